@@ -1,0 +1,82 @@
+"""Inventory: quantities are whole units, prices integer minor units of `currency`, weights grams."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+from uuid import UUID
+
+from celery_config.messages import Command, Event, Refusal, Reply
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    sku: str
+    quantity: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class StockReserved(Reply):
+    service: ClassVar[str] = "inventory"
+    reservation: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class StockRefused(Refusal):
+    service: ClassVar[str] = "inventory"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StockReleased(Reply):
+    service: ClassVar[str] = "inventory"
+    order: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class StockCommitted(Reply):
+    service: ClassVar[str] = "inventory"
+    reservation: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReserveStock(Command):
+    """Hold all lines or none."""
+
+    service: ClassVar[str] = "inventory"
+    done: ClassVar[type[Reply]] = StockReserved
+    refused: ClassVar[type[Refusal] | None] = StockRefused
+    order: UUID
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleaseStock(Command):
+    """Undo of `ReserveStock`."""
+
+    service: ClassVar[str] = "inventory"
+    done: ClassVar[type[Reply]] = StockReleased
+    order: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommitStock(Command):
+    """The reserved goods leave the stock for good."""
+
+    service: ClassVar[str] = "inventory"
+    done: ClassVar[type[Reply]] = StockCommitted
+    order: UUID
+    reservation: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProductChanged(Event):
+    """The full state of one product; `version` counts its changes without a gap."""
+
+    service: ClassVar[str] = "inventory"
+    sku: str
+    name: str
+    price: int
+    currency: str
+    weight_grams: int
+    active: bool
+    version: int

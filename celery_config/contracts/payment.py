@@ -1,0 +1,99 @@
+"""Payment: amounts are integer minor units of `currency` (ISO 4217)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+from uuid import UUID
+
+from celery_config.messages import Command, Refusal, Reply
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaymentAuthorized(Reply):
+    service: ClassVar[str] = "payment"
+    payment: UUID
+    amount: int
+    currency: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaymentRefused(Refusal):
+    service: ClassVar[str] = "payment"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaymentVoided(Reply):
+    service: ClassVar[str] = "payment"
+    order: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaymentCaptured(Reply):
+    service: ClassVar[str] = "payment"
+    payment: UUID
+    captured_amount: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptureRefused(Refusal):
+    service: ClassVar[str] = "payment"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaymentRefunded(Reply):
+    service: ClassVar[str] = "payment"
+    refund: UUID
+    refunded_amount: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefundRefused(Refusal):
+    service: ClassVar[str] = "payment"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuthorizePayment(Command):
+    """Hold `amount` on what `payment_token` stands for."""
+
+    service: ClassVar[str] = "payment"
+    done: ClassVar[type[Reply]] = PaymentAuthorized
+    refused: ClassVar[type[Refusal] | None] = PaymentRefused
+    order: UUID
+    customer: UUID
+    amount: int
+    currency: str
+    payment_token: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class VoidPayment(Command):
+    """Undo of `AuthorizePayment`."""
+
+    service: ClassVar[str] = "payment"
+    done: ClassVar[type[Reply]] = PaymentVoided
+    order: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class CapturePayment(Command):
+    """Take the authorized money."""
+
+    service: ClassVar[str] = "payment"
+    done: ClassVar[type[Reply]] = PaymentCaptured
+    refused: ClassVar[type[Refusal] | None] = CaptureRefused
+    order: UUID
+    payment: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefundPayment(Command):
+    """Give back `refund_amount` of a captured payment. `refund` names this refund."""
+
+    service: ClassVar[str] = "payment"
+    done: ClassVar[type[Reply]] = PaymentRefunded
+    refused: ClassVar[type[Refusal] | None] = RefundRefused
+    order: UUID
+    refund: UUID
+    refund_amount: int
+    currency: str

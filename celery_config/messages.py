@@ -1,0 +1,94 @@
+"""The base classes of commands, replies and refusals, and how they become JSON and back. Pure.
+
+A contract is a frozen dataclass. Encoding and decoding is msgspec's: a decoder checks every type,
+ignores fields it does not know and fills the ones it misses from their defaults, so that a command
+can gain a defaulted field while older and newer workers run side by side (rule 24).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+from typing import Any, ClassVar, TypeVar
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+import msgspec
+
+T = TypeVar("T")
+COMMAND_IDS = uuid5(NAMESPACE_URL, "order-saga:command-id")
+
+
+def snake(name: str) -> str:
+    """`ReserveStock` -> `reserve_stock`."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+
+
+class Message:
+    """A contract of one service. Its name on the wire is `service.snake_case_of_the_class`."""
+
+    service: ClassVar[str]
+
+    @classmethod
+    def wire_name(cls) -> str:
+        return f"{cls.service}.{snake(cls.__name__)}"
+
+
+class Event(Message):
+    """What happened, in the past tense, announced to whoever wants to know."""
+
+
+class Reply(Event):
+    """What a step did. Travels along the chain, and is announced to all as an event."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Refusal(Event):
+    """A business "no": final, stored, announced. `code` is stable, `reason` is for people."""
+
+    code: str
+    reason: str
+
+
+class Command(Message):
+    """What a participant is asked to do, in the imperative."""
+
+    done: ClassVar[type[Reply]]
+    refused: ClassVar[type[Refusal] | None] = None
+
+
+def encode(message: Any) -> dict[str, Any]:
+    """Return the dataclass as JSON-ready builtins (UUIDs and dates as strings, tuples as lists)."""
+    return msgspec.to_builtins(message)  # type: ignore[no-any-return]
+
+
+def decode(kind: type[T], data: Any) -> T:
+    """Return `data` as a `kind`.
+
+    Raises:
+        msgspec.ValidationError: a field is missing or of the wrong type; the text names it.
+    """
+    return msgspec.convert(data, kind, strict=False)
+
+
+def command_id(saga: UUID, step: str, operation: str) -> UUID:
+    """The identity of one operation of one step: the barrier's key and the provider's idempotency key.
+
+    It never contains the attempt, so that every repeat is recognised (rule 2).
+    """
+    return uuid5(COMMAND_IDS, f"{saga}/{step}/{operation}")
+
+
+def command_hash(command: Any) -> str:
+    """SHA-256 (hex) over the fields that differ from their defaults.
+
+    A deploy that adds a defaulted field therefore changes no hash of a command under way (rule 5).
+    """
+    changed = {}
+    for field in dataclasses.fields(command):
+        value = getattr(command, field.name)
+        if field.default is dataclasses.MISSING or value != field.default:
+            changed[field.name] = value
+    text = json.dumps(encode(changed), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

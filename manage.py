@@ -1,0 +1,47 @@
+#!/usr/bin/env python
+"""One door to everything: `./manage.py SERVICE COMMAND …` or `./manage.py up|demo|bench|…`."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+SERVICES = {
+    "order": "order_project",
+    "payment": "payment_app",
+    "inventory": "inventory_app",
+    "shipment": "shipment_app",
+}
+SYSTEM_COMMANDS = {
+    "up": ("compose.local.up", "start the whole stack on PostgreSQL and RabbitMQ"),
+    "demo": ("compose.local.demo", "100 orders through the four services, without any server"),
+    "bench": ("tests.bench.run", "orders per second, latency and CPU, against a bare Celery chain"),
+    "test": ("compose.local.tests", "every test, on real servers"),
+    "flower": ("compose.local.flower", "Flower, for the workers of all four services"),
+    "topology": ("celery_config.topology", "print the broker's definitions as JSON"),
+}
+
+
+def usage() -> str:
+    lines = ["usage: ./manage.py SERVICE COMMAND [options]", "       ./manage.py SYSTEM-COMMAND [options]", ""]
+    lines += [f"services:  {' '.join(SERVICES)}   (`./manage.py order help` lists a service's commands)", ""]
+    lines += [f"  {name:<10} {text}" for name, (_, text) in SYSTEM_COMMANDS.items()]
+    return "\n".join(lines)
+
+
+def main(argv: list[str]) -> int:
+    if len(argv) > 1 and argv[1] in SERVICES:
+        os.environ["DJANGO_SETTINGS_MODULE"] = f"{SERVICES[argv[1]]}.config.settings"
+        from django.core.management import execute_from_command_line
+
+        execute_from_command_line([f"{argv[0]} {argv[1]}", *argv[2:]])
+        return 0
+    if len(argv) > 1 and argv[1] in SYSTEM_COMMANDS:
+        return importlib.import_module(SYSTEM_COMMANDS[argv[1]][0]).main(argv[2:]) or 0
+    print(usage(), file=sys.stderr if len(argv) > 1 else sys.stdout)
+    return 2 if len(argv) > 1 and argv[1] not in ("help", "--help", "-h") else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))
