@@ -57,6 +57,11 @@ class Command(Message):
     done: ClassVar[type[Reply]]
     refused: ClassVar[type[Refusal] | None] = None
 
+    @property
+    def subject(self) -> str:
+        """What the command is about (its first field), for logs and for the subject of its events."""
+        return str(getattr(self, dataclasses.fields(self)[0].name))  # type: ignore[arg-type]
+
 
 def encode(message: Any) -> dict[str, Any]:
     """Return the dataclass as JSON-ready builtins (UUIDs and dates as strings, tuples as lists)."""

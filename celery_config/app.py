@@ -1,0 +1,36 @@
+"""One Celery app a service."""
+
+from __future__ import annotations
+
+import os
+
+from celery import Celery
+from celery.app.events import Events
+from celery.events.dispatcher import EventDispatcher
+from kombu import Connection
+
+
+class UnconfirmedDispatcher(EventDispatcher):
+    """Sends worker and task events for Flower on a connection without publisher confirms.
+
+    With confirms, a pool thread that waits for one holds the dispatcher's lock and the worker stalls.
+    """
+
+    def __init__(self, connection: Connection | None = None, **kwargs: object) -> None:
+        if connection is not None:
+            options = {**(connection.transport_options or {}), "confirm_publish": False}
+            connection = connection.clone(transport_options=options)
+        super().__init__(connection, **kwargs)
+
+
+class UnconfirmedEvents(Events):
+    dispatcher_cls = UnconfirmedDispatcher
+
+
+def make_celery(service: str, package: str) -> Celery:
+    """Return the Celery app of `service`, configured by `package`'s Django settings."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", f"{package}.config.settings")
+    app = Celery(service, events=UnconfirmedEvents, set_as_current=True)
+    app.config_from_object("django.conf:settings", namespace="CELERY")
+    app.autodiscover_tasks()
+    return app

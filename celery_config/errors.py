@@ -1,0 +1,53 @@
+"""Every error of the engine. Pure.
+
+OrderSagaError
+├── DefinitionError        a saga, contract or subscription is written wrongly; found at import or by `check`
+├── Refused                a participant's business "no": final, stored, announced; stops the saga
+├── Unknown                nobody knows whether an effect outside happened; the same call is repeated
+├── CommandConflict        one command id with two different commands: a human must look
+├── StepOutlived           the step was undone or fenced before this message came; it never will run
+└── ChainTooLarge          an order's messages would exceed the limit
+"""
+
+from __future__ import annotations
+
+
+class OrderSagaError(Exception):
+    """Base of all."""
+
+
+class DefinitionError(OrderSagaError):
+    """The definition breaks a rule; the text says which and how to mend it."""
+
+
+class Refused(OrderSagaError):
+    """A business refusal.
+
+    Args:
+        code: stable, for programs: `card_declined`.
+        reason: for people.
+    """
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(code, reason)
+        self.code = code
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.reason}"
+
+
+class Unknown(OrderSagaError):
+    """The outcome of a call outside is unknown; it is settled by repeating it with the same key."""
+
+
+class CommandConflict(OrderSagaError):
+    """A command came twice under one id and differs; neither is trusted."""
+
+
+class StepOutlived(OrderSagaError):
+    """The action came after its compensation or fence."""
+
+
+class ChainTooLarge(OrderSagaError):
+    """The chain of an order is over the size limit; send fewer lines."""

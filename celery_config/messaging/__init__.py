@@ -1,0 +1,1 @@
+"""Barrier, outbox, relay, inbox and events: one Django app, in every service's database."""

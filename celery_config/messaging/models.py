@@ -1,0 +1,99 @@
+"""The tables of messaging; the same in every database."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.db import models
+from django.db.models.functions import Now
+
+from celery_config.messaging.decisions import Action, Undo
+
+
+class CurrentTransaction(models.Func):
+    """The id of the writing transaction, by which readers know which rows are complete (rule 20)."""
+
+    template = "(pg_current_xact_id()::text::bigint)"
+    output_field = models.BigIntegerField()
+
+    def as_sqlite(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, list[Any]]:
+        return "0", []  # transactions are serial there: the id alone orders the rows
+
+
+class BarrierRow(models.Model):
+    """One step of one saga at this participant: what became of it and of its compensation (rules 5 to 7)."""
+
+    key = models.UUIDField(primary_key=True)
+    saga = models.UUIDField(db_index=True)
+    step = models.CharField(max_length=80)
+    command = models.CharField(max_length=120)
+    command_hash = models.CharField(max_length=64, blank=True)
+    action = models.CharField(max_length=10, choices=[(a.value, a.value) for a in Action])
+    undo = models.CharField(max_length=10, blank=True, default="", choices=[(u.value, u.value) for u in Undo])
+    request = models.JSONField(null=True, blank=True)
+    reply = models.JSONField(null=True, blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+    updated_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        verbose_name = "barrier row"
+        indexes: ClassVar = [
+            models.Index(
+                fields=["updated_at"],
+                name="barrier_open_intents",
+                condition=models.Q(action="intent") | models.Q(undo="intent"),
+            ),
+            models.Index(fields=["-created_at"], name="barrier_by_age"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.step} of {self.saga}: {self.action}{' / undo ' + self.undo if self.undo else ''}"
+
+
+class OutboxMessage(models.Model):
+    """What this service has promised to send; written in the transaction that makes it true."""
+
+    class Kind(models.TextChoices):
+        TASK = "task"
+        EVENT = "event"
+
+    id = models.BigAutoField(primary_key=True)
+    transaction = models.BigIntegerField(db_default=CurrentTransaction())
+    kind = models.CharField(max_length=5, choices=Kind)
+    name = models.CharField(max_length=120, help_text="task name or event type")
+    saga = models.UUIDField(null=True, blank=True)
+    payload = models.JSONField()
+    due_at = models.DateTimeField(db_default=Now())
+    published_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        verbose_name = "outbox message"
+        indexes: ClassVar = [
+            models.Index(
+                fields=["due_at", "id"], name="outbox_to_publish", condition=models.Q(published_at__isnull=True)
+            ),
+            models.Index(fields=["saga"], name="outbox_by_saga"),
+            models.Index(fields=["transaction", "id"], name="outbox_feed", condition=models.Q(kind="event")),
+            models.Index(fields=["published_at"], name="outbox_retention"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name} #{self.id}"
+
+
+class InboxEntry(models.Model):
+    """An event that a handler has dealt with (rule 21)."""
+
+    event = models.UUIDField()
+    handler = models.CharField(max_length=120)
+    received_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        verbose_name = "inbox entry"
+        verbose_name_plural = "inbox entries"
+        constraints: ClassVar = [models.UniqueConstraint(fields=["event", "handler"], name="inbox_once")]
+        indexes: ClassVar = [models.Index(fields=["received_at"], name="inbox_retention")]
+
+    def __str__(self) -> str:
+        return f"{self.event} by {self.handler}"

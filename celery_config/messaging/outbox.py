@@ -1,0 +1,88 @@
+"""Writing to the outbox: always inside the transaction that makes the message true."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.conf import settings
+from django.db import connection
+from django.utils import timezone
+
+from celery_config import topology
+from celery_config.messages import Event, encode
+from celery_config.messaging.models import OutboxMessage
+
+
+def add_task(message: dict[str, Any], *, saga: UUID | None, delay: float = 0) -> None:
+    """Promise a Celery message.
+
+    Args:
+        message: `task`, `args`, `kwargs` and `options` as `Celery.send_task` takes them, JSON only.
+        saga: whom it belongs to.
+        delay: seconds until it may be published.
+    """
+    row = OutboxMessage(kind=OutboxMessage.Kind.TASK, name=message["task"], saga=saga, payload=message)
+    if delay:
+        row.due_at = timezone.now() + timedelta(seconds=delay)
+    _insert([row])
+
+
+def _insert(rows: Iterable[OutboxMessage]) -> None:
+    if not connection.in_atomic_block:
+        raise RuntimeError("an outbox row belongs into the transaction that makes it true: wrap this in atomic()")
+    OutboxMessage.objects.bulk_create(rows)
+
+
+def add_event(
+    event: Event,
+    *,
+    subject: str,
+    saga: UUID | None = None,
+    event_id: UUID | None = None,
+    **extensions: str,
+) -> None:
+    """Announce `event` as a CloudEvent 1.0 (structured mode, rule 21).
+
+    Args:
+        event: the contract; its type is the event's type.
+        subject: the id of what it is about (order id, SKU).
+        saga: the correlation id, if it belongs to a saga.
+        event_id: fixed where a repeat must be recognised.
+        extensions: further CloudEvents attributes: step, operation, outcome.
+    """
+    add_events([cloud_event(event, subject=subject, saga=saga, event_id=event_id, **extensions)])
+
+
+def add_events(events: list[dict[str, Any]]) -> None:
+    """Announce many CloudEvents with one statement."""
+    _insert(
+        OutboxMessage(kind=OutboxMessage.Kind.EVENT, name=event["type"], saga=event.get("saga"), payload=event)
+        for event in events
+    )
+
+
+def cloud_event(
+    event: Event, *, subject: str, saga: UUID | None = None, event_id: UUID | None = None, **extensions: str
+) -> dict[str, Any]:
+    """Return `event` as a CloudEvents 1.0 structure (https://cloudevents.io, JSON format)."""
+    correlation = {"saga": str(saga)} if saga else {}
+    return {
+        "specversion": "1.0",
+        "id": str(event_id or uuid4()),
+        "source": f"/{settings.SERVICE}",
+        "type": event.wire_name(),
+        "subject": subject,
+        "time": timezone.now().isoformat(),
+        "datacontenttype": "application/json",
+        **correlation,
+        **extensions,
+        "data": encode(event),
+    }
+
+
+def commands_to(service: str) -> dict[str, Any]:
+    """The publishing options of a command for `service`; an unroutable one is an error (rule 21)."""
+    return {"exchange": topology.COMMANDS, "routing_key": service, "mandatory": True}

@@ -1,0 +1,118 @@
+"""Publishing many messages with pipelined confirms: publish all, then wait once for the broker's word."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import uuid4
+
+import structlog
+from celery import Celery
+from kombu import Connection, Producer
+
+log = structlog.get_logger(__name__)
+
+
+class Publisher:
+    """One connection of the relay's own to the broker. Not for use by several threads."""
+
+    def __init__(self, app: Celery, timeout: float) -> None:
+        """
+        Args:
+            timeout: seconds a batch may take in all; a publish holds row locks (rule 21).
+        """
+        self.app = app
+        self.timeout = timeout
+        self.connection: Connection | None = None
+        self.channel: Any = None
+        self.confirms: Confirms | None = None
+
+    def publish(self, messages: Sequence[dict[str, Any]]) -> set[int]:
+        """Publish `messages` (`task`, `args`, `kwargs`, `options`) and return the indexes the broker took.
+
+        Raises:
+            OSError, kombu and amqp errors: the connection failed; whatever was sent may come twice.
+        """
+        try:
+            return self._publish(messages)
+        except BaseException:
+            self.close()
+            raise
+
+    def _publish(self, messages: Sequence[dict[str, Any]]) -> set[int]:
+        self.open()
+        assert self.connection is not None
+        producer = Producer(self.channel, auto_declare=False)
+        ids: list[str] = []
+        for message in messages:
+            options = {"task_id": str(uuid4())} | message["options"]
+            ids.append(options["task_id"])
+            self.app.send_task(
+                message["task"],
+                message["args"],
+                message["kwargs"],
+                producer=producer,
+                retry=False,
+                add_to_parent=False,
+                **options,
+            )
+        if self.confirms is None:
+            return set(range(len(messages)))
+        while len(self.confirms.settled) < len(messages):
+            self.connection.drain_events(timeout=self.timeout)
+        settled, returned = self.confirms.take(len(messages))
+        taken = {i for i, good in enumerate(settled) if good and ids[i] not in returned}
+        for i in set(range(len(messages))) - taken:
+            reason = returned.get(ids[i], "not confirmed")
+            log.error("the broker refused a message", task=messages[i]["task"], task_id=ids[i], reason=reason)
+        if not all(settled):
+            # Right after the death of a cluster's node a channel goes on refusing until it is closed.
+            self.close()
+        return taken
+
+    def open(self) -> None:
+        """Connect and open a channel in confirm mode, unless that is done."""
+        if self.connection is None:
+            base = self.app.connection_for_write()
+            # py-amqp's own confirm mode would wait for each message.
+            options = {**(base.transport_options or {}), "confirm_publish": False}
+            self.connection = base.clone(transport_options=options)
+            self.connection.ensure_connection(max_retries=1, timeout=5)
+        if self.channel is None:
+            self.channel = self.connection.channel()
+            if self.connection.transport.driver_type == "amqp":
+                self.channel.confirm_select()
+                self.confirms = Confirms(self.channel)
+
+    def close(self) -> None:
+        """Forget the connection; the next publish opens a new one."""
+        connection = self.connection
+        self.connection = self.channel = self.confirms = None
+        if connection is not None:
+            connection.release()
+
+
+class Confirms:
+    """Collects acks, nacks and returned messages of one channel since its `confirm_select`."""
+
+    def __init__(self, channel: Any) -> None:
+        self.settled: dict[int, bool] = {}
+        self.returned: dict[str, str] = {}
+        self.next_tag = 1  # the lowest tag of the batch under way
+        channel.events["basic_ack"].add(lambda tag, multiple: self.settle(tag, multiple, True))
+        channel.events["basic_nack"].add(lambda tag, multiple: self.settle(tag, multiple, False))
+        channel.events["basic_return"].add(self.note_return)
+
+    def settle(self, tag: int, multiple: bool, good: bool) -> None:
+        for each in range(self.next_tag if multiple else tag, tag + 1):
+            self.settled.setdefault(each, good)
+
+    def note_return(self, error: Exception, exchange: str, routing_key: str, message: Any) -> None:
+        self.returned[message.properties["correlation_id"]] = f"{error} (exchange {exchange!r}, key {routing_key!r})"
+
+    def take(self, count: int) -> tuple[list[bool], dict[str, str]]:
+        """Return what became of the batch's `count` messages, in order, and begin the next batch."""
+        settled = [self.settled[self.next_tag + i] for i in range(count)]
+        returned, self.settled, self.returned = self.returned, {}, {}
+        self.next_tag += count
+        return settled, returned

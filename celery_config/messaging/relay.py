@@ -1,0 +1,130 @@
+"""The relay: publishes outbox rows that are due, and sweeps. Many may run; row locks share the work."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from celery import Celery
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.db.models import Min, Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from celery_config import metrics, topology
+from celery_config.messaging.events import RECEIVE
+from celery_config.messaging.models import InboxEntry, OutboxMessage
+from celery_config.messaging.publisher import Publisher
+
+log = structlog.get_logger(__name__)
+REFUSED_WAIT = timedelta(seconds=10)
+Kind = OutboxMessage.Kind
+
+
+@dataclass
+class Duty:
+    """Something the relay does every `seconds`."""
+
+    name: str
+    run: Callable[[], object]
+    seconds: float
+    next_at: float = field(default=0.0)
+
+
+def message_of(row: OutboxMessage) -> dict[str, Any]:
+    """The Celery message of a row: a task as it was written, an event as `events.receive` to the events exchange."""
+    if row.kind == Kind.TASK:
+        return row.payload  # type: ignore[no-any-return]
+    return {
+        "task": RECEIVE,
+        "args": [],
+        "kwargs": row.payload,
+        "options": {"exchange": topology.EVENTS, "routing_key": row.name, "exchange_type": "topic",
+                    "task_id": row.payload["id"]},
+    }
+
+
+def publish_batch(publisher: Publisher, limit: int) -> int:
+    """Publish up to `limit` due rows and return how many were found.
+
+    The rows stay locked until the broker confirmed them, so two relays never send one row; a crash in between
+    sends it twice, which the barrier and the inbox bear.
+    """
+    with transaction.atomic():
+        rows = list(
+            OutboxMessage.objects.filter(published_at__isnull=True, due_at__lte=Now())
+            .select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)
+            .order_by("due_at", "id")[:limit]
+        )
+        if not rows:
+            return 0
+        taken = publisher.publish([message_of(row) for row in rows])
+        sent = [row for i, row in enumerate(rows) if i in taken]
+        refused = [row.id for i, row in enumerate(rows) if i not in taken]
+        # A command has done its duty; an event stays for those who must catch up (rule 20).
+        OutboxMessage.objects.filter(id__in=[r.id for r in sent if r.kind == Kind.TASK]).delete()
+        OutboxMessage.objects.filter(id__in=[r.id for r in sent if r.kind == Kind.EVENT]).update(published_at=Now())
+        if refused:
+            OutboxMessage.objects.filter(id__in=refused).update(due_at=Now() + REFUSED_WAIT)
+            metrics.UNPUBLISHED.inc(len(refused))
+    for kind in Kind:
+        metrics.PUBLISHED.labels(kind.value).inc(sum(r.kind == kind for r in sent))
+    return len(rows)
+
+
+def oldest_unpublished_seconds() -> float:
+    """Age in seconds of the oldest row that is due and not published; 0 when there is none."""
+    oldest = OutboxMessage.objects.filter(published_at__isnull=True, due_at__lte=Now()).aggregate(at=Min("due_at"))["at"]
+    return max(0.0, (timezone.now() - oldest).total_seconds()) if oldest else 0.0
+
+
+def measure_lag() -> None:
+    metrics.OUTBOX_AGE.set(oldest_unpublished_seconds())
+
+
+def forget_old(batch: int = 5000) -> None:
+    """Delete events and inbox entries past the retention horizon, a batch at a time."""
+    horizon = timezone.now() - timedelta(days=settings.EVENT_RETENTION_DAYS)
+    for model, condition in (
+        (OutboxMessage, Q(published_at__lt=horizon)),
+        (InboxEntry, Q(received_at__lt=horizon)),
+    ):
+        ids = list(model.objects.filter(condition).values_list("pk", flat=True)[:batch])
+        model.objects.filter(pk__in=ids).delete()
+
+
+def standard_duties() -> list[Duty]:
+    return [Duty("lag", measure_lag, 1.0), Duty("retention", forget_old, 60.0)]
+
+
+def run(app: Celery, duties: Sequence[Duty], stopped: Callable[[float], bool]) -> None:
+    """Relay until told to stop; outlive every absence of the broker and the database.
+
+    Args:
+        duties: done between batches.
+        stopped: waits up to so many seconds and says whether to stop.
+    """
+    publisher = Publisher(app, settings.TIMES.publish)
+    trouble_wait = 0.1
+    while True:
+        try:
+            found = publish_batch(publisher, settings.RELAY_BATCH)
+            for duty in duties:
+                if time.monotonic() >= duty.next_at:
+                    duty.run()
+                    duty.next_at = time.monotonic() + duty.seconds
+            trouble_wait = 0.1
+            wait = 0.0 if found else settings.RELAY_POLL_SECONDS
+        except (DatabaseError, InterfaceError, OSError, *app.connection_for_write().recoverable_connection_errors) as error:
+            log.warning("relay waits for the database or broker", error=repr(error))
+            publisher.close()
+            connection.close()
+            wait = trouble_wait = min(trouble_wait * 2, 5.0)
+        if stopped(wait):
+            publisher.close()
+            return

@@ -1,0 +1,96 @@
+"""The one kind of Celery task used here: its transient errors go to the outbox, not to the broker (rule 10)."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, Literal
+from uuid import UUID
+
+import structlog
+from celery import Task, shared_task
+from celery.exceptions import Ignore, Reject
+from django.conf import settings
+from django.db import Error as DatabaseFailure
+from django.db import transaction
+
+from celery_config.messaging import gate, outbox
+
+log = structlog.get_logger(__name__)
+
+
+def durable_task(
+    name: str, *, throws: tuple[type[Exception], ...] = (), exhausted: Literal["errback", "dead letter"]
+) -> Callable[[Callable[..., Any]], Task]:
+    """Register a task whose unexpected errors are tried again from the outbox, with its chain and errbacks.
+
+    Args:
+        name: on the wire.
+        throws: decided outcomes; they are raised as they are, which fires the errback.
+        exhausted: what becomes of an error after the last try: the task fails (its errback fires), or its
+            message is rejected to the dead letters.
+    """
+
+    def register(function: Callable[..., Any]) -> Task:
+        @functools.wraps(function)
+        def run(task: Task, *args: Any, **kwargs: Any) -> Any:
+            structlog.contextvars.clear_contextvars()
+            structlog.contextvars.bind_contextvars(task=name, task_id=task.request.id)
+            try:
+                return function(task, *args, **kwargs)
+            except (*throws, Ignore, Reject):
+                raise
+            except Exception as error:
+                gate.close_if_away(error)
+                if try_later(task, error):
+                    raise Ignore from error
+                log.error("gave up", tries=task.request.retries + 1, exc_info=error)
+                if exhausted == "dead letter":
+                    raise Reject(error, requeue=False) from error
+                raise
+
+        # `bind` also makes Celery publish these as errbacks instead of running them inline (rule 3).
+        return shared_task(name=name, bind=True, throws=throws)(run)
+
+    return register
+
+
+def try_later(task: Task, error: Exception) -> bool:
+    """Promise the message of `task` again after a wait; False when its tries are used up.
+
+    Raises:
+        Reject: the database is away, so that nothing can be promised; the broker keeps the message.
+    """
+    delay = settings.TIMES.retry_delay(task.request.retries)
+    if delay is None:
+        return False
+    saga = task.request.kwargs.get("saga")
+    try:
+        with transaction.atomic():
+            outbox.add_task(message_of(task), saga=UUID(saga) if saga else None, delay=delay)
+    except DatabaseFailure as failure:
+        gate.close_if_away(failure)
+        log.error("database away; the message goes back to the broker", error=str(failure))
+        raise Reject(failure, requeue=True) from failure
+    log.warning("failed, tried again later", error=repr(error), tries=task.request.retries + 1, wait_s=round(delay, 2))
+    return True
+
+
+def message_of(task: Task) -> dict[str, Any]:
+    """The message that `task` is running, as an outbox payload for its next try; same id, chain and errbacks."""
+    request = task.request
+    return {
+        "task": task.name,
+        "args": list(request.args),
+        "kwargs": request.kwargs,
+        "options": {
+            "task_id": request.id,
+            "root_id": request.root_id,
+            "parent_id": request.parent_id,
+            "chain": request.chain,
+            "link_error": request.errbacks,
+            "retries": request.retries + 1,
+            **outbox.commands_to(settings.SERVICE),
+        },
+    }
+

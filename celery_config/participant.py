@@ -1,0 +1,127 @@
+"""What a participant's `tasks.py` is written with.
+
+    @handles(ReserveStock)
+    def reserve_stock(command: ReserveStock) -> StockReserved:
+        return services.reserve_stock(...)
+
+makes the Celery task `inventory.reserve_stock`: its message is decoded, the barrier asked, the service run
+and its event written in one transaction; the reply travels on along the chain. `handles_outside` is the form
+for an effect at a provider. Every participant also gets the task `SERVICE.fence`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+import structlog
+from celery import Task
+from celery.exceptions import Ignore
+
+from celery_config import metrics
+from celery_config.errors import DefinitionError, Refused, StepOutlived
+from celery_config.messages import Command, Reply, decode
+from celery_config.messaging import outside, steps
+from celery_config.messaging.steps import Handler, OutsideStep, Step
+from celery_config.messaging.tasks import durable_task
+
+log = structlog.get_logger(__name__)
+handlers: dict[str, Handler] = {}
+
+
+def handles(command: type[Command]) -> Callable[[Callable[[Any], Reply | None]], Task]:
+    """Register the function as the handler of `command`, for an effect in this service's own database.
+
+    It gets the decoded command and returns the reply (an undo returns None). To refuse, it raises `Refused`.
+    """
+    return lambda function: register(Handler(command, local=function))
+
+
+def handles_outside(command: type[Command]) -> Callable[[type[OutsideStep]], type[OutsideStep]]:
+    """Register the class (`request`, `call`, `settle`) as the handler of `command`, for an effect at a provider."""
+
+    def decorate(cls: type[OutsideStep]) -> type[OutsideStep]:
+        register(Handler(command, outside=cls()))
+        return cls
+
+    return decorate
+
+
+def register(handler: Handler) -> Task:
+    name = handler.command.wire_name()
+    if name in handlers:
+        raise DefinitionError(f"{name} has two handlers; a command has one")
+    handlers[name] = handler
+
+    @durable_task(name, throws=(Refused, StepOutlived), exhausted="errback")
+    def run(
+        task: Task,
+        replies: dict[str, Any],
+        *,
+        saga: str,
+        step: str,
+        operation: str,
+        attempt: int,
+        command: dict[str, Any],
+        needs: dict[str, str] | None = None,
+    ) -> dict[str, Any]:
+        """Carry out one step; `needs` says which field of the command comes from which step's reply."""
+        structlog.contextvars.bind_contextvars(saga=saga, step=step, operation=operation)
+        fields = command | {name: replies[source][name] for name, source in (needs or {}).items()}
+        decoded = decode(handler.command, fields)
+        message = Step(UUID(saga), step, operation, decoded.subject, decoded)
+        structlog.contextvars.bind_contextvars(order=decoded.subject)
+        with observed(handler.command.wire_name(), attempt):
+            if operation == "undo":
+                outside.undo(handler, message, handlers.get)
+                return replies
+            carry_out = outside.act if handler.outside else steps.act
+            return replies | {step: carry_out(handler, message)}
+
+    return run
+
+
+def register_fence(service: str) -> Task:
+    """Register `SERVICE.fence`, which settles whether a pivot of this participant ran (rule 13)."""
+
+    @durable_task(f"{service}.fence", exhausted="errback")
+    def fence(
+        task: Task, replies: dict[str, Any], *, saga: str, step: str, attempt: int, pivot: str, subject: str
+    ) -> dict[str, Any]:
+        structlog.contextvars.bind_contextvars(saga=saga, step=step, operation="fence", order=subject)
+        if pivot not in handlers:
+            raise DefinitionError(f"{service} was asked to fence {pivot}, which it does not handle")
+        with observed(f"{service}.fence", attempt):
+            if outside.fence(Step(UUID(saga), step, "do", subject), pivot, handlers.get):
+                raise Ignore
+        return replies
+
+    return fence
+
+
+@contextmanager
+def observed(command: str, attempt: int) -> Iterator[None]:
+    """Time the step and log how it ended."""
+    began = time.perf_counter()
+    outcome, detail = "done", ""
+    try:
+        yield
+    except Refused as refusal:
+        outcome, detail = "refused", str(refusal)
+        raise
+    except StepOutlived:
+        outcome = "outlived"
+        raise
+    except Ignore:
+        outcome = "pivot ran"
+        raise
+    except Exception as error:
+        outcome, detail = "failed", repr(error)
+        raise
+    finally:
+        seconds = time.perf_counter() - began
+        metrics.STEP_SECONDS.labels(command, outcome).observe(seconds)
+        log.info(outcome, ms=round(seconds * 1000, 1), attempt=attempt, **({"detail": detail} if detail else {}))

@@ -1,0 +1,207 @@
+"""Every exchange, queue, dead-letter route and broker permission: one table (rule 27).
+
+The broker's administrator loads `definitions()`; workers declare nothing and have no right to
+(embedded mode excepted, whose file-based broker has no administrator).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from kombu import Exchange, Queue
+from kombu import binding as kombu_binding
+
+VHOST = "order-saga"
+ORCHESTRATOR = "order"
+SERVICES = ("order", "payment", "inventory", "shipment")
+FLOWER_USER = "flower"
+
+COMMANDS = "commands"
+EVENTS = "events"
+UNROUTED = "unrouted"
+DEAD_LETTERS = "dead-letters"
+TASK_EVENTS = "celeryev"
+EXCHANGES = {
+    COMMANDS: ("direct", {}),
+    EVENTS: ("topic", {"alternate-exchange": UNROUTED}),
+    UNROUTED: ("fanout", {}),
+    DEAD_LETTERS: ("fanout", {}),
+    TASK_EVENTS: ("topic", {}),
+}
+
+# A prefetched message counts as delivered whenever its connection is cut, so the limit must bear a
+# few bad minutes of an innocent one (rule 19).
+DELIVERY_LIMIT = 20
+UNROUTED_KEPT = 10_000
+
+# service -> the events it wants (topic patterns); a service without an entry has no event queue
+SUBSCRIPTIONS: dict[str, tuple[str, ...]] = {
+    "order": ("payment.*", "inventory.*", "shipment.*"),
+}
+
+
+@dataclass(frozen=True)
+class QueueSpec:
+    name: str
+    bindings: tuple[tuple[str, str], ...]
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+def commands_queue(service: str) -> str:
+    return f"{service}.commands"
+
+
+def events_queue(service: str) -> str:
+    return f"{service}.events"
+
+
+def consumed_by(service: str) -> list[str]:
+    """The queues a worker of `service` reads."""
+    return [commands_queue(service)] + ([events_queue(service)] if service in SUBSCRIPTIONS else [])
+
+
+def control_exchange(service: str) -> str:
+    return f"{service}.control"
+
+
+def queues() -> list[QueueSpec]:
+    """Every queue of the system."""
+    work = {
+        "x-queue-type": "quorum",
+        "x-delivery-limit": DELIVERY_LIMIT,
+        "x-dead-letter-exchange": DEAD_LETTERS,
+    }
+    kept = {"x-queue-type": "quorum"}
+    table = [QueueSpec(commands_queue(s), ((COMMANDS, s),), work) for s in SERVICES]
+    table += [
+        QueueSpec(events_queue(s), tuple((EVENTS, pattern) for pattern in patterns), work)
+        for s, patterns in SUBSCRIPTIONS.items()
+    ]
+    table.append(QueueSpec(DEAD_LETTERS, ((DEAD_LETTERS, ""),), kept))
+    table.append(
+        QueueSpec(UNROUTED, ((UNROUTED, ""),), {**kept, "x-max-length": UNROUTED_KEPT, "x-overflow": "drop-head"})
+    )
+    return table
+
+
+def kombu_queues(*, declare: bool) -> list[Queue]:
+    """The table as kombu objects. `declare=False`: nobody declares, the administrator did."""
+    made = {
+        name: Exchange(name, type=kind, durable=True, arguments=arguments or None, no_declare=not declare)
+        for name, (kind, arguments) in EXCHANGES.items()
+    }
+    return [
+        Queue(
+            spec.name,
+            exchange=made[spec.bindings[0][0]],
+            routing_key=spec.bindings[0][1],
+            bindings=[kombu_binding(made[exchange], routing_key=key) for exchange, key in spec.bindings],
+            durable=True,
+            queue_arguments=dict(spec.arguments),
+            no_declare=not declare,
+        )
+        for spec in queues()
+    ]
+
+
+def permissions(user: str) -> dict[str, str]:
+    """What `user` may configure, write and read in the vhost, as RabbitMQ's regular expressions."""
+    if user == FLOWER_USER:
+        return {
+            "configure": rf"^celeryev\..*$|^{TASK_EVENTS}$",
+            "write": r"^celeryev\..*$",
+            "read": rf"^{TASK_EVENTS}$|^celeryev\..*$",
+        }
+    own = "|".join(q.replace(".", r"\.") for q in consumed_by(user))
+    # Celery's remote control names every exchange and queue of one service after its control exchange.
+    control = rf".*{user}\.control\.pidbox"
+    dead = f"|{DEAD_LETTERS}|{UNROUTED}" if user == ORCHESTRATOR else ""
+    return {
+        "configure": f"^({control})$",
+        "write": f"^({COMMANDS}|{EVENTS}|{DEAD_LETTERS}|{TASK_EVENTS}|{control})$",
+        "read": f"^({own}{dead}|{control})$",
+    }
+
+
+def password_hash(password: str, salt: bytes | None = None) -> str:
+    """RabbitMQ's `rabbit_password_hashing_sha256`: base64(salt + sha256(salt + password))."""
+    salt = os.urandom(4) if salt is None else salt
+    return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
+
+
+def definitions(passwords: Mapping[str, str]) -> dict[str, Any]:
+    """The broker's definitions file.
+
+    Args:
+        passwords: of each user: every service, `flower`, and any administrator (a name that is neither).
+    """
+    users = [*SERVICES, FLOWER_USER]
+    administrators = [user for user in passwords if user not in users]
+    return {
+        "vhosts": [{"name": VHOST}],
+        "users": [
+            {
+                "name": user,
+                "password_hash": password_hash(password),
+                "hashing_algorithm": "rabbit_password_hashing_sha256",
+                "tags": "administrator" if user in administrators else "",
+            }
+            for user, password in passwords.items()
+        ],
+        "permissions": [{"user": u, "vhost": VHOST, **permissions(u)} for u in users if u in passwords]
+        + [{"user": u, "vhost": VHOST, "configure": ".*", "write": ".*", "read": ".*"} for u in administrators],
+        "exchanges": [
+            {
+                "name": name,
+                "vhost": VHOST,
+                "type": kind,
+                "durable": True,
+                "auto_delete": False,
+                "internal": False,
+                "arguments": arguments,
+            }
+            for name, (kind, arguments) in EXCHANGES.items()
+        ],
+        "queues": [
+            {
+                "name": q.name,
+                "vhost": VHOST,
+                "durable": True,
+                "auto_delete": False,
+                "arguments": dict(q.arguments),
+            }
+            for q in queues()
+        ],
+        "bindings": [
+            {
+                "source": exchange,
+                "vhost": VHOST,
+                "destination": q.name,
+                "destination_type": "queue",
+                "routing_key": key,
+                "arguments": {},
+            }
+            for q in queues()
+            for exchange, key in q.bindings
+        ],
+    }
+
+
+def main(argv: list[str]) -> int:
+    """Print the definitions; each user's password comes from `RABBITMQ_<USER>_PASSWORD`."""
+    names = [*SERVICES, FLOWER_USER, "admin"]
+    missing = [n for n in names if f"RABBITMQ_{n.upper()}_PASSWORD" not in os.environ]
+    if missing or argv:
+        wanted = ", ".join(f"RABBITMQ_{n.upper()}_PASSWORD" for n in missing or names)
+        print(f"topology takes no arguments; set these in the environment: {wanted}", file=sys.stderr)
+        return 2
+    passwords = {n: os.environ[f"RABBITMQ_{n.upper()}_PASSWORD"] for n in names}
+    print(json.dumps(definitions(passwords), indent=2))
+    return 0

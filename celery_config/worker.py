@@ -1,0 +1,115 @@
+"""Our consumer in Celery's worker: what must never happen to a message is prevented here.
+
+- A message nobody can run (undecodable, malformed, foreign) goes to the dead letters. Celery by itself would
+  acknowledge and lose it, or die.
+- The prefetch window opens slowly: a worker begins with one message at a time and takes its full window once a
+  message came that no one died on. A killer message therefore dies alone, and its neighbours' delivery counts
+  stay low (rule 19).
+- While the database is away nothing is consumed (rule 10).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from celery import bootsteps
+from celery.worker.consumer import Consumer
+from celery.worker.consumer.tasks import Tasks
+from kombu.message import Message
+
+from celery_config.messaging import gate
+
+log = structlog.get_logger(__name__)
+GATE_SECONDS = 0.5
+
+
+def fault_of(message: Message, known: Any) -> str | None:
+    """Why no worker could run this message, or None."""
+    headers = message.headers or {}
+    if "task" not in headers or "id" not in headers:
+        return "not a Celery task message: the headers `task` and `id` are missing"
+    if headers["task"] not in known:
+        return f"unknown task {headers['task']!r}"
+    try:
+        body = message.payload
+    except Exception as error:  # every codec raises its own kinds
+        return f"undecodable body: {error!r}"
+    if not (isinstance(body, list | tuple) and len(body) == 3):
+        return "malformed body: not [args, kwargs, embed]"
+    args, kwargs, embed = body
+    if not (isinstance(args, list) and isinstance(kwargs, dict) and isinstance(embed, dict | None)):
+        return "malformed body: args must be a list, kwargs and embed objects"
+    return None
+
+
+class SagaConsumer(Consumer):
+    """See the module."""
+
+    def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Message], None]:
+        run = super().create_task_handler(*args, **kwargs)
+
+        def receive(message: Message) -> None:
+            if fault := fault_of(message, self.strategies):
+                log.error("to the dead letters", fault=fault, queue=message.delivery_info.get("routing_key"))
+                message.reject_log_error(log, self.connection_errors)
+                return
+            if not message.delivery_info.get("redelivered"):
+                self.open_window()
+            run(message)
+
+        return receive
+
+    def open_window(self) -> None:
+        """Take the full prefetch window from now on."""
+        if self.window_open:
+            return
+        self.window_open = True
+        self.call_soon(self._consume_with_full_window)
+
+    def _consume_with_full_window(self) -> None:
+        # On quorum queues the prefetch is a consumer's own and fixed when it begins: begin again.
+        self.task_consumer.cancel()
+        self.connection.default_channel.basic_qos(0, self.full_window, False)
+        self.task_consumer.consume()
+
+    window_open = True
+    full_window = 0
+
+
+class SlowStart(bootsteps.StartStopStep):
+    """Before consuming begins: a window of one message."""
+
+    requires = (Tasks,)
+
+    def start(self, consumer: SagaConsumer) -> None:
+        if consumer.connection.transport.driver_type != "amqp":
+            return
+        consumer.full_window = consumer.initial_prefetch_count
+        consumer.window_open = False
+        consumer.connection.default_channel.basic_qos(0, 1, False)
+
+
+class DatabaseGate(bootsteps.StartStopStep):
+    """Stops consuming while the database is away, and asks every half second whether it is back."""
+
+    requires = (Tasks,)
+
+    def start(self, consumer: SagaConsumer) -> None:
+        self.closed = False
+        self.timer = consumer.timer.call_repeatedly(GATE_SECONDS, self.check, (consumer,))
+
+    def stop(self, consumer: SagaConsumer) -> None:
+        self.timer.cancel()
+
+    def check(self, consumer: SagaConsumer) -> None:
+        if gate.database_away.is_set() and not self.closed:
+            log.error("database away: no more messages are taken")
+            consumer.task_consumer.cancel()
+            self.closed = True
+        if self.closed and gate.database_answers():
+            log.warning("database back: taking messages again")
+            gate.database_away.clear()
+            self.closed = False
+            consumer.task_consumer.consume()

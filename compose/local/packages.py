@@ -1,0 +1,136 @@
+"""Finds the binaries of PostgreSQL and RabbitMQ, and installs Debian's packages when they are missing."""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from compose.local.errors import PackagesMissing
+
+_PACKAGES = ("postgresql", "rabbitmq-server")
+_OLDEST_POSTGRES = 13
+
+_POLICY = Path("/usr/sbin/policy-rc.d")
+_POLICY_TEXT = "#!/bin/sh\n# Services are started privately, not by the packages.\nexit 101\n"
+
+
+@dataclass(frozen=True)
+class Binaries:
+    """Where the servers' programs are.
+
+    Args:
+        postgres: folder with `initdb` and `postgres`.
+        rabbitmq: folder with `rabbitmq-server` and `rabbitmqctl`, not their system-wide wrappers.
+        epmd: Erlang's port mapper.
+    """
+
+    postgres: Path
+    rabbitmq: Path
+    epmd: Path
+
+
+def _version(path: Path) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", str(path)))
+
+
+def _newest(folders: Iterable[Path], program: str) -> Path | None:
+    usable = [folder for folder in folders if os.access(folder / program, os.X_OK)]
+    return max(usable, key=_version, default=None)
+
+
+def _find_postgres() -> Path | None:
+    folders = [
+        folder
+        for folder in Path("/usr/lib/postgresql").glob("*/bin")
+        if _version(folder) >= (_OLDEST_POSTGRES,)
+    ]
+    return _newest(folders, "postgres")
+
+
+def _find_rabbitmq() -> Path | None:
+    library = Path("/usr/lib/rabbitmq")
+    return _newest([library / "bin"], "rabbitmq-server") or _newest(
+        library.glob("lib/rabbitmq_server-*/sbin"), "rabbitmq-server"
+    )
+
+
+def _find_epmd() -> Path | None:
+    on_path = shutil.which("epmd")
+    if on_path:
+        return Path(on_path)
+    folder = _newest(Path("/usr/lib/erlang").glob("erts-*/bin"), "epmd")
+    return folder / "epmd" if folder else None
+
+
+def find() -> Binaries | None:
+    """Return the newest servers installed here, or None when one is missing."""
+    postgres, rabbitmq, epmd = _find_postgres(), _find_rabbitmq(), _find_epmd()
+    if postgres and rabbitmq and epmd:
+        return Binaries(postgres, rabbitmq, epmd)
+    return None
+
+
+def find_or_install(console: Console | None = None) -> Binaries:
+    """Return the servers installed here; install Debian's packages first when they are missing and we may.
+
+    Raises:
+        PackagesMissing: they are missing and cannot be installed from here; says what to install.
+    """
+    console = console or Console()
+    found = find()
+    if found:
+        return found
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        raise PackagesMissing(
+            f"PostgreSQL {_OLDEST_POSTGRES} or newer and RabbitMQ are needed and not both installed. Install them "
+            f"(Debian, Ubuntu: sudo apt-get install --no-install-recommends {' '.join(_PACKAGES)}), or name "
+            "servers of your own in the environment (ORDER_DATABASE_URL, ORDER_BROKER_URL and so on for each "
+            "service), or run the system in containers: docker compose -f compose/compose.yaml up"
+        )
+    _install(console)
+    installed = find()
+    if installed is None:
+        raise PackagesMissing(
+            f"{' and '.join(_PACKAGES)} were installed, but their programs are not where Debian puts them "
+            "(/usr/lib/postgresql/VERSION/bin, /usr/lib/rabbitmq/bin, epmd). Name servers of your own in the "
+            "environment, or run the system in containers: docker compose -f compose/compose.yaml up"
+        )
+    return installed
+
+
+def _install(console: Console) -> None:
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    with _NoServices():
+        for command in (
+            ["apt-get", "update"],
+            ["apt-get", "install", "-y", "--no-install-recommends", *_PACKAGES],
+        ):
+            console.print(f"Installing the servers: {' '.join(command)}", highlight=False)
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+            if done.returncode != 0:
+                raise PackagesMissing(
+                    f"{' '.join(command)} failed:\n{done.stdout[-1000:]}{done.stderr[-2000:]}\n"
+                    f"Install {' and '.join(_PACKAGES)} by hand, then try again."
+                )
+
+
+class _NoServices:
+    """While entered, packages that are installed start no service (Debian's policy-rc.d interface)."""
+
+    def __enter__(self) -> None:
+        self._placed = not _POLICY.exists()
+        if self._placed:
+            with tempfile.NamedTemporaryFile("w", dir=_POLICY.parent, delete=False) as file:
+                file.write(_POLICY_TEXT)
+            Path(file.name).chmod(0o755)
+            Path(file.name).replace(_POLICY)
+
+    def __exit__(self, *_: object) -> None:
+        if self._placed:
+            _POLICY.unlink(missing_ok=True)

@@ -1,0 +1,280 @@
+"""A private PostgreSQL on the loopback address: one database and one role a service, nobody in another's."""
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from compose.local import ports
+from compose.local.errors import ServerFailed
+from compose.local.kept import KeptValues
+from compose.local.packages import Binaries, find_or_install
+from compose.local.process import Process
+
+SUPERUSER = "postgres"
+_SERVER_USER = "postgres"
+_XDIST_WORKERS = 8
+
+# fsync and synchronous_commit keep their default, on: what is committed survives a crash.
+_CONFIGURATION = """\
+listen_addresses = '127.0.0.1'
+port = {port}
+unix_socket_directories = ''
+hba_file = '{hba}'
+password_encryption = 'scram-sha-256'
+max_connections = 300
+shared_buffers = 256MB
+random_page_cost = 1.1
+jit = off
+timezone = 'UTC'
+logging_collector = off
+log_line_prefix = '%m [%p] %u@%d '
+"""
+
+
+class PostgresServer:
+    """One server with all its files in one folder.
+
+    Args:
+        folder: where port, passwords and data are kept. The data moves to a private temporary folder when
+            we are root and the unprivileged user that runs the server cannot reach `folder`.
+        roles: each owns a database of the same name, and may connect to no other.
+        for_tests: each role may also create databases, and connect to `test_<role>` (and `…_gwN` beside it).
+        log: file that receives what the server writes.
+    """
+
+    def __init__(
+        self, folder: Path, roles: Sequence[str], *, for_tests: bool = False, log: Path | None = None
+    ) -> None:
+        self._folder = folder.resolve()
+        self._roles = tuple(roles)
+        self._for_tests = for_tests
+        self._kept = KeptValues(self._folder / "kept.json")
+        self._user = _SERVER_USER if os.geteuid() == 0 else None
+        self._log = log or self._folder / "postgres.log"
+        self.port = self._kept.port("port", ports.is_free, ports.free_port)
+        self._process: Process | None = None
+
+    @property
+    def process(self) -> Process:
+        """The server's process.
+
+        Raises:
+            ServerFailed: it was never started.
+        """
+        if self._process is None:
+            raise ServerFailed("PostgreSQL was not started")
+        return self._process
+
+    def url(self, database: str, role: str | None = None) -> str:
+        """Return the address of `database` for `role`, by default the role that bears its name."""
+        role = role or database
+        return f"postgres://{role}:{self._kept.secret(role)}@{ports.LOOPBACK}:{self.port}/{database}"
+
+    def superuser_url(self, database: str = "postgres") -> str:
+        """Return the address of `database` for the superuser: for tests and maintenance alone."""
+        return self.url(database, SUPERUSER)
+
+    def start(self, timeout: float = 30.0) -> None:
+        """Start the server, with its data if there are any; make roles and databases that are missing.
+
+        Raises:
+            ServerFailed: it could not be set up.
+            ProcessFailed: it ended, or was not ready within `timeout` seconds.
+            PackagesMissing: PostgreSQL is not installed.
+        """
+        binaries = find_or_install()
+        data = self._data_folder() / "data"
+        if not (data / "PG_VERSION").exists():
+            self._initialize(binaries, data)
+        self._configure(data)
+        self._process = Process(
+            name="postgres",
+            argv=[str(binaries.postgres / "postgres"), "-D", str(data)],
+            env=_plain_environment(),
+            cwd=data,
+            log=self._log,
+            # "Fast shutdown": does not wait for clients to leave.
+            stop_signal=signal.SIGINT,
+            user=self._user,
+            ready=lambda _: self._answers(),
+        )
+        self._process.start()
+        self._process.wait_until_ready(timeout)
+        self._make_roles_and_databases()
+
+    def stop(self) -> None:
+        """Stop the server in good order; its data stay."""
+        if self._process:
+            self._process.stop()
+
+    def kill(self, timeout: float = 10.0) -> None:
+        """Stop at once, without writing anything down, as after a crash; the next start recovers.
+
+        SIGQUIT is PostgreSQL's "immediate shutdown": its children lead process groups of their own, and a
+        server that starts before the last of them is gone refuses to.
+
+        Raises:
+            ServerFailed: it still runs after `timeout` seconds.
+        """
+        if self._process is None or not self._process.is_running:
+            return
+        self._process.send(signal.SIGQUIT)
+        if self._process.wait(timeout) is None:
+            raise ServerFailed(f"PostgreSQL (process {self._process.pid}) did not end within {timeout:.0f} s")
+
+    def restart(self) -> None:
+        """Stop and start it on the same port."""
+        self.stop()
+        self.start()
+
+    def wipe(self) -> None:
+        """Delete all data and passwords, wherever they are.
+
+        Raises:
+            ServerFailed: it runs.
+        """
+        if self._process and self._process.is_running:
+            raise ServerFailed("PostgreSQL runs: stop it before its data are deleted")
+        shutil.rmtree(self._data_folder(), ignore_errors=False)
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._kept = KeptValues(self._folder / "kept.json")
+        self.port = self._kept.port("port", ports.is_free, lambda: self.port)
+
+    def _data_folder(self) -> Path:
+        """Return a folder the server's user can reach: ours, or a temporary one that ours remembers."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        if self._user is None or self._is_reachable(self._folder):
+            return self._folder
+        note = self._folder / "location"
+        if note.exists() and Path(note.read_text()).is_dir():
+            return Path(note.read_text())
+        elsewhere = tempfile.mkdtemp(prefix="order-saga-postgres-")
+        shutil.chown(elsewhere, self._user, self._user)
+        note.write_text(elsewhere)
+        return Path(elsewhere)
+
+    def _is_reachable(self, folder: Path) -> bool:
+        done = subprocess.run(
+            ["test", "-x", str(folder)], user=self._user, group=self._user, extra_groups=[], cwd="/", check=False
+        )
+        return done.returncode == 0
+
+    def _initialize(self, binaries: Binaries, data: Path) -> None:
+        if self._user is not None:
+            _must_exist(self._user)
+        shutil.rmtree(data, ignore_errors=True)
+        data.mkdir(mode=0o700)
+        with self._private_file(data.parent / "superuser", self._kept.secret(SUPERUSER)) as password_file:
+            if self._user is not None:
+                shutil.chown(data, self._user, self._user)
+            done = subprocess.run(
+                [
+                    str(binaries.postgres / "initdb"),
+                    f"--pgdata={data}",
+                    f"--username={SUPERUSER}",
+                    f"--pwfile={password_file}",
+                    "--auth=scram-sha-256",
+                    "--encoding=UTF8",
+                    "--locale=C.UTF-8",
+                ],
+                env=_plain_environment(),
+                cwd=data,
+                user=self._user,
+                group=self._user,
+                extra_groups=None if self._user is None else [],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        if done.returncode != 0:
+            shutil.rmtree(data, ignore_errors=True)
+            raise ServerFailed(f"initdb failed for {data}:\n{done.stdout}{done.stderr}")
+
+    @contextmanager
+    def _private_file(self, path: Path, text: str) -> Iterator[Path]:
+        path.unlink(missing_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(text)
+        if self._user is not None:
+            shutil.chown(path, self._user, self._user)
+        try:
+            yield path
+        finally:
+            path.unlink()
+
+    def _configure(self, data: Path) -> None:
+        hba = data / "pg_hba.conf"
+        hba.write_text("".join(f"{line}\n" for line in self._access_rules()))
+        (data / "postgresql.auto.conf").write_text(_CONFIGURATION.format(port=self.port, hba=hba))
+
+    def _access_rules(self) -> Iterator[str]:
+        yield f"host all {SUPERUSER} {ports.LOOPBACK}/32 scram-sha-256"
+        for role in self._roles:
+            databases = ",".join(f'"{name}"' for name in self._databases_of(role))
+            yield f'host {databases} "{role}" {ports.LOOPBACK}/32 scram-sha-256'
+
+    def _databases_of(self, role: str) -> Iterator[str]:
+        yield role
+        if self._for_tests:
+            # Test databases are created over a connection to the database "postgres".
+            yield "postgres"
+            yield f"test_{role}"
+            yield from (f"test_{role}_gw{number}" for number in range(_XDIST_WORKERS))
+
+    def _answers(self) -> bool:
+        try:
+            psycopg.connect(self.superuser_url(), connect_timeout=5).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _make_roles_and_databases(self) -> None:
+        with psycopg.connect(self.superuser_url(), autocommit=True) as connection:
+            known_roles = {name for (name,) in connection.execute("SELECT rolname FROM pg_roles")}
+            known_databases = {name for (name,) in connection.execute("SELECT datname FROM pg_database")}
+            for database in ("postgres", "template1"):
+                connection.execute(
+                    sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(database))
+                )
+            for role in self._roles:
+                name = sql.Identifier(role)
+                verb = "ALTER" if role in known_roles else "CREATE"
+                connection.execute(
+                    sql.SQL("{verb} ROLE {name} LOGIN NOSUPERUSER {may_create} PASSWORD {password}").format(
+                        verb=sql.SQL(verb),
+                        name=name,
+                        may_create=sql.SQL("CREATEDB" if self._for_tests else "NOCREATEDB"),
+                        password=sql.Literal(self._kept.secret(role)),
+                    )
+                )
+                if role not in known_databases:
+                    connection.execute(sql.SQL("CREATE DATABASE {name} OWNER {name}").format(name=name))
+                connection.execute(sql.SQL("REVOKE ALL ON DATABASE {name} FROM PUBLIC").format(name=name))
+                if self._for_tests:
+                    connection.execute(
+                        sql.SQL("GRANT CONNECT ON DATABASE postgres TO {name}").format(name=name)
+                    )
+
+
+def _must_exist(user: str) -> None:
+    try:
+        pwd.getpwnam(user)
+    except KeyError:
+        raise ServerFailed(
+            f"PostgreSQL does not run as root, and there is no user {user!r} to run it as: create that user, or "
+            "start this as an ordinary user"
+        ) from None
+
+
+def _plain_environment() -> dict[str, str]:
+    # PGHOST, PGDATA and their like in our environment are meant for another server.
+    return {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8", "TZ": "UTC"}

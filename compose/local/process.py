@@ -1,0 +1,205 @@
+"""One process of the system: a command, its log, its end.
+
+Each process leads a session and process group of its own, so that Ctrl-C at the terminal reaches only us, and
+writes straight into its log file: nothing it does waits for us to read, and the file outlives us.
+"""
+
+import contextlib
+import os
+import queue
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from compose.local.errors import ProcessFailed
+from compose.local.guardian import guardian
+from compose.local.readiness import ReadyCheck, at_once
+
+_LINES_TOLD = 20
+_SECONDS_BETWEEN_CHECKS = 0.1
+_ASKS_FOR_THE_END = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGKILL}
+
+
+@dataclass(frozen=True)
+class Death:
+    """A process that ended although nobody asked it to."""
+
+    name: str
+    exit_code: int
+    last_lines: list[str]
+
+    def __str__(self) -> str:
+        how = f"exit code {self.exit_code}"
+        if self.exit_code < 0:
+            how = f"killed by {signal.Signals(-self.exit_code).name}"
+        return "\n  ".join([f"{self.name} ended unexpectedly ({how}); its last lines:", *self.last_lines])
+
+
+@dataclass(eq=False)
+class Process:
+    """A command, and its running process once started.
+
+    Args:
+        name: how logs and errors call it.
+        argv: the command.
+        env: its whole environment; ours when None.
+        ready: tells when it is ready.
+        log: the file that receives what it writes.
+        cwd: its working directory.
+        stop_signal: what asks it to end in good order; sent to the leader alone, which knows its children.
+        user: the user and group to run as; only root may name one.
+    """
+
+    name: str
+    argv: Sequence[str]
+    env: Mapping[str, str] | None = None
+    ready: ReadyCheck = at_once
+    log: Path | None = None
+    cwd: Path | None = None
+    stop_signal: signal.Signals = signal.SIGTERM
+    user: str | None = None
+    deaths: "queue.SimpleQueue[Death]" = field(default_factory=queue.SimpleQueue)
+    _popen: "subprocess.Popen[bytes] | None" = None
+    _ended: threading.Event = field(default_factory=threading.Event)
+    _end_is_expected: bool = False
+    _log_start: int = 0
+
+    @property
+    def pid(self) -> int:
+        """The process id of the leader, which is also its process group.
+
+        Raises:
+            ProcessFailed: it was never started.
+        """
+        if self._popen is None:
+            raise ProcessFailed(f"{self.name} was not started")
+        return self._popen.pid
+
+    @property
+    def is_running(self) -> bool:
+        return self._popen is not None and not self._ended.is_set()
+
+    @property
+    def exit_code(self) -> int | None:
+        """The exit code, negative for a signal; None while it runs."""
+        return self._popen.returncode if self._popen and self._ended.is_set() else None
+
+    def start(self) -> None:
+        """Start it; its output is appended to the log.
+
+        Raises:
+            ProcessFailed: it runs already, or the command cannot be executed.
+        """
+        self._start(end_is_expected=False)
+
+    def _start(self, end_is_expected: bool) -> None:
+        if self.is_running:
+            raise ProcessFailed(f"{self.name} runs already (process {self.pid})")
+        if self.log is not None:
+            self.log.parent.mkdir(parents=True, exist_ok=True)
+            self._log_start = self.log.stat().st_size if self.log.exists() else 0
+        self._end_is_expected = end_is_expected
+        self._ended = threading.Event()
+        with open(self.log or os.devnull, "ab") as sink:
+            try:
+                self._popen = subprocess.Popen(
+                    self.argv,
+                    env=None if self.env is None else dict(self.env),
+                    cwd=self.cwd,
+                    stdin=subprocess.DEVNULL,
+                    stdout=sink,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                    user=self.user,
+                    group=self.user,
+                    extra_groups=None if self.user is None else [],
+                )
+            except OSError as error:
+                raise ProcessFailed(f"{self.name} cannot be started: {error}") from error
+        guardian.watch(self._popen.pid, self.stop_signal)
+        threading.Thread(
+            target=self._attend, args=(self._popen, self._ended), name=f"attend-{self.name}", daemon=True
+        ).start()
+
+    def _attend(self, popen: "subprocess.Popen[bytes]", ended: threading.Event) -> None:
+        code = popen.wait()
+        self._kill_group(popen.pid)
+        guardian.forget(popen.pid)
+        if not self._end_is_expected:
+            self.deaths.put(Death(self.name, code, self.last_lines()))
+        ended.set()
+
+    @staticmethod
+    def _kill_group(group: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(group, signal.SIGKILL)
+
+    def wait_until_ready(self, timeout: float = 60.0) -> None:
+        """Return when the check says that it is ready.
+
+        Raises:
+            ProcessFailed: it ended first, or was not ready within `timeout` seconds.
+        """
+        deadline = time.monotonic() + timeout
+        while not self.ready(self):
+            if self._ended.wait(_SECONDS_BETWEEN_CHECKS):
+                raise ProcessFailed(str(Death(self.name, self.exit_code or 0, self.last_lines())))
+            if time.monotonic() > deadline:
+                raise ProcessFailed(
+                    "\n  ".join([f"{self.name} was not ready within {timeout:.0f} s:", *self.last_lines()])
+                )
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        """Wait until it has ended; return the exit code, or None when `timeout` seconds passed first."""
+        self._ended.wait(timeout)
+        return self.exit_code
+
+    def run(self, timeout: float = 120.0) -> None:
+        """Start it and wait for its end: for a process with one task.
+
+        Raises:
+            ProcessFailed: the exit code is not 0, or `timeout` seconds passed.
+        """
+        self._start(end_is_expected=True)
+        code = self.wait(timeout)
+        if code is None:
+            self.kill()
+            raise ProcessFailed(f"{self.name} did not finish within {timeout:.0f} s")
+        if code != 0:
+            raise ProcessFailed(str(Death(self.name, code, self.last_lines())))
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to the leader; should a signal that asks for its end end it, that is no surprise."""
+        self._end_is_expected = self._end_is_expected or number in _ASKS_FOR_THE_END
+        if self.is_running:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Kill the whole group at once, as a power cut would, and wait for its end."""
+        self._end_is_expected = True
+        if self.is_running:
+            self._kill_group(self.pid)
+            self._ended.wait()
+
+    def stop(self, timeout: float = 20.0) -> None:
+        """Ask it to end; after `timeout` seconds kill its group."""
+        self.send(self.stop_signal)
+        if self._popen is not None and not self._ended.wait(timeout):
+            self.kill()
+
+    def output(self) -> str:
+        """What it wrote since it was last started."""
+        if self.log is None or not self.log.exists():
+            return ""
+        with open(self.log, "rb") as file:
+            file.seek(self._log_start)
+            return file.read().decode(errors="replace")
+
+    def last_lines(self, count: int = _LINES_TOLD) -> list[str]:
+        """The last `count` lines of its output."""
+        return self.output().splitlines()[-count:]

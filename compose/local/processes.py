@@ -1,0 +1,109 @@
+"""A supervisor for the many processes of the system."""
+
+import queue
+import signal
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from compose.local.errors import ProcessFailed
+from compose.local.output import LogPrinter
+from compose.local.process import Death, Process
+
+__all__ = ["Death", "Process", "Supervisor"]
+
+
+class Supervisor:
+    """Starts many processes in parallel, shows what they write, and leaves none behind.
+
+    Args:
+        logs: folder of the log files, one a process.
+        show: also print every line, with the process's name before it.
+
+    `deaths` receives each process that ends unasked.
+    """
+
+    def __init__(self, logs: Path, *, show: bool = False) -> None:
+        self._logs = logs
+        self._printer = LogPrinter() if show else None
+        self._processes: dict[str, Process] = {}
+        self.deaths: queue.SimpleQueue[Death] = queue.SimpleQueue()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def __getitem__(self, name: str) -> Process:
+        try:
+            return self._processes[name]
+        except KeyError:
+            known = ", ".join(sorted(self._processes)) or "none"
+            raise ProcessFailed(f"there is no process {name!r}; there are: {known}") from None
+
+    @property
+    def names(self) -> list[str]:
+        return list(self._processes)
+
+    def adopt(self, process: Process) -> Process:
+        """Give the process its log file and watch over it; it is not started."""
+        process.deaths = self.deaths
+        if process.log is None:
+            process.log = self._logs / f"{process.name}.log"
+            process.log.unlink(missing_ok=True)
+        self._processes[process.name] = process
+        if self._printer:
+            self._printer.follow(process.name, process.log)
+        return process
+
+    def start(self, processes: Iterable[Process], timeout: float = 60.0) -> None:
+        """Start all at once and return when all are ready.
+
+        Raises:
+            ProcessFailed: one ended or was not ready within `timeout` seconds.
+        """
+        started = [self.adopt(process) for process in processes]
+        for process in started:
+            process.start()
+        deadline = time.monotonic() + timeout
+        for process in started:
+            process.wait_until_ready(max(deadline - time.monotonic(), 0.0))
+
+    def run(self, process: Process, timeout: float = 120.0) -> None:
+        """Run a process with one task to its end.
+
+        Raises:
+            ProcessFailed: it failed, or took longer than `timeout` seconds.
+        """
+        self.adopt(process).run(timeout)
+
+    def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
+        """Kill the group of a process (SIGKILL), or send its leader another signal."""
+        if number is signal.SIGKILL:
+            self[name].kill()
+        else:
+            self[name].send(number)
+
+    def restart(self, name: str, timeout: float = 60.0) -> None:
+        """Stop a process if it runs, start it again and wait until it is ready."""
+        process = self[name]
+        process.stop()
+        process.start()
+        process.wait_until_ready(timeout)
+
+    def stop(self, timeout: float = 20.0) -> None:
+        """Ask all to end, in parallel; kill what is left after `timeout` seconds."""
+        running = [process for process in self._processes.values() if process.is_running]
+        for process in running:
+            process.send(process.stop_signal)
+        deadline = time.monotonic() + timeout
+        for process in running:
+            process.wait(max(deadline - time.monotonic(), 0.0))
+            process.kill()
+        if self._printer:
+            self._printer.close()

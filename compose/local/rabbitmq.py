@@ -1,0 +1,230 @@
+"""A private RabbitMQ on the loopback address, with a port mapper, node name and ports of its own."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from celery_config.topology import VHOST
+from compose.local import ports
+from compose.local.errors import ServerFailed
+from compose.local.kept import KeptValues
+from compose.local.packages import Binaries, find_or_install
+from compose.local.process import Process
+from compose.local.readiness import listens
+
+_CONFIGURATION = """\
+listeners.tcp.1 = 127.0.0.1:{node_port}
+loopback_users = none
+heartbeat = 30
+vm_memory_high_watermark.absolute = 1GB
+disk_free_limit.absolute = 50MB
+load_definitions = {definitions}
+log.console = true
+log.console.level = info
+log.file = false
+"""
+_MANAGEMENT = """\
+management.tcp.ip = 127.0.0.1
+management.tcp.port = {management_port}
+"""
+
+# What a server of AMQP 0-9-1 is greeted with, and the first byte of its answer: a method frame.
+_GREETING, _METHOD_FRAME = b"AMQP\x00\x00\x09\x01", b"\x01"
+
+Definitions = Callable[[dict[str, str]], Mapping[str, Any]]
+
+
+class RabbitServer:
+    """One node with all its files in one folder; its ports and passwords stay the same over restarts.
+
+    Args:
+        folder: where everything is kept.
+        users: the users a password is made for.
+        definitions: returns, for the passwords by user, what the node loads when it starts: users, vhost,
+            permissions, exchanges, queues (RabbitMQ's definitions format).
+        management: also serve the management pages and API.
+        log: file that receives what the node writes.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        users: Sequence[str],
+        definitions: Definitions,
+        *,
+        management: bool = False,
+        log: Path | None = None,
+    ) -> None:
+        self._folder = folder.resolve()
+        self._users = tuple(users)
+        self._definitions = definitions
+        self._management = management
+        self._kept = KeptValues(self._folder / "kept.json")
+        self._log = log or self._folder / "rabbitmq.log"
+        self.port = self._kept.port("node", ports.is_free, ports.free_port)
+        self._distribution_port = self._kept.port("distribution", ports.is_free, ports.free_port)
+        self._epmd_port = self._kept.port("epmd", ports.is_free, ports.free_port)
+        self._management_port = self._kept.port("management", ports.is_free, ports.free_port)
+        self._node: Process | None = None
+        self._epmd: Process | None = None
+
+    @property
+    def process(self) -> Process:
+        """The node's process.
+
+        Raises:
+            ServerFailed: it was never started.
+        """
+        if self._node is None:
+            raise ServerFailed("RabbitMQ was not started")
+        return self._node
+
+    def url(self, user: str) -> str:
+        """Return the address of the vhost for `user`."""
+        return f"amqp://{user}:{self._kept.secret(user)}@{ports.LOOPBACK}:{self.port}/{VHOST}"
+
+    @property
+    def management_url(self) -> str:
+        """Address of the management pages; served only when asked for."""
+        return f"http://{ports.LOOPBACK}:{self._management_port}"
+
+    def start(self, timeout: float = 60.0) -> None:
+        """Start the node, with its data if there are any, and load the definitions.
+
+        Raises:
+            ProcessFailed: it ended, or was not ready within `timeout` seconds.
+            PackagesMissing: RabbitMQ is not installed.
+        """
+        binaries = find_or_install()
+        environment = self._configure()
+        self._epmd = self._start_port_mapper(binaries, environment)
+        self._node = Process(
+            name="rabbitmq",
+            argv=[str(binaries.rabbitmq / "rabbitmq-server")],
+            env=environment,
+            cwd=self._folder,
+            log=self._log,
+            # The node listens last, after the definitions are loaded.
+            ready=lambda _: self._greets(),
+        )
+        self._node.start()
+        self._node.wait_until_ready(timeout)
+
+    def stop(self) -> None:
+        """Stop the node in good order, and its port mapper; the data stay."""
+        if self._node:
+            self._node.stop()
+        if self._epmd:
+            self._epmd.stop()
+
+    def kill(self) -> None:
+        """Kill the node and its port mapper at once, as a power cut would."""
+        if self._node:
+            self._node.kill()
+        if self._epmd:
+            self._epmd.kill()
+
+    def restart(self) -> None:
+        """Stop and start it on the same ports."""
+        self.stop()
+        self.start()
+
+    def wipe(self) -> None:
+        """Delete the node's data, as when its disk is lost: the next start is that of an empty node.
+
+        Raises:
+            ServerFailed: it runs.
+        """
+        if self._node and self._node.is_running:
+            raise ServerFailed("RabbitMQ runs: stop it before its data are deleted")
+        shutil.rmtree(self._folder / "mnesia", ignore_errors=True)
+
+    def ctl(self, *arguments: str, timeout: float = 60.0) -> str:
+        """Run `rabbitmqctl` against the node, for instance `ctl("list_queues", "-p", VHOST, "--formatter=json")`.
+
+        Returns:
+            What it printed.
+
+        Raises:
+            ServerFailed: it failed; says what it printed.
+        """
+        done = subprocess.run(
+            [str(find_or_install().rabbitmq / "rabbitmqctl"), "--quiet", *arguments],
+            env=self._environment(),
+            cwd=self._folder,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise ServerFailed(f"rabbitmqctl {' '.join(arguments)} failed:\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+    def _greets(self) -> bool:
+        try:
+            with socket.create_connection((ports.LOOPBACK, self.port), timeout=5) as connection:
+                connection.sendall(_GREETING)
+                return connection.recv(1) == _METHOD_FRAME
+        except OSError:
+            return False
+
+    def _start_port_mapper(self, binaries: Binaries, environment: Mapping[str, str]) -> Process:
+        """Start Erlang's port mapper as a process of ours: one that Erlang starts itself outlives the node."""
+        epmd = Process(
+            name="epmd",
+            argv=[str(binaries.epmd), "-address", ports.LOOPBACK, "-port", str(self._epmd_port)],
+            env=environment,
+            cwd=self._folder,
+            log=self._folder / "epmd.log",
+            ready=listens(self._epmd_port),
+        )
+        epmd.start()
+        epmd.wait_until_ready(timeout=10.0)
+        return epmd
+
+    def _configure(self) -> dict[str, str]:
+        for name in ("home", "mnesia", "generated"):
+            (self._folder / name).mkdir(parents=True, exist_ok=True)
+        passwords = {user: self._kept.secret(user) for user in self._users}
+        definitions = self._folder / "definitions.json"
+        definitions.unlink(missing_ok=True)
+        with os.fdopen(os.open(definitions, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            json.dump(self._definitions(passwords), file, indent=1)
+        template = _CONFIGURATION + (_MANAGEMENT if self._management else "")
+        (self._folder / "rabbitmq.conf").write_text(
+            template.format(
+                node_port=self.port, management_port=self._management_port, definitions=definitions
+            )
+        )
+        plugins = "[rabbitmq_management]." if self._management else "[]."
+        (self._folder / "enabled_plugins").write_text(plugins)
+        (self._folder / "rabbitmq-env.conf").touch()
+        return self._environment()
+
+    def _environment(self) -> dict[str, str]:
+        folder = self._folder
+        return {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "LANG": "C.UTF-8",
+            "HOME": str(folder / "home"),
+            "ERL_EPMD_PORT": str(self._epmd_port),
+            "ERL_EPMD_ADDRESS": ports.LOOPBACK,
+            "RABBITMQ_NODENAME": f"order-saga-{self._epmd_port}@localhost",
+            "RABBITMQ_NODE_PORT": str(self.port),
+            "RABBITMQ_NODE_IP_ADDRESS": ports.LOOPBACK,
+            "RABBITMQ_DIST_PORT": str(self._distribution_port),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+            "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(folder),
+            "RABBITMQ_PID_FILE": str(folder / "node.pid"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
+            "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
+            "RABBITMQ_CONF_ENV_FILE": str(folder / "rabbitmq-env.conf"),
+            "RABBITMQ_GENERATED_CONFIG_DIR": str(folder / "generated"),
+        }

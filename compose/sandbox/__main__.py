@@ -1,0 +1,70 @@
+"""Command line of the sandbox."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import threading
+from pathlib import Path
+
+import structlog
+
+from celery_config.logging import configure_logging
+from compose.sandbox.application import Sandbox
+from compose.sandbox.http import Shop
+from compose.sandbox.server import Server
+from compose.sandbox.settings import Settings
+from compose.sandbox.store import Store
+
+log = structlog.get_logger()
+
+
+def main() -> None:
+    """Serve until SIGTERM or SIGINT; the first line on standard output says where."""
+    options = _options()
+    configure_logging("sandbox", os.environ.get("LOG_FORMAT", "auto"), os.environ.get("LOG_LEVEL", "INFO"))
+    store = Store(options.database)
+    sandbox = Sandbox(
+        Shop(store, Settings(options.slow_seconds, options.timeout_seconds, options.max_weight_grams))
+    )
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with Server(options.host, options.port, sandbox) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        print(f"sandbox: {server.url}", flush=True)
+        log.info("listening", url=server.url, database=str(options.database))
+        stop.wait()
+        server.shutdown()
+    sandbox.faults.clear()
+    store.close()
+    log.info("stopped")
+
+
+def _options() -> argparse.Namespace:
+    defaults = Settings()
+    parser = argparse.ArgumentParser(prog="python -m compose.sandbox", description="Payment provider and carrier.")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
+    parser.add_argument("--port", type=int, default=8090, help="0 takes a free one (default %(default)s)")
+    parser.add_argument("--database", type=Path, required=True, help="SQLite file; made when missing")
+    parser.add_argument(
+        "--slow-seconds", type=float, default=defaults.slow_seconds, help="tok_slow (default %(default)s)"
+    )
+    parser.add_argument(
+        "--timeout-seconds",
+        type=float,
+        default=defaults.timeout_seconds,
+        help="tok_timeout_then_succeeds; longer than the callers' limit (default %(default)s)",
+    )
+    parser.add_argument(
+        "--max-weight-grams",
+        type=int,
+        default=defaults.max_weight_grams,
+        help="heavier shipments are refused (default %(default)s)",
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

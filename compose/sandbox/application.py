@@ -1,0 +1,91 @@
+"""Routes a request to its endpoint, with faults and idempotency around it."""
+
+from __future__ import annotations
+
+import re
+
+from compose.sandbox import carrier, provider
+from compose.sandbox.control import Control
+from compose.sandbox.faults import Faults
+from compose.sandbox.http import Answer, Endpoint, NotFound, Request, SandboxError, Shop
+from compose.sandbox.idempotency import Keys
+
+
+class Sandbox:
+    """Both sides of the outside world, without the HTTP around them."""
+
+    def __init__(self, shop: Shop) -> None:
+        self.faults = Faults(default_seconds=shop.settings.timeout_seconds)
+        self.control = Control(self.faults)
+        self._shop = shop
+        self._keys = Keys(shop)
+        self._routes = [(method, _pattern(path), path, endpoint) for method, path, endpoint in self._table()]
+
+    def _table(self) -> list[tuple[str, str, Endpoint]]:
+        control = self.control
+        return [
+            ("POST", "/provider/authorizations", provider.authorize),
+            ("POST", "/provider/authorizations/{id}/capture", provider.capture),
+            ("POST", "/provider/authorizations/{id}/void", provider.void),
+            ("POST", "/provider/refunds", provider.refund),
+            ("GET", "/provider/authorizations", provider.books),
+            ("GET", "/provider/authorizations/{id}", provider.retrieve),
+            ("POST", "/carrier/shipments", carrier.book),
+            ("POST", "/carrier/shipments/{id}/cancel", carrier.cancel),
+            ("POST", "/carrier/shipments/{id}/dispatch", carrier.dispatch),
+            ("GET", "/carrier/shipments", carrier.books),
+            ("GET", "/carrier/shipments/{id}", carrier.retrieve),
+            ("POST", "/control/faults", control.plan_fault),
+            ("DELETE", "/control/faults", control.clear_faults),
+            ("GET", "/control/stats", control.stats),
+            ("GET", "/healthz", control.healthz),
+        ]
+
+    def answer(self, request: Request) -> Answer:
+        """The answer to a request.
+
+        Raises:
+            NoAnswer: a planned fault wants the connection closed.
+        """
+        try:
+            path, endpoint, routed = self._route(request)
+            self.control.count(f"{request.method} {path}")
+            if path.startswith(("/provider/", "/carrier/")):
+                return self._outside(endpoint, routed)
+            return endpoint(self._shop, routed)
+        except SandboxError as error:
+            return error.answer()
+
+    def _outside(self, endpoint: Endpoint, request: Request) -> Answer:
+        planned = self.faults.take(request.path)
+        self.faults.before(planned)
+        if request.method == "POST":
+            answer = self._keyed(endpoint, request)
+        else:
+            answer = endpoint(self._shop, request)
+        self.faults.after(planned)
+        return answer
+
+    def _keyed(self, endpoint: Endpoint, request: Request) -> Answer:
+        side = request.path.split("/")[1]
+        fault = provider.token_fault(request, self._shop.settings) if endpoint is provider.authorize else None
+        answer, stored = self._keys.answer(side, request, endpoint, lambda: self.faults.before(fault))
+        if stored:
+            self.control.count("answered from the store")
+        elif answer.status < 300:
+            self.faults.after(fault)
+        return answer
+
+    def _route(self, request: Request) -> tuple[str, Endpoint, Request]:
+        for method, pattern, path, endpoint in self._routes:
+            match = pattern.fullmatch(request.path)
+            if match and method == request.method:
+                routed = Request(
+                    request.method, request.path, match.groupdict(), request.query, request.body, request.key
+                )
+                return path, endpoint, routed
+        raise NotFound("no_such_endpoint", f"there is no {request.method} {request.path[:200]}")
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", path))

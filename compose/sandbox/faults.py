@@ -1,0 +1,125 @@
+"""Misbehaviour on purpose: before the work, after it, or instead of an answer.
+
+A test token misbehaves on the first call with a key only (it is part of the deal with the caller); a fault set
+through /control/faults hits the next `count` calls under its path, whatever their keys. Faults live in memory:
+a restart clears them.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, replace
+from typing import Any, Literal, cast, get_args
+
+from compose.sandbox.fields import Fields
+from compose.sandbox.http import InvalidRequest, SandboxError
+
+Kind = Literal["error_500", "error_after", "delay", "timeout", "hang", "drop"]
+MAX_COUNT = 1_000_000
+MAX_SECONDS = 3600
+
+
+class Broken(SandboxError):
+    """Answered as a 500; says nothing about whether the work was done."""
+
+
+class NoAnswer(Exception):
+    """The connection is closed without an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One way to misbehave; `seconds` matter for delay, timeout and hang.
+
+    error_500: nothing is done, 500. error_after: done, then 500. delay: done and answered after `seconds`.
+    timeout: done at once, answered after `seconds`. hang: nothing is done, no answer, closed after `seconds`.
+    drop: done, then the connection is closed without an answer.
+    """
+
+    kind: Kind
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A fault for the next `count` calls whose path starts with `path`."""
+
+    path: str
+    fault: Fault
+    count: int
+
+
+class Faults:
+    """The planned faults and the waits under way."""
+
+    def __init__(self, default_seconds: float) -> None:
+        self._default_seconds = default_seconds
+        self._guard = threading.Lock()
+        self._planned: list[Planned] = []
+        self._released = threading.Event()
+
+    def plan(self, body: dict[str, Any]) -> Planned:
+        """Add a fault from its JSON form {path, kind, count = 1, seconds = the time-out of the sandbox}."""
+        fields = Fields({"count": 1, **body})
+        path, kind = fields.text("path"), fields.text("kind")
+        count = fields.integer("count", maximum=MAX_COUNT)
+        seconds = fields.seconds("seconds", default=self._default_seconds, maximum=MAX_SECONDS)
+        fields.done()
+        if kind not in get_args(Kind):
+            raise InvalidRequest("invalid_field", f"kind must be one of {', '.join(get_args(Kind))}")
+        planned = Planned(path, Fault(cast(Kind, kind), seconds), count)
+        with self._guard:
+            self._planned.append(planned)
+        return planned
+
+    def clear(self) -> None:
+        """Forget every planned fault and end every wait under way."""
+        with self._guard:
+            self._planned.clear()
+            self._released.set()
+            self._released = threading.Event()
+
+    def take(self, path: str) -> Fault | None:
+        """The first planned fault for this path, used up by one call."""
+        with self._guard:
+            for index, planned in enumerate(self._planned):
+                if path.startswith(planned.path):
+                    if planned.count > 1:
+                        self._planned[index] = replace(planned, count=planned.count - 1)
+                    else:
+                        del self._planned[index]
+                    return planned.fault
+        return None
+
+    def planned(self) -> list[Planned]:
+        """What is still to come."""
+        with self._guard:
+            return list(self._planned)
+
+    def before(self, fault: Fault | None) -> None:
+        """What a fault does before the work."""
+        if fault is None:
+            return
+        if fault.kind == "error_500":
+            raise Broken("internal_error", "planned fault: nothing was done")
+        if fault.kind == "delay":
+            self._wait(fault)
+        if fault.kind == "hang":
+            self._wait(fault)
+            raise NoAnswer
+
+    def after(self, fault: Fault | None) -> None:
+        """What a fault does after the work, with its result already stored."""
+        if fault is None:
+            return
+        if fault.kind == "error_after":
+            raise Broken("internal_error", "planned fault: repeat with the same Idempotency-Key")
+        if fault.kind == "timeout":
+            self._wait(fault)
+        if fault.kind == "drop":
+            raise NoAnswer
+
+    def _wait(self, fault: Fault) -> None:
+        with self._guard:
+            released = self._released
+        released.wait(fault.seconds)

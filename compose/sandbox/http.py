@@ -1,0 +1,79 @@
+"""What an endpoint receives and answers, and the errors it may raise.
+
+    SandboxError            answered as {"error": {"code", "reason"}}
+    ├── InvalidRequest      400: the request makes no sense, nothing was done
+    ├── NotFound            404: no such thing, nothing was done
+    ├── KeyConflict         409: this Idempotency-Key belongs to another request, nothing was done
+    └── Refused             422: understood and refused; final, and stored under the key
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from compose.sandbox.settings import Settings
+from compose.sandbox.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request, already routed: `ids` are the parts of the path in braces."""
+
+    method: str
+    path: str
+    ids: dict[str, str] = field(default_factory=dict)
+    query: dict[str, str] = field(default_factory=dict)
+    body: dict[str, Any] = field(default_factory=dict)
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A status code and the JSON object that goes with it."""
+
+    status: int
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """What every endpoint works on."""
+
+    store: Store
+    settings: Settings
+
+
+Endpoint = Callable[[Shop, Request], Answer]
+
+
+class SandboxError(Exception):
+    """An error with a stable code and a sentence that says what to do."""
+
+    status = 500
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(f"{code}: {reason}")
+        self.code = code
+        self.reason = reason
+
+    def answer(self) -> Answer:
+        """The JSON form of the error."""
+        return Answer(self.status, {"error": {"code": self.code, "reason": self.reason}})
+
+
+class InvalidRequest(SandboxError):
+    status = 400
+
+
+class NotFound(SandboxError):
+    status = 404
+
+
+class KeyConflict(SandboxError):
+    status = 409
+
+
+class Refused(SandboxError):
+    status = 422

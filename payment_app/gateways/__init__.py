@@ -1,0 +1,53 @@
+"""The ways to a payment provider: one protocol, the sandbox and Stripe behind it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery_config.http_client import CALL_SECONDS
+from payment_app.gateways.base import Authorized, BookEntry, Gateway, Refunded
+from payment_app.gateways.errors import CallFailed, Declined, GatewayError, Unknown
+from payment_app.gateways.sandbox import SandboxGateway
+from payment_app.gateways.stripe import StripeGateway
+
+__all__ = [
+    "Authorized",
+    "BookEntry",
+    "CallFailed",
+    "Declined",
+    "Gateway",
+    "GatewayError",
+    "Refunded",
+    "SandboxGateway",
+    "StripeGateway",
+    "Unknown",
+    "gateway_from_settings",
+]
+
+
+def gateway_from_settings(settings: Any, *, seconds: float = CALL_SECONDS) -> Gateway:
+    """The gateway that PAYMENT_GATEWAY names; make one a process, it keeps its connections.
+
+    Args:
+        settings: anything with PAYMENT_GATEWAY and, for `sandbox`, SANDBOX_URL; for `stripe`, STRIPE_API_KEY
+            and perhaps STRIPE_API_BASE.
+        seconds: limit of one call in total.
+
+    Raises:
+        ValueError: a setting is missing or has no meaning.
+    """
+    match settings.PAYMENT_GATEWAY:
+        case "sandbox":
+            return SandboxGateway(_required(settings, "SANDBOX_URL"), seconds=seconds)
+        case "stripe":
+            base = getattr(settings, "STRIPE_API_BASE", "") or None
+            return StripeGateway(_required(settings, "STRIPE_API_KEY"), api_base=base, seconds=seconds)
+        case other:
+            raise ValueError(f"PAYMENT_GATEWAY is {other!r}; set it to sandbox or stripe")
+
+
+def _required(settings: Any, name: str) -> str:
+    value = str(getattr(settings, name, "") or "")
+    if not value:
+        raise ValueError(f"PAYMENT_GATEWAY={settings.PAYMENT_GATEWAY} needs {name}; set it in the environment")
+    return value

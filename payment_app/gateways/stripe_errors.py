@@ -1,0 +1,58 @@
+"""Stripe's errors in the words of our own tree (errors.py).
+
+Source: https://docs.stripe.com/error-codes and https://docs.stripe.com/declines/codes
+"""
+
+from __future__ import annotations
+
+import stripe
+
+from payment_app.gateways.errors import CallFailed, Declined, GatewayError, Unknown
+
+# The provider looked at our request and will not do it, however often it is asked.
+FINAL = {
+    "amount_too_large": "amount_too_large",
+    "amount_too_small": "amount_too_small",
+    "charge_already_refunded": "amount_too_large",
+    "payment_intent_unexpected_state": "unexpected_state",
+}
+ALREADY = {"succeeded": "already_captured", "canceled": "already_voided"}
+NOT_FOUND = "resource_missing"
+
+
+def translated(error: stripe.StripeError) -> GatewayError:
+    """The same error as Declined, Unknown or CallFailed."""
+    reason = error.user_message or str(error)
+    if isinstance(error, stripe.CardError):
+        return Declined(_decline_code(error), reason)
+    if isinstance(error, stripe.InvalidRequestError):
+        return _invalid(error, reason)
+    if isinstance(error, stripe.APIConnectionError | stripe.RateLimitError):
+        return Unknown(reason)
+    if isinstance(error, stripe.APIError):
+        # 5xx, an unreadable answer, or 409: the first call with this key is still under way.
+        return Unknown(f"answered {error.http_status}: {reason}")
+    return CallFailed(error.code or type(error).__name__, reason)
+
+
+def is_replayed_fault(error: stripe.StripeError) -> bool:
+    """A 5xx that Stripe stored under the key: repeating the call will only ever show it again.
+
+    Source: https://docs.stripe.com/api/idempotent_requests (results are saved "including 500 errors").
+    """
+    status = error.http_status or 0
+    return status >= 500 and (error.headers or {}).get("idempotent-replayed") == "true"
+
+
+def _decline_code(error: stripe.CardError) -> str:
+    decline = getattr(error.error, "decline_code", None)
+    return "insufficient_funds" if decline == "insufficient_funds" else error.code or "card_declined"
+
+
+def _invalid(error: stripe.InvalidRequestError, reason: str) -> GatewayError:
+    if error.code == NOT_FOUND and error.param in {"payment_method", "payment_method_data[card][token]"}:
+        return Declined("invalid_token", reason)
+    if error.code not in FINAL:
+        return CallFailed(error.code or "invalid_request", reason)
+    status = getattr(getattr(error.error, "payment_intent", None), "status", "")
+    return Declined(ALREADY.get(status, FINAL[error.code]), reason)

@@ -1,0 +1,50 @@
+"""Stripe's library over our own connections, so that one limit holds over a whole call.
+
+The library's own clients put a time-out on each read only. Subclassing `stripe.HTTPClient` is its documented way
+to bring another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+import stripe
+
+from celery_config.http_client import LimitedClient
+
+
+class StripeTransport(stripe.HTTPClient):
+    """Sends the library's requests; `seconds` limits one call in total."""
+
+    name = "httpx"
+
+    def __init__(self, *, seconds: float) -> None:
+        super().__init__()
+        self._client = LimitedClient(seconds=seconds)
+        self.limit = self._client.limit
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None,
+        post_data: Any = None,
+        *,
+        _usage: list[str] | None = None,
+    ) -> tuple[str, int, Mapping[str, str]]:
+        """The answer's text, status and headers.
+
+        Raises:
+            stripe.APIConnectionError: no complete answer within the limit.
+        """
+        try:
+            response = self._client.send(method.upper(), url, headers=headers or {}, content=post_data)
+        except httpx.TransportError as error:
+            raise stripe.APIConnectionError(f"{type(error).__name__}: {error}", should_retry=False) from error
+        return response.text, response.status_code, response.headers
+
+    def close(self) -> None:
+        """Close the kept connections."""
+        self._client.close()
