@@ -9,6 +9,8 @@ from celery.app.events import Events
 from celery.events.dispatcher import EventDispatcher
 from kombu import Connection
 
+from celery_config.worker import DatabaseGate, SlowStart
+
 
 class UnconfirmedDispatcher(EventDispatcher):
     """Sends worker and task events for Flower on a connection without publisher confirms.
@@ -33,4 +35,5 @@ def make_celery(service: str, package: str) -> Celery:
     app = Celery(service, events=UnconfirmedEvents, set_as_current=True)
     app.config_from_object("django.conf:settings", namespace="CELERY")
     app.autodiscover_tasks()
+    app.steps["consumer"].update({SlowStart, DatabaseGate})
     return app

@@ -1,8 +1,8 @@
 """Calls to the outside world over HTTP, with a limit on the time of a whole call.
 
 A socket's time-out restarts with every byte, so a peer that drips its answer can hold a thread for hours.
-`LimitedClient` puts one deadline over connect, send, every read and its own repeats. `JsonClient` adds what our
-providers speak: JSON, an idempotency key with each POST, and three ends of a call that is not simply done:
+`LimitedClient` puts one deadline over connect, send, every read and its own repeats. `JsonClient` adds what
+our providers speak: JSON, an idempotency key with each POST, and three ends of a call that is not simply done:
 
 - refused: the other side understood and said no (422); final.
 - unknown: time-out, 5xx, broken connection, unreadable answer: repeat with the same key.
@@ -24,7 +24,13 @@ from uuid import UUID
 
 import httpcore
 import httpx
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_before_delay, wait_random_exponential
+from tenacity import (
+    Retrying,
+    retry_if_exception_type,
+    stop_after_attempt,
+    stop_before_delay,
+    wait_random_exponential,
+)
 
 CALL_SECONDS = 20.0
 ATTEMPTS = 3
@@ -104,8 +110,8 @@ class _LimitedTransport(httpx.HTTPTransport):
 class LimitedClient:
     """A pool of kept connections, safe to share between threads and over a fork.
 
-    Every request must be safe to repeat (a GET, or a POST with an idempotency key): after a broken connection
-    it is sent again, within the same limit. A time-out is not repeated here. Proxy settings of the environment
+    Every request must be safe to repeat (a GET, or a POST with an idempotency key): after a broken
+    connection it is sent again, within the same limit. A time-out is not repeated here. Proxy settings of the environment
     are not used, since a proxy would escape the limit.
 
     Args:
@@ -145,7 +151,7 @@ class LimitedClient:
 
     @contextmanager
     def limit(self) -> Iterator[None]:
-        """One limit over all requests that this thread sends in the block; inside another one, that one holds."""
+        """One limit over all requests of this thread in the block; an outer limit still holds."""
         outer = self._deadline.at
         self._deadline.at = min(outer, time.monotonic() + self._seconds)
         try:
@@ -200,7 +206,7 @@ class JsonClient:
         return self._call("GET", path, headers={}, params=params)
 
     def items(self, path: str, params: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-        """All items of a paged list ``{"items": […], "next": cursor}``; each page is one call with its own limit."""
+        """All items of a paged list ``{"items": […], "next": cursor}``; the limit holds for each page."""
         after: str | None = "0"
         while after is not None:
             page = self.get(path, {**params, "after": after})
@@ -225,7 +231,9 @@ class JsonClient:
             body = None
         if 200 <= status < 300:
             if not isinstance(body, dict):
-                raise self._outcomes.unknown(f"{method} {path}: answered {status}, but not with a JSON object")
+                raise self._outcomes.unknown(
+                    f"{method} {path}: answered {status}, but not with a JSON object"
+                )
             return body
         error_body = body.get("error") if isinstance(body, dict) else None
         details = error_body if isinstance(error_body, dict) else {}

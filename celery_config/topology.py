@@ -67,6 +67,11 @@ def consumed_by(service: str) -> list[str]:
     return [commands_queue(service)] + ([events_queue(service)] if service in SUBSCRIPTIONS else [])
 
 
+def commands_to(service: str) -> dict[str, Any]:
+    """The publishing options of a command for `service`; an unroutable one is an error (rule 21)."""
+    return {"exchange": COMMANDS, "routing_key": service, "mandatory": True}
+
+
 def control_exchange(service: str) -> str:
     return f"{service}.control"
 

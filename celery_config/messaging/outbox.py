@@ -11,7 +11,6 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
-from celery_config import topology
 from celery_config.messages import Event, encode
 from celery_config.messaging.models import OutboxMessage
 
@@ -82,7 +81,3 @@ def cloud_event(
         "data": encode(event),
     }
 
-
-def commands_to(service: str) -> dict[str, Any]:
-    """The publishing options of a command for `service`; an unroutable one is an error (rule 21)."""
-    return {"exchange": topology.COMMANDS, "routing_key": service, "mandatory": True}

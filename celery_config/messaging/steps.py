@@ -189,7 +189,7 @@ def report_pivot(step: Step, reply: dict[str, Any]) -> None:
             "task": PIVOT_RAN,
             "args": [],
             "kwargs": {"saga": str(step.saga), "step": step.name, "reply": reply},
-            "options": outbox.commands_to(topology.ORCHESTRATOR),
+            "options": topology.commands_to(topology.ORCHESTRATOR),
         },
         saga=step.saga,
     )

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db import Error as DatabaseFailure
 from django.db import transaction
 
+from celery_config import topology
 from celery_config.messaging import gate, outbox
 
 log = structlog.get_logger(__name__)
@@ -90,7 +91,7 @@ def message_of(task: Task) -> dict[str, Any]:
             "chain": request.chain,
             "link_error": request.errbacks,
             "retries": request.retries + 1,
-            **outbox.commands_to(settings.SERVICE),
+            **topology.commands_to(settings.SERVICE),
         },
     }
 

@@ -1,11 +1,12 @@
 """Values made once and kept in a file that only its owner can read: ports, passwords, keys."""
 
 import json
-import os
 import secrets
 import threading
 from collections.abc import Callable
 from pathlib import Path
+
+from compose.local.private_files import write_private
 
 
 class KeptValues:
@@ -36,11 +37,5 @@ class KeptValues:
     def _put(self, name: str, value: str | int) -> str | int:
         with self._lock:
             self._values[name] = value
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            unfinished = self._path.with_suffix(".new")
-            unfinished.unlink(missing_ok=True)
-            descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w") as file:
-                json.dump(self._values, file, indent=1)
-            unfinished.replace(self._path)
+            write_private(self._path, json.dumps(self._values, indent=1))
             return value

@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import queue
 import shutil
 import signal
 import subprocess
@@ -17,7 +18,8 @@ from compose.local import ports
 from compose.local.errors import ServerFailed
 from compose.local.kept import KeptValues
 from compose.local.packages import Binaries, find_or_install
-from compose.local.process import Process
+from compose.local.private_files import write_private
+from compose.local.process import Deaths, Process
 
 SUPERUSER = "postgres"
 _SERVER_USER = "postgres"
@@ -49,6 +51,8 @@ class PostgresServer:
         roles: each owns a database of the same name, and may connect to no other.
         for_tests: each role may also create databases, and connect to `test_<role>` (and `…_gwN` beside it).
         log: file that receives what the server writes.
+
+    `deaths` receives the server's end when nobody asked for it.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class PostgresServer:
         self._user = _SERVER_USER if os.geteuid() == 0 else None
         self._log = log or self._folder / "postgres.log"
         self.port = self._kept.port("port", ports.is_free, ports.free_port)
+        self.deaths: Deaths = queue.SimpleQueue()
         self._process: Process | None = None
 
     @property
@@ -102,6 +107,7 @@ class PostgresServer:
             env=_plain_environment(),
             cwd=data,
             log=self._log,
+            deaths=self.deaths,
             # "Fast shutdown": does not wait for clients to leave.
             stop_signal=signal.SIGINT,
             user=self._user,
@@ -164,7 +170,12 @@ class PostgresServer:
 
     def _is_reachable(self, folder: Path) -> bool:
         done = subprocess.run(
-            ["test", "-x", str(folder)], user=self._user, group=self._user, extra_groups=[], cwd="/", check=False
+            ["test", "-x", str(folder)],
+            user=self._user,
+            group=self._user,
+            extra_groups=[],
+            cwd="/",
+            check=False,
         )
         return done.returncode == 0
 
@@ -201,9 +212,7 @@ class PostgresServer:
 
     @contextmanager
     def _private_file(self, path: Path, text: str) -> Iterator[Path]:
-        path.unlink(missing_ok=True)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(text)
+        write_private(path, text)
         if self._user is not None:
             shutil.chown(path, self._user, self._user)
         try:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 from compose.local.errors import ProcessFailed
 from compose.local.guardian import guardian
@@ -39,6 +40,9 @@ class Death:
         return "\n  ".join([f"{self.name} ended unexpectedly ({how}); its last lines:", *self.last_lines])
 
 
+Deaths: TypeAlias = "queue.SimpleQueue[Death]"
+
+
 @dataclass(eq=False)
 class Process:
     """A command, and its running process once started.
@@ -62,7 +66,7 @@ class Process:
     cwd: Path | None = None
     stop_signal: signal.Signals = signal.SIGTERM
     user: str | None = None
-    deaths: "queue.SimpleQueue[Death]" = field(default_factory=queue.SimpleQueue)
+    deaths: Deaths = field(default_factory=queue.SimpleQueue)
     _popen: "subprocess.Popen[bytes] | None" = None
     _ended: threading.Event = field(default_factory=threading.Event)
     _end_is_expected: bool = False
@@ -158,13 +162,16 @@ class Process:
         self._ended.wait(timeout)
         return self.exit_code
 
-    def run(self, timeout: float = 120.0) -> None:
-        """Start it and wait for its end: for a process with one task.
+    def begin(self) -> None:
+        """Start a process that has one task, whose end is therefore no surprise."""
+        self._start(end_is_expected=True)
+
+    def finish(self, timeout: float = 120.0) -> None:
+        """Wait until the one task of a process is done.
 
         Raises:
             ProcessFailed: the exit code is not 0, or `timeout` seconds passed.
         """
-        self._start(end_is_expected=True)
         code = self.wait(timeout)
         if code is None:
             self.kill()

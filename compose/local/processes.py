@@ -2,6 +2,7 @@
 
 import queue
 import signal
+import threading
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Self
 
 from compose.local.errors import ProcessFailed
 from compose.local.output import LogPrinter
-from compose.local.process import Death, Process
+from compose.local.process import Death, Deaths, Process
 
 __all__ = ["Death", "Process", "Supervisor"]
 
@@ -29,7 +30,9 @@ class Supervisor:
         self._logs = logs
         self._printer = LogPrinter() if show else None
         self._processes: dict[str, Process] = {}
-        self.deaths: queue.SimpleQueue[Death] = queue.SimpleQueue()
+        self._is_closed = False
+        self._lock = threading.Lock()
+        self.deaths: Deaths = queue.SimpleQueue()
 
     def __enter__(self) -> Self:
         return self
@@ -51,7 +54,13 @@ class Supervisor:
         return list(self._processes)
 
     def adopt(self, process: Process) -> Process:
-        """Give the process its log file and watch over it; it is not started."""
+        """Give the process its log file and watch over it; it is not started.
+
+        Raises:
+            ProcessFailed: everything was stopped already.
+        """
+        if self._is_closed:
+            raise ProcessFailed(f"{process.name} is not started: everything was stopped")
         process.deaths = self.deaths
         if process.log is None:
             process.log = self._logs / f"{process.name}.log"
@@ -67,9 +76,10 @@ class Supervisor:
         Raises:
             ProcessFailed: one ended or was not ready within `timeout` seconds.
         """
-        started = [self.adopt(process) for process in processes]
-        for process in started:
-            process.start()
+        with self._lock:
+            started = [self.adopt(process) for process in processes]
+            for process in started:
+                process.start()
         deadline = time.monotonic() + timeout
         for process in started:
             process.wait_until_ready(max(deadline - time.monotonic(), 0.0))
@@ -80,7 +90,9 @@ class Supervisor:
         Raises:
             ProcessFailed: it failed, or took longer than `timeout` seconds.
         """
-        self.adopt(process).run(timeout)
+        with self._lock:
+            self.adopt(process).begin()
+        process.finish(timeout)
 
     def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
         """Kill the group of a process (SIGKILL), or send its leader another signal."""
@@ -97,7 +109,9 @@ class Supervisor:
         process.wait_until_ready(timeout)
 
     def stop(self, timeout: float = 20.0) -> None:
-        """Ask all to end, in parallel; kill what is left after `timeout` seconds."""
+        """Ask all to end, in parallel; kill what is left after `timeout` seconds; nothing starts after this."""
+        with self._lock:
+            self._is_closed = True
         running = [process for process in self._processes.values() if process.is_running]
         for process in running:
             process.send(process.stop_signal)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import queue
 import shutil
 import socket
 import subprocess
@@ -14,7 +15,8 @@ from compose.local import ports
 from compose.local.errors import ServerFailed
 from compose.local.kept import KeptValues
 from compose.local.packages import Binaries, find_or_install
-from compose.local.process import Process
+from compose.local.private_files import write_private
+from compose.local.process import Deaths, Process
 from compose.local.readiness import listens
 
 _CONFIGURATION = """\
@@ -49,6 +51,8 @@ class RabbitServer:
             permissions, exchanges, queues (RabbitMQ's definitions format).
         management: also serve the management pages and API.
         log: file that receives what the node writes.
+
+    `deaths` receives the node's end when nobody asked for it.
     """
 
     def __init__(
@@ -70,6 +74,7 @@ class RabbitServer:
         self._distribution_port = self._kept.port("distribution", ports.is_free, ports.free_port)
         self._epmd_port = self._kept.port("epmd", ports.is_free, ports.free_port)
         self._management_port = self._kept.port("management", ports.is_free, ports.free_port)
+        self.deaths: Deaths = queue.SimpleQueue()
         self._node: Process | None = None
         self._epmd: Process | None = None
 
@@ -109,6 +114,7 @@ class RabbitServer:
             env=environment,
             cwd=self._folder,
             log=self._log,
+            deaths=self.deaths,
             # The node listens last, after the definitions are loaded.
             ready=lambda _: self._greets(),
         )
@@ -193,9 +199,7 @@ class RabbitServer:
             (self._folder / name).mkdir(parents=True, exist_ok=True)
         passwords = {user: self._kept.secret(user) for user in self._users}
         definitions = self._folder / "definitions.json"
-        definitions.unlink(missing_ok=True)
-        with os.fdopen(os.open(definitions, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            json.dump(self._definitions(passwords), file, indent=1)
+        write_private(definitions, json.dumps(self._definitions(passwords), indent=1))
         template = _CONFIGURATION + (_MANAGEMENT if self._management else "")
         (self._folder / "rabbitmq.conf").write_text(
             template.format(

@@ -44,7 +44,9 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     defaults = Settings()
-    parser = argparse.ArgumentParser(prog="python -m compose.sandbox", description="Payment provider and carrier.")
+    parser = argparse.ArgumentParser(
+        prog="python -m compose.sandbox", description="Payment provider and carrier."
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
     parser.add_argument("--port", type=int, default=8090, help="0 takes a free one (default %(default)s)")
     parser.add_argument("--database", type=Path, required=True, help="SQLite file; made when missing")

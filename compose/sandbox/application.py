@@ -59,10 +59,8 @@ class Sandbox:
     def _outside(self, endpoint: Endpoint, request: Request) -> Answer:
         planned = self.faults.take(request.path)
         self.faults.before(planned)
-        if request.method == "POST":
-            answer = self._keyed(endpoint, request)
-        else:
-            answer = endpoint(self._shop, request)
+        keyed = request.method == "POST"
+        answer = self._keyed(endpoint, request) if keyed else endpoint(self._shop, request)
         self.faults.after(planned)
         return answer
 

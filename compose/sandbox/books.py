@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import timedelta
 from typing import Any, Literal
 
-from compose.sandbox.fields import query_integer, query_time
+from compose.sandbox.fields import EPOCH, query_integer, query_time
 from compose.sandbox.http import Answer, Request, Shop
 
 MAX_LIMIT = 1000
@@ -22,11 +22,12 @@ def page(
 ) -> Answer:
     """Rows in the order they were made, those after the cursor `after`, at most `limit` of them.
 
-    `since` (ISO 8601) and `reference` narrow the list. `next` is the cursor of the next page, null at the end.
+    `since` (ISO 8601) and `reference` narrow the list. `next` is the next page's cursor, null at the end.
     """
     after = query_integer(request.query, "after", 0, minimum=0, maximum=MAX_CURSOR)
     limit = query_integer(request.query, "limit", 100, minimum=1, maximum=MAX_LIMIT)
-    where, values = "seq > ?", [after]
+    where = "seq > ?"
+    values: list[object] = [after]
     for name, condition, value in (
         ("since", "created_at >= ?", query_time(request.query, "since")),
         ("reference", "reference = ?", request.query.get("reference")),
@@ -36,9 +37,11 @@ def page(
     rows = shop.store.rows(f"SELECT * FROM {table} WHERE {where} ORDER BY seq LIMIT ?", *values, limit + 1)
     more = len(rows) > limit
     rows = rows[:limit]
-    return Answer(200, {"items": [present(row) for row in rows], "next": str(rows[-1]["seq"]) if more else None})
+    return Answer(
+        200, {"items": [present(row) for row in rows], "next": str(rows[-1]["seq"]) if more else None}
+    )
 
 
-def iso(seconds: float) -> str:
-    """Seconds since 1970 as ISO 8601 in UTC."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat()
+def iso(microseconds: int) -> str:
+    """Microseconds since 1970 as ISO 8601 in UTC."""
+    return (EPOCH + timedelta(microseconds=microseconds)).isoformat()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import time
 import uuid
 from typing import Any
 
 from compose.sandbox.books import iso, page
 from compose.sandbox.fields import COUNTRY, Fields
 from compose.sandbox.http import Answer, NotFound, Refused, Request, Shop
+from compose.sandbox.store import now
 
 UNREACHABLE_COUNTRY = "AQ"
 UNREACHABLE_POSTAL_CODE = "00000"
@@ -21,23 +21,30 @@ MAX_GRAMS = 10**9
 def book(shop: Shop, request: Request) -> Answer:
     """POST /carrier/shipments: a booking with its tracking number."""
     fields = Fields(request.body)
-    reference, address = fields.text("reference"), _address(fields.object("address"))
+    reference, address = fields.text("reference"), _address(fields.mapping("address"))
     weight_grams = fields.integer("weight_grams", maximum=MAX_GRAMS)
     parcels = fields.integer("parcels", maximum=MAX_PARCELS)
     fields.done()
-    if address["country"] == UNREACHABLE_COUNTRY or address["postal_code"].startswith(UNREACHABLE_POSTAL_CODE):
+    if address["country"] == UNREACHABLE_COUNTRY or address["postal_code"].startswith(
+        UNREACHABLE_POSTAL_CODE
+    ):
         raise Refused(
-            "address_unreachable", f"no delivery to {address['postal_code']} {address['city']}, {address['country']}"
+            "address_unreachable",
+            f"no delivery to {address['postal_code']} {address['city']}, {address['country']}",
         )
     limit = shop.settings.max_weight_grams
     if weight_grams > limit:
-        raise Refused("parcel_too_heavy", f"{weight_grams} g is over the limit of {limit} g; split the shipment")
+        raise Refused(
+            "parcel_too_heavy", f"{weight_grams} g is over the limit of {limit} g; split the shipment"
+        )
     number = uuid.uuid4()
     identity = f"ship_{number.hex}"
     shop.store.run(
-        "INSERT INTO shipments (id, created_at, reference, tracking_number, address, weight_grams, parcels, state)"
+        "INSERT INTO shipments"
+        " (id, created_at, reference, tracking_number, address, weight_grams, parcels, state)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, 'booked')",
-        identity, time.time(), reference, f"SB{number.int % 10**16:016d}", json.dumps(address), weight_grams, parcels,
+        identity, now(), reference, f"SB{number.int % 10**16:016d}", json.dumps(address),
+        weight_grams, parcels,
     )  # fmt: skip
     return Answer(201, _present(_shipment(shop, identity)))
 

@@ -47,7 +47,9 @@ class Control:
         with self._guard:
             calls = dict(sorted(self._counts.items()))
         books = {name: _number(shop, sql) for name, sql in AMOUNTS}
-        return Answer(200, {"calls": calls, "books": books, "faults": [_present(p) for p in self._faults.planned()]})
+        return Answer(
+            200, {"calls": calls, "books": books, "faults": [_present(p) for p in self._faults.planned()]}
+        )
 
     def healthz(self, shop: Shop, request: Request) -> Answer:
         """GET /healthz: the store answers."""

@@ -1,8 +1,8 @@
 """Misbehaviour on purpose: before the work, after it, or instead of an answer.
 
-A test token misbehaves on the first call with a key only (it is part of the deal with the caller); a fault set
-through /control/faults hits the next `count` calls under its path, whatever their keys. Faults live in memory:
-a restart clears them.
+A test token misbehaves on the first call with a key only (it is part of the deal with the caller); a fault
+set through /control/faults hits the next `count` calls under its path, whatever their keys. Faults live in
+memory: a restart clears them.
 """
 
 from __future__ import annotations

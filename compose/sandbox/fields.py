@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from compose.sandbox.http import InvalidRequest
@@ -13,6 +13,7 @@ CURRENCY = re.compile(r"[A-Z]{3}")
 COUNTRY = re.compile(r"[A-Z]{2}")
 MAX_AMOUNT = 10**12
 MAX_TEXT = 500
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Fields:
@@ -45,7 +46,7 @@ class Fields:
             raise self._wrong(name, f"must match {pattern.pattern}", value)
         return value
 
-    def object(self, name: str, *, required: bool = True) -> dict[str, Any]:
+    def mapping(self, name: str, *, required: bool = True) -> dict[str, Any]:
         """A JSON object; an optional one that is missing is empty."""
         value = self._take(name) if required else self._values.pop(name, {})
         if not isinstance(value, dict):
@@ -76,10 +77,10 @@ def query_integer(query: Mapping[str, str], name: str, default: int, *, minimum:
     return int(value)
 
 
-def query_time(query: Mapping[str, str], name: str) -> float:
-    """A moment in ISO 8601 with its zone, as seconds since 1970; 0 when it is not given."""
+def query_time(query: Mapping[str, str], name: str) -> int:
+    """A moment in ISO 8601 with its zone, as microseconds since 1970; 0 when it is not given."""
     if name not in query:
-        return 0.0
+        return 0
     try:
         moment = datetime.fromisoformat(query[name])
     except ValueError:
@@ -87,4 +88,4 @@ def query_time(query: Mapping[str, str], name: str) -> float:
     if moment is None or moment.tzinfo is None:
         rule = "must be an ISO 8601 time with its zone"
         raise InvalidRequest("invalid_field", f"{name} {rule}, not {query[name][:80]!r}")
-    return moment.timestamp()
+    return (moment - EPOCH) // timedelta(microseconds=1)

@@ -1,10 +1,10 @@
 """What an endpoint receives and answers, and the errors it may raise.
 
-    SandboxError            answered as {"error": {"code", "reason"}}
-    ├── InvalidRequest      400: the request makes no sense, nothing was done
-    ├── NotFound            404: no such thing, nothing was done
-    ├── KeyConflict         409: this Idempotency-Key belongs to another request, nothing was done
-    └── Refused             422: understood and refused; final, and stored under the key
+SandboxError            answered as {"error": {"code", "reason"}}
+├── InvalidRequest      400: the request makes no sense, nothing was done
+├── NotFound            404: no such thing, nothing was done
+├── KeyConflict         409: this Idempotency-Key belongs to another request, nothing was done
+└── Refused             422: understood and refused; final, and stored under the key
 """
 
 from __future__ import annotations

@@ -25,7 +25,9 @@ class Keys:
         self._guard = threading.Lock()
         self._under_way: dict[tuple[str, str], tuple[threading.Lock, int]] = {}
 
-    def answer(self, side: str, request: Request, work: Endpoint, first: Callable[[], None]) -> tuple[Answer, bool]:
+    def answer(
+        self, side: str, request: Request, work: Endpoint, first: Callable[[], None]
+    ) -> tuple[Answer, bool]:
         """Answer a POST from the store, or do its work now and store the answer.
 
         Args:
@@ -41,7 +43,9 @@ class Keys:
             KeyConflict: the key belongs to a request with another path or body.
         """
         if not 0 < len(request.key) <= MAX_KEY:
-            raise InvalidRequest("invalid_key", f"send an Idempotency-Key header of 1 to {MAX_KEY} characters")
+            raise InvalidRequest(
+                "invalid_key", f"send an Idempotency-Key header of 1 to {MAX_KEY} characters"
+            )
         request_hash = _hash(request)
         with self._alone(side, request.key):
             stored = self._shop.store.row(
@@ -50,7 +54,8 @@ class Keys:
             if stored is not None:
                 if stored["request_hash"] != request_hash:
                     raise KeyConflict(
-                        "idempotency_conflict", "this Idempotency-Key was used for another request; use a new key"
+                        "idempotency_conflict",
+                        "this Idempotency-Key was used for another request; use a new key",
                     )
                 return Answer(stored["status"], json.loads(stored["body"])), True
             first()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-import time
 import uuid
 from typing import Any
 
@@ -14,6 +13,7 @@ from compose.sandbox.faults import Fault
 from compose.sandbox.fields import CURRENCY, Fields
 from compose.sandbox.http import Answer, NotFound, Refused, Request, Shop
 from compose.sandbox.settings import Settings
+from compose.sandbox.store import now
 
 TOKEN = re.compile(r"[\x21-\x7e]+")
 DECLINES = {
@@ -37,7 +37,7 @@ def authorize(shop: Shop, request: Request) -> Answer:
     fields = Fields(request.body)
     amount, currency = fields.integer("amount"), fields.text("currency", pattern=CURRENCY)
     token, reference = fields.text("token", pattern=TOKEN), fields.text("reference")
-    metadata = fields.object("metadata", required=False)
+    metadata = fields.mapping("metadata", required=False)
     fields.done()
     if token in DECLINES:
         raise Refused(*DECLINES[token])
@@ -47,13 +47,13 @@ def authorize(shop: Shop, request: Request) -> Answer:
     shop.store.run(
         "INSERT INTO authorizations (id, created_at, reference, metadata, amount, currency, state)"
         " VALUES (?, ?, ?, ?, ?, ?, 'authorized')",
-        identity, time.time(), reference, json.dumps(metadata), amount, currency,
+        identity, now(), reference, json.dumps(metadata), amount, currency,
     )  # fmt: skip
     return Answer(201, _present(_authorization(shop, identity)))
 
 
 def capture(shop: Shop, request: Request) -> Answer:
-    """POST /provider/authorizations/{id}/capture: take the amount or a part of it, once; the rest is let go."""
+    """POST /provider/authorizations/{id}/capture: take all or a part, once; the rest is let go."""
     fields = Fields(request.body)
     amount = fields.integer("amount")
     fields.done()
@@ -88,7 +88,7 @@ def refund(shop: Shop, request: Request) -> Answer:
     identity = f"ref_{uuid.uuid4().hex}"
     shop.store.run(
         "INSERT INTO refunds (id, created_at, authorization, amount) VALUES (?, ?, ?, ?)",
-        identity, time.time(), authorization["id"], amount,
+        identity, now(), authorization["id"], amount,
     )  # fmt: skip
     shop.store.run(
         "UPDATE authorizations SET refunded = refunded + ? WHERE id = ?", amount, authorization["id"]

@@ -85,7 +85,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         except Exception:
             log.exception("endpoint failed", method=request.method, path=request.path)
             reason = "the sandbox itself failed; its log says why"
-            return Answer(HTTPStatus.INTERNAL_SERVER_ERROR, {"error": {"code": "internal_error", "reason": reason}})
+            return Answer(
+                HTTPStatus.INTERNAL_SERVER_ERROR, {"error": {"code": "internal_error", "reason": reason}}
+            )
 
     def _request(self) -> Request:
         body = self._body()

@@ -1,4 +1,4 @@
-"""The sandbox's own books: one SQLite file in WAL mode.
+"""The sandbox's own books: one SQLite file in WAL mode. Times are microseconds since 1970.
 
 A commit survives ``kill -9`` of the process. ``synchronous=NORMAL`` does not promise it after a power cut,
 which a sandbox need not outlive.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +20,7 @@ CREATE TABLE IF NOT EXISTS answers (
     PRIMARY KEY (side, key)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS authorizations (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, created_at REAL NOT NULL,
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, created_at INTEGER NOT NULL,
     reference TEXT NOT NULL, metadata TEXT NOT NULL, amount INTEGER NOT NULL, currency TEXT NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('authorized', 'captured', 'voided')),
     captured INTEGER NOT NULL DEFAULT 0 CHECK (captured BETWEEN 0 AND amount),
@@ -27,17 +28,22 @@ CREATE TABLE IF NOT EXISTS authorizations (
 );
 CREATE INDEX IF NOT EXISTS authorizations_reference ON authorizations (reference);
 CREATE TABLE IF NOT EXISTS refunds (
-    id TEXT PRIMARY KEY, created_at REAL NOT NULL,
+    id TEXT PRIMARY KEY, created_at INTEGER NOT NULL,
     authorization TEXT NOT NULL REFERENCES authorizations (id), amount INTEGER NOT NULL CHECK (amount > 0)
 );
 CREATE TABLE IF NOT EXISTS shipments (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, created_at REAL NOT NULL,
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, created_at INTEGER NOT NULL,
     reference TEXT NOT NULL, tracking_number TEXT NOT NULL UNIQUE, address TEXT NOT NULL,
     weight_grams INTEGER NOT NULL, parcels INTEGER NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('booked', 'cancelled', 'dispatched'))
 );
 CREATE INDEX IF NOT EXISTS shipments_reference ON shipments (reference);
 """
+
+
+def now() -> int:
+    """The time of an entry."""
+    return time.time_ns() // 1000
 
 
 class Store:

@@ -49,5 +49,7 @@ def gateway_from_settings(settings: Any, *, seconds: float = CALL_SECONDS) -> Ga
 def _required(settings: Any, name: str) -> str:
     value = str(getattr(settings, name, "") or "")
     if not value:
-        raise ValueError(f"PAYMENT_GATEWAY={settings.PAYMENT_GATEWAY} needs {name}; set it in the environment")
+        raise ValueError(
+            f"PAYMENT_GATEWAY={settings.PAYMENT_GATEWAY} needs {name}; set it in the environment"
+        )
     return value

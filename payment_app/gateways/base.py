@@ -44,12 +44,14 @@ class BookEntry:
 class Gateway(Protocol):
     """Calls to a provider, safe to share between threads.
 
-    A return means done. Everything else is Declined, Unknown or CallFailed (errors.py). `key` is the idempotency
-    key: any number of calls with one key do their work once and end alike. Every call, or page of a list, ends
-    within the time limit the gateway was made with.
+    A return means done. Everything else is Declined, Unknown or CallFailed (errors.py). `key` is the
+    idempotency key: any number of calls with one key do their work once and end alike. Every call, or page
+    of a list, ends within the time limit the gateway was made with.
     """
 
-    def authorize(self, *, key: UUID | str, order: UUID, amount: int, currency: str, token: str) -> Authorized:
+    def authorize(
+        self, *, key: UUID | str, order: UUID, amount: int, currency: str, token: str
+    ) -> Authorized:
         """Hold `amount` on what `token` stands for; the provider keeps `order` beside it.
 
         Declined codes: card_declined, insufficient_funds, invalid_token, or the provider's own.

@@ -1,10 +1,10 @@
 """How a call to the payment provider can end, other than done.
 
-    GatewayError
-    ├── Declined      refused by the provider; final, a repeat says the same
-    ├── Unknown       time-out, 5xx, broken connection: nobody knows; repeat with the same key
-    └── CallFailed    our side is wrong (API key, address, request, a key used twice): this call did nothing,
-                      and a repeat does nothing either until a human has mended it
+GatewayError
+├── Declined      refused by the provider; final, a repeat says the same
+├── Unknown       time-out, 5xx, broken connection: nobody knows; repeat with the same key
+└── CallFailed    our side is wrong (API key, address, request, a key used twice): this call did nothing,
+                  and a repeat does nothing either until a human has mended it
 """
 
 from __future__ import annotations

@@ -21,7 +21,9 @@ class SandboxGateway:
     def __init__(self, url: str, *, seconds: float = CALL_SECONDS) -> None:
         self._http = JsonClient(url, Outcomes(Declined, Unknown, CallFailed), seconds=seconds)
 
-    def authorize(self, *, key: UUID | str, order: UUID, amount: int, currency: str, token: str) -> Authorized:
+    def authorize(
+        self, *, key: UUID | str, order: UUID, amount: int, currency: str, token: str
+    ) -> Authorized:
         body = {
             "amount": amount,
             "currency": currency,
@@ -42,7 +44,10 @@ class SandboxGateway:
         return Refunded(self._http.post("/provider/refunds", body, key=str(key))["id"])
 
     def find(self, order: UUID) -> list[BookEntry]:
-        return [_entry(item) for item in self._http.items(AUTHORIZATIONS, {"reference": str(order), "limit": PAGE})]
+        return [
+            _entry(item)
+            for item in self._http.items(AUTHORIZATIONS, {"reference": str(order), "limit": PAGE})
+        ]
 
     def books(self, since: datetime | None = None) -> Iterator[BookEntry]:
         params = {"limit": PAGE} | ({"since": since.isoformat()} if since else {})

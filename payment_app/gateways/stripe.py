@@ -1,7 +1,8 @@
 """Stripe as a gateway, through its official library.
 
-An authorization is a PaymentIntent with manual capture whose metadata carry our order. Stripe keeps the answer of
-a key, 5xx included, for at least 24 hours; such a stored 5xx is settled by looking at what really happened.
+An authorization is a PaymentIntent with manual capture whose metadata carry our order. Stripe keeps the
+answer of a key, 5xx included, for at least 24 hours; such a stored 5xx is settled by looking at what really
+happened.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from payment_app.gateways.stripe_http import StripeTransport
 
 # What a PaymentIntent's status says about money; in every other status none is held.
 STATES: dict[str, State] = {"requires_capture": "authorized", "succeeded": "captured", "canceled": "voided"}
-# Stripe wants these in hundredths, though ISO 4217 gives them none: https://docs.stripe.com/currencies#special-cases
+# Stripe wants these in hundredths, though ISO 4217 gives them none.
+# Source: https://docs.stripe.com/currencies#special-cases
 ODD_CURRENCIES = {"ISK", "UGX"}
 PAGE = 100
 T = TypeVar("T")
@@ -49,9 +51,13 @@ class StripeGateway:
         self._intents = client.v1.payment_intents
         self._refunds = client.v1.refunds
 
-    def authorize(self, *, key: UUID | str, order: UUID, amount: int, currency: str, token: str) -> Authorized:
+    def authorize(
+        self, *, key: UUID | str, order: UUID, amount: int, currency: str, token: str
+    ) -> Authorized:
         if currency in ODD_CURRENCIES:
-            raise Declined("currency_not_supported", f"{currency} cannot be paid through Stripe here; use another one")
+            raise Declined(
+                "currency_not_supported", f"{currency} cannot be paid through Stripe here; use another one"
+            )
         params: Any = {
             "amount": amount,
             "currency": currency.lower(),
@@ -72,7 +78,9 @@ class StripeGateway:
 
     def capture(self, *, key: UUID | str, provider_id: str, amount: int) -> None:
         self._settled(
-            lambda: self._intents.capture(provider_id, {"amount_to_capture": amount}, {"idempotency_key": str(key)}),
+            lambda: self._intents.capture(
+                provider_id, {"amount_to_capture": amount}, {"idempotency_key": str(key)}
+            ),
             lambda: self._in_status(provider_id, "succeeded"),
         )
 
@@ -134,7 +142,9 @@ class StripeGateway:
     def _search(self, name: str, value: str) -> list[stripe.PaymentIntent]:
         """Stripe's index is up to a minute late: what it finds is there, what it misses may be there too."""
         query = f"metadata['{name}']:'{value}'"
-        return list(self._intents.search({"query": query, "expand": ["data.latest_charge"]}).auto_paging_iter())
+        return list(
+            self._intents.search({"query": query, "expand": ["data.latest_charge"]}).auto_paging_iter()
+        )
 
     def _in_status(self, provider_id: str, status: str) -> stripe.PaymentIntent | None:
         intent = self._intents.retrieve(provider_id)
@@ -157,14 +167,15 @@ def _entry(intent: stripe.PaymentIntent) -> BookEntry | None:
     if state is None:
         return None
     charge = cast("stripe.Charge | None", intent.latest_charge)
+    # Stripe counts what a capture let go as refunded too; only captured money can come back.
+    let_go = intent.amount - intent.amount_received
     return BookEntry(
         provider_id=intent.id,
         order=order_id(_metadata(intent).get("order", "")),
         state=state,
         amount=intent.amount,
         captured=intent.amount_received,
-        # Letting a held amount go counts as a refund of the charge at Stripe; only captured money can come back.
-        refunded=charge.amount_refunded if charge and state == "captured" else 0,
+        refunded=max(charge.amount_refunded - let_go, 0) if charge else 0,
         currency=intent.currency.upper(),
     )
 

@@ -1,7 +1,7 @@
 """Stripe's library over our own connections, so that one limit holds over a whole call.
 
-The library's own clients put a time-out on each read only. Subclassing `stripe.HTTPClient` is its documented way
-to bring another one.
+The library's own clients put a time-out on each read only. Subclassing `stripe.HTTPClient` is its way to
+bring another one.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ class StripeTransport(stripe.HTTPClient):
         try:
             response = self._client.send(method.upper(), url, headers=headers or {}, content=post_data)
         except httpx.TransportError as error:
-            raise stripe.APIConnectionError(f"{type(error).__name__}: {error}", should_retry=False) from error
+            reason = f"{type(error).__name__}: {error}"
+            raise stripe.APIConnectionError(reason, should_retry=False) from error  # type: ignore[no-untyped-call]
         return response.text, response.status_code, response.headers
 
     def close(self) -> None:

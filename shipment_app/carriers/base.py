@@ -36,12 +36,14 @@ class BookEntry:
 class Carrier(Protocol):
     """Calls to a carrier, safe to share between threads.
 
-    A return means done. Everything else is CarrierRefused, CarrierUnknown or CarrierFailed (errors.py). `key` is
-    the idempotency key: any number of calls with one key do their work once and end alike. Every call, or page
-    of a list, ends within the time limit the carrier was made with.
+    A return means done. Everything else is CarrierRefused, CarrierUnknown or CarrierFailed (errors.py).
+    `key` is the idempotency key: any number of calls with one key do their work once and end alike. Every
+    call, or page of a list, ends within the time limit the carrier was made with.
     """
 
-    def book(self, *, key: UUID | str, order: UUID, address: Address, weight_grams: int, parcels: int) -> Booked:
+    def book(
+        self, *, key: UUID | str, order: UUID, address: Address, weight_grams: int, parcels: int
+    ) -> Booked:
         """Book a shipment. Refused codes: address_unreachable, parcel_too_heavy, or the carrier's own."""
         ...
 

@@ -1,10 +1,10 @@
 """How a call to the carrier can end, other than done.
 
-    CarrierError
-    ├── CarrierRefused    refused by the carrier; final, a repeat says the same
-    ├── CarrierUnknown    time-out, 5xx, broken connection: nobody knows; repeat with the same key
-    └── CarrierFailed     our side is wrong (address of the service, request, a key used twice): this call did
-                          nothing, and a repeat does nothing either until a human has mended it
+CarrierError
+├── CarrierRefused    refused by the carrier; final, a repeat says the same
+├── CarrierUnknown    time-out, 5xx, broken connection: nobody knows; repeat with the same key
+└── CarrierFailed     our side is wrong (address of the service, request, a key used twice): this call did
+                      nothing, and a repeat does nothing either until a human has mended it
 """
 
 from __future__ import annotations

@@ -23,7 +23,9 @@ class SandboxCarrier:
     def __init__(self, url: str, *, seconds: float = CALL_SECONDS) -> None:
         self._http = JsonClient(url, Outcomes(CarrierRefused, CarrierUnknown, CarrierFailed), seconds=seconds)
 
-    def book(self, *, key: UUID | str, order: UUID, address: Address, weight_grams: int, parcels: int) -> Booked:
+    def book(
+        self, *, key: UUID | str, order: UUID, address: Address, weight_grams: int, parcels: int
+    ) -> Booked:
         body = {
             "reference": str(order),
             "address": asdict(address),
@@ -40,7 +42,9 @@ class SandboxCarrier:
         self._http.post(f"{SHIPMENTS}/{carrier_id}/dispatch", {}, key=str(key))
 
     def find(self, order: UUID) -> list[BookEntry]:
-        return [_entry(item) for item in self._http.items(SHIPMENTS, {"reference": str(order), "limit": PAGE})]
+        return [
+            _entry(item) for item in self._http.items(SHIPMENTS, {"reference": str(order), "limit": PAGE})
+        ]
 
     def books(self, since: datetime | None = None) -> Iterator[BookEntry]:
         params = {"limit": PAGE} | ({"since": since.isoformat()} if since else {})

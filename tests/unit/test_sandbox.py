@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from uuid import uuid4
 
 import httpx
 import pytest
 
-from tests.unit.sandbox_process import SLOW_SECONDS, TIMEOUT_SECONDS, SandboxProcess
+from compose.sandbox.faults import Kind
+from compose.sandbox.provider import APPROVED, DECLINES
+from tests.unit.sandbox_process import REPOSITORY, SLOW_SECONDS, TIMEOUT_SECONDS, SandboxProcess
 
 AUTHORIZATIONS = "/provider/authorizations"
 ADDRESS = {"name": "Ada", "line1": "1 Mill Lane", "city": "York", "postal_code": "YO1 7HH", "country": "GB"}
@@ -64,7 +67,9 @@ def test_a_payment_is_authorized_captured_and_refunded_in_parts(http: httpx.Clie
     body = payment()
     made = post(http, AUTHORIZATIONS, body).json()
     assert (made["status"], made["amount"], made["currency"]) == ("authorized", 1250, "EUR")
-    assert post(http, f"{AUTHORIZATIONS}/{made['id']}/capture", {"amount": 1000}).json()["status"] == "captured"
+    assert (
+        post(http, f"{AUTHORIZATIONS}/{made['id']}/capture", {"amount": 1000}).json()["status"] == "captured"
+    )
     for amount in (400, 600):
         refund = post(http, "/provider/refunds", {"authorization": made["id"], "amount": amount})
         assert (refund.status_code, refund.json()["status"]) == (201, "refunded")
@@ -95,8 +100,14 @@ def test_a_refusal_is_stored_like_any_answer_and_leaves_no_entry(
 
 def test_capture_void_and_refund_know_the_state(http: httpx.Client) -> None:
     taken, let_go = (post(http, AUTHORIZATIONS, payment()).json()["id"] for _ in range(2))
-    assert code(post(http, f"{AUTHORIZATIONS}/{taken}/capture", {"amount": 1251})) == (422, "amount_too_large")
-    assert code(post(http, "/provider/refunds", {"authorization": taken, "amount": 1})) == (422, "not_captured")
+    assert code(post(http, f"{AUTHORIZATIONS}/{taken}/capture", {"amount": 1251})) == (
+        422,
+        "amount_too_large",
+    )
+    assert code(post(http, "/provider/refunds", {"authorization": taken, "amount": 1})) == (
+        422,
+        "not_captured",
+    )
     assert post(http, f"{AUTHORIZATIONS}/{taken}/capture", {"amount": 1250}).status_code == 200
     assert post(http, f"{AUTHORIZATIONS}/{let_go}/void", {}).json()["status"] == "voided"
     assert code(post(http, f"{AUTHORIZATIONS}/{taken}/capture", {"amount": 1})) == (422, "already_captured")
@@ -140,7 +151,10 @@ def test_nonsense_gets_a_clear_error_and_uses_up_no_key(
 
 def test_bad_requests_of_other_kinds(http: httpx.Client) -> None:
     assert code(http.post(AUTHORIZATIONS, json=payment())) == (400, "invalid_key")
-    assert code(http.post(AUTHORIZATIONS, content=b"{", headers={"Idempotency-Key": "k"})) == (400, "invalid_body")
+    assert code(http.post(AUTHORIZATIONS, content=b"{", headers={"Idempotency-Key": "k"})) == (
+        400,
+        "invalid_body",
+    )
     assert code(http.get("/provider/nothing")) == (404, "no_such_endpoint")
     assert code(http.get(AUTHORIZATIONS, params={"limit": "0"})) == (400, "invalid_field")
     assert code(http.get(AUTHORIZATIONS, params={"since": "yesterday"})) == (400, "invalid_field")
@@ -155,7 +169,9 @@ def test_a_key_answers_for_one_request_only(http: httpx.Client) -> None:
     assert code(post(http, AUTHORIZATIONS, {**body, "amount": 1}, key)) == (409, "idempotency_conflict")
     void = f"{AUTHORIZATIONS}/{first.json()['id']}/void"
     assert code(post(http, void, {}, key)) == (409, "idempotency_conflict")
-    assert post(http, "/carrier/shipments", shipment(), key).status_code == 201, "the carrier has keys of its own"
+    assert post(http, "/carrier/shipments", shipment(), key).status_code == 201, (
+        "the carrier has keys of its own"
+    )
 
 
 def test_sixteen_twins_make_one_charge(http: httpx.Client) -> None:
@@ -275,13 +291,21 @@ def test_delay_timeout_and_hang_take_their_time(http: httpx.Client, sandbox: San
     assert booked(http, body["reference"], "/carrier/shipments") == [], "a hang does nothing"
 
 
+def test_the_reference_page_names_every_token_fault_and_endpoint() -> None:
+    page = (REPOSITORY / "docs" / "reference" / "sandbox.md").read_text()
+    source = "".join(path.read_text() for path in sorted((REPOSITORY / "compose" / "sandbox").glob("*.py")))
+    named = {*DECLINES, *APPROVED, *get_args(Kind), *re.findall(r'"(?:POST|GET|DELETE)", "([^"]+)"', source)}
+    named |= set(re.findall(r'Refused\(\s*"(\w+)"', source)) | set(re.findall(r'"(--[a-z-]+)"', source))
+    assert {name for name in named if f"`{name}`" not in page} == set()
+
+
 def test_clearing_the_faults_ends_every_wait(http: httpx.Client, sandbox: SandboxProcess) -> None:
     sandbox.fault("/carrier", "timeout", seconds=60)
-    body = shipment()
+    before = sandbox.call("GET", "/control/stats")["books"]["shipments"]
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(post, http, "/carrier/shipments", body)
+        waiting = pool.submit(post, http, "/carrier/shipments", shipment())
         until = time.monotonic() + 3
-        while not booked(http, body["reference"], "/carrier/shipments"):
+        while sandbox.call("GET", "/control/stats")["books"]["shipments"] == before:
             assert time.monotonic() < until, "the shipment never appeared"
         sandbox.clear_faults()
         assert waiting.result(timeout=5).status_code == 201

@@ -1,0 +1,7 @@
+from django.apps import AppConfig
+
+
+class SagaConfig(AppConfig):
+    name = "celery_config.saga"
+    label = "saga"
+    verbose_name = "Sagas"

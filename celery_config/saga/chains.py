@@ -1,0 +1,109 @@
+"""Builds the messages of a saga: one Celery chain in one outbox row. Pure.
+
+Every link has a preset task id, an explicit route, and an immutable `link_error` that only the orchestrator
+knows (rules 1 to 3). The rest of a chain lies in its first message, last link first, as Celery's own tracer
+expects it; so no canvas has to be built to send it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+from uuid import UUID, uuid5
+
+from celery_config.errors import ChainTooLarge
+from celery_config.messages import Command, command_id
+from celery_config.saga.dsl import Kind, Saga, Step, field_sources
+from celery_config.topology import ORCHESTRATOR, commands_to
+
+LARGEST_CHAIN = 128 * 1024
+STEP_FAILED, COMPLETE, COMPENSATED = (f"{ORCHESTRATOR}.{name}" for name in ("step_failed", "complete", "compensated"))
+Link = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Chains:
+    """The chains of one saga instance at one attempt (which only tells tries apart in Flower)."""
+
+    saga: type[Saga]
+    id: UUID
+    data: dict[str, Any]
+    attempt: int
+
+    def drive(self, step: str | None, replies: dict[str, Any]) -> Link:
+        """The actions from `step` on (None: none), then `complete`."""
+        start = len(self.saga.steps) if step is None else self.saga.index(step)
+        links = [self.action(s) for s in self.saga.steps[start:]]
+        return chained([*links, self.own(COMPLETE, "complete", {})], replies)
+
+    def stop(self) -> Link:
+        """The pivot's fence, the undos of all compensatable steps, last to first, then `compensated` (rule 12)."""
+        at = self.saga.pivot_index()
+        fences = [self.fence(self.saga.steps[at])] if at < len(self.saga.steps) else []
+        return chained([*fences, *self.undos(at), self.compensated(incomplete=False)], {})
+
+    def undo_before(self, step: str) -> Link:
+        """The undos before that of `step`, then `compensated(incomplete)` (rule 15)."""
+        return chained([*self.undos(self.saga.index(step)), self.compensated(incomplete=True)], {})
+
+    def action(self, step: Step) -> Link:
+        needs = field_sources(self.saga, step, step.command)
+        return self.step_link(step.command, step, "do", {"needs": needs} if needs else {})
+
+    def undos(self, before: int) -> list[Link]:
+        return [
+            self.step_link(s.undo, s, "undo", {})
+            for s in reversed(self.saga.steps[:before])
+            if s.kind is Kind.COMPENSATABLE and s.undo
+        ]
+
+    def step_link(self, command: type[Command], step: Step, operation: str, more: dict[str, Any]) -> Link:
+        names = [f.name for f in dataclasses.fields(command)]  # type: ignore[arg-type]
+        fields = {name: self.data[name] for name in names if name in self.data}
+        return self.link(
+            command.wire_name(), command.service, step.name, operation, {"operation": operation, "command": fields, **more}
+        )
+
+    def fence(self, step: Step) -> Link:
+        subject = self.data[next(iter(dataclasses.fields(self.saga.data))).name]
+        more = {"pivot": step.command.wire_name(), "subject": subject}
+        return self.link(f"{step.command.service}.fence", step.command.service, step.name, "fence", more)
+
+    def compensated(self, *, incomplete: bool) -> Link:
+        return self.own(COMPENSATED, "compensated", {"incomplete": incomplete})
+
+    def own(self, task: str, operation: str, more: dict[str, Any]) -> Link:
+        return self.link(task, ORCHESTRATOR, "", operation, more)
+
+    def link(self, task: str, service: str, step: str, operation: str, more: dict[str, Any]) -> Link:
+        who = {"saga": str(self.id), "step": step}
+        options = {"task_id": str(self.task_id(step, operation)), **commands_to(service), "link_error": [self.errback(step, operation)]}
+        return {"task": task, "args": [], "kwargs": {**who, "attempt": self.attempt, **more}, "options": options}
+
+    def errback(self, step: str, operation: str) -> Link:
+        return {
+            "task": STEP_FAILED,
+            "args": [],
+            "kwargs": {"saga": str(self.id), "step": step, "operation": operation, "attempt": self.attempt},
+            "options": {"task_id": str(self.task_id(step, f"{operation} failed")), **commands_to(ORCHESTRATOR)},
+            "immutable": True,
+        }
+
+    def task_id(self, step: str, operation: str) -> UUID:
+        return uuid5(command_id(self.id, step, operation), str(self.attempt))
+
+
+def chained(links: list[Link], replies: dict[str, Any]) -> Link:
+    """The first link with all others in its options, and `replies` as its first argument.
+
+    Raises:
+        ChainTooLarge: the message would exceed `LARGEST_CHAIN` bytes (rule 4).
+    """
+    first, rest = links[0], links[1:]
+    message = {**first, "args": [replies], "options": {**first["options"], "chain": rest[::-1]}}
+    size = len(json.dumps(message))
+    if size > LARGEST_CHAIN:
+        raise ChainTooLarge(f"the messages of this saga take {size} bytes, over the {LARGEST_CHAIN} a chain may have")
+    return message
+

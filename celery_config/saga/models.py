@@ -1,0 +1,130 @@
+"""The saga instances, their log, and the clock they live by; in the orchestrator's database only."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+from uuid import uuid4
+
+from django.db import models
+from django.db.models.functions import Now
+
+from celery_config.saga.dsl import Kind
+from celery_config.saga.machine import OPEN, Logged, Status
+
+
+class SagaClock(models.Model):
+    """Saga time: one row that stands still while the broker or a participant is down (rule 17)."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    now = models.DateTimeField()
+    ticked_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"saga time {self.now}"
+
+
+class SagaInstance(models.Model):
+    """One run of one saga. This row decides, under its lock. `_at` fields marked so are in saga time."""
+
+    id = models.UUIDField(primary_key=True, default=uuid4)
+    name = models.CharField(max_length=80)
+    version = models.PositiveSmallIntegerField()
+    subject = models.CharField(max_length=64, help_text="what it is about: the order's id")
+    status = models.CharField(
+        max_length=12, choices=[(s.value, s.value) for s in Status], default=Status.RUNNING.value
+    )
+    data = models.JSONField()
+    cause = models.JSONField(default=dict, blank=True, help_text="why it was stopped or parked")
+    attempt = models.PositiveIntegerField(default=0, help_text="chains sent so far")
+    drives = models.PositiveIntegerField(default=0, help_text="re-drives by the watchdog in this status")
+    deadline_at = models.DateTimeField(help_text="saga time")
+    since = models.DateTimeField(help_text="in this status since; saga time")
+    due_at = models.DateTimeField(null=True, blank=True, help_text="when the watchdog looks; saga time")
+    started_at = models.DateTimeField(db_default=Now())
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = "saga"
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=models.Q(due_at__isnull=False) | ~models.Q(status__in=[s.value for s in OPEN]),
+                name="an_open_saga_is_due_some_time",
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["due_at"], name="saga_due", condition=models.Q(due_at__isnull=False)),
+            models.Index(fields=["subject"], name="saga_by_subject"),
+            models.Index(fields=["-started_at"], name="saga_by_age"),
+            models.Index(
+                fields=["status"], name="saga_unended", condition=~models.Q(status__in=["completed", "compensated"])
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.subject}: {self.status}"
+
+
+class SagaStep(models.Model):
+    """What the saga log knows of one step: a hint, fed by events; the participant's barrier is the truth."""
+
+    saga = models.ForeignKey(SagaInstance, on_delete=models.CASCADE, related_name="steps")
+    name = models.CharField(max_length=80)
+    position = models.PositiveSmallIntegerField(help_text="for display only; steps are known by name")
+    kind = models.CharField(max_length=13, choices=[(k.value, k.value) for k in Kind])
+    command = models.CharField(max_length=120)
+    logged = models.CharField(
+        max_length=7, blank=True, default="", choices=[(o.value, o.value or "not known yet") for o in Logged]
+    )
+    reply = models.JSONField(null=True, blank=True)
+    refusal = models.JSONField(null=True, blank=True)
+    updated_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = "saga step"
+        ordering: ClassVar = ["position"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["saga", "name"], name="saga_step_once")]
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.logged or 'not known yet'}"
+
+
+class SagaDecision(models.Model):
+    """Everything a saga decided off the happy path: what came in, where it went, what was sent."""
+
+    saga = models.ForeignKey(SagaInstance, on_delete=models.CASCADE, related_name="decisions")
+    at = models.DateTimeField(db_default=Now())
+    came = models.CharField(max_length=200)
+    status_before = models.CharField(max_length=12)
+    status_after = models.CharField(max_length=12)
+    sent = models.CharField(max_length=200, blank=True)
+    detail = models.TextField(blank=True)
+
+    class Meta:
+        verbose_name = "decision"
+        ordering: ClassVar = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.came}: {self.status_before} → {self.status_after}"
+
+
+class DeadLetter(models.Model):
+    """A message that came back from a dead-letter route (rule 19)."""
+
+    received_at = models.DateTimeField(db_default=Now())
+    reason = models.CharField(max_length=40, help_text="rejected, delivery_limit, expired, maxlen")
+    queue = models.CharField(max_length=120)
+    task = models.CharField(max_length=200, blank=True)
+    task_id = models.CharField(max_length=255, blank=True)
+    saga = models.UUIDField(null=True, blank=True, db_index=True)
+    step = models.CharField(max_length=80, blank=True)
+    operation = models.CharField(max_length=20, blank=True)
+    consequence = models.CharField(max_length=200, help_text="what was done about it")
+    headers = models.JSONField(default=dict)
+    body = models.TextField(blank=True)
+
+    class Meta:
+        verbose_name = "dead letter"
+        indexes: ClassVar = [models.Index(fields=["-received_at"], name="dead_letter_by_age")]
+
+    def __str__(self) -> str:
+        return f"{self.task or 'a message'} from {self.queue}: {self.reason}"

@@ -1,0 +1,213 @@
+"""The only part of the engine that reads and writes: it locks the saga row, asks the machine, carries out.
+
+Every function runs in one transaction; what is to be sent goes to the outbox in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from celery_config import metrics
+from celery_config.messages import decode, encode
+from celery_config.messaging import outbox
+from celery_config.saga import clock
+from celery_config.saga.chains import Chains
+from celery_config.saga.dsl import Saga, find
+from celery_config.saga.machine import (
+    ENDED,
+    OPEN,
+    Completed,
+    Decision,
+    Drive,
+    Input,
+    Logged,
+    Send,
+    Status,
+    Stop,
+    StopAsked,
+    UndoBefore,
+    View,
+    decide,
+)
+from celery_config.saga.models import SagaDecision, SagaInstance, SagaStep
+
+log = structlog.get_logger(__name__)
+
+
+@transaction.atomic
+def start(saga: type[Saga], data: Any, *, subject: UUID) -> UUID:
+    """Write saga, steps and the one outbox row that holds the whole chain; return the saga's id.
+
+    Raises:
+        ChainTooLarge: nothing was written.
+    """
+    saga_id, stored, now = uuid4(), encode(data), clock.now()
+    chain = Chains(saga, saga_id, stored, attempt=0).drive(saga.steps[0].name, {})
+    row = SagaInstance(id=saga_id, name=saga.name, version=saga.version, subject=str(subject), data=stored)
+    row.since = now
+    row.deadline_at = now + timedelta(seconds=settings.TIMES.deadline(saga.deadline))
+    row.due_at = next_look(row, now)
+    row.save(force_insert=True)
+    SagaStep.objects.bulk_create(
+        SagaStep(saga=row, name=s.name, position=i, kind=s.kind, command=s.command.wire_name())
+        for i, s in enumerate(saga.steps)
+    )
+    outbox.add_task(chain, saga=saga_id)
+    return saga_id
+
+
+def receive(saga_id: UUID, came: Input, *, cause: Mapping[str, str] | None = None) -> Status | None:
+    """Let the saga decide about `came`; return its status afterwards, None when there is no such saga.
+
+    Args:
+        cause: why, if this should stop it: `step`, `code`, `reason`.
+    """
+    with transaction.atomic():
+        row = SagaInstance.objects.select_for_update().filter(pk=saga_id).first()
+        if row is None:
+            log.warning("no such saga", saga=str(saga_id), came=repr(came))
+            return None
+        take(row, came, cause=cause)
+        return Status(row.status)
+
+
+def complete(saga_id: UUID, replies: dict[str, Any]) -> None:
+    """The end of the chain: close the saga, fill what the log missed, and tell its owner, in one (rule 11)."""
+    with transaction.atomic():
+        row = SagaInstance.objects.select_for_update().filter(pk=saga_id).first()
+        if row is None or row.status in ENDED:
+            return
+        missed = SagaStep.objects.filter(saga=row, name__in=replies).exclude(logged=Logged.DONE).values_list("name", flat=True)
+        for name in missed:
+            merge(saga_id, name, Logged.DONE, replies[name])
+        take(row, Completed(), replies=replies)
+
+
+def merge(saga_id: UUID, step: str, outcome: Logged, content: dict[str, Any] | None) -> bool:
+    """Raise the log of a step to `outcome` if it stands lower (rule 16); whether it changed."""
+    lower = [o.value for o in Logged if o.rank < outcome.rank]
+    field = {Logged.DONE: "reply", Logged.REFUSED: "refusal"}.get(outcome)
+    changes = {"logged": outcome.value, "updated_at": Now()} | ({field: content} if field else {})
+    return bool(SagaStep.objects.filter(saga_id=saga_id, name=step, logged__in=lower).update(**changes))
+
+
+def take(
+    row: SagaInstance, came: Input, *, cause: Mapping[str, str] | None = None, replies: dict[str, Any] | None = None
+) -> None:
+    """Decide about `came` and carry it out on the locked `row`."""
+    saga = find(row.name, row.version)
+    if saga is None:
+        # A worker older or newer than the saga: one that knows it will find it due (rule 24).
+        log.error("unknown saga version", saga=str(row.pk), name=row.name, version=row.version)
+        make_due(row)
+        return
+    now = clock.now()
+    decision = decide(saga, view(row, came, now), came)
+    before = row.status
+    if decision.status and decision.status != before:
+        enter(row, decision.status, now, cause)
+    if decision.send:
+        row.attempt += 1
+        outbox.add_task(message(saga, row, decision.send), saga=row.pk)
+        row.due_at = next_look(row, now)
+    elif decision.soon:
+        row.due_at = min(row.due_at or now, now + timedelta(seconds=settings.TIMES.silence / 4))
+    if decision == Decision():
+        return
+    row.save()
+    if not isinstance(came, Completed):
+        record(row, came, before, decision)
+    if row.status in ENDED and before != row.status:
+        end(saga, row, replies or {})
+
+
+def view(row: SagaInstance, came: Input, now: datetime) -> View:
+    """The saga as the machine sees it; the end of the chain needs no log."""
+    steps = () if isinstance(came, Completed) else row.steps.values_list("name", "logged")
+    return View(
+        status=Status(row.status),
+        log={name: Logged(logged) for name, logged in steps},
+        past_deadline=now >= row.deadline_at,
+        past_patience=now >= row.since + timedelta(seconds=settings.TIMES.undo_for),
+    )
+
+
+def enter(row: SagaInstance, status: Status, now: datetime, cause: Mapping[str, str] | None) -> None:
+    row.status, row.since, row.drives = status, now, 0
+    row.due_at = next_look(row, now) if status in OPEN else None
+    if cause:
+        row.cause = dict(cause)
+    elif isinstance(status, Status) and status is Status.STOPPING and not row.cause:
+        row.cause = {"code": "deadline_passed", "reason": "the saga did not end before its deadline", "step": ""}
+
+
+def next_look(row: SagaInstance, now: datetime) -> datetime:
+    """When the watchdog looks at the saga if nothing is heard of it."""
+    look = now + timedelta(seconds=settings.TIMES.silence_after(row.drives))
+    return min(look, row.deadline_at) if row.status == Status.RUNNING and now < row.deadline_at else look
+
+
+def make_due(row: SagaInstance) -> None:
+    """Let the watchdog look at an open saga before long."""
+    if row.status in OPEN:
+        soon = clock.now() + timedelta(seconds=settings.TIMES.silence / 4)
+        SagaInstance.objects.filter(pk=row.pk).update(due_at=min(row.due_at or soon, soon))
+
+
+def message(saga: type[Saga], row: SagaInstance, send: Send) -> dict[str, Any]:
+    chains = Chains(saga, row.pk, row.data, row.attempt)
+    match send:
+        case Drive(step):
+            return chains.drive(step, dict(row.steps.filter(logged=Logged.DONE).values_list("name", "reply")))
+        case Stop():
+            return chains.stop()
+        case UndoBefore(step):
+            return chains.undo_before(step)
+
+
+def record(row: SagaInstance, came: Input, before: str, decision: Decision) -> None:
+    SagaDecision.objects.create(
+        saga=row,
+        came=repr(came),
+        status_before=before,
+        status_after=row.status,
+        sent=repr(decision.send) if decision.send else "",
+        detail=row.cause.get("reason", "") if row.status != before else "",
+    )
+    log.info("saga decided", saga=str(row.pk), came=repr(came), before=before, after=row.status, sent=repr(decision.send))
+
+
+def end(saga: type[Saga], row: SagaInstance, replies: dict[str, Any]) -> None:
+    """Tell the saga's owner, in the transaction that ends it."""
+    SagaInstance.objects.filter(pk=row.pk).update(ended_at=Now())
+    data = decode(saga.data, row.data)
+    if row.status == Status.COMPLETED:
+        saga.on_completed(data, replies)
+    else:
+        row.cause = row.cause | refusal_of(row)
+        SagaInstance.objects.filter(pk=row.pk).update(cause=row.cause)
+        saga.on_compensated(data, row.cause)
+    seconds = (timezone.now() - row.started_at).total_seconds()
+    metrics.SAGAS_ENDED.labels(saga.name, row.status).inc()
+    metrics.SAGA_SECONDS.labels(saga.name, row.status).observe(seconds)
+    log.info("saga ended", saga=str(row.pk), subject=row.subject, outcome=row.status, **row.cause)
+
+
+def refusal_of(row: SagaInstance) -> dict[str, str]:
+    """The refusal that the log holds, if a refused step was what stopped the saga."""
+    refused = row.steps.filter(refusal__isnull=False).first()
+    return {"step": refused.name, **refused.refusal} if refused else {}
+
+
+def stop(saga_id: UUID, *, code: str, reason: str) -> Status | None:
+    """Ask the saga to stop; return its status: anything but stopping or compensated means it is too late."""
+    return receive(saga_id, StopAsked(), cause={"step": "", "code": code, "reason": reason})

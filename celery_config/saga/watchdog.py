@@ -1,0 +1,122 @@
+"""Heals whatever Celery, the broker or a crash dropped: it looks at sagas whose due time came (rule 17).
+
+Runs in the orchestrator's relay; several may run.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from functools import partial
+
+import structlog
+from celery import Celery, current_app
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Count, Exists, Max, Min, OuterRef
+from django.utils import timezone
+from kombu import Connection
+
+from celery_config import metrics, topology
+from celery_config.messaging.models import OutboxMessage
+from celery_config.messaging.relay import Duty
+from celery_config.saga import clock, runner
+from celery_config.saga.machine import OPEN, Due
+from celery_config.saga.models import SagaInstance
+
+log = structlog.get_logger(__name__)
+BATCH = 50
+
+
+def duties() -> list[Duty]:
+    """What the orchestrator's relay does besides."""
+    app = current_app._get_current_object()
+    from celery_config.saga.dead_letters import DeadLetterReader
+
+    scale = min(1.0, max(0.1, settings.TIMES.scale))
+    return [
+        Duty("watchdog", partial(tick, app), scale),
+        Duty("dead letters", DeadLetterReader(app).read, scale),
+        Duty("saga metrics", measure, 5.0),
+    ]
+
+
+def tick(app: Celery) -> None:
+    """One look: advance saga time, then drive what is due. Nothing happens while somebody is down."""
+    running = everybody_is_there(app)
+    now = clock.tick(running=running)
+    if running:
+        drive_due(now)
+
+
+def everybody_is_there(app: Celery) -> bool:
+    """Whether the broker answers and every service has a worker on its commands.
+
+    The file-based broker of the embedded mode cannot tell who consumes; there it is assumed.
+    """
+    with app.connection_for_read() as connection_to_broker:
+        if connection_to_broker.transport.driver_type != "amqp":
+            return True
+        try:
+            missing = [s for s in topology.SERVICES if not consumers(connection_to_broker, topology.commands_queue(s))]
+        except (OSError, *connection_to_broker.recoverable_connection_errors) as error:
+            log.warning("saga time stands: no broker", error=repr(error))
+            return False
+    if missing:
+        log.warning("saga time stands: no worker", services=missing)
+    return not missing
+
+
+def consumers(connection_to_broker: Connection, queue: str) -> int:
+    declared = connection_to_broker.default_channel.queue_declare(queue, passive=True)
+    return int(declared.consumer_count)
+
+
+def drive_due(now: datetime) -> int:
+    """Drive up to `BATCH` silent sagas and return how many were looked at.
+
+    A saga whose own outbox row is not published yet is not silent: we have not spoken.
+    """
+    unpublished = OutboxMessage.objects.filter(saga=OuterRef("pk"), published_at__isnull=True)
+    with transaction.atomic():
+        rows = list(
+            SagaInstance.objects.filter(due_at__lte=now, status__in=OPEN)
+            .exclude(Exists(unpublished))
+            .select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked, of=of_self())
+            .order_by("due_at")[:BATCH]
+        )
+        news = dict(
+            SagaInstance.objects.filter(pk__in=[r.pk for r in rows])
+            .annotate(news=Max("steps__updated_at"))
+            .values_list("pk", "news")
+        )
+        for row in rows:
+            drive(row, now, news.get(row.pk))
+    return len(rows)
+
+
+def of_self() -> tuple[str, ...]:
+    return ("self",) if connection.features.has_select_for_update_of else ()
+
+
+def drive(row: SagaInstance, now: datetime, news: datetime | None) -> None:
+    """Drive one locked saga, unless its log shows that it is moving."""
+    silence = timedelta(seconds=settings.TIMES.silence)
+    moving = news is not None and timezone.now() - news < silence and now < row.deadline_at
+    if moving and row.status == "running":
+        row.due_at = min(now + silence, row.deadline_at)
+        row.save(update_fields=["due_at"])
+        return
+    row.drives += 1
+    metrics.REDRIVES.labels(row.status).inc()
+    runner.take(row, Due())
+
+
+def measure() -> None:
+    """Set the gauges of open sagas."""
+    counts = dict(
+        SagaInstance.objects.filter(status__in=[*OPEN, "parked"]).values_list("status").annotate(n=Count("pk"))
+    )
+    for status in (*OPEN, "parked"):
+        metrics.SAGAS.labels(str(status)).set(counts.get(str(status), 0))
+    oldest = SagaInstance.objects.filter(due_at__isnull=False).aggregate(at=Min("due_at"))["at"]
+    metrics.DUE_AGE.set(max(0.0, (clock.now() - oldest).total_seconds()) if oldest else 0)

@@ -1,0 +1,107 @@
+"""The environment of every process: which ports, servers, keys and tokens it is told."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from celery_config.topology import FLOWER_USER, SERVICES
+from compose.local import ports
+from compose.local.kept import KeptValues
+from compose.local.postgres import PostgresServer
+from compose.local.rabbitmq import RabbitServer
+
+Mode = Literal["servers", "embedded"]
+
+_WEB_PORTS = dict(zip(SERVICES, range(8001, 8001 + len(SERVICES)), strict=True))
+_SANDBOX_PORT = 8090
+_FLOWER_PORT = 5555
+
+ADMIN = "admin"
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """The ports of this run; a customary one where it is free."""
+
+    web: Mapping[str, int]
+    sandbox: int
+    flower: int
+
+    @classmethod
+    def choose(cls) -> "Addresses":
+        return cls(
+            web={service: ports.free_port(port) for service, port in _WEB_PORTS.items()},
+            sandbox=ports.free_port(_SANDBOX_PORT),
+            flower=ports.free_port(_FLOWER_PORT),
+        )
+
+
+def var_folder(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return the folder of everything that is generated."""
+    return Path(environ.get("ORDER_SAGA_VAR", str(ROOT / "var"))).resolve()
+
+
+def _url_names(kind: str) -> list[str]:
+    return [f"{service.upper()}_{kind}_URL" for service in SERVICES]
+
+
+def names_all(kind: Literal["DATABASE", "BROKER"], environ: Mapping[str, str]) -> bool:
+    """Whether `environ` names the database, or the broker, of every service, so that no server is needed."""
+    return all(environ.get(name) for name in _url_names(kind))
+
+
+def build(
+    mode: Mode,
+    *,
+    var: Path,
+    addresses: Addresses,
+    postgres: PostgresServer | None = None,
+    rabbitmq: RabbitServer | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> dict[str, str]:
+    """Return the environment all processes share.
+
+    Args:
+        mode: `embedded` leaves databases and brokers to the services' defaults, files under `var`.
+        var: the folder of everything that is generated; keys and tokens are made once for it.
+        addresses: the ports of this run.
+        postgres: the private server, when one is used.
+        rabbitmq: the private server, when one is used.
+        environ: what is set here already wins over what would be generated, except for the addresses of our
+            own processes.
+    """
+    kept = KeptValues(var / "secrets.json")
+    generated: dict[str, str] = {"ADMIN_PASSWORD": kept.secret("admin", 9)}
+    for service in SERVICES:
+        prefix = service.upper()
+        generated[f"{prefix}_SECRET_KEY"] = kept.secret(f"{service}-key", 48)
+        generated[f"{prefix}_SERVICE_TOKEN"] = kept.secret(f"{service}-token")
+        if postgres:
+            generated[f"{prefix}_DATABASE_URL"] = postgres.url(service)
+        if rabbitmq:
+            generated[f"{prefix}_BROKER_URL"] = rabbitmq.url(service)
+    if rabbitmq:
+        generated["FLOWER_BROKER_URL"] = rabbitmq.url(FLOWER_USER)
+    if mode == "embedded":
+        # Nobody listens to task events here.
+        generated["TASK_EVENTS"] = "false"
+
+    ours = {
+        "ORDER_SAGA_VAR": str(var),
+        "SANDBOX_URL": f"http://{ports.LOOPBACK}:{addresses.sandbox}",
+        "PYTHONUNBUFFERED": "1",
+        **{f"{service.upper()}_URL": web_url(addresses, service) for service in SERVICES},
+    }
+    inherited = {name: value for name, value in environ.items() if value}
+    if mode == "embedded":
+        servers = {*_url_names("DATABASE"), *_url_names("BROKER")}
+        inherited = {name: value for name, value in inherited.items() if name not in servers}
+    return {**generated, **inherited, **ours}
+
+
+def web_url(addresses: Addresses, service: str) -> str:
+    """Return the base address of a service's pages and API."""
+    return f"http://{ports.LOOPBACK}:{addresses.web[service]}"

@@ -1,0 +1,24 @@
+"""Makes one service's database ready: `python -m compose.local.prepare SERVICE`.
+
+Two management commands in one process, since loading Django costs more than either of them.
+"""
+
+import importlib
+import os
+import sys
+
+from manage import SERVICES
+
+
+def main(argv: list[str]) -> int:
+    """Apply the migrations of a service and make its administrator, whose password is in ADMIN_PASSWORD."""
+    os.environ["DJANGO_SETTINGS_MODULE"] = f"{SERVICES[argv[0]]}.config.settings"
+    importlib.import_module("django").setup()
+    call_command = importlib.import_module("django.core.management").call_command
+    call_command("migrate", interactive=False, verbosity=1)
+    call_command("ensure_admin")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,258 @@
+"""The whole system on this machine, as data, and how it is started: servers, databases, processes."""
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from celery_config.topology import FLOWER_USER, SERVICES, definitions
+from compose.local import environment, packages, ports
+from compose.local.environment import ADMIN, ROOT, Addresses, Mode
+from compose.local.postgres import PostgresServer
+from compose.local.processes import Process, Supervisor
+from compose.local.rabbitmq import RabbitServer
+from compose.local.readiness import ReadyCheck, answers, at_once
+from manage import SERVICES as PACKAGES
+
+_BROKER_ADMINISTRATOR = "admin"
+_WEB_THREADS = 8
+
+
+class Stack:
+    """The sandbox and, for each service, web, worker and relay; in `servers` mode also Flower.
+
+    Args:
+        mode: `servers` = PostgreSQL and RabbitMQ, private ones unless the environment names others;
+            `embedded` = SQLite files and the file-based broker.
+        var: folder of everything that is generated; `ORDER_SAGA_VAR` or `var/` when None.
+        settings: environment variables of this stack that win over all others.
+        environ: the environment it starts from.
+        show: print what the processes write.
+        with_flower: also run Flower.
+        for_tests: the private PostgreSQL lets each role make its test databases.
+    """
+
+    def __init__(
+        self,
+        mode: Mode,
+        *,
+        var: Path | None = None,
+        settings: Mapping[str, str] | None = None,
+        environ: Mapping[str, str] = os.environ,
+        show: bool = False,
+        with_flower: bool = False,
+        for_tests: bool = False,
+    ) -> None:
+        self.mode = mode
+        self.var = (var or environment.var_folder(environ)).resolve()
+        self.logs = self.var / "log"
+        self.supervisor = Supervisor(self.logs, show=show)
+        self.addresses = Addresses.choose()
+        self.postgres: PostgresServer | None = None
+        self.rabbitmq: RabbitServer | None = None
+        if mode == "servers":
+            self._choose_servers(environ, for_tests)
+        for server in self._servers.values():
+            server.deaths = self.supervisor.deaths
+        self.environment = {
+            **environment.build(
+                mode,
+                var=self.var,
+                addresses=self.addresses,
+                postgres=self.postgres,
+                rabbitmq=self.rabbitmq,
+                environ=environ,
+            ),
+            **(settings or {}),
+        }
+        self.has_flower = with_flower and mode == "servers" and "FLOWER_BROKER_URL" in self.environment
+
+    def _choose_servers(self, environ: Mapping[str, str], for_tests: bool) -> None:
+        folder = self.var / "servers"
+        if not environment.names_all("DATABASE", environ):
+            self.postgres = PostgresServer(
+                folder / "postgres", SERVICES, for_tests=for_tests, log=self.logs / "postgres.log"
+            )
+        if not environment.names_all("BROKER", environ):
+            users = (*SERVICES, FLOWER_USER, _BROKER_ADMINISTRATOR)
+            self.rabbitmq = RabbitServer(
+                folder / "rabbitmq", users, definitions, log=self.logs / "rabbitmq.log"
+            )
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def admin_login(self) -> tuple[str, str]:
+        """Name and password of the administrator of every service and of Flower."""
+        return ADMIN, self.environment["ADMIN_PASSWORD"]
+
+    @property
+    def flower_url(self) -> str:
+        return f"http://{ports.LOOPBACK}:{self.addresses.flower}"
+
+    @property
+    def sandbox_url(self) -> str:
+        return self.environment["SANDBOX_URL"]
+
+    @property
+    def broker_admin_url(self) -> str:
+        """Address of the private broker for its administrator.
+
+        Raises:
+            LookupError: the broker is not a private one.
+        """
+        if self.rabbitmq is None:
+            raise LookupError("this stack runs no broker of its own")
+        return self.rabbitmq.url(_BROKER_ADMINISTRATOR)
+
+    def url(self, service: str) -> str:
+        """Return the base address of a service."""
+        return environment.web_url(self.addresses, service)
+
+    def restart(self, name: str, timeout: float = 60.0) -> None:
+        """Stop and start one process (`payment-worker`, `postgres`, …) and wait until it is ready."""
+        if name in self._servers:
+            self._servers[name].restart()
+        else:
+            self.supervisor.restart(name, timeout)
+
+    @property
+    def _servers(self) -> dict[str, PostgresServer | RabbitServer]:
+        servers = {"postgres": self.postgres, "rabbitmq": self.rabbitmq}
+        return {name: server for name, server in servers.items() if server}
+
+    def delete_data(self) -> None:
+        """Delete what earlier runs in this mode left behind; nothing may run."""
+        for server in self._servers.values():
+            server.wipe()
+        if self.mode == "embedded":
+            shutil.rmtree(self.var / "embedded", ignore_errors=True)
+        self._sandbox_database.unlink(missing_ok=True)
+
+    def start(self, timeout: float = 120.0) -> None:
+        """Start everything in parallel and return when all is ready.
+
+        Raises:
+            LocalError: something did not start; all that did is stopped again.
+        """
+        if self._servers:
+            packages.find_or_install()
+        self._sandbox_database.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with ThreadPoolExecutor(max_workers=4 + len(SERVICES)) as pool:
+                try:
+                    self._start(pool, timeout)
+                except BaseException:
+                    # What still starts in the pool's threads ends with this, so that the pool can close.
+                    self.stop()
+                    raise
+        except BaseException:
+            self.stop()
+            raise
+
+    def _start(self, pool: ThreadPoolExecutor, timeout: float) -> None:
+        database = pool.submit(self.postgres.start if self.postgres else _nothing)
+        broker = pool.submit(self.rabbitmq.start if self.rabbitmq else _nothing)
+
+        def start_service(service: str) -> None:
+            database.result()
+            self.supervisor.run(self._prepare(service), timeout)
+            broker.result()
+            self.supervisor.start([self._web(service), self._worker(service), self._relay(service)], timeout)
+
+        running = [database, broker, pool.submit(self.supervisor.start, [self._sandbox()], timeout)]
+        running += [pool.submit(start_service, service) for service in SERVICES]
+        if self.has_flower:
+            running.append(pool.submit(self._start_flower, broker, timeout))
+        for future in wait(running, timeout=timeout, return_when=FIRST_EXCEPTION).done:
+            future.result()
+
+    def _start_flower(self, broker: "Future[None]", timeout: float) -> None:
+        broker.result()
+        self.supervisor.start([self._flower()], timeout)
+
+    def stop(self) -> None:
+        """Stop all processes, then the private servers, for good; the data stay for the next stack."""
+        self.supervisor.stop()
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            for stopped in [pool.submit(server.stop) for server in self._servers.values()]:
+                stopped.result()
+
+    @property
+    def _sandbox_database(self) -> Path:
+        return self.var / self.mode / "sandbox.sqlite3"
+
+    def _process(
+        self, name: str, *argv: str, ready: ReadyCheck = at_once, settings: Mapping[str, str] | None = None
+    ) -> Process:
+        return Process(
+            name=name,
+            argv=[sys.executable, *argv],
+            env={**self.environment, **(settings or {})},
+            cwd=ROOT,
+            ready=ready,
+        )
+
+    def _measured(self, name: str, *argv: str) -> Process:
+        """A process that is ready once it serves its metrics."""
+        port = ports.free_port()
+        return self._process(
+            name,
+            *argv,
+            ready=answers(f"http://{ports.LOOPBACK}:{port}/metrics"),
+            settings={"METRICS_PORT": str(port)},
+        )
+
+    def _prepare(self, service: str) -> Process:
+        return self._process(f"{service}-prepare", "-m", "compose.local.prepare", service)
+
+    def _worker(self, service: str) -> Process:
+        return self._measured(f"{service}-worker", "manage.py", service, "worker")
+
+    def _relay(self, service: str) -> Process:
+        return self._measured(f"{service}-relay", "manage.py", service, "relay")
+
+    def _web(self, service: str) -> Process:
+        return self._process(
+            f"{service}-web",
+            *("-m", "gunicorn", f"{PACKAGES[service]}.config.wsgi:application"),
+            *("--worker-class", "gthread", "--workers", "1", "--threads", str(_WEB_THREADS)),
+            *("--bind", f"{ports.LOOPBACK}:{self.addresses.web[service]}"),
+            ready=answers(f"{self.url(service)}/readyz"),
+        )
+
+    def _sandbox(self) -> Process:
+        return self._process(
+            "sandbox",
+            *("-m", "compose.sandbox", "--port", str(self.addresses.sandbox)),
+            *("--database", str(self._sandbox_database)),
+            ready=answers(f"{self.sandbox_url}/healthz"),
+        )
+
+    def _flower(self) -> Process:
+        login = ":".join(self.admin_login)
+        return self._process(
+            "flower",
+            *("manage.py", "flower"),
+            ready=answers(f"{self.flower_url}/healthcheck"),
+            settings={
+                "FLOWER_ADDRESS": ports.LOOPBACK,
+                "FLOWER_PORT": str(self.addresses.flower),
+                "FLOWER_BASIC_AUTH": login,
+            },
+        )
+
+
+def _nothing() -> None:
+    """Stands in for the start of a server that the environment names."""

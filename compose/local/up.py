@@ -1,0 +1,99 @@
+"""`./manage.py up`: the whole system on real servers, until Ctrl-C."""
+
+import argparse
+import os
+import signal
+import sys
+import time
+from collections import Counter
+
+from rich.console import Console
+from rich.table import Table
+
+from celery_config.topology import SERVICES
+from compose.local.errors import LocalError
+from compose.local.process import Death
+from compose.local.stack import Stack
+
+_LONGEST_PAUSE = 30.0
+
+
+def main(argv: list[str]) -> int:
+    """Start everything, say where it is, and keep it running.
+
+    Returns:
+        0 after Ctrl-C or SIGTERM, 1 when something did not start.
+    """
+    options = _options(argv)
+    console = Console(highlight=False)
+    # A terminal on our side means that people read the lines, although the processes write to files.
+    readable = {"LOG_FORMAT": "console"} if sys.stdout.isatty() and "LOG_FORMAT" not in os.environ else {}
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    started = time.monotonic()
+    stack = Stack("servers", settings=readable, show=not options.quiet, with_flower=not options.no_flower)
+    try:
+        if options.fresh:
+            stack.delete_data()
+        stack.start()
+        console.print(_overview(stack, time.monotonic() - started))
+        _keep_running(stack, console)
+    except KeyboardInterrupt:
+        console.print("\nStopping …")
+    except LocalError as error:
+        console.print(f"[red]{type(error).__name__}[/red]: ", end="")
+        console.print(str(error), markup=False)
+        return 1
+    finally:
+        stack.stop()
+    console.print("Stopped. The data are kept; `./manage.py up --fresh` starts without them.")
+    return 0
+
+
+def _options(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="./manage.py up",
+        description="Start the whole system on PostgreSQL and RabbitMQ: servers named in the environment, "
+        "else private ones that keep their data in ORDER_SAGA_VAR/servers.",
+    )
+    parser.add_argument("--fresh", action="store_true", help="delete the private servers' data first")
+    parser.add_argument("--quiet", action="store_true", help="do not print the logs (they are in var/log)")
+    parser.add_argument("--no-flower", action="store_true", help="leave Flower out")
+    return parser.parse_args(argv)
+
+
+def _overview(stack: Stack, seconds: float) -> Table:
+    name, password = stack.admin_login
+    table = Table(
+        title=f"Ready after {seconds:.1f} s",
+        caption=f"Login everywhere: {name} / {password}\nLogs: {stack.logs}\nCtrl-C stops everything",
+    )
+    for heading in ("service", "site", "admin", "API docs"):
+        table.add_column(heading)
+    for service in SERVICES:
+        url = stack.url(service)
+        table.add_row(service, f"{url}/", f"{url}/admin/", f"{url}/api/docs/")
+    if stack.has_flower:
+        table.add_row("flower", stack.flower_url, "", "")
+    table.add_row("sandbox", stack.sandbox_url, "", "")
+    return table
+
+
+def _keep_running(stack: Stack, console: Console) -> None:
+    """Start again whatever ends unasked, after a pause that doubles with each of its ends."""
+    ends: Counter[str] = Counter()
+    while True:
+        death = stack.supervisor.deaths.get()
+        _tell(death, console)
+        ends[death.name] += 1
+        pause = min(2.0 ** ends[death.name], _LONGEST_PAUSE)
+        console.print(f"{death.name} is started again in {pause:.0f} s")
+        time.sleep(pause)
+        try:
+            stack.restart(death.name)
+        except LocalError as error:
+            console.print(str(error), markup=False, style="red")
+            stack.supervisor.deaths.put(death)
+
+
+def _tell(death: Death, console: Console) -> None:
+    console.print(str(death), markup=False, style="red")
