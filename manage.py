@@ -1,4 +1,4 @@
-#!/usr/bin/env python
+#!/usr/bin/env python3
 """One door to everything: `./manage.py SERVICE COMMAND …` or `./manage.py up|demo|bench|…`."""
 
 from __future__ import annotations
@@ -6,7 +6,9 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from pathlib import Path
 
+VENV = Path(__file__).resolve().parent / ".venv"
 SERVICES = {
     "order": "order_project",
     "payment": "payment_app",
@@ -43,5 +45,13 @@ def main(argv: list[str]) -> int:
     return 2 if len(argv) > 1 and argv[1] not in ("help", "--help", "-h") else 0
 
 
+def use_venv() -> None:
+    """Continue under the project's own .venv when nobody chose another environment."""
+    python = VENV / "bin" / "python"
+    if sys.prefix == sys.base_prefix and python.exists():
+        os.execv(python, [str(python), *sys.argv])
+
+
 if __name__ == "__main__":
+    use_venv()
     sys.exit(main(sys.argv))

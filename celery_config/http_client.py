@@ -2,7 +2,7 @@
 
 A socket's time-out restarts with every byte, so a peer that drips its answer can hold a thread for hours.
 `LimitedClient` puts one deadline over connect, send, every read and its own repeats. `JsonClient` adds what
-our providers speak: JSON, an idempotency key with each POST, and three ends of a call that is not simply done:
+our providers speak: JSON, an idempotency key with each POST, and three ends of a call that is not just done:
 
 - refused: the other side understood and said no (422); final.
 - unknown: time-out, 5xx, broken connection, unreadable answer: repeat with the same key.
@@ -111,8 +111,8 @@ class LimitedClient:
     """A pool of kept connections, safe to share between threads and over a fork.
 
     Every request must be safe to repeat (a GET, or a POST with an idempotency key): after a broken
-    connection it is sent again, within the same limit. A time-out is not repeated here. Proxy settings of the environment
-    are not used, since a proxy would escape the limit.
+    connection it is sent again, within the same limit. A time-out is not repeated here. Proxy settings of the
+    environment are not used, since a proxy would escape the limit.
 
     Args:
         seconds: limit of one call in total. The look-up of a host name in the DNS is not interrupted.

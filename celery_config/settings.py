@@ -131,6 +131,8 @@ def service_settings(service: str, package: str, *, apps: tuple[str, ...] = ()) 
             "SITE_URL": "/",
         },
         "TIMES": Times(scale=env.float("SAGA_TIME_SCALE", 1.0)),
+        # Further duties of the relay, besides publishing: dotted paths of functions that return them.
+        "RELAY_DUTIES": [],
         "METRICS_PORT": env.int("METRICS_PORT", 0),
         "RELAY_POLL_SECONDS": env.float("RELAY_POLL_SECONDS", 0.02),
         "RELAY_BATCH": env.int("RELAY_BATCH", 200),

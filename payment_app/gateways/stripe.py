@@ -27,7 +27,7 @@ STATES: dict[str, State] = {"requires_capture": "authorized", "succeeded": "capt
 ODD_CURRENCIES = {"ISK", "UGX"}
 PAGE = 100
 T = TypeVar("T")
-# The library would otherwise write an identifier of this machine to the home directory and send timings along.
+# The library would otherwise write an identifier to the home directory and send it along with timings.
 stripe.enable_telemetry = False
 
 

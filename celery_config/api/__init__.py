@@ -1,0 +1,1 @@
+"""What the four HTTP APIs share: authentication, problem details, pages, health, feeds."""

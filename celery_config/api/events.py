@@ -1,0 +1,64 @@
+"""What each service shows the others of its messaging: its event feed and its barrier."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import connection
+from django.db.models import F, Q
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import generics, serializers
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from celery_config.messaging.models import BarrierRow, OutboxMessage
+
+FEED_LIMIT = 1000
+
+
+class EventFeed(APIView):
+    """Events in the order in which their transactions became visible, for whoever must catch up (rule 20)."""
+
+    @extend_schema(
+        parameters=[OpenApiParameter("after", str, description="the `cursor` of the last event seen; empty: all")],
+        responses={200: dict},
+    )
+    def get(self, request: Request) -> Response:
+        """Ids commit out of order, so only rows below every running transaction are served."""
+        transaction, row = parse_cursor(request.query_params.get("after", ""))
+        feed = (
+            OutboxMessage.objects.filter(kind=OutboxMessage.Kind.EVENT)
+            .filter(Q(transaction__gt=transaction) | Q(transaction=transaction, id__gt=row))
+            .order_by("transaction", "id")
+        )
+        if connection.vendor == "postgresql":
+            feed = feed.extra(where=["transaction < pg_snapshot_xmin(pg_current_snapshot())::text::bigint"])
+        found = [{"cursor": f"{t}-{i}", "event": payload} for t, i, payload in feed.values_list("transaction", "id", "payload")[:FEED_LIMIT]]
+        return Response({"events": found, "more": len(found) == FEED_LIMIT})
+
+
+def parse_cursor(text: str) -> tuple[int, int]:
+    try:
+        transaction, row = (int(part) for part in text.split("-")) if text else (0, 0)
+    except ValueError:
+        raise ValidationError({"after": "not a cursor; pass the `cursor` of the last event you saw"}) from None
+    return transaction, row
+
+
+class BarrierSerializer(serializers.ModelSerializer[BarrierRow]):
+    class Meta:
+        model = BarrierRow
+        fields = ("key", "saga", "step", "command", "action", "undo", "reply", "created_at", "updated_at")
+
+
+class BarrierList(generics.ListAPIView[BarrierRow]):
+    """What became of every step here; for the audit and for whoever decides about a parked saga."""
+
+    serializer_class = BarrierSerializer
+    queryset = BarrierRow.objects.all()
+    filterset_fields = ("saga", "step", "action", "undo")
+
+    def get_queryset(self) -> Any:
+        return super().get_queryset().order_by(F("created_at").desc())

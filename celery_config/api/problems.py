@@ -1,0 +1,65 @@
+"""Every API error as RFC 9457 problem details with a stable code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404
+from rest_framework import exceptions, status
+from rest_framework.response import Response
+from rest_framework.views import exception_handler
+
+
+class Conflict(exceptions.APIException):
+    """409: the request is right but comes too late, or contradicts an earlier one."""
+
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "conflict"
+    default_detail = "The request contradicts the present state."
+
+
+class Unprocessable(exceptions.APIException):
+    """422: well-formed, but it cannot be done."""
+
+    status_code = status.HTTP_422_UNPROCESSABLE_ENTITY
+    default_code = "unprocessable"
+    default_detail = "The request cannot be carried out."
+
+
+def problem_details(error: Exception, context: dict[str, Any]) -> Response | None:
+    """DRF's exception handler: `type`, `title`, `status`, `detail`, `code`, and `errors` of each field."""
+    response = exception_handler(error, context)
+    if response is None:
+        return None
+    if isinstance(error, Http404):
+        error = exceptions.NotFound()
+    elif isinstance(error, PermissionDenied):
+        error = exceptions.PermissionDenied()
+    assert isinstance(error, exceptions.APIException)
+    response.data = problem(error, response.status_code)
+    response.content_type = "application/problem+json"
+    return response
+
+
+def problem(error: exceptions.APIException, status_code: int) -> dict[str, Any]:
+    body: dict[str, Any] = {"type": "about:blank", "title": type(error).default_detail, "status": status_code}
+    if isinstance(error, exceptions.ValidationError):
+        fields = list(flat(error.get_full_details()))
+        return body | {"title": "Invalid input.", "detail": fields[0]["detail"], "code": "invalid", "errors": fields}
+    detail = error.get_full_details()
+    assert isinstance(detail, dict)
+    return body | {"detail": detail["message"], "code": detail["code"]}
+
+
+def flat(details: Any, path: str = "") -> Any:
+    """Every leaf of DRF's nested error details as `field`, `code`, `detail`."""
+    if isinstance(details, dict) and set(details) == {"message", "code"}:
+        yield {"field": path, "code": details["code"], "detail": str(details["message"])}
+    elif isinstance(details, dict):
+        for key, value in details.items():
+            yield from flat(value, path if key == "non_field_errors" else f"{path}.{key}".lstrip("."))
+    else:
+        for index, value in enumerate(details):
+            nested = isinstance(value, dict) and set(value) != {"message", "code"}
+            yield from flat(value, f"{path}[{index}]" if nested else path)

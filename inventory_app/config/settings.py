@@ -1,0 +1,5 @@
+"""The settings of the inventory service; what all services share is in celery_config/settings.py."""
+
+from celery_config.settings import service_settings
+
+globals().update(service_settings("inventory", "inventory_app"))

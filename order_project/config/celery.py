@@ -1,0 +1,3 @@
+from celery_config.app import make_celery
+
+app = make_celery("order", "order_project")

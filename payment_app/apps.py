@@ -1,0 +1,7 @@
+from django.apps import AppConfig
+
+
+class PaymentConfig(AppConfig):
+    name = "payment_app"
+    label = "payment"
+    verbose_name = "Payment"

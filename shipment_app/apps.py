@@ -1,0 +1,7 @@
+from django.apps import AppConfig
+
+
+class ShipmentConfig(AppConfig):
+    name = "shipment_app"
+    label = "shipment"
+    verbose_name = "Shipment"

@@ -1,0 +1,7 @@
+"""The settings of the shipment service; what all services share is in celery_config/settings.py."""
+
+from celery_config.settings import env, service_settings
+
+globals().update(service_settings("shipment", "shipment_app"))
+
+SANDBOX_URL = env.str("SANDBOX_URL", "http://127.0.0.1:8090")
