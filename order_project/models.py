@@ -1,0 +1,139 @@
+"""The order service's tables. Money is in integer minor units."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+from uuid import uuid4
+
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Now
+
+from order_project.domain import OrderStatus, RefundStatus
+
+
+class Customer(models.Model):
+    id = models.UUIDField(primary_key=True, default=uuid4)
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
+    reference = models.CharField(max_length=64, unique=True, null=True, blank=True, help_text="number in another system")
+    name = models.CharField(max_length=200)
+    email = models.EmailField(blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["-created_at"], name="customer_by_age")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class CatalogueProduct(models.Model):
+    """The order service's own copy of inventory's products, fed by `inventory.product_changed`."""
+
+    sku = models.CharField(primary_key=True, max_length=64)
+    name = models.CharField(max_length=200)
+    price = models.BigIntegerField(help_text="minor units")
+    currency = models.CharField(max_length=3)
+    weight_grams = models.PositiveIntegerField()
+    active = models.BooleanField()
+    version = models.BigIntegerField(help_text="of the product at its source")
+    updated_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        verbose_name = "product (copy)"
+        verbose_name_plural = "products (copy)"
+
+    def __str__(self) -> str:
+        return f"{self.sku} {self.name}"
+
+
+class Order(models.Model):
+    id = models.UUIDField(primary_key=True, default=uuid4)
+    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="orders")
+    status = models.CharField(
+        max_length=10, choices=[(s.value, s.value) for s in OrderStatus], default=OrderStatus.PLACED.value
+    )
+    currency = models.CharField(max_length=3)
+    total = models.BigIntegerField(help_text="minor units")
+    weight_grams = models.PositiveIntegerField()
+    address = models.JSONField()
+    saga = models.UUIDField(unique=True)
+    tracking_number = models.CharField(max_length=64, blank=True, default="")
+    cancel_code = models.CharField(max_length=64, blank=True, default="")
+    cancel_reason = models.CharField(max_length=500, blank=True, default="")
+    reference = models.CharField(max_length=64, blank=True, default="", help_text="invoice number in another system")
+    created_at = models.DateTimeField(db_default=Now())
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=models.Q(total__gt=0), name="order_costs_something"),
+            models.UniqueConstraint(
+                fields=["reference"], name="order_reference_once", condition=~models.Q(reference="")
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["-created_at"], name="order_by_age"),
+            models.Index(fields=["customer", "-created_at"], name="order_by_customer"),
+            models.Index(fields=["status", "-created_at"], name="order_by_status"),
+        ]
+
+    def __str__(self) -> str:
+        return f"order {self.id}"
+
+
+class OrderLine(models.Model):
+    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="lines")
+    sku = models.CharField(max_length=64)
+    name = models.CharField(max_length=200)
+    quantity = models.PositiveIntegerField()
+    unit_price = models.BigIntegerField(help_text="minor units")
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["order", "sku"], name="order_line_once"),
+            models.CheckConstraint(condition=models.Q(quantity__gt=0), name="order_line_has_quantity"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} × {self.sku}"
+
+
+class Refund(models.Model):
+    """A refund that was asked for; its saga does it (rule 23)."""
+
+    id = models.UUIDField(primary_key=True, default=uuid4)
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="refunds")
+    amount = models.BigIntegerField(help_text="minor units")
+    reason = models.CharField(max_length=200)
+    status = models.CharField(
+        max_length=8, choices=[(s.value, s.value) for s in RefundStatus], default=RefundStatus.ASKED.value
+    )
+    detail = models.CharField(max_length=500, blank=True, default="")
+    saga = models.UUIDField(unique=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=models.Q(amount__gt=0), name="refund_gives_something")
+        ]
+        indexes: ClassVar = [models.Index(fields=["-created_at"], name="refund_by_age")]
+
+    def __str__(self) -> str:
+        return f"refund {self.id}"
+
+
+class IdempotencyKey(models.Model):
+    """A client's key with what it asked and what it was answered (protocol, start)."""
+
+    client = models.CharField(max_length=150)
+    key = models.CharField(max_length=200)
+    request_hash = models.CharField(max_length=64)
+    response = models.JSONField()
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["client", "key"], name="idempotency_key_once")]
+
+    def __str__(self) -> str:
+        return f"{self.client}: {self.key}"

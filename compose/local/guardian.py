@@ -17,7 +17,7 @@ import threading
 import time
 from pathlib import Path
 
-_SECONDS_TO_END = 20.0
+_SECONDS_TO_END = 10.0
 
 
 class Guardian:
@@ -28,7 +28,7 @@ class Guardian:
         self._process: subprocess.Popen[str] | None = None
 
     def watch(self, group: int, stop_signal: signal.Signals) -> None:
-        """From now on, end the process group `group` (asking its leader with `stop_signal`) when we are gone."""
+        """End the process group `group`, asking its leader with `stop_signal`, once we are gone."""
         self._tell(f"watch {group} {int(stop_signal)}\n")
 
     def forget(self, group: int) -> None:
@@ -54,12 +54,17 @@ class Guardian:
 guardian = Guardian()
 
 
-def _is_alive(group: int) -> bool:
+def _is_alive(leader: int) -> bool:
     try:
-        os.killpg(group, 0)
+        os.kill(leader, 0)
     except ProcessLookupError:
         return False
     return True
+
+
+def _kill(group: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)
 
 
 def _end(groups: dict[int, signal.Signals]) -> None:
@@ -67,11 +72,13 @@ def _end(groups: dict[int, signal.Signals]) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(group, stop_signal)
     deadline = time.monotonic() + _SECONDS_TO_END
-    while time.monotonic() < deadline and any(_is_alive(group) for group in groups):
-        time.sleep(0.1)
+    while groups and time.monotonic() < deadline:
+        for group in [group for group in groups if not _is_alive(group)]:
+            del groups[group]
+            _kill(group)
+        time.sleep(0.05)
     for group in groups:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(group, signal.SIGKILL)
+        _kill(group)
 
 
 def _read_until_the_end() -> dict[int, signal.Signals]:

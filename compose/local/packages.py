@@ -88,10 +88,10 @@ def find_or_install(console: Console | None = None) -> Binaries:
         return found
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         raise PackagesMissing(
-            f"PostgreSQL {_OLDEST_POSTGRES} or newer and RabbitMQ are needed and not both installed. Install them "
-            f"(Debian, Ubuntu: sudo apt-get install --no-install-recommends {' '.join(_PACKAGES)}), or name "
-            "servers of your own in the environment (ORDER_DATABASE_URL, ORDER_BROKER_URL and so on for each "
-            "service), or run the system in containers: docker compose -f compose/compose.yaml up"
+            f"PostgreSQL {_OLDEST_POSTGRES} or newer and RabbitMQ are needed and not both installed. Install "
+            f"them (Debian, Ubuntu: sudo apt-get install --no-install-recommends {' '.join(_PACKAGES)}), or "
+            "name servers of your own in the environment (ORDER_DATABASE_URL, ORDER_BROKER_URL and so on for "
+            "each service), or run the system in containers: docker compose -f compose/compose.yaml up"
         )
     _install(console)
     installed = find()

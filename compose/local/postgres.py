@@ -58,12 +58,12 @@ class PostgresServer:
     def __init__(
         self, folder: Path, roles: Sequence[str], *, for_tests: bool = False, log: Path | None = None
     ) -> None:
-        self._folder = folder.resolve()
+        self.folder = folder.resolve()
         self._roles = tuple(roles)
         self._for_tests = for_tests
-        self._kept = KeptValues(self._folder / "kept.json")
+        self._kept = KeptValues(self.folder / "kept.json")
         self._user = _SERVER_USER if os.geteuid() == 0 else None
-        self._log = log or self._folder / "postgres.log"
+        self._log = log or self.folder / "postgres.log"
         self.port = self._kept.port("port", ports.is_free, ports.free_port)
         self.deaths: Deaths = queue.SimpleQueue()
         self._process: Process | None = None
@@ -151,16 +151,16 @@ class PostgresServer:
         if self._process and self._process.is_running:
             raise ServerFailed("PostgreSQL runs: stop it before its data are deleted")
         shutil.rmtree(self._data_folder(), ignore_errors=False)
-        shutil.rmtree(self._folder, ignore_errors=True)
-        self._kept = KeptValues(self._folder / "kept.json")
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self._kept = KeptValues(self.folder / "kept.json")
         self.port = self._kept.port("port", ports.is_free, lambda: self.port)
 
     def _data_folder(self) -> Path:
         """Return a folder the server's user can reach: ours, or a temporary one that ours remembers."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        if self._user is None or self._is_reachable(self._folder):
-            return self._folder
-        note = self._folder / "location"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if self._user is None or self._is_reachable(self.folder):
+            return self.folder
+        note = self.folder / "location"
         if note.exists() and Path(note.read_text()).is_dir():
             return Path(note.read_text())
         elsewhere = tempfile.mkdtemp(prefix="order-saga-postgres-")
@@ -279,8 +279,8 @@ def _must_exist(user: str) -> None:
         pwd.getpwnam(user)
     except KeyError:
         raise ServerFailed(
-            f"PostgreSQL does not run as root, and there is no user {user!r} to run it as: create that user, or "
-            "start this as an ordinary user"
+            f"PostgreSQL does not run as root, and there is no user {user!r} to run it as: create that user, "
+            "or start this as an ordinary user"
         ) from None
 
 

@@ -109,7 +109,10 @@ class Supervisor:
         process.wait_until_ready(timeout)
 
     def stop(self, timeout: float = 20.0) -> None:
-        """Ask all to end, in parallel; kill what is left after `timeout` seconds; nothing starts after this."""
+        """Ask all to end, in parallel; kill what is left after `timeout` seconds.
+
+        Nothing can be started after this.
+        """
         with self._lock:
             self._is_closed = True
         running = [process for process in self._processes.values() if process.is_running]

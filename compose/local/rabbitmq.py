@@ -64,12 +64,12 @@ class RabbitServer:
         management: bool = False,
         log: Path | None = None,
     ) -> None:
-        self._folder = folder.resolve()
+        self.folder = folder.resolve()
         self._users = tuple(users)
         self._definitions = definitions
         self._management = management
-        self._kept = KeptValues(self._folder / "kept.json")
-        self._log = log or self._folder / "rabbitmq.log"
+        self._kept = KeptValues(self.folder / "kept.json")
+        self._log = log or self.folder / "rabbitmq.log"
         self.port = self._kept.port("node", ports.is_free, ports.free_port)
         self._distribution_port = self._kept.port("distribution", ports.is_free, ports.free_port)
         self._epmd_port = self._kept.port("epmd", ports.is_free, ports.free_port)
@@ -111,8 +111,9 @@ class RabbitServer:
         self._node = Process(
             name="rabbitmq",
             argv=[str(binaries.rabbitmq / "rabbitmq-server")],
-            env=environment,
-            cwd=self._folder,
+            # Its script then becomes the node instead of waiting for it, so that the end we see is the node's.
+            env={**environment, "detached": "yes"},
+            cwd=self.folder,
             log=self._log,
             deaths=self.deaths,
             # The node listens last, after the definitions are loaded.
@@ -148,10 +149,10 @@ class RabbitServer:
         """
         if self._node and self._node.is_running:
             raise ServerFailed("RabbitMQ runs: stop it before its data are deleted")
-        shutil.rmtree(self._folder / "mnesia", ignore_errors=True)
+        shutil.rmtree(self.folder / "mnesia", ignore_errors=True)
 
     def ctl(self, *arguments: str, timeout: float = 60.0) -> str:
-        """Run `rabbitmqctl` against the node, for instance `ctl("list_queues", "-p", VHOST, "--formatter=json")`.
+        """Run `rabbitmqctl` against the node: `ctl("list_queues", "-p", VHOST, "--formatter=json")`.
 
         Returns:
             What it printed.
@@ -162,7 +163,7 @@ class RabbitServer:
         done = subprocess.run(
             [str(find_or_install().rabbitmq / "rabbitmqctl"), "--quiet", *arguments],
             env=self._environment(),
-            cwd=self._folder,
+            cwd=self.folder,
             capture_output=True,
             text=True,
             timeout=timeout,
@@ -181,13 +182,13 @@ class RabbitServer:
             return False
 
     def _start_port_mapper(self, binaries: Binaries, environment: Mapping[str, str]) -> Process:
-        """Start Erlang's port mapper as a process of ours: one that Erlang starts itself outlives the node."""
+        """Start Erlang's port mapper as a process of ours: one that the node starts outlives it."""
         epmd = Process(
             name="epmd",
             argv=[str(binaries.epmd), "-address", ports.LOOPBACK, "-port", str(self._epmd_port)],
             env=environment,
-            cwd=self._folder,
-            log=self._folder / "epmd.log",
+            cwd=self.folder,
+            log=self.folder / "epmd.log",
             ready=listens(self._epmd_port),
         )
         epmd.start()
@@ -196,23 +197,23 @@ class RabbitServer:
 
     def _configure(self) -> dict[str, str]:
         for name in ("home", "mnesia", "generated"):
-            (self._folder / name).mkdir(parents=True, exist_ok=True)
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
         passwords = {user: self._kept.secret(user) for user in self._users}
-        definitions = self._folder / "definitions.json"
+        definitions = self.folder / "definitions.json"
         write_private(definitions, json.dumps(self._definitions(passwords), indent=1))
         template = _CONFIGURATION + (_MANAGEMENT if self._management else "")
-        (self._folder / "rabbitmq.conf").write_text(
+        (self.folder / "rabbitmq.conf").write_text(
             template.format(
                 node_port=self.port, management_port=self._management_port, definitions=definitions
             )
         )
         plugins = "[rabbitmq_management]." if self._management else "[]."
-        (self._folder / "enabled_plugins").write_text(plugins)
-        (self._folder / "rabbitmq-env.conf").touch()
+        (self.folder / "enabled_plugins").write_text(plugins)
+        (self.folder / "rabbitmq-env.conf").touch()
         return self._environment()
 
     def _environment(self) -> dict[str, str]:
-        folder = self._folder
+        folder = self.folder
         return {
             "PATH": os.environ.get("PATH", os.defpath),
             "LANG": "C.UTF-8",

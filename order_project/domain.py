@@ -1,0 +1,107 @@
+"""States and rules of an order. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from celery_config.contracts.inventory import Line
+
+MAX_LINES = 675
+MAX_QUANTITY = 100_000
+PARCEL_GRAMS = 30_000
+
+
+class OrderStatus(StrEnum):
+    PLACED = "placed"
+    CONFIRMED = "confirmed"
+    CANCELLED = "cancelled"
+
+
+class RefundStatus(StrEnum):
+    ASKED = "asked"
+    PAID = "paid"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True)
+class Priced:
+    """A line at the catalogue's price; `unit_price` in minor units."""
+
+    sku: str
+    name: str
+    quantity: int
+    unit_price: int
+    weight_grams: int
+
+
+@dataclass(frozen=True)
+class CatalogueEntry:
+    sku: str
+    name: str
+    price: int
+    currency: str
+    weight_grams: int
+    active: bool
+
+
+@dataclass(frozen=True)
+class LineFault:
+    """Why a line cannot be ordered; `code` is stable."""
+
+    code: str
+    detail: str
+
+
+def merge_lines(lines: Iterable[Line]) -> list[Line]:
+    """Lines of the same product become one; in the order of their first appearance."""
+    quantities: dict[str, int] = {}
+    for line in lines:
+        quantities[line.sku] = quantities.get(line.sku, 0) + line.quantity
+    return [Line(sku=sku, quantity=quantity) for sku, quantity in quantities.items()]
+
+
+def faults_of(lines: list[Line], catalogue: Mapping[str, CatalogueEntry], currency: str) -> list[LineFault]:
+    """Everything that is wrong with the lines of an order in `currency`."""
+    if not lines:
+        return [LineFault("empty_order", "An order has at least one line.")]
+    if len(lines) > MAX_LINES:
+        return [LineFault("too_many_lines", f"An order has at most {MAX_LINES} lines; this one has {len(lines)}.")]
+    return [fault for line in lines if (fault := fault_of(line, catalogue.get(line.sku), currency))]
+
+
+def fault_of(line: Line, entry: CatalogueEntry | None, currency: str) -> LineFault | None:
+    if not 1 <= line.quantity <= MAX_QUANTITY:
+        return LineFault("bad_quantity", f"{line.sku}: the quantity must be 1 to {MAX_QUANTITY}, not {line.quantity}.")
+    if entry is None:
+        return LineFault("unknown_sku", f"{line.sku}: no such product.")
+    if not entry.active:
+        return LineFault("inactive_product", f"{line.sku}: not sold any more.")
+    if entry.currency != currency:
+        return LineFault("wrong_currency", f"{line.sku} is sold in {entry.currency}, not in {currency}.")
+    return None
+
+
+def price(lines: Iterable[Line], catalogue: Mapping[str, CatalogueEntry]) -> list[Priced]:
+    """Price the lines from the catalogue, never from the client."""
+    return [
+        Priced(line.sku, entry.name, line.quantity, entry.price, entry.weight_grams)
+        for line in lines
+        for entry in [catalogue[line.sku]]
+    ]
+
+
+def total(lines: Iterable[Priced]) -> int:
+    """Minor units."""
+    return sum(line.unit_price * line.quantity for line in lines)
+
+
+def weight(lines: Iterable[Priced]) -> int:
+    """Grams."""
+    return sum(line.weight_grams * line.quantity for line in lines)
+
+
+def parcels(weight_grams: int) -> int:
+    """How many parcels of at most `PARCEL_GRAMS` it takes."""
+    return max(1, -(-weight_grams // PARCEL_GRAMS))

@@ -1,0 +1,53 @@
+"""What the order service answers when it cannot; the classes are HTTP answers with stable codes.
+
+APIException
+├── Unprocessable
+│   ├── BadLines          422 each line's fault has its own code
+│   ├── UnknownCustomer   422 unknown_customer
+│   └── OrderTooLarge     422 order_too_large
+└── Conflict
+    ├── KeyReused         409 idempotency_key_reused
+    ├── TooLate           409 too_late
+    └── NotRefundable     409 not_refundable
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from celery_config.api.problems import Conflict, Unprocessable
+from order_project.domain import LineFault
+
+
+class BadLines(Unprocessable):
+    """The lines cannot be ordered."""
+
+    def __init__(self, faults: Sequence[LineFault]) -> None:
+        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+        super().__init__(detail=faults[0].detail + more, code=faults[0].code)
+        self.faults = faults
+
+
+class UnknownCustomer(Unprocessable):
+    default_code = "unknown_customer"
+    default_detail = "There is no such customer. Leave `customer` out to order for yourself."
+
+
+class OrderTooLarge(Unprocessable):
+    default_code = "order_too_large"
+    default_detail = "The order is too large to be carried; split it."
+
+
+class KeyReused(Conflict):
+    default_code = "idempotency_key_reused"
+    default_detail = "This Idempotency-Key was used for another request. Use a new key for a new order."
+
+
+class TooLate(Conflict):
+    default_code = "too_late"
+    default_detail = "The order can no longer be cancelled."
+
+
+class NotRefundable(Conflict):
+    default_code = "not_refundable"
+    default_detail = "Only a confirmed order can be refunded, and not beyond its total."

@@ -1,0 +1,57 @@
+"""THE FLOW of an order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from celery_config.contracts.inventory import CommitStock, Line, ReleaseStock, ReserveStock
+from celery_config.contracts.payment import AuthorizePayment, CapturePayment, VoidPayment
+from celery_config.contracts.shipment import Address, BookShipment, CancelShipment, DispatchShipment
+from celery_config.saga.dsl import Saga, compensatable, minutes, pivot, retriable
+from order_project.services import cancel_order, confirm_order
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderData:
+    """What is known when an order is placed; `amount` in minor units of `currency`."""
+
+    order: UUID
+    customer: UUID
+    amount: int
+    currency: str
+    payment_token: str
+    lines: tuple[Line, ...]
+    address: Address
+    weight_grams: int
+    parcels: int
+
+
+class PlaceOrder(Saga):
+    """Take the money, hold the stock, book the carrier, or leave no trace."""
+
+    name, version, deadline, data = "place-order", 1, minutes(15), OrderData
+    steps = [
+        compensatable("authorize-payment", AuthorizePayment, undo=VoidPayment),
+        compensatable("reserve-stock", ReserveStock, undo=ReleaseStock),
+        compensatable("book-shipment", BookShipment, undo=CancelShipment),
+        pivot("capture-payment", CapturePayment),
+        retriable("commit-stock", CommitStock),
+        retriable("dispatch-shipment", DispatchShipment),
+    ]
+    on_completed, on_compensated = confirm_order, cancel_order
+
+
+class PlaceOrderStockFirst(Saga):
+    """The same with the stock held before the money: no card is touched for goods we do not have."""
+
+    name, version, deadline, data = "place-order", 2, minutes(15), OrderData
+    steps = [
+        compensatable("reserve-stock", ReserveStock, undo=ReleaseStock),
+        compensatable("authorize-payment", AuthorizePayment, undo=VoidPayment),
+        compensatable("book-shipment", BookShipment, undo=CancelShipment),
+        pivot("capture-payment", CapturePayment),
+        retriable("commit-stock", CommitStock),
+        retriable("dispatch-shipment", DispatchShipment),
+    ]
+    on_completed, on_compensated = confirm_order, cancel_order

@@ -1,0 +1,28 @@
+"""The flow of a refund: money back for an order that was completed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from celery_config.contracts.payment import RefundPayment
+from celery_config.saga.dsl import Saga, minutes, pivot
+from order_project.services import close_refund, refuse_refund
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefundData:
+    """`refund_amount` in minor units of `currency`."""
+
+    order: UUID
+    refund: UUID
+    refund_amount: int
+    currency: str
+
+
+class RefundOrder(Saga):
+    """Give money back, once."""
+
+    name, version, deadline, data = "refund-order", 1, minutes(15), RefundData
+    steps = [pivot("refund-payment", RefundPayment)]
+    on_completed, on_compensated = close_refund, refuse_refund

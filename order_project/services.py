@@ -1,0 +1,219 @@
+"""The writes of the order service; each is one transaction, outbox row included."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Sum
+from django.db.models.functions import Now
+
+from celery_config.contracts.inventory import Line, ProductChanged
+from celery_config.contracts.order import OrderCancelled, OrderConfirmed
+from celery_config.contracts.shipment import Address
+from celery_config.errors import ChainTooLarge
+from celery_config.messages import encode
+from celery_config.messaging import outbox
+from celery_config.saga import runner
+from celery_config.saga.dsl import Saga
+from celery_config.saga.machine import Status
+from order_project import domain, selectors
+from order_project.domain import OrderStatus, RefundStatus
+from order_project.errors import BadLines, KeyReused, NotRefundable, OrderTooLarge, TooLate
+from order_project.models import CatalogueProduct, Customer, IdempotencyKey, Order, OrderLine, Refund
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderRequest:
+    """What a client asks for."""
+
+    customer: UUID
+    lines: tuple[Line, ...]
+    currency: str
+    payment_token: str
+    address: Address
+    reference: str = ""
+
+
+@dataclass(frozen=True)
+class Placed:
+    order: UUID
+    repeated: bool
+    """Whether this answers an earlier request with the same idempotency key."""
+
+
+@transaction.atomic
+def place_order(*, client: str, request: OrderRequest, idempotency_key: str | None = None) -> Placed:
+    """Write order, saga and the one outbox row that holds the whole chain.
+
+    Args:
+        client: whose idempotency key it is.
+        idempotency_key: a repeat with the same key and request is answered with the first one's order.
+
+    Raises:
+        BadLines, OrderTooLarge, KeyReused: nothing was written.
+    """
+    order_id = uuid4()
+    if idempotency_key and (earlier := claim_key(client, idempotency_key, request, order_id)):
+        return Placed(earlier, repeated=True)
+    lines = domain.merge_lines(request.lines)
+    catalogue = selectors.catalogue([line.sku for line in lines])
+    if faults := domain.faults_of(lines, catalogue, request.currency):
+        raise BadLines(faults)
+    priced = domain.price(lines, catalogue)
+    weight = domain.weight(priced)
+    saga = current_flow()
+    data = saga.data(
+        order=order_id,
+        customer=request.customer,
+        amount=domain.total(priced),
+        currency=request.currency,
+        payment_token=request.payment_token,
+        lines=tuple(lines),
+        address=request.address,
+        weight_grams=weight,
+        parcels=domain.parcels(weight),
+    )
+    try:
+        saga_id = runner.start(saga, data, subject=order_id)
+    except ChainTooLarge as error:
+        raise OrderTooLarge from error
+    Order(
+        id=order_id,
+        customer_id=request.customer,
+        currency=request.currency,
+        total=data.amount,
+        weight_grams=weight,
+        address=encode(request.address),
+        saga=saga_id,
+        reference=request.reference,
+    ).save(force_insert=True)
+    OrderLine.objects.bulk_create(
+        OrderLine(order_id=order_id, sku=p.sku, name=p.name, quantity=p.quantity, unit_price=p.unit_price)
+        for p in priced
+    )
+    return Placed(order_id, repeated=False)
+
+
+def current_flow() -> type[Saga]:
+    """The version of the flow that new orders take; running ones finish on theirs."""
+    return Saga.registry["place-order", settings.PLACE_ORDER_VERSION]
+
+
+def claim_key(client: str, key: str, request: OrderRequest, order: UUID) -> UUID | None:
+    """Take the key for `order`; return the order it already stands for, if any. A twin waits here.
+
+    Raises:
+        KeyReused: the key stands for another request.
+    """
+    digest = hashlib.sha256(json.dumps(encode(request), sort_keys=True).encode()).hexdigest()
+    table = connection.ops.quote_name(IdempotencyKey._meta.db_table)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {table} (client, key, request_hash, response) VALUES (%s, %s, %s, %s)"
+            " ON CONFLICT DO NOTHING RETURNING 1",
+            [client, key, digest, json.dumps({"order": str(order)})],
+        )
+        if cursor.fetchone():
+            return None
+    earlier = IdempotencyKey.objects.get(client=client, key=key)
+    if earlier.request_hash != digest:
+        raise KeyReused
+    return UUID(earlier.response["order"])
+
+
+def confirm_order(data: Any, replies: Mapping[str, Any]) -> None:
+    """Every step is done. Called in the transaction that completes the saga."""
+    tracking = next((r["tracking_number"] for r in replies.values() if "tracking_number" in r), "")
+    Order.objects.filter(id=data.order, status=OrderStatus.PLACED).update(
+        status=OrderStatus.CONFIRMED, tracking_number=tracking, ended_at=Now()
+    )
+    outbox.add_event(OrderConfirmed(order=data.order), subject=str(data.order))
+
+
+def cancel_order(data: Any, cause: Mapping[str, str]) -> None:
+    """Nothing is left done. Called in the transaction that closes the saga as compensated."""
+    code, reason = cause.get("code", ""), cause.get("reason", "")[:500]
+    Order.objects.filter(id=data.order, status=OrderStatus.PLACED).update(
+        status=OrderStatus.CANCELLED, cancel_code=code, cancel_reason=reason, ended_at=Now()
+    )
+    outbox.add_event(OrderCancelled(order=data.order, code=code, reason=reason), subject=str(data.order))
+
+
+def ask_to_cancel(*, order: Order, reason: str) -> Status:
+    """Stop the order's saga; it then undoes what was done. Harmless when it is stopping already.
+
+    Raises:
+        TooLate: the money was taken or the order has ended.
+    """
+    status = runner.stop(order.saga, code="cancelled", reason=reason)
+    if status not in (Status.STOPPING, Status.COMPENSATED):
+        raise TooLate(f"The order cannot be cancelled any more: its saga is {status}.")
+    return status
+
+
+@transaction.atomic
+def ask_for_refund(*, order: UUID, amount: int, reason: str) -> Refund:
+    """Start the saga that gives `amount` (minor units of the order's currency) back.
+
+    Raises:
+        NotRefundable: the order is not confirmed, or all refunds together would exceed its total.
+    """
+    row = Order.objects.select_for_update().get(id=order)
+    before = row.refunds.exclude(status=RefundStatus.REFUSED).aggregate(sum=Sum("amount"))["sum"] or 0
+    if row.status != OrderStatus.CONFIRMED or before + amount > row.total:
+        raise NotRefundable
+    refund = uuid4()
+    saga = Saga.registry["refund-order", 1]
+    data = saga.data(order=order, refund=refund, refund_amount=amount, currency=row.currency)
+    saga_id = runner.start(saga, data, subject=order)
+    return Refund.objects.create(id=refund, order=row, amount=amount, reason=reason, saga=saga_id)
+
+
+def close_refund(data: Any, replies: Mapping[str, Any]) -> None:
+    """The money is back. Called in the transaction that completes the saga."""
+    Refund.objects.filter(id=data.refund).update(status=RefundStatus.PAID)
+
+
+def refuse_refund(data: Any, cause: Mapping[str, str]) -> None:
+    """It was refused. Called in the transaction that closes the saga."""
+    Refund.objects.filter(id=data.refund).update(
+        status=RefundStatus.REFUSED, detail=f"{cause.get('code', '')}: {cause.get('reason', '')}"[:500]
+    )
+
+
+def copy_product(product: ProductChanged) -> None:
+    """Bring the copy up to `product`'s version; an older version never overwrites a newer."""
+    fields = {
+        "name": product.name,
+        "price": product.price,
+        "currency": product.currency,
+        "weight_grams": product.weight_grams,
+        "active": product.active,
+        "version": product.version,
+    }
+    # Insert first: of two newcomers one waits here for the other and then compares versions.
+    CatalogueProduct.objects.bulk_create([CatalogueProduct(sku=product.sku, **fields)], ignore_conflicts=True)
+    CatalogueProduct.objects.filter(sku=product.sku, version__lt=product.version).update(updated_at=Now(), **fields)
+
+
+def customer_of(user: Any) -> Customer:
+    """The customer that a user is; made on the first order."""
+    customer, _ = Customer.objects.get_or_create(
+        user=user, defaults={"name": user.get_full_name() or user.get_username(), "email": user.email}
+    )
+    return customer
+
+
+def put_customers(references: Sequence[str]) -> dict[str, UUID]:
+    """Make the customers that do not exist and return the ids of all by their reference."""
+    Customer.objects.bulk_create(
+        [Customer(reference=r, name=f"Customer {r}") for r in references], ignore_conflicts=True
+    )
+    return dict(Customer.objects.filter(reference__in=references).values_list("reference", "id"))

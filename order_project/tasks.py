@@ -1,0 +1,14 @@
+"""What the order service does on a message, besides what its sagas (celery_config/saga/tasks.py) do."""
+
+from __future__ import annotations
+
+from celery_config.contracts.inventory import ProductChanged
+from celery_config.messaging.events import Envelope, subscribes
+from order_project import sagas, services
+
+__all__ = ["sagas"]
+
+
+@subscribes(ProductChanged, once=False)  # the version decides: a repeat changes nothing
+def copy_product(product: ProductChanged, envelope: Envelope) -> None:
+    services.copy_product(product)
