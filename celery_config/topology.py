@@ -10,6 +10,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -119,19 +120,20 @@ def kombu_queues(*, declare: bool) -> list[Queue]:
 def permissions(user: str) -> dict[str, str]:
     """What `user` may configure, write and read in the vhost, as RabbitMQ's regular expressions."""
     if user == FLOWER_USER:
-        return {
-            "configure": rf"^celeryev\..*$|^{TASK_EVENTS}$",
-            "write": r"^celeryev\..*$",
-            "read": rf"^{TASK_EVENTS}$|^celeryev\..*$",
-        }
-    own = "|".join(q.replace(".", r"\.") for q in consumed_by(user))
+        own = rf"{TASK_EVENTS}\.[0-9a-f-]+"
+        return {"configure": f"^({own})$", "write": f"^({own})$", "read": f"^({TASK_EVENTS}|{own})$"}
     # Celery's remote control names every exchange and queue of one service after its control exchange.
-    control = rf".*{user}\.control\.pidbox"
-    dead = f"|{DEAD_LETTERS}|{UNROUTED}" if user == ORCHESTRATOR else ""
+    control = rf"(.+\.)?{re.escape(control_exchange(user))}\.pidbox"
+    write, read = [COMMANDS, EVENTS, TASK_EVENTS], [re.escape(queue) for queue in consumed_by(user)]
+    if user == ORCHESTRATOR:
+        # The watchdog counts the consumers of every commands queue; since RabbitMQ 4.3 even looking at a queue
+        # needs some right on it, and to write to a queue (to bind it) is the least of them.
+        write += [re.escape(commands_queue(service)) for service in SERVICES]
+        read += [DEAD_LETTERS, UNROUTED]
     return {
         "configure": f"^({control})$",
-        "write": f"^({COMMANDS}|{EVENTS}|{DEAD_LETTERS}|{TASK_EVENTS}|{control})$",
-        "read": f"^({own}{dead}|{control})$",
+        "write": f"^({'|'.join(write)}|{control})$",
+        "read": f"^({'|'.join(read)}|{control})$",
     }
 
 
@@ -156,7 +158,8 @@ def definitions(passwords: Mapping[str, str]) -> dict[str, Any]:
                 "name": user,
                 "password_hash": password_hash(password),
                 "hashing_algorithm": "rabbit_password_hashing_sha256",
-                "tags": "administrator" if user in administrators else "",
+                # Flower reads the lengths of queues from the management API.
+                "tags": "administrator" if user in administrators else "management" if user == FLOWER_USER else "",
             }
             for user, password in passwords.items()
         ],

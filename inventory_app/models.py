@@ -1,0 +1,118 @@
+"""The tables of inventory. Quantities are whole units, prices minor units, weights grams."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from inventory_app import domain
+from inventory_app.domain import Change, ReservationState
+
+
+class Product(models.Model):
+    """What can be sold. The SKU is its name for ever, and the order in which rows are locked."""
+
+    sku = models.CharField("SKU", primary_key=True, max_length=domain.MAX_SKU)
+    name = models.CharField(max_length=domain.MAX_NAME)
+    price = models.BigIntegerField(
+        help_text="in minor units of the currency",
+        validators=[MinValueValidator(0), MaxValueValidator(domain.MAX_PRICE)],
+    )
+    currency = models.CharField(max_length=3, validators=[RegexValidator(r"^[A-Z]{3}$")])
+    weight_grams = models.PositiveIntegerField(
+        validators=[MinValueValidator(1), MaxValueValidator(domain.MAX_WEIGHT_GRAMS)]
+    )
+    active = models.BooleanField(default=True, db_index=True)
+    version = models.PositiveIntegerField(default=0, help_text="counts the changes, without a gap, from 1")
+    created_at = models.DateTimeField(db_default=Now())
+    updated_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(price__gte=0), name="product_price_not_negative"),
+            models.CheckConstraint(condition=Q(weight_grams__gte=1), name="product_has_weight"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.sku} {self.name}"
+
+
+class Stock(models.Model):
+    """How much of a product there is. The constraints make overselling impossible."""
+
+    product = models.OneToOneField(Product, primary_key=True, on_delete=models.PROTECT)
+    on_hand = models.BigIntegerField(default=0)
+    reserved = models.BigIntegerField(default=0, help_text="of those on hand, held for orders")
+    opening = models.BigIntegerField(null=True, blank=True, help_text="booked once; empty: not yet")
+
+    class Meta:
+        verbose_name_plural = "stock"
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(on_hand__gte=0), name="stock_not_negative"),
+            models.CheckConstraint(condition=Q(reserved__gte=0), name="stock_reserved_not_negative"),
+            models.CheckConstraint(condition=Q(reserved__lte=F("on_hand")), name="stock_not_oversold"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.product_id}: {self.on_hand} on hand, {self.reserved} reserved"
+
+
+class Reservation(models.Model):
+    """What one order holds, or held. Only the order's saga ends it, no timer does (rule 9)."""
+
+    id = models.UUIDField(primary_key=True)
+    order = models.UUIDField(unique=True)
+    state = models.CharField(max_length=10, choices=[(s.value, s.value) for s in ReservationState])
+    created_at = models.DateTimeField(db_default=Now(), db_index=True)
+    updated_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["state", "-created_at"], name="reservation_by_state")]
+
+    def __str__(self) -> str:
+        return f"reservation of order {self.order}: {self.state}"
+
+
+class ReservationLine(models.Model):
+    reservation = models.ForeignKey(Reservation, on_delete=models.PROTECT, related_name="lines")
+    product = models.ForeignKey(Product, on_delete=models.PROTECT)
+    quantity = models.BigIntegerField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["reservation", "product"], name="reservation_line_once"),
+            models.CheckConstraint(condition=Q(quantity__gte=1), name="reservation_line_positive"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} x {self.product_id}"
+
+
+class Movement(models.Model):
+    """One change of one product's stock; rows are only ever added."""
+
+    product = models.ForeignKey(Product, on_delete=models.PROTECT, db_index=False)
+    kind = models.CharField(max_length=8, choices=[(c.value, c.value) for c in Change])
+    quantity = models.BigIntegerField(help_text="units; negative only in an adjustment")
+    order = models.UUIDField(null=True, blank=True, db_index=True)
+    on_hand = models.BigIntegerField(help_text="afterwards")
+    reserved = models.BigIntegerField(help_text="afterwards")
+    adjustment = models.UUIDField(null=True, blank=True, unique=True, help_text="its id, chosen by who adjusts")
+    reason = models.CharField(max_length=200, blank=True, default="")
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["product", "id"], name="movement_by_product")]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(quantity__gte=1) | Q(kind=Change.ADJUST) | Q(kind=Change.OPENING, quantity=0),
+                name="movement_positive",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.quantity} x {self.product_id}"

@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from celery_config.messaging.models import BarrierRow, OutboxMessage
+from celery_config.messaging.relay import oldest_unpublished_seconds
 
 FEED_LIMIT = 1000
 
@@ -62,3 +63,12 @@ class BarrierList(generics.ListAPIView[BarrierRow]):
 
     def get_queryset(self) -> Any:
         return super().get_queryset().order_by(F("created_at").desc())
+
+
+class OutboxState(APIView):
+    """How far the relay is."""
+
+    @extend_schema(responses={200: dict})
+    def get(self, request: Request) -> Response:
+        """Age in seconds of the oldest row that is due and not published."""
+        return Response({"oldest_unpublished_seconds": oldest_unpublished_seconds()})

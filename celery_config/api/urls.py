@@ -25,6 +25,7 @@ def service_urls(api: list[URLPattern | URLResolver]) -> list[URLPattern | URLRe
         path("api/", include(api)),
         path("api/events/", events.EventFeed.as_view(), name="events"),
         path("api/barrier/", events.BarrierList.as_view(), name="barrier"),
+        path("api/outbox/", events.OutboxState.as_view(), name="outbox"),
         path("api/token/", obtain_auth_token, name="token"),
         path("api/schema/", SpectacularAPIView.as_view(permission_classes=[]), name="schema"),
         path("api/docs/", SpectacularSwaggerView.as_view(permission_classes=[]), name="docs"),

@@ -111,7 +111,7 @@ class RabbitServer:
         self._node = Process(
             name="rabbitmq",
             argv=[str(binaries.rabbitmq / "rabbitmq-server")],
-            # Its script then becomes the node instead of waiting for it, so that the end we see is the node's.
+            # Its script then becomes the node instead of waiting for it: the end we see is the node's own.
             env={**environment, "detached": "yes"},
             cwd=self.folder,
             log=self._log,

@@ -1,0 +1,77 @@
+"""Our books against somebody else's: what a provider or carrier did, and what our rows say it did. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+
+class Kind(StrEnum):
+    ORPHAN = "orphan"  # in their books alone: an effect nobody here knows of
+    MISSING = "missing"  # in our books alone
+    DIFFERENT = "different"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One effect in one side's books.
+
+    Args:
+        id: the other side's name for it; the two books are matched by it.
+        order: None when the other side's reference is none of ours.
+        facts: what must be equal on both sides, such as state or amount (minor units).
+    """
+
+    id: str
+    order: UUID | None
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One difference; `detail` says it in words."""
+
+    kind: Kind
+    id: str
+    order: UUID | None
+    detail: str
+
+
+def compare(
+    *, theirs: Iterable[Entry], ours: Iterable[Entry], unsettled: Collection[UUID] = frozenset()
+) -> Iterator[Finding]:
+    """Yield every difference between the two books.
+
+    Read theirs before ours: what they did before the reading then is in ours, or is unsettled.
+
+    Args:
+        unsettled: orders not judged now, since a call for them is under way or their rows just changed.
+    """
+    known = {entry.id: entry for entry in ours}
+    for their in theirs:
+        our = known.pop(their.id, None)
+        if their.order in unsettled or (our and our.order in unsettled):
+            continue
+        if our is None:
+            yield Finding(Kind.ORPHAN, their.id, their.order, f"only they have it: {told(their.facts)}")
+        elif differences := list(differing(our, their)):
+            yield Finding(Kind.DIFFERENT, their.id, our.order, "; ".join(differences))
+    for our in known.values():
+        if our.order not in unsettled:
+            yield Finding(Kind.MISSING, our.id, our.order, f"only we have it: {told(our.facts)}")
+
+
+def differing(our: Entry, their: Entry) -> Iterator[str]:
+    """Yield each fact of which the two entries do not say the same."""
+    pairs = {"order": (our.order, their.order)}
+    pairs |= {name: (our.facts.get(name), their.facts.get(name)) for name in {**our.facts, **their.facts}}
+    for name, (ours, theirs) in pairs.items():
+        if ours != theirs:
+            yield f"{name}: ours {ours}, theirs {theirs}"
+
+
+def told(facts: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in facts.items())

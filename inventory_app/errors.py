@@ -1,0 +1,49 @@
+"""What can go wrong in inventory, besides a refusal of a command.
+
+InventoryError
+├── UnknownProduct      no product has this SKU
+├── RepeatedProduct     one call names a product twice
+├── StockBelowReserved  an adjustment would take away what orders hold
+├── AdjustmentConflict  one adjustment id with two different adjustments
+└── ReservationLost     an order's reservation is missing, or in a state that the command contradicts
+"""
+
+from __future__ import annotations
+
+from celery_config.errors import OrderSagaError
+
+
+class InventoryError(OrderSagaError):
+    """Base of all; `code` is stable."""
+
+    code = "inventory_error"
+
+
+class UnknownProduct(InventoryError):
+    """Make the product first: POST /api/products/."""
+
+    code = "unknown_sku"
+
+
+class RepeatedProduct(InventoryError):
+    """Name each product once in a call."""
+
+    code = "repeated_sku"
+
+
+class StockBelowReserved(InventoryError):
+    """Adjust by less, or wait until the orders are released or committed."""
+
+    code = "stock_below_reserved"
+
+
+class AdjustmentConflict(InventoryError):
+    """Choose a new id for a new adjustment."""
+
+    code = "adjustment_conflict"
+
+
+class ReservationLost(InventoryError):
+    """Compare the order's saga with its reservation and movements here."""
+
+    code = "reservation_lost"

@@ -1,0 +1,162 @@
+"""Asks every service what it did for each order, and compares. It reads; it never mends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Q
+
+from celery_config.messaging.relay import oldest_unpublished_seconds
+from celery_config.saga import clock
+from celery_config.saga.dsl import Saga
+from celery_config.saga.machine import OPEN, Status
+from celery_config.saga.models import SagaInstance
+from order_project.domain import OrderStatus
+from order_project.models import Order
+from order_project.peers import Peer
+
+CHUNK = 500
+OUTBOX_LIMIT_SECONDS = 60.0
+NOTHING: dict[str, Any] = {}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is not as promised. `order` is empty for what concerns a whole service."""
+
+    order: str
+    what: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the other services did for one order; empty: nothing."""
+
+    payment: Mapping[str, Any]
+    inventory: Mapping[str, Any]
+    shipment: Mapping[str, Any]
+
+
+def run(progress: Callable[[int], None]) -> tuple[int, list[Finding]]:
+    """Audit everything; return how many orders were checked and what was found.
+
+    Raises:
+        PeerError: a service does not answer.
+    """
+    with ExitStack() as stack:
+        peers = {name: stack.enter_context(Peer(name)) for name in ("payment", "inventory", "shipment")}
+        checked, findings = 0, []
+        for orders in order_chunks():
+            findings += check_orders(orders, peers)
+            checked += len(orders)
+            progress(checked)
+        findings += [Finding("", what) for what in (*totals(peers), *books(peers), *outboxes(peers), *sagas())]
+    return checked, findings
+
+
+def order_chunks() -> Iterator[list[Order]]:
+    """All orders, oldest first, a page at a time."""
+    last: Order | None = None
+    while True:
+        orders = Order.objects.prefetch_related("lines").order_by("created_at", "id")
+        if last:
+            orders = orders.filter(Q(created_at__gt=last.created_at) | Q(created_at=last.created_at, id__gt=last.id))
+        page = list(orders[:CHUNK])
+        if not page:
+            return
+        yield page
+        last = page[-1]
+
+
+def check_orders(orders: Sequence[Order], peers: Mapping[str, Peer]) -> list[Finding]:
+    # The sagas are read before the facts: what has ended does not change afterwards.
+    instances = {s.pk: s for s in SagaInstance.objects.filter(pk__in=[o.saga for o in orders])}
+    ids = [str(o.id) for o in orders]
+    facts = {name: peer.post("/api/facts/", {"orders": ids})["facts"] for name, peer in peers.items()}
+    now = clock.now()
+    findings = []
+    for order in orders:
+        of_order = Facts(**{name: found.get(str(order.id)) or NOTHING for name, found in facts.items()})
+        saga = instances.get(order.saga)
+        late = saga is not None and saga.status == Status.RUNNING and now > saga.deadline_at
+        lines = {line.sku: line.quantity for line in order.lines.all()}
+        for what in faults_of(order, lines, saga.status if saga else None, of_order, late=late):
+            findings.append(Finding(str(order.id), what))
+    return findings
+
+
+def faults_of(
+    order: Order, lines: Mapping[str, int], saga: str | None, facts: Facts, *, late: bool
+) -> Iterator[str]:
+    """Everything about one order that breaks the promise."""
+    payment = facts.payment
+    if payment.get("refunded", 0) > payment.get("captured", 0):
+        yield f"refunded {payment['refunded']} of {payment['captured']} captured"
+    if saga is None:
+        yield "has no saga"
+    elif saga == Status.COMPLETED:
+        yield from faults_of_completed(order, lines, facts)
+    elif saga == Status.COMPENSATED:
+        yield from faults_of_compensated(order, facts)
+    elif late:
+        yield "is past its deadline and still runs"
+
+
+def faults_of_completed(order: Order, lines: Mapping[str, int], facts: Facts) -> Iterator[str]:
+    if order.status != OrderStatus.CONFIRMED:
+        yield f"its saga is completed, the order {order.status}"
+    payment = facts.payment
+    if payment.get("state") != "captured" or payment.get("captured") != order.total:
+        yield f"completed, yet captured is {payment.get('captured', 0)} of {order.total} (payment: {payment.get('state')})"
+    if payment and payment.get("currency") != order.currency:
+        yield f"was paid in {payment.get('currency')} instead of {order.currency}"
+    stock = facts.inventory
+    taken = {line["sku"]: line["quantity"] for line in stock.get("lines", ())}
+    if stock.get("state") != "committed" or taken != lines:
+        yield f"completed, yet its stock is {stock.get('state')} with {len(taken)} of {len(lines)} lines"
+    if facts.shipment.get("state") != "dispatched":
+        yield f"completed, yet its shipment is {facts.shipment.get('state')}"
+
+
+def faults_of_compensated(order: Order, facts: Facts) -> Iterator[str]:
+    if order.status != OrderStatus.CANCELLED:
+        yield f"its saga is compensated, the order {order.status}"
+    payment = facts.payment
+    if payment.get("state") not in (None, "voided") or payment.get("captured", 0):
+        yield f"compensated, yet its payment is {payment.get('state')} with {payment.get('captured')} captured"
+    if facts.inventory.get("state") not in (None, "released"):
+        yield f"compensated, yet its stock is {facts.inventory.get('state')}"
+    if facts.shipment.get("state") not in (None, "cancelled"):
+        yield f"compensated, yet its shipment is {facts.shipment.get('state')}"
+
+
+def totals(peers: Mapping[str, Peer]) -> Iterator[str]:
+    """What must hold for a service as a whole."""
+    for name, peer in peers.items():
+        for what in peer.post("/api/facts/", {"orders": []})["totals"].get("faults", ()):
+            yield f"{name}: {what}"
+
+
+def books(peers: Mapping[str, Peer]) -> Iterator[str]:
+    """The provider's and the carrier's own books against ours."""
+    for name, path in (("payment", "/api/provider-books/"), ("shipment", "/api/carrier-books/")):
+        for what in peers[name].get(path)["findings"]:
+            yield f"{name}: {what}"
+
+
+def outboxes(peers: Mapping[str, Peer]) -> Iterator[str]:
+    ages = {name: peer.get("/api/outbox/")["oldest_unpublished_seconds"] for name, peer in peers.items()}
+    for name, age in {"order": oldest_unpublished_seconds(), **ages}.items():
+        if age > OUTBOX_LIMIT_SECONDS:
+            yield f"{name}: an outbox row has been due for {age:.0f} s; is its relay running?"
+
+
+def sagas() -> Iterator[str]:
+    """No open saga is of a version that this code does not know."""
+    versions = SagaInstance.objects.filter(status__in=[*OPEN, Status.PARKED]).values_list("name", "version").distinct()
+    for name, version in versions.order_by():
+        if (name, version) not in Saga.registry:
+            yield f"order: {name} version {version} still runs, and no definition of it is left"

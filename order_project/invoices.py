@@ -1,0 +1,146 @@
+"""Reads an invoice file (the columns of UCI's "Online Retail") and sorts the clean invoices from the dirty ones. Pure."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+
+import pycountry
+
+from celery_config.contracts.inventory import Line
+
+COLUMNS = ("InvoiceNo", "StockCode", "Description", "Quantity", "UnitPrice", "CustomerID", "Country")
+CURRENCY = "GBP"
+# Names in such files that are not in ISO 3166.
+COUNTRY_ALIASES = {"EIRE": "IE", "RSA": "ZA", "USA": "US", "UK": "GB", "Channel Islands": "JE"}
+
+
+class NotAnInvoiceFile(Exception):
+    """The file lacks columns or is not text; nothing was read."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why an invoice is refused; `line` counts the file's lines from 1, the header being the first."""
+
+    line: int
+    invoice: str
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Product:
+    """`price` in minor units of `CURRENCY`."""
+
+    sku: str
+    name: str
+    price: int
+
+
+@dataclass
+class Invoice:
+    number: str
+    customer: str = ""
+    country: str = ""
+    lines: list[Line] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class InvoiceFile:
+    invoices: list[Invoice]
+    products: dict[str, Product]
+
+    @property
+    def clean(self) -> list[Invoice]:
+        return [invoice for invoice in self.invoices if not invoice.faults]
+
+    @property
+    def faults(self) -> list[Fault]:
+        return [fault for invoice in self.invoices for fault in invoice.faults]
+
+
+def read(lines: Iterable[str]) -> InvoiceFile:
+    """Sort an invoice file.
+
+    A product's price is the first valid one seen. One dirty row refuses its whole invoice.
+
+    Raises:
+        NotAnInvoiceFile: a column is missing.
+    """
+    reader = csv.DictReader(lines)
+    missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
+    if missing:
+        raise NotAnInvoiceFile(f"The file lacks the columns {', '.join(missing)}; it needs {', '.join(COLUMNS)}.")
+    invoices: dict[str, Invoice] = {}
+    products: dict[str, Product] = {}
+    for row in reader:
+        values = {name: (row[name] or "").strip() for name in COLUMNS}
+        invoice = invoices.setdefault(values["InvoiceNo"], Invoice(values["InvoiceNo"]))
+        faults = [
+            Fault(reader.line_num, invoice.number, code, detail)
+            for code, detail in faults_of(values, invoice)
+        ]
+        invoice.faults += faults
+        price = minor_units(values["UnitPrice"])
+        if price and values["StockCode"]:
+            sku = values["StockCode"]
+            products.setdefault(sku, Product(sku, values["Description"] or sku, price))
+        if not faults:
+            invoice.customer, invoice.country = values["CustomerID"], country_code(values["Country"]) or ""
+            invoice.lines.append(Line(sku=values["StockCode"], quantity=int(values["Quantity"])))
+    return InvoiceFile(list(invoices.values()), products)
+
+
+def faults_of(row: dict[str, str], invoice: Invoice) -> Iterator[tuple[str, str]]:
+    """Everything wrong with one row, as code and detail."""
+    quantity, price = whole_number(row["Quantity"]), minor_units(row["UnitPrice"])
+    if not row["InvoiceNo"]:
+        yield "missing_invoice", "the row has no invoice number"
+    if row["InvoiceNo"].upper().startswith("C"):
+        yield "credit_note", "a credit note is not an order"
+    elif quantity is None:
+        yield "bad_quantity", f"{row['Quantity']!r} is not a whole number"
+    elif quantity <= 0:
+        yield "negative_quantity", f"the quantity is {quantity}"
+    if not row["StockCode"]:
+        yield "missing_product", "the row has no stock code"
+    if price is None:
+        yield "bad_price", f"{row['UnitPrice']!r} is not a price"
+    elif price <= 0:
+        yield "zero_price", f"the price is {row['UnitPrice']}"
+    if not row["CustomerID"]:
+        yield "missing_customer", "the row has no customer"
+    elif invoice.customer and row["CustomerID"] != invoice.customer:
+        yield "two_customers", f"the invoice names {invoice.customer} and {row['CustomerID']}"
+    if country_code(row["Country"]) is None:
+        yield "unknown_country", f"{row['Country']!r} is no country known to ISO 3166"
+
+
+def whole_number(text: str) -> int | None:
+    try:
+        return int(text)
+    except ValueError:
+        return None
+
+
+def minor_units(text: str) -> int | None:
+    """Pounds to pence, rounded half up; None when it is no number."""
+    try:
+        pounds = Decimal(text)
+    except InvalidOperation:
+        return None
+    return int((pounds * 100).quantize(Decimal(1), ROUND_HALF_UP)) if pounds.is_finite() else None
+
+
+def country_code(name: str) -> str | None:
+    """ISO 3166-1 alpha-2 of a country's name."""
+    if name in COUNTRY_ALIASES:
+        return COUNTRY_ALIASES[name]
+    try:
+        return str(pycountry.countries.lookup(name).alpha_2)
+    except LookupError:
+        return None

@@ -1,0 +1,63 @@
+"""Asking the other services over their HTTP API; for the audit and the importer, never for an order on its way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import httpx
+from django.conf import settings
+
+SECONDS = 60.0
+
+
+class PeerError(Exception):
+    """A service did not answer, or not as it should; the text says which and what to do."""
+
+
+class Peer:
+    """One other service. Use as a context manager."""
+
+    def __init__(self, service: str) -> None:
+        self.service = service
+        self.url = settings.SERVICE_URLS[service]
+        self.client = httpx.Client(
+            base_url=self.url,
+            timeout=SECONDS,
+            trust_env=False,
+            headers={"Authorization": f"Bearer {settings.SERVICE_TOKENS[service]}"},
+        )
+
+    def __enter__(self) -> Peer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.close()
+
+    def get(self, path: str) -> Any:
+        return self.ask("GET", path)
+
+    def post(self, path: str, body: Any) -> Any:
+        return self.ask("POST", path, json=body)
+
+    def ask(self, method: str, path: str, **options: Any) -> Any:
+        """Return the JSON answer.
+
+        Raises:
+            PeerError: no answer, or an error.
+        """
+        try:
+            response = self.client.request(method, path, **options)
+        except httpx.HTTPError as error:
+            raise PeerError(
+                f"{self.service} does not answer at {self.url} ({error!r}). Is it running, and is"
+                f" {self.service.upper()}_URL right?"
+            ) from error
+        if response.is_error:
+            raise PeerError(f"{self.service} answered {response.status_code} to {method} {path}: {response.text[:500]}")
+        return response.json()
+
+    def post_in_chunks(self, path: str, name: str, items: Sequence[Any], size: int) -> Iterator[Any]:
+        """Post `{name: items}` in parts of `size` and yield each answer."""
+        for start in range(0, len(items), size):
+            yield self.post(path, {name: items[start : start + size]})
