@@ -26,7 +26,11 @@ SYSTEM_COMMANDS = {
 
 
 def usage() -> str:
-    lines = ["usage: ./manage.py SERVICE COMMAND [options]", "       ./manage.py SYSTEM-COMMAND [options]", ""]
+    lines = [
+        "usage: ./manage.py SERVICE COMMAND [options]",
+        "       ./manage.py SYSTEM-COMMAND [options]",
+        "",
+    ]
     lines += [f"services:  {' '.join(SERVICES)}   (`./manage.py order help` lists a service's commands)", ""]
     lines += [f"  {name:<10} {text}" for name, (_, text) in SYSTEM_COMMANDS.items()]
     return "\n".join(lines)

@@ -20,10 +20,18 @@ SAGA_SECONDS = Histogram(
 )
 EVENTS_HANDLED = Counter("order_saga_events_handled_total", "Events handled, by type.", ["type"])
 PUBLISHED = Counter("order_saga_outbox_published_total", "Outbox rows published.", ["kind"])
-UNPUBLISHED = Counter("order_saga_outbox_refused_total", "Outbox rows the broker returned or did not confirm.")
-OUTBOX_AGE = Gauge("order_saga_outbox_age_seconds", "Age of the oldest outbox row that is due and unpublished.")
-DUE_AGE = Gauge("order_saga_due_age_seconds", "How long the most overdue saga has been waiting for the watchdog.")
-DEAD_LETTERS = Counter("order_saga_dead_letters_total", "Messages that came back as dead letters.", ["reason"])
+UNPUBLISHED = Counter(
+    "order_saga_outbox_refused_total", "Outbox rows the broker returned or did not confirm."
+)
+OUTBOX_AGE = Gauge(
+    "order_saga_outbox_age_seconds", "Age of the oldest outbox row that is due and unpublished."
+)
+DUE_AGE = Gauge(
+    "order_saga_due_age_seconds", "How long the most overdue saga has been waiting for the watchdog."
+)
+DEAD_LETTERS = Counter(
+    "order_saga_dead_letters_total", "Messages that came back as dead letters.", ["reason"]
+)
 REDRIVES = Counter("order_saga_redrives_total", "Sagas the watchdog drove again.", ["status"])
 SAGAS = Gauge("order_saga_sagas", "Sagas that have not ended, by status.", ["status"])
 

@@ -124,4 +124,6 @@ def observed(command: str, attempt: int) -> Iterator[None]:
     finally:
         seconds = time.perf_counter() - began
         metrics.STEP_SECONDS.labels(command, outcome).observe(seconds)
-        log.info(outcome, ms=round(seconds * 1000, 1), attempt=attempt, **({"detail": detail} if detail else {}))
+        log.info(
+            outcome, ms=round(seconds * 1000, 1), attempt=attempt, **({"detail": detail} if detail else {})
+        )

@@ -50,10 +50,14 @@ def service_settings(service: str, package: str, *, apps: tuple[str, ...] = ()) 
     production = env.str("ENVIRONMENT", "local") == "production"
     tls = production and env.bool("TLS", True)
     if production:
-        names = [f"{prefix}_{n}" for n in ("DATABASE_URL", "BROKER_URL", "SECRET_KEY", "SERVICE_TOKEN", "HOSTS")]
+        names = [
+            f"{prefix}_{n}" for n in ("DATABASE_URL", "BROKER_URL", "SECRET_KEY", "SERVICE_TOKEN", "HOSTS")
+        ]
         missing = [name for name in names if not os.environ.get(name)]
         if missing:
-            raise ImproperlyConfigured(f"ENVIRONMENT=production needs {', '.join(missing)} in the environment.")
+            raise ImproperlyConfigured(
+                f"ENVIRONMENT=production needs {', '.join(missing)} in the environment."
+            )
     configure_logging(service, env.str("LOG_FORMAT", "auto"), env.str("LOG_LEVEL", "INFO"))
 
     return {
@@ -64,7 +68,9 @@ def service_settings(service: str, package: str, *, apps: tuple[str, ...] = ()) 
         "DEBUG": False,
         "SECRET_KEY": env.str(f"{prefix}_SECRET_KEY", f"local-only-{service}-" + "k" * 50),
         "SERVICE_TOKEN": env.str(f"{prefix}_SERVICE_TOKEN", f"local-only-{service}-token"),
-        "SERVICE_URL": env.str(f"{prefix}_URL", f"http://127.0.0.1:{8001 + topology.SERVICES.index(service)}"),
+        "SERVICE_URL": env.str(
+            f"{prefix}_URL", f"http://127.0.0.1:{8001 + topology.SERVICES.index(service)}"
+        ),
         "ALLOWED_HOSTS": env.list(f"{prefix}_HOSTS", default=["127.0.0.1", "localhost", "[::1]"]),
         "CSRF_TRUSTED_ORIGINS": env.list(f"{prefix}_TRUSTED_ORIGINS", default=[]),
         "INSTALLED_APPS": [*THIRD_PARTY_APPS, "celery_config.messaging", *apps, package],
@@ -99,7 +105,11 @@ def service_settings(service: str, package: str, *, apps: tuple[str, ...] = ()) 
         "DEFAULT_AUTO_FIELD": "django.db.models.BigAutoField",
         "AUTH_PASSWORD_VALIDATORS": [
             {"NAME": f"django.contrib.auth.password_validation.{name}"}
-            for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+            for name in (
+                "UserAttributeSimilarityValidator",
+                "MinimumLengthValidator",
+                "CommonPasswordValidator",
+            )
         ],
         "USE_TZ": True,
         "TIME_ZONE": "UTC",
@@ -195,7 +205,12 @@ def celery_settings(service: str, broker_url: str, folder: Path) -> dict[str, An
         "task_default_queue": topology.commands_queue(service),
         "task_default_exchange": topology.COMMANDS,
         "task_default_routing_key": service,
-        "task_publish_retry_policy": {"max_retries": 5, "interval_start": 0.1, "interval_step": 0.5, "interval_max": 2},
+        "task_publish_retry_policy": {
+            "max_retries": 5,
+            "interval_start": 0.1,
+            "interval_step": 0.5,
+            "interval_max": 2,
+        },
         "worker_consumer": "celery_config.worker:SagaConsumer",
         "worker_prefetch_multiplier": 4,
         "worker_detect_quorum_queues": True,
@@ -209,7 +224,9 @@ def celery_settings(service: str, broker_url: str, folder: Path) -> dict[str, An
         "broker_native_delayed_delivery_queue_type": "quorum",
     }
     # Celery's Django fixup otherwise closes the connection around every task.
-    return {f"CELERY_{name.upper()}": value for name, value in settings.items()} | {"CELERY_DB_REUSE_MAX": 10**9}
+    return {f"CELERY_{name.upper()}": value for name, value in settings.items()} | {
+        "CELERY_DB_REUSE_MAX": 10**9
+    }
 
 
 def spectacular(service: str) -> dict[str, Any]:

@@ -92,7 +92,9 @@ def queues() -> list[QueueSpec]:
     ]
     table.append(QueueSpec(DEAD_LETTERS, ((DEAD_LETTERS, ""),), kept))
     table.append(
-        QueueSpec(UNROUTED, ((UNROUTED, ""),), {**kept, "x-max-length": UNROUTED_KEPT, "x-overflow": "drop-head"})
+        QueueSpec(
+            UNROUTED, ((UNROUTED, ""),), {**kept, "x-max-length": UNROUTED_KEPT, "x-overflow": "drop-head"}
+        )
     )
     return table
 
@@ -159,12 +161,19 @@ def definitions(passwords: Mapping[str, str]) -> dict[str, Any]:
                 "password_hash": password_hash(password),
                 "hashing_algorithm": "rabbit_password_hashing_sha256",
                 # Flower reads the lengths of queues from the management API.
-                "tags": "administrator" if user in administrators else "management" if user == FLOWER_USER else "",
+                "tags": "administrator"
+                if user in administrators
+                else "management"
+                if user == FLOWER_USER
+                else "",
             }
             for user, password in passwords.items()
         ],
         "permissions": [{"user": u, "vhost": VHOST, **permissions(u)} for u in users if u in passwords]
-        + [{"user": u, "vhost": VHOST, "configure": ".*", "write": ".*", "read": ".*"} for u in administrators],
+        + [
+            {"user": u, "vhost": VHOST, "configure": ".*", "write": ".*", "read": ".*"}
+            for u in administrators
+        ],
         "exchanges": [
             {
                 "name": name,

@@ -30,7 +30,16 @@ class RefundInline(FactInline):
 
 @admin.register(Order)
 class OrderAdmin(FactAdmin):
-    list_display = ("id", "state", "amount", "customer", "cancel_code", "tracking_number", "created_at", "saga_link")
+    list_display = (
+        "id",
+        "state",
+        "amount",
+        "customer",
+        "cancel_code",
+        "tracking_number",
+        "created_at",
+        "saga_link",
+    )
     list_filter = ("status", "currency", "cancel_code")
     list_select_related = ("customer",)
     search_fields = ("=id", "=saga", "=reference", "customer__email")
@@ -48,7 +57,9 @@ class OrderAdmin(FactAdmin):
 
     @display(description="saga")
     def saga_link(self, order: Order) -> str:
-        return format_html('<a href="{}">steps</a>', reverse("admin:saga_sagainstance_change", args=[order.saga]))
+        return format_html(
+            '<a href="{}">steps</a>', reverse("admin:saga_sagainstance_change", args=[order.saga])
+        )
 
 
 @admin.register(Customer)

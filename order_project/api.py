@@ -11,7 +11,6 @@ from rest_framework import generics, serializers, status
 from rest_framework.permissions import IsAdminUser, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from celery_config.contracts.inventory import Line
 from celery_config.contracts.shipment import Address
@@ -58,7 +57,18 @@ class SagaOutput(serializers.ModelSerializer[SagaInstance]):
 
     class Meta:
         model = SagaInstance
-        fields = ("id", "name", "version", "status", "cause", "drives", "deadline_at", "started_at", "ended_at", "steps")
+        fields = (
+            "id",
+            "name",
+            "version",
+            "status",
+            "cause",
+            "drives",
+            "deadline_at",
+            "started_at",
+            "ended_at",
+            "steps",
+        )
 
 
 class LineOutput(serializers.ModelSerializer[OrderLine]):

@@ -53,7 +53,9 @@ def run(progress: Callable[[int], None]) -> tuple[int, list[Finding]]:
             findings += check_orders(orders, peers)
             checked += len(orders)
             progress(checked)
-        findings += [Finding("", what) for what in (*totals(peers), *books(peers), *outboxes(peers), *sagas())]
+        findings += [
+            Finding("", what) for what in (*totals(peers), *books(peers), *outboxes(peers), *sagas())
+        ]
     return checked, findings
 
 
@@ -63,7 +65,9 @@ def order_chunks() -> Iterator[list[Order]]:
     while True:
         orders = Order.objects.prefetch_related("lines").order_by("created_at", "id")
         if last:
-            orders = orders.filter(Q(created_at__gt=last.created_at) | Q(created_at=last.created_at, id__gt=last.id))
+            orders = orders.filter(
+                Q(created_at__gt=last.created_at) | Q(created_at=last.created_at, id__gt=last.id)
+            )
         page = list(orders[:CHUNK])
         if not page:
             return
@@ -156,7 +160,11 @@ def outboxes(peers: Mapping[str, Peer]) -> Iterator[str]:
 
 def sagas() -> Iterator[str]:
     """No open saga is of a version that this code does not know."""
-    versions = SagaInstance.objects.filter(status__in=[*OPEN, Status.PARKED]).values_list("name", "version").distinct()
+    versions = (
+        SagaInstance.objects.filter(status__in=[*OPEN, Status.PARKED])
+        .values_list("name", "version")
+        .distinct()
+    )
     for name, version in versions.order_by():
         if (name, version) not in Saga.registry:
             yield f"order: {name} version {version} still runs, and no definition of it is left"

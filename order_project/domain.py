@@ -67,13 +67,17 @@ def faults_of(lines: list[Line], catalogue: Mapping[str, CatalogueEntry], curren
     if not lines:
         return [LineFault("empty_order", "An order has at least one line.")]
     if len(lines) > MAX_LINES:
-        return [LineFault("too_many_lines", f"An order has at most {MAX_LINES} lines; this one has {len(lines)}.")]
+        return [
+            LineFault("too_many_lines", f"An order has at most {MAX_LINES} lines; this one has {len(lines)}.")
+        ]
     return [fault for line in lines if (fault := fault_of(line, catalogue.get(line.sku), currency))]
 
 
 def fault_of(line: Line, entry: CatalogueEntry | None, currency: str) -> LineFault | None:
     if not 1 <= line.quantity <= MAX_QUANTITY:
-        return LineFault("bad_quantity", f"{line.sku}: the quantity must be 1 to {MAX_QUANTITY}, not {line.quantity}.")
+        return LineFault(
+            "bad_quantity", f"{line.sku}: the quantity must be 1 to {MAX_QUANTITY}, not {line.quantity}."
+        )
     if entry is None:
         return LineFault("unknown_sku", f"{line.sku}: no such product.")
     if not entry.active:

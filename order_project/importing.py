@@ -89,7 +89,9 @@ def place(invoices: Sequence[Invoice], *, token: str, progress: Progress) -> Pla
             reference=invoice.number,
         )
         try:
-            placed = services.place_order(client=CLIENT, request=request, idempotency_key=f"invoice {invoice.number}")
+            placed = services.place_order(
+                client=CLIENT, request=request, idempotency_key=f"invoice {invoice.number}"
+            )
         except (BadLines, OrderTooLarge) as error:
             faults.append(Fault(0, invoice.number, str(error.get_codes()), str(error.detail)))
         else:
@@ -135,7 +137,9 @@ def outcomes(orders: Sequence[UUID]) -> Counter[str]:
     return counted
 
 
-def wait_for(count: Callable[[], int], wanted: int, progress: Progress, patience: float, look_at: str) -> None:
+def wait_for(
+    count: Callable[[], int], wanted: int, progress: Progress, patience: float, look_at: str
+) -> None:
     """Wait until `count()` reaches `wanted`, as long as it keeps rising."""
     best, since = -1, time.monotonic()
     while (done := count()) < wanted:

@@ -74,7 +74,9 @@ def read(lines: Iterable[str]) -> InvoiceFile:
     reader = csv.DictReader(lines)
     missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
     if missing:
-        raise NotAnInvoiceFile(f"The file lacks the columns {', '.join(missing)}; it needs {', '.join(COLUMNS)}.")
+        raise NotAnInvoiceFile(
+            f"The file lacks the columns {', '.join(missing)}; it needs {', '.join(COLUMNS)}."
+        )
     invoices: dict[str, Invoice] = {}
     products: dict[str, Product] = {}
     for row in reader:

@@ -15,7 +15,9 @@ from order_project.domain import OrderStatus, RefundStatus
 class Customer(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid4)
     user = models.OneToOneField(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
-    reference = models.CharField(max_length=64, unique=True, null=True, blank=True, help_text="number in another system")
+    reference = models.CharField(
+        max_length=64, unique=True, null=True, blank=True, help_text="number in another system"
+    )
     name = models.CharField(max_length=200)
     email = models.EmailField(blank=True)
     created_at = models.DateTimeField(db_default=Now())
@@ -61,7 +63,9 @@ class Order(models.Model):
     tracking_number = models.CharField(max_length=64, blank=True, default="")
     cancel_code = models.CharField(max_length=64, blank=True, default="")
     cancel_reason = models.CharField(max_length=500, blank=True, default="")
-    reference = models.CharField(max_length=64, blank=True, default="", help_text="invoice number in another system")
+    reference = models.CharField(
+        max_length=64, blank=True, default="", help_text="invoice number in another system"
+    )
     created_at = models.DateTimeField(db_default=Now())
     ended_at = models.DateTimeField(null=True, blank=True)
 
@@ -133,7 +137,9 @@ class IdempotencyKey(models.Model):
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
-        constraints: ClassVar = [models.UniqueConstraint(fields=["client", "key"], name="idempotency_key_once")]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["client", "key"], name="idempotency_key_once")
+        ]
 
     def __str__(self) -> str:
         return f"{self.client}: {self.key}"

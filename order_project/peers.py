@@ -54,7 +54,9 @@ class Peer:
                 f" {self.service.upper()}_URL right?"
             ) from error
         if response.is_error:
-            raise PeerError(f"{self.service} answered {response.status_code} to {method} {path}: {response.text[:500]}")
+            raise PeerError(
+                f"{self.service} answered {response.status_code} to {method} {path}: {response.text[:500]}"
+            )
         return response.json()
 
     def post_in_chunks(self, path: str, name: str, items: Sequence[Any], size: int) -> Iterator[Any]:

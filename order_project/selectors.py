@@ -17,7 +17,8 @@ def catalogue(skus: Iterable[str]) -> dict[str, CatalogueEntry]:
     """The products called so, from the order service's own copy."""
     rows = CatalogueProduct.objects.filter(sku__in=list(skus))
     return {
-        row.sku: CatalogueEntry(row.sku, row.name, row.price, row.currency, row.weight_grams, row.active) for row in rows
+        row.sku: CatalogueEntry(row.sku, row.name, row.price, row.currency, row.weight_grams, row.active)
+        for row in rows
     }
 
 

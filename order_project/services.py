@@ -200,7 +200,9 @@ def copy_product(product: ProductChanged) -> None:
     }
     # Insert first: of two newcomers one waits here for the other and then compares versions.
     CatalogueProduct.objects.bulk_create([CatalogueProduct(sku=product.sku, **fields)], ignore_conflicts=True)
-    CatalogueProduct.objects.filter(sku=product.sku, version__lt=product.version).update(updated_at=Now(), **fields)
+    CatalogueProduct.objects.filter(sku=product.sku, version__lt=product.version).update(
+        updated_at=Now(), **fields
+    )
 
 
 def customer_of(user: Any) -> Customer:

@@ -23,7 +23,9 @@ class EventFeed(APIView):
     """Events in the order in which their transactions became visible, for whoever must catch up (rule 20)."""
 
     @extend_schema(
-        parameters=[OpenApiParameter("after", str, description="the `cursor` of the last event seen; empty: all")],
+        parameters=[
+            OpenApiParameter("after", str, description="the `cursor` of the last event seen; empty: all")
+        ],
         responses={200: dict},
     )
     def get(self, request: Request) -> Response:
@@ -36,7 +38,10 @@ class EventFeed(APIView):
         )
         if connection.vendor == "postgresql":
             feed = feed.extra(where=["transaction < pg_snapshot_xmin(pg_current_snapshot())::text::bigint"])
-        found = [{"cursor": f"{t}-{i}", "event": payload} for t, i, payload in feed.values_list("transaction", "id", "payload")[:FEED_LIMIT]]
+        found = [
+            {"cursor": f"{t}-{i}", "event": payload}
+            for t, i, payload in feed.values_list("transaction", "id", "payload")[:FEED_LIMIT]
+        ]
         return Response({"events": found, "more": len(found) == FEED_LIMIT})
 
 
@@ -44,7 +49,9 @@ def parse_cursor(text: str) -> tuple[int, int]:
     try:
         transaction, row = (int(part) for part in text.split("-")) if text else (0, 0)
     except ValueError:
-        raise ValidationError({"after": "not a cursor; pass the `cursor` of the last event you saw"}) from None
+        raise ValidationError(
+            {"after": "not a cursor; pass the `cursor` of the last event you saw"}
+        ) from None
     return transaction, row
 
 

@@ -52,7 +52,11 @@ def relay() -> str:
         lag = oldest_unpublished_seconds()
     except (DatabaseError, InterfaceError):
         return "unknown: no database"
-    return f"ok: {lag:.1f} s behind" if lag < RELAY_LAG_LIMIT else f"late: {lag:.0f} s behind; is the relay running?"
+    return (
+        f"ok: {lag:.1f} s behind"
+        if lag < RELAY_LAG_LIMIT
+        else f"late: {lag:.0f} s behind; is the relay running?"
+    )
 
 
 CHECKS: dict[str, Callable[[], str]] = {"database": database, "broker": broker, "relay": relay}

@@ -46,7 +46,12 @@ def problem(error: exceptions.APIException, status_code: int) -> dict[str, Any]:
     body: dict[str, Any] = {"type": "about:blank", "title": type(error).default_detail, "status": status_code}
     if isinstance(error, exceptions.ValidationError):
         fields = list(flat(error.get_full_details()))
-        return body | {"title": "Invalid input.", "detail": fields[0]["detail"], "code": "invalid", "errors": fields}
+        return body | {
+            "title": "Invalid input.",
+            "detail": fields[0]["detail"],
+            "code": "invalid",
+            "errors": fields,
+        }
     detail = error.get_full_details()
     assert isinstance(detail, dict)
     return body | {"detail": detail["message"], "code": detail["code"]}

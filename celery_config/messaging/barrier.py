@@ -32,9 +32,19 @@ def claim(
 ) -> bool:
     """Insert the row of this step; True when this call made it, False when it was there."""
     meta = BarrierRow._meta
-    values = (command_id(saga, step, "do"), saga, step, command, command_hash, action.value, undo.value, request)
+    values = (
+        command_id(saga, step, "do"),
+        saga,
+        step,
+        command,
+        command_hash,
+        action.value,
+        undo.value,
+        request,
+    )
     prepared = [
-        meta.get_field(name).get_db_prep_save(value, connection) for name, value in zip(COLUMNS, values, strict=True)
+        meta.get_field(name).get_db_prep_save(value, connection)
+        for name, value in zip(COLUMNS, values, strict=True)
     ]
     table = connection.ops.quote_name(meta.db_table)
     names = ", ".join(connection.ops.quote_name(name) for name in COLUMNS)

@@ -71,7 +71,9 @@ class OutboxMessage(models.Model):
         verbose_name = "outbox message"
         indexes: ClassVar = [
             models.Index(
-                fields=["due_at", "id"], name="outbox_to_publish", condition=models.Q(published_at__isnull=True)
+                fields=["due_at", "id"],
+                name="outbox_to_publish",
+                condition=models.Q(published_at__isnull=True),
             ),
             models.Index(fields=["saga"], name="outbox_by_saga"),
             models.Index(fields=["transaction", "id"], name="outbox_feed", condition=models.Q(kind="event")),

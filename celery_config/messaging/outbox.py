@@ -31,7 +31,9 @@ def add_task(message: dict[str, Any], *, saga: UUID | None, delay: float = 0) ->
 
 def _insert(rows: Iterable[OutboxMessage]) -> None:
     if not connection.in_atomic_block:
-        raise RuntimeError("an outbox row belongs into the transaction that makes it true: wrap this in atomic()")
+        raise RuntimeError(
+            "an outbox row belongs into the transaction that makes it true: wrap this in atomic()"
+        )
     OutboxMessage.objects.bulk_create(rows)
 
 
@@ -58,7 +60,9 @@ def add_event(
 def add_events(events: list[dict[str, Any]]) -> None:
     """Announce many CloudEvents with one statement."""
     _insert(
-        OutboxMessage(kind=OutboxMessage.Kind.EVENT, name=event["type"], saga=event.get("saga"), payload=event)
+        OutboxMessage(
+            kind=OutboxMessage.Kind.EVENT, name=event["type"], saga=event.get("saga"), payload=event
+        )
         for event in events
     )
 
@@ -80,4 +84,3 @@ def cloud_event(
         **extensions,
         "data": encode(event),
     }
-

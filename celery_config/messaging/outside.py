@@ -11,7 +11,16 @@ from django.db import transaction
 from celery_config.errors import Refused, StepOutlived
 from celery_config.messages import Reply, command_hash, command_id, encode
 from celery_config.messaging import barrier, steps
-from celery_config.messaging.decisions import Action, OnAction, OnFence, OnResult, OnUndo, Undo, on_action, on_result
+from celery_config.messaging.decisions import (
+    Action,
+    OnAction,
+    OnFence,
+    OnResult,
+    OnUndo,
+    Undo,
+    on_action,
+    on_result,
+)
 from celery_config.messaging.models import BarrierRow
 from celery_config.messaging.steps import Handler, Step
 
@@ -63,7 +72,9 @@ def call(handler: Handler, key: UUID, request: dict[str, Any]) -> Answer:
         return refusal
 
 
-def write_result(handler: Handler, step: Step, request: dict[str, Any], answer: Answer) -> dict[str, Any] | None:
+def write_result(
+    handler: Handler, step: Step, request: dict[str, Any], answer: Answer
+) -> dict[str, Any] | None:
     """Write an action's answer over its open intent; return the stored reply, None if it came too late."""
     row = barrier.lock(step.saga, step.name)
     refused = isinstance(answer, Refused)

@@ -108,7 +108,9 @@ class Confirms:
             self.settled.setdefault(each, good)
 
     def note_return(self, error: Exception, exchange: str, routing_key: str, message: Any) -> None:
-        self.returned[message.properties["correlation_id"]] = f"{error} (exchange {exchange!r}, key {routing_key!r})"
+        self.returned[message.properties["correlation_id"]] = (
+            f"{error} (exchange {exchange!r}, key {routing_key!r})"
+        )
 
     def take(self, count: int) -> tuple[list[bool], dict[str, str]]:
         """Return what became of the batch's `count` messages, in order, and begin the next batch."""

@@ -44,8 +44,12 @@ def message_of(row: OutboxMessage) -> dict[str, Any]:
         "task": RECEIVE,
         "args": [],
         "kwargs": row.payload,
-        "options": {"exchange": topology.EVENTS, "routing_key": row.name, "exchange_type": "topic",
-                    "task_id": row.payload["id"]},
+        "options": {
+            "exchange": topology.EVENTS,
+            "routing_key": row.name,
+            "exchange_type": "topic",
+            "task_id": row.payload["id"],
+        },
     }
 
 
@@ -68,7 +72,9 @@ def publish_batch(publisher: Publisher, limit: int) -> int:
         refused = [row.id for i, row in enumerate(rows) if i not in taken]
         # A command has done its duty; an event stays for those who must catch up (rule 20).
         OutboxMessage.objects.filter(id__in=[r.id for r in sent if r.kind == Kind.TASK]).delete()
-        OutboxMessage.objects.filter(id__in=[r.id for r in sent if r.kind == Kind.EVENT]).update(published_at=Now())
+        OutboxMessage.objects.filter(id__in=[r.id for r in sent if r.kind == Kind.EVENT]).update(
+            published_at=Now()
+        )
         if refused:
             OutboxMessage.objects.filter(id__in=refused).update(due_at=Now() + REFUSED_WAIT)
             metrics.UNPUBLISHED.inc(len(refused))
@@ -79,7 +85,9 @@ def publish_batch(publisher: Publisher, limit: int) -> int:
 
 def oldest_unpublished_seconds() -> float:
     """Age in seconds of the oldest row that is due and not published; 0 when there is none."""
-    oldest = OutboxMessage.objects.filter(published_at__isnull=True, due_at__lte=Now()).aggregate(at=Min("due_at"))["at"]
+    oldest = OutboxMessage.objects.filter(published_at__isnull=True, due_at__lte=Now()).aggregate(
+        at=Min("due_at")
+    )["at"]
     return max(0.0, (timezone.now() - oldest).total_seconds()) if oldest else 0.0
 
 
@@ -120,7 +128,12 @@ def run(app: Celery, duties: Sequence[Duty], stopped: Callable[[float], bool]) -
                     duty.next_at = time.monotonic() + duty.seconds
             trouble_wait = 0.1
             wait = 0.0 if found else settings.RELAY_POLL_SECONDS
-        except (DatabaseError, InterfaceError, OSError, *app.connection_for_write().recoverable_connection_errors) as error:
+        except (
+            DatabaseError,
+            InterfaceError,
+            OSError,
+            *app.connection_for_write().recoverable_connection_errors,
+        ) as error:
             log.warning("relay waits for the database or broker", error=repr(error))
             publisher.close()
             connection.close()

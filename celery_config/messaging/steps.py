@@ -14,7 +14,16 @@ from celery_config import topology
 from celery_config.errors import CommandConflict, Refused, StepOutlived
 from celery_config.messages import Command, Event, Reply, command_hash, command_id, decode, encode
 from celery_config.messaging import barrier, outbox
-from celery_config.messaging.decisions import Action, OnAction, OnFence, OnUndo, Undo, on_action, on_fence, on_undo
+from celery_config.messaging.decisions import (
+    Action,
+    OnAction,
+    OnFence,
+    OnUndo,
+    Undo,
+    on_action,
+    on_fence,
+    on_undo,
+)
 from celery_config.messaging.models import BarrierRow
 
 PIVOT_RAN = f"{topology.ORCHESTRATOR}.pivot_ran"

@@ -73,7 +73,9 @@ def try_later(task: Task, error: Exception) -> bool:
         gate.close_if_away(failure)
         log.error("database away; the message goes back to the broker", error=str(failure))
         raise Reject(failure, requeue=True) from failure
-    log.warning("failed, tried again later", error=repr(error), tries=task.request.retries + 1, wait_s=round(delay, 2))
+    log.warning(
+        "failed, tried again later", error=repr(error), tries=task.request.retries + 1, wait_s=round(delay, 2)
+    )
     return True
 
 
@@ -94,4 +96,3 @@ def message_of(task: Task) -> dict[str, Any]:
             **topology.commands_to(settings.SERVICE),
         },
     }
-

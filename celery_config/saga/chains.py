@@ -18,7 +18,9 @@ from celery_config.saga.dsl import Kind, Saga, Step, field_sources
 from celery_config.topology import ORCHESTRATOR, commands_to
 
 LARGEST_CHAIN = 128 * 1024
-STEP_FAILED, COMPLETE, COMPENSATED = (f"{ORCHESTRATOR}.{name}" for name in ("step_failed", "complete", "compensated"))
+STEP_FAILED, COMPLETE, COMPENSATED = (
+    f"{ORCHESTRATOR}.{name}" for name in ("step_failed", "complete", "compensated")
+)
 Link = dict[str, Any]
 
 
@@ -62,7 +64,11 @@ class Chains:
         names = [f.name for f in dataclasses.fields(command)]  # type: ignore[arg-type]
         fields = {name: self.data[name] for name in names if name in self.data}
         return self.link(
-            command.wire_name(), command.service, step.name, operation, {"operation": operation, "command": fields, **more}
+            command.wire_name(),
+            command.service,
+            step.name,
+            operation,
+            {"operation": operation, "command": fields, **more},
         )
 
     def fence(self, step: Step) -> Link:
@@ -78,15 +84,27 @@ class Chains:
 
     def link(self, task: str, service: str, step: str, operation: str, more: dict[str, Any]) -> Link:
         who = {"saga": str(self.id), "step": step}
-        options = {"task_id": str(self.task_id(step, operation)), **commands_to(service), "link_error": [self.errback(step, operation)]}
-        return {"task": task, "args": [], "kwargs": {**who, "attempt": self.attempt, **more}, "options": options}
+        options = {
+            "task_id": str(self.task_id(step, operation)),
+            **commands_to(service),
+            "link_error": [self.errback(step, operation)],
+        }
+        return {
+            "task": task,
+            "args": [],
+            "kwargs": {**who, "attempt": self.attempt, **more},
+            "options": options,
+        }
 
     def errback(self, step: str, operation: str) -> Link:
         return {
             "task": STEP_FAILED,
             "args": [],
             "kwargs": {"saga": str(self.id), "step": step, "operation": operation, "attempt": self.attempt},
-            "options": {"task_id": str(self.task_id(step, f"{operation} failed")), **commands_to(ORCHESTRATOR)},
+            "options": {
+                "task_id": str(self.task_id(step, f"{operation} failed")),
+                **commands_to(ORCHESTRATOR),
+            },
             "immutable": True,
         }
 
@@ -104,6 +122,7 @@ def chained(links: list[Link], replies: dict[str, Any]) -> Link:
     message = {**first, "args": [replies], "options": {**first["options"], "chain": rest[::-1]}}
     size = len(json.dumps(message))
     if size > LARGEST_CHAIN:
-        raise ChainTooLarge(f"the messages of this saga take {size} bytes, over the {LARGEST_CHAIN} a chain may have")
+        raise ChainTooLarge(
+            f"the messages of this saga take {size} bytes, over the {LARGEST_CHAIN} a chain may have"
+        )
     return message
-

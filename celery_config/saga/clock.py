@@ -31,7 +31,9 @@ def tick(*, running: bool) -> datetime:
     """
     with transaction.atomic():
         skip = connection.features.has_select_for_update_skip_locked
-        clock = SagaClock.objects.annotate(real=Now()).select_for_update(skip_locked=skip).filter(pk=1).first()
+        clock = (
+            SagaClock.objects.annotate(real=Now()).select_for_update(skip_locked=skip).filter(pk=1).first()
+        )
         if clock is None:
             return now()  # another relay is ticking, or it is the first tick of all
         elapsed = max(timedelta(0), clock.real - clock.ticked_at)

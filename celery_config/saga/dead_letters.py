@@ -103,7 +103,11 @@ def act(saga: UUID, task: str, step: str, operation: str, reason: str) -> str:
     row = SagaInstance.objects.select_for_update().filter(pk=saga).first()
     if row is None:
         return "kept: no such saga here"
-    if operation in ("do", "undo") and task not in (STEP_FAILED, PIVOT_RAN) and row.steps.filter(name=step).exists():
+    if (
+        operation in ("do", "undo")
+        and task not in (STEP_FAILED, PIVOT_RAN)
+        and row.steps.filter(name=step).exists()
+    ):
         cause = {"step": step, "code": "dead_letter", "reason": f"the message of {step} came back: {reason}"}
         runner.take(row, StepFailed(step, operation), cause=cause)
         return f"taken as the failure of {step} ({operation})"

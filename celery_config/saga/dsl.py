@@ -76,7 +76,9 @@ class Saga:
         if fault := fault_of(cls):
             raise DefinitionError(f"{cls.__name__}: {fault}")
         if Saga.registry.setdefault((cls.name, cls.version), cls) is not cls:
-            raise DefinitionError(f"{cls.__name__}: {cls.name} version {cls.version} is defined already; raise the version")
+            raise DefinitionError(
+                f"{cls.__name__}: {cls.name} version {cls.version} is defined already; raise the version"
+            )
 
     @staticmethod
     def on_completed(data: Any, replies: dict[str, Any]) -> None:
@@ -114,9 +116,13 @@ def field_sources(saga: type[Saga], step: Step, command: type[Command]) -> dict[
     for field in dataclasses.fields(command):  # type: ignore[arg-type]
         if field.name in known:
             continue
-        givers = [s.name for s in before if field.name in {f.name for f in dataclasses.fields(s.command.done)}]
+        givers = [
+            s.name for s in before if field.name in {f.name for f in dataclasses.fields(s.command.done)}
+        ]
         if len(givers) > 1:
-            raise DefinitionError(f"{command.__name__}.{field.name} could come from {' and '.join(givers)}; rename it")
+            raise DefinitionError(
+                f"{command.__name__}.{field.name} could come from {' and '.join(givers)}; rename it"
+            )
         if givers:
             sources[field.name] = givers[0]
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:

@@ -56,7 +56,9 @@ class SagaInstance(models.Model):
             models.Index(fields=["subject"], name="saga_by_subject"),
             models.Index(fields=["-started_at"], name="saga_by_age"),
             models.Index(
-                fields=["status"], name="saga_unended", condition=~models.Q(status__in=["completed", "compensated"])
+                fields=["status"],
+                name="saga_unended",
+                condition=~models.Q(status__in=["completed", "compensated"]),
             ),
         ]
 

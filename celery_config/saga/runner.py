@@ -86,7 +86,11 @@ def complete(saga_id: UUID, replies: dict[str, Any]) -> None:
         row = SagaInstance.objects.select_for_update().filter(pk=saga_id).first()
         if row is None or row.status in ENDED:
             return
-        missed = SagaStep.objects.filter(saga=row, name__in=replies).exclude(logged=Logged.DONE).values_list("name", flat=True)
+        missed = (
+            SagaStep.objects.filter(saga=row, name__in=replies)
+            .exclude(logged=Logged.DONE)
+            .values_list("name", flat=True)
+        )
         for name in missed:
             merge(saga_id, name, Logged.DONE, replies[name])
         take(row, Completed(), replies=replies)
@@ -101,7 +105,11 @@ def merge(saga_id: UUID, step: str, outcome: Logged, content: dict[str, Any] | N
 
 
 def take(
-    row: SagaInstance, came: Input, *, cause: Mapping[str, str] | None = None, replies: dict[str, Any] | None = None
+    row: SagaInstance,
+    came: Input,
+    *,
+    cause: Mapping[str, str] | None = None,
+    replies: dict[str, Any] | None = None,
 ) -> None:
     """Decide about `came` and carry it out on the locked `row`."""
     saga = find(row.name, row.version)
@@ -147,7 +155,11 @@ def enter(row: SagaInstance, status: Status, now: datetime, cause: Mapping[str, 
     if cause:
         row.cause = dict(cause)
     elif isinstance(status, Status) and status is Status.STOPPING and not row.cause:
-        row.cause = {"code": "deadline_passed", "reason": "the saga did not end before its deadline", "step": ""}
+        row.cause = {
+            "code": "deadline_passed",
+            "reason": "the saga did not end before its deadline",
+            "step": "",
+        }
 
 
 def next_look(row: SagaInstance, now: datetime) -> datetime:
@@ -183,7 +195,14 @@ def record(row: SagaInstance, came: Input, before: str, decision: Decision) -> N
         sent=repr(decision.send) if decision.send else "",
         detail=row.cause.get("reason", "") if row.status != before else "",
     )
-    log.info("saga decided", saga=str(row.pk), came=repr(came), before=before, after=row.status, sent=repr(decision.send))
+    log.info(
+        "saga decided",
+        saga=str(row.pk),
+        came=repr(came),
+        before=before,
+        after=row.status,
+        sent=repr(decision.send),
+    )
 
 
 def end(saga: type[Saga], row: SagaInstance, replies: dict[str, Any]) -> None:

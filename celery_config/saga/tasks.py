@@ -33,7 +33,9 @@ def complete(task: Task, replies: dict[str, Any], *, saga: str, step: str, attem
 
 
 @durable_task(COMPENSATED, exhausted="dead letter")
-def compensated(task: Task, replies: dict[str, Any], *, saga: str, step: str, attempt: int, incomplete: bool) -> None:
+def compensated(
+    task: Task, replies: dict[str, Any], *, saga: str, step: str, attempt: int, incomplete: bool
+) -> None:
     """The last link of every stop chain."""
     structlog.contextvars.bind_contextvars(saga=saga)
     runner.receive(UUID(saga), Compensated(incomplete))

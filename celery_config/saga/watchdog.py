@@ -57,7 +57,11 @@ def everybody_is_there(app: Celery) -> bool:
         if connection_to_broker.transport.driver_type != "amqp":
             return True
         try:
-            missing = [s for s in topology.SERVICES if not consumers(connection_to_broker, topology.commands_queue(s))]
+            missing = [
+                s
+                for s in topology.SERVICES
+                if not consumers(connection_to_broker, topology.commands_queue(s))
+            ]
         except (OSError, *connection_to_broker.recoverable_connection_errors) as error:
             log.warning("saga time stands: no broker", error=repr(error))
             return False
@@ -81,7 +85,9 @@ def drive_due(now: datetime) -> int:
         rows = list(
             SagaInstance.objects.filter(due_at__lte=now, status__in=OPEN)
             .exclude(Exists(unpublished))
-            .select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked, of=of_self())
+            .select_for_update(
+                skip_locked=connection.features.has_select_for_update_skip_locked, of=of_self()
+            )
             .order_by("due_at")[:BATCH]
         )
         news = dict(
@@ -114,7 +120,9 @@ def drive(row: SagaInstance, now: datetime, news: datetime | None) -> None:
 def measure() -> None:
     """Set the gauges of open sagas."""
     counts = dict(
-        SagaInstance.objects.filter(status__in=[*OPEN, "parked"]).values_list("status").annotate(n=Count("pk"))
+        SagaInstance.objects.filter(status__in=[*OPEN, "parked"])
+        .values_list("status")
+        .annotate(n=Count("pk"))
     )
     for status in (*OPEN, "parked"):
         metrics.SAGAS.labels(str(status)).set(counts.get(str(status), 0))

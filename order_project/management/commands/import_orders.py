@@ -25,12 +25,19 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", type=Path)
         parser.add_argument(
-            "--stock", choices=["per-sku", "unlimited"], default="unlimited", help="opening stock of every product"
+            "--stock",
+            choices=["per-sku", "unlimited"],
+            default="unlimited",
+            help="opening stock of every product",
         )
-        parser.add_argument("--quantity", type=int, default=500, help="units of each product with --stock per-sku")
+        parser.add_argument(
+            "--quantity", type=int, default=500, help="units of each product with --stock per-sku"
+        )
         parser.add_argument("--token", default="tok_approved", help="payment token of every order")
         parser.add_argument("--report", type=Path, help="where refused invoices are listed (CSV)")
-        parser.add_argument("--patience", type=float, default=120, help="seconds without progress before giving up")
+        parser.add_argument(
+            "--patience", type=float, default=120, help="seconds without progress before giving up"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         console = Console()
@@ -41,7 +48,9 @@ class Command(BaseCommand):
             with progress_bar(console) as bar:
                 copied = bar.add_task("catalogue", total=len(products))
                 importing.put_catalogue(products, opening=opening)
-                importing.await_copy(products, lambda n: bar.update(copied, completed=n), patience=options["patience"])
+                importing.await_copy(
+                    products, lambda n: bar.update(copied, completed=n), patience=options["patience"]
+                )
                 placing = bar.add_task("placing", total=len(file.clean))
                 placement = importing.place(
                     file.clean, token=options["token"], progress=lambda n: bar.update(placing, completed=n)
@@ -57,7 +66,9 @@ class Command(BaseCommand):
         write_report(report, faults)
         show(console, counted, faults, report, placement.repeated)
         rejected = len(file.invoices) - len(placement.orders)
-        self.stdout.write(f"import: {len(file.invoices)} invoices, {len(placement.orders)} accepted, {rejected} rejected")
+        self.stdout.write(
+            f"import: {len(file.invoices)} invoices, {len(placement.orders)} accepted, {rejected} rejected"
+        )
 
     def parse(self, path: Path) -> invoices.InvoiceFile:
         try:
@@ -73,7 +84,11 @@ class Command(BaseCommand):
 
 def progress_bar(console: Console) -> Progress:
     return Progress(
-        TextColumn("{task.description:<10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
+        TextColumn("{task.description:<10}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
     )
 
 
@@ -85,7 +100,9 @@ def write_report(path: Path, faults: Sequence[Fault]) -> None:
         writer.writerows((f.line or "", f.invoice, f.code, f.detail) for f in faults)
 
 
-def show(console: Console, counted: Counter[str], faults: Sequence[Fault], report: Path, repeated: int) -> None:
+def show(
+    console: Console, counted: Counter[str], faults: Sequence[Fault], report: Path, repeated: int
+) -> None:
     table = Table("outcome", "invoices")
     for outcome, count in counted.most_common():
         table.add_row(outcome, str(count), style="green" if outcome == "completed" else "yellow")

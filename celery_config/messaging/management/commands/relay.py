@@ -24,7 +24,10 @@ class Command(BaseCommand):
             signal.signal(number, lambda *_: stop.set())
         metrics.serve()
         current_app.finalize()
-        duties = [*relay.standard_duties(), *(d for path in settings.RELAY_DUTIES for d in import_string(path)())]
+        duties = [
+            *relay.standard_duties(),
+            *(d for path in settings.RELAY_DUTIES for d in import_string(path)()),
+        ]
         self.stdout.write(f"{settings.SERVICE} relay ready")
         self.stdout.flush()
         relay.run(current_app._get_current_object(), duties, stop.wait)

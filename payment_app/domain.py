@@ -1,0 +1,130 @@
+"""States and rules of a payment, and how it is booked. Pure. Amounts are integer minor units."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+import pycountry
+
+from celery_config.errors import Refused
+from payment_app.errors import Unbalanced
+
+IDS = uuid5(NAMESPACE_URL, "order-saga:payment")
+MAX_AMOUNT = 10**12
+TOKEN = re.compile(r"[\x21-\x7e]{1,500}")
+# Card networks let go of what nobody captured after a week.
+# Source: https://docs.stripe.com/payments/place-a-hold-on-a-payment-method
+AUTHORIZATION_LASTS = timedelta(days=7)
+# A provider may forget an idempotency key after a day (Stripe does); we stop trusting ours an hour earlier.
+# Source: https://docs.stripe.com/api/idempotent_requests
+KEY_LASTS = timedelta(hours=23)
+
+
+class State(StrEnum):
+    AUTHORIZED = "authorized"
+    VOIDED = "voided"
+    CAPTURED = "captured"
+
+
+class AccountCode(StrEnum):
+    PROVIDER_CLEARING = "provider_clearing"  # asset: what the provider holds for us
+    SALES = "sales"  # income
+    REFUNDS_PAYABLE = "refunds_payable"  # liability: promised back, not confirmed by the provider yet
+
+
+class Booking(StrEnum):
+    """Why the ledger moved."""
+
+    CAPTURE = "capture"
+    REFUND_PROMISED = "refund promised"
+    REFUND_PAID = "refund paid"
+    REFUND_DECLINED = "refund declined"
+
+
+# booking -> (account debited, account credited). What is only held is no money of ours and is not booked.
+BOOKINGS: dict[Booking, tuple[AccountCode, AccountCode]] = {
+    Booking.CAPTURE: (AccountCode.PROVIDER_CLEARING, AccountCode.SALES),
+    Booking.REFUND_PROMISED: (AccountCode.SALES, AccountCode.REFUNDS_PAYABLE),
+    Booking.REFUND_PAID: (AccountCode.REFUNDS_PAYABLE, AccountCode.PROVIDER_CLEARING),
+    Booking.REFUND_DECLINED: (AccountCode.REFUNDS_PAYABLE, AccountCode.SALES),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a ledger transaction: a debit is positive, a credit negative."""
+
+    account: AccountCode
+    currency: str
+    amount: int
+
+
+def lines_of(booking: Booking, amount: int, currency: str) -> list[Line]:
+    """The two lines of a booking over `amount` minor units."""
+    debited, credited = BOOKINGS[booking]
+    return [Line(debited, currency, amount), Line(credited, currency, -amount)]
+
+
+def check_balance(lines: Iterable[Line]) -> None:
+    """Raise Unbalanced unless there are lines and they sum to zero in each currency."""
+    sums: dict[str, int] = {}
+    for line in lines:
+        sums[line.currency] = sums.get(line.currency, 0) + line.amount
+    wrong = {currency: total for currency, total in sums.items() if total}
+    if wrong or not sums:
+        raise Unbalanced(f"a ledger transaction must sum to zero in each currency, this one has {wrong or 'no lines'}")
+
+
+def payment_id(order: UUID) -> UUID:
+    """The id of an order's one payment; every repeat finds the same."""
+    return uuid5(IDS, f"payment/{order}")
+
+
+def booking_id(booking: Booking, subject: UUID) -> UUID:
+    """The id of the one ledger transaction of this kind for a payment or refund."""
+    return uuid5(IDS, f"{booking}/{subject}")
+
+
+def check_authorization(*, amount: int, currency: str, token: str, paid_already: bool) -> None:
+    """Raise Refused with the first reason not to ask the provider at all."""
+    if paid_already:
+        raise Refused("already_authorized", "The order has a payment; an order is paid once.")
+    check_amount(amount)
+    if pycountry.currencies.get(alpha_3=currency) is None:
+        raise Refused("unknown_currency", f"{currency!r} is no ISO 4217 currency.")
+    if not TOKEN.fullmatch(token):
+        raise Refused("invalid_token", "The payment token is empty, too long, or has spaces or strange characters.")
+
+
+def check_capture(*, state: State | None, ours: UUID | None, asked: UUID) -> None:
+    """Raise Refused unless the payment asked for is the order's own and holds money.
+
+    Args:
+        state: of the order's payment; None when it has none.
+        ours, asked: id of the order's payment, and the one named in the command.
+    """
+    if state is None:
+        raise Refused("no_payment", "The order has no payment to capture.")
+    if ours != asked:
+        raise Refused("wrong_payment", f"The order's payment is {ours}, not {asked}.")
+    if state is not State.AUTHORIZED:
+        raise Refused(f"already_{state}", f"The payment is already {state}.")
+
+
+def check_refund(*, state: State | None, payment_currency: str, amount: int, currency: str) -> None:
+    """Raise Refused with the first reason not to give money back; whether enough is left is not asked here."""
+    if state is not State.CAPTURED:
+        raise Refused("not_captured", "No money was taken for this order, so none can be given back.")
+    if currency != payment_currency:
+        raise Refused("wrong_currency", f"The payment is in {payment_currency}, not in {currency}.")
+    check_amount(amount)
+
+
+def check_amount(amount: int) -> None:
+    if not 0 < amount <= MAX_AMOUNT:
+        raise Refused("invalid_amount", f"The amount must be 1 to {MAX_AMOUNT} minor units, not {amount}.")

@@ -1,0 +1,140 @@
+"""The writes of the payment service; each is one transaction, or part of its caller's."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import structlog
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from celery_config.errors import Refused
+from payment_app import ledger
+from payment_app.domain import AUTHORIZATION_LASTS, Booking, State, check_refund, payment_id
+from payment_app.errors import BooksDisagree
+from payment_app.models import Payment, Refund, RefundOutcome
+
+log = structlog.get_logger(__name__)
+
+
+@transaction.atomic(savepoint=False)
+def record_authorization(*, order: UUID, customer: UUID, amount: int, currency: str, provider_id: str) -> Payment:
+    """Write down what the provider holds for the order."""
+    return Payment.objects.create(
+        id=payment_id(order),
+        order=order,
+        customer=customer,
+        amount=amount,
+        currency=currency,
+        state=State.AUTHORIZED.value,
+        provider_id=provider_id,
+        expires_at=timezone.now() + AUTHORIZATION_LASTS,
+    )
+
+
+@transaction.atomic(savepoint=False)
+def record_void(*, order: UUID) -> None:
+    """Write down that the provider let the money go; a repeat is harmless.
+
+    Raises:
+        BooksDisagree: by our rows the money was taken.
+    """
+    payments = Payment.objects.filter(order=order)
+    if payments.filter(state=State.AUTHORIZED.value).update(state=State.VOIDED.value, updated_at=Now()):
+        return
+    if not payments.filter(state=State.VOIDED.value).exists():
+        raise BooksDisagree(f"the provider voided the payment of order {order}, which is not authorized here")
+
+
+@transaction.atomic(savepoint=False)
+def record_capture(*, order: UUID, payment: UUID, amount: int, currency: str) -> None:
+    """Write down that the provider took the money, and book it.
+
+    Raises:
+        BooksDisagree: by our rows there was nothing to take.
+    """
+    changed = Payment.objects.filter(id=payment, state=State.AUTHORIZED.value).update(
+        state=State.CAPTURED.value, captured=amount, updated_at=Now()
+    )
+    if not changed:
+        raise BooksDisagree(f"the provider captured the payment of order {order}, which is not authorized here")
+    ledger.book(booking=Booking.CAPTURE, subject=payment, order=order, amount=amount, currency=currency)
+
+
+@transaction.atomic
+def promise_refund(*, refund: UUID, order: UUID, amount: int, currency: str, key: UUID) -> Refund:
+    """Set `amount` aside for a refund before the provider is asked; a repeat finds it set aside (rule 23).
+
+    Args:
+        key: idempotency key of the call that will follow.
+
+    Raises:
+        Refused: there is nothing, or not enough, to give back; or the provider declined this refund before.
+    """
+    payment = Payment.objects.filter(order=order).first()
+    check_refund(
+        state=State(payment.state) if payment else None,
+        payment_currency=payment.currency if payment else "",
+        amount=amount,
+        currency=currency,
+    )
+    assert payment is not None
+    row, made = Refund.objects.select_related("outcome").get_or_create(
+        id=refund, defaults={"payment": payment, "amount": amount, "key": key}
+    )
+    if not made:
+        return _same_refund(row, payment=payment, amount=amount, key=key)
+    # The condition and the change are one statement: of two refunds at once only what fits is promised.
+    fits = Payment.objects.filter(id=payment.id, captured__gte=F("refunded") + amount).update(
+        refunded=F("refunded") + amount, updated_at=Now()
+    )
+    if not fits:
+        raise Refused("refund_too_large", f"Less than {amount} minor units are left of what was captured.")
+    ledger.book(booking=Booking.REFUND_PROMISED, subject=refund, order=order, amount=amount, currency=currency)
+    return row
+
+
+def _same_refund(row: Refund, *, payment: Payment, amount: int, key: UUID) -> Refund:
+    if (row.payment_id, row.amount, row.key) != (payment.id, amount, key):
+        raise Refused("refund_exists", "This refund's id was used for another refund; use a new id.")
+    outcome = getattr(row, "outcome", None)
+    if outcome and outcome.declined_code:
+        raise Refused(outcome.declined_code, outcome.declined_reason)
+    return row
+
+
+@transaction.atomic(savepoint=False)
+def record_refund_paid(*, refund: UUID, provider_id: str) -> Refund:
+    """Write down that the provider gave the money back, and book it."""
+    row = Refund.objects.select_related("payment").get(id=refund)
+    RefundOutcome.objects.create(refund=row, provider_id=provider_id)
+    ledger.book(
+        booking=Booking.REFUND_PAID,
+        subject=refund,
+        order=row.payment.order,
+        amount=row.amount,
+        currency=row.payment.currency,
+    )
+    return row
+
+
+@transaction.atomic
+def record_refund_declined(*, refund: UUID, code: str, reason: str) -> None:
+    """Write down the provider's no and take the promise back; a repeat is harmless."""
+    row = Refund.objects.select_related("payment").get(id=refund)
+    _, made = RefundOutcome.objects.get_or_create(
+        refund=row, defaults={"declined_code": code, "declined_reason": reason}
+    )
+    if not made:
+        return
+    Payment.objects.filter(id=row.payment_id).update(refunded=F("refunded") - row.amount, updated_at=Now())
+    ledger.book(
+        booking=Booking.REFUND_DECLINED,
+        subject=refund,
+        order=row.payment.order,
+        amount=row.amount,
+        currency=row.payment.currency,
+    )
+    log.warning("refund declined by the provider", order=str(row.payment.order), refund=str(refund), code=code)

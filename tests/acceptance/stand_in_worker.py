@@ -1,0 +1,65 @@
+"""A worker with a service's own Celery settings and broker user, and stand-ins for its tasks.
+
+`python tests/acceptance/stand_in_worker.py SERVICE BROKER_URL FOLDER`
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from celery import Celery
+
+from celery_config import topology
+from celery_config.app import UnconfirmedEvents
+from celery_config.settings import celery_settings
+from celery_config.worker import SlowStart
+
+
+def make_app(service: str, broker_url: str, folder: Path) -> Celery:
+    """Return the Celery app of `service`, as its Django project would make it, without Django."""
+    app = Celery(service, events=UnconfirmedEvents, fixups=[])
+    app.config_from_object(celery_settings(service, broker_url, folder), namespace="CELERY")
+    app.steps["consumer"].add(SlowStart)
+    return app
+
+
+def add_tasks(app: Celery, service: str) -> None:
+    """`SERVICE.agree` takes part in a chain, `SERVICE.refuse` ends it; the order's `step_failed` is its errback."""
+
+    @app.task(name=f"{service}.agree")
+    def agree(replies: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        return {**replies, service: "agreed"}
+
+    @app.task(name=f"{service}.refuse")
+    def refuse(replies: dict[str, Any], **kwargs: Any) -> None:
+        raise ValueError(f"{service} refuses")
+
+    if service == topology.ORCHESTRATOR:
+
+        @app.task(name="order.step_failed")
+        def step_failed(**kwargs: Any) -> None:
+            """Nothing to do: that it came is what counts."""
+
+
+def main(service: str, broker_url: str, folder: str) -> None:
+    """Run the worker until SIGTERM."""
+    app = make_app(service, broker_url, Path(folder))
+    add_tasks(app, service)
+    app.worker_main(
+        [
+            "worker",
+            "--pool=threads",
+            "--concurrency=2",
+            f"--hostname={service}@%h",
+            f"--queues={','.join(topology.consumed_by(service))}",
+            "--without-gossip",
+            "--without-mingle",
+            "--loglevel=WARNING",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
