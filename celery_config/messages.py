@@ -51,6 +51,15 @@ class Refusal(Event):
     reason: str
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StepGaveUp(Event):
+    """A participant's tries at a step are used up; whether it was done is for its barrier to say."""
+
+    service: ClassVar[str] = "step"
+    code: str
+    reason: str
+
+
 class Command(Message):
     """What a participant is asked to do, in the imperative."""
 
@@ -86,14 +95,24 @@ def command_id(saga: UUID, step: str, operation: str) -> UUID:
 
 
 def command_hash(command: Any) -> str:
-    """SHA-256 (hex) over the fields that differ from their defaults.
+    """SHA-256 (hex) over the fields that differ from their defaults, in the command and in what it contains.
 
     A deploy that adds a defaulted field therefore changes no hash of a command under way (rule 5).
     """
-    changed = {}
-    for field in dataclasses.fields(command):
-        value = getattr(command, field.name)
-        if field.default is dataclasses.MISSING or value != field.default:
-            changed[field.name] = value
-    text = json.dumps(encode(changed), sort_keys=True, separators=(",", ":"))
+    text = json.dumps(without_defaults(command), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def without_defaults(value: Any) -> Any:
+    """`value` as JSON-ready builtins; of a dataclass only the fields that differ from their defaults."""
+    if isinstance(value, list | tuple):
+        return [without_defaults(item) for item in value]
+    if not dataclasses.is_dataclass(value):
+        return encode(value)
+    fields = {field.name: (getattr(value, field.name), default_of(field)) for field in dataclasses.fields(value)}
+    return {name: without_defaults(given) for name, (given, default) in fields.items() if given != default}
+
+
+def default_of(field: dataclasses.Field[Any]) -> Any:
+    """The field's default; the sentinel `MISSING`, which nothing equals, when it has none."""
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()

@@ -22,8 +22,8 @@ from celery import Task
 from celery.exceptions import Ignore
 
 from celery_config import metrics
-from celery_config.errors import DefinitionError, Refused, StepOutlived
-from celery_config.messages import Command, Reply, decode
+from celery_config.errors import DefinitionError, Refused, StepOutlived, Unknown
+from celery_config.messages import Command, Reply, StepGaveUp, decode
 from celery_config.messaging import outside, steps
 from celery_config.messaging.steps import Handler, OutsideStep, Step
 from celery_config.messaging.tasks import durable_task
@@ -56,7 +56,7 @@ def register(handler: Handler) -> Task:
         raise DefinitionError(f"{name} has two handlers; a command has one")
     handlers[name] = handler
 
-    @durable_task(name, throws=(Refused, StepOutlived), exhausted="errback")
+    @durable_task(name, throws=(Refused, StepOutlived), exhausted="errback", on_exhausted=announce_giving_up)
     def run(
         task: Task,
         replies: dict[str, Any],
@@ -82,6 +82,14 @@ def register(handler: Handler) -> Task:
             return replies | {step: carry_out(handler, message)}
 
     return run
+
+
+def announce_giving_up(task: Task, error: Exception) -> None:
+    """Tell the saga log why; the errback itself carries no reason."""
+    kwargs = task.request.kwargs
+    step = Step(UUID(kwargs["saga"]), kwargs["step"], kwargs["operation"], "")
+    code = "unknown_outcome" if isinstance(error, Unknown) else "error"
+    steps.announce(step, StepGaveUp(code=code, reason=str(error)[:500]), "failed")
 
 
 def register_fence(service: str) -> Task:

@@ -16,10 +16,14 @@ class Times:
 
     scale: float = 1.0
     # These follow the machine, not the protocol's patience, and therefore do not scale.
-    call: float = 20.0
     lock_wait: float = 10.0
     publish: float = 30.0
     clock_step: float = 5.0
+
+    @property
+    def call(self) -> float:
+        """One call outside in total, its own connection retries included; never less than a second."""
+        return max(1.0, 20 * self.scale)
 
     @property
     def retry_delays(self) -> tuple[float, ...]:

@@ -44,7 +44,7 @@ UNROUTED_KEPT = 10_000
 
 # service -> the events it wants (topic patterns); a service without an entry has no event queue
 SUBSCRIPTIONS: dict[str, tuple[str, ...]] = {
-    "order": ("payment.*", "inventory.*", "shipment.*"),
+    "order": ("payment.*", "inventory.*", "shipment.*", "step.*"),
 }
 
 

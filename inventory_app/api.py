@@ -1,1 +1,233 @@
-urlpatterns: list = []
+"""Inventory's HTTP API; everything here is for staff and for the other services."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.validators import RegexValidator
+from django.urls import path
+from drf_spectacular.utils import extend_schema
+from rest_framework import generics, serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from celery_config.api.pagination import Pages
+from celery_config.api.problems import Unprocessable
+from inventory_app import domain, selectors, services
+from inventory_app.errors import InventoryError
+from inventory_app.models import Movement, Product, Reservation, Stock
+
+MAX_ITEMS = 1000
+MAX_ORDERS = 500
+SKU = {"max_length": domain.MAX_SKU, "validators": [RegexValidator(domain.SKU_PATTERN, "not a SKU")]}
+
+
+class BySku(Pages):
+    """In the order of the SKUs, for many rows are made at the same moment."""
+
+    ordering = "pk"
+
+
+class NewestFirst(Pages):
+    """By id: the movements of one order are made at the same moment."""
+
+    ordering = "-id"
+
+
+class ProductSerializer(serializers.ModelSerializer[Product]):
+    class Meta:
+        model = Product
+        fields = (
+            "sku", "name", "price", "currency", "weight_grams", "active", "version",
+            "created_at", "updated_at",
+        )  # fmt: skip
+
+
+class ProductsApi(generics.ListAPIView[Product]):
+    """The catalogue."""
+
+    serializer_class = ProductSerializer
+    pagination_class = BySku
+    filterset_fields = ("active", "currency")
+
+    class InputSerializer(serializers.Serializer[Any]):
+        class ItemSerializer(serializers.Serializer[Any]):
+            sku = serializers.CharField(**SKU)
+            name = serializers.CharField(max_length=domain.MAX_NAME)
+            price = serializers.IntegerField(min_value=0, max_value=domain.MAX_PRICE)
+            currency = serializers.RegexField(r"^[A-Z]{3}$")
+            weight_grams = serializers.IntegerField(min_value=1, max_value=domain.MAX_WEIGHT_GRAMS)
+            active = serializers.BooleanField(default=True)
+
+        products = ItemSerializer(many=True, allow_empty=False, max_length=MAX_ITEMS)
+
+    class OutputSerializer(serializers.Serializer[Any]):
+        created = serializers.IntegerField()
+        changed = serializers.IntegerField()
+        unchanged = serializers.IntegerField()
+
+    def get_queryset(self) -> Any:
+        return selectors.products()
+
+    @extend_schema(request=InputSerializer, responses=OutputSerializer)
+    def post(self, request: Request) -> Response:
+        """Create products, or change them to what is sent; one transaction for all."""
+        items = parsed(self.InputSerializer, request)["products"]
+        try:
+            put = services.put_products(products=[domain.ProductData(**item) for item in items])
+        except InventoryError as error:
+            raise Unprocessable(str(error), code=error.code) from error
+        return Response(self.OutputSerializer(put).data)
+
+
+class ProductApi(generics.RetrieveAPIView[Product]):
+    """One product."""
+
+    serializer_class = ProductSerializer
+    lookup_field = "sku"
+
+    def get_queryset(self) -> Any:
+        return selectors.products()
+
+
+class StockApi(generics.ListAPIView[Stock]):
+    """How much of each product there is."""
+
+    class OutputSerializer(serializers.ModelSerializer[Stock]):
+        sku = serializers.CharField(source="product_id")
+        available = serializers.IntegerField()
+
+        class Meta:
+            model = Stock
+            fields = ("sku", "on_hand", "reserved", "available", "opening")
+
+    serializer_class = OutputSerializer
+    pagination_class = BySku
+    filterset_fields = ("product",)
+
+    def get_queryset(self) -> Any:
+        return selectors.stock()
+
+
+class OpeningStockApi(APIView):
+    """The first stock of products."""
+
+    class InputSerializer(serializers.Serializer[Any]):
+        class ItemSerializer(serializers.Serializer[Any]):
+            sku = serializers.CharField(**SKU)
+            quantity = serializers.IntegerField(min_value=0, max_value=domain.MAX_QUANTITY)
+
+        items = ItemSerializer(many=True, allow_empty=False, max_length=MAX_ITEMS)
+
+    class OutputSerializer(serializers.Serializer[Any]):
+        booked = serializers.IntegerField()
+        there_already = serializers.IntegerField()
+
+    @extend_schema(request=InputSerializer, responses=OutputSerializer)
+    def post(self, request: Request) -> Response:
+        """Book it once: products that have their opening stock keep it."""
+        items = parsed(self.InputSerializer, request)["items"]
+        try:
+            domain.each_once([item["sku"] for item in items])
+            opened = services.book_opening_stock(quantities={item["sku"]: item["quantity"] for item in items})
+        except InventoryError as error:
+            raise Unprocessable(str(error), code=error.code) from error
+        return Response(self.OutputSerializer(opened).data)
+
+
+class MovementSerializer(serializers.ModelSerializer[Movement]):
+    sku = serializers.CharField(source="product_id")
+
+    class Meta:
+        model = Movement
+        fields = (
+            "id", "sku", "kind", "quantity", "order", "on_hand", "reserved",
+            "adjustment", "reason", "created_at",
+        )  # fmt: skip
+
+
+class AdjustmentApi(APIView):
+    """Corrections of the stock."""
+
+    class InputSerializer(serializers.Serializer[Any]):
+        adjustment = serializers.UUIDField(help_text="your id for it: a repeat adjusts nothing")
+        sku = serializers.CharField(**SKU)
+        quantity = serializers.IntegerField(min_value=-domain.MAX_QUANTITY, max_value=domain.MAX_QUANTITY)
+        reason = serializers.CharField(max_length=200)
+
+    @extend_schema(request=InputSerializer, responses=MovementSerializer)
+    def post(self, request: Request) -> Response:
+        """Add to the stock of one product or, with a negative quantity, take from it."""
+        try:
+            movement = services.adjust_stock(**parsed(self.InputSerializer, request))
+        except InventoryError as error:
+            raise Unprocessable(str(error), code=error.code) from error
+        return Response(MovementSerializer(movement).data)
+
+
+class ReservationsApi(generics.ListAPIView[Reservation]):
+    """What orders hold or held."""
+
+    class OutputSerializer(serializers.ModelSerializer[Reservation]):
+        class LineSerializer(serializers.Serializer[Any]):
+            sku = serializers.CharField(source="product_id")
+            quantity = serializers.IntegerField()
+
+        lines = LineSerializer(many=True)
+
+        class Meta:
+            model = Reservation
+            fields = ("id", "order", "state", "lines", "created_at", "updated_at")
+
+    serializer_class = OutputSerializer
+    filterset_fields = ("order", "state")
+
+    def get_queryset(self) -> Any:
+        return selectors.reservations()
+
+
+class MovementsApi(generics.ListAPIView[Movement]):
+    """Every change of stock."""
+
+    serializer_class = MovementSerializer
+    pagination_class = NewestFirst
+    filterset_fields = ("product", "order", "kind")
+
+    def get_queryset(self) -> Any:
+        return selectors.movements()
+
+
+class FactsApi(APIView):
+    """What inventory did, for the audit."""
+
+    class InputSerializer(serializers.Serializer[Any]):
+        orders = serializers.ListField(child=serializers.UUIDField(), max_length=MAX_ORDERS)
+        totals = serializers.BooleanField(
+            default=True, help_text="whether to add up all stock, which takes longer"
+        )
+
+    @extend_schema(request=InputSerializer, responses={200: dict})
+    def post(self, request: Request) -> Response:
+        """For each order its reservation, if it has one; `totals` says what does not add up over all stock."""
+        asked = parsed(self.InputSerializer, request)
+        found = {"facts": selectors.facts(orders=asked["orders"])}
+        return Response(found | ({"totals": selectors.totals()} if asked["totals"] else {}))
+
+
+def parsed(serializer: type[serializers.Serializer[Any]], request: Request) -> Any:
+    given = serializer(data=request.data)
+    given.is_valid(raise_exception=True)
+    return given.validated_data
+
+
+urlpatterns = [
+    path("products/", ProductsApi.as_view(), name="products"),
+    path("products/<str:sku>/", ProductApi.as_view(), name="product"),
+    path("stock/", StockApi.as_view(), name="stock"),
+    path("stock/opening/", OpeningStockApi.as_view(), name="opening-stock"),
+    path("stock/adjustments/", AdjustmentApi.as_view(), name="adjustments"),
+    path("reservations/", ReservationsApi.as_view(), name="reservations"),
+    path("movements/", MovementsApi.as_view(), name="movements"),
+    path("facts/", FactsApi.as_view(), name="facts"),
+]

@@ -1,13 +1,13 @@
 """The writes of inventory; each call is one transaction, its events included.
 
 Stock rows are locked in the order of their SKUs by whoever changes them, so that no two orders ever wait for
-each other in a circle (rule 10). Rows that are locked here are written back by one upsert, whatever their number.
+each other in a circle (rule 10). Rows that are locked here are written back by one upsert, however many.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +24,8 @@ from inventory_app.models import Movement, Product, Reservation, ReservationLine
 
 log = structlog.get_logger(__name__)
 PRODUCT_FIELDS = [field.name for field in fields(ProductData) if field.name != "sku"]
+# A step of a saga has a savepoint of its own around these; a second one would cost two statements an order.
+atomic_within_step = transaction.atomic(savepoint=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class Opened:
     there_already: int
 
 
-@transaction.atomic
+@atomic_within_step
 def reserve_stock(*, order: UUID, lines: Iterable[Line]) -> UUID:
     """Hold every line of an order, or none; return the reservation's id.
 
@@ -64,7 +66,7 @@ def reserve_stock(*, order: UUID, lines: Iterable[Line]) -> UUID:
     return reservation.id
 
 
-@transaction.atomic
+@atomic_within_step
 def release_stock(*, order: UUID) -> None:
     """Free what the order's reservation holds; a released one stays as it is.
 
@@ -74,7 +76,7 @@ def release_stock(*, order: UUID) -> None:
     close(order, ReservationState.RELEASED, Change.RELEASE, domain.release)
 
 
-@transaction.atomic
+@atomic_within_step
 def commit_stock(*, order: UUID) -> UUID:
     """Let what the order's reservation holds leave for good; return the reservation's id.
 
@@ -93,10 +95,10 @@ def put_products(*, products: Sequence[ProductData]) -> Put:
     """
     wanted = {product.sku: product for product in sorted(products, key=lambda product: product.sku)}
     domain.each_once([product.sku for product in products])
-    # Whoever else is creating one of them is waited for here; from the lock on every row is there, and ours.
+    # Whoever else is creating one of them is waited for here; after the lock every row is there, and ours.
     Product.objects.bulk_create((row_of(product) for product in wanted.values()), ignore_conflicts=True)
     Stock.objects.bulk_create((Stock(product_id=sku) for sku in wanted), ignore_conflicts=True)
-    found = Product.objects.select_for_update().filter(pk__in=list(wanted)).order_by("pk")
+    found = Product.objects.select_for_update(no_key=True).filter(pk__in=list(wanted)).order_by("pk")
     touched = [row for row in found if row.version == 0 or differs(row, wanted[row.sku])]
     created = sum(row.version == 0 for row in touched)
     for row in touched:
@@ -112,8 +114,9 @@ def put_products(*, products: Sequence[ProductData]) -> Put:
             update_fields=[*PRODUCT_FIELDS, "version", "updated_at"],
         )
         outbox.add_events([product_changed(row) for row in touched])
-    log.info("products put", created=created, changed=len(touched) - created, unchanged=len(wanted) - len(touched))
-    return Put(created, len(touched) - created, len(wanted) - len(touched))
+    put = Put(created, len(touched) - created, len(wanted) - len(touched))
+    log.info("products put", **asdict(put))
+    return put
 
 
 @transaction.atomic
@@ -133,8 +136,9 @@ def book_opening_stock(*, quantities: Mapping[str, int]) -> Opened:
     after = {sku: domain.adjust(level_of(rows[sku]), quantity) for sku, quantity in first.items()}
     write_levels(after, opening=first)
     write_movements(Change.OPENING, first, after)
-    log.info("opening stock booked", booked=len(first), there_already=len(rows) - len(first))
-    return Opened(len(first), len(rows) - len(first))
+    opened = Opened(len(first), len(rows) - len(first))
+    log.info("opening stock booked", **asdict(opened))
+    return opened
 
 
 @transaction.atomic
@@ -155,7 +159,7 @@ def adjust_stock(*, adjustment: UUID, sku: str, quantity: int, reason: str) -> M
         raise UnknownProduct(f"no such product: {sku}")
     if earlier := Movement.objects.filter(adjustment=adjustment).first():
         if (earlier.product_id, earlier.quantity) != (sku, quantity):
-            raise AdjustmentConflict(f"adjustment {adjustment} was {earlier.quantity:+} of {earlier.product_id}")
+            raise AdjustmentConflict(f"{adjustment} was {earlier.quantity:+} of {earlier.product_id}")
         return earlier
     after = {sku: domain.adjust(before[sku], quantity)}
     write_levels(after)

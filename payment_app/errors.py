@@ -1,4 +1,4 @@
-"""What can go wrong in the payment service, besides a refusal.
+"""What can go wrong in the payment service, besides a refusal. Pure.
 
 OrderSagaError
 └── PaymentError
@@ -7,9 +7,6 @@ OrderSagaError
     ├── BooksDisagree        the provider did what our rows say could not happen
     ├── KeyOutlived          too late to repeat a call whose outcome is unknown
     └── Unbalanced           a ledger transaction does not sum to zero
-
-APIException
-└── ProviderAway             503 provider_away
 """
 
 from __future__ import annotations

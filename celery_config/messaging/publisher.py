@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
@@ -40,6 +41,7 @@ class Publisher:
             raise
 
     def _publish(self, messages: Sequence[dict[str, Any]]) -> set[int]:
+        until = time.monotonic() + self.timeout
         self.open()
         assert self.connection is not None
         producer = Producer(self.channel, auto_declare=False)
@@ -59,7 +61,8 @@ class Publisher:
         if self.confirms is None:
             return set(range(len(messages)))
         while len(self.confirms.settled) < len(messages):
-            self.connection.drain_events(timeout=self.timeout)
+            # A timeout of zero would mean none.
+            self.connection.drain_events(timeout=max(0.001, until - time.monotonic()))
         settled, returned = self.confirms.take(len(messages))
         taken = {i for i, good in enumerate(settled) if good and ids[i] not in returned}
         for i in set(range(len(messages))) - taken:

@@ -21,7 +21,11 @@ log = structlog.get_logger(__name__)
 
 
 def durable_task(
-    name: str, *, throws: tuple[type[Exception], ...] = (), exhausted: Literal["errback", "dead letter"]
+    name: str,
+    *,
+    throws: tuple[type[Exception], ...] = (),
+    exhausted: Literal["errback", "dead letter"],
+    on_exhausted: Callable[[Task, Exception], None] | None = None,
 ) -> Callable[[Callable[..., Any]], Task]:
     """Register a task whose unexpected errors are tried again from the outbox, with its chain and errbacks.
 
@@ -30,6 +34,7 @@ def durable_task(
         throws: decided outcomes; they are raised as they are, which fires the errback.
         exhausted: what becomes of an error after the last try: the task fails (its errback fires), or its
             message is rejected to the dead letters.
+        on_exhausted: called before either, in a transaction of its own.
     """
 
     def register(function: Callable[..., Any]) -> Task:
@@ -46,6 +51,9 @@ def durable_task(
                 if try_later(task, error):
                     raise Ignore from error
                 log.error("gave up", tries=task.request.retries + 1, exc_info=error)
+                if on_exhausted:
+                    with transaction.atomic():
+                        on_exhausted(task, error)
                 if exhausted == "dead letter":
                     raise Reject(error, requeue=False) from error
                 raise

@@ -13,6 +13,7 @@ from kombu import Connection
 from kombu.message import Message
 
 from celery_config import metrics, topology
+from celery_config.messaging.events import RECEIVE
 from celery_config.messaging.steps import PIVOT_RAN
 from celery_config.saga import runner
 from celery_config.saga.chains import STEP_FAILED
@@ -22,6 +23,8 @@ from celery_config.saga.models import DeadLetter, SagaInstance
 log = structlog.get_logger(__name__)
 KEPT_BODY = 64 * 1024
 AT_ONCE = 200
+# They carry step and operation too, but tell of a step instead of being it.
+NEWS = (STEP_FAILED, PIVOT_RAN, RECEIVE)
 
 
 class DeadLetterReader:

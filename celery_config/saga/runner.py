@@ -83,17 +83,13 @@ def receive(saga_id: UUID, came: Input, *, cause: Mapping[str, str] | None = Non
 def complete(saga_id: UUID, replies: dict[str, Any]) -> None:
     """The end of the chain: close the saga, fill what the log missed, and tell its owner, in one (rule 11)."""
     with transaction.atomic():
-        row = SagaInstance.objects.select_for_update().filter(pk=saga_id).first()
-        if row is None or row.status in ENDED:
-            return
-        missed = (
-            SagaStep.objects.filter(saga=row, name__in=replies)
-            .exclude(logged=Logged.DONE)
-            .values_list("name", flat=True)
-        )
-        for name in missed:
+        # The log before the row, as the transaction of an event does: locks in one order everywhere.
+        missed = SagaStep.objects.filter(saga=saga_id, name__in=replies).exclude(logged=Logged.DONE)
+        for name in missed.values_list("name", flat=True):
             merge(saga_id, name, Logged.DONE, replies[name])
-        take(row, Completed(), replies=replies)
+        row = SagaInstance.objects.select_for_update().filter(pk=saga_id).first()
+        if row is not None and row.status not in ENDED:
+            take(row, Completed(), replies=replies)
 
 
 def merge(saga_id: UUID, step: str, outcome: Logged, content: dict[str, Any] | None) -> bool:
@@ -102,6 +98,13 @@ def merge(saga_id: UUID, step: str, outcome: Logged, content: dict[str, Any] | N
     field = {Logged.DONE: "reply", Logged.REFUSED: "refusal"}.get(outcome)
     changes = {"logged": outcome.value, "updated_at": Now()} | ({field: content} if field else {})
     return bool(SagaStep.objects.filter(saga_id=saga_id, name=step, logged__in=lower).update(**changes))
+
+
+def note_failure(saga_id: UUID, step: str, why: dict[str, str]) -> None:
+    """Keep why a participant gave up on a step of which nothing else is known."""
+    SagaStep.objects.filter(saga_id=saga_id, name=step, logged=Logged.NOTHING).update(
+        refusal=why, updated_at=Now()
+    )
 
 
 def take(
@@ -169,10 +172,15 @@ def next_look(row: SagaInstance, now: datetime) -> datetime:
 
 
 def make_due(row: SagaInstance) -> None:
-    """Let the watchdog look at an open saga before long."""
+    """Let the watchdog look at an open saga before long, but not at once.
+
+    Left overdue, one whose version nobody here knows would be looked at first for ever.
+    """
     if row.status in OPEN:
-        soon = clock.now() + timedelta(seconds=settings.TIMES.silence / 4)
-        SagaInstance.objects.filter(pk=row.pk).update(due_at=min(row.due_at or soon, soon))
+        now = clock.now()
+        soon = now + timedelta(seconds=settings.TIMES.silence / 4)
+        due_at = min(row.due_at, soon) if row.due_at and row.due_at > now else soon
+        SagaInstance.objects.filter(pk=row.pk).update(due_at=due_at)
 
 
 def message(saga: type[Saga], row: SagaInstance, send: Send) -> dict[str, Any]:

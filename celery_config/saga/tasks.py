@@ -54,6 +54,9 @@ def write_saga_log(data: dict[str, Any], envelope: Envelope) -> None:
     """Merge a participant's event into the saga log; the pivot's turns the saga forward (rules 13, 16)."""
     if envelope.saga is None or not envelope.step:
         return
+    if envelope.outcome == "failed":
+        runner.note_failure(envelope.saga, envelope.step, data)
+        return
     outcome = Logged(envelope.outcome)
     changed = runner.merge(envelope.saga, envelope.step, outcome, data)
     if changed and outcome is Logged.DONE and envelope.step in pivot_names():

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from celery_config.times import Times
 from celery_config.topology import FLOWER_USER, SERVICES, definitions
 from compose.local import environment, packages, ports
 from compose.local.environment import ADMIN, ROOT, Addresses, Mode
@@ -190,6 +191,10 @@ class Stack:
                 stopped.result()
 
     @property
+    def _times(self) -> Times:
+        return Times(scale=float(self.environment.get("SAGA_TIME_SCALE", "1")))
+
+    @property
     def _sandbox_database(self) -> Path:
         return self.var / self.mode / "sandbox.sqlite3"
 
@@ -237,6 +242,9 @@ class Stack:
             "sandbox",
             *("-m", "compose.sandbox", "--port", str(self.addresses.sandbox)),
             *("--database", str(self._sandbox_database)),
+            # Longer than a caller waits, whatever the protocol's times are scaled to.
+            *("--timeout-seconds", str(1.5 * self._times.call)),
+            *("--slow-seconds", str(0.1 * self._times.call)),
             ready=answers(f"{self.sandbox_url}/healthz"),
         )
 

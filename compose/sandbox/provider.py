@@ -20,7 +20,9 @@ DECLINES = {
     "tok_card_declined": ("card_declined", "the card was declined; ask for another card"),
     "tok_insufficient_funds": ("insufficient_funds", "the card has insufficient funds; ask for another card"),
 }
-APPROVED = {"tok_approved", "tok_slow", "tok_timeout_then_succeeds", "tok_error_after_charging"}
+ALWAYS_LATE = "tok_timeout"
+LATE_CALLS = 8
+APPROVED = {"tok_approved", "tok_slow", "tok_timeout_then_succeeds", "tok_error_after_charging", ALWAYS_LATE}
 
 
 def token_fault(request: Request, settings: Settings) -> Fault | None:
@@ -28,6 +30,7 @@ def token_fault(request: Request, settings: Settings) -> Fault | None:
     return {
         "tok_slow": Fault("delay", settings.slow_seconds),
         "tok_timeout_then_succeeds": Fault("timeout", settings.timeout_seconds),
+        ALWAYS_LATE: Fault("timeout", settings.timeout_seconds),
         "tok_error_after_charging": Fault("error_after"),
     }.get(str(request.body.get("token")))
 

@@ -56,7 +56,7 @@ def main(service: str, broker_url: str, folder: str) -> None:
             f"--queues={','.join(topology.consumed_by(service))}",
             "--without-gossip",
             "--without-mingle",
-            "--loglevel=WARNING",
+            "--loglevel=INFO",
         ]
     )
 

@@ -1,0 +1,181 @@
+"""What the payment service is asked to do. Every effect is at the provider: intent, call, result (rule 8)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.utils import timezone
+
+from celery_config.contracts.payment import (
+    AuthorizePayment,
+    CapturePayment,
+    PaymentAuthorized,
+    PaymentCaptured,
+    PaymentRefunded,
+    PaymentVoided,
+    RefundPayment,
+    VoidPayment,
+)
+from celery_config.errors import Refused, Unknown
+from celery_config.messages import decode, encode
+from celery_config.participant import handles_outside, register_fence
+from payment_app import domain, selectors, services
+from payment_app.domain import State
+from payment_app.errors import KeyOutlived, NoPayment, VoidImpossible
+from payment_app.provider import answers, gateway
+
+register_fence("payment")
+
+
+def key_outlived(request: dict[str, Any]) -> bool:
+    """Whether the provider may have forgotten the key under which this stored request was first sent."""
+    return timezone.now() - datetime.fromisoformat(request["asked_at"]) > domain.KEY_LASTS
+
+
+def now() -> str:
+    return timezone.now().isoformat()
+
+
+@handles_outside(AuthorizePayment)
+class Authorize:
+    """Hold the order's amount."""
+
+    def request(self, command: AuthorizePayment) -> dict[str, Any]:
+        paid_already = selectors.payment_of(command.order) is not None
+        return encode(command) | {"paid_already": paid_already, "asked_at": now()}
+
+    def call(self, key: UUID, request: dict[str, Any]) -> dict[str, Any]:
+        asked = decode(AuthorizePayment, request)
+        domain.check_authorization(
+            amount=asked.amount,
+            currency=asked.currency,
+            token=asked.payment_token,
+            paid_already=request["paid_already"],
+        )
+        with answers():
+            if key_outlived(request):
+                for entry in gateway().find(asked.order):
+                    return {"provider_id": entry.provider_id}
+            held = gateway().authorize(
+                key=key, order=asked.order, amount=asked.amount, currency=asked.currency, token=asked.payment_token
+            )
+        return {"provider_id": held.provider_id}
+
+    def settle(self, request: dict[str, Any], answer: dict[str, Any]) -> PaymentAuthorized:
+        asked = decode(AuthorizePayment, request)
+        payment = services.record_authorization(
+            order=asked.order,
+            customer=asked.customer,
+            amount=asked.amount,
+            currency=asked.currency,
+            provider_id=answer["provider_id"],
+        )
+        return PaymentAuthorized(payment=payment.id, amount=asked.amount, currency=asked.currency)
+
+
+@handles_outside(VoidPayment)
+class Void:
+    """Let the held money go. The barrier answers for a payment that never was; here there is one."""
+
+    def request(self, command: VoidPayment) -> dict[str, Any]:
+        payment = selectors.payment_of(command.order)
+        if payment is None:
+            raise NoPayment(f"order {command.order} has no payment to void, yet its authorization is on record")
+        return {"order": str(command.order), "provider_id": payment.provider_id, "state": payment.state}
+
+    def call(self, key: UUID, request: dict[str, Any]) -> dict[str, Any]:
+        if request["state"] == State.VOIDED:
+            return {}
+        try:
+            with answers():
+                gateway().void(key=key, provider_id=request["provider_id"])
+        except Refused as refusal:
+            # Voided by an earlier call, or expired there: what was asked for is so.
+            if refusal.code != "already_voided":
+                raise VoidImpossible(f"payment of order {request['order']}: {refusal}") from refusal
+        return {}
+
+    def settle(self, request: dict[str, Any], answer: dict[str, Any]) -> PaymentVoided:
+        order = UUID(request["order"])
+        services.record_void(order=order)
+        return PaymentVoided(order=order)
+
+
+@handles_outside(CapturePayment)
+class Capture:
+    """Take what is held. The last step that may be refused: its reasons are stored with the intent."""
+
+    def request(self, command: CapturePayment) -> dict[str, Any]:
+        payment = selectors.payment_of(command.order)
+        return encode(command) | {
+            "ours": str(payment.id) if payment else None,
+            "state": payment.state if payment else None,
+            "provider_id": payment.provider_id if payment else "",
+            "amount": payment.amount if payment else 0,
+            "currency": payment.currency if payment else "",
+        }
+
+    def call(self, key: UUID, request: dict[str, Any]) -> dict[str, Any]:
+        domain.check_capture(
+            state=State(request["state"]) if request["state"] else None,
+            ours=UUID(request["ours"]) if request["ours"] else None,
+            asked=UUID(request["payment"]),
+        )
+        try:
+            with answers():
+                gateway().capture(key=key, provider_id=request["provider_id"], amount=request["amount"])
+        except Refused as refusal:
+            if refusal.code != "already_captured" or not self.was_ours(request):
+                raise
+        return {}
+
+    def was_ours(self, request: dict[str, Any]) -> bool:
+        """Whether the money was taken by this very capture, whose key the provider has forgotten since.
+
+        Raises:
+            Unknown: the provider's books do not show the capture yet.
+        """
+        with answers():
+            entries = gateway().find(UUID(request["order"]))
+        for entry in entries:
+            if entry.provider_id == request["provider_id"] and entry.state == State.CAPTURED:
+                return entry.captured == request["amount"]
+        raise Unknown(f"the provider says that {request['provider_id']} is captured, its books do not say it yet")
+
+    def settle(self, request: dict[str, Any], answer: dict[str, Any]) -> PaymentCaptured:
+        payment = UUID(request["payment"])
+        services.record_capture(
+            order=UUID(request["order"]), payment=payment, amount=request["amount"], currency=request["currency"]
+        )
+        return PaymentCaptured(payment=payment, captured_amount=request["amount"])
+
+
+@handles_outside(RefundPayment)
+class GiveBack:
+    """Give captured money back: promised in our rows before the provider is asked (rule 23)."""
+
+    def request(self, command: RefundPayment) -> dict[str, Any]:
+        payment = selectors.payment_of(command.order)
+        return encode(command) | {"provider_id": payment.provider_id if payment else "", "asked_at": now()}
+
+    def call(self, key: UUID, request: dict[str, Any]) -> dict[str, Any]:
+        asked = decode(RefundPayment, request)
+        services.promise_refund(
+            refund=asked.refund, order=asked.order, amount=asked.refund_amount, currency=asked.currency, key=key
+        )
+        if key_outlived(request):
+            raise KeyOutlived(f"refund {asked.refund} of order {asked.order}: is it in the provider's books?")
+        try:
+            with answers():
+                paid = gateway().refund(key=key, provider_id=request["provider_id"], amount=asked.refund_amount)
+        except Refused as refusal:
+            services.record_refund_declined(refund=asked.refund, code=refusal.code, reason=refusal.reason)
+            raise
+        return {"refund_id": paid.refund_id}
+
+    def settle(self, request: dict[str, Any], answer: dict[str, Any]) -> PaymentRefunded:
+        asked = decode(RefundPayment, request)
+        services.record_refund_paid(refund=asked.refund, provider_id=answer["refund_id"])
+        return PaymentRefunded(refund=asked.refund, refunded_amount=asked.refund_amount)

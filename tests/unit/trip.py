@@ -1,0 +1,140 @@
+"""A saga of our own for the engine's tests: a trip with a hotel and a flight, paid, then ticketed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+from uuid import UUID, uuid4
+
+from celery_config.messages import Command, Refusal, Reply
+from celery_config.saga.dsl import Saga, compensatable, minutes, pivot, retriable
+
+
+@dataclass(frozen=True, kw_only=True)
+class HotelBooked(Reply):
+    service: ClassVar[str] = "inventory"
+    booking: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class HotelRefused(Refusal):
+    service: ClassVar[str] = "inventory"
+
+
+@dataclass(frozen=True, kw_only=True)
+class HotelCancelled(Reply):
+    service: ClassVar[str] = "inventory"
+    trip: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class BookHotel(Command):
+    service: ClassVar[str] = "inventory"
+    done: ClassVar[type[Reply]] = HotelBooked
+    refused: ClassVar[type[Refusal] | None] = HotelRefused
+    trip: UUID
+    nights: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CancelHotel(Command):
+    service: ClassVar[str] = "inventory"
+    done: ClassVar[type[Reply]] = HotelCancelled
+    trip: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlightBooked(Reply):
+    service: ClassVar[str] = "shipment"
+    seat: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlightRefused(Refusal):
+    service: ClassVar[str] = "shipment"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlightCancelled(Reply):
+    service: ClassVar[str] = "shipment"
+    trip: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class BookFlight(Command):
+    service: ClassVar[str] = "shipment"
+    done: ClassVar[type[Reply]] = FlightBooked
+    refused: ClassVar[type[Refusal] | None] = FlightRefused
+    trip: UUID
+    luggage: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class CancelFlight(Command):
+    service: ClassVar[str] = "shipment"
+    done: ClassVar[type[Reply]] = FlightCancelled
+    trip: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class TripCharged(Reply):
+    service: ClassVar[str] = "payment"
+    charge: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChargeRefused(Refusal):
+    service: ClassVar[str] = "payment"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChargeTrip(Command):
+    service: ClassVar[str] = "payment"
+    done: ClassVar[type[Reply]] = TripCharged
+    refused: ClassVar[type[Refusal] | None] = ChargeRefused
+    trip: UUID
+    booking: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class TicketIssued(Reply):
+    service: ClassVar[str] = "shipment"
+    ticket: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class IssueTicket(Command):
+    service: ClassVar[str] = "shipment"
+    done: ClassVar[type[Reply]] = TicketIssued
+    trip: UUID
+    seat: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TripData:
+    trip: UUID
+    nights: int
+
+
+class Trip(Saga):
+    name, version, deadline, data = "trip", 1, minutes(15), TripData
+    steps = [
+        compensatable("hotel", BookHotel, undo=CancelHotel),
+        compensatable("flight", BookFlight, undo=CancelFlight),
+        pivot("charge", ChargeTrip),
+        retriable("ticket", IssueTicket),
+    ]
+
+
+class Holiday(Saga):
+    """Without a pivot: its end is its point of no return."""
+
+    name, version, deadline, data = "holiday", 1, minutes(15), TripData
+    steps = [
+        compensatable("hotel", BookHotel, undo=CancelHotel),
+        compensatable("flight", BookFlight, undo=CancelFlight),
+    ]
+
+
+def trip_data(nights: int = 3) -> TripData:
+    return TripData(trip=uuid4(), nights=nights)
