@@ -35,7 +35,9 @@ def configure_logging(service: str, form: str, level: str) -> None:
 
     final: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, add_service]
     if not console:
-        final.append(structlog.processors.dict_tracebacks)
+        # Without local variables: they hold tokens and addresses.
+        transformer = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        final.append(structlog.processors.ExceptionRenderer(transformer))
     logging.config.dictConfig(
         {
             "version": 1,
@@ -49,7 +51,10 @@ def configure_logging(service: str, form: str, level: str) -> None:
             },
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
             "root": {"handlers": ["stderr"], "level": "WARNING"},
-            "loggers": {name: {"level": level} for name in OURS},
+            "loggers": {
+                **{name: {"level": level} for name in OURS},
+                "django.request": {"level": "ERROR"},  # a client's mistakes are the client's to read
+            },
         }
     )
     structlog.configure(

@@ -39,9 +39,6 @@ class Finding:
     order: UUID | None
     detail: str
 
-    def __str__(self) -> str:
-        return f"{self.kind} {self.id} of {self.order or 'no order of ours'}: {self.detail}"
-
 
 def compare(
     *, theirs: Iterable[Entry], ours: Iterable[Entry], unsettled: Collection[UUID] = frozenset()

@@ -115,7 +115,7 @@ def service_settings(service: str, package: str, *, apps: tuple[str, ...] = ()) 
         "TIME_ZONE": "UTC",
         "LANGUAGE_CODE": "en-gb",
         "STATIC_URL": "static/",
-        "STATIC_ROOT": var / "static",
+        "STATIC_ROOT": None,
         # Static files are served from the packages themselves: nothing to collect before a start.
         "WHITENOISE_USE_FINDERS": True,
         "WHITENOISE_AUTOREFRESH": False,
@@ -189,6 +189,7 @@ def celery_settings(service: str, broker_url: str, folder: Path) -> dict[str, An
         }
     settings = {
         "broker_url": broker_url,
+        "broker_transport": "celery_config.embedded:Transport" if embedded else None,
         "broker_transport_options": transport,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,

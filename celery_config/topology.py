@@ -105,18 +105,21 @@ def kombu_queues(*, declare: bool) -> list[Queue]:
         name: Exchange(name, type=kind, durable=True, arguments=arguments or None, no_declare=not declare)
         for name, (kind, arguments) in EXCHANGES.items()
     }
-    return [
-        Queue(
-            spec.name,
-            exchange=made[spec.bindings[0][0]],
-            routing_key=spec.bindings[0][1],
-            bindings=[kombu_binding(made[exchange], routing_key=key) for exchange, key in spec.bindings],
-            durable=True,
-            queue_arguments=dict(spec.arguments),
-            no_declare=not declare,
-        )
-        for spec in queues()
-    ]
+    return [kombu_queue(spec, made, declare=declare) for spec in queues()]
+
+
+def kombu_queue(spec: QueueSpec, exchanges: Mapping[str, Exchange], *, declare: bool) -> Queue:
+    (first_exchange, first_key), *_ = spec.bindings
+    queue = Queue(
+        spec.name,
+        bindings=[kombu_binding(exchanges[exchange], routing_key=key) for exchange, key in spec.bindings],
+        durable=True,
+        queue_arguments=dict(spec.arguments),
+        no_declare=not declare,
+    )
+    # kombu leaves this empty when there are bindings, and Celery would then put its default exchange here.
+    queue.exchange, queue.routing_key = exchanges[first_exchange], first_key
+    return queue
 
 
 def permissions(user: str) -> dict[str, str]:
@@ -128,8 +131,8 @@ def permissions(user: str) -> dict[str, str]:
     control = rf"(.+\.)?{re.escape(control_exchange(user))}\.pidbox"
     write, read = [COMMANDS, EVENTS, TASK_EVENTS], [re.escape(queue) for queue in consumed_by(user)]
     if user == ORCHESTRATOR:
-        # The watchdog counts the consumers of every commands queue; since RabbitMQ 4.3 even looking at a queue
-        # needs some right on it, and to write to a queue (to bind it) is the least of them.
+        # The watchdog counts the consumers of every commands queue. Since RabbitMQ 4.3 even looking at one
+        # needs a right on it, and to write to it (to bind it) is the least of them.
         write += [re.escape(commands_queue(service)) for service in SERVICES]
         read += [DEAD_LETTERS, UNROUTED]
     return {

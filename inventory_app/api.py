@@ -209,7 +209,7 @@ class FactsApi(APIView):
 
     @extend_schema(request=InputSerializer, responses={200: dict})
     def post(self, request: Request) -> Response:
-        """For each order its reservation, if it has one; `totals` says what does not add up over all stock."""
+        """The reservation of each order that has one; `totals` says what does not add up over all stock."""
         asked = parsed(self.InputSerializer, request)
         found = {"facts": selectors.facts(orders=asked["orders"])}
         return Response(found | ({"totals": selectors.totals()} if asked["totals"] else {}))

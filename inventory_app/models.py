@@ -16,7 +16,12 @@ from inventory_app.domain import Change, ReservationState
 class Product(models.Model):
     """What can be sold. The SKU is its name for ever, and the order in which rows are locked."""
 
-    sku = models.CharField("SKU", primary_key=True, max_length=domain.MAX_SKU)
+    sku = models.CharField(
+        "SKU",
+        primary_key=True,
+        max_length=domain.MAX_SKU,
+        validators=[RegexValidator(domain.SKU_PATTERN, "Not a SKU: no slash, no space at an end.")],
+    )
     name = models.CharField(max_length=domain.MAX_NAME)
     price = models.BigIntegerField(
         help_text="in minor units of the currency",

@@ -12,7 +12,7 @@ from celery_config.contracts.inventory import (
 from celery_config.participant import handles, register_fence
 from inventory_app import services
 
-fence = register_fence("inventory")
+register_fence("inventory")
 
 
 @handles(ReserveStock)

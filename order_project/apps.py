@@ -5,3 +5,6 @@ class OrderConfig(AppConfig):
     name = "order_project"
     label = "order"
     verbose_name = "Order"
+
+    def ready(self) -> None:
+        from order_project import sagas  # noqa: F401  (registers the flows)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from celery_config.contracts.inventory import ProductChanged
 from celery_config.messaging.events import Envelope, subscribes
-from order_project import sagas, services
-
-__all__ = ["sagas"]
+from order_project import services
 
 
 @subscribes(ProductChanged, once=False)  # the version decides: a repeat changes nothing

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
-from django.urls import path
+from django.urls import URLPattern, URLResolver, path
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import generics, serializers, status
@@ -18,7 +17,7 @@ from rest_framework.views import APIView
 from payment_app import selectors
 from payment_app.gateways import GatewayError
 from payment_app.models import LedgerTransaction, Payment, Posting
-from payment_app.reconciliation import compare_books
+from payment_app.reconciliation import compare_books, in_words
 
 FACTS_LIMIT = 500
 
@@ -94,20 +93,15 @@ class Balances(APIView):
 
 
 class BooksInput(serializers.Serializer[Any]):
-    days = serializers.FloatField(required=False, min_value=0, max_value=3650, help_text="default: everything")
-
-
-class FindingOutput(serializers.Serializer[Any]):
-    kind = serializers.CharField(help_text="orphan, missing, different")
-    id = serializers.CharField(help_text="the provider's")
-    order = serializers.UUIDField(allow_null=True)
-    detail = serializers.CharField()
+    days = serializers.FloatField(
+        required=False, min_value=0, max_value=3650, help_text="default: everything"
+    )
 
 
 class BooksOutput(serializers.Serializer[Any]):
     checked = serializers.IntegerField(help_text="entries in the provider's books")
     under_way = serializers.IntegerField(help_text="orders not judged, since a call for them is open")
-    findings = FindingOutput(many=True)
+    findings = serializers.ListField(child=serializers.CharField(), help_text="every difference, in words")
 
 
 class ProviderBooks(APIView):
@@ -121,7 +115,12 @@ class ProviderBooks(APIView):
             result = compare_books(since=None if days is None else timezone.now() - timedelta(days=days))
         except GatewayError as error:
             raise ProviderAway from error
-        return Response(BooksOutput(asdict(result)).data)
+        answer = {
+            "checked": result.checked,
+            "under_way": result.under_way,
+            "findings": [in_words(finding) for finding in result.findings],
+        }
+        return Response(BooksOutput(answer).data)
 
 
 class FactsInput(serializers.Serializer[Any]):
@@ -132,7 +131,7 @@ class FactsInput(serializers.Serializer[Any]):
 class Facts(APIView):
     @extend_schema(request=FactsInput, responses=dict)
     def post(self, request: Request) -> Response:
-        """What payment did for each of the orders, and the sums of the ledger; a read whose question is long."""
+        """What payment did for each of the orders, and the ledger's sums; a read with a long question."""
         given = FactsInput(data=request.data)
         given.is_valid(raise_exception=True)
         answer: dict[str, Any] = {"facts": selectors.facts(given.validated_data["orders"])}
@@ -141,7 +140,7 @@ class Facts(APIView):
         return Response(answer)
 
 
-urlpatterns = [
+urlpatterns: list[URLPattern | URLResolver] = [
     path("payments/", PaymentList.as_view(), name="payments"),
     path("payments/<uuid:pk>/", PaymentShow.as_view(), name="payment"),
     path("ledger/", LedgerList.as_view(), name="ledger"),

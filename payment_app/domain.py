@@ -77,7 +77,8 @@ def check_balance(lines: Iterable[Line]) -> None:
         sums[line.currency] = sums.get(line.currency, 0) + line.amount
     wrong = {currency: total for currency, total in sums.items() if total}
     if wrong or not sums:
-        raise Unbalanced(f"a ledger transaction must sum to zero in each currency, this one has {wrong or 'no lines'}")
+        found = wrong or "no lines"
+        raise Unbalanced(f"a ledger transaction must sum to zero in each currency, this one has {found}")
 
 
 def payment_id(order: UUID) -> UUID:
@@ -98,7 +99,7 @@ def check_authorization(*, amount: int, currency: str, token: str, paid_already:
     if pycountry.currencies.get(alpha_3=currency) is None:
         raise Refused("unknown_currency", f"{currency!r} is no ISO 4217 currency.")
     if not TOKEN.fullmatch(token):
-        raise Refused("invalid_token", "The payment token is empty, too long, or has spaces or strange characters.")
+        raise Refused("invalid_token", "The payment token is empty, too long, or has strange characters.")
 
 
 def check_capture(*, state: State | None, ours: UUID | None, asked: UUID) -> None:
@@ -117,7 +118,7 @@ def check_capture(*, state: State | None, ours: UUID | None, asked: UUID) -> Non
 
 
 def check_refund(*, state: State | None, payment_currency: str, amount: int, currency: str) -> None:
-    """Raise Refused with the first reason not to give money back; whether enough is left is not asked here."""
+    """Raise Refused with the first reason not to give money back; whether enough is left, the row decides."""
     if state is not State.CAPTURED:
         raise Refused("not_captured", "No money was taken for this order, so none can be given back.")
     if currency != payment_currency:

@@ -18,7 +18,12 @@ def book(*, booking: Booking, subject: UUID, order: UUID, amount: int, currency:
     Args:
         subject: the payment or refund; a second booking of this kind for it is refused by the primary key.
     """
-    post(id=booking_id(booking, subject), booking=booking, order=order, lines=lines_of(booking, amount, currency))
+    post(
+        id=booking_id(booking, subject),
+        booking=booking,
+        order=order,
+        lines=lines_of(booking, amount, currency),
+    )
 
 
 @transaction.atomic(savepoint=False)

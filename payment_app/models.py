@@ -31,8 +31,12 @@ class Payment(models.Model):
         constraints: ClassVar = [
             models.CheckConstraint(condition=Q(amount__gt=0), name="payment_of_something"),
             models.CheckConstraint(condition=Q(refunded__gte=0), name="payment_refunded_not_negative"),
-            models.CheckConstraint(condition=Q(refunded__lte=F("captured")), name="payment_refunded_was_captured"),
-            models.CheckConstraint(condition=Q(captured__lte=F("amount")), name="payment_captured_was_authorized"),
+            models.CheckConstraint(
+                condition=Q(refunded__lte=F("captured")), name="payment_refunded_was_captured"
+            ),
+            models.CheckConstraint(
+                condition=Q(captured__lte=F("amount")), name="payment_captured_was_authorized"
+            ),
             models.CheckConstraint(
                 condition=Q(state=State.CAPTURED.value, captured__gt=0)
                 | Q(state__in=[State.AUTHORIZED.value, State.VOIDED.value], captured=0),
@@ -59,7 +63,9 @@ class Refund(models.Model):
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
-        constraints: ClassVar = [models.CheckConstraint(condition=Q(amount__gt=0), name="refund_of_something")]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(amount__gt=0), name="refund_of_something")
+        ]
         indexes: ClassVar = [models.Index(fields=["-created_at"], name="refund_by_age")]
 
     def __str__(self) -> str:
@@ -70,7 +76,9 @@ class RefundOutcome(models.Model):
     """The provider's answer to a refund. Append-only."""
 
     refund = models.OneToOneField(Refund, primary_key=True, on_delete=models.PROTECT, related_name="outcome")
-    provider_id = models.CharField(max_length=255, blank=True, help_text="the provider's name for it, if it was paid")
+    provider_id = models.CharField(
+        max_length=255, blank=True, help_text="the provider's name for it, if paid"
+    )
     declined_code = models.CharField(max_length=100, blank=True)
     declined_reason = models.TextField(blank=True)
     created_at = models.DateTimeField(db_default=Now())

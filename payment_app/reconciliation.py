@@ -30,7 +30,7 @@ SWEEP_REACHES_BACK = timedelta(days=8)
 # A relay that just started has its outbox to publish; it sweeps a little later.
 FIRST_SWEEP_SECONDS = 300.0
 DIFFERENCES = Gauge("order_saga_provider_differences", "Differences found by the last sweep.", ["kind"])
-SWEPT_AT = Gauge("order_saga_provider_swept_timestamp_seconds", "When the provider's books were last compared.")
+SWEPT_AT = Gauge("order_saga_provider_swept_timestamp_seconds", "When the books were last compared.")
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,9 @@ class Comparison:
 
 def their_entry(entry: BookEntry) -> Entry:
     return Entry(
-        entry.provider_id, entry.order, facts(entry.state, entry.amount, entry.currency, entry.captured, entry.refunded)
+        entry.provider_id,
+        entry.order,
+        facts(entry.state, entry.amount, entry.currency, entry.captured, entry.refunded),
     )
 
 
@@ -57,7 +59,13 @@ def our_entry(payment: Payment) -> Entry:
 
 
 def facts(state: str, amount: int, currency: str, captured: int, refunded: int) -> dict[str, Any]:
-    return {"state": str(state), "amount": amount, "currency": currency, "captured": captured, "refunded": refunded}
+    return {
+        "state": str(state),
+        "amount": amount,
+        "currency": currency,
+        "captured": captured,
+        "refunded": refunded,
+    }
 
 
 def compare_books(*, since: datetime | None = None) -> Comparison:
@@ -109,8 +117,13 @@ def our_side(order: UUID) -> Iterator[Entry]:
         yield our_entry(payment)
 
 
+def in_words(finding: Finding) -> str:
+    """One line about a difference."""
+    return f"{finding.kind} {finding.id} (order {finding.order or 'none of ours'}): {finding.detail}"
+
+
 def sweep() -> None:
-    """Compare the last days, log every difference and set the metrics; never raises, since nobody would catch it."""
+    """Compare the last days, log every difference, set the metrics; when it cannot, log why."""
     try:
         result = compare_books(since=timezone.now() - SWEEP_REACHES_BACK)
     except (GatewayError, DatabaseError, InterfaceError) as error:
@@ -120,13 +133,19 @@ def sweep() -> None:
         connection.close()
     for finding in result.findings:
         log.error(
-            "books differ", kind=finding.kind, provider_id=finding.id, order=str(finding.order), detail=finding.detail
+            "books differ",
+            kind=finding.kind,
+            provider_id=finding.id,
+            order=str(finding.order),
+            detail=finding.detail,
         )
     counted = Counter(finding.kind for finding in result.findings)
     for kind in Kind:
         DIFFERENCES.labels(kind.value).set(counted[kind])
     SWEPT_AT.set_to_current_time()
-    log.info("books compared", checked=result.checked, under_way=result.under_way, differences=len(result.findings))
+    log.info(
+        "books compared", checked=result.checked, under_way=result.under_way, differences=len(result.findings)
+    )
 
 
 def start_sweep() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, F, Q, QuerySet, Sum
+from django.db.models import F, Q, QuerySet, Sum
 
 from celery_config.messaging.decisions import Action, Undo
 from celery_config.messaging.models import BarrierRow
@@ -30,7 +30,7 @@ def balances() -> list[dict[str, Any]]:
 
 
 def unbalanced(orders: Collection[UUID] | None = None) -> QuerySet[LedgerTransaction]:
-    """Ledger transactions (of these orders, or all) without postings or not zero in some currency: none, ever."""
+    """Ledger transactions (of these orders, or all) without postings, or not zero in some currency."""
     transactions, postings = LedgerTransaction.objects.all(), Posting.objects.all()
     if orders is not None:
         transactions = transactions.filter(order__in=orders)
@@ -40,70 +40,55 @@ def unbalanced(orders: Collection[UUID] | None = None) -> QuerySet[LedgerTransac
 
 
 def totals() -> dict[str, Any]:
-    """Of the whole ledger: the sum of all postings per currency, and how many transactions do not balance."""
+    """Of the whole ledger: the sum of all postings per currency, and what is wrong with it, in words."""
     sums: dict[str, int] = {}
     for row in balances():
         sums[row["currency"]] = sums.get(row["currency"], 0) + row["balance"]
-    return {"ledger_sums": sums, "unbalanced_transactions": unbalanced().count()}
+    broken = unbalanced().count()
+    faults = [f"the ledger sums to {total} {currency}" for currency, total in sums.items() if total]
+    if broken:
+        faults.append(f"{broken} ledger transactions do not sum to zero")
+    return {"ledger_sums": sums, "unbalanced_transactions": broken, "faults": faults}
 
 
 def facts(orders: Collection[UUID]) -> dict[str, dict[str, Any]]:
-    """What payment did for each of the orders, by order id; an order without a payment has state `none`."""
-    payments = {payment.order: payment for payment in Payment.objects.filter(order__in=orders)}
-    promised = dict(
-        Refund.objects.filter(payment__order__in=orders, outcome__isnull=True)
-        .values("payment__order")
-        .annotate(total=Sum("amount"))
-        .values_list("payment__order", "total")
+    """What payment did for each of the orders, by order id; nothing was done for an order that is left out.
+
+    `refunded` is paid back or promised; `refunds_open` is the part the provider has not confirmed yet.
+    `ledger_sum_ok`: the order's ledger transactions balance and book exactly what was captured and refunded.
+    """
+    promised = _by_order(
+        Refund.objects.filter(payment__order__in=orders, outcome__isnull=True).values(
+            order=F("payment__order")
+        )
     )
-    sales = _sales(orders)
+    earned = _by_order(
+        Posting.objects.filter(transaction__order__in=orders, account__code=AccountCode.SALES.value).values(
+            order=F("transaction__order")
+        )
+    )
     broken = set(unbalanced(orders).values_list("order", flat=True))
-    captures = dict(
-        LedgerTransaction.objects.filter(order__in=orders, booking="capture")
-        .values("order")
-        .annotate(n=Count("id"))
-        .values_list("order", "n")
-    )
     return {
-        str(order): _fact(order, payments.get(order), promised.get(order, 0))
-        | {
-            "captures": captures.get(order, 0),
-            "ledger_sum_ok": order not in broken and sales.get(order, 0) == _net(payments.get(order)),
+        str(payment.order): {
+            "order": str(payment.order),
+            "payment": str(payment.id),
+            "provider_id": payment.provider_id,
+            "state": payment.state,
+            "amount": payment.amount,
+            "currency": payment.currency,
+            "captured": payment.captured,
+            "refunded": payment.refunded,
+            "refunds_open": promised.get(payment.order, 0),
+            "ledger_sum_ok": payment.order not in broken
+            and -earned.get(payment.order, 0) == payment.captured - payment.refunded,
         }
-        for order in orders
+        for payment in Payment.objects.filter(order__in=orders)
     }
 
 
-def _fact(order: UUID, payment: Payment | None, promised: int) -> dict[str, Any]:
-    """`refunded` is paid back or promised; `refunds_open` is the part the provider has not confirmed yet."""
-    if payment is None:
-        return {"order": str(order), "state": "none", "amount": 0, "currency": None, "captured": 0, "refunded": 0,
-                "refunds_open": 0}  # fmt: skip
-    return {
-        "order": str(order),
-        "payment": str(payment.id),
-        "provider_id": payment.provider_id,
-        "state": payment.state,
-        "amount": payment.amount,
-        "currency": payment.currency,
-        "captured": payment.captured,
-        "refunded": payment.refunded,
-        "refunds_open": promised,
-    }
-
-
-def _net(payment: Payment | None) -> int:
-    return payment.captured - payment.refunded if payment else 0
-
-
-def _sales(orders: Collection[UUID]) -> dict[UUID, int]:
-    """What the ledger says was earned with each order, in minor units."""
-    rows = (
-        Posting.objects.filter(transaction__order__in=orders, account__code=AccountCode.SALES.value)
-        .values(order=F("transaction__order"))
-        .annotate(total=Sum("amount"))
-    )
-    return {row["order"]: -row["total"] for row in rows}
+def _by_order(rows: QuerySet[Any, Any]) -> dict[UUID, int]:
+    """The sum of `amount` of each order."""
+    return {row["order"]: row["total"] for row in rows.annotate(total=Sum("amount"))}
 
 
 def orders_under_way() -> set[UUID]:

@@ -20,7 +20,9 @@ log = structlog.get_logger(__name__)
 
 
 @transaction.atomic(savepoint=False)
-def record_authorization(*, order: UUID, customer: UUID, amount: int, currency: str, provider_id: str) -> Payment:
+def record_authorization(
+    *, order: UUID, customer: UUID, amount: int, currency: str, provider_id: str
+) -> Payment:
     """Write down what the provider holds for the order."""
     return Payment.objects.create(
         id=payment_id(order),
@@ -45,7 +47,7 @@ def record_void(*, order: UUID) -> None:
     if payments.filter(state=State.AUTHORIZED.value).update(state=State.VOIDED.value, updated_at=Now()):
         return
     if not payments.filter(state=State.VOIDED.value).exists():
-        raise BooksDisagree(f"the provider voided the payment of order {order}, which is not authorized here")
+        raise BooksDisagree(f"the provider voided for order {order}, whose payment is not authorized here")
 
 
 @transaction.atomic(savepoint=False)
@@ -59,7 +61,7 @@ def record_capture(*, order: UUID, payment: UUID, amount: int, currency: str) ->
         state=State.CAPTURED.value, captured=amount, updated_at=Now()
     )
     if not changed:
-        raise BooksDisagree(f"the provider captured the payment of order {order}, which is not authorized here")
+        raise BooksDisagree(f"the provider captured for order {order}, whose payment is not authorized here")
     ledger.book(booking=Booking.CAPTURE, subject=payment, order=order, amount=amount, currency=currency)
 
 
@@ -92,7 +94,9 @@ def promise_refund(*, refund: UUID, order: UUID, amount: int, currency: str, key
     )
     if not fits:
         raise Refused("refund_too_large", f"Less than {amount} minor units are left of what was captured.")
-    ledger.book(booking=Booking.REFUND_PROMISED, subject=refund, order=order, amount=amount, currency=currency)
+    ledger.book(
+        booking=Booking.REFUND_PROMISED, subject=refund, order=order, amount=amount, currency=currency
+    )
     return row
 
 
@@ -137,4 +141,6 @@ def record_refund_declined(*, refund: UUID, code: str, reason: str) -> None:
         amount=row.amount,
         currency=row.payment.currency,
     )
-    log.warning("refund declined by the provider", order=str(row.payment.order), refund=str(refund), code=code)
+    log.warning(
+        "refund declined by the provider", order=str(row.payment.order), refund=str(refund), code=code
+    )

@@ -59,7 +59,11 @@ class Authorize:
                 for entry in gateway().find(asked.order):
                     return {"provider_id": entry.provider_id}
             held = gateway().authorize(
-                key=key, order=asked.order, amount=asked.amount, currency=asked.currency, token=asked.payment_token
+                key=key,
+                order=asked.order,
+                amount=asked.amount,
+                currency=asked.currency,
+                token=asked.payment_token,
             )
         return {"provider_id": held.provider_id}
 
@@ -82,7 +86,7 @@ class Void:
     def request(self, command: VoidPayment) -> dict[str, Any]:
         payment = selectors.payment_of(command.order)
         if payment is None:
-            raise NoPayment(f"order {command.order} has no payment to void, yet its authorization is on record")
+            raise NoPayment(f"order {command.order} has no payment to void, yet its authorization is on file")
         return {"order": str(command.order), "provider_id": payment.provider_id, "state": payment.state}
 
     def call(self, key: UUID, request: dict[str, Any]) -> dict[str, Any]:
@@ -140,14 +144,17 @@ class Capture:
         with answers():
             entries = gateway().find(UUID(request["order"]))
         for entry in entries:
-            if entry.provider_id == request["provider_id"] and entry.state == State.CAPTURED:
-                return entry.captured == request["amount"]
-        raise Unknown(f"the provider says that {request['provider_id']} is captured, its books do not say it yet")
+            if entry.provider_id == request["provider_id"] and entry.state == "captured":
+                return bool(entry.captured == request["amount"])
+        raise Unknown(f"{request['provider_id']} is captured, says the provider; its books do not say it yet")
 
     def settle(self, request: dict[str, Any], answer: dict[str, Any]) -> PaymentCaptured:
         payment = UUID(request["payment"])
         services.record_capture(
-            order=UUID(request["order"]), payment=payment, amount=request["amount"], currency=request["currency"]
+            order=UUID(request["order"]),
+            payment=payment,
+            amount=request["amount"],
+            currency=request["currency"],
         )
         return PaymentCaptured(payment=payment, captured_amount=request["amount"])
 
@@ -163,13 +170,19 @@ class GiveBack:
     def call(self, key: UUID, request: dict[str, Any]) -> dict[str, Any]:
         asked = decode(RefundPayment, request)
         services.promise_refund(
-            refund=asked.refund, order=asked.order, amount=asked.refund_amount, currency=asked.currency, key=key
+            refund=asked.refund,
+            order=asked.order,
+            amount=asked.refund_amount,
+            currency=asked.currency,
+            key=key,
         )
         if key_outlived(request):
             raise KeyOutlived(f"refund {asked.refund} of order {asked.order}: is it in the provider's books?")
         try:
             with answers():
-                paid = gateway().refund(key=key, provider_id=request["provider_id"], amount=asked.refund_amount)
+                paid = gateway().refund(
+                    key=key, provider_id=request["provider_id"], amount=asked.refund_amount
+                )
         except Refused as refusal:
             services.record_refund_declined(refund=asked.refund, code=refusal.code, reason=refusal.reason)
             raise

@@ -1,0 +1,38 @@
+"""The table of shipments: the one place of the system that keeps an address beyond the order."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models.functions import Now
+
+from shipment_app.domain import ShipmentState
+
+
+class Shipment(models.Model):
+    """What the carrier has booked for one order.
+
+    The texts have no limits: it is written when the carrier has booked, and must not fail then.
+    """
+
+    id = models.UUIDField(primary_key=True)
+    order = models.UUIDField(unique=True)
+    state = models.CharField(max_length=10, choices=[(s.value, s.value) for s in ShipmentState])
+    carrier_id = models.TextField(unique=True, help_text="the carrier's name for it")
+    tracking_number = models.TextField(db_index=True)
+    name = models.TextField()
+    line1 = models.TextField()
+    city = models.TextField()
+    postal_code = models.TextField()
+    country = models.TextField(help_text="ISO 3166-1 alpha-2")
+    weight_grams = models.PositiveIntegerField()
+    parcels = models.PositiveIntegerField()
+    created_at = models.DateTimeField(db_default=Now(), db_index=True)
+    updated_at = models.DateTimeField(db_default=Now(), db_index=True)
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["state", "-created_at"], name="shipment_by_state")]
+
+    def __str__(self) -> str:
+        return f"{self.tracking_number}: {self.state}"

@@ -86,6 +86,10 @@ class Publisher:
             if self.connection.transport.driver_type == "amqp":
                 self.channel.confirm_select()
                 self.confirms = Confirms(self.channel)
+            else:
+                # The file-based broker learns each exchange's type in every process anew.
+                for queue in self.app.amqp.queues.values():
+                    queue(self.channel).declare()
 
     def close(self) -> None:
         """Forget the connection; the next publish opens a new one."""

@@ -2,7 +2,7 @@
 
 It only looks. Its broker user may read task events and nothing else, so what Flower would do through Celery's
 remote control is switched off here instead of failing at the broker. Its settings are in
-compose/flower/flowerconfig.py; Flower's own variables (FLOWER_ADDRESS, FLOWER_PORT, …) and options win over them.
+compose/flower/flowerconfig.py; Flower's own variables (FLOWER_ADDRESS, FLOWER_PORT, …) and options win.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CONFIGURATION = Path(__file__).resolve().parents[1] / "flower" / "flowerconfig.p
 class NothingInspected(Inspect):
     """Asks no worker anything: what Flower shows of workers and tasks comes from their events."""
 
-    def _request(self, command: str, **arguments: Any) -> dict[str, Any]:
+    def _request(self, command: str, **arguments: Any) -> dict[str, Any]:  # type: ignore[override]
         return {}
 
 
@@ -42,10 +42,10 @@ class NoRemoteControl(Control):
 
     @cached_property
     def inspect(self) -> type[Inspect]:
-        return self.app.subclass_with_self(NothingInspected, reverse="control.inspect")  # type: ignore[no-any-return]
+        return self.app.subclass_with_self(NothingInspected, reverse="control.inspect")
 
 
-class TasksOfWorker(BaseHandler):
+class TasksOfWorker(BaseHandler):  # type: ignore[misc]
     """Leads from a worker's name to its tasks; Flower's own page of a worker is made of remote control."""
 
     @web.authenticated
@@ -62,7 +62,7 @@ def missing_settings() -> list[str]:
 
 
 def make_app(broker_url: str) -> Celery:
-    """Return a Celery app that listens to the task events of all services and declares nothing but its own queue."""
+    """Return a Celery app that hears the task events of all services and declares its own queue alone."""
     # Flower builds its receiver from this one object; declaring the shared exchange is the administrator's.
     event_exchange.no_declare = True
     app = Celery("flower", broker=broker_url, control=NoRemoteControl, fixups=[])
@@ -85,9 +85,9 @@ def main(argv: list[str]) -> int:
     """
     if missing := missing_settings():
         print(
-            f"flower needs {' and '.join(missing)} in the environment. FLOWER_BROKER_URL is the broker's address for "
-            f"the user {topology.FLOWER_USER!r}; the login is FLOWER_USER (default: admin) and FLOWER_PASSWORD, or "
-            "FLOWER_BASIC_AUTH as user:password.",
+            f"flower needs {' and '.join(missing)} in the environment. FLOWER_BROKER_URL is the broker's "
+            f"address for the user {topology.FLOWER_USER!r}; the login is FLOWER_USER (default: admin) and "
+            "FLOWER_PASSWORD, or FLOWER_BASIC_AUTH as user:password.",
             file=sys.stderr,
         )
         return 2

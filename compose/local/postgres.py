@@ -143,17 +143,18 @@ class PostgresServer:
         self.start()
 
     def wipe(self) -> None:
-        """Delete all data and passwords, wherever they are.
+        """Delete all data, wherever they are; port and passwords stay.
 
         Raises:
             ServerFailed: it runs.
         """
         if self._process and self._process.is_running:
             raise ServerFailed("PostgreSQL runs: stop it before its data are deleted")
-        shutil.rmtree(self._data_folder(), ignore_errors=False)
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self._kept = KeptValues(self.folder / "kept.json")
-        self.port = self._kept.port("port", ports.is_free, lambda: self.port)
+        data_folder = self._data_folder()
+        shutil.rmtree(data_folder / "data", ignore_errors=True)
+        if data_folder != self.folder:
+            data_folder.rmdir()
+            (self.folder / "location").unlink()
 
     def _data_folder(self) -> Path:
         """Return a folder the server's user can reach: ours, or a temporary one that ours remembers."""

@@ -38,6 +38,10 @@ management.tcp.port = {management_port}
 # What a server of AMQP 0-9-1 is greeted with, and the first byte of its answer: a method frame.
 _GREETING, _METHOD_FRAME = b"AMQP\x00\x00\x09\x01", b"\x01"
 
+# The data belong to this name, so it must outlive a change of ports; the private port mapper keeps it apart
+# from the nodes of others.
+_NODE = "order-saga@localhost"
+
 Definitions = Callable[[dict[str, str]], Mapping[str, Any]]
 
 
@@ -220,7 +224,7 @@ class RabbitServer:
             "HOME": str(folder / "home"),
             "ERL_EPMD_PORT": str(self._epmd_port),
             "ERL_EPMD_ADDRESS": ports.LOOPBACK,
-            "RABBITMQ_NODENAME": f"order-saga-{self._epmd_port}@localhost",
+            "RABBITMQ_NODENAME": _NODE,
             "RABBITMQ_NODE_PORT": str(self.port),
             "RABBITMQ_NODE_IP_ADDRESS": ports.LOOPBACK,
             "RABBITMQ_DIST_PORT": str(self._distribution_port),

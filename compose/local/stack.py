@@ -12,6 +12,7 @@ from typing import Self
 from celery_config.times import Times
 from celery_config.topology import FLOWER_USER, SERVICES, definitions
 from compose.local import environment, packages, ports
+from compose.local.claim import FolderClaim
 from compose.local.environment import ADMIN, ROOT, Addresses, Mode
 from compose.local.postgres import PostgresServer
 from compose.local.processes import Process, Supervisor
@@ -35,6 +36,9 @@ class Stack:
         show: print what the processes write.
         with_flower: also run Flower.
         for_tests: the private PostgreSQL lets each role make its test databases.
+
+    Raises:
+        FolderInUse: another stack of this mode has not yet stopped in `var`.
     """
 
     def __init__(
@@ -51,6 +55,7 @@ class Stack:
         self.mode = mode
         self.var = (var or environment.var_folder(environ)).resolve()
         self.logs = self.var / "log"
+        self._claim = FolderClaim(self.var / mode)
         self.supervisor = Supervisor(self.logs, show=show)
         self.addresses = Addresses.choose()
         self.postgres: PostgresServer | None = None
@@ -138,8 +143,10 @@ class Stack:
         for server in self._servers.values():
             server.wipe()
         if self.mode == "embedded":
-            shutil.rmtree(self.var / "embedded", ignore_errors=True)
-        self._sandbox_database.unlink(missing_ok=True)
+            for item in ("broker", *(f"{service}.sqlite3*" for service in SERVICES)):
+                for path in (self.var / "embedded").glob(item):
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+        shutil.rmtree(self._sandbox_database.parent, ignore_errors=True)
 
     def start(self, timeout: float = 120.0) -> None:
         """Start everything in parallel and return when all is ready.
@@ -189,6 +196,7 @@ class Stack:
         with ThreadPoolExecutor(max_workers=2) as pool:
             for stopped in [pool.submit(server.stop) for server in self._servers.values()]:
                 stopped.result()
+        self._claim.release()
 
     @property
     def _times(self) -> Times:
@@ -196,7 +204,7 @@ class Stack:
 
     @property
     def _sandbox_database(self) -> Path:
-        return self.var / self.mode / "sandbox.sqlite3"
+        return self.var / self.mode / "sandbox" / "sandbox.sqlite3"
 
     def _process(
         self, name: str, *argv: str, ready: ReadyCheck = at_once, settings: Mapping[str, str] | None = None
@@ -233,6 +241,7 @@ class Stack:
             f"{service}-web",
             *("-m", "gunicorn", f"{PACKAGES[service]}.config.wsgi:application"),
             *("--worker-class", "gthread", "--workers", "1", "--threads", str(_WEB_THREADS)),
+            "--no-control-socket",
             *("--bind", f"{ports.LOOPBACK}:{self.addresses.web[service]}"),
             ready=answers(f"{self.url(service)}/readyz"),
         )

@@ -28,10 +28,13 @@ def main(argv: list[str]) -> int:
     console = Console(highlight=False)
     # A terminal on our side means that people read the lines, although the processes write to files.
     readable = {"LOG_FORMAT": "console"} if sys.stdout.isatty() and "LOG_FORMAT" not in os.environ else {}
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Also where a shell ignores SIGINT for what it starts in the background.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     started = time.monotonic()
-    stack = Stack("servers", settings=readable, show=not options.quiet, with_flower=not options.no_flower)
+    stack: Stack | None = None
     try:
+        stack = Stack("servers", settings=readable, show=not options.quiet, with_flower=not options.no_flower)
         if options.fresh:
             stack.delete_data()
         stack.start()
@@ -41,10 +44,11 @@ def main(argv: list[str]) -> int:
         console.print("\nStopping …")
     except LocalError as error:
         console.print(f"[red]{type(error).__name__}[/red]: ", end="")
-        console.print(str(error), markup=False)
+        console.print(str(error), markup=False, soft_wrap=True)
         return 1
     finally:
-        stack.stop()
+        if stack:
+            stack.stop()
     console.print("Stopped. The data are kept; `./manage.py up --fresh` starts without them.")
     return 0
 
@@ -67,14 +71,14 @@ def _overview(stack: Stack, seconds: float) -> Table:
         title=f"Ready after {seconds:.1f} s",
         caption=f"Login everywhere: {name} / {password}\nLogs: {stack.logs}\nCtrl-C stops everything",
     )
-    for heading in ("service", "site", "admin", "API docs"):
-        table.add_column(heading)
+    table.add_column("what")
+    table.add_column("where", no_wrap=True)
     for service in SERVICES:
-        url = stack.url(service)
-        table.add_row(service, f"{url}/", f"{url}/admin/", f"{url}/api/docs/")
+        for page, path in (("", "/"), ("admin", "/admin/"), ("API docs", "/api/docs/")):
+            table.add_row(f"{service} {page}", f"{stack.url(service)}{path}", end_section=page == "API docs")
     if stack.has_flower:
-        table.add_row("flower", stack.flower_url, "", "")
-    table.add_row("sandbox", stack.sandbox_url, "", "")
+        table.add_row("Flower", f"{stack.flower_url}/")
+    table.add_row("sandbox", f"{stack.sandbox_url}/")
     return table
 
 
@@ -91,9 +95,9 @@ def _keep_running(stack: Stack, console: Console) -> None:
         try:
             stack.restart(death.name)
         except LocalError as error:
-            console.print(str(error), markup=False, style="red")
+            console.print(str(error), markup=False, style="red", soft_wrap=True)
             stack.supervisor.deaths.put(death)
 
 
 def _tell(death: Death, console: Console) -> None:
-    console.print(str(death), markup=False, style="red")
+    console.print(str(death), markup=False, style="red", soft_wrap=True)

@@ -5,3 +5,4 @@ from celery_config.settings import env, service_settings
 globals().update(service_settings("shipment", "shipment_app"))
 
 SANDBOX_URL = env.str("SANDBOX_URL", "http://127.0.0.1:8090")
+RELAY_DUTIES = ["shipment_app.reconciliation.duties"]

@@ -1,6 +1,6 @@
 """A worker with a service's own Celery settings and broker user, and stand-ins for its tasks.
 
-`python tests/acceptance/stand_in_worker.py SERVICE BROKER_URL FOLDER`
+`python -m tests.acceptance.stand_in_worker SERVICE BROKER_URL FOLDER`
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def make_app(service: str, broker_url: str, folder: Path) -> Celery:
 
 
 def add_tasks(app: Celery, service: str) -> None:
-    """`SERVICE.agree` takes part in a chain, `SERVICE.refuse` ends it; the order's `step_failed` is its errback."""
+    """`SERVICE.agree` takes part in a chain, `SERVICE.refuse` ends it; `order.step_failed` is its errback."""
 
     @app.task(name=f"{service}.agree")
     def agree(replies: dict[str, Any], **kwargs: Any) -> dict[str, Any]:

@@ -15,9 +15,10 @@ from kombu import Connection
 from celery_config.topology import SERVICES, VHOST, definitions
 from compose.local import ports
 from compose.local.environment import Addresses, build
-from compose.local.errors import ServerFailed
+from compose.local.errors import FolderInUse, ServerFailed
 from compose.local.postgres import PostgresServer
 from compose.local.rabbitmq import RabbitServer
+from compose.local.stack import Stack
 
 ADMINISTRATOR = "admin"
 
@@ -204,6 +205,14 @@ def test_passwords_are_for_their_owner_alone(postgres: PostgresServer, rabbitmq:
         for name in ("kept.json", "definitions.json"):
             if (folder / name).exists():
                 assert stat.S_IMODE((folder / name).stat().st_mode) == 0o600
+
+
+def test_one_stack_a_folder(tmp_path: Path) -> None:
+    first = Stack("embedded", var=tmp_path)
+    with pytest.raises(FolderInUse, match="another stack runs in"):
+        Stack("embedded", var=tmp_path)
+    first.stop()
+    Stack("embedded", var=tmp_path).stop()
 
 
 def test_the_environment_names_the_servers_and_stays_the_same(

@@ -19,7 +19,7 @@ class Command(BaseCommand):
     help = "Compare the provider's books with ours; exit 1 when they differ."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--days", type=float, help="only what was made in the last DAYS days (default: everything)")
+        parser.add_argument("--days", type=float, help="only the last DAYS days (default: everything)")
 
     def handle(self, *args: Any, **options: Any) -> None:
         days = options["days"]
@@ -27,13 +27,16 @@ class Command(BaseCommand):
             result = compare_books(since=None if days is None else timezone.now() - timedelta(days=days))
         except GatewayError as error:
             raise CommandError(
-                f"The provider's books cannot be read ({error}). Is the provider up, and its address right?", returncode=2
+                f"The provider's books cannot be read ({error}). Is it up, and its address right?",
+                returncode=2,
             ) from error
         console = Console(file=self.stdout, soft_wrap=True)  # type: ignore[arg-type]
         if result.findings:
             table = Table("what", "provider's id", "order", "difference")
             for finding in result.findings:
-                table.add_row(finding.kind.value, finding.id, str(finding.order or "none of ours"), finding.detail)
+                table.add_row(
+                    finding.kind.value, finding.id, str(finding.order or "none of ours"), finding.detail
+                )
             console.print(table)
         console.print(
             f"reconcile: {result.checked} authorizations checked, {result.under_way} under way,"

@@ -1,0 +1,188 @@
+"""`./manage.py demo`: 100 orders through the four services as separate processes, without any server."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from celery_config.topology import SERVICES
+from compose.local.environment import ROOT, var_folder
+from compose.local.errors import LocalError
+from compose.local.shopper import Ended, Shopper, percentile
+from compose.local.stack import Stack
+
+# The protocol's times at a twentieth, so that a provider's time-out is seen within seconds.
+TIME_SCALE = "0.05"
+PATIENCE = 120.0
+CURRENCY = "EUR"
+GOODS = [
+    ("TEA-ASSAM", "Assam tea, 250 g", 890, 280), ("TEA-SENCHA", "Sencha tea, 100 g", 1290, 130),
+    ("POT-CAST", "Cast-iron teapot", 6900, 1900), ("CUP-BLUE", "Blue cup", 1450, 310),
+    ("KETTLE", "Water kettle", 4990, 1200), ("STRAINER", "Tea strainer", 750, 60),
+    ("HONEY", "Forest honey, 500 g", 950, 720), ("TRAY", "Oak tray", 3900, 1500),
+]  # fmt: skip
+SOLD_OUT = ("GOLD-POT", "Golden teapot, none left", 99900, 2100)
+# What shall happen to how many of a hundred orders.
+FATES = {
+    "declined": 8, "poor": 4, "sold out": 8, "unreachable": 8, "provider away": 4, "late answer": 3,
+    "error after charging": 3,
+}  # fmt: skip
+TOKENS = {
+    "declined": "tok_card_declined",
+    "poor": "tok_insufficient_funds",
+    "provider away": "tok_timeout",
+    "late answer": "tok_timeout_then_succeeds",
+    "error after charging": "tok_error_after_charging",
+}
+NOT_GIVEN = (
+    "This mode has no server to install, and gives less for it: a message that a killed process was working on"
+    " comes back only through the watchdog, there are no dead letters, no Flower, and one process a service."
+    " `make up` runs the same code on PostgreSQL and RabbitMQ."
+)
+
+
+def main(argv: list[str]) -> int:
+    options = parse(argv)
+    console = Console(highlight=False)
+    var = var_folder() / "demo"
+    settings = {"SAGA_TIME_SCALE": os.environ.get("SAGA_TIME_SCALE", TIME_SCALE)}
+    stack = Stack("embedded", var=var, settings=settings, show=False)
+    stack.delete_data()
+    try:
+        with console.status("Starting four services, a worker and a relay each …"):
+            stack.start()
+        return show(stack, console, options)
+    except KeyboardInterrupt:
+        console.print("Stopped.")
+        return 130
+    except (LocalError, TimeoutError) as error:
+        console.print(f"[red]{type(error).__name__}[/red]: ", end="")
+        console.print(str(error), markup=False)
+        return 1
+    finally:
+        stack.stop()
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="./manage.py demo", description=__doc__)
+    parser.add_argument("--orders", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--keep", action="store_true", default=os.environ.get("KEEP") == "1", help="leave it running")
+    return parser.parse_args(argv)
+
+
+def show(stack: Stack, console: Console, options: argparse.Namespace) -> int:
+    shopper = Shopper(stack)
+    goods = [
+        {"sku": s, "name": n, "price": p, "currency": CURRENCY, "weight_grams": w, "active": True} for s, n, p, w in GOODS
+    ]
+    shopper.stock_shelves(goods, 1000)
+    shopper.stock_shelves([{**goods[0], "sku": SOLD_OUT[0], "name": SOLD_OUT[1], "price": SOLD_OUT[2]}], 1)
+    with bars(console) as progress:
+        placing = progress.add_task("placing", total=options.orders)
+        orders = []
+        for order in wanted_orders(options.orders, random.Random(options.seed)):
+            orders.append(shopper.place_when_known(order))
+            progress.update(placing, completed=len(orders))
+        ending = progress.add_task("finishing", total=len(orders))
+        ends = shopper.wait_for_ends(
+            orders, patience=PATIENCE, progress=lambda n: progress.update(ending, completed=n)
+        )
+    console.print(outcomes(ends))
+    violations = audit(stack)
+    console.print(NOT_GIVEN, style="dim")
+    if options.keep:
+        console.print(addresses(stack))
+    else:
+        console.print("`KEEP=1 make demo` leaves it running, to look at the admin pages and the API.")
+    status = Counter(end.status for end in ends)
+    last = (
+        f"demo: {len(ends)} orders, {status['confirmed']} completed, {status['cancelled']} compensated,"
+        f" {status['parked']} parked, {violations} violations"
+    )
+    print(last, flush=True)
+    if options.keep:
+        wait_for_interrupt()
+    return 0 if not violations and not status["parked"] else 1
+
+
+def wanted_orders(count: int, rng: random.Random) -> Iterator[dict[str, Any]]:
+    """Orders of a client, each with its fate, shuffled."""
+    share = [fate for fate, in_hundred in FATES.items() for _ in range(max(1, in_hundred * count // 100))]
+    fates = (share + ["fine"] * count)[:count] if count >= len(share) else share[:count]
+    rng.shuffle(fates)
+    for fate in fates:
+        lines = [{"sku": sku, "quantity": rng.randint(1, 3)} for sku, *_ in rng.sample(GOODS, rng.randint(1, 4))]
+        if fate == "sold out":
+            lines.append({"sku": SOLD_OUT[0], "quantity": 2})
+        yield {
+            "lines": lines,
+            "currency": CURRENCY,
+            "payment_token": TOKENS.get(fate, "tok_approved"),
+            "address": {
+                "name": "Ada Example",
+                "line1": "1 Harbour Street",
+                "city": "Rothera" if fate == "unreachable" else "Dublin",
+                "postal_code": "D02 X285",
+                "country": "AQ" if fate == "unreachable" else "IE",
+            },
+        }
+
+
+def bars(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description:<10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
+    )
+
+
+def outcomes(ends: Sequence[Ended]) -> Table:
+    """Outcomes by reason with the times from acceptance to end."""
+    groups: dict[tuple[str, str], list[float]] = {}
+    for end in ends:
+        groups.setdefault((end.status, end.code), []).append(end.seconds)
+    table = Table("outcome", "reason", "orders", "p50", "p99", title="What became of the orders")
+    names = {"confirmed": "completed", "cancelled": "compensated"}
+    for (status, code), seconds in sorted(groups.items(), key=lambda group: -len(group[1])):
+        times = [f"{percentile(seconds, share):.2f} s" for share in (0.5, 0.99)]
+        style = "green" if status == "confirmed" else "yellow"
+        table.add_row(names.get(status, status), code or "—", str(len(seconds)), *times, style=style)
+    return table
+
+
+def audit(stack: Stack) -> int:
+    """Run the audit command on the stack, show what it says, and return its violations.
+
+    Raises:
+        LocalError: it did not come to an end.
+    """
+    command = [sys.executable, "manage.py", "order", "audit"]
+    done = subprocess.run(command, cwd=ROOT, env=stack.environment, capture_output=True, text=True, check=False)
+    sys.stdout.write(done.stdout)
+    last = done.stdout.strip().splitlines()[-1:] or [""]
+    if not last[0].startswith("audit: "):
+        raise LocalError(f"the audit did not come to an end:\n{done.stderr}")
+    return int(last[0].split()[-2])
+
+
+def addresses(stack: Stack) -> Table:
+    name, password = stack.admin_login
+    table = Table("service", "admin", "API", title=f"Login everywhere: {name} / {password}", caption="Ctrl-C stops everything")
+    for service in SERVICES:
+        table.add_row(service, f"{stack.url(service)}/admin/", f"{stack.url(service)}/api/docs/")
+    return table
+
+
+def wait_for_interrupt() -> None:
+    while True:
+        time.sleep(3600)

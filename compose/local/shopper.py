@@ -1,0 +1,130 @@
+"""A client of the order service: places orders over HTTP and watches them end. Used by demo, bench and tests."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import httpx
+
+from compose.local.stack import Stack
+
+ENDED = ("confirmed", "cancelled", "parked")
+LOOK_SECONDS = 0.25
+PAGE = 500
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How one order ended; `seconds` from its acceptance to its end."""
+
+    order: str
+    status: str
+    code: str
+    seconds: float
+
+
+class Shopper:
+    """Talks to the services of a running stack; as its administrator, or with a service token."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        name, password = stack.admin_login
+        answer = httpx.post(
+            f"{stack.url('order')}/api/token/", json={"username": name, "password": password}, trust_env=False, timeout=30
+        )
+        answer.raise_for_status()
+        self.http = httpx.Client(
+            base_url=stack.url("order"),
+            headers={"Authorization": f"Token {answer.json()['token']}"},
+            trust_env=False,
+            timeout=60,
+        )
+
+    def stock_shelves(self, products: Sequence[dict[str, Any]], quantity: int) -> None:
+        """Create the products and their opening stock in inventory, as any caller of its API may."""
+        token = self.stack.environment["INVENTORY_SERVICE_TOKEN"]
+        headers = {"Authorization": f"Bearer {token}"}
+        stock = [{"sku": product["sku"], "quantity": quantity} for product in products]
+        with httpx.Client(base_url=self.stack.url("inventory"), headers=headers, trust_env=False, timeout=60) as inventory:
+            inventory.post("/api/products/", json={"products": list(products)}).raise_for_status()
+            inventory.post("/api/stock/opening/", json={"items": stock}).raise_for_status()
+
+    def place(self, order: dict[str, Any], *, key: str | None = None) -> httpx.Response:
+        """POST one order and return the answer, whatever it is."""
+        headers = {"Idempotency-Key": key} if key else {}
+        return self.http.post("/api/orders/", json=order, headers=headers)
+
+    def place_when_known(self, order: dict[str, Any], *, patience: float = 30.0) -> str:
+        """Place an order as soon as the order service's copy knows its products; return its id."""
+        end = time.monotonic() + patience
+        while True:
+            answer = self.place(order)
+            if answer.status_code == httpx.codes.ACCEPTED:
+                return str(answer.json()["order"])
+            if answer.json().get("code") != "unknown_sku" or time.monotonic() > end:
+                raise RuntimeError(f"the order was not accepted: {answer.status_code} {answer.text}")
+            time.sleep(LOOK_SECONDS)
+
+    def detail(self, order: str) -> dict[str, Any]:
+        answer = self.http.get(f"/api/orders/{order}/")
+        answer.raise_for_status()
+        return dict(answer.json())
+
+    def orders(self) -> Iterator[dict[str, Any]]:
+        """All orders, newest first."""
+        url: str | None = f"/api/orders/?limit={PAGE}"
+        while url:
+            answer = self.http.get(url)
+            answer.raise_for_status()
+            page = answer.json()
+            yield from page["results"]
+            url = page["next"]
+
+    def wait_for_ends(
+        self, orders: Sequence[str], *, patience: float, progress: Callable[[int], None] = lambda _: None
+    ) -> list[Ended]:
+        """Wait until all `orders` have ended or are parked.
+
+        Args:
+            patience: seconds without any further end after which it gives up.
+
+        Raises:
+            TimeoutError: orders do not move; the text names some.
+        """
+        wanted, ended = set(orders), dict[str, Ended]()
+        since = time.monotonic()
+        while len(ended) < len(wanted):
+            found = {o["id"]: end_of(o) for o in self.orders() if o["id"] in wanted and o["status"] in ENDED}
+            if len(found) > len(ended):
+                since = time.monotonic()
+            ended = found
+            progress(len(ended))
+            if time.monotonic() - since > patience:
+                stuck = sorted(wanted - set(ended))
+                raise TimeoutError(f"{len(stuck)} orders did not end within {patience:.0f} s: {', '.join(stuck[:5])} …")
+            if len(ended) < len(wanted):
+                time.sleep(LOOK_SECONDS)
+        return list(ended.values())
+
+    def close(self) -> None:
+        self.http.close()
+
+
+def end_of(order: dict[str, Any]) -> Ended:
+    ended_at = order["ended_at"]
+    seconds = moment(ended_at) - moment(order["created_at"]) if ended_at else 0.0
+    return Ended(order["id"], order["status"], order["cancel_code"], seconds)
+
+
+def moment(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The value below which `share` (0 to 1) of the values lie: nearest rank."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0

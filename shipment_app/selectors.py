@@ -1,0 +1,71 @@
+"""The reads of shipment."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import Count, Q, QuerySet
+from django.utils import timezone
+
+from celery_config.messaging.decisions import Action, Undo
+from celery_config.messaging.models import BarrierRow
+from shipment_app.errors import NoShipment
+from shipment_app.models import Shipment
+
+
+def shipments(*, since: datetime | None = None) -> QuerySet[Shipment]:
+    return Shipment.objects.filter(created_at__gte=since) if since else Shipment.objects.all()
+
+
+def carrier_id_of(order: UUID) -> str:
+    """The carrier's name for an order's shipment.
+
+    Raises:
+        NoShipment: we know of none.
+    """
+    found = Shipment.objects.filter(order=order).values_list("carrier_id", flat=True).first()
+    if found is None:
+        raise NoShipment(f"order {order} has no shipment here")
+    return found
+
+
+def facts(*, orders: Collection[UUID]) -> dict[str, dict[str, Any]]:
+    """What was done for each of these orders; an order without a shipment has no entry."""
+    names = ("state", "carrier_id", "tracking_number", "weight_grams", "parcels")
+    found = Shipment.objects.filter(order__in=orders).values("order", *names)
+    return {str(row["order"]): {name: row[name] for name in names} for row in found}
+
+
+def totals() -> dict[str, Any]:
+    """How many shipments are in which state; nothing has to add up here, so `faults` stays empty."""
+    states = Shipment.objects.order_by().values_list("state").annotate(count=Count("pk"))
+    return {"states": dict(states), "faults": []}
+
+
+def orders_under_way() -> set[UUID]:
+    """The orders with an open intent: a call to the carrier for them may be under way."""
+    intents = BarrierRow.objects.filter(Q(action=Action.INTENT) | Q(undo=Undo.INTENT), request__isnull=False)
+    return {UUID(request["order"]) for request in intents.values_list("request", flat=True)}
+
+
+def orders_changed_since(moment: datetime) -> set[UUID]:
+    """The orders whose shipment was written after `moment`, by the database's clock."""
+    return set(Shipment.objects.filter(updated_at__gte=moment).values_list("order", flat=True))
+
+
+def orders_made_between(start: datetime, end: datetime) -> set[UUID]:
+    return set(Shipment.objects.filter(created_at__range=(start, end)).values_list("order", flat=True))
+
+
+def database_now() -> datetime:
+    """The clock that writes `created_at` and `updated_at`."""
+    if connection.vendor != "postgresql":
+        return timezone.now()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT statement_timestamp()")
+        (now,) = cursor.fetchone()
+    return now

@@ -1,0 +1,99 @@
+"""What the tests of all services share. One service a process: `pytest tests/service/NAME --ds=PACKAGE.config.settings`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from celery import current_app
+from django.conf import settings as django_settings
+from django.db import connection
+from rest_framework.test import APIClient
+
+from celery_config.messages import Command
+from celery_config.messaging import outside, steps
+from celery_config.messaging.steps import Step
+from celery_config.participant import handlers
+from tests.unit.sandbox_process import SandboxProcess
+
+LONGEST_SECONDS = 60
+
+
+class Participant:
+    """Gives the service a saga's commands as its worker would, without a broker."""
+
+    def __init__(self) -> None:
+        current_app.loader.import_default_modules()
+
+    def do(self, command: Command, *, saga: UUID | None = None, step: str = "step") -> dict[str, Any]:
+        """Carry out an action; without `saga` it belongs to a saga of its own."""
+        handler = handlers[command.wire_name()]
+        act = outside.act if handler.outside else steps.act
+        return act(handler, Step(saga or uuid4(), step, "do", command.subject, command))
+
+    def undo(self, command: Command, *, saga: UUID, step: str = "step") -> None:
+        """Carry out the undo of a step."""
+        handler = handlers[command.wire_name()]
+        outside.undo(handler, Step(saga, step, "undo", command.subject, command), handlers.get)
+
+    def fence(self, pivot: type[Command], *, saga: UUID, step: str = "step", subject: str = "") -> bool:
+        """Fence a pivot; say whether it ran."""
+        return outside.fence(Step(saga, step, "do", subject), pivot.wire_name(), handlers.get)
+
+
+@pytest.fixture
+def participant() -> Participant:
+    return Participant()
+
+
+@pytest.fixture
+def together() -> Callable[..., list[Any]]:
+    return call_together
+
+
+def call_together(*calls: Callable[[], Any]) -> list[Any]:
+    """Make all calls at the same moment, each in a thread with a connection of its own.
+
+    Returns:
+        Each one's result, or the exception it raised.
+    """
+    start = threading.Barrier(len(calls))
+
+    def run(call: Callable[[], Any]) -> Any:
+        try:
+            connection.ensure_connection()
+            start.wait(LONGEST_SECONDS)
+            return call()
+        except Exception as error:  # the caller looks at it
+            return error
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(calls)) as threads:
+        return list(threads.map(run, calls, timeout=LONGEST_SECONDS))
+
+
+@pytest.fixture
+def peer() -> APIClient:
+    """The API as another service, the audit or the importer calls it."""
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {django_settings.SERVICE_TOKEN}")
+    return client
+
+
+@pytest.fixture
+def stranger() -> APIClient:
+    """The API without any token."""
+    return APIClient()
+
+
+@pytest.fixture(scope="session")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
+    """The provider and the carrier, as a process of their own."""
+    process = SandboxProcess(tmp_path_factory.mktemp("sandbox") / "sandbox.sqlite3").start()
+    yield process
+    process.stop()

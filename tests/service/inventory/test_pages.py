@@ -1,0 +1,161 @@
+"""The API and the admin."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.urls import reverse
+
+from inventory_app.models import Product
+
+READS = ["products", "stock", "reservations", "movements"]
+ITEM = {"sku": "A", "name": "Lamp", "price": 250, "currency": "GBP", "weight_grams": 20, "active": True}
+
+
+@pytest.fixture
+def order(shop: Any, participant: Any) -> Any:
+    """A reserved order of products A and B."""
+    shop.stock(A=5, B=2)
+    command = shop.reserve(A=3, B=1)
+    participant.do(command)
+    return command.order
+
+
+def test_products_are_put_and_read(shop: Any, peer: Any) -> None:
+    body = {"products": [ITEM, {**ITEM, "sku": "BANK CHARGES"}]}
+    assert peer.post("/api/products/", body, format="json").json() == {"created": 2, "changed": 0, "unchanged": 0}
+    assert peer.post("/api/products/", body, format="json").json() == {"created": 0, "changed": 0, "unchanged": 2}
+    assert peer.get("/api/products/A/").json()["version"] == 1
+    assert peer.get("/api/products/BANK%20CHARGES/").json()["name"] == "Lamp"
+    assert peer.get("/api/products/NONE/").status_code == 404
+
+
+def test_a_catalogue_made_at_once_is_read_page_by_page(shop: Any, peer: Any) -> None:
+    skus = [f"S{n:04d}" for n in range(700)]
+    shop.stock(**dict.fromkeys(skus, 1))
+    for url in ("/api/products/?limit=300", "/api/stock/?limit=300"):
+        seen, next_page = [], url
+        while next_page:
+            page = peer.get(next_page).json()
+            seen += [row["sku"] for row in page["results"]]
+            next_page = page["next"]
+        assert seen == skus
+
+
+def test_opening_stock_says_what_was_there(shop: Any, peer: Any) -> None:
+    peer.post("/api/products/", {"products": [ITEM]}, format="json")
+    body = {"items": [{"sku": "A", "quantity": 5}]}
+    assert peer.post("/api/stock/opening/", body, format="json").json() == {"booked": 1, "there_already": 0}
+    assert peer.post("/api/stock/opening/", body, format="json").json() == {"booked": 0, "there_already": 1}
+    (row,) = peer.get("/api/stock/?product=A").json()["results"]
+    assert row == {"sku": "A", "on_hand": 5, "reserved": 0, "available": 5, "opening": 5}
+
+
+def test_an_adjustment(order: Any, peer: Any) -> None:
+    body = {"adjustment": str(uuid4()), "sku": "A", "quantity": -2, "reason": "broken"}
+    assert peer.post("/api/stock/adjustments/", body, format="json").json()["on_hand"] == 3
+    answer = peer.post("/api/stock/adjustments/", {**body, "adjustment": str(uuid4())}, format="json")
+    assert (answer.status_code, answer.json()["code"]) == (422, "stock_below_reserved")
+
+
+def test_reservations_and_movements_of_an_order(order: Any, peer: Any) -> None:
+    (reservation,) = peer.get(f"/api/reservations/?order={order}&state=held").json()["results"]
+    assert reservation["lines"] == [{"sku": "A", "quantity": 3}, {"sku": "B", "quantity": 1}]
+    found = peer.get(f"/api/movements/?order={order}&kind=reserve").json()["results"]
+    assert sorted((m["sku"], m["quantity"], m["reserved"]) for m in found) == [("A", 3, 3), ("B", 1, 1)]
+
+
+def test_facts_for_the_audit(order: Any, peer: Any) -> None:
+    answer = peer.post("/api/facts/", {"orders": [str(order), str(uuid4())]}, format="json").json()
+    lines = [{"sku": "A", "quantity": 3}, {"sku": "B", "quantity": 1}]
+    assert answer == {
+        "facts": {str(order): {"state": "held", "lines": lines}},
+        "totals": {"products": 2, "faults": []},
+    }
+    assert "totals" not in peer.post("/api/facts/", {"orders": [], "totals": False}, format="json").json()
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "code"),
+    [
+        ("products/", {"products": []}, 400, "invalid"),
+        ("products/", {"products": [{**ITEM, "price": -1}]}, 400, "invalid"),
+        ("products/", {"products": [{**ITEM, "price": 10**20}]}, 400, "invalid"),
+        ("products/", {"products": [{**ITEM, "currency": "pounds"}]}, 400, "invalid"),
+        ("products/", {"products": [{**ITEM, "sku": "A/B"}]}, 400, "invalid"),
+        ("products/", {"products": [{**ITEM, "name": "a\x00b"}]}, 400, "invalid"),
+        ("products/", {"products": [{**ITEM, "weight_grams": 0}]}, 400, "invalid"),
+        ("products/", {"products": [ITEM] * 1001}, 400, "invalid"),
+        ("products/", {"products": [ITEM, ITEM]}, 422, "repeated_sku"),
+        ("stock/opening/", {"items": [{"sku": "A", "quantity": -1}]}, 400, "invalid"),
+        ("stock/opening/", {"items": [{"sku": "A", "quantity": 1}] * 2}, 422, "repeated_sku"),
+        ("stock/opening/", {"items": [{"sku": "NONE", "quantity": 1}]}, 422, "unknown_sku"),
+        ("facts/", {"orders": ["x"]}, 400, "invalid"),
+        ("facts/", {"orders": [str(uuid4())] * 501}, 400, "invalid"),
+        ("facts/", [], 400, "invalid"),
+    ],
+)
+def test_bad_input_is_told_and_changes_nothing(
+    shop: Any, peer: Any, path: str, body: Any, status: int, code: str
+) -> None:
+    answer = peer.post(f"/api/{path}", body, format="json")
+    assert (answer.status_code, answer.json()["code"]) == (status, code), answer.json()
+    assert not Product.objects.exists()
+
+
+def test_malformed_json_is_told(shop: Any, peer: Any) -> None:
+    answer = peer.post("/api/products/", '{"products": [', content_type="application/json")
+    assert (answer.status_code, answer.json()["code"]) == (400, "parse_error")
+
+
+@pytest.mark.parametrize("name", READS)
+def test_only_staff_may_read(order: Any, peer: Any, stranger: Any, django_user_model: Any, name: str) -> None:
+    assert peer.get(reverse(name)).status_code == 200
+    assert stranger.get(reverse(name)).status_code == 401
+    stranger.force_authenticate(django_user_model.objects.create_user("customer"))
+    assert stranger.get(reverse(name)).status_code == 403
+
+
+@pytest.mark.parametrize("name", ["products", "opening-stock", "adjustments", "facts"])
+def test_only_staff_may_write(shop: Any, stranger: Any, name: str) -> None:
+    assert stranger.post(reverse(name), {}, format="json").status_code == 401
+
+
+@pytest.mark.parametrize("model", ["product", "stock", "reservation", "movement"])
+def test_admin_lists_are_searched_without_a_query_a_row(
+    order: Any, shop: Any, participant: Any, admin_client: Any, model: str, django_assert_max_num_queries: Any
+) -> None:
+    for _ in range(20):
+        shop.stock(**{f"S{uuid4().hex[:8]}": 9})
+    url = reverse(f"admin:inventory_{model}_changelist")
+    admin_client.get(url)
+    with django_assert_max_num_queries(12):
+        assert admin_client.get(url).status_code == 200
+    for query in ("A", str(order), "85123A", "no such"):
+        assert admin_client.get(url, {"q": query}).status_code == 200
+
+
+@pytest.mark.parametrize("model", ["product", "stock", "reservation", "movement"])
+def test_admin_pages_open(order: Any, admin_client: Any, model: str) -> None:
+    from django.apps import apps
+
+    row = apps.get_model("inventory", model).objects.first()
+    assert admin_client.get(reverse(f"admin:inventory_{model}_change", args=[row.pk])).status_code == 200
+    added = admin_client.get(reverse(f"admin:inventory_{model}_add")).status_code
+    assert added == (200 if model == "product" else 403)
+
+
+def test_the_admin_changes_products_through_the_service(shop: Any, admin_client: Any) -> None:
+    form = {"sku": "NEW", "name": "Lamp", "price": 250, "currency": "GBP", "weight_grams": 20, "active": "on"}
+    assert admin_client.post(reverse("admin:inventory_product_add"), form).status_code == 302
+    change = reverse("admin:inventory_product_change", args=["NEW"])
+    assert admin_client.post(change, {**form, "price": 300}).status_code == 302
+    product = Product.objects.get()
+    assert (product.price, product.version) == (300, 2)
+
+
+def test_the_schema_and_its_page_are_served(shop: Any, stranger: Any) -> None:
+    assert stranger.get("/api/schema/").status_code == 200
+    assert stranger.get("/api/docs/").status_code == 200

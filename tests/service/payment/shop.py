@@ -1,0 +1,62 @@
+"""One order and what may be done with its money."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID, uuid4
+
+from celery_config.contracts.payment import AuthorizePayment, CapturePayment, RefundPayment, VoidPayment
+from payment_app.domain import payment_id
+from payment_app.gateways import BookEntry
+from payment_app.models import Payment
+from payment_app.provider import gateway
+from tests.service import driving
+from tests.unit.sandbox_process import SandboxProcess
+
+AUTHORIZE, CAPTURE = "authorize-payment", "capture-payment"
+
+
+class Shop:
+    """Sends the commands of one order's saga; each may be sent any number of times."""
+
+    def __init__(self, sandbox: SandboxProcess) -> None:
+        self.sandbox = sandbox
+        self.order, self.saga, self.customer = uuid4(), uuid4(), uuid4()
+
+    def authorize(self, token: str = "tok_approved", amount: int = 1999, currency: str = "GBP") -> dict[str, Any]:
+        return driving.act(self.saga, AUTHORIZE, self.authorization(token, amount, currency))
+
+    def authorization(self, token: str, amount: int, currency: str) -> AuthorizePayment:
+        return AuthorizePayment(
+            order=self.order, customer=self.customer, amount=amount, currency=currency, payment_token=token
+        )
+
+    def void(self) -> None:
+        driving.undo(self.saga, AUTHORIZE, VoidPayment(order=self.order))
+
+    def capture(self, payment: UUID | None = None) -> dict[str, Any]:
+        command = CapturePayment(order=self.order, payment=payment or payment_id(self.order))
+        return driving.act(self.saga, CAPTURE, command)
+
+    def fence(self) -> bool:
+        return driving.fence(self.saga, CAPTURE, CapturePayment, self.order)
+
+    def paid(self, amount: int = 1999) -> Payment:
+        """An order whose money was taken."""
+        self.authorize(amount=amount)
+        self.capture()
+        return self.payment()
+
+    def refund(self, amount: int, *, refund: UUID | None = None, currency: str = "GBP", saga: UUID | None = None) -> Any:
+        """Give money back, in a saga of its own."""
+        command = RefundPayment(
+            order=self.order, refund=refund or uuid4(), refund_amount=amount, currency=currency
+        )
+        return driving.act(saga or uuid4(), "refund-payment", command)
+
+    def payment(self) -> Payment:
+        return Payment.objects.get(order=self.order)
+
+    def books(self) -> list[BookEntry]:
+        """What the provider has written about the order."""
+        return gateway().find(self.order)

@@ -1,0 +1,212 @@
+"""Authorize, void, capture: every test token, repeats, doubt, compensation, fence."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.utils import timezone
+
+from celery_config.errors import Refused, StepOutlived, Unknown
+from celery_config.messages import command_id
+from celery_config.messaging.models import BarrierRow, OutboxMessage
+from payment_app.domain import payment_id
+from payment_app.errors import NoPayment, VoidImpossible
+from payment_app.models import LedgerTransaction, Payment, Posting
+from payment_app.provider import gateway
+from tests.service.payment.shop import AUTHORIZE, Shop
+
+
+@pytest.mark.parametrize("token", ["tok_approved", "tok_slow"])
+def test_the_amount_is_held(shop: Shop, token: str) -> None:
+    reply = shop.authorize(token)
+    payment = shop.payment()
+    assert reply == {"payment": str(payment_id(shop.order)), "amount": 1999, "currency": "GBP"}
+    assert (payment.state, payment.amount, payment.captured) == ("authorized", 1999, 0)
+    assert timedelta(days=6) < payment.expires_at - timezone.now() < timedelta(days=8)
+    assert [(e.state, e.amount, e.provider_id) for e in shop.books()] == [("authorized", 1999, payment.provider_id)]
+
+
+@pytest.mark.parametrize(
+    ("token", "code"),
+    [
+        ("tok_card_declined", "card_declined"),
+        ("tok_insufficient_funds", "insufficient_funds"),
+        ("tok_nobody_knows", "invalid_token"),
+    ],
+)
+def test_the_providers_no_is_stored_and_announced_once(shop: Shop, token: str, code: str) -> None:
+    for _ in range(2):
+        with pytest.raises(Refused) as refused:
+            shop.authorize(token)
+        assert refused.value.code == code
+    assert not Payment.objects.exists()
+    event = OutboxMessage.objects.get(name="payment.payment_refused")
+    assert event.payload["data"]["code"] == code
+    shop.void()
+    assert shop.books() == []
+
+
+@pytest.mark.parametrize("token", ["tok_timeout_then_succeeds", "tok_error_after_charging"])
+def test_an_unknown_outcome_is_settled_by_the_same_call(shop: Shop, token: str) -> None:
+    with pytest.raises(Unknown):
+        shop.authorize(token)
+    assert not Payment.objects.exists()
+    assert len(shop.books()) == 1  # charged, and nobody here knows it
+    reply = shop.authorize(token)
+    assert shop.authorize(token) == reply
+    assert [entry.provider_id for entry in shop.books()] == [shop.payment().provider_id]
+
+
+@pytest.mark.parametrize(
+    ("token", "amount", "currency", "code"),
+    [
+        ("tok_approved", 0, "GBP", "invalid_amount"),
+        ("tok_approved", 10**12 + 1, "GBP", "invalid_amount"),
+        ("tok_approved", 1999, "ZZZ", "unknown_currency"),
+        ("", 1999, "GBP", "invalid_token"),
+        ("tok approved", 1999, "GBP", "invalid_token"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_without_a_call(
+    shop: Shop, token: str, amount: int, currency: str, code: str
+) -> None:
+    with pytest.raises(Refused) as refused:
+        shop.authorize(token, amount, currency)
+    assert refused.value.code == code
+    assert shop.books() == []
+
+
+def test_an_order_is_paid_once(shop: Shop) -> None:
+    shop.authorize()
+    shop.saga = uuid4()
+    with pytest.raises(Refused, match="already_authorized"):
+        shop.authorize()
+    assert len(shop.books()) == 1
+
+
+def test_a_void_lets_the_money_go_and_may_be_repeated(shop: Shop) -> None:
+    shop.authorize()
+    shop.void()
+    shop.void()
+    assert shop.payment().state == "voided"
+    assert [entry.state for entry in shop.books()] == ["voided"]
+    with pytest.raises(StepOutlived):
+        shop.authorize()
+
+
+def test_a_void_before_its_authorization_leaves_a_tombstone(shop: Shop) -> None:
+    shop.void()
+    with pytest.raises(StepOutlived):
+        shop.authorize()
+    assert shop.books() == []
+
+
+def test_a_void_in_doubt_settles_the_authorization_first(shop: Shop) -> None:
+    """Rule 8: "not found" is no answer; the call is repeated, and what it did is undone."""
+    with pytest.raises(Unknown):
+        shop.authorize("tok_timeout_then_succeeds")
+    shop.void()
+    assert shop.payment().state == "voided"
+    assert [entry.state for entry in shop.books()] == ["voided"]
+
+
+def test_a_hold_that_expired_at_the_provider_can_be_voided(shop: Shop) -> None:
+    shop.authorize()
+    gateway().void(key=uuid4(), provider_id=shop.payment().provider_id)
+    shop.void()
+    assert shop.payment().state == "voided"
+
+
+def test_a_void_of_captured_money_is_an_error_and_no_refusal(shop: Shop) -> None:
+    shop.paid()
+    with pytest.raises(VoidImpossible):
+        shop.void()
+    assert shop.payment().state == "captured"
+
+
+def test_a_void_whose_payment_is_gone_is_an_error(shop: Shop) -> None:
+    shop.authorize()
+    Payment.objects.all().delete()
+    with pytest.raises(NoPayment):
+        shop.void()
+
+
+def test_a_capture_takes_the_money_and_books_it(shop: Shop) -> None:
+    shop.authorize()
+    replies = [shop.capture() for _ in range(2)]
+    payment = shop.payment()
+    assert replies == [{"payment": str(payment.id), "captured_amount": 1999}] * 2
+    assert (payment.state, payment.captured) == ("captured", 1999)
+    assert [(e.state, e.captured) for e in shop.books()] == [("captured", 1999)]
+    assert LedgerTransaction.objects.get().order == shop.order
+    lines = Posting.objects.values_list("account__code", "account__currency", "amount")
+    assert set(lines) == {("provider_clearing", "GBP", 1999), ("sales", "GBP", -1999)}
+
+
+def test_a_capture_without_money_held_is_refused(shop: Shop) -> None:
+    with pytest.raises(Refused, match="no_payment"):
+        shop.capture()
+    shop.authorize()
+    shop.saga = uuid4()
+    with pytest.raises(Refused, match="wrong_payment"):
+        shop.capture(payment=uuid4())
+
+
+def test_a_voided_payment_is_not_captured(shop: Shop) -> None:
+    shop.authorize()
+    shop.void()
+    with pytest.raises(Refused, match="already_voided"):
+        shop.capture()
+    assert not LedgerTransaction.objects.exists()
+
+
+def test_a_capture_the_provider_refuses_is_refused(shop: Shop) -> None:
+    shop.authorize()
+    gateway().void(key=uuid4(), provider_id=shop.payment().provider_id)
+    with pytest.raises(Refused, match="already_voided"):
+        shop.capture()
+    assert shop.payment().state == "authorized"
+
+
+@pytest.mark.parametrize(("taken", "done"), [(1999, True), (1000, False)])
+def test_a_capture_whose_key_was_forgotten_is_known_by_its_amount(shop: Shop, taken: int, done: bool) -> None:
+    shop.authorize()
+    gateway().capture(key=uuid4(), provider_id=shop.payment().provider_id, amount=taken)
+    if done:
+        assert shop.capture()["captured_amount"] == taken
+    else:
+        with pytest.raises(Refused, match="already_captured"):
+            shop.capture()
+
+
+def test_an_authorization_whose_key_may_be_forgotten_is_looked_up_first(shop: Shop) -> None:
+    with pytest.raises(Unknown):
+        shop.authorize("tok_error_after_charging")
+    intent = BarrierRow.objects.get(key=command_id(shop.saga, AUTHORIZE, "do"))
+    intent.request["asked_at"] = (timezone.now() - timedelta(days=2)).isoformat()
+    intent.save()
+    asked = shop.sandbox.calls("POST /provider/authorizations")
+    shop.void()
+    assert shop.sandbox.calls("POST /provider/authorizations") == asked
+    assert [entry.state for entry in shop.books()] == ["voided"]
+
+
+def test_the_fence_keeps_a_capture_from_ever_running(shop: Shop) -> None:
+    shop.authorize()
+    assert shop.fence() is False
+    with pytest.raises(StepOutlived):
+        shop.capture()
+    assert [entry.state for entry in shop.books()] == ["authorized"]
+
+
+def test_the_fence_settles_a_capture_in_doubt(shop: Shop) -> None:
+    shop.authorize()
+    shop.sandbox.fault("/provider/authorizations", "error_after")
+    with pytest.raises(Unknown):
+        shop.capture()
+    assert shop.payment().state == "authorized"
+    assert shop.fence() is True
+    assert shop.payment().state == "captured"
+    assert OutboxMessage.objects.filter(name="order.pivot_ran", saga=shop.saga).count() == 1

@@ -1,0 +1,58 @@
+"""Who gives up first."""
+
+from __future__ import annotations
+
+import pytest
+
+from celery_config.times import Times
+
+
+def test_who_gives_up_first() -> None:
+    """Rule 18: call < a step's retries < silence < deadline < undo drives."""
+    times = Times()
+    assert times.call <= 20 < sum(times.retry_delays) < times.silence < 15 * 60 < times.undo_for
+    assert times.order_of_patience(15 * 60) is None
+
+
+@pytest.mark.parametrize(
+    ("deadline", "fault"),
+    [(60, "the watchdog's silence"), (120, "the watchdog's silence"), (24 * 3600, "the saga's deadline"), (2e6, "deadline")],
+)
+def test_a_deadline_out_of_order_is_named(deadline: float, fault: str) -> None:
+    """Rule 18."""
+    assert fault in (Times().order_of_patience(deadline) or "")
+
+
+def test_all_times_of_the_protocol_scale_together() -> None:
+    """Rule 18: a scale of a hundredth keeps the order."""
+    times = Times(scale=0.01)
+    assert times.silence == pytest.approx(1.2)
+    assert times.deadline(900) == pytest.approx(9)
+    assert sum(times.retry_delays) < times.silence < times.deadline(900) < times.undo_for
+    assert times.order_of_patience(900) is None
+    assert 1 <= times.call <= Times().call
+
+
+def test_what_a_worker_holds_unacked_is_short() -> None:
+    """Rule 18: well under RabbitMQ's 30 minutes; waits between tries are outbox rows and hold nothing."""
+    times = Times()
+    assert times.call + times.lock_wait + times.publish < 5 * 60
+
+
+def test_retries_end() -> None:
+    """Rule 18: five waits of about a minute in all, jittered, then none."""
+    times = Times()
+    waits = [times.retry_delay(tries) for tries in range(6)]
+    assert waits[5] is None
+    for wait, planned in zip(waits, times.retry_delays, strict=False):
+        assert wait is not None
+        assert 0.75 * planned <= wait <= 1.25 * planned
+
+
+def test_silence_doubles_up_to_an_hour() -> None:
+    """Rule 17: doubling, jittered."""
+    times = Times()
+    for drives in (0, 1, 2, 3, 4, 5, 16, 1000):
+        base = min(120 * 2 ** min(drives, 16), 3600)
+        assert 0.9 * base <= times.silence_after(drives) <= 1.1 * base
+    assert len({times.silence_after(0) for _ in range(5)}) > 1
