@@ -39,6 +39,10 @@ def usage() -> str:
 def main(argv: list[str]) -> int:
     if len(argv) > 1 and argv[1] in SERVICES:
         os.environ["DJANGO_SETTINGS_MODULE"] = f"{SERVICES[argv[1]]}.config.settings"
+        if not os.environ.get(f"{argv[1].upper()}_DATABASE_URL"):
+            from compose.local import running
+
+            running.join(Path(os.environ.get("ORDER_SAGA_VAR") or VENV.parent / "var"))
         from django.core.management import execute_from_command_line
 
         execute_from_command_line([f"{argv[0]} {argv[1]}", *argv[2:]])

@@ -77,11 +77,17 @@ def register(handler: Handler) -> Task:
         with observed(handler.command.wire_name(), attempt):
             if operation == "undo":
                 outside.undo(handler, message, handlers.get)
-                return replies
+                return with_refusal(replies, message)
             carry_out = outside.act if handler.outside else steps.act
             return replies | {step: carry_out(handler, message)}
 
     return run
+
+
+def with_refusal(replies: dict[str, Any], step: Step) -> dict[str, Any]:
+    """Add why the step was refused, if it was, to what the stop chain brings to the orchestrator."""
+    refusal = steps.refusal_of(step)
+    return replies | {step.name: refusal} if refusal else replies
 
 
 def announce_giving_up(task: Task, error: Exception) -> None:
@@ -103,9 +109,10 @@ def register_fence(service: str) -> Task:
         if pivot not in handlers:
             raise DefinitionError(f"{service} was asked to fence {pivot}, which it does not handle")
         with observed(f"{service}.fence", attempt):
-            if outside.fence(Step(UUID(saga), step, "do", subject), pivot, handlers.get):
+            message = Step(UUID(saga), step, "do", subject)
+            if outside.fence(message, pivot, handlers.get):
                 raise Ignore
-        return replies
+            return with_refusal(replies, message)
 
     return fence
 

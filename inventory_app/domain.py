@@ -135,17 +135,19 @@ def adjust(level: Level, quantity: int) -> Level:
     return replace(level, on_hand=level.on_hand + quantity)
 
 
-def closes(state: str, into: ReservationState, order: UUID) -> bool:
-    """Whether a reservation in `state` is now to be closed; False when it ended that way before.
+def check_ended(state: str | None, into: ReservationState, order: UUID) -> None:
+    """Check that a reservation which is not held has ended as is wanted now.
+
+    Args:
+        state: None when there is no reservation.
 
     Raises:
-        ReservationLost: it ended the other way.
+        ReservationLost: it has not.
     """
-    if state == ReservationState.HELD:
-        return True
-    if state == into:
-        return False
-    raise ReservationLost(f"the reservation of order {order} is {state}; it cannot be {into}")
+    if state is None:
+        raise ReservationLost(f"order {order} has no reservation to be {into}")
+    if state != into:
+        raise ReservationLost(f"the reservation of order {order} is {state}; it cannot be {into}")
 
 
 def each_once(skus: Collection[str]) -> None:

@@ -19,7 +19,7 @@ from celery_config.contracts.inventory import Line, ProductChanged
 from celery_config.messaging import outbox
 from inventory_app import domain
 from inventory_app.domain import Change, Level, ProductData, ReservationState
-from inventory_app.errors import AdjustmentConflict, ReservationLost, UnknownProduct
+from inventory_app.errors import AdjustmentConflict, UnknownProduct
 from inventory_app.models import Movement, Product, Reservation, ReservationLine, Stock
 
 log = structlog.get_logger(__name__)
@@ -83,7 +83,7 @@ def commit_stock(*, order: UUID) -> UUID:
     Raises:
         ReservationLost: there is none, or it was released.
     """
-    return close(order, ReservationState.COMMITTED, Change.COMMIT, domain.commit).id
+    return close(order, ReservationState.COMMITTED, Change.COMMIT, domain.commit)
 
 
 @transaction.atomic
@@ -167,20 +167,19 @@ def adjust_stock(*, adjustment: UUID, sku: str, quantity: int, reason: str) -> M
     return movement
 
 
-def close(
-    order: UUID, into: ReservationState, kind: Change, change: Callable[[Level, int], Level]
-) -> Reservation:
-    reservation = Reservation.objects.select_for_update().filter(order=order).first()
-    if reservation is None:
-        raise ReservationLost(f"order {order} has no reservation to be {into}")
-    if domain.closes(reservation.state, into, order):
-        held = dict(reservation.lines.order_by("product_id").values_list("product_id", "quantity"))
+def close(order: UUID, into: ReservationState, kind: Change, change: Callable[[Level, int], Level]) -> UUID:
+    """End a held reservation; the update of its state is also its lock."""
+    reservation = Reservation.objects.filter(order=order)
+    if reservation.filter(state=ReservationState.HELD).update(state=into, updated_at=Now()):
+        lines = ReservationLine.objects.filter(reservation__order=order).order_by("product_id")
+        held = dict(lines.values_list("product_id", "quantity"))
         before = locked_levels(held)
         after = {sku: change(before[sku], quantity) for sku, quantity in held.items()}
         write_levels(after)
         write_movements(kind, held, after, order=order)
-        Reservation.objects.filter(pk=reservation.pk).update(state=into, updated_at=Now())
-    return reservation
+    else:
+        domain.check_ended(reservation.values_list("state", flat=True).first(), into, order)
+    return domain.reservation_id(order)
 
 
 def locked_stock(skus: Iterable[str]) -> list[Stock]:

@@ -18,13 +18,14 @@ class RefundInline(FactInline):
     readonly_fields = ("sum", "outcome")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Refund]:
-        return super().get_queryset(request).select_related("payment", "outcome")
+        rows: QuerySet[Refund] = super().get_queryset(request)
+        return rows.select_related("payment", "outcome")
 
-    @display(description="amount")
+    @admin.display(description="amount")
     def sum(self, refund: Refund) -> str:
         return money(refund.amount, refund.payment.currency)
 
-    @display(description="outcome")
+    @admin.display(description="outcome")
     def outcome(self, refund: Refund) -> str:
         return outcome_of(refund)
 
@@ -42,19 +43,21 @@ class PaymentAdmin(FactAdmin):
     ordering = ("-created_at",)
     inlines = (RefundInline,)
 
-    @display(description="amount", ordering="amount")
+    @admin.display(description="amount", ordering="amount")
     def sum(self, payment: Payment) -> str:
         return money(payment.amount, payment.currency)
 
-    @display(description="state", label={"authorized": "info", "captured": "success", "voided": "warning"})
+    @display(  # type: ignore[untyped-decorator]
+        description="state", label={"authorized": "info", "captured": "success", "voided": "warning"}
+    )
     def status(self, payment: Payment) -> str:
         return payment.state
 
-    @display(description="captured", ordering="captured")
+    @admin.display(description="captured", ordering="captured")
     def captured_sum(self, payment: Payment) -> str:
         return money(payment.captured, payment.currency)
 
-    @display(description="refunded", ordering="refunded")
+    @admin.display(description="refunded", ordering="refunded")
     def refunded_sum(self, payment: Payment) -> str:
         return money(payment.refunded, payment.currency)
 
@@ -69,15 +72,15 @@ class RefundAdmin(FactAdmin):
     ordering = ("-created_at",)
     readonly_fields = ("answer",)
 
-    @display(description="order", ordering="payment__order")
+    @admin.display(description="order", ordering="payment__order")
     def order(self, refund: Refund) -> str:
         return str(refund.payment.order)
 
-    @display(description="amount", ordering="amount")
+    @admin.display(description="amount", ordering="amount")
     def sum(self, refund: Refund) -> str:
         return money(refund.amount, refund.payment.currency)
 
-    @display(description="provider's answer")
+    @admin.display(description="provider's answer")
     def answer(self, refund: Refund) -> str:
         return outcome_of(refund)
 
@@ -88,9 +91,10 @@ class PostingInline(FactInline):
     readonly_fields = ("sum",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Posting]:
-        return super().get_queryset(request).select_related("account")
+        rows: QuerySet[Posting] = super().get_queryset(request)
+        return rows.select_related("account")
 
-    @display(description="amount (debit positive)")
+    @admin.display(description="amount (debit positive)")
     def sum(self, posting: Posting) -> str:
         return money(posting.amount, posting.account.currency)
 
@@ -105,9 +109,10 @@ class LedgerAdmin(FactAdmin):
     inlines = (PostingInline,)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[LedgerTransaction]:
-        return super().get_queryset(request).prefetch_related("postings__account")
+        rows: QuerySet[LedgerTransaction] = super().get_queryset(request)
+        return rows.prefetch_related("postings__account")
 
-    @display(description="postings (debit positive)")
+    @admin.display(description="postings (debit positive)")
     def lines(self, transaction: LedgerTransaction) -> str:
         return ", ".join(
             f"{posting.account.code} {money(posting.amount, posting.account.currency)}"
@@ -123,8 +128,9 @@ class AccountAdmin(FactAdmin):
     ordering = ("currency", "code")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Account]:
-        return super().get_queryset(request).annotate(sum=Sum("postings__amount", default=0))
+        rows: QuerySet[Account] = super().get_queryset(request)
+        return rows.annotate(sum=Sum("postings__amount", default=0))
 
-    @display(description="balance (debit positive)", ordering="sum")
+    @admin.display(description="balance (debit positive)", ordering="sum")
     def balance(self, account: Account) -> str:
         return money(account.sum, account.currency)  # type: ignore[attr-defined]

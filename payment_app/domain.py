@@ -96,7 +96,7 @@ def check_authorization(*, amount: int, currency: str, token: str, paid_already:
     if paid_already:
         raise Refused("already_authorized", "The order has a payment; an order is paid once.")
     check_amount(amount)
-    if pycountry.currencies.get(alpha_3=currency) is None:
+    if not currency.isupper() or pycountry.currencies.get(alpha_3=currency) is None:
         raise Refused("unknown_currency", f"{currency!r} is no ISO 4217 currency.")
     if not TOKEN.fullmatch(token):
         raise Refused("invalid_token", "The payment token is empty, too long, or has strange characters.")

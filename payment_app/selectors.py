@@ -26,7 +26,7 @@ def ledger_transactions() -> QuerySet[LedgerTransaction]:
 def balances() -> list[dict[str, Any]]:
     """The balance of every account, in minor units; a debit is positive."""
     rows = Account.objects.annotate(balance=Sum("postings__amount", default=0)).order_by("currency", "code")
-    return list(rows.values("code", "currency", "balance"))
+    return [dict(row) for row in rows.values("code", "currency", "balance")]
 
 
 def unbalanced(orders: Collection[UUID] | None = None) -> QuerySet[LedgerTransaction]:

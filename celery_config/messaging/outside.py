@@ -96,7 +96,18 @@ def undo(handler: Handler, step: Step, find: FindHandler) -> None:
         handler: the undo's.
         step: the undo's message.
         find: gives the action's handler by its command's name, with which an open intent is settled first.
+
+    Raises:
+        RuntimeError: the handler refused. An undo may not (rule 6): nothing is stored and it is tried again.
+        Unknown: the outcome is unknown; to be tried again.
     """
+    try:
+        _undo(handler, step, find)
+    except Refused as refusal:
+        raise steps.unrefusable(handler) from refusal
+
+
+def _undo(handler: Handler, step: Step, find: FindHandler) -> None:
     decision = steps.begin_undo(handler, step)
     if decision is OnUndo.SETTLE_FIRST and not settle_before_undo(find, step):
         return

@@ -127,12 +127,16 @@ def store_reply(step: Step, reply: Reply) -> dict[str, Any]:
 
 def store_refusal(handler: Handler, step: Step, error: Refused) -> None:
     kind = handler.command.refused
-    if kind is None or step.operation != "do":
-        # Past the pivot, and in an undo, a "no" is an error: nothing is stored and it is tried again (rule 6).
-        raise RuntimeError(f"{handler.command.__name__} may not be refused") from error
+    if kind is None:
+        raise unrefusable(handler) from error
     refusal = kind(code=error.code, reason=error.reason)
     barrier.write(step.saga, step.name, action=Action.REFUSED, reply=encode(refusal))
     announce(step, refusal, "refused")
+
+
+def unrefusable(handler: Handler) -> RuntimeError:
+    """Past the pivot, and in an undo, a "no" is an error: nothing is stored and it is tried again (rule 6)."""
+    return RuntimeError(f"{handler.command.__name__} may not be refused")
 
 
 def announce(step: Step, event: Event, outcome: str) -> None:
@@ -146,6 +150,12 @@ def announce(step: Step, event: Event, outcome: str) -> None:
         operation=step.operation,
         outcome=outcome,
     )
+
+
+def refusal_of(step: Step) -> dict[str, Any] | None:
+    """The stored refusal of the step's action, if it was refused; the stop chain carries it home."""
+    row = BarrierRow.objects.filter(key=command_id(step.saga, step.name, "do"), action=Action.REFUSED).first()
+    return row.reply if row else None
 
 
 def begin_undo(handler: Handler, step: Step) -> OnUndo:

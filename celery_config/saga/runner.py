@@ -25,6 +25,7 @@ from celery_config.saga.dsl import Saga, find
 from celery_config.saga.machine import (
     ENDED,
     OPEN,
+    Compensated,
     Completed,
     Decision,
     Drive,
@@ -92,19 +93,31 @@ def complete(saga_id: UUID, replies: dict[str, Any]) -> None:
             take(row, Completed(), replies=replies)
 
 
+def compensated(saga_id: UUID, refusals: dict[str, Any], *, incomplete: bool) -> None:
+    """The end of a stop chain, which brings the refusals that the barriers hold."""
+    with transaction.atomic():
+        row = SagaInstance.objects.select_for_update().filter(pk=saga_id).first()
+        if row is None:
+            return
+        for step, refusal in refusals.items():
+            SagaStep.objects.filter(saga=row, name=step).update(refusal=refusal)
+        take(row, Compensated(incomplete))
+
+
 def merge(saga_id: UUID, step: str, outcome: Logged, content: dict[str, Any] | None) -> bool:
     """Raise the log of a step to `outcome` if it stands lower (rule 16); whether it changed."""
+    contents: dict[Logged, dict[str, Any]] = {
+        Logged.DONE: {"reply": content, "refusal": None},
+        Logged.REFUSED: {"refusal": content},
+    }
     lower = [o.value for o in Logged if o.rank < outcome.rank]
-    field = {Logged.DONE: "reply", Logged.REFUSED: "refusal"}.get(outcome)
-    changes = {"logged": outcome.value, "updated_at": Now()} | ({field: content} if field else {})
-    return bool(SagaStep.objects.filter(saga_id=saga_id, name=step, logged__in=lower).update(**changes))
+    found = SagaStep.objects.filter(saga_id=saga_id, name=step, logged__in=lower)
+    return bool(found.update(logged=outcome.value, updated_at=Now(), **contents.get(outcome, {})))
 
 
 def note_failure(saga_id: UUID, step: str, why: dict[str, str]) -> None:
     """Keep why a participant gave up on a step of which nothing else is known."""
-    SagaStep.objects.filter(saga_id=saga_id, name=step, logged=Logged.NOTHING).update(
-        refusal=why, updated_at=Now()
-    )
+    SagaStep.objects.filter(saga_id=saga_id, name=step, refusal=None).exclude(logged=Logged.DONE).update(refusal=why)
 
 
 def take(

@@ -14,7 +14,7 @@ from celery_config.messaging.tasks import durable_task
 from celery_config.saga import runner
 from celery_config.saga.chains import COMPENSATED, COMPLETE, STEP_FAILED
 from celery_config.saga.dsl import Kind, Saga
-from celery_config.saga.machine import Compensated, Logged, PivotRan, StepFailed, StepLogged
+from celery_config.saga.machine import Logged, PivotRan, StepFailed, StepLogged
 
 
 @durable_task(STEP_FAILED, exhausted="dead letter")
@@ -38,7 +38,7 @@ def compensated(
 ) -> None:
     """The last link of every stop chain."""
     structlog.contextvars.bind_contextvars(saga=saga)
-    runner.receive(UUID(saga), Compensated(incomplete))
+    runner.compensated(UUID(saga), replies, incomplete=incomplete)
 
 
 @durable_task(PIVOT_RAN, exhausted="dead letter")

@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from celery_config.topology import SERVICES
+from compose.local import running
 from compose.local.environment import ROOT, var_folder
 from compose.local.errors import LocalError
 from compose.local.shopper import Ended, Shopper, percentile
@@ -113,7 +114,8 @@ def show(stack: Stack, console: Console, options: argparse.Namespace) -> int:
     )
     print(last, flush=True)
     if options.keep:
-        wait_for_interrupt()
+        with running.announced(var_folder(), stack.environment):
+            wait_for_interrupt()
     return 0 if not violations and not status["parked"] else 1
 
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from celery_config.topology import SERVICES
+from compose.local import running
 from compose.local.errors import LocalError
 from compose.local.process import Death
 from compose.local.stack import Stack
@@ -38,8 +39,9 @@ def main(argv: list[str]) -> int:
         if options.fresh:
             stack.delete_data()
         stack.start()
-        console.print(_overview(stack, time.monotonic() - started))
-        _keep_running(stack, console)
+        with running.announced(stack.var, stack.environment):
+            console.print(_overview(stack, time.monotonic() - started))
+            _keep_running(stack, console)
     except KeyboardInterrupt:
         console.print("\nStopping …")
     except LocalError as error:

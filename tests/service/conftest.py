@@ -1,26 +1,22 @@
-"""What the tests of all services share. One service a process: `pytest tests/service/NAME --ds=PACKAGE.config.settings`."""
+"""What the tests of all services share; one service a process, since a process has one settings module."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from celery import current_app
 from django.conf import settings as django_settings
-from django.db import connection
 from rest_framework.test import APIClient
 
 from celery_config.messages import Command
 from celery_config.messaging import outside, steps
 from celery_config.messaging.steps import Step
 from celery_config.participant import handlers
+from tests.service.together import together as call_together
 from tests.unit.sandbox_process import SandboxProcess
-
-LONGEST_SECONDS = 60
 
 
 class Participant:
@@ -52,29 +48,8 @@ def participant() -> Participant:
 
 @pytest.fixture
 def together() -> Callable[..., list[Any]]:
+    """Makes calls at the same moment, each in a thread with a connection of its own."""
     return call_together
-
-
-def call_together(*calls: Callable[[], Any]) -> list[Any]:
-    """Make all calls at the same moment, each in a thread with a connection of its own.
-
-    Returns:
-        Each one's result, or the exception it raised.
-    """
-    start = threading.Barrier(len(calls))
-
-    def run(call: Callable[[], Any]) -> Any:
-        try:
-            connection.ensure_connection()
-            start.wait(LONGEST_SECONDS)
-            return call()
-        except Exception as error:  # the caller looks at it
-            return error
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(len(calls)) as threads:
-        return list(threads.map(run, calls, timeout=LONGEST_SECONDS))
 
 
 @pytest.fixture

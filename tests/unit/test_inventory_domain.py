@@ -72,15 +72,16 @@ def test_an_adjustment_leaves_what_orders_hold() -> None:
 
 
 def test_a_reservation_ends_once() -> None:
-    assert domain.closes("held", ReservationState.RELEASED, ORDER)
-    assert not domain.closes("released", ReservationState.RELEASED, ORDER)
+    domain.check_ended("released", ReservationState.RELEASED, ORDER)
     with pytest.raises(ReservationLost, match="is released; it cannot be committed"):
-        domain.closes("released", ReservationState.COMMITTED, ORDER)
+        domain.check_ended("released", ReservationState.COMMITTED, ORDER)
+    with pytest.raises(ReservationLost, match="no reservation"):
+        domain.check_ended(None, ReservationState.RELEASED, ORDER)
 
 
 def test_a_product_named_twice_is_an_error() -> None:
     domain.each_once(["A", "B"])
-    with pytest.raises(RepeatedProduct, match="more than once: A$"):
+    with pytest.raises(RepeatedProduct, match=r"more than once: A$"):
         domain.each_once(["A", "B", "A"])
 
 

@@ -14,6 +14,8 @@ from rich.table import Table
 from payment_app.gateways import GatewayError
 from payment_app.reconciliation import compare_books
 
+PIPED_WIDTH = 200
+
 
 class Command(BaseCommand):
     help = "Compare the provider's books with ours; exit 1 when they differ."
@@ -30,7 +32,9 @@ class Command(BaseCommand):
                 f"The provider's books cannot be read ({error}). Is it up, and its address right?",
                 returncode=2,
             ) from error
-        console = Console(file=self.stdout, soft_wrap=True)  # type: ignore[arg-type]
+        # Piped into a file or a log, an id must not be broken over lines.
+        width = None if self.stdout.isatty() else PIPED_WIDTH
+        console = Console(file=self.stdout, width=width)  # type: ignore[arg-type]
         if result.findings:
             table = Table("what", "provider's id", "order", "difference")
             for finding in result.findings:

@@ -9,10 +9,12 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from shipment_app.carriers import CarrierError
 from shipment_app.reconciliation import compare_books
+
+PIPED_WIDTH = 200
 
 
 class Command(BaseCommand):
@@ -30,9 +32,12 @@ class Command(BaseCommand):
                 f"The carrier's books cannot be read ({error}). Is it up, and its address right?",
                 returncode=2,
             ) from error
-        console = Console(file=self.stdout, soft_wrap=True)  # type: ignore[arg-type]
+        # Piped into a file or a log, an id must not be broken over lines.
+        width = None if self.stdout.isatty() else PIPED_WIDTH
+        console = Console(file=self.stdout, width=width)  # type: ignore[arg-type]
         if result.findings:
-            table = Table("what", "carrier's id", "order", "difference")
+            ids = (Column(name, overflow="fold") for name in ("carrier's id", "order"))
+            table = Table("what", *ids, "difference")
             for finding in result.findings:
                 table.add_row(
                     finding.kind.value, finding.id, str(finding.order or "none of ours"), finding.detail

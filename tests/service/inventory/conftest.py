@@ -17,7 +17,12 @@ class Shop:
     """Short words for what the tests do over and over."""
 
     def product(self, sku: str, **changes: Any) -> ProductData:
-        fields: dict[str, Any] = {"name": f"Product {sku}", "price": 250, "currency": "GBP", "weight_grams": 20}
+        fields: dict[str, Any] = {
+            "name": f"Product {sku}",
+            "price": 250,
+            "currency": "GBP",
+            "weight_grams": 20,
+        }
         return ProductData(sku=sku, **(fields | changes))
 
     def stock(self, **on_hand: int) -> None:

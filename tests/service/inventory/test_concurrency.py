@@ -13,9 +13,10 @@ from celery_config.errors import Refused
 from celery_config.messaging.models import OutboxMessage
 from inventory_app import domain, services
 from inventory_app.models import Movement, Product
+from tests.service.together import together
 
 
-def test_twenty_buyers_of_seven_pieces(shop: Any, participant: Any, together: Any) -> None:
+def test_twenty_buyers_of_seven_pieces(shop: Any, participant: Any) -> None:
     shop.stock(A=7)
     results = together(*(functools.partial(participant.do, shop.reserve(A=1)) for _ in range(20)))
     refused = [result for result in results if isinstance(result, Refused)]
@@ -25,7 +26,7 @@ def test_twenty_buyers_of_seven_pieces(shop: Any, participant: Any, together: An
     assert shop.faults() == []
 
 
-def test_twins_of_one_command_hold_once(shop: Any, participant: Any, together: Any) -> None:
+def test_twins_of_one_command_hold_once(shop: Any, participant: Any) -> None:
     shop.stock(A=9)
     command, saga = shop.reserve(A=2), uuid4()
     results = together(*(functools.partial(participant.do, command, saga=saga) for _ in range(8)))
@@ -33,7 +34,7 @@ def test_twins_of_one_command_hold_once(shop: Any, participant: Any, together: A
     assert shop.levels() == {"A": (9, 2)}
 
 
-def test_orders_with_lines_in_any_order_never_deadlock(shop: Any, participant: Any, together: Any) -> None:
+def test_orders_with_lines_in_any_order_never_deadlock(shop: Any, participant: Any) -> None:
     skus = [f"S{n:02d}" for n in range(12)]
     shop.stock(**dict.fromkeys(skus, 10_000))
     chance = random.Random(7)
@@ -57,9 +58,7 @@ def test_orders_with_lines_in_any_order_never_deadlock(shop: Any, participant: A
     assert shop.faults() == []
 
 
-def test_changes_of_the_catalogue_do_not_deadlock_with_orders(
-    shop: Any, participant: Any, together: Any
-) -> None:
+def test_changes_of_the_catalogue_do_not_deadlock_with_orders(shop: Any, participant: Any) -> None:
     skus = [f"S{n:02d}" for n in range(10)]
     shop.stock(**dict.fromkeys(skus, 10_000))
 
@@ -73,12 +72,14 @@ def test_changes_of_the_catalogue_do_not_deadlock_with_orders(
             random.Random(price).shuffle(products)
             services.put_products(products=products)
 
-    calls = [functools.partial(order, n) for n in range(6)] + [functools.partial(reprice, n) for n in range(6)]
+    calls = [functools.partial(order, n) for n in range(6)] + [
+        functools.partial(reprice, n) for n in range(6)
+    ]
     assert together(*calls) == [None] * 12
     assert shop.faults() == []
 
 
-def test_versions_are_gapless_and_each_has_its_event(shop: Any, together: Any) -> None:
+def test_versions_are_gapless_and_each_has_its_event(shop: Any) -> None:
     skus = ["A", "B", "C"]
 
     def reprice(thread: int) -> None:
@@ -89,7 +90,9 @@ def test_versions_are_gapless_and_each_has_its_event(shop: Any, together: Any) -
 
     assert together(*(functools.partial(reprice, n) for n in range(1, 9))) == [None] * 8
     announced: dict[str, list[Any]] = {sku: [] for sku in skus}
-    for event in OutboxMessage.objects.filter(name="inventory.product_changed").values_list("payload", flat=True):
+    for event in OutboxMessage.objects.filter(name="inventory.product_changed").values_list(
+        "payload", flat=True
+    ):
         announced[event["subject"]].append(event["data"])
     for product in Product.objects.all():
         versions = sorted(data["version"] for data in announced[product.sku])
@@ -101,7 +104,7 @@ def test_versions_are_gapless_and_each_has_its_event(shop: Any, together: Any) -
     )
 
 
-def test_opening_stock_is_booked_once_by_whoever_comes_first(shop: Any, together: Any) -> None:
+def test_opening_stock_is_booked_once_by_whoever_comes_first(shop: Any) -> None:
     quantities = {f"S{n:02d}": 5 for n in range(30)}
     services.put_products(products=[shop.product(sku) for sku in quantities])
     book = functools.partial(services.book_opening_stock, quantities=quantities)

@@ -25,8 +25,16 @@ def order(shop: Any, participant: Any) -> Any:
 
 def test_products_are_put_and_read(shop: Any, peer: Any) -> None:
     body = {"products": [ITEM, {**ITEM, "sku": "BANK CHARGES"}]}
-    assert peer.post("/api/products/", body, format="json").json() == {"created": 2, "changed": 0, "unchanged": 0}
-    assert peer.post("/api/products/", body, format="json").json() == {"created": 0, "changed": 0, "unchanged": 2}
+    assert peer.post("/api/products/", body, format="json").json() == {
+        "created": 2,
+        "changed": 0,
+        "unchanged": 0,
+    }
+    assert peer.post("/api/products/", body, format="json").json() == {
+        "created": 0,
+        "changed": 0,
+        "unchanged": 2,
+    }
     assert peer.get("/api/products/A/").json()["version"] == 1
     assert peer.get("/api/products/BANK%20CHARGES/").json()["name"] == "Lamp"
     assert peer.get("/api/products/NONE/").status_code == 404

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from celery_config.times import Times
 from payment_app import provider
+from tests.service.conftest import Participant
 from tests.service.payment.shop import Shop
 from tests.unit.sandbox_process import SandboxProcess
 
@@ -17,11 +19,20 @@ TIME_SCALE = 0.075
 
 
 @pytest.fixture
-def shop(transactional_db: None, sandbox: SandboxProcess, settings: Any) -> Iterator[Shop]:
-    """One order with the provider behind it; transactions are real, so that threads see each other."""
+def shop(db: None, participant: Participant, sandbox: SandboxProcess, settings: Any) -> Iterator[Shop]:
+    """One order with the provider behind it."""
     settings.SANDBOX_URL = sandbox.url
     settings.TIMES = Times(scale=TIME_SCALE)
     provider.gateway.cache_clear()
-    yield Shop(sandbox)
+    yield Shop(participant, sandbox)
+    sandbox.clear_faults()
     provider.gateway().close()
     provider.gateway.cache_clear()
+
+
+@pytest.fixture
+def empty_books(tmp_path: Path) -> Iterator[SandboxProcess]:
+    """A provider of one's own, whose books hold nothing yet."""
+    process = SandboxProcess(tmp_path / "sandbox.sqlite3").start()
+    yield process
+    process.stop()

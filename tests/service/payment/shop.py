@@ -10,7 +10,7 @@ from payment_app.domain import payment_id
 from payment_app.gateways import BookEntry
 from payment_app.models import Payment
 from payment_app.provider import gateway
-from tests.service import driving
+from tests.service.conftest import Participant
 from tests.unit.sandbox_process import SandboxProcess
 
 AUTHORIZE, CAPTURE = "authorize-payment", "capture-payment"
@@ -19,27 +19,28 @@ AUTHORIZE, CAPTURE = "authorize-payment", "capture-payment"
 class Shop:
     """Sends the commands of one order's saga; each may be sent any number of times."""
 
-    def __init__(self, sandbox: SandboxProcess) -> None:
+    def __init__(self, participant: Participant, sandbox: SandboxProcess) -> None:
+        self.participant = participant
         self.sandbox = sandbox
         self.order, self.saga, self.customer = uuid4(), uuid4(), uuid4()
 
-    def authorize(self, token: str = "tok_approved", amount: int = 1999, currency: str = "GBP") -> dict[str, Any]:
-        return driving.act(self.saga, AUTHORIZE, self.authorization(token, amount, currency))
-
-    def authorization(self, token: str, amount: int, currency: str) -> AuthorizePayment:
-        return AuthorizePayment(
+    def authorize(
+        self, token: str = "tok_approved", amount: int = 1999, currency: str = "GBP"
+    ) -> dict[str, Any]:
+        command = AuthorizePayment(
             order=self.order, customer=self.customer, amount=amount, currency=currency, payment_token=token
         )
+        return self.participant.do(command, saga=self.saga, step=AUTHORIZE)
 
     def void(self) -> None:
-        driving.undo(self.saga, AUTHORIZE, VoidPayment(order=self.order))
+        self.participant.undo(VoidPayment(order=self.order), saga=self.saga, step=AUTHORIZE)
 
     def capture(self, payment: UUID | None = None) -> dict[str, Any]:
         command = CapturePayment(order=self.order, payment=payment or payment_id(self.order))
-        return driving.act(self.saga, CAPTURE, command)
+        return self.participant.do(command, saga=self.saga, step=CAPTURE)
 
     def fence(self) -> bool:
-        return driving.fence(self.saga, CAPTURE, CapturePayment, self.order)
+        return self.participant.fence(CapturePayment, saga=self.saga, step=CAPTURE)
 
     def paid(self, amount: int = 1999) -> Payment:
         """An order whose money was taken."""
@@ -47,12 +48,14 @@ class Shop:
         self.capture()
         return self.payment()
 
-    def refund(self, amount: int, *, refund: UUID | None = None, currency: str = "GBP", saga: UUID | None = None) -> Any:
+    def refund(
+        self, amount: int, *, refund: UUID | None = None, currency: str = "GBP", saga: UUID | None = None
+    ) -> Any:
         """Give money back, in a saga of its own."""
         command = RefundPayment(
             order=self.order, refund=refund or uuid4(), refund_amount=amount, currency=currency
         )
-        return driving.act(saga or uuid4(), "refund-payment", command)
+        return self.participant.do(command, saga=saga, step="refund-payment")
 
     def payment(self) -> Payment:
         return Payment.objects.get(order=self.order)

@@ -25,7 +25,9 @@ def test_the_amount_is_held(shop: Shop, token: str) -> None:
     assert reply == {"payment": str(payment_id(shop.order)), "amount": 1999, "currency": "GBP"}
     assert (payment.state, payment.amount, payment.captured) == ("authorized", 1999, 0)
     assert timedelta(days=6) < payment.expires_at - timezone.now() < timedelta(days=8)
-    assert [(e.state, e.amount, e.provider_id) for e in shop.books()] == [("authorized", 1999, payment.provider_id)]
+    assert [(e.state, e.amount, e.provider_id) for e in shop.books()] == [
+        ("authorized", 1999, payment.provider_id)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -185,9 +187,11 @@ def test_an_authorization_whose_key_may_be_forgotten_is_looked_up_first(shop: Sh
     with pytest.raises(Unknown):
         shop.authorize("tok_error_after_charging")
     intent = BarrierRow.objects.get(key=command_id(shop.saga, AUTHORIZE, "do"))
+    assert intent.request
     intent.request["asked_at"] = (timezone.now() - timedelta(days=2)).isoformat()
     intent.save()
     asked = shop.sandbox.calls("POST /provider/authorizations")
+    assert asked
     shop.void()
     assert shop.sandbox.calls("POST /provider/authorizations") == asked
     assert [entry.state for entry in shop.books()] == ["voided"]

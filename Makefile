@@ -1,0 +1,36 @@
+# Prepares .venv from the lock file and calls ./manage.py, nothing else.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python manage.py
+
+.PHONY: help demo up bench test check
+
+help:
+	@echo "make demo   100 orders through the four services; needs no server"
+	@echo "make test   every test, on real servers it starts itself"
+	@echo "make up     the whole stack on PostgreSQL and RabbitMQ"
+	@echo "make bench  orders per second, against a bare Celery chain"
+
+demo: $(VENV)/.run
+	@$(RUN) demo
+
+up: $(VENV)/.run
+	@$(RUN) up
+
+bench: $(VENV)/.run
+	@$(RUN) bench
+
+test: $(VENV)/.dev
+	@$(RUN) test
+
+$(VENV)/.run: requirements.lock | $(VENV)/bin/python
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock | $(VENV)/bin/python
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@ $(VENV)/.run
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit("Order Saga needs Python 3.11 or newer; set PYTHON=…" if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -m venv $(VENV)

@@ -1,0 +1,32 @@
+#!/bin/sh
+# Runs once, when the data volume is new: a role and a database for each service, and nobody else in them.
+# "order" is a keyword of SQL, so names are always quoted. psql reads the passwords from the environment itself:
+# as arguments they would show in the list of processes.
+set -eu
+
+services="order payment inventory shipment"
+
+variable_of() {
+    echo "$1_DATABASE_PASSWORD" | tr '[:lower:]' '[:upper:]'
+}
+
+for variable in POSTGRES_PASSWORD $(for service in $services; do variable_of "$service"; done); do
+    if [ -z "$(printenv "$variable")" ] || printenv "$variable" | grep -q 'change-me'; then
+        echo "Set $variable in compose/.env, then remove the volume postgres-data and start again." >&2
+        exit 1
+    fi
+done
+
+for service in $services; do
+    psql --no-psqlrc --set=ON_ERROR_STOP=1 --username="$POSTGRES_USER" --dbname="$POSTGRES_DB" \
+        --set=service="$service" --set=variable="$(variable_of "$service")" <<'SQL'
+\getenv password :variable
+CREATE ROLE :"service" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD :'password';
+CREATE DATABASE :"service" OWNER :"service";
+REVOKE ALL ON DATABASE :"service" FROM PUBLIC;
+SQL
+done
+
+psql --no-psqlrc --set=ON_ERROR_STOP=1 --username="$POSTGRES_USER" --dbname="$POSTGRES_DB" <<'SQL'
+REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC;
+SQL

@@ -1,0 +1,86 @@
+"""While its own database is away a worker takes no messages (rule 10)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.db import InterfaceError, OperationalError, connection
+
+from celery_config.messaging import gate
+from celery_config.worker import DatabaseGate
+
+
+@pytest.fixture(autouse=True)
+def _gate() -> Iterator[None]:
+    gate.database_away.clear()
+    yield
+    gate.database_away.clear()
+
+
+@pytest.fixture
+def away(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The database's server cannot be reached."""
+
+    def refuse() -> None:
+        raise OperationalError("connection refused")
+
+    connection.close()
+    with monkeypatch.context() as patched:
+        patched.setattr(connection, "connect", refuse)
+        patched.setattr(connection, "ensure_connection", refuse)
+        yield
+
+
+@pytest.mark.django_db(transaction=True)
+class TestClosing:
+    @pytest.mark.parametrize("error", [OperationalError("gone"), InterfaceError("closed")])
+    def test_a_lost_database_closes_the_gate(self, away: None, error: Exception) -> None:
+        gate.close_if_away(error)
+        assert gate.database_away.is_set()
+
+    @pytest.mark.parametrize("error", [OperationalError("deadlock detected"), OperationalError("lock timeout")])
+    def test_an_error_of_a_database_that_answers_does_not(self, error: Exception) -> None:
+        gate.close_if_away(error)
+        assert not gate.database_away.is_set()
+
+    def test_another_error_does_not_even_ask(self, away: None) -> None:
+        gate.close_if_away(ValueError("ours"))
+        assert not gate.database_away.is_set()
+
+    def test_a_broken_connection_is_dropped(self) -> None:
+        """Else the thread's next task would meet it again."""
+        assert gate.database_answers()
+        connection.connection.close()
+        assert not gate.database_answers()
+        assert gate.database_answers()
+
+
+class TestConsumer:
+    """The worker's part, without a worker."""
+
+    @pytest.fixture
+    def consumer(self) -> Any:
+        told: list[str] = []
+        tasks = SimpleNamespace(cancel=lambda: told.append("cancel"), consume=lambda: told.append("consume"))
+        timer = SimpleNamespace(call_repeatedly=lambda *_: SimpleNamespace(cancel=lambda: None))
+        return SimpleNamespace(task_consumer=tasks, timer=timer, told=told)
+
+    def test_it_stops_consuming_and_begins_again(self, consumer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        answers = False
+        monkeypatch.setattr(gate, "database_answers", lambda: answers)
+        step = DatabaseGate(None)
+        step.start(consumer)
+        step.check(consumer)
+        assert consumer.told == []
+        gate.database_away.set()
+        step.check(consumer)
+        step.check(consumer)
+        assert consumer.told == ["cancel"]
+        answers = True
+        step.check(consumer)
+        step.check(consumer)
+        assert consumer.told == ["cancel", "consume"]
+        assert not gate.database_away.is_set()

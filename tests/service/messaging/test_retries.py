@@ -1,0 +1,214 @@
+"""A participant's task in Celery's own tracer: what it hands on, and how its errors are tried again (rule 10)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from celery import current_app
+from celery.app.trace import build_tracer
+from celery.exceptions import Reject
+from django.conf import settings
+from django.db import OperationalError
+from django.utils import timezone
+
+from celery_config import participant
+from celery_config.errors import DefinitionError
+from celery_config.messages import encode
+from celery_config.messaging import outbox
+from celery_config.messaging.models import BarrierRow, OutboxMessage
+from celery_config.messaging.steps import PIVOT_RAN, Handler
+from celery_config.saga.chains import COMPENSATED, STEP_FAILED, Chains
+from tests.service.messaging.conftest import Hotel
+from tests.trip import BookFlight, BookHotel, CancelHotel, Trip, TripData
+
+pytestmark = pytest.mark.django_db
+FENCE = f"{settings.SERVICE}.fence"
+
+
+@pytest.fixture(scope="module")
+def registered() -> Any:
+    """The hotel's two tasks, registered as a participant's; each test puts its own hotel behind them."""
+    behind: dict[str, Hotel] = {}
+    tasks = [
+        participant.register(Handler(BookHotel, local=lambda command: behind["hotel"].book(command))),
+        participant.register(Handler(CancelHotel, local=lambda command: behind["hotel"].cancel(command))),
+    ]
+    if FENCE not in current_app.tasks:
+        participant.register_fence(settings.SERVICE)
+    yield behind
+    for command, task in zip((BookHotel, CancelHotel), tasks, strict=True):
+        del participant.handlers[command.wire_name()]
+        current_app.tasks.unregister(task.name)
+
+
+@pytest.fixture
+def trip(registered: dict[str, Hotel], hotel: Hotel) -> Chains:
+    registered["hotel"] = hotel
+    return Chains(Trip, hotel.saga, encode(TripData(trip=hotel.trip, nights=2)), attempt=0)
+
+
+def deliver(message: dict[str, Any], *, retries: int = 0) -> Any:
+    """Run a message as a worker would; return what Celery's tracer says of it: (value, failure or None)."""
+    options = message["options"]
+    request = {
+        "id": options["task_id"],
+        "root_id": "root",
+        "parent_id": "parent",
+        "args": message["args"],
+        "kwargs": message["kwargs"],
+        "chain": [dict(link) for link in options["chain"]],
+        "errbacks": options["link_error"],
+        "retries": retries,
+        "is_eager": False,
+        "delivery_info": {},
+    }
+    task = current_app.tasks[message["task"]]
+    traced = build_tracer(task.name, task, app=current_app._get_current_object())(
+        options["task_id"], message["args"], message["kwargs"], request
+    )
+    return traced.retval, traced.info
+
+
+def test_the_reply_joins_the_others_and_the_next_link_is_published(trip: Chains, sent: list[Any], hotel: Hotel) -> None:
+    """Rule 6: the link's own task id, route and errback are kept (rules 2 and 3)."""
+    chain = trip.drive("hotel", {"earlier": {"x": 1}})
+    replies, failure = deliver(chain)
+    assert failure is None
+    assert replies == {"earlier": {"x": 1}, "hotel": hotel.row.reply}
+    (following,) = sent
+    flight = chain["options"]["chain"][-1]
+    assert following["task"] == BookFlight.wire_name()
+    assert following["args"] == [replies]
+    assert following["kwargs"] == flight["kwargs"]
+    for option in ("task_id", "exchange", "routing_key", "mandatory"):
+        assert following["options"][option] == flight["options"][option]
+    assert following["options"]["link_error"] == flight["options"]["link_error"]
+    assert [link["task"] for link in following["options"]["chain"]] == [
+        link["task"] for link in chain["options"]["chain"][:-1]
+    ]
+
+
+def test_a_refusal_fires_the_errback_once_with_nothing_added(trip: Chains, sent: list[Any], hotel: Hotel) -> None:
+    """Rules 3 and 6: after the refusal is committed; the chain ends."""
+    hotel.full = True
+    _, failure = deliver(trip.drive("hotel", {}))
+    assert "hotel_full" in str(failure.retval)
+    (errback,) = sent
+    assert (errback["task"], errback["args"]) == (STEP_FAILED, [])
+    assert errback["kwargs"] == {"saga": str(hotel.saga), "step": "hotel", "operation": "do", "attempt": 0}
+    assert hotel.row.action == "refused"
+    assert not OutboxMessage.objects.filter(kind="task").exists()
+
+
+def test_an_error_is_tried_again_from_the_outbox(trip: Chains, sent: list[Any], hotel: Hotel) -> None:
+    """Rule 10: the row keeps task id, chain and errbacks, counts the try, and waits; nothing is fired."""
+    hotel.broken = ConnectionError("away")
+    chain = trip.drive("hotel", {})
+    _, failure = deliver(chain, retries=2)
+    assert failure is not None
+    assert sent == []
+    row = OutboxMessage.objects.get()
+    assert (row.kind, row.saga) == ("task", hotel.saga)
+    again = row.payload
+    assert (again["task"], again["args"], again["kwargs"]) == (chain["task"], chain["args"], chain["kwargs"])
+    options = again["options"]
+    assert options["task_id"] == chain["options"]["task_id"]
+    assert options["chain"] == chain["options"]["chain"]
+    assert options["link_error"] == chain["options"]["link_error"]
+    assert (options["retries"], options["root_id"], options["parent_id"]) == (3, "root", "parent")
+    assert (options["exchange"], options["routing_key"], options["mandatory"]) == ("commands", settings.SERVICE, True)
+    planned = settings.TIMES.retry_delays[2]
+    wait = (row.due_at - timezone.now()).total_seconds()
+    assert 0.7 * planned <= wait <= 1.25 * planned
+    hotel.broken = None
+    assert deliver(again, retries=options["retries"])[1] is None
+    assert hotel.bookings == 1
+
+
+def test_when_the_tries_are_used_up_the_errback_fires_and_the_log_is_told_why(
+    trip: Chains, sent: list[Any], hotel: Hotel
+) -> None:
+    """Rule 18: then the orchestrator decides; nothing is stored, for nothing was done."""
+    hotel.broken = ConnectionError("away")
+    _, failure = deliver(trip.drive("hotel", {}), retries=len(settings.TIMES.retry_delays))
+    assert "away" in str(failure.retval)
+    assert [message["task"] for message in sent] == [STEP_FAILED]
+    assert hotel.events == ["failed"]
+    assert not BarrierRow.objects.exists()
+
+
+def test_an_undo_that_refuses_is_tried_again(trip: Chains, sent: list[Any], hotel: Hotel) -> None:
+    """Rule 6."""
+    hotel.act()
+    hotel.broken = participant.Refused("too_late", "the guest is here")
+    deliver(trip.undo_before("flight"))
+    assert sent == []
+    assert OutboxMessage.objects.get(kind="task").payload["options"]["retries"] == 1
+
+
+def test_an_undo_hands_the_replies_on_unchanged(trip: Chains, sent: list[Any], hotel: Hotel) -> None:
+    hotel.act()
+    replies, _ = deliver(trip.undo_before("flight"))
+    assert replies == {}
+    assert [message["task"] for message in sent] == [COMPENSATED]
+    assert hotel.bookings == 0
+
+
+def test_a_message_that_cannot_be_decoded_is_an_error_not_a_refusal(trip: Chains, sent: list[Any]) -> None:
+    """Rule 24: a newer worker may understand it; only exhausted tries fire the errback."""
+    chain = trip.drive("hotel", {})
+    chain["kwargs"]["command"] = {"trip": "not an id"}
+    deliver(chain)
+    assert sent == []
+    assert OutboxMessage.objects.filter(kind="task").count() == 1
+
+
+class TestFence:
+    def fence(self, trip: Chains, pivot: str) -> dict[str, Any]:
+        link = trip.fence(Trip.steps[0])
+        link["task"], link["kwargs"]["pivot"] = FENCE, pivot
+        undo = trip.undos(1)[0]
+        return link | {"args": [{}], "options": link["options"] | {"chain": [undo]}}
+
+    def test_of_a_pivot_that_never_ran_lets_the_undos_pass(self, trip: Chains, sent: list[Any], hotel: Hotel) -> None:
+        """Rule 13."""
+        deliver(self.fence(trip, BookHotel.wire_name()))
+        assert [message["task"] for message in sent] == [CancelHotel.wire_name()]
+        assert hotel.row.action == "tombstone"
+
+    def test_of_a_pivot_that_ran_ends_the_chain_without_an_errback(
+        self, trip: Chains, sent: list[Any], hotel: Hotel
+    ) -> None:
+        """Rule 13: `Ignore`: no next link, no errback; the proof is in the outbox."""
+        hotel.act()
+        deliver(self.fence(trip, BookHotel.wire_name()))
+        assert sent == []
+        assert hotel.events == ["done", PIVOT_RAN]
+
+    def test_of_a_command_nobody_handles_here_lets_nothing_pass(self, trip: Chains, sent: list[Any]) -> None:
+        """A tombstone in the wrong service would prove nothing."""
+        deliver(self.fence(trip, "payment.charge_trip"))
+        assert sent == []
+        assert not BarrierRow.objects.exists()
+
+
+def test_a_command_has_one_handler(registered: Any) -> None:
+    with pytest.raises(DefinitionError, match="two handlers"):
+        participant.register(Handler(BookHotel, local=lambda command: None))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_while_the_database_is_away_the_broker_keeps_the_message(
+    trip: Chains, hotel: Hotel, sent: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rule 10: nothing can be promised without a database, so the message goes back and no errback fires."""
+    def away(*_: Any, **__: Any) -> None:
+        raise OperationalError("no connection")
+
+    hotel.broken = ConnectionError("something else")
+    monkeypatch.setattr(outbox, "add_task", away)
+    _, rejected = deliver(trip.drive("hotel", {}))
+    assert isinstance(rejected.retval, Reject)
+    assert rejected.retval.requeue is True
+    assert sent == []

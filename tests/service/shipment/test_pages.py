@@ -1,0 +1,160 @@
+"""The API, the admin, and the comparison with the carrier's books."""
+
+from __future__ import annotations
+
+from io import StringIO
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.urls import reverse
+
+from celery_config.errors import Unknown
+from celery_config.reconcile import Kind
+from shipment_app import carrier, reconciliation
+from shipment_app.carriers import CarrierError
+from shipment_app.models import Shipment
+from tests.service.shipment.parcels import book, cancel, carrier_call, dispatch
+
+pytestmark = pytest.mark.usefixtures("carrier_process")
+
+
+@pytest.fixture
+def order(participant: Any) -> UUID:
+    """An order with a booked shipment."""
+    command = book()
+    participant.do(command)
+    return command.order
+
+
+def findings_of(order: UUID | None) -> list[tuple[str, str]]:
+    """The sandbox's books outlive a test's rows, so each test looks at its own orders."""
+    return [(f.kind.value, f.detail) for f in reconciliation.compare_books().findings if f.order == order]
+
+
+def printed(*options: str) -> tuple[int, str]:
+    """Exit code and output of `reconcile`."""
+    out, code = StringIO(), 0
+    try:
+        call_command("reconcile", *options, stdout=out)
+    except SystemExit as end:
+        code = int(end.code or 0)
+    return code, out.getvalue()
+
+
+def test_shipments_are_listed_and_found(order: UUID, peer: Any) -> None:
+    (row,) = peer.get(f"/api/shipments/?order={order}&state=booked").json()["results"]
+    assert peer.get(f"/api/shipments/{row['id']}/").json() == row
+    assert (row["country"], row["weight_grams"]) == ("GB", 900)
+    assert peer.get("/api/shipments/?state=dispatched").json()["results"] == []
+    assert peer.get(f"/api/shipments/{uuid4()}/").status_code == 404
+
+
+def test_facts_for_the_audit(order: UUID, peer: Any) -> None:
+    row = Shipment.objects.get()
+    answer = peer.post("/api/facts/", {"orders": [str(order), str(uuid4())]}, format="json").json()
+    facts = {
+        "state": "booked",
+        "carrier_id": row.carrier_id,
+        "tracking_number": row.tracking_number,
+        "weight_grams": 900,
+        "parcels": 2,
+    }
+    assert answer == {"facts": {str(order): facts}, "totals": {"states": {"booked": 1}, "faults": []}}
+    assert peer.post("/api/facts/", {"orders": ["x"]}, format="json").status_code == 400
+
+
+def test_equal_books_have_no_findings(order: UUID, participant: Any) -> None:
+    cancelled, saga = book(), uuid4()
+    participant.do(cancelled, saga=saga)
+    participant.undo(cancel(cancelled.order), saga=saga)
+    participant.do(dispatch(order), step="dispatch")
+    assert findings_of(order) == findings_of(cancelled.order) == []
+
+
+def test_an_orphan_at_the_carrier_is_found(peer: Any) -> None:
+    command = book()
+    booked = carrier.carrier().book(
+        key=uuid4(), order=command.order, address=command.address, weight_grams=900, parcels=2
+    )
+    assert [kind for kind, _ in findings_of(command.order)] == ["orphan"]
+    shown = peer.get("/api/carrier-books/").json()
+    (finding,) = (f for f in shown["findings"] if f["order"] == str(command.order))
+    assert (finding["kind"], finding["id"]) == ("orphan", booked.carrier_id)
+    code, text = printed("--days", "1")
+    assert code == 1
+    assert booked.carrier_id in text
+    assert "differences" in text.splitlines()[-1]
+
+
+def test_a_difference_and_a_missing_entry_are_found(order: UUID, carrier_process: Any) -> None:
+    carrier_call(carrier_process, order, "cancel")
+    assert findings_of(order) == [("different", "state: ours booked, theirs cancelled")]
+    Shipment.objects.update(carrier_id="ship_nobody_made")
+    assert sorted(kind for kind, _ in findings_of(order)) == ["missing", "orphan"]
+
+
+def test_an_open_intent_is_not_judged(participant: Any, carrier_process: Any) -> None:
+    command = book()
+    carrier_process.fault("/carrier", "error_after")
+    with pytest.raises(Unknown):
+        participant.do(command)
+    assert findings_of(command.order) == []
+    assert reconciliation.compare_books().under_way == 1
+
+
+def test_the_sweep_shows_its_findings_as_metrics(carrier_process: Any) -> None:
+    command = book()
+    carrier.carrier().book(
+        key=uuid4(), order=command.order, address=command.address, weight_grams=900, parcels=2
+    )
+    reconciliation.sweep()
+    (samples,) = (metric.samples for metric in reconciliation.DIFFERENCES.collect())
+    assert {s.labels["kind"]: s.value for s in samples}[Kind.ORPHAN.value] >= 1
+    (duty,) = reconciliation.duties()
+    assert duty.seconds == 24 * 3600
+
+
+def test_a_carrier_that_is_away_is_told(carrier_process: Any, peer: Any) -> None:
+    for call in (reconciliation.compare_books, lambda: printed()):
+        carrier_process.fault("/carrier", "error_500")
+        with pytest.raises((CarrierError, CommandError)):
+            call()
+    carrier_process.fault("/carrier", "error_500")
+    answer = peer.get("/api/carrier-books/")
+    assert (answer.status_code, answer.json()["code"]) == (503, "carrier_away")
+    assert peer.get("/api/carrier-books/?days=x").status_code == 400
+
+
+@pytest.mark.parametrize("name", ["shipments", "carrier-books"])
+def test_only_staff_may_read(stranger: Any, django_user_model: Any, name: str) -> None:
+    assert stranger.get(reverse(name)).status_code == 401
+    stranger.force_authenticate(django_user_model.objects.create_user("customer"))
+    assert stranger.get(reverse(name)).status_code == 403
+
+
+def test_facts_are_for_staff(stranger: Any) -> None:
+    assert stranger.post(reverse("facts"), {"orders": []}, format="json").status_code == 401
+
+
+def test_the_admin_shows_shipments(
+    order: UUID, participant: Any, admin_client: Any, django_assert_max_num_queries: Any
+) -> None:
+    for _ in range(15):
+        participant.do(book())
+    url = reverse("admin:shipment_shipment_changelist")
+    admin_client.get(url)
+    with django_assert_max_num_queries(12):
+        assert admin_client.get(url).status_code == 200
+    row = Shipment.objects.get(order=order)
+    for query in (str(order), row.tracking_number, row.carrier_id, "no such"):
+        assert admin_client.get(url, {"q": query}).status_code == 200
+    assert row.tracking_number in admin_client.get(url, {"q": str(order)}).content.decode()
+    assert admin_client.get(reverse("admin:shipment_shipment_change", args=[row.pk])).status_code == 200
+    assert admin_client.get(reverse("admin:shipment_shipment_add")).status_code == 403
+
+
+def test_the_schema_and_its_page_are_served(stranger: Any) -> None:
+    assert stranger.get("/api/schema/").status_code == 200
+    assert stranger.get("/api/docs/").status_code == 200

@@ -1,0 +1,174 @@
+"""Book, cancel, dispatch: at the carrier and in our rows, each once, whatever the carrier's line does."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from celery_config.contracts.shipment import BookShipment
+from celery_config.errors import Refused, StepOutlived, Unknown
+from celery_config.messaging.models import BarrierRow, OutboxMessage
+from shipment_app.carriers import CarrierFailed
+from shipment_app.domain import shipment_id
+from shipment_app.errors import CarrierDisagrees, NoShipment
+from shipment_app.models import Shipment
+from tests.service.shipment.parcels import ADDRESS, book, cancel, carrier_call, dispatch, ours, theirs
+from tests.service.together import together
+
+pytestmark = pytest.mark.usefixtures("carrier_process")
+LOST_ANSWERS = ["error_after", "drop", "timeout"]
+
+
+def test_a_shipment_is_booked_and_dispatched(participant: Any) -> None:
+    command = book()
+    reply = participant.do(command)
+    row = Shipment.objects.get(order=command.order)
+    assert reply == {"shipment": str(shipment_id(command.order)), "tracking_number": row.tracking_number}
+    assert {name: getattr(row, name) for name in ADDRESS} == ADDRESS
+    assert (row.state, row.weight_grams, row.parcels) == ("booked", 900, 2)
+    assert participant.do(dispatch(command.order), step="dispatch") == {"shipment": str(row.id)}
+    assert (ours(command.order), theirs(command.order)) == ("dispatched", ["dispatched"])
+    assert list(OutboxMessage.objects.order_by("id").values_list("name", flat=True)) == [
+        "shipment.shipment_booked",
+        "shipment.shipment_dispatched",
+    ]
+
+
+def test_repeats_reply_again(participant: Any) -> None:
+    command, saga = book(), uuid4()
+    assert participant.do(command, saga=saga) == participant.do(command, saga=saga)
+    sent = dispatch(command.order)
+    assert participant.do(sent, saga=saga, step="d") == participant.do(sent, saga=saga, step="d")
+    assert theirs(command.order) == ["dispatched"]
+
+
+def test_twins_book_once(participant: Any) -> None:
+    command, saga = book(), uuid4()
+    replies = together(*[functools.partial(participant.do, command, saga=saga)] * 6)
+    assert replies == [replies[0]] * 6
+    assert theirs(command.order) == ["booked"]
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (book(country="AQ"), "address_unreachable"),
+        (book(postal_code="00000"), "address_unreachable"),
+        (book(weight_grams=1_000_001), "parcel_too_heavy"),
+    ],
+)
+def test_the_carriers_refusals_are_stored_and_announced(
+    participant: Any, command: BookShipment, code: str
+) -> None:
+    saga = uuid4()
+    for _ in range(2):
+        with pytest.raises(Refused) as refused:
+            participant.do(command, saga=saga)
+        assert refused.value.code == code
+    assert OutboxMessage.objects.get(name="shipment.shipment_refused").payload["data"]["code"] == code
+    participant.undo(cancel(command.order), saga=saga)
+    assert (ours(command.order), theirs(command.order)) == (None, [])
+
+
+@pytest.mark.parametrize("kind", LOST_ANSWERS)
+def test_a_lost_answer_is_unknown_and_the_repeat_books_nothing_more(
+    participant: Any, carrier_process: Any, kind: str
+) -> None:
+    command, saga = book(), uuid4()
+    carrier_process.fault("/carrier", kind, count=5 if kind == "drop" else 1)
+    with pytest.raises(Unknown):
+        participant.do(command, saga=saga)
+    assert (ours(command.order), BarrierRow.objects.get().action) == (None, "intent")
+    carrier_process.clear_faults()
+    participant.do(command, saga=saga)
+    assert (ours(command.order), theirs(command.order)) == ("booked", ["booked"])
+
+
+@pytest.mark.parametrize("kind", LOST_ANSWERS)
+def test_doubt_is_settled_before_it_is_undone(participant: Any, carrier_process: Any, kind: str) -> None:
+    command, saga = book(), uuid4()
+    carrier_process.fault("/carrier", kind, count=5 if kind == "drop" else 1)
+    with pytest.raises(Unknown):
+        participant.do(command, saga=saga)
+    carrier_process.clear_faults()
+    participant.undo(cancel(command.order), saga=saga)
+    assert (ours(command.order), theirs(command.order)) == ("cancelled", ["cancelled"])
+    with pytest.raises(StepOutlived):
+        participant.do(command, saga=saga)
+
+
+def test_the_fence_settles_a_doubtful_booking(participant: Any, carrier_process: Any) -> None:
+    command, saga = book(), uuid4()
+    carrier_process.fault("/carrier", "error_after")
+    with pytest.raises(Unknown):
+        participant.do(command, saga=saga)
+    assert participant.fence(BookShipment, saga=saga, subject=str(command.order))
+    assert ours(command.order) == "booked"
+    assert not participant.fence(BookShipment, saga=uuid4())
+
+
+def test_an_undo_cancels_once(participant: Any, carrier_process: Any) -> None:
+    command, saga = book(), uuid4()
+    participant.do(command, saga=saga)
+    carrier_process.fault("/carrier", "error_after")
+    with pytest.raises(Unknown):
+        participant.undo(cancel(command.order), saga=saga)
+    assert (ours(command.order), theirs(command.order)) == ("booked", ["cancelled"])
+    for _ in range(2):
+        participant.undo(cancel(command.order), saga=saga)
+    assert ours(command.order) == "cancelled"
+    assert OutboxMessage.objects.filter(name="shipment.shipment_cancelled").count() == 1
+
+
+def test_an_undo_before_its_action_leaves_a_tombstone(participant: Any) -> None:
+    command, saga = book(), uuid4()
+    participant.undo(cancel(command.order), saga=saga)
+    with pytest.raises(StepOutlived):
+        participant.do(command, saga=saga)
+    assert (ours(command.order), theirs(command.order)) == (None, [])
+
+
+def test_an_end_that_happened_at_the_carrier_already_is_what_was_wanted(
+    participant: Any, carrier_process: Any
+) -> None:
+    command, saga = book(), uuid4()
+    participant.do(command, saga=saga)
+    carrier_call(carrier_process, command.order, "cancel")
+    participant.undo(cancel(command.order), saga=saga)
+    assert ours(command.order) == "cancelled"
+
+
+def test_an_end_that_contradicts_the_carrier_is_an_error_to_be_tried_again(
+    participant: Any, carrier_process: Any
+) -> None:
+    gone, void = book(), book()
+    saga = uuid4()
+    participant.do(gone, saga=saga)
+    participant.do(void)
+    carrier_call(carrier_process, gone.order, "dispatch")
+    carrier_call(carrier_process, void.order, "cancel")
+    with pytest.raises(CarrierDisagrees, match="already_dispatched"):
+        participant.undo(cancel(gone.order), saga=saga)
+    with pytest.raises(CarrierDisagrees, match="already_cancelled"):
+        participant.do(dispatch(void.order), step="dispatch")
+    assert (ours(gone.order), ours(void.order)) == ("booked", "booked")
+    assert not BarrierRow.objects.filter(action="refused").exists()
+
+
+def test_an_order_without_a_shipment_is_an_error(participant: Any) -> None:
+    with pytest.raises(NoShipment):
+        participant.do(dispatch(uuid4()), step="dispatch")
+    command, saga = book(), uuid4()
+    participant.do(command, saga=saga)
+    Shipment.objects.all().delete()
+    with pytest.raises(NoShipment):
+        participant.undo(cancel(command.order), saga=saga)
+
+
+def test_our_own_mistake_is_no_refusal(participant: Any) -> None:
+    with pytest.raises(CarrierFailed, match="weight_grams"):
+        participant.do(book(weight_grams=-1))
+    assert BarrierRow.objects.get().action == "intent"
