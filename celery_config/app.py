@@ -23,6 +23,7 @@ class UnconfirmedDispatcher(EventDispatcher):
             options = {**(connection.transport_options or {}), "confirm_publish": False}
             connection = connection.clone(transport_options=options)
         super().__init__(connection, **kwargs)
+        self.exchange.no_declare = True  # the administrator has declared it (rule 27)
 
 
 class UnconfirmedEvents(Events):

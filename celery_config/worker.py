@@ -47,6 +47,12 @@ def fault_of(message: Message, known: Any) -> str | None:
 class SagaConsumer(Consumer):
     """See the module."""
 
+    class Blueprint(Consumer.Blueprint):
+        # Nothing here is delayed in the broker (rule 10), and workers have no right to declare its queues.
+        default_steps = [
+            step for step in Consumer.Blueprint.default_steps if not step.endswith(":DelayedDelivery")
+        ]
+
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Message], None]:
         run = super().create_task_handler(*args, **kwargs)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.validators import RegexValidator
-from django.urls import path
+from django.urls import URLPattern, URLResolver, path
 from drf_spectacular.utils import extend_schema
 from rest_framework import generics, serializers
 from rest_framework.request import Request
@@ -20,7 +20,12 @@ from inventory_app.models import Movement, Product, Reservation, Stock
 
 MAX_ITEMS = 1000
 MAX_ORDERS = 500
-SKU = {"max_length": domain.MAX_SKU, "validators": [RegexValidator(domain.SKU_PATTERN, "not a SKU")]}
+
+
+class SkuField(serializers.CharField):
+    def __init__(self, **options: Any) -> None:
+        pattern = RegexValidator(domain.SKU_PATTERN, "Not a SKU: no slash, no space at an end.")
+        super().__init__(max_length=domain.MAX_SKU, validators=[pattern], **options)
 
 
 class BySku(Pages):
@@ -53,14 +58,14 @@ class ProductsApi(generics.ListAPIView[Product]):
 
     class InputSerializer(serializers.Serializer[Any]):
         class ItemSerializer(serializers.Serializer[Any]):
-            sku = serializers.CharField(**SKU)
+            sku = SkuField()
             name = serializers.CharField(max_length=domain.MAX_NAME)
             price = serializers.IntegerField(min_value=0, max_value=domain.MAX_PRICE)
             currency = serializers.RegexField(r"^[A-Z]{3}$")
             weight_grams = serializers.IntegerField(min_value=1, max_value=domain.MAX_WEIGHT_GRAMS)
             active = serializers.BooleanField(default=True)
 
-        products = ItemSerializer(many=True, allow_empty=False, max_length=MAX_ITEMS)
+        products = serializers.ListField(child=ItemSerializer(), allow_empty=False, max_length=MAX_ITEMS)
 
     class OutputSerializer(serializers.Serializer[Any]):
         created = serializers.IntegerField()
@@ -115,10 +120,10 @@ class OpeningStockApi(APIView):
 
     class InputSerializer(serializers.Serializer[Any]):
         class ItemSerializer(serializers.Serializer[Any]):
-            sku = serializers.CharField(**SKU)
+            sku = SkuField()
             quantity = serializers.IntegerField(min_value=0, max_value=domain.MAX_QUANTITY)
 
-        items = ItemSerializer(many=True, allow_empty=False, max_length=MAX_ITEMS)
+        items = serializers.ListField(child=ItemSerializer(), allow_empty=False, max_length=MAX_ITEMS)
 
     class OutputSerializer(serializers.Serializer[Any]):
         booked = serializers.IntegerField()
@@ -152,7 +157,7 @@ class AdjustmentApi(APIView):
 
     class InputSerializer(serializers.Serializer[Any]):
         adjustment = serializers.UUIDField(help_text="your id for it: a repeat adjusts nothing")
-        sku = serializers.CharField(**SKU)
+        sku = SkuField()
         quantity = serializers.IntegerField(min_value=-domain.MAX_QUANTITY, max_value=domain.MAX_QUANTITY)
         reason = serializers.CharField(max_length=200)
 
@@ -221,7 +226,7 @@ def parsed(serializer: type[serializers.Serializer[Any]], request: Request) -> A
     return given.validated_data
 
 
-urlpatterns = [
+urlpatterns: list[URLPattern | URLResolver] = [
     path("products/", ProductsApi.as_view(), name="products"),
     path("products/<str:sku>/", ProductApi.as_view(), name="product"),
     path("stock/", StockApi.as_view(), name="stock"),

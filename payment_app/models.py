@@ -131,7 +131,7 @@ class Posting(models.Model):
 
     class Meta:
         constraints: ClassVar = [models.CheckConstraint(condition=~Q(amount=0), name="posting_of_something")]
-        indexes: ClassVar = [models.Index(fields=["account"], include=["amount"], name="posting_by_account")]
+        indexes: ClassVar = [models.Index(fields=["account", "amount"], name="posting_by_account")]
 
     def __str__(self) -> str:
         return f"{self.amount} on account {self.account_id}"

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
-from django.urls import path
+from django.urls import URLPattern, URLResolver, path
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import generics, serializers, status
@@ -109,7 +109,7 @@ class FactsApi(APIView):
         return Response(answer)
 
 
-urlpatterns = [
+urlpatterns: list[URLPattern | URLResolver] = [
     path("shipments/", ShipmentsApi.as_view(), name="shipments"),
     path("shipments/<uuid:pk>/", ShipmentApi.as_view(), name="shipment"),
     path("carrier-books/", CarrierBooksApi.as_view(), name="carrier-books"),

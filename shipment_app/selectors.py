@@ -49,7 +49,7 @@ def totals() -> dict[str, Any]:
 def orders_under_way() -> set[UUID]:
     """The orders with an open intent: a call to the carrier for them may be under way."""
     intents = BarrierRow.objects.filter(Q(action=Action.INTENT) | Q(undo=Undo.INTENT), request__isnull=False)
-    return {UUID(request["order"]) for request in intents.values_list("request", flat=True)}
+    return {UUID(order) for order in intents.values_list("request__order", flat=True)}
 
 
 def orders_changed_since(moment: datetime) -> set[UUID]:
@@ -67,5 +67,5 @@ def database_now() -> datetime:
         return timezone.now()
     with connection.cursor() as cursor:
         cursor.execute("SELECT statement_timestamp()")
-        (now,) = cursor.fetchone()
+        now: datetime = cursor.fetchone()[0]
     return now

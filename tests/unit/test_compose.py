@@ -26,6 +26,7 @@ from celery_config.topology import (
     definitions,
     queues,
 )
+from compose import new_env
 from manage import SERVICES as PACKAGES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -90,6 +91,20 @@ class TestConfiguration:
         assert done.returncode != 0
         for name in secrets:
             assert f"required variable {name} is missing" in done.stderr
+
+    def test_a_new_env_file_resolves_and_is_never_overwritten(
+        self, secrets: dict[str, str], tmp_path: Path
+    ) -> None:
+        assert new_env.main(tmp_path) == 0
+        made = tmp_path / ".env"
+        assert made.stat().st_mode & 0o777 == 0o600
+        values = dict(line.split("=", 1) for line in made.read_text().splitlines() if re.match(r"\w+=", line))
+        assert len({values[name] for name in secrets}) == len(secrets)
+        assert PLACEHOLDER not in values.values()
+        assert resolve({}, made).returncode == 0
+        before = made.read_text()
+        assert new_env.main(tmp_path) == 1
+        assert made.read_text() == before
 
     def test_each_service_has_its_processes(self, containers: dict[str, dict[str, Any]]) -> None:
         for service in SERVICES:

@@ -12,6 +12,7 @@ from inventory_app import services
 from inventory_app.errors import AdjustmentConflict, RepeatedProduct, StockBelowReserved, UnknownProduct
 from inventory_app.models import Movement, Product, Stock
 from inventory_app.services import Opened, Put
+from tests.service.together import postgresql
 
 
 def announced() -> list[tuple[str, int, int]]:
@@ -39,6 +40,7 @@ def test_an_event_is_the_full_state(shop: Any) -> None:
     }  # fmt: skip
 
 
+@postgresql  # SQLite bears 999 values a statement
 def test_a_thousand_products_cost_a_handful_of_statements(
     shop: Any, django_assert_max_num_queries: Any
 ) -> None:

@@ -13,7 +13,9 @@ from celery_config.errors import Refused
 from celery_config.messaging.models import OutboxMessage
 from inventory_app import domain, services
 from inventory_app.models import Movement, Product
-from tests.service.together import together
+from tests.service.together import postgresql, together
+
+pytestmark = postgresql
 
 
 def test_twenty_buyers_of_seven_pieces(shop: Any, participant: Any) -> None:

@@ -14,6 +14,7 @@ from celery_config.messaging.models import OutboxMessage
 from inventory_app import domain, services
 from inventory_app.errors import ReservationLost
 from inventory_app.models import Movement, Reservation, Stock
+from tests.service.together import postgresql
 
 
 def commit(order: UUID) -> CommitStock:
@@ -134,6 +135,7 @@ def test_the_database_itself_forbids_overselling(shop: Any, change: dict[str, in
         Stock.objects.update(**change)
 
 
+@postgresql  # SQLite bears 999 values a statement
 def test_675_lines_cost_a_handful_of_statements(
     shop: Any, participant: Any, django_assert_max_num_queries: Any
 ) -> None:

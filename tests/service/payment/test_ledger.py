@@ -13,11 +13,11 @@ from payment_app import ledger, selectors
 from payment_app.domain import AccountCode, Booking, Line
 from payment_app.errors import Unbalanced
 from payment_app.models import Account, LedgerTransaction, Payment, Posting, Refund, RefundOutcome
+from tests.service.payment.marks import postgresql
 from tests.service.payment.shop import Shop
 
 # Commits are real here: PostgreSQL checks the balance at the end of a transaction.
 pytestmark = pytest.mark.django_db(transaction=True)
-postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="guarded by PostgreSQL's triggers")
 
 
 @transaction.atomic

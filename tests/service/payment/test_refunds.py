@@ -16,6 +16,7 @@ from payment_app import selectors
 from payment_app.errors import KeyOutlived
 from payment_app.models import Refund, RefundOutcome
 from payment_app.provider import gateway
+from tests.service.payment.marks import postgresql
 from tests.service.payment.shop import Shop
 
 
@@ -45,6 +46,7 @@ def test_all_of_it_may_be_given_back_in_parts_and_no_more(shop: Shop) -> None:
     assert balances() == {"provider_clearing": 0, "sales": 0, "refunds_payable": 0}
 
 
+@postgresql
 def test_refunds_at_once_never_exceed_what_was_captured(
     shop: Shop, together: Callable[..., list[Any]], transactional_db: None
 ) -> None:
@@ -58,6 +60,7 @@ def test_refunds_at_once_never_exceed_what_was_captured(
     assert selectors.totals()["faults"] == []
 
 
+@postgresql
 def test_one_refund_many_times_at_once_is_one_refund(
     shop: Shop, together: Callable[..., list[Any]], transactional_db: None
 ) -> None:

@@ -16,7 +16,7 @@ from shipment_app.domain import shipment_id
 from shipment_app.errors import CarrierDisagrees, NoShipment
 from shipment_app.models import Shipment
 from tests.service.shipment.parcels import ADDRESS, book, cancel, carrier_call, dispatch, ours, theirs
-from tests.service.together import together
+from tests.service.together import postgresql, together
 
 pytestmark = pytest.mark.usefixtures("carrier_process")
 LOST_ANSWERS = ["error_after", "drop", "timeout"]
@@ -45,6 +45,7 @@ def test_repeats_reply_again(participant: Any) -> None:
     assert theirs(command.order) == ["dispatched"]
 
 
+@postgresql
 def test_twins_book_once(participant: Any) -> None:
     command, saga = book(), uuid4()
     replies = together(*[functools.partial(participant.do, command, saga=saga)] * 6)

@@ -1,0 +1,139 @@
+"""What the dead-letter queue brings back (rule 19)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from kombu.message import Message
+
+from celery_config.messaging.steps import PIVOT_RAN
+from celery_config.saga import runner
+from celery_config.saga.dead_letters import keep
+from celery_config.saga.models import DeadLetter
+from celery_config.saga.testing import links_of
+from tests.service.order.conftest import Placed, Shop
+from tests.service.order.test_runner import DRIVE, STOP
+
+pytestmark = pytest.mark.django_db
+DEATH = [{"reason": "delivery_limit", "queue": "inventory.commands", "count": 1}]
+
+
+def letter(task: str, kwargs: dict[str, Any], *, headers: dict[str, Any] | None = None, body: bytes | None = None) -> Message:
+    return Message(
+        body=json.dumps([[{}], kwargs, {}]).encode() if body is None else body,
+        content_type="application/json",
+        content_encoding="utf-8",
+        headers={"task": task, "id": str(uuid4()), "x-death": DEATH} if headers is None else headers,
+        accept={"application/json"},
+    )
+
+
+def link(placed: Placed, task: str) -> dict[str, Any]:
+    (found,) = [link for link in links_of(placed.messages[-1]) if link["task"] == task]
+    return found
+
+
+def dead(placed: Placed, task: str) -> DeadLetter:
+    keep(letter(task, link(placed, task)["kwargs"]))
+    return DeadLetter.objects.latest("id")
+
+
+@pytest.fixture
+def stopping(placed: Placed) -> Placed:
+    runner.stop(placed.saga_id, code="cancelled", reason="")
+    return placed
+
+
+class TestConsequences:
+    def test_a_dead_action_is_an_unknown_failure(self, placed: Placed) -> None:
+        row = dead(placed, "inventory.reserve_stock")
+        assert placed.chains == [DRIVE, STOP]
+        assert placed.saga.cause["code"] == "dead_letter"
+        assert "delivery_limit" in placed.saga.cause["reason"]
+        assert (row.saga, row.step, row.operation) == (placed.saga_id, "reserve-stock", "do")
+        assert (row.task, row.queue, row.reason) == ("inventory.reserve_stock", "inventory.commands", "delivery_limit")
+
+    def test_a_dead_action_after_the_pivot_goes_forward(self, placed: Placed) -> None:
+        """Rule 14."""
+        dead(placed, "inventory.commit_stock")
+        assert placed.saga.status == "forward"
+
+    def test_a_dead_undo_is_its_errback(self, stopping: Placed) -> None:
+        dead(stopping, "inventory.release_stock")
+        assert stopping.chains[-1] == ["payment.void_payment", "order.compensated"]
+
+    @pytest.mark.parametrize("task", ["payment.fence", "order.compensated"])
+    def test_a_dead_fence_or_end_only_makes_the_saga_due(self, stopping: Placed, task: str) -> None:
+        before = stopping.saga
+        dead(stopping, task)
+        assert stopping.saga.status == "stopping"
+        assert stopping.saga.due_at < before.due_at
+        assert len(stopping.chains) == 2
+
+    @pytest.mark.parametrize("task", ["order.step_failed", PIVOT_RAN, "events.receive"])
+    def test_dead_news_of_a_step_only_makes_the_saga_due(self, placed: Placed, task: str) -> None:
+        """A callback or an event names step and operation, but is not the step: a done one is not taken for failed."""
+        before = placed.saga
+        about = {"saga": str(placed.saga_id), "step": "reserve-stock", "operation": "do", "outcome": "done"}
+        keep(letter(task, about))
+        assert placed.saga.status == "running"
+        assert placed.chains == [DRIVE]
+        assert placed.saga.due_at < before.due_at
+
+    def test_an_ended_saga_is_left_as_it_is(self, placed: Placed) -> None:
+        placed.set(status="completed", due_at=None)
+        assert dead(placed, "inventory.reserve_stock").saga == placed.saga_id
+        assert (placed.saga.status, placed.saga.due_at, placed.chains) == ("completed", None, [DRIVE])
+
+
+class TestWhatIsKept:
+    """What belongs to no saga is kept and shown, whatever it is."""
+
+    def test_a_letter_of_an_unknown_saga(self, shop: Shop) -> None:
+        keep(letter("payment.authorize_payment", {"saga": str(uuid4()), "step": "x", "operation": "do"}))
+        assert DeadLetter.objects.get().consequence == "kept: no such saga here"
+
+    def test_a_letter_of_an_unknown_step(self, placed: Placed) -> None:
+        keep(letter("payment.authorize_payment", {"saga": str(placed.saga_id), "step": "no-such", "operation": "do"}))
+        assert placed.saga.status == "running"
+        assert DeadLetter.objects.get().consequence == "its saga is looked at soon"
+
+    @pytest.mark.parametrize(
+        "message",
+        [
+            letter("x", {}, body=b"\xff\xfe not json"),
+            letter("x", {}, body=b'{"not": "a task"}'),
+            letter("x", {}, body=b"[1, 2]"),
+            letter("x", {"saga": "not an id"}),
+            letter("x", {}, headers={}),
+            letter("x" * 500, {}),
+            letter("a\x00b", {}, body=b"zero \x00 byte"),
+            letter("x", {}, headers={"task": "x", "id": "1", "weird": b"\x00\xff", "deep": {"a": ["\x00"]}}),
+            letter("x", {}, body=b"y" * 200_000),
+        ],
+    )
+    def test_garbage(self, db: None, message: Message) -> None:
+        """One that cannot be stored would be read for ever and hold up all behind it."""
+        keep(message)
+        row = DeadLetter.objects.get()
+        assert row.consequence == "kept: it belongs to no saga"
+        assert len(row.body) <= 64 * 1024
+
+    def test_a_body_is_readable(self, shop: Shop) -> None:
+        keep(letter("x", {"n": 1}))
+        assert json.loads(DeadLetter.objects.get().body)[1] == {"n": 1}
+
+
+def test_the_letter_and_its_consequence_are_one_transaction(placed: Placed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Acknowledged after its commit: read twice it acts twice, which barriers bear; never lost."""
+
+    def fails(**_: Any) -> None:
+        raise ConnectionError
+
+    monkeypatch.setattr(DeadLetter.objects, "create", fails)
+    with pytest.raises(ConnectionError):
+        keep(letter("inventory.reserve_stock", link(placed, "inventory.reserve_stock")["kwargs"]))
+    assert placed.saga.status == "running"
