@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from babel.numbers import format_currency, get_currency_precision
+from babel.numbers import format_currency
+from iso4217 import Currency
 
 
 def money(amount: int, currency: str) -> str:
     """`money(1999, "GBP")` -> `£19.99`; `amount` in minor units of the ISO 4217 `currency`."""
-    value = Decimal(amount).scaleb(-get_currency_precision(currency))
-    return format_currency(value, currency, locale="en_GB")
+    # ISO 4217's digits, which are not always those that people print.
+    digits = Currency(currency).exponent or 0
+    pattern = "¤#,##0" + ("." + "0" * digits if digits else "")
+    value = Decimal(amount).scaleb(-digits)
+    return format_currency(value, currency, format=pattern, locale="en_GB", currency_digits=False)

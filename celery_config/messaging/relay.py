@@ -43,7 +43,8 @@ def message_of(row: OutboxMessage) -> dict[str, Any]:
     return {
         "task": RECEIVE,
         "args": [],
-        "kwargs": row.payload,
+        # The saga first: Flower shows, and searches, only the beginning of the arguments.
+        "kwargs": {"saga": row.payload.get("saga"), **row.payload},
         "options": {
             "exchange": topology.EVENTS,
             "routing_key": row.name,

@@ -77,7 +77,7 @@ def parts(message: Any) -> dict[str, Any]:
 
 def keep(message: Message) -> None:
     """Store the letter and let its saga act on it, in one transaction."""
-    headers = json.loads(json.dumps(dict(message.headers or {}), default=str))
+    headers = storable(dict(message.headers or {}))
     death = (headers.get("x-death") or [{}])[0]
     kwargs = kwargs_of(message)
     task, saga = str(headers.get("task", "")), saga_id(kwargs)
@@ -106,11 +106,7 @@ def act(saga: UUID, task: str, step: str, operation: str, reason: str) -> str:
     row = SagaInstance.objects.select_for_update().filter(pk=saga).first()
     if row is None:
         return "kept: no such saga here"
-    if (
-        operation in ("do", "undo")
-        and task not in (STEP_FAILED, PIVOT_RAN)
-        and row.steps.filter(name=step).exists()
-    ):
+    if operation in ("do", "undo") and task not in NEWS and row.steps.filter(name=step).exists():
         cause = {"step": step, "code": "dead_letter", "reason": f"the message of {step} came back: {reason}"}
         runner.take(row, StepFailed(step, operation), cause=cause)
         return f"taken as the failure of {step} ({operation})"
@@ -123,7 +119,13 @@ def kwargs_of(message: Message) -> dict[str, Any]:
         _, kwargs, _ = message.payload
     except Exception:  # garbage is what dead letters are made of; the letter itself is kept whole
         return {}
-    return kwargs if isinstance(kwargs, dict) else {}
+    return storable(kwargs) if isinstance(kwargs, dict) else {}
+
+
+def storable(value: dict[str, Any]) -> dict[str, Any]:
+    """`value` as JSON that PostgreSQL takes: it knows neither NUL nor half a surrogate pair."""
+    whole = json.dumps(value, default=str, ensure_ascii=False).encode(errors="replace").decode()
+    return json.loads(whole.replace(r"\u0000", r"\ufffd"))  # type: ignore[no-any-return]
 
 
 def saga_id(kwargs: dict[str, Any]) -> UUID | None:

@@ -79,14 +79,17 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./manage.py demo", description=__doc__)
     parser.add_argument("--orders", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--keep", action="store_true", default=os.environ.get("KEEP") == "1", help="leave it running")
+    parser.add_argument(
+        "--keep", action="store_true", default=os.environ.get("KEEP") == "1", help="leave it running"
+    )
     return parser.parse_args(argv)
 
 
 def show(stack: Stack, console: Console, options: argparse.Namespace) -> int:
     shopper = Shopper(stack)
     goods = [
-        {"sku": s, "name": n, "price": p, "currency": CURRENCY, "weight_grams": w, "active": True} for s, n, p, w in GOODS
+        {"sku": s, "name": n, "price": p, "currency": CURRENCY, "weight_grams": w, "active": True}
+        for s, n, p, w in GOODS
     ]
     shopper.stock_shelves(goods, 1000)
     shopper.stock_shelves([{**goods[0], "sku": SOLD_OUT[0], "name": SOLD_OUT[1], "price": SOLD_OUT[2]}], 1)
@@ -125,7 +128,9 @@ def wanted_orders(count: int, rng: random.Random) -> Iterator[dict[str, Any]]:
     fates = (share + ["fine"] * count)[:count] if count >= len(share) else share[:count]
     rng.shuffle(fates)
     for fate in fates:
-        lines = [{"sku": sku, "quantity": rng.randint(1, 3)} for sku, *_ in rng.sample(GOODS, rng.randint(1, 4))]
+        lines = [
+            {"sku": sku, "quantity": rng.randint(1, 3)} for sku, *_ in rng.sample(GOODS, rng.randint(1, 4))
+        ]
         if fate == "sold out":
             lines.append({"sku": SOLD_OUT[0], "quantity": 2})
         yield {
@@ -144,7 +149,11 @@ def wanted_orders(count: int, rng: random.Random) -> Iterator[dict[str, Any]]:
 
 def bars(console: Console) -> Progress:
     return Progress(
-        TextColumn("{task.description:<10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
+        TextColumn("{task.description:<10}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
     )
 
 
@@ -169,7 +178,9 @@ def audit(stack: Stack) -> int:
         LocalError: it did not come to an end.
     """
     command = [sys.executable, "manage.py", "order", "audit"]
-    done = subprocess.run(command, cwd=ROOT, env=stack.environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, env=stack.environment, capture_output=True, text=True, check=False
+    )
     sys.stdout.write(done.stdout)
     last = done.stdout.strip().splitlines()[-1:] or [""]
     if not last[0].startswith("audit: "):
@@ -179,7 +190,13 @@ def audit(stack: Stack) -> int:
 
 def addresses(stack: Stack) -> Table:
     name, password = stack.admin_login
-    table = Table("service", "admin", "API", title=f"Login everywhere: {name} / {password}", caption="Ctrl-C stops everything")
+    table = Table(
+        "service",
+        "admin",
+        "API",
+        title=f"Login everywhere: {name} / {password}",
+        caption="Ctrl-C stops everything",
+    )
     for service in SERVICES:
         table.add_row(service, f"{stack.url(service)}/admin/", f"{stack.url(service)}/api/docs/")
     return table

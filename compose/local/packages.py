@@ -93,7 +93,7 @@ def find_or_install(console: Console | None = None) -> Binaries:
             "name servers of your own in the environment (ORDER_DATABASE_URL, ORDER_BROKER_URL and so on for "
             "each service), or run the system in containers: docker compose -f compose/compose.yaml up"
         )
-    _install(console)
+    _install(console, *_PACKAGES)
     installed = find()
     if installed is None:
         raise PackagesMissing(
@@ -104,19 +104,36 @@ def find_or_install(console: Console | None = None) -> Binaries:
     return installed
 
 
-def _install(console: Console) -> None:
+def find_or_install_browser(console: Console | None = None) -> Path:
+    """Return a Chromium for the tests of the pages; install Debian's when there is none and we may.
+
+    Raises:
+        PackagesMissing: there is none and it cannot be installed from here.
+    """
+    found = shutil.which("chromium")
+    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
+        _install(console or Console(), "chromium")
+        found = shutil.which("chromium")
+    if found is None:
+        raise PackagesMissing(
+            "The tests of the pages need Chromium (Debian, Ubuntu: sudo apt-get install chromium)."
+        )
+    return Path(found)
+
+
+def _install(console: Console, *packages: str) -> None:
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     with _NoServices():
         for command in (
             ["apt-get", "update"],
-            ["apt-get", "install", "-y", "--no-install-recommends", *_PACKAGES],
+            ["apt-get", "install", "-y", "--no-install-recommends", *packages],
         ):
-            console.print(f"Installing the servers: {' '.join(command)}", highlight=False)
+            console.print(f"Installing: {' '.join(command)}", highlight=False)
             done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
             if done.returncode != 0:
                 raise PackagesMissing(
                     f"{' '.join(command)} failed:\n{done.stdout[-1000:]}{done.stderr[-2000:]}\n"
-                    f"Install {' and '.join(_PACKAGES)} by hand, then try again."
+                    f"Install {' and '.join(packages)} by hand, then try again."
                 )
 
 

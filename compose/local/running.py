@@ -14,7 +14,9 @@ FILE = "running.json"
 
 
 @contextmanager
-def announced(var: Path, environment: Mapping[str, str], inherited: Mapping[str, str] = os.environ) -> Iterator[None]:
+def announced(
+    var: Path, environment: Mapping[str, str], inherited: Mapping[str, str] = os.environ
+) -> Iterator[None]:
     """Let other commands join this stack for as long as the block runs."""
     ours = {name: value for name, value in environment.items() if inherited.get(name) != value}
     write_private(var / FILE, json.dumps({"pid": os.getpid(), "environment": ours}))

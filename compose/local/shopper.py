@@ -34,7 +34,10 @@ class Shopper:
         self.stack = stack
         name, password = stack.admin_login
         answer = httpx.post(
-            f"{stack.url('order')}/api/token/", json={"username": name, "password": password}, trust_env=False, timeout=30
+            f"{stack.url('order')}/api/token/",
+            json={"username": name, "password": password},
+            trust_env=False,
+            timeout=30,
         )
         answer.raise_for_status()
         self.http = httpx.Client(
@@ -49,7 +52,9 @@ class Shopper:
         token = self.stack.environment["INVENTORY_SERVICE_TOKEN"]
         headers = {"Authorization": f"Bearer {token}"}
         stock = [{"sku": product["sku"], "quantity": quantity} for product in products]
-        with httpx.Client(base_url=self.stack.url("inventory"), headers=headers, trust_env=False, timeout=60) as inventory:
+        with httpx.Client(
+            base_url=self.stack.url("inventory"), headers=headers, trust_env=False, timeout=60
+        ) as inventory:
             inventory.post("/api/products/", json={"products": list(products)}).raise_for_status()
             inventory.post("/api/stock/opening/", json={"items": stock}).raise_for_status()
 
@@ -105,7 +110,9 @@ class Shopper:
             progress(len(ended))
             if time.monotonic() - since > patience:
                 stuck = sorted(wanted - set(ended))
-                raise TimeoutError(f"{len(stuck)} orders did not end within {patience:.0f} s: {', '.join(stuck[:5])} …")
+                raise TimeoutError(
+                    f"{len(stuck)} orders did not end within {patience:.0f} s: {', '.join(stuck[:5])} …"
+                )
             if len(ended) < len(wanted):
                 time.sleep(LOOK_SECONDS)
         return list(ended.values())

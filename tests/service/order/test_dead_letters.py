@@ -112,6 +112,7 @@ class TestWhatIsKept:
             letter("x" * 500, {}),
             letter("a\x00b", {}, body=b"zero \x00 byte"),
             letter("x", {}, headers={"task": "x", "id": "1", "weird": b"\x00\xff", "deep": {"a": ["\x00"]}}),
+            letter("x", {"step": "\x00", "operation": "\ud800"}),
             letter("x", {}, body=b"y" * 200_000),
         ],
     )

@@ -1,0 +1,63 @@
+"""A client's idempotency key (rule 1): unique per client, with a hash of the request; it goes first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from celery_config.contracts.inventory import Line
+from celery_config.saga.models import SagaInstance
+from order_project.errors import BadLines, KeyReused
+from order_project.models import IdempotencyKey, Order
+from order_project.services import Placed
+from tests.service.order.conftest import HEART, Shop
+from tests.service.together import concurrent, together
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_repeat_is_answered_with_the_first_order(shop: Shop) -> None:
+    first, again = shop.place("key-1"), shop.place("key-1")
+    assert (again.order, first.repeated, again.repeated) == (first.order, False, True)
+    assert Order.objects.count() == SagaInstance.objects.count() == 1
+
+
+def test_without_a_key_every_request_is_an_order(shop: Shop) -> None:
+    assert shop.place().order != shop.place().order
+
+
+@pytest.mark.parametrize("other", [{"payment_token": "tok_other"}, {"lines": (Line(sku=HEART, quantity=8),)}])
+def test_the_same_key_for_another_request_is_refused(shop: Shop, other: dict[str, Any]) -> None:
+    shop.place("key-1")
+    with pytest.raises(KeyReused):
+        shop.place("key-1", **other)
+    assert Order.objects.count() == 1
+
+
+def test_keys_of_two_clients_are_two_keys(shop: Shop) -> None:
+    assert shop.place("key-1", "ada").order != shop.place("key-1", "bob").order
+
+
+def test_a_refused_request_leaves_its_key_free(shop: Shop) -> None:
+    """Rule 1: key and order are one transaction."""
+    with pytest.raises(BadLines):
+        shop.place("key-1", currency="USD")
+    assert not IdempotencyKey.objects.exists()
+    assert not shop.place("key-1").repeated
+
+
+@concurrent
+class TestTwins:
+    def test_many_at_once_are_one_order(self, shop: Shop) -> None:
+        """Rule 1: a twin waits for the first one's commit."""
+        for n in range(5):
+            placed: list[Placed] = together(*[lambda n=n: shop.place(f"key-{n}")] * 6)
+            assert len({p.order for p in placed}) == 1
+            assert sorted(p.repeated for p in placed) == [False] + [True] * 5
+        assert Order.objects.count() == SagaInstance.objects.count() == 5
+
+    def test_two_different_requests_at_once(self, shop: Shop) -> None:
+        results = together(lambda: shop.place("key"), lambda: shop.place("key", payment_token="tok_other"))
+        assert sorted(type(r).__name__ for r in results) == ["KeyReused", "Placed"]
+        assert Order.objects.count() == 1
