@@ -69,7 +69,12 @@ class Command(Message):
     @property
     def subject(self) -> str:
         """What the command is about (its first field), for logs and for the subject of its events."""
-        return str(getattr(self, dataclasses.fields(self)[0].name))  # type: ignore[arg-type]
+        return str(getattr(self, fields_of(self)[0].name))
+
+
+def fields_of(contract: Any) -> tuple[dataclasses.Field[Any], ...]:
+    """The fields of a contract, which is a dataclass though its base class cannot say so."""
+    return dataclasses.fields(contract)
 
 
 def encode(message: Any) -> dict[str, Any]:
@@ -109,7 +114,9 @@ def without_defaults(value: Any) -> Any:
         return [without_defaults(item) for item in value]
     if not dataclasses.is_dataclass(value):
         return encode(value)
-    fields = {field.name: (getattr(value, field.name), default_of(field)) for field in dataclasses.fields(value)}
+    fields = {
+        field.name: (getattr(value, field.name), default_of(field)) for field in dataclasses.fields(value)
+    }
     return {name: without_defaults(given) for name, (given, default) in fields.items() if given != default}
 
 

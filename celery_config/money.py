@@ -14,4 +14,4 @@ def money(amount: int, currency: str) -> str:
     digits = Currency(currency).exponent or 0
     pattern = "¤#,##0" + ("." + "0" * digits if digits else "")
     value = Decimal(amount).scaleb(-digits)
-    return format_currency(value, currency, format=pattern, locale="en_GB", currency_digits=False)
+    return str(format_currency(value, currency, format=pattern, locale="en_GB", currency_digits=False))

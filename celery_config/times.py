@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from itertools import pairwise
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Times:
 
     def silence_after(self, drives: int) -> float:
         """The wait before the next drive: doubling, at most an hour, jittered by a fifth."""
-        base = min(self.silence * 2 ** min(drives, 16), self.longest_silence)
+        base = min(self.silence * 2.0 ** min(drives, 16), self.longest_silence)
         return base * random.uniform(0.9, 1.1)
 
     def retry_delay(self, tries: int) -> float | None:
@@ -65,7 +66,7 @@ class Times:
             ("the saga's deadline", deadline_seconds),
             ("the undo drives", self.undo_for / self.scale),
         ]
-        for (name, value), (next_name, next_value) in zip(steps, steps[1:], strict=False):
+        for (name, value), (next_name, next_value) in pairwise(steps):
             if value >= next_value:
                 return f"{name} ({value:g} s) must give up before {next_name} ({next_value:g} s)"
         return None

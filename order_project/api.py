@@ -37,7 +37,7 @@ class AddressInput(serializers.Serializer[Any]):
 
 
 class OrderInput(serializers.Serializer[Any]):
-    lines = LineInput(many=True, allow_empty=False, max_length=PARSED_LINES)
+    lines = serializers.ListField(child=LineInput(), allow_empty=False, max_length=PARSED_LINES)
     currency = serializers.RegexField(r"^[A-Z]{3}$", help_text="ISO 4217")
     payment_token = serializers.CharField(max_length=200)
     address = AddressInput()
@@ -118,6 +118,7 @@ class OrderList(generics.GenericAPIView[Order]):
     def get_queryset(self) -> Any:
         return selectors.orders_for(self.request.user)
 
+    @extend_schema(operation_id="orders_list", responses=OrderOutput(many=True))
     def get(self, request: Request) -> Response:
         """Your orders, newest first; staff see all."""
         page = self.paginate_queryset(self.filter_queryset(self.get_queryset())) or []
@@ -130,7 +131,7 @@ class OrderList(generics.GenericAPIView[Order]):
         parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
     )
     def post(self, request: Request) -> Response:
-        """Place an order. The answer says where to look; repeat it with the same Idempotency-Key as often as you like."""
+        """Place an order. The answer says where to look; a repeat with the same Idempotency-Key places nothing."""
         given = OrderInput(data=request.data)
         given.is_valid(raise_exception=True)
         placed = services.place_order(
@@ -204,10 +205,11 @@ class RefundOutput(serializers.ModelSerializer[Refund]):
 class RefundList(generics.ListAPIView[Refund]):
     permission_classes = (IsAdminUser,)
     serializer_class = RefundOutput
+    queryset = Refund.objects.all()
     filterset_fields = ("status",)
 
     def get_queryset(self) -> Any:
-        return Refund.objects.filter(order=self.kwargs["pk"])
+        return super().get_queryset().filter(order=self.kwargs.get("pk"))
 
     @extend_schema(request=RefundInput, responses={202: RefundOutput})
     def post(self, request: Request, pk: UUID) -> Response:

@@ -79,7 +79,10 @@ def check_orders(orders: Sequence[Order], peers: Mapping[str, Peer]) -> list[Fin
     # The sagas are read before the facts: what has ended does not change afterwards.
     instances = {s.pk: s for s in SagaInstance.objects.filter(pk__in=[o.saga for o in orders])}
     ids = [str(o.id) for o in orders]
-    facts = {name: peer.post("/api/facts/", {"orders": ids})["facts"] for name, peer in peers.items()}
+    facts = {
+        name: peer.post("/api/facts/", {"orders": ids, "totals": False})["facts"]
+        for name, peer in peers.items()
+    }
     now = clock.now()
     findings = []
     for order in orders:
@@ -114,7 +117,8 @@ def faults_of_completed(order: Order, lines: Mapping[str, int], facts: Facts) ->
         yield f"its saga is completed, the order {order.status}"
     payment = facts.payment
     if payment.get("state") != "captured" or payment.get("captured") != order.total:
-        yield f"completed, yet captured is {payment.get('captured', 0)} of {order.total} (payment: {payment.get('state')})"
+        captured = f"{payment.get('captured', 0)} of {order.total}"
+        yield f"completed, yet its payment is {payment.get('state')} with {captured} captured"
     if payment and payment.get("currency") != order.currency:
         yield f"was paid in {payment.get('currency')} instead of {order.currency}"
     stock = facts.inventory
@@ -148,7 +152,14 @@ def books(peers: Mapping[str, Peer]) -> Iterator[str]:
     """The provider's and the carrier's own books against ours."""
     for name, path in (("payment", "/api/provider-books/"), ("shipment", "/api/carrier-books/")):
         for what in peers[name].get(path)["findings"]:
-            yield f"{name}: {what}"
+            yield f"{name}: {describe(what)}"
+
+
+def describe(finding: Mapping[str, Any] | str) -> str:
+    """A finding of a comparison of books, in one line."""
+    if isinstance(finding, str):
+        return finding
+    return f"{finding['kind']} {finding['id']} of order {finding['order']}: {finding['detail']}"
 
 
 def outboxes(peers: Mapping[str, Peer]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Reads an invoice file (the columns of UCI's "Online Retail") and sorts the clean invoices from the dirty ones. Pure."""
+"""Reads an invoice file (the columns of UCI's "Online Retail"), the clean apart from the dirty. Pure."""
 
 from __future__ import annotations
 

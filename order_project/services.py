@@ -218,4 +218,5 @@ def put_customers(references: Sequence[str]) -> dict[str, UUID]:
     Customer.objects.bulk_create(
         [Customer(reference=r, name=f"Customer {r}") for r in references], ignore_conflicts=True
     )
-    return dict(Customer.objects.filter(reference__in=references).values_list("reference", "id"))
+    found = Customer.objects.filter(reference__in=references).values_list("reference", "id")
+    return {str(reference): customer for reference, customer in found}

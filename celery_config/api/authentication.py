@@ -17,7 +17,7 @@ class ServiceUser(AnonymousUser):
     """Whoever holds the service token: may do what staff may do in the API; has no row and no admin."""
 
     is_staff = True  # type: ignore[assignment]
-    username = "service"
+    username = "service"  # type: ignore[assignment]
 
     @property
     def is_authenticated(self) -> bool:  # type: ignore[override]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from django.conf import settings
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
@@ -17,7 +19,7 @@ def home(request: HttpRequest) -> HttpResponse:
     return render(request, "messaging/home.html", {"service": settings.SERVICE})
 
 
-def service_urls(api: list[URLPattern | URLResolver]) -> list[URLPattern | URLResolver]:
+def service_urls(api: Sequence[URLPattern | URLResolver]) -> list[URLPattern | URLResolver]:
     """The URLs of a service whose own API is `api`."""
     return [
         path("", home, name="home"),

@@ -42,9 +42,9 @@ def claim(
         undo.value,
         request,
     )
+    fields: list[Any] = [meta.get_field(name) for name in COLUMNS]
     prepared = [
-        meta.get_field(name).get_db_prep_save(value, connection)
-        for name, value in zip(COLUMNS, values, strict=True)
+        field.get_db_prep_save(value, connection) for field, value in zip(fields, values, strict=True)
     ]
     table = connection.ops.quote_name(meta.db_table)
     names = ", ".join(connection.ops.quote_name(name) for name in COLUMNS)

@@ -16,8 +16,8 @@ class CurrentTransaction(models.Func):
     template = "(pg_current_xact_id()::text::bigint)"
     output_field = models.BigIntegerField()
 
-    def as_sqlite(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, list[Any]]:
-        return "0", []  # transactions are serial there: the id alone orders the rows
+    def as_sqlite(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, tuple[()]]:
+        return "0", ()  # transactions are serial there: the id alone orders the rows
 
 
 class BarrierRow(models.Model):
@@ -30,8 +30,8 @@ class BarrierRow(models.Model):
     command_hash = models.CharField(max_length=64, blank=True)
     action = models.CharField(max_length=10, choices=[(a.value, a.value) for a in Action])
     undo = models.CharField(max_length=10, blank=True, default="", choices=[(u.value, u.value) for u in Undo])
-    request = models.JSONField(null=True, blank=True)
-    reply = models.JSONField(null=True, blank=True)
+    request: models.JSONField[Any, Any] = models.JSONField(null=True, blank=True)
+    reply: models.JSONField[Any, Any] = models.JSONField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(db_default=Now())
 

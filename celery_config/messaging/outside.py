@@ -80,7 +80,7 @@ def write_result(
     refused = isinstance(answer, Refused)
     match on_result(barrier.state(row), done=not refused):
         case OnResult.KNOWN:
-            return row.reply
+            return dict(row.reply)
         case OnResult.TOO_LATE:
             return None
     if isinstance(answer, Refused):

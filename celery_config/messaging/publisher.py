@@ -10,8 +10,14 @@ from uuid import uuid4
 import structlog
 from celery import Celery
 from kombu import Connection, Producer
+from kombu.exceptions import OperationalError
 
 log = structlog.get_logger(__name__)
+
+
+def broker_errors(app: Celery) -> tuple[type[BaseException], ...]:
+    """What is raised while the broker is away: its library's errors, and kombu's own name for some of them."""
+    return (OSError, OperationalError, *app.connection_for_write().recoverable_connection_errors)
 
 
 class Publisher:

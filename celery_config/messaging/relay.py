@@ -19,7 +19,7 @@ from django.utils import timezone
 from celery_config import metrics, topology
 from celery_config.messaging.events import RECEIVE
 from celery_config.messaging.models import InboxEntry, OutboxMessage
-from celery_config.messaging.publisher import Publisher
+from celery_config.messaging.publisher import Publisher, broker_errors
 
 log = structlog.get_logger(__name__)
 REFUSED_WAIT = timedelta(seconds=10)
@@ -129,12 +129,7 @@ def run(app: Celery, duties: Sequence[Duty], stopped: Callable[[float], bool]) -
                     duty.next_at = time.monotonic() + duty.seconds
             trouble_wait = 0.1
             wait = 0.0 if found else settings.RELAY_POLL_SECONDS
-        except (
-            DatabaseError,
-            InterfaceError,
-            OSError,
-            *app.connection_for_write().recoverable_connection_errors,
-        ) as error:
+        except (DatabaseError, InterfaceError, *broker_errors(app)) as error:
             log.warning("relay waits for the database or broker", error=repr(error))
             publisher.close()
             connection.close()

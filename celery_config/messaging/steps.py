@@ -104,7 +104,7 @@ def replay(row: BarrierRow, digest: str) -> dict[str, Any]:
     """Answer a repeat from what is stored."""
     match on_action(barrier.state(row), digest):
         case OnAction.REPLY_AGAIN:
-            return row.reply
+            return dict(row.reply)
         case OnAction.REFUSE_AGAIN:
             raise Refused(row.reply["code"], row.reply["reason"])
         case OnAction.OUTLIVED:

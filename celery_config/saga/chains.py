@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from celery_config.errors import ChainTooLarge
-from celery_config.messages import Command, command_id
+from celery_config.messages import Command, command_id, fields_of
 from celery_config.saga.dsl import Kind, Saga, Step, field_sources
 from celery_config.topology import ORCHESTRATOR, commands_to
 
@@ -61,7 +61,7 @@ class Chains:
         ]
 
     def step_link(self, command: type[Command], step: Step, operation: str, more: dict[str, Any]) -> Link:
-        names = [f.name for f in dataclasses.fields(command)]  # type: ignore[arg-type]
+        names = [f.name for f in fields_of(command)]
         fields = {name: self.data[name] for name in names if name in self.data}
         return self.link(
             command.wire_name(),
@@ -72,7 +72,7 @@ class Chains:
         )
 
     def fence(self, step: Step) -> Link:
-        subject = self.data[next(iter(dataclasses.fields(self.saga.data))).name]
+        subject = self.data[next(iter(fields_of(self.saga.data))).name]
         more = {"pivot": step.command.wire_name(), "subject": subject}
         return self.link(f"{step.command.service}.fence", step.command.service, step.name, "fence", more)
 

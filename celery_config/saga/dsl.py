@@ -20,7 +20,7 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from celery_config.errors import DefinitionError
-from celery_config.messages import Command
+from celery_config.messages import Command, fields_of
 from celery_config.times import Times
 
 
@@ -58,6 +58,10 @@ def minutes(count: float) -> float:
     return count * 60
 
 
+def nothing(data: Any, more: Any) -> None:
+    """Nobody wants to know."""
+
+
 class Saga:
     """Base of every saga; one subclass for each version of each saga."""
 
@@ -80,13 +84,10 @@ class Saga:
                 f"{cls.__name__}: {cls.name} version {cls.version} is defined already; raise the version"
             )
 
-    @staticmethod
-    def on_completed(data: Any, replies: dict[str, Any]) -> None:
-        """Called in the transaction that completes the saga."""
-
-    @staticmethod
-    def on_compensated(data: Any, cause: Any) -> None:
-        """Called in the transaction that closes the saga as compensated; `cause` has `step`, `code`, `reason`."""
+    on_completed: ClassVar[Callable[..., None]] = staticmethod(nothing)
+    """Called with `data` and `replies` (by step) in the transaction that completes the saga."""
+    on_compensated: ClassVar[Callable[..., None]] = staticmethod(nothing)
+    """Called with `data` and `cause` (`step`, `code`, `reason`) in the transaction that closes it as compensated."""
 
     @classmethod
     def index(cls, step: str) -> int:
@@ -110,15 +111,13 @@ def field_sources(saga: type[Saga], step: Step, command: type[Command]) -> dict[
     Raises:
         DefinitionError: a field comes from nowhere, or from two replies.
     """
-    known = {f.name for f in dataclasses.fields(saga.data)}
+    known = {f.name for f in fields_of(saga.data)}
     before = saga.steps[: saga.index(step.name)]
     sources = {}
-    for field in dataclasses.fields(command):  # type: ignore[arg-type]
+    for field in fields_of(command):
         if field.name in known:
             continue
-        givers = [
-            s.name for s in before if field.name in {f.name for f in dataclasses.fields(s.command.done)}
-        ]
+        givers = [s.name for s in before if field.name in {f.name for f in fields_of(s.command.done)}]
         if len(givers) > 1:
             raise DefinitionError(
                 f"{command.__name__}.{field.name} could come from {' and '.join(givers)}; rename it"
@@ -168,17 +167,19 @@ def kinds_fault(saga: type[Saga]) -> str | None:
 
 
 def commands_fault(saga: type[Saga]) -> str | None:
-    data = {f.name for f in dataclasses.fields(saga.data)}
+    data = {f.name for f in fields_of(saga.data)}
     for step in saga.steps:
         field_sources(saga, step, step.command)
         if step.kind is Kind.RETRIABLE and step.command.refused:
             return f"{step.name} follows the pivot, so {step.command.__name__} may not be refused"
         if step.undo is None:
             continue
-        wanted = {f.name for f in dataclasses.fields(step.undo)}  # type: ignore[arg-type]
+        wanted = {f.name for f in fields_of(step.undo)}
         if not wanted <= data:
             return f"{step.undo.__name__} carries ids of the saga's data only; not there: {', '.join(wanted - data)}"
-        told = {f.name for f in dataclasses.fields(step.undo.done)}
+        told = {f.name for f in fields_of(step.undo.done)}
         if not told <= wanted:
-            return f"{step.undo.done.__name__} is announced even when nothing had to be undone: only its command's fields"
+            return (
+                f"{step.undo.done.__name__} is announced even if nothing was done: only its command's fields"
+            )
     return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 from uuid import uuid4
 
 from django.db import models
@@ -77,8 +77,8 @@ class SagaStep(models.Model):
     logged = models.CharField(
         max_length=7, blank=True, default="", choices=[(o.value, o.value or "not known yet") for o in Logged]
     )
-    reply = models.JSONField(null=True, blank=True)
-    refusal = models.JSONField(null=True, blank=True)
+    reply: models.JSONField[Any, Any] = models.JSONField(null=True, blank=True)
+    refusal: models.JSONField[Any, Any] = models.JSONField(null=True, blank=True)
     updated_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

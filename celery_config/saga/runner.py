@@ -117,7 +117,9 @@ def merge(saga_id: UUID, step: str, outcome: Logged, content: dict[str, Any] | N
 
 def note_failure(saga_id: UUID, step: str, why: dict[str, str]) -> None:
     """Keep why a participant gave up on a step of which nothing else is known."""
-    SagaStep.objects.filter(saga_id=saga_id, name=step, refusal=None).exclude(logged=Logged.DONE).update(refusal=why)
+    SagaStep.objects.filter(saga_id=saga_id, name=step, refusal=None).exclude(logged=Logged.DONE).update(
+        refusal=why
+    )
 
 
 def take(
@@ -229,7 +231,7 @@ def record(row: SagaInstance, came: Input, before: str, decision: Decision) -> N
 def end(saga: type[Saga], row: SagaInstance, replies: dict[str, Any]) -> None:
     """Tell the saga's owner, in the transaction that ends it."""
     SagaInstance.objects.filter(pk=row.pk).update(ended_at=Now())
-    data = decode(saga.data, row.data)
+    data: Any = decode(saga.data, row.data)
     if row.status == Status.COMPLETED:
         saga.on_completed(data, replies)
     else:

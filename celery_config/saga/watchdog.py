@@ -18,6 +18,7 @@ from kombu import Connection
 
 from celery_config import metrics, topology
 from celery_config.messaging.models import OutboxMessage
+from celery_config.messaging.publisher import broker_errors
 from celery_config.messaging.relay import Duty
 from celery_config.saga import clock, runner
 from celery_config.saga.machine import OPEN, Due
@@ -62,7 +63,7 @@ def everybody_is_there(app: Celery) -> bool:
                 for s in topology.SERVICES
                 if not consumers(connection_to_broker, topology.commands_queue(s))
             ]
-        except (OSError, *connection_to_broker.recoverable_connection_errors) as error:
+        except broker_errors(app) as error:
             log.warning("saga time stands: no broker", error=repr(error))
             return False
     if missing:

@@ -42,7 +42,8 @@ class NoRemoteControl(Control):
 
     @cached_property
     def inspect(self) -> type[Inspect]:
-        return self.app.subclass_with_self(NothingInspected, reverse="control.inspect")
+        inspect: type[Inspect] = self.app.subclass_with_self(NothingInspected, reverse="control.inspect")
+        return inspect
 
 
 class TasksOfWorker(BaseHandler):  # type: ignore[misc]

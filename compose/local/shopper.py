@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 import httpx
@@ -103,7 +104,9 @@ class Shopper:
         wanted, ended = set(orders), dict[str, Ended]()
         since = time.monotonic()
         while len(ended) < len(wanted):
-            found = {o["id"]: end_of(o) for o in self.orders() if o["id"] in wanted and o["status"] in ENDED}
+            # Newest first: what was placed long ago is not read again and again.
+            looked_at = islice((o for o in self.orders() if o["id"] in wanted), len(wanted))
+            found = {o["id"]: end_of(o) for o in looked_at if o["status"] in ENDED}
             if len(found) > len(ended):
                 since = time.monotonic()
             ended = found

@@ -12,7 +12,8 @@ import pytest
 from django.db import connection
 
 postgresql = pytest.mark.skipif(
-    connection.vendor != "postgresql", reason="SQLite's transactions are serial: nothing waits for anything there"
+    connection.vendor != "postgresql",
+    reason="SQLite's transactions are serial: nothing waits for anything there",
 )
 LONGEST_WAIT = 20.0
 

@@ -14,7 +14,17 @@ from celery_config.messages import Command, Reply, command_id, encode
 from celery_config.saga.chains import COMPENSATED, COMPLETE, LARGEST_CHAIN, STEP_FAILED, Chains
 from celery_config.saga.dsl import Saga, compensatable, minutes
 from celery_config.saga.testing import fence, links_of, name_of
-from tests.trip import BookFlight, BookHotel, CancelFlight, CancelHotel, ChargeTrip, Holiday, IssueTicket, Trip, trip_data
+from tests.trip import (
+    BookFlight,
+    BookHotel,
+    CancelFlight,
+    CancelHotel,
+    ChargeTrip,
+    Holiday,
+    IssueTicket,
+    Trip,
+    trip_data,
+)
 
 SAGA = UUID("6f1c7a0e-1111-4222-8333-444455556666")
 DATA = encode(trip_data())
@@ -87,7 +97,11 @@ class TestEveryLink:
             assert errback["immutable"] is True
             assert errback["args"] == []
             options = errback["options"]
-            assert (options["exchange"], options["routing_key"], options["mandatory"]) == ("commands", "order", True)
+            assert (options["exchange"], options["routing_key"], options["mandatory"]) == (
+                "commands",
+                "order",
+                True,
+            )
             assert errback["kwargs"]["saga"] == str(SAGA)
             assert errback["kwargs"]["attempt"] == 3
             assert errback["kwargs"]["step"] == link["kwargs"]["step"]
@@ -96,7 +110,11 @@ class TestEveryLink:
 
     def test_the_errback_tells_action_undo_fence_and_end_apart(self) -> None:
         """Rule 3: it carries the operation, so that an action's failure is never taken for an undo's."""
-        told = {(e["step"], e["operation"]) for link in all_links() for e in [link["options"]["link_error"][0]["kwargs"]]}
+        told = {
+            (e["step"], e["operation"])
+            for link in all_links()
+            for e in [link["options"]["link_error"][0]["kwargs"]]
+        }
         actions = {(step.name, "do") for step in Trip.steps}
         undos = {("hotel", "undo"), ("flight", "undo")}
         assert told == actions | undos | {("charge", "fence"), ("", "complete"), ("", "compensated")}
@@ -110,7 +128,13 @@ class TestEveryLink:
 
     def test_what_it_needs_from_earlier_replies_is_named(self) -> None:
         links = links_of(chains().drive("hotel", {}))
-        assert [link["kwargs"].get("needs") for link in links] == [None, None, {"booking": "hotel"}, {"seat": "flight"}, None]
+        assert [link["kwargs"].get("needs") for link in links] == [
+            None,
+            None,
+            {"booking": "hotel"},
+            {"seat": "flight"},
+            None,
+        ]
         assert links[0]["kwargs"]["command"] == {"trip": DATA["trip"], "nights": DATA["nights"]}
 
     def test_an_undo_carries_ids_only(self) -> None:

@@ -70,7 +70,11 @@ def test_a_defaulted_field_more_changes_no_hash(name: str) -> None:
     """Rule 5: a deploy never makes a conflict out of a command under way."""
     kind = COMMANDS[name]
     grown = make_dataclass(
-        kind.__name__, [("added", str, dataclasses.field(default=""))], bases=(kind,), frozen=True, kw_only=True
+        kind.__name__,
+        [("added", str, dataclasses.field(default=""))],
+        bases=(kind,),
+        frozen=True,
+        kw_only=True,
     )
     assert command_hash(decode(grown, golden(name))) == command_hash(decode(kind, golden(name)))
 
@@ -104,9 +108,9 @@ def test_a_command_says_how_it_is_answered(name: str) -> None:
 
 def test_order_lines_travel_in_one_command_only() -> None:
     """Rule 4: 675 lines in two commands would be 274 kB."""
-    assert [name for name, kind in COMMANDS.items() if "lines" in {f.name for f in dataclasses.fields(kind)}] == [
-        "inventory.reserve_stock"
-    ]
+    assert [
+        name for name, kind in COMMANDS.items() if "lines" in {f.name for f in dataclasses.fields(kind)}
+    ] == ["inventory.reserve_stock"]
 
 
 def test_replies_are_small() -> None:

@@ -55,9 +55,15 @@ def test_a_right_definition(steps: list[Step]) -> None:
         ([HOTEL, FLIGHT, TICKET], "a retriable step follows a pivot"),
         ([HOTEL, compensatable("hotel", BookFlight, undo=CancelFlight)], "two steps are called hotel"),
         ([CHARGE], "ChargeTrip.booking of step charge is neither in the saga's data"),
-        ([HOTEL, compensatable("other", BookHotel, undo=CancelHotel), CHARGE], "could come from hotel and other"),
+        (
+            [HOTEL, compensatable("other", BookHotel, undo=CancelHotel), CHARGE],
+            "could come from hotel and other",
+        ),
         ([HOTEL, CHARGE, retriable("flight", BookFlight)], "may not be refused"),
-        ([compensatable("hotel", BookHotel, undo=ChargeTrip)], "carries ids of the saga's data only; not there: booking"),
+        (
+            [compensatable("hotel", BookHotel, undo=ChargeTrip)],
+            "carries ids of the saga's data only; not there: booking",
+        ),
     ],
 )
 def test_a_wrong_definition_is_refused_with_what_is_wrong(steps: list[Step], fault: str) -> None:

@@ -28,7 +28,9 @@ def test_everything_a_participant_does_reaches_the_saga_log(command: str) -> Non
     """Rule 16: its reply and its refusal are routed to the orchestrator's events queue."""
     kind = COMMANDS[command]
     for event in filter(None, (kind.done, kind.refused)):
-        routed = [p for p in topology.SUBSCRIPTIONS[topology.ORCHESTRATOR] if topic_matches(p, event.wire_name())]
+        routed = [
+            p for p in topology.SUBSCRIPTIONS[topology.ORCHESTRATOR] if topic_matches(p, event.wire_name())
+        ]
         assert routed, f"nobody carries {event.wire_name()} to the saga log"
 
 

@@ -28,10 +28,10 @@ from celery_config.saga.machine import (
     Retry,
     Send,
     Status,
-    Stop,
-    StopAsked,
     StepFailed,
     StepLogged,
+    Stop,
+    StopAsked,
     UndoBefore,
     View,
     decide,
@@ -81,7 +81,12 @@ due            +drive          +stop         +drive         .          .        
 due, late      stopping+stop   +stop         +drive         .          .            .
 due, too long  +drive          parked        parked         .          .            .
 """
-SENT: dict[str, Send | None] = {"drive": Drive("flight"), "stop": Stop(), "undos": UndoBefore("flight"), "": None}
+SENT: dict[str, Send | None] = {
+    "drive": Drive("flight"),
+    "stop": Stop(),
+    "undos": UndoBefore("flight"),
+    "": None,
+}
 LOG = {"hotel": Logged.DONE}
 LOOKS_SOON = ("late failed", "fence failed", "own failed")
 
@@ -122,7 +127,9 @@ def test_every_status_and_input(name: str, status: Status, cell: str) -> None:
         (Compensated(), Status.PARKED, Decision(Status.COMPENSATED)),
     ],
 )
-def test_without_a_pivot_the_end_is_the_point_of_no_return(came: Input, status: Status, then: Decision) -> None:
+def test_without_a_pivot_the_end_is_the_point_of_no_return(
+    came: Input, status: Status, then: Decision
+) -> None:
     """Rule 11: `complete` then proves nothing once a stop was decided, for undos may have run."""
     assert decide(Holiday, View(status, {}), came) == then
 
@@ -135,7 +142,15 @@ def every_view(saga: type[Saga]) -> Iterator[View]:
 
 
 def every_input(saga: type[Saga]) -> Iterator[Input]:
-    yield from (PivotRan(), Completed(), Compensated(), Compensated(incomplete=True), StopAsked(), Retry(), Due())
+    yield from (
+        PivotRan(),
+        Completed(),
+        Compensated(),
+        Compensated(incomplete=True),
+        StopAsked(),
+        Retry(),
+        Due(),
+    )
     for step in saga.steps:
         yield from (StepLogged(step.name, outcome) for outcome in Logged)
         yield from (StepFailed(step.name, operation) for operation in ("do", "undo", "fence"))

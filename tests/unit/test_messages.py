@@ -27,7 +27,9 @@ def test_a_message_survives_its_round_trip() -> None:
     assert decode(BookHotel, encode(command)) == command
 
 
-@pytest.mark.parametrize("data", [{"trip": str(TRIP)}, {"trip": str(TRIP), "nights": "many"}, {"trip": "x", "nights": 1}])
+@pytest.mark.parametrize(
+    "data", [{"trip": str(TRIP)}, {"trip": str(TRIP), "nights": "many"}, {"trip": "x", "nights": 1}]
+)
 def test_a_missing_or_mistyped_field_is_an_error_that_names_it(data: dict[str, object]) -> None:
     with pytest.raises(msgspec.ValidationError, match="nights|trip"):
         decode(BookHotel, data)
@@ -40,24 +42,40 @@ class TestCommandId:
 
     def test_each_part_counts(self) -> None:
         """Rule 2."""
-        ids = {command_id(s, step, op) for s in (TRIP, uuid4()) for step in ("hotel", "car") for op in ("do", "undo")}
+        ids = {
+            command_id(s, step, op)
+            for s in (TRIP, uuid4())
+            for step in ("hotel", "car")
+            for op in ("do", "undo")
+        }
         assert len(ids) == 8
 
 
 class TestCommandHash:
     def test_equal_commands_have_equal_hashes_and_others_not(self) -> None:
-        assert command_hash(BookHotel(trip=TRIP, nights=2)) == command_hash(decode(BookHotel, {"trip": str(TRIP), "nights": 2}))
+        assert command_hash(BookHotel(trip=TRIP, nights=2)) == command_hash(
+            decode(BookHotel, {"trip": str(TRIP), "nights": 2})
+        )
         assert command_hash(BookHotel(trip=TRIP, nights=2)) != command_hash(BookHotel(trip=TRIP, nights=3))
         assert command_hash(BookFlight(trip=TRIP)) != command_hash(BookFlight(trip=TRIP, luggage=2))
 
     @pytest.mark.parametrize(
-        "added", [dataclasses.field(default=""), dataclasses.field(default=0), dataclasses.field(default_factory=list)]
+        "added",
+        [
+            dataclasses.field(default=""),
+            dataclasses.field(default=0),
+            dataclasses.field(default_factory=list),
+        ],
     )
     def test_an_added_defaulted_field_changes_no_hash(self, added: object) -> None:
         """Rule 5."""
-        grown = make_dataclass("BookHotel", [("extra", object, added)], bases=(BookHotel,), frozen=True, kw_only=True)
+        grown = make_dataclass(
+            "BookHotel", [("extra", object, added)], bases=(BookHotel,), frozen=True, kw_only=True
+        )
         assert command_hash(grown(trip=TRIP, nights=2)) == command_hash(BookHotel(trip=TRIP, nights=2))
-        assert command_hash(grown(trip=TRIP, nights=2, extra="x")) != command_hash(BookHotel(trip=TRIP, nights=2))
+        assert command_hash(grown(trip=TRIP, nights=2, extra="x")) != command_hash(
+            BookHotel(trip=TRIP, nights=2)
+        )
 
     def test_nor_does_one_inside_a_nested_value(self) -> None:
         """Rule 5: the address of a shipment may grow a second line while orders are under way."""

@@ -16,7 +16,12 @@ def test_who_gives_up_first() -> None:
 
 @pytest.mark.parametrize(
     ("deadline", "fault"),
-    [(60, "the watchdog's silence"), (120, "the watchdog's silence"), (24 * 3600, "the saga's deadline"), (2e6, "deadline")],
+    [
+        (60, "the watchdog's silence"),
+        (120, "the watchdog's silence"),
+        (24 * 3600, "the saga's deadline"),
+        (2e6, "deadline"),
+    ],
 )
 def test_a_deadline_out_of_order_is_named(deadline: float, fault: str) -> None:
     """Rule 18."""

@@ -12,7 +12,7 @@ import pytest
 from celery_config import topology
 from celery_config.topology import SERVICES, definitions, kombu_queues, permissions, queues
 
-USERS = {name: "secret" for name in (*SERVICES, topology.FLOWER_USER, "admin")}
+USERS = dict.fromkeys((*SERVICES, topology.FLOWER_USER, "admin"), "secret")
 
 
 def test_every_work_queue_is_quorum_limited_and_dead_lettered() -> None:
@@ -42,7 +42,11 @@ def test_an_event_without_a_subscriber_is_kept_aside() -> None:
 
 def test_a_command_must_arrive() -> None:
     """Rule 21."""
-    assert topology.commands_to("payment") == {"exchange": "commands", "routing_key": "payment", "mandatory": True}
+    assert topology.commands_to("payment") == {
+        "exchange": "commands",
+        "routing_key": "payment",
+        "mandatory": True,
+    }
 
 
 def test_workers_declare_nothing() -> None:
@@ -52,7 +56,9 @@ def test_workers_declare_nothing() -> None:
             assert queue.no_declare is not declare
             assert all(b.exchange.no_declare is not declare for b in queue.bindings)
             # Celery would otherwise put its default exchange here, and declare and bind to that.
-            assert (queue.exchange.name, queue.routing_key) == next(q.bindings[0] for q in queues() if q.name == queue.name)
+            assert (queue.exchange.name, queue.routing_key) == next(
+                q.bindings[0] for q in queues() if q.name == queue.name
+            )
 
 
 def test_the_definitions_and_the_workers_have_one_table() -> None:
@@ -111,7 +117,9 @@ def test_only_the_administrator_is_one() -> None:
 
 
 class TestMain:
-    def test_it_prints_the_definitions(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_it_prints_the_definitions(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         for name in USERS:
             monkeypatch.setenv(f"RABBITMQ_{name.upper()}_PASSWORD", "secret")
         assert topology.main([]) == 0

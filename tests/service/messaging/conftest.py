@@ -180,7 +180,9 @@ class Bank:
         self.handlers = {h.command.wire_name(): h for h in (self.charge_handler, self.cancel_handler)}
 
     def act(self) -> dict[str, Any]:
-        return outside.act(self.charge_handler, self.step("do", ChargeTrip(trip=self.trip, booking=self.trip)))
+        return outside.act(
+            self.charge_handler, self.step("do", ChargeTrip(trip=self.trip, booking=self.trip))
+        )
 
     def undo(self) -> None:
         outside.undo(self.cancel_handler, self.step("undo", CancelHotel(trip=self.trip)), self.handlers.get)
@@ -229,7 +231,9 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     messages: list[dict[str, Any]] = []
 
     def record(name: str, args: Any = None, kwargs: Any = None, **options: Any) -> None:
-        messages.append({"task": name, "args": list(args or ()), "kwargs": dict(kwargs or {}), "options": options})
+        messages.append(
+            {"task": name, "args": list(args or ()), "kwargs": dict(kwargs or {}), "options": options}
+        )
 
     monkeypatch.setattr(current_app._get_current_object(), "send_task", record)
     return messages

@@ -18,7 +18,9 @@ pytestmark = pytest.mark.django_db
 
 
 def claim(saga: UUID, action: Action = Action.DONE) -> bool:
-    return barrier.claim(saga, "hotel", "inventory.book_hotel", command_hash="h", action=action, request={"n": [1]})
+    return barrier.claim(
+        saga, "hotel", "inventory.book_hotel", command_hash="h", action=action, request={"n": [1]}
+    )
 
 
 def test_the_first_claim_makes_the_row_and_the_second_finds_it() -> None:
@@ -27,7 +29,12 @@ def test_the_first_claim_makes_the_row_and_the_second_finds_it() -> None:
     assert not claim(saga)
     row = BarrierRow.objects.get()
     assert row.key == command_id(saga, "hotel", "do")
-    assert (row.saga, row.step, row.command, row.request) == (saga, "hotel", "inventory.book_hotel", {"n": [1]})
+    assert (row.saga, row.step, row.command, row.request) == (
+        saga,
+        "hotel",
+        "inventory.book_hotel",
+        {"n": [1]},
+    )
     assert barrier.state(row) == Row(Action.INTENT, Undo.NONE, "h")
     assert row.created_at
     assert row.updated_at
@@ -98,7 +105,9 @@ class TestTwins:
 
 
 @postgresql
-@pytest.mark.parametrize(("setting", "value"), [("lock_timeout", "10s"), ("transaction_isolation", "read committed")])
+@pytest.mark.parametrize(
+    ("setting", "value"), [("lock_timeout", "10s"), ("transaction_isolation", "read committed")]
+)
 def test_what_the_barrier_needs_of_its_connection(setting: str, value: str) -> None:
     """Rule 5: in a stricter isolation a twin would fail instead of reading the stored reply."""
     with connection.cursor() as cursor:

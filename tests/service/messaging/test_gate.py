@@ -41,7 +41,9 @@ class TestClosing:
         gate.close_if_away(error)
         assert gate.database_away.is_set()
 
-    @pytest.mark.parametrize("error", [OperationalError("deadlock detected"), OperationalError("lock timeout")])
+    @pytest.mark.parametrize(
+        "error", [OperationalError("deadlock detected"), OperationalError("lock timeout")]
+    )
     def test_an_error_of_a_database_that_answers_does_not(self, error: Exception) -> None:
         gate.close_if_away(error)
         assert not gate.database_away.is_set()
@@ -68,7 +70,9 @@ class TestConsumer:
         timer = SimpleNamespace(call_repeatedly=lambda *_: SimpleNamespace(cancel=lambda: None))
         return SimpleNamespace(task_consumer=tasks, timer=timer, told=told)
 
-    def test_it_stops_consuming_and_begins_again(self, consumer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_it_stops_consuming_and_begins_again(
+        self, consumer: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         answers = False
         monkeypatch.setattr(gate, "database_answers", lambda: answers)
         step = DatabaseGate(None)

@@ -28,7 +28,9 @@ def _subscriptions(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def booked(**more: Any) -> dict[str, Any]:
-    return cloud_event(HotelBooked(booking=uuid4()), subject="trip", saga=uuid4(), step="hotel", outcome="done", **more)
+    return cloud_event(
+        HotelBooked(booking=uuid4()), subject="trip", saga=uuid4(), step="hotel", outcome="done", **more
+    )
 
 
 def note(event: Any, envelope: Envelope) -> None:
@@ -43,7 +45,11 @@ def test_a_handler_gets_the_event_decoded_with_its_envelope() -> None:
     ((contract, envelope),) = seen
     assert isinstance(contract, HotelBooked)
     assert str(contract.booking) == event["data"]["booking"]
-    assert (envelope.type, envelope.step, str(envelope.saga)) == ("inventory.hotel_booked", "hotel", event["saga"])
+    assert (envelope.type, envelope.step, str(envelope.saga)) == (
+        "inventory.hotel_booked",
+        "hotel",
+        event["saga"],
+    )
 
 
 def test_a_pattern_gets_the_data_as_it_came() -> None:

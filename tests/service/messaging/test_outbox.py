@@ -67,7 +67,12 @@ def test_an_event_is_a_cloudevent_in_structured_mode() -> None:
     """Rule 21."""
     saga, event_id, booking = uuid4(), uuid4(), uuid4()
     outbox.add_event(
-        HotelBooked(booking=booking), subject="trip-1", saga=saga, event_id=event_id, step="hotel", outcome="done"
+        HotelBooked(booking=booking),
+        subject="trip-1",
+        saga=saga,
+        event_id=event_id,
+        step="hotel",
+        outcome="done",
     )
     row = OutboxMessage.objects.get()
     assert (row.kind, row.name, row.saga) == ("event", "inventory.hotel_booked", saga)

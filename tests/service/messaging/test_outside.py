@@ -267,4 +267,3 @@ class TestFence:
         go.set()
         assert action.result(20) == bank.row.reply
         assert (bank.payments, bank.events) == (1, ["done", PIVOT_RAN])
-

@@ -70,7 +70,9 @@ def deliver(message: dict[str, Any], *, retries: int = 0) -> Any:
     return traced.retval, traced.info
 
 
-def test_the_reply_joins_the_others_and_the_next_link_is_published(trip: Chains, sent: list[Any], hotel: Hotel) -> None:
+def test_the_reply_joins_the_others_and_the_next_link_is_published(
+    trip: Chains, sent: list[Any], hotel: Hotel
+) -> None:
     """Rule 6: the link's own task id, route and errback are kept (rules 2 and 3)."""
     chain = trip.drive("hotel", {"earlier": {"x": 1}})
     replies, failure = deliver(chain)
@@ -89,7 +91,9 @@ def test_the_reply_joins_the_others_and_the_next_link_is_published(trip: Chains,
     ]
 
 
-def test_a_refusal_fires_the_errback_once_with_nothing_added(trip: Chains, sent: list[Any], hotel: Hotel) -> None:
+def test_a_refusal_fires_the_errback_once_with_nothing_added(
+    trip: Chains, sent: list[Any], hotel: Hotel
+) -> None:
     """Rules 3 and 6: after the refusal is committed; the chain ends."""
     hotel.full = True
     _, failure = deliver(trip.drive("hotel", {}))
@@ -117,7 +121,11 @@ def test_an_error_is_tried_again_from_the_outbox(trip: Chains, sent: list[Any], 
     assert options["chain"] == chain["options"]["chain"]
     assert options["link_error"] == chain["options"]["link_error"]
     assert (options["retries"], options["root_id"], options["parent_id"]) == (3, "root", "parent")
-    assert (options["exchange"], options["routing_key"], options["mandatory"]) == ("commands", settings.SERVICE, True)
+    assert (options["exchange"], options["routing_key"], options["mandatory"]) == (
+        "commands",
+        settings.SERVICE,
+        True,
+    )
     planned = settings.TIMES.retry_delays[2]
     wait = (row.due_at - timezone.now()).total_seconds()
     assert 0.7 * planned <= wait <= 1.25 * planned
@@ -171,7 +179,9 @@ class TestFence:
         undo = trip.undos(1)[0]
         return link | {"args": [{}], "options": link["options"] | {"chain": [undo]}}
 
-    def test_of_a_pivot_that_never_ran_lets_the_undos_pass(self, trip: Chains, sent: list[Any], hotel: Hotel) -> None:
+    def test_of_a_pivot_that_never_ran_lets_the_undos_pass(
+        self, trip: Chains, sent: list[Any], hotel: Hotel
+    ) -> None:
         """Rule 13."""
         deliver(self.fence(trip, BookHotel.wire_name()))
         assert [message["task"] for message in sent] == [CancelHotel.wire_name()]
@@ -203,6 +213,7 @@ def test_while_the_database_is_away_the_broker_keeps_the_message(
     trip: Chains, hotel: Hotel, sent: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rule 10: nothing can be promised without a database, so the message goes back and no errback fires."""
+
     def away(*_: Any, **__: Any) -> None:
         raise OperationalError("no connection")
 

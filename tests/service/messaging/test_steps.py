@@ -34,7 +34,12 @@ class TestAction:
         event = OutboxMessage.objects.get().payload
         assert event["data"] == reply
         assert event["type"] == "inventory.hotel_booked"
-        assert [event[k] for k in ("saga", "step", "operation", "outcome")] == [str(hotel.saga), "hotel", "do", "done"]
+        assert [event[k] for k in ("saga", "step", "operation", "outcome")] == [
+            str(hotel.saga),
+            "hotel",
+            "do",
+            "done",
+        ]
         assert (event["subject"], event["specversion"]) == (str(hotel.trip), "1.0")
 
     def test_a_repeat_is_answered_from_the_row(self, hotel: Hotel) -> None:

@@ -39,7 +39,13 @@ class Shop:
     def __init__(self) -> None:
         for sku, price in ((HEART, 255), (LAMP, 339)):
             CatalogueProduct.objects.create(
-                sku=sku, name=f"Product {sku}", price=price, currency="EUR", weight_grams=150, active=True, version=1
+                sku=sku,
+                name=f"Product {sku}",
+                price=price,
+                currency="EUR",
+                weight_grams=150,
+                active=True,
+                version=1,
             )
         self.customer = Customer.objects.create(name="Ada", email="ada@example.com")
 

@@ -21,7 +21,9 @@ pytestmark = pytest.mark.django_db
 DEATH = [{"reason": "delivery_limit", "queue": "inventory.commands", "count": 1}]
 
 
-def letter(task: str, kwargs: dict[str, Any], *, headers: dict[str, Any] | None = None, body: bytes | None = None) -> Message:
+def letter(
+    task: str, kwargs: dict[str, Any], *, headers: dict[str, Any] | None = None, body: bytes | None = None
+) -> Message:
     return Message(
         body=json.dumps([[{}], kwargs, {}]).encode() if body is None else body,
         content_type="application/json",
@@ -54,7 +56,11 @@ class TestConsequences:
         assert placed.saga.cause["code"] == "dead_letter"
         assert "delivery_limit" in placed.saga.cause["reason"]
         assert (row.saga, row.step, row.operation) == (placed.saga_id, "reserve-stock", "do")
-        assert (row.task, row.queue, row.reason) == ("inventory.reserve_stock", "inventory.commands", "delivery_limit")
+        assert (row.task, row.queue, row.reason) == (
+            "inventory.reserve_stock",
+            "inventory.commands",
+            "delivery_limit",
+        )
 
     def test_a_dead_action_after_the_pivot_goes_forward(self, placed: Placed) -> None:
         """Rule 14."""
@@ -97,7 +103,12 @@ class TestWhatIsKept:
         assert DeadLetter.objects.get().consequence == "kept: no such saga here"
 
     def test_a_letter_of_an_unknown_step(self, placed: Placed) -> None:
-        keep(letter("payment.authorize_payment", {"saga": str(placed.saga_id), "step": "no-such", "operation": "do"}))
+        keep(
+            letter(
+                "payment.authorize_payment",
+                {"saga": str(placed.saga_id), "step": "no-such", "operation": "do"},
+            )
+        )
         assert placed.saga.status == "running"
         assert DeadLetter.objects.get().consequence == "its saga is looked at soon"
 
@@ -128,7 +139,9 @@ class TestWhatIsKept:
         assert json.loads(DeadLetter.objects.get().body)[1] == {"n": 1}
 
 
-def test_the_letter_and_its_consequence_are_one_transaction(placed: Placed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_letter_and_its_consequence_are_one_transaction(
+    placed: Placed, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Acknowledged after its commit: read twice it acts twice, which barriers bear; never lost."""
 
     def fails(**_: Any) -> None:

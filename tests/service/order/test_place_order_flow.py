@@ -106,7 +106,9 @@ def test_a_refusal_undoes_everything_whatever_was_done(flow: type[Saga], done: i
     order = given(flow, DATA)
     for command, reply in BEFORE[flow][:done]:
         order.expect(command).when(reply)
-    order.expect(BEFORE[flow][done][0]).when_refused().is_now("stopping").expect_stop(UNDOS[flow]).ends("compensated")
+    order.expect(BEFORE[flow][done][0]).when_refused().is_now("stopping").expect_stop(UNDOS[flow]).ends(
+        "compensated"
+    )
 
 
 @BOTH
@@ -177,7 +179,9 @@ def test_what_was_lost_is_driven_again_from_the_first_unknown_step() -> None:
 
 def test_past_its_deadline_an_order_is_stopped() -> None:
     """Rule 17."""
-    given(PlaceOrder, DATA).when_lost().when_silent(past_deadline=True).expect_stop(UNDOS[PlaceOrder]).ends("compensated")
+    given(PlaceOrder, DATA).when_lost().when_silent(past_deadline=True).expect_stop(UNDOS[PlaceOrder]).ends(
+        "compensated"
+    )
 
 
 def test_an_undo_that_fails_does_not_keep_the_others_from_being_undone() -> None:
@@ -206,14 +210,18 @@ def test_a_refund_is_one_pivot() -> None:
     """Rule 23."""
     data = RefundData(order=ORDER, refund=REFUND, refund_amount=255, currency="EUR")
     refunded = PaymentRefunded(refund=REFUND, refunded_amount=255)
-    asked = given(RefundOrder, data).expect(RefundPayment, order=ORDER, refund=REFUND, refund_amount=255, currency="EUR")
+    asked = given(RefundOrder, data).expect(
+        RefundPayment, order=ORDER, refund=REFUND, refund_amount=255, currency="EUR"
+    )
     asked.when(refunded).ends("completed")
 
 
 def test_a_refused_refund_has_nothing_to_undo() -> None:
     """Rule 23: only the fence makes sure that it never runs."""
     data = RefundData(order=ORDER, refund=REFUND, refund_amount=255, currency="EUR")
-    given(RefundOrder, data).expect(RefundPayment).when_refused().expect_stop([fence(RefundPayment)]).ends("compensated")
+    given(RefundOrder, data).expect(RefundPayment).when_refused().expect_stop([fence(RefundPayment)]).ends(
+        "compensated"
+    )
 
 
 class TestTheLanguageItself:
@@ -222,12 +230,18 @@ class TestTheLanguageItself:
     @pytest.mark.parametrize(
         ("untrue", "told"),
         [
-            (lambda: given(PlaceOrder, DATA).expect(ReserveStock), r"expected inventory\.reserve_stock; .*authorize_payment"),
+            (
+                lambda: given(PlaceOrder, DATA).expect(ReserveStock),
+                r"expected inventory\.reserve_stock; .*authorize_payment",
+            ),
             (lambda: given(PlaceOrder, DATA).expect(AuthorizePayment, amount=1), "amount is 1999, not 1"),
             (lambda: given(PlaceOrder, DATA).ends("completed"), "expected the end of the chain"),
             (lambda: given(PlaceOrder, DATA).is_now("parked"), "the saga is running, not parked"),
             (lambda: given(PlaceOrder, DATA).when(RESERVED), "is answered by PaymentAuthorized"),
-            (lambda: given(PlaceOrder, DATA).when_cancelled().expect_stop([VoidPayment]), "expected .*void_payment"),
+            (
+                lambda: given(PlaceOrder, DATA).when_cancelled().expect_stop([VoidPayment]),
+                "expected .*void_payment",
+            ),
             (lambda: given(PlaceOrder, DATA).when_pivot_ran(), "expected a fence"),
         ],
     )

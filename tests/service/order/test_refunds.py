@@ -36,7 +36,9 @@ def pay(refund: Refund) -> None:
 
 def refuse(refund: Refund) -> None:
     cause = {"step": "refund-payment", "code": "step_failed", "reason": ""}
-    runner.merge(refund.saga, "refund-payment", Logged.REFUSED, {"code": "card_closed", "reason": "no such card"})
+    runner.merge(
+        refund.saga, "refund-payment", Logged.REFUSED, {"code": "card_closed", "reason": "no such card"}
+    )
     runner.receive(refund.saga, StepFailed("refund-payment", "do"), cause=cause)
     runner.compensated(refund.saga, {}, incomplete=False)
 

@@ -70,7 +70,9 @@ class TestStop:
         """Rule 12."""
         runner.receive(placed.saga_id, StepFailed("reserve-stock", "do"), cause=CAUSE)
         runner.stop(placed.saga_id, code="cancelled", reason="too slow")
-        runner.receive(placed.saga_id, StepFailed("book-shipment", "do"), cause={"code": "x", "step": "y", "reason": "z"})
+        runner.receive(
+            placed.saga_id, StepFailed("book-shipment", "do"), cause={"code": "x", "step": "y", "reason": "z"}
+        )
         assert placed.chains == [DRIVE, STOP]
         assert placed.saga.cause == CAUSE
 
@@ -96,7 +98,9 @@ class TestStop:
 
     def test_the_end_closes_saga_and_order_together(self, placed: Placed) -> None:
         runner.receive(placed.saga_id, StepFailed("reserve-stock", "do"), cause=CAUSE)
-        runner.merge(placed.saga_id, "reserve-stock", Logged.REFUSED, {"code": "out_of_stock", "reason": "2 left"})
+        runner.merge(
+            placed.saga_id, "reserve-stock", Logged.REFUSED, {"code": "out_of_stock", "reason": "2 left"}
+        )
         runner.compensated(placed.saga_id, {}, incomplete=False)
         assert (placed.saga.status, placed.order.status) == ("compensated", "cancelled")
         assert (placed.order.cancel_code, placed.order.cancel_reason) == ("out_of_stock", "2 left")
@@ -142,7 +146,9 @@ class TestComplete:
         runner.complete(placed.saga_id, REPLIES)
         assert (placed.saga.status, placed.order.status) == ("completed", "confirmed")
 
-    def test_saga_and_order_close_in_one_transaction(self, placed: Placed, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_saga_and_order_close_in_one_transaction(
+        self, placed: Placed, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """Rule 11: what fails in the one is not done in the other, and is tried again."""
 
         def fails(*_: Any, **__: Any) -> None:
@@ -287,7 +293,12 @@ class TestTwins:
         for _ in range(self.RACES):
             placed = shop.order()
             captured = PaymentCaptured(payment=UUID(int=1), captured_amount=1785)
-            event = cloud_event(captured, subject="x", saga=placed.saga_id, step="capture-payment", outcome="done")
-            assert together(lambda: deliver(event), lambda: runner.complete(placed.saga_id, REPLIES)) == [None, None]
+            event = cloud_event(
+                captured, subject="x", saga=placed.saga_id, step="capture-payment", outcome="done"
+            )
+            assert together(lambda: deliver(event), lambda: runner.complete(placed.saga_id, REPLIES)) == [
+                None,
+                None,
+            ]
             assert placed.saga.status == "completed"
             assert Order.objects.get(pk=placed.id).status == "confirmed"

@@ -29,7 +29,14 @@ def captured() -> PaymentCaptured:
 
 def announce(placed: Placed, event: Event, step: str, operation: str, outcome: str) -> None:
     deliver(
-        cloud_event(event, subject=str(placed.id), saga=placed.saga_id, step=step, operation=operation, outcome=outcome)
+        cloud_event(
+            event,
+            subject=str(placed.id),
+            saga=placed.saga_id,
+            step=step,
+            operation=operation,
+            outcome=outcome,
+        )
     )
 
 
@@ -49,7 +56,9 @@ class TestErrbacks:
         for name in (STEP_FAILED, COMPLETE, COMPENSATED, PIVOT_RAN):
             assert current_app.tasks[name].__bound__
 
-    @pytest.mark.parametrize("link", ["payment.authorize_payment", "inventory.reserve_stock", "payment.capture_payment"])
+    @pytest.mark.parametrize(
+        "link", ["payment.authorize_payment", "inventory.reserve_stock", "payment.capture_payment"]
+    )
     def test_of_an_action_stops(self, placed: Placed, link: str) -> None:
         run(errback_of(placed, link))
         assert placed.saga.status == "stopping"
@@ -136,7 +145,10 @@ class TestEvents:
     def test_a_refusal_brings_its_code(self, placed: Placed) -> None:
         """Rule 16: the errback alone carries no reason."""
         announce(placed, StockRefused(code="out_of_stock", reason="2 left"), "reserve-stock", "do", "refused")
-        assert placed.saga.steps.get(name="reserve-stock").refusal == {"code": "out_of_stock", "reason": "2 left"}
+        assert placed.saga.steps.get(name="reserve-stock").refusal == {
+            "code": "out_of_stock",
+            "reason": "2 left",
+        }
         assert placed.saga.status == "running", "events are hints; the errback or the watchdog stops it"
 
     def test_they_may_come_in_any_order_and_twice(self, placed: Placed) -> None:
@@ -157,7 +169,11 @@ class TestEvents:
 
     def test_an_event_of_an_unknown_saga_is_let_go(self, shop: Shop) -> None:
         """A service may serve two orchestrators; the log has no such step."""
-        deliver(cloud_event(captured(), subject="x", saga=uuid4(), step="capture-payment", operation="do", outcome="done"))
+        deliver(
+            cloud_event(
+                captured(), subject="x", saga=uuid4(), step="capture-payment", operation="do", outcome="done"
+            )
+        )
 
     def test_an_event_of_no_saga_changes_no_log(self, placed: Placed) -> None:
         deliver(cloud_event(RESERVED, subject="x"))

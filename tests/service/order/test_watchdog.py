@@ -188,7 +188,9 @@ class TestStopping:
         assert stopping.saga.cause["code"] == "cancelled"
         assert stopping.order.status == "placed"
 
-    def test_parking_one_does_not_touch_another(self, stopping: Placed, shop: Shop, pass_time: PassTime) -> None:
+    def test_parking_one_does_not_touch_another(
+        self, stopping: Placed, shop: Shop, pass_time: PassTime
+    ) -> None:
         """Rule 15."""
         pass_time(settings.TIMES.undo_for)
         other = shop.order()

@@ -1,0 +1,47 @@
+"""One real system for all acceptance tests of a run: every process, PostgreSQL and RabbitMQ, private to it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from compose.local.stack import Stack
+from tests.acceptance.shop import Shop
+
+# A watchdog's silence of 3.6 s, a deadline of 27 s, retries within 2 s.
+TIME_SCALE = "0.03"
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    # Servers that the environment names are not ours to kill.
+    environ = {k: v for k, v in os.environ.items() if not k.endswith(("_DATABASE_URL", "_BROKER_URL"))}
+    var = tmp_path_factory.mktemp("stack")
+    stack = Stack(
+        "servers", var=var, settings={"SAGA_TIME_SCALE": TIME_SCALE}, environ=environ, with_flower=True
+    )
+    try:
+        with stack:
+            yield stack
+    finally:
+        stack.delete_data()
+
+
+@pytest.fixture(scope="session")
+def open_shop(stack: Stack) -> Iterator[Shop]:
+    shop = Shop(stack)
+    yield shop
+    shop.shopper.close()
+
+
+@pytest.fixture
+def shop(open_shop: Shop) -> Iterator[Shop]:
+    """The shop; whatever a test does, the audit is clean afterwards and no process has died unasked."""
+    yield open_shop
+    open_shop.audit()
+    died = []
+    while not open_shop.stack.supervisor.deaths.empty():
+        died.append(str(open_shop.stack.supervisor.deaths.get_nowait()))
+    assert not died, "\n".join(died)

@@ -1,0 +1,195 @@
+"""A shop on the running stack: goods, orders, and a look into everybody's rows."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg.rows import dict_row
+
+from compose.local.environment import ROOT
+from compose.local.processes import Process
+from compose.local.shopper import Ended, Shopper
+from compose.local.stack import Stack
+from tests.acceptance.wire import Wire
+
+T = TypeVar("T")
+CURRENCY = "EUR"
+PATIENCE = 60.0
+LOOK_SECONDS = 0.05
+ADDRESS = {
+    "name": "Ada Example", "line1": "1 Harbour Street", "city": "Dublin", "postal_code": "D02 X285", "country": "IE",
+}  # fmt: skip
+UNREACHABLE = {**ADDRESS, "country": "AQ"}
+TEA, KETTLE, SOLD_OUT, ANVIL = "TEA", "KETTLE", "SOLD-OUT", "ANVIL"
+TOO_HEAVY = 3  # anvils
+
+
+def product(sku: str, price: int = 890, *, grams: int = 280, currency: str = CURRENCY) -> dict[str, Any]:
+    return {
+        "sku": sku, "name": f"Product {sku}", "price": price, "currency": currency, "weight_grams": grams,
+        "active": True,
+    }  # fmt: skip
+
+
+def until(check: Callable[[], T], what: str, *, patience: float = PATIENCE) -> T:
+    """Wait until `check()` returns something true, and return it.
+
+    Args:
+        what: is awaited, for the error.
+        patience: seconds.
+    """
+    end = time.monotonic() + patience
+    while not (found := check()):
+        assert time.monotonic() < end, f"not within {patience:.0f} s: {what}"
+        time.sleep(LOOK_SECONDS)
+    return found
+
+
+class Shop:
+    """What the tests of one run share: the stack, a client, the broker, the databases."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.shopper = Shopper(stack)
+        self.wire = Wire(stack)
+        self.numbers = itertools.count()
+        self.stock(product(TEA), product(KETTLE, 4990, grams=1200), product(ANVIL, 90_000, grams=400_000))
+        self.stock(product(SOLD_OUT, 99_900), quantity=0)
+
+    def stock(self, *products: dict[str, Any], quantity: int = 1_000_000) -> None:
+        """Sell these products from now on; returns when the order service knows them."""
+        self.shopper.stock_shelves(products, quantity)
+        skus = [p["sku"] for p in products]
+        count = "SELECT count(*) AS n FROM order_catalogueproduct WHERE sku = ANY(%s)"
+        until(
+            lambda: self.rows("order", count, skus)[0]["n"] == len(skus),
+            f"the order service knows {skus[0]} …",
+        )
+
+    def order(self, *lines: tuple[str, int], **fields: Any) -> dict[str, Any]:
+        """The body of an order; by default a fine one."""
+        body = {
+            "lines": [
+                {"sku": sku, "quantity": quantity} for sku, quantity in lines or [(TEA, 1), (KETTLE, 2)]
+            ],
+            "currency": CURRENCY,
+            "payment_token": "tok_approved",
+            "address": ADDRESS,
+        }
+        return body | fields
+
+    def place(self, **fields: Any) -> str:
+        """Place one order and return its id."""
+        return self.place_all([self.order(**fields)])[0]
+
+    def place_all(self, orders: Sequence[dict[str, Any]]) -> list[str]:
+        """Place orders, several at a time, and return their ids."""
+        with ThreadPoolExecutor(4) as clients:
+            return list(clients.map(self._accepted, orders))
+
+    def _accepted(self, order: dict[str, Any]) -> str:
+        answer = self.shopper.place(order)
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["order"])
+
+    def saga(self, order: str) -> dict[str, Any]:
+        """The order's saga, as the API shows it."""
+        return dict(self.shopper.detail(order)["saga"])
+
+    def ends(self, orders: Sequence[str], *, patience: float = PATIENCE) -> dict[str, Ended]:
+        """Wait until the orders ended; return how each did."""
+        return {end.order: end for end in self.shopper.wait_for_ends(orders, patience=patience)}
+
+    def all_confirmed(self, orders: Sequence[str], *, patience: float = PATIENCE) -> None:
+        others = [e for e in self.ends(orders, patience=patience).values() if e.status != "confirmed"]
+        assert not others, f"{len(others)} of {len(orders)} orders ended otherwise: {others[:3]}"
+
+    def in_flight(self, orders: Sequence[str]) -> int:
+        """How many of the orders are under way at this moment."""
+        open_ones = "SELECT count(*) AS n FROM saga_sagainstance WHERE subject = ANY(%s) AND ended_at IS NULL"
+        return int(self.rows("order", open_ones, list(orders))[0]["n"])
+
+    def rows(self, service: str, query: str, *values: Any) -> list[dict[str, Any]]:
+        """What a query finds in a service's database."""
+        with psycopg.connect(self._database(service), row_factory=dict_row) as connection:
+            return connection.execute(query, values or None).fetchall()
+
+    def barrier(self, service: str, saga: str) -> dict[str, tuple[str, str]]:
+        """What became of each step of the saga at a participant: (action, undo)."""
+        found = self.rows(
+            service, "SELECT step, action, undo FROM messaging_barrierrow WHERE saga = %s", saga
+        )
+        return {row["step"]: (row["action"], row["undo"]) for row in found}
+
+    def dead_letters(self) -> list[dict[str, Any]]:
+        return self.rows("order", "SELECT * FROM saga_deadletter ORDER BY id")
+
+    def _database(self, service: str) -> str:
+        assert self.stack.postgres is not None
+        return self.stack.postgres.superuser_url(service)
+
+    @contextlib.contextmanager
+    def locked(self, service: str, table: str, mode: str) -> Iterator[None]:
+        """Hold a lock on a table, so that whoever wants it stands in the midst of its work."""
+        with psycopg.connect(self._database(service)) as connection:
+            connection.execute(f"LOCK TABLE {table} IN {mode} MODE")
+            yield
+
+    def blocked(self, service: str) -> int:
+        """How many connections to the service's database wait for a lock."""
+        waiting = "SELECT count(*) AS n FROM pg_stat_activity WHERE datname = %s AND wait_event_type = 'Lock'"
+        return int(self.rows(service, waiting, service)[0]["n"])
+
+    def process(self, name: str) -> Process:
+        return self.stack.supervisor[name]
+
+    @contextlib.contextmanager
+    def paused(self, *names: str) -> Iterator[None]:
+        """Let processes stand still."""
+        for name in names:
+            self.process(name).send(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for name in names:
+                self.process(name).send(signal.SIGCONT)
+
+    @contextlib.contextmanager
+    def restarted_with(self, name: str, settings: Mapping[str, str]) -> Iterator[None]:
+        """Restart a process with other settings, and again without them."""
+        process = self.process(name)
+        before = process.env
+        process.env = {**(before or {}), **settings}
+        try:
+            self.stack.restart(name)
+            yield
+        finally:
+            process.env = before
+            self.stack.restart(name)
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run `./manage.py …` against the stack."""
+        return subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT,
+            env=self.stack.environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def audit(self) -> None:
+        """The audit finds nothing."""
+        done = self.command("order", "audit")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stdout.strip().splitlines()[-1].endswith(" orders checked, 0 violations")

@@ -1,0 +1,121 @@
+"""Whatever dies in mid-order, every order ends, and the audit is clean."""
+
+from __future__ import annotations
+
+import pytest
+
+from celery_config.topology import SERVICES, commands_queue
+from tests.acceptance.shop import ADDRESS, SOLD_OUT, UNREACHABLE, Shop, until
+
+ORDERS = 30
+
+
+def mixed_orders(shop: Shop, count: int = ORDERS) -> list[dict[str, object]]:
+    """Most of them fine, some that are refused at each service."""
+    other = [
+        {"payment_token": "tok_card_declined"}, {"lines": [{"sku": SOLD_OUT, "quantity": 1}]},
+        {"address": UNREACHABLE}, {"payment_token": "tok_error_after_charging"}, {"address": ADDRESS},
+    ]  # fmt: skip
+    return [shop.order(**(other[n // 2 % len(other)] if n % 2 else {})) for n in range(count)]
+
+
+def all_end_as_they_should(shop: Shop, orders: list[str], wanted: list[dict[str, object]]) -> None:
+    ends = shop.ends(orders)
+    for order, body in zip(orders, wanted, strict=True):
+        refused = (
+            body["payment_token"] == "tok_card_declined"
+            or body["address"] == UNREACHABLE
+            or body["lines"] == [{"sku": SOLD_OUT, "quantity": 1}]
+        )
+        assert ends[order].status == ("cancelled" if refused else "confirmed"), ends[order]
+
+
+class TestKillNine:
+    @pytest.mark.parametrize("service", SERVICES)
+    def test_of_a_worker_in_the_midst_of_its_steps(self, shop: Shop, service: str) -> None:
+        wanted, name = mixed_orders(shop), f"{service}-worker"
+        table = "saga_sagainstance" if service == "order" else "messaging_barrierrow"
+        # Orders are placed before the lock is taken when it is their own table that is locked.
+        early = shop.place_all(wanted[: ORDERS // 2])
+        with shop.paused("order-relay"):
+            late = shop.place_all(wanted[ORDERS // 2 :])
+        with shop.locked(service, table, "SHARE"):
+            until(lambda: shop.blocked(service), f"{name} is in the midst of a step")
+            shop.stack.supervisor.kill(name)
+            assert shop.in_flight(early + late) > 0
+        shop.stack.restart(name)
+        all_end_as_they_should(shop, early + late, wanted)
+
+    @pytest.mark.parametrize("service", SERVICES)
+    def test_of_a_relay_between_the_publishing_and_its_commit(self, shop: Shop, service: str) -> None:
+        wanted, name = mixed_orders(shop), f"{service}-relay"
+        with shop.paused(name):
+            orders = shop.place_all(wanted)
+            unpublished = "SELECT count(*) AS n FROM messaging_outboxmessage WHERE published_at IS NULL"
+            until(
+                lambda: shop.rows(service, unpublished)[0]["n"] > ORDERS // 3,
+                f"{name} has something to publish",
+            )
+            lock = shop.locked(service, "messaging_outboxmessage", "SHARE")
+            lock.__enter__()
+        try:
+            until(lambda: shop.blocked(service), f"{name} has published and wants to note it")
+            shop.stack.supervisor.kill(name)
+            assert shop.in_flight(orders) > 0
+        finally:
+            lock.__exit__(None, None, None)
+        shop.stack.restart(name)
+        all_end_as_they_should(shop, orders, wanted)
+
+
+class TestTheBroker:
+    def test_is_restarted_in_mid_load(self, shop: Shop) -> None:
+        wanted = mixed_orders(shop)
+        orders = shop.place_all(wanted)
+        assert shop.stack.rabbitmq is not None
+        shop.stack.rabbitmq.stop()
+        assert shop.in_flight(orders) > 0
+        shop.stack.rabbitmq.start()
+        all_end_as_they_should(shop, orders, wanted)
+
+    def test_is_killed_in_mid_load(self, shop: Shop) -> None:
+        wanted = mixed_orders(shop)
+        orders = shop.place_all(wanted)
+        assert shop.stack.rabbitmq is not None
+        shop.stack.rabbitmq.kill()
+        assert shop.in_flight(orders) > 0
+        orders += shop.place_all(wanted)
+        shop.stack.rabbitmq.start()
+        all_end_as_they_should(shop, orders, wanted * 2)
+
+
+class TestTheDatabases:
+    def test_die_in_mid_load_and_workers_take_nothing_meanwhile(self, shop: Shop) -> None:
+        wanted = mixed_orders(shop)
+        orders = shop.place_all(wanted)
+        assert shop.in_flight(orders) > 0
+        assert shop.stack.postgres is not None
+        shop.stack.postgres.kill()
+        busy = [commands_queue(service) for service in ("payment", "order")]
+        until(lambda: not any(map(shop.wire.consumers, busy)), "the workers have stopped to take messages")
+        shop.stack.postgres.start()
+        until(lambda: all(map(shop.wire.consumers, busy)), "the workers take messages again")
+        all_end_as_they_should(shop, orders, wanted)
+
+
+class TestOneServiceAway:
+    def test_orders_wait_without_growing_old_and_then_complete(self, shop: Shop) -> None:
+        shop.stack.supervisor.kill("inventory-worker")
+        orders = shop.place_all([shop.order()] * ORDERS)
+        until(lambda: shop.wire.waiting("inventory.commands") >= ORDERS, "all orders have come to inventory")
+
+        def clock() -> dict[str, object]:
+            return shop.rows("order", "SELECT now, ticked_at FROM saga_sagaclock")[0]
+
+        before = until(clock, "saga time")
+        # Longer than the longest step of saga time, so that it would show.
+        until(lambda: (clock()["ticked_at"] - before["ticked_at"]).total_seconds() > 6, "ticks")  # type: ignore[operator]
+        assert clock()["now"] == before["now"]
+        assert shop.in_flight(orders) == len(orders)
+        shop.stack.restart("inventory-worker")
+        shop.all_confirmed(orders)

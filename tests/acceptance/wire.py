@@ -1,0 +1,172 @@
+"""The messages between the services, as the broker's administrator sees them: copied, held back, sent by hand."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import amqp
+from kombu import Connection
+
+from celery_config.topology import COMMANDS, EVENTS, SERVICES, SUBSCRIPTIONS, commands_queue, events_queue
+from compose.local.stack import Stack
+
+LOOK_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A message and the queue it was meant for."""
+
+    queue: str
+    body: bytes
+    properties: dict[str, Any]
+
+    @property
+    def headers(self) -> dict[str, Any]:
+        return dict(self.properties.get("application_headers") or {})
+
+    @property
+    def task(self) -> str:
+        return str(self.headers.get("task", ""))
+
+    @property
+    def kwargs(self) -> dict[str, Any]:
+        return dict(json.loads(self.body)[1])
+
+    def is_step(self, saga: str, step: str, operation: str = "do") -> bool:
+        kwargs = self.kwargs
+        return (kwargs.get("saga"), kwargs.get("step"), kwargs.get("operation")) == (saga, step, operation)
+
+
+@dataclass
+class Held:
+    """What an interception keeps back; it grows while the interception lasts."""
+
+    letters: list[Letter] = field(default_factory=list)
+
+    def of(self, saga: str) -> list[Letter]:
+        return [letter for letter in self.letters if letter.kwargs.get("saga") == saga]
+
+
+class Wire:
+    """The broker of a running stack."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.url = stack.broker_admin_url
+
+    @contextlib.contextmanager
+    def channel(self) -> Iterator[amqp.Channel]:
+        with Connection(self.url) as connection:
+            yield connection.default_channel
+
+    def send(self, *letters: Letter) -> None:
+        """Put the letters into their queues, past the exchanges; return when the broker has them."""
+        with Connection(self.url, transport_options={"confirm_publish": True}) as connection:
+            for letter in letters:
+                message = amqp.Message(letter.body, **letter.properties)
+                connection.default_channel.basic_publish(message, exchange="", routing_key=letter.queue)
+
+    def waiting(self, queue: str) -> int:
+        """Messages in the queue that no worker has taken yet."""
+        with self.channel() as channel:
+            return int(channel.queue_declare(queue, passive=True).message_count)
+
+    def consumers(self, queue: str) -> int:
+        with self.channel() as channel:
+            return int(channel.queue_declare(queue, passive=True).consumer_count)
+
+    @contextlib.contextmanager
+    def copies(self) -> Iterator[list[Letter]]:
+        """Collect a copy of everything that is sent between the services."""
+        copied: list[Letter] = []
+        bindings = [(COMMANDS, service, commands_queue(service)) for service in SERVICES]
+        bindings += [(EVENTS, key, events_queue(s)) for s, keys in SUBSCRIPTIONS.items() for key in keys]
+        with contextlib.ExitStack() as readers:
+            for exchange, key, queue in bindings:
+                readers.enter_context(self.reading(exchange, key, queue, copied.append))
+            yield copied
+
+    @contextlib.contextmanager
+    def held_back(self, service: str, wanted: Callable[[Letter], bool]) -> Iterator[Held]:
+        """Keep the commands for `service` that are `wanted`; all others go on to it.
+
+        What is held stays held, also afterwards: `send` delivers it.
+        """
+        held, queue = Held(), commands_queue(service)
+
+        def decide(letter: Letter) -> None:
+            if wanted(letter):
+                held.letters.append(letter)
+            else:
+                self.send(letter)
+
+        # Bound before the other is unbound: for a moment a message may come twice, but none is lost.
+        with self.reading(COMMANDS, service, queue, decide), self.unbound(queue, (COMMANDS, service)):
+            yield held
+
+    @contextlib.contextmanager
+    def no_events(self, service: str) -> Iterator[None]:
+        """Lose every event that `service` wants."""
+        keys = [(EVENTS, key) for key in SUBSCRIPTIONS[service]]
+        with self.unbound(events_queue(service), *keys):
+            yield
+
+    @contextlib.contextmanager
+    def unbound(self, queue: str, *bindings: tuple[str, str]) -> Iterator[None]:
+        with self.channel() as channel:
+            for exchange, key in bindings:
+                channel.queue_unbind(queue, exchange, key)
+        try:
+            yield
+        finally:
+            with self.channel() as channel:
+                for exchange, key in bindings:
+                    channel.queue_bind(queue, exchange, key)
+
+    @contextlib.contextmanager
+    def reading(self, exchange: str, key: str, queue: str, take: Callable[[Letter], None]) -> Iterator[None]:
+        """Give `take` every message that is sent to `exchange` with `key`, in a thread, until the last is read."""
+        name, over, failures = f"test.{uuid4()}", threading.Event(), list[BaseException]()
+        with self.channel() as channel:
+            channel.queue_declare(name, durable=True, auto_delete=False)
+            channel.queue_bind(name, exchange, key)
+
+        def received(message: Any) -> None:
+            take(Letter(queue, bytes(as_bytes(message.body)), dict(message.properties)))
+
+        def read() -> None:
+            try:
+                with Connection(self.url) as connection:
+                    channel = connection.default_channel
+                    channel.basic_consume(name, no_ack=True, callback=received)
+                    while True:
+                        try:
+                            connection.drain_events(timeout=LOOK_SECONDS)
+                        except TimeoutError:
+                            if over.is_set():
+                                return
+            except BaseException as error:
+                failures.append(error)
+
+        thread = threading.Thread(target=read, name=f"reads {exchange} {key}")
+        thread.start()
+        try:
+            yield
+        finally:
+            with self.channel() as channel:
+                channel.queue_unbind(name, exchange, key)
+                over.set()
+                thread.join()
+                channel.queue_delete(name)
+        if failures:
+            raise failures[0]
+
+
+def as_bytes(body: Any) -> bytes:
+    return body.encode() if isinstance(body, str) else bytes(body)

@@ -1,0 +1,22 @@
+"""The bare inventory service."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from celery_config.contracts.inventory import Line
+from celery_config.messages import decode
+from inventory_app import services
+from tests.bench.bare.app import app
+
+
+@app.task(name="bare.inventory.reserve")
+def reserve(replies: dict[str, Any], *, order: str, lines: list[dict[str, Any]]) -> dict[str, Any]:
+    reservation = services.reserve_stock(order=UUID(order), lines=decode(list[Line], lines))
+    return replies | {"reservation": str(reservation)}
+
+
+@app.task(name="bare.inventory.commit")
+def commit(replies: dict[str, Any], *, order: str) -> dict[str, Any]:
+    return replies | {"committed": str(services.commit_stock(order=UUID(order)))}

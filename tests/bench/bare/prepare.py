@@ -1,0 +1,36 @@
+"""Makes one bare service's database ready: `python -m tests.bench.bare.prepare SERVICE`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from compose.local import prepare
+from tests.bench.goods import OPENING_STOCK, PRODUCTS
+
+
+def main(argv: list[str]) -> int:
+    prepare.main(argv)
+    fill: dict[str, Any] = {"inventory": fill_inventory, "order": fill_catalogue}
+    fill.get(argv[0], lambda: None)()
+    return 0
+
+
+def fill_inventory() -> None:
+    from inventory_app import services
+    from inventory_app.domain import ProductData
+
+    services.put_products(products=[ProductData(**product) for product in PRODUCTS])
+    services.book_opening_stock(quantities={product["sku"]: OPENING_STOCK for product in PRODUCTS})
+
+
+def fill_catalogue() -> None:
+    from celery_config.contracts.inventory import ProductChanged
+    from order_project import services
+
+    for product in PRODUCTS:
+        services.copy_product(ProductChanged(version=1, **product))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

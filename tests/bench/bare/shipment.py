@@ -1,0 +1,34 @@
+"""The bare shipment service."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from celery_config.contracts.shipment import Address
+from celery_config.messages import decode
+from shipment_app import selectors, services
+from shipment_app.carrier import carrier
+from shipment_app.domain import ShipmentState
+from tests.bench.bare.app import app
+
+
+@app.task(name="bare.shipment.book")
+def book(
+    replies: dict[str, Any], *, order: str, address: dict[str, str], weight_grams: int, parcels: int
+) -> dict[str, Any]:
+    where = decode(Address, address)
+    booked = carrier().book(
+        key=f"{order}/book", order=UUID(order), address=where, weight_grams=weight_grams, parcels=parcels
+    )
+    shipment = services.record_booking(
+        order=UUID(order), address=where, weight_grams=weight_grams, parcels=parcels, booked=booked
+    )
+    return replies | {"shipment": str(shipment.id), "tracking_number": shipment.tracking_number}
+
+
+@app.task(name="bare.shipment.dispatch")
+def dispatch(replies: dict[str, Any], *, order: str) -> dict[str, Any]:
+    carrier().dispatch(key=f"{order}/dispatch", carrier_id=selectors.carrier_id_of(UUID(order)))
+    services.record_end(order=UUID(order), state=ShipmentState.DISPATCHED)
+    return replies | {"dispatched": True}

@@ -1,0 +1,88 @@
+"""One measured run of one side, and what several runs amount to."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from compose.local.environment import ROOT
+from compose.local.errors import LocalError
+from compose.local.shopper import percentile
+from tests.bench.cpu import CpuMeter
+
+
+@dataclass(frozen=True)
+class Run:
+    """Times in milliseconds; `cpu` is processor time an order by part; latencies run from accepted to ended."""
+
+    orders: int
+    per_second: float
+    p50: float
+    p99: float
+    cpu: Mapping[str, float]
+
+    @property
+    def cpu_total(self) -> float:
+        return sum(self.cpu.values())
+
+
+def run_client(
+    side: str,
+    *,
+    orders: int,
+    environment: Mapping[str, str],
+    parts: Mapping[str, int],
+    progress: Callable[[int], None] = lambda _: None,
+    rate: float = 0.0,
+) -> Run:
+    """Let the client process place `orders` and measure until the last has ended.
+
+    Args:
+        parts: the leading process of everything whose processor time counts; the client counts itself.
+        rate: orders a second; 0: as fast as it goes.
+
+    Raises:
+        LocalError: the client failed, or not every order was confirmed.
+    """
+    command = [sys.executable, "-m", "tests.bench.client", side, f"--orders={orders}", f"--rate={rate}"]
+    meter = CpuMeter(parts)
+    last: dict[str, object] = {}
+    with subprocess.Popen(
+        command, cwd=ROOT, env=dict(environment), stdout=subprocess.PIPE, text=True
+    ) as client:
+        assert client.stdout is not None
+        for line in client.stdout:
+            last = json.loads(line)
+            if "ended" in last:
+                progress(int(str(last["ended"])))
+    used = meter.milliseconds()
+    if client.returncode or last.get("statuses") != {"confirmed": orders}:
+        raise LocalError(f"the {side} run did not confirm all {orders} orders: {last.get('statuses')}")
+    return run_of(orders, last, used)
+
+
+def run_of(orders: int, told: Mapping[str, object], used: Mapping[str, float]) -> Run:
+    latencies = [1000 * seconds for seconds in told["latencies"]]  # type: ignore[attr-defined]
+    cpu = {"placing": float(str(told["placing_cpu_ms"])), **used}
+    return Run(
+        orders=orders,
+        per_second=orders / float(str(told["seconds"])),
+        p50=percentile(latencies, 0.5),
+        p99=percentile(latencies, 0.99),
+        cpu={name: ms / orders for name, ms in cpu.items()},
+    )
+
+
+def middle(runs: Sequence[Run]) -> Run:
+    """The median of every figure."""
+    return Run(
+        orders=runs[0].orders,
+        per_second=median(run.per_second for run in runs),
+        p50=median(run.p50 for run in runs),
+        p99=median(run.p99 for run in runs),
+        cpu={name: median(run.cpu[name] for run in runs) for name in runs[0].cpu},
+    )

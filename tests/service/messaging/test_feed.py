@@ -1,0 +1,84 @@
+"""The event feed, for whoever must catch up (rule 20)."""
+
+from __future__ import annotations
+
+import threading
+from uuid import uuid4
+
+import pytest
+from django.conf import settings
+from django.db import transaction
+from rest_framework.test import APIClient
+
+from celery_config.messaging import outbox
+from tests.service.together import concurrent, in_background
+from tests.trip import HotelBooked
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def announce(subject: str) -> None:
+    outbox.add_event(HotelBooked(booking=uuid4()), subject=subject)
+
+
+def read(after: str = "", *, status: int = 200) -> tuple[list[str], str]:
+    """The subjects after a cursor, and the last cursor."""
+    client = APIClient()
+    answer = client.get(
+        "/api/events/", {"after": after}, HTTP_AUTHORIZATION=f"Bearer {settings.SERVICE_TOKEN}"
+    )
+    assert answer.status_code == status
+    if status != 200:
+        return [], ""
+    events = answer.json()["events"]
+    return [e["event"]["subject"] for e in events], events[-1]["cursor"] if events else after
+
+
+def test_a_reader_goes_on_from_its_cursor() -> None:
+    for subject in ("a", "b"):
+        with transaction.atomic():
+            announce(subject)
+    seen, cursor = read()
+    assert seen == ["a", "b"]
+    assert read(cursor) == ([], cursor)
+    with transaction.atomic():
+        announce("c")
+        announce("d")
+    assert read(cursor)[0] == ["c", "d"]
+
+
+def test_tasks_are_nobodys_business() -> None:
+    with transaction.atomic():
+        outbox.add_task({"task": "x", "args": [], "kwargs": {}, "options": {}}, saga=None)
+    assert read()[0] == []
+
+
+@pytest.mark.parametrize("cursor", ["x", "1", "1-2-3"])
+def test_what_is_no_cursor_is_said_so(cursor: str) -> None:
+    read(cursor, status=400)
+
+
+def test_strangers_read_nothing() -> None:
+    assert APIClient().get("/api/events/").status_code == 401
+
+
+@concurrent
+def test_an_event_that_commits_late_is_never_missed() -> None:
+    """Rule 20: ids commit out of order; what came after a transaction that still runs waits for it."""
+    written, go = threading.Event(), threading.Event()
+
+    def slow() -> None:
+        with transaction.atomic():
+            announce("first, committed last")
+            written.set()
+            assert go.wait(20)
+
+    writer = in_background(slow)
+    assert written.wait(20)
+    with transaction.atomic():
+        announce("second, committed first")
+    seen_meanwhile, cursor = read()
+    go.set()
+    writer.result(20)
+    assert seen_meanwhile == []
+    assert read(cursor)[0] == ["first, committed last", "second, committed first"]

@@ -1,0 +1,214 @@
+"""The order service's HTTP API: who may do what, what is answered, and how errors look."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.conf import settings
+from django.contrib.auth.models import User
+from rest_framework.test import APIClient
+
+from celery_config.messages import encode
+from celery_config.saga import runner
+from order_project.models import Customer, Order
+from tests.service.order.conftest import ADDRESS, HEART, REPLIES, Placed, Shop
+
+pytestmark = pytest.mark.django_db
+ORDERS = "/api/orders/"
+WISH: dict[str, Any] = {
+    "lines": [{"sku": HEART, "quantity": 7}],
+    "currency": "EUR",
+    "payment_token": "tok_visa",
+    "address": encode(ADDRESS),
+}
+
+
+def client_of(user: User) -> APIClient:
+    client = APIClient()
+    client.force_authenticate(user)
+    return client
+
+
+@pytest.fixture
+def ada(shop: Shop) -> APIClient:
+    return client_of(User.objects.create_user("ada", "ada@example.com"))
+
+
+@pytest.fixture
+def bob(shop: Shop) -> APIClient:
+    return client_of(User.objects.create_user("bob"))
+
+
+@pytest.fixture
+def staff(shop: Shop) -> APIClient:
+    """Another service, the audit or the importer."""
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {settings.SERVICE_TOKEN}")
+    return client
+
+
+def post(client: APIClient, key: str = "", **more: Any) -> Any:
+    return client.post(ORDERS, WISH | more, format="json", **({"HTTP_IDEMPOTENCY_KEY": key} if key else {}))
+
+
+class TestPlacing:
+    def test_it_is_accepted_and_says_where_to_look(self, ada: APIClient) -> None:
+        answer = post(ada)
+        assert answer.status_code == 202
+        assert answer.headers["Location"] == answer.json()["url"] == f"/api/orders/{answer.json()['order']}/"
+        assert answer.json()["status"] == "placed"
+        assert ada.get(answer.json()["url"]).json()["total"] == 1785
+
+    def test_a_repeat_with_its_key_is_the_same_order(self, ada: APIClient, bob: APIClient) -> None:
+        """Rule 1."""
+        first, again = post(ada, "k").json(), post(ada, "k").json()
+        assert (first["order"], first["repeated"], again["repeated"]) == (again["order"], False, True)
+        assert post(bob, "k").json()["order"] != first["order"]
+
+    def test_its_key_for_another_request_is_a_conflict(self, ada: APIClient) -> None:
+        """Rule 1."""
+        post(ada, "k")
+        answer = post(ada, "k", payment_token="tok_other")
+        assert (answer.status_code, answer.json()["code"]) == (409, "idempotency_key_reused")
+
+    @pytest.mark.parametrize(
+        ("wrong", "field"),
+        [
+            ({"lines": []}, "lines"),
+            ({"lines": [{"sku": HEART, "quantity": 0}]}, "lines.0.quantity"),
+            ({"lines": [{"sku": HEART}]}, "lines.0.quantity"),
+            ({"currency": "euro"}, "currency"),
+            ({"payment_token": None}, "payment_token"),
+            ({"address": {**WISH["address"], "country": "Britain"}}, "address.country"),
+        ],
+    )
+    def test_invalid_input_names_the_field(self, ada: APIClient, wrong: dict[str, Any], field: str) -> None:
+        answer = post(ada, **wrong)
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        assert field in {error["field"] for error in answer.json()["errors"]}
+        assert not Order.objects.exists()
+
+    def test_what_cannot_be_ordered_has_a_stable_code(self, ada: APIClient) -> None:
+        answer = post(ada, lines=[{"sku": "no-such", "quantity": 1}])
+        assert (answer.status_code, answer.json()["code"]) == (422, "unknown_sku")
+        assert set(answer.json()) >= {"type", "title", "status", "detail"}
+
+    def test_staff_order_for_any_customer_and_others_for_themselves(
+        self, ada: APIClient, staff: APIClient, shop: Shop
+    ) -> None:
+        for_other = post(staff, customer=str(shop.customer.pk)).json()["order"]
+        assert Order.objects.get(pk=for_other).customer == shop.customer
+        own = post(ada, customer=str(shop.customer.pk)).json()["order"]
+        assert Order.objects.get(pk=own).customer == Customer.objects.get(user__username="ada")
+
+    @pytest.mark.parametrize("customer", [{}, {"customer": str(uuid4())}])
+    def test_staff_without_a_known_customer(self, staff: APIClient, customer: dict[str, str]) -> None:
+        answer = post(staff, **customer)
+        assert (answer.status_code, answer.json()["code"]) == (422, "unknown_customer")
+
+
+class TestWhoMayDoWhat:
+    @pytest.mark.parametrize("method", ["get", "post"])
+    def test_a_stranger_may_do_nothing(self, shop: Shop, method: str) -> None:
+        assert getattr(APIClient(), method)(ORDERS).status_code == 401
+
+    def test_a_wrong_service_token(self, shop: Shop) -> None:
+        answer = APIClient().get(ORDERS, HTTP_AUTHORIZATION="Bearer wrong")
+        assert (answer.status_code, answer.json()["code"]) == (401, "invalid_service_token")
+
+    def test_everybody_sees_their_own_orders_and_staff_all(
+        self, ada: APIClient, bob: APIClient, staff: APIClient
+    ) -> None:
+        url = post(ada).json()["url"]
+        assert bob.get(url).status_code == 404
+        assert bob.post(f"{url}cancel/").status_code == 404
+        assert [len(c.get(ORDERS).json()["results"]) for c in (ada, bob, staff)] == [1, 0, 1]
+
+    def test_refunds_are_for_staff(self, ada: APIClient) -> None:
+        url = post(ada).json()["url"]
+        assert ada.post(f"{url}refunds/", {"amount": 1, "reason": "x"}).status_code == 403
+
+
+class TestShowing:
+    def test_one_order_shows_every_step_of_its_saga(self, ada: APIClient) -> None:
+        order = post(ada).json()
+        placed = Placed(order["order"])
+        placed.log_as("done", "authorize-payment")
+        shown = ada.get(order["url"]).json()
+        assert [s["name"] for s in shown["saga"]["steps"]] == list(REPLIES)
+        assert [s["state"] for s in shown["saga"]["steps"]] == ["done", "", "", "", "", ""]
+        assert (shown["saga"]["status"], shown["status"]) == ("running", "placed")
+        assert shown["lines"] == [
+            {"sku": HEART, "name": f"Product {HEART}", "quantity": 7, "unit_price": 255}
+        ]
+
+    def test_a_list_costs_the_same_however_long(
+        self, staff: APIClient, shop: Shop, django_assert_max_num_queries: Callable[[int], Any]
+    ) -> None:
+        for _ in range(5):
+            shop.order()
+        with django_assert_max_num_queries(3):
+            assert len(staff.get(ORDERS).json()["results"]) == 5
+
+    def test_lists_are_filtered_and_paged(self, staff: APIClient, shop: Shop) -> None:
+        done = shop.order()
+        runner.complete(done.saga_id, REPLIES)
+        for _ in range(3):
+            shop.order()
+        confirmed = staff.get(ORDERS, {"status": "confirmed"}).json()["results"]
+        assert [row["id"] for row in confirmed] == [str(done.id)]
+        page = staff.get(ORDERS, {"limit": 3}).json()
+        assert len(page["results"]) == 3
+        assert len(staff.get(page["next"]).json()["results"]) == 1
+
+
+class TestCancelling:
+    @pytest.fixture
+    def order(self, ada: APIClient) -> dict[str, Any]:
+        return post(ada).json()  # type: ignore[no-any-return]
+
+    def test_it_is_stopping_not_cancelled(self, ada: APIClient, order: dict[str, Any]) -> None:
+        answer = ada.post(f"{order['url']}cancel/")
+        assert (answer.status_code, answer.json()["status"]) == (202, "stopping")
+        assert ada.get(order["url"]).json()["status"] == "stopping"
+        runner.compensated(Placed(order["order"]).saga_id, {}, incomplete=False)
+        shown = ada.get(order["url"]).json()
+        assert (shown["status"], shown["cancel_code"], shown["cancel_reason"]) == (
+            "cancelled", "cancelled", "cancelled by ada"
+        )  # fmt: skip
+
+    def test_when_it_is_too_late_the_reason_is_said(self, ada: APIClient, order: dict[str, Any]) -> None:
+        runner.complete(Placed(order["order"]).saga_id, REPLIES)
+        answer = ada.post(f"{order['url']}cancel/")
+        assert (answer.status_code, answer.json()["code"]) == (409, "too_late")
+        assert "completed" in answer.json()["detail"]
+
+    def test_a_parked_order_says_so(self, ada: APIClient, order: dict[str, Any]) -> None:
+        """Rule 25."""
+        Placed(order["order"]).set(status="parked", due_at=None)
+        assert ada.get(order["url"]).json()["status"] == "parked"
+
+
+class TestRefunds:
+    def test_staff_ask_for_one(self, staff: APIClient, placed: Placed) -> None:
+        runner.complete(placed.saga_id, REPLIES)
+        url = f"{ORDERS}{placed.id}/refunds/"
+        answer = staff.post(url, {"amount": 255, "reason": "broken"}, format="json")
+        assert (answer.status_code, answer.json()["status"]) == (202, "asked")
+        assert [row["amount"] for row in staff.get(url).json()["results"]] == [255]
+
+    def test_not_beyond_the_total(self, staff: APIClient, placed: Placed) -> None:
+        """Rule 23."""
+        runner.complete(placed.saga_id, REPLIES)
+        answer = staff.post(f"{ORDERS}{placed.id}/refunds/", {"amount": 1786, "reason": "x"}, format="json")
+        assert (answer.status_code, answer.json()["code"]) == (409, "not_refundable")
+
+    def test_of_no_order(self, staff: APIClient) -> None:
+        assert (
+            staff.post(f"{ORDERS}{uuid4()}/refunds/", {"amount": 1, "reason": "x"}, format="json").status_code
+            == 404
+        )
