@@ -1,11 +1,11 @@
 """The words a saga is written with. Pure.
 
-    class PlaceOrder(Saga):
-        name, version, deadline, data = "place-order", 1, minutes(15), OrderData
+    class BookTrip(Saga):
+        name, version, deadline, data = "book-trip", 1, minutes(15), TripData
         steps = [
-            compensatable("authorize-payment", AuthorizePayment, undo=VoidPayment),
-            pivot("capture-payment", CapturePayment),
-            retriable("commit-stock", CommitStock),
+            compensatable("book-hotel", BookHotel, undo=CancelHotel),
+            pivot("take-fare", TakeFare),
+            retriable("send-tickets", SendTickets),
         ]
 
 A saga (Garcia-Molina and Salem, 1987) is compensatable steps, then at most one pivot, then retriable steps

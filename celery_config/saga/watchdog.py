@@ -35,45 +35,64 @@ def duties() -> list[Duty]:
 
     scale = min(1.0, max(0.1, settings.TIMES.scale))
     return [
-        Duty("watchdog", partial(tick, app), scale),
+        Duty("watchdog", partial(tick, Attendance(app)), scale),
         Duty("dead letters", DeadLetterReader(app).read, scale),
         Duty("saga metrics", measure, 5.0),
     ]
 
 
-def tick(app: Celery) -> None:
+def tick(attendance: Attendance) -> None:
     """One look: advance saga time, then drive what is due. Nothing happens while somebody is down."""
-    running = everybody_is_there(app)
+    running = attendance.is_complete()
     now = clock.tick(running=running)
     if running:
         drive_due(now)
 
 
-def everybody_is_there(app: Celery) -> bool:
-    """Whether the broker answers and every service has a worker on its commands.
+class Attendance:
+    """Whether the broker answers and every service has a worker on its commands; says so when that changes.
 
     The file-based broker of the embedded mode cannot tell who consumes; there it is assumed.
     """
-    with app.connection_for_read() as connection_to_broker:
-        if connection_to_broker.transport.driver_type != "amqp":
-            return True
+
+    def __init__(self, app: Celery) -> None:
+        self.app = app
+        self.connection: Connection | None = None
+        self.missing: list[str] = []
+
+    def is_complete(self) -> bool:
         try:
-            missing = [
-                s
-                for s in topology.SERVICES
-                if not consumers(connection_to_broker, topology.commands_queue(s))
-            ]
-        except broker_errors(app) as error:
-            log.warning("saga time stands: no broker", error=repr(error))
-            return False
-    if missing:
-        log.warning("saga time stands: no worker", services=missing)
-    return not missing
+            missing = self.absent()
+        except broker_errors(self.app):
+            self.close()
+            missing = ["broker"]
+        if missing != self.missing:
+            log.warning("saga time stands" if missing else "saga time runs again", missing=missing)
+            self.missing = missing
+        return not missing
 
+    def absent(self) -> list[str]:
+        """The services without a worker.
 
-def consumers(connection_to_broker: Connection, queue: str) -> int:
-    declared = connection_to_broker.default_channel.queue_declare(queue, passive=True)
-    return int(declared.consumer_count)
+        Raises:
+            the broker's errors: it is not there.
+        """
+        if self.connection is None:
+            self.connection = self.app.connection_for_read()
+            self.connection.ensure_connection(max_retries=1, timeout=5)
+        if self.connection.transport.driver_type != "amqp":
+            return []
+        channel = self.connection.default_channel
+        queues = {
+            s: channel.queue_declare(topology.commands_queue(s), passive=True) for s in topology.SERVICES
+        }
+        return [service for service, queue in queues.items() if not queue.consumer_count]
+
+    def close(self) -> None:
+        """Forget the connection; the next look opens a new one."""
+        connection_to_broker, self.connection = self.connection, None
+        if connection_to_broker is not None:
+            connection_to_broker.release()
 
 
 def drive_due(now: datetime) -> int:

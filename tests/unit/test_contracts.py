@@ -25,9 +25,9 @@ def contracts() -> Iterator[type[Message]]:
     for name in ("messages", *(f"contracts.{service}" for service in topology.SERVICES)):
         module = importlib.import_module(f"celery_config.{name}")
         for kind in vars(module).values():
-            if isinstance(kind, type) and issubclass(kind, Message) and kind.__module__ == module.__name__:
-                if hasattr(kind, "service"):  # the base classes have none
-                    yield kind
+            ours = isinstance(kind, type) and issubclass(kind, Message) and kind.__module__ == module.__name__
+            if ours and hasattr(kind, "service"):  # the base classes have none
+                yield kind
 
 
 ALL = {kind.wire_name(): kind for kind in contracts()}

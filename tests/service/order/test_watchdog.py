@@ -236,13 +236,14 @@ class TestTick:
         self, silent: Placed, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Rule 17."""
-        there = False
-        monkeypatch.setattr(watchdog, "everybody_is_there", lambda app: there)
+        absent = ["payment"]
+        attendance = watchdog.Attendance(current_app)
+        monkeypatch.setattr(attendance, "absent", lambda: absent)
         before = clock.now()
-        watchdog.tick(current_app)
+        watchdog.tick(attendance)
         assert (silent.chains, clock.now()) == ([], before)
-        there = True
-        watchdog.tick(current_app)
+        absent = []
+        watchdog.tick(attendance)
         assert silent.chains == [DRIVE]
 
     def test_it_is_a_duty_of_the_relay(self, settings: Any) -> None:
