@@ -74,7 +74,7 @@ def subscribes(to: type[Event] | str, *, once: bool = True) -> Callable[..., Any
 
 
 def deliver(event: dict[str, Any]) -> None:
-    """Give one CloudEvent to everyone who subscribed, all in one transaction, a savepoint for each who counts.
+    """Give one CloudEvent to everyone who subscribed, all in one transaction.
 
     Raises:
         DefinitionError: nobody here understands it.
@@ -86,13 +86,12 @@ def deliver(event: dict[str, Any]) -> None:
         raise DefinitionError(f"no handler subscribes to {envelope.type}, yet its queue is bound to it")
     with transaction.atomic():
         for subscription in wanted:
-            with transaction.atomic():
-                if subscription.once and not remember(envelope.id, subscription.name):
-                    continue
-                data = event.get("data")
-                subscription.handler(
-                    decode(subscription.contract, data) if subscription.contract else data, envelope
-                )
+            if subscription.once and not remember(envelope.id, subscription.name):
+                continue
+            data = event.get("data")
+            subscription.handler(
+                decode(subscription.contract, data) if subscription.contract else data, envelope
+            )
     metrics.EVENTS_HANDLED.labels(envelope.type).inc()
 
 

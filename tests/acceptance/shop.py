@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+import httpx
 import psycopg
 from psycopg.rows import dict_row
 
@@ -129,6 +130,22 @@ class Shop:
             service, "SELECT step, action, undo FROM messaging_barrierrow WHERE saga = %s", saga
         )
         return {row["step"]: (row["action"], row["undo"]) for row in found}
+
+    def facts(self, service: str, order: str) -> dict[str, Any]:
+        """What a participant says, over its API, that it did for the order."""
+        token = self.stack.environment[f"{service.upper()}_SERVICE_TOKEN"]
+        answer = httpx.post(
+            f"{self.stack.url(service)}/api/facts/",
+            json={"orders": [order]},
+            headers={"Authorization": f"Bearer {token}"},
+            trust_env=False,
+        )
+        return dict(answer.raise_for_status().json()["facts"].get(order, {}))
+
+    def unpublished(self, service: str) -> int:
+        """Rows in the service's outbox that its relay has not published."""
+        query = "SELECT count(*) AS n FROM messaging_outboxmessage WHERE published_at IS NULL"
+        return int(self.rows(service, query)[0]["n"])
 
     def dead_letters(self) -> list[dict[str, Any]]:
         return self.rows("order", "SELECT * FROM saga_deadletter ORDER BY id")

@@ -10,7 +10,8 @@ import pytest
 from django.db import InterfaceError, OperationalError, connection
 
 from celery_config.messaging import gate
-from celery_config.worker import DatabaseGate
+from celery_config.worker import DatabaseGate, fault_of
+from tests.service.together import postgresql
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +53,7 @@ class TestClosing:
         gate.close_if_away(ValueError("ours"))
         assert not gate.database_away.is_set()
 
+    @postgresql
     def test_a_broken_connection_is_dropped(self) -> None:
         """Else the thread's next task would meet it again."""
         assert gate.database_answers()
@@ -88,3 +90,25 @@ class TestConsumer:
         step.check(consumer)
         assert consumer.told == ["cancel", "consume"]
         assert not gate.database_away.is_set()
+
+
+GOOD = {"headers": {"task": "x.do", "id": "1"}, "payload": [[], {}, {}]}
+
+
+@pytest.mark.parametrize(
+    ("broken", "fault"),
+    [
+        ({}, None),
+        ({"payload": ([{}], {"a": 1}, None)}, None),
+        ({"headers": {}}, "headers `task` and `id` are missing"),
+        ({"headers": {"task": "x.do"}}, "headers `task` and `id` are missing"),
+        ({"headers": {"task": "x.typo", "id": "1"}}, "unknown task"),
+        ({"payload": [[], {}]}, "malformed body"),
+        ({"payload": {"not": "a task"}}, "malformed body"),
+        ({"payload": ["args", {}, {}]}, "malformed body"),
+    ],
+)
+def test_what_no_worker_could_run_is_found_before_it_is_acknowledged(broken: Any, fault: str | None) -> None:
+    """Rule 19: Celery by itself would lose it, or die."""
+    found = fault_of(SimpleNamespace(**GOOD | broken), {"x.do"})  # type: ignore[arg-type]
+    assert (fault in found) if fault and found else found is fault

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -322,7 +323,7 @@ class TestRun:
         duty = relay.Duty("count", lambda: seen.append(time.monotonic()), 0.05)
         promise(*[task(n) for n in range(3)])
         self.relay_until(app, lambda: not OutboxMessage.objects.exists() and len(seen) >= 3, [duty])
-        assert all(later - earlier >= 0.05 for earlier, later in zip(seen, seen[1:], strict=False))
+        assert all(later - earlier >= 0.05 for earlier, later in pairwise(seen))
         assert len(drain(rabbit, "payment.commands")) == 3
 
     def test_it_outlives_the_broker(self, app: Celery, rabbit: RabbitServer) -> None:

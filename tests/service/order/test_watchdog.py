@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from celery import current_app
+from celery import Celery, current_app
 from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
@@ -236,15 +236,21 @@ class TestTick:
         self, silent: Placed, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Rule 17."""
-        absent = ["payment"]
         attendance = watchdog.Attendance(current_app)
-        monkeypatch.setattr(attendance, "absent", lambda: absent)
+        absent = ["payment"]
+        monkeypatch.setattr(attendance, "absent", lambda: list(absent))
         before = clock.now()
         watchdog.tick(attendance)
         assert (silent.chains, clock.now()) == ([], before)
-        absent = []
+        absent.clear()
         watchdog.tick(attendance)
         assert silent.chains == [DRIVE]
+
+    def test_a_broker_that_does_not_answer_is_somebody_down(self) -> None:
+        """Rule 17: and no error, whatever its library calls it."""
+        nobody = Celery("order", broker="amqp://127.0.0.1:1//", set_as_current=False, fixups=[])
+        nobody.conf.broker_transport_options = {"max_retries": 0, "interval_start": 0}
+        assert not watchdog.Attendance(nobody).is_complete()
 
     def test_it_is_a_duty_of_the_relay(self, settings: Any) -> None:
         assert settings.RELAY_DUTIES == ["celery_config.saga.watchdog.duties"]

@@ -1,0 +1,133 @@
+"""Messages nobody should send: no worker dies of them, nothing is lost, and each is kept with its reason."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from celery_config.topology import commands_queue, events_queue
+from tests.acceptance.killer_worker import KILL
+from tests.acceptance.shop import Shop, until
+from tests.acceptance.wire import Letter
+
+INNOCENTS = 100
+# A quarter of the limit of the queues: the test is shorter, and harder for the innocents.
+DELIVERY_LIMIT = 5
+
+
+def letter(
+    queue: str, body: Any, *, task: str = "inventory.reserve_stock", headers: dict[str, Any] | None = None
+) -> Letter:
+    """A message as Celery would write it, but for what the test says."""
+    given = {"task": task, "id": str(uuid4()), "lang": "py"} if headers is None else headers
+    content = {"content_type": "application/json", "content_encoding": "utf-8"}
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Letter(queue, raw, {**content, "application_headers": given, "delivery_mode": 2})
+
+
+NO_EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
+HOSTILE = {
+    "not JSON": {"body": b"\x00\xff{{{"},
+    "cut off": {"body": b'[[], {"saga":'},
+    "no headers": {"body": [[], {}, NO_EMBED], "headers": {}},
+    "no id": {"body": [[], {}, NO_EMBED], "headers": {"task": "inventory.reserve_stock"}},
+    "an id of the wrong type": {
+        "body": [[], {}, NO_EMBED],
+        "headers": {"task": "inventory.reserve_stock", "id": 7},
+    },
+    "a task of the wrong type": {"body": [[], {}, NO_EMBED], "headers": {"task": 7, "id": "x"}},
+    "two elements": {"body": [[], {}]},
+    "an object": {"body": {"hello": "world"}},
+    "kwargs of the wrong type": {"body": [[], [], NO_EMBED]},
+    "a number": {"body": 42},
+    "unknown task": {"body": [[], {}, NO_EMBED], "task": "inventory.give_everything_away"},
+    "a megabyte of garbage": {"body": os.urandom(1024 * 1024)},
+    "no kwargs": {"body": [[], {}, NO_EMBED]},
+    "kwargs of no saga": {"body": [[{}], {"saga": "no uuid", "step": 1}, NO_EMBED]},
+    "a command of wrong types": {
+        "body": [
+            [{}],
+            {"saga": str(uuid4()), "step": "x", "operation": "do", "attempt": 0, "command": {"order": 1}},
+            NO_EMBED,
+        ]
+    },
+}
+
+
+class TestHostileMessages:
+    @pytest.mark.parametrize("queue", [commands_queue("inventory"), commands_queue("order")])
+    def test_end_as_dead_letters_and_orders_go_on(self, shop: Shop, queue: str) -> None:
+        known = {row["id"] for row in shop.dead_letters()}
+        orders = shop.place_all([shop.order()] * 10)
+        shop.wire.send(*(letter(queue, **hostile) for hostile in HOSTILE.values()))
+        orders += shop.place_all([shop.order()] * 10)
+        shop.all_confirmed(orders)
+
+        def kept() -> list[dict[str, Any]]:
+            return [row for row in shop.dead_letters() if row["id"] not in known]
+
+        until(lambda: len(kept()) >= len(HOSTILE), "all of them are kept")
+        assert {(row["queue"], row["reason"]) for row in kept()} == {(queue, "rejected")}
+        assert len(kept()) == len(HOSTILE)
+        for service in ("inventory", "order"):
+            assert shop.process(f"{service}-worker").is_running
+
+    def test_events_that_are_none(self, shop: Shop) -> None:
+        known = {row["id"] for row in shop.dead_letters()}
+        queue, kwargs = events_queue("order"), {"specversion": "1.0", "id": str(uuid4()), "source": "/x"}
+        strange = [
+            {},
+            {"type": 1},
+            {**kwargs, "type": "inventory.product_changed", "subject": "x", "time": "yesterday", "data": {}},
+            {**kwargs, "type": "inventory.product_changed", "subject": "x", "time": "2026-01-01T00:00:00Z"},
+        ]
+        shop.wire.send(*(letter(queue, [[], event, NO_EMBED], task="events.receive") for event in strange))
+        until(lambda: len({r["id"] for r in shop.dead_letters()} - known) == len(strange), "all are kept")
+        shop.all_confirmed(shop.place_all([shop.order()] * 3))
+
+
+class TestAKillerAmongInnocents:
+    def test_dies_alone(self, shop: Shop) -> None:
+        assert shop.stack.rabbitmq is not None
+        known = {row["id"] for row in shop.dead_letters()}
+        worker, queue = shop.process("inventory-worker"), commands_queue("inventory")
+        ours, worker.argv = worker.argv, [worker.argv[0], "-m", "tests.acceptance.killer_worker"]
+        policy = ("-p", "order-saga", "harsh", f"^{queue}$", json.dumps({"delivery-limit": DELIVERY_LIMIT}))
+        shop.stack.rabbitmq.ctl("set_policy", "--apply-to", "queues", *policy)
+        try:
+            worker.kill()
+            orders = shop.place_all([shop.order()] * (INNOCENTS // 2))
+            until(lambda: shop.wire.waiting(queue) >= INNOCENTS // 2, "half of the innocents wait")
+            shop.wire.send(letter(queue, [[], {}, NO_EMBED], task=KILL))
+            orders += shop.place_all([shop.order()] * (INNOCENTS // 2))
+            until(lambda: shop.wire.waiting(queue) > INNOCENTS, "all wait")
+            deaths = supervise(shop, lambda: any(row["task"] == KILL for row in new(shop, known)))
+            shop.all_confirmed(orders)
+        finally:
+            worker.argv = ours
+            shop.stack.rabbitmq.ctl("clear_policy", "-p", "order-saga", "harsh")
+            shop.stack.restart("inventory-worker")
+        assert deaths == DELIVERY_LIMIT + 1
+        assert [(row["task"], row["reason"]) for row in new(shop, known)] == [(KILL, "delivery_limit")]
+
+
+def new(shop: Shop, known: set[int]) -> list[dict[str, Any]]:
+    return [row for row in shop.dead_letters() if row["id"] not in known]
+
+
+def supervise(shop: Shop, is_over: Any, *, patience: float = 120.0) -> int:
+    """Start the inventory worker again each time it dies; return how often it did."""
+    worker, deaths, end = shop.process("inventory-worker"), 0, time.monotonic() + patience
+    worker.start()
+    while not is_over():
+        assert time.monotonic() < end, f"not over after {deaths} deaths"
+        if worker.wait(0.2) is not None:
+            deaths += 1
+            shop.stack.supervisor.deaths.get()
+            worker.start()
+    return deaths

@@ -1,0 +1,101 @@
+"""Invoices come in through the services' own doors: the clean ones once, the dirty ones never."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.shop import Shop
+
+HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
+DATE = "1/12/2010 8:26"
+CLEAN = [
+    f"900001,IMP-A,WHITE LANTERN,6,{DATE},2.55,17850,United Kingdom",
+    f'900001,IMP-B,"BOX, SMALL",2,{DATE},3.39,17850,United Kingdom',
+    f"900001,IMP-A,WHITE LANTERN,4,{DATE},2.10,17850,United Kingdom",
+    f"900002,IMP-B,,1,{DATE},3.39,13047,EIRE",
+    f"900003,IMP-C,UNION MUG,48,{DATE},0.85,12583,France",
+]
+# code -> an invoice that is refused for it; all but the first have a clean row as well
+DIRTY = {
+    "credit_note": ["C900010", "IMP-A", "LANTERN", "-6", "2.55", "17850", "United Kingdom"],
+    "negative_quantity": ["900011", "IMP-A", "LANTERN", "-1", "2.55", "17850", "United Kingdom"],
+    "bad_quantity": ["900012", "IMP-A", "LANTERN", "many", "2.55", "17850", "United Kingdom"],
+    "zero_price": ["900013", "IMP-A", "LANTERN", "1", "0.00", "17850", "United Kingdom"],
+    "bad_price": ["900014", "IMP-A", "LANTERN", "1", "?", "17850", "United Kingdom"],
+    "missing_customer": ["900015", "IMP-A", "LANTERN", "1", "2.55", "", "United Kingdom"],
+    "missing_product": ["900016", "", "LANTERN", "1", "2.55", "17850", "United Kingdom"],
+    "unknown_country": ["900017", "IMP-A", "LANTERN", "1", "2.55", "17850", "Atlantis"],
+    "two_customers": ["900018", "IMP-A", "LANTERN", "1", "2.55", "99999", "United Kingdom"],
+}
+
+
+def invoice_file(folder: Path) -> tuple[Path, dict[int, str]]:
+    """Write the file; return it with the code that the report must give for each dirty line."""
+    lines, expected = [HEADER, *CLEAN], {}
+    for code, (number, sku, name, quantity, price, customer, country) in DIRTY.items():
+        if not number.startswith("C"):
+            lines.append(f"{number},IMP-B,BOX,1,{DATE},3.39,17850,United Kingdom")
+        lines.append(f"{number},{sku},{name},{quantity},{DATE},{price},{customer},{country}")
+        expected[len(lines)] = code
+    path = folder / "invoices.csv"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path, expected
+
+
+def run_import(shop: Shop, path: Path, report: Path) -> str:
+    done = shop.command("order", "import_orders", str(path), "--report", str(report))
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def last_line(output: str) -> str:
+    return output.strip().splitlines()[-1]
+
+
+class TestImport:
+    def test_places_clean_invoices_once_and_says_why_of_the_others(self, shop: Shop, tmp_path: Path) -> None:
+        path, expected = invoice_file(tmp_path)
+        output = run_import(shop, path, tmp_path / "report.csv")
+        assert last_line(output) == f"import: {3 + len(DIRTY)} invoices, 3 accepted, {len(DIRTY)} rejected"
+        assert re.search(r"completed\D+3\b", output)
+        with (tmp_path / "report.csv").open(encoding="utf-8", newline="") as report:
+            found = {int(row["line"]): row["code"] for row in csv.DictReader(report)}
+        assert found == expected
+
+        query = (
+            "SELECT o.reference, o.total, o.status, l.sku, l.quantity, l.unit_price FROM order_order o"
+            " JOIN order_orderline l ON l.order_id = o.id WHERE o.reference LIKE '9000%%' ORDER BY 1, 4"
+        )
+        rows = shop.rows("order", query)
+        assert [tuple(row.values()) for row in rows] == [
+            ("900001", 3228, "confirmed", "IMP-A", 10, 255),
+            ("900001", 3228, "confirmed", "IMP-B", 2, 339),
+            ("900002", 339, "confirmed", "IMP-B", 1, 339),
+            ("900003", 4080, "confirmed", "IMP-C", 48, 85),
+        ]
+        again = run_import(shop, path, tmp_path / "second.csv")
+        assert "3 invoices had been placed by an earlier run" in again
+        assert last_line(again) == last_line(output)
+        assert shop.rows("order", query) == rows
+
+    @pytest.mark.skipif(
+        "ORDER_SAGA_INVOICES" not in os.environ, reason="ORDER_SAGA_INVOICES names no file of invoices"
+    )
+    def test_600_real_invoices(self, shop: Shop, tmp_path: Path) -> None:
+        path = Path(os.environ["ORDER_SAGA_INVOICES"])
+        for _ in range(2):
+            output = run_import(shop, path, tmp_path / "report.csv")
+            assert last_line(output) == "import: 600 invoices, 471 accepted, 129 rejected"
+            assert re.search(r"completed\D+471\b", output)
+
+    def test_a_file_that_is_none(self, shop: Shop, tmp_path: Path) -> None:
+        path = tmp_path / "none.csv"
+        path.write_text("Invoice,Product\n1,2\n")
+        done = shop.command("order", "import_orders", str(path))
+        assert done.returncode != 0
+        assert "lacks the columns" in done.stderr

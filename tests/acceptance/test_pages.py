@@ -1,0 +1,196 @@
+"""The pages as a person sees them, in a real browser: four admins at once, API docs, home, Flower."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from celery_config.topology import SERVICES
+from tests.acceptance.shop import SOLD_OUT, Shop, until
+
+CHROMIUM = "/usr/bin/chromium"
+QUIET = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+
+
+def browser_program() -> str:
+    """Chromium, installed when it is missing and we may."""
+    if found := shutil.which("chromium") or shutil.which(CHROMIUM):
+        return found
+    if os.geteuid() != 0:
+        pytest.fail("there is no chromium; install it: apt-get install chromium")
+    for command in (["update"], ["install", "--yes", "--no-install-recommends", "chromium"]):
+        subprocess.run(
+            ["apt-get", "--quiet", *command],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+        )
+    return CHROMIUM
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_program(), args=list(QUIET))
+        yield browser
+        browser.close()
+
+
+class Complaints(list[str]):
+    """What the browser did not like, and requests to other hosts; with the page it happened on."""
+
+    def watch(self, page: Page) -> Page:
+        page.on("console", lambda m: self.note(page, m.text) if m.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: self.note(page, str(error)))
+        page.on(
+            "requestfailed", lambda r: self.note(page, f"{r.url}: {r.failure}") if is_bad(r.failure) else None
+        )
+        page.on("response", lambda r: self.note(page, f"{r.status} {r.url}") if r.status >= 400 else None)
+        page.on("request", lambda r: None if is_here(r.url) else self.note(page, f"asks {r.url}"))
+        return page
+
+    def note(self, page: Page, what: str) -> None:
+        self.append(f"{page.url}: {what}")
+
+
+def is_here(url: str) -> bool:
+    return urlsplit(url).scheme in ("data", "blob") or urlsplit(url).hostname in ("127.0.0.1", "localhost")
+
+
+def is_bad(failure: str | None) -> bool:
+    # A page that is left does not wait for what it asked for.
+    return failure is not None and "ERR_ABORTED" not in failure
+
+
+@pytest.fixture(scope="module")
+def orders(open_shop: Shop) -> list[str]:
+    """One order of each kind, so that no list is empty."""
+    fine, refused = open_shop.place_all([open_shop.order(), open_shop.order((SOLD_OUT, 1))])
+    open_shop.ends([fine, refused])
+    answer = open_shop.shopper.http.post(
+        f"/api/orders/{fine}/refunds/", json={"amount": 1, "reason": "shown in the admin"}
+    )
+    refund = answer.raise_for_status().json()["id"]
+    paid = "SELECT 1 FROM order_refund WHERE id = %s AND status = 'paid'"
+    until(lambda: open_shop.rows("order", paid, refund), "the refund is paid")
+    return [fine, refused]
+
+
+@pytest.fixture
+def complaints() -> Complaints:
+    return Complaints()
+
+
+@pytest.fixture(scope="module")
+def context(browser: Browser, open_shop: Shop) -> Iterator[BrowserContext]:
+    """A browser that is logged in to all four admins at once."""
+    name, password = open_shop.stack.admin_login
+    with browser.new_context(viewport={"width": 1280, "height": 900}) as context:
+        page = context.new_page()
+        for service in SERVICES:
+            page.goto(f"{open_shop.stack.url(service)}/admin/")
+            page.fill("input[name=username]", name)
+            page.fill("input[name=password]", password)
+            page.click("[type=submit]")
+            page.wait_for_url("**/admin/")
+        page.close()
+        yield context
+
+
+@pytest.mark.usefixtures("orders")
+class TestTheAdmins:
+    def test_are_open_side_by_side_and_show_every_list_and_a_row_of_each(
+        self, open_shop: Shop, context: BrowserContext, complaints: Complaints
+    ) -> None:
+        page = complaints.watch(context.new_page())
+        shown = 0
+        for service in SERVICES:
+            home = f"{open_shop.stack.url(service)}/admin/"
+            page.goto(home)
+            assert "/login/" not in page.url, f"{service} has forgotten who we are"
+            lists = page.eval_on_selector_all("a[href]", "links => links.map(a => a.href)")
+            for url in sorted({url for url in lists if is_list(url, home)}):
+                answer = page.goto(url)
+                assert answer
+                assert answer.status == 200, url
+                rows = page.eval_on_selector_all(
+                    "#result_list a[href*='/change/']", "links => links.map(a => a.href)"
+                )
+                if rows:
+                    detail = page.goto(rows[0])
+                    assert detail
+                    assert detail.status == 200, rows[0]
+                shown += 1
+        assert not complaints
+        # Each service has the four lists of messaging and accounts at least.
+        assert shown >= 6 * len(SERVICES)
+        page.close()
+
+    def test_the_saga_page_shows_its_steps(
+        self, open_shop: Shop, context: BrowserContext, orders: list[str], complaints: Complaints
+    ) -> None:
+        page = complaints.watch(context.new_page())
+        for order in orders:
+            saga = open_shop.saga(order)
+            page.goto(f"{open_shop.stack.url('order')}/admin/saga/sagainstance/{saga['id']}/change/")
+            text = page.inner_text("body")
+            assert all(step["name"] in text for step in saga["steps"])
+            assert saga["status"] in text
+        assert not complaints
+        page.close()
+
+
+def is_list(url: str, home: str) -> bool:
+    """`…/admin/app/model/`"""
+    path = urlsplit(url).path.strip("/").split("/")
+    return url.startswith(home) and not urlsplit(url).query and len(path) == 3
+
+
+class TestThePagesForEverybody:
+    @pytest.mark.parametrize("service", SERVICES)
+    def test_home_and_api_docs(
+        self, open_shop: Shop, browser: Browser, service: str, complaints: Complaints
+    ) -> None:
+        with browser.new_context() as stranger:
+            page = complaints.watch(stranger.new_page())
+            page.goto(f"{open_shop.stack.url(service)}/")
+            assert page.inner_text("h1").lower() == service
+            page.click("text=API")
+            page.wait_for_selector(".opblock", timeout=15_000)
+            assert page.locator(".opblock").count() >= 5
+        assert not complaints
+
+
+class TestFlower:
+    def test_asks_who_is_there(self, open_shop: Shop, browser: Browser) -> None:
+        with browser.new_context() as stranger:
+            answer = stranger.request.get(f"{open_shop.stack.flower_url}/workers")
+            assert answer.status == 401
+
+    def test_shows_the_four_workers_and_finds_an_orders_tasks_by_its_saga(
+        self, open_shop: Shop, browser: Browser, complaints: Complaints
+    ) -> None:
+        order = open_shop.place()
+        open_shop.all_confirmed([order])
+        saga = open_shop.saga(order)
+        name, password = open_shop.stack.admin_login
+        with browser.new_context(http_credentials={"username": name, "password": password}) as context:
+            page = complaints.watch(context.new_page())
+            page.goto(f"{open_shop.stack.flower_url}/workers")
+            for service in SERVICES:
+                page.wait_for_selector(f"text=/^{service}@/")
+            page.goto(f"{open_shop.stack.flower_url}/tasks")
+            page.fill("input[type=search]", saga["id"])
+            for task in ("payment.authorize_payment", "inventory.commit_stock", "order.complete"):
+                page.wait_for_selector(f"td >> text={task}")
+            assert page.locator("#tasks-table tbody tr").count() >= len(saga["steps"]) + 1
+        assert not complaints
