@@ -73,6 +73,14 @@ def commands_to(service: str) -> dict[str, Any]:
     return {"exchange": COMMANDS, "routing_key": service, "mandatory": True}
 
 
+def shown(**ids: object) -> dict[str, str]:
+    """The publishing options that make these ids, and nothing else, what Flower shows and finds of a message.
+
+    Arguments hold addresses and payment tokens, which are nobody's to see there.
+    """
+    return {"argsrepr": "()", "kwargsrepr": repr({name: str(value)[:64] for name, value in ids.items() if value})}
+
+
 def control_exchange(service: str) -> str:
     return f"{service}.control"
 

@@ -35,7 +35,8 @@ def section(service: str, kinds: list[type[Message]]) -> str:
     if commands:
         lines += ["| command | fields | done | refused |", "|---|---|---|---|"]
         lines += [
-            f"| `{c.wire_name()}` | {fields(c)} | `{c.done.__name__}` | {named(c.refused)} |" for c in commands
+            f"| `{c.wire_name()}` | {fields(c)} | `{c.done.__name__}` | {named(c.refused)} |"
+            for c in commands
         ]
         lines.append("")
     if events:

@@ -101,7 +101,8 @@ def remember(event: UUID, handler: str) -> bool:
     return made
 
 
-@durable_task(RECEIVE, exhausted="dead letter")
+# Flower shows what was asked of whom; there are as many facts as commands, and the saga log shows them better.
+@durable_task(RECEIVE, exhausted="dead letter", send_events=False)
 def receive(task: Task, **event: Any) -> None:
     """Receive one event."""
     structlog.contextvars.bind_contextvars(event=event.get("type"), saga=event.get("saga"))

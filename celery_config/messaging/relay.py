@@ -44,13 +44,12 @@ def message_of(row: OutboxMessage) -> dict[str, Any]:
     return {
         "task": RECEIVE,
         "args": [],
-        # The saga first: Flower shows, and searches, only the beginning of the arguments.
-        "kwargs": {"saga": row.payload.get("saga"), **row.payload},
+        "kwargs": row.payload,
         "options": {
             "exchange": topology.EVENTS,
             "routing_key": row.name,
-            "exchange_type": "topic",
             "task_id": row.payload["id"],
+            **topology.shown(saga=row.saga, event=row.name, subject=row.payload["subject"]),
         },
     }
 

@@ -208,7 +208,10 @@ def report_pivot(step: Step, reply: dict[str, Any]) -> None:
             "task": PIVOT_RAN,
             "args": [],
             "kwargs": {"saga": str(step.saga), "step": step.name, "reply": reply},
-            "options": topology.commands_to(topology.ORCHESTRATOR),
+            "options": {
+                **topology.commands_to(topology.ORCHESTRATOR),
+                **topology.shown(saga=step.saga, step=step.name, subject=step.subject),
+            },
         },
         saga=step.saga,
     )

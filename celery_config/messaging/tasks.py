@@ -25,6 +25,7 @@ def durable_task(
     *,
     throws: tuple[type[Exception], ...] = (),
     exhausted: Literal["errback", "dead letter"],
+    send_events: bool = True,
     on_exhausted: Callable[[Task, Exception], None] | None = None,
 ) -> Callable[[Callable[..., Any]], Task]:
     """Register a task whose unexpected errors are tried again from the outbox, with its chain and errbacks.
@@ -34,6 +35,7 @@ def durable_task(
         throws: decided outcomes; they are raised as they are, which fires the errback.
         exhausted: what becomes of an error after the last try: the task fails (its errback fires), or its
             message is rejected to the dead letters.
+        send_events: whether Flower hears of each run.
         on_exhausted: called before either, in a transaction of its own.
     """
 
@@ -59,7 +61,7 @@ def durable_task(
                 raise
 
         # `bind` also makes Celery publish these as errbacks instead of running them inline (rule 3).
-        return shared_task(name=name, bind=True, throws=throws)(run)
+        return shared_task(name=name, bind=True, throws=throws, send_events=send_events)(run)
 
     return register
 
@@ -101,6 +103,8 @@ def message_of(task: Task) -> dict[str, Any]:
             "chain": request.chain,
             "link_error": request.errbacks,
             "retries": request.retries + 1,
+            "argsrepr": getattr(request, "argsrepr", None),
+            "kwargsrepr": getattr(request, "kwargsrepr", None),
             **topology.commands_to(settings.SERVICE),
         },
     }

@@ -15,7 +15,7 @@ from uuid import UUID, uuid5
 from celery_config.errors import ChainTooLarge
 from celery_config.messages import Command, command_id, fields_of
 from celery_config.saga.dsl import Kind, Saga, Step, field_sources
-from celery_config.topology import ORCHESTRATOR, commands_to
+from celery_config.topology import ORCHESTRATOR, commands_to, shown
 
 LARGEST_CHAIN = 128 * 1024
 STEP_FAILED, COMPLETE, COMPENSATED = (
@@ -72,8 +72,7 @@ class Chains:
         )
 
     def fence(self, step: Step) -> Link:
-        subject = self.data[next(iter(fields_of(self.saga.data))).name]
-        more = {"pivot": step.command.wire_name(), "subject": subject}
+        more = {"pivot": step.command.wire_name(), "subject": self.subject}
         return self.link(f"{step.command.service}.fence", step.command.service, step.name, "fence", more)
 
     def compensated(self, *, incomplete: bool) -> Link:
@@ -87,6 +86,7 @@ class Chains:
         options = {
             "task_id": str(self.task_id(step, operation)),
             **commands_to(service),
+            **self.shown(step, operation),
             "link_error": [self.errback(step, operation)],
         }
         return {
@@ -104,9 +104,17 @@ class Chains:
             "options": {
                 "task_id": str(self.task_id(step, f"{operation} failed")),
                 **commands_to(ORCHESTRATOR),
+                **self.shown(step, operation),
             },
             "immutable": True,
         }
+
+    @property
+    def subject(self) -> str:
+        return str(self.data[fields_of(self.saga.data)[0].name])
+
+    def shown(self, step: str, operation: str) -> dict[str, str]:
+        return shown(saga=self.id, step=step, operation=operation, subject=self.subject, attempt=self.attempt)
 
     def task_id(self, step: str, operation: str) -> UUID:
         return uuid5(command_id(self.id, step, operation), str(self.attempt))

@@ -81,17 +81,15 @@ class Scenario:
         needed = {name: self.replies[step][name] for name, step in kwargs.get("needs", {}).items()}
         sent = encode(decode(command, kwargs["command"] | needed))
         for name, value in fields.items():
-            assert sent[name] == encode(value), (
-                f"{command.__name__}.{name} is {sent[name]!r}, not {encode(value)!r}"
-            )
+            wanted = encode(value)
+            assert sent[name] == wanted, f"{command.__name__}.{name} is {sent[name]!r}, not {wanted!r}"
         return self
 
     def expect_stop(self, wanted: Sequence[type[Command] | str]) -> Self:
         """A stop chain was sent: exactly these, in this order, and then the saga's own last link."""
         names = [w if isinstance(w, str) else w.wire_name() for w in wanted]
-        self._check(
-            [name_of(link) for link in self.links] == [*names, COMPENSATED], f"{names} and {COMPENSATED}"
-        )
+        sent = [name_of(link) for link in self.links]
+        self._check(sent == [*names, COMPENSATED], f"{names} and {COMPENSATED}")
         return self
 
     def expect_nothing(self) -> Self:
@@ -102,9 +100,8 @@ class Scenario:
     def when(self, reply: Reply, *, unheard: bool = False) -> Self:
         """The expected command is done and replied so; `unheard`: its event was lost."""
         step = self._next_step()
-        assert isinstance(reply, step.command.done), (
-            f"{step.command.__name__} is answered by {step.command.done.__name__}"
-        )
+        done = step.command.done
+        assert isinstance(reply, done), f"{step.command.__name__} is answered by {done.__name__}"
         self.links.pop(0)
         self.replies[step.name] = encode(reply)
         return self if unheard else self._log(step, Logged.DONE)
@@ -159,9 +156,7 @@ class Scenario:
 
     def ends(self, status: str) -> Self:
         """What is left of a stop chain goes well, or only `complete` is left; the saga then has this status."""
-        while (
-            self.links and self.links[0]["kwargs"].get("operation", "undo") == "undo" and len(self.links) > 1
-        ):
+        while len(self.links) > 1 and self.links[0]["kwargs"].get("operation") != "do":
             self.when_undone()
         self._check(len(self.links) <= 1, "the end of the chain")
         if self.links:

@@ -95,7 +95,8 @@ def build(
         "PYTHONUNBUFFERED": "1",
         **{f"{service.upper()}_URL": web_url(addresses, service) for service in SERVICES},
     }
-    inherited = {name: value for name, value in environ.items() if value}
+    # Which project a process belongs to is its own to say: one named here would make all four the same.
+    inherited = {name: value for name, value in environ.items() if value and name != "DJANGO_SETTINGS_MODULE"}
     if mode == "embedded":
         servers = {*_url_names("DATABASE"), *_url_names("BROKER")}
         inherited = {name: value for name, value in inherited.items() if name not in servers}

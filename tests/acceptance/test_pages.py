@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -12,35 +9,19 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from celery_config.topology import SERVICES
+from compose.local.packages import find_or_install_browser
 from tests.acceptance.shop import SOLD_OUT, Shop, until
 
-CHROMIUM = "/usr/bin/chromium"
 QUIET = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
 
 
-def browser_program() -> str:
-    """Chromium, installed when it is missing and we may."""
-    if found := shutil.which("chromium") or shutil.which(CHROMIUM):
-        return found
-    if os.geteuid() != 0:
-        pytest.fail("there is no chromium; install it: apt-get install chromium")
-    for command in (["update"], ["install", "--yes", "--no-install-recommends", "chromium"]):
-        subprocess.run(
-            ["apt-get", "--quiet", *command],
-            check=True,
-            stdout=subprocess.DEVNULL,
-            env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-        )
-    return CHROMIUM
-
-
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=browser_program(), args=list(QUIET))
+        browser = playwright.chromium.launch(executable_path=find_or_install_browser(), args=list(QUIET))
         yield browser
         browser.close()
 

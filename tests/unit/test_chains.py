@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from ast import literal_eval
 from dataclasses import dataclass
 from typing import Any, ClassVar
 from uuid import UUID, uuid4
@@ -152,11 +153,13 @@ class Taken(Reply):
 class Take(Command):
     service: ClassVar[str] = "inventory"
     done: ClassVar[type[Reply]] = Taken
+    id: str
     what: str
 
 
 @dataclass(frozen=True)
 class Load:
+    id: str
     what: str
 
 
@@ -167,8 +170,17 @@ class Big(Saga):
 
 def test_a_chain_over_128_kb_is_refused() -> None:
     """Rule 4."""
-    empty = len(json.dumps(Chains(Big, uuid4(), {"what": ""}, 0).drive("take", {})))
-    fits = {"what": "x" * (LARGEST_CHAIN - empty)}
+    empty = len(json.dumps(Chains(Big, uuid4(), {"id": "1", "what": ""}, 0).drive("take", {})))
+    fits = {"id": "1", "what": "x" * (LARGEST_CHAIN - empty)}
     Chains(Big, uuid4(), fits, 0).drive("take", {})
     with pytest.raises(ChainTooLarge, match="over the 131072 a chain may have"):
-        Chains(Big, uuid4(), {"what": fits["what"] + "x"}, 0).drive("take", {})
+        Chains(Big, uuid4(), {"id": "1", "what": fits["what"] + "x"}, 0).drive("take", {})
+
+
+def test_flower_is_shown_ids_only() -> None:
+    """Addresses and payment tokens are in the arguments, and nobody's to see there."""
+    for link in links_of(chains().drive("hotel", {})):
+        for options in (link["options"], link["options"]["link_error"][0]["options"]):
+            assert options["argsrepr"] == "()"
+            assert set(literal_eval(options["kwargsrepr"])) <= {"saga", "step", "operation", "subject", "attempt"}
+            assert str(SAGA) in options["kwargsrepr"]

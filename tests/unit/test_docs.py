@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
@@ -73,7 +74,9 @@ class TestCommands:
         assert {f"./manage.py {name}" for name in SYSTEM_COMMANDS} <= first_cells(page("commands"))
 
     def test_every_command_of_a_service_is_described(self) -> None:
-        files = [f for p in CODE for f in (ROOT / p).rglob("management/commands/*.py") if f.stem != "__init__"]
+        files = [
+            f for p in CODE for f in (ROOT / p).rglob("management/commands/*.py") if f.stem != "__init__"
+        ]
         described = {cell.split()[0] for cell in first_cells(page("commands"))}
         assert {file.stem for file in files} <= described
 
@@ -97,9 +100,15 @@ def expanded(names: set[str]) -> set[str]:
 def read_by_code() -> Iterator[str]:
     for _, tree in modules(*CODE):
         nodes = [call.args[0] for call in calls(tree, READERS) if call.args]
-        nodes += [node.slice for node in ast.walk(tree) if isinstance(node, ast.Subscript) and is_environ(node.value)]
         nodes += [
-            node.left for node in ast.walk(tree) if isinstance(node, ast.Compare) and is_environ(node.comparators[0])
+            node.slice
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Subscript) and is_environ(node.value)
+        ]
+        nodes += [
+            node.left
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Compare) and is_environ(node.comparators[0])
         ]
         yield from (name for node in nodes if NAME.match(name := text_of(node)))
 
@@ -116,7 +125,12 @@ def read_by_compose() -> Iterator[str]:
 class TestErrors:
     def test_every_stable_code_is_described(self) -> None:
         described = first_cells(page("errors")) | set(re.findall(r"\| `(\w+)` \|", page("errors")))
-        assert {*codes_of_classes(), *codes_of_refusals(), *codes_of_causes(), *codes_of_rows()} - described - {""} == set()
+        assert {
+            *codes_of_classes(),
+            *codes_of_refusals(),
+            *codes_of_causes(),
+            *codes_of_rows(),
+        } - described - {""} == set()
 
     def test_every_code_of_the_sandbox_is_described_twice(self) -> None:
         codes = {*codes_of_sandbox()}
@@ -124,7 +138,11 @@ class TestErrors:
         assert {code for code in codes if f"`{code}`" not in page("sandbox")} == set()
 
     def test_every_error_class_of_the_services_and_the_engine_is_described(self) -> None:
-        trees = [ast.parse((ROOT / p / "errors.py").read_text()) for p in CODE if p not in ("compose", "order_project")]
+        trees = [
+            ast.parse((ROOT / p / "errors.py").read_text())
+            for p in CODE
+            if p not in ("compose", "order_project")
+        ]
         # Bases that nobody raises, and the two that are told of in words.
         bases = {"OrderSagaError", "PaymentError", "Refused", "Unknown"}
         answers = {"UnknownProduct", "RepeatedProduct", "StockBelowReserved", "AdjustmentConflict"}
@@ -138,7 +156,10 @@ def codes_of_classes() -> Iterator[str]:
         for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef):
                 for line in node.body:
-                    if isinstance(line, ast.Assign) and getattr(line.targets[0], "id", "") in ("code", "default_code"):
+                    if isinstance(line, ast.Assign) and getattr(line.targets[0], "id", "") in (
+                        "code",
+                        "default_code",
+                    ):
                         yield text_of(line.value)
 
 
@@ -209,7 +230,9 @@ def test_every_url_is_described(package: str) -> None:
         if not file.exists():
             continue
         for call in calls(ast.parse(file.read_text()), {"path"}):
-            route = re.sub(r"<\w+:(\w+)>", lambda m: "{id}" if m[1] == "pk" else f"{{{m[1]}}}", text_of(call.args[0]))
+            route = re.sub(
+                r"<\w+:(\w+)>", lambda m: "{id}" if m[1] == "pk" else f"{{{m[1]}}}", text_of(call.args[0])
+            )
             url = f"/{route}" if file.name == "urls.py" else f"/api/{route}"
             if url == "/api/":  # under which a service's own are
                 continue
@@ -226,29 +249,34 @@ class TestPages:
             file, _, anchor = link.partition("#")
             target = (path.parent / file).resolve() if file else path
             assert target.exists(), f"{path.name} links to {link}"
-            assert not anchor or anchor in anchors(target), f"{path.name} links to {link}, a heading that is not there"
+            assert not anchor or anchor in anchors(target), (
+                f"{path.name} links to {link}, a heading that is not there"
+            )
 
     @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
     def test_files_named_in_code_quotes_exist(self, path: Path) -> None:
-        """Paths below a folder of the project; what a reader is told to make is in the how-to's own listings."""
+        """Paths below a folder of the project, but for those that the page tells its reader to make."""
         prose = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
-        folders = "|".join([*CODE, "docs", "tests"])
-        for name in re.findall(rf"`((?:{folders})/[\w./-]+)`", prose):
-            if not re.search(r"loyalty|compose/\.env$", name):
-                assert (ROOT / name).exists(), f"{path.name} names {name}"
+        made = {*re.findall(r"Create `([^`]+)`", prose), "compose/.env"}
+        named = set(re.findall(rf"`((?:{'|'.join([*CODE, 'docs', 'tests'])})/[\w./-]+)`", prose))
+        assert {name for name in named - made if not (ROOT / name).exists()} == set()
 
     @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
     def test_python_in_the_pages_is_python(self, path: Path) -> None:
         for block in re.findall(r"```python\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL):
-            ast.parse(block)
+            ast.parse(dedent(block))
 
     def test_the_flow_in_the_readme_is_the_flow(self) -> None:
-        (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+        (block,) = re.findall(
+            r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL
+        )
         assert block in (ROOT / "order_project" / "sagas" / "place_order.py").read_text(encoding="utf-8")
 
     def test_every_page_can_be_found_from_the_readme(self) -> None:
         readme = (ROOT / "README.md").read_text(encoding="utf-8")
-        linked = {(ROOT / link.partition("#")[0]).resolve() for link in re.findall(r"\]\(([^)\s]+)\)", readme)}
+        linked = {
+            (ROOT / link.partition("#")[0]).resolve() for link in re.findall(r"\]\(([^)\s]+)\)", readme)
+        }
         assert {str(p.relative_to(ROOT)) for p in PAGES if p not in linked and p.name != "README.md"} == set()
 
 
