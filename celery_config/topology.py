@@ -78,7 +78,10 @@ def shown(**ids: object) -> dict[str, str]:
 
     Arguments hold addresses and payment tokens, which are nobody's to see there.
     """
-    return {"argsrepr": "()", "kwargsrepr": repr({name: str(value)[:64] for name, value in ids.items() if value})}
+    return {
+        "argsrepr": "()",
+        "kwargsrepr": repr({name: str(value)[:64] for name, value in ids.items() if value}),
+    }
 
 
 def control_exchange(service: str) -> str:

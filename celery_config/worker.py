@@ -28,8 +28,10 @@ GATE_SECONDS = 0.5
 def fault_of(message: Message, known: Any) -> str | None:
     """Why no worker could run this message, or None."""
     headers = message.headers or {}
-    if "task" not in headers or "id" not in headers:
-        return "not a Celery task message: the headers `task` and `id` are missing"
+    if not (isinstance(headers.get("task"), str) and isinstance(headers.get("id"), str)):
+        return "not a Celery task message: the headers `task` and `id` are missing, or no text"
+    if not all(isinstance(headers.get(name), str | None) for name in ("root_id", "parent_id")):
+        return "malformed headers: root_id and parent_id must be text"
     if headers["task"] not in known:
         return f"unknown task {headers['task']!r}"
     try:
@@ -41,7 +43,14 @@ def fault_of(message: Message, known: Any) -> str | None:
     args, kwargs, embed = body
     if not (isinstance(args, list) and isinstance(kwargs, dict) and isinstance(embed, dict | None)):
         return "malformed body: args must be a list, kwargs and embed objects"
+    links = [(embed or {}).get(name) or [] for name in ("callbacks", "errbacks", "chain")]
+    if not all(isinstance(some, list) and all(map(is_signature, some)) for some in links):
+        return "malformed body: callbacks, errbacks and chain must be lists of signatures"
     return None
+
+
+def is_signature(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("task"), str)
 
 
 class SagaConsumer(Consumer):

@@ -7,8 +7,8 @@ from typing import ClassVar
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import F, Q
-from django.db.models.functions import Now
 
+from celery_config.database import Now
 from inventory_app import domain
 from inventory_app.domain import Change, ReservationState
 

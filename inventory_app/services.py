@@ -13,9 +13,9 @@ from uuid import UUID
 
 import structlog
 from django.db import transaction
-from django.db.models.functions import Now
 
 from celery_config.contracts.inventory import Line, ProductChanged
+from celery_config.database import Now
 from celery_config.messaging import outbox
 from inventory_app import domain
 from inventory_app.domain import Change, Level, ProductData, ReservationState

@@ -21,6 +21,7 @@ from order_project.models import Customer, Order, OrderLine, Refund
 
 # A little more than an order may have, so that the domain says what is wrong with it.
 PARSED_LINES = 10 * domain.MAX_LINES
+LONGEST_KEY = 200
 
 
 class LineInput(serializers.Serializer[Any]):
@@ -137,7 +138,7 @@ class OrderList(generics.GenericAPIView[Order]):
         placed = services.place_order(
             client=str(request.user.pk or request.user.get_username()),
             request=order_request(given.validated_data, request.user),
-            idempotency_key=request.headers.get("Idempotency-Key", "")[:200] or None,
+            idempotency_key=idempotency_key(request),
         )
         url = reverse("order", args=[placed.order])
         return Response(
@@ -145,6 +146,13 @@ class OrderList(generics.GenericAPIView[Order]):
             status=status.HTTP_202_ACCEPTED,
             headers={"Location": url},
         )
+
+
+def idempotency_key(request: Request) -> str | None:
+    key = request.headers.get("Idempotency-Key", "")
+    if len(key) > LONGEST_KEY:
+        raise serializers.ValidationError({"Idempotency-Key": f"at most {LONGEST_KEY} characters"})
+    return key or None
 
 
 def order_request(given: dict[str, Any], user: Any) -> services.OrderRequest:

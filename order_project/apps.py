@@ -7,4 +7,4 @@ class OrderConfig(AppConfig):
     verbose_name = "Order"
 
     def ready(self) -> None:
-        from order_project import sagas  # noqa: F401  (registers the flows)
+        from order_project import checks, sagas  # noqa: F401  (registers the checks and the flows)

@@ -70,7 +70,10 @@ def faults_of(lines: list[Line], catalogue: Mapping[str, CatalogueEntry], curren
         return [
             LineFault("too_many_lines", f"An order has at most {MAX_LINES} lines; this one has {len(lines)}.")
         ]
-    return [fault for line in lines if (fault := fault_of(line, catalogue.get(line.sku), currency))]
+    faults = [fault for line in lines if (fault := fault_of(line, catalogue.get(line.sku), currency))]
+    if not faults and total(price(lines, catalogue)) == 0:
+        return [LineFault("nothing_to_pay", "All of it is free, and an order is paid for: add something to pay.")]
+    return faults
 
 
 def fault_of(line: Line, entry: CatalogueEntry | None, currency: str) -> LineFault | None:

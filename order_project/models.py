@@ -7,8 +7,8 @@ from uuid import uuid4
 
 from django.conf import settings
 from django.db import models
-from django.db.models.functions import Now
 
+from celery_config.database import Now
 from order_project.domain import OrderStatus, RefundStatus
 
 

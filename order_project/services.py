@@ -12,11 +12,11 @@ from uuid import UUID, uuid4
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Sum
-from django.db.models.functions import Now
 
 from celery_config.contracts.inventory import Line, ProductChanged
 from celery_config.contracts.order import OrderCancelled, OrderConfirmed
 from celery_config.contracts.shipment import Address
+from celery_config.database import Now
 from celery_config.errors import ChainTooLarge
 from celery_config.messages import encode
 from celery_config.messaging import outbox

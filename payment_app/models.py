@@ -6,8 +6,8 @@ from typing import ClassVar
 
 from django.db import models
 from django.db.models import F, Q
-from django.db.models.functions import Now
 
+from celery_config.database import Now
 from payment_app.domain import AccountCode, Booking, State
 
 

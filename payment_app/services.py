@@ -7,9 +7,9 @@ from uuid import UUID
 import structlog
 from django.db import transaction
 from django.db.models import F
-from django.db.models.functions import Now
 from django.utils import timezone
 
+from celery_config.database import Now
 from celery_config.errors import Refused
 from payment_app import ledger
 from payment_app.domain import AUTHORIZATION_LASTS, Booking, State, check_refund, payment_id

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from django.db import models
-from django.db.models.functions import Now
 
+from celery_config.database import Now
 from shipment_app.domain import ShipmentState
 
 

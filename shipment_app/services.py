@@ -6,9 +6,9 @@ from uuid import UUID
 
 import structlog
 from django.db import transaction
-from django.db.models.functions import Now
 
 from celery_config.contracts.shipment import Address
+from celery_config.database import Now
 from shipment_app.carriers import Booked
 from shipment_app.domain import ShipmentState, shipment_id
 from shipment_app.errors import NoShipment

@@ -11,8 +11,8 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models.functions import Now
 
+from celery_config.database import Now
 from celery_config.messages import command_id
 from celery_config.messaging.decisions import Action, Row, Undo
 from celery_config.messaging.models import BarrierRow

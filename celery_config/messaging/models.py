@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.db import models
-from django.db.models.functions import Now
 
+from celery_config.database import Now
 from celery_config.messaging.decisions import Action, Undo
 
 

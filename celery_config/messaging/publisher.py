@@ -18,7 +18,8 @@ log = structlog.get_logger(__name__)
 
 def broker_errors(app: Celery) -> tuple[type[BaseException], ...]:
     """What is raised while the broker is away: its library's errors, and kombu's own name for some of them."""
-    return (OSError, OperationalError, *app.connection_for_write().recoverable_connection_errors)
+    connection = app.connection_for_write()
+    return (OSError, OperationalError, *connection.recoverable_connection_errors, *connection.channel_errors)
 
 
 class Publisher:

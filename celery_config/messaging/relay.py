@@ -14,10 +14,10 @@ from celery import Celery
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.db.models import Min, Q
-from django.db.models.functions import Now
 from django.utils import timezone
 
 from celery_config import metrics, topology
+from celery_config.database import Now
 from celery_config.messaging.events import RECEIVE
 from celery_config.messaging.models import InboxEntry, OutboxMessage
 from celery_config.messaging.publisher import Publisher, broker_errors
@@ -35,6 +35,18 @@ class Duty:
     run: Callable[[], object]
     seconds: float
     next_at: float = field(default=0.0)
+
+    def do_when_due(self) -> None:
+        """Run it if its time has come; whatever is wrong with it is logged and must not stop the publishing."""
+        if time.monotonic() < self.next_at:
+            return
+        self.next_at = time.monotonic() + self.seconds
+        try:
+            self.run()
+        except (DatabaseError, InterfaceError):
+            raise
+        except Exception:
+            log.exception("a duty of the relay failed", duty=self.name)
 
 
 def message_of(row: OutboxMessage) -> dict[str, Any]:
@@ -141,13 +153,16 @@ def run(app: Celery, duties: Sequence[Duty], stopped: Callable[[float], bool]) -
         try:
             found = publish_batch(publisher, settings.RELAY_BATCH) if anything_due() else 0
             for duty in duties:
-                if time.monotonic() >= duty.next_at:
-                    duty.run()
-                    duty.next_at = time.monotonic() + duty.seconds
+                duty.do_when_due()
             trouble_wait = 0.1
             # Unless rows wait in crowds they are let gather: a batch costs nearly the same whatever its size.
             wait = 0.0 if found == settings.RELAY_BATCH else settings.RELAY_POLL_SECONDS
-        except (DatabaseError, InterfaceError, *broker_errors(app)) as error:
+        except (
+            DatabaseError,
+            InterfaceError,
+            *broker_errors(app),
+            *app.connection_for_write().channel_errors,
+        ) as error:
             log.warning("relay waits for the database or broker", error=repr(error))
             publisher.close()
             connection.close()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 from uuid import UUID
 
+import msgspec
 import structlog
 from celery import Task, shared_task
 from celery.exceptions import Ignore, Reject
@@ -15,6 +17,7 @@ from django.db import Error as DatabaseFailure
 from django.db import transaction
 
 from celery_config import topology
+from celery_config.messages import decode
 from celery_config.messaging import gate, outbox
 
 log = structlog.get_logger(__name__)
@@ -32,7 +35,8 @@ def durable_task(
 
     Args:
         name: on the wire.
-        throws: decided outcomes; they are raised as they are, which fires the errback.
+        throws: decided outcomes; they are raised as they are, which fires the errback. What cannot be decoded
+            is rejected to the dead letters at once.
         exhausted: what becomes of an error after the last try: the task fails (its errback fires), or its
             message is rejected to the dead letters.
         send_events: whether Flower hears of each run.
@@ -40,14 +44,21 @@ def durable_task(
     """
 
     def register(function: Callable[..., Any]) -> Task:
+        signature = inspect.signature(function)
+
         @functools.wraps(function)
         def run(task: Task, *args: Any, **kwargs: Any) -> Any:
             structlog.contextvars.clear_contextvars()
             structlog.contextvars.bind_contextvars(task=name, task_id=task.request.id)
+            check_arguments(signature, task, args, kwargs)
             try:
                 return function(task, *args, **kwargs)
             except (*throws, Ignore, Reject):
                 raise
+            except msgspec.ValidationError as error:
+                # It will not be understood the next time either.
+                log.error("to the dead letters", fault=str(error))
+                raise Reject(error, requeue=False) from error
             except Exception as error:
                 gate.close_if_away(error)
                 if try_later(task, error):
@@ -64,6 +75,19 @@ def durable_task(
         return shared_task(name=name, bind=True, throws=throws, send_events=send_events)(run)
 
     return register
+
+
+def check_arguments(
+    signature: inspect.Signature, task: Task, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> None:
+    """Raise Reject (to the dead letters) unless the task can be called so, and its saga's id is one."""
+    try:
+        signature.bind(task, *args, **kwargs)
+        if (saga := kwargs.get("saga")) is not None:
+            decode(UUID, saga)
+    except (TypeError, msgspec.ValidationError) as error:
+        log.error("to the dead letters", fault=str(error))
+        raise Reject(error, requeue=False) from error
 
 
 def try_later(task: Task, error: Exception) -> bool:

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models.functions import Now
 
+from celery_config.database import Now
 from celery_config.saga.models import SagaClock
 
 

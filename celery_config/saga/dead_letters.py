@@ -14,6 +14,7 @@ from kombu.message import Message
 
 from celery_config import metrics, topology
 from celery_config.messaging.events import RECEIVE
+from celery_config.messaging.publisher import broker_errors
 from celery_config.messaging.steps import PIVOT_RAN
 from celery_config.saga import runner
 from celery_config.saga.chains import STEP_FAILED
@@ -46,6 +47,8 @@ class DeadLetterReader:
                     return
                 keep(Message(channel=channel, body=message.body, **parts(message)))
                 channel.basic_ack(message.delivery_tag)
+        except broker_errors(self.app):
+            self.close()  # its absence is told elsewhere; the letters wait there
         except BaseException:
             self.close()
             raise

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 from uuid import uuid4
 
 from django.db import models
-from django.db.models.functions import Now
 
+from celery_config.database import Now
 from celery_config.saga.dsl import Kind
 from celery_config.saga.machine import OPEN, Logged, Status
 

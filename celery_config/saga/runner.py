@@ -13,10 +13,10 @@ from uuid import UUID, uuid4
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.db.models.functions import Now
 from django.utils import timezone
 
 from celery_config import metrics
+from celery_config.database import Now
 from celery_config.messages import decode, encode
 from celery_config.messaging import outbox
 from celery_config.saga import clock
@@ -42,6 +42,13 @@ from celery_config.saga.machine import (
 from celery_config.saga.models import SagaDecision, SagaInstance, SagaStep
 
 log = structlog.get_logger(__name__)
+DEADLINE_PASSED = {
+    "step": "",
+    "code": "deadline_passed",
+    "reason": "the saga did not end before its deadline",
+}
+# Errbacks and dead letters carry no reason; the refusal that the log holds says more.
+UNEXPLAINED = ("step_failed", "dead_letter")
 # Inside a caller's transaction this is a part of it; a savepoint would cost two statements and undo nothing.
 atomic = transaction.atomic(savepoint=False)
 
@@ -172,14 +179,10 @@ def view(row: SagaInstance, came: Input, now: datetime) -> View:
 def enter(row: SagaInstance, status: Status, now: datetime, cause: Mapping[str, str] | None) -> None:
     row.status, row.since, row.drives = status, now, 0
     row.due_at = next_look(row, now) if status in OPEN else None
-    if cause:
-        row.cause = dict(cause)
-    elif isinstance(status, Status) and status is Status.STOPPING and not row.cause:
-        row.cause = {
-            "code": "deadline_passed",
-            "reason": "the saga did not end before its deadline",
-            "step": "",
-        }
+    if status is Status.STOPPING and not row.cause:
+        row.cause = dict(cause or DEADLINE_PASSED)
+    elif status is Status.PARKED:
+        row.cause = {**row.cause, "parked": f"driven {row.attempt} times without coming to an end"}
 
 
 def next_look(row: SagaInstance, now: datetime) -> datetime:
@@ -237,7 +240,8 @@ def end(saga: type[Saga], row: SagaInstance, replies: dict[str, Any]) -> None:
     if row.status == Status.COMPLETED:
         saga.on_completed(data, replies)
     else:
-        row.cause = row.cause | refusal_of(row)
+        if row.cause.get("code") in UNEXPLAINED:
+            row.cause = row.cause | refusal_of(row)
         SagaInstance.objects.filter(pk=row.pk).update(cause=row.cause)
         saga.on_compensated(data, row.cause)
     seconds = (timezone.now() - row.started_at).total_seconds()

@@ -2,7 +2,7 @@
 
 import django.core.validators
 import django.db.models.deletion
-import django.db.models.functions.datetime
+import celery_config.database
 import inventory_app.domain
 from django.db import migrations, models
 
@@ -26,7 +26,7 @@ class Migration(migrations.Migration):
                 ('reserved', models.BigIntegerField(help_text='afterwards')),
                 ('adjustment', models.UUIDField(blank=True, help_text='its id, chosen by who adjusts', null=True)),
                 ('reason', models.CharField(blank=True, default='', max_length=200)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ('created_at', models.DateTimeField(db_default=celery_config.database.Now())),
             ],
         ),
         migrations.CreateModel(
@@ -39,8 +39,8 @@ class Migration(migrations.Migration):
                 ('weight_grams', models.PositiveIntegerField(validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(1000000000)])),
                 ('active', models.BooleanField(db_index=True, default=True)),
                 ('version', models.PositiveIntegerField(default=0, help_text='counts the changes, without a gap, from 1')),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ('created_at', models.DateTimeField(db_default=celery_config.database.Now())),
+                ('updated_at', models.DateTimeField(db_default=celery_config.database.Now())),
             ],
         ),
         migrations.CreateModel(
@@ -49,8 +49,8 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(primary_key=True, serialize=False)),
                 ('order', models.UUIDField(unique=True)),
                 ('state', models.CharField(choices=[('held', 'held'), ('released', 'released'), ('committed', 'committed')], max_length=10)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), db_index=True)),
-                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ('created_at', models.DateTimeField(db_default=celery_config.database.Now(), db_index=True)),
+                ('updated_at', models.DateTimeField(db_default=celery_config.database.Now())),
             ],
         ),
         migrations.CreateModel(

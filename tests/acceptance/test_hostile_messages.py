@@ -47,6 +47,11 @@ HOSTILE = {
     "a number": {"body": 42},
     "unknown task": {"body": [[], {}, NO_EMBED], "task": "inventory.give_everything_away"},
     "a megabyte of garbage": {"body": os.urandom(1024 * 1024)},
+    "a root of the wrong type": {
+        "body": [[], {}, NO_EMBED],
+        "headers": {"task": "inventory.reserve_stock", "id": "x", "root_id": 7},
+    },
+    "an errback that is none": {"body": [[], {}, {**NO_EMBED, "errbacks": [7]}]},
     "no kwargs": {"body": [[], {}, NO_EMBED]},
     "kwargs of no saga": {"body": [[{}], {"saga": "no uuid", "step": 1}, NO_EMBED]},
     "a command of wrong types": {

@@ -182,5 +182,11 @@ def test_flower_is_shown_ids_only() -> None:
     for link in links_of(chains().drive("hotel", {})):
         for options in (link["options"], link["options"]["link_error"][0]["options"]):
             assert options["argsrepr"] == "()"
-            assert set(literal_eval(options["kwargsrepr"])) <= {"saga", "step", "operation", "subject", "attempt"}
+            assert set(literal_eval(options["kwargsrepr"])) <= {
+                "saga",
+                "step",
+                "operation",
+                "subject",
+                "attempt",
+            }
             assert str(SAGA) in options["kwargsrepr"]

@@ -25,13 +25,20 @@ def sources(package: str) -> Iterator[Path]:
 @pytest.mark.parametrize("package", PARTICIPANTS)
 def test_a_participant_names_no_step_no_saga_and_no_other_services_queue(package: str) -> None:
     others = [name for name in PARTICIPANTS.values() if name != PARTICIPANTS[package]]
-    forbidden = [*STEPS, "place-order", *(f"{other}.commands" for other in others), *(f'"{o}.' for o in others)]
+    forbidden = [
+        *STEPS,
+        "place-order",
+        *(f"{other}.commands" for other in others),
+        *(f'"{o}.' for o in others),
+    ]
     found = [(path.name, word) for path in sources(package) for word in forbidden if word in path.read_text()]
     assert found == []
 
 
 def test_only_the_flow_file_of_the_order_service_names_the_steps() -> None:
-    naming = {path.name for path in sources("order_project") if any(step in path.read_text() for step in STEPS)}
+    naming = {
+        path.name for path in sources("order_project") if any(step in path.read_text() for step in STEPS)
+    }
     assert naming == {"place_order.py"}
 
 

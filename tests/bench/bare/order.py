@@ -8,9 +8,9 @@ from uuid import UUID, uuid4
 from celery import chain
 from celery.canvas import Signature
 from django.db import transaction
-from django.db.models.functions import Now
 
 from celery_config.contracts.inventory import Line
+from celery_config.database import Now
 from celery_config.messages import encode
 from order_project import domain, selectors
 from order_project.models import Order, OrderLine

@@ -87,7 +87,7 @@ class TestRows:
         publish_batch(books, 10)  # type: ignore[arg-type]
         (message,) = books.sent
         event = OutboxMessage.objects.get().payload
-        assert (message["task"], message["kwargs"]) == ("events.receive", event | {"saga": None})
+        assert (message["task"], message["kwargs"]) == ("events.receive", event)
         assert message["options"]["exchange"] == "events"
         assert message["options"]["routing_key"] == "inventory.hotel_booked"
         assert "mandatory" not in message["options"]

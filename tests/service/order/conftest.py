@@ -9,11 +9,11 @@ from uuid import UUID
 
 import pytest
 from celery import current_app
-from django.db.models.functions import Now
 from django.utils import timezone
 
 from celery_config.contracts.inventory import Line
 from celery_config.contracts.shipment import Address
+from celery_config.database import Now
 from celery_config.messaging.models import OutboxMessage
 from celery_config.saga import clock
 from celery_config.saga.models import SagaClock, SagaInstance

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.db.models import F
-from django.db.models.functions import Now
 
+from celery_config.database import Now
 from celery_config.saga import clock
 from celery_config.saga.models import SagaClock
 from tests.service.together import concurrent, together

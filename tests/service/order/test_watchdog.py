@@ -11,8 +11,8 @@ import pytest
 from celery import Celery, current_app
 from django.conf import settings
 from django.db import transaction
-from django.db.models.functions import Now
 
+from celery_config.database import Now
 from celery_config.messaging.models import OutboxMessage
 from celery_config.saga import clock, runner, watchdog
 from celery_config.saga.machine import PivotRan

@@ -1,0 +1,25 @@
+"""What `./manage.py order check` finds; migrate and relay ask it before they start."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, register
+
+from celery_config.saga.dsl import Saga
+
+
+@register
+def flow_of_new_orders(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """New orders need a definition of the version that the settings name."""
+    versions = sorted(version for name, version in Saga.registry if name == "place-order")
+    if settings.PLACE_ORDER_VERSION in versions:
+        return []
+    return [
+        Error(
+            f"PLACE_ORDER_VERSION is {settings.PLACE_ORDER_VERSION}, and place-order has no such version.",
+            hint=f"Set it to one of {', '.join(map(str, versions))}.",
+            id="order.E001",
+        )
+    ]
