@@ -72,7 +72,9 @@ def faults_of(lines: list[Line], catalogue: Mapping[str, CatalogueEntry], curren
         ]
     faults = [fault for line in lines if (fault := fault_of(line, catalogue.get(line.sku), currency))]
     if not faults and total(price(lines, catalogue)) == 0:
-        return [LineFault("nothing_to_pay", "All of it is free, and an order is paid for: add something to pay.")]
+        return [
+            LineFault("nothing_to_pay", "All of it is free, and an order is paid for: add something to pay.")
+        ]
     return faults
 
 

@@ -85,7 +85,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
 
 def checks(var: Path) -> list[Suite]:
     """What is checked without running the system."""
-    paths = [*PACKAGE_NAMES, "tests", "manage.py"]
+    paths = [*PACKAGE_NAMES, "tests", "docs", "manage.py"]
     found = [
         Suite("ruff", [*MODULE, "ruff", "check", *paths]),
         Suite("format", [*MODULE, "ruff", "format", "--check", *paths]),
