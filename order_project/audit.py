@@ -152,14 +152,7 @@ def books(peers: Mapping[str, Peer]) -> Iterator[str]:
     """The provider's and the carrier's own books against ours."""
     for name, path in (("payment", "/api/provider-books/"), ("shipment", "/api/carrier-books/")):
         for what in peers[name].get(path)["findings"]:
-            yield f"{name}: {describe(what)}"
-
-
-def describe(finding: Mapping[str, Any] | str) -> str:
-    """A finding of a comparison of books, in one line."""
-    if isinstance(finding, str):
-        return finding
-    return f"{finding['kind']} {finding['id']} of order {finding['order']}: {finding['detail']}"
+            yield f"{name}: {what}"
 
 
 def outboxes(peers: Mapping[str, Peer]) -> Iterator[str]:

@@ -14,10 +14,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from celery_config.sweep import in_words
 from payment_app import selectors
 from payment_app.gateways import GatewayError
 from payment_app.models import LedgerTransaction, Payment, Posting
-from payment_app.reconciliation import compare_books, in_words
+from payment_app.reconciliation import compare_books
 
 FACTS_LIMIT = 500
 
@@ -112,7 +113,7 @@ class ProviderBooks(APIView):
         given.is_valid(raise_exception=True)
         days = given.validated_data.get("days")
         try:
-            result = compare_books(since=None if days is None else timezone.now() - timedelta(days=days))
+            result = compare_books(None if days is None else timezone.now() - timedelta(days=days))
         except GatewayError as error:
             raise ProviderAway from error
         answer = {

@@ -2,44 +2,18 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import structlog
-from django.db import DatabaseError, InterfaceError, connection
-from django.utils import timezone
-from prometheus_client import Gauge
-
 from celery_config.messaging.relay import Duty
 from celery_config.reconcile import Entry, Finding, Kind, compare
+from celery_config.sweep import Books, Comparison
 from payment_app import selectors
 from payment_app.gateways import BookEntry, Gateway, GatewayError
 from payment_app.models import Payment
 from payment_app.provider import gateway
-
-log = structlog.get_logger(__name__)
-DAY_SECONDS = 24 * 3600.0
-# Past a week an authorization is gone, so whatever can still change is younger than this.
-SWEEP_REACHES_BACK = timedelta(days=8)
-# A relay that just started has its outbox to publish; it sweeps a little later.
-FIRST_SWEEP_SECONDS = 300.0
-DIFFERENCES = Gauge("order_saga_provider_differences", "Differences found by the last sweep.", ["kind"])
-SWEPT_AT = Gauge("order_saga_provider_swept_timestamp_seconds", "When the books were last compared.")
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """What was found; `under_way` orders had a call open, or changed meanwhile, and were not judged."""
-
-    checked: int
-    under_way: int
-    findings: list[Finding]
 
 
 def their_entry(entry: BookEntry) -> Entry:
@@ -68,7 +42,7 @@ def facts(state: str, amount: int, currency: str, captured: int, refunded: int) 
     }
 
 
-def compare_books(*, since: datetime | None = None) -> Comparison:
+def compare_books(since: datetime | None = None) -> Comparison:
     """Compare every authorization in the provider's books with our payments.
 
     Args:
@@ -117,42 +91,9 @@ def our_side(order: UUID) -> Iterator[Entry]:
         yield our_entry(payment)
 
 
-def in_words(finding: Finding) -> str:
-    """One line about a difference."""
-    return f"{finding.kind} {finding.id} (order {finding.order or 'none of ours'}): {finding.detail}"
-
-
-def sweep() -> None:
-    """Compare the last days, log every difference, set the metrics; when it cannot, log why."""
-    try:
-        result = compare_books(since=timezone.now() - SWEEP_REACHES_BACK)
-    except (GatewayError, DatabaseError, InterfaceError) as error:
-        log.error("the provider's books could not be compared; the next sweep tries again", error=repr(error))
-        return
-    finally:
-        connection.close()
-    for finding in result.findings:
-        log.error(
-            "books differ",
-            kind=finding.kind,
-            provider_id=finding.id,
-            order=str(finding.order),
-            detail=finding.detail,
-        )
-    counted = Counter(finding.kind for finding in result.findings)
-    for kind in Kind:
-        DIFFERENCES.labels(kind.value).set(counted[kind])
-    SWEPT_AT.set_to_current_time()
-    log.info(
-        "books compared", checked=result.checked, under_way=result.under_way, differences=len(result.findings)
-    )
-
-
-def start_sweep() -> None:
-    """Sweep in a thread of its own: a slow provider must not hold back what the relay publishes."""
-    threading.Thread(target=sweep, name="provider-sweep", daemon=True).start()
+books = Books("provider", "authorizations", compare_books, (GatewayError,))
 
 
 def duties() -> list[Duty]:
     """For RELAY_DUTIES."""
-    return [Duty("provider sweep", start_sweep, DAY_SECONDS, next_at=time.monotonic() + FIRST_SWEEP_SECONDS)]
+    return books.duties()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from celery_config.sweep import in_words
 from shipment_app import selectors
 from shipment_app.carriers import CarrierError
 from shipment_app.models import Shipment
@@ -68,15 +68,11 @@ class CarrierBooksApi(APIView):
         )
 
     class OutputSerializer(serializers.Serializer[Any]):
-        class FindingSerializer(serializers.Serializer[Any]):
-            kind = serializers.CharField(help_text="orphan, missing, different")
-            id = serializers.CharField(help_text="the carrier's")
-            order = serializers.UUIDField(allow_null=True)
-            detail = serializers.CharField()
-
         checked = serializers.IntegerField(help_text="entries in the carrier's books")
         under_way = serializers.IntegerField(help_text="orders not judged, since a call for them is open")
-        findings = FindingSerializer(many=True)
+        findings = serializers.ListField(
+            child=serializers.CharField(), help_text="every difference, in words"
+        )
 
     @extend_schema(parameters=[InputSerializer], responses=OutputSerializer)
     def get(self, request: Request) -> Response:
@@ -85,10 +81,11 @@ class CarrierBooksApi(APIView):
         given.is_valid(raise_exception=True)
         days = given.validated_data.get("days")
         try:
-            result = compare_books(since=None if days is None else timezone.now() - timedelta(days=days))
+            result = compare_books(None if days is None else timezone.now() - timedelta(days=days))
         except CarrierError as error:
             raise CarrierAway from error
-        return Response(self.OutputSerializer(asdict(result)).data)
+        findings = [in_words(finding) for finding in result.findings]
+        return Response({"checked": result.checked, "under_way": result.under_way, "findings": findings})
 
 
 class FactsApi(APIView):

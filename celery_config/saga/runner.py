@@ -47,15 +47,15 @@ DEADLINE_PASSED = {
     "code": "deadline_passed",
     "reason": "the saga did not end before its deadline",
 }
-# Errbacks and dead letters carry no reason; the refusal that the log holds says more.
-UNEXPLAINED = ("step_failed", "dead_letter")
-# Inside a caller's transaction this is a part of it; a savepoint would cost two statements and undo nothing.
-atomic = transaction.atomic(savepoint=False)
+# Errbacks, dead letters and the deadline carry no reason; the refusal that the log holds says more.
+UNEXPLAINED = ("step_failed", "dead_letter", DEADLINE_PASSED["code"])
 
 
-@atomic
+@transaction.atomic(savepoint=False)
 def start(saga: type[Saga], data: Any, *, subject: UUID) -> UUID:
     """Write saga, steps and the one outbox row that holds the whole chain; return the saga's id.
+
+    A part of its caller's transaction, in which the subject's own row is written.
 
     Raises:
         ChainTooLarge: nothing was written.
@@ -81,7 +81,7 @@ def receive(saga_id: UUID, came: Input, *, cause: Mapping[str, str] | None = Non
     Args:
         cause: why, if this should stop it: `step`, `code`, `reason`.
     """
-    with atomic:
+    with transaction.atomic():
         row = SagaInstance.objects.select_for_update().filter(pk=saga_id).first()
         if row is None:
             log.warning("no such saga", saga=str(saga_id), came=repr(came))
@@ -92,7 +92,7 @@ def receive(saga_id: UUID, came: Input, *, cause: Mapping[str, str] | None = Non
 
 def complete(saga_id: UUID, replies: dict[str, Any]) -> None:
     """The end of the chain: close the saga, fill what the log missed, and tell its owner, in one (rule 11)."""
-    with atomic:
+    with transaction.atomic():
         # The log before the row, as the transaction of an event does: locks in one order everywhere.
         missed = SagaStep.objects.filter(saga=saga_id, name__in=replies).exclude(logged=Logged.DONE)
         for name in missed.values_list("name", flat=True):
@@ -104,7 +104,7 @@ def complete(saga_id: UUID, replies: dict[str, Any]) -> None:
 
 def compensated(saga_id: UUID, refusals: dict[str, Any], *, incomplete: bool) -> None:
     """The end of a stop chain, which brings the refusals that the barriers hold."""
-    with atomic:
+    with transaction.atomic():
         row = SagaInstance.objects.select_for_update().filter(pk=saga_id).first()
         if row is None:
             return

@@ -13,10 +13,11 @@ from structlog.testing import capture_logs
 
 from celery_config.errors import Unknown
 from celery_config.reconcile import Kind
+from celery_config.sweep import Comparison
 from payment_app import provider, reconciliation
 from payment_app.models import Payment
 from payment_app.provider import gateway
-from payment_app.reconciliation import Comparison, compare_books
+from payment_app.reconciliation import compare_books
 from tests.service.payment.shop import Shop
 from tests.unit.sandbox_process import SandboxProcess
 
@@ -112,9 +113,11 @@ def test_the_api_compares_and_says_when_it_cannot(peer: APIClient, shop: Shop) -
 def test_the_daily_sweep_logs_and_counts(shop: Shop, transactional_db: None) -> None:
     gateway().authorize(key=uuid4(), order=shop.order, amount=500, currency="GBP", token="tok_approved")
     with capture_logs() as logs:
-        reconciliation.sweep()
+        reconciliation.books.sweep()
     assert [entry["event"] for entry in logs] == ["books differ", "books compared"]
-    assert REGISTRY.get_sample_value("order_saga_provider_differences", {"kind": "orphan"}) == 1
+    assert (
+        REGISTRY.get_sample_value("order_saga_book_differences", {"books": "provider", "kind": "orphan"}) == 1
+    )
     (duty,) = reconciliation.duties()
     assert duty.seconds == 24 * 3600
 
@@ -122,7 +125,7 @@ def test_the_daily_sweep_logs_and_counts(shop: Shop, transactional_db: None) -> 
 def test_a_sweep_without_the_provider_says_so(shop: Shop, transactional_db: None) -> None:
     shop.sandbox.fault("/provider", "error_500")
     with capture_logs() as logs:
-        reconciliation.sweep()
+        reconciliation.books.sweep()
     assert [entry["log_level"] for entry in logs] == ["error"]
 
 
