@@ -9,9 +9,15 @@ from iso4217 import Currency
 
 
 def money(amount: int, currency: str) -> str:
-    """`money(1999, "GBP")` -> `£19.99`; `amount` in minor units of the ISO 4217 `currency`."""
-    # ISO 4217's digits, which are not always those that people print.
-    digits = Currency(currency).exponent or 0
+    """`money(1999, "GBP")` -> `£19.99`; `amount` in minor units of the ISO 4217 `currency`.
+
+    Of a currency that ISO 4217 does not know nobody knows the minor unit: `money(1999, "ZZZ")` -> `1999 ZZZ`.
+    """
+    try:
+        # ISO 4217's digits, which are not always those that people print.
+        digits = Currency(currency).exponent or 0
+    except ValueError:
+        return f"{amount} {currency}"
     pattern = "¤#,##0" + ("." + "0" * digits if digits else "")
     value = Decimal(amount).scaleb(-digits)
     return str(format_currency(value, currency, format=pattern, locale="en_GB", currency_digits=False))

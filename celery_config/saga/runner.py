@@ -126,9 +126,8 @@ def merge(saga_id: UUID, step: str, outcome: Logged, content: dict[str, Any] | N
 
 def note_failure(saga_id: UUID, step: str, why: dict[str, str]) -> None:
     """Keep why a participant gave up on a step of which nothing else is known."""
-    SagaStep.objects.filter(saga_id=saga_id, name=step, refusal=None).exclude(logged=Logged.DONE).update(
-        refusal=why
-    )
+    unexplained = SagaStep.objects.filter(saga_id=saga_id, name=step, refusal__isnull=True)
+    unexplained.exclude(logged=Logged.DONE).update(refusal=why)
 
 
 def take(

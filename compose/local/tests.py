@@ -28,6 +28,8 @@ MODULE = (PYTHON, "-m")
 PACKAGE_NAMES = ("celery_config", *PACKAGES.values(), "compose")
 COUNTS = re.compile(r"(\d+) (passed|failed|errors?|skipped)")
 SHOWN_LINES = 60
+# The tests of messaging belong to no service and run with the settings of the one with the fewest tests.
+MESSAGING_WITH = "shipment"
 
 
 @dataclass(frozen=True)
@@ -122,22 +124,23 @@ def production(service: str) -> dict[str, str]:
 
 
 def service_tests(var: Path, console: Console) -> list[Result]:
-    """Each service's tests, and the messaging's, in a pytest process of its own on one private PostgreSQL."""
+    """Each service's tests in a pytest process of its own, all on one private PostgreSQL."""
     server = PostgresServer(var / "postgres", SERVICES, for_tests=True, log=var / "postgres.log")
     server.wipe()
     server.start()
     try:
-        suites = [service_suite(server, service, service) for service in SERVICES]
-        return side_by_side([*suites, service_suite(server, "messaging", "shipment")], console)
+        return side_by_side([service_suite(server, service) for service in SERVICES], console)
     finally:
         server.stop()
         server.wipe()
 
 
-def service_suite(server: PostgresServer, name: str, service: str) -> Suite:
-    """The tests in tests/service/`name`, with the settings of `service`; test databases are named after the suite."""
+def service_suite(server: PostgresServer, service: str) -> Suite:
     env = {f"{s.upper()}_DATABASE_URL": server.url(s) for s in SERVICES}
-    return pytest(name, f"tests/service/{name}", f"--ds={PACKAGES[service]}.config.settings", env=env)
+    folders = [f"tests/service/{service}"]
+    if service == MESSAGING_WITH:
+        folders.append("tests/service/messaging")
+    return pytest(service, *folders, f"--ds={PACKAGES[service]}.config.settings", env=env)
 
 
 def pytest(name: str, *args: str, env: Mapping[str, str] | None = None) -> Suite:

@@ -29,7 +29,8 @@ REFUSALS: dict[tuple[str, str], dict[str, Any]] = {
     ("book-shipment", "parcel_too_heavy"): {"lines": [{"sku": ANVIL, "quantity": TOO_HEAVY}]},
     ("capture-payment", "already_voided"): {},
 }
-UNDECIDED = ("authorize-payment", "unknown_outcome")
+# How often a step is tried.
+TRIES = 6
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +62,8 @@ def void_at_the_provider(shop: Shop, order: str) -> None:
 
 
 def place_one_of_each(shop: Shop) -> dict[tuple[str, str], str]:
-    """An order for each refusal, one that nobody can decide, and a fine one."""
-    bodies = {**REFUSALS, UNDECIDED: {"payment_token": "tok_timeout"}, ("", ""): {}}
+    """An order for each refusal, and a fine one."""
+    bodies = {**REFUSALS, ("", ""): {}}
     with shop.wire.held_back("payment", is_capture) as held:
         orders = shop.place_all([shop.order(**fields) for fields in bodies.values()])
         placed = dict(zip(bodies, orders, strict=True))
@@ -118,6 +119,19 @@ class TestEveryRefusal:
             newest = shop.place()
             assert names_of(shop.saga(newest))[:2] == ["reserve-stock", "authorize-payment"]
             shop.all_confirmed([newest])
+
+
+class TestAnOutcomeThatNobodyKnows:
+    def test_is_found_out_and_undone(self, shop: Shop) -> None:
+        # The money is held, and the provider says each time that something went wrong.
+        fault = {"path": "/provider/authorizations", "kind": "error_after", "count": TRIES}
+        httpx.post(f"{shop.stack.sandbox_url}/control/faults", json=fault, trust_env=False).raise_for_status()
+        order = shop.place()
+        end = shop.ends([order])[order]
+        assert (end.status, end.code) == ("cancelled", "unknown_outcome")
+        assert shop.saga(order)["cause"]["step"] == "authorize-payment"
+        assert shop.barrier("payment", shop.saga(order)["id"])["authorize-payment"] == ("done", "done")
+        assert shop.facts("payment", order)["state"] == "voided"
 
 
 def names_of(saga: dict[str, Any]) -> list[str]:
