@@ -14,6 +14,8 @@ from kombu.entity import PERSISTENT_DELIVERY_MODE
 from kombu.exceptions import OperationalError
 
 log = structlog.get_logger(__name__)
+# Options that say where a message goes; all others (retries, chain, argsrepr, …) become a part of it.
+HANDLED_HERE = {"task_id", "link_error", "exchange", "routing_key", "mandatory"}
 
 
 def broker_errors(app: Celery) -> tuple[type[BaseException], ...]:
@@ -79,16 +81,14 @@ class Publisher:
         every message here has its route.
         """
         options = message["options"]
+        described = {name: value for name, value in options.items() if name not in HANDLED_HERE}
         built = self.app.amqp.create_task_message(
             task_id,
             message["task"],
             message["args"],
             message["kwargs"],
-            retries=options.get("retries", 0),
-            root_id=options.get("root_id"),
-            parent_id=options.get("parent_id"),
-            chain=options.get("chain"),
             errbacks=options.get("link_error"),
+            **described,
         )
         producer.publish(
             built.body,

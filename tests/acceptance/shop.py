@@ -193,15 +193,17 @@ class Shop:
             process.env = before
             self.stack.restart(name)
 
-    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run `./manage.py …` against the stack."""
+    def command(
+        self, *arguments: str, settings: Mapping[str, str] | None = None, patience: float = 120.0
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `./manage.py …` against the stack, perhaps with other settings; it may take `patience` seconds."""
         return subprocess.run(
             [sys.executable, "manage.py", *arguments],
             cwd=ROOT,
-            env=self.stack.environment,
+            env={**self.stack.environment, **(settings or {})},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=patience,
             check=False,
         )
 

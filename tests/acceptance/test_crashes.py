@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from celery_config.topology import SERVICES, commands_queue
@@ -10,16 +12,16 @@ from tests.acceptance.shop import ADDRESS, SOLD_OUT, UNREACHABLE, Shop, until
 ORDERS = 30
 
 
-def mixed_orders(shop: Shop, count: int = ORDERS) -> list[dict[str, object]]:
+def mixed_orders(shop: Shop, count: int = ORDERS) -> list[dict[str, Any]]:
     """Most of them fine, some that are refused at each service."""
-    other = [
+    other: list[dict[str, Any]] = [
         {"payment_token": "tok_card_declined"}, {"lines": [{"sku": SOLD_OUT, "quantity": 1}]},
         {"address": UNREACHABLE}, {"payment_token": "tok_error_after_charging"}, {"address": ADDRESS},
     ]  # fmt: skip
     return [shop.order(**(other[n // 2 % len(other)] if n % 2 else {})) for n in range(count)]
 
 
-def all_end_as_they_should(shop: Shop, orders: list[str], wanted: list[dict[str, object]]) -> None:
+def all_end_as_they_should(shop: Shop, orders: list[str], wanted: list[dict[str, Any]]) -> None:
     ends = shop.ends(orders)
     for order, body in zip(orders, wanted, strict=True):
         refused = (
@@ -109,7 +111,7 @@ class TestOneServiceAway:
         orders = shop.place_all([shop.order()] * ORDERS)
         until(lambda: shop.wire.waiting("inventory.commands") >= ORDERS, "all orders have come to inventory")
 
-        def clock() -> dict[str, object]:
+        def clock() -> dict[str, Any]:
             return shop.rows("order", "SELECT now, ticked_at FROM saga_sagaclock")[0]
 
         before = until(clock, "saga time")

@@ -24,6 +24,8 @@ def letter(
     queue: str, body: Any, *, task: str = "inventory.reserve_stock", headers: dict[str, Any] | None = None
 ) -> Letter:
     """A message as Celery would write it, but for what the test says."""
+    if headers == PLAIN:
+        return Letter(queue, body, {})
     given = {"task": task, "id": str(uuid4()), "lang": "py"} if headers is None else headers
     content = {"content_type": "application/json", "content_encoding": "utf-8"}
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -31,7 +33,9 @@ def letter(
 
 
 NO_EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
-HOSTILE = {
+PLAIN = {"no": "AMQP properties at all"}
+HOSTILE: dict[str, dict[str, Any]] = {
+    "a plain AMQP message": {"body": b"hello", "headers": PLAIN},
     "not JSON": {"body": b"\x00\xff{{{"},
     "cut off": {"body": b'[[], {"saga":'},
     "no headers": {"body": [[], {}, NO_EMBED], "headers": {}},

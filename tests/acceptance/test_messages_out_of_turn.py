@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from celery_config.saga.chains import STEP_FAILED
@@ -13,7 +15,7 @@ from tests.acceptance.wire import Letter
 QUEUES = [*map(commands_queue, SERVICES), events_queue("order")]
 
 
-def every_fate(shop: Shop) -> dict[str, dict[str, object]]:
+def every_fate(shop: Shop) -> dict[str, dict[str, Any]]:
     """One order for each way to end; the key is the code at its end."""
     return {
         "": shop.order(),
@@ -56,7 +58,7 @@ class TestEveryMessageTwice:
         assert {service: barriers(shop, service, orders) for service in SERVICES[1:]} == facts
 
 
-def barriers(shop: Shop, service: str, orders: list[str]) -> list[dict[str, object]]:
+def barriers(shop: Shop, service: str, orders: list[str]) -> list[dict[str, Any]]:
     sagas = [shop.saga(order)["id"] for order in orders]
     query = (
         "SELECT key, action, undo, reply FROM messaging_barrierrow WHERE saga::text = ANY(%s) ORDER BY key"

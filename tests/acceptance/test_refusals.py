@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 from uuid import uuid4
@@ -34,7 +33,7 @@ TRIES = 6
 
 
 @pytest.fixture(scope="module")
-def goods(open_shop: Shop) -> Iterator[None]:
+def goods(open_shop: Shop) -> None:
     """Goods whose orders are accepted and then refused."""
     open_shop.stock(
         product("MOON-ROCK", currency="ZZZ"), product("PALACE", 10**12), product("RETIRED"),
@@ -43,7 +42,6 @@ def goods(open_shop: Shop) -> Iterator[None]:
     with open_shop.wire.no_events("order"):
         open_shop.shopper.stock_shelves([{**product("RETIRED"), "active": False}], 1)
         until(lambda: not open_shop.unpublished("inventory"), "nobody has heard of it")
-    return
 
 
 def is_capture(letter: Letter) -> bool:
