@@ -76,8 +76,10 @@ class TestTheBroker:
         orders = shop.place_all(wanted)
         assert shop.stack.rabbitmq is not None
         shop.stack.rabbitmq.stop()
-        assert shop.in_flight(orders) > 0
-        shop.stack.rabbitmq.start()
+        try:
+            assert shop.in_flight(orders) > 0
+        finally:
+            shop.stack.rabbitmq.start()
         all_end_as_they_should(shop, orders, wanted)
 
     def test_is_killed_in_mid_load(self, shop: Shop) -> None:
@@ -85,23 +87,33 @@ class TestTheBroker:
         orders = shop.place_all(wanted)
         assert shop.stack.rabbitmq is not None
         shop.stack.rabbitmq.kill()
-        assert shop.in_flight(orders) > 0
-        orders += shop.place_all(wanted)
-        shop.stack.rabbitmq.start()
+        try:
+            assert shop.in_flight(orders) > 0
+            orders += shop.place_all(wanted)
+        finally:
+            shop.stack.rabbitmq.start()
         all_end_as_they_should(shop, orders, wanted * 2)
 
 
 class TestTheDatabases:
     def test_die_in_mid_load_and_workers_take_nothing_meanwhile(self, shop: Shop) -> None:
+        with shop.wire.copies() as copied:
+            shop.all_confirmed([shop.place()])
+        queues = [commands_queue(service) for service in SERVICES]
+        repeats = [next(letter for letter in copied if letter.queue == queue) for queue in queues]
         wanted = mixed_orders(shop)
         orders = shop.place_all(wanted)
         assert shop.in_flight(orders) > 0
         assert shop.stack.postgres is not None
         shop.stack.postgres.kill()
-        busy = [commands_queue(service) for service in ("payment", "order")]
-        until(lambda: not any(map(shop.wire.consumers, busy)), "the workers have stopped to take messages")
-        shop.stack.postgres.start()
-        until(lambda: all(map(shop.wire.consumers, busy)), "the workers take messages again")
+        try:
+            # So that each worker has something to do for which it needs its database.
+            shop.wire.send(*repeats)
+            until(lambda: not any(map(shop.wire.consumers, queues)), "the workers take no more messages")
+            assert all(map(shop.wire.waiting, queues))
+        finally:
+            shop.stack.postgres.start()
+        until(lambda: all(map(shop.wire.consumers, queues)), "the workers take messages again")
         all_end_as_they_should(shop, orders, wanted)
 
 

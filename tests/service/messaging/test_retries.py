@@ -163,13 +163,18 @@ def test_an_undo_hands_the_replies_on_unchanged(trip: Chains, sent: list[Any], h
     assert hotel.bookings == 0
 
 
-def test_a_message_that_cannot_be_decoded_is_an_error_not_a_refusal(trip: Chains, sent: list[Any]) -> None:
-    """Rule 24: a newer worker may understand it; only exhausted tries fire the errback."""
+def test_a_message_that_cannot_be_decoded_goes_to_the_dead_letters_at_once(
+    trip: Chains, sent: list[Any], hotel: Hotel
+) -> None:
+    """Rule 19: it will not be understood the next time either, and its letter is an unknown failure of the step."""
     chain = trip.drive("hotel", {})
     chain["kwargs"]["command"] = {"trip": "not an id"}
-    deliver(chain)
+    _, rejected = deliver(chain)
+    assert isinstance(rejected.retval, Reject)
+    assert rejected.retval.requeue is False
     assert sent == []
-    assert OutboxMessage.objects.filter(kind="task").count() == 1
+    assert not OutboxMessage.objects.exists()
+    assert hotel.bookings == 0
 
 
 class TestFence:
