@@ -116,7 +116,7 @@ def compensated(saga_id: UUID, refusals: dict[str, Any], *, incomplete: bool) ->
 def merge(saga_id: UUID, step: str, outcome: Logged, content: dict[str, Any] | None) -> bool:
     """Raise the log of a step to `outcome` if it stands lower (rule 16); whether it changed."""
     contents: dict[Logged, dict[str, Any]] = {
-        Logged.DONE: {"reply": content, "refusal": None},
+        Logged.DONE: {"reply": content},
         Logged.REFUSED: {"refusal": content},
     }
     lower = [o.value for o in Logged if o.rank < outcome.rank]
@@ -251,7 +251,7 @@ def end(saga: type[Saga], row: SagaInstance, replies: dict[str, Any]) -> None:
 
 def refusal_of(row: SagaInstance) -> dict[str, str]:
     """The refusal that the log holds, if a refused step was what stopped the saga."""
-    refused = row.steps.filter(refusal__isnull=False).first()
+    refused = row.steps.filter(refusal__isnull=False).exclude(logged=Logged.DONE).first()
     return {"step": refused.name, **refused.refusal} if refused else {}
 
 
