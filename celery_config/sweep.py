@@ -64,9 +64,10 @@ class Books:
 
     def sweep(self) -> None:
         """Compare the last days, log every difference, set the metrics; when it cannot, log why."""
+        expected: tuple[type[Exception], ...] = (*self.errors, DatabaseError, InterfaceError)
         try:
             result = self.compare(timezone.now() - REACHES_BACK)
-        except (*self.errors, DatabaseError, InterfaceError) as error:
+        except expected as error:
             log.error(
                 "books could not be compared; the next sweep tries again", books=self.whose, error=repr(error)
             )

@@ -110,7 +110,7 @@ class TestTheDatabases:
             # So that each worker has something to do for which it needs its database.
             shop.wire.send(*repeats)
             until(lambda: not any(map(shop.wire.consumers, queues)), "the workers take no more messages")
-            assert all(map(shop.wire.waiting, queues))
+            until(lambda: all(map(shop.wire.waiting, queues)), "what they had taken is back in the queues")
         finally:
             shop.stack.postgres.start()
         until(lambda: all(map(shop.wire.consumers, queues)), "the workers take messages again")
