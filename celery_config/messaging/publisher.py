@@ -18,10 +18,14 @@ log = structlog.get_logger(__name__)
 HANDLED_HERE = {"task_id", "link_error", "exchange", "routing_key", "mandatory"}
 
 
+def connection_errors(app: Celery) -> tuple[type[BaseException], ...]:
+    """What is raised when the connection is lost or cannot be had."""
+    return (OSError, OperationalError, *app.connection_for_write().recoverable_connection_errors)
+
+
 def broker_errors(app: Celery) -> tuple[type[BaseException], ...]:
-    """What is raised while the broker is away: its library's errors, and kombu's own name for some of them."""
-    connection = app.connection_for_write()
-    return (OSError, OperationalError, *connection.recoverable_connection_errors, *connection.channel_errors)
+    """What is raised while the broker is away, or lacks what the topology promises."""
+    return (*connection_errors(app), *app.connection_for_write().channel_errors)
 
 
 class Publisher:

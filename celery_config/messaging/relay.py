@@ -20,7 +20,7 @@ from celery_config import metrics, topology
 from celery_config.database import Now
 from celery_config.messaging.events import RECEIVE
 from celery_config.messaging.models import InboxEntry, OutboxMessage
-from celery_config.messaging.publisher import Publisher, broker_errors
+from celery_config.messaging.publisher import Publisher, broker_errors, connection_errors
 
 log = structlog.get_logger(__name__)
 REFUSED_WAIT = timedelta(seconds=10)
@@ -85,6 +85,26 @@ def anything_due() -> bool:
         return cursor.fetchone() is not None
 
 
+def send(publisher: Publisher, messages: list[dict[str, Any]]) -> set[int]:
+    """Publish and return the indexes that the broker took; one that cannot be sent does not hold up the others.
+
+    Raises:
+        the connection's errors: nothing can be sent at present.
+    """
+    lost = connection_errors(publisher.app)
+    try:
+        return publisher.publish(messages)
+    except Exception as error:
+        if isinstance(error, lost):
+            raise
+        if len(messages) == 1:
+            log.error(
+                "a message cannot be sent; it stays in the outbox", task=messages[0]["task"], exc_info=error
+            )
+            return set()
+    return {index for index, message in enumerate(messages) if send(publisher, [message])}
+
+
 def publish_batch(publisher: Publisher, limit: int) -> int:
     """Publish up to `limit` due rows and return how many were found.
 
@@ -99,7 +119,7 @@ def publish_batch(publisher: Publisher, limit: int) -> int:
         )
         if not rows:
             return 0
-        taken = publisher.publish([message_of(row) for row in rows])
+        taken = send(publisher, [message_of(row) for row in rows])
         sent = [row for i, row in enumerate(rows) if i in taken]
         refused = [row.id for i, row in enumerate(rows) if i not in taken]
         # A command has done its duty; an event stays for those who must catch up (rule 20).

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from celery import Celery
+from celery import Celery, current_app
 from django.db import transaction
 from django.utils import timezone
 from kombu import Connection
@@ -58,14 +58,26 @@ class Books:
     def __init__(self, refuse: Sequence[int] = ()) -> None:
         self.sent: list[dict[str, Any]] = []
         self.refuse = set(refuse)
+        self.app = current_app
 
     def publish(self, messages: Sequence[dict[str, Any]]) -> set[int]:
+        if any(message["kwargs"].get("poison") for message in messages):
+            raise TypeError("an int where a text must be")
         self.sent += messages
         return set(range(len(messages))) - self.refuse
 
 
 class TestRows:
     """What becomes of the rows; the publisher is not real here."""
+
+    def test_one_that_cannot_be_sent_does_not_hold_up_the_others(self) -> None:
+        promise(task(1), task(2), task(3))
+        poisoned = OutboxMessage.objects.order_by("id")[1]
+        poisoned.payload["kwargs"]["poison"] = True
+        poisoned.save()
+        assert publish_batch(Books(), 10) == 3  # type: ignore[arg-type]
+        assert list(OutboxMessage.objects.values_list("id", flat=True)) == [poisoned.id]
+        assert publish_batch(Books(), 10) == 0  # type: ignore[arg-type]
 
     def test_a_command_that_was_sent_has_done_its_duty(self) -> None:
         promise(task(1), task(2))
