@@ -25,14 +25,18 @@ log = structlog.get_logger(__name__)
 GATE_SECONDS = 0.5
 
 
-def fault_of(message: Message, known: Any) -> str | None:
-    """Why no worker could run this message, or None."""
+def fault_of(message: Message, known: Any = None) -> str | None:
+    """Why no worker could run this message, or None.
+
+    Args:
+        known: the names of the tasks there are; None leaves that question open.
+    """
     headers = message.headers or {}
     if not (isinstance(headers.get("task"), str) and isinstance(headers.get("id"), str)):
         return "not a Celery task message: the headers `task` and `id` are missing, or no text"
     if not all(isinstance(headers.get(name), str | None) for name in ("root_id", "parent_id")):
         return "malformed headers: root_id and parent_id must be text"
-    if headers["task"] not in known:
+    if known is not None and headers["task"] not in known:
         return f"unknown task {headers['task']!r}"
     try:
         body = message.payload

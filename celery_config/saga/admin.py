@@ -83,7 +83,7 @@ class SagaAdmin(FactAdmin):
 
 @admin.register(DeadLetter)
 class DeadLetterAdmin(FactAdmin):
-    list_display = ("received_at", "task", "reason", "queue", "saga", "step", "consequence")
+    list_display = ("received_at", "task", "reason", "queue", "saga", "step", "fault", "consequence")
     list_filter = ("reason", "queue")
     search_fields = ("=saga", "task", "=task_id")
     ordering = ("-received_at",)

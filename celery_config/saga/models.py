@@ -120,6 +120,7 @@ class DeadLetter(models.Model):
     saga = models.UUIDField(null=True, blank=True, db_index=True)
     step = models.CharField(max_length=80, blank=True)
     operation = models.CharField(max_length=20, blank=True)
+    fault = models.CharField(max_length=300, blank=True, default="", help_text="what is wrong with it")
     consequence = models.CharField(max_length=200, help_text="what was done about it")
     headers = models.JSONField(default=dict)
     body = models.TextField(blank=True)

@@ -132,6 +132,7 @@ class TestWhatIsKept:
         keep(message)
         row = DeadLetter.objects.get()
         assert row.consequence == "kept: it belongs to no saga"
+        assert row.fault
         assert len(row.body) <= 64 * 1024
 
     def test_a_body_is_readable(self, shop: Shop) -> None:
