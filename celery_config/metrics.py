@@ -39,4 +39,4 @@ SAGAS = Gauge("order_saga_sagas", "Sagas that have not ended, by status.", ["sta
 def serve() -> None:
     """Serve the metrics of a worker or relay on `METRICS_PORT` (0: not at all)."""
     if settings.METRICS_PORT:
-        start_http_server(settings.METRICS_PORT)
+        start_http_server(settings.METRICS_PORT, settings.METRICS_HOST)

@@ -144,6 +144,7 @@ def service_settings(service: str, package: str, *, apps: tuple[str, ...] = ()) 
         # Further duties of the relay, besides publishing: dotted paths of functions that return them.
         "RELAY_DUTIES": [],
         "METRICS_PORT": env.int("METRICS_PORT", 0),
+        "METRICS_HOST": env.str("METRICS_HOST", "127.0.0.1"),
         "RELAY_POLL_SECONDS": env.float("RELAY_POLL_SECONDS", 0.02),
         "RELAY_BATCH": env.int("RELAY_BATCH", 200),
         "EVENT_RETENTION_DAYS": env.int("EVENT_RETENTION_DAYS", 30),
@@ -250,7 +251,7 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAdminUser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["celery_config.api.parsers.Json"],
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "DEFAULT_PAGINATION_CLASS": "celery_config.api.pagination.Pages",
     "DEFAULT_SCHEMA_CLASS": "celery_config.api.schema.QualifiedSchema",

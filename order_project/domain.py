@@ -10,6 +10,9 @@ from celery_config.contracts.inventory import Line
 
 MAX_LINES = 675
 MAX_QUANTITY = 100_000
+# Far beyond any order, and within what carriers and providers can write down.
+MAX_WEIGHT_GRAMS = 1_000_000_000
+MAX_TOTAL = 100_000_000_000
 PARCEL_GRAMS = 30_000
 
 
@@ -71,11 +74,20 @@ def faults_of(lines: list[Line], catalogue: Mapping[str, CatalogueEntry], curren
             LineFault("too_many_lines", f"An order has at most {MAX_LINES} lines; this one has {len(lines)}.")
         ]
     faults = [fault for line in lines if (fault := fault_of(line, catalogue.get(line.sku), currency))]
-    if not faults and total(price(lines, catalogue)) == 0:
+    return faults or faults_of_sum(price(lines, catalogue))
+
+
+def faults_of_sum(lines: list[Priced]) -> list[LineFault]:
+    """What is wrong with the lines together."""
+    if total(lines) == 0:
         return [
             LineFault("nothing_to_pay", "All of it is free, and an order is paid for: add something to pay.")
         ]
-    return faults
+    if total(lines) > MAX_TOTAL or weight(lines) > MAX_WEIGHT_GRAMS:
+        kilograms = MAX_WEIGHT_GRAMS // 1000
+        limit = f"An order may cost {MAX_TOTAL:,} minor units and weigh {kilograms:,} kg at most; split it."
+        return [LineFault("order_too_large", limit)]
+    return []
 
 
 def fault_of(line: Line, entry: CatalogueEntry | None, currency: str) -> LineFault | None:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from django.core.exceptions import ValidationError as BadValue
+from django.db import DataError
+from rest_framework.exceptions import ValidationError
 from rest_framework.pagination import CursorPagination
 
 
@@ -12,3 +17,9 @@ class Pages(CursorPagination):
     page_size_query_param = "limit"
     max_page_size = 500
     ordering = "-created_at"
+
+    def paginate_queryset(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().paginate_queryset(*args, **kwargs)
+        except (BadValue, ValueError, TypeError, OverflowError, DataError) as error:
+            raise ValidationError({"cursor": "not a cursor; follow `next` and `previous`"}) from error

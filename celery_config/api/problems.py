@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
@@ -43,7 +44,11 @@ def problem_details(error: Exception, context: dict[str, Any]) -> Response | Non
 
 
 def problem(error: exceptions.APIException, status_code: int) -> dict[str, Any]:
-    body: dict[str, Any] = {"type": "about:blank", "title": type(error).default_detail, "status": status_code}
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": HTTPStatus(status_code).phrase,
+        "status": status_code,
+    }
     if isinstance(error, exceptions.ValidationError):
         fields = list(flat(error.get_full_details()))
         return body | {

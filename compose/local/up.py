@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import time
-from collections import Counter
+from threading import Thread
 
 from rich.console import Console
 from rich.table import Table
@@ -17,6 +17,7 @@ from compose.local.process import Death
 from compose.local.stack import Stack
 
 _LONGEST_PAUSE = 30.0
+_FORGIVEN_AFTER = 300.0
 
 
 def main(argv: list[str]) -> int:
@@ -85,20 +86,26 @@ def _overview(stack: Stack, seconds: float) -> Table:
 
 
 def _keep_running(stack: Stack, console: Console) -> None:
-    """Start again whatever ends unasked, after a pause that doubles with each of its ends."""
-    ends: Counter[str] = Counter()
+    """Start again whatever ends unasked; each by itself, so that nobody waits for somebody else's pause."""
+    ends: dict[str, list[float]] = {}
     while True:
         death = stack.supervisor.deaths.get()
         _tell(death, console)
-        ends[death.name] += 1
-        pause = min(2.0 ** ends[death.name], _LONGEST_PAUSE)
+        now = time.monotonic()
+        lately = [at for at in ends.get(death.name, []) if now - at < _FORGIVEN_AFTER]
+        ends[death.name] = [*lately, now]
+        pause = min(2.0 ** len(lately), _LONGEST_PAUSE)
         console.print(f"{death.name} is started again in {pause:.0f} s")
-        time.sleep(pause)
-        try:
-            stack.restart(death.name)
-        except LocalError as error:
-            console.print(str(error), markup=False, style="red", soft_wrap=True)
-            stack.supervisor.deaths.put(death)
+        Thread(target=_start_again, args=(stack, death, pause, console), daemon=True).start()
+
+
+def _start_again(stack: Stack, death: Death, pause: float, console: Console) -> None:
+    time.sleep(pause)
+    try:
+        stack.restart(death.name)
+    except LocalError as error:
+        console.print(str(error), markup=False, style="red", soft_wrap=True)
+        stack.supervisor.deaths.put(death)
 
 
 def _tell(death: Death, console: Console) -> None:

@@ -30,7 +30,7 @@ def book(shop: Shop, request: Request) -> Answer:
     ):
         raise Refused(
             "address_unreachable",
-            f"no delivery to {address['postal_code']} {address['city']}, {address['country']}",
+            f"no delivery to this address in {address['country']}",
         )
     limit = shop.settings.max_weight_grams
     if weight_grams > limit:

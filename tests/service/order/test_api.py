@@ -212,3 +212,17 @@ class TestRefunds:
             staff.post(f"{ORDERS}{uuid4()}/refunds/", {"amount": 1, "reason": "x"}, format="json").status_code
             == 404
         )
+
+
+@pytest.mark.parametrize("cursor", ["cD0lMDA=", "cD0yMDI2", "cD05OTk5OTk5OTk5OTk5OTk5OQ==", "x"])
+def test_a_cursor_that_is_none_is_told(peer: Any, db: None, cursor: str) -> None:
+    assert peer.get(f"/api/orders/?cursor={cursor}").status_code in (400, 404)
+
+
+def test_json_nested_too_deeply_is_told(peer: Any, db: None) -> None:
+    answer = peer.post("/api/orders/", "[" * 100_000 + "]" * 100_000, content_type="application/json")
+    assert (answer.status_code, answer.json()["code"]) == (400, "parse_error")
+
+
+def test_a_title_has_no_holes(peer: Any, db: None) -> None:
+    assert peer.put("/api/orders/").json()["title"] == "Method Not Allowed"

@@ -1,0 +1,48 @@
+"""What an order may be."""
+
+from __future__ import annotations
+
+import pytest
+
+from celery_config.contracts.inventory import Line
+from order_project.domain import MAX_TOTAL, MAX_WEIGHT_GRAMS, CatalogueEntry, faults_of, merge_lines, parcels
+
+
+def entry(*, price: int = 100, grams: int = 10, currency: str = "GBP", active: bool = True) -> CatalogueEntry:
+    return CatalogueEntry("TEA", "Tea", price, currency, grams, active)
+
+
+def codes(catalogue_entry: CatalogueEntry, quantity: int = 1) -> list[str]:
+    return [f.code for f in faults_of([Line(sku="TEA", quantity=quantity)], {"TEA": catalogue_entry}, "GBP")]
+
+
+def test_a_good_order_has_no_fault() -> None:
+    assert codes(entry()) == []
+
+
+@pytest.mark.parametrize(
+    ("catalogue_entry", "code"),
+    [
+        (entry(active=False), "inactive_product"),
+        (entry(currency="EUR"), "wrong_currency"),
+        (entry(price=0), "nothing_to_pay"),
+        (entry(price=MAX_TOTAL + 1), "order_too_large"),
+        (entry(grams=MAX_WEIGHT_GRAMS + 1), "order_too_large"),
+    ],
+)
+def test_what_cannot_be_ordered(catalogue_entry: CatalogueEntry, code: str) -> None:
+    assert codes(catalogue_entry) == [code]
+
+
+def test_what_no_carrier_could_write_down_is_refused_before_anything_is_done() -> None:
+    assert codes(entry(grams=MAX_WEIGHT_GRAMS // 2), quantity=3) == ["order_too_large"]
+
+
+def test_lines_of_one_product_become_one() -> None:
+    lines = [Line(sku="A", quantity=1), Line(sku="B", quantity=2), Line(sku="A", quantity=3)]
+    assert merge_lines(lines) == [Line(sku="A", quantity=4), Line(sku="B", quantity=2)]
+
+
+@pytest.mark.parametrize(("grams", "count"), [(0, 1), (30_000, 1), (30_001, 2)])
+def test_parcels(grams: int, count: int) -> None:
+    assert parcels(grams) == count
