@@ -125,9 +125,8 @@ def merge(saga_id: UUID, step: str, outcome: Logged, content: dict[str, Any] | N
 
 
 def note_failure(saga_id: UUID, step: str, why: dict[str, str]) -> None:
-    """Keep why a participant gave up on a step of which nothing else is known."""
-    unexplained = SagaStep.objects.filter(saga_id=saga_id, name=step, refusal__isnull=True)
-    unexplained.exclude(logged=Logged.DONE).update(refusal=why)
+    """Keep why a participant gave up on a step that nobody refused; a twin may yet have done it."""
+    SagaStep.objects.filter(saga_id=saga_id, name=step, refusal__isnull=True).update(refusal=why)
 
 
 def take(

@@ -28,6 +28,7 @@ MODULE = (PYTHON, "-m")
 PACKAGE_NAMES = ("celery_config", *PACKAGES.values(), "compose")
 COUNTS = re.compile(r"(\d+) (passed|failed|errors?|skipped)")
 SHOWN_LINES = 60
+GROUPS = ("checks", "unit", "service", "acceptance")
 # The tests of messaging belong to no service and run with the settings of the one with the fewest tests.
 MESSAGING_WITH = "shipment"
 
@@ -80,9 +81,14 @@ def main(argv: list[str]) -> int:
 
 def parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./manage.py test", description=__doc__)
-    names = ("checks", "unit", "service", "acceptance")
-    parser.add_argument("only", nargs="*", choices=names, help="these groups only; all when none is named")
-    return parser.parse_args(argv)
+    parser.add_argument(
+        "only", nargs="*", help=f"these groups only: {', '.join(GROUPS)}; all when none is named"
+    )
+    options = parser.parse_args(argv)
+    # argparse's own `choices` refuses that none is named.
+    if unknown := set(options.only) - set(GROUPS):
+        parser.error(f"no such group: {', '.join(sorted(unknown))}; there are {', '.join(GROUPS)}")
+    return options
 
 
 def checks(var: Path) -> list[Suite]:
