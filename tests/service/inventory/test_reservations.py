@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from django.db import IntegrityError, transaction
+from django.utils import timezone
+from django.utils.module_loading import import_string
 
 from celery_config.contracts.inventory import CommitStock, Line, ReleaseStock, ReserveStock
 from celery_config.errors import Refused, StepOutlived
+from celery_config.messaging import relay
 from celery_config.messaging.models import OutboxMessage
 from inventory_app import domain, services
 from inventory_app.errors import ReservationLost
@@ -152,3 +156,16 @@ def test_675_lines_cost_a_handful_of_statements(
     with django_assert_max_num_queries(12):
         participant.undo(ReleaseStock(order=other), saga=saga, step="other")
     assert shop.faults() == []
+
+
+def test_what_a_saga_holds_never_expires_by_itself(shop: Any, participant: Any, settings: Any) -> None:
+    """Rule 9: whatever the relay does from time to time, a reservation ends by its saga's command only."""
+    shop.stock(A=5)
+    order = uuid4()
+    participant.do(shop.reserve(order, A=3))
+    Reservation.objects.filter(order=order).update(created_at=timezone.now() - timedelta(days=400))
+    further = [duty for path in settings.RELAY_DUTIES for duty in import_string(path)()]
+    for duty in [*relay.standard_duties(), *further]:
+        duty.run()
+    assert shop.levels() == {"A": (5, 3)}
+    assert Reservation.objects.get(order=order).state == "held"
