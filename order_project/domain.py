@@ -12,7 +12,7 @@ MAX_LINES = 675
 MAX_QUANTITY = 100_000
 # Far beyond any order, and within what carriers and providers can write down.
 MAX_WEIGHT_GRAMS = 1_000_000_000
-MAX_TOTAL = 100_000_000_000
+MAX_TOTAL = 1_000_000_000_000_000
 PARCEL_GRAMS = 30_000
 
 
