@@ -176,6 +176,8 @@ def view(row: SagaInstance, came: Input, now: datetime) -> View:
 
 def enter(row: SagaInstance, status: Status, now: datetime, cause: Mapping[str, str] | None) -> None:
     row.status, row.since, row.drives = status, now, 0
+    if status in ENDED:
+        row.ended_at = Now()
     row.due_at = next_look(row, now) if status in OPEN else None
     if status is Status.STOPPING and not row.cause:
         row.cause = dict(cause or DEADLINE_PASSED)
@@ -233,7 +235,6 @@ def record(row: SagaInstance, came: Input, before: str, decision: Decision) -> N
 
 def end(saga: type[Saga], row: SagaInstance, replies: dict[str, Any]) -> None:
     """Tell the saga's owner, in the transaction that ends it."""
-    SagaInstance.objects.filter(pk=row.pk).update(ended_at=Now())
     data: Any = decode(saga.data, row.data)
     if row.status == Status.COMPLETED:
         saga.on_completed(data, replies)

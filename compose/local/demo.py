@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -204,4 +204,4 @@ def addresses(stack: Stack) -> Table:
 
 def wait_for_interrupt() -> None:
     while True:
-        time.sleep(3600)
+        signal.pause()
