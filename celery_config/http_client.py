@@ -32,7 +32,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
-CALL_SECONDS = 20.0
+CALL_SECONDS = 10.0
 ATTEMPTS = 3
 CONNECT_SHARE = 0.25
 CONNECTIONS = 64

@@ -1,19 +1,28 @@
 """Who gives up first (rule 18): every time of the protocol, in seconds, scaled together. Pure.
 
-One call in total < a step's retries < the watchdog's silence < the saga's deadline < the undo drives.
-`SAGA_TIME_SCALE=0.02` makes a silence of 2.4 s out of 2 minutes, so that tests see everything in seconds.
+One call in total < a step's tries < the watchdog's silence < the saga's deadline < the undo drives.
+`SAGA_TIME_SCALE=0.03` makes a silence of 3.6 s out of 2 minutes, so that tests see everything in seconds.
 """
 
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+
+from celery_config.errors import DefinitionError
+
+RETRY_JITTER = 0.25
 
 
 @dataclass(frozen=True)
 class Times:
-    """All values in seconds."""
+    """All values in seconds.
+
+    Raises:
+        DefinitionError: the scale is so small that a call outlasts the watchdog's silence.
+    """
 
     scale: float = 1.0
     # These follow the machine, not the protocol's patience, and therefore do not scale.
@@ -21,15 +30,28 @@ class Times:
     publish: float = 30.0
     clock_step: float = 5.0
 
+    def __post_init__(self) -> None:
+        if self.longest_tries(1) >= self.silence:
+            raise DefinitionError(
+                f"SAGA_TIME_SCALE={self.scale:g} leaves no time for a call of {self.call:g} s; use 0.03 or more"
+            )
+
     @property
     def call(self) -> float:
         """One call outside in total, its own connection retries included; never less than a second."""
-        return max(1.0, 20 * self.scale)
+        return max(1.0, 10 * self.scale)
 
     @property
     def retry_delays(self) -> tuple[float, ...]:
-        """Waits between a step's tries; about one minute in all."""
-        return tuple(self.scale * s for s in (1, 3, 8, 16, 32))
+        """Waits between a step's tries: as many as fit into the silence even if every call times out."""
+        planned = [self.scale * s for s in (1, 4, 12, 28)]
+        while self.longest_tries(len(planned) + 1, planned) >= self.silence:
+            planned.pop()
+        return tuple(planned)
+
+    def longest_tries(self, count: int, delays: Sequence[float] = ()) -> float:
+        """How long `count` tries take when each call times out and each wait is at its longest."""
+        return count * self.call + (1 + RETRY_JITTER) * sum(delays[: count - 1])
 
     @property
     def silence(self) -> float:
@@ -56,15 +78,21 @@ class Times:
         """The wait before try number `tries + 1`, jittered; None when the tries are used up."""
         if tries >= len(self.retry_delays):
             return None
-        return self.retry_delays[tries] * random.uniform(0.75, 1.25)
+        return self.retry_delays[tries] * random.uniform(1 - RETRY_JITTER, 1 + RETRY_JITTER)
 
     def order_of_patience(self, deadline_seconds: float) -> str | None:
-        """What is wrong with a saga's deadline, or None."""
+        """What is wrong with a saga's deadline, or None.
+
+        Args:
+            deadline_seconds: at a scale of one.
+        """
+        tries = self.longest_tries(len(self.retry_delays) + 1, self.retry_delays)
         steps = [
-            ("a step's retries", sum(self.retry_delays) / self.scale),
-            ("the watchdog's silence", self.silence / self.scale),
-            ("the saga's deadline", deadline_seconds),
-            ("the undo drives", self.undo_for / self.scale),
+            ("one call", self.call),
+            ("a step's tries", tries),
+            ("the watchdog's silence", self.silence),
+            ("the saga's deadline", self.deadline(deadline_seconds)),
+            ("the undo drives", self.undo_for),
         ]
         for (name, value), (next_name, next_value) in pairwise(steps):
             if value >= next_value:

@@ -21,7 +21,7 @@ DECLINES = {
     "tok_insufficient_funds": ("insufficient_funds", "the card has insufficient funds; ask for another card"),
 }
 ALWAYS_LATE = "tok_timeout"
-LATE_CALLS = 14
+LATE_CALLS = 7
 APPROVED = {"tok_approved", "tok_slow", "tok_timeout_then_succeeds", "tok_error_after_charging", ALWAYS_LATE}
 
 

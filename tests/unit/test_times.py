@@ -4,14 +4,35 @@ from __future__ import annotations
 
 import pytest
 
+from celery_config.errors import DefinitionError
 from celery_config.times import Times
 
 
+def worst(times: Times) -> float:
+    """Every call of a step times out and every wait is at its longest."""
+    return (len(times.retry_delays) + 1) * times.call + 1.25 * sum(times.retry_delays)
+
+
 def test_who_gives_up_first() -> None:
-    """Rule 18: call < a step's retries < silence < deadline < undo drives."""
+    """Rule 18: call < a step's tries, calls included < silence < deadline < undo drives."""
     times = Times()
-    assert times.call <= 20 < sum(times.retry_delays) < times.silence < 15 * 60 < times.undo_for
+    assert times.call <= 20 < sum(times.retry_delays)
+    assert times.call < worst(times) < times.silence < 15 * 60 < times.undo_for
     assert times.order_of_patience(15 * 60) is None
+
+
+@pytest.mark.parametrize("scale", [1, 0.3, 0.1, 0.075, 0.05, 0.03, 0.02])
+def test_a_steps_tries_are_over_before_the_watchdog_looks_at_any_scale(scale: float) -> None:
+    """Rule 18: a call is never shorter than a second, so that fewer tries fit into a short silence."""
+    times = Times(scale=scale)
+    assert worst(times) < times.silence
+    assert times.retry_delays
+    assert times.order_of_patience(900) is None
+
+
+def test_a_scale_too_small_for_a_call_is_refused() -> None:
+    with pytest.raises(DefinitionError, match=r"SAGA_TIME_SCALE=0\.005"):
+        Times(scale=0.005)
 
 
 @pytest.mark.parametrize(
@@ -29,13 +50,12 @@ def test_a_deadline_out_of_order_is_named(deadline: float, fault: str) -> None:
 
 
 def test_all_times_of_the_protocol_scale_together() -> None:
-    """Rule 18: a scale of a hundredth keeps the order."""
-    times = Times(scale=0.01)
-    assert times.silence == pytest.approx(1.2)
-    assert times.deadline(900) == pytest.approx(9)
-    assert sum(times.retry_delays) < times.silence < times.deadline(900) < times.undo_for
-    assert times.order_of_patience(900) is None
-    assert 1 <= times.call <= Times().call
+    """Rule 18."""
+    times = Times(scale=0.5)
+    assert times.silence == pytest.approx(60)
+    assert times.deadline(900) == pytest.approx(450)
+    assert times.call == pytest.approx(Times().call / 2)
+    assert times.retry_delays == pytest.approx([delay / 2 for delay in Times().retry_delays])
 
 
 def test_what_a_worker_holds_unacked_is_short() -> None:
@@ -45,10 +65,10 @@ def test_what_a_worker_holds_unacked_is_short() -> None:
 
 
 def test_retries_end() -> None:
-    """Rule 18: five waits of about a minute in all, jittered, then none."""
+    """Rule 18: four waits, jittered, then none."""
     times = Times()
-    waits = [times.retry_delay(tries) for tries in range(6)]
-    assert waits[5] is None
+    waits = [times.retry_delay(tries) for tries in range(5)]
+    assert waits[4] is None
     for wait, planned in zip(waits, times.retry_delays, strict=False):
         assert wait is not None
         assert 0.75 * planned <= wait <= 1.25 * planned
