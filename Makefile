@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python manage.py
 
-.PHONY: help demo up bench test check
+.PHONY: help demo up bench test schedules check
 
 help:
 	@echo "make demo   100 orders through the four services; needs no server"
 	@echo "make test   every test, on real servers it starts itself"
+	@echo "make schedules  100,000 simulated schedules of the sagas; needs no server"
 	@echo "make up     the whole stack on PostgreSQL and RabbitMQ"
 	@echo "make bench  orders per second, against a bare Celery chain"
 
@@ -22,6 +23,9 @@ bench: $(VENV)/.run
 
 test: $(VENV)/.dev
 	@$(RUN) test
+
+schedules: $(VENV)/.run
+	@$(RUN) schedules
 
 $(VENV)/.run: requirements.lock | $(VENV)/bin/python
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock

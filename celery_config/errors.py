@@ -6,7 +6,9 @@ OrderSagaError
 ├── Unknown                nobody knows whether an effect outside happened; the same call is repeated
 ├── CommandConflict        one command id with two different commands: a human must look
 ├── StepOutlived           the step was undone or fenced before this message came; it never will run
-└── ChainTooLarge          an order's messages would exceed the limit
+├── ChainTooLarge          an order's messages would exceed the limit
+├── SagaPaused             an operator holds up new sagas of this kind
+└── OperatorRefused        what an operator asked for would break a rule
 """
 
 from __future__ import annotations
@@ -51,3 +53,11 @@ class StepOutlived(OrderSagaError):
 
 class ChainTooLarge(OrderSagaError):
     """The chain of an order is over the size limit; send fewer lines."""
+
+
+class SagaPaused(OrderSagaError):
+    """No new saga of this kind starts at present; the text says who holds it up and why."""
+
+
+class OperatorRefused(OrderSagaError):
+    """The verb does not fit where the saga stands; nothing was changed."""

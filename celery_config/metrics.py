@@ -33,6 +33,7 @@ DEAD_LETTERS = Counter(
     "order_saga_dead_letters_total", "Messages that came back as dead letters.", ["reason"]
 )
 REDRIVES = Counter("order_saga_redrives_total", "Sagas the watchdog drove again.", ["status"])
+PARKED_OVERDUE = Gauge("order_saga_parked_overdue", "Parked sagas whose owner has not decided in time.")
 SAGAS = Gauge("order_saga_sagas", "Sagas that have not ended, by status.", ["status"])
 
 

@@ -1,22 +1,61 @@
-"""Gives every request an id that its log lines and its answer carry."""
+"""What every request goes through in every service."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from uuid import uuid4
 
 import structlog
+from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
+
+from celery_config.failpoints import Point, reach
+
+GetResponse = Callable[[HttpRequest], HttpResponse]
+
+# What a proxy or client may choose: nothing that could forge a log line or a header.
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+CHUNK_BYTES = 65_536
+SKIPPED_CHUNKS = 512
 
 
 class RequestContextMiddleware:
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+    """Gives every request an id that its log lines and its answer carry."""
+
+    def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        request_id = request.headers.get("X-Request-ID", "")[:64] or str(uuid4())
+        given = request.headers.get("X-Request-ID", "")
+        request_id = given if REQUEST_ID.fullmatch(given) else str(uuid4())
         structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=request_id)
+        endpoint = f"{request.method} {request.path_info.rstrip('/').rpartition('/')[2]}"
+        structlog.contextvars.bind_contextvars(request_id=request_id, endpoint=endpoint)
         response = self.get_response(request)
+        reach(Point.RESPONSE_PENDING)
         response["X-Request-ID"] = request_id
         return response
+
+
+class BodyLimitMiddleware:
+    """Holds the API to DATA_UPLOAD_MAX_MEMORY_SIZE: DRF's parsers read the stream, past Django's own check."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.path_info.startswith("/api/"):
+            try:
+                _ = request.body
+            except RequestDataTooBig:
+                skip_body(request)
+                raise
+        return self.get_response(request)
+
+
+def skip_body(request: HttpRequest) -> None:
+    """Most clients read an answer when all is sent: a connection closed before resets it, and it is lost."""
+    for _ in range(SKIPPED_CHUNKS):
+        if not request.read(CHUNK_BYTES):
+            return

@@ -17,7 +17,9 @@ def money(amount: int, currency: str) -> str:
         # ISO 4217's digits, which are not always those that people print.
         digits = Currency(currency).exponent or 0
     except ValueError:
-        return f"{amount} {currency}"
-    pattern = "¤#,##0" + ("." + "0" * digits if digits else "")
+        return f"{amount} {currency}".replace("-", "−")
+    number = "¤#,##0" + ("." + "0" * digits if digits else "")
+    # A minus sign; at a hyphen the line may break.
+    pattern = f"{number};−{number}"
     value = Decimal(amount).scaleb(-digits)
     return str(format_currency(value, currency, format=pattern, locale="en_GB", currency_digits=False))

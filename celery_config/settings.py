@@ -17,9 +17,10 @@ ROOT = Path(__file__).resolve().parent.parent
 env = environ.Env()
 
 THIRD_PARTY_APPS = [
-    "unfold",
+    # Not unfold's own configuration, which would put its site in the place of ours.
+    "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
-    "django.contrib.admin",
+    "celery_config.api.apps.ServiceAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -73,7 +74,13 @@ def service_settings(service: str, package: str, *, apps: tuple[str, ...] = ()) 
         ),
         "ALLOWED_HOSTS": env.list(f"{prefix}_HOSTS", default=["127.0.0.1", "localhost", "[::1]"]),
         "CSRF_TRUSTED_ORIGINS": env.list(f"{prefix}_TRUSTED_ORIGINS", default=[]),
-        "INSTALLED_APPS": [*THIRD_PARTY_APPS, "celery_config.messaging", *apps, package],
+        "INSTALLED_APPS": [
+            "celery_config.api.apps.ApiConfig",  # first: its templates go before unfold's
+            *THIRD_PARTY_APPS,
+            "celery_config.messaging",
+            *apps,
+            package,
+        ],
         "MIDDLEWARE": [
             "celery_config.middleware.RequestContextMiddleware",
             "django.middleware.security.SecurityMiddleware",
@@ -84,6 +91,7 @@ def service_settings(service: str, package: str, *, apps: tuple[str, ...] = ()) 
             "django.contrib.auth.middleware.AuthenticationMiddleware",
             "django.contrib.messages.middleware.MessageMiddleware",
             "django.middleware.clickjacking.XFrameOptionsMiddleware",
+            "celery_config.middleware.BodyLimitMiddleware",
         ],
         "ROOT_URLCONF": f"{package}.config.urls",
         "WSGI_APPLICATION": f"{package}.config.wsgi.application",
@@ -114,6 +122,7 @@ def service_settings(service: str, package: str, *, apps: tuple[str, ...] = ()) 
         "USE_TZ": True,
         "TIME_ZONE": "UTC",
         "LANGUAGE_CODE": "en-gb",
+        "FORMAT_MODULE_PATH": ["celery_config.formats"],
         "STATIC_URL": "static/",
         "STATIC_ROOT": None,
         # Static files are served from the packages themselves: nothing to collect before a start.
@@ -134,13 +143,11 @@ def service_settings(service: str, package: str, *, apps: tuple[str, ...] = ()) 
         "X_FRAME_OPTIONS": "DENY",
         "REST_FRAMEWORK": REST_FRAMEWORK,
         "SPECTACULAR_SETTINGS": spectacular(service),
-        "UNFOLD": {
-            "SITE_TITLE": f"{service.capitalize()} · Order Saga",
-            "SITE_HEADER": service.capitalize(),
-            "SITE_SUBHEADER": "Order Saga",
-            "SITE_URL": "/",
-        },
+        "UNFOLD": unfold(service),
         "TIMES": Times(scale=env.float("SAGA_TIME_SCALE", 1.0)),
+        # Who decides about a parked saga, and within how many hours.
+        "PARKED_OWNER": env.str("PARKED_OWNER", "operations"),
+        "PARKED_ANSWER_HOURS": env.float("PARKED_ANSWER_HOURS", 4.0),
         # Further duties of the relay, besides publishing: dotted paths of functions that return them.
         "RELAY_DUTIES": [],
         "METRICS_PORT": env.int("METRICS_PORT", 0),
@@ -237,9 +244,24 @@ def spectacular(service: str) -> dict[str, Any]:
         "VERSION": "1",
         "SERVE_INCLUDE_SCHEMA": False,
         "SWAGGER_UI_DIST": "SIDECAR",
-        "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+        "SWAGGER_UI_FAVICON_HREF": "/favicon.ico",
         "REDOC_DIST": "SIDECAR",
         "COMPONENT_SPLIT_REQUEST": True,
+    }
+
+
+def unfold(service: str) -> dict[str, Any]:
+    """The admin's dress. Four of them are open at once: title, icon and header say which this is."""
+    icon = "celery_config.api.site.icon"
+    return {
+        "SITE_TITLE": f"{service.capitalize()} · Order Saga",
+        "SITE_HEADER": service.capitalize(),
+        "SITE_SUBHEADER": "Order Saga · times in UTC",
+        "SITE_URL": "/",
+        "SITE_ICON": icon,
+        "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": icon}],
+        "ENVIRONMENT": "celery_config.api.site.environment",
+        "STYLES": ["/static/order_saga/admin.css"],
     }
 
 
@@ -252,7 +274,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAdminUser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["celery_config.api.parsers.Json"],
-    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_FILTER_BACKENDS": ["celery_config.api.filters.Filters"],
     "DEFAULT_PAGINATION_CLASS": "celery_config.api.pagination.Pages",
     "DEFAULT_SCHEMA_CLASS": "celery_config.api.schema.QualifiedSchema",
     "EXCEPTION_HANDLER": "celery_config.api.problems.problem_details",

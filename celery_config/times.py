@@ -71,8 +71,18 @@ class Times:
 
     def silence_after(self, drives: int) -> float:
         """The wait before the next drive: doubling, at most an hour, jittered by a fifth."""
-        base = min(self.silence * 2.0 ** min(drives, 16), self.longest_silence)
-        return base * random.uniform(0.9, 1.1)
+        return self.silence_between(drives) * random.uniform(0.9, 1.1)
+
+    def soon_after(self, drives: int) -> float:
+        """The wait before another look at a saga of which something went wrong; it grows with the drives, too.
+
+        Else a step that fails for hours would be driven twice a minute, by its own errback.
+        """
+        return self.silence_between(drives) / 4
+
+    def silence_between(self, drives: int) -> float:
+        """The same without the jitter."""
+        return min(self.silence * 2.0 ** min(drives, 16), self.longest_silence)
 
     def retry_delay(self, tries: int) -> float | None:
         """The wait before try number `tries + 1`, jittered; None when the tries are used up."""

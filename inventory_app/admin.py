@@ -6,31 +6,28 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
-from celery_config.api.admin import FactAdmin, FactInline
-from celery_config.money import money
+from celery_config.api.admin import FactAdmin, FactInline, ServiceAdmin, typed
+from celery_config.api.display import column, id_of, label_of, money_of
 from inventory_app import services
 from inventory_app.domain import ProductData
 from inventory_app.models import Movement, Product, Reservation, ReservationLine, Stock
 
-STATES = {"held": "info", "released": "warning", "committed": "success"}
+SHOWN_PRICE = money_of("price", "price as shown")
+SKU = column("sku", "product_id", "product", lambda movement: movement.product_id)
+STATE = label_of("state", {"held": "info", "released": "warning", "committed": "success"})
 
 
 @admin.register(Product)
-class ProductAdmin(ModelAdmin):  # type: ignore[misc]
-    list_display = ("sku", "name", "price_text", "weight_grams", "active", "version", "updated_at")
-    list_filter = ("active", "currency")
-    search_fields = ("sku", "name")
+class ProductAdmin(ServiceAdmin):
+    list_display = ("sku", "name", money_of("price"), "weight_grams", "active", "version", "updated_at")
+    list_filter = ("active", typed("currency"))
+    search_fields = ("sku__icontains", "name__icontains")
+    search_help_text = "SKU or name"
     ordering = ("sku",)
-    show_full_result_count = False
-    fields = (*services.PRODUCT_FIELDS, "version", "created_at", "updated_at")
-    readonly_fields = ("version", "created_at", "updated_at")
-
-    @display(description="price", ordering="price")
-    def price_text(self, product: Product) -> str:
-        return money(product.price, product.currency)
+    fields = (*services.PRODUCT_FIELDS, SHOWN_PRICE, "version", "created_at", "updated_at")
+    readonly_fields = (SHOWN_PRICE, "version", "created_at", "updated_at")
 
     def get_fields(self, request: HttpRequest, obj: Product | None = None) -> Any:
         return self.fields if obj else ("sku", *services.PRODUCT_FIELDS)
@@ -47,9 +44,10 @@ class ProductAdmin(ModelAdmin):  # type: ignore[misc]
 class StockAdmin(FactAdmin):
     list_display = ("product", "on_hand", "reserved", "available", "opening")
     list_select_related = ("product",)
-    search_fields = ("=product__sku", "product__name")
+    search_fields = ("product__sku__icontains", "product__name__icontains")
     search_help_text = "SKU or name"
     ordering = ("product_id",)
+    fields = ("product", "on_hand", "reserved", "available", "opening")
 
     @display(description="available")
     def available(self, stock: Stock) -> int:
@@ -67,22 +65,20 @@ class LineInline(FactInline):
 
 @admin.register(Reservation)
 class ReservationAdmin(FactAdmin):
-    list_display = ("order", "labelled", "created_at", "updated_at")
+    list_display = (id_of("order"), STATE, "created_at", "updated_at")
     list_filter = ("state",)
-    search_fields = ("=order", "=id")
+    search_ids = ("order", "id")
     search_help_text = "order id or reservation id"
     ordering = ("-created_at",)
     inlines = (LineInline,)
-
-    @display(description="state", label=STATES, ordering="state")
-    def labelled(self, reservation: Reservation) -> str:
-        return str(reservation.state)
+    fields = ("id", "order", STATE, "created_at", "updated_at")
 
 
 @admin.register(Movement)
 class MovementAdmin(FactAdmin):
-    list_display = ("created_at", "product_id", "kind", "quantity", "on_hand", "reserved", "order", "reason")
+    list_display = ("created_at", SKU, "kind", "quantity", "on_hand", "reserved", id_of("order"), "reason")
     list_filter = ("kind",)
-    search_fields = ("=product__sku", "=order", "=adjustment")
+    search_ids = ("order", "adjustment")
+    search_fields = ("product__exact",)
     search_help_text = "SKU, order id or adjustment id"
     ordering = ("-id",)

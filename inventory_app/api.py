@@ -12,14 +12,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from celery_config.api.audit import FactsApi
 from celery_config.api.pagination import Pages
 from celery_config.api.problems import Unprocessable
+from celery_config.iso import validate_currency
 from inventory_app import domain, selectors, services
 from inventory_app.errors import InventoryError
 from inventory_app.models import Movement, Product, Reservation, Stock
 
 MAX_ITEMS = 1000
-MAX_ORDERS = 500
 
 
 class SkuField(serializers.CharField):
@@ -61,7 +62,7 @@ class ProductsApi(generics.ListAPIView[Product]):
             sku = SkuField()
             name = serializers.CharField(max_length=domain.MAX_NAME)
             price = serializers.IntegerField(min_value=0, max_value=domain.MAX_PRICE)
-            currency = serializers.RegexField(r"^[A-Z]{3}$")
+            currency = serializers.CharField(validators=[validate_currency], help_text="ISO 4217")
             weight_grams = serializers.IntegerField(min_value=1, max_value=domain.MAX_WEIGHT_GRAMS)
             active = serializers.BooleanField(default=True)
 
@@ -94,6 +95,17 @@ class ProductApi(generics.RetrieveAPIView[Product]):
 
     def get_queryset(self) -> Any:
         return selectors.products()
+
+
+class CatalogueDigestApi(APIView):
+    class OutputSerializer(serializers.Serializer[Any]):
+        rows = serializers.IntegerField()
+        checksum = serializers.CharField()
+
+    @extend_schema(responses=OutputSerializer)
+    def get(self, request: Request) -> Response:
+        """A digest of every product's version, by which a copy is compared with this source."""
+        return Response(self.OutputSerializer(selectors.catalogue_digest()).data)
 
 
 class StockApi(generics.ListAPIView[Stock]):
@@ -203,21 +215,11 @@ class MovementsApi(generics.ListAPIView[Movement]):
         return selectors.movements()
 
 
-class FactsApi(APIView):
-    """What inventory did, for the audit."""
+class InventoryFactsApi(FactsApi):
+    """What inventory did, and what does not add up over all stock."""
 
-    class InputSerializer(serializers.Serializer[Any]):
-        orders = serializers.ListField(child=serializers.UUIDField(), max_length=MAX_ORDERS)
-        totals = serializers.BooleanField(
-            default=True, help_text="whether to add up all stock, which takes longer"
-        )
-
-    @extend_schema(request=InputSerializer, responses={200: dict})
-    def post(self, request: Request) -> Response:
-        """The reservation of each order that has one; `totals` says what does not add up over all stock."""
-        asked = parsed(self.InputSerializer, request)
-        found = {"facts": selectors.facts(orders=asked["orders"])}
-        return Response(found | ({"totals": selectors.totals()} if asked["totals"] else {}))
+    facts = staticmethod(selectors.facts)
+    totals = staticmethod(selectors.totals)
 
 
 def parsed(serializer: type[serializers.Serializer[Any]], request: Request) -> Any:
@@ -227,6 +229,7 @@ def parsed(serializer: type[serializers.Serializer[Any]], request: Request) -> A
 
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("catalogue-digest/", CatalogueDigestApi.as_view(), name="catalogue-digest"),
     path("products/", ProductsApi.as_view(), name="products"),
     path("products/<str:sku>/", ProductApi.as_view(), name="product"),
     path("stock/", StockApi.as_view(), name="stock"),
@@ -234,5 +237,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("stock/adjustments/", AdjustmentApi.as_view(), name="adjustments"),
     path("reservations/", ReservationsApi.as_view(), name="reservations"),
     path("movements/", MovementsApi.as_view(), name="movements"),
-    path("facts/", FactsApi.as_view(), name="facts"),
+    path("facts/", InventoryFactsApi.as_view(), name="facts"),
 ]

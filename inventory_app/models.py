@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from celery_config.database import Now
+from celery_config.iso import validate_currency
 from inventory_app import domain
 from inventory_app.domain import Change, ReservationState
 
@@ -27,7 +28,7 @@ class Product(models.Model):
         help_text="in minor units of the currency",
         validators=[MinValueValidator(0), MaxValueValidator(domain.MAX_PRICE)],
     )
-    currency = models.CharField(max_length=3, validators=[RegexValidator(r"^[A-Z]{3}$")])
+    currency = models.CharField(max_length=3, validators=[validate_currency], help_text="ISO 4217")
     weight_grams = models.PositiveIntegerField(
         validators=[MinValueValidator(1), MaxValueValidator(domain.MAX_WEIGHT_GRAMS)]
     )

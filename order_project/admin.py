@@ -2,72 +2,92 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin
 from django.http import HttpRequest
-from django.urls import reverse
-from django.utils.html import format_html
-from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
-from celery_config.api.admin import FactAdmin, FactInline
-from celery_config.money import money
+from celery_config.api.admin import FactAdmin, FactInline, ServiceAdmin, typed
+from celery_config.api.display import id_of, json_of, label_of, lines, link_of, money_of, saga_of
+from celery_config.saga.admin import SagaAdmin
 from order_project.models import CatalogueProduct, Customer, IdempotencyKey, Order, OrderLine, Refund
+
+ORDER_PAGE = "admin:order_order_change"
+STATUS = label_of("status", {"placed": "info", "confirmed": "success", "cancelled": "warning"})
+REFUND_STATUS = label_of("status", {"asked": "info", "paid": "success", "refused": "danger"})
+REFUNDED = money_of("amount", currency="order__currency")
 
 
 class LineInline(FactInline):
     model = OrderLine
-    fields = ("sku", "name", "quantity", "price")
-    readonly_fields = ("price",)
-
-    def price(self, line: OrderLine) -> str:
-        return money(line.unit_price, line.order.currency)
+    fields = ("sku", "name", "quantity", money_of("unit_price", "price", currency="order__currency"))
 
 
 class RefundInline(FactInline):
     model = Refund
-    fields = ("amount", "reason", "status", "detail", "created_at")
+    fields = (
+        link_of("id", "admin:order_refund_change"),
+        REFUNDED,
+        "reason",
+        REFUND_STATUS,
+        "detail",
+        "created_at",
+    )
 
 
 @admin.register(Order)
 class OrderAdmin(FactAdmin):
     list_display = (
-        "id",
-        "state",
-        "amount",
-        "customer",
-        "cancel_code",
-        "tracking_number",
-        "created_at",
-        "saga_link",
-    )
-    list_filter = ("status", "currency", "cancel_code")
+        id_of("id"), STATUS, money_of("total"), "customer", "cancel_code", "tracking_number",
+        saga_of(short=True), "created_at",
+    )  # fmt: skip
+    list_filter = ("status", typed("currency"), typed("cancel_code"))
     list_select_related = ("customer",)
-    search_fields = ("=id", "=saga", "=reference", "customer__email")
-    search_help_text = "order id, saga id, invoice number or customer's email"
+    search_ids = ("id", "saga")
+    search_fields = ("reference__exact", "customer__email__icontains")
+    search_help_text = "order id, saga id, invoice number, email"
     ordering = ("-created_at",)
     inlines = (LineInline, RefundInline)
+    fields = (
+        "id", STATUS, "customer", money_of("total"), "weight_grams", "deliver_to", saga_of(), "tracking_number",
+        "cancel_code", "cancel_reason", "reference", "created_at", "ended_at",
+    )  # fmt: skip
 
-    @display(description="status", label={"placed": "info", "confirmed": "success", "cancelled": "warning"})
-    def state(self, order: Order) -> str:
-        return str(order.status)
-
-    @display(description="total", ordering="total")
-    def amount(self, order: Order) -> str:
-        return money(order.total, order.currency)
-
-    @display(description="saga")
-    def saga_link(self, order: Order) -> str:
-        return format_html(
-            '<a href="{}">steps</a>', reverse("admin:saga_sagainstance_change", args=[order.saga])
+    @display(description="address")
+    def deliver_to(self, order: Order) -> Any:
+        return lines(
+            order.address.get(part, "") for part in ("name", "line1", "city", "postal_code", "country")
         )
 
 
+@admin.register(Refund)
+class RefundAdmin(FactAdmin):
+    list_display = (
+        id_of("id"), link_of("order_id", ORDER_PAGE, "order", short=True), REFUNDED, REFUND_STATUS, "detail",
+        "created_at",
+    )  # fmt: skip
+    list_filter = ("status",)
+    list_select_related = ("order",)
+    search_ids = ("id", "order", "saga")
+    search_help_text = "refund id, order id or saga id"
+    ordering = ("-created_at",)
+    fields = (
+        "id", link_of("order_id", ORDER_PAGE, "order"), REFUNDED, "reason", REFUND_STATUS, "detail", saga_of(),
+        "created_at",
+    )  # fmt: skip
+
+
 @admin.register(Customer)
-class CustomerAdmin(ModelAdmin):  # type: ignore[misc]
+class CustomerAdmin(ServiceAdmin):
     list_display = ("name", "email", "reference", "created_at")
-    search_fields = ("name", "email", "=reference", "=id")
+    search_ids = ("id",)
+    search_fields = ("name__icontains", "email__icontains", "reference__exact")
+    search_help_text = "name, email, number or customer id"
     autocomplete_fields = ("user",)
     ordering = ("-created_at",)
+    readonly_fields = ("id", "created_at")
+    fields = ("id", "name", "email", "reference", "user", "created_at")
 
     def has_delete_permission(self, request: HttpRequest, obj: Customer | None = None) -> bool:
         return False  # orders and ledgers refer to them
@@ -75,26 +95,22 @@ class CustomerAdmin(ModelAdmin):  # type: ignore[misc]
 
 @admin.register(CatalogueProduct)
 class CatalogueAdmin(FactAdmin):
-    list_display = ("sku", "name", "price_text", "active", "version", "updated_at")
-    list_filter = ("active", "currency")
-    search_fields = ("=sku", "name")
+    list_display = ("sku", "name", money_of("price"), "active", "version", "updated_at")
+    list_filter = ("active", typed("currency"))
+    search_fields = ("sku__icontains", "name__icontains")
+    search_help_text = "SKU or name"
     ordering = ("sku",)
-
-    @display(description="price", ordering="price")
-    def price_text(self, product: CatalogueProduct) -> str:
-        return money(product.price, product.currency)
-
-
-@admin.register(Refund)
-class RefundAdmin(FactAdmin):
-    list_display = ("id", "order", "amount", "status", "detail", "created_at")
-    list_filter = ("status",)
-    search_fields = ("=id", "=order__id")
-    ordering = ("-created_at",)
+    fields = ("sku", "name", money_of("price"), "weight_grams", "active", "version", "updated_at")
 
 
 @admin.register(IdempotencyKey)
 class IdempotencyKeyAdmin(FactAdmin):
-    list_display = ("client", "key", "response", "created_at")
-    search_fields = ("=key",)
+    list_display = ("key", "client", "created_at")
+    search_fields = ("key__exact",)
+    search_help_text = "the whole key"
     ordering = ("-id",)
+    fields = ("client", "key", "request_hash", json_of("response"), "created_at")
+
+
+# Sagas here are about orders, which the engine does not know.
+SagaAdmin.subject_view = ORDER_PAGE

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
 from django.urls import path, reverse
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import generics, serializers, status
@@ -14,9 +15,11 @@ from rest_framework.response import Response
 
 from celery_config.contracts.inventory import Line
 from celery_config.contracts.shipment import Address
+from celery_config.iso import validate_country, validate_currency
+from celery_config.saga import api as saga_api
 from celery_config.saga.models import SagaInstance, SagaStep
 from order_project import domain, selectors, services
-from order_project.errors import UnknownCustomer
+from order_project.errors import NotYourself, UnknownCustomer
 from order_project.models import Customer, Order, OrderLine, Refund
 
 # A little more than an order may have, so that the domain says what is wrong with it.
@@ -34,15 +37,17 @@ class AddressInput(serializers.Serializer[Any]):
     line1 = serializers.CharField(max_length=200)
     city = serializers.CharField(max_length=100)
     postal_code = serializers.CharField(max_length=20)
-    country = serializers.RegexField(r"^[A-Z]{2}$", help_text="ISO 3166-1 alpha-2")
+    country = serializers.CharField(validators=[validate_country], help_text="ISO 3166-1 alpha-2")
 
 
 class OrderInput(serializers.Serializer[Any]):
     lines = serializers.ListField(child=LineInput(), allow_empty=False, max_length=PARSED_LINES)
-    currency = serializers.RegexField(r"^[A-Z]{3}$", help_text="ISO 4217")
+    currency = serializers.CharField(validators=[validate_currency], help_text="ISO 4217")
     payment_token = serializers.CharField(max_length=200)
     address = AddressInput()
-    customer = serializers.UUIDField(required=False, help_text="staff only; others order for themselves")
+    customer = serializers.UUIDField(
+        required=False, help_text="default: yourself; only staff may name another"
+    )
 
 
 class StepOutput(serializers.ModelSerializer[SagaStep]):
@@ -135,11 +140,14 @@ class OrderList(generics.GenericAPIView[Order]):
         """Place an order. The answer says where to look; a repeat with the same Idempotency-Key places nothing."""
         given = OrderInput(data=request.data)
         given.is_valid(raise_exception=True)
-        placed = services.place_order(
-            client=str(request.user.pk or request.user.get_username()),
-            request=order_request(given.validated_data, request.user),
-            idempotency_key=idempotency_key(request),
-        )
+        key = idempotency_key(request)
+        # A user becomes a customer with the first order that is accepted.
+        with transaction.atomic():
+            placed = services.place_order(
+                client=str(request.user.pk or request.user.get_username()),
+                request=order_request(given.validated_data, request.user),
+                idempotency_key=key,
+            )
         url = reverse("order", args=[placed.order])
         return Response(
             {"order": placed.order, "status": "placed", "url": url, "repeated": placed.repeated},
@@ -156,13 +164,20 @@ def idempotency_key(request: Request) -> str | None:
 
 
 def order_request(given: dict[str, Any], user: Any) -> services.OrderRequest:
-    """The client's wish, for the customer it may order for."""
+    """The client's wish, for the customer it may order for.
+
+    Raises:
+        UnknownCustomer: there is none.
+        NotYourself: it is another one, and the user is no staff.
+    """
     if user.is_staff and "customer" in given:
         customer = Customer.objects.filter(id=given["customer"]).first()
     else:
         customer = services.customer_of(user) if user.pk else None
     if customer is None:
         raise UnknownCustomer
+    if given.get("customer", customer.pk) != customer.pk:
+        raise NotYourself
     return services.OrderRequest(
         customer=customer.pk,
         lines=tuple(Line(**line) for line in given["lines"]),
@@ -230,6 +245,7 @@ class RefundList(generics.ListAPIView[Refund]):
 
 
 urlpatterns = [
+    *saga_api.urlpatterns,
     path("orders/", OrderList.as_view(), name="orders"),
     path("orders/<uuid:pk>/", OrderShow.as_view(), name="order"),
     path("orders/<uuid:pk>/cancel/", OrderCancel.as_view(), name="order-cancel"),

@@ -8,18 +8,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Q
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
+from celery_config.digest import Digest
 from celery_config.messaging.relay import oldest_unpublished_seconds
+from celery_config.peers import Peer
 from celery_config.saga import clock
 from celery_config.saga.dsl import Saga
 from celery_config.saga.machine import OPEN, Status
 from celery_config.saga.models import SagaInstance
+from order_project import selectors
 from order_project.domain import OrderStatus
 from order_project.models import Order
-from order_project.peers import Peer
 
 CHUNK = 500
 OUTBOX_LIMIT_SECONDS = 60.0
+COPY_SECONDS = 10.0
 NOTHING: dict[str, Any] = {}
 
 
@@ -54,7 +58,8 @@ def run(progress: Callable[[int], None]) -> tuple[int, list[Finding]]:
             checked += len(orders)
             progress(checked)
         findings += [
-            Finding("", what) for what in (*totals(peers), *books(peers), *outboxes(peers), *sagas())
+            Finding("", what)
+            for what in (*totals(peers), *books(peers), *outboxes(peers), *sagas(), *copies(peers))
         ]
     return checked, findings
 
@@ -153,6 +158,22 @@ def books(peers: Mapping[str, Peer]) -> Iterator[str]:
     for name, path in (("payment", "/api/provider-books/"), ("shipment", "/api/carrier-books/")):
         for what in peers[name].get(path)["findings"]:
             yield f"{name}: {what}"
+
+
+def copies(peers: Mapping[str, Peer]) -> Iterator[str]:
+    """Our copy of the catalogue against inventory's digest; a change under way is given time to arrive (rule 20)."""
+
+    def differ() -> bool:
+        return Digest(**peers["inventory"].get("/api/catalogue-digest/")) != selectors.catalogue_digest()
+
+    still = Retrying(
+        retry=retry_if_result(bool),
+        stop=stop_after_delay(COPY_SECONDS),
+        wait=wait_fixed(0.5),
+        retry_error_callback=lambda state: True,
+    )
+    if still(differ):
+        yield "order: its copy of the catalogue differs from inventory's"
 
 
 def outboxes(peers: Mapping[str, Peer]) -> Iterator[str]:

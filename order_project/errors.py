@@ -5,6 +5,8 @@ APIException
 │   ├── BadLines          422 each line's fault has its own code
 │   ├── UnknownCustomer   422 unknown_customer
 │   └── OrderTooLarge     422 order_too_large
+├── PermissionDenied
+│   └── NotYourself       403 not_yourself
 └── Conflict
     ├── KeyReused         409 idempotency_key_reused
     ├── TooLate           409 too_late
@@ -14,6 +16,8 @@ APIException
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+from rest_framework.exceptions import PermissionDenied
 
 from celery_config.api.problems import Conflict, Unprocessable
 from order_project.domain import LineFault
@@ -31,6 +35,11 @@ class BadLines(Unprocessable):
 class UnknownCustomer(Unprocessable):
     default_code = "unknown_customer"
     default_detail = "There is no such customer. Leave `customer` out to order for yourself."
+
+
+class NotYourself(PermissionDenied):
+    default_code = "not_yourself"
+    default_detail = "You may order for yourself only. Leave `customer` out."
 
 
 class OrderTooLarge(Unprocessable):

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from celery_config.contracts.shipment import Address
+from celery_config.peers import Peer
 from celery_config.saga.machine import OPEN
 from celery_config.saga.models import SagaInstance
 from order_project import domain, services
 from order_project.errors import BadLines, OrderTooLarge
 from order_project.invoices import CURRENCY, Fault, Invoice, Product
 from order_project.models import CatalogueProduct, Order
-from order_project.peers import Peer
 
 CLIENT = "import"
 GRAMS_EACH = 20

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
+from celery_config.digest import Digest, digest
 from celery_config.saga.models import SagaInstance
 from order_project.domain import CatalogueEntry
 from order_project.models import CatalogueProduct, Order
@@ -20,6 +21,11 @@ def catalogue(skus: Iterable[str]) -> dict[str, CatalogueEntry]:
         row.sku: CatalogueEntry(row.sku, row.name, row.price, row.currency, row.weight_grams, row.active)
         for row in rows
     }
+
+
+def catalogue_digest() -> Digest:
+    """What our copy of the catalogue has, to be compared with the source's."""
+    return digest(CatalogueProduct.objects.values_list("sku", "version"))
 
 
 def orders_for(user: Any) -> QuerySet[Order]:

@@ -206,7 +206,7 @@ def copy_product(product: ProductChanged) -> None:
 
 
 def customer_of(user: Any) -> Customer:
-    """The customer that a user is; made on the first order."""
+    """The customer that a user is; made if there is none. Call it in the transaction that needs it."""
     customer, _ = Customer.objects.get_or_create(
         user=user, defaults={"name": user.get_full_name() or user.get_username(), "email": user.email}
     )

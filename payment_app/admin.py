@@ -2,135 +2,121 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin
 from django.db.models import QuerySet, Sum
 from django.http import HttpRequest
-from unfold.decorators import display
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 
-from celery_config.api.admin import FactAdmin, FactInline
+from celery_config.api.admin import FactAdmin, FactInline, typed
+from celery_config.api.display import column, id_of, label_of, labelled, link_of, money_of
 from celery_config.money import money
 from payment_app.models import Account, LedgerTransaction, Payment, Posting, Refund
+
+STATE = label_of("state", {"authorized": "info", "captured": "success", "voided": "warning"})
+REFUNDED = money_of("amount", currency="payment__currency")
+REFUND_PAGE, PAYMENT_PAGE = "admin:payment_refund_change", "admin:payment_payment_change"
+
+
+def outcome_of(refund: Refund) -> SafeString:
+    answer = str(refund.outcome) if hasattr(refund, "outcome") else "not answered yet"
+    return labelled(answer, {"paid": "success", "not answered yet": "info"})
+
+
+OUTCOME = column("outcome", "outcome", "provider's answer", outcome_of)
 
 
 class RefundInline(FactInline):
     model = Refund
-    fields = ("id", "sum", "outcome", "created_at")
-    readonly_fields = ("sum", "outcome")
+    fields = (link_of("id", REFUND_PAGE), REFUNDED, OUTCOME, "created_at")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Refund]:
         rows: QuerySet[Refund] = super().get_queryset(request)
         return rows.select_related("payment", "outcome")
 
-    @admin.display(description="amount")
-    def sum(self, refund: Refund) -> str:
-        return money(refund.amount, refund.payment.currency)
-
-    @admin.display(description="outcome")
-    def outcome(self, refund: Refund) -> str:
-        return outcome_of(refund)
-
-
-def outcome_of(refund: Refund) -> str:
-    return str(refund.outcome) if hasattr(refund, "outcome") else "not answered yet"
-
 
 @admin.register(Payment)
 class PaymentAdmin(FactAdmin):
-    list_display = ("order", "sum", "status", "captured_sum", "refunded_sum", "expires_at", "created_at")
-    list_filter = ("state", "currency", ("created_at", admin.DateFieldListFilter))
-    search_fields = ("=order", "=id", "=customer", "=provider_id")
-    search_help_text = "order, payment or customer id, or the provider's id"
+    list_display = (
+        id_of("order"), STATE, money_of("amount"), money_of("captured"), money_of("refunded"), "expires_at",
+        "created_at",
+    )  # fmt: skip
+    list_filter = ("state", typed("currency"), ("created_at", admin.DateFieldListFilter))
+    search_ids = ("order", "id", "customer")
+    search_fields = ("provider_id__exact",)
+    search_help_text = "order, payment, customer or provider's id"
     ordering = ("-created_at",)
     inlines = (RefundInline,)
-
-    @admin.display(description="amount", ordering="amount")
-    def sum(self, payment: Payment) -> str:
-        return money(payment.amount, payment.currency)
-
-    @display(  # type: ignore[untyped-decorator]
-        description="state", label={"authorized": "info", "captured": "success", "voided": "warning"}
-    )
-    def status(self, payment: Payment) -> str:
-        return payment.state
-
-    @admin.display(description="captured", ordering="captured")
-    def captured_sum(self, payment: Payment) -> str:
-        return money(payment.captured, payment.currency)
-
-    @admin.display(description="refunded", ordering="refunded")
-    def refunded_sum(self, payment: Payment) -> str:
-        return money(payment.refunded, payment.currency)
+    fields = (
+        "id", "order", "customer", STATE, money_of("amount"), money_of("captured"), money_of("refunded"),
+        "provider_id", "expires_at", "created_at", "updated_at",
+    )  # fmt: skip
 
 
 @admin.register(Refund)
 class RefundAdmin(FactAdmin):
-    list_display = ("id", "order", "sum", "answer", "created_at")
+    list_display = (id_of("id"), id_of("payment__order"), REFUNDED, OUTCOME, "created_at")
     list_filter = (("outcome", admin.EmptyFieldListFilter),)
     list_select_related = ("payment", "outcome")
-    search_fields = ("=id", "=payment__order", "=outcome__provider_id")
+    search_ids = ("id", "payment__order")
+    search_fields = ("outcome__provider_id__exact",)
     search_help_text = "refund or order id, or the provider's id"
     ordering = ("-created_at",)
-    readonly_fields = ("answer",)
-
-    @admin.display(description="order", ordering="payment__order")
-    def order(self, refund: Refund) -> str:
-        return str(refund.payment.order)
-
-    @admin.display(description="amount", ordering="amount")
-    def sum(self, refund: Refund) -> str:
-        return money(refund.amount, refund.payment.currency)
-
-    @admin.display(description="provider's answer")
-    def answer(self, refund: Refund) -> str:
-        return outcome_of(refund)
+    fields = ("id", link_of("payment_id", PAYMENT_PAGE, "payment"), REFUNDED, OUTCOME, "key", "created_at")
 
 
 class PostingInline(FactInline):
     model = Posting
-    fields = ("account", "sum")
-    readonly_fields = ("sum",)
+    fields = ("account", money_of("amount", "amount (debit positive)", currency="account__currency"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Posting]:
         rows: QuerySet[Posting] = super().get_queryset(request)
         return rows.select_related("account")
 
-    @admin.display(description="amount (debit positive)")
-    def sum(self, posting: Posting) -> str:
-        return money(posting.amount, posting.account.currency)
-
 
 @admin.register(LedgerTransaction)
 class LedgerAdmin(FactAdmin):
-    list_display = ("id", "booking", "order", "lines", "created_at")
+    list_display = (id_of("id"), "booking", id_of("order"), "debit", "credit", "created_at")
     list_filter = ("booking", ("created_at", admin.DateFieldListFilter))
-    search_fields = ("=order", "=id")
+    search_ids = ("order", "id")
     search_help_text = "order id"
     ordering = ("-created_at",)
     inlines = (PostingInline,)
+    fields = ("id", "booking", "order", "created_at")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[LedgerTransaction]:
         rows: QuerySet[LedgerTransaction] = super().get_queryset(request)
         return rows.prefetch_related("postings__account")
 
-    @admin.display(description="postings (debit positive)")
-    def lines(self, transaction: LedgerTransaction) -> str:
-        return ", ".join(
-            f"{posting.account.code} {money(posting.amount, posting.account.currency)}"
-            for posting in transaction.postings.all()
-        )
+    @admin.display(description="debit")
+    def debit(self, transaction: LedgerTransaction) -> Any:
+        return postings(posting for posting in transaction.postings.all() if posting.amount > 0)
+
+    @admin.display(description="credit")
+    def credit(self, transaction: LedgerTransaction) -> Any:
+        return postings(posting for posting in transaction.postings.all() if posting.amount < 0)
+
+
+def postings(of_one_side: Any) -> Any:
+    """Each account with its amount."""
+    return format_html_join(
+        format_html("<br>"),
+        '{} <span class="amount">{}</span>',
+        ((posting.account.code, money(posting.amount, posting.account.currency)) for posting in of_one_side),
+    )
 
 
 @admin.register(Account)
 class AccountAdmin(FactAdmin):
-    list_display = ("code", "currency", "balance")
-    list_filter = ("currency",)
-    search_fields = ("code", "=currency")
+    list_display = ("code", "currency", money_of("balance", "balance (debit positive)"))
+    list_filter = (typed("currency"),)
+    search_fields = ("code__icontains", "currency__iexact")
+    search_help_text = "account or currency"
     ordering = ("currency", "code")
+    fields = ("code", "currency", money_of("balance", "balance (debit positive)"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Account]:
         rows: QuerySet[Account] = super().get_queryset(request)
-        return rows.annotate(sum=Sum("postings__amount", default=0))
-
-    @admin.display(description="balance (debit positive)", ordering="sum")
-    def balance(self, account: Account) -> str:
-        return money(account.sum, account.currency)  # type: ignore[attr-defined]
+        return rows.annotate(balance=Sum("postings__amount", default=0))

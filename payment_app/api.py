@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 from django.urls import URLPattern, URLResolver, path
-from django.utils import timezone
 from drf_spectacular.utils import extend_schema
-from rest_framework import generics, serializers, status
-from rest_framework.exceptions import APIException
+from rest_framework import generics, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from celery_config.sweep import in_words
+from celery_config.api.audit import BooksApi, FactsApi
 from payment_app import selectors
-from payment_app.gateways import GatewayError
 from payment_app.models import LedgerTransaction, Payment, Posting
-from payment_app.reconciliation import compare_books
-
-FACTS_LIMIT = 500
-
-
-class ProviderAway(APIException):
-    """503: the provider's books cannot be read now."""
-
-    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
-    default_code = "provider_away"
-    default_detail = "The provider's books cannot be read now. Try again."
+from payment_app.reconciliation import books
 
 
 class PaymentOutput(serializers.ModelSerializer[Payment]):
@@ -93,52 +79,17 @@ class Balances(APIView):
         return Response(BalanceOutput(selectors.balances(), many=True).data)
 
 
-class BooksInput(serializers.Serializer[Any]):
-    days = serializers.FloatField(
-        required=False, min_value=0, max_value=3650, help_text="default: everything"
-    )
+class ProviderBooks(BooksApi):
+    """The provider's books."""
+
+    books = books
 
 
-class BooksOutput(serializers.Serializer[Any]):
-    checked = serializers.IntegerField(help_text="entries in the provider's books")
-    under_way = serializers.IntegerField(help_text="orders not judged, since a call for them is open")
-    findings = serializers.ListField(child=serializers.CharField(), help_text="every difference, in words")
+class PaymentFacts(FactsApi):
+    """What payment did, and the ledger's sums."""
 
-
-class ProviderBooks(APIView):
-    @extend_schema(parameters=[BooksInput], responses=BooksOutput)
-    def get(self, request: Request) -> Response:
-        """The provider's books compared with ours; no findings means that they agree."""
-        given = BooksInput(data=request.query_params)
-        given.is_valid(raise_exception=True)
-        days = given.validated_data.get("days")
-        try:
-            result = compare_books(None if days is None else timezone.now() - timedelta(days=days))
-        except GatewayError as error:
-            raise ProviderAway from error
-        answer = {
-            "checked": result.checked,
-            "under_way": result.under_way,
-            "findings": [in_words(finding) for finding in result.findings],
-        }
-        return Response(BooksOutput(answer).data)
-
-
-class FactsInput(serializers.Serializer[Any]):
-    orders = serializers.ListField(child=serializers.UUIDField(), max_length=FACTS_LIMIT)
-    totals = serializers.BooleanField(default=True, help_text="false: leave the sums over all orders out")
-
-
-class Facts(APIView):
-    @extend_schema(request=FactsInput, responses=dict)
-    def post(self, request: Request) -> Response:
-        """What payment did for each of the orders, and the ledger's sums; a read with a long question."""
-        given = FactsInput(data=request.data)
-        given.is_valid(raise_exception=True)
-        answer: dict[str, Any] = {"facts": selectors.facts(given.validated_data["orders"])}
-        if given.validated_data["totals"]:
-            answer["totals"] = selectors.totals()
-        return Response(answer)
+    facts = staticmethod(selectors.facts)
+    totals = staticmethod(selectors.totals)
 
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -147,5 +98,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("ledger/", LedgerList.as_view(), name="ledger"),
     path("ledger/balances/", Balances.as_view(), name="balances"),
     path("provider-books/", ProviderBooks.as_view(), name="provider-books"),
-    path("facts/", Facts.as_view(), name="facts"),
+    path("facts/", PaymentFacts.as_view(), name="facts"),
 ]

@@ -24,7 +24,7 @@ from celery_config.participant import handles_outside, register_fence
 from payment_app import domain, selectors, services
 from payment_app.domain import State
 from payment_app.errors import KeyOutlived, NoPayment, VoidImpossible
-from payment_app.provider import answers, gateway
+from payment_app.provider import gateway
 
 register_fence("payment")
 
@@ -54,17 +54,16 @@ class Authorize:
             token=asked.payment_token,
             paid_already=request["paid_already"],
         )
-        with answers():
-            if key_outlived(request):
-                for entry in gateway().find(asked.order):
-                    return {"provider_id": entry.provider_id}
-            held = gateway().authorize(
-                key=key,
-                order=asked.order,
-                amount=asked.amount,
-                currency=asked.currency,
-                token=asked.payment_token,
-            )
+        if key_outlived(request):
+            for entry in gateway().find(asked.order):
+                return {"provider_id": entry.provider_id}
+        held = gateway().authorize(
+            key=key,
+            order=asked.order,
+            amount=asked.amount,
+            currency=asked.currency,
+            token=asked.payment_token,
+        )
         return {"provider_id": held.provider_id}
 
     def settle(self, request: dict[str, Any], answer: dict[str, Any]) -> PaymentAuthorized:
@@ -76,7 +75,12 @@ class Authorize:
             currency=asked.currency,
             provider_id=answer["provider_id"],
         )
-        return PaymentAuthorized(payment=payment.id, amount=asked.amount, currency=asked.currency)
+        return PaymentAuthorized(
+            payment=payment.id,
+            amount=asked.amount,
+            currency=asked.currency,
+            expires_at=payment.expires_at,
+        )
 
 
 @handles_outside(VoidPayment)
@@ -93,8 +97,7 @@ class Void:
         if request["state"] == State.VOIDED:
             return {}
         try:
-            with answers():
-                gateway().void(key=key, provider_id=request["provider_id"])
+            gateway().void(key=key, provider_id=request["provider_id"])
         except Refused as refusal:
             # Voided by an earlier call, or expired there: what was asked for is so.
             if refusal.code != "already_voided":
@@ -128,8 +131,7 @@ class Capture:
             asked=UUID(request["payment"]),
         )
         try:
-            with answers():
-                gateway().capture(key=key, provider_id=request["provider_id"], amount=request["amount"])
+            gateway().capture(key=key, provider_id=request["provider_id"], amount=request["amount"])
         except Refused as refusal:
             if refusal.code != "already_captured" or not self.was_ours(request):
                 raise
@@ -141,8 +143,7 @@ class Capture:
         Raises:
             Unknown: the provider's books do not show the capture yet.
         """
-        with answers():
-            entries = gateway().find(UUID(request["order"]))
+        entries = gateway().find(UUID(request["order"]))
         for entry in entries:
             if entry.provider_id == request["provider_id"] and entry.state == "captured":
                 return bool(entry.captured == request["amount"])
@@ -179,10 +180,7 @@ class GiveBack:
         if key_outlived(request):
             raise KeyOutlived(f"refund {asked.refund} of order {asked.order}: is it in the provider's books?")
         try:
-            with answers():
-                paid = gateway().refund(
-                    key=key, provider_id=request["provider_id"], amount=asked.refund_amount
-                )
+            paid = gateway().refund(key=key, provider_id=request["provider_id"], amount=asked.refund_amount)
         except Refused as refusal:
             services.record_refund_declined(refund=asked.refund, code=refusal.code, reason=refusal.reason)
             raise

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin
 from unfold.decorators import display
 
-from celery_config.api.admin import FactAdmin
+from celery_config.api.admin import FactAdmin, typed
+from celery_config.api.display import id_of, label_of, lines
 from shipment_app.models import Shipment
 
-STATES = {"booked": "info", "cancelled": "warning", "dispatched": "success"}
+STATE = label_of("state", {"booked": "info", "cancelled": "warning", "dispatched": "success"})
 
 
 @admin.register(Shipment)
 class ShipmentAdmin(FactAdmin):
     list_display = (
-        "tracking_number", "labelled", "order", "country", "weight_grams", "parcels",
-        "created_at", "updated_at",
+        "tracking_number", STATE, id_of("order"), "country", "weight_grams", "parcels", "created_at", "updated_at",
     )  # fmt: skip
-    list_filter = ("state", "country")
-    search_fields = ("=order", "=tracking_number", "=carrier_id")
+    list_filter = ("state", typed("country"))
+    search_ids = ("order",)
+    search_fields = ("tracking_number__exact", "carrier_id__exact")
     search_help_text = "order id, tracking number or the carrier's id"
     ordering = ("-created_at",)
+    fields = (
+        "id", "order", STATE, "carrier_id", "tracking_number", "deliver_to", "weight_grams", "parcels",
+        "created_at", "updated_at",
+    )  # fmt: skip
 
-    @display(description="state", label=STATES, ordering="state")
-    def labelled(self, shipment: Shipment) -> str:
-        return str(shipment.state)
+    @display(description="address")
+    def deliver_to(self, shipment: Shipment) -> Any:
+        return lines((shipment.name, shipment.line1, shipment.city, shipment.postal_code, shipment.country))

@@ -16,7 +16,7 @@ from celery_config.contracts.shipment import (
 from celery_config.messages import decode, encode
 from celery_config.participant import handles_outside, register_fence
 from shipment_app import selectors, services
-from shipment_app.carrier import answers, carrier, ending
+from shipment_app.carrier import carrier, ending
 from shipment_app.carriers import Booked
 from shipment_app.domain import ShipmentState
 
@@ -30,14 +30,13 @@ class Book:
 
     def call(self, key: UUID, request: dict[str, Any]) -> dict[str, Any]:
         command = decode(BookShipment, request)
-        with answers():
-            booked = carrier().book(
-                key=key,
-                order=command.order,
-                address=command.address,
-                weight_grams=command.weight_grams,
-                parcels=command.parcels,
-            )
+        booked = carrier().book(
+            key=key,
+            order=command.order,
+            address=command.address,
+            weight_grams=command.weight_grams,
+            parcels=command.parcels,
+        )
         return encode(booked)
 
     def settle(self, request: dict[str, Any], answer: dict[str, Any]) -> ShipmentBooked:

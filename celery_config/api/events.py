@@ -58,7 +58,9 @@ def parse_cursor(text: str) -> tuple[int, int]:
 class BarrierSerializer(serializers.ModelSerializer[BarrierRow]):
     class Meta:
         model = BarrierRow
-        fields = ("key", "saga", "step", "command", "action", "undo", "reply", "created_at", "updated_at")
+        fields = (
+            "key", "saga", "step", "command", "action", "undo", "reply", "note", "created_at", "updated_at",
+        )  # fmt: skip
 
 
 class BarrierList(generics.ListAPIView[BarrierRow]):

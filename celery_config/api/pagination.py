@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django.core.exceptions import ValidationError as BadValue
 from django.db import DataError
 from rest_framework.exceptions import ValidationError
 from rest_framework.pagination import CursorPagination
+from rest_framework.request import Request
+
+LONGEST_PAGE = 500
 
 
 class Pages(CursorPagination):
@@ -15,8 +19,19 @@ class Pages(CursorPagination):
 
     page_size = 50
     page_size_query_param = "limit"
-    max_page_size = 500
+    page_size_query_description = f"rows a page, 1 to {LONGEST_PAGE}"
+    max_page_size = LONGEST_PAGE
     ordering = "-created_at"
+
+    def get_page_size(self, request: Request) -> int | None:
+        """DRF's own ignores a limit that is none and clamps one that is too large."""
+        limit = request.query_params.get("limit")
+        if limit is None:
+            return self.page_size
+        size = int(limit) if re.fullmatch("[0-9]{1,9}", limit) else 0
+        if not 1 <= size <= LONGEST_PAGE:
+            raise ValidationError({"limit": f"must be a whole number from 1 to {LONGEST_PAGE}"})
+        return size
 
     def paginate_queryset(self, *args: Any, **kwargs: Any) -> Any:
         try:

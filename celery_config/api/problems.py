@@ -11,6 +11,11 @@ from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
+from celery_config.errors import OperatorRefused, SagaPaused
+from celery_config.peers import PeerError
+
+PROBLEM_TYPE = "application/problem+json"
+
 
 class Conflict(exceptions.APIException):
     """409: the request is right but comes too late, or contradicts an earlier one."""
@@ -30,6 +35,7 @@ class Unprocessable(exceptions.APIException):
 
 def problem_details(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's exception handler: `type`, `title`, `status`, `detail`, `code`, and `errors` of each field."""
+    error = as_answer(error)
     response = exception_handler(error, context)
     if response is None:
         return None
@@ -39,8 +45,39 @@ def problem_details(error: Exception, context: dict[str, Any]) -> Response | Non
         error = exceptions.PermissionDenied()
     assert isinstance(error, exceptions.APIException)
     response.data = problem(error, response.status_code)
-    response.content_type = "application/problem+json"
+    response.content_type = PROBLEM_TYPE
     return response
+
+
+class Paused(exceptions.APIException):
+    """503: an operator holds up what was asked for."""
+
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    default_code = "paused"
+
+
+class OperatorConflict(Conflict):
+    default_code = "operator_refused"
+
+
+class PeerSilent(exceptions.APIException):
+    """502: another service did not answer, or refused."""
+
+    status_code = status.HTTP_502_BAD_GATEWAY
+    default_code = "peer_failed"
+
+
+ANSWERS: dict[type[Exception], type[exceptions.APIException]] = {
+    SagaPaused: Paused,
+    OperatorRefused: OperatorConflict,
+    PeerError: PeerSilent,
+}
+
+
+def as_answer(error: Exception) -> Exception:
+    """The HTTP answer that an error of the engine stands for; others as they are."""
+    kind = ANSWERS.get(type(error))
+    return kind(str(error)) if kind else error
 
 
 def problem(error: exceptions.APIException, status_code: int) -> dict[str, Any]:

@@ -3,30 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from django.conf import settings
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import URLPattern, URLResolver, include, path
+from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework.authtoken.views import obtain_auth_token
 
-from celery_config.api import events, health
+from celery_config.api import events, health, settle, site
+from celery_config.api.error_pages import HANDLERS
 
 
 def home(request: HttpRequest) -> HttpResponse:
     return render(request, "messaging/home.html", {"service": settings.SERVICE})
 
 
+def url_configuration(api: Sequence[URLPattern | URLResolver]) -> dict[str, Any]:
+    """The URL configuration of a service whose own API is `api`: its URLs, and what answers errors."""
+    return {"urlpatterns": service_urls(api), **HANDLERS}
+
+
 def service_urls(api: Sequence[URLPattern | URLResolver]) -> list[URLPattern | URLResolver]:
-    """The URLs of a service whose own API is `api`."""
     return [
         path("", home, name="home"),
+        # Pages that name no icon, as JSON has none, make a browser ask for this.
+        path("favicon.ico", RedirectView.as_view(url=site.icon())),
         path("admin/", admin.site.urls),
         path("api/", include(api)),
         path("api/events/", events.EventFeed.as_view(), name="events"),
         path("api/barrier/", events.BarrierList.as_view(), name="barrier"),
+        path("api/barrier/settle/", settle.SettleBarrier.as_view(), name="barrier-settle"),
         path("api/outbox/", events.OutboxState.as_view(), name="outbox"),
         path("api/token/", obtain_auth_token, name="token"),
         path("api/schema/", SpectacularAPIView.as_view(permission_classes=[]), name="schema"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
@@ -15,6 +16,8 @@ class PaymentAuthorized(Reply):
     payment: UUID
     amount: int
     currency: str
+    expires_at: datetime | None = None
+    """When the provider lets go of what nobody captured."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,32 +4,49 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from celery_config.api.admin import FactAdmin
+from celery_config.api.admin import FactAdmin, typed
+from celery_config.api.display import id_of, json_of, label_of, saga_of
 from celery_config.messaging.models import BarrierRow, InboxEntry, OutboxMessage
+
+OUTCOMES = {
+    "done": "success",
+    "refused": "danger",
+    "intent": "warning",
+    "tombstone": "info",
+    "failed": "danger",
+}
+ACTION, UNDO = label_of("action", OUTCOMES), label_of("undo", OUTCOMES)
 
 
 @admin.register(BarrierRow)
 class BarrierAdmin(FactAdmin):
-    list_display = ("saga", "step", "command", "action", "undo", "created_at", "updated_at")
-    list_filter = ("action", "undo", "step")
-    search_fields = ("=saga", "=key")
+    list_display = (id_of("saga"), "step", "command", ACTION, UNDO, "created_at", "updated_at")
+    list_filter = ("action", "undo", typed("step"))
+    search_ids = ("saga", "key")
     search_help_text = "saga id"
     ordering = ("-created_at",)
+    fields = (
+        "key", saga_of(), "step", "command", "command_hash", ACTION, UNDO, json_of("request"), json_of("reply"), "note",
+        "created_at", "updated_at",
+    )  # fmt: skip
 
 
 @admin.register(OutboxMessage)
 class OutboxAdmin(FactAdmin):
-    list_display = ("id", "kind", "name", "saga", "due_at", "published_at")
-    list_filter = ("kind", ("published_at", admin.EmptyFieldListFilter), "name")
-    search_fields = ("=saga",)
+    list_display = ("id", "kind", "name", saga_of(short=True), "due_at", "published_at")
+    list_filter = ("kind", ("published_at", admin.EmptyFieldListFilter), typed("name"))
+    search_ids = ("saga",)
     search_help_text = "saga id"
     ordering = ("-id",)
+    fields = (
+        "id", "transaction", "kind", "name", saga_of(), json_of("payload"), "due_at", "published_at", "created_at",
+    )  # fmt: skip
 
 
 @admin.register(InboxEntry)
 class InboxAdmin(FactAdmin):
-    list_display = ("event", "handler", "received_at")
-    list_filter = ("handler",)
-    search_fields = ("=event",)
+    list_display = (id_of("event"), "handler", "received_at")
+    list_filter = (typed("handler"),)
+    search_ids = ("event",)
     search_help_text = "event id"
     ordering = ("-received_at",)

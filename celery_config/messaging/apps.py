@@ -1,7 +1,26 @@
+import os
+from pathlib import Path
+
 from django.apps import AppConfig
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connection
+from kombu.utils.url import parse_url
+
+from celery_config import failpoints
 
 
 class MessagingConfig(AppConfig):
     name = "celery_config.messaging"
     label = "messaging"
     verbose_name = "Messaging"
+
+    def ready(self) -> None:
+        if folder := os.environ.get(failpoints.VARIABLE):
+            if settings.ENVIRONMENT == "production":
+                raise ImproperlyConfigured(f"{failpoints.VARIABLE} kills processes; it is for tests only.")
+            failpoints.install(
+                Path(folder),
+                database_port=int(connection.settings_dict["PORT"] or 0),
+                broker_port=int(parse_url(settings.CELERY_BROKER_URL).get("port") or 0),
+            )

@@ -13,6 +13,7 @@ from uuid import UUID
 from django.db import connection
 
 from celery_config.database import Now
+from celery_config.failpoints import Point, reach
 from celery_config.messages import command_id
 from celery_config.messaging.decisions import Action, Row, Undo
 from celery_config.messaging.models import BarrierRow
@@ -53,7 +54,10 @@ def claim(
         cursor.execute(
             f"INSERT INTO {table} ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING RETURNING 1", prepared
         )
-        return cursor.fetchone() is not None
+        made = cursor.fetchone() is not None
+    if made:
+        reach(Point.BARRIER_INSERTED)
+    return made
 
 
 def lock(saga: UUID, step: str) -> BarrierRow:

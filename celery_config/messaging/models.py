@@ -32,6 +32,9 @@ class BarrierRow(models.Model):
     undo = models.CharField(max_length=10, blank=True, default="", choices=[(u.value, u.value) for u in Undo])
     request: models.JSONField[Any, Any] = models.JSONField(null=True, blank=True)
     reply: models.JSONField[Any, Any] = models.JSONField(null=True, blank=True)
+    note = models.TextField(
+        blank=True, db_default="", default="", help_text="who settled it by hand, and why"
+    )
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(db_default=Now())
 

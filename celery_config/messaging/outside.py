@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db import transaction
 
 from celery_config.errors import Refused, StepOutlived
+from celery_config.failpoints import Point, reach
 from celery_config.messages import Reply, command_hash, command_id, encode
 from celery_config.messaging import barrier, steps
 from celery_config.messaging.decisions import (
@@ -65,11 +66,18 @@ def act(handler: Handler, step: Step) -> dict[str, Any]:
 
 
 def call(handler: Handler, key: UUID, request: dict[str, Any]) -> Answer:
-    assert handler.outside is not None
     try:
-        return handler.outside.call(key, request)
+        return made_call(handler, key, request)
     except Refused as refusal:
         return refusal
+
+
+def made_call(handler: Handler, key: UUID, request: dict[str, Any]) -> dict[str, Any]:
+    assert handler.outside is not None
+    reach(Point.BEFORE_CALL)
+    answer = handler.outside.call(key, request)
+    reach(Point.AFTER_CALL)
+    return answer
 
 
 def write_result(
@@ -117,7 +125,7 @@ def _undo(handler: Handler, step: Step, find: FindHandler) -> None:
         steps.begin_undo(handler, step)
         return
     request = handler.outside.request(step.command)
-    answer = handler.outside.call(step.id, request)
+    answer = made_call(handler, step.id, request)
     with transaction.atomic():
         row = barrier.lock(step.saga, step.name)
         if row.undo != Undo.DONE:

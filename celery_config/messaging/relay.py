@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from celery_config import metrics, topology
 from celery_config.database import Now
+from celery_config.failpoints import Point, reach
 from celery_config.messaging.events import RECEIVE
 from celery_config.messaging.models import InboxEntry, OutboxMessage
 from celery_config.messaging.publisher import Publisher, broker_errors, connection_errors
@@ -42,7 +43,8 @@ class Duty:
             return
         self.next_at = time.monotonic() + self.seconds
         try:
-            self.run()
+            with structlog.contextvars.bound_contextvars(duty=self.name):
+                self.run()
         except (DatabaseError, InterfaceError):
             raise
         except Exception:
@@ -120,6 +122,7 @@ def publish_batch(publisher: Publisher, limit: int) -> int:
         if not rows:
             return 0
         taken = send(publisher, [message_of(row) for row in rows])
+        reach(Point.RELAYED)
         sent = [row for i, row in enumerate(rows) if i in taken]
         refused = [row.id for i, row in enumerate(rows) if i not in taken]
         # A command has done its duty; an event stays for those who must catch up (rule 20).
@@ -167,6 +170,7 @@ def run(app: Celery, duties: Sequence[Duty], stopped: Callable[[float], bool]) -
         duties: done between batches.
         stopped: waits up to so many seconds and says whether to stop.
     """
+    structlog.contextvars.bind_contextvars(duty="publish")
     publisher = Publisher(app, settings.TIMES.publish)
     trouble_wait = 0.1
     while True:

@@ -17,6 +17,7 @@ from django.db import Error as DatabaseFailure
 from django.db import transaction
 
 from celery_config import topology
+from celery_config.failpoints import Point, reach
 from celery_config.messages import decode
 from celery_config.messaging import gate, outbox
 
@@ -50,10 +51,14 @@ def durable_task(
         def run(task: Task, *args: Any, **kwargs: Any) -> Any:
             structlog.contextvars.clear_contextvars()
             structlog.contextvars.bind_contextvars(task=name, task_id=task.request.id)
+            reach(Point.DELIVERED)
             check_arguments(signature, task, args, kwargs)
             try:
-                return function(task, *args, **kwargs)
-            except (*throws, Ignore, Reject):
+                result = function(task, *args, **kwargs)
+            except (Ignore, Reject):
+                raise
+            except throws:
+                reach(Point.ERRBACK_PENDING)
                 raise
             except msgspec.ValidationError as error:
                 # It will not be understood the next time either.
@@ -69,7 +74,10 @@ def durable_task(
                         on_exhausted(task, error)
                 if exhausted == "dead letter":
                     raise Reject(error, requeue=False) from error
+                reach(Point.ERRBACK_PENDING)
                 raise
+            reach(Point.NEXT_UNPUBLISHED)
+            return result
 
         # `bind` also makes Celery publish these as errbacks instead of running them inline (rule 3).
         return shared_task(name=name, bind=True, throws=throws, send_events=send_events)(run)

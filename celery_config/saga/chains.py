@@ -14,7 +14,9 @@ from uuid import UUID, uuid5
 
 from celery_config.errors import ChainTooLarge
 from celery_config.messages import Command, command_id, fields_of
-from celery_config.saga.dsl import Kind, Saga, Step, field_sources
+from celery_config.saga.dsl import Saga, Step, field_sources
+from celery_config.saga.machine import Drive, Send, Stop, UndoBefore
+from celery_config.saga.plan import Operation, Planned, planned
 from celery_config.topology import ORCHESTRATOR, commands_to, shown
 
 LARGEST_CHAIN = 128 * 1024
@@ -35,30 +37,35 @@ class Chains:
 
     def drive(self, step: str | None, replies: dict[str, Any]) -> Link:
         """The actions from `step` on (None: none), then `complete`."""
-        start = len(self.saga.steps) if step is None else self.saga.index(step)
-        links = [self.action(s) for s in self.saga.steps[start:]]
-        return chained([*links, self.own(COMPLETE, "complete", {})], replies)
+        return self.chain(Drive(step), replies)
 
     def stop(self) -> Link:
         """The pivot's fence, the undos of all compensatable steps, last to first, then `compensated` (rule 12)."""
-        at = self.saga.pivot_index()
-        fences = [self.fence(self.saga.steps[at])] if at < len(self.saga.steps) else []
-        return chained([*fences, *self.undos(at), self.compensated(incomplete=False)], {})
+        return self.chain(Stop(), {})
 
     def undo_before(self, step: str) -> Link:
         """The undos before that of `step`, then `compensated(incomplete)` (rule 15)."""
-        return chained([*self.undos(self.saga.index(step)), self.compensated(incomplete=True)], {})
+        return self.chain(UndoBefore(step), {})
 
-    def action(self, step: Step) -> Link:
-        needs = field_sources(self.saga, step, step.command)
-        return self.step_link(step.command, step, "do", {"needs": needs} if needs else {})
+    def chain(self, send: Send, replies: dict[str, Any]) -> Link:
+        """The message that `send` stands for, with `replies` as its first argument."""
+        return chained([self.built(link) for link in planned(self.saga, send)], replies)
 
-    def undos(self, before: int) -> list[Link]:
-        return [
-            self.step_link(s.undo, s, "undo", {})
-            for s in reversed(self.saga.steps[:before])
-            if s.kind is Kind.COMPENSATABLE and s.undo
-        ]
+    def built(self, link: Planned) -> Link:
+        match link.operation:
+            case Operation.COMPLETE:
+                return self.own(COMPLETE, "complete", {})
+            case Operation.COMPENSATED:
+                return self.own(COMPENSATED, "compensated", {"incomplete": link.incomplete})
+        step = self.saga.steps[self.saga.index(link.step)]
+        match link.operation:
+            case Operation.DO:
+                needs = field_sources(self.saga, step, step.command)
+                return self.step_link(step.command, step, "do", {"needs": needs} if needs else {})
+            case Operation.FENCE:
+                return self.fence(step)
+        assert step.undo is not None
+        return self.step_link(step.undo, step, "undo", {})
 
     def step_link(self, command: type[Command], step: Step, operation: str, more: dict[str, Any]) -> Link:
         names = [f.name for f in fields_of(command)]
@@ -74,9 +81,6 @@ class Chains:
     def fence(self, step: Step) -> Link:
         more = {"pivot": step.command.wire_name(), "subject": self.subject}
         return self.link(f"{step.command.service}.fence", step.command.service, step.name, "fence", more)
-
-    def compensated(self, *, incomplete: bool) -> Link:
-        return self.own(COMPENSATED, "compensated", {"incomplete": incomplete})
 
     def own(self, task: str, operation: str, more: dict[str, Any]) -> Link:
         return self.link(task, ORCHESTRATOR, "", operation, more)

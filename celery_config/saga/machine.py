@@ -61,6 +61,9 @@ class StepFailed:
     step: str
     operation: str
 
+    def __str__(self) -> str:
+        return f"step failed: {self.step} ({self.operation})" if self.step else f"failed: {self.operation}"
+
 
 @dataclass(frozen=True)
 class StepLogged:
@@ -69,15 +72,24 @@ class StepLogged:
     step: str
     outcome: Logged
 
+    def __str__(self) -> str:
+        return f"event: {self.step} {self.outcome}"
+
 
 @dataclass(frozen=True)
 class PivotRan:
     """The fence's proof."""
 
+    def __str__(self) -> str:
+        return "the pivot ran"
+
 
 @dataclass(frozen=True)
 class Completed:
     """The chain came to its end."""
+
+    def __str__(self) -> str:
+        return "end of the chain"
 
 
 @dataclass(frozen=True)
@@ -86,23 +98,43 @@ class Compensated:
 
     incomplete: bool = False
 
+    def __str__(self) -> str:
+        return "end of the stop chain, an undo is missing" if self.incomplete else "end of the stop chain"
+
 
 @dataclass(frozen=True)
 class StopAsked:
     """Somebody cancelled."""
+
+    def __str__(self) -> str:
+        return "asked to stop"
 
 
 @dataclass(frozen=True)
 class Retry:
     """A human says of a parked saga: again."""
 
+    def __str__(self) -> str:
+        return "asked to try again"
+
+
+@dataclass(frozen=True)
+class Resume:
+    """A human says of a parked saga whose pivot is known to have run: go on forward."""
+
+    def __str__(self) -> str:
+        return "asked to go on forward"
+
 
 @dataclass(frozen=True)
 class Due:
     """The watchdog found the saga silent."""
 
+    def __str__(self) -> str:
+        return "silent until due"
 
-Input = StepFailed | StepLogged | PivotRan | Completed | Compensated | StopAsked | Retry | Due
+
+Input = StepFailed | StepLogged | PivotRan | Completed | Compensated | StopAsked | Retry | Resume | Due
 
 
 # What may be sent.
@@ -112,10 +144,16 @@ class Drive:
 
     step: str | None
 
+    def __str__(self) -> str:
+        return f"actions from {self.step} on" if self.step else "only the completion"
+
 
 @dataclass(frozen=True)
 class Stop:
     """The fence, then every undo, last to first, then `compensated`."""
+
+    def __str__(self) -> str:
+        return "stop chain"
 
 
 @dataclass(frozen=True)
@@ -123,6 +161,9 @@ class UndoBefore:
     """The undos before this step's, then `compensated(incomplete)`."""
 
     step: str
+
+    def __str__(self) -> str:
+        return f"undos of what came before {self.step}"
 
 
 Send = Drive | Stop | UndoBefore
@@ -162,8 +203,16 @@ def decide(saga: type[Saga], view: View, came: Input) -> Decision:
             return Decision(Status.STOPPING, Stop()) if view.status is Status.RUNNING else STAY
         case Retry():
             return Decision(Status.STOPPING, Stop()) if view.status is Status.PARKED else STAY
+        case Resume():
+            proved = view.status is Status.PARKED and pivot_is_done(saga, view)
+            return Decision(Status.FORWARD, drive(saga, view)) if proved else STAY
         case Due():
             return due(saga, view)
+
+
+def pivot_is_done(saga: type[Saga], view: View) -> bool:
+    pivot = next((s.name for s in saga.steps if s.kind is Kind.PIVOT), None)
+    return pivot is not None and view.log.get(pivot) is Logged.DONE
 
 
 def logged(saga: type[Saga], view: View, step: str, outcome: Logged) -> Decision:

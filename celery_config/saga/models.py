@@ -40,6 +40,23 @@ class SagaInstance(models.Model):
     deadline_at = models.DateTimeField(help_text="saga time")
     since = models.DateTimeField(help_text="in this status since; saga time")
     due_at = models.DateTimeField(null=True, blank=True, help_text="when the watchdog looks; saga time")
+    owner = models.CharField(
+        max_length=150,
+        blank=True,
+        db_default="",
+        default="",
+        help_text="who has to decide about it while it is parked",
+    )
+    answer_by = models.DateTimeField(
+        null=True, blank=True, help_text="by when its owner decides about it; by the clock on the wall"
+    )
+    fingerprint = models.CharField(
+        max_length=200,
+        blank=True,
+        db_default="",
+        default="",
+        help_text="what parked it, without what is its own",
+    )
     started_at = models.DateTimeField(db_default=Now())
     ended_at = models.DateTimeField(null=True, blank=True)
 
@@ -79,6 +96,9 @@ class SagaStep(models.Model):
     )
     reply: models.JSONField[Any, Any] = models.JSONField(null=True, blank=True)
     refusal: models.JSONField[Any, Any] = models.JSONField(null=True, blank=True)
+    failure: models.JSONField[Any, Any] = models.JSONField(
+        null=True, blank=True, help_text="why its participant gave up last, and on which operation"
+    )
     updated_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -107,6 +127,50 @@ class SagaDecision(models.Model):
 
     def __str__(self) -> str:
         return f"{self.came}: {self.status_before} → {self.status_after}"
+
+
+class OperatorAction(models.Model):
+    """What a human did to a saga, or to the start of new ones. Append-only."""
+
+    saga = models.ForeignKey(
+        SagaInstance, on_delete=models.PROTECT, null=True, blank=True, related_name="operator_actions"
+    )
+    at = models.DateTimeField(db_default=Now())
+    verb = models.CharField(max_length=20)
+    what = models.CharField(max_length=200, help_text="the step, or what was paused")
+    by = models.CharField(max_length=150)
+    why = models.TextField()
+    effect = models.CharField(max_length=300, help_text="what it changed and what was sent")
+
+    class Meta:
+        verbose_name = "operator's action"
+        ordering: ClassVar = ["-at", "-id"]
+        indexes: ClassVar = [models.Index(fields=["-at", "-id"], name="operator_action_by_age")]
+
+    def __str__(self) -> str:
+        return f"{self.verb} by {self.by}"
+
+
+class SagaPause(models.Model):
+    """No new saga of this name, or none that has this step, starts until the row is gone."""
+
+    saga = models.CharField(max_length=80, blank=True, default="", help_text="name of the sagas")
+    step = models.CharField(max_length=80, blank=True, default="", help_text="or name of a step")
+    since = models.DateTimeField(db_default=Now())
+    by = models.CharField(max_length=150)
+    why = models.TextField()
+
+    class Meta:
+        verbose_name = "pause"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["saga", "step"], name="paused_once"),
+            models.CheckConstraint(
+                condition=models.Q(saga="") ^ models.Q(step=""), name="pause_of_a_saga_or_a_step"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"no new sagas {'of ' + self.saga if self.saga else 'with step ' + self.step}"
 
 
 class DeadLetter(models.Model):

@@ -19,7 +19,7 @@ from celery_config import metrics
 from celery_config.database import Now
 from celery_config.messages import decode, encode
 from celery_config.messaging import outbox
-from celery_config.saga import clock
+from celery_config.saga import clock, parking, patience, pauses
 from celery_config.saga.chains import Chains
 from celery_config.saga.dsl import Saga, find
 from celery_config.saga.machine import (
@@ -47,6 +47,8 @@ DEADLINE_PASSED = {
     "code": "deadline_passed",
     "reason": "the saga did not end before its deadline",
 }
+# Word that the pivot is done, of a saga that is on its way anyway: every order hears it.
+EXPECTED = Decision(Status.FORWARD)
 # Errbacks, dead letters and the deadline carry no reason; the refusal that the log holds says more.
 UNEXPLAINED = ("step_failed", "dead_letter", DEADLINE_PASSED["code"])
 
@@ -58,8 +60,9 @@ def start(saga: type[Saga], data: Any, *, subject: UUID) -> UUID:
     A part of its caller's transaction, in which the subject's own row is written.
 
     Raises:
-        ChainTooLarge: nothing was written.
+        SagaPaused, ChainTooLarge: nothing was written.
     """
+    pauses.check(saga)
     saga_id, stored, now = uuid4(), encode(data), clock.now()
     chain = Chains(saga, saga_id, stored, attempt=0).drive(saga.steps[0].name, {})
     row = SagaInstance(id=saga_id, name=saga.name, version=saga.version, subject=str(subject), data=stored)
@@ -124,9 +127,13 @@ def merge(saga_id: UUID, step: str, outcome: Logged, content: dict[str, Any] | N
     return bool(found.update(logged=outcome.value, updated_at=Now(), **contents.get(outcome, {})))
 
 
-def note_failure(saga_id: UUID, step: str, why: dict[str, str]) -> None:
-    """Keep why a participant gave up on a step that nobody refused; a twin may yet have done it."""
-    SagaStep.objects.filter(saga_id=saga_id, name=step, refusal__isnull=True).update(refusal=why)
+def note_failure(saga_id: UUID, step: str, operation: str, why: dict[str, str]) -> None:
+    """Keep why a participant gave up; a twin may yet have done what it was asked."""
+    found = SagaStep.objects.filter(saga_id=saga_id, name=step)
+    found.update(failure={"operation": operation, **why})
+    if operation == "do":
+        # The best there is to explain the order's end with, unless a refusal is known.
+        found.filter(refusal__isnull=True).update(refusal=why)
 
 
 def take(
@@ -153,11 +160,11 @@ def take(
         outbox.add_task(message(saga, row, decision.send), saga=row.pk)
         row.due_at = next_look(row, now)
     elif decision.soon:
-        row.due_at = min(row.due_at or now, now + timedelta(seconds=settings.TIMES.silence / 4))
+        row.due_at = min(row.due_at or now, now + timedelta(seconds=settings.TIMES.soon_after(row.drives)))
     if decision == Decision():
         return
     row.save()
-    if not isinstance(came, Completed):
+    if decision != EXPECTED and not isinstance(came, Completed):
         record(row, came, before, decision)
     if row.status in ENDED and before != row.status:
         end(saga, row, replies or {})
@@ -182,13 +189,15 @@ def enter(row: SagaInstance, status: Status, now: datetime, cause: Mapping[str, 
     if status is Status.STOPPING and not row.cause:
         row.cause = dict(cause or DEADLINE_PASSED)
     elif status is Status.PARKED:
-        row.cause = {**row.cause, "parked": f"driven {row.attempt} times without coming to an end"}
+        parking.park(row)
+    else:
+        parking.unpark(row)
 
 
 def next_look(row: SagaInstance, now: datetime) -> datetime:
     """When the watchdog looks at the saga if nothing is heard of it."""
-    look = now + timedelta(seconds=settings.TIMES.silence_after(row.drives))
-    return min(look, row.deadline_at) if row.status == Status.RUNNING and now < row.deadline_at else look
+    silent_until = now + timedelta(seconds=settings.TIMES.silence_after(row.drives))
+    return patience.next_look(row.status, now=now, silent_until=silent_until, deadline=row.deadline_at)
 
 
 def make_due(row: SagaInstance) -> None:
@@ -198,8 +207,8 @@ def make_due(row: SagaInstance) -> None:
     """
     if row.status in OPEN:
         now = clock.now()
-        soon = now + timedelta(seconds=settings.TIMES.silence / 4)
-        due_at = min(row.due_at, soon) if row.due_at and row.due_at > now else soon
+        soon = now + timedelta(seconds=settings.TIMES.soon_after(row.drives))
+        due_at = patience.look_before_long(row.due_at, now=now, soon=soon)
         SagaInstance.objects.filter(pk=row.pk).update(due_at=due_at)
 
 
@@ -217,19 +226,19 @@ def message(saga: type[Saga], row: SagaInstance, send: Send) -> dict[str, Any]:
 def record(row: SagaInstance, came: Input, before: str, decision: Decision) -> None:
     SagaDecision.objects.create(
         saga=row,
-        came=repr(came),
+        came=str(came),
         status_before=before,
         status_after=row.status,
-        sent=repr(decision.send) if decision.send else "",
+        sent=str(decision.send or ""),
         detail=row.cause.get("reason", "") if row.status != before else "",
     )
     log.info(
         "saga decided",
         saga=str(row.pk),
-        came=repr(came),
+        came=str(came),
         before=before,
         after=row.status,
-        sent=repr(decision.send),
+        sent=str(decision.send or ""),
     )
 
 

@@ -55,7 +55,7 @@ def write_saga_log(data: dict[str, Any], envelope: Envelope) -> None:
     if envelope.saga is None or not envelope.step:
         return
     if envelope.outcome == "failed":
-        runner.note_failure(envelope.saga, envelope.step, data)
+        runner.note_failure(envelope.saga, envelope.step, envelope.operation, data)
         return
     outcome = Logged(envelope.outcome)
     changed = runner.merge(envelope.saga, envelope.step, outcome, data)

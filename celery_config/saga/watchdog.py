@@ -17,11 +17,12 @@ from django.utils import timezone
 from kombu import Connection
 
 from celery_config import metrics, topology
+from celery_config.failpoints import Point, reach
 from celery_config.messaging.models import OutboxMessage
 from celery_config.messaging.publisher import broker_errors
 from celery_config.messaging.relay import Duty
-from celery_config.saga import clock, runner
-from celery_config.saga.machine import OPEN, Due
+from celery_config.saga import clock, patience, runner
+from celery_config.saga.machine import OPEN, Due, Status
 from celery_config.saga.models import SagaInstance
 
 log = structlog.get_logger(__name__)
@@ -117,6 +118,8 @@ def drive_due(now: datetime) -> int:
         )
         for row in rows:
             drive(row, now, news.get(row.pk))
+        if rows:
+            reach(Point.DECIDED)
     return len(rows)
 
 
@@ -127,8 +130,8 @@ def of_self() -> tuple[str, ...]:
 def drive(row: SagaInstance, now: datetime, news: datetime | None) -> None:
     """Drive one locked saga, unless its log shows that it is moving."""
     silence = timedelta(seconds=settings.TIMES.silence)
-    moving = news is not None and timezone.now() - news < silence and now < row.deadline_at
-    if moving and row.status == "running":
+    heard_lately = news is not None and timezone.now() - news < silence
+    if patience.is_moving(row.status, heard_lately=heard_lately, now=now, deadline=row.deadline_at):
         row.due_at = min(now + silence, row.deadline_at)
         row.save(update_fields=["due_at"])
         return
@@ -146,5 +149,7 @@ def measure() -> None:
     )
     for status in (*OPEN, "parked"):
         metrics.SAGAS.labels(str(status)).set(counts.get(str(status), 0))
+    parked = SagaInstance.objects.filter(status=Status.PARKED, answer_by__lt=timezone.now())
+    metrics.PARKED_OVERDUE.set(parked.count())
     oldest = SagaInstance.objects.filter(due_at__isnull=False).aggregate(at=Min("due_at"))["at"]
     metrics.DUE_AGE.set(max(0.0, (clock.now() - oldest).total_seconds()) if oldest else 0)

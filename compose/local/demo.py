@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from celery_config.progress import progress_bars
 from celery_config.topology import SERVICES
 from compose.local import running
 from compose.local.environment import ROOT, var_folder
@@ -93,7 +93,7 @@ def show(stack: Stack, console: Console, options: argparse.Namespace) -> int:
     ]
     shopper.stock_shelves(goods, 1000)
     shopper.stock_shelves([{**goods[0], "sku": SOLD_OUT[0], "name": SOLD_OUT[1], "price": SOLD_OUT[2]}], 1)
-    with bars(console) as progress:
+    with progress_bars(console) as progress:
         placing = progress.add_task("placing", total=options.orders)
         orders = []
         for order in wanted_orders(options.orders, random.Random(options.seed)):
@@ -145,16 +145,6 @@ def wanted_orders(count: int, rng: random.Random) -> Iterator[dict[str, Any]]:
                 "country": "AQ" if fate == "unreachable" else "IE",
             },
         }
-
-
-def bars(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description:<10}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-    )
 
 
 def outcomes(ends: Sequence[Ended]) -> Table:

@@ -2,7 +2,6 @@
 
 import os
 import pwd
-import queue
 import shutil
 import signal
 import subprocess
@@ -16,10 +15,10 @@ from psycopg import sql
 
 from compose.local import ports
 from compose.local.errors import ServerFailed
-from compose.local.kept import KeptValues
 from compose.local.packages import Binaries, find_or_install
 from compose.local.private_files import write_private
-from compose.local.process import Deaths, Process
+from compose.local.process import Process
+from compose.local.server import PrivateServer
 
 SUPERUSER = "postgres"
 _SERVER_USER = "postgres"
@@ -42,7 +41,7 @@ log_line_prefix = '%m [%p] %u@%d '
 """
 
 
-class PostgresServer:
+class PostgresServer(PrivateServer):
     """One server with all its files in one folder.
 
     Args:
@@ -51,33 +50,18 @@ class PostgresServer:
         roles: each owns a database of the same name, and may connect to no other.
         for_tests: each role may also create databases, and connect to `test_<role>` (and `…_gwN` beside it).
         log: file that receives what the server writes.
-
-    `deaths` receives the server's end when nobody asked for it.
     """
+
+    title = "PostgreSQL"
 
     def __init__(
         self, folder: Path, roles: Sequence[str], *, for_tests: bool = False, log: Path | None = None
     ) -> None:
-        self.folder = folder.resolve()
+        super().__init__(folder, log or folder / "postgres.log")
         self._roles = tuple(roles)
         self._for_tests = for_tests
-        self._kept = KeptValues(self.folder / "kept.json")
         self._user = _SERVER_USER if os.geteuid() == 0 else None
-        self._log = log or self.folder / "postgres.log"
         self.port = self._kept.port("port", ports.is_free, ports.free_port)
-        self.deaths: Deaths = queue.SimpleQueue()
-        self._process: Process | None = None
-
-    @property
-    def process(self) -> Process:
-        """The server's process.
-
-        Raises:
-            ServerFailed: it was never started.
-        """
-        if self._process is None:
-            raise ServerFailed("PostgreSQL was not started")
-        return self._process
 
     def url(self, database: str, role: str | None = None) -> str:
         """Return the address of `database` for `role`, by default the role that bears its name."""
@@ -117,11 +101,6 @@ class PostgresServer:
         self._process.wait_until_ready(timeout)
         self._make_roles_and_databases()
 
-    def stop(self) -> None:
-        """Stop the server in good order; its data stay."""
-        if self._process:
-            self._process.stop()
-
     def kill(self, timeout: float = 10.0) -> None:
         """Stop at once, without writing anything down, as after a crash; the next start recovers.
 
@@ -137,19 +116,7 @@ class PostgresServer:
         if self._process.wait(timeout) is None:
             raise ServerFailed(f"PostgreSQL (process {self._process.pid}) did not end within {timeout:.0f} s")
 
-    def restart(self) -> None:
-        """Stop and start it on the same port."""
-        self.stop()
-        self.start()
-
-    def wipe(self) -> None:
-        """Delete all data, wherever they are; port and passwords stay.
-
-        Raises:
-            ServerFailed: it runs.
-        """
-        if self._process and self._process.is_running:
-            raise ServerFailed("PostgreSQL runs: stop it before its data are deleted")
+    def _delete_data(self) -> None:
         data_folder = self._data_folder()
         shutil.rmtree(data_folder / "data", ignore_errors=True)
         if data_folder != self.folder:

@@ -18,6 +18,7 @@ from typing import TypeAlias
 
 from compose.local.errors import ProcessFailed
 from compose.local.guardian import guardian
+from compose.local.private_files import append_private
 from compose.local.readiness import ReadyCheck, at_once
 
 _LINES_TOLD = 20
@@ -103,12 +104,11 @@ class Process:
     def _start(self, end_is_expected: bool) -> None:
         if self.is_running:
             raise ProcessFailed(f"{self.name} runs already (process {self.pid})")
-        if self.log is not None:
-            self.log.parent.mkdir(parents=True, exist_ok=True)
-            self._log_start = self.log.stat().st_size if self.log.exists() else 0
         self._end_is_expected = end_is_expected
         self._ended = threading.Event()
-        with open(self.log or os.devnull, "ab") as sink:
+        with append_private(self.log) if self.log else open(os.devnull, "ab") as sink:
+            # A log may hold lines of earlier starts; a device has no size.
+            self._log_start = os.fstat(sink.fileno()).st_size
             try:
                 self._popen = subprocess.Popen(
                     self.argv,

@@ -2,7 +2,6 @@
 
 import json
 import os
-import queue
 import shutil
 import socket
 import subprocess
@@ -13,11 +12,11 @@ from typing import Any
 from celery_config.topology import VHOST
 from compose.local import ports
 from compose.local.errors import ServerFailed
-from compose.local.kept import KeptValues
 from compose.local.packages import Binaries, find_or_install
 from compose.local.private_files import write_private
-from compose.local.process import Deaths, Process
+from compose.local.process import Process
 from compose.local.readiness import listens
+from compose.local.server import PrivateServer
 
 _CONFIGURATION = """\
 listeners.tcp.1 = 127.0.0.1:{node_port}
@@ -45,8 +44,8 @@ _NODE = "order-saga@localhost"
 Definitions = Callable[[dict[str, str]], Mapping[str, Any]]
 
 
-class RabbitServer:
-    """One node with all its files in one folder; its ports and passwords stay the same over restarts.
+class RabbitServer(PrivateServer):
+    """One node with all its files in one folder.
 
     Args:
         folder: where everything is kept.
@@ -55,9 +54,9 @@ class RabbitServer:
             permissions, exchanges, queues (RabbitMQ's definitions format).
         management: also serve the management pages and API.
         log: file that receives what the node writes.
-
-    `deaths` receives the node's end when nobody asked for it.
     """
+
+    title = "RabbitMQ"
 
     def __init__(
         self,
@@ -68,30 +67,15 @@ class RabbitServer:
         management: bool = False,
         log: Path | None = None,
     ) -> None:
-        self.folder = folder.resolve()
+        super().__init__(folder, log or folder / "rabbitmq.log")
         self._users = tuple(users)
         self._definitions = definitions
         self._management = management
-        self._kept = KeptValues(self.folder / "kept.json")
-        self._log = log or self.folder / "rabbitmq.log"
         self.port = self._kept.port("node", ports.is_free, ports.free_port)
         self._distribution_port = self._kept.port("distribution", ports.is_free, ports.free_port)
         self._epmd_port = self._kept.port("epmd", ports.is_free, ports.free_port)
         self._management_port = self._kept.port("management", ports.is_free, ports.free_port)
-        self.deaths: Deaths = queue.SimpleQueue()
-        self._node: Process | None = None
         self._epmd: Process | None = None
-
-    @property
-    def process(self) -> Process:
-        """The node's process.
-
-        Raises:
-            ServerFailed: it was never started.
-        """
-        if self._node is None:
-            raise ServerFailed("RabbitMQ was not started")
-        return self._node
 
     def url(self, user: str) -> str:
         """Return the address of the vhost for `user`."""
@@ -112,7 +96,7 @@ class RabbitServer:
         binaries = find_or_install()
         environment = self._configure()
         self._epmd = self._start_port_mapper(binaries, environment)
-        self._node = Process(
+        self._process = Process(
             name="rabbitmq",
             argv=[str(binaries.rabbitmq / "rabbitmq-server")],
             # Its script then becomes the node instead of waiting for it: the end we see is the node's own.
@@ -123,36 +107,23 @@ class RabbitServer:
             # The node listens last, after the definitions are loaded.
             ready=lambda _: self._greets(),
         )
-        self._node.start()
-        self._node.wait_until_ready(timeout)
+        self._process.start()
+        self._process.wait_until_ready(timeout)
 
     def stop(self) -> None:
         """Stop the node in good order, and its port mapper; the data stay."""
-        if self._node:
-            self._node.stop()
+        super().stop()
         if self._epmd:
             self._epmd.stop()
 
     def kill(self) -> None:
         """Kill the node and its port mapper at once, as a power cut would."""
-        if self._node:
-            self._node.kill()
+        if self._process:
+            self._process.kill()
         if self._epmd:
             self._epmd.kill()
 
-    def restart(self) -> None:
-        """Stop and start it on the same ports."""
-        self.stop()
-        self.start()
-
-    def wipe(self) -> None:
-        """Delete the node's data, as when its disk is lost: the next start is that of an empty node.
-
-        Raises:
-            ServerFailed: it runs.
-        """
-        if self._node and self._node.is_running:
-            raise ServerFailed("RabbitMQ runs: stop it before its data are deleted")
+    def _delete_data(self) -> None:
         shutil.rmtree(self.folder / "mnesia", ignore_errors=True)
 
     def ctl(self, *arguments: str, timeout: float = 60.0) -> str:

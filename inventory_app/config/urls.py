@@ -1,4 +1,4 @@
-from celery_config.api.urls import service_urls
+from celery_config.api.urls import url_configuration
 from inventory_app.api import urlpatterns as api
 
-urlpatterns = service_urls(api)
+globals().update(url_configuration(api))

@@ -8,13 +8,14 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from django.conf import global_settings as settings
 
 from order_project.domain import MAX_LINES, MAX_QUANTITY
 from tests.acceptance.shop import ADDRESS, TEA, Shop, product
 
-# Without the customers: a user becomes one with the first order, also with one that is refused.
 TABLES = (
-    "order_order", "order_orderline", "order_idempotencykey", "saga_sagainstance", "saga_sagastep",
+    "order_order", "order_orderline", "order_customer", "order_idempotencykey", "saga_sagainstance",
+    "saga_sagastep",
 )  # fmt: skip
 PROBLEM = "application/problem+json"
 
@@ -50,8 +51,10 @@ FAULTY: dict[str, tuple[dict[str, Any], int, str]] = {
     "NUL in a SKU": ({"lines": [{"sku": "T\x00A", "quantity": 1}]}, 400, "invalid"),
     "wrong currency": ({"currency": "USD"}, 422, "wrong_currency"),
     "no currency": ({"currency": "euro"}, 400, "invalid"),
+    "unknown currency": ({"currency": "ZZZ"}, 400, "invalid"),
     "no token": ({"payment_token": ""}, 400, "invalid"),
     "no country": ({"address": {**ADDRESS, "country": "Ireland"}}, 400, "invalid"),
+    "unknown country": ({"address": {**ADDRESS, "country": "ZZ"}}, 400, "invalid"),
     "no address": ({"address": None}, 400, "invalid"),
     "unknown customer": ({"customer": str(uuid4())}, 422, "unknown_customer"),
 }
@@ -127,6 +130,26 @@ def customers(open_shop: Shop) -> Iterator[tuple[httpx.Client, httpx.Client]]:
         yield ada, bob
 
 
+class TestWhatDjangoAnswersItself:
+    """Gunicorn, Django and DRF each answer some mistakes; the client sees one kind of answer."""
+
+    @pytest.mark.parametrize("service", ["order", "payment", "inventory", "shipment"])
+    def test_is_a_problem_in_every_service(self, open_shop: Shop, service: str) -> None:
+        token = open_shop.stack.environment[f"{service.upper()}_SERVICE_TOKEN"]
+        url, staff = open_shop.stack.url(service), {"Authorization": f"Bearer {token}"}
+        with httpx.Client(base_url=url, headers=staff, trust_env=False) as http:
+            assert_problem(http.get("/api/nothing/here/"), 404, "not_found")
+            assert_problem(http.get("/api/barrier/?limit=0"), 400, "invalid")
+            assert_problem(http.get("/api/barrier/?saga=none"), 400, "invalid")
+            assert_problem(http.delete("/api/barrier/"), 405, "method_not_allowed")
+            assert_problem(
+                http.get("/api/barrier/", headers={"Host": "evil.example"}), 400, "host_not_allowed"
+            )
+            large = b"x" * (settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
+            assert_problem(http.post("/api/token/", content=large), 413, "body_too_large")
+            assert http.get("/nothing").headers["content-type"].startswith("text/html")
+
+
 class TestAnotherCustomersOrder:
     def test_is_not_to_be_found(self, shop: Shop, customers: tuple[httpx.Client, httpx.Client]) -> None:
         ada, bob = customers
@@ -139,6 +162,8 @@ class TestAnotherCustomersOrder:
         ):
             assert_problem(answer, 404, "not_found")
         assert order not in {o["id"] for o in bob.get("/api/orders/").json()["results"]}
+        theirs = ada.get(f"/api/orders/{order}/").json()["customer"]
+        assert_problem(bob.post("/api/orders/", json=shop.order(customer=theirs)), 403, "not_yourself")
         refund = {"amount": 1, "reason": "mine"}
         assert_problem(bob.post(f"/api/orders/{order}/refunds/", json=refund), 403, "permission_denied")
         for service in ("payment", "inventory", "shipment"):

@@ -18,6 +18,14 @@ QUIET = (
 )  # fmt: skip
 
 
+# Every row of the list on one line, and no column beyond the edge.
+IS_TIDY = """() => {
+    const list = document.querySelector("#result_list");
+    return !list || list.scrollWidth <= list.parentElement.clientWidth
+        && [...list.querySelectorAll("tbody tr")].every(row => row.offsetHeight < 60);
+}"""
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
@@ -75,7 +83,7 @@ def complaints() -> Complaints:
 def context(browser: Browser, open_shop: Shop) -> Iterator[BrowserContext]:
     """A browser that is logged in to all four admins at once."""
     name, password = open_shop.stack.admin_login
-    with browser.new_context(viewport={"width": 1280, "height": 900}) as context:
+    with browser.new_context(viewport={"width": 1280, "height": 800}) as context:
         page = context.new_page()
         for service in SERVICES:
             page.goto(f"{open_shop.stack.url(service)}/admin/")
@@ -103,6 +111,7 @@ class TestTheAdmins:
                 answer = page.goto(url)
                 assert answer
                 assert answer.status == 200, url
+                assert page.evaluate(IS_TIDY), f"{url} is too wide, or a row of it breaks"
                 rows = page.eval_on_selector_all(
                     "#result_list a[href*='/change/']", "links => links.map(a => a.href)"
                 )
@@ -145,6 +154,9 @@ class TestThePagesForEverybody:
             page = complaints.watch(stranger.new_page())
             page.goto(f"{open_shop.stack.url(service)}/")
             assert page.inner_text("h1").lower() == service
+            icon = page.get_attribute("link[rel=icon]", "href")
+            assert icon
+            assert service in icon
             page.click("text=API")
             page.wait_for_selector(".opblock", timeout=15_000)
             assert page.locator(".opblock").count() >= 5

@@ -14,8 +14,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
+from celery_config.progress import progress_bars
 from celery_config.topology import SERVICES
-from compose.local.demo import audit, bars
+from compose.local.demo import audit
 from compose.local.environment import var_folder
 from compose.local.errors import LocalError
 from compose.local.shopper import Shopper
@@ -80,7 +81,7 @@ def start(stack: Stack) -> BareSystem:
 
 def measure(stack: Stack, bare: BareSystem, console: Console, options: argparse.Namespace) -> int:
     ours, theirs = Results(), Results()
-    with bars(console) as progress:
+    with progress_bars(console) as progress:
         run_ours(stack, progress, "warm-up", WARM_UP)
         run_bare(bare, progress, "warm-up of the bare chain", WARM_UP)
         for number in range(1, options.rounds + 1):

@@ -25,6 +25,7 @@ from celery_config.saga.machine import (
     Input,
     Logged,
     PivotRan,
+    Resume,
     Retry,
     Send,
     Status,
@@ -55,6 +56,7 @@ INPUTS: dict[str, Input] = {
     "incomplete": Compensated(incomplete=True),
     "cancel": StopAsked(),
     "retry": Retry(),
+    "resume": Resume(),
     "due": Due(),
     "due, late": Due(),
     "due, too long": Due(),
@@ -77,6 +79,7 @@ compensated    .               compensated   .              .          .        
 incomplete     .               .             .              .          .            .
 cancel         stopping+stop   .             .              .          .            .
 retry          .               .             .              .          .            stopping+stop
+resume         .               .             .              .          .            .
 due            +drive          +stop         +drive         .          .            .
 due, late      stopping+stop   +stop         +drive         .          .            .
 due, too long  +drive          parked        parked         .          .            .
@@ -134,6 +137,14 @@ def test_without_a_pivot_the_end_is_the_point_of_no_return(
     assert decide(Holiday, View(status, {}), came) == then
 
 
+@pytest.mark.parametrize("status", list(Status))
+def test_a_human_may_resume_only_a_parked_saga_whose_pivot_is_known_to_have_run(status: Status) -> None:
+    """Rule 25: otherwise its "retry" is a stop, fence included."""
+    view = View(status, {"hotel": Logged.DONE, "flight": Logged.DONE, "charge": Logged.DONE})
+    resumed = Decision(Status.FORWARD, Drive("ticket"))
+    assert decide(Trip, view, Resume()) == (resumed if status is Status.PARKED else Decision())
+
+
 def every_view(saga: type[Saga]) -> Iterator[View]:
     names = [s.name for s in saga.steps]
     for status, deadline, patience in itertools.product(Status, (False, True), (False, True)):
@@ -149,6 +160,7 @@ def every_input(saga: type[Saga]) -> Iterator[Input]:
         Compensated(incomplete=True),
         StopAsked(),
         Retry(),
+        Resume(),
         Due(),
     )
     for step in saga.steps:

@@ -54,6 +54,17 @@ def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
         yield supervisor
 
 
+def test_a_log_is_for_its_owner_alone(supervisor: Supervisor, tmp_path: Path) -> None:
+    kept = tmp_path / "kept.log"
+    kept.write_text("of an earlier start\n")
+    kept.chmod(0o644)
+    old, new = python("old", SLEEP), python("new", SLEEP)
+    old.log = kept
+    supervisor.start([old, new], timeout=WAIT)
+    assert [(tmp_path / name).stat().st_mode & 0o777 for name in ("kept.log", "new.log")] == [0o600] * 2
+    assert old.output() == "ready\n"
+
+
 def test_starts_in_parallel_and_writes_a_log_for_each(supervisor: Supervisor, tmp_path: Path) -> None:
     slow = "import time; time.sleep(0.5);" + SLEEP
     began = time.monotonic()

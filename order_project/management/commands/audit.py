@@ -9,10 +9,10 @@ from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 from rich.table import Table
 
+from celery_config.peers import PeerError
+from celery_config.progress import progress_bars
 from order_project import audit
-from order_project.management.commands.import_orders import progress_bar
 from order_project.models import Order
-from order_project.peers import PeerError
 
 SHOWN = 50
 
@@ -23,7 +23,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         console = Console()
         try:
-            with progress_bar(console) as bar:
+            with progress_bars(console) as bar:
                 task = bar.add_task("audit", total=Order.objects.count())
                 checked, findings = audit.run(lambda n: bar.update(task, completed=n))
         except PeerError as error:

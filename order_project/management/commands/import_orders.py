@@ -11,12 +11,12 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from celery_config.peers import PeerError
+from celery_config.progress import progress_bars
 from order_project import importing, invoices
 from order_project.invoices import Fault
-from order_project.peers import PeerError
 
 
 class Command(BaseCommand):
@@ -45,7 +45,7 @@ class Command(BaseCommand):
         products = list(file.products.values())
         opening = importing.UNLIMITED if options["stock"] == "unlimited" else options["quantity"]
         try:
-            with progress_bar(console) as bar:
+            with progress_bars(console) as bar:
                 copied = bar.add_task("catalogue", total=len(products))
                 importing.put_catalogue(products, opening=opening)
                 importing.await_copy(
@@ -80,16 +80,6 @@ class Command(BaseCommand):
             raise CommandError(f"{path} is not UTF-8 ({error}); convert it first.") from error
         except (invoices.NotAnInvoiceFile, csv.Error) as error:
             raise CommandError(f"{path}: {error}") from error
-
-
-def progress_bar(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description:<10}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-    )
 
 
 def write_report(path: Path, faults: Sequence[Fault]) -> None:

@@ -39,7 +39,7 @@ def place(*, customer: UUID, lines: tuple[Line, ...]) -> UUID:
             OrderLine(order=order, sku=p.sku, name=p.name, quantity=p.quantity, unit_price=p.unit_price)
             for p in priced
         )
-    flow(order, encode(wanted)).apply_async(({},))
+    flow(order, [encode(line) for line in wanted]).apply_async(({},))
     return order_id
 
 

@@ -19,6 +19,7 @@ from celery_config.messaging import outbox
 from celery_config.messaging.models import BarrierRow, OutboxMessage
 from celery_config.messaging.steps import PIVOT_RAN, Handler
 from celery_config.saga.chains import COMPENSATED, STEP_FAILED, Chains
+from celery_config.saga.plan import Operation, Planned
 from tests.service.messaging.conftest import Hotel
 from tests.trip import BookFlight, BookHotel, CancelHotel, Trip, TripData
 
@@ -181,7 +182,7 @@ class TestFence:
     def fence(self, trip: Chains, pivot: str) -> dict[str, Any]:
         link = trip.fence(Trip.steps[0])
         link["task"], link["kwargs"]["pivot"] = FENCE, pivot
-        undo = trip.undos(1)[0]
+        undo = trip.built(Planned(Operation.UNDO, "hotel"))
         return link | {"args": [{}], "options": link["options"] | {"chain": [undo]}}
 
     def test_of_a_pivot_that_never_ran_lets_the_undos_pass(

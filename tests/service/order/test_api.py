@@ -81,8 +81,10 @@ class TestPlacing:
             ({"lines": [{"sku": HEART, "quantity": 0}]}, "lines.0.quantity"),
             ({"lines": [{"sku": HEART}]}, "lines.0.quantity"),
             ({"currency": "euro"}, "currency"),
+            ({"currency": "ZZZ"}, "currency"),
             ({"payment_token": None}, "payment_token"),
             ({"address": {**WISH["address"], "country": "Britain"}}, "address.country"),
+            ({"address": {**WISH["address"], "country": "ZZ"}}, "address.country"),
         ],
     )
     def test_invalid_input_names_the_field(self, ada: APIClient, wrong: dict[str, Any], field: str) -> None:
@@ -97,13 +99,23 @@ class TestPlacing:
         assert (answer.status_code, answer.json()["code"]) == (422, "unknown_sku")
         assert set(answer.json()) >= {"type", "title", "status", "detail"}
 
-    def test_staff_order_for_any_customer_and_others_for_themselves(
-        self, ada: APIClient, staff: APIClient, shop: Shop
-    ) -> None:
-        for_other = post(staff, customer=str(shop.customer.pk)).json()["order"]
-        assert Order.objects.get(pk=for_other).customer == shop.customer
-        own = post(ada, customer=str(shop.customer.pk)).json()["order"]
-        assert Order.objects.get(pk=own).customer == Customer.objects.get(user__username="ada")
+    def test_staff_order_for_any_customer(self, staff: APIClient, shop: Shop) -> None:
+        order = post(staff, customer=str(shop.customer.pk)).json()["order"]
+        assert Order.objects.get(pk=order).customer == shop.customer
+
+    def test_others_order_for_themselves_only(self, ada: APIClient, shop: Shop) -> None:
+        for someone in (shop.customer.pk, uuid4()):
+            answer = post(ada, customer=str(someone))
+            assert (answer.status_code, answer.json()["code"]) == (403, "not_yourself")
+        assert not Order.objects.exists()
+        first = Order.objects.get(pk=post(ada).json()["order"])
+        assert first.customer == Customer.objects.get(user__username="ada")
+        again = Order.objects.get(pk=post(ada, customer=str(first.customer_id)).json()["order"])
+        assert again.customer == first.customer
+
+    def test_a_refused_order_makes_nobody_a_customer(self, ada: APIClient) -> None:
+        assert post(ada, lines=[{"sku": "no-such", "quantity": 1}]).status_code == 422
+        assert not Customer.objects.filter(user__username="ada").exists()
 
     @pytest.mark.parametrize("customer", [{}, {"customer": str(uuid4())}])
     def test_staff_without_a_known_customer(self, staff: APIClient, customer: dict[str, str]) -> None:

@@ -8,8 +8,10 @@ from uuid import uuid4
 import pytest
 
 from celery_config.contracts.inventory import ProductChanged
+from celery_config.digest import digest
 from celery_config.messaging.events import deliver
 from celery_config.messaging.outbox import cloud_event
+from order_project import selectors
 from order_project.models import CatalogueProduct
 from tests.service.together import concurrent, together
 
@@ -75,3 +77,10 @@ def test_many_at_once() -> None:
 def test_an_event_of_a_saga_that_is_none_of_ours_is_no_product() -> None:
     deliver(cloud_event(change(1), subject="85123A", saga=uuid4()))
     assert the_copy() == state(1)
+
+
+def test_an_equal_copy_has_an_equal_digest() -> None:
+    """Rule 20."""
+    for sku, version in (("B", 2), ("a", 1)):
+        receive(change(version, sku=sku))
+    assert selectors.catalogue_digest() == digest([("a", 1), ("B", 2)])

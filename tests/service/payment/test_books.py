@@ -107,7 +107,8 @@ def test_the_api_compares_and_says_when_it_cannot(peer: APIClient, shop: Shop) -
     shop.sandbox.fault("/provider", "error_500")
     answer = peer.get("/api/provider-books/?days=2")
     assert (answer.status_code, answer.json()["code"]) == (503, "provider_away")
-    assert peer.get("/api/provider-books/?days=x").status_code == 400
+    for days in ("x", "nan", "-1", "1e400"):
+        assert peer.get(f"/api/provider-books/?days={days}").status_code == 400
 
 
 def test_the_daily_sweep_logs_and_counts(shop: Shop, transactional_db: None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -22,7 +22,9 @@ from tests.service.payment.shop import AUTHORIZE, Shop
 def test_the_amount_is_held(shop: Shop, token: str) -> None:
     reply = shop.authorize(token)
     payment = shop.payment()
+    expires_at = datetime.fromisoformat(reply.pop("expires_at"))
     assert reply == {"payment": str(payment_id(shop.order)), "amount": 1999, "currency": "GBP"}
+    assert expires_at == payment.expires_at
     assert (payment.state, payment.amount, payment.captured) == ("authorized", 1999, 0)
     assert timedelta(days=6) < payment.expires_at - timezone.now() < timedelta(days=8)
     assert [(e.state, e.amount, e.provider_id) for e in shop.books()] == [

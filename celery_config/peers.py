@@ -1,4 +1,4 @@
-"""Asking the other services over their HTTP API; for the audit and the importer, never for an order on its way."""
+"""Asking other services over their HTTP API; for people and audits, never for an order on its way."""
 
 from __future__ import annotations
 
@@ -18,12 +18,16 @@ class PeerError(Exception):
 class Peer:
     """One other service. Use as a context manager."""
 
-    def __init__(self, service: str) -> None:
+    def __init__(self, service: str, seconds: float = SECONDS) -> None:
+        """
+        Args:
+            seconds: how long to wait for an answer.
+        """
         self.service = service
         self.url = settings.SERVICE_URLS[service]
         self.client = httpx.Client(
             base_url=self.url,
-            timeout=SECONDS,
+            timeout=seconds,
             trust_env=False,
             headers={"Authorization": f"Bearer {settings.SERVICE_TOKENS[service]}"},
         )

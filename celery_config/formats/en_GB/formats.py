@@ -1,0 +1,3 @@
+"""How times are shown: to the second."""
+
+DATETIME_FORMAT = "j M Y, H:i:s"

@@ -1,0 +1,79 @@
+"""A human tells what became of a call outside, when nobody else can: the answer is written as the provider's own."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from celery_config.errors import OperatorRefused
+from celery_config.messages import command_id, decode
+from celery_config.messaging import barrier, outside, steps
+from celery_config.messaging.decisions import Action, Undo
+from celery_config.messaging.models import BarrierRow
+from celery_config.messaging.outside import FindHandler
+from celery_config.messaging.steps import Handler, Step
+
+
+@transaction.atomic
+def settle(
+    find: FindHandler,
+    *,
+    task: str,
+    saga: UUID,
+    step: str,
+    operation: str,
+    subject: str,
+    command: dict[str, Any],
+    answer: dict[str, Any],
+    note: str,
+) -> str:
+    """Write `answer` over the open intent of a step's action (`do`) or of its undo (`undo`).
+
+    Args:
+        find: gives a handler by its command's name.
+        task: wire name of the action's or undo's command.
+        subject: what the saga is about: the order.
+        command: the command's fields.
+        answer: what the provider would have answered.
+        note: who says so, and why; kept in the barrier.
+
+    Returns:
+        What was done, in words.
+
+    Raises:
+        OperatorRefused: there is no open intent of this operation.
+        msgspec.ValidationError: the command or the answer lacks something.
+    """
+    handler = find(task)
+    row = BarrierRow.objects.select_for_update().filter(key=command_id(saga, step, "do")).first()
+    if handler is None or row is None:
+        raise OperatorRefused(f"{step} never came here, so nothing of it is in doubt")
+    if operation == "do":
+        told = settle_action(handler, row, Step(saga, step, operation, subject), answer)
+    else:
+        message = Step(saga, step, operation, subject, decode(handler.command, command))
+        told = settle_undo(handler, row, message, answer)
+    barrier.write(saga, step, note=note)
+    return told
+
+
+def settle_action(handler: Handler, row: BarrierRow, message: Step, answer: dict[str, Any]) -> str:
+    if handler.outside is None or row.action != Action.INTENT or row.undo != Undo.NONE:
+        raise OperatorRefused(f"{row.step} has no open call: its barrier says {row.action}")
+    outside.write_result(handler, message, row.request, answer)
+    return f"{row.step} is done, says a human"
+
+
+def settle_undo(handler: Handler, row: BarrierRow, message: Step, answer: dict[str, Any]) -> str:
+    if handler.outside is None or row.undo != Undo.INTENT:
+        raise OperatorRefused(f"the undo of {row.step} has no open call: {row.undo or 'it never came here'}")
+    if row.action == Action.INTENT:
+        # The action itself was never settled: nothing is live there, says the human, so nothing was ever done.
+        barrier.write(row.saga, row.step, action=Action.REFUSED)
+    else:
+        assert message.command is not None
+        handler.outside.settle(handler.outside.request(message.command), answer)
+    steps.finish_undo(message)
+    return f"{row.step} is undone, says a human"

@@ -1,0 +1,168 @@
+"""Sagas over HTTP for operators: what is parked and why, what a verb would do, and doing it."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.shortcuts import get_object_or_404
+from django.urls import path
+from drf_spectacular.utils import extend_schema
+from rest_framework import generics, serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from celery_config.api.pagination import Pages
+from celery_config.api.permissions import permission
+from celery_config.messages import encode
+from celery_config.saga import operators, pauses, selectors
+from celery_config.saga.models import OperatorAction, SagaInstance, SagaPause
+
+MayOperate = permission("saga.change_sagainstance")
+
+
+class WhyInput(serializers.Serializer[Any]):
+    why = serializers.CharField(max_length=1000, help_text="kept with your name")
+
+
+class SettleInput(WhyInput):
+    step = serializers.CharField(max_length=80)
+    operation = serializers.ChoiceField(("do", "undo"))
+    answer = serializers.DictField(help_text="what the provider would have answered")
+
+
+class PauseInput(WhyInput):
+    saga = serializers.CharField(max_length=80, default="", help_text="name of the sagas to hold up")
+    step = serializers.CharField(max_length=80, default="", help_text="or of a step")
+
+
+class ActionOutput(serializers.ModelSerializer[OperatorAction]):
+    class Meta:
+        model = OperatorAction
+        fields = ("saga", "at", "verb", "what", "by", "why", "effect")
+
+
+class SagaOutput(serializers.ModelSerializer[SagaInstance]):
+    class Meta:
+        model = SagaInstance
+        fields = (
+            "id", "name", "version", "subject", "status", "cause", "drives", "owner", "answer_by",
+            "fingerprint", "started_at", "ended_at",
+        )  # fmt: skip
+
+
+class PauseOutput(serializers.ModelSerializer[SagaPause]):
+    class Meta:
+        model = SagaPause
+        fields = ("saga", "step", "since", "by", "why")
+
+
+class NewestFirst(Pages):
+    ordering = "-started_at"
+
+
+class SagaList(generics.ListAPIView[SagaInstance]):
+    """Sagas, newest first."""
+
+    serializer_class = SagaOutput
+    queryset = SagaInstance.objects.all()
+    pagination_class = NewestFirst
+    filterset_fields = ("status", "name", "version", "subject", "fingerprint", "owner")
+
+
+class ParkedGroups(APIView):
+    @extend_schema(responses={200: dict})
+    def get(self, request: Request) -> Response:
+        """What is parked, grouped by what parked it; the most sagas first."""
+        return Response({"groups": [encode(group) for group in selectors.parked_groups()]})
+
+
+class SagaEffects(APIView):
+    @extend_schema(responses={200: dict})
+    def get(self, request: Request, pk: UUID) -> Response:
+        """Each live or doubtful effect with its holder, amount and expiry; asks every participant."""
+        row = get_object_or_404(SagaInstance, pk=pk)
+        return Response({"effects": [encode(effect) for effect in selectors.effects_of(row)]})
+
+
+class SagaVerb(APIView):
+    permission_classes = (MayOperate,)
+
+    @extend_schema(responses={200: dict})
+    def get(self, request: Request, pk: UUID, verb: str) -> Response:
+        """What the verb would do now: nothing is changed."""
+        get_object_or_404(SagaInstance, pk=pk)
+        return Response(encode(operators.preview(pk, verb)))
+
+    @extend_schema(request=WhyInput, responses={202: ActionOutput})
+    def post(self, request: Request, pk: UUID, verb: str) -> Response:
+        """Do it. 409: it does not fit where the saga stands."""
+        get_object_or_404(SagaInstance, pk=pk)
+        why = checked(WhyInput, request)["why"]
+        done = operators.perform(pk, verb, by=request.user.get_username(), why=why)
+        return Response(ActionOutput(done).data, status=status.HTTP_202_ACCEPTED)
+
+
+class SagaTakeOver(APIView):
+    permission_classes = (MayOperate,)
+
+    @extend_schema(request=WhyInput, responses={200: ActionOutput})
+    def post(self, request: Request, pk: UUID) -> Response:
+        """Become the owner of a parked saga."""
+        get_object_or_404(SagaInstance, pk=pk)
+        why = checked(WhyInput, request)["why"]
+        return Response(ActionOutput(operators.take_over(pk, by=request.user.get_username(), why=why)).data)
+
+
+class SagaSettle(APIView):
+    permission_classes = (MayOperate,)
+
+    @extend_schema(request=SettleInput, responses={200: ActionOutput})
+    def post(self, request: Request, pk: UUID) -> Response:
+        """Say what became of a call outside, when nobody else can; ask for a retry afterwards."""
+        get_object_or_404(SagaInstance, pk=pk)
+        given = checked(SettleInput, request)
+        done = operators.settle_by_hand(pk, by=request.user.get_username(), **given)
+        return Response(ActionOutput(done).data)
+
+
+class Pauses(APIView):
+    permission_classes = (MayOperate,)
+
+    @extend_schema(responses={200: PauseOutput(many=True)})
+    def get(self, request: Request) -> Response:
+        """What is held up."""
+        return Response(PauseOutput(SagaPause.objects.order_by("since"), many=True).data)
+
+    @extend_schema(request=PauseInput, responses={201: ActionOutput})
+    def post(self, request: Request) -> Response:
+        """Let no new saga of a name, or with a step, start; running ones go on."""
+        done = pauses.pause(**checked(PauseInput, request), by=request.user.get_username())
+        return Response(ActionOutput(done).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(request=PauseInput, responses={200: ActionOutput})
+    def delete(self, request: Request) -> Response:
+        """End a pause."""
+        done = pauses.unpause(**checked(PauseInput, request), by=request.user.get_username())
+        return Response(ActionOutput(done).data)
+
+
+def checked(kind: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
+    given = kind(data=request.data)
+    given.is_valid(raise_exception=True)
+    return given.validated_data  # type: ignore[no-any-return]
+
+
+urlpatterns = [
+    path("sagas/", SagaList.as_view(), name="sagas"),
+    path("sagas/parked/", ParkedGroups.as_view(), name="sagas-parked"),
+    path("sagas/pauses/", Pauses.as_view(), name="saga-pauses"),
+    path("sagas/<uuid:pk>/effects/", SagaEffects.as_view(), name="saga-effects"),
+    path("sagas/<uuid:pk>/take-over/", SagaTakeOver.as_view(), name="saga-take-over"),
+    path("sagas/<uuid:pk>/settle/", SagaSettle.as_view(), name="saga-settle"),
+    *(
+        path(f"sagas/<uuid:pk>/{verb}/", SagaVerb.as_view(), {"verb": verb}, name=f"saga-{verb}")
+        for verb in operators.VERBS
+    ),
+]

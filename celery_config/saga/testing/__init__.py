@@ -1,0 +1,25 @@
+"""Tests of sagas: in prose, and against every schedule a bad day may bring.
+
+`given` tells one course of a saga, step by step. `check_random`, `check_all` and `replay` run the real decisions
+in a simulated world that loses, repeats and delays messages and kills workers; `plugin` has them as a fixture.
+"""
+
+from celery_config.saga.testing.prose import Scenario, fence, given, links_of, name_of
+from celery_config.saga.testing.schedules import Schedule, ScheduleFailed, replay
+from celery_config.saga.testing.search import Report, check_all, check_random
+from celery_config.saga.testing.suite import Schedules
+
+__all__ = [
+    "Report",
+    "Scenario",
+    "Schedule",
+    "ScheduleFailed",
+    "Schedules",
+    "check_all",
+    "check_random",
+    "fence",
+    "given",
+    "links_of",
+    "name_of",
+    "replay",
+]

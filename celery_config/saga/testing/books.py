@@ -1,0 +1,70 @@
+"""What really happened at each participant, whatever anybody's log says; it knows no decision of the engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from celery_config.messaging.decisions import Row
+
+
+class Violation(Exception):
+    """A guarantee was broken."""
+
+
+@dataclass(slots=True, eq=False)
+class Books:
+    """One step at its participant: the barrier's row, and what was done in its database or at its provider."""
+
+    name: str
+    position: int
+    outside: bool
+    lasting: bool  # its undo, or the step itself past the pivot, fails until somebody repairs it
+    compensatable: bool
+    is_pivot: bool
+    refusable: bool
+    needs: int = 0
+    row: Row | None = None
+    effects: int = 0
+    ever_undone: bool = False
+    never: bool = False
+    contents: str = ""
+    provider: str = (
+        ""  # what the provider holds under the step's idempotency key: "", live, refused, cancelled
+    )
+
+    @property
+    def live(self) -> bool:
+        return self.effects > 0
+
+    def do(self, contents: str) -> None:
+        """The effect takes place."""
+        self.effects += 1
+        self.contents = contents
+        if self.effects > 1:
+            raise Violation(f"{self.name} was done twice")
+        if self.never:
+            raise Violation(f"{self.name} was done after its fence had said that it never would be")
+        if self.ever_undone:
+            raise Violation(f"{self.name} was done after it was undone")
+
+    def undo(self) -> None:
+        """The effect is taken back."""
+        self.effects -= 1
+        self.ever_undone = True
+        if self.effects < 0:
+            raise Violation(f"{self.name} was undone, though there was nothing to undo")
+
+    def provider_does(self) -> None:
+        """The provider gets a request with the step's key; it carries out each key once."""
+        if not self.provider:
+            self.provider = "live"
+            self.do("as asked")
+
+    def provider_refuses(self) -> None:
+        if not self.provider:
+            self.provider = "refused"
+
+    def provider_cancels(self) -> None:
+        if self.provider == "live":
+            self.provider = "cancelled"
+            self.undo()

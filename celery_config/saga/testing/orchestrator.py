@@ -1,0 +1,198 @@
+"""The orchestrator's side of a simulation: what saga/runner.py, tasks.py and watchdog.py do with the saga row."""
+
+from __future__ import annotations
+
+from celery_config.saga import patience
+from celery_config.saga.dsl import Kind, Saga
+from celery_config.saga.machine import (
+    ENDED,
+    OPEN,
+    Compensated,
+    Completed,
+    Drive,
+    Due,
+    Input,
+    Logged,
+    PivotRan,
+    Resume,
+    Retry,
+    Status,
+    StepFailed,
+    StepLogged,
+    Stop,
+    StopAsked,
+    View,
+)
+from celery_config.saga.testing.books import Violation
+from celery_config.saga.testing.broker import SOON, Broker, Message
+from celery_config.saga.testing.choices import Choices, Options
+from celery_config.saga.testing.engine import Engine
+from celery_config.saga.testing.participants import ASKED
+from celery_config.times import Times
+
+TIMES = Times()
+HANDLED: Options = (
+    "goes well", "crashes before its commit", "crashes after its commit", "becomes a dead letter",
+)  # fmt: skip
+OPERATOR: Options = (
+    "stays parked",
+    "is repaired and retried",
+    "is retried",
+    "is resumed",
+    "is repaired and resumed",
+)
+# The states of docs/protocol.md. An end is final, so that the owner is told once.
+BECOMES = {
+    Status.RUNNING: {Status.COMPLETED, Status.STOPPING, Status.FORWARD},
+    Status.STOPPING: {Status.COMPENSATED, Status.FORWARD, Status.PARKED},
+    Status.FORWARD: {Status.COMPLETED, Status.PARKED},
+    Status.PARKED: {Status.STOPPING, Status.FORWARD, Status.COMPLETED, Status.COMPENSATED},
+    Status.COMPLETED: set(),
+    Status.COMPENSATED: set(),
+}
+
+
+class Orchestrator:
+    """The saga's row and its log."""
+
+    def __init__(
+        self, saga: type[Saga], engine: Engine, broker: Broker, choices: Choices, operator: str
+    ) -> None:
+        self.operator = operator
+        self.saga, self.engine, self.broker, self.choices = saga, engine, broker, choices
+        self.positions = {s.name: n for n, s in enumerate(saga.steps)}
+        self.pivots = {s.name for s in saga.steps if s.kind is Kind.PIVOT}
+        self.status = Status.RUNNING
+        self.log = dict.fromkeys(self.positions, Logged.NOTHING)
+        self.since, self.drives, self.parkings = 0.0, 0, 0
+        self.heard = -1e9
+        self.deadline: float = saga.deadline
+        self.repaired = False
+        self.due: float | None = self.next_look()
+        self.sent(Drive(saga.steps[0].name))
+
+    def handle(self, message: Message) -> str:
+        """One message to the orchestrator, one transaction."""
+        # A human asks over HTTP, and sees whether it was done.
+        human = message.kind == "operator"
+        fate = HANDLED[0] if human else self.choices.choose(message, "at work", HANDLED)
+        if fate == "becomes a dead letter":
+            self.broker.send(Message("dead letter", message.step, message.kind))
+        elif fate == "crashes before its commit":
+            self.broker.deliver_again(message)
+        else:
+            self.act_on(message)
+            if fate == "crashes after its commit":
+                self.broker.deliver_again(message)
+        return f"{fate}: the saga is {self.status}"
+
+    def act_on(self, message: Message) -> None:
+        match message.kind:
+            case "errback":
+                self.take(StepFailed(message.step, message.operation))
+            case "dead letter" if message.operation in ("do", "undo"):
+                self.take(StepFailed(message.step, message.operation))
+            case "dead letter":
+                self.make_due()
+            case "event":
+                outcome = Logged(message.operation)
+                changed = self.merge(message.step, outcome)
+                if changed and outcome is Logged.DONE and message.step in self.pivots:
+                    self.take(StepLogged(message.step, outcome))
+            case "pivot ran":
+                self.merge(message.step, Logged.DONE)
+                self.take(PivotRan())
+            case "complete":
+                self.complete(message.replies)
+            case "compensated":
+                self.take(Compensated(message.chain[message.at].incomplete))
+            case "operator":
+                self.take(Resume() if message.operation == "resumes" else Retry())
+                if self.status is Status.PARKED:  # told that the pivot is not known to have run
+                    self.take(Retry())
+
+    def complete(self, replies: int) -> None:
+        for name, position in self.positions.items():
+            if replies >> position & 1 and self.log[name] is not Logged.DONE:
+                self.merge(name, Logged.DONE)
+        if self.status not in ENDED:
+            self.take(Completed())
+
+    def cancel(self) -> None:
+        self.take(StopAsked())
+
+    def pass_deadline(self) -> None:
+        """The deadline turns out to be now."""
+        if self.status is Status.RUNNING:
+            self.deadline = self.due = self.broker.now
+
+    def merge(self, step: str, outcome: Logged) -> bool:
+        """Raise the log of a step."""
+        known = self.log[step]
+        if not self.engine.rises(known, outcome):
+            return False
+        if outcome.rank < known.rank:
+            raise Violation(f"the saga log forgot that {step} was {known}")
+        self.log[step], self.heard = outcome, self.broker.now
+        return True
+
+    def take(self, came: Input) -> None:
+        """Let the machine decide and carry it out."""
+        now, before = self.broker.now, self.status
+        patient_until = self.since + TIMES.undo_for
+        view = View(before, self.log, now >= self.deadline, now >= patient_until)
+        decision = self.engine.decide(self.saga, view, came)
+        if decision.status and decision.status is not before:
+            self.enter(decision.status)
+        if decision.send:
+            self.sent(decision.send)
+            self.due = self.next_look()
+        elif decision.soon:
+            self.due = min(self.due or now, now + TIMES.soon_after(self.drives))
+
+    def enter(self, status: Status) -> None:
+        if status not in BECOMES[self.status]:
+            raise Violation(f"the saga was {self.status} and became {status}")
+        self.status, self.since, self.drives = status, self.broker.now, 0
+        self.due = self.next_look() if status in OPEN else None
+        if status is Status.PARKED:
+            self.call_the_operator()
+
+    def next_look(self) -> float:
+        now = self.broker.now
+        silent_until = now + TIMES.silence_between(self.drives)
+        return patience.next_look(self.status, now=now, silent_until=silent_until, deadline=self.deadline)
+
+    def make_due(self) -> None:
+        if self.status in OPEN:
+            now = self.broker.now
+            self.due = patience.look_before_long(self.due, now=now, soon=now + TIMES.soon_after(self.drives))
+
+    def sent(self, send: Drive | Stop | object) -> None:
+        chain = self.engine.planned(self.saga, send)  # type: ignore[arg-type]
+        done = Logged.DONE
+        known = sum(1 << n for name, n in self.positions.items() if self.log[name] is done)
+        replies = known if isinstance(send, Drive) else 0
+        link = chain[0]
+        self.broker.promise(Message(link.operation, link.step, "", chain, 0, replies, ASKED))
+
+    def look(self, *, early: bool = False) -> str:
+        """The watchdog looks at the saga."""
+        now = self.broker.now
+        if self.status not in OPEN:
+            return "nothing to do"
+        heard_lately = not early and now - self.heard < TIMES.silence
+        if patience.is_moving(self.status, heard_lately=heard_lately, now=now, deadline=self.deadline):
+            self.due = min(now + TIMES.silence, self.deadline)
+            return "it is moving"
+        self.drives += 1
+        self.take(Due())
+        return f"driven: the saga is {self.status}"
+
+    def call_the_operator(self) -> None:
+        """A human finds the parked saga, and may have repaired what kept failing."""
+        self.parkings += 1
+        if self.parkings > 1 or self.operator == "stays parked":
+            return
+        self.repaired = "repaired" in self.operator
+        self.broker.put(Message("operator", "", "resumes" if "resumed" in self.operator else "retries"), SOON)

@@ -1,0 +1,145 @@
+"""A schedule: one course of events, as data; it can be played, shortened, and printed as a test."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import permutations
+
+from celery_config.saga.dsl import Saga
+from celery_config.saga.testing.choices import Replayed
+from celery_config.saga.testing.engine import REAL, Engine
+from celery_config.saga.testing.orchestrator import OPERATOR
+from celery_config.saga.testing.simulation import Outcome, Setting, simulate
+
+SHOWN_MOVES = 60
+NUMBER = re.compile(r"(?<= )\d+(?= )")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A setting, and where the course departs from the ordinary one."""
+
+    setting: Setting
+    choices: Mapping[str, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        """How much is out of the ordinary."""
+        return len(self.choices) + len(self.setting.lasting)
+
+    def play(self, *, engine: Engine = REAL, tell: Callable[[str], None] | None = None) -> Outcome:
+        return simulate(self.setting, Replayed(self.choices, tell), engine=engine, tell=tell)
+
+    def fails(self, engine: Engine) -> bool:
+        try:
+            return bool(self.play(engine=engine).violation)
+        except ValueError:  # shortened so far that a choice left over no longer fits
+            return False
+
+    def as_test(self) -> str:
+        """The source of a test that plays exactly this."""
+        saga = self.setting.saga
+        lines = [
+            f"from {saga.__module__} import {saga.__name__}",
+            "from celery_config.saga.testing import replay",
+            "",
+            "",
+            f"def test_a_schedule_of_{saga.name.replace('-', '_')}() -> None:",
+            "    replay(",
+            f"        {saga.__name__},",
+        ]
+        for name in ("outside", "lasting"):
+            if steps := getattr(self.setting, name):
+                lines.append(f"        {name}={sorted(steps)!r},")
+        if self.setting.operator != OPERATOR[0]:
+            lines.append(f"        operator={self.setting.operator!r},")
+        lines += ["        choices={", *(f"            {p!r}: {c!r}," for p, c in self.choices.items())]
+        return "\n".join([*lines, "        },", "    )"]).replace("'", '"')
+
+
+class ScheduleFailed(AssertionError):
+    """A guarantee was broken; says which, by which schedule, move by move."""
+
+    def __init__(self, schedule: Schedule, engine: Engine, *, played: int = 1) -> None:
+        """
+        Args:
+            played: how many schedules were played, this one included.
+        """
+        moves: list[str] = []
+        outcome = schedule.play(engine=engine, tell=moves.append)
+        self.schedule, self.violation, self.played = schedule, outcome.violation, played
+        if len(moves) > SHOWN_MOVES:
+            moves[SHOWN_MOVES // 2 : -SHOWN_MOVES // 2] = ["           …"]
+        told = [f"{outcome.violation}. The shortest schedule found:", "", *moves, "", "As a test:", ""]
+        super().__init__("\n".join([*told, schedule.as_test(), ""]))
+
+
+def replay(
+    saga: type[Saga],
+    *,
+    choices: Mapping[str, str],
+    outside: Iterable[str] = (),
+    lasting: Iterable[str] = (),
+    operator: str = OPERATOR[0],
+    engine: Engine = REAL,
+) -> Outcome:
+    """Play one schedule and return how it ended.
+
+    Raises:
+        ScheduleFailed: a guarantee was broken.
+        ValueError: the schedule chooses what cannot happen.
+    """
+    schedule = Schedule(Setting(saga, frozenset(outside), frozenset(lasting), operator), choices)
+    outcome = schedule.play(engine=engine)
+    if outcome.violation:
+        raise ScheduleFailed(schedule, engine)
+    return outcome
+
+
+def shrunk(schedule: Schedule, engine: Engine) -> Schedule:
+    """The schedule without whatever can be left out of it and still break a guarantee.
+
+    Delta debugging (Zeller and Hildebrandt, 2002): ever smaller parts are left out until none can be.
+    """
+    best = without_scenery(schedule, engine)
+    size = max(1, len(best.choices) // 2)
+    while True:
+        points, before = list(best.choices), len(best)
+        for start in range(0, len(points), size):
+            out = set(points[start : start + size])
+            kept = {point: c for point, c in best.choices.items() if point not in out}
+            shorter = replace(best, choices=kept)
+            if shorter.fails(engine):
+                best = shorter
+        if len(best) == before:
+            if size == 1:
+                return with_less_history(without_scenery(best, engine), engine)
+            size = max(1, size // 2)
+
+
+def without_scenery(schedule: Schedule, engine: Engine) -> Schedule:
+    """With as few steps outside, and as few lasting failures, as still break a guarantee."""
+    best = schedule
+    for step in schedule.setting.outside:
+        setting = replace(best.setting, outside=best.setting.outside - {step})
+        if replace(best, setting=setting).fails(engine):
+            best = replace(best, setting=setting)
+    for step in schedule.setting.lasting:
+        setting = replace(best.setting, lasting=best.setting.lasting - {step})
+        if replace(best, setting=setting).fails(engine):
+            best = replace(best, setting=setting)
+    return best
+
+
+def with_less_history(schedule: Schedule, engine: Engine) -> Schedule:
+    """What happens to a second message made to happen to the first, if one departure less then does it."""
+    best = schedule
+    for out, point in permutations(schedule.choices, 2):
+        earlier = NUMBER.sub(lambda number: str(max(1, int(number[0]) - 1)), point, count=1)
+        if out not in best.choices or point not in best.choices or earlier == point:
+            continue
+        renamed = {earlier if p == point else p: c for p, c in best.choices.items() if p != out}
+        if replace(best, choices=renamed).fails(engine):
+            best = replace(best, choices=renamed)
+    return best

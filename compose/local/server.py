@@ -1,0 +1,64 @@
+"""What the private servers have in common: one folder, kept port and passwords, one process, its end."""
+
+import queue
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import ClassVar
+
+from compose.local.errors import ServerFailed
+from compose.local.kept import KeptValues
+from compose.local.process import Deaths, Process
+
+
+class PrivateServer(ABC):
+    """A server with all its files in `folder`; its ports and passwords stay the same over restarts.
+
+    `deaths` receives its end when nobody asked for it.
+    """
+
+    title: ClassVar[str]
+
+    def __init__(self, folder: Path, log: Path) -> None:
+        self.folder = folder.resolve()
+        self.deaths: Deaths = queue.SimpleQueue()
+        self._log = log
+        self._kept = KeptValues(self.folder / "kept.json")
+        self._process: Process | None = None
+
+    @property
+    def process(self) -> Process:
+        """The server's process.
+
+        Raises:
+            ServerFailed: it was never started.
+        """
+        if self._process is None:
+            raise ServerFailed(f"{self.title} was not started")
+        return self._process
+
+    @abstractmethod
+    def start(self, timeout: float = 60.0) -> None:
+        """Start it, with its data if there are any, and return when it is ready."""
+
+    def stop(self) -> None:
+        """Stop it in good order; its data stay."""
+        if self._process:
+            self._process.stop()
+
+    def restart(self) -> None:
+        """Stop and start it on the same ports."""
+        self.stop()
+        self.start()
+
+    def wipe(self) -> None:
+        """Delete all data, as when the disk is lost; ports and passwords stay.
+
+        Raises:
+            ServerFailed: it runs.
+        """
+        if self._process and self._process.is_running:
+            raise ServerFailed(f"{self.title} runs: stop it before its data are deleted")
+        self._delete_data()
+
+    @abstractmethod
+    def _delete_data(self) -> None: ...

@@ -1,0 +1,92 @@
+"""What Django answers before or without a view: problem details under /api/, simple pages elsewhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.conf import settings
+from rest_framework.test import APIClient
+
+from order_project import selectors
+
+pytestmark = pytest.mark.django_db
+PROBLEM = "application/problem+json"
+TOO_LARGE = "x" * (settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
+
+
+def told(answer: Any) -> tuple[int, str, str]:
+    return answer.status_code, answer.headers["Content-Type"], answer.json()["code"]
+
+
+class TestUnderApi:
+    @pytest.mark.parametrize("url", ["/api/nothing/", "/api/orders/not-a-uuid/", "/api/orders//", "/api/"])
+    def test_an_address_where_nothing_is(self, peer: APIClient, url: str) -> None:
+        assert told(peer.get(url)) == (404, PROBLEM, "not_found")
+
+    def test_a_method_that_is_not_allowed(self, peer: APIClient) -> None:
+        assert told(peer.put("/api/orders/")) == (405, PROBLEM, "method_not_allowed")
+
+    def test_a_host_that_is_not_ours(self, peer: APIClient) -> None:
+        assert told(peer.get("/api/orders/", HTTP_HOST="evil.example")) == (400, PROBLEM, "host_not_allowed")
+
+    @pytest.mark.parametrize(
+        ("url", "kind"),
+        [
+            ("/api/orders/", "application/json"),
+            ("/api/orders/", "application/x-www-form-urlencoded"),
+            ("/api/token/", "application/json"),
+            ("/api/token/", "application/x-www-form-urlencoded"),
+        ],
+    )
+    def test_a_body_that_is_too_large(self, peer: APIClient, url: str, kind: str) -> None:
+        assert told(peer.post(url, TOO_LARGE, content_type=kind)) == (413, PROBLEM, "body_too_large")
+
+    def test_an_error_of_ours_shows_no_details(
+        self, peer: APIClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def broken(user: Any) -> Any:
+            raise RuntimeError("the secret is 42")
+
+        monkeypatch.setattr(selectors, "orders_for", broken)
+        peer.raise_request_exception = False
+        answer = peer.get("/api/orders/")
+        assert told(answer) == (500, PROBLEM, "internal_error")
+        assert "42" not in answer.content.decode()
+        assert answer.headers["X-Request-ID"]
+
+    @pytest.mark.parametrize("limit", ["abc", "-1", "0", "501", "100000", "1.5", "", "9" * 5000])
+    def test_a_limit_that_is_none(self, peer: APIClient, limit: str) -> None:
+        answer = peer.get("/api/orders/", {"limit": limit})
+        assert told(answer) == (400, PROBLEM, "invalid")
+        assert "1 to 500" in answer.json()["detail"]
+
+    @pytest.mark.parametrize("given", ["status=done", "customer=ada", "reference=%00", "cursor=x"])
+    def test_a_filter_of_the_wrong_type(self, peer: APIClient, given: str) -> None:
+        assert peer.get(f"/api/orders/?{given}").status_code in (400, 404)
+        assert told(peer.get("/api/barrier/?saga=1")) == (400, PROBLEM, "invalid")
+
+    def test_an_unknown_parameter_is_ignored(self, peer: APIClient) -> None:
+        assert peer.get("/api/orders/?utm_source=mail").status_code == 200
+
+
+class TestElsewhere:
+    @pytest.mark.parametrize(
+        ("url", "host", "status"), [("/nothing", "localhost", 404), ("/", "evil.example", 400)]
+    )
+    def test_it_is_a_page(self, client: Any, url: str, host: str, status: int) -> None:
+        answer = client.get(url, HTTP_HOST=host)
+        assert answer.status_code == status
+        assert answer.headers["Content-Type"].startswith("text/html")
+
+
+class TestTheRequestId:
+    @pytest.mark.parametrize("given", ["a", "8f4e.7-A_b", "x" * 128])
+    def test_a_plain_one_is_kept(self, client: Any, given: str) -> None:
+        assert client.get("/healthz", HTTP_X_REQUEST_ID=given).headers["X-Request-ID"] == given
+
+    @pytest.mark.parametrize("given", ["", "x" * 129, "a b", "a\x1b[31m", "ä", '{"a":1}', "a\n"])
+    def test_any_other_is_replaced(self, client: Any, given: str) -> None:
+        answered = client.get("/healthz", HTTP_X_REQUEST_ID=given).headers["X-Request-ID"]
+        assert answered not in ("", given)
+        assert len(answered) == 36
