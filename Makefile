@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python manage.py
 
-.PHONY: help demo up bench test schedules check
+.PHONY: help demo up bench crash-matrix test schedules check
 
 help:
 	@echo "make demo   100 orders through the four services; needs no server"
 	@echo "make test   every test, on real servers it starts itself"
+	@echo "make crash-matrix  every crash point of every operation; QUICK=1 tries 64 of them"
 	@echo "make schedules  100,000 simulated schedules of the sagas; needs no server"
 	@echo "make up     the whole stack on PostgreSQL and RabbitMQ"
 	@echo "make bench  orders per second, against a bare Celery chain"
@@ -17,6 +18,9 @@ demo: $(VENV)/.run
 
 up: $(VENV)/.run
 	@$(RUN) up
+
+crash-matrix: $(VENV)/.run
+	@$(RUN) crash-matrix $(if $(QUICK),--quick) $(if $(SEED),--seed $(SEED))
 
 bench: $(VENV)/.run
 	@$(RUN) bench

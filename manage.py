@@ -20,6 +20,7 @@ SYSTEM_COMMANDS = {
     "demo": ("compose.local.demo", "100 orders through the four services, without any server"),
     "bench": ("tests.bench.run", "orders per second, latency and CPU, against a bare Celery chain"),
     "test": ("compose.local.tests", "every test, on real servers"),
+    "crash-matrix": ("tests.chaos.matrix", "every crash point of every operation, on real servers"),
     "schedules": ("compose.local.schedules", "simulated schedules of the sagas, every guarantee checked"),
     "flower": ("compose.local.flower", "Flower, for the workers of all four services"),
     "topology": ("celery_config.topology", "print the broker's definitions as JSON"),
@@ -33,7 +34,7 @@ def usage() -> str:
         "",
     ]
     lines += [f"services:  {' '.join(SERVICES)}   (`./manage.py order help` lists a service's commands)", ""]
-    lines += [f"  {name:<10} {text}" for name, (_, text) in SYSTEM_COMMANDS.items()]
+    lines += [f"  {name:<13} {text}" for name, (_, text) in SYSTEM_COMMANDS.items()]
     return "\n".join(lines)
 
 

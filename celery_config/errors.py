@@ -8,7 +8,11 @@ OrderSagaError
 ├── StepOutlived           the step was undone or fenced before this message came; it never will run
 ├── ChainTooLarge          an order's messages would exceed the limit
 ├── SagaPaused             an operator holds up new sagas of this kind
-└── OperatorRefused        what an operator asked for would break a rule
+├── OperatorRefused        what an operator asked for would break a rule
+└── WebhookRefused         an event from outside that is not believed
+    ├── SignatureInvalid   not signed with the secret
+    ├── SignatureStale     signed too long ago
+    └── EventUnreadable    signed, and still no event
 """
 
 from __future__ import annotations
@@ -61,3 +65,19 @@ class SagaPaused(OrderSagaError):
 
 class OperatorRefused(OrderSagaError):
     """The verb does not fit where the saga stands; nothing was changed."""
+
+
+class WebhookRefused(OrderSagaError):
+    """An event from outside changes nothing, since it cannot be believed or read."""
+
+
+class SignatureInvalid(WebhookRefused):
+    """Whoever sent it does not know the secret, or something on the way changed the body."""
+
+
+class SignatureStale(WebhookRefused):
+    """The signature is right and old: somebody may be repeating what was overheard."""
+
+
+class EventUnreadable(WebhookRefused):
+    """The sender is right and the body is not; its format may have changed."""

@@ -29,6 +29,7 @@ OUTBOX_AGE = Gauge(
 DUE_AGE = Gauge(
     "order_saga_due_age_seconds", "How long the most overdue saga has been waiting for the watchdog."
 )
+WEBHOOKS = Counter("order_saga_webhooks_total", "Events from outside, by what became of them.", ["outcome"])
 DEAD_LETTERS = Counter(
     "order_saga_dead_letters_total", "Messages that came back as dead letters.", ["reason"]
 )

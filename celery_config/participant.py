@@ -18,13 +18,14 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from celery import Task
+from celery import Task, current_app
 from celery.exceptions import Ignore
 
 from celery_config import metrics
 from celery_config.errors import DefinitionError, Refused, StepOutlived, Unknown
 from celery_config.messages import Command, Reply, StepGaveUp, decode
 from celery_config.messaging import outside, steps
+from celery_config.messaging.outside import FindHandler
 from celery_config.messaging.steps import Handler, OutsideStep, Step
 from celery_config.messaging.tasks import durable_task
 
@@ -48,6 +49,15 @@ def handles_outside(command: type[Command]) -> Callable[[type[OutsideStep]], typ
         return cls
 
     return decorate
+
+
+def registered() -> FindHandler:
+    """What finds a handler by its command's name, in a process that is no worker.
+
+    Handlers register themselves when the tasks are imported, which a web process has no other reason for.
+    """
+    current_app.loader.import_default_modules()
+    return handlers.get
 
 
 def register(handler: Handler) -> Task:

@@ -34,13 +34,16 @@ THIRD_PARTY_APPS = [
 ]
 
 
-def service_settings(service: str, package: str, *, apps: tuple[str, ...] = ()) -> dict[str, Any]:
+def service_settings(
+    service: str, package: str, *, apps: tuple[str, ...] = (), secrets: tuple[str, ...] = ()
+) -> dict[str, Any]:
     """The settings of one service.
 
     Args:
         service: its name in the topology; the prefix of its environment variables in capitals.
         package: its Python package, which is its one Django app.
         apps: further Django apps.
+        secrets: further environment variables that production must set.
 
     Raises:
         ImproperlyConfigured: in production a secret, database or broker is not named.
@@ -54,7 +57,7 @@ def service_settings(service: str, package: str, *, apps: tuple[str, ...] = ()) 
         names = [
             f"{prefix}_{n}" for n in ("DATABASE_URL", "BROKER_URL", "SECRET_KEY", "SERVICE_TOKEN", "HOSTS")
         ]
-        missing = [name for name in names if not os.environ.get(name)]
+        missing = [name for name in (*names, *secrets) if not os.environ.get(name)]
         if missing:
             raise ImproperlyConfigured(
                 f"ENVIRONMENT=production needs {', '.join(missing)} in the environment."
@@ -201,7 +204,7 @@ def celery_settings(service: str, broker_url: str, folder: Path) -> dict[str, An
         "broker_transport_options": transport,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
-        "broker_heartbeat": 0 if embedded else 30,
+        "broker_heartbeat": 0 if embedded else env.int("BROKER_HEARTBEAT", 30),
         "accept_content": ["json"],
         "task_serializer": "json",
         "task_ignore_result": True,

@@ -114,3 +114,13 @@ class IdempotencyKeyAdmin(FactAdmin):
 
 # Sagas here are about orders, which the engine does not know.
 SagaAdmin.subject_view = ORDER_PAGE
+# The answers of provider and carrier, which the engine does not know either.
+SagaAdmin.answers = {
+    ("authorize-payment", "do"): {"provider_id": "the provider's id of the authorization"},
+    ("authorize-payment", "undo"): {},
+    ("book-shipment", "do"): {"carrier_id": "the carrier's id", "tracking_number": "as on the label"},
+    ("book-shipment", "undo"): {},
+    ("capture-payment", "do"): {},
+    ("dispatch-shipment", "do"): {},
+    ("refund-payment", "do"): {"refund_id": "the provider's id of the refund"},
+}

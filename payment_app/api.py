@@ -12,7 +12,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from celery_config.api.audit import BooksApi, FactsApi
-from payment_app import selectors
+from celery_config.api.webhooks import WebhookApi
+from payment_app import selectors, webhooks
 from payment_app.models import LedgerTransaction, Payment, Posting
 from payment_app.reconciliation import books
 
@@ -92,11 +93,18 @@ class PaymentFacts(FactsApi):
     totals = staticmethod(selectors.totals)
 
 
+class ProviderEvents(WebhookApi):
+    """The provider's webhooks."""
+
+    read = staticmethod(webhooks.read)
+
+
 urlpatterns: list[URLPattern | URLResolver] = [
     path("payments/", PaymentList.as_view(), name="payments"),
     path("payments/<uuid:pk>/", PaymentShow.as_view(), name="payment"),
     path("ledger/", LedgerList.as_view(), name="ledger"),
     path("ledger/balances/", Balances.as_view(), name="balances"),
     path("provider-books/", ProviderBooks.as_view(), name="provider-books"),
+    path("provider-events/", ProviderEvents.as_view(), name="provider-events"),
     path("facts/", PaymentFacts.as_view(), name="facts"),
 ]

@@ -8,7 +8,8 @@ from django.urls import URLPattern, URLResolver, path
 from rest_framework import generics, serializers
 
 from celery_config.api.audit import BooksApi, FactsApi
-from shipment_app import selectors
+from celery_config.api.webhooks import WebhookApi
+from shipment_app import selectors, webhooks
 from shipment_app.models import Shipment
 from shipment_app.reconciliation import books
 
@@ -54,9 +55,16 @@ class ShipmentFactsApi(FactsApi):
     totals = staticmethod(selectors.totals)
 
 
+class CarrierEventsApi(WebhookApi):
+    """The carrier's webhooks."""
+
+    read = staticmethod(webhooks.read)
+
+
 urlpatterns: list[URLPattern | URLResolver] = [
     path("shipments/", ShipmentsApi.as_view(), name="shipments"),
     path("shipments/<uuid:pk>/", ShipmentApi.as_view(), name="shipment"),
     path("carrier-books/", CarrierBooksApi.as_view(), name="carrier-books"),
+    path("carrier-events/", CarrierEventsApi.as_view(), name="carrier-events"),
     path("facts/", ShipmentFactsApi.as_view(), name="facts"),
 ]

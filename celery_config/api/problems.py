@@ -11,7 +11,13 @@ from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
-from celery_config.errors import OperatorRefused, SagaPaused
+from celery_config.errors import (
+    EventUnreadable,
+    OperatorRefused,
+    SagaPaused,
+    SignatureInvalid,
+    SignatureStale,
+)
 from celery_config.peers import PeerError
 
 PROBLEM_TYPE = "application/problem+json"
@@ -67,10 +73,28 @@ class PeerSilent(exceptions.APIException):
     default_code = "peer_failed"
 
 
+class WrongSignature(exceptions.APIException):
+    """400: the sender of an event does not know the secret."""
+
+    status_code = status.HTTP_400_BAD_REQUEST
+    default_code = "invalid_signature"
+
+
+class OldSignature(WrongSignature):
+    default_code = "stale_signature"
+
+
+class NoEvent(WrongSignature):
+    default_code = "unreadable_event"
+
+
 ANSWERS: dict[type[Exception], type[exceptions.APIException]] = {
     SagaPaused: Paused,
     OperatorRefused: OperatorConflict,
     PeerError: PeerSilent,
+    SignatureInvalid: WrongSignature,
+    SignatureStale: OldSignature,
+    EventUnreadable: NoEvent,
 }
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from celery import current_app
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -14,7 +13,7 @@ from rest_framework.views import APIView
 
 from celery_config.api.permissions import permission
 from celery_config.messaging import by_hand
-from celery_config.participant import handlers
+from celery_config.participant import registered
 
 
 class BarrierSettleInput(serializers.Serializer[Any]):
@@ -36,10 +35,8 @@ class SettleBarrier(APIView):
         """Write what a human found out over the open intent of a call outside, as the provider's own answer."""
         given = BarrierSettleInput(data=request.data)
         given.is_valid(raise_exception=True)
-        # The handlers register themselves when the tasks are imported, which a web process has no other reason for.
-        current_app.loader.import_default_modules()
         try:
-            told = by_hand.settle(handlers.get, **given.validated_data)
+            told = by_hand.settle(registered(), **given.validated_data)
         except (msgspec.ValidationError, KeyError) as error:
             raise serializers.ValidationError({"answer": f"it lacks something: {error}"}) from error
         return Response({"settled": told})

@@ -6,7 +6,7 @@ from django.contrib import admin
 
 from celery_config.api.admin import FactAdmin, typed
 from celery_config.api.display import id_of, json_of, label_of, saga_of
-from celery_config.messaging.models import BarrierRow, InboxEntry, OutboxMessage
+from celery_config.messaging.models import BarrierRow, Contradiction, InboxEntry, OutboxMessage
 
 OUTCOMES = {
     "done": "success",
@@ -50,3 +50,13 @@ class InboxAdmin(FactAdmin):
     search_ids = ("event",)
     search_help_text = "event id"
     ordering = ("-received_at",)
+
+
+@admin.register(Contradiction)
+class ContradictionAdmin(FactAdmin):
+    list_display = ("event", "kind", id_of("subject"), "reason", "received_at")
+    list_filter = (typed("kind"),)
+    search_ids = ("subject", "key")
+    search_help_text = "order id or idempotency key"
+    ordering = ("-received_at",)
+    fields = ("event", "kind", "key", "subject", "reason", json_of("told"), "received_at")

@@ -72,8 +72,7 @@ def settle_undo(handler: Handler, row: BarrierRow, message: Step, answer: dict[s
     if row.action == Action.INTENT:
         # The action itself was never settled: nothing is live there, says the human, so nothing was ever done.
         barrier.write(row.saga, row.step, action=Action.REFUSED)
+        steps.finish_undo(message)
     else:
-        assert message.command is not None
-        handler.outside.settle(handler.outside.request(message.command), answer)
-    steps.finish_undo(message)
+        outside.write_undone(handler, message, handler.outside.request(message.command), answer)
     return f"{row.step} is undone, says a human"

@@ -46,6 +46,12 @@ class OnResult(StrEnum):
     TOO_LATE = "too late"
 
 
+class OnHint(StrEnum):
+    WRITE = "write"
+    KNOWN = "known"
+    CONTRADICTS = "contradicts"  # by this row the call was never made, or ended otherwise
+
+
 class OnUndo(StrEnum):
     TOMBSTONE = "tombstone"
     REPEAT = "repeat"
@@ -82,6 +88,19 @@ def on_result(row: Row, *, done: bool) -> OnResult:
     if done and row.action is Action.DONE and row.undo is Undo.NONE:
         return OnResult.KNOWN
     return OnResult.TOO_LATE
+
+
+def on_hint(row: Row | None, *, done: bool) -> OnHint:
+    """What to do when somebody outside says, unasked, how an action's call ended; `row` is None when none was made.
+
+    Only an open intent is written over, as by the call's own answer. Whatever became of the action afterwards, an
+    event that says what the row says is an echo.
+    """
+    if row is None:
+        return OnHint.CONTRADICTS
+    if on_result(row, done=done) is OnResult.WRITE:
+        return OnHint.WRITE
+    return OnHint.KNOWN if row.action is (Action.DONE if done else Action.REFUSED) else OnHint.CONTRADICTS
 
 
 def on_undo(row: Row | None) -> OnUndo:

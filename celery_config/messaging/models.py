@@ -102,3 +102,18 @@ class InboxEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.event} by {self.handler}"
+
+
+class Contradiction(models.Model):
+    """An event from outside that contradicts what we know; it changed nothing and waits for a human. Append-only."""
+
+    event = models.CharField(max_length=255, unique=True, help_text="the event's id, in the sender's words")
+    kind = models.CharField(max_length=120)
+    key = models.UUIDField(db_index=True, help_text="idempotency key of the call it tells of")
+    subject = models.UUIDField(db_index=True, help_text="the order, by the sender's word")
+    reason = models.TextField()
+    told: models.JSONField[Any, Any] = models.JSONField()
+    received_at = models.DateTimeField(db_default=Now(), db_index=True)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.event}"

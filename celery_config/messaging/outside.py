@@ -127,10 +127,16 @@ def _undo(handler: Handler, step: Step, find: FindHandler) -> None:
     request = handler.outside.request(step.command)
     answer = made_call(handler, step.id, request)
     with transaction.atomic():
-        row = barrier.lock(step.saga, step.name)
-        if row.undo != Undo.DONE:
-            handler.outside.settle(request, answer)
-            steps.finish_undo(step)
+        write_undone(handler, step, request, answer)
+
+
+def write_undone(handler: Handler, step: Step, request: dict[str, Any], answer: dict[str, Any]) -> None:
+    """Write an undo's answer, unless it is written."""
+    assert handler.outside is not None
+    row = barrier.lock(step.saga, step.name)
+    if row.undo != Undo.DONE:
+        handler.outside.settle(request, answer)
+        steps.finish_undo(step)
 
 
 def settle_before_undo(find: FindHandler, step: Step) -> bool:

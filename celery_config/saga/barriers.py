@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
 
@@ -19,9 +20,14 @@ SECONDS = 5.0
 
 
 def ask(saga: type[Saga], saga_id: UUID) -> dict[str, Answer]:
-    """Return what each participant's barrier says of the saga; None for one that does not answer."""
-    services = dict.fromkeys(step.command.service for step in saga.steps)
-    return {service: ask_one(service, saga_id) for service in services}
+    """Return what each participant's barrier says of the saga; None for one that does not answer.
+
+    They are asked at once: who waits for the page waits for the slowest only.
+    """
+    services = list(dict.fromkeys(step.command.service for step in saga.steps))
+    with ThreadPoolExecutor(len(services)) as threads:
+        answers = threads.map(ask_one, services, [saga_id] * len(services))
+        return dict(zip(services, answers, strict=True))
 
 
 def ask_one(service: str, saga_id: UUID) -> Answer:

@@ -83,6 +83,15 @@ class SagaInstance(models.Model):
         return f"{self.name} of {self.subject}: {self.status}"
 
 
+class ParkedSaga(SagaInstance):
+    """The same rows, for the page of what is parked."""
+
+    class Meta:
+        proxy = True
+        verbose_name = verbose_name_plural = "parked"
+        default_permissions = ()
+
+
 class SagaStep(models.Model):
     """What the saga log knows of one step: a hint, fed by events; the participant's barrier is the truth."""
 

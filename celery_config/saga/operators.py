@@ -73,6 +73,11 @@ VERBS = {
 }
 
 
+# Where a call outside may have been open for so long that a human must tell its outcome.
+IN_DOUBT = (Status.PARKED, Status.STOPPING, Status.FORWARD)
+NOT_IN_DOUBT = "the saga is {}: nothing is in doubt for as long that a human must tell"
+
+
 @dataclass(frozen=True)
 class Proof:
     """A barrier's word that the pivot ran."""
@@ -170,10 +175,8 @@ def settle_by_hand(
     check_reason(why)
     row = SagaInstance.objects.get(pk=saga_id)
     saga = definition(row)
-    if row.status not in (Status.PARKED, Status.STOPPING, Status.FORWARD):
-        raise OperatorRefused(
-            f"the saga is {row.status}: nothing is in doubt for as long that a human must tell"
-        )
+    if row.status not in IN_DOUBT:
+        raise OperatorRefused(NOT_IN_DOUBT.format(row.status))
     if step not in (s.name for s in saga.steps):
         raise OperatorRefused(f"{saga.name} has no step {step!r}")
     link = Chains(saga, row.pk, row.data, row.attempt).built(Planned(Operation(operation), step))

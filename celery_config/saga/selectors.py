@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
 
 from django.db.models import Count, Min
 
@@ -24,18 +27,35 @@ class ParkedGroup:
     count: int
     parked_first: datetime
     """Saga time."""
-    answer_by: datetime
+    answer_by: datetime | None
+    """The earliest; None of sagas that were parked before they had one."""
+    owners: list[str]
 
 
 def parked_groups() -> list[ParkedGroup]:
     """Return what is parked, grouped by what parked it; the most sagas first."""
     rows = (
         SagaInstance.objects.filter(status=Status.PARKED)
-        .values("fingerprint")
+        .order_by()
+        .values("fingerprint", "owner")
         .annotate(count=Count("pk"), parked_first=Min("since"), answer_by=Min("answer_by"))
-        .order_by("-count", "fingerprint")
     )
-    return [ParkedGroup(**row) for row in rows]
+    by_fingerprint = groupby(
+        sorted(rows, key=itemgetter("fingerprint", "owner")), key=itemgetter("fingerprint")
+    )
+    groups = [group_of(fingerprint, list(parts)) for fingerprint, parts in by_fingerprint]
+    return sorted(groups, key=lambda group: (-group.count, group.fingerprint))
+
+
+def group_of(fingerprint: str, parts: Sequence[Mapping[str, Any]]) -> ParkedGroup:
+    """One group of what its owners have of it."""
+    return ParkedGroup(
+        fingerprint=fingerprint,
+        count=sum(part["count"] for part in parts),
+        parked_first=min(part["parked_first"] for part in parts),
+        answer_by=min((part["answer_by"] for part in parts if part["answer_by"]), default=None),
+        owners=[part["owner"] for part in parts if part["owner"]],
+    )
 
 
 def effects_of(row: SagaInstance) -> list[Effect]:

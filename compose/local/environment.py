@@ -18,6 +18,9 @@ _WEB_PORTS = dict(zip(SERVICES, range(8001, 8001 + len(SERVICES)), strict=True))
 _SANDBOX_PORT = 8090
 _FLOWER_PORT = 5555
 
+# Where the sandbox tells each service of what it did.
+WEBHOOKS = {"payment": "/api/provider-events/", "shipment": "/api/carrier-events/"}
+
 ADMIN = "admin"
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -79,6 +82,8 @@ def build(
         prefix = service.upper()
         generated[f"{prefix}_SECRET_KEY"] = kept.secret(f"{service}-key", 48)
         generated[f"{prefix}_SERVICE_TOKEN"] = kept.secret(f"{service}-token")
+        if service in WEBHOOKS:
+            generated[f"{prefix}_WEBHOOK_SECRET"] = kept.secret(f"{service}-webhooks")
         if postgres:
             generated[f"{prefix}_DATABASE_URL"] = postgres.url(service)
         if rabbitmq:

@@ -251,6 +251,8 @@ class Stack:
             "sandbox",
             *("-m", "compose.sandbox", "--port", str(self.addresses.sandbox)),
             *("--database", str(self._sandbox_database)),
+            *("--payment-webhook", self.url("payment") + environment.WEBHOOKS["payment"]),
+            *("--carrier-webhook", self.url("shipment") + environment.WEBHOOKS["shipment"]),
             # Longer than a caller waits, whatever the protocol's times are scaled to.
             *("--timeout-seconds", str(1.5 * self._times.call)),
             *("--slow-seconds", str(0.1 * self._times.call)),

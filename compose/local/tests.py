@@ -126,6 +126,7 @@ def production(service: str) -> dict[str, str]:
         f"{prefix}_SECRET_KEY": "correct horse battery staple, and fifty letters more: 0123456789",
         f"{prefix}_SERVICE_TOKEN": "a-token-of-its-own",
         f"{prefix}_HOSTS": f"{service}.example.org",
+        f"{prefix}_WEBHOOK_SECRET": "a-webhook-secret-of-its-own",
     }
 
 

@@ -16,6 +16,7 @@ from compose.sandbox.http import Shop
 from compose.sandbox.server import Server
 from compose.sandbox.settings import Settings
 from compose.sandbox.store import Store
+from compose.sandbox.webhooks import Target
 
 log = structlog.get_logger()
 
@@ -26,7 +27,8 @@ def main() -> None:
     configure_logging("sandbox", os.environ.get("LOG_FORMAT", "auto"), os.environ.get("LOG_LEVEL", "INFO"))
     store = Store(options.database)
     sandbox = Sandbox(
-        Shop(store, Settings(options.slow_seconds, options.timeout_seconds, options.max_weight_grams))
+        Shop(store, Settings(options.slow_seconds, options.timeout_seconds, options.max_weight_grams)),
+        options.targets,
     )
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -38,6 +40,7 @@ def main() -> None:
         stop.wait()
         server.shutdown()
     sandbox.faults.clear()
+    sandbox.webhooks.close()
     store.close()
     log.info("stopped")
 
@@ -65,7 +68,22 @@ def _options() -> argparse.Namespace:
         default=defaults.max_weight_grams,
         help="heavier shipments are refused (default %(default)s)",
     )
-    return parser.parse_args()
+    parser.add_argument(
+        "--payment-webhook", metavar="URL", help="tell of payments there; signs with PAYMENT_WEBHOOK_SECRET"
+    )
+    parser.add_argument(
+        "--carrier-webhook", metavar="URL", help="tell of shipments there; signs with SHIPMENT_WEBHOOK_SECRET"
+    )
+    options = parser.parse_args()
+    wanted = {
+        "provider": (options.payment_webhook, os.environ.get("PAYMENT_WEBHOOK_SECRET")),
+        "carrier": (options.carrier_webhook, os.environ.get("SHIPMENT_WEBHOOK_SECRET")),
+    }
+    for side, (url, secret) in wanted.items():
+        if url and not secret:
+            parser.error(f"the {side}'s webhooks need a secret; set it in the environment")
+    options.targets = {side: Target(url, secret) for side, (url, secret) in wanted.items() if url and secret}
+    return options
 
 
 if __name__ == "__main__":

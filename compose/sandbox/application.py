@@ -4,20 +4,37 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
 
 from compose.sandbox import carrier, provider
 from compose.sandbox.control import Control
 from compose.sandbox.faults import Faults
 from compose.sandbox.http import Answer, Endpoint, NotFound, Request, SandboxError, Shop
 from compose.sandbox.idempotency import Keys
+from compose.sandbox.webhooks import Target, Webhooks
+
+# What is told of a call, by how it ended.
+EVENTS: dict[tuple[Endpoint, int], str] = {
+    (provider.authorize, 201): "authorization.authorized",
+    (provider.authorize, 422): "authorization.refused",
+    (provider.capture, 200): "authorization.captured",
+    (provider.void, 200): "authorization.voided",
+    (provider.refund, 201): "refund.refunded",
+    (carrier.book, 201): "shipment.booked",
+    (carrier.book, 422): "shipment.refused",
+    (carrier.cancel, 200): "shipment.cancelled",
+    (carrier.dispatch, 200): "shipment.dispatched",
+}
 
 
 class Sandbox:
     """Both sides of the outside world, without the HTTP around them."""
 
-    def __init__(self, shop: Shop) -> None:
+    def __init__(self, shop: Shop, targets: Mapping[str, Target] | None = None) -> None:
         self.faults = Faults(default_seconds=shop.settings.timeout_seconds)
         self.control = Control(self.faults)
+        self.webhooks = Webhooks(targets or {}, self.faults, self.control.count)
         self._shop = shop
         self._keys = Keys(shop)
         self._repeats: Counter[str] = Counter()
@@ -64,7 +81,7 @@ class Sandbox:
         keyed = request.method == "POST"
         answer = self._keyed(endpoint, request) if keyed else endpoint(self._shop, request)
         self.faults.after(planned)
-        return answer
+        return replace(answer, copies=2) if planned and planned.kind == "twice" else answer
 
     def _keyed(self, endpoint: Endpoint, request: Request) -> Answer:
         side = request.path.split("/")[1]
@@ -72,6 +89,8 @@ class Sandbox:
         answer, stored = self._keys.answer(side, request, endpoint, lambda: self.faults.before(fault))
         if stored:
             self.control.count("answered from the store")
+        elif kind := EVENTS.get((endpoint, answer.status)):
+            self.webhooks.announce(side, kind, request, answer)
         if answer.status < 300 and (not stored or self._late(request)):
             self.faults.after(fault)
         return answer

@@ -1,7 +1,7 @@
 """Misbehaviour on purpose: before the work, after it, or instead of an answer.
 
 A test token misbehaves on the first call with a key only (it is part of the deal with the caller); a fault
-set through /control/faults hits the next `count` calls under its path, whatever their keys. Faults live in
+set through /control/faults hits the next `count` calls (or events) under its path, whatever their keys. Faults live in
 memory: a restart clears them.
 """
 
@@ -14,7 +14,9 @@ from typing import Any, Literal, cast, get_args
 from compose.sandbox.fields import Fields
 from compose.sandbox.http import InvalidRequest, SandboxError
 
-Kind = Literal["error_500", "error_after", "delay", "timeout", "hang", "drop"]
+Kind = Literal["error_500", "error_after", "delay", "timeout", "hang", "drop", "twice"]
+WebhookKind = Literal["lose", "delay", "duplicate", "reorder", "forge"]
+WEBHOOKS = "/webhooks/"
 MAX_COUNT = 1_000_000
 MAX_SECONDS = 3600
 
@@ -29,14 +31,17 @@ class NoAnswer(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One way to misbehave; `seconds` matter for delay, timeout and hang.
+    """One way to misbehave; `seconds` matter for delay, timeout, hang and reorder.
 
     error_500: nothing is done, 500. error_after: done, then 500. delay: done and answered after `seconds`.
     timeout: done at once, answered after `seconds`. hang: nothing is done, no answer, closed after `seconds`.
-    drop: done, then the connection is closed without an answer.
+    drop: done, then the connection is closed without an answer. twice: done, and answered twice on one connection.
+
+    Of an event: lose: never sent. delay: sent after `seconds`. duplicate: sent twice. reorder: sent after the next one
+    of its side, or after `seconds`. forge: signed with another secret.
     """
 
-    kind: Kind
+    kind: Kind | WebhookKind
     seconds: float = 0.0
 
 
@@ -65,9 +70,10 @@ class Faults:
         count = fields.integer("count", maximum=MAX_COUNT)
         seconds = fields.seconds("seconds", default=self._default_seconds, maximum=MAX_SECONDS)
         fields.done()
-        if kind not in get_args(Kind):
-            raise InvalidRequest("invalid_field", f"kind must be one of {', '.join(get_args(Kind))}")
-        planned = Planned(path, Fault(cast(Kind, kind), seconds), count)
+        kinds = get_args(WebhookKind if path.startswith(WEBHOOKS) else Kind)
+        if kind not in kinds:
+            raise InvalidRequest("invalid_field", f"kind must be one of {', '.join(kinds)}")
+        planned = Planned(path, Fault(cast(Kind | WebhookKind, kind), seconds), count)
         with self._guard:
             self._planned.append(planned)
         return planned
@@ -83,7 +89,8 @@ class Faults:
         """The first planned fault for this path, used up by one call."""
         with self._guard:
             for index, planned in enumerate(self._planned):
-                if path.startswith(planned.path):
+                of_events = planned.path.startswith(WEBHOOKS)
+                if path.startswith(planned.path) and path.startswith(WEBHOOKS) == of_events:
                     if planned.count > 1:
                         self._planned[index] = replace(planned, count=planned.count - 1)
                     else:

@@ -31,10 +31,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A status code and the JSON object that goes with it."""
+    """A status code and the JSON object that goes with it; `copies` is how often it is sent."""
 
     status: int
     body: dict[str, Any]
+    copies: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,16 @@ DECLINES = {
 }
 ALWAYS_LATE = "tok_timeout"
 LATE_CALLS = 7
-APPROVED = {"tok_approved", "tok_slow", "tok_timeout_then_succeeds", "tok_error_after_charging", ALWAYS_LATE}
+CAPTURE_REFUSED = "tok_capture_refused"
+UNCAPTURABLE = "auth_uncapturable_"
+APPROVED = {
+    "tok_approved",
+    "tok_slow",
+    "tok_timeout_then_succeeds",
+    "tok_error_after_charging",
+    ALWAYS_LATE,
+    CAPTURE_REFUSED,
+}
 
 
 def token_fault(request: Request, settings: Settings) -> Fault | None:
@@ -46,7 +55,7 @@ def authorize(shop: Shop, request: Request) -> Answer:
         raise Refused(*DECLINES[token])
     if token not in APPROVED:
         raise Refused("invalid_token", f"no such card token: {token[:80]}")
-    identity = f"auth_{uuid.uuid4().hex}"
+    identity = f"{UNCAPTURABLE if token == CAPTURE_REFUSED else 'auth_'}{uuid.uuid4().hex}"
     shop.store.run(
         "INSERT INTO authorizations (id, created_at, reference, metadata, amount, currency, state)"
         " VALUES (?, ?, ?, ?, ?, ?, 'authorized')",
@@ -61,6 +70,8 @@ def capture(shop: Shop, request: Request) -> Answer:
     amount = fields.integer("amount")
     fields.done()
     authorization = _open(shop, request.ids["id"])
+    if authorization["id"].startswith(UNCAPTURABLE):
+        raise Refused("authorization_expired", "the bank let go of the amount before it was captured")
     if amount > authorization["amount"]:
         raise Refused("amount_too_large", f"cannot capture {amount}: {authorization['amount']} is authorized")
     shop.store.run(
@@ -96,9 +107,8 @@ def refund(shop: Shop, request: Request) -> Answer:
     shop.store.run(
         "UPDATE authorizations SET refunded = refunded + ? WHERE id = ?", amount, authorization["id"]
     )
-    return Answer(
-        201, {"id": identity, "status": "refunded", "authorization": authorization["id"], "amount": amount}
-    )
+    made = {"id": identity, "status": "refunded", "authorization": authorization["id"], "amount": amount}
+    return Answer(201, made | {name: authorization[name] for name in ("reference", "currency")})
 
 
 def retrieve(shop: Shop, request: Request) -> Answer:

@@ -62,6 +62,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         except NoAnswer:
             self.close_connection = True
             return
+        for _ in range(answer.copies):
+            self._send(answer)
+
+    do_GET = do_POST = do_DELETE = _handle
+
+    def _send(self, answer: Answer) -> None:
         content = json.dumps(answer.body, separators=(",", ":")).encode()
         self.send_response(answer.status)
         self.send_header("Content-Type", "application/json")
@@ -70,8 +76,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(content)
-
-    do_GET = do_POST = do_DELETE = _handle
 
     def _answer(self) -> Answer:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from celery_config.http_client import CALL_SECONDS
-from payment_app.gateways.base import Authorized, BookEntry, Gateway, Refunded
+from payment_app.gateways.base import Authorized, BookEntry, Gateway, ProviderEvent, Refunded
 from payment_app.gateways.errors import CallFailed, Declined, GatewayError, Unknown
 from payment_app.gateways.sandbox import SandboxGateway
 from payment_app.gateways.stripe import StripeGateway
@@ -17,6 +17,7 @@ __all__ = [
     "Declined",
     "Gateway",
     "GatewayError",
+    "ProviderEvent",
     "Refunded",
     "SandboxGateway",
     "StripeGateway",
@@ -30,7 +31,7 @@ def gateway_from_settings(settings: Any, *, seconds: float = CALL_SECONDS) -> Ga
 
     Args:
         settings: anything with PAYMENT_GATEWAY and, for `sandbox`, SANDBOX_URL; for `stripe`, STRIPE_API_KEY
-            and perhaps STRIPE_API_BASE.
+            and perhaps STRIPE_API_BASE. For webhooks also PAYMENT_WEBHOOK_SECRET or STRIPE_WEBHOOK_SECRET.
         seconds: limit of one call in total.
 
     Raises:
@@ -38,10 +39,14 @@ def gateway_from_settings(settings: Any, *, seconds: float = CALL_SECONDS) -> Ga
     """
     match settings.PAYMENT_GATEWAY:
         case "sandbox":
-            return SandboxGateway(_required(settings, "SANDBOX_URL"), seconds=seconds)
+            secret = getattr(settings, "PAYMENT_WEBHOOK_SECRET", "")
+            return SandboxGateway(_required(settings, "SANDBOX_URL"), seconds=seconds, webhook_secret=secret)
         case "stripe":
             base = getattr(settings, "STRIPE_API_BASE", "") or None
-            return StripeGateway(_required(settings, "STRIPE_API_KEY"), api_base=base, seconds=seconds)
+            secret = getattr(settings, "STRIPE_WEBHOOK_SECRET", "")
+            return StripeGateway(
+                _required(settings, "STRIPE_API_KEY"), api_base=base, seconds=seconds, webhook_secret=secret
+            )
         case other:
             raise ValueError(f"PAYMENT_GATEWAY is {other!r}; set it to sandbox or stripe")
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 from uuid import UUID
 
+from payment_app.gateways.errors import Declined
+
 State = Literal["authorized", "captured", "voided"]
+Operation = Literal["authorize", "capture", "void", "refund"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,33 @@ class BookEntry:
     captured: int
     refunded: int
     currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderEvent:
+    """What the provider tells unasked: how a call ended that was made with `key`.
+
+    Args:
+        id: the provider's name for the event; `kind` its own word for what happened.
+        key: the idempotency key of the call.
+        operation: which call it was.
+        order: None when the entry names no order of ours.
+        provider_id: of the authorization; empty when none was made.
+        amount: what was held, taken or given back, or was not, in minor units of `currency`.
+        refund_id: the provider's name for a refund.
+        declined: why it was refused; None when it was done.
+    """
+
+    id: str
+    kind: str
+    key: str
+    operation: Operation
+    order: UUID | None
+    provider_id: str
+    amount: int
+    currency: str
+    refund_id: str = ""
+    declined: Declined | None = None
 
 
 class Gateway(Protocol):
@@ -79,6 +109,15 @@ class Gateway(Protocol):
 
     def books(self, since: datetime | None = None) -> Iterator[BookEntry]:
         """Every entry made since then (all of them by default), page by page, in the provider's own order."""
+        ...
+
+    def event(self, body: bytes, headers: Mapping[str, str]) -> ProviderEvent | None:
+        """Verify a webhook and return what it tells; None when it tells nothing of a call's end.
+
+        Raises:
+            SignatureInvalid, SignatureStale: it is not to be believed.
+            EventUnreadable: it is the provider's, but cannot be read.
+        """
         ...
 
     def close(self) -> None:

@@ -2,23 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from celery_config.http_client import CALL_SECONDS, JsonClient, Outcomes, order_id
-from payment_app.gateways.base import Authorized, BookEntry, Refunded
+from celery_config.webhooks import data_as, opened
+from payment_app.gateways.base import Authorized, BookEntry, Operation, ProviderEvent, Refunded
 from payment_app.gateways.errors import CallFailed, Declined, Unknown
 
 AUTHORIZATIONS = "/provider/authorizations"
 PAGE = "500"
+OPERATIONS: dict[str, Operation] = {
+    "authorization.authorized": "authorize",
+    "authorization.refused": "authorize",
+    "authorization.captured": "capture",
+    "authorization.voided": "void",
+    "refund.refunded": "refund",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class EventData:
+    """An authorization, a refund of `authorization`, or a refused request with `code` and `reason`."""
+
+    reference: str
+    amount: int
+    currency: str
+    id: str = ""
+    authorization: str = ""
+    captured: int = 0
+    code: str = ""
+    reason: str = ""
 
 
 class SandboxGateway:
-    """Speaks to the sandbox at `url`; `seconds` limits one call in total."""
+    """Speaks to the sandbox at `url`.
 
-    def __init__(self, url: str, *, seconds: float = CALL_SECONDS) -> None:
+    Args:
+        seconds: limit of one call in total.
+        webhook_secret: with which its webhooks are signed; without one none is believed.
+    """
+
+    def __init__(self, url: str, *, seconds: float = CALL_SECONDS, webhook_secret: str = "") -> None:
+        self._webhook_secret = webhook_secret
         self._http = JsonClient(url, Outcomes(Declined, Unknown, CallFailed), seconds=seconds)
 
     def authorize(
@@ -52,6 +82,25 @@ class SandboxGateway:
     def books(self, since: datetime | None = None) -> Iterator[BookEntry]:
         params = {"limit": PAGE} | ({"since": since.isoformat()} if since else {})
         return (_entry(item) for item in self._http.items(AUTHORIZATIONS, params))
+
+    def event(self, body: bytes, headers: Mapping[str, str]) -> ProviderEvent | None:
+        told = opened(body, headers, self._webhook_secret, now=time.time())
+        if told.type not in OPERATIONS:
+            return None
+        data = data_as(EventData, told)
+        operation = OPERATIONS[told.type]
+        return ProviderEvent(
+            id=told.id,
+            kind=told.type,
+            key=told.idempotency_key,
+            operation=operation,
+            order=order_id(data.reference),
+            provider_id=data.authorization or data.id,
+            amount=data.captured if operation == "capture" else data.amount,
+            currency=data.currency,
+            refund_id=data.id if operation == "refund" else "",
+            declined=Declined(data.code, data.reason) if data.code else None,
+        )
 
     def close(self) -> None:
         self._http.close()

@@ -7,7 +7,7 @@ happened.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, TypeVar, cast
 from uuid import UUID
@@ -15,7 +15,8 @@ from uuid import UUID
 import stripe
 
 from celery_config.http_client import CALL_SECONDS, order_id
-from payment_app.gateways.base import Authorized, BookEntry, Refunded, State
+from payment_app.gateways import stripe_events
+from payment_app.gateways.base import Authorized, BookEntry, ProviderEvent, Refunded, State
 from payment_app.gateways.errors import Declined, Unknown
 from payment_app.gateways.stripe_errors import is_replayed_fault, translated
 from payment_app.gateways.stripe_http import StripeTransport
@@ -38,9 +39,18 @@ class StripeGateway:
         api_key: secret key of the account.
         api_base: another address than api.stripe.com.
         seconds: limit of one call in total, the settling of a stored 5xx included.
+        webhook_secret: of the webhook endpoint; without one no webhook is believed.
     """
 
-    def __init__(self, api_key: str, *, api_base: str | None = None, seconds: float = CALL_SECONDS) -> None:
+    def __init__(
+        self,
+        api_key: str,
+        *,
+        api_base: str | None = None,
+        seconds: float = CALL_SECONDS,
+        webhook_secret: str = "",
+    ) -> None:
+        self._webhook_secret = webhook_secret
         self._transport = StripeTransport(seconds=seconds)
         client = stripe.StripeClient(
             api_key,
@@ -116,6 +126,9 @@ class StripeGateway:
                     yield entry
         except stripe.StripeError as error:
             raise translated(error) from error
+
+    def event(self, body: bytes, headers: Mapping[str, str]) -> ProviderEvent | None:
+        return stripe_events.event(body, headers.get("Stripe-Signature", ""), self._webhook_secret)
 
     def close(self) -> None:
         self._transport.close()

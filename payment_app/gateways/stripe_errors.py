@@ -45,8 +45,12 @@ def is_replayed_fault(error: stripe.StripeError) -> bool:
 
 
 def _decline_code(error: stripe.CardError) -> str:
-    decline = getattr(error.error, "decline_code", None)
-    return "insufficient_funds" if decline == "insufficient_funds" else error.code or "card_declined"
+    return decline_code(getattr(error.error, "decline_code", None), error.code)
+
+
+def decline_code(decline: str | None, code: str | None) -> str:
+    """Our code of a card error, from the two that Stripe gives."""
+    return "insufficient_funds" if decline == "insufficient_funds" else code or "card_declined"
 
 
 def _invalid(error: stripe.InvalidRequestError, reason: str) -> GatewayError:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 from uuid import UUID
 
 from celery_config.contracts.shipment import Address
+from shipment_app.carriers.errors import CarrierRefused
 
 State = Literal["booked", "cancelled", "dispatched"]
+Operation = Literal["book", "cancel", "dispatch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,30 @@ class BookEntry:
     tracking_number: str
     weight_grams: int
     parcels: int
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierEvent:
+    """What the carrier tells unasked: how a call ended that was made with `key`.
+
+    Args:
+        id: the carrier's name for the event; `kind` its own word for what happened.
+        key: the idempotency key of the call.
+        operation: which call it was.
+        order: None when it names no order of ours.
+        booked: the shipment; empty names when none was booked.
+        refused: why it was refused; None when it was done.
+    """
+
+    id: str
+    kind: str
+    key: str
+    operation: Operation
+    order: UUID | None
+    booked: Booked
+    weight_grams: int
+    parcels: int
+    refused: CarrierRefused | None = None
 
 
 class Carrier(Protocol):
@@ -61,6 +87,15 @@ class Carrier(Protocol):
 
     def books(self, since: datetime | None = None) -> Iterator[BookEntry]:
         """Every entry made since then (all of them by default), page by page, in the carrier's own order."""
+        ...
+
+    def event(self, body: bytes, headers: Mapping[str, str]) -> CarrierEvent | None:
+        """Verify a webhook and return what it tells; None when it tells nothing of a call's end.
+
+        Raises:
+            SignatureInvalid, SignatureStale: it is not to be believed.
+            EventUnreadable: it is the carrier's, but cannot be read.
+        """
         ...
 
     def close(self) -> None:

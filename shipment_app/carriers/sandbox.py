@@ -2,25 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from celery_config.contracts.shipment import Address
 from celery_config.http_client import CALL_SECONDS, JsonClient, Outcomes, order_id
-from shipment_app.carriers.base import Booked, BookEntry
+from celery_config.webhooks import data_as, opened
+from shipment_app.carriers.base import Booked, BookEntry, CarrierEvent, Operation
 from shipment_app.carriers.errors import CarrierFailed, CarrierRefused, CarrierUnknown
 
 SHIPMENTS = "/carrier/shipments"
 PAGE = "500"
+OPERATIONS: dict[str, Operation] = {
+    "shipment.booked": "book",
+    "shipment.refused": "book",
+    "shipment.cancelled": "cancel",
+    "shipment.dispatched": "dispatch",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class EventData:
+    """A shipment, or a refused request with `code` and `reason`."""
+
+    reference: str
+    weight_grams: int
+    parcels: int
+    id: str = ""
+    tracking_number: str = ""
+    code: str = ""
+    reason: str = ""
 
 
 class SandboxCarrier:
-    """Speaks to the sandbox at `url`; `seconds` limits one call in total."""
+    """Speaks to the sandbox at `url`.
 
-    def __init__(self, url: str, *, seconds: float = CALL_SECONDS) -> None:
+    Args:
+        seconds: limit of one call in total.
+        webhook_secret: with which its webhooks are signed; without one none is believed.
+    """
+
+    def __init__(self, url: str, *, seconds: float = CALL_SECONDS, webhook_secret: str = "") -> None:
+        self._webhook_secret = webhook_secret
         self._http = JsonClient(url, Outcomes(CarrierRefused, CarrierUnknown, CarrierFailed), seconds=seconds)
 
     def book(
@@ -49,6 +76,23 @@ class SandboxCarrier:
     def books(self, since: datetime | None = None) -> Iterator[BookEntry]:
         params = {"limit": PAGE} | ({"since": since.isoformat()} if since else {})
         return (_entry(item) for item in self._http.items(SHIPMENTS, params))
+
+    def event(self, body: bytes, headers: Mapping[str, str]) -> CarrierEvent | None:
+        told = opened(body, headers, self._webhook_secret, now=time.time())
+        if told.type not in OPERATIONS:
+            return None
+        data = data_as(EventData, told)
+        return CarrierEvent(
+            id=told.id,
+            kind=told.type,
+            key=told.idempotency_key,
+            operation=OPERATIONS[told.type],
+            order=order_id(data.reference),
+            booked=Booked(data.id, data.tracking_number),
+            weight_grams=data.weight_grams,
+            parcels=data.parcels,
+            refused=CarrierRefused(data.code, data.reason) if data.code else None,
+        )
 
     def close(self) -> None:
         self._http.close()

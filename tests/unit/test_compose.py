@@ -27,6 +27,7 @@ from celery_config.topology import (
     queues,
 )
 from compose import new_env
+from compose.local.environment import WEBHOOKS
 from manage import SERVICES as PACKAGES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -177,12 +178,15 @@ class TestConfinement:
             own |= {f"rabbitmq_{service}_password"}
             if process == "migrate":
                 own.add(f"{service}_admin_password")
+            if service in WEBHOOKS:
+                own.add(f"{service}_webhook_secret")
             if service == ORCHESTRATOR:
                 own |= {f"{s}_service_token" for s in SERVICES}
         else:
             own = {
                 "postgres": {"postgres_password", *(f"{s}_database_password" for s in SERVICES)},
                 "rabbitmq-definitions": {f"rabbitmq_{user}_password" for user in BROKER_USERS},
+                "sandbox": {f"{service}_webhook_secret" for service in WEBHOOKS},
                 "flower": {"flower_password", "rabbitmq_flower_password"},
             }.get(container, set())
         return {variable.upper() for variable in own}

@@ -54,14 +54,22 @@ def check_providers(books: Collection[Books]) -> None:
 
 
 def check_parked(saga: Orchestrator, books: Collection[Books], may_park: Collection[str]) -> None:
-    if not may_park:
-        raise Violation("the saga is parked, although nothing failed for long")
+    pivot_ran = any(book.is_pivot and book.live for book in books)
+    if not any(book.name in may_park and is_stuck(book, pivot_ran) for book in books):
+        raise Violation("the saga is parked, although nothing that is left failed for long")
     if saga.repaired:
         raise Violation("the saga is parked, although what failed was repaired and it was tried again")
-    pivot_ran = any(book.is_pivot and book.live for book in books)
     left = [b.name for b in books if b.live and b.name not in may_park]
     if left and not pivot_ran:
         raise Violation(f"the saga is parked, and {', '.join(left)} could have been undone")
+
+
+def is_stuck(book: Books, pivot_ran: bool) -> bool:
+    """Whether there is still something to do: past the pivot the step, before it the undo of what may be there."""
+    if pivot_ran:
+        return not book.compensatable and not book.live
+    in_doubt = book.row is not None and book.row.action is Action.INTENT
+    return book.compensatable and (book.live or in_doubt)
 
 
 def named(books: Collection[Books], *, live: bool) -> str:

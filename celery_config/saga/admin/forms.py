@@ -1,0 +1,59 @@
+"""What operators are asked before anything is done."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from unfold.widgets import UnfoldAdminRadioSelectWidget, UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget
+
+Choices = list[tuple[str, Any]]
+
+
+class WhyForm(forms.Form):
+    why = forms.CharField(
+        max_length=1000,
+        help_text="kept with your name, for whoever asks later",
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
+    )
+
+
+class SeenForm(WhyForm):
+    """`seen` is the status that the page showed: one that has moved since is looked at anew."""
+
+    seen = forms.CharField(widget=forms.HiddenInput)
+
+
+class JsonObject(forms.JSONField):
+    """An empty object is an answer, too."""
+
+    empty_values = [None, ""]
+
+    def to_python(self, value: Any) -> Any:
+        given = super().to_python(value)
+        if given is not None and not isinstance(given, dict):
+            raise forms.ValidationError("give a JSON object: {…}")
+        return given
+
+
+class SettleForm(WhyForm):
+    intent = forms.ChoiceField(label="open call", widget=UnfoldAdminRadioSelectWidget)
+    answer = JsonObject(
+        label="answer",
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 4, "placeholder": "{}", "class": "font-mono"}),
+    )
+    field_order = ("intent", "answer", "why")
+
+    def __init__(self, data: Any, choices: Choices, examples: Any) -> None:
+        super().__init__(data)
+        self.fields["intent"].choices = choices  # type: ignore[attr-defined]
+        self.fields["answer"].help_text = examples
+
+
+class PauseForm(WhyForm):
+    what = forms.ChoiceField(label="hold up new", widget=UnfoldAdminSelectWidget)
+    field_order = ("what", "why")
+
+    def __init__(self, data: Any, choices: Choices) -> None:
+        super().__init__(data)
+        self.fields["what"].choices = choices  # type: ignore[attr-defined]

@@ -1,0 +1,68 @@
+"""What is parked, by what parked it: the page to look at first when one is woken."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.timesince import timesince
+
+from celery_config.api.admin import FactAdmin
+from celery_config.saga import clock
+from celery_config.saga.admin.shown import Table, moment
+from celery_config.saga.machine import Status
+from celery_config.saga.models import ParkedSaga
+from celery_config.saga.selectors import ParkedGroup, parked_groups
+
+
+@admin.register(ParkedSaga)
+class ParkedAdmin(FactAdmin):
+    """One page: the groups. Each leads to the list of its sagas."""
+
+    def get_urls(self) -> list[URLPattern]:
+        page = self.admin_site.admin_view(self.changelist_view)
+        return [path("", page, name="saga_parkedsaga_changelist")]
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.has_perm("saga.view_sagainstance"))
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        groups = parked_groups()
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": "Parked sagas",
+            "count": sum(group.count for group in groups),
+            "table": groups_table(groups),
+        }
+        return TemplateResponse(request, "saga/parked.html", context)
+
+
+def groups_table(groups: list[ParkedGroup]) -> Table:
+    now = clock.now()
+    rows = [
+        [
+            format_html(
+                '<a class="text-link" href="{}">{}</a>', sagas_of(group), group.fingerprint or "not known"
+            ),
+            group.count,
+            timesince(group.parked_first, now),
+            moment(group.answer_by, "overdue"),
+            ", ".join(group.owners),
+        ]
+        for group in groups
+    ]
+    return {"headers": ["what parked them", "sagas", "oldest", "to be decided by", "owners"], "rows": rows}
+
+
+def sagas_of(group: ParkedGroup) -> str:
+    wanted = {"status__exact": Status.PARKED.value, "fingerprint": group.fingerprint}
+    return f"{reverse('admin:saga_sagainstance_changelist')}?{urlencode(wanted)}"

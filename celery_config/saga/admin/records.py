@@ -1,0 +1,34 @@
+"""What is kept: dead letters, and what operators did."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+
+from celery_config.api.admin import FactAdmin, typed
+from celery_config.api.display import json_of, saga_of
+from celery_config.saga.models import DeadLetter, OperatorAction
+
+
+@admin.register(DeadLetter)
+class DeadLetterAdmin(FactAdmin):
+    list_display = ("received_at", "task", "reason", saga_of(short=True), "step", "consequence")
+    list_filter = (typed("reason"), typed("queue"))
+    search_ids = ("saga", "task_id")
+    search_fields = ("task__icontains",)
+    search_help_text = "saga id, command id or task"
+    ordering = ("-received_at",)
+    fields = (
+        "received_at", "reason", "queue", "task", "task_id", saga_of(), "step", "operation", "fault",
+        "consequence", json_of("headers"), json_of("body"),
+    )  # fmt: skip
+
+
+@admin.register(OperatorAction)
+class OperatorActionAdmin(FactAdmin):
+    list_display = ("at", "verb", "what", saga_of("saga_id", "saga", short=True), "by", "why")
+    list_filter = (typed("by"), typed("verb"))
+    search_ids = ("saga",)
+    search_fields = ("by__icontains",)
+    search_help_text = "saga id or person"
+    ordering = ("-at", "-id")
+    fields = ("at", "verb", "what", saga_of("saga_id", "saga"), "by", "why", "effect")

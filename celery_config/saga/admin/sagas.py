@@ -1,0 +1,124 @@
+"""The list of sagas and each one's page: where it stands, its steps, what it decided, what operators did."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils.formats import date_format
+from django.utils.timezone import localtime
+from unfold.decorators import display
+
+from celery_config.api.admin import FactInline
+from celery_config.api.display import EMPTY, id_of, label_of, link, table_of
+from celery_config.saga import clock
+from celery_config.saga.admin.shown import COLOURS, moment
+from celery_config.saga.admin.verbs import OperatorVerbs, standing
+from celery_config.saga.dsl import Saga
+from celery_config.saga.machine import Status
+from celery_config.saga.models import OperatorAction, SagaDecision, SagaInstance, SagaStep
+
+STATUS = label_of("status", COLOURS)
+STEP_COLOURS = {"done": "success", "refused": "danger", "undone": "warning"}
+DECIDED_ABOUT = (Status.PARKED, Status.STOPPING)
+
+
+class StepInline(FactInline):
+    model = SagaStep
+    fields = (
+        "name", "kind", label_of("logged", STEP_COLOURS, "state", empty="not known"), table_of("reply"),
+        table_of("refusal"), table_of("failure"), "updated_at",
+    )  # fmt: skip
+
+
+class DecisionInline(FactInline):
+    model = SagaDecision
+    fields = ("at", "came", "status_before", "status_after", "sent", "detail")
+
+
+class OperatorInline(FactInline):
+    model = OperatorAction
+    fields = ("at", "verb", "what", "by", "why", "effect")
+
+
+class DefinitionFilter(admin.SimpleListFilter):
+    """By the definitions that this code knows: no table is read to find them."""
+
+    title = "definition"
+    parameter_name = "definition"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(f"{name}@{version}", f"{name} {version}") for name, version in sorted(Saga.registry)]
+
+    def queryset(self, request: HttpRequest, sagas: QuerySet[SagaInstance]) -> QuerySet[SagaInstance]:
+        name, _, version = (self.value() or "").partition("@")
+        return sagas.filter(name=name, version=version) if version.isdecimal() else sagas
+
+
+class FingerprintFilter(admin.SimpleListFilter):
+    """By what parked it. Only parked sagas have that, and only they are read, by the index of what has not ended."""
+
+    title = "what parked it"
+    parameter_name = "fingerprint"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        parked = SagaInstance.objects.filter(status=Status.PARKED).order_by()
+        counted = parked.values_list("fingerprint").annotate(count=Count("pk"))
+        return [(fingerprint, f"{fingerprint} ({count})") for fingerprint, count in sorted(counted)]
+
+    def queryset(self, request: HttpRequest, sagas: QuerySet[SagaInstance]) -> QuerySet[SagaInstance]:
+        wanted = self.value()
+        return sagas.filter(status=Status.PARKED, fingerprint=wanted) if wanted else sagas
+
+
+@admin.register(SagaInstance)
+class SagaAdmin(OperatorVerbs):
+    list_display = (
+        id_of("id"),
+        "definition",
+        STATUS,
+        id_of("subject"),
+        "why",
+        "started_at",
+        "ended_at",
+    )
+    list_filter = ("status", DefinitionFilter, FingerprintFilter)
+    search_ids = ("id", "subject")
+    search_help_text = "saga id or order id"
+    ordering = ("-started_at",)
+    inlines = (StepInline, DecisionInline, OperatorInline)
+    subject_view = ""
+    """The name of the admin page of what sagas are about; empty: it has none."""
+    change_form_outer_before_template = "saga/standing.html"
+    fields = (
+        "id", "definition", "about", STATUS, table_of("cause"), table_of("data"), "attempt", "drives",
+        "started_at", "ended_at", "since", "deadline_at", "due_at", "saga_time", "owner", "answer_by", "fingerprint",
+    )  # fmt: skip
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Any = None, **kwargs: Any
+    ) -> HttpResponse:
+        """Participants are asked only about a saga that somebody may have to decide about."""
+        if obj and obj.status in DECIDED_ABOUT:
+            context |= {"standing": standing(obj), "answer_by": moment(obj.answer_by, "overdue")}
+        answer: HttpResponse = super().render_change_form(request, context, *args, obj=obj, **kwargs)
+        return answer
+
+    @display(description="definition", ordering="name")
+    def definition(self, saga: SagaInstance) -> str:
+        return f"{saga.name} {saga.version}"
+
+    @display(description="subject")
+    def about(self, saga: SagaInstance) -> Any:
+        return link(self.subject_view, saga.subject, saga.subject)
+
+    @display(description="saga time now")
+    def saga_time(self, saga: SagaInstance) -> str:
+        """It stands still while a participant is away, so that a time in it says little without."""
+        return date_format(localtime(clock.now()), "DATETIME_FORMAT")
+
+    @display(description="why")
+    def why(self, saga: SagaInstance) -> str:
+        return str(saga.cause.get("code", EMPTY))

@@ -1,0 +1,87 @@
+"""The page on which a human tells what became of a call outside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from json import dumps
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from celery_config.errors import OperatorRefused
+from celery_config.messaging.decisions import Action, Undo
+from celery_config.saga import barriers, operators, selectors
+from celery_config.saga.admin.forms import SettleForm
+from celery_config.saga.admin.shown import act_page, carry_out, evidence, is_confirmed, operator, posted
+from celery_config.saga.dsl import Saga
+from celery_config.saga.effects import Answer
+from celery_config.saga.models import SagaInstance
+
+ABOUT = (
+    "Only when the provider's support, or somebody who saw the parcel, told you what became of a call that nobody else"
+    " can ask about. The participant writes your answer as if the provider had given it. Ask for a retry afterwards."
+)
+MEANING = {"do": "the call was made and went well", "undo": "it was undone, or never was done"}
+Example = Mapping[tuple[str, str], Mapping[str, Any]]
+"""What a provider answers, by step and operation."""
+
+
+def settle_page(admin: Any, request: HttpRequest, row: SagaInstance, back: str) -> HttpResponse:
+    try:
+        saga = selectors.definition(row)
+    except OperatorRefused as refusal:
+        admin.message_user(request, str(refusal), messages.ERROR)
+        return redirect(back)
+    answers = barriers.ask(saga, row.pk)
+    intents = open_intents(saga, answers)
+    choices = [
+        (f"{step} {operation}", f"{step} ({operation}): {MEANING[operation]}") for step, operation in intents
+    ]
+    form = SettleForm(posted(request), choices, examples_of(intents, admin.answers))
+    if is_confirmed(request, form):
+        step, _, operation = form.cleaned_data["intent"].rpartition(" ")
+        given, by = form.cleaned_data, operator(request)
+        return carry_out(
+            admin,
+            request,
+            back,
+            lambda: operators.settle_by_hand(
+                row.pk, step, operation, given["answer"], by=by, why=given["why"]
+            ),
+        )
+    return act_page(
+        admin, request, title=f"Settle by hand: {row.name}", about=ABOUT, original=row, form=form, back=back,
+        button="Settle by hand", refused=refusal_of(row, intents),
+        **evidence(saga, row, answers, selectors.live_effects(saga, row, answers)),
+    )  # fmt: skip
+
+
+def open_intents(saga: type[Saga], answers: Mapping[str, Answer]) -> list[tuple[str, str]]:
+    """The steps whose participant holds an open intent, with the operation that is in doubt."""
+    found = []
+    for step in saga.steps:
+        held = (answers.get(step.command.service) or {}).get(step.name)
+        if held and held.undo is Undo.INTENT:
+            found.append((step.name, "undo"))
+        elif held and held.action is Action.INTENT and held.undo is Undo.NONE:
+            found.append((step.name, "do"))
+    return found
+
+
+def refusal_of(row: SagaInstance, intents: list[tuple[str, str]]) -> str:
+    if row.status not in operators.IN_DOUBT:
+        return operators.NOT_IN_DOUBT.format(row.status)
+    return "" if intents else "no participant that answers has an open call: nothing is in doubt there"
+
+
+def examples_of(intents: list[tuple[str, str]], examples: Example) -> SafeString:
+    """How an answer to each open call looks."""
+    known = [(step, op, dumps(examples[step, op])) for step, op in intents if (step, op) in examples]
+    if not known:
+        return SafeString("what the provider would have answered, as a JSON object")
+    listed = format_html_join(SafeString("<br>"), "{} ({}): <code>{}</code>", known)
+    return format_html("what the provider would have answered, for example<br>{}", listed)

@@ -1,0 +1,147 @@
+"""What the operators' pages show: tables for unfold's table component, and the page that asks before it acts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.admin import ModelAdmin
+from django.forms import Form
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.timesince import timesince, timeuntil
+from django.utils.timezone import localtime
+
+from celery_config.api.display import EMPTY, labelled
+from celery_config.errors import OperatorRefused
+from celery_config.money import money
+from celery_config.peers import PeerError
+from celery_config.saga.dsl import Saga
+from celery_config.saga.effects import Answer, Effect
+from celery_config.saga.models import OperatorAction, SagaInstance
+
+COLOURS = {
+    "running": "info",
+    "stopping": "warning",
+    "forward": "info",
+    "completed": "success",
+    "compensated": "warning",
+    "parked": "danger",
+}
+SILENT = "does not answer"
+WORDS = {SILENT: "danger", "overdue": "danger", "expired": "danger", "in doubt": "warning", "live": "danger"}
+Table = dict[str, Any]
+
+
+def act_page(admin: ModelAdmin[Any], request: HttpRequest, **context: Any) -> HttpResponse:
+    """The page that shows what would happen, asks why, and has the button that does it.
+
+    Args:
+        context: `title`; `form` and `button`, or why it is `refused`; `back`, where cancelling leads; perhaps
+            `about`, `original`, `going` (what would be sent), `tables`, `warnings` and `hidden` fields.
+    """
+    request.current_app = admin.admin_site.name  # type: ignore[attr-defined]
+    whole = {**admin.admin_site.each_context(request), "opts": admin.opts, **context}
+    return TemplateResponse(request, "saga/act.html", whole)
+
+
+def posted(request: HttpRequest) -> Any:
+    """What a form is given: nothing but a POST ever fills one."""
+    return request.POST if request.method == "POST" else None
+
+
+def carry_out(
+    admin: ModelAdmin[Any], request: HttpRequest, back: str, act: Callable[[], OperatorAction]
+) -> HttpResponse:
+    """Do it, tell how it went, and return to `back`."""
+    try:
+        done = act()
+    except (OperatorRefused, PeerError) as error:
+        admin.message_user(request, f"Nothing was changed: {error}", messages.ERROR)
+    else:
+        what = f" {done.what}" if done.what else ""
+        admin.message_user(request, f"Done: {done.verb}{what}. {done.effect}", messages.SUCCESS)
+    return redirect(back)
+
+
+def operator(request: HttpRequest) -> str:
+    return request.user.get_username()
+
+
+def is_confirmed(request: HttpRequest, form: Form) -> bool:
+    return request.method == "POST" and form.is_valid()
+
+
+def evidence(
+    saga: type[Saga], row: SagaInstance, answers: Mapping[str, Answer], found: Iterable[Effect]
+) -> dict[str, Any]:
+    """What is live of the saga and what each participant says, for `act_page`."""
+    return {
+        "warnings": silent(answers),
+        "tables": [
+            ("Live or in doubt", effects_table(found), "Nothing: no effect is live, none is in doubt."),
+            ("What the participants say now", barrier_table(saga, row, answers), ""),
+        ],
+    }
+
+
+def silent(answers: Mapping[str, Answer]) -> list[str]:
+    return [
+        f"{service} {SILENT}: what it holds is shown as the saga log knows it."
+        for service, answer in answers.items()
+        if answer is None
+    ]
+
+
+def effects_table(found: Iterable[Effect]) -> Table:
+    rows = [
+        [
+            effect.step,
+            effect.holder,
+            "in doubt" if effect.doubtful else "live",
+            amount_of(effect),
+            moment(effect.expires_at, "expired"),
+            effect.because,
+        ]
+        for effect in found
+    ]
+    for row in rows:
+        row[2] = labelled(str(row[2]), WORDS)
+    return {"headers": ["step", "holder", "state", "amount", "expires", "because"], "rows": rows}
+
+
+def amount_of(effect: Effect) -> Any:
+    if effect.amount is None or not effect.currency:
+        return EMPTY
+    return format_html('<span class="amount">{}</span>', money(effect.amount, effect.currency))
+
+
+def barrier_table(saga: type[Saga], row: SagaInstance, answers: Mapping[str, Answer]) -> Table:
+    log = dict(row.steps.values_list("name", "logged"))
+    rows = []
+    for step in saga.steps:
+        answer = answers.get(step.command.service)
+        held = answer.get(step.name) if answer is not None else None
+        says = labelled(SILENT, WORDS) if answer is None else str(held or "nothing came here")
+        note = held.note if held and held.note else EMPTY
+        known = log.get(step.name) or "not known"
+        rows.append([step.name, str(step.kind), step.command.service, says, note, known])
+    return {"headers": ["step", "kind", "participant", "its barrier", "note", "saga log"], "rows": rows}
+
+
+def moment(at: datetime | None, when_past: str) -> Any:
+    """A time on the wall, and how long it is until then; `when_past` labels what is over."""
+    if at is None:
+        return EMPTY
+    now = timezone.now()
+    past = at <= now
+    away = f"{timesince(at, now)} ago" if past else f"in {timeuntil(at, now)}"
+    label = labelled(when_past, WORDS) if past else ""
+    shown = date_format(localtime(at), "DATETIME_FORMAT")
+    return format_html('<span class="moment">{} <small>{}</small> {}</span>', shown, away, label)
