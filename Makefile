@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python manage.py
 
-.PHONY: help demo up bench crash-matrix test schedules check
+.PHONY: help demo up bench chaos crash-matrix test schedules check
 
 help:
 	@echo "make demo   100 orders through the four services; needs no server"
 	@echo "make test   every test, on real servers it starts itself"
 	@echo "make crash-matrix  every crash point of every operation; QUICK=1 tries 64 of them"
+	@echo "make chaos  load while everything dies; ORDERS= DURATION= SEED= WORSE=errbacks|continuations|broker|clock"
 	@echo "make schedules  100,000 simulated schedules of the sagas; needs no server"
 	@echo "make up     the whole stack on PostgreSQL and RabbitMQ"
 	@echo "make bench  orders per second, against a bare Celery chain"
@@ -21,6 +22,9 @@ up: $(VENV)/.run
 
 crash-matrix: $(VENV)/.run
 	@$(RUN) crash-matrix $(if $(QUICK),--quick) $(if $(SEED),--seed $(SEED))
+
+chaos: $(VENV)/.run
+	@$(RUN) chaos $(if $(ORDERS),--orders $(ORDERS)) $(if $(DURATION),--duration $(DURATION)) $(if $(SEED),--seed $(SEED)) $(if $(WORSE),--worse $(WORSE))
 
 bench: $(VENV)/.run
 	@$(RUN) bench

@@ -21,6 +21,7 @@ SYSTEM_COMMANDS = {
     "bench": ("tests.bench.run", "orders per second, latency and CPU, against a bare Celery chain"),
     "test": ("compose.local.tests", "every test, on real servers"),
     "crash-matrix": ("tests.chaos.matrix", "every crash point of every operation, on real servers"),
+    "chaos": ("tests.chaos.run", "load while everything dies at random, on real servers"),
     "schedules": ("compose.local.schedules", "simulated schedules of the sagas, every guarantee checked"),
     "flower": ("compose.local.flower", "Flower, for the workers of all four services"),
     "topology": ("celery_config.topology", "print the broker's definitions as JSON"),

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -39,6 +40,9 @@ CONNECTIONS = 64
 KEPT_SECONDS = 30.0
 REFUSED = 422
 LATER = {408, 425, 429}
+KEY_HEADER = "Idempotency-Key"
+HEAD_END = b"\r\n\r\n"
+CONTENT_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d+)[ \t]*(?=\r\n|$)", re.IGNORECASE)
 
 
 class _Deadline(threading.local):
@@ -54,14 +58,32 @@ class _Deadline(threading.local):
 
 
 class _LimitedStream(httpcore.NetworkStream):
+    """Also sees whether more came than one answer.
+
+    httpcore would take what is left over, as a second answer to the same call, for the answer to the next call.
+    """
+
     def __init__(self, stream: httpcore.NetworkStream, deadline: _Deadline) -> None:
         self._stream = stream
         self._deadline = deadline
+        self._head = b""
+        self._received = 0
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, self._deadline.left(timeout, httpcore.ReadTimeout))
+        received = self._stream.read(max_bytes, self._deadline.left(timeout, httpcore.ReadTimeout))
+        self._received += len(received)
+        if HEAD_END not in self._head:
+            self._head += received
+        return received
+
+    def _is_clean(self) -> bool:
+        """Whether what came since the last call was exactly one answer; without its length nobody knows."""
+        head, end, _ = self._head.partition(HEAD_END)
+        length = CONTENT_LENGTH.search(head)
+        return not head or bool(length and self._received == len(head) + len(end) + int(length[1]))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._head, self._received = b"", 0
         self._stream.write(buffer, self._deadline.left(timeout, httpcore.WriteTimeout))
 
     def close(self) -> None:
@@ -74,6 +96,9 @@ class _LimitedStream(httpcore.NetworkStream):
         return _LimitedStream(self._stream.start_tls(ssl_context, server_hostname, left), self._deadline)
 
     def get_extra_info(self, info: str) -> Any:
+        # The pool drops an idle connection on which there is something to read.
+        if info == "is_readable" and not self._is_clean():
+            return True
         return self._stream.get_extra_info(info)
 
 
@@ -198,7 +223,7 @@ class JsonClient:
 
     def post(self, path: str, body: Mapping[str, Any], *, key: str) -> dict[str, Any]:
         """Do something once, however often it is called with this idempotency key."""
-        headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
+        headers = {KEY_HEADER: key, "Content-Type": "application/json"}
         return self._call("POST", path, headers=headers, content=json.dumps(body))
 
     def get(self, path: str, params: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -222,6 +247,11 @@ class JsonClient:
             response = self._client.send(method, self._base_url + path, **parts)
         except httpx.TransportError as error:
             raise self._outcomes.unknown(f"{method} {path}: {type(error).__name__}: {error}") from error
+        asked = parts["headers"].get(KEY_HEADER)
+        if response.headers.get(KEY_HEADER, asked) != asked:
+            # A second answer to an earlier call that came late; ours would be read by the next call.
+            response.extensions["network_stream"].close()
+            raise self._outcomes.unknown(f"{method} {path}: what came answers another call")
         status = response.status_code
         if status >= 500 or status in LATER:
             raise self._outcomes.unknown(f"{method} {path}: answered {status}: {response.text[:200]}")

@@ -21,7 +21,7 @@ import structlog
 from django.db import IntegrityError, transaction
 
 from celery_config.errors import OrderSagaError, Refused
-from celery_config.messages import command_id
+from celery_config.messages import command_id, fields_of
 from celery_config.messaging import barrier, outside
 from celery_config.messaging.decisions import Action, OnHint, Undo, on_hint
 from celery_config.messaging.models import BarrierRow, Contradiction
@@ -100,12 +100,13 @@ def settle_undo(find: FindHandler, hint: Hint) -> bool:
 
 
 def open_undo(hint: Hint) -> BarrierRow | None:
-    """The row whose undo made the call. Its key is the action's, so it is sought among the open ones of the order."""
+    """The row whose undo made the call. Its key is the action's, so it is sought among the open ones of the subject."""
+    about = fields_of(hint.command)[0].name
     rows = BarrierRow.objects.select_for_update().filter(
         command=hint.command.wire_name(),
         undo=Undo.INTENT,
         action=Action.DONE,
-        request__order=str(hint.subject),
+        **{f"request__{about}": str(hint.subject)},
     )
     return next((row for row in rows if command_id(row.saga, row.step, "undo") == hint.key), None)
 

@@ -55,6 +55,8 @@ class Stack:
         self.mode = mode
         self.var = (var or environment.var_folder(environ)).resolve()
         self.logs = self.var / "log"
+        self.settings_of: dict[str, dict[str, str]] = {}
+        """Environment variables of one service's processes, which win over those of all."""
         self._claim = FolderClaim(self.var / mode)
         self.supervisor = Supervisor(self.logs, show=show)
         self.addresses = Addresses.choose()
@@ -212,7 +214,7 @@ class Stack:
         return Process(
             name=name,
             argv=[sys.executable, *argv],
-            env={**self.environment, **(settings or {})},
+            env={**self.environment, **self.settings_of.get(name.partition("-")[0], {}), **(settings or {})},
             cwd=ROOT,
             ready=ready,
         )

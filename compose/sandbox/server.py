@@ -72,6 +72,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(answer.status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
+        if key := self.headers.get("Idempotency-Key"):
+            self.send_header("Idempotency-Key", key)
         if self.close_connection:
             self.send_header("Connection", "close")
         self.end_headers()

@@ -153,7 +153,7 @@ class Webhooks:
 
 def told(request: Request, answer: Answer) -> dict[str, Any]:
     """The thing as it is now; of a refused request what was asked for, and why not."""
-    error = answer.body.get("error")
+    error: dict[str, Any] | None = answer.body.get("error")
     if error is None:
         return answer.body
     asked = ("reference", "amount", "currency", "weight_grams", "parcels")

@@ -36,20 +36,18 @@ def event(body: bytes, signature: str, secret: str) -> ProviderEvent | None:
         EventUnreadable: it is Stripe's, but cannot be read.
     """
     told = verified(body, signature, secret)
-    operation = OPERATIONS.get(told.type)
-    key = told.request.idempotency_key if told.request else None
-    if operation is None or not key:
-        return None
-    thing: dict[str, Any] = told.data.object
     try:
-        return read(told, operation, key, thing)
+        operation = OPERATIONS.get(told["type"])
+        key = (told["request"] or {}).get("idempotency_key")
+        return read(told, operation, key) if operation and key else None
     except (KeyError, TypeError, AttributeError) as error:
-        raise EventUnreadable(f"{told.type} {told.id} lacks {error}") from error
+        raise EventUnreadable(f"the event lacks or mistakes {error}") from error
 
 
-def verified(body: bytes, signature: str, secret: str) -> stripe.Event:
+def verified(body: bytes, signature: str, secret: str) -> dict[str, Any]:
+    """Return the event as plain JSON."""
     try:
-        return stripe.Webhook.construct_event(  # type: ignore[no-any-return, no-untyped-call]
+        made = stripe.Webhook.construct_event(  # type: ignore[no-untyped-call]
             body, signature, secret, TOLERANCE_SECONDS
         )
     except stripe.SignatureVerificationError as error:
@@ -57,12 +55,15 @@ def verified(body: bytes, signature: str, secret: str) -> stripe.Event:
         raise (SignatureStale if stale else SignatureInvalid)(str(error)) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise EventUnreadable(f"the body is no event: {error}") from error
+    plain: dict[str, Any] = made.to_dict()
+    return plain
 
 
-def read(told: stripe.Event, operation: Operation, key: str, thing: dict[str, Any]) -> ProviderEvent | None:
+def read(told: dict[str, Any], operation: Operation, key: str) -> ProviderEvent | None:
+    thing = told["data"]["object"]
     made = ProviderEvent(
-        id=told.id,
-        kind=told.type,
+        id=told["id"],
+        kind=told["type"],
         key=key,
         operation=operation,
         order=order_id((thing["metadata"] or {}).get("order", "")),
@@ -75,7 +76,7 @@ def read(told: stripe.Event, operation: Operation, key: str, thing: dict[str, An
         return replace(made, provider_id=thing["payment_intent"], refund_id=thing["id"]) if paid else None
     if operation == "capture":
         return replace(made, amount=thing["amount_received"])
-    if told.type != "payment_intent.payment_failed":
+    if told["type"] != "payment_intent.payment_failed":
         return made
     error = thing["last_payment_error"]
     # Any other error may be gone when the call is repeated; a card's is stored under the key.

@@ -11,6 +11,7 @@ from uuid import UUID
 import httpx
 
 from compose.local.stack import Stack
+from tests.chaos.quiet import ask
 
 ADDRESS = {
     "name": "Ada Example", "line1": "1 Harbour Street", "city": "Dublin", "postal_code": "D02 X285", "country": "IE",
@@ -18,6 +19,7 @@ ADDRESS = {
 CURRENCY, FINE, SOLD_OUT = "EUR", "FINE", "GONE"
 PATIENCE = 90.0
 WAIT_SECONDS = 0.2
+KNOWN = "SELECT count(*) FROM order_catalogueproduct"
 UNCLEAR = (httpx.TransportError, httpx.HTTPStatusError)
 
 # How an order is meant to go; each refusal has another step to undo from.
@@ -48,10 +50,12 @@ class Client:
         self.http.headers["Authorization"] = f"Token {answer.json()['token']}"
 
     def stock_shelves(self) -> None:
-        """Make the goods that the kinds of orders need."""
+        """Make the goods that the kinds of orders need; return when the order service knows them."""
         self.change_product(FINE, 890)
         self.change_product(SOLD_OUT, 500)
         self.in_inventory("/api/stock/opening/", {"items": [{"sku": FINE, "quantity": 1_000_000}]})
+        while ask(self.stack, "order", KNOWN)[0][0] < 2:
+            time.sleep(WAIT_SECONDS)
 
     def change_product(self, sku: str, price: int) -> None:
         product = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import os
 import random
 import time
 from collections.abc import Sequence
@@ -17,7 +16,6 @@ from rich.console import Console
 from celery_config import failpoints
 from celery_config.failpoints import Failpoint
 from celery_config.progress import progress_bars
-from celery_config.topology import SERVICES
 from compose.local.environment import var_folder
 from compose.local.errors import LocalError
 from compose.local.stack import Stack
@@ -25,13 +23,10 @@ from tests.chaos.cases import Case, batches, every_case, sample
 from tests.chaos.client import FINE, KINDS, Client
 from tests.chaos.keeper import Keeper
 from tests.chaos.quiet import NotQuiet, audit, run, wait_until_quiet
+from tests.chaos.victim import STANDS_SECONDS, make_stack
 
 QUICK_CASES = 64
 AT_ONCE = 4
-TIME_SCALE = "0.03"
-HEARTBEAT = 2
-# RabbitMQ closes a connection that was silent for two heartbeats.
-STANDS_SECONDS = 3 * HEARTBEAT + 1.0
 FIRING_SECONDS = 60.0
 QUIET_SECONDS = 120.0
 LOOK_SECONDS = 0.2
@@ -74,21 +69,6 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default="", help="the cases in whose names this occurs")
     return parser.parse_args(argv)
-
-
-def make_stack(var: Path) -> Stack:
-    servers = tuple(f"{s.upper()}_{kind}_URL" for s in SERVICES for kind in ("DATABASE", "BROKER"))
-    return Stack(
-        "servers",
-        var=var,
-        settings={
-            "SAGA_TIME_SCALE": TIME_SCALE,
-            "BROKER_HEARTBEAT": str(HEARTBEAT),
-            "LOG_FORMAT": "json",
-            failpoints.VARIABLE: str(var / "failpoints"),
-        },
-        environ={name: value for name, value in os.environ.items() if name not in servers},
-    )
 
 
 class Matrix:

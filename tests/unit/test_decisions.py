@@ -11,12 +11,14 @@ from celery_config.messaging.decisions import (
     Action,
     OnAction,
     OnFence,
+    OnHint,
     OnResult,
     OnUndo,
     Row,
     Undo,
     on_action,
     on_fence,
+    on_hint,
     on_result,
     on_undo,
 )
@@ -62,6 +64,22 @@ RESULT = {
     "tombstone/intent": (OnResult.TOO_LATE, OnResult.TOO_LATE),
     "tombstone/done": (OnResult.TOO_LATE, OnResult.TOO_LATE),
 }
+HINT = {
+    # what was there: (when an event says "done", when it says "refused")
+    "-": (OnHint.CONTRADICTS, OnHint.CONTRADICTS),
+    "intent": (OnHint.WRITE, OnHint.WRITE),
+    "intent/intent": (OnHint.WRITE, OnHint.WRITE),
+    "intent/done": (OnHint.CONTRADICTS, OnHint.CONTRADICTS),
+    "done": (OnHint.KNOWN, OnHint.CONTRADICTS),
+    "done/intent": (OnHint.KNOWN, OnHint.CONTRADICTS),
+    "done/done": (OnHint.KNOWN, OnHint.CONTRADICTS),
+    "refused": (OnHint.CONTRADICTS, OnHint.KNOWN),
+    "refused/intent": (OnHint.CONTRADICTS, OnHint.KNOWN),
+    "refused/done": (OnHint.CONTRADICTS, OnHint.KNOWN),
+    "tombstone": (OnHint.CONTRADICTS, OnHint.CONTRADICTS),
+    "tombstone/intent": (OnHint.CONTRADICTS, OnHint.CONTRADICTS),
+    "tombstone/done": (OnHint.CONTRADICTS, OnHint.CONTRADICTS),
+}
 UNDO = {
     "-": OnUndo.TOMBSTONE,
     "intent": OnUndo.SETTLE_FIRST,
@@ -88,7 +106,7 @@ STATES = {f"{a.value}/{u.value}".rstrip("/") for a in Action for u in Undo}
 
 
 def test_the_tables_are_whole() -> None:
-    assert STATES | {"-"} == set(ACTION) == set(UNDO)
+    assert STATES | {"-"} == set(ACTION) == set(UNDO) == set(HINT)
     assert set(RESULT) == STATES
     assert {a.value for a in Action} | {"-"} == set(FENCE)
 
@@ -112,6 +130,12 @@ def test_the_result_of_a_call(found: str, then: tuple[OnResult, OnResult]) -> No
     there = row(found)
     assert there is not None
     assert (on_result(there, done=True), on_result(there, done=False)) == then
+
+
+@pytest.mark.parametrize(("found", "then"), list(HINT.items()))
+def test_an_event_from_outside(found: str, then: tuple[OnHint, OnHint]) -> None:
+    """Rule 8: a hint is written only over an open intent, and what cannot be is never believed."""
+    assert (on_hint(row(found), done=True), on_hint(row(found), done=False)) == then
 
 
 @pytest.mark.parametrize(("found", "then"), list(UNDO.items()))

@@ -6,7 +6,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeVar
@@ -194,6 +196,34 @@ class TestEveryGateway:
         assert time.monotonic() - began < 2 * SECONDS
 
 
+@contextmanager
+def parrot() -> Iterator[str]:
+    """A server that answers each call as it answered the first one."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            keys.append(self.headers["Idempotency-Key"])
+            body = b'{"id": "auth_1"}'
+            self.send_response(201)
+            self.send_header("Idempotency-Key", keys[0])
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Quiet."""
+
+    keys: list[str] = []
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
 class TestSandbox:
     """Faults of the sandbox as a caller of the gateway sees them."""
 
@@ -227,6 +257,25 @@ class TestSandbox:
         process.fault("/provider", "drop", count=3)
         with pytest.raises(Unknown, match="RemoteProtocolError"):
             authorize(sandbox)
+
+    def test_a_second_answer_is_not_taken_for_the_next_calls(
+        self, sandbox: SandboxGateway, process: SandboxProcess
+    ) -> None:
+        for _ in range(5):
+            orders = [uuid4(), uuid4()]
+            process.fault("/provider", "twice")
+            held = [authorize(sandbox, order=order) for order in orders]
+            assert [entry(sandbox, order).provider_id for order in orders] == held
+
+    def test_a_second_answer_that_comes_late_is_known_by_its_key(self) -> None:
+        with parrot() as url:
+            gateway = SandboxGateway(url, seconds=SECONDS)
+            key = uuid4()
+            first = authorize(gateway, key=key)
+            with pytest.raises(Unknown, match="answers another call"):
+                authorize(gateway)
+            assert authorize(gateway, key=key) == first
+            gateway.close()
 
     def test_killed_between_charge_and_answer(self, tmp_path: Path) -> None:
         process = SandboxProcess(tmp_path / "sandbox.sqlite3").start()

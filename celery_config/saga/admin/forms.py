@@ -35,11 +35,14 @@ class JsonObject(forms.JSONField):
             raise forms.ValidationError("give a JSON object: {…}")
         return given
 
+    def prepare_value(self, value: Any) -> Any:
+        return "" if value is None else super().prepare_value(value)
+
 
 class SettleForm(WhyForm):
-    intent = forms.ChoiceField(label="open call", widget=UnfoldAdminRadioSelectWidget)
+    intent = forms.ChoiceField(label="Open call", widget=UnfoldAdminRadioSelectWidget)
     answer = JsonObject(
-        label="answer",
+        label="Answer",
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 4, "placeholder": "{}", "class": "font-mono"}),
     )
     field_order = ("intent", "answer", "why")
@@ -51,7 +54,7 @@ class SettleForm(WhyForm):
 
 
 class PauseForm(WhyForm):
-    what = forms.ChoiceField(label="hold up new", widget=UnfoldAdminSelectWidget)
+    what = forms.ChoiceField(label="Hold up new", widget=UnfoldAdminSelectWidget)
     field_order = ("what", "why")
 
     def __init__(self, data: Any, choices: Choices) -> None:

@@ -15,7 +15,7 @@ from django.utils.timesince import timesince
 
 from celery_config.api.admin import FactAdmin
 from celery_config.saga import clock
-from celery_config.saga.admin.shown import Table, moment
+from celery_config.saga.admin.shown import Table, broken, moment
 from celery_config.saga.machine import Status
 from celery_config.saga.models import ParkedSaga
 from celery_config.saga.selectors import ParkedGroup, parked_groups
@@ -51,7 +51,9 @@ def groups_table(groups: list[ParkedGroup]) -> Table:
     rows = [
         [
             format_html(
-                '<a class="text-link" href="{}">{}</a>', sagas_of(group), group.fingerprint or "not known"
+                '<a class="text-link" href="{}">{}</a>',
+                sagas_of(group),
+                broken(group.fingerprint or "not known"),
             ),
             group.count,
             timesince(group.parked_first, now),

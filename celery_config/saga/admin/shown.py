@@ -15,6 +15,7 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.timesince import timesince, timeuntil
 from django.utils.timezone import localtime
 
@@ -66,7 +67,7 @@ def carry_out(
         admin.message_user(request, f"Nothing was changed: {error}", messages.ERROR)
     else:
         what = f" {done.what}" if done.what else ""
-        admin.message_user(request, f"Done: {done.verb}{what}. {done.effect}", messages.SUCCESS)
+        admin.message_user(request, f"Done, {done.verb}{what}: {done.effect}", messages.SUCCESS)
     return redirect(back)
 
 
@@ -102,17 +103,15 @@ def silent(answers: Mapping[str, Answer]) -> list[str]:
 def effects_table(found: Iterable[Effect]) -> Table:
     rows = [
         [
-            effect.step,
+            whole(effect.step),
             effect.holder,
-            "in doubt" if effect.doubtful else "live",
+            labelled("in doubt" if effect.doubtful else "live", WORDS),
             amount_of(effect),
             moment(effect.expires_at, "expired"),
             effect.because,
         ]
         for effect in found
     ]
-    for row in rows:
-        row[2] = labelled(str(row[2]), WORDS)
     return {"headers": ["step", "holder", "state", "amount", "expires", "because"], "rows": rows}
 
 
@@ -131,8 +130,18 @@ def barrier_table(saga: type[Saga], row: SagaInstance, answers: Mapping[str, Ans
         says = labelled(SILENT, WORDS) if answer is None else str(held or "nothing came here")
         note = held.note if held and held.note else EMPTY
         known = log.get(step.name) or "not known"
-        rows.append([step.name, str(step.kind), step.command.service, says, note, known])
+        rows.append([whole(step.name), str(step.kind), step.command.service, says, note, known])
     return {"headers": ["step", "kind", "participant", "its barrier", "note", "saga log"], "rows": rows}
+
+
+def whole(text: str) -> SafeString:
+    """On one line: a step's name else breaks at its hyphens."""
+    return format_html('<span class="whole">{}</span>', text)
+
+
+def broken(text: str) -> SafeString:
+    """Wherever it must, so that it stays within its cell: what parked a saga may be one long word."""
+    return format_html('<span class="broken">{}</span>', text)
 
 
 def moment(at: datetime | None, when_past: str) -> Any:
@@ -144,4 +153,4 @@ def moment(at: datetime | None, when_past: str) -> Any:
     away = f"{timesince(at, now)} ago" if past else f"in {timeuntil(at, now)}"
     label = labelled(when_past, WORDS) if past else ""
     shown = date_format(localtime(at), "DATETIME_FORMAT")
-    return format_html('<span class="moment">{} <small>{}</small> {}</span>', shown, away, label)
+    return format_html('<span class="whole">{} <small>{}</small> {}</span>', shown, away, label)

@@ -16,7 +16,6 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from unfold.dataclasses import UnfoldAction
 from unfold.decorators import action
-from unfold.enums import ActionVariant
 
 from celery_config.api.admin import FactAdmin
 from celery_config.api.display import labelled, link
@@ -27,11 +26,13 @@ from celery_config.saga.admin.settle import settle_page
 from celery_config.saga.admin.shown import (
     COLOURS,
     act_page,
+    broken,
     carry_out,
     evidence,
     is_confirmed,
     operator,
     posted,
+    whole,
 )
 from celery_config.saga.machine import Status
 from celery_config.saga.models import SagaInstance
@@ -51,6 +52,8 @@ class OperatorVerbs(FactAdmin):
 
     actions = ("retry_each", "compensate_each")
     actions_detail = tuple(FITTING)
+    # Of rows that nobody edits Django keeps no history.
+    actions_detail_hide_default = True
     answers: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {}
     """What a provider answers, by step and operation: examples for who settles a call by hand."""
 
@@ -71,7 +74,7 @@ class OperatorVerbs(FactAdmin):
     def retry(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return self.verb_page(request, object_id, "retry")
 
-    @action(description="Compensate", icon="undo", permissions=["act"], variant=ActionVariant.DANGER)
+    @action(description="Compensate", icon="undo", permissions=["act"])
     def compensate(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return self.verb_page(request, object_id, "compensate")
 
@@ -169,9 +172,9 @@ class OperatorVerbs(FactAdmin):
         fits = FITTING[verb]
         shown = [
             [
-                link(SAGA_PAGE, row.pk, row),
+                link(SAGA_PAGE, row.pk, whole(f"{row.name} of {row.subject}")),
                 labelled(row.status, COLOURS),
-                row.fingerprint,
+                broken(row.fingerprint),
                 "yes" if row.status in fits else "no, it will be refused",
             ]
             for row in rows
