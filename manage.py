@@ -22,6 +22,8 @@ SYSTEM_COMMANDS = {
     "test": ("compose.local.tests", "every test, on real servers"),
     "crash-matrix": ("tests.chaos.matrix", "every crash point of every operation, on real servers"),
     "chaos": ("tests.chaos.run", "load while everything dies at random, on real servers"),
+    "races": ("tests.chaos.races", "orders cancelled or too old at any moment, on real servers"),
+    "oversell": ("tests.chaos.oversell", "many buyers of few units at once, on real servers"),
     "schedules": ("compose.local.schedules", "simulated schedules of the sagas, every guarantee checked"),
     "flower": ("compose.local.flower", "Flower, for the workers of all four services"),
     "topology": ("celery_config.topology", "print the broker's definitions as JSON"),

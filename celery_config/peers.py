@@ -59,11 +59,26 @@ class Peer:
             ) from error
         if response.is_error:
             raise PeerError(
-                f"{self.service} answered {response.status_code} to {method} {path}: {response.text[:500]}"
+                f"{self.service} answered {response.status_code} to {method} {path}: {reason_of(response)}"
             )
-        return response.json()
+        try:
+            return response.json()
+        except ValueError as error:
+            raise PeerError(
+                f"{self.service} answered {method} {path} with something that is not JSON"
+            ) from error
 
     def post_in_chunks(self, path: str, name: str, items: Sequence[Any], size: int) -> Iterator[Any]:
         """Post `{name: items}` in parts of `size` and yield each answer."""
         for start in range(0, len(items), size):
             yield self.post(path, {name: items[start : start + size]})
+
+
+def reason_of(response: httpx.Response) -> str:
+    """The detail of a problem (RFC 9457), else the beginning of the answer."""
+    try:
+        body = response.json()
+    except ValueError:
+        body = None
+    detail = body.get("detail") if isinstance(body, dict) else None
+    return str(detail or response.text[:500])

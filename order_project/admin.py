@@ -10,6 +10,8 @@ from unfold.decorators import display
 
 from celery_config.api.admin import FactAdmin, FactInline, ServiceAdmin, typed
 from celery_config.api.display import id_of, json_of, label_of, lines, link_of, money_of, saga_of
+from celery_config.contracts.payment import AuthorizePayment, CapturePayment, RefundPayment, VoidPayment
+from celery_config.contracts.shipment import BookShipment, CancelShipment, DispatchShipment
 from celery_config.saga.admin import SagaAdmin
 from order_project.models import CatalogueProduct, Customer, IdempotencyKey, Order, OrderLine, Refund
 
@@ -116,11 +118,11 @@ class IdempotencyKeyAdmin(FactAdmin):
 SagaAdmin.subject_view = ORDER_PAGE
 # The answers of provider and carrier, which the engine does not know either.
 SagaAdmin.answers = {
-    ("authorize-payment", "do"): {"provider_id": "the provider's id of the authorization"},
-    ("authorize-payment", "undo"): {},
-    ("book-shipment", "do"): {"carrier_id": "the carrier's id", "tracking_number": "as on the label"},
-    ("book-shipment", "undo"): {},
-    ("capture-payment", "do"): {},
-    ("dispatch-shipment", "do"): {},
-    ("refund-payment", "do"): {"refund_id": "the provider's id of the refund"},
+    AuthorizePayment.wire_name(): {"provider_id": "the provider's id of the authorization"},
+    VoidPayment.wire_name(): {},
+    BookShipment.wire_name(): {"carrier_id": "the carrier's id", "tracking_number": "as on the label"},
+    CancelShipment.wire_name(): {},
+    CapturePayment.wire_name(): {},
+    DispatchShipment.wire_name(): {},
+    RefundPayment.wire_name(): {"refund_id": "the provider's id of the refund"},
 }

@@ -24,7 +24,16 @@ EMPTY = "-"
 # Who pays and where somebody lives is nobody's business on a page about something else.
 HIDDEN = ("payment_token",)
 OF_AN_ADDRESS = ("city", "country")
-AMOUNTS = ("amount", "captured", "price", "refunded", "total", "unit_price")
+AMOUNTS = (
+    "amount",
+    "captured",
+    "captured_amount",
+    "price",
+    "refunded",
+    "refunded_amount",
+    "total",
+    "unit_price",
+)
 
 
 def column(kind: str, path: str, title: str, show: Callable[[Any], Any]) -> Column:

@@ -1,4 +1,3 @@
-import os
 from pathlib import Path
 
 from django.apps import AppConfig
@@ -8,6 +7,7 @@ from django.db import connection
 from kombu.utils.url import parse_url
 
 from celery_config import failpoints
+from celery_config.settings import env
 
 
 class MessagingConfig(AppConfig):
@@ -16,9 +16,9 @@ class MessagingConfig(AppConfig):
     verbose_name = "Messaging"
 
     def ready(self) -> None:
-        if folder := os.environ.get(failpoints.VARIABLE):
+        if folder := env.str("FAILPOINTS", ""):
             if settings.ENVIRONMENT == "production":
-                raise ImproperlyConfigured(f"{failpoints.VARIABLE} kills processes; it is for tests only.")
+                raise ImproperlyConfigured("FAILPOINTS kills processes; it is for tests only.")
             failpoints.install(
                 Path(folder),
                 database_port=int(connection.settings_dict["PORT"] or 0),

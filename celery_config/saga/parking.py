@@ -44,5 +44,6 @@ def fingerprint(row: SagaInstance, steps: Iterable[SagaStep]) -> str:
         silent = next((s.name for s in steps if not s.logged), "its end")
         return f"{row.name}: no word of {silent}"[:200]
     why: dict[str, Any] = failed.failure
-    reason = OWN.sub("#", why.get("reason", ""))
+    # What an outside system wrote is told by its saga; here it would only set equal faults apart.
+    reason = OWN.sub("#", why.get("reason", "").partition("{")[0]).strip()
     return f"{row.name}: {failed.name} ({why.get('operation')}) {why.get('code')}: {reason}"[:200]

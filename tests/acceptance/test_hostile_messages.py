@@ -10,12 +10,13 @@ from uuid import uuid4
 
 import pytest
 
-from celery_config.topology import commands_queue, events_queue
+from celery_config.topology import SERVICES, commands_queue, events_queue
 from tests.acceptance.killer_worker import KILL
 from tests.acceptance.shop import Shop, until
 from tests.acceptance.wire import Letter
 
 INNOCENTS = 100
+FLOOD = 10_000
 # A quarter of the limit of the queues: the test is shorter, and harder for the innocents.
 DELIVERY_LIMIT = 5
 
@@ -84,6 +85,35 @@ class TestHostileMessages:
         assert {(row["queue"], row["reason"]) for row in kept()} == {(queue, "rejected")}
         assert len(kept()) == len(HOSTILE)
         for service in ("inventory", "order"):
+            assert shop.process(f"{service}-worker").is_running
+
+    def test_ten_thousand_of_them(self, shop: Shop) -> None:
+        """Every queue, garbage of ten megabytes among them; those of a saga name it, and its order ends."""
+        count = "SELECT count(*) AS n FROM saga_deadletter"
+        before = shop.rows("order", count)[0]["n"]
+        orders = shop.place_all([shop.order()] * 5)
+        sagas = [shop.saga(order)["id"] for order in orders]
+        queues = [*map(commands_queue, SERVICES), events_queue("order")]
+        small = [hostile for name, hostile in HOSTILE.items() if "megabyte" not in name]
+        of_a_saga = [
+            {"body": [[{}], {"saga": saga, "step": "reserve-stock", "no": "such"}, NO_EMBED]}
+            for saga in sagas
+        ]
+        kinds = [*small, *of_a_saga]
+        flood = [letter(queues[n % len(queues)], **kinds[n % len(kinds)]) for n in range(FLOOD)]
+        large = [letter(queue, os.urandom(10 * 1024 * 1024)) for queue in queues]
+        shop.wire.send(*large, *flood)
+        orders += shop.place_all([shop.order()] * 10)
+        shop.all_confirmed(orders)
+
+        def kept() -> int:
+            return int(shop.rows("order", count)[0]["n"]) - before
+
+        until(lambda: kept() >= FLOOD + len(large), "all of them are kept", patience=180)
+        named = "SELECT count(DISTINCT saga) AS n FROM saga_deadletter WHERE saga = ANY(%s)"
+        assert shop.rows("order", named, sagas)[0]["n"] == len(sagas)
+        assert kept() == FLOOD + len(large)
+        for service in SERVICES:
             assert shop.process(f"{service}-worker").is_running
 
     def test_events_that_are_none(self, shop: Shop) -> None:

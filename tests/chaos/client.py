@@ -19,7 +19,7 @@ ADDRESS = {
 CURRENCY, FINE, SOLD_OUT = "EUR", "FINE", "GONE"
 PATIENCE = 90.0
 WAIT_SECONDS = 0.2
-KNOWN = "SELECT count(*) FROM order_catalogueproduct"
+KNOWN = "SELECT count(*) FROM order_catalogueproduct WHERE sku = ANY(%s)"
 UNCLEAR = (httpx.TransportError, httpx.HTTPStatusError)
 
 # How an order is meant to go; each refusal has another step to undo from.
@@ -54,7 +54,11 @@ class Client:
         self.change_product(FINE, 890)
         self.change_product(SOLD_OUT, 500)
         self.in_inventory("/api/stock/opening/", {"items": [{"sku": FINE, "quantity": 1_000_000}]})
-        while ask(self.stack, "order", KNOWN)[0][0] < 2:
+        self.wait_until_known(FINE, SOLD_OUT)
+
+    def wait_until_known(self, *skus: str) -> None:
+        """Return when the order service's copy has these products."""
+        while ask(self.stack, "order", KNOWN, list(skus))[0][0] < len(skus):
             time.sleep(WAIT_SECONDS)
 
     def change_product(self, sku: str, price: int) -> None:
@@ -70,9 +74,13 @@ class Client:
 
     def place(self, kind: str) -> str:
         """Place an order of this kind and return its id, however often that has to be asked."""
+        return self.buy(FINE, 2, **KINDS[kind])
+
+    def buy(self, sku: str, quantity: int = 1, **fields: Any) -> str:
+        """Place an order for one product, or as `fields` say."""
         order = {
-            "lines": [{"sku": FINE, "quantity": 2}], "currency": CURRENCY, "payment_token": "tok_approved",
-            "address": ADDRESS, **KINDS[kind],
+            "lines": [{"sku": sku, "quantity": quantity}], "currency": CURRENCY,
+            "payment_token": "tok_approved", "address": ADDRESS, **fields,
         }  # fmt: skip
         key = str(UUID(int=self.chance.getrandbits(128)))
         return str(self.insist("POST", "/api/orders/", order, {"Idempotency-Key": key}).json()["order"])

@@ -26,8 +26,8 @@ ABOUT = (
     " can ask about. The participant writes your answer as if the provider had given it. Ask for a retry afterwards."
 )
 MEANING = {"do": "the call was made and went well", "undo": "it was undone, or never was done"}
-Example = Mapping[tuple[str, str], Mapping[str, Any]]
-"""What a provider answers, by step and operation."""
+Examples = Mapping[str, Mapping[str, Any]]
+"""What a provider answers, by the wire name of the command."""
 
 
 def settle_page(admin: Any, request: HttpRequest, row: SagaInstance, back: str) -> HttpResponse:
@@ -41,7 +41,7 @@ def settle_page(admin: Any, request: HttpRequest, row: SagaInstance, back: str) 
     choices = [
         (f"{step} {operation}", f"{step} ({operation}): {MEANING[operation]}") for step, operation in intents
     ]
-    form = SettleForm(posted(request), choices, examples_of(intents, admin.answers))
+    form = SettleForm(posted(request), choices, examples_of(saga, intents, admin.answers))
     if is_confirmed(request, form):
         step, _, operation = form.cleaned_data["intent"].rpartition(" ")
         given, by = form.cleaned_data, operator(request)
@@ -78,9 +78,12 @@ def refusal_of(row: SagaInstance, intents: list[tuple[str, str]]) -> str:
     return "" if intents else "no participant that answers has an open call: nothing is in doubt there"
 
 
-def examples_of(intents: list[tuple[str, str]], examples: Example) -> SafeString:
+def examples_of(saga: type[Saga], intents: list[tuple[str, str]], examples: Examples) -> SafeString:
     """How an answer to each open call looks."""
-    known = [(step, op, dumps(examples[step, op])) for step, op in intents if (step, op) in examples]
+    commands = {(s.name, "do"): s.command for s in saga.steps}
+    commands |= {(s.name, "undo"): s.undo for s in saga.steps if s.undo}
+    names = [(step, operation, commands[step, operation].wire_name()) for step, operation in intents]
+    known = [(step, op, dumps(examples[name])) for step, op, name in names if name in examples]
     if not known:
         return SafeString("what the provider would have answered, as a JSON object")
     listed = format_html_join(SafeString("<br>"), "{} ({}): <code>{}</code>", known)

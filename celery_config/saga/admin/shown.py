@@ -35,6 +35,7 @@ COLOURS = {
     "compensated": "warning",
     "parked": "danger",
 }
+SAGA_PAGE = "admin:saga_sagainstance_change"
 SILENT = "does not answer"
 WORDS = {SILENT: "danger", "overdue": "danger", "expired": "danger", "in doubt": "warning", "live": "danger"}
 Table = dict[str, Any]

@@ -4,42 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
-from uuid import UUID
 
 from django.contrib import admin, messages
-from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
-from django.utils.html import format_html_join
-from django.utils.safestring import SafeString
 from unfold.dataclasses import UnfoldAction
 from unfold.decorators import action
 
 from celery_config.api.admin import FactAdmin
-from celery_config.api.display import labelled, link
+from celery_config.api.display import labelled
 from celery_config.errors import OperatorRefused
 from celery_config.saga import barriers, operators, selectors
+from celery_config.saga.admin.bulk import each_page
 from celery_config.saga.admin.forms import SeenForm, WhyForm
 from celery_config.saga.admin.settle import settle_page
 from celery_config.saga.admin.shown import (
     COLOURS,
+    SAGA_PAGE,
     act_page,
-    broken,
     carry_out,
     evidence,
     is_confirmed,
     operator,
     posted,
-    whole,
 )
 from celery_config.saga.machine import Status
 from celery_config.saga.models import SagaInstance
 
-# A page's form may not have many more fields.
-MOST_AT_ONCE = 500
-SAGA_PAGE = "admin:saga_sagainstance_change"
 FITTING: dict[str, Sequence[Status]] = {
     **{name: tuple(verb.inputs) for name, verb in operators.VERBS.items()},
     "take_over": (Status.PARKED,),
@@ -54,7 +47,7 @@ class OperatorVerbs(FactAdmin):
     actions_detail = tuple(FITTING)
     # Of rows that nobody edits Django keeps no history.
     actions_detail_hide_default = True
-    answers: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {}
+    answers: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """What a provider answers, by step and operation: examples for who settles a call by hand."""
 
     def has_act_permission(self, request: HttpRequest, _: Any = None) -> bool:
@@ -97,6 +90,7 @@ class OperatorVerbs(FactAdmin):
             self, request, title=f"Take over {row.name}", original=row, form=form, back=back, button="Take over",
             about=f"You become its owner, who decides about it, in the place of {row.owner}. Nothing is sent.",
             refused="" if row.status == Status.PARKED else f"only a parked saga has an owner; this one is {row.status}",
+            **standing(row),
         )  # fmt: skip
 
     @action(description="Settle by hand", icon="edit_note", permissions=["act"], url_path="settle")
@@ -151,61 +145,11 @@ class OperatorVerbs(FactAdmin):
 
     @admin.action(description="Retry…", permissions=["act"])
     def retry_each(self, request: HttpRequest, sagas: QuerySet[SagaInstance]) -> HttpResponse | None:
-        return self.each_page(request, sagas, "retry", "Retry")
+        return each_page(self, request, sagas, "retry", "Retry", FITTING["retry"])
 
     @admin.action(description="Compensate…", permissions=["act"])
     def compensate_each(self, request: HttpRequest, sagas: QuerySet[SagaInstance]) -> HttpResponse | None:
-        return self.each_page(request, sagas, "compensate", "Compensate")
-
-    def each_page(
-        self, request: HttpRequest, sagas: QuerySet[SagaInstance], verb: str, title: str
-    ) -> HttpResponse | None:
-        """Ask why, then do it to each of them; the participants are not asked, nor is one saga held up by another."""
-        rows = list(sagas[: MOST_AT_ONCE + 1])
-        if len(rows) > MOST_AT_ONCE:
-            self.message_user(request, f"choose at most {MOST_AT_ONCE} sagas at once", messages.ERROR)
-            return None
-        form = WhyForm(request.POST if "confirmed" in request.POST else None)
-        if form.is_valid():
-            self.do_each(request, [row.pk for row in rows], verb, form.cleaned_data["why"])
-            return None
-        fits = FITTING[verb]
-        shown = [
-            [
-                link(SAGA_PAGE, row.pk, whole(f"{row.name} of {row.subject}")),
-                labelled(row.status, COLOURS),
-                broken(row.fingerprint),
-                "yes" if row.status in fits else "no, it will be refused",
-            ]
-            for row in rows
-        ]
-        table = {"headers": ["saga", "status", "what parked it", "does it fit?"], "rows": shown}
-        hidden = [("action", f"{verb}_each"), ("confirmed", "yes")]
-        hidden += [(ACTION_CHECKBOX_NAME, str(row.pk)) for row in rows]
-        return act_page(
-            self,
-            request,
-            title=f"{title} {len(rows)} saga{'s' if len(rows) > 1 else ''}",
-            about=operators.VERBS[verb].label,
-            form=form,
-            button=title,
-            back=request.get_full_path(),
-            tables=[("The sagas", table, "")],
-            hidden=hidden,
-        )
-
-    def do_each(self, request: HttpRequest, sagas: list[UUID], verb: str, why: str) -> None:
-        done, refused = [], []
-        for pk in sagas:
-            try:
-                effect = operators.perform(pk, verb, by=operator(request), why=why).effect
-            except OperatorRefused as refusal:
-                refused.append((str(pk), str(refusal)))
-            else:
-                done.append((str(pk), effect))
-        for told, level in ((done, messages.SUCCESS), (refused, messages.ERROR)):
-            if told:
-                self.message_user(request, format_html_join(SafeString("<br>"), "{}: {}", told), level)
+        return each_page(self, request, sagas, "compensate", "Compensate", FITTING["compensate"])
 
 
 def standing(row: SagaInstance) -> dict[str, Any]:

@@ -1,0 +1,95 @@
+"""`./manage.py races`: an order is cancelled, or grows too old, at any moment; it ends in exactly one way."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from rich.console import Console
+
+from celery_config.progress import progress_bars
+from compose.local.environment import var_folder
+from compose.local.errors import LocalError
+from tests.chaos.client import Client
+from tests.chaos.quiet import NotQuiet, audit, run, wait_until_quiet
+from tests.chaos.victim import make_stack
+
+RACERS = 8
+LONGEST_SECONDS = 0.8
+QUIET_SECONDS = 120.0
+TOO_OLD = """
+    UPDATE saga_sagainstance SET deadline_at = clock.now, due_at = clock.now FROM saga_sagaclock clock
+    WHERE subject = '{order}' AND status = 'running'
+"""
+
+
+@dataclass(frozen=True)
+class Race:
+    """What was tried on one order, and the first answer to a cancel."""
+
+    order: str
+    by: str
+    answer: int
+
+
+def main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="./manage.py races", description=__doc__)
+    parser.add_argument("--orders", type=int, default=500)
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    options = parser.parse_args(argv)
+    console = Console(highlight=False)
+    console.print(f"seed {options.seed}")
+    stack = make_stack(var_folder() / "races")
+    stack.delete_data()
+    try:
+        with console.status("Starting PostgreSQL, RabbitMQ and the four services …"):
+            stack.start()
+        client = Client(stack, random.Random(options.seed))
+        client.stock_shelves()
+        with progress_bars(console) as progress, ThreadPoolExecutor(RACERS) as pool:
+            bar = progress.add_task("races", total=options.orders)
+            races = []
+            for each in pool.map(lambda n: race(client, options.seed, n), range(options.orders)):
+                races.append(each)
+                progress.advance(bar)
+        wait_until_quiet(stack, QUIET_SECONDS)
+        violations = [what for each in races if (what := fault_of(client, each))] + audit(stack)
+        outcomes = Counter(f"{each.by}: {client.status(each.order)}" for each in races)
+        client.close()
+    except (LocalError, NotQuiet) as error:
+        console.print(str(error), style="red", markup=False)
+        return 1
+    finally:
+        stack.stop()
+    console.print(", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items())))
+    for what in violations:
+        console.print(what, style="red", markup=False)
+    print(f"races: {len(races)} orders, {len(outcomes)} outcomes, {len(violations)} violations", flush=True)
+    return 1 if violations else 0
+
+
+def race(client: Client, seed: int, number: int) -> Race:
+    """Place an order and, at a moment of chance, cancel it or let its deadline pass."""
+    chance = random.Random(f"{seed}/{number}")
+    order = client.place("fine")
+    time.sleep(chance.uniform(0, LONGEST_SECONDS))
+    if chance.random() < 0.5:
+        return Race(order, "cancelled", client.cancel(order))
+    run(client.stack, TOO_OLD.format(order=order))
+    return Race(order, "too old", 0)
+
+
+def fault_of(client: Client, race: Race) -> str | None:
+    """What is wrong with how it ended; whether money and stock agree, the audit says."""
+    status, again = client.status(race.order), client.cancel(race.order)
+    if status not in ("confirmed", "cancelled"):
+        return f"{race.order} ended {status}"
+    if again != (409 if status == "confirmed" else 202):
+        return f"{race.order} is {status}, and a further cancel is answered {again}"
+    if race.answer == 409 and status == "cancelled":
+        return f"{race.order}: too late to cancel, said the answer, and yet it was cancelled"
+    return None
