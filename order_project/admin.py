@@ -41,8 +41,7 @@ class RefundInline(FactInline):
 @admin.register(Order)
 class OrderAdmin(FactAdmin):
     list_display = (
-        id_of("id"), STATUS, money_of("total"), "customer", "cancel_code", "tracking_number",
-        saga_of(short=True), "created_at",
+        id_of("id"), STATUS, money_of("total"), "customer", "cancel_code", saga_of(short=True), "created_at",
     )  # fmt: skip
     list_filter = ("status", typed("currency"), typed("cancel_code"))
     list_select_related = ("customer",)

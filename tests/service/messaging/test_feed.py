@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from uuid import uuid4
 
 import pytest
@@ -14,6 +15,7 @@ from celery_config.messaging import outbox
 from tests.service.together import concurrent, in_background
 from tests.trip import HotelBooked
 
+PATIENCE = 20.0
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -34,17 +36,27 @@ def read(after: str = "", *, status: int = 200) -> tuple[list[str], str]:
     return [e["event"]["subject"] for e in events], events[-1]["cursor"] if events else after
 
 
+def read_in_the_end(wanted: list[str], after: str = "") -> str:
+    """Read until these subjects come; a transaction of another database on the server holds them back, too."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        seen, cursor = read(after)
+        if seen == wanted or time.monotonic() > end:
+            assert seen == wanted
+            return cursor
+        time.sleep(0.05)
+
+
 def test_a_reader_goes_on_from_its_cursor() -> None:
     for subject in ("a", "b"):
         with transaction.atomic():
             announce(subject)
-    seen, cursor = read()
-    assert seen == ["a", "b"]
+    cursor = read_in_the_end(["a", "b"])
     assert read(cursor) == ([], cursor)
     with transaction.atomic():
         announce("c")
         announce("d")
-    assert read(cursor)[0] == ["c", "d"]
+    read_in_the_end(["c", "d"], cursor)
 
 
 def test_tasks_are_nobodys_business() -> None:
@@ -81,4 +93,4 @@ def test_an_event_that_commits_late_is_never_missed() -> None:
     go.set()
     writer.result(20)
     assert seen_meanwhile == []
-    assert read(cursor)[0] == ["first, committed last", "second, committed first"]
+    read_in_the_end(["first, committed last", "second, committed first"], cursor)
