@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python manage.py
 
-.PHONY: help demo up bench chaos crash-matrix test schedules check
+.PHONY: help demo up bench chaos crash-matrix test schedules mutants check
 
 help:
 	@echo "make demo   100 orders through the four services; needs no server"
@@ -11,6 +11,7 @@ help:
 	@echo "make crash-matrix  every crash point of every operation; QUICK=1 tries 64 of them"
 	@echo "make chaos  load while everything dies; ORDERS= DURATION= SEED= WORSE=errbacks|continuations|broker|clock"
 	@echo "make schedules  100,000 simulated schedules of the sagas; needs no server"
+	@echo "make mutants  deliberately broken variants, each caught by a test or the audit; ONLY=NAME tries one"
 	@echo "make up     the whole stack on PostgreSQL and RabbitMQ"
 	@echo "make bench  orders per second, against a bare Celery chain"
 
@@ -34,6 +35,9 @@ test: $(VENV)/.dev
 
 schedules: $(VENV)/.run
 	@$(RUN) schedules
+
+mutants: $(VENV)/.dev
+	@$(RUN) mutants $(if $(ONLY),--only $(ONLY))
 
 $(VENV)/.run: requirements.lock | $(VENV)/bin/python
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock

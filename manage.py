@@ -25,6 +25,7 @@ SYSTEM_COMMANDS = {
     "races": ("tests.chaos.races", "orders cancelled or too old at any moment, on real servers"),
     "oversell": ("tests.chaos.oversell", "many buyers of few units at once, on real servers"),
     "schedules": ("compose.local.schedules", "simulated schedules of the sagas, every guarantee checked"),
+    "mutants": ("tests.mutants.run", "deliberately broken variants, each caught by a test or the audit"),
     "flower": ("compose.local.flower", "Flower, for the workers of all four services"),
     "topology": ("celery_config.topology", "print the broker's definitions as JSON"),
 }

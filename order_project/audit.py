@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Q
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
@@ -15,11 +17,11 @@ from celery_config.messaging.relay import oldest_unpublished_seconds
 from celery_config.peers import Peer
 from celery_config.saga import clock
 from celery_config.saga.dsl import Saga
-from celery_config.saga.machine import OPEN, Status
+from celery_config.saga.machine import ENDED, OPEN, Status
 from celery_config.saga.models import SagaInstance
 from order_project import selectors
-from order_project.domain import OrderStatus
-from order_project.models import Order
+from order_project.domain import OrderStatus, RefundStatus
+from order_project.models import Order, Refund
 
 CHUNK = 500
 OUTBOX_LIMIT_SECONDS = 60.0
@@ -42,6 +44,18 @@ class Facts:
     payment: Mapping[str, Any]
     inventory: Mapping[str, Any]
     shipment: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Refunds:
+    """What our refunds of one order say, in minor units; the other services were asked in between."""
+
+    paid: int = 0
+    """Given back before they were asked."""
+    possible: int = 0
+    """Given back or set aside by then, or perhaps so."""
+    settled: bool = True
+    """None was under way."""
 
 
 def run(progress: Callable[[int], None]) -> tuple[int, list[Finding]]:
@@ -84,10 +98,12 @@ def check_orders(orders: Sequence[Order], peers: Mapping[str, Peer]) -> list[Fin
     # The sagas are read before the facts: what has ended does not change afterwards.
     instances = {s.pk: s for s in SagaInstance.objects.filter(pk__in=[o.saga for o in orders])}
     ids = [str(o.id) for o in orders]
+    refunds_before = refund_rows(orders)
     facts = {
         name: peer.post("/api/facts/", {"orders": ids, "totals": False})["facts"]
         for name, peer in peers.items()
     }
+    refunds = refunds_between(refunds_before, refund_rows(orders))
     now = clock.now()
     findings = []
     for order in orders:
@@ -95,18 +111,40 @@ def check_orders(orders: Sequence[Order], peers: Mapping[str, Peer]) -> list[Fin
         saga = instances.get(order.saga)
         late = saga is not None and saga.status == Status.RUNNING and now > saga.deadline_at
         lines = {line.sku: line.quantity for line in order.lines.all()}
-        for what in faults_of(order, lines, saga.status if saga else None, of_order, late=late):
+        of_refunds = refunds.get(order.id, Refunds())
+        for what in faults_of(order, lines, saga.status if saga else None, of_order, of_refunds, late=late):
             findings.append(Finding(str(order.id), what))
     return findings
 
 
+def refund_rows(orders: Sequence[Order]) -> list[Refund]:
+    return list(Refund.objects.filter(order__in=[o.id for o in orders]))
+
+
+def refunds_between(before: Sequence[Refund], after: Sequence[Refund]) -> dict[UUID, Refunds]:
+    """What holds of each order's refunds at some moment between two readings."""
+    earlier = {refund.id: refund.status for refund in before}
+    rows: dict[UUID, list[Refund]] = defaultdict(list)
+    for refund in after:
+        rows[refund.order_id].append(refund)
+    return {
+        order: Refunds(
+            paid=sum(r.amount for r in refunds if earlier.get(r.id) == RefundStatus.PAID),
+            possible=sum(r.amount for r in refunds if earlier.get(r.id) != RefundStatus.REFUSED),
+            settled=all(earlier.get(r.id) in (RefundStatus.PAID, RefundStatus.REFUSED) for r in refunds),
+        )
+        for order, refunds in rows.items()
+    }
+
+
 def faults_of(
-    order: Order, lines: Mapping[str, int], saga: str | None, facts: Facts, *, late: bool
+    order: Order, lines: Mapping[str, int], saga: str | None, facts: Facts, refunds: Refunds, *, late: bool
 ) -> Iterator[str]:
     """Everything about one order that breaks the promise."""
     payment = facts.payment
-    if payment.get("refunded", 0) > payment.get("captured", 0):
-        yield f"refunded {payment['refunded']} of {payment['captured']} captured"
+    yield from faults_of_refunds(payment, refunds)
+    if saga in ENDED and refunds.settled and payment.get("ledger_sum_ok") is False:
+        yield "its ledger does not book what was captured and refunded"
     if saga is None:
         yield "has no saga"
     elif saga == Status.COMPLETED:
@@ -115,6 +153,17 @@ def faults_of(
         yield from faults_of_compensated(order, facts)
     elif late:
         yield "is past its deadline and still runs"
+
+
+def faults_of_refunds(payment: Mapping[str, Any], refunds: Refunds) -> Iterator[str]:
+    """Money given back that was never taken, that nobody asked for, or that is said to be back and is not."""
+    captured, refunded = payment.get("captured", 0), payment.get("refunded", 0)
+    if refunded > captured:
+        yield f"refunded {refunded} of {captured} captured"
+    if refunded > refunds.possible:
+        yield f"refunded {refunded}, yet refunds of {refunds.possible} were asked for"
+    if refunded - payment.get("refunds_open", 0) < refunds.paid:
+        yield f"refunds of {refunds.paid} are paid, yet payment gave back {refunded}"
 
 
 def faults_of_completed(order: Order, lines: Mapping[str, int], facts: Facts) -> Iterator[str]:
@@ -130,8 +179,11 @@ def faults_of_completed(order: Order, lines: Mapping[str, int], facts: Facts) ->
     taken = {line["sku"]: line["quantity"] for line in stock.get("lines", ())}
     if stock.get("state") != "committed" or taken != lines:
         yield f"completed, yet its stock is {stock.get('state')} with {len(taken)} of {len(lines)} lines"
-    if facts.shipment.get("state") != "dispatched":
-        yield f"completed, yet its shipment is {facts.shipment.get('state')}"
+    shipment = facts.shipment
+    if shipment.get("state") != "dispatched":
+        yield f"completed, yet its shipment is {shipment.get('state')}"
+    if shipment and shipment.get("weight_grams") != order.weight_grams:
+        yield f"was shipped with {shipment.get('weight_grams')} g instead of {order.weight_grams}"
 
 
 def faults_of_compensated(order: Order, facts: Facts) -> Iterator[str]:

@@ -98,7 +98,16 @@ def checks(var: Path) -> list[Suite]:
         Suite("ruff", [*MODULE, "ruff", "check", *paths]),
         Suite("format", [*MODULE, "ruff", "format", "--check", *paths]),
         Suite("imports", [str(Path(PYTHON).with_name("lint-imports"))]),
-        types("order", "celery_config", "order_project", "compose", "tests/bench", "manage.py"),
+        types(
+            "order",
+            "celery_config",
+            "order_project",
+            "compose",
+            "tests/bench",
+            "tests/chaos",
+            "tests/mutants",
+            "manage.py",
+        ),
     ]
     found += [types(service, PACKAGES[service]) for service in SERVICES if service != "order"]
     for service in SERVICES:

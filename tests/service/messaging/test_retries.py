@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -90,6 +91,15 @@ def test_the_reply_joins_the_others_and_the_next_link_is_published(
     assert [link["task"] for link in following["options"]["chain"]] == [
         link["task"] for link in chain["options"]["chain"][:-1]
     ]
+
+
+def test_another_attempt_is_answered_from_the_barrier(trip: Chains, sent: list[Any], hotel: Hotel) -> None:
+    """Rule 2: a step's id is the same however often it is sent; only the task's id tells attempts apart."""
+    first, _ = deliver(trip.drive("hotel", {}))
+    again, _ = deliver(replace(trip, attempt=1).drive("hotel", {}))
+    assert again == first
+    assert hotel.bookings == 1
+    assert sent[0]["options"]["task_id"] != sent[1]["options"]["task_id"]
 
 
 def test_a_refusal_fires_the_errback_once_with_nothing_added(

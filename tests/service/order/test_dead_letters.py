@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from celery import current_app
 from kombu.message import Message
 
 from celery_config.messaging.steps import PIVOT_RAN
 from celery_config.saga import runner
-from celery_config.saga.dead_letters import keep
+from celery_config.saga.dead_letters import DeadLetterReader, keep
 from celery_config.saga.models import DeadLetter
 from celery_config.saga.testing import links_of
 from tests.service.order.conftest import Placed, Shop
@@ -152,3 +154,50 @@ def test_the_letter_and_its_consequence_are_one_transaction(
     with pytest.raises(ConnectionError):
         keep(letter("inventory.reserve_stock", link(placed, "inventory.reserve_stock")["kwargs"]))
     assert placed.saga.status == "running"
+
+
+class Queue:
+    """The broker's channel, with letters to be got from it."""
+
+    def __init__(self, *letters: Message) -> None:
+        self.letters = [
+            SimpleNamespace(
+                body=letter.body,
+                delivery_tag=tag,
+                properties={"application_headers": letter.headers, "content_type": "application/json"},
+            )
+            for tag, letter in enumerate(letters)
+        ]
+        self.acknowledged: list[int] = []
+
+    def basic_get(self, queue: str) -> Any:
+        return self.letters.pop(0) if self.letters else None
+
+    def basic_ack(self, tag: int) -> None:
+        assert DeadLetter.objects.count() == len(self.acknowledged) + 1
+        self.acknowledged.append(tag)
+
+
+class TestReading:
+    """A letter leaves the broker when it is kept here, and not before."""
+
+    @pytest.fixture
+    def queue(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Queue:
+        queue = Queue(*[letter("inventory.reserve_stock", {"n": n}) for n in range(2)])
+        monkeypatch.setattr(DeadLetterReader, "open", lambda _: queue)
+        return queue
+
+    def test_each_is_kept_then_acknowledged(self, queue: Queue) -> None:
+        DeadLetterReader(current_app._get_current_object()).read()
+        assert queue.acknowledged == [0, 1]
+
+    def test_one_that_cannot_be_kept_stays_at_the_broker(
+        self, queue: Queue, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fails(**_: Any) -> None:
+            raise RuntimeError("the disk is full")
+
+        monkeypatch.setattr(DeadLetter.objects, "create", fails)
+        with pytest.raises(RuntimeError, match="disk"):
+            DeadLetterReader(current_app._get_current_object()).read()
+        assert queue.acknowledged == []

@@ -178,6 +178,15 @@ class TestVerbs:
         with pytest.raises(OperatorRefused, match="forward only"):
             operators.perform(placed.saga_id, "compensate", by="ada", why="x")
 
+    def test_who_did_it_and_why_is_kept(self, placed: Placed, barrier: dict[str, Answer]) -> None:
+        operators.perform(placed.saga_id, "compensate", by="ada", why="customer called")
+        operators.perform(placed.saga_id, "retry", by="bob", why="too slow")
+        kept = OperatorAction.objects.filter(saga=placed.saga_id).order_by("id")
+        assert list(kept.values_list("verb", "by", "why")) == [
+            ("compensate", "ada", "customer called"),
+            ("retry", "bob", "too slow"),
+        ]
+
     @pytest.mark.parametrize("why", ["", "  "])
     def test_nothing_is_done_without_a_reason(self, placed: Placed, why: str) -> None:
         with pytest.raises(OperatorRefused, match="why"):

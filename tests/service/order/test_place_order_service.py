@@ -90,6 +90,19 @@ class TestPlacing:
             shop.place(payment_token="t" * LARGEST_CHAIN)
         assert nothing_was_written()
 
+    def test_a_crash_after_its_saga_is_written_leaves_neither(
+        self, shop: Shop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Start, rule 1: a saga without its order would take money for nothing."""
+
+        def dies(*_: Any, **__: Any) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(Order, "save", dies)
+        with pytest.raises(KeyboardInterrupt):
+            shop.place()
+        assert nothing_was_written()
+
     def stock(self, count: int) -> None:
         product = {
             "name": "x",

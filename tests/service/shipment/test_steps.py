@@ -11,8 +11,9 @@ import pytest
 from celery_config.contracts.shipment import BookShipment
 from celery_config.errors import Refused, StepOutlived, Unknown
 from celery_config.messaging.models import BarrierRow, OutboxMessage
+from shipment_app import services
 from shipment_app.carriers import CarrierFailed
-from shipment_app.domain import shipment_id
+from shipment_app.domain import ShipmentState, shipment_id
 from shipment_app.errors import CarrierDisagrees, NoShipment
 from shipment_app.models import Shipment
 from tests.service.shipment.parcels import ADDRESS, book, cancel, carrier_call, dispatch, ours, theirs
@@ -20,6 +21,10 @@ from tests.service.together import postgresql, together
 
 pytestmark = pytest.mark.usefixtures("carrier_process")
 LOST_ANSWERS = ["error_after", "drop", "timeout"]
+ENDS = {
+    ShipmentState.CANCELLED: ShipmentState.DISPATCHED,
+    ShipmentState.DISPATCHED: ShipmentState.CANCELLED,
+}
 
 
 def test_a_shipment_is_booked_and_dispatched(participant: Any) -> None:
@@ -157,6 +162,19 @@ def test_an_end_that_contradicts_the_carrier_is_an_error_to_be_tried_again(
         participant.do(dispatch(void.order), step="dispatch")
     assert (ours(gone.order), ours(void.order)) == ("booked", "booked")
     assert not BarrierRow.objects.filter(action="refused").exists()
+
+
+@pytest.mark.parametrize("end", list(ENDS))
+def test_what_has_ended_stays_as_it_has_ended_whatever_the_carrier_says(
+    participant: Any, end: ShipmentState
+) -> None:
+    """Our rows are the last to say no, should the carrier say yes to both."""
+    command = book()
+    participant.do(command)
+    services.record_end(order=command.order, state=end)
+    with pytest.raises(NoShipment):
+        services.record_end(order=command.order, state=ENDS[end])
+    assert ours(command.order) == end
 
 
 def test_an_order_without_a_shipment_is_an_error(participant: Any) -> None:

@@ -1,0 +1,320 @@
+"""The audit sees every kind of wrong money, stock and shipments; the other services are faked at the HTTP boundary."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+from django.conf import settings as django_settings
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from celery_config import peers
+from celery_config.messaging.models import OutboxMessage
+from celery_config.saga import runner
+from celery_config.saga.machine import Logged, StepFailed
+from order_project import audit, selectors, services
+from order_project.models import Order, Refund
+from tests.service.order.conftest import HEART, REPLIES, Placed, Shop
+
+pytestmark = pytest.mark.django_db
+PARTICIPANTS = ("payment", "inventory", "shipment")
+
+
+class Services:
+    """The three participants as the audit sees them: honest, until a test says otherwise."""
+
+    def __init__(self) -> None:
+        self.facts: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in PARTICIPANTS}
+        self.faults: dict[str, list[str]] = {name: [] for name in PARTICIPANTS}
+        self.books: dict[str, list[str]] = {"payment": [], "shipment": []}
+        self.lag = dict.fromkeys(PARTICIPANTS, 0.0)
+        self.digest: dict[str, Any] | None = None
+        self.away = ""
+        self.meanwhile: Callable[[], None] = lambda: None
+        self.names = {httpx.URL(django_settings.SERVICE_URLS[name]).port: name for name in PARTICIPANTS}
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        service = self.names[request.url.port]
+        if service == self.away:
+            raise httpx.ConnectError("nobody listens")
+        match request.url.path:
+            case "/api/facts/":
+                return httpx.Response(200, json=self.facts_for(service, json.loads(request.content)))
+            case "/api/provider-books/" | "/api/carrier-books/":
+                return httpx.Response(200, json={"findings": self.books[service]})
+            case "/api/outbox/":
+                return httpx.Response(200, json={"oldest_unpublished_seconds": self.lag[service]})
+            case "/api/catalogue-digest/":
+                return httpx.Response(200, json=self.digest or asdict(selectors.catalogue_digest()))
+        return httpx.Response(404)
+
+    def facts_for(self, service: str, asked: dict[str, Any]) -> dict[str, Any]:
+        known = self.facts[service]
+        answer: dict[str, Any] = {
+            "facts": {order: known[order] for order in asked["orders"] if order in known}
+        }
+        self.meanwhile()
+        if asked.get("totals", True):
+            answer["totals"] = {"faults": self.faults[service]}
+        return answer
+
+    def did(self, service: str, placed: Placed, **facts: Any) -> None:
+        """Change what a service says it did for an order."""
+        self.facts[service].setdefault(str(placed.id), {}).update(facts)
+
+    def forgot(self, service: str, placed: Placed) -> None:
+        del self.facts[service][str(placed.id)]
+
+    def carried_out(self, placed: Placed) -> None:
+        """Everything was done for the order."""
+        order = placed.order
+        self.did(
+            "payment",
+            placed,
+            state="captured",
+            amount=order.total,
+            captured=order.total,
+            currency="EUR",
+            refunded=0,
+            refunds_open=0,
+            ledger_sum_ok=True,
+        )
+        self.did("inventory", placed, state="committed", lines=[{"sku": HEART, "quantity": 7}])
+        self.did("shipment", placed, state="dispatched", weight_grams=order.weight_grams)
+
+    def undone(self, placed: Placed) -> None:
+        """Everything was done, and undone."""
+        self.carried_out(placed)
+        self.did("payment", placed, state="voided", captured=0)
+        self.did("inventory", placed, state="released")
+        self.did("shipment", placed, state="cancelled")
+
+
+@pytest.fixture
+def others(monkeypatch: pytest.MonkeyPatch) -> Services:
+    fake = Services()
+    transport = httpx.MockTransport(fake.answer)
+    real = httpx.Client
+    monkeypatch.setattr(peers.httpx, "Client", lambda **options: real(transport=transport, **options))
+    monkeypatch.setattr(audit, "COPY_SECONDS", 0.0)
+    return fake
+
+
+@pytest.fixture
+def completed(placed: Placed, others: Services) -> Placed:
+    runner.complete(placed.saga_id, REPLIES)
+    others.carried_out(placed)
+    return placed
+
+
+@pytest.fixture
+def compensated(placed: Placed, others: Services) -> Placed:
+    runner.stop(placed.saga_id, code="cancelled", reason="by ada")
+    runner.compensated(placed.saga_id, {}, incomplete=False)
+    others.undone(placed)
+    return placed
+
+
+def found() -> list[str]:
+    """What the audit finds, in words."""
+    return [finding.what for finding in audit.run(lambda _: None)[1]]
+
+
+def ask(placed: Placed, amount: int) -> Refund:
+    return services.ask_for_refund(order=placed.id, amount=amount, reason="broken")
+
+
+def pay(refund: Refund) -> None:
+    runner.complete(
+        refund.saga, {"refund-payment": {"refund": str(refund.id), "refunded_amount": refund.amount}}
+    )
+
+
+def refuse(refund: Refund) -> None:
+    why = {"code": "card_closed", "reason": "no such card"}
+    runner.merge(refund.saga, "refund-payment", Logged.REFUSED, why)
+    runner.receive(refund.saga, StepFailed("refund-payment", "do"), cause={"step": "refund-payment", **why})
+    runner.compensated(refund.saga, {}, incomplete=False)
+
+
+class TestNothingIsFound:
+    def test_of_a_completed_order(self, completed: Placed) -> None:
+        assert audit.run(lambda _: None) == (1, [])
+
+    def test_of_a_compensated_order(self, compensated: Placed) -> None:
+        assert found() == []
+
+    def test_of_a_compensated_order_nobody_had_heard_of(self, compensated: Placed, others: Services) -> None:
+        for name in PARTICIPANTS:
+            others.forgot(name, compensated)
+        assert found() == []
+
+    def test_of_an_order_on_its_way(self, placed: Placed, others: Services) -> None:
+        assert found() == []
+
+    def test_of_refunds_paid_refused_and_under_way(self, completed: Placed, others: Services) -> None:
+        pay(ask(completed, 300))
+        refuse(ask(completed, 200))
+        ask(completed, 100)
+        for refunded, refunds_open in ((300, 0), (400, 100), (400, 0)):
+            others.did("payment", completed, refunded=refunded, refunds_open=refunds_open)
+            assert found() == []
+
+    def test_of_a_refund_that_ends_while_the_audit_asks(self, completed: Placed, others: Services) -> None:
+        refund = ask(completed, 300)
+        others.did("payment", completed, refunded=300, refunds_open=300, ledger_sum_ok=False)
+        others.meanwhile = lambda: refuse(refund) if refund.status == "asked" else None
+        assert found() == []
+
+
+@pytest.mark.parametrize(
+    ("service", "facts", "finding"),
+    [
+        (
+            "payment",
+            {"state": "authorized", "captured": 0},
+            "its payment is authorized with 0 of 1785 captured",
+        ),
+        ("payment", {"captured": 1784}, "1784 of 1785 captured"),
+        ("payment", {"captured": 3570}, "3570 of 1785 captured"),
+        ("payment", {"currency": "GBP"}, "was paid in GBP instead of EUR"),
+        ("payment", {"refunded": 1786, "ledger_sum_ok": True}, "refunded 1786 of 1785 captured"),
+        ("payment", {"refunded": 5}, "refunded 5, yet refunds of 0 were asked for"),
+        ("payment", {"ledger_sum_ok": False}, "its ledger does not book what was captured and refunded"),
+        ("inventory", {"state": "held"}, "its stock is held"),
+        ("inventory", {"state": "released"}, "its stock is released"),
+        ("inventory", {"lines": [{"sku": HEART, "quantity": 6}]}, "its stock is committed"),
+        ("inventory", {"lines": []}, "0 of 1 lines"),
+        ("shipment", {"state": "booked"}, "its shipment is booked"),
+        ("shipment", {"state": "cancelled"}, "its shipment is cancelled"),
+        ("shipment", {"weight_grams": 1}, "was shipped with 1 g instead of 1050"),
+    ],
+)
+def test_what_is_wrong_with_a_completed_order(
+    completed: Placed, others: Services, service: str, facts: dict[str, Any], finding: str
+) -> None:
+    others.did(service, completed, **facts)
+    assert any(finding in what for what in found())
+
+
+@pytest.mark.parametrize("service", PARTICIPANTS)
+def test_what_was_never_done_for_a_completed_order(completed: Placed, others: Services, service: str) -> None:
+    others.forgot(service, completed)
+    (finding,) = audit.run(lambda _: None)[1]
+    assert finding.order == str(completed.id)
+    assert "is None" in finding.what
+
+
+@pytest.mark.parametrize(
+    ("service", "facts", "finding"),
+    [
+        ("payment", {"state": "authorized"}, "its payment is authorized"),
+        ("payment", {"state": "captured", "captured": 1785}, "its payment is captured with 1785 captured"),
+        ("payment", {"captured": 1}, "with 1 captured"),
+        ("inventory", {"state": "held"}, "its stock is held"),
+        ("inventory", {"state": "committed"}, "its stock is committed"),
+        ("shipment", {"state": "booked"}, "its shipment is booked"),
+        ("shipment", {"state": "dispatched"}, "its shipment is dispatched"),
+    ],
+)
+def test_what_is_left_of_a_compensated_order(
+    compensated: Placed, others: Services, service: str, facts: dict[str, Any], finding: str
+) -> None:
+    others.did(service, compensated, **facts)
+    (found_one,) = found()
+    assert finding in found_one
+
+
+class TestOurOwn:
+    def test_an_order_that_says_otherwise_than_its_completed_saga(self, completed: Placed) -> None:
+        Order.objects.update(status="cancelled")
+        assert found() == ["its saga is completed, the order cancelled"]
+
+    def test_an_order_that_says_otherwise_than_its_compensated_saga(self, compensated: Placed) -> None:
+        Order.objects.update(status="confirmed")
+        assert found() == ["its saga is compensated, the order confirmed"]
+
+    def test_an_order_without_a_saga(self, placed: Placed, others: Services) -> None:
+        placed.saga.delete()
+        assert found() == ["has no saga"]
+
+    def test_an_order_past_its_deadline(self, placed: Placed, others: Services) -> None:
+        placed.set(deadline_at=timezone.now() - timedelta(days=1))
+        assert found() == ["is past its deadline and still runs"]
+
+    def test_a_refund_that_is_paid_and_was_not(self, completed: Placed, others: Services) -> None:
+        pay(ask(completed, 300))
+        others.did("payment", completed, refunded=300, refunds_open=300)
+        assert found() == ["refunds of 300 are paid, yet payment gave back 300"]
+
+    def test_a_refund_that_was_refused_and_is_paid(self, completed: Placed, others: Services) -> None:
+        refuse(ask(completed, 300))
+        others.did("payment", completed, refunded=300)
+        assert found() == ["refunded 300, yet refunds of 0 were asked for"]
+
+    def test_a_saga_that_nobody_knows_how_to_carry_on(self, placed: Placed, others: Services) -> None:
+        placed.set(version=9)
+        assert found() == ["order: place-order version 9 still runs, and no definition of it is left"]
+
+    def test_a_promise_that_nobody_publishes(self, completed: Placed, others: Services) -> None:
+        OutboxMessage.objects.update(due_at=timezone.now() - timedelta(minutes=2))
+        (finding,) = found()
+        assert "order: an outbox row has been due for 1" in finding
+
+    def test_a_copy_of_the_catalogue_that_differs(self, completed: Placed, others: Services) -> None:
+        others.digest = {"rows": 3, "checksum": "0"}
+        assert found() == ["order: its copy of the catalogue differs from inventory's"]
+
+
+class TestTheirs:
+    @pytest.mark.parametrize("service", PARTICIPANTS)
+    def test_totals_that_do_not_add_up(self, others: Services, shop: Shop, service: str) -> None:
+        others.faults[service] = ["it sums to 7"]
+        assert found() == [f"{service}: it sums to 7"]
+
+    @pytest.mark.parametrize("service", ["payment", "shipment"])
+    def test_books_that_differ(self, others: Services, shop: Shop, service: str) -> None:
+        others.books[service] = ["orphan ch_1"]
+        assert found() == [f"{service}: orphan ch_1"]
+
+    @pytest.mark.parametrize("service", PARTICIPANTS)
+    def test_an_outbox_that_nobody_publishes(self, others: Services, shop: Shop, service: str) -> None:
+        others.lag[service] = 61.0
+        assert found() == [f"{service}: an outbox row has been due for 61 s; is its relay running?"]
+
+
+def test_every_page_of_orders_is_looked_at(
+    shop: Shop, others: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit, "CHUNK", 2)
+    placed = [shop.order() for _ in range(5)]
+    for one in placed:
+        runner.complete(one.saga_id, REPLIES)
+    checked, findings = audit.run(lambda _: None)
+    assert checked == 5
+    assert {finding.order for finding in findings} == {str(one.id) for one in placed}
+
+
+class TestCommand:
+    def test_without_a_finding(self, completed: Placed, capsys: pytest.CaptureFixture[str]) -> None:
+        call_command("audit")
+        assert capsys.readouterr().out.endswith("audit: 1 orders checked, 0 violations\n")
+
+    def test_a_finding_is_shown_and_the_exit_code_is_1(
+        self, completed: Placed, others: Services, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        others.did("shipment", completed, state="booked")
+        with pytest.raises(SystemExit, match="1"):
+            call_command("audit")
+        assert capsys.readouterr().out.endswith("audit: 1 orders checked, 1 violations\n")
+
+    def test_a_service_that_is_away_is_no_audit(self, completed: Placed, others: Services) -> None:
+        others.away = "inventory"
+        with pytest.raises(CommandError, match="inventory does not answer"):
+            call_command("audit")
