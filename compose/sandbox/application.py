@@ -89,7 +89,7 @@ class Sandbox:
         answer, stored = self._keys.answer(side, request, endpoint, lambda: self.faults.before(fault))
         if stored:
             self.control.count("answered from the store")
-        elif kind := EVENTS.get((endpoint, answer.status)):
+        elif (kind := EVENTS.get((endpoint, answer.status))) and not is_always_late(request):
             self.webhooks.announce(side, kind, request, answer)
         if answer.status < 300 and (not stored or self._late(request)):
             self.faults.after(fault)
@@ -97,7 +97,7 @@ class Sandbox:
 
     def _late(self, request: Request) -> bool:
         """Whether this repeat is answered late too: the first few are, for the one token that goes on so."""
-        if request.body.get("token") != provider.ALWAYS_LATE:
+        if not is_always_late(request):
             return False
         self._repeats[request.key] += 1
         return self._repeats[request.key] < provider.LATE_CALLS
@@ -111,6 +111,11 @@ class Sandbox:
                 )
                 return path, endpoint, routed
         raise NotFound("no_such_endpoint", f"there is no {request.method} {request.path[:200]}")
+
+
+def is_always_late(request: Request) -> bool:
+    """Whether it is about the token whose provider is as good as away: late answers, no webhook."""
+    return bool(request.body.get("token") == provider.ALWAYS_LATE)
 
 
 def _pattern(path: str) -> re.Pattern[str]:

@@ -116,9 +116,13 @@ class TestEveryRefusal:
 
 class TestAnOutcomeThatNobodyKnows:
     def test_is_found_out_and_undone(self, shop: Shop) -> None:
-        # The money is held, and the provider says each time that something went wrong.
-        fault = {"path": "/provider/authorizations", "kind": "error_after", "count": TRIES}
-        httpx.post(f"{shop.stack.sandbox_url}/control/faults", json=fault, trust_env=False).raise_for_status()
+        # The money is held, and the provider says each time that something went wrong; its webhook is lost.
+        for fault in (
+            {"path": "/webhooks/provider", "kind": "lose", "count": 1},
+            {"path": "/provider/authorizations", "kind": "error_after", "count": TRIES},
+        ):
+            faults = f"{shop.stack.sandbox_url}/control/faults"
+            httpx.post(faults, json=fault, trust_env=False).raise_for_status()
         order = shop.place()
         end = shop.ends([order])[order]
         assert (end.status, end.code) == ("cancelled", "unknown_outcome")
