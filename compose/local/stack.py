@@ -35,6 +35,7 @@ class Stack:
         environ: the environment it starts from.
         show: print what the processes write.
         with_flower: also run Flower.
+        with_webhooks: the sandbox tells payment and shipment of each outcome.
         for_tests: the private PostgreSQL lets each role make its test databases.
 
     Raises:
@@ -50,9 +51,11 @@ class Stack:
         environ: Mapping[str, str] = os.environ,
         show: bool = False,
         with_flower: bool = False,
+        with_webhooks: bool = True,
         for_tests: bool = False,
     ) -> None:
         self.mode = mode
+        self.with_webhooks = with_webhooks
         self.var = (var or environment.var_folder(environ)).resolve()
         self.logs = self.var / "log"
         self.settings_of: dict[str, dict[str, str]] = {}
@@ -253,13 +256,16 @@ class Stack:
             "sandbox",
             *("-m", "compose.sandbox", "--port", str(self.addresses.sandbox)),
             *("--database", str(self._sandbox_database)),
-            *("--payment-webhook", self.url("payment") + environment.WEBHOOKS["payment"]),
-            *("--carrier-webhook", self.url("shipment") + environment.WEBHOOKS["shipment"]),
+            *(self._webhooks() if self.with_webhooks else ()),
             # Longer than a caller waits, whatever the protocol's times are scaled to.
             *("--timeout-seconds", str(1.5 * self._times.call)),
             *("--slow-seconds", str(0.1 * self._times.call)),
             ready=answers(f"{self.sandbox_url}/healthz"),
         )
+
+    def _webhooks(self) -> tuple[str, ...]:
+        payment, shipment = (self.url(s) + environment.WEBHOOKS[s] for s in ("payment", "shipment"))
+        return ("--payment-webhook", payment, "--carrier-webhook", shipment)
 
     def _flower(self) -> Process:
         login = ":".join(self.admin_login)

@@ -47,6 +47,7 @@ def main(argv: list[str]) -> int:
         "servers",
         var=var_folder() / "bench",
         settings={"LOG_FORMAT": "json"},
+        with_webhooks=False,  # the bare chain could do nothing with them
         environ={name: value for name, value in os.environ.items() if name not in servers},
     )
     try:
