@@ -26,6 +26,7 @@ from order_project.models import Order, Refund
 CHUNK = 500
 OUTBOX_LIMIT_SECONDS = 60.0
 COPY_SECONDS = 10.0
+LISTS = {"payment": "/api/payments/", "inventory": "/api/reservations/", "shipment": "/api/shipments/"}
 NOTHING: dict[str, Any] = {}
 
 
@@ -73,7 +74,14 @@ def run(progress: Callable[[int], None]) -> tuple[int, list[Finding]]:
             progress(checked)
         findings += [
             Finding("", what)
-            for what in (*totals(peers), *books(peers), *outboxes(peers), *sagas(), *copies(peers))
+            for what in (
+                *totals(peers),
+                *books(peers),
+                *outboxes(peers),
+                *sagas(),
+                *copies(peers),
+                *strangers(peers),
+            )
         ]
     return checked, findings
 
@@ -203,6 +211,18 @@ def totals(peers: Mapping[str, Peer]) -> Iterator[str]:
     for name, peer in peers.items():
         for what in peer.post("/api/facts/", {"orders": []})["totals"].get("faults", ()):
             yield f"{name}: {what}"
+
+
+def strangers(peers: Mapping[str, Peer]) -> Iterator[str]:
+    """Whatever a participant did, it did for an order that we have; ours is committed before anybody hears of it."""
+    for name, path in LISTS.items():
+        url: str | None = f"{path}?limit={CHUNK}"
+        while url:
+            page = peers[name].get(url)
+            theirs = {UUID(row["order"]) for row in page["results"]}
+            for order in theirs - set(Order.objects.filter(pk__in=theirs).values_list("pk", flat=True)):
+                yield f"{name}: did something for {order}, which is no order of ours"
+            url = page["next"]
 
 
 def books(peers: Mapping[str, Peer]) -> Iterator[str]:

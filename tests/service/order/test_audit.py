@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -33,6 +34,7 @@ class Services:
         self.facts: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in PARTICIPANTS}
         self.faults: dict[str, list[str]] = {name: [] for name in PARTICIPANTS}
         self.books: dict[str, list[str]] = {"payment": [], "shipment": []}
+        self.strangers: dict[str, list[str]] = {name: [] for name in PARTICIPANTS}
         self.lag = dict.fromkeys(PARTICIPANTS, 0.0)
         self.digest: dict[str, Any] | None = None
         self.away = ""
@@ -48,11 +50,20 @@ class Services:
                 return httpx.Response(200, json=self.facts_for(service, json.loads(request.content)))
             case "/api/provider-books/" | "/api/carrier-books/":
                 return httpx.Response(200, json={"findings": self.books[service]})
+            case "/api/payments/" | "/api/reservations/" | "/api/shipments/":
+                return httpx.Response(200, json=self.page(service, request))
             case "/api/outbox/":
                 return httpx.Response(200, json={"oldest_unpublished_seconds": self.lag[service]})
             case "/api/catalogue-digest/":
                 return httpx.Response(200, json=self.digest or asdict(selectors.catalogue_digest()))
         return httpx.Response(404)
+
+    def page(self, service: str, request: httpx.Request) -> dict[str, Any]:
+        """One order a page, to be followed to the end."""
+        number = int(request.url.params.get("page", 0))
+        rows = [{"order": order} for order in [*self.facts[service], *self.strangers[service]]]
+        more = str(request.url.copy_set_param("page", number + 1)) if number + 1 < len(rows) else None
+        return {"results": rows[number : number + 1], "next": more}
 
     def facts_for(self, service: str, asked: dict[str, Any]) -> dict[str, Any]:
         known = self.facts[service]
@@ -273,6 +284,15 @@ class TestOurOwn:
 
 
 class TestTheirs:
+    @pytest.mark.parametrize("service", PARTICIPANTS)
+    def test_something_for_an_order_that_does_not_exist(
+        self, completed: Placed, others: Services, service: str
+    ) -> None:
+        """Found on the last page of many, too."""
+        nobody = str(uuid4())
+        others.strangers[service] = [nobody]
+        assert found() == [f"{service}: did something for {nobody}, which is no order of ours"]
+
     @pytest.mark.parametrize("service", PARTICIPANTS)
     def test_totals_that_do_not_add_up(self, others: Services, shop: Shop, service: str) -> None:
         others.faults[service] = ["it sums to 7"]
