@@ -19,9 +19,9 @@ class UnconfirmedDispatcher(EventDispatcher):
     """
 
     def __init__(self, connection: Connection | None = None, **kwargs: object) -> None:
-        if connection is not None:
-            options = {**(connection.transport_options or {}), "confirm_publish": False}
-            connection = connection.clone(transport_options=options)
+        if connection is not None and connection.transport.driver_type == "amqp":
+            # Of this very connection: the broker would give up a clone's original, whose heartbeat nobody sends.
+            connection.connection.confirm_publish = False
         super().__init__(connection, **kwargs)
         self.exchange.no_declare = True  # the administrator has declared it (rule 27)
 

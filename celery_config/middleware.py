@@ -7,7 +7,7 @@ from collections.abc import Callable
 from uuid import uuid4
 
 import structlog
-from django.core.exceptions import RequestDataTooBig
+from django.core.exceptions import BadRequest, RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
 
 from celery_config.failpoints import Point, reach
@@ -36,6 +36,18 @@ class RequestContextMiddleware:
         reach(Point.RESPONSE_PENDING)
         response["X-Request-ID"] = request_id
         return response
+
+
+class NoNulMiddleware:
+    """Refuses NUL in an address: no text here has one, and PostgreSQL takes none."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if "%00" in request.get_full_path():
+            raise BadRequest("NUL in the address")
+        return self.get_response(request)
 
 
 class BodyLimitMiddleware:

@@ -95,6 +95,7 @@ def service_settings(
             "django.contrib.messages.middleware.MessageMiddleware",
             "django.middleware.clickjacking.XFrameOptionsMiddleware",
             "celery_config.middleware.BodyLimitMiddleware",
+            "celery_config.middleware.NoNulMiddleware",
         ],
         "ROOT_URLCONF": f"{package}.config.urls",
         "WSGI_APPLICATION": f"{package}.config.wsgi.application",
@@ -165,11 +166,20 @@ def service_settings(
 def database(variable: str, sqlite_file: Path) -> dict[str, Any]:
     """PostgreSQL from `variable`, else SQLite whose transactions are serial from their first statement (rule 26)."""
     if variable in os.environ:
+        limits = {
+            "lock_timeout": int(Times().lock_wait * 1000),
+            # A process that stands still in mid-transaction must not hold its locks for ever. The relay's waits for the
+            # broker within its own.
+            "idle_in_transaction_session_timeout": int(2 * Times().publish * 1000),
+        }
         return {
             **env.db_url(variable),
             "CONN_MAX_AGE": None,
             "CONN_HEALTH_CHECKS": True,
-            "OPTIONS": {"options": f"-c lock_timeout={int(Times().lock_wait * 1000)}", "connect_timeout": 5},
+            "OPTIONS": {
+                "options": " ".join(f"-c {name}={ms}" for name, ms in limits.items()),
+                "connect_timeout": 5,
+            },
         }
     sqlite_file.parent.mkdir(parents=True, exist_ok=True)
     return {

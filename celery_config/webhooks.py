@@ -14,7 +14,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -26,6 +26,7 @@ T = TypeVar("T")
 HEADER = "Webhook-Signature"
 TOLERANCE_SECONDS = 300
 SCHEME = "v1"
+NUL = rb"\u0000"  # as JSON writes it
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,8 @@ class Hint:
 class Envelope:
     """An event as the sandbox sends it: `data` is the thing it happened to, as the sandbox shows it."""
 
-    id: str
-    type: str
+    id: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+    type: Annotated[str, msgspec.Meta(max_length=120)]
     idempotency_key: str
     data: dict[str, Any]
 
@@ -103,6 +104,8 @@ def opened(body: bytes, headers: Mapping[str, str], secret: str, *, now: float) 
         EventUnreadable: it is theirs, but no event.
     """
     verify(body, headers.get(HEADER, ""), secret, now=now)
+    if NUL in body:
+        raise EventUnreadable("it holds a NUL character, which no text of an event has")
     try:
         return msgspec.json.decode(body, type=Envelope)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -103,6 +103,8 @@ class AccountAdmin(UserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
 class RoleAdmin(GroupAdmin, ModelAdmin):  # type: ignore[misc]
     """Django's page in unfold's dress."""
 
+    compressed_fields = False
+
 
 @admin.register(TokenProxy)
 class KeylessTokenAdmin(TokenAdmin, ModelAdmin):  # type: ignore[misc]

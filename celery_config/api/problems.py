@@ -5,7 +5,9 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
+import structlog
 from django.core.exceptions import PermissionDenied
+from django.db import InterfaceError, OperationalError
 from django.http import Http404
 from rest_framework import exceptions, status
 from rest_framework.response import Response
@@ -19,6 +21,8 @@ from celery_config.errors import (
     SignatureStale,
 )
 from celery_config.peers import PeerError
+
+log = structlog.get_logger(__name__)
 
 PROBLEM_TYPE = "application/problem+json"
 
@@ -88,6 +92,14 @@ class NoEvent(WrongSignature):
     default_code = "unreadable_event"
 
 
+class Busy(exceptions.APIException):
+    """503: the database is away, or somebody holds the row for too long."""
+
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    default_code = "busy"
+    default_detail = "This cannot be answered at the moment. Try again, with the same Idempotency-Key."
+
+
 ANSWERS: dict[type[Exception], type[exceptions.APIException]] = {
     SagaPaused: Paused,
     OperatorRefused: OperatorConflict,
@@ -100,6 +112,9 @@ ANSWERS: dict[type[Exception], type[exceptions.APIException]] = {
 
 def as_answer(error: Exception) -> Exception:
     """The HTTP answer that an error of the engine stands for; others as they are."""
+    if isinstance(error, OperationalError | InterfaceError):
+        log.error("database busy or away", error=str(error))
+        return Busy()
     kind = ANSWERS.get(type(error))
     return kind(str(error)) if kind else error
 

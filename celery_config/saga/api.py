@@ -33,8 +33,10 @@ class SettleInput(WhyInput):
 
 
 class PauseInput(WhyInput):
-    saga = serializers.CharField(max_length=80, default="", help_text="name of the sagas to hold up")
-    step = serializers.CharField(max_length=80, default="", help_text="or of a step")
+    saga = serializers.CharField(
+        max_length=80, default="", allow_blank=True, help_text="name of the sagas to hold up"
+    )
+    step = serializers.CharField(max_length=80, default="", allow_blank=True, help_text="or of a step")
 
 
 class ActionOutput(serializers.ModelSerializer[OperatorAction]):

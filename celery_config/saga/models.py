@@ -35,7 +35,7 @@ class SagaInstance(models.Model):
     )
     data = models.JSONField()
     cause = models.JSONField(default=dict, blank=True, help_text="why it was stopped or parked")
-    attempt = models.PositiveIntegerField(default=0, help_text="chains sent so far")
+    attempt = models.PositiveIntegerField(default=0, help_text="chains sent after the first")
     drives = models.PositiveIntegerField(default=0, help_text="re-drives by the watchdog in this status")
     deadline_at = models.DateTimeField(help_text="saga time")
     since = models.DateTimeField(help_text="in this status since; saga time")

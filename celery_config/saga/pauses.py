@@ -24,8 +24,7 @@ def pause(*, saga: str = "", step: str = "", by: str, why: str) -> OperatorActio
     for name, names in zip((saga, step), known, strict=True):
         if name and name not in names:
             raise OperatorRefused(f"nothing is called {name!r}; there are {', '.join(sorted(names))}")
-    if bool(saga) == bool(step):
-        raise OperatorRefused("name a saga or a step, one of both")
+    check_one(saga, step)
     with transaction.atomic():
         _, made = SagaPause.objects.get_or_create(saga=saga, step=step, defaults={"by": by, "why": why})
         if not made:
@@ -42,6 +41,7 @@ def unpause(*, saga: str = "", step: str = "", by: str, why: str) -> OperatorAct
         OperatorRefused: it is not paused.
     """
     check_reason(why)
+    check_one(saga, step)
     with transaction.atomic():
         gone, _ = SagaPause.objects.filter(saga=saga, step=step).delete()
         if not gone:
@@ -61,3 +61,8 @@ def check(saga: type[Saga]) -> None:
 def check_reason(why: str) -> None:
     if not why.strip():
         raise OperatorRefused("say why: it is kept with your name")
+
+
+def check_one(saga: str, step: str) -> None:
+    if bool(saga) == bool(step):
+        raise OperatorRefused("name a saga or a step, one of both")

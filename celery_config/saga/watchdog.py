@@ -68,7 +68,10 @@ class Attendance:
             self.close()
             missing = ["broker"]
         if missing != self.missing:
-            log.warning("saga time stands" if missing else "saga time runs again", missing=missing)
+            if missing:
+                log.warning("saga time stands", missing=missing)
+            else:
+                log.info("saga time runs")
             self.missing = missing
         return not missing
 

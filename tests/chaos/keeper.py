@@ -9,6 +9,7 @@ import queue
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,6 +17,7 @@ from typing import Self
 from compose.local.stack import Stack
 
 LOOK_SECONDS = 0.1
+REVIVED_AT_ONCE = 8
 
 
 class Keeper:
@@ -48,16 +50,18 @@ class Keeper:
 
     def run(self) -> None:
         standing: dict[int, float] = {}
-        while not self.over.wait(LOOK_SECONDS):
-            standing |= dict.fromkeys(self.newly_stopped(), time.monotonic() + self.stands)
-            for pid, until in list(standing.items()):
-                if time.monotonic() > until:
-                    del standing[pid]
-                    resume(pid)
-            with contextlib.suppress(queue.Empty):
-                self.revive(self.stack.supervisor.deaths.get_nowait().name)
-        for pid in standing:
-            resume(pid)
+        # One that is being brought back must not keep others standing, whose locks it may wait for.
+        with ThreadPoolExecutor(REVIVED_AT_ONCE) as pool:
+            while not self.over.wait(LOOK_SECONDS):
+                standing |= dict.fromkeys(self.newly_stopped(), time.monotonic() + self.stands)
+                for pid, until in list(standing.items()):
+                    if time.monotonic() > until:
+                        del standing[pid]
+                        resume(pid)
+                with contextlib.suppress(queue.Empty):
+                    pool.submit(self.revive, self.stack.supervisor.deaths.get_nowait().name)
+            for pid in standing:
+                resume(pid)
 
     def newly_stopped(self) -> list[int]:
         """The processes that a failpoint has stopped since the last look."""

@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import OperationalError
+from django.test import Client
 from rest_framework.test import APIClient
 
 from order_project import selectors
@@ -90,3 +93,26 @@ class TestTheRequestId:
         answered = client.get("/healthz", HTTP_X_REQUEST_ID=given).headers["X-Request-ID"]
         assert answered not in ("", given)
         assert len(answered) == 36
+
+
+@pytest.mark.parametrize("path", ["/admin/order/order/?currency__icontains=%00", "/api/orders/?cursor=%00"])
+def test_nul_in_an_address(client: Client, path: str) -> None:
+    assert client.get(path).status_code == 400
+
+
+@pytest.mark.parametrize("body", ["[" * 20_000, '{"a":' * 3_000])
+def test_a_token_is_not_asked_for_with_bottomless_json(client: Client, body: str) -> None:
+    answer = client.post("/api/token/", body, content_type="application/json")
+    assert (answer.status_code, answer.json()["code"]) == (400, "parse_error")
+
+
+def test_a_database_that_is_busy(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody holds a row for too long: try again, says the answer."""
+
+    def busy(*args: object) -> None:
+        raise OperationalError("canceling statement due to lock timeout")
+
+    monkeypatch.setattr("order_project.selectors.orders_for", busy)
+    client.force_login(User.objects.create_user("ada", password="x"))
+    answer = client.get("/api/orders/")
+    assert (answer.status_code, answer.json()["code"]) == (503, "busy")

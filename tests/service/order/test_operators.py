@@ -274,7 +274,9 @@ class TestOverHttp:
         answer = operator.post("/api/orders/", order, content_type="application/json")
         assert (answer.status_code, answer.json()["code"]) == (503, "paused")
         assert "stock count" in answer.json()["detail"]
-        gone = operator.delete("/api/sagas/pauses/", {"saga": "place-order", "why": "done"},
+        (held_up,) = operator.get("/api/sagas/pauses/").json()
+        assert (held_up["saga"], held_up["step"]) == ("place-order", "")
+        gone = operator.delete("/api/sagas/pauses/", {**held_up, "why": "done"},
                                content_type="application/json")  # fmt: skip
         assert gone.status_code == 200
         assert operator.post("/api/orders/", order, content_type="application/json").status_code == 202

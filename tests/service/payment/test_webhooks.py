@@ -106,7 +106,16 @@ class TestWhoIsBelieved:
         answer = send(stranger, body.replace(b"1999", b"1"), **{HEADER: signed})
         assert answer.json()["code"] == "invalid_signature"
 
-    @pytest.mark.parametrize("body", [b"", b"nonsense", b"[]", b"\xff", b'{"id": 1}', b'{"id": "evt"}'])
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b"", b"nonsense", b"[]", b"\xff", b'{"id": 1}', b'{"id": "evt"}',
+            *(
+                json.dumps({"id": name, "type": "x", "idempotency_key": "k", "data": {}}).encode()
+                for name in ("a\x00b", "e" * 5000, "")
+            ),
+        ],
+    )  # fmt: skip
     def test_a_signed_body_that_is_no_event(self, shop: Shop, stranger: Client, body: bytes) -> None:
         answer = send(stranger, body)
         assert (answer.status_code, answer.json()["code"]) == (400, "unreadable_event")
