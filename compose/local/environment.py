@@ -108,6 +108,11 @@ def build(
     return {**generated, **inherited, **ours}
 
 
+def without_servers(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return `environ` without the servers that it names, for a stack that shall have servers of its own."""
+    return {n: value for n, value in environ.items() if not n.endswith(("_DATABASE_URL", "_BROKER_URL"))}
+
+
 def web_url(addresses: Addresses, service: str) -> str:
     """Return the base address of a service's pages and API."""
     return f"http://{ports.LOOPBACK}:{addresses.web[service]}"

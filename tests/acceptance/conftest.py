@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from compose.local.environment import without_servers
 from compose.local.stack import Stack
 from tests.acceptance.shop import Shop
 
@@ -17,7 +18,7 @@ TIME_SCALE = "0.03"
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     # Servers that the environment names are not ours to kill.
-    environ = {k: v for k, v in os.environ.items() if not k.endswith(("_DATABASE_URL", "_BROKER_URL"))}
+    environ = without_servers(os.environ)
     var = tmp_path_factory.mktemp("stack")
     stack = Stack(
         "servers", var=var, settings={"SAGA_TIME_SCALE": TIME_SCALE}, environ=environ, with_flower=True

@@ -17,7 +17,7 @@ from rich.progress import Progress
 from celery_config.progress import progress_bars
 from celery_config.topology import SERVICES
 from compose.local.demo import audit
-from compose.local.environment import var_folder
+from compose.local.environment import var_folder, without_servers
 from compose.local.errors import LocalError
 from compose.local.shopper import Shopper
 from compose.local.stack import Stack
@@ -42,13 +42,12 @@ class Results:
 def main(argv: list[str]) -> int:
     options = parse(argv)
     console = Console(highlight=False)
-    servers = tuple(f"{s.upper()}_{kind}_URL" for s in SERVICES for kind in ("DATABASE", "BROKER"))
     stack = Stack(
         "servers",
         var=var_folder() / "bench",
         settings={"LOG_FORMAT": "json"},
         with_webhooks=False,  # the bare chain could do nothing with them
-        environ={name: value for name, value in os.environ.items() if name not in servers},
+        environ=without_servers(os.environ),
     )
     try:
         stack.delete_data()

@@ -16,14 +16,13 @@ from rich.console import Console
 from celery_config import failpoints
 from celery_config.failpoints import Failpoint
 from celery_config.progress import progress_bars
-from compose.local.environment import var_folder
 from compose.local.errors import LocalError
 from compose.local.stack import Stack
 from tests.chaos.cases import Case, batches, every_case, sample
 from tests.chaos.client import FINE, KINDS, Client
 from tests.chaos.keeper import Keeper
 from tests.chaos.quiet import NotQuiet, audit, run, wait_until_quiet
-from tests.chaos.victim import STANDS_SECONDS, make_stack
+from tests.chaos.victim import STANDS_SECONDS, failpoints_of, running
 
 QUICK_CASES = 64
 AT_ONCE = 4
@@ -42,19 +41,15 @@ def main(argv: list[str]) -> int:
     cases = sample(QUICK_CASES, options.seed) if options.quick else every_case()
     if options.only:
         cases = [case for case in every_case() if options.only in str(case)]
-    var = var_folder() / "crash-matrix"
-    stack = make_stack(var)
-    stack.delete_data()
     try:
-        with console.status("Starting PostgreSQL, RabbitMQ and the four services …"):
-            stack.start()
-        with Matrix(stack, var / "failpoints", random.Random(options.seed)) as matrix:
+        with (
+            running("crash-matrix", console) as stack,
+            Matrix(stack, failpoints_of(stack.var), random.Random(options.seed)) as matrix,
+        ):
             violations = matrix.try_all(cases, console)
     except LocalError as error:
         console.print(str(error), style="red", markup=False)
         return 1
-    finally:
-        stack.stop()
     for violation in violations:
         console.print(violation, style="red", markup=False)
     print(f"crash matrix: {len(cases)} cases, {len(violations)} violations", flush=True)

@@ -9,13 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 from rich.console import Console
 
 from celery_config.progress import progress_bars
-from compose.local.environment import var_folder
 from compose.local.errors import LocalError
 from compose.local.stack import Stack
 from tests.chaos.client import Client
 from tests.chaos.quiet import NotQuiet, ask, audit, wait_until_quiet
-from tests.chaos.victim import make_stack
+from tests.chaos.victim import running
 
+# Stock first: most are refused before anybody is asked for money. With times at full length nobody in the queue grows
+# too old.
+SETTINGS = {"PLACE_ORDER_VERSION": "2", "SAGA_TIME_SCALE": "1"}
 AT_ONCE = 16
 QUIET_SECONDS = 900.0
 ENDS = """
@@ -32,27 +34,22 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--units", type=int, default=100, help="of what is sold in each round")
     options = parser.parse_args(argv)
     console = Console(highlight=False)
-    # Stock first: most are refused before anybody is asked for money. With times at full length nobody in the queue
-    # grows too old.
-    stack = make_stack(var_folder() / "oversell", {"PLACE_ORDER_VERSION": "2", "SAGA_TIME_SCALE": "1"})
-    stack.delete_data()
     violations: list[str] = []
     try:
-        with console.status("Starting PostgreSQL, RabbitMQ and the four services …"):
-            stack.start()
-        client = Client(stack, random.Random(1))
-        with progress_bars(console) as progress:
-            bar = progress.add_task("oversell", total=options.rounds)
-            for number in range(options.rounds):
-                violations += sell_out(stack, client, f"ROUND-{number + 1}", options.buyers, options.units)
-                progress.advance(bar)
-        violations += audit(stack)
-        client.close()
+        with running("oversell", console, SETTINGS) as stack:
+            client = Client(stack, random.Random(1))
+            with progress_bars(console) as progress:
+                bar = progress.add_task("oversell", total=options.rounds)
+                for number in range(options.rounds):
+                    violations += sell_out(
+                        stack, client, f"ROUND-{number + 1}", options.buyers, options.units
+                    )
+                    progress.advance(bar)
+            violations += audit(stack)
+            client.close()
     except (LocalError, NotQuiet) as error:
         console.print(str(error), style="red", markup=False)
         return 1
-    finally:
-        stack.stop()
     for what in violations:
         console.print(what, style="red", markup=False)
     print(

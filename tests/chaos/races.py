@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from rich.console import Console
 
 from celery_config.progress import progress_bars
-from compose.local.environment import var_folder
 from compose.local.errors import LocalError
 from tests.chaos.client import Client
 from tests.chaos.quiet import NotQuiet, audit, run, wait_until_quiet
-from tests.chaos.victim import make_stack
+from tests.chaos.victim import running
 
 RACERS = 8
 LONGEST_SECONDS = 0.8
@@ -43,28 +42,23 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     console = Console(highlight=False)
     console.print(f"seed {options.seed}")
-    stack = make_stack(var_folder() / "races")
-    stack.delete_data()
     try:
-        with console.status("Starting PostgreSQL, RabbitMQ and the four services …"):
-            stack.start()
-        client = Client(stack, random.Random(options.seed))
-        client.stock_shelves()
-        with progress_bars(console) as progress, ThreadPoolExecutor(RACERS) as pool:
-            bar = progress.add_task("races", total=options.orders)
-            races = []
-            for each in pool.map(lambda n: race(client, options.seed, n), range(options.orders)):
-                races.append(each)
-                progress.advance(bar)
-        wait_until_quiet(stack, QUIET_SECONDS)
-        violations = [what for each in races if (what := fault_of(client, each))] + audit(stack)
-        outcomes = Counter(f"{each.by}: {client.status(each.order)}" for each in races)
-        client.close()
+        with running("races", console) as stack:
+            client = Client(stack, random.Random(options.seed))
+            client.stock_shelves()
+            with progress_bars(console) as progress, ThreadPoolExecutor(RACERS) as pool:
+                bar = progress.add_task("races", total=options.orders)
+                races = []
+                for each in pool.map(lambda n: race(client, options.seed, n), range(options.orders)):
+                    races.append(each)
+                    progress.advance(bar)
+            wait_until_quiet(stack, QUIET_SECONDS)
+            violations = [what for each in races if (what := fault_of(client, each))] + audit(stack)
+            outcomes = Counter(f"{each.by}: {client.status(each.order)}" for each in races)
+            client.close()
     except (LocalError, NotQuiet) as error:
         console.print(str(error), style="red", markup=False)
         return 1
-    finally:
-        stack.stop()
     console.print(", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items())))
     for what in violations:
         console.print(what, style="red", markup=False)

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import psycopg
 from rich.console import Console
@@ -18,7 +17,6 @@ from rich.table import Table
 
 from celery_config import failpoints
 from celery_config.progress import progress_bars
-from compose.local.environment import var_folder
 from compose.local.errors import LocalError
 from compose.local.stack import Stack
 from tests.chaos.client import Client
@@ -26,8 +24,8 @@ from tests.chaos.faults import Faults
 from tests.chaos.keeper import Keeper
 from tests.chaos.load import Load
 from tests.chaos.quiet import NotQuiet, ask, audit, in_flight, wait_until_quiet
-from tests.chaos.victim import STANDS_SECONDS, failpoints_of, make_stack
-from tests.chaos.worse import WORSE, settings_of, skew
+from tests.chaos.victim import STANDS_SECONDS, failpoints_of, running
+from tests.chaos.worse import WORSE, clocks_for, settings_for
 
 FAULTS_AT_ONCE = 3
 PAUSE_SECONDS = (0.3, 2.5)
@@ -52,20 +50,13 @@ class Report:
 def main(argv: list[str]) -> int:
     options = parse(argv)
     console = Console(highlight=False)
-    var = var_folder() / "chaos"
-    stack = make_stack(var, settings_of(options.worse))
-    stack.delete_data()
     console.print(f"seed {options.seed}")
     try:
-        skew(stack, options.worse)
-        with console.status("Starting PostgreSQL, RabbitMQ and the four services …"):
-            stack.start()
-        report = run(stack, var, options, console)
+        with running("chaos", console, settings_for(options.worse), clocks_for(options.worse)) as stack:
+            report = run(stack, options, console)
     except LocalError as error:
         console.print(str(error), style="red", markup=False)
         return 1
-    finally:
-        stack.stop()
     return tell(report, options, console)
 
 
@@ -78,16 +69,16 @@ def parse(argv: list[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def run(stack: Stack, var: Path, options: argparse.Namespace, console: Console) -> Report:
-    report, chance = Report(), random.Random(options.seed)
-    failpoints.disarm(failpoints_of(var))
+def run(stack: Stack, options: argparse.Namespace, console: Console) -> Report:
+    report, chance, folder = Report(), random.Random(options.seed), failpoints_of(stack.var)
+    failpoints.disarm(folder)
     client = Client(stack, random.Random(chance.random()))
     client.stock_shelves()
     load = Load(client, options.orders, options.duration, options.seed)
-    faults = Faults(stack, failpoints_of(var), chance)
+    faults = Faults(stack, folder, chance)
     over = threading.Event()
     with (
-        Keeper(stack, failpoints_of(var) / "fired", STANDS_SECONDS) as keeper,
+        Keeper(stack, folder / "fired", STANDS_SECONDS) as keeper,
         progress_bars(console) as progress,
     ):
         bar = progress.add_task("chaos", total=options.orders)
@@ -103,7 +94,7 @@ def run(stack: Stack, var: Path, options: argparse.Namespace, console: Console) 
             over.set()
             trouble.join()
             watch.join()
-            failpoints.disarm(failpoints_of(var))
+            failpoints.disarm(folder)
         report.violations += settle(stack, report)
         report.violations += keeper.troubles
     report.ends = dict(ask(stack, "order", ENDS))

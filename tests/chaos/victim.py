@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
+from rich.console import Console
+
 from celery_config import failpoints
-from celery_config.topology import SERVICES
+from compose.local.environment import var_folder, without_servers
 from compose.local.stack import Stack
 
 # A watchdog's silence of 3.6 s, a deadline of 27 s.
@@ -17,10 +20,22 @@ HEARTBEAT = 2
 STANDS_SECONDS = 3 * HEARTBEAT + 1.0
 
 
-def make_stack(var: Path, settings: Mapping[str, str] | None = None) -> Stack:
-    """Return it, not yet started; servers that the environment names are not ours to kill."""
-    servers = tuple(f"{s.upper()}_{kind}_URL" for s in SERVICES for kind in ("DATABASE", "BROKER"))
-    return Stack(
+@contextmanager
+def running(
+    name: str,
+    console: Console,
+    settings: Mapping[str, str] | None = None,
+    settings_of: Mapping[str, dict[str, str]] | None = None,
+) -> Iterator[Stack]:
+    """Start it without the data of the last run, and stop it in the end.
+
+    Args:
+        name: of its folder.
+        settings: environment variables of all processes.
+        settings_of: of one service's, by service.
+    """
+    var = var_folder() / name
+    stack = Stack(
         "servers",
         var=var,
         settings={
@@ -30,9 +45,19 @@ def make_stack(var: Path, settings: Mapping[str, str] | None = None) -> Stack:
             failpoints.VARIABLE: str(failpoints_of(var)),
             **(settings or {}),
         },
-        environ={name: value for name, value in os.environ.items() if name not in servers},
+        # Servers that the environment names are not ours to kill.
+        environ=without_servers(os.environ),
     )
+    stack.settings_of.update(settings_of or {})
+    stack.delete_data()
+    try:
+        with console.status("Starting PostgreSQL, RabbitMQ and the four services …"):
+            stack.start()
+        yield stack
+    finally:
+        stack.stop()
 
 
 def failpoints_of(var: Path) -> Path:
+    """The folder of the failpoints of a stack, by its own folder."""
     return var / "failpoints"

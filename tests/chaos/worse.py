@@ -9,7 +9,6 @@ from pathlib import Path
 
 from celery_config.failpoints_elsewhere import LOSES
 from compose.local.errors import PackagesMissing
-from compose.local.stack import Stack
 
 WORSE = {
     "errbacks": "no `link_error` is ever fired",
@@ -21,16 +20,17 @@ SKEWED, SKEW = "payment", "+1h"
 LIBRARY = "libfaketime.so.1"
 
 
-def settings_of(worse: str | None) -> dict[str, str]:
+def settings_for(worse: str | None) -> dict[str, str]:
     return {LOSES: worse} if worse in ("errbacks", "continuations") else {}
 
 
-def skew(stack: Stack, worse: str | None) -> None:
-    """Set the clocks of one service's processes off, but not the stopwatch that time-outs are measured with."""
-    if worse == "clock":
-        stack.settings_of[SKEWED] = {
-            "LD_PRELOAD": str(library()), "FAKETIME": SKEW, "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        }  # fmt: skip
+def clocks_for(worse: str | None) -> dict[str, dict[str, str]]:
+    """What sets one service's clocks off, but not the stopwatch that its time-outs are measured with."""
+    if worse != "clock":
+        return {}
+    return {
+        SKEWED: {"LD_PRELOAD": str(library()), "FAKETIME": SKEW, "FAKETIME_DONT_FAKE_MONOTONIC": "1"},
+    }
 
 
 def library() -> Path:
