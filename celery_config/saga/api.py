@@ -16,7 +16,7 @@ from rest_framework.views import APIView
 from celery_config.api.pagination import Pages
 from celery_config.api.permissions import permission
 from celery_config.messages import encode
-from celery_config.saga import operators, pauses, selectors
+from celery_config.saga import operators, pauses, selectors, verbs
 from celery_config.saga.models import OperatorAction, SagaInstance, SagaPause
 
 MayOperate = permission("saga.change_sagainstance")
@@ -95,7 +95,7 @@ class SagaVerb(APIView):
     def get(self, request: Request, pk: UUID, verb: str) -> Response:
         """What the verb would do now: nothing is changed."""
         get_object_or_404(SagaInstance, pk=pk)
-        return Response(encode(operators.preview(pk, verb)))
+        return Response(encode(verbs.preview(pk, verb)))
 
     @extend_schema(request=WhyInput, responses={202: ActionOutput})
     def post(self, request: Request, pk: UUID, verb: str) -> Response:
@@ -165,6 +165,6 @@ urlpatterns = [
     path("sagas/<uuid:pk>/settle/", SagaSettle.as_view(), name="saga-settle"),
     *(
         path(f"sagas/<uuid:pk>/{verb}/", SagaVerb.as_view(), {"verb": verb}, name=f"saga-{verb}")
-        for verb in operators.VERBS
+        for verb in verbs.VERBS
     ),
 ]

@@ -8,6 +8,7 @@ from django.db.models import Q
 from celery_config.errors import OperatorRefused, SagaPaused
 from celery_config.saga.dsl import Saga
 from celery_config.saga.models import OperatorAction, SagaPause
+from celery_config.saga.trail import check_reason, written
 
 
 def pause(*, saga: str = "", step: str = "", by: str, why: str) -> OperatorAction:
@@ -29,9 +30,7 @@ def pause(*, saga: str = "", step: str = "", by: str, why: str) -> OperatorActio
         _, made = SagaPause.objects.get_or_create(saga=saga, step=step, defaults={"by": by, "why": why})
         if not made:
             raise OperatorRefused(f"{saga or step} is paused already")
-        return OperatorAction.objects.create(
-            verb="pause", what=saga or step, by=by, why=why, effect="no new ones start"
-        )
+        return written("pause", what=saga or step, by=by, why=why, effect="no new ones start")
 
 
 def unpause(*, saga: str = "", step: str = "", by: str, why: str) -> OperatorAction:
@@ -46,9 +45,7 @@ def unpause(*, saga: str = "", step: str = "", by: str, why: str) -> OperatorAct
         gone, _ = SagaPause.objects.filter(saga=saga, step=step).delete()
         if not gone:
             raise OperatorRefused(f"{saga or step} is not paused")
-        return OperatorAction.objects.create(
-            verb="unpause", what=saga or step, by=by, why=why, effect="new ones start again"
-        )
+        return written("unpause", what=saga or step, by=by, why=why, effect="new ones start again")
 
 
 def check(saga: type[Saga]) -> None:
@@ -56,11 +53,6 @@ def check(saga: type[Saga]) -> None:
     steps = [s.name for s in saga.steps]
     if pause := SagaPause.objects.filter(Q(saga=saga.name) | Q(step__in=steps)).first():
         raise SagaPaused(f"{pause}, since {pause.since:%Y-%m-%d %H:%M} UTC: {pause.why}")
-
-
-def check_reason(why: str) -> None:
-    if not why.strip():
-        raise OperatorRefused("say why: it is kept with your name")
 
 
 def check_one(saga: str, step: str) -> None:

@@ -25,6 +25,7 @@ from celery_config.saga.dsl import Saga, find
 from celery_config.saga.machine import (
     ENDED,
     OPEN,
+    STAY,
     Compensated,
     Completed,
     Decision,
@@ -142,14 +143,14 @@ def take(
     *,
     cause: Mapping[str, str] | None = None,
     replies: dict[str, Any] | None = None,
-) -> None:
-    """Decide about `came` and carry it out on the locked `row`."""
+) -> Decision:
+    """Decide about `came`, carry it out on the locked `row`, and return the decision."""
     saga = find(row.name, row.version)
     if saga is None:
         # A worker older or newer than the saga: one that knows it will find it due (rule 24).
         log.error("unknown saga version", saga=str(row.pk), name=row.name, version=row.version)
         make_due(row)
-        return
+        return STAY
     now = clock.now()
     decision = decide(saga, view(row, came, now), came)
     before = row.status
@@ -161,13 +162,14 @@ def take(
         row.due_at = next_look(row, now)
     elif decision.soon:
         row.due_at = min(row.due_at or now, now + timedelta(seconds=settings.TIMES.soon_after(row.drives)))
-    if decision == Decision():
-        return
+    if decision == STAY:
+        return decision
     row.save()
     if decision != EXPECTED and not isinstance(came, Completed):
         record(row, came, before, decision)
     if row.status in ENDED and before != row.status:
         end(saga, row, replies or {})
+    return decision
 
 
 def view(row: SagaInstance, came: Input, now: datetime) -> View:

@@ -90,6 +90,7 @@ def run(stack: Stack, options: argparse.Namespace, console: Console) -> Report:
         watch.start()
         try:
             load.run()
+            progress.update(bar, completed=len(load.placed))
         finally:
             over.set()
             trouble.join()

@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString
 
 from celery_config.api.display import labelled, link
 from celery_config.errors import OperatorRefused
-from celery_config.saga import operators
+from celery_config.saga import operators, verbs
 from celery_config.saga.admin.forms import WhyForm
 from celery_config.saga.admin.shown import COLOURS, SAGA_PAGE, Table, act_page, broken, operator, whole
 from celery_config.saga.machine import Status
@@ -49,7 +49,7 @@ def each_page(
         admin,
         request,
         title=f"{title} {len(rows)} saga{'s' if len(rows) > 1 else ''}",
-        about=operators.VERBS[verb].label,
+        about=verbs.VERBS[verb].label,
         form=form,
         button=title,
         back=request.get_full_path(),

@@ -16,7 +16,7 @@ from unfold.decorators import action
 from celery_config.api.admin import FactAdmin
 from celery_config.api.display import labelled
 from celery_config.errors import OperatorRefused
-from celery_config.saga import barriers, operators, selectors
+from celery_config.saga import barriers, operators, selectors, verbs
 from celery_config.saga.admin.bulk import each_page
 from celery_config.saga.admin.forms import SeenForm, WhyForm
 from celery_config.saga.admin.settle import settle_page
@@ -34,7 +34,7 @@ from celery_config.saga.machine import Status
 from celery_config.saga.models import SagaInstance
 
 FITTING: dict[str, Sequence[Status]] = {
-    **{name: tuple(verb.inputs) for name, verb in operators.VERBS.items()},
+    **{name: tuple(verb.inputs) for name, verb in verbs.VERBS.items()},
     "take_over": (Status.PARKED,),
     "settle_by_hand": operators.IN_DOUBT,
 }
@@ -104,7 +104,7 @@ class OperatorVerbs(FactAdmin):
         row = self.get_object(request, object_id)
         if row is None:
             return self.unknown(request, object_id)
-        verb, back = operators.VERBS[name], reverse(SAGA_PAGE, args=[row.pk])
+        verb, back = verbs.VERBS[name], reverse(SAGA_PAGE, args=[row.pk])
         form = SeenForm(posted(request), initial={"seen": row.status})
         if is_confirmed(request, form):
             if form.cleaned_data["seen"] == row.status:
@@ -116,7 +116,7 @@ class OperatorVerbs(FactAdmin):
             self.message_user(request, moved, messages.WARNING)
             form = SeenForm(initial={"seen": row.status, "why": form.cleaned_data["why"]})
         try:
-            told, saga = operators.preview(row.pk, name), selectors.definition(row)
+            told, saga = verbs.preview(row.pk, name), selectors.definition(row)
         except OperatorRefused as refusal:
             self.message_user(request, str(refusal), messages.ERROR)
             return redirect(back)

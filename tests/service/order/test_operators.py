@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from celery_config.errors import OperatorRefused, SagaPaused
 from celery_config.messaging.decisions import Action, Undo
-from celery_config.saga import barriers, operators, pauses, runner, selectors
+from celery_config.saga import barriers, operators, pauses, runner, selectors, verbs
 from celery_config.saga.effects import Answer, Held
 from celery_config.saga.machine import Due, StepFailed
 from celery_config.saga.models import OperatorAction, SagaInstance
@@ -111,7 +111,7 @@ class TestParked:
 class TestVerbs:
     def test_a_preview_tells_and_changes_nothing(self, placed: Placed, barrier: dict[str, Answer]) -> None:
         barrier["inventory"] = {"reserve-stock": held(Action.DONE)}
-        told = operators.preview(placed.saga_id, "compensate")
+        told = verbs.preview(placed.saga_id, "compensate")
         assert (told.refused, told.before, told.after) == ("", "running", "stopping")
         assert told.sends == [
             "fence capture-payment", "undo book-shipment", "undo reserve-stock", "undo authorize-payment",
@@ -145,7 +145,7 @@ class TestVerbs:
     ) -> None:
         park(placed)
         barrier["payment"] = {"capture-payment": held(Action.INTENT)}
-        assert "pivot" in operators.preview(placed.saga_id, "resume").refused
+        assert "pivot" in verbs.preview(placed.saga_id, "resume").refused
         with pytest.raises(OperatorRefused, match="pivot"):
             operators.perform(placed.saga_id, "resume", by="ada", why="I think it ran")
         assert (placed.saga.status, OperatorAction.objects.count()) == ("parked", 0)
@@ -156,12 +156,12 @@ class TestVerbs:
         """The log is a hint, the barrier the truth: it brings the pivot's reply too."""
         park(placed)
         barrier["payment"] = {"capture-payment": held(Action.DONE, **REPLIES["capture-payment"])}
-        assert operators.preview(placed.saga_id, "resume").after == "forward"
+        assert verbs.preview(placed.saga_id, "resume").after == "forward"
         operators.perform(placed.saga_id, "resume", by="ada", why="captured, says payment")
         assert (placed.saga.status, placed.log["capture-payment"]) == ("forward", "done")
         assert placed.chains[-1] == DRIVE
 
-    @pytest.mark.parametrize("verb", list(operators.VERBS))
+    @pytest.mark.parametrize("verb", list(verbs.VERBS))
     @pytest.mark.parametrize("status", ["completed", "compensated"])
     def test_an_end_is_final(
         self, placed: Placed, barrier: dict[str, Answer], verb: str, status: str
