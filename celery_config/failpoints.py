@@ -108,7 +108,7 @@ class Armed:
 
     def take(self, name: str) -> bool:
         """Claim it: a rename succeeds once."""
-        del self.waiting[name]
+        self.waiting.pop(name, None)  # another thread may stand here too
         found = {"pid": os.getpid(), **structlog.contextvars.get_contextvars()}
         try:
             (self.armed / name).rename(self.fired / name)

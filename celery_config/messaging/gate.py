@@ -14,12 +14,23 @@ database_away = threading.Event()
 
 
 def close_if_away(error: BaseException) -> None:
-    """Drop this thread's connection after a database error; close the gate when no new one can be had."""
+    """Drop this thread's connection if an error broke it; close the gate when no new one can be had."""
+    drop_if_unusable()
     if not isinstance(error, (OperationalError, InterfaceError)):
         return
     connection.close()
     if not database_answers():
         database_away.set()
+
+
+def drop_if_unusable() -> None:
+    """Drop this thread's connection if it is broken, or if its last transaction neither ended nor failed.
+
+    That is what Django leaves behind when anything but a database error comes out of a COMMIT: whatever is written
+    through that connection afterwards seems committed, and never is.
+    """
+    if not connection.in_atomic_block:
+        connection.close_if_unusable_or_obsolete()
 
 
 def database_answers() -> bool:

@@ -19,6 +19,7 @@ from django.utils import timezone
 from celery_config import metrics, topology
 from celery_config.database import Now
 from celery_config.failpoints import Point, reach
+from celery_config.messaging import gate
 from celery_config.messaging.events import RECEIVE
 from celery_config.messaging.models import InboxEntry, OutboxMessage
 from celery_config.messaging.publisher import Publisher, broker_errors, connection_errors
@@ -48,6 +49,7 @@ class Duty:
         except (DatabaseError, InterfaceError):
             raise
         except Exception:
+            gate.drop_if_unusable()
             log.exception("a duty of the relay failed", duty=self.name)
 
 

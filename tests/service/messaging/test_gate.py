@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
 import pytest
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, OperationalError, ProgrammingError, connection, transaction
 
 from celery_config.messaging import gate
+from celery_config.messaging.models import InboxEntry
 from celery_config.worker import DatabaseGate, fault_of
 from tests.service.together import postgresql
 
@@ -52,6 +54,28 @@ class TestClosing:
     def test_another_error_does_not_even_ask(self, away: None) -> None:
         gate.close_if_away(ValueError("ours"))
         assert not gate.database_away.is_set()
+
+    @postgresql
+    def test_a_transaction_that_neither_ended_nor_failed_is_dropped(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Else whatever this thread writes afterwards would seem committed, and never be."""
+
+        def interrupted() -> None:
+            raise KeyError("not a database's error")
+
+        def write(handler: str) -> None:
+            with transaction.atomic():
+                InboxEntry.objects.create(event=uuid4(), handler=handler)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(connection, "_commit", interrupted)
+            with pytest.raises(ProgrammingError):
+                write("lost")
+        gate.close_if_away(KeyError("not a database's error"))
+        write("kept")
+        connection.close()
+        assert [entry.handler for entry in InboxEntry.objects.all()] == ["kept"]
 
     @postgresql
     def test_a_broken_connection_is_dropped(self) -> None:
