@@ -141,7 +141,8 @@ def connections_to(port: int) -> Iterator[socket.socket]:
     for descriptor in os.listdir("/proc/self/fd"):
         with contextlib.suppress(OSError):
             connection = socket.socket(fileno=os.dup(int(descriptor)))
-            if connection.getpeername()[1] == port:
+            over_ip = connection.family in (socket.AF_INET, socket.AF_INET6)
+            if over_ip and connection.getpeername()[1] == port:
                 yield connection
             else:
                 connection.close()
