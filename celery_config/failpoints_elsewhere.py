@@ -47,7 +47,8 @@ def install() -> None:
         acknowledge(request)
 
     BaseDatabaseWrapper._commit = committing  # type: ignore[attr-defined]
-    Channel._basic_publish = publishing
+    # Without confirms a channel calls the second of its two names for it.
+    Channel._basic_publish = Channel.basic_publish = publishing
     Request.acknowledge = acknowledging
 
 

@@ -172,7 +172,7 @@ def run(app: Celery, duties: Sequence[Duty], stopped: Callable[[float], bool]) -
         duties: done between batches.
         stopped: waits up to so many seconds and says whether to stop.
     """
-    structlog.contextvars.bind_contextvars(duty="publish")
+    structlog.contextvars.bind_contextvars(duty=f"{settings.SERVICE} publish")
     publisher = Publisher(app, settings.TIMES.publish)
     trouble_wait = 0.1
     while True:

@@ -21,19 +21,20 @@ REQUEST = (Point.BEFORE_COMMIT, Point.COMMITTED, Point.RESPONSE_PENDING)
 PUBLISH = (Point.UNCONFIRMED, Point.RELAYED, Point.BEFORE_COMMIT, Point.COMMITTED)
 WATCH = (Point.DECIDED, Point.BEFORE_COMMIT, Point.COMMITTED)
 
-# (process, operation): the points that it passes. Undos and the fence insert a row only where their action never came.
+# (process, operation): the points that it passes. Undos and the fence insert a row only where their action never came;
+# that of the first step always did.
 OPERATIONS: dict[tuple[str, str], Sequence[Point]] = {
     ("order-web", "POST orders"): REQUEST,
     ("order-web", "POST cancel"): REQUEST,
-    ("order-relay", "publish"): PUBLISH,
-    ("payment-relay", "publish"): PUBLISH,
-    ("inventory-relay", "publish"): PUBLISH,
-    ("shipment-relay", "publish"): PUBLISH,
+    ("order-relay", "order publish"): PUBLISH,
+    ("payment-relay", "payment publish"): PUBLISH,
+    ("inventory-relay", "inventory publish"): PUBLISH,
+    ("shipment-relay", "shipment publish"): PUBLISH,
     ("order-relay", "watchdog"): WATCH,
     ("payment-worker", "payment.authorize_payment"): (*CALL, *REFUSAL),
     ("payment-worker", "payment.capture_payment"): (*CALL, *REFUSAL),
     ("payment-worker", "payment.fence"): STEP,
-    ("payment-worker", "payment.void_payment"): CALL,
+    ("payment-worker", "payment.void_payment"): (*LINK, Point.BEFORE_CALL, Point.AFTER_CALL),
     ("inventory-worker", "inventory.reserve_stock"): (*STEP, *REFUSAL),
     ("inventory-worker", "inventory.commit_stock"): STEP,
     ("inventory-worker", "inventory.release_stock"): STEP,

@@ -18,6 +18,7 @@ from compose.local.stack import Stack
 
 LOOK_SECONDS = 0.1
 REVIVED_AT_ONCE = 8
+TRIES = 5
 
 
 class Keeper:
@@ -78,11 +79,15 @@ class Keeper:
         return pids
 
     def revive(self, name: str) -> None:
-        try:
-            self.stack.supervisor.restart(name)
-            self.restarts += 1
-        except Exception as error:  # the run goes on, and its end says what did not come back
-            self.troubles.append(f"{name} did not come back: {error}")
+        """Start it again, also when the next failpoint kills it before it is ready."""
+        for left in reversed(range(TRIES)):
+            try:
+                self.stack.supervisor.restart(name)
+                self.restarts += 1
+                return
+            except Exception as error:  # the run goes on, and its end says what did not come back
+                if not left:
+                    self.troubles.append(f"{name} did not come back: {error}")
 
 
 def resume(pid: int) -> None:
