@@ -9,7 +9,7 @@ from celery.app.events import Events
 from celery.events.dispatcher import EventDispatcher
 from kombu import Connection
 
-from celery_config.worker import DatabaseGate, SlowStart
+from celery_config.worker import DatabaseGate, FastPath, SlowStart
 
 
 class UnconfirmedDispatcher(EventDispatcher):
@@ -36,5 +36,5 @@ def make_celery(service: str, package: str) -> Celery:
     app = Celery(service, events=UnconfirmedEvents, set_as_current=True)
     app.config_from_object("django.conf:settings", namespace="CELERY")
     app.autodiscover_tasks()
-    app.steps["consumer"].update({SlowStart, DatabaseGate})
+    app.steps["consumer"].update({SlowStart, FastPath, DatabaseGate})
     return app

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from django.db.models import functions
+from django.db.models import Model, functions
 
 
 class Now(functions.Now):
@@ -17,3 +18,13 @@ class Now(functions.Now):
         # Doubled once for the template and once for the driver.
         template = "STRFTIME('%%%%Y-%%%%m-%%%%d %%%%H:%%%%M:%%%%f000', 'NOW')"
         return self.as_sql(compiler, connection, template=template, **context)
+
+
+def upsert(model: type[Model], rows: Sequence[Any], fields: Sequence[str]) -> None:
+    """Write these fields of rows that are locked here: one statement, of which only the update ever happens."""
+    if rows:
+        key = model._meta.pk
+        assert key is not None
+        model._default_manager.bulk_create(
+            rows, update_conflicts=True, unique_fields=[key.name], update_fields=list(fields)
+        )

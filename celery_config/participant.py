@@ -1,48 +1,124 @@
 """What a participant's `tasks.py` is written with.
 
     @handles(ReserveStock)
-    def reserve_stock(command: ReserveStock) -> StockReserved:
-        return services.reserve_stock(...)
+    def reserve_stock(commands: Sequence[ReserveStock]) -> list[StockReserved | Refused]:
+        return services.reserve_stock(commands)
 
-makes the Celery task `inventory.reserve_stock`: its message is decoded, the barrier asked, the service run
-and its event written in one transaction; the reply travels on along the chain. `handles_outside` is the form
-for an effect at a provider. Every participant also gets the task `SERVICE.fence`.
+makes the Celery task `inventory.reserve_stock`. It gets all commands that have arrived, each once, and returns a reply
+or a refusal for each; what it writes, the barrier's rows, the replies and the events are one transaction. An undo
+returns None for each. `handles_one` is the form for a function that takes a single command; `handles_outside` the one
+for effects at a provider. Every participant also gets the task `SERVICE.fence`.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import structlog
 from celery import Task, current_app
 from celery.exceptions import Ignore
+from django.db import transaction
 
 from celery_config import metrics
 from celery_config.errors import DefinitionError, Refused, StepOutlived, Unknown
 from celery_config.messages import Command, Reply, StepGaveUp, decode
-from celery_config.messaging import outside, steps
-from celery_config.messaging.outside import FindHandler
-from celery_config.messaging.steps import Handler, OutsideStep, Step
-from celery_config.messaging.tasks import durable_task
+from celery_config.messaging import outbox
+from celery_config.messaging.actions import act
+from celery_config.messaging.deliveries import Delivery, Outcome, by, rounds
+from celery_config.messaging.fences import fence
+from celery_config.messaging.steps import FindHandler, Handler, LocalStep, OutsideStep, Step, event_of
+from celery_config.messaging.tasks import Work, durable_task
+from celery_config.messaging.undos import undo
 
 log = structlog.get_logger(__name__)
 handlers: dict[str, Handler] = {}
 
 
-def handles(command: type[Command]) -> Callable[[Callable[[Any], Reply | None]], Task]:
-    """Register the function as the handler of `command`, for an effect in this service's own database.
+@dataclass(frozen=True, kw_only=True)
+class StepMessage:
+    """A link of a chain; `needs` says which field of the command comes from which step's reply."""
+
+    saga: UUID
+    step: str
+    operation: str
+    attempt: int
+    command: dict[str, Any]
+    needs: dict[str, str] | None = None
+
+    @property
+    def subject(self) -> str:
+        """What the command is about: its first field."""
+        return str(next(iter(self.command.values()), ""))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FenceMessage:
+    """The first link of a stop chain."""
+
+    saga: UUID
+    step: str
+    attempt: int
+    pivot: str
+    subject: str
+    operation: str = "fence"
+
+
+def handles(command: type[Command]) -> Callable[[LocalStep], LocalStep]:
+    """Register the function as the handler of `command`, for effects in this service's own database."""
+
+    def decorate(function: LocalStep) -> LocalStep:
+        register(Handler(command, local=function))
+        return function
+
+    return decorate
+
+
+def handles_one(command: type[Command]) -> Callable[[Callable[[Any], Reply | None]], Any]:
+    """Register a function that takes one command; of several, each runs in a savepoint of its own.
 
     It gets the decoded command and returns the reply (an undo returns None). To refuse, it raises `Refused`.
     """
-    return lambda function: register(Handler(command, local=function))
+    return lambda function: register(Handler(command, local=one_by_one(function)))
+
+
+def one_by_one(function: Callable[[Any], Reply | None]) -> LocalStep:
+    def handle(commands: Sequence[Any]) -> list[Reply | Refused | None]:
+        outcomes: list[Reply | Refused | None] = []
+        for command in commands:
+            try:
+                with transaction.atomic():
+                    outcomes.append(function(command))
+            except Refused as refusal:
+                outcomes.append(refusal)
+        return outcomes
+
+    return handle
+
+
+class OneByOne:
+    """For a step outside whose requests and answers are dealt with one at a time: `request` and `settle_one`."""
+
+    def request(self, command: Any) -> dict[str, Any]:
+        """Return the full request, from the command and our own rows."""
+        raise NotImplementedError
+
+    def settle_one(self, request: dict[str, Any], answer: dict[str, Any]) -> Reply | None:
+        """Write the answer into our own rows and return the reply (None for an undo)."""
+        raise NotImplementedError
+
+    def requests(self, commands: Sequence[Any]) -> list[dict[str, Any]]:
+        return [self.request(command) for command in commands]
+
+    def settle(self, answered: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> list[Reply | None]:
+        return [self.settle_one(request, answer) for request, answer in answered]
 
 
 def handles_outside(command: type[Command]) -> Callable[[type[OutsideStep]], type[OutsideStep]]:
-    """Register the class (`request`, `call`, `settle`) as the handler of `command`, for an effect at a provider."""
+    """Register the class (`requests`, `call`, `settle`) as the handler of `command`, for effects at a provider."""
 
     def decorate(cls: type[OutsideStep]) -> type[OutsideStep]:
         register(Handler(command, outside=cls()))
@@ -66,89 +142,100 @@ def register(handler: Handler) -> Task:
         raise DefinitionError(f"{name} has two handlers; a command has one")
     handlers[name] = handler
 
-    @durable_task(name, throws=(Refused, StepOutlived), exhausted="errback", on_exhausted=announce_giving_up)
-    def run(
-        task: Task,
-        replies: dict[str, Any],
-        *,
-        saga: str,
-        step: str,
-        operation: str,
-        attempt: int,
-        command: dict[str, Any],
-        needs: dict[str, str] | None = None,
-    ) -> dict[str, Any]:
-        """Carry out one step; `needs` says which field of the command comes from which step's reply."""
-        structlog.contextvars.bind_contextvars(saga=saga, step=step, operation=operation)
-        fields = command | {name: replies[source][name] for name, source in (needs or {}).items()}
-        decoded = decode(handler.command, fields)
-        message = Step(UUID(saga), step, operation, decoded.subject, decoded)
-        structlog.contextvars.bind_contextvars(order=decoded.subject)
-        with observed(handler.command.wire_name(), attempt):
-            if operation == "undo":
-                outside.undo(handler, message, handlers.get)
-                return with_refusal(replies, message)
-            carry_out = outside.act if handler.outside else steps.act
-            return replies | {step: carry_out(handler, message)}
+    def carry_out(operation: str, messages: Sequence[Step]) -> list[Outcome]:
+        return undo(handler, messages, handlers.get) if operation == "undo" else act(handler, messages)
 
-    return run
+    def handle(deliveries: Sequence[Delivery[StepMessage]]) -> list[Outcome]:
+        return each_once(deliveries, lambda delivery: step_of(handler, delivery), carry_out)
 
-
-def with_refusal(replies: dict[str, Any], step: Step) -> dict[str, Any]:
-    """Add why the step was refused, if it was, to what the stop chain brings to the orchestrator."""
-    refusal = steps.refusal_of(step)
-    return replies | {step.name: refusal} if refusal else replies
-
-
-def announce_giving_up(task: Task, error: Exception) -> None:
-    """Tell the saga log why; the errback itself carries no reason."""
-    kwargs = task.request.kwargs
-    step = Step(UUID(kwargs["saga"]), kwargs["step"], kwargs["operation"], "")
-    code = "unknown_outcome" if isinstance(error, Unknown) else "error"
-    steps.announce(step, StepGaveUp(code=code, reason=str(error)[:500]), "failed")
+    work = Work(
+        message=StepMessage,
+        chained=True,
+        handle=handle,
+        conclude=concluded,
+        exhausted="errback",
+        on_exhausted=announce_giving_up,
+    )
+    return durable_task(name, work, throws=(Refused, StepOutlived))
 
 
 def register_fence(service: str) -> Task:
-    """Register `SERVICE.fence`, which settles whether a pivot of this participant ran (rule 13)."""
+    """Register `SERVICE.fence`, which settles whether pivots of this participant ran (rule 13)."""
 
-    @durable_task(f"{service}.fence", exhausted="errback")
-    def fence(
-        task: Task, replies: dict[str, Any], *, saga: str, step: str, attempt: int, pivot: str, subject: str
-    ) -> dict[str, Any]:
-        structlog.contextvars.bind_contextvars(saga=saga, step=step, operation="fence", order=subject)
-        if pivot not in handlers:
+    def handle(deliveries: Sequence[Delivery[FenceMessage]]) -> list[Outcome]:
+        (pivot, *others) = {delivery.message.pivot for delivery in deliveries}
+        if others or pivot not in handlers:
             raise DefinitionError(f"{service} was asked to fence {pivot}, which it does not handle")
-        with observed(f"{service}.fence", attempt):
-            message = Step(UUID(saga), step, "do", subject)
-            if outside.fence(message, pivot, handlers.get):
-                raise Ignore
-            return with_refusal(replies, message)
-
-    return fence
-
-
-@contextmanager
-def observed(command: str, attempt: int) -> Iterator[None]:
-    """Time the step and log how it ended."""
-    began = time.perf_counter()
-    outcome, detail = "done", ""
-    try:
-        yield
-    except Refused as refusal:
-        outcome, detail = "refused", str(refusal)
-        raise
-    except StepOutlived:
-        outcome = "outlived"
-        raise
-    except Ignore:
-        outcome = "pivot ran"
-        raise
-    except Exception as error:
-        outcome, detail = "failed", repr(error)
-        raise
-    finally:
-        seconds = time.perf_counter() - began
-        metrics.STEP_SECONDS.labels(command, outcome).observe(seconds)
-        log.info(
-            outcome, ms=round(seconds * 1000, 1), attempt=attempt, **({"detail": detail} if detail else {})
+        return each_once(
+            deliveries,
+            lambda d: Step(d.message.saga, d.message.step, "do", d.message.subject),
+            lambda _, messages: fence(messages, pivot, handlers.get),
         )
+
+    work = Work(message=FenceMessage, chained=True, handle=handle, conclude=concluded, exhausted="errback")
+    return durable_task(f"{service}.fence", work)
+
+
+def each_once(
+    deliveries: Sequence[Delivery[Any]],
+    step: Callable[[Delivery[Any]], Step],
+    carry_out: Callable[[str, Sequence[Step]], list[Outcome]],
+) -> list[Outcome]:
+    """Carry out the steps of one operation together; a twin in the same batch waits for the next round."""
+    outcomes: dict[int, Outcome] = {}
+    steps = [(id(delivery), step(delivery)) for delivery in deliveries]
+    for part in rounds(steps, lambda each: each[1].key):
+        for operation, group in by(lambda each: each[1].operation, part).items():
+            ended = carry_out(operation, [each for _, each in group])
+            outcomes |= zip((number for number, _ in group), ended, strict=True)
+    return [outcomes[id(delivery)] for delivery in deliveries]
+
+
+def step_of(handler: Handler, delivery: Delivery[StepMessage]) -> Step:
+    message = delivery.message
+    needed = {name: delivery.replies[source][name] for name, source in (message.needs or {}).items()}
+    command = decode(handler.command, message.command | needed)
+    return Step(message.saga, message.step, message.operation, command.subject, command)
+
+
+def concluded(delivery: Delivery[Any], outcome: Outcome) -> Outcome:
+    """Time the step, log how it ended, and let its reply (or its refusal, in a stop chain) join the others."""
+    message = delivery.message
+    how, detail = ended(outcome)
+    seconds = time.perf_counter() - delivery.began
+    metrics.STEP_SECONDS.labels(structlog.contextvars.get_contextvars()["task"], how).observe(seconds)
+    log.info(
+        how,
+        saga=str(message.saga),
+        step=message.step,
+        operation=message.operation,
+        order=message.subject,
+        attempt=message.attempt,
+        ms=round(seconds * 1000, 1),
+        **({"detail": detail} if detail else {}),
+    )
+    if isinstance(outcome, Exception):
+        return outcome
+    is_action = message.operation == "do"
+    return delivery.replies | ({message.step: outcome} if is_action else outcome)
+
+
+def ended(outcome: Outcome) -> tuple[str, str]:
+    match outcome:
+        case Refused():
+            return "refused", str(outcome)
+        case StepOutlived():
+            return "outlived", ""
+        case Ignore():
+            return "pivot ran", ""
+        case Exception():
+            return "failed", repr(outcome)
+    return "done", ""
+
+
+def announce_giving_up(delivery: Delivery[StepMessage], error: Exception) -> None:
+    """Tell the saga log why; the errback itself carries no reason."""
+    message = delivery.message
+    step = Step(message.saga, message.step, message.operation, "")
+    code = "unknown_outcome" if isinstance(error, Unknown) else "error"
+    outbox.add_events([event_of(step, StepGaveUp(code=code, reason=str(error)[:500]), "failed")])

@@ -26,7 +26,8 @@ class Times:
 
     scale: float = 1.0
     # These follow the machine, not the protocol's patience, and therefore do not scale.
-    lock_wait: float = 10.0
+    # Whoever waits in a batch holds up all others in it.
+    lock_wait: float = 3.0
     publish: float = 30.0
     clock_step: float = 5.0
 

@@ -11,15 +11,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from celery import bootsteps
+from celery.worker import state
 from celery.worker.consumer import Consumer
 from celery.worker.consumer.tasks import Tasks
+from celery.worker.request import Request
 from kombu.message import Message
 
 from celery_config.messaging import gate
+
+if TYPE_CHECKING:
+    from celery_config.batches import Batches
 
 log = structlog.get_logger(__name__)
 GATE_SECONDS = 0.5
@@ -66,6 +71,18 @@ class SagaConsumer(Consumer):
             step for step in Consumer.Blueprint.default_steps if not step.endswith(":DelayedDelivery")
         ]
 
+    def __init__(self, on_task_request: Callable[[Request], None], *args: Any, **kwargs: Any) -> None:
+        super().__init__(on_task_request, *args, **kwargs)
+        self.to_pool = on_task_request
+        self.on_task_request = self.carry_out
+
+    def carry_out(self, request: Request) -> None:
+        """Ours in batches; all others, and what has a time limit of its own, in Celery's pool."""
+        if hasattr(request.task, "work") and not any(request.time_limits):
+            self.batches.put(request)
+        else:
+            self.to_pool(request)
+
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Message], None]:
         run = super().create_task_handler(*args, **kwargs)
 
@@ -93,6 +110,7 @@ class SagaConsumer(Consumer):
         self.connection.default_channel.basic_qos(0, self.full_window, False)
         self.task_consumer.consume()
 
+    batches: Batches
     window_open = True
     full_window = 0
 
@@ -108,6 +126,23 @@ class SlowStart(bootsteps.StartStopStep):
         consumer.full_window = consumer.initial_prefetch_count
         consumer.window_open = False
         consumer.connection.default_channel.basic_qos(0, 1, False)
+
+
+class FastPath(bootsteps.StartStopStep):
+    """The runner of batches."""
+
+    requires = (Tasks,)
+
+    def start(self, consumer: SagaConsumer) -> None:
+        # This module is imported before Django's models may be.
+        from celery_config.batches import Batches
+
+        consumer.batches = Batches(consumer)
+        consumer.batches.start()
+
+    def stop(self, consumer: SagaConsumer) -> None:
+        # On a lost connection nobody waits: the broker gives all messages out again.
+        consumer.batches.stop(finish_calls=state.should_stop is not None)
 
 
 class DatabaseGate(bootsteps.StartStopStep):

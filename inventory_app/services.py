@@ -6,8 +6,8 @@ each other in a circle (rule 10). Rows that are locked here are written back by 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +16,7 @@ from django.db import transaction
 
 from celery_config.contracts.inventory import Line, ProductChanged
 from celery_config.database import Now
+from celery_config.errors import Refused
 from celery_config.messaging import outbox
 from inventory_app import domain
 from inventory_app.domain import Change, Level, ProductData, ReservationState
@@ -23,7 +24,7 @@ from inventory_app.errors import AdjustmentConflict, UnknownProduct
 from inventory_app.models import Movement, Product, Reservation, ReservationLine, Stock
 
 log = structlog.get_logger(__name__)
-PRODUCT_FIELDS = [field.name for field in fields(ProductData) if field.name != "sku"]
+PRODUCT_FIELDS = [each.name for each in fields(ProductData) if each.name != "sku"]
 # A step of a saga has a savepoint of its own around these; a second one would cost two statements an order.
 atomic_within_step = transaction.atomic(savepoint=False)
 
@@ -46,44 +47,63 @@ class Opened:
 
 
 @atomic_within_step
-def reserve_stock(*, order: UUID, lines: Iterable[Line]) -> UUID:
-    """Hold every line of an order, or none; return the reservation's id.
+def reserve_stock(orders: Mapping[UUID, Iterable[Line]]) -> dict[UUID, UUID | Refused]:
+    """Hold every line of an order, or none; return each order's reservation, or why there is none.
 
-    Raises:
-        Refused: invalid_lines, unknown_sku, inactive_product, out_of_stock.
+    Refusals: invalid_lines, unknown_sku, inactive_product, out_of_stock. Of several orders that want the last pieces
+    the first gets them.
     """
-    wanted = domain.merged(lines)
-    before = locked_levels(wanted)
-    after = domain.reserve(before, wanted)
-    reservation = Reservation(id=domain.reservation_id(order), order=order, state=ReservationState.HELD)
-    Reservation.objects.bulk_create([reservation])
-    ReservationLine.objects.bulk_create(
-        ReservationLine(reservation=reservation, product_id=sku, quantity=quantity)
-        for sku, quantity in wanted.items()
+    outcomes: dict[UUID, UUID | Refused] = {}
+    wanted: dict[UUID, dict[str, int]] = {}
+    for order, lines in orders.items():
+        try:
+            wanted[order] = domain.merged(lines)
+        except Refused as refusal:
+            outcomes[order] = refusal
+    levels = locked_levels({sku for quantities in wanted.values() for sku in quantities})
+    held: dict[UUID, dict[str, int]] = {}
+    moved = Moved()
+    for order, quantities in wanted.items():
+        try:
+            after = domain.reserve(levels, quantities)
+        except Refused as refusal:
+            outcomes[order] = refusal
+            continue
+        levels |= after
+        held[order], outcomes[order] = quantities, domain.reservation_id(order)
+        moved.add(Change.RESERVE, quantities, after, order=order)
+    Reservation.objects.bulk_create(
+        Reservation(id=domain.reservation_id(order), order=order, state=ReservationState.HELD)
+        for order in held
     )
-    write_levels(after)
-    write_movements(Change.RESERVE, wanted, after, order=order)
-    return reservation.id
+    ReservationLine.objects.bulk_create(
+        ReservationLine(reservation_id=domain.reservation_id(order), product_id=sku, quantity=quantity)
+        for order, quantities in held.items()
+        for sku, quantity in quantities.items()
+    )
+    moved.write()
+    return outcomes
 
 
 @atomic_within_step
-def release_stock(*, order: UUID) -> None:
-    """Free what the order's reservation holds; a released one stays as it is.
+def release_stock(orders: Collection[UUID]) -> None:
+    """Free what the orders' reservations hold; a released one stays as it is.
 
     Raises:
         ReservationLost: there is none, or its goods have left.
     """
-    close(order, ReservationState.RELEASED, Change.RELEASE, domain.release)
+    close(orders, ReservationState.RELEASED, Change.RELEASE, domain.release)
 
 
 @atomic_within_step
-def commit_stock(*, order: UUID) -> UUID:
-    """Let what the order's reservation holds leave for good; return the reservation's id.
+def commit_stock(orders: Collection[UUID]) -> dict[UUID, UUID]:
+    """Let what the orders' reservations hold leave for good; return the reservations' ids.
 
     Raises:
         ReservationLost: there is none, or it was released.
     """
-    return close(order, ReservationState.COMMITTED, Change.COMMIT, domain.commit)
+    close(orders, ReservationState.COMMITTED, Change.COMMIT, domain.commit)
+    return {order: domain.reservation_id(order) for order in orders}
 
 
 @transaction.atomic
@@ -134,8 +154,9 @@ def book_opening_stock(*, quantities: Mapping[str, int]) -> Opened:
         raise UnknownProduct(f"no such product: {domain.named(sorted(unknown))}")
     first = {sku: quantities[sku] for sku, row in rows.items() if row.opening is None}
     after = {sku: domain.adjust(level_of(rows[sku]), quantity) for sku, quantity in first.items()}
-    write_levels(after, opening=first)
-    write_movements(Change.OPENING, first, after)
+    moved = Moved()
+    moved.add(Change.OPENING, first, after)
+    moved.write(opening=first)
     opened = Opened(len(first), len(rows) - len(first))
     log.info("opening stock booked", **asdict(opened))
     return opened
@@ -162,24 +183,68 @@ def adjust_stock(*, adjustment: UUID, sku: str, quantity: int, reason: str) -> M
             raise AdjustmentConflict(f"{adjustment} was {earlier.quantity:+} of {earlier.product_id}")
         return earlier
     after = {sku: domain.adjust(before[sku], quantity)}
-    write_levels(after)
-    (movement,) = write_movements(Change.ADJUST, {sku: quantity}, after, adjustment=adjustment, reason=reason)
+    moved = Moved()
+    moved.add(Change.ADJUST, {sku: quantity}, after, adjustment=adjustment, reason=reason)
+    (movement,) = moved.write()
     return movement
 
 
-def close(order: UUID, into: ReservationState, kind: Change, change: Callable[[Level, int], Level]) -> UUID:
-    """End a held reservation; the update of its state is also its lock."""
-    reservation = Reservation.objects.filter(order=order)
-    if reservation.filter(state=ReservationState.HELD).update(state=into, updated_at=Now()):
-        lines = ReservationLine.objects.filter(reservation__order=order).order_by("product_id")
-        held = dict(lines.values_list("product_id", "quantity"))
-        before = locked_levels(held)
-        after = {sku: change(before[sku], quantity) for sku, quantity in held.items()}
-        write_levels(after)
-        write_movements(kind, held, after, order=order)
-    else:
-        domain.check_ended(reservation.values_list("state", flat=True).first(), into, order)
-    return domain.reservation_id(order)
+def close(
+    orders: Collection[UUID], into: ReservationState, kind: Change, change: Callable[[Level, int], Level]
+) -> None:
+    """End held reservations, each once; their rows are locked before their goods' are."""
+    states = dict(
+        Reservation.objects.select_for_update()
+        .filter(order__in=list(orders))
+        .order_by("order")
+        .values_list("order", "state")
+    )
+    closing = [order for order in orders if states.get(order) == ReservationState.HELD]
+    for order in orders:
+        if order not in closing:
+            domain.check_ended(states.get(order), into, order)
+    if not closing:
+        return
+    Reservation.objects.filter(order__in=closing).update(state=into, updated_at=Now())
+    lines = ReservationLine.objects.filter(reservation__order__in=closing).order_by("product_id")
+    held: dict[UUID, dict[str, int]] = {order: {} for order in closing}
+    for order, sku, quantity in lines.values_list("reservation__order", "product_id", "quantity"):
+        held[order][sku] = quantity
+    levels = locked_levels({sku for quantities in held.values() for sku in quantities})
+    moved = Moved()
+    for order, quantities in held.items():
+        after = {sku: change(levels[sku], quantity) for sku, quantity in quantities.items()}
+        levels |= after
+        moved.add(kind, quantities, after, order=order)
+    moved.write()
+
+
+@dataclass
+class Moved:
+    """Changes of stock under one lock: what the levels are in the end, and a movement for each change."""
+
+    levels: dict[str, Level] = field(default_factory=dict)
+    movements: list[Movement] = field(default_factory=list)
+
+    def add(
+        self, kind: Change, quantities: Mapping[str, int], after: Mapping[str, Level], **facts: Any
+    ) -> None:
+        self.levels |= after
+        self.movements += [
+            Movement(
+                product_id=sku,
+                kind=kind,
+                quantity=quantity,
+                on_hand=after[sku].on_hand,
+                reserved=after[sku].reserved,
+                **facts,
+            )
+            for sku, quantity in quantities.items()
+        ]
+
+    def write(self, *, opening: Mapping[str, int] | None = None) -> list[Movement]:
+        write_levels(self.levels, opening=opening)
+        return Movement.objects.bulk_create(self.movements)
 
 
 def locked_stock(skus: Iterable[str]) -> list[Stock]:
@@ -211,22 +276,6 @@ def write_levels(levels: Mapping[str, Level], *, opening: Mapping[str, int] | No
         update_conflicts=True,
         unique_fields=["product"],
         update_fields=["on_hand", "reserved", *(["opening"] if opening else [])],
-    )
-
-
-def write_movements(
-    kind: Change, quantities: Mapping[str, int], after: Mapping[str, Level], **facts: Any
-) -> list[Movement]:
-    return Movement.objects.bulk_create(
-        Movement(
-            product_id=sku,
-            kind=kind,
-            quantity=quantity,
-            on_hand=after[sku].on_hand,
-            reserved=after[sku].reserved,
-            **facts,
-        )
-        for sku, quantity in quantities.items()
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from celery_config.contracts.inventory import (
     CommitStock,
     ReleaseStock,
@@ -9,6 +11,7 @@ from celery_config.contracts.inventory import (
     StockCommitted,
     StockReserved,
 )
+from celery_config.errors import Refused
 from celery_config.participant import handles, register_fence
 from inventory_app import services
 
@@ -16,15 +19,23 @@ register_fence("inventory")
 
 
 @handles(ReserveStock)
-def reserve_stock(command: ReserveStock) -> StockReserved:
-    return StockReserved(reservation=services.reserve_stock(order=command.order, lines=command.lines))
+def reserve_stock(commands: Sequence[ReserveStock]) -> list[StockReserved | Refused]:
+    outcomes = services.reserve_stock({command.order: command.lines for command in commands})
+    return [
+        outcome
+        if isinstance(outcome := outcomes[command.order], Refused)
+        else StockReserved(reservation=outcome)
+        for command in commands
+    ]
 
 
 @handles(ReleaseStock)
-def release_stock(command: ReleaseStock) -> None:
-    services.release_stock(order=command.order)
+def release_stock(commands: Sequence[ReleaseStock]) -> list[None]:
+    services.release_stock([command.order for command in commands])
+    return [None for _ in commands]
 
 
 @handles(CommitStock)
-def commit_stock(command: CommitStock) -> StockCommitted:
-    return StockCommitted(reservation=services.commit_stock(order=command.order))
+def commit_stock(commands: Sequence[CommitStock]) -> list[StockCommitted]:
+    reservations = services.commit_stock([command.order for command in commands])
+    return [StockCommitted(reservation=reservations[command.order]) for command in commands]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
@@ -16,7 +16,7 @@ from django.db.models import Sum
 from celery_config.contracts.inventory import Line, ProductChanged
 from celery_config.contracts.order import OrderCancelled, OrderConfirmed
 from celery_config.contracts.shipment import Address
-from celery_config.database import Now
+from celery_config.database import Now, upsert
 from celery_config.errors import ChainTooLarge
 from celery_config.messages import encode
 from celery_config.messaging import outbox
@@ -128,22 +128,42 @@ def claim_key(client: str, key: str, request: OrderRequest, order: UUID) -> UUID
     return UUID(earlier.response["order"])
 
 
-def confirm_order(data: Any, replies: Mapping[str, Any]) -> None:
-    """Every step is done. Called in the transaction that completes the saga."""
-    tracking = next((r["tracking_number"] for r in replies.values() if "tracking_number" in r), "")
-    Order.objects.filter(id=data.order, status=OrderStatus.PLACED).update(
-        status=OrderStatus.CONFIRMED, tracking_number=tracking, ended_at=Now()
+def confirm_orders(completed: Sequence[tuple[Any, Mapping[str, Any]]]) -> None:
+    """Every step is done. Called in the transaction that completes the sagas."""
+    tracking = {
+        data.order: next((r["tracking_number"] for r in replies.values() if "tracking_number" in r), "")
+        for data, replies in completed
+    }
+    orders = open_orders(tracking)
+    for order in orders:
+        order.status, order.ended_at = OrderStatus.CONFIRMED, Now()
+        order.tracking_number = tracking[order.pk]
+    upsert(Order, orders, ["status", "ended_at", "tracking_number"])
+    outbox.add_events(
+        outbox.cloud_event(OrderConfirmed(order=data.order), subject=str(data.order)) for data, _ in completed
     )
-    outbox.add_event(OrderConfirmed(order=data.order), subject=str(data.order))
 
 
-def cancel_order(data: Any, cause: Mapping[str, str]) -> None:
-    """Nothing is left done. Called in the transaction that closes the saga as compensated."""
-    code, reason = cause.get("code", ""), cause.get("reason", "")[:500]
-    Order.objects.filter(id=data.order, status=OrderStatus.PLACED).update(
-        status=OrderStatus.CANCELLED, cancel_code=code, cancel_reason=reason, ended_at=Now()
+def cancel_orders(compensated: Sequence[tuple[Any, Mapping[str, str]]]) -> None:
+    """Nothing is left done. Called in the transaction that closes the sagas as compensated."""
+    causes = {
+        data.order: (cause.get("code", ""), cause.get("reason", "")[:500]) for data, cause in compensated
+    }
+    orders = open_orders(causes)
+    for order in orders:
+        order.status, order.ended_at = OrderStatus.CANCELLED, Now()
+        order.cancel_code, order.cancel_reason = causes[order.pk]
+    upsert(Order, orders, ["status", "ended_at", "cancel_code", "cancel_reason"])
+    outbox.add_events(
+        outbox.cloud_event(OrderCancelled(order=order, code=code, reason=reason), subject=str(order))
+        for order, (code, reason) in causes.items()
     )
-    outbox.add_event(OrderCancelled(order=data.order, code=code, reason=reason), subject=str(data.order))
+
+
+def open_orders(ids: Iterable[UUID]) -> list[Order]:
+    """Those of these orders that have not ended, locked in the one order."""
+    found = Order.objects.select_for_update().filter(pk__in=list(ids), status=OrderStatus.PLACED)
+    return list(found.order_by("pk"))
 
 
 def ask_to_cancel(*, order: Order, reason: str) -> Status:
@@ -176,16 +196,17 @@ def ask_for_refund(*, order: UUID, amount: int, reason: str) -> Refund:
     return Refund.objects.create(id=refund, order=row, amount=amount, reason=reason, saga=saga_id)
 
 
-def close_refund(data: Any, replies: Mapping[str, Any]) -> None:
-    """The money is back. Called in the transaction that completes the saga."""
-    Refund.objects.filter(id=data.refund).update(status=RefundStatus.PAID)
+def close_refunds(completed: Sequence[tuple[Any, Mapping[str, Any]]]) -> None:
+    """The money is back. Called in the transaction that completes the sagas."""
+    ids = [data.refund for data, _ in completed]
+    Refund.objects.filter(id__in=ids).update(status=RefundStatus.PAID)
 
 
-def refuse_refund(data: Any, cause: Mapping[str, str]) -> None:
-    """It was refused. Called in the transaction that closes the saga."""
-    Refund.objects.filter(id=data.refund).update(
-        status=RefundStatus.REFUSED, detail=f"{cause.get('code', '')}: {cause.get('reason', '')}"[:500]
-    )
+def refuse_refunds(compensated: Sequence[tuple[Any, Mapping[str, str]]]) -> None:
+    """They were refused. Called in the transaction that closes the sagas."""
+    for data, cause in compensated:
+        detail = f"{cause.get('code', '')}: {cause.get('reason', '')}"[:500]
+        Refund.objects.filter(id=data.refund).update(status=RefundStatus.REFUSED, detail=detail)
 
 
 def copy_product(product: ProductChanged) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import transaction
@@ -11,34 +12,59 @@ from payment_app.domain import Booking, Line, booking_id, check_balance, lines_o
 from payment_app.models import Account, LedgerTransaction, Posting
 
 
-@transaction.atomic(savepoint=False)
-def book(*, booking: Booking, subject: UUID, order: UUID, amount: int, currency: str) -> None:
-    """Book `amount` minor units once.
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """`amount` minor units to be booked once for a payment or refund (`subject`)."""
 
-    Args:
-        subject: the payment or refund; a second booking of this kind for it is refused by the primary key.
-    """
+    booking: Booking
+    subject: UUID
+    order: UUID
+    amount: int
+    currency: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """One ledger transaction to be written."""
+
+    id: UUID
+    booking: Booking
+    order: UUID
+    lines: Sequence[Line]
+
+
+def book(*entries: Entry) -> None:
+    """Book each entry; a second booking of its kind for a subject is refused by the primary key."""
     post(
-        id=booking_id(booking, subject),
-        booking=booking,
-        order=order,
-        lines=lines_of(booking, amount, currency),
+        *(
+            Draft(
+                id=booking_id(entry.booking, entry.subject),
+                booking=entry.booking,
+                order=entry.order,
+                lines=lines_of(entry.booking, entry.amount, entry.currency),
+            )
+            for entry in entries
+        )
     )
 
 
 @transaction.atomic(savepoint=False)
-def post(*, id: UUID, booking: Booking, order: UUID, lines: Sequence[Line]) -> None:
-    """Write one ledger transaction.
+def post(*drafts: Draft) -> None:
+    """Write ledger transactions.
 
     Raises:
-        Unbalanced: the lines do not sum to zero in each currency. PostgreSQL checks it again at the commit.
+        Unbalanced: lines do not sum to zero in each currency. PostgreSQL checks it again at the commit.
     """
-    check_balance(lines)
-    accounts = accounts_for(lines)
-    LedgerTransaction.objects.create(id=id, booking=booking.value, order=order)
+    for draft in drafts:
+        check_balance(draft.lines)
+    accounts = accounts_for([line for draft in drafts for line in draft.lines])
+    LedgerTransaction.objects.bulk_create(
+        LedgerTransaction(id=draft.id, booking=draft.booking.value, order=draft.order) for draft in drafts
+    )
     Posting.objects.bulk_create(
-        Posting(transaction_id=id, account_id=accounts[line.account, line.currency], amount=line.amount)
-        for line in lines
+        Posting(transaction_id=draft.id, account_id=accounts[line.account, line.currency], amount=line.amount)
+        for draft in drafts
+        for line in draft.lines
     )
 
 

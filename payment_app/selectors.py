@@ -18,6 +18,11 @@ def payment_of(order: UUID) -> Payment | None:
     return Payment.objects.filter(order=order).first()
 
 
+def payments_of(orders: Collection[UUID]) -> dict[UUID, Payment]:
+    """The payments of these orders, by order."""
+    return {payment.order: payment for payment in Payment.objects.filter(order__in=list(orders))}
+
+
 def order_of(provider_id: str) -> UUID | None:
     """The order for which the provider has an authorization of this name; None when we know of none."""
     return Payment.objects.filter(provider_id=provider_id).values_list("order", flat=True).first()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from uuid import UUID
 
 import structlog
@@ -9,30 +11,37 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from celery_config.database import Now
+from celery_config.database import Now, upsert
 from celery_config.errors import Refused
 from payment_app import ledger
 from payment_app.domain import AUTHORIZATION_LASTS, Booking, State, check_refund, payment_id
 from payment_app.errors import BooksDisagree
+from payment_app.ledger import Entry
 from payment_app.models import Payment, Refund, RefundOutcome
 
 log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """What the provider holds for an order: `amount` minor units of `currency`."""
+
+    order: UUID
+    customer: UUID
+    amount: int
+    currency: str
+    provider_id: str
+
+
 @transaction.atomic(savepoint=False)
-def record_authorization(
-    *, order: UUID, customer: UUID, amount: int, currency: str, provider_id: str
-) -> Payment:
-    """Write down what the provider holds for the order."""
-    return Payment.objects.create(
-        id=payment_id(order),
-        order=order,
-        customer=customer,
-        amount=amount,
-        currency=currency,
-        state=State.AUTHORIZED.value,
-        provider_id=provider_id,
-        expires_at=timezone.now() + AUTHORIZATION_LASTS,
+def record_authorizations(*held: Held) -> list[Payment]:
+    """Write down what the provider holds for orders; return their payments, in that order."""
+    expires_at = timezone.now() + AUTHORIZATION_LASTS
+    return Payment.objects.bulk_create(
+        Payment(
+            id=payment_id(each.order), state=State.AUTHORIZED.value, expires_at=expires_at, **asdict(each)
+        )
+        for each in held
     )
 
 
@@ -51,18 +60,38 @@ def record_void(*, order: UUID) -> None:
 
 
 @transaction.atomic(savepoint=False)
-def record_capture(*, order: UUID, payment: UUID, amount: int, currency: str) -> None:
-    """Write down that the provider took the money, and book it.
+def record_captures(amounts: Mapping[UUID, int]) -> None:
+    """Write down that the provider took money, and book it.
+
+    Args:
+        amounts: by payment, in minor units of its currency.
 
     Raises:
         BooksDisagree: by our rows there was nothing to take.
     """
-    changed = Payment.objects.filter(id=payment, state=State.AUTHORIZED.value).update(
-        state=State.CAPTURED.value, captured=amount, updated_at=Now()
+    payments = list(
+        Payment.objects.select_for_update()
+        .filter(id__in=list(amounts), state=State.AUTHORIZED.value)
+        .order_by("id")
     )
-    if not changed:
-        raise BooksDisagree(f"the provider captured for order {order}, whose payment is not authorized here")
-    ledger.book(booking=Booking.CAPTURE, subject=payment, order=order, amount=amount, currency=currency)
+    if missing := amounts.keys() - {payment.id for payment in payments}:
+        raise BooksDisagree(f"the provider captured {missing.pop()}, a payment that is not authorized here")
+    for payment in payments:
+        payment.state, payment.captured = State.CAPTURED.value, amounts[payment.id]
+        payment.updated_at = Now()
+    upsert(Payment, payments, ["state", "captured", "updated_at"])
+    ledger.book(
+        *(
+            Entry(
+                booking=Booking.CAPTURE,
+                subject=payment.id,
+                order=payment.order,
+                amount=amounts[payment.id],
+                currency=payment.currency,
+            )
+            for payment in payments
+        )
+    )
 
 
 @transaction.atomic
@@ -95,7 +124,7 @@ def promise_refund(*, refund: UUID, order: UUID, amount: int, currency: str, key
     if not fits:
         raise Refused("refund_too_large", f"Less than {amount} minor units are left of what was captured.")
     ledger.book(
-        booking=Booking.REFUND_PROMISED, subject=refund, order=order, amount=amount, currency=currency
+        Entry(booking=Booking.REFUND_PROMISED, subject=refund, order=order, amount=amount, currency=currency)
     )
     return row
 
@@ -115,11 +144,13 @@ def record_refund_paid(*, refund: UUID, provider_id: str) -> Refund:
     row = Refund.objects.select_related("payment").get(id=refund)
     RefundOutcome.objects.create(refund=row, provider_id=provider_id)
     ledger.book(
-        booking=Booking.REFUND_PAID,
-        subject=refund,
-        order=row.payment.order,
-        amount=row.amount,
-        currency=row.payment.currency,
+        Entry(
+            booking=Booking.REFUND_PAID,
+            subject=refund,
+            order=row.payment.order,
+            amount=row.amount,
+            currency=row.payment.currency,
+        )
     )
     return row
 
@@ -135,11 +166,13 @@ def record_refund_declined(*, refund: UUID, code: str, reason: str) -> None:
         return
     Payment.objects.filter(id=row.payment_id).update(refunded=F("refunded") - row.amount, updated_at=Now())
     ledger.book(
-        booking=Booking.REFUND_DECLINED,
-        subject=refund,
-        order=row.payment.order,
-        amount=row.amount,
-        currency=row.payment.currency,
+        Entry(
+            booking=Booking.REFUND_DECLINED,
+            subject=refund,
+            order=row.payment.order,
+            amount=row.amount,
+            currency=row.payment.currency,
+        )
     )
     log.warning(
         "refund declined by the provider", order=str(row.payment.order), refund=str(refund), code=code

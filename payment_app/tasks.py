@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -20,11 +21,13 @@ from celery_config.contracts.payment import (
 )
 from celery_config.errors import Refused, Unknown
 from celery_config.messages import decode, encode
-from celery_config.participant import handles_outside, register_fence
+from celery_config.participant import OneByOne, handles_outside, register_fence
 from payment_app import domain, selectors, services
 from payment_app.domain import State
 from payment_app.errors import KeyOutlived, NoPayment, VoidImpossible
+from payment_app.models import Payment
 from payment_app.provider import gateway
+from payment_app.services import Held
 
 register_fence("payment")
 
@@ -40,11 +43,14 @@ def now() -> str:
 
 @handles_outside(AuthorizePayment)
 class Authorize:
-    """Hold the order's amount."""
+    """Hold the orders' amounts."""
 
-    def request(self, command: AuthorizePayment) -> dict[str, Any]:
-        paid_already = selectors.payment_of(command.order) is not None
-        return encode(command) | {"paid_already": paid_already, "asked_at": now()}
+    def requests(self, commands: Sequence[AuthorizePayment]) -> list[dict[str, Any]]:
+        paid = selectors.payments_of([command.order for command in commands])
+        return [
+            encode(command) | {"paid_already": command.order in paid, "asked_at": now()}
+            for command in commands
+        ]
 
     def call(self, key: UUID, request: dict[str, Any]) -> dict[str, Any]:
         asked = decode(AuthorizePayment, request)
@@ -66,25 +72,32 @@ class Authorize:
         )
         return {"provider_id": held.provider_id}
 
-    def settle(self, request: dict[str, Any], answer: dict[str, Any]) -> PaymentAuthorized:
-        asked = decode(AuthorizePayment, request)
-        payment = services.record_authorization(
-            order=asked.order,
-            customer=asked.customer,
-            amount=asked.amount,
-            currency=asked.currency,
-            provider_id=answer["provider_id"],
+    def settle(self, answered: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> list[PaymentAuthorized]:
+        payments = services.record_authorizations(
+            *(
+                Held(
+                    order=UUID(request["order"]),
+                    customer=UUID(request["customer"]),
+                    amount=request["amount"],
+                    currency=request["currency"],
+                    provider_id=answer["provider_id"],
+                )
+                for request, answer in answered
+            )
         )
-        return PaymentAuthorized(
-            payment=payment.id,
-            amount=asked.amount,
-            currency=asked.currency,
-            expires_at=payment.expires_at,
-        )
+        return [
+            PaymentAuthorized(
+                payment=payment.id,
+                amount=payment.amount,
+                currency=payment.currency,
+                expires_at=payment.expires_at,
+            )
+            for payment in payments
+        ]
 
 
 @handles_outside(VoidPayment)
-class Void:
+class Void(OneByOne):
     """Let the held money go. The barrier answers for a payment that never was; here there is one."""
 
     def request(self, command: VoidPayment) -> dict[str, Any]:
@@ -104,7 +117,7 @@ class Void:
                 raise VoidImpossible(f"payment of order {request['order']}: {refusal}") from refusal
         return {}
 
-    def settle(self, request: dict[str, Any], answer: dict[str, Any]) -> PaymentVoided:
+    def settle_one(self, request: dict[str, Any], answer: dict[str, Any]) -> PaymentVoided:
         order = UUID(request["order"])
         services.record_void(order=order)
         return PaymentVoided(order=order)
@@ -114,8 +127,11 @@ class Void:
 class Capture:
     """Take what is held. The last step that may be refused: its reasons are stored with the intent."""
 
-    def request(self, command: CapturePayment) -> dict[str, Any]:
-        payment = selectors.payment_of(command.order)
+    def requests(self, commands: Sequence[CapturePayment]) -> list[dict[str, Any]]:
+        payments = selectors.payments_of([command.order for command in commands])
+        return [self.request(command, payments.get(command.order)) for command in commands]
+
+    def request(self, command: CapturePayment, payment: Payment | None) -> dict[str, Any]:
         return encode(command) | {
             "ours": str(payment.id) if payment else None,
             "state": payment.state if payment else None,
@@ -149,19 +165,16 @@ class Capture:
                 return bool(entry.captured == request["amount"])
         raise Unknown(f"{request['provider_id']} is captured, says the provider; its books do not say it yet")
 
-    def settle(self, request: dict[str, Any], answer: dict[str, Any]) -> PaymentCaptured:
-        payment = UUID(request["payment"])
-        services.record_capture(
-            order=UUID(request["order"]),
-            payment=payment,
-            amount=request["amount"],
-            currency=request["currency"],
-        )
-        return PaymentCaptured(payment=payment, captured_amount=request["amount"])
+    def settle(self, answered: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> list[PaymentCaptured]:
+        amounts = {UUID(request["payment"]): int(request["amount"]) for request, _ in answered}
+        services.record_captures(amounts)
+        return [
+            PaymentCaptured(payment=payment, captured_amount=amount) for payment, amount in amounts.items()
+        ]
 
 
 @handles_outside(RefundPayment)
-class GiveBack:
+class GiveBack(OneByOne):
     """Give captured money back: promised in our rows before the provider is asked (rule 23)."""
 
     def request(self, command: RefundPayment) -> dict[str, Any]:
@@ -186,7 +199,7 @@ class GiveBack:
             raise
         return {"refund_id": paid.refund_id}
 
-    def settle(self, request: dict[str, Any], answer: dict[str, Any]) -> PaymentRefunded:
+    def settle_one(self, request: dict[str, Any], answer: dict[str, Any]) -> PaymentRefunded:
         asked = decode(RefundPayment, request)
         services.record_refund_paid(refund=asked.refund, provider_id=answer["refund_id"])
         return PaymentRefunded(refund=asked.refund, refunded_amount=asked.refund_amount)

@@ -21,16 +21,17 @@ def shipments(*, since: datetime | None = None) -> QuerySet[Shipment]:
     return Shipment.objects.filter(created_at__gte=since) if since else Shipment.objects.all()
 
 
-def carrier_id_of(order: UUID) -> str:
-    """The carrier's name for an order's shipment.
+def carrier_ids_of(orders: Collection[UUID]) -> list[str]:
+    """The carrier's names for orders' shipments, in that order.
 
     Raises:
         NoShipment: we know of none.
     """
-    found = Shipment.objects.filter(order=order).values_list("carrier_id", flat=True).first()
-    if found is None:
-        raise NoShipment(f"order {order} has no shipment here")
-    return found
+    found = dict(Shipment.objects.filter(order__in=list(orders)).values_list("order", "carrier_id"))
+    for order in orders:
+        if order not in found:
+            raise NoShipment(f"order {order} has no shipment here")
+    return [found[order] for order in orders]
 
 
 def facts(*, orders: Collection[UUID]) -> dict[str, dict[str, Any]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass
 from uuid import UUID
 
 import structlog
@@ -17,35 +19,50 @@ from shipment_app.models import Shipment
 log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Booking:
+    """What the carrier has booked for an order."""
+
+    order: UUID
+    address: Address
+    weight_grams: int
+    parcels: int
+    booked: Booked
+
+
 @transaction.atomic(savepoint=False)
-def record_booking(
-    *, order: UUID, address: Address, weight_grams: int, parcels: int, booked: Booked
-) -> Shipment:
-    """Write down what the carrier has booked for an order."""
-    return Shipment.objects.create(
-        id=shipment_id(order),
-        order=order,
-        state=ShipmentState.BOOKED,
-        carrier_id=booked.carrier_id,
-        tracking_number=booked.tracking_number,
-        name=address.name,
-        line1=address.line1,
-        city=address.city,
-        postal_code=address.postal_code,
-        country=address.country,
-        weight_grams=weight_grams,
-        parcels=parcels,
+def record_bookings(*bookings: Booking) -> list[Shipment]:
+    """Write down what the carrier has booked; return the shipments, in that order."""
+    return Shipment.objects.bulk_create(
+        Shipment(
+            id=shipment_id(each.order),
+            order=each.order,
+            state=ShipmentState.BOOKED,
+            carrier_id=each.booked.carrier_id,
+            tracking_number=each.booked.tracking_number,
+            name=each.address.name,
+            line1=each.address.line1,
+            city=each.address.city,
+            postal_code=each.address.postal_code,
+            country=each.address.country,
+            weight_grams=each.weight_grams,
+            parcels=each.parcels,
+        )
+        for each in bookings
     )
 
 
 @transaction.atomic(savepoint=False)
-def record_end(*, order: UUID, state: ShipmentState) -> UUID:
-    """Write down that an order's booked shipment was cancelled or dispatched; return its id.
+def record_ends(orders: Collection[UUID], state: ShipmentState) -> list[UUID]:
+    """Write down that orders' booked shipments were cancelled or dispatched; return their ids, in that order.
 
     Raises:
-        NoShipment: there is none, or it ended the other way.
+        NoShipment: one has none, or it ended the other way.
     """
-    ended = Shipment.objects.filter(order=order, state__in=[ShipmentState.BOOKED, state])
-    if not ended.update(state=state, updated_at=Now()):
-        raise NoShipment(f"order {order} has no shipment here that could be {state}")
-    return shipment_id(order)
+    found = Shipment.objects.filter(order__in=list(orders), state__in=[ShipmentState.BOOKED, state])
+    locked = set(found.select_for_update().order_by("id").values_list("order", flat=True))
+    for order in orders:
+        if order not in locked:
+            raise NoShipment(f"order {order} has no shipment here that could be {state}")
+    Shipment.objects.filter(order__in=list(orders)).update(state=state, updated_at=Now())
+    return [shipment_id(order) for order in orders]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -19,14 +20,16 @@ from shipment_app import selectors, services
 from shipment_app.carrier import carrier, ending
 from shipment_app.carriers import Booked
 from shipment_app.domain import ShipmentState
+from shipment_app.services import Booking
 
 register_fence("shipment")
+Answered = Sequence[tuple[dict[str, Any], dict[str, Any]]]
 
 
 @handles_outside(BookShipment)
 class Book:
-    def request(self, command: BookShipment) -> dict[str, Any]:
-        return encode(command)
+    def requests(self, commands: Sequence[BookShipment]) -> list[dict[str, Any]]:
+        return [encode(command) for command in commands]
 
     def call(self, key: UUID, request: dict[str, Any]) -> dict[str, Any]:
         command = decode(BookShipment, request)
@@ -39,22 +42,29 @@ class Book:
         )
         return encode(booked)
 
-    def settle(self, request: dict[str, Any], answer: dict[str, Any]) -> ShipmentBooked:
-        shipment = services.record_booking(
-            order=UUID(request["order"]),
-            address=decode(Address, request["address"]),
-            weight_grams=request["weight_grams"],
-            parcels=request["parcels"],
-            booked=decode(Booked, answer),
+    def settle(self, answered: Answered) -> list[ShipmentBooked]:
+        shipments = services.record_bookings(
+            *(
+                Booking(
+                    order=UUID(request["order"]),
+                    address=decode(Address, request["address"]),
+                    weight_grams=request["weight_grams"],
+                    parcels=request["parcels"],
+                    booked=decode(Booked, answer),
+                )
+                for request, answer in answered
+            )
         )
-        return ShipmentBooked(shipment=shipment.id, tracking_number=shipment.tracking_number)
+        return [ShipmentBooked(shipment=each.id, tracking_number=each.tracking_number) for each in shipments]
 
 
 class End:
-    """How a shipment ends at the carrier: cancelled or dispatched. Neither may be refused."""
+    """How shipments end at the carrier: cancelled or dispatched. Neither may be refused."""
 
-    def request(self, command: CancelShipment | DispatchShipment) -> dict[str, Any]:
-        return {"order": str(command.order), "carrier_id": selectors.carrier_id_of(command.order)}
+    def requests(self, commands: Sequence[CancelShipment | DispatchShipment]) -> list[dict[str, Any]]:
+        orders = [command.order for command in commands]
+        names = selectors.carrier_ids_of(orders)
+        return [{"order": str(order), "carrier_id": name} for order, name in zip(orders, names, strict=True)]
 
 
 @handles_outside(CancelShipment)
@@ -64,8 +74,9 @@ class Cancel(End):
             carrier().cancel(key=key, carrier_id=request["carrier_id"])
         return {}
 
-    def settle(self, request: dict[str, Any], answer: dict[str, Any]) -> None:
-        services.record_end(order=UUID(request["order"]), state=ShipmentState.CANCELLED)
+    def settle(self, answered: Answered) -> list[None]:
+        services.record_ends(orders_of(answered), ShipmentState.CANCELLED)
+        return [None for _ in answered]
 
 
 @handles_outside(DispatchShipment)
@@ -75,6 +86,10 @@ class Dispatch(End):
             carrier().dispatch(key=key, carrier_id=request["carrier_id"])
         return {}
 
-    def settle(self, request: dict[str, Any], answer: dict[str, Any]) -> ShipmentDispatched:
-        shipment = services.record_end(order=UUID(request["order"]), state=ShipmentState.DISPATCHED)
-        return ShipmentDispatched(shipment=shipment)
+    def settle(self, answered: Answered) -> list[ShipmentDispatched]:
+        shipments = services.record_ends(orders_of(answered), ShipmentState.DISPATCHED)
+        return [ShipmentDispatched(shipment=shipment) for shipment in shipments]
+
+
+def orders_of(answered: Answered) -> list[UUID]:
+    return [UUID(request["order"]) for request, _ in answered]

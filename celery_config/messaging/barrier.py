@@ -2,26 +2,28 @@
 
 `INSERT … ON CONFLICT DO NOTHING RETURNING` in READ COMMITTED: a twin waits for the first one's commit
 (at most the connection's `lock_timeout`) and then reads the stored row. `bulk_create(ignore_conflicts=True)`
-would not say whether it inserted, and a plain INSERT would abort the transaction.
+would not say which rows it inserted, and a plain INSERT would abort the transaction. Rows are inserted and locked in
+the order of their keys, so that two batches never wait for each other in a circle (rule 10).
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
 from django.db import connection
 
-from celery_config.database import Now
+from celery_config.database import Now, upsert
 from celery_config.failpoints import Point, reach
 from celery_config.messages import command_id
 from celery_config.messaging.decisions import Action, Row, Undo
 from celery_config.messaging.models import BarrierRow
 
-COLUMNS = ("key", "saga", "step", "command", "command_hash", "action", "undo", "request")
+INSERTED = ("key", "saga", "step", "command", "command_hash", "action", "undo", "request")
 
 
-def claim(
+def new_row(
     saga: UUID,
     step: str,
     command: str,
@@ -30,46 +32,55 @@ def claim(
     action: Action,
     undo: Undo = Undo.NONE,
     request: dict[str, Any] | None = None,
-) -> bool:
-    """Insert the row of this step; True when this call made it, False when it was there."""
-    meta = BarrierRow._meta
-    values = (
-        command_id(saga, step, "do"),
-        saga,
-        step,
-        command,
-        command_hash,
-        action.value,
-        undo.value,
-        request,
+) -> BarrierRow:
+    """A row that is not in the database yet."""
+    return BarrierRow(
+        key=command_id(saga, step, "do"),
+        saga=saga,
+        step=step,
+        command=command,
+        command_hash=command_hash,
+        action=action.value,
+        undo=undo.value,
+        request=request,
     )
-    fields: list[Any] = [meta.get_field(name) for name in COLUMNS]
-    prepared = [
-        field.get_db_prep_save(value, connection) for field, value in zip(fields, values, strict=True)
-    ]
+
+
+def claim(rows: Sequence[BarrierRow]) -> dict[UUID, BarrierRow]:
+    """Insert the rows; return those that were there already, by key, locked until the transaction ends."""
+    meta = BarrierRow._meta
+    fields: list[Any] = [meta.get_field(name) for name in INSERTED]
+    values: list[Any] = []
+    for row in sorted(rows, key=lambda row: row.key):
+        values += [field.get_db_prep_save(getattr(row, field.attname), connection) for field in fields]
     table = connection.ops.quote_name(meta.db_table)
-    names = ", ".join(connection.ops.quote_name(name) for name in COLUMNS)
-    marks = ", ".join(["%s"] * len(COLUMNS))
+    names = ", ".join(connection.ops.quote_name(name) for name in INSERTED)
+    marks = ", ".join([f"({', '.join(['%s'] * len(INSERTED))})"] * len(rows))
     with connection.cursor() as cursor:
         cursor.execute(
-            f"INSERT INTO {table} ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING RETURNING 1", prepared
+            f"INSERT INTO {table} ({names}) VALUES {marks} ON CONFLICT DO NOTHING RETURNING key", values
         )
-        made = cursor.fetchone() is not None
+        made = {UUID(str(key)) for (key,) in cursor.fetchall()}
     if made:
         reach(Point.BARRIER_INSERTED)
-    return made
+    there = [row.key for row in rows if row.key not in made]
+    return lock(there) if there else {}
 
 
-def lock(saga: UUID, step: str) -> BarrierRow:
-    """Return the step's row, locked until the transaction ends."""
-    return BarrierRow.objects.select_for_update().get(key=command_id(saga, step, "do"))
+def lock(keys: Collection[UUID]) -> dict[UUID, BarrierRow]:
+    """Return the rows by key, locked until the transaction ends."""
+    found = BarrierRow.objects.select_for_update().filter(key__in=keys).order_by("key")
+    return {row.key: row for row in found}
+
+
+def write(rows: Iterable[BarrierRow], *fields: str) -> None:
+    """Write these fields of rows that are locked here: one upsert, of which only the update ever happens."""
+    changed = list(rows)
+    for row in changed:
+        row.updated_at = Now()
+    upsert(BarrierRow, changed, [*fields, "updated_at"])
 
 
 def state(row: BarrierRow) -> Row:
     """The row as the pure decisions see it."""
     return Row(Action(row.action), Undo(row.undo), row.command_hash)
-
-
-def write(saga: UUID, step: str, **fields: Any) -> None:
-    """Set fields of the step's row."""
-    BarrierRow.objects.filter(key=command_id(saga, step, "do")).update(updated_at=Now(), **fields)

@@ -9,11 +9,11 @@ from django.db import transaction
 
 from celery_config.errors import OperatorRefused
 from celery_config.messages import command_id, decode
-from celery_config.messaging import barrier, outside, steps
+from celery_config.messaging.actions import Asked, write_answers
 from celery_config.messaging.decisions import Action, Undo
 from celery_config.messaging.models import BarrierRow
-from celery_config.messaging.outside import FindHandler
-from celery_config.messaging.steps import Handler, Step
+from celery_config.messaging.steps import FindHandler, Handler, Step, Written
+from celery_config.messaging.undos import write_undone
 
 
 @transaction.atomic
@@ -50,29 +50,36 @@ def settle(
     row = BarrierRow.objects.select_for_update().filter(key=command_id(saga, step, "do")).first()
     if handler is None or row is None:
         raise OperatorRefused(f"{step} never came here, so nothing of it is in doubt")
+    written = Written()
     if operation == "do":
-        told = settle_action(handler, row, Step(saga, step, operation, subject), answer)
+        told = settle_action(handler, row, Step(saga, step, operation, subject), answer, written)
     else:
         message = Step(saga, step, operation, subject, decode(handler.command, command))
-        told = settle_undo(handler, row, message, answer)
-    barrier.write(saga, step, note=note)
+        told = settle_undo(handler, row, message, answer, written)
+    written.set(row, note=note)
+    written.write()
     return told
 
 
-def settle_action(handler: Handler, row: BarrierRow, message: Step, answer: dict[str, Any]) -> str:
+def settle_action(
+    handler: Handler, row: BarrierRow, message: Step, answer: dict[str, Any], written: Written
+) -> str:
     if handler.outside is None or row.action != Action.INTENT or row.undo != Undo.NONE:
         raise OperatorRefused(f"{row.step} has no open call: its barrier says {row.action}")
-    outside.write_result(handler, message, row.request, answer)
+    write_answers([(Asked(handler, message, row.request), answer)], {row.key: row}, written)
     return f"{row.step} is done, says a human"
 
 
-def settle_undo(handler: Handler, row: BarrierRow, message: Step, answer: dict[str, Any]) -> str:
+def settle_undo(
+    handler: Handler, row: BarrierRow, message: Step, answer: dict[str, Any], written: Written
+) -> str:
     if handler.outside is None or row.undo != Undo.INTENT:
         raise OperatorRefused(f"the undo of {row.step} has no open call: {row.undo or 'it never came here'}")
     if row.action == Action.INTENT:
         # The action itself was never settled: nothing is live there, says the human, so nothing was ever done.
-        barrier.write(row.saga, row.step, action=Action.REFUSED)
-        steps.finish_undo(message)
+        written.set(row, action=Action.REFUSED.value)
+        written.undone(message, row)
     else:
-        outside.write_undone(handler, message, handler.outside.request(message.command), answer)
+        (request,) = handler.outside.requests([message.command])
+        write_undone([(Asked(handler, message, request), answer)], {row.key: row}, written)
     return f"{row.step} is undone, says a human"

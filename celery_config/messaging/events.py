@@ -1,8 +1,12 @@
-"""Receiving events: one Celery task, a table of subscriptions, an inbox (rule 21)."""
+"""Receiving events: one Celery task, a table of subscriptions, an inbox (rule 21).
+
+All events that have arrived are handled together, those of one kind by one call of each handler.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -10,15 +14,15 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from celery import Task
 from celery.exceptions import Reject
-from django.db import transaction
+from django.db import connection, transaction
 
 from celery_config import metrics
 from celery_config.errors import DefinitionError
 from celery_config.messages import Event, decode
+from celery_config.messaging.deliveries import Delivery, Outcome
 from celery_config.messaging.models import InboxEntry
-from celery_config.messaging.tasks import durable_task
+from celery_config.messaging.tasks import Work, durable_task
 
 RECEIVE = "events.receive"
 log = structlog.get_logger(__name__)
@@ -42,9 +46,20 @@ class Envelope:
 
 
 @dataclass(frozen=True)
+class Received:
+    """An event in hand: what it says, as its contract or as it came."""
+
+    data: Any
+    envelope: Envelope
+
+
+EventHandler = Callable[[Sequence[Received]], None]
+
+
+@dataclass(frozen=True)
 class Subscription:
     pattern: str
-    handler: Callable[[Any, Envelope], None]
+    handler: EventHandler
     contract: type[Event] | None
     once: bool
 
@@ -56,58 +71,106 @@ class Subscription:
 subscriptions: list[Subscription] = []
 
 
-def subscribes(to: type[Event] | str, *, once: bool = True) -> Callable[..., Any]:
-    """Call the function with `(event, envelope)` for each event of the kind.
+def subscribes(to: type[Event] | str, *, once: bool = True) -> Callable[[EventHandler], EventHandler]:
+    """Call the function with the events of this kind that have arrived, in the order in which they came.
 
     Args:
-        to: a contract (the event is decoded), or a pattern such as `payment.*` (it gets the data as it came).
-        once: remember the event's id, so that a repeat is not handled again. A handler whose repeats are
+        to: a contract (the events are decoded), or a pattern such as `payment.*` (it gets the data as they came).
+        once: remember the events' ids, so that a repeat is not handled again. A handler whose repeats are
             harmless by themselves (a monotone merge) may do without.
     """
     pattern = to if isinstance(to, str) else to.wire_name()
 
-    def register(function: Callable[[Any, Envelope], None]) -> Callable[[Any, Envelope], None]:
+    def register(function: EventHandler) -> EventHandler:
         subscriptions.append(Subscription(pattern, function, None if isinstance(to, str) else to, once))
         return function
 
     return register
 
 
-def deliver(event: dict[str, Any]) -> None:
-    """Give one CloudEvent to everyone who subscribed, all in one transaction.
+def each(function: Callable[[Any, Envelope], None]) -> EventHandler:
+    """A handler that takes one event after the other."""
+
+    @functools.wraps(function)
+    def handle(received: Sequence[Received]) -> None:
+        for one in received:
+            function(one.data, one.envelope)
+
+    return handle
+
+
+def deliver(events: Sequence[dict[str, Any]]) -> None:
+    """Give CloudEvents to everyone who subscribed, all in one transaction.
 
     Raises:
-        DefinitionError: nobody here understands it.
-        msgspec.ValidationError: it is not the CloudEvent its type promises.
+        DefinitionError: nobody here understands one of them.
+        msgspec.ValidationError: one is not the CloudEvent its type promises.
     """
-    envelope = decode(Envelope, event)
-    wanted = [s for s in subscriptions if fnmatchcase(envelope.type, s.pattern)]
-    if not wanted:
-        raise DefinitionError(f"no handler subscribes to {envelope.type}, yet its queue is bound to it")
+    envelopes = [decode(Envelope, event) for event in events]
+    wanted = [(subscription, understood(subscription, events, envelopes)) for subscription in subscriptions]
+    heard = {received.envelope.type for _, some in wanted for received in some}
+    if unheard := {envelope.type for envelope in envelopes} - heard:
+        raise DefinitionError(f"no handler subscribes to {', '.join(unheard)}, yet its queue is bound to it")
     with transaction.atomic():
-        for subscription in wanted:
-            if subscription.once and not remember(envelope.id, subscription.name):
-                continue
-            data = event.get("data")
-            subscription.handler(
-                decode(subscription.contract, data) if subscription.contract else data, envelope
-            )
-    metrics.EVENTS_HANDLED.labels(envelope.type).inc()
+        for subscription, received in wanted:
+            fresh = remembered(received, subscription.name) if subscription.once else received
+            if fresh:
+                subscription.handler(fresh)
+    for envelope in envelopes:
+        metrics.EVENTS_HANDLED.labels(envelope.type).inc()
 
 
-def remember(event: UUID, handler: str) -> bool:
-    """Claim the event for the handler; False when it was dealt with before."""
-    _, made = InboxEntry.objects.get_or_create(event=event, handler=handler)
-    return made
+def understood(
+    subscription: Subscription, events: Sequence[dict[str, Any]], envelopes: Sequence[Envelope]
+) -> list[Received]:
+    """The events that this subscription is about."""
+    contract = subscription.contract
+    return [
+        Received(decode(contract, event.get("data")) if contract else event.get("data"), envelope)
+        for event, envelope in zip(events, envelopes, strict=True)
+        if fnmatchcase(envelope.type, subscription.pattern)
+    ]
+
+
+def remembered(received: Sequence[Received], handler: str) -> list[Received]:
+    """Claim the events for the handler; return those that were not dealt with before."""
+    if not received:
+        return []
+    once = {each.envelope.id: each for each in received}
+    table = connection.ops.quote_name(InboxEntry._meta.db_table)
+    field: Any = InboxEntry._meta.get_field("event")
+    values = [v for id in sorted(once) for v in (field.get_db_prep_save(id, connection), handler)]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {table} (event, handler) VALUES {', '.join(['(%s, %s)'] * len(once))}"
+            " ON CONFLICT DO NOTHING RETURNING event",
+            values,
+        )
+        made = {UUID(str(event)) for (event,) in cursor.fetchall()}
+    return [each for id, each in once.items() if id in made]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventMessage:
+    """A CloudEvent in structured mode; checked as an `Envelope` where it is delivered."""
+
+    id: UUID
+    type: str
+
+
+def receive(deliveries: Sequence[Delivery[EventMessage]]) -> list[Outcome]:
+    """Receive events. One that nobody understands goes to the dead letters."""
+    types = {delivery.message.type for delivery in deliveries}
+    structlog.contextvars.bind_contextvars(event=",".join(sorted(types)))
+    try:
+        deliver([delivery.request.kwargs for delivery in deliveries])
+    except DefinitionError as error:
+        if len(deliveries) > 1:
+            raise
+        log.error("event not understood", error=str(error))
+        return [Reject(error, requeue=False)]
+    return [None] * len(deliveries)
 
 
 # Flower shows what was asked of whom; there are as many facts as commands, and the saga log shows them better.
-@durable_task(RECEIVE, exhausted="dead letter", send_events=False)
-def receive(task: Task, **event: Any) -> None:
-    """Receive one event."""
-    structlog.contextvars.bind_contextvars(event=event.get("type"), saga=event.get("saga"))
-    try:
-        deliver(event)
-    except DefinitionError as error:
-        log.error("event not understood", error=str(error))
-        raise Reject(error, requeue=False) from error
+durable_task(RECEIVE, Work(message=EventMessage, handle=receive, exhausted="dead letter"), send_events=False)

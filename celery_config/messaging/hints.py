@@ -22,11 +22,12 @@ from django.db import IntegrityError, transaction
 
 from celery_config.errors import OrderSagaError, Refused
 from celery_config.messages import command_id, fields_of
-from celery_config.messaging import barrier, outside
+from celery_config.messaging import barrier
+from celery_config.messaging.actions import Asked, write_answers
 from celery_config.messaging.decisions import Action, OnHint, Undo, on_hint
 from celery_config.messaging.models import BarrierRow, Contradiction
-from celery_config.messaging.outside import FindHandler
-from celery_config.messaging.steps import Handler, Step
+from celery_config.messaging.steps import FindHandler, Handler, Step, Written
+from celery_config.messaging.undos import write_undone
 from celery_config.webhooks import Hint
 
 log = structlog.get_logger(__name__)
@@ -79,7 +80,10 @@ def settle_action(find: FindHandler, hint: Hint) -> bool:
     if decision is OnHint.KNOWN:
         return False
     step = Step(row.saga, row.step, "do", str(hint.subject))
-    outside.write_result(handler_of(find, row.command), step, row.request, hint.answer)
+    written = Written()
+    asked = Asked(handler_of(find, row.command), step, row.request)
+    write_answers([(asked, hint.answer)], {row.key: row}, written)
+    written.write()
     return True
 
 
@@ -93,9 +97,11 @@ def settle_undo(find: FindHandler, hint: Hint) -> bool:
     handler = handler_of(find, hint.undo.wire_name())
     assert handler.outside is not None
     step = Step(row.saga, row.step, "undo", str(hint.subject), hint.undo)
-    request = handler.outside.request(hint.undo)
+    (request,) = handler.outside.requests([hint.undo])
     compare(request, hint.facts)
-    outside.write_undone(handler, step, request, hint.answer)
+    written = Written()
+    write_undone([(Asked(handler, step, request), hint.answer)], {row.key: row}, written)
+    written.write()
     return True
 
 

@@ -57,7 +57,7 @@ def add_event(
     add_events([cloud_event(event, subject=subject, saga=saga, event_id=event_id, **extensions)])
 
 
-def add_events(events: list[dict[str, Any]]) -> None:
+def add_events(events: Iterable[dict[str, Any]]) -> None:
     """Announce many CloudEvents with one statement."""
     _insert(
         OutboxMessage(

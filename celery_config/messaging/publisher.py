@@ -82,9 +82,11 @@ class Publisher:
         """Hand one message to the broker.
 
         What `Celery.send_task` does besides, routing and declaring the default queue, takes as long again, and
-        every message here has its route.
+        every message here has its route. `sender` names the task whose outcome it is, for log and failpoints.
         """
         options = message["options"]
+        if sender := message.get("sender"):
+            structlog.contextvars.bind_contextvars(task=sender)
         described = {name: value for name, value in options.items() if name not in HANDLED_HERE}
         built = self.app.amqp.create_task_message(
             task_id,

@@ -1,131 +1,223 @@
-"""The one kind of Celery task used here: its transient errors go to the outbox, not to the broker (rule 10)."""
+"""The one kind of Celery task used here: it takes batches, and its transient errors go to the outbox (rule 10)."""
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 from uuid import UUID
 
 import msgspec
 import structlog
 from celery import Task, shared_task
+from celery.app.task import Context
 from celery.exceptions import Ignore, Reject
 from django.conf import settings
 from django.db import Error as DatabaseFailure
 from django.db import transaction
 
 from celery_config import topology
+from celery_config.errors import Refused
 from celery_config.failpoints import Point, reach
 from celery_config.messages import decode
 from celery_config.messaging import gate, outbox
+from celery_config.messaging.deliveries import Call, Delivery, Outcome
 
 log = structlog.get_logger(__name__)
+Handle = Callable[[Sequence[Delivery[Any]]], list[Outcome]]
+Ended = list[tuple[Delivery[Any], Outcome]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What a task does."""
+
+    message: type[Any]
+    """What its keyword arguments are decoded as; what cannot be is rejected to the dead letters at once."""
+    handle: Handle
+    """Returns the outcomes of some messages, in their order."""
+    exhausted: Literal["errback", "dead letter"]
+    """What becomes of an error after the last try: its errback fires, or its message goes to the dead letters."""
+    chained: bool = False
+    """Whether it gets the replies of the links before it."""
+    conclude: Callable[[Delivery[Any], Outcome], Outcome] = lambda _, outcome: outcome
+    """Turns what `handle` returned for a message into the outcome that Celery sees."""
+    on_exhausted: Callable[[Delivery[Any], Exception], None] | None = None
+    """Called before either end, in a transaction of its own."""
+
+
+class DurableTask(Task):
+    """A task whose unexpected errors are tried again from the outbox, with its chain and errbacks."""
+
+    abstract = True
+    work: ClassVar[Work]
+
+    def alone(self) -> Any:
+        """Carry out the message that Celery itself delivered: a batch of one, its calls made in this thread."""
+        ((delivery, outcome),) = self.carry_out([self.request])
+        while isinstance(outcome, Call):
+            ((_, outcome),) = self.settle([(delivery, outcome, outcome.answer())])
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def carry_out(self, requests: Sequence[Context]) -> Ended:
+        """Return what became of each message, or the call that decides it."""
+        self.name_log_lines()
+        ended: Ended = []
+        understood: list[Delivery[Any]] = []
+        for request in requests:
+            reach(Point.DELIVERED)
+            try:
+                understood.append(self.delivery(request))
+            except msgspec.ValidationError as error:
+                ended.append((Delivery(request, None), misunderstood(error)))
+        return ended + self.attempt(understood, self.work.handle)
+
+    def settle(self, answered: Sequence[tuple[Delivery[Any], Call, Any]]) -> Ended:
+        """Return what became of messages whose calls were answered; the calls are of one kind."""
+        self.name_log_lines()
+        known = {id(delivery): (call, answer) for delivery, call, answer in answered}
+
+        def settle_calls(deliveries: Sequence[Delivery[Any]]) -> list[Outcome]:
+            pairs = [known[id(delivery)] for delivery in deliveries]
+            return pairs[0][0].settle([(call.about, answer) for call, answer in pairs])
+
+        failed = [(d, self.decided(d, answer)) for d, _, answer in answered if is_failure(answer)]
+        return failed + self.attempt([d for d, _, answer in answered if not is_failure(answer)], settle_calls)
+
+    def name_log_lines(self) -> None:
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(task=self.name)
+
+    def delivery(self, request: Context) -> Delivery[Any]:
+        """The message as its handler sees it.
+
+        Raises:
+            msgspec.ValidationError: it is not what this task takes.
+        """
+        replies: list[dict[str, Any]] = decode(list[dict[str, Any]], request.args)
+        if len(replies) != self.work.chained:
+            raise msgspec.ValidationError(f"{self.name} takes {int(self.work.chained)} positional arguments")
+        message = decode(self.work.message, request.kwargs)
+        return Delivery(request, message, replies[0] if replies else {})
+
+    def attempt(self, deliveries: Sequence[Delivery[Any]], work: Handle) -> Ended:
+        """All together; where that fails, each alone, so that one does not spoil the others."""
+        if not deliveries:
+            return []
+        try:
+            outcomes = work(deliveries)
+        except Exception as error:
+            if len(deliveries) > 1:
+                gate.drop_if_unusable()
+                return [ended for delivery in deliveries for ended in self.attempt([delivery], work)]
+            outcomes = [error]
+        return [(d, self.decided(d, o)) for d, o in zip(deliveries, outcomes, strict=True)]
+
+    def decided(self, delivery: Delivery[Any], outcome: Outcome) -> Outcome:
+        """An error becomes another try, a dead letter or an errback; all else is decided already."""
+        if isinstance(outcome, Call):
+            return outcome
+        if not isinstance(outcome, Exception):
+            outcome = self.work.conclude(delivery, outcome)
+            reach(Point.NEXT_UNPUBLISHED)
+            return outcome
+        self.work.conclude(delivery, outcome)
+        if isinstance(outcome, (Ignore, Reject)):
+            return outcome
+        if not isinstance(outcome, self.throws):
+            if isinstance(outcome, msgspec.ValidationError):
+                return misunderstood(outcome)
+            gate.close_if_away(outcome)
+            if later := self.try_later(delivery, outcome):
+                return later
+            log.error("gave up", tries=delivery.request.retries + 1, exc_info=outcome)
+            if self.work.on_exhausted:
+                with transaction.atomic():
+                    self.work.on_exhausted(delivery, outcome)
+            if self.work.exhausted == "dead letter":
+                return Reject(outcome, requeue=False)
+        reach(Point.ERRBACK_PENDING)
+        return outcome
+
+    def try_later(self, delivery: Delivery[Any], error: Exception) -> Ignore | Reject | None:
+        """Promise the message again after a wait; None when its tries are used up.
+
+        While the database is away nothing can be promised, and the message goes back to the broker.
+        """
+        delay = settings.TIMES.retry_delay(delivery.request.retries)
+        if delay is None:
+            return None
+        saga = delivery.request.kwargs.get("saga")
+        try:
+            with transaction.atomic():
+                message = message_of(self.name, delivery.request)
+                outbox.add_task(message, saga=UUID(saga) if saga else None, delay=delay)
+        except DatabaseFailure as failure:
+            gate.close_if_away(failure)
+            log.error("database away; the message goes back to the broker", error=str(failure))
+            return Reject(failure, requeue=True)
+        tries = delivery.request.retries + 1
+        log.warning("failed, tried again later", error=repr(error), tries=tries, wait_s=round(delay, 2))
+        return Ignore(error)
 
 
 def durable_task(
-    name: str,
-    *,
-    throws: tuple[type[Exception], ...] = (),
-    exhausted: Literal["errback", "dead letter"],
-    send_events: bool = True,
-    on_exhausted: Callable[[Task, Exception], None] | None = None,
-) -> Callable[[Callable[..., Any]], Task]:
-    """Register a task whose unexpected errors are tried again from the outbox, with its chain and errbacks.
+    name: str, work: Work, *, throws: tuple[type[Exception], ...] = (), send_events: bool = True
+) -> Task:
+    """Register the task `name`.
 
     Args:
-        name: on the wire.
-        throws: decided outcomes; they are raised as they are, which fires the errback. What cannot be decoded
-            is rejected to the dead letters at once.
-        exhausted: what becomes of an error after the last try: the task fails (its errback fires), or its
-            message is rejected to the dead letters.
+        throws: decided outcomes, which fire the errback as they are.
         send_events: whether Flower hears of each run.
-        on_exhausted: called before either, in a transaction of its own.
     """
 
-    def register(function: Callable[..., Any]) -> Task:
-        signature = inspect.signature(function)
+    def run(task: DurableTask, *args: Any, **kwargs: Any) -> Any:
+        return task.alone()
 
-        @functools.wraps(function)
-        def run(task: Task, *args: Any, **kwargs: Any) -> Any:
-            structlog.contextvars.clear_contextvars()
-            structlog.contextvars.bind_contextvars(task=name, task_id=task.request.id)
-            reach(Point.DELIVERED)
-            check_arguments(signature, task, args, kwargs)
-            try:
-                result = function(task, *args, **kwargs)
-            except (Ignore, Reject):
-                raise
-            except throws:
-                reach(Point.ERRBACK_PENDING)
-                raise
-            except msgspec.ValidationError as error:
-                # It will not be understood the next time either.
-                log.error("to the dead letters", fault=str(error))
-                raise Reject(error, requeue=False) from error
-            except Exception as error:
-                gate.close_if_away(error)
-                if try_later(task, error):
-                    raise Ignore from error
-                log.error("gave up", tries=task.request.retries + 1, exc_info=error)
-                if on_exhausted:
-                    with transaction.atomic():
-                        on_exhausted(task, error)
-                if exhausted == "dead letter":
-                    raise Reject(error, requeue=False) from error
-                reach(Point.ERRBACK_PENDING)
-                raise
-            reach(Point.NEXT_UNPUBLISHED)
-            return result
-
-        # `bind` also makes Celery publish these as errbacks instead of running them inline (rule 3).
-        return shared_task(name=name, bind=True, throws=throws, send_events=send_events)(run)
-
-    return register
+    # `bind` also makes Celery publish these as errbacks instead of running them inline (rule 3).
+    options = {"bind": True, "throws": throws, "send_events": send_events, "work": work}
+    return shared_task(name=name, base=DurableTask, **options)(run)
 
 
-def check_arguments(
-    signature: inspect.Signature, task: Task, args: Sequence[Any], kwargs: Mapping[str, Any]
-) -> None:
-    """Raise Reject (to the dead letters) unless the task can be called so, and its saga's id is one."""
-    try:
-        signature.bind(task, *args, **kwargs)
-        if (saga := kwargs.get("saga")) is not None:
-            decode(UUID, saga)
-    except (TypeError, msgspec.ValidationError) as error:
-        log.error("to the dead letters", fault=str(error))
-        raise Reject(error, requeue=False) from error
+def one_by_one(function: Callable[[Delivery[Any]], Outcome]) -> Handle:
+    """A `handle` for a function that takes one message: several run in one transaction, each in a savepoint.
 
-
-def try_later(task: Task, error: Exception) -> bool:
-    """Promise the message of `task` again after a wait; False when its tries are used up.
-
-    Raises:
-        Reject: the database is away, so that nothing can be promised; the broker keeps the message.
+    They run in the order of their sagas' ids, so that two batches never wait for each other in a circle.
     """
-    delay = settings.TIMES.retry_delay(task.request.retries)
-    if delay is None:
-        return False
-    saga = task.request.kwargs.get("saga")
-    try:
+
+    def handle(deliveries: Sequence[Delivery[Any]]) -> list[Outcome]:
+        if len(deliveries) == 1:
+            return [function(deliveries[0])]
+        outcomes: dict[int, Outcome] = {}
         with transaction.atomic():
-            outbox.add_task(message_of(task), saga=UUID(saga) if saga else None, delay=delay)
-    except DatabaseFailure as failure:
-        gate.close_if_away(failure)
-        log.error("database away; the message goes back to the broker", error=str(failure))
-        raise Reject(failure, requeue=True) from failure
-    log.warning(
-        "failed, tried again later", error=repr(error), tries=task.request.retries + 1, wait_s=round(delay, 2)
-    )
-    return True
+            for delivery in sorted(deliveries, key=lambda delivery: str(delivery.message.saga)):
+                try:
+                    with transaction.atomic():
+                        outcomes[id(delivery)] = function(delivery)
+                except Exception as error:
+                    outcomes[id(delivery)] = error
+        return [outcomes[id(delivery)] for delivery in deliveries]
+
+    return handle
 
 
-def message_of(task: Task) -> dict[str, Any]:
-    """The message that `task` is running, as an outbox payload for its next try; same id, chain and errbacks."""
-    request = task.request
+def is_failure(answer: Any) -> bool:
+    """Whether nobody knows what became of a call; a refusal is an answer."""
+    return isinstance(answer, Exception) and not isinstance(answer, Refused)
+
+
+def misunderstood(error: msgspec.ValidationError) -> Reject:
+    """It will not be understood the next time either."""
+    log.error("to the dead letters", fault=str(error))
+    return Reject(error, requeue=False)
+
+
+def message_of(name: str, request: Context) -> dict[str, Any]:
+    """The message in hand as an outbox payload for its next try; same id, chain and errbacks."""
     return {
-        "task": task.name,
+        "task": name,
         "args": list(request.args),
         "kwargs": request.kwargs,
         "options": {

@@ -14,8 +14,8 @@ from kombu.message import Message
 
 from celery_config import metrics, topology
 from celery_config.messaging.events import RECEIVE
+from celery_config.messaging.fences import PIVOT_RAN
 from celery_config.messaging.publisher import broker_errors
-from celery_config.messaging.steps import PIVOT_RAN
 from celery_config.saga import runner
 from celery_config.saga.chains import STEP_FAILED
 from celery_config.saga.machine import StepFailed

@@ -85,9 +85,9 @@ class Saga:
             )
 
     on_completed: ClassVar[Callable[..., None]] = staticmethod(nothing)
-    """Called with `data` and `replies` (by step) in the transaction that completes the saga."""
+    """Called with (`data`, `replies` by step) of each saga that the transaction completes."""
     on_compensated: ClassVar[Callable[..., None]] = staticmethod(nothing)
-    """Called with `data` and `cause` (`step`, `code`, `reason`) in the transaction that closes it as compensated."""
+    """Called with (`data`, `cause`: `step`, `code`, `reason`) of each saga that it closes as compensated."""
 
     @classmethod
     def index(cls, step: str) -> int:

@@ -12,7 +12,7 @@ from uuid import UUID
 from django.db import transaction
 
 from celery_config.errors import OperatorRefused
-from celery_config.saga import runner
+from celery_config.saga import runner, step_log
 from celery_config.saga.barriers import ask, settle
 from celery_config.saga.chains import Chains
 from celery_config.saga.machine import STAY, Logged, Status
@@ -40,7 +40,7 @@ def perform(saga_id: UUID, verb: str, *, by: str, why: str) -> OperatorAction:
     with transaction.atomic():
         if proof:
             # The log before the row: locks in one order everywhere.
-            runner.merge(saga_id, proof.step, Logged.DONE, dict(proof.reply))
+            step_log.merge([step_log.Entry(saga_id, proof.step, Logged.DONE, dict(proof.reply))])
         row = SagaInstance.objects.select_for_update().get(pk=saga_id)
         before, came = row.status, input_of(row, verb)
         cause = {"step": "", "code": "cancelled", "reason": f"{why} ({by})"} if verb == "compensate" else None

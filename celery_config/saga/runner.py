@@ -5,7 +5,7 @@ Every function runs in one transaction; what is to be sent goes to the outbox in
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -13,14 +13,13 @@ from uuid import UUID, uuid4
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 
-from celery_config import metrics
 from celery_config.database import Now
-from celery_config.messages import decode, encode
+from celery_config.messages import encode
 from celery_config.messaging import outbox
 from celery_config.saga import clock, parking, patience, pauses
 from celery_config.saga.chains import Chains
+from celery_config.saga.changes import Changes, recorded
 from celery_config.saga.dsl import Saga, find
 from celery_config.saga.machine import (
     ENDED,
@@ -40,7 +39,8 @@ from celery_config.saga.machine import (
     View,
     decide,
 )
-from celery_config.saga.models import SagaDecision, SagaInstance, SagaStep
+from celery_config.saga.models import SagaInstance, SagaStep
+from celery_config.saga.step_log import Entry, merge
 
 log = structlog.get_logger(__name__)
 DEADLINE_PASSED = {
@@ -50,8 +50,6 @@ DEADLINE_PASSED = {
 }
 # Word that the pivot is done, of a saga that is on its way anyway: every order hears it.
 EXPECTED = Decision(Status.FORWARD)
-# Errbacks, dead letters and the deadline carry no reason; the refusal that the log holds says more.
-UNEXPLAINED = ("step_failed", "dead_letter", DEADLINE_PASSED["code"])
 
 
 @transaction.atomic(savepoint=False)
@@ -94,16 +92,37 @@ def receive(saga_id: UUID, came: Input, *, cause: Mapping[str, str] | None = Non
         return Status(row.status)
 
 
-def complete(saga_id: UUID, replies: dict[str, Any]) -> None:
-    """The end of the chain: close the saga, fill what the log missed, and tell its owner, in one (rule 11)."""
+def receive_all(came: Mapping[UUID, Input]) -> None:
+    """Let each saga decide about what came for it; sagas that do not exist are passed over."""
+    if not came:
+        return
+    changes = Changes()
     with transaction.atomic():
-        # The log before the row, as the transaction of an event does: locks in one order everywhere.
-        missed = SagaStep.objects.filter(saga=saga_id, name__in=replies).exclude(logged=Logged.DONE)
-        for name in missed.values_list("name", flat=True):
-            merge(saga_id, name, Logged.DONE, replies[name])
-        row = SagaInstance.objects.select_for_update().filter(pk=saga_id).first()
-        if row is not None and row.status not in ENDED:
-            take(row, Completed(), replies=replies)
+        for row in locked(came):
+            take(row, came[row.pk], changes=changes)
+        changes.write()
+
+
+def complete(replies: Mapping[UUID, dict[str, Any]]) -> None:
+    """The ends of chains: close the sagas, fill what the log missed, and tell their owners, in one (rule 11)."""
+    changes = Changes()
+    with transaction.atomic():
+        # The log before the rows, as the transaction of an event does: locks in one order everywhere.
+        missed = SagaStep.objects.filter(saga__in=replies).exclude(logged=Logged.DONE)
+        merge(
+            Entry(saga, name, Logged.DONE, replies[saga][name])
+            for saga, name in missed.values_list("saga_id", "name")
+            if name in replies[saga]
+        )
+        for row in locked(replies):
+            if row.status not in ENDED:
+                take(row, Completed(), replies=replies[row.pk], changes=changes)
+        changes.write()
+
+
+def locked(sagas: Iterable[UUID]) -> Iterable[SagaInstance]:
+    """The rows of these sagas, locked in the one order."""
+    return SagaInstance.objects.select_for_update().filter(pk__in=list(sagas)).order_by("pk")
 
 
 def compensated(saga_id: UUID, refusals: dict[str, Any], *, incomplete: bool) -> None:
@@ -117,34 +136,19 @@ def compensated(saga_id: UUID, refusals: dict[str, Any], *, incomplete: bool) ->
         take(row, Compensated(incomplete))
 
 
-def merge(saga_id: UUID, step: str, outcome: Logged, content: dict[str, Any] | None) -> bool:
-    """Raise the log of a step to `outcome` if it stands lower (rule 16); whether it changed."""
-    contents: dict[Logged, dict[str, Any]] = {
-        Logged.DONE: {"reply": content},
-        Logged.REFUSED: {"refusal": content},
-    }
-    lower = [o.value for o in Logged if o.rank < outcome.rank]
-    found = SagaStep.objects.filter(saga_id=saga_id, name=step, logged__in=lower)
-    return bool(found.update(logged=outcome.value, updated_at=Now(), **contents.get(outcome, {})))
-
-
-def note_failure(saga_id: UUID, step: str, operation: str, why: dict[str, str]) -> None:
-    """Keep why a participant gave up; a twin may yet have done what it was asked."""
-    found = SagaStep.objects.filter(saga_id=saga_id, name=step)
-    found.update(failure={"operation": operation, **why})
-    if operation == "do":
-        # The best there is to explain the order's end with, unless a refusal is known.
-        found.filter(refusal__isnull=True).update(refusal=why)
-
-
 def take(
     row: SagaInstance,
     came: Input,
     *,
     cause: Mapping[str, str] | None = None,
     replies: dict[str, Any] | None = None,
+    changes: Changes | None = None,
 ) -> Decision:
-    """Decide about `came`, carry it out on the locked `row`, and return the decision."""
+    """Decide about `came`, carry it out on the locked `row`, and return the decision.
+
+    Args:
+        changes: collects what is to be written; without it that is written at once.
+    """
     saga = find(row.name, row.version)
     if saga is None:
         # A worker older or newer than the saga: one that knows it will find it due (rule 24).
@@ -153,22 +157,24 @@ def take(
         return STAY
     now = clock.now()
     decision = decide(saga, view(row, came, now), came)
-    before = row.status
+    if decision == STAY:
+        return decision
+    mine, before = changes or Changes(), row.status
     if decision.status and decision.status != before:
         enter(row, decision.status, now, cause)
     if decision.send:
         row.attempt += 1
-        outbox.add_task(message(saga, row, decision.send), saga=row.pk)
+        mine.messages.append((row.pk, message(saga, row, decision.send)))
         row.due_at = next_look(row, now)
     elif decision.soon:
         row.due_at = min(row.due_at or now, now + timedelta(seconds=settings.TIMES.soon_after(row.drives)))
-    if decision == STAY:
-        return decision
-    row.save()
+    mine.rows.append(row)
     if decision != EXPECTED and not isinstance(came, Completed):
-        record(row, came, before, decision)
+        mine.decisions.append(recorded(row, came, before, decision))
     if row.status in ENDED and before != row.status:
-        end(saga, row, replies or {})
+        mine.ended.append((saga, row, replies or {}))
+    if changes is None:
+        mine.write()
     return decision
 
 
@@ -223,47 +229,6 @@ def message(saga: type[Saga], row: SagaInstance, send: Send) -> dict[str, Any]:
             return chains.stop()
         case UndoBefore(step):
             return chains.undo_before(step)
-
-
-def record(row: SagaInstance, came: Input, before: str, decision: Decision) -> None:
-    SagaDecision.objects.create(
-        saga=row,
-        came=str(came),
-        status_before=before,
-        status_after=row.status,
-        sent=str(decision.send or ""),
-        detail=row.cause.get("reason", "") if row.status != before else "",
-    )
-    log.info(
-        "saga decided",
-        saga=str(row.pk),
-        came=str(came),
-        before=before,
-        after=row.status,
-        sent=str(decision.send or ""),
-    )
-
-
-def end(saga: type[Saga], row: SagaInstance, replies: dict[str, Any]) -> None:
-    """Tell the saga's owner, in the transaction that ends it."""
-    data: Any = decode(saga.data, row.data)
-    if row.status == Status.COMPLETED:
-        saga.on_completed(data, replies)
-    else:
-        if row.cause.get("code") in UNEXPLAINED:
-            row.cause = row.cause | refusal_of(row)
-        SagaInstance.objects.filter(pk=row.pk).update(cause=row.cause)
-        saga.on_compensated(data, row.cause)
-    seconds = (timezone.now() - row.started_at).total_seconds()
-    metrics.SAGAS_ENDED.labels(saga.name, row.status).inc()
-    metrics.SAGA_SECONDS.labels(saga.name, row.status).observe(seconds)
-    log.info("saga ended", saga=str(row.pk), subject=row.subject, outcome=row.status, **row.cause)
-
-
-def refusal_of(row: SagaInstance) -> dict[str, str]:
-    """The refusal that the log holds, if a refused step was what stopped the saga."""
-    refused = row.steps.filter(refusal__isnull=False).exclude(logged=Logged.DONE).first()
-    return {"step": refused.name, **refused.refusal} if refused else {}
 
 
 def stop(saga_id: UUID, *, code: str, reason: str) -> Status | None:

@@ -2,65 +2,100 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-import structlog
-from celery import Task
-
-from celery_config.messaging.events import Envelope, subscribes
-from celery_config.messaging.steps import PIVOT_RAN
-from celery_config.messaging.tasks import durable_task
-from celery_config.saga import runner
+from celery_config.messaging.deliveries import Delivery, Outcome
+from celery_config.messaging.events import Received, subscribes
+from celery_config.messaging.fences import PIVOT_RAN
+from celery_config.messaging.tasks import Handle, Work, durable_task, one_by_one
+from celery_config.saga import runner, step_log
 from celery_config.saga.chains import COMPENSATED, COMPLETE, STEP_FAILED
 from celery_config.saga.dsl import Kind, Saga
 from celery_config.saga.machine import Logged, PivotRan, StepFailed, StepLogged
 
 
-@durable_task(STEP_FAILED, exhausted="dead letter")
-def step_failed(task: Task, *, saga: str, step: str, operation: str, attempt: int) -> None:
+@dataclass(frozen=True, kw_only=True)
+class StepFailedMessage:
+    saga: UUID
+    step: str
+    operation: str
+    attempt: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndMessage:
+    saga: UUID
+    step: str
+    attempt: int
+    incomplete: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class PivotRanMessage:
+    saga: UUID
+    step: str
+    reply: dict[str, Any]
+
+
+def step_failed(delivery: Delivery[StepFailedMessage]) -> None:
     """The `link_error` of every link."""
-    structlog.contextvars.bind_contextvars(saga=saga, step=step, operation=operation)
-    cause = {"step": step, "code": "step_failed", "reason": f"{step or operation} failed"}
-    runner.receive(UUID(saga), StepFailed(step, operation), cause=cause)
+    failed = delivery.message
+    reason = f"{failed.step or failed.operation} failed"
+    cause = {"step": failed.step, "code": "step_failed", "reason": reason}
+    runner.receive(failed.saga, StepFailed(failed.step, failed.operation), cause=cause)
 
 
-@durable_task(COMPLETE, exhausted="dead letter")
-def complete(task: Task, replies: dict[str, Any], *, saga: str, step: str, attempt: int) -> None:
-    """The last link of every chain of actions."""
-    structlog.contextvars.bind_contextvars(saga=saga)
-    runner.complete(UUID(saga), replies)
+def complete(deliveries: Sequence[Delivery[EndMessage]]) -> list[Outcome]:
+    """The last links of chains of actions."""
+    runner.complete({delivery.message.saga: delivery.replies for delivery in deliveries})
+    return [None] * len(deliveries)
 
 
-@durable_task(COMPENSATED, exhausted="dead letter")
-def compensated(
-    task: Task, replies: dict[str, Any], *, saga: str, step: str, attempt: int, incomplete: bool
-) -> None:
+def compensated(delivery: Delivery[EndMessage]) -> None:
     """The last link of every stop chain."""
-    structlog.contextvars.bind_contextvars(saga=saga)
-    runner.compensated(UUID(saga), replies, incomplete=incomplete)
+    runner.compensated(delivery.message.saga, delivery.replies, incomplete=delivery.message.incomplete)
 
 
-@durable_task(PIVOT_RAN, exhausted="dead letter")
-def pivot_ran(task: Task, *, saga: str, step: str, reply: dict[str, Any]) -> None:
+def pivot_ran(delivery: Delivery[PivotRanMessage]) -> None:
     """A fence found that the pivot ran."""
-    structlog.contextvars.bind_contextvars(saga=saga)
-    runner.merge(UUID(saga), step, Logged.DONE, reply)
-    runner.receive(UUID(saga), PivotRan())
+    told = delivery.message
+    step_log.merge([step_log.Entry(told.saga, told.step, Logged.DONE, told.reply)])
+    runner.receive(told.saga, PivotRan())
+
+
+def own_task(name: str, message: type[Any], handle: Handle, *, chained: bool = False) -> None:
+    durable_task(name, Work(message=message, handle=handle, chained=chained, exhausted="dead letter"))
+
+
+own_task(STEP_FAILED, StepFailedMessage, one_by_one(step_failed))
+own_task(COMPLETE, EndMessage, complete, chained=True)
+own_task(COMPENSATED, EndMessage, one_by_one(compensated), chained=True)
+own_task(PIVOT_RAN, PivotRanMessage, one_by_one(pivot_ran))
 
 
 @subscribes("*", once=False)  # merging is monotone: a repeat changes nothing
-def write_saga_log(data: dict[str, Any], envelope: Envelope) -> None:
-    """Merge a participant's event into the saga log; the pivot's turns the saga forward (rules 13, 16)."""
-    if envelope.saga is None or not envelope.step:
-        return
-    if envelope.outcome == "failed":
-        runner.note_failure(envelope.saga, envelope.step, envelope.operation, data)
-        return
-    outcome = Logged(envelope.outcome)
-    changed = runner.merge(envelope.saga, envelope.step, outcome, data)
-    if changed and outcome is Logged.DONE and envelope.step in pivot_names():
-        runner.receive(envelope.saga, StepLogged(envelope.step, outcome))
+def write_saga_log(received: Sequence[Received]) -> None:
+    """Merge participants' events into the saga log; the pivot's turns its saga forward (rules 13, 16)."""
+    of_steps = [each for each in received if each.envelope.saga and each.envelope.step]
+    entries = []
+    for each in of_steps:
+        event, saga = each.envelope, each.envelope.saga
+        assert saga is not None
+        if event.outcome == "failed":
+            step_log.note_failure(saga, event.step, event.operation, each.data)
+        else:
+            entries.append(step_log.Entry(saga, event.step, Logged(event.outcome), each.data))
+    pivots = pivot_names()
+    runner.receive_all(
+        {
+            entry.saga: StepLogged(entry.step, entry.outcome)
+            for entry in step_log.merge(entries)
+            if entry.outcome is Logged.DONE and entry.step in pivots
+        }
+    )
 
 
 def pivot_names() -> set[str]:

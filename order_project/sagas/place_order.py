@@ -9,7 +9,7 @@ from celery_config.contracts.inventory import CommitStock, Line, ReleaseStock, R
 from celery_config.contracts.payment import AuthorizePayment, CapturePayment, VoidPayment
 from celery_config.contracts.shipment import Address, BookShipment, CancelShipment, DispatchShipment
 from celery_config.saga.dsl import Saga, compensatable, minutes, pivot, retriable
-from order_project.services import cancel_order, confirm_order
+from order_project.services import cancel_orders, confirm_orders
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class PlaceOrder(Saga):
         retriable("commit-stock", CommitStock),
         retriable("dispatch-shipment", DispatchShipment),
     ]
-    on_completed, on_compensated = confirm_order, cancel_order
+    on_completed, on_compensated = confirm_orders, cancel_orders
 
 
 class PlaceOrderStockFirst(Saga):
@@ -54,4 +54,4 @@ class PlaceOrderStockFirst(Saga):
         retriable("commit-stock", CommitStock),
         retriable("dispatch-shipment", DispatchShipment),
     ]
-    on_completed, on_compensated = confirm_order, cancel_order
+    on_completed, on_compensated = confirm_orders, cancel_orders

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from celery_config.contracts.payment import RefundPayment
 from celery_config.saga.dsl import Saga, minutes, pivot
-from order_project.services import close_refund, refuse_refund
+from order_project.services import close_refunds, refuse_refunds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,4 +25,4 @@ class RefundOrder(Saga):
 
     name, version, deadline, data = "refund-order", 1, minutes(15), RefundData
     steps = [pivot("refund-payment", RefundPayment)]
-    on_completed, on_compensated = close_refund, refuse_refund
+    on_completed, on_compensated = close_refunds, refuse_refunds

@@ -12,8 +12,11 @@ ENGINE = (
         breaks="a step has a new command id each time it is sent",
         rule="rule 2",
         file="celery_config/participant.py",
-        old="message = Step(UUID(saga), step, operation, decoded.subject, decoded)",
-        new='message = Step(UUID(saga), f"{step}{attempt or str()}", operation, decoded.subject, decoded)',
+        old="return Step(message.saga, message.step, message.operation, command.subject, command)",
+        new=(
+            'name = f"{message.step}{message.attempt or str()}"\n'
+            "    return Step(message.saga, name, message.operation, command.subject, command)"
+        ),
         suite="messaging",
         tests=("test_retries.py",),
     ),
@@ -93,9 +96,9 @@ ENGINE = (
         name="log-falls",
         breaks="an event that comes late takes the saga log back",
         rule="rule 16",
-        file=f"{SAGA}/runner.py",
-        old="if o.rank < outcome.rank]",
-        new="if o is not outcome]",
+        file="celery_config/saga/step_log.py",
+        old="Logged(row.logged).rank < said.outcome.rank",
+        new="row.logged != said.outcome",
         suite="order",
         tests=("test_runner.py::TestLog",),
     ),
@@ -115,9 +118,9 @@ ENGINE = (
         name="end-untold",
         breaks="a saga ends without its order",
         rule="rule 11",
-        file=f"{SAGA}/runner.py",
-        old="        saga.on_completed(data, replies)\n",
-        new="        pass\n",
+        file="celery_config/saga/changes.py",
+        old="            saga.on_completed([(decode(saga.data, row.data), replies) for _, row, replies in group])\n",
+        new="",
         suite="order",
         tests=("test_runner.py::TestComplete",),
     ),
@@ -125,15 +128,12 @@ ENGINE = (
         name="end-in-two",
         breaks="the saga's end is committed before the order's",
         rule="rule 11",
-        file=f"{SAGA}/runner.py",
-        old="""        row = SagaInstance.objects.select_for_update().filter(pk=saga_id).first()
-        if row is not None and row.status not in ENDED:
-            take(row, Completed(), replies=replies)
-""",
-        new="""    row = SagaInstance.objects.filter(pk=saga_id).first()
-    if row is not None and row.status not in ENDED:
-        take(row, Completed(), replies=replies)
-""",
+        file="celery_config/saga/runner.py",
+        old=(
+            "                take(row, Completed(), replies=replies[row.pk], changes=changes)\n"
+            "        changes.write()\n"
+        ),
+        new="                take(row, Completed(), replies=replies[row.pk], changes=changes)\n    changes.write()\n",
         suite="order",
         tests=("test_runner.py::TestComplete",),
     ),

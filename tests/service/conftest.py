@@ -12,9 +12,9 @@ from django.conf import settings as django_settings
 from rest_framework.test import APIClient
 
 from celery_config.messages import Command
-from celery_config.messaging import outside, steps
 from celery_config.messaging.steps import Step
 from celery_config.participant import handlers
+from tests.service import alone
 from tests.service.together import together as call_together
 from tests.unit.sandbox_process import SandboxProcess
 
@@ -28,17 +28,17 @@ class Participant:
     def do(self, command: Command, *, saga: UUID | None = None, step: str = "step") -> dict[str, Any]:
         """Carry out an action; without `saga` it belongs to a saga of its own."""
         handler = handlers[command.wire_name()]
-        act = outside.act if handler.outside else steps.act
-        return act(handler, Step(saga or uuid4(), step, "do", command.subject, command))
+        done: dict[str, Any] = alone.act(handler, Step(saga or uuid4(), step, "do", command.subject, command))
+        return done
 
     def undo(self, command: Command, *, saga: UUID, step: str = "step") -> None:
         """Carry out the undo of a step."""
         handler = handlers[command.wire_name()]
-        outside.undo(handler, Step(saga, step, "undo", command.subject, command), handlers.get)
+        alone.undo(handler, Step(saga, step, "undo", command.subject, command), handlers.get)
 
     def fence(self, pivot: type[Command], *, saga: UUID, step: str = "step", subject: str = "") -> bool:
         """Fence a pivot; say whether it ran."""
-        return outside.fence(Step(saga, step, "do", subject), pivot.wire_name(), handlers.get)
+        return alone.fence(Step(saga, step, "do", subject), pivot.wire_name(), handlers.get)
 
 
 @pytest.fixture

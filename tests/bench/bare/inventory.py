@@ -13,10 +13,10 @@ from tests.bench.bare.app import app
 
 @app.task(name="bare.inventory.reserve")
 def reserve(replies: dict[str, Any], *, order: str, lines: list[dict[str, Any]]) -> dict[str, Any]:
-    reservation = services.reserve_stock(order=UUID(order), lines=decode(list[Line], lines))
+    reservation = services.reserve_stock({UUID(order): decode(list[Line], lines)})[UUID(order)]
     return replies | {"reservation": str(reservation)}
 
 
 @app.task(name="bare.inventory.commit")
 def commit(replies: dict[str, Any], *, order: str) -> dict[str, Any]:
-    return replies | {"committed": str(services.commit_stock(order=UUID(order)))}
+    return replies | {"committed": str(services.commit_stock([UUID(order)])[UUID(order)])}

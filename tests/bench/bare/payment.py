@@ -17,12 +17,14 @@ def authorize(
     held = gateway().authorize(
         key=f"{order}/authorize", order=UUID(order), amount=amount, currency=currency, token=token
     )
-    payment = services.record_authorization(
-        order=UUID(order),
-        customer=UUID(customer),
-        amount=amount,
-        currency=currency,
-        provider_id=held.provider_id,
+    (payment,) = services.record_authorizations(
+        services.Held(
+            order=UUID(order),
+            customer=UUID(customer),
+            amount=amount,
+            currency=currency,
+            provider_id=held.provider_id,
+        )
     )
     return replies | {"payment": str(payment.id)}
 
@@ -32,7 +34,5 @@ def capture(replies: dict[str, Any], *, order: str) -> dict[str, Any]:
     payment = selectors.payment_of(UUID(order))
     assert payment is not None
     gateway().capture(key=f"{order}/capture", provider_id=payment.provider_id, amount=payment.amount)
-    services.record_capture(
-        order=payment.order, payment=payment.id, amount=payment.amount, currency=payment.currency
-    )
+    services.record_captures({payment.id: payment.amount})
     return replies | {"captured": payment.amount}

@@ -21,14 +21,17 @@ def book(
     booked = carrier().book(
         key=f"{order}/book", order=UUID(order), address=where, weight_grams=weight_grams, parcels=parcels
     )
-    shipment = services.record_booking(
-        order=UUID(order), address=where, weight_grams=weight_grams, parcels=parcels, booked=booked
+    (shipment,) = services.record_bookings(
+        services.Booking(
+            order=UUID(order), address=where, weight_grams=weight_grams, parcels=parcels, booked=booked
+        )
     )
     return replies | {"shipment": str(shipment.id), "tracking_number": shipment.tracking_number}
 
 
 @app.task(name="bare.shipment.dispatch")
 def dispatch(replies: dict[str, Any], *, order: str) -> dict[str, Any]:
-    carrier().dispatch(key=f"{order}/dispatch", carrier_id=selectors.carrier_id_of(UUID(order)))
-    services.record_end(order=UUID(order), state=ShipmentState.DISPATCHED)
+    (carrier_id,) = selectors.carrier_ids_of([UUID(order)])
+    carrier().dispatch(key=f"{order}/dispatch", carrier_id=carrier_id)
+    services.record_ends([UUID(order)], ShipmentState.DISPATCHED)
     return replies | {"dispatched": True}

@@ -14,9 +14,10 @@ from django.db import connection
 
 from celery_config.errors import Refused, Unknown
 from celery_config.messages import Command
-from celery_config.messaging import outside, steps
 from celery_config.messaging.models import BarrierRow, OutboxMessage
 from celery_config.messaging.steps import Handler, Step
+from celery_config.participant import OneByOne, one_by_one
+from tests.service import alone
 from tests.trip import BookHotel, CancelHotel, ChargeTrip, HotelBooked, IssueTicket, TicketIssued, TripCharged
 
 
@@ -27,8 +28,8 @@ class Hotel:
         self.saga, self.trip = uuid4(), uuid4()
         self.full = False
         self.broken: Exception | None = None
-        self.book_handler = Handler(BookHotel, local=self.book)
-        self.cancel_handler = Handler(CancelHotel, local=self.cancel)
+        self.book_handler = Handler(BookHotel, local=one_by_one(self.book))
+        self.cancel_handler = Handler(CancelHotel, local=one_by_one(self.cancel))
         self.handlers = {h.command.wire_name(): h for h in (self.book_handler, self.cancel_handler)}
 
     def book(self, command: BookHotel) -> HotelBooked:
@@ -48,14 +49,16 @@ class Hotel:
             raise self.broken
 
     def act(self, nights: int = 3) -> dict[str, Any]:
-        return steps.act(self.book_handler, self.step("do", BookHotel(trip=self.trip, nights=nights)))
+        step = self.step("do", BookHotel(trip=self.trip, nights=nights))
+        done: dict[str, Any] = alone.act(self.book_handler, step)
+        return done
 
     def undo(self) -> None:
-        outside.undo(self.cancel_handler, self.step("undo", CancelHotel(trip=self.trip)), self.handlers.get)
+        alone.undo(self.cancel_handler, self.step("undo", CancelHotel(trip=self.trip)), self.handlers.get)
 
     def fence(self) -> bool:
         """As if the booking were a pivot."""
-        return outside.fence(self.step("do", None), BookHotel.wire_name(), self.handlers.get)
+        return alone.fence(self.step("do", None), BookHotel.wire_name(), self.handlers.get)
 
     def step(self, operation: str, command: Command | None) -> Step:
         return Step(self.saga, "hotel", operation, str(self.trip), command)
@@ -134,7 +137,7 @@ def killed() -> None:
     raise Killed
 
 
-class Charge:
+class Charge(OneByOne):
     """`handles_outside` of ChargeTrip."""
 
     def __init__(self, provider: Provider) -> None:
@@ -146,13 +149,13 @@ class Charge:
     def call(self, key: UUID, request: dict[str, Any]) -> dict[str, Any]:
         return self.provider.charge(key, request)
 
-    def settle(self, request: dict[str, Any], answer: dict[str, Any]) -> TripCharged:
+    def settle_one(self, request: dict[str, Any], answer: dict[str, Any]) -> TripCharged:
         assert connection.in_atomic_block
         Group.objects.create(name=f"{request['trip']}/{answer['provider_id']}")  # the name is unique
         return TripCharged(charge=UUID(int=1))
 
 
-class CancelCharge:
+class CancelCharge(OneByOne):
     """`handles_outside` of its undo, for which any command with the trip's id will do."""
 
     def __init__(self, bank: Bank) -> None:
@@ -164,7 +167,7 @@ class CancelCharge:
     def call(self, key: UUID, request: dict[str, Any]) -> dict[str, Any]:
         return self.bank.provider.cancel(key, self.bank.key)
 
-    def settle(self, request: dict[str, Any], answer: dict[str, Any]) -> None:
+    def settle_one(self, request: dict[str, Any], answer: dict[str, Any]) -> None:
         Group.objects.filter(name__startswith=request["trip"]).delete()
 
 
@@ -180,15 +183,15 @@ class Bank:
         self.handlers = {h.command.wire_name(): h for h in (self.charge_handler, self.cancel_handler)}
 
     def act(self) -> dict[str, Any]:
-        return outside.act(
-            self.charge_handler, self.step("do", ChargeTrip(trip=self.trip, booking=self.trip))
-        )
+        step = self.step("do", ChargeTrip(trip=self.trip, booking=self.trip))
+        done: dict[str, Any] = alone.act(self.charge_handler, step)
+        return done
 
     def undo(self) -> None:
-        outside.undo(self.cancel_handler, self.step("undo", CancelHotel(trip=self.trip)), self.handlers.get)
+        alone.undo(self.cancel_handler, self.step("undo", CancelHotel(trip=self.trip)), self.handlers.get)
 
     def fence(self) -> bool:
-        return outside.fence(self.step("do", None), ChargeTrip.wire_name(), self.handlers.get)
+        return alone.fence(self.step("do", None), ChargeTrip.wire_name(), self.handlers.get)
 
     def step(self, operation: str, command: Command | None) -> Step:
         return Step(self.saga, "charge", operation, str(self.trip), command)

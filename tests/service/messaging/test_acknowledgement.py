@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,19 +17,22 @@ from celery.worker.consumer import Consumer
 from celery.worker.request import Request
 from kombu.message import Message
 
-from celery_config.messaging.tasks import durable_task
+from celery_config.messaging.tasks import Work, durable_task
 from celery_config.worker import SagaConsumer
 
 NAME = "messaging.do_something"
 
 
-def do_something(task: Task) -> None:
-    """What a participant's task does is of no account here."""
+@dataclass(frozen=True)
+class Nothing:
+    """What the task does is of no account here."""
 
 
 @pytest.fixture(scope="module")
 def task() -> Iterator[Task]:
-    yield durable_task(NAME, exhausted="errback")(do_something)
+    yield durable_task(
+        NAME, Work(message=Nothing, handle=lambda some: [None] * len(some), exhausted="errback")
+    )
     current_app.tasks.unregister(NAME)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -18,9 +19,19 @@ pytestmark = pytest.mark.django_db
 
 
 def claim(saga: UUID, action: Action = Action.DONE) -> bool:
-    return barrier.claim(
+    row = barrier.new_row(
         saga, "hotel", "inventory.book_hotel", command_hash="h", action=action, request={"n": [1]}
     )
+    with transaction.atomic():
+        return not barrier.claim([row])
+
+
+def write(saga: UUID, **fields: Any) -> None:
+    with transaction.atomic():
+        (row,) = barrier.lock([command_id(saga, "hotel", "do")]).values()
+        for name, value in fields.items():
+            setattr(row, name, value)
+        barrier.write([row], *fields)
 
 
 def test_the_first_claim_makes_the_row_and_the_second_finds_it() -> None:
@@ -44,7 +55,7 @@ def test_writing_moves_the_time_of_the_last_change() -> None:
     saga = uuid4()
     claim(saga)
     before = BarrierRow.objects.get().updated_at
-    barrier.write(saga, "hotel", undo=Undo.DONE, reply={"x": 1})
+    write(saga, undo=Undo.DONE.value, reply={"x": 1})
     row = BarrierRow.objects.get()
     assert (row.undo, row.reply) == ("done", {"x": 1})
     assert row.updated_at >= before
@@ -56,7 +67,7 @@ class TestTwins:
         """Claim, wait for the word, then commit or roll back."""
         with transaction.atomic():
             made = claim(saga)
-            barrier.write(saga, "hotel", reply={"from": "the first"})
+            write(saga, reply={"from": "the first"})
             claimed.set()
             assert go.wait(20)
             transaction.set_rollback(not commit)
@@ -65,7 +76,7 @@ class TestTwins:
     def second(self, saga: UUID) -> tuple[bool, object]:
         with transaction.atomic():
             made = claim(saga)
-            return made, barrier.lock(saga, "hotel").reply
+            return made, BarrierRow.objects.get(saga=saga).reply
 
     @pytest.mark.parametrize("commit", [True, False])
     def test_a_twin_waits_then_reads_what_was_stored_or_takes_over(self, commit: bool) -> None:
@@ -106,7 +117,7 @@ class TestTwins:
 
 @postgresql
 @pytest.mark.parametrize(
-    ("setting", "value"), [("lock_timeout", "10s"), ("transaction_isolation", "read committed")]
+    ("setting", "value"), [("lock_timeout", "3s"), ("transaction_isolation", "read committed")]
 )
 def test_what_the_barrier_needs_of_its_connection(setting: str, value: str) -> None:
     """Rule 5: in a stricter isolation a twin would fail instead of reading the stored reply."""

@@ -11,7 +11,7 @@ from django.contrib.auth.models import Group
 
 from celery_config.errors import DefinitionError
 from celery_config.messaging import events
-from celery_config.messaging.events import Envelope, deliver, subscribes
+from celery_config.messaging.events import Envelope, deliver, each, subscribes
 from celery_config.messaging.models import InboxEntry
 from celery_config.messaging.outbox import cloud_event
 from tests.service.together import concurrent, together
@@ -37,9 +37,9 @@ def note(event: Any, envelope: Envelope) -> None:
 
 def test_a_handler_gets_the_event_decoded_with_its_envelope() -> None:
     seen: list[Any] = []
-    subscribes(HotelBooked)(lambda event, envelope: seen.append((event, envelope)))
+    subscribes(HotelBooked)(each(lambda event, envelope: seen.append((event, envelope))))
     event = booked()
-    deliver(event)
+    deliver([event])
     ((contract, envelope),) = seen
     assert isinstance(contract, HotelBooked)
     assert str(contract.booking) == event["data"]["booking"]
@@ -52,34 +52,34 @@ def test_a_handler_gets_the_event_decoded_with_its_envelope() -> None:
 
 def test_a_pattern_gets_the_data_as_it_came() -> None:
     seen: list[Any] = []
-    subscribes("inventory.*")(lambda event, envelope: seen.append(event))
+    subscribes("inventory.*")(each(lambda event, envelope: seen.append(event)))
     event = booked()
-    deliver(event)
+    deliver([event])
     assert seen == [event["data"]]
 
 
 def test_a_repeat_is_not_handled_again() -> None:
     """Rule 21: the key is event id and handler."""
-    subscribes(HotelBooked)(note)
+    subscribes(HotelBooked)(each(note))
     event = booked()
-    deliver(event)
-    deliver(event)
-    deliver(booked())
+    deliver([event])
+    deliver([event])
+    deliver([booked()])
     assert Group.objects.count() == 2
     assert InboxEntry.objects.count() == 2
 
 
 def test_each_handler_has_its_own_memory() -> None:
     """Rule 21: one that was added later still gets what the other had."""
-    subscribes(HotelBooked)(note)
+    subscribes(HotelBooked)(each(note))
     event = booked()
-    deliver(event)
+    deliver([event])
 
     def also(event: Any, envelope: Envelope) -> None:
         note(event, envelope)
 
-    subscribes(HotelBooked)(also)
-    deliver(event)
+    subscribes(HotelBooked)(each(also))
+    deliver([event])
     assert Group.objects.count() == 2
 
 
@@ -92,42 +92,42 @@ def test_a_handler_that_fails_leaves_no_memory_of_the_event() -> None:
         if broken:
             raise ConnectionError
 
-    subscribes(HotelBooked)(note)
-    subscribes(HotelBooked)(fails)
+    subscribes(HotelBooked)(each(note))
+    subscribes(HotelBooked)(each(fails))
     event = booked()
     with pytest.raises(ConnectionError):
-        deliver(event)
+        deliver([event])
     assert not Group.objects.exists()
     assert not InboxEntry.objects.exists()
     broken.clear()
-    deliver(event)
+    deliver([event])
     assert Group.objects.count() == 2
 
 
 def test_what_nobody_subscribed_to_is_said_so() -> None:
-    subscribes(FlightBooked)(note)
+    subscribes(FlightBooked)(each(note))
     with pytest.raises(DefinitionError, match=r"no handler subscribes to inventory\.hotel_booked"):
-        deliver(booked())
+        deliver([booked()])
 
 
 @pytest.mark.parametrize("broken", [{"id": "x"}, {"data": {"booking": 3}}])
 def test_what_is_no_cloudevent_of_its_type_is_an_error(broken: dict[str, Any]) -> None:
-    subscribes(HotelBooked)(note)
+    subscribes(HotelBooked)(each(note))
     with pytest.raises(msgspec.ValidationError):
-        deliver(booked() | broken)
+        deliver([booked() | broken])
 
 
 def test_unknown_attributes_are_ignored() -> None:
     """Rule 24."""
-    subscribes(HotelBooked)(note)
-    deliver(booked() | {"traceparent": "00-1", "dataschema": "x"})
+    subscribes(HotelBooked)(each(note))
+    deliver([booked() | {"traceparent": "00-1", "dataschema": "x"}])
     assert Group.objects.count() == 1
 
 
 @concurrent
 def test_twins_at_once() -> None:
     """Rule 21: one waits for the other's commit and then does nothing."""
-    subscribes(HotelBooked)(note)
+    subscribes(HotelBooked)(each(note))
     event = booked()
-    assert together(*[lambda: deliver(event)] * 6) == [None] * 6
+    assert together(*[lambda: deliver([event])] * 6) == [None] * 6
     assert Group.objects.count() == 1

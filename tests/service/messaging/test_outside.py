@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from celery_config.errors import Refused, StepOutlived, Unknown
-from celery_config.messaging.steps import PIVOT_RAN
+from celery_config.messaging.fences import PIVOT_RAN
 from tests.service.messaging.conftest import Bank, Killed, killed, unknown
 from tests.service.together import concurrent, in_background, together
 
@@ -65,17 +65,17 @@ class TestAction:
 
     def test_dead_while_writing_the_result(self, bank: Bank) -> None:
         """Rule 8: result, our own rows and the event are one transaction."""
-        settle = bank.charge.settle
+        settle = bank.charge.settle_one
 
         def dies(request: dict[str, Any], answer: dict[str, Any]) -> Any:
             settle(request, answer)
             raise Killed
 
-        bank.charge.settle = dies  # type: ignore[method-assign]
+        bank.charge.settle_one = dies  # type: ignore[method-assign]
         with pytest.raises(Killed):
             bank.act()
         assert (bank.row.action, bank.events, bank.payments) == ("intent", [], 0)
-        bank.charge.settle = settle  # type: ignore[method-assign]
+        bank.charge.settle_one = settle  # type: ignore[method-assign]
         bank.act()
         assert (bank.row.action, bank.payments, len(bank.provider.books)) == ("done", 1, 1)
 

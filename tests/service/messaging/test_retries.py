@@ -17,8 +17,9 @@ from celery_config import participant
 from celery_config.errors import DefinitionError
 from celery_config.messages import encode
 from celery_config.messaging import outbox
+from celery_config.messaging.fences import PIVOT_RAN
 from celery_config.messaging.models import BarrierRow, OutboxMessage
-from celery_config.messaging.steps import PIVOT_RAN, Handler
+from celery_config.messaging.steps import Handler
 from celery_config.saga.chains import COMPENSATED, STEP_FAILED, Chains
 from celery_config.saga.plan import Operation, Planned
 from tests.service.messaging.conftest import Hotel
@@ -33,8 +34,14 @@ def registered() -> Any:
     """The hotel's two tasks, registered as a participant's; each test puts its own hotel behind them."""
     behind: dict[str, Hotel] = {}
     tasks = [
-        participant.register(Handler(BookHotel, local=lambda command: behind["hotel"].book(command))),
-        participant.register(Handler(CancelHotel, local=lambda command: behind["hotel"].cancel(command))),
+        participant.register(
+            Handler(BookHotel, local=participant.one_by_one(lambda command: behind["hotel"].book(command)))
+        ),
+        participant.register(
+            Handler(
+                CancelHotel, local=participant.one_by_one(lambda command: behind["hotel"].cancel(command))
+            )
+        ),
     ]
     if FENCE not in current_app.tasks:
         participant.register_fence(settings.SERVICE)
@@ -221,7 +228,7 @@ class TestFence:
 
 def test_a_command_has_one_handler(registered: Any) -> None:
     with pytest.raises(DefinitionError, match="two handlers"):
-        participant.register(Handler(BookHotel, local=lambda command: None))
+        participant.register(Handler(BookHotel, local=participant.one_by_one(lambda command: None)))
 
 
 @pytest.mark.django_db(transaction=True)

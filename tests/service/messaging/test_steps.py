@@ -9,10 +9,12 @@ from celery.exceptions import Reject
 from django.db import transaction
 
 from celery_config.errors import CommandConflict, Refused, StepOutlived
-from celery_config.messaging import steps
+from celery_config.messaging.fences import PIVOT_RAN
 from celery_config.messaging.models import BarrierRow, OutboxMessage
-from celery_config.messaging.steps import PIVOT_RAN, Handler, Step
+from celery_config.messaging.steps import Handler, Step
+from celery_config.participant import one_by_one
 from celery_config.topology import commands_to
+from tests.service import alone
 from tests.service.messaging.conftest import Hotel, issue_ticket
 from tests.service.together import concurrent, together
 from tests.trip import IssueTicket
@@ -88,7 +90,7 @@ class TestAction:
         """Rule 6: it is an error, not stored, tried again."""
         step = Step(uuid4(), "ticket", "do", "t", IssueTicket(trip=uuid4(), seat="1A"))
         with pytest.raises(RuntimeError, match="IssueTicket may not be refused") as error:
-            steps.act(Handler(IssueTicket, local=issue_ticket), step)
+            alone.act(Handler(IssueTicket, local=one_by_one(issue_ticket)), step)
         assert isinstance(error.value.__cause__, Refused)
         assert not BarrierRow.objects.exists()
         assert not OutboxMessage.objects.exists()

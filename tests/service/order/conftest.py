@@ -15,7 +15,8 @@ from celery_config.contracts.inventory import Line
 from celery_config.contracts.shipment import Address
 from celery_config.database import Now
 from celery_config.messaging.models import OutboxMessage
-from celery_config.saga import clock
+from celery_config.saga import clock, step_log
+from celery_config.saga.machine import Logged
 from celery_config.saga.models import SagaClock, SagaInstance
 from celery_config.saga.testing import links_of, name_of
 from order_project import services
@@ -144,3 +145,8 @@ def pass_time(shop: Shop) -> Callable[[float], None]:
         SagaClock.objects.filter(pk=1).update(now=moved, ticked_at=Now())
 
     return move
+
+
+def merge(saga: UUID, step: str, outcome: Logged, content: dict[str, Any]) -> bool:
+    """Let an event tell the log; whether it changed anything."""
+    return bool(step_log.merge([step_log.Entry(saga, step, outcome, content)]))

@@ -21,7 +21,7 @@ from celery_config.saga import runner
 from celery_config.saga.machine import Logged, StepFailed
 from order_project import audit, selectors, services
 from order_project.models import Order, Refund
-from tests.service.order.conftest import HEART, REPLIES, Placed, Shop
+from tests.service.order.conftest import HEART, REPLIES, Placed, Shop, merge
 
 pytestmark = pytest.mark.django_db
 PARTICIPANTS = ("payment", "inventory", "shipment")
@@ -119,7 +119,7 @@ def others(monkeypatch: pytest.MonkeyPatch) -> Services:
 
 @pytest.fixture
 def completed(placed: Placed, others: Services) -> Placed:
-    runner.complete(placed.saga_id, REPLIES)
+    runner.complete({placed.saga_id: REPLIES})
     others.carried_out(placed)
     return placed
 
@@ -142,14 +142,13 @@ def ask(placed: Placed, amount: int) -> Refund:
 
 
 def pay(refund: Refund) -> None:
-    runner.complete(
-        refund.saga, {"refund-payment": {"refund": str(refund.id), "refunded_amount": refund.amount}}
-    )
+    reply = {"refund": str(refund.id), "refunded_amount": refund.amount}
+    runner.complete({refund.saga: {"refund-payment": reply}})
 
 
 def refuse(refund: Refund) -> None:
     why = {"code": "card_closed", "reason": "no such card"}
-    runner.merge(refund.saga, "refund-payment", Logged.REFUSED, why)
+    merge(refund.saga, "refund-payment", Logged.REFUSED, why)
     runner.receive(refund.saga, StepFailed("refund-payment", "do"), cause={"step": "refund-payment", **why})
     runner.compensated(refund.saga, {}, incomplete=False)
 
@@ -315,7 +314,7 @@ def test_every_page_of_orders_is_looked_at(
     monkeypatch.setattr(audit, "CHUNK", 2)
     placed = [shop.order() for _ in range(5)]
     for one in placed:
-        runner.complete(one.saga_id, REPLIES)
+        runner.complete({one.saga_id: REPLIES})
     checked, findings = audit.run(lambda _: None)
     assert checked == 5
     assert {finding.order for finding in findings} == {str(one.id) for one in placed}

@@ -11,7 +11,7 @@ import pytest
 from celery import current_app
 from kombu.message import Message
 
-from celery_config.messaging.steps import PIVOT_RAN
+from celery_config.messaging.fences import PIVOT_RAN
 from celery_config.saga import runner
 from celery_config.saga.dead_letters import DeadLetterReader, keep
 from celery_config.saga.models import DeadLetter

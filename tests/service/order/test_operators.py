@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from celery_config.errors import OperatorRefused, SagaPaused
 from celery_config.messaging.decisions import Action, Undo
-from celery_config.saga import barriers, operators, pauses, runner, selectors, verbs
+from celery_config.saga import barriers, operators, pauses, runner, selectors, step_log, verbs
 from celery_config.saga.effects import Answer, Held
 from celery_config.saga.machine import Due, StepFailed
 from celery_config.saga.models import OperatorAction, SagaInstance
@@ -40,7 +40,7 @@ def held(action: Action, undo: Undo = Undo.NONE, **reply: Any) -> Held:
 def park(placed: Placed, *, reason: str = "void: no such hold auth_0123456789abcdef") -> None:
     """As after a day of undos that failed."""
     runner.receive(placed.saga_id, StepFailed("reserve-stock", "do"))
-    runner.note_failure(placed.saga_id, "authorize-payment", "undo", {"code": "error", "reason": reason})
+    step_log.note_failure(placed.saga_id, "authorize-payment", "undo", {"code": "error", "reason": reason})
     placed.set(since=timezone.now() - timedelta(days=3))
     assert runner.receive(placed.saga_id, Due()) == "parked"
 

@@ -137,7 +137,7 @@ class TestCancelling:
         runner.receive(placed.saga_id, PivotRan())
         with pytest.raises(TooLate, match="forward"):
             services.ask_to_cancel(order=placed.order, reason="by ada")
-        runner.complete(placed.saga_id, REPLIES)
+        runner.complete({placed.saga_id: REPLIES})
         with pytest.raises(TooLate, match="completed"):
             services.ask_to_cancel(order=placed.order, reason="by ada")
 

@@ -26,7 +26,7 @@ def change(version: int, *, sku: str = "85123A", price: int | None = None) -> Pr
 
 
 def receive(product: ProductChanged) -> None:
-    deliver(cloud_event(product, subject=product.sku))
+    deliver([cloud_event(product, subject=product.sku)])
 
 
 def the_copy() -> tuple[object, ...]:
@@ -75,7 +75,7 @@ def test_many_at_once() -> None:
 
 
 def test_an_event_of_a_saga_that_is_none_of_ours_is_no_product() -> None:
-    deliver(cloud_event(change(1), subject="85123A", saga=uuid4()))
+    deliver([cloud_event(change(1), subject="85123A", saga=uuid4())])
     assert the_copy() == state(1)
 
 

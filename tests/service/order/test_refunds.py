@@ -12,7 +12,7 @@ from celery_config.saga.models import SagaInstance
 from order_project import services
 from order_project.errors import NotRefundable
 from order_project.models import Refund
-from tests.service.order.conftest import REPLIES, Placed, Shop
+from tests.service.order.conftest import REPLIES, Placed, Shop, merge
 from tests.service.together import concurrent, together
 
 pytestmark = pytest.mark.django_db
@@ -21,7 +21,7 @@ TOTAL = 1785
 
 @pytest.fixture
 def confirmed(placed: Placed) -> Placed:
-    runner.complete(placed.saga_id, REPLIES)
+    runner.complete({placed.saga_id: REPLIES})
     return placed
 
 
@@ -31,14 +31,12 @@ def ask(placed: Placed, amount: int) -> Refund:
 
 def pay(refund: Refund) -> None:
     reply = {"refund": str(refund.id), "refunded_amount": refund.amount}
-    runner.complete(refund.saga, {"refund-payment": reply})
+    runner.complete({refund.saga: {"refund-payment": reply}})
 
 
 def refuse(refund: Refund) -> None:
     cause = {"step": "refund-payment", "code": "step_failed", "reason": ""}
-    runner.merge(
-        refund.saga, "refund-payment", Logged.REFUSED, {"code": "card_closed", "reason": "no such card"}
-    )
+    merge(refund.saga, "refund-payment", Logged.REFUSED, {"code": "card_closed", "reason": "no such card"})
     runner.receive(refund.saga, StepFailed("refund-payment", "do"), cause=cause)
     runner.compensated(refund.saga, {}, incomplete=False)
 
@@ -100,7 +98,7 @@ def test_one_refund_closes_no_other(confirmed: Placed) -> None:
 def test_many_at_once_stay_within_the_total(shop: Shop) -> None:
     """Rule 23: the order's row is locked while the sum is taken."""
     placed = shop.order()
-    runner.complete(placed.saga_id, REPLIES)
+    runner.complete({placed.saga_id: REPLIES})
     asked = together(*[lambda: ask(placed, 500)] * 6)
     assert sorted(type(r).__name__ for r in asked) == ["NotRefundable"] * 3 + ["Refund"] * 3
     assert sum(Refund.objects.values_list("amount", flat=True)) <= TOTAL

@@ -20,7 +20,7 @@ from celery_config.saga.machine import Due, Logged, PivotRan, Retry, StepFailed,
 from celery_config.saga.models import SagaInstance, SagaStep
 from celery_config.saga.testing import links_of
 from order_project import services
-from tests.service.order.conftest import REPLIES, Placed, Shop
+from tests.service.order.conftest import REPLIES, Placed, Shop, merge
 from tests.service.together import concurrent, together
 
 pytestmark = pytest.mark.django_db
@@ -98,9 +98,7 @@ class TestStop:
 
     def test_the_end_closes_saga_and_order_together(self, placed: Placed) -> None:
         runner.receive(placed.saga_id, StepFailed("reserve-stock", "do"), cause=CAUSE)
-        runner.merge(
-            placed.saga_id, "reserve-stock", Logged.REFUSED, {"code": "out_of_stock", "reason": "2 left"}
-        )
+        merge(placed.saga_id, "reserve-stock", Logged.REFUSED, {"code": "out_of_stock", "reason": "2 left"})
         runner.compensated(placed.saga_id, {}, incomplete=False)
         assert (placed.saga.status, placed.order.status) == ("compensated", "cancelled")
         assert (placed.order.cancel_code, placed.order.cancel_reason) == ("out_of_stock", "2 left")
@@ -113,7 +111,7 @@ class TestStop:
 class TestComplete:
     def test_it_closes_saga_and_order_and_fills_the_log(self, placed: Placed) -> None:
         """Rule 11: all replies travel with it."""
-        runner.complete(placed.saga_id, REPLIES)
+        runner.complete({placed.saga_id: REPLIES})
         assert (placed.saga.status, placed.order.status) == ("completed", "confirmed")
         assert placed.order.tracking_number == "SB-1"
         assert placed.log == dict.fromkeys(REPLIES, "done")
@@ -122,28 +120,28 @@ class TestComplete:
         assert OutboxMessage.objects.get(kind="event").name == "order.order_confirmed"
 
     def test_a_repeat_changes_nothing(self, placed: Placed) -> None:
-        runner.complete(placed.saga_id, REPLIES)
+        runner.complete({placed.saga_id: REPLIES})
         ended = placed.saga.ended_at
-        runner.complete(placed.saga_id, REPLIES)
+        runner.complete({placed.saga_id: REPLIES})
         assert placed.saga.ended_at == ended
         assert OutboxMessage.objects.filter(kind="event").count() == 1
 
     def test_while_stopping_it_counts_for_nothing(self, placed: Placed) -> None:
         """Rule 11: the fence will answer."""
         runner.stop(placed.saga_id, code="cancelled", reason="")
-        runner.complete(placed.saga_id, REPLIES)
+        runner.complete({placed.saga_id: REPLIES})
         assert (placed.saga.status, placed.order.status) == ("stopping", "placed")
 
     def test_going_forward_it_counts(self, placed: Placed) -> None:
         """Rule 11."""
         runner.receive(placed.saga_id, PivotRan())
-        runner.complete(placed.saga_id, REPLIES)
+        runner.complete({placed.saga_id: REPLIES})
         assert placed.saga.status == "completed"
 
     def test_a_parked_saga_accepts_the_proof_of_its_end(self, placed: Placed) -> None:
         """Rules 11 and 25."""
         placed.set(status="parked", due_at=None)
-        runner.complete(placed.saga_id, REPLIES)
+        runner.complete({placed.saga_id: REPLIES})
         assert (placed.saga.status, placed.order.status) == ("completed", "confirmed")
 
     def test_saga_and_order_close_in_one_transaction(
@@ -155,12 +153,12 @@ class TestComplete:
             raise ConnectionError
 
         with monkeypatch.context() as patched:
-            patched.setattr(services.outbox, "add_event", fails)
+            patched.setattr(services.outbox, "add_events", fails)
             with pytest.raises(ConnectionError):
-                runner.complete(placed.saga_id, REPLIES)
+                runner.complete({placed.saga_id: REPLIES})
         assert (placed.saga.status, placed.order.status) == ("running", "placed")
         assert placed.log == dict.fromkeys(REPLIES, "")
-        runner.complete(placed.saga_id, REPLIES)
+        runner.complete({placed.saga_id: REPLIES})
         assert placed.saga.status == "completed"
 
 
@@ -206,19 +204,19 @@ class TestLog:
         self, placed: Placed, first: str, second: str, stays: str
     ) -> None:
         """Rule 16."""
-        assert runner.merge(placed.saga_id, "reserve-stock", Logged(first), {"n": 1})
-        assert runner.merge(placed.saga_id, "reserve-stock", Logged(second), {"n": 2}) == (second == stays)
+        assert merge(placed.saga_id, "reserve-stock", Logged(first), {"n": 1})
+        assert merge(placed.saga_id, "reserve-stock", Logged(second), {"n": 2}) == (second == stays)
         assert placed.log["reserve-stock"] == stays
 
     def test_a_repeat_changes_nothing(self, placed: Placed) -> None:
         """Rule 16."""
-        assert runner.merge(placed.saga_id, "reserve-stock", Logged.DONE, {"n": 1})
-        assert not runner.merge(placed.saga_id, "reserve-stock", Logged.DONE, {"n": 2})
+        assert merge(placed.saga_id, "reserve-stock", Logged.DONE, {"n": 1})
+        assert not merge(placed.saga_id, "reserve-stock", Logged.DONE, {"n": 2})
         assert SagaStep.objects.get(saga=placed.saga_id, name="reserve-stock").reply == {"n": 1}
 
     def test_another_sagas_log_is_not_touched(self, shop: Shop) -> None:
         one, other = shop.order(), shop.order()
-        runner.merge(one.saga_id, "reserve-stock", Logged.DONE, {})
+        merge(one.saga_id, "reserve-stock", Logged.DONE, {})
         assert other.log["reserve-stock"] == ""
 
 
@@ -256,7 +254,7 @@ class TestVersions:
 
 def test_a_message_for_no_saga_is_let_go() -> None:
     assert runner.receive(uuid4(), Due()) is None
-    runner.complete(uuid4(), REPLIES)
+    runner.complete({uuid4(): REPLIES})
     runner.compensated(uuid4(), {}, incomplete=False)
     assert not SagaInstance.objects.exists()
 
@@ -281,7 +279,7 @@ class TestTwins:
         for _ in range(self.RACES):
             placed = shop.order()
             cancel = partial(runner.stop, placed.saga_id, code="cancelled", reason="")
-            state, _ = together(cancel, partial(runner.complete, placed.saga_id, REPLIES))
+            state, _ = together(cancel, partial(runner.complete, {placed.saga_id: REPLIES}))
             ended = {"stopping": ("stopping", "placed"), "completed": ("completed", "confirmed")}[state]
             assert (placed.saga.status, placed.order.status) == ended
             assert placed.chains == [DRIVE, STOP][: 2 if state == "stopping" else 1]
@@ -294,6 +292,6 @@ class TestTwins:
             event = cloud_event(
                 captured, subject="x", saga=placed.saga_id, step="capture-payment", outcome="done"
             )
-            done = together(partial(deliver, event), partial(runner.complete, placed.saga_id, REPLIES))
+            done = together(partial(deliver, [event]), partial(runner.complete, {placed.saga_id: REPLIES}))
             assert done == [None, None]
             assert (placed.saga.status, placed.order.status) == ("completed", "confirmed")

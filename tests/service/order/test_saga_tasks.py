@@ -12,8 +12,8 @@ from celery_config.contracts.inventory import StockRefused, StockReleased, Stock
 from celery_config.contracts.payment import PaymentCaptured
 from celery_config.messages import Event
 from celery_config.messaging.events import deliver
+from celery_config.messaging.fences import PIVOT_RAN
 from celery_config.messaging.outbox import cloud_event
-from celery_config.messaging.steps import PIVOT_RAN
 from celery_config.saga import runner
 from celery_config.saga.chains import COMPENSATED, COMPLETE, STEP_FAILED
 from celery_config.saga.testing import links_of
@@ -28,16 +28,8 @@ def captured() -> PaymentCaptured:
 
 
 def announce(placed: Placed, event: Event, step: str, operation: str, outcome: str) -> None:
-    deliver(
-        cloud_event(
-            event,
-            subject=str(placed.id),
-            saga=placed.saga_id,
-            step=step,
-            operation=operation,
-            outcome=outcome,
-        )
-    )
+    about = {"step": step, "operation": operation, "outcome": outcome}
+    deliver([cloud_event(event, subject=str(placed.id), saga=placed.saga_id, **about)])
 
 
 def errback_of(placed: Placed, task: str) -> dict[str, Any]:
@@ -169,12 +161,9 @@ class TestEvents:
 
     def test_an_event_of_an_unknown_saga_is_let_go(self, shop: Shop) -> None:
         """A service may serve two orchestrators; the log has no such step."""
-        deliver(
-            cloud_event(
-                captured(), subject="x", saga=uuid4(), step="capture-payment", operation="do", outcome="done"
-            )
-        )
+        about = {"step": "capture-payment", "operation": "do", "outcome": "done"}
+        deliver([cloud_event(captured(), subject="x", saga=uuid4(), **about)])
 
     def test_an_event_of_no_saga_changes_no_log(self, placed: Placed) -> None:
-        deliver(cloud_event(RESERVED, subject="x"))
+        deliver([cloud_event(RESERVED, subject="x")])
         assert set(placed.log.values()) == {""}

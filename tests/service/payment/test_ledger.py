@@ -12,6 +12,7 @@ from django.db.models import F
 from payment_app import ledger, selectors
 from payment_app.domain import AccountCode, Booking, Line
 from payment_app.errors import Unbalanced
+from payment_app.ledger import Draft, Entry
 from payment_app.models import Account, LedgerTransaction, Payment, Posting, Refund, RefundOutcome
 from tests.service.payment.marks import postgresql
 from tests.service.payment.shop import Shop
@@ -35,13 +36,13 @@ def lines(*amounts: tuple[str, int]) -> list[Line]:
 @pytest.mark.parametrize("wrong", [(), (("GBP", 5),), (("GBP", 5), ("EUR", -5)), (("GBP", 5), ("GBP", -4))])
 def test_the_service_refuses_what_does_not_balance(wrong: tuple[tuple[str, int], ...]) -> None:
     with pytest.raises(Unbalanced), transaction.atomic():
-        ledger.post(id=uuid4(), booking=Booking.CAPTURE, order=uuid4(), lines=lines(*wrong))
+        ledger.post(Draft(id=uuid4(), booking=Booking.CAPTURE, order=uuid4(), lines=lines(*wrong)))
     assert not LedgerTransaction.objects.exists()
 
 
 def test_each_currency_balances_by_itself() -> None:
     right = lines(("GBP", 5), ("GBP", -5), ("JPY", 7), ("JPY", -7))
-    ledger.post(id=uuid4(), booking=Booking.CAPTURE, order=uuid4(), lines=right)
+    ledger.post(Draft(id=uuid4(), booking=Booking.CAPTURE, order=uuid4(), lines=right))
     assert selectors.totals() == {
         "ledger_sums": {"GBP": 0, "JPY": 0},
         "unbalanced_transactions": 0,
@@ -51,9 +52,9 @@ def test_each_currency_balances_by_itself() -> None:
 
 def test_a_thing_is_booked_once() -> None:
     payment: dict[str, Any] = {"subject": uuid4(), "order": uuid4(), "amount": 5, "currency": "GBP"}
-    ledger.book(booking=Booking.CAPTURE, **payment)
+    ledger.book(Entry(booking=Booking.CAPTURE, **payment))
     with pytest.raises(IntegrityError), transaction.atomic():
-        ledger.book(booking=Booking.CAPTURE, **payment)
+        ledger.book(Entry(booking=Booking.CAPTURE, **payment))
 
 
 @postgresql

@@ -171,9 +171,9 @@ def test_what_has_ended_stays_as_it_has_ended_whatever_the_carrier_says(
     """Our rows are the last to say no, should the carrier say yes to both."""
     command = book()
     participant.do(command)
-    services.record_end(order=command.order, state=end)
+    services.record_ends([command.order], end)
     with pytest.raises(NoShipment):
-        services.record_end(order=command.order, state=ENDS[end])
+        services.record_ends([command.order], ENDS[end])
     assert ours(command.order) == end
 
 

@@ -1,0 +1,73 @@
+"""What a task works on: all messages of its kind that have arrived, each with an outcome of its own.
+
+A lone message is a batch of one. An outcome is what Celery would see of a single run:
+
+- a value: the message is done; what a chain's link returns goes on to the next link;
+- an exception: `Ignore` (done, nothing goes on), `Reject` (to the dead letters, or back to the broker), any other fires
+  the errback;
+- a `Call`: not known before somebody outside has answered.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from celery.app.task import Context
+
+M = TypeVar("M")
+T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
+Outcome = Any
+
+
+@dataclass(frozen=True)
+class Delivery(Generic[M]):
+    """One message in hand."""
+
+    request: Context
+    message: M
+    """Its keyword arguments, decoded."""
+    replies: dict[str, Any] = field(default_factory=dict)
+    """What the chain brings along: the replies of the links before, by step."""
+    began: float = field(default_factory=time.perf_counter)
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call outside that decides an outcome: made without a transaction, settled together with others in one."""
+
+    make: Callable[[], Any]
+    settle: Callable[[Sequence[tuple[Any, Any]]], list[Outcome]]
+    """Takes all that was answered of one kind, as pairs of `about` and answer, and returns the outcomes; again a `Call`
+    where another is needed."""
+    about: Any = None
+
+    def answer(self) -> Any:
+        """Make the call; return what came of it, an exception included."""
+        try:
+            return self.make()
+        except Exception as error:
+            return error
+
+
+def by(key: Callable[[T], K], items: Iterable[T]) -> dict[K, list[T]]:
+    """Group the items, in the order in which they came."""
+    groups: dict[K, list[T]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
+    return groups
+
+
+def rounds(items: Sequence[T], key: Callable[[T], Hashable]) -> list[list[T]]:
+    """Split the items so that no key comes twice in one part: twins run one after the other."""
+    parts: list[list[T]] = []
+    seen: dict[Hashable, int] = {}
+    for item in items:
+        number = seen[key(item)] = seen.get(key(item), -1) + 1
+        if number == len(parts):
+            parts.append([])
+        parts[number].append(item)
+    return parts

@@ -1,0 +1,89 @@
+"""Fences: whether a pivot ran is settled before anything is undone (rule 13)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from celery.exceptions import Ignore
+from django.db import transaction
+
+from celery_config import topology
+from celery_config.messaging import barrier, outbox
+from celery_config.messaging.actions import Answer, Asked, call, write_answers
+from celery_config.messaging.decisions import Action, OnFence, on_fence
+from celery_config.messaging.deliveries import Outcome
+from celery_config.messaging.models import BarrierRow
+from celery_config.messaging.steps import FindHandler, Step, Written, refusal_of
+from celery_config.messaging.undos import caller_of
+
+PIVOT_RAN = f"{topology.ORCHESTRATOR}.pivot_ran"
+
+
+def fence(messages: Sequence[Step], pivot: str, find: FindHandler) -> list[Outcome]:
+    """Make sure that pivots never run, or report that they ran.
+
+    Args:
+        messages: the pivots' steps.
+        pivot: the wire name of the pivot's command, for the tombstone.
+        find: gives its handler, with which an open intent is settled.
+
+    Returns:
+        Of each the pivot's refusal, by step, if it was refused; `Ignore` if it ran, which ends the chain; or the call
+        that settles it.
+    """
+    return [
+        call(Asked(caller_of(find, row), step, row.request), row.key, settle_fences)
+        if decision is OnFence.SETTLE_FIRST
+        else outcome(row, decision is OnFence.RAN)
+        for step, row, decision in begin(messages, pivot)
+    ]
+
+
+def begin(messages: Sequence[Step], pivot: str) -> list[tuple[Step, BarrierRow, OnFence]]:
+    """First transaction: a tombstone if the pivot never ran, word of it if it did."""
+    rows = {
+        step.key: barrier.new_row(step.saga, step.name, pivot, action=Action.TOMBSTONE) for step in messages
+    }
+    begun = []
+    with transaction.atomic():
+        there = barrier.claim(list(rows.values()))
+        for step in messages:
+            row = there.get(step.key)
+            decision = on_fence(barrier.state(row) if row else None)
+            begun.append((step, row or rows[step.key], decision))
+        report_pivots([(step, row) for step, row, decision in begun if decision is OnFence.RAN])
+    return begun
+
+
+def settle_fences(pairs: Sequence[tuple[Asked, Answer]]) -> list[Outcome]:
+    """Write what the repeated calls of pivots brought to light, and report those that ran."""
+    written = Written()
+    with transaction.atomic():
+        rows = barrier.lock([asked.step.key for asked, _ in pairs])
+        write_answers(pairs, rows, written)
+        written.write()
+        told = [(asked.step, rows[asked.step.key]) for asked, _ in pairs]
+        report_pivots([(step, row) for step, row in told if row.action == Action.DONE])
+    return [outcome(row, row.action == Action.DONE) for _, row in told]
+
+
+def report_pivots(ran: Iterable[tuple[Step, BarrierRow]]) -> None:
+    """Promise the orchestrator the proof that the pivots ran, with their replies."""
+    for step, row in ran:
+        outbox.add_task(
+            {
+                "task": PIVOT_RAN,
+                "args": [],
+                "kwargs": {"saga": str(step.saga), "step": step.name, "reply": row.reply},
+                "options": {
+                    **topology.commands_to(topology.ORCHESTRATOR),
+                    **topology.shown(saga=step.saga, step=step.name, subject=step.subject),
+                },
+            },
+            saga=step.saga,
+        )
+
+
+def outcome(row: BarrierRow, ran: bool) -> Outcome:
+    """The chain of a saga whose pivot ran ends here."""
+    return Ignore(f"{row.step} of saga {row.saga} ran") if ran else refusal_of(row)

@@ -1,0 +1,41 @@
+"""One step at a time, its calls made at once: a batch of one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery.exceptions import Ignore
+
+from celery_config.messaging import actions, fences, undos
+from celery_config.messaging.deliveries import Call, Outcome
+from celery_config.messaging.steps import FindHandler, Handler, Step
+from celery_config.messaging.tasks import is_failure
+
+
+def act(handler: Handler, step: Step) -> Any:
+    return ended(actions.act(handler, [step]))
+
+
+def undo(handler: Handler, step: Step, find: FindHandler) -> Any:
+    return ended(undos.undo(handler, [step], find))
+
+
+def fence(step: Step, pivot: str, find: FindHandler) -> bool:
+    """Say whether the pivot ran."""
+    try:
+        ended(fences.fence([step], pivot, find))
+    except Ignore:
+        return True
+    return False
+
+
+def ended(outcomes: list[Outcome]) -> Any:
+    (outcome,) = outcomes
+    while isinstance(outcome, Call):
+        answer = outcome.answer()
+        if is_failure(answer):
+            raise answer
+        (outcome,) = outcome.settle([(outcome.about, answer)])
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
