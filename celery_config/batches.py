@@ -63,7 +63,7 @@ class Batches:
         self.inbox: deque[Item] = deque()
         self.arrived = threading.Condition()
         self.calls = 0
-        self.stopping = False
+        self.stopping = self.finish_calls = False
         self.thread = threading.Thread(target=self.run, name="batches", daemon=True)
 
     def start(self) -> None:
@@ -76,20 +76,21 @@ class Batches:
             finish_calls: wait for the answers of calls that are under way, too.
         """
         with self.arrived:
-            self.stopping = True
-            self.calls = self.calls if finish_calls else 0
+            self.stopping, self.finish_calls = True, finish_calls
             self.inbox = deque(item for item in self.inbox if finish_calls and isinstance(item, Waiting))
             self.arrived.notify()
         self.thread.join()
 
     def put(self, item: Item) -> None:
         with self.arrived:
-            if isinstance(item, Waiting):
-                self.calls -= 1
-            elif self.stopping:
-                return
-            self.inbox.append(item)
+            is_answer = isinstance(item, Waiting)
+            self.calls -= is_answer
+            if not self.stopping or (self.finish_calls and is_answer):
+                self.inbox.append(item)
             self.arrived.notify()
+
+    def is_over(self) -> bool:
+        return self.stopping and not (self.finish_calls and self.calls)
 
     def run(self) -> None:
         while taken := self.take():
@@ -108,7 +109,7 @@ class Batches:
         A message that came before runs alone: it may be what killed a worker.
         """
         with self.arrived:
-            self.arrived.wait_for(lambda: self.inbox or (self.stopping and not self.calls))
+            self.arrived.wait_for(lambda: self.inbox or self.is_over())
             taken: list[Item] = []
             while self.inbox and len(taken) < MOST:
                 alone = came_before(self.inbox[0])
@@ -151,7 +152,9 @@ class Batches:
                 if wait is None:
                     raise
                 log.warning("publishing failed, tried again", error=repr(error), wait_s=wait)
-                time.sleep(wait)
+                with self.arrived:
+                    if self.arrived.wait_for(lambda: self.stopping, wait):
+                        raise
         raise AssertionError("not reached")
 
 

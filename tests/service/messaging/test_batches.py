@@ -21,7 +21,7 @@ from kombu.message import Message
 
 from celery_config import batches as module
 from celery_config import participant
-from celery_config.batches import Batches
+from celery_config.batches import Batches, Waiting
 from celery_config.errors import Refused, StepOutlived
 from celery_config.messages import encode
 from celery_config.messaging import links
@@ -284,6 +284,19 @@ class TestRunner:
         batches.run()
         assert told == ["requeue", "requeue"]
         assert set(BarrierRow.objects.values_list("action", flat=True)) == {"done"}
+
+    @pytest.mark.parametrize("finish_calls", [True, False])
+    def test_an_answer_after_the_stop(self, batches: Batches, finish_calls: bool) -> None:
+        """It is waited for when the worker stops, and dropped when the connection was lost."""
+        batches.calls = 1
+        batches.thread = SimpleNamespace(join=lambda: None)  # type: ignore[assignment]
+        batches.stop(finish_calls=finish_calls)
+        assert batches.is_over() is not finish_calls
+        answer = Waiting(SimpleNamespace(), SimpleNamespace())  # type: ignore[arg-type]
+        batches.put(answer)
+        assert batches.is_over()
+        assert batches.take() == ([answer] if finish_calls else [])
+        assert batches.take() == []
 
     def test_stopping_gives_back_what_was_not_begun(
         self, batches: Batches, told: list[str], hotel: DurableTask
