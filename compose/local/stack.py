@@ -246,6 +246,8 @@ class Stack:
             f"{service}-web",
             *("-m", "gunicorn", f"{PACKAGES[service]}.config.wsgi:application"),
             *("--worker-class", "gthread", "--workers", "1", "--threads", str(_WEB_THREADS)),
+            # Longer than clients keep an idle connection, else the two close and use it at the same moment.
+            *("--keep-alive", "30"),
             "--no-control-socket",
             *("--bind", f"{ports.LOOPBACK}:{self.addresses.web[service]}"),
             ready=answers(f"{self.url(service)}/readyz"),
