@@ -143,15 +143,7 @@ def record_refund_paid(*, refund: UUID, provider_id: str) -> Refund:
     """Write down that the provider gave the money back, and book it."""
     row = Refund.objects.select_related("payment").get(id=refund)
     RefundOutcome.objects.create(refund=row, provider_id=provider_id)
-    ledger.book(
-        Entry(
-            booking=Booking.REFUND_PAID,
-            subject=refund,
-            order=row.payment.order,
-            amount=row.amount,
-            currency=row.payment.currency,
-        )
-    )
+    ledger.book(refund_entry(row, Booking.REFUND_PAID))
     return row
 
 
@@ -165,15 +157,19 @@ def record_refund_declined(*, refund: UUID, code: str, reason: str) -> None:
     if not made:
         return
     Payment.objects.filter(id=row.payment_id).update(refunded=F("refunded") - row.amount, updated_at=Now())
-    ledger.book(
-        Entry(
-            booking=Booking.REFUND_DECLINED,
-            subject=refund,
-            order=row.payment.order,
-            amount=row.amount,
-            currency=row.payment.currency,
-        )
-    )
+    ledger.book(refund_entry(row, Booking.REFUND_DECLINED))
     log.warning(
         "refund declined by the provider", order=str(row.payment.order), refund=str(refund), code=code
+    )
+
+
+def refund_entry(refund: Refund, booking: Booking) -> Entry:
+    """What the ledger is told of a refund."""
+    payment = refund.payment
+    return Entry(
+        booking=booking,
+        subject=refund.id,
+        order=payment.order,
+        amount=refund.amount,
+        currency=payment.currency,
     )

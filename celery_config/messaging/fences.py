@@ -13,7 +13,7 @@ from celery_config.messaging.actions import Answer, Asked, call, write_answers
 from celery_config.messaging.decisions import Action, OnFence, on_fence
 from celery_config.messaging.deliveries import Outcome
 from celery_config.messaging.models import BarrierRow
-from celery_config.messaging.steps import FindHandler, Step, Written, refusal_of
+from celery_config.messaging.steps import FindHandler, Step, Written, claimed, refusal_of
 from celery_config.messaging.undos import caller_of
 
 PIVOT_RAN = f"{topology.ORCHESTRATOR}.pivot_ran"
@@ -44,13 +44,8 @@ def begin(messages: Sequence[Step], pivot: str) -> list[tuple[Step, BarrierRow, 
     rows = {
         step.key: barrier.new_row(step.saga, step.name, pivot, action=Action.TOMBSTONE) for step in messages
     }
-    begun = []
     with transaction.atomic():
-        there = barrier.claim(list(rows.values()))
-        for step in messages:
-            row = there.get(step.key)
-            decision = on_fence(barrier.state(row) if row else None)
-            begun.append((step, row or rows[step.key], decision))
+        begun = claimed(messages, rows, on_fence)
         report_pivots([(step, row) for step, row, decision in begun if decision is OnFence.RAN])
     return begun
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from uuid import UUID, uuid5
 
 from celery_config.errors import Refused
 from celery_config.messages import Command, Event, Reply, command_id, decode, encode
 from celery_config.messaging import barrier, outbox
-from celery_config.messaging.decisions import Action, Undo
+from celery_config.messaging.decisions import Action, Row, Undo
 from celery_config.messaging.models import BarrierRow
 
+D = TypeVar("D")
 FindHandler = Callable[[str], "Handler | None"]
 LocalStep = Callable[[Sequence[Any]], Sequence[Reply | Refused | None]]
 
@@ -106,6 +107,18 @@ class Written:
             barrier.write(self.rows.values(), "action", "undo", "reply", "note")
         if self.events:
             outbox.add_events(self.events)
+
+
+def claimed(
+    messages: Sequence[Step], rows: Mapping[UUID, BarrierRow], decide: Callable[[Row | None], D]
+) -> list[tuple[Step, BarrierRow, D]]:
+    """Claim the rows, by key; return what to do about each step, with its row, ours or the one that was there."""
+    there = barrier.claim(list(rows.values()))
+    return [
+        (step, there.get(step.key, rows[step.key]), decide(barrier.state(row) if row else None))
+        for step in messages
+        for row in [there.get(step.key)]
+    ]
 
 
 def event_of(step: Step, event: Event, outcome: str) -> dict[str, Any]:

@@ -16,7 +16,15 @@ from celery_config.messaging.actions import Answer, Asked, call, settled
 from celery_config.messaging.decisions import Action, OnUndo, Undo, on_undo
 from celery_config.messaging.deliveries import Call, Outcome
 from celery_config.messaging.models import BarrierRow
-from celery_config.messaging.steps import FindHandler, Handler, Step, Written, refusal_of, unrefusable
+from celery_config.messaging.steps import (
+    FindHandler,
+    Handler,
+    Step,
+    Written,
+    claimed,
+    refusal_of,
+    unrefusable,
+)
 
 
 @dataclass(frozen=True)
@@ -55,13 +63,8 @@ def begin(handler: Handler, messages: Sequence[Step]) -> list[tuple[Step, Barrie
         for step in messages
     }
     written = Written()
-    begun = []
     with transaction.atomic():
-        there = barrier.claim(list(rows.values()))
-        for step in messages:
-            row = there.get(step.key)
-            decision = on_undo(barrier.state(row) if row else None)
-            begun.append((step, row or rows[step.key], decision))
+        begun = claimed(messages, rows, on_undo)
         undo_here = [step for step, _, decision in begun if decision is OnUndo.UNDO and handler.local]
         if undo_here:
             assert handler.local is not None

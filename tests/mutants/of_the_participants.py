@@ -182,8 +182,13 @@ PARTICIPANTS = (
         breaks="a fence of a pivot that never ran does not keep it from running later",
         rule="rule 13",
         file="celery_config/messaging/fences.py",
-        old="there = barrier.claim(list(rows.values()))",
-        new="there = barrier.lock(list(rows))",
+        old="        begun = claimed(messages, rows, on_fence)\n",
+        new=(
+            "        there = barrier.lock(list(rows))\n"
+            "        found = [(step, there.get(step.key)) for step in messages]\n"
+            "        decided = [(s, row, on_fence(barrier.state(row) if row else None)) for s, row in found]\n"
+            "        begun = [(s, row or rows[s.key], decision) for s, row, decision in decided]\n"
+        ),
         suite="messaging",
         tests=("test_steps.py::TestFence",),
     ),
