@@ -1,9 +1,13 @@
 """Free TCP ports on the loopback address."""
 
+import fcntl
+import os
 import random
 import socket
+import tempfile
 import threading
 from contextlib import closing
+from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
 
@@ -12,7 +16,8 @@ LOOPBACK = "127.0.0.1"
 # and the server could not come back on it.
 _LOWEST, _HIGHEST = 20_000, 32_000
 
-_given: set[int] = set()
+_claims: dict[int, int] = {}
+"""The ports handed out by this process, each with the file descriptor that holds its claim."""
 _lock = threading.Lock()
 
 
@@ -27,8 +32,27 @@ def is_free(port: int) -> bool:
         return True
 
 
+def _claim(port: int) -> bool:
+    """Hold `port` against other processes of ours until this one ends.
+
+    Between the choice of a port and its server's start some seconds pass, in which a second stack would choose the
+    same one, and the first would take the second's answers for its own server's.
+    """
+    try:
+        descriptor = os.open(Path(tempfile.gettempdir(), f"order-saga-port-{port}"), os.O_RDWR | os.O_CREAT, 0o666)
+    except PermissionError:
+        return False  # another person's
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return False
+    _claims[port] = descriptor
+    return True
+
+
 def free_port(preferred: int | None = None) -> int:
-    """Return `preferred` when it is free, else a free port this process has not handed out before.
+    """Return `preferred` when it is free, else a free port that no process of ours was given.
 
     Raises:
         OSError: no port could be found.
@@ -36,8 +60,7 @@ def free_port(preferred: int | None = None) -> int:
     with _lock:
         candidates = random.sample(range(_LOWEST, _HIGHEST), 200)
         for port in candidates if preferred is None else [preferred, *candidates]:
-            if port not in _given and is_free(port):
-                _given.add(port)
+            if port not in _claims and is_free(port) and _claim(port):
                 return port
     raise OSError(f"no free TCP port between {_LOWEST} and {_HIGHEST} on {LOOPBACK}")
 

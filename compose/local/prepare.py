@@ -15,7 +15,7 @@ def main(argv: list[str]) -> int:
     os.environ["DJANGO_SETTINGS_MODULE"] = f"{SERVICES[argv[0]]}.config.settings"
     importlib.import_module("django").setup()
     call_command = importlib.import_module("django.core.management").call_command
-    call_command("migrate", interactive=False, verbosity=1)
+    call_command("migrate", interactive=False, verbosity=0)
     call_command("ensure_admin")
     return 0
 

@@ -218,3 +218,10 @@ os.kill(os.getpid(), signal.SIGKILL)
     child = int((tmp_path / "parent.log").read_text().split()[1])
     assert is_gone(int(done.stdout))
     assert is_gone(child)
+
+
+def test_a_port_given_to_one_process_is_not_given_to_another() -> None:
+    port = ports.free_port()
+    ask = f"from compose.local import ports; print(ports.free_port({port}))"
+    other = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
+    assert int(other.stdout) != port

@@ -92,9 +92,13 @@ class SagaAdmin(OperatorVerbs):
     subject_view = ""
     """The name of the admin page of what sagas are about; empty: it has none."""
     change_form_outer_before_template = "saga/standing.html"
-    fields = (
-        "id", "definition", "about", STATUS, table_of("cause"), table_of("data"), "attempt", "drives",
-        "started_at", "ended_at", "since", "deadline_at", "due_at", "saga_time", "owner", "answer_by", "fingerprint",
+    fieldsets = (
+        (None, {"fields": ("definition", "about", STATUS, table_of("cause"), "started_at", "ended_at")}),
+        # Closed until asked for: an order of many lines would push the steps off the screen.
+        ("More", {"classes": ("collapse",), "fields": (
+            "id", "attempt", "drives", "since", "deadline_at", "due_at", "saga_time", "owner", "answer_by",
+            "fingerprint", table_of("data"),
+        )}),
     )  # fmt: skip
 
     def render_change_form(
