@@ -39,7 +39,9 @@ def _claim(port: int) -> bool:
     same one, and the first would take the second's answers for its own server's.
     """
     try:
-        descriptor = os.open(Path(tempfile.gettempdir(), f"order-saga-port-{port}"), os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = os.open(
+            Path(tempfile.gettempdir(), f"order-saga-port-{port}"), os.O_RDWR | os.O_CREAT, 0o666
+        )
     except PermissionError:
         return False  # another person's
     try:
