@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from celery.exceptions import Ignore
 from django.db import transaction
@@ -16,7 +17,7 @@ from celery_config.messaging.models import BarrierRow
 from celery_config.messaging.steps import FindHandler, Step, Written, claimed, refusal_of
 from celery_config.messaging.undos import caller_of
 
-PIVOT_RAN = f"{topology.ORCHESTRATOR}.pivot_ran"
+PIVOT_RAN, PIVOT_FENCED = (f"{topology.ORCHESTRATOR}.{name}" for name in ("pivot_ran", "pivot_fenced"))
 
 
 def fence(messages: Sequence[Step], pivot: str, find: FindHandler) -> list[Outcome]:
@@ -46,7 +47,7 @@ def begin(messages: Sequence[Step], pivot: str) -> list[tuple[Step, BarrierRow, 
     }
     with transaction.atomic():
         begun = claimed(messages, rows, on_fence)
-        report_pivots([(step, row) for step, row, decision in begun if decision is OnFence.RAN])
+        report([(step, row) for step, row, decision in begun if decision is not OnFence.SETTLE_FIRST])
     return begun
 
 
@@ -58,25 +59,26 @@ def settle_fences(pairs: Sequence[tuple[Asked, Answer]]) -> list[Outcome]:
         write_answers(pairs, rows, written)
         written.write()
         told = [(asked.step, rows[asked.step.key]) for asked, _ in pairs]
-        report_pivots([(step, row) for step, row in told if row.action == Action.DONE])
+        report(told)
     return [outcome(row, row.action == Action.DONE) for _, row in told]
 
 
-def report_pivots(ran: Iterable[tuple[Step, BarrierRow]]) -> None:
-    """Promise the orchestrator the proof that the pivots ran, with their replies."""
-    for step, row in ran:
-        outbox.add_task(
-            {
-                "task": PIVOT_RAN,
-                "args": [],
-                "kwargs": {"saga": str(step.saga), "step": step.name, "reply": row.reply},
-                "options": {
-                    **topology.commands_to(topology.ORCHESTRATOR),
-                    **topology.shown(saga=step.saga, step=step.name, subject=step.subject),
-                },
-            },
-            saga=step.saga,
-        )
+def report(told: Iterable[tuple[Step, BarrierRow]]) -> None:
+    """Promise the orchestrator the proof that the pivots ran, with their replies, or that they never will."""
+    outbox.add_tasks((step.saga, word_of(step, row)) for step, row in told)
+
+
+def word_of(step: Step, row: BarrierRow) -> dict[str, Any]:
+    ran = row.action == Action.DONE
+    return {
+        "task": PIVOT_RAN if ran else PIVOT_FENCED,
+        "args": [],
+        "kwargs": {"saga": str(step.saga), "step": step.name, **({"reply": row.reply} if ran else {})},
+        "options": {
+            **topology.commands_to(topology.ORCHESTRATOR),
+            **topology.shown(saga=step.saga, step=step.name, subject=step.subject),
+        },
+    }
 
 
 def outcome(row: BarrierRow, ran: bool) -> Outcome:

@@ -23,10 +23,19 @@ def add_task(message: dict[str, Any], *, saga: UUID | None, delay: float = 0) ->
         saga: whom it belongs to.
         delay: seconds until it may be published.
     """
-    row = OutboxMessage(kind=OutboxMessage.Kind.TASK, name=message["task"], saga=saga, payload=message)
+    row = _of_task(message, saga)
     if delay:
         row.due_at = timezone.now() + timedelta(seconds=delay)
     _insert([row])
+
+
+def add_tasks(promised: Iterable[tuple[UUID, dict[str, Any]]]) -> None:
+    """Promise many Celery messages, each with its saga, with one statement."""
+    _insert(_of_task(message, saga) for saga, message in promised)
+
+
+def _of_task(message: dict[str, Any], saga: UUID | None) -> OutboxMessage:
+    return OutboxMessage(kind=OutboxMessage.Kind.TASK, name=message["task"], saga=saga, payload=message)
 
 
 def _insert(rows: Iterable[OutboxMessage]) -> None:

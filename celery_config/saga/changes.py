@@ -38,8 +38,7 @@ class Changes:
 
     def write(self) -> None:
         upsert(SagaInstance, self.rows, CHANGING)
-        for saga, message in self.messages:
-            outbox.add_task(message, saga=saga)
+        outbox.add_tasks(self.messages)
         SagaDecision.objects.bulk_create(self.decisions)
         end(self.ended)
 

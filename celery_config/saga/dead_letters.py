@@ -14,7 +14,7 @@ from kombu.message import Message
 
 from celery_config import metrics, topology
 from celery_config.messaging.events import RECEIVE
-from celery_config.messaging.fences import PIVOT_RAN
+from celery_config.messaging.fences import PIVOT_FENCED, PIVOT_RAN
 from celery_config.messaging.publisher import broker_errors
 from celery_config.saga import runner
 from celery_config.saga.chains import STEP_FAILED
@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 KEPT_BODY = 64 * 1024
 AT_ONCE = 200
 # They carry step and operation too, but tell of a step instead of being it.
-NEWS = (STEP_FAILED, PIVOT_RAN, RECEIVE)
+NEWS = (STEP_FAILED, PIVOT_RAN, PIVOT_FENCED, RECEIVE)
 
 
 class DeadLetterReader:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import takewhile
 
 from celery_config.saga.dsl import Kind, Saga
 
@@ -150,10 +151,12 @@ class Drive:
 
 @dataclass(frozen=True)
 class Stop:
-    """The fence, then every undo, last to first, then `compensated`."""
+    """The fence, then every undo, last to first, then `compensated`; from behind its first `known` links on."""
+
+    known: int = 0
 
     def __str__(self) -> str:
-        return "stop chain"
+        return f"stop chain from behind its first {self.known} links on" if self.known else "stop chain"
 
 
 @dataclass(frozen=True)
@@ -179,6 +182,7 @@ class Decision:
 
 
 STAY = Decision()
+THROUGH = (Logged.REFUSED, Logged.UNDONE)
 
 
 def decide(saga: type[Saga], view: View, came: Input) -> Decision:
@@ -251,7 +255,7 @@ def due(saga: type[Saga], view: View) -> Decision:
         case Status.STOPPING if view.past_patience:
             return Decision(Status.PARKED)
         case Status.STOPPING:
-            return Decision(send=Stop())
+            return Decision(send=stop(saga, view))
     return STAY
 
 
@@ -262,3 +266,14 @@ def drive(saga: type[Saga], view: View) -> Drive:
     (the pivot ran, so it is done and never undone) and brings the reply that later steps need.
     """
     return Drive(next((s.name for s in saga.steps if view.log.get(s.name) is not Logged.DONE), None))
+
+
+def stop(saga: type[Saga], view: View) -> Stop:
+    """From the first fence or undo that is not known to be through.
+
+    A participant that says so has committed it: nothing brings back what is undone, refused or fenced. So a saga gets
+    on by one link a drive even where no link ever sends the next. What lies behind the first gap is sent again,
+    whatever the log says of it.
+    """
+    links = reversed(saga.steps[: saga.pivot_index() + 1])  # the fence is the pivot's
+    return Stop(sum(1 for _ in takewhile(lambda s: view.log.get(s.name) in THROUGH, links)))

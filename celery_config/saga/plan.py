@@ -46,9 +46,10 @@ def made(saga: type[Saga], send: Send) -> tuple[Planned, ...]:
             start = len(saga.steps) if step is None else saga.index(step)
             actions = [Planned(Operation.DO, s.name) for s in saga.steps[start:]]
             return (*actions, Planned(Operation.COMPLETE))
-        case Stop():
+        case Stop(known):
             fences = [Planned(Operation.FENCE, s.name) for s in saga.steps[pivot : pivot + 1]]
-            return (*fences, *undos(saga, pivot), Planned(Operation.COMPENSATED))
+            links = [*fences, *undos(saga, pivot), Planned(Operation.COMPENSATED)]
+            return tuple(links[known:])
         case UndoBefore(step):
             rest = undos(saga, saga.index(step))
             return (*rest, Planned(Operation.COMPENSATED, incomplete=True))

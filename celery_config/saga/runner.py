@@ -225,8 +225,8 @@ def message(saga: type[Saga], row: SagaInstance, send: Send) -> dict[str, Any]:
     match send:
         case Drive(step):
             return chains.drive(step, dict(row.steps.filter(logged=Logged.DONE).values_list("name", "reply")))
-        case Stop():
-            return chains.stop()
+        case Stop(known):
+            return chains.stop(known)
         case UndoBefore(step):
             return chains.undo_before(step)
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from celery_config.messaging.deliveries import Delivery, Outcome
 from celery_config.messaging.events import Received, subscribes
-from celery_config.messaging.fences import PIVOT_RAN
+from celery_config.messaging.fences import PIVOT_FENCED, PIVOT_RAN
 from celery_config.messaging.tasks import Handle, Work, durable_task, one_by_one
 from celery_config.saga import runner, step_log
 from celery_config.saga.chains import COMPENSATED, COMPLETE, STEP_FAILED
@@ -40,6 +40,12 @@ class PivotRanMessage:
     reply: dict[str, Any]
 
 
+@dataclass(frozen=True, kw_only=True)
+class PivotFencedMessage:
+    saga: UUID
+    step: str
+
+
 def step_failed(delivery: Delivery[StepFailedMessage]) -> None:
     """The `link_error` of every link."""
     failed = delivery.message
@@ -66,6 +72,14 @@ def pivot_ran(delivery: Delivery[PivotRanMessage]) -> None:
     runner.receive(told.saga, PivotRan())
 
 
+def pivot_fenced(deliveries: Sequence[Delivery[PivotFencedMessage]]) -> list[Outcome]:
+    """Fences found that pivots did not run; the undos are on their way already."""
+    step_log.merge(
+        step_log.Entry(each.message.saga, each.message.step, Logged.UNDONE, None) for each in deliveries
+    )
+    return [None] * len(deliveries)
+
+
 def own_task(name: str, message: type[Any], handle: Handle, *, chained: bool = False) -> None:
     durable_task(name, Work(message=message, handle=handle, chained=chained, exhausted="dead letter"))
 
@@ -74,6 +88,7 @@ own_task(STEP_FAILED, StepFailedMessage, one_by_one(step_failed))
 own_task(COMPLETE, EndMessage, complete, chained=True)
 own_task(COMPENSATED, EndMessage, one_by_one(compensated), chained=True)
 own_task(PIVOT_RAN, PivotRanMessage, one_by_one(pivot_ran))
+own_task(PIVOT_FENCED, PivotFencedMessage, pivot_fenced)
 
 
 @subscribes("*", once=False)  # merging is monotone: a repeat changes nothing

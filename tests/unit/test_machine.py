@@ -37,6 +37,7 @@ from celery_config.saga.machine import (
     View,
     decide,
 )
+from celery_config.saga.plan import planned
 from tests.trip import Holiday, Trip
 
 INPUTS: dict[str, Input] = {
@@ -143,6 +144,26 @@ def test_a_human_may_resume_only_a_parked_saga_whose_pivot_is_known_to_have_run(
     view = View(status, {"hotel": Logged.DONE, "flight": Logged.DONE, "charge": Logged.DONE})
     resumed = Decision(Status.FORWARD, Drive("ticket"))
     assert decide(Trip, view, Resume()) == (resumed if status is Status.PARKED else Decision())
+
+
+@pytest.mark.parametrize(
+    ("log", "left"),
+    [
+        ({}, ["fence charge", "undo flight", "undo hotel"]),
+        ({"charge": Logged.UNDONE}, ["undo flight", "undo hotel"]),
+        ({"charge": Logged.REFUSED}, ["undo flight", "undo hotel"]),
+        ({"flight": Logged.UNDONE}, ["fence charge", "undo flight", "undo hotel"]),
+        ({"charge": Logged.UNDONE, "hotel": Logged.UNDONE}, ["undo flight", "undo hotel"]),
+        ({"charge": Logged.UNDONE, "flight": Logged.UNDONE, "hotel": Logged.DONE}, ["undo hotel"]),
+        (dict.fromkeys(("charge", "flight", "hotel"), Logged.UNDONE), []),
+    ],
+)
+def test_a_stop_is_driven_again_from_the_first_gap_on(log: dict[str, Logged], left: list[str]) -> None:
+    """Rule 12: the log chooses where it starts, and nothing behind that is skipped."""
+    send = decide(Trip, View(Status.STOPPING, log), Due()).send
+    assert send is not None
+    links = [f"{link.operation} {link.step}".strip() for link in planned(Trip, send)]
+    assert links == [*left, "compensated"]
 
 
 def every_view(saga: type[Saga]) -> Iterator[View]:

@@ -102,6 +102,8 @@ class Orchestrator:
             case "pivot ran":
                 self.merge(message.step, Logged.DONE)
                 self.take(PivotRan())
+            case "pivot fenced":
+                self.merge(message.step, Logged.UNDONE)
             case "complete":
                 self.complete(message.replies)
             case "compensated":

@@ -171,11 +171,11 @@ class Outside(Participants):
         self.write_result(message, book)
         assert book.row is not None
         if book.row.action is Action.DONE:
-            self.report_pivot(book)
+            self.report(book, "pivot ran")
             if fate != "goes well":
                 self.broker.deliver_again(message)
             return fate
-        book.never = True
+        self.report(book, "pivot fenced")
         return self.end(message, fate)
 
     def request(self, message: Message) -> str:

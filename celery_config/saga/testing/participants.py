@@ -104,16 +104,18 @@ class Participants:
         if book.row is None:
             book.row = self.engine.fence_claims
         if decision is OnFence.RAN:
-            self.report_pivot(book)
+            self.report(book, "pivot ran")
             if fate != "goes well":
                 self.broker.deliver_again(message)
             return f"{fate}: {decision}"
-        book.never = True
+        self.report(book, "pivot fenced")
         self.end(message, fate)
         return f"{fate}: {decision}"
 
-    def report_pivot(self, book: Books) -> None:
-        self.broker.send(Message("pivot ran", book.name))
+    def report(self, book: Books, word: str) -> None:
+        """The fence's word."""
+        book.never |= word == "pivot fenced"
+        self.broker.send(Message(word, book.name))
 
     def announce(self, book: Books, outcome: str) -> None:
         self.broker.send(Message("event", book.name, outcome))

@@ -190,8 +190,8 @@ class Scenario:
         match send:
             case Drive(step):
                 self.links = links_of(chains.drive(step, self.replies))
-            case Stop():
-                self.links = links_of(chains.stop())
+            case Stop(known):
+                self.links = links_of(chains.stop(known))
             case UndoBefore(step):
                 self.links = links_of(chains.undo_before(step))
 

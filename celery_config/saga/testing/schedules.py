@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import permutations
+from itertools import combinations, permutations
 
 from celery_config.saga.dsl import Saga
 from celery_config.saga.testing.choices import Replayed
@@ -114,7 +114,7 @@ def shrunk(schedule: Schedule, engine: Engine) -> Schedule:
                 best = shorter
         if len(best) == before:
             if size == 1:
-                return with_less_history(without_scenery(best, engine), engine)
+                return with_one_for_two(with_less_history(without_scenery(best, engine), engine), engine)
             size = max(1, size // 2)
 
 
@@ -144,3 +144,17 @@ def with_less_history(schedule: Schedule, engine: Engine) -> Schedule:
         if replace(best, choices=renamed).fails(engine):
             best = replace(best, choices=renamed)
     return best
+
+
+def with_one_for_two(schedule: Schedule, engine: Engine) -> Schedule:
+    """A single other departure in place of two, as long as one does it."""
+    for pair in combinations(schedule.choices, 2):
+        kept = {point: c for point, c in schedule.choices.items() if point not in pair}
+        rest = Replayed(kept)
+        simulate(schedule.setting, rest, engine=engine)
+        for point, options in rest.passed:
+            for option in options[1:]:
+                shorter = replace(schedule, choices=kept | {point: option})
+                if point not in kept and shorter.fails(engine):
+                    return with_one_for_two(shorter, engine)
+    return schedule

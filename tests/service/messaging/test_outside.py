@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from celery_config.errors import Refused, StepOutlived, Unknown
-from celery_config.messaging.fences import PIVOT_RAN
+from celery_config.messaging.fences import PIVOT_FENCED, PIVOT_RAN
 from tests.service.messaging.conftest import Bank, Killed, killed, unknown
 from tests.service.together import concurrent, in_background, together
 
@@ -198,7 +198,7 @@ class TestFence:
         assert bank.fence() is False
         with pytest.raises(StepOutlived):
             bank.act()
-        assert (bank.provider.calls, bank.events) == ([], [])
+        assert (bank.provider.calls, bank.events) == ([], [PIVOT_FENCED])
 
     def test_of_what_ran(self, bank: Bank) -> None:
         bank.act()
@@ -223,7 +223,7 @@ class TestFence:
             bank.act()
         bank.provider.refuses = True
         assert bank.fence() is False
-        assert (bank.row.action, bank.events) == ("refused", ["refused"])
+        assert (bank.row.action, bank.events) == ("refused", ["refused", PIVOT_FENCED])
         with pytest.raises(Refused):
             bank.act()
 
@@ -249,7 +249,7 @@ class TestFence:
                 assert bank.events == ["done", PIVOT_RAN]
             else:
                 assert isinstance(outcome, StepOutlived)
-                assert (bank.provider.books, bank.payments, bank.events) == ({}, 0, [])
+                assert (bank.provider.books, bank.payments, bank.events) == ({}, 0, [PIVOT_FENCED])
 
     @concurrent
     def test_one_that_comes_while_the_pivots_call_is_under_way(self, bank: Bank) -> None:

@@ -9,7 +9,7 @@ from celery.exceptions import Reject
 from django.db import transaction
 
 from celery_config.errors import CommandConflict, Refused, StepOutlived
-from celery_config.messaging.fences import PIVOT_RAN
+from celery_config.messaging.fences import PIVOT_FENCED, PIVOT_RAN
 from celery_config.messaging.models import BarrierRow, OutboxMessage
 from celery_config.messaging.steps import Handler, Step
 from celery_config.participant import one_by_one
@@ -198,7 +198,9 @@ class TestFence:
         assert hotel.fence() is False
         with pytest.raises(StepOutlived):
             hotel.act()
-        assert (hotel.bookings, hotel.row.action, hotel.events) == (0, "tombstone", [])
+        assert (hotel.bookings, hotel.row.action, hotel.events) == (0, "tombstone", [PIVOT_FENCED])
+        word = OutboxMessage.objects.get(name=PIVOT_FENCED).payload
+        assert word["kwargs"] == {"saga": str(hotel.saga), "step": "hotel"}
 
     def test_of_what_was_refused(self, hotel: Hotel) -> None:
         """Rule 13."""
@@ -206,6 +208,7 @@ class TestFence:
         with pytest.raises(Refused):
             hotel.act()
         assert hotel.fence() is False
+        assert hotel.events == ["refused", PIVOT_FENCED]
 
     def test_of_what_ran(self, hotel: Hotel) -> None:
         """Rule 13: its proof, with the reply, is promised to the orchestrator in the same transaction."""
@@ -233,7 +236,7 @@ class TestFence:
             outcome, ran = together(hotel.act, hotel.fence)
             assert ran is isinstance(outcome, dict)
             assert hotel.bookings == int(ran)
-            assert hotel.events == (["done", PIVOT_RAN] if ran else [])
+            assert hotel.events == (["done", PIVOT_RAN] if ran else [PIVOT_FENCED])
             assert ran or isinstance(outcome, StepOutlived)
             ran_count += ran
         assert ran_count < RACES, "the fence never came first: no race was run"

@@ -10,12 +10,14 @@ from celery import current_app
 
 from celery_config.contracts.inventory import StockRefused, StockReleased, StockReserved
 from celery_config.contracts.payment import PaymentCaptured
+from celery_config.contracts.shipment import ShipmentCancelled
 from celery_config.messages import Event
 from celery_config.messaging.events import deliver
-from celery_config.messaging.fences import PIVOT_RAN
+from celery_config.messaging.fences import PIVOT_FENCED, PIVOT_RAN
 from celery_config.messaging.outbox import cloud_event
 from celery_config.saga import runner
 from celery_config.saga.chains import COMPENSATED, COMPLETE, STEP_FAILED
+from celery_config.saga.machine import Due
 from celery_config.saga.testing import links_of
 from tests.service.order.conftest import REPLIES, Placed, Shop, run
 
@@ -45,7 +47,7 @@ def last_link(placed: Placed) -> dict[str, Any]:
 class TestErrbacks:
     def test_they_are_known_here_and_published_even_for_our_own_links(self) -> None:
         """Rule 3: bound tasks take a first argument, so Celery never runs them inline."""
-        for name in (STEP_FAILED, COMPLETE, COMPENSATED, PIVOT_RAN):
+        for name in (STEP_FAILED, COMPLETE, COMPENSATED, PIVOT_RAN, PIVOT_FENCED):
             assert current_app.tasks[name].__bound__
 
     @pytest.mark.parametrize(
@@ -124,6 +126,17 @@ class TestEnds:
         assert placed.saga.status == "forward"
         assert placed.log["capture-payment"] == "done"
         assert placed.chains[-1][0] == "payment.authorize_payment", "the log knew nothing before the pivot"
+
+    def test_the_fences_other_word(self, placed: Placed) -> None:
+        """Rule 12: with it and the undos' events a stop gets on by a link a drive, though none sends the next."""
+        runner.stop(placed.saga_id, code="cancelled", reason="")
+        run({"task": PIVOT_FENCED, "kwargs": {"saga": str(placed.saga_id), "step": "capture-payment"}})
+        assert (placed.saga.status, placed.log["capture-payment"]) == ("stopping", "undone")
+        runner.receive(placed.saga_id, Due())
+        assert placed.chains[-1][0] == "shipment.cancel_shipment"
+        announce(placed, ShipmentCancelled(order=placed.id), "book-shipment", "undo", "undone")
+        runner.receive(placed.saga_id, Due())
+        assert placed.chains[-1] == ["inventory.release_stock", "payment.void_payment", COMPENSATED]
 
 
 class TestEvents:
