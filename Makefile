@@ -24,7 +24,7 @@ up: $(VENV)/.run
 crash-matrix: $(VENV)/.run
 	@$(RUN) crash-matrix $(if $(QUICK),--quick) $(if $(SEED),--seed $(SEED))
 
-chaos: $(VENV)/.run
+chaos: $(VENV)/$(if $(filter clock,$(WORSE)),.dev,.run)
 	@$(RUN) chaos $(if $(ORDERS),--orders $(ORDERS)) $(if $(DURATION),--duration $(DURATION)) $(if $(SEED),--seed $(SEED)) $(if $(WORSE),--worse $(WORSE))
 
 bench: $(VENV)/.run

@@ -5,9 +5,9 @@ comes here. One thread takes all that waits, up to `MOST` messages: each task ca
 all links that follow are published together and confirmed once, then everything is acknowledged. One that waits alone
 runs at once, so low load loses nothing; while a batch waits for the disk and the broker, the next one gathers.
 
-Calls to the outside run in Celery's pool meanwhile and join the next batch when they are answered: a slow provider
-holds up nobody else. Between commit and acknowledgement the crash semantics are those of single messages: what comes
-again finds its barrier row, and its next link goes out again under the same task id.
+Calls to the outside run in threads of their own meanwhile and join the next batch when they are answered: up to
+`CALLS` slow ones hold up nobody else. Between commit and acknowledgement the crash semantics are those of single
+messages: what comes again finds its barrier row, and its next link goes out again under the same task id.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Union
 
@@ -27,13 +28,14 @@ from celery.worker import state
 from celery.worker.request import Request
 from django.conf import settings
 
-from celery_config.messaging.deliveries import Call, Delivery, Outcome, by
+from celery_config.headers import is_suspicious
+from celery_config.messaging.deliveries import Call, Delivery, Outcome, TriedLater, by
 from celery_config.messaging.links import Message, following
 from celery_config.messaging.publisher import Publisher, broker_errors
 from celery_config.messaging.tasks import DurableTask, Ended
+from celery_config.worker import CALLS, MOST
 
 log = structlog.get_logger(__name__)
-MOST = 100
 PUBLISH_WAITS = (0.1, 0.5, 2.0)
 
 
@@ -57,7 +59,7 @@ class Batches:
     """
 
     def __init__(self, consumer: Any) -> None:
-        self.pool = consumer.pool
+        self.callers = ThreadPoolExecutor(CALLS, thread_name_prefix="call")
         self.publisher = Publisher(consumer.app, settings.TIMES.publish)
         self.broker_errors = broker_errors(consumer.app)
         self.inbox: deque[Item] = deque()
@@ -80,6 +82,7 @@ class Batches:
             self.inbox = deque(item for item in self.inbox if finish_calls and isinstance(item, Waiting))
             self.arrived.notify()
         self.thread.join()
+        self.callers.shutdown(wait=False, cancel_futures=True)
 
     def put(self, item: Item) -> None:
         with self.arrived:
@@ -94,25 +97,35 @@ class Batches:
 
     def run(self) -> None:
         while taken := self.take():
-            try:
-                self.conclude(carry_out(taken))
-            except Exception:
-                # Nothing was acknowledged: the broker has all of it, and the barrier knows what was done.
-                log.exception("a batch failed; its messages go back to the broker", messages=len(taken))
-                for item in taken:
-                    finish(request_of(item), Reject("its batch failed", requeue=True), 0.0)
+            self.work_off(taken)
         self.publisher.close()
+
+    def work_off(self, taken: Sequence[Item]) -> None:
+        """What fails as a batch runs one by one, so that one message does not spoil the others."""
+        try:
+            self.conclude(carry_out(taken))
+        except Exception as error:
+            # What was not acknowledged the broker has still, and the barrier knows what of it was done.
+            left = [item for item in taken if not request_of(item).acknowledged]
+            if len(taken) > 1 and not isinstance(error, self.broker_errors):
+                log.exception("a batch failed; its messages run alone", messages=len(taken))
+                for item in left:
+                    self.work_off([item])
+                return
+            log.exception("failed; back to the broker", messages=len(taken))
+            for item in left:
+                finish(request_of(item), Reject("its batch failed", requeue=True), 0.0)
 
     def take(self) -> list[Item]:
         """Wait for something and return all that is there; nothing when it is time to stop.
 
-        A message that came before runs alone: it may be what killed a worker.
+        A message that may be what killed a worker runs alone.
         """
         with self.arrived:
             self.arrived.wait_for(lambda: self.inbox or self.is_over())
             taken: list[Item] = []
             while self.inbox and len(taken) < MOST:
-                alone = came_before(self.inbox[0])
+                alone = may_kill(self.inbox[0])
                 if taken and alone:
                     break
                 taken.append(self.inbox.popleft())
@@ -127,7 +140,7 @@ class Batches:
             if isinstance(outcome, Call):
                 with self.arrived:
                     self.calls += 1
-                self.pool.apply_async(answered, (self, Waiting(delivery, outcome)), callback=nothing)
+                self.callers.submit(answered, self, Waiting(delivery, outcome))
             else:
                 known.append((delivery, outcome))
         sent = [
@@ -171,13 +184,9 @@ def carry_out(taken: Sequence[Item]) -> Ended:
 
 
 def answered(batches: Batches, waiting: Waiting) -> None:
-    """Make the call, in a thread of the pool."""
+    """Make the call, in a thread of its own."""
     structlog.contextvars.bind_contextvars(task=name_of(waiting.delivery))
     batches.put(replace(waiting, answer=waiting.call.answer()))
-
-
-def nothing(_: None) -> None:
-    """The answer is in the inbox already; Celery's pool calls back in any case."""
 
 
 def context_of(request: Request) -> Context:
@@ -196,10 +205,12 @@ def finish(request: Request, outcome: Outcome, seconds: float) -> None:
         request.reject(requeue=outcome.requeue)
         return
     request.acknowledge()
-    if not isinstance(outcome, Exception):
-        request.send_event("task-succeeded", result=None, runtime=seconds)
-    elif not isinstance(outcome, Ignore):
+    if isinstance(outcome, TriedLater):
+        request.send_event("task-retried", exception=repr(outcome), traceback="")
+    elif isinstance(outcome, Exception) and not isinstance(outcome, Ignore):
         request.send_event("task-failed", exception=repr(outcome), traceback="")
+    else:
+        request.send_event("task-succeeded", result=None, runtime=seconds)
 
 
 def request_of(item: Item) -> Request:
@@ -216,5 +227,5 @@ def name_of(delivery: Delivery[Any]) -> str:
     return str(delivery.request.received.task.name)
 
 
-def came_before(item: Item) -> bool:
-    return isinstance(item, Request) and bool(item.delivery_info.get("redelivered"))
+def may_kill(item: Item) -> bool:
+    return isinstance(item, Request) and is_suspicious(item.message)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
+from django.db import connection
 from django.db.models import Model, functions
+
+SQLITE_NOW = "STRFTIME('%Y-%m-%d %H:%M:%f000', 'NOW')"
 
 
 class Now(functions.Now):
@@ -16,8 +20,17 @@ class Now(functions.Now):
 
     def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
         # Doubled once for the template and once for the driver.
-        template = "STRFTIME('%%%%Y-%%%%m-%%%%d %%%%H:%%%%M:%%%%f000', 'NOW')"
-        return self.as_sql(compiler, connection, template=template, **context)
+        return self.as_sql(compiler, connection, template=SQLITE_NOW.replace("%", "%%%%"), **context)
+
+
+def now() -> datetime:
+    """The same as a value: one round trip."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {'STATEMENT_TIMESTAMP()' if connection.vendor == 'postgresql' else SQLITE_NOW}"
+        )
+        (moment,) = cursor.fetchone()
+    return moment if isinstance(moment, datetime) else datetime.fromisoformat(moment).replace(tzinfo=UTC)
 
 
 def upsert(model: type[Model], rows: Sequence[Any], fields: Sequence[str]) -> None:

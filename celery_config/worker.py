@@ -3,8 +3,9 @@
 - A message nobody can run (undecodable, malformed, foreign) goes to the dead letters. Celery by itself would
   acknowledge and lose it, or die.
 - The prefetch window opens slowly: a worker begins with one message at a time and takes its full window once a
-  message came that no one died on. A killer message therefore dies alone, and its neighbours' delivery counts
-  stay low (rule 19).
+  message came that is not suspected of killing workers. A killer message therefore dies alone, and its neighbours'
+  delivery counts stay low (rule 19).
+- A message with an ETA waits in the outbox. Celery would hold it in the worker, where it fills the window (rule 10).
 - While the database is away nothing is consumed (rule 10).
 """
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import structlog
 from celery import bootsteps
 from celery.worker import state
@@ -21,6 +23,7 @@ from celery.worker.consumer.tasks import Tasks
 from celery.worker.request import Request
 from kombu.message import Message
 
+from celery_config.headers import NOT_BEFORE, Headers, is_suspicious
 from celery_config.messaging import gate
 
 if TYPE_CHECKING:
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 GATE_SECONDS = 0.5
+MOST, CALLS = 100, 64
+"""How many messages a batch has, and how many calls to the outside are under way at once: together the full window."""
 
 
 def fault_of(message: Message, known: Any = None) -> str | None:
@@ -39,8 +44,10 @@ def fault_of(message: Message, known: Any = None) -> str | None:
     headers = message.headers or {}
     if not (isinstance(headers.get("task"), str) and isinstance(headers.get("id"), str)):
         return "not a Celery task message: the headers `task` and `id` are missing, or no text"
-    if not all(isinstance(headers.get(name), str | None) for name in ("root_id", "parent_id")):
-        return "malformed headers: root_id and parent_id must be text"
+    try:
+        Headers.of(message)
+    except msgspec.ValidationError as error:
+        return f"malformed headers: {error}"
     if known is not None and headers["task"] not in known:
         return f"unknown task {headers['task']!r}"
     try:
@@ -91,8 +98,10 @@ class SagaConsumer(Consumer):
                 log.error("to the dead letters", fault=fault, queue=message.delivery_info.get("routing_key"))
                 message.reject_log_error(log, self.connection_errors)
                 return
-            if not message.delivery_info.get("redelivered"):
+            if not is_suspicious(message):
                 self.open_window()
+            if message.headers.get("eta") and hasattr(self.app.tasks[message.headers["task"]], "work"):
+                message.headers[NOT_BEFORE] = message.headers.pop("eta")
             run(message)
 
         return receive
@@ -107,12 +116,11 @@ class SagaConsumer(Consumer):
     def _consume_with_full_window(self) -> None:
         # On quorum queues the prefetch is a consumer's own and fixed when it begins: begin again.
         self.task_consumer.cancel()
-        self.connection.default_channel.basic_qos(0, self.full_window, False)
+        self.connection.default_channel.basic_qos(0, MOST + CALLS, False)
         self.task_consumer.consume()
 
     batches: Batches
     window_open = True
-    full_window = 0
 
 
 class SlowStart(bootsteps.StartStopStep):
@@ -123,7 +131,6 @@ class SlowStart(bootsteps.StartStopStep):
     def start(self, consumer: SagaConsumer) -> None:
         if consumer.connection.transport.driver_type != "amqp":
             return
-        consumer.full_window = consumer.initial_prefetch_count
         consumer.window_open = False
         consumer.connection.default_channel.basic_qos(0, 1, False)
 

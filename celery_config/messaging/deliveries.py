@@ -16,11 +16,16 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from celery.app.task import Context
+from celery.exceptions import Ignore
 
 M = TypeVar("M")
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
 Outcome = Any
+
+
+class TriedLater(Ignore):
+    """The outbox holds the message until then; nothing else follows from this delivery."""
 
 
 @dataclass(frozen=True)

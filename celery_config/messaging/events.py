@@ -156,6 +156,7 @@ class EventMessage:
 
     id: UUID
     type: str
+    saga: UUID | None = None
 
 
 def receive(deliveries: Sequence[Delivery[EventMessage]]) -> list[Outcome]:

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
+from celery_config.database import Now
 from celery_config.messages import Event, encode
 from celery_config.messaging.models import OutboxMessage
 
@@ -25,7 +26,8 @@ def add_task(message: dict[str, Any], *, saga: UUID | None, delay: float = 0) ->
     """
     row = _of_task(message, saga)
     if delay:
-        row.due_at = timezone.now() + timedelta(seconds=delay)
+        # The database's clock, as everything that asks what is due does: ours may be off.
+        row.due_at = Now() + timedelta(seconds=delay)
     _insert([row])
 
 

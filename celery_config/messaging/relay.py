@@ -16,7 +16,7 @@ from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.db.models import Min, Q
 from django.utils import timezone
 
-from celery_config import metrics, topology
+from celery_config import database, metrics, topology
 from celery_config.database import Now
 from celery_config.failpoints import Point, reach
 from celery_config.messaging import gate
@@ -143,7 +143,7 @@ def publish_batch(publisher: Publisher, limit: int) -> int:
 def oldest_unpublished_seconds() -> float:
     """Age in seconds of the oldest row that is due and not published; 0 when there is none."""
     oldest = OutboxMessage.objects.filter(due()).aggregate(at=Min("due_at"))["at"]
-    return max(0.0, (timezone.now() - oldest).total_seconds()) if oldest else 0.0
+    return max(0.0, (database.now() - oldest).total_seconds()) if oldest else 0.0
 
 
 def measure_lag() -> None:

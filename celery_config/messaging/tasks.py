@@ -19,9 +19,10 @@ from django.db import transaction
 from celery_config import topology
 from celery_config.errors import Refused
 from celery_config.failpoints import Point, reach
+from celery_config.headers import NOT_BEFORE, seconds_until
 from celery_config.messages import decode
 from celery_config.messaging import gate, outbox
-from celery_config.messaging.deliveries import Call, Delivery, Outcome
+from celery_config.messaging.deliveries import Call, Delivery, Outcome, TriedLater
 
 log = structlog.get_logger(__name__)
 Handle = Callable[[Sequence[Delivery[Any]]], list[Outcome]]
@@ -69,9 +70,15 @@ class DurableTask(Task):
         for request in requests:
             reach(Point.DELIVERED)
             try:
-                understood.append(self.delivery(request))
+                delivery = self.delivery(request)
             except msgspec.ValidationError as error:
                 ended.append((Delivery(request, None), misunderstood(error)))
+                continue
+            eta = request.get(NOT_BEFORE)
+            if eta and (wait := seconds_until(eta)) > 0:
+                ended.append((delivery, self.postpone(request, wait)))
+            else:
+                understood.append(delivery)
         return ended + self.attempt(understood, self.work.handle)
 
     def settle(self, answered: Sequence[tuple[Delivery[Any], Call, Any]]) -> Ended:
@@ -149,18 +156,24 @@ class DurableTask(Task):
         delay = settings.TIMES.retry_delay(delivery.request.retries)
         if delay is None:
             return None
-        saga = delivery.request.kwargs.get("saga")
+        tries = delivery.request.retries + 1
+        outcome = self.postpone(delivery.request, delay, retries=tries)
+        if isinstance(outcome, TriedLater):
+            log.warning("failed, tried again later", error=repr(error), tries=tries, wait_s=round(delay, 2))
+        return outcome
+
+    def postpone(self, request: Context, seconds: float, *, retries: int | None = None) -> Ignore | Reject:
+        """Promise the message again after a wait; without a database it goes back to the broker."""
+        saga = request.kwargs.get("saga")
         try:
             with transaction.atomic():
-                message = message_of(self.name, delivery.request)
-                outbox.add_task(message, saga=UUID(saga) if saga else None, delay=delay)
+                message = message_of(self.name, request, request.retries if retries is None else retries)
+                outbox.add_task(message, saga=UUID(saga) if saga else None, delay=seconds)
         except DatabaseFailure as failure:
             gate.close_if_away(failure)
             log.error("database away; the message goes back to the broker", error=str(failure))
             return Reject(failure, requeue=True)
-        tries = delivery.request.retries + 1
-        log.warning("failed, tried again later", error=repr(error), tries=tries, wait_s=round(delay, 2))
-        return Ignore(error)
+        return TriedLater(f"again in {seconds:.1f} s")
 
 
 def durable_task(
@@ -214,7 +227,7 @@ def misunderstood(error: msgspec.ValidationError) -> Reject:
     return Reject(error, requeue=False)
 
 
-def message_of(name: str, request: Context) -> dict[str, Any]:
+def message_of(name: str, request: Context, retries: int) -> dict[str, Any]:
     """The message in hand as an outbox payload for its next try; same id, chain and errbacks."""
     return {
         "task": name,
@@ -226,7 +239,7 @@ def message_of(name: str, request: Context) -> dict[str, Any]:
             "parent_id": request.parent_id,
             "chain": request.chain,
             "link_error": request.errbacks,
-            "retries": request.retries + 1,
+            "retries": retries,
             "argsrepr": getattr(request, "argsrepr", None),
             "kwargsrepr": getattr(request, "kwargsrepr", None),
             **topology.commands_to(settings.SERVICE),

@@ -12,18 +12,19 @@ import structlog
 from celery import Celery, current_app
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Count, Exists, Max, Min, OuterRef
+from django.db.models import Count, Exists, Min, OuterRef
 from django.utils import timezone
 from kombu import Connection
 
 from celery_config import metrics, topology
+from celery_config.database import Now
 from celery_config.failpoints import Point, reach
 from celery_config.messaging.models import OutboxMessage
 from celery_config.messaging.publisher import broker_errors
 from celery_config.messaging.relay import Duty
 from celery_config.saga import clock, patience, runner
 from celery_config.saga.machine import OPEN, Due, Status
-from celery_config.saga.models import SagaInstance
+from celery_config.saga.models import SagaInstance, SagaStep
 
 log = structlog.get_logger(__name__)
 BATCH = 50
@@ -114,13 +115,11 @@ def drive_due(now: datetime) -> int:
             )
             .order_by("due_at")[:BATCH]
         )
-        news = dict(
-            SagaInstance.objects.filter(pk__in=[r.pk for r in rows])
-            .annotate(news=Max("steps__updated_at"))
-            .values_list("pk", "news")
-        )
+        lately = Now() - timedelta(seconds=settings.TIMES.silence)
+        steps = SagaStep.objects.filter(saga__in=[r.pk for r in rows], updated_at__gt=lately)
+        heard_of = set(steps.values_list("saga_id", flat=True))
         for row in rows:
-            drive(row, now, news.get(row.pk))
+            drive(row, now, heard_lately=row.pk in heard_of)
         if rows:
             reach(Point.DECIDED)
     return len(rows)
@@ -130,12 +129,10 @@ def of_self() -> tuple[str, ...]:
     return ("self",) if connection.features.has_select_for_update_of else ()
 
 
-def drive(row: SagaInstance, now: datetime, news: datetime | None) -> None:
+def drive(row: SagaInstance, now: datetime, *, heard_lately: bool) -> None:
     """Drive one locked saga, unless its log shows that it is moving."""
-    silence = timedelta(seconds=settings.TIMES.silence)
-    heard_lately = news is not None and timezone.now() - news < silence
     if patience.is_moving(row.status, heard_lately=heard_lately, now=now, deadline=row.deadline_at):
-        row.due_at = min(now + silence, row.deadline_at)
+        row.due_at = min(now + timedelta(seconds=settings.TIMES.silence), row.deadline_at)
         row.save(update_fields=["due_at"])
         return
     row.drives += 1

@@ -19,6 +19,7 @@ INNOCENTS = 100
 FLOOD = 10_000
 # A quarter of the limit of the queues: the test is shorter, and harder for the innocents.
 DELIVERY_LIMIT = 5
+MANY_LATER = 300
 
 
 def letter(
@@ -55,6 +56,18 @@ HOSTILE: dict[str, dict[str, Any]] = {
     "a root of the wrong type": {
         "body": [[], {}, NO_EMBED],
         "headers": {"task": "inventory.reserve_stock", "id": "x", "root_id": 7},
+    },
+    "a time limit that is no pair": {
+        "body": [[], {}, NO_EMBED],
+        "headers": {"task": "inventory.reserve_stock", "id": "x", "timelimit": 5},
+    },
+    "a name for show that is none": {
+        "body": [[], {}, NO_EMBED],
+        "headers": {"task": "inventory.reserve_stock", "id": "x", "shadow": {"a": 1}},
+    },
+    "an ETA that is none": {
+        "body": [[], {}, NO_EMBED],
+        "headers": {"task": "inventory.reserve_stock", "id": "x", "eta": "soon"},
     },
     "an errback that is none": {"body": [[], {}, {**NO_EMBED, "errbacks": [7]}]},
     "no kwargs": {"body": [[], {}, NO_EMBED]},
@@ -128,6 +141,22 @@ class TestHostileMessages:
         shop.wire.send(*(letter(queue, [[], event, NO_EMBED], task="events.receive") for event in strange))
         until(lambda: len({r["id"] for r in shop.dead_letters()} - known) == len(strange), "all are kept")
         shop.all_confirmed(shop.place_all([shop.order()] * 3))
+
+
+class TestAMessageForLater:
+    def test_waits_where_it_holds_up_nobody(self, shop: Shop) -> None:
+        """Rule 10: more of them than a worker's window has room for."""
+        queue, saga = commands_queue("shipment"), str(uuid4())
+        fence = {"saga": saga, "step": "x", "attempt": 0, "pivot": "x", "subject": "x"}
+        headers = {"task": "shipment.fence", "id": str(uuid4()), "eta": "2999-01-01T00:00:00+00:00"}
+        shop.wire.send(*[letter(queue, [[{}], fence, NO_EMBED], headers=headers)] * MANY_LATER)
+        shop.all_confirmed(shop.place_all([shop.order()] * 5))
+        waiting = "SELECT count(*) AS n FROM messaging_outboxmessage WHERE saga = %s AND due_at > now()"
+        until(
+            lambda: shop.rows("shipment", waiting, saga)[0]["n"] == MANY_LATER,
+            "all of them wait in the outbox",
+        )
+        shop.rows("shipment", "DELETE FROM messaging_outboxmessage WHERE saga = %s RETURNING id", saga)
 
 
 class TestAKillerAmongInnocents:

@@ -27,6 +27,7 @@ STEPS = {"payment": "authorize-payment", "shipment": "book-shipment"}
 ENDED = {"voided", "cancelled"}
 HELD_UP = 60.0
 ORDERS = 4
+SLOW = 24
 LIES: list[tuple[str, str, dict[str, Any]]] = [
     ("payment", "authorization.authorized", {"amount": 1}),
     ("payment", "authorization.authorized", {"currency": "USD"}),
@@ -225,3 +226,23 @@ def test_nobody_outside_holds_what_nobody_knows(shop: Shop, outside: Outside) ->
         done = shop.command(service, "reconcile")
         assert done.returncode == 0, done.stdout + done.stderr
         assert done.stdout.strip().splitlines()[-1].endswith(" 0 differences")
+
+
+class TestASlowOtherSide:
+    @pytest.mark.parametrize("dies", [False, True], ids=["alive", "killed"])
+    def test_holds_up_nobody_else(self, shop: Shop, outside: Outside, dies: bool) -> None:
+        """Also after a worker died on it, and the broker gives out first what it had in hand."""
+        with shop.restarted_with("payment-worker", {"SAGA_TIME_SCALE": "1"}):  # a call may take ten seconds
+            outside.fault(LISTS["payment"], "hang", count=3 * SLOW, seconds=HELD_UP)
+            slow = shop.place_all([shop.order()] * SLOW)
+            until(lambda: outside.still_to_come(LISTS["payment"]) <= 2 * SLOW, "all of them are held up")
+            if dies:
+                shop.stack.supervisor.kill("payment-worker")
+                shop.stack.restart("payment-worker")
+                until(lambda: outside.still_to_come(LISTS["payment"]) <= SLOW, "they are held up again")
+            outside.behave()
+            quick = shop.place_all([shop.order()] * 10)
+            shop.all_confirmed(quick)
+            held = [order for order in slow if outside.barrier("payment", order)[0] == "intent"]
+            assert len(held) == SLOW, "the quick ones waited for the slow ones"
+        outside.check(slow, "confirmed", "cancelled")

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 from pathlib import Path
 
 from celery_config.failpoints_elsewhere import LOSES
-from compose.local.errors import PackagesMissing
 
 WORSE = {
     "errbacks": "no `link_error` is ever fired",
@@ -16,8 +12,7 @@ WORSE = {
     "broker": "the broker's data are deleted in mid-load",
     "clock": "one service's clock is an hour off",
 }
-SKEWED, SKEW = "payment", "+1h"
-LIBRARY = "libfaketime.so.1"
+SKEWED, SECONDS_OFF = "payment", 3600
 
 
 def settings_for(worse: str | None) -> dict[str, str]:
@@ -28,21 +23,4 @@ def clocks_for(worse: str | None) -> dict[str, dict[str, str]]:
     """What sets one service's clocks off, but not the stopwatch that its time-outs are measured with."""
     if worse != "clock":
         return {}
-    return {
-        SKEWED: {"LD_PRELOAD": str(library()), "FAKETIME": SKEW, "FAKETIME_DONT_FAKE_MONOTONIC": "1"},
-    }
-
-
-def library() -> Path:
-    """libfaketime, installed when it is missing and may be.
-
-    Raises:
-        PackagesMissing: it is not there.
-    """
-    if not (found := list(Path("/usr/lib").glob(f"*/faketime/{LIBRARY}"))):
-        if os.geteuid() == 0 and shutil.which("apt-get"):
-            subprocess.run(["apt-get", "install", "-y", "-qq", "faketime"], check=False, capture_output=True)
-        found = list(Path("/usr/lib").glob(f"*/faketime/{LIBRARY}"))
-    if not found:
-        raise PackagesMissing("install the package `faketime` (apt-get install faketime)")
-    return found[0]
+    return {SKEWED: {"PYTHONPATH": str(Path(__file__).parent / "skewed"), "CLOCK_OFF_BY": str(SECONDS_OFF)}}

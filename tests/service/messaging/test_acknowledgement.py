@@ -17,6 +17,7 @@ from celery.worker.consumer import Consumer
 from celery.worker.request import Request
 from kombu.message import Message
 
+from celery_config.headers import NOT_BEFORE, SUSPICIOUS
 from celery_config.messaging.tasks import Work, durable_task
 from celery_config.worker import SagaConsumer
 
@@ -101,15 +102,16 @@ class TestConsumer:
         consumer.strategies = {NAME: None}
         consumer.connection_errors = ()
         consumer.window_open = False
+        consumer.app = SimpleNamespace(tasks={NAME: SimpleNamespace(work=None)})
         monkeypatch.setattr(consumer, "call_soon", lambda _: told.append("open window"), raising=False)
         return consumer.create_task_handler()
 
     @staticmethod
-    def message(told: list[str], *, task: str = NAME, redelivered: bool = False) -> Any:
+    def message(told: list[str], *, task: str = NAME, **headers: Any) -> Any:
         return SimpleNamespace(
-            headers={"task": task, "id": "1"},
+            headers={"task": task, "id": "1", **headers},
             payload=[[], {}, {}],
-            delivery_info={"redelivered": redelivered, "routing_key": "payment"},
+            delivery_info={"redelivered": "x-delivery-count" in headers, "routing_key": "payment"},
             reject_log_error=lambda *_: told.append("dead letter"),
         )
 
@@ -120,10 +122,48 @@ class TestConsumer:
         receive(self.message(told))
         assert told == ["open window", "run", "run"]
 
-    def test_one_that_came_before_runs_alone(self, receive: Callable[[Any], None], told: list[str]) -> None:
-        """Somebody may have died on it."""
-        receive(self.message(told, redelivered=True))
+    def test_one_that_came_back_often_runs_alone(
+        self, receive: Callable[[Any], None], told: list[str]
+    ) -> None:
+        """Rule 19: somebody may have died on it."""
+        receive(self.message(told, **{"x-delivery-count": SUSPICIOUS}))
         assert told == ["run"]
+
+    def test_one_that_came_back_with_its_connection_is_not_suspected(
+        self, receive: Callable[[Any], None], told: list[str]
+    ) -> None:
+        """One by one, what a lost connection brings back would hold the service up for minutes."""
+        receive(self.message(told, **{"x-delivery-count": SUSPICIOUS - 1}))
+        assert told == ["open window", "run"]
+
+    def test_an_eta_is_ours_to_wait_for(self, receive: Callable[[Any], None], told: list[str]) -> None:
+        """Rule 10: Celery would hold the message, unacknowledged, in the window."""
+        message = self.message(told, eta="2999-01-01T00:00:00+00:00")
+        receive(message)
+        assert message.headers.get("eta") is None
+        assert message.headers[NOT_BEFORE] == "2999-01-01T00:00:00+00:00"
+
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            {"timelimit": 5},
+            {"timelimit": "abc"},
+            {"timelimit": [1, 2, 3]},
+            {"shadow": {"a": 1}},
+            {"stamped_headers": 5},
+            {"eta": "tomorrow"},
+            {"expires": ["now"]},
+            {"retries": -1},
+            {"x-delivery-count": "often"},
+            {"root_id": 7},
+        ],
+    )
+    def test_headers_that_celery_would_stumble_over(
+        self, receive: Callable[[Any], None], told: list[str], headers: dict[str, Any]
+    ) -> None:
+        """Rule 19: no message ends a worker."""
+        receive(self.message(told, **headers))
+        assert told == ["dead letter"]
 
     def test_one_that_nobody_could_run_is_neither_run_nor_acknowledged(
         self, receive: Callable[[Any], None], told: list[str]

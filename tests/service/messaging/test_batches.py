@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
@@ -17,12 +18,14 @@ from celery.worker.request import Request
 from django.contrib.auth.models import Group
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from kombu.message import Message
 
 from celery_config import batches as module
 from celery_config import participant
 from celery_config.batches import Batches, Waiting
 from celery_config.errors import Refused, StepOutlived
+from celery_config.headers import NOT_BEFORE, SUSPICIOUS
 from celery_config.messages import encode
 from celery_config.messaging import links
 from celery_config.messaging.deliveries import Call
@@ -227,15 +230,15 @@ class TestRunner:
         return batches
 
     @staticmethod
-    def request(told: list[str], task: DurableTask, *, redelivered: bool = False) -> Request:
+    def request(told: list[str], task: DurableTask, **headers: Any) -> Request:
         made = context()
         embed = {"chain": made.chain, "errbacks": made.errbacks}
         message = Message(
             body=json.dumps([made.args, made.kwargs, embed]),
-            headers={"task": task.name, "id": made.id, "root_id": "root"},
+            headers={"task": task.name, "id": made.id, "root_id": "root", **headers},
             content_type="application/json",
             content_encoding="utf-8",
-            delivery_info={"redelivered": redelivered},
+            delivery_info={},
         )
         return Request(
             message,
@@ -257,11 +260,33 @@ class TestRunner:
         batches.conclude(module.carry_out(taken))
         assert told == ["ack"] * 3
 
-    def test_what_came_before_runs_alone(self, batches: Batches, told: list[str], hotel: DurableTask) -> None:
+    def test_what_came_back_often_runs_alone(
+        self, batches: Batches, told: list[str], hotel: DurableTask
+    ) -> None:
         """Rule 19: it may be what killed a worker."""
-        for redelivered in (False, True, True, False):
-            batches.put(self.request(told, hotel, redelivered=redelivered))
-        assert [len(batches.take()) for _ in range(4)] == [1, 1, 1, 1]
+        for count in (0, 1, SUSPICIOUS, SUSPICIOUS, 0):
+            batches.put(self.request(told, hotel, **{"x-delivery-count": count}))
+        assert [len(batches.take()) for _ in range(4)] == [2, 1, 1, 1]
+
+    def test_one_that_nobody_foresaw_spoils_no_other(
+        self, batches: Batches, told: list[str], hotel: DurableTask
+    ) -> None:
+        odd, fine = self.request(told, hotel), self.request(told, hotel)
+        odd.on_accepted = lambda *_: 1 / 0
+        batches.work_off([odd, fine])
+        assert told == ["requeue", "ack"]
+
+    def test_one_with_an_eta_waits_in_the_outbox(
+        self, batches: Batches, told: list[str], hotel: DurableTask
+    ) -> None:
+        """Rule 10: neither in the broker nor in a worker's window."""
+        later = (timezone.now() + timedelta(hours=1)).isoformat()
+        item = self.request(told, hotel, **{NOT_BEFORE: later})
+        batches.work_off([item])
+        assert (told, BarrierRow.objects.count()) == (["ack"], 0)
+        row = OutboxMessage.objects.get()
+        assert timedelta(minutes=59) < row.due_at - timezone.now() <= timedelta(hours=1)
+        assert (row.payload["options"]["task_id"], row.payload["options"]["retries"]) == (item.id, 0)
 
     def test_what_the_broker_did_not_take_is_not_acknowledged(
         self, batches: Batches, told: list[str], hotel: DurableTask

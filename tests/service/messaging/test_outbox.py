@@ -6,12 +6,13 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+import time_machine
 from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
 from celery_config.messages import decode
-from celery_config.messaging import outbox
+from celery_config.messaging import outbox, relay
 from celery_config.messaging.events import Envelope
 from celery_config.messaging.models import OutboxMessage
 from tests.service.together import postgresql
@@ -60,6 +61,18 @@ def test_a_task_may_have_to_wait() -> None:
     outbox.add_task(MESSAGE, saga=None, delay=60)
     wait = OutboxMessage.objects.get().due_at - timezone.now()
     assert timedelta(seconds=55) < wait <= timedelta(seconds=60)
+
+
+@pytest.mark.django_db
+def test_a_clock_that_is_off_makes_nobody_wait_longer() -> None:
+    """What is due is asked of the database, and so is when it will be."""
+    real = timezone.now()
+    with time_machine.travel(real + timedelta(hours=1)):
+        outbox.add_task(MESSAGE, saga=None, delay=60)
+        outbox.add_task(MESSAGE, saga=None)
+        assert relay.oldest_unpublished_seconds() < 5
+    wait = OutboxMessage.objects.earliest("id").due_at - real
+    assert timedelta(seconds=55) < wait <= timedelta(seconds=65)
 
 
 @pytest.mark.django_db
