@@ -18,6 +18,7 @@ TABLES = (
     "saga_sagastep",
 )  # fmt: skip
 PROBLEM = "application/problem+json"
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 def written(shop: Shop) -> dict[str, int]:
@@ -147,6 +148,9 @@ class TestWhatDjangoAnswersItself:
             )
             large = b"x" * (settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
             assert_problem(http.post("/api/token/", content=large), 413, "body_too_large")
+            assert_problem(http.post("/api/token/", content=iter([large])), 413, "body_too_large")
+            form = http.post("/api/token/", content=iter([b"username=ada&password=x"]), headers=FORM)
+            assert {error["code"] for error in form.json()["errors"]} == {"authorization"}
             assert http.get("/nothing").headers["content-type"].startswith("text/html")
 
 
