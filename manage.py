@@ -15,6 +15,7 @@ SERVICES = {
     "inventory": "inventory_app",
     "shipment": "shipment_app",
 }
+ASKING = ("audit", "import_orders", "reconcile")
 SYSTEM_COMMANDS = {
     "up": ("compose.local.up", "start the whole stack on PostgreSQL and RabbitMQ"),
     "demo": ("compose.local.demo", "100 orders through the four services, without any server"),
@@ -48,7 +49,13 @@ def main(argv: list[str]) -> int:
         if not os.environ.get(f"{argv[1].upper()}_DATABASE_URL"):
             from compose.local import running
 
-            running.join(Path(os.environ.get("ORDER_SAGA_VAR") or VENV.parent / "var"))
+            var = Path(os.environ.get("ORDER_SAGA_VAR") or VENV.parent / "var")
+            if not running.join(var) and needs_a_stack(argv):
+                print(
+                    f"Nothing is running in {var}: start it with `make up` in another terminal.",
+                    file=sys.stderr,
+                )
+                return 1
         from django.core.management import execute_from_command_line
 
         execute_from_command_line([f"{argv[0]} {argv[1]}", *argv[2:]])
@@ -57,6 +64,12 @@ def main(argv: list[str]) -> int:
         return importlib.import_module(SYSTEM_COMMANDS[argv[1]][0]).main(argv[2:]) or 0
     print(usage(), file=sys.stderr if len(argv) > 1 else sys.stdout)
     return 2 if len(argv) > 1 and argv[1] not in ("help", "--help", "-h") else 0
+
+
+def needs_a_stack(argv: list[str]) -> bool:
+    """Whether it asks services, and nobody said where they are: what listens where they would is not ours."""
+    asks = len(argv) > 2 and argv[2] in ASKING and not {"-h", "--help"} & {*argv}
+    return asks and not os.environ.get(f"{argv[1].upper()}_URL")
 
 
 def use_venv() -> None:

@@ -145,7 +145,8 @@ def service_settings(
         "SECURE_HSTS_PRELOAD": tls,
         "SECURE_PROXY_SSL_HEADER": ("HTTP_X_FORWARDED_PROTO", "https") if tls else None,
         "X_FRAME_OPTIONS": "DENY",
-        "REST_FRAMEWORK": REST_FRAMEWORK,
+        # Without a number DRF believes whatever address a client claims to come from. TLS ends at a proxy.
+        "REST_FRAMEWORK": {**REST_FRAMEWORK, "NUM_PROXIES": 1 if tls else 0},
         "SPECTACULAR_SETTINGS": spectacular(service),
         "UNFOLD": unfold(service),
         "TIMES": Times(scale=env.float("SAGA_TIME_SCALE", 1.0)),
@@ -292,4 +293,6 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "celery_config.api.schema.QualifiedSchema",
     "EXCEPTION_HANDLER": "celery_config.api.problems.problem_details",
     "PAGE_SIZE": 50,
+    # Who guesses passwords gets so far. Counted by each web process, in Django's cache.
+    "DEFAULT_THROTTLE_RATES": {"token": "10/minute"},
 }

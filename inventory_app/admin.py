@@ -5,17 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import F
 from django.http import HttpRequest
-from unfold.decorators import display
 
 from celery_config.api.admin import FactAdmin, FactInline, ServiceAdmin, typed
-from celery_config.api.display import column, id_of, label_of, money_of
+from celery_config.api.display import column, id_of, label_of, money_of, number_of
 from inventory_app import services
 from inventory_app.domain import ProductData
 from inventory_app.models import Movement, Product, Reservation, ReservationLine, Stock
 
 SHOWN_PRICE = money_of("price", "price as shown")
 SKU = column("sku", "product_id", "product", lambda movement: movement.product_id)
+QUANTITY = number_of("quantity")
+LEVELS = tuple(map(number_of, ("on_hand", "reserved", "available", "opening")))
 STATE = label_of("state", {"held": "info", "released": "warning", "committed": "success"})
 
 
@@ -42,21 +44,20 @@ class ProductAdmin(ServiceAdmin):
 
 @admin.register(Stock)
 class StockAdmin(FactAdmin):
-    list_display = ("product", "on_hand", "reserved", "available", "opening")
+    list_display = ("product", *LEVELS)
     list_select_related = ("product",)
     search_fields = ("product__sku__icontains", "product__name__icontains")
     search_help_text = "SKU or name"
     ordering = ("product_id",)
-    fields = ("product", "on_hand", "reserved", "available", "opening")
+    fields = ("product", *LEVELS)
 
-    @display(description="available")
-    def available(self, stock: Stock) -> int:
-        return stock.on_hand - stock.reserved
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).annotate(available=F("on_hand") - F("reserved"))
 
 
 class LineInline(FactInline):
     model = ReservationLine
-    fields = ("product", "quantity")
+    fields = ("product", QUANTITY)
     ordering = ("product_id",)
 
     def get_queryset(self, request: HttpRequest) -> Any:
@@ -76,7 +77,9 @@ class ReservationAdmin(FactAdmin):
 
 @admin.register(Movement)
 class MovementAdmin(FactAdmin):
-    list_display = ("created_at", SKU, "kind", "quantity", "on_hand", "reserved", id_of("order"), "reason")
+    list_display = (
+        "created_at", SKU, "kind", QUANTITY, number_of("on_hand"), number_of("reserved"), id_of("order"), "reason",
+    )  # fmt: skip
     list_filter = ("kind",)
     search_ids = ("order", "adjustment")
     search_fields = ("product__exact",)

@@ -13,8 +13,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from celery_config.api.audit import FactsApi
+from celery_config.api.fields import IdField
 from celery_config.api.pagination import Pages
 from celery_config.api.problems import Unprocessable
+from celery_config.contracts.inventory import MAX_NAME, MAX_PRICE, MAX_SKU, SKU_PATTERN
 from celery_config.iso import validate_currency
 from inventory_app import domain, selectors, services
 from inventory_app.errors import InventoryError
@@ -25,8 +27,8 @@ MAX_ITEMS = 1000
 
 class SkuField(serializers.CharField):
     def __init__(self, **options: Any) -> None:
-        pattern = RegexValidator(domain.SKU_PATTERN, "Not a SKU: no slash, no space at an end.")
-        super().__init__(max_length=domain.MAX_SKU, validators=[pattern], **options)
+        pattern = RegexValidator(SKU_PATTERN, "Not a SKU: no slash, no space at an end.")
+        super().__init__(max_length=MAX_SKU, validators=[pattern], **options)
 
 
 class BySku(Pages):
@@ -60,8 +62,8 @@ class ProductsApi(generics.ListAPIView[Product]):
     class InputSerializer(serializers.Serializer[Any]):
         class ItemSerializer(serializers.Serializer[Any]):
             sku = SkuField()
-            name = serializers.CharField(max_length=domain.MAX_NAME)
-            price = serializers.IntegerField(min_value=0, max_value=domain.MAX_PRICE)
+            name = serializers.CharField(max_length=MAX_NAME)
+            price = serializers.IntegerField(min_value=0, max_value=MAX_PRICE)
             currency = serializers.CharField(validators=[validate_currency], help_text="ISO 4217")
             weight_grams = serializers.IntegerField(min_value=1, max_value=domain.MAX_WEIGHT_GRAMS)
             active = serializers.BooleanField(default=True)
@@ -168,7 +170,7 @@ class AdjustmentApi(APIView):
     """Corrections of the stock."""
 
     class InputSerializer(serializers.Serializer[Any]):
-        adjustment = serializers.UUIDField(help_text="your id for it: a repeat adjusts nothing")
+        adjustment = IdField(help_text="your id for it: a repeat adjusts nothing")
         sku = SkuField()
         quantity = serializers.IntegerField(min_value=-domain.MAX_QUANTITY, max_value=domain.MAX_QUANTITY)
         reason = serializers.CharField(max_length=200)

@@ -15,13 +15,8 @@ from inventory_app.errors import RepeatedProduct, ReservationLost, StockBelowRes
 RESERVATION_IDS = uuid5(NAMESPACE_URL, "order-saga:reservation")
 PRODUCT_EVENT_IDS = uuid5(NAMESPACE_URL, "order-saga:product-changed")
 NAMED = 20
-# No spaces at the ends and no slash or backslash, since a SKU is a part of URLs.
-SKU_PATTERN = r"^[^\s/\\]([^\t\r\n/\\]*[^\s/\\])?$"
-MAX_SKU = 64
-MAX_NAME = 200
 # Far over anything real, and far under what the columns bear.
 MAX_QUANTITY = 10**12
-MAX_PRICE = 10**12
 MAX_WEIGHT_GRAMS = 10**9
 
 

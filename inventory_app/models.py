@@ -8,6 +8,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator, RegexVa
 from django.db import models
 from django.db.models import F, Q
 
+from celery_config.contracts.inventory import MAX_NAME, MAX_PRICE, MAX_SKU, SKU_PATTERN
 from celery_config.database import Now
 from celery_config.iso import validate_currency
 from inventory_app import domain
@@ -20,13 +21,13 @@ class Product(models.Model):
     sku = models.CharField(
         "SKU",
         primary_key=True,
-        max_length=domain.MAX_SKU,
-        validators=[RegexValidator(domain.SKU_PATTERN, "Not a SKU: no slash, no space at an end.")],
+        max_length=MAX_SKU,
+        validators=[RegexValidator(SKU_PATTERN, "Not a SKU: no slash, no space at an end.")],
     )
-    name = models.CharField(max_length=domain.MAX_NAME)
+    name = models.CharField(max_length=MAX_NAME)
     price = models.BigIntegerField(
         help_text="in minor units of the currency",
-        validators=[MinValueValidator(0), MaxValueValidator(domain.MAX_PRICE)],
+        validators=[MinValueValidator(0), MaxValueValidator(MAX_PRICE)],
     )
     currency = models.CharField(max_length=3, validators=[validate_currency], help_text="ISO 4217")
     weight_grams = models.PositiveIntegerField(

@@ -9,45 +9,24 @@ from django.db import transaction
 from django.urls import path, reverse
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import generics, serializers, status
+from rest_framework.exceptions import APIException
 from rest_framework.permissions import IsAdminUser, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from celery_config.contracts.inventory import Line
-from celery_config.contracts.shipment import Address
-from celery_config.iso import validate_country, validate_currency
+from celery_config.api.problems import problem
 from celery_config.saga import api as saga_api
 from celery_config.saga.models import SagaInstance, SagaStep
-from order_project import domain, selectors, services
-from order_project.errors import NotYourself, UnknownCustomer
-from order_project.models import Customer, Order, OrderLine, Refund
-
-# A little more than an order may have, so that the domain says what is wrong with it.
-PARSED_LINES = 10 * domain.MAX_LINES
-LONGEST_KEY = 200
-
-
-class LineInput(serializers.Serializer[Any]):
-    sku = serializers.CharField(max_length=64)
-    quantity = serializers.IntegerField(min_value=1, max_value=domain.MAX_QUANTITY)
-
-
-class AddressInput(serializers.Serializer[Any]):
-    name = serializers.CharField(max_length=200)
-    line1 = serializers.CharField(max_length=200)
-    city = serializers.CharField(max_length=100)
-    postal_code = serializers.CharField(max_length=20)
-    country = serializers.CharField(validators=[validate_country], help_text="ISO 3166-1 alpha-2")
-
-
-class OrderInput(serializers.Serializer[Any]):
-    lines = serializers.ListField(child=LineInput(), allow_empty=False, max_length=PARSED_LINES)
-    currency = serializers.CharField(validators=[validate_currency], help_text="ISO 4217")
-    payment_token = serializers.CharField(max_length=200)
-    address = AddressInput()
-    customer = serializers.UUIDField(
-        required=False, help_text="default: yourself; only staff may name another"
-    )
+from order_project import placing, selectors, services
+from order_project.inputs import (
+    LONGEST_KEY,
+    BatchInput,
+    Customers,
+    OrderInput,
+    order_request,
+    read_orders,
+)
+from order_project.models import Order, OrderLine, Refund
 
 
 class StepOutput(serializers.ModelSerializer[SagaStep]):
@@ -143,48 +122,57 @@ class OrderList(generics.GenericAPIView[Order]):
         key = idempotency_key(request)
         # A user becomes a customer with the first order that is accepted.
         with transaction.atomic():
-            placed = services.place_order(
-                client=str(request.user.pk or request.user.get_username()),
-                request=order_request(given.validated_data, request.user),
-                idempotency_key=key,
-            )
-        url = reverse("order", args=[placed.order])
+            wanted = order_request(given.validated_data, Customers(request.user, [given.validated_data]))
+            placed = placing.place_order(client=client_of(request), request=wanted, idempotency_key=key)
+        answer = accepted(placed)
         return Response(
-            {"order": placed.order, "status": "placed", "url": url, "repeated": placed.repeated},
+            {**answer, "status": "placed"},
             status=status.HTTP_202_ACCEPTED,
-            headers={"Location": url},
+            headers={"Location": answer["url"]},
         )
 
 
-def idempotency_key(request: Request) -> str | None:
+class OrderBatch(generics.GenericAPIView[Order]):
+    permission_classes = (IsAuthenticated,)
+    serializer_class = BatchInput
+
+    @extend_schema(responses={200: dict})
+    def post(self, request: Request) -> Response:
+        """Place many orders, each with an outcome of its own: `status` 202 with the order, or the problem it has."""
+        given = BatchInput(data=request.data)
+        given.is_valid(raise_exception=True)
+        with transaction.atomic():
+            read = read_orders(given.validated_data["orders"], request.user)
+            asked = [each for each in read if isinstance(each, placing.Asked)]
+            outcomes = iter(placing.place_orders(client=client_of(request), asked=asked))
+            results = [next(outcomes) if isinstance(each, placing.Asked) else each for each in read]
+            if not any(isinstance(result, placing.Placed) for result in results):
+                transaction.set_rollback(True)
+        return Response({"results": [answer_of(result) for result in results]})
+
+
+def client_of(request: Request) -> str:
+    """Whose idempotency keys these are."""
+    return str(request.user.pk or request.user.get_username())
+
+
+def answer_of(result: placing.Placed | APIException) -> dict[str, Any]:
+    if isinstance(result, APIException):
+        return problem(result, result.status_code)
+    return {"status": status.HTTP_202_ACCEPTED, **accepted(result)}
+
+
+def accepted(placed: placing.Placed) -> dict[str, Any]:
+    return {
+        "order": placed.order, "url": reverse("order", args=[placed.order]), "repeated": placed.repeated,
+    }  # fmt: skip
+
+
+def idempotency_key(request: Request) -> str:
     key = request.headers.get("Idempotency-Key", "")
     if len(key) > LONGEST_KEY:
         raise serializers.ValidationError({"Idempotency-Key": f"at most {LONGEST_KEY} characters"})
-    return key or None
-
-
-def order_request(given: dict[str, Any], user: Any) -> services.OrderRequest:
-    """The client's wish, for the customer it may order for.
-
-    Raises:
-        UnknownCustomer: there is none.
-        NotYourself: it is another one, and the user is no staff.
-    """
-    if user.is_staff and "customer" in given:
-        customer = Customer.objects.filter(id=given["customer"]).first()
-    else:
-        customer = services.customer_of(user) if user.pk else None
-    if customer is None:
-        raise UnknownCustomer
-    if given.get("customer", customer.pk) != customer.pk:
-        raise NotYourself
-    return services.OrderRequest(
-        customer=customer.pk,
-        lines=tuple(Line(**line) for line in given["lines"]),
-        currency=given["currency"],
-        payment_token=given["payment_token"],
-        address=Address(**given["address"]),
-    )
+    return key
 
 
 class OrderAPI(generics.GenericAPIView[Order]):
@@ -247,6 +235,7 @@ class RefundList(generics.ListAPIView[Refund]):
 urlpatterns = [
     *saga_api.urlpatterns,
     path("orders/", OrderList.as_view(), name="orders"),
+    path("orders/batch/", OrderBatch.as_view(), name="order-batch"),
     path("orders/<uuid:pk>/", OrderShow.as_view(), name="order"),
     path("orders/<uuid:pk>/cancel/", OrderCancel.as_view(), name="order-cancel"),
     path("orders/<uuid:pk>/refunds/", RefundList.as_view(), name="order-refunds"),

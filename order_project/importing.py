@@ -8,12 +8,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from rest_framework.exceptions import APIException
+
+from celery_config.contracts.inventory import MAX_NAME
 from celery_config.contracts.shipment import Address
 from celery_config.peers import Peer
 from celery_config.saga.machine import OPEN
 from celery_config.saga.models import SagaInstance
-from order_project import domain, services
-from order_project.errors import BadLines, OrderTooLarge
+from order_project import domain, placing, services
+from order_project.errors import KeyReused
 from order_project.invoices import CURRENCY, Fault, Invoice, Product
 from order_project.models import CatalogueProduct, Order
 
@@ -21,7 +24,13 @@ CLIENT = "import"
 GRAMS_EACH = 20
 UNLIMITED = 1_000_000_000
 CHUNK = 1000
+AT_ONCE = 25
+"""Orders placed in one transaction: many save round trips, and so few that workers begin at once."""
 LOOK_SECONDS = 0.1
+PLACED_DIFFERENTLY = (
+    "an earlier run placed an invoice of this number with other lines, customer, country or payment token;"
+    " its order stands"
+)
 
 Progress = Callable[[int], None]
 
@@ -43,7 +52,7 @@ def put_catalogue(products: Sequence[Product], *, opening: int) -> None:
     """Create the products and book their opening stock (once) in inventory."""
     items = [
         {
-            "sku": p.sku, "name": p.name[:200], "price": p.price, "currency": CURRENCY,
+            "sku": p.sku, "name": p.name[:MAX_NAME], "price": p.price, "currency": CURRENCY,
             "weight_grams": GRAMS_EACH, "active": True,
         }
         for p in products
@@ -79,26 +88,36 @@ def place(invoices: Sequence[Invoice], *, token: str, progress: Progress) -> Pla
     """Place one order for each invoice, through the same service as the API; a second run places nothing twice."""
     customers = services.put_customers(sorted({i.customer for i in invoices}))
     orders, repeated, faults = [], 0, []
-    for number, invoice in enumerate(invoices, 1):
-        request = services.OrderRequest(
-            customer=customers[invoice.customer],
-            lines=tuple(domain.merge_lines(invoice.lines)),
-            currency=CURRENCY,
-            payment_token=token,
-            address=address_of(invoice),
-            reference=invoice.number,
-        )
-        try:
-            placed = services.place_order(
-                client=CLIENT, request=request, idempotency_key=f"invoice {invoice.number}"
-            )
-        except (BadLines, OrderTooLarge) as error:
-            faults.append(Fault(0, invoice.number, str(error.get_codes()), str(error.detail)))
-        else:
-            orders.append(placed.order)
-            repeated += placed.repeated
-        progress(number)
+    for start in range(0, len(invoices), AT_ONCE):
+        some = invoices[start : start + AT_ONCE]
+        asked = [
+            placing.Asked(request_of(i, customers[i.customer], token), f"invoice {i.number}") for i in some
+        ]
+        for invoice, outcome in zip(some, placing.place_orders(client=CLIENT, asked=asked), strict=True):
+            if isinstance(outcome, placing.Placed):
+                orders.append(outcome.order)
+                repeated += outcome.repeated
+            else:
+                faults.append(fault_of(invoice, outcome))
+        progress(start + len(some))
     return Placement(orders, repeated, faults)
+
+
+def request_of(invoice: Invoice, customer: UUID, token: str) -> placing.OrderRequest:
+    return placing.OrderRequest(
+        customer=customer,
+        lines=tuple(domain.merge_lines(invoice.lines)),
+        currency=CURRENCY,
+        payment_token=token,
+        address=address_of(invoice),
+        reference=invoice.number,
+    )
+
+
+def fault_of(invoice: Invoice, error: APIException) -> Fault:
+    if isinstance(error, KeyReused):
+        return Fault(0, invoice.number, "already_imported_differently", PLACED_DIFFERENTLY)
+    return Fault(0, invoice.number, str(error.get_codes()), str(error.detail))
 
 
 def address_of(invoice: Invoice) -> Address:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Decimal
 
 import pycountry
 
-from celery_config.contracts.inventory import Line
+from celery_config.contracts.inventory import MAX_PRICE, MAX_SKU, SKU_PATTERN, Line
 
 COLUMNS = ("InvoiceNo", "StockCode", "Description", "Quantity", "UnitPrice", "CustomerID", "Country")
 CURRENCY = "GBP"
+MAX_NUMBER = 64
+NUL = "\0"
 # Names in such files that are not in ISO 3166.
 COUNTRY_ALIASES = {"EIRE": "IE", "RSA": "ZA", "USA": "US", "UK": "GB", "Channel Islands": "JE"}
 
@@ -87,14 +90,20 @@ def read(lines: Iterable[str]) -> InvoiceFile:
             for code, detail in faults_of(values, invoice)
         ]
         invoice.faults += faults
-        price = minor_units(values["UnitPrice"])
-        if price and values["StockCode"]:
-            sku = values["StockCode"]
-            products.setdefault(sku, Product(sku, values["Description"] or sku, price))
+        if product := product_of(values):
+            products.setdefault(product.sku, product)
         if not faults:
             invoice.customer, invoice.country = values["CustomerID"], country_code(values["Country"]) or ""
             invoice.lines.append(Line(sku=values["StockCode"], quantity=int(values["Quantity"])))
     return InvoiceFile(list(invoices.values()), products)
+
+
+def product_of(row: dict[str, str]) -> Product | None:
+    """What a row tells of its product, however wrong its invoice is; None when inventory would not take that."""
+    sku, name, price = row["StockCode"], row["Description"], minor_units(row["UnitPrice"])
+    if not is_sku(sku) or NUL in name or not price or not 0 < price <= MAX_PRICE:
+        return None
+    return Product(sku, name or sku, price)
 
 
 def faults_of(row: dict[str, str], invoice: Invoice) -> Iterator[tuple[str, str]]:
@@ -102,40 +111,64 @@ def faults_of(row: dict[str, str], invoice: Invoice) -> Iterator[tuple[str, str]
     quantity, price = whole_number(row["Quantity"]), minor_units(row["UnitPrice"])
     if not row["InvoiceNo"]:
         yield "missing_invoice", "the row has no invoice number"
+    elif not is_number(row["InvoiceNo"]):
+        yield (
+            "bad_invoice",
+            f"{row['InvoiceNo']!r:.100} is no invoice number: over {MAX_NUMBER} characters, or a NUL",
+        )
     if row["InvoiceNo"].upper().startswith("C"):
         yield "credit_note", "a credit note is not an order"
     elif quantity is None:
-        yield "bad_quantity", f"{row['Quantity']!r} is not a whole number"
+        yield "bad_quantity", f"{row['Quantity']!r:.100} is not a whole number"
     elif quantity <= 0:
         yield "negative_quantity", f"the quantity is {quantity}"
     if not row["StockCode"]:
         yield "missing_product", "the row has no stock code"
+    elif not is_sku(row["StockCode"]):
+        yield (
+            "bad_product",
+            f"{row['StockCode']!r:.100} is no SKU: over {MAX_SKU} characters, a slash or a NUL",
+        )
+    if NUL in row["Description"]:
+        yield "bad_description", f"{row['Description']!r:.100} has a NUL"
     if price is None:
-        yield "bad_price", f"{row['UnitPrice']!r} is not a price"
+        yield "bad_price", f"{row['UnitPrice']!r:.100} is not a price"
     elif price <= 0:
-        yield "zero_price", f"the price is {row['UnitPrice']}"
+        yield "zero_price", f"the price is {row['UnitPrice']:.100}"
+    elif price > MAX_PRICE:
+        yield "bad_price", f"{row['UnitPrice']:.100} is beyond any price"
     if not row["CustomerID"]:
         yield "missing_customer", "the row has no customer"
+    elif not is_number(row["CustomerID"]):
+        yield (
+            "bad_customer",
+            f"{row['CustomerID']!r:.100} is no customer: over {MAX_NUMBER} characters, or a NUL",
+        )
     elif invoice.customer and row["CustomerID"] != invoice.customer:
         yield "two_customers", f"the invoice names {invoice.customer} and {row['CustomerID']}"
     if country_code(row["Country"]) is None:
-        yield "unknown_country", f"{row['Country']!r} is no country known to ISO 3166"
+        yield "unknown_country", f"{row['Country']!r:.100} is no country known to ISO 3166"
+
+
+def is_sku(text: str) -> bool:
+    return NUL not in text and len(text) <= MAX_SKU and re.search(SKU_PATTERN, text) is not None
+
+
+def is_number(text: str) -> bool:
+    """Whether it may be the number of an invoice or a customer."""
+    return NUL not in text and len(text) <= MAX_NUMBER
 
 
 def whole_number(text: str) -> int | None:
-    try:
-        return int(text)
-    except ValueError:
-        return None
+    return int(text) if re.fullmatch("[+-]?[0-9]{1,18}", text) else None
 
 
 def minor_units(text: str) -> int | None:
-    """Pounds to pence, rounded half up; None when it is no number."""
+    """Pounds to pence, rounded half up; None when it is no number, or one that no computer should write out."""
     try:
-        pounds = Decimal(text)
-    except InvalidOperation:
+        return int((Decimal(text) * 100).quantize(Decimal(1), ROUND_HALF_UP))
+    except (ArithmeticError, ValueError):
         return None
-    return int((pounds * 100).quantize(Decimal(1), ROUND_HALF_UP)) if pounds.is_finite() else None
 
 
 def country_code(name: str) -> str | None:

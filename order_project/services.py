@@ -2,130 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
-from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Sum
 
-from celery_config.contracts.inventory import Line, ProductChanged
+from celery_config.contracts.inventory import ProductChanged
 from celery_config.contracts.order import OrderCancelled, OrderConfirmed
-from celery_config.contracts.shipment import Address
 from celery_config.database import Now, upsert
-from celery_config.errors import ChainTooLarge
-from celery_config.messages import encode
 from celery_config.messaging import outbox
 from celery_config.saga import runner
 from celery_config.saga.dsl import Saga
 from celery_config.saga.machine import Status
-from order_project import domain, selectors
 from order_project.domain import OrderStatus, RefundStatus
-from order_project.errors import BadLines, KeyReused, NotRefundable, OrderTooLarge, TooLate
-from order_project.models import CatalogueProduct, Customer, IdempotencyKey, Order, OrderLine, Refund
-
-
-@dataclass(frozen=True, kw_only=True)
-class OrderRequest:
-    """What a client asks for."""
-
-    customer: UUID
-    lines: tuple[Line, ...]
-    currency: str
-    payment_token: str
-    address: Address
-    reference: str = ""
-
-
-@dataclass(frozen=True)
-class Placed:
-    order: UUID
-    repeated: bool
-    """Whether this answers an earlier request with the same idempotency key."""
-
-
-@transaction.atomic
-def place_order(*, client: str, request: OrderRequest, idempotency_key: str | None = None) -> Placed:
-    """Write order, saga and the one outbox row that holds the whole chain.
-
-    Args:
-        client: whose idempotency key it is.
-        idempotency_key: a repeat with the same key and request is answered with the first one's order.
-
-    Raises:
-        BadLines, OrderTooLarge, KeyReused: nothing was written.
-    """
-    order_id = uuid4()
-    if idempotency_key and (earlier := claim_key(client, idempotency_key, request, order_id)):
-        return Placed(earlier, repeated=True)
-    lines = domain.merge_lines(request.lines)
-    catalogue = selectors.catalogue([line.sku for line in lines])
-    if faults := domain.faults_of(lines, catalogue, request.currency):
-        raise BadLines(faults)
-    priced = domain.price(lines, catalogue)
-    weight = domain.weight(priced)
-    saga = current_flow()
-    data = saga.data(
-        order=order_id,
-        customer=request.customer,
-        amount=domain.total(priced),
-        currency=request.currency,
-        payment_token=request.payment_token,
-        lines=tuple(lines),
-        address=request.address,
-        weight_grams=weight,
-        parcels=domain.parcels(weight),
-    )
-    try:
-        saga_id = runner.start(saga, data, subject=order_id)
-    except ChainTooLarge as error:
-        raise OrderTooLarge from error
-    Order(
-        id=order_id,
-        customer_id=request.customer,
-        currency=request.currency,
-        total=data.amount,
-        weight_grams=weight,
-        address=encode(request.address),
-        saga=saga_id,
-        reference=request.reference,
-    ).save(force_insert=True)
-    OrderLine.objects.bulk_create(
-        OrderLine(order_id=order_id, sku=p.sku, name=p.name, quantity=p.quantity, unit_price=p.unit_price)
-        for p in priced
-    )
-    return Placed(order_id, repeated=False)
-
-
-def current_flow() -> type[Saga]:
-    """The version of the flow that new orders take; running ones finish on theirs."""
-    return Saga.registry["place-order", settings.PLACE_ORDER_VERSION]
-
-
-def claim_key(client: str, key: str, request: OrderRequest, order: UUID) -> UUID | None:
-    """Take the key for `order`; return the order it already stands for, if any. A twin waits here.
-
-    Raises:
-        KeyReused: the key stands for another request.
-    """
-    digest = hashlib.sha256(json.dumps(encode(request), sort_keys=True).encode()).hexdigest()
-    table = connection.ops.quote_name(IdempotencyKey._meta.db_table)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO {table} (client, key, request_hash, response) VALUES (%s, %s, %s, %s)"
-            " ON CONFLICT DO NOTHING RETURNING 1",
-            [client, key, digest, json.dumps({"order": str(order)})],
-        )
-        if cursor.fetchone():
-            return None
-    earlier = IdempotencyKey.objects.get(client=client, key=key)
-    if earlier.request_hash != digest:
-        raise KeyReused
-    return UUID(earlier.response["order"])
+from order_project.errors import NotRefundable, TooLate
+from order_project.models import CatalogueProduct, Customer, Order, Refund
 
 
 def confirm_orders(completed: Sequence[tuple[Any, Mapping[str, Any]]]) -> None:

@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from celery_config.api.fields import IdField
 from celery_config.sweep import Books, in_words
 
 MAX_ORDERS = 500
@@ -21,7 +22,7 @@ MAX_DAYS = 3650
 
 
 class FactsInput(serializers.Serializer[Any]):
-    orders = serializers.ListField(child=serializers.UUIDField(), max_length=MAX_ORDERS)
+    orders = serializers.ListField(child=IdField(), max_length=MAX_ORDERS)
     totals = serializers.BooleanField(default=True, help_text="false: leave out what is about all orders")
 
 

@@ -7,20 +7,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from functools import reduce
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import Model
 from django.urls import NoReverseMatch, reverse
+from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
 from unfold.utils import display_for_label, prettify_json
 
 from celery_config.money import money
 
 Column = Callable[[Model], Any]
 EMPTY = "-"
+BLANK: tuple[Any, ...] = ("", None, [], {})
 # Who pays and where somebody lives is nobody's business on a page about something else.
 HIDDEN = ("payment_token",)
 OF_AN_ADDRESS = ("city", "country")
@@ -58,6 +62,15 @@ def id_of(path: str, title: str = "") -> Column:
 
 def money_of(path: str, title: str = "", *, currency: str = "currency") -> Column:
     return column("money", path, title, lambda row: money(value_of(row, path), value_of(row, currency)))
+
+
+def number_of(path: str, title: str = "") -> Column:
+    """A quantity, as wide as an amount of money and with its marks."""
+    return column("number", path, title, lambda row: number(value_of(row, path)))
+
+
+def time_of(path: str, title: str = "") -> Column:
+    return column("time", path, title, lambda row: time(value_of(row, path)))
 
 
 def label_of(path: str, colours: Mapping[str, str], title: str = "", *, empty: str = "") -> Column:
@@ -103,6 +116,14 @@ def labelled(word: str, colours: Mapping[str, str]) -> SafeString:
     return display_for_label(word, EMPTY, colours) if word else SafeString(EMPTY)
 
 
+def number(value: int | None) -> str:
+    return EMPTY if value is None else f"{value:,}".replace("-", "−")
+
+
+def time(at: datetime | None) -> str:
+    return date_format(localtime(at), "DATETIME_FORMAT") if at else EMPTY
+
+
 def short_id(value: Any) -> SafeString:
     return format_html('<span title="{}">{}…</span>', value, str(value)[:8]) if value else SafeString(EMPTY)
 
@@ -134,7 +155,7 @@ def reduced(name: str, value: Any) -> Any:
 
 
 def table(value: Mapping[str, Any] | None) -> SafeString:
-    """A JSON object's names and values, without what is private and with amounts as money."""
+    """A JSON object's names and values, without what is private or empty, and with amounts as money."""
     if not value:
         return SafeString(EMPTY)
     rows = format_html_join("", "<tr><th>{}</th><td>{}</td></tr>", in_words(without_secrets(dict(value))))
@@ -146,7 +167,7 @@ def in_words(value: dict[str, Any]) -> list[tuple[str, Any]]:
     return [
         (name.replace("_", " "), money(item, currency) if currency and name in AMOUNTS else words(item))
         for name, item in value.items()
-        if not (name == "currency" and any(amount in value for amount in AMOUNTS))
+        if item not in BLANK and not (name == "currency" and any(amount in value for amount in AMOUNTS))
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django.db import connection
@@ -17,6 +18,7 @@ from celery_config.messaging.models import BarrierRow, OutboxMessage
 from celery_config.messaging.relay import oldest_unpublished_seconds
 
 FEED_LIMIT = 1000
+CURSOR = re.compile("(?P<transaction>[0-9]{1,19})-(?P<row>[0-9]{1,19})")
 
 
 class EventFeed(APIView):
@@ -46,13 +48,10 @@ class EventFeed(APIView):
 
 
 def parse_cursor(text: str) -> tuple[int, int]:
-    try:
-        transaction, row = (int(part) for part in text.split("-")) if text else (0, 0)
-    except ValueError:
-        raise ValidationError(
-            {"after": "not a cursor; pass the `cursor` of the last event you saw"}
-        ) from None
-    return transaction, row
+    cursor = CURSOR.fullmatch(text or "0-0")
+    if cursor is None:
+        raise ValidationError({"after": "not a cursor; pass the `cursor` of the last event you saw"})
+    return int(cursor["transaction"]), int(cursor["row"])
 
 
 class BarrierSerializer(serializers.ModelSerializer[BarrierRow]):

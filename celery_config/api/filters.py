@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django import forms
 from django.db import models
-from django_filters.rest_framework import BooleanFilter, DjangoFilterBackend, FilterSet
+from django_filters.rest_framework import BooleanFilter, DjangoFilterBackend, FilterSet, NumberFilter
 
+WHOLE_NUMBER = re.compile("-?[0-9]{1,19}")
 WORDS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -28,8 +30,29 @@ class StrictBooleanFilter(BooleanFilter):
         super().__init__(*args, **({"widget": forms.TextInput} | options))
 
 
+class WholeNumbers(forms.IntegerField):
+    """Django's own takes every way in which Python writes a number."""
+
+    def to_python(self, value: Any) -> int | None:
+        if value and not WHOLE_NUMBER.fullmatch(value):
+            raise forms.ValidationError(f"{value!r} is not a whole number.", code="invalid")
+        return super().to_python(value)
+
+
+class WholeNumberFilter(NumberFilter):
+    field_class = WholeNumbers
+
+
 class StrictFilterSet(FilterSet):
-    FILTER_DEFAULTS = FilterSet.FILTER_DEFAULTS | {models.BooleanField: {"filter_class": StrictBooleanFilter}}
+    FILTER_DEFAULTS = {
+        **FilterSet.FILTER_DEFAULTS,
+        **{
+            kind: {"filter_class": WholeNumberFilter}
+            for kind in FilterSet.FILTER_DEFAULTS
+            if issubclass(kind, models.IntegerField)
+        },
+        models.BooleanField: {"filter_class": StrictBooleanFilter},
+    }
 
 
 class Filters(DjangoFilterBackend):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ValidationError as BadValue
 from django.db import DataError
-from rest_framework.exceptions import ValidationError
+from django.http import QueryDict
+from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 
@@ -33,8 +35,18 @@ class Pages(CursorPagination):
             raise ValidationError({"limit": f"must be a whole number from 1 to {LONGEST_PAGE}"})
         return size
 
+    def decode_cursor(self, request: Request) -> Any:
+        """DRF's own takes what it cannot read for the first page."""
+        cursor = super().decode_cursor(request)
+        if cursor is not None:
+            ours = QueryDict(urlsplit(self.encode_cursor(cursor)).query)
+            given = request.query_params[self.cursor_query_param]
+            if not given or given != ours[self.cursor_query_param]:
+                raise ValueError("a cursor that was not made here")
+        return cursor
+
     def paginate_queryset(self, *args: Any, **kwargs: Any) -> Any:
         try:
             return super().paginate_queryset(*args, **kwargs)
-        except (BadValue, ValueError, TypeError, OverflowError, DataError) as error:
+        except (BadValue, NotFound, ValueError, TypeError, OverflowError, DataError) as error:
             raise ValidationError({"cursor": "not a cursor; follow `next` and `previous`"}) from error

@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from celery_config.api.fields import IdField
 from celery_config.api.permissions import permission
 from celery_config.messaging import by_hand
 from celery_config.participant import registered
@@ -18,7 +19,7 @@ from celery_config.participant import registered
 
 class BarrierSettleInput(serializers.Serializer[Any]):
     task = serializers.CharField(max_length=120, help_text="wire name of the action's or undo's command")
-    saga = serializers.UUIDField()
+    saga = IdField()
     step = serializers.CharField(max_length=80)
     operation = serializers.ChoiceField(("do", "undo"))
     subject = serializers.CharField(max_length=64)

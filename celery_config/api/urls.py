@@ -13,6 +13,8 @@ from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework.authtoken.views import ObtainAuthToken
+from rest_framework.parsers import FormParser
+from rest_framework.throttling import ScopedRateThrottle
 
 from celery_config.api import events, health, settle, site
 from celery_config.api.error_pages import HANDLERS
@@ -20,9 +22,11 @@ from celery_config.api.parsers import Json
 
 
 class TokenApi(ObtainAuthToken):
-    """A user's token for a name and a password, in JSON."""
+    """A user's token for a name and a password, in JSON or as a form; not often, for it may be guessing."""
 
-    parser_classes = (Json,)  # DRF's own falls over what is nested too deeply
+    parser_classes = (Json, FormParser)
+    throttle_classes = (ScopedRateThrottle,)
+    throttle_scope = "token"
 
 
 def home(request: HttpRequest) -> HttpResponse:

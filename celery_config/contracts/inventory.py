@@ -8,6 +8,13 @@ from uuid import UUID
 
 from celery_config.messages import Command, Event, Refusal, Reply
 
+# No spaces at the ends and no slash or backslash, since a SKU is a part of URLs.
+SKU_PATTERN = r"^[^\s/\\]([^\t\r\n/\\]*[^\s/\\])?$"
+MAX_SKU = 64
+MAX_NAME = 200
+# Far over anything real, and far under what the columns bear.
+MAX_PRICE = 10**12
+
 
 @dataclass(frozen=True, kw_only=True)
 class Line:

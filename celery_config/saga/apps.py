@@ -4,4 +4,4 @@ from django.apps import AppConfig
 class SagaConfig(AppConfig):
     name = "celery_config.saga"
     label = "saga"
-    verbose_name = "Sagas"
+    verbose_name = "Orchestration"

@@ -20,7 +20,7 @@ from celery_config.saga import runner
 from celery_config.saga.chains import STEP_FAILED
 from celery_config.saga.machine import StepFailed
 from celery_config.saga.models import DeadLetter, SagaInstance
-from celery_config.worker import fault_of
+from celery_config.saga.rejections import why
 
 log = structlog.get_logger(__name__)
 KEPT_BODY = 64 * 1024
@@ -87,32 +87,24 @@ def keep(message: Message) -> None:
     task, saga = str(headers.get("task", "")), saga_id(kwargs)
     step, operation = str(kwargs.get("step", "")), str(kwargs.get("operation", ""))
     reason = str(death.get("reason", headers.get("x-first-death-reason", "unknown")))
+    queue = str(death.get("queue", headers.get("x-first-death-queue", "")))
     with transaction.atomic():
         consequence = act(saga, task, step, operation, reason) if saga else "kept: it belongs to no saga"
         DeadLetter.objects.create(
             reason=reason[:40],
-            queue=str(death.get("queue", headers.get("x-first-death-queue", "")))[:120],
+            queue=queue[:120],
             task=task[:200],
             task_id=str(headers.get("id", ""))[:255],
             saga=saga,
             step=step[:80],
             operation=operation[:20],
-            fault=why(message, reason)[:300],
+            fault=why(message, reason, queue)[:300],
             consequence=consequence,
             headers=headers,
             body=text(message.body),
         )
     metrics.DEAD_LETTERS.labels(reason).inc()
     log.error("dead letter", task=task, saga=str(saga), step=step, reason=reason, consequence=consequence)
-
-
-def why(message: Message, reason: str) -> str:
-    """What is wrong with the message, as far as it shows."""
-    if fault := fault_of(message):
-        return fault
-    if reason == "delivery_limit":
-        return "delivered again and again and never finished: it kills its worker, or its workers were killed"
-    return "well-formed, yet its worker rejected it: unknown task, impossible arguments or a conflict; see its log"
 
 
 def act(saga: UUID, task: str, step: str, operation: str, reason: str) -> str:

@@ -5,16 +5,17 @@ Every function runs in one transaction; what is to be sent goes to the outbox in
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import structlog
 from django.conf import settings
 from django.db import transaction
 
 from celery_config.database import Now
+from celery_config.errors import ChainTooLarge
 from celery_config.messages import encode
 from celery_config.messaging import outbox
 from celery_config.saga import clock, parking, patience, pauses
@@ -52,29 +53,57 @@ DEADLINE_PASSED = {
 EXPECTED = Decision(Status.FORWARD)
 
 
-@transaction.atomic(savepoint=False)
 def start(saga: type[Saga], data: Any, *, subject: UUID) -> UUID:
-    """Write saga, steps and the one outbox row that holds the whole chain; return the saga's id.
-
-    A part of its caller's transaction, in which the subject's own row is written.
+    """Start one saga; return its id. A part of its caller's transaction, in which the subject's own row is written.
 
     Raises:
         SagaPaused, ChainTooLarge: nothing was written.
     """
+    (outcome,) = start_all(saga, [(subject, data)])
+    if isinstance(outcome, ChainTooLarge):
+        raise outcome
+    return outcome
+
+
+@transaction.atomic(savepoint=False)
+def start_all(saga: type[Saga], wanted: Sequence[tuple[UUID, Any]]) -> list[UUID | ChainTooLarge]:
+    """Write sagas, their steps and, for each, the one outbox row that holds its whole chain.
+
+    Args:
+        wanted: subject and data of each.
+
+    Returns:
+        The id of each, or why nothing was written of it.
+
+    Raises:
+        SagaPaused: nothing was written at all.
+    """
     pauses.check(saga)
-    saga_id, stored, now = uuid4(), encode(data), clock.now()
-    chain = Chains(saga, saga_id, stored, attempt=0).drive(saga.steps[0].name, {})
-    row = SagaInstance(id=saga_id, name=saga.name, version=saga.version, subject=str(subject), data=stored)
-    row.since = now
-    row.deadline_at = now + timedelta(seconds=settings.TIMES.deadline(saga.deadline))
-    row.due_at = next_look(row, now)
-    row.save(force_insert=True)
+    now = clock.now()
+    rows: list[SagaInstance] = []
+    chains: list[tuple[UUID, dict[str, Any]]] = []
+    outcomes: list[UUID | ChainTooLarge] = []
+    for subject, data in wanted:
+        row = SagaInstance(name=saga.name, version=saga.version, subject=str(subject), data=encode(data))
+        row.since = now
+        row.deadline_at = now + timedelta(seconds=settings.TIMES.deadline(saga.deadline))
+        row.due_at = next_look(row, now)
+        try:
+            chain = Chains(saga, row.pk, row.data, attempt=0).drive(saga.steps[0].name, {})
+        except ChainTooLarge as error:
+            outcomes.append(error)
+            continue
+        rows.append(row)
+        chains.append((row.pk, chain))
+        outcomes.append(row.pk)
+    SagaInstance.objects.bulk_create(rows)
     SagaStep.objects.bulk_create(
         SagaStep(saga=row, name=s.name, position=i, kind=s.kind, command=s.command.wire_name())
+        for row in rows
         for i, s in enumerate(saga.steps)
     )
-    outbox.add_task(chain, saga=saga_id)
-    return saga_id
+    outbox.add_tasks(chains)
+    return outcomes
 
 
 def receive(saga_id: UUID, came: Input, *, cause: Mapping[str, str] | None = None) -> Status | None:

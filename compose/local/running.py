@@ -26,12 +26,20 @@ def announced(
         (var / FILE).unlink(missing_ok=True)
 
 
-def join(var: Path) -> None:
-    """Take over the environment of the stack that runs in `var`, if one does; what is set already wins."""
+def join(var: Path) -> bool:
+    """Take over the environment of the stack that runs in `var`, if one does.
+
+    What is set already wins, but for the folder: `demo` has one of its own within `var`.
+
+    Returns:
+        Whether one runs.
+    """
     try:
         kept = json.loads((var / FILE).read_text())
         os.kill(kept["pid"], 0)
     except (FileNotFoundError, ProcessLookupError):
-        return
+        return False
     for name, value in kept["environment"].items():
         os.environ.setdefault(name, value)
+    os.environ["ORDER_SAGA_VAR"] = kept["environment"].get("ORDER_SAGA_VAR", str(var))
+    return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from celery_config.contracts.inventory import Line
-from order_project.services import OrderRequest, place_order
+from order_project.placing import OrderRequest, place_order
 from tests.bench.goods import ADDRESS, CURRENCY, TOKEN
 
 

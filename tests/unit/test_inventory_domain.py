@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from celery_config.contracts.inventory import Line
+from celery_config.contracts.inventory import SKU_PATTERN, Line
 from celery_config.errors import Refused
 from inventory_app import domain
 from inventory_app.domain import Level, ReservationState
@@ -87,12 +87,12 @@ def test_a_product_named_twice_is_an_error() -> None:
 
 @pytest.mark.parametrize("sku", ["85123A", "POST", "BANK CHARGES", "gift_0001_20", "C.2-x", "é"])
 def test_skus(sku: str) -> None:
-    assert re.match(domain.SKU_PATTERN, sku)
+    assert re.match(SKU_PATTERN, sku)
 
 
 @pytest.mark.parametrize("sku", ["", " A", "A ", "A/B", "A\\B", "A\nB"])
 def test_what_is_no_sku(sku: str) -> None:
-    assert not re.match(domain.SKU_PATTERN, sku)
+    assert not re.match(SKU_PATTERN, sku)
 
 
 def test_ids_follow_from_what_they_name() -> None:

@@ -11,7 +11,7 @@ from celery_config.saga.models import DeadLetter, OperatorAction
 
 @admin.register(DeadLetter)
 class DeadLetterAdmin(FactAdmin):
-    list_display = ("received_at", "task", "reason", saga_of(short=True), "step", "consequence")
+    list_display = ("received_at", "task", "reason", "fault", saga_of(short=True), "step", "consequence")
     list_filter = (typed("reason"), typed("queue"))
     search_ids = ("saga", "task_id")
     search_fields = ("task__icontains",)

@@ -7,12 +7,10 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.utils.formats import date_format
-from django.utils.timezone import localtime
 from unfold.decorators import display
 
 from celery_config.api.admin import FactInline
-from celery_config.api.display import EMPTY, id_of, label_of, link, table_of
+from celery_config.api.display import EMPTY, id_of, label_of, link, table_of, time, time_of
 from celery_config.saga import clock
 from celery_config.saga.admin.shown import COLOURS, moment
 from celery_config.saga.admin.verbs import OperatorVerbs, standing
@@ -22,6 +20,12 @@ from celery_config.saga.models import OperatorAction, SagaDecision, SagaInstance
 
 STATUS = label_of("status", COLOURS)
 STEP_COLOURS = {"done": "success", "refused": "danger", "undone": "warning"}
+# Beside times by the clock on the wall they look wrong unless they say what they are.
+SAGA_TIMES = (
+    time_of("since", "in this status since (saga time)"),
+    time_of("deadline_at", "deadline (saga time)"),
+    time_of("due_at", "watchdog looks at it (saga time)"),
+)
 DECIDED_ABOUT = (Status.PARKED, Status.STOPPING)
 
 
@@ -96,8 +100,8 @@ class SagaAdmin(OperatorVerbs):
         (None, {"fields": ("definition", "about", STATUS, table_of("cause"), "started_at", "ended_at")}),
         # Closed until asked for: an order of many lines would push the steps off the screen.
         ("More", {"classes": ("collapse",), "fields": (
-            "id", "attempt", "drives", "since", "deadline_at", "due_at", "saga_time", "owner", "answer_by",
-            "fingerprint", table_of("data"),
+            "id", "attempt", "drives", *SAGA_TIMES, "saga_time", "owner", "answer_by", "fingerprint",
+            table_of("data"),
         )}),
     )  # fmt: skip
 
@@ -121,7 +125,7 @@ class SagaAdmin(OperatorVerbs):
     @display(description="saga time now")
     def saga_time(self, saga: SagaInstance) -> str:
         """It stands still while a participant is away, so that a time in it says little without."""
-        return date_format(localtime(clock.now()), "DATETIME_FORMAT")
+        return time(clock.now())
 
     @display(description="why")
     def why(self, saga: SagaInstance) -> str:

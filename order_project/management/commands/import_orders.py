@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 from rich.table import Table
 
+from celery_config.errors import SagaPaused
 from celery_config.peers import PeerError
 from celery_config.progress import progress_bars
 from order_project import importing, invoices
@@ -59,7 +60,7 @@ class Command(BaseCommand):
                 counted = importing.await_ends(
                     placement.orders, lambda n: bar.update(ending, completed=n), patience=options["patience"]
                 )
-        except (PeerError, importing.Stalled) as error:
+        except (PeerError, SagaPaused, importing.Stalled) as error:
             raise CommandError(str(error)) from error
         faults = file.faults + placement.faults
         report = options["report"] or settings.VAR / "import_orders-report.csv"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.urls import reverse
 
+from inventory_app import services
 from inventory_app.models import Product
 from tests.service.pages import assert_finds_by_index, assert_reads_little, lists, opened
 
@@ -181,6 +183,21 @@ def test_admin_lists_are_searched_by_sku(
 ) -> None:
     html, _ = opened(admin_client, f"inventory_{model}", q=word)
     assert ("/change/" in html) == found
+
+
+@pytest.mark.parametrize("page", ["inventory_stock", "inventory_movement"])
+def test_quantities_read_as_people_do(shop: Any, admin_client: Any, page: str) -> None:
+    shop.stock(A=1_234_567)
+    services.adjust_stock(adjustment=uuid4(), sku="A", quantity=-1000, reason="broken")
+    html, _ = opened(admin_client, page)
+    assert re.search(r"field-number_on_hand[^>]*>\s*1,233,567\s*<", html)
+    assert ("−1,000" in html) == (page == "inventory_movement")
+
+
+@pytest.mark.parametrize("sku", ["%00", "A%00", "%00A"])
+def test_nul_in_a_sku(shop: Any, peer: Any, sku: str) -> None:
+    answer = peer.get(f"/api/products/{sku}/")
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
 
 
 @pytest.mark.parametrize("model", ["product", "stock", "reservation", "movement"])

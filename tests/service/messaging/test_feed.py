@@ -65,7 +65,7 @@ def test_tasks_are_nobodys_business() -> None:
     assert read()[0] == []
 
 
-@pytest.mark.parametrize("cursor", ["x", "1", "1-2-3"])
+@pytest.mark.parametrize("cursor", ["x", "1", "1-2-3", "1_0-1", "-1-1", " 1-1", "²-1", "1-" + "9" * 20])
 def test_what_is_no_cursor_is_said_so(cursor: str) -> None:
     read(cursor, status=400)
 

@@ -19,7 +19,7 @@ from celery_config.saga import clock, step_log
 from celery_config.saga.machine import Logged
 from celery_config.saga.models import SagaClock, SagaInstance
 from celery_config.saga.testing import links_of, name_of
-from order_project import services
+from order_project import placing
 from order_project.models import CatalogueProduct, Customer, Order
 
 ADDRESS = Address(name="Ada", line1="1 High St", city="London", postal_code="SW1", country="GB")
@@ -50,7 +50,7 @@ class Shop:
             )
         self.customer = Customer.objects.create(name="Ada", email="ada@example.com")
 
-    def request(self, **more: Any) -> services.OrderRequest:
+    def request(self, **more: Any) -> placing.OrderRequest:
         given: dict[str, Any] = {
             "customer": self.customer.pk,
             "lines": (Line(sku=HEART, quantity=7),),
@@ -58,10 +58,10 @@ class Shop:
             "payment_token": "tok_visa",
             "address": ADDRESS,
         }
-        return services.OrderRequest(**given | more)
+        return placing.OrderRequest(**given | more)
 
-    def place(self, key: str | None = None, client: str = "ada", **more: Any) -> services.Placed:
-        return services.place_order(client=client, request=self.request(**more), idempotency_key=key)
+    def place(self, key: str | None = None, client: str = "ada", **more: Any) -> placing.Placed:
+        return placing.place_order(client=client, request=self.request(**more), idempotency_key=key)
 
     def order(self) -> Placed:
         return Placed(self.place().order)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from celery_config.messages import encode
@@ -123,6 +125,52 @@ class TestPlacing:
         assert (answer.status_code, answer.json()["code"]) == (422, "unknown_customer")
 
 
+class TestPlacingMany:
+    @staticmethod
+    def post(client: APIClient, *orders: Any) -> Any:
+        return client.post(f"{ORDERS}batch/", {"orders": orders}, format="json")
+
+    def test_each_order_has_a_result_of_its_own(self, ada: APIClient, shop: Shop) -> None:
+        answer = self.post(
+            ada,
+            WISH | {"idempotency_key": "a"},
+            WISH | {"idempotency_key": "a"},
+            WISH | {"idempotency_key": "a", "payment_token": "tok_other"},
+            WISH | {"lines": [{"sku": "no-such", "quantity": 1}]},
+            WISH | {"lines": []},
+            WISH | {"customer": str(shop.customer.pk)},
+            WISH | {"idempotency_key": "x" * 201},
+        )
+        assert answer.status_code == 200
+        results = answer.json()["results"]
+        assert [r["status"] for r in results] == [202, 202, 409, 422, 400, 403, 400]
+        assert [r.get("code") for r in results[2:]] == [
+            "idempotency_key_reused", "unknown_sku", "invalid", "not_yourself", "invalid",
+        ]  # fmt: skip
+        assert (results[0]["order"], results[1]["repeated"]) == (results[1]["order"], True)
+        assert Order.objects.get().pk == UUID(results[0]["order"])
+        assert ada.get(results[0]["url"]).json()["total"] == 1785
+
+    def test_it_costs_the_same_however_many(
+        self, staff: APIClient, shop: Shop, django_assert_num_queries: Any
+    ) -> None:
+        wish = WISH | {"customer": str(shop.customer.pk)}
+        with CaptureQueriesContext(connection) as one:
+            self.post(staff, wish)
+        with django_assert_num_queries(len(one)):
+            assert {r["status"] for r in self.post(staff, *[wish] * 30).json()["results"]} == {202}
+
+    def test_all_refused_makes_nobody_a_customer(self, ada: APIClient) -> None:
+        self.post(ada, WISH | {"lines": [{"sku": "no-such", "quantity": 1}]})
+        assert not Customer.objects.filter(user__username="ada").exists()
+
+    @pytest.mark.parametrize("orders", [[], [WISH] * 101, ["no order"]])
+    def test_what_is_no_list_of_orders(self, ada: APIClient, orders: list[Any]) -> None:
+        answer = self.post(ada, *orders)
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
+        assert not Order.objects.exists()
+
+
 class TestWhoMayDoWhat:
     @pytest.mark.parametrize("method", ["get", "post"])
     def test_a_stranger_may_do_nothing(self, shop: Shop, method: str) -> None:
@@ -226,9 +274,13 @@ class TestRefunds:
         )
 
 
-@pytest.mark.parametrize("cursor", ["cD0lMDA=", "cD0yMDI2", "cD05OTk5OTk5OTk5OTk5OTk5OQ==", "x"])
+@pytest.mark.parametrize(
+    "cursor",
+    ["cD0lMDA=", "cD0yMDI2", "cD05OTk5OTk5OTk5OTk5OTk5OQ==", "x", "", "abcd", "r=1", "%C3%A4", "bz01MDAw"],
+)
 def test_a_cursor_that_is_none_is_told(peer: Any, db: None, cursor: str) -> None:
-    assert peer.get(f"/api/orders/?cursor={cursor}").status_code in (400, 404)
+    answer = peer.get(f"/api/orders/?cursor={cursor}")
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "cursor")
 
 
 def test_json_nested_too_deeply_is_told(peer: Any, db: None) -> None:

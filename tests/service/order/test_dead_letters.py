@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 from celery import current_app
+from django.test import Client
 from kombu.message import Message
 
 from celery_config.messaging.fences import PIVOT_RAN
@@ -16,8 +17,9 @@ from celery_config.saga import runner
 from celery_config.saga.dead_letters import DeadLetterReader, keep
 from celery_config.saga.models import DeadLetter
 from celery_config.saga.testing import links_of
-from tests.service.order.conftest import Placed, Shop
+from tests.service.order.conftest import REPLIES, Placed, Shop
 from tests.service.order.test_runner import DRIVE, STOP
+from tests.service.pages import opened
 
 pytestmark = pytest.mark.django_db
 DEATH = [{"reason": "delivery_limit", "queue": "inventory.commands", "count": 1}]
@@ -140,6 +142,69 @@ class TestWhatIsKept:
     def test_a_body_is_readable(self, shop: Shop) -> None:
         keep(letter("x", {"n": 1}))
         assert json.loads(DeadLetter.objects.get().body)[1] == {"n": 1}
+
+
+def rejected(task: str, kwargs: dict[str, Any], queue: str, *args: Any) -> str:
+    """Why the message was rejected, as the page shows it."""
+    death = [{"reason": "rejected", "queue": queue, "count": 1}]
+    body = json.dumps([args, kwargs, {}]).encode()
+    keep(letter(task, kwargs, headers={"task": task, "id": str(uuid4()), "x-death": death}, body=body))
+    return DeadLetter.objects.latest("id").fault
+
+
+class TestWhyItWasRejected:
+    """A message that Celery could read and its worker could not."""
+
+    QUEUES = ("payment.commands", "inventory.commands", "shipment.commands", "order.commands")
+
+    def test_whatever_a_saga_sends_fits(self, stopping: Placed) -> None:
+        queues = {name.partition(".")[0]: name for name in self.QUEUES}
+        for each in (link for message in stopping.messages for link in links_of(message)):
+            fault = rejected(each["task"], each["kwargs"], queues[each["task"].partition(".")[0]], REPLIES)
+            assert "it fits its task" in fault, each["task"]
+
+    def test_a_step_without_what_its_command_needs(self, placed: Placed) -> None:
+        kwargs = link(placed, "inventory.reserve_stock")["kwargs"]
+        del kwargs["command"]["lines"]
+        fault = rejected("inventory.reserve_stock", kwargs, "inventory.commands", {})
+        assert fault == "Object missing required field `lines`"
+        del kwargs["attempt"]
+        fault = rejected("inventory.reserve_stock", kwargs, "inventory.commands", {})
+        assert fault == "Object missing required field `attempt`"
+
+    def test_a_step_before_the_reply_that_it_needs(self, placed: Placed) -> None:
+        kwargs = link(placed, "inventory.commit_stock")["kwargs"]
+        fault = rejected("inventory.commit_stock", kwargs, "inventory.commands", {})
+        assert fault == "the replies before it lack what it needs: KeyError('reserve-stock')"
+
+    def test_a_task_that_nobody_knows(self, shop: Shop) -> None:
+        assert rejected("inventory.\0", {}, "inventory.commands") == r"unknown task 'inventory.\x00'"
+
+    def test_a_task_of_somebody_else(self, placed: Placed) -> None:
+        kwargs = link(placed, "inventory.reserve_stock")["kwargs"]
+        assert "belongs into 'inventory.commands'" in rejected(
+            "inventory.reserve_stock", kwargs, "payment.commands", {}
+        )
+
+    @pytest.mark.parametrize(
+        ("changed", "fault"),
+        [
+            ({}, "it fits its task"),
+            ({"id": 1}, "Expected `uuid`, got `int` - at `$.id`"),
+            ({"time": "soon"}, "Invalid RFC3339 encoded datetime - at `$.time`"),
+            ({"type": "inventory.product_changed"}, "Object missing required field"),
+        ],
+    )
+    def test_an_event(self, shop: Shop, changed: dict[str, Any], fault: str) -> None:
+        event = {
+            "id": str(uuid4()), "source": "payment", "type": "payment.payment_authorized", "subject": "x",
+            "time": "2026-01-01T00:00:00Z", "data": {},
+        }  # fmt: skip
+        assert fault in rejected("events.receive", event | changed, "order.events")
+
+    def test_the_list_shows_it(self, admin_client: Client, shop: Shop) -> None:
+        rejected("order.complete", {"saga": "x"}, "order.commands", {})
+        assert "Invalid UUID" in opened(admin_client, "saga_deadletter")[0]
 
 
 def test_the_letter_and_its_consequence_are_one_transaction(

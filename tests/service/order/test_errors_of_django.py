@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import Any
+from unittest.mock import Mock
+from urllib.parse import urlencode
 
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.core.cache import cache
 from django.db import OperationalError
 from django.test import Client
+from gunicorn.http.errors import InvalidChunkSize
 from rest_framework.test import APIClient
 
 from order_project import selectors
@@ -20,6 +25,20 @@ TOO_LARGE = "x" * (settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
 
 def told(answer: Any) -> tuple[int, str, str]:
     return answer.status_code, answer.headers["Content-Type"], answer.json()["code"]
+
+
+@pytest.fixture(autouse=True)
+def _nobody_asked_for_a_token() -> None:
+    cache.clear()
+
+
+def in_chunks(client: APIClient, body: str, kind: str, **more: Any) -> Any:
+    """POST as gunicorn hands on what comes without a Content-Length."""
+    environ = {
+        "REQUEST_METHOD": "POST", "PATH_INFO": "/api/token/", "CONTENT_TYPE": kind,
+        "HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input": BytesIO(body.encode()), "wsgi.input_terminated": True,
+    }  # fmt: skip
+    return client.request(**environ | more)
 
 
 class TestUnderApi:
@@ -45,6 +64,25 @@ class TestUnderApi:
     def test_a_body_that_is_too_large(self, peer: APIClient, url: str, kind: str) -> None:
         assert told(peer.post(url, TOO_LARGE, content_type=kind)) == (413, PROBLEM, "body_too_large")
 
+    @pytest.mark.parametrize("kind", ["application/json", "application/x-www-form-urlencoded"])
+    def test_a_body_in_chunks_that_is_too_large(self, peer: APIClient, kind: str) -> None:
+        assert told(in_chunks(peer, TOO_LARGE * 2, kind)) == (413, PROBLEM, "body_too_large")
+
+    def test_a_body_in_chunks_is_read(self, peer: APIClient) -> None:
+        answer = in_chunks(peer, '{"username": "ada", "password": "x"}', "application/json")
+        assert [error["code"] for error in answer.json()["errors"]] == ["authorization"]
+
+    @pytest.mark.parametrize("broken", [ConnectionResetError, InvalidChunkSize(b"ZZ")])
+    def test_a_body_in_chunks_that_breaks_off(self, peer: APIClient, broken: Any) -> None:
+        answer = in_chunks(
+            peer, "", "application/json", **{"wsgi.input": Mock(read=Mock(side_effect=broken))}
+        )
+        assert told(answer) == (400, PROBLEM, "bad_request")
+
+    def test_a_body_in_chunks_whose_end_nobody_tells(self, peer: APIClient) -> None:
+        answer = in_chunks(peer, "{}", "application/json", **{"wsgi.input_terminated": False})
+        assert told(answer) == (400, PROBLEM, "bad_request")
+
     def test_an_error_of_ours_shows_no_details(
         self, peer: APIClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -66,8 +104,19 @@ class TestUnderApi:
 
     @pytest.mark.parametrize("given", ["status=done", "customer=ada", "reference=%00", "cursor=x"])
     def test_a_filter_of_the_wrong_type(self, peer: APIClient, given: str) -> None:
-        assert peer.get(f"/api/orders/?{given}").status_code in (400, 404)
+        assert told(peer.get(f"/api/orders/?{given}")) == (400, PROBLEM, "invalid")
         assert told(peer.get("/api/barrier/?saga=1")) == (400, PROBLEM, "invalid")
+
+    @pytest.mark.parametrize("version", ["1.5", "1.0", "1_0", "1e0", "one", "NaN", "%C2%B2", "9" * 5000])
+    def test_a_number_that_is_none(self, peer: APIClient, version: str) -> None:
+        assert told(peer.get(f"/api/sagas/?version={version}")) == (400, PROBLEM, "invalid")
+
+    @pytest.mark.parametrize("version", ["", "1", "-1", "9" * 19])
+    def test_a_number(self, peer: APIClient, version: str) -> None:
+        assert peer.get(f"/api/sagas/?version={version}").status_code == 200
+
+    def test_nul_in_the_address(self, peer: APIClient) -> None:
+        assert told(peer.get("/api/sagas/%00/")) == (400, PROBLEM, "bad_request")
 
     def test_an_unknown_parameter_is_ignored(self, peer: APIClient) -> None:
         assert peer.get("/api/orders/?utm_source=mail").status_code == 200
@@ -105,6 +154,36 @@ def test_nul_in_the_address_of_a_page(client: Client, query: str) -> None:
 def test_a_token_is_not_asked_for_with_bottomless_json(client: Client, body: str) -> None:
     answer = client.post("/api/token/", body, content_type="application/json")
     assert (answer.status_code, answer.json()["code"]) == (400, "parse_error")
+
+
+class TestAskingForATokenByPassword:
+    def test_as_a_form(self, client: Client) -> None:
+        """As `curl -d username=… -d password=…` sends it, and as DRF's own takes it."""
+        User.objects.create_user("ada", password="analytical")
+        form = urlencode({"username": "ada", "password": "analytical"})
+        answer = client.post("/api/token/", form, content_type="application/x-www-form-urlencoded")
+        assert (answer.status_code, [*answer.json()]) == (200, ["token"])
+
+    def test_nothing_else_takes_forms(self, peer: APIClient) -> None:
+        answer = peer.post("/api/orders/", "lines=1", content_type="application/x-www-form-urlencoded")
+        assert told(answer) == (415, PROBLEM, "unsupported_media_type")
+
+    def test_ten_times_a_minute(self, client: Client) -> None:
+        guess = {"username": "ada"}
+        answers = [client.post("/api/token/", guess, content_type="application/json") for _ in range(11)]
+        assert [answer.status_code for answer in answers] == [400] * 10 + [429]
+        assert told(answers[-1]) == (429, PROBLEM, "throttled")
+        assert 0 < int(answers[-1].headers["Retry-After"]) <= 60
+        other = client.post("/api/token/", guess, content_type="application/json", REMOTE_ADDR="10.0.0.2")
+        assert other.status_code == 400
+
+    def test_an_address_is_not_what_a_client_says(self, client: Client) -> None:
+        guess = {"username": "ada"}
+        for n in range(11):
+            answer = client.post(
+                "/api/token/", guess, content_type="application/json", HTTP_X_FORWARDED_FOR=f"10.0.0.{n}"
+            )
+        assert answer.status_code == 429
 
 
 def test_a_database_that_is_busy(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

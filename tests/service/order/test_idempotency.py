@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from celery_config.contracts.inventory import Line
 from celery_config.saga.models import SagaInstance
 from order_project.errors import BadLines, KeyReused
 from order_project.models import IdempotencyKey, Order
-from order_project.services import Placed
+from order_project.placing import Asked, Placed, place_orders
 from tests.service.order.conftest import HEART, Shop
 from tests.service.together import concurrent, together
 
@@ -61,3 +63,50 @@ class TestTwins:
         results = together(lambda: shop.place("key"), lambda: shop.place("key", payment_token="tok_other"))
         assert sorted(type(r).__name__ for r in results) == ["KeyReused", "Placed"]
         assert Order.objects.count() == 1
+
+
+class TestManyInOneTransaction:
+    @staticmethod
+    def ask(shop: Shop, *asked: tuple[str, dict[str, Any]]) -> list[Any]:
+        wanted = [Asked(shop.request(**more), key) for key, more in asked]
+        return place_orders(client="ada", asked=wanted)
+
+    def test_each_has_an_outcome_of_its_own(self, shop: Shop) -> None:
+        earlier = shop.place("old").order
+        outcomes = self.ask(
+            shop,
+            ("a", {}),
+            ("old", {}),
+            ("b", {"currency": "USD"}),
+            ("old", {"payment_token": "tok_other"}),
+            ("", {}),
+            ("c", {"lines": (Line(sku=HEART, quantity=8),)}),
+        )
+        assert [type(outcome) for outcome in outcomes] == [
+            Placed,
+            Placed,
+            BadLines,
+            KeyReused,
+            Placed,
+            Placed,
+        ]
+        assert outcomes[1] == Placed(earlier, repeated=True)
+        assert Order.objects.count() == SagaInstance.objects.count() == 4
+        assert set(IdempotencyKey.objects.values_list("key", flat=True)) == {"old", "a", "c"}
+
+    def test_twins_in_one_batch_are_one_order(self, shop: Shop) -> None:
+        first, again, other = self.ask(shop, ("a", {}), ("a", {}), ("a", {"payment_token": "tok_other"}))
+        assert (again, type(other)) == (Placed(first.order, repeated=True), KeyReused)
+        assert Order.objects.count() == 1
+
+    def test_a_twin_of_a_refused_one_is_refused(self, shop: Shop) -> None:
+        outcomes = self.ask(shop, ("a", {"currency": "USD"}), ("a", {"currency": "USD"}))
+        assert [type(outcome) for outcome in outcomes] == [BadLines, BadLines]
+        assert not IdempotencyKey.objects.exists()
+
+    def test_they_cost_as_many_statements_as_one(self, shop: Shop) -> None:
+        with CaptureQueriesContext(connection) as one:
+            self.ask(shop, ("a", {}))
+        with CaptureQueriesContext(connection) as many:
+            self.ask(shop, *((f"key-{n}", {}) for n in range(20)))
+        assert len(many) == len(one)

@@ -75,6 +75,19 @@ def test_the_order_page_reads_as_people_do(admin_client: Client, placed: Placed)
     assert reverse("admin:saga_sagainstance_change", args=[placed.saga_id]) in html
 
 
+def test_the_saga_page_tells_the_two_clocks_apart(admin_client: Client, placed: Placed) -> None:
+    html = shown(admin_client, "saga_sagainstance", placed.saga_id)
+    assert html.count("(saga time)") == 3
+    assert f"{placed.saga.deadline_at:%H:%M:%S}" in html
+
+
+def test_the_saga_page_leaves_out_what_is_empty(admin_client: Client, placed: Placed) -> None:
+    runner.stop(placed.saga_id, code="cancelled", reason="by ada")
+    html = shown(admin_client, "saga_sagainstance", placed.saga_id)
+    assert "<th>code</th><td>cancelled</td>" in html
+    assert "<th>step</th>" not in html
+
+
 def test_the_saga_page_keeps_what_is_private(admin_client: Client, placed: Placed) -> None:
     html = shown(admin_client, "saga_sagainstance", placed.saga_id)
     assert "London" in html
@@ -119,6 +132,8 @@ def test_the_services_own_pages_come_first(admin_client: Client, shop: Shop) -> 
     apps = [app["app_label"] for app in answer.context["app_list"]]
     assert apps == ["order", "saga", "messaging", "auth", "authtoken"]
     assert answer.context["app_list"][0]["models"][0]["object_name"] == "Order"
+    named = [(app["name"], model["name"]) for app in answer.context["app_list"] for model in app["models"]]
+    assert ("Orchestration", "Sagas") in named
 
 
 def test_every_service_has_an_icon(client: Client) -> None:

@@ -13,7 +13,7 @@ from celery_config.saga import runner
 from celery_config.saga.chains import LARGEST_CHAIN
 from celery_config.saga.machine import PivotRan
 from celery_config.saga.models import SagaInstance
-from order_project import domain, services
+from order_project import domain, placing, services
 from order_project.errors import BadLines, OrderTooLarge, TooLate
 from order_project.models import CatalogueProduct, Order
 from tests.service.order.conftest import ADDRESS, HEART, LAMP, REPLIES, Placed, Shop
@@ -98,7 +98,7 @@ class TestPlacing:
         def dies(*_: Any, **__: Any) -> None:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(Order, "save", dies)
+        monkeypatch.setattr(placing, "write", dies)
         with pytest.raises(KeyboardInterrupt):
             shop.place()
         assert nothing_was_written()

@@ -65,7 +65,9 @@ def test_facts_for_the_audit(order: UUID, peer: Any) -> None:
         "parcels": 2,
     }
     assert answer == {"facts": {str(order): facts}, "totals": {"states": {"booked": 1}, "faults": []}}
-    assert peer.post("/api/facts/", {"orders": ["x"]}, format="json").status_code == 400
+    for wrong in ("x", 1, None, [], {}):
+        refused = peer.post("/api/facts/", {"orders": [wrong]}, format="json")
+        assert (refused.status_code, refused.json()["code"]) == (400, "invalid")
 
 
 def test_equal_books_have_no_findings(order: UUID, participant: Any) -> None:

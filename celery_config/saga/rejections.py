@@ -1,0 +1,68 @@
+"""Why a message became a dead letter."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import msgspec
+from celery import current_app
+from kombu.message import Message
+
+from celery_config.messages import decode
+from celery_config.messaging.events import RECEIVE, Envelope, subscriptions, understood
+from celery_config.participant import FenceMessage, StepMessage
+from celery_config.saga.dsl import Saga
+from celery_config.saga.misfits import Shape, misfit, shapes_of_steps
+from celery_config.topology import ORCHESTRATOR, commands_queue, events_queue
+from celery_config.worker import fault_of
+
+
+def why(message: Message, reason: str, queue: str) -> str:
+    """What is wrong with the message, as far as it shows.
+
+    Args:
+        reason: the broker's, such as `rejected`.
+        queue: the one that it came from; empty: not known.
+    """
+    if fault := fault_of(message):
+        return fault
+    if reason == "delivery_limit":
+        return "delivered again and again and never finished: it kills its worker, or its workers were killed"
+    shapes = known_shapes()
+    if fault := fault_of(message, shapes):
+        return fault
+    args, kwargs, _ = message.payload
+    task = message.headers["task"]
+    if fault := misfit(shapes[task], queue, args, kwargs):
+        return fault
+    if task == RECEIVE and (fault := misfit_of_event(kwargs)):
+        return fault
+    return "it fits its task, and its worker rejected it: a conflict, or used-up tries; see its log"
+
+
+@functools.cache
+def known_shapes() -> dict[str, Shape]:
+    """What our own tasks take, and those that our sagas ask others for, by task."""
+    current_app.loader.import_default_modules()  # the relay has no other reason to know the tasks
+    ours = {
+        name: Shape(
+            events_queue(ORCHESTRATOR) if name == RECEIVE else commands_queue(ORCHESTRATOR),
+            task.work.message,
+            task.work.chained,
+        )
+        for name, task in current_app.tasks.items()
+        if hasattr(task, "work")
+    }
+    return ours | shapes_of_steps(Saga.registry.values(), StepMessage, FenceMessage)
+
+
+def misfit_of_event(kwargs: dict[str, Any]) -> str | None:
+    """Say which part of the event its subscribers cannot take, or None."""
+    try:
+        envelope = decode(Envelope, kwargs)
+        for subscription in subscriptions:
+            understood(subscription, [kwargs], [envelope])
+    except msgspec.ValidationError as error:
+        return str(error)
+    return None

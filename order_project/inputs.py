@@ -1,0 +1,126 @@
+"""What clients send to have orders placed, and for whom they may."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+from rest_framework import serializers
+from rest_framework.exceptions import APIException, ValidationError
+
+from celery_config.api.fields import IdField
+from celery_config.contracts.inventory import Line
+from celery_config.contracts.shipment import Address
+from celery_config.iso import validate_country, validate_currency
+from order_project import domain, placing, services
+from order_project.errors import NotYourself, UnknownCustomer
+from order_project.models import Customer
+
+MOST_AT_ONCE = 100
+# A little more than an order may have, so that the domain says what is wrong with it.
+PARSED_LINES = 10 * domain.MAX_LINES
+LONGEST_KEY = 200
+
+
+class LineInput(serializers.Serializer[Any]):
+    sku = serializers.CharField(max_length=64)
+    quantity = serializers.IntegerField(min_value=1, max_value=domain.MAX_QUANTITY)
+
+
+class AddressInput(serializers.Serializer[Any]):
+    name = serializers.CharField(max_length=200)
+    line1 = serializers.CharField(max_length=200)
+    city = serializers.CharField(max_length=100)
+    postal_code = serializers.CharField(max_length=20)
+    country = serializers.CharField(validators=[validate_country], help_text="ISO 3166-1 alpha-2")
+
+
+class OrderInput(serializers.Serializer[Any]):
+    lines = serializers.ListField(child=LineInput(), allow_empty=False, max_length=PARSED_LINES)
+    currency = serializers.CharField(validators=[validate_currency], help_text="ISO 4217")
+    payment_token = serializers.CharField(max_length=200)
+    address = AddressInput()
+    customer = IdField(required=False, help_text="default: yourself; only staff may name another")
+
+
+class BatchOrderInput(OrderInput):
+    idempotency_key = serializers.CharField(max_length=LONGEST_KEY, required=False)
+
+
+class BatchInput(serializers.Serializer[Any]):
+    """The orders are read one by one, so that one that is wrong spoils no other."""
+
+    orders = serializers.ListField(
+        child=serializers.DictField(),
+        allow_empty=False,
+        max_length=MOST_AT_ONCE,
+        help_text="each as for POST /api/orders/, and perhaps an `idempotency_key`",
+    )
+
+
+class Customers:
+    """Whom a user may order for.
+
+    Args:
+        given: the orders; all customers they name are looked up together.
+    """
+
+    def __init__(self, user: Any, given: Iterable[dict[str, Any]]) -> None:
+        self.user = user
+        named = {order["customer"] for order in given if "customer" in order} if user.is_staff else set()
+        self.known = set(Customer.objects.filter(id__in=named).values_list("id", flat=True))
+
+    def allowed(self, wanted: UUID | None) -> UUID:
+        """
+        Raises:
+            UnknownCustomer: there is none.
+            NotYourself: it is another one, and the user is no staff.
+        """
+        if wanted in self.known:
+            return wanted
+        if (wanted and self.user.is_staff) or self.own is None:
+            raise UnknownCustomer
+        if wanted not in (None, self.own):
+            raise NotYourself
+        return self.own
+
+    @cached_property
+    def own(self) -> UUID | None:
+        """The customer that the user is; made if there is none."""
+        return services.customer_of(self.user).pk if self.user.pk else None
+
+
+def read_orders(given: Sequence[Any], user: Any) -> list[placing.Asked | APIException]:
+    """Each order as it is to be placed, or what is wrong with it."""
+    forms = [BatchOrderInput(data=order) for order in given]
+    fine = [form.validated_data for form in forms if form.is_valid()]
+    customers = Customers(user, fine)
+    return [asked(form, customers) for form in forms]
+
+
+def asked(form: BatchOrderInput, customers: Customers) -> placing.Asked | APIException:
+    if form.errors:
+        return ValidationError(form.errors)
+    try:
+        return placing.Asked(
+            order_request(form.validated_data, customers), form.validated_data.get("idempotency_key", "")
+        )
+    except APIException as error:
+        return error
+
+
+def order_request(given: dict[str, Any], customers: Customers) -> placing.OrderRequest:
+    """The client's wish, for the customer it may order for.
+
+    Raises:
+        UnknownCustomer, NotYourself: it may not.
+    """
+    return placing.OrderRequest(
+        customer=customers.allowed(given.get("customer")),
+        lines=tuple(Line(**line) for line in given["lines"]),
+        currency=given["currency"],
+        payment_token=given["payment_token"],
+        address=Address(**given["address"]),
+    )

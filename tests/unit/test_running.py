@@ -1,0 +1,76 @@
+"""How a command finds the stack that runs, and what it says when none does."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from compose.local import running
+from compose.local.environment import ROOT
+
+BARE = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+
+
+def manage(var: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "manage.py", *arguments], cwd=ROOT, env={**BARE, "ORDER_SAGA_VAR": str(var), **environ},
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("order", "audit"),
+        ("order", "import_orders", "x.csv"),
+        ("payment", "reconcile"),
+        ("shipment", "reconcile"),
+    ],
+)
+def test_without_a_stack_a_command_that_asks_it_says_so(tmp_path: Path, command: tuple[str, ...]) -> None:
+    var = tmp_path / "var"
+    done = manage(var, *command)
+    told = f"Nothing is running in {var}: start it with `make up` in another terminal.\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", told)
+    assert not var.exists()
+
+
+def test_a_stack_that_ended_without_a_word_is_none(tmp_path: Path) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    (tmp_path / running.FILE).write_text(f'{{"pid": {gone.pid}, "environment": {{}}}}')
+    assert "Nothing is running" in manage(tmp_path, "order", "audit").stderr
+
+
+def test_help_needs_no_stack(tmp_path: Path) -> None:
+    assert manage(tmp_path, "order", "audit", "--help").returncode == 0
+
+
+def test_an_address_is_taken_at_its_word(tmp_path: Path) -> None:
+    """The embedded processes have no server, and yet know each other."""
+    done = manage(
+        tmp_path, "payment", "reconcile", PAYMENT_URL="http://127.0.0.1:9", SANDBOX_URL="http://127.0.0.1:9"
+    )
+    assert done.returncode == 2
+    assert "books cannot be read" in done.stderr
+
+
+def test_joining(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORDER_SAGA_VAR", str(tmp_path))
+    monkeypatch.setenv("LOG_LEVEL", "WARNING")
+    monkeypatch.setenv("ORDER_URL", "")  # so that it is put back as it was
+    monkeypatch.delenv("ORDER_URL")
+    stack = {
+        "ORDER_SAGA_VAR": str(tmp_path / "demo"),
+        "ORDER_URL": "http://127.0.0.1:1",
+        "LOG_LEVEL": "DEBUG",
+    }
+    with running.announced(tmp_path, stack):
+        assert running.join(tmp_path)
+        joined = {name: os.environ[name] for name in stack}
+    assert joined == stack | {"LOG_LEVEL": "WARNING"}
+    assert not running.join(tmp_path)
