@@ -151,7 +151,8 @@ class Batches:
         taken = self.publish([message for _, message in sent])
         lost = {number for index, (number, _) in enumerate(sent) if index not in taken}
         for number, (delivery, outcome) in enumerate(known):
-            structlog.contextvars.bind_contextvars(task=name_of(delivery))
+            event = delivery.request.kwargs.get("type", "")
+            structlog.contextvars.bind_contextvars(task=name_of(delivery), event=event)
             seconds = time.perf_counter() - delivery.began
             unsent = Reject("the broker did not take what follows", requeue=True)
             finish(delivery.request.received, unsent if number in lost else outcome, seconds)

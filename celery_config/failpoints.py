@@ -82,9 +82,9 @@ class Armed:
     def reach(self, point: Point) -> Way | None:
         """Die here if a failpoint says so; return the way, if one can live on after it."""
         self.look()
-        operation = current_operation()
+        operations = ("", *current_operations())
         for name, failpoint in list(self.waiting.items()):
-            if failpoint.point is not point or failpoint.operation not in ("", operation):
+            if failpoint.point is not point or failpoint.operation not in operations:
                 continue
             if self.passed.get(name, 0) < failpoint.skip:
                 self.passed[name] = self.passed.get(name, 0) + 1
@@ -129,11 +129,11 @@ class Armed:
                         connection.shutdown(socket.SHUT_RDWR)
 
 
-def current_operation() -> str:
-    """What runs in this thread, by the context of its log lines."""
+def current_operations() -> list[str]:
+    """What runs in this thread, by the context of its log lines; events of several types may be one batch."""
     context = structlog.contextvars.get_contextvars()
     names = (context.get(name) for name in ("event", "task", "duty", "endpoint"))
-    return str(next(filter(None, names), ""))
+    return str(next(filter(None, names), "")).split(",")
 
 
 def connections_to(port: int) -> Iterator[socket.socket]:

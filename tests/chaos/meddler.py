@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
 from collections.abc import Sequence
@@ -14,8 +15,7 @@ from celery_config.topology import commands_queue, events_queue
 from compose.local.stack import Stack
 
 TAKEN = 20
-LOOKS = 40
-LOOK_SECONDS = 0.05
+LISTENS_SECONDS = 1.5
 QUEUES = (*(commands_queue(s) for s in ("order", "payment", "inventory", "shipment")), events_queue("order"))
 
 
@@ -27,26 +27,27 @@ def meddle(stack: Stack, how: str, chance: random.Random) -> int:
     """
     queue = chance.choice(QUEUES)
     with Connection(stack.broker_admin_url, transport_options={"confirm_publish": True}) as connection:
-        channel = connection.default_channel
-        messages = take(channel, queue)
+        messages = take(connection, queue)
         if how == "delayed":
             time.sleep(chance.uniform(0.5, 4.0))
         if how == "reordered":
             chance.shuffle(messages)
         for message in messages:
-            put_back(channel, queue, message, copies=2 if how == "duplicated" else 1)
+            put_back(connection.default_channel, queue, message, copies=2 if how == "duplicated" else 1)
     return len(messages)
 
 
-def take(channel: Any, queue: str) -> list[Any]:
-    """Workers are quick: look again and again until a few are caught."""
+def take(connection: Connection, queue: str) -> list[Any]:
+    """Come before the workers, who leave nothing lying in a queue, until enough is caught."""
     messages: list[Any] = []
-    for _ in range(LOOKS):
-        while len(messages) < TAKEN and (message := channel.basic_get(queue)):
-            messages.append(message)
-        if len(messages) > 1:
-            break
-        time.sleep(LOOK_SECONDS)
+    channel = connection.default_channel
+    channel.basic_qos(0, TAKEN, False)
+    first = channel.basic_consume(queue, callback=messages.append, arguments={"x-priority": 10})
+    end = time.monotonic() + LISTENS_SECONDS
+    with contextlib.suppress(TimeoutError):
+        while len(messages) < TAKEN and (left := end - time.monotonic()) > 0:
+            connection.drain_events(timeout=left)
+    channel.basic_cancel(first)
     return messages
 
 
