@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import random
+import re
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -41,7 +42,7 @@ def main(argv: list[str]) -> int:
     console = Console(highlight=False)
     cases = sample(QUICK_CASES, options.seed) if options.quick else every_case()
     if options.only:
-        cases = [case for case in every_case() if options.only in str(case)]
+        cases = [case for case in every_case() if re.search(options.only, str(case))]
     try:
         with (
             running("crash-matrix", console) as stack,
@@ -63,7 +64,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
         "--quick", action="store_true", help=f"{QUICK_CASES} of the cases, drawn with the seed"
     )
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", default="", help="the cases in whose names this occurs")
+    parser.add_argument("--only", default="", help="the cases whose names match this pattern")
     return parser.parse_args(argv)
 
 
