@@ -23,7 +23,7 @@ from unfold.utils import display_for_label, prettify_json
 from celery_config.money import money
 
 Column = Callable[[Model], Any]
-SHOWN_OF_TEXT = 36
+SHOWN_OF_TEXT = 26
 EMPTY = "-"
 BLANK: tuple[Any, ...] = ("", None, [], {})
 # Who pays and where somebody lives is nobody's business on a page about something else.

@@ -12,7 +12,7 @@ from celery_config.saga.models import DeadLetter, OperatorAction
 @admin.register(DeadLetter)
 class DeadLetterAdmin(FactAdmin):
     list_display = (
-        "received_at", start_of("task"), "reason", start_of("fault"), saga_of(short=True), "consequence",
+        "received_at", start_of("task"), "reason", start_of("fault"), saga_of(short=True), start_of("consequence"),
     )  # fmt: skip
     list_filter = (typed("reason"), typed("queue"))
     search_ids = ("saga", "task_id")
