@@ -23,7 +23,6 @@ from unfold.utils import display_for_label, prettify_json
 from celery_config.money import money
 
 Column = Callable[[Model], Any]
-SHOWN_OF_TEXT = 26
 EMPTY = "-"
 BLANK: tuple[Any, ...] = ("", None, [], {})
 # Who pays and where somebody lives is nobody's business on a page about something else.
@@ -68,11 +67,6 @@ def money_of(path: str, title: str = "", *, currency: str = "currency") -> Colum
 def number_of(path: str, title: str = "") -> Column:
     """A quantity, as wide as an amount of money and with its marks."""
     return column("number", path, title, lambda row: number(value_of(row, path)))
-
-
-def start_of(path: str, title: str = "") -> Column:
-    """The beginning of a text that may be long; the pointer shows the rest."""
-    return column("start", path, title, lambda row: start(str(value_of(row, path))))
 
 
 def time_of(path: str, title: str = "") -> Column:
@@ -128,12 +122,6 @@ def number(value: int | None) -> str:
 
 def time(at: datetime | None) -> str:
     return date_format(localtime(at), "DATETIME_FORMAT") if at else EMPTY
-
-
-def start(text: str) -> Any:
-    if len(text) <= SHOWN_OF_TEXT:
-        return text or EMPTY
-    return format_html('<span title="{}">{}…</span>', text, text[:SHOWN_OF_TEXT].rstrip())
 
 
 def short_id(value: Any) -> SafeString:

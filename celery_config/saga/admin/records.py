@@ -5,15 +5,13 @@ from __future__ import annotations
 from django.contrib import admin
 
 from celery_config.api.admin import FactAdmin, typed
-from celery_config.api.display import json_of, saga_of, start_of
+from celery_config.api.display import json_of, saga_of
 from celery_config.saga.models import DeadLetter, OperatorAction
 
 
 @admin.register(DeadLetter)
 class DeadLetterAdmin(FactAdmin):
-    list_display = (
-        "received_at", start_of("task"), "reason", start_of("fault"), saga_of(short=True), start_of("consequence"),
-    )  # fmt: skip
+    list_display = ("received_at", "task", "reason", "fault", saga_of(short=True), "consequence")
     list_filter = (typed("reason"), typed("queue"))
     search_ids = ("saga", "task_id")
     search_fields = ("task__icontains",)
