@@ -13,6 +13,7 @@ from kombu.message import Message
 
 NOT_BEFORE = "not_before"
 """Our header for an ETA, which Celery does not know."""
+DELIVERY_COUNT = "x-delivery-count"
 SUSPICIOUS = 3
 """A message that came back so often may be what its workers died of. Below that, whole batches come back because one
 connection was cut, and to run them one by one would be slow for nothing."""
@@ -39,7 +40,7 @@ class Headers(msgspec.Struct):
     replaced_task_nesting: int | None = None
     stamped_headers: list[str] | None = None
     stamps: dict[str, Any] | None = None
-    delivery_count: int = msgspec.field(default=0, name="x-delivery-count")
+    delivery_count: int = msgspec.field(default=0, name=DELIVERY_COUNT)
 
     @classmethod
     def of(cls, message: Message) -> Headers:
@@ -51,8 +52,8 @@ class Headers(msgspec.Struct):
 
 
 def is_suspicious(message: Message) -> bool:
-    """Whether it runs alone (rule 19)."""
-    return Headers.of(message).delivery_count >= SUSPICIOUS
+    """Whether it runs alone (rule 19). Asked twice of each message, whose headers were checked before."""
+    return int(message.headers.get(DELIVERY_COUNT, 0)) >= SUSPICIOUS
 
 
 def seconds_until(eta: str) -> float:

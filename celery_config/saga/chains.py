@@ -39,13 +39,9 @@ class Chains:
         """The actions from `step` on (None: none), then `complete`."""
         return self.chain(Drive(step), replies)
 
-    def stop(self, known: int = 0) -> Link:
-        """The pivot's fence, the undos of all compensatable steps, last to first, then `compensated` (rule 12).
-
-        Args:
-            known: how many of these are through already, and left out.
-        """
-        return self.chain(Stop(known), {})
+    def stop(self) -> Link:
+        """The pivot's fence, the undos of all compensatable steps, last to first, then `compensated` (rule 12)."""
+        return self.chain(Stop(), {})
 
     def undo_before(self, step: str) -> Link:
         """The undos before that of `step`, then `compensated(incomplete)` (rule 15)."""

@@ -34,9 +34,7 @@ from celery_config.saga.machine import (
     Logged,
     Send,
     Status,
-    Stop,
     StopAsked,
-    UndoBefore,
     View,
     decide,
 )
@@ -250,14 +248,9 @@ def make_due(row: SagaInstance) -> None:
 
 
 def message(saga: type[Saga], row: SagaInstance, send: Send) -> dict[str, Any]:
-    chains = Chains(saga, row.pk, row.data, row.attempt)
-    match send:
-        case Drive(step):
-            return chains.drive(step, dict(row.steps.filter(logged=Logged.DONE).values_list("name", "reply")))
-        case Stop(known):
-            return chains.stop(known)
-        case UndoBefore(step):
-            return chains.undo_before(step)
+    known = row.steps.filter(logged=Logged.DONE).values_list("name", "reply")
+    replies = dict(known) if isinstance(send, Drive) else {}
+    return Chains(saga, row.pk, row.data, row.attempt).chain(send, replies)
 
 
 def stop(saga_id: UUID, *, code: str, reason: str) -> Status | None:

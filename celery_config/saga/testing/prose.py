@@ -35,9 +35,7 @@ from celery_config.saga.machine import (
     Status,
     StepFailed,
     StepLogged,
-    Stop,
     StopAsked,
-    UndoBefore,
     View,
     decide,
 )
@@ -187,13 +185,7 @@ class Scenario:
     def _send(self, send: Send) -> None:
         chains = Chains(self.saga, self.id, self.data, self.attempt)
         self.attempt += 1
-        match send:
-            case Drive(step):
-                self.links = links_of(chains.drive(step, self.replies))
-            case Stop(known):
-                self.links = links_of(chains.stop(known))
-            case UndoBefore(step):
-                self.links = links_of(chains.undo_before(step))
+        self.links = links_of(chains.chain(send, self.replies if isinstance(send, Drive) else {}))
 
     def _check(self, holds: bool, wanted: str) -> None:
         told = [name_of(link) for link in self.links] or "nothing"
