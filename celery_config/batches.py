@@ -29,6 +29,7 @@ from celery.worker.request import Request
 from django.conf import settings
 
 from celery_config.headers import is_suspicious
+from celery_config.messaging import gate
 from celery_config.messaging.deliveries import Call, Delivery, Outcome, TriedLater, by
 from celery_config.messaging.links import Message, following
 from celery_config.messaging.publisher import Publisher, broker_errors
@@ -92,6 +93,18 @@ class Batches:
                 self.inbox.append(item)
             self.arrived.notify()
 
+    def look_again(self) -> None:
+        """The gate moved: the runner may wait for that."""
+        with self.arrived:
+            self.arrived.notify()
+
+    def wait_for_gate(self) -> None:
+        """While the database is away, wait until nothing is consumed any more."""
+        with self.arrived:
+            self.arrived.wait_for(
+                lambda: self.stopping or not gate.database_away.is_set() or gate.nothing_is_taken.is_set()
+            )
+
     def is_over(self) -> bool:
         return self.stopping and not (self.finish_calls and self.calls)
 
@@ -150,6 +163,7 @@ class Batches:
         ]
         taken = self.publish([message for _, message in sent])
         lost = {number for index, (number, _) in enumerate(sent) if index not in taken}
+        self.wait_for_gate()
         for number, (delivery, outcome) in enumerate(known):
             event = delivery.request.kwargs.get("type", "")
             structlog.contextvars.bind_contextvars(task=name_of(delivery), event=event)

@@ -117,7 +117,8 @@ class SagaConsumer(Consumer):
         # On quorum queues the prefetch is a consumer's own and fixed when it begins: begin again.
         self.task_consumer.cancel()
         self.connection.default_channel.basic_qos(0, MOST + CALLS, False)
-        self.task_consumer.consume()
+        if not gate.nothing_is_taken.is_set():
+            self.task_consumer.consume()
 
     batches: Batches
     window_open = True
@@ -158,19 +159,20 @@ class DatabaseGate(bootsteps.StartStopStep):
     requires = (Tasks,)
 
     def start(self, consumer: SagaConsumer) -> None:
-        self.closed = False
+        gate.nothing_is_taken.clear()
         self.timer = consumer.timer.call_repeatedly(GATE_SECONDS, self.check, (consumer,))
 
     def stop(self, consumer: SagaConsumer) -> None:
         self.timer.cancel()
 
     def check(self, consumer: SagaConsumer) -> None:
-        if gate.database_away.is_set() and not self.closed:
+        if gate.database_away.is_set() and not gate.nothing_is_taken.is_set():
             log.error("database away: no more messages are taken")
             consumer.task_consumer.cancel()
-            self.closed = True
-        if self.closed and gate.database_answers():
+            gate.nothing_is_taken.set()
+            consumer.batches.look_again()
+        if gate.nothing_is_taken.is_set() and gate.database_answers():
             log.warning("database back: taking messages again")
             gate.database_away.clear()
-            self.closed = False
+            gate.nothing_is_taken.clear()
             consumer.task_consumer.consume()

@@ -1,7 +1,8 @@
 """While its own database is away a worker takes no messages (rule 10).
 
 A task that loses the database closes the gate; the consumer (worker.py) sees it, stops consuming,
-and opens it again when the database answers. Nothing burns its delivery limit meanwhile.
+and opens it again when the database answers. What goes back to the broker meanwhile waits until nothing is consumed
+any more: it would be delivered again at once, and burn its delivery limit within half a second.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import threading
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
 database_away = threading.Event()
+nothing_is_taken = threading.Event()
 
 
 def close_if_away(error: BaseException) -> None:

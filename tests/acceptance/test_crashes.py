@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from celery_config.topology import SERVICES, commands_queue
 from tests.acceptance.shop import ADDRESS, SOLD_OUT, UNREACHABLE, Shop, until
+from tests.acceptance.wire import Letter
 
 ORDERS = 30
 
@@ -96,25 +99,43 @@ class TestTheBroker:
 
 
 class TestTheDatabases:
-    def test_die_in_mid_load_and_workers_take_nothing_meanwhile(self, shop: Shop) -> None:
+    QUEUES = tuple(commands_queue(service) for service in SERVICES)
+
+    def a_repeat_for_each(self, shop: Shop) -> list[Letter]:
+        """A command for each service that it has carried out before."""
         with shop.wire.copies() as copied:
             shop.all_confirmed([shop.place()])
-        queues = [commands_queue(service) for service in SERVICES]
-        repeats = [next(letter for letter in copied if letter.queue == queue) for queue in queues]
-        wanted = mixed_orders(shop)
-        orders = shop.place_all(wanted)
-        assert shop.in_flight(orders) > 0
+        return [next(letter for letter in copied if letter.queue == queue) for queue in self.QUEUES]
+
+    @contextlib.contextmanager
+    def away(self, shop: Shop, repeats: list[Letter]) -> Iterator[None]:
+        """While the databases are dead: each worker had something to do, and takes nothing any more."""
         assert shop.stack.postgres is not None
         shop.stack.postgres.kill()
         try:
-            # So that each worker has something to do for which it needs its database.
             shop.wire.send(*repeats)
-            until(lambda: not any(map(shop.wire.consumers, queues)), "the workers take no more messages")
-            until(lambda: all(map(shop.wire.waiting, queues)), "what they had taken is back in the queues")
+            until(lambda: not any(map(shop.wire.consumers, self.QUEUES)), "the workers take no more messages")
+            until(
+                lambda: all(map(shop.wire.waiting, self.QUEUES)), "what they had taken is back in the queues"
+            )
+            yield
         finally:
             shop.stack.postgres.start()
-        until(lambda: all(map(shop.wire.consumers, queues)), "the workers take messages again")
+        until(lambda: all(map(shop.wire.consumers, self.QUEUES)), "the workers take messages again")
+
+    def test_die_in_mid_load_and_workers_take_nothing_meanwhile(self, shop: Shop) -> None:
+        repeats, wanted = self.a_repeat_for_each(shop), mixed_orders(shop)
+        orders = shop.place_all(wanted)
+        assert shop.in_flight(orders) > 0
+        with self.away(shop, repeats):
+            pass
         all_end_as_they_should(shop, orders, wanted)
+
+    def test_die_and_a_lone_message_keeps_its_deliveries(self, shop: Shop) -> None:
+        with self.away(shop, self.a_repeat_for_each(shop)):
+            counts = [shop.wire.peek(queue).headers.get("x-delivery-count", 0) for queue in self.QUEUES]
+        # One more when it went back, and one for the look at it.
+        assert max(counts) <= 2, counts
 
 
 class TestOneServiceAway:

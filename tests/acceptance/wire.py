@@ -89,6 +89,13 @@ class Wire:
         with self.channel() as channel:
             return int(channel.queue_declare(queue, passive=True).consumer_count)
 
+    def peek(self, queue: str) -> Letter:
+        """Look at the first message that waits; it stays where it is."""
+        with self.channel() as channel:
+            message = channel.basic_get(queue)
+            assert message is not None, f"{queue} is empty"
+            return Letter(queue, bytes(as_bytes(message.body)), dict(message.properties))
+
     @contextlib.contextmanager
     def copies(self) -> Iterator[list[Letter]]:
         """Collect a copy of everything that is sent between the services."""

@@ -107,4 +107,14 @@ WORKERS = (
         suite="order",
         tests=("test_saga_tasks.py",),
     ),
+    Mutant(
+        name="back-to-an-open-gate",
+        breaks="a message uses up its deliveries while its database is away, and becomes a dead letter",
+        rule="rule 10",
+        file="celery_config/batches.py",
+        old="lambda: self.stopping or not gate.database_away.is_set() or gate.nothing_is_taken.is_set()",
+        new="lambda: True",
+        suite="messaging",
+        tests=("test_batches.py::TestRunner",),
+    ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from types import SimpleNamespace
@@ -27,7 +28,7 @@ from celery_config.batches import Batches, Waiting
 from celery_config.errors import Refused, StepOutlived
 from celery_config.headers import NOT_BEFORE, SUSPICIOUS
 from celery_config.messages import encode
-from celery_config.messaging import links
+from celery_config.messaging import gate, links
 from celery_config.messaging.deliveries import Call
 from celery_config.messaging.models import BarrierRow, OutboxMessage
 from celery_config.messaging.steps import Handler
@@ -214,6 +215,18 @@ def test_what_follows_is_what_celery_would_send(
     assert (ours["options"].get("chain") or []) == (theirs["options"].get("chain") or [])
 
 
+class Waits(threading.Condition):
+    """A condition that tells when somebody waits for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = threading.Event()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.begun.set()
+        return super().wait(timeout)
+
+
 class TestRunner:
     """The worker's side, without a worker."""
 
@@ -309,6 +322,24 @@ class TestRunner:
         batches.run()
         assert told == ["requeue", "requeue"]
         assert set(BarrierRow.objects.values_list("action", flat=True)) == {"done"}
+
+    def test_while_the_database_is_away_it_gives_back_when_nothing_is_consumed_any_more(
+        self, batches: Batches, told: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Rule 10: it would come again at once, and again, until its delivery limit is used up."""
+        monkeypatch.setattr(gate, "database_away", threading.Event())
+        monkeypatch.setattr(gate, "nothing_is_taken", threading.Event())
+        waits = Waits()
+        monkeypatch.setattr(batches, "arrived", waits)
+        gate.database_away.set()
+        runner = threading.Thread(target=lambda: (batches.wait_for_gate(), told.append("gives back")))
+        runner.start()
+        assert waits.begun.wait(5.0)
+        assert told == []
+        gate.nothing_is_taken.set()
+        batches.look_again()
+        runner.join(5.0)
+        assert told == ["gives back"]
 
     @pytest.mark.parametrize("finish_calls", [True, False])
     def test_an_answer_after_the_stop(self, batches: Batches, finish_calls: bool) -> None:

@@ -94,7 +94,8 @@ class TestConsumer:
         told: list[str] = []
         tasks = SimpleNamespace(cancel=lambda: told.append("cancel"), consume=lambda: told.append("consume"))
         timer = SimpleNamespace(call_repeatedly=lambda *_: SimpleNamespace(cancel=lambda: None))
-        return SimpleNamespace(task_consumer=tasks, timer=timer, told=told)
+        batches = SimpleNamespace(look_again=lambda: told.append("wake the runner"))
+        return SimpleNamespace(task_consumer=tasks, timer=timer, told=told, batches=batches)
 
     def test_it_stops_consuming_and_begins_again(
         self, consumer: Any, monkeypatch: pytest.MonkeyPatch
@@ -108,11 +109,11 @@ class TestConsumer:
         gate.database_away.set()
         step.check(consumer)
         step.check(consumer)
-        assert consumer.told == ["cancel"]
+        assert consumer.told == ["cancel", "wake the runner"]
         answers = True
         step.check(consumer)
         step.check(consumer)
-        assert consumer.told == ["cancel", "consume"]
+        assert consumer.told == ["cancel", "wake the runner", "consume"]
         assert not gate.database_away.is_set()
 
 
