@@ -11,6 +11,8 @@ from kombu import Connection
 
 from celery_config.worker import DatabaseGate, FastPath, SlowStart
 
+BUFFERED_EVENTS = 500
+
 
 class UnconfirmedDispatcher(EventDispatcher):
     """Sends worker and task events for Flower on a connection without publisher confirms.
@@ -22,7 +24,7 @@ class UnconfirmedDispatcher(EventDispatcher):
         if connection is not None and connection.transport.driver_type == "amqp":
             # Of this very connection: the broker would give up a clone's original, whose heartbeat nobody sends.
             connection.connection.confirm_publish = False
-        super().__init__(connection, **kwargs)
+        super().__init__(connection, **{"buffer_limit": BUFFERED_EVENTS, **kwargs})
         self.exchange.no_declare = True  # the administrator has declared it (rule 27)
 
 

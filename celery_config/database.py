@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from django.db import connection
-from django.db.models import Model, functions
+from django.db.models import functions
 
 SQLITE_NOW = "STRFTIME('%Y-%m-%d %H:%M:%f000', 'NOW')"
+# As a part of a statement; doubled for the driver.
+NOW = {"postgresql": "STATEMENT_TIMESTAMP()", "sqlite": SQLITE_NOW.replace("%", "%%")}
 
 
 class Now(functions.Now):
@@ -31,13 +32,3 @@ def now() -> datetime:
         )
         (moment,) = cursor.fetchone()
     return moment if isinstance(moment, datetime) else datetime.fromisoformat(moment).replace(tzinfo=UTC)
-
-
-def upsert(model: type[Model], rows: Sequence[Any], fields: Sequence[str]) -> None:
-    """Write these fields of rows that are locked here: one statement, of which only the update ever happens."""
-    if rows:
-        key = model._meta.pk
-        assert key is not None
-        model._default_manager.bulk_create(
-            rows, update_conflicts=True, unique_fields=[key.name], update_fields=list(fields)
-        )

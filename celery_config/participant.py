@@ -25,10 +25,11 @@ from django.db import transaction
 
 from celery_config import metrics
 from celery_config.errors import DefinitionError, Refused, StepOutlived, Unknown
+from celery_config.groups import by, rounds
 from celery_config.messages import Command, Reply, StepGaveUp, decode
 from celery_config.messaging import outbox
 from celery_config.messaging.actions import act
-from celery_config.messaging.deliveries import Delivery, Outcome, by, rounds
+from celery_config.messaging.deliveries import Delivery, Outcome
 from celery_config.messaging.fences import fence
 from celery_config.messaging.steps import FindHandler, Handler, LocalStep, OutsideStep, Step, event_of
 from celery_config.messaging.tasks import Work, durable_task

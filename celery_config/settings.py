@@ -157,7 +157,10 @@ def service_settings(
         "RELAY_DUTIES": [],
         "METRICS_PORT": env.int("METRICS_PORT", 0),
         "METRICS_HOST": env.str("METRICS_HOST", "127.0.0.1"),
+        # Where the relay listens for calls of those who promise messages, `host:port` (UDP).
+        "RELAY_WAKE": env.str(f"{prefix}_RELAY_WAKE", ""),
         "RELAY_POLL_SECONDS": env.float("RELAY_POLL_SECONDS", 0.02),
+        "RELAY_GATHER_SECONDS": env.float("RELAY_GATHER_SECONDS", 0.03),
         "RELAY_BATCH": env.int("RELAY_BATCH", 200),
         "EVENT_RETENTION_DAYS": env.int("EVENT_RETENTION_DAYS", 30),
         **celery_settings(service, env.str(f"{prefix}_BROKER_URL", "filesystem://"), embedded / "broker"),
@@ -216,6 +219,8 @@ def celery_settings(service: str, broker_url: str, folder: Path) -> dict[str, An
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_heartbeat": 0 if embedded else env.int("BROKER_HEARTBEAT", 30),
+        # Further modules with tasks, besides each app's own.
+        "imports": env.list("TASK_MODULES", default=[]),
         "accept_content": ["json"],
         "task_serializer": "json",
         "task_ignore_result": True,

@@ -23,6 +23,7 @@ from celery.worker.consumer.tasks import Tasks
 from celery.worker.request import Request
 from kombu.message import Message
 
+from celery_config.acks import Acks
 from celery_config.headers import NOT_BEFORE, Headers, is_suspicious
 from celery_config.messaging import gate
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 GATE_SECONDS = 0.5
+EVENTS_SECONDS = 0.25
 MOST, CALLS = 100, 64
 """How many messages a batch has, and how many calls to the outside are under way at once: together the full window."""
 
@@ -86,6 +88,8 @@ class SagaConsumer(Consumer):
     def carry_out(self, request: Request) -> None:
         """Ours in batches; all others, and what has a time limit of its own, in Celery's pool."""
         if hasattr(request.task, "work") and not any(request.time_limits):
+            message = request.message
+            request._on_ack = lambda *_: self.acks.acknowledge(message)
             self.batches.put(request)
         else:
             self.to_pool(request)
@@ -102,9 +106,13 @@ class SagaConsumer(Consumer):
                 self.open_window()
             if message.headers.get("eta") and hasattr(self.app.tasks[message.headers["task"]], "work"):
                 message.headers[NOT_BEFORE] = message.headers.pop("eta")
+            self.acks.received(message)
             run(message)
 
         return receive
+
+    def on_send_event_buffered(self) -> None:
+        """Task events are sent in crowds, by a timer: Celery would send them one by one as soon as it has time."""
 
     def open_window(self) -> None:
         """Take the full prefetch window from now on."""
@@ -121,6 +129,7 @@ class SagaConsumer(Consumer):
             self.task_consumer.consume()
 
     batches: Batches
+    acks: Acks
     window_open = True
 
 
@@ -145,10 +154,15 @@ class FastPath(bootsteps.StartStopStep):
         # This module is imported before Django's models may be.
         from celery_config.batches import Batches
 
+        is_amqp = consumer.connection.transport.driver_type == "amqp"
+        consumer.acks = Acks(consumer.call_soon, consumer.connection_errors, multiple=is_amqp)
         consumer.batches = Batches(consumer)
         consumer.batches.start()
+        flush = consumer.event_dispatcher.flush
+        self.timer = consumer.timer.call_repeatedly(EVENTS_SECONDS, flush)
 
     def stop(self, consumer: SagaConsumer) -> None:
+        self.timer.cancel()
         # On a lost connection nobody waits: the broker gives all messages out again.
         consumer.batches.stop(finish_calls=state.should_stop is not None)
 

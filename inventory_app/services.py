@@ -1,7 +1,7 @@
 """The writes of inventory; each call is one transaction, its events included.
 
 Stock rows are locked in the order of their SKUs by whoever changes them, so that no two orders ever wait for
-each other in a circle (rule 10). Rows that are locked here are written back by one upsert, however many.
+each other in a circle (rule 10). Rows that are locked here are written back with one statement, however many.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from uuid import UUID
 import structlog
 from django.db import transaction
 
+from celery_config import rows
 from celery_config.contracts.inventory import Line, ProductChanged
 from celery_config.database import Now
 from celery_config.errors import Refused
@@ -266,17 +267,13 @@ def level_of(row: Stock) -> Level:
 
 
 def write_levels(levels: Mapping[str, Level], *, opening: Mapping[str, int] | None = None) -> None:
-    """Write rows that are locked here: one upsert, of which only the update ever happens."""
+    """Write rows that are locked here."""
     opening = opening or {}
-    Stock.objects.bulk_create(
-        (
-            Stock(product_id=sku, on_hand=level.on_hand, reserved=level.reserved, opening=opening.get(sku))
-            for sku, level in levels.items()
-        ),
-        update_conflicts=True,
-        unique_fields=["product"],
-        update_fields=["on_hand", "reserved", *(["opening"] if opening else [])],
-    )
+    changed = [
+        Stock(product_id=sku, on_hand=level.on_hand, reserved=level.reserved, opening=opening.get(sku))
+        for sku, level in levels.items()
+    ]
+    rows.update(Stock, changed, ["on_hand", "reserved", *(["opening"] if opening else [])])
 
 
 def row_of(product: ProductData) -> Product:

@@ -11,7 +11,8 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from celery_config.database import Now, upsert
+from celery_config import rows
+from celery_config.database import Now
 from celery_config.errors import Refused
 from payment_app import ledger
 from payment_app.domain import AUTHORIZATION_LASTS, Booking, State, check_refund, payment_id
@@ -79,7 +80,7 @@ def record_captures(amounts: Mapping[UUID, int]) -> None:
     for payment in payments:
         payment.state, payment.captured = State.CAPTURED.value, amounts[payment.id]
         payment.updated_at = Now()
-    upsert(Payment, payments, ["state", "captured", "updated_at"])
+    rows.update(Payment, payments, ["state", "captured", "updated_at"])
     ledger.book(
         *(
             Entry(

@@ -12,9 +12,8 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
-
-from celery_config.database import Now, upsert
+from celery_config import rows as many
+from celery_config.database import Now
 from celery_config.failpoints import Point, reach
 from celery_config.messages import command_id
 from celery_config.messaging.decisions import Action, Row, Undo
@@ -48,19 +47,8 @@ def new_row(
 
 def claim(rows: Sequence[BarrierRow]) -> dict[UUID, BarrierRow]:
     """Insert the rows; return those that were there already, by key, locked until the transaction ends."""
-    meta = BarrierRow._meta
-    fields: list[Any] = [meta.get_field(name) for name in INSERTED]
-    values: list[Any] = []
-    for row in sorted(rows, key=lambda row: row.key):
-        values += [field.get_db_prep_save(getattr(row, field.attname), connection) for field in fields]
-    table = connection.ops.quote_name(meta.db_table)
-    names = ", ".join(connection.ops.quote_name(name) for name in INSERTED)
-    marks = ", ".join([f"({', '.join(['%s'] * len(INSERTED))})"] * len(rows))
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO {table} ({names}) VALUES {marks} ON CONFLICT DO NOTHING RETURNING key", values
-        )
-        made = {UUID(str(key)) for (key,) in cursor.fetchall()}
+    in_order = sorted(rows, key=lambda row: row.key)
+    made = set(many.insert(BarrierRow, in_order, INSERTED, unless_there="key"))
     if made:
         reach(Point.BARRIER_INSERTED)
     there = [row.key for row in rows if row.key not in made]
@@ -74,11 +62,11 @@ def lock(keys: Collection[UUID]) -> dict[UUID, BarrierRow]:
 
 
 def write(rows: Iterable[BarrierRow], *fields: str) -> None:
-    """Write these fields of rows that are locked here: one upsert, of which only the update ever happens."""
+    """Write these fields of rows that are locked here."""
     changed = list(rows)
     for row in changed:
         row.updated_at = Now()
-    upsert(BarrierRow, changed, [*fields, "updated_at"])
+    many.update(BarrierRow, changed, [*fields, "updated_at"])
 
 
 def state(row: BarrierRow) -> Row:

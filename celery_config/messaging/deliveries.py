@@ -11,7 +11,7 @@ A lone message is a batch of one. An outcome is what Celery would see of a singl
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -19,8 +19,6 @@ from celery.app.task import Context
 from celery.exceptions import Ignore
 
 M = TypeVar("M")
-T = TypeVar("T")
-K = TypeVar("K", bound=Hashable)
 Outcome = Any
 
 
@@ -56,23 +54,3 @@ class Call:
             return self.make()
         except Exception as error:
             return error
-
-
-def by(key: Callable[[T], K], items: Iterable[T]) -> dict[K, list[T]]:
-    """Group the items, in the order in which they came."""
-    groups: dict[K, list[T]] = {}
-    for item in items:
-        groups.setdefault(key(item), []).append(item)
-    return groups
-
-
-def rounds(items: Sequence[T], key: Callable[[T], Hashable]) -> list[list[T]]:
-    """Split the items so that no key comes twice in one part: twins run one after the other."""
-    parts: list[list[T]] = []
-    seen: dict[Hashable, int] = {}
-    for item in items:
-        number = seen[key(item)] = seen.get(key(item), -1) + 1
-        if number == len(parts):
-            parts.append([])
-        parts[number].append(item)
-    return parts

@@ -15,16 +15,18 @@ from uuid import UUID
 
 import structlog
 from celery.exceptions import Reject
-from django.db import connection, transaction
+from django.conf import settings
+from django.db import transaction
 
-from celery_config import metrics
+from celery_config import metrics, rows, topology
 from celery_config.errors import DefinitionError
 from celery_config.messages import Event, decode
+from celery_config.messaging import gate, outbox
 from celery_config.messaging.deliveries import Delivery, Outcome
 from celery_config.messaging.models import InboxEntry
 from celery_config.messaging.tasks import Work, durable_task
 
-RECEIVE = "events.receive"
+RECEIVE, RECEIVE_ALL = "events.receive", "events.receive_all"
 log = structlog.get_logger(__name__)
 
 
@@ -137,17 +139,29 @@ def remembered(received: Sequence[Received], handler: str) -> list[Received]:
     if not received:
         return []
     once = {each.envelope.id: each for each in received}
-    table = connection.ops.quote_name(InboxEntry._meta.db_table)
-    field: Any = InboxEntry._meta.get_field("event")
-    values = [v for id in sorted(once) for v in (field.get_db_prep_save(id, connection), handler)]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO {table} (event, handler) VALUES {', '.join(['(%s, %s)'] * len(once))}"
-            " ON CONFLICT DO NOTHING RETURNING event",
-            values,
-        )
-        made = {UUID(str(event)) for (event,) in cursor.fetchall()}
+    entries = [InboxEntry(event=id, handler=handler) for id in sorted(once)]
+    made = set(rows.insert(InboxEntry, entries, ("event", "handler"), unless_there="event"))
     return [each for id, each in once.items() if id in made]
+
+
+def events_message(kind: str, events: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The message that tells all subscribers of events of one type.
+
+    One event is a CloudEvent in structured mode, several are a batch (https://cloudevents.io, JSON format).
+    """
+    first, *others = events
+    route = {"exchange": topology.EVENTS, "routing_key": kind}
+    if others:
+        shown = topology.shown(event=kind, events=len(events))
+        return {"task": RECEIVE_ALL, "args": [], "kwargs": {"events": list(events)}, "options": route | shown}
+    return one_message(first, route)
+
+
+def one_message(event: dict[str, Any], route: dict[str, Any]) -> dict[str, Any]:
+    shown = topology.shown(saga=event.get("saga"), event=event["type"], subject=event["subject"])
+    return {
+        "task": RECEIVE, "args": [], "kwargs": event, "options": {**route, "task_id": event["id"], **shown},
+    }  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,6 +171,13 @@ class EventMessage:
     id: UUID
     type: str
     saga: UUID | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventsMessage:
+    """CloudEvents in batched mode."""
+
+    events: tuple[EventMessage, ...]
 
 
 def receive(deliveries: Sequence[Delivery[EventMessage]]) -> list[Outcome]:
@@ -173,5 +194,32 @@ def receive(deliveries: Sequence[Delivery[EventMessage]]) -> list[Outcome]:
     return [None] * len(deliveries)
 
 
+def receive_all(deliveries: Sequence[Delivery[EventsMessage]]) -> list[Outcome]:
+    """Receive batches of events. What fails together comes again one by one, each with tries of its own."""
+    events = [event for delivery in deliveries for event in delivery.request.kwargs["events"]]
+    structlog.contextvars.bind_contextvars(event=",".join(sorted({event["type"] for event in events})))
+    try:
+        deliver(events)
+    except Exception:
+        if len(deliveries) > 1:
+            raise
+        log.exception("a batch of events failed; each comes again alone", events=len(events))
+        gate.drop_if_unusable()
+        unpack(events)
+    return [None] * len(deliveries)
+
+
+@transaction.atomic
+def unpack(events: Sequence[dict[str, Any]]) -> None:
+    """Promise each event to ourselves alone."""
+    route = topology.commands_to(settings.SERVICE)
+    for event in events:
+        saga = event.get("saga")
+        outbox.add_task(one_message(event, route), saga=UUID(saga) if saga else None)
+
+
 # Flower shows what was asked of whom; there are as many facts as commands, and the saga log shows them better.
 durable_task(RECEIVE, Work(message=EventMessage, handle=receive, exhausted="dead letter"), send_events=False)
+durable_task(
+    RECEIVE_ALL, Work(message=EventsMessage, handle=receive_all, exhausted="dead letter"), send_events=False
+)

@@ -8,12 +8,16 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
+from celery_config import rows
 from celery_config.database import Now
 from celery_config.messages import Event, encode
+from celery_config.messaging import wake
 from celery_config.messaging.models import OutboxMessage
+
+INSERTED = ("kind", "name", "saga", "payload")
 
 
 def add_task(message: dict[str, Any], *, saga: UUID | None, delay: float = 0) -> None:
@@ -25,10 +29,13 @@ def add_task(message: dict[str, Any], *, saga: UUID | None, delay: float = 0) ->
         delay: seconds until it may be published.
     """
     row = _of_task(message, saga)
-    if delay:
-        # The database's clock, as everything that asks what is due does: ours may be off.
-        row.due_at = Now() + timedelta(seconds=delay)
-    _insert([row])
+    if not delay:
+        _insert([row])
+        return
+    check_transaction()
+    # The database's clock, as everything that asks what is due does: ours may be off.
+    row.due_at = Now() + timedelta(seconds=delay)
+    row.save(force_insert=True)
 
 
 def add_tasks(promised: Iterable[tuple[UUID, dict[str, Any]]]) -> None:
@@ -40,12 +47,18 @@ def _of_task(message: dict[str, Any], saga: UUID | None) -> OutboxMessage:
     return OutboxMessage(kind=OutboxMessage.Kind.TASK, name=message["task"], saga=saga, payload=message)
 
 
-def _insert(rows: Iterable[OutboxMessage]) -> None:
+def _insert(promised: Iterable[OutboxMessage]) -> None:
+    check_transaction()
+    if wanted := list(promised):
+        rows.insert(OutboxMessage, wanted, INSERTED)
+        transaction.on_commit(wake.call)
+
+
+def check_transaction() -> None:
     if not connection.in_atomic_block:
         raise RuntimeError(
             "an outbox row belongs into the transaction that makes it true: wrap this in atomic()"
         )
-    OutboxMessage.objects.bulk_create(rows)
 
 
 def add_event(

@@ -16,17 +16,19 @@ from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.db.models import Min, Q
 from django.utils import timezone
 
-from celery_config import database, metrics, topology
+from celery_config import database, metrics
 from celery_config.database import Now
 from celery_config.failpoints import Point, reach
+from celery_config.groups import by
 from celery_config.messaging import gate
-from celery_config.messaging.events import RECEIVE
+from celery_config.messaging.events import events_message
 from celery_config.messaging.models import InboxEntry, OutboxMessage
 from celery_config.messaging.publisher import Publisher, broker_errors, connection_errors
 
 log = structlog.get_logger(__name__)
 REFUSED_WAIT = timedelta(seconds=10)
 Kind = OutboxMessage.Kind
+PACK = 50
 
 
 @dataclass
@@ -53,21 +55,14 @@ class Duty:
             log.exception("a duty of the relay failed", duty=self.name)
 
 
-def message_of(row: OutboxMessage) -> dict[str, Any]:
-    """The Celery message of a row: a task as it was written, an event as `events.receive` to the events exchange."""
-    if row.kind == Kind.TASK:
-        return row.payload  # type: ignore[no-any-return]
-    return {
-        "task": RECEIVE,
-        "args": [],
-        "kwargs": row.payload,
-        "options": {
-            "exchange": topology.EVENTS,
-            "routing_key": row.name,
-            "task_id": row.payload["id"],
-            **topology.shown(saga=row.saga, event=row.name, subject=row.payload["subject"]),
-        },
-    }
+def packed(rows: Sequence[OutboxMessage]) -> list[tuple[dict[str, Any], list[OutboxMessage]]]:
+    """The Celery messages of rows: a task each as it was written, events of one type up to `PACK` in one."""
+    messages = [(row.payload, [row]) for row in rows if row.kind == Kind.TASK]
+    for name, events in by(lambda row: row.name, (row for row in rows if row.kind == Kind.EVENT)).items():
+        for start in range(0, len(events), PACK):
+            pack = events[start : start + PACK]
+            messages.append((events_message(name, [row.payload for row in pack]), pack))
+    return messages
 
 
 def due() -> Q:
@@ -123,10 +118,11 @@ def publish_batch(publisher: Publisher, limit: int) -> int:
         )
         if not rows:
             return 0
-        taken = send(publisher, [message_of(row) for row in rows])
+        messages = packed(rows)
+        taken = send(publisher, [message for message, _ in messages])
         reach(Point.RELAYED)
-        sent = [row for i, row in enumerate(rows) if i in taken]
-        refused = [row.id for i, row in enumerate(rows) if i not in taken]
+        sent = [row for i, (_, some) in enumerate(messages) if i in taken for row in some]
+        refused = [row.id for i, (_, some) in enumerate(messages) if i not in taken for row in some]
         # A command has done its duty; an event stays for those who must catch up (rule 20).
         OutboxMessage.objects.filter(id__in=[r.id for r in sent if r.kind == Kind.TASK]).delete()
         OutboxMessage.objects.filter(id__in=[r.id for r in sent if r.kind == Kind.EVENT]).update(
@@ -165,12 +161,15 @@ def standard_duties() -> list[Duty]:
     return [Duty("lag", measure_lag, 1.0), Duty("retention", forget_old, 60.0)]
 
 
-def run(app: Celery, duties: Sequence[Duty], stopped: Callable[[float], bool]) -> None:
+def run(
+    app: Celery, duties: Sequence[Duty], stopped: Callable[[float], bool], wait_for_call: Callable[[], None]
+) -> None:
     """Relay until told to stop; outlive every absence of the broker and the database.
 
     Args:
         duties: done between batches.
         stopped: waits up to so many seconds and says whether to stop.
+        wait_for_call: waits until there may be something to publish, or the next look is due.
     """
     structlog.contextvars.bind_contextvars(duty=f"{settings.SERVICE} publish")
     publisher = Publisher(app, settings.TIMES.publish)
@@ -182,7 +181,9 @@ def run(app: Celery, duties: Sequence[Duty], stopped: Callable[[float], bool]) -
                 duty.do_when_due()
             trouble_wait = 0.1
             # Unless rows wait in crowds they are let gather: a batch costs nearly the same whatever its size.
-            wait = 0.0 if found == settings.RELAY_BATCH else settings.RELAY_POLL_SECONDS
+            wait = settings.RELAY_GATHER_SECONDS if 0 < found < settings.RELAY_BATCH else 0.0
+            if not found:
+                wait_for_call()
         except (
             DatabaseError,
             InterfaceError,

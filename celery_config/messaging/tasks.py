@@ -194,28 +194,6 @@ def durable_task(
     return shared_task(name=name, base=DurableTask, **options)(run)
 
 
-def one_by_one(function: Callable[[Delivery[Any]], Outcome]) -> Handle:
-    """A `handle` for a function that takes one message: several run in one transaction, each in a savepoint.
-
-    They run in the order of their sagas' ids, so that two batches never wait for each other in a circle.
-    """
-
-    def handle(deliveries: Sequence[Delivery[Any]]) -> list[Outcome]:
-        if len(deliveries) == 1:
-            return [function(deliveries[0])]
-        outcomes: dict[int, Outcome] = {}
-        with transaction.atomic():
-            for delivery in sorted(deliveries, key=lambda delivery: str(delivery.message.saga)):
-                try:
-                    with transaction.atomic():
-                        outcomes[id(delivery)] = function(delivery)
-                except Exception as error:
-                    outcomes[id(delivery)] = error
-        return [outcomes[id(delivery)] for delivery in deliveries]
-
-    return handle
-
-
 def is_failure(answer: Any) -> bool:
     """Whether nobody knows what became of a call; a refusal is an answer."""
     return isinstance(answer, Exception) and not isinstance(answer, Refused)

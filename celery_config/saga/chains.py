@@ -8,9 +8,10 @@ expects it; so no canvas has to be built to send it.
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import Any
 from uuid import UUID, uuid5
+
+import msgspec
 
 from celery_config.errors import ChainTooLarge
 from celery_config.messages import Command, command_id, fields_of
@@ -132,7 +133,7 @@ def chained(links: list[Link], replies: dict[str, Any]) -> Link:
     """
     first, rest = links[0], links[1:]
     message = {**first, "args": [replies], "options": {**first["options"], "chain": rest[::-1]}}
-    size = len(json.dumps(message))
+    size = len(msgspec.json.encode(message))
     if size > LARGEST_CHAIN:
         raise ChainTooLarge(
             f"the messages of this saga take {size} bytes, over the {LARGEST_CHAIN} a chain may have"

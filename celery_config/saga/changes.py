@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import structlog
 from django.utils import timezone
 
-from celery_config import metrics
-from celery_config.database import upsert
+from celery_config import metrics, rows
+from celery_config.groups import by
 from celery_config.messages import decode
 from celery_config.messaging import outbox
-from celery_config.messaging.deliveries import by
 from celery_config.saga.dsl import Saga
 from celery_config.saga.machine import Decision, Input, Logged, Status
-from celery_config.saga.models import SagaDecision, SagaInstance
+from celery_config.saga.models import SagaDecision, SagaInstance, SagaStep
 
 log = structlog.get_logger(__name__)
 CHANGING = [
@@ -29,15 +29,23 @@ UNEXPLAINED = ("step_failed", "dead_letter", "deadline_passed")
 
 @dataclass
 class Changes:
-    """What one transaction changes of sagas, collected and written at once."""
+    """What one transaction knows and changes of sagas, collected and written at once.
 
+    Args:
+        now: the present saga time.
+        logs: what the saga log says, by saga and step; the ends of chains need none.
+    """
+
+    now: datetime
+    logs: Mapping[UUID, Mapping[str, Logged]] = field(default_factory=dict)
     rows: list[SagaInstance] = field(default_factory=list)
     messages: list[tuple[UUID, dict[str, Any]]] = field(default_factory=list)
     decisions: list[SagaDecision] = field(default_factory=list)
     ended: list[tuple[type[Saga], SagaInstance, dict[str, Any]]] = field(default_factory=list)
 
     def write(self) -> None:
-        upsert(SagaInstance, self.rows, CHANGING)
+        explain([row for _, row, _ in self.ended if row.status == Status.COMPENSATED])
+        rows.update(SagaInstance, self.rows, CHANGING)
         outbox.add_tasks(self.messages)
         SagaDecision.objects.bulk_create(self.decisions)
         end(self.ended)
@@ -56,12 +64,7 @@ def end(ended: Sequence[tuple[type[Saga], SagaInstance, dict[str, Any]]]) -> Non
         if status == Status.COMPLETED:
             saga.on_completed([(decode(saga.data, row.data), replies) for _, row, replies in group])
             continue
-        rows = [row for _, row, _ in group]
-        for row in rows:
-            if row.cause.get("code") in UNEXPLAINED:
-                row.cause = row.cause | refusal_of(row)
-        upsert(SagaInstance, rows, ["cause"])
-        saga.on_compensated([(decode(saga.data, row.data), row.cause) for row in rows])
+        saga.on_compensated([(decode(saga.data, row.data), row.cause) for _, row, _ in group])
     for saga, row, _ in ended:
         seconds = (timezone.now() - row.started_at).total_seconds()
         metrics.SAGAS_ENDED.labels(saga.name, row.status).inc()
@@ -69,7 +72,14 @@ def end(ended: Sequence[tuple[type[Saga], SagaInstance, dict[str, Any]]]) -> Non
         log.info("saga ended", saga=str(row.pk), subject=row.subject, outcome=row.status, **row.cause)
 
 
-def refusal_of(row: SagaInstance) -> dict[str, str]:
-    """The refusal that the log holds, if a refused step was what stopped the saga."""
-    refused = row.steps.filter(refusal__isnull=False).exclude(logged=Logged.DONE).first()
-    return {"step": refused.name, **refused.refusal} if refused else {}
+def explain(compensated: Sequence[SagaInstance]) -> None:
+    """Let the refusal that the log holds be the cause, where a refused step was what stopped the saga."""
+    unexplained = [row.pk for row in compensated if row.cause.get("code") in UNEXPLAINED]
+    if not unexplained:
+        return
+    refused = SagaStep.objects.filter(saga__in=unexplained, refusal__isnull=False).exclude(logged=Logged.DONE)
+    causes: dict[UUID, dict[str, str]] = {}
+    for saga, step, refusal in refused.order_by("position").values_list("saga_id", "name", "refusal"):
+        causes.setdefault(saga, {"step": step, **(refusal or {})})
+    for row in compensated:
+        row.cause = row.cause | causes.get(row.pk, {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from kombu import Connection
 from kombu.message import Message
 
 from celery_config import metrics, topology
-from celery_config.messaging.events import RECEIVE
+from celery_config.messaging.events import RECEIVE, RECEIVE_ALL
 from celery_config.messaging.fences import PIVOT_FENCED, PIVOT_RAN
 from celery_config.messaging.publisher import broker_errors
 from celery_config.saga import runner
@@ -26,7 +27,7 @@ log = structlog.get_logger(__name__)
 KEPT_BODY = 64 * 1024
 AT_ONCE = 200
 # They carry step and operation too, but tell of a step instead of being it.
-NEWS = (STEP_FAILED, PIVOT_RAN, PIVOT_FENCED, RECEIVE)
+NEWS = (STEP_FAILED, PIVOT_RAN, PIVOT_FENCED, RECEIVE, RECEIVE_ALL)
 
 
 class DeadLetterReader:
@@ -85,11 +86,15 @@ def keep(message: Message) -> None:
     death = (headers.get("x-death") or [{}])[0]
     kwargs = kwargs_of(message)
     task, saga = str(headers.get("task", "")), saga_id(kwargs)
+    told_of = {each for event in events_of(kwargs) if (each := saga_id(event))}
     step, operation = str(kwargs.get("step", "")), str(kwargs.get("operation", ""))
     reason = str(death.get("reason", headers.get("x-first-death-reason", "unknown")))
     queue = str(death.get("queue", headers.get("x-first-death-queue", "")))
     with transaction.atomic():
-        consequence = act(saga, task, step, operation, reason) if saga else "kept: it belongs to no saga"
+        if saga:
+            consequence = act(saga, task, step, operation, reason)
+        else:
+            consequence = look_soon(told_of) if told_of else "kept: it belongs to no saga"
         DeadLetter.objects.create(
             reason=reason[:40],
             queue=queue[:120],
@@ -118,6 +123,19 @@ def act(saga: UUID, task: str, step: str, operation: str, reason: str) -> str:
         return f"taken as the failure of {step} ({operation})"
     runner.make_due(row)
     return "its saga is looked at soon"
+
+
+def look_soon(sagas: Iterable[UUID]) -> str:
+    """Make the sagas due of which a batch of events told."""
+    for row in runner.locked(sagas):
+        runner.make_due(row)
+    return "the sagas of its events are looked at soon"
+
+
+def events_of(kwargs: dict[str, Any]) -> list[dict[str, Any]]:
+    """Those of a batch."""
+    events = kwargs.get("events")
+    return [event for event in events if isinstance(event, dict)] if isinstance(events, list) else []
 
 
 def kwargs_of(message: Message) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from celery import current_app
 from kombu.message import Message
 
 from celery_config.messages import decode
-from celery_config.messaging.events import RECEIVE, Envelope, subscriptions, understood
+from celery_config.messaging.events import RECEIVE, RECEIVE_ALL, Envelope, subscriptions, understood
 from celery_config.participant import FenceMessage, StepMessage
 from celery_config.saga.dsl import Saga
 from celery_config.saga.misfits import Shape, misfit, shapes_of_steps
@@ -36,8 +36,9 @@ def why(message: Message, reason: str, queue: str) -> str:
     task = message.headers["task"]
     if fault := misfit(shapes[task], queue, args, kwargs):
         return fault
-    if task == RECEIVE and (fault := misfit_of_event(kwargs)):
-        return fault
+    for event in {RECEIVE: [kwargs], RECEIVE_ALL: kwargs.get("events", [])}.get(task, []):
+        if fault := misfit_of_event(event):
+            return fault
     return "it fits its task, and its worker rejected it: a conflict, or used-up tries; see its log"
 
 
@@ -47,7 +48,7 @@ def known_shapes() -> dict[str, Shape]:
     current_app.loader.import_default_modules()  # the relay has no other reason to know the tasks
     ours = {
         name: Shape(
-            events_queue(ORCHESTRATOR) if name == RECEIVE else commands_queue(ORCHESTRATOR),
+            events_queue(ORCHESTRATOR) if name in (RECEIVE, RECEIVE_ALL) else commands_queue(ORCHESTRATOR),
             task.work.message,
             task.work.chained,
         )

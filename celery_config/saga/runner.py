@@ -6,6 +6,7 @@ Every function runs in one transaction; what is to be sent goes to the outbox in
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -14,11 +15,12 @@ import structlog
 from django.conf import settings
 from django.db import transaction
 
+from celery_config import rows
 from celery_config.database import Now
 from celery_config.errors import ChainTooLarge
 from celery_config.messages import encode
 from celery_config.messaging import outbox
-from celery_config.saga import clock, parking, patience, pauses
+from celery_config.saga import clock, parking, patience, pauses, step_log
 from celery_config.saga.chains import Chains
 from celery_config.saga.changes import Changes, recorded
 from celery_config.saga.dsl import Saga, find
@@ -39,7 +41,7 @@ from celery_config.saga.machine import (
     decide,
 )
 from celery_config.saga.models import SagaInstance, SagaStep
-from celery_config.saga.step_log import Entry, merge
+from celery_config.saga.step_log import Entry
 
 log = structlog.get_logger(__name__)
 DEADLINE_PASSED = {
@@ -47,8 +49,21 @@ DEADLINE_PASSED = {
     "code": "deadline_passed",
     "reason": "the saga did not end before its deadline",
 }
+STARTED = (
+    "id", "name", "version", "subject", "status", "data", "cause", "attempt", "drives",
+    "deadline_at", "since", "due_at",
+)  # fmt: skip
+PLANNED = ("saga", "name", "position", "kind", "command", "logged")
 # Word that the pivot is done, of a saga that is on its way anyway: every order hears it.
 EXPECTED = Decision(Status.FORWARD)
+
+
+@dataclass(frozen=True)
+class Unwound:
+    """What the end of a stop chain brings: the refusals that the barriers hold, by step."""
+
+    refusals: Mapping[str, Any]
+    incomplete: bool = False
 
 
 def start(saga: type[Saga], data: Any, *, subject: UUID) -> UUID:
@@ -78,7 +93,7 @@ def start_all(saga: type[Saga], wanted: Sequence[tuple[UUID, Any]]) -> list[UUID
     """
     pauses.check(saga)
     now = clock.now()
-    rows: list[SagaInstance] = []
+    instances: list[SagaInstance] = []
     chains: list[tuple[UUID, dict[str, Any]]] = []
     outcomes: list[UUID | ChainTooLarge] = []
     for subject, data in wanted:
@@ -91,15 +106,16 @@ def start_all(saga: type[Saga], wanted: Sequence[tuple[UUID, Any]]) -> list[UUID
         except ChainTooLarge as error:
             outcomes.append(error)
             continue
-        rows.append(row)
+        instances.append(row)
         chains.append((row.pk, chain))
         outcomes.append(row.pk)
-    SagaInstance.objects.bulk_create(rows)
-    SagaStep.objects.bulk_create(
+    rows.insert(SagaInstance, instances, STARTED)
+    steps = [
         SagaStep(saga=row, name=s.name, position=i, kind=s.kind, command=s.command.wire_name())
-        for row in rows
+        for row in instances
         for i, s in enumerate(saga.steps)
-    )
+    ]
+    rows.insert(SagaStep, steps, PLANNED)
     outbox.add_tasks(chains)
     return outcomes
 
@@ -119,48 +135,50 @@ def receive(saga_id: UUID, came: Input, *, cause: Mapping[str, str] | None = Non
         return Status(row.status)
 
 
-def receive_all(came: Mapping[UUID, Input]) -> None:
-    """Let each saga decide about what came for it; sagas that do not exist are passed over."""
+def receive_all(came: Mapping[UUID, Input], causes: Mapping[UUID, Mapping[str, str]] | None = None) -> None:
+    """Let each saga decide about what came for it; sagas that do not exist are passed over.
+
+    Args:
+        causes: why, if this should stop it: `step`, `code`, `reason`.
+    """
     if not came:
         return
-    changes = Changes()
-    with transaction.atomic():
-        for row in locked(came):
-            take(row, came[row.pk], changes=changes)
+    with transaction.atomic(savepoint=False):
+        found = locked(came)
+        changes = Changes(clock.now(), step_log.read(found))
+        for row in found:
+            take(row, came[row.pk], cause=(causes or {}).get(row.pk), changes=changes)
         changes.write()
 
 
 def complete(replies: Mapping[UUID, dict[str, Any]]) -> None:
     """The ends of chains: close the sagas, fill what the log missed, and tell their owners, in one (rule 11)."""
-    changes = Changes()
     with transaction.atomic():
         # The log before the rows, as the transaction of an event does: locks in one order everywhere.
-        missed = SagaStep.objects.filter(saga__in=replies).exclude(logged=Logged.DONE)
-        merge(
-            Entry(saga, name, Logged.DONE, replies[saga][name])
-            for saga, name in missed.values_list("saga_id", "name")
-            if name in replies[saga]
+        step_log.merge(
+            Entry(saga, step, Logged.DONE, reply)
+            for saga, brought in replies.items()
+            for step, reply in brought.items()
         )
+        changes = Changes(clock.now())
         for row in locked(replies):
             if row.status not in ENDED:
                 take(row, Completed(), replies=replies[row.pk], changes=changes)
         changes.write()
 
 
-def locked(sagas: Iterable[UUID]) -> Iterable[SagaInstance]:
+def locked(sagas: Iterable[UUID]) -> list[SagaInstance]:
     """The rows of these sagas, locked in the one order."""
-    return SagaInstance.objects.select_for_update().filter(pk__in=list(sagas)).order_by("pk")
+    return list(SagaInstance.objects.select_for_update().filter(pk__in=list(sagas)).order_by("pk"))
 
 
-def compensated(saga_id: UUID, refusals: dict[str, Any], *, incomplete: bool) -> None:
-    """The end of a stop chain, which brings the refusals that the barriers hold."""
+def compensated(unwound: Mapping[UUID, Unwound]) -> None:
+    """The ends of stop chains."""
     with transaction.atomic():
-        row = SagaInstance.objects.select_for_update().filter(pk=saga_id).first()
-        if row is None:
-            return
-        for step, refusal in refusals.items():
-            SagaStep.objects.filter(saga=row, name=step).update(refusal=refusal)
-        take(row, Compensated(incomplete))
+        step_log.note_refusals(
+            {(saga, step): refusal for saga, end in unwound.items() for step, refusal in end.refusals.items()}
+        )
+        receive_all({saga: Compensated(end.incomplete) for saga, end in unwound.items()})
 
 
 def take(
@@ -182,11 +200,11 @@ def take(
         log.error("unknown saga version", saga=str(row.pk), name=row.name, version=row.version)
         make_due(row)
         return STAY
-    now = clock.now()
-    decision = decide(saga, view(row, came, now), came)
+    mine = changes or Changes(clock.now(), step_log.read([row]))
+    now, before = mine.now, row.status
+    decision = decide(saga, view(row, now, mine.logs), came)
     if decision == STAY:
         return decision
-    mine, before = changes or Changes(), row.status
     if decision.status and decision.status != before:
         enter(row, decision.status, now, cause)
     if decision.send:
@@ -205,12 +223,11 @@ def take(
     return decision
 
 
-def view(row: SagaInstance, came: Input, now: datetime) -> View:
-    """The saga as the machine sees it; the end of the chain needs no log."""
-    steps = () if isinstance(came, Completed) else row.steps.values_list("name", "logged")
+def view(row: SagaInstance, now: datetime, logs: Mapping[UUID, Mapping[str, Logged]]) -> View:
+    """The saga as the machine sees it."""
     return View(
         status=Status(row.status),
-        log={name: Logged(logged) for name, logged in steps},
+        log=logs.get(row.pk, {}),
         past_deadline=now >= row.deadline_at,
         past_patience=now >= row.since + timedelta(seconds=settings.TIMES.undo_for),
     )

@@ -7,14 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
+
+from celery_config.groups import rounds
 from celery_config.messaging.deliveries import Delivery, Outcome
 from celery_config.messaging.events import Received, subscribes
 from celery_config.messaging.fences import PIVOT_FENCED, PIVOT_RAN
-from celery_config.messaging.tasks import Handle, Work, durable_task, one_by_one
+from celery_config.messaging.tasks import Handle, Work, durable_task
 from celery_config.saga import runner, step_log
 from celery_config.saga.chains import COMPENSATED, COMPLETE, STEP_FAILED
 from celery_config.saga.dsl import Kind, Saga
 from celery_config.saga.machine import Logged, PivotRan, StepFailed, StepLogged
+from celery_config.saga.runner import Unwound
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,12 +50,19 @@ class PivotFencedMessage:
     step: str
 
 
-def step_failed(delivery: Delivery[StepFailedMessage]) -> None:
+def step_failed(deliveries: Sequence[Delivery[StepFailedMessage]]) -> list[Outcome]:
     """The `link_error` of every link."""
-    failed = delivery.message
-    reason = f"{failed.step or failed.operation} failed"
-    cause = {"step": failed.step, "code": "step_failed", "reason": reason}
-    runner.receive(failed.saga, StepFailed(failed.step, failed.operation), cause=cause)
+    for part in rounds([delivery.message for delivery in deliveries], lambda failed: failed.saga):
+        causes = {
+            failed.saga: {
+                "step": failed.step,
+                "code": "step_failed",
+                "reason": f"{failed.step or failed.operation} failed",
+            }
+            for failed in part
+        }
+        runner.receive_all({each.saga: StepFailed(each.step, each.operation) for each in part}, causes)
+    return [None] * len(deliveries)
 
 
 def complete(deliveries: Sequence[Delivery[EndMessage]]) -> list[Outcome]:
@@ -60,16 +71,22 @@ def complete(deliveries: Sequence[Delivery[EndMessage]]) -> list[Outcome]:
     return [None] * len(deliveries)
 
 
-def compensated(delivery: Delivery[EndMessage]) -> None:
+def compensated(deliveries: Sequence[Delivery[EndMessage]]) -> list[Outcome]:
     """The last link of every stop chain."""
-    runner.compensated(delivery.message.saga, delivery.replies, incomplete=delivery.message.incomplete)
+    for part in rounds(deliveries, lambda delivery: delivery.message.saga):
+        runner.compensated(
+            {each.message.saga: Unwound(each.replies, each.message.incomplete) for each in part}
+        )
+    return [None] * len(deliveries)
 
 
-def pivot_ran(delivery: Delivery[PivotRanMessage]) -> None:
-    """A fence found that the pivot ran."""
-    told = delivery.message
-    step_log.merge([step_log.Entry(told.saga, told.step, Logged.DONE, told.reply)])
-    runner.receive(told.saga, PivotRan())
+def pivot_ran(deliveries: Sequence[Delivery[PivotRanMessage]]) -> list[Outcome]:
+    """Fences found that pivots ran."""
+    told = [delivery.message for delivery in deliveries]
+    with transaction.atomic():
+        step_log.merge(step_log.Entry(each.saga, each.step, Logged.DONE, each.reply) for each in told)
+        runner.receive_all({each.saga: PivotRan() for each in told})
+    return [None] * len(deliveries)
 
 
 def pivot_fenced(deliveries: Sequence[Delivery[PivotFencedMessage]]) -> list[Outcome]:
@@ -84,10 +101,10 @@ def own_task(name: str, message: type[Any], handle: Handle, *, chained: bool = F
     durable_task(name, Work(message=message, handle=handle, chained=chained, exhausted="dead letter"))
 
 
-own_task(STEP_FAILED, StepFailedMessage, one_by_one(step_failed))
+own_task(STEP_FAILED, StepFailedMessage, step_failed)
 own_task(COMPLETE, EndMessage, complete, chained=True)
-own_task(COMPENSATED, EndMessage, one_by_one(compensated), chained=True)
-own_task(PIVOT_RAN, PivotRanMessage, one_by_one(pivot_ran))
+own_task(COMPENSATED, EndMessage, compensated, chained=True)
+own_task(PIVOT_RAN, PivotRanMessage, pivot_ran)
 own_task(PIVOT_FENCED, PivotFencedMessage, pivot_fenced)
 
 

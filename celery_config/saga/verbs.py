@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from celery_config.messaging.decisions import Action
-from celery_config.saga import clock, runner
+from celery_config.saga import clock, runner, step_log
 from celery_config.saga.barriers import ask
 from celery_config.saga.dsl import Kind, Saga
 from celery_config.saga.effects import Answer, Effect
@@ -91,7 +91,7 @@ def preview(saga_id: UUID, verb: str) -> Preview:
     barriers = ask(saga, row.pk)
     decision = STAY
     if came := input_of(row, verb):
-        view = runner.view(row, came, clock.now())
+        view = runner.view(row, clock.now(), step_log.read([row]))
         if proof := pivot_reply(saga, barriers):
             # A barrier's word that the pivot ran counts as if the log had it already.
             view = replace(view, log={**view.log, proof.step: Logged.DONE})

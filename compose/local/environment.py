@@ -99,6 +99,8 @@ def build(
         "SANDBOX_URL": f"http://{ports.LOOPBACK}:{addresses.sandbox}",
         "PYTHONUNBUFFERED": "1",
         **{f"{service.upper()}_URL": web_url(addresses, service) for service in SERVICES},
+        # A port is one thing for TCP and another for UDP.
+        **{f"{s.upper()}_RELAY_WAKE": f"{ports.LOOPBACK}:{addresses.web[s]}" for s in SERVICES},
     }
     # Which project a process belongs to is its own to say: one named here would make all four the same.
     inherited = {name: value for name, value in environ.items() if value and name != "DJANGO_SETTINGS_MODULE"}

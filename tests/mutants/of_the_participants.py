@@ -32,8 +32,9 @@ PARTICIPANTS = (
         breaks="every delivery of a command believes that it is the first",
         rule="rule 5",
         file="celery_config/messaging/barrier.py",
-        old="made = {UUID(str(key)) for (key,) in cursor.fetchall()}",
-        new="made = {row.key for row in rows}",
+        old='made = set(many.insert(BarrierRow, in_order, INSERTED, unless_there="key"))',
+        new="""many.insert(BarrierRow, in_order, INSERTED, unless_there="key")
+    made = {row.key for row in rows}""",
         suite="messaging",
         tests=("test_steps.py::TestAction",),
     ),
@@ -217,12 +218,8 @@ PARTICIPANTS = (
         breaks="the outbox row is written after the transaction that makes it true",
         rule="rule 1",
         file=f"{MESSAGING}/outbox.py",
-        old="    OutboxMessage.objects.bulk_create(rows)\n",
-        new="""    from django.db import transaction
-
-    promised = list(rows)
-    transaction.on_commit(lambda: OutboxMessage.objects.bulk_create(promised))
-""",
+        old="        rows.insert(OutboxMessage, wanted, INSERTED)\n",
+        new="        transaction.on_commit(lambda: rows.insert(OutboxMessage, wanted, INSERTED))\n",
         suite="messaging",
         tests=("test_outbox.py::TestTransaction",),
     ),
@@ -241,11 +238,11 @@ PARTICIPANTS = (
         breaks="the relay commits that a row is gone before it publishes it",
         rule="rule 21",
         file=f"{MESSAGING}/relay.py",
-        old="""        taken = send(publisher, [message_of(row) for row in rows])
+        old="""        taken = send(publisher, [message for message, _ in messages])
         reach(Point.RELAYED)
 """,
         new="""        OutboxMessage.objects.filter(id__in=[row.id for row in rows]).delete()
-    taken = send(publisher, [message_of(row) for row in rows])
+    taken = send(publisher, [message for message, _ in messages])
     with transaction.atomic():
 """,
         suite="messaging",
@@ -266,7 +263,7 @@ PARTICIPANTS = (
         breaks="a message that the broker did not take counts as sent",
         rule="rule 21",
         file=f"{MESSAGING}/relay.py",
-        old="        sent = [row for i, row in enumerate(rows) if i in taken]\n",
+        old="        sent = [row for i, (_, some) in enumerate(messages) if i in taken for row in some]\n",
         new="        sent = rows\n",
         suite="messaging",
         tests=("test_relay.py::TestRows",),

@@ -279,7 +279,10 @@ class TestRunner:
         """Rule 19: it may be what killed a worker."""
         for count in (0, 1, SUSPICIOUS, SUSPICIOUS, 0):
             batches.put(self.request(told, hotel, **{"x-delivery-count": count}))
-        assert [len(batches.take()) for _ in range(4)] == [2, 1, 1, 1]
+        sizes = []
+        while batches.inbox:
+            sizes.append(len(batches.take()))
+        assert sizes == [2, 1, 1, 1]
 
     def test_one_that_nobody_foresaw_spoils_no_other(
         self, batches: Batches, told: list[str], hotel: DurableTask

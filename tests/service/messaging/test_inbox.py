@@ -7,12 +7,15 @@ from uuid import uuid4
 
 import msgspec
 import pytest
+from celery import current_app
+from celery.app.task import Context
+from django.conf import settings
 from django.contrib.auth.models import Group
 
 from celery_config.errors import DefinitionError
 from celery_config.messaging import events
-from celery_config.messaging.events import Envelope, deliver, each, subscribes
-from celery_config.messaging.models import InboxEntry
+from celery_config.messaging.events import RECEIVE_ALL, Envelope, deliver, each, subscribes
+from celery_config.messaging.models import InboxEntry, OutboxMessage
 from celery_config.messaging.outbox import cloud_event
 from tests.service.together import concurrent, together
 from tests.trip import FlightBooked, HotelBooked
@@ -131,3 +134,34 @@ def test_twins_at_once() -> None:
     event = booked()
     assert together(*[lambda: deliver([event])] * 6) == [None] * 6
     assert Group.objects.count() == 1
+
+
+class TestBatches:
+    """Events of one type come together, and are none the worse for it."""
+
+    @staticmethod
+    def come(*batches: list[dict[str, Any]]) -> None:
+        task = current_app.tasks[RECEIVE_ALL]
+        ended = task.carry_out(
+            [Context(id=str(uuid4()), args=[], kwargs={"events": batch}, retries=0) for batch in batches]
+        )
+        assert [outcome for _, outcome in ended] == [None] * len(batches)
+
+    def test_all_are_handled_once(self) -> None:
+        subscribes(HotelBooked)(each(note))
+        one, two, three = booked(), booked(), booked()
+        self.come([one, two], [two, three])
+        self.come([three, one])
+        assert Group.objects.count() == 3
+        assert not OutboxMessage.objects.exists()
+
+    def test_what_fails_together_comes_again_one_by_one(self) -> None:
+        """Each with tries of its own: one that nobody understands takes no other along."""
+        subscribes(HotelBooked)(each(note))
+        strange = booked() | {"type": "inventory.unheard_of"}
+        fine, other = [booked(), strange], [booked()]
+        self.come(fine, other)
+        assert Group.objects.count() == 1
+        rows = [row.payload for row in OutboxMessage.objects.order_by("id")]
+        assert [(row["task"], row["kwargs"]) for row in rows] == [("events.receive", event) for event in fine]
+        assert {row["options"]["routing_key"] for row in rows} == {settings.SERVICE}

@@ -23,12 +23,12 @@ from celery_config.messages import encode
 from celery_config.messaging import outbox, relay
 from celery_config.messaging.models import InboxEntry, OutboxMessage
 from celery_config.messaging.publisher import Publisher, broker_errors
-from celery_config.messaging.relay import publish_batch
+from celery_config.messaging.relay import PACK, publish_batch
 from celery_config.saga.chains import Chains
 from celery_config.settings import celery_settings
 from compose.local.rabbitmq import RabbitServer
 from tests.service.together import concurrent, in_background, together, until
-from tests.trip import HotelBooked, Trip, trip_data
+from tests.trip import FlightBooked, HotelBooked, Trip, trip_data
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ADMIN = "admin"
@@ -104,6 +104,26 @@ class TestRows:
         assert message["options"]["routing_key"] == "inventory.hotel_booked"
         assert "mandatory" not in message["options"]
         assert message["options"]["task_id"] == event["id"]
+
+    def test_events_of_one_type_travel_together(self) -> None:
+        """As a batch of CloudEvents; in their order, and the commands beside them."""
+        promise(task(1))
+        for _ in range(PACK + 2):
+            announce(HotelBooked(booking=uuid4()))
+        announce(FlightBooked(seat="12A"))
+        books = Books(refuse=[1])
+        assert publish_batch(books, 100) == PACK + 4  # type: ignore[arg-type]
+        events = list(OutboxMessage.objects.filter(kind="event").order_by("id"))
+        booked, alone = [row.payload for row in events[:-1]], events[-1].payload
+        assert [message["kwargs"] for message in books.sent] == [
+            {"n": 1}, {"events": booked[:PACK]}, {"events": booked[PACK:]}, alone,
+        ]  # fmt: skip
+        assert [message["task"] for message in books.sent[1:]] == [
+            "events.receive_all", "events.receive_all", "events.receive",
+        ]  # fmt: skip
+        assert {m["options"]["routing_key"] for m in books.sent[1:3]} == {"inventory.hotel_booked"}
+        # What the broker did not take stays, all of it.
+        assert [row.published_at is None for row in events] == [True] * PACK + [False] * 3
 
     def test_what_must_wait_waits(self) -> None:
         """Rule 10."""
@@ -323,7 +343,7 @@ class TestPublisher:
 class TestRun:
     def relay_until(self, app: Celery, holds: Any, duties: Sequence[relay.Duty] = ()) -> None:
         done = threading.Event()
-        running = in_background(lambda: relay.run(app, duties, done.wait))
+        running = in_background(lambda: relay.run(app, duties, done.wait, lambda: done.wait(0.02)))
         try:
             until(holds, "the relay did its work")
         finally:
@@ -341,7 +361,7 @@ class TestRun:
     def test_it_outlives_the_broker(self, app: Celery, rabbit: RabbitServer) -> None:
         """The rows wait; when the broker is back they go out."""
         done = threading.Event()
-        running = in_background(lambda: relay.run(app, [], done.wait))
+        running = in_background(lambda: relay.run(app, [], done.wait, lambda: done.wait(0.02)))
         promise(task(1))
         until(lambda: not OutboxMessage.objects.exists(), "published")
         rabbit.stop()

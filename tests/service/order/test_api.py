@@ -235,7 +235,7 @@ class TestCancelling:
         answer = ada.post(f"{order['url']}cancel/")
         assert (answer.status_code, answer.json()["status"]) == (202, "stopping")
         assert ada.get(order["url"]).json()["status"] == "stopping"
-        runner.compensated(Placed(order["order"]).saga_id, {}, incomplete=False)
+        runner.compensated({Placed(order["order"]).saga_id: runner.Unwound({})})
         shown = ada.get(order["url"]).json()
         assert (shown["status"], shown["cancel_code"], shown["cancel_reason"]) == (
             "cancelled", "cancelled", "cancelled by ada"

@@ -127,7 +127,7 @@ def completed(placed: Placed, others: Services) -> Placed:
 @pytest.fixture
 def compensated(placed: Placed, others: Services) -> Placed:
     runner.stop(placed.saga_id, code="cancelled", reason="by ada")
-    runner.compensated(placed.saga_id, {}, incomplete=False)
+    runner.compensated({placed.saga_id: runner.Unwound({})})
     others.undone(placed)
     return placed
 
@@ -150,7 +150,7 @@ def refuse(refund: Refund) -> None:
     why = {"code": "card_closed", "reason": "no such card"}
     merge(refund.saga, "refund-payment", Logged.REFUSED, why)
     runner.receive(refund.saga, StepFailed("refund-payment", "do"), cause={"step": "refund-payment", **why})
-    runner.compensated(refund.saga, {}, incomplete=False)
+    runner.compensated({refund.saga: runner.Unwound({})})
 
 
 class TestNothingIsFound:

@@ -93,6 +93,15 @@ class TestConsequences:
         assert placed.chains == [DRIVE]
         assert placed.saga.due_at < before.due_at
 
+    def test_a_dead_batch_of_events_makes_every_saga_due_that_it_tells_of(
+        self, placed: Placed, stopping: Placed
+    ) -> None:
+        before = [each.saga.due_at for each in (placed, stopping)]
+        about = [{"saga": str(each.saga_id), "step": "reserve-stock"} for each in (placed, stopping)]
+        keep(letter("events.receive_all", {"events": [*about, {"saga": str(uuid4())}, "no event"]}))
+        assert [each.saga.due_at for each in (placed, stopping)] < before
+        assert DeadLetter.objects.get().consequence == "the sagas of its events are looked at soon"
+
     def test_an_ended_saga_is_left_as_it_is(self, placed: Placed) -> None:
         placed.set(status="completed", due_at=None)
         assert dead(placed, "inventory.reserve_stock").saga == placed.saga_id

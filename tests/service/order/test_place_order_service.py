@@ -122,14 +122,14 @@ class TestCancelling:
         assert services.ask_to_cancel(order=placed.order, reason="by ada") == "stopping"
         assert placed.saga.cause == {"step": "", "code": "cancelled", "reason": "by ada"}
         assert placed.order.status == "placed"
-        runner.compensated(placed.saga_id, {}, incomplete=False)
+        runner.compensated({placed.saga_id: runner.Unwound({})})
         assert (placed.order.status, placed.order.cancel_code) == ("cancelled", "cancelled")
 
     def test_again_is_harmless(self, placed: Placed) -> None:
         services.ask_to_cancel(order=placed.order, reason="by ada")
         assert services.ask_to_cancel(order=placed.order, reason="by bob") == "stopping"
         assert len(placed.chains) == 2
-        runner.compensated(placed.saga_id, {}, incomplete=False)
+        runner.compensated({placed.saga_id: runner.Unwound({})})
         assert services.ask_to_cancel(order=placed.order, reason="by ada") == "compensated"
 
     def test_going_forward_or_completed_it_is_too_late(self, placed: Placed) -> None:

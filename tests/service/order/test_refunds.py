@@ -38,7 +38,7 @@ def refuse(refund: Refund) -> None:
     cause = {"step": "refund-payment", "code": "step_failed", "reason": ""}
     merge(refund.saga, "refund-payment", Logged.REFUSED, {"code": "card_closed", "reason": "no such card"})
     runner.receive(refund.saga, StepFailed("refund-payment", "do"), cause=cause)
-    runner.compensated(refund.saga, {}, incomplete=False)
+    runner.compensated({refund.saga: runner.Unwound({})})
 
 
 def status(refund: Refund) -> str:

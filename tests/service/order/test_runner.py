@@ -92,14 +92,14 @@ class TestStop:
         runner.receive(placed.saga_id, StepFailed("reserve-stock", "undo"))
         assert placed.chains[-1] == ["payment.void_payment", "order.compensated"]
         assert links_of(placed.messages[-1])[-1]["kwargs"]["incomplete"] is True
-        runner.compensated(placed.saga_id, {}, incomplete=True)
+        runner.compensated({placed.saga_id: runner.Unwound({}, incomplete=True)})
         assert (placed.saga.status, placed.order.status) == ("stopping", "placed")
         assert placed.saga.due_at
 
     def test_the_end_closes_saga_and_order_together(self, placed: Placed) -> None:
         runner.receive(placed.saga_id, StepFailed("reserve-stock", "do"), cause=CAUSE)
         merge(placed.saga_id, "reserve-stock", Logged.REFUSED, {"code": "out_of_stock", "reason": "2 left"})
-        runner.compensated(placed.saga_id, {}, incomplete=False)
+        runner.compensated({placed.saga_id: runner.Unwound({})})
         assert (placed.saga.status, placed.order.status) == ("compensated", "cancelled")
         assert (placed.order.cancel_code, placed.order.cancel_reason) == ("out_of_stock", "2 left")
         assert placed.saga.cause == {"step": "reserve-stock", "code": "out_of_stock", "reason": "2 left"}
@@ -255,7 +255,7 @@ class TestVersions:
 def test_a_message_for_no_saga_is_let_go() -> None:
     assert runner.receive(uuid4(), Due()) is None
     runner.complete({uuid4(): REPLIES})
-    runner.compensated(uuid4(), {}, incomplete=False)
+    runner.compensated({uuid4(): runner.Unwound({})})
     assert not SagaInstance.objects.exists()
 
 

@@ -13,6 +13,7 @@ from django.utils.module_loading import import_string
 
 from celery_config import metrics
 from celery_config.messaging import relay
+from celery_config.messaging.wake import Bell
 
 
 class Command(BaseCommand):
@@ -30,4 +31,5 @@ class Command(BaseCommand):
         ]
         self.stdout.write(f"{settings.SERVICE} relay ready")
         self.stdout.flush()
-        relay.run(current_app._get_current_object(), duties, stop.wait)
+        bell = Bell(settings.RELAY_WAKE, settings.RELAY_POLL_SECONDS)
+        relay.run(current_app._get_current_object(), duties, stop.wait, bell.wait)

@@ -1,0 +1,74 @@
+"""The order service's part: it writes the order and its saga, and notes how the saga ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.db import connection, transaction
+
+from celery_config.saga import runner
+from celery_config.saga.dsl import Saga, compensatable, minutes
+from tests.bench.three.contracts import (
+    CallParcelBack,
+    GiveMoneyBack,
+    PutGoodsBack,
+    SendParcel,
+    TakeGoods,
+    TakeMoney,
+)
+from tests.bench.three.goods import Wanted
+
+INSERT = "INSERT INTO three_order (id, amount) SELECT * FROM unnest(%s::uuid[], %s::int[])"
+END = "UPDATE three_order SET status = %s, ended_at = clock_timestamp() WHERE id = ANY(%s)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderData:
+    """`amount` in cents."""
+
+    order: UUID
+    amount: int
+    sku: str
+    quantity: int
+    address: str
+
+
+def confirm(completed: Sequence[tuple[OrderData, Any]]) -> None:
+    end("confirmed", completed)
+
+
+def cancel(compensated: Sequence[tuple[OrderData, Any]]) -> None:
+    end("cancelled", compensated)
+
+
+def end(status: str, ended: Sequence[tuple[OrderData, Any]]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(END, [status, [data.order for data, _ in ended]])
+
+
+class ThreeSteps(Saga):
+    """Money, goods, parcel; each can be taken back."""
+
+    name, version, deadline, data = "three-steps", 1, minutes(15), OrderData
+    steps = [
+        compensatable("payment", TakeMoney, undo=GiveMoneyBack),
+        compensatable("inventory", TakeGoods, undo=PutGoodsBack),
+        compensatable("shipment", SendParcel, undo=CallParcelBack),
+    ]
+    on_completed, on_compensated = confirm, cancel
+
+
+def place_all(wanted: Sequence[Wanted]) -> list[UUID]:
+    """Write orders and their sagas; return the orders' ids."""
+    data = [
+        OrderData(order=uuid4(), amount=w.amount, sku=w.sku, quantity=w.quantity, address=w.address)
+        for w in wanted
+    ]
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(INSERT, [[each.order for each in data], [each.amount for each in data]])
+        runner.start_all(ThreeSteps, [(each.order, each) for each in data])
+    return [each.order for each in data]

@@ -1,0 +1,33 @@
+"""The payment service's part."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import uuid4
+
+from django.db import connection
+
+from celery_config.participant import handles
+from tests.bench.three.contracts import GiveMoneyBack, MoneyTaken, TakeMoney
+
+TAKE = (
+    "INSERT INTO three_payment (id, order_id, amount) SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::int[])"
+)
+GIVE_BACK = "UPDATE three_payment SET status = 'given back' WHERE order_id = ANY(%s)"
+
+
+@handles(TakeMoney)
+def take_money(commands: Sequence[TakeMoney]) -> list[MoneyTaken]:
+    taken = [MoneyTaken(payment=uuid4()) for _ in commands]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            TAKE, [[t.payment for t in taken], [c.order for c in commands], [c.amount for c in commands]]
+        )
+    return taken
+
+
+@handles(GiveMoneyBack)
+def give_money_back(commands: Sequence[GiveMoneyBack]) -> list[None]:
+    with connection.cursor() as cursor:
+        cursor.execute(GIVE_BACK, [[command.order for command in commands]])
+    return [None] * len(commands)

@@ -1,0 +1,31 @@
+"""The shipment service's part."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import uuid4
+
+from django.db import connection
+
+from celery_config.participant import handles
+from tests.bench.three.contracts import CallParcelBack, ParcelSent, SendParcel
+
+SEND = "INSERT INTO three_shipment (id, order_id, address) SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::text[])"
+CALL_BACK = "UPDATE three_shipment SET status = 'called back' WHERE order_id = ANY(%s)"
+
+
+@handles(SendParcel)
+def send_parcel(commands: Sequence[SendParcel]) -> list[ParcelSent]:
+    sent = [ParcelSent(shipment=uuid4()) for _ in commands]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            SEND, [[s.shipment for s in sent], [c.order for c in commands], [c.address for c in commands]]
+        )
+    return sent
+
+
+@handles(CallParcelBack)
+def call_parcel_back(commands: Sequence[CallParcelBack]) -> list[None]:
+    with connection.cursor() as cursor:
+        cursor.execute(CALL_BACK, [[command.order for command in commands]])
+    return [None] * len(commands)
