@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,38 +21,73 @@ from celery_config.groups import by
 encoder = msgspec.json.Encoder()
 
 
-def insert(
-    model: type[models.Model], rows: Sequence[Any], fields: Sequence[str], *, unless_there: str = ""
-) -> list[Any]:
-    """Insert rows; columns that are not named take the database's default.
+@dataclass(frozen=True)
+class Change:
+    """A statement and its rows, not yet carried out."""
 
-    Args:
-        fields: names of those that are written.
-        unless_there: pass over rows that a unique constraint knows already, and return this field of the others.
+    statement: str
+    given: str
 
-    Returns:
-        That field of the rows that were inserted, in no order.
-    """
+
+def inserted(model: type[models.Model], rows: Sequence[Any], fields: Sequence[str]) -> list[Change]:
+    """What inserts rows: nothing or one change. Columns that are not named take the database's default."""
     if not rows:
         return []
+    return [Change(insertion(model, tuple(fields), "", connection.vendor), parameter(model, rows, fields))]
+
+
+def updated(model: type[models.Model], rows: Sequence[Any], fields: Sequence[str]) -> list[Change]:
+    """What writes these fields of rows that are locked here; one that is `Now()` gets the database's time."""
+    changes = []
+    for stamped, some in by(lambda row: stamped_of(row, fields), rows).items():
+        given = tuple(name for name in fields if name not in stamped)
+        statement = updating(model, given, stamped, connection.vendor)
+        changes.append(Change(statement, parameter(model, some, ("pk", *given))))
+    return changes
+
+
+def write(*changes: Change) -> None:
+    """Carry out changes of different rows: in one statement, where the database can."""
+    if not changes:
+        return
     with connection.cursor() as cursor:
-        cursor.execute(
-            insertion(model, tuple(fields), unless_there, connection.vendor), [parameter(model, rows, fields)]
-        )
-        if not unless_there:
-            return []
-        returned = field_of(model, unless_there)
-        return [returned.to_python(value) for (value,) in cursor.fetchall()]
+        if connection.vendor == "postgresql":
+            cursor.execute(
+                together(tuple(each.statement for each in changes)), [each.given for each in changes]
+            )
+            return
+        for each in changes:
+            cursor.execute(each.statement, [each.given])
+
+
+@functools.cache
+def together(statements: tuple[str, ...]) -> str:
+    *first, last = statements
+    named = ", ".join(f"change_{number} AS ({each})" for number, each in enumerate(first))
+    return f"WITH {named} {last}" if named else last
+
+
+def insert(model: type[models.Model], rows: Sequence[Any], fields: Sequence[str]) -> None:
+    """Insert rows at once."""
+    write(*inserted(model, rows, fields))
 
 
 def update(model: type[models.Model], rows: Sequence[Any], fields: Sequence[str]) -> None:
-    """Write these fields of rows that are locked here; one that is `Now()` gets the database's time."""
-    for stamped, some in by(lambda row: stamped_of(row, fields), rows).items():
-        given = tuple(name for name in fields if name not in stamped)
-        with connection.cursor() as cursor:
-            cursor.execute(
-                updating(model, given, stamped, connection.vendor), [parameter(model, some, ("pk", *given))]
-            )
+    """Write these fields of rows that are locked here, at once."""
+    write(*updated(model, rows, fields))
+
+
+def insert_new(
+    model: type[models.Model], rows: Sequence[Any], fields: Sequence[str], *, returning: str
+) -> list[Any]:
+    """Insert rows, less those that a unique constraint knows already; return a field of the others, in no order."""
+    if not rows:
+        return []
+    with connection.cursor() as cursor:
+        statement = insertion(model, tuple(fields), returning, connection.vendor)
+        cursor.execute(statement, [parameter(model, rows, fields)])
+        returned = field_of(model, returning)
+        return [returned.to_python(value) for (value,) in cursor.fetchall()]
 
 
 def stamped_of(row: Any, fields: Sequence[str]) -> tuple[str, ...]:
@@ -59,13 +95,13 @@ def stamped_of(row: Any, fields: Sequence[str]) -> tuple[str, ...]:
 
 
 @functools.cache
-def insertion(model: type[models.Model], fields: tuple[str, ...], unless_there: str, vendor: str) -> str:
+def insertion(model: type[models.Model], fields: tuple[str, ...], returning: str, vendor: str) -> str:
     columns = ", ".join(quoted(field_of(model, name).column) for name in fields)
     # Without WHERE, SQLite takes the ON of ON CONFLICT for that of a join.
     given = relation(model, fields, vendor)
     statement = f"INSERT INTO {table(model)} ({columns}) SELECT {columns} FROM {given} WHERE TRUE"
-    if unless_there:
-        statement += f" ON CONFLICT DO NOTHING RETURNING {quoted(field_of(model, unless_there).column)}"
+    if returning:
+        statement += f" ON CONFLICT DO NOTHING RETURNING {quoted(field_of(model, returning).column)}"
     return statement
 
 

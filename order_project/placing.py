@@ -12,16 +12,24 @@ from uuid import UUID, uuid4
 from django.conf import settings
 from django.db import connection, transaction
 
+from celery_config import rows
 from celery_config.contracts.inventory import Line
 from celery_config.contracts.shipment import Address
 from celery_config.errors import ChainTooLarge
 from celery_config.messages import encode
+from celery_config.rows import Change
 from celery_config.saga import runner
 from celery_config.saga.dsl import Saga
 from order_project import domain, selectors
 from order_project.domain import CatalogueEntry, Priced
 from order_project.errors import BadLines, KeyReused, OrderTooLarge
 from order_project.models import IdempotencyKey, Order, OrderLine
+
+ORDER = (
+    "id", "customer", "status", "currency", "total", "weight_grams", "address", "saga", "tracking_number",
+    "cancel_code", "cancel_reason", "reference",
+)  # fmt: skip
+LINE = ("order", "sku", "name", "quantity", "unit_price")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,13 +112,13 @@ def place_orders(*, client: str, asked: Sequence[Asked]) -> list[Outcome]:
             outcomes[each.id] = error
     started = runner.start_all(saga, [(draft.asked.id, draft.data) for draft in drafts])
     placed = []
-    for draft, saga_id in zip(drafts, started, strict=True):
+    for draft, saga_id in zip(drafts, started.outcomes, strict=True):
         if isinstance(saga_id, ChainTooLarge):
             outcomes[draft.asked.id] = OrderTooLarge()
         else:
             outcomes[draft.asked.id] = Placed(draft.asked.id, repeated=False)
             placed.append((draft, saga_id))
-    write(placed)
+    rows.write(*started.changes, *orders(placed))
     refused = {each.id: o for each in new if not isinstance(o := outcomes[each.id], Placed)}
     give_back_keys(client, [each.key for each in new if each.id in refused and each.key])
     # A repeat within the same batch was answered before it was known that the first would be refused.
@@ -142,9 +150,9 @@ def drafted(saga: type[Saga], asked: Asked, catalogue: Mapping[str, CatalogueEnt
     return Draft(asked, priced, data)
 
 
-def write(placed: Sequence[tuple[Draft, UUID]]) -> None:
-    """The orders' own rows."""
-    Order.objects.bulk_create(
+def orders(placed: Sequence[tuple[Draft, UUID]]) -> list[Change]:
+    """What writes the orders' own rows."""
+    made = [
         Order(
             id=draft.asked.id,
             customer_id=draft.data.customer,
@@ -156,14 +164,15 @@ def write(placed: Sequence[tuple[Draft, UUID]]) -> None:
             reference=draft.asked.request.reference,
         )
         for draft, saga in placed
-    )
-    OrderLine.objects.bulk_create(
+    ]
+    lines = [
         OrderLine(
             order_id=draft.asked.id, sku=p.sku, name=p.name, quantity=p.quantity, unit_price=p.unit_price
         )
         for draft, _ in placed
         for p in draft.lines
-    )
+    ]
+    return [*rows.inserted(Order, made, ORDER), *rows.inserted(OrderLine, lines, LINE)]
 
 
 def current_flow() -> type[Saga]:

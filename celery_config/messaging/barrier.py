@@ -48,7 +48,7 @@ def new_row(
 def claim(rows: Sequence[BarrierRow]) -> dict[UUID, BarrierRow]:
     """Insert the rows; return those that were there already, by key, locked until the transaction ends."""
     in_order = sorted(rows, key=lambda row: row.key)
-    made = set(many.insert(BarrierRow, in_order, INSERTED, unless_there="key"))
+    made = set(many.insert_new(BarrierRow, in_order, INSERTED, returning="key"))
     if made:
         reach(Point.BARRIER_INSERTED)
     there = [row.key for row in rows if row.key not in made]
@@ -61,12 +61,12 @@ def lock(keys: Collection[UUID]) -> dict[UUID, BarrierRow]:
     return {row.key: row for row in found}
 
 
-def write(rows: Iterable[BarrierRow], *fields: str) -> None:
-    """Write these fields of rows that are locked here."""
+def written(rows: Iterable[BarrierRow], *fields: str) -> list[many.Change]:
+    """What writes these fields of rows that are locked here."""
     changed = list(rows)
     for row in changed:
         row.updated_at = Now()
-    many.update(BarrierRow, changed, [*fields, "updated_at"])
+    return many.updated(BarrierRow, changed, [*fields, "updated_at"])
 
 
 def state(row: BarrierRow) -> Row:

@@ -140,7 +140,7 @@ def remembered(received: Sequence[Received], handler: str) -> list[Received]:
         return []
     once = {each.envelope.id: each for each in received}
     entries = [InboxEntry(event=id, handler=handler) for id in sorted(once)]
-    made = set(rows.insert(InboxEntry, entries, ("event", "handler"), unless_there="event"))
+    made = set(rows.insert_new(InboxEntry, entries, ("event", "handler"), returning="event"))
     return [each for id, each in once.items() if id in made]
 
 

@@ -16,6 +16,7 @@ from celery_config.database import Now
 from celery_config.messages import Event, encode
 from celery_config.messaging import wake
 from celery_config.messaging.models import OutboxMessage
+from celery_config.rows import Change
 
 INSERTED = ("kind", "name", "saga", "payload")
 
@@ -30,7 +31,7 @@ def add_task(message: dict[str, Any], *, saga: UUID | None, delay: float = 0) ->
     """
     row = _of_task(message, saga)
     if not delay:
-        _insert([row])
+        rows.write(*promised([row]))
         return
     check_transaction()
     # The database's clock, as everything that asks what is due does: ours may be off.
@@ -38,20 +39,27 @@ def add_task(message: dict[str, Any], *, saga: UUID | None, delay: float = 0) ->
     row.save(force_insert=True)
 
 
-def add_tasks(promised: Iterable[tuple[UUID, dict[str, Any]]]) -> None:
+def add_tasks(messages: Iterable[tuple[UUID, dict[str, Any]]]) -> None:
     """Promise many Celery messages, each with its saga, with one statement."""
-    _insert(_of_task(message, saga) for saga, message in promised)
+    rows.write(*tasks(messages))
+
+
+def tasks(messages: Iterable[tuple[UUID, dict[str, Any]]]) -> list[Change]:
+    """What promises many Celery messages, each with its saga; a part of the statement that makes them true."""
+    return promised(_of_task(message, saga) for saga, message in messages)
 
 
 def _of_task(message: dict[str, Any], saga: UUID | None) -> OutboxMessage:
     return OutboxMessage(kind=OutboxMessage.Kind.TASK, name=message["task"], saga=saga, payload=message)
 
 
-def _insert(promised: Iterable[OutboxMessage]) -> None:
+def promised(messages: Iterable[OutboxMessage]) -> list[Change]:
+    """What writes the rows; the relay is called once they are committed."""
     check_transaction()
-    if wanted := list(promised):
-        rows.insert(OutboxMessage, wanted, INSERTED)
+    wanted = list(messages)
+    if wanted:
         transaction.on_commit(wake.call)
+    return rows.inserted(OutboxMessage, wanted, INSERTED)
 
 
 def check_transaction() -> None:
@@ -81,13 +89,18 @@ def add_event(
     add_events([cloud_event(event, subject=subject, saga=saga, event_id=event_id, **extensions)])
 
 
-def add_events(events: Iterable[dict[str, Any]]) -> None:
+def add_events(announced: Iterable[dict[str, Any]]) -> None:
     """Announce many CloudEvents with one statement."""
-    _insert(
+    rows.write(*events(announced))
+
+
+def events(announced: Iterable[dict[str, Any]]) -> list[Change]:
+    """What announces many CloudEvents; a part of the statement that makes them true."""
+    return promised(
         OutboxMessage(
             kind=OutboxMessage.Kind.EVENT, name=event["type"], saga=event.get("saga"), payload=event
         )
-        for event in events
+        for event in announced
     )
 
 

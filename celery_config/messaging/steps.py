@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, Protocol, TypeVar
 from uuid import UUID, uuid5
 
+from celery_config import rows
 from celery_config.errors import Refused
 from celery_config.messages import Command, Event, Reply, command_id, decode, encode
 from celery_config.messaging import barrier, outbox
@@ -103,10 +104,8 @@ class Written:
         self.announce(step, decode(type(step.command).done, encode(step.command)), "undone")
 
     def write(self) -> None:
-        if self.rows:
-            barrier.write(self.rows.values(), "action", "undo", "reply", "note")
-        if self.events:
-            outbox.add_events(self.events)
+        stored = barrier.written(self.rows.values(), "action", "undo", "reply", "note")
+        rows.write(*stored, *outbox.events(self.events))
 
 
 def claimed(

@@ -45,8 +45,7 @@ class Changes:
 
     def write(self) -> None:
         explain([row for _, row, _ in self.ended if row.status == Status.COMPENSATED])
-        rows.update(SagaInstance, self.rows, CHANGING)
-        outbox.add_tasks(self.messages)
+        rows.write(*rows.updated(SagaInstance, self.rows, CHANGING), *outbox.tasks(self.messages))
         SagaDecision.objects.bulk_create(self.decisions)
         end(self.ended)
 

@@ -20,6 +20,7 @@ from celery_config.database import Now
 from celery_config.errors import ChainTooLarge
 from celery_config.messages import encode
 from celery_config.messaging import outbox
+from celery_config.rows import Change
 from celery_config.saga import clock, parking, patience, pauses, step_log
 from celery_config.saga.chains import Chains
 from celery_config.saga.changes import Changes, recorded
@@ -72,24 +73,30 @@ def start(saga: type[Saga], data: Any, *, subject: UUID) -> UUID:
     Raises:
         SagaPaused, ChainTooLarge: nothing was written.
     """
-    (outcome,) = start_all(saga, [(subject, data)])
+    started = start_all(saga, [(subject, data)])
+    (outcome,) = started.outcomes
     if isinstance(outcome, ChainTooLarge):
         raise outcome
+    rows.write(*started.changes)
     return outcome
 
 
-@transaction.atomic(savepoint=False)
-def start_all(saga: type[Saga], wanted: Sequence[tuple[UUID, Any]]) -> list[UUID | ChainTooLarge]:
-    """Write sagas, their steps and, for each, the one outbox row that holds its whole chain.
+@dataclass(frozen=True)
+class Started:
+    """The id of each saga, or why it cannot be; and what writes those that can, not yet carried out."""
+
+    outcomes: list[UUID | ChainTooLarge]
+    changes: list[Change]
+
+
+def start_all(saga: type[Saga], wanted: Sequence[tuple[UUID, Any]]) -> Started:
+    """Return what starts sagas: their rows, their steps and, for each, the one outbox row that holds its whole chain.
 
     Args:
         wanted: subject and data of each.
 
-    Returns:
-        The id of each, or why nothing was written of it.
-
     Raises:
-        SagaPaused: nothing was written at all.
+        SagaPaused: none can be started.
     """
     pauses.check(saga)
     now = clock.now()
@@ -109,15 +116,17 @@ def start_all(saga: type[Saga], wanted: Sequence[tuple[UUID, Any]]) -> list[UUID
         instances.append(row)
         chains.append((row.pk, chain))
         outcomes.append(row.pk)
-    rows.insert(SagaInstance, instances, STARTED)
     steps = [
         SagaStep(saga=row, name=s.name, position=i, kind=s.kind, command=s.command.wire_name())
         for row in instances
         for i, s in enumerate(saga.steps)
     ]
-    rows.insert(SagaStep, steps, PLANNED)
-    outbox.add_tasks(chains)
-    return outcomes
+    changes = [
+        *rows.inserted(SagaInstance, instances, STARTED),
+        *rows.inserted(SagaStep, steps, PLANNED),
+        *outbox.tasks(chains),
+    ]
+    return Started(outcomes, changes)
 
 
 def receive(saga_id: UUID, came: Input, *, cause: Mapping[str, str] | None = None) -> Status | None:

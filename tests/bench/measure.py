@@ -38,17 +38,20 @@ def run_client(
     parts: Mapping[str, int],
     progress: Callable[[int], None] = lambda _: None,
     rate: float = 0.0,
+    refused_share: float = 0.0,
 ) -> Run:
     """Let the client process place `orders` and measure until the last has ended.
 
     Args:
         parts: the leading process of everything whose processor time counts; the client counts itself.
         rate: orders a second; 0: as fast as it goes.
+        refused_share: of the orders.
 
     Raises:
-        LocalError: the client failed, or not every order was confirmed.
+        LocalError: the client failed, or not every order ended as it should.
     """
     command = [sys.executable, "-m", "tests.bench.client", side, f"--orders={orders}", f"--rate={rate}"]
+    command.append(f"--refused={refused_share}")
     meter = CpuMeter(parts)
     last: dict[str, object] = {}
     with subprocess.Popen(
@@ -60,9 +63,16 @@ def run_client(
             if "ended" in last:
                 progress(int(str(last["ended"])))
     used = meter.milliseconds()
-    if client.returncode or last.get("statuses") != {"confirmed": orders}:
-        raise LocalError(f"the {side} run did not confirm all {orders} orders: {last.get('statuses')}")
+    statuses = last.get("statuses")
+    if client.returncode or not isinstance(statuses, dict) or not all_ended(statuses, orders, refused_share):
+        raise LocalError(f"of the {side} run's {orders} orders not all ended as they should: {statuses}")
     return run_of(orders, last, used)
+
+
+def all_ended(statuses: Mapping[str, int], orders: int, refused_share: float) -> bool:
+    """Whether all are confirmed, or cancelled where some must be."""
+    wanted = {"confirmed", "cancelled"} if refused_share else {"confirmed"}
+    return statuses.keys() == wanted and sum(statuses.values()) == orders
 
 
 def run_of(orders: int, told: Mapping[str, object], used: Mapping[str, float]) -> Run:

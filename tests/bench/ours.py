@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from celery_config.contracts.inventory import Line
 from order_project.placing import OrderRequest, place_order
 from tests.bench.goods import ADDRESS, CURRENCY, TOKEN
+from tests.bench.placed import Lines, PlacedOrders
 
 
-def place(*, customer: UUID, lines: tuple[Line, ...]) -> UUID:
+def side() -> PlacedOrders:
+    return PlacedOrders(place)
+
+
+def place(customer: UUID, lines: Lines) -> None:
     request = OrderRequest(
         customer=customer, lines=lines, currency=CURRENCY, payment_token=TOKEN, address=ADDRESS
     )
-    return place_order(client="bench", request=request).order
+    place_order(client="bench", request=request)

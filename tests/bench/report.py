@@ -2,42 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from rich.table import Table
 
-from tests.bench.measure import Run
+from tests.bench.loads import BARE, FLOOR, OURS, Load, Results
+from tests.bench.measure import Run, middle
 
 NOTE = (
-    "Full speed: four threads place orders through the service function, not over HTTP; latency there is mostly"
-    " waiting in line. Both sides call the sandbox (four calls an order) and send task events."
+    "Full speed: four threads place orders one by one through the service function, not over HTTP; latency there is"
+    " mostly waiting in line. Medians of the rounds with the lowest and the highest; CPU of all processes, the servers'"
+    " and the client's included. Nobody but ours carries refusals."
 )
+Sides = Mapping[str, Results]
 
 
-def table(sides: Mapping[str, tuple[Run, Run]]) -> Table:
-    """Medians of both sides.
+def table(load: Load, sides: Sides) -> Table:
+    made = Table("", *sides, title=load.title, caption=NOTE)
 
-    Args:
-        sides: by name, the run at full speed and the one at a low rate.
-    """
-    made = Table("", *sides, title="An order through four services", caption=NOTE)
-    full, low = [s[0] for s in sides.values()], [s[1] for s in sides.values()]
-    made.add_row("orders/s, full speed", *(f"{run.per_second:.1f}" for run in full))
-    made.add_row("accepted → ended at full speed, p50 / p99 ms", *map(times, full))
-    made.add_row("accepted → ended at low rate, p50 / p99 ms", *map(times, low), end_section=True)
-    made.add_row("CPU ms/order, full speed", *(f"{run.cpu_total:.1f}" for run in full), style="bold")
-    for part in {name: None for run in full for name in run.cpu}:
-        made.add_row(f"  {part}", *(f"{run.cpu[part]:.1f}" if part in run.cpu else "—" for run in full))
+    def row(title: str, show: Callable[[Results], str], style: str | None = None) -> None:
+        made.add_row(title, *(show(results) for results in sides.values()), style=style)
+
+    row("orders/s, full speed", lambda r: spread([run.per_second for run in r.full_speed]))
+    row("CPU ms/order, full speed", lambda r: spread([run.cpu_total for run in r.full_speed]), style="bold")
+    if load.refused_share:
+        title = f"{load.refused_share:.0%} refused: orders/s, CPU ms/order"
+        row(title, lambda r: both(middle(r.refused)) if r.refused else "—")
+    for rate in load.rates:
+        title = f"at {rate:g}/s, accepted → ended, p50 / p99 ms"
+        row(title, lambda r, rate=rate: times(r.at_rate.get(rate)))  # type: ignore[misc]
+    made.add_section()
+    runs = {name: results.middle for name, results in sides.items()}
+    for part in {name: None for run in runs.values() for name in run.cpu}:
+        made.add_row(
+            f"  {part}", *(f"{run.cpu[part]:.2f}" if part in run.cpu else "—" for run in runs.values())
+        )
     return made
 
 
-def times(run: Run) -> str:
-    return f"{run.p50:.0f} / {run.p99:.0f}"
+def spread(values: list[float]) -> str:
+    low, *_, high = sorted([values[0], *values])
+    return f"{sorted(values)[len(values) // 2]:.1f} ({low:.1f}–{high:.1f})"
 
 
-def last_line(full: Run, low: Run, bare: Run) -> str:
-    """Throughput, processor time and ratio from the runs at full speed, latency from the one at a low rate."""
+def both(run: Run) -> str:
+    return f"{run.per_second:.1f}, {run.cpu_total:.1f}"
+
+
+def times(run: Run | None) -> str:
+    return f"{run.p50:.0f} / {run.p99:.0f}" if run else "—"
+
+
+def last_line(sides: Sides, rate: float) -> str:
+    """Throughput, processor time and ratio from the runs at full speed, latency from the one at `rate`."""
+    ours, low = sides[OURS].middle, sides[OURS].at_rate[rate]
     return (
-        f"bench: {full.per_second:.1f} orders/s, p50 {low.p50:.0f} ms, p99 {low.p99:.0f} ms,"
-        f" {full.cpu_total:.1f} ms CPU/order, {full.per_second / bare.per_second:.2f} of bare chain"
+        f"bench: {ours.per_second:.1f} sagas/s, p50 {low.p50:.0f} ms, p99 {low.p99:.0f} ms,"
+        f" {ours.cpu_total:.1f} ms CPU/saga, {ours.per_second / sides[BARE].middle.per_second:.2f} of bare chain"
     )
+
+
+def ratios(sides: Sides) -> str:
+    """The same run's CPU an order as multiples of the others'."""
+    ours = sides[OURS].middle.cpu_total
+    told = [
+        f"{ours / sides[name].middle.cpu_total:.2f} of the {name}" for name in (BARE, FLOOR) if name in sides
+    ]
+    return f"CPU an order: {', '.join(told)}"

@@ -6,9 +6,10 @@ import argparse
 import json
 import os
 import signal
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
@@ -17,26 +18,21 @@ from rich.progress import Progress
 from celery_config.progress import progress_bars
 from celery_config.topology import SERVICES
 from compose.local.demo import audit
-from compose.local.environment import var_folder, without_servers
+from compose.local.environment import ROOT, var_folder, without_servers
 from compose.local.errors import LocalError
+from compose.local.process import Process
 from compose.local.shopper import Shopper
 from compose.local.stack import Stack
 from tests.bench.bare.system import SANDBOX, BareSystem
 from tests.bench.goods import OPENING_STOCK, PRODUCTS
-from tests.bench.measure import Run, middle, run_client
-from tests.bench.report import last_line, table
+from tests.bench.loads import BARE, FLOOR, OURS, PLACE_ORDER, THREE_STEPS, Load, Results
+from tests.bench.measure import Run, run_client
+from tests.bench.report import last_line, ratios, table
 
-WARM_UP = 150
-LOW_RATE = 5.0
-LOW_RATE_SECONDS = 15.0
-
-
-@dataclass
-class Results:
-    """The runs of one side: as fast as it goes, and at a low rate."""
-
-    full_speed: list[Run] = field(default_factory=list)
-    low_rate: list[Run] = field(default_factory=list)
+WARM_UP_SHARE = 0.15
+RATE_SECONDS = 15.0
+LOADS = (THREE_STEPS, PLACE_ORDER)
+Measured = dict[str, Results]
 
 
 def main(argv: list[str]) -> int:
@@ -49,11 +45,13 @@ def main(argv: list[str]) -> int:
         with_webhooks=False,  # the bare chain could do nothing with them
         environ=without_servers(os.environ),
     )
+    for service in SERVICES:
+        stack.settings_of[service] = {"TASK_MODULES": f"tests.bench.three.{service}"}
     try:
         stack.delete_data()
         with console.status("Starting PostgreSQL, RabbitMQ, the four services and the bare chain …"):
-            bare = start(stack)
-        return measure(stack, bare, console, options)
+            bench = Bench(stack, start(stack), console)
+        return bench.measure(options)
     except KeyboardInterrupt:
         return 130
     except LocalError as error:
@@ -66,74 +64,100 @@ def main(argv: list[str]) -> int:
 
 def parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./manage.py bench", description=__doc__)
-    parser.add_argument("--orders", type=int, default=1000, help="in each run")
-    parser.add_argument("--rounds", type=int, default=3, help="of both sides in turn; medians are shown")
+    parser.add_argument("--orders", type=int, default=3000, help="of three steps, in each run")
+    parser.add_argument("--rounds", type=int, default=3, help="of all sides in turn; medians are shown")
     return parser.parse_args(argv)
 
 
 def start(stack: Stack) -> BareSystem:
     stack.start()
     Shopper(stack).stock_shelves(PRODUCTS, OPENING_STOCK)
+    for service in SERVICES:
+        stack.supervisor.run(
+            Process(
+                name=f"{service}-tables",
+                argv=[sys.executable, "-m", "tests.bench.three.prepare", service],
+                env=stack.environment,
+                cwd=ROOT,
+            )
+        )
     bare = BareSystem(stack)
     bare.start()
     return bare
 
 
-def measure(stack: Stack, bare: BareSystem, console: Console, options: argparse.Namespace) -> int:
-    ours, theirs = Results(), Results()
-    with progress_bars(console) as progress:
-        run_ours(stack, progress, "warm-up", WARM_UP)
-        run_bare(bare, progress, "warm-up of the bare chain", WARM_UP)
+class Bench:
+    """Everything that runs, and who is measured."""
+
+    def __init__(self, stack: Stack, bare: BareSystem, console: Console) -> None:
+        self.stack, self.bare, self.console = stack, bare, console
+
+    def measure(self, options: argparse.Namespace) -> int:
+        found: dict[str, Measured] = {}
+        for load in LOADS:
+            with progress_bars(self.console) as progress:
+                found[load.title] = self.measured(load, options, progress)
+            self.console.print(table(load, found[load.title]))
+            self.console.print(ratios(found[load.title]))
+        violations = audit(self.stack)
+        result = self.stack.var / "result.json"
+        write(result, found, violations)
+        self.console.print(f"All runs are in {result}.")
+        print(last_line(found[THREE_STEPS.title], THREE_STEPS.rates[0]), flush=True)
+        return 1 if violations else 0
+
+    def measured(self, load: Load, options: argparse.Namespace, progress: Progress) -> Measured:
+        found: Measured = {name: Results() for name in load.sides}
+        orders = int(options.orders * load.share)
+        for name in load.sides:
+            self.run(load, name, progress, "warm-up", int(orders * WARM_UP_SHARE))
         for number in range(1, options.rounds + 1):
-            ours.full_speed.append(run_ours(stack, progress, f"round {number}", options.orders))
-            theirs.full_speed.append(run_bare(bare, progress, f"round {number}, bare chain", options.orders))
-        slow = int(LOW_RATE * LOW_RATE_SECONDS)
-        ours.low_rate.append(run_ours(stack, progress, f"{LOW_RATE:g} orders/s", slow, rate=LOW_RATE))
-        theirs.low_rate.append(
-            run_bare(bare, progress, f"{LOW_RATE:g} orders/s, bare chain", slow, rate=LOW_RATE)
-        )
-    sides = {"order saga": ours, "bare chain": theirs}
-    console.print(table({name: (middle(r.full_speed), middle(r.low_rate)) for name, r in sides.items()}))
-    violations = audit(stack)
-    result = stack.var / "result.json"
-    write(result, sides, violations)
-    console.print(f"All runs are in {result}.")
-    print(last_line(middle(ours.full_speed), middle(ours.low_rate), middle(theirs.full_speed)), flush=True)
-    return 1 if violations else 0
+            for name in load.sides:
+                run = self.run(load, name, progress, f"round {number}", orders)
+                found[name].full_speed.append(run)
+            if load.refused_share:
+                title = f"round {number}, {load.refused_share:.0%} refused"
+                run = self.run(load, OURS, progress, title, orders, refused_share=load.refused_share)
+                found[OURS].refused.append(run)
+        for rate in load.rates:
+            for name in load.sides:
+                count = int(rate * RATE_SECONDS)
+                found[name].at_rate[rate] = self.run(load, name, progress, f"{rate:g}/s", count, rate=rate)
+        return found
 
+    def run(
+        self, load: Load, name: str, progress: Progress, title: str, orders: int,
+        *, rate: float = 0.0, refused_share: float = 0.0,
+    ) -> Run:  # fmt: skip
+        bar = progress.add_task(f"{title}, {name}", total=orders)
+        with nullcontext() if name == OURS else relays_stand(self.stack):
+            return run_client(
+                load.sides[name],
+                orders=orders,
+                rate=rate,
+                refused_share=refused_share,
+                environment=self.environment(name),
+                parts=self.parts(name) | server_pids(self.stack),
+                progress=lambda ended: progress.update(bar, completed=ended),
+            )
 
-def run_ours(stack: Stack, progress: Progress, title: str, orders: int, *, rate: float = 0.0) -> Run:
-    names = [f"{service}-{part}" for service in SERVICES for part in ("web", "worker", "relay")]
-    parts = {name: stack.supervisor[name].pid for name in (*names, "sandbox")}
-    bar = progress.add_task(title, total=orders)
-    return run_client(
-        "ours",
-        orders=orders,
-        rate=rate,
-        environment=stack.environment,
-        parts={**parts, **server_pids(stack)},
-        progress=lambda ended: progress.update(bar, completed=ended),
-    )
+    def environment(self, name: str) -> dict[str, str]:
+        return dict(self.stack.environment if name == OURS else self.bare.environment)
 
-
-def run_bare(bare: BareSystem, progress: Progress, title: str, orders: int, *, rate: float = 0.0) -> Run:
-    supervisor = bare.stack.supervisor
-    parts = {name.removeprefix("bare-"): supervisor[name].pid for name in (*bare.worker_names, SANDBOX)}
-    bar = progress.add_task(title, total=orders)
-    with relays_stand(bare.stack):
-        return run_client(
-            "bare",
-            orders=orders,
-            rate=rate,
-            environment=bare.environment,
-            parts={**parts, **server_pids(bare.stack)},
-            progress=lambda ended: progress.update(bar, completed=ended),
-        )
+    def parts(self, name: str) -> dict[str, int]:
+        """The leading process of everything that works for a side, less the servers."""
+        supervisor = self.stack.supervisor
+        names = {
+            OURS: [*(f"{service}-{part}" for service in SERVICES for part in ("worker", "relay")), "sandbox"],
+            BARE: [*self.bare.worker_names, SANDBOX],
+            FLOOR: [],
+        }[name]
+        return {name.removeprefix("bare-"): supervisor[name].pid for name in names}
 
 
 @contextmanager
 def relays_stand(stack: Stack) -> Iterator[None]:
-    """Our relays look for work all the time; the bare chain shall not pay for that."""
+    """Our relays look for work all the time; the others shall not pay for that."""
     relays = [f"{service}-relay" for service in SERVICES]
     for name in relays:
         stack.supervisor.kill(name, signal.SIGSTOP)
@@ -150,6 +174,6 @@ def server_pids(stack: Stack) -> dict[str, int]:
     return {"PostgreSQL": stack.postgres.process.pid, "RabbitMQ": stack.rabbitmq.process.pid}
 
 
-def write(path: Path, sides: dict[str, Results], violations: int) -> None:
-    content = {"sides": {name: asdict(results) for name, results in sides.items()}, "violations": violations}
-    path.write_text(json.dumps(content, indent=1) + "\n")
+def write(path: Path, found: dict[str, Measured], violations: int) -> None:
+    loads = {title: {name: asdict(r) for name, r in sides.items()} for title, sides in found.items()}
+    path.write_text(json.dumps({"loads": loads, "violations": violations}, indent=1) + "\n")

@@ -32,8 +32,8 @@ PARTICIPANTS = (
         breaks="every delivery of a command believes that it is the first",
         rule="rule 5",
         file="celery_config/messaging/barrier.py",
-        old='made = set(many.insert(BarrierRow, in_order, INSERTED, unless_there="key"))',
-        new="""many.insert(BarrierRow, in_order, INSERTED, unless_there="key")
+        old='made = set(many.insert_new(BarrierRow, in_order, INSERTED, returning="key"))',
+        new="""many.insert_new(BarrierRow, in_order, INSERTED, returning="key")
     made = {row.key for row in rows}""",
         suite="messaging",
         tests=("test_steps.py::TestAction",),
@@ -218,8 +218,8 @@ PARTICIPANTS = (
         breaks="the outbox row is written after the transaction that makes it true",
         rule="rule 1",
         file=f"{MESSAGING}/outbox.py",
-        old="        rows.insert(OutboxMessage, wanted, INSERTED)\n",
-        new="        transaction.on_commit(lambda: rows.insert(OutboxMessage, wanted, INSERTED))\n",
+        old="    return rows.inserted(OutboxMessage, wanted, INSERTED)\n",
+        new="    transaction.on_commit(lambda: rows.insert(OutboxMessage, wanted, INSERTED))\n    return []\n",
         suite="messaging",
         tests=("test_outbox.py::TestTransaction",),
     ),

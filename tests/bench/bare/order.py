@@ -9,16 +9,20 @@ from celery import chain
 from celery.canvas import Signature
 from django.db import transaction
 
-from celery_config.contracts.inventory import Line
 from celery_config.database import Now
 from celery_config.messages import encode
 from order_project import domain, selectors
 from order_project.models import Order, OrderLine
 from tests.bench.bare.app import EXCHANGE, app
 from tests.bench.goods import ADDRESS, CURRENCY, TOKEN
+from tests.bench.placed import Lines, PlacedOrders
 
 
-def place(*, customer: UUID, lines: tuple[Line, ...]) -> UUID:
+def side() -> PlacedOrders:
+    return PlacedOrders(place)
+
+
+def place(customer: UUID, lines: Lines) -> None:
     """Write the order with its lines, then send the chain of seven links."""
     order_id = uuid4()
     with transaction.atomic():
@@ -40,7 +44,6 @@ def place(*, customer: UUID, lines: tuple[Line, ...]) -> UUID:
             for p in priced
         )
     flow(order, [encode(line) for line in wanted]).apply_async(({},))
-    return order_id
 
 
 def flow(order: Order, lines: list[dict[str, Any]]) -> Signature:

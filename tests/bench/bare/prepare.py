@@ -7,12 +7,14 @@ from typing import Any
 
 from compose.local import prepare
 from tests.bench.goods import OPENING_STOCK, PRODUCTS
+from tests.bench.three.prepare import make_tables
 
 
 def main(argv: list[str]) -> int:
     prepare.main(argv)
     fill: dict[str, Any] = {"inventory": fill_inventory, "order": fill_catalogue}
     fill.get(argv[0], lambda: None)()
+    make_tables(argv[0])
     return 0
 
 

@@ -15,6 +15,7 @@ def main(argv: list[str]) -> int:
     importlib.import_module("django").setup()
     app = importlib.import_module("tests.bench.bare.app").app
     importlib.import_module(f"tests.bench.bare.{service}")
+    importlib.import_module("tests.bench.three.bare")
     importlib.import_module("celery_config.metrics").serve()
     app.worker_main(
         [

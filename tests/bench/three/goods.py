@@ -1,4 +1,4 @@
-"""What is ordered in the comparison, the same for every side, and the tables it leaves rows in."""
+"""What is ordered in the comparison, the same for every side."""
 
 from __future__ import annotations
 
@@ -9,27 +9,6 @@ from dataclasses import dataclass
 SKUS = [f"SKU-{number:03}" for number in range(200)]
 SOLD_OUT = "SOLD-OUT"
 ADDRESS = "1 Harbour Street, Dublin D02 X285"
-TABLES = {
-    "order": (
-        "CREATE TABLE three_order (id uuid PRIMARY KEY, amount integer NOT NULL, status text NOT NULL DEFAULT 'placed',"
-        " created_at timestamptz NOT NULL DEFAULT clock_timestamp(), ended_at timestamptz)",
-    ),
-    "payment": (
-        "CREATE TABLE three_payment (id uuid PRIMARY KEY, order_id uuid NOT NULL UNIQUE, amount integer NOT NULL,"
-        " status text NOT NULL DEFAULT 'taken')",
-    ),
-    "inventory": (
-        "CREATE TABLE three_stock (sku text PRIMARY KEY, available integer NOT NULL CHECK (available >= 0))",
-        "INSERT INTO three_stock SELECT 'SKU-' || lpad(n::text, 3, '0'), 1000000000"
-        f" FROM generate_series(0, {len(SKUS) - 1}) n",
-        f"INSERT INTO three_stock VALUES ('{SOLD_OUT}', 0)",
-        "CREATE TABLE three_taken (order_id uuid PRIMARY KEY, sku text NOT NULL, quantity integer NOT NULL)",
-    ),
-    "shipment": (
-        "CREATE TABLE three_shipment (id uuid PRIMARY KEY, order_id uuid NOT NULL UNIQUE, address text NOT NULL,"
-        " status text NOT NULL DEFAULT 'sent')",
-    ),
-}
 
 
 @dataclass(frozen=True)

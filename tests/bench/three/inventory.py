@@ -10,14 +10,7 @@ from django.db import connection
 from celery_config.errors import Refused
 from celery_config.participant import handles
 from tests.bench.three.contracts import GoodsTaken, PutGoodsBack, TakeGoods
-
-LOCK = "SELECT sku, available FROM three_stock WHERE sku = ANY(%s) ORDER BY sku FOR UPDATE"
-CHANGE = (
-    "UPDATE three_stock SET available = available + change"
-    " FROM unnest(%s::text[], %s::int[]) AS moved (moved_sku, change) WHERE sku = moved_sku"
-)
-NOTE = "INSERT INTO three_taken SELECT * FROM unnest(%s::uuid[], %s::text[], %s::int[])"
-FORGET = "DELETE FROM three_taken WHERE order_id = ANY(%s) RETURNING sku, quantity"
+from tests.bench.three.sql import FORGET_TAKEN, LOCK_STOCK, MOVE_STOCK, NOTE_TAKEN
 
 
 @handles(TakeGoods)
@@ -25,7 +18,7 @@ def take_goods(commands: Sequence[TakeGoods]) -> list[GoodsTaken | Refused]:
     outcomes: list[GoodsTaken | Refused] = []
     given: list[TakeGoods] = []
     with connection.cursor() as cursor:
-        cursor.execute(LOCK, [sorted({command.sku for command in commands})])
+        cursor.execute(LOCK_STOCK, [sorted({command.sku for command in commands})])
         left = dict(cursor.fetchall())
         for command in commands:
             if left.get(command.sku, 0) < command.quantity:
@@ -37,7 +30,7 @@ def take_goods(commands: Sequence[TakeGoods]) -> list[GoodsTaken | Refused]:
         if given:
             move(Counter(command.sku for command in given for _ in range(command.quantity)), -1)
             cursor.execute(
-                NOTE, [[c.order for c in given], [c.sku for c in given], [c.quantity for c in given]]
+                NOTE_TAKEN, [[c.order for c in given], [c.sku for c in given], [c.quantity for c in given]]
             )
     return outcomes
 
@@ -45,15 +38,15 @@ def take_goods(commands: Sequence[TakeGoods]) -> list[GoodsTaken | Refused]:
 @handles(PutGoodsBack)
 def put_goods_back(commands: Sequence[PutGoodsBack]) -> list[None]:
     with connection.cursor() as cursor:
-        cursor.execute(FORGET, [[command.order for command in commands]])
+        cursor.execute(FORGET_TAKEN, [[command.order for command in commands]])
         put_back: Counter[str] = Counter()
         for sku, quantity in cursor.fetchall():
             put_back[sku] += quantity
-        cursor.execute(LOCK, [sorted(put_back)])
+        cursor.execute(LOCK_STOCK, [sorted(put_back)])
     move(put_back, 1)
     return [None] * len(commands)
 
 
 def move(quantities: Counter[str], direction: int) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(CHANGE, [list(quantities), [direction * n for n in quantities.values()]])
+        cursor.execute(MOVE_STOCK, [list(quantities), [direction * n for n in quantities.values()]])

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 from django.db import connection, transaction
 
+from celery_config import rows
 from celery_config.saga import runner
 from celery_config.saga.dsl import Saga, compensatable, minutes
 from tests.bench.three.contracts import (
@@ -20,9 +21,7 @@ from tests.bench.three.contracts import (
     TakeMoney,
 )
 from tests.bench.three.goods import Wanted
-
-INSERT = "INSERT INTO three_order (id, amount) SELECT * FROM unnest(%s::uuid[], %s::int[])"
-END = "UPDATE three_order SET status = %s, ended_at = clock_timestamp() WHERE id = ANY(%s)"
+from tests.bench.three.sql import END_ORDERS, INSERT_ORDERS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +45,7 @@ def cancel(compensated: Sequence[tuple[OrderData, Any]]) -> None:
 
 def end(status: str, ended: Sequence[tuple[OrderData, Any]]) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(END, [status, [data.order for data, _ in ended]])
+        cursor.execute(END_ORDERS, [status, [data.order for data, _ in ended]])
 
 
 class ThreeSteps(Saga):
@@ -69,6 +68,6 @@ def place_all(wanted: Sequence[Wanted]) -> list[UUID]:
     ]
     with transaction.atomic():
         with connection.cursor() as cursor:
-            cursor.execute(INSERT, [[each.order for each in data], [each.amount for each in data]])
-        runner.start_all(ThreeSteps, [(each.order, each) for each in data])
+            cursor.execute(INSERT_ORDERS, [[each.order for each in data], [each.amount for each in data]])
+        rows.write(*runner.start_all(ThreeSteps, [(each.order, each) for each in data]).changes)
     return [each.order for each in data]

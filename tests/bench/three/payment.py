@@ -9,11 +9,7 @@ from django.db import connection
 
 from celery_config.participant import handles
 from tests.bench.three.contracts import GiveMoneyBack, MoneyTaken, TakeMoney
-
-TAKE = (
-    "INSERT INTO three_payment (id, order_id, amount) SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::int[])"
-)
-GIVE_BACK = "UPDATE three_payment SET status = 'given back' WHERE order_id = ANY(%s)"
+from tests.bench.three.sql import GIVE_MONEY_BACK, TAKE_MONEY
 
 
 @handles(TakeMoney)
@@ -21,7 +17,8 @@ def take_money(commands: Sequence[TakeMoney]) -> list[MoneyTaken]:
     taken = [MoneyTaken(payment=uuid4()) for _ in commands]
     with connection.cursor() as cursor:
         cursor.execute(
-            TAKE, [[t.payment for t in taken], [c.order for c in commands], [c.amount for c in commands]]
+            TAKE_MONEY,
+            [[t.payment for t in taken], [c.order for c in commands], [c.amount for c in commands]],
         )
     return taken
 
@@ -29,5 +26,5 @@ def take_money(commands: Sequence[TakeMoney]) -> list[MoneyTaken]:
 @handles(GiveMoneyBack)
 def give_money_back(commands: Sequence[GiveMoneyBack]) -> list[None]:
     with connection.cursor() as cursor:
-        cursor.execute(GIVE_BACK, [[command.order for command in commands]])
+        cursor.execute(GIVE_MONEY_BACK, [[command.order for command in commands]])
     return [None] * len(commands)

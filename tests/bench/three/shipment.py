@@ -9,9 +9,7 @@ from django.db import connection
 
 from celery_config.participant import handles
 from tests.bench.three.contracts import CallParcelBack, ParcelSent, SendParcel
-
-SEND = "INSERT INTO three_shipment (id, order_id, address) SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::text[])"
-CALL_BACK = "UPDATE three_shipment SET status = 'called back' WHERE order_id = ANY(%s)"
+from tests.bench.three.sql import CALL_PARCELS_BACK, SEND_PARCELS
 
 
 @handles(SendParcel)
@@ -19,7 +17,8 @@ def send_parcel(commands: Sequence[SendParcel]) -> list[ParcelSent]:
     sent = [ParcelSent(shipment=uuid4()) for _ in commands]
     with connection.cursor() as cursor:
         cursor.execute(
-            SEND, [[s.shipment for s in sent], [c.order for c in commands], [c.address for c in commands]]
+            SEND_PARCELS,
+            [[s.shipment for s in sent], [c.order for c in commands], [c.address for c in commands]],
         )
     return sent
 
@@ -27,5 +26,5 @@ def send_parcel(commands: Sequence[SendParcel]) -> list[ParcelSent]:
 @handles(CallParcelBack)
 def call_parcel_back(commands: Sequence[CallParcelBack]) -> list[None]:
     with connection.cursor() as cursor:
-        cursor.execute(CALL_BACK, [[command.order for command in commands]])
+        cursor.execute(CALL_PARCELS_BACK, [[command.order for command in commands]])
     return [None] * len(commands)

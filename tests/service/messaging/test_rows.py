@@ -42,11 +42,11 @@ def test_one_that_is_there_is_passed_over_and_said_so() -> None:
     rows.insert(BarrierRow, [there], FIELDS)
     again = row("other")
     again.key = there.key
-    assert rows.insert(BarrierRow, [again, new], FIELDS, unless_there="key") == [new.key]
+    assert rows.insert_new(BarrierRow, [again, new], FIELDS, returning="key") == [new.key]
     assert BarrierRow.objects.get(pk=there.key).step == "hotel"
     event = uuid4()
     entries = [InboxEntry(event=event, handler="x")] * 2
-    assert rows.insert(InboxEntry, entries, ("event", "handler"), unless_there="event") == [event]
+    assert rows.insert_new(InboxEntry, entries, ("event", "handler"), returning="event") == [event]
 
 
 def test_only_the_named_fields_of_the_named_rows_change() -> None:
@@ -76,7 +76,8 @@ def test_times_of_our_own_and_the_databases_may_be_mixed() -> None:
 
 def test_nothing_is_asked_for_no_rows(django_assert_num_queries: object) -> None:
     with django_assert_num_queries(0):  # type: ignore[operator]
-        assert rows.insert(BarrierRow, [], FIELDS) == []
+        rows.insert(BarrierRow, [], FIELDS)
+        assert rows.insert_new(BarrierRow, [], FIELDS, returning="key") == []
         rows.update(BarrierRow, [], ["reply"])
 
 

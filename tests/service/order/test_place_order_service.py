@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
+from celery_config import rows
 from celery_config.contracts.inventory import Line
 from celery_config.messaging.models import OutboxMessage
 from celery_config.saga import runner
 from celery_config.saga.chains import LARGEST_CHAIN
 from celery_config.saga.machine import PivotRan
 from celery_config.saga.models import SagaInstance
-from order_project import domain, placing, services
+from order_project import domain, services
 from order_project.errors import BadLines, OrderTooLarge, TooLate
 from order_project.models import CatalogueProduct, Order
 from tests.service.order.conftest import ADDRESS, HEART, LAMP, REPLIES, Placed, Shop
@@ -90,15 +91,17 @@ class TestPlacing:
             shop.place(payment_token="t" * LARGEST_CHAIN)
         assert nothing_was_written()
 
-    def test_a_crash_after_its_saga_is_written_leaves_neither(
+    def test_a_crash_after_all_is_written_leaves_nothing(
         self, shop: Shop, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Start, rule 1: a saga without its order would take money for nothing."""
+        write = rows.write
 
-        def dies(*_: Any, **__: Any) -> None:
+        def dies(*changes: rows.Change) -> None:
+            write(*changes)
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(placing, "write", dies)
+        monkeypatch.setattr(rows, "write", dies)
         with pytest.raises(KeyboardInterrupt):
             shop.place()
         assert nothing_was_written()

@@ -1,0 +1,56 @@
+"""What is measured: two loads, each carried by several sides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tests.bench.measure import Run, middle
+
+OURS, BARE, FLOOR = "order saga", "bare chain", "floor"
+
+
+@dataclass(frozen=True)
+class Load:
+    """One kind of order.
+
+    Args:
+        sides: who carries it, by the name that is shown; each a name in `sides.SIDES`.
+        share: of the orders of a run that the others place.
+        rates: orders a second besides full speed.
+        refused_share: of a run at full speed of ours in which so many are refused.
+    """
+
+    title: str
+    sides: Mapping[str, str]
+    share: float
+    rates: tuple[float, ...]
+    refused_share: float = 0.0
+
+
+THREE_STEPS = Load(
+    "An order, a payment, a stock row and a shipment in four databases",
+    {OURS: "three-steps", BARE: "three-steps bare", FLOOR: "three-steps floor"},
+    share=1.0,
+    rates=(5.0, 100.0),
+    refused_share=0.1,
+)
+PLACE_ORDER = Load(
+    "place-order: seven links, four calls to the sandbox",
+    {OURS: "place-order", BARE: "place-order bare"},
+    share=0.3,
+    rates=(5.0,),
+)
+
+
+@dataclass
+class Results:
+    """The runs of one side of one load."""
+
+    full_speed: list[Run] = field(default_factory=list)
+    refused: list[Run] = field(default_factory=list)
+    at_rate: dict[float, Run] = field(default_factory=dict)
+
+    @property
+    def middle(self) -> Run:
+        return middle(self.full_speed)
