@@ -31,4 +31,9 @@ def now() -> datetime:
             f"SELECT {'STATEMENT_TIMESTAMP()' if connection.vendor == 'postgresql' else SQLITE_NOW}"
         )
         (moment,) = cursor.fetchone()
-    return moment if isinstance(moment, datetime) else datetime.fromisoformat(moment).replace(tzinfo=UTC)
+    return as_time(moment)
+
+
+def as_time(stored: datetime | str) -> datetime:
+    """A time as a cursor gives it: SQLite has text for it."""
+    return stored if isinstance(stored, datetime) else datetime.fromisoformat(stored).replace(tzinfo=UTC)

@@ -7,14 +7,16 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import connection, transaction
 
-from celery_config.database import Now
+from celery_config.database import Now, as_time
 from celery_config.saga.models import SagaClock
 
 
 def now() -> datetime:
-    """The present saga time."""
-    clock = SagaClock.objects.filter(pk=1).values_list("now", flat=True).first()
-    return clock or start()
+    """The present saga time. Asked by every transaction of a saga: it costs no more than the database does."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT now FROM {SagaClock._meta.db_table} WHERE id = 1")
+        found = cursor.fetchone()
+    return as_time(found[0]) if found else start()
 
 
 def start() -> datetime:

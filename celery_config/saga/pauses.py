@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from django.db import transaction
-from django.db.models import Q
+import functools
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import Q, QuerySet
 
 from celery_config.errors import OperatorRefused, SagaPaused
 from celery_config.saga.dsl import Saga
@@ -50,9 +53,24 @@ def unpause(*, saga: str = "", step: str = "", by: str, why: str) -> OperatorAct
 
 def check(saga: type[Saga]) -> None:
     """Raise SagaPaused while sagas of this kind are held up."""
-    steps = [s.name for s in saga.steps]
-    if pause := SagaPause.objects.filter(Q(saga=saga.name) | Q(step__in=steps)).first():
+    which = (saga.name, tuple(s.name for s in saga.steps))
+    with connection.cursor() as cursor:
+        cursor.execute(*look(*which))
+        if cursor.fetchone() is None:
+            return
+    if pause := pauses_of(*which).first():
         raise SagaPaused(f"{pause}, since {pause.since:%Y-%m-%d %H:%M} UTC: {pause.why}")
+
+
+def pauses_of(saga: str, steps: tuple[str, ...]) -> QuerySet[SagaPause]:
+    return SagaPause.objects.filter(Q(saga=saga) | Q(step__in=steps))
+
+
+@functools.cache
+def look(saga: str, steps: tuple[str, ...]) -> tuple[str, tuple[Any, ...]]:
+    """The statement that asks for a pause; built once, since every new saga asks."""
+    statement, values = pauses_of(saga, steps).values("pk")[:1].query.sql_with_params()
+    return statement, values
 
 
 def check_one(saga: str, step: str) -> None:
