@@ -32,6 +32,7 @@ from celery_config.groups import by
 from celery_config.headers import is_suspicious
 from celery_config.messaging import gate
 from celery_config.messaging.deliveries import Call, Delivery, Outcome, TriedLater
+from celery_config.messaging.events import kind_of
 from celery_config.messaging.links import Message, following
 from celery_config.messaging.publisher import Publisher, broker_errors
 from celery_config.messaging.tasks import DurableTask, Ended
@@ -127,6 +128,7 @@ class Batches:
                     self.work_off([item])
                 return
             log.exception("failed; back to the broker", messages=len(taken))
+            self.wait_for_gate()
             for item in left:
                 finish(request_of(item), Reject("its batch failed", requeue=True), 0.0)
 
@@ -166,7 +168,7 @@ class Batches:
         lost = {number for index, (number, _) in enumerate(sent) if index not in taken}
         self.wait_for_gate()
         for number, (delivery, outcome) in enumerate(known):
-            structlog.contextvars.bind_contextvars(task=name_of(delivery), event=event_of(delivery))
+            structlog.contextvars.bind_contextvars(task=name_of(delivery), event=kind_of(delivery.message))
             seconds = time.perf_counter() - delivery.began
             unsent = Reject("the broker did not take what follows", requeue=True)
             finish(delivery.request.received, unsent if number in lost else outcome, seconds)
@@ -240,12 +242,6 @@ def task_of(item: Item) -> DurableTask:
 
 def name_of(delivery: Delivery[Any]) -> str:
     return str(delivery.request.received.task.name)
-
-
-def event_of(delivery: Delivery[Any]) -> str:
-    """The type of the events that it brings, if it does."""
-    told = delivery.request.kwargs
-    return str((told.get("events") or [told])[0].get("type", ""))
 
 
 def may_kill(item: Item) -> bool:

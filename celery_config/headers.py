@@ -48,7 +48,7 @@ class Headers(msgspec.Struct):
         Raises:
             msgspec.ValidationError: they are not a task's; the text names the header.
         """
-        return msgspec.convert(message.headers or {}, cls, strict=False)
+        return msgspec.convert(message.headers or {}, cls)
 
 
 def is_suspicious(message: Message) -> bool:

@@ -16,7 +16,7 @@ from uuid import UUID
 import structlog
 from celery.exceptions import Reject
 from django.conf import settings
-from django.db import transaction
+from django.db import DataError, transaction
 
 from celery_config import metrics, rows, topology
 from celery_config.errors import DefinitionError
@@ -158,7 +158,7 @@ def events_message(kind: str, events: Sequence[dict[str, Any]]) -> dict[str, Any
 
 
 def one_message(event: dict[str, Any], route: dict[str, Any]) -> dict[str, Any]:
-    shown = topology.shown(saga=event.get("saga"), event=event["type"], subject=event["subject"])
+    shown = topology.shown(saga=event.get("saga"), event=event["type"], subject=event.get("subject"))
     return {
         "task": RECEIVE, "args": [], "kwargs": event, "options": {**route, "task_id": event["id"], **shown},
     }  # fmt: skip
@@ -178,6 +178,16 @@ class EventsMessage:
     """CloudEvents in batched mode."""
 
     events: tuple[EventMessage, ...]
+
+
+def kind_of(message: Any) -> str:
+    """The type of the events that a message brings; empty, if it brings none."""
+    match message:
+        case EventMessage():
+            return message.type
+        case EventsMessage(events=[first, *_]):
+            return first.type
+    return ""
 
 
 def receive(deliveries: Sequence[Delivery[EventMessage]]) -> list[Outcome]:
@@ -205,17 +215,23 @@ def receive_all(deliveries: Sequence[Delivery[EventsMessage]]) -> list[Outcome]:
             raise
         log.exception("a batch of events failed; each comes again alone", events=len(events))
         gate.drop_if_unusable()
-        unpack(events)
+        if fault := unpack(events):
+            return [Reject(fault, requeue=False)]
     return [None] * len(deliveries)
 
 
 @transaction.atomic
-def unpack(events: Sequence[dict[str, Any]]) -> None:
-    """Promise each event to ourselves alone."""
-    route = topology.commands_to(settings.SERVICE)
+def unpack(events: Sequence[dict[str, Any]]) -> Exception | None:
+    """Promise each event to ourselves alone; return why, if one of them cannot be stored."""
+    route, fault = topology.commands_to(settings.SERVICE), None
     for event in events:
-        saga = event.get("saga")
-        outbox.add_task(one_message(event, route), saga=UUID(saga) if saga else None)
+        try:
+            with transaction.atomic():
+                outbox.add_tasks([(event.get("saga"), one_message(event, route))])
+        except (DataError, ValueError) as error:
+            log.error("an event that cannot be stored", event_id=event["id"], error=str(error))
+            fault = error
+    return fault
 
 
 # Flower shows what was asked of whom; there are as many facts as commands, and the saga log shows them better.

@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import threading
 
-from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.db import Error, InterfaceError, OperationalError, connection, transaction
 
 database_away = threading.Event()
 nothing_is_taken = threading.Event()
 
 
 def close_if_away(error: BaseException) -> None:
-    """Drop this thread's connection if an error broke it; close the gate when no new one can be had."""
+    """Drop this thread's connection if an error broke it; close the gate when nothing can be written any more."""
     drop_if_unusable()
-    if not isinstance(error, (OperationalError, InterfaceError)):
-        return
-    connection.close()
-    if not database_answers():
+    if isinstance(error, (OperationalError, InterfaceError)) and not database_takes_writes():
         database_away.set()
+
+
+def close() -> None:
+    """Close the gate: not even a promise could be written."""
+    connection.close()
+    database_away.set()
 
 
 def drop_if_unusable() -> None:
@@ -35,12 +38,17 @@ def drop_if_unusable() -> None:
         connection.close_if_unusable_or_obsolete()
 
 
-def database_answers() -> bool:
-    """Whether a query works right now; a broken connection is dropped."""
+def database_takes_writes() -> bool:
+    """Whether a row can be written right now. A standby and a full disk answer every question, and take nothing."""
+    from celery_config.messaging.models import (
+        OutboxMessage,  # the worker knows this module before there are models
+    )
+
     try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-    except (DatabaseError, InterfaceError):
+        with transaction.atomic():
+            OutboxMessage.objects.create(kind=OutboxMessage.Kind.EVENT, name="gate", payload={})
+            transaction.set_rollback(True)
+    except Error:
         connection.close()
         return False
     return True

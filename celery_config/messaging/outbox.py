@@ -39,12 +39,12 @@ def add_task(message: dict[str, Any], *, saga: UUID | None, delay: float = 0) ->
     row.save(force_insert=True)
 
 
-def add_tasks(messages: Iterable[tuple[UUID, dict[str, Any]]]) -> None:
+def add_tasks(messages: Iterable[tuple[UUID | None, dict[str, Any]]]) -> None:
     """Promise many Celery messages, each with its saga, with one statement."""
     rows.write(*tasks(messages))
 
 
-def tasks(messages: Iterable[tuple[UUID, dict[str, Any]]]) -> list[Change]:
+def tasks(messages: Iterable[tuple[UUID | None, dict[str, Any]]]) -> list[Change]:
     """What promises many Celery messages, each with its saga; a part of the statement that makes them true."""
     return promised(_of_task(message, saga) for saga, message in messages)
 

@@ -13,8 +13,8 @@ from celery import Task, shared_task
 from celery.app.task import Context
 from celery.exceptions import Ignore, Reject
 from django.conf import settings
+from django.db import DataError, transaction
 from django.db import Error as DatabaseFailure
-from django.db import transaction
 
 from celery_config import topology
 from celery_config.errors import Refused
@@ -25,6 +25,7 @@ from celery_config.messaging import gate, outbox
 from celery_config.messaging.deliveries import Call, Delivery, Outcome, TriedLater
 
 log = structlog.get_logger(__name__)
+LONGEST_SHOWN = 1000
 Handle = Callable[[Sequence[Delivery[Any]]], list[Outcome]]
 Ended = list[tuple[Delivery[Any], Outcome]]
 
@@ -137,6 +138,8 @@ class DurableTask(Task):
             if isinstance(outcome, msgspec.ValidationError):
                 return misunderstood(outcome)
             gate.close_if_away(outcome)
+            if gate.database_away.is_set():  # which is no try
+                return Reject(outcome, requeue=True)
             if later := self.try_later(delivery, outcome):
                 return later
             log.error("gave up", tries=delivery.request.retries + 1, exc_info=outcome)
@@ -163,14 +166,20 @@ class DurableTask(Task):
         return outcome
 
     def postpone(self, request: Context, seconds: float, *, retries: int | None = None) -> Ignore | Reject:
-        """Promise the message again after a wait; without a database it goes back to the broker."""
+        """Promise the message again after a wait; without a database it goes back to the broker.
+
+        What the database cannot store at all goes to the dead letters.
+        """
         saga = request.kwargs.get("saga")
         try:
             with transaction.atomic():
                 message = message_of(self.name, request, request.retries if retries is None else retries)
                 outbox.add_task(message, saga=UUID(saga) if saga else None, delay=seconds)
+        except (DataError, ValueError) as failure:
+            log.error("to the dead letters", fault=str(failure))
+            return Reject(failure, requeue=False)
         except DatabaseFailure as failure:
-            gate.close_if_away(failure)
+            gate.close()
             log.error("database away; the message goes back to the broker", error=str(failure))
             return Reject(failure, requeue=True)
         return TriedLater(f"again in {seconds:.1f} s")
@@ -218,8 +227,9 @@ def message_of(name: str, request: Context, retries: int) -> dict[str, Any]:
             "chain": request.chain,
             "link_error": request.errbacks,
             "retries": retries,
-            "argsrepr": getattr(request, "argsrepr", None),
-            "kwargsrepr": getattr(request, "kwargsrepr", None),
+            # Headers must fit into one frame, whoever wrote them.
+            "argsrepr": (getattr(request, "argsrepr", None) or "")[:LONGEST_SHOWN],
+            "kwargsrepr": (getattr(request, "kwargsrepr", None) or "")[:LONGEST_SHOWN],
             **topology.commands_to(settings.SERVICE),
         },
     }

@@ -34,7 +34,9 @@ def why(message: Message, reason: str, queue: str) -> str:
         return fault
     args, kwargs, _ = message.payload
     task = message.headers["task"]
-    if fault := misfit(shapes[task], queue, args, kwargs):
+    # Events that are tried again come with the commands.
+    came_to = "" if task in (RECEIVE, RECEIVE_ALL) and queue == commands_queue(ORCHESTRATOR) else queue
+    if fault := misfit(shapes[task], came_to, args, kwargs):
         return fault
     for event in {RECEIVE: [kwargs], RECEIVE_ALL: kwargs.get("events", [])}.get(task, []):
         if fault := misfit_of_event(event):

@@ -124,6 +124,12 @@ class Shop:
         with psycopg.connect(self._database(service), row_factory=dict_row) as connection:
             return connection.execute(query, values or None).fetchall()
 
+    def administer(self, statement: str) -> None:
+        """Let the databases' administrator do something."""
+        assert self.stack.postgres is not None
+        with psycopg.connect(self.stack.postgres.superuser_url(), autocommit=True) as connection:
+            connection.execute(statement)
+
     def barrier(self, service: str, saga: str) -> dict[str, tuple[str, str]]:
         """What became of each step of the saga at a participant: (action, undo)."""
         found = self.rows(

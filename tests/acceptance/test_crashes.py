@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -131,11 +132,43 @@ class TestTheDatabases:
             pass
         all_end_as_they_should(shop, orders, wanted)
 
-    def test_die_and_a_lone_message_keeps_its_deliveries(self, shop: Shop) -> None:
-        with self.away(shop, self.a_repeat_for_each(shop)):
+    @pytest.mark.parametrize("retries", [0, 99])
+    def test_die_and_a_lone_message_keeps_its_deliveries(self, shop: Shop, retries: int) -> None:
+        """Also one on its last try."""
+        repeats = self.a_repeat_for_each(shop)
+        for letter in repeats:
+            letter.properties["application_headers"]["retries"] = retries
+        with self.away(shop, repeats):
             counts = [shop.wire.peek(queue).headers.get("x-delivery-count", 0) for queue in self.QUEUES]
         # One more when it went back, and one for the look at it.
         assert max(counts) <= 2, counts
+
+    def test_takes_nothing_more_and_its_service_waits(self, shop: Shop) -> None:
+        """After a failover to a standby it answers every question."""
+        wanted, before = mixed_orders(shop), len(shop.dead_letters())
+        shop.administer("ALTER DATABASE payment SET default_transaction_read_only = on")
+        try:
+            shop.administer(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'payment'"
+            )
+            orders = shop.place_all(wanted)
+            until(lambda: not shop.wire.consumers("payment.commands"), "payment takes no more messages")
+            until(lambda: shop.wire.waiting("payment.commands"), "what it had taken is back")
+        finally:
+            shop.administer("ALTER DATABASE payment RESET default_transaction_read_only")
+        until(lambda: shop.wire.consumers("payment.commands"), "payment takes messages again")
+        all_end_as_they_should(shop, orders, wanted)
+        assert len(shop.dead_letters()) == before
+
+
+class TestRemoteControl:
+    def test_a_queue_that_is_held_keeps_no_worker_from_its_work(self, shop: Shop) -> None:
+        """By a connection that is dead, and of which the broker does not know it yet."""
+        name = f"payment@{socket.gethostname()}.payment.control.pidbox"
+        shop.stack.supervisor.kill("payment-worker")
+        with shop.wire.holding(name):
+            shop.stack.restart("payment-worker")
+            shop.all_confirmed([shop.place()])
 
 
 class TestOneServiceAway:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,7 @@ from celery_config.topology import COMMANDS, EVENTS, SERVICES, SUBSCRIPTIONS, co
 from compose.local.stack import Stack
 
 LOOK_SECONDS = 0.2
+HOLD_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,21 @@ class Wire:
     def consumers(self, queue: str) -> int:
         with self.channel() as channel:
             return int(channel.queue_declare(queue, passive=True).consumer_count)
+
+    @contextlib.contextmanager
+    def holding(self, queue: str) -> Iterator[None]:
+        """Have a queue that nobody else may use, as soon as nobody else has it."""
+        end = time.monotonic() + HOLD_SECONDS
+        while True:
+            with self.channel() as channel:
+                try:
+                    channel.queue_declare(queue, exclusive=True)
+                except amqp.exceptions.ResourceLocked:
+                    assert time.monotonic() < end, f"somebody else has {queue}"
+                    time.sleep(LOOK_SECONDS)
+                    continue
+                yield
+                return
 
     def peek(self, queue: str) -> Letter:
         """Look at the first message that waits; it stays where it is."""

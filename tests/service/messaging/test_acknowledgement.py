@@ -155,7 +155,11 @@ class TestConsumer:
             {"eta": "tomorrow"},
             {"expires": ["now"]},
             {"retries": -1},
+            {"retries": "1e1"},
             {"x-delivery-count": "often"},
+            {"x-delivery-count": "3.0"},
+            {"x-delivery-count": 3.0},
+            {"x-delivery-count": True},
             {"root_id": 7},
         ],
     )

@@ -8,11 +8,13 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from amqp.exceptions import ResourceLocked
+from celery.worker import pidbox
 from django.db import InterfaceError, OperationalError, ProgrammingError, connection, transaction
 
 from celery_config.messaging import gate
-from celery_config.messaging.models import InboxEntry
-from celery_config.worker import DatabaseGate, fault_of
+from celery_config.messaging.models import InboxEntry, OutboxMessage
+from celery_config.worker import DatabaseGate, PatientControl, fault_of
 from tests.service.together import postgresql
 
 
@@ -80,10 +82,23 @@ class TestClosing:
     @postgresql
     def test_a_broken_connection_is_dropped(self) -> None:
         """Else the thread's next task would meet it again."""
-        assert gate.database_answers()
+        assert gate.database_takes_writes()
         connection.connection.close()
-        assert not gate.database_answers()
-        assert gate.database_answers()
+        assert not gate.database_takes_writes()
+        assert gate.database_takes_writes()
+
+    @postgresql
+    def test_one_that_only_answers_is_away(self) -> None:
+        """A standby after a failover, a database whose disk is full."""
+        with connection.cursor() as cursor:
+            cursor.execute("SET default_transaction_read_only = on")
+        gate.close_if_away(OperationalError("no more room"))
+        assert gate.database_away.is_set()
+        assert gate.database_takes_writes()  # on a connection of its own
+
+    def test_nothing_stays_of_the_question(self) -> None:
+        assert gate.database_takes_writes()
+        assert not OutboxMessage.objects.exists()
 
 
 class TestConsumer:
@@ -101,7 +116,7 @@ class TestConsumer:
         self, consumer: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         answers = False
-        monkeypatch.setattr(gate, "database_answers", lambda: answers)
+        monkeypatch.setattr(gate, "database_takes_writes", lambda: answers)
         step = DatabaseGate(None)
         step.start(consumer)
         step.check(consumer)
@@ -115,6 +130,34 @@ class TestConsumer:
         step.check(consumer)
         assert consumer.told == ["cancel", "wake the runner", "consume"]
         assert not gate.database_away.is_set()
+
+
+class TestRemoteControl:
+    """Its queue may belong to a connection that is dead without the broker's knowing."""
+
+    def test_it_waits_for_its_queue(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        told: list[str] = []
+        free = False
+
+        def start(consumer: Any) -> None:
+            if not free:
+                raise ResourceLocked("RESOURCE_LOCKED")
+            told.append("listens")
+
+        later: list[Any] = []
+        entry = SimpleNamespace(cancel=lambda: told.append("waits no more"))
+        timer = SimpleNamespace(call_after=lambda _, call, args: later.append((call, args)) or entry)
+        consumer = SimpleNamespace(timer=timer)
+        box = SimpleNamespace(start=start, stop=lambda _: told.append("stop"), shutdown=None)
+        monkeypatch.setattr(pidbox, "Pidbox", lambda _: box)
+        step = PatientControl(SimpleNamespace(pool=None))
+        step.start(consumer)
+        ((again, args),) = later
+        assert told == []
+        free = True
+        again(*args)
+        step.stop(consumer)
+        assert told == ["listens", "waits no more", "stop"]
 
 
 GOOD = {"headers": {"task": "x.do", "id": "1"}, "payload": [[], {}, {}]}

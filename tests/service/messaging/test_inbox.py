@@ -9,12 +9,13 @@ import msgspec
 import pytest
 from celery import current_app
 from celery.app.task import Context
+from celery.exceptions import Reject
 from django.conf import settings
 from django.contrib.auth.models import Group
 
 from celery_config.errors import DefinitionError
 from celery_config.messaging import events
-from celery_config.messaging.events import RECEIVE_ALL, Envelope, deliver, each, subscribes
+from celery_config.messaging.events import RECEIVE_ALL, Envelope, deliver, each, kind_of, subscribes
 from celery_config.messaging.models import InboxEntry, OutboxMessage
 from celery_config.messaging.outbox import cloud_event
 from tests.service.together import concurrent, together
@@ -140,12 +141,19 @@ class TestBatches:
     """Events of one type come together, and are none the worse for it."""
 
     @staticmethod
-    def come(*batches: list[dict[str, Any]]) -> None:
+    def outcomes(*batches: Any) -> list[Any]:
         task = current_app.tasks[RECEIVE_ALL]
         ended = task.carry_out(
             [Context(id=str(uuid4()), args=[], kwargs={"events": batch}, retries=0) for batch in batches]
         )
-        assert [outcome for _, outcome in ended] == [None] * len(batches)
+        assert [kind_of(delivery.message) for delivery, _ in ended] == [
+            batch[0]["type"] if delivery.message and batch else ""
+            for batch, (delivery, _) in zip(batches, ended, strict=True)
+        ]
+        return [outcome for _, outcome in ended]
+
+    def come(self, *batches: list[dict[str, Any]]) -> None:
+        assert self.outcomes(*batches) == [None] * len(batches)
 
     def test_all_are_handled_once(self) -> None:
         subscribes(HotelBooked)(each(note))
@@ -165,3 +173,23 @@ class TestBatches:
         rows = [row.payload for row in OutboxMessage.objects.order_by("id")]
         assert [(row["task"], row["kwargs"]) for row in rows] == [("events.receive", event) for event in fine]
         assert {row["options"]["routing_key"] for row in rows} == {settings.SERVICE}
+
+    def test_one_that_cannot_be_stored_takes_no_other_along(self) -> None:
+        """Its batch is kept as a dead letter; the others are promised."""
+        subscribes(HotelBooked)(each(note))
+        fine, odd, nameless = booked(), booked() | {"subject": "\x00"}, booked()
+        del nameless["subject"]
+        (outcome,) = self.outcomes([fine, odd, nameless])
+        assert isinstance(outcome, Reject)
+        assert not outcome.requeue
+        rows = OutboxMessage.objects.order_by("id")
+        assert [row.payload["kwargs"]["id"] for row in rows] == [fine["id"], nameless["id"]]
+
+    @pytest.mark.parametrize("batch", [[[]], {"a": 1}, "x", [None], [{"type": "x"}], 5, None])
+    def test_what_is_no_batch_is_rejected_at_once(self, batch: Any) -> None:
+        (outcome,) = self.outcomes(batch)
+        assert isinstance(outcome, Reject)
+        assert not outcome.requeue
+
+    def test_an_empty_one_is_done(self) -> None:
+        self.come([])

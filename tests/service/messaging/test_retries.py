@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from celery import current_app
+from celery.app.task import Context
 from celery.app.trace import build_tracer
 from celery.exceptions import Reject
 from django.conf import settings
-from django.db import OperationalError
+from django.db import InternalError, OperationalError, connection
 from django.utils import timezone
 
 from celery_config import participant
 from celery_config.errors import DefinitionError
 from celery_config.messages import encode
-from celery_config.messaging import outbox
+from celery_config.messaging import gate, outbox
 from celery_config.messaging.fences import PIVOT_RAN
 from celery_config.messaging.models import BarrierRow, OutboxMessage
 from celery_config.messaging.steps import Handler
+from celery_config.messaging.tasks import LONGEST_SHOWN
 from celery_config.saga.chains import COMPENSATED, STEP_FAILED, Chains
 from celery_config.saga.plan import Operation, Planned
 from tests.service.messaging.conftest import Hotel
@@ -27,6 +30,13 @@ from tests.trip import BookFlight, BookHotel, CancelHotel, Trip, TripData
 
 pytestmark = pytest.mark.django_db
 FENCE = f"{settings.SERVICE}.fence"
+
+
+@pytest.fixture(autouse=True)
+def _gate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "database_away", threading.Event())
+    # Within a test's transaction a connection that is dropped takes everything along.
+    monkeypatch.setattr(connection, "close", lambda: None)
 
 
 @pytest.fixture(scope="module")
@@ -246,3 +256,53 @@ def test_while_the_database_is_away_the_broker_keeps_the_message(
     assert isinstance(rejected.retval, Reject)
     assert rejected.retval.requeue is True
     assert sent == []
+
+
+@pytest.mark.parametrize("retries", [0, 99])
+def test_a_database_that_is_away_is_no_try(
+    trip: Chains, hotel: Hotel, sent: list[Any], monkeypatch: pytest.MonkeyPatch, retries: int
+) -> None:
+    """Rule 10: not even the last one. It goes back, and no errback fires."""
+    hotel.broken = OperationalError("no connection")
+    monkeypatch.setattr(gate, "database_takes_writes", lambda: False)
+    _, rejected = deliver(trip.drive("hotel", {}), retries=retries)
+    assert rejected.retval.requeue is True
+    assert sent == []
+
+
+def test_one_that_takes_nothing_any_more_closes_the_gate(
+    trip: Chains, hotel: Hotel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A standby answers every question; what it says of a write is no error of the connection."""
+
+    def read_only(*_: Any, **__: Any) -> None:
+        raise InternalError("cannot execute INSERT in a read-only transaction")
+
+    hotel.broken = InternalError("cannot execute UPDATE in a read-only transaction")
+    monkeypatch.setattr(outbox, "add_task", read_only)
+    _, rejected = deliver(trip.drive("hotel", {}))
+    assert rejected.retval.requeue is True
+    assert gate.database_away.is_set()
+
+
+@pytest.mark.parametrize("odd", ["\x00", "\ud800"])
+def test_what_the_database_cannot_store_is_a_dead_letter_at_once(
+    trip: Chains, hotel: Hotel, odd: str
+) -> None:
+    """Promising it again would fail as often as it came back."""
+    hotel.broken = RuntimeError("whatever")
+    message = trip.drive("hotel", {}) | {"args": [{"earlier": {"x": odd}}]}
+    _, rejected = deliver(message)
+    assert rejected.retval.requeue is False
+    assert not gate.database_away.is_set()
+    assert not OutboxMessage.objects.exists()
+
+
+def test_what_flower_is_shown_fits_into_a_header(trip: Chains, hotel: Hotel) -> None:
+    """However long it was: one that exceeds a frame could never be sent again."""
+    hotel.broken = RuntimeError("whatever")
+    request = Context(
+        id="1", args=[{}], kwargs=trip.drive("hotel", {})["kwargs"], retries=0, kwargsrepr="x" * 130_000
+    )
+    current_app.tasks[BookHotel.wire_name()].carry_out([request])
+    assert len(OutboxMessage.objects.get().payload["options"]["kwargsrepr"]) == LONGEST_SHOWN
