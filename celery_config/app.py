@@ -9,7 +9,7 @@ from celery.app.events import Events
 from celery.events.dispatcher import EventDispatcher
 from kombu import Connection
 
-from celery_config.worker import DatabaseGate, FastPath, SlowStart
+from celery_config.worker_steps import DatabaseGate, FastPath, Frames, SlowStart
 
 BUFFERED_EVENTS = 500
 
@@ -38,5 +38,5 @@ def make_celery(service: str, package: str) -> Celery:
     app = Celery(service, events=UnconfirmedEvents, set_as_current=True)
     app.config_from_object("django.conf:settings", namespace="CELERY")
     app.autodiscover_tasks()
-    app.steps["consumer"].update({SlowStart, FastPath, DatabaseGate})
+    app.steps["consumer"].update({SlowStart, Frames, FastPath, DatabaseGate})
     return app

@@ -32,7 +32,7 @@ from celery_config.groups import by
 from celery_config.headers import is_suspicious
 from celery_config.messaging import gate
 from celery_config.messaging.deliveries import Call, Delivery, Outcome, TriedLater
-from celery_config.messaging.events import kind_of
+from celery_config.messaging.event_messages import kind_of
 from celery_config.messaging.links import Message, following
 from celery_config.messaging.publisher import Publisher, broker_errors
 from celery_config.messaging.tasks import DurableTask, Ended

@@ -16,12 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import structlog
-from amqp.exceptions import ResourceLocked
-from celery import bootsteps
-from celery.worker import state
 from celery.worker.consumer import Consumer
-from celery.worker.consumer.control import Control
-from celery.worker.consumer.tasks import Tasks
 from celery.worker.request import Request
 from kombu.message import Message
 
@@ -33,9 +28,6 @@ if TYPE_CHECKING:
     from celery_config.batches import Batches
 
 log = structlog.get_logger(__name__)
-GATE_SECONDS = 0.5
-EVENTS_SECONDS = 0.25
-CONTROL_SECONDS = 5.0
 MOST, CALLS = 100, 64
 """How many messages a batch has, and how many calls to the outside are under way at once: together the full window."""
 
@@ -80,7 +72,7 @@ class SagaConsumer(Consumer):
     class Blueprint(Consumer.Blueprint):
         # Nothing here is delayed in the broker (rule 10), and workers have no right to declare its queues.
         default_steps = [
-            f"{__name__}:PatientControl" if step.endswith(":Control") else step
+            "celery_config.worker_steps:PatientControl" if step.endswith(":Control") else step
             for step in Consumer.Blueprint.default_steps
             if not step.endswith(":DelayedDelivery")
         ]
@@ -136,87 +128,3 @@ class SagaConsumer(Consumer):
     batches: Batches
     acks: Acks
     window_open = True
-
-
-class SlowStart(bootsteps.StartStopStep):
-    """Before consuming begins: a window of one message."""
-
-    requires = (Tasks,)
-
-    def start(self, consumer: SagaConsumer) -> None:
-        if consumer.connection.transport.driver_type != "amqp":
-            return
-        consumer.window_open = False
-        consumer.connection.default_channel.basic_qos(0, 1, False)
-
-
-class FastPath(bootsteps.StartStopStep):
-    """The runner of batches."""
-
-    requires = (Tasks,)
-
-    def start(self, consumer: SagaConsumer) -> None:
-        # This module is imported before Django's models may be.
-        from celery_config.batches import Batches
-
-        is_amqp = consumer.connection.transport.driver_type == "amqp"
-        consumer.acks = Acks(consumer.call_soon, consumer.connection_errors, multiple=is_amqp)
-        consumer.batches = Batches(consumer)
-        consumer.batches.start()
-        flush = consumer.event_dispatcher.flush
-        self.timer = consumer.timer.call_repeatedly(EVENTS_SECONDS, flush)
-
-    def stop(self, consumer: SagaConsumer) -> None:
-        self.timer.cancel()
-        # On a lost connection nobody waits: the broker gives all messages out again.
-        consumer.batches.stop(finish_calls=state.should_stop is not None)
-
-
-class PatientControl(Control):
-    """Remote control, which may have to wait for its queue.
-
-    The queue bears the node's name and belongs to one connection. One that was cut without a word lives on at the
-    broker until its heartbeat is missed, and Celery's worker would end because of that.
-    """
-
-    def __init__(self, consumer: SagaConsumer, **kwargs: Any) -> None:
-        super().__init__(consumer, **kwargs)
-        self.start, self.stop = self.begin, self.end
-        self.again: Any = None
-
-    def begin(self, consumer: SagaConsumer) -> None:
-        try:
-            self.box.start(consumer)
-        except ResourceLocked:
-            log.warning("no remote control yet: another connection has its queue", wait_s=CONTROL_SECONDS)
-            self.again = consumer.timer.call_after(CONTROL_SECONDS, self.begin, (consumer,))
-
-    def end(self, consumer: SagaConsumer) -> None:
-        if self.again:
-            self.again.cancel()
-        self.box.stop(consumer)
-
-
-class DatabaseGate(bootsteps.StartStopStep):
-    """Stops consuming while the database is away, and asks every half second whether it is back."""
-
-    requires = (Tasks,)
-
-    def start(self, consumer: SagaConsumer) -> None:
-        gate.nothing_is_taken.clear()
-        self.timer = consumer.timer.call_repeatedly(GATE_SECONDS, self.check, (consumer,))
-
-    def stop(self, consumer: SagaConsumer) -> None:
-        self.timer.cancel()
-
-    def check(self, consumer: SagaConsumer) -> None:
-        if gate.database_away.is_set() and not gate.nothing_is_taken.is_set():
-            log.error("database away: no more messages are taken")
-            consumer.task_consumer.cancel()
-            gate.nothing_is_taken.set()
-            consumer.batches.look_again()
-        if gate.nothing_is_taken.is_set() and gate.database_takes_writes():
-            log.warning("database back: taking messages again")
-            gate.database_away.clear()
-            gate.nothing_is_taken.clear()
-            consumer.task_consumer.consume()

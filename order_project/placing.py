@@ -18,7 +18,7 @@ from celery_config.contracts.shipment import Address
 from celery_config.errors import ChainTooLarge
 from celery_config.messages import encode
 from celery_config.rows import Change
-from celery_config.saga import runner
+from celery_config.saga import starting
 from celery_config.saga.dsl import Saga
 from order_project import domain, selectors
 from order_project.domain import CatalogueEntry, Priced
@@ -110,7 +110,7 @@ def place_orders(*, client: str, asked: Sequence[Asked]) -> list[Outcome]:
             drafts.append(drafted(saga, each, catalogue))
         except BadLines as error:
             outcomes[each.id] = error
-    started = runner.start_all(saga, [(draft.asked.id, draft.data) for draft in drafts])
+    started = starting.start_all(saga, [(draft.asked.id, draft.data) for draft in drafts])
     placed = []
     for draft, saga_id in zip(drafts, started.outcomes, strict=True):
         if isinstance(saga_id, ChainTooLarge):

@@ -14,7 +14,7 @@ from celery_config.contracts.inventory import ProductChanged
 from celery_config.contracts.order import OrderCancelled, OrderConfirmed
 from celery_config.database import Now
 from celery_config.messaging import outbox
-from celery_config.saga import runner
+from celery_config.saga import runner, starting
 from celery_config.saga.dsl import Saga
 from celery_config.saga.machine import Status
 from order_project.domain import OrderStatus, RefundStatus
@@ -86,7 +86,7 @@ def ask_for_refund(*, order: UUID, amount: int, reason: str) -> Refund:
     refund = uuid4()
     saga = Saga.registry["refund-order", 1]
     data = saga.data(order=order, refund=refund, refund_amount=amount, currency=row.currency)
-    saga_id = runner.start(saga, data, subject=order)
+    saga_id = starting.start(saga, data, subject=order)
     return Refund.objects.create(id=refund, order=row, amount=amount, reason=reason, saga=saga_id)
 
 

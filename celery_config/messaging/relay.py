@@ -21,7 +21,7 @@ from celery_config.database import Now
 from celery_config.failpoints import Point, reach
 from celery_config.groups import by
 from celery_config.messaging import gate
-from celery_config.messaging.events import events_message
+from celery_config.messaging.event_messages import events_message
 from celery_config.messaging.models import InboxEntry, OutboxMessage
 from celery_config.messaging.publisher import Publisher, broker_errors, connection_errors
 

@@ -14,7 +14,7 @@ from kombu import Connection
 from kombu.message import Message
 
 from celery_config import metrics, topology
-from celery_config.messaging.events import RECEIVE, RECEIVE_ALL
+from celery_config.messaging.event_messages import RECEIVE, RECEIVE_ALL
 from celery_config.messaging.fences import PIVOT_FENCED, PIVOT_RAN
 from celery_config.messaging.publisher import broker_errors
 from celery_config.saga import runner

@@ -10,7 +10,8 @@ from celery import current_app
 from kombu.message import Message
 
 from celery_config.messages import decode
-from celery_config.messaging.events import RECEIVE, RECEIVE_ALL, Envelope, subscriptions, understood
+from celery_config.messaging.event_messages import RECEIVE, RECEIVE_ALL
+from celery_config.messaging.events import Envelope, subscriptions, understood
 from celery_config.participant import FenceMessage, StepMessage
 from celery_config.saga.dsl import Saga
 from celery_config.saga.misfits import Shape, misfit, shapes_of_steps

@@ -14,14 +14,14 @@ from celery import Celery
 from celery_config import topology
 from celery_config.app import UnconfirmedEvents
 from celery_config.settings import celery_settings
-from celery_config.worker import SlowStart
+from celery_config.worker_steps import Frames, SlowStart
 
 
 def make_app(service: str, broker_url: str, folder: Path) -> Celery:
     """Return the Celery app of `service`, as its Django project would make it, without Django."""
     app = Celery(service, events=UnconfirmedEvents, fixups=[])
     app.config_from_object(celery_settings(service, broker_url, folder), namespace="CELERY")
-    app.steps["consumer"].add(SlowStart)
+    app.steps["consumer"].update({SlowStart, Frames})
     return app
 
 

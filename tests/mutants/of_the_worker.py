@@ -151,7 +151,7 @@ WORKERS = (
         name="pack-spoiled",
         breaks="one event that nobody understands takes its whole batch along",
         rule="rule 21",
-        file="celery_config/messaging/events.py",
+        file="celery_config/messaging/event_messages.py",
         old="if fault := unpack(events):",
         new="if fault := None:",
         suite="messaging",

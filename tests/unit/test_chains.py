@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 from uuid import UUID, uuid4
 
-import msgspec
 import pytest
 
 from celery_config.errors import ChainTooLarge
@@ -171,9 +170,13 @@ class Big(Saga):
 
 def test_a_chain_over_128_kb_is_refused() -> None:
     """Rule 4."""
-    empty = len(msgspec.json.encode(Chains(Big, uuid4(), {"id": "1", "what": ""}, 0).drive("take", {})))
+    empty = len(json.dumps(Chains(Big, uuid4(), {"id": "1", "what": ""}, 0).drive("take", {})))
     fits = {"id": "1", "what": "x" * (LARGEST_CHAIN - empty)}
     Chains(Big, uuid4(), fits, 0).drive("take", {})
+    odd = {"id": "1", "what": "Ü" * (len(fits["what"]) // 6)}
+    Chains(Big, uuid4(), odd, 0).drive("take", {})
+    with pytest.raises(ChainTooLarge):
+        Chains(Big, uuid4(), {"id": "1", "what": odd["what"] + "Ü"}, 0).drive("take", {})
     with pytest.raises(ChainTooLarge, match="over the 131072 a chain may have"):
         Chains(Big, uuid4(), {"id": "1", "what": fits["what"] + "x"}, 0).drive("take", {})
 

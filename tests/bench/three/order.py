@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 from django.db import connection, transaction
 
 from celery_config import rows
-from celery_config.saga import runner
+from celery_config.saga import starting
 from celery_config.saga.dsl import Saga, compensatable, minutes
 from tests.bench.three.contracts import (
     CallParcelBack,
@@ -69,5 +69,5 @@ def place_all(wanted: Sequence[Wanted]) -> list[UUID]:
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(INSERT_ORDERS, [[each.order for each in data], [each.amount for each in data]])
-        rows.write(*runner.start_all(ThreeSteps, [(each.order, each) for each in data]).changes)
+        rows.write(*starting.start_all(ThreeSteps, [(each.order, each) for each in data]).changes)
     return [each.order for each in data]

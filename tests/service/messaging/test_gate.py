@@ -14,7 +14,8 @@ from django.db import InterfaceError, OperationalError, ProgrammingError, connec
 
 from celery_config.messaging import gate
 from celery_config.messaging.models import InboxEntry, OutboxMessage
-from celery_config.worker import DatabaseGate, PatientControl, fault_of
+from celery_config.worker import fault_of
+from celery_config.worker_steps import DatabaseGate, PatientControl
 from tests.service.together import postgresql
 
 

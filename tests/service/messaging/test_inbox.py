@@ -15,7 +15,8 @@ from django.contrib.auth.models import Group
 
 from celery_config.errors import DefinitionError
 from celery_config.messaging import events
-from celery_config.messaging.events import RECEIVE_ALL, Envelope, deliver, each, kind_of, subscribes
+from celery_config.messaging.event_messages import RECEIVE_ALL, kind_of
+from celery_config.messaging.events import Envelope, deliver, each, subscribes
 from celery_config.messaging.models import InboxEntry, OutboxMessage
 from celery_config.messaging.outbox import cloud_event
 from tests.service.together import concurrent, together

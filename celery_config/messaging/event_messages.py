@@ -1,0 +1,120 @@
+"""How events travel: as Celery messages of one event, or of many of one type (rule 21)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import structlog
+from celery.exceptions import Reject
+from django.conf import settings
+from django.db import DataError, transaction
+
+from celery_config import topology
+from celery_config.errors import DefinitionError
+from celery_config.messaging import gate, outbox
+from celery_config.messaging.deliveries import Delivery, Outcome
+from celery_config.messaging.events import deliver
+from celery_config.messaging.tasks import Work, durable_task
+
+RECEIVE, RECEIVE_ALL = "events.receive", "events.receive_all"
+log = structlog.get_logger(__name__)
+
+
+def events_message(kind: str, events: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The message that tells all subscribers of events of one type.
+
+    One event is a CloudEvent in structured mode, several are a batch (https://cloudevents.io, JSON format).
+    """
+    first, *others = events
+    route = {"exchange": topology.EVENTS, "routing_key": kind}
+    if others:
+        shown = topology.shown(event=kind, events=len(events))
+        return {"task": RECEIVE_ALL, "args": [], "kwargs": {"events": list(events)}, "options": route | shown}
+    return one_message(first, route)
+
+
+def one_message(event: dict[str, Any], route: dict[str, Any]) -> dict[str, Any]:
+    shown = topology.shown(saga=event.get("saga"), event=event["type"], subject=event.get("subject"))
+    return {
+        "task": RECEIVE, "args": [], "kwargs": event, "options": {**route, "task_id": event["id"], **shown},
+    }  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventMessage:
+    """A CloudEvent in structured mode; checked as an `Envelope` where it is delivered."""
+
+    id: UUID
+    type: str
+    saga: UUID | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventsMessage:
+    """CloudEvents in batched mode."""
+
+    events: tuple[EventMessage, ...]
+
+
+def kind_of(message: Any) -> str:
+    """The type of the events that a message brings; empty, if it brings none."""
+    match message:
+        case EventMessage():
+            return message.type
+        case EventsMessage(events=[first, *_]):
+            return first.type
+    return ""
+
+
+def receive(deliveries: Sequence[Delivery[EventMessage]]) -> list[Outcome]:
+    """Receive events. One that nobody understands goes to the dead letters."""
+    types = {delivery.message.type for delivery in deliveries}
+    structlog.contextvars.bind_contextvars(event=",".join(sorted(types)))
+    try:
+        deliver([delivery.request.kwargs for delivery in deliveries])
+    except DefinitionError as error:
+        if len(deliveries) > 1:
+            raise
+        log.error("event not understood", error=str(error))
+        return [Reject(error, requeue=False)]
+    return [None] * len(deliveries)
+
+
+def receive_all(deliveries: Sequence[Delivery[EventsMessage]]) -> list[Outcome]:
+    """Receive batches of events. What fails together comes again one by one, each with tries of its own."""
+    events = [event for delivery in deliveries for event in delivery.request.kwargs["events"]]
+    structlog.contextvars.bind_contextvars(event=",".join(sorted({event["type"] for event in events})))
+    try:
+        deliver(events)
+    except Exception:
+        if len(deliveries) > 1:
+            raise
+        log.exception("a batch of events failed; each comes again alone", events=len(events))
+        gate.drop_if_unusable()
+        if fault := unpack(events):
+            return [Reject(fault, requeue=False)]
+    return [None] * len(deliveries)
+
+
+@transaction.atomic
+def unpack(events: Sequence[dict[str, Any]]) -> Exception | None:
+    """Promise each event to ourselves alone; return why, if one of them cannot be stored."""
+    route, fault = topology.commands_to(settings.SERVICE), None
+    for event in events:
+        try:
+            with transaction.atomic():
+                outbox.add_tasks([(event.get("saga"), one_message(event, route))])
+        except (DataError, ValueError) as error:
+            log.error("an event that cannot be stored", event_id=event["id"], error=str(error))
+            fault = error
+    return fault
+
+
+# Flower shows what was asked of whom; there are as many facts as commands, and the saga log shows them better.
+durable_task(RECEIVE, Work(message=EventMessage, handle=receive, exhausted="dead letter"), send_events=False)
+durable_task(
+    RECEIVE_ALL, Work(message=EventsMessage, handle=receive_all, exhausted="dead letter"), send_events=False
+)

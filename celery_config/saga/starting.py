@@ -1,0 +1,90 @@
+"""Starting sagas: what writes them, together with whatever must be true with them (rule 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+
+from celery_config import rows
+from celery_config.errors import ChainTooLarge
+from celery_config.messages import encode
+from celery_config.messaging import outbox
+from celery_config.rows import Change
+from celery_config.saga import clock, pauses
+from celery_config.saga.chains import Chains
+from celery_config.saga.dsl import Saga
+from celery_config.saga.models import SagaInstance, SagaStep
+from celery_config.saga.runner import next_look
+
+STARTED = (
+    "id", "name", "version", "subject", "status", "data", "cause", "attempt", "drives",
+    "deadline_at", "since", "due_at",
+)  # fmt: skip
+PLANNED = ("saga", "name", "position", "kind", "command", "logged")
+
+
+def start(saga: type[Saga], data: Any, *, subject: UUID) -> UUID:
+    """Start one saga; return its id. A part of its caller's transaction, in which the subject's own row is written.
+
+    Raises:
+        SagaPaused, ChainTooLarge: nothing was written.
+    """
+    started = start_all(saga, [(subject, data)])
+    (outcome,) = started.outcomes
+    if isinstance(outcome, ChainTooLarge):
+        raise outcome
+    rows.write(*started.changes)
+    return outcome
+
+
+@dataclass(frozen=True)
+class Started:
+    """The id of each saga, or why it cannot be; and what writes those that can, not yet carried out."""
+
+    outcomes: list[UUID | ChainTooLarge]
+    changes: list[Change]
+
+
+def start_all(saga: type[Saga], wanted: Sequence[tuple[UUID, Any]]) -> Started:
+    """Return what starts sagas: their rows, their steps and, for each, the one outbox row that holds its whole chain.
+
+    Args:
+        wanted: subject and data of each.
+
+    Raises:
+        SagaPaused: none can be started.
+    """
+    pauses.check(saga)
+    now = clock.now()
+    instances: list[SagaInstance] = []
+    chains: list[tuple[UUID, dict[str, Any]]] = []
+    outcomes: list[UUID | ChainTooLarge] = []
+    for subject, data in wanted:
+        row = SagaInstance(name=saga.name, version=saga.version, subject=str(subject), data=encode(data))
+        row.since = now
+        row.deadline_at = now + timedelta(seconds=settings.TIMES.deadline(saga.deadline))
+        row.due_at = next_look(row, now)
+        try:
+            chain = Chains(saga, row.pk, row.data, attempt=0).drive(saga.steps[0].name, {})
+        except ChainTooLarge as error:
+            outcomes.append(error)
+            continue
+        instances.append(row)
+        chains.append((row.pk, chain))
+        outcomes.append(row.pk)
+    steps = [
+        SagaStep(saga=row, name=s.name, position=i, kind=s.kind, command=s.command.wire_name())
+        for row in instances
+        for i, s in enumerate(saga.steps)
+    ]
+    changes = [
+        *rows.inserted(SagaInstance, instances, STARTED),
+        *rows.inserted(SagaStep, steps, PLANNED),
+        *outbox.tasks(chains),
+    ]
+    return Started(outcomes, changes)

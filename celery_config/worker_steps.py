@@ -1,0 +1,114 @@
+"""What our consumer starts and stops besides Celery's own steps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from amqp.exceptions import ResourceLocked
+from celery import bootsteps
+from celery.worker import state
+from celery.worker.consumer.control import Control
+from celery.worker.consumer.tasks import Tasks
+
+from celery_config.acks import Acks
+from celery_config.messaging import gate
+from celery_config.worker import SagaConsumer
+
+log = structlog.get_logger(__name__)
+GATE_SECONDS = 0.5
+EVENTS_SECONDS = 0.25
+CONTROL_SECONDS = 5.0
+
+
+class SlowStart(bootsteps.StartStopStep):
+    """Before consuming begins: a window of one message."""
+
+    requires = (Tasks,)
+
+    def start(self, consumer: SagaConsumer) -> None:
+        if consumer.connection.transport.driver_type != "amqp":
+            return
+        consumer.window_open = False
+        consumer.connection.default_channel.basic_qos(0, 1, False)
+
+
+class Frames(bootsteps.StartStopStep):
+    """Acknowledgements and task events, many in one frame."""
+
+    requires = (Tasks,)
+
+    def start(self, consumer: SagaConsumer) -> None:
+        is_amqp = consumer.connection.transport.driver_type == "amqp"
+        consumer.acks = Acks(consumer.call_soon, consumer.connection_errors, multiple=is_amqp)
+        self.timer = consumer.timer.call_repeatedly(EVENTS_SECONDS, consumer.event_dispatcher.flush)
+
+    def stop(self, consumer: SagaConsumer) -> None:
+        self.timer.cancel()
+
+
+class FastPath(bootsteps.StartStopStep):
+    """The runner of batches."""
+
+    requires = (Frames,)
+
+    def start(self, consumer: SagaConsumer) -> None:
+        # This module is imported before Django's models may be.
+        from celery_config.batches import Batches
+
+        consumer.batches = Batches(consumer)
+        consumer.batches.start()
+
+    def stop(self, consumer: SagaConsumer) -> None:
+        # On a lost connection nobody waits: the broker gives all messages out again.
+        consumer.batches.stop(finish_calls=state.should_stop is not None)
+
+
+class PatientControl(Control):
+    """Remote control, which may have to wait for its queue.
+
+    The queue bears the node's name and belongs to one connection. One that was cut without a word lives on at the
+    broker until its heartbeat is missed, and Celery's worker would end because of that.
+    """
+
+    def __init__(self, consumer: SagaConsumer, **kwargs: Any) -> None:
+        super().__init__(consumer, **kwargs)
+        self.start, self.stop = self.begin, self.end
+        self.again: Any = None
+
+    def begin(self, consumer: SagaConsumer) -> None:
+        try:
+            self.box.start(consumer)
+        except ResourceLocked:
+            log.warning("no remote control yet: another connection has its queue", wait_s=CONTROL_SECONDS)
+            self.again = consumer.timer.call_after(CONTROL_SECONDS, self.begin, (consumer,))
+
+    def end(self, consumer: SagaConsumer) -> None:
+        if self.again:
+            self.again.cancel()
+        self.box.stop(consumer)
+
+
+class DatabaseGate(bootsteps.StartStopStep):
+    """Stops consuming while the database is away, and asks every half second whether it is back."""
+
+    requires = (Tasks,)
+
+    def start(self, consumer: SagaConsumer) -> None:
+        gate.nothing_is_taken.clear()
+        self.timer = consumer.timer.call_repeatedly(GATE_SECONDS, self.check, (consumer,))
+
+    def stop(self, consumer: SagaConsumer) -> None:
+        self.timer.cancel()
+
+    def check(self, consumer: SagaConsumer) -> None:
+        if gate.database_away.is_set() and not gate.nothing_is_taken.is_set():
+            log.error("database away: no more messages are taken")
+            consumer.task_consumer.cancel()
+            gate.nothing_is_taken.set()
+            consumer.batches.look_again()
+        if gate.nothing_is_taken.is_set() and gate.database_takes_writes():
+            log.warning("database back: taking messages again")
+            gate.database_away.clear()
+            gate.nothing_is_taken.clear()
+            consumer.task_consumer.consume()
