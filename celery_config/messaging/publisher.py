@@ -28,6 +28,11 @@ def broker_errors(app: Celery) -> tuple[type[BaseException], ...]:
     return (*connection_errors(app), *app.connection_for_write().channel_errors)
 
 
+def drop(connection: Connection) -> None:
+    """Forget a connection without a farewell: a broker that does not answer would be waited for for ever."""
+    connection.collect()
+
+
 class Publisher:
     """One connection of the relay's own to the broker. Not for use by several threads."""
 
@@ -130,7 +135,7 @@ class Publisher:
         connection = self.connection
         self.connection = self.channel = self.confirms = None
         if connection is not None:
-            connection.release()
+            drop(connection)
 
 
 class Confirms:

@@ -16,7 +16,7 @@ from kombu.message import Message
 from celery_config import metrics, topology
 from celery_config.messaging.event_messages import RECEIVE, RECEIVE_ALL
 from celery_config.messaging.fences import PIVOT_FENCED, PIVOT_RAN
-from celery_config.messaging.publisher import broker_errors
+from celery_config.messaging.publisher import broker_errors, drop
 from celery_config.saga import runner
 from celery_config.saga.chains import STEP_FAILED
 from celery_config.saga.machine import StepFailed
@@ -66,7 +66,7 @@ class DeadLetterReader:
     def close(self) -> None:
         connection, self.connection = self.connection, None
         if connection is not None:
-            connection.release()
+            drop(connection)
 
 
 def parts(message: Any) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from celery_config import metrics, topology
 from celery_config.database import Now
 from celery_config.failpoints import Point, reach
 from celery_config.messaging.models import OutboxMessage
-from celery_config.messaging.publisher import broker_errors
+from celery_config.messaging.publisher import broker_errors, drop
 from celery_config.messaging.relay import Duty
 from celery_config.saga import clock, patience, runner
 from celery_config.saga.machine import OPEN, Due, Status
@@ -97,7 +97,7 @@ class Attendance:
         """Forget the connection; the next look opens a new one."""
         connection_to_broker, self.connection = self.connection, None
         if connection_to_broker is not None:
-            connection_to_broker.release()
+            drop(connection_to_broker)
 
 
 def drive_due(now: datetime) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -320,6 +321,21 @@ class TestPublisher:
             (OSError, AttributeError, *publisher.app.connection_for_write().connection_errors)
         ):
             publisher.publish([task(2)])
+        assert publisher.publish([task(3)]) == {0}
+
+    def test_a_broker_that_stands_still_is_left_without_a_farewell(
+        self, app: Celery, rabbit: RabbitServer
+    ) -> None:
+        """Rule 21: its answer to a farewell would be waited for for ever."""
+        publisher = Publisher(app, timeout=1.0)
+        assert publisher.publish([task(1)]) == {0}
+        rabbit.process.send(signal.SIGSTOP)
+        try:
+            publish = in_background(lambda: publisher.publish([task(2)]))
+            # A time-out of ours would look like one of the publisher's.
+            assert isinstance(publish.exception(8), broker_errors(app))
+        finally:
+            rabbit.process.send(signal.SIGCONT)
         assert publisher.publish([task(3)]) == {0}
 
     @pytest.mark.parametrize("size", [1, 100_000])
