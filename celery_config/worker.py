@@ -85,8 +85,9 @@ class SagaConsumer(Consumer):
     def carry_out(self, request: Request) -> None:
         """Ours in batches; all others, and what has a time limit of its own, in Celery's pool."""
         if hasattr(request.task, "work") and not any(request.time_limits):
-            message = request.message
-            request._on_ack = lambda *_: self.acks.acknowledge(message)
+            # Of the channel that brought it: after a reconnect another message bears its delivery tag.
+            acks, message = self.acks, request.message
+            request._on_ack = lambda *_: acks.acknowledge(message)
             self.batches.put(request)
         else:
             self.to_pool(request)
