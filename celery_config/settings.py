@@ -174,7 +174,7 @@ def database(variable: str, sqlite_file: Path) -> dict[str, Any]:
             "lock_timeout": int(Times().lock_wait * 1000),
             # A process that stands still in mid-transaction must not hold its locks for ever. The relay's waits for the
             # broker within its own.
-            "idle_in_transaction_session_timeout": int(2 * Times().publish * 1000),
+            "idle_in_transaction_session_timeout": int(6 * Times().publish * 1000),
         }
         return {
             **env.db_url(variable),

@@ -28,7 +28,7 @@ class Times:
     # These follow the machine, not the protocol's patience, and therefore do not scale.
     # Whoever waits in a batch holds up all others in it.
     lock_wait: float = 3.0
-    publish: float = 30.0
+    publish: float = 10.0
     clock_step: float = 5.0
 
     def __post_init__(self) -> None:

@@ -51,6 +51,7 @@ class Publisher:
         """Publish `messages` (`task`, `args`, `kwargs`, `options`) and return the indexes the broker took.
 
         Raises:
+            TimeoutError: the broker did not confirm them all in time.
             OSError, kombu and amqp errors: the connection failed; whatever was sent may come twice.
         """
         try:

@@ -27,6 +27,8 @@ from celery_config.messaging.publisher import Publisher, broker_errors, connecti
 
 log = structlog.get_logger(__name__)
 REFUSED_WAIT = timedelta(seconds=10)
+# A batch that could not be sent at once is sent piece by piece, for so many times the time of one publish.
+RETRIED_FOR = 4
 Kind = OutboxMessage.Kind
 PACK = 50
 
@@ -65,6 +67,10 @@ def packed(rows: Sequence[OutboxMessage]) -> list[tuple[dict[str, Any], list[Out
     return messages
 
 
+def route(message: dict[str, Any]) -> tuple[str, str]:
+    return message["options"]["exchange"], message["options"]["routing_key"]
+
+
 def due() -> Q:
     """The rows that may be published now."""
     return Q(published_at__isnull=True, due_at__lte=Now())
@@ -84,15 +90,23 @@ def anything_due() -> bool:
         return cursor.fetchone() is not None
 
 
-def send(publisher: Publisher, messages: list[dict[str, Any]]) -> set[int]:
-    """Publish and return the indexes that the broker took; one that cannot be sent does not hold up the others.
+def send(publisher: Publisher, messages: list[dict[str, Any]]) -> dict[int, bool]:
+    """Publish and return, by index, whether the broker took each; one that cannot be sent does not hold up the
+    others. An index that is missing was not tried.
 
     Raises:
         the connection's errors: nothing can be sent at present.
     """
     lost = connection_errors(publisher.app)
     try:
-        return publisher.publish(messages)
+        taken = publisher.publish(messages)
+        return {index: index in taken for index in range(len(messages))}
+    except TimeoutError as error:
+        # A channel waits for a queue that has no leader, and all that comes behind waits with it: to each its own.
+        crowds = by(lambda each: route(each[1]), enumerate(messages))
+        if len(crowds) == 1:
+            log.error("a queue confirms nothing", route=route(messages[0]), error=repr(error))
+            return dict.fromkeys(range(len(messages)), False)
     except Exception as error:
         if isinstance(error, lost):
             raise
@@ -100,8 +114,15 @@ def send(publisher: Publisher, messages: list[dict[str, Any]]) -> set[int]:
             log.error(
                 "a message cannot be sent; it stays in the outbox", task=messages[0]["task"], exc_info=error
             )
-            return set()
-    return {index for index, message in enumerate(messages) if send(publisher, [message])}
+            return {0: False}
+        crowds = {(str(index), ""): [(index, message)] for index, message in enumerate(messages)}
+    sent: dict[int, bool] = {}
+    until = time.monotonic() + RETRIED_FOR * publisher.timeout
+    for crowd in crowds.values():
+        if time.monotonic() < until:
+            results = send(publisher, [message for _, message in crowd])
+            sent |= {crowd[number][0]: taken for number, taken in results.items()}
+    return sent
 
 
 def publish_batch(publisher: Publisher, limit: int) -> int:
@@ -119,10 +140,10 @@ def publish_batch(publisher: Publisher, limit: int) -> int:
         if not rows:
             return 0
         messages = packed(rows)
-        taken = send(publisher, [message for message, _ in messages])
+        results = send(publisher, [message for message, _ in messages])
         reach(Point.RELAYED)
-        sent = [row for i, (_, some) in enumerate(messages) if i in taken for row in some]
-        refused = [row.id for i, (_, some) in enumerate(messages) if i not in taken for row in some]
+        sent = [row for i, (_, some) in enumerate(messages) if results.get(i) for row in some]
+        refused = [row.id for i, (_, some) in enumerate(messages) if results.get(i) is False for row in some]
         # A command has done its duty; an event stays for those who must catch up (rule 20).
         OutboxMessage.objects.filter(id__in=[r.id for r in sent if r.kind == Kind.TASK]).delete()
         OutboxMessage.objects.filter(id__in=[r.id for r in sent if r.kind == Kind.EVENT]).update(

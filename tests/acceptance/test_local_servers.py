@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from kombu import Connection
 
+from celery_config import topology
 from celery_config.topology import SERVICES, VHOST, definitions
 from compose.local import ports
 from compose.local.environment import Addresses, build
@@ -151,6 +152,21 @@ class TestRabbit:
         self.publish(address)
         assert rabbitmq.url(ADMINISTRATOR) == address
         assert rabbitmq.deaths.empty()
+
+    def test_queues_that_were_just_made_when_it_died_take_messages_again(
+        self, rabbitmq: RabbitServer
+    ) -> None:
+        rabbitmq.kill()
+        rabbitmq.wipe()
+        rabbitmq.start()
+        rabbitmq.kill()
+        rabbitmq.start()
+        options = {"confirm_publish": True}
+        with Connection(rabbitmq.url(ADMINISTRATOR), transport_options=options) as connection:
+            for queue in topology.queues():
+                connection.Producer().publish(
+                    "", exchange="", routing_key=queue.name, timeout=5, confirm_timeout=5
+                )
 
     def test_each_service_may_log_in(self, rabbitmq: RabbitServer) -> None:
         for service in SERVICES:

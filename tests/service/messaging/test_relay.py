@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -60,6 +61,7 @@ class Books:
         self.sent: list[dict[str, Any]] = []
         self.refuse = set(refuse)
         self.app = current_app
+        self.timeout = 1.0
 
     def publish(self, messages: Sequence[dict[str, Any]]) -> set[int]:
         if any(message["kwargs"].get("poison") for message in messages):
@@ -241,6 +243,17 @@ def drain(rabbit: RabbitServer, queue: str) -> list[Any]:
     return found
 
 
+@contextmanager
+def leaderless(rabbit: RabbitServer, queue: str) -> Iterator[None]:
+    """A queue that answers nothing for a while."""
+    server = f"whereis('{topology.VHOST}_{queue}')"
+    rabbit.ctl("eval", f"sys:suspend({server}).")
+    try:
+        yield
+    finally:
+        rabbit.ctl("eval", f"sys:resume({server}).")
+
+
 def kwargs_of(message: Any) -> Any:
     return json.loads(message.body)[1]
 
@@ -337,6 +350,15 @@ class TestPublisher:
         finally:
             rabbit.process.send(signal.SIGCONT)
         assert publisher.publish([task(3)]) == {0}
+
+    def test_a_queue_without_a_leader_holds_up_no_other(self, app: Celery, rabbit: RabbitServer) -> None:
+        """Rule 21: its channel takes nothing more; so after the loss of most of its nodes, for as long as it lasts."""
+        publisher = Publisher(app, timeout=1.0)
+        promise(task(1), task(2, "shipment"), task(3), task(4, "shipment"))
+        with leaderless(rabbit, "payment.commands"):
+            assert publish_batch(publisher, 10) == 4
+        assert OutboxMessage.objects.filter(due_at__gt=timezone.now()).count() == 2
+        assert {kwargs_of(m)["n"] for m in drain(rabbit, "shipment.commands")} == {2, 4}
 
     @pytest.mark.parametrize("size", [1, 100_000])
     def test_a_broker_that_takes_nothing_is_given_up_in_time(
