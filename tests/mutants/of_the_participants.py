@@ -238,11 +238,11 @@ PARTICIPANTS = (
         breaks="the relay commits that a row is gone before it publishes it",
         rule="rule 21",
         file=f"{MESSAGING}/relay.py",
-        old="""        taken = send(publisher, [message for message, _ in messages])
+        old="""        results = send(publisher, [message for message, _ in messages])
         reach(Point.RELAYED)
 """,
         new="""        OutboxMessage.objects.filter(id__in=[row.id for row in rows]).delete()
-    taken = send(publisher, [message for message, _ in messages])
+    results = send(publisher, [message for message, _ in messages])
     with transaction.atomic():
 """,
         suite="messaging",
@@ -263,10 +263,20 @@ PARTICIPANTS = (
         breaks="a message that the broker did not take counts as sent",
         rule="rule 21",
         file=f"{MESSAGING}/relay.py",
-        old="        sent = [row for i, (_, some) in enumerate(messages) if i in taken for row in some]\n",
+        old="        sent = [row for i, (_, some) in enumerate(messages) if results.get(i) for row in some]\n",
         new="        sent = rows\n",
         suite="messaging",
         tests=("test_relay.py::TestRows",),
+    ),
+    Mutant(
+        name="one-queue-holds-up-all",
+        breaks="when one queue confirms nothing, the messages for all others wait with its own",
+        rule="rule 21",
+        file=f"{MESSAGING}/relay.py",
+        old="        if len(crowds) == 1:\n",
+        new="        if crowds:\n",
+        suite="messaging",
+        tests=("test_relay.py::TestPublisher",),
     ),
     Mutant(
         name="events-forgotten",
