@@ -9,6 +9,7 @@ from celery.app.events import Events
 from celery.events.dispatcher import EventDispatcher
 from kombu import Connection
 
+from celery_config import codec
 from celery_config.worker_steps import DatabaseGate, FastPath, Frames, SlowStart
 
 BUFFERED_EVENTS = 500
@@ -35,6 +36,7 @@ class UnconfirmedEvents(Events):
 def make_celery(service: str, package: str) -> Celery:
     """Return the Celery app of `service`, configured by `package`'s Django settings."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", f"{package}.config.settings")
+    codec.register()
     app = Celery(service, events=UnconfirmedEvents, set_as_current=True)
     app.config_from_object("django.conf:settings", namespace="CELERY")
     app.autodiscover_tasks()

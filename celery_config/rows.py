@@ -10,6 +10,7 @@ import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -44,6 +45,17 @@ def updated(model: type[models.Model], rows: Sequence[Any], fields: Sequence[str
         statement = updating(model, given, stamped, connection.vendor)
         changes.append(Change(statement, parameter(model, some, ("pk", *given))))
     return changes
+
+
+def deleted(model: type[models.Model], keys: Sequence[Any]) -> list[Change]:
+    """What deletes rows by their primary keys: nothing or one change."""
+    if not keys:
+        return []
+    field = field_of(model, "pk")
+    given, key = relation(model, ("pk",), connection.vendor), quoted(field.column)
+    statement = f"DELETE FROM {table(model)} WHERE {key} IN (SELECT {key} FROM {given})"
+    rows = [SimpleNamespace(**{field.attname: each}) for each in keys]
+    return [Change(statement, parameter(model, rows, ("pk",)))]
 
 
 def write(*changes: Change) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from celery.exceptions import Reject
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from celery_config.errors import CommandConflict, Refused, StepOutlived
 from celery_config.failpoints import Point, reach
@@ -49,27 +49,61 @@ def act(handler: Handler, messages: Sequence[Step]) -> list[Outcome]:
 
 
 def act_here(handler: Handler, messages: Sequence[Step]) -> list[Outcome]:
-    """In this service's own database: barrier, work, events and replies are one transaction."""
-    assert handler.local is not None
+    """In this service's own database: barrier, work, events and replies are one transaction.
+
+    Mostly nobody was here before. The work is then done first, and its barrier rows are inserted with its replies and
+    events by one statement; where one is there already, that fails, nothing was done, and all are claimed one by one.
+    """
+    try:
+        return act_first(handler, messages)
+    except IntegrityError:
+        return act_claimed(handler, messages)
+
+
+def act_first(handler: Handler, messages: Sequence[Step]) -> list[Outcome]:
+    """Carry out actions that nobody has carried out.
+
+    Raises:
+        IntegrityError: somebody has, or the work itself broke a constraint; nothing was done.
+    """
+    rows, _ = new_rows(handler, messages, Action.DONE)
+    written = Written()
+    with transaction.atomic():
+        outcomes = work(handler, messages, rows, written)
+        written.insert()
+        reach(Point.BARRIER_INSERTED)
+    return [outcomes[step.key] for step in messages]
+
+
+def act_claimed(handler: Handler, messages: Sequence[Step]) -> list[Outcome]:
+    """Carry out the actions whose barrier rows nobody has; answer the others from theirs."""
     rows, digests = new_rows(handler, messages, Action.DONE)
     written = Written()
     with transaction.atomic():
         there = barrier.claim(list(rows.values()))
-        fresh = [step for step in messages if step.key not in there]
-        replies = handler.local([step.command for step in fresh]) if fresh else []
-        outcomes: dict[UUID, Outcome] = {}
-        for step, reply in zip(fresh, replies, strict=True):
-            if isinstance(reply, Refused):
-                written.refused(handler, step, rows[step.key], reply)
-                outcomes[step.key] = reply
-            else:
-                assert reply is not None, f"{handler.command.__name__} must be replied to"
-                outcomes[step.key] = written.done(step, rows[step.key], reply)
+        outcomes = work(handler, [step for step in messages if step.key not in there], rows, written)
         written.write()
     return [
         replayed(there[step.key], digests[step.key]) if step.key in there else outcomes[step.key]
         for step in messages
     ]
+
+
+def work(
+    handler: Handler, fresh: Sequence[Step], rows: Mapping[UUID, BarrierRow], written: Written
+) -> dict[UUID, Outcome]:
+    """Let the handler carry out the commands; collect what that writes and return the outcomes by key."""
+    assert handler.local is not None
+    replies = handler.local([step.command for step in fresh]) if fresh else []
+    outcomes: dict[UUID, Outcome] = {}
+    for step, reply in zip(fresh, replies, strict=True):
+        if isinstance(reply, Refused):
+            written.refused(handler, step, rows[step.key], reply)
+            outcomes[step.key] = reply
+        else:
+            assert reply is not None, f"{handler.command.__name__} must be replied to"
+            outcomes[step.key] = written.done(step, rows[step.key], reply)
+    return outcomes
 
 
 def act_outside(handler: Handler, messages: Sequence[Step]) -> list[Outcome]:

@@ -45,10 +45,18 @@ def new_row(
     )
 
 
+def inserted(rows: Iterable[BarrierRow]) -> list[many.Change]:
+    """What inserts rows that nobody has; it fails where somebody does."""
+    return many.inserted(BarrierRow, in_order(rows), (*INSERTED, "reply"))
+
+
+def in_order(rows: Iterable[BarrierRow]) -> list[BarrierRow]:
+    return sorted(rows, key=lambda row: row.key)
+
+
 def claim(rows: Sequence[BarrierRow]) -> dict[UUID, BarrierRow]:
     """Insert the rows; return those that were there already, by key, locked until the transaction ends."""
-    in_order = sorted(rows, key=lambda row: row.key)
-    made = set(many.insert_new(BarrierRow, in_order, INSERTED, returning="key"))
+    made = set(many.insert_new(BarrierRow, in_order(rows), INSERTED, returning="key"))
     if made:
         reach(Point.BARRIER_INSERTED)
     there = [row.key for row in rows if row.key not in made]

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import structlog
@@ -17,6 +18,8 @@ from django.db.models import Min, Q
 from django.utils import timezone
 
 from celery_config import database, metrics
+from celery_config import rows as many
+from celery_config.codec import decode
 from celery_config.database import Now
 from celery_config.failpoints import Point, reach
 from celery_config.groups import by
@@ -57,7 +60,17 @@ class Duty:
             log.exception("a duty of the relay failed", duty=self.name)
 
 
-def packed(rows: Sequence[OutboxMessage]) -> list[tuple[dict[str, Any], list[OutboxMessage]]]:
+@dataclass(frozen=True)
+class Promise:
+    """An outbox row that is due."""
+
+    id: int
+    kind: str
+    name: str
+    payload: dict[str, Any]
+
+
+def packed(rows: Sequence[Promise]) -> list[tuple[dict[str, Any], list[Promise]]]:
     """The Celery messages of rows: a task each as it was written, events of one type up to `PACK` in one."""
     messages = [(row.payload, [row]) for row in rows if row.kind == Kind.TASK]
     for name, events in by(lambda row: row.name, (row for row in rows if row.kind == Kind.EVENT)).items():
@@ -76,10 +89,20 @@ def due() -> Q:
     return Q(published_at__isnull=True, due_at__lte=Now())
 
 
+# Built once, since they run many times a second.
 @functools.cache
 def look() -> tuple[str, tuple[Any, ...]]:
-    """The statement behind `anything_due`; built once, since it runs many times a second."""
+    """The statement behind `anything_due`."""
     statement, values = OutboxMessage.objects.filter(due()).values("pk")[:1].query.sql_with_params()
+    return statement, values
+
+
+@functools.cache
+def take(limit: int) -> tuple[str, tuple[Any, ...]]:
+    """The statement behind `taken`."""
+    found = OutboxMessage.objects.filter(due()).order_by("due_at", "id")
+    locked = found.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)
+    statement, values = locked.values_list("id", "kind", "name", "payload")[:limit].query.sql_with_params()
     return statement, values
 
 
@@ -88,6 +111,13 @@ def anything_due() -> bool:
     with connection.cursor() as cursor:
         cursor.execute(*look())
         return cursor.fetchone() is not None
+
+
+def taken(limit: int) -> list[Promise]:
+    """Up to `limit` rows that are due, less those that another relay has in hand; locked for us."""
+    with connection.cursor() as cursor:
+        cursor.execute(*take(limit))
+        return [Promise(id, kind, name, decode(payload)) for id, kind, name, payload in cursor.fetchall()]
 
 
 def send(publisher: Publisher, messages: list[dict[str, Any]]) -> dict[int, bool]:
@@ -132,11 +162,7 @@ def publish_batch(publisher: Publisher, limit: int) -> int:
     sends it twice, which the barrier and the inbox bear.
     """
     with transaction.atomic():
-        rows = list(
-            OutboxMessage.objects.filter(due())
-            .select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)
-            .order_by("due_at", "id")[:limit]
-        )
+        rows = taken(limit)
         if not rows:
             return 0
         messages = packed(rows)
@@ -145,9 +171,10 @@ def publish_batch(publisher: Publisher, limit: int) -> int:
         sent = [row for i, (_, some) in enumerate(messages) if results.get(i) for row in some]
         refused = [row.id for i, (_, some) in enumerate(messages) if results.get(i) is False for row in some]
         # A command has done its duty; an event stays for those who must catch up (rule 20).
-        OutboxMessage.objects.filter(id__in=[r.id for r in sent if r.kind == Kind.TASK]).delete()
-        OutboxMessage.objects.filter(id__in=[r.id for r in sent if r.kind == Kind.EVENT]).update(
-            published_at=Now()
+        published = [SimpleNamespace(id=r.id, published_at=Now()) for r in sent if r.kind == Kind.EVENT]
+        many.write(
+            *many.deleted(OutboxMessage, [r.id for r in sent if r.kind == Kind.TASK]),
+            *many.updated(OutboxMessage, published, ["published_at"]),
         )
         if refused:
             OutboxMessage.objects.filter(id__in=refused).update(due_at=Now() + REFUSED_WAIT)

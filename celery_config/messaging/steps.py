@@ -103,7 +103,16 @@ class Written:
         self.set(row, undo=Undo.DONE.value)
         self.announce(step, decode(type(step.command).done, encode(step.command)), "undone")
 
+    def insert(self) -> None:
+        """Write rows that are not there yet.
+
+        Raises:
+            IntegrityError: one is.
+        """
+        rows.write(*barrier.inserted(self.rows.values()), *outbox.events(self.events))
+
     def write(self) -> None:
+        """Write over rows that are claimed or locked."""
         stored = barrier.written(self.rows.values(), "action", "undo", "reply", "note")
         rows.write(*stored, *outbox.events(self.events))
 

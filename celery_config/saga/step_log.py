@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection
 
 from celery_config import rows
-from celery_config.database import Now
-from celery_config.groups import by
+from celery_config.database import NOW
 from celery_config.saga.machine import Logged
 from celery_config.saga.models import SagaInstance, SagaStep
 
-# Where what an event says of a step is kept.
-CONTENT: dict[Logged, tuple[str, ...]] = {
-    Logged.DONE: ("reply",), Logged.REFUSED: ("refusal",), Logged.UNDONE: (),
-}  # fmt: skip
+SAID = ("saga", "name", "logged", "reply", "refusal")
 
 
 @dataclass(frozen=True)
@@ -40,21 +38,45 @@ def merge(entries: Iterable[Entry]) -> list[Entry]:
             best[entry.saga, entry.step] = entry
     if not best:
         return []
-    sagas, steps = {saga for saga, _ in best}, {step for _, step in best}
-    with transaction.atomic(savepoint=False):
-        found = SagaStep.objects.select_for_update().filter(saga__in=sagas, name__in=steps).order_by("pk")
-        raised = [
-            (row, said)
-            for row in found.only("saga_id", "name", "logged")
-            if (said := best.get((row.saga_id, row.name))) and Logged(row.logged).rank < said.outcome.rank
-        ]
-        for row, entry in raised:
-            row.logged, row.updated_at = entry.outcome.value, Now()
-            for name in CONTENT[entry.outcome]:
-                setattr(row, name, entry.content)
-        for outcome, some in by(lambda each: each[1].outcome, raised).items():
-            rows.update(SagaStep, [row for row, _ in some], ["logged", "updated_at", *CONTENT[outcome]])
-    return [entry for _, entry in raised]
+    said = [
+        SimpleNamespace(
+            saga_id=entry.saga,
+            name=entry.step,
+            logged=entry.outcome.value,
+            reply=entry.content if entry.outcome is Logged.DONE else None,
+            refusal=entry.content if entry.outcome is Logged.REFUSED else None,
+        )
+        for entry in best.values()
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(merging(connection.vendor), [rows.parameter(SagaStep, said, SAID)])
+        raised = [(to_uuid(saga), step) for saga, step in cursor.fetchall()]
+    return [best[key] for key in raised]
+
+
+@functools.cache
+def merging(vendor: str) -> str:
+    """One statement that locks the steps in their order and raises those that stand lower."""
+    locks = " FOR UPDATE OF step" if vendor == "postgresql" else ""
+    return f"""
+        WITH told AS (
+            SELECT step.id, given.logged, given.reply, given.refusal
+            FROM saga_sagastep AS step
+            JOIN {rows.relation(SagaStep, SAID, vendor)} ON step.saga_id = given.saga_id AND step.name = given.name
+            ORDER BY step.id{locks}
+        )
+        UPDATE saga_sagastep SET
+            logged = told.logged,
+            reply = COALESCE(told.reply, saga_sagastep.reply),
+            refusal = COALESCE(told.refusal, saga_sagastep.refusal),
+            updated_at = {NOW[vendor]}
+        FROM told
+        WHERE saga_sagastep.id = told.id
+            AND (saga_sagastep.logged = '' OR (told.logged = 'undone' AND saga_sagastep.logged <> 'undone'))
+        RETURNING saga_sagastep.saga_id, saga_sagastep.name"""
+
+
+to_uuid = SagaInstance._meta.get_field("id").to_python
 
 
 def read(sagas: Sequence[SagaInstance]) -> dict[UUID, dict[str, Logged]]:
