@@ -12,6 +12,7 @@ import msgspec
 from kombu import serialization
 from kombu.utils import json
 
+CONTENT_TYPE, CONTENT_ENCODING = "application/json", "utf-8"
 kombus = json.JSONEncoder()
 
 
@@ -35,4 +36,6 @@ def encode(value: Any) -> str:
 
 def register() -> None:
     """From now on kombu's codec for JSON is this one, in this process."""
-    serialization.register("json", encode, decode, content_type="application/json", content_encoding="utf-8")
+    serialization.register(
+        "json", encode, decode, content_type=CONTENT_TYPE, content_encoding=CONTENT_ENCODING
+    )

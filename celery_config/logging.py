@@ -6,6 +6,7 @@ import logging.config
 import sys
 from typing import Any
 
+import msgspec
 import structlog
 
 OURS = ("celery_config", "order_project", "payment_app", "inventory_app", "shipment_app", "compose")
@@ -18,6 +19,13 @@ SHARED: list[Any] = [
 ]
 
 
+encoder = msgspec.json.Encoder(enc_hook=str)
+
+
+def written(event: Any, **_: Any) -> str:
+    return encoder.encode(event).decode()
+
+
 def configure_logging(service: str, form: str, level: str) -> None:
     """Set up structlog and the standard library's logging.
 
@@ -27,7 +35,9 @@ def configure_logging(service: str, form: str, level: str) -> None:
         level: of our own loggers; libraries speak from WARNING on.
     """
     console = form == "console" or (form == "auto" and sys.stderr.isatty())
-    renderer: Any = structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer()
+    renderer: Any = (
+        structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer(serializer=written)
+    )
 
     def add_service(_: Any, __: str, event: Any) -> Any:
         event["service"] = service

@@ -7,14 +7,14 @@ time: a third of a worker's time, measured. Here all rows are one JSON parameter
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
 import msgspec
-from django.db import connection, models
+from django.db import connection, models, transaction
 
 from celery_config.database import NOW, Now
 from celery_config.groups import by
@@ -28,6 +28,8 @@ class Change:
 
     statement: str
     given: str
+    then: Callable[[], object] | None = None
+    """Called once it is committed."""
 
 
 def inserted(model: type[models.Model], rows: Sequence[Any], fields: Sequence[str]) -> list[Change]:
@@ -67,9 +69,20 @@ def write(*changes: Change) -> None:
             cursor.execute(
                 together(tuple(each.statement for each in changes)), [each.given for each in changes]
             )
-            return
-        for each in changes:
-            cursor.execute(each.statement, [each.given])
+        else:
+            for each in changes:
+                cursor.execute(each.statement, [each.given])
+    for then in {each.then for each in changes if each.then}:
+        transaction.on_commit(then)
+
+
+def commit(*changes: Change) -> None:
+    """Carry out changes as a transaction of their own; where one statement can, that is it."""
+    if connection.vendor == "postgresql":
+        write(*changes)
+        return
+    with transaction.atomic():
+        write(*changes)
 
 
 @functools.cache

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import connection
 from django.utils import timezone
 
 from celery_config import rows
@@ -29,11 +31,11 @@ def add_task(message: dict[str, Any], *, saga: UUID | None, delay: float = 0) ->
         saga: whom it belongs to.
         delay: seconds until it may be published.
     """
-    row = _of_task(message, saga)
     if not delay:
-        rows.write(*promised([row]))
+        add_tasks([(saga, message)])
         return
     check_transaction()
+    row = OutboxMessage(kind=OutboxMessage.Kind.TASK, name=message["task"], saga=saga, payload=message)
     # The database's clock, as everything that asks what is due does: ours may be off.
     row.due_at = Now() + timedelta(seconds=delay)
     row.save(force_insert=True)
@@ -41,25 +43,24 @@ def add_task(message: dict[str, Any], *, saga: UUID | None, delay: float = 0) ->
 
 def add_tasks(messages: Iterable[tuple[UUID | None, dict[str, Any]]]) -> None:
     """Promise many Celery messages, each with its saga, with one statement."""
+    check_transaction()
     rows.write(*tasks(messages))
 
 
 def tasks(messages: Iterable[tuple[UUID | None, dict[str, Any]]]) -> list[Change]:
     """What promises many Celery messages, each with its saga; a part of the statement that makes them true."""
-    return promised(_of_task(message, saga) for saga, message in messages)
+    return promised(
+        SimpleNamespace(kind=OutboxMessage.Kind.TASK.value, name=message["task"], saga=saga, payload=message)
+        for saga, message in messages
+    )
 
 
-def _of_task(message: dict[str, Any], saga: UUID | None) -> OutboxMessage:
-    return OutboxMessage(kind=OutboxMessage.Kind.TASK, name=message["task"], saga=saga, payload=message)
-
-
-def promised(messages: Iterable[OutboxMessage]) -> list[Change]:
+def promised(messages: Iterable[Any]) -> list[Change]:
     """What writes the rows; the relay is called once they are committed."""
-    check_transaction()
-    wanted = list(messages)
-    if wanted:
-        transaction.on_commit(wake.call)
-    return rows.inserted(OutboxMessage, wanted, INSERTED)
+    # Not instances of the model: four defaults that the database fills in anyway cost as much as all the rest.
+    return [
+        replace(change, then=wake.call) for change in rows.inserted(OutboxMessage, list(messages), INSERTED)
+    ]
 
 
 def check_transaction() -> None:
@@ -91,14 +92,15 @@ def add_event(
 
 def add_events(announced: Iterable[dict[str, Any]]) -> None:
     """Announce many CloudEvents with one statement."""
+    check_transaction()
     rows.write(*events(announced))
 
 
 def events(announced: Iterable[dict[str, Any]]) -> list[Change]:
     """What announces many CloudEvents; a part of the statement that makes them true."""
     return promised(
-        OutboxMessage(
-            kind=OutboxMessage.Kind.EVENT, name=event["type"], saga=event.get("saga"), payload=event
+        SimpleNamespace(
+            kind=OutboxMessage.Kind.EVENT.value, name=event["type"], saga=event.get("saga"), payload=event
         )
         for event in announced
     )

@@ -10,11 +10,13 @@ from django.db import connection, transaction
 from celery_config.database import Now, as_time
 from celery_config.saga.models import SagaClock
 
+ASK = f"SELECT now FROM {SagaClock._meta.db_table} WHERE id = 1"
+
 
 def now() -> datetime:
     """The present saga time. Asked by every transaction of a saga: it costs no more than the database does."""
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT now FROM {SagaClock._meta.db_table} WHERE id = 1")
+        cursor.execute(ASK)
         found = cursor.fetchone()
     return as_time(found[0]) if found else start()
 

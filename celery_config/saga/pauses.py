@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from celery_config.errors import OperatorRefused, SagaPaused
@@ -53,12 +53,7 @@ def unpause(*, saga: str = "", step: str = "", by: str, why: str) -> OperatorAct
 
 def check(saga: type[Saga]) -> None:
     """Raise SagaPaused while sagas of this kind are held up."""
-    which = (saga.name, tuple(s.name for s in saga.steps))
-    with connection.cursor() as cursor:
-        cursor.execute(*look(*which))
-        if cursor.fetchone() is None:
-            return
-    if pause := pauses_of(*which).first():
+    if pause := pauses_of(saga.name, tuple(s.name for s in saga.steps)).first():
         raise SagaPaused(f"{pause}, since {pause.since:%Y-%m-%d %H:%M} UTC: {pause.why}")
 
 

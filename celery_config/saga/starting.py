@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.db import connection
 
 from celery_config import rows
+from celery_config.database import as_time
 from celery_config.errors import ChainTooLarge
 from celery_config.messages import encode
 from celery_config.messaging import outbox
@@ -59,8 +62,7 @@ def start_all(saga: type[Saga], wanted: Sequence[tuple[UUID, Any]]) -> Started:
     Raises:
         SagaPaused: none can be started.
     """
-    pauses.check(saga)
-    now = clock.now()
+    now = time_unless_paused(saga)
     instances: list[SagaInstance] = []
     chains: list[tuple[UUID, dict[str, Any]]] = []
     outcomes: list[UUID | ChainTooLarge] = []
@@ -78,7 +80,9 @@ def start_all(saga: type[Saga], wanted: Sequence[tuple[UUID, Any]]) -> Started:
         chains.append((row.pk, chain))
         outcomes.append(row.pk)
     steps = [
-        SagaStep(saga=row, name=s.name, position=i, kind=s.kind, command=s.command.wire_name())
+        SimpleNamespace(
+            saga_id=row.pk, logged="", name=s.name, position=i, kind=s.kind, command=s.command.wire_name()
+        )
         for row in instances
         for i, s in enumerate(saga.steps)
     ]
@@ -88,3 +92,18 @@ def start_all(saga: type[Saga], wanted: Sequence[tuple[UUID, Any]]) -> Started:
         *outbox.tasks(chains),
     ]
     return Started(outcomes, changes)
+
+
+def time_unless_paused(saga: type[Saga]) -> datetime:
+    """The present saga time, and whether sagas of this kind are held up, asked at once.
+
+    Raises:
+        SagaPaused: they are.
+    """
+    pause, values = pauses.look(saga.name, tuple(step.name for step in saga.steps))
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT ({clock.ASK}), EXISTS ({pause})", values)
+        (now, paused) = cursor.fetchone()
+    if paused:
+        pauses.check(saga)
+    return as_time(now) if now else clock.start()

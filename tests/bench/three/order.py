@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
-from django.db import connection, transaction
+from django.db import connection
 
 from celery_config import rows
+from celery_config.rows import Change, encoder
 from celery_config.saga import starting
 from celery_config.saga.dsl import Saga, compensatable, minutes
 from tests.bench.three.contracts import (
@@ -21,7 +22,7 @@ from tests.bench.three.contracts import (
     TakeMoney,
 )
 from tests.bench.three.goods import Wanted
-from tests.bench.three.sql import END_ORDERS, INSERT_ORDERS
+from tests.bench.three.sql import END_ORDERS, INSERT_GIVEN
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +67,8 @@ def place_all(wanted: Sequence[Wanted]) -> list[UUID]:
         OrderData(order=uuid4(), amount=w.amount, sku=w.sku, quantity=w.quantity, address=w.address)
         for w in wanted
     ]
-    with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute(INSERT_ORDERS, [[each.order for each in data], [each.amount for each in data]])
-        rows.write(*starting.start_all(ThreeSteps, [(each.order, each) for each in data]).changes)
+    orders = Change(
+        INSERT_GIVEN, encoder.encode([{"id": e.order, "amount": e.amount} for e in data]).decode()
+    )
+    rows.commit(orders, *starting.start_all(ThreeSteps, [(each.order, each) for each in data]).changes)
     return [each.order for each in data]

@@ -27,6 +27,11 @@ TABLES = {
 }
 
 INSERT_ORDERS = "INSERT INTO three_order (id, amount) SELECT * FROM unnest(%s::uuid[], %s::int[])"
+# The same rows, for a statement that writes others too.
+INSERT_GIVEN = (
+    "INSERT INTO three_order (id, amount)"
+    " SELECT id, amount FROM json_to_recordset(%s::json) AS given (id uuid, amount integer)"
+)
 END_ORDERS = "UPDATE three_order SET status = %s, ended_at = clock_timestamp() WHERE id = ANY(%s)"
 TAKE_MONEY = (
     "INSERT INTO three_payment (id, order_id, amount) SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::int[])"
