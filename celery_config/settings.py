@@ -183,6 +183,9 @@ def database(variable: str, sqlite_file: Path) -> dict[str, Any]:
             "OPTIONS": {
                 "options": " ".join(f"-c {name}={ms}" for name, ms in limits.items()),
                 "connect_timeout": 5,
+                # The hot statements never change: planned once a connection, not for each order.
+                "server_side_binding": True,
+                "prepare_threshold": 2,
             },
         }
     sqlite_file.parent.mkdir(parents=True, exist_ok=True)
