@@ -201,6 +201,10 @@ def database(variable: str, sqlite_file: Path) -> dict[str, Any]:
     }
 
 
+# Over TLS (`amqps`) kombu's own.
+TRANSPORTS = {"filesystem": "celery_config.embedded:Transport", "amqp": "celery_config.wire:Transport"}
+
+
 def celery_settings(service: str, broker_url: str, folder: Path) -> dict[str, Any]:
     """Celery's settings, in the CELERY_ namespace. Each line here is one that the guarantee needs."""
     embedded = broker_url.startswith("filesystem")
@@ -217,7 +221,7 @@ def celery_settings(service: str, broker_url: str, folder: Path) -> dict[str, An
         }
     settings = {
         "broker_url": broker_url,
-        "broker_transport": "celery_config.embedded:Transport" if embedded else None,
+        "broker_transport": TRANSPORTS.get(broker_url.partition(":")[0]),
         "broker_transport_options": transport,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,

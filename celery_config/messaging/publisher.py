@@ -13,7 +13,7 @@ from kombu import Connection
 from kombu.entity import PERSISTENT_DELIVERY_MODE
 from kombu.exceptions import OperationalError
 
-from celery_config import codec
+from celery_config import codec, wire
 
 log = structlog.get_logger(__name__)
 # Options that say where a message goes; all others (retries, chain, argsrepr, …) become a part of it.
@@ -67,9 +67,10 @@ class Publisher:
         self.open()
         assert self.connection is not None
         ids: list[str] = []
-        for message in messages:
-            ids.append(message["options"].get("task_id") or str(uuid4()))
-            self.send(message, ids[-1])
+        with wire.together(self.connection):
+            for message in messages:
+                ids.append(message["options"].get("task_id") or str(uuid4()))
+                self.send(message, ids[-1])
         if self.confirms is None:
             return set(range(len(messages)))
         while len(self.confirms.settled) < len(messages):
