@@ -87,16 +87,22 @@ class Batches:
         self.thread.join()
         self.callers.shutdown(wait=False, cancel_futures=True)
 
-    def put(self, item: Item) -> None:
+    def put(self, request: Request) -> None:
+        """Add a message; the runner is told with the last of those that came together."""
         with self.arrived:
-            is_answer = isinstance(item, Waiting)
-            self.calls -= is_answer
-            if not self.stopping or (self.finish_calls and is_answer):
-                self.inbox.append(item)
+            if not self.stopping:
+                self.inbox.append(request)
+
+    def answer(self, waiting: Waiting) -> None:
+        """Add what an answer decides."""
+        with self.arrived:
+            self.calls -= 1
+            if not self.stopping or self.finish_calls:
+                self.inbox.append(waiting)
             self.arrived.notify()
 
     def look_again(self) -> None:
-        """The gate moved: the runner may wait for that."""
+        """Let the runner see that something came, or that the gate moved."""
         with self.arrived:
             self.arrived.notify()
 
@@ -203,7 +209,7 @@ def carry_out(taken: Sequence[Item]) -> Ended:
 def answered(batches: Batches, waiting: Waiting) -> None:
     """Make the call, in a thread of its own."""
     structlog.contextvars.bind_contextvars(task=name_of(waiting.delivery))
-    batches.put(replace(waiting, answer=waiting.call.answer()))
+    batches.answer(replace(waiting, answer=waiting.call.answer()))
 
 
 def context_of(request: Request) -> Context:

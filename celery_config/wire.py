@@ -14,7 +14,7 @@ from typing import Any
 from amqp.transport import TCPTransport
 from kombu.transport import pyamqp
 
-BLOCK = 16 * 1024
+BLOCK = 32 * 1024
 HELD = 256 * 1024
 HEADER = 7  # of a frame: type, channel, and the size of what follows, less its one byte of end
 
@@ -84,5 +84,17 @@ class Transport(pyamqp.Transport):
 
 def together(connection: Any) -> AbstractContextManager[None]:
     """Let what is published meanwhile leave in one piece, where the transport can."""
-    wire = getattr(connection.connection, "transport", None)
-    return wire.together() if isinstance(wire, Buffered) else nullcontext()
+    wire = of(connection)
+    return wire.together() if wire else nullcontext()
+
+
+def has_more(connection: Any) -> bool:
+    """Whether something that has arrived waits to be read."""
+    wire = of(connection)
+    return wire is not None and wire.has_frame()
+
+
+def of(connection: Any) -> Buffered | None:
+    """The transport of a kombu connection; none, if it is lost (asking further would connect anew)."""
+    wire = getattr(connection.connection, "transport", None) if connection.connected else None
+    return wire if isinstance(wire, Buffered) else None

@@ -20,6 +20,7 @@ from celery.worker.consumer import Consumer
 from celery.worker.request import Request
 from kombu.message import Message
 
+from celery_config import wire
 from celery_config.acks import Acks
 from celery_config.headers import NOT_BEFORE, Headers, is_suspicious
 from celery_config.messaging import gate
@@ -89,8 +90,19 @@ class SagaConsumer(Consumer):
             acks, message = self.acks, request.message
             request._on_ack = lambda *_: acks.acknowledge(message)
             self.batches.put(request)
+            if not self.telling:
+                self.telling = True
+                self.tell()
         else:
             self.to_pool(request)
+
+    def tell(self) -> None:
+        """Tell the runner what has arrived, once nothing more is there to be read."""
+        if wire.has_more(self.connection):
+            self.call_soon(self.tell)
+            return
+        self.telling = False
+        self.batches.look_again()
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Message], None]:
         run = super().create_task_handler(*args, **kwargs)
@@ -128,4 +140,4 @@ class SagaConsumer(Consumer):
 
     batches: Batches
     acks: Acks
-    window_open = True
+    window_open, telling = True, False

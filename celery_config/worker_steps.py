@@ -56,6 +56,7 @@ class FastPath(bootsteps.StartStopStep):
         # This module is imported before Django's models may be.
         from celery_config.batches import Batches
 
+        consumer.telling = False
         consumer.batches = Batches(consumer)
         consumer.batches.start()
 
