@@ -37,3 +37,13 @@ def now() -> datetime:
 def as_time(stored: datetime | str) -> datetime:
     """A time as a cursor gives it: SQLite has text for it."""
     return stored if isinstance(stored, datetime) else datetime.fromisoformat(stored).replace(tzinfo=UTC)
+
+
+def forget_if_it_dies() -> None:
+    """Let this transaction's commit not wait for the disk: what a crash takes back is done again, and that is borne.
+
+    PostgreSQL's `synchronous_commit`, for one transaction; what it depends on is never lost with it.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL synchronous_commit = off")

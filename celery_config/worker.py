@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -90,18 +91,22 @@ class SagaConsumer(Consumer):
             acks, message = self.acks, request.message
             request._on_ack = lambda *_: acks.acknowledge(message)
             self.batches.put(request)
-            if not self.telling:
-                self.telling = True
+            self.untold = True
+            if self.hub is None:
                 self.tell()
         else:
             self.to_pool(request)
 
+    def read_on(self) -> None:
+        """Before the event loop waits: read what has been received already, then tell the runner what came with it."""
+        with suppress(TimeoutError):  # the rest of a message is still under way
+            while wire.has_more(self.connection):
+                self.connection.drain_events(timeout=0)
+        if self.untold:
+            self.tell()
+
     def tell(self) -> None:
-        """Tell the runner what has arrived, once nothing more is there to be read."""
-        if wire.has_more(self.connection):
-            self.call_soon(self.tell)
-            return
-        self.telling = False
+        self.untold = False
         self.batches.look_again()
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Message], None]:
@@ -140,4 +145,4 @@ class SagaConsumer(Consumer):
 
     batches: Batches
     acks: Acks
-    window_open, telling = True, False
+    window_open, untold = True, False

@@ -34,7 +34,7 @@ class SlowStart(bootsteps.StartStopStep):
 
 
 class Frames(bootsteps.StartStopStep):
-    """Acknowledgements and task events, many in one frame."""
+    """Acknowledgements and task events, many in one frame; and no frame is left lying."""
 
     requires = (Tasks,)
 
@@ -42,9 +42,13 @@ class Frames(bootsteps.StartStopStep):
         is_amqp = consumer.connection.transport.driver_type == "amqp"
         consumer.acks = Acks(consumer.call_soon, consumer.connection_errors, multiple=is_amqp)
         self.timer = consumer.timer.call_repeatedly(EVENTS_SECONDS, consumer.event_dispatcher.flush)
+        if consumer.hub:
+            consumer.hub.on_tick.add(consumer.read_on)
 
     def stop(self, consumer: SagaConsumer) -> None:
         self.timer.cancel()
+        if consumer.hub:
+            consumer.hub.on_tick.discard(consumer.read_on)
 
 
 class FastPath(bootsteps.StartStopStep):
@@ -56,7 +60,7 @@ class FastPath(bootsteps.StartStopStep):
         # This module is imported before Django's models may be.
         from celery_config.batches import Batches
 
-        consumer.telling = False
+        consumer.untold = False
         consumer.batches = Batches(consumer)
         consumer.batches.start()
 

@@ -165,6 +165,8 @@ def publish_batch(publisher: Publisher, limit: int) -> int:
         rows = taken(limit)
         if not rows:
             return 0
+        # A row that a crash brings back is sent again, which the barrier and the inbox bear.
+        database.forget_if_it_dies()
         messages = packed(rows)
         results = send(publisher, [message for message, _ in messages])
         reach(Point.RELAYED)
