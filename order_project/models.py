@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from typing import ClassVar
-from uuid import uuid4
 
 from django.conf import settings
 from django.db import models
 
 from celery_config.database import Now
+from celery_config.ids import uuid7
 from order_project.domain import OrderStatus, RefundStatus
 
 
 class Customer(models.Model):
-    id = models.UUIDField(primary_key=True, default=uuid4)
+    id = models.UUIDField(primary_key=True, default=uuid7)
     user = models.OneToOneField(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
     reference = models.CharField(
         max_length=64, unique=True, null=True, blank=True, help_text="number in another system"
@@ -50,7 +50,7 @@ class CatalogueProduct(models.Model):
 
 
 class Order(models.Model):
-    id = models.UUIDField(primary_key=True, default=uuid4)
+    id = models.UUIDField(primary_key=True, default=uuid7)
     customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="orders")
     status = models.CharField(
         max_length=10, choices=[(s.value, s.value) for s in OrderStatus], default=OrderStatus.PLACED.value
@@ -106,7 +106,7 @@ class OrderLine(models.Model):
 class Refund(models.Model):
     """A refund that was asked for; its saga does it (rule 23)."""
 
-    id = models.UUIDField(primary_key=True, default=uuid4)
+    id = models.UUIDField(primary_key=True, default=uuid7)
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="refunds")
     amount = models.BigIntegerField(help_text="minor units")
     reason = models.CharField(max_length=200)

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -16,6 +16,7 @@ from celery_config import rows
 from celery_config.contracts.inventory import Line
 from celery_config.contracts.shipment import Address
 from celery_config.errors import ChainTooLarge
+from celery_config.ids import uuid7
 from celery_config.messages import encode
 from celery_config.rows import Change
 from celery_config.saga import starting
@@ -60,7 +61,7 @@ class Asked:
 
     request: OrderRequest
     key: str = ""
-    id: UUID = field(default_factory=uuid4)
+    id: UUID = field(default_factory=uuid7)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Sum
@@ -13,6 +13,7 @@ from celery_config import rows
 from celery_config.contracts.inventory import ProductChanged
 from celery_config.contracts.order import OrderCancelled, OrderConfirmed
 from celery_config.database import Now
+from celery_config.ids import uuid7
 from celery_config.messaging import outbox
 from celery_config.saga import runner, starting
 from celery_config.saga.dsl import Saga
@@ -83,7 +84,7 @@ def ask_for_refund(*, order: UUID, amount: int, reason: str) -> Refund:
     before = row.refunds.exclude(status=RefundStatus.REFUSED).aggregate(sum=Sum("amount"))["sum"] or 0
     if row.status != OrderStatus.CONFIRMED or before + amount > row.total:
         raise NotRefundable
-    refund = uuid4()
+    refund = uuid7()
     saga = Saga.registry["refund-order", 1]
     data = saga.data(order=order, refund=refund, refund_amount=amount, currency=row.currency)
     saga_id = starting.start(saga, data, subject=order)

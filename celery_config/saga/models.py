@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from typing import Any, ClassVar
-from uuid import uuid4
 
 from django.db import models
 
 from celery_config.database import Now
+from celery_config.ids import uuid7
 from celery_config.saga.dsl import Kind
 from celery_config.saga.machine import OPEN, Logged, Status
 
@@ -26,7 +26,7 @@ class SagaClock(models.Model):
 class SagaInstance(models.Model):
     """One run of one saga. This row decides, under its lock. `_at` fields marked so are in saga time."""
 
-    id = models.UUIDField(primary_key=True, default=uuid4)
+    id = models.UUIDField(primary_key=True, default=uuid7)
     name = models.CharField(max_length=80)
     version = models.PositiveSmallIntegerField()
     subject = models.CharField(max_length=64, help_text="what it is about: the order's id")
@@ -95,7 +95,8 @@ class ParkedSaga(SagaInstance):
 class SagaStep(models.Model):
     """What the saga log knows of one step: a hint, fed by events; the participant's barrier is the truth."""
 
-    saga = models.ForeignKey(SagaInstance, on_delete=models.CASCADE, related_name="steps")
+    # By saga it is found through the constraint's index.
+    saga = models.ForeignKey(SagaInstance, on_delete=models.CASCADE, related_name="steps", db_index=False)
     name = models.CharField(max_length=80)
     position = models.PositiveSmallIntegerField(help_text="for display only; steps are known by name")
     kind = models.CharField(max_length=13, choices=[(k.value, k.value) for k in Kind])

@@ -1,0 +1,22 @@
+"""Ids that grow with time."""
+
+from __future__ import annotations
+
+import time
+from uuid import RFC_4122
+
+from celery_config.ids import uuid7
+
+
+def test_it_is_a_uuid_of_version_7_and_holds_the_time() -> None:
+    before = time.time_ns() // 1_000_000
+    made = uuid7()
+    assert (made.version, made.variant) == (7, RFC_4122)
+    assert before <= made.int >> 80 <= time.time_ns() // 1_000_000
+
+
+def test_a_later_one_is_greater_and_none_comes_twice() -> None:
+    first = uuid7()
+    time.sleep(0.002)
+    assert first < uuid7()
+    assert len({uuid7() for _ in range(10_000)}) == 10_000
