@@ -32,8 +32,8 @@ PARTICIPANTS = (
         breaks="every delivery of a command believes that it is the first",
         rule="rule 5",
         file="celery_config/messaging/barrier.py",
-        old='made = set(many.insert_new(BarrierRow, in_order, INSERTED, returning="key"))',
-        new="""many.insert_new(BarrierRow, in_order, INSERTED, returning="key")
+        old='made = set(many.insert_new(BarrierRow, in_order(rows), INSERTED, returning="key"))',
+        new="""many.insert_new(BarrierRow, in_order(rows), INSERTED, returning="key")
     made = {row.key for row in rows}""",
         suite="messaging",
         tests=("test_steps.py::TestAction",),
@@ -53,8 +53,15 @@ PARTICIPANTS = (
         breaks="the barrier's row is committed before the work it stands for",
         rule="rule 5",
         file="celery_config/messaging/actions.py",
-        old="        there = barrier.claim(list(rows.values()))\n        fresh =",
-        new="        there = barrier.claim(list(rows.values()))\n    with transaction.atomic():\n        fresh =",
+        old="""    with transaction.atomic():
+        outcomes = work(handler, messages, rows, written)
+        written.insert()
+""",
+        new="""    barrier.claim(list(rows.values()))
+    with transaction.atomic():
+        outcomes = work(handler, messages, rows, written)
+        written.write()
+""",
         suite="messaging",
         tests=("test_steps.py::TestAction",),
     ),
@@ -83,8 +90,8 @@ PARTICIPANTS = (
         breaks="a refusal is raised before it is committed, so that a repeat may say yes",
         rule="rule 6",
         file="celery_config/messaging/actions.py",
-        old="                written.refused(handler, step, rows[step.key], reply)\n",
-        new="                raise reply\n",
+        old="            written.refused(handler, step, rows[step.key], reply)\n",
+        new="            raise reply\n",
         suite="messaging",
         tests=("test_steps.py::TestAction",),
     ),
@@ -218,8 +225,15 @@ PARTICIPANTS = (
         breaks="the outbox row is written after the transaction that makes it true",
         rule="rule 1",
         file=f"{MESSAGING}/outbox.py",
-        old="    return rows.inserted(OutboxMessage, wanted, INSERTED)\n",
-        new="    transaction.on_commit(lambda: rows.insert(OutboxMessage, wanted, INSERTED))\n    return []\n",
+        old="""    return [
+        replace(change, then=wake.call) for change in rows.inserted(OutboxMessage, list(messages), INSERTED)
+    ]
+""",
+        new="""    from django.db import transaction
+    wanted = list(messages)
+    transaction.on_commit(lambda: rows.insert(OutboxMessage, wanted, INSERTED))
+    return []
+""",
         suite="messaging",
         tests=("test_outbox.py::TestTransaction",),
     ),
@@ -253,8 +267,8 @@ PARTICIPANTS = (
         breaks="two relays take the same rows, without a lock",
         rule="rule 21",
         file=f"{MESSAGING}/relay.py",
-        old="            .select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)\n",
-        new="",
+        old="found.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)",
+        new="found",
         suite="messaging",
         tests=("test_relay.py::TestRows",),
     ),
@@ -283,8 +297,11 @@ PARTICIPANTS = (
         breaks="an event is deleted when it is published, so that nobody can catch up",
         rule="rule 20",
         file=f"{MESSAGING}/relay.py",
-        old="filter(id__in=[r.id for r in sent if r.kind == Kind.TASK]).delete()",
-        new="filter(id__in=[r.id for r in sent]).delete()",
+        old="""            *many.deleted(OutboxMessage, [r.id for r in sent if r.kind == Kind.TASK]),
+            *many.updated(OutboxMessage, published, ["published_at"]),
+""",
+        new="""            *many.deleted(OutboxMessage, [r.id for r in sent]),
+""",
         suite="messaging",
         tests=("test_relay.py::TestRows",),
     ),
