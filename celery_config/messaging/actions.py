@@ -18,9 +18,9 @@ from celery_config.errors import CommandConflict, Refused, StepOutlived
 from celery_config.failpoints import Point, reach
 from celery_config.messages import Reply, command_hash
 from celery_config.messaging import barrier
+from celery_config.messaging.barrier import AnyRow
 from celery_config.messaging.decisions import Action, OnAction, OnResult, on_action, on_result
 from celery_config.messaging.deliveries import Call, Outcome
-from celery_config.messaging.models import BarrierRow
 from celery_config.messaging.steps import Handler, Step, Written
 
 Answer = dict[str, Any] | Refused
@@ -90,7 +90,7 @@ def act_claimed(handler: Handler, messages: Sequence[Step]) -> list[Outcome]:
 
 
 def work(
-    handler: Handler, fresh: Sequence[Step], rows: Mapping[UUID, BarrierRow], written: Written
+    handler: Handler, fresh: Sequence[Step], rows: Mapping[UUID, AnyRow], written: Written
 ) -> dict[UUID, Outcome]:
     """Let the handler carry out the commands; collect what that writes and return the outcomes by key."""
     assert handler.local is not None
@@ -152,7 +152,7 @@ def settle_actions(pairs: Pairs) -> list[Outcome]:
     return outcomes
 
 
-def write_answers(pairs: Pairs, rows: Mapping[UUID, BarrierRow], written: Written) -> list[Outcome]:
+def write_answers(pairs: Pairs, rows: Mapping[UUID, AnyRow], written: Written) -> list[Outcome]:
     """Collect what the answers of actions change; return the outcome of each."""
     outcomes: dict[UUID, Outcome] = {}
     done = []
@@ -191,11 +191,12 @@ def settled(done: Sequence[tuple[Asked, Any]]) -> list[Reply]:
 
 def new_rows(
     handler: Handler, messages: Sequence[Step], action: Action, requests: Mapping[UUID, Any] | None = None
-) -> tuple[dict[UUID, BarrierRow], dict[UUID, str]]:
+) -> tuple[dict[UUID, AnyRow], dict[UUID, str]]:
     """The barrier rows of actions, and the hashes of their commands."""
     digests = {step.key: command_hash(step.command) for step in messages}
-    rows = {
+    rows: dict[UUID, AnyRow] = {
         step.key: barrier.new_row(
+            step.key,
             step.saga,
             step.name,
             handler.command.wire_name(),
@@ -208,7 +209,7 @@ def new_rows(
     return rows, digests
 
 
-def replayed(row: BarrierRow, digest: str) -> Outcome:
+def replayed(row: AnyRow, digest: str) -> Outcome:
     """The answer to a repeat, from what is stored."""
     match on_action(barrier.state(row), digest):
         case OnAction.REPLY_AGAIN:

@@ -9,20 +9,41 @@ the order of their keys, so that two batches never wait for each other in a circ
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from celery_config import rows as many
 from celery_config.database import Now
 from celery_config.failpoints import Point, reach
-from celery_config.messages import command_id
 from celery_config.messaging.decisions import Action, Row, Undo
 from celery_config.messaging.models import BarrierRow
 
 INSERTED = ("key", "saga", "step", "command", "command_hash", "action", "undo", "request")
 
 
+@dataclass(slots=True)
+class NewRow:
+    """A row that is not in the database yet: what a `BarrierRow` is, without the price of a model's instance."""
+
+    key: UUID
+    saga: UUID
+    step: str
+    command: str
+    command_hash: str
+    action: str
+    undo: str
+    request: Any
+    reply: Any = None
+    note: str = ""
+    updated_at: Any = None
+
+
+AnyRow = BarrierRow | NewRow
+
+
 def new_row(
+    key: UUID,
     saga: UUID,
     step: str,
     command: str,
@@ -31,30 +52,21 @@ def new_row(
     action: Action,
     undo: Undo = Undo.NONE,
     request: dict[str, Any] | None = None,
-) -> BarrierRow:
-    """A row that is not in the database yet."""
-    return BarrierRow(
-        key=command_id(saga, step, "do"),
-        saga=saga,
-        step=step,
-        command=command,
-        command_hash=command_hash,
-        action=action.value,
-        undo=undo.value,
-        request=request,
-    )
+) -> NewRow:
+    """The row of a step that nobody has claimed yet; `key` is the command id of its action."""
+    return NewRow(key, saga, step, command, command_hash, action.value, undo.value, request)
 
 
-def inserted(rows: Iterable[BarrierRow]) -> list[many.Change]:
+def inserted(rows: Iterable[AnyRow]) -> list[many.Change]:
     """What inserts rows that nobody has; it fails where somebody does."""
     return many.inserted(BarrierRow, in_order(rows), (*INSERTED, "reply"))
 
 
-def in_order(rows: Iterable[BarrierRow]) -> list[BarrierRow]:
+def in_order(rows: Iterable[AnyRow]) -> list[AnyRow]:
     return sorted(rows, key=lambda row: row.key)
 
 
-def claim(rows: Sequence[BarrierRow]) -> dict[UUID, BarrierRow]:
+def claim(rows: Sequence[AnyRow]) -> dict[UUID, BarrierRow]:
     """Insert the rows; return those that were there already, by key, locked until the transaction ends."""
     made = set(many.insert_new(BarrierRow, in_order(rows), INSERTED, returning="key"))
     if made:
@@ -69,7 +81,7 @@ def lock(keys: Collection[UUID]) -> dict[UUID, BarrierRow]:
     return {row.key: row for row in found}
 
 
-def written(rows: Iterable[BarrierRow], *fields: str) -> list[many.Change]:
+def written(rows: Iterable[AnyRow], *fields: str) -> list[many.Change]:
     """What writes these fields of rows that are locked here."""
     changed = list(rows)
     for row in changed:
@@ -77,6 +89,6 @@ def written(rows: Iterable[BarrierRow], *fields: str) -> list[many.Change]:
     return many.updated(BarrierRow, changed, [*fields, "updated_at"])
 
 
-def state(row: BarrierRow) -> Row:
+def state(row: AnyRow) -> Row:
     """The row as the pure decisions see it."""
     return Row(Action(row.action), Undo(row.undo), row.command_hash)

@@ -11,9 +11,9 @@ from django.db import transaction
 from celery_config import topology
 from celery_config.messaging import barrier, outbox
 from celery_config.messaging.actions import Answer, Asked, call, write_answers
+from celery_config.messaging.barrier import AnyRow
 from celery_config.messaging.decisions import Action, OnFence, on_fence
 from celery_config.messaging.deliveries import Outcome
-from celery_config.messaging.models import BarrierRow
 from celery_config.messaging.steps import FindHandler, Step, Written, claimed, refusal_of
 from celery_config.messaging.undos import caller_of
 
@@ -40,10 +40,11 @@ def fence(messages: Sequence[Step], pivot: str, find: FindHandler) -> list[Outco
     ]
 
 
-def begin(messages: Sequence[Step], pivot: str) -> list[tuple[Step, BarrierRow, OnFence]]:
+def begin(messages: Sequence[Step], pivot: str) -> list[tuple[Step, AnyRow, OnFence]]:
     """First transaction: a tombstone if the pivot never ran, word of it if it did."""
     rows = {
-        step.key: barrier.new_row(step.saga, step.name, pivot, action=Action.TOMBSTONE) for step in messages
+        step.key: barrier.new_row(step.key, step.saga, step.name, pivot, action=Action.TOMBSTONE)
+        for step in messages
     }
     with transaction.atomic():
         begun = claimed(messages, rows, on_fence)
@@ -63,12 +64,12 @@ def settle_fences(pairs: Sequence[tuple[Asked, Answer]]) -> list[Outcome]:
     return [outcome(row, row.action == Action.DONE) for _, row in told]
 
 
-def report(told: Iterable[tuple[Step, BarrierRow]]) -> None:
+def report(told: Iterable[tuple[Step, AnyRow]]) -> None:
     """Promise the orchestrator the proof that the pivots ran, with their replies, or that they never will."""
     outbox.add_tasks((step.saga, word_of(step, row)) for step, row in told)
 
 
-def word_of(step: Step, row: BarrierRow) -> dict[str, Any]:
+def word_of(step: Step, row: AnyRow) -> dict[str, Any]:
     ran = row.action == Action.DONE
     return {
         "task": PIVOT_RAN if ran else PIVOT_FENCED,
@@ -81,6 +82,6 @@ def word_of(step: Step, row: BarrierRow) -> dict[str, Any]:
     }
 
 
-def outcome(row: BarrierRow, ran: bool) -> Outcome:
+def outcome(row: AnyRow, ran: bool) -> Outcome:
     """The chain of a saga whose pivot ran ends here."""
     return Ignore(f"{row.step} of saga {row.saga} ran") if ran else refusal_of(row)

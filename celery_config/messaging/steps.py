@@ -12,8 +12,8 @@ from celery_config import rows
 from celery_config.errors import Refused
 from celery_config.messages import Command, Event, Reply, command_id, decode, encode
 from celery_config.messaging import barrier, outbox
+from celery_config.messaging.barrier import AnyRow
 from celery_config.messaging.decisions import Action, Row, Undo
-from celery_config.messaging.models import BarrierRow
 
 D = TypeVar("D")
 FindHandler = Callable[[str], "Handler | None"]
@@ -71,10 +71,10 @@ class Step:
 class Written:
     """What one transaction writes into barrier and outbox, collected and written at once."""
 
-    rows: dict[UUID, BarrierRow] = field(default_factory=dict)
+    rows: dict[UUID, AnyRow] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
 
-    def set(self, row: BarrierRow, **fields: Any) -> None:
+    def set(self, row: AnyRow, **fields: Any) -> None:
         for name, value in fields.items():
             setattr(row, name, value)
         self.rows[row.key] = row
@@ -83,13 +83,13 @@ class Written:
         """Tell everybody; the saga log of the orchestrator is fed from this (rule 16)."""
         self.events.append(event_of(step, event, outcome))
 
-    def done(self, step: Step, row: BarrierRow, reply: Reply) -> dict[str, Any]:
+    def done(self, step: Step, row: AnyRow, reply: Reply) -> dict[str, Any]:
         stored = encode(reply)
         self.set(row, action=Action.DONE.value, reply=stored)
         self.announce(step, reply, "done")
         return stored
 
-    def refused(self, handler: Handler, step: Step, row: BarrierRow, error: Refused) -> None:
+    def refused(self, handler: Handler, step: Step, row: AnyRow, error: Refused) -> None:
         kind = handler.command.refused
         if kind is None:
             raise unrefusable(handler) from error
@@ -97,7 +97,7 @@ class Written:
         self.set(row, action=Action.REFUSED.value, reply=encode(refusal))
         self.announce(step, refusal, "refused")
 
-    def undone(self, step: Step, row: BarrierRow) -> None:
+    def undone(self, step: Step, row: AnyRow) -> None:
         """An undo's reply says only which order: its fields are the undo command's own."""
         assert step.command is not None
         self.set(row, undo=Undo.DONE.value)
@@ -118,8 +118,8 @@ class Written:
 
 
 def claimed(
-    messages: Sequence[Step], rows: Mapping[UUID, BarrierRow], decide: Callable[[Row | None], D]
-) -> list[tuple[Step, BarrierRow, D]]:
+    messages: Sequence[Step], rows: Mapping[UUID, AnyRow], decide: Callable[[Row | None], D]
+) -> list[tuple[Step, AnyRow, D]]:
     """Claim the rows, by key; return what to do about each step, with its row, ours or the one that was there."""
     there = barrier.claim(list(rows.values()))
     return [
@@ -146,6 +146,6 @@ def unrefusable(handler: Handler) -> RuntimeError:
     return RuntimeError(f"{handler.command.__name__} may not be refused")
 
 
-def refusal_of(row: BarrierRow) -> dict[str, Any]:
+def refusal_of(row: AnyRow) -> dict[str, Any]:
     """Why the step was refused, if it was; the stop chain carries it home."""
     return {row.step: row.reply} if row.action == Action.REFUSED and row.reply else {}

@@ -13,9 +13,9 @@ from celery_config.errors import Refused
 from celery_config.messages import encode
 from celery_config.messaging import barrier
 from celery_config.messaging.actions import Answer, Asked, call, settled
+from celery_config.messaging.barrier import AnyRow
 from celery_config.messaging.decisions import Action, OnUndo, Undo, on_undo
 from celery_config.messaging.deliveries import Call, Outcome
-from celery_config.messaging.models import BarrierRow
 from celery_config.messaging.steps import (
     FindHandler,
     Handler,
@@ -56,10 +56,10 @@ def undo(handler: Handler, messages: Sequence[Step], find: FindHandler) -> list[
     return [calls.get(step.key) or refusal_of(row) for step, row, _ in begun]
 
 
-def begin(handler: Handler, messages: Sequence[Step]) -> list[tuple[Step, BarrierRow, OnUndo]]:
+def begin(handler: Handler, messages: Sequence[Step]) -> list[tuple[Step, AnyRow, OnUndo]]:
     """First transaction of undos: the tombstone, or the local undo itself, or the open undo intent (rule 7)."""
     rows = {
-        step.key: barrier.new_row(step.saga, step.name, "", action=Action.TOMBSTONE, undo=Undo.DONE)
+        step.key: barrier.new_row(step.key, step.saga, step.name, "", action=Action.TOMBSTONE, undo=Undo.DONE)
         for step in messages
     }
     written = Written()
@@ -113,9 +113,7 @@ def settle_undos(pairs: Sequence[tuple[Asked, Answer]]) -> list[Outcome]:
     ]
 
 
-def write_undone(
-    pairs: Sequence[tuple[Asked, Any]], rows: Mapping[UUID, BarrierRow], written: Written
-) -> None:
+def write_undone(pairs: Sequence[tuple[Asked, Any]], rows: Mapping[UUID, AnyRow], written: Written) -> None:
     """Collect what the answers of undos change."""
     fresh = [(asked, answer) for asked, answer in pairs if rows[asked.step.key].undo != Undo.DONE]
     if not fresh:
@@ -127,12 +125,12 @@ def write_undone(
         written.undone(asked.step, rows[asked.step.key])
 
 
-def doubt(handler: Handler, find: FindHandler, step: Step, row: BarrierRow) -> Call:
+def doubt(handler: Handler, find: FindHandler, step: Step, row: AnyRow) -> Call:
     """The action's call once more, with its key and its stored request: doubt is never settled by "not found"."""
     return call(Doubt(caller_of(find, row), step, row.request, handler), row.key, settle_doubts)
 
 
-def caller_of(find: FindHandler, row: BarrierRow) -> Handler:
+def caller_of(find: FindHandler, row: AnyRow) -> Handler:
     """The handler that left the open intent of this row."""
     handler = find(row.command)
     if handler is None or handler.outside is None:

@@ -27,7 +27,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--orders", type=int, required=True)
     parser.add_argument("--rate", type=float, default=0.0, help="orders a second; 0: as fast as it goes")
     parser.add_argument("--refused", type=float, default=0.0, help="the share that will be refused")
-    parser.add_argument("--threads", type=int, default=4)
+    parser.add_argument("--threads", type=int, default=16)
     options = parser.parse_args(argv)
 
     os.environ["DJANGO_SETTINGS_MODULE"] = "order_project.config.settings"

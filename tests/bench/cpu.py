@@ -1,4 +1,4 @@
-"""Processor time of running processes, their children included."""
+"""Processor time and memory of running processes, their children included."""
 
 from __future__ import annotations
 
@@ -37,3 +37,12 @@ def tree_seconds(pid: int) -> float:
             times = process.cpu_times()
             total += times.user + times.system + times.children_user + times.children_system
     return total
+
+
+def tree_megabytes(pid: int) -> float:
+    """Memory of a process and all its descendants now, in MB; what they share is counted once (PSS)."""
+    leader, total = psutil.Process(pid), 0
+    for process in [leader, *leader.children(recursive=True)]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            total += process.memory_full_info().pss
+    return total / 1e6

@@ -12,18 +12,22 @@ from statistics import median
 from compose.local.environment import ROOT
 from compose.local.errors import LocalError
 from compose.local.shopper import percentile
-from tests.bench.cpu import CpuMeter
+from tests.bench.cpu import CpuMeter, tree_megabytes
 
 
 @dataclass(frozen=True)
 class Run:
-    """Times in milliseconds; `cpu` is processor time an order by part; latencies run from accepted to ended."""
+    """Times in milliseconds; `cpu` is processor time an order by part; latencies run from accepted to ended.
+
+    `memory` is in MB, of each part when the last order has ended.
+    """
 
     orders: int
     per_second: float
     p50: float
     p99: float
     cpu: Mapping[str, float]
+    memory: Mapping[str, float]
 
     @property
     def cpu_total(self) -> float:
@@ -63,10 +67,11 @@ def run_client(
             if "ended" in last:
                 progress(int(str(last["ended"])))
     used = meter.milliseconds()
+    memory = {name: tree_megabytes(pid) for name, pid in parts.items()}
     statuses = last.get("statuses")
     if client.returncode or not isinstance(statuses, dict) or not all_ended(statuses, orders, refused_share):
         raise LocalError(f"of the {side} run's {orders} orders not all ended as they should: {statuses}")
-    return run_of(orders, last, used)
+    return run_of(orders, last, used, memory)
 
 
 def all_ended(statuses: Mapping[str, int], orders: int, refused_share: float) -> bool:
@@ -75,7 +80,9 @@ def all_ended(statuses: Mapping[str, int], orders: int, refused_share: float) ->
     return statuses.keys() == wanted and sum(statuses.values()) == orders
 
 
-def run_of(orders: int, told: Mapping[str, object], used: Mapping[str, float]) -> Run:
+def run_of(
+    orders: int, told: Mapping[str, object], used: Mapping[str, float], memory: Mapping[str, float]
+) -> Run:
     latencies = [1000 * seconds for seconds in told["latencies"]]  # type: ignore[attr-defined]
     cpu = {"placing": float(str(told["placing_cpu_ms"])), **used}
     return Run(
@@ -84,6 +91,7 @@ def run_of(orders: int, told: Mapping[str, object], used: Mapping[str, float]) -
         p50=percentile(latencies, 0.5),
         p99=percentile(latencies, 0.99),
         cpu={name: ms / orders for name, ms in cpu.items()},
+        memory=memory,
     )
 
 
@@ -95,4 +103,5 @@ def middle(runs: Sequence[Run]) -> Run:
         p50=median(run.p50 for run in runs),
         p99=median(run.p99 for run in runs),
         cpu={name: median(run.cpu[name] for run in runs) for name in runs[0].cpu},
+        memory={name: median(run.memory[name] for run in runs) for name in runs[0].memory},
     )

@@ -10,7 +10,7 @@ from tests.bench.loads import BARE, FLOOR, OURS, Load, Results
 from tests.bench.measure import Run, middle
 
 NOTE = (
-    "Full speed: four threads place orders one by one through the service function, not over HTTP; latency there is"
+    "Full speed: sixteen threads place orders one by one through the service function, not over HTTP; latency there is"
     " mostly waiting in line. Medians of the rounds with the lowest and the highest; CPU of all processes, the servers'"
     " and the client's included. Nobody but ours carries refusals."
 )
@@ -28,6 +28,7 @@ def table(load: Load, sides: Sides) -> Table:
     if load.refused_share:
         title = f"{load.refused_share:.0%} refused: orders/s, CPU ms/order"
         row(title, lambda r: both(middle(r.refused)) if r.refused else "—")
+    row("memory MB, all processes", lambda r: f"{sum(r.middle.memory.values()):.0f}")
     for rate in load.rates:
         title = f"at {rate:g}/s, accepted → ended, p50 / p99 ms"
         row(title, lambda r, rate=rate: times(r.at_rate.get(rate)))  # type: ignore[misc]

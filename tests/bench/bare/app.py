@@ -7,6 +7,7 @@ from celery.worker.consumer import Consumer
 from django.conf import settings
 from kombu import Exchange, Queue
 
+from celery_config import codec
 from celery_config.app import UnconfirmedEvents
 from celery_config.topology import DELIVERY_LIMIT, SERVICES
 from celery_config.worker import SagaConsumer
@@ -30,6 +31,7 @@ class BareConsumer(Consumer):
     Blueprint = SagaConsumer.Blueprint
 
 
+codec.register()
 app = Celery("bare", events=UnconfirmedEvents, set_as_current=True)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.update(

@@ -21,8 +21,9 @@ pytestmark = pytest.mark.django_db
 
 def claim(saga: UUID, action: Action = Action.DONE) -> bool:
     row = barrier.new_row(
-        saga, "hotel", "inventory.book_hotel", command_hash="h", action=action, request={"n": [1]}
-    )
+        command_id(saga, "hotel", "do"), saga, "hotel", "inventory.book_hotel",
+        command_hash="h", action=action, request={"n": [1]},
+    )  # fmt: skip
     with transaction.atomic():
         return not barrier.claim([row])
 
