@@ -20,7 +20,8 @@ from uuid import UUID
 
 import structlog
 from celery import Task, current_app
-from celery.exceptions import Ignore
+from celery.exceptions import Ignore, Reject
+from django.conf import settings
 from django.db import transaction
 
 from celery_config import metrics
@@ -31,6 +32,7 @@ from celery_config.messaging import outbox
 from celery_config.messaging.actions import act
 from celery_config.messaging.deliveries import Delivery, Outcome
 from celery_config.messaging.fences import fence
+from celery_config.messaging.retention import is_too_old
 from celery_config.messaging.steps import FindHandler, Handler, LocalStep, OutsideStep, Step, event_of
 from celery_config.messaging.tasks import Work, durable_task
 from celery_config.messaging.undos import undo
@@ -183,13 +185,20 @@ def each_once(
     carry_out: Callable[[str, Sequence[Step]], list[Outcome]],
 ) -> list[Outcome]:
     """Carry out the steps of one operation together; a twin in the same batch waits for the next round."""
-    outcomes: dict[int, Outcome] = {}
-    steps = [(id(delivery), step(delivery)) for delivery in deliveries]
+    outcomes: dict[int, Outcome] = {id(d): too_old(d) for d in deliveries if is_too_old(d.message.saga)}
+    steps = [(id(delivery), step(delivery)) for delivery in deliveries if id(delivery) not in outcomes]
     for part in rounds(steps, lambda each: each[1].key):
         for operation, group in by(lambda each: each[1].operation, part).items():
             ended = carry_out(operation, [each for _, each in group])
             outcomes |= zip((number for number, _ in group), ended, strict=True)
     return [outcomes[id(delivery)] for delivery in deliveries]
+
+
+def too_old(delivery: Delivery[Any]) -> Reject:
+    """Its barrier row may be forgotten: nobody could say whether it was carried out."""
+    fault = f"saga {delivery.message.saga} began more than {settings.SAGA_RETENTION_DAYS} days ago"
+    log.error("to the dead letters", fault=fault)
+    return Reject(fault, requeue=False)
 
 
 def step_of(handler: Handler, delivery: Delivery[StepMessage]) -> Step:

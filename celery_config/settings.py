@@ -165,6 +165,7 @@ def service_settings(
             "RELAY_GATHER_SECONDS", 0.01 if service == topology.ORCHESTRATOR else 0.1
         ),
         "RELAY_BATCH": env.int("RELAY_BATCH", 200),
+        "SAGA_RETENTION_DAYS": env.int("SAGA_RETENTION_DAYS", 90),
         "EVENT_RETENTION_DAYS": env.int("EVENT_RETENTION_DAYS", 30),
         **celery_settings(service, env.str(f"{prefix}_BROKER_URL", "filesystem://"), embedded / "broker"),
     }

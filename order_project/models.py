@@ -140,6 +140,7 @@ class IdempotencyKey(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["client", "key"], name="idempotency_key_once")
         ]
+        indexes: ClassVar = [models.Index(fields=["created_at"], name="idempotency_key_by_age")]
 
     def __str__(self) -> str:
         return f"{self.client}: {self.key}"

@@ -15,7 +15,6 @@ from celery import Celery
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.db.models import Min, Q
-from django.utils import timezone
 
 from celery_config import database, metrics
 from celery_config import rows as many
@@ -23,9 +22,9 @@ from celery_config.codec import decode
 from celery_config.database import Now
 from celery_config.failpoints import Point, reach
 from celery_config.groups import by
-from celery_config.messaging import gate
+from celery_config.messaging import gate, retention
 from celery_config.messaging.event_messages import events_message
-from celery_config.messaging.models import InboxEntry, OutboxMessage
+from celery_config.messaging.models import OutboxMessage
 from celery_config.messaging.publisher import Publisher, broker_errors, connection_errors
 
 log = structlog.get_logger(__name__)
@@ -196,19 +195,11 @@ def measure_lag() -> None:
     metrics.OUTBOX_AGE.set(oldest_unpublished_seconds())
 
 
-def forget_old(batch: int = 5000) -> None:
-    """Delete events and inbox entries past the retention horizon, a batch at a time."""
-    horizon = timezone.now() - timedelta(days=settings.EVENT_RETENTION_DAYS)
-    for model, condition in (
-        (OutboxMessage, Q(published_at__lt=horizon)),
-        (InboxEntry, Q(received_at__lt=horizon)),
-    ):
-        ids = list(model.objects.filter(condition).values_list("pk", flat=True)[:batch])
-        model.objects.filter(pk__in=ids).delete()
-
-
 def standard_duties() -> list[Duty]:
-    return [Duty("lag", measure_lag, 1.0), Duty("retention", forget_old, 60.0)]
+    return [
+        Duty("lag", measure_lag, 1.0),
+        Duty("retention", retention.forget_old, retention.EVERY_SECONDS),
+    ]
 
 
 def run(

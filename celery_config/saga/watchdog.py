@@ -22,9 +22,11 @@ from celery_config.failpoints import Point, reach
 from celery_config.messaging.models import OutboxMessage
 from celery_config.messaging.publisher import broker_errors, drop
 from celery_config.messaging.relay import Duty
+from celery_config.messaging.retention import EVERY_SECONDS
 from celery_config.saga import clock, patience, runner
 from celery_config.saga.machine import OPEN, Due, Status
 from celery_config.saga.models import SagaInstance, SagaStep
+from celery_config.saga.retention import forget_log
 
 log = structlog.get_logger(__name__)
 BATCH = 50
@@ -40,6 +42,7 @@ def duties() -> list[Duty]:
         Duty("watchdog", partial(tick, Attendance(app)), scale),
         Duty("dead letters", DeadLetterReader(app).read, scale),
         Duty("saga metrics", measure, 5.0),
+        Duty("retention of the log", forget_log, EVERY_SECONDS),
     ]
 
 

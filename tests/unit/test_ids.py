@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from uuid import RFC_4122
+from datetime import UTC, datetime, timedelta
+from uuid import RFC_4122, uuid4
 
-from celery_config.ids import uuid7
+from celery_config.ids import begun_at, first_of, uuid7
 
 
 def test_it_is_a_uuid_of_version_7_and_holds_the_time() -> None:
@@ -20,3 +21,14 @@ def test_a_later_one_is_greater_and_none_comes_twice() -> None:
     time.sleep(0.002)
     assert first < uuid7()
     assert len({uuid7() for _ in range(10_000)}) == 10_000
+
+
+def test_it_tells_when_it_was_made_and_another_does_not() -> None:
+    moment = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
+    assert begun_at(uuid7(moment)) == moment
+    assert begun_at(uuid4()) is None
+
+
+def test_the_first_of_a_moment_parts_earlier_from_later() -> None:
+    moment = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
+    assert uuid7(moment - timedelta(milliseconds=1)) < first_of(moment) <= uuid7(moment)

@@ -352,7 +352,7 @@ class TestRunner:
         batches.stop(finish_calls=finish_calls)
         assert batches.is_over() is not finish_calls
         answer = Waiting(SimpleNamespace(), SimpleNamespace())  # type: ignore[arg-type]
-        batches.put(answer)
+        batches.answer(answer)
         assert batches.is_over()
         assert batches.take() == ([answer] if finish_calls else [])
         assert batches.take() == []

@@ -22,7 +22,7 @@ from kombu import Connection
 
 from celery_config import topology
 from celery_config.messages import encode
-from celery_config.messaging import outbox, relay
+from celery_config.messaging import outbox, relay, retention
 from celery_config.messaging.models import InboxEntry, OutboxMessage
 from celery_config.messaging.publisher import Publisher, broker_errors
 from celery_config.messaging.relay import PACK, publish_batch
@@ -180,7 +180,7 @@ class TestRows:
         OutboxMessage.objects.filter(id=unsent.id).update(due_at=long_ago, created_at=long_ago)
         InboxEntry.objects.create(event=uuid4(), handler="old", received_at=long_ago)
         InboxEntry.objects.create(event=uuid4(), handler="new")
-        relay.forget_old()
+        retention.forget_old()
         assert set(OutboxMessage.objects.values_list("id", flat=True)) == {new.id, unsent.id}
         assert InboxEntry.objects.get().handler == "new"
 

@@ -1,0 +1,52 @@
+"""What the order service forgets: the logs of sagas that ended long ago, and their clients' keys."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.conf import settings
+from django.utils import timezone
+from django.utils.module_loading import import_string
+
+from celery_config.ids import uuid7
+from celery_config.saga.models import SagaDecision, SagaInstance, SagaStep
+from celery_config.saga.retention import forget_log
+from order_project.models import IdempotencyKey
+from order_project.retention import forget_keys
+
+pytestmark = pytest.mark.django_db
+LONG_AGO = timezone.now() - timedelta(days=91)
+
+
+def saga(*, ended: bool, began: object = LONG_AGO) -> SagaInstance:
+    made = SagaInstance.objects.create(
+        id=uuid7(began),  # type: ignore[arg-type]
+        name="place-order", version=1, subject="s", data={}, since=LONG_AGO, deadline_at=LONG_AGO,
+        status="completed" if ended else "parked", due_at=None if ended else LONG_AGO,
+        ended_at=began if ended else None,
+    )  # fmt: skip
+    SagaStep.objects.create(saga=made, name="a", position=0, kind="pivot", command="c")
+    SagaDecision.objects.create(saga=made, came="x", status_before="running", status_after="running")
+    return made
+
+
+def test_the_log_of_a_saga_that_ended_long_ago_goes_and_the_saga_stays() -> None:
+    old, open_one, young = saga(ended=True), saga(ended=False), saga(ended=True, began=timezone.now())
+    forget_log()
+    assert SagaInstance.objects.count() == 3
+    for kept in (SagaStep, SagaDecision):
+        assert set(kept.objects.values_list("saga", flat=True)) == {open_one.pk, young.pk}  # type: ignore[attr-defined]
+    assert not old.steps.exists()
+
+
+def test_old_keys_go() -> None:
+    for key, made in (("old", LONG_AGO), ("young", timezone.now())):
+        IdempotencyKey.objects.create(client="c", key=key, request_hash="h", response={}, created_at=made)
+    forget_keys()
+    assert IdempotencyKey.objects.get().key == "young"
+
+
+def test_both_are_duties_of_the_relay() -> None:
+    names = {duty.name for path in settings.RELAY_DUTIES for duty in import_string(path)()}
+    assert {"retention of the log", "retention of keys"} <= names
