@@ -34,10 +34,12 @@ class Changes:
     Args:
         now: the present saga time.
         logs: what the saga log says, by saga and step; the ends of chains need none.
+        replies: of the steps that are done, by saga; read saga by saga, if few will need them.
     """
 
     now: datetime
     logs: Mapping[UUID, Mapping[str, Logged]] = field(default_factory=dict)
+    replies: Mapping[UUID, dict[str, Any]] | None = None
     rows: list[SagaInstance] = field(default_factory=list)
     messages: list[tuple[UUID, dict[str, Any]]] = field(default_factory=list)
     decisions: list[SagaDecision] = field(default_factory=list)

@@ -146,7 +146,7 @@ def take(
         enter(row, decision.status, now, cause)
     if decision.send:
         row.attempt += 1
-        mine.messages.append((row.pk, message(saga, row, decision.send)))
+        mine.messages.append((row.pk, message(saga, row, decision.send, mine)))
         row.due_at = next_look(row, now)
     elif decision.soon:
         row.due_at = min(row.due_at or now, now + timedelta(seconds=settings.TIMES.soon_after(row.drives)))
@@ -201,9 +201,11 @@ def make_due(row: SagaInstance) -> None:
         SagaInstance.objects.filter(pk=row.pk).update(due_at=due_at)
 
 
-def message(saga: type[Saga], row: SagaInstance, send: Send) -> dict[str, Any]:
-    known = row.steps.filter(logged=Logged.DONE).values_list("name", "reply")
-    replies = dict(known) if isinstance(send, Drive) else {}
+def message(saga: type[Saga], row: SagaInstance, send: Send, changes: Changes) -> dict[str, Any]:
+    replies: dict[str, Any] = {}
+    if isinstance(send, Drive):
+        known = step_log.replies([row]) if changes.replies is None else changes.replies
+        replies = known.get(row.pk, {})
     return Chains(saga, row.pk, row.data, row.attempt).chain(send, replies)
 
 

@@ -88,6 +88,15 @@ def read(sagas: Sequence[SagaInstance]) -> dict[UUID, dict[str, Logged]]:
     return logs
 
 
+def replies(sagas: Sequence[SagaInstance]) -> dict[UUID, dict[str, Any]]:
+    """What the steps that are done replied, by saga and step."""
+    known: dict[UUID, dict[str, Any]] = {}
+    done = SagaStep.objects.filter(saga__in=sagas, logged=Logged.DONE)
+    for saga, step, reply in done.values_list("saga_id", "name", "reply"):
+        known.setdefault(saga, {})[step] = reply
+    return known
+
+
 def note_refusals(refusals: Mapping[tuple[UUID, str], dict[str, Any]]) -> None:
     """Keep the refusals that the barriers hold, by saga and step; a stop chain brought them home."""
     if not refusals:

@@ -17,19 +17,21 @@ from django.utils import timezone
 from kombu import Connection
 
 from celery_config import metrics, topology
+from celery_config import rows as many
 from celery_config.database import Now
 from celery_config.failpoints import Point, reach
 from celery_config.messaging.models import OutboxMessage
 from celery_config.messaging.publisher import broker_errors, drop
 from celery_config.messaging.relay import Duty
 from celery_config.messaging.retention import EVERY_SECONDS
-from celery_config.saga import clock, patience, runner
+from celery_config.saga import clock, patience, runner, step_log
+from celery_config.saga.changes import Changes
 from celery_config.saga.machine import OPEN, Due, Status
 from celery_config.saga.models import SagaInstance, SagaStep
 from celery_config.saga.retention import forget_log
 
 log = structlog.get_logger(__name__)
-BATCH = 50
+BATCH = 500
 
 
 def duties() -> list[Duty]:
@@ -121,8 +123,10 @@ def drive_due(now: datetime) -> int:
         lately = Now() - timedelta(seconds=settings.TIMES.silence)
         steps = SagaStep.objects.filter(saga__in=[r.pk for r in rows], updated_at__gt=lately)
         heard_of = set(steps.values_list("saga_id", flat=True))
-        for row in rows:
-            drive(row, now, heard_lately=row.pk in heard_of)
+        changes = Changes(now, step_log.read(rows), step_log.replies(rows))
+        moving = [row for row in rows if not drive(row, now, row.pk in heard_of, changes)]
+        many.update(SagaInstance, moving, ["due_at"])
+        changes.write()
         if rows:
             reach(Point.DECIDED)
     return len(rows)
@@ -132,15 +136,15 @@ def of_self() -> tuple[str, ...]:
     return ("self",) if connection.features.has_select_for_update_of else ()
 
 
-def drive(row: SagaInstance, now: datetime, *, heard_lately: bool) -> None:
-    """Drive one locked saga, unless its log shows that it is moving."""
+def drive(row: SagaInstance, now: datetime, heard_lately: bool, changes: Changes) -> bool:
+    """Drive one locked saga; unless its log shows that it is moving: then it is looked at later, and False."""
     if patience.is_moving(row.status, heard_lately=heard_lately, now=now, deadline=row.deadline_at):
         row.due_at = min(now + timedelta(seconds=settings.TIMES.silence), row.deadline_at)
-        row.save(update_fields=["due_at"])
-        return
+        return False
     row.drives += 1
     metrics.REDRIVES.labels(row.status).inc()
-    runner.take(row, Due())
+    runner.take(row, Due(), changes=changes)
+    return True
 
 
 def measure() -> None:
