@@ -162,7 +162,7 @@ def service_settings(
         "RELAY_POLL_SECONDS": env.float("RELAY_POLL_SECONDS", 0.02),
         # Orders wait for their chains; what participants tell is in no hurry, and each batch costs the same.
         "RELAY_GATHER_SECONDS": env.float(
-            "RELAY_GATHER_SECONDS", 0.01 if service == topology.ORCHESTRATOR else 0.1
+            "RELAY_GATHER_SECONDS", 0.01 if service == topology.ORCHESTRATOR else 0.03
         ),
         "RELAY_BATCH": env.int("RELAY_BATCH", 200),
         "SAGA_RETENTION_DAYS": env.int("SAGA_RETENTION_DAYS", 90),
