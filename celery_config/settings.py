@@ -298,7 +298,7 @@ def unfold(service: str) -> dict[str, Any]:
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "celery_config.api.authentication.ServiceAuthentication",
-        "rest_framework.authentication.TokenAuthentication",
+        "celery_config.api.authentication.BuiltTokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAdminUser"],

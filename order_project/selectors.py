@@ -2,25 +2,45 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import QuerySet
 
+from celery_config import rows
 from celery_config.digest import Digest, digest
 from celery_config.saga.models import SagaInstance
 from order_project.domain import CatalogueEntry
-from order_project.models import CatalogueProduct, Order
+from order_project.models import CatalogueProduct, Customer, Order
 
 
 def catalogue(skus: Iterable[str]) -> dict[str, CatalogueEntry]:
     """The products called so, from the order service's own copy."""
-    rows = CatalogueProduct.objects.filter(sku__in=list(skus))
-    return {
-        row.sku: CatalogueEntry(row.sku, row.name, row.price, row.currency, row.weight_grams, row.active)
-        for row in rows
-    }
+    wanted = [SimpleNamespace(sku=sku) for sku in skus]
+    with connection.cursor() as cursor:
+        cursor.execute(asking(connection.vendor), [rows.parameter(CatalogueProduct, wanted, ("sku",))])
+        found = [CatalogueEntry(*values, bool(active)) for *values, active in cursor.fetchall()]
+    return {entry.sku: entry for entry in found}
+
+
+@functools.cache
+def asking(vendor: str) -> str:
+    """The statement for any number of products; every order asks."""
+    return (
+        "SELECT sku, name, price, currency, weight_grams, active FROM order_catalogueproduct"
+        f" WHERE sku IN (SELECT sku FROM {rows.relation(CatalogueProduct, ('sku',), vendor)})"
+    )
+
+
+@functools.cache
+def customer_by_user() -> str:
+    """The statement for the customer that a user is; every order of theirs asks."""
+    statement, _ = Customer.objects.filter(user=0).query.sql_with_params()
+    return str(statement)
 
 
 def catalogue_digest() -> Digest:
