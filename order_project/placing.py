@@ -88,7 +88,7 @@ def place_order(*, client: str, request: OrderRequest, idempotency_key: str | No
     return outcome
 
 
-@transaction.atomic(savepoint=False)
+@transaction.atomic
 def place_orders(*, client: str, asked: Sequence[Asked]) -> list[Outcome]:
     """Write orders, sagas and, for each, the one outbox row that holds its whole chain.
 

@@ -23,7 +23,10 @@ def catalogue(skus: Iterable[str]) -> dict[str, CatalogueEntry]:
     wanted = [SimpleNamespace(sku=sku) for sku in skus]
     with connection.cursor() as cursor:
         cursor.execute(asking(connection.vendor), [rows.parameter(CatalogueProduct, wanted, ("sku",))])
-        found = [CatalogueEntry(*values, bool(active)) for *values, active in cursor.fetchall()]
+        found = [
+            CatalogueEntry(sku, name, price, currency, weight, bool(active))
+            for sku, name, price, currency, weight, active in cursor.fetchall()
+        ]
     return {entry.sku: entry for entry in found}
 
 
