@@ -12,7 +12,7 @@ QUEUE = "orders"
 WORKFLOW = "place_order"
 # Of a worker: workflows at a time, and how often it asks for more.
 CONCURRENCY = 10
-POLLING_SECONDS = 0.02
+POLLING_SECONDS = 0.1
 
 
 def system_database_url() -> str:

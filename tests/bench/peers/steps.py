@@ -1,49 +1,56 @@
-"""What the peers' durable steps do: the same statements as everybody's, on connections that each thread keeps."""
+"""What the peers' durable steps do: the same statements as everybody's, on connections that are kept."""
 
 from __future__ import annotations
 
 import os
-import threading
+from collections import defaultdict, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from uuid import UUID, uuid4
 
 import psycopg
 
 from tests.bench.three.sql import END_ORDERS, INSERT_ORDERS, MOVE_STOCK, NOTE_TAKEN, SEND_PARCELS, TAKE_MONEY
 
-_local = threading.local()
+_kept: defaultdict[str, deque[psycopg.Connection]] = defaultdict(deque)
 
 
-def database(service: str) -> psycopg.Connection:
-    """This thread's connection to a service's database; it commits after each statement."""
-    found: psycopg.Connection | None = getattr(_local, service, None)
-    if found is None:
-        found = psycopg.connect(os.environ[f"{service.upper()}_DATABASE_URL"], autocommit=True)
-        setattr(_local, service, found)
-    return found
+@contextmanager
+def database(service: str) -> Iterator[psycopg.Connection]:
+    """A connection to a service's database, which commits after each statement; as many are kept as work at once."""
+    try:
+        connection = _kept[service].pop()
+    except IndexError:
+        connection = psycopg.connect(os.environ[f"{service.upper()}_DATABASE_URL"], autocommit=True)
+    yield connection
+    _kept[service].append(connection)
 
 
 def insert_order(order: str, amount: int) -> None:
-    database("order").execute(INSERT_ORDERS, [[UUID(order)], [amount]])
+    with database("order") as orders:
+        orders.execute(INSERT_ORDERS, [[UUID(order)], [amount]])
 
 
 def take_money(order: str, amount: int) -> str:
     payment = uuid4()
-    database("payment").execute(TAKE_MONEY, [[payment], [UUID(order)], [amount]])
+    with database("payment") as money:
+        money.execute(TAKE_MONEY, [[payment], [UUID(order)], [amount]])
     return str(payment)
 
 
 def take_goods(order: str, sku: str, quantity: int) -> None:
-    stock = database("inventory")
-    with stock.transaction():
+    with database("inventory") as stock, stock.transaction():
         stock.execute(MOVE_STOCK, [[sku], [-quantity]])
         stock.execute(NOTE_TAKEN, [[UUID(order)], [sku], [quantity]])
 
 
 def send_parcel(order: str, address: str) -> str:
     shipment = uuid4()
-    database("shipment").execute(SEND_PARCELS, [[shipment], [UUID(order)], [address]])
+    with database("shipment") as parcels:
+        parcels.execute(SEND_PARCELS, [[shipment], [UUID(order)], [address]])
     return str(shipment)
 
 
 def confirm(order: str) -> None:
-    database("order").execute(END_ORDERS, ["confirmed", [UUID(order)]])
+    with database("order") as orders:
+        orders.execute(END_ORDERS, ["confirmed", [UUID(order)]])
