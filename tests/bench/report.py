@@ -66,8 +66,6 @@ def ratios(sides: Sides) -> str:
     """The same run's CPU an order as multiples of the others'."""
     ours = sides[OURS].middle.cpu_total
     told = [
-        f"{ours / results.middle.cpu_total:.2f} of the {name}"
-        for name, results in sides.items()
-        if name != OURS
+        f"{ours / results.middle.cpu_total:.2f} of {name}" for name, results in sides.items() if name != OURS
     ]
     return f"CPU an order: {', '.join(told)}"
