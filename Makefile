@@ -13,7 +13,7 @@ help:
 	@echo "make schedules  100,000 simulated schedules of the sagas; needs no server"
 	@echo "make mutants  deliberately broken variants, each caught by a test or the audit; ONLY=NAME tries one"
 	@echo "make up     the whole stack on PostgreSQL and RabbitMQ"
-	@echo "make bench  orders per second, against a bare Celery chain"
+	@echo "make bench  orders per second, against a bare Celery chain; PEERS=1: DBOS and Restate too"
 
 demo: $(VENV)/.run
 	@$(RUN) demo
@@ -28,7 +28,7 @@ chaos: $(VENV)/$(if $(filter clock,$(WORSE)),.dev,.run)
 	@$(RUN) chaos $(if $(ORDERS),--orders $(ORDERS)) $(if $(DURATION),--duration $(DURATION)) $(if $(SEED),--seed $(SEED)) $(if $(WORSE),--worse $(WORSE))
 
 bench: $(VENV)/.run
-	@$(RUN) bench
+	@$(RUN) bench $(if $(PEERS),--peers)
 
 test: $(VENV)/.dev
 	@$(RUN) test

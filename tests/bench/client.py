@@ -15,7 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from tests.bench.sides import SIDES, Side, side
+from tests.bench.sides import PEERS, SIDES, Side, side
 
 LOOK_SECONDS = 0.2
 PATIENCE_SECONDS = 120.0
@@ -30,8 +30,9 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--threads", type=int, default=16)
     options = parser.parse_args(argv)
 
-    os.environ["DJANGO_SETTINGS_MODULE"] = "order_project.config.settings"
-    importlib.import_module("django").setup()
+    if options.side not in PEERS:
+        os.environ["DJANGO_SETTINGS_MODULE"] = "order_project.config.settings"
+        importlib.import_module("django").setup()
     tell(run(side(options.side), options))
     return 0
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tests.bench.measure import Run, middle
 
 OURS, BARE, FLOOR = "order saga", "bare chain", "floor"
+DBOS, RESTATE = "DBOS", "Restate"
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,10 @@ THREE_STEPS = Load(
     share=1.0,
     rates=(5.0, 100.0),
     refused_share=0.1,
+)
+WITH_PEERS = replace(
+    THREE_STEPS,
+    sides={**THREE_STEPS.sides, DBOS: "three-steps DBOS", RESTATE: "three-steps Restate"},
 )
 PLACE_ORDER = Load(
     "place-order: seven links, four calls to the sandbox",

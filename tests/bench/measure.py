@@ -40,6 +40,7 @@ def run_client(
     orders: int,
     environment: Mapping[str, str],
     parts: Mapping[str, int],
+    python: str = sys.executable,
     progress: Callable[[int], None] = lambda _: None,
     rate: float = 0.0,
     refused_share: float = 0.0,
@@ -48,13 +49,14 @@ def run_client(
 
     Args:
         parts: the leading process of everything whose processor time counts; the client counts itself.
+        python: the interpreter of the environment that the client needs.
         rate: orders a second; 0: as fast as it goes.
         refused_share: of the orders.
 
     Raises:
         LocalError: the client failed, or not every order ended as it should.
     """
-    command = [sys.executable, "-m", "tests.bench.client", side, f"--orders={orders}", f"--rate={rate}"]
+    command = [python, "-m", "tests.bench.client", side, f"--orders={orders}", f"--rate={rate}"]
     command.append(f"--refused={refused_share}")
     meter = CpuMeter(parts)
     last: dict[str, object] = {}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from rich.table import Table
 
-from tests.bench.loads import BARE, FLOOR, OURS, Load, Results
+from tests.bench.loads import BARE, OURS, Load, Results
 from tests.bench.measure import Run, middle
 
 NOTE = (
@@ -67,6 +67,6 @@ def ratios(sides: Sides) -> str:
     """The same run's CPU an order as multiples of the others'."""
     ours = sides[OURS].middle.cpu_total
     told = [
-        f"{ours / sides[name].middle.cpu_total:.2f} of the {name}" for name in (BARE, FLOOR) if name in sides
+        f"{ours / results.middle.cpu_total:.2f} of {name}" for name, results in sides.items() if name != OURS
     ]
     return f"CPU an order: {', '.join(told)}"

@@ -25,13 +25,14 @@ from compose.local.shopper import Shopper
 from compose.local.stack import Stack
 from tests.bench.bare.system import SANDBOX, BareSystem
 from tests.bench.goods import OPENING_STOCK, PRODUCTS
-from tests.bench.loads import BARE, FLOOR, OURS, PLACE_ORDER, THREE_STEPS, Load, Results
+from tests.bench.loads import BARE, FLOOR, OURS, PLACE_ORDER, THREE_STEPS, WITH_PEERS, Load, Results
 from tests.bench.measure import Run, run_client
+from tests.bench.peers.home import Home
+from tests.bench.peers.system import PeerSystem
 from tests.bench.report import last_line, ratios, table
 
 WARM_UP_SHARE = 0.15
 RATE_SECONDS = 15.0
-LOADS = (THREE_STEPS, PLACE_ORDER)
 Measured = dict[str, Results]
 
 
@@ -48,9 +49,13 @@ def main(argv: list[str]) -> int:
     for service in SERVICES:
         stack.settings_of[service] = {"TASK_MODULES": f"tests.bench.three.{service}"}
     try:
+        if options.peers:
+            Home(stack.var / "peers").find_or_install(console)
         stack.delete_data()
         with console.status("Starting PostgreSQL, RabbitMQ, the four services and the bare chain …"):
             bench = Bench(stack, start(stack), console)
+        if options.peers:
+            bench.peers.start()
         return bench.measure(options)
     except KeyboardInterrupt:
         return 130
@@ -66,6 +71,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./manage.py bench", description=__doc__)
     parser.add_argument("--orders", type=int, default=3000, help="of three steps, in each run")
     parser.add_argument("--rounds", type=int, default=3, help="of all sides in turn; medians are shown")
+    parser.add_argument("--peers", action="store_true", help="measure DBOS and Restate too; installs them")
     return parser.parse_args(argv)
 
 
@@ -91,10 +97,11 @@ class Bench:
 
     def __init__(self, stack: Stack, bare: BareSystem, console: Console) -> None:
         self.stack, self.bare, self.console = stack, bare, console
+        self.peers = PeerSystem(stack, bare.environment)
 
     def measure(self, options: argparse.Namespace) -> int:
         found: dict[str, Measured] = {}
-        for load in LOADS:
+        for load in (WITH_PEERS if options.peers else THREE_STEPS, PLACE_ORDER):
             with progress_bars(self.console) as progress:
                 found[load.title] = self.measured(load, options, progress)
             self.console.print(table(load, found[load.title]))
@@ -130,7 +137,7 @@ class Bench:
         *, rate: float = 0.0, refused_share: float = 0.0,
     ) -> Run:  # fmt: skip
         bar = progress.add_task(f"{title}, {name}", total=orders)
-        with nullcontext() if name == OURS else relays_stand(self.stack):
+        with nullcontext() if name == OURS else relays_stand(self.stack), self.peers.at_work(name):
             return run_client(
                 load.sides[name],
                 orders=orders,
@@ -138,11 +145,14 @@ class Bench:
                 refused_share=refused_share,
                 environment=self.environment(name),
                 parts=self.parts(name) | server_pids(self.stack),
+                python=self.peers.python if name in self.peers.parts_of else sys.executable,
                 progress=lambda ended: progress.update(bar, completed=ended),
             )
 
     def environment(self, name: str) -> dict[str, str]:
-        return dict(self.stack.environment if name == OURS else self.bare.environment)
+        if name == OURS:
+            return dict(self.stack.environment)
+        return dict(self.peers.environment if name in self.peers.parts_of else self.bare.environment)
 
     def parts(self, name: str) -> dict[str, int]:
         """The leading process of everything that works for a side, less the servers."""
@@ -151,6 +161,7 @@ class Bench:
             OURS: [*(f"{service}-{part}" for service in SERVICES for part in ("worker", "relay")), "sandbox"],
             BARE: [*self.bare.worker_names, SANDBOX],
             FLOOR: [],
+            **self.peers.parts_of,
         }[name]
         return {name.removeprefix("bare-"): supervisor[name].pid for name in names}
 

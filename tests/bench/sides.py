@@ -34,7 +34,11 @@ SIDES = {
     "three-steps": "tests.bench.three.ours",
     "three-steps bare": "tests.bench.three.bare",
     "three-steps floor": "tests.bench.three.floor",
+    "three-steps DBOS": "tests.bench.peers.dbos_side",
+    "three-steps Restate": "tests.bench.peers.restate_side",
 }
+PEERS = {"three-steps DBOS", "three-steps Restate"}
+"""Those whose client runs in the peers' environment, where there is no Django."""
 
 
 def side(name: str) -> Side:
