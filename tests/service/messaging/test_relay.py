@@ -25,7 +25,7 @@ from celery_config.messages import encode
 from celery_config.messaging import outbox, relay, retention
 from celery_config.messaging.models import InboxEntry, OutboxMessage
 from celery_config.messaging.publisher import Publisher, broker_errors
-from celery_config.messaging.relay import PACK, publish_batch
+from celery_config.messaging.publishing import PACK, publish_batch
 from celery_config.saga.chains import Chains
 from celery_config.settings import celery_settings
 from compose.local.rabbitmq import RabbitServer
