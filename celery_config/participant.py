@@ -32,7 +32,7 @@ from celery_config.messaging import outbox
 from celery_config.messaging.actions import act
 from celery_config.messaging.deliveries import Delivery, Outcome
 from celery_config.messaging.fences import fence
-from celery_config.messaging.retention import is_too_old
+from celery_config.messaging.retention import forgotten
 from celery_config.messaging.steps import FindHandler, Handler, LocalStep, OutsideStep, Step, event_of
 from celery_config.messaging.tasks import Work, durable_task
 from celery_config.messaging.undos import undo
@@ -185,8 +185,10 @@ def each_once(
     carry_out: Callable[[str, Sequence[Step]], list[Outcome]],
 ) -> list[Outcome]:
     """Carry out the steps of one operation together; a twin in the same batch waits for the next round."""
-    outcomes: dict[int, Outcome] = {id(d): too_old(d) for d in deliveries if is_too_old(d.message.saga)}
-    steps = [(id(delivery), step(delivery)) for delivery in deliveries if id(delivery) not in outcomes]
+    steps = [(id(delivery), step(delivery)) for delivery in deliveries]
+    gone = forgotten([each for _, each in steps])
+    outcomes: dict[int, Outcome] = {number: too_old(each) for number, each in steps if each.key in gone}
+    steps = [(number, each) for number, each in steps if number not in outcomes]
     for part in rounds(steps, lambda each: each[1].key):
         for operation, group in by(lambda each: each[1].operation, part).items():
             ended = carry_out(operation, [each for _, each in group])
@@ -194,9 +196,9 @@ def each_once(
     return [outcomes[id(delivery)] for delivery in deliveries]
 
 
-def too_old(delivery: Delivery[Any]) -> Reject:
-    """Its barrier row may be forgotten: nobody could say whether it was carried out."""
-    fault = f"saga {delivery.message.saga} began more than {settings.SAGA_RETENTION_DAYS} days ago"
+def too_old(step: Step) -> Reject:
+    """Its barrier row is not there, and may have been: nobody can say whether it was carried out."""
+    fault = f"saga {step.saga} began more than {settings.SAGA_RETENTION_DAYS} days ago"
     log.error("to the dead letters", fault=fault)
     return Reject(fault, requeue=False)
 

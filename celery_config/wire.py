@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
+from amqp.exceptions import RecoverableConnectionError
 from amqp.transport import TCPTransport
 from kombu.transport import pyamqp
 
@@ -47,8 +48,12 @@ class Buffered(TCPTransport):
 
     def send_held(self) -> None:
         held, self.held = self.held, bytearray()
-        if held:
-            self.send(held)
+        try:
+            if held:
+                self.send(held)
+        except TimeoutError as error:
+            # The network's word, not that of a broker which confirms nothing: py-amqp says it so of each message.
+            raise RecoverableConnectionError(str(error)) from error
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -63,9 +68,11 @@ class Buffered(TCPTransport):
 
 
 class Connection(pyamqp.Connection):
-    """A connection over it."""
+    """A connection over it; over TLS, however that was asked for, it has py-amqp's own."""
 
-    def Transport(self, host: str, connect_timeout: float, ssl: Any, *times: Any, **more: Any) -> Buffered:
+    def Transport(self, host: str, connect_timeout: float, ssl: Any, *times: Any, **more: Any) -> Any:
+        if ssl:
+            return super().Transport(host, connect_timeout, ssl, *times, **more)
         read_timeout, write_timeout = times
         return Buffered(
             host,

@@ -52,12 +52,15 @@ def act_here(handler: Handler, messages: Sequence[Step]) -> list[Outcome]:
     """In this service's own database: barrier, work, events and replies are one transaction.
 
     Mostly nobody was here before. The work is then done first, and its barrier rows are inserted with its replies and
-    events by one statement; where one is there already, that fails, nothing was done, and all are claimed one by one.
+    events by one statement. Where a row is there already, that or the work itself fails, nothing was done, and all are
+    claimed one by one.
     """
     try:
         return act_first(handler, messages)
-    except IntegrityError:
-        return act_claimed(handler, messages)
+    except Exception as error:
+        if isinstance(error, IntegrityError) or barrier.knows(step.key for step in messages):
+            return act_claimed(handler, messages)
+        raise
 
 
 def act_first(handler: Handler, messages: Sequence[Step]) -> list[Outcome]:

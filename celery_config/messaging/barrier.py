@@ -75,6 +75,11 @@ def claim(rows: Sequence[AnyRow]) -> dict[UUID, BarrierRow]:
     return lock(there) if there else {}
 
 
+def knows(keys: Iterable[UUID]) -> set[UUID]:
+    """Those of the keys that have a row."""
+    return set(BarrierRow.objects.filter(key__in=list(keys)).values_list("key", flat=True))
+
+
 def lock(keys: Collection[UUID]) -> dict[UUID, BarrierRow]:
     """Return the rows by key, locked until the transaction ends."""
     found = BarrierRow.objects.select_for_update().filter(key__in=keys).order_by("key")

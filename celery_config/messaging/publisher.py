@@ -20,6 +20,10 @@ log = structlog.get_logger(__name__)
 HANDLED_HERE = {"task_id", "link_error", "exchange", "routing_key", "mandatory"}
 
 
+class Unconfirmed(TimeoutError):
+    """The broker is there and does not say that it took what it was given."""
+
+
 def connection_errors(app: Celery) -> tuple[type[BaseException], ...]:
     """What is raised when the connection is lost or cannot be had."""
     return (OSError, OperationalError, *app.connection_for_write().recoverable_connection_errors)
@@ -53,7 +57,7 @@ class Publisher:
         """Publish `messages` (`task`, `args`, `kwargs`, `options`) and return the indexes the broker took.
 
         Raises:
-            TimeoutError: the broker did not confirm them all in time.
+            Unconfirmed: the broker did not confirm them all in time.
             OSError, kombu and amqp errors: the connection failed; whatever was sent may come twice.
         """
         try:
@@ -75,7 +79,12 @@ class Publisher:
             return set(range(len(messages)))
         while len(self.confirms.settled) < len(messages):
             # A timeout of zero would mean none.
-            self.connection.drain_events(timeout=max(0.001, until - time.monotonic()))
+            try:
+                self.connection.drain_events(timeout=max(0.001, until - time.monotonic()))
+            except TimeoutError as error:
+                if error.errno is None:
+                    raise Unconfirmed(f"not all of {len(messages)} messages in time") from error
+                raise  # ETIMEDOUT: the network's
         settled, returned = self.confirms.take(len(messages))
         taken = {i for i, good in enumerate(settled) if good and ids[i] not in returned}
         for i in set(range(len(messages))) - taken:

@@ -22,7 +22,7 @@ from celery_config.failpoints import Point, reach
 from celery_config.groups import by
 from celery_config.messaging.event_messages import events_message
 from celery_config.messaging.models import OutboxMessage
-from celery_config.messaging.publisher import Publisher, connection_errors
+from celery_config.messaging.publisher import Publisher, Unconfirmed, connection_errors
 
 log = structlog.get_logger(__name__)
 REFUSED_WAIT = timedelta(seconds=10)
@@ -103,7 +103,7 @@ def send(publisher: Publisher, messages: list[dict[str, Any]]) -> dict[int, bool
     try:
         taken = publisher.publish(messages)
         return {index: index in taken for index in range(len(messages))}
-    except TimeoutError as error:
+    except Unconfirmed as error:
         # A channel waits for a queue that has no leader, and all that comes behind waits with it: to each its own.
         crowds = by(lambda each: route(each[1]), enumerate(messages))
         if len(crowds) == 1:

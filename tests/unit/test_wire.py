@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
 from collections.abc import Iterator
@@ -9,6 +10,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from amqp.exceptions import RecoverableConnectionError
+from amqp.transport import SSLTransport
 
 from celery_config import wire
 from celery_config.wire import Buffered
@@ -101,6 +104,28 @@ class TestWriting:
         with ends.transport.together():
             ends.transport.write(b"x" * (wire.HELD + 1))
             assert [len(each) for each in sent] == [wire.HELD + 1]
+
+    def test_a_network_that_is_gone_is_a_lost_connection(self, ends: Ends) -> None:
+        """No time-out of ours, which would mean that a broker is there and confirms nothing."""
+
+        def gone(data: bytes) -> None:
+            raise TimeoutError(errno.ETIMEDOUT, "Connection timed out")
+
+        ends.transport.send = gone  # type: ignore[assignment]
+
+        def write_together() -> None:
+            with ends.transport.together():
+                ends.transport.write(b"x")
+
+        with pytest.raises(RecoverableConnectionError):
+            write_together()
+
+
+def test_over_tls_it_is_not_ours() -> None:
+    """However TLS was asked for: a plain socket instead would show the password to everybody."""
+    made = wire.Connection("localhost:5671", ssl={"server_hostname": "localhost"})
+    transport = made.Transport("localhost:5671", 1, made.ssl, None, None, socket_settings=None)
+    assert isinstance(transport, SSLTransport)
 
 
 class TestBeforeTheLoopWaits:

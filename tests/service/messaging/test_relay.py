@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
 import threading
@@ -350,6 +351,18 @@ class TestPublisher:
         finally:
             rabbit.process.send(signal.SIGCONT)
         assert publisher.publish([task(3)]) == {0}
+
+    def test_a_network_that_is_gone_refuses_nothing(self) -> None:
+        """ETIMEDOUT is no broker that confirms nothing: the rows stay due."""
+
+        class Gone(Books):
+            def publish(self, messages: Sequence[dict[str, Any]]) -> set[int]:
+                raise TimeoutError(errno.ETIMEDOUT, "Connection timed out")
+
+        promise(task(1))
+        with pytest.raises(TimeoutError):
+            publish_batch(Gone(), 10)  # type: ignore[arg-type]
+        assert OutboxMessage.objects.filter(due_at__lte=timezone.now()).count() == 1
 
     def test_a_queue_without_a_leader_holds_up_no_other(self, app: Celery, rabbit: RabbitServer) -> None:
         """Rule 21: its channel takes nothing more; so after the loss of most of its nodes, for as long as it lasts."""

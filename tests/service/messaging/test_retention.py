@@ -92,3 +92,10 @@ class TestTooOld:
         assert outcomes[1] == "done"
         assert isinstance(outcomes[0], Reject)
         assert not outcomes[0].requeue
+
+    def test_while_its_row_is_there_it_is_carried_out(self) -> None:
+        """Rule 8: an open call must be settled, however long its saga was parked."""
+        old = uuid7(ago(DAYS + 30))
+        row(old, days=DAYS + 30, action="intent")
+        outcomes, done = self.carried_out(old)
+        assert (outcomes, done) == (["done"], [old])

@@ -50,6 +50,13 @@ class TestAction:
         assert hotel.act() == hotel.act()
         assert (hotel.bookings, hotel.events) == (1, ["done"])
 
+    def test_a_repeat_is_answered_though_the_work_would_fail_now(self, hotel: Hotel) -> None:
+        """Rule 6: a step that is done says so, whatever doing it again would run into."""
+        reply = hotel.act()
+        hotel.broken = RuntimeError("there is no such room any more")
+        assert hotel.act() == reply
+        assert (hotel.bookings, hotel.events) == (1, ["done"])
+
     def test_a_refusal_is_stored_announced_and_given_again(self, hotel: Hotel) -> None:
         """Rule 6: back to the savepoint, stored, then raised; a room free again changes nothing."""
         hotel.full = True
