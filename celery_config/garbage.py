@@ -8,7 +8,7 @@ OBJECTS = 20_000
 
 
 def settle() -> None:
-    """Leave what is there now alone for good, and look for garbage less often: a sixth of a worker's time, measured.
+    """Leave what is there now alone for good, and look for garbage less often: a batch makes thousands of objects.
 
     Called once everything is imported.
     """
