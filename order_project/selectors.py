@@ -39,10 +39,17 @@ def asking(vendor: str) -> str:
     )
 
 
+def customer_of(user: Any) -> UUID | None:
+    """The customer that a user is, if any; every order of theirs asks."""
+    with connection.cursor() as cursor:
+        cursor.execute(customer_by_user(), [user.pk])
+        found = cursor.fetchone()
+    return Customer._meta.pk.to_python(found[0]) if found else None
+
+
 @functools.cache
 def customer_by_user() -> str:
-    """The statement for the customer that a user is; every order of theirs asks."""
-    statement, _ = Customer.objects.filter(user=0).query.sql_with_params()
+    statement, _ = Customer.objects.filter(user=0).values_list("id").query.sql_with_params()
     return str(statement)
 
 
