@@ -223,7 +223,7 @@ ENGINE = (
         breaks="a message of a saga of an unknown version is let go, and the saga is never looked at again",
         rule="rule 24",
         file=f"{SAGA}/runner.py",
-        old="        make_due(row)\n        return STAY\n",
+        old="        make_due(row, changes)\n        return STAY\n",
         new="        SagaInstance.objects.filter(pk=row.pk).update(due_at=None)\n        return STAY\n",
         suite="order",
         tests=("test_runner.py::TestVersions",),
