@@ -12,6 +12,7 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from celery_config import rows
+from celery_config.database import built_once
 from celery_config.digest import Digest, digest
 from celery_config.saga.models import SagaInstance
 from order_project.domain import CatalogueEntry
@@ -39,11 +40,10 @@ def asking(vendor: str) -> str:
     )
 
 
-@functools.cache
-def customer_by_user() -> str:
-    """The statement for the customer that a user is; every order of theirs asks."""
-    statement, _ = Customer.objects.filter(user=0).query.sql_with_params()
-    return str(statement)
+@built_once
+def customer_of(user: int) -> QuerySet[Customer]:
+    """The statement for the customer that a user is; every order of theirs asks. Built for any user: 0."""
+    return Customer.objects.filter(user=user)
 
 
 def catalogue_digest() -> Digest:

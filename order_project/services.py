@@ -124,7 +124,8 @@ def copy_product(product: ProductChanged) -> None:
 
 def customer_of(user: Any) -> Customer:
     """The customer that a user is; made if there is none. Call it in the transaction that needs it."""
-    if known := next(iter(Customer.objects.raw(selectors.customer_by_user(), [user.pk])), None):
+    statement, _ = selectors.customer_of(0)
+    if known := next(iter(Customer.objects.raw(statement, [user.pk])), None):
         return known
     customer, _ = Customer.objects.get_or_create(
         user=user, defaults={"name": user.get_full_name() or user.get_username(), "email": user.email}

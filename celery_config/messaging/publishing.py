@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,12 +10,12 @@ from typing import Any
 
 import structlog
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from celery_config import database, metrics
 from celery_config import rows as many
 from celery_config.codec import decode
-from celery_config.database import Now
+from celery_config.database import Now, built_once
 from celery_config.failpoints import Point, reach
 from celery_config.groups import by
 from celery_config.messaging.event_messages import events_message
@@ -54,21 +53,18 @@ def due() -> Q:
     return Q(published_at__isnull=True, due_at__lte=Now())
 
 
-# Built once, since they run many times a second.
-@functools.cache
-def look() -> tuple[str, tuple[Any, ...]]:
+@built_once
+def look() -> QuerySet[OutboxMessage, Any]:
     """The statement behind `anything_due`."""
-    statement, values = OutboxMessage.objects.filter(due()).values("pk")[:1].query.sql_with_params()
-    return statement, values
+    return OutboxMessage.objects.filter(due()).values("pk")[:1]
 
 
-@functools.cache
-def take(limit: int) -> tuple[str, tuple[Any, ...]]:
+@built_once
+def take(limit: int) -> QuerySet[OutboxMessage, Any]:
     """The statement behind `locked`."""
     found = OutboxMessage.objects.filter(due()).order_by("due_at", "id")
     ours = found.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)
-    statement, values = ours.values_list("id", "kind", "name", "payload")[:limit].query.sql_with_params()
-    return statement, values
+    return ours.values_list("id", "kind", "name", "payload")[:limit]
 
 
 def anything_due() -> bool:
