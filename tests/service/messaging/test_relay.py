@@ -303,6 +303,7 @@ class TestPublisher:
             assert isinstance(again.exception(20), broker_errors(app))
         finally:
             rabbit.process.send(signal.SIGCONT)
+        monkeypatch.setattr(module, "PROBE_SECONDS", 60.0)  # time for its confirm
         until(lambda: publisher.publish([task(3)]) == {0}, "the broker takes messages again")
 
     def test_a_network_that_is_gone_refuses_nothing(self) -> None:
