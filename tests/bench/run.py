@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -18,13 +17,10 @@ from rich.progress import Progress
 from celery_config.progress import progress_bars
 from celery_config.topology import SERVICES
 from compose.local.demo import audit
-from compose.local.environment import ROOT, var_folder, without_servers
 from compose.local.errors import LocalError
-from compose.local.process import Process
-from compose.local.shopper import Shopper
 from compose.local.stack import Stack
+from tests.bench import soak, system
 from tests.bench.bare.system import SANDBOX, BareSystem
-from tests.bench.goods import OPENING_STOCK, PRODUCTS
 from tests.bench.loads import BARE, FLOOR, OURS, PLACE_ORDER, THREE_STEPS, WITH_PEERS, Load, Results
 from tests.bench.measure import Run, run_client
 from tests.bench.peers.home import Home
@@ -39,24 +35,15 @@ Measured = dict[str, Results]
 def main(argv: list[str]) -> int:
     options = parse(argv)
     console = Console(highlight=False)
-    stack = Stack(
-        "servers",
-        var=var_folder() / "bench",
-        settings={"LOG_FORMAT": "json"},
-        with_webhooks=False,  # the bare chain could do nothing with them
-        environ=without_servers(os.environ),
-    )
-    for service in SERVICES:
-        stack.settings_of[service] = {"TASK_MODULES": f"tests.bench.three.{service}"}
+    stack = system.made()
     try:
         if options.peers:
             Home(stack.var / "peers").find_or_install(console)
-        stack.delete_data()
-        with console.status("Starting PostgreSQL, RabbitMQ, the four services and the bare chain …"):
-            bench = Bench(stack, start(stack), console)
-        if options.peers:
-            bench.peers.start()
-        return bench.measure(options)
+        with console.status("Starting PostgreSQL, RabbitMQ and the four services …"):
+            system.start(stack)
+        if options.soak:
+            return soak.measure(stack, console, options)
+        return compare(stack, console, options)
     except KeyboardInterrupt:
         return 130
     except LocalError as error:
@@ -72,24 +59,22 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--orders", type=int, default=3000, help="of three steps, in each run")
     parser.add_argument("--rounds", type=int, default=3, help="of all sides in turn; medians are shown")
     parser.add_argument("--peers", action="store_true", help="measure DBOS and Restate too; installs them")
+    parser.add_argument(
+        "--soak", type=int, metavar="SECONDS", help="steady load instead; memory must stay flat"
+    )
+    parser.add_argument("--rate", type=float, default=40.0, help="sagas a second, with --soak")
     return parser.parse_args(argv)
 
 
-def start(stack: Stack) -> BareSystem:
-    stack.start()
-    Shopper(stack).stock_shelves(PRODUCTS, OPENING_STOCK)
-    for service in SERVICES:
-        stack.supervisor.run(
-            Process(
-                name=f"{service}-tables",
-                argv=[sys.executable, "-m", "tests.bench.three.prepare", service],
-                env=stack.environment,
-                cwd=ROOT,
-            )
-        )
+def compare(stack: Stack, console: Console, options: argparse.Namespace) -> int:
+    """Measure beside the bare chain, the floor and perhaps the peers."""
     bare = BareSystem(stack)
-    bare.start()
-    return bare
+    with console.status("Starting the bare chain …"):
+        bare.start()
+    bench = Bench(stack, bare, console)
+    if options.peers:
+        bench.peers.start()
+    return bench.measure(options)
 
 
 class Bench:
@@ -144,7 +129,7 @@ class Bench:
                 rate=rate,
                 refused_share=refused_share,
                 environment=self.environment(name),
-                parts=self.parts(name) | server_pids(self.stack),
+                parts=self.parts(name) | system.servers(self.stack),
                 python=self.peers.python if name in self.peers.parts_of else sys.executable,
                 progress=lambda ended: progress.update(bar, completed=ended),
             )
@@ -157,8 +142,9 @@ class Bench:
     def parts(self, name: str) -> dict[str, int]:
         """The leading process of everything that works for a side, less the servers."""
         supervisor = self.stack.supervisor
+        if name == OURS:
+            return system.working(self.stack)
         names = {
-            OURS: [*(f"{service}-{part}" for service in SERVICES for part in ("worker", "relay")), "sandbox"],
             BARE: [*self.bare.worker_names, SANDBOX],
             FLOOR: [],
             **self.peers.parts_of,
@@ -177,12 +163,6 @@ def relays_stand(stack: Stack) -> Iterator[None]:
     finally:
         for name in relays:
             stack.supervisor.kill(name, signal.SIGCONT)
-
-
-def server_pids(stack: Stack) -> dict[str, int]:
-    assert stack.postgres is not None
-    assert stack.rabbitmq is not None
-    return {"PostgreSQL": stack.postgres.process.pid, "RabbitMQ": stack.rabbitmq.process.pid}
 
 
 def write(path: Path, found: dict[str, Measured], violations: int) -> None:
