@@ -18,9 +18,11 @@ from celery_config.progress import progress_bars
 from celery_config.topology import SERVICES
 from compose.local.demo import audit
 from compose.local.errors import LocalError
+from compose.local.shopper import Shopper
 from compose.local.stack import Stack
-from tests.bench import soak, system
+from tests.bench import growth, soak, system
 from tests.bench.bare.system import SANDBOX, BareSystem
+from tests.bench.goods import OPENING_STOCK, PRODUCTS
 from tests.bench.loads import BARE, FLOOR, OURS, PLACE_ORDER, THREE_STEPS, WITH_PEERS, Load, Results
 from tests.bench.measure import Run, run_client
 from tests.bench.peers.home import Home
@@ -29,13 +31,14 @@ from tests.bench.report import last_line, ratios, table
 
 WARM_UP_SHARE = 0.15
 RATE_SECONDS = 15.0
+GROWTH = [1_000, 100_000, 1_000_000]
 Measured = dict[str, Results]
 
 
 def main(argv: list[str]) -> int:
     options = parse(argv)
     console = Console(highlight=False)
-    stack = system.made()
+    stack = system.made(growth.SETTINGS if options.growth else {})
     try:
         if options.peers:
             Home(stack.var / "peers").find_or_install(console)
@@ -43,6 +46,8 @@ def main(argv: list[str]) -> int:
             system.start(stack)
         if options.soak:
             return soak.measure(stack, console, options)
+        if options.growth:
+            return growth.measure(stack, console, options)
         return compare(stack, console, options)
     except KeyboardInterrupt:
         return 130
@@ -60,14 +65,27 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="of all sides in turn; medians are shown")
     parser.add_argument("--peers", action="store_true", help="measure DBOS and Restate too; installs them")
     parser.add_argument(
+        "--growth",
+        type=numbers,
+        nargs="?",
+        const=GROWTH,
+        metavar="N,N,…",
+        help="cost by finished orders instead",
+    )
+    parser.add_argument(
         "--soak", type=int, metavar="SECONDS", help="steady load instead; memory must stay flat"
     )
     parser.add_argument("--rate", type=float, default=40.0, help="sagas a second, with --soak")
     return parser.parse_args(argv)
 
 
+def numbers(text: str) -> list[int]:
+    return [int(each) for each in text.split(",")]
+
+
 def compare(stack: Stack, console: Console, options: argparse.Namespace) -> int:
     """Measure beside the bare chain, the floor and perhaps the peers."""
+    Shopper(stack).stock_shelves(PRODUCTS, OPENING_STOCK)
     bare = BareSystem(stack)
     with console.status("Starting the bare chain …"):
         bare.start()

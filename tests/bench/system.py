@@ -9,9 +9,7 @@ from collections.abc import Mapping
 from celery_config.topology import SERVICES
 from compose.local.environment import ROOT, var_folder, without_servers
 from compose.local.process import Process
-from compose.local.shopper import Shopper
 from compose.local.stack import Stack
-from tests.bench.goods import OPENING_STOCK, PRODUCTS
 
 
 def made(settings: Mapping[str, str] | None = None) -> Stack:
@@ -36,7 +34,6 @@ def start(stack: Stack) -> None:
     """Start it without the data of earlier runs."""
     stack.delete_data()
     stack.start()
-    Shopper(stack).stock_shelves(PRODUCTS, OPENING_STOCK)
     for service in SERVICES:
         stack.supervisor.run(
             Process(
