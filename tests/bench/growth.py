@@ -1,13 +1,16 @@
-"""What an order costs with few and with many finished ones in the tables of all services."""
+"""What an order costs, and what is read, with few and with many finished orders in the tables of all services."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import Any
 
 from rich.box import MARKDOWN
 from rich.console import Console
@@ -16,107 +19,145 @@ from rich.table import Table
 
 from celery_config.progress import progress_bars
 from celery_config.topology import SERVICES
+from compose.local.environment import ROOT
+from compose.local.errors import LocalError
+from compose.local.shopper import Shopper
 from compose.local.stack import Stack
+from tests.bench.goods import ADDRESS, CURRENCY, OPENING_STOCK, PRODUCTS, TOKEN
 from tests.bench.measure import Run, middle, run_client
 from tests.bench.past import Past
-from tests.bench.report import spread
+from tests.bench.report import by_number
 from tests.bench.system import servers, working
 from tests.bench.three import audit
 
-TEMPLATE = 1000
+# So that nothing that was put into the past is deleted while it is measured.
 SETTINGS = {"EVENT_RETENTION_DAYS": "90"}
-"""So that nothing that was put into the past is deleted while it is measured."""
 WARM_UP_SHARE = 0.3
+# How many real orders are copied: those that are measured, and those that the pages are about.
+THREE_STEPS, PLACE_ORDER = ("three-steps", 1000), ("place-order", 300)
+SHARE_OF_PAGES = 0.1
+MOST_ROWS = 10_000
+"""What one statement of a page, a sweep or the relay may look at, however many there are."""
 
 
 def measure(stack: Stack, console: Console, options: argparse.Namespace) -> int:
     """Measure at each number of finished orders, and at the first once more: a machine that slows down shows."""
     growth = Growth(stack, options)
+    first, last = options.growth[0], options.growth[-1]
     found: dict[int, list[Run]] = {size: [] for size in options.growth}
     with progress_bars(console) as progress:
-        growth.keep(progress)
-        for size in [*options.growth, options.growth[0]]:
-            found[size] += growth.runs(size, progress)
-            write(stack, found)
-    faults = list(audit.faults(stack.environment))
-    console.print(table(found))
+        three, whole = (growth.past(*what, progress) for what in (THREE_STEPS, PLACE_ORDER))
+        for size in options.growth:
+            found[size] += growth.runs(three, size, progress)
+        growth.fill(whole, int(last * SHARE_OF_PAGES), progress)
+        asked = list(growth.asked(progress))
+        found[first] += growth.runs(three, first, progress)
+    growth.write(found, asked)
+    faults = [*audit.faults(stack.environment)]
+    faults += [
+        f"{each['what']} of {each['service']} looks at {each['rows']:,} rows: {each['statement']}"
+        for each in asked if each["rows"] > MOST_ROWS
+    ]  # fmt: skip
+    console.print(by_number("finished orders", found))
+    console.print(greedy(asked))
     for fault in faults:
         console.print(f"[red]fault[/red]: {fault}")
-    print(last_line(found), flush=True)
+    print(last_line(found, len(faults)), flush=True)
     return 1 if faults else 0
 
 
 class Growth:
-    """The stack with a past."""
+    """A stack that gets a past."""
 
     def __init__(self, stack: Stack, options: argparse.Namespace) -> None:
-        assert stack.postgres is not None
         self.stack, self.options = stack, options
-        began, url = datetime.now(UTC), stack.postgres.superuser_url
-        self.pasts = [Past(url(service), "three_steps", began) for service in SERVICES]
+        shopper = Shopper(stack)
+        shopper.stock_shelves(PRODUCTS, OPENING_STOCK)
+        # Once one order has ended, the order service knows all products.
+        order = shopper.place_when_known(
+            {
+                "lines": [{"sku": PRODUCTS[0]["sku"], "quantity": 1}],
+                "currency": CURRENCY,
+                "payment_token": TOKEN,
+                "address": asdict(ADDRESS),
+            }
+        )
+        shopper.wait_for_ends([order], patience=60)
 
-    def keep(self, progress: Progress) -> None:
-        self.run("orders to be copied", TEMPLATE, progress)
+    def past(self, side: str, orders: int, progress: Progress) -> list[Past]:
+        """Let some orders of a side run to their ends; return what can be copied of them, by database."""
+        assert self.stack.postgres is not None
+        began, url = datetime.now(UTC), self.stack.postgres.superuser_url
+        pasts = [Past(url(service), side, began) for service in SERVICES]
+        self.run(f"{side} to be copied", orders, progress, side)
         ended = datetime.now(UTC)
-        for past in self.pasts:
-            past.keep(TEMPLATE, ended)
+        for past in pasts:
+            past.keep(orders, ended)
+        return pasts
 
-    def fill(self, size: int, progress: Progress) -> None:
-        """Let so many finished orders stand in the tables of all services."""
-        bar = progress.add_task(f"{size:,} into the past", total=size * len(self.pasts))
-        with ThreadPoolExecutor(len(self.pasts)) as pool:
-            list(pool.map(lambda past: past.fill(size, lambda n: progress.advance(bar, n)), self.pasts))
+    def fill(self, pasts: Sequence[Past], size: int, progress: Progress) -> None:
+        """Add so many finished orders to the tables of all services."""
+        bar = progress.add_task(f"{size:,} into the past", total=size * len(pasts))
+        with ThreadPoolExecutor(len(pasts)) as pool:
+            list(pool.map(lambda past: past.fill(size, lambda n: progress.advance(bar, n)), pasts))
 
-    def runs(self, size: int, progress: Progress) -> list[Run]:
+    def runs(self, pasts: Sequence[Past], size: int, progress: Progress) -> list[Run]:
+        """The rounds with so many finished orders; what they add stays below a tenth."""
         runs: list[Run] = []
-        self.fill(size, progress)
-        self.run("warm-up", int(self.options.orders * WARM_UP_SHARE), progress)
-        for number in range(1, self.options.rounds + 1):
-            if size < 10 * self.options.orders:
-                self.fill(size, progress)
-            runs.append(self.run(f"{size:,} finished, round {number}", self.options.orders, progress))
+        for number in range(self.options.rounds + 1):
+            if number == 0 or size < 10 * self.options.rounds * self.options.orders:
+                for past in pasts:
+                    past.clear()
+                self.fill(pasts, size, progress)
+            if number == 0:
+                self.run("warm-up", int(self.options.orders * WARM_UP_SHARE), progress)
+            else:
+                title = f"{size:,} finished, round {number}"
+                runs.append(self.run(title, self.options.orders, progress))
         return runs
 
-    def run(self, title: str, orders: int, progress: Progress) -> Run:
+    def run(self, title: str, orders: int, progress: Progress, side: str = THREE_STEPS[0]) -> Run:
         bar = progress.add_task(title, total=orders)
         return run_client(
-            "three-steps",
+            side,
             orders=orders,
             environment=self.stack.environment,
             parts=working(self.stack) | servers(self.stack),
             progress=lambda ended: progress.update(bar, completed=ended),
         )
 
+    def asked(self, progress: Progress) -> list[dict[str, Any]]:
+        """What each service's questions looked at.
 
-def table(found: Mapping[int, Sequence[Run]]) -> Table:
-    made = Table("finished orders", *(f"{size:,}" for size in found), "ratio", box=MARKDOWN)
-    middles = [middle(runs) for runs in found.values()]
+        Raises:
+            LocalError: one could not be asked.
+        """
+        found = []
+        for service in progress.track(SERVICES, description="pages, sweeps, relay"):
+            done = subprocess.run(
+                [sys.executable, "-m", "tests.bench.plans", service],
+                cwd=ROOT, env=self.stack.environment, capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            if done.returncode:
+                raise LocalError(f"what {service} is asked was not answered:\n{done.stderr}")
+            found += [json.loads(line) for line in done.stdout.splitlines()]
+        return found
 
-    def row(title: str, shown: Sequence[str], values: Sequence[float]) -> None:
-        made.add_row(title, *shown, f"{values[-1] / values[0]:.2f}" if values[0] else "—")
+    def write(self, found: Mapping[int, Sequence[Run]], asked: Sequence[dict[str, Any]]) -> None:
+        runs = {size: [asdict(run) for run in runs] for size, runs in found.items()}
+        result = self.stack.var / "growth.json"
+        result.write_text(json.dumps({"runs": runs, "asked": asked}, indent=1) + "\n")
 
-    row(
-        "sagas/s",
-        [spread([r.per_second for r in runs]) for runs in found.values()],
-        [m.per_second for m in middles],
-    )
-    row(
-        "CPU ms a saga",
-        [spread([r.cpu_total for r in runs]) for runs in found.values()],
-        [m.cpu_total for m in middles],
-    )
-    for part in middles[0].cpu:
-        values = [each.cpu[part] for each in middles]
-        row(part, [f"{value:.2f}" for value in values], values)
+
+def greedy(asked: Sequence[dict[str, Any]], shown: int = 15) -> Table:
+    """The questions whose statements look at the most rows."""
+    made = Table("service", "what is asked", "rows of the greediest statement", "ms of all", box=MARKDOWN)
+    for each in sorted(asked, key=lambda each: -int(each["rows"]))[:shown]:
+        made.add_row(each["service"], each["what"], f"{each['rows']:,}", f"{each['ms']:.1f}")
     return made
 
 
-def write(stack: Stack, found: Mapping[int, Sequence[Run]]) -> None:
-    runs = {size: [asdict(run) for run in runs] for size, runs in found.items()}
-    (stack.var / "growth.json").write_text(json.dumps(runs, indent=1) + "\n")
-
-
-def last_line(found: Mapping[int, Sequence[Run]]) -> str:
-    first, *_, last = ((size, middle(runs)) for size, runs in found.items())
-    ratio = last[1].cpu_total / first[1].cpu_total
-    return f"growth: {ratio:.2f} of the CPU a saga with {last[0]:,} finished orders instead of {first[0]:,}"
+def last_line(found: Mapping[int, Sequence[Run]], faults: int) -> str:
+    first, *_, last = found
+    ratio = middle(found[last]).cpu_total / middle(found[first]).cpu_total
+    return f"growth: {ratio:.2f} of the CPU a saga with {last:,} finished orders instead of {first:,}, {faults} faults"

@@ -34,6 +34,15 @@ class Run:
     def cpu_total(self) -> float:
         return sum(self.cpu.values())
 
+    @property
+    def by_part(self) -> dict[str, float]:
+        """`cpu` with the workers of a service taken together."""
+        parts: dict[str, float] = {}
+        for name, ms in self.cpu.items():
+            part = name.rstrip("-0123456789")
+            parts[part] = parts.get(part, 0.0) + ms
+        return parts
+
 
 def run_client(
     side: str,

@@ -78,19 +78,25 @@ class Past:
                 if count >= orders:
                     self.statements[table] = self.statement(connection, table)
 
+    def clear(self) -> None:
+        """Empty the tables that orders leave rows in."""
+        with self.connected() as connection:
+            connection.execute(sql.SQL("TRUNCATE {} CASCADE").format(self.tables()))
+
     def fill(self, orders: int, progress: Callable[[int], None] = lambda _: None) -> None:
-        """Let so many finished orders stand in the tables, spread over the past, and nothing else."""
-        tables = sql.SQL(", ").join(sql.Identifier("public", table) for table in self.statements)
+        """Add so many finished orders, spread over the past, the oldest first."""
         copies = max(1, orders // self.orders)
         with self.connected() as connection:
-            connection.execute(sql.SQL("TRUNCATE {} CASCADE").format(tables))
             self.place(connection, copies)
             for copy in range(copies, 0, -1):
                 for statement in self.statements.values():
                     connection.execute(statement, {"copy": copy}, prepare=True)
                 progress(self.orders)
-            connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(tables))
+            connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(self.tables()))
             connection.execute("CHECKPOINT")
+
+    def tables(self) -> sql.Composed:
+        return sql.SQL(", ").join(sql.Identifier("public", table) for table in self.statements)
 
     @contextmanager
     def connected(self) -> Iterator[Connection]:
