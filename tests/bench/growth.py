@@ -45,12 +45,14 @@ def measure(stack: Stack, console: Console, options: argparse.Namespace) -> int:
     growth = Growth(stack, options)
     first, last = options.growth[0], options.growth[-1]
     found: dict[int, list[Run]] = {size: [] for size in options.growth}
+    asked: list[dict[str, Any]] = []
     with progress_bars(console) as progress:
         three, whole = (growth.past(*what, progress) for what in (THREE_STEPS, PLACE_ORDER))
         for size in options.growth:
             found[size] += growth.runs(three, size, progress)
+            growth.write(found, asked)
         growth.fill(whole, int(last * SHARE_OF_PAGES), progress)
-        asked = list(growth.asked(progress))
+        asked += growth.asked(progress)
         found[first] += growth.runs(three, first, progress)
     growth.write(found, asked)
     faults = [*audit.faults(stack.environment)]

@@ -42,7 +42,7 @@ MADE_NEW = {
     "timestamp with time zone": "{schema}.moved({column}, %(copy)s)",
     "uuid": "{schema}.renamed({column}, %(copy)s)",
     "text that is a uuid": "{schema}.renamed({column}::uuid, %(copy)s)::text",
-    "unique text": "{column} || '-' || %(copy)s",
+    "unique text": "CASE WHEN {column} <> '' THEN {column} || '-' || %(copy)s ELSE '' END",
 }
 
 
