@@ -7,9 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
 from rich.box import MARKDOWN
@@ -24,15 +22,14 @@ from compose.local.errors import LocalError
 from compose.local.shopper import Shopper
 from compose.local.stack import Stack
 from tests.bench.goods import ADDRESS, CURRENCY, OPENING_STOCK, PRODUCTS, TOKEN
-from tests.bench.measure import Run, middle, run_client
-from tests.bench.past import Past
-from tests.bench.report import by_number
-from tests.bench.system import servers, working
+from tests.bench.measure import Run, middle
+from tests.bench.past import Past, fill, keep
+from tests.bench.report import by_number, show_faults
+from tests.bench.system import run_ours, warm_up
 from tests.bench.three import audit
 
 # So that nothing that was put into the past is deleted while it is measured.
 SETTINGS = {"EVENT_RETENTION_DAYS": "90"}
-WARM_UP_SHARE = 0.3
 # How many real orders are copied: those that are measured, and those that the pages are about.
 THREE_STEPS, PLACE_ORDER = ("three-steps", 1000), ("place-order", 300)
 SHARE_OF_PAGES = 0.1
@@ -47,11 +44,11 @@ def measure(stack: Stack, console: Console, options: argparse.Namespace) -> int:
     found: dict[int, list[Run]] = {size: [] for size in options.growth}
     asked: list[dict[str, Any]] = []
     with progress_bars(console) as progress:
-        three, whole = (growth.past(*what, progress) for what in (THREE_STEPS, PLACE_ORDER))
+        (three, _), (whole, _) = (keep(stack, progress, *what) for what in (THREE_STEPS, PLACE_ORDER))
         for size in options.growth:
             found[size] += growth.runs(three, size, progress)
             growth.write(found, asked)
-        growth.fill(whole, int(last * SHARE_OF_PAGES), progress)
+        fill(whole, int(last * SHARE_OF_PAGES), progress)
         asked += growth.asked(progress)
         found[first] += growth.runs(three, first, progress)
     growth.write(found, asked)
@@ -62,8 +59,7 @@ def measure(stack: Stack, console: Console, options: argparse.Namespace) -> int:
     ]  # fmt: skip
     console.print(by_number("finished orders", found))
     console.print(greedy(asked))
-    for fault in faults:
-        console.print(f"[red]fault[/red]: {fault}")
+    show_faults(console, faults)
     print(last_line(found, len(faults)), flush=True)
     return 1 if faults else 0
 
@@ -86,23 +82,6 @@ class Growth:
         )
         shopper.wait_for_ends([order], patience=60)
 
-    def past(self, side: str, orders: int, progress: Progress) -> list[Past]:
-        """Let some orders of a side run to their ends; return what can be copied of them, by database."""
-        assert self.stack.postgres is not None
-        began, url = datetime.now(UTC), self.stack.postgres.superuser_url
-        pasts = [Past(url(service), side, began) for service in SERVICES]
-        self.run(f"{side} to be copied", orders, progress, side)
-        ended = datetime.now(UTC)
-        for past in pasts:
-            past.keep(orders, ended)
-        return pasts
-
-    def fill(self, pasts: Sequence[Past], size: int, progress: Progress) -> None:
-        """Add so many finished orders to the tables of all services."""
-        bar = progress.add_task(f"{size:,} into the past", total=size * len(pasts))
-        with ThreadPoolExecutor(len(pasts)) as pool:
-            list(pool.map(lambda past: past.fill(size, lambda n: progress.advance(bar, n)), pasts))
-
     def runs(self, pasts: Sequence[Past], size: int, progress: Progress) -> list[Run]:
         """The rounds with so many finished orders; what they add stays below a tenth."""
         runs: list[Run] = []
@@ -110,23 +89,13 @@ class Growth:
             if number == 0 or size < 10 * self.options.rounds * self.options.orders:
                 for past in pasts:
                     past.clear()
-                self.fill(pasts, size, progress)
+                fill(pasts, size, progress)
             if number == 0:
-                self.run("warm-up", int(self.options.orders * WARM_UP_SHARE), progress)
+                warm_up(self.stack, progress, self.options.orders)
             else:
                 title = f"{size:,} finished, round {number}"
-                runs.append(self.run(title, self.options.orders, progress))
+                runs.append(run_ours(self.stack, progress, title, self.options.orders))
         return runs
-
-    def run(self, title: str, orders: int, progress: Progress, side: str = THREE_STEPS[0]) -> Run:
-        bar = progress.add_task(title, total=orders)
-        return run_client(
-            side,
-            orders=orders,
-            environment=self.stack.environment,
-            parts=working(self.stack) | servers(self.stack),
-            progress=lambda ended: progress.update(bar, completed=ended),
-        )
 
     def asked(self, progress: Progress) -> list[dict[str, Any]]:
         """What each service's questions looked at.

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
 from psycopg import sql
+from rich.progress import Progress
+
+from celery_config.topology import SERVICES
+from compose.local.stack import Stack
+from tests.bench.measure import Run
+from tests.bench.system import run_ours
 
 PAST = timedelta(days=60)
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -59,9 +66,11 @@ class Past:
         self.url = url
         self.name = name
         self.began = self.ended = began
-        self.orders = 0
+        self.orders = self.copies = 0
         self.statements: dict[str, sql.Composed] = {}
         """What makes one copy of the rows of each table."""
+        self.rows: dict[str, float] = {}
+        """How many an order leaves in each table."""
         with self.connected() as connection:
             (self.since,) = row(connection, "SELECT pg_current_xact_id()::text::bigint")
 
@@ -77,21 +86,24 @@ class Past:
                 (count,) = row(connection, sql.SQL("SELECT count(*) FROM {kept}").format(**names))
                 if count >= orders:
                     self.statements[table] = self.statement(connection, table)
+                    self.rows[table] = count / orders
 
     def clear(self) -> None:
         """Empty the tables that orders leave rows in."""
         with self.connected() as connection:
             connection.execute(sql.SQL("TRUNCATE {} CASCADE").format(self.tables()))
+        self.copies = 0
 
     def fill(self, orders: int, progress: Callable[[int], None] = lambda _: None) -> None:
-        """Add so many finished orders, spread over the past, the oldest first."""
+        """Add so many finished orders, spread over the past before those that were added last, the oldest first."""
         copies = max(1, orders // self.orders)
         with self.connected() as connection:
             self.place(connection, copies)
-            for copy in range(copies, 0, -1):
+            for copy in range(self.copies + copies, self.copies, -1):
                 for statement in self.statements.values():
                     connection.execute(statement, {"copy": copy}, prepare=True)
                 progress(self.orders)
+            self.copies += copies
             connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(self.tables()))
             connection.execute("CHECKPOINT")
 
@@ -140,3 +152,22 @@ def row(connection: Connection, question: str | sql.Composed) -> tuple[Any, ...]
     """The one row of an answer."""
     (found,) = connection.execute(question).fetchall()
     return found
+
+
+def keep(stack: Stack, progress: Progress, side: str, orders: int) -> tuple[list[Past], Run]:
+    """Let some orders run to their ends; return what they left in each database, and how they ran."""
+    assert stack.postgres is not None
+    began = datetime.now(UTC)
+    pasts = [Past(stack.postgres.superuser_url(service), side, began) for service in SERVICES]
+    run = run_ours(stack, progress, f"{side} to be copied", orders, side=side)
+    ended = datetime.now(UTC)
+    for past in pasts:
+        past.keep(orders, ended)
+    return pasts, run
+
+
+def fill(pasts: Sequence[Past], orders: int, progress: Progress) -> None:
+    """Add so many finished orders to the tables of all services."""
+    bar = progress.add_task(f"{orders:,} into the past", total=orders * len(pasts))
+    with ThreadPoolExecutor(len(pasts)) as pool:
+        list(pool.map(lambda past: past.fill(orders, lambda n: progress.advance(bar, n)), pasts))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import median
 
 from rich.box import MARKDOWN
+from rich.console import Console
 from rich.table import Table
 
 from tests.bench.loads import BARE, OURS, Load, Results
@@ -89,3 +90,8 @@ def by_number(of_what: str, found: Mapping[int, Sequence[Run]]) -> Table:
     for part in middles[0].by_part:
         row(part, lambda run, part=part: run.by_part[part], 2)  # type: ignore[misc]
     return made
+
+
+def show_faults(console: Console, faults: Iterable[str]) -> None:
+    for fault in faults:
+        console.print(f"[red]fault[/red]: {fault}")

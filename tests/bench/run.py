@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,12 +13,11 @@ from rich.console import Console
 from rich.progress import Progress
 
 from celery_config.progress import progress_bars
-from celery_config.topology import SERVICES
 from compose.local.demo import audit
 from compose.local.errors import LocalError
 from compose.local.shopper import Shopper
 from compose.local.stack import Stack
-from tests.bench import growth, soak, system
+from tests.bench import growth, retention, soak, system, workers
 from tests.bench.bare.system import SANDBOX, BareSystem
 from tests.bench.goods import OPENING_STOCK, PRODUCTS
 from tests.bench.loads import BARE, FLOOR, OURS, PLACE_ORDER, THREE_STEPS, WITH_PEERS, Load, Results
@@ -32,23 +29,27 @@ from tests.bench.report import last_line, ratios, table
 WARM_UP_SHARE = 0.15
 RATE_SECONDS = 15.0
 GROWTH = [1_000, 100_000, 1_000_000]
+# What is measured instead of the comparison, by option.
+INSTEAD = {
+    "growth": growth.measure,
+    "workers": workers.measure,
+    "soak": soak.measure,
+    "retention": retention.measure,
+}
 Measured = dict[str, Results]
 
 
 def main(argv: list[str]) -> int:
     options = parse(argv)
     console = Console(highlight=False)
-    stack = system.made(growth.SETTINGS if options.growth else {})
+    stack = system.made(settings(options))
     try:
         if options.peers:
             Home(stack.var / "peers").find_or_install(console)
         with console.status("Starting PostgreSQL, RabbitMQ and the four services …"):
             system.start(stack)
-        if options.soak:
-            return soak.measure(stack, console, options)
-        if options.growth:
-            return growth.measure(stack, console, options)
-        return compare(stack, console, options)
+        measures = [measure for name, measure in INSTEAD.items() if getattr(options, name)] or [compare]
+        return measures[0](stack, console, options)
     except KeyboardInterrupt:
         return 130
     except LocalError as error:
@@ -65,18 +66,33 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="of all sides in turn; medians are shown")
     parser.add_argument("--peers", action="store_true", help="measure DBOS and Restate too; installs them")
     parser.add_argument(
+        "--rate", type=float, default=40.0, help="sagas a second, with --soak and --retention"
+    )
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument(
         "--growth",
         type=numbers,
         nargs="?",
         const=GROWTH,
         metavar="N,N,…",
-        help="cost by finished orders instead",
+        help="the cost of a saga by finished orders, and what pages and sweeps read",
     )
-    parser.add_argument(
-        "--soak", type=int, metavar="SECONDS", help="steady load instead; memory must stay flat"
+    instead.add_argument("--workers", type=numbers, metavar="N,N,…", help="the speed by workers a service")
+    instead.add_argument("--soak", type=int, metavar="SECONDS", help="steady load; memory must stay flat")
+    instead.add_argument(
+        "--retention",
+        type=int,
+        metavar="SECONDS",
+        help="steady load for ten times as long as rows are kept; files must stop growing",
     )
-    parser.add_argument("--rate", type=float, default=40.0, help="sagas a second, with --soak")
     return parser.parse_args(argv)
+
+
+def settings(options: argparse.Namespace) -> dict[str, str]:
+    """What a measurement needs besides the usual environment."""
+    if options.growth:
+        return growth.SETTINGS
+    return retention.settings(options.retention) if options.retention else {}
 
 
 def numbers(text: str) -> list[int]:
@@ -140,7 +156,7 @@ class Bench:
         *, rate: float = 0.0, refused_share: float = 0.0,
     ) -> Run:  # fmt: skip
         bar = progress.add_task(f"{title}, {name}", total=orders)
-        with nullcontext() if name == OURS else relays_stand(self.stack), self.peers.at_work(name):
+        with nullcontext() if name == OURS else system.relays_stand(self.stack), self.peers.at_work(name):
             return run_client(
                 load.sides[name],
                 orders=orders,
@@ -168,19 +184,6 @@ class Bench:
             **self.peers.parts_of,
         }[name]
         return {name.removeprefix("bare-"): supervisor[name].pid for name in names}
-
-
-@contextmanager
-def relays_stand(stack: Stack) -> Iterator[None]:
-    """Our relays look for work all the time; the others shall not pay for that."""
-    relays = [f"{service}-relay" for service in SERVICES]
-    for name in relays:
-        stack.supervisor.kill(name, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for name in relays:
-            stack.supervisor.kill(name, signal.SIGCONT)
 
 
 def write(path: Path, found: dict[str, Measured], violations: int) -> None:

@@ -16,6 +16,7 @@ from celery_config.progress import progress_bars
 from compose.local.demo import audit
 from compose.local.stack import Stack
 from tests.bench.measure import Run, run_client
+from tests.bench.report import show_faults
 from tests.bench.system import servers, webs, working
 from tests.bench.three import audit as three
 
@@ -51,8 +52,7 @@ def measure(stack: Stack, console: Console, options: argparse.Namespace) -> int:
     faults += [f"{name} grows" for name in ours if grows([minute.private[name] for minute in minutes])]
     console.print(table(minutes))
     console.print(f"All minutes are in {result}.")
-    for fault in faults:
-        console.print(f"[red]fault[/red]: {fault}")
+    show_faults(console, faults)
     violations = audit(stack) + len(faults)
     print(last_line(minutes, ours, violations), flush=True)
     return 1 if violations else 0

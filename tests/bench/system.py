@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from rich.progress import Progress
 
 from celery_config.topology import SERVICES
 from compose.local.environment import ROOT, var_folder, without_servers
 from compose.local.process import Process
 from compose.local.stack import Stack
+from tests.bench.measure import Run, run_client
+
+WARM_UP_SHARE = 0.3
 
 
 def made(settings: Mapping[str, str] | None = None) -> Stack:
@@ -47,8 +54,13 @@ def start(stack: Stack) -> None:
 
 def working(stack: Stack) -> dict[str, int]:
     """The process ids of our workers, relays and sandbox."""
-    names = [*(f"{service}-{part}" for service in SERVICES for part in ("worker", "relay")), "sandbox"]
-    return {name: stack.supervisor[name].pid for name in names}
+    parts = tuple(f"{service}-{part}" for service in SERVICES for part in ("worker", "relay"))
+    running = {name: stack.supervisor[name] for name in stack.supervisor.names}
+    return {
+        name: process.pid
+        for name, process in running.items()
+        if name.startswith((*parts, "sandbox")) and process.is_running
+    }
 
 
 def webs(stack: Stack) -> dict[str, int]:
@@ -60,3 +72,43 @@ def servers(stack: Stack) -> dict[str, int]:
     assert stack.postgres is not None
     assert stack.rabbitmq is not None
     return {"PostgreSQL": stack.postgres.process.pid, "RabbitMQ": stack.rabbitmq.process.pid}
+
+
+def run_ours(
+    stack: Stack, progress: Progress, title: str, orders: int, *, side: str = "three-steps", rate: float = 0.0
+) -> Run:
+    """Place orders on our side and measure until all have ended.
+
+    Args:
+        rate: orders a second; 0: as fast as it goes.
+
+    Raises:
+        LocalError: not all of them ended well.
+    """
+    bar = progress.add_task(title, total=orders)
+    return run_client(
+        side,
+        orders=orders,
+        rate=rate,
+        environment=stack.environment,
+        parts=working(stack) | servers(stack),
+        progress=lambda ended: progress.update(bar, completed=ended),
+    )
+
+
+def warm_up(stack: Stack, progress: Progress, orders: int) -> None:
+    """Let connections, plans and caches be made before so many orders are measured."""
+    run_ours(stack, progress, "warm-up", int(orders * WARM_UP_SHARE))
+
+
+@contextmanager
+def relays_stand(stack: Stack) -> Iterator[None]:
+    """Our relays look for work all the time; let them stand still."""
+    relays = [f"{service}-relay" for service in SERVICES]
+    for name in relays:
+        stack.supervisor.kill(name, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for name in relays:
+            stack.supervisor.kill(name, signal.SIGCONT)
