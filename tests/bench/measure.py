@@ -19,7 +19,8 @@ from tests.bench.cpu import CpuMeter, tree_megabytes
 class Run:
     """Times in milliseconds; `cpu` is processor time an order by part; latencies run from accepted to ended.
 
-    `memory` is in MB, of each part when the last order has ended; `private` what it shares with nobody.
+    `memory` is in MB, of each part when the last order has ended; `private` what it shares with nobody. `wal` is
+    what PostgreSQL wrote into its log for an order, in kB; nothing where that was not asked.
     """
 
     orders: int
@@ -29,6 +30,7 @@ class Run:
     cpu: Mapping[str, float]
     memory: Mapping[str, float]
     private: Mapping[str, float]
+    wal: float = 0.0
 
     @property
     def cpu_total(self) -> float:
@@ -123,4 +125,5 @@ def middle(runs: Sequence[Run]) -> Run:
         cpu={name: median(run.cpu[name] for run in runs) for name in runs[0].cpu},
         memory={name: median(run.memory[name] for run in runs) for name in runs[0].memory},
         private={name: median(run.private[name] for run in runs) for name in runs[0].private},
+        wal=median(run.wal for run in runs),
     )

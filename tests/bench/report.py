@@ -87,6 +87,7 @@ def by_number(of_what: str, found: Mapping[int, Sequence[Run]]) -> Table:
 
     row("sagas/s at full speed", lambda run: run.per_second)
     row("CPU ms a saga", lambda run: run.cpu_total, 2)
+    row("write-ahead log, kB a saga", lambda run: run.wal)
     for part in middles[0].by_part:
         row(part, lambda run, part=part: run.by_part[part], 2)  # type: ignore[misc]
     return made

@@ -7,7 +7,9 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 
+import psycopg
 from rich.progress import Progress
 
 from celery_config.topology import SERVICES
@@ -86,7 +88,8 @@ def run_ours(
         LocalError: not all of them ended well.
     """
     bar = progress.add_task(title, total=orders)
-    return run_client(
+    before = written(stack)
+    run = run_client(
         side,
         orders=orders,
         rate=rate,
@@ -94,6 +97,15 @@ def run_ours(
         parts=working(stack) | servers(stack),
         progress=lambda ended: progress.update(bar, completed=ended),
     )
+    return replace(run, wal=(written(stack) - before) / 1000 / orders)
+
+
+def written(stack: Stack) -> float:
+    """Bytes that PostgreSQL has written into its write-ahead log since it was made."""
+    assert stack.postgres is not None
+    with psycopg.connect(stack.postgres.superuser_url()) as connection:
+        found = connection.execute("SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')").fetchone()
+    return float(found[0]) if found else 0.0
 
 
 def warm_up(stack: Stack, progress: Progress, orders: int) -> None:
