@@ -146,7 +146,7 @@ class Bench:
         """From now on nobody calls the sandbox."""
         for name in ("payment-worker", "shipment-worker", "bare-payment-worker", "bare-shipment-worker"):
             process = self.stack.supervisor[name]
-            process.env = {**process.env, **providers.IN_PROCESS}
+            process.env = {**(process.env or {}), **providers.IN_PROCESS}
             self.stack.restart(name)
 
     def shown(self, load: Load, options: argparse.Namespace) -> Measured:
