@@ -17,6 +17,8 @@ NOTE = (
     " mostly waiting in line. Medians of the rounds with the lowest and the highest; CPU of all processes, the servers'"
     " and the client's included. Nobody but ours carries refusals."
 )
+MEASURABLE = 0.05
+"""Less than this has no ratio worth showing."""
 Sides = Mapping[str, Results]
 
 
@@ -83,7 +85,7 @@ def by_number(of_what: str, found: Mapping[int, Sequence[Run]]) -> Table:
     def row(title: str, value: Callable[[Run], float], digits: int = 1) -> None:
         shown = [spread([value(run) for run in runs], digits) for runs in found.values()]
         first, last = value(middles[0]), value(middles[-1])
-        made.add_row(title, *shown, f"{last / first:.2f}" if first else "—")
+        made.add_row(title, *shown, f"{last / first:.2f}" if first >= MEASURABLE else "—")
 
     row("sagas/s at full speed", lambda run: run.per_second)
     row("CPU ms a saga", lambda run: run.cpu_total, 2)

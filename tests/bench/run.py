@@ -51,7 +51,8 @@ Measured = dict[str, Results]
 
 def main(argv: list[str]) -> int:
     options = parse(argv)
-    console = Console(highlight=False)
+    # Tables that are kept in a file are not folded.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     stack = system.made(settings(options))
     try:
         if options.peers:
