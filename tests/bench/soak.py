@@ -22,7 +22,7 @@ from tests.bench.system import servers, webs, working
 from tests.bench.three import audit as three
 
 PIECE_SECONDS = 60
-# What a process of ours may grow by in a minute, and in all, after the first quarter. The first is what shows a leak; the
+# What a process of ours may grow by in a minute, and in all, after the first quarter. The first shows a leak, the
 # second is what a heap moves by itself.
 ALLOWED_MB_A_MINUTE = 0.1
 NOISE_MB = 1.0
