@@ -32,7 +32,7 @@ class FirstPages(Paginator):  # type: ignore[type-arg]
 
     @cached_property
     def count(self) -> int:
-        rows: Any = self.object_list
+        rows: Any = self.object_list.order_by()  # type: ignore[attr-defined]
         return int(rows[: self.most].count())
 
 
