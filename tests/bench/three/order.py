@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from django.db import connection
 
 from celery_config import rows
 from celery_config.codec import encode_strictly
+from celery_config.ids import uuid7
 from celery_config.rows import Change
 from celery_config.saga import starting
 from celery_config.saga.dsl import Saga, compensatable, minutes
@@ -65,7 +66,7 @@ class ThreeSteps(Saga):
 def place_all(wanted: Sequence[Wanted]) -> list[UUID]:
     """Write orders and their sagas; return the orders' ids."""
     data = [
-        OrderData(order=uuid4(), amount=w.amount, sku=w.sku, quantity=w.quantity, address=w.address)
+        OrderData(order=uuid7(), amount=w.amount, sku=w.sku, quantity=w.quantity, address=w.address)
         for w in wanted
     ]
     orders = Change(INSERT_GIVEN, encode_strictly([{"id": e.order, "amount": e.amount} for e in data]))

@@ -356,6 +356,17 @@ class TestRun:
         assert all(later - earlier >= 0.05 for earlier, later in pairwise(seen))
         assert len(drain(rabbit, "payment.commands")) == 3
 
+    def test_a_duty_that_has_more_to_do_goes_on_at_once(self, app: Celery, rabbit: RabbitServer) -> None:
+        """What came in a crowd is not worked off at one batch every few seconds."""
+        left = iter([True, True, False])
+        calls: list[bool] = []
+
+        def work() -> bool:
+            calls.append(next(left))
+            return calls[-1]
+
+        self.relay_until(app, lambda: len(calls) == 3, [relay.Duty("work", work, 3600)])
+
     def test_it_outlives_the_broker(self, app: Celery, rabbit: RabbitServer) -> None:
         """The rows wait; when the broker is back they go out."""
         done = threading.Event()
