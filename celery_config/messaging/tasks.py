@@ -17,6 +17,7 @@ from django.db import DataError, transaction
 from django.db import Error as DatabaseFailure
 
 from celery_config import topology
+from celery_config.errors import Away
 from celery_config.failpoints import Point, reach
 from celery_config.headers import NOT_BEFORE, seconds_until
 from celery_config.messages import decode
@@ -139,6 +140,8 @@ class DurableTask(Task):
             gate.close_if_away(outcome)
             if gate.database_away.is_set():  # which is no try
                 return Reject(outcome, requeue=True)
+            if isinstance(outcome, Away):  # which is none either
+                return self.postpone(delivery.request, settings.TIMES.away)
             if later := self.try_later(delivery, outcome):
                 return later
             log.error("gave up", tries=delivery.request.retries + 1, exc_info=outcome)
