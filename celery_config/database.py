@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
-from django.db.models import functions
+from django.db.models import QuerySet, functions
 
 SQLITE_NOW = "STRFTIME('%Y-%m-%d %H:%M:%f000', 'NOW')"
 # As a part of a statement; doubled for the driver.
@@ -24,6 +26,21 @@ class Now(functions.Now):
     def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
         # Doubled once for the template and once for the driver.
         return self.as_sql(compiler, connection, template=SQLITE_NOW.replace("%", "%%%%"), **context)
+
+
+def built_once(query: Callable[..., QuerySet[Any, Any]]) -> Callable[..., tuple[str, tuple[Any, ...]]]:
+    """Let a query set become a statement and its values, as a cursor takes them, once for the arguments it is given.
+
+    For what every order or request asks: building it takes Django as long as asking does.
+    """
+
+    @functools.cache
+    @functools.wraps(query)
+    def statement(*given: Any) -> tuple[str, tuple[Any, ...]]:
+        text, values = query(*given).query.sql_with_params()
+        return text, values
+
+    return statement
 
 
 def now() -> datetime:
