@@ -77,7 +77,7 @@ def questions(service: str) -> Iterator[tuple[str, Callable[[], object]]]:
     from celery_config.messaging import publishing, relay, retention
 
     yield "relay: looks", publishing.anything_due
-    yield "relay: takes", lambda: publishing.taken(200)
+    yield "relay: takes", lambda: publishing.locked(200)
     yield "relay: lag", relay.measure_lag
     yield "relay: retention", retention.forget_old
     yield from pages()
