@@ -7,7 +7,8 @@ made again, by whoever asked for it.
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 from typing import Any
 
 from celery.exceptions import Ignore, Reject
@@ -19,6 +20,7 @@ from celery_config.http_client import JsonClient, Outcomes
 from celery_config.messaging.deliveries import Outcome
 
 FAILURES_IN_A_ROW = 5
+AT_ONCE = 8
 OUTLIVED, REJECTED = "outlived", "command_rejected"
 
 
@@ -36,6 +38,8 @@ class Participant:
 
     client: JsonClient
     breaker: Breaker
+    at_once: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(AT_ONCE))
+    """A bulkhead (Nygard, Release It!): what its web has no thread for waits here, before its time runs."""
 
     def ask(self, task: str, message: dict[str, Any], replies: dict[str, Any], *, key: str) -> Outcome:
         """Send a command and return what the participant's task would have returned.
@@ -54,7 +58,8 @@ class Participant:
         """
         body = {"task": task, "message": message, "replies": replies}
         try:
-            answer = self.breaker.call(lambda: self.client.post("/api/commands/", body, key=key))
+            with self.at_once:
+                answer = self.breaker.call(lambda: self.client.post("/api/commands/", body, key=key))
         except CircuitOpen as error:
             raise Away(str(error)) from error
         except CallFailed as error:

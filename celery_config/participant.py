@@ -12,6 +12,7 @@ for effects at a provider. Every participant also gets the task `SERVICE.fence`.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ from celery_config.messaging.undos import undo
 
 log = structlog.get_logger(__name__)
 handlers: dict[str, Handler] = {}
+importing = threading.Lock()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,9 +135,11 @@ def handles_outside(command: type[Command]) -> Callable[[type[OutsideStep]], typ
 def registered() -> FindHandler:
     """What finds a handler by its command's name, in a process that is no worker.
 
-    Handlers register themselves when the tasks are imported, which a web process has no other reason for.
+    Handlers register themselves when the tasks are imported, which a web process has no other reason for; its threads
+    wait for the one that does.
     """
-    current_app.loader.import_default_modules()
+    with importing:
+        current_app.loader.import_default_modules()
     return handlers.get
 
 

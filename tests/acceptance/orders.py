@@ -26,4 +26,4 @@ def all_end_as_they_should(shop: Shop, orders: list[str], wanted: list[dict[str,
             or body["address"] == UNREACHABLE
             or body["lines"] == [{"sku": SOLD_OUT, "quantity": 1}]
         )
-        assert ends[order].status == ("cancelled" if refused else "confirmed"), ends[order]
+        assert ends[order].status == ("cancelled" if refused else "confirmed"), (ends[order], body)
