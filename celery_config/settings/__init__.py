@@ -82,8 +82,8 @@ def service_settings(
             "RELAY_GATHER_SECONDS", 0.01 if service == topology.ORCHESTRATOR else 0.03
         ),
         "RELAY_BATCH": env.int("RELAY_BATCH", 200),
-        "SAGA_RETENTION_DAYS": env.int("SAGA_RETENTION_DAYS", 90),
-        "EVENT_RETENTION_DAYS": env.int("EVENT_RETENTION_DAYS", 30),
+        "SAGA_RETENTION_DAYS": env.float("SAGA_RETENTION_DAYS", 90),
+        "EVENT_RETENTION_DAYS": env.float("EVENT_RETENTION_DAYS", 30),
         **web_settings(package, apps),
         **security_settings(service, tls=tls),
         **api_settings(service, tls=tls),
