@@ -14,15 +14,17 @@ from django.db import connection, transaction
 
 from celery_config import rows
 from celery_config.contracts.inventory import Line
+from celery_config.contracts.order import OrderPlaced
 from celery_config.contracts.shipment import Address
 from celery_config.errors import ChainTooLarge
+from celery_config.groups import by
 from celery_config.ids import uuid7
 from celery_config.messages import encode
 from celery_config.rows import Change
 from celery_config.saga import starting
 from celery_config.saga.dsl import Saga
-from order_project import domain, selectors
-from order_project.domain import CatalogueEntry, Priced
+from order_project import choreography, domain, selectors
+from order_project.domain import CatalogueEntry, Flow, Priced
 from order_project.errors import BadLines, KeyReused, OrderTooLarge
 from order_project.models import IdempotencyKey, Order, OrderLine
 
@@ -43,6 +45,7 @@ class OrderRequest:
     payment_token: str
     address: Address
     reference: str = ""
+    flow: Flow = Flow.ORCHESTRATED
 
 
 @dataclass(frozen=True)
@@ -66,11 +69,15 @@ class Asked:
 
 @dataclass(frozen=True)
 class Draft:
-    """An order that may be placed, and what its saga is to know."""
+    """An order that may be placed, and what its saga is to know, or is announced of it."""
 
     asked: Asked
     lines: list[Priced]
     data: Any
+
+    @property
+    def flow(self) -> Flow:
+        return self.asked.request.flow
 
 
 def place_order(*, client: str, request: OrderRequest, idempotency_key: str | None = None) -> Placed:
@@ -90,7 +97,7 @@ def place_order(*, client: str, request: OrderRequest, idempotency_key: str | No
 
 @transaction.atomic
 def place_orders(*, client: str, asked: Sequence[Asked]) -> list[Outcome]:
-    """Write orders, sagas and, for each, the one outbox row that holds its whole chain.
+    """Write orders and, for each, its saga and one outbox row that holds its whole chain, or its announcement.
 
     Args:
         client: whose idempotency keys they are.
@@ -111,20 +118,40 @@ def place_orders(*, client: str, asked: Sequence[Asked]) -> list[Outcome]:
             drafts.append(drafted(saga, each, catalogue))
         except BadLines as error:
             outcomes[each.id] = error
-    started = starting.start_all(saga, [(draft.asked.id, draft.data) for draft in drafts])
-    placed = []
-    for draft, saga_id in zip(drafts, started.outcomes, strict=True):
-        if isinstance(saga_id, ChainTooLarge):
-            outcomes[draft.asked.id] = OrderTooLarge()
-        else:
-            outcomes[draft.asked.id] = Placed(draft.asked.id, repeated=False)
-            placed.append((draft, saga_id))
-    rows.write(*started.changes, *orders(placed))
+    flows = by(lambda draft: draft.flow, drafts)
+    placed, changes = choreographed(saga, flows.get(Flow.CHOREOGRAPHED, []))
+    # Asked even if all of its drafts were bad: a pause comes first.
+    if flows.get(Flow.ORCHESTRATED) or not placed:
+        orchestrated = flows.get(Flow.ORCHESTRATED, [])
+        started = starting.start_all(saga, [(draft.asked.id, draft.data) for draft in orchestrated])
+        changes += started.changes
+        for draft, saga_id in zip(orchestrated, started.outcomes, strict=True):
+            if isinstance(saga_id, ChainTooLarge):
+                outcomes[draft.asked.id] = OrderTooLarge()
+            else:
+                placed.append((draft, saga_id))
+    outcomes |= {draft.asked.id: Placed(draft.asked.id, repeated=False) for draft, _ in placed}
+    rows.write(*changes, *orders(placed))
     refused = {each.id: o for each in new if not isinstance(o := outcomes[each.id], Placed)}
     give_back_keys(client, [each.key for each in new if each.id in refused and each.key])
     # A repeat within the same batch was answered before it was known that the first would be refused.
     answers = [outcomes[each.id] for each in asked]
     return [refused.get(answer.order, answer) if isinstance(answer, Placed) else answer for answer in answers]
+
+
+def choreographed(
+    saga: type[Saga], drafts: Sequence[Draft]
+) -> tuple[list[tuple[Draft, UUID | None]], list[Change]]:
+    """The drafts, which have no saga, and what announces them; the saga's deadline and pauses are theirs, too.
+
+    Raises:
+        SagaPaused: none can be placed.
+    """
+    if not drafts:
+        return [], []
+    now = starting.time_unless_paused(saga)
+    announced = [draft.data for draft in drafts if isinstance(draft.data, OrderPlaced)]
+    return [(draft, None) for draft in drafts], choreography.begin(now, saga.deadline, announced)
 
 
 def drafted(saga: type[Saga], asked: Asked, catalogue: Mapping[str, CatalogueEntry]) -> Draft:
@@ -137,7 +164,8 @@ def drafted(saga: type[Saga], asked: Asked, catalogue: Mapping[str, CatalogueEnt
         raise BadLines(faults)
     priced = domain.price(lines, catalogue)
     weight = domain.weight(priced)
-    data = saga.data(
+    kind = OrderPlaced if request.flow is Flow.CHOREOGRAPHED else saga.data
+    data = kind(
         order=asked.id,
         customer=request.customer,
         amount=domain.total(priced),
@@ -151,7 +179,7 @@ def drafted(saga: type[Saga], asked: Asked, catalogue: Mapping[str, CatalogueEnt
     return Draft(asked, priced, data)
 
 
-def orders(placed: Sequence[tuple[Draft, UUID]]) -> list[Change]:
+def orders(placed: Sequence[tuple[Draft, UUID | None]]) -> list[Change]:
     """What writes the orders' own rows."""
     made = [
         Order(
@@ -217,7 +245,10 @@ def answer_of(earlier: IdempotencyKey, request: OrderRequest) -> Outcome:
 
 def digest(request: OrderRequest) -> str:
     """What a key stands for: SHA-256 (hex) of the request."""
-    return hashlib.sha256(json.dumps(encode(request), sort_keys=True).encode()).hexdigest()
+    asked = encode(request)
+    if request.flow is Flow.ORCHESTRATED:
+        del asked["flow"]  # as before there were others: keys live longer than releases
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
 def give_back_keys(client: str, keys: Sequence[str]) -> None:

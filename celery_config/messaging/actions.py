@@ -142,7 +142,7 @@ def call(asked: Asked, key: UUID, settle: Callable[[Sequence[Any]], list[Outcome
         reach(Point.AFTER_CALL)
         return answer
 
-    return Call(make, settle, asked)
+    return Call(make, settle, asked, kind=asked.handler.command)
 
 
 def settle_actions(pairs: Pairs) -> list[Outcome]:

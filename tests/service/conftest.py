@@ -12,6 +12,7 @@ from django.conf import settings as django_settings
 from rest_framework.test import APIClient
 
 from celery_config.messages import Command
+from celery_config.messaging.fences import Fence
 from celery_config.messaging.steps import Step
 from celery_config.participant import handlers
 from tests.service import alone
@@ -38,7 +39,7 @@ class Participant:
 
     def fence(self, pivot: type[Command], *, saga: UUID, step: str = "step", subject: str = "") -> bool:
         """Fence a pivot; say whether it ran."""
-        return alone.fence(Step(saga, step, "do", subject), pivot.wire_name(), handlers.get)
+        return alone.fence(Fence(saga, step, "do", subject), pivot.wire_name(), handlers.get)
 
 
 @pytest.fixture
