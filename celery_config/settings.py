@@ -97,6 +97,7 @@ def service_settings(
             "celery_config.middleware.BodyLimitMiddleware",
             "celery_config.middleware.NoNulMiddleware",
         ],
+        "SUBSCRIPTIONS": f"{package}.subscriptions.SUBSCRIPTIONS",
         "ROOT_URLCONF": f"{package}.config.urls",
         "WSGI_APPLICATION": f"{package}.config.wsgi.application",
         "TEMPLATES": [

@@ -8,16 +8,23 @@ from uuid import UUID, uuid4
 
 import pytest
 from celery import current_app
+from celery.app.task import Context
+from celery.exceptions import Ignore
 from django.conf import settings as django_settings
 from rest_framework.test import APIClient
 
-from celery_config.messages import Command
-from celery_config.messaging.fences import Fence
+from celery_config.choreography import announced
+from celery_config.errors import Refused, StepOutlived
+from celery_config.messages import Command, Event, decode
+from celery_config.messaging.deliveries import Call
+from celery_config.messaging.event_messages import RECEIVE
+from celery_config.messaging.models import OutboxMessage
 from celery_config.messaging.steps import Step
 from celery_config.participant import handlers
 from tests.service import alone
 from tests.service.together import together as call_together
 from tests.unit.sandbox_process import SandboxProcess
+from tests.unit.test_contracts import ALL
 
 
 class Participant:
@@ -39,7 +46,28 @@ class Participant:
 
     def fence(self, pivot: type[Command], *, saga: UUID, step: str = "step", subject: str = "") -> bool:
         """Fence a pivot; say whether it ran."""
-        return alone.fence(Fence(saga, step, "do", subject), pivot.wire_name(), handlers.get)
+        return alone.fence(Step(saga, step, "do", subject), pivot.wire_name(), handlers.get)
+
+    def hear(self, event: Event, *, drive: int = 0) -> list[Event]:
+        """Hear an event of a choreographed order, to the end; return what is announced then, decoded.
+
+        Raises:
+            what the worker would see: a refusal, a failed call.
+        """
+        before = set(OutboxMessage.objects.values_list("id", flat=True))
+        order = UUID(str(getattr(event, "order")))  # noqa: B009
+        message = announced(event, order=order, drive=drive, event_id=uuid4())
+        ((delivery, outcome),) = self.receive.carry_out([Context(args=[], kwargs=message, id=message["id"])])
+        while isinstance(outcome, Call):
+            ((delivery, outcome),) = self.receive.settle([(delivery, outcome, outcome.answer())])
+        if isinstance(outcome, Exception) and not isinstance(outcome, (Refused, StepOutlived, Ignore)):
+            raise outcome
+        said = OutboxMessage.objects.filter(kind="event").exclude(id__in=before).order_by("id")
+        return [decode(ALL[each["type"]], each["data"]) for each in said.values_list("payload", flat=True)]
+
+    @property
+    def receive(self) -> Any:
+        return current_app.tasks[RECEIVE]
 
 
 @pytest.fixture
