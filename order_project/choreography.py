@@ -106,7 +106,7 @@ def see(said: Iterable[tuple[UUID | None, Event]]) -> None:
 
 def plain_values(event: Event) -> dict[str, Any]:
     """What it says, but for what only the next service needs: lines and addresses."""
-    return {name: value for name, value in encode(event).items() if not isinstance(value, list | dict)}
+    return {name: value for name, value in encode(event).items() if not isinstance(value, list | tuple | dict)}
 
 
 def locked(orders: Iterable[UUID | None]) -> list[Choreography]:

@@ -23,6 +23,7 @@ from compose.local.errors import LocalError
 from compose.local.process import Process
 from compose.local.shopper import Shopper
 from compose.local.stack import Stack
+from tests.bench import flows
 from tests.bench.bare.system import SANDBOX, BareSystem
 from tests.bench.goods import OPENING_STOCK, PRODUCTS
 from tests.bench.loads import BARE, FLOOR, OURS, PLACE_ORDER, THREE_STEPS, WITH_PEERS, Load, Results
@@ -46,12 +47,15 @@ def main(argv: list[str]) -> int:
         with_webhooks=False,  # the bare chain could do nothing with them
         environ=without_servers(os.environ),
     )
-    for service in SERVICES:
-        stack.settings_of[service] = {"TASK_MODULES": f"tests.bench.three.{service}"}
+    if not options.flows:
+        for service in SERVICES:
+            stack.settings_of[service] = {"TASK_MODULES": f"tests.bench.three.{service}"}
     try:
         if options.peers:
             Home(stack.var / "peers").find_or_install(console)
         stack.delete_data()
+        if options.flows:
+            return flows.compare(stack, console, options)
         with console.status("Starting PostgreSQL, RabbitMQ, the four services and the bare chain …"):
             bench = Bench(stack, start(stack), console)
         if options.peers:
@@ -72,6 +76,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--orders", type=int, default=3000, help="of three steps, in each run")
     parser.add_argument("--rounds", type=int, default=3, help="of all sides in turn; medians are shown")
     parser.add_argument("--peers", action="store_true", help="measure DBOS and Restate too; installs them")
+    parser.add_argument("--flows", action="store_true", help="compare both flows of an order instead")
     return parser.parse_args(argv)
 
 
