@@ -21,13 +21,16 @@ from django.db import transaction
 from celery_config import metrics, rows
 from celery_config.choreography import announced
 from celery_config.contracts.order import OrderPlaced, OrderWithdrawn
-from celery_config.groups import by
+from celery_config.errors import OperatorRefused
+from celery_config.groups import by as grouped
 from celery_config.messages import Event, StepGaveUp, decode, encode
 from celery_config.messaging import outbox
 from celery_config.messaging.events import Received
 from celery_config.rows import Change
 from celery_config.saga import clock, patience
 from celery_config.saga.machine import ENDED, OPEN, Status
+from celery_config.saga.models import OperatorAction
+from celery_config.saga.trail import check_reason, written
 from order_project import domain, services
 from order_project.models import Choreography, SeenEvent
 
@@ -106,7 +109,9 @@ def see(said: Iterable[tuple[UUID | None, Event]]) -> None:
 
 def plain_values(event: Event) -> dict[str, Any]:
     """What it says, but for what only the next service needs: lines and addresses."""
-    return {name: value for name, value in encode(event).items() if not isinstance(value, list | tuple | dict)}
+    return {
+        name: value for name, value in encode(event).items() if not isinstance(value, list | tuple | dict)
+    }
 
 
 def locked(orders: Iterable[UUID | None]) -> list[Choreography]:
@@ -139,7 +144,7 @@ def stand(found: Sequence[Choreography]) -> None:
 def seen_of(found: Sequence[Choreography]) -> list[dict[str, dict[str, Any]]]:
     """The contents of what was seen of each, by kind."""
     said = SeenEvent.objects.filter(choreography__in=[row.pk for row in found])
-    of = by(lambda each: each[0], said.values_list("choreography", "kind", "content"))
+    of = grouped(lambda each: each[0], said.values_list("choreography", "kind", "content"))
     return [{kind: content for _, kind, content in of.get(row.pk, ())} for row in found]
 
 
@@ -154,7 +159,7 @@ class Moved:
 
 def end(moved: Sequence[Moved]) -> None:
     """Confirm and cancel orders, in the transaction that sees their ends."""
-    ended = by(lambda each: str(each.row.status), moved)
+    ended = grouped(lambda each: str(each.row.status), moved)
     if completed := ended.get(Status.COMPLETED):
         services.confirm_orders([(each.placed, each.seen) for each in completed])
     if compensated := ended.get(Status.COMPENSATED):
@@ -206,3 +211,24 @@ def say_again(row: Choreography) -> None:
     else:
         outbox.add_events([say(decode(OrderPlaced, row.placed), row.attempt)])
     row.due_at = next_look(row, clock.now())
+
+
+@transaction.atomic
+def retry(order: UUID, *, by: str, why: str) -> OperatorAction:
+    """Say once more what was said last, now, and go on with a parked one; a stop, or what follows the pivot.
+
+    Raises:
+        OperatorRefused: it has ended, or what was seen of it contradicts itself.
+    """
+    check_reason(why)
+    (row,) = locked([order])
+    (seen,) = seen_of([row])
+    before, status = row.status, domain.standing(seen)
+    if status not in OPEN:
+        raise OperatorRefused(f"the order is {status}: there is nothing to say again")
+    if before == Status.PARKED:
+        enter(row, status, clock.now())
+    say_again(row)
+    rows.update(Choreography, [row], CHANGING)
+    effect = f"{before} to {row.status}; said again: {'the withdrawal' if status == Status.STOPPING else 'the order'}"
+    return written("retry", what=f"order {order}", by=by, why=why, effect=effect)

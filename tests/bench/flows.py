@@ -146,4 +146,5 @@ def in_words(runs: Sequence[Counted]) -> str:
     messages, commits = (
         median(figures) for figures in zip(*((r.messages, r.commits) for r in runs), strict=True)
     )
-    return f"{run.per_second:.1f}/s, {run.cpu_total:.1f} ms CPU, {messages:.1f} messages, {commits:.1f} commits an order"
+    spent = f"{run.cpu_total:.1f} ms CPU, {messages:.1f} messages, {commits:.1f} commits an order"
+    return f"{run.per_second:.1f}/s, {spent}"

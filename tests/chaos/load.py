@@ -1,4 +1,4 @@
-"""Customers: orders of every kind over the HTTP API, a few of them cancelled, at an even rate; some are choreographed."""
+"""Customers: orders of every kind and both flows over HTTP, a few of them cancelled, at an even rate."""
 
 from __future__ import annotations
 

@@ -9,6 +9,8 @@ from uuid import UUID
 
 import pytest
 from django.conf import settings
+from django.test import Client
+from django.urls import reverse
 from rest_framework.test import APIClient
 
 from celery_config.choreography import announced
@@ -27,14 +29,14 @@ from celery_config.contracts.payment import (
 )
 from celery_config.contracts.shipment import ShipmentArranged, ShipmentDeparted, ShipmentRecalled
 from celery_config.contracts.values import Line
-from celery_config.errors import SagaPaused
+from celery_config.errors import OperatorRefused, SagaPaused
 from celery_config.ids import uuid7
 from celery_config.messages import Event, StepGaveUp, decode
 from celery_config.messaging.events import deliver
 from celery_config.messaging.models import OutboxMessage
-from celery_config.saga import pauses
-from celery_config.saga.models import SagaInstance
-from order_project import cancelling, patience, placing
+from celery_config.saga import barriers, pauses
+from celery_config.saga.models import OperatorAction, SagaInstance
+from order_project import cancelling, choreography, patience, placing
 from order_project.domain import Flow
 from order_project.errors import KeyReused, TooLate
 from order_project.models import Choreography, Order, SeenEvent
@@ -306,3 +308,51 @@ class TestApi:
         assert (answer.status_code, answer.json()["status"]) == (202, "stopping")
         dancer.hear(*dancer.back()[1:])
         assert peer.get(f"/api/orders/{dancer.id}/").json()["status"] == "cancelled"
+
+
+class TestRetrying:
+    """Rule 25: a human's word, kept with the name."""
+
+    def test_a_parked_one_goes_on_with_its_stop(self, dancer: Dancer, peer: APIClient) -> None:
+        dancer.hear(dancer.back()[0])
+        dancer.said()
+        dancer.set(status="parked", due_at=None)
+        answer = peer.post(f"/api/orders/{dancer.id}/retry/", {"why": "carrier is back"}, format="json")
+        assert answer.status_code == 202, answer.json()
+        assert (dancer.row.status, dancer.said()) == ("stopping", [("order.order_withdrawn", 1)])
+        (kept,) = OperatorAction.objects.all()
+        assert (kept.verb, kept.why) == ("retry", "carrier is back")
+
+    def test_one_whose_money_was_taken_goes_on_forward(self, dancer: Dancer) -> None:
+        dancer.hear(*dancer.forward()[:4])
+        dancer.said()
+        dancer.set(status="parked", due_at=None)
+        choreography.retry(dancer.id, by="op", why="mended")
+        assert (dancer.row.status, dancer.said()) == ("forward", [("order.order_placed", 1)])
+
+    def test_what_has_ended_is_refused(self, dancer: Dancer, peer: APIClient) -> None:
+        dancer.hear(*dancer.forward())
+        answer = peer.post(f"/api/orders/{dancer.id}/retry/", {"why": "?"}, format="json")
+        assert answer.status_code == 409
+        assert not OperatorAction.objects.exists()
+
+    def test_a_contradiction_is_no_machines_to_mend(self, dancer: Dancer) -> None:
+        dancer.hear(dancer.forward()[3], dancer.back()[1])
+        with pytest.raises(OperatorRefused, match="parked"):
+            choreography.retry(dancer.id, by="op", why="?")
+
+    def test_the_pages(self, dancer: Dancer, admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(barriers, "ask_one", lambda service, order: None)
+        dancer.hear(dancer.back()[0])
+        for url in (
+            reverse("admin:order_choreography_changelist"),
+            reverse("admin:order_choreography_change", args=[dancer.id]),
+            reverse("admin:order_choreography_retry", args=[dancer.id]),
+            reverse("admin:order_order_change", args=[dancer.id]),
+            "/api/events/docs/",
+        ):
+            shown = admin_client.get(url)
+            assert shown.status_code == 200, url
+            assert "tok_visa" not in shown.content.decode()
+        admin_client.post(reverse("admin:order_choreography_retry", args=[dancer.id]), {"why": "again"})
+        assert OperatorAction.objects.get().by == "admin"
