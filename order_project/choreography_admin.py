@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
@@ -45,7 +44,6 @@ class SeenInline(FactInline):
     fields = ("kind", table_of("content", "what it says"), "at")
 
 
-@admin.register(Choreography)
 class ChoreographyAdmin(FactAdmin):
     list_display = (
         link_of("order_id", PAGE, "order", short=True),
