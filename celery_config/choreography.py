@@ -83,6 +83,8 @@ class Part(Step):
 
     reaction: Reaction = field(kw_only=True)
     heard: Heard = field(kw_only=True)
+    repeats: bool = field(kw_only=True)
+    """Whether what was done before is told once more; it was not, if a webhook or a human wrote it between tries."""
 
     def announcement(self, event: Event, outcome: str) -> dict[str, Any]:
         kind = self.reaction.refused if outcome == "refused" else self.reaction.announce
@@ -146,12 +148,13 @@ class Player:
         command = decode(reaction.command, heard.data)
         name = reaction.action.wire_name()
         return Part(
-            heard.saga, name, reaction.operation, command.subject, command, reaction=reaction, heard=heard
-        )
+            heard.saga, name, reaction.operation, command.subject, command,
+            reaction=reaction, heard=heard, repeats=bool(heard.drive or delivery.request.retries),
+        )  # fmt: skip
 
     def play(self, parts: Sequence[Any]) -> list[Outcome]:
         outcomes = self.carry_out(parts)
-        self.repeat([pair for pair in zip(parts, outcomes, strict=True) if pair[0].heard.drive])
+        self.repeat([pair for pair in zip(parts, outcomes, strict=True) if pair[0].repeats])
         return outcomes
 
     def carry_out(self, parts: Sequence[Part]) -> list[Outcome]:
@@ -178,9 +181,9 @@ class Player:
         """The call that settles whether the pivot ran, and what follows from it."""
         return replace(verdict, settle=lambda pairs: self.unless_retained([(part, *verdict.settle(pairs))]))
 
-    def repeat(self, driven: Sequence[tuple[Part, Outcome]]) -> None:
+    def repeat(self, wanted: Sequence[tuple[Part, Outcome]]) -> None:
         """Say once more what was done before; said twice, it is the same event."""
-        again = [event for part, outcome in driven if (event := part.again(self.handler, outcome))]
+        again = [event for part, outcome in wanted if (event := part.again(self.handler, outcome))]
         if again:
             with transaction.atomic():
                 outbox.add_events(again)

@@ -78,6 +78,11 @@ def consumed_by(service: str) -> list[str]:
     return [commands_queue(service)] + ([events_queue(service)] if service in SUBSCRIPTIONS else [])
 
 
+def work_queues() -> set[str]:
+    """The queues that workers read."""
+    return {queue for service in SERVICES for queue in consumed_by(service)}
+
+
 def commands_to(service: str) -> dict[str, Any]:
     """The publishing options of a command for `service`; an unroutable one is an error (rule 21)."""
     return {"exchange": COMMANDS, "routing_key": service, "mandatory": True}

@@ -129,7 +129,9 @@ def stand(found: Sequence[Choreography]) -> None:
     now, moved = clock.now(), []
     for row, seen in zip(found, seen_of(found), strict=True):
         status = domain.standing(seen)
-        if status == row.status or (row.status == Status.PARKED and status not in ENDED):
+        if row.status in ENDED or status == row.status:
+            continue
+        if row.status == Status.PARKED and status not in ENDED:
             continue
         enter(row, status, now)
         if status in (Status.STOPPING, Status.COMPENSATED):

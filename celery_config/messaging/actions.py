@@ -165,6 +165,7 @@ def write_answers(pairs: Pairs, rows: Mapping[UUID, AnyRow], written: Written) -
         match on_result(barrier.state(row), done=not refused):
             case OnResult.KNOWN:
                 outcomes[step.key] = dict(row.reply)
+                written.found(asked.handler, step, outcomes[step.key])
             case OnResult.TOO_LATE:
                 late = StepOutlived(
                     f"{step.name} of saga {step.saga} was undone while its call was under way"

@@ -71,6 +71,10 @@ class Step:
         """The CloudEvent that tells everybody; the saga log of the orchestrator is fed from this (rule 16)."""
         return event_of(self, event, outcome)
 
+    def again(self, handler: Handler, outcome: Any) -> dict[str, Any] | None:
+        """What is told of an outcome that was there before; nothing, where a chain carries it on."""
+        return None
+
 
 @dataclass
 class Written:
@@ -108,6 +112,11 @@ class Written:
         assert step.command is not None
         self.set(row, undo=Undo.DONE.value)
         self.announce(step, decode(type(step.command).done, encode(step.command)), "undone")
+
+    def found(self, handler: Handler, step: Step, outcome: Any) -> None:
+        """Somebody else wrote it; whoever waits for just this step's word is told all the same."""
+        if told := step.again(handler, outcome):
+            self.events.append(told)
 
     def insert(self) -> None:
         """Write rows that are not there yet.

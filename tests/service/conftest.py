@@ -54,10 +54,20 @@ class Participant:
         Raises:
             what the worker would see: a refusal, a failed call.
         """
-        before = set(OutboxMessage.objects.values_list("id", flat=True))
         order = UUID(str(getattr(event, "order")))  # noqa: B009
         message = announced(event, order=order, drive=drive, event_id=uuid4())
-        ((delivery, outcome),) = self.receive.carry_out([Context(args=[], kwargs=message, id=message["id"])])
+        return self.take(Context(args=[], kwargs=message, id=message["id"]))
+
+    def take_again(self, message: dict[str, Any]) -> list[Event]:
+        """Take an event that the outbox holds for another try."""
+        options = message["options"]
+        return self.take(
+            Context(args=[], kwargs=message["kwargs"], id=options["task_id"], retries=options["retries"])
+        )
+
+    def take(self, request: Context) -> list[Event]:
+        before = set(OutboxMessage.objects.values_list("id", flat=True))
+        ((delivery, outcome),) = self.receive.carry_out([request])
         while isinstance(outcome, Call):
             ((delivery, outcome),) = self.receive.settle([(delivery, outcome, outcome.answer())])
         if isinstance(outcome, Exception) and not isinstance(outcome, (Refused, StepOutlived, Ignore)):

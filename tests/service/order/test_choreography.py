@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +12,7 @@ import pytest
 from django.conf import settings
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from celery_config.choreography import announced
@@ -40,6 +42,7 @@ from order_project import cancelling, choreography, patience, placing
 from order_project.domain import Flow
 from order_project.errors import KeyReused, TooLate
 from order_project.models import Choreography, Order, SeenEvent
+from order_project.retention import forget_seen
 from tests.service.order.conftest import ADDRESS, HEART, Shop
 
 pytestmark = pytest.mark.django_db
@@ -177,6 +180,29 @@ class TestHearing:
     def test_an_order_of_nobody_changes_nothing(self, dancer: Dancer) -> None:
         deliver([announced(InventoryReturned(order=ID), order=ID, event_id=uuid7())])
         assert not SeenEvent.objects.exists()
+
+    def test_what_has_ended_stays_so_when_the_rest_is_forgotten(self, dancer: Dancer) -> None:
+        dancer.hear(*dancer.forward())
+        Order.objects.filter(pk=dancer.id).update(ended_at=timezone.now() - timedelta(days=99))
+        forget_seen()
+        assert SeenEvent.objects.count() == 6  # its id is young
+        SeenEvent.objects.all().delete()
+        dancer.hear(dancer.back()[0])
+        assert (dancer.row.status, dancer.order.status) == ("completed", "confirmed")
+
+    def test_what_was_seen_of_an_old_order_is_forgotten(self, dancer: Dancer) -> None:
+        long_ago = timezone.now() - timedelta(days=99)
+        old = Order.objects.create(
+            id=uuid7(long_ago), customer=dancer.order.customer, currency="EUR", total=1, weight_grams=1,
+            address={}, ended_at=long_ago, status="confirmed",
+        )  # fmt: skip
+        row = Choreography.objects.create(
+            order=old, placed={}, since=long_ago, deadline_at=long_ago, status="completed"
+        )
+        SeenEvent.objects.create(choreography=row, kind="x", content={})
+        dancer.hear(dancer.forward()[0])
+        forget_seen()
+        assert {each.choreography_id for each in SeenEvent.objects.all()} == {dancer.id}
 
     def test_why_a_service_gave_up_is_kept(self, dancer: Dancer) -> None:
         gave_up = StepGaveUp(code="error", reason="its database is full")

@@ -10,6 +10,7 @@ import pytest
 from celery_config.contracts.inventory import InventoryRefused
 from celery_config.contracts.order import OrderPlaced, OrderWithdrawn
 from celery_config.contracts.payment import (
+    AuthorizePayment,
     PaymentCollected,
     PaymentFailed,
     PaymentReceived,
@@ -21,7 +22,10 @@ from celery_config.contracts.values import Address, Line
 from celery_config.errors import Unknown
 from celery_config.ids import uuid7
 from celery_config.messages import Event
+from celery_config.messaging import hints
 from celery_config.messaging.models import BarrierRow, OutboxMessage
+from celery_config.participant import handlers
+from celery_config.webhooks import Hint
 from payment_app.domain import payment_id
 from payment_app.models import Payment
 from payment_app.provider import gateway
@@ -212,3 +216,30 @@ def test_of_a_taking_and_a_withdrawal_at_once_one_wins(
         taken = PaymentCollected.wire_name() in said or PaymentRetained.wire_name() in said
         assert taken != (PaymentReleased.wire_name() in said)
         assert buyer.state == ("captured" if taken else "voided")
+
+
+def test_what_a_webhook_settled_is_told_by_the_next_try(
+    buyer: Buyer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rule 8: the hint is written over the intent and carries nothing on; the try that finds it does."""
+    authorize = gateway().authorize
+    held: list[Any] = []
+
+    def held_and_lost(**asked: Any) -> None:
+        held.append(authorize(**asked))
+        raise Unknown("no answer")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(gateway(), "authorize", held_and_lost)
+        assert buyer.placed() == []
+    row = BarrierRow.objects.get()
+    said = hints.receive(
+        handlers.get,
+        Hint(
+            event="e", kind="authorized", key=row.key, subject=buyer.order, command=AuthorizePayment,
+            answer={"provider_id": held[0].provider_id}, facts={},
+        ),
+    )  # fmt: skip
+    assert said == "settled"
+    (again,) = OutboxMessage.objects.filter(kind="task").values_list("payload", flat=True)
+    assert [type(each).__name__ for each in buyer.participant.take_again(again)] == ["PaymentReceived"]
