@@ -16,6 +16,7 @@ from celery_config.peers import Peer
 from celery_config.saga.machine import OPEN
 from celery_config.saga.models import SagaInstance
 from order_project import domain, placing, selectors, services
+from order_project.asked import Asked, OrderRequest, Placed
 from order_project.domain import Flow
 from order_project.errors import KeyReused
 from order_project.invoices import CURRENCY, Fault, Invoice, Product
@@ -94,11 +95,10 @@ def place(
     for start in range(0, len(invoices), AT_ONCE):
         some = invoices[start : start + AT_ONCE]
         asked = [
-            placing.Asked(request_of(i, customers[i.customer], token, flow), f"invoice {i.number}")
-            for i in some
+            Asked(request_of(i, customers[i.customer], token, flow), f"invoice {i.number}") for i in some
         ]
         for invoice, outcome in zip(some, placing.place_orders(client=CLIENT, asked=asked), strict=True):
-            if isinstance(outcome, placing.Placed):
+            if isinstance(outcome, Placed):
                 orders.append(outcome.order)
                 repeated += outcome.repeated
             else:
@@ -107,10 +107,8 @@ def place(
     return Placement(orders, repeated, faults)
 
 
-def request_of(
-    invoice: Invoice, customer: UUID, token: str, flow: Flow = Flow.ORCHESTRATED
-) -> placing.OrderRequest:
-    return placing.OrderRequest(
+def request_of(invoice: Invoice, customer: UUID, token: str, flow: Flow = Flow.ORCHESTRATED) -> OrderRequest:
+    return OrderRequest(
         customer=customer,
         lines=tuple(domain.merge_lines(invoice.lines)),
         currency=CURRENCY,

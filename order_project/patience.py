@@ -28,8 +28,8 @@ def duties() -> list[Duty]:
     return [Duty("choreographed orders", drive_due, min(1.0, max(0.1, settings.TIMES.scale)))]
 
 
-def drive_due() -> int:
-    """Drive up to `BATCH` silent orders and return how many were looked at.
+def drive_due() -> bool:
+    """Drive up to `BATCH` silent orders and return whether there may be more.
 
     One of which we have not spoken yet is not silent.
     """
@@ -50,7 +50,7 @@ def drive_due() -> int:
         rows.update(Choreography, found, CHANGING)
         if found:
             reach(Point.DECIDED)
-    return len(found)
+    return len(found) == BATCH
 
 
 def drive(row: Choreography, now: datetime, heard_lately: bool) -> None:

@@ -22,13 +22,14 @@ def duties() -> list[Duty]:
     ]
 
 
-def forget_keys() -> None:
+def forget_keys() -> bool:
+    """Delete a batch of them; return whether there may be more."""
     horizon = timezone.now() - timedelta(days=settings.SAGA_RETENTION_DAYS)
-    delete(IdempotencyKey, Q(created_at__lt=horizon))
+    return delete(IdempotencyKey, Q(created_at__lt=horizon), "created_at")
 
 
-def forget_seen(batch: int = BATCH) -> None:
-    """Delete what was seen of orders that ended long ago; where they stand is kept."""
+def forget_seen(batch: int = BATCH) -> bool:
+    """Delete a batch of what was seen of orders that ended long ago; return whether there may be more."""
     horizon = timezone.now() - timedelta(days=settings.SAGA_RETENTION_DAYS)
     long_ended = Q(choreography__lt=first_of(horizon), choreography__order__ended_at__lt=horizon)
-    delete(SeenEvent, long_ended, batch)
+    return delete(SeenEvent, long_ended, "choreography", batch)

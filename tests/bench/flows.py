@@ -63,9 +63,7 @@ class Counters:
 
 def compare(stack: Stack, console: Console, options: argparse.Namespace) -> int:
     """Measure both flows in turn; return the exit code."""
-    with console.status("Starting PostgreSQL, RabbitMQ and the four services …"):
-        stack.start()
-        Shopper(stack).stock_shelves(PRODUCTS, OPENING_STOCK)
+    Shopper(stack).stock_shelves(PRODUCTS, OPENING_STOCK)
     orders, counters = int(options.orders * SHARE), Counters(stack)
     full: dict[str, list[Counted]] = {name: [] for name in SIDES}
     slow: dict[str, Run] = {}
