@@ -96,7 +96,7 @@ def saga_of_new_orders() -> type[Saga]:
 
 def orchestrated(saga: type[Saga]) -> Flow:
     """Each service waits for its command, which the order service chained to the reply before it."""
-    us, waits, before = topology.ORCHESTRATOR, [], "the order"
+    us, waits, before = topology.ORCHESTRATOR, [], ""
     for step in saga.steps:
         waits.append(asked(step.command, before))
         before = step.command.done.__name__
@@ -104,7 +104,7 @@ def orchestrated(saga: type[Saga]) -> Flow:
     pivot = saga.steps[saga.pivot_index()]
     stop = "a refusal, a cancel, the deadline"
     waits.append(Wait(pivot.command.service, stop, f"fence of {pivot.command.__name__}", (), us))
-    before = f"no {pivot.command.done.__name__}"
+    before = "the fence"
     for step in reversed([each for each in saga.steps if each.kind is Kind.COMPENSATABLE]):
         assert step.undo
         waits.append(asked(step.undo, before))
@@ -115,9 +115,8 @@ def orchestrated(saga: type[Saga]) -> Flow:
 
 def asked(command: type[Command], before: str) -> Wait:
     says = tuple(kind.__name__ for kind in (command.done, command.refused) if kind)
-    return Wait(
-        command.service, f"{command.__name__} after {before}", command.__name__, says, topology.ORCHESTRATOR
-    )
+    after = f"{command.__name__} after {before}" if before else command.__name__
+    return Wait(command.service, after, command.__name__, says, topology.ORCHESTRATOR)
 
 
 def choreographed() -> Flow:
