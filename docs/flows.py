@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import inspect
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from celery_config import topology
-from celery_config.contracts.order import OrderPlaced
-from celery_config.listening import Reaction, lacks
-from celery_config.messages import Command, Event
+from celery_config.listening import Reaction
+from celery_config.messages import Command
 from celery_config.saga.dsl import Kind, Saga
-from docs.asyncapi import parts
+from docs.reordering import forward, in_order, package_of, path_of, reactions, touched
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "why.md"
@@ -144,26 +142,6 @@ def names(each: Reaction) -> tuple[str, ...]:
     return tuple(kind.__name__ for kind in each.announces)
 
 
-def reactions() -> list[Reaction]:
-    return [each for listens in parts().values() for each in listens if isinstance(each, Reaction)]
-
-
-def in_order(lines: Sequence[Reaction]) -> list[Reaction]:
-    """As an order meets them: what is done, then what undoes it."""
-    ahead = forward(lines)
-    return [*ahead, *(each for each in lines if each not in ahead)]
-
-
-def forward(lines: Sequence[Reaction]) -> list[Reaction]:
-    """The lines that carry an order out, each behind the one whose word it waits for."""
-    found: list[Reaction] = []
-    said: type[Event] = OrderPlaced
-    while line := next((each for each in lines if said in each.to and each.operation == "do"), None):
-        found.append(line)
-        said = line.announce
-    return found
-
-
 def reordered(first: str, second: str) -> str:
     """The files that change, for each flow, when two neighbours change places."""
     told = []
@@ -173,63 +151,6 @@ def reordered(first: str, second: str) -> str:
     ):
         told += [f"{flow}: {len(files)} file{'s' * (len(files) != 1)}", *(f"  {file}" for file in files)]
     return "\n".join(told)
-
-
-def touched(first: str, second: str) -> set[str]:
-    """The files of the choreographed flow that change.
-
-    The lines that wait for another word than before, the contracts that must now carry what came after them, and the
-    bindings of the queues.
-
-    Raises:
-        SystemExit: the two are no neighbours.
-    """
-    before = forward(reactions())
-    at = [each.command.__name__ for each in before]
-    if first not in at or second not in at or at.index(second) != at.index(first) + 1:
-        raise SystemExit(f"{first} and {second} do not follow each other; there are: {', '.join(at)}")
-    place = at.index(first)
-    after = [*before[:place], before[place + 1], before[place], *before[place + 2 :]]
-    said: type[Event] = OrderPlaced
-    files = set()
-    for line in after:
-        if said not in line.to:
-            package = package_of(line.command.service)
-            files |= {f"{package}/subscriptions.py", "celery_config/topology.py"}
-        said = line.announce
-    return files | {path_of(kind) for kind in poorer(after)}
-
-
-def poorer(lines: Sequence[Reaction]) -> Iterator[type[Event]]:
-    """The events that lack something that a line behind them needs, when the lines follow each other so."""
-    carried: list[type[Event]] = [OrderPlaced, *(line.announce for line in lines)]
-    for number, line in enumerate(lines):
-        wanted = missing(line, carried[number])
-        for field in wanted:
-            # Whoever knew it last must pass it on, and all between them and this line.
-            for earlier in range(number, 0, -1):
-                if field in fields(carried[earlier]):
-                    break
-                yield carried[earlier]
-
-
-def missing(line: Reaction, heard: type[Event]) -> set[str]:
-    told = [*lacks(line.command, heard), *lacks(line.announce, heard, line.command.done)]
-    return {each.partition(".")[2].partition(" ")[0] for each in told}
-
-
-def fields(kind: type[Event]) -> set[str]:
-    return set(inspect.get_annotations(kind)) - {"service"}
-
-
-def package_of(service: str) -> str:
-    from manage import SERVICES
-
-    return SERVICES[service]
-
-
-def path_of(kind: type) -> str:
-    return str(Path(inspect.getfile(kind)).relative_to(ROOT))
 
 
 def page() -> str:

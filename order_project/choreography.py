@@ -1,4 +1,4 @@
-"""Choreographed orders: announced, heard of, and driven again when nothing is heard (rule 22).
+"""Choreographed orders: where they stand by what is heard of them, and how they are stopped (rule 22).
 
 Nobody orchestrates them. The order service says that an order was placed, and each service's `subscriptions.py` says
 what it does about what it hears. Where an order stands follows from the events that were seen of it
@@ -12,70 +12,30 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID
 
 import structlog
 from django.conf import settings
 from django.db import transaction
 
 from celery_config import metrics, rows
-from celery_config.choreography import announced
 from celery_config.contracts.order import OrderPlaced, OrderWithdrawn
 from celery_config.errors import OperatorRefused
 from celery_config.groups import by as grouped
 from celery_config.messages import Event, StepGaveUp, decode, encode
 from celery_config.messaging import outbox
 from celery_config.messaging.events import Received
-from celery_config.rows import Change
-from celery_config.saga import clock, patience
+from celery_config.saga import clock
 from celery_config.saga.machine import ENDED, OPEN, Status
 from celery_config.saga.models import OperatorAction
 from celery_config.saga.trail import check_reason, written
 from order_project import domain, services
+from order_project.announcing import next_look, say
 from order_project.models import Choreography, SeenEvent
 
 log = structlog.get_logger(__name__)
-BEGUN = (
-    "order",
-    "status",
-    "placed",
-    "cause",
-    "failure",
-    "attempt",
-    "drives",
-    "deadline_at",
-    "since",
-    "due_at",
-)
 CHANGING = ("status", "cause", "failure", "attempt", "drives", "since", "due_at")
 NAME = "place-order (choreographed)"
-
-
-def begin(now: datetime, deadline: float, orders: Sequence[OrderPlaced]) -> list[Change]:
-    """What announces orders, and has them looked at when nothing is heard; a part of the transaction that places them.
-
-    Args:
-        now: saga time.
-        deadline: seconds, at a scale of one.
-    """
-    made = [
-        Choreography(
-            order_id=order.order,
-            placed=encode(order),
-            since=now,
-            deadline_at=now + timedelta(seconds=settings.TIMES.deadline(deadline)),
-        )
-        for order in orders
-    ]
-    for row in made:
-        row.due_at = next_look(row, now)
-    return [*rows.inserted(Choreography, made, BEGUN), *outbox.events(map(say, orders))]
-
-
-def say(event: OrderPlaced | OrderWithdrawn, drive: int = 0) -> dict[str, Any]:
-    """The CloudEvent; each drive has a new one."""
-    event_id = uuid5(event.order, f"{event.wire_name()}/{drive}")
-    return announced(event, order=event.order, drive=drive, event_id=event_id)
 
 
 def hear(received: Sequence[Received]) -> None:
@@ -175,12 +135,6 @@ def end(moved: Sequence[Moved]) -> None:
 def enter(row: Choreography, status: Status, now: datetime) -> None:
     row.status, row.since, row.drives = status.value, now, 0
     row.due_at = next_look(row, now) if status in OPEN else None
-
-
-def next_look(row: Choreography, now: datetime) -> datetime:
-    """When to look if nothing is heard."""
-    silent_until = now + timedelta(seconds=settings.TIMES.silence_after(row.drives))
-    return patience.next_look(row.status, now=now, silent_until=silent_until, deadline=row.deadline_at)
 
 
 @transaction.atomic

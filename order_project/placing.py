@@ -18,7 +18,7 @@ from celery_config.messages import encode
 from celery_config.rows import Change
 from celery_config.saga import starting
 from celery_config.saga.dsl import Saga
-from order_project import choreography, domain, idempotency, selectors
+from order_project import announcing, domain, idempotency, selectors
 from order_project.asked import Asked, OrderRequest, Outcome, Placed
 from order_project.domain import CatalogueEntry, Flow, Priced
 from order_project.errors import BadLines, OrderTooLarge
@@ -156,7 +156,7 @@ def choreographed(
         return [], []
     now = starting.time_unless_paused(saga)
     placed = [draft.data for draft in drafts]
-    return [(draft, None) for draft in drafts], choreography.begin(now, saga.deadline, placed)
+    return [(draft, None) for draft in drafts], announcing.begin(now, saga.deadline, placed)
 
 
 def drafted(saga: type[Saga], asked: Asked, catalogue: Mapping[str, CatalogueEntry]) -> Draft:

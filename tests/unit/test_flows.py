@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from docs import flows
+from docs import flows, reordering
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -49,4 +49,4 @@ def test_one_file_changes_in_one_flow_and_many_in_the_other() -> None:
 
 def test_only_neighbours_change_places() -> None:
     with pytest.raises(SystemExit, match="do not follow each other"):
-        flows.touched("ReserveStock", "CapturePayment")
+        reordering.touched("ReserveStock", "CapturePayment")
