@@ -15,11 +15,11 @@ from celery_config.contracts.order import OrderCancelled, OrderConfirmed
 from celery_config.database import Now
 from celery_config.ids import uuid7
 from celery_config.messaging import outbox
-from celery_config.saga import runner, starting
+from celery_config.messaging.events import Received
+from celery_config.saga import starting
 from celery_config.saga.dsl import Saga
-from celery_config.saga.machine import Status
 from order_project.domain import OrderStatus, RefundStatus
-from order_project.errors import NotRefundable, TooLate
+from order_project.errors import NotRefundable
 from order_project.models import CatalogueProduct, Customer, Order, Refund
 
 
@@ -61,18 +61,6 @@ def open_orders(ids: Iterable[UUID]) -> list[Order]:
     return list(found.order_by("pk"))
 
 
-def ask_to_cancel(*, order: Order, reason: str) -> Status:
-    """Stop the order's saga; it then undoes what was done. Harmless when it is stopping already.
-
-    Raises:
-        TooLate: the money was taken or the order has ended.
-    """
-    status = runner.stop(order.saga, code="cancelled", reason=reason)
-    if status not in (Status.STOPPING, Status.COMPENSATED):
-        raise TooLate(f"The order cannot be cancelled any more: its saga is {status}.")
-    return status
-
-
 @transaction.atomic
 def ask_for_refund(*, order: UUID, amount: int, reason: str) -> Refund:
     """Start the saga that gives `amount` (minor units of the order's currency) back.
@@ -102,6 +90,12 @@ def refuse_refunds(compensated: Sequence[tuple[Any, Mapping[str, str]]]) -> None
     for data, cause in compensated:
         detail = f"{cause.get('code', '')}: {cause.get('reason', '')}"[:500]
         Refund.objects.filter(id=data.refund).update(status=RefundStatus.REFUSED, detail=detail)
+
+
+def copy_products(received: Sequence[Received]) -> None:
+    """Bring our copies of products up to what inventory announced."""
+    for each in received:
+        copy_product(each.data)
 
 
 def copy_product(product: ProductChanged) -> None:

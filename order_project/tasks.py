@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from celery_config.contracts.inventory import ProductChanged
-from celery_config.messaging.events import Envelope, each, subscribes
-from order_project import services
+from celery_config.choreography import listen
+from order_project.subscriptions import SUBSCRIPTIONS
 
-
-@subscribes(ProductChanged, once=False)  # the version decides: a repeat changes nothing
-@each
-def copy_product(product: ProductChanged, envelope: Envelope) -> None:
-    services.copy_product(product)
+listen(SUBSCRIPTIONS)

@@ -44,8 +44,8 @@ class Work:
     """Whether it gets the replies of the links before it."""
     conclude: Callable[[Delivery[Any], Outcome], Outcome] = lambda _, outcome: outcome
     """Turns what `handle` returned for a message into the outcome that Celery sees."""
-    on_exhausted: Callable[[Delivery[Any], Exception], None] | None = None
-    """Called before either end, in a transaction of its own."""
+    on_exhausted: Callable[[Delivery[Any], Exception], Outcome] | None = None
+    """Called before either end, in a transaction of its own; what it returns, if anything, is the end instead."""
 
 
 class DurableTask(Task):
@@ -147,7 +147,9 @@ class DurableTask(Task):
             log.error("gave up", tries=delivery.request.retries + 1, exc_info=outcome)
             if self.work.on_exhausted:
                 with transaction.atomic():
-                    self.work.on_exhausted(delivery, outcome)
+                    instead = self.work.on_exhausted(delivery, outcome)
+                if instead is not None:
+                    return instead
             if self.work.exhausted == "dead letter":
                 return Reject(outcome, requeue=False)
         reach(Point.ERRBACK_PENDING)

@@ -1,0 +1,29 @@
+"""What the payment service listens to. These lines are its part of a choreographed order."""
+
+from __future__ import annotations
+
+from celery_config.contracts.inventory import InventoryRefused
+from celery_config.contracts.order import OrderPlaced, OrderWithdrawn
+from celery_config.contracts.payment import (
+    AuthorizePayment,
+    CapturePayment,
+    PaymentCollected,
+    PaymentFailed,
+    PaymentReceived,
+    PaymentReleased,
+    PaymentRetained,
+    VoidPayment,
+)
+from celery_config.contracts.shipment import ShipmentArranged, ShipmentFailed
+from celery_config.listening import on
+
+SUBSCRIPTIONS = [
+    on(OrderPlaced, do=AuthorizePayment, announce=PaymentReceived, refused=PaymentFailed),
+    on(ShipmentArranged, do=CapturePayment, announce=PaymentCollected, refused=PaymentFailed),
+    # Who takes the money says whether it is too late; only its word makes the others undo their parts.
+    on(
+        PaymentFailed, InventoryRefused, ShipmentFailed, OrderWithdrawn,
+        undo=AuthorizePayment, by=VoidPayment, announce=PaymentReleased,
+        unless=CapturePayment, retained=PaymentRetained,
+    ),
+]  # fmt: skip
