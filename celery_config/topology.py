@@ -45,6 +45,9 @@ UNROUTED_KEPT = 10_000
 # service -> the events it wants (topic patterns); a service without an entry has no event queue
 SUBSCRIPTIONS: dict[str, tuple[str, ...]] = {
     "order": ("payment.*", "inventory.*", "shipment.*", "step.*"),
+    # Copies: payment's of the billing data, shipment's of the delivery addresses.
+    "payment": ("order.customer_changed", "order.customer_deleted"),
+    "shipment": ("order.customer_changed", "order.customer_deleted"),
 }
 
 

@@ -18,6 +18,7 @@ from celery_config.api.problems import problem
 from celery_config.saga import api as saga_api
 from celery_config.saga.models import SagaInstance, SagaStep
 from order_project import placing, selectors, services
+from order_project.customers import CustomerList, CustomerShow, ProductShow
 from order_project.inputs import (
     LONGEST_KEY,
     BatchInput,
@@ -234,6 +235,9 @@ class RefundList(generics.ListAPIView[Refund]):
 
 urlpatterns = [
     *saga_api.urlpatterns,
+    path("customers/", CustomerList.as_view(), name="customers"),
+    path("customers/<uuid:pk>/", CustomerShow.as_view(), name="customer"),
+    path("products/<str:pk>/", ProductShow.as_view(), name="product"),
     path("orders/", OrderList.as_view(), name="orders"),
     path("orders/batch/", OrderBatch.as_view(), name="order-batch"),
     path("orders/<uuid:pk>/", OrderShow.as_view(), name="order"),

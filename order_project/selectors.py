@@ -35,7 +35,7 @@ def asking(vendor: str) -> str:
     """The statement for any number of products; every order asks."""
     return (
         "SELECT sku, name, price, currency, weight_grams, active FROM order_catalogueproduct"
-        f" WHERE sku IN (SELECT sku FROM {rows.relation(CatalogueProduct, ('sku',), vendor)})"
+        f" WHERE NOT deleted AND sku IN (SELECT sku FROM {rows.relation(CatalogueProduct, ('sku',), vendor)})"
     )
 
 

@@ -10,7 +10,6 @@ from django.db import transaction
 from django.db.models import Sum
 
 from celery_config import rows
-from celery_config.contracts.inventory import ProductChanged
 from celery_config.contracts.order import OrderCancelled, OrderConfirmed
 from celery_config.database import Now
 from celery_config.ids import uuid7
@@ -21,7 +20,7 @@ from celery_config.saga.machine import Status
 from order_project import selectors
 from order_project.domain import OrderStatus, RefundStatus
 from order_project.errors import NotRefundable, TooLate
-from order_project.models import CatalogueProduct, Customer, Order, Refund
+from order_project.models import Customer, Order, Refund
 
 
 def confirm_orders(completed: Sequence[tuple[Any, Mapping[str, Any]]]) -> None:
@@ -103,23 +102,6 @@ def refuse_refunds(compensated: Sequence[tuple[Any, Mapping[str, str]]]) -> None
     for data, cause in compensated:
         detail = f"{cause.get('code', '')}: {cause.get('reason', '')}"[:500]
         Refund.objects.filter(id=data.refund).update(status=RefundStatus.REFUSED, detail=detail)
-
-
-def copy_product(product: ProductChanged) -> None:
-    """Bring the copy up to `product`'s version; an older version never overwrites a newer."""
-    fields = {
-        "name": product.name,
-        "price": product.price,
-        "currency": product.currency,
-        "weight_grams": product.weight_grams,
-        "active": product.active,
-        "version": product.version,
-    }
-    # Insert first: of two newcomers one waits here for the other and then compares versions.
-    CatalogueProduct.objects.bulk_create([CatalogueProduct(sku=product.sku, **fields)], ignore_conflicts=True)
-    CatalogueProduct.objects.filter(sku=product.sku, version__lt=product.version).update(
-        updated_at=Now(), **fields
-    )
 
 
 def customer_of(user: Any) -> Customer:

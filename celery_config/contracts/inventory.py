@@ -87,3 +87,12 @@ class ProductChanged(Event):
     weight_grams: int
     active: bool
     version: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProductDeleted(Event):
+    """The product is gone; `version` is one more than its last state had."""
+
+    service: ClassVar[str] = "inventory"
+    sku: str
+    version: int

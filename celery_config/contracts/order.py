@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
 
+from celery_config.contracts.shipment import Address
 from celery_config.messages import Event
 
 
@@ -25,3 +26,26 @@ class OrderCancelled(Event):
     order: UUID
     code: str
     reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CustomerChanged(Event):
+    """The full state of one customer; `version` counts its changes without a gap."""
+
+    service: ClassVar[str] = "order"
+    customer: UUID
+    name: str
+    email: str
+    currency: str
+    billing_address: Address | None
+    delivery_address: Address | None
+    version: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CustomerDeleted(Event):
+    """The customer is gone; `version` is one more than the last state had."""
+
+    service: ClassVar[str] = "order"
+    customer: UUID
+    version: int
