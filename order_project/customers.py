@@ -10,14 +10,16 @@ from rest_framework import generics, serializers
 from rest_framework.permissions import IsAuthenticated
 
 from celery_config.copies.api import CopiedDetail
+from order_project.addresses import validate_address
 from order_project.errors import CustomerHasOrders
 from order_project.inputs import AddressInput
 from order_project.models import CatalogueProduct, Customer
 
 
 class CustomerSerializer(serializers.ModelSerializer[Customer]):
-    billing_address = AddressInput(required=False, allow_null=True)
-    delivery_address = AddressInput(required=False, allow_null=True)
+    # An address is changed as a whole, also by PATCH.
+    billing_address = AddressInput(required=False, allow_null=True, validators=[validate_address])
+    delivery_address = AddressInput(required=False, allow_null=True, validators=[validate_address])
 
     class Meta:
         model = Customer

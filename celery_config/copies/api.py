@@ -10,7 +10,6 @@ from django.core.exceptions import ValidationError as BadKey
 from django.db.models.fields.json import KT
 from django.http import HttpResponse
 from django.urls import URLPattern, path
-from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import exceptions, generics, serializers, status
 from rest_framework.exceptions import NotFound, ValidationError
@@ -18,6 +17,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from celery_config import database
 from celery_config.api.events import feed_after
 from celery_config.copies import freshness
 from celery_config.copies.declared import Publication, publications
@@ -146,7 +146,7 @@ class PublishedChanges(PublishedAPI):
             .annotate(version=KT("payload__data__version"))
             .values_list("transaction", "id", "payload__subject", "version", "created_at")[:CHANGES]
         )
-        now = timezone.now()
+        now = database.now()
         changes = [
             {"cursor": f"{t}-{i}", "key": key, "version": int(version), "age": (now - at).total_seconds()}
             for t, i, key, version, at in found

@@ -40,7 +40,7 @@ class CopiedRow(models.Model):
 
     version = models.BigIntegerField(help_text="of the row at its source")
     deleted = models.BooleanField(default=False, db_default=False)
-    changed_at = models.DateTimeField(help_text="at its source")
+    changed_at = models.DateTimeField(db_default=Now(), help_text="at its source")
     applied_at = models.DateTimeField(db_default=Now())
 
     objects: ClassVar[LiveRows] = LiveRows()

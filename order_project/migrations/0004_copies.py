@@ -24,7 +24,11 @@ class Migration(migrations.Migration):
         migrations.RenameField("catalogueproduct", "updated_at", "applied_at"),
         migrations.AddField("catalogueproduct", "changed_at", models.DateTimeField(null=True)),
         migrations.RunPython(known_since, migrations.RunPython.noop, elidable=True),
-        migrations.AlterField("catalogueproduct", "changed_at", models.DateTimeField(help_text="at its source")),
+        migrations.AlterField(
+            "catalogueproduct",
+            "changed_at",
+            models.DateTimeField(db_default=celery_config.database.Now(), help_text="at its source"),
+        ),
         migrations.AddField("catalogueproduct", "deleted", models.BooleanField(db_default=False, default=False)),
         migrations.AlterField(
             "catalogueproduct", "version", models.BigIntegerField(help_text="of the row at its source")

@@ -16,7 +16,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('version', models.BigIntegerField(help_text='of the row at its source')),
                 ('deleted', models.BooleanField(db_default=False, default=False)),
-                ('changed_at', models.DateTimeField(help_text='at its source')),
+                ('changed_at', models.DateTimeField(db_default=celery_config.database.Now(), help_text='at its source')),
                 ('applied_at', models.DateTimeField(db_default=celery_config.database.Now())),
                 ('customer', models.UUIDField(primary_key=True, serialize=False)),
                 ('delivery_address', models.JSONField(blank=True, null=True)),
