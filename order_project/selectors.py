@@ -12,7 +12,6 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from celery_config import rows
-from celery_config.digest import Digest, digest
 from celery_config.saga.models import SagaInstance
 from order_project.domain import CatalogueEntry
 from order_project.models import CatalogueProduct, Customer, Order
@@ -44,11 +43,6 @@ def customer_by_user() -> str:
     """The statement for the customer that a user is; every order of theirs asks."""
     statement, _ = Customer.objects.filter(user=0).query.sql_with_params()
     return str(statement)
-
-
-def catalogue_digest() -> Digest:
-    """What our copy of the catalogue has, to be compared with the source's."""
-    return digest(CatalogueProduct.objects.values_list("sku", "version"))
 
 
 def orders_for(user: Any) -> QuerySet[Order]:
