@@ -15,7 +15,7 @@ SERVICES = {
     "inventory": "inventory_app",
     "shipment": "shipment_app",
 }
-ASKING = ("audit", "import_orders", "reconcile")
+ASKING = ("audit", "import_orders", "reconcile", "sync")
 SYSTEM_COMMANDS = {
     "up": ("compose.local.up", "start the whole stack on PostgreSQL and RabbitMQ"),
     "demo": ("compose.local.demo", "100 orders through the four services, without any server"),

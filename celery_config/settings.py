@@ -179,7 +179,8 @@ def service_settings(
     }
 
 
-def url_of(service: str) -> str:
+def url_of(service: str) -> Any:
+    """The base address of a service's web."""
     return env.str(f"{service.upper()}_URL", f"http://127.0.0.1:{8001 + topology.SERVICES.index(service)}")
 
 

@@ -237,7 +237,7 @@ urlpatterns = [
     *saga_api.urlpatterns,
     path("customers/", CustomerList.as_view(), name="customers"),
     path("customers/<uuid:pk>/", CustomerShow.as_view(), name="customer"),
-    path("products/<str:pk>/", ProductShow.as_view(), name="product"),
+    path("products/<str:sku>/", ProductShow.as_view(), name="product"),
     path("orders/", OrderList.as_view(), name="orders"),
     path("orders/batch/", OrderBatch.as_view(), name="order-batch"),
     path("orders/<uuid:pk>/", OrderShow.as_view(), name="order"),

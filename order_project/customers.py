@@ -77,5 +77,6 @@ class ProductShow(CopiedDetail):
     """A product that can be ordered, from the order service's own copy."""
 
     permission_classes = (IsAuthenticated,)
+    lookup_url_kwarg = "sku"
     serializer_class = ProductOutput
     queryset = CatalogueProduct.everything.all()

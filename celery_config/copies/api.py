@@ -177,6 +177,8 @@ class NotYetHere(exceptions.APIException):
 class CopiedDetail(generics.GenericAPIView[Any]):
     """A row of a copy. Subclasses name the model's rows as `queryset`, tombstones included, and its serializer."""
 
+    lookup_url_kwarg = "pk"
+
     @extend_schema(
         parameters=[
             OpenApiParameter("min_version", int, description="wait for this version, for a second at most"),
@@ -199,7 +201,7 @@ class CopiedDetail(generics.GenericAPIView[Any]):
         return Response(self.get_serializer(row).data)
 
     def row(self) -> CopiedRow | None:
-        found: CopiedRow | None = self.get_queryset().filter(pk=self.kwargs["pk"]).first()
+        found: CopiedRow | None = self.get_queryset().filter(pk=self.kwargs[self.lookup_url_kwarg]).first()
         return found
 
 

@@ -78,8 +78,8 @@ class Kept:
         self.rows: QuerySet[Any, Any] = copy.model.everything.values_list(*names)
 
     def after(self, key: str | None, upto: str | None, most: int) -> list[Entry]:
-        bounds = [None if each is None else self.key.to_python(each) for each in (key, upto)]
-        return list(copied(between(self.rows, "pk", *bounds, most)))
+        first, last = (None if each is None else self.key.to_python(each) for each in (key, upto))
+        return list(copied(between(self.rows, "pk", first, last, most)))
 
     def of(self, keys: Collection[str]) -> dict[str, Entry]:
         found = self.rows.filter(pk__in=[self.key.to_python(key) for key in keys])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from celery_config.copies import applying
@@ -193,7 +193,7 @@ def read(source: SourceOf, kept: Kept, keys: Sequence[str]) -> dict[str, Pair]:
     return {key: (ours.get(key), theirs.get(key)) for key in keys}
 
 
-def write(kept: Kept, source: SourceOf, pairs: Iterator[Pair] | Sequence[Pair]) -> int:
+def write(kept: Kept, source: SourceOf, pairs: Iterable[Pair]) -> int:
     """Write what differs, and return how many rows that are."""
     wrong = [pair for pair in pairs if differs(*pair)]
     for some in applying.chunks(wrong, PIECE):

@@ -84,9 +84,9 @@ TRIGGERS = {
 
 def statements(publication: Publication) -> list[str]:
     """What makes the functions and their triggers."""
-    model, key = publication.model, publication.model._meta.pk.column  # type: ignore[union-attr]
-    table = model._meta.db_table
-    columns = {name: model._meta.get_field(name).column for name in publication.fields}  # type: ignore[union-attr]
+    meta: Any = publication.model._meta
+    table, key = meta.db_table, meta.pk.column
+    columns = {name: meta.get_field(name).column for name in publication.fields}
     data = {publication.key: key, **columns, VERSION: VERSION}
     parts = {
         "table": table,

@@ -28,6 +28,8 @@ from celery_config.topology import (
 )
 from compose import new_env
 from compose.local.environment import WEBHOOKS
+
+KEEPERS_OF_CUSTOMERS = ("payment", "shipment")
 from manage import SERVICES as PACKAGES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -182,6 +184,8 @@ class TestConfinement:
                 own.add(f"{service}_webhook_secret")
             if service == ORCHESTRATOR:
                 own |= {f"{s}_service_token" for s in SERVICES}
+            if service in KEEPERS_OF_CUSTOMERS:
+                own.add("order_service_token")
         else:
             own = {
                 "postgres": {"postgres_password", *(f"{s}_database_password" for s in SERVICES)},
