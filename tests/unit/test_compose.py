@@ -28,8 +28,6 @@ from celery_config.topology import (
 )
 from compose import new_env
 from compose.local.environment import WEBHOOKS
-
-KEEPERS_OF_CUSTOMERS = ("payment", "shipment")
 from manage import SERVICES as PACKAGES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,6 +36,7 @@ EXAMPLE = ROOT / "compose" / ".env.example"
 FILE = ROOT / "compose" / "compose.yaml"
 PROCESSES = ("migrate", "web", "worker", "relay")
 PLACEHOLDER = "change-me"
+KEEPERS_OF_CUSTOMERS = ("payment", "shipment")
 BROKER_USERS = (*SERVICES, FLOWER_USER, "admin")
 
 
