@@ -39,7 +39,7 @@ DAMAGE = """
     UPDATE order_catalogueproduct SET price = -1
     WHERE sku IN (SELECT sku FROM order_catalogueproduct WHERE NOT deleted ORDER BY md5(sku) LIMIT {rows})
 """
-LINE = re.compile(r"(\d+) rows, (\d+) mended, (\d+) differ, (\d+) bytes received")
+LINE = re.compile(r"(\d+) rows, (\d+) mended, (\d+) differ, (\d+) bytes exchanged")
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Ran:
     rows: int
     mended: int
     differing: int
-    received: int
+    exchanged: int
 
 
 def main(argv: list[str]) -> int:
@@ -140,16 +140,16 @@ def sync(stack: Stack, what: str, *options: str) -> Ran:
 
 
 def tell(ran: list[Ran], web: tuple[float, float], console: Console) -> int:
-    table = Table("sync", "rows", "seconds", "MB at most", "mended", "differ", "kB received")
+    table = Table("sync", "rows", "seconds", "MB at most", "mended", "differ", "kB exchanged")
     for each in ran:
         table.add_row(
             each.what, f"{each.rows:,}", f"{each.seconds:.1f}", f"{each.megabytes:.0f}", f"{each.mended:,}",
-            f"{each.differing:,}", f"{each.received / 1000:,.0f}",
+            f"{each.differing:,}", f"{each.exchanged / 1000:,.0f}",
         )  # fmt: skip
     console.print(table)
     console.print(f"the source's web: {web[0]:.0f} MB before, {web[1]:.0f} MB after")
     rebuilt, checked, quiet, found, mended = ran
-    share = found.received / rebuilt.received
+    share = found.exchanged / rebuilt.exchanged
     print(
         f"bench-copies: {rebuilt.rows} rows rebuilt in {rebuilt.seconds:.0f} s, checked in {quiet.seconds:.0f} s;"
         f" {found.differing} differences found with {100 * share:.2f} % of the data",

@@ -160,7 +160,7 @@ class TestTheCommand:
 
         @contextmanager
         def source_of(copy: Any) -> Any:
-            source.peer = SimpleNamespace(received=source.sent)  # type: ignore[assignment]
+            source.peer = SimpleNamespace(exchanged=source.sent)  # type: ignore[assignment]
             yield source
 
         monkeypatch.setattr(command, "source_of", source_of)

@@ -68,7 +68,7 @@ class Command(BaseCommand):
         duties.remember(copy.name, found)
         self.stdout.write(
             f"{copy.name} of {copy.service}.{copy.source}: {found.rows} rows, {mended + found.mended} mended,"
-            f" {found.differing} differ, {source.peer.received} bytes received"
+            f" {found.differing} differ, {source.peer.exchanged} bytes exchanged"
         )
         if found.keys:
             self.stdout.write(
