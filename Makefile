@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python manage.py
 
-.PHONY: help demo up bench chaos crash-matrix test schedules mutants check
+.PHONY: help demo up bench bench-growth bench-soak chaos crash-matrix test schedules mutants check
 
 help:
 	@echo "make demo   100 orders through the four services; needs no server"
@@ -14,6 +14,8 @@ help:
 	@echo "make mutants  deliberately broken variants, each caught by a test or the audit; ONLY=NAME tries one"
 	@echo "make up     the whole stack on PostgreSQL and RabbitMQ"
 	@echo "make bench  orders per second, against a bare Celery chain; PEERS=1: DBOS and Restate too"
+	@echo "make bench-growth  the same with up to a million finished orders in the tables"
+	@echo "make bench-soak  an hour of steady load; memory must stay flat; SECONDS= RATE="
 
 demo: $(VENV)/.run
 	@$(RUN) demo
@@ -29,6 +31,12 @@ chaos: $(VENV)/$(if $(filter clock,$(WORSE)),.dev,.run)
 
 bench: $(VENV)/.run
 	@$(RUN) bench $(if $(PEERS),--peers)
+
+bench-growth: $(VENV)/.run
+	@$(RUN) bench --growth $(SIZES)
+
+bench-soak: $(VENV)/.run
+	@$(RUN) bench --soak $(or $(SECONDS),3600) $(if $(RATE),--rate $(RATE))
 
 test: $(VENV)/.dev
 	@$(RUN) test

@@ -27,13 +27,15 @@ from celery.exceptions import Ignore, Reject
 from celery.worker import state
 from celery.worker.request import Request
 from django.conf import settings
+from django.db import Error as DatabaseFailure
+from django.db import transaction
 
 from celery_config.groups import by
 from celery_config.headers import is_suspicious
-from celery_config.messaging import gate
+from celery_config.messaging import gate, outbox
 from celery_config.messaging.deliveries import Call, Delivery, Outcome, TriedLater
 from celery_config.messaging.event_messages import kind_of
-from celery_config.messaging.links import Message, following
+from celery_config.messaging.links import Message, following, without_sender
 from celery_config.messaging.publisher import Publisher, broker_errors
 from celery_config.messaging.tasks import DurableTask, Ended
 from celery_config.worker import CALLS, MOST
@@ -156,7 +158,7 @@ class Batches:
             return taken
 
     def conclude(self, ended: Ended) -> None:
-        """Publish what follows, then acknowledge; what the broker did not take is not acknowledged."""
+        """Publish what follows, then acknowledge; what the broker does not take at present the relay sends later."""
         known: Ended = []
         for delivery, outcome in ended:
             if isinstance(outcome, Call):
@@ -171,13 +173,16 @@ class Batches:
             for message in following(name_of(delivery), delivery.request, outcome)
         ]
         taken = self.publish([message for _, message in sent])
-        lost = {number for index, (number, _) in enumerate(sent) if index not in taken}
+        unsent = [each for index, each in enumerate(sent) if index not in taken]
+        # Given back to the broker they would come again at once, and use up their deliveries.
+        left = not unsent or left_to_relay([message for _, message in unsent])
+        lost = set() if left else {number for number, _ in unsent}
         self.wait_for_gate()
         for number, (delivery, outcome) in enumerate(known):
             structlog.contextvars.bind_contextvars(task=name_of(delivery), event=kind_of(delivery.message))
             seconds = time.perf_counter() - delivery.began
-            unsent = Reject("the broker did not take what follows", requeue=True)
-            finish(delivery.request.received, unsent if number in lost else outcome, seconds)
+            again = Reject("neither broker nor database took what follows", requeue=True)
+            finish(delivery.request.received, again if number in lost else outcome, seconds)
 
     def publish(self, messages: list[Message]) -> set[int]:
         """Publish and return the indexes that the broker took; try again while its connection is lost."""
@@ -192,6 +197,20 @@ class Batches:
                     if self.arrived.wait_for(lambda: self.stopping, wait):
                         raise
         raise AssertionError("not reached")
+
+
+def left_to_relay(messages: Sequence[Message]) -> bool:
+    """Promise in the outbox what could not be sent; False, if that cannot be written either."""
+    promises = [(message["kwargs"].get("saga"), without_sender(message)) for message in messages]
+    try:
+        with transaction.atomic():
+            outbox.add_tasks(promises)
+    except (DatabaseFailure, ValueError) as error:
+        gate.close_if_away(error)
+        log.exception("what follows could be neither sent nor promised", messages=len(messages))
+        return False
+    log.warning("the broker did not take what follows; the relay sends it later", messages=len(messages))
+    return True
 
 
 def carry_out(taken: Sequence[Item]) -> Ended:

@@ -1,4 +1,4 @@
-"""JSON of Celery's messages, read and written by msgspec: three and ten times as fast as kombu does with Python's own.
+"""JSON, above all that of Celery's messages, by msgspec: read three, written ten times as fast as kombu does.
 
 What kombu writes of types that JSON does not know (`__type__`) is read as ever, and what msgspec cannot write kombu
 turns into something it can.
@@ -21,6 +21,7 @@ def plain(value: Any) -> Any:
 
 
 encoder = msgspec.json.Encoder(enc_hook=plain)
+strict, lenient = msgspec.json.Encoder(), msgspec.json.Encoder(enc_hook=str)
 decoder = msgspec.json.Decoder()
 
 
@@ -32,6 +33,20 @@ def decode(data: str | bytes) -> Any:
 
 def encode(value: Any) -> str:
     return encoder.encode(value).decode()
+
+
+def encode_strictly(value: Any) -> str:
+    """JSON of what is JSON already, or what PostgreSQL reads as such: rows.
+
+    Raises:
+        TypeError: something of another type is in it.
+    """
+    return strict.encode(value).decode()
+
+
+def encode_anything(value: Any) -> str:
+    """JSON of whatever it is, as text where it knows nothing better: log lines."""
+    return lenient.encode(value).decode()
 
 
 def register() -> None:

@@ -214,21 +214,24 @@ class Outcomes:
 
 
 class JsonClient:
-    """JSON calls to one service whose errors look like ``{"error": {"code", "reason"}}``."""
+    """JSON calls to one service whose errors are problems (RFC 9457) or ``{"error": {"code", "reason"}}``."""
 
-    def __init__(self, base_url: str, outcomes: Outcomes, *, seconds: float = CALL_SECONDS) -> None:
+    def __init__(
+        self, base_url: str, outcomes: Outcomes, *, seconds: float = CALL_SECONDS, token: str = ""
+    ) -> None:
         self._base_url = base_url.rstrip("/")
         self._outcomes = outcomes
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._client = LimitedClient(seconds=seconds)
 
     def post(self, path: str, body: Mapping[str, Any], *, key: str) -> dict[str, Any]:
         """Do something once, however often it is called with this idempotency key."""
-        headers = {KEY_HEADER: key, "Content-Type": "application/json"}
+        headers = {**self._headers, KEY_HEADER: key, "Content-Type": "application/json"}
         return self._call("POST", path, headers=headers, content=json.dumps(body))
 
     def get(self, path: str, params: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Read something."""
-        return self._call("GET", path, headers={}, params=params)
+        return self._call("GET", path, headers=self._headers, params=params)
 
     def items(self, path: str, params: Mapping[str, str]) -> Iterator[dict[str, Any]]:
         """All items of a paged list ``{"items": […], "next": cursor}``; the limit holds for each page."""
@@ -265,10 +268,17 @@ class JsonClient:
                     f"{method} {path}: answered {status}, but not with a JSON object"
                 )
             return body
-        error_body = body.get("error") if isinstance(body, dict) else None
-        details = error_body if isinstance(error_body, dict) else {}
-        code, reason = str(details.get("code", status)), str(details.get("reason", response.text[:200]))
-        raise (self._outcomes.refused if status == REFUSED else self._outcomes.failed)(code, reason)
+        raise (self._outcomes.refused if status == REFUSED else self._outcomes.failed)(
+            *told(body, str(status), response.text[:200])
+        )
+
+
+def told(body: Any, code: str, reason: str) -> tuple[str, str]:
+    """Code and reason of an error's body; those given where it has none."""
+    details = body.get("error", body) if isinstance(body, dict) else {}
+    if not isinstance(details, dict):
+        return code, reason
+    return str(details.get("code", code)), str(details.get("reason") or details.get("detail") or reason)
 
 
 def order_id(reference: str) -> UUID | None:

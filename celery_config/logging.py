@@ -6,8 +6,9 @@ import logging.config
 import sys
 from typing import Any
 
-import msgspec
 import structlog
+
+from celery_config.codec import encode_anything
 
 OURS = ("celery_config", "order_project", "payment_app", "inventory_app", "shipment_app", "compose")
 SHARED: list[Any] = [
@@ -19,11 +20,8 @@ SHARED: list[Any] = [
 ]
 
 
-encoder = msgspec.json.Encoder(enc_hook=str)
-
-
 def written(event: Any, **_: Any) -> str:
-    return encoder.encode(event).decode()
+    return encode_anything(event)
 
 
 def configure_logging(service: str, form: str, level: str) -> None:

@@ -198,7 +198,7 @@ def each_once(
 
 def too_old(step: Step) -> Reject:
     """Its barrier row is not there, and may have been: nobody can say whether it was carried out."""
-    fault = f"saga {step.saga} began more than {settings.SAGA_RETENTION_DAYS} days ago"
+    fault = f"saga {step.saga} began more than {settings.SAGA_RETENTION_DAYS:g} days ago"
     log.error("to the dead letters", fault=fault)
     return Reject(fault, requeue=False)
 

@@ -13,13 +13,11 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
-import msgspec
 from django.db import connection, models, transaction
 
+from celery_config.codec import encode_strictly
 from celery_config.database import NOW, Now
 from celery_config.groups import by
-
-encoder = msgspec.json.Encoder()
 
 
 @dataclass(frozen=True)
@@ -198,9 +196,7 @@ def from_json(field: Any) -> str:
 
 def parameter(model: type[models.Model], rows: Sequence[Any], fields: Iterable[str]) -> str:
     columns = [(field_of(model, name).column, field_of(model, name).attname) for name in fields]
-    return encoder.encode(
-        [{column: plain(getattr(row, name)) for column, name in columns} for row in rows]
-    ).decode()
+    return encode_strictly([{column: plain(getattr(row, name)) for column, name in columns} for row in rows])
 
 
 def plain(value: Any) -> Any:

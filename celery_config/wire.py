@@ -95,6 +95,26 @@ def together(connection: Any) -> AbstractContextManager[None]:
     return wire.together() if wire else nullcontext()
 
 
+def drained(connection: Any, seconds: float) -> bool:
+    """Let one thing that the broker sends be dealt with; False if nothing comes in time.
+
+    Args:
+        connection: kombu's or py-amqp's.
+        seconds: to wait, more than 0.
+
+    Raises:
+        the connection's errors: it is lost; a TimeoutError (ETIMEDOUT) is the network's word, not that of a broker
+            which says nothing.
+    """
+    try:
+        connection.drain_events(timeout=max(0.001, seconds))  # zero would mean for ever
+    except TimeoutError as error:
+        if error.errno is not None:
+            raise
+        return False
+    return True
+
+
 def has_more(connection: Any) -> bool:
     """Whether something that has arrived waits to be read."""
     wire = of(connection)

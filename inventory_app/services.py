@@ -25,6 +25,7 @@ from inventory_app.errors import AdjustmentConflict, UnknownProduct
 from inventory_app.models import Movement, Product, Reservation, ReservationLine, Stock
 
 log = structlog.get_logger(__name__)
+MOVEMENT = ("product", "kind", "quantity", "order", "on_hand", "reserved", "adjustment", "reason")
 PRODUCT_FIELDS = [each.name for each in fields(ProductData) if each.name != "sku"]
 # A step of a saga has a savepoint of its own around these; a second one would cost two statements an order.
 atomic_within_step = transaction.atomic(savepoint=False)
@@ -73,17 +74,25 @@ def reserve_stock(orders: Mapping[UUID, Iterable[Line]]) -> dict[UUID, UUID | Re
         levels |= after
         held[order], outcomes[order] = quantities, domain.reservation_id(order)
         moved.add(Change.RESERVE, quantities, after, order=order)
-    Reservation.objects.bulk_create(
+    rows.write(*reservations(held), *moved.changes())
+    return outcomes
+
+
+def reservations(held: Mapping[UUID, Mapping[str, int]]) -> list[rows.Change]:
+    """What writes the reservations of orders, quantities by SKU."""
+    made = [
         Reservation(id=domain.reservation_id(order), order=order, state=ReservationState.HELD)
         for order in held
-    )
-    ReservationLine.objects.bulk_create(
+    ]
+    lines = [
         ReservationLine(reservation_id=domain.reservation_id(order), product_id=sku, quantity=quantity)
         for order, quantities in held.items()
         for sku, quantity in quantities.items()
-    )
-    moved.write()
-    return outcomes
+    ]
+    return [
+        *rows.inserted(Reservation, made, ("id", "order", "state")),
+        *rows.inserted(ReservationLine, lines, ("reservation", "product", "quantity")),
+    ]
 
 
 @atomic_within_step
@@ -140,15 +149,15 @@ def book_opening_stock(*, quantities: Mapping[str, int]) -> Opened:
     Raises:
         UnknownProduct: a SKU is no product's; nothing is booked.
     """
-    rows = {row.pk: row for row in locked_stock(quantities)}
-    if unknown := [sku for sku in quantities if sku not in rows]:
+    stock = {row.pk: row for row in locked_stock(quantities)}
+    if unknown := [sku for sku in quantities if sku not in stock]:
         raise UnknownProduct(f"no such product: {domain.named(sorted(unknown))}")
-    first = {sku: quantities[sku] for sku, row in rows.items() if row.opening is None}
-    after = {sku: domain.adjust(level_of(rows[sku]), quantity) for sku, quantity in first.items()}
+    first = {sku: quantities[sku] for sku, row in stock.items() if row.opening is None}
+    after = {sku: domain.adjust(level_of(stock[sku]), quantity) for sku, quantity in first.items()}
     moved = Moved()
     moved.add(Change.OPENING, first, after)
-    moved.write(opening=first)
-    opened = Opened(len(first), len(rows) - len(first))
+    rows.write(*moved.changes(opening=first))
+    opened = Opened(len(first), len(stock) - len(first))
     log.info("opening stock booked", **asdict(opened))
     return opened
 
@@ -176,8 +185,8 @@ def adjust_stock(*, adjustment: UUID, sku: str, quantity: int, reason: str) -> M
     after = {sku: domain.adjust(before[sku], quantity)}
     moved = Moved()
     moved.add(Change.ADJUST, {sku: quantity}, after, adjustment=adjustment, reason=reason)
-    (movement,) = moved.write()
-    return movement
+    rows.write(*moved.changes())
+    return Movement.objects.get(adjustment=adjustment)
 
 
 def close(
@@ -207,7 +216,7 @@ def close(
         after = {sku: change(levels[sku], quantity) for sku, quantity in quantities.items()}
         levels |= after
         moved.add(kind, quantities, after, order=order)
-    moved.write()
+    rows.write(*moved.changes())
 
 
 @dataclass
@@ -233,9 +242,17 @@ class Moved:
             for sku, quantity in quantities.items()
         ]
 
-    def write(self, *, opening: Mapping[str, int] | None = None) -> list[Movement]:
-        write_levels(self.levels, opening=opening)
-        return Movement.objects.bulk_create(self.movements)
+    def changes(self, *, opening: Mapping[str, int] | None = None) -> list[rows.Change]:
+        """What writes all of it; the stock rows are locked here."""
+        opening = opening or {}
+        changed = [
+            Stock(product_id=sku, on_hand=level.on_hand, reserved=level.reserved, opening=opening.get(sku))
+            for sku, level in self.levels.items()
+        ]
+        return [
+            *rows.updated(Stock, changed, ["on_hand", "reserved", *(["opening"] if opening else [])]),
+            *rows.inserted(Movement, self.movements, MOVEMENT),
+        ]
 
 
 def locked_stock(skus: Iterable[str]) -> list[Stock]:
@@ -254,16 +271,6 @@ def locked_levels(skus: Iterable[str]) -> dict[str, Level]:
 
 def level_of(row: Stock) -> Level:
     return Level(row.on_hand, row.reserved, row.product.active)
-
-
-def write_levels(levels: Mapping[str, Level], *, opening: Mapping[str, int] | None = None) -> None:
-    """Write rows that are locked here."""
-    opening = opening or {}
-    changed = [
-        Stock(product_id=sku, on_hand=level.on_hand, reserved=level.reserved, opening=opening.get(sku))
-        for sku, level in levels.items()
-    ]
-    rows.update(Stock, changed, ["on_hand", "reserved", *(["opening"] if opening else [])])
 
 
 def row_of(product: ProductData) -> Product:

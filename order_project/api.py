@@ -18,6 +18,7 @@ from celery_config.api.problems import problem
 from celery_config.saga import api as saga_api
 from celery_config.saga.models import SagaInstance, SagaStep
 from order_project import placing, selectors, services
+from order_project.asked import Asked, Placed
 from order_project.customers import CustomerList, CustomerShow, ProductShow
 from order_project.inputs import (
     LONGEST_KEY,
@@ -121,9 +122,10 @@ class OrderList(generics.GenericAPIView[Order]):
         given = OrderInput(data=request.data)
         given.is_valid(raise_exception=True)
         key = idempotency_key(request)
-        # A user becomes a customer with the first order that is accepted.
-        with transaction.atomic():
-            wanted = order_request(given.validated_data, Customers(request.user, [given.validated_data]))
+        customers = Customers(request.user)
+        customers.look_up([given.validated_data])
+        with customers.transaction():
+            wanted = order_request(given.validated_data, customers)
             placed = placing.place_order(client=client_of(request), request=wanted, idempotency_key=key)
         answer = accepted(placed)
         return Response(
@@ -142,12 +144,13 @@ class OrderBatch(generics.GenericAPIView[Order]):
         """Place many orders, each with an outcome of its own: `status` 202 with the order, or the problem it has."""
         given = BatchInput(data=request.data)
         given.is_valid(raise_exception=True)
-        with transaction.atomic():
-            read = read_orders(given.validated_data["orders"], request.user)
-            asked = [each for each in read if isinstance(each, placing.Asked)]
+        customers = Customers(request.user)
+        with customers.transaction():
+            read = read_orders(given.validated_data["orders"], customers)
+            asked = [each for each in read if isinstance(each, Asked)]
             outcomes = iter(placing.place_orders(client=client_of(request), asked=asked))
-            results = [next(outcomes) if isinstance(each, placing.Asked) else each for each in read]
-            if not any(isinstance(result, placing.Placed) for result in results):
+            results = [next(outcomes) if isinstance(each, Asked) else each for each in read]
+            if customers.newcomer and not any(isinstance(result, Placed) for result in results):
                 transaction.set_rollback(True)
         return Response({"results": [answer_of(result) for result in results]})
 
@@ -157,13 +160,13 @@ def client_of(request: Request) -> str:
     return str(request.user.pk or request.user.get_username())
 
 
-def answer_of(result: placing.Placed | APIException) -> dict[str, Any]:
+def answer_of(result: Placed | APIException) -> dict[str, Any]:
     if isinstance(result, APIException):
         return problem(result, result.status_code)
     return {"status": status.HTTP_202_ACCEPTED, **accepted(result)}
 
 
-def accepted(placed: placing.Placed) -> dict[str, Any]:
+def accepted(placed: Placed) -> dict[str, Any]:
     return {
         "order": placed.order, "url": reverse("order", args=[placed.order]), "repeated": placed.repeated,
     }  # fmt: skip

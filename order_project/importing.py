@@ -16,6 +16,7 @@ from celery_config.peers import Peer
 from celery_config.saga.machine import OPEN
 from celery_config.saga.models import SagaInstance
 from order_project import domain, placing, services
+from order_project.asked import Asked, OrderRequest, Placed
 from order_project.errors import KeyReused
 from order_project.invoices import CURRENCY, Fault, Invoice, Product
 from order_project.models import CatalogueProduct, Order
@@ -90,11 +91,9 @@ def place(invoices: Sequence[Invoice], *, token: str, progress: Progress) -> Pla
     orders, repeated, faults = [], 0, []
     for start in range(0, len(invoices), AT_ONCE):
         some = invoices[start : start + AT_ONCE]
-        asked = [
-            placing.Asked(request_of(i, customers[i.customer], token), f"invoice {i.number}") for i in some
-        ]
+        asked = [Asked(request_of(i, customers[i.customer], token), f"invoice {i.number}") for i in some]
         for invoice, outcome in zip(some, placing.place_orders(client=CLIENT, asked=asked), strict=True):
-            if isinstance(outcome, placing.Placed):
+            if isinstance(outcome, Placed):
                 orders.append(outcome.order)
                 repeated += outcome.repeated
             else:
@@ -103,8 +102,8 @@ def place(invoices: Sequence[Invoice], *, token: str, progress: Progress) -> Pla
     return Placement(orders, repeated, faults)
 
 
-def request_of(invoice: Invoice, customer: UUID, token: str) -> placing.OrderRequest:
-    return placing.OrderRequest(
+def request_of(invoice: Invoice, customer: UUID, token: str) -> OrderRequest:
+    return OrderRequest(
         customer=customer,
         lines=tuple(domain.merge_lines(invoice.lines)),
         currency=CURRENCY,

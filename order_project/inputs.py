@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import cached_property
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
 from rest_framework import serializers
 from rest_framework.exceptions import APIException, ValidationError
 
@@ -14,7 +15,8 @@ from celery_config.api.fields import IdField
 from celery_config.contracts.inventory import Line
 from celery_config.contracts.shipment import Address
 from celery_config.iso import validate_country, validate_currency
-from order_project import domain, placing, services
+from order_project import domain, selectors, services
+from order_project.asked import Asked, OrderRequest
 from order_project.errors import NotYourself, UnknownCustomer
 from order_project.models import Customer
 
@@ -61,16 +63,22 @@ class BatchInput(serializers.Serializer[Any]):
 
 
 class Customers:
-    """Whom a user may order for.
+    """Whom a user may order for."""
 
-    Args:
-        given: the orders; all customers they name are looked up together.
-    """
-
-    def __init__(self, user: Any, given: Iterable[dict[str, Any]]) -> None:
+    def __init__(self, user: Any) -> None:
         self.user = user
-        named = {order["customer"] for order in given if "customer" in order} if user.is_staff else set()
-        self.known = set(Customer.objects.filter(id__in=named).values_list("id", flat=True))
+        self.own = selectors.customer_of(user) if user.pk else None
+        self.newcomer = bool(user.pk) and self.own is None
+        self.known: set[UUID] = set()
+
+    def transaction(self) -> AbstractContextManager[Any]:
+        """What orders are placed in: a user becomes a customer with the first that is accepted."""
+        return transaction.atomic() if self.newcomer else nullcontext()
+
+    def look_up(self, given: Iterable[dict[str, Any]]) -> None:
+        """Look up all customers that orders name; only staff may name another."""
+        if self.user.is_staff and (named := {order["customer"] for order in given if "customer" in order}):
+            self.known |= set(Customer.objects.filter(id__in=named).values_list("id", flat=True))
 
     def allowed(self, wanted: UUID | None) -> UUID:
         """
@@ -80,44 +88,40 @@ class Customers:
         """
         if wanted in self.known:
             return wanted
-        if (wanted and self.user.is_staff) or self.own is None:
+        if (wanted and self.user.is_staff) or self.user.pk is None:
             raise UnknownCustomer
+        if self.own is None:
+            self.own = services.make_customer(self.user).pk
         if wanted not in (None, self.own):
             raise NotYourself
         return self.own
 
-    @cached_property
-    def own(self) -> UUID | None:
-        """The customer that the user is; made if there is none."""
-        return services.customer_of(self.user).pk if self.user.pk else None
 
-
-def read_orders(given: Sequence[Any], user: Any) -> list[placing.Asked | APIException]:
+def read_orders(given: Sequence[Any], customers: Customers) -> list[Asked | APIException]:
     """Each order as it is to be placed, or what is wrong with it."""
     forms = [BatchOrderInput(data=order) for order in given]
-    fine = [form.validated_data for form in forms if form.is_valid()]
-    customers = Customers(user, fine)
+    customers.look_up([form.validated_data for form in forms if form.is_valid()])
     return [asked(form, customers) for form in forms]
 
 
-def asked(form: BatchOrderInput, customers: Customers) -> placing.Asked | APIException:
+def asked(form: BatchOrderInput, customers: Customers) -> Asked | APIException:
     if form.errors:
         return ValidationError(form.errors)
     try:
-        return placing.Asked(
+        return Asked(
             order_request(form.validated_data, customers), form.validated_data.get("idempotency_key", "")
         )
     except APIException as error:
         return error
 
 
-def order_request(given: dict[str, Any], customers: Customers) -> placing.OrderRequest:
+def order_request(given: dict[str, Any], customers: Customers) -> OrderRequest:
     """The client's wish, for the customer it may order for.
 
     Raises:
         UnknownCustomer, NotYourself: it may not.
     """
-    return placing.OrderRequest(
+    return OrderRequest(
         customer=customers.allowed(given.get("customer")),
         lines=tuple(Line(**line) for line in given["lines"]),
         currency=given["currency"],

@@ -1,67 +1,32 @@
-"""Placing orders: any number in one transaction, each with an outcome of its own."""
+"""Placing orders: any number at once, each with an outcome of its own."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 
 from celery_config import rows
-from celery_config.contracts.inventory import Line
-from celery_config.contracts.shipment import Address
 from celery_config.errors import ChainTooLarge
-from celery_config.ids import uuid7
 from celery_config.messages import encode
 from celery_config.rows import Change
 from celery_config.saga import starting
 from celery_config.saga.dsl import Saga
-from order_project import domain, selectors
+from order_project import domain, idempotency, selectors
+from order_project.asked import Asked, OrderRequest, Outcome, Placed
 from order_project.domain import CatalogueEntry, Priced
-from order_project.errors import BadLines, KeyReused, OrderTooLarge
-from order_project.models import IdempotencyKey, Order, OrderLine
+from order_project.errors import BadLines, OrderTooLarge
+from order_project.models import Order, OrderLine
 
 ORDER = (
     "id", "customer", "status", "currency", "total", "weight_grams", "address", "saga", "tracking_number",
     "cancel_code", "cancel_reason", "reference",
 )  # fmt: skip
 LINE = ("order", "sku", "name", "quantity", "unit_price")
-
-
-@dataclass(frozen=True, kw_only=True)
-class OrderRequest:
-    """What a client asks for."""
-
-    customer: UUID
-    lines: tuple[Line, ...]
-    currency: str
-    payment_token: str
-    address: Address
-    reference: str = ""
-
-
-@dataclass(frozen=True)
-class Placed:
-    order: UUID
-    repeated: bool
-    """Whether this answers an earlier request with the same idempotency key."""
-
-
-Outcome = Placed | BadLines | OrderTooLarge | KeyReused
-
-
-@dataclass(frozen=True)
-class Asked:
-    """One request and its order's id; what comes again with the same key is answered with the first one's order."""
-
-    request: OrderRequest
-    key: str = ""
-    id: UUID = field(default_factory=uuid7)
 
 
 @dataclass(frozen=True)
@@ -88,7 +53,6 @@ def place_order(*, client: str, request: OrderRequest, idempotency_key: str | No
     return outcome
 
 
-@transaction.atomic
 def place_orders(*, client: str, asked: Sequence[Asked]) -> list[Outcome]:
     """Write orders, sagas and, for each, the one outbox row that holds its whole chain.
 
@@ -101,30 +65,77 @@ def place_orders(*, client: str, asked: Sequence[Asked]) -> list[Outcome]:
     Raises:
         SagaPaused: nothing was written.
     """
-    outcomes: dict[UUID, Outcome] = claim_keys(client, asked)
-    new = [each for each in asked if each.id not in outcomes]
-    catalogue = selectors.catalogue({line.sku for each in new for line in each.request.lines})
+    if not connection.in_atomic_block and idempotency.may_be_new(asked):
+        outcomes = placed_at_once(client, asked)
+        if outcomes is not None:
+            return outcomes
+    return placed_in_turn(client, asked)
+
+
+def placed_at_once(client: str, asked: Sequence[Asked]) -> list[Outcome] | None:
+    """Place all with one statement, their keys included; None, and nothing is done, if one of them is known."""
+    drafts = drafted_all(asked)
+    try:
+        rows.commit(
+            *idempotency.inserted(client, [each for each in asked if each.id not in drafts.refused]),
+            *drafts.changes,
+        )
+    except IntegrityError:
+        return None
+    # What may not be ordered now may have been ordered under its key before.
+    earlier = idempotency.answers(client, [each for each in asked if each.id in drafts.refused])
+    return [earlier.get(each.id) or drafts.outcome(each) for each in asked]
+
+
+@transaction.atomic
+def placed_in_turn(client: str, asked: Sequence[Asked]) -> list[Outcome]:
+    """Take the keys, place what is new, give the keys of the refused back."""
+    known = idempotency.claim(client, asked)
+    new = [each for each in asked if each.id not in known]
+    drafts = drafted_all(new)
+    rows.write(*drafts.changes)
+    idempotency.give_back(client, [each.key for each in new if each.id in drafts.refused and each.key])
+    answers = [known.get(each.id) or drafts.outcome(each) for each in asked]
+    # A repeat within the same batch was answered before it was known that the first would be refused.
+    return [
+        drafts.refused.get(answer.order, answer) if isinstance(answer, Placed) else answer
+        for answer in answers
+    ]
+
+
+@dataclass(frozen=True)
+class Drafts:
+    """Orders that may be placed, as what writes them; and why the others may not, by their ids."""
+
+    changes: list[Change]
+    refused: dict[UUID, Outcome]
+
+    def outcome(self, asked: Asked) -> Outcome:
+        return self.refused.get(asked.id) or Placed(asked.id, repeated=False)
+
+
+def drafted_all(asked: Sequence[Asked]) -> Drafts:
+    """
+    Raises:
+        SagaPaused: none can be placed.
+    """
+    catalogue = selectors.catalogue({line.sku for each in asked for line in each.request.lines})
     saga = current_flow()
     drafts: list[Draft] = []
-    for each in new:
+    refused: dict[UUID, Outcome] = {}
+    for each in asked:
         try:
             drafts.append(drafted(saga, each, catalogue))
         except BadLines as error:
-            outcomes[each.id] = error
+            refused[each.id] = error
     started = starting.start_all(saga, [(draft.asked.id, draft.data) for draft in drafts])
     placed = []
     for draft, saga_id in zip(drafts, started.outcomes, strict=True):
         if isinstance(saga_id, ChainTooLarge):
-            outcomes[draft.asked.id] = OrderTooLarge()
+            refused[draft.asked.id] = OrderTooLarge()
         else:
-            outcomes[draft.asked.id] = Placed(draft.asked.id, repeated=False)
             placed.append((draft, saga_id))
-    rows.write(*started.changes, *orders(placed))
-    refused = {each.id: o for each in new if not isinstance(o := outcomes[each.id], Placed)}
-    give_back_keys(client, [each.key for each in new if each.id in refused and each.key])
-    # A repeat within the same batch was answered before it was known that the first would be refused.
-    answers = [outcomes[each.id] for each in asked]
-    return [refused.get(answer.order, answer) if isinstance(answer, Placed) else answer for answer in answers]
+    return Drafts([*started.changes, *orders(placed)], refused)
 
 
 def drafted(saga: type[Saga], asked: Asked, catalogue: Mapping[str, CatalogueEntry]) -> Draft:
@@ -179,48 +190,3 @@ def orders(placed: Sequence[tuple[Draft, UUID]]) -> list[Change]:
 def current_flow() -> type[Saga]:
     """The version of the flow that new orders take; running ones finish on theirs."""
     return Saga.registry["place-order", settings.PLACE_ORDER_VERSION]
-
-
-def claim_keys(client: str, asked: Sequence[Asked]) -> dict[UUID, Outcome]:
-    """Take the keys for these orders; return the answers of those whose key stands for an order already.
-
-    A twin waits here. Keys are taken in one order, so that two batches never wait for each other in a circle.
-    """
-    first = {each.key: each for each in reversed(asked) if each.key}
-    if not first:
-        return {}
-    table = connection.ops.quote_name(IdempotencyKey._meta.db_table)
-    values = [
-        value
-        for key in sorted(first)
-        for value in (client, key, digest(first[key].request), json.dumps({"order": str(first[key].id)}))
-    ]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO {table} (client, key, request_hash, response)"
-            f" VALUES {', '.join(['(%s, %s, %s, %s)'] * len(first))} ON CONFLICT DO NOTHING RETURNING key",
-            values,
-        )
-        ours = {first[key].id for (key,) in cursor.fetchall()}
-    others = [each for each in asked if each.key and each.id not in ours]
-    if not others:
-        return {}
-    earlier = {row.key: row for row in IdempotencyKey.objects.filter(client=client, key__in=first)}
-    return {each.id: answer_of(earlier[each.key], each.request) for each in others}
-
-
-def answer_of(earlier: IdempotencyKey, request: OrderRequest) -> Outcome:
-    if earlier.request_hash != digest(request):
-        return KeyReused()
-    return Placed(UUID(earlier.response["order"]), repeated=True)
-
-
-def digest(request: OrderRequest) -> str:
-    """What a key stands for: SHA-256 (hex) of the request."""
-    return hashlib.sha256(json.dumps(encode(request), sort_keys=True).encode()).hexdigest()
-
-
-def give_back_keys(client: str, keys: Sequence[str]) -> None:
-    """A refused request may come again, with the same key, and be accepted."""
-    if keys:
-        IdempotencyKey.objects.filter(client=client, key__in=keys).delete()

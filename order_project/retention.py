@@ -18,6 +18,7 @@ def duties() -> list[Duty]:
     return [Duty("retention of keys", forget_keys, EVERY_SECONDS)]
 
 
-def forget_keys() -> None:
+def forget_keys() -> bool:
+    """Delete a batch of them; return whether there may be more."""
     horizon = timezone.now() - timedelta(days=settings.SAGA_RETENTION_DAYS)
-    delete(IdempotencyKey, Q(created_at__lt=horizon))
+    return delete(IdempotencyKey, Q(created_at__lt=horizon), "created_at")

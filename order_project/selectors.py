@@ -12,6 +12,7 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from celery_config import rows
+from celery_config.database import built_once
 from celery_config.saga.models import SagaInstance
 from order_project.domain import CatalogueEntry
 from order_project.models import CatalogueProduct, Customer, Order
@@ -38,11 +39,19 @@ def asking(vendor: str) -> str:
     )
 
 
-@functools.cache
-def customer_by_user() -> str:
-    """The statement for the customer that a user is; every order of theirs asks."""
-    statement, _ = Customer.objects.filter(user=0).query.sql_with_params()
-    return str(statement)
+def customer_of(user: Any) -> UUID | None:
+    """The customer that a user is, if any; every order of theirs asks."""
+    statement, _ = customer_by_user(0)
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [user.pk])
+        found = cursor.fetchone()
+    return Customer._meta.pk.to_python(found[0]) if found else None
+
+
+@built_once
+def customer_by_user(user: int) -> QuerySet[Customer, Any]:
+    """Built for any user: 0."""
+    return Customer.objects.filter(user=user).values_list("id")
 
 
 def orders_for(user: Any) -> QuerySet[Order]:

@@ -17,7 +17,6 @@ from celery_config.messaging import outbox
 from celery_config.saga import runner, starting
 from celery_config.saga.dsl import Saga
 from celery_config.saga.machine import Status
-from order_project import selectors
 from order_project.domain import OrderStatus, RefundStatus
 from order_project.errors import NotRefundable, TooLate
 from order_project.models import Customer, Order, Refund
@@ -104,10 +103,8 @@ def refuse_refunds(compensated: Sequence[tuple[Any, Mapping[str, str]]]) -> None
         Refund.objects.filter(id=data.refund).update(status=RefundStatus.REFUSED, detail=detail)
 
 
-def customer_of(user: Any) -> Customer:
-    """The customer that a user is; made if there is none. Call it in the transaction that needs it."""
-    if known := next(iter(Customer.objects.raw(selectors.customer_by_user(), [user.pk])), None):
-        return known
+def make_customer(user: Any) -> Customer:
+    """The customer that a user is from now on. Call it in the transaction that needs it."""
     customer, _ = Customer.objects.get_or_create(
         user=user, defaults={"name": user.get_full_name() or user.get_username(), "email": user.email}
     )

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db import transaction
-
+from celery_config import rows
+from celery_config.rows import Change
 from payment_app.domain import Booking, Line, booking_id, check_balance, lines_of
 from payment_app.models import Account, LedgerTransaction, Posting
 
@@ -35,8 +35,13 @@ class Draft:
 
 def book(*entries: Entry) -> None:
     """Book each entry; a second booking of its kind for a subject is refused by the primary key."""
-    post(
-        *(
+    rows.write(*booked(entries))
+
+
+def booked(entries: Sequence[Entry]) -> list[Change]:
+    """What books the entries."""
+    return posted(
+        [
             Draft(
                 id=booking_id(entry.booking, entry.subject),
                 booking=entry.booking,
@@ -44,13 +49,12 @@ def book(*entries: Entry) -> None:
                 lines=lines_of(entry.booking, entry.amount, entry.currency),
             )
             for entry in entries
-        )
+        ]
     )
 
 
-@transaction.atomic(savepoint=False)
-def post(*drafts: Draft) -> None:
-    """Write ledger transactions.
+def posted(drafts: Sequence[Draft]) -> list[Change]:
+    """What writes ledger transactions.
 
     Raises:
         Unbalanced: lines do not sum to zero in each currency. PostgreSQL checks it again at the commit.
@@ -58,14 +62,18 @@ def post(*drafts: Draft) -> None:
     for draft in drafts:
         check_balance(draft.lines)
     accounts = accounts_for([line for draft in drafts for line in draft.lines])
-    LedgerTransaction.objects.bulk_create(
+    transactions = [
         LedgerTransaction(id=draft.id, booking=draft.booking.value, order=draft.order) for draft in drafts
-    )
-    Posting.objects.bulk_create(
+    ]
+    postings = [
         Posting(transaction_id=draft.id, account_id=accounts[line.account, line.currency], amount=line.amount)
         for draft in drafts
         for line in draft.lines
-    )
+    ]
+    return [
+        *rows.inserted(LedgerTransaction, transactions, ("id", "booking", "order")),
+        *rows.inserted(Posting, postings, ("transaction", "account", "amount")),
+    ]
 
 
 def accounts_for(lines: Sequence[Line]) -> dict[tuple[str, str], int]:
@@ -80,5 +88,5 @@ def accounts_for(lines: Sequence[Line]) -> dict[tuple[str, str], int]:
 
 
 def find_accounts(currencies: set[str]) -> dict[tuple[str, str], int]:
-    rows = Account.objects.filter(currency__in=currencies).values_list("code", "currency", "id")
-    return {(code, currency): id for code, currency, id in rows}
+    found = Account.objects.filter(currency__in=currencies).values_list("code", "currency", "id")
+    return {(code, currency): id for code, currency, id in found}

@@ -20,6 +20,9 @@ from payment_app.errors import BooksDisagree
 from payment_app.ledger import Entry
 from payment_app.models import Payment, Refund, RefundOutcome
 
+AUTHORIZED = (
+    "id", "order", "customer", "amount", "currency", "state", "provider_id", "captured", "refunded", "expires_at",
+)  # fmt: skip
 log = structlog.get_logger(__name__)
 
 
@@ -38,12 +41,14 @@ class Held:
 def record_authorizations(*held: Held) -> list[Payment]:
     """Write down what the provider holds for orders; return their payments, in that order."""
     expires_at = timezone.now() + AUTHORIZATION_LASTS
-    return Payment.objects.bulk_create(
+    payments = [
         Payment(
             id=payment_id(each.order), state=State.AUTHORIZED.value, expires_at=expires_at, **asdict(each)
         )
         for each in held
-    )
+    ]
+    rows.insert(Payment, payments, AUTHORIZED)
+    return payments
 
 
 @transaction.atomic(savepoint=False)
@@ -80,19 +85,17 @@ def record_captures(amounts: Mapping[UUID, int]) -> None:
     for payment in payments:
         payment.state, payment.captured = State.CAPTURED.value, amounts[payment.id]
         payment.updated_at = Now()
-    rows.update(Payment, payments, ["state", "captured", "updated_at"])
-    ledger.book(
-        *(
-            Entry(
-                booking=Booking.CAPTURE,
-                subject=payment.id,
-                order=payment.order,
-                amount=amounts[payment.id],
-                currency=payment.currency,
-            )
-            for payment in payments
+    entries = [
+        Entry(
+            booking=Booking.CAPTURE,
+            subject=payment.id,
+            order=payment.order,
+            amount=amounts[payment.id],
+            currency=payment.currency,
         )
-    )
+        for payment in payments
+    ]
+    rows.write(*rows.updated(Payment, payments, ["state", "captured", "updated_at"]), *ledger.booked(entries))
 
 
 @transaction.atomic

@@ -9,6 +9,7 @@ from uuid import UUID
 import structlog
 from django.db import transaction
 
+from celery_config import rows
 from celery_config.contracts.shipment import Address
 from celery_config.database import Now
 from shipment_app.carriers import Booked
@@ -16,6 +17,10 @@ from shipment_app.domain import ShipmentState, shipment_id
 from shipment_app.errors import NoShipment
 from shipment_app.models import Shipment
 
+BOOKED = (
+    "id", "order", "state", "carrier_id", "tracking_number", "name", "line1", "city", "postal_code", "country",
+    "weight_grams", "parcels",
+)  # fmt: skip
 log = structlog.get_logger(__name__)
 
 
@@ -33,7 +38,7 @@ class Booking:
 @transaction.atomic(savepoint=False)
 def record_bookings(*bookings: Booking) -> list[Shipment]:
     """Write down what the carrier has booked; return the shipments, in that order."""
-    return Shipment.objects.bulk_create(
+    shipments = [
         Shipment(
             id=shipment_id(each.order),
             order=each.order,
@@ -49,7 +54,9 @@ def record_bookings(*bookings: Booking) -> list[Shipment]:
             parcels=each.parcels,
         )
         for each in bookings
-    )
+    ]
+    rows.insert(Shipment, shipments, BOOKED)
+    return shipments
 
 
 @transaction.atomic(savepoint=False)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import hmac
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
+from django.db.models import QuerySet
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import (
     BaseAuthentication,
@@ -19,6 +19,8 @@ from rest_framework.authtoken.models import Token
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
+from celery_config.database import built_once
+
 
 class BuiltTokenAuthentication(TokenAuthentication):
     """DRF's, with a statement that is built once: every request asks, and building it took as long as asking."""
@@ -28,7 +30,8 @@ class BuiltTokenAuthentication(TokenAuthentication):
         Raises:
             AuthenticationFailed: nobody has this token, or who has may not use it.
         """
-        found = get_user_model().objects.raw(who_has_token(), [key])
+        statement, _ = who_has_token("")
+        found = get_user_model().objects.raw(statement, [key])
         user = next(iter(found), None)
         if user is None:
             raise AuthenticationFailed("Invalid token.")
@@ -37,10 +40,10 @@ class BuiltTokenAuthentication(TokenAuthentication):
         return user, Token(key=key, user=user)
 
 
-@functools.cache
-def who_has_token() -> str:
-    statement, _ = get_user_model().objects.filter(auth_token__key="").query.sql_with_params()
-    return str(statement)
+@built_once
+def who_has_token(key: str) -> QuerySet[Any, Any]:
+    """Built for any key: `""`."""
+    return get_user_model().objects.filter(auth_token__key=key)
 
 
 class ServiceUser(AnonymousUser):

@@ -10,6 +10,13 @@ from rest_framework.request import Request
 from celery_config.api.authentication import ServiceUser
 
 
+class IsService(BasePermission):
+    """Another service, proven by our service token; no human, whatever they may do elsewhere."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        return isinstance(request.user, ServiceUser)
+
+
 def permission(name: str) -> type[BasePermission]:
     """Return the DRF permission class for who holds Django's permission `name`, and for services."""
 

@@ -18,6 +18,8 @@ from typing import Any, Generic, TypeVar
 from celery.app.task import Context
 from celery.exceptions import Ignore
 
+from celery_config.errors import Refused
+
 M = TypeVar("M")
 Outcome = Any
 
@@ -54,3 +56,23 @@ class Call:
             return self.make()
         except Exception as error:
             return error
+
+
+def is_failure(answer: Any) -> bool:
+    """Whether nobody knows what became of a call; a refusal is an answer."""
+    return isinstance(answer, Exception) and not isinstance(answer, Refused)
+
+
+def ended(outcomes: Sequence[Outcome]) -> Outcome:
+    """The outcome of a lone message, its calls made here.
+
+    Raises:
+        Exception: a call's, when nobody knows what became of it.
+    """
+    (outcome,) = outcomes
+    while isinstance(outcome, Call):
+        answer = outcome.answer()
+        if is_failure(answer):
+            raise answer
+        (outcome,) = outcome.settle([(outcome.about, answer)])
+    return outcome

@@ -45,3 +45,8 @@ def message_of(
         "kwargs": signature.get("kwargs", {}),
         "options": {**signature["options"], "parent_id": request.id, "root_id": root, **more},
     }
+
+
+def without_sender(message: Message) -> Message:
+    """The message as a promise of its own, which the relay sends."""
+    return {name: value for name, value in message.items() if name != "sender"}

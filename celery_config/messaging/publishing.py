@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,22 +10,20 @@ from typing import Any
 
 import structlog
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from celery_config import database, metrics
 from celery_config import rows as many
 from celery_config.codec import decode
-from celery_config.database import Now
+from celery_config.database import Now, built_once
 from celery_config.failpoints import Point, reach
 from celery_config.groups import by
 from celery_config.messaging.event_messages import events_message
 from celery_config.messaging.models import OutboxMessage
-from celery_config.messaging.publisher import Publisher, Unconfirmed, connection_errors
+from celery_config.messaging.publisher import Publisher
 
 log = structlog.get_logger(__name__)
 REFUSED_WAIT = timedelta(seconds=10)
-# A batch that could not be sent at once is sent piece by piece, for so many times the time of one publish.
-RETRIED_FOR = 4
 Kind = OutboxMessage.Kind
 PACK = 50
 
@@ -52,30 +48,23 @@ def packed(rows: Sequence[Promise]) -> list[tuple[dict[str, Any], list[Promise]]
     return messages
 
 
-def route(message: dict[str, Any]) -> tuple[str, str]:
-    return message["options"]["exchange"], message["options"]["routing_key"]
-
-
 def due() -> Q:
     """The rows that may be published now."""
     return Q(published_at__isnull=True, due_at__lte=Now())
 
 
-# Built once, since they run many times a second.
-@functools.cache
-def look() -> tuple[str, tuple[Any, ...]]:
+@built_once
+def look() -> QuerySet[OutboxMessage, Any]:
     """The statement behind `anything_due`."""
-    statement, values = OutboxMessage.objects.filter(due()).values("pk")[:1].query.sql_with_params()
-    return statement, values
+    return OutboxMessage.objects.filter(due()).values("pk")[:1]
 
 
-@functools.cache
-def take(limit: int) -> tuple[str, tuple[Any, ...]]:
-    """The statement behind `taken`."""
+@built_once
+def take(limit: int) -> QuerySet[OutboxMessage, Any]:
+    """The statement behind `locked`."""
     found = OutboxMessage.objects.filter(due()).order_by("due_at", "id")
-    locked = found.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)
-    statement, values = locked.values_list("id", "kind", "name", "payload")[:limit].query.sql_with_params()
-    return statement, values
+    ours = found.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)
+    return ours.values_list("id", "kind", "name", "payload")[:limit]
 
 
 def anything_due() -> bool:
@@ -85,46 +74,11 @@ def anything_due() -> bool:
         return cursor.fetchone() is not None
 
 
-def taken(limit: int) -> list[Promise]:
+def locked(limit: int) -> list[Promise]:
     """Up to `limit` rows that are due, less those that another relay has in hand; locked for us."""
     with connection.cursor() as cursor:
         cursor.execute(*take(limit))
         return [Promise(id, kind, name, decode(payload)) for id, kind, name, payload in cursor.fetchall()]
-
-
-def send(publisher: Publisher, messages: list[dict[str, Any]]) -> dict[int, bool]:
-    """Publish and return, by index, whether the broker took each; one that cannot be sent does not hold up the
-    others. An index that is missing was not tried.
-
-    Raises:
-        the connection's errors: nothing can be sent at present.
-    """
-    lost = connection_errors(publisher.app)
-    try:
-        taken = publisher.publish(messages)
-        return {index: index in taken for index in range(len(messages))}
-    except Unconfirmed as error:
-        # A channel waits for a queue that has no leader, and all that comes behind waits with it: to each its own.
-        crowds = by(lambda each: route(each[1]), enumerate(messages))
-        if len(crowds) == 1:
-            log.error("a queue confirms nothing", route=route(messages[0]), error=repr(error))
-            return dict.fromkeys(range(len(messages)), False)
-    except Exception as error:
-        if isinstance(error, lost):
-            raise
-        if len(messages) == 1:
-            log.error(
-                "a message cannot be sent; it stays in the outbox", task=messages[0]["task"], exc_info=error
-            )
-            return {0: False}
-        crowds = {(str(index), ""): [(index, message)] for index, message in enumerate(messages)}
-    sent: dict[int, bool] = {}
-    until = time.monotonic() + RETRIED_FOR * publisher.timeout
-    for crowd in crowds.values():
-        if time.monotonic() < until:
-            results = send(publisher, [message for _, message in crowd])
-            sent |= {crowd[number][0]: taken for number, taken in results.items()}
-    return sent
 
 
 def publish_batch(publisher: Publisher, limit: int) -> int:
@@ -134,16 +88,16 @@ def publish_batch(publisher: Publisher, limit: int) -> int:
     sends it twice, which the barrier and the inbox bear.
     """
     with transaction.atomic():
-        rows = taken(limit)
+        rows = locked(limit)
         if not rows:
             return 0
         # A row that a crash brings back is sent again, which the barrier and the inbox bear.
         database.forget_if_it_dies()
         messages = packed(rows)
-        results = send(publisher, [message for message, _ in messages])
+        taken = publisher.publish([message for message, _ in messages])
         reach(Point.RELAYED)
-        sent = [row for i, (_, some) in enumerate(messages) if results.get(i) for row in some]
-        refused = [row.id for i, (_, some) in enumerate(messages) if results.get(i) is False for row in some]
+        sent = [row for i, (_, some) in enumerate(messages) if i in taken for row in some]
+        refused = [row.id for i, (_, some) in enumerate(messages) if i not in taken for row in some]
         # A command has done its duty; an event stays for those who must catch up (rule 20).
         published = [SimpleNamespace(id=r.id, published_at=Now()) for r in sent if r.kind == Kind.EVENT]
         many.write(

@@ -23,26 +23,31 @@ log = structlog.get_logger(__name__)
 
 @dataclass
 class Duty:
-    """Something the relay does every `seconds`."""
+    """Something the relay does every `seconds`; when `run` says that there is more, after the next publishing."""
 
     name: str
-    run: Callable[[], object]
+    run: Callable[[], bool | None]
     seconds: float
     next_at: float = field(default=0.0)
 
-    def do_when_due(self) -> None:
-        """Run it if its time has come; whatever is wrong with it is logged and must not stop the publishing."""
+    def do_when_due(self) -> bool:
+        """Run it if its time has come and return whether there is more to do at once.
+
+        Whatever is wrong with it is logged and must not stop the publishing.
+        """
         if time.monotonic() < self.next_at:
-            return
+            return False
         self.next_at = time.monotonic() + self.seconds
         try:
             with structlog.contextvars.bound_contextvars(duty=self.name):
-                self.run()
+                if self.run():
+                    self.next_at = 0.0
         except (DatabaseError, InterfaceError):
             raise
         except Exception:
             gate.drop_if_unusable()
             log.exception("a duty of the relay failed", duty=self.name)
+        return not self.next_at
 
 
 def oldest_unpublished_seconds() -> float:
@@ -78,12 +83,11 @@ def run(
     while True:
         try:
             found = publish_batch(publisher, settings.RELAY_BATCH) if anything_due() else 0
-            for duty in duties:
-                duty.do_when_due()
+            behind = [duty for duty in duties if duty.do_when_due()]
             trouble_wait = 0.1
             # Unless rows wait in crowds they are let gather: a batch costs nearly the same whatever its size.
             wait = settings.RELAY_GATHER_SECONDS if 0 < found < settings.RELAY_BATCH else 0.0
-            if not found:
+            if not found and not behind:
                 wait_for_call()
         except (
             DatabaseError,

@@ -17,12 +17,11 @@ from django.db import DataError, transaction
 from django.db import Error as DatabaseFailure
 
 from celery_config import topology
-from celery_config.errors import Refused
 from celery_config.failpoints import Point, reach
 from celery_config.headers import NOT_BEFORE, seconds_until
 from celery_config.messages import decode
 from celery_config.messaging import gate, outbox
-from celery_config.messaging.deliveries import Call, Delivery, Outcome, TriedLater
+from celery_config.messaging.deliveries import Call, Delivery, Outcome, TriedLater, is_failure
 
 log = structlog.get_logger(__name__)
 LONGEST_SHOWN = 1000
@@ -201,11 +200,6 @@ def durable_task(
     # `bind` also makes Celery publish these as errbacks instead of running them inline (rule 3).
     options = {"bind": True, "throws": throws, "send_events": send_events, "work": work}
     return shared_task(name=name, base=DurableTask, **options)(run)
-
-
-def is_failure(answer: Any) -> bool:
-    """Whether nobody knows what became of a call; a refusal is an answer."""
-    return isinstance(answer, Exception) and not isinstance(answer, Refused)
 
 
 def misunderstood(error: msgspec.ValidationError) -> Reject:

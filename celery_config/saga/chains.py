@@ -16,14 +16,14 @@ import msgspec
 
 from celery_config.errors import ChainTooLarge
 from celery_config.messages import Command, command_id, fields_of
-from celery_config.saga.dsl import Saga, Step, field_sources
+from celery_config.saga.dsl import Saga, Step, Via, field_sources
 from celery_config.saga.machine import Drive, Send, Stop, UndoBefore
 from celery_config.saga.plan import Operation, Planned, planned
 from celery_config.topology import ORCHESTRATOR, commands_to, shown
 
 LARGEST_CHAIN = 128 * 1024
-STEP_FAILED, COMPLETE, COMPENSATED = (
-    f"{ORCHESTRATOR}.{name}" for name in ("step_failed", "complete", "compensated")
+STEP_FAILED, COMPLETE, COMPENSATED, CALL = (
+    f"{ORCHESTRATOR}.{name}" for name in ("step_failed", "complete", "compensated", "call")
 )
 Link = dict[str, Any]
 
@@ -72,17 +72,20 @@ class Chains:
     def step_link(self, command: type[Command], step: Step, operation: str, more: dict[str, Any]) -> Link:
         names = [f.name for f in fields_of(command)]
         fields = {name: self.data[name] for name in names if name in self.data}
-        return self.link(
-            command.wire_name(),
-            command.service,
-            step.name,
-            operation,
-            {"operation": operation, "command": fields, **more},
-        )
+        more = {"operation": operation, "command": fields, **more}
+        return self.participant_link(command.wire_name(), step, operation, more)
 
     def fence(self, step: Step) -> Link:
         more = {"pivot": step.command.wire_name(), "subject": self.subject}
-        return self.link(f"{step.command.service}.fence", step.command.service, step.name, "fence", more)
+        return self.participant_link(f"{step.command.service}.fence", step, "fence", more)
+
+    def participant_link(self, task: str, step: Step, operation: str, more: dict[str, Any]) -> Link:
+        """The link that the participant's worker carries out; over REST ours does, by calling the participant."""
+        if step.via is Via.AMQP:
+            return self.link(task, step.command.service, step.name, operation, more)
+        message = {"saga": str(self.id), "step": step.name, "attempt": self.attempt, **more}
+        more = {"operation": operation, "task": task, "message": message}
+        return self.link(CALL, ORCHESTRATOR, step.name, operation, more)
 
     def own(self, task: str, operation: str, more: dict[str, Any]) -> Link:
         return self.link(task, ORCHESTRATOR, "", operation, more)

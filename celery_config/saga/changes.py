@@ -47,7 +47,9 @@ class Changes:
 
     def write(self) -> None:
         explain([row for _, row, _ in self.ended if row.status == Status.COMPENSATED])
-        rows.write(*rows.updated(SagaInstance, self.rows, CHANGING), *outbox.tasks(self.messages))
+        # One that had to decide twice is written once.
+        changed = list({row.pk: row for row in self.rows}.values())
+        rows.write(*rows.updated(SagaInstance, changed, CHANGING), *outbox.tasks(self.messages))
         SagaDecision.objects.bulk_create(self.decisions)
         end(self.ended)
 

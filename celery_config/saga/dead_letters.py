@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
+import time
+from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -11,155 +12,160 @@ import structlog
 from celery import Celery
 from django.db import transaction
 from kombu import Connection
-from kombu.message import Message
+from kombu.transport import pyamqp
 
-from celery_config import metrics, topology
-from celery_config.messaging.event_messages import RECEIVE, RECEIVE_ALL
-from celery_config.messaging.fences import PIVOT_FENCED, PIVOT_RAN
+from celery_config import metrics, rows, topology, wire
+from celery_config.messaging import gate
 from celery_config.messaging.publisher import broker_errors, drop
-from celery_config.saga import runner
-from celery_config.saga.chains import STEP_FAILED
+from celery_config.saga import clock, runner, step_log
+from celery_config.saga.changes import Changes
+from celery_config.saga.letters import Letter, text
 from celery_config.saga.machine import StepFailed
 from celery_config.saga.models import DeadLetter, SagaInstance
-from celery_config.saga.rejections import why
 
 log = structlog.get_logger(__name__)
-KEPT_BODY = 64 * 1024
 AT_ONCE = 200
-# They carry step and operation too, but tell of a step instead of being it.
-NEWS = (STEP_FAILED, PIVOT_RAN, PIVOT_FENCED, RECEIVE, RECEIVE_ALL)
+# So long may the relay's other duties wait.
+READ_FOR_SECONDS = 0.5
+# Between two messages that have arrived.
+LOOK_SECONDS = 0.001
+COLUMNS = ("reason", "queue", "task", "task_id", "saga", "step", "operation", "fault", "headers", "body")
 
 
 class DeadLetterReader:
-    """Takes dead letters from the broker, each acknowledged after its row is committed."""
+    """Takes dead letters from the broker, many at a time, acknowledged when their rows are committed."""
 
     def __init__(self, app: Celery) -> None:
         self.app = app
         self.connection: Connection | None = None
+        self.channel: Any = None
+        self.in_hand: list[tuple[int, Letter]] = []
+        """Received and not acknowledged, with their delivery tags. What the database would not take stays here."""
 
     def read(self) -> None:
-        """Read up to `AT_ONCE` letters."""
+        """Keep what has arrived, batch by batch, for about `READ_FOR_SECONDS`."""
+        until = time.monotonic() + READ_FOR_SECONDS
         try:
-            channel = self.open()
-            if channel is None:
-                return
-            for _ in range(AT_ONCE):
-                message = channel.basic_get(topology.DEAD_LETTERS)
-                if message is None:
-                    return
-                keep(Message(channel=channel, body=message.body, **parts(message)))
-                channel.basic_ack(message.delivery_tag)
+            while self.receive() and time.monotonic() < until:
+                self.keep()
         except broker_errors(self.app):
             self.close()  # its absence is told elsewhere; the letters wait there
-        except BaseException:
-            self.close()
-            raise
 
-    def open(self) -> Any:
+    def receive(self) -> bool:
+        """Take up to a batch of what has arrived; whether there is anything."""
         if self.connection is None:
-            self.connection = self.app.connection_for_read()
+            self.open()
+        if self.channel is None:
+            return False
+        self.channel.connection.heartbeat_tick()
+        while len(self.in_hand) < AT_ONCE and wire.drained(self.channel.connection, LOOK_SECONDS):
+            pass
+        return bool(self.in_hand)
+
+    def keep(self) -> None:
+        """All that is in hand together; where that fails each alone, so that one does not spoil the others.
+
+        Raises:
+            the database's errors: it takes nothing at present.
+        """
+        try:
+            keep([letter for _, letter in self.in_hand])
+        except Exception:
+            log.exception("dead letters could not be kept together; each alone", letters=len(self.in_hand))
+            while self.in_hand:
+                gate.drop_if_unusable()
+                keep_alone(self.in_hand[0][1])
+                self.acknowledge(1)
+        else:
+            self.acknowledge(len(self.in_hand))
+
+    def acknowledge(self, count: int) -> None:
+        """The first `count` in hand, with one frame."""
+        tag, _ = self.in_hand[count - 1]
+        del self.in_hand[:count]
+        self.channel.basic_ack(tag, multiple=True)
+
+    def open(self) -> None:
+        """Let the broker send what there is and what comes, a batch ahead of the one in hand."""
+        self.connection = self.app.connection_for_read()
         if self.connection.transport.driver_type != "amqp":
-            return None  # the embedded broker has no dead-letter routes
+            return  # the embedded broker has no dead-letter routes
         self.connection.ensure_connection(max_retries=1, timeout=5)
-        return self.connection.default_channel
+        self.channel = self.connection.default_channel
+        self.channel.basic_qos(0, 2 * AT_ONCE, False)
+        # Without waiting for an answer: a queue that has no leader gives none.
+        queue = topology.DEAD_LETTERS
+        self.channel.basic_consume(queue, consumer_tag=queue, callback=self.arrived, nowait=True)
+
+    def arrived(self, raw: Any) -> None:
+        message = pyamqp.Message(raw, channel=self.channel, accept={"application/json"})
+        self.in_hand.append((message.delivery_tag, Letter.of(message)))
 
     def close(self) -> None:
-        connection, self.connection = self.connection, None
+        connection, self.connection, self.channel = self.connection, None, None
+        self.in_hand.clear()
         if connection is not None:
             drop(connection)
 
 
-def parts(message: Any) -> dict[str, Any]:
-    properties = dict(message.properties)
-    return {
-        "headers": properties.pop("application_headers", {}),
-        "content_type": properties.get("content_type"),
-        "content_encoding": properties.get("content_encoding"),
-        "properties": properties,
-        "accept": {"application/json"},
-    }
-
-
-def keep(message: Message) -> None:
-    """Store the letter and let its saga act on it, in one transaction."""
-    headers = storable(dict(message.headers or {}))
-    death = (headers.get("x-death") or [{}])[0]
-    kwargs = kwargs_of(message)
-    task, saga = str(headers.get("task", "")), saga_id(kwargs)
-    told_of = {each for event in events_of(kwargs) if (each := saga_id(event))}
-    step, operation = str(kwargs.get("step", "")), str(kwargs.get("operation", ""))
-    reason = str(death.get("reason", headers.get("x-first-death-reason", "unknown")))
-    queue = str(death.get("queue", headers.get("x-first-death-queue", "")))
+def keep(letters: Sequence[Letter]) -> None:
+    """Store letters and let their sagas act on them, in one transaction."""
     with transaction.atomic():
-        if saga:
-            consequence = act(saga, task, step, operation, reason)
-        else:
-            consequence = look_soon(told_of) if told_of else "kept: it belongs to no saga"
-        DeadLetter.objects.create(
-            reason=reason[:40],
-            queue=queue[:120],
-            task=task[:200],
-            task_id=str(headers.get("id", ""))[:255],
-            saga=saga,
-            step=step[:80],
-            operation=operation[:20],
-            fault=why(message, reason, queue)[:300],
-            consequence=consequence,
-            headers=headers,
-            body=text(message.body),
-        )
-    metrics.DEAD_LETTERS.labels(reason).inc()
-    log.error("dead letter", task=task, saga=str(saga), step=step, reason=reason, consequence=consequence)
+        consequences = act(letters)
+        store(letters, consequences)
+    tell(letters, consequences)
 
 
-def act(saga: UUID, task: str, step: str, operation: str, reason: str) -> str:
-    """A dead action is an unknown failure, a dead undo its errback; all else only makes the saga due."""
-    row = SagaInstance.objects.select_for_update().filter(pk=saga).first()
-    if row is None:
+def keep_alone(letter: Letter) -> None:
+    """Keep a letter even if its saga cannot act on it: the watchdog looks at every saga that is silent."""
+    try:
+        keep([letter])
+    except Exception as error:
+        gate.drop_if_unusable()
+        log.exception("a saga could not be told of its dead letter", saga=str(letter.saga))
+        consequences = [text(f"kept, but its saga could not be told: {error!r}")[:200]]
+        store([letter], consequences)
+        tell([letter], consequences)
+
+
+def store(letters: Sequence[Letter], consequences: Sequence[str]) -> None:
+    kept = [
+        SimpleNamespace(consequence=consequence, **{name: getattr(letter, name) for name in COLUMNS})
+        for letter, consequence in zip(letters, consequences, strict=True)
+    ]
+    rows.insert(DeadLetter, kept, (*COLUMNS, "consequence"))
+
+
+def tell(letters: Sequence[Letter], consequences: Sequence[str]) -> None:
+    """Tell the log and the metrics, when it is committed."""
+    for letter, consequence in zip(letters, consequences, strict=True):
+        metrics.DEAD_LETTERS.labels(letter.reason).inc()
+        about = {"task": letter.task, "saga": str(letter.saga), "step": letter.step, "reason": letter.reason}
+        log.error("dead letter", consequence=consequence, **about)
+
+
+def act(letters: Sequence[Letter]) -> list[str]:
+    """Let their sagas decide, letter by letter; return what was done about each."""
+    sagas = {saga for letter in letters for saga in letter.sagas}
+    found = {row.pk: row for row in runner.locked(sagas)}
+    changes = Changes(clock.now(), step_log.read([*found.values()]))
+    consequences = [consequence_of(letter, found, changes) for letter in letters]
+    changes.write()
+    return consequences
+
+
+def consequence_of(letter: Letter, found: Mapping[UUID, SagaInstance], changes: Changes) -> str:
+    """A dead action is an unknown failure, a dead undo its errback; all else only makes its sagas due."""
+    if not letter.sagas:
+        return "kept: it belongs to no saga"
+    row = found.get(letter.saga) if letter.saga else None
+    if letter.saga and row is None:
         return "kept: no such saga here"
-    if operation in ("do", "undo") and task not in NEWS and row.steps.filter(name=step).exists():
-        cause = {"step": step, "code": "dead_letter", "reason": f"the message of {step} came back: {reason}"}
-        runner.take(row, StepFailed(step, operation), cause=cause)
-        return f"taken as the failure of {step} ({operation})"
-    runner.make_due(row)
-    return "its saga is looked at soon"
-
-
-def look_soon(sagas: Iterable[UUID]) -> str:
-    """Make the sagas due of which a batch of events told."""
-    for row in runner.locked(sagas):
-        runner.make_due(row)
-    return "the sagas of its events are looked at soon"
-
-
-def events_of(kwargs: dict[str, Any]) -> list[dict[str, Any]]:
-    """Those of a batch."""
-    events = kwargs.get("events")
-    return [event for event in events if isinstance(event, dict)] if isinstance(events, list) else []
-
-
-def kwargs_of(message: Message) -> dict[str, Any]:
-    try:
-        _, kwargs, _ = message.payload
-    except Exception:  # garbage is what dead letters are made of; the letter itself is kept whole
-        return {}
-    return storable(kwargs) if isinstance(kwargs, dict) else {}
-
-
-def storable(value: dict[str, Any]) -> dict[str, Any]:
-    """`value` as JSON that PostgreSQL takes: it knows neither NUL nor half a surrogate pair."""
-    whole = json.dumps(value, default=str, ensure_ascii=False).encode(errors="replace").decode()
-    return json.loads(whole.replace(r"\u0000", r"\ufffd"))  # type: ignore[no-any-return]
-
-
-def saga_id(kwargs: dict[str, Any]) -> UUID | None:
-    try:
-        return UUID(str(kwargs["saga"]))
-    except (KeyError, ValueError):
-        return None
-
-
-def text(body: Any) -> str:
-    raw = body.tobytes() if isinstance(body, memoryview) else body
-    decoded = raw.decode("utf-8", "backslashreplace") if isinstance(raw, bytes) else str(raw)
-    return decoded[:KEPT_BODY].replace("\x00", "\\x00")
+    if row and letter.is_a_step and letter.step in changes.logs.get(row.pk, {}):
+        reason = f"the message of {letter.step} came back: {letter.reason}"
+        cause = {"step": letter.step, "code": "dead_letter", "reason": reason}
+        runner.take(row, StepFailed(letter.step, letter.operation), cause=cause, changes=changes)
+        return f"taken as the failure of {letter.step} ({letter.operation})"
+    for saga in letter.sagas & found.keys():
+        runner.make_due(found[saga], changes)
+    return "its saga is looked at soon" if row else "the sagas of its events are looked at soon"

@@ -30,27 +30,35 @@ class Kind(StrEnum):
     RETRIABLE = "retriable"
 
 
+class Via(StrEnum):
+    """How a participant is told: a message for its worker, or a call of its REST API."""
+
+    AMQP = "amqp"
+    HTTP = "http"
+
+
 @dataclasses.dataclass(frozen=True)
 class Step:
     name: str
     kind: Kind
     command: type[Command]
     undo: type[Command] | None = None
+    via: Via = Via.AMQP
 
 
-def compensatable(name: str, command: type[Command], *, undo: type[Command]) -> Step:
+def compensatable(name: str, command: type[Command], *, undo: type[Command], via: str = Via.AMQP) -> Step:
     """A step that `undo` takes back."""
-    return Step(name, Kind.COMPENSATABLE, command, undo)
+    return Step(name, Kind.COMPENSATABLE, command, undo, Via(via))
 
 
-def pivot(name: str, command: type[Command]) -> Step:
+def pivot(name: str, command: type[Command], *, via: str = Via.AMQP) -> Step:
     """The point of no return: once it ran, the saga only goes forward."""
-    return Step(name, Kind.PIVOT, command)
+    return Step(name, Kind.PIVOT, command, via=Via(via))
 
 
-def retriable(name: str, command: type[Command]) -> Step:
+def retriable(name: str, command: type[Command], *, via: str = Via.AMQP) -> Step:
     """A step after the pivot; it is tried until it succeeds."""
-    return Step(name, Kind.RETRIABLE, command)
+    return Step(name, Kind.RETRIABLE, command, via=Via(via))
 
 
 def minutes(count: float) -> float:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
+from celery_config.database import built_once
 from celery_config.errors import OperatorRefused, SagaPaused
 from celery_config.saga.dsl import Saga
 from celery_config.saga.models import OperatorAction, SagaPause
@@ -61,11 +61,10 @@ def pauses_of(saga: str, steps: tuple[str, ...]) -> QuerySet[SagaPause]:
     return SagaPause.objects.filter(Q(saga=saga) | Q(step__in=steps))
 
 
-@functools.cache
-def look(saga: str, steps: tuple[str, ...]) -> tuple[str, tuple[Any, ...]]:
-    """The statement that asks for a pause; built once, since every new saga asks."""
-    statement, values = pauses_of(saga, steps).values("pk")[:1].query.sql_with_params()
-    return statement, values
+@built_once
+def look(saga: str, steps: tuple[str, ...]) -> QuerySet[SagaPause, Any]:
+    """The statement that asks for a pause."""
+    return pauses_of(saga, steps).values("pk")[:1]
 
 
 def check_one(saga: str, step: str) -> None:

@@ -13,9 +13,13 @@ from celery_config.messaging.retention import BATCH, delete
 from celery_config.saga.models import SagaDecision, SagaStep
 
 
-def forget_log(batch: int = BATCH) -> None:
-    """Delete steps and decisions of sagas past the horizon, a batch at a time; an open saga keeps them."""
+def forget_log(batch: int = BATCH) -> bool:
+    """Delete a batch of steps and of decisions of sagas past the horizon; an open saga keeps them.
+
+    Returns:
+        whether there may be more.
+    """
     horizon = timezone.now() - timedelta(days=settings.SAGA_RETENTION_DAYS)
     long_ended = Q(saga__lt=first_of(horizon), saga__ended_at__lt=horizon)
-    for model in (SagaStep, SagaDecision):
-        delete(model, long_ended, batch)
+    full = [delete(model, long_ended, "saga_id", batch) for model in (SagaStep, SagaDecision)]
+    return any(full)

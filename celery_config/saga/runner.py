@@ -131,32 +131,34 @@ def take(
     Args:
         changes: collects what is to be written; without it that is written at once.
     """
+    if changes is None:
+        changes = Changes(clock.now(), step_log.read([row]))
+        decision = take(row, came, cause=cause, replies=replies, changes=changes)
+        changes.write()
+        return decision
     saga = find(row.name, row.version)
     if saga is None:
         # A worker older or newer than the saga: one that knows it will find it due (rule 24).
         log.error("unknown saga version", saga=str(row.pk), name=row.name, version=row.version)
-        make_due(row)
+        make_due(row, changes)
         return STAY
-    mine = changes or Changes(clock.now(), step_log.read([row]))
-    now, before = mine.now, row.status
-    decision = decide(saga, view(row, now, mine.logs), came)
+    now, before = changes.now, row.status
+    decision = decide(saga, view(row, now, changes.logs), came)
     if decision == STAY:
         return decision
     if decision.status and decision.status != before:
         enter(row, decision.status, now, cause)
     if decision.send:
         row.attempt += 1
-        mine.messages.append((row.pk, message(saga, row, decision.send, mine)))
+        changes.messages.append((row.pk, message(saga, row, decision.send, changes)))
         row.due_at = next_look(row, now)
     elif decision.soon:
         row.due_at = min(row.due_at or now, now + timedelta(seconds=settings.TIMES.soon_after(row.drives)))
-    mine.rows.append(row)
+    changes.rows.append(row)
     if decision != EXPECTED and not isinstance(came, Completed):
-        mine.decisions.append(recorded(row, came, before, decision))
+        changes.decisions.append(recorded(row, came, before, decision))
     if row.status in ENDED and before != row.status:
-        mine.ended.append((saga, row, replies or {}))
-    if changes is None:
-        mine.write()
+        changes.ended.append((saga, row, replies or {}))
     return decision
 
 
@@ -189,16 +191,15 @@ def next_look(row: SagaInstance, now: datetime) -> datetime:
     return patience.next_look(row.status, now=now, silent_until=silent_until, deadline=row.deadline_at)
 
 
-def make_due(row: SagaInstance) -> None:
+def make_due(row: SagaInstance, changes: Changes) -> None:
     """Let the watchdog look at an open saga before long, but not at once.
 
     Left overdue, one whose version nobody here knows would be looked at first for ever.
     """
     if row.status in OPEN:
-        now = clock.now()
-        soon = now + timedelta(seconds=settings.TIMES.soon_after(row.drives))
-        due_at = patience.look_before_long(row.due_at, now=now, soon=soon)
-        SagaInstance.objects.filter(pk=row.pk).update(due_at=due_at)
+        soon = changes.now + timedelta(seconds=settings.TIMES.soon_after(row.drives))
+        row.due_at = patience.look_before_long(row.due_at, now=changes.now, soon=soon)
+        changes.rows.append(row)
 
 
 def message(saga: type[Saga], row: SagaInstance, send: Send, changes: Changes) -> dict[str, Any]:

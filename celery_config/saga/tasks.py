@@ -9,14 +9,16 @@ from uuid import UUID
 
 from django.db import transaction
 
+from celery_config.errors import Refused, StepOutlived
 from celery_config.groups import rounds
 from celery_config.messaging.deliveries import Delivery, Outcome
 from celery_config.messaging.events import Received, subscribes
 from celery_config.messaging.fences import PIVOT_FENCED, PIVOT_RAN
 from celery_config.messaging.tasks import Handle, Work, durable_task
 from celery_config.saga import runner, step_log
-from celery_config.saga.chains import COMPENSATED, COMPLETE, STEP_FAILED
+from celery_config.saga.chains import CALL, COMPENSATED, COMPLETE, STEP_FAILED
 from celery_config.saga.dsl import Kind, Saga
+from celery_config.saga.http_steps import CallMessage, call_participants, note_giving_up
 from celery_config.saga.machine import Logged, PivotRan, StepFailed, StepLogged
 from celery_config.saga.runner import Unwound
 
@@ -106,6 +108,17 @@ own_task(COMPLETE, EndMessage, complete, chained=True)
 own_task(COMPENSATED, EndMessage, compensated, chained=True)
 own_task(PIVOT_RAN, PivotRanMessage, pivot_ran)
 own_task(PIVOT_FENCED, PivotFencedMessage, pivot_fenced)
+durable_task(
+    CALL,
+    Work(
+        message=CallMessage,
+        handle=call_participants,
+        chained=True,
+        exhausted="errback",
+        on_exhausted=note_giving_up,
+    ),
+    throws=(Refused, StepOutlived),
+)
 
 
 @subscribes("*", once=False)  # merging is monotone: a repeat changes nothing

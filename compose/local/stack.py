@@ -138,6 +138,19 @@ class Stack:
         else:
             self.supervisor.restart(name, timeout)
 
+    def run_workers(self, service: str, count: int, timeout: float = 60.0) -> None:
+        """Let a service have so many workers: start those that are missing, stop those that are too many.
+
+        Raises:
+            ProcessFailed: one did not start.
+        """
+        wanted = {worker.name: worker for worker in (self._worker(service, n + 1) for n in range(count))}
+        mine = [name for name in self.supervisor.names if name.startswith(f"{service}-worker")]
+        there = {name for name in mine if self.supervisor[name].is_running}
+        for name in there - wanted.keys():
+            self.supervisor[name].stop()
+        self.supervisor.start([wanted[name] for name in wanted.keys() - there], timeout)
+
     @property
     def _servers(self) -> dict[str, PostgresServer | RabbitServer]:
         servers = {"postgres": self.postgres, "rabbitmq": self.rabbitmq}
@@ -235,8 +248,11 @@ class Stack:
     def _prepare(self, service: str) -> Process:
         return self._process(f"{service}-prepare", "-m", "compose.local.prepare", service)
 
-    def _worker(self, service: str) -> Process:
-        return self._measured(f"{service}-worker", "manage.py", service, "worker")
+    def _worker(self, service: str, number: int = 1) -> Process:
+        if number == 1:
+            return self._measured(f"{service}-worker", "manage.py", service, "worker")
+        node = f"{service}-{number}@%h"
+        return self._measured(f"{service}-worker-{number}", "manage.py", service, "worker", "--name", node)
 
     def _relay(self, service: str) -> Process:
         return self._measured(f"{service}-relay", "manage.py", service, "relay")

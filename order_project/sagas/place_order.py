@@ -55,3 +55,18 @@ class PlaceOrderStockFirst(Saga):
         retriable("dispatch-shipment", DispatchShipment),
     ]
     on_completed, on_compensated = confirm_orders, cancel_orders
+
+
+class PlaceOrderOverHttp(Saga):
+    """The first one with every command sent over REST: the same barriers, refusals and ends."""
+
+    name, version, deadline, data = "place-order", 3, minutes(15), OrderData
+    steps = [
+        compensatable("authorize-payment", AuthorizePayment, undo=VoidPayment, via="http"),
+        compensatable("reserve-stock", ReserveStock, undo=ReleaseStock, via="http"),
+        compensatable("book-shipment", BookShipment, undo=CancelShipment, via="http"),
+        pivot("capture-payment", CapturePayment, via="http"),
+        retriable("commit-stock", CommitStock, via="http"),
+        retriable("dispatch-shipment", DispatchShipment, via="http"),
+    ]
+    on_completed, on_compensated = confirm_orders, cancel_orders

@@ -1,4 +1,4 @@
-"""The settings of the payment service; what all services share is in celery_config/settings.py."""
+"""The settings of the payment service; what all services share is in celery_config/settings/."""
 
 from celery_config.settings import env, service_settings
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from celery_config import dotted
 from celery_config.http_client import CALL_SECONDS
 from payment_app.gateways.base import Authorized, BookEntry, Gateway, ProviderEvent, Refunded
 from payment_app.gateways.errors import CallFailed, Declined, GatewayError, Unknown
@@ -32,6 +33,7 @@ def gateway_from_settings(settings: Any, *, seconds: float = CALL_SECONDS) -> Ga
     Args:
         settings: anything with PAYMENT_GATEWAY and, for `sandbox`, SANDBOX_URL; for `stripe`, STRIPE_API_KEY
             and perhaps STRIPE_API_BASE. For webhooks also PAYMENT_WEBHOOK_SECRET or STRIPE_WEBHOOK_SECRET.
+            A gateway of your own is named by its dotted path, and called with `settings` and `seconds`.
         seconds: limit of one call in total.
 
     Raises:
@@ -47,8 +49,12 @@ def gateway_from_settings(settings: Any, *, seconds: float = CALL_SECONDS) -> Ga
             return StripeGateway(
                 _required(settings, "STRIPE_API_KEY"), api_base=base, seconds=seconds, webhook_secret=secret
             )
+        case str(path) if "." in path:
+            return dotted.made("PAYMENT_GATEWAY", settings, seconds=seconds)  # type: ignore[no-any-return]
         case other:
-            raise ValueError(f"PAYMENT_GATEWAY is {other!r}; set it to sandbox or stripe")
+            raise ValueError(
+                f"PAYMENT_GATEWAY is {other!r}; set it to sandbox, stripe or the dotted path of your own"
+            )
 
 
 def _required(settings: Any, name: str) -> str:

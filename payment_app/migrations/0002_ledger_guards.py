@@ -1,6 +1,6 @@
 """PostgreSQL refuses what the ledger must never hold: a transaction that does not balance, a changed row.
 
-SQLite, the embedded default, has only the check in `ledger.post`.
+SQLite, the embedded default, has only the check in `ledger.posted`.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from celery_config import dotted
 from celery_config.http_client import CALL_SECONDS
 from shipment_app.carriers.base import Booked, BookEntry, Carrier, CarrierEvent
 from shipment_app.carriers.errors import CarrierError, CarrierFailed, CarrierRefused, CarrierUnknown
@@ -24,15 +25,20 @@ __all__ = [
 
 
 def carrier_from_settings(settings: Any, *, seconds: float = CALL_SECONDS) -> Carrier:
-    """The sandbox carrier at SANDBOX_URL; make one a process, it keeps its connections.
+    """The carrier that CARRIER names; make one a process, it keeps its connections.
 
     Args:
-        settings: anything with SANDBOX_URL; for webhooks also SHIPMENT_WEBHOOK_SECRET.
+        settings: anything with CARRIER and, for `sandbox`, SANDBOX_URL; for webhooks also SHIPMENT_WEBHOOK_SECRET.
+            A carrier of your own is named by its dotted path, and called with `settings` and `seconds`.
         seconds: limit of one call in total.
 
     Raises:
-        ValueError: SANDBOX_URL is missing.
+        ValueError: a setting is missing or has no meaning.
     """
+    if "." in settings.CARRIER:
+        return dotted.made("CARRIER", settings, seconds=seconds)  # type: ignore[no-any-return]
+    if settings.CARRIER != "sandbox":
+        raise ValueError(f"CARRIER is {settings.CARRIER!r}; set it to sandbox or the dotted path of your own")
     url = str(getattr(settings, "SANDBOX_URL", "") or "")
     if not url:
         raise ValueError("the carrier needs SANDBOX_URL; set it in the environment")

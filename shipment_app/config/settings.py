@@ -1,9 +1,10 @@
-"""The settings of the shipment service; what all services share is in celery_config/settings.py."""
+"""The settings of the shipment service; what all services share is in celery_config/settings/."""
 
 from celery_config.settings import env, service_settings
 
 globals().update(service_settings("shipment", "shipment_app", secrets=("SHIPMENT_WEBHOOK_SECRET",)))
 
+CARRIER = env.str("CARRIER", "sandbox")
 SANDBOX_URL = env.str("SANDBOX_URL", "http://127.0.0.1:8090")
 SHIPMENT_WEBHOOK_SECRET = env.str("SHIPMENT_WEBHOOK_SECRET", "local-only-shipment-webhooks")
 RELAY_DUTIES = ["shipment_app.reconciliation.duties"]

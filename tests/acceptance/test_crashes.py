@@ -10,30 +10,9 @@ from typing import Any
 import pytest
 
 from celery_config.topology import SERVICES, commands_queue
-from tests.acceptance.shop import ADDRESS, SOLD_OUT, UNREACHABLE, Shop, until
+from tests.acceptance.orders import ORDERS, all_end_as_they_should, mixed_orders
+from tests.acceptance.shop import Shop, until
 from tests.acceptance.wire import Letter
-
-ORDERS = 30
-
-
-def mixed_orders(shop: Shop, count: int = ORDERS) -> list[dict[str, Any]]:
-    """Most of them fine, some that are refused at each service."""
-    other: list[dict[str, Any]] = [
-        {"payment_token": "tok_card_declined"}, {"lines": [{"sku": SOLD_OUT, "quantity": 1}]},
-        {"address": UNREACHABLE}, {"payment_token": "tok_error_after_charging"}, {"address": ADDRESS},
-    ]  # fmt: skip
-    return [shop.order(**(other[n // 2 % len(other)] if n % 2 else {})) for n in range(count)]
-
-
-def all_end_as_they_should(shop: Shop, orders: list[str], wanted: list[dict[str, Any]]) -> None:
-    ends = shop.ends(orders)
-    for order, body in zip(orders, wanted, strict=True):
-        refused = (
-            body["payment_token"] == "tok_card_declined"
-            or body["address"] == UNREACHABLE
-            or body["lines"] == [{"sku": SOLD_OUT, "quantity": 1}]
-        )
-        assert ends[order].status == ("cancelled" if refused else "confirmed"), ends[order]
 
 
 class TestKillNine:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
+from typing import Literal
 
 import psutil
 
@@ -39,10 +40,14 @@ def tree_seconds(pid: int) -> float:
     return total
 
 
-def tree_megabytes(pid: int) -> float:
-    """Memory of a process and all its descendants now, in MB; what they share is counted once (PSS)."""
+def tree_megabytes(pid: int, measure: Literal["pss", "uss"] = "pss") -> float:
+    """Memory of a process and all its descendants now, in MB.
+
+    Args:
+        measure: `pss` divides what processes share among them; `uss` is what each has alone, whoever comes or goes.
+    """
     leader, total = psutil.Process(pid), 0
     for process in [leader, *leader.children(recursive=True)]:
         with contextlib.suppress(psutil.NoSuchProcess):
-            total += process.memory_full_info().pss
+            total += getattr(process.memory_full_info(), measure)
     return total / 1e6

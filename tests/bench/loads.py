@@ -46,6 +46,9 @@ PLACE_ORDER = Load(
     share=0.3,
     rates=(5.0,),
 )
+IN_PROCESS = replace(
+    PLACE_ORDER, title="place-order: seven links, gateway and carrier in the process", share=0.6
+)
 
 
 @dataclass

@@ -19,7 +19,8 @@ from tests.bench.cpu import CpuMeter, tree_megabytes
 class Run:
     """Times in milliseconds; `cpu` is processor time an order by part; latencies run from accepted to ended.
 
-    `memory` is in MB, of each part when the last order has ended.
+    `memory` is in MB, of each part when the last order has ended; `private` what it shares with nobody. `wal` is
+    what PostgreSQL wrote into its log for an order, in kB; nothing where that was not asked.
     """
 
     orders: int
@@ -28,10 +29,21 @@ class Run:
     p99: float
     cpu: Mapping[str, float]
     memory: Mapping[str, float]
+    private: Mapping[str, float]
+    wal: float = 0.0
 
     @property
     def cpu_total(self) -> float:
         return sum(self.cpu.values())
+
+    @property
+    def by_part(self) -> dict[str, float]:
+        """`cpu` with the workers of a service taken together."""
+        parts: dict[str, float] = {}
+        for name, ms in self.cpu.items():
+            part = name.rstrip("-0123456789")
+            parts[part] = parts.get(part, 0.0) + ms
+        return parts
 
 
 def run_client(
@@ -70,10 +82,11 @@ def run_client(
                 progress(int(str(last["ended"])))
     used = meter.milliseconds()
     memory = {name: tree_megabytes(pid) for name, pid in parts.items()}
+    private = {name: tree_megabytes(pid, "uss") for name, pid in parts.items()}
     statuses = last.get("statuses")
     if client.returncode or not isinstance(statuses, dict) or not all_ended(statuses, orders, refused_share):
         raise LocalError(f"of the {side} run's {orders} orders not all ended as they should: {statuses}")
-    return run_of(orders, last, used, memory)
+    return run_of(orders, last, used, memory, private)
 
 
 def all_ended(statuses: Mapping[str, int], orders: int, refused_share: float) -> bool:
@@ -83,7 +96,11 @@ def all_ended(statuses: Mapping[str, int], orders: int, refused_share: float) ->
 
 
 def run_of(
-    orders: int, told: Mapping[str, object], used: Mapping[str, float], memory: Mapping[str, float]
+    orders: int,
+    told: Mapping[str, object],
+    used: Mapping[str, float],
+    memory: Mapping[str, float],
+    private: Mapping[str, float],
 ) -> Run:
     latencies = [1000 * seconds for seconds in told["latencies"]]  # type: ignore[attr-defined]
     cpu = {"placing": float(str(told["placing_cpu_ms"])), **used}
@@ -94,6 +111,7 @@ def run_of(
         p99=percentile(latencies, 0.99),
         cpu={name: ms / orders for name, ms in cpu.items()},
         memory=memory,
+        private=private,
     )
 
 
@@ -106,4 +124,6 @@ def middle(runs: Sequence[Run]) -> Run:
         p99=median(run.p99 for run in runs),
         cpu={name: median(run.cpu[name] for run in runs) for name in runs[0].cpu},
         memory={name: median(run.memory[name] for run in runs) for name in runs[0].memory},
+        private={name: median(run.private[name] for run in runs) for name in runs[0].private},
+        wal=median(run.wal for run in runs),
     )

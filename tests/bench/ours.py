@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from order_project.placing import OrderRequest, place_order
+from order_project.asked import OrderRequest
+from order_project.placing import place_order
 from tests.bench.goods import ADDRESS, CURRENCY, TOKEN
 from tests.bench.placed import Lines, PlacedOrders
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from statistics import median
 
+from rich.box import MARKDOWN
+from rich.console import Console
 from rich.table import Table
 
 from tests.bench.loads import BARE, OURS, Load, Results
@@ -14,6 +17,8 @@ NOTE = (
     " mostly waiting in line. Medians of the rounds with the lowest and the highest; CPU of all processes, the servers'"
     " and the client's included. Nobody but ours carries refusals."
 )
+MEASURABLE = 0.05
+"""Less than this has no ratio worth showing."""
 Sides = Mapping[str, Results]
 
 
@@ -41,9 +46,9 @@ def table(load: Load, sides: Sides) -> Table:
     return made
 
 
-def spread(values: list[float]) -> str:
-    low, *_, high = sorted([values[0], *values])
-    return f"{sorted(values)[len(values) // 2]:.1f} ({low:.1f}–{high:.1f})"
+def spread(values: Sequence[float], digits: int = 1) -> str:
+    low, middle, high = (f"{value:.{digits}f}" for value in (min(values), median(values), max(values)))
+    return f"{middle} ({low}–{high})"
 
 
 def both(run: Run) -> str:
@@ -70,3 +75,26 @@ def ratios(sides: Sides) -> str:
         f"{ours / results.middle.cpu_total:.2f} of {name}" for name, results in sides.items() if name != OURS
     ]
     return f"CPU an order: {', '.join(told)}"
+
+
+def by_number(of_what: str, found: Mapping[int, Sequence[Run]]) -> Table:
+    """Runs that differ in one number, and how the last of them relates to the first; ready for a page in Markdown."""
+    made = Table(of_what, *(f"{number:,}" for number in found), "last / first", box=MARKDOWN)
+    middles = [middle(runs) for runs in found.values()]
+
+    def row(title: str, value: Callable[[Run], float], digits: int = 1) -> None:
+        shown = [spread([value(run) for run in runs], digits) for runs in found.values()]
+        first, last = value(middles[0]), value(middles[-1])
+        made.add_row(title, *shown, f"{last / first:.2f}" if first >= MEASURABLE else "—")
+
+    row("sagas/s at full speed", lambda run: run.per_second)
+    row("CPU ms a saga", lambda run: run.cpu_total, 2)
+    row("write-ahead log, kB a saga", lambda run: run.wal)
+    for part in middles[0].by_part:
+        row(part, lambda run, part=part: run.by_part[part], 2)  # type: ignore[misc]
+    return made
+
+
+def show_faults(console: Console, faults: Iterable[str]) -> None:
+    for fault in faults:
+        console.print(f"[red]fault[/red]: {fault}")

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,16 +13,24 @@ from rich.console import Console
 from rich.progress import Progress
 
 from celery_config.progress import progress_bars
-from celery_config.topology import SERVICES
 from compose.local.demo import audit
-from compose.local.environment import ROOT, var_folder, without_servers
 from compose.local.errors import LocalError
-from compose.local.process import Process
 from compose.local.shopper import Shopper
 from compose.local.stack import Stack
+from tests.bench import growth, providers, retention, soak, system, workers
 from tests.bench.bare.system import SANDBOX, BareSystem
 from tests.bench.goods import OPENING_STOCK, PRODUCTS
-from tests.bench.loads import BARE, FLOOR, OURS, PLACE_ORDER, THREE_STEPS, WITH_PEERS, Load, Results
+from tests.bench.loads import (
+    BARE,
+    FLOOR,
+    IN_PROCESS,
+    OURS,
+    PLACE_ORDER,
+    THREE_STEPS,
+    WITH_PEERS,
+    Load,
+    Results,
+)
 from tests.bench.measure import Run, run_client
 from tests.bench.peers.home import Home
 from tests.bench.peers.system import PeerSystem
@@ -33,30 +38,29 @@ from tests.bench.report import last_line, ratios, table
 
 WARM_UP_SHARE = 0.15
 RATE_SECONDS = 15.0
+GROWTH = [1_000, 100_000, 1_000_000]
+# What is measured instead of the comparison, by option.
+INSTEAD = {
+    "growth": growth.measure,
+    "workers": workers.measure,
+    "soak": soak.measure,
+    "retention": retention.measure,
+}
 Measured = dict[str, Results]
 
 
 def main(argv: list[str]) -> int:
     options = parse(argv)
-    console = Console(highlight=False)
-    stack = Stack(
-        "servers",
-        var=var_folder() / "bench",
-        settings={"LOG_FORMAT": "json"},
-        with_webhooks=False,  # the bare chain could do nothing with them
-        environ=without_servers(os.environ),
-    )
-    for service in SERVICES:
-        stack.settings_of[service] = {"TASK_MODULES": f"tests.bench.three.{service}"}
+    # Tables that are kept in a file are not folded.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    stack = system.made(settings(options))
     try:
         if options.peers:
             Home(stack.var / "peers").find_or_install(console)
-        stack.delete_data()
-        with console.status("Starting PostgreSQL, RabbitMQ, the four services and the bare chain …"):
-            bench = Bench(stack, start(stack), console)
-        if options.peers:
-            bench.peers.start()
-        return bench.measure(options)
+        with console.status("Starting PostgreSQL, RabbitMQ and the four services …"):
+            system.start(stack)
+        measures = [measure for name, measure in INSTEAD.items() if getattr(options, name)] or [compare]
+        return measures[0](stack, console, options)
     except KeyboardInterrupt:
         return 130
     except LocalError as error:
@@ -72,24 +76,50 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--orders", type=int, default=3000, help="of three steps, in each run")
     parser.add_argument("--rounds", type=int, default=3, help="of all sides in turn; medians are shown")
     parser.add_argument("--peers", action="store_true", help="measure DBOS and Restate too; installs them")
+    parser.add_argument(
+        "--rate", type=float, default=40.0, help="sagas a second, with --soak and --retention"
+    )
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument(
+        "--growth",
+        type=numbers,
+        nargs="?",
+        const=GROWTH,
+        metavar="N,N,…",
+        help="the cost of a saga by finished orders, and what pages and sweeps read",
+    )
+    instead.add_argument("--workers", type=numbers, metavar="N,N,…", help="the speed by workers a service")
+    instead.add_argument("--soak", type=int, metavar="SECONDS", help="steady load; memory must stay flat")
+    instead.add_argument(
+        "--retention",
+        type=int,
+        metavar="SECONDS",
+        help="steady load for ten times as long as rows are kept; files must stop growing",
+    )
     return parser.parse_args(argv)
 
 
-def start(stack: Stack) -> BareSystem:
-    stack.start()
+def settings(options: argparse.Namespace) -> dict[str, str]:
+    """What a measurement needs besides the usual environment."""
+    if options.growth:
+        return growth.SETTINGS
+    return retention.settings(options.retention) if options.retention else {}
+
+
+def numbers(text: str) -> list[int]:
+    return [int(each) for each in text.split(",")]
+
+
+def compare(stack: Stack, console: Console, options: argparse.Namespace) -> int:
+    """Measure beside the bare chain, the floor and perhaps the peers."""
     Shopper(stack).stock_shelves(PRODUCTS, OPENING_STOCK)
-    for service in SERVICES:
-        stack.supervisor.run(
-            Process(
-                name=f"{service}-tables",
-                argv=[sys.executable, "-m", "tests.bench.three.prepare", service],
-                env=stack.environment,
-                cwd=ROOT,
-            )
-        )
     bare = BareSystem(stack)
-    bare.start()
-    return bare
+    with console.status("Starting the bare chain …"):
+        bare.start()
+    bench = Bench(stack, bare, console)
+    if options.peers:
+        bench.peers.start()
+    return bench.measure(options)
 
 
 class Bench:
@@ -102,16 +132,30 @@ class Bench:
     def measure(self, options: argparse.Namespace) -> int:
         found: dict[str, Measured] = {}
         for load in (WITH_PEERS if options.peers else THREE_STEPS, PLACE_ORDER):
-            with progress_bars(self.console) as progress:
-                found[load.title] = self.measured(load, options, progress)
-            self.console.print(table(load, found[load.title]))
-            self.console.print(ratios(found[load.title]))
+            found[load.title] = self.shown(load, options)
+        # Before the load whose providers keep no books that could be compared.
         violations = audit(self.stack)
+        self.take_providers_in()
+        found[IN_PROCESS.title] = self.shown(IN_PROCESS, options)
         result = self.stack.var / "result.json"
         write(result, found, violations)
         self.console.print(f"All runs are in {result}.")
         print(last_line(found[THREE_STEPS.title], THREE_STEPS.rates[0]), flush=True)
         return 1 if violations else 0
+
+    def take_providers_in(self) -> None:
+        """From now on nobody calls the sandbox."""
+        for name in ("payment-worker", "shipment-worker", "bare-payment-worker", "bare-shipment-worker"):
+            process = self.stack.supervisor[name]
+            process.env = {**(process.env or {}), **providers.IN_PROCESS}
+            self.stack.restart(name)
+
+    def shown(self, load: Load, options: argparse.Namespace) -> Measured:
+        with progress_bars(self.console) as progress:
+            found = self.measured(load, options, progress)
+        self.console.print(table(load, found))
+        self.console.print(ratios(found))
+        return found
 
     def measured(self, load: Load, options: argparse.Namespace, progress: Progress) -> Measured:
         found: Measured = {name: Results() for name in load.sides}
@@ -137,14 +181,14 @@ class Bench:
         *, rate: float = 0.0, refused_share: float = 0.0,
     ) -> Run:  # fmt: skip
         bar = progress.add_task(f"{title}, {name}", total=orders)
-        with nullcontext() if name == OURS else relays_stand(self.stack), self.peers.at_work(name):
+        with nullcontext() if name == OURS else system.relays_stand(self.stack), self.peers.at_work(name):
             return run_client(
                 load.sides[name],
                 orders=orders,
                 rate=rate,
                 refused_share=refused_share,
                 environment=self.environment(name),
-                parts=self.parts(name) | server_pids(self.stack),
+                parts=self.parts(name) | system.servers(self.stack),
                 python=self.peers.python if name in self.peers.parts_of else sys.executable,
                 progress=lambda ended: progress.update(bar, completed=ended),
             )
@@ -157,32 +201,14 @@ class Bench:
     def parts(self, name: str) -> dict[str, int]:
         """The leading process of everything that works for a side, less the servers."""
         supervisor = self.stack.supervisor
+        if name == OURS:
+            return system.working(self.stack)
         names = {
-            OURS: [*(f"{service}-{part}" for service in SERVICES for part in ("worker", "relay")), "sandbox"],
             BARE: [*self.bare.worker_names, SANDBOX],
             FLOOR: [],
             **self.peers.parts_of,
         }[name]
         return {name.removeprefix("bare-"): supervisor[name].pid for name in names}
-
-
-@contextmanager
-def relays_stand(stack: Stack) -> Iterator[None]:
-    """Our relays look for work all the time; the others shall not pay for that."""
-    relays = [f"{service}-relay" for service in SERVICES]
-    for name in relays:
-        stack.supervisor.kill(name, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for name in relays:
-            stack.supervisor.kill(name, signal.SIGCONT)
-
-
-def server_pids(stack: Stack) -> dict[str, int]:
-    assert stack.postgres is not None
-    assert stack.rabbitmq is not None
-    return {"PostgreSQL": stack.postgres.process.pid, "RabbitMQ": stack.rabbitmq.process.pid}
 
 
 def write(path: Path, found: dict[str, Measured], violations: int) -> None:

@@ -11,7 +11,7 @@ PARTICIPANTS = (
         name="early-ack",
         breaks="a message is acknowledged before its work is done",
         rule="rule 6",
-        file="celery_config/settings.py",
+        file="celery_config/settings/celery.py",
         old='"task_acks_late": True,',
         new='"task_acks_late": False,',
         suite="messaging",
@@ -21,7 +21,7 @@ PARTICIPANTS = (
         name="lost-worker-acks",
         breaks="a message whose worker died is taken for done",
         rule="rule 6",
-        file="celery_config/settings.py",
+        file="celery_config/settings/celery.py",
         old='"task_reject_on_worker_lost": True,',
         new='"task_reject_on_worker_lost": False,',
         suite="messaging",
@@ -252,11 +252,11 @@ PARTICIPANTS = (
         breaks="the relay commits that a row is gone before it publishes it",
         rule="rule 21",
         file=f"{MESSAGING}/publishing.py",
-        old="""        results = send(publisher, [message for message, _ in messages])
+        old="""        taken = publisher.publish([message for message, _ in messages])
         reach(Point.RELAYED)
 """,
         new="""        OutboxMessage.objects.filter(id__in=[row.id for row in rows]).delete()
-    results = send(publisher, [message for message, _ in messages])
+    taken = publisher.publish([message for message, _ in messages])
     with transaction.atomic():
 """,
         suite="messaging",
@@ -277,7 +277,7 @@ PARTICIPANTS = (
         breaks="a message that the broker did not take counts as sent",
         rule="rule 21",
         file=f"{MESSAGING}/publishing.py",
-        old="        sent = [row for i, (_, some) in enumerate(messages) if results.get(i) for row in some]\n",
+        old="        sent = [row for i, (_, some) in enumerate(messages) if i in taken for row in some]\n",
         new="        sent = rows\n",
         suite="messaging",
         tests=("test_relay.py::TestRows",),
@@ -286,11 +286,21 @@ PARTICIPANTS = (
         name="one-queue-holds-up-all",
         breaks="when one queue confirms nothing, the messages for all others wait with its own",
         rule="rule 21",
-        file=f"{MESSAGING}/publishing.py",
-        old="        if len(crowds) == 1:\n",
-        new="        if crowds:\n",
+        file=f"{MESSAGING}/publisher.py",
+        old="                break\n",
+        new='                raise TimeoutError("not all are confirmed")\n',
         suite="messaging",
-        tests=("test_relay.py::TestPublisher",),
+        tests=("test_stuck_queues.py::TestPublisher",),
+    ),
+    Mutant(
+        name="stuck-queue-forgotten",
+        breaks="every batch waits again for a queue that is known to confirm nothing",
+        rule="rule 21",
+        file=f"{MESSAGING}/publisher.py",
+        old="            self.stuck.add(where)\n",
+        new="            pass\n",
+        suite="messaging",
+        tests=("test_stuck_queues.py::TestPublisher",),
     ),
     Mutant(
         name="events-forgotten",
@@ -310,8 +320,8 @@ PARTICIPANTS = (
         breaks="a command that no queue took, though the broker confirmed it, counts as sent",
         rule="rule 21",
         file=f"{MESSAGING}/publisher.py",
-        old="if good and ids[i] not in returned}",
-        new="if good}",
+        old='returned.get(each, "" if not self.confirms or settled[tag] else "not confirmed")',
+        new='"" if not self.confirms or settled[tag] else "not confirmed"',
         suite="messaging",
         tests=("test_relay.py::TestPublisher::test_an_unroutable_command_is_refused_and_the_others_go",),
     ),

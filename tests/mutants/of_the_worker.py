@@ -9,13 +9,23 @@ BATCHES, WORKER = "celery_config/batches.py", "celery_config/worker.py"
 WORKERS = (
     Mutant(
         name="acked-before-published",
-        breaks="a batch is acknowledged although the broker did not take what follows from it",
+        breaks="a batch is acknowledged although neither broker nor database took what follows from it",
         rule="rule 6",
         file=BATCHES,
-        old="finish(delivery.request.received, unsent if number in lost else outcome, seconds)",
+        old="finish(delivery.request.received, again if number in lost else outcome, seconds)",
         new="finish(delivery.request.received, outcome, seconds)",
         suite="messaging",
         tests=("test_batches.py::TestRunner",),
+    ),
+    Mutant(
+        name="unsent-is-given-back",
+        breaks="a step whose next queue has no leader is given back, comes again at once, and becomes a dead letter",
+        rule="rule 6",
+        file=BATCHES,
+        old="        left = not unsent or left_to_relay([message for _, message in unsent])\n",
+        new="        left = not unsent\n",
+        suite="messaging",
+        tests=("test_stuck_queues.py::TestWorker",),
     ),
     Mutant(
         name="acked-though-unpublishable",

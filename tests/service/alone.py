@@ -6,10 +6,9 @@ from typing import Any
 
 from celery.exceptions import Ignore
 
-from celery_config.messaging import actions, fences, undos
-from celery_config.messaging.deliveries import Call, Outcome
+from celery_config.messaging import actions, deliveries, fences, undos
+from celery_config.messaging.deliveries import Outcome
 from celery_config.messaging.steps import FindHandler, Handler, Step
-from celery_config.messaging.tasks import is_failure
 
 
 def act(handler: Handler, step: Step) -> Any:
@@ -30,12 +29,7 @@ def fence(step: Step, pivot: str, find: FindHandler) -> bool:
 
 
 def ended(outcomes: list[Outcome]) -> Any:
-    (outcome,) = outcomes
-    while isinstance(outcome, Call):
-        answer = outcome.answer()
-        if is_failure(answer):
-            raise answer
-        (outcome,) = outcome.settle([(outcome.about, answer)])
+    outcome = deliveries.ended(outcomes)
     if isinstance(outcome, Exception):
         raise outcome
     return outcome

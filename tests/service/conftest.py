@@ -11,10 +11,13 @@ from celery import current_app
 from django.conf import settings as django_settings
 from rest_framework.test import APIClient
 
+from celery_config import topology
 from celery_config.messages import Command
 from celery_config.messaging.steps import Step
 from celery_config.participant import handlers
+from compose.local.rabbitmq import RabbitServer
 from tests.service import alone
+from tests.service.broker import ADMIN
 from tests.service.together import together as call_together
 from tests.unit.sandbox_process import SandboxProcess
 
@@ -72,3 +75,14 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess
     process = SandboxProcess(tmp_path_factory.mktemp("sandbox") / "sandbox.sqlite3").start()
     yield process
     process.stop()
+
+
+@pytest.fixture(scope="module")
+def rabbit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitServer]:
+    """A broker of one's own, with our topology."""
+    server = RabbitServer(
+        tmp_path_factory.mktemp("rabbitmq"), (*topology.SERVICES, ADMIN), topology.definitions
+    )
+    server.start()
+    yield server
+    server.kill()

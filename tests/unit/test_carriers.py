@@ -24,6 +24,7 @@ from shipment_app.carriers import (
     SandboxCarrier,
     carrier_from_settings,
 )
+from tests.bench.providers import InstantCarrier
 from tests.unit.sandbox_process import SandboxProcess
 
 SECONDS = 1.0
@@ -157,7 +158,13 @@ def test_the_books_show_every_entry_over_many_pages(
 
 
 def test_the_settings_say_where_the_carrier_is(process: SandboxProcess) -> None:
-    carrier = carrier_from_settings(SimpleNamespace(SANDBOX_URL=process.url))
+    carrier = carrier_from_settings(SimpleNamespace(CARRIER="sandbox", SANDBOX_URL=process.url))
     assert list(carrier.books(since=datetime(2100, 1, 1, tzinfo=UTC))) == []
     with pytest.raises(ValueError, match="SANDBOX_URL"):
-        carrier_from_settings(SimpleNamespace())
+        carrier_from_settings(SimpleNamespace(CARRIER="sandbox"))
+    with pytest.raises(ValueError, match="set it to sandbox or"):
+        carrier_from_settings(SimpleNamespace(CARRIER="pigeon"))
+    with pytest.raises(ValueError, match="cannot be imported"):
+        carrier_from_settings(SimpleNamespace(CARRIER="my_shop.carriers.Pigeon"))
+    own = carrier_from_settings(SimpleNamespace(CARRIER="tests.bench.providers.InstantCarrier"))
+    assert isinstance(own, InstantCarrier)

@@ -26,6 +26,7 @@ from payment_app.gateways import (
     Unknown,
     gateway_from_settings,
 )
+from tests.bench.providers import InstantGateway
 from tests.unit.sandbox_process import TIMEOUT_SECONDS, SandboxProcess
 from tests.unit.stripe_server import API_KEY, StripeServer, stripe_server
 
@@ -396,5 +397,9 @@ def test_the_settings_choose_the_gateway() -> None:
     assert isinstance(gateway_from_settings(at_stripe), StripeGateway)
     with pytest.raises(ValueError, match="needs STRIPE_API_KEY"):
         gateway_from_settings(SimpleNamespace(PAYMENT_GATEWAY="stripe"))
-    with pytest.raises(ValueError, match="set it to sandbox or stripe"):
+    with pytest.raises(ValueError, match="set it to sandbox, stripe or"):
         gateway_from_settings(SimpleNamespace(PAYMENT_GATEWAY="cash"))
+    with pytest.raises(ValueError, match="cannot be imported"):
+        gateway_from_settings(SimpleNamespace(PAYMENT_GATEWAY="my_shop.gateways.Cash"))
+    own = gateway_from_settings(SimpleNamespace(PAYMENT_GATEWAY="tests.bench.providers.InstantGateway"))
+    assert isinstance(own, InstantGateway)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from uuid import uuid4
-
 import sqlalchemy
 from dbos import DBOSClient, EnqueueOptions
 
+from celery_config.ids import uuid7
 from tests.bench.peers.dbos_app import QUEUE, WORKFLOW, system_database_url
 from tests.bench.peers.placed import PlacedByPeer
 from tests.bench.three.goods import Wanted
@@ -21,7 +20,7 @@ class Dbos(PlacedByPeer):
         self.client = DBOSClient(system_database_engine=self.engine)
 
     def place(self, wanted: Wanted) -> None:
-        key = uuid4()
+        key = uuid7()
         options: EnqueueOptions = {"queue_name": QUEUE, "workflow_name": WORKFLOW, "workflow_id": str(key)}
         with self.engine.begin() as transaction:
             transaction.exec_driver_sql(INSERT_ORDERS, ([key], [wanted.amount]))

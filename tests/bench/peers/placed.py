@@ -1,4 +1,4 @@
-"""The order's side of a peer: its environment has psycopg, but neither Django nor our packages."""
+"""The order's side of a peer: its environment has psycopg, but no Django."""
 
 from __future__ import annotations
 

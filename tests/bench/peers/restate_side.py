@@ -7,8 +7,8 @@ import os
 import threading
 from dataclasses import asdict
 from http.client import HTTPConnection
-from uuid import uuid4
 
+from celery_config.ids import uuid7
 from tests.bench.peers.placed import PlacedByPeer
 from tests.bench.peers.steps import insert_order
 from tests.bench.three.goods import Wanted
@@ -21,7 +21,7 @@ class Restate(PlacedByPeer):
         self._local = threading.local()
 
     def place(self, wanted: Wanted) -> None:
-        order = str(uuid4())
+        order = str(uuid7())
         insert_order(order, wanted.amount)
         self.send(json.dumps({"order": order, **asdict(wanted)}).encode())
 

@@ -12,6 +12,7 @@ from celery import chain
 from celery.canvas import Signature
 from django.db import connection, transaction
 
+from celery_config.ids import uuid7
 from tests.bench.bare.app import EXCHANGE, app
 from tests.bench.three.goods import Wanted
 from tests.bench.three.placed import PlacedThree
@@ -20,7 +21,7 @@ from tests.bench.three.sql import END_ORDERS, INSERT_ORDERS, MOVE_STOCK, NOTE_TA
 
 class Bare(PlacedThree):
     def place(self, wanted: Wanted) -> None:
-        key = uuid4()
+        key = uuid7()
         execute(INSERT_ORDERS, [key], [wanted.amount])
         who = {"order": str(key)}
         chain(

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import psycopg
 
+from celery_config.ids import uuid7
 from celery_config.topology import SERVICES
 from tests.bench.three.goods import Wanted
 from tests.bench.three.placed import PlacedThree
@@ -29,7 +30,7 @@ class Floor(PlacedThree):
 
     def place(self, wanted: Wanted) -> None:
         orders, money, stock, parcels = map(self.database, SERVICES)
-        key = uuid4()
+        key = uuid7()
         orders.execute(INSERT_ORDERS, [[key], [wanted.amount]])
         money.execute(TAKE_MONEY, [[uuid4()], [key], [wanted.amount]])
         with stock.transaction():

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from django.db import connection
 
 from celery_config import rows
-from celery_config.rows import Change, encoder
+from celery_config.codec import encode_strictly
+from celery_config.ids import uuid7
+from celery_config.rows import Change
 from celery_config.saga import starting
 from celery_config.saga.dsl import Saga, compensatable, minutes
 from tests.bench.three.contracts import (
@@ -64,11 +66,9 @@ class ThreeSteps(Saga):
 def place_all(wanted: Sequence[Wanted]) -> list[UUID]:
     """Write orders and their sagas; return the orders' ids."""
     data = [
-        OrderData(order=uuid4(), amount=w.amount, sku=w.sku, quantity=w.quantity, address=w.address)
+        OrderData(order=uuid7(), amount=w.amount, sku=w.sku, quantity=w.quantity, address=w.address)
         for w in wanted
     ]
-    orders = Change(
-        INSERT_GIVEN, encoder.encode([{"id": e.order, "amount": e.amount} for e in data]).decode()
-    )
+    orders = Change(INSERT_GIVEN, encode_strictly([{"id": e.order, "amount": e.amount} for e in data]))
     rows.commit(orders, *starting.start_all(ThreeSteps, [(each.order, each) for each in data]).changes)
     return [each.order for each in data]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
+from celery_config.ids import first_of
 from tests.bench.three.goods import Wanted, orders
 
 
@@ -14,7 +15,8 @@ class PlacedThree:
     """What all sides of the load share: they count and time the orders' rows."""
 
     def __init__(self) -> None:
-        self.execute("TRUNCATE three_order")
+        # Ids grow with time, so those of this run are the last of the index, however many orders there are.
+        self.of_this_run = f"FROM three_order WHERE id >= '{first_of(datetime.now(UTC))}'"
 
     def execute(self, statement: str) -> list[tuple[Any, ...]]:
         """What a statement on the orders' database says; peers have no Django to ask it with."""
@@ -28,11 +30,13 @@ class PlacedThree:
         return orders(count, refused_share=refused_share)
 
     def ended(self) -> int:
-        ((count,),) = self.execute("SELECT count(*) FROM three_order WHERE ended_at IS NOT NULL")
+        ((count,),) = self.execute(f"SELECT count(*) {self.of_this_run} AND ended_at IS NOT NULL")
         return int(count)
 
     def times(self) -> list[tuple[datetime, datetime]]:
-        return [(start, end) for start, end in self.execute("SELECT created_at, ended_at FROM three_order")]
+        return [
+            (start, end) for start, end in self.execute(f"SELECT created_at, ended_at {self.of_this_run}")
+        ]
 
     def statuses(self) -> Counter[str]:
-        return Counter(status for (status,) in self.execute("SELECT status FROM three_order"))
+        return Counter(status for (status,) in self.execute(f"SELECT status {self.of_this_run}"))

@@ -17,7 +17,7 @@ from celery.app.trace import build_tracer
 from celery.exceptions import Ignore
 from celery.worker.request import Request
 from django.contrib.auth.models import Group
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from kombu.message import Message
@@ -304,11 +304,30 @@ class TestRunner:
         assert timedelta(minutes=59) < row.due_at - timezone.now() <= timedelta(hours=1)
         assert (row.payload["options"]["task_id"], row.payload["options"]["retries"]) == (item.id, 0)
 
-    def test_what_the_broker_did_not_take_is_not_acknowledged(
+    def test_what_the_broker_did_not_take_the_relay_sends_later(
         self, batches: Batches, told: list[str], hotel: DurableTask
     ) -> None:
+        """Given back, the message would come again at once, and use up its deliveries."""
         batches.publisher.publish = lambda messages: {1}  # type: ignore[method-assign,assignment]
-        batches.conclude(module.carry_out([self.request(told, hotel) for _ in range(2)]))
+        requests = [self.request(told, hotel) for _ in range(2)]
+        batches.conclude(module.carry_out(requests))
+        assert told == ["ack", "ack"]
+        (promised,) = OutboxMessage.objects.filter(kind="task")
+        assert promised.payload["options"]["parent_id"] == requests[0].id
+        assert "sender" not in promised.payload
+        assert str(promised.saga) == promised.payload["kwargs"]["saga"]
+
+    def test_what_neither_broker_nor_database_take_is_not_acknowledged(
+        self, batches: Batches, told: list[str], hotel: DurableTask, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fails(*_: Any) -> None:
+            raise OperationalError("the disk is full")
+
+        batches.publisher.publish = lambda messages: {1}  # type: ignore[method-assign,assignment]
+        ended = module.carry_out([self.request(told, hotel) for _ in range(2)])
+        monkeypatch.setattr(module.outbox, "add_tasks", fails)
+        monkeypatch.setattr(gate, "close_if_away", lambda error: None)
+        batches.conclude(ended)
         assert told == ["requeue", "ack"]
 
     def test_nothing_is_acknowledged_while_nothing_can_be_published(

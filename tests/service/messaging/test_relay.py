@@ -8,7 +8,6 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -24,17 +23,17 @@ from kombu import Connection
 from celery_config import topology
 from celery_config.messages import encode
 from celery_config.messaging import outbox, relay, retention
+from celery_config.messaging import publisher as module
 from celery_config.messaging.models import InboxEntry, OutboxMessage
 from celery_config.messaging.publisher import Publisher, broker_errors
 from celery_config.messaging.publishing import PACK, publish_batch
 from celery_config.saga.chains import Chains
-from celery_config.settings import celery_settings
 from compose.local.rabbitmq import RabbitServer
+from tests.service.broker import ADMIN, app_of, drain, kwargs_of
 from tests.service.together import concurrent, in_background, together, until
 from tests.trip import FlightBooked, HotelBooked, Trip, trip_data
 
 pytestmark = pytest.mark.django_db(transaction=True)
-ADMIN = "admin"
 
 
 def task(n: int = 0, service: str = "payment", **options: Any) -> dict[str, Any]:
@@ -65,23 +64,12 @@ class Books:
         self.timeout = 1.0
 
     def publish(self, messages: Sequence[dict[str, Any]]) -> set[int]:
-        if any(message["kwargs"].get("poison") for message in messages):
-            raise TypeError("an int where a text must be")
         self.sent += messages
         return set(range(len(messages))) - self.refuse
 
 
 class TestRows:
     """What becomes of the rows; the publisher is not real here."""
-
-    def test_one_that_cannot_be_sent_does_not_hold_up_the_others(self) -> None:
-        promise(task(1), task(2), task(3))
-        poisoned = OutboxMessage.objects.order_by("id")[1]
-        poisoned.payload["kwargs"]["poison"] = True
-        poisoned.save()
-        assert publish_batch(Books(), 10) == 3  # type: ignore[arg-type]
-        assert list(OutboxMessage.objects.values_list("id", flat=True)) == [poisoned.id]
-        assert publish_batch(Books(), 10) == 0  # type: ignore[arg-type]
 
     def test_a_command_that_was_sent_has_done_its_duty(self) -> None:
         promise(task(1), task(2))
@@ -200,28 +188,10 @@ class TestRows:
         assert sent == list(range(60))
 
 
-@pytest.fixture(scope="module")
-def rabbit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitServer]:
-    server = RabbitServer(
-        tmp_path_factory.mktemp("rabbitmq"), (*topology.SERVICES, ADMIN), topology.definitions
-    )
-    server.start()
-    yield server
-    server.kill()
-
-
 @pytest.fixture
 def app(rabbit: RabbitServer, tmp_path: Path) -> Iterator[Celery]:
-    """The inventory service's Celery app with its own broker user."""
-    with Connection(rabbit.url(ADMIN)) as connection:
-        for queue in topology.queues():
-            connection.default_channel.queue_purge(queue.name)
-    app = Celery("inventory", set_as_current=False, fixups=[])
-    app.config_from_object(
-        celery_settings("inventory", rabbit.url("inventory"), tmp_path), namespace="CELERY"
-    )
-    yield app
-    app.close()
+    with app_of("inventory", rabbit, tmp_path) as app:
+        yield app
 
 
 @pytest.fixture
@@ -229,34 +199,6 @@ def publisher(app: Celery) -> Iterator[Publisher]:
     publisher = Publisher(app, timeout=10)
     yield publisher
     publisher.close()
-
-
-def drain(rabbit: RabbitServer, queue: str) -> list[Any]:
-    """Every message of a queue; a quorum queue shows a new one a moment after its confirm."""
-    found: list[Any] = []
-    with Connection(rabbit.url(ADMIN)) as connection:
-        empty_since = time.monotonic()
-        while time.monotonic() - empty_since < 0.3:
-            message = connection.default_channel.basic_get(queue, no_ack=True)
-            if message is not None:
-                found.append(message)
-                empty_since = time.monotonic()
-    return found
-
-
-@contextmanager
-def leaderless(rabbit: RabbitServer, queue: str) -> Iterator[None]:
-    """A queue that answers nothing for a while."""
-    server = f"whereis('{topology.VHOST}_{queue}')"
-    rabbit.ctl("eval", f"sys:suspend({server}).")
-    try:
-        yield
-    finally:
-        rabbit.ctl("eval", f"sys:resume({server}).")
-
-
-def kwargs_of(message: Any) -> Any:
-    return json.loads(message.body)[1]
 
 
 class TestPublisher:
@@ -291,6 +233,15 @@ class TestPublisher:
         """Rule 21: `mandatory`; a confirm alone would hide it."""
         messages = [task(1), task(2, routing_key="nobody"), task(3)]
         assert publisher.publish(messages) == {0, 2}
+        assert [kwargs_of(m) for m in drain(rabbit, "payment.commands")] == [{"n": 1}, {"n": 3}]
+
+    def test_one_that_cannot_be_sent_does_not_hold_up_the_others(
+        self, publisher: Publisher, rabbit: RabbitServer
+    ) -> None:
+        """Longer than AMQP's short texts are."""
+        promise(task(1), task(2, task_id="x" * 300), task(3))
+        assert publish_batch(publisher, 10) == 3
+        assert OutboxMessage.objects.get().payload["kwargs"] == {"n": 2}
         assert [kwargs_of(m) for m in drain(rabbit, "payment.commands")] == [{"n": 1}, {"n": 3}]
 
     def test_one_the_queue_refuses_stays_and_the_channel_is_opened_anew(
@@ -338,19 +289,22 @@ class TestPublisher:
         assert publisher.publish([task(3)]) == {0}
 
     def test_a_broker_that_stands_still_is_left_without_a_farewell(
-        self, app: Celery, rabbit: RabbitServer
+        self, app: Celery, rabbit: RabbitServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Rule 21: its answer to a farewell would be waited for for ever."""
+        monkeypatch.setattr(module, "PROBE_SECONDS", 0.0)
         publisher = Publisher(app, timeout=1.0)
         assert publisher.publish([task(1)]) == {0}
         rabbit.process.send(signal.SIGSTOP)
         try:
-            publish = in_background(lambda: publisher.publish([task(2)]))
-            # A time-out of ours would look like one of the publisher's.
-            assert isinstance(publish.exception(8), broker_errors(app))
+            assert in_background(lambda: publisher.publish([task(2)])).result(8) == set()
+            # It connects anew, which is tried twice. A time-out of ours would look like one of the publisher's.
+            again = in_background(lambda: publisher.publish([task(2)]))
+            assert isinstance(again.exception(20), broker_errors(app))
         finally:
             rabbit.process.send(signal.SIGCONT)
-        assert publisher.publish([task(3)]) == {0}
+        monkeypatch.setattr(module, "PROBE_SECONDS", 60.0)  # time for its confirm
+        until(lambda: publisher.publish([task(3)]) == {0}, "the broker takes messages again")
 
     def test_a_network_that_is_gone_refuses_nothing(self) -> None:
         """ETIMEDOUT is no broker that confirms nothing: the rows stay due."""
@@ -364,15 +318,6 @@ class TestPublisher:
             publish_batch(Gone(), 10)  # type: ignore[arg-type]
         assert OutboxMessage.objects.filter(due_at__lte=timezone.now()).count() == 1
 
-    def test_a_queue_without_a_leader_holds_up_no_other(self, app: Celery, rabbit: RabbitServer) -> None:
-        """Rule 21: its channel takes nothing more; so after the loss of most of its nodes, for as long as it lasts."""
-        publisher = Publisher(app, timeout=1.0)
-        promise(task(1), task(2, "shipment"), task(3), task(4, "shipment"))
-        with leaderless(rabbit, "payment.commands"):
-            assert publish_batch(publisher, 10) == 4
-        assert OutboxMessage.objects.filter(due_at__gt=timezone.now()).count() == 2
-        assert {kwargs_of(m)["n"] for m in drain(rabbit, "shipment.commands")} == {2, 4}
-
     @pytest.mark.parametrize("size", [1, 100_000])
     def test_a_broker_that_takes_nothing_is_given_up_in_time(
         self, app: Celery, rabbit: RabbitServer, size: int
@@ -385,8 +330,10 @@ class TestPublisher:
             publish = in_background(
                 lambda: publisher.publish([task(n, headers={"x": "y" * size}) for n in range(300)])
             )
-            with pytest.raises(broker_errors(app)):
-                publish.result(8)
+            try:
+                assert publish.result(8) == set()
+            except broker_errors(app):
+                assert size > 1  # it does not fit into the buffers of the network
         finally:
             rabbit.ctl("set_vm_memory_high_watermark", "absolute", "1GB")
 
@@ -408,6 +355,17 @@ class TestRun:
         self.relay_until(app, lambda: not OutboxMessage.objects.exists() and len(seen) >= 3, [duty])
         assert all(later - earlier >= 0.05 for earlier, later in pairwise(seen))
         assert len(drain(rabbit, "payment.commands")) == 3
+
+    def test_a_duty_that_has_more_to_do_goes_on_at_once(self, app: Celery, rabbit: RabbitServer) -> None:
+        """What came in a crowd is not worked off at one batch every few seconds."""
+        left = iter([True, True, False])
+        calls: list[bool] = []
+
+        def work() -> bool:
+            calls.append(next(left))
+            return calls[-1]
+
+        self.relay_until(app, lambda: len(calls) == 3, [relay.Duty("work", work, 3600)])
 
     def test_it_outlives_the_broker(self, app: Celery, rabbit: RabbitServer) -> None:
         """The rows wait; when the broker is back they go out."""

@@ -62,8 +62,18 @@ class TestBarrier:
     def test_much_is_forgotten_a_batch_at_a_time(self) -> None:
         for _ in range(5):
             row(uuid7(ago(DAYS + 2)), days=DAYS + 2)
-        retention.forget_old(batch=2)
-        assert BarrierRow.objects.count() == 3
+        left = []
+        while retention.forget_old(batch=2):
+            left.append(BarrierRow.objects.count())
+        assert left == [3, 1]
+        assert not BarrierRow.objects.exists()
+
+    def test_where_less_is_kept_the_margin_is_less(self, settings: Any) -> None:
+        settings.SAGA_RETENTION_DAYS = 0.5
+        row(uuid7(ago(0.6)), days=0.6)
+        kept = row(uuid7(ago(0.52)), days=0.52)
+        retention.forget_old()
+        assert BarrierRow.objects.get().key == kept
 
 
 class TestTooOld:

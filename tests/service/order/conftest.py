@@ -19,7 +19,8 @@ from celery_config.saga import clock, step_log
 from celery_config.saga.machine import Logged
 from celery_config.saga.models import SagaClock, SagaInstance
 from celery_config.saga.testing import links_of, name_of
-from order_project import placing
+from order_project import asked, placing
+from order_project.asked import OrderRequest
 from order_project.models import CatalogueProduct, Customer, Order
 
 ADDRESS = Address(name="Ada", line1="1 High St", city="London", postal_code="SW1", country="GB")
@@ -51,7 +52,7 @@ class Shop:
         self.customer = Customer.objects.create(name="Ada", email="ada@example.com")
         OutboxMessage.objects.all().delete()  # the customer was announced long ago
 
-    def request(self, **more: Any) -> placing.OrderRequest:
+    def request(self, **more: Any) -> OrderRequest:
         given: dict[str, Any] = {
             "customer": self.customer.pk,
             "lines": (Line(sku=HEART, quantity=7),),
@@ -59,9 +60,9 @@ class Shop:
             "payment_token": "tok_visa",
             "address": ADDRESS,
         }
-        return placing.OrderRequest(**given | more)
+        return OrderRequest(**given | more)
 
-    def place(self, key: str | None = None, client: str = "ada", **more: Any) -> placing.Placed:
+    def place(self, key: str | None = None, client: str = "ada", **more: Any) -> asked.Placed:
         return placing.place_order(client=client, request=self.request(**more), idempotency_key=key)
 
     def order(self) -> Placed:

@@ -10,9 +10,10 @@ from django.test.utils import CaptureQueriesContext
 
 from celery_config.contracts.inventory import Line
 from celery_config.saga.models import SagaInstance
+from order_project.asked import Asked, Placed
 from order_project.errors import BadLines, KeyReused
 from order_project.models import IdempotencyKey, Order
-from order_project.placing import Asked, Placed, place_orders
+from order_project.placing import place_orders
 from tests.service.order.conftest import HEART, Shop
 from tests.service.together import concurrent, together
 

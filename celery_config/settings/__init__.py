@@ -1,0 +1,103 @@
+"""The Django and Celery settings every service starts from; all of them come from the environment."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+
+from celery_config import topology
+from celery_config.logging import configure_logging
+from celery_config.settings.api import api_settings
+from celery_config.settings.celery import celery_settings
+from celery_config.settings.databases import database
+from celery_config.settings.environment import ROOT, env
+from celery_config.settings.web import security_settings, web_settings
+from celery_config.times import Times
+
+__all__ = ["celery_settings", "env", "service_settings"]
+
+
+def service_settings(
+    service: str, package: str, *, apps: tuple[str, ...] = (), secrets: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """The settings of one service.
+
+    Args:
+        service: its name in the topology; the prefix of its environment variables in capitals.
+        package: its Python package, which is its one Django app.
+        apps: further Django apps.
+        secrets: further environment variables that production must set.
+
+    Raises:
+        ImproperlyConfigured: in production a secret, database or broker is not named.
+    """
+    prefix = service.upper()
+    var = Path(env.str("ORDER_SAGA_VAR", str(ROOT / "var")))
+    embedded = var / "embedded"
+    production = env.str("ENVIRONMENT", "local") == "production"
+    tls = production and env.bool("TLS", True)
+    if production:
+        names = [
+            f"{prefix}_{n}" for n in ("DATABASE_URL", "BROKER_URL", "SECRET_KEY", "SERVICE_TOKEN", "HOSTS")
+        ]
+        missing = [name for name in (*names, *secrets) if not os.environ.get(name)]
+        if missing:
+            raise ImproperlyConfigured(
+                f"ENVIRONMENT=production needs {', '.join(missing)} in the environment."
+            )
+    configure_logging(service, env.str("LOG_FORMAT", "auto"), env.str("LOG_LEVEL", "INFO"))
+
+    return {
+        "SERVICE": service,
+        "ENVIRONMENT": "production" if production else "local",
+        "BASE_DIR": ROOT,
+        "VAR": var,
+        "DEBUG": False,
+        "SECRET_KEY": env.str(f"{prefix}_SECRET_KEY", f"local-only-{service}-" + "k" * 50),
+        "SERVICE_TOKEN": env.str(f"{prefix}_SERVICE_TOKEN", f"local-only-{service}-token"),
+        "SERVICE_URL": url_of(service),
+        # Where the others are, for who asks them: audit and importer, and copies, whose source proves them.
+        "SERVICE_URLS": {name: url_of(name) for name in topology.SERVICES},
+        "SERVICE_TOKENS": {
+            name: env.str(f"{name.upper()}_SERVICE_TOKEN", f"local-only-{name}-token")
+            for name in topology.SERVICES
+        },
+        "ALLOWED_HOSTS": env.list(f"{prefix}_HOSTS", default=["127.0.0.1", "localhost", "[::1]"]),
+        "CSRF_TRUSTED_ORIGINS": env.list(f"{prefix}_TRUSTED_ORIGINS", default=[]),
+        "DATABASES": {"default": database(f"{prefix}_DATABASE_URL", embedded / f"{service}.sqlite3")},
+        "DEFAULT_AUTO_FIELD": "django.db.models.BigAutoField",
+        "LOGGING_CONFIG": None,
+        "TIMES": Times(scale=env.float("SAGA_TIME_SCALE", 1.0)),
+        # Who decides about a parked saga, and within how many hours.
+        "PARKED_OWNER": env.str("PARKED_OWNER", "operations"),
+        "PARKED_ANSWER_HOURS": env.float("PARKED_ANSWER_HOURS", 4.0),
+        # Further duties of the relay, besides publishing: dotted paths of functions that return them.
+        "RELAY_DUTIES": [],
+        "METRICS_PORT": env.int("METRICS_PORT", 0),
+        "METRICS_HOST": env.str("METRICS_HOST", "127.0.0.1"),
+        # Where the relay listens for calls of those who promise messages, `host:port` (UDP).
+        "RELAY_WAKE": env.str(f"{prefix}_RELAY_WAKE", ""),
+        "RELAY_POLL_SECONDS": env.float("RELAY_POLL_SECONDS", 0.02),
+        # Orders wait for their chains; what participants tell is in no hurry, and each batch costs the same.
+        "RELAY_GATHER_SECONDS": env.float(
+            "RELAY_GATHER_SECONDS", 0.01 if service == topology.ORCHESTRATOR else 0.03
+        ),
+        "RELAY_BATCH": env.int("RELAY_BATCH", 200),
+        # Beyond so many seconds behind its source a copy is called late; compared with it every so many hours.
+        "COPY_LAG_LIMIT_SECONDS": env.float("COPY_LAG_LIMIT_SECONDS", 60.0),
+        "COPY_CHECK_HOURS": env.float("COPY_CHECK_HOURS", 24.0),
+        "SAGA_RETENTION_DAYS": env.float("SAGA_RETENTION_DAYS", 90),
+        "EVENT_RETENTION_DAYS": env.float("EVENT_RETENTION_DAYS", 30),
+        **web_settings(package, apps),
+        **security_settings(service, tls=tls),
+        **api_settings(service, tls=tls),
+        **celery_settings(service, env.str(f"{prefix}_BROKER_URL", "filesystem://"), embedded / "broker"),
+    }
+
+
+def url_of(service: str) -> Any:
+    """The base address of a service's web."""
+    return env.str(f"{service.upper()}_URL", f"http://127.0.0.1:{8001 + topology.SERVICES.index(service)}")

@@ -1,0 +1,71 @@
+"""Celery's settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from celery_config import topology
+from celery_config.settings.environment import env
+
+# Over TLS (`amqps`) kombu's own.
+TRANSPORTS = {"filesystem": "celery_config.embedded:Transport", "amqp": "celery_config.wire:Transport"}
+
+
+def celery_settings(service: str, broker_url: str, folder: Path) -> dict[str, Any]:
+    """Celery's settings, in the CELERY_ namespace. Each line here is one that the guarantee needs."""
+    embedded = broker_url.startswith("filesystem")
+    transport: dict[str, Any] = {"confirm_publish": True}
+    if embedded:
+        for name in ("queue", "processed", "control"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        transport = {
+            "data_folder_in": str(folder / "queue"),
+            "data_folder_out": str(folder / "queue"),
+            "processed_folder": str(folder / "processed"),
+            "control_folder": str(folder / "control"),
+            "polling_interval": 0.05,
+        }
+    settings = {
+        "broker_url": broker_url,
+        "broker_transport": TRANSPORTS.get(broker_url.partition(":")[0]),
+        "broker_transport_options": transport,
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "broker_heartbeat": 0 if embedded else env.int("BROKER_HEARTBEAT", 30),
+        # Further modules with tasks, besides each app's own.
+        "imports": env.list("TASK_MODULES", default=[]),
+        "accept_content": ["json"],
+        "task_serializer": "json",
+        "task_ignore_result": True,
+        "task_acks_late": True,
+        "task_reject_on_worker_lost": True,
+        # An exception after the retries was decided by us: the errback is on its way, so the message is done.
+        "task_acks_on_failure_or_timeout": True,
+        "task_queues": topology.kombu_queues(declare=embedded),
+        "task_create_missing_queues": False,
+        "task_default_queue": topology.commands_queue(service),
+        "task_default_exchange": topology.COMMANDS,
+        "task_default_routing_key": service,
+        "task_publish_retry_policy": {
+            "max_retries": 5,
+            "interval_start": 0.1,
+            "interval_step": 0.5,
+            "interval_max": 2,
+        },
+        "worker_consumer": "celery_config.worker:SagaConsumer",
+        "worker_prefetch_multiplier": 4,
+        "worker_detect_quorum_queues": True,
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        "worker_hijack_root_logger": False,
+        "worker_redirect_stdouts": False,
+        "worker_send_task_events": env.bool("TASK_EVENTS", True),
+        "worker_enable_remote_control": not embedded,
+        "event_exchange": topology.TASK_EVENTS,
+        "control_exchange": topology.control_exchange(service),
+        "broker_native_delayed_delivery_queue_type": "quorum",
+    }
+    # Celery's Django fixup otherwise closes the connection around every task.
+    return {f"CELERY_{name.upper()}": value for name, value in settings.items()} | {
+        "CELERY_DB_REUSE_MAX": 10**9
+    }

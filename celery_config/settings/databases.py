@@ -1,0 +1,44 @@
+"""The database of a service."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from celery_config.settings.environment import env
+from celery_config.times import Times
+
+
+def database(variable: str, sqlite_file: Path) -> dict[str, Any]:
+    """PostgreSQL from `variable`, else SQLite whose transactions are serial from their first statement (rule 26)."""
+    if variable in os.environ:
+        limits = {
+            "lock_timeout": int(Times().lock_wait * 1000),
+            # A process that stands still in mid-transaction must not hold its locks for ever. The relay's waits for the
+            # broker within its own.
+            "idle_in_transaction_session_timeout": int(6 * Times().publish * 1000),
+        }
+        return {
+            **env.db_url(variable, engine="celery_config.postgresql"),
+            "CONN_MAX_AGE": None,
+            "CONN_HEALTH_CHECKS": True,
+            "OPTIONS": {
+                "options": " ".join(f"-c {name}={ms}" for name, ms in limits.items()),
+                "connect_timeout": 5,
+                # The hot statements never change: planned once a connection, not for each order.
+                "server_side_binding": True,
+                "prepare_threshold": 2,
+            },
+        }
+    sqlite_file.parent.mkdir(parents=True, exist_ok=True)
+    return {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": sqlite_file,
+        "CONN_MAX_AGE": None,
+        "OPTIONS": {
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 30,
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+        },
+    }

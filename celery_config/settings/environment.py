@@ -1,0 +1,10 @@
+"""Where settings come from: the environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import environ
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+env = environ.Env()

@@ -1,0 +1,109 @@
+"""Django's own settings: what a service serves, and how safely."""
+
+from __future__ import annotations
+
+from typing import Any
+
+THIRD_PARTY_APPS = [
+    # Not unfold's own configuration, which would put its site in the place of ours.
+    "unfold.apps.BasicAppConfig",
+    "unfold.contrib.filters",
+    "celery_config.api.apps.ServiceAdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "rest_framework.authtoken",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+]
+
+
+def web_settings(package: str, apps: tuple[str, ...]) -> dict[str, Any]:
+    """Apps, middleware, templates, static files.
+
+    Args:
+        package: the service's Python package, which is its one Django app.
+        apps: further Django apps.
+    """
+    return {
+        "INSTALLED_APPS": [
+            "celery_config.api.apps.ApiConfig",  # first: its templates go before unfold's
+            *THIRD_PARTY_APPS,
+            "celery_config.messaging",
+            "celery_config.copies",
+            *apps,
+            package,
+        ],
+        "MIDDLEWARE": [
+            "celery_config.middleware.RequestContextMiddleware",
+            "django.middleware.security.SecurityMiddleware",
+            "whitenoise.middleware.WhiteNoiseMiddleware",
+            "django.contrib.sessions.middleware.SessionMiddleware",
+            "django.middleware.common.CommonMiddleware",
+            "django.middleware.csrf.CsrfViewMiddleware",
+            "django.contrib.auth.middleware.AuthenticationMiddleware",
+            "django.contrib.messages.middleware.MessageMiddleware",
+            "django.middleware.clickjacking.XFrameOptionsMiddleware",
+            "celery_config.middleware.BodyLimitMiddleware",
+            "celery_config.middleware.NoNulMiddleware",
+        ],
+        "ROOT_URLCONF": f"{package}.config.urls",
+        "WSGI_APPLICATION": f"{package}.config.wsgi.application",
+        "TEMPLATES": [
+            {
+                "BACKEND": "django.template.backends.django.DjangoTemplates",
+                "DIRS": [],
+                "APP_DIRS": True,
+                "OPTIONS": {
+                    "context_processors": [
+                        "django.template.context_processors.request",
+                        "django.contrib.auth.context_processors.auth",
+                        "django.contrib.messages.context_processors.messages",
+                    ]
+                },
+            }
+        ],
+        "AUTH_PASSWORD_VALIDATORS": [
+            {"NAME": f"django.contrib.auth.password_validation.{name}"}
+            for name in (
+                "UserAttributeSimilarityValidator",
+                "MinimumLengthValidator",
+                "CommonPasswordValidator",
+            )
+        ],
+        "USE_TZ": True,
+        "TIME_ZONE": "UTC",
+        "LANGUAGE_CODE": "en-gb",
+        "FORMAT_MODULE_PATH": ["celery_config.formats"],
+        "STATIC_URL": "static/",
+        "STATIC_ROOT": None,
+        # Static files are served from the packages themselves: nothing to collect before a start.
+        "WHITENOISE_USE_FINDERS": True,
+        "WHITENOISE_AUTOREFRESH": False,
+    }
+
+
+def security_settings(service: str, *, tls: bool) -> dict[str, Any]:
+    """Cookies and headers.
+
+    Args:
+        tls: whether a proxy in front ends TLS, and nothing else is served.
+    """
+    return {
+        # Cookies ignore ports: without names of their own four admins on one host log each other out.
+        "SESSION_COOKIE_NAME": f"{service}_session",
+        "CSRF_COOKIE_NAME": f"{service}_csrf",
+        "SESSION_COOKIE_SECURE": tls,
+        "CSRF_COOKIE_SECURE": tls,
+        "SECURE_SSL_REDIRECT": tls,
+        "SECURE_REDIRECT_EXEMPT": [r"^healthz$", r"^readyz$", r"^metrics$"],
+        "SECURE_HSTS_SECONDS": 31_536_000 if tls else 0,
+        "SECURE_HSTS_INCLUDE_SUBDOMAINS": tls,
+        "SECURE_HSTS_PRELOAD": tls,
+        "SECURE_PROXY_SSL_HEADER": ("HTTP_X_FORWARDED_PROTO", "https") if tls else None,
+        "X_FRAME_OPTIONS": "DENY",
+    }

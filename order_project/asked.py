@@ -1,0 +1,42 @@
+"""What clients ask for, and what becomes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from celery_config.contracts.inventory import Line
+from celery_config.contracts.shipment import Address
+from celery_config.ids import uuid7
+from order_project.errors import BadLines, KeyReused, OrderTooLarge
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderRequest:
+    """What a client asks for."""
+
+    customer: UUID
+    lines: tuple[Line, ...]
+    currency: str
+    payment_token: str
+    address: Address
+    reference: str = ""
+
+
+@dataclass(frozen=True)
+class Placed:
+    order: UUID
+    repeated: bool
+    """Whether this answers an earlier request with the same idempotency key."""
+
+
+Outcome = Placed | BadLines | OrderTooLarge | KeyReused
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request and its order's id; what comes again with the same key is answered with the first one's order."""
+
+    request: OrderRequest
+    key: str = ""
+    id: UUID = field(default_factory=uuid7)

@@ -1,0 +1,134 @@
+"""What an order costs, and what is read, with few and with many finished orders in the tables of all services."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.box import MARKDOWN
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from celery_config.progress import progress_bars
+from celery_config.topology import SERVICES
+from compose.local.environment import ROOT
+from compose.local.errors import LocalError
+from compose.local.shopper import Shopper
+from compose.local.stack import Stack
+from tests.bench.goods import ADDRESS, CURRENCY, OPENING_STOCK, PRODUCTS, TOKEN
+from tests.bench.measure import Run, middle
+from tests.bench.past import Past, fill, keep
+from tests.bench.report import by_number, show_faults
+from tests.bench.system import run_ours, warm_up
+from tests.bench.three import audit
+
+# So that nothing that was put into the past is deleted while it is measured.
+SETTINGS = {"EVENT_RETENTION_DAYS": "90"}
+# How many real orders are copied: those that are measured, and those that the pages are about.
+THREE_STEPS, PLACE_ORDER = ("three-steps", 1000), ("place-order", 300)
+SHARE_OF_PAGES = 0.1
+MOST_ROWS = 10_000
+"""What one statement of a page, a sweep or the relay may look at, however many there are."""
+
+
+def measure(stack: Stack, console: Console, options: argparse.Namespace) -> int:
+    """Measure at each number of finished orders, and at the first once more: a machine that slows down shows."""
+    growth = Growth(stack, options)
+    first, last = options.growth[0], options.growth[-1]
+    found: dict[int, list[Run]] = {size: [] for size in options.growth}
+    asked: list[dict[str, Any]] = []
+    with progress_bars(console) as progress:
+        (three, _), (whole, _) = (keep(stack, progress, *what) for what in (THREE_STEPS, PLACE_ORDER))
+        for size in options.growth:
+            found[size] += growth.runs(three, size, progress)
+            growth.write(found, asked)
+        fill(whole, int(last * SHARE_OF_PAGES), progress)
+        asked += growth.asked(progress)
+        found[first] += growth.runs(three, first, progress)
+    growth.write(found, asked)
+    faults = [*audit.faults(stack.environment)]
+    faults += [
+        f"{each['what']} of {each['service']} looks at {each['rows']:,} rows: {each['statement']}"
+        for each in asked if each["rows"] > MOST_ROWS
+    ]  # fmt: skip
+    console.print(by_number("finished orders", found))
+    console.print(greedy(asked))
+    show_faults(console, faults)
+    print(last_line(found, len(faults)), flush=True)
+    return 1 if faults else 0
+
+
+class Growth:
+    """A stack that gets a past."""
+
+    def __init__(self, stack: Stack, options: argparse.Namespace) -> None:
+        self.stack, self.options = stack, options
+        shopper = Shopper(stack)
+        shopper.stock_shelves(PRODUCTS, OPENING_STOCK)
+        # Once one order has ended, the order service knows all products.
+        order = shopper.place_when_known(
+            {
+                "lines": [{"sku": PRODUCTS[0]["sku"], "quantity": 1}],
+                "currency": CURRENCY,
+                "payment_token": TOKEN,
+                "address": asdict(ADDRESS),
+            }
+        )
+        shopper.wait_for_ends([order], patience=60)
+
+    def runs(self, pasts: Sequence[Past], size: int, progress: Progress) -> list[Run]:
+        """The rounds with so many finished orders; what they add stays below a tenth."""
+        runs: list[Run] = []
+        for number in range(self.options.rounds + 1):
+            if number == 0 or size < 10 * self.options.rounds * self.options.orders:
+                for past in pasts:
+                    past.clear()
+                fill(pasts, size, progress)
+            if number == 0:
+                warm_up(self.stack, progress, self.options.orders)
+            else:
+                title = f"{size:,} finished, round {number}"
+                runs.append(run_ours(self.stack, progress, title, self.options.orders))
+        return runs
+
+    def asked(self, progress: Progress) -> list[dict[str, Any]]:
+        """What each service's questions looked at.
+
+        Raises:
+            LocalError: one could not be asked.
+        """
+        found = []
+        for service in progress.track(SERVICES, description="pages, sweeps, relay"):
+            done = subprocess.run(
+                [sys.executable, "-m", "tests.bench.plans", service],
+                cwd=ROOT, env=self.stack.environment, capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            if done.returncode:
+                raise LocalError(f"what {service} is asked was not answered:\n{done.stderr}")
+            found += [json.loads(line) for line in done.stdout.splitlines()]
+        return found
+
+    def write(self, found: Mapping[int, Sequence[Run]], asked: Sequence[dict[str, Any]]) -> None:
+        runs = {size: [asdict(run) for run in runs] for size, runs in found.items()}
+        result = self.stack.var / "growth.json"
+        result.write_text(json.dumps({"runs": runs, "asked": asked}, indent=1) + "\n")
+
+
+def greedy(asked: Sequence[dict[str, Any]], shown: int = 15) -> Table:
+    """The questions whose statements look at the most rows."""
+    made = Table("service", "what is asked", "rows of the greediest statement", "ms of all", box=MARKDOWN)
+    for each in sorted(asked, key=lambda each: -int(each["rows"]))[:shown]:
+        made.add_row(each["service"], each["what"], f"{each['rows']:,}", f"{each['ms']:.1f}")
+    return made
+
+
+def last_line(found: Mapping[int, Sequence[Run]], faults: int) -> str:
+    first, *_, last = found
+    ratio = middle(found[last]).cpu_total / middle(found[first]).cpu_total
+    return f"growth: {ratio:.2f} of the CPU a saga with {last:,} finished orders instead of {first:,}, {faults} faults"

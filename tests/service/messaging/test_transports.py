@@ -1,0 +1,199 @@
+"""A command is the same command over the broker and over REST: one suite for both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+from uuid import uuid4
+
+import pytest
+from celery import current_app
+from celery.app.task import Context
+from celery.exceptions import Ignore, Reject
+from django.conf import settings
+from rest_framework.test import APIClient
+
+from celery_config import participant
+from celery_config.breaker import Breaker
+from celery_config.errors import Refused, StepOutlived, Unknown
+from celery_config.http_client import JsonClient, Outcomes
+from celery_config.messages import encode
+from celery_config.messaging.deliveries import Outcome
+from celery_config.messaging.fences import PIVOT_RAN
+from celery_config.messaging.models import BarrierRow
+from celery_config.messaging.tasks import DurableTask
+from celery_config.over_http import CallFailed, Participant
+from tests.service.messaging.conftest import Hotel
+from tests.trip import BookHotel, CancelHotel
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Transport(Protocol):
+    def send(self, task: str, message: dict[str, Any], replies: dict[str, Any]) -> Outcome:
+        """Let the participant carry out one message; return what its link's outcome is."""
+
+
+class OverTheBroker:
+    """As the worker does with what the broker brings."""
+
+    def send(self, task: str, message: dict[str, Any], replies: dict[str, Any]) -> Outcome:
+        durable: DurableTask = current_app.tasks[task]
+        request = Context(args=[replies], kwargs=message, headers={}, retries=10**6, id=str(uuid4()))
+        ((_, outcome),) = durable.carry_out([request])
+        return outcome
+
+
+class OverRest:
+    """Through the orchestrator's client and this service's own pages, over a socket."""
+
+    def __init__(self, url: str, token: str) -> None:
+        client = JsonClient(url, Outcomes(Refused, Unknown, CallFailed), token=token)
+        breaker = Breaker(failures=100, rest=1.0, counts=lambda error: True)
+        self.participant = Participant(client, breaker)
+
+    def send(self, task: str, message: dict[str, Any], replies: dict[str, Any]) -> Outcome:
+        try:
+            return self.participant.ask(task, message, replies, key=str(uuid4()))
+        except (Refused, Unknown, CallFailed) as error:
+            return error
+
+
+@pytest.fixture(params=["amqp", "http"])
+def transport(request: pytest.FixtureRequest) -> Transport:
+    if request.param == "amqp":
+        return OverTheBroker()
+    return OverRest(request.getfixturevalue("live_server").url, settings.SERVICE_TOKEN)
+
+
+@pytest.fixture
+def registered(hotel: Hotel) -> Iterator[Hotel]:
+    """The hotel as a participant of this service, less for this test."""
+    names = list(hotel.handlers)
+    for handler in hotel.handlers.values():
+        participant.register(handler)
+    current_app.finalize()
+    yield hotel
+    for name in names:
+        del participant.handlers[name]
+        current_app.tasks.unregister(name)
+
+
+class Guest:
+    """Sends the hotel's messages over one transport."""
+
+    def __init__(self, hotel: Hotel, transport: Transport) -> None:
+        self.hotel, self.transport = hotel, transport
+
+    def book(self, nights: int = 3, **replies: Any) -> Outcome:
+        return self.send(BookHotel(trip=self.hotel.trip, nights=nights), "do", replies)
+
+    def cancel(self, **replies: Any) -> Outcome:
+        return self.send(CancelHotel(trip=self.hotel.trip), "undo", replies)
+
+    def send(self, command: Any, operation: str, replies: dict[str, Any]) -> Outcome:
+        message = {
+            "saga": str(self.hotel.saga),
+            "step": "hotel",
+            "operation": operation,
+            "attempt": 0,
+            "command": encode(command),
+        }
+        return self.transport.send(command.wire_name(), message, replies)
+
+    def fence(self) -> Outcome:
+        message = {
+            "saga": str(self.hotel.saga),
+            "step": "hotel",
+            "attempt": 0,
+            "pivot": BookHotel.wire_name(),
+            "subject": str(self.hotel.trip),
+        }
+        return self.transport.send(f"{settings.SERVICE}.fence", message, {})
+
+
+@pytest.fixture
+def guest(registered: Hotel, transport: Transport) -> Guest:
+    return Guest(registered, transport)
+
+
+def test_its_reply_joins_the_others(guest: Guest) -> None:
+    outcome = guest.book(flight={"seat": "1A"})
+    assert outcome == {"flight": {"seat": "1A"}, "hotel": guest.hotel.row.reply}
+    assert (guest.hotel.bookings, guest.hotel.events) == (1, ["done"])
+    assert guest.hotel.row.key == guest.hotel.step("do", None).key
+
+
+def test_a_repeat_is_answered_alike_and_does_nothing(guest: Guest) -> None:
+    assert guest.book() == guest.book()
+    assert (guest.hotel.bookings, guest.hotel.events) == (1, ["done"])
+
+
+def test_a_refusal_has_its_code_and_reason(guest: Guest) -> None:
+    guest.hotel.full = True
+    for _ in range(2):
+        refusal = guest.book()
+        assert isinstance(refusal, Refused)
+        assert (refusal.code, refusal.reason) == ("hotel_full", "no room left")
+        guest.hotel.full = False
+    assert guest.hotel.events == ["refused"]
+
+
+def test_an_undo_takes_back_and_the_late_action_never_runs(guest: Guest) -> None:
+    guest.book()
+    assert guest.cancel(kept={}) == {"kept": {}}
+    assert isinstance(guest.book(), StepOutlived)
+    assert (guest.hotel.bookings, guest.hotel.events) == (0, ["done", "undone"])
+
+
+def test_an_undo_before_its_action_is_a_tombstone(guest: Guest) -> None:
+    assert guest.cancel() == {}
+    assert isinstance(guest.book(), StepOutlived)
+    assert guest.hotel.row.action == "tombstone"
+
+
+def test_a_fence_of_what_ran_ends_its_chain(guest: Guest) -> None:
+    guest.book()
+    assert isinstance(guest.fence(), Ignore)
+    assert guest.hotel.events == ["done", PIVOT_RAN]
+
+
+def test_a_fence_of_what_never_ran_lets_the_chain_go_on(guest: Guest) -> None:
+    assert guest.fence() == {}
+    assert isinstance(guest.book(), StepOutlived)
+
+
+def test_other_contents_under_one_id_are_for_a_human(guest: Guest) -> None:
+    guest.book(nights=3)
+    outcome = guest.book(nights=4)
+    assert isinstance(outcome, Reject)
+    assert not outcome.requeue
+    assert guest.hotel.bookings == 1
+
+
+def test_an_error_leaves_nothing_behind_and_may_be_sent_again(guest: Guest) -> None:
+    guest.hotel.broken = ValueError("disk full")
+    assert isinstance(guest.book(), Exception)
+    assert (guest.hotel.bookings, BarrierRow.objects.filter(saga=guest.hotel.saga).count()) == (0, 0)
+    guest.hotel.broken = None
+    assert guest.book()["hotel"] == guest.hotel.row.reply
+
+
+@pytest.mark.usefixtures("registered")
+class TestTheDoor:
+    def test_is_for_services_alone(self, stranger: APIClient, admin_user: Any) -> None:
+        body = {"task": BookHotel.wire_name(), "message": {}, "replies": {}}
+        assert stranger.post("/api/commands/", body, format="json").status_code == 401
+        stranger.force_authenticate(admin_user)
+        assert stranger.post("/api/commands/", body, format="json").status_code == 403
+
+    def test_knows_what_is_no_command(self, peer: APIClient) -> None:
+        for task in ("inventory.no_such_thing", "events.receive", "celery.backend_cleanup"):
+            answer = peer.post("/api/commands/", {"task": task, "message": {}, "replies": {}}, format="json")
+            assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+    def test_says_what_is_wrong_with_a_message(self, peer: APIClient) -> None:
+        body = {"task": BookHotel.wire_name(), "message": {"saga": "x"}, "replies": {}}
+        answer = peer.post("/api/commands/", body, format="json")
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
+        assert "saga" in answer.json()["detail"] or "missing" in answer.json()["detail"]
