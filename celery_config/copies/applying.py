@@ -12,7 +12,7 @@ from django.db import connection, models, transaction
 from celery_config import rows
 from celery_config.copies import resync
 from celery_config.copies.declared import VERSION, Copy, names_of
-from celery_config.copies.entries import Entry, newest
+from celery_config.copies.ranges import Entry, newest
 from celery_config.groups import by
 from celery_config.messages import encode
 from celery_config.messaging.events import Received

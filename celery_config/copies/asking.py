@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from celery_config.copies.declared import Copy
-from celery_config.copies.entries import KEYS_AT_ONCE, Entry
-from celery_config.copies.ranges import Piece, Range
+from celery_config.copies.entries import KEYS_AT_ONCE
+from celery_config.copies.ranges import Entry, Piece, Range
 from celery_config.messages import decode
 from celery_config.peers import SECONDS, Peer
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -22,6 +23,8 @@ from celery_config.peers import PeerError
 
 log = structlog.get_logger(__name__)
 LOOK_SECONDS, CHECK_SECONDS = 5.0, 60.0
+# A system that just started has other things to do.
+FIRST_CHECK_AFTER_SECONDS = 300.0
 EXPECTED = (PeerError, DatabaseError, InterfaceError)
 DIFFERENCES = Gauge(
     "order_saga_copy_differences",
@@ -59,8 +62,12 @@ def duties() -> list[Duty]:
     """Of a service's relay; none where no copies are kept."""
     if not copies:
         return []
+    now = time.monotonic()
     looks, checks = Beside("copies: look", look_at_all), Beside("copies: check", check_what_is_due)
-    return [Duty(looks.name, looks.start, LOOK_SECONDS), Duty(checks.name, checks.start, CHECK_SECONDS)]
+    return [
+        Duty(looks.name, looks.start, LOOK_SECONDS, next_at=now + LOOK_SECONDS),
+        Duty(checks.name, checks.start, CHECK_SECONDS, next_at=now + FIRST_CHECK_AFTER_SECONDS),
+    ]
 
 
 def look_at_all() -> None:

@@ -3,32 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Protocol
 
 from django.db.models import QuerySet
 
 from celery_config.copies.declared import Copy, Publication
 from celery_config.copies.models import Tombstone
+from celery_config.copies.ranges import Entry, newest
 from celery_config.messages import encode
 
 PAGE = 5000
 KEYS_AT_ONCE = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One row at one version; `values` are those of the fields that were asked for, None of a deleted row."""
-
-    key: str
-    version: int
-    changed_at: datetime
-    values: tuple[Any, ...] | None
-
-    def same(self, other: Entry | None) -> bool:
-        """Whether both say the same, though perhaps not of the same moment."""
-        return other is not None and (self.version, self.values) == (other.version, other.values)
 
 
 class Side(Protocol):
@@ -106,16 +91,6 @@ def tombs(rows: Iterable[Sequence[Any]]) -> Iterator[Entry]:
 def copied(rows: Iterable[Sequence[Any]]) -> Iterator[Entry]:
     for key, version, changed_at, deleted, *values in rows:
         yield Entry(str(key), version, changed_at, None if deleted else tuple(map(encode, values)))
-
-
-def newest(*of: Iterable[Entry]) -> list[Entry]:
-    """One entry a key: the one of the highest version."""
-    found: dict[str, Entry] = {}
-    for entries in of:
-        for entry in entries:
-            if entry.key not in found or found[entry.key].version < entry.version:
-                found[entry.key] = entry
-    return list(found.values())
 
 
 def by_key(entry: Entry) -> str:

@@ -9,16 +9,29 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import islice
 from typing import Any
 
 import msgspec
 
-from celery_config.copies.entries import Entry
-
 DIGEST_BYTES = 12
 # Databases keep the members of JSON objects in orders of their own.
 encoder = msgspec.json.Encoder(order="deterministic")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row at one version; `values` are those of the fields that were asked for, None of a deleted row."""
+
+    key: str
+    version: int
+    changed_at: datetime
+    values: tuple[Any, ...] | None
+
+    def same(self, other: Entry | None) -> bool:
+        """Whether both say the same, though perhaps not of the same moment."""
+        return other is not None and (self.version, self.values) == (other.version, other.values)
 
 
 @dataclass(frozen=True)
@@ -51,6 +64,16 @@ class Sum:
 
     def piece(self, upto: str | None) -> Piece:
         return Piece(upto, self.rows, self.made.hexdigest())
+
+
+def newest(*of: Iterable[Entry]) -> list[Entry]:
+    """One entry a key: the one of the highest version."""
+    found: dict[str, Entry] = {}
+    for entries in of:
+        for entry in entries:
+            if entry.key not in found or found[entry.key].version < entry.version:
+                found[entry.key] = entry
+    return list(found.values())
 
 
 def split(entries: Iterable[Entry], upto: str | None, size: int, most: int) -> list[Piece]:

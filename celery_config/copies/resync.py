@@ -15,7 +15,8 @@ from celery_config import topology
 from celery_config.copies import applying
 from celery_config.copies.asking import source_of
 from celery_config.copies.declared import copies
-from celery_config.copies.entries import KEYS_AT_ONCE, Entry
+from celery_config.copies.entries import KEYS_AT_ONCE
+from celery_config.copies.ranges import Entry
 from celery_config.messaging import outbox
 from celery_config.messaging.deliveries import Call, Delivery, Outcome
 from celery_config.messaging.tasks import Work, durable_task

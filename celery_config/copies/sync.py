@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from celery_config.copies import applying
 from celery_config.copies.asking import SourceOf
-from celery_config.copies.entries import Entry, Kept, stream
-from celery_config.copies.ranges import Range, differing, sums
+from celery_config.copies.entries import Kept, stream
+from celery_config.copies.ranges import Entry, Range, differing, sums
 
 PIECE, PIECES = 1000, 20
 """Rows whose checksum is sent, and how many checksums are asked for at once."""

@@ -10,8 +10,8 @@ import msgspec
 
 from celery_config.copies.asking import SourceOf
 from celery_config.copies.declared import Copy
-from celery_config.copies.entries import Entry, stream
-from celery_config.copies.ranges import split
+from celery_config.copies.entries import stream
+from celery_config.copies.ranges import Entry, split
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 encoder = msgspec.json.Encoder()

@@ -12,7 +12,7 @@ from celery_config.contracts.order import CustomerChanged
 from celery_config.contracts.shipment import Address
 from celery_config.copies.asking import Changes, SourceOf
 from celery_config.copies.declared import Copy, publications
-from celery_config.copies.entries import Entry, Source, stream
+from celery_config.copies.entries import Source, stream
 from celery_config.copies.ranges import Range, split, sums
 from celery_config.messages import decode, encode
 from celery_config.messaging.models import OutboxMessage
@@ -161,10 +161,3 @@ class TestAsPublished:
 
     def test_what_is_not_published_is_a_404(self, peer: Any) -> None:
         assert peer.get("/api/published/order/").status_code == 404
-
-
-def test_entries_that_are_the_same() -> None:
-    one = Entry("a", 1, None, (1,))  # type: ignore[arg-type]
-    assert one.same(Entry("a", 1, 5, (1,)))  # type: ignore[arg-type]
-    assert not one.same(Entry("a", 2, None, (1,)))  # type: ignore[arg-type]
-    assert not one.same(None)

@@ -11,7 +11,7 @@ from celery import current_app
 
 from celery_config.contracts.inventory import ProductChanged, ProductDeleted
 from celery_config.copies import resync
-from celery_config.copies.entries import Entry
+from celery_config.copies.ranges import Entry
 from celery_config.messages import Event
 from celery_config.messaging.events import deliver
 from celery_config.messaging.models import OutboxMessage
