@@ -15,7 +15,7 @@ SERVICES = {
     "inventory": "inventory_app",
     "shipment": "shipment_app",
 }
-ASKING = ("audit", "import_orders", "reconcile")
+ASKING = ("audit", "import_orders", "reconcile", "sync")
 SYSTEM_COMMANDS = {
     "up": ("compose.local.up", "start the whole stack on PostgreSQL and RabbitMQ"),
     "demo": ("compose.local.demo", "100 orders through the four services, without any server"),
@@ -23,6 +23,11 @@ SYSTEM_COMMANDS = {
     "test": ("compose.local.tests", "every test, on real servers"),
     "crash-matrix": ("tests.chaos.matrix", "every crash point of every operation, on real servers"),
     "chaos": ("tests.chaos.run", "load while everything dies at random, on real servers"),
+    "chaos-copies": (
+        "tests.chaos.copies",
+        "random changes of what is copied while everything dies, then equal",
+    ),
+    "bench-copies": ("tests.bench.copies", "a copy of a million rows rebuilt under changes, and checked"),
     "races": ("tests.chaos.races", "orders cancelled or too old at any moment, on real servers"),
     "oversell": ("tests.chaos.oversell", "many buyers of few units at once, on real servers"),
     "schedules": ("compose.local.schedules", "simulated schedules of the sagas, every guarantee checked"),

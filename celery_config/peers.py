@@ -25,6 +25,7 @@ class Peer:
         """
         self.service = service
         self.url = settings.SERVICE_URLS[service]
+        self.exchanged = 0  # bytes of questions and answers
         self.client = httpx.Client(
             base_url=self.url,
             timeout=seconds,
@@ -57,6 +58,7 @@ class Peer:
                 f"{self.service} does not answer at {self.url} ({error!r}). Is it running, and is"
                 f" {self.service.upper()}_URL right?"
             ) from error
+        self.exchanged += len(response.request.content) + len(response.content)
         if response.is_error:
             raise PeerError(
                 f"{self.service} answered {response.status_code} to {method} {path}: {reason_of(response)}"

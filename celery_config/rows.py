@@ -47,6 +47,21 @@ def updated(model: type[models.Model], rows: Sequence[Any], fields: Sequence[str
     return changes
 
 
+def put_newer(
+    model: type[models.Model], rows: Sequence[Any], fields: Sequence[str], version: str, stamped: str
+) -> list[Change]:
+    """What inserts rows, and overwrites those that are there with an older `version`.
+
+    Args:
+        version: the field that is compared.
+        stamped: a field that gets the database's time.
+    """
+    if not rows:
+        return []
+    statement = putting_newer(model, tuple(fields), version, stamped, connection.vendor)
+    return [Change(statement, parameter(model, rows, fields))]
+
+
 def deleted(model: type[models.Model], keys: Sequence[Any]) -> list[Change]:
     """What deletes rows by their primary keys: nothing or one change."""
     if not keys:
@@ -126,6 +141,20 @@ def insertion(model: type[models.Model], fields: tuple[str, ...], returning: str
     if returning:
         statement += f" ON CONFLICT DO NOTHING RETURNING {quoted(field_of(model, returning).column)}"
     return statement
+
+
+@functools.cache
+def putting_newer(
+    model: type[models.Model], fields: tuple[str, ...], version: str, stamped: str, vendor: str
+) -> str:
+    key, *columns = (quoted(field_of(model, name).column) for name in fields)
+    changes = [f"{column} = excluded.{column}" for column in columns]
+    changes.append(f"{quoted(field_of(model, stamped).column)} = {NOW[vendor]}")
+    newer = quoted(field_of(model, version).column)
+    return (
+        f"{insertion(model, fields, '', vendor)} ON CONFLICT ({key}) DO UPDATE SET {', '.join(changes)}"
+        f" WHERE {table(model)}.{newer} < excluded.{newer}"
+    )
 
 
 @functools.cache

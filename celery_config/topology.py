@@ -46,6 +46,8 @@ UNROUTED_KEPT = 10_000
 SUBSCRIPTIONS: dict[str, tuple[str, ...]] = {
     "order": ("payment.*", "inventory.*", "shipment.*", "step.*"),
     "payment": (
+        "order.customer_changed",
+        "order.customer_deleted",
         "order.order_placed",
         "shipment.shipment_arranged",
         "payment.payment_failed",
@@ -54,7 +56,13 @@ SUBSCRIPTIONS: dict[str, tuple[str, ...]] = {
         "order.order_withdrawn",
     ),
     "inventory": ("payment.payment_received", "payment.payment_collected", "payment.payment_released"),
-    "shipment": ("inventory.inventory_fetched", "inventory.inventory_issued", "payment.payment_released"),
+    "shipment": (
+        "order.customer_changed",
+        "order.customer_deleted",
+        "inventory.inventory_fetched",
+        "inventory.inventory_issued",
+        "payment.payment_released",
+    ),
 }
 
 

@@ -99,17 +99,6 @@ class ProductApi(generics.RetrieveAPIView[Product]):
         return selectors.products()
 
 
-class CatalogueDigestApi(APIView):
-    class OutputSerializer(serializers.Serializer[Any]):
-        rows = serializers.IntegerField()
-        checksum = serializers.CharField()
-
-    @extend_schema(responses=OutputSerializer)
-    def get(self, request: Request) -> Response:
-        """A digest of every product's version, by which a copy is compared with this source."""
-        return Response(self.OutputSerializer(selectors.catalogue_digest()).data)
-
-
 class StockApi(generics.ListAPIView[Stock]):
     """How much of each product there is."""
 
@@ -231,7 +220,6 @@ def parsed(serializer: type[serializers.Serializer[Any]], request: Request) -> A
 
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("catalogue-digest/", CatalogueDigestApi.as_view(), name="catalogue-digest"),
     path("products/", ProductsApi.as_view(), name="products"),
     path("products/<str:sku>/", ProductApi.as_view(), name="product"),
     path("stock/", StockApi.as_view(), name="stock"),

@@ -13,7 +13,6 @@ from celery_config.errors import Refused
 from inventory_app.errors import RepeatedProduct, ReservationLost, StockBelowReserved
 
 RESERVATION_IDS = uuid5(NAMESPACE_URL, "order-saga:reservation")
-PRODUCT_EVENT_IDS = uuid5(NAMESPACE_URL, "order-saga:product-changed")
 NAMED = 20
 # Far over anything real, and far under what the columns bear.
 MAX_QUANTITY = 10**12
@@ -64,11 +63,6 @@ class ProductData:
 def reservation_id(order: UUID) -> UUID:
     """The id of an order's one reservation."""
     return uuid5(RESERVATION_IDS, str(order))
-
-
-def product_event_id(sku: str, version: int) -> UUID:
-    """The id of the event that announces one version of a product."""
-    return uuid5(PRODUCT_EVENT_IDS, f"{sku}/{version}")
 
 
 def merged(lines: Iterable[Line]) -> dict[str, int]:

@@ -9,16 +9,18 @@ from django.db import models
 from django.db.models import F, Q
 
 from celery_config.contracts.inventory import MAX_NAME, MAX_PRICE, MAX_SKU, SKU_PATTERN
+from celery_config.copies.fields import KeyField
+from celery_config.copies.models import Published
 from celery_config.database import Now
 from celery_config.iso import validate_currency
 from inventory_app import domain
 from inventory_app.domain import Change, ReservationState
 
 
-class Product(models.Model):
+class Product(Published):
     """What can be sold. The SKU is its name for ever, and the order in which rows are locked."""
 
-    sku = models.CharField(
+    sku = KeyField(
         "SKU",
         primary_key=True,
         max_length=MAX_SKU,
@@ -34,9 +36,7 @@ class Product(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(domain.MAX_WEIGHT_GRAMS)]
     )
     active = models.BooleanField(default=True, db_index=True)
-    version = models.PositiveIntegerField(default=0, help_text="counts the changes, without a gap, from 1")
     created_at = models.DateTimeField(db_default=Now())
-    updated_at = models.DateTimeField(db_default=Now())
 
     class Meta:
         constraints: ClassVar = [

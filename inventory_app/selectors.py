@@ -9,18 +9,12 @@ from uuid import UUID
 from django.db.models import BigIntegerField, F, OuterRef, Q, QuerySet, Subquery, Sum, Value
 from django.db.models.functions import Coalesce
 
-from celery_config.digest import Digest, digest
 from inventory_app.domain import Change, ReservationState, named
 from inventory_app.models import Movement, Product, Reservation, ReservationLine, Stock
 
 
 def products() -> QuerySet[Product]:
     return Product.objects.all()
-
-
-def catalogue_digest() -> Digest:
-    """What every copy of the catalogue should have."""
-    return digest(Product.objects.values_list("sku", "version"))
 
 
 def stock() -> QuerySet[Stock]:

@@ -15,10 +15,10 @@ import structlog
 from django.db import transaction
 
 from celery_config import rows
-from celery_config.contracts.inventory import Line, ProductChanged
+from celery_config.contracts.inventory import Line
 from celery_config.database import Now
 from celery_config.errors import Refused
-from celery_config.messaging import outbox
+from celery_config.messaging import wake
 from inventory_app import domain
 from inventory_app.domain import Change, Level, ProductData, ReservationState
 from inventory_app.errors import AdjustmentConflict, UnknownProduct
@@ -118,7 +118,7 @@ def commit_stock(orders: Collection[UUID]) -> dict[UUID, UUID]:
 
 @transaction.atomic
 def put_products(*, products: Sequence[ProductData]) -> Put:
-    """Create the products that are new, change those that differ, and announce each of them.
+    """Create the products that are new, and change those that differ; the table's trigger announces each of them.
 
     Raises:
         RepeatedProduct: a SKU comes twice.
@@ -126,25 +126,15 @@ def put_products(*, products: Sequence[ProductData]) -> Put:
     wanted = {product.sku: product for product in sorted(products, key=lambda product: product.sku)}
     domain.each_once([product.sku for product in products])
     # Whoever else is creating one of them is waited for here; after the lock every row is there, and ours.
-    Product.objects.bulk_create((row_of(product) for product in wanted.values()), ignore_conflicts=True)
+    new = [row_of(product) for product in wanted.values()]
+    created = set(rows.insert_new(Product, new, ("sku", *PRODUCT_FIELDS), returning="sku"))
     Stock.objects.bulk_create((Stock(product_id=sku) for sku in wanted), ignore_conflicts=True)
-    found = Product.objects.select_for_update(no_key=True).filter(pk__in=list(wanted)).order_by("pk")
-    touched = [row for row in found if row.version == 0 or differs(row, wanted[row.sku])]
-    created = sum(row.version == 0 for row in touched)
-    for row in touched:
-        for name in PRODUCT_FIELDS:
-            setattr(row, name, getattr(wanted[row.sku], name))
-        row.version += 1
-        row.updated_at = Now()
-    if touched:
-        Product.objects.bulk_create(
-            touched,
-            update_conflicts=True,
-            unique_fields=["sku"],
-            update_fields=[*PRODUCT_FIELDS, "version", "updated_at"],
-        )
-        outbox.add_events([product_changed(row) for row in touched])
-    put = Put(created, len(touched) - created, len(wanted) - len(touched))
+    others = [sku for sku in wanted if sku not in created]
+    found = Product.objects.select_for_update(no_key=True).filter(pk__in=others).order_by("pk")
+    changed = [row_of(wanted[row.sku]) for row in found if differs(row, wanted[row.sku])]
+    rows.update(Product, changed, PRODUCT_FIELDS)
+    transaction.on_commit(wake.call)
+    put = Put(len(created), len(changed), len(others) - len(changed))
     log.info("products put", **asdict(put))
     return put
 
@@ -289,11 +279,3 @@ def row_of(product: ProductData) -> Product:
 
 def differs(row: Product, product: ProductData) -> bool:
     return any(getattr(row, name) != getattr(product, name) for name in PRODUCT_FIELDS)
-
-
-def product_changed(row: Product) -> dict[str, Any]:
-    """The event of a row's new version: its full state."""
-    event = ProductChanged(
-        sku=row.sku, version=row.version, **{name: getattr(row, name) for name in PRODUCT_FIELDS}
-    )
-    return outbox.cloud_event(event, subject=row.sku, event_id=domain.product_event_id(row.sku, row.version))

@@ -99,8 +99,11 @@ class CustomerAdmin(ServiceAdmin):
     search_help_text = "name, email, number or customer id"
     autocomplete_fields = ("user",)
     ordering = ("-created_at",)
-    readonly_fields = ("id", "created_at")
-    fields = ("id", "name", "email", "reference", "user", "created_at")
+    readonly_fields = ("id", "version", "created_at", "updated_at")
+    fields = (
+        "id", "name", "email", "currency", "billing_address", "delivery_address", "reference", "user", "version",
+        "created_at", "updated_at",
+    )  # fmt: skip
 
     def has_delete_permission(self, request: HttpRequest, obj: Customer | None = None) -> bool:
         return False  # orders and ledgers refer to them
@@ -108,12 +111,21 @@ class CustomerAdmin(ServiceAdmin):
 
 @admin.register(CatalogueProduct)
 class CatalogueAdmin(FactAdmin):
-    list_display = ("sku", "name", money_of("price"), "active", "version", "updated_at")
+    list_display = ("sku", "name", money_of("price"), "active", "version", "changed_at")
     list_filter = ("active", typed("currency"))
     search_fields = ("sku__icontains", "name__icontains")
     search_help_text = "SKU or name"
     ordering = ("sku",)
-    fields = ("sku", "name", money_of("price"), "weight_grams", "active", "version", "updated_at")
+    fields = (
+        "sku",
+        "name",
+        money_of("price"),
+        "weight_grams",
+        "active",
+        "version",
+        "changed_at",
+        "applied_at",
+    )
 
 
 @admin.register(IdempotencyKey)

@@ -22,6 +22,7 @@ from celery_config.saga.api import ActionOutput, MayOperate, WhyInput, checked
 from celery_config.saga.models import SagaInstance, SagaStep
 from order_project import cancelling, choreography, placing, selectors, services
 from order_project.asked import Asked, Placed
+from order_project.customers import CustomerList, CustomerShow, ProductShow
 from order_project.inputs import (
     LONGEST_KEY,
     BatchInput,
@@ -276,6 +277,9 @@ class RefundList(generics.ListAPIView[Refund]):
 
 urlpatterns = [
     *saga_api.urlpatterns,
+    path("customers/", CustomerList.as_view(), name="customers"),
+    path("customers/<uuid:pk>/", CustomerShow.as_view(), name="customer"),
+    path("products/<str:sku>/", ProductShow.as_view(), name="product"),
     path("orders/", OrderList.as_view(), name="orders"),
     path("orders/batch/", OrderBatch.as_view(), name="order-batch"),
     path("orders/<uuid:pk>/", OrderShow.as_view(), name="order"),

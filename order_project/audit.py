@@ -10,9 +10,10 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import Q
-from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
-from celery_config.digest import Digest
+from celery_config.copies import sync
+from celery_config.copies.asking import SourceOf
+from celery_config.copies.declared import copies
 from celery_config.messaging.relay import oldest_unpublished_seconds
 from celery_config.peers import Peer
 from celery_config.saga import clock
@@ -79,7 +80,7 @@ def run(progress: Callable[[int], None]) -> tuple[int, list[Finding]]:
                 *books(peers),
                 *outboxes(peers),
                 *sagas(),
-                *copies(peers),
+                *copies_here(peers),
                 *strangers(peers),
             )
         ]
@@ -232,20 +233,12 @@ def books(peers: Mapping[str, Peer]) -> Iterator[str]:
             yield f"{name}: {what}"
 
 
-def copies(peers: Mapping[str, Peer]) -> Iterator[str]:
-    """Our copy of the catalogue against inventory's digest; a change under way is given time to arrive (rule 20)."""
-
-    def differ() -> bool:
-        return Digest(**peers["inventory"].get("/api/catalogue-digest/")) != selectors.catalogue_digest()
-
-    still = Retrying(
-        retry=retry_if_result(bool),
-        stop=stop_after_delay(COPY_SECONDS),
-        wait=wait_fixed(0.5),
-        retry_error_callback=lambda state: True,
-    )
-    if still(differ):
-        yield "order: its copy of the catalogue differs from inventory's"
+def copies_here(peers: Mapping[str, Peer]) -> Iterator[str]:
+    """Our copies against their sources; a change under way is given time to arrive (rule 20)."""
+    for copy in copies.values():
+        found = sync.compare(SourceOf(copy, peers[copy.service]), patience=COPY_SECONDS)
+        if found.differing:
+            yield f"order: {found.differing} rows of {copy.name} differ from {copy.service}'s: {', '.join(found.keys)}"
 
 
 def outboxes(peers: Mapping[str, Peer]) -> Iterator[str]:

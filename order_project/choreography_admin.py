@@ -25,8 +25,8 @@ from celery_config.saga.admin.shown import (
     posted,
 )
 from celery_config.saga.machine import OPEN, Status
+from celery_config.topology import ORCHESTRATOR, SERVICES
 from order_project import choreography
-from order_project.config.settings import OTHERS
 from order_project.models import Choreography, SeenEvent
 
 PAGE = "admin:order_choreography_change"
@@ -37,6 +37,8 @@ ABOUT = (
     " withdrawn. Each service answers from its barrier, so that nothing is done twice; payment decides first whether"
     " it is too late to undo anything."
 )
+
+PARTICIPANTS = [service for service in SERVICES if service != ORCHESTRATOR]
 
 
 class SeenInline(FactInline):
@@ -94,7 +96,7 @@ class ChoreographyAdmin(FactAdmin):
 def barrier_table(row: Choreography) -> Table:
     """What each service says became of its part."""
     shown = []
-    for service, answer in barriers.ask_each(OTHERS, row.pk).items():
+    for service, answer in barriers.ask_each(PARTICIPANTS, row.pk).items():
         if answer is None:
             shown.append([service, "", labelled(SILENT, {SILENT: "danger"})])
         else:

@@ -60,3 +60,8 @@ class TooLate(Conflict):
 class NotRefundable(Conflict):
     default_code = "not_refundable"
     default_detail = "Only a confirmed order can be refunded, and not beyond its total."
+
+
+class CustomerHasOrders(Conflict):
+    default_code = "customer_has_orders"
+    default_detail = "Orders refer to this customer, who therefore stays."

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
 
+from celery_config.copies.fields import KeyField
+from celery_config.copies.models import CopiedRow, Published
 from celery_config.database import Now
 from celery_config.ids import uuid7
+from celery_config.iso import validate_currency
 from celery_config.saga.machine import OPEN, Status
+from order_project.addresses import is_address, validate_address
 from order_project.domain import Flow, OrderStatus, RefundStatus
 
 
-class Customer(models.Model):
+class Customer(Published):
     id = models.UUIDField(primary_key=True, default=uuid7)
     user = models.OneToOneField(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
     reference = models.CharField(
@@ -21,26 +25,44 @@ class Customer(models.Model):
     )
     name = models.CharField(max_length=200)
     email = models.EmailField(blank=True)
+    currency = models.CharField(
+        max_length=3,
+        blank=True,
+        default="",
+        db_default="",
+        validators=[validate_currency],
+        help_text="ISO 4217",
+    )
+    billing_address: models.JSONField[Any, Any] = models.JSONField(
+        null=True, blank=True, validators=[validate_address]
+    )
+    delivery_address: models.JSONField[Any, Any] = models.JSONField(
+        null=True, blank=True, validators=[validate_address]
+    )
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=is_address("billing_address"), name="customer_billing_address"),
+            models.CheckConstraint(
+                condition=is_address("delivery_address"), name="customer_delivery_address"
+            ),
+        ]
         indexes: ClassVar = [models.Index(fields=["-created_at"], name="customer_by_age")]
 
     def __str__(self) -> str:
         return self.name
 
 
-class CatalogueProduct(models.Model):
-    """The order service's own copy of inventory's products, fed by `inventory.product_changed`."""
+class CatalogueProduct(CopiedRow):
+    """The order service's own copy of inventory's products."""
 
-    sku = models.CharField(primary_key=True, max_length=64)
+    sku = KeyField(primary_key=True, max_length=64)
     name = models.CharField(max_length=200)
     price = models.BigIntegerField(help_text="minor units")
     currency = models.CharField(max_length=3)
     weight_grams = models.PositiveIntegerField()
     active = models.BooleanField()
-    version = models.BigIntegerField(help_text="of the product at its source")
-    updated_at = models.DateTimeField(db_default=Now())
 
     class Meta:
         verbose_name = "product (copy)"

@@ -13,7 +13,6 @@ from django.db.models import QuerySet
 
 from celery_config import rows
 from celery_config.database import built_once
-from celery_config.digest import Digest, digest
 from celery_config.saga.models import SagaInstance
 from order_project.domain import CatalogueEntry
 from order_project.models import CatalogueProduct, Choreography, Customer, Order
@@ -36,7 +35,7 @@ def asking(vendor: str) -> str:
     """The statement for any number of products; every order asks."""
     return (
         "SELECT sku, name, price, currency, weight_grams, active FROM order_catalogueproduct"
-        f" WHERE sku IN (SELECT sku FROM {rows.relation(CatalogueProduct, ('sku',), vendor)})"
+        f" WHERE NOT deleted AND sku IN (SELECT sku FROM {rows.relation(CatalogueProduct, ('sku',), vendor)})"
     )
 
 
@@ -53,11 +52,6 @@ def customer_of(user: Any) -> UUID | None:
 def customer_by_user(user: int) -> QuerySet[Customer, Any]:
     """Built for any user: 0."""
     return Customer.objects.filter(user=user).values_list("id")
-
-
-def catalogue_digest() -> Digest:
-    """What our copy of the catalogue has, to be compared with the source's."""
-    return digest(CatalogueProduct.objects.values_list("sku", "version"))
 
 
 def orders_for(user: Any) -> QuerySet[Order]:

@@ -10,17 +10,15 @@ from django.db import transaction
 from django.db.models import Sum
 
 from celery_config import rows
-from celery_config.contracts.inventory import ProductChanged
 from celery_config.contracts.order import OrderCancelled, OrderConfirmed
 from celery_config.database import Now
 from celery_config.ids import uuid7
 from celery_config.messaging import outbox
-from celery_config.messaging.events import Received
 from celery_config.saga import starting
 from celery_config.saga.dsl import Saga
 from order_project.domain import OrderStatus, RefundStatus
 from order_project.errors import NotRefundable
-from order_project.models import CatalogueProduct, Customer, Order, Refund
+from order_project.models import Customer, Order, Refund
 
 
 def confirm_orders(completed: Sequence[tuple[Any, Mapping[str, Any]]]) -> None:
@@ -90,29 +88,6 @@ def refuse_refunds(compensated: Sequence[tuple[Any, Mapping[str, str]]]) -> None
     for data, cause in compensated:
         detail = f"{cause.get('code', '')}: {cause.get('reason', '')}"[:500]
         Refund.objects.filter(id=data.refund).update(status=RefundStatus.REFUSED, detail=detail)
-
-
-def copy_products(received: Sequence[Received]) -> None:
-    """Bring our copies of products up to what inventory announced."""
-    for each in received:
-        copy_product(each.data)
-
-
-def copy_product(product: ProductChanged) -> None:
-    """Bring the copy up to `product`'s version; an older version never overwrites a newer."""
-    fields = {
-        "name": product.name,
-        "price": product.price,
-        "currency": product.currency,
-        "weight_grams": product.weight_grams,
-        "active": product.active,
-        "version": product.version,
-    }
-    # Insert first: of two newcomers one waits here for the other and then compares versions.
-    CatalogueProduct.objects.bulk_create([CatalogueProduct(sku=product.sku, **fields)], ignore_conflicts=True)
-    CatalogueProduct.objects.filter(sku=product.sku, version__lt=product.version).update(
-        updated_at=Now(), **fields
-    )
 
 
 def make_customer(user: Any) -> Customer:

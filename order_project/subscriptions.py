@@ -8,6 +8,7 @@ from celery_config.contracts.inventory import (
     InventoryRefused,
     InventoryReturned,
     ProductChanged,
+    ProductDeleted,
 )
 from celery_config.contracts.payment import (
     PaymentCollected,
@@ -27,7 +28,7 @@ from celery_config.messages import StepGaveUp
 
 # Repeats of all of these are harmless: the version decides, the saga log only rises, and seen is seen.
 SUBSCRIPTIONS = [
-    hears(ProductChanged, call="order_project.services.copy_products", once=False),
+    hears(ProductChanged, ProductDeleted, call="celery_config.copies.applying.hear_all", once=False),
     hears(
         "payment.*", "inventory.*", "shipment.*", "step.*",
         call="celery_config.saga.tasks.write_saga_log", once=False,

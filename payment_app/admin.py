@@ -11,9 +11,9 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from celery_config.api.admin import FactAdmin, FactInline, typed
-from celery_config.api.display import column, id_of, label_of, labelled, link_of, money_of
+from celery_config.api.display import column, id_of, label_of, labelled, link_of, money_of, table_of
 from celery_config.money import money
-from payment_app.models import Account, LedgerTransaction, Payment, Posting, Refund
+from payment_app.models import Account, BillingCustomer, LedgerTransaction, Payment, Posting, Refund
 
 STATE = label_of("state", {"authorized": "info", "captured": "success", "voided": "warning"})
 REFUNDED = money_of("amount", currency="payment__currency")
@@ -120,3 +120,16 @@ class AccountAdmin(FactAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Account]:
         rows: QuerySet[Account] = super().get_queryset(request)
         return rows.annotate(balance=Sum("postings__amount", default=0))
+
+
+@admin.register(BillingCustomer)
+class BillingCustomerAdmin(FactAdmin):
+    list_display = ("name", "email", "currency", "version", "changed_at")
+    list_filter = (typed("currency"),)
+    search_ids = ("customer",)
+    search_fields = ("name__icontains", "email__icontains")
+    search_help_text = "customer id, name or email"
+    ordering = ("customer",)
+    fields = (
+        "customer", "name", "email", "currency", table_of("billing_address"), "version", "changed_at", "applied_at",
+    )  # fmt: skip

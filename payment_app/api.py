@@ -13,8 +13,9 @@ from rest_framework.views import APIView
 
 from celery_config.api.audit import BooksApi, FactsApi
 from celery_config.api.webhooks import WebhookApi
+from celery_config.copies.api import CopiedDetail
 from payment_app import selectors, webhooks
-from payment_app.models import LedgerTransaction, Payment, Posting
+from payment_app.models import BillingCustomer, LedgerTransaction, Payment, Posting
 from payment_app.reconciliation import books
 
 
@@ -80,6 +81,19 @@ class Balances(APIView):
         return Response(BalanceOutput(selectors.balances(), many=True).data)
 
 
+class BillingCustomerOutput(serializers.ModelSerializer[BillingCustomer]):
+    class Meta:
+        model = BillingCustomer
+        fields = ("customer", "name", "email", "currency", "billing_address", "version", "changed_at")
+
+
+class BillingCustomerShow(CopiedDetail):
+    """A customer of the order service, as far as payment must know it."""
+
+    serializer_class = BillingCustomerOutput
+    queryset = BillingCustomer.everything.all()
+
+
 class ProviderBooks(BooksApi):
     """The provider's books."""
 
@@ -104,6 +118,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("payments/<uuid:pk>/", PaymentShow.as_view(), name="payment"),
     path("ledger/", LedgerList.as_view(), name="ledger"),
     path("ledger/balances/", Balances.as_view(), name="balances"),
+    path("customers/<uuid:pk>/", BillingCustomerShow.as_view(), name="billing-customer"),
     path("provider-books/", ProviderBooks.as_view(), name="provider-books"),
     path("provider-events/", ProviderEvents.as_view(), name="provider-events"),
     path("facts/", PaymentFacts.as_view(), name="facts"),

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import F, Q
 
+from celery_config.copies.models import CopiedRow
 from celery_config.database import Now
 from payment_app.domain import AccountCode, Booking, State
+
+
+class BillingCustomer(CopiedRow):
+    """Who pays: payment's own copy of the order service's customers."""
+
+    customer = models.UUIDField(primary_key=True)
+    name = models.CharField(max_length=200)
+    email = models.CharField(max_length=254)
+    currency = models.CharField(max_length=3)
+    billing_address: models.JSONField[Any, Any] = models.JSONField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = "customer (copy)"
+        verbose_name_plural = "customers (copy)"
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class Payment(models.Model):

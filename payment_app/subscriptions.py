@@ -1,9 +1,9 @@
-"""What the payment service listens to. These lines are its part of a choreographed order."""
+"""What the payment service listens to. The lines with `on` are its part of a choreographed order."""
 
 from __future__ import annotations
 
 from celery_config.contracts.inventory import InventoryRefused
-from celery_config.contracts.order import OrderPlaced, OrderWithdrawn
+from celery_config.contracts.order import CustomerChanged, CustomerDeleted, OrderPlaced, OrderWithdrawn
 from celery_config.contracts.payment import (
     AuthorizePayment,
     CapturePayment,
@@ -15,9 +15,11 @@ from celery_config.contracts.payment import (
     VoidPayment,
 )
 from celery_config.contracts.shipment import ShipmentArranged, ShipmentFailed
-from celery_config.listening import on
+from celery_config.listening import hears, on
 
 SUBSCRIPTIONS = [
+    # Of copies the version decides, so a repeat is harmless.
+    hears(CustomerChanged, CustomerDeleted, call="celery_config.copies.applying.hear_all", once=False),
     on(OrderPlaced, do=AuthorizePayment, announce=PaymentReceived, refused=PaymentFailed),
     on(ShipmentArranged, do=CapturePayment, announce=PaymentCollected, refused=PaymentFailed),
     # Who takes the money says whether it is too late; only its word makes the others undo their parts.

@@ -8,8 +8,8 @@ from django.contrib import admin
 from unfold.decorators import display
 
 from celery_config.api.admin import FactAdmin, typed
-from celery_config.api.display import id_of, label_of, lines
-from shipment_app.models import Shipment
+from celery_config.api.display import id_of, label_of, lines, table_of
+from shipment_app.models import DeliveryAddress, Shipment
 
 STATE = label_of("state", {"booked": "info", "cancelled": "warning", "dispatched": "success"})
 
@@ -32,3 +32,12 @@ class ShipmentAdmin(FactAdmin):
     @display(description="address")
     def deliver_to(self, shipment: Shipment) -> Any:
         return lines((shipment.name, shipment.line1, shipment.city, shipment.postal_code, shipment.country))
+
+
+@admin.register(DeliveryAddress)
+class DeliveryAddressAdmin(FactAdmin):
+    list_display = (id_of("customer"), "version", "changed_at")
+    search_ids = ("customer",)
+    search_help_text = "customer id"
+    ordering = ("customer",)
+    fields = ("customer", table_of("delivery_address"), "version", "changed_at", "applied_at")

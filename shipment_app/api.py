@@ -9,8 +9,9 @@ from rest_framework import generics, serializers
 
 from celery_config.api.audit import BooksApi, FactsApi
 from celery_config.api.webhooks import WebhookApi
+from celery_config.copies.api import CopiedDetail
 from shipment_app import selectors, webhooks
-from shipment_app.models import Shipment
+from shipment_app.models import DeliveryAddress, Shipment
 from shipment_app.reconciliation import books
 
 
@@ -42,6 +43,19 @@ class ShipmentApi(generics.RetrieveAPIView[Shipment]):
         return selectors.shipments()
 
 
+class DeliveryAddressSerializer(serializers.ModelSerializer[DeliveryAddress]):
+    class Meta:
+        model = DeliveryAddress
+        fields = ("customer", "delivery_address", "version", "changed_at")
+
+
+class DeliveryAddressApi(CopiedDetail):
+    """Where a customer's parcels usually go."""
+
+    serializer_class = DeliveryAddressSerializer
+    queryset = DeliveryAddress.everything.all()
+
+
 class CarrierBooksApi(BooksApi):
     """The carrier's books."""
 
@@ -64,6 +78,7 @@ class CarrierEventsApi(WebhookApi):
 urlpatterns: list[URLPattern | URLResolver] = [
     path("shipments/", ShipmentsApi.as_view(), name="shipments"),
     path("shipments/<uuid:pk>/", ShipmentApi.as_view(), name="shipment"),
+    path("delivery-addresses/<uuid:pk>/", DeliveryAddressApi.as_view(), name="delivery-address"),
     path("carrier-books/", CarrierBooksApi.as_view(), name="carrier-books"),
     path("carrier-events/", CarrierEventsApi.as_view(), name="carrier-events"),
     path("facts/", ShipmentFactsApi.as_view(), name="facts"),

@@ -1,13 +1,28 @@
-"""The table of shipments: the one place of the system that keeps an address beyond the order."""
+"""The tables of shipment: what the carrier has booked, and the copy of where customers live."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.db import models
 
+from celery_config.copies.models import CopiedRow
 from celery_config.database import Now
 from shipment_app.domain import ShipmentState
+
+
+class DeliveryAddress(CopiedRow):
+    """Where a customer's parcels usually go: shipment's own copy of that part of the order service's customers."""
+
+    customer = models.UUIDField(primary_key=True)
+    delivery_address: models.JSONField[Any, Any] = models.JSONField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = "delivery address (copy)"
+        verbose_name_plural = "delivery addresses (copy)"
+
+    def __str__(self) -> str:
+        return str(self.customer)
 
 
 class Shipment(models.Model):

@@ -1,8 +1,9 @@
-"""What the shipment service listens to. These lines are its part of a choreographed order."""
+"""What the shipment service listens to. The lines with `on` are its part of a choreographed order."""
 
 from __future__ import annotations
 
 from celery_config.contracts.inventory import InventoryFetched, InventoryIssued
+from celery_config.contracts.order import CustomerChanged, CustomerDeleted
 from celery_config.contracts.payment import PaymentReleased
 from celery_config.contracts.shipment import (
     BookShipment,
@@ -13,9 +14,11 @@ from celery_config.contracts.shipment import (
     ShipmentFailed,
     ShipmentRecalled,
 )
-from celery_config.listening import on
+from celery_config.listening import hears, on
 
 SUBSCRIPTIONS = [
+    # Of copies the version decides, so a repeat is harmless.
+    hears(CustomerChanged, CustomerDeleted, call="celery_config.copies.applying.hear_all", once=False),
     on(InventoryFetched, do=BookShipment, announce=ShipmentArranged, refused=ShipmentFailed),
     on(InventoryIssued, do=DispatchShipment, announce=ShipmentDeparted),
     on(PaymentReleased, undo=BookShipment, by=CancelShipment, announce=ShipmentRecalled),

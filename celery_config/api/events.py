@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from django.db import connection
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import generics, serializers
 from rest_framework.exceptions import ValidationError
@@ -32,19 +32,29 @@ class EventFeed(APIView):
     )
     def get(self, request: Request) -> Response:
         """Ids commit out of order, so only rows below every running transaction are served."""
-        transaction, row = parse_cursor(request.query_params.get("after", ""))
-        feed = (
-            OutboxMessage.objects.filter(kind=OutboxMessage.Kind.EVENT)
-            .filter(Q(transaction__gt=transaction) | Q(transaction=transaction, id__gt=row))
-            .order_by("transaction", "id")
-        )
-        if connection.vendor == "postgresql":
-            feed = feed.extra(where=["transaction < pg_snapshot_xmin(pg_current_snapshot())::text::bigint"])
+        feed = feed_after(request.query_params.get("after", ""))
         found = [
             {"cursor": f"{t}-{i}", "event": payload}
             for t, i, payload in feed.values_list("transaction", "id", "payload")[:FEED_LIMIT]
         ]
         return Response({"events": found, "more": len(found) == FEED_LIMIT})
+
+
+def feed_after(cursor: str) -> QuerySet[OutboxMessage]:
+    """The events behind a cursor, in the order in which they became visible.
+
+    Raises:
+        ValidationError: it is no cursor.
+    """
+    transaction, row = parse_cursor(cursor)
+    feed = (
+        OutboxMessage.objects.filter(kind=OutboxMessage.Kind.EVENT)
+        .filter(Q(transaction__gt=transaction) | Q(transaction=transaction, id__gt=row))
+        .order_by("transaction", "id")
+    )
+    if connection.vendor == "postgresql":
+        feed = feed.extra(where=["transaction < pg_snapshot_xmin(pg_current_snapshot())::text::bigint"])
+    return feed
 
 
 def parse_cursor(text: str) -> tuple[int, int]:

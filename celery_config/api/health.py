@@ -9,6 +9,8 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from celery_config.copies import freshness
+from celery_config.copies.declared import copies
 from celery_config.messaging.relay import oldest_unpublished_seconds
 
 RELAY_LAG_LIMIT = 60.0
@@ -19,10 +21,13 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 
 def readyz(request: HttpRequest) -> HttpResponse:
-    """200 when everything this service stands on answers, else 503; the body says what does not."""
+    """200 when everything this service stands on answers, else 503; the body says what does not.
+
+    A copy that is late is shown and takes nothing out of service: what there is of it is still right to have.
+    """
     found = {name: check() for name, check in CHECKS.items()}
     good = all(text.startswith("ok") for text in found.values())
-    return JsonResponse({"ready": good, **found}, status=200 if good else 503)
+    return JsonResponse({"ready": good, **found, **lateness()}, status=200 if good else 503)
 
 
 def metrics(request: HttpRequest) -> HttpResponse:
@@ -57,6 +62,16 @@ def relay() -> str:
         if lag < RELAY_LAG_LIMIT
         else f"late: {lag:.0f} s behind; is the relay running?"
     )
+
+
+def lateness() -> dict[str, str]:
+    """How late the copies kept here are; nothing where there are none."""
+    if not copies:
+        return {}
+    try:
+        return {"copies": freshness.in_words()}
+    except (DatabaseError, InterfaceError):
+        return {"copies": "unknown: no database"}
 
 
 CHECKS: dict[str, Callable[[], str]] = {"database": database, "broker": broker, "relay": relay}

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.templatetags.static import static
 from unfold.sites import UnfoldAdminSite
 
-FOLLOWING = ("saga", "messaging", "auth", "authtoken")
+FOLLOWING = ("saga", "copies", "messaging", "auth", "authtoken")
 
 
 class ServiceSite(UnfoldAdminSite):

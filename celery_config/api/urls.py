@@ -19,6 +19,7 @@ from rest_framework.throttling import ScopedRateThrottle
 from celery_config.api import asyncapi, commands, events, health, settle, site
 from celery_config.api.error_pages import HANDLERS
 from celery_config.api.parsers import Json
+from celery_config.copies import api as copies
 
 
 class TokenApi(ObtainAuthToken):
@@ -52,6 +53,7 @@ def service_urls(api: Sequence[URLPattern | URLResolver]) -> list[URLPattern | U
         path("api/barrier/", events.BarrierList.as_view(), name="barrier"),
         path("api/barrier/settle/", settle.SettleBarrier.as_view(), name="barrier-settle"),
         path("api/outbox/", events.OutboxState.as_view(), name="outbox"),
+        *copies.urlpatterns,
         path("api/token/", TokenApi.as_view(), name="token"),
         path("api/schema/", SpectacularAPIView.as_view(permission_classes=[]), name="schema"),
         path("api/docs/", SpectacularSwaggerView.as_view(permission_classes=[]), name="docs"),

@@ -126,3 +126,12 @@ class InventoryReturned(Event):
 
     service: ClassVar[str] = "inventory"
     order: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProductDeleted(Event):
+    """The product is gone; `version` is one more than its last state had."""
+
+    service: ClassVar[str] = "inventory"
+    sku: str
+    version: int

@@ -58,9 +58,13 @@ def service_settings(
         "DEBUG": False,
         "SECRET_KEY": env.str(f"{prefix}_SECRET_KEY", f"local-only-{service}-" + "k" * 50),
         "SERVICE_TOKEN": env.str(f"{prefix}_SERVICE_TOKEN", f"local-only-{service}-token"),
-        "SERVICE_URL": env.str(
-            f"{prefix}_URL", f"http://127.0.0.1:{8001 + topology.SERVICES.index(service)}"
-        ),
+        "SERVICE_URL": url_of(service),
+        # Where the others are, for who asks them: audit and importer, and copies, whose source proves them.
+        "SERVICE_URLS": {name: url_of(name) for name in topology.SERVICES},
+        "SERVICE_TOKENS": {
+            name: env.str(f"{name.upper()}_SERVICE_TOKEN", f"local-only-{name}-token")
+            for name in topology.SERVICES
+        },
         "ALLOWED_HOSTS": env.list(f"{prefix}_HOSTS", default=["127.0.0.1", "localhost", "[::1]"]),
         "CSRF_TRUSTED_ORIGINS": env.list(f"{prefix}_TRUSTED_ORIGINS", default=[]),
         "DATABASES": {"default": database(f"{prefix}_DATABASE_URL", embedded / f"{service}.sqlite3")},
@@ -82,6 +86,9 @@ def service_settings(
             "RELAY_GATHER_SECONDS", 0.01 if service == topology.ORCHESTRATOR else 0.03
         ),
         "RELAY_BATCH": env.int("RELAY_BATCH", 200),
+        # Beyond so many seconds behind its source a copy is called late; compared with it every so many hours.
+        "COPY_LAG_LIMIT_SECONDS": env.float("COPY_LAG_LIMIT_SECONDS", 60.0),
+        "COPY_CHECK_HOURS": env.float("COPY_CHECK_HOURS", 24.0),
         "SAGA_RETENTION_DAYS": env.float("SAGA_RETENTION_DAYS", 90),
         "EVENT_RETENTION_DAYS": env.float("EVENT_RETENTION_DAYS", 30),
         **web_settings(package, apps),
@@ -89,3 +96,8 @@ def service_settings(
         **api_settings(service, tls=tls),
         **celery_settings(service, env.str(f"{prefix}_BROKER_URL", "filesystem://"), embedded / "broker"),
     }
+
+
+def url_of(service: str) -> Any:
+    """The base address of a service's web."""
+    return env.str(f"{service.upper()}_URL", f"http://127.0.0.1:{8001 + topology.SERVICES.index(service)}")

@@ -34,6 +34,7 @@ def web_settings(package: str, apps: tuple[str, ...]) -> dict[str, Any]:
             "celery_config.api.apps.ApiConfig",  # first: its templates go before unfold's
             *THIRD_PARTY_APPS,
             "celery_config.messaging",
+            "celery_config.copies",
             *apps,
             package,
         ],

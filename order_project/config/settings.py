@@ -2,8 +2,6 @@
 
 from celery_config.settings import env, service_settings
 
-OTHERS = ("payment", "inventory", "shipment")
-
 globals().update(service_settings("order", "order_project", apps=("celery_config.saga",)))
 
 RELAY_DUTIES = [
@@ -13,7 +11,4 @@ RELAY_DUTIES = [
 ]
 # 1: payment first, as a shop usually starts; 2: inventory first. Running orders finish on theirs.
 PLACE_ORDER_VERSION = env.int("PLACE_ORDER_VERSION", 1)
-# Where the audit and the importer find the other services.
-SERVICE_URLS = {s: env.str(f"{s.upper()}_URL", f"http://127.0.0.1:{8002 + i}") for i, s in enumerate(OTHERS)}
-SERVICE_TOKENS = {s: env.str(f"{s.upper()}_SERVICE_TOKEN", f"local-only-{s}-token") for s in OTHERS}
 SANDBOX_URL = env.str("SANDBOX_URL", "http://127.0.0.1:8090")

@@ -97,4 +97,3 @@ def test_what_is_no_sku(sku: str) -> None:
 
 def test_ids_follow_from_what_they_name() -> None:
     assert domain.reservation_id(ORDER) == domain.reservation_id(ORDER) != domain.reservation_id(uuid4())
-    assert domain.product_event_id("A", 1) != domain.product_event_id("A", 2)

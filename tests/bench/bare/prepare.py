@@ -27,11 +27,9 @@ def fill_inventory() -> None:
 
 
 def fill_catalogue() -> None:
-    from celery_config.contracts.inventory import ProductChanged
-    from order_project import services
+    from order_project.models import CatalogueProduct
 
-    for product in PRODUCTS:
-        services.copy_product(ProductChanged(version=1, **product))
+    CatalogueProduct.objects.bulk_create(CatalogueProduct(version=1, **product) for product in PRODUCTS)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ def test_products_are_created_changed_or_left_alone(shop: Any) -> None:
     assert services.put_products(products=[shop.product("B"), shop.product("A")]) == Put(2, 0, 0)
     again = [shop.product("A", price=300), shop.product("B"), shop.product("C")]
     assert services.put_products(products=again) == Put(1, 1, 1)
-    assert announced() == [("A", 1, 250), ("B", 1, 250), ("A", 2, 300), ("C", 1, 250)]
+    assert announced() == [("A", 1, 250), ("B", 1, 250), ("C", 1, 250), ("A", 2, 300)]
     assert Stock.objects.count() == 3
 
 

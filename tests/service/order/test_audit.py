@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -16,15 +15,31 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from celery_config import peers
+from celery_config.copies.declared import copies
+from celery_config.copies.entries import Kept, stream
+from celery_config.messages import encode
 from celery_config.messaging.models import OutboxMessage
 from celery_config.saga import runner
 from celery_config.saga.machine import Logged, StepFailed
-from order_project import audit, selectors, services
-from order_project.models import Order, Refund
+from order_project import audit, services
+from order_project.models import CatalogueProduct, Order, Refund
+from tests.service.copies_source import SourceInMemory
 from tests.service.order.conftest import HEART, REPLIES, Placed, Shop, merge
 
 pytestmark = pytest.mark.django_db
 PARTICIPANTS = ("payment", "inventory", "shipment")
+
+
+class Catalogue:
+    """Inventory's products: those that our copy held when a test began."""
+
+    def __init__(self) -> None:
+        self.source = SourceInMemory(copies["catalogue_product"])
+        for entry in stream(Kept(self.source.copy), None, None):
+            self.source.shelf.entries[entry.key] = entry
+
+    def told(self, what: str, body: dict[str, Any]) -> Any:
+        return encode(self.source.ask(what, Any, **body))
 
 
 class Services:
@@ -36,7 +51,7 @@ class Services:
         self.books: dict[str, list[str]] = {"payment": [], "shipment": []}
         self.strangers: dict[str, list[str]] = {name: [] for name in PARTICIPANTS}
         self.lag = dict.fromkeys(PARTICIPANTS, 0.0)
-        self.digest: dict[str, Any] | None = None
+        self.catalogue = Catalogue()
         self.away = ""
         self.meanwhile: Callable[[], None] = lambda: None
         self.names = {httpx.URL(django_settings.SERVICE_URLS[name]).port: name for name in PARTICIPANTS}
@@ -54,8 +69,9 @@ class Services:
                 return httpx.Response(200, json=self.page(service, request))
             case "/api/outbox/":
                 return httpx.Response(200, json={"oldest_unpublished_seconds": self.lag[service]})
-            case "/api/catalogue-digest/":
-                return httpx.Response(200, json=self.digest or asdict(selectors.catalogue_digest()))
+            case "/api/published/product/pieces/" | "/api/published/product/rows/":
+                what = request.url.path.split("/")[-2]
+                return httpx.Response(200, json=self.catalogue.told(what, json.loads(request.content)))
         return httpx.Response(404)
 
     def page(self, service: str, request: httpx.Request) -> dict[str, Any]:
@@ -108,7 +124,7 @@ class Services:
 
 
 @pytest.fixture
-def others(monkeypatch: pytest.MonkeyPatch) -> Services:
+def others(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Services:
     fake = Services()
     transport = httpx.MockTransport(fake.answer)
     real = httpx.Client
@@ -278,8 +294,8 @@ class TestOurOwn:
         assert "order: an outbox row has been due for 1" in finding
 
     def test_a_copy_of_the_catalogue_that_differs(self, completed: Placed, others: Services) -> None:
-        others.digest = {"rows": 3, "checksum": "0"}
-        assert found() == ["order: its copy of the catalogue differs from inventory's"]
+        CatalogueProduct.objects.filter(sku=HEART).update(price=1)
+        assert found() == [f"order: 1 rows of catalogue_product differ from inventory's: {HEART}"]
 
 
 class TestTheirs:

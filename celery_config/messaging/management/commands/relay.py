@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand
 from django.utils.module_loading import import_string
 
 from celery_config import database, garbage, metrics
+from celery_config.copies import duties as copies
 from celery_config.messaging import relay
 from celery_config.messaging.wake import Bell
 
@@ -27,6 +28,7 @@ class Command(BaseCommand):
         current_app.finalize()
         duties = [
             *relay.standard_duties(),
+            *copies.duties(),
             *(d for path in settings.RELAY_DUTIES for d in import_string(path)()),
         ]
         garbage.settle()

@@ -1,0 +1,59 @@
+"""Copies and tombstones in every service's admin: read-only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from unfold.decorators import display
+
+from celery_config import database
+from celery_config.api.admin import FactAdmin, typed
+from celery_config.api.display import labelled, number_of
+from celery_config.copies import freshness
+from celery_config.copies.declared import copies
+from celery_config.copies.models import CopyState, Tombstone
+
+
+@admin.register(CopyState)
+class CopyAdmin(FactAdmin):
+    list_display = ("name", "source", "behind", "looked_at", number_of("rows"), "equal", "checked_at")
+    search_fields = ("name__icontains",)
+    search_help_text = "name of a copy"
+    ordering = ("name",)
+    fields = (
+        "name", "source", "behind", "behind_since", "looked_at", "cursor", number_of("rows"), number_of("differing"),
+        "checked_at", "check_due_at",
+    )  # fmt: skip
+
+    @display(description="source")
+    def source(self, state: CopyState) -> str:
+        copy = copies.get(state.name)
+        return f"{copy.service}.{copy.source}" if copy else "no longer kept"
+
+    @display(description="behind")
+    def behind(self, state: CopyState) -> str:
+        """Age of the oldest change that is not in the copy."""
+        lag = freshness.lag_of(state, database.now())
+        return "unknown" if lag is None else f"{lag:.1f} s"
+
+    @display(description="compared")
+    def equal(self, state: CopyState) -> Any:
+        if state.differing is None:
+            return "-"
+        text = f"{state.differing} differ" if state.differing else "equal"
+        return labelled(text, {text: "danger" if state.differing else "success"})
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return bool(copies) and super().has_module_permission(request)
+
+
+@admin.register(Tombstone)
+class TombstoneAdmin(FactAdmin):
+    list_display = ("source", "key", "version", "deleted_at")
+    list_filter = (typed("source"),)
+    search_fields = ("key__exact",)
+    search_help_text = "the whole key"
+    ordering = ("-id",)
+    fields = ("source", "key", "version", "deleted_at")

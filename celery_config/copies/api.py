@@ -1,0 +1,221 @@
+"""What a service shows of what it publishes, so that copies can be compared, and of the copies it keeps."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import msgspec
+from django.core.exceptions import ValidationError as BadKey
+from django.db.models.fields.json import KT
+from django.http import HttpResponse
+from django.urls import URLPattern, path
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import exceptions, generics, serializers, status
+from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from celery_config import database
+from celery_config.api.events import feed_after
+from celery_config.copies import freshness
+from celery_config.copies.declared import Publication, publications
+from celery_config.copies.entries import KEYS_AT_ONCE, Source, stream
+from celery_config.copies.models import LONGEST_KEY, CopiedRow
+from celery_config.copies.ranges import split
+
+MOST_RANGES, LARGEST_PIECE, MOST_PIECES, MOST_ROWS = 100, 5000, 200, 5000
+CHANGES = 1000
+WAIT_SECONDS, FIRST_LOOK, LOOK_SECONDS = 1.0, 0.01, 0.1
+encoder = msgspec.json.Encoder()
+
+
+class BoundsInput(serializers.Serializer[Any]):
+    after = serializers.CharField(
+        max_length=LONGEST_KEY, allow_null=True, help_text="null: from the first key"
+    )
+    upto = serializers.CharField(max_length=LONGEST_KEY, allow_null=True, help_text="null: to the last key")
+
+
+class FieldsInput(serializers.Serializer[Any]):
+    # DRF's `fields` are its own.
+    def get_fields(self) -> Any:
+        names = serializers.ListField(
+            child=serializers.CharField(), help_text="of the contract; those that are kept"
+        )
+        return {**super().get_fields(), "fields": names}
+
+
+class PiecesInput(FieldsInput):
+    ranges = serializers.ListField(child=BoundsInput(), min_length=1, max_length=MOST_RANGES)
+    size = serializers.IntegerField(min_value=1, max_value=LARGEST_PIECE, help_text="rows a piece")
+    most = serializers.IntegerField(min_value=1, max_value=MOST_PIECES, help_text="pieces of a range")
+
+
+class RowsInput(FieldsInput):
+    range = BoundsInput(required=False)
+    most = serializers.IntegerField(
+        min_value=1, max_value=MOST_ROWS, default=MOST_ROWS, help_text="of a range"
+    )
+    keys = serializers.ListField(
+        child=serializers.CharField(max_length=LONGEST_KEY), required=False, max_length=KEYS_AT_ONCE
+    )
+
+
+class PublishedAPI(APIView):
+    """A table that is published here. Staff and services alone: it answers with whatever the contract has."""
+
+    def publication(self) -> Publication:
+        try:
+            return publications[self.kwargs["name"]]
+        except KeyError as error:
+            raise NotFound("Nothing is published here under this name.") from error
+
+    def given(self, serializer: type[FieldsInput], request: Request) -> tuple[Source, dict[str, Any]]:
+        """What is asked, and whom."""
+        asked = serializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        publication, fields = self.publication(), asked.validated_data["fields"]
+        if unknown := set(fields) - set(publication.fields):
+            raise ValidationError({"fields": f"not in the contract: {', '.join(sorted(unknown))}"})
+        return Source(publication, fields), asked.validated_data
+
+    def handle_exception(self, exc: Exception) -> Any:
+        return super().handle_exception(ValidationError("not a key") if isinstance(exc, BadKey) else exc)
+
+
+def answer(content: Any) -> HttpResponse:
+    """JSON by msgspec: there may be thousands of rows, which DRF's renderer would take ten times as long for."""
+    return HttpResponse(encoder.encode(content), content_type="application/json")
+
+
+class PublishedShow(PublishedAPI):
+    @extend_schema(responses={200: dict})
+    def get(self, request: Request, name: str) -> Response:
+        """What it is called, its fields, and how many rows and tombstones there are."""
+        publication = self.publication()
+        return Response(
+            {
+                "name": publication.name,
+                "key": publication.key,
+                "fields": publication.fields,
+                "rows": Source(publication, ()).count(),
+            }
+        )
+
+
+class PublishedPieces(PublishedAPI):
+    @extend_schema(request=PiecesInput, responses={200: dict})
+    def post(self, request: Request, name: str) -> HttpResponse:
+        """Each range split into pieces of `size` rows, with a checksum each; what differs is asked for again."""
+        source, given = self.given(PiecesInput, request)
+        return answer(
+            [
+                split(stream(source, **bounds), bounds["upto"], given["size"], given["most"])
+                for bounds in given["ranges"]
+            ]
+        )
+
+
+class PublishedRows(PublishedAPI):
+    @extend_schema(request=RowsInput, responses={200: dict})
+    def post(self, request: Request, name: str) -> HttpResponse:
+        """The rows with these `keys`, or the first `most` of a `range`; deleted ones have no values."""
+        source, given = self.given(RowsInput, request)
+        if "keys" in given:
+            return answer(list(source.of(given["keys"]).values()))
+        bounds = given.get("range", {"after": None, "upto": None})
+        return answer(source.after(bounds["after"], bounds["upto"], given["most"]))
+
+
+class PublishedChanges(PublishedAPI):
+    @extend_schema(
+        parameters=[OpenApiParameter("after", str, description="a `cursor`; empty: all")],
+        responses={200: dict},
+    )
+    def get(self, request: Request, name: str) -> HttpResponse:
+        """Which rows changed, and when, in the order in which their transactions became visible."""
+        publication, after = self.publication(), request.query_params.get("after", "")
+        feed = feed_after(after)
+        # The end is looked up first: what becomes visible in between is behind it.
+        end = feed.order_by("-transaction", "-id").values_list("transaction", "id").first()
+        kinds = [publication.changed.wire_name(), publication.deleted.wire_name()]
+        found = (
+            feed.filter(name__in=kinds)
+            .annotate(version=KT("payload__data__version"))
+            .values_list("transaction", "id", "payload__subject", "version", "created_at")[:CHANGES]
+        )
+        now = database.now()
+        changes = [
+            {"cursor": f"{t}-{i}", "key": key, "version": int(version), "age": (now - at).total_seconds()}
+            for t, i, key, version, at in found
+        ]
+        if len(changes) == CHANGES or end is None:
+            cursor = changes[-1]["cursor"] if changes else after
+        else:
+            cursor = "{}-{}".format(*end)
+        return answer({"changes": changes, "cursor": cursor})
+
+
+class CopiesList(APIView):
+    @extend_schema(responses={200: dict})
+    def get(self, request: Request) -> Response:
+        """The copies kept here: how far each is behind its source, and how it compared with it last."""
+        return Response({"copies": [freshness.shown(state) for state in freshness.states()]})
+
+
+class NotYetHere(exceptions.APIException):
+    """425: the copy does not have this version yet."""
+
+    status_code = status.HTTP_425_TOO_EARLY
+    default_code = "copy_behind"
+    default_detail = "The copy kept here does not have this version of the row yet. Try again."
+    wait = 1  # DRF makes Retry-After of it
+
+
+class CopiedDetail(generics.GenericAPIView[Any]):
+    """A row of a copy. Subclasses name the model's rows as `queryset`, tombstones included, and its serializer."""
+
+    lookup_url_kwarg = "pk"
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("min_version", int, description="wait for this version, for a second at most"),
+        ]
+    )
+    def get(self, request: Request, **_: Any) -> Response:
+        """The row at `min_version` or later; 425 `copy_behind` with Retry-After when it has not come yet."""
+        wanted = min_version(request)
+        ends = time.monotonic() + WAIT_SECONDS
+        look = FIRST_LOOK
+        while (row := self.row()) is None or row.version < wanted:
+            if wanted == 0:
+                raise NotFound
+            if time.monotonic() + look > ends:
+                raise NotYetHere
+            time.sleep(look)  # the worker writes it in another process
+            look = min(2 * look, LOOK_SECONDS)
+        if row.deleted:
+            raise NotFound
+        return Response(self.get_serializer(row).data)
+
+    def row(self) -> CopiedRow | None:
+        found: CopiedRow | None = self.get_queryset().filter(pk=self.kwargs[self.lookup_url_kwarg]).first()
+        return found
+
+
+def min_version(request: Request) -> int:
+    text = request.query_params.get("min_version", "0")
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise ValidationError({"min_version": "must be a whole number"})
+    return int(text)
+
+
+urlpatterns: list[URLPattern] = [
+    path("api/copies/", CopiesList.as_view(), name="copies"),
+    path("api/published/<slug:name>/", PublishedShow.as_view(), name="published"),
+    path("api/published/<slug:name>/pieces/", PublishedPieces.as_view(), name="published-pieces"),
+    path("api/published/<slug:name>/rows/", PublishedRows.as_view(), name="published-rows"),
+    path("api/published/<slug:name>/changes/", PublishedChanges.as_view(), name="published-changes"),
+]

@@ -1,0 +1,141 @@
+"""Bringing a copy up to what its source says: many rows with one statement, in whatever order they come."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+from django.db import connection, models, transaction
+
+from celery_config import rows
+from celery_config.copies import resync
+from celery_config.copies.declared import VERSION, Copy, copies, names_of
+from celery_config.copies.ranges import Entry, newest
+from celery_config.groups import by
+from celery_config.messages import encode
+from celery_config.messaging.events import Received
+
+OF_A_ROW = ("version", "deleted", "changed_at")
+
+
+def hear_all(received: Sequence[Received]) -> None:
+    """Bring all copies up to what their sources announced; what a line of `subscriptions.py` calls.
+
+    The version decides, so a repeat changes nothing.
+    """
+    for copy in copies.values():
+        if heard := [each for each in received if isinstance(each.data, copy.changed | copy.deleted)]:
+            hear(copy, heard)
+
+
+def hear(copy: Copy, received: Sequence[Received]) -> None:
+    """Apply events; where one is missing between what we knew and what came, ask the source for the row."""
+    heard = [heard_of(copy, each) for each in received]
+    known = known_versions(copy, {entry.key for entry in heard})
+    apply(copy, heard)
+    versions = by(lambda entry: entry.key, heard)
+    if keys := [key for key, some in versions.items() if has_gap(known.get(key, 0), some)]:
+        resync.ask(copy, keys)
+
+
+def heard_of(copy: Copy, received: Received) -> Entry:
+    """An event as an entry. It brings the whole state: nothing before it need be known."""
+    data = received.data
+    deleted = isinstance(data, copy.deleted)
+    values = None if deleted else tuple(encode(getattr(data, name)) for name in copy.fields)
+    key = str(getattr(data, names_of(copy.changed)[0]))
+    return Entry(key, getattr(data, VERSION), received.envelope.time, values)
+
+
+def has_gap(known: int, entries: Iterable[Entry]) -> bool:
+    """Whether a version is missing between the one we have and the newest that came."""
+    new = {entry.version for entry in entries if entry.version > known}
+    return bool(new) and max(new) - known > len(new)
+
+
+def apply(copy: Copy, entries: Iterable[Entry]) -> None:
+    """Write these rows, each unless a newer version is there."""
+    made = [row_of(copy, entry) for entry in sorted(newest(entries), key=lambda entry: entry.key)]
+    rows.write(*rows.put_newer(copy.model, made, ("pk", *OF_A_ROW, *copy.fields), VERSION, "applied_at"))
+
+
+@transaction.atomic
+def replace(copy: Copy, pairs: Iterable[tuple[Entry | None, Entry | None]]) -> None:
+    """Put what the source has in the place of what we had, unless ours has moved on since it was read.
+
+    Args:
+        pairs: ours and theirs of each key; ours must have been read first, so that what the source then does not have
+            it will never announce.
+    """
+    pairs = list(pairs)
+    forget(copy, [ours for ours, _ in pairs if ours])
+    apply(copy, [theirs for _, theirs in pairs if theirs])
+
+
+def forget(copy: Copy, seen: Sequence[Entry]) -> None:
+    """Delete rows that are still at the version that was seen. A part of a transaction: nobody sees them missing."""
+    if seen:
+        given = [plain_row(copy, entry.key, version=entry.version) for entry in seen]
+        with connection.cursor() as cursor:
+            cursor.execute(
+                forgetting(copy.model, connection.vendor),
+                [rows.parameter(copy.model, given, ("pk", VERSION))],
+            )
+
+
+def known_versions(copy: Copy, keys: Iterable[str]) -> dict[str, int]:
+    """The versions that we have of these rows."""
+    given = [plain_row(copy, key) for key in keys]
+    with connection.cursor() as cursor:
+        cursor.execute(asking(copy.model, connection.vendor), [rows.parameter(copy.model, given, ("pk",))])
+        return {str(copy.key.to_python(key)): version for key, version in cursor.fetchall()}
+
+
+@functools.cache
+def forgetting(model: type[models.Model], vendor: str) -> str:
+    pair = ", ".join(rows.quoted(rows.field_of(model, name).column) for name in ("pk", VERSION))
+    given = rows.relation(model, ("pk", VERSION), vendor)
+    return f"DELETE FROM {rows.table(model)} WHERE ({pair}) IN (SELECT {pair} FROM {given})"
+
+
+@functools.cache
+def asking(model: type[models.Model], vendor: str) -> str:
+    key = rows.quoted(rows.field_of(model, "pk").column)
+    given = rows.relation(model, ("pk",), vendor)
+    return f"SELECT {key}, version FROM {rows.table(model)} WHERE {key} IN (SELECT {key} FROM {given})"
+
+
+def row_of(copy: Copy, entry: Entry) -> SimpleNamespace:
+    values = blanks(copy) if entry.values is None else dict(zip(copy.fields, entry.values, strict=True))
+    return plain_row(
+        copy,
+        entry.key,
+        version=entry.version,
+        deleted=entry.values is None,
+        changed_at=entry.changed_at,
+        **values,
+    )
+
+
+def plain_row(copy: Copy, key: str, **values: Any) -> SimpleNamespace:
+    # Not instances of the model, which cost as much as all the rest.
+    return SimpleNamespace(**{copy.key.attname: key}, **values)
+
+
+def blanks(copy: Copy) -> Mapping[str, Any]:
+    """What is left of a deleted row."""
+    return {name: blank(copy.model._meta.get_field(name)) for name in copy.fields}
+
+
+def blank(field: Any) -> Any:
+    if field.null:
+        return None
+    if isinstance(field, models.JSONField):
+        return {}
+    return False if isinstance(field, models.BooleanField) else ("" if field.empty_strings_allowed else 0)
+
+
+def chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    return (items[start : start + size] for start in range(0, len(items), size))

@@ -1,0 +1,112 @@
+"""What the relay does for the copies kept here: it looks how far they are, and compares them with their sources."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+import structlog
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, connection
+from prometheus_client import Gauge
+
+from celery_config.copies import freshness, sync
+from celery_config.copies.asking import SourceOf, source_of
+from celery_config.copies.declared import copies
+from celery_config.copies.models import CopyState
+from celery_config.copies.sync import Compared
+from celery_config.database import Now
+from celery_config.messaging.relay import Duty
+from celery_config.peers import PeerError
+
+log = structlog.get_logger(__name__)
+LOOK_SECONDS, CHECK_SECONDS = 5.0, 60.0
+# A system that just started has other things to do.
+FIRST_CHECK_AFTER_SECONDS = 300.0
+EXPECTED = (PeerError, DatabaseError, InterfaceError)
+DIFFERENCES = Gauge(
+    "order_saga_copy_differences",
+    "Rows in which a copy differed from its source when they were compared.",
+    ["copy"],
+)
+CHECKED_AT = Gauge(
+    "order_saga_copy_checked_timestamp_seconds", "When a copy was last compared with its source.", ["copy"]
+)
+
+
+class Beside:
+    """A duty in a thread of its own: a source that is slow must not hold back what the relay publishes."""
+
+    def __init__(self, name: str, run: Callable[[], None]) -> None:
+        self.name = name
+        self.run = run
+        self.thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin, unless the last one is still at it."""
+        if self.thread is None or not self.thread.is_alive():
+            self.thread = threading.Thread(target=self.work, name=self.name, daemon=True)
+            self.thread.start()
+
+    def work(self) -> None:
+        with structlog.contextvars.bound_contextvars(duty=self.name):
+            try:
+                self.run()
+            finally:
+                connection.close()
+
+
+def duties() -> list[Duty]:
+    """Of a service's relay; none where no copies are kept."""
+    if not copies:
+        return []
+    now = time.monotonic()
+    looks, checks = Beside("copies: look", look_at_all), Beside("copies: check", check_what_is_due)
+    return [
+        Duty(looks.name, looks.start, LOOK_SECONDS, next_at=now + LOOK_SECONDS),
+        Duty(checks.name, checks.start, CHECK_SECONDS, next_at=now + FIRST_CHECK_AFTER_SECONDS),
+    ]
+
+
+def look_at_all() -> None:
+    for copy in copies.values():
+        try:
+            with source_of(copy, settings.TIMES.call) as source:
+                freshness.look(source)
+        except EXPECTED as error:
+            log.warning("nobody knows how far the copy is", copy=copy.name, error=str(error))
+
+
+def check_what_is_due() -> None:
+    """Compare copies with their sources when it is time; of several relays one does it."""
+    for copy in copies.values():
+        freshness.state_of(copy)
+        next_at = Now() + timedelta(hours=settings.COPY_CHECK_HOURS)
+        due = CopyState.objects.filter(pk=copy.name, check_due_at__lte=Now())
+        if not due.update(check_due_at=next_at):
+            continue
+        try:
+            with source_of(copy) as source:
+                check(source)
+        except EXPECTED as error:
+            log.error("copy not compared; tried again at the next check", copy=copy.name, error=str(error))
+
+
+def check(source: SourceOf) -> Compared:
+    """Compare, and keep what was found where admin and metrics show it."""
+    found = sync.compare(source)
+    remember(source.copy.name, found)
+    if found.differing:
+        log.error(
+            "a copy differs from its source", copy=source.copy.name, rows=found.differing, keys=found.keys
+        )
+    return found
+
+
+def remember(name: str, found: Compared) -> None:
+    kept = {"checked_at": Now(), "rows": found.rows, "differing": found.differing}
+    CopyState.objects.update_or_create(name=name, defaults=kept)
+    DIFFERENCES.labels(name).set(found.differing)
+    CHECKED_AT.labels(name).set_to_current_time()

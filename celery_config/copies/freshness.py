@@ -1,0 +1,116 @@
+"""How far a copy is behind its source: the age of the oldest change that is not in it.
+
+The source lists its changes in the order in which they became visible; a cursor stands where all before it are in the
+copy. So it is true also when nothing changes, and when events are lost: what does not come makes the copy older and
+older, until it is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+from prometheus_client import Gauge
+
+from celery_config import database
+from celery_config.copies import applying, resync
+from celery_config.copies.asking import Changed, SourceOf
+from celery_config.copies.declared import Copy, copies
+from celery_config.copies.models import CopyState
+
+log = structlog.get_logger(__name__)
+PAGES = 20
+LAG = Gauge(
+    "order_saga_copy_lag_seconds",
+    "Age of the oldest change of the source that a copy does not have.",
+    ["copy"],
+)
+
+
+def state_of(copy: Copy) -> CopyState:
+    state, _ = CopyState.objects.get_or_create(name=copy.name)
+    return state
+
+
+def states() -> list[CopyState]:
+    """Those of the copies kept here, whether anybody has looked yet or not."""
+    known = {state.name: state for state in CopyState.objects.all()}
+    return [known.get(name) or CopyState(name=name) for name in sorted(copies)]
+
+
+def look(source: SourceOf) -> None:
+    """Move the cursor past all that is in the copy; ask for what should have come long ago.
+
+    Raises:
+        PeerError: the source does not answer.
+    """
+    copy = source.copy
+    state = state_of(copy)
+    cursor, missing = state.cursor, list[Changed]()
+    for _ in range(PAGES):
+        page = source.changes(cursor)
+        known = applying.known_versions(copy, {change.key for change in page.changes})
+        missing = [change for change in page.changes if known.get(change.key, 0) < change.version]
+        if missing:
+            before = page.changes[: page.changes.index(missing[0])]
+            cursor = before[-1].cursor if before else cursor
+            break
+        done, cursor = page.cursor == cursor or not page.changes, page.cursor
+        if done:
+            break
+    now = database.now()
+    lag = missing[0].age if missing else 0.0
+    CopyState.objects.filter(pk=copy.name).update(
+        cursor=cursor, looked_at=now, behind_since=now - timedelta(seconds=lag) if missing else None
+    )
+    LAG.labels(copy.name).set(lag)
+    fetch_overdue(copy, missing)
+
+
+def fetch_overdue(copy: Copy, missing: Sequence[Changed]) -> None:
+    """What is older than the patience with a silent saga does not come by itself."""
+    overdue = {change.key for change in missing if change.age > settings.TIMES.silence}
+    if overdue:
+        log.warning("changes that never came are asked for", copy=copy.name, rows=len(overdue))
+        with transaction.atomic():
+            resync.ask(copy, sorted(overdue), delay=0)
+
+
+def lag_of(state: CopyState, now: datetime) -> float | None:
+    """Seconds behind the source; None: nobody could say for too long."""
+    if state.looked_at is None or (now - state.looked_at).total_seconds() > settings.COPY_LAG_LIMIT_SECONDS:
+        return None
+    return (now - state.behind_since).total_seconds() if state.behind_since else 0.0
+
+
+def shown(state: CopyState) -> dict[str, Any]:
+    """For the API."""
+    copy = copies[state.name]
+    return {
+        "name": state.name,
+        "source": f"{copy.service}.{copy.source}",
+        "lag_seconds": lag_of(state, database.now()),
+        "looked_at": state.looked_at,
+        "checked_at": state.checked_at,
+        "rows": state.rows,
+        "differing": state.differing,
+    }
+
+
+def in_words() -> str:
+    """For `/readyz`; begins with `ok` while no copy is late."""
+    now, late, worst = database.now(), list[str](), 0.0
+    for state in states():
+        lag = lag_of(state, now)
+        if lag is None:
+            late.append(
+                f"{state.name} unknown: does the relay run, and does {copies[state.name].service} answer?"
+            )
+        elif lag > settings.COPY_LAG_LIMIT_SECONDS:
+            late.append(f"{state.name} {lag:.0f} s behind")
+        worst = max(worst, lag or 0.0)
+    return f"late: {'; '.join(late)}" if late else f"ok: {worst:.1f} s behind"

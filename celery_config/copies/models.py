@@ -1,0 +1,91 @@
+"""The tables behind copies; the same in every database."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.db import models
+
+from celery_config.copies.fields import ChangedAtField, KeyField, VersionField
+from celery_config.database import Now
+
+LONGEST_KEY = 200
+
+
+class Published(models.Model):
+    """A table whose changes its service announces; a trigger writes these two columns."""
+
+    version = VersionField(
+        db_default=0, editable=False, help_text="counts the changes, without a gap, from 1"
+    )
+    updated_at = ChangedAtField(db_default=Now(), editable=False)
+
+    class Meta:
+        abstract = True
+
+
+class LiveRows(models.Manager[Any]):
+    """The rows that there are at the source, as far as is known here."""
+
+    def get_queryset(self) -> models.QuerySet[Any]:
+        return super().get_queryset().filter(deleted=False)
+
+
+class CopiedRow(models.Model):
+    """A row of another service's table; it is written by `celery_config.copies` alone.
+
+    Its own fields are some of those of the source's contract, under the same names. A deleted row stays as a tombstone,
+    with its fields blanked, so that a late event does not bring it back.
+    """
+
+    version = models.BigIntegerField(help_text="of the row at its source")
+    deleted = models.BooleanField(default=False, db_default=False)
+    changed_at = models.DateTimeField(db_default=Now(), help_text="at its source")
+    applied_at = models.DateTimeField(db_default=Now())
+
+    objects: ClassVar[LiveRows] = LiveRows()
+    everything: ClassVar[models.Manager[Any]] = models.Manager()
+
+    class Meta:
+        abstract = True
+
+
+class Tombstone(models.Model):
+    """The version with which a published row was deleted; it stays, also when the key comes back later."""
+
+    source = models.CharField(max_length=80, help_text="what was published")
+    key = KeyField(max_length=LONGEST_KEY)
+    version = models.BigIntegerField()
+    deleted_at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["source", "key"], name="tombstone_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.source} {self.key} v{self.version}"
+
+
+class CopyState(models.Model):
+    """How far a copy is, as its relay saw it last, and how it compared with its source."""
+
+    name = models.CharField(primary_key=True, max_length=80)
+    cursor = models.CharField(
+        max_length=50, blank=True, default="", help_text="all changes up to here are in the copy"
+    )
+    behind_since = models.DateTimeField(
+        null=True, blank=True, help_text="when the oldest change was made that is not in the copy"
+    )
+    looked_at = models.DateTimeField(null=True, blank=True, help_text="when the source was asked last")
+    check_due_at = models.DateTimeField(db_default=Now())
+    checked_at = models.DateTimeField(null=True, blank=True)
+    rows = models.BigIntegerField(null=True, blank=True, help_text="compared")
+    differing = models.BigIntegerField(null=True, blank=True, help_text="that differed")
+
+    class Meta:
+        verbose_name = "copy"
+        verbose_name_plural = "copies"
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,42 @@
+"""The triggers of published tables: they count versions, leave tombstones, and write the events into the outbox.
+
+A trigger sees what no code of ours could: `QuerySet.update`, `bulk_create`, the admin, SQL typed by hand. It is made
+from the contract after every `migrate`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from django.db import connections
+
+from celery_config.copies import triggers_postgresql, triggers_sqlite
+from celery_config.copies.declared import Publication, publications
+from celery_config.copies.models import Tombstone
+from celery_config.messaging.models import OutboxMessage
+
+STATEMENTS = {"postgresql": triggers_postgresql.statements, "sqlite": triggers_sqlite.statements}
+
+
+def install_all(using: str) -> None:
+    """Make the triggers of everything that is published here, if its tables are there."""
+    connection = connections[using]
+    with connection.cursor() as cursor:
+        tables = connection.introspection.table_names(cursor)
+        for publication in publications.values():
+            needed = {model._meta.db_table for model in (publication.model, Tombstone, OutboxMessage)}
+            if needed <= set(tables):
+                install(cursor, publication, connection.vendor)
+
+
+def install(cursor: Any, publication: Publication, vendor: str) -> None:
+    """Make the triggers; where the same ones are there, nothing is locked for it."""
+    wanted = STATEMENTS[vendor](publication)
+    mark = hashlib.sha256("\0".join(wanted).encode()).hexdigest()
+    if vendor == "postgresql" and triggers_postgresql.mark_of(cursor, publication) == mark:
+        return
+    for statement in wanted:
+        cursor.execute(statement)
+    if vendor == "postgresql":
+        triggers_postgresql.set_mark(cursor, publication, mark)

@@ -1,0 +1,153 @@
+"""The triggers of a published table on PostgreSQL: versions row by row, events with one statement for all rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from celery_config.copies.declared import VERSION, Publication
+from celery_config.messages import Event
+
+COUNT = """
+CREATE OR REPLACE FUNCTION {table}_count() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        -- Whoever is deleting this key at the moment is waited for: the version goes on after the tombstone's.
+        PERFORM FROM {table} WHERE {key} = NEW.{key} FOR KEY SHARE;
+        NEW.version := 1 + coalesce((SELECT version FROM copies_tombstone
+                                     WHERE source = '{name}' AND key = NEW.{key}::text), 0);
+        NEW.updated_at := statement_timestamp();
+    ELSIF NEW.{key} <> OLD.{key} THEN
+        RAISE EXCEPTION 'the key of a row that others copy never changes: delete it and insert another'
+            USING ERRCODE = 'restrict_violation';
+    ELSIF {differs} THEN
+        NEW.version := OLD.version + 1;
+        NEW.updated_at := statement_timestamp();
+    ELSE
+        NEW.version := OLD.version;
+        NEW.updated_at := OLD.updated_at;
+    END IF;
+    RETURN NEW;
+END $$
+"""
+
+ANNOUNCE_NEW = """
+CREATE OR REPLACE FUNCTION {table}_announce_new() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM rows_after JOIN copies_tombstone AS tombstone
+               ON tombstone.source = '{name}' AND tombstone.key = rows_after.{key}::text
+               WHERE tombstone.version >= rows_after.version) THEN
+        RAISE EXCEPTION 'the key was deleted at the same moment: try again' USING ERRCODE = 'serialization_failure';
+    END IF;
+    INSERT INTO messaging_outboxmessage (kind, name, payload)
+    SELECT 'event', '{changed}', {changed_event} FROM rows_after ORDER BY rows_after.{key};
+    RETURN NULL;
+END $$
+"""
+
+ANNOUNCE_CHANGED = """
+CREATE OR REPLACE FUNCTION {table}_announce_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO messaging_outboxmessage (kind, name, payload)
+    SELECT 'event', '{changed}', {changed_event}
+    FROM rows_after JOIN rows_before ON rows_before.{key} = rows_after.{key}
+    WHERE rows_after.version > rows_before.version ORDER BY rows_after.{key};
+    RETURN NULL;
+END $$
+"""
+
+BURY = """
+CREATE OR REPLACE FUNCTION {table}_{bury}() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    WITH buried AS (
+        INSERT INTO copies_tombstone (source, key, version, deleted_at)
+        SELECT '{name}', {key}::text, version + 1, statement_timestamp() FROM {rows} ORDER BY {key}
+        ON CONFLICT (source, key) DO UPDATE SET version = excluded.version, deleted_at = excluded.deleted_at
+        RETURNING key, version, deleted_at AS updated_at
+    )
+    INSERT INTO messaging_outboxmessage (kind, name, payload)
+    SELECT 'event', '{deleted}', {deleted_event} FROM buried ORDER BY key;
+    RETURN NULL;
+END $$
+"""
+
+# Function, and when it is called.
+TRIGGERS = {
+    "count": "BEFORE INSERT OR UPDATE ON {table} FOR EACH ROW",
+    "announce_new": "AFTER INSERT ON {table} REFERENCING NEW TABLE AS rows_after FOR EACH STATEMENT",
+    "announce_changed": "AFTER UPDATE ON {table} REFERENCING OLD TABLE AS rows_before NEW TABLE AS rows_after"
+    " FOR EACH STATEMENT",
+    "bury": "AFTER DELETE ON {table} REFERENCING OLD TABLE AS rows_before FOR EACH STATEMENT",
+    "bury_all": "BEFORE TRUNCATE ON {table} FOR EACH STATEMENT",
+}
+
+
+def statements(publication: Publication) -> list[str]:
+    """What makes the functions and their triggers."""
+    meta: Any = publication.model._meta
+    table, key = meta.db_table, meta.pk.column
+    columns = {name: meta.get_field(name).column for name in publication.fields}
+    data = {publication.key: key, **columns, VERSION: VERSION}
+    parts = {
+        "table": table,
+        "key": key,
+        "name": publication.name,
+        "changed": publication.changed.wire_name(),
+        "deleted": publication.deleted.wire_name(),
+        "differs": f"({row('NEW', columns)}) IS DISTINCT FROM ({row('OLD', columns)})",
+        "changed_event": cloud_event(publication.changed, "rows_after", key, data),
+        "deleted_event": cloud_event(
+            publication.deleted, "buried", "key", {publication.key: "key", VERSION: VERSION}
+        ),
+    }
+    made = [each.format(**parts) for each in (COUNT, ANNOUNCE_NEW, ANNOUNCE_CHANGED)]
+    made.append(BURY.format(**parts, bury="bury", rows="rows_before"))
+    made.append(BURY.format(**parts, bury="bury_all", rows=table))
+    for name, when in TRIGGERS.items():
+        made.append(f"DROP TRIGGER IF EXISTS copies_{name} ON {table}")
+        made.append(
+            f"CREATE TRIGGER copies_{name} {when.format(table=table)} EXECUTE FUNCTION {table}_{name}()"
+        )
+    return made
+
+
+def row(which: str, columns: Mapping[str, str]) -> str:
+    return ", ".join(f"{which}.{column}" for column in columns.values())
+
+
+def cloud_event(event: type[Event], rows: str, key: str, data: Mapping[str, str]) -> str:
+    """The event of a row of `rows`, as `outbox.cloud_event` makes them.
+
+    Args:
+        data: the event's fields with their columns.
+    """
+    kind = event.wire_name()
+    attributes = {
+        "specversion": "'1.0'",
+        "id": f"md5('{kind}/' || {rows}.{key} || '/' || {rows}.version)::uuid",
+        "source": f"'/{event.service}'",
+        "type": f"'{kind}'",
+        "subject": f"{rows}.{key}::text",
+        "time": f"{rows}.updated_at",
+        "datacontenttype": "'application/json'",
+        "data": json_object({name: f"{rows}.{column}" for name, column in data.items()}),
+    }
+    return json_object(attributes)
+
+
+def json_object(values: Mapping[str, str]) -> str:
+    pairs = ", ".join(f"'{name}', {value}" for name, value in values.items())
+    return f"jsonb_build_object({pairs})"
+
+
+def mark_of(cursor: Any, publication: Publication) -> str | None:
+    """The mark of the triggers that are there."""
+    cursor.execute(
+        "SELECT obj_description(to_regproc(%s), 'pg_proc')", [f"{publication.model._meta.db_table}_count"]
+    )
+    mark: str | None = cursor.fetchone()[0]
+    return mark
+
+
+def set_mark(cursor: Any, publication: Publication, mark: str) -> None:
+    cursor.execute(f"COMMENT ON FUNCTION {publication.model._meta.db_table}_count() IS '{mark}'")

@@ -1,0 +1,9 @@
+"""What inventory publishes of its tables."""
+
+from __future__ import annotations
+
+from celery_config.contracts.inventory import ProductChanged, ProductDeleted
+from celery_config.copies.declared import publish
+from inventory_app.models import Product
+
+publish(Product, ProductChanged, ProductDeleted)

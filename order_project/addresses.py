@@ -1,0 +1,31 @@
+"""Addresses of customers, as they are kept and announced."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from django.core.exceptions import ValidationError
+from django.db.models import Q
+
+from celery_config.contracts.shipment import Address
+from celery_config.iso import validate_country
+from celery_config.messages import decode, fields_of
+
+PARTS = [field.name for field in fields_of(Address)]
+
+
+def validate_address(value: Any) -> None:
+    """Raise ValidationError unless `value` has the parts of an address and no others."""
+    try:
+        address = decode(Address, value)
+    except msgspec.ValidationError as error:
+        raise ValidationError(f"This is no address: {error}.", code="invalid_address") from error
+    if set(value) - set(PARTS):
+        raise ValidationError(f"An address has {', '.join(PARTS)}.", code="invalid_address")
+    validate_country(address.country)
+
+
+def is_address(column: str) -> Q:
+    """The column is empty or has all parts: whoever wrote it, subscribers can read what is announced."""
+    return Q((f"{column}__isnull", True)) | Q((f"{column}__has_keys", PARTS))

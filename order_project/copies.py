@@ -1,0 +1,11 @@
+"""What the order service publishes of its tables, and what it keeps of others'."""
+
+from __future__ import annotations
+
+from celery_config.contracts.inventory import ProductChanged, ProductDeleted
+from celery_config.contracts.order import CustomerChanged, CustomerDeleted
+from celery_config.copies.declared import keep, publish
+from order_project.models import CatalogueProduct, Customer
+
+publish(Customer, CustomerChanged, CustomerDeleted)
+keep(CatalogueProduct, ProductChanged, ProductDeleted)

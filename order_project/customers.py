@@ -1,0 +1,82 @@
+"""The HTTP API of customers, for staff and other services, and of the catalogue as the order service knows it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import transaction
+from django.db.models import ProtectedError
+from rest_framework import generics, serializers
+from rest_framework.permissions import IsAuthenticated
+
+from celery_config.copies.api import CopiedDetail
+from order_project.addresses import validate_address
+from order_project.errors import CustomerHasOrders
+from order_project.inputs import AddressInput
+from order_project.models import CatalogueProduct, Customer
+
+
+class CustomerSerializer(serializers.ModelSerializer[Customer]):
+    # An address is changed as a whole, also by PATCH.
+    billing_address = AddressInput(required=False, allow_null=True, validators=[validate_address])
+    delivery_address = AddressInput(required=False, allow_null=True, validators=[validate_address])
+
+    class Meta:
+        model = Customer
+        fields = (
+            "id", "name", "email", "currency", "billing_address", "delivery_address", "reference", "version",
+            "created_at", "updated_at",
+        )  # fmt: skip
+        read_only_fields = ("id", "version", "created_at", "updated_at")
+
+    def create(self, given: Any) -> Customer:
+        return stored(Customer(**given))
+
+    def update(self, customer: Customer, given: Any) -> Customer:
+        for name, value in given.items():
+            setattr(customer, name, value)
+        return stored(customer)
+
+
+@transaction.atomic
+def stored(customer: Customer) -> Customer:
+    """Save it, and read what the table's trigger made of it: its version."""
+    customer.save()
+    customer.refresh_from_db()
+    return customer
+
+
+class CustomerList(generics.ListCreateAPIView[Customer]):
+    """Customers, newest first."""
+
+    serializer_class = CustomerSerializer
+    queryset = Customer.objects.all()
+    filterset_fields = ("reference", "email")
+
+
+class CustomerShow(generics.RetrieveUpdateDestroyAPIView[Customer]):
+    """One customer. Its `version` is what `min_version` means where others keep copies."""
+
+    serializer_class = CustomerSerializer
+    queryset = Customer.objects.all()
+
+    def perform_destroy(self, customer: Customer) -> None:
+        try:
+            customer.delete()
+        except ProtectedError as error:
+            raise CustomerHasOrders from error
+
+
+class ProductOutput(serializers.ModelSerializer[CatalogueProduct]):
+    class Meta:
+        model = CatalogueProduct
+        fields = ("sku", "name", "price", "currency", "weight_grams", "active", "version", "changed_at")
+
+
+class ProductShow(CopiedDetail):
+    """A product that can be ordered, from the order service's own copy."""
+
+    permission_classes = (IsAuthenticated,)
+    lookup_url_kwarg = "sku"
+    serializer_class = ProductOutput
+    queryset = CatalogueProduct.everything.all()

@@ -1,0 +1,9 @@
+"""What payment keeps of other services' tables."""
+
+from __future__ import annotations
+
+from celery_config.contracts.order import CustomerChanged, CustomerDeleted
+from celery_config.copies.declared import keep
+from payment_app.models import BillingCustomer
+
+keep(BillingCustomer, CustomerChanged, CustomerDeleted)

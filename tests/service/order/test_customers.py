@@ -1,0 +1,163 @@
+"""Customers over HTTP, and what the order service publishes of them."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from celery_config.contracts.order import CustomerChanged
+from celery_config.contracts.shipment import Address
+from celery_config.copies.asking import Changes, SourceOf
+from celery_config.copies.declared import Copy, publications
+from celery_config.copies.entries import Source, stream
+from celery_config.copies.ranges import Range, split, sums
+from celery_config.messages import decode, encode
+from celery_config.messaging.models import OutboxMessage
+from order_project.models import Customer
+
+pytestmark = pytest.mark.django_db
+HOME = Address(name="Ada", line1="1 High St", city="London", postal_code="SW1", country="GB")
+FIELDS = ("name", "email", "currency", "billing_address")
+
+
+class PeerHere:
+    """The order service's API as another service's `Peer` would reach it."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+
+    def get(self, path: str) -> Any:
+        return self.checked(self.client.get(path))
+
+    def post(self, path: str, body: Any) -> Any:
+        return self.checked(self.client.post(path, body, format="json"))
+
+    def checked(self, answer: Any) -> Any:
+        assert answer.status_code == 200, answer.content
+        return msgspec.json.decode(answer.content)
+
+
+class Billing(Copy):
+    """As payment keeps it; its table is in payment's database."""
+
+    fields = FIELDS  # type: ignore[assignment]
+
+
+@pytest.fixture
+def source(peer: Any) -> SourceOf:
+    publication = publications["customer"]
+    copy = Billing(None, publication.changed, publication.deleted)  # type: ignore[arg-type]
+    return SourceOf(copy, PeerHere(peer))  # type: ignore[arg-type]
+
+
+def make(count: int) -> list[str]:
+    Customer.objects.bulk_create(
+        [
+            Customer(name=f"C{n}", email=f"c{n}@example.com", billing_address=encode(HOME))
+            for n in range(count)
+        ]
+    )
+    return [str(pk) for pk in Customer.objects.order_by("pk").values_list("pk", flat=True)]
+
+
+class TestOverHttp:
+    def test_a_customer_is_made_changed_and_shown_with_its_version(self, peer: Any) -> None:
+        made = peer.post("/api/customers/", {"name": "Ada", "billing_address": encode(HOME)}, format="json")
+        assert made.status_code == 201, made.content
+        assert (made.data["version"], made.data["billing_address"]) == (1, encode(HOME))
+        url = f"/api/customers/{made.data['id']}/"
+        changed = peer.patch(url, {"currency": "EUR", "delivery_address": encode(HOME)}, format="json")
+        assert changed.data["version"] == 2
+        assert peer.get(url).data["currency"] == "EUR"
+        events = OutboxMessage.objects.filter(name="order.customer_changed").order_by("id")
+        payloads = [decode(CustomerChanged, e["data"]) for e in events.values_list("payload", flat=True)]
+        assert payloads[1] == CustomerChanged(
+            customer=UUID(made.data["id"]), name="Ada", email="", currency="EUR", billing_address=HOME,
+            delivery_address=HOME, version=2,
+        )  # fmt: skip
+
+    def test_one_with_orders_stays(self, peer: Any, shop: Any) -> None:
+        shop.order()
+        answer = peer.delete(f"/api/customers/{shop.customer.pk}/")
+        assert (answer.status_code, answer.json()["code"]) == (409, "customer_has_orders")
+
+    def test_one_without_is_deleted(self, peer: Any) -> None:
+        (key,) = make(1)
+        assert peer.delete(f"/api/customers/{key}/").status_code == 204
+        assert OutboxMessage.objects.filter(name="order.customer_deleted").count() == 1
+
+    @pytest.mark.parametrize(
+        "change", [{"currency": "XYZ"}, {"billing_address": {"name": "Ada"}}, {"delivery_address": 1}]
+    )
+    def test_what_nobody_could_read_is_refused(self, peer: Any, change: dict[str, Any]) -> None:
+        (key,) = make(1)
+        assert peer.patch(f"/api/customers/{key}/", change, format="json").status_code == 400
+
+    def test_strangers_see_nothing(self, stranger: Any) -> None:
+        for url in ("/api/customers/", "/api/copies/", "/api/published/customer/"):
+            assert stranger.get(url).status_code in (401, 403)
+
+
+class TestAsPublished:
+    def test_pieces_and_rows_are_those_of_the_table(self, source: SourceOf) -> None:
+        keys = make(30)
+        Customer.objects.filter(pk=keys[3]).delete()
+        here = Source(publications["customer"], FIELDS)
+        ours = split(stream(here, None, None), None, 8, 10)
+        assert source.pieces([Range()], 8, 10) == [ours]
+        assert [piece.rows for piece in ours] == [8, 8, 8, 6]
+        assert sums(stream(here, None, None), [piece.upto for piece in ours]) == ours
+        assert source.count() == 30
+        rows = source.rows_between(Range(keys[1], keys[4]), 10)
+        assert [(row.key, row.version, row.values is None) for row in rows] == [
+            (keys[2], 1, False), (keys[3], 2, True), (keys[4], 1, False),
+        ]  # fmt: skip
+        customer = Customer.objects.get(pk=keys[2])
+        assert rows[0].values == (customer.name, customer.email, "", encode(HOME))
+        assert source.rows_of([keys[3], keys[5], str(UUID(int=1))]).keys() == {keys[3], keys[5]}
+
+    def test_a_long_range_is_asked_for_piece_by_piece(self, source: SourceOf) -> None:
+        keys = make(30)
+        (pieces,) = source.pieces([Range()], 4, 3)
+        assert [piece.upto for piece in pieces] == [keys[3], keys[7], keys[11]]
+        assert [len(each) for each in source.pieces([Range(keys[11]), Range(None, keys[1])], 10, 9)] == [2, 1]
+
+    def test_changes_come_in_their_order_and_end_where_nothing_is_left(self, source: SourceOf) -> None:
+        keys = make(2)
+        Customer.objects.filter(pk=keys[0]).update(name="New")
+        Customer.objects.filter(pk=keys[1]).delete()
+        found = self.visible(source, "")
+        assert [(c.key, c.version) for c in found.changes] == [
+            (keys[0], 1), (keys[1], 1), (keys[0], 2), (keys[1], 2),
+        ]  # fmt: skip
+        assert 0 <= found.changes[0].age < 60
+        later = source.changes(found.changes[1].cursor).changes
+        assert [change.cursor for change in later] == [change.cursor for change in found.changes[2:]]
+        assert source.changes(found.cursor) == Changes((), found.cursor)
+
+    def visible(self, source: SourceOf, after: str) -> Changes:
+        # In a test's own transaction nothing is below every running one.
+        OutboxMessage.objects.update(transaction=0)
+        return source.changes(after)
+
+    @pytest.mark.parametrize(
+        ("url", "body"),
+        [
+            ("pieces", {"fields": ["user"], "ranges": [{"after": None, "upto": None}], "size": 1, "most": 1}),
+            ("pieces", {"fields": [], "ranges": [{"after": "x", "upto": None}], "size": 1, "most": 1}),
+            ("pieces", {"fields": [], "ranges": [], "size": 1, "most": 1}),
+            ("pieces", {"fields": [], "ranges": [{"after": None, "upto": None}], "size": 0, "most": 1}),
+            ("rows", {"fields": [], "keys": ["x"]}),
+            ("rows", {"fields": [], "keys": ["x"] * 501}),
+        ],
+    )
+    def test_a_question_that_is_none_is_a_400(self, peer: Any, url: str, body: dict[str, Any]) -> None:
+        answer = peer.post(f"/api/published/customer/{url}/", body, format="json")
+        assert answer.status_code == 400, answer.content
+        assert answer.json()["code"] == "invalid"
+
+    def test_what_is_not_published_is_a_404(self, peer: Any) -> None:
+        assert peer.get("/api/published/order/").status_code == 404
