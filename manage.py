@@ -33,6 +33,8 @@ SYSTEM_COMMANDS = {
     "schedules": ("compose.local.schedules", "simulated schedules of the sagas, every guarantee checked"),
     "mutants": ("tests.mutants.run", "deliberately broken variants, each caught by a test or the audit"),
     "flower": ("compose.local.flower", "Flower, for the workers of all four services"),
+    "asyncapi": ("docs.asyncapi", "the events of all services as an AsyncAPI document"),
+    "flows": ("docs.flows", "who waits for whom in each flow of an order, from the code"),
     "topology": ("celery_config.topology", "print the broker's definitions as JSON"),
 }
 

@@ -38,6 +38,7 @@ def make_celery(service: str, package: str) -> Celery:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", f"{package}.config.settings")
     codec.register()
     app = Celery(service, events=UnconfirmedEvents, set_as_current=True)
+    app.set_default()  # `current_app` of every thread; as the current one it would be that of this thread alone
     app.config_from_object("django.conf:settings", namespace="CELERY")
     app.autodiscover_tasks()
     app.steps["consumer"].update({SlowStart, Frames, FastPath, DatabaseGate})

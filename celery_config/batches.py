@@ -220,7 +220,9 @@ def carry_out(taken: Sequence[Item]) -> Ended:
     ended: Ended = []
     for task, requests in by(task_of, new).items():
         ended += task.carry_out([context_of(request) for request in requests])
-    for (task, _), group in by(lambda each: (task_of(each), each.call.settle), waiting).items():
+    for (task, *_), group in by(
+        lambda each: (task_of(each), each.call.settle, each.call.kind), waiting
+    ).items():
         ended += task.settle([(each.delivery, each.call, each.answer) for each in group])
     return ended
 

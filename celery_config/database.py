@@ -54,8 +54,9 @@ def now() -> datetime:
 
 
 def as_time(stored: datetime | str) -> datetime:
-    """A time as a cursor gives it: SQLite has text for it."""
-    return stored if isinstance(stored, datetime) else datetime.fromisoformat(stored).replace(tzinfo=UTC)
+    """A time as a cursor gives it: SQLite's has no zone, and is text unless it comes straight from a column."""
+    moment = stored if isinstance(stored, datetime) else datetime.fromisoformat(stored)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def forget_if_it_dies() -> None:

@@ -4,6 +4,7 @@ OrderSagaError
 ├── DefinitionError        a saga, contract or subscription is written wrongly; found at import or by `check`
 ├── Refused                a participant's business "no": final, stored, announced; stops the saga
 ├── Unknown                nobody knows whether an effect outside happened; the same call is repeated
+│   └── Away               who was called is away and did nothing; this was no try
 ├── CommandConflict        one command id with two different commands: a human must look
 ├── StepOutlived           the step was undone or fenced before this message came; it never will run
 ├── ChainTooLarge          an order's messages would exceed the limit
@@ -45,6 +46,10 @@ class Refused(OrderSagaError):
 
 class Unknown(OrderSagaError):
     """The outcome of a call outside is unknown; it is settled by repeating it with the same key."""
+
+
+class Away(Unknown):
+    """Whoever was to be called is not there at present; the message waits for them as it would in their queue."""
 
 
 class CommandConflict(OrderSagaError):

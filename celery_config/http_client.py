@@ -40,6 +40,7 @@ CONNECTIONS = 64
 KEPT_SECONDS = 30.0
 REFUSED = 422
 LATER = {408, 425, 429}
+UNAVAILABLE = 503
 KEY_HEADER = "Idempotency-Key"
 HEAD_END = b"\r\n\r\n"
 CONTENT_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d+)[ \t]*(?=\r\n|$)", re.IGNORECASE)
@@ -206,11 +207,16 @@ class LimitedClient:
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """The caller's own exceptions for the three ends; a code is stable, a reason is for people."""
+    """The caller's own exceptions for the three ends; a code is stable, a reason is for people.
+
+    Args:
+        away: for an unknown end of which is known that nobody was there to do anything; none: it is unknown, too.
+    """
 
     refused: Callable[[str, str], Exception]
     unknown: Callable[[str], Exception]
     failed: Callable[[str, str], Exception]
+    away: Callable[[str], Exception] | None = None
 
 
 class JsonClient:
@@ -249,13 +255,17 @@ class JsonClient:
         try:
             response = self._client.send(method, self._base_url + path, **parts)
         except httpx.TransportError as error:
-            raise self._outcomes.unknown(f"{method} {path}: {type(error).__name__}: {error}") from error
+            unreached = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+            kind = (unreached and self._outcomes.away) or self._outcomes.unknown
+            raise kind(f"{method} {path}: {type(error).__name__}: {error}") from error
         asked = parts["headers"].get(KEY_HEADER)
         if response.headers.get(KEY_HEADER, asked) != asked:
             # A second answer to an earlier call that came late; ours would be read by the next call.
             response.extensions["network_stream"].close()
             raise self._outcomes.unknown(f"{method} {path}: what came answers another call")
         status = response.status_code
+        if status == UNAVAILABLE and self._outcomes.away:
+            raise self._outcomes.away(f"{method} {path}: answered {status}: {response.text[:200]}")
         if status >= 500 or status in LATER:
             raise self._outcomes.unknown(f"{method} {path}: answered {status}: {response.text[:200]}")
         try:

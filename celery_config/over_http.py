@@ -7,20 +7,20 @@ made again, by whoever asked for it.
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 from typing import Any
 
 from celery.exceptions import Ignore, Reject
 from django.conf import settings
 
 from celery_config.breaker import Breaker, CircuitOpen
-from celery_config.errors import Refused, StepOutlived, Unknown
+from celery_config.errors import Away, Refused, StepOutlived, Unknown
 from celery_config.http_client import JsonClient, Outcomes
 from celery_config.messaging.deliveries import Outcome
 
 FAILURES_IN_A_ROW = 5
-# A participant may have to call somebody itself, who has the time of one call.
-CALL_SHARE = 1.5
+AT_ONCE = 8
 OUTLIVED, REJECTED = "outlived", "command_rejected"
 
 
@@ -38,6 +38,8 @@ class Participant:
 
     client: JsonClient
     breaker: Breaker
+    at_once: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(AT_ONCE))
+    """A bulkhead (Nygard, Release It!): what its web has no thread for waits here, before its time runs."""
 
     def ask(self, task: str, message: dict[str, Any], replies: dict[str, Any], *, key: str) -> Outcome:
         """Send a command and return what the participant's task would have returned.
@@ -50,14 +52,16 @@ class Participant:
 
         Raises:
             Refused: its final no.
-            Unknown: nobody knows what was done, or nobody was called.
+            Unknown: nobody knows what was done.
+            Away: nothing was done; the participant is not there, or is being left alone.
             CallFailed: it was not understood.
         """
         body = {"task": task, "message": message, "replies": replies}
         try:
-            answer = self.breaker.call(lambda: self.client.post("/api/commands/", body, key=key))
+            with self.at_once:
+                answer = self.breaker.call(lambda: self.client.post("/api/commands/", body, key=key))
         except CircuitOpen as error:
-            raise Unknown(str(error)) from error
+            raise Away(str(error)) from error
         except CallFailed as error:
             if error.code == OUTLIVED:
                 return StepOutlived(error.reason)
@@ -72,8 +76,8 @@ def participant(service: str) -> Participant:
     """The participant called so; it keeps its connections and is shared by all threads."""
     client = JsonClient(
         settings.SERVICE_URLS[service],
-        Outcomes(Refused, Unknown, CallFailed),
-        seconds=CALL_SHARE * settings.TIMES.call,
+        Outcomes(Refused, Unknown, CallFailed, away=Away),
+        seconds=settings.TIMES.call,
         token=settings.SERVICE_TOKENS[service],
     )
     unwell = Breaker(

@@ -12,6 +12,7 @@ for effects at a provider. Every participant also gets the task `SERVICE.fence`.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -31,14 +32,15 @@ from celery_config.messages import Command, Reply, StepGaveUp, decode
 from celery_config.messaging import outbox
 from celery_config.messaging.actions import act
 from celery_config.messaging.deliveries import Delivery, Outcome
-from celery_config.messaging.fences import fence
+from celery_config.messaging.fences import Fence, fence
 from celery_config.messaging.retention import forgotten
-from celery_config.messaging.steps import FindHandler, Handler, LocalStep, OutsideStep, Step, event_of
+from celery_config.messaging.steps import FindHandler, Handler, LocalStep, OutsideStep, S, Step, event_of
 from celery_config.messaging.tasks import Work, durable_task
 from celery_config.messaging.undos import undo
 
 log = structlog.get_logger(__name__)
 handlers: dict[str, Handler] = {}
+importing = threading.Lock()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,9 +135,11 @@ def handles_outside(command: type[Command]) -> Callable[[type[OutsideStep]], typ
 def registered() -> FindHandler:
     """What finds a handler by its command's name, in a process that is no worker.
 
-    Handlers register themselves when the tasks are imported, which a web process has no other reason for.
+    Handlers register themselves when the tasks are imported, which a web process has no other reason for; its threads
+    wait for the one that does.
     """
-    current_app.loader.import_default_modules()
+    with importing:
+        current_app.loader.import_default_modules()
     return handlers.get
 
 
@@ -171,7 +175,7 @@ def register_fence(service: str) -> Task:
             raise DefinitionError(f"{service} was asked to fence {pivot}, which it does not handle")
         return each_once(
             deliveries,
-            lambda d: Step(d.message.saga, d.message.step, "do", d.message.subject),
+            lambda d: Fence(d.message.saga, d.message.step, "do", d.message.subject),
             lambda _, messages: fence(messages, pivot, handlers.get),
         )
 
@@ -181,8 +185,8 @@ def register_fence(service: str) -> Task:
 
 def each_once(
     deliveries: Sequence[Delivery[Any]],
-    step: Callable[[Delivery[Any]], Step],
-    carry_out: Callable[[str, Sequence[Step]], list[Outcome]],
+    step: Callable[[Delivery[Any]], S],
+    carry_out: Callable[[str, Sequence[S]], list[Outcome]],
 ) -> list[Outcome]:
     """Carry out the steps of one operation together; a twin in the same batch waits for the next round."""
     steps = [(id(delivery), step(delivery)) for delivery in deliveries]
@@ -213,23 +217,28 @@ def step_of(handler: Handler, delivery: Delivery[StepMessage]) -> Step:
 def concluded(delivery: Delivery[Any], outcome: Outcome) -> Outcome:
     """Time the step, log how it ended, and let its reply (or its refusal, in a stop chain) join the others."""
     message = delivery.message
-    how, detail = ended(outcome)
-    seconds = time.perf_counter() - delivery.began
-    metrics.STEP_SECONDS.labels(structlog.contextvars.get_contextvars()["task"], how).observe(seconds)
-    log.info(
-        how,
+    measure(
+        structlog.contextvars.get_contextvars()["task"],
+        delivery,
+        outcome,
         saga=str(message.saga),
         step=message.step,
         operation=message.operation,
         order=message.subject,
         attempt=message.attempt,
-        ms=round(seconds * 1000, 1),
-        **({"detail": detail} if detail else {}),
     )
     if isinstance(outcome, Exception):
         return outcome
     is_action = message.operation == "do"
     return delivery.replies | ({message.step: outcome} if is_action else outcome)
+
+
+def measure(task: str, delivery: Delivery[Any], outcome: Outcome, **about: Any) -> None:
+    """Time what was carried out, and log how it ended."""
+    how, detail = ended(outcome)
+    seconds = time.perf_counter() - delivery.began
+    metrics.STEP_SECONDS.labels(task, how).observe(seconds)
+    log.info(how, **about, ms=round(seconds * 1000, 1), **({"detail": detail} if detail else {}))
 
 
 def ended(outcome: Outcome) -> tuple[str, str]:
@@ -248,6 +257,10 @@ def ended(outcome: Outcome) -> tuple[str, str]:
 def announce_giving_up(delivery: Delivery[StepMessage], error: Exception) -> None:
     """Tell the saga log why; the errback itself carries no reason."""
     message = delivery.message
-    step = Step(message.saga, message.step, message.operation, "")
+    step = Step(message.saga, message.step, message.operation, message.subject)
+    outbox.add_events([event_of(step, why_given_up(error), "failed")])
+
+
+def why_given_up(error: Exception) -> StepGaveUp:
     code = "unknown_outcome" if isinstance(error, Unknown) else "error"
-    outbox.add_events([event_of(step, StepGaveUp(code=code, reason=str(error)[:500]), "failed")])
+    return StepGaveUp(code=code, reason=str(error)[:500])

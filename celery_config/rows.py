@@ -184,7 +184,9 @@ def relation(model: type[models.Model], fields: Iterable[str], vendor: str) -> s
 def from_json(field: Any) -> str:
     """A column of a JSON row as Django stores it in SQLite."""
     value = f"json_extract(value, '$.{field.column}')"
-    kind = field.target_field if field.is_relation else field
+    kind = field
+    while kind.is_relation:  # whose key may be a relation itself
+        kind = kind.target_field
     if isinstance(kind, models.UUIDField):
         return f"replace({value}, '-', '')"
     if isinstance(kind, models.DateTimeField):

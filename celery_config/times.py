@@ -50,6 +50,11 @@ class Times:
             planned.pop()
         return tuple(planned)
 
+    @property
+    def away(self) -> float:
+        """The wait before somebody who was away is asked again, which is no try."""
+        return 5 * self.scale
+
     def longest_tries(self, count: int, delays: Sequence[float] = ()) -> float:
         """How long `count` tries take when each call times out and each wait is at its longest."""
         return count * self.call + (1 + RETRY_JITTER) * sum(delays[: count - 1])

@@ -42,12 +42,27 @@ EXCHANGES = {
 DELIVERY_LIMIT = 20
 UNROUTED_KEPT = 10_000
 
-# service -> the events it wants (topic patterns); a service without an entry has no event queue
+# service -> the events it wants (topic patterns), as its subscriptions.py says; without an entry it has no event queue
 SUBSCRIPTIONS: dict[str, tuple[str, ...]] = {
     "order": ("payment.*", "inventory.*", "shipment.*", "step.*"),
-    # Copies: payment's of the billing data, shipment's of the delivery addresses.
-    "payment": ("order.customer_changed", "order.customer_deleted"),
-    "shipment": ("order.customer_changed", "order.customer_deleted"),
+    "payment": (
+        "order.order_placed",
+        "shipment.shipment_arranged",
+        "payment.payment_failed",
+        "inventory.inventory_refused",
+        "shipment.shipment_failed",
+        "order.order_withdrawn",
+        "order.customer_changed",
+        "order.customer_deleted",
+    ),
+    "inventory": ("payment.payment_received", "payment.payment_collected", "payment.payment_released"),
+    "shipment": (
+        "inventory.inventory_fetched",
+        "inventory.inventory_issued",
+        "payment.payment_released",
+        "order.customer_changed",
+        "order.customer_deleted",
+    ),
 }
 
 
@@ -69,6 +84,11 @@ def events_queue(service: str) -> str:
 def consumed_by(service: str) -> list[str]:
     """The queues a worker of `service` reads."""
     return [commands_queue(service)] + ([events_queue(service)] if service in SUBSCRIPTIONS else [])
+
+
+def work_queues() -> set[str]:
+    """The queues that workers read."""
+    return {queue for service in SERVICES for queue in consumed_by(service)}
 
 
 def commands_to(service: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from celery_config.choreography import listen
 from celery_config.contracts.inventory import (
     CommitStock,
     ReleaseStock,
@@ -14,8 +15,10 @@ from celery_config.contracts.inventory import (
 from celery_config.errors import Refused
 from celery_config.participant import handles, register_fence
 from inventory_app import services
+from inventory_app.subscriptions import SUBSCRIPTIONS
 
 register_fence("inventory")
+listen(SUBSCRIPTIONS)
 
 
 @handles(ReserveStock)

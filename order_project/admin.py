@@ -13,7 +13,16 @@ from celery_config.api.display import id_of, json_of, label_of, lines, link_of, 
 from celery_config.contracts.payment import AuthorizePayment, CapturePayment, RefundPayment, VoidPayment
 from celery_config.contracts.shipment import BookShipment, CancelShipment, DispatchShipment
 from celery_config.saga.admin import SagaAdmin
-from order_project.models import CatalogueProduct, Customer, IdempotencyKey, Order, OrderLine, Refund
+from order_project.choreography_admin import ChoreographyAdmin
+from order_project.models import (
+    CatalogueProduct,
+    Choreography,
+    Customer,
+    IdempotencyKey,
+    Order,
+    OrderLine,
+    Refund,
+)
 
 ORDER_PAGE = "admin:order_order_change"
 STATUS = label_of("status", {"placed": "info", "confirmed": "success", "cancelled": "warning"})
@@ -60,6 +69,9 @@ class OrderAdmin(FactAdmin):
         return lines(
             order.address.get(part, "") for part in ("name", "line1", "city", "postal_code", "country")
         )
+
+
+admin.site.register(Choreography, ChoreographyAdmin)
 
 
 @admin.register(Refund)

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.shortcuts import get_object_or_404
 from django.urls import path, reverse
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import generics, serializers, status
@@ -13,11 +14,13 @@ from rest_framework.exceptions import APIException
 from rest_framework.permissions import IsAdminUser, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from celery_config.api.problems import problem
 from celery_config.saga import api as saga_api
+from celery_config.saga.api import ActionOutput, MayOperate, WhyInput, checked
 from celery_config.saga.models import SagaInstance, SagaStep
-from order_project import placing, selectors, services
+from order_project import cancelling, choreography, placing, selectors, services
 from order_project.asked import Asked, Placed
 from order_project.customers import CustomerList, CustomerShow, ProductShow
 from order_project.inputs import (
@@ -28,7 +31,7 @@ from order_project.inputs import (
     order_request,
     read_orders,
 )
-from order_project.models import Order, OrderLine, Refund
+from order_project.models import Choreography, Order, OrderLine, Refund, SeenEvent
 
 
 class StepOutput(serializers.ModelSerializer[SagaStep]):
@@ -58,6 +61,22 @@ class SagaOutput(serializers.ModelSerializer[SagaInstance]):
         )
 
 
+class SeenOutput(serializers.ModelSerializer[SeenEvent]):
+    class Meta:
+        model = SeenEvent
+        fields = ("kind", "content", "at")
+
+
+class ChoreographyOutput(serializers.ModelSerializer[Choreography]):
+    """Where a choreographed order stands, and the events that put it there."""
+
+    seen = SeenOutput(many=True)
+
+    class Meta:
+        model = Choreography
+        fields = ("status", "cause", "failure", "drives", "deadline_at", "seen")
+
+
 class LineOutput(serializers.ModelSerializer[OrderLine]):
     class Meta:
         model = OrderLine
@@ -65,21 +84,22 @@ class LineOutput(serializers.ModelSerializer[OrderLine]):
 
 
 class OrderOutput(serializers.ModelSerializer[Order]):
-    """`status` is the order's; while its saga stops it is `stopping`, and `parked` while a human is needed."""
+    """`status` is the order's; while it is being undone it is `stopping`, and `parked` while a human is needed."""
 
+    flow = serializers.CharField()
     status = serializers.SerializerMethodField()
     url = serializers.SerializerMethodField()
 
     class Meta:
         model = Order
         fields = (
-            "id", "url", "status", "currency", "total", "customer", "reference", "tracking_number",
+            "id", "url", "flow", "status", "currency", "total", "customer", "reference", "tracking_number",
             "cancel_code", "cancel_reason", "created_at", "ended_at",
         )  # fmt: skip
 
     def get_status(self, order: Order) -> str:
-        saga = self.context["sagas"].get(order.saga)
-        return saga.status if saga and saga.status in ("stopping", "parked") else order.status
+        carried = self.context["sagas"].get(order.saga) or getattr(order, "choreography", None)
+        return carried.status if carried and carried.status in ("stopping", "parked") else order.status
 
     def get_url(self, order: Order) -> str:
         return reverse("order", args=[order.pk])
@@ -88,13 +108,18 @@ class OrderOutput(serializers.ModelSerializer[Order]):
 class OrderDetail(OrderOutput):
     lines = LineOutput(many=True)
     saga = serializers.SerializerMethodField()
+    choreography = serializers.SerializerMethodField()
 
     class Meta(OrderOutput.Meta):
-        fields = (*OrderOutput.Meta.fields, "lines", "saga")  # type: ignore[assignment]
+        fields = (*OrderOutput.Meta.fields, "lines", "saga", "choreography")  # type: ignore[assignment]
 
     @extend_schema(responses=SagaOutput)
     def get_saga(self, order: Order) -> Any:
-        return SagaOutput(self.context["sagas"][order.saga]).data
+        return SagaOutput(self.context["sagas"][order.saga]).data if order.saga else None
+
+    @extend_schema(responses=ChoreographyOutput)
+    def get_choreography(self, order: Order) -> Any:
+        return None if order.saga else ChoreographyOutput(order.choreography).data
 
 
 class OrderList(generics.GenericAPIView[Order]):
@@ -109,7 +134,7 @@ class OrderList(generics.GenericAPIView[Order]):
     def get(self, request: Request) -> Response:
         """Your orders, newest first; staff see all."""
         page = self.paginate_queryset(self.filter_queryset(self.get_queryset())) or []
-        sagas = selectors.sagas_of(order.saga for order in page)
+        sagas = selectors.sagas_of(order.saga for order in page if order.saga)
         return self.get_paginated_response(OrderOutput(page, many=True, context={"sagas": sagas}).data)
 
     @extend_schema(
@@ -189,9 +214,11 @@ class OrderAPI(generics.GenericAPIView[Order]):
 
 class OrderShow(OrderAPI):
     def get(self, request: Request, pk: UUID) -> Response:
-        """One order with the state of every step of its saga."""
+        """One order with the state of every step of its saga, or with the events that were seen of it."""
         order = self.get_object()
-        return Response(OrderDetail(order, context={"sagas": selectors.sagas_of([order.saga])}).data)
+        return Response(
+            OrderDetail(order, context={"sagas": selectors.sagas_of(filter(None, [order.saga]))}).data
+        )
 
 
 class OrderCancel(OrderAPI):
@@ -199,11 +226,23 @@ class OrderCancel(OrderAPI):
     def post(self, request: Request, pk: UUID) -> Response:
         """Ask to cancel. 202: it is stopping; 409 with the reason: it is too late."""
         order = self.get_object()
-        state = services.ask_to_cancel(order=order, reason=f"cancelled by {request.user.get_username()}")
+        state = cancelling.ask_to_cancel(order=order, reason=f"cancelled by {request.user.get_username()}")
         return Response(
             {"order": order.pk, "status": state, "url": reverse("order", args=[order.pk])},
             status=status.HTTP_202_ACCEPTED,
         )
+
+
+class OrderRetry(APIView):
+    permission_classes = (MayOperate,)
+
+    @extend_schema(request=WhyInput, responses={202: ActionOutput})
+    def post(self, request: Request, pk: UUID) -> Response:
+        """Say again what was said last of a choreographed order; a parked one goes on. 409: it has ended."""
+        get_object_or_404(Choreography, pk=pk)
+        why = checked(WhyInput, request)["why"]
+        done = choreography.retry(pk, by=request.user.get_username(), why=why)
+        return Response(ActionOutput(done).data, status=status.HTTP_202_ACCEPTED)
 
 
 class RefundInput(serializers.Serializer[Any]):
@@ -245,5 +284,6 @@ urlpatterns = [
     path("orders/batch/", OrderBatch.as_view(), name="order-batch"),
     path("orders/<uuid:pk>/", OrderShow.as_view(), name="order"),
     path("orders/<uuid:pk>/cancel/", OrderCancel.as_view(), name="order-cancel"),
+    path("orders/<uuid:pk>/retry/", OrderRetry.as_view(), name="order-retry"),
     path("orders/<uuid:pk>/refunds/", RefundList.as_view(), name="order-refunds"),
 ]

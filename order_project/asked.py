@@ -8,6 +8,7 @@ from uuid import UUID
 from celery_config.contracts.inventory import Line
 from celery_config.contracts.shipment import Address
 from celery_config.ids import uuid7
+from order_project.domain import Flow
 from order_project.errors import BadLines, KeyReused, OrderTooLarge
 
 
@@ -21,6 +22,7 @@ class OrderRequest:
     payment_token: str
     address: Address
     reference: str = ""
+    flow: Flow = Flow.ORCHESTRATED
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from celery_config.saga import clock
 from celery_config.saga.dsl import Saga
 from celery_config.saga.machine import ENDED, OPEN, Status
 from celery_config.saga.models import SagaInstance
+from order_project import selectors
 from order_project.domain import OrderStatus, RefundStatus
 from order_project.models import Order, Refund
 
@@ -103,8 +104,8 @@ def order_chunks() -> Iterator[list[Order]]:
 
 
 def check_orders(orders: Sequence[Order], peers: Mapping[str, Peer]) -> list[Finding]:
-    # The sagas are read before the facts: what has ended does not change afterwards.
-    instances = {s.pk: s for s in SagaInstance.objects.filter(pk__in=[o.saga for o in orders])}
+    # Where orders stand is read before the facts: what has ended does not change afterwards.
+    carried = selectors.carried(orders)
     ids = [str(o.id) for o in orders]
     refunds_before = refund_rows(orders)
     facts = {
@@ -116,11 +117,11 @@ def check_orders(orders: Sequence[Order], peers: Mapping[str, Peer]) -> list[Fin
     findings = []
     for order in orders:
         of_order = Facts(**{name: found.get(str(order.id)) or NOTHING for name, found in facts.items()})
-        saga = instances.get(order.saga)
-        late = saga is not None and saga.status == Status.RUNNING and now > saga.deadline_at
+        row = carried.get(order.id)
+        late = row is not None and row.status == Status.RUNNING and now > row.deadline_at
         lines = {line.sku: line.quantity for line in order.lines.all()}
         of_refunds = refunds.get(order.id, Refunds())
-        for what in faults_of(order, lines, saga.status if saga else None, of_order, of_refunds, late=late):
+        for what in faults_of(order, lines, row.status if row else None, of_order, of_refunds, late=late):
             findings.append(Finding(str(order.id), what))
     return findings
 
@@ -146,18 +147,18 @@ def refunds_between(before: Sequence[Refund], after: Sequence[Refund]) -> dict[U
 
 
 def faults_of(
-    order: Order, lines: Mapping[str, int], saga: str | None, facts: Facts, refunds: Refunds, *, late: bool
+    order: Order, lines: Mapping[str, int], status: str | None, facts: Facts, refunds: Refunds, *, late: bool
 ) -> Iterator[str]:
     """Everything about one order that breaks the promise."""
     payment = facts.payment
     yield from faults_of_refunds(payment, refunds)
-    if saga in ENDED and refunds.settled and payment.get("ledger_sum_ok") is False:
+    if status in ENDED and refunds.settled and payment.get("ledger_sum_ok") is False:
         yield "its ledger does not book what was captured and refunded"
-    if saga is None:
-        yield "has no saga"
-    elif saga == Status.COMPLETED:
+    if status is None:
+        yield "nobody sees to it: it has no saga and is not choreographed"
+    elif status == Status.COMPLETED:
         yield from faults_of_completed(order, lines, facts)
-    elif saga == Status.COMPENSATED:
+    elif status == Status.COMPENSATED:
         yield from faults_of_compensated(order, facts)
     elif late:
         yield "is past its deadline and still runs"
@@ -176,7 +177,7 @@ def faults_of_refunds(payment: Mapping[str, Any], refunds: Refunds) -> Iterator[
 
 def faults_of_completed(order: Order, lines: Mapping[str, int], facts: Facts) -> Iterator[str]:
     if order.status != OrderStatus.CONFIRMED:
-        yield f"its saga is completed, the order {order.status}"
+        yield f"all is done, and the order {order.status}"
     payment = facts.payment
     if payment.get("state") != "captured" or payment.get("captured") != order.total:
         captured = f"{payment.get('captured', 0)} of {order.total}"
@@ -196,7 +197,7 @@ def faults_of_completed(order: Order, lines: Mapping[str, int], facts: Facts) ->
 
 def faults_of_compensated(order: Order, facts: Facts) -> Iterator[str]:
     if order.status != OrderStatus.CANCELLED:
-        yield f"its saga is compensated, the order {order.status}"
+        yield f"all is undone, and the order {order.status}"
     payment = facts.payment
     if payment.get("state") not in (None, "voided") or payment.get("captured", 0):
         yield f"compensated, yet its payment is {payment.get('state')} with {payment.get('captured')} captured"

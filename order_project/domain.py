@@ -2,11 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
-from celery_config.contracts.inventory import Line
+from celery_config.contracts.inventory import (
+    InventoryFetched,
+    InventoryIssued,
+    InventoryRefused,
+    InventoryReturned,
+    Line,
+)
+from celery_config.contracts.order import OrderWithdrawn
+from celery_config.contracts.payment import (
+    PaymentCollected,
+    PaymentFailed,
+    PaymentReceived,
+    PaymentReleased,
+    PaymentRetained,
+)
+from celery_config.contracts.shipment import (
+    ShipmentArranged,
+    ShipmentDeparted,
+    ShipmentFailed,
+    ShipmentRecalled,
+)
+from celery_config.messages import Event
+from celery_config.saga.machine import Status
 
 MAX_LINES = 675
 MAX_QUANTITY = 100_000
@@ -14,12 +37,20 @@ MAX_QUANTITY = 100_000
 MAX_WEIGHT_GRAMS = 1_000_000_000
 MAX_TOTAL = 1_000_000_000_000_000
 PARCEL_GRAMS = 30_000
+DEADLINE_PASSED = "deadline_passed"
 
 
 class OrderStatus(StrEnum):
     PLACED = "placed"
     CONFIRMED = "confirmed"
     CANCELLED = "cancelled"
+
+
+class Flow(StrEnum):
+    """Who sees to it that an order is carried out."""
+
+    ORCHESTRATED = "orchestrated"  # its saga asks one service after the other
+    CHOREOGRAPHED = "choreographed"  # each service acts on what the others announce
 
 
 class RefundStatus(StrEnum):
@@ -126,3 +157,49 @@ def weight(lines: Iterable[Priced]) -> int:
 def parcels(weight_grams: int) -> int:
     """How many parcels of at most `PARCEL_GRAMS` it takes."""
     return max(1, -(-weight_grams // PARCEL_GRAMS))
+
+
+def kinds(*events: type[Event]) -> tuple[str, ...]:
+    return tuple(event.wire_name() for event in events)
+
+
+# Of choreographed orders: what is seen when all goes well, when all is undone, and what speaks against an order, from
+# what explains its end best.
+ALL_DONE = kinds(
+    PaymentReceived, InventoryFetched, ShipmentArranged, PaymentCollected, InventoryIssued, ShipmentDeparted
+)
+ALL_UNDONE = kinds(PaymentReleased, InventoryReturned, ShipmentRecalled)
+REFUSALS = kinds(PaymentFailed, InventoryRefused, ShipmentFailed)
+(WITHDRAWN, RELEASED, COLLECTED, RETAINED) = kinds(
+    OrderWithdrawn, PaymentReleased, PaymentCollected, PaymentRetained
+)
+EVENTS_OF_AN_ORDER = {*ALL_DONE, *ALL_UNDONE, *REFUSALS, WITHDRAWN, RETAINED}
+
+
+def standing(seen: Collection[str]) -> Status:
+    """Where a choreographed order stands, by the kinds of events that were seen of it, in whatever order they came.
+
+    What payment says decides: what it took is not given back, and what it gave back is not taken. Both at once never
+    happen; if they do, a human must look.
+    """
+    there = set(seen)
+    if there & {COLLECTED, RETAINED}:
+        if RELEASED in there:
+            return Status.PARKED
+        return Status.COMPLETED if there.issuperset(ALL_DONE) else Status.FORWARD
+    if there.issuperset(ALL_UNDONE):
+        return Status.COMPENSATED
+    return Status.STOPPING if there & {WITHDRAWN, *REFUSALS, *ALL_UNDONE} else Status.RUNNING
+
+
+def cause_of(seen: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Why an order is undone: somebody's wish, a refusal, its deadline; with the service that said it.
+
+    Args:
+        seen: the contents of the events, by kind.
+    """
+    wish = [WITHDRAWN] if seen.get(WITHDRAWN, {}).get("code") != DEADLINE_PASSED else []
+    for kind in (*wish, *REFUSALS, WITHDRAWN, RELEASED):
+        if content := seen.get(kind):
+            return {"step": kind, "code": content.get("code", ""), "reason": content.get("reason", "")}
+    return {}

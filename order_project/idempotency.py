@@ -11,6 +11,7 @@ from celery_config import rows
 from celery_config.messages import encode
 from celery_config.rows import Change
 from order_project.asked import Asked, OrderRequest, Outcome, Placed
+from order_project.domain import Flow
 from order_project.errors import KeyReused
 from order_project.models import IdempotencyKey
 
@@ -76,4 +77,7 @@ def answer_of(earlier: IdempotencyKey, request: OrderRequest) -> Outcome:
 
 def digest(request: OrderRequest) -> str:
     """What a key stands for: SHA-256 (hex) of the request."""
-    return hashlib.sha256(json.dumps(encode(request), sort_keys=True).encode()).hexdigest()
+    asked = encode(request)
+    if request.flow is Flow.ORCHESTRATED:
+        del asked["flow"]  # as before there were others: keys live longer than releases
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()

@@ -15,11 +15,12 @@ from celery_config.contracts.shipment import Address
 from celery_config.peers import Peer
 from celery_config.saga.machine import OPEN
 from celery_config.saga.models import SagaInstance
-from order_project import domain, placing, services
+from order_project import domain, placing, selectors, services
 from order_project.asked import Asked, OrderRequest, Placed
+from order_project.domain import Flow
 from order_project.errors import KeyReused
 from order_project.invoices import CURRENCY, Fault, Invoice, Product
-from order_project.models import CatalogueProduct, Order
+from order_project.models import CatalogueProduct, Choreography, Order
 
 CLIENT = "import"
 GRAMS_EACH = 20
@@ -85,13 +86,17 @@ def await_copy(products: Sequence[Product], progress: Progress, *, patience: flo
     )
 
 
-def place(invoices: Sequence[Invoice], *, token: str, progress: Progress) -> Placement:
+def place(
+    invoices: Sequence[Invoice], *, token: str, progress: Progress, flow: Flow = Flow.ORCHESTRATED
+) -> Placement:
     """Place one order for each invoice, through the same service as the API; a second run places nothing twice."""
     customers = services.put_customers(sorted({i.customer for i in invoices}))
     orders, repeated, faults = [], 0, []
     for start in range(0, len(invoices), AT_ONCE):
         some = invoices[start : start + AT_ONCE]
-        asked = [Asked(request_of(i, customers[i.customer], token), f"invoice {i.number}") for i in some]
+        asked = [
+            Asked(request_of(i, customers[i.customer], token, flow), f"invoice {i.number}") for i in some
+        ]
         for invoice, outcome in zip(some, placing.place_orders(client=CLIENT, asked=asked), strict=True):
             if isinstance(outcome, Placed):
                 orders.append(outcome.order)
@@ -102,7 +107,7 @@ def place(invoices: Sequence[Invoice], *, token: str, progress: Progress) -> Pla
     return Placement(orders, repeated, faults)
 
 
-def request_of(invoice: Invoice, customer: UUID, token: str) -> OrderRequest:
+def request_of(invoice: Invoice, customer: UUID, token: str, flow: Flow = Flow.ORCHESTRATED) -> OrderRequest:
     return OrderRequest(
         customer=customer,
         lines=tuple(domain.merge_lines(invoice.lines)),
@@ -110,6 +115,7 @@ def request_of(invoice: Invoice, customer: UUID, token: str) -> OrderRequest:
         payment_token=token,
         address=address_of(invoice),
         reference=invoice.number,
+        flow=flow,
     )
 
 
@@ -131,7 +137,7 @@ def address_of(invoice: Invoice) -> Address:
 
 
 def await_ends(orders: Sequence[UUID], progress: Progress, *, patience: float) -> Counter[str]:
-    """Wait until every order's saga has ended or is parked; return how many ended how.
+    """Wait until every order has come to its end or is parked; return how many ended how.
 
     Raises:
         Stalled: nothing moves.
@@ -139,7 +145,9 @@ def await_ends(orders: Sequence[UUID], progress: Progress, *, patience: float) -
     subjects = [str(order) for order in orders]
 
     def ended() -> int:
-        return len(subjects) - SagaInstance.objects.filter(subject__in=subjects, status__in=OPEN).count()
+        open_sagas = SagaInstance.objects.filter(subject__in=subjects, status__in=OPEN).count()
+        others = Choreography.objects.filter(pk__in=orders, status__in=OPEN).count()
+        return len(subjects) - open_sagas - others
 
     wait_for(ended, len(subjects), progress, patience, "the services' workers and relays: orders do not move")
     return outcomes(orders)
@@ -147,11 +155,13 @@ def await_ends(orders: Sequence[UUID], progress: Progress, *, patience: float) -
 
 def outcomes(orders: Sequence[UUID]) -> Counter[str]:
     """How many orders ended how: `completed`, or the status with its reason."""
-    sagas = dict(Order.objects.filter(id__in=orders).values_list("saga", "cancel_code"))
+    found = list(Order.objects.filter(id__in=orders))
+    carried = selectors.carried(found)
     counted: Counter[str] = Counter()
-    for saga, status, cause in SagaInstance.objects.filter(pk__in=sagas).values_list("pk", "status", "cause"):
-        why = sagas[saga] or cause.get("code", "")
-        counted[f"{status}: {why}" if why else status] += 1
+    for order in found:
+        row = carried[order.id]
+        why = order.cancel_code or row.cause.get("code", "")
+        counted[f"{row.status}: {why}" if why else row.status] += 1
     return counted
 
 

@@ -44,6 +44,11 @@ class OrderInput(serializers.Serializer[Any]):
     currency = serializers.CharField(validators=[validate_currency], help_text="ISO 4217")
     payment_token = serializers.CharField(max_length=200)
     address = AddressInput()
+    flow = serializers.ChoiceField(
+        [flow.value for flow in domain.Flow],
+        default=domain.Flow.ORCHESTRATED.value,
+        help_text="whether a saga asks the services, or each acts on what the others announce",
+    )
     customer = IdField(required=False, help_text="default: yourself; only staff may name another")
 
 
@@ -127,4 +132,5 @@ def order_request(given: dict[str, Any], customers: Customers) -> OrderRequest:
         currency=given["currency"],
         payment_token=given["payment_token"],
         address=Address(**given["address"]),
+        flow=domain.Flow(given["flow"]),
     )

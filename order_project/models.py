@@ -12,8 +12,9 @@ from celery_config.copies.models import CopiedRow, Published
 from celery_config.database import Now
 from celery_config.ids import uuid7
 from celery_config.iso import validate_currency
+from celery_config.saga.machine import OPEN, Status
 from order_project.addresses import is_address, validate_address
-from order_project.domain import OrderStatus, RefundStatus
+from order_project.domain import Flow, OrderStatus, RefundStatus
 
 
 class Customer(Published):
@@ -81,7 +82,7 @@ class Order(models.Model):
     total = models.BigIntegerField(help_text="minor units")
     weight_grams = models.PositiveIntegerField()
     address = models.JSONField()
-    saga = models.UUIDField(unique=True)
+    saga = models.UUIDField(unique=True, null=True, blank=True, help_text="none: the order is choreographed")
     tracking_number = models.CharField(max_length=64, blank=True, default="")
     cancel_code = models.CharField(max_length=64, blank=True, default="")
     cancel_reason = models.CharField(max_length=500, blank=True, default="")
@@ -104,6 +105,10 @@ class Order(models.Model):
             models.Index(fields=["status", "-created_at"], name="order_by_status"),
         ]
 
+    @property
+    def flow(self) -> Flow:
+        return Flow.ORCHESTRATED if self.saga else Flow.CHOREOGRAPHED
+
     def __str__(self) -> str:
         return f"order {self.id}"
 
@@ -123,6 +128,69 @@ class OrderLine(models.Model):
 
     def __str__(self) -> str:
         return f"{self.quantity} × {self.sku}"
+
+
+class Choreography(models.Model):
+    """Where a choreographed order stands, by the events that were seen of it, and when to look at it again (rule 22).
+
+    `_at` fields marked so are in saga time.
+    """
+
+    order = models.OneToOneField(
+        Order, primary_key=True, on_delete=models.CASCADE, related_name="choreography"
+    )
+    status = models.CharField(
+        max_length=12, choices=[(s.value, s.value) for s in Status], default=Status.RUNNING.value
+    )
+    placed = models.JSONField(help_text="what was announced, to be announced again")
+    cause = models.JSONField(default=dict, blank=True, help_text="why it is undone, or parked")
+    failure = models.JSONField(default=dict, blank=True, help_text="why a service gave up last, and on what")
+    attempt = models.PositiveIntegerField(default=0, help_text="announcements after the first")
+    drives = models.PositiveIntegerField(default=0, help_text="of them, in this status")
+    deadline_at = models.DateTimeField(help_text="saga time")
+    since = models.DateTimeField(help_text="in this status since; saga time")
+    due_at = models.DateTimeField(null=True, blank=True, help_text="when the relay looks; saga time")
+
+    class Meta:
+        verbose_name = "choreographed order"
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=models.Q(due_at__isnull=False) | ~models.Q(status__in=[s.value for s in OPEN]),
+                name="an_open_choreography_is_due_some_time",
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(
+                fields=["due_at"], name="choreography_due", condition=models.Q(due_at__isnull=False)
+            ),
+            models.Index(
+                fields=["status"],
+                name="choreography_unended",
+                condition=~models.Q(status__in=["completed", "compensated"]),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"order {self.order_id}: {self.status}"
+
+
+class SeenEvent(models.Model):
+    """What a service announced of a choreographed order; seen once, however often it is said."""
+
+    choreography = models.ForeignKey(
+        Choreography, on_delete=models.CASCADE, related_name="seen", db_index=False
+    )
+    kind = models.CharField(max_length=120, help_text="the event's type")
+    content = models.JSONField(help_text="its plain values")
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        verbose_name = "seen event"
+        ordering: ClassVar = ["at", "id"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["choreography", "kind"], name="seen_once")]
+
+    def __str__(self) -> str:
+        return self.kind
 
 
 class Refund(models.Model):

@@ -11,14 +11,16 @@ from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 
 from celery_config import rows
+from celery_config.contracts.order import OrderPlaced
 from celery_config.errors import ChainTooLarge
+from celery_config.groups import by
 from celery_config.messages import encode
 from celery_config.rows import Change
 from celery_config.saga import starting
 from celery_config.saga.dsl import Saga
-from order_project import domain, idempotency, selectors
+from order_project import announcing, domain, idempotency, selectors
 from order_project.asked import Asked, OrderRequest, Outcome, Placed
-from order_project.domain import CatalogueEntry, Priced
+from order_project.domain import CatalogueEntry, Flow, Priced
 from order_project.errors import BadLines, OrderTooLarge
 from order_project.models import Order, OrderLine
 
@@ -31,7 +33,7 @@ LINE = ("order", "sku", "name", "quantity", "unit_price")
 
 @dataclass(frozen=True)
 class Draft:
-    """An order that may be placed, and what its saga is to know."""
+    """An order that may be placed, and what its saga is to know, or is announced of it."""
 
     asked: Asked
     lines: list[Priced]
@@ -54,7 +56,7 @@ def place_order(*, client: str, request: OrderRequest, idempotency_key: str | No
 
 
 def place_orders(*, client: str, asked: Sequence[Asked]) -> list[Outcome]:
-    """Write orders, sagas and, for each, the one outbox row that holds its whole chain.
+    """Write orders and, for each, its saga and one outbox row that holds its whole chain, or its announcement.
 
     Args:
         client: whose idempotency keys they are.
@@ -128,14 +130,33 @@ def drafted_all(asked: Sequence[Asked]) -> Drafts:
             drafts.append(drafted(saga, each, catalogue))
         except BadLines as error:
             refused[each.id] = error
-    started = starting.start_all(saga, [(draft.asked.id, draft.data) for draft in drafts])
-    placed = []
-    for draft, saga_id in zip(drafts, started.outcomes, strict=True):
-        if isinstance(saga_id, ChainTooLarge):
-            refused[draft.asked.id] = OrderTooLarge()
-        else:
-            placed.append((draft, saga_id))
-    return Drafts([*started.changes, *orders(placed)], refused)
+    flows = by(lambda draft: draft.asked.request.flow, drafts)
+    placed, changes = choreographed(saga, flows.get(Flow.CHOREOGRAPHED, []))
+    # Asked even if all of its drafts were bad: a pause comes first.
+    if (orchestrated := flows.get(Flow.ORCHESTRATED, [])) or not placed:
+        started = starting.start_all(saga, [(draft.asked.id, draft.data) for draft in orchestrated])
+        changes += started.changes
+        for draft, saga_id in zip(orchestrated, started.outcomes, strict=True):
+            if isinstance(saga_id, ChainTooLarge):
+                refused[draft.asked.id] = OrderTooLarge()
+            else:
+                placed.append((draft, saga_id))
+    return Drafts([*changes, *orders(placed)], refused)
+
+
+def choreographed(
+    saga: type[Saga], drafts: Sequence[Draft]
+) -> tuple[list[tuple[Draft, UUID | None]], list[Change]]:
+    """The drafts, which have no saga, and what announces them; the saga's deadline and pauses are theirs, too.
+
+    Raises:
+        SagaPaused: none can be placed.
+    """
+    if not drafts:
+        return [], []
+    now = starting.time_unless_paused(saga)
+    placed = [draft.data for draft in drafts]
+    return [(draft, None) for draft in drafts], announcing.begin(now, saga.deadline, placed)
 
 
 def drafted(saga: type[Saga], asked: Asked, catalogue: Mapping[str, CatalogueEntry]) -> Draft:
@@ -148,7 +169,8 @@ def drafted(saga: type[Saga], asked: Asked, catalogue: Mapping[str, CatalogueEnt
         raise BadLines(faults)
     priced = domain.price(lines, catalogue)
     weight = domain.weight(priced)
-    data = saga.data(
+    kind = OrderPlaced if request.flow is Flow.CHOREOGRAPHED else saga.data
+    data = kind(
         order=asked.id,
         customer=request.customer,
         amount=domain.total(priced),
@@ -162,7 +184,7 @@ def drafted(saga: type[Saga], asked: Asked, catalogue: Mapping[str, CatalogueEnt
     return Draft(asked, priced, data)
 
 
-def orders(placed: Sequence[tuple[Draft, UUID]]) -> list[Change]:
+def orders(placed: Sequence[tuple[Draft, UUID | None]]) -> list[Change]:
     """What writes the orders' own rows."""
     made = [
         Order(

@@ -1,4 +1,4 @@
-"""Clients' idempotency keys are forgotten with the logs of their orders' sagas."""
+"""Clients' idempotency keys, and what was seen of choreographed orders, are forgotten as the logs of sagas are."""
 
 from __future__ import annotations
 
@@ -8,17 +8,28 @@ from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
+from celery_config.ids import first_of
 from celery_config.messaging.relay import Duty
-from celery_config.messaging.retention import EVERY_SECONDS, delete
-from order_project.models import IdempotencyKey
+from celery_config.messaging.retention import BATCH, EVERY_SECONDS, delete
+from order_project.models import IdempotencyKey, SeenEvent
 
 
 def duties() -> list[Duty]:
     """For RELAY_DUTIES."""
-    return [Duty("retention of keys", forget_keys, EVERY_SECONDS)]
+    return [
+        Duty("retention of keys", forget_keys, EVERY_SECONDS),
+        Duty("retention of seen events", forget_seen, EVERY_SECONDS),
+    ]
 
 
 def forget_keys() -> bool:
     """Delete a batch of them; return whether there may be more."""
     horizon = timezone.now() - timedelta(days=settings.SAGA_RETENTION_DAYS)
     return delete(IdempotencyKey, Q(created_at__lt=horizon), "created_at")
+
+
+def forget_seen(batch: int = BATCH) -> bool:
+    """Delete a batch of what was seen of orders that ended long ago; return whether there may be more."""
+    horizon = timezone.now() - timedelta(days=settings.SAGA_RETENTION_DAYS)
+    long_ended = Q(choreography__lt=first_of(horizon), choreography__order__ended_at__lt=horizon)
+    return delete(SeenEvent, long_ended, "choreography", batch)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -15,7 +15,7 @@ from celery_config import rows
 from celery_config.database import built_once
 from celery_config.saga.models import SagaInstance
 from order_project.domain import CatalogueEntry
-from order_project.models import CatalogueProduct, Customer, Order
+from order_project.models import CatalogueProduct, Choreography, Customer, Order
 
 
 def catalogue(skus: Iterable[str]) -> dict[str, CatalogueEntry]:
@@ -56,10 +56,17 @@ def customer_by_user(user: int) -> QuerySet[Customer, Any]:
 
 def orders_for(user: Any) -> QuerySet[Order]:
     """All orders for staff, one's own for everybody else."""
-    orders = Order.objects.select_related("customer")
+    orders = Order.objects.select_related("customer", "choreography")
     return orders if user.is_staff else orders.filter(customer__user_id=user.pk)
 
 
 def sagas_of(ids: Iterable[UUID]) -> dict[UUID, SagaInstance]:
     """The sagas with their steps, by id; two statements however many."""
     return {saga.pk: saga for saga in SagaInstance.objects.filter(pk__in=list(ids)).prefetch_related("steps")}
+
+
+def carried(orders: Sequence[Order]) -> dict[UUID, SagaInstance | Choreography]:
+    """What says where each order stands: its saga or, if it has none, its choreography."""
+    sagas = SagaInstance.objects.in_bulk([order.saga for order in orders if order.saga])
+    others = Choreography.objects.in_bulk([order.pk for order in orders if not order.saga])
+    return others | {order.pk: sagas[order.saga] for order in orders if order.saga in sagas}

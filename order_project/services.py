@@ -14,11 +14,10 @@ from celery_config.contracts.order import OrderCancelled, OrderConfirmed
 from celery_config.database import Now
 from celery_config.ids import uuid7
 from celery_config.messaging import outbox
-from celery_config.saga import runner, starting
+from celery_config.saga import starting
 from celery_config.saga.dsl import Saga
-from celery_config.saga.machine import Status
 from order_project.domain import OrderStatus, RefundStatus
-from order_project.errors import NotRefundable, TooLate
+from order_project.errors import NotRefundable
 from order_project.models import Customer, Order, Refund
 
 
@@ -58,18 +57,6 @@ def open_orders(ids: Iterable[UUID]) -> list[Order]:
     """Those of these orders that have not ended, locked in the one order."""
     found = Order.objects.select_for_update().filter(pk__in=list(ids), status=OrderStatus.PLACED)
     return list(found.order_by("pk"))
-
-
-def ask_to_cancel(*, order: Order, reason: str) -> Status:
-    """Stop the order's saga; it then undoes what was done. Harmless when it is stopping already.
-
-    Raises:
-        TooLate: the money was taken or the order has ended.
-    """
-    status = runner.stop(order.saga, code="cancelled", reason=reason)
-    if status not in (Status.STOPPING, Status.COMPENSATED):
-        raise TooLate(f"The order cannot be cancelled any more: its saga is {status}.")
-    return status
 
 
 @transaction.atomic

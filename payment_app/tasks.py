@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from celery_config.choreography import listen
 from celery_config.contracts.payment import (
     AuthorizePayment,
     CapturePayment,
@@ -28,8 +29,10 @@ from payment_app.errors import KeyOutlived, NoPayment, VoidImpossible
 from payment_app.models import Payment
 from payment_app.provider import gateway
 from payment_app.services import Held
+from payment_app.subscriptions import SUBSCRIPTIONS
 
 register_fence("payment")
+listen(SUBSCRIPTIONS)
 
 
 def key_outlived(request: dict[str, Any]) -> bool:

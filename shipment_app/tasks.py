@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+from celery_config.choreography import listen
 from celery_config.contracts.shipment import (
     Address,
     BookShipment,
@@ -21,8 +22,10 @@ from shipment_app.carrier import carrier, ending
 from shipment_app.carriers import Booked
 from shipment_app.domain import ShipmentState
 from shipment_app.services import Booking
+from shipment_app.subscriptions import SUBSCRIPTIONS
 
 register_fence("shipment")
+listen(SUBSCRIPTIONS)
 Answered = Sequence[tuple[dict[str, Any], dict[str, Any]]]
 
 

@@ -18,7 +18,7 @@ from rest_framework.views import APIView
 
 from celery_config.api.permissions import IsService
 from celery_config.api.problems import Conflict, Unprocessable
-from celery_config.errors import Refused, StepOutlived
+from celery_config.errors import Refused, StepOutlived, Unknown
 from celery_config.messages import decode
 from celery_config.messaging.deliveries import Delivery, Outcome, ended
 from celery_config.messaging.tasks import DurableTask
@@ -30,6 +30,13 @@ class Outlived(APIException):
 
     status_code = status.HTTP_410_GONE
     default_code = "outlived"
+
+
+class OutcomeUnknown(APIException):
+    """502: somebody whom the command needs did not say what became of it."""
+
+    status_code = status.HTTP_502_BAD_GATEWAY
+    default_code = "unknown_outcome"
 
 
 class CommandInput(serializers.Serializer[Any]):
@@ -70,6 +77,7 @@ def carried_out(task: str, message: dict[str, Any], replies: dict[str, Any]) -> 
 
     Raises:
         NotFound: there is no such task.
+        OutcomeUnknown: a call outside ended so.
         ValidationError: the message is not what it takes.
     """
     registered()
@@ -81,5 +89,7 @@ def carried_out(task: str, message: dict[str, Any], replies: dict[str, Any]) -> 
         delivery = Delivery(Context(), decode(work.message, message), replies)
         with structlog.contextvars.bound_contextvars(task=task):
             return work.conclude(delivery, ended(work.handle([delivery])))
+    except Unknown as error:
+        raise OutcomeUnknown(str(error)) from error
     except (msgspec.ValidationError, KeyError) as error:
         raise ValidationError({"message": f"{task} cannot take it: {error}"}) from error

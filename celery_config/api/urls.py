@@ -16,7 +16,7 @@ from rest_framework.authtoken.views import ObtainAuthToken
 from rest_framework.parsers import FormParser
 from rest_framework.throttling import ScopedRateThrottle
 
-from celery_config.api import commands, events, health, settle, site
+from celery_config.api import asyncapi, commands, events, health, settle, site
 from celery_config.api.error_pages import HANDLERS
 from celery_config.api.parsers import Json
 from celery_config.copies import api as copies
@@ -48,6 +48,8 @@ def service_urls(api: Sequence[URLPattern | URLResolver]) -> list[URLPattern | U
         path("api/", include(api)),
         path("api/commands/", commands.Commands.as_view(), name="commands"),
         path("api/events/", events.EventFeed.as_view(), name="events"),
+        path("api/events/schema/", asyncapi.schema, name="asyncapi"),
+        path("api/events/docs/", asyncapi.page, name="events-docs"),
         path("api/barrier/", events.BarrierList.as_view(), name="barrier"),
         path("api/barrier/settle/", settle.SettleBarrier.as_view(), name="barrier-settle"),
         path("api/outbox/", events.OutboxState.as_view(), name="outbox"),

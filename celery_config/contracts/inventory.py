@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
 
+from celery_config.contracts.values import Address
+from celery_config.contracts.values import Line as Line
 from celery_config.messages import Command, Event, Refusal, Reply
 
 # No spaces at the ends and no slash or backslash, since a SKU is a part of URLs.
@@ -14,12 +16,6 @@ MAX_SKU = 64
 MAX_NAME = 200
 # Far over anything real, and far under what the columns bear.
 MAX_PRICE = 10**12
-
-
-@dataclass(frozen=True, kw_only=True)
-class Line:
-    sku: str
-    quantity: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,3 +92,46 @@ class ProductDeleted(Event):
     service: ClassVar[str] = "inventory"
     sku: str
     version: int
+
+
+# Of choreographed orders: what inventory announces, with what those after it need.
+
+
+@dataclass(frozen=True, kw_only=True)
+class InventoryFetched(Event):
+    """All lines are held."""
+
+    service: ClassVar[str] = "inventory"
+    order: UUID
+    payment: UUID
+    reservation: UUID
+    address: Address
+    weight_grams: int
+    parcels: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class InventoryRefused(Event):
+    """Not all lines are there, so none is held."""
+
+    service: ClassVar[str] = "inventory"
+    order: UUID
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class InventoryIssued(Event):
+    """The goods have left the stock for good."""
+
+    service: ClassVar[str] = "inventory"
+    order: UUID
+    shipment: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class InventoryReturned(Event):
+    """Nothing is held, and nothing will be."""
+
+    service: ClassVar[str] = "inventory"
+    order: UUID

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
 
-from celery_config.contracts.shipment import Address
+from celery_config.contracts.values import Address, Line
 from celery_config.messages import Event
 
 
@@ -49,3 +49,32 @@ class CustomerDeleted(Event):
     service: ClassVar[str] = "order"
     customer: UUID
     version: int
+
+
+# Of choreographed orders, which no command reaches: each service acts on what the others announce.
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderPlaced(Event):
+    """An order waits for whoever has a part in it; `amount` in minor units of `currency`, weight in grams."""
+
+    service: ClassVar[str] = "order"
+    order: UUID
+    customer: UUID
+    amount: int
+    currency: str
+    payment_token: str
+    lines: tuple[Line, ...]
+    address: Address
+    weight_grams: int
+    parcels: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderWithdrawn(Event):
+    """The order shall not be, unless its money was taken already; `code` says why."""
+
+    service: ClassVar[str] = "order"
+    order: UUID
+    code: str
+    reason: str

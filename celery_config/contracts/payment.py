@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
-from celery_config.messages import Command, Refusal, Reply
+from celery_config.contracts.values import Address, Line
+from celery_config.messages import Command, Event, Refusal, Reply
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,3 +101,59 @@ class RefundPayment(Command):
     refund: UUID
     refund_amount: int
     currency: str
+
+
+# Of choreographed orders: what payment announces, with what those after it need.
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaymentReceived(Event):
+    """The money is held."""
+
+    service: ClassVar[str] = "payment"
+    order: UUID
+    payment: UUID
+    lines: tuple[Line, ...]
+    address: Address
+    weight_grams: int
+    parcels: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaymentCollected(Event):
+    """The money was taken: from here on the order only goes forward."""
+
+    service: ClassVar[str] = "payment"
+    order: UUID
+    payment: UUID
+    captured_amount: int
+    reservation: UUID
+    shipment: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaymentFailed(Event):
+    """The money cannot be held, or not be taken."""
+
+    service: ClassVar[str] = "payment"
+    order: UUID
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaymentReleased(Event):
+    """Nothing is held, and nothing will be taken: whoever did something for the order undoes it."""
+
+    service: ClassVar[str] = "payment"
+    order: UUID
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaymentRetained(Event):
+    """The money was taken before anybody asked to have it back: nothing is undone."""
+
+    service: ClassVar[str] = "payment"
+    order: UUID

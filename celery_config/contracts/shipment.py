@@ -6,18 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
 
-from celery_config.messages import Command, Refusal, Reply
-
-
-@dataclass(frozen=True, kw_only=True)
-class Address:
-    """Where the parcel goes; `country` is ISO 3166-1 alpha-2."""
-
-    name: str
-    line1: str
-    city: str
-    postal_code: str
-    country: str
+from celery_config.contracts.values import Address as Address
+from celery_config.messages import Command, Event, Refusal, Reply
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,3 +62,44 @@ class DispatchShipment(Command):
     done: ClassVar[type[Reply]] = ShipmentDispatched
     order: UUID
     shipment: UUID
+
+
+# Of choreographed orders: what shipment announces, with what those after it need.
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShipmentArranged(Event):
+    """The carrier is booked."""
+
+    service: ClassVar[str] = "shipment"
+    order: UUID
+    payment: UUID
+    reservation: UUID
+    shipment: UUID
+    tracking_number: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShipmentFailed(Event):
+    """No carrier goes there."""
+
+    service: ClassVar[str] = "shipment"
+    order: UUID
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShipmentDeparted(Event):
+    """The carrier may take the parcel."""
+
+    service: ClassVar[str] = "shipment"
+    order: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShipmentRecalled(Event):
+    """Nothing is booked, and nothing will be."""
+
+    service: ClassVar[str] = "shipment"
+    order: UUID

@@ -11,7 +11,7 @@ from django.db import connection, models, transaction
 
 from celery_config import rows
 from celery_config.copies import resync
-from celery_config.copies.declared import VERSION, Copy, names_of
+from celery_config.copies.declared import VERSION, Copy, copies, names_of
 from celery_config.copies.ranges import Entry, newest
 from celery_config.groups import by
 from celery_config.messages import encode
@@ -20,7 +20,14 @@ from celery_config.messaging.events import Received
 OF_A_ROW = ("version", "deleted", "changed_at")
 
 
-def hear(copy: Copy, received: Sequence[Received]) -> None:
+def hear(received: Sequence[Received]) -> None:
+    """Bring the copies kept here up to these events; what `subscriptions.py` calls. Repeats are harmless."""
+    for copy in copies.values():
+        if mine := [each for each in received if isinstance(each.data, (copy.changed, copy.deleted))]:
+            hear_of(copy, mine)
+
+
+def hear_of(copy: Copy, received: Sequence[Received]) -> None:
     """Apply events; where one is missing between what we knew and what came, ask the source for the row."""
     heard = [heard_of(copy, each) for each in received]
     known = known_versions(copy, {entry.key for entry in heard})

@@ -6,7 +6,6 @@ keep(CatalogueProduct, ProductChanged, ProductDeleted)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +16,6 @@ from celery_config.copies.models import CopiedRow, Published
 from celery_config.errors import DefinitionError
 from celery_config.messages import Event, fields_of, snake
 from celery_config.messaging import wake
-from celery_config.messaging.events import Received, subscribes
 
 OF_EVERY_COPY = {field.name for field in CopiedRow._meta.local_fields}
 VERSION, CHANGED = "version", "_changed"
@@ -105,20 +103,9 @@ def publish(model: type[Published], changed: type[Event], deleted: type[Event]) 
 
 
 def keep(model: type[CopiedRow], changed: type[Event], deleted: type[Event]) -> None:
-    """Keep a copy, with those fields of `changed` that the model has."""
-    from celery_config.copies import applying
-
+    """Keep a copy, with those fields of `changed` that the model has; `subscriptions.py` lets the events be heard."""
     copy = Copy(model, changed, deleted)
     copies[copy.name] = copy
-
-    # The version decides: a repeat changes nothing.
-    @subscribes(changed, once=False)
-    def hear_changes(received: Sequence[Received]) -> None:
-        applying.hear(copy, received)
-
-    @subscribes(deleted, once=False)
-    def hear_deletions(received: Sequence[Received]) -> None:
-        applying.hear(copy, received)
 
 
 def call_relay(**_: Any) -> None:

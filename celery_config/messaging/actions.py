@@ -142,7 +142,7 @@ def call(asked: Asked, key: UUID, settle: Callable[[Sequence[Any]], list[Outcome
         reach(Point.AFTER_CALL)
         return answer
 
-    return Call(make, settle, asked)
+    return Call(make, settle, asked, kind=asked.handler.command)
 
 
 def settle_actions(pairs: Pairs) -> list[Outcome]:
@@ -165,6 +165,7 @@ def write_answers(pairs: Pairs, rows: Mapping[UUID, AnyRow], written: Written) -
         match on_result(barrier.state(row), done=not refused):
             case OnResult.KNOWN:
                 outcomes[step.key] = dict(row.reply)
+                written.found(asked.handler, step, outcomes[step.key])
             case OnResult.TOO_LATE:
                 late = StepOutlived(
                     f"{step.name} of saga {step.saga} was undone while its call was under way"

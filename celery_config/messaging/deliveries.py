@@ -49,6 +49,8 @@ class Call:
     """Takes all that was answered of one kind, as pairs of `about` and answer, and returns the outcomes; again a `Call`
     where another is needed."""
     about: Any = None
+    kind: Any = None
+    """What is settled together is of one kind."""
 
     def answer(self) -> Any:
         """Make the call; return what came of it, an exception included."""

@@ -8,15 +8,16 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from celery.exceptions import Reject
+from celery.exceptions import Ignore, Reject
 from django.conf import settings
 from django.db import DataError, transaction
 
 from celery_config import topology
-from celery_config.errors import DefinitionError
+from celery_config.errors import DefinitionError, Refused, StepOutlived
+from celery_config.groups import by
 from celery_config.messaging import gate, outbox
 from celery_config.messaging.deliveries import Delivery, Outcome
-from celery_config.messaging.events import deliver
+from celery_config.messaging.events import Reactor, deliver, reactors
 from celery_config.messaging.tasks import Work, durable_task
 
 RECEIVE, RECEIVE_ALL = "events.receive", "events.receive_all"
@@ -70,9 +71,23 @@ def kind_of(message: Any) -> str:
 
 
 def receive(deliveries: Sequence[Delivery[EventMessage]]) -> list[Outcome]:
-    """Receive events. One that nobody understands goes to the dead letters."""
+    """Receive events, each for whoever acts on its kind or, if nobody does, for all who subscribed."""
     types = {delivery.message.type for delivery in deliveries}
     structlog.contextvars.bind_contextvars(event=",".join(sorted(types)))
+    outcomes: dict[int, Outcome] = {}
+    for group in by(lambda delivery: id(reactor_of(delivery)), deliveries).values():
+        reactor = reactor_of(group[0])
+        some = reactor.react(group) if reactor else hear(group)
+        outcomes |= zip(map(id, group), some, strict=True)
+    return [outcomes[id(delivery)] for delivery in deliveries]
+
+
+def reactor_of(delivery: Delivery[EventMessage]) -> Reactor | None:
+    return reactors.get(delivery.message.type)
+
+
+def hear(deliveries: Sequence[Delivery[EventMessage]]) -> list[Outcome]:
+    """Deliver events. One that nobody understands goes to the dead letters."""
     try:
         deliver([delivery.request.kwargs for delivery in deliveries])
     except DefinitionError as error:
@@ -81,6 +96,20 @@ def receive(deliveries: Sequence[Delivery[EventMessage]]) -> list[Outcome]:
         log.error("event not understood", error=str(error))
         return [Reject(error, requeue=False)]
     return [None] * len(deliveries)
+
+
+def concluded(delivery: Delivery[EventMessage], outcome: Outcome) -> Outcome:
+    reactor = reactor_of(delivery)
+    return reactor.conclude(delivery, outcome) if reactor else outcome
+
+
+def given_up(delivery: Delivery[EventMessage], error: Exception) -> Outcome:
+    """What becomes of an event whose tries are used up: nothing more, if somebody acted on it and says so."""
+    reactor = reactor_of(delivery)
+    if reactor is None:
+        return None
+    reactor.give_up(delivery, error)
+    return Ignore(f"gave up: {error}")
 
 
 def receive_all(deliveries: Sequence[Delivery[EventsMessage]]) -> list[Outcome]:
@@ -114,7 +143,18 @@ def unpack(events: Sequence[dict[str, Any]]) -> Exception | None:
 
 
 # Flower shows what was asked of whom; there are as many facts as commands, and the saga log shows them better.
-durable_task(RECEIVE, Work(message=EventMessage, handle=receive, exhausted="dead letter"), send_events=False)
+durable_task(
+    RECEIVE,
+    Work(
+        message=EventMessage,
+        handle=receive,
+        exhausted="dead letter",
+        conclude=concluded,
+        on_exhausted=given_up,
+    ),
+    throws=(Refused, StepOutlived),
+    send_events=False,
+)
 durable_task(
     RECEIVE_ALL, Work(message=EventsMessage, handle=receive_all, exhausted="dead letter"), send_events=False
 )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import structlog
@@ -19,6 +19,7 @@ from django.db import transaction
 from celery_config import metrics, rows
 from celery_config.errors import DefinitionError
 from celery_config.messages import Event, decode
+from celery_config.messaging.deliveries import Delivery, Outcome
 from celery_config.messaging.models import InboxEntry
 
 log = structlog.get_logger(__name__)
@@ -26,7 +27,10 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Envelope:
-    """A CloudEvent without its data; `saga`, `step`, `operation`, `outcome` are set on a saga's events."""
+    """A CloudEvent without its data; `saga`, `step`, `operation`, `outcome` are set on a saga's events.
+
+    Those of a choreographed order have its id as `saga`, a `flow`, and, when said again, the number of the `drive`.
+    """
 
     id: UUID
     source: str
@@ -39,6 +43,8 @@ class Envelope:
     step: str = ""
     operation: str = ""
     outcome: str = ""
+    flow: str = ""
+    drive: int = 0
 
 
 @dataclass(frozen=True)
@@ -54,9 +60,8 @@ EventHandler = Callable[[Sequence[Received]], None]
 
 @dataclass(frozen=True)
 class Subscription:
-    pattern: str
+    to: tuple[type[Event] | str, ...]
     handler: EventHandler
-    contract: type[Event] | None
     once: bool
 
     @property
@@ -64,21 +69,35 @@ class Subscription:
         return f"{self.handler.__module__}.{self.handler.__qualname__}"
 
 
+class Reactor(Protocol):
+    """Whoever acts on events: each has an outcome of its own, perhaps a call outside, as that of a command."""
+
+    def react(self, deliveries: Sequence[Delivery[Any]]) -> list[Outcome]:
+        """Act on each of them once."""
+
+    def conclude(self, delivery: Delivery[Any], outcome: Outcome) -> Outcome:
+        """Measure and log what became of one."""
+
+    def give_up(self, delivery: Delivery[Any], error: Exception) -> None:
+        """Say that the tries are used up."""
+
+
 subscriptions: list[Subscription] = []
+reactors: dict[str, Reactor] = {}
+"""By the type of the events."""
 
 
-def subscribes(to: type[Event] | str, *, once: bool = True) -> Callable[[EventHandler], EventHandler]:
-    """Call the function with the events of this kind that have arrived, in the order in which they came.
+def subscribes(*to: type[Event] | str, once: bool = True) -> Callable[[EventHandler], EventHandler]:
+    """Call the function with the events of these kinds that have arrived, in the order in which they came.
 
     Args:
-        to: a contract (the events are decoded), or a pattern such as `payment.*` (it gets the data as they came).
+        to: contracts (the events are decoded), or patterns such as `payment.*` (it gets the data as they came).
         once: remember the events' ids, so that a repeat is not handled again. A handler whose repeats are
             harmless by themselves (a monotone merge) may do without.
     """
-    pattern = to if isinstance(to, str) else to.wire_name()
 
     def register(function: EventHandler) -> EventHandler:
-        subscriptions.append(Subscription(pattern, function, None if isinstance(to, str) else to, once))
+        subscriptions.append(Subscription(to, function, once))
         return function
 
     return register
@@ -120,12 +139,20 @@ def understood(
     subscription: Subscription, events: Sequence[dict[str, Any]], envelopes: Sequence[Envelope]
 ) -> list[Received]:
     """The events that this subscription is about."""
-    contract = subscription.contract
-    return [
-        Received(decode(contract, event.get("data")) if contract else event.get("data"), envelope)
-        for event, envelope in zip(events, envelopes, strict=True)
-        if fnmatchcase(envelope.type, subscription.pattern)
-    ]
+    found = []
+    for event, envelope in zip(events, envelopes, strict=True):
+        if wanted := wanted_as(envelope.type, subscription.to):
+            data = event.get("data")
+            found.append(Received(data if isinstance(wanted, str) else decode(wanted, data), envelope))
+    return found
+
+
+@functools.cache
+def wanted_as(kind: str, to: tuple[type[Event] | str, ...]) -> type[Event] | str | None:
+    """The contract or pattern by which events of this kind are wanted; None: they are not."""
+    return next(
+        (each for each in to if fnmatchcase(kind, each if isinstance(each, str) else each.wire_name())), None
+    )
 
 
 def remembered(received: Sequence[Received], handler: str) -> list[Received]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from celery.exceptions import Ignore
@@ -20,11 +20,20 @@ from celery_config.messaging.undos import caller_of
 PIVOT_RAN, PIVOT_FENCED = (f"{topology.ORCHESTRATOR}.{name}" for name in ("pivot_ran", "pivot_fenced"))
 
 
-def fence(messages: Sequence[Step], pivot: str, find: FindHandler) -> list[Outcome]:
+class Fence(Step):
+    """A pivot's step that must not be done any more; its orchestrator is told which it is."""
+
+    @classmethod
+    def report(cls, told: Sequence[tuple[Any, AnyRow]]) -> None:
+        """Promise the proof that the pivots ran, with their replies, or that they never will."""
+        outbox.add_tasks((step.saga, word_of(step, row)) for step, row in told)
+
+
+def fence(messages: Sequence[Fence], pivot: str, find: FindHandler) -> list[Outcome]:
     """Make sure that pivots never run, or report that they ran.
 
     Args:
-        messages: the pivots' steps.
+        messages: the pivots' steps, of one class.
         pivot: the wire name of the pivot's command, for the tombstone.
         find: gives its handler, with which an open intent is settled.
 
@@ -40,7 +49,7 @@ def fence(messages: Sequence[Step], pivot: str, find: FindHandler) -> list[Outco
     ]
 
 
-def begin(messages: Sequence[Step], pivot: str) -> list[tuple[Step, AnyRow, OnFence]]:
+def begin(messages: Sequence[Fence], pivot: str) -> list[tuple[Fence, AnyRow, OnFence]]:
     """First transaction: a tombstone if the pivot never ran, word of it if it did."""
     rows = {
         step.key: barrier.new_row(step.key, step.saga, step.name, pivot, action=Action.TOMBSTONE)
@@ -48,7 +57,8 @@ def begin(messages: Sequence[Step], pivot: str) -> list[tuple[Step, AnyRow, OnFe
     }
     with transaction.atomic():
         begun = claimed(messages, rows, on_fence)
-        report([(step, row) for step, row, decision in begun if decision is not OnFence.SETTLE_FIRST])
+        known = [(step, row) for step, row, decision in begun if decision is not OnFence.SETTLE_FIRST]
+        messages[0].report(known)
     return begun
 
 
@@ -59,14 +69,9 @@ def settle_fences(pairs: Sequence[tuple[Asked, Answer]]) -> list[Outcome]:
         rows = barrier.lock([asked.step.key for asked, _ in pairs])
         write_answers(pairs, rows, written)
         written.write()
-        told = [(asked.step, rows[asked.step.key]) for asked, _ in pairs]
-        report(told)
+        told: list[tuple[Any, AnyRow]] = [(asked.step, rows[asked.step.key]) for asked, _ in pairs]
+        told[0][0].report(told)
     return [outcome(row, row.action == Action.DONE) for _, row in told]
-
-
-def report(told: Iterable[tuple[Step, AnyRow]]) -> None:
-    """Promise the orchestrator the proof that the pivots ran, with their replies, or that they never will."""
-    outbox.add_tasks((step.saga, word_of(step, row)) for step, row in told)
 
 
 def word_of(step: Step, row: AnyRow) -> dict[str, Any]:

@@ -13,9 +13,9 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
-from celery_config import rows
+from celery_config import cloud_events, rows
 from celery_config.database import Now
-from celery_config.messages import Event, encode
+from celery_config.messages import Event
 from celery_config.messaging import wake
 from celery_config.messaging.models import OutboxMessage
 from celery_config.rows import Change
@@ -107,19 +107,15 @@ def events(announced: Iterable[dict[str, Any]]) -> list[Change]:
 
 
 def cloud_event(
-    event: Event, *, subject: str, saga: UUID | None = None, event_id: UUID | None = None, **extensions: str
+    event: Event, *, subject: str, saga: UUID | None = None, event_id: UUID | None = None, **extensions: Any
 ) -> dict[str, Any]:
-    """Return `event` as a CloudEvents 1.0 structure (https://cloudevents.io, JSON format)."""
-    correlation = {"saga": str(saga)} if saga else {}
-    return {
-        "specversion": "1.0",
-        "id": str(event_id or uuid4()),
-        "source": f"/{settings.SERVICE}",
-        "type": event.wire_name(),
-        "subject": subject,
-        "time": timezone.now().isoformat(),
-        "datacontenttype": "application/json",
-        **correlation,
+    """Return `event` as this service's CloudEvent, of now."""
+    return cloud_events.structured(
+        event,
+        service=settings.SERVICE,
+        subject=subject,
+        time=timezone.now(),
+        saga=saga,
+        event_id=event_id or uuid4(),
         **extensions,
-        "data": encode(event),
-    }
+    )

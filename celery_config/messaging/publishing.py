@@ -39,11 +39,15 @@ class Promise:
 
 
 def packed(rows: Sequence[Promise]) -> list[tuple[dict[str, Any], list[Promise]]]:
-    """The Celery messages of rows: a task each as it was written, events of one type up to `PACK` in one."""
+    """The Celery messages of rows: a task each as it was written, events of one type up to `PACK` in one.
+
+    Those of a choreographed order are acted on as commands are, and travel as these do: one by one.
+    """
     messages = [(row.payload, [row]) for row in rows if row.kind == Kind.TASK]
     for name, events in by(lambda row: row.name, (row for row in rows if row.kind == Kind.EVENT)).items():
-        for start in range(0, len(events), PACK):
-            pack = events[start : start + PACK]
+        size = 1 if "flow" in events[0].payload else PACK
+        for start in range(0, len(events), size):
+            pack = events[start : start + size]
             messages.append((events_message(name, [row.payload for row in pack]), pack))
     return messages
 

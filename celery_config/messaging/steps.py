@@ -16,6 +16,7 @@ from celery_config.messaging.barrier import AnyRow
 from celery_config.messaging.decisions import Action, Row, Undo
 
 D = TypeVar("D")
+S = TypeVar("S", bound="Step")
 FindHandler = Callable[[str], "Handler | None"]
 LocalStep = Callable[[Sequence[Any]], Sequence[Reply | Refused | None]]
 
@@ -66,6 +67,14 @@ class Step:
         """Of its barrier row, which action, undo and fence share."""
         return command_id(self.saga, self.name, "do")
 
+    def announcement(self, event: Event, outcome: str) -> dict[str, Any] | None:
+        """The CloudEvent that tells everybody; the saga log of the orchestrator is fed from this (rule 16)."""
+        return event_of(self, event, outcome)
+
+    def again(self, handler: Handler, outcome: Any) -> dict[str, Any] | None:
+        """What is told of an outcome that was there before; nothing, where a chain carries it on."""
+        return None
+
 
 @dataclass
 class Written:
@@ -80,8 +89,9 @@ class Written:
         self.rows[row.key] = row
 
     def announce(self, step: Step, event: Event, outcome: str) -> None:
-        """Tell everybody; the saga log of the orchestrator is fed from this (rule 16)."""
-        self.events.append(event_of(step, event, outcome))
+        """Say what became of the step, if it has anything to say of that."""
+        if told := step.announcement(event, outcome):
+            self.events.append(told)
 
     def done(self, step: Step, row: AnyRow, reply: Reply) -> dict[str, Any]:
         stored = encode(reply)
@@ -103,6 +113,11 @@ class Written:
         self.set(row, undo=Undo.DONE.value)
         self.announce(step, decode(type(step.command).done, encode(step.command)), "undone")
 
+    def found(self, handler: Handler, step: Step, outcome: Any) -> None:
+        """Somebody else wrote it; whoever waits for just this step's word is told all the same."""
+        if told := step.again(handler, outcome):
+            self.events.append(told)
+
     def insert(self) -> None:
         """Write rows that are not there yet.
 
@@ -118,8 +133,8 @@ class Written:
 
 
 def claimed(
-    messages: Sequence[Step], rows: Mapping[UUID, AnyRow], decide: Callable[[Row | None], D]
-) -> list[tuple[Step, AnyRow, D]]:
+    messages: Sequence[S], rows: Mapping[UUID, AnyRow], decide: Callable[[Row | None], D]
+) -> list[tuple[S, AnyRow, D]]:
     """Claim the rows, by key; return what to do about each step, with its row, ours or the one that was there."""
     there = barrier.claim(list(rows.values()))
     return [

@@ -17,6 +17,7 @@ from django.db import DataError, transaction
 from django.db import Error as DatabaseFailure
 
 from celery_config import topology
+from celery_config.errors import Away
 from celery_config.failpoints import Point, reach
 from celery_config.headers import NOT_BEFORE, seconds_until
 from celery_config.messages import decode
@@ -43,8 +44,8 @@ class Work:
     """Whether it gets the replies of the links before it."""
     conclude: Callable[[Delivery[Any], Outcome], Outcome] = lambda _, outcome: outcome
     """Turns what `handle` returned for a message into the outcome that Celery sees."""
-    on_exhausted: Callable[[Delivery[Any], Exception], None] | None = None
-    """Called before either end, in a transaction of its own."""
+    on_exhausted: Callable[[Delivery[Any], Exception], Outcome] | None = None
+    """Called before either end, in a transaction of its own; what it returns, if anything, is the end instead."""
 
 
 class DurableTask(Task):
@@ -139,12 +140,16 @@ class DurableTask(Task):
             gate.close_if_away(outcome)
             if gate.database_away.is_set():  # which is no try
                 return Reject(outcome, requeue=True)
+            if isinstance(outcome, Away):  # which is none either
+                return self.postpone(delivery.request, settings.TIMES.away)
             if later := self.try_later(delivery, outcome):
                 return later
             log.error("gave up", tries=delivery.request.retries + 1, exc_info=outcome)
             if self.work.on_exhausted:
                 with transaction.atomic():
-                    self.work.on_exhausted(delivery, outcome)
+                    instead = self.work.on_exhausted(delivery, outcome)
+                if instead is not None:
+                    return instead
             if self.work.exhausted == "dead letter":
                 return Reject(outcome, requeue=False)
         reach(Point.ERRBACK_PENDING)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
@@ -20,11 +21,15 @@ SECONDS = 5.0
 
 
 def ask(saga: type[Saga], saga_id: UUID) -> dict[str, Answer]:
-    """Return what each participant's barrier says of the saga; None for one that does not answer.
+    """Return what each participant's barrier says of the saga; None for one that does not answer."""
+    return ask_each(list(dict.fromkeys(step.command.service for step in saga.steps)), saga_id)
+
+
+def ask_each(services: Sequence[str], saga_id: UUID) -> dict[str, Answer]:
+    """The same of any services; a choreographed order's id is in the place of a saga's.
 
     They are asked at once: who waits for the page waits for the slowest only.
     """
-    services = list(dict.fromkeys(step.command.service for step in saga.steps))
     with ThreadPoolExecutor(len(services)) as threads:
         answers = threads.map(ask_one, services, [saga_id] * len(services))
         return dict(zip(services, answers, strict=True))

@@ -9,6 +9,7 @@ import msgspec
 from celery import current_app
 from kombu.message import Message
 
+from celery_config import topology
 from celery_config.messages import decode
 from celery_config.messaging.event_messages import RECEIVE, RECEIVE_ALL
 from celery_config.messaging.events import Envelope, subscriptions, understood
@@ -35,8 +36,8 @@ def why(message: Message, reason: str, queue: str) -> str:
         return fault
     args, kwargs, _ = message.payload
     task = message.headers["task"]
-    # Events that are tried again come with the commands.
-    came_to = "" if task in (RECEIVE, RECEIVE_ALL) and queue == commands_queue(ORCHESTRATOR) else queue
+    # Every service hears events, and those that are tried again come with its commands.
+    came_to = "" if task in (RECEIVE, RECEIVE_ALL) and queue in topology.work_queues() else queue
     if fault := misfit(shapes[task], came_to, args, kwargs):
         return fault
     for event in {RECEIVE: [kwargs], RECEIVE_ALL: kwargs.get("events", [])}.get(task, []):

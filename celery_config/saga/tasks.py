@@ -12,7 +12,7 @@ from django.db import transaction
 from celery_config.errors import Refused, StepOutlived
 from celery_config.groups import rounds
 from celery_config.messaging.deliveries import Delivery, Outcome
-from celery_config.messaging.events import Received, subscribes
+from celery_config.messaging.events import Received
 from celery_config.messaging.fences import PIVOT_FENCED, PIVOT_RAN
 from celery_config.messaging.tasks import Handle, Work, durable_task
 from celery_config.saga import runner, step_log
@@ -121,10 +121,10 @@ durable_task(
 )
 
 
-@subscribes("*", once=False)  # merging is monotone: a repeat changes nothing
 def write_saga_log(received: Sequence[Received]) -> None:
     """Merge participants' events into the saga log; the pivot's turns its saga forward (rules 13, 16)."""
-    of_steps = [each for each in received if each.envelope.saga and each.envelope.step]
+    told = [(each, each.envelope) for each in received]
+    of_steps = [each for each, event in told if event.saga and event.step and not event.flow]
     entries = []
     for each in of_steps:
         event, saga = each.envelope, each.envelope.saga

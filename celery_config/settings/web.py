@@ -52,6 +52,7 @@ def web_settings(package: str, apps: tuple[str, ...]) -> dict[str, Any]:
             "celery_config.middleware.NoNulMiddleware",
         ],
         "ROOT_URLCONF": f"{package}.config.urls",
+        "SUBSCRIPTIONS": f"{package}.subscriptions.SUBSCRIPTIONS",
         "WSGI_APPLICATION": f"{package}.config.wsgi.application",
         "TEMPLATES": [
             {

@@ -34,6 +34,7 @@ GOODS = [
     ("HONEY", "Forest honey, 500 g", 950, 720), ("TRAY", "Oak tray", 3900, 1500),
 ]  # fmt: skip
 SOLD_OUT = ("GOLD-POT", "Golden teapot, none left", 99900, 2100)
+FLOWS = ("orchestrated", "choreographed")
 # What shall happen to how many of a hundred orders.
 FATES = {
     "declined": 8, "poor": 4, "sold out": 8, "unreachable": 8, "provider away": 4, "late answer": 3,
@@ -79,6 +80,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./manage.py demo", description=__doc__)
     parser.add_argument("--orders", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--flow", choices=FLOWS, default=FLOWS[0], help="who carries the orders out")
     parser.add_argument(
         "--keep", action="store_true", default=os.environ.get("KEEP") == "1", help="leave it running"
     )
@@ -97,7 +99,7 @@ def show(stack: Stack, console: Console, options: argparse.Namespace) -> int:
         placing = progress.add_task("placing", total=options.orders)
         orders = []
         for order in wanted_orders(options.orders, random.Random(options.seed)):
-            orders.append(shopper.place_when_known(order))
+            orders.append(shopper.place_when_known({**order, "flow": options.flow}))
             progress.update(placing, completed=len(orders))
         ending = progress.add_task("finishing", total=len(orders))
         ends = shopper.wait_for_ends(

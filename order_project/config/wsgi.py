@@ -1,6 +1,5 @@
-import os
+"""The order service behind a web server."""
 
-from django.core.wsgi import get_wsgi_application
+from celery_config import wsgi
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "order_project.config.settings")
-application = get_wsgi_application()
+application = wsgi.application("order_project")

@@ -1,6 +1,5 @@
-import os
+"""The payment service behind a web server."""
 
-from django.core.wsgi import get_wsgi_application
+from celery_config import wsgi
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "payment_app.config.settings")
-application = get_wsgi_application()
+application = wsgi.application("payment_app")

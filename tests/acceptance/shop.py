@@ -116,7 +116,7 @@ class Shop:
 
     def in_flight(self, orders: Sequence[str]) -> int:
         """How many of the orders are under way at this moment."""
-        open_ones = "SELECT count(*) AS n FROM saga_sagainstance WHERE subject = ANY(%s) AND ended_at IS NULL"
+        open_ones = "SELECT count(*) AS n FROM order_order WHERE id::text = ANY(%s) AND ended_at IS NULL"
         return int(self.rows("order", open_ones, list(orders))[0]["n"])
 
     def rows(self, service: str, query: str, *values: Any) -> list[dict[str, Any]]:

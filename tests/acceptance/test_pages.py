@@ -157,6 +157,10 @@ class TestThePagesForEverybody:
             icon = page.get_attribute("link[rel=icon]", "href")
             assert icon
             assert service in icon
+            page.click("text=Events")
+            assert page.inner_text("h1") == f"Events of {service}"
+            assert page.locator("tbody tr").count() >= 4
+            page.go_back()
             page.click("text=API")
             page.wait_for_selector(".opblock", timeout=15_000)
             assert page.locator(".opblock").count() >= 5

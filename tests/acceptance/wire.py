@@ -143,6 +143,16 @@ class Wire:
             yield held
 
     @contextlib.contextmanager
+    def held_back_events(self, service: str) -> Iterator[Held]:
+        """Keep every event that `service` hears; what is held stays held, also afterwards."""
+        held, queue = Held(), events_queue(service)
+        with contextlib.ExitStack() as readers:
+            for key in SUBSCRIPTIONS[service]:
+                readers.enter_context(self.reading(EVENTS, key, queue, held.letters.append))
+            with self.no_events(service):
+                yield held
+
+    @contextlib.contextmanager
     def no_events(self, service: str) -> Iterator[None]:
         """Lose every event that `service` wants."""
         keys = [(EVENTS, key) for key in SUBSCRIPTIONS[service]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from order_project.asked import OrderRequest
+from order_project.domain import Flow
 from order_project.placing import place_order
 from tests.bench.goods import ADDRESS, CURRENCY, TOKEN
 from tests.bench.placed import Lines, PlacedOrders
@@ -14,8 +15,8 @@ def side() -> PlacedOrders:
     return PlacedOrders(place)
 
 
-def place(customer: UUID, lines: Lines) -> None:
+def place(customer: UUID, lines: Lines, flow: Flow = Flow.ORCHESTRATED) -> None:
     request = OrderRequest(
-        customer=customer, lines=lines, currency=CURRENCY, payment_token=TOKEN, address=ADDRESS
+        customer=customer, lines=lines, currency=CURRENCY, payment_token=TOKEN, address=ADDRESS, flow=flow
     )
     place_order(client="bench", request=request)

@@ -17,7 +17,7 @@ from compose.local.demo import audit
 from compose.local.errors import LocalError
 from compose.local.shopper import Shopper
 from compose.local.stack import Stack
-from tests.bench import growth, providers, retention, soak, system, workers
+from tests.bench import flows, growth, providers, retention, soak, system, workers
 from tests.bench.bare.system import SANDBOX, BareSystem
 from tests.bench.goods import OPENING_STOCK, PRODUCTS
 from tests.bench.loads import (
@@ -45,6 +45,7 @@ INSTEAD = {
     "workers": workers.measure,
     "soak": soak.measure,
     "retention": retention.measure,
+    "flows": flows.compare,
 }
 Measured = dict[str, Results]
 
@@ -88,6 +89,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
         metavar="N,N,…",
         help="the cost of a saga by finished orders, and what pages and sweeps read",
     )
+    instead.add_argument("--flows", action="store_true", help="both flows of an order, side by side")
     instead.add_argument("--workers", type=numbers, metavar="N,N,…", help="the speed by workers a service")
     instead.add_argument("--soak", type=int, metavar="SECONDS", help="steady load; memory must stay flat")
     instead.add_argument(

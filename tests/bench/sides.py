@@ -30,6 +30,7 @@ class Side(Protocol):
 
 SIDES = {
     "place-order": "tests.bench.ours",
+    "place-order choreographed": "tests.bench.choreographed",
     "place-order bare": "tests.bench.bare.order",
     "three-steps": "tests.bench.three.ours",
     "three-steps bare": "tests.bench.three.bare",

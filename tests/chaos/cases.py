@@ -21,6 +21,44 @@ REQUEST = (Point.BEFORE_COMMIT, Point.COMMITTED, Point.RESPONSE_PENDING)
 PUBLISH = (Point.UNCONFIRMED, Point.RELAYED, Point.BEFORE_COMMIT, Point.COMMITTED)
 WATCH = (Point.DECIDED, Point.BEFORE_COMMIT, Point.COMMITTED)
 
+CHOREOGRAPHED_ORDERS = "choreographed orders"
+# Calls are made, and their answers written, whatever was heard.
+RECEIVED = (
+    Point.DELIVERED, Point.BEFORE_CALL, Point.AFTER_CALL, Point.BEFORE_COMMIT, Point.COMMITTED,
+    Point.NEXT_UNPUBLISHED, Point.ERRBACK_PENDING,
+)  # fmt: skip
+HEARD_FIRST = (Point.BEFORE_COMMIT, Point.COMMITTED, Point.BARRIER_INSERTED, Point.UNACKED)
+HEARD = (*HEARD_FIRST, Point.NEXT_UNPUBLISHED)
+
+# Of choreographed orders.
+CHOREOGRAPHY: dict[tuple[str, str], Sequence[Point]] = {
+    ("order-relay", CHOREOGRAPHED_ORDERS): WATCH,
+    ("payment-worker", "events.receive"): RECEIVED,
+    ("payment-worker", "order.order_placed"): HEARD_FIRST,
+    ("payment-worker", "shipment.shipment_arranged"): HEARD_FIRST,
+    ("payment-worker", "payment.payment_failed"): HEARD_FIRST,
+    ("payment-worker", "inventory.inventory_refused"): HEARD_FIRST,
+    ("payment-worker", "shipment.shipment_failed"): HEARD_FIRST,
+    ("payment-worker", "order.order_withdrawn"): HEARD_FIRST,
+    ("inventory-worker", "events.receive"): (Point.DELIVERED,),
+    ("inventory-worker", "payment.payment_received"): (*HEARD, Point.ERRBACK_PENDING),
+    ("inventory-worker", "payment.payment_collected"): HEARD,
+    ("inventory-worker", "payment.payment_released"): HEARD,
+    ("shipment-worker", "events.receive"): RECEIVED,
+    ("shipment-worker", "inventory.inventory_fetched"): HEARD_FIRST,
+    ("shipment-worker", "inventory.inventory_issued"): HEARD_FIRST,
+    ("shipment-worker", "payment.payment_released"): HEARD_FIRST,
+    **{
+        ("order-worker", event): EVENT
+        for event in (
+            "payment.payment_received", "payment.payment_failed", "payment.payment_collected",
+            "payment.payment_released", "inventory.inventory_fetched", "inventory.inventory_refused",
+            "inventory.inventory_issued", "inventory.inventory_returned", "shipment.shipment_arranged",
+            "shipment.shipment_failed", "shipment.shipment_departed", "shipment.shipment_recalled",
+        )
+    },
+}  # fmt: skip
+
 # (process, operation): the points that it passes. Undos and the fence insert a row only where their action never came;
 # that of the first step always did.
 OPERATIONS: dict[tuple[str, str], Sequence[Point]] = {
@@ -55,6 +93,7 @@ OPERATIONS: dict[tuple[str, str], Sequence[Point]] = {
             "shipment.shipment_dispatched", "shipment.shipment_refused",
         )
     },
+    **CHOREOGRAPHY,
 }  # fmt: skip
 
 
@@ -69,6 +108,11 @@ class Case:
 
     def __str__(self) -> str:
         return f"{self.process}: {self.operation}, {self.point}: {self.way}"
+
+
+def is_choreographed(case: Case) -> bool:
+    """Whether it is an order without a saga that comes by there."""
+    return (case.process, case.operation) in CHOREOGRAPHY
 
 
 def every_case() -> list[Case]:

@@ -17,6 +17,7 @@ ADDRESS = {
     "name": "Ada Example", "line1": "1 Harbour Street", "city": "Dublin", "postal_code": "D02 X285", "country": "IE",
 }  # fmt: skip
 CURRENCY, FINE, SOLD_OUT = "EUR", "FINE", "GONE"
+ORCHESTRATED, CHOREOGRAPHED = FLOWS = ("orchestrated", "choreographed")
 PATIENCE = 90.0
 WAIT_SECONDS = 0.2
 KNOWN = "SELECT count(*) FROM order_catalogueproduct WHERE sku = ANY(%s)"
@@ -72,9 +73,9 @@ class Client:
         token = self.stack.environment["INVENTORY_SERVICE_TOKEN"]
         self.insist("POST", self.stack.url("inventory") + path, body, {"Authorization": f"Bearer {token}"})
 
-    def place(self, kind: str) -> str:
+    def place(self, kind: str, flow: str = ORCHESTRATED) -> str:
         """Place an order of this kind and return its id, however often that has to be asked."""
-        return self.buy(FINE, 2, **KINDS[kind])
+        return self.buy(FINE, 2, flow=flow, **KINDS[kind])
 
     def buy(self, sku: str, quantity: int = 1, **fields: Any) -> str:
         """Place an order for one product, or as `fields` say."""

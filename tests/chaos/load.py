@@ -1,4 +1,4 @@
-"""Customers: orders of every kind over the HTTP API, a few of them cancelled, at an even rate."""
+"""Customers: orders of every kind and both flows over HTTP, a few of them cancelled, at an even rate."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.chaos.client import KINDS, REFUSED, Client
+from tests.chaos.client import CHOREOGRAPHED, KINDS, ORCHESTRATED, REFUSED, Client
 
 CUSTOMERS = 6
-CANCELLED_SHARE, REFUSED_SHARE = 0.1, 0.3
+CANCELLED_SHARE, REFUSED_SHARE, CHOREOGRAPHED_SHARE = 0.1, 0.3, 0.3
 
 
 class Load:
@@ -43,7 +43,8 @@ class Load:
 
     def customer(self, chance: random.Random) -> None:
         kinds = REFUSED if chance.random() < REFUSED_SHARE else [k for k in KINDS if k not in REFUSED]
-        order = self.client.place(chance.choice(list(kinds)))
+        flow = CHOREOGRAPHED if chance.random() < CHOREOGRAPHED_SHARE else ORCHESTRATED
+        order = self.client.place(chance.choice(list(kinds)), flow)
         with self.lock:
             self.placed.append(order)
         if chance.random() < CANCELLED_SHARE:

@@ -19,8 +19,8 @@ from celery_config.failpoints import Failpoint
 from celery_config.progress import progress_bars
 from compose.local.errors import LocalError
 from compose.local.stack import Stack
-from tests.chaos.cases import Case, batches, every_case, sample
-from tests.chaos.client import FINE, KINDS, Client
+from tests.chaos.cases import CHOREOGRAPHED_ORDERS, Case, batches, every_case, is_choreographed, sample
+from tests.chaos.client import CHOREOGRAPHED, FINE, FLOWS, KINDS, Client
 from tests.chaos.keeper import Keeper
 from tests.chaos.quiet import NotQuiet, audit, in_flight, run, wait_until_quiet
 from tests.chaos.victim import STANDS_SECONDS, failpoints_of, running
@@ -31,10 +31,13 @@ MOST_IN_FLIGHT = 24
 FIRING_SECONDS = 60.0
 QUIET_SECONDS = 120.0
 LOOK_SECONDS = 0.2
-MAKE_DUE = """
-    UPDATE saga_sagainstance SET due_at = (SELECT now FROM saga_sagaclock) - interval '1 second'
-    WHERE status IN ('running', 'stopping', 'forward')
-"""
+MAKE_DUE = {
+    duty: f"""
+        UPDATE {table} SET due_at = (SELECT now FROM saga_sagaclock) - interval '1 second'
+        WHERE status IN ('running', 'stopping', 'forward')
+    """
+    for duty, table in (("watchdog", "saga_sagainstance"), (CHOREOGRAPHED_ORDERS, "order_choreography"))
+}
 
 
 def main(argv: list[str]) -> int:
@@ -119,16 +122,19 @@ class Matrix:
     def traffic(self, wanted: Sequence[Case]) -> None:
         """An order of each kind, one that is cancelled, a change of the catalogue."""
         with ThreadPoolExecutor(8) as pool:
-            done: list[Future[Any]] = [pool.submit(self.client.place, kind) for kind in KINDS]
-            done.append(pool.submit(self.cancelled_order))
+            done: list[Future[Any]] = [
+                pool.submit(self.client.place, kind, flow) for kind in KINDS for flow in flows_of(wanted)
+            ]
+            done += [pool.submit(self.cancelled_order, flow) for flow in flows_of(wanted)]
             done.append(pool.submit(self.client.change_product, FINE, next(self.prices)))
-            if any(case.operation == "watchdog" for case in wanted):
-                run(self.stack, MAKE_DUE)
+            for duty, statement in MAKE_DUE.items():
+                if any(case.operation == duty for case in wanted):
+                    run(self.stack, statement)
             for each in done:
                 each.result()
 
-    def cancelled_order(self) -> None:
-        self.client.cancel(self.client.place("fine"))
+    def cancelled_order(self, flow: str) -> None:
+        self.client.cancel(self.client.place("fine", flow))
 
     def settle(self) -> list[str]:
         """Wait for quiet and audit; return what is not as promised."""
@@ -140,6 +146,12 @@ class Matrix:
         troubles += audit(self.stack)
         more, self.keeper.troubles = self.keeper.troubles, []
         return troubles + more
+
+
+def flows_of(wanted: Sequence[Case]) -> list[str]:
+    """The flows whose orders come by there; others would only be in the way."""
+    choreographed = {is_choreographed(case) for case in wanted}
+    return [flow for flow in FLOWS if (flow == CHOREOGRAPHED) in choreographed]
 
 
 def as_failpoint(case: Case) -> Failpoint:

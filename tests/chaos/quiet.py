@@ -15,8 +15,13 @@ from compose.local.stack import Stack
 
 LOOK_SECONDS = 0.25
 OPEN_ORDERS = """
-    SELECT o.id::text, s.status FROM order_order o LEFT JOIN saga_sagainstance s ON s.id = o.saga
-    WHERE s.id IS NULL OR s.ended_at IS NULL
+    SELECT o.id::text, coalesce(s.status, c.status) FROM order_order o
+    LEFT JOIN saga_sagainstance s ON s.id = o.saga LEFT JOIN order_choreography c ON c.order_id = o.id
+    WHERE coalesce(s.status, c.status, '') NOT IN ('completed', 'compensated')
+"""
+IN_FLIGHT = """
+    SELECT (SELECT count(*) FROM saga_sagainstance WHERE ended_at IS NULL)
+    + (SELECT count(*) FROM order_choreography WHERE status NOT IN ('completed', 'compensated'))
 """
 UNPUBLISHED = "SELECT count(*) FROM messaging_outboxmessage WHERE published_at IS NULL"
 
@@ -41,7 +46,7 @@ def run(stack: Stack, statement: str) -> None:
 
 def in_flight(stack: Stack) -> int:
     """How many orders are under way at this moment."""
-    return int(ask(stack, "order", "SELECT count(*) FROM saga_sagainstance WHERE ended_at IS NULL")[0][0])
+    return int(ask(stack, "order", IN_FLIGHT)[0][0])
 
 
 def wait_until_quiet(stack: Stack, patience: float) -> float:

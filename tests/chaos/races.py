@@ -1,4 +1,4 @@
-"""`./manage.py races`: an order is cancelled, or grows too old, at any moment; it ends in exactly one way."""
+"""`./manage.py races`: an order of either flow is cancelled, or grows too old, at any moment; it ends in one way."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.console import Console
 
 from celery_config.progress import progress_bars
 from compose.local.errors import LocalError
-from tests.chaos.client import Client
+from tests.chaos.client import CHOREOGRAPHED, FLOWS, ORCHESTRATED, Client
 from tests.chaos.quiet import LOOK_SECONDS, NotQuiet, audit, run, wait_until_quiet
 from tests.chaos.victim import running
 
@@ -23,9 +23,13 @@ UNDISTURBED = 16
 SHARE_WANTED = 0.1
 QUIET_SECONDS = 120.0
 TOO_OLD = """
-    UPDATE saga_sagainstance SET deadline_at = clock.now, due_at = clock.now FROM saga_sagaclock clock
-    WHERE subject = '{order}' AND status = 'running'
+    UPDATE {table} SET deadline_at = clock.now, due_at = clock.now FROM saga_sagaclock clock
+    WHERE {order}::text = '{id}' AND status = 'running'
 """
+CARRIED_BY = {
+    ORCHESTRATED: ("saga_sagainstance", "subject"),
+    CHOREOGRAPHED: ("order_choreography", "order_id"),
+}
 
 
 @dataclass(frozen=True)
@@ -82,11 +86,13 @@ def seconds_of_an_order(client: Client) -> float:
 def race(client: Client, seed: int, number: int, longest: float) -> Race:
     """Place an order and, at a moment of chance, cancel it or let its deadline pass."""
     chance = random.Random(f"{seed}/{number}")
-    order = client.place("fine")
+    flow = chance.choice(FLOWS)
+    order = client.place("fine", flow)
     time.sleep(chance.uniform(0, longest))
     if chance.random() < 0.5:
         return Race(order, "cancelled", client.cancel(order))
-    run(client.stack, TOO_OLD.format(order=order))
+    table, column = CARRIED_BY[flow]
+    run(client.stack, TOO_OLD.format(table=table, order=column, id=order))
     return Race(order, "too old", 0)
 
 

@@ -33,7 +33,11 @@ QUIET_SECONDS = 120.0
 COMPENSATED_SHARE = 0.2
 KINDS_WANTED = 8
 SECONDS_PER_FAULT = 6.0
-ENDS = "SELECT status, count(*) FROM saga_sagainstance GROUP BY status"
+ENDS = """
+    SELECT status, count(*) FROM (
+        SELECT status FROM saga_sagainstance UNION ALL SELECT status FROM order_choreography
+    ) AS flows GROUP BY status
+"""
 
 
 @dataclass

@@ -209,8 +209,8 @@ ORDER = (
         breaks="an order is placed without its saga",
         rule="rule 1",
         file="order_project/placing.py",
-        old="*started.changes, *orders(placed)",
-        new="*orders(placed)",
+        old="        changes += started.changes\n",
+        new="",
         suite="order",
         tests=("test_place_order_service.py::TestPlacing",),
     ),
@@ -288,7 +288,7 @@ ORDER = (
         name="cancel-too-late",
         breaks="an order whose money was taken is said to be cancelled",
         rule="order",
-        file="order_project/services.py",
+        file="order_project/cancelling.py",
         old="    if status not in (Status.STOPPING, Status.COMPENSATED):\n",
         new="    if status is None:\n",
         suite="order",
@@ -390,4 +390,57 @@ AUDIT = (
     ),
 )
 
-SERVICES = (*PAYMENT, *INVENTORY, *SHIPMENT, *ORDER, *AUDIT)
+CHOREOGRAPHY = (
+    Mutant(
+        name="undone-before-judged",
+        breaks="payment lets go of the money before it is known whether it was taken",
+        rule="rule 22",
+        file="celery_config/choreography.py",
+        old="        if self.reaction.unless is None:\n",
+        new="        if True:\n",
+        suite="payment",
+        tests=("test_choreography.py",),
+    ),
+    Mutant(
+        name="drive-unanswered",
+        breaks="what is said again is not answered by who has done it",
+        rule="rule 22",
+        file="celery_config/choreography.py",
+        old="        if again:\n",
+        new="        if not again:\n",
+        suite="payment",
+        tests=("test_choreography.py",),
+    ),
+    Mutant(
+        name="event-is-the-key",
+        breaks="a step is known by the event that asked for it, and done again for another",
+        rule="rule 22",
+        file="celery_config/choreography.py",
+        old="        name = reaction.action.wire_name()\n",
+        new="        name = f\"{reaction.action.wire_name()} {delivery.request.kwargs['id']}\"\n",
+        suite="inventory",
+        tests=("test_choreography.py",),
+    ),
+    Mutant(
+        name="cancelled-by-halves",
+        breaks="an order is cancelled before all services have undone their parts",
+        rule="rule 22",
+        file="order_project/domain.py",
+        old="    if there.issuperset(ALL_UNDONE):\n",
+        new="    if there & {*ALL_UNDONE}:\n",
+        suite="unit",
+        tests=("test_choreography.py",),
+    ),
+    Mutant(
+        name="silence-is-golden",
+        breaks="a choreographed order of which nothing is heard waits for ever",
+        rule="rule 22",
+        file="order_project/patience.py",
+        old="        say_again(row)\n",
+        new="        pass\n",
+        suite="order",
+        tests=("test_choreography.py::TestDriving",),
+    ),
+)
+
+SERVICES = (*CHOREOGRAPHY, *PAYMENT, *INVENTORY, *SHIPMENT, *ORDER, *AUDIT)

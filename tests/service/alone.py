@@ -21,8 +21,9 @@ def undo(handler: Handler, step: Step, find: FindHandler) -> Any:
 
 def fence(step: Step, pivot: str, find: FindHandler) -> bool:
     """Say whether the pivot ran."""
+    fence = fences.Fence(step.saga, step.name, step.operation, step.subject, step.command)
     try:
-        ended(fences.fence([step], pivot, find))
+        ended(fences.fence([fence], pivot, find))
     except Ignore:
         return True
     return False

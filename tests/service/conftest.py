@@ -8,11 +8,18 @@ from uuid import UUID, uuid4
 
 import pytest
 from celery import current_app
+from celery.app.task import Context
+from celery.exceptions import Ignore
 from django.conf import settings as django_settings
 from rest_framework.test import APIClient
 
 from celery_config import topology
-from celery_config.messages import Command
+from celery_config.choreography import announced
+from celery_config.errors import Refused, StepOutlived
+from celery_config.messages import Command, Event, decode
+from celery_config.messaging.deliveries import Call
+from celery_config.messaging.event_messages import RECEIVE
+from celery_config.messaging.models import OutboxMessage
 from celery_config.messaging.steps import Step
 from celery_config.participant import handlers
 from compose.local.rabbitmq import RabbitServer
@@ -20,6 +27,7 @@ from tests.service import alone
 from tests.service.broker import ADMIN
 from tests.service.together import together as call_together
 from tests.unit.sandbox_process import SandboxProcess
+from tests.unit.test_contracts import ALL
 
 
 class Participant:
@@ -42,6 +50,37 @@ class Participant:
     def fence(self, pivot: type[Command], *, saga: UUID, step: str = "step", subject: str = "") -> bool:
         """Fence a pivot; say whether it ran."""
         return alone.fence(Step(saga, step, "do", subject), pivot.wire_name(), handlers.get)
+
+    def hear(self, event: Event, *, drive: int = 0) -> list[Event]:
+        """Hear an event of a choreographed order, to the end; return what is announced then, decoded.
+
+        Raises:
+            what the worker would see: a refusal, a failed call.
+        """
+        order = UUID(str(getattr(event, "order")))  # noqa: B009
+        message = announced(event, order=order, drive=drive, event_id=uuid4())
+        return self.take(Context(args=[], kwargs=message, id=message["id"]))
+
+    def take_again(self, message: dict[str, Any]) -> list[Event]:
+        """Take an event that the outbox holds for another try."""
+        options = message["options"]
+        return self.take(
+            Context(args=[], kwargs=message["kwargs"], id=options["task_id"], retries=options["retries"])
+        )
+
+    def take(self, request: Context) -> list[Event]:
+        before = set(OutboxMessage.objects.values_list("id", flat=True))
+        ((delivery, outcome),) = self.receive.carry_out([request])
+        while isinstance(outcome, Call):
+            ((delivery, outcome),) = self.receive.settle([(delivery, outcome, outcome.answer())])
+        if isinstance(outcome, Exception) and not isinstance(outcome, (Refused, StepOutlived, Ignore)):
+            raise outcome
+        said = OutboxMessage.objects.filter(kind="event").exclude(id__in=before).order_by("id")
+        return [decode(ALL[each["type"]], each["data"]) for each in said.values_list("payload", flat=True)]
+
+    @property
+    def receive(self) -> Any:
+        return current_app.tasks[RECEIVE]
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import re
 import pytest
 
 from celery_config import topology
-from celery_config.topology import SERVICES, SUBSCRIPTIONS, definitions, kombu_queues, permissions, queues
+from celery_config.topology import SERVICES, definitions, kombu_queues, permissions, queues
 
 USERS = dict.fromkeys((*SERVICES, topology.FLOWER_USER, "admin"), "secret")
 
@@ -18,9 +18,7 @@ USERS = dict.fromkeys((*SERVICES, topology.FLOWER_USER, "admin"), "secret")
 def test_every_work_queue_is_quorum_limited_and_dead_lettered() -> None:
     """Rule 19: the delivery limit is 20, and what reaches it is kept."""
     work = [q for q in queues() if q.name.endswith((".commands", ".events"))]
-    assert {q.name for q in work} == {f"{s}.commands" for s in SERVICES} | {
-        f"{s}.events" for s in SUBSCRIPTIONS
-    }
+    assert {q.name for q in work} == {f"{s}.{kind}" for s in SERVICES for kind in ("commands", "events")}
     for queue in work:
         assert queue.arguments == {
             "x-queue-type": "quorum", "x-delivery-limit": 20, "x-dead-letter-exchange": "dead-letters"

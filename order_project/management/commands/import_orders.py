@@ -17,6 +17,7 @@ from celery_config.errors import SagaPaused
 from celery_config.peers import PeerError
 from celery_config.progress import progress_bars
 from order_project import importing, invoices
+from order_project.domain import Flow
 from order_project.invoices import Fault
 
 
@@ -35,6 +36,12 @@ class Command(BaseCommand):
             "--quantity", type=int, default=500, help="units of each product with --stock per-sku"
         )
         parser.add_argument("--token", default="tok_approved", help="payment token of every order")
+        parser.add_argument(
+            "--flow",
+            choices=[flow.value for flow in Flow],
+            default=Flow.ORCHESTRATED.value,
+            help="who sees to it that the orders are carried out",
+        )
         parser.add_argument("--report", type=Path, help="where refused invoices are listed (CSV)")
         parser.add_argument(
             "--patience", type=float, default=120, help="seconds without progress before giving up"
@@ -54,7 +61,10 @@ class Command(BaseCommand):
                 )
                 placing = bar.add_task("placing", total=len(file.clean))
                 placement = importing.place(
-                    file.clean, token=options["token"], progress=lambda n: bar.update(placing, completed=n)
+                    file.clean,
+                    token=options["token"],
+                    progress=lambda n: bar.update(placing, completed=n),
+                    flow=Flow(options["flow"]),
                 )
                 ending = bar.add_task("finishing", total=len(placement.orders))
                 counted = importing.await_ends(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 from uuid import uuid4
 
@@ -15,14 +16,16 @@ from rest_framework.test import APIClient
 
 from celery_config import participant
 from celery_config.breaker import Breaker
-from celery_config.errors import Refused, StepOutlived, Unknown
+from celery_config.errors import Away, Refused, StepOutlived, Unknown
 from celery_config.http_client import JsonClient, Outcomes
 from celery_config.messages import encode
-from celery_config.messaging.deliveries import Outcome
+from celery_config.messaging.deliveries import Delivery, Outcome, TriedLater
 from celery_config.messaging.fences import PIVOT_RAN
-from celery_config.messaging.models import BarrierRow
-from celery_config.messaging.tasks import DurableTask
+from celery_config.messaging.models import BarrierRow, OutboxMessage
+from celery_config.messaging.tasks import DurableTask, Work, durable_task
 from celery_config.over_http import CallFailed, Participant
+from celery_config.participant import StepMessage
+from compose.local import ports
 from tests.service.messaging.conftest import Hotel
 from tests.trip import BookHotel, CancelHotel
 
@@ -197,3 +200,38 @@ class TestTheDoor:
         answer = peer.post("/api/commands/", body, format="json")
         assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
         assert "saga" in answer.json()["detail"] or "missing" in answer.json()["detail"]
+
+
+class TestWhoIsAway:
+    """Over REST a participant that is not there did nothing, and that is no try."""
+
+    def away(self) -> Participant:
+        outcomes = Outcomes(Refused, Unknown, CallFailed, away=Away)
+        client = JsonClient(f"http://{ports.LOOPBACK}:{ports.free_port()}", outcomes, seconds=1.0)
+        return Participant(client, Breaker(failures=2, rest=60.0, counts=lambda error: True))
+
+    def test_is_away_and_then_left_alone(self) -> None:
+        participant = self.away()
+        for text in ("ConnectError", "ConnectError", "calls in a row failed"):
+            with pytest.raises(Away, match=text):
+                participant.ask("inventory.book_hotel", {}, {}, key="k")
+
+    def test_is_waited_for_without_end(self) -> None:
+        @contextlib.contextmanager
+        def asked() -> Iterator[str]:
+            def ask(deliveries: Sequence[Delivery[StepMessage]]) -> list[Outcome]:
+                raise Away("nobody is there")
+
+            name = f"test.{uuid4().hex}"
+            durable_task(name, Work(message=StepMessage, chained=True, handle=ask, exhausted="errback"))
+            current_app.finalize()
+            yield name
+            current_app.tasks.unregister(name)
+
+        message = {"saga": str(uuid4()), "step": "hotel", "operation": "do", "attempt": 0, "command": {}}
+        with asked() as name:
+            request = Context(args=[{}], kwargs=message, headers={}, retries=1000, id=str(uuid4()))
+            ((_, outcome),) = current_app.tasks[name].carry_out([request])
+            assert isinstance(outcome, TriedLater)
+            promised = OutboxMessage.objects.get(name=name)
+            assert promised.payload["options"]["retries"] == 1000

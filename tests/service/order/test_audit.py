@@ -260,15 +260,15 @@ def test_what_is_left_of_a_compensated_order(
 class TestOurOwn:
     def test_an_order_that_says_otherwise_than_its_completed_saga(self, completed: Placed) -> None:
         Order.objects.update(status="cancelled")
-        assert found() == ["its saga is completed, the order cancelled"]
+        assert found() == ["all is done, and the order cancelled"]
 
     def test_an_order_that_says_otherwise_than_its_compensated_saga(self, compensated: Placed) -> None:
         Order.objects.update(status="confirmed")
-        assert found() == ["its saga is compensated, the order confirmed"]
+        assert found() == ["all is undone, and the order confirmed"]
 
     def test_an_order_without_a_saga(self, placed: Placed, others: Services) -> None:
         placed.saga.delete()
-        assert found() == ["has no saga"]
+        assert found() == ["nobody sees to it: it has no saga and is not choreographed"]
 
     def test_an_order_past_its_deadline(self, placed: Placed, others: Services) -> None:
         placed.set(deadline_at=timezone.now() - timedelta(days=1))

@@ -18,4 +18,4 @@ def test_an_unknown_version_of_the_flow_is_found_before_the_first_order(settings
     settings.PLACE_ORDER_VERSION = 9
     (fault,) = [fault for fault in run_checks() if fault.id == "order.E001"]
     assert "PLACE_ORDER_VERSION is 9" in fault.msg
-    assert fault.hint == "Set it to one of 1, 2."
+    assert fault.hint == "Set it to one of 1, 2, 3."

@@ -14,7 +14,7 @@ from celery_config.saga import runner
 from celery_config.saga.chains import LARGEST_CHAIN
 from celery_config.saga.machine import PivotRan
 from celery_config.saga.models import SagaInstance
-from order_project import domain, services
+from order_project import cancelling, domain, services
 from order_project.errors import BadLines, OrderTooLarge, TooLate
 from order_project.models import CatalogueProduct, Order
 from tests.service.order.conftest import ADDRESS, HEART, LAMP, REPLIES, Placed, Shop
@@ -122,33 +122,33 @@ class TestPlacing:
 
 class TestCancelling:
     def test_it_stops_the_saga_and_the_order_stays_until_all_is_undone(self, placed: Placed) -> None:
-        assert services.ask_to_cancel(order=placed.order, reason="by ada") == "stopping"
+        assert cancelling.ask_to_cancel(order=placed.order, reason="by ada") == "stopping"
         assert placed.saga.cause == {"step": "", "code": "cancelled", "reason": "by ada"}
         assert placed.order.status == "placed"
         runner.compensated({placed.saga_id: runner.Unwound({})})
         assert (placed.order.status, placed.order.cancel_code) == ("cancelled", "cancelled")
 
     def test_again_is_harmless(self, placed: Placed) -> None:
-        services.ask_to_cancel(order=placed.order, reason="by ada")
-        assert services.ask_to_cancel(order=placed.order, reason="by bob") == "stopping"
+        cancelling.ask_to_cancel(order=placed.order, reason="by ada")
+        assert cancelling.ask_to_cancel(order=placed.order, reason="by bob") == "stopping"
         assert len(placed.chains) == 2
         runner.compensated({placed.saga_id: runner.Unwound({})})
-        assert services.ask_to_cancel(order=placed.order, reason="by ada") == "compensated"
+        assert cancelling.ask_to_cancel(order=placed.order, reason="by ada") == "compensated"
 
     def test_going_forward_or_completed_it_is_too_late(self, placed: Placed) -> None:
         """Once the money is taken, the reason is said."""
         runner.receive(placed.saga_id, PivotRan())
         with pytest.raises(TooLate, match="forward"):
-            services.ask_to_cancel(order=placed.order, reason="by ada")
+            cancelling.ask_to_cancel(order=placed.order, reason="by ada")
         runner.complete({placed.saga_id: REPLIES})
         with pytest.raises(TooLate, match="completed"):
-            services.ask_to_cancel(order=placed.order, reason="by ada")
+            cancelling.ask_to_cancel(order=placed.order, reason="by ada")
 
     def test_a_parked_one_is_for_a_human(self, placed: Placed) -> None:
         """Rule 25."""
         placed.set(status="parked", due_at=None)
         with pytest.raises(TooLate, match="parked"):
-            services.ask_to_cancel(order=placed.order, reason="by ada")
+            cancelling.ask_to_cancel(order=placed.order, reason="by ada")
 
 
 def test_customers_of_an_import_are_made_once(shop: Shop) -> None:

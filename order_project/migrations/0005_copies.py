@@ -16,7 +16,7 @@ def known_since(apps, editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("order", "0003_keys_by_age"),
+        ("order", "0004_choreographed_orders"),
         ("copies", "0001_initial"),
     ]
 

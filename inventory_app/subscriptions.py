@@ -1,0 +1,21 @@
+"""What the inventory service listens to. These lines are its part of a choreographed order."""
+
+from __future__ import annotations
+
+from celery_config.contracts.inventory import (
+    CommitStock,
+    InventoryFetched,
+    InventoryIssued,
+    InventoryRefused,
+    InventoryReturned,
+    ReleaseStock,
+    ReserveStock,
+)
+from celery_config.contracts.payment import PaymentCollected, PaymentReceived, PaymentReleased
+from celery_config.listening import on
+
+SUBSCRIPTIONS = [
+    on(PaymentReceived, do=ReserveStock, announce=InventoryFetched, refused=InventoryRefused),
+    on(PaymentCollected, do=CommitStock, announce=InventoryIssued),
+    on(PaymentReleased, undo=ReserveStock, by=ReleaseStock, announce=InventoryReturned),
+]

@@ -1,0 +1,25 @@
+"""Cancelling an order, whoever sees to it that it is carried out."""
+
+from __future__ import annotations
+
+from celery_config.saga import runner
+from celery_config.saga.machine import Status
+from order_project import choreography
+from order_project.errors import TooLate
+from order_project.models import Order
+
+
+def ask_to_cancel(*, order: Order, reason: str) -> Status:
+    """Stop the order; what was done is then undone. Harmless when it is stopping already.
+
+    Raises:
+        TooLate: the money was taken or the order has ended.
+    """
+    status = (
+        runner.stop(order.saga, code="cancelled", reason=reason)
+        if order.saga
+        else choreography.stop(order.pk, code="cancelled", reason=reason)
+    )
+    if status not in (Status.STOPPING, Status.COMPENSATED):
+        raise TooLate(f"The order cannot be cancelled any more: it is {status}.")
+    return status

@@ -1,0 +1,42 @@
+"""What the order service listens to."""
+
+from __future__ import annotations
+
+from celery_config.contracts.inventory import (
+    InventoryFetched,
+    InventoryIssued,
+    InventoryRefused,
+    InventoryReturned,
+    ProductChanged,
+    ProductDeleted,
+)
+from celery_config.contracts.payment import (
+    PaymentCollected,
+    PaymentFailed,
+    PaymentReceived,
+    PaymentReleased,
+    PaymentRetained,
+)
+from celery_config.contracts.shipment import (
+    ShipmentArranged,
+    ShipmentDeparted,
+    ShipmentFailed,
+    ShipmentRecalled,
+)
+from celery_config.listening import hears
+from celery_config.messages import StepGaveUp
+
+# Repeats of all of these are harmless: the version decides, the saga log only rises, and seen is seen.
+SUBSCRIPTIONS = [
+    hears(ProductChanged, ProductDeleted, call="celery_config.copies.applying.hear", once=False),
+    hears(
+        "payment.*", "inventory.*", "shipment.*", "step.*",
+        call="celery_config.saga.tasks.write_saga_log", once=False,
+    ),
+    hears(
+        PaymentReceived, InventoryFetched, ShipmentArranged, PaymentCollected, InventoryIssued, ShipmentDeparted,
+        PaymentFailed, InventoryRefused, ShipmentFailed, PaymentRetained, PaymentReleased, InventoryReturned,
+        ShipmentRecalled, StepGaveUp,
+        call="order_project.choreography.hear", once=False,
+    ),
+]  # fmt: skip

@@ -1,0 +1,384 @@
+"""Choreographed orders in the order service: announced, heard of, withdrawn, said again, parked."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.conf import settings
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from celery_config.choreography import announced
+from celery_config.contracts.inventory import (
+    InventoryFetched,
+    InventoryIssued,
+    InventoryRefused,
+    InventoryReturned,
+)
+from celery_config.contracts.order import OrderPlaced
+from celery_config.contracts.payment import (
+    PaymentCollected,
+    PaymentReceived,
+    PaymentReleased,
+    PaymentRetained,
+)
+from celery_config.contracts.shipment import ShipmentArranged, ShipmentDeparted, ShipmentRecalled
+from celery_config.contracts.values import Line
+from celery_config.errors import OperatorRefused, SagaPaused
+from celery_config.ids import uuid7
+from celery_config.messages import Event, StepGaveUp, decode
+from celery_config.messaging.events import deliver
+from celery_config.messaging.models import OutboxMessage
+from celery_config.saga import barriers, pauses
+from celery_config.saga.models import OperatorAction, SagaInstance
+from order_project import cancelling, choreography, patience, placing
+from order_project.domain import Flow
+from order_project.errors import KeyReused, TooLate
+from order_project.models import Choreography, Order, SeenEvent
+from order_project.retention import forget_seen
+from tests.service.order.conftest import ADDRESS, HEART, Shop
+
+pytestmark = pytest.mark.django_db
+ID = UUID(int=7)
+GOODS: dict[str, Any] = {"address": ADDRESS, "weight_grams": 1050, "parcels": 1}
+PassTime = Callable[[float], None]
+
+
+class Dancer:
+    """One choreographed order, and what is heard of it."""
+
+    def __init__(self, shop: Shop) -> None:
+        self.id = shop.place(flow=Flow.CHOREOGRAPHED).order
+
+    @property
+    def order(self) -> Order:
+        return Order.objects.get(pk=self.id)
+
+    @property
+    def row(self) -> Choreography:
+        return Choreography.objects.get(pk=self.id)
+
+    def forward(self) -> list[Event]:
+        """All that is announced when all goes well."""
+        lines = (Line(sku=HEART, quantity=7),)
+        ids: dict[str, Any] = {"order": self.id, "payment": ID}
+        return [
+            PaymentReceived(**ids, lines=lines, **GOODS),
+            InventoryFetched(**ids, reservation=ID, **GOODS),
+            ShipmentArranged(**ids, reservation=ID, shipment=ID, tracking_number="SB-1"),
+            PaymentCollected(**ids, captured_amount=1785, reservation=ID, shipment=ID),
+            InventoryIssued(order=self.id, shipment=ID),
+            ShipmentDeparted(order=self.id),
+        ]
+
+    def back(self) -> list[Event]:
+        """All that is announced when stock was refused."""
+        why = {"order": self.id, "code": "out_of_stock", "reason": "no hearts"}
+        return [
+            InventoryRefused(**why),
+            PaymentReleased(**why),
+            InventoryReturned(order=self.id),
+            ShipmentRecalled(order=self.id),
+        ]
+
+    def hear(self, *events: Event, **more: Any) -> None:
+        deliver([announced(each, order=self.id, event_id=uuid7(), **more) for each in events])
+
+    def said(self) -> list[tuple[str, int]]:
+        """What the order service announced, and on which drive; all of it is published then."""
+        found = OutboxMessage.objects.filter(saga=self.id).order_by("id")
+        told = [(each["type"], each.get("drive", 0)) for each in found.values_list("payload", flat=True)]
+        found.delete()
+        return told
+
+    def set(self, **fields: Any) -> None:
+        Choreography.objects.filter(pk=self.id).update(**fields)
+
+
+@pytest.fixture
+def dancer(shop: Shop) -> Dancer:
+    return Dancer(shop)
+
+
+class TestPlacing:
+    def test_it_is_announced_and_has_no_saga(self, dancer: Dancer) -> None:
+        (row,) = OutboxMessage.objects.all()
+        placed = decode(OrderPlaced, row.payload["data"])
+        assert (row.kind, placed.order, placed.amount) == ("event", dancer.id, 1785)
+        assert placed.payment_token == "tok_visa"
+        assert (dancer.order.saga, dancer.order.flow, dancer.row.status) == (None, "choreographed", "running")
+        assert not SagaInstance.objects.exists()
+
+    def test_both_flows_fit_in_one_batch(self, shop: Shop) -> None:
+        asked = [placing.Asked(shop.request(flow=flow)) for flow in (*Flow, *Flow)]
+        placed = placing.place_orders(client="ada", asked=asked)
+        flows = [Order.objects.get(pk=each.order).flow for each in placed if isinstance(each, placing.Placed)]
+        assert flows == [*Flow, *Flow]
+        assert (SagaInstance.objects.count(), Choreography.objects.count()) == (2, 2)
+
+    def test_a_key_stands_for_an_order_and_its_flow(self, shop: Shop) -> None:
+        first = shop.place("key", flow=Flow.CHOREOGRAPHED)
+        again = shop.place("key", flow=Flow.CHOREOGRAPHED)
+        assert (again.order, again.repeated) == (first.order, True)
+        with pytest.raises(KeyReused):
+            shop.place("key")
+
+    def test_a_pause_holds_up_both(self, shop: Shop) -> None:
+        pauses.pause(saga="place-order", by="op", why="stocktaking")
+        with pytest.raises(SagaPaused):
+            shop.place(flow=Flow.CHOREOGRAPHED)
+        assert not Order.objects.exists()
+
+
+class TestHearing:
+    @pytest.mark.parametrize("seed", range(4))
+    def test_all_done_in_whatever_order_it_is_heard_confirms(self, dancer: Dancer, seed: int) -> None:
+        said = [*dancer.forward(), *dancer.forward()]
+        random.Random(seed).shuffle(said)
+        for each in said:
+            dancer.hear(each)
+        assert (dancer.row.status, dancer.row.due_at) == ("completed", None)
+        assert (dancer.order.status, dancer.order.tracking_number) == ("confirmed", "SB-1")
+        assert OutboxMessage.objects.filter(name="order.order_confirmed").count() == 1
+        assert SeenEvent.objects.count() == 6
+
+    def test_at_once_is_the_same(self, dancer: Dancer) -> None:
+        dancer.hear(*dancer.forward(), *dancer.forward())
+        assert dancer.order.status == "confirmed"
+
+    def test_all_undone_cancels_with_the_reason(self, dancer: Dancer) -> None:
+        dancer.hear(*dancer.forward()[:1])
+        refused, *undone = dancer.back()
+        dancer.hear(refused)
+        assert (dancer.row.status, dancer.row.cause["code"]) == ("stopping", "out_of_stock")
+        dancer.hear(*undone[:2])
+        assert dancer.order.status == "placed"
+        dancer.hear(undone[2])
+        order = dancer.order
+        assert (order.status, order.cancel_code, order.cancel_reason) == (
+            "cancelled", "out_of_stock", "no hearts"
+        )  # fmt: skip
+        dancer.hear(*dancer.back())
+        assert OutboxMessage.objects.filter(name="order.order_cancelled").count() == 1
+
+    def test_the_money_taken_turns_it_forward(self, dancer: Dancer) -> None:
+        dancer.hear(*dancer.forward()[:4])
+        assert (dancer.row.status, dancer.order.status) == ("forward", "placed")
+
+    def test_neither_lines_nor_addresses_are_kept(self, dancer: Dancer) -> None:
+        dancer.hear(dancer.forward()[0])
+        content = SeenEvent.objects.get().content
+        assert {*content} == {"order", "payment", "weight_grams", "parcels"}
+
+    def test_an_order_of_nobody_changes_nothing(self, dancer: Dancer) -> None:
+        deliver([announced(InventoryReturned(order=ID), order=ID, event_id=uuid7())])
+        assert not SeenEvent.objects.exists()
+
+    def test_what_has_ended_stays_so_when_the_rest_is_forgotten(self, dancer: Dancer) -> None:
+        dancer.hear(*dancer.forward())
+        Order.objects.filter(pk=dancer.id).update(ended_at=timezone.now() - timedelta(days=99))
+        forget_seen()
+        assert SeenEvent.objects.count() == 6  # its id is young
+        SeenEvent.objects.all().delete()
+        dancer.hear(dancer.back()[0])
+        assert (dancer.row.status, dancer.order.status) == ("completed", "confirmed")
+
+    def test_what_was_seen_of_an_old_order_is_forgotten(self, dancer: Dancer) -> None:
+        long_ago = timezone.now() - timedelta(days=99)
+        old = Order.objects.create(
+            id=uuid7(long_ago), customer=dancer.order.customer, currency="EUR", total=1, weight_grams=1,
+            address={}, ended_at=long_ago, status="confirmed",
+        )  # fmt: skip
+        row = Choreography.objects.create(
+            order=old, placed={}, since=long_ago, deadline_at=long_ago, status="completed"
+        )
+        SeenEvent.objects.create(choreography=row, kind="x", content={})
+        dancer.hear(dancer.forward()[0])
+        forget_seen()
+        assert {each.choreography_id for each in SeenEvent.objects.all()} == {dancer.id}
+
+    def test_why_a_service_gave_up_is_kept(self, dancer: Dancer) -> None:
+        gave_up = StepGaveUp(code="error", reason="its database is full")
+        dancer.hear(gave_up, step="inventory.commit_stock", operation="do", outcome="failed")
+        assert dancer.row.failure["step"] == "inventory.commit_stock"
+        assert dancer.row.failure["reason"] == "its database is full"
+
+    def test_a_contradiction_is_for_a_human(self, dancer: Dancer) -> None:
+        dancer.hear(dancer.forward()[3], dancer.back()[1])
+        assert (dancer.row.status, dancer.row.due_at) == ("parked", None)
+
+
+class TestCancelling:
+    def test_it_is_withdrawn_once(self, dancer: Dancer) -> None:
+        dancer.said()
+        for _ in range(2):
+            assert cancelling.ask_to_cancel(order=dancer.order, reason="by ada") == "stopping"
+        assert dancer.said() == [("order.order_withdrawn", 0)]
+        dancer.hear(*dancer.back()[1:])
+        assert (dancer.order.status, dancer.order.cancel_code) == ("cancelled", "cancelled")
+
+    def test_what_was_taken_is_too_late(self, dancer: Dancer) -> None:
+        dancer.hear(*dancer.forward()[:4])
+        with pytest.raises(TooLate, match="forward"):
+            cancelling.ask_to_cancel(order=dancer.order, reason="by ada")
+
+    def test_payments_word_that_it_was_too_late_turns_it_forward(self, dancer: Dancer) -> None:
+        dancer.hear(*dancer.forward()[:3])
+        cancelling.ask_to_cancel(order=dancer.order, reason="by ada")
+        dancer.hear(PaymentRetained(order=dancer.id))
+        assert dancer.row.status == "forward"
+        dancer.hear(*dancer.forward())
+        assert dancer.order.status == "confirmed"
+
+
+class TestDriving:
+    """Rule 22: whoever starts the flow owns its due row."""
+
+    @pytest.fixture(autouse=True)
+    def _published(self, dancer: Dancer) -> None:
+        dancer.said()
+
+    def look(self) -> None:
+        patience.drive_due()
+
+    def test_what_fell_silent_is_said_again(self, dancer: Dancer, pass_time: PassTime) -> None:
+        pass_time(1.2 * settings.TIMES.silence)
+        self.look()
+        assert dancer.said() == [("order.order_placed", 1)]
+        self.look()
+        assert dancer.said() == []
+
+    def test_nobody_is_silent_of_whom_we_have_not_spoken(self, dancer: Dancer, pass_time: PassTime) -> None:
+        pass_time(1.2 * settings.TIMES.silence)
+        self.look()
+        pass_time(10 * settings.TIMES.silence)
+        self.look()
+        assert dancer.said() == [("order.order_placed", 1)]
+
+    def test_what_is_moving_is_let_alone(self, dancer: Dancer, pass_time: PassTime) -> None:
+        dancer.hear(dancer.forward()[0])
+        pass_time(1.2 * settings.TIMES.silence)
+        self.look()
+        assert (dancer.said(), dancer.row.drives) == ([], 0)
+
+    def test_past_its_deadline_it_is_withdrawn(self, dancer: Dancer, pass_time: PassTime) -> None:
+        pass_time(settings.TIMES.deadline(15 * 60) + 1)
+        self.look()
+        assert dancer.said() == [("order.order_withdrawn", 0)]
+        assert (dancer.row.status, dancer.row.cause["code"]) == ("stopping", "deadline_passed")
+
+    def test_an_undo_is_asked_for_again(self, dancer: Dancer, pass_time: PassTime) -> None:
+        dancer.hear(dancer.back()[0])
+        pass_time(1.2 * settings.TIMES.silence)
+        self.look()
+        (row,) = OutboxMessage.objects.filter(saga=dancer.id)
+        assert row.payload["data"]["code"] == "out_of_stock"
+        assert dancer.said() == [("order.order_withdrawn", 1)]
+
+    def test_forward_never_stops(self, dancer: Dancer, pass_time: PassTime) -> None:
+        dancer.hear(*dancer.forward()[:4])
+        pass_time(settings.TIMES.deadline(15 * 60) + 1)
+        self.look()
+        assert dancer.said() == [("order.order_placed", 1)]
+
+    def test_driven_for_a_day_it_is_parked_and_still_hears_of_its_end(
+        self, dancer: Dancer, pass_time: PassTime
+    ) -> None:
+        dancer.hear(dancer.back()[0])
+        pass_time(settings.TIMES.undo_for + 1)
+        self.look()
+        assert (dancer.row.status, dancer.row.due_at, dancer.said()) == ("parked", None, [])
+        dancer.hear(*dancer.back()[1:])
+        assert (dancer.row.status, dancer.order.status) == ("compensated", "cancelled")
+
+    def test_each_drive_has_an_event_of_its_own(self, dancer: Dancer, pass_time: PassTime) -> None:
+        ids = set()
+        for _ in range(3):
+            pass_time(10 * settings.TIMES.silence)
+            dancer.set(deadline_at="2100-01-01T00:00Z")
+            self.look()
+            ids |= {each["id"] for each in OutboxMessage.objects.values_list("payload", flat=True)}
+            dancer.said()
+        assert len(ids) == 3
+
+
+class TestApi:
+    def test_an_order_says_what_was_seen_of_it(self, dancer: Dancer, peer: APIClient) -> None:
+        dancer.hear(dancer.back()[0])
+        shown = peer.get(f"/api/orders/{dancer.id}/").json()
+        assert (shown["flow"], shown["status"], shown["saga"]) == ("choreographed", "stopping", None)
+        assert [each["kind"] for each in shown["choreography"]["seen"]] == ["inventory.inventory_refused"]
+        (listed,) = peer.get("/api/orders/").json()["results"]
+        assert (listed["flow"], listed["status"]) == ("choreographed", "stopping")
+
+    def test_the_flow_is_the_clients_to_choose(self, shop: Shop, peer: APIClient) -> None:
+        wanted = {
+            "lines": [{"sku": HEART, "quantity": 1}], "currency": "EUR", "payment_token": "tok",
+            "customer": str(shop.customer.pk), "flow": "choreographed",
+            "address": {"name": "A", "line1": "1", "city": "L", "postal_code": "S", "country": "GB"},
+        }  # fmt: skip
+        answer = peer.post("/api/orders/", wanted, format="json")
+        assert answer.status_code == 202, answer.json()
+        assert Choreography.objects.filter(pk=answer.json()["order"]).exists()
+        assert peer.post("/api/orders/", wanted | {"flow": "x"}, format="json").status_code == 400
+
+    def test_cancel(self, dancer: Dancer, peer: APIClient) -> None:
+        answer = peer.post(f"/api/orders/{dancer.id}/cancel/")
+        assert (answer.status_code, answer.json()["status"]) == (202, "stopping")
+        dancer.hear(*dancer.back()[1:])
+        assert peer.get(f"/api/orders/{dancer.id}/").json()["status"] == "cancelled"
+
+
+class TestRetrying:
+    """Rule 25: a human's word, kept with the name."""
+
+    def test_a_parked_one_goes_on_with_its_stop(self, dancer: Dancer, peer: APIClient) -> None:
+        dancer.hear(dancer.back()[0])
+        dancer.said()
+        dancer.set(status="parked", due_at=None)
+        answer = peer.post(f"/api/orders/{dancer.id}/retry/", {"why": "carrier is back"}, format="json")
+        assert answer.status_code == 202, answer.json()
+        assert (dancer.row.status, dancer.said()) == ("stopping", [("order.order_withdrawn", 1)])
+        (kept,) = OperatorAction.objects.all()
+        assert (kept.verb, kept.why) == ("retry", "carrier is back")
+
+    def test_one_whose_money_was_taken_goes_on_forward(self, dancer: Dancer) -> None:
+        dancer.hear(*dancer.forward()[:4])
+        dancer.said()
+        dancer.set(status="parked", due_at=None)
+        choreography.retry(dancer.id, by="op", why="mended")
+        assert (dancer.row.status, dancer.said()) == ("forward", [("order.order_placed", 1)])
+
+    def test_what_has_ended_is_refused(self, dancer: Dancer, peer: APIClient) -> None:
+        dancer.hear(*dancer.forward())
+        answer = peer.post(f"/api/orders/{dancer.id}/retry/", {"why": "?"}, format="json")
+        assert answer.status_code == 409
+        assert not OperatorAction.objects.exists()
+
+    def test_a_contradiction_is_no_machines_to_mend(self, dancer: Dancer) -> None:
+        dancer.hear(dancer.forward()[3], dancer.back()[1])
+        with pytest.raises(OperatorRefused, match="parked"):
+            choreography.retry(dancer.id, by="op", why="?")
+
+    def test_the_pages(self, dancer: Dancer, admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(barriers, "ask_one", lambda service, order: None)
+        dancer.hear(dancer.back()[0])
+        for url in (
+            reverse("admin:order_choreography_changelist"),
+            reverse("admin:order_choreography_change", args=[dancer.id]),
+            reverse("admin:order_choreography_retry", args=[dancer.id]),
+            reverse("admin:order_order_change", args=[dancer.id]),
+            "/api/events/docs/",
+        ):
+            shown = admin_client.get(url)
+            assert shown.status_code == 200, url
+            assert "tok_visa" not in shown.content.decode()
+        admin_client.post(reverse("admin:order_choreography_retry", args=[dancer.id]), {"why": "again"})
+        assert OperatorAction.objects.get().by == "admin"

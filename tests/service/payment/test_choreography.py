@@ -1,0 +1,245 @@
+"""Payment's part of a choreographed order: it holds, takes and lets go, and has the last word about undoing."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from celery_config.contracts.inventory import InventoryRefused
+from celery_config.contracts.order import OrderPlaced, OrderWithdrawn
+from celery_config.contracts.payment import (
+    AuthorizePayment,
+    PaymentCollected,
+    PaymentFailed,
+    PaymentReceived,
+    PaymentReleased,
+    PaymentRetained,
+)
+from celery_config.contracts.shipment import ShipmentArranged
+from celery_config.contracts.values import Address, Line
+from celery_config.errors import Unknown
+from celery_config.ids import uuid7
+from celery_config.messages import Event
+from celery_config.messaging import hints
+from celery_config.messaging.models import BarrierRow, OutboxMessage
+from celery_config.participant import handlers
+from celery_config.webhooks import Hint
+from payment_app.domain import payment_id
+from payment_app.models import Payment
+from payment_app.provider import gateway
+from tests.service.conftest import Participant
+from tests.service.payment.shop import Shop
+from tests.service.together import together
+
+ADDRESS = Address(name="Ada", line1="1 High St", city="London", postal_code="SW1", country="GB")
+
+
+class Buyer:
+    """One choreographed order, as payment hears of it."""
+
+    def __init__(self, shop: Shop, participant: Participant, token: str = "tok_approved") -> None:
+        self.shop, self.participant, self.token = shop, participant, token
+        self.order = shop.order = uuid7()
+
+    def hear(self, event: Event, *, drive: int = 0) -> list[str]:
+        return [type(each).__name__ for each in self.participant.hear(event, drive=drive)]
+
+    def placed(self, drive: int = 0) -> list[str]:
+        return self.hear(self.announcement, drive=drive)
+
+    @property
+    def announcement(self) -> OrderPlaced:
+        return OrderPlaced(
+            order=self.order, customer=self.shop.customer, amount=1999, currency="GBP", payment_token=self.token,
+            lines=(Line(sku="TEA", quantity=2),), address=ADDRESS, weight_grams=560, parcels=1,
+        )  # fmt: skip
+
+    def arranged(self) -> list[str]:
+        return self.hear(
+            ShipmentArranged(
+                order=self.order, payment=payment_id(self.order), reservation=uuid4(), shipment=uuid4(),
+                tracking_number="SB-1",
+            )
+        )  # fmt: skip
+
+    def withdrawn(self, drive: int = 0) -> list[str]:
+        return self.hear(OrderWithdrawn(order=self.order, code="cancelled", reason="by ada"), drive=drive)
+
+    @property
+    def state(self) -> str | None:
+        return Payment.objects.filter(order=self.order).values_list("state", flat=True).first()
+
+
+@pytest.fixture
+def buyer(shop: Shop, participant: Participant) -> Buyer:
+    return Buyer(shop, participant)
+
+
+def test_the_money_is_held_and_then_taken(buyer: Buyer) -> None:
+    assert buyer.placed() == ["PaymentReceived"]
+    assert buyer.state == "authorized"
+    assert buyer.arranged() == ["PaymentCollected"]
+    assert buyer.state == "captured"
+    assert [entry.state for entry in buyer.shop.books()] == ["captured"]
+
+
+def test_what_the_others_need_is_passed_on(buyer: Buyer, participant: Participant) -> None:
+    buyer.placed()
+    row = OutboxMessage.objects.get(name=PaymentReceived.wire_name())
+    assert row.saga == buyer.order
+    assert row.payload["data"]["lines"] == [{"sku": "TEA", "quantity": 2}]
+    assert row.payload["data"]["payment"] == str(payment_id(buyer.order))
+    assert "payment_token" not in row.payload["data"]
+    assert (row.payload["flow"], row.payload["subject"]) == ("choreographed", str(buyer.order))
+
+
+def test_a_repeat_is_silent_and_a_drive_is_answered_again(buyer: Buyer) -> None:
+    """Rule 22: the key is order, action and operation, not the event's id."""
+    buyer.placed()
+    assert buyer.placed() == []
+    assert buyer.placed(drive=1) == ["PaymentReceived"]
+    assert BarrierRow.objects.count() == 1
+    assert len(buyer.shop.books()) == 1
+
+
+def test_a_declined_card_is_announced_and_payment_itself_undoes(shop: Shop, participant: Participant) -> None:
+    buyer = Buyer(shop, participant, "tok_card_declined")
+    assert buyer.placed() == ["PaymentFailed"]
+    assert buyer.placed(drive=1) == ["PaymentFailed"]
+    failed = PaymentFailed(order=buyer.order, code="card_declined", reason="")
+    assert buyer.hear(failed) == ["PaymentReleased"]
+    assert buyer.placed(drive=2) == []
+
+
+def test_a_refusal_elsewhere_lets_the_money_go(buyer: Buyer) -> None:
+    buyer.placed()
+    (released,) = buyer.participant.hear(
+        InventoryRefused(order=buyer.order, code="out_of_stock", reason="no tea")
+    )
+    assert released == PaymentReleased(order=buyer.order, code="out_of_stock", reason="no tea")
+    assert buyer.state == "voided"
+    assert buyer.withdrawn() == []
+    assert buyer.withdrawn(drive=3) == ["PaymentReleased"]
+
+
+def test_what_was_let_go_is_never_taken(buyer: Buyer) -> None:
+    """Rule 13: the fence's tombstone; the late event finds it."""
+    buyer.placed()
+    buyer.withdrawn()
+    assert buyer.arranged() == []
+    assert buyer.state == "voided"
+
+
+def test_what_was_withdrawn_first_is_never_held(buyer: Buyer) -> None:
+    """Rule 7."""
+    assert buyer.withdrawn() == ["PaymentReleased"]
+    assert buyer.placed() == []
+    assert buyer.placed(drive=1) == []
+    assert buyer.state is None
+    assert buyer.shop.books() == []
+
+
+def test_what_was_taken_is_retained(buyer: Buyer) -> None:
+    """Rule 13: who takes the money decides."""
+    buyer.placed()
+    buyer.arranged()
+    assert buyer.withdrawn() == ["PaymentRetained"]
+    assert buyer.state == "captured"
+
+
+def test_a_capture_in_doubt_is_settled_before_anything_is_undone(
+    buyer: Buyer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rule 8: the call is repeated with its key; the money was taken, so nothing is given back."""
+    buyer.placed()
+    capture = gateway().capture
+
+    def taken_and_lost(**asked: Any) -> None:
+        capture(**asked)
+        raise Unknown("no answer")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(gateway(), "capture", taken_and_lost)
+        buyer.arranged()
+    assert BarrierRow.objects.get(command="payment.capture_payment").action == "intent"
+    assert buyer.withdrawn() == ["PaymentRetained"]
+    assert buyer.state == "captured"
+
+
+def test_an_authorization_in_doubt_is_settled_and_let_go(
+    buyer: Buyer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authorize = gateway().authorize
+
+    def held_and_lost(**asked: Any) -> None:
+        authorize(**asked)
+        raise Unknown("no answer")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(gateway(), "authorize", held_and_lost)
+        buyer.placed()
+    assert buyer.withdrawn() == ["PaymentReleased"]
+    assert [entry.state for entry in buyer.shop.books()] == ["voided"]
+
+
+def test_used_up_tries_are_as_good_as_a_refusal(
+    buyer: Buyer, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    def lost(**_: Any) -> None:
+        raise Unknown("no answer")
+
+    monkeypatch.setattr(gateway(), "authorize", lost)
+    monkeypatch.setattr(type(settings.TIMES), "retry_delay", lambda *_: None)
+    (failed,) = buyer.participant.hear(buyer.announcement)
+    assert isinstance(failed, PaymentFailed)
+    assert failed.code == "unknown_outcome"
+
+
+def test_twins_hold_once(shop: Shop, participant: Participant, transactional_db: None) -> None:
+    buyer = Buyer(shop, participant)
+    said = together(*[lambda: participant.hear(buyer.announcement)] * 4)
+    assert {type(each) for some in said for each in some} <= {PaymentReceived}
+    assert len(shop.books()) == 1
+
+
+def test_of_a_taking_and_a_withdrawal_at_once_one_wins(
+    shop: Shop, participant: Participant, transactional_db: None
+) -> None:
+    """One row in one database decides."""
+    for _ in range(5):
+        buyer = Buyer(shop, participant)
+        buyer.placed()
+        together(buyer.arranged, buyer.withdrawn)
+        said = set(OutboxMessage.objects.filter(saga=buyer.order).values_list("name", flat=True))
+        taken = PaymentCollected.wire_name() in said or PaymentRetained.wire_name() in said
+        assert taken != (PaymentReleased.wire_name() in said)
+        assert buyer.state == ("captured" if taken else "voided")
+
+
+def test_what_a_webhook_settled_is_told_by_the_next_try(
+    buyer: Buyer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rule 8: the hint is written over the intent and carries nothing on; the try that finds it does."""
+    authorize = gateway().authorize
+    held: list[Any] = []
+
+    def held_and_lost(**asked: Any) -> None:
+        held.append(authorize(**asked))
+        raise Unknown("no answer")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(gateway(), "authorize", held_and_lost)
+        assert buyer.placed() == []
+    row = BarrierRow.objects.get()
+    said = hints.receive(
+        handlers.get,
+        Hint(
+            event="e", kind="authorized", key=row.key, subject=buyer.order, command=AuthorizePayment,
+            answer={"provider_id": held[0].provider_id}, facts={},
+        ),
+    )  # fmt: skip
+    assert said == "settled"
+    (again,) = OutboxMessage.objects.filter(kind="task").values_list("payload", flat=True)
+    assert [type(each).__name__ for each in buyer.participant.take_again(again)] == ["PaymentReceived"]
