@@ -24,7 +24,7 @@ ENVELOPE: dict[str, Any] = {
         "specversion": {"const": "1.0"},
         "id": {"type": "string", "format": "uuid", "description": "a repeat of the event has the same"},
         "source": {"type": "string", "format": "uri-reference"},
-        "subject": {"type": "string", "minLength": 1, "description": "the order, or the SKU"},
+        "subject": {"type": "string", "minLength": 1, "description": "the order, the SKU, the customer"},
         "time": {"type": "string", "format": "date-time"},
         "datacontenttype": {"const": "application/json"},
         "saga": {"type": "string", "format": "uuid", "description": "the saga; the order, if it has none"},

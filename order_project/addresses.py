@@ -8,7 +8,7 @@ import msgspec
 from django.core.exceptions import ValidationError
 from django.db.models import Q
 
-from celery_config.contracts.shipment import Address
+from celery_config.contracts.values import Address
 from celery_config.iso import validate_country
 from celery_config.messages import decode, fields_of
 

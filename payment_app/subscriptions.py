@@ -1,4 +1,4 @@
-"""What the payment service listens to. The lines with `on` are its part of a choreographed order."""
+"""What the payment service listens to: its copy of customers, and its part of a choreographed order."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ from celery_config.contracts.shipment import ShipmentArranged, ShipmentFailed
 from celery_config.listening import hears, on
 
 SUBSCRIPTIONS = [
-    # Of copies the version decides, so a repeat is harmless.
-    hears(CustomerChanged, CustomerDeleted, call="celery_config.copies.applying.hear_all", once=False),
+    hears(CustomerChanged, CustomerDeleted, call="celery_config.copies.applying.hear", once=False),
     on(OrderPlaced, do=AuthorizePayment, announce=PaymentReceived, refused=PaymentFailed),
     on(ShipmentArranged, do=CapturePayment, announce=PaymentCollected, refused=PaymentFailed),
     # Who takes the money says whether it is too late; only its word makes the others undo their parts.

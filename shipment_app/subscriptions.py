@@ -1,4 +1,4 @@
-"""What the shipment service listens to. The lines with `on` are its part of a choreographed order."""
+"""What the shipment service listens to: its copy of addresses, and its part of a choreographed order."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ from celery_config.contracts.shipment import (
 from celery_config.listening import hears, on
 
 SUBSCRIPTIONS = [
-    # Of copies the version decides, so a repeat is harmless.
-    hears(CustomerChanged, CustomerDeleted, call="celery_config.copies.applying.hear_all", once=False),
+    hears(CustomerChanged, CustomerDeleted, call="celery_config.copies.applying.hear", once=False),
     on(InventoryFetched, do=BookShipment, announce=ShipmentArranged, refused=ShipmentFailed),
     on(InventoryIssued, do=DispatchShipment, announce=ShipmentDeparted),
     on(PaymentReleased, undo=BookShipment, by=CancelShipment, announce=ShipmentRecalled),

@@ -85,6 +85,15 @@ class ProductChanged(Event):
     version: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class ProductDeleted(Event):
+    """The product is gone; `version` is one more than its last state had."""
+
+    service: ClassVar[str] = "inventory"
+    sku: str
+    version: int
+
+
 # Of choreographed orders: what inventory announces, with what those after it need.
 
 
@@ -126,12 +135,3 @@ class InventoryReturned(Event):
 
     service: ClassVar[str] = "inventory"
     order: UUID
-
-
-@dataclass(frozen=True, kw_only=True)
-class ProductDeleted(Event):
-    """The product is gone; `version` is one more than its last state had."""
-
-    service: ClassVar[str] = "inventory"
-    sku: str
-    version: int

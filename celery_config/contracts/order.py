@@ -28,6 +28,29 @@ class OrderCancelled(Event):
     reason: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class CustomerChanged(Event):
+    """The full state of one customer; `version` counts its changes without a gap."""
+
+    service: ClassVar[str] = "order"
+    customer: UUID
+    name: str
+    email: str
+    currency: str
+    billing_address: Address | None
+    delivery_address: Address | None
+    version: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CustomerDeleted(Event):
+    """The customer is gone; `version` is one more than the last state had."""
+
+    service: ClassVar[str] = "order"
+    customer: UUID
+    version: int
+
+
 # Of choreographed orders, which no command reaches: each service acts on what the others announce.
 
 
@@ -55,26 +78,3 @@ class OrderWithdrawn(Event):
     order: UUID
     code: str
     reason: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class CustomerChanged(Event):
-    """The full state of one customer; `version` counts its changes without a gap."""
-
-    service: ClassVar[str] = "order"
-    customer: UUID
-    name: str
-    email: str
-    currency: str
-    billing_address: Address | None
-    delivery_address: Address | None
-    version: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class CustomerDeleted(Event):
-    """The customer is gone; `version` is one more than the last state had."""
-
-    service: ClassVar[str] = "order"
-    customer: UUID
-    version: int

@@ -20,17 +20,14 @@ from celery_config.messaging.events import Received
 OF_A_ROW = ("version", "deleted", "changed_at")
 
 
-def hear_all(received: Sequence[Received]) -> None:
-    """Bring all copies up to what their sources announced; what a line of `subscriptions.py` calls.
-
-    The version decides, so a repeat changes nothing.
-    """
+def hear(received: Sequence[Received]) -> None:
+    """Bring the copies kept here up to these events; what `subscriptions.py` calls. Repeats are harmless."""
     for copy in copies.values():
-        if heard := [each for each in received if isinstance(each.data, copy.changed | copy.deleted)]:
-            hear(copy, heard)
+        if mine := [each for each in received if isinstance(each.data, (copy.changed, copy.deleted))]:
+            hear_of(copy, mine)
 
 
-def hear(copy: Copy, received: Sequence[Received]) -> None:
+def hear_of(copy: Copy, received: Sequence[Received]) -> None:
     """Apply events; where one is missing between what we knew and what came, ask the source for the row."""
     heard = [heard_of(copy, each) for each in received]
     known = known_versions(copy, {entry.key for entry in heard})

@@ -103,7 +103,7 @@ def publish(model: type[Published], changed: type[Event], deleted: type[Event]) 
 
 
 def keep(model: type[CopiedRow], changed: type[Event], deleted: type[Event]) -> None:
-    """Keep a copy, with those fields of `changed` that the model has; `subscriptions.py` says that both are heard."""
+    """Keep a copy, with those fields of `changed` that the model has; `subscriptions.py` lets the events be heard."""
     copy = Copy(model, changed, deleted)
     copies[copy.name] = copy
 

@@ -118,7 +118,7 @@ def execute(stack: Stack, service: str, statements: str) -> None:
 
 def of_all(web: psutil.Process) -> float:
     """Megabytes of a web process and its children."""
-    return sum(each.memory_info().rss for each in (web, *web.children(recursive=True))) / 1e6
+    return float(sum(each.memory_info().rss for each in (web, *web.children(recursive=True)))) / 1e6
 
 
 def sync(stack: Stack, what: str, *options: str) -> Ran:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from celery_config.contracts.order import CustomerChanged
-from celery_config.contracts.shipment import Address
+from celery_config.contracts.values import Address
 from celery_config.copies.asking import Changes, SourceOf
 from celery_config.copies.declared import Copy, publications
 from celery_config.copies.entries import Source, stream
