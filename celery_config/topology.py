@@ -54,8 +54,6 @@ SUBSCRIPTIONS: dict[str, tuple[str, ...]] = {
         "inventory.inventory_refused",
         "shipment.shipment_failed",
         "order.order_withdrawn",
-        "order.customer_changed",
-        "order.customer_deleted",
     ),
     "inventory": ("payment.payment_received", "payment.payment_collected", "payment.payment_released"),
     "shipment": (

@@ -2,8 +2,6 @@
 
 from celery_config.settings import env, service_settings
 
-OTHERS = ("payment", "inventory", "shipment")
-
 globals().update(service_settings("order", "order_project", apps=("celery_config.saga",)))
 
 RELAY_DUTIES = [
