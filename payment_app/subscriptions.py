@@ -15,9 +15,9 @@ from celery_config.contracts.payment import (
     VoidPayment,
 )
 from celery_config.contracts.shipment import ShipmentArranged, ShipmentFailed
-from celery_config.listening import hears, on
+from celery_config.listening import Hearing, Reaction, hears, on
 
-SUBSCRIPTIONS = [
+SUBSCRIPTIONS: list[Hearing | Reaction] = [
     hears(CustomerChanged, CustomerDeleted, call="celery_config.copies.applying.hear", once=False),
     on(OrderPlaced, do=AuthorizePayment, announce=PaymentReceived, refused=PaymentFailed),
     on(ShipmentArranged, do=CapturePayment, announce=PaymentCollected, refused=PaymentFailed),

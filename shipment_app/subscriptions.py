@@ -14,9 +14,9 @@ from celery_config.contracts.shipment import (
     ShipmentFailed,
     ShipmentRecalled,
 )
-from celery_config.listening import hears, on
+from celery_config.listening import Hearing, Reaction, hears, on
 
-SUBSCRIPTIONS = [
+SUBSCRIPTIONS: list[Hearing | Reaction] = [
     hears(CustomerChanged, CustomerDeleted, call="celery_config.copies.applying.hear", once=False),
     on(InventoryFetched, do=BookShipment, announce=ShipmentArranged, refused=ShipmentFailed),
     on(InventoryIssued, do=DispatchShipment, announce=ShipmentDeparted),
