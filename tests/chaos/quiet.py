@@ -24,6 +24,8 @@ IN_FLIGHT = """
     + (SELECT count(*) FROM order_choreography WHERE status NOT IN ('completed', 'compensated'))
 """
 UNPUBLISHED = "SELECT count(*) FROM messaging_outboxmessage WHERE published_at IS NULL"
+# The audit compares the copies that the order service keeps.
+KEEPERS = ("payment", "shipment")
 
 
 class NotQuiet(Exception):
@@ -71,13 +73,20 @@ def wait_until_quiet(stack: Stack, patience: float) -> float:
 
 
 def audit(stack: Stack) -> list[str]:
-    """What the audit finds; empty when all is as promised."""
-    command = [sys.executable, "manage.py", "order", "audit"]
-    environment = {**stack.environment, "COLUMNS": "200"}
+    """What the audit finds, and which copies differ; empty when all is as promised."""
+    found = faults(stack, ["order", "audit"], " 0 violations")
+    for service in KEEPERS:
+        found += faults(stack, [service, "sync", "--check"], " 0 differ")
+    return found
+
+
+def faults(stack: Stack, command: list[str], clean: str) -> list[str]:
+    """The lines of a service's command; none, if its last one ends so."""
+    argv, environment = [sys.executable, "manage.py", *command], {**stack.environment, "COLUMNS": "200"}
     done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, check=False
+        argv, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, check=False
     )
     last = done.stdout.strip().splitlines()[-1:] or [""]
-    if done.returncode == 0 and last[0].endswith(" 0 violations"):
+    if done.returncode == 0 and last[0].endswith(clean):
         return []
     return [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
