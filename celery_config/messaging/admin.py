@@ -20,7 +20,7 @@ ACTION, UNDO = label_of("action", OUTCOMES), label_of("undo", OUTCOMES)
 
 @admin.register(BarrierRow)
 class BarrierAdmin(FactAdmin):
-    list_display = (id_of("saga"), "step", "command", ACTION, UNDO, "created_at", "updated_at")
+    list_display = (id_of("saga"), "step", ACTION, UNDO, "created_at", "updated_at")
     list_filter = ("action", "undo", typed("step"))
     search_ids = ("saga", "key")
     search_help_text = "saga id"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -33,10 +34,17 @@ TRIES = len(Times(scale=float(TIME_SCALE)).retry_delays) + 1
 def goods(open_shop: Shop) -> None:
     """Goods whose orders are accepted and then refused."""
     open_shop.stock(product("PALACE", 10**12), product("RETIRED"))
-    # Taken out of sale behind everybody's back: no new version, no event.
-    open_shop.rows(
-        "inventory", "UPDATE inventory_product SET active = false WHERE sku = 'RETIRED' RETURNING sku"
-    )
+
+
+@contextmanager
+def retired_unheard_of(shop: Shop) -> Iterator[None]:
+    """A product is taken out of sale, and the order service does not hear of it meanwhile."""
+    on_sale = "SELECT active FROM order_catalogueproduct WHERE sku = 'RETIRED'"
+    shop.stock(product("RETIRED"))
+    until(lambda: shop.rows("order", on_sale)[0]["active"], "it is on sale")
+    with shop.paused("inventory-relay"):
+        shop.shopper.stock_shelves([{**product("RETIRED"), "active": False}], 1)
+        yield
 
 
 def is_capture(letter: Letter) -> bool:
@@ -58,7 +66,8 @@ def place_one_of_each(shop: Shop) -> dict[tuple[str, str], str]:
     """An order for each refusal, and a fine one."""
     bodies = {**REFUSALS, ("", ""): {}}
     with shop.wire.held_back("payment", is_capture) as held:
-        orders = shop.place_all([shop.order(**fields) for fields in bodies.values()])
+        with retired_unheard_of(shop):
+            orders = shop.place_all([shop.order(**fields) for fields in bodies.values()])
         placed = dict(zip(bodies, orders, strict=True))
         voided = placed["capture-payment", "already_voided"]
         sagas = [shop.saga(order)["id"] for order in (voided, placed["", ""])]
