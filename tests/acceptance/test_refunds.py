@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.acceptance.shop import TEA, Shop, until
+from tests.acceptance.shop import Shop, product, until
 from tests.acceptance.test_bad_input import assert_problem
 
-TOTAL = 890
+MUG, TOTAL = "MUG", 890
 
 
 def refunds(shop: Shop, order: str) -> list[dict[str, Any]]:
@@ -17,8 +17,9 @@ def refunds(shop: Shop, order: str) -> list[dict[str, Any]]:
 
 class TestRefunds:
     def test_in_two_parts_and_not_beyond_the_total(self, shop: Shop) -> None:
+        shop.stock(product(MUG, TOTAL))
         with shop.paused("order-relay"):
-            order = shop.place(lines=[{"sku": TEA, "quantity": 1}])
+            order = shop.place(lines=[{"sku": MUG, "quantity": 1}])
             url = f"/api/orders/{order}/refunds/"
             part = {"amount": 500, "reason": "a dent"}
             # Not before the money was taken.
