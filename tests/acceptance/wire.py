@@ -75,12 +75,24 @@ class Wire:
                 connection.default_channel.basic_publish(message, exchange="", routing_key=letter.queue)
 
     def flood(self, *letters: Letter) -> None:
-        """Put many letters into their queues as fast as the broker takes them; whoever must know counts them."""
+        """Put many letters into their queues as fast as the broker takes them, and wait until it has all of them.
+
+        What a queue has not taken yet is lost with the channel that it was published on.
+        """
         with self.channel() as channel:
+            unconfirmed = set(range(1, len(letters) + 1))
+
+            def confirmed(tag: int, multiple: bool) -> None:
+                unconfirmed.difference_update([n for n in unconfirmed if n <= tag] if multiple else [tag])
+
+            channel.confirm_select()
+            channel.events["basic_ack"].add(confirmed)
             for letter in letters:
                 channel.basic_publish(
                     amqp.Message(letter.body, **letter.properties), exchange="", routing_key=letter.queue
                 )
+            while unconfirmed:
+                channel.connection.drain_events(timeout=HOLD_SECONDS)
 
     def waiting(self, queue: str) -> int:
         """Messages in the queue that no worker has taken yet."""
