@@ -22,7 +22,6 @@ from celery_config.errors import Refused, StepOutlived, Unknown
 from celery_config.messages import decode
 from celery_config.messaging.deliveries import Delivery, Outcome, ended
 from celery_config.messaging.tasks import DurableTask
-from celery_config.participant import registered
 
 
 class Outlived(APIException):
@@ -80,7 +79,6 @@ def carried_out(task: str, message: dict[str, Any], replies: dict[str, Any]) -> 
         OutcomeUnknown: a call outside ended so.
         ValidationError: the message is not what it takes.
     """
-    registered()
     found = current_app.tasks.get(task)
     if not isinstance(found, DurableTask) or not found.work.chained:
         raise NotFound(f"{task} is no command of this service")

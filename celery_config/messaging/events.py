@@ -103,17 +103,6 @@ def subscribes(*to: type[Event] | str, once: bool = True) -> Callable[[EventHand
     return register
 
 
-def each(function: Callable[[Any, Envelope], None]) -> EventHandler:
-    """A handler that takes one event after the other."""
-
-    @functools.wraps(function)
-    def handle(received: Sequence[Received]) -> None:
-        for one in received:
-            function(one.data, one.envelope)
-
-    return handle
-
-
 def deliver(events: Sequence[dict[str, Any]]) -> None:
     """Give CloudEvents to everyone who subscribed, all in one transaction.
 

@@ -69,6 +69,26 @@ def tasks() -> Iterator[dict[str, DurableTask]]:
         current_app.tasks.unregister(name)
 
 
+def delivered(task: DurableTask, told: list[str], **headers: Any) -> Request:
+    """A message that the broker has brought; `told` is told what it hears of it."""
+    made = context()
+    embed = {"chain": made.chain, "errbacks": made.errbacks}
+    message = Message(
+        body=json.dumps([made.args, made.kwargs, embed]),
+        headers={"task": task.name, "id": made.id, "root_id": "root", **headers},
+        content_type="application/json",
+        content_encoding="utf-8",
+        delivery_info={},
+    )
+    return Request(
+        message,
+        app=current_app._get_current_object(),
+        task=task,
+        on_ack=lambda *_: told.append("ack"),
+        on_reject=lambda _log, _errors, requeue: told.append("requeue" if requeue else "dead letter"),
+    )
+
+
 def context(nights: int = 2, *, saga: UUID | None = None, operation: str = "do") -> Context:
     """A message as the worker hands it on."""
     chains = Chains(Trip, saga or uuid4(), encode(TripData(trip=uuid4(), nights=nights)), attempt=0)
@@ -242,32 +262,13 @@ class TestRunner:
         batches.publisher = SimpleNamespace(publish=lambda messages: set(range(len(messages))))  # type: ignore[assignment]
         return batches
 
-    @staticmethod
-    def request(told: list[str], task: DurableTask, **headers: Any) -> Request:
-        made = context()
-        embed = {"chain": made.chain, "errbacks": made.errbacks}
-        message = Message(
-            body=json.dumps([made.args, made.kwargs, embed]),
-            headers={"task": task.name, "id": made.id, "root_id": "root", **headers},
-            content_type="application/json",
-            content_encoding="utf-8",
-            delivery_info={},
-        )
-        return Request(
-            message,
-            app=current_app._get_current_object(),
-            task=task,
-            on_ack=lambda *_: told.append("ack"),
-            on_reject=lambda _log, _errors, requeue: told.append("requeue" if requeue else "dead letter"),
-        )
-
     @pytest.fixture
     def hotel(self, tasks: dict[str, DurableTask]) -> DurableTask:
         return tasks[BookHotel.wire_name()]
 
     def test_all_that_waits_is_one_batch(self, batches: Batches, told: list[str], hotel: DurableTask) -> None:
         for _ in range(3):
-            batches.put(self.request(told, hotel))
+            batches.put(delivered(hotel, told))
         taken = batches.take()
         assert len(taken) == 3
         batches.conclude(module.carry_out(taken))
@@ -278,7 +279,7 @@ class TestRunner:
     ) -> None:
         """Rule 19: it may be what killed a worker."""
         for count in (0, 1, SUSPICIOUS, SUSPICIOUS, 0):
-            batches.put(self.request(told, hotel, **{"x-delivery-count": count}))
+            batches.put(delivered(hotel, told, **{"x-delivery-count": count}))
         sizes = []
         while batches.inbox:
             sizes.append(len(batches.take()))
@@ -287,7 +288,7 @@ class TestRunner:
     def test_one_that_nobody_foresaw_spoils_no_other(
         self, batches: Batches, told: list[str], hotel: DurableTask
     ) -> None:
-        odd, fine = self.request(told, hotel), self.request(told, hotel)
+        odd, fine = delivered(hotel, told), delivered(hotel, told)
         odd.on_accepted = lambda *_: 1 / 0
         batches.work_off([odd, fine])
         assert told == ["requeue", "ack"]
@@ -297,7 +298,7 @@ class TestRunner:
     ) -> None:
         """Rule 10: neither in the broker nor in a worker's window."""
         later = (timezone.now() + timedelta(hours=1)).isoformat()
-        item = self.request(told, hotel, **{NOT_BEFORE: later})
+        item = delivered(hotel, told, **{NOT_BEFORE: later})
         batches.work_off([item])
         assert (told, BarrierRow.objects.count()) == (["ack"], 0)
         row = OutboxMessage.objects.get()
@@ -309,7 +310,7 @@ class TestRunner:
     ) -> None:
         """Given back, the message would come again at once, and use up its deliveries."""
         batches.publisher.publish = lambda messages: {1}  # type: ignore[method-assign,assignment]
-        requests = [self.request(told, hotel) for _ in range(2)]
+        requests = [delivered(hotel, told) for _ in range(2)]
         batches.conclude(module.carry_out(requests))
         assert told == ["ack", "ack"]
         (promised,) = OutboxMessage.objects.filter(kind="task")
@@ -324,7 +325,7 @@ class TestRunner:
             raise OperationalError("the disk is full")
 
         batches.publisher.publish = lambda messages: {1}  # type: ignore[method-assign,assignment]
-        ended = module.carry_out([self.request(told, hotel) for _ in range(2)])
+        ended = module.carry_out([delivered(hotel, told) for _ in range(2)])
         monkeypatch.setattr(module.outbox, "add_tasks", fails)
         monkeypatch.setattr(gate, "close_if_away", lambda error: None)
         batches.conclude(ended)
@@ -337,8 +338,8 @@ class TestRunner:
             raise ConnectionResetError
 
         batches.publisher.publish = lost  # type: ignore[method-assign,assignment]
-        batches.put(self.request(told, hotel))
-        batches.put(self.request(told, hotel))
+        batches.put(delivered(hotel, told))
+        batches.put(delivered(hotel, told))
         batches.stopping = True
         batches.publisher.close = lambda: None  # type: ignore[method-assign]
         batches.run()
@@ -379,7 +380,7 @@ class TestRunner:
     def test_stopping_gives_back_what_was_not_begun(
         self, batches: Batches, told: list[str], hotel: DurableTask
     ) -> None:
-        batches.put(self.request(told, hotel))
+        batches.put(delivered(hotel, told))
         batches.start = lambda: None  # type: ignore[method-assign]
         batches.thread = SimpleNamespace(join=lambda: None)  # type: ignore[assignment]
         batches.stop(finish_calls=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -16,13 +18,24 @@ from django.contrib.auth.models import Group
 from celery_config.errors import DefinitionError
 from celery_config.messaging import events
 from celery_config.messaging.event_messages import RECEIVE_ALL, kind_of
-from celery_config.messaging.events import Envelope, deliver, each, subscribes
+from celery_config.messaging.events import Envelope, EventHandler, Received, deliver, subscribes
 from celery_config.messaging.models import InboxEntry, OutboxMessage
 from celery_config.messaging.outbox import cloud_event
 from tests.service.together import concurrent, together
 from tests.trip import FlightBooked, HotelBooked
 
 pytestmark = pytest.mark.django_db
+
+
+def each(function: Callable[[Any, Envelope], None]) -> EventHandler:
+    """A handler that takes one event after the other."""
+
+    @functools.wraps(function)
+    def handle(received: Sequence[Received]) -> None:
+        for one in received:
+            function(one.data, one.envelope)
+
+    return handle
 
 
 @pytest.fixture(autouse=True)

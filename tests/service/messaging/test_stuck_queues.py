@@ -13,7 +13,6 @@ import pytest
 from celery import Celery, current_app
 from celery.worker.request import Request
 from django.utils import timezone
-from kombu.message import Message
 
 from celery_config import participant
 from celery_config.batches import Batches
@@ -26,7 +25,7 @@ from celery_config.messaging.tasks import DurableTask
 from celery_config.participant import one_by_one
 from compose.local.rabbitmq import RabbitServer
 from tests.service.broker import app_of, drain, kwargs_of, leaderless
-from tests.service.messaging.test_batches import context
+from tests.service.messaging.test_batches import delivered
 from tests.service.messaging.test_relay import promise, task
 from tests.service.together import until
 from tests.trip import BookHotel, HotelBooked
@@ -145,22 +144,3 @@ def next_link(request: Request) -> dict[str, Any]:
     _, _, embed = json.loads(request.message.body)
     link: dict[str, Any] = embed["chain"][-1]
     return link
-
-
-def delivered(task: DurableTask, told: list[str]) -> Request:
-    made = context()
-    embed = {"chain": made.chain, "errbacks": made.errbacks}
-    message = Message(
-        body=json.dumps([made.args, made.kwargs, embed]),
-        headers={"task": task.name, "id": made.id, "root_id": "root"},
-        content_type="application/json",
-        content_encoding="utf-8",
-        delivery_info={},
-    )
-    return Request(
-        message,
-        app=current_app._get_current_object(),
-        task=task,
-        on_ack=lambda *_: told.append("ack"),
-        on_reject=lambda _log, _errors, requeue: told.append("requeue" if requeue else "dead letter"),
-    )

@@ -72,6 +72,7 @@ def transport(request: pytest.FixtureRequest) -> Transport:
 @pytest.fixture
 def registered(hotel: Hotel) -> Iterator[Hotel]:
     """The hotel as a participant of this service, less for this test."""
+    participant.registered()  # as a web server does when it starts
     names = list(hotel.handlers)
     for handler in hotel.handlers.values():
         participant.register(handler)
