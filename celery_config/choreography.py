@@ -21,6 +21,7 @@ from celery.exceptions import Ignore
 from django.db import transaction
 from django.utils.module_loading import import_string
 
+from celery_config.erasure import marks
 from celery_config.errors import DefinitionError, Refused
 from celery_config.listening import Hearing, Reaction
 from celery_config.messages import Event, StepGaveUp, decode, encode
@@ -182,8 +183,13 @@ class Player:
         return replace(verdict, settle=lambda pairs: self.unless_retained([(part, *verdict.settle(pairs))]))
 
     def repeat(self, wanted: Sequence[tuple[Part, Outcome]]) -> None:
-        """Say once more what was done before; said twice, it is the same event."""
-        again = [event for part, outcome in wanted if (event := part.again(self.handler, outcome))]
+        """Say once more what was done before; said twice, it is the same event.
+
+        Not of people who were forgotten: it would pass on what came late of them.
+        """
+        gone = marks.among({part.heard.saga for part, _ in wanted})
+        alive = [(part, outcome) for part, outcome in wanted if part.heard.saga not in gone]
+        again = [event for part, outcome in alive if (event := part.again(self.handler, outcome))]
         if again:
             with transaction.atomic():
                 outbox.add_events(again)
@@ -196,6 +202,8 @@ class Player:
     def give_up(self, delivery: Delivery[Any], error: Exception) -> None:
         """Before the pivot, that is a refusal; after it, and of an undo, whoever placed the order drives it again."""
         part, why = self.part(delivery), why_given_up(error)
+        if marks.among({part.heard.saga}):
+            return
         outbox.add_events(
             [part.announcement(why, "refused") if self.reaction.refused else self.failure(part, why)]
         )

@@ -6,15 +6,18 @@ from collections.abc import Sequence
 
 from celery_config.choreography import listen
 from celery_config.contracts.inventory import (
+    BuyerForgotten,
     CommitStock,
+    ForgetBuyer,
     ReleaseStock,
     ReserveStock,
     StockCommitted,
     StockReserved,
 )
 from celery_config.errors import Refused
-from celery_config.participant import handles, register_fence
+from celery_config.participant import handles, handles_one, register_fence
 from inventory_app import services
+from inventory_app.erasure import MEMORY
 from inventory_app.subscriptions import SUBSCRIPTIONS
 
 register_fence("inventory")
@@ -42,3 +45,9 @@ def release_stock(commands: Sequence[ReleaseStock]) -> list[None]:
 def commit_stock(commands: Sequence[CommitStock]) -> list[StockCommitted]:
     reservations = services.commit_stock([command.order for command in commands])
     return [StockCommitted(reservation=reservations[command.order]) for command in commands]
+
+
+@handles_one(ForgetBuyer)
+def forget_buyer(command: ForgetBuyer) -> BuyerForgotten:
+    receipt = MEMORY.forget(command.customer, command.about)
+    return BuyerForgotten(erasure=command.erasure, rows=receipt.rows, at=receipt.at)

@@ -8,16 +8,19 @@ from django.contrib import admin
 from django.http import HttpRequest
 from unfold.decorators import display
 
-from celery_config.api.admin import FactAdmin, FactInline, ServiceAdmin, typed
+from celery_config.api.admin import FactAdmin, FactInline, typed
 from celery_config.api.display import id_of, json_of, label_of, lines, link_of, money_of, saga_of
 from celery_config.contracts.payment import AuthorizePayment, CapturePayment, RefundPayment, VoidPayment
 from celery_config.contracts.shipment import BookShipment, CancelShipment, DispatchShipment
 from celery_config.saga.admin import SagaAdmin
 from order_project.choreography_admin import ChoreographyAdmin
+from order_project.erasure_admin import PAGE as ERASURE_PAGE
+from order_project.erasure_admin import CanBeForgotten, ErasureAdmin
 from order_project.models import (
     CatalogueProduct,
     Choreography,
     Customer,
+    Erasure,
     IdempotencyKey,
     Order,
     OrderLine,
@@ -72,6 +75,7 @@ class OrderAdmin(FactAdmin):
 
 
 admin.site.register(Choreography, ChoreographyAdmin)
+admin.site.register(Erasure, ErasureAdmin)
 
 
 @admin.register(Refund)
@@ -92,7 +96,7 @@ class RefundAdmin(FactAdmin):
 
 
 @admin.register(Customer)
-class CustomerAdmin(ServiceAdmin):
+class CustomerAdmin(CanBeForgotten):
     list_display = ("name", "email", "reference", "created_at")
     search_ids = ("id",)
     search_fields = ("name__icontains", "email__icontains", "reference__exact")
@@ -137,8 +141,12 @@ class IdempotencyKeyAdmin(FactAdmin):
     fields = ("client", "key", "request_hash", json_of("response"), "created_at")
 
 
-# Sagas here are about orders, which the engine does not know.
-SagaAdmin.subject_view = ORDER_PAGE
+# Sagas here are about orders and erasures, which the engine does not know.
+SagaAdmin.subject_views = {
+    "place-order": ORDER_PAGE,
+    "refund-order": ORDER_PAGE,
+    "forget-customer": ERASURE_PAGE,
+}
 # The answers of provider and carrier, which the engine does not know either.
 SagaAdmin.answers = {
     AuthorizePayment.wire_name(): {"provider_id": "the provider's id of the authorization"},

@@ -23,6 +23,7 @@ from celery_config.saga.models import SagaInstance, SagaStep
 from order_project import cancelling, choreography, placing, selectors, services
 from order_project.asked import Asked, Placed
 from order_project.customers import CustomerList, CustomerShow, ProductShow
+from order_project.erasure_api import CustomerForget, ErasureList, ErasureShow
 from order_project.inputs import (
     LONGEST_KEY,
     BatchInput,
@@ -279,6 +280,9 @@ urlpatterns = [
     *saga_api.urlpatterns,
     path("customers/", CustomerList.as_view(), name="customers"),
     path("customers/<uuid:pk>/", CustomerShow.as_view(), name="customer"),
+    path("customers/<uuid:pk>/forget/", CustomerForget.as_view(), name="customer-forget"),
+    path("erasures/", ErasureList.as_view(), name="erasures"),
+    path("erasures/<uuid:pk>/", ErasureShow.as_view(), name="erasure"),
     path("products/<str:sku>/", ProductShow.as_view(), name="product"),
     path("orders/", OrderList.as_view(), name="orders"),
     path("orders/batch/", OrderBatch.as_view(), name="order-batch"),

@@ -9,7 +9,7 @@ from celery_config.contracts.inventory import Line
 from celery_config.contracts.shipment import Address
 from celery_config.ids import uuid7
 from order_project.domain import Flow
-from order_project.errors import BadLines, KeyReused, OrderTooLarge
+from order_project.errors import BadLines, KeyReused, OrderTooLarge, UnknownCustomer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class Placed:
     """Whether this answers an earlier request with the same idempotency key."""
 
 
-Outcome = Placed | BadLines | OrderTooLarge | KeyReused
+Outcome = Placed | BadLines | OrderTooLarge | KeyReused | UnknownCustomer
 
 
 @dataclass(frozen=True)

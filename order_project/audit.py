@@ -20,7 +20,7 @@ from celery_config.saga import clock
 from celery_config.saga.dsl import Saga
 from celery_config.saga.machine import ENDED, OPEN, Status
 from celery_config.saga.models import SagaInstance
-from order_project import selectors
+from order_project import erasure, selectors
 from order_project.domain import OrderStatus, RefundStatus
 from order_project.models import Order, Refund
 
@@ -81,6 +81,7 @@ def run(progress: Callable[[int], None]) -> tuple[int, list[Finding]]:
                 *outboxes(peers),
                 *sagas(),
                 *copies_here(peers),
+                *people(),
                 *strangers(peers),
             )
         ]
@@ -239,6 +240,12 @@ def copies_here(peers: Mapping[str, Peer]) -> Iterator[str]:
         found = sync.compare(SourceOf(copy, peers[copy.service]), patience=COPY_SECONDS)
         if found.differing:
             yield f"order: {found.differing} rows of {copy.name} differ from {copy.service}'s: {', '.join(found.keys)}"
+
+
+def people() -> Iterator[str]:
+    """What we know of people who were forgotten; the other services say it with their totals."""
+    for what in erasure.leftovers():
+        yield f"order: {what}"
 
 
 def outboxes(peers: Mapping[str, Peer]) -> Iterator[str]:

@@ -41,7 +41,8 @@ NAME = "place-order (choreographed)"
 def hear(received: Sequence[Received]) -> None:
     """Keep what was seen of choreographed orders, and let them stand where that puts them."""
     of_orders = [each for each in received if each.envelope.flow and each.envelope.saga]
-    known = {row.pk: row for row in locked(each.envelope.saga for each in of_orders)}
+    # Of whom was forgotten nobody says anything any more, and nothing more is heard.
+    known = {row.pk: row for row in locked(each.envelope.saga for each in of_orders) if row.placed}
     news = [each for each in of_orders if each.envelope.saga in known]
     for each in news:
         if isinstance(each.data, StepGaveUp):

@@ -7,6 +7,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import ProtectedError
 from rest_framework import generics, serializers
+from rest_framework.exceptions import NotFound
 from rest_framework.permissions import IsAuthenticated
 
 from celery_config.copies.api import CopiedDetail
@@ -32,7 +33,11 @@ class CustomerSerializer(serializers.ModelSerializer[Customer]):
     def create(self, given: Any) -> Customer:
         return stored(Customer(**given))
 
+    @transaction.atomic
     def update(self, customer: Customer, given: Any) -> Customer:
+        # Saving one that was forgotten meanwhile would insert it anew, which its tombstone refuses.
+        if not Customer.objects.select_for_update().filter(pk=customer.pk).exists():
+            raise NotFound
         for name, value in given.items():
             setattr(customer, name, value)
         return stored(customer)

@@ -10,7 +10,9 @@ APIException
 └── Conflict
     ├── KeyReused         409 idempotency_key_reused
     ├── TooLate           409 too_late
-    └── NotRefundable     409 not_refundable
+    ├── NotRefundable     409 not_refundable
+    ├── CustomerHasOrders 409 customer_has_orders
+    └── OrdersUnderWay    409 orders_under_way
 """
 
 from __future__ import annotations
@@ -65,3 +67,14 @@ class NotRefundable(Conflict):
 class CustomerHasOrders(Conflict):
     default_code = "customer_has_orders"
     default_detail = "Orders refer to this customer, who therefore stays."
+
+
+class OrdersUnderWay(Conflict):
+    """A customer whose orders or refunds have not ended cannot be forgotten."""
+
+    default_code = "orders_under_way"
+    SHOWN = 5
+
+    def __init__(self, orders: Sequence[str]) -> None:
+        named = ", ".join(orders[: self.SHOWN]) + (", …" if len(orders) > self.SHOWN else "")
+        super().__init__(f"Wait for {len(orders)} orders to end, or cancel them: {named}")

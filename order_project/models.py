@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import models
 
 from celery_config.copies.fields import KeyField
-from celery_config.copies.models import CopiedRow, Published
+from celery_config.copies.models import FOREVER, CopiedRow, Published
 from celery_config.database import Now
 from celery_config.ids import uuid7
 from celery_config.iso import validate_currency
@@ -47,6 +47,9 @@ class Customer(Published):
             models.CheckConstraint(
                 condition=is_address("delivery_address"), name="customer_delivery_address"
             ),
+            models.CheckConstraint(
+                condition=models.Q(version__lt=FOREVER), name="customer_was_not_forgotten"
+            ),
         ]
         indexes: ClassVar = [models.Index(fields=["-created_at"], name="customer_by_age")]
 
@@ -74,7 +77,14 @@ class CatalogueProduct(CopiedRow):
 
 class Order(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7)
-    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="orders")
+    customer = models.ForeignKey(
+        Customer,
+        on_delete=models.PROTECT,
+        related_name="orders",
+        null=True,
+        blank=True,
+        help_text="none: they were forgotten",
+    )
     status = models.CharField(
         max_length=10, choices=[(s.value, s.value) for s in OrderStatus], default=OrderStatus.PLACED.value
     )
@@ -234,3 +244,43 @@ class IdempotencyKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.client}: {self.key}"
+
+
+class Erasure(models.Model):
+    """That a customer is to be forgotten, by all services. It stays as the proof that they were."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7)
+    customer = models.UUIDField(unique=True, help_text="who it was; nothing leads from this id to a person")
+    by = models.CharField(max_length=150, help_text="who asked for it")
+    why = models.CharField(max_length=1000)
+    open_sagas = models.PositiveIntegerField(help_text="of those that see to it")
+    asked_at = models.DateTimeField(db_default=Now())
+    done_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["-asked_at"], name="erasure_by_age")]
+
+    @property
+    def status(self) -> str:
+        return "under way" if self.open_sagas else "done"
+
+    def __str__(self) -> str:
+        return f"erasure {self.id}"
+
+
+class ErasureReceipt(models.Model):
+    """What one service forgot."""
+
+    erasure = models.ForeignKey(Erasure, on_delete=models.PROTECT, related_name="receipts", db_index=False)
+    service = models.CharField(max_length=40)
+    rows: models.JSONField[Any, Any] = models.JSONField(
+        default=dict, help_text="how many of each table told of them"
+    )
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering: ClassVar = ["at", "id"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["erasure", "service"], name="receipt_once")]
+
+    def __str__(self) -> str:
+        return f"{self.service}: {sum(self.rows.values())} rows"

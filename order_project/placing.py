@@ -21,8 +21,8 @@ from celery_config.saga.dsl import Saga
 from order_project import announcing, domain, idempotency, selectors
 from order_project.asked import Asked, OrderRequest, Outcome, Placed
 from order_project.domain import CatalogueEntry, Flow, Priced
-from order_project.errors import BadLines, OrderTooLarge
-from order_project.models import Order, OrderLine
+from order_project.errors import BadLines, OrderTooLarge, UnknownCustomer
+from order_project.models import Customer, Order, OrderLine
 
 ORDER = (
     "id", "customer", "status", "currency", "total", "weight_grams", "address", "saga", "tracking_number",
@@ -94,7 +94,9 @@ def placed_in_turn(client: str, asked: Sequence[Asked]) -> list[Outcome]:
     """Take the keys, place what is new, give the keys of the refused back."""
     known = idempotency.claim(client, asked)
     new = [each for each in asked if each.id not in known]
-    drafts = drafted_all(new)
+    gone = strangers(new)
+    drafts = drafted_all([each for each in new if each.request.customer not in gone])
+    drafts.refused.update({each.id: UnknownCustomer() for each in new if each.request.customer in gone})
     rows.write(*drafts.changes)
     idempotency.give_back(client, [each.key for each in new if each.id in drafts.refused and each.key])
     answers = [known.get(each.id) or drafts.outcome(each) for each in asked]
@@ -103,6 +105,13 @@ def placed_in_turn(client: str, asked: Sequence[Asked]) -> list[Outcome]:
         drafts.refused.get(answer.order, answer) if isinstance(answer, Placed) else answer
         for answer in answers
     ]
+
+
+def strangers(asked: Sequence[Asked]) -> set[UUID]:
+    """The customers that are not there any more; the others stay until the transaction ends."""
+    wanted = {each.request.customer for each in asked}
+    there = Customer.objects.select_for_update(no_key=True).filter(pk__in=wanted).order_by("pk")
+    return wanted - set(there.values_list("pk", flat=True))
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ class Payment(models.Model):
 
     id = models.UUIDField(primary_key=True)
     order = models.UUIDField(unique=True)
-    customer = models.UUIDField()
+    customer = models.UUIDField(null=True, blank=True, help_text="none: they were forgotten")
     amount = models.BigIntegerField(help_text="authorized, in minor units")
     currency = models.CharField(max_length=3)
     state = models.CharField(max_length=10, choices=[(s.value, s.value) for s in State])

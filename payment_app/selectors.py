@@ -11,6 +11,7 @@ from django.db.models import F, Q, QuerySet, Sum
 from celery_config.messaging.decisions import Action, Undo
 from celery_config.messaging.models import BarrierRow
 from payment_app.domain import AccountCode
+from payment_app.erasure import MEMORY
 from payment_app.models import Account, LedgerTransaction, Payment, Posting, Refund
 
 
@@ -58,6 +59,7 @@ def totals() -> dict[str, Any]:
     faults = [f"the ledger sums to {total} {currency}" for currency, total in sums.items() if total]
     if broken:
         faults.append(f"{broken} ledger transactions do not sum to zero")
+    faults += MEMORY.leftovers()
     return {"ledger_sums": sums, "unbalanced_transactions": broken, "faults": faults}
 
 

@@ -13,6 +13,8 @@ from celery_config.choreography import listen
 from celery_config.contracts.payment import (
     AuthorizePayment,
     CapturePayment,
+    ForgetPayer,
+    PayerForgotten,
     PaymentAuthorized,
     PaymentCaptured,
     PaymentRefunded,
@@ -22,9 +24,10 @@ from celery_config.contracts.payment import (
 )
 from celery_config.errors import Refused, Unknown
 from celery_config.messages import decode, encode
-from celery_config.participant import OneByOne, handles_outside, register_fence
+from celery_config.participant import OneByOne, handles_one, handles_outside, register_fence
 from payment_app import domain, selectors, services
 from payment_app.domain import State
+from payment_app.erasure import MEMORY
 from payment_app.errors import KeyOutlived, NoPayment, VoidImpossible
 from payment_app.models import Payment
 from payment_app.provider import gateway
@@ -206,3 +209,9 @@ class GiveBack(OneByOne):
         asked = decode(RefundPayment, request)
         services.record_refund_paid(refund=asked.refund, provider_id=answer["refund_id"])
         return PaymentRefunded(refund=asked.refund, refunded_amount=asked.refund_amount)
+
+
+@handles_one(ForgetPayer)
+def forget_payer(command: ForgetPayer) -> PayerForgotten:
+    receipt = MEMORY.forget(command.customer, command.about)
+    return PayerForgotten(erasure=command.erasure, rows=receipt.rows, at=receipt.at)

@@ -12,15 +12,18 @@ from celery_config.contracts.shipment import (
     BookShipment,
     CancelShipment,
     DispatchShipment,
+    ForgetRecipient,
+    RecipientForgotten,
     ShipmentBooked,
     ShipmentDispatched,
 )
 from celery_config.messages import decode, encode
-from celery_config.participant import handles_outside, register_fence
+from celery_config.participant import handles_one, handles_outside, register_fence
 from shipment_app import selectors, services
 from shipment_app.carrier import carrier, ending
 from shipment_app.carriers import Booked
 from shipment_app.domain import ShipmentState
+from shipment_app.erasure import MEMORY
 from shipment_app.services import Booking
 from shipment_app.subscriptions import SUBSCRIPTIONS
 
@@ -92,6 +95,12 @@ class Dispatch(End):
     def settle(self, answered: Answered) -> list[ShipmentDispatched]:
         shipments = services.record_ends(orders_of(answered), ShipmentState.DISPATCHED)
         return [ShipmentDispatched(shipment=shipment) for shipment in shipments]
+
+
+@handles_one(ForgetRecipient)
+def forget_recipient(command: ForgetRecipient) -> RecipientForgotten:
+    receipt = MEMORY.forget(command.customer, command.about)
+    return RecipientForgotten(erasure=command.erasure, rows=receipt.rows, at=receipt.at)
 
 
 def orders_of(answered: Answered) -> list[UUID]:

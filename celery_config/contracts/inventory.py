@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
@@ -69,6 +70,27 @@ class CommitStock(Command):
     done: ClassVar[type[Reply]] = StockCommitted
     order: UUID
     reservation: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuyerForgotten(Reply):
+    """A receipt: how many rows of which table told of the person, until when."""
+
+    service: ClassVar[str] = "inventory"
+    erasure: UUID
+    rows: dict[str, int]
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForgetBuyer(Command):
+    """Forget whose goods were held. `about`: the ids of their orders, which have ended, and of the sagas of those."""
+
+    service: ClassVar[str] = "inventory"
+    done: ClassVar[type[Reply]] = BuyerForgotten
+    erasure: UUID
+    customer: UUID
+    about: tuple[UUID, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

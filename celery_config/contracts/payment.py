@@ -103,6 +103,27 @@ class RefundPayment(Command):
     currency: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class PayerForgotten(Reply):
+    """A receipt: how many rows of which table told of the person, until when."""
+
+    service: ClassVar[str] = "payment"
+    erasure: UUID
+    rows: dict[str, int]
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForgetPayer(Command):
+    """Forget who paid. `about`: the ids of their orders, which have ended, and of the sagas that carried those."""
+
+    service: ClassVar[str] = "payment"
+    done: ClassVar[type[Reply]] = PayerForgotten
+    erasure: UUID
+    customer: UUID
+    about: tuple[UUID, ...]
+
+
 # Of choreographed orders: what payment announces, with what those after it need.
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
@@ -62,6 +63,27 @@ class DispatchShipment(Command):
     done: ClassVar[type[Reply]] = ShipmentDispatched
     order: UUID
     shipment: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipientForgotten(Reply):
+    """A receipt: how many rows of which table told of the person, until when."""
+
+    service: ClassVar[str] = "shipment"
+    erasure: UUID
+    rows: dict[str, int]
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForgetRecipient(Command):
+    """Forget who got parcels. `about`: the ids of their orders, which have ended, and of the sagas of those."""
+
+    service: ClassVar[str] = "shipment"
+    done: ClassVar[type[Reply]] = RecipientForgotten
+    erasure: UUID
+    customer: UUID
+    about: tuple[UUID, ...]
 
 
 # Of choreographed orders: what shipment announces, with what those after it need.

@@ -10,6 +10,8 @@ from celery_config.copies.fields import ChangedAtField, KeyField, VersionField
 from celery_config.database import Now
 
 LONGEST_KEY = 200
+FOREVER = 2**53 - 1
+"""The version of what never comes back; the largest whole number that JSON has everywhere."""
 
 
 class Published(models.Model):

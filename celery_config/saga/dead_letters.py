@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -15,6 +16,7 @@ from kombu import Connection
 from kombu.transport import pyamqp
 
 from celery_config import metrics, rows, topology, wire
+from celery_config.erasure import marks
 from celery_config.messaging import gate
 from celery_config.messaging.publisher import broker_errors, drop
 from celery_config.saga import clock, runner, step_log
@@ -129,6 +131,12 @@ def keep_alone(letter: Letter) -> None:
 
 
 def store(letters: Sequence[Letter], consequences: Sequence[str]) -> None:
+    """Keep them; of one that tells of somebody who was forgotten only that it came."""
+    told = marks.mentioned([letter.body for letter in letters])
+    letters = [
+        replace(letter, body="", headers={}, fault="") if forgotten else letter
+        for letter, forgotten in zip(letters, told, strict=True)
+    ]
     kept = [
         SimpleNamespace(consequence=consequence, **{name: getattr(letter, name) for name in COLUMNS})
         for letter, consequence in zip(letters, consequences, strict=True)

@@ -9,7 +9,8 @@
         ]
 
 A saga (Garcia-Molina and Salem, 1987) is compensatable steps, then at most one pivot, then retriable steps
-(Richardson, Microservices Patterns, chapter 4). The definition is checked when the class is made.
+(Richardson, Microservices Patterns, chapter 4). One of retriable steps alone has no way back: it only goes forward.
+The definition is checked when the class is made.
 """
 
 from __future__ import annotations
@@ -103,9 +104,15 @@ class Saga:
         return next(i for i, s in enumerate(cls.steps) if s.name == step)
 
     @classmethod
+    def only_forward(cls) -> bool:
+        """Whether there is no way back from its start: every step is retriable."""
+        return all(s.kind is Kind.RETRIABLE for s in cls.steps)
+
+    @classmethod
     def pivot_index(cls) -> int:
-        """The position of the pivot; the number of steps when there is none."""
-        return next((i for i, s in enumerate(cls.steps) if s.kind is Kind.PIVOT), len(cls.steps))
+        """The position of the pivot. Without one: the number of steps, or before them all if it only goes forward."""
+        none = -1 if cls.only_forward() else len(cls.steps)
+        return next((i for i, s in enumerate(cls.steps) if s.kind is Kind.PIVOT), none)
 
 
 def find(name: str, version: int) -> type[Saga] | None:
@@ -169,7 +176,7 @@ def kinds_fault(saga: type[Saga]) -> str | None:
         return "steps come in this order: compensatable, pivot, retriable"
     if ranks.count(1) > 1:
         return "a saga has at most one pivot"
-    if 2 in ranks and 1 not in ranks:
+    if {0, 2} <= {*ranks} and 1 not in ranks:
         return "a retriable step follows a pivot; without one it would have to be undone"
     return None
 

@@ -185,6 +185,11 @@ STAY = Decision()
 THROUGH = (Logged.REFUSED, Logged.UNDONE)
 
 
+def first_status(saga: type[Saga]) -> Status:
+    """Where a saga begins: one without a way back is beyond its point of no return from its start."""
+    return Status.FORWARD if saga.only_forward() else Status.RUNNING
+
+
 def decide(saga: type[Saga], view: View, came: Input) -> Decision:
     """Return what the saga does about `came`."""
     match came:
@@ -205,6 +210,8 @@ def decide(saga: type[Saga], view: View, came: Input) -> Decision:
             return failed(saga, view, step, operation)
         case StopAsked():
             return Decision(Status.STOPPING, Stop()) if view.status is Status.RUNNING else STAY
+        case Retry() if saga.only_forward():
+            return STAY  # there is nothing to stop: it is resumed
         case Retry():
             return Decision(Status.STOPPING, Stop()) if view.status is Status.PARKED else STAY
         case Resume():
@@ -215,6 +222,8 @@ def decide(saga: type[Saga], view: View, came: Input) -> Decision:
 
 
 def pivot_is_done(saga: type[Saga], view: View) -> bool:
+    if saga.only_forward():
+        return True
     pivot = next((s.name for s in saga.steps if s.kind is Kind.PIVOT), None)
     return pivot is not None and view.log.get(pivot) is Logged.DONE
 

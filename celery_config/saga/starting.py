@@ -21,6 +21,7 @@ from celery_config.rows import Change
 from celery_config.saga import clock, pauses
 from celery_config.saga.chains import Chains
 from celery_config.saga.dsl import Saga
+from celery_config.saga.machine import first_status
 from celery_config.saga.models import SagaInstance, SagaStep
 from celery_config.saga.runner import next_look
 
@@ -68,6 +69,7 @@ def start_all(saga: type[Saga], wanted: Sequence[tuple[UUID, Any]]) -> Started:
     outcomes: list[UUID | ChainTooLarge] = []
     for subject, data in wanted:
         row = SagaInstance(name=saga.name, version=saga.version, subject=str(subject), data=encode(data))
+        row.status = first_status(saga).value
         row.since = now
         row.deadline_at = now + timedelta(seconds=settings.TIMES.deadline(saga.deadline))
         row.due_at = next_look(row, now)

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import QuerySet
 
 from celery_config import rows
 from celery_config.database import NOW
@@ -102,16 +103,22 @@ def note_refusals(refusals: Mapping[tuple[UUID, str], dict[str, Any]]) -> None:
     if not refusals:
         return
     sagas, steps = {saga for saga, _ in refusals}, {step for _, step in refusals}
-    found = SagaStep.objects.select_for_update().filter(saga__in=sagas, name__in=steps).order_by("pk")
+    found = open_steps(sagas).select_for_update().filter(name__in=steps).order_by("pk")
     refused = [row for row in found.only("saga_id", "name") if (row.saga_id, row.name) in refusals]
     for row in refused:
         row.refusal = refusals[row.saga_id, row.name]
     rows.update(SagaStep, refused, ["refusal"])
 
 
+def open_steps(sagas: Iterable[UUID]) -> QuerySet[SagaStep]:
+    """The steps of those of the sagas that have not ended: of the others nothing needs to be explained any more."""
+    open_ones = SagaInstance.objects.filter(pk__in=list(sagas), ended_at__isnull=True)
+    return SagaStep.objects.filter(saga__in=open_ones.values("pk"))
+
+
 def note_failure(saga_id: UUID, step: str, operation: str, why: dict[str, str]) -> None:
     """Keep why a participant gave up; a twin may yet have done what it was asked."""
-    found = SagaStep.objects.filter(saga_id=saga_id, name=step)
+    found = open_steps([saga_id]).filter(name=step)
     found.update(failure={"operation": operation, **why})
     if operation == "do":
         # The best there is to explain the order's end with, unless a refusal is known.

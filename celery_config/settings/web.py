@@ -35,6 +35,7 @@ def web_settings(package: str, apps: tuple[str, ...]) -> dict[str, Any]:
             *THIRD_PARTY_APPS,
             "celery_config.messaging",
             "celery_config.copies",
+            "celery_config.erasure",
             *apps,
             package,
         ],

@@ -1,5 +1,5 @@
 """The flows, one file each. Importing this package registers them."""
 
-from order_project.sagas import place_order, refund_order
+from order_project.sagas import forget_customer, place_order, refund_order
 
-__all__ = ["place_order", "refund_order"]
+__all__ = ["forget_customer", "place_order", "refund_order"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import Count, QuerySet
@@ -93,7 +94,8 @@ class SagaAdmin(OperatorVerbs):
     search_help_text = "saga id or order id"
     ordering = ("-started_at",)
     inlines = (StepInline, DecisionInline, OperatorInline)
-    subject_view = ""
+    subject_views: ClassVar[Mapping[str, str]] = {}
+    """The page of what sagas are about, by their names."""
     """The name of the admin page of what sagas are about; empty: it has none."""
     change_form_outer_before_template = "saga/standing.html"
     fieldsets = (
@@ -120,7 +122,8 @@ class SagaAdmin(OperatorVerbs):
 
     @display(description="subject")
     def about(self, saga: SagaInstance) -> Any:
-        return link(self.subject_view, saga.subject, saga.subject)
+        view = self.subject_views.get(saga.name)
+        return link(view, saga.subject, saga.subject) if view else saga.subject
 
     @display(description="saga time now")
     def saga_time(self, saga: SagaInstance) -> str:

@@ -22,6 +22,7 @@ from celery_config.saga.machine import (
     Stop,
     StopAsked,
     View,
+    first_status,
 )
 from celery_config.saga.testing.books import Violation
 from celery_config.saga.testing.broker import SOON, Broker, Message
@@ -62,7 +63,7 @@ class Orchestrator:
         self.saga, self.engine, self.broker, self.choices = saga, engine, broker, choices
         self.positions = {s.name: n for n, s in enumerate(saga.steps)}
         self.pivots = {s.name for s in saga.steps if s.kind is Kind.PIVOT}
-        self.status = Status.RUNNING
+        self.status = first_status(saga)
         self.log = dict.fromkeys(self.positions, Logged.NOTHING)
         self.since, self.drives, self.parkings = 0.0, 0, 0
         self.heard = -1e9

@@ -32,12 +32,12 @@ from celery_config.saga.machine import (
     PivotRan,
     Retry,
     Send,
-    Status,
     StepFailed,
     StepLogged,
     StopAsked,
     View,
     decide,
+    first_status,
 )
 
 
@@ -65,7 +65,7 @@ class Scenario:
 
     def __init__(self, saga: type[Saga], data: Any) -> None:
         self.saga, self.data, self.id = saga, encode(data), uuid4()
-        self.status = Status.RUNNING
+        self.status = first_status(saga)
         self.log: dict[str, Logged] = {}
         self.replies: dict[str, Any] = {}
         self.attempt = 0

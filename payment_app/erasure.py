@@ -1,0 +1,14 @@
+"""What payment remembers of a person, and what is left of it once they are forgotten. Ledger, amounts and the
+provider's names of payments stay: books have to be kept, and they name nobody.
+"""
+
+from __future__ import annotations
+
+from celery_config.erasure.memory import Memory
+from celery_config.erasure.traces import Trace
+from payment_app.models import BillingCustomer, Payment
+
+MEMORY = Memory(
+    traces=(Trace(Payment, by=("order",), blank={"customer": None}),),
+    copy=BillingCustomer,
+)
