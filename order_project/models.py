@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import models
 
 from celery_config.copies.fields import KeyField
-from celery_config.copies.models import FOREVER, CopiedRow, Published
+from celery_config.copies.models import CopiedRow, Published
 from celery_config.database import Now
 from celery_config.ids import uuid7
 from celery_config.iso import validate_currency
@@ -46,9 +46,6 @@ class Customer(Published):
             models.CheckConstraint(condition=is_address("billing_address"), name="customer_billing_address"),
             models.CheckConstraint(
                 condition=is_address("delivery_address"), name="customer_delivery_address"
-            ),
-            models.CheckConstraint(
-                condition=models.Q(version__lt=FOREVER), name="customer_was_not_forgotten"
             ),
         ]
         indexes: ClassVar = [models.Index(fields=["-created_at"], name="customer_by_age")]

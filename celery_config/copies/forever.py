@@ -1,7 +1,7 @@
 """Burying rows for ever: a tombstone of a version that none is newer than.
 
 No event, however late, brings such a row back into a copy, no rebuild does, and its source cannot insert its key again:
-the version would go on from the tombstone's, and the column does not hold that.
+the version would go on from the tombstone's, which PostgreSQL's column does not hold; SQLite's trigger says no.
 """
 
 from __future__ import annotations

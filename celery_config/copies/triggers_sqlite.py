@@ -8,11 +8,14 @@ from typing import Any
 from django.db import models
 
 from celery_config.copies.declared import VERSION, Publication
+from celery_config.copies.models import FOREVER
 from celery_config.database import SQLITE_NOW
 from celery_config.messages import Event
 
 NEW = """
 CREATE TRIGGER {table}_copies_new AFTER INSERT ON {table} BEGIN
+    SELECT RAISE(ABORT, 'the key was retired for ever') FROM copies_tombstone
+    WHERE source = '{name}' AND key = {new_key_text} AND version = {forever};
     UPDATE {table} SET updated_at = {now}, version = 1 + coalesce((
         SELECT version FROM copies_tombstone WHERE source = '{name}' AND key = {new_key_text}), 0)
     WHERE {key} = NEW.{key};
@@ -66,6 +69,7 @@ def statements(publication: Publication) -> list[str]:
         "key": key,
         "name": publication.name,
         "now": SQLITE_NOW,
+        "forever": FOREVER,
         "changed": publication.changed.wire_name(),
         "deleted": publication.deleted.wire_name(),
         "columns": ", ".join(field.column for field in columns.values()),

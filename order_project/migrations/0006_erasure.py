@@ -44,10 +44,6 @@ class Migration(migrations.Migration):
             name='customer',
             field=models.ForeignKey(blank=True, help_text='none: they were forgotten', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='orders', to='order.customer'),
         ),
-        migrations.AddConstraint(
-            model_name='customer',
-            constraint=models.CheckConstraint(condition=models.Q(('version__lt', 9007199254740991)), name='customer_was_not_forgotten'),
-        ),
         migrations.AddIndex(
             model_name='erasure',
             index=models.Index(fields=['-asked_at'], name='erasure_by_age'),

@@ -349,7 +349,8 @@ class TestAtTheSameMoment:
         with transaction.atomic():
             ask(shop)
             placing = in_background(lambda: place_orders(client="ada", asked=[Asked(shop.request(), "")]))
-            until_waiting_for_a_lock()
+            # Of its own, since a transaction sees the activity of others as it saw it first.
+            in_background(until_waiting_for_a_lock).result(20)
         (outcome,) = placing.result(20)
         assert isinstance(outcome, UnknownCustomer)
         assert not Order.objects.exists()
