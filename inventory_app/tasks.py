@@ -50,4 +50,4 @@ def commit_stock(commands: Sequence[CommitStock]) -> list[StockCommitted]:
 @handles_one(ForgetBuyer)
 def forget_buyer(command: ForgetBuyer) -> BuyerForgotten:
     receipt = MEMORY.forget(command.customer, command.about)
-    return BuyerForgotten(erasure=command.erasure, rows=receipt.rows, at=receipt.at)
+    return BuyerForgotten(erasure=command.erasure, rows=receipt.counted, at=receipt.at)

@@ -88,7 +88,8 @@ def keep_receipts(completed: Sequence[tuple[Any, Mapping[str, Any]]]) -> None:
         # What was on its way when it was asked has arrived here meanwhile.
         keep(erasure, ORCHESTRATOR, *what_is_known.forget_again(data.customer, data.about))
         for step, reply in replies.items():
-            keep(erasure, services[step], reply["rows"], datetime.fromisoformat(reply["at"]))
+            counts = {each["table"]: each["rows"] for each in reply["rows"]}
+            keep(erasure, services[step], counts, datetime.fromisoformat(reply["at"]))
         erasure.open_sagas -= 1
         erasure.done_at = None if erasure.open_sagas else Now()
         erasure.save(update_fields=["open_sagas", "done_at"])

@@ -214,4 +214,4 @@ class GiveBack(OneByOne):
 @handles_one(ForgetPayer)
 def forget_payer(command: ForgetPayer) -> PayerForgotten:
     receipt = MEMORY.forget(command.customer, command.about)
-    return PayerForgotten(erasure=command.erasure, rows=receipt.rows, at=receipt.at)
+    return PayerForgotten(erasure=command.erasure, rows=receipt.counted, at=receipt.at)

@@ -100,7 +100,7 @@ class Dispatch(End):
 @handles_one(ForgetRecipient)
 def forget_recipient(command: ForgetRecipient) -> RecipientForgotten:
     receipt = MEMORY.forget(command.customer, command.about)
-    return RecipientForgotten(erasure=command.erasure, rows=receipt.rows, at=receipt.at)
+    return RecipientForgotten(erasure=command.erasure, rows=receipt.counted, at=receipt.at)
 
 
 def orders_of(answered: Answered) -> list[UUID]:

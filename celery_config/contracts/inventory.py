@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
-from celery_config.contracts.values import Address
+from celery_config.contracts.values import Address, Counted
 from celery_config.contracts.values import Line as Line
 from celery_config.messages import Command, Event, Refusal, Reply
 
@@ -78,7 +78,7 @@ class BuyerForgotten(Reply):
 
     service: ClassVar[str] = "inventory"
     erasure: UUID
-    rows: dict[str, int]
+    rows: tuple[Counted, ...]
     at: datetime
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
-from celery_config.contracts.values import Address, Line
+from celery_config.contracts.values import Address, Counted, Line
 from celery_config.messages import Command, Event, Refusal, Reply
 
 
@@ -109,7 +109,7 @@ class PayerForgotten(Reply):
 
     service: ClassVar[str] = "payment"
     erasure: UUID
-    rows: dict[str, int]
+    rows: tuple[Counted, ...]
     at: datetime
 
 

@@ -8,6 +8,7 @@ from typing import ClassVar
 from uuid import UUID
 
 from celery_config.contracts.values import Address as Address
+from celery_config.contracts.values import Counted
 from celery_config.messages import Command, Event, Refusal, Reply
 
 
@@ -71,7 +72,7 @@ class RecipientForgotten(Reply):
 
     service: ClassVar[str] = "shipment"
     erasure: UUID
-    rows: dict[str, int]
+    rows: tuple[Counted, ...]
     at: datetime
 
 

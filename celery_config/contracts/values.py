@@ -22,3 +22,11 @@ class Address:
     city: str
     postal_code: str
     country: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counted:
+    """How many rows of which table."""
+
+    table: str
+    rows: int

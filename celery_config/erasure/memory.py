@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from celery_config import database
+from celery_config.contracts.values import Counted
 from celery_config.copies.applying import blanks
 from celery_config.copies.declared import Copy, copies
 from celery_config.copies.forever import bury
@@ -39,6 +40,11 @@ class Receipt:
 
     rows: dict[str, int]
     at: datetime
+
+    @property
+    def counted(self) -> tuple[Counted, ...]:
+        """As a reply carries it."""
+        return tuple(Counted(table=table, rows=rows) for table, rows in self.rows.items())
 
 
 @dataclass(frozen=True)

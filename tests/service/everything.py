@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import connection
 
 
@@ -18,3 +20,8 @@ def everything() -> str:
 def told(*words: str) -> list[str]:
     """The rows in which one of the words stands."""
     return [row for row in everything().splitlines() if any(word in row for word in words)]
+
+
+def counts(reply: dict[str, Any]) -> dict[str, int]:
+    """What a receipt says: rows by table."""
+    return {each["table"]: each["rows"] for each in reply["rows"]}

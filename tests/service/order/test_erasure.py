@@ -68,7 +68,7 @@ def sagas(asked: Erasure) -> list[SagaInstance]:
 
 
 def receipt(asked: Erasure, **rows: int) -> dict[str, Any]:
-    return {"erasure": str(asked.pk), "rows": rows, "at": AT}
+    return {"erasure": str(asked.pk), "rows": [{"table": t, "rows": n} for t, n in rows.items()], "at": AT}
 
 
 def finish(asked: Erasure) -> Erasure:

@@ -26,7 +26,7 @@ from payment_app import selectors
 from payment_app.erasure import MEMORY
 from payment_app.models import BillingCustomer, LedgerTransaction, Payment
 from tests.service.conftest import Participant
-from tests.service.everything import told
+from tests.service.everything import counts, told
 from tests.service.payment.shop import Shop
 from tests.service.together import concurrent, together
 
@@ -76,7 +76,7 @@ class TestWhatIsForgotten:
         assert told(*PERSONAL)
         reply = participant.do(forget(shop))
         assert told(*PERSONAL) == []
-        assert reply["rows"] == {
+        assert counts(reply) == {
             "payment.BillingCustomer": 1,
             "payment.Payment": 1,
             "messaging.BarrierRow": 1,  # that of the capture has no word of them
@@ -97,7 +97,7 @@ class TestWhatIsForgotten:
 
     def test_who_is_not_known_here(self, shop: Shop, participant: Participant) -> None:
         reply = participant.do(forget(shop))
-        assert not any(reply["rows"].values())
+        assert not any(counts(reply).values())
         row = kept(shop)
         assert row
         assert (row.deleted, row.version) == (True, FOREVER)
@@ -148,7 +148,7 @@ class TestWhatComesLate:
 
     def test_the_same_is_forgotten_twice(self, shop: Shop, participant: Participant) -> None:
         again = participant.do(forget(shop))
-        assert not any(again["rows"].values())
+        assert not any(counts(again).values())
 
 
 def test_an_event_of_no_saga_that_is_said_again_is_passed_on_no_more(
@@ -172,7 +172,7 @@ def test_twins_forget_once(shop: Shop, participant: Participant) -> None:
     command, saga = forget(shop), uuid4()
     replies = together(*[functools.partial(participant.do, command, saga=saga)] * 4)
     assert replies == [replies[0]] * 4
-    assert replies[0]["rows"]["payment.Payment"] == 1
+    assert counts(replies[0])["payment.Payment"] == 1
 
 
 @concurrent

@@ -19,7 +19,7 @@ from shipment_app import selectors
 from shipment_app.erasure import MEMORY
 from shipment_app.models import DeliveryAddress, Shipment
 from tests.service.conftest import Participant
-from tests.service.everything import told
+from tests.service.everything import counts, told
 from tests.service.shipment.parcels import ADDRESS, book, dispatch
 
 pytestmark = pytest.mark.usefixtures("carrier_process")
@@ -50,7 +50,7 @@ def test_where_they_live_goes_and_the_parcel_stays(participant: Participant) -> 
     assert told(*PERSONAL)
     reply = participant.do(forget(customer, command.order, saga))
     assert told(*PERSONAL) == []
-    assert reply["rows"] == {
+    assert counts(reply) == {
         "shipment.DeliveryAddress": 1,
         "shipment.Shipment": 1,
         "messaging.BarrierRow": 1,
