@@ -20,8 +20,9 @@ from celery_config.saga import clock
 from celery_config.saga.dsl import Saga
 from celery_config.saga.machine import ENDED, OPEN, Status
 from celery_config.saga.models import SagaInstance
-from order_project import erasure, selectors
+from order_project import selectors
 from order_project.domain import OrderStatus, RefundStatus
+from order_project.erasure import MEMORY
 from order_project.models import Order, Refund
 
 CHUNK = 500
@@ -244,7 +245,7 @@ def copies_here(peers: Mapping[str, Peer]) -> Iterator[str]:
 
 def people() -> Iterator[str]:
     """What we know of people who were forgotten; the other services say it with their totals."""
-    for what in erasure.leftovers():
+    for what in MEMORY.leftovers():
         yield f"order: {what}"
 
 

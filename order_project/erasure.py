@@ -29,7 +29,32 @@ from order_project.models import Choreography, Customer, IdempotencyKey, Order, 
 LETTERS = 500
 OF_ORDERS = [kind.wire_name() for kind in (OrderConfirmed, OrderCancelled)]
 NO_LETTER: dict[str, Any] = {"body": "", "headers": {}, "fault": ""}
-MEMORY = Memory(
+
+
+class WithLetters(Memory):
+    """The dead letters are here, and not all of them belong to a saga."""
+
+    def leftovers(self) -> Iterator[str]:
+        yield from super().leftovers()
+        for letter in letters_left():
+            yield f"dead letter {letter} still tells of somebody who was forgotten"
+
+    def mend(self) -> dict[str, int]:
+        counts = super().mend()
+        if letters := letters_left():
+            name = DeadLetter._meta.label
+            blanked = DeadLetter.objects.filter(pk__in=letters).update(**NO_LETTER)
+            counts[name] = counts.get(name, 0) + blanked
+        return counts
+
+
+def letters_left() -> list[int]:
+    """The dead letters that name anybody who was forgotten."""
+    letters = DeadLetter.objects.exclude(body="").order_by("pk").values_list("pk", "body")
+    return [letter for letter, body in letters.iterator(LETTERS) if any(mentioned([body]))]
+
+
+MEMORY = WithLetters(
     traces=(
         Trace(Order, by=("id",), blank={"customer": None, "cancel_reason": ""}, within=("address",)),
         Trace(Refund, by=("order",), blank={"reason": "", "detail": ""}),
@@ -82,12 +107,3 @@ def forget_history(user: models.Model) -> None:
     kind = ContentType.objects.get_for_model(user)
     entries = LogEntry.objects.filter(content_type=kind, object_id=str(user.pk))
     entries.update(object_repr="", change_message="")
-
-
-def leftovers() -> Iterator[str]:
-    """Whatever this service still, or again, knows of people who were forgotten, in words."""
-    yield from MEMORY.leftovers()
-    letters = DeadLetter.objects.exclude(body="").order_by("pk").values_list("pk", "body")
-    for letter, body in letters.iterator(LETTERS):
-        if any(mentioned([body])):
-            yield f"dead letter {letter} still tells of somebody who was forgotten"

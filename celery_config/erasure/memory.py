@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -81,6 +82,15 @@ class Memory:
         for name, rows in found.items():
             named = ", ".join(rows[:SHOWN]) + (", …" if len(rows) > SHOWN else "")
             yield f"{len(rows)} rows of {name} still tell of somebody who was forgotten: {named}"
+
+    def mend(self) -> dict[str, int]:
+        """Blank what `leftovers` finds; return how many rows of which table that were."""
+        counts: Counter[str] = Counter()
+        for ids in all_of_them():
+            with transaction.atomic():
+                for trace in self.all_traces():
+                    counts[trace.name] += trace.forget(ids)
+        return dict(+counts)
 
     def all_traces(self) -> Iterator[Trace]:
         yield from self.traces

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import User
+from django.core.management import call_command
 from django.db import Error, transaction
 from django.test import Client
 from django.urls import reverse
@@ -24,8 +25,9 @@ from celery_config.messaging.models import OutboxMessage
 from celery_config.saga import pauses, runner, step_log
 from celery_config.saga.machine import StepFailed
 from celery_config.saga.models import DeadLetter, SagaInstance, SagaStep
-from order_project import audit, cancelling, erasing, erasure, services
+from order_project import audit, cancelling, erasing, services
 from order_project.asked import Asked
+from order_project.erasure import MEMORY
 from order_project.errors import OrdersUnderWay, UnknownCustomer
 from order_project.models import (
     Choreography,
@@ -100,7 +102,7 @@ class TestWhatIsForgotten:
         assert {name: rows[name] for name in ("order.Order", "order.Customer", "saga.SagaInstance")} == {
             "order.Order": 1, "order.Customer": 1, "saga.SagaInstance": 1,
         }  # fmt: skip
-        assert list(erasure.leftovers()) == []
+        assert list(MEMORY.leftovers()) == []
 
     def test_a_cancelled_order_and_who_cancelled_it(self, shop: Shop, placed: Placed) -> None:
         cancelling.ask_to_cancel(order=placed.order, reason="cancelled by ada-account")
@@ -117,7 +119,7 @@ class TestWhatIsForgotten:
         ask(shop)
         assert told(*PERSONAL) == []
         assert dancer.row.placed == {}
-        assert list(erasure.leftovers()) == []
+        assert list(MEMORY.leftovers()) == []
 
     def test_refunds_are_kept_without_their_words(self, shop: Shop, confirmed: Placed) -> None:
         refund = services.ask_for_refund(order=confirmed.id, amount=255, reason="Ada was not at home")
@@ -210,10 +212,10 @@ class TestItsSaga:
         SagaStep.objects.filter(saga=confirmed.saga_id, name="book-shipment").update(
             failure={"reason": "Ada moved"}
         )
-        assert list(erasure.leftovers())
+        assert list(MEMORY.leftovers())
         finish(asked)
         assert told(*PERSONAL) == []
-        assert list(erasure.leftovers()) == []
+        assert list(MEMORY.leftovers()) == []
 
     def test_a_repeated_end_counts_once(self, shop: Shop) -> None:
         asked = finish(ask(shop))
@@ -295,7 +297,7 @@ class TestWhatComesLate:
         SeenEvent.objects.filter(kind="payment.payment_released").delete()
         dancer.hear(*back, drive=3)
         assert SeenEvent.objects.count() == seen - 1
-        assert list(erasure.leftovers()) == []
+        assert list(MEMORY.leftovers()) == []
 
     def test_a_failure_of_an_ended_saga_is_not_written_down(self, shop: Shop, confirmed: Placed) -> None:
         ask(shop)
@@ -313,7 +315,7 @@ class TestWhatComesLate:
         assert DeadLetter.objects.get().task == "payment.authorize_payment"
         kept(letter("payment.authorize_payment", {"saga": str(uuid7()), "data": {"name": "Bob"}}))
         assert "Bob" in DeadLetter.objects.latest("id").body
-        assert list(erasure.leftovers()) == []
+        assert list(MEMORY.leftovers()) == []
 
     def test_a_dead_letter_of_before_goes(self, shop: Shop, confirmed: Placed) -> None:
         for about in ({"saga": str(confirmed.saga_id)}, {"subject": str(shop.customer.pk)}):
@@ -422,7 +424,7 @@ class TestLeftovers:
     @pytest.fixture
     def ids(self, shop: Shop, confirmed: Placed) -> tuple[UUID, Placed]:
         finish(ask(shop))
-        assert list(erasure.leftovers()) == []
+        assert list(MEMORY.leftovers()) == []
         return shop.customer.pk, confirmed
 
     @pytest.mark.parametrize(
@@ -467,9 +469,11 @@ class TestLeftovers:
     )  # fmt: skip
     def test_each_is_found(self, ids: tuple[UUID, Placed], name: str, plant: Callable[..., Any]) -> None:
         plant(*ids)
-        (found,) = erasure.leftovers()
+        (found,) = MEMORY.leftovers()
         assert name in found
         assert "still tell" in found
+        call_command("forget_again")
+        assert list(MEMORY.leftovers()) == []
 
     def test_the_audit_tells_those_of_all_four_services(
         self, others: Services, ids: tuple[UUID, Placed]

@@ -6,6 +6,7 @@ import functools
 from uuid import UUID, uuid4
 
 import pytest
+from django.core.management import call_command
 from django.utils import timezone
 
 from celery_config.contracts.order import CustomerChanged, CustomerDeleted, OrderPlaced
@@ -222,6 +223,16 @@ class TestLeftovers:
         OutboxMessage.objects.create(kind="event", name="n", saga=ids[1], payload=event)
         OutboxMessage.objects.create(kind="task", name="n", payload={"kwargs": event})
         assert faults()[0].startswith("2 rows of messaging.OutboxMessage")
+
+    def test_it_can_be_mended(self, ids: tuple[UUID, UUID], capsys: pytest.CaptureFixture[str]) -> None:
+        BillingCustomer.everything.filter(pk=ids[0]).update(name="Zelda", deleted=False, version=3)
+        OutboxMessage.objects.create(kind="task", name="n", saga=ids[1], payload={})
+        call_command("forget_again")
+        assert capsys.readouterr().out.splitlines() == [
+            "messaging.OutboxMessage: 1 rows", "payment.BillingCustomer: 1 rows",
+            "forget_again: 2 rows blanked or deleted",
+        ]  # fmt: skip
+        assert faults() == []
 
     def test_many_are_counted_and_some_named(self, ids: tuple[UUID, UUID]) -> None:
         for _ in range(5):

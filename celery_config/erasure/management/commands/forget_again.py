@@ -1,0 +1,22 @@
+"""`./manage.py SERVICE forget_again`"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+from django.utils.module_loading import import_string
+
+from celery_config.erasure.memory import Memory
+
+
+class Command(BaseCommand):
+    help = "Blank what the audit finds here of people who were forgotten."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        memory: Memory = import_string(settings.MEMORY)
+        found = memory.mend()
+        for name, rows in sorted(found.items()):
+            self.stdout.write(f"{name}: {rows} rows")
+        self.stdout.write(f"forget_again: {sum(found.values())} rows blanked or deleted")
