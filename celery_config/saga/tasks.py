@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
 
+from celery_config.erasure import marks
 from celery_config.errors import Refused, StepOutlived
 from celery_config.groups import rounds
 from celery_config.messaging.deliveries import Delivery, Outcome
@@ -137,10 +138,22 @@ def write_saga_log(received: Sequence[Received]) -> None:
     runner.receive_all(
         {
             entry.saga: StepLogged(entry.step, entry.outcome)
-            for entry in step_log.merge(entries)
+            for entry in step_log.merge(without_words(entries))
             if entry.outcome is Logged.DONE and entry.step in pivots
         }
     )
+
+
+def without_words(entries: Sequence[step_log.Entry]) -> list[step_log.Entry]:
+    """Refusals that come late, of people who were forgotten, without their free text."""
+    refused = {entry.saga for entry in entries if entry.outcome is Logged.REFUSED}
+    gone = marks.among(refused)
+    return [
+        replace(entry, content={**(entry.content or {}), "reason": ""})
+        if entry.outcome is Logged.REFUSED and entry.saga in gone
+        else entry
+        for entry in entries
+    ]
 
 
 def pivot_names() -> set[str]:

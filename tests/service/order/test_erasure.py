@@ -17,10 +17,13 @@ from django.urls import reverse
 from rest_framework.exceptions import NotFound
 from rest_framework.test import APIClient
 
+from celery_config.contracts.payment import PaymentRefused
 from celery_config.copies.models import FOREVER, Tombstone
 from celery_config.errors import OperatorRefused, SagaPaused
 from celery_config.ids import uuid7
 from celery_config.messages import encode
+from celery_config.messaging import outbox
+from celery_config.messaging.events import deliver
 from celery_config.messaging.models import OutboxMessage
 from celery_config.saga import pauses, runner, step_log
 from celery_config.saga.machine import StepFailed
@@ -303,6 +306,23 @@ class TestWhatComesLate:
         ask(shop)
         step_log.note_failure(confirmed.saga_id, "book-shipment", "do", {"reason": "Ada moved"})
         assert told(*PERSONAL) == []
+
+    def test_a_refusal_that_is_heard_of_late_has_no_words(self, shop: Shop, placed: Placed) -> None:
+        """The provider names the token that it does not know."""
+        cancelling.ask_to_cancel(order=placed.order, reason="")
+        runner.compensated({placed.saga_id: runner.Unwound({})})
+        ask(shop)
+        refusal = PaymentRefused(code="invalid_token", reason="no such card token: tok_visa")
+        about: dict[str, Any] = {
+            "saga": placed.saga_id,
+            "step": "authorize-payment",
+            "operation": "do",
+            "outcome": "refused",
+        }
+        deliver([outbox.cloud_event(refusal, subject=str(placed.id), saga=placed.saga_id, **about)])
+        assert placed.log["authorize-payment"] == "refused"
+        assert told(*PERSONAL) == []
+        assert list(MEMORY.leftovers()) == []
 
     @pytest.mark.parametrize("about", ["saga", "customer"])
     def test_of_a_dead_letter_only_that_it_came_is_kept(
