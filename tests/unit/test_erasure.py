@@ -33,9 +33,10 @@ from celery_config.saga.machine import (
     decide,
     first_status,
 )
-from celery_config.saga.testing import given
+from celery_config.saga.testing import Schedules, given
 from tests.trip import Trip
 
+pytest_plugins = ["celery_config.saga.testing.plugin"]
 ID = UUID(int=7)
 HOME = Address(
     name="Ada Example", line1="1 Harbour Street", city="Dublin", postal_code="D02 X285", country="IE"
@@ -127,6 +128,14 @@ class TestTheSagaWithoutAWayBack:
     def test_it_ends_when_all_is_done(self) -> None:
         done = given(BurnLetters, Letters(letter=ID)).expect(Burn).when(Burned(letter=ID))
         done.expect(Burn, letter=ID).when(Burned(letter=ID)).ends("completed")
+
+    def test_every_short_schedule_and_many_long_ones_end_so(self, schedules: Schedules) -> None:
+        """Whatever is lost, repeated, killed, cancelled or late."""
+        short = schedules.check_all(BurnLetters, departures=2)
+        assert set(short.ends) == {"completed"}
+        assert short.schedules > 2_000
+        long = schedules.check(BurnLetters, count=1_000, seed=5)
+        assert set(long.ends) == {"completed", "parked"}
 
     def test_neither_its_deadline_nor_an_operator_stops_it(self) -> None:
         late = View(Status.FORWARD, past_deadline=True)

@@ -110,9 +110,10 @@ class Orchestrator:
             case "compensated":
                 self.take(Compensated(message.chain[message.at].incomplete))
             case "operator":
-                self.take(Resume() if message.operation == "resumes" else Retry())
-                if self.status is Status.PARKED:  # told that the pivot is not known to have run
-                    self.take(Retry())
+                verbs = [Resume(), Retry()] if message.operation == "resumes" else [Retry(), Resume()]
+                for verb in verbs:
+                    if self.status is Status.PARKED:  # not yet asked, or told that the other does not fit
+                        self.take(verb)
 
     def complete(self, replies: int) -> None:
         for name, position in self.positions.items():
