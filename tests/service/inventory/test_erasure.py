@@ -54,7 +54,7 @@ def test_who_is_not_known_here_has_a_receipt_all_the_same(shop: Shop, participan
     saga, command = uuid4(), forget(uuid7(), uuid7())
     reply = participant.do(command, saga=saga)
     assert counts(reply) == {"messaging.BarrierRow": 0, "messaging.OutboxMessage": 0}
-    assert participant.do(command, saga=saga) == reply
+    assert participant.do(command, saga=saga)["at"] == reply["at"]
 
 
 def test_the_audit_finds_what_is_left(shop: Shop, participant: Participant, order: UUID) -> None:

@@ -314,7 +314,6 @@ class TestWhatComesLate:
         ask(shop)
         refusal = PaymentRefused(code="invalid_token", reason="no such card token: tok_visa")
         about: dict[str, Any] = {
-            "saga": placed.saga_id,
             "step": "authorize-payment",
             "operation": "do",
             "outcome": "refused",
