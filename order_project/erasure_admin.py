@@ -9,18 +9,18 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from rest_framework.exceptions import APIException
-from unfold.decorators import action
+from unfold.decorators import action, display
 
 from celery_config.api.admin import FactAdmin, FactInline, ServiceAdmin
-from celery_config.api.display import id_of, label_of, table_of
+from celery_config.api.display import id_of, labelled, table_of
 from celery_config.errors import OperatorRefused, SagaPaused
 from celery_config.saga.admin.forms import WhyForm
 from celery_config.saga.admin.shown import act_page, is_confirmed, operator, posted
 from order_project import erasing
-from order_project.models import Customer, ErasureReceipt
+from order_project.models import Customer, Erasure, ErasureReceipt
 
 PAGE = "admin:order_erasure_change"
-STATUS = label_of("status", {"done": "success", "under way": "info"})
+COLOURS = {"done": "success", "under way": "info"}
 ABOUT = (
     "Name, addresses, account and payment tokens go from all four services, for ever: nothing brings them back. Orders,"
     " amounts and ledger stay, without saying whose they were. Orders that are under way have to end first."
@@ -33,12 +33,16 @@ class ReceiptInline(FactInline):
 
 
 class ErasureAdmin(FactAdmin):
-    list_display = (id_of("id"), STATUS, id_of("customer"), "by", "asked_at", "done_at")
+    list_display = (id_of("id"), "status", id_of("customer"), "by", "asked_at", "done_at")
     search_ids = ("id", "customer")
     search_help_text = "erasure id or customer id"
     ordering = ("-asked_at",)
     inlines = (ReceiptInline,)
-    fields = ("id", STATUS, "customer", "by", "why", "asked_at", "done_at")
+    fields = ("id", "status", "customer", "by", "why", "asked_at", "done_at")
+
+    @display(description="status")
+    def status(self, erasure: Erasure) -> Any:
+        return labelled(erasure.status, COLOURS)
 
 
 class CanBeForgotten(ServiceAdmin):

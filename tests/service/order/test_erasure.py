@@ -431,6 +431,12 @@ class TestInTheAdmin:
         assert str(placed.id) in admin_client.post(url, {"why": "x"}, follow=True).content.decode()
         assert Customer.objects.exists()
 
+    def test_erasures_are_listed_in_any_order(self, shop: Shop, admin_client: Client) -> None:
+        ask(shop)
+        for column in "123456":
+            page = admin_client.get(reverse("admin:order_erasure_changelist"), {"o": column})
+            assert "under way" in page.content.decode()
+
     def test_orders_of_nobody_are_shown(self, shop: Shop, confirmed: Placed, admin_client: Client) -> None:
         ask(shop)
         for name, args in (("changelist", []), ("change", [confirmed.id])):
