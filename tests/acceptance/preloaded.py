@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import IO
 
 import django
+from django.core.management import get_commands, load_command_class
 
 import manage
 from compose.local.environment import ROOT
@@ -51,6 +52,9 @@ def main(service: str) -> None:
     """Carry out commands until there are no more."""
     os.environ["DJANGO_SETTINGS_MODULE"] = f"{manage.SERVICES[service]}.config.settings"
     django.setup()
+    for name, app in get_commands().items():
+        if not app.startswith("django."):
+            load_command_class(app, name)
     for line in sys.stdin:
         patience, *arguments = json.loads(line)
         with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
