@@ -1,4 +1,4 @@
-"""Ids that grow with time: a new row's place in an index is beside the last one's, however many there are."""
+"""Ids that grow with time, so that a new one's place in an index is beside the last one's; ours in others' books."""
 
 from __future__ import annotations
 
@@ -30,3 +30,11 @@ def begun_at(made: UUID) -> datetime | None:
 def first_of(moment: datetime) -> UUID:
     """What every id that was made later is greater than."""
     return UUID(int=int(moment.timestamp() * 1000) << 80)
+
+
+def order_id(reference: str) -> UUID | None:
+    """Our order id in somebody else's books; None for a reference that we never gave."""
+    try:
+        return UUID(reference)
+    except ValueError:
+        return None

@@ -90,8 +90,12 @@ def write(*changes: Change) -> None:
 
 
 def commit(*changes: Change) -> None:
-    """Carry out changes as a transaction of their own; where one statement can, that is it."""
-    if connection.vendor == "postgresql":
+    """Carry out all changes or none, in a transaction under way too; where one statement can, that is it.
+
+    Raises:
+        IntegrityError: none was carried out, and a transaction under way goes on.
+    """
+    if connection.vendor == "postgresql" and not connection.in_atomic_block:
         write(*changes)
         return
     with transaction.atomic():

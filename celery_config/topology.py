@@ -1,4 +1,4 @@
-"""Every exchange, queue, dead-letter route and broker permission: one table (rule 27).
+"""Every exchange, queue, policy, dead-letter route and broker permission: one table (rule 27).
 
 The broker's administrator loads `definitions()`; workers declare nothing and have no right to
 (embedded mode excepted, whose file-based broker has no administrator).
@@ -41,6 +41,9 @@ EXCHANGES = {
 # few bad minutes of an innocent one (rule 19).
 DELIVERY_LIMIT = 20
 UNROUTED_KEPT = 10_000
+# Queues without a limit of their own get one from RabbitMQ 4: 20, and then the message is dropped. This one is never
+# reached; only RabbitMQ 4 knows -1 for no limit. A policy, unlike an argument, also reaches queues that exist.
+POLICIES = {"kept": (rf"^({DEAD_LETTERS}|{UNROUTED})$", {"delivery-limit": 2**31 - 1})}
 
 # service -> the events it wants (topic patterns), as its subscriptions.py says; without an entry it has no event queue
 SUBSCRIPTIONS: dict[str, tuple[str, ...]] = {
@@ -210,6 +213,17 @@ def definitions(passwords: Mapping[str, str]) -> dict[str, Any]:
         + [
             {"user": u, "vhost": VHOST, "configure": ".*", "write": ".*", "read": ".*"}
             for u in administrators
+        ],
+        "policies": [
+            {
+                "name": name,
+                "vhost": VHOST,
+                "pattern": pattern,
+                "apply-to": "queues",
+                "priority": 0,
+                "definition": definition,
+            }
+            for name, (pattern, definition) in POLICIES.items()
         ],
         "exchanges": [
             {

@@ -8,7 +8,8 @@ read takes what there is, a frame that is there already needs no time-out, and a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from socket import MSG_DONTWAIT
 from typing import Any
 
 from amqp.exceptions import RecoverableConnectionError
@@ -25,14 +26,35 @@ class Buffered(TCPTransport):
 
     def _setup_transport(self) -> None:
         super()._setup_transport()
-        receive, self.send = self.sock.recv, self.sock.sendall
-        self._quick_recv = lambda wanted: receive(max(wanted, BLOCK))
+        self.send = self.sock.sendall
+        self.flags = 0
+        self._quick_recv = self.receive
         self._write = self.hold_or_send
         self.holding = False
         self.held = bytearray()
 
+    def receive(self, wanted: int) -> bytes:
+        try:
+            return self.sock.recv(max(wanted, BLOCK), self.flags)
+        except BlockingIOError:
+            if not self.flags:
+                raise
+            # py-amqp would ask again and again until the rest of a frame has come.
+            raise TimeoutError("nothing more has come") from None
+
     def having_timeout(self, timeout: float | None) -> AbstractContextManager[Any]:
-        return nullcontext(self.sock) if self.has_frame() else super().having_timeout(timeout)
+        if self.has_frame():
+            return nullcontext(self.sock)
+        return self.not_waiting() if timeout == 0 else super().having_timeout(timeout)
+
+    @contextmanager
+    def not_waiting(self) -> Iterator[Any]:
+        """Read what is there, without a change of the socket's time-out."""
+        self.flags = MSG_DONTWAIT
+        try:
+            yield self.sock
+        finally:
+            self.flags = 0
 
     def has_frame(self) -> bool:
         there = self._read_buffer
@@ -87,6 +109,19 @@ class Transport(pyamqp.Transport):
     """What kombu is given as the transport of `amqp://`."""
 
     Connection = Connection
+
+    def on_readable(self, connection: Any, loop: Any) -> None:
+        """Read one message; the consumer reads those that came with it (`has_more`) before the event loop waits.
+
+        kombu asks the socket once more after each message, to learn that there is nothing.
+        """
+        if not isinstance(connection.transport, Buffered):
+            super().on_readable(connection, loop)
+            return
+        if not connection.connected:
+            raise RecoverableConnectionError("the broker is disconnected")
+        with suppress(TimeoutError):  # the rest is still under way
+            connection.drain_events(timeout=0)
 
 
 def together(connection: Any) -> AbstractContextManager[None]:

@@ -18,26 +18,23 @@ from order_project.models import IdempotencyKey
 CLAIMED = ("client", "key", "request_hash", "response")
 
 
-def may_be_new(asked: Sequence[Asked]) -> bool:
-    """Whether no key comes twice among these."""
-    keys = [each.key for each in asked if each.key]
-    return len(keys) == len(set(keys))
+def repeats(asked: Sequence[Asked]) -> dict[UUID, Outcome]:
+    """The answers of those whose key another of these had first, should that one be placed."""
+    first = {each.key: each for each in reversed(asked) if each.key}
+    return {
+        each.id: answer_of(digest(first[each.key].request), first[each.key].id, each.request)
+        for each in asked
+        if each.key and first[each.key] is not each
+    }
 
 
 def inserted(client: str, asked: Sequence[Asked]) -> list[Change]:
-    """What takes keys that nobody has; it fails where somebody does."""
-    return rows.inserted(IdempotencyKey, rows_of(client, asked), CLAIMED)
+    """What takes their keys, no key twice; it fails where somebody has one.
 
-
-def claim(client: str, asked: Sequence[Asked]) -> dict[UUID, Outcome]:
-    """Take the keys for these orders; return the answers of those whose key stands for an order already.
-
-    A twin waits here, until the transaction ends.
+    In one order, so that two batches never wait in a circle.
     """
-    wanted = rows_of(client, asked)
-    taken = set(rows.insert_new(IdempotencyKey, wanted, CLAIMED, returning="key"))
-    ours = {row.response["order"] for row in wanted if row.key in taken}
-    return answers(client, [each for each in asked if str(each.id) not in ours])
+    wanted = sorted((each for each in asked if each.key), key=lambda each: each.key)
+    return rows.inserted(IdempotencyKey, [row_of(client, each) for each in wanted], CLAIMED)
 
 
 def answers(client: str, asked: Sequence[Asked]) -> dict[UUID, Outcome]:
@@ -46,33 +43,25 @@ def answers(client: str, asked: Sequence[Asked]) -> dict[UUID, Outcome]:
     if not keys:
         return {}
     earlier = {row.key: row for row in IdempotencyKey.objects.filter(client=client, key__in=keys)}
-    return {each.id: answer_of(earlier[each.key], each.request) for each in asked if each.key in earlier}
+    return {
+        each.id: answer_of(row.request_hash, UUID(row.response["order"]), each.request)
+        for each in asked
+        if (row := earlier.get(each.key))
+    }
 
 
-def give_back(client: str, keys: Sequence[str]) -> None:
-    """A refused request may come again, with the same key, and be accepted."""
-    if keys:
-        IdempotencyKey.objects.filter(client=client, key__in=keys).delete()
+def row_of(client: str, asked: Asked) -> IdempotencyKey:
+    return IdempotencyKey(
+        client=client,
+        key=asked.key,
+        request_hash=digest(asked.request),
+        response={"order": str(asked.id)},
+    )
 
 
-def rows_of(client: str, asked: Sequence[Asked]) -> list[IdempotencyKey]:
-    """A row for each key, for the first that has it; in one order, so that two batches never wait in a circle."""
-    first = {each.key: each for each in reversed(asked) if each.key}
-    return [
-        IdempotencyKey(
-            client=client,
-            key=key,
-            request_hash=digest(first[key].request),
-            response={"order": str(first[key].id)},
-        )
-        for key in sorted(first)
-    ]
-
-
-def answer_of(earlier: IdempotencyKey, request: OrderRequest) -> Outcome:
-    if earlier.request_hash != digest(request):
-        return KeyReused()
-    return Placed(UUID(earlier.response["order"]), repeated=True)
+def answer_of(request_hash: str, order: UUID, request: OrderRequest) -> Outcome:
+    """What a request is told whose key stands for an order that was asked for by a request of this hash."""
+    return Placed(order, repeated=True) if request_hash == digest(request) else KeyReused()
 
 
 def digest(request: OrderRequest) -> str:

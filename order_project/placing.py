@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError
 
 from celery_config import rows
 from celery_config.contracts.order import OrderPlaced
@@ -67,65 +67,56 @@ def place_orders(*, client: str, asked: Sequence[Asked]) -> list[Outcome]:
     Raises:
         SagaPaused: nothing was written.
     """
-    if not connection.in_atomic_block and idempotency.may_be_new(asked):
-        outcomes = placed_at_once(client, asked)
-        if outcomes is not None:
-            return outcomes
-    return placed_in_turn(client, asked)
-
-
-def placed_at_once(client: str, asked: Sequence[Asked]) -> list[Outcome] | None:
-    """Place all with one statement, their keys included; None, and nothing is done, if one of them is known."""
-    drafts = drafted_all(asked)
-    try:
-        rows.commit(
-            *idempotency.inserted(client, [each for each in asked if each.id not in drafts.refused]),
-            *drafts.changes,
-        )
-    except IntegrityError:
-        return None
+    repeats = idempotency.repeats(asked)
+    drafts = written(client, asked, set(repeats))
+    placed = {each.id for each in drafts.placed}
     # What may not be ordered now may have been ordered under its key before.
-    earlier = idempotency.answers(client, [each for each in asked if each.id in drafts.refused])
-    return [earlier.get(each.id) or drafts.outcome(each) for each in asked]
+    earlier = idempotency.answers(client, [each for each in asked if each.id not in placed])
+
+    def outcome(each: Asked) -> Outcome:
+        answer = repeats.get(each.id) or Placed(each.id, repeated=False)
+        return drafts.refused.get(answer.order, answer) if isinstance(answer, Placed) else answer
+
+    return [earlier.get(each.id) or outcome(each) for each in asked]
 
 
-@transaction.atomic
-def placed_in_turn(client: str, asked: Sequence[Asked]) -> list[Outcome]:
-    """Take the keys, place what is new, give the keys of the refused back."""
-    known = idempotency.claim(client, asked)
-    new = [each for each in asked if each.id not in known]
-    gone = strangers(new)
-    drafts = drafted_all([each for each in new if each.request.customer not in gone])
-    drafts.refused.update({each.id: UnknownCustomer() for each in new if each.request.customer in gone})
-    rows.write(*drafts.changes)
-    idempotency.give_back(client, [each.key for each in new if each.id in drafts.refused and each.key])
-    answers = [known.get(each.id) or drafts.outcome(each) for each in asked]
-    # A repeat within the same batch was answered before it was known that the first would be refused.
-    return [
-        drafts.refused.get(answer.order, answer) if isinstance(answer, Placed) else answer
-        for answer in answers
-    ]
+def written(
+    client: str, asked: Sequence[Asked], known: set[UUID], gone: frozenset[UUID] = frozenset()
+) -> Drafts:
+    """Place all but those that are `known` to be repeats with one statement, their keys included.
+
+    Args:
+        gone: customers who are not there any more.
+    """
+    drafts = drafted_all([each for each in asked if each.id not in known], gone)
+    try:
+        rows.commit(*idempotency.inserted(client, drafts.placed), *drafts.changes)
+    except IntegrityError:
+        # Nothing was written. A key that is taken stands for an order by now: a twin waits until the first is through.
+        # A customer who is missing was forgotten meanwhile: whoever forgets them is waited for, too.
+        found, missing = idempotency.answers(client, asked).keys(), strangers(asked)
+        if found <= known and missing <= gone:
+            raise
+        return written(client, asked, known | found, gone | missing)
+    return drafts
 
 
-def strangers(asked: Sequence[Asked]) -> set[UUID]:
-    """The customers that are not there any more; the others stay until the transaction ends."""
+def strangers(asked: Sequence[Asked]) -> frozenset[UUID]:
+    """The customers who are not there."""
     wanted = {each.request.customer for each in asked}
-    there = Customer.objects.select_for_update(no_key=True).filter(pk__in=wanted).order_by("pk")
-    return wanted - set(there.values_list("pk", flat=True))
+    return frozenset(wanted.difference(Customer.objects.filter(pk__in=wanted).values_list("pk", flat=True)))
 
 
 @dataclass(frozen=True)
 class Drafts:
-    """Orders that may be placed, as what writes them; and why the others may not, by their ids."""
+    """Orders that may be placed, and what writes them; and why the others may not, by their ids."""
 
+    placed: list[Asked]
     changes: list[Change]
     refused: dict[UUID, Outcome]
 
-    def outcome(self, asked: Asked) -> Outcome:
-        return self.refused.get(asked.id) or Placed(asked.id, repeated=False)
 
-
-def drafted_all(asked: Sequence[Asked]) -> Drafts:
+def drafted_all(asked: Sequence[Asked], gone: frozenset[UUID] = frozenset()) -> Drafts:
     """
     Raises:
         SagaPaused: none can be placed.
@@ -135,6 +126,9 @@ def drafted_all(asked: Sequence[Asked]) -> Drafts:
     drafts: list[Draft] = []
     refused: dict[UUID, Outcome] = {}
     for each in asked:
+        if each.request.customer in gone:
+            refused[each.id] = UnknownCustomer()
+            continue
         try:
             drafts.append(drafted(saga, each, catalogue))
         except BadLines as error:
@@ -150,7 +144,7 @@ def drafted_all(asked: Sequence[Asked]) -> Drafts:
                 refused[draft.asked.id] = OrderTooLarge()
             else:
                 placed.append((draft, saga_id))
-    return Drafts([*changes, *orders(placed)], refused)
+    return Drafts([draft.asked for draft, _ in placed], [*changes, *orders(placed)], refused)
 
 
 def choreographed(

@@ -21,8 +21,14 @@ from celery_config import codec, wire
 log = structlog.get_logger(__name__)
 # Options that say where a message goes; all others (retries, chain, argsrepr, …) become a part of it.
 HANDLED_HERE = {"task_id", "link_error", "exchange", "routing_key", "mandatory"}
-
-
+# What Celery takes for granted where a header is missing; each one that is sent costs both ends.
+ASSUMED = {
+    "retries": 0,
+    "timelimit": [None, None],
+    "ignore_result": False,
+    "replaced_task_nesting": 0,
+    "stamps": {},
+}
 Route = tuple[str, str]
 PROBE_SECONDS = 5.0
 LOOK_SECONDS = 0.001
@@ -229,8 +235,7 @@ class Lane:
                 body,
                 content_type=codec.CONTENT_TYPE,
                 content_encoding=codec.CONTENT_ENCODING,
-                # To Celery a header that says nothing is one that is not there; each costs both ends.
-                headers={name: value for name, value in built.headers.items() if value is not None},
+                headers={n: value for n, value in built.headers.items() if value != ASSUMED.get(n)},
                 properties={**built.properties, "delivery_mode": PERSISTENT_DELIVERY_MODE},
             ),
             exchange=exchange,

@@ -95,11 +95,11 @@ def publish_batch(publisher: Publisher, limit: int) -> int:
         rows = locked(limit)
         if not rows:
             return 0
-        # A row that a crash brings back is sent again, which the barrier and the inbox bear.
-        database.forget_if_it_dies()
         messages = packed(rows)
         taken = publisher.publish([message for message, _ in messages])
         reach(Point.RELAYED)
+        # A row that a crash brings back is sent again, which the barrier and the inbox bear.
+        database.forget_if_it_dies()
         sent = [row for i, (_, some) in enumerate(messages) if i in taken for row in some]
         refused = [row.id for i, (_, some) in enumerate(messages) if i not in taken for row in some]
         # A command has done its duty; an event stays for those who must catch up (rule 20).

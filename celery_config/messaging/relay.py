@@ -68,27 +68,31 @@ def standard_duties() -> list[Duty]:
 
 
 def run(
-    app: Celery, duties: Sequence[Duty], stopped: Callable[[float], bool], wait_for_call: Callable[[], None]
+    app: Celery, duties: Sequence[Duty], stopped: Callable[[float], bool], wait_for_call: Callable[[], bool]
 ) -> None:
     """Relay until told to stop; outlive every absence of the broker and the database.
 
     Args:
         duties: done between batches.
         stopped: waits up to so many seconds and says whether to stop.
-        wait_for_call: waits until there may be something to publish, or the next look is due.
+        wait_for_call: waits until the next look is due, or somebody calls because there is something to publish; says
+            which it was.
     """
     structlog.contextvars.bind_contextvars(duty=f"{settings.SERVICE} publish")
     publisher = Publisher(app, settings.TIMES.publish)
     trouble_wait = 0.1
+    called = False
     while True:
         try:
-            found = publish_batch(publisher, settings.RELAY_BATCH) if anything_due() else 0
+            found = publish_batch(publisher, settings.RELAY_BATCH) if called or anything_due() else 0
             behind = [duty for duty in duties if duty.do_when_due()]
             trouble_wait = 0.1
-            # Unless rows wait in crowds they are let gather: a batch costs nearly the same whatever its size.
-            wait = settings.RELAY_GATHER_SECONDS if 0 < found < settings.RELAY_BATCH else 0.0
-            if not found and not behind:
-                wait_for_call()
+            called, wait = False, 0.0
+            if found < settings.RELAY_BATCH and not behind:
+                # Rows are let gather: a batch costs nearly the same whatever its size.
+                if found and stopped(settings.RELAY_GATHER_SECONDS):
+                    break
+                called = wait_for_call()
         except (
             DatabaseError,
             InterfaceError,
@@ -100,5 +104,5 @@ def run(
             connection.close()
             wait = trouble_wait = min(trouble_wait * 2, 5.0)
         if stopped(wait):
-            publisher.close()
-            return
+            break
+    publisher.close()

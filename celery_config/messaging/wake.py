@@ -74,13 +74,14 @@ class Bell:
         self.hears.append(signalled)
         signal.set_wakeup_fd(self.told.fileno(), warn_on_full_buffer=False)
 
-    def wait(self) -> None:
-        """Wait for a call or a signal, at most until the next look."""
+    def wait(self) -> bool:
+        """Wait for a call or a signal, at most until the next look; say whether somebody called."""
         heard, _, _ = select.select(self.hears, [], [], self.seconds)
         for each in heard:
             with contextlib.suppress(BlockingIOError):
                 for _ in range(CALLS_AT_ONCE):
                     each.recv(512, socket.MSG_DONTWAIT)
+        return self.called in heard
 
 
 def listening(named: str) -> socket.socket | None:

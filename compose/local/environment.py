@@ -115,6 +115,11 @@ def without_servers(environ: Mapping[str, str]) -> dict[str, str]:
     return {n: value for n, value in environ.items() if not n.endswith(("_DATABASE_URL", "_BROKER_URL"))}
 
 
+def flower_url(addresses: Addresses) -> str:
+    """Return the base address of Flower."""
+    return f"http://{ports.LOOPBACK}:{addresses.flower}"
+
+
 def web_url(addresses: Addresses, service: str) -> str:
     """Return the base address of a service's pages and API."""
     return f"http://{ports.LOOPBACK}:{addresses.web[service]}"

@@ -1,27 +1,23 @@
-"""The whole system on this machine, as data, and how it is started: servers, databases, processes."""
+"""The whole system on this machine, from its start to its end: servers, databases, processes."""
 
 import os
 import shutil
-import sys
 from collections.abc import Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from celery_config.times import Times
 from celery_config.topology import FLOWER_USER, SERVICES, definitions
-from compose.local import environment, packages, ports
+from compose.local import environment, packages
+from compose.local.blueprint import Blueprint
 from compose.local.claim import FolderClaim
-from compose.local.environment import ADMIN, ROOT, Addresses, Mode
+from compose.local.environment import ADMIN, Addresses, Mode
 from compose.local.postgres import PostgresServer
-from compose.local.processes import Process, Supervisor
+from compose.local.processes import Supervisor
 from compose.local.rabbitmq import RabbitServer
-from compose.local.readiness import ReadyCheck, answers, at_once
-from manage import SERVICES as PACKAGES
 
 _BROKER_ADMINISTRATOR = "admin"
-_WEB_THREADS = 8
 
 
 class Stack:
@@ -55,7 +51,6 @@ class Stack:
         for_tests: bool = False,
     ) -> None:
         self.mode = mode
-        self.with_webhooks = with_webhooks
         self.var = (var or environment.var_folder(environ)).resolve()
         self.logs = self.var / "log"
         self.settings_of: dict[str, dict[str, str]] = {}
@@ -80,6 +75,14 @@ class Stack:
             ),
             **(settings or {}),
         }
+        self._sandbox_database = self.var / mode / "sandbox" / "sandbox.sqlite3"
+        self._blueprint = Blueprint(
+            self.environment,
+            self.settings_of,
+            self.addresses,
+            self._sandbox_database,
+            with_webhooks=with_webhooks,
+        )
         self.has_flower = with_flower and mode == "servers" and "FLOWER_BROKER_URL" in self.environment
 
     def _choose_servers(self, environ: Mapping[str, str], for_tests: bool) -> None:
@@ -110,7 +113,7 @@ class Stack:
 
     @property
     def flower_url(self) -> str:
-        return f"http://{ports.LOOPBACK}:{self.addresses.flower}"
+        return environment.flower_url(self.addresses)
 
     @property
     def sandbox_url(self) -> str:
@@ -144,7 +147,8 @@ class Stack:
         Raises:
             ProcessFailed: one did not start.
         """
-        wanted = {worker.name: worker for worker in (self._worker(service, n + 1) for n in range(count))}
+        workers = [self._blueprint.worker(service, n + 1) for n in range(count)]
+        wanted = {worker.name: worker for worker in workers}
         mine = [name for name in self.supervisor.names if name.startswith(f"{service}-worker")]
         there = {name for name in mine if self.supervisor[name].is_running}
         for name in there - wanted.keys():
@@ -193,11 +197,11 @@ class Stack:
 
         def start_service(service: str) -> None:
             database.result()
-            self.supervisor.run(self._prepare(service), timeout)
+            self.supervisor.run(self._blueprint.prepare(service), timeout)
             broker.result()
-            self.supervisor.start([self._web(service), self._worker(service), self._relay(service)], timeout)
+            self.supervisor.start(self._blueprint.all_of(service), timeout)
 
-        running = [database, broker, pool.submit(self.supervisor.start, [self._sandbox()], timeout)]
+        running = [database, broker, pool.submit(self.supervisor.start, [self._blueprint.sandbox()], timeout)]
         running += [pool.submit(start_service, service) for service in SERVICES]
         if self.has_flower:
             running.append(pool.submit(self._start_flower, broker, timeout))
@@ -206,7 +210,7 @@ class Stack:
 
     def _start_flower(self, broker: "Future[None]", timeout: float) -> None:
         broker.result()
-        self.supervisor.start([self._flower()], timeout)
+        self.supervisor.start([self._blueprint.flower()], timeout)
 
     def stop(self) -> None:
         """Stop all processes, then the private servers, for good; the data stay for the next stack."""
@@ -215,88 +219,6 @@ class Stack:
             for stopped in [pool.submit(server.stop) for server in self._servers.values()]:
                 stopped.result()
         self._claim.release()
-
-    @property
-    def _times(self) -> Times:
-        return Times(scale=float(self.environment.get("SAGA_TIME_SCALE", "1")))
-
-    @property
-    def _sandbox_database(self) -> Path:
-        return self.var / self.mode / "sandbox" / "sandbox.sqlite3"
-
-    def _process(
-        self, name: str, *argv: str, ready: ReadyCheck = at_once, settings: Mapping[str, str] | None = None
-    ) -> Process:
-        return Process(
-            name=name,
-            argv=[sys.executable, *argv],
-            env={**self.environment, **self.settings_of.get(name.partition("-")[0], {}), **(settings or {})},
-            cwd=ROOT,
-            ready=ready,
-        )
-
-    def _measured(self, name: str, *argv: str) -> Process:
-        """A process that is ready once it serves its metrics."""
-        port = ports.free_port()
-        return self._process(
-            name,
-            *argv,
-            ready=answers(f"http://{ports.LOOPBACK}:{port}/metrics"),
-            settings={"METRICS_PORT": str(port)},
-        )
-
-    def _prepare(self, service: str) -> Process:
-        return self._process(f"{service}-prepare", "-m", "compose.local.prepare", service)
-
-    def _worker(self, service: str, number: int = 1) -> Process:
-        if number == 1:
-            return self._measured(f"{service}-worker", "manage.py", service, "worker")
-        node = f"{service}-{number}@%h"
-        return self._measured(f"{service}-worker-{number}", "manage.py", service, "worker", "--name", node)
-
-    def _relay(self, service: str) -> Process:
-        return self._measured(f"{service}-relay", "manage.py", service, "relay")
-
-    def _web(self, service: str) -> Process:
-        return self._process(
-            f"{service}-web",
-            *("-m", "gunicorn", f"{PACKAGES[service]}.config.wsgi:application"),
-            *("--worker-class", "gthread", "--workers", "1", "--threads", str(_WEB_THREADS)),
-            # Longer than clients keep an idle connection, else the two close and use it at the same moment.
-            *("--keep-alive", "30"),
-            "--no-control-socket",
-            *("--bind", f"{ports.LOOPBACK}:{self.addresses.web[service]}"),
-            ready=answers(f"{self.url(service)}/readyz"),
-        )
-
-    def _sandbox(self) -> Process:
-        return self._process(
-            "sandbox",
-            *("-m", "compose.sandbox", "--port", str(self.addresses.sandbox)),
-            *("--database", str(self._sandbox_database)),
-            *(self._webhooks() if self.with_webhooks else ()),
-            # Longer than a caller waits, whatever the protocol's times are scaled to.
-            *("--timeout-seconds", str(1.5 * self._times.call)),
-            *("--slow-seconds", str(0.1 * self._times.call)),
-            ready=answers(f"{self.sandbox_url}/healthz"),
-        )
-
-    def _webhooks(self) -> tuple[str, ...]:
-        payment, shipment = (self.url(s) + environment.WEBHOOKS[s] for s in ("payment", "shipment"))
-        return ("--payment-webhook", payment, "--carrier-webhook", shipment)
-
-    def _flower(self) -> Process:
-        login = ":".join(self.admin_login)
-        return self._process(
-            "flower",
-            *("manage.py", "flower"),
-            ready=answers(f"{self.flower_url}/healthcheck"),
-            settings={
-                "FLOWER_ADDRESS": ports.LOOPBACK,
-                "FLOWER_PORT": str(self.addresses.flower),
-                "FLOWER_BASIC_AUTH": login,
-            },
-        )
 
 
 def _nothing() -> None:

@@ -66,8 +66,16 @@ def main(argv: list[str]) -> int:
         "checks": lambda: side_by_side(checks(var), console),
         "unit": lambda: side_by_side([pytest("unit", "tests/unit", "-n", "2")], console),
         "service": lambda: service_tests(var, console),
+        # Each of the two has a stack of its own: while one waits for a time-out, the other works.
         "acceptance": lambda: side_by_side(
-            [pytest("acceptance", "tests/acceptance", env={"CHROMIUM": str(browser)})], console
+            [
+                pytest(
+                    "acceptance",
+                    *("tests/acceptance", "-n", "2", "--dist", "loadfile"),
+                    env={"CHROMIUM": str(browser)},
+                )
+            ],
+            console,
         ),
     }
     results = [result for name in options.only or groups for result in groups[name]()]
@@ -145,7 +153,8 @@ def service_tests(var: Path, console: Console) -> list[Result]:
     server.wipe()
     server.start()
     try:
-        return side_by_side([service_suite(server, service) for service in SERVICES], console)
+        longest_first = sorted(SERVICES, key=lambda service: service != MESSAGING_WITH)
+        return side_by_side([service_suite(server, service) for service in longest_first], console)
     finally:
         server.stop()
         server.wipe()

@@ -9,7 +9,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from celery_config.http_client import CALL_SECONDS, JsonClient, Outcomes, order_id
+from celery_config.ids import order_id
+from celery_config.json_http import JsonClient, Outcomes
+from celery_config.limited_http import CALL_SECONDS
 from celery_config.webhooks import data_as, opened
 from payment_app.gateways.base import Authorized, BookEntry, Operation, ProviderEvent, Refunded
 from payment_app.gateways.errors import CallFailed, Declined, Unknown

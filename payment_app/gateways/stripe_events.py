@@ -12,7 +12,7 @@ from typing import Any
 import stripe
 
 from celery_config.errors import EventUnreadable, SignatureInvalid, SignatureStale
-from celery_config.http_client import order_id
+from celery_config.ids import order_id
 from celery_config.webhooks import TOLERANCE_SECONDS
 from payment_app.gateways.base import Operation, ProviderEvent
 from payment_app.gateways.errors import Declined

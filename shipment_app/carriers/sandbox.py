@@ -10,7 +10,9 @@ from typing import Any
 from uuid import UUID
 
 from celery_config.contracts.shipment import Address
-from celery_config.http_client import CALL_SECONDS, JsonClient, Outcomes, order_id
+from celery_config.ids import order_id
+from celery_config.json_http import JsonClient, Outcomes
+from celery_config.limited_http import CALL_SECONDS
 from celery_config.webhooks import data_as, opened
 from shipment_app.carriers.base import Booked, BookEntry, CarrierEvent, Operation
 from shipment_app.carriers.errors import CarrierFailed, CarrierRefused, CarrierUnknown

@@ -9,7 +9,7 @@ import pytest
 
 from compose.local.environment import without_servers
 from compose.local.stack import Stack
-from tests.acceptance.shop import Shop
+from tests.acceptance.shop import Shop, assert_clean
 
 # A watchdog's silence of 3.6 s, a deadline of 27 s, retries within 2 s.
 TIME_SCALE = "0.03"
@@ -34,7 +34,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def open_shop(stack: Stack) -> Iterator[Shop]:
     shop = Shop(stack)
     yield shop
-    shop.shopper.close()
+    # Once as everybody calls it.
+    assert_clean(shop.command_with({}, "order", "audit"))
+    shop.close()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import signal
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from compose.local.environment import ROOT
 from compose.local.processes import Process
 from compose.local.shopper import Ended, Shopper
 from compose.local.stack import Stack
+from tests.acceptance.preloaded import Preloaded
 from tests.acceptance.wire import Wire
 
 T = TypeVar("T")
@@ -62,7 +62,7 @@ class Shop:
         self.stack = stack
         self.shopper = Shopper(stack)
         self.wire = Wire(stack)
-        self.numbers = itertools.count()
+        self._preloaded: dict[str, Preloaded] = {}
         self.stock(product(TEA), product(KETTLE, 4990, grams=1200), product(ANVIL, 90_000, grams=400_000))
         self.stock(product(SOLD_OUT, 99_900), quantity=0)
 
@@ -187,26 +187,41 @@ class Shop:
                 self.process(name).send(signal.SIGCONT)
 
     @contextlib.contextmanager
-    def restarted_with(self, name: str, settings: Mapping[str, str]) -> Iterator[None]:
-        """Restart a process with other settings, and again without them."""
-        process = self.process(name)
-        before = process.env
-        process.env = {**(before or {}), **settings}
+    def restarted_with(self, settings: Mapping[str, str], *names: str) -> Iterator[None]:
+        """Restart processes with other settings, and again without them."""
+        processes = [self.process(name) for name in names]
+        before = [process.env for process in processes]
+        for process in processes:
+            process.env = {**(process.env or {}), **settings}
         try:
-            self.stack.restart(name)
+            self.restart_all(*names)
             yield
         finally:
-            process.env = before
-            self.stack.restart(name)
+            for process, env in zip(processes, before, strict=True):
+                process.env = env
+            self.restart_all(*names)
+
+    def restart_all(self, *names: str) -> None:
+        """Restart processes side by side, and wait until all are ready."""
+        with ThreadPoolExecutor(len(names)) as pool:
+            list(pool.map(self.stack.restart, names))
 
     def command(
-        self, *arguments: str, settings: Mapping[str, str] | None = None, patience: float = 120.0
+        self, service: str, *arguments: str, patience: float = 120.0
     ) -> subprocess.CompletedProcess[str]:
-        """Run `./manage.py …` against the stack, perhaps with other settings; it may take `patience` seconds."""
+        """Run `./manage.py SERVICE …` against the stack; it may take `patience` seconds."""
+        if service not in self._preloaded:
+            self._preloaded[service] = Preloaded(service, self.stack.environment)
+        return self._preloaded[service].run(*arguments, patience=patience)
+
+    def command_with(
+        self, settings: Mapping[str, str], *arguments: str, patience: float = 120.0
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `./manage.py …` with other settings, in a process of its own."""
         return subprocess.run(
             [sys.executable, "manage.py", *arguments],
             cwd=ROOT,
-            env={**self.stack.environment, **(settings or {})},
+            env={**self.stack.environment, **settings},
             capture_output=True,
             text=True,
             timeout=patience,
@@ -215,6 +230,15 @@ class Shop:
 
     def audit(self) -> None:
         """The audit finds nothing."""
-        done = self.command("order", "audit")
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert done.stdout.strip().splitlines()[-1].endswith(" orders checked, 0 violations")
+        assert_clean(self.command("order", "audit"))
+
+    def close(self) -> None:
+        """End what runs for the tests alone."""
+        for preloaded in self._preloaded.values():
+            preloaded.close()
+        self.shopper.close()
+
+
+def assert_clean(audit: subprocess.CompletedProcess[str]) -> None:
+    assert audit.returncode == 0, audit.stdout + audit.stderr
+    assert audit.stdout.strip().splitlines()[-1].endswith(" orders checked, 0 violations")

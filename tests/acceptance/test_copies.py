@@ -70,8 +70,7 @@ def test_changes_of_every_kind_under_kill_nine_end_equal(shop: Shop, service: st
     execute(shop, source, f"UPDATE {table} SET name = 'BULK-changed' WHERE {key} LIKE 'BULK-%5'")
     shop.stack.supervisor.kill(f"{source}-relay")
     execute(shop, source, f"DELETE FROM {table} WHERE {key} LIKE 'BULK-%7'")
-    for name in (f"{service}-worker", f"{source}-relay"):
-        shop.stack.supervisor.restart(name)
+    shop.restart_all(f"{service}-worker", f"{source}-relay")
     code, rows, differing = sync(shop, service, "--check", "--patience", "60")
     assert (code, differing) == (0, 0)
     assert rows >= 500

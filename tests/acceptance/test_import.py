@@ -51,7 +51,7 @@ def run_import(shop: Shop, path: Path, report: Path) -> str:
     # Hundreds of large orders at once need the deadline they have in earnest.
     settings = {"SAGA_TIME_SCALE": "1"}
     arguments = ("import_orders", str(path), "--report", str(report))
-    done = shop.command("order", *arguments, settings=settings, patience=400)
+    done = shop.command_with(settings, "order", *arguments, patience=400)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

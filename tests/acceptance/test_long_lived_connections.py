@@ -9,7 +9,7 @@ HEARTBEAT = 2
 
 def test_a_worker_outlives_many_heartbeats(shop: Shop) -> None:
     """Every connection that was opened with a heartbeat sends it: the broker would cut one that is silent for two."""
-    with shop.restarted_with("inventory-worker", {"BROKER_HEARTBEAT": str(HEARTBEAT)}):
+    with shop.restarted_with({"BROKER_HEARTBEAT": str(HEARTBEAT)}, "inventory-worker"):
         worker = shop.process("inventory-worker")
         began = shop.rows("inventory", "SELECT now() AS at")[0]["at"]
         passed = f"SELECT now() > %s + interval '{5 * HEARTBEAT} seconds' AS over"

@@ -12,9 +12,9 @@ from tests.acceptance.shop import Shop, until
 OVER_REST = {"PLACE_ORDER_VERSION": "3"}
 
 
-@pytest.fixture(autouse=True)
-def over_rest(shop: Shop) -> Iterator[None]:
-    with shop.restarted_with("order-web", OVER_REST):
+@pytest.fixture(autouse=True, scope="module")
+def over_rest(open_shop: Shop) -> Iterator[None]:
+    with open_shop.restarted_with(OVER_REST, "order-web"):
         yield
 
 

@@ -108,7 +108,7 @@ class TestEveryRefusal:
                 refused = shop.place(address=UNREACHABLE)
                 sagas = {order: shop.saga(order) for order in (*running, refused)}
                 until(lambda: all(held.of(saga["id"]) for saga in sagas.values()), "six orders are half way")
-                setting.enter_context(shop.restarted_with("order-web", {"PLACE_ORDER_VERSION": "2"}))
+                setting.enter_context(shop.restarted_with({"PLACE_ORDER_VERSION": "2"}, "order-web"))
                 assert shop.in_flight(list(sagas)) == len(sagas)
             shop.wire.send(*held.letters)
             assert_ends(shop, place_one_of_each(shop), 2)

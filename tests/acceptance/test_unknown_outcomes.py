@@ -6,7 +6,6 @@ nobody here knows of. That is read in their own books, and by the audit after ea
 
 from __future__ import annotations
 
-import contextlib
 import json
 import time
 from collections.abc import Iterator
@@ -233,10 +232,8 @@ class TestASlowOtherSide:
     @pytest.mark.parametrize("dies", [False, True], ids=["alive", "killed"])
     def test_holds_up_nobody_else(self, shop: Shop, outside: Outside, dies: bool) -> None:
         """Also after a worker died on it, and the broker gives out first what it had in hand."""
-        with contextlib.ExitStack() as stack:
-            # A call may take ten seconds, and nobody asks again meanwhile.
-            for process in ("payment-worker", "order-web", "order-relay"):
-                stack.enter_context(shop.restarted_with(process, {"SAGA_TIME_SCALE": "1"}))
+        # A call may take ten seconds, and nobody asks again meanwhile.
+        with shop.restarted_with({"SAGA_TIME_SCALE": "1"}, "payment-worker", "order-web", "order-relay"):
             outside.fault(LISTS["payment"], "hang", count=SLOW, seconds=HELD_UP)
             slow = shop.place_all([shop.order()] * SLOW)
             until(lambda: outside.still_to_come(LISTS["payment"]) == 0, "all of them are held up")

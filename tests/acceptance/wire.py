@@ -19,6 +19,7 @@ from compose.local.stack import Stack
 
 LOOK_SECONDS = 0.2
 HOLD_SECONDS = 30.0
+THE_LAST = "the last one for its reader"
 
 
 @dataclass(frozen=True)
@@ -68,14 +69,7 @@ class Wire:
             yield connection.default_channel
 
     def send(self, *letters: Letter) -> None:
-        """Put the letters into their queues, past the exchanges; return when the broker has them."""
-        with Connection(self.url, transport_options={"confirm_publish": True}) as connection:
-            for letter in letters:
-                message = amqp.Message(letter.body, **letter.properties)
-                connection.default_channel.basic_publish(message, exchange="", routing_key=letter.queue)
-
-    def flood(self, *letters: Letter) -> None:
-        """Put many letters into their queues as fast as the broker takes them, and wait until it has all of them.
+        """Put the letters into their queues, past the exchanges, as fast as the broker takes them, and wait for it.
 
         What a queue has not taken yet is lost with the channel that it was published on.
         """
@@ -129,11 +123,15 @@ class Wire:
     def copies(self) -> Iterator[list[Letter]]:
         """Collect a copy of everything that is sent between the services."""
         copied: list[Letter] = []
-        bindings = [(COMMANDS, service, commands_queue(service)) for service in SERVICES]
-        bindings += [(EVENTS, key, events_queue(s)) for s, keys in SUBSCRIPTIONS.items() for key in keys]
         with contextlib.ExitStack() as readers:
-            for exchange, key, queue in bindings:
-                readers.enter_context(self.reading(exchange, key, queue, copied.append))
+            for service in SERVICES:
+                readers.enter_context(
+                    self.reading(commands_queue(service), copied.append, (COMMANDS, service))
+                )
+            for service in SUBSCRIPTIONS:
+                readers.enter_context(
+                    self.reading(events_queue(service), copied.append, *events_for(service))
+                )
             yield copied
 
     @contextlib.contextmanager
@@ -151,24 +149,21 @@ class Wire:
                 self.send(letter)
 
         # Bound before the other is unbound: for a moment a message may come twice, but none is lost.
-        with self.reading(COMMANDS, service, queue, decide), self.unbound(queue, (COMMANDS, service)):
+        to_service = (COMMANDS, service)
+        with self.reading(queue, decide, to_service), self.unbound(queue, to_service):
             yield held
 
     @contextlib.contextmanager
     def held_back_events(self, service: str) -> Iterator[Held]:
         """Keep every event that `service` hears; what is held stays held, also afterwards."""
         held, queue = Held(), events_queue(service)
-        with contextlib.ExitStack() as readers:
-            for key in SUBSCRIPTIONS[service]:
-                readers.enter_context(self.reading(EVENTS, key, queue, held.letters.append))
-            with self.no_events(service):
-                yield held
+        with self.reading(queue, held.letters.append, *events_for(service)), self.no_events(service):
+            yield held
 
     @contextlib.contextmanager
     def no_events(self, service: str) -> Iterator[None]:
         """Lose every event that `service` wants."""
-        keys = [(EVENTS, key) for key in SUBSCRIPTIONS[service]]
-        with self.unbound(events_queue(service), *keys):
+        with self.unbound(events_queue(service), *events_for(service)):
             yield
 
     @contextlib.contextmanager
@@ -184,42 +179,49 @@ class Wire:
                     channel.queue_bind(queue, exchange, key)
 
     @contextlib.contextmanager
-    def reading(self, exchange: str, key: str, queue: str, take: Callable[[Letter], None]) -> Iterator[None]:
-        """Give `take` every message that is sent to `exchange` with `key`, in a thread, until the last is read."""
+    def reading(
+        self, queue: str, take: Callable[[Letter], None], *bindings: tuple[str, str]
+    ) -> Iterator[None]:
+        """Give `take`, in a thread, every message that these bindings would bring into `queue`, the last one too."""
         name, over, failures = f"test.{uuid4()}", threading.Event(), list[BaseException]()
         with self.channel() as channel:
             channel.queue_declare(name, durable=True, auto_delete=False)
-            channel.queue_bind(name, exchange, key)
+            for exchange, key in bindings:
+                channel.queue_bind(name, exchange, key)
 
         def received(message: Any) -> None:
-            take(Letter(queue, bytes(as_bytes(message.body)), dict(message.properties)))
+            if message.properties.get("type") == THE_LAST:
+                over.set()
+            else:
+                take(Letter(queue, bytes(as_bytes(message.body)), dict(message.properties)))
 
         def read() -> None:
             try:
                 with Connection(self.url) as connection:
-                    channel = connection.default_channel
-                    channel.basic_consume(name, no_ack=True, callback=received)
-                    while True:
-                        try:
-                            connection.drain_events(timeout=LOOK_SECONDS)
-                        except TimeoutError:
-                            if over.is_set():
-                                return
+                    connection.default_channel.basic_consume(name, no_ack=True, callback=received)
+                    while not over.is_set():
+                        connection.drain_events()
             except BaseException as error:
                 failures.append(error)
 
-        thread = threading.Thread(target=read, name=f"reads {exchange} {key}")
+        thread = threading.Thread(target=read, name=f"reads {queue}", daemon=True)
         thread.start()
         try:
             yield
         finally:
             with self.channel() as channel:
-                channel.queue_unbind(name, exchange, key)
-                over.set()
+                for exchange, key in bindings:
+                    channel.queue_unbind(name, exchange, key)
+                self.send(Letter(name, b"", {"type": THE_LAST}))
                 thread.join()
                 channel.queue_delete(name)
         if failures:
             raise failures[0]
+
+
+def events_for(service: str) -> list[tuple[str, str]]:
+    """The bindings that bring events to it."""
+    return [(EVENTS, key) for key in SUBSCRIPTIONS[service]]
 
 
 def as_bytes(body: Any) -> bytes:

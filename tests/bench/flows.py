@@ -1,4 +1,4 @@
-"""`./manage.py bench --flows`: the orchestrated and the choreographed flow of the same orders, side by side."""
+"""`./manage.py bench --flows`: the same orders orchestrated by messages, orchestrated over REST, and choreographed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,11 @@ from compose.local.stack import Stack
 from tests.bench.goods import OPENING_STOCK, PRODUCTS
 from tests.bench.measure import Run, middle, run_client
 
-SIDES = {"orchestrated": "place-order", "choreographed": "place-order choreographed"}
+SIDES = {
+    "orchestrated": "place-order",
+    "over REST": "place-order over REST",
+    "choreographed": "place-order choreographed",
+}
 SHARE, WARM_UP_SHARE = 0.3, 0.15
 RATE, RATE_SECONDS = 5.0, 15.0
 ROUTED = re.compile(r"messages_routed_total\s*=>\s*(\d+)")
@@ -62,7 +66,7 @@ class Counters:
 
 
 def compare(stack: Stack, console: Console, options: argparse.Namespace) -> int:
-    """Measure both flows in turn; return the exit code."""
+    """Measure each in turn; return the exit code."""
     Shopper(stack).stock_shelves(PRODUCTS, OPENING_STOCK)
     orders, counters = int(options.orders * SHARE), Counters(stack)
     full: dict[str, list[Counted]] = {name: [] for name in SIDES}
@@ -114,7 +118,8 @@ def parts(stack: Stack) -> dict[str, int]:
     """The leading process of everything that works for an order."""
     assert stack.postgres is not None
     assert stack.rabbitmq is not None
-    ours = [*(f"{service}-{part}" for service in SERVICES for part in ("worker", "relay")), "sandbox"]
+    # The web servers of the participants take the commands over REST; that of the order service only waits.
+    ours = [*(f"{service}-{part}" for service in SERVICES for part in ("web", "worker", "relay")), "sandbox"]
     return {
         **{name: stack.supervisor[name].pid for name in ours},
         "PostgreSQL": stack.postgres.process.pid,
@@ -123,7 +128,7 @@ def parts(stack: Stack) -> dict[str, int]:
 
 
 def table(full: dict[str, list[Counted]], slow: dict[str, Run]) -> Table:
-    made = Table("", *full, title="place-order: the same orders, both flows", caption=NOTE)
+    made = Table("", *full, title="place-order: the same orders, three ways", caption=NOTE)
     middles = {name: middle([each.run for each in runs]) for name, runs in full.items()}
     made.add_row("orders/s, full speed", *(f"{run.per_second:.1f}" for run in middles.values()))
     made.add_row("CPU ms/order", *(f"{run.cpu_total:.1f}" for run in middles.values()), style="bold")

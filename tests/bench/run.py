@@ -89,7 +89,9 @@ def parse(argv: list[str]) -> argparse.Namespace:
         metavar="N,N,…",
         help="the cost of a saga by finished orders, and what pages and sweeps read",
     )
-    instead.add_argument("--flows", action="store_true", help="both flows of an order, side by side")
+    instead.add_argument(
+        "--flows", action="store_true", help="both flows of an order and both transports, side by side"
+    )
     instead.add_argument("--workers", type=numbers, metavar="N,N,…", help="the speed by workers a service")
     instead.add_argument("--soak", type=int, metavar="SECONDS", help="steady load; memory must stay flat")
     instead.add_argument(

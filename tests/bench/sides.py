@@ -30,6 +30,7 @@ class Side(Protocol):
 
 SIDES = {
     "place-order": "tests.bench.ours",
+    "place-order over REST": "tests.bench.over_rest",
     "place-order choreographed": "tests.bench.choreographed",
     "place-order bare": "tests.bench.bare.order",
     "three-steps": "tests.bench.three.ours",

@@ -225,9 +225,7 @@ PARTICIPANTS = (
         breaks="the outbox row is written after the transaction that makes it true",
         rule="rule 1",
         file=f"{MESSAGING}/outbox.py",
-        old="""    return [
-        replace(change, then=wake.call) for change in rows.inserted(OutboxMessage, list(messages), INSERTED)
-    ]
+        old="""    return rows.inserted(OutboxMessage, list(messages), INSERTED)
 """,
         new="""    from django.db import transaction
     wanted = list(messages)

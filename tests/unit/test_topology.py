@@ -32,6 +32,16 @@ def test_dead_letters_are_never_dead_lettered_again() -> None:
     assert "x-delivery-limit" not in dead.arguments
 
 
+def test_what_has_no_way_on_is_never_dropped_for_its_deliveries() -> None:
+    """RabbitMQ 4 would: queues without a limit get one of 20. Before it, a policy may not say -1 (no limit)."""
+    ends = {q.name for q in queues() if "x-dead-letter-exchange" not in q.arguments}
+    assert ends == {topology.DEAD_LETTERS, topology.UNROUTED}
+    (policy,) = definitions(USERS)["policies"]
+    assert {q.name for q in queues() if re.search(policy["pattern"], q.name)} == ends
+    assert (policy["vhost"], policy["apply-to"]) == (topology.VHOST, "queues")
+    assert policy["definition"]["delivery-limit"] > 10**9
+
+
 def test_an_event_without_a_subscriber_is_kept_aside() -> None:
     """Rule 21: the events exchange has an alternate exchange to `unrouted`, bounded."""
     assert topology.EXCHANGES[topology.EVENTS] == ("topic", {"alternate-exchange": topology.UNROUTED})

@@ -72,6 +72,18 @@ class TestReading:
         with ends.transport.having_timeout(1):
             assert ends.transport.read_frame()[2] == b"abc"
 
+    @pytest.mark.parametrize("cut", [0, 1, 7, 9, 10])
+    def test_who_does_not_want_to_wait_does_not_and_loses_nothing(self, ends: Ends, cut: int) -> None:
+        whole = frame(b"abc")
+        ends.broker.sendall(whole[:cut])
+        for _ in range(2):
+            with pytest.raises(TimeoutError), ends.transport.having_timeout(0):
+                ends.transport.read_frame()
+        ends.broker.sendall(whole[cut:])
+        with ends.transport.having_timeout(0):
+            assert ends.transport.read_frame()[2] == b"abc"
+        assert ends.transport.sock.gettimeout() is None
+
     def test_a_frame_larger_than_a_block_is_read_whole(self, ends: Ends) -> None:
         payload = bytes(range(256)) * 500
         ends.broker.sendall(frame(payload))
@@ -146,6 +158,17 @@ class TestBeforeTheLoopWaits:
         consumer.batches = SimpleNamespace(look_again=lambda: told.append(b",".join(read)))
         consumer.told = told
         return consumer
+
+    def test_the_loop_reads_one_message_and_does_not_look_for_another(self, ends: Ends) -> None:
+        drained: list[float] = []
+        connection = SimpleNamespace(
+            transport=ends.transport, connected=True, drain_events=lambda timeout: drained.append(timeout)
+        )
+        wire.Transport(SimpleNamespace()).on_readable(connection, SimpleNamespace())
+        assert drained == [0]
+        connection.connected = False
+        with pytest.raises(RecoverableConnectionError):
+            wire.Transport(SimpleNamespace()).on_readable(connection, SimpleNamespace())
 
     def test_what_has_come_is_read_and_the_runner_told_once(self, ends: Ends) -> None:
         consumer = self.consumer(ends)

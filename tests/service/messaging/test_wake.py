@@ -51,6 +51,14 @@ def test_a_commit_with_a_promise_in_it_calls(bell: Bell) -> None:
     assert waited(bell) < 1
 
 
+@pytest.mark.parametrize("flow", [{}, {"flow": "choreographed"}])
+def test_what_only_completes_the_saga_log_calls_nobody(bell: Bell, flow: dict[str, str]) -> None:
+    bell.seconds = 0.2
+    with transaction.atomic():
+        outbox.add_event(HotelBooked(booking="0" * 32), subject="x", step="book-hotel", **flow)  # type: ignore[arg-type]
+    assert bell.wait() == bool(flow)
+
+
 def test_many_calls_are_one(bell: Bell) -> None:
     for _ in range(50):
         wake.call()

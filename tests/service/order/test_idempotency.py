@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import uuid4
 
 import pytest
-from django.db import connection
+from django.db import IntegrityError, connection
 from django.test.utils import CaptureQueriesContext
 
 from celery_config.contracts.inventory import Line
@@ -64,6 +65,25 @@ class TestTwins:
         results = together(lambda: shop.place("key"), lambda: shop.place("key", payment_token="tok_other"))
         assert sorted(type(r).__name__ for r in results) == ["KeyReused", "Placed"]
         assert Order.objects.count() == 1
+
+    def test_two_batches_with_keys_in_common_neither_wait_in_a_circle_nor_order_twice(
+        self, shop: Shop
+    ) -> None:
+        for n in range(5):
+            keys = [f"{letter}-{n}" for letter in "abcdef"]
+            forth = [Asked(shop.request(), key) for key in [*keys[:4], ""]]
+            back = [Asked(shop.request(), key) for key in [*reversed(keys[2:]), ""]]
+            here, there = together(
+                *(lambda some=some: place_orders(client="ada", asked=some) for some in (forth, back))
+            )
+            both = {outcome.order for outcome in here} & {outcome.order for outcome in there}
+            assert len(both) == 2
+            assert Order.objects.count() == SagaInstance.objects.count() == (n + 1) * 8
+
+    def test_what_is_no_repeat_is_not_taken_for_one(self, shop: Shop) -> None:
+        with pytest.raises(IntegrityError):
+            shop.place("key", customer=uuid4())
+        assert not IdempotencyKey.objects.exists()
 
 
 class TestManyInOneTransaction:

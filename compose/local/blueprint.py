@@ -1,0 +1,123 @@
+"""Each process of the system: its command, its environment, and how to tell that it is ready."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from celery_config.times import Times
+from compose.local import ports
+from compose.local.environment import ADMIN, ROOT, WEBHOOKS, Addresses, flower_url, web_url
+from compose.local.processes import Process
+from compose.local.readiness import ReadyCheck, answers, at_once
+from manage import SERVICES as PACKAGES
+
+_WEB_THREADS = 8
+
+
+class Blueprint:
+    """Makes the processes; it starts none.
+
+    Args:
+        environment: of all.
+        settings_of: environment variables of one service's processes, which win over those of all.
+        sandbox_database: the sandbox's file.
+        with_webhooks: the sandbox tells payment and shipment of each outcome.
+    """
+
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        settings_of: Mapping[str, Mapping[str, str]],
+        addresses: Addresses,
+        sandbox_database: Path,
+        *,
+        with_webhooks: bool,
+    ) -> None:
+        self._environment = environment
+        self._settings_of = settings_of
+        self._addresses = addresses
+        self._sandbox_database = sandbox_database
+        self._with_webhooks = with_webhooks
+
+    def all_of(self, service: str) -> list[Process]:
+        """Everything that serves as long as the service does."""
+        return [self.web(service), self.worker(service), self.relay(service)]
+
+    def prepare(self, service: str) -> Process:
+        return self._process(f"{service}-prepare", "-m", "compose.local.prepare", service)
+
+    def worker(self, service: str, number: int = 1) -> Process:
+        if number == 1:
+            return self._measured(f"{service}-worker", "manage.py", service, "worker")
+        node = f"{service}-{number}@%h"
+        return self._measured(f"{service}-worker-{number}", "manage.py", service, "worker", "--name", node)
+
+    def relay(self, service: str) -> Process:
+        return self._measured(f"{service}-relay", "manage.py", service, "relay")
+
+    def web(self, service: str) -> Process:
+        return self._process(
+            f"{service}-web",
+            *("-m", "gunicorn", f"{PACKAGES[service]}.config.wsgi:application"),
+            *("--worker-class", "gthread", "--workers", "1", "--threads", str(_WEB_THREADS)),
+            # Longer than clients keep an idle connection, else the two close and use it at the same moment.
+            *("--keep-alive", "30"),
+            "--no-control-socket",
+            *("--bind", f"{ports.LOOPBACK}:{self._addresses.web[service]}"),
+            ready=answers(f"{web_url(self._addresses, service)}/readyz"),
+        )
+
+    def sandbox(self) -> Process:
+        times = Times(scale=float(self._environment.get("SAGA_TIME_SCALE", "1")))
+        return self._process(
+            "sandbox",
+            *("-m", "compose.sandbox", "--port", str(self._addresses.sandbox)),
+            *("--database", str(self._sandbox_database)),
+            *(self._webhooks() if self._with_webhooks else ()),
+            # Longer than a caller waits, whatever the protocol's times are scaled to.
+            *("--timeout-seconds", str(1.5 * times.call)),
+            *("--slow-seconds", str(0.1 * times.call)),
+            ready=answers(f"{self._environment['SANDBOX_URL']}/healthz"),
+        )
+
+    def _webhooks(self) -> tuple[str, ...]:
+        payment, shipment = (web_url(self._addresses, s) + WEBHOOKS[s] for s in ("payment", "shipment"))
+        return ("--payment-webhook", payment, "--carrier-webhook", shipment)
+
+    def flower(self) -> Process:
+        login = f"{ADMIN}:{self._environment['ADMIN_PASSWORD']}"
+        return self._process(
+            "flower",
+            *("manage.py", "flower"),
+            ready=answers(f"{flower_url(self._addresses)}/healthcheck"),
+            settings={
+                "FLOWER_ADDRESS": ports.LOOPBACK,
+                "FLOWER_PORT": str(self._addresses.flower),
+                "FLOWER_BASIC_AUTH": login,
+            },
+        )
+
+    def _process(
+        self, name: str, *argv: str, ready: ReadyCheck = at_once, settings: Mapping[str, str] | None = None
+    ) -> Process:
+        return Process(
+            name=name,
+            argv=[sys.executable, *argv],
+            env={
+                **self._environment,
+                **self._settings_of.get(name.partition("-")[0], {}),
+                **(settings or {}),
+            },
+            cwd=ROOT,
+            ready=ready,
+        )
+
+    def _measured(self, name: str, *argv: str) -> Process:
+        """A process that is ready once it serves its metrics."""
+        port = ports.free_port()
+        return self._process(
+            name,
+            *argv,
+            ready=answers(f"http://{ports.LOOPBACK}:{port}/metrics"),
+            settings={"METRICS_PORT": str(port)},
+        )
