@@ -110,8 +110,8 @@ class Orchestrator:
             case "compensated":
                 self.take(Compensated(message.chain[message.at].incomplete))
             case "operator":
-                verbs = [Resume(), Retry()] if message.operation == "resumes" else [Retry(), Resume()]
-                for verb in verbs:
+                verbs: list[Input] = [Retry(), Resume()]
+                for verb in reversed(verbs) if message.operation == "resumes" else verbs:
                     if self.status is Status.PARKED:  # not yet asked, or told that the other does not fit
                         self.take(verb)
 

@@ -263,6 +263,7 @@ class TestWhatComesLate:
         assert ask(shop) == ask(shop)
         assert Erasure.objects.count() == SagaInstance.objects.count() == 1
 
+    @pytest.mark.django_db(transaction=True)
     def test_an_order_is_refused(self, shop: Shop, confirmed: Placed) -> None:
         ask(shop)
         for key in ("", "key-1", "key-2"):
