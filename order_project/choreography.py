@@ -95,7 +95,7 @@ def stand(found: Sequence[Choreography]) -> None:
         enter(row, status, now, seen)
         if status in (Status.STOPPING, Status.COMPENSATED):
             row.cause = domain.cause_of(seen)
-        if domain.RETAINED in seen and domain.COLLECTED not in seen:
+        if status is Status.FORWARD and domain.COLLECTED not in seen:
             row.due_at = now + timedelta(seconds=settings.TIMES.soon_after(0))
         moved.append((row, seen))
     rows.update(Choreography, [row for row, _ in moved], CHANGING)
