@@ -185,7 +185,7 @@ class TestHearing:
     def test_neither_lines_nor_addresses_are_kept(self, dancer: Dancer) -> None:
         dancer.hear(dancer.forward()[0])
         content = SeenEvent.objects.get().content
-        assert {*content} == {"order", "payment", "weight_grams", "parcels"}
+        assert {*content} == {"order", "payment", "weight_grams", "parcels", "expires_at"}
 
     def test_an_order_of_nobody_changes_nothing(self, dancer: Dancer) -> None:
         deliver([announced(InventoryReturned(order=ID), order=ID, event_id=uuid7())])
