@@ -186,6 +186,11 @@ class Case:
         return Failpoint(self.point, self.operation, self.way)
 
     @property
+    def setting(self) -> tuple[Carried, Occasion, bool]:
+        """What cases that are tried together have in common; nobody else gets on while participants fall silent."""
+        return self.carried, self.occasion, self.silencer is not None
+
+    @property
     def silencer(self) -> Failpoint | None:
         """What must go wrong first: nobody is left alone who answers."""
         if self.point is not Point.CIRCUIT_OPEN:

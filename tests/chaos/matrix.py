@@ -97,7 +97,7 @@ class Matrix:
         self.settle()
         with progress_bars(console) as progress:
             bar = progress.add_task("crash matrix", total=len(cases))
-            for (carried, occasion), alike in by(attrgetter("carried", "occasion"), cases).items():
+            for (carried, occasion, _), alike in by(attrgetter("setting"), cases).items():
                 self.let_orders_be(carried)
                 for batch in batches(alike, AT_ONCE):
                     found = self.try_together(batch, Occasions(self.stack, self.client, carried, occasion))
