@@ -8,7 +8,7 @@ RUN := $(VENV)/bin/python manage.py
 help:
 	@echo "make demo   100 orders through the four services; needs no server"
 	@echo "make test   every test, on real servers it starts itself"
-	@echo "make crash-matrix  every crash point of every operation; QUICK=1 tries 64 of them"
+	@echo "make crash-matrix  every crash point of every operation; QUICK=1 tries 96 of them"
 	@echo "make chaos  load while everything dies; ORDERS= DURATION= SEED= WORSE=errbacks|continuations|broker|clock"
 	@echo "make schedules  100,000 simulated schedules of the sagas; needs no server"
 	@echo "make mutants  deliberately broken variants, each caught by a test or the audit; ONLY=NAME tries one"

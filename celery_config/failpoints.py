@@ -32,6 +32,7 @@ class Point(StrEnum):
     DELIVERED = "delivered"
     BARRIER_INSERTED = "barrier inserted"
     BEFORE_CALL = "before the call"
+    CIRCUIT_OPEN = "left alone, not called"
     AFTER_CALL = "after the call"
     BEFORE_COMMIT = "before commit"
     COMMITTED = "commit sent, reply lost"

@@ -16,6 +16,7 @@ from django.conf import settings
 
 from celery_config.breaker import Breaker, CircuitOpen
 from celery_config.errors import Away, Refused, StepOutlived, Unknown
+from celery_config.failpoints import Point, reach
 from celery_config.json_http import JsonClient, Outcomes
 from celery_config.messaging.deliveries import Outcome
 
@@ -61,6 +62,7 @@ class Participant:
             with self.at_once:
                 answer = self.breaker.call(lambda: self.client.post("/api/commands/", body, key=key))
         except CircuitOpen as error:
+            reach(Point.CIRCUIT_OPEN)
             raise Away(str(error)) from error
         except CallFailed as error:
             if error.code == OUTLIVED:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import structlog
 from celery import Task, current_app
 from celery.exceptions import Ignore, Reject
@@ -208,8 +209,15 @@ def too_old(step: Step) -> Reject:
 
 
 def step_of(handler: Handler, delivery: Delivery[StepMessage]) -> Step:
+    """
+    Raises:
+        msgspec.ValidationError: the command, or a reply that it needs, is not there; it will not come later either.
+    """
     message = delivery.message
-    needed = {name: delivery.replies[source][name] for name, source in (message.needs or {}).items()}
+    try:
+        needed = {name: delivery.replies[source][name] for name, source in (message.needs or {}).items()}
+    except (KeyError, TypeError) as error:
+        raise msgspec.ValidationError(f"the replies before it lack what it needs: {error!r}") from error
     command = decode(handler.command, message.command | needed)
     return Step(message.saga, message.step, message.operation, command.subject, command)
 

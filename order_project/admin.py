@@ -13,6 +13,7 @@ from celery_config.api.display import id_of, json_of, label_of, lines, link_of, 
 from celery_config.contracts.payment import AuthorizePayment, CapturePayment, RefundPayment, VoidPayment
 from celery_config.contracts.shipment import BookShipment, CancelShipment, DispatchShipment
 from celery_config.saga.admin import SagaAdmin
+from celery_config.saga.admin.operating import OperatorPages
 from order_project.choreography_admin import ChoreographyAdmin
 from order_project.erasure_admin import PAGE as ERASURE_PAGE
 from order_project.erasure_admin import CanBeForgotten, ErasureAdmin
@@ -148,7 +149,7 @@ SagaAdmin.subject_views = {
     "forget-customer": ERASURE_PAGE,
 }
 # The answers of provider and carrier, which the engine does not know either.
-SagaAdmin.answers = {
+OperatorPages.answers = {
     AuthorizePayment.wire_name(): {"provider_id": "the provider's id of the authorization"},
     VoidPayment.wire_name(): {},
     BookShipment.wire_name(): {"carrier_id": "the carrier's id", "tracking_number": "as on the label"},

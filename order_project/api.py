@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.shortcuts import get_object_or_404
 from django.urls import path, reverse
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import generics, serializers, status
@@ -14,13 +13,11 @@ from rest_framework.exceptions import APIException
 from rest_framework.permissions import IsAdminUser, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from celery_config.api.problems import problem
 from celery_config.saga import api as saga_api
-from celery_config.saga.api import ActionOutput, MayOperate, WhyInput, checked
 from celery_config.saga.models import SagaInstance, SagaStep
-from order_project import cancelling, choreography, placing, selectors, services
+from order_project import cancelling, operators_api, placing, selectors, services
 from order_project.asked import Asked, Placed
 from order_project.customers import CustomerList, CustomerShow, ProductShow
 from order_project.erasure_api import CustomerForget, ErasureList, ErasureShow
@@ -234,18 +231,6 @@ class OrderCancel(OrderAPI):
         )
 
 
-class OrderRetry(APIView):
-    permission_classes = (MayOperate,)
-
-    @extend_schema(request=WhyInput, responses={202: ActionOutput})
-    def post(self, request: Request, pk: UUID) -> Response:
-        """Say again what was said last of a choreographed order; a parked one goes on. 409: it has ended."""
-        get_object_or_404(Choreography, pk=pk)
-        why = checked(WhyInput, request)["why"]
-        done = choreography.retry(pk, by=request.user.get_username(), why=why)
-        return Response(ActionOutput(done).data, status=status.HTTP_202_ACCEPTED)
-
-
 class RefundInput(serializers.Serializer[Any]):
     amount = serializers.IntegerField(min_value=1, help_text="minor units of the order's currency")
     reason = serializers.CharField(max_length=200)
@@ -278,6 +263,7 @@ class RefundList(generics.ListAPIView[Refund]):
 
 urlpatterns = [
     *saga_api.urlpatterns,
+    *operators_api.urlpatterns,
     path("customers/", CustomerList.as_view(), name="customers"),
     path("customers/<uuid:pk>/", CustomerShow.as_view(), name="customer"),
     path("customers/<uuid:pk>/forget/", CustomerForget.as_view(), name="customer-forget"),
@@ -288,6 +274,5 @@ urlpatterns = [
     path("orders/batch/", OrderBatch.as_view(), name="order-batch"),
     path("orders/<uuid:pk>/", OrderShow.as_view(), name="order"),
     path("orders/<uuid:pk>/cancel/", OrderCancel.as_view(), name="order-cancel"),
-    path("orders/<uuid:pk>/retry/", OrderRetry.as_view(), name="order-retry"),
     path("orders/<uuid:pk>/refunds/", RefundList.as_view(), name="order-refunds"),
 ]

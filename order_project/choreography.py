@@ -8,7 +8,7 @@ crash may have swallowed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,22 +20,21 @@ from django.db import transaction
 
 from celery_config import metrics, rows
 from celery_config.contracts.order import OrderPlaced, OrderWithdrawn
-from celery_config.errors import OperatorRefused
 from celery_config.groups import by as grouped
 from celery_config.messages import Event, StepGaveUp, decode, encode
 from celery_config.messaging import outbox
 from celery_config.messaging.events import Received
-from celery_config.saga import clock
+from celery_config.saga import clock, patience
 from celery_config.saga.machine import ENDED, OPEN, Status
-from celery_config.saga.models import OperatorAction
-from celery_config.saga.trail import check_reason, written
-from order_project import domain, services
+from celery_config.saga.parking import unpark
+from order_project import domain, parking, services
 from order_project.announcing import next_look, say
 from order_project.models import Choreography, SeenEvent
 
 log = structlog.get_logger(__name__)
-CHANGING = ("status", "cause", "failure", "attempt", "drives", "since", "due_at")
-NAME = "place-order (choreographed)"
+CHANGING = (
+    "status", "cause", "failure", "attempt", "drives", "since", "due_at", "owner", "answer_by", "fingerprint",
+)  # fmt: skip
 
 
 def hear(received: Sequence[Received]) -> None:
@@ -94,10 +93,10 @@ def stand(found: Sequence[Choreography]) -> None:
             continue
         if row.status == Status.PARKED and status not in ENDED:
             continue
-        enter(row, status, now)
+        enter(row, status, now, seen)
         if status in (Status.STOPPING, Status.COMPENSATED):
             row.cause = domain.cause_of(seen)
-        if domain.RETAINED in seen and domain.COLLECTED not in seen:
+        if status is Status.FORWARD and domain.COLLECTED not in seen:
             row.due_at = now + timedelta(seconds=settings.TIMES.soon_after(0))
         moved.append((row, seen))
     rows.update(Choreography, [row for row, _ in moved], CHANGING)
@@ -128,14 +127,18 @@ def end(moved: Sequence[Moved]) -> None:
     if compensated := ended.get(Status.COMPENSATED):
         services.cancel_orders([(each.placed, each.row.cause) for each in compensated])
     for status in ENDED:
-        metrics.SAGAS_ENDED.labels(NAME, status.value).inc(len(ended.get(status, ())))
+        metrics.SAGAS_ENDED.labels(parking.NAME, status.value).inc(len(ended.get(status, ())))
     for each in moved:
         log.info("choreographed order stands", order=str(each.placed.order), status=each.row.status)
 
 
-def enter(row: Choreography, status: Status, now: datetime) -> None:
+def enter(row: Choreography, status: Status, now: datetime, seen: parking.Seen) -> None:
     row.status, row.since, row.drives = status.value, now, 0
     row.due_at = next_look(row, now) if status in OPEN else None
+    if status is Status.PARKED:
+        parking.park(row, seen)
+    else:
+        unpark(row)
 
 
 @transaction.atomic
@@ -170,22 +173,12 @@ def say_again(row: Choreography) -> None:
     row.due_at = next_look(row, clock.now())
 
 
-@transaction.atomic
-def retry(order: UUID, *, by: str, why: str) -> OperatorAction:
-    """Say once more what was said last, now, and go on with a parked one; a stop, or what follows the pivot.
-
-    Raises:
-        OperatorRefused: it has ended, or what was seen of it contradicts itself.
-    """
-    check_reason(why)
-    (row,) = locked([order])
-    (seen,) = seen_of([row])
-    before, status = row.status, domain.standing(seen)
-    if status not in OPEN:
-        raise OperatorRefused(f"the order is {status}: there is nothing to say again")
-    if before == Status.PARKED:
-        enter(row, status, clock.now())
-    say_again(row)
-    rows.update(Choreography, [row], CHANGING)
-    effect = f"{before} to {row.status}; said again: {'the withdrawal' if status == Status.STOPPING else 'the order'}"
-    return written("retry", what=f"order {order}", by=by, why=why, effect=effect)
+def look_soon(orders: Collection[UUID]) -> set[UUID]:
+    """Have orders looked at before long, of which something was lost; return those that are choreographed here."""
+    found, now = locked(orders), clock.now()
+    for row in found:
+        if row.status in OPEN:
+            soon = now + timedelta(seconds=settings.TIMES.soon_after(row.drives))
+            row.due_at = patience.look_before_long(row.due_at, now=now, soon=soon)
+    rows.update(Choreography, found, ["due_at"])
+    return {row.pk for row in found}

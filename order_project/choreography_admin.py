@@ -1,44 +1,30 @@
-"""Choreographed orders in the admin: where each stands, what was seen of it, and the one verb (rule 25)."""
+"""Choreographed orders in the admin: where each stands, what was seen of it, and the verbs of sagas (rule 25)."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
-from unfold.dataclasses import UnfoldAction
-from unfold.decorators import action
+from django.http import HttpRequest
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+from unfold.decorators import display
 
-from celery_config.api.admin import FactAdmin, FactInline
-from celery_config.api.display import label_of, labelled, link_of, table_of, time_of
-from celery_config.saga import barriers
-from celery_config.saga.admin.forms import WhyForm
-from celery_config.saga.admin.shown import (
-    COLOURS,
-    SILENT,
-    Table,
-    act_page,
-    carry_out,
-    is_confirmed,
-    operator,
-    posted,
-)
-from celery_config.saga.machine import OPEN, Status
-from celery_config.topology import ORCHESTRATOR, SERVICES
-from order_project import choreography
+from celery_config.api.admin import FactInline
+from celery_config.api.display import EMPTY, label_of, link_of, table_of, time_of
+from celery_config.saga import operators as of_sagas
+from celery_config.saga.admin.operating import FingerprintFilter, OperatorPages
+from celery_config.saga.admin.shown import COLOURS
+from celery_config.saga.effects import Course
+from celery_config.saga.machine import Status
+from celery_config.saga.models import OperatorAction
+from celery_config.saga.verbs import Preview
+from order_project import operators, parking
 from order_project.models import Choreography, SeenEvent
 
 PAGE = "admin:order_choreography_change"
 STATUS = label_of("status", COLOURS)
-FITTING = (*OPEN, Status.PARKED)
-ABOUT = (
-    "It says again what was said last of the order: that it was placed, or, while it is being undone, that it is"
-    " withdrawn. Each service answers from its barrier, so that nothing is done twice; payment decides first whether"
-    " it is too late to undo anything."
-)
-
-PARTICIPANTS = [service for service in SERVICES if service != ORCHESTRATOR]
 
 
 class SeenInline(FactInline):
@@ -46,59 +32,54 @@ class SeenInline(FactInline):
     fields = ("kind", table_of("content", "what it says"), "at")
 
 
-class ChoreographyAdmin(FactAdmin):
+class ChoreographyAdmin(OperatorPages):
+    page = PAGE
+    labels = operators.LABELS
+    fitting: ClassVar[Mapping[str, Sequence[str]]] = {
+        **operators.FITTING,
+        "take_over": (Status.PARKED,),
+        "settle_by_hand": of_sagas.IN_DOUBT,
+    }
+    actions_detail = tuple(fitting)
     list_display = (
-        link_of("order_id", PAGE, "order", short=True),
-        STATUS,
-        "drives",
-        time_of("due_at", "looked at"),
-    )
-    list_filter = ("status",)
+        link_of("order_id", PAGE, "order", short=True), STATUS, "drives", time_of("due_at", "looked at"), "owner",
+        "fingerprint",
+    )  # fmt: skip
+    list_filter = ("status", FingerprintFilter)
     search_ids = ("order",)
     search_help_text = "order id"
     ordering = ("-order",)
     inlines = (SeenInline,)
-    actions_detail = ("retry",)
-    actions_detail_hide_default = True
     fields = (
         link_of("order_id", "admin:order_order_change", "order"), STATUS, table_of("cause"), table_of("failure"),
-        "attempt", "drives", "since", "deadline_at", "due_at",
+        "attempt", "drives", "since", "deadline_at", "due_at", "owner", "answer_by", "fingerprint", "operated",
     )  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Choreography]:
         return super().get_queryset(request).defer("placed")  # type: ignore[no-any-return]
 
-    def has_act_permission(self, request: HttpRequest, _: Any = None) -> bool:
-        return request.user.has_perm("saga.change_sagainstance")
+    @display(description="what operators did")
+    def operated(self, row: Choreography) -> Any:
+        did = OperatorAction.objects.filter(subject=str(row.pk))
+        told = [(each.verb, each.what, each.by, each.why, each.effect) for each in did]
+        return format_html_join(SafeString("<br>"), "{} {} by {}: {} ({})", told) or EMPTY
 
-    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
-        """Only while it fits."""
-        row = self.get_object(request, object_id)
-        return super().get_actions_detail(request, object_id) if row and row.status in FITTING else []
+    def named(self, row: Choreography) -> str:
+        return f"order {row.pk}"
 
-    @action(description="Retry", icon="refresh", permissions=["act"])
-    def retry(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        row = self.get_object(request, object_id)
-        if row is None:
-            answer: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
-            return answer
-        back, form = reverse(PAGE, args=[row.pk]), WhyForm(posted(request))
-        if is_confirmed(request, form):
-            by, why = operator(request), form.cleaned_data["why"]
-            return carry_out(self, request, back, lambda: choreography.retry(row.pk, by=by, why=why))
-        return act_page(
-            self, request, title=f"Retry order {row.pk}", about=ABOUT, original=row, form=form, button="Retry",
-            back=back, refused="" if row.status in FITTING else f"it is {row.status}",
-            tables=[("What the barriers say now", barrier_table(row), "")],
-        )  # fmt: skip
+    def course_of(self, row: Choreography) -> Course:
+        return parking.course_of(row)
 
+    def preview(self, row: Choreography, verb: str) -> Preview:
+        return operators.preview(row.pk, verb)
 
-def barrier_table(row: Choreography) -> Table:
-    """What each service says became of its part."""
-    shown = []
-    for service, answer in barriers.ask_each(PARTICIPANTS, row.pk).items():
-        if answer is None:
-            shown.append([service, "", labelled(SILENT, {SILENT: "danger"})])
-        else:
-            shown += [[service, step, str(held)] for step, held in answer.items()]
-    return {"headers": ["service", "step", "its barrier"], "rows": shown}
+    def perform(self, row: Choreography, verb: str, *, by: str, why: str) -> OperatorAction:
+        return operators.perform(row.pk, verb, by=by, why=why)
+
+    def own(self, row: Choreography, *, by: str, why: str) -> OperatorAction:
+        return operators.take_over(row.pk, by=by, why=why)
+
+    def settle(
+        self, row: Choreography, step: str, operation: str, answer: dict[str, Any], *, by: str, why: str
+    ) -> OperatorAction:
+        return operators.settle_by_hand(row.pk, step, operation, answer, by=by, why=why)

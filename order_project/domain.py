@@ -8,14 +8,18 @@ from enum import StrEnum
 from typing import Any
 
 from celery_config.contracts.inventory import (
+    CommitStock,
     InventoryFetched,
     InventoryIssued,
     InventoryRefused,
     InventoryReturned,
     Line,
+    ReserveStock,
 )
 from celery_config.contracts.order import OrderWithdrawn
 from celery_config.contracts.payment import (
+    AuthorizePayment,
+    CapturePayment,
     PaymentCollected,
     PaymentFailed,
     PaymentReceived,
@@ -23,12 +27,14 @@ from celery_config.contracts.payment import (
     PaymentRetained,
 )
 from celery_config.contracts.shipment import (
+    BookShipment,
+    DispatchShipment,
     ShipmentArranged,
     ShipmentDeparted,
     ShipmentFailed,
     ShipmentRecalled,
 )
-from celery_config.messages import Event
+from celery_config.messages import Command, Event
 from celery_config.saga.machine import Status
 
 MAX_LINES = 675
@@ -170,9 +176,18 @@ ALL_DONE = kinds(
 )
 ALL_UNDONE = kinds(PaymentReleased, InventoryReturned, ShipmentRecalled)
 REFUSALS = kinds(PaymentFailed, InventoryRefused, ShipmentFailed)
-(WITHDRAWN, RELEASED, COLLECTED, RETAINED) = kinds(
-    OrderWithdrawn, PaymentReleased, PaymentCollected, PaymentRetained
+(WITHDRAWN, RECEIVED, RELEASED, COLLECTED, RETAINED) = kinds(
+    OrderWithdrawn, PaymentReceived, PaymentReleased, PaymentCollected, PaymentRetained
 )
+# What is seen of each step of a choreographed order when it is done, and when it is undone.
+SEEN_OF: dict[type[Command], tuple[str, ...]] = {
+    AuthorizePayment: kinds(PaymentReceived, PaymentReleased),
+    ReserveStock: kinds(InventoryFetched, InventoryReturned),
+    BookShipment: kinds(ShipmentArranged, ShipmentRecalled),
+    CapturePayment: kinds(PaymentCollected),
+    CommitStock: kinds(InventoryIssued),
+    DispatchShipment: kinds(ShipmentDeparted),
+}
 EVENTS_OF_AN_ORDER = {*ALL_DONE, *ALL_UNDONE, *REFUSALS, WITHDRAWN, RETAINED}
 
 
@@ -184,12 +199,17 @@ def standing(seen: Collection[str]) -> Status:
     """
     there = set(seen)
     if there & {COLLECTED, RETAINED}:
-        if RELEASED in there:
+        if is_contradicted(there):
             return Status.PARKED
         return Status.COMPLETED if there.issuperset(ALL_DONE) else Status.FORWARD
     if there.issuperset(ALL_UNDONE):
         return Status.COMPENSATED
     return Status.STOPPING if there & {WITHDRAWN, *REFUSALS, *ALL_UNDONE} else Status.RUNNING
+
+
+def is_contradicted(seen: Collection[str]) -> bool:
+    """Whether payment said both that it took the money and that it let go of it."""
+    return RELEASED in seen and (COLLECTED in seen or RETAINED in seen)
 
 
 def cause_of(seen: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
@@ -203,3 +223,9 @@ def cause_of(seen: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
         if content := seen.get(kind):
             return {"step": kind, "code": content.get("code", ""), "reason": content.get("reason", "")}
     return {}
+
+
+def next_of(seen: Collection[str]) -> str:
+    """The kind of event that an order which has not ended waits for: the first that was not seen."""
+    back = standing(seen) in (Status.STOPPING, Status.COMPENSATED)
+    return next((kind for kind in (ALL_UNDONE if back else ALL_DONE) if kind not in seen), "its end")

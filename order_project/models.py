@@ -13,6 +13,7 @@ from celery_config.database import Now
 from celery_config.ids import uuid7
 from celery_config.iso import validate_currency
 from celery_config.saga.machine import OPEN, Status
+from celery_config.saga.models import Parkable
 from order_project.addresses import is_address, validate_address
 from order_project.domain import Flow, OrderStatus, RefundStatus
 
@@ -137,7 +138,7 @@ class OrderLine(models.Model):
         return f"{self.quantity} × {self.sku}"
 
 
-class Choreography(models.Model):
+class Choreography(Parkable):
     """Where a choreographed order stands, by the events that were seen of it, and when to look at it again (rule 22).
 
     `_at` fields marked so are in saga time.

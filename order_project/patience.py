@@ -15,7 +15,7 @@ from celery_config.messaging.models import OutboxMessage
 from celery_config.messaging.relay import Duty
 from celery_config.saga import clock, patience
 from celery_config.saga.machine import OPEN, Status
-from order_project.choreography import CHANGING, enter, say_again, withdraw
+from order_project.choreography import CHANGING, enter, say_again, seen_of, withdraw
 from order_project.domain import DEADLINE_PASSED
 from order_project.models import Choreography, SeenEvent
 
@@ -60,7 +60,7 @@ def drive(row: Choreography, now: datetime, heard_lately: bool) -> None:
     elif row.status == Status.RUNNING and now >= row.deadline_at:
         withdraw(row, code=DEADLINE_PASSED, reason=TOO_OLD)
     elif row.status != Status.RUNNING and now >= row.since + timedelta(seconds=settings.TIMES.undo_for):
-        enter(row, Status.PARKED, now)
-        row.cause = {**row.cause, "parked": f"said {row.attempt} times again without coming to an end"}
+        (seen,) = seen_of([row])
+        enter(row, Status.PARKED, now, seen)
     else:
         say_again(row)

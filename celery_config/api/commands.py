@@ -85,9 +85,10 @@ def carried_out(task: str, message: dict[str, Any], replies: dict[str, Any]) -> 
     work = found.work
     try:
         delivery = Delivery(Context(), decode(work.message, message), replies)
-        with structlog.contextvars.bound_contextvars(task=task):
-            return work.conclude(delivery, ended(work.handle([delivery])))
+        # The answer is a part of the command, for the log and the failpoints.
+        structlog.contextvars.bind_contextvars(task=task)
+        return work.conclude(delivery, ended(work.handle([delivery])))
     except Unknown as error:
         raise OutcomeUnknown(str(error)) from error
-    except (msgspec.ValidationError, KeyError) as error:
+    except msgspec.ValidationError as error:
         raise ValidationError({"message": f"{task} cannot take it: {error}"}) from error

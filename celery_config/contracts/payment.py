@@ -138,6 +138,8 @@ class PaymentReceived(Event):
     address: Address
     weight_grams: int
     parcels: int
+    expires_at: datetime | None = None
+    """When whoever holds the money lets go of it."""
 
 
 @dataclass(frozen=True, kw_only=True)

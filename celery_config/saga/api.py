@@ -42,7 +42,7 @@ class PauseInput(WhyInput):
 class ActionOutput(serializers.ModelSerializer[OperatorAction]):
     class Meta:
         model = OperatorAction
-        fields = ("saga", "at", "verb", "what", "by", "why", "effect")
+        fields = ("saga", "subject", "at", "verb", "what", "by", "why", "effect")
 
 
 class SagaOutput(serializers.ModelSerializer[SagaInstance]):

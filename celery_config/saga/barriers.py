@@ -9,27 +9,27 @@ from uuid import UUID
 
 import structlog
 
+from celery_config.errors import OperatorRefused
+from celery_config.messages import fields_of
 from celery_config.messaging.decisions import Action, Undo
 from celery_config.peers import Peer, PeerError
-from celery_config.saga.chains import Link
-from celery_config.saga.dsl import Saga
-from celery_config.saga.effects import Answer, Held
+from celery_config.saga.dsl import Step
+from celery_config.saga.effects import Answer, Course, Held
 
 log = structlog.get_logger(__name__)
 # A page waits for this; who does not answer by then is shown as not answering.
 SECONDS = 5.0
 
 
-def ask(saga: type[Saga], saga_id: UUID) -> dict[str, Answer]:
-    """Return what each participant's barrier says of the saga; None for one that does not answer."""
-    return ask_each(list(dict.fromkeys(step.command.service for step in saga.steps)), saga_id)
-
-
-def ask_each(services: Sequence[str], saga_id: UUID) -> dict[str, Answer]:
-    """The same of any services; a choreographed order's id is in the place of a saga's.
+def ask(steps: Sequence[Step], saga_id: UUID) -> dict[str, Answer]:
+    """Return what each participant's barrier says of these steps; None for one that does not answer.
 
     They are asked at once: who waits for the page waits for the slowest only.
+
+    Args:
+        saga_id: or a choreographed order's id.
     """
+    services = list(dict.fromkeys(step.command.service for step in steps))
     with ThreadPoolExecutor(len(services)) as threads:
         answers = threads.map(ask_one, services, [saga_id] * len(services))
         return dict(zip(services, answers, strict=True))
@@ -47,14 +47,35 @@ def ask_one(service: str, saga_id: UUID) -> Answer:
     }
 
 
-def settle(service: str, link: Link, subject: str, answer: dict[str, Any], *, note: str) -> str:
-    """Have `service` write `answer` over the open intent of `link`'s operation; return what it says it did.
+def settle(
+    course: Course,
+    saga_id: UUID,
+    step: str,
+    operation: str,
+    subject: str,
+    answer: dict[str, Any],
+    *,
+    note: str,
+) -> str:
+    """Have a participant write `answer` over its open intent of a step; return what it says it did.
 
     Raises:
+        OperatorRefused: there is no such step, or nothing that undoes it.
         PeerError: it did not answer, or refused; the text says why.
     """
-    wanted = ("saga", "step", "operation", "command")
-    body = {"task": link["task"], **{name: link["kwargs"][name] for name in wanted}}
-    body |= {"subject": subject, "answer": answer, "note": note}
-    with Peer(service, SECONDS) as peer:
+    commands = {each.name: each.undo if operation == "undo" else each.command for each in course.steps}
+    command = commands.get(step)
+    if command is None:
+        raise OperatorRefused(f"there is no step {step!r} that could be {operation}ne")
+    body = {
+        "task": command.wire_name(),
+        "saga": str(saga_id),
+        "step": step,
+        "operation": operation,
+        "subject": subject,
+        "command": {f.name: course.data[f.name] for f in fields_of(command) if f.name in course.data},
+        "answer": answer,
+        "note": note,
+    }
+    with Peer(command.service, SECONDS) as peer:
         return str(peer.post("/api/barrier/settle/", body)["settled"])

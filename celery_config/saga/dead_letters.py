@@ -11,12 +11,15 @@ from uuid import UUID
 
 import structlog
 from celery import Celery
+from django.conf import settings
 from django.db import transaction
+from django.utils.module_loading import import_string
 from kombu import Connection
 from kombu.transport import pyamqp
 
 from celery_config import metrics, rows, topology, wire
 from celery_config.erasure import marks
+from celery_config.groups import by
 from celery_config.messaging import gate
 from celery_config.messaging.publisher import broker_errors, drop
 from celery_config.saga import clock, runner, step_log
@@ -157,9 +160,22 @@ def act(letters: Sequence[Letter]) -> list[str]:
     sagas = {saga for letter in letters for saga in letter.sagas}
     found = {row.pk: row for row in runner.locked(sagas)}
     changes = Changes(clock.now(), step_log.read([*found.values()]))
-    consequences = [consequence_of(letter, found, changes) for letter in letters]
+    looked_at = let_be_looked_at(letters)
+    consequences = [
+        "it is looked at soon" if letter.saga in looked_at else consequence_of(letter, found, changes)
+        for letter in letters
+    ]
     changes.write()
     return consequences
+
+
+def let_be_looked_at(letters: Sequence[Letter]) -> set[UUID]:
+    """Tell whoever looks after what has no saga; return what they know, by its id."""
+    known: set[UUID] = set()
+    for flow, some in by(lambda letter: letter.flow, letters).items():
+        if look_soon := settings.LOOKED_AFTER_BY.get(flow):
+            known |= import_string(look_soon)({letter.saga for letter in some if letter.saga})
+    return known
 
 
 def consequence_of(letter: Letter, found: Mapping[UUID, SagaInstance], changes: Changes) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from celery_config.messages import fields_of
 from celery_config.messaging.decisions import Action, Undo
-from celery_config.saga.dsl import Saga, Step
+from celery_config.saga.dsl import Step
 from celery_config.saga.machine import Logged
 
 
@@ -52,19 +52,26 @@ class Effect:
     because: str
 
 
-def effects(
-    saga: type[Saga], data: Mapping[str, Any], log: Mapping[str, Known], barriers: Mapping[str, Answer]
-) -> list[Effect]:
+@dataclass(frozen=True)
+class Course:
+    """What is to be done, and what is known of it: a saga's, or that of an order which nobody orchestrates."""
+
+    steps: Sequence[Step]
+    data: Mapping[str, Any]
+    """What is known from the start."""
+    log: Mapping[str, Known]
+    """By step."""
+
+
+def effects(course: Course, barriers: Mapping[str, Answer]) -> list[Effect]:
     """Return every live or doubtful effect, in the order of the steps.
 
     Args:
-        data: the saga's.
-        log: the saga log, by step.
         barriers: what each participant's barrier says, by service.
     """
     found = []
-    for step in saga.steps:
-        known = log.get(step.name, Known(Logged.NOTHING, None))
+    for step in course.steps:
+        known = course.log.get(step.name, Known(Logged.NOTHING, None))
         answer = barriers.get(step.command.service)
         told = word_of(known, answer, step.name)
         if told is None:
@@ -72,7 +79,7 @@ def effects(
         doubtful, because = told
         held = answer.get(step.name) if answer is not None else None
         reply = (held and held.reply) or known.reply or {}
-        found.append(effect(step, data, reply, doubtful, because))
+        found.append(effect(step, course.data, reply, doubtful, because))
     return found
 
 

@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+import structlog
+
 from celery_config.errors import Unknown
+from celery_config.failpoints import Point, reach
 from celery_config.messaging.deliveries import Call, Delivery, Outcome
 from celery_config.over_http import participant
 from celery_config.saga import step_log
+from celery_config.saga.chains import CALL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +39,11 @@ def asked(delivery: Delivery[CallMessage]) -> Outcome:
     message = delivery.message
     service, _, _ = message.task.partition(".")
     key = f"{message.saga}/{message.step}/{message.operation}"
-    return participant(service).ask(message.task, message.message, delivery.replies, key=key)
+    with structlog.contextvars.bound_contextvars(task=f"{CALL} {message.task}"):
+        reach(Point.BEFORE_CALL)
+        answer = participant(service).ask(message.task, message.message, delivery.replies, key=key)
+        reach(Point.AFTER_CALL)
+    return answer
 
 
 def answers(answered: Sequence[tuple[Any, Outcome]]) -> list[Outcome]:

@@ -30,6 +30,8 @@ class Letter:
     saga: UUID | None
     step: str
     operation: str
+    flow: str
+    """Empty: what it is about has a saga; else who looks after it (`LOOKED_AFTER_BY`)."""
     fault: str
     headers: dict[str, Any]
     body: str
@@ -51,6 +53,7 @@ class Letter:
             saga=saga_id(kwargs),
             step=str(kwargs.get("step", ""))[:80],
             operation=str(kwargs.get("operation", ""))[:20],
+            flow=str(kwargs.get("flow", "")),
             fault=text(fault_in(message, reason, queue))[:300],
             headers=headers,
             body=text(message.body),

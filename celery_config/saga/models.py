@@ -23,23 +23,9 @@ class SagaClock(models.Model):
         return f"saga time {self.now}"
 
 
-class SagaInstance(models.Model):
-    """One run of one saga. This row decides, under its lock. `_at` fields marked so are in saga time."""
+class Parkable(models.Model):
+    """What may be parked: then somebody owns it, and decides about it in time (rule 25)."""
 
-    id = models.UUIDField(primary_key=True, default=uuid7)
-    name = models.CharField(max_length=80)
-    version = models.PositiveSmallIntegerField()
-    subject = models.CharField(max_length=64, help_text="what it is about: the order's id")
-    status = models.CharField(
-        max_length=12, choices=[(s.value, s.value) for s in Status], default=Status.RUNNING.value
-    )
-    data = models.JSONField()
-    cause = models.JSONField(default=dict, blank=True, help_text="why it was stopped or parked")
-    attempt = models.PositiveIntegerField(default=0, help_text="chains sent after the first")
-    drives = models.PositiveIntegerField(default=0, help_text="re-drives by the watchdog in this status")
-    deadline_at = models.DateTimeField(help_text="saga time")
-    since = models.DateTimeField(help_text="in this status since; saga time")
-    due_at = models.DateTimeField(null=True, blank=True, help_text="when the watchdog looks; saga time")
     owner = models.CharField(
         max_length=150,
         blank=True,
@@ -57,6 +43,28 @@ class SagaInstance(models.Model):
         default="",
         help_text="what parked it, without what is its own",
     )
+
+    class Meta:
+        abstract = True
+
+
+class SagaInstance(Parkable):
+    """One run of one saga. This row decides, under its lock. `_at` fields marked so are in saga time."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7)
+    name = models.CharField(max_length=80)
+    version = models.PositiveSmallIntegerField()
+    subject = models.CharField(max_length=64, help_text="what it is about: the order's id")
+    status = models.CharField(
+        max_length=12, choices=[(s.value, s.value) for s in Status], default=Status.RUNNING.value
+    )
+    data = models.JSONField()
+    cause = models.JSONField(default=dict, blank=True, help_text="why it was stopped or parked")
+    attempt = models.PositiveIntegerField(default=0, help_text="chains sent after the first")
+    drives = models.PositiveIntegerField(default=0, help_text="re-drives by the watchdog in this status")
+    deadline_at = models.DateTimeField(help_text="saga time")
+    since = models.DateTimeField(help_text="in this status since; saga time")
+    due_at = models.DateTimeField(null=True, blank=True, help_text="when the watchdog looks; saga time")
     started_at = models.DateTimeField(db_default=Now())
     ended_at = models.DateTimeField(null=True, blank=True)
 
@@ -140,13 +148,16 @@ class SagaDecision(models.Model):
 
 
 class OperatorAction(models.Model):
-    """What a human did to a saga, or to the start of new ones. Append-only."""
+    """What a human did to a saga or a choreographed order, or to the start of new ones. Append-only."""
 
     saga = models.ForeignKey(
         SagaInstance, on_delete=models.PROTECT, null=True, blank=True, related_name="operator_actions"
     )
     at = models.DateTimeField(db_default=Now())
     verb = models.CharField(max_length=20)
+    subject = models.CharField(
+        max_length=64, blank=True, db_default="", default="", help_text="what it is about: the order's id"
+    )
     what = models.CharField(max_length=200, help_text="the step, or what was paused")
     by = models.CharField(max_length=150)
     why = models.TextField()
@@ -155,7 +166,10 @@ class OperatorAction(models.Model):
     class Meta:
         verbose_name = "operator's action"
         ordering: ClassVar = ["-at", "-id"]
-        indexes: ClassVar = [models.Index(fields=["-at", "-id"], name="operator_action_by_age")]
+        indexes: ClassVar = [
+            models.Index(fields=["-at", "-id"], name="operator_action_by_age"),
+            models.Index(fields=["subject"], name="operator_action_by_subject"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.verb} by {self.by}"

@@ -12,19 +12,17 @@ from uuid import UUID
 from django.db import transaction
 
 from celery_config.errors import OperatorRefused
-from celery_config.saga import runner, step_log
-from celery_config.saga.barriers import ask, settle
-from celery_config.saga.chains import Chains
+from celery_config.saga import barriers, parking, runner, step_log
+from celery_config.saga.barriers import ask
 from celery_config.saga.machine import STAY, Logged, Status
 from celery_config.saga.models import OperatorAction, SagaInstance
-from celery_config.saga.plan import Operation, Planned
-from celery_config.saga.selectors import definition
+from celery_config.saga.selectors import course_of, definition
 from celery_config.saga.trail import check_reason, written
 from celery_config.saga.verbs import input_of, links_of, pivot_reply, refusal_of
 
 # Where a call outside may have been open for so long that a human must tell its outcome.
 IN_DOUBT = (Status.PARKED, Status.STOPPING, Status.FORWARD)
-NOT_IN_DOUBT = "the saga is {}: nothing is in doubt for as long that a human must tell"
+NOT_IN_DOUBT = "it is {}: nothing is in doubt for as long that a human must tell"
 
 
 def perform(saga_id: UUID, verb: str, *, by: str, why: str) -> OperatorAction:
@@ -36,7 +34,7 @@ def perform(saga_id: UUID, verb: str, *, by: str, why: str) -> OperatorAction:
     check_reason(why)
     row = SagaInstance.objects.get(pk=saga_id)
     saga = definition(row)
-    proof = pivot_reply(saga, ask(saga, row.pk)) if verb == "resume" else None
+    proof = pivot_reply(saga, ask(saga.steps, row.pk)) if verb == "resume" else None
     with transaction.atomic():
         if proof:
             # The log before the row: locks in one order everywhere.
@@ -60,10 +58,7 @@ def take_over(saga_id: UUID, *, by: str, why: str) -> OperatorAction:
     check_reason(why)
     with transaction.atomic():
         row = SagaInstance.objects.select_for_update().get(pk=saga_id)
-        if row.status != Status.PARKED:
-            raise OperatorRefused(f"only a parked saga has an owner; this one is {row.status}")
-        effect, row.owner = f"owner {row.owner} to {by}", by
-        row.save(update_fields=["owner"])
+        effect = parking.take_over(row, row.status, by)
         return written("take over", saga=row, by=by, why=why, effect=effect)
 
 
@@ -85,13 +80,14 @@ def settle_by_hand(
     """
     check_reason(why)
     row = SagaInstance.objects.get(pk=saga_id)
-    saga = definition(row)
-    if row.status not in IN_DOUBT:
-        raise OperatorRefused(NOT_IN_DOUBT.format(row.status))
-    if step not in (s.name for s in saga.steps):
-        raise OperatorRefused(f"{saga.name} has no step {step!r}")
-    link = Chains(saga, row.pk, row.data, row.attempt).built(Planned(Operation(operation), step))
-    service = saga.steps[saga.index(step)].command.service
-    told = settle(service, link, row.subject, answer, note=f"{why} ({by})")
+    check_doubt(row.status)
+    course, note = course_of(row), f"{why} ({by})"
+    told = barriers.settle(course, row.pk, step, operation, row.subject, answer, note=note)
     what = f"{step} ({operation})"
     return written("settle by hand", saga=row, what=what, by=by, why=why, effect=told)
+
+
+def check_doubt(status: str) -> None:
+    """Raise OperatorRefused where no call outside can have been open for long."""
+    if status not in IN_DOUBT:
+        raise OperatorRefused(NOT_IN_DOUBT.format(status))

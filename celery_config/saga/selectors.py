@@ -9,20 +9,23 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
+from django.apps import apps
 from django.db.models import Count, Min
 
 from celery_config.errors import OperatorRefused
 from celery_config.saga import barriers
 from celery_config.saga.dsl import Saga, find
-from celery_config.saga.effects import Answer, Effect, Known, effects
+from celery_config.saga.effects import Course, Effect, Known, effects
 from celery_config.saga.machine import Logged, Status
-from celery_config.saga.models import SagaInstance
+from celery_config.saga.models import Parkable, SagaInstance
 
 
 @dataclass(frozen=True)
 class ParkedGroup:
-    """Parked sagas with one fingerprint."""
+    """What is parked with one fingerprint."""
 
+    kind: str
+    """The model's label: sagas, or whatever else may be parked."""
     fingerprint: str
     count: int
     parked_first: datetime
@@ -32,10 +35,20 @@ class ParkedGroup:
     owners: list[str]
 
 
+def parkables() -> list[type[Any]]:
+    """Every table whose rows may be parked; each has `status`, `since` and `due_at`, as sagas have."""
+    return [kind for kind in apps.get_models() if issubclass(kind, Parkable) and not kind._meta.proxy]
+
+
 def parked_groups() -> list[ParkedGroup]:
-    """Return what is parked, grouped by what parked it; the most sagas first."""
+    """Return what is parked, grouped by what parked it; the largest group first."""
+    groups = [group for kind in parkables() for group in groups_of(kind)]
+    return sorted(groups, key=lambda group: (-group.count, group.fingerprint))
+
+
+def groups_of(kind: type[Any]) -> list[ParkedGroup]:
     rows = (
-        SagaInstance.objects.filter(status=Status.PARKED)
+        kind.objects.filter(status=Status.PARKED)
         .order_by()
         .values("fingerprint", "owner")
         .annotate(count=Count("pk"), parked_first=Min("since"), answer_by=Min("answer_by"))
@@ -43,13 +56,13 @@ def parked_groups() -> list[ParkedGroup]:
     by_fingerprint = groupby(
         sorted(rows, key=itemgetter("fingerprint", "owner")), key=itemgetter("fingerprint")
     )
-    groups = [group_of(fingerprint, list(parts)) for fingerprint, parts in by_fingerprint]
-    return sorted(groups, key=lambda group: (-group.count, group.fingerprint))
+    return [group_of(kind._meta.label_lower, shared, list(parts)) for shared, parts in by_fingerprint]
 
 
-def group_of(fingerprint: str, parts: Sequence[Mapping[str, Any]]) -> ParkedGroup:
+def group_of(kind: str, fingerprint: str, parts: Sequence[Mapping[str, Any]]) -> ParkedGroup:
     """One group of what its owners have of it."""
     return ParkedGroup(
+        kind=kind,
         fingerprint=fingerprint,
         count=sum(part["count"] for part in parts),
         parked_first=min(part["parked_first"] for part in parts),
@@ -64,14 +77,18 @@ def effects_of(row: SagaInstance) -> list[Effect]:
     Raises:
         OperatorRefused: this code does not know the saga's version.
     """
-    saga = definition(row)
-    return live_effects(saga, row, barriers.ask(saga, row.pk))
+    course = course_of(row)
+    return effects(course, barriers.ask(course.steps, row.pk))
 
 
-def live_effects(saga: type[Saga], row: SagaInstance, answers: Mapping[str, Answer]) -> list[Effect]:
-    """Return the same, given what the participants answered."""
+def course_of(row: SagaInstance) -> Course:
+    """Return the saga's steps and what the log knows of them.
+
+    Raises:
+        OperatorRefused: this code does not know the saga's version.
+    """
     log = {s.name: Known(Logged(s.logged), s.reply) for s in row.steps.all()}
-    return effects(saga, row.data, log, answers)
+    return Course(definition(row).steps, row.data, log)
 
 
 def definition(row: SagaInstance) -> type[Saga]:

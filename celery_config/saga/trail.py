@@ -15,14 +15,28 @@ def check_reason(why: str) -> None:
 
 
 def written(
-    verb: str, *, by: str, why: str, effect: str, what: str = "", saga: SagaInstance | None = None
+    verb: str,
+    *,
+    by: str,
+    why: str,
+    effect: str,
+    what: str = "",
+    saga: SagaInstance | None = None,
+    subject: str = "",
 ) -> OperatorAction:
     """Keep it, in the transaction in which it was done.
 
     Args:
-        what: it was done to, where that is not the whole saga.
+        what: it was done to, where that is not the whole saga or order.
+        subject: what it is about, if no saga says that.
         effect: what came of it, in words; cut after 300 characters.
     """
     return OperatorAction.objects.create(
-        saga=saga, verb=verb, what=what, by=by, why=why, effect=effect[:EFFECT_LENGTH]
+        saga=saga,
+        subject=saga.subject if saga else subject,
+        verb=verb,
+        what=what,
+        by=by,
+        why=why,
+        effect=effect[:EFFECT_LENGTH],
     )

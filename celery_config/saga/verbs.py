@@ -11,7 +11,7 @@ from celery_config.messaging.decisions import Action
 from celery_config.saga import clock, runner, step_log
 from celery_config.saga.barriers import ask
 from celery_config.saga.dsl import Kind, Saga
-from celery_config.saga.effects import Answer, Effect
+from celery_config.saga.effects import Answer, Effect, effects
 from celery_config.saga.machine import (
     ENDED,
     STAY,
@@ -27,7 +27,7 @@ from celery_config.saga.machine import (
 )
 from celery_config.saga.models import SagaInstance
 from celery_config.saga.plan import planned
-from celery_config.saga.selectors import definition, live_effects
+from celery_config.saga.selectors import course_of, definition
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,8 @@ def preview(saga_id: UUID, verb: str) -> Preview:
     """Return what `verb` would do to the saga now, and what every participant's barrier says of it."""
     row = SagaInstance.objects.get(pk=saga_id)
     saga = definition(row)
-    barriers = ask(saga, row.pk)
+    course = course_of(row)
+    barriers = ask(course.steps, row.pk)
     decision = STAY
     if came := input_of(row, verb):
         view = runner.view(row, clock.now(), step_log.read([row]))
@@ -101,7 +102,7 @@ def preview(saga_id: UUID, verb: str) -> Preview:
         before=row.status,
         after=decision.status or row.status,
         sends=links_of(saga, decision.send),
-        effects=live_effects(saga, row, barriers),
+        effects=effects(course, barriers),
         barriers=barriers,
     )
 

@@ -5,6 +5,7 @@ Runs in the orchestrator's relay; several may run.
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -29,6 +30,7 @@ from celery_config.saga.changes import Changes
 from celery_config.saga.machine import OPEN, Due, Status
 from celery_config.saga.models import SagaInstance, SagaStep
 from celery_config.saga.retention import forget_log
+from celery_config.saga.selectors import parkables
 
 log = structlog.get_logger(__name__)
 BATCH = 500
@@ -148,15 +150,16 @@ def drive(row: SagaInstance, now: datetime, heard_lately: bool, changes: Changes
 
 
 def measure() -> None:
-    """Set the gauges of open sagas."""
-    counts = dict(
-        SagaInstance.objects.filter(status__in=[*OPEN, "parked"])
-        .values_list("status")
-        .annotate(n=Count("pk"))
-    )
-    for status in (*OPEN, "parked"):
-        metrics.SAGAS.labels(str(status)).set(counts.get(str(status), 0))
-    parked = SagaInstance.objects.filter(status=Status.PARKED, answer_by__lt=timezone.now())
-    metrics.PARKED_OVERDUE.set(parked.count())
-    oldest = SagaInstance.objects.filter(due_at__isnull=False).aggregate(at=Min("due_at"))["at"]
+    """Set the gauges of sagas, and of whatever else may be parked."""
+    counts: Counter[str] = Counter()
+    overdue, dues = 0, []
+    for kind in parkables():
+        unended = kind.objects.filter(status__in=[*OPEN, Status.PARKED]).order_by()
+        counts.update(dict(unended.values_list("status").annotate(n=Count("pk"))))
+        overdue += unended.filter(status=Status.PARKED, answer_by__lt=timezone.now()).count()
+        dues.append(kind.objects.filter(due_at__isnull=False).aggregate(at=Min("due_at"))["at"])
+    for status in (*OPEN, Status.PARKED):
+        metrics.SAGAS.labels(str(status)).set(counts[str(status)])
+    metrics.PARKED_OVERDUE.set(overdue)
+    oldest = min(filter(None, dues), default=None)
     metrics.DUE_AGE.set(max(0.0, (clock.now() - oldest).total_seconds()) if oldest else 0)

@@ -9,6 +9,8 @@ RELAY_DUTIES = [
     "order_project.patience.duties",
     "order_project.retention.duties",
 ]
-# 1: payment first, as a shop usually starts; 2: inventory first. Running orders finish on theirs.
+# Whom a dead letter makes look at what has no saga, by its events' `flow`.
+LOOKED_AFTER_BY = {"choreographed": "order_project.choreography.look_soon"}
+# 1: payment first, as a shop usually starts; 2: inventory first; 3: as 1, over REST. Running orders finish on theirs.
 PLACE_ORDER_VERSION = env.int("PLACE_ORDER_VERSION", 1)
 SANDBOX_URL = env.str("SANDBOX_URL", "http://127.0.0.1:8090")

@@ -90,6 +90,11 @@ class Client:
         """Ask to cancel; return 202, or 409 when it is too late."""
         return self.insist("POST", f"/api/orders/{order}/cancel/", {}, accept=(202, 409)).status_code
 
+    def retry(self, order: str) -> int:
+        """Have a choreographed order said again; return 202, or 409 when it has ended."""
+        path, why = f"/api/orders/{order}/retry/", {"why": "a crash is over"}
+        return self.insist("POST", path, why, accept=(202, 409)).status_code
+
     def status(self, order: str) -> str:
         return str(self.insist("GET", f"/api/orders/{order}/").json()["status"])
 

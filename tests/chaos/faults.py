@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import random
 import signal
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from celery_config import failpoints
-from celery_config.failpoints import Failpoint
 from celery_config.topology import SERVICES
 from compose.local.stack import Stack
 from tests.chaos.cases import every_case
 from tests.chaos.meddler import meddle
 from tests.chaos.quiet import ask
-from tests.chaos.victim import STANDS_SECONDS
+from tests.chaos.victim import STANDS_SECONDS, choose_version, standing_still
 
 PARTICIPANTS = tuple(s for s in SERVICES if s != "order")
 ROLES = ("worker", "relay", "web")
+# The first one sends its commands over REST; so does every other one that takes its place.
+FIRST_VERSION, OTHER_VERSIONS = 3, (1, 3, 2, 3)
 AWAY_SECONDS = 60.0
 FIRES_SECONDS = 15.0
 CUT = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = %s AND usename = %s"
@@ -41,11 +44,13 @@ class Faults:
         self.chance = chance
         self.server = threading.Lock()  # PostgreSQL and RabbitMQ do not die at the same time
         self.cases = every_case()
+        self.versions = itertools.cycle(OTHER_VERSIONS)
         self.kinds: dict[str, tuple[Callable[[], bool], int]] = {
             "worker killed": (lambda: self.kill("worker"), 6),
             "relay killed": (lambda: self.kill("relay"), 4),
-            "web killed": (lambda: self.kill("web"), 3),
-            "worker or relay stands still": (self.stand_still, 4),
+            "web killed": (lambda: self.kill("web"), 6),
+            "another version of the flow deployed": (self.deploy, 4),
+            "a process stands still": (self.stand_still, 5),
             "killed at a failpoint": (self.failpoint, 10),
             "database connections cut": (self.cut_database, 5),
             "PostgreSQL stopped at once": (self.kill_postgres, 2),
@@ -69,22 +74,24 @@ class Faults:
             return True
         return False
 
+    def deploy(self) -> bool:
+        """New orders take another version; those of the last one are under way. The keeper starts it."""
+        choose_version(self.stack, next(self.versions))
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.stack.supervisor["order-web"].pid, signal.SIGTERM)
+            return True
+        return False
+
     def stand_still(self) -> bool:
-        process = self.stack.supervisor[f"{self.chance.choice(SERVICES)}-{self.chance.choice(ROLES[:2])}"]
-        pid = process.pid
-        try:
-            os.kill(pid, signal.SIGSTOP)
-            time.sleep(STANDS_SECONDS)
-            os.kill(pid, signal.SIGCONT)
-        except ProcessLookupError:
-            return False
-        return True
+        name = f"{self.chance.choice(SERVICES)}-{self.chance.choice(ROLES)}"
+        with standing_still(self.stack, name) as stands:
+            if stands:
+                time.sleep(STANDS_SECONDS)
+        return stands
 
     def failpoint(self) -> bool:
         case = self.chance.choice(self.cases)
-        name = failpoints.arm(
-            self.folder, Failpoint(case.point, case.operation, case.way, skip=self.chance.randrange(3))
-        )
+        name = failpoints.arm(self.folder, replace(case.failpoint, skip=self.chance.randrange(3)))
         end = time.monotonic() + FIRES_SECONDS
         while time.monotonic() < end:
             if (self.folder / "fired" / name).exists():

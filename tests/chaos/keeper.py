@@ -9,6 +9,7 @@ import queue
 import signal
 import threading
 import time
+from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -36,6 +37,8 @@ class Keeper:
         self.restarts = 0
         self.troubles: list[str] = []
         self.seen: set[str] = set()
+        self.one_at_a_time: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        """By process: one that dies again while it is brought back has died twice."""
         self.over = threading.Event()
         self.thread = threading.Thread(target=self.run, name="keeper")
 
@@ -80,14 +83,15 @@ class Keeper:
 
     def revive(self, name: str) -> None:
         """Start it again, also when the next failpoint kills it before it is ready."""
-        for left in reversed(range(TRIES)):
-            try:
-                self.stack.supervisor.restart(name)
-                self.restarts += 1
-                return
-            except Exception as error:  # the run goes on, and its end says what did not come back
-                if not left:
-                    self.troubles.append(f"{name} did not come back: {error}")
+        with self.one_at_a_time[name]:
+            for left in reversed(range(TRIES)):
+                try:
+                    self.stack.supervisor.restart(name)
+                    self.restarts += 1
+                    return
+                except Exception as error:  # the run goes on, and its end says what did not come back
+                    if not left:
+                        self.troubles.append(f"{name} did not come back: {error}")
 
 
 def resume(pid: int) -> None:

@@ -9,35 +9,31 @@ import re
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from celery_config import failpoints
-from celery_config.failpoints import Failpoint
+from celery_config.groups import by
 from celery_config.progress import progress_bars
 from compose.local.errors import LocalError
 from compose.local.stack import Stack
-from tests.chaos.cases import CHOREOGRAPHED_ORDERS, Case, batches, every_case, is_choreographed, sample
-from tests.chaos.client import CHOREOGRAPHED, FINE, FLOWS, KINDS, Client
+from tests.chaos.cases import Carried, Case, batches, every_case, sample
+from tests.chaos.client import CHOREOGRAPHED, FINE, KINDS, ORCHESTRATED, Client
 from tests.chaos.keeper import Keeper
-from tests.chaos.quiet import NotQuiet, audit, in_flight, run, wait_until_quiet
-from tests.chaos.victim import STANDS_SECONDS, failpoints_of, running
+from tests.chaos.occasions import Occasions
+from tests.chaos.quiet import NotQuiet, audit, in_flight, wait_until_quiet
+from tests.chaos.victim import STANDS_SECONDS, choose_version, failpoints_of, running
 
-QUICK_CASES = 64
+QUICK_CASES = 96
 AT_ONCE = 4
 MOST_IN_FLIGHT = 24
 FIRING_SECONDS = 60.0
 QUIET_SECONDS = 120.0
 LOOK_SECONDS = 0.2
-MAKE_DUE = {
-    duty: f"""
-        UPDATE {table} SET due_at = (SELECT now FROM saga_sagaclock) - interval '1 second'
-        WHERE status IN ('running', 'stopping', 'forward')
-    """
-    for duty, table in (("watchdog", "saga_sagainstance"), (CHOREOGRAPHED_ORDERS, "order_choreography"))
-}
+VERSIONS = {Carried.OVER_BROKER: 1, Carried.OVER_REST: 3}
 
 
 def main(argv: list[str]) -> int:
@@ -78,6 +74,9 @@ class Matrix:
         self.stack = stack
         self.folder = folder
         self.prices = itertools.count(1000)
+        self.flow = ORCHESTRATED
+        self.silencers: dict[Case, str] = {}
+        """Their failpoints' names, by the case that needs them."""
         failpoints.disarm(folder)
         self.client = Client(stack, chance)
         self.client.stock_shelves()
@@ -98,43 +97,60 @@ class Matrix:
         self.settle()
         with progress_bars(console) as progress:
             bar = progress.add_task("crash matrix", total=len(cases))
-            for batch in batches(cases, AT_ONCE):
-                found = self.try_together(batch)
-                if found:
-                    violations += [f"{what}\n  after: {'; '.join(map(str, batch))}" for what in found]
-                progress.advance(bar, len(batch))
+            for (carried, occasion, _), alike in by(attrgetter("setting"), cases).items():
+                self.let_orders_be(carried)
+                for batch in batches(alike, AT_ONCE):
+                    found = self.try_together(batch, Occasions(self.stack, self.client, carried, occasion))
+                    if found:
+                        violations += [f"{what}\n  after: {'; '.join(map(str, batch))}" for what in found]
+                    progress.advance(bar, len(batch))
         return violations
 
-    def try_together(self, batch: Sequence[Case]) -> list[str]:
-        names = {failpoints.arm(self.folder, as_failpoint(case)): case for case in batch}
+    def let_orders_be(self, carried: Carried) -> None:
+        """Carried out so from now on; those that are not choreographed have their version of the flow for it."""
+        self.flow = CHOREOGRAPHED if carried is Carried.BY_EVENTS else ORCHESTRATED
+        if version := VERSIONS.get(carried):
+            choose_version(self.stack, version)
+            self.stack.restart("order-web")
+
+    def try_together(self, batch: Sequence[Case], occasions: Occasions) -> list[str]:
+        names = {failpoints.arm(self.folder, case.failpoint): case for case in batch}
         end = time.monotonic() + FIRING_SECONDS
         while (left := self.not_fired(names)) and time.monotonic() < end:
             # Orders in crowds would only keep the watchdog busy with those that wait for the dead.
             if in_flight(self.stack) < MOST_IN_FLIGHT:
-                self.traffic(left)
+                self.silence(left)
+                self.traffic(occasions, left)
             time.sleep(LOOK_SECONDS)
         failpoints.disarm(self.folder)
+        self.silencers.clear()
         return [f"never came there: {case}" for case in left] + self.settle()
 
     def not_fired(self, names: dict[str, Case]) -> list[Case]:
-        return [case for name, case in names.items() if not (self.folder / "fired" / name).exists()]
+        return [case for name, case in names.items() if not self.has_fired(name)]
 
-    def traffic(self, wanted: Sequence[Case]) -> None:
-        """An order of each kind, one that is cancelled, a change of the catalogue."""
-        with ThreadPoolExecutor(8) as pool:
-            done: list[Future[Any]] = [
-                pool.submit(self.client.place, kind, flow) for kind in KINDS for flow in flows_of(wanted)
-            ]
-            done += [pool.submit(self.cancelled_order, flow) for flow in flows_of(wanted)]
+    def has_fired(self, name: str) -> bool:
+        return (self.folder / "fired" / name).exists()
+
+    def silence(self, wanted: Sequence[Case]) -> None:
+        """Let those fall silent, one after the other, whose circuit is to be open."""
+        for case in wanted:
+            armed = self.silencers.get(case)
+            if case.silencer and (armed is None or self.has_fired(armed)):
+                self.silencers[case] = failpoints.arm(self.folder, case.silencer)
+
+    def traffic(self, occasions: Occasions, wanted: Sequence[Case]) -> None:
+        """An order of each kind, one that is cancelled, a change of the catalogue, and what the cases need besides."""
+        with ThreadPoolExecutor(9) as pool:
+            done: list[Future[Any]] = [pool.submit(self.client.place, kind, self.flow) for kind in KINDS]
+            done.append(pool.submit(self.cancelled_order))
             done.append(pool.submit(self.client.change_product, FINE, next(self.prices)))
-            for duty, statement in MAKE_DUE.items():
-                if any(case.operation == duty for case in wanted):
-                    run(self.stack, statement)
+            done.append(pool.submit(occasions.arise, wanted))
             for each in done:
                 each.result()
 
-    def cancelled_order(self, flow: str) -> None:
-        self.client.cancel(self.client.place("fine", flow))
+    def cancelled_order(self) -> None:
+        self.client.cancel(self.client.place("fine", self.flow))
 
     def settle(self) -> list[str]:
         """Wait for quiet and audit; return what is not as promised."""
@@ -146,13 +162,3 @@ class Matrix:
         troubles += audit(self.stack)
         more, self.keeper.troubles = self.keeper.troubles, []
         return troubles + more
-
-
-def flows_of(wanted: Sequence[Case]) -> list[str]:
-    """The flows whose orders come by there; others would only be in the way."""
-    choreographed = {is_choreographed(case) for case in wanted}
-    return [flow for flow in FLOWS if (flow == CHOREOGRAPHED) in choreographed]
-
-
-def as_failpoint(case: Case) -> Failpoint:
-    return Failpoint(case.point, case.operation, case.way)

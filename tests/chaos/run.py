@@ -20,7 +20,7 @@ from celery_config.progress import progress_bars
 from compose.local.errors import LocalError
 from compose.local.stack import Stack
 from tests.chaos.client import Client
-from tests.chaos.faults import Faults
+from tests.chaos.faults import FIRST_VERSION, Faults
 from tests.chaos.keeper import Keeper
 from tests.chaos.load import Load
 from tests.chaos.quiet import NotQuiet, ask, audit, in_flight, wait_until_quiet
@@ -31,12 +31,17 @@ FAULTS_AT_ONCE = 3
 PAUSE_SECONDS = (0.3, 2.5)
 QUIET_SECONDS = 120.0
 COMPENSATED_SHARE = 0.2
+CARRIED_SHARE = 0.1
 KINDS_WANTED = 8
 SECONDS_PER_FAULT = 6.0
 ENDS = """
     SELECT status, count(*) FROM (
         SELECT status FROM saga_sagainstance UNION ALL SELECT status FROM order_choreography
     ) AS flows GROUP BY status
+"""
+CARRIED = """
+    SELECT CASE version WHEN 3 THEN 'over REST' ELSE 'over the broker' END, count(*) FROM saga_sagainstance GROUP BY 1
+    UNION ALL SELECT 'by events', count(*) FROM order_choreography
 """
 
 
@@ -48,6 +53,7 @@ class Report:
     missed: Counter[str] = field(default_factory=Counter)
     violations: list[str] = field(default_factory=list)
     ends: Mapping[str, int] = field(default_factory=dict)
+    carried: Mapping[str, int] = field(default_factory=dict)
     quiet_after: float = 0.0
 
 
@@ -56,7 +62,8 @@ def main(argv: list[str]) -> int:
     console = Console(highlight=False)
     console.print(f"seed {options.seed}")
     try:
-        with running("chaos", console, settings_for(options.worse), clocks_for(options.worse)) as stack:
+        settings = {"PLACE_ORDER_VERSION": str(FIRST_VERSION), **settings_for(options.worse)}
+        with running("chaos", console, settings, clocks_for(options.worse)) as stack:
             report = run(stack, options, console)
     except LocalError as error:
         console.print(str(error), style="red", markup=False)
@@ -102,7 +109,7 @@ def run(stack: Stack, options: argparse.Namespace, console: Console) -> Report:
             failpoints.disarm(folder)
         report.violations += settle(stack, report)
         report.violations += keeper.troubles
-    report.ends = dict(ask(stack, "order", ENDS))
+    report.ends, report.carried = dict(ask(stack, "order", ENDS)), dict(ask(stack, "order", CARRIED))
     client.close()
     return report
 
@@ -167,7 +174,8 @@ def tell(report: Report, options: argparse.Namespace, console: Console) -> int:
     for kind in sorted(set(report.landed) | set(report.missed)):
         table.add_row(kind, str(report.landed[kind]), str(report.missed[kind]))
     console.print(table)
-    console.print(", ".join(f"{count} {status}" for status, count in sorted(report.ends.items())))
+    for counts in (report.ends, report.carried):
+        console.print(", ".join(f"{count} {what}" for what, count in sorted(counts.items())))
     orders, landed = sum(report.ends.values()), report.landed.total()
     weak = weaknesses(report, orders, landed, options)
     for line in (*report.violations, *weak):
@@ -190,6 +198,9 @@ def weaknesses(report: Report, orders: int, landed: int, options: argparse.Names
         found.append(f"only {len(report.landed)} kinds of faults; at least {KINDS_WANTED} should land")
     if report.ends.get("compensated", 0) < COMPENSATED_SHARE * orders:
         found.append(f"only {report.ends.get('compensated', 0)} of {orders} orders were compensated")
+    for how in ("over the broker", "over REST", "by events"):
+        if report.carried.get(how, 0) < CARRIED_SHARE * orders:
+            found.append(f"only {report.carried.get(how, 0)} of {orders} orders were carried out {how}")
     if orders < options.orders:
         found.append(f"only {orders} of {options.orders} orders were accepted")
     return found

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -61,3 +62,25 @@ def running(
 def failpoints_of(var: Path) -> Path:
     """The folder of the failpoints of a stack, by its own folder."""
     return var / "failpoints"
+
+
+def choose_version(stack: Stack, version: int) -> None:
+    """Let new orders take this version of `place-order` from the next start of `order-web` on."""
+    web = stack.supervisor["order-web"]
+    web.env = {**(web.env or {}), "PLACE_ORDER_VERSION": str(version)}
+
+
+@contextmanager
+def standing_still(stack: Stack, name: str) -> Iterator[bool]:
+    """Stop a process with all its children for the block; False, if there is none at this moment."""
+    group = stack.supervisor[name].pid
+    try:
+        os.killpg(group, signal.SIGSTOP)
+    except ProcessLookupError:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(group, signal.SIGCONT)

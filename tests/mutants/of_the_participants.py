@@ -403,4 +403,14 @@ PARTICIPANTS = (
         suite="messaging",
         tests=("test_acknowledgement.py::TestConsumer",),
     ),
+    Mutant(
+        name="our-fault-is-theirs",
+        breaks="over REST an error of a handler's own is said to be the message's, and is not tried again",
+        rule="rule 10",
+        file="celery_config/api/commands.py",
+        old="except msgspec.ValidationError as error:",
+        new="except (msgspec.ValidationError, KeyError) as error:",
+        suite="messaging",
+        tests=("test_transports.py",),
+    ),
 )

@@ -441,6 +441,36 @@ CHOREOGRAPHY = (
         suite="order",
         tests=("test_choreography.py::TestDriving",),
     ),
+    Mutant(
+        name="parked-by-nobody",
+        breaks="a choreographed order is parked, and nobody owns it or knows why",
+        rule="rule 25",
+        file="order_project/choreography.py",
+        old="        parking.park(row, seen)\n",
+        new="        pass\n",
+        suite="order",
+        tests=("test_choreography.py::TestParked",),
+    ),
+    Mutant(
+        name="ended-said-again",
+        breaks="an operator sends on a choreographed order that ended long ago, when what was seen of it is forgotten",
+        rule="rule 25",
+        file="order_project/operators.py",
+        old="    if status in ENDED:\n        return None\n",
+        new="",
+        suite="order",
+        tests=("test_choreography.py::TestRetrying",),
+    ),
+    Mutant(
+        name="dead-event-unheard",
+        breaks="a dead letter of a choreographed order's event makes nobody look at the order",
+        rule="rule 19",
+        file="celery_config/saga/dead_letters.py",
+        old="settings.LOOKED_AFTER_BY.get(flow)",
+        new="None",
+        suite="order",
+        tests=("test_choreography.py::TestDeadLetters",),
+    ),
 )
 
 SERVICES = (*CHOREOGRAPHY, *PAYMENT, *INVENTORY, *SHIPMENT, *ORDER, *AUDIT)

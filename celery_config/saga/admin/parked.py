@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlencode
 
+from django.apps import apps
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
@@ -23,7 +24,7 @@ from celery_config.saga.selectors import ParkedGroup, parked_groups
 
 @admin.register(ParkedSaga)
 class ParkedAdmin(FactAdmin):
-    """One page: the groups. Each leads to the list of its sagas."""
+    """One page: the groups. Each leads to the list of what is in it."""
 
     def get_urls(self) -> list[URLPattern]:
         page = self.admin_site.admin_view(self.changelist_view)
@@ -39,7 +40,7 @@ class ParkedAdmin(FactAdmin):
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
-            "title": "Parked sagas",
+            "title": "Parked",
             "count": sum(group.count for group in groups),
             "table": groups_table(groups),
         }
@@ -52,9 +53,10 @@ def groups_table(groups: list[ParkedGroup]) -> Table:
         [
             format_html(
                 '<a class="text-link" href="{}">{}</a>',
-                sagas_of(group),
+                list_of(group),
                 broken(group.fingerprint or "not known"),
             ),
+            apps.get_model(group.kind)._meta.verbose_name,
             group.count,
             timesince(group.parked_first, now),
             moment(group.answer_by, "overdue"),
@@ -62,9 +64,13 @@ def groups_table(groups: list[ParkedGroup]) -> Table:
         ]
         for group in groups
     ]
-    return {"headers": ["what parked them", "sagas", "oldest", "to be decided by", "owners"], "rows": rows}
+    return {
+        "headers": ["what parked them", "what they are", "how many", "oldest", "to be decided by", "owners"],
+        "rows": rows,
+    }
 
 
-def sagas_of(group: ParkedGroup) -> str:
+def list_of(group: ParkedGroup) -> str:
     wanted = {"status__exact": Status.PARKED.value, "fingerprint": group.fingerprint}
-    return f"{reverse('admin:saga_sagainstance_changelist')}?{urlencode(wanted)}"
+    page = f"admin:{group.kind.replace('.', '_')}_changelist"
+    return f"{reverse(page)}?{urlencode(wanted)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 
 from celery_config.api.admin import FactAdmin, typed
-from celery_config.api.display import json_of, saga_of
+from celery_config.api.display import id_of, json_of, saga_of
 from celery_config.saga.models import DeadLetter, OperatorAction
 
 
@@ -25,10 +25,18 @@ class DeadLetterAdmin(FactAdmin):
 
 @admin.register(OperatorAction)
 class OperatorActionAdmin(FactAdmin):
-    list_display = ("at", "verb", "what", saga_of("saga_id", "saga", short=True), "by", "why")
+    list_display = (
+        "at",
+        "verb",
+        "what",
+        saga_of("saga_id", "saga", short=True),
+        id_of("subject"),
+        "by",
+        "why",
+    )
     list_filter = (typed("by"), typed("verb"))
-    search_ids = ("saga",)
+    search_ids = ("saga", "subject")
     search_fields = ("by__icontains",)
-    search_help_text = "saga id or person"
+    search_help_text = "saga id, order id or person"
     ordering = ("-at", "-id")
-    fields = ("at", "verb", "what", saga_of("saga_id", "saga"), "by", "why", "effect")
+    fields = ("at", "verb", "what", saga_of("saga_id", "saga"), "subject", "by", "why", "effect")

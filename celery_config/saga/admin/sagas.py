@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.db.models import Count, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from unfold.decorators import display
 
 from celery_config.api.admin import FactInline
 from celery_config.api.display import EMPTY, id_of, label_of, link, table_of, time, time_of
 from celery_config.saga import clock
-from celery_config.saga.admin.shown import COLOURS, moment
-from celery_config.saga.admin.verbs import OperatorVerbs, standing
+from celery_config.saga.admin.operating import FingerprintFilter
+from celery_config.saga.admin.shown import COLOURS
+from celery_config.saga.admin.verbs import OperatorVerbs
 from celery_config.saga.dsl import Saga
-from celery_config.saga.machine import Status
 from celery_config.saga.models import OperatorAction, SagaDecision, SagaInstance, SagaStep
 
 STATUS = label_of("status", COLOURS)
@@ -27,7 +27,6 @@ SAGA_TIMES = (
     time_of("deadline_at", "deadline (saga time)"),
     time_of("due_at", "watchdog looks at it (saga time)"),
 )
-DECIDED_ABOUT = (Status.PARKED, Status.STOPPING)
 
 
 class StepInline(FactInline):
@@ -62,22 +61,6 @@ class DefinitionFilter(admin.SimpleListFilter):
         return sagas.filter(name=name, version=version) if version.isdecimal() else sagas
 
 
-class FingerprintFilter(admin.SimpleListFilter):
-    """By what parked it. Only parked sagas have that, and only they are read, by the index of what has not ended."""
-
-    title = "what parked it"
-    parameter_name = "fingerprint"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        parked = SagaInstance.objects.filter(status=Status.PARKED).order_by()
-        counted = parked.values_list("fingerprint").annotate(count=Count("pk"))
-        return [(fingerprint, f"{fingerprint} ({count})") for fingerprint, count in sorted(counted)]
-
-    def queryset(self, request: HttpRequest, sagas: QuerySet[SagaInstance]) -> QuerySet[SagaInstance]:
-        wanted = self.value()
-        return sagas.filter(status=Status.PARKED, fingerprint=wanted) if wanted else sagas
-
-
 @admin.register(SagaInstance)
 class SagaAdmin(OperatorVerbs):
     list_display = (
@@ -97,7 +80,6 @@ class SagaAdmin(OperatorVerbs):
     subject_views: ClassVar[Mapping[str, str]] = {}
     """The page of what sagas are about, by their names."""
     """The name of the admin page of what sagas are about; empty: it has none."""
-    change_form_outer_before_template = "saga/standing.html"
     fieldsets = (
         (None, {"fields": ("definition", "about", STATUS, table_of("cause"), "started_at", "ended_at")}),
         # Closed until asked for: an order of many lines would push the steps off the screen.
@@ -106,15 +88,6 @@ class SagaAdmin(OperatorVerbs):
             table_of("data"),
         )}),
     )  # fmt: skip
-
-    def render_change_form(
-        self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Any = None, **kwargs: Any
-    ) -> HttpResponse:
-        """Participants are asked only about a saga that somebody may have to decide about."""
-        if obj and obj.status in DECIDED_ABOUT:
-            context |= {"standing": standing(obj), "answer_by": moment(obj.answer_by, "overdue")}
-        answer: HttpResponse = super().render_change_form(request, context, *args, obj=obj, **kwargs)
-        return answer
 
     @display(description="definition", ordering="name")
     def definition(self, saga: SagaInstance) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from json import dumps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -14,12 +14,13 @@ from django.utils.safestring import SafeString
 
 from celery_config.errors import OperatorRefused
 from celery_config.messaging.decisions import Action, Undo
-from celery_config.saga import barriers, operators, selectors
+from celery_config.saga import barriers, operators
 from celery_config.saga.admin.forms import SettleForm
 from celery_config.saga.admin.shown import act_page, carry_out, evidence, is_confirmed, operator, posted
-from celery_config.saga.dsl import Saga
-from celery_config.saga.effects import Answer
-from celery_config.saga.models import SagaInstance
+from celery_config.saga.effects import Answer, Course
+
+if TYPE_CHECKING:
+    from celery_config.saga.admin.operating import OperatorPages
 
 ABOUT = (
     "Only when the provider's support, or somebody who saw the parcel, told you what became of a call that nobody else"
@@ -30,18 +31,18 @@ Examples = Mapping[str, Mapping[str, Any]]
 """What a provider answers, by the wire name of the command."""
 
 
-def settle_page(admin: Any, request: HttpRequest, row: SagaInstance, back: str) -> HttpResponse:
+def settle_page(admin: OperatorPages, request: HttpRequest, row: Any, back: str) -> HttpResponse:
     try:
-        saga = selectors.definition(row)
+        course = admin.course_of(row)
     except OperatorRefused as refusal:
         admin.message_user(request, str(refusal), messages.ERROR)
         return redirect(back)
-    answers = barriers.ask(saga, row.pk)
-    intents = open_intents(saga, answers)
+    answers = barriers.ask(course.steps, row.pk)
+    intents = open_intents(course, answers)
     choices = [
         (f"{step} {operation}", f"{step} ({operation}): {MEANING[operation]}") for step, operation in intents
     ]
-    form = SettleForm(posted(request), choices, examples_of(saga, intents, admin.answers))
+    form = SettleForm(posted(request), choices, examples_of(course, intents, admin.answers))
     if is_confirmed(request, form):
         step, _, operation = form.cleaned_data["intent"].rpartition(" ")
         given, by = form.cleaned_data, operator(request)
@@ -49,21 +50,18 @@ def settle_page(admin: Any, request: HttpRequest, row: SagaInstance, back: str) 
             admin,
             request,
             back,
-            lambda: operators.settle_by_hand(
-                row.pk, step, operation, given["answer"], by=by, why=given["why"]
-            ),
+            lambda: admin.settle(row, step, operation, given["answer"], by=by, why=given["why"]),
         )
     return act_page(
-        admin, request, title=f"Settle by hand: {row.name}", about=ABOUT, original=row, form=form, back=back,
-        button="Settle by hand", refused=refusal_of(row, intents),
-        **evidence(saga, row, answers, selectors.live_effects(saga, row, answers)),
+        admin, request, title=f"Settle by hand: {admin.named(row)}", about=ABOUT, original=row, form=form, back=back,
+        button="Settle by hand", refused=refusal_of(row.status, intents), **evidence(course, answers),
     )  # fmt: skip
 
 
-def open_intents(saga: type[Saga], answers: Mapping[str, Answer]) -> list[tuple[str, str]]:
+def open_intents(course: Course, answers: Mapping[str, Answer]) -> list[tuple[str, str]]:
     """The steps whose participant holds an open intent, with the operation that is in doubt."""
     found = []
-    for step in saga.steps:
+    for step in course.steps:
         held = (answers.get(step.command.service) or {}).get(step.name)
         if held and held.undo is Undo.INTENT:
             found.append((step.name, "undo"))
@@ -72,16 +70,16 @@ def open_intents(saga: type[Saga], answers: Mapping[str, Answer]) -> list[tuple[
     return found
 
 
-def refusal_of(row: SagaInstance, intents: list[tuple[str, str]]) -> str:
-    if row.status not in operators.IN_DOUBT:
-        return operators.NOT_IN_DOUBT.format(row.status)
+def refusal_of(status: str, intents: list[tuple[str, str]]) -> str:
+    if status not in operators.IN_DOUBT:
+        return operators.NOT_IN_DOUBT.format(status)
     return "" if intents else "no participant that answers has an open call: nothing is in doubt there"
 
 
-def examples_of(saga: type[Saga], intents: list[tuple[str, str]], examples: Examples) -> SafeString:
+def examples_of(course: Course, intents: list[tuple[str, str]], examples: Examples) -> SafeString:
     """How an answer to each open call looks."""
-    commands = {(s.name, "do"): s.command for s in saga.steps}
-    commands |= {(s.name, "undo"): s.undo for s in saga.steps if s.undo}
+    commands = {(s.name, "do"): s.command for s in course.steps}
+    commands |= {(s.name, "undo"): s.undo for s in course.steps if s.undo}
     names = [(step, operation, commands[step, operation].wire_name()) for step, operation in intents]
     known = [(step, op, dumps(examples[name])) for step, op, name in names if name in examples]
     if not known:

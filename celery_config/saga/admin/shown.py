@@ -23,9 +23,8 @@ from celery_config.api.display import EMPTY, labelled
 from celery_config.errors import OperatorRefused
 from celery_config.money import money
 from celery_config.peers import PeerError
-from celery_config.saga.dsl import Saga
-from celery_config.saga.effects import Answer, Effect
-from celery_config.saga.models import OperatorAction, SagaInstance
+from celery_config.saga.effects import Answer, Course, Effect, effects
+from celery_config.saga.models import OperatorAction
 
 COLOURS = {
     "running": "info",
@@ -80,15 +79,14 @@ def is_confirmed(request: HttpRequest, form: Form) -> bool:
     return request.method == "POST" and form.is_valid()
 
 
-def evidence(
-    saga: type[Saga], row: SagaInstance, answers: Mapping[str, Answer], found: Iterable[Effect]
-) -> dict[str, Any]:
-    """What is live of the saga and what each participant says, for `act_page`."""
+def evidence(course: Course, answers: Mapping[str, Answer]) -> dict[str, Any]:
+    """What is live and what each participant says, for `act_page`."""
+    found = effects(course, answers)
     return {
         "warnings": silent(answers),
         "tables": [
             ("Live or in doubt", effects_table(found), "Nothing: no effect is live, none is in doubt."),
-            ("What the participants say now", barrier_table(saga, row, answers), ""),
+            ("What the participants say now", barrier_table(course, answers), ""),
         ],
     }
 
@@ -122,16 +120,16 @@ def amount_of(effect: Effect) -> Any:
     return format_html('<span class="amount">{}</span>', money(effect.amount, effect.currency))
 
 
-def barrier_table(saga: type[Saga], row: SagaInstance, answers: Mapping[str, Answer]) -> Table:
-    log = dict(row.steps.values_list("name", "logged"))
+def barrier_table(course: Course, answers: Mapping[str, Answer]) -> Table:
     rows = []
-    for step in saga.steps:
+    for step in course.steps:
         answer = answers.get(step.command.service)
         held = answer.get(step.name) if answer is not None else None
         says = labelled(SILENT, WORDS) if answer is None else str(held or "nothing came here")
         note = held.note if held and held.note else EMPTY
-        known = log.get(step.name) or "not known"
-        rows.append([whole(step.name), str(step.kind), step.command.service, says, note, known])
+        known = course.log.get(step.name)
+        logged = str(known.logged) if known and known.logged else "not known"
+        rows.append([whole(step.name), str(step.kind), step.command.service, says, note, logged])
     return {"headers": ["step", "kind", "participant", "its barrier", "note", "saga log"], "rows": rows}
 
 

@@ -95,13 +95,14 @@ class Guest:
     def cancel(self, **replies: Any) -> Outcome:
         return self.send(CancelHotel(trip=self.hotel.trip), "undo", replies)
 
-    def send(self, command: Any, operation: str, replies: dict[str, Any]) -> Outcome:
+    def send(self, command: Any, operation: str, replies: dict[str, Any], **more: Any) -> Outcome:
         message = {
             "saga": str(self.hotel.saga),
             "step": "hotel",
             "operation": operation,
             "attempt": 0,
             "command": encode(command),
+            **more,
         }
         return self.transport.send(command.wire_name(), message, replies)
 
@@ -175,9 +176,22 @@ def test_other_contents_under_one_id_are_for_a_human(guest: Guest) -> None:
     assert guest.hotel.bookings == 1
 
 
-def test_an_error_leaves_nothing_behind_and_may_be_sent_again(guest: Guest) -> None:
-    guest.hotel.broken = ValueError("disk full")
-    assert isinstance(guest.book(), Exception)
+@pytest.mark.parametrize("replies", [{}, {"flight": {}}, {"flight": None}])
+def test_a_reply_that_is_not_there_is_not_waited_for(guest: Guest, replies: dict[str, Any]) -> None:
+    command = BookHotel(trip=guest.hotel.trip, nights=3)
+    outcome = guest.send(command, "do", replies, needs={"nights": "flight"})
+    assert isinstance(outcome, Reject | CallFailed)
+    assert "lack what it needs" in str(outcome.reason)
+    assert guest.hotel.bookings == 0
+
+
+@pytest.mark.parametrize("error", [ValueError("disk full"), KeyError("a shelf of its own")])
+def test_an_error_leaves_nothing_behind_and_may_be_sent_again(guest: Guest, error: Exception) -> None:
+    """Also one that would say, were it the message's, that the message is wrong."""
+    guest.hotel.broken = error
+    outcome = guest.book()
+    assert isinstance(outcome, Exception)
+    assert not isinstance(outcome, Reject | CallFailed)
     assert (guest.hotel.bookings, BarrierRow.objects.filter(saga=guest.hotel.saga).count()) == (0, 0)
     guest.hotel.broken = None
     assert guest.book()["hotel"] == guest.hotel.row.reply

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import html
 import random
+import re
 from collections.abc import Callable
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +18,7 @@ from django.urls import reverse
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from celery_config import metrics
 from celery_config.choreography import announced
 from celery_config.contracts.inventory import (
     InventoryFetched,
@@ -34,16 +38,22 @@ from celery_config.contracts.values import Line
 from celery_config.errors import OperatorRefused, SagaPaused
 from celery_config.ids import uuid7
 from celery_config.messages import Event, StepGaveUp, decode
+from celery_config.messaging.decisions import Action, Undo
 from celery_config.messaging.events import deliver
 from celery_config.messaging.models import OutboxMessage
-from celery_config.saga import barriers, pauses
-from celery_config.saga.models import OperatorAction, SagaInstance
-from order_project import cancelling, choreography, patience, placing
+from celery_config.money import money
+from celery_config.saga import barriers, pauses, selectors, watchdog
+from celery_config.saga.dead_letters import keep
+from celery_config.saga.effects import Answer, Held
+from celery_config.saga.letters import Letter
+from celery_config.saga.models import DeadLetter, OperatorAction, SagaInstance
+from order_project import cancelling, operators, patience, placing
 from order_project.domain import Flow
 from order_project.errors import KeyReused, TooLate
 from order_project.models import Choreography, Order, SeenEvent
 from order_project.retention import forget_seen
 from tests.service.order.conftest import ADDRESS, HEART, Shop
+from tests.service.order.test_dead_letters import letter
 
 pytestmark = pytest.mark.django_db
 ID = UUID(int=7)
@@ -175,7 +185,7 @@ class TestHearing:
     def test_neither_lines_nor_addresses_are_kept(self, dancer: Dancer) -> None:
         dancer.hear(dancer.forward()[0])
         content = SeenEvent.objects.get().content
-        assert {*content} == {"order", "payment", "weight_grams", "parcels"}
+        assert {*content} == {"order", "payment", "weight_grams", "parcels", "expires_at"}
 
     def test_an_order_of_nobody_changes_nothing(self, dancer: Dancer) -> None:
         deliver([announced(InventoryReturned(order=ID), order=ID, event_id=uuid7())])
@@ -336,6 +346,187 @@ class TestApi:
         assert peer.get(f"/api/orders/{dancer.id}/").json()["status"] == "cancelled"
 
 
+class TestParked:
+    """Rule 25: somebody owns it and decides in time, with what is live before their eyes."""
+
+    @pytest.fixture
+    def barrier(self, monkeypatch: pytest.MonkeyPatch) -> dict[str, Answer]:
+        """What the participants answer; payment holds money whose void is in doubt."""
+        step = "payment.authorize_payment"
+        doubt = Held(Action.DONE, Undo.INTENT, {"amount": 1785, "currency": "EUR"})
+        told: dict[str, Answer] = {"payment": {step: doubt}, "inventory": {}, "shipment": None}
+        monkeypatch.setattr(barriers, "ask_one", lambda service, order: told[service])
+        return told
+
+    @pytest.fixture
+    def parked(self, dancer: Dancer, pass_time: PassTime) -> Dancer:
+        """As after a day of withdrawals that payment gives up on."""
+        received, *_ = dancer.forward()
+        expires = datetime.now(UTC) + timedelta(minutes=20)
+        dancer.hear(replace(received, expires_at=expires), dancer.back()[0])
+        gave_up = StepGaveUp(code="error", reason=f"void: no such hold {dancer.id}")
+        dancer.hear(gave_up, step="payment.authorize_payment", operation="undo", outcome="failed")
+        dancer.said()
+        pass_time(settings.TIMES.undo_for + 1)
+        patience.drive_due()
+        assert dancer.row.status == "parked"
+        return dancer
+
+    def test_it_has_an_owner_a_due_time_and_a_fingerprint(self, parked: Dancer) -> None:
+        row = parked.row
+        assert row.owner == "operations"
+        assert row.answer_by is not None
+        assert row.answer_by < timezone.now() + timedelta(minutes=21)  # when the hold ends
+        assert row.fingerprint == (
+            "place-order (choreographed): payment.authorize_payment (undo) error: void: no such hold #"
+        )
+        assert "said" in row.cause["parked"]
+
+    def test_what_nobody_gave_up_lacks_a_word(self, dancer: Dancer, pass_time: PassTime) -> None:
+        dancer.hear(*dancer.forward()[:4])
+        dancer.said()
+        pass_time(settings.TIMES.undo_for + 1)
+        patience.drive_due()
+        assert dancer.row.fingerprint.endswith("no word of inventory.inventory_issued")
+
+    def test_a_contradiction_says_so(self, dancer: Dancer) -> None:
+        dancer.hear(dancer.forward()[3], dancer.back()[1])
+        row = dancer.row
+        assert row.cause["parked"] in row.fingerprint
+        assert (row.owner, row.answer_by is not None) == ("operations", True)
+
+    def test_it_is_on_the_page_of_what_is_parked(self, parked: Dancer, admin_client: Client) -> None:
+        (group,) = selectors.parked_groups()
+        assert (group.kind, group.count, group.owners) == ("order.choreography", 1, ["operations"])
+        shown = admin_client.get(reverse("admin:saga_parkedsaga_changelist")).content.decode()
+        assert "choreographed order" in shown
+        (href,) = re.findall(r'href="([^"]*fingerprint=[^"]*)"', shown)
+        listed = admin_client.get(html.unescape(href))
+        assert str(parked.id) in listed.content.decode()
+
+    def test_going_on_takes_it_off_the_list(self, parked: Dancer, barrier: dict[str, Answer]) -> None:
+        operators.perform(parked.id, "retry", by="ada", why="provider is back")
+        assert (parked.row.status, parked.row.owner, parked.row.answer_by) == ("stopping", "", None)
+        assert parked.said() == [("order.order_withdrawn", parked.row.attempt)]
+        assert selectors.parked_groups() == []
+
+    def test_its_end_takes_it_off_the_list(self, parked: Dancer) -> None:
+        parked.hear(*parked.back()[1:])
+        assert (parked.row.status, parked.row.owner) == ("compensated", "")
+
+    def test_its_page_shows_owner_due_time_and_what_is_live(
+        self, parked: Dancer, admin_client: Client, barrier: dict[str, Answer]
+    ) -> None:
+        page = admin_client.get(reverse("admin:order_choreography_change", args=[parked.id])).content.decode()
+        for words in ("operations", "its undo was begun", money(1785, "EUR"), "shipment does not answer"):
+            assert words in page
+        for verb in ("retry", "compensate", "take_over", "settle_by_hand"):
+            assert reverse(f"admin:order_choreography_{verb}", args=[parked.id]) in page
+
+    def test_somebody_takes_it_over(
+        self, parked: Dancer, admin_client: Client, barrier: dict[str, Answer]
+    ) -> None:
+        page = reverse("admin:order_choreography_take_over", args=[parked.id])
+        assert admin_client.get(page).status_code == 200
+        admin_client.post(page, {"why": "mine"})
+        assert parked.row.owner == "admin"
+        (kept,) = OperatorAction.objects.all()
+        assert (kept.verb, kept.subject) == ("take over", str(parked.id))
+        shown = admin_client.get(reverse("admin:order_choreography_change", args=[parked.id]))
+        assert "take over  by admin: mine" in shown.content.decode()
+
+    def test_a_human_settles_a_doubt(
+        self,
+        parked: Dancer,
+        admin_client: Client,
+        barrier: dict[str, Answer],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        sent: list[Any] = []
+
+        class Payment:
+            def __init__(self, *_: Any) -> None: ...
+
+            def __enter__(self) -> Payment:
+                return self
+
+            def __exit__(self, *_: object) -> None: ...
+
+            def post(self, path: str, body: dict[str, Any]) -> dict[str, str]:
+                sent.append(body)
+                return {"settled": "it is undone, says a human"}
+
+        monkeypatch.setattr(barriers, "Peer", Payment)
+        page = reverse("admin:order_choreography_settle_by_hand", args=[parked.id])
+        assert "payment.authorize_payment undo" in admin_client.get(page).content.decode()
+        form = {"intent": "payment.authorize_payment undo", "answer": "{}", "why": "the provider wrote so"}
+        admin_client.post(page, form)
+        (body,) = sent
+        assert (body["task"], body["saga"], body["command"]) == (
+            "payment.void_payment", str(parked.id), {"order": str(parked.id)}
+        )  # fmt: skip
+        assert OperatorAction.objects.get().effect == "it is undone, says a human"
+
+    def test_over_http(self, parked: Dancer, peer: APIClient, barrier: dict[str, Answer]) -> None:
+        told = peer.get(f"/api/orders/{parked.id}/compensate/").json()
+        assert (told["before"], told["after"], told["sends"]) == (
+            "parked", "stopping", ["announce the withdrawal"]
+        )  # fmt: skip
+        assert parked.said() == []
+        taken = peer.post(f"/api/orders/{parked.id}/take-over/", {"why": "mine"}, format="json")
+        assert (taken.status_code, taken.json()["subject"]) == (200, str(parked.id))
+        assert peer.post(f"/api/orders/{parked.id}/settle/", {"why": "?"}, format="json").status_code == 400
+
+    def test_an_order_under_way_is_withdrawn_by_an_operator(
+        self, dancer: Dancer, barrier: dict[str, Answer]
+    ) -> None:
+        dancer.said()
+        assert operators.preview(dancer.id, "compensate").after == "stopping"
+        operators.perform(dancer.id, "compensate", by="ada", why="the customer rang")
+        assert dancer.said() == [("order.order_withdrawn", 0)]
+        assert (dancer.row.status, dancer.row.cause["reason"]) == ("stopping", "the customer rang (ada)")
+        with pytest.raises(OperatorRefused, match="only what is parked"):
+            operators.take_over(dancer.id, by="ada", why="mine")
+
+    def test_what_is_past_its_pivot_is_not_withdrawn(self, dancer: Dancer) -> None:
+        dancer.hear(*dancer.forward()[:4])
+        dancer.said()
+        with pytest.raises(OperatorRefused, match="forward only"):
+            operators.perform(dancer.id, "compensate", by="ada", why="the customer rang")
+        assert dancer.said() == []
+
+    def test_an_overdue_one_is_counted(self, parked: Dancer) -> None:
+        parked.set(answer_by=timezone.now() - timedelta(hours=1))
+        watchdog.measure()
+        assert metrics.PARKED_OVERDUE._value.get() == 1
+
+
+class TestDeadLetters:
+    """Rule 19: what the broker gave up on, somebody looks after."""
+
+    def dead(self, dancer: Dancer) -> str:
+        event = announced(dancer.forward()[0], order=dancer.id, event_id=uuid7())
+        keep([Letter.of(letter("events.receive", event))])
+        return DeadLetter.objects.latest("id").consequence
+
+    def test_of_its_event_makes_an_order_due(self, dancer: Dancer) -> None:
+        later = dancer.row.due_at
+        assert later is not None
+        assert self.dead(dancer) == "it is looked at soon"
+        row = dancer.row
+        assert row.due_at is not None
+        assert row.due_at < later - timedelta(seconds=settings.TIMES.silence / 2)
+
+    def test_of_what_has_ended_changes_nothing(self, dancer: Dancer) -> None:
+        dancer.hear(*dancer.forward())
+        self.dead(dancer)
+        assert (dancer.row.status, dancer.row.due_at) == ("completed", None)
+
+    def test_of_an_order_that_nobody_knows_is_kept(self, dancer: Dancer) -> None:
+        Order.objects.all().delete()
+        assert self.dead(dancer) == "kept: no such saga here"
+
+
 class TestRetrying:
     """Rule 25: a human's word, kept with the name."""
 
@@ -353,7 +544,7 @@ class TestRetrying:
         dancer.hear(*dancer.forward()[:4])
         dancer.said()
         dancer.set(status="parked", due_at=None)
-        choreography.retry(dancer.id, by="op", why="mended")
+        operators.perform(dancer.id, "retry", by="op", why="mended")
         assert (dancer.row.status, dancer.said()) == ("forward", [("order.order_placed", 1)])
 
     def test_what_has_ended_is_refused(self, dancer: Dancer, peer: APIClient) -> None:
@@ -362,10 +553,18 @@ class TestRetrying:
         assert answer.status_code == 409
         assert not OperatorAction.objects.exists()
 
+    def test_what_has_ended_is_refused_when_all_else_is_forgotten(self, dancer: Dancer) -> None:
+        dancer.hear(*dancer.forward())
+        dancer.said()
+        SeenEvent.objects.all().delete()
+        with pytest.raises(OperatorRefused, match="completed"):
+            operators.perform(dancer.id, "retry", by="op", why="?")
+        assert dancer.said() == []
+
     def test_a_contradiction_is_no_machines_to_mend(self, dancer: Dancer) -> None:
         dancer.hear(dancer.forward()[3], dancer.back()[1])
-        with pytest.raises(OperatorRefused, match="parked"):
-            choreography.retry(dancer.id, by="op", why="?")
+        with pytest.raises(OperatorRefused, match="contradicts itself"):
+            operators.perform(dancer.id, "retry", by="op", why="?")
 
     def test_the_pages(self, dancer: Dancer, admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(barriers, "ask_one", lambda service, order: None)
@@ -380,5 +579,7 @@ class TestRetrying:
             shown = admin_client.get(url)
             assert shown.status_code == 200, url
             assert "tok_visa" not in shown.content.decode()
-        admin_client.post(reverse("admin:order_choreography_retry", args=[dancer.id]), {"why": "again"})
+        admin_client.post(
+            reverse("admin:order_choreography_retry", args=[dancer.id]), {"why": "again", "seen": "stopping"}
+        )
         assert OperatorAction.objects.get().by == "admin"

@@ -251,14 +251,16 @@ class TestSettlingByHand:
     ) -> None:
         told: list[Any] = []
 
-        def settle(service: str, link: Any, subject: str, answer: Any, *, note: str) -> str:
-            told.append((service, link["kwargs"]["step"], link["kwargs"]["operation"], answer, note))
+        def settle(
+            course: Any, saga: Any, step: str, operation: str, subject: str, answer: Any, *, note: str
+        ) -> str:
+            told.append((saga, step, operation, answer, note))
             return "authorize-payment is undone, says a human"
 
-        monkeypatch.setattr(operators, "settle", settle)
+        monkeypatch.setattr(barriers, "settle", settle)
         form = {"intent": "authorize-payment undo", "answer": "{}", "why": "their support says so"}
         html = said(admin_client, page(parked, "settle_by_hand"), **form)
-        assert told == [("payment", "authorize-payment", "undo", {}, "their support says so (admin)")]
+        assert told == [(parked.saga_id, "authorize-payment", "undo", {}, "their support says so (admin)")]
         assert "is undone, says a human" in html
         assert OperatorAction.objects.get().verb == "settle by hand"
 
@@ -276,7 +278,7 @@ class TestSettlingByHand:
         def settle(*_: Any, **__: Any) -> str:
             raise PeerError("payment does not answer at http://127.0.0.1:8002")
 
-        monkeypatch.setattr(operators, "settle", settle)
+        monkeypatch.setattr(barriers, "settle", settle)
         form = {"intent": "authorize-payment undo", "answer": "{}", "why": "x"}
         html = said(admin_client, page(parked, "settle_by_hand"), **form)
         assert "Nothing was changed: payment does not answer" in html
@@ -299,8 +301,8 @@ class TestParked:
         one.set(answer_by=timezone.now() - timedelta(minutes=5))
         answer = admin_client.get(reverse("admin:saga_parkedsaga_changelist"))
         first, second = answer.context["table"]["rows"]
-        assert (first[1], first[4], second[1]) == (3, "ada, operations", 1)
-        assert ("overdue" in str(first[3]), "overdue" in str(second[3])) == (False, True)
+        assert (first[1], first[2], first[5], second[2]) == ("saga", 3, "ada, operations", 1)
+        assert ("overdue" in str(first[4]), "overdue" in str(second[4])) == (False, True)
         query = {"fingerprint": one.saga.fingerprint, "status__exact": "parked"}
         html, _ = opened(admin_client, LIST, **query)
         assert str(one.id) in html

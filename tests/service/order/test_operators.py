@@ -193,7 +193,7 @@ class TestVerbs:
             operators.perform(placed.saga_id, "compensate", by="ada", why=why)
 
     def test_take_over(self, placed: Placed) -> None:
-        with pytest.raises(OperatorRefused, match="only a parked saga"):
+        with pytest.raises(OperatorRefused, match="only what is parked has an owner"):
             operators.take_over(placed.saga_id, by="ada", why="mine")
         park(placed)
         operators.take_over(placed.saga_id, by="ada", why="mine")

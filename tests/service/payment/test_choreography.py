@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
@@ -91,6 +92,8 @@ def test_what_the_others_need_is_passed_on(buyer: Buyer, participant: Participan
     assert row.saga == buyer.order
     assert row.payload["data"]["lines"] == [{"sku": "TEA", "quantity": 2}]
     assert row.payload["data"]["payment"] == str(payment_id(buyer.order))
+    expires = datetime.fromisoformat(row.payload["data"]["expires_at"])
+    assert expires == Payment.objects.get(order=buyer.order).expires_at
     assert "payment_token" not in row.payload["data"]
     assert (row.payload["flow"], row.payload["subject"]) == ("choreographed", str(buyer.order))
 
