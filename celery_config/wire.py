@@ -35,7 +35,7 @@ class Buffered(TCPTransport):
 
     def receive(self, wanted: int) -> bytes:
         try:
-            return self.sock.recv(max(wanted, BLOCK), self.flags)
+            return bytes(self.sock.recv(max(wanted, BLOCK), self.flags))
         except BlockingIOError:
             if not self.flags:
                 raise

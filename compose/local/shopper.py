@@ -86,9 +86,9 @@ class Shopper:
         while url:
             answer = self.http.get(url)
             answer.raise_for_status()
-            page = answer.json()
-            yield from page["results"]
-            url = page["next"]
+            found = answer.json()
+            yield from found["results"]
+            url = found["next"]
 
     def wait_for_ends(
         self, orders: Sequence[str], *, patience: float, progress: Callable[[int], None] = lambda _: None
