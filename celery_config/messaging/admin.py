@@ -54,7 +54,8 @@ class InboxAdmin(FactAdmin):
 
 @admin.register(Contradiction)
 class ContradictionAdmin(FactAdmin):
-    list_display = ("event", "kind", id_of("subject"), "reason", "received_at")
+    # A reason may be long: it is on the page of its row.
+    list_display = ("event", "kind", id_of("subject"), "received_at")
     list_filter = (typed("kind"),)
     search_ids = ("subject", "key")
     search_help_text = "order id or idempotency key"

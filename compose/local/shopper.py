@@ -80,9 +80,9 @@ class Shopper:
         answer.raise_for_status()
         return dict(answer.json())
 
-    def orders(self, page: int = PAGE) -> Iterator[dict[str, Any]]:
-        """All orders, newest first, read `page` at a time."""
-        url: str | None = f"/api/orders/?limit={page}"
+    def orders(self, at_once: int = PAGE) -> Iterator[dict[str, Any]]:
+        """All orders, newest first, so many with each call."""
+        url: str | None = f"/api/orders/?limit={at_once}"
         while url:
             answer = self.http.get(url)
             answer.raise_for_status()
@@ -102,11 +102,11 @@ class Shopper:
             TimeoutError: orders do not move; the text names some.
         """
         wanted, ended = set(orders), dict[str, Ended]()
-        page = min(max(len(wanted), SHORT_PAGE), PAGE)
+        at_once = min(max(len(wanted), SHORT_PAGE), PAGE)
         since = time.monotonic()
         while len(ended) < len(wanted):
             # Newest first: what was placed long ago is not read again and again.
-            looked_at = islice((o for o in self.orders(page) if o["id"] in wanted), len(wanted))
+            looked_at = islice((o for o in self.orders(at_once) if o["id"] in wanted), len(wanted))
             found = {o["id"]: end_of(o) for o in looked_at if o["status"] in ENDED}
             if len(found) > len(ended):
                 since = time.monotonic()

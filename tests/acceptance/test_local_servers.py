@@ -189,9 +189,12 @@ class TestRabbit:
         with pytest.raises(ServerFailed, match="no_such_command"):
             rabbitmq.ctl("no_such_command")
 
-    def test_the_node_lists_its_queues(self, rabbitmq: RabbitServer) -> None:
-        listed = json.loads(rabbitmq.ctl("list_queues", "-p", VHOST, "name", "type", "--formatter=json"))
-        assert {"name": "order.commands", "type": "quorum"} in listed
+    def test_the_node_lists_its_queues_and_their_policies(self, rabbitmq: RabbitServer) -> None:
+        columns = ("name", "type", "policy")
+        listed = json.loads(rabbitmq.ctl("list_queues", "-p", VHOST, *columns, "--formatter=json"))
+        found = {queue["name"]: (queue["type"], queue["policy"]) for queue in listed}
+        assert found["order.commands"] == ("quorum", "")
+        assert found[topology.DEAD_LETTERS] == found[topology.UNROUTED] == ("quorum", "kept")
 
     @staticmethod
     def publish(address: str) -> None:
