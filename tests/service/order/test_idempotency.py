@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from django.db import IntegrityError, connection
@@ -81,8 +80,9 @@ class TestTwins:
             assert Order.objects.count() == SagaInstance.objects.count() == (n + 1) * 8
 
     def test_what_is_no_repeat_is_not_taken_for_one(self, shop: Shop) -> None:
+        shop.place(reference="INVOICE-1")
         with pytest.raises(IntegrityError):
-            shop.place("key", customer=uuid4())
+            shop.place("key", reference="INVOICE-1")
         assert not IdempotencyKey.objects.exists()
 
 
