@@ -73,18 +73,25 @@ class Client:
         token = self.stack.environment["INVENTORY_SERVICE_TOKEN"]
         self.insist("POST", self.stack.url("inventory") + path, body, {"Authorization": f"Bearer {token}"})
 
-    def place(self, kind: str, flow: str = ORCHESTRATED) -> str:
+    def place(self, kind: str, flow: str = ORCHESTRATED, *, repeats: int = 0) -> str:
         """Place an order of this kind and return its id, however often that has to be asked."""
-        return self.buy(FINE, 2, flow=flow, **KINDS[kind])
+        return self.buy(FINE, 2, repeats=repeats, flow=flow, **KINDS[kind])
 
-    def buy(self, sku: str, quantity: int = 1, **fields: Any) -> str:
-        """Place an order for one product, or as `fields` say."""
+    def buy(self, sku: str, quantity: int = 1, *, repeats: int = 0, **fields: Any) -> str:
+        """Place an order for one product, or as `fields` say.
+
+        Args:
+            repeats: requests that follow it under the same key; each is answered with the same order.
+        """
         order = {
             "lines": [{"sku": sku, "quantity": quantity}], "currency": CURRENCY,
             "payment_token": "tok_approved", "address": ADDRESS, **fields,
         }  # fmt: skip
         key = str(UUID(int=self.chance.getrandbits(128)))
-        return str(self.insist("POST", "/api/orders/", order, {"Idempotency-Key": key}).json()["order"])
+        headers = {"Idempotency-Key": key}
+        answers = [self.insist("POST", "/api/orders/", order, headers).json() for _ in range(1 + repeats)]
+        (placed,) = {str(answer["order"]) for answer in answers}
+        return placed
 
     def cancel(self, order: str) -> int:
         """Ask to cancel; return 202, or 409 when it is too late."""

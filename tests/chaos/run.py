@@ -120,8 +120,14 @@ def follow(load: Load, over: threading.Event, show: Callable[[int], None]) -> No
 
 
 def make_trouble(faults: Faults, report: Report, over: threading.Event, options: argparse.Namespace) -> None:
-    """Faults at random, a few at once, until the load is through; one service is away for a minute."""
-    once: dict[str, Callable[[], bool]] = {"a service away for a minute": faults.away}
+    """Faults at random, a few at once, until the load is through.
+
+    One service is away for a minute, and in the middle another version of the flow is deployed.
+    """
+    once: dict[str, Callable[[], bool]] = {
+        "a service away for a minute": faults.away,
+        "another version of the flow deployed": faults.deploy,
+    }
     if options.worse == "broker":
         once["the broker's disk lost"] = faults.lose_the_brokers_disk
     with ThreadPoolExecutor(FAULTS_AT_ONCE + len(once)) as pool:
