@@ -79,7 +79,7 @@ def participant(service: str) -> Participant:
     client = JsonClient(
         settings.SERVICE_URLS[service],
         Outcomes(Refused, Unknown, CallFailed, away=Away),
-        seconds=settings.TIMES.call,
+        seconds=settings.TIMES.command,
         token=settings.SERVICE_TOKENS[service],
     )
     unwell = Breaker(

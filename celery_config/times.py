@@ -1,6 +1,7 @@
 """Who gives up first (rule 18): every time of the protocol, in seconds, scaled together. Pure.
 
-One call in total < a step's tries < the watchdog's silence < the saga's deadline < the undo drives.
+One call in total < one command over REST < a step's tries < the watchdog's silence < the saga's deadline < the undo
+drives.
 `SAGA_TIME_SCALE=0.03` makes a silence of 3.6 s out of 2 minutes, so that tests see everything in seconds.
 """
 
@@ -43,8 +44,16 @@ class Times:
         return max(1.0, 10 * self.scale)
 
     @property
+    def command(self) -> float:
+        """One command over REST in total: longer than the call that the participant may make meanwhile.
+
+        Else both give up at once, and what was done is asked for again.
+        """
+        return self.call + 2 * self.scale
+
+    @property
     def retry_delays(self) -> tuple[float, ...]:
-        """Waits between a step's tries: as many as fit into the silence even if every call times out."""
+        """Waits between a step's tries: as many as fit into the silence even if each of them times out."""
         planned = [self.scale * s for s in (1, 4, 12, 28)]
         while self.longest_tries(len(planned) + 1, planned) >= self.silence:
             planned.pop()
@@ -56,8 +65,8 @@ class Times:
         return 5 * self.scale
 
     def longest_tries(self, count: int, delays: Sequence[float] = ()) -> float:
-        """How long `count` tries take when each call times out and each wait is at its longest."""
-        return count * self.call + (1 + RETRY_JITTER) * sum(delays[: count - 1])
+        """How long `count` tries take when each times out and each wait is at its longest."""
+        return count * self.command + (1 + RETRY_JITTER) * sum(delays[: count - 1])
 
     @property
     def silence(self) -> float:
@@ -105,6 +114,7 @@ class Times:
         tries = self.longest_tries(len(self.retry_delays) + 1, self.retry_delays)
         steps = [
             ("one call", self.call),
+            ("one command over REST", self.command),
             ("a step's tries", tries),
             ("the watchdog's silence", self.silence),
             ("the saga's deadline", self.deadline(deadline_seconds)),

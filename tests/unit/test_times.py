@@ -9,15 +9,15 @@ from celery_config.times import Times
 
 
 def worst(times: Times) -> float:
-    """Every call of a step times out and every wait is at its longest."""
-    return (len(times.retry_delays) + 1) * times.call + 1.25 * sum(times.retry_delays)
+    """Every try of a step times out and every wait is at its longest."""
+    return (len(times.retry_delays) + 1) * times.command + 1.25 * sum(times.retry_delays)
 
 
 def test_who_gives_up_first() -> None:
-    """Rule 18: call < a step's tries, calls included < silence < deadline < undo drives."""
+    """Rule 18: call < command over REST < a step's tries, all included < silence < deadline < undo drives."""
     times = Times()
     assert times.call <= 20 < sum(times.retry_delays)
-    assert times.call < worst(times) < times.silence < 15 * 60 < times.undo_for
+    assert times.call < times.command < worst(times) < times.silence < 15 * 60 < times.undo_for
     assert times.order_of_patience(15 * 60) is None
 
 
@@ -61,7 +61,7 @@ def test_all_times_of_the_protocol_scale_together() -> None:
 def test_what_a_worker_holds_unacked_is_short() -> None:
     """Rule 18: well under RabbitMQ's 30 minutes; waits between tries are outbox rows and hold nothing."""
     times = Times()
-    assert times.call + times.lock_wait + times.publish < 5 * 60
+    assert times.command + times.lock_wait + times.publish < 5 * 60
 
 
 def test_retries_end() -> None:
