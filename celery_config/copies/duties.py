@@ -96,7 +96,7 @@ def check_what_is_due() -> None:
 
 def check(source: SourceOf) -> Compared:
     """Compare, and keep what was found where admin and metrics show it."""
-    found = sync.compare(source)
+    found = sync.compare(source, patience=sync.PATIENCE_SECONDS)
     remember(source.copy.name, found)
     if found.differing:
         log.error(

@@ -43,7 +43,7 @@ def compare(
     source: SourceOf,
     *,
     mend: bool = False,
-    patience: float = PATIENCE_SECONDS,
+    patience: float,
     progress: Progress = lambda _: None,
 ) -> Compared:
     """Find the rows that differ, and still do so when what is under way has had time to arrive.

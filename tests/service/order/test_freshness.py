@@ -202,13 +202,12 @@ class TestTheCommand:
         with pytest.raises(CommandError, match="inventory does not answer"):
             self.run()
 
-    def test_the_scheduled_check_runs_once_when_it_is_due(self, reached: SourceWithChanges) -> None:
+    def test_the_scheduled_check_runs_once_when_it_is_due(
+        self, reached: SourceWithChanges, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         reached.put("A", 1, VALUES)
-        duties.sync.PATIENCE_SECONDS, kept = 0.0, duties.sync.PATIENCE_SECONDS
-        try:
-            duties.check_what_is_due()
-        finally:
-            duties.sync.PATIENCE_SECONDS = kept
+        monkeypatch.setattr(duties.sync, "PATIENCE_SECONDS", 0.0)
+        duties.check_what_is_due()
         assert state().differing == 1
         asked = reached.asked
         duties.check_what_is_due()
