@@ -15,7 +15,7 @@ from celery_config.messaging import outbox
 from tests.service.together import concurrent, in_background
 from tests.trip import HotelBooked
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
