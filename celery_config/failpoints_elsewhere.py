@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -11,7 +12,7 @@ from celery.worker.request import Request
 from django.db import OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from celery_config import topology
+from celery_config import rows, topology
 from celery_config.failpoints import Point, Way, reach
 
 STEP_FAILED = f"{topology.ORCHESTRATOR}.step_failed"
@@ -24,13 +25,13 @@ NOWHERE = "nowhere"
 
 def install() -> None:
     """Put them there."""
-    commit = BaseDatabaseWrapper._commit  # type: ignore[attr-defined]
+    commit, at_once = BaseDatabaseWrapper._commit, rows.at_once  # type: ignore[attr-defined]
     publish = Channel._basic_publish
     acknowledge = Request.acknowledge
 
-    def committing(wrapper: BaseDatabaseWrapper) -> None:
+    def committing(carry_out: Callable[..., None], *args: Any) -> None:
         reach(Point.BEFORE_COMMIT)
-        commit(wrapper)
+        carry_out(*args)
         if reach(Point.COMMITTED) is Way.NO_DATABASE:
             raise OperationalError("the connection was lost before the answer to COMMIT came")
 
@@ -46,7 +47,8 @@ def install() -> None:
         reach(Point.UNACKED)
         acknowledge(request)
 
-    BaseDatabaseWrapper._commit = committing  # type: ignore[attr-defined]
+    BaseDatabaseWrapper._commit = lambda wrapper: committing(commit, wrapper)  # type: ignore[attr-defined]
+    rows.at_once = lambda *changes: committing(at_once, *changes)
     # Without confirms a channel calls the second of its two names for it.
     Channel._basic_publish = Channel.basic_publish = publishing
     Request.acknowledge = acknowledging

@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -40,6 +40,7 @@ from celery_config.messaging.tasks import Work, durable_task
 from celery_config.messaging.undos import undo
 
 log = structlog.get_logger(__name__)
+Attempt = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 handlers: dict[str, Handler] = {}
 importing = threading.Lock()
 
@@ -50,8 +51,8 @@ class StepMessage:
 
     saga: UUID
     step: str
-    operation: str
-    attempt: int
+    operation: Literal["do", "undo"]
+    attempt: Attempt
     command: dict[str, Any]
     needs: dict[str, str] | None = None
 
@@ -67,10 +68,10 @@ class FenceMessage:
 
     saga: UUID
     step: str
-    attempt: int
+    attempt: Attempt
     pivot: str
     subject: str
-    operation: str = "fence"
+    operation: Literal["fence"] = "fence"
 
 
 def handles(command: type[Command]) -> Callable[[LocalStep], LocalStep]:

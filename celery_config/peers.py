@@ -15,6 +15,10 @@ class PeerError(Exception):
     """A service did not answer, or not as it should; the text says which and what to do."""
 
 
+class PeerRefused(PeerError):
+    """It answered that what was asked does not fit where it stands."""
+
+
 class Peer:
     """One other service. Use as a context manager."""
 
@@ -49,7 +53,8 @@ class Peer:
         """Return the JSON answer.
 
         Raises:
-            PeerError: no answer, or an error.
+            PeerRefused: it says that this does not fit (409).
+            PeerError: no answer, or another error.
         """
         try:
             response = self.client.request(method, path, **options)
@@ -60,7 +65,8 @@ class Peer:
             ) from error
         self.exchanged += len(response.request.content) + len(response.content)
         if response.is_error:
-            raise PeerError(
+            kind = PeerRefused if response.status_code == httpx.codes.CONFLICT else PeerError
+            raise kind(
                 f"{self.service} answered {response.status_code} to {method} {path}: {reason_of(response)}"
             )
         try:

@@ -96,10 +96,15 @@ def commit(*changes: Change) -> None:
         IntegrityError: none was carried out, and a transaction under way goes on.
     """
     if connection.vendor == "postgresql" and not connection.in_atomic_block:
-        write(*changes)
+        at_once(*changes)
         return
     with transaction.atomic():
         write(*changes)
+
+
+def at_once(*changes: Change) -> None:
+    """Carry out changes by one statement, which is a transaction of its own."""
+    write(*changes)
 
 
 @functools.cache

@@ -96,6 +96,8 @@ def stand(found: Sequence[Choreography]) -> None:
         enter(row, status, now, seen)
         if status in (Status.STOPPING, Status.COMPENSATED):
             row.cause = domain.cause_of(seen)
+        elif status is Status.COMPLETED:
+            row.cause = {}
         if status is Status.FORWARD and domain.COLLECTED not in seen:
             row.due_at = now + timedelta(seconds=settings.TIMES.soon_after(0))
         moved.append((row, seen))

@@ -101,7 +101,8 @@ def perform(order: UUID, verb: str, *, by: str, why: str) -> OperatorAction:
     goes, before = going(verb, row.status, seen), row.status
     if goes is None:
         raise OperatorRefused(refusal_of(verb, row.status, seen))
-    if before == Status.RUNNING and goes.status is Status.STOPPING:
+    if domain.standing(seen) is Status.RUNNING and goes.status is Status.STOPPING:
+        row.status = Status.RUNNING.value  # a parked one goes on from where it stands
         withdraw(row, code="cancelled", reason=f"{why} ({by})")
     else:
         if before == Status.PARKED:

@@ -74,7 +74,8 @@ def ask_for_refund(*, order: UUID, amount: int, reason: str) -> Refund:
     saga = Saga.registry["refund-order", 1]
     data = saga.data(order=order, refund=refund, refund_amount=amount, currency=row.currency)
     saga_id = starting.start(saga, data, subject=order)
-    return Refund.objects.create(id=refund, order=row, amount=amount, reason=reason, saga=saga_id)
+    why = reason if row.customer_id else ""  # of whom was forgotten nothing is written down again
+    return Refund.objects.create(id=refund, order=row, amount=amount, reason=why, saga=saga_id)
 
 
 def close_refunds(completed: Sequence[tuple[Any, Mapping[str, Any]]]) -> None:
@@ -87,7 +88,9 @@ def refuse_refunds(compensated: Sequence[tuple[Any, Mapping[str, str]]]) -> None
     """They were refused. Called in the transaction that closes the sagas."""
     for data, cause in compensated:
         detail = f"{cause.get('code', '')}: {cause.get('reason', '')}"[:500]
-        Refund.objects.filter(id=data.refund).update(status=RefundStatus.REFUSED, detail=detail)
+        refund = Refund.objects.filter(id=data.refund)
+        refund.update(status=RefundStatus.REFUSED)
+        refund.filter(order__customer__isnull=False).update(detail=detail)
 
 
 def make_customer(user: Any) -> Customer:

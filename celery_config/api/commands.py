@@ -9,6 +9,7 @@ import structlog
 from celery import current_app
 from celery.app.task import Context
 from celery.exceptions import Ignore, Reject
+from django.db import DataError
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.exceptions import APIException, NotFound, ValidationError
@@ -77,6 +78,7 @@ def carried_out(task: str, message: dict[str, Any], replies: dict[str, Any]) -> 
     Raises:
         NotFound: there is no such task.
         OutcomeUnknown: a call outside ended so.
+        Conflict: what it says cannot be stored.
         ValidationError: the message is not what it takes.
     """
     found = current_app.tasks.get(task)
@@ -90,5 +92,9 @@ def carried_out(task: str, message: dict[str, Any], replies: dict[str, Any]) -> 
         return work.conclude(delivery, ended(work.handle([delivery])))
     except Unknown as error:
         raise OutcomeUnknown(str(error)) from error
+    except DataError as error:  # as a message it would be a dead letter: no try will store it
+        raise Conflict(
+            f"{task} has contents that cannot be stored: {error}", code="command_rejected"
+        ) from error
     except msgspec.ValidationError as error:
         raise ValidationError({"message": f"{task} cannot take it: {error}"}) from error

@@ -12,7 +12,7 @@ import structlog
 from celery_config.errors import OperatorRefused
 from celery_config.messages import fields_of
 from celery_config.messaging.decisions import Action, Undo
-from celery_config.peers import Peer, PeerError
+from celery_config.peers import Peer, PeerError, PeerRefused
 from celery_config.saga.dsl import Step
 from celery_config.saga.effects import Answer, Course, Held
 
@@ -60,8 +60,8 @@ def settle(
     """Have a participant write `answer` over its open intent of a step; return what it says it did.
 
     Raises:
-        OperatorRefused: there is no such step, or nothing that undoes it.
-        PeerError: it did not answer, or refused; the text says why.
+        OperatorRefused: there is no such step, nothing that undoes it, or no open intent; the text says why.
+        PeerError: it did not answer.
     """
     commands = {each.name: each.undo if operation == "undo" else each.command for each in course.steps}
     command = commands.get(step)
@@ -77,5 +77,8 @@ def settle(
         "answer": answer,
         "note": note,
     }
-    with Peer(command.service, SECONDS) as peer:
-        return str(peer.post("/api/barrier/settle/", body)["settled"])
+    try:
+        with Peer(command.service, SECONDS) as peer:
+            return str(peer.post("/api/barrier/settle/", body)["settled"])
+    except PeerRefused as error:
+        raise OperatorRefused(str(error)) from error

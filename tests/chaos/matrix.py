@@ -150,8 +150,7 @@ class Matrix:
                 each.result()
 
     def cancelled_order(self) -> None:
-        # Asked twice: a new order is one statement, which has no COMMIT to die at.
-        self.client.cancel(self.client.place("fine", self.flow, repeats=1))
+        self.client.cancel(self.client.place("fine", self.flow))
 
     def settle(self) -> list[str]:
         """Wait for quiet and audit; return what is not as promised."""

@@ -216,6 +216,28 @@ class TestTheDoor:
         assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
         assert "saga" in answer.json()["detail"] or "missing" in answer.json()["detail"]
 
+    @pytest.mark.parametrize(
+        ("said", "status", "code"),
+        [
+            ({"operation": "banana"}, 400, "invalid"),
+            ({"attempt": -1}, 400, "invalid"),
+            ({"attempt": 2**70}, 400, "invalid"),
+            ({"step": "a\0"}, 409, "command_rejected"),
+            ({"step": "a" * 5000}, 409, "command_rejected"),
+        ],
+    )
+    def test_refuses_what_nobody_could_carry_out_or_store(
+        self, peer: APIClient, hotel: Hotel, said: dict[str, Any], status: int, code: str
+    ) -> None:
+        message = {
+            "saga": str(hotel.saga), "step": "hotel", "operation": "do", "attempt": 0,
+            "command": encode(BookHotel(trip=hotel.trip, nights=3)), **said,
+        }  # fmt: skip
+        body = {"task": BookHotel.wire_name(), "message": message, "replies": {}}
+        answer = peer.post("/api/commands/", body, format="json")
+        assert (answer.status_code, answer.json()["code"]) == (status, code)
+        assert hotel.bookings == 0
+
 
 class TestWhoIsAway:
     """Over REST a participant that is not there did nothing, and that is no try."""

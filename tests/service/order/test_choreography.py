@@ -488,6 +488,16 @@ class TestParked:
         with pytest.raises(OperatorRefused, match="only what is parked"):
             operators.take_over(dancer.id, by="ada", why="mine")
 
+    def test_one_that_was_parked_on_its_way_is_withdrawn_with_the_reason(
+        self, dancer: Dancer, barrier: dict[str, Answer]
+    ) -> None:
+        dancer.said()
+        dancer.set(status="parked", owner="operations", due_at=None)
+        operators.perform(dancer.id, "compensate", by="ada", why="the customer rang")
+        assert dancer.said() == [("order.order_withdrawn", 0)]
+        assert (dancer.row.status, dancer.row.owner) == ("stopping", "")
+        assert dancer.row.cause["reason"] == "the customer rang (ada)"
+
     def test_what_is_past_its_pivot_is_not_withdrawn(self, dancer: Dancer) -> None:
         dancer.hear(*dancer.forward()[:4])
         dancer.said()

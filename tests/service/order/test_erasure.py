@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -130,6 +131,23 @@ class TestWhatIsForgotten:
         ask(shop)
         assert told(*PERSONAL) == []
         assert Refund.objects.get().amount == 255
+
+    @pytest.mark.parametrize("outcome", ["paid", "refused"])
+    def test_a_refund_that_is_asked_for_afterwards_has_no_words_either(
+        self, shop: Shop, confirmed: Placed, outcome: str
+    ) -> None:
+        ask(shop)
+        refund = services.ask_for_refund(order=confirmed.id, amount=255, reason="Ada was not at home")
+        if outcome == "paid":
+            runner.complete(
+                {refund.saga: {"refund-payment": {"refund": str(refund.id), "refunded_amount": 255}}}
+            )
+        else:
+            data = SimpleNamespace(refund=refund.id)
+            services.refuse_refunds([(data, {"code": "card_closed", "reason": "Ada has moved"})])
+        kept = Refund.objects.get()
+        assert (kept.amount, kept.reason, kept.detail, kept.status) == (255, "", "", outcome)
+        assert list(MEMORY.leftovers()) == []
 
     def test_the_account_and_what_the_admin_called_it(self, shop: Shop) -> None:
         user = User.objects.create_user("ada-account", "ada@example.com")
