@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Model
 from django.shortcuts import get_object_or_404
-from django.urls import path
+from django.urls import URLPattern, path
 from drf_spectacular.utils import extend_schema
 from rest_framework import generics, serializers, status
 from rest_framework.request import Request
@@ -18,6 +21,7 @@ from celery_config.api.permissions import permission
 from celery_config.messages import encode
 from celery_config.saga import operators, pauses, selectors, verbs
 from celery_config.saga.models import OperatorAction, SagaInstance, SagaPause
+from celery_config.saga.verbs import Preview
 
 MayOperate = permission("saga.change_sagainstance")
 
@@ -88,45 +92,84 @@ class SagaEffects(APIView):
         return Response({"effects": [encode(effect) for effect in selectors.effects_of(row)]})
 
 
-class SagaVerb(APIView):
-    permission_classes = (MayOperate,)
+@dataclass(frozen=True)
+class Operated:
+    """What operators act on, and the function that does it."""
 
+    model: type[Model]
+    preview: Callable[[UUID, str], Preview]
+    perform: Callable[..., OperatorAction]
+    take_over: Callable[..., OperatorAction]
+    settle: Callable[..., OperatorAction]
+
+
+SAGAS = Operated(
+    SagaInstance, verbs.preview, operators.perform, operators.take_over, operators.settle_by_hand
+)
+
+
+class Operating(APIView):
+    permission_classes = (MayOperate,)
+    on = SAGAS
+
+    def act(
+        self,
+        request: Request,
+        pk: UUID,
+        does: Callable[..., OperatorAction],
+        asked: type[WhyInput],
+        **more: Any,
+    ) -> dict[str, Any]:
+        """Do it in the name of who asks, and return what was written down of it; 404 when there is no such row."""
+        get_object_or_404(self.on.model, pk=pk)
+        done = does(pk, by=request.user.get_username(), **checked(asked, request), **more)
+        return ActionOutput(done).data
+
+
+class Verb(Operating):
     @extend_schema(responses={200: dict})
     def get(self, request: Request, pk: UUID, verb: str) -> Response:
         """What the verb would do now: nothing is changed."""
-        get_object_or_404(SagaInstance, pk=pk)
-        return Response(encode(verbs.preview(pk, verb)))
+        get_object_or_404(self.on.model, pk=pk)
+        return Response(encode(self.on.preview(pk, verb)))
 
     @extend_schema(request=WhyInput, responses={202: ActionOutput})
     def post(self, request: Request, pk: UUID, verb: str) -> Response:
-        """Do it. 409: it does not fit where the saga stands."""
-        get_object_or_404(SagaInstance, pk=pk)
-        why = checked(WhyInput, request)["why"]
-        done = operators.perform(pk, verb, by=request.user.get_username(), why=why)
-        return Response(ActionOutput(done).data, status=status.HTTP_202_ACCEPTED)
+        """Do it. 409: it does not fit where the saga or order stands."""
+        done = self.act(request, pk, self.on.perform, WhyInput, verb=verb)
+        return Response(done, status=status.HTTP_202_ACCEPTED)
 
 
-class SagaTakeOver(APIView):
-    permission_classes = (MayOperate,)
-
+class TakeOver(Operating):
     @extend_schema(request=WhyInput, responses={200: ActionOutput})
     def post(self, request: Request, pk: UUID) -> Response:
-        """Become the owner of a parked saga."""
-        get_object_or_404(SagaInstance, pk=pk)
-        why = checked(WhyInput, request)["why"]
-        return Response(ActionOutput(operators.take_over(pk, by=request.user.get_username(), why=why)).data)
+        """Become the owner of what is parked."""
+        return Response(self.act(request, pk, self.on.take_over, WhyInput))
 
 
-class SagaSettle(APIView):
-    permission_classes = (MayOperate,)
-
+class Settle(Operating):
     @extend_schema(request=SettleInput, responses={200: ActionOutput})
     def post(self, request: Request, pk: UUID) -> Response:
         """Say what became of a call outside, when nobody else can; ask for a retry afterwards."""
-        get_object_or_404(SagaInstance, pk=pk)
-        given = checked(SettleInput, request)
-        done = operators.settle_by_hand(pk, by=request.user.get_username(), **given)
-        return Response(ActionOutput(done).data)
+        return Response(self.act(request, pk, self.on.settle, SettleInput))
+
+
+def paths(name: str, on: Operated, names: Iterable[str]) -> list[URLPattern]:
+    """Where operators act on it.
+
+    Args:
+        name: of one; the addresses have its plural.
+        names: of its verbs.
+    """
+    one = f"{name}s/<uuid:pk>"
+    return [
+        path(f"{one}/take-over/", TakeOver.as_view(on=on), name=f"{name}-take-over"),
+        path(f"{one}/settle/", Settle.as_view(on=on), name=f"{name}-settle"),
+        *(
+            path(f"{one}/{verb}/", Verb.as_view(on=on), {"verb": verb}, name=f"{name}-{verb}")
+            for verb in names
+        ),
+    ]
 
 
 class Pauses(APIView):
@@ -161,10 +204,5 @@ urlpatterns = [
     path("sagas/parked/", ParkedGroups.as_view(), name="sagas-parked"),
     path("sagas/pauses/", Pauses.as_view(), name="saga-pauses"),
     path("sagas/<uuid:pk>/effects/", SagaEffects.as_view(), name="saga-effects"),
-    path("sagas/<uuid:pk>/take-over/", SagaTakeOver.as_view(), name="saga-take-over"),
-    path("sagas/<uuid:pk>/settle/", SagaSettle.as_view(), name="saga-settle"),
-    *(
-        path(f"sagas/<uuid:pk>/{verb}/", SagaVerb.as_view(), {"verb": verb}, name=f"saga-{verb}")
-        for verb in verbs.VERBS
-    ),
+    *paths("saga", SAGAS, verbs.VERBS),
 ]
