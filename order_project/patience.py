@@ -10,7 +10,7 @@ from django.db.models import Exists, OuterRef
 
 from celery_config import rows
 from celery_config.database import Now
-from celery_config.failpoints import Point, reach
+from celery_config.failpoints.points import Point, reach
 from celery_config.messaging.models import OutboxMessage
 from celery_config.messaging.relay import Duty
 from celery_config.saga import clock, patience

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from celery_config import rows as many
 from celery_config.database import Now
-from celery_config.failpoints import Point, reach
+from celery_config.failpoints.points import Point, reach
 from celery_config.messaging.decisions import Action, Row, Undo
 from celery_config.messaging.models import BarrierRow
 

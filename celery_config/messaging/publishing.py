@@ -16,7 +16,7 @@ from celery_config import database, metrics
 from celery_config import rows as many
 from celery_config.codec import decode
 from celery_config.database import Now, built_once
-from celery_config.failpoints import Point, reach
+from celery_config.failpoints.points import Point, reach
 from celery_config.groups import by
 from celery_config.messaging.event_messages import events_message
 from celery_config.messaging.models import OutboxMessage

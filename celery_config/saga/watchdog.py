@@ -20,7 +20,7 @@ from kombu import Connection
 from celery_config import metrics, topology
 from celery_config import rows as many
 from celery_config.database import Now
-from celery_config.failpoints import Point, reach
+from celery_config.failpoints.points import Point, reach
 from celery_config.messaging.models import OutboxMessage
 from celery_config.messaging.publisher import broker_errors, drop
 from celery_config.messaging.relay import Duty

@@ -13,7 +13,7 @@ from django.db import OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from celery_config import rows, topology
-from celery_config.failpoints import Point, Way, reach
+from celery_config.failpoints.points import Point, Way, reach
 
 STEP_FAILED = f"{topology.ORCHESTRATOR}.step_failed"
 
