@@ -30,7 +30,7 @@ from django.conf import settings
 from django.db import Error as DatabaseFailure
 from django.db import transaction
 
-from celery_config.groups import by
+from celery_config.common.grouping import by
 from celery_config.headers import is_suspicious
 from celery_config.messaging import gate, outbox
 from celery_config.messaging.deliveries import Call, Delivery, Outcome, TriedLater

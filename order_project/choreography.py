@@ -18,9 +18,10 @@ import structlog
 from django.conf import settings
 from django.db import transaction
 
-from celery_config import metrics, rows
+from celery_config import rows
+from celery_config.common import metrics
+from celery_config.common.grouping import by as grouped
 from celery_config.contracts.order import OrderPlaced, OrderWithdrawn
-from celery_config.groups import by as grouped
 from celery_config.messages import Event, StepGaveUp, decode, encode
 from celery_config.messaging import outbox
 from celery_config.messaging.events import Received

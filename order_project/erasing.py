@@ -13,7 +13,7 @@ from django.db import transaction
 from rest_framework.exceptions import NotFound
 
 from celery_config import rows
-from celery_config.copies.applying import chunks
+from celery_config.common.grouping import chunks
 from celery_config.database import Now
 from celery_config.errors import ChainTooLarge
 from celery_config.saga import starting

@@ -10,9 +10,9 @@ from django.db import transaction
 from django.db.models import Sum
 
 from celery_config import rows
+from celery_config.common.identifiers import uuid7
 from celery_config.contracts.order import OrderCancelled, OrderConfirmed
 from celery_config.database import Now
-from celery_config.ids import uuid7
 from celery_config.messaging import outbox
 from celery_config.saga import starting
 from celery_config.saga.dsl import Saga

@@ -13,8 +13,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from celery_config import metrics
 from celery_config.api.error_pages import BodyTooLarge
+from celery_config.common import metrics
 from celery_config.errors import WebhookRefused
 from celery_config.messaging import hints
 from celery_config.participant import registered

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 from django.db import connection, models, transaction
 
 from celery_config import rows
+from celery_config.common.grouping import by
 from celery_config.copies import resync
 from celery_config.copies.declared import VERSION, Copy, copies, names_of
 from celery_config.copies.ranges import Entry, newest
-from celery_config.groups import by
 from celery_config.messages import encode
 from celery_config.messaging.events import Received
 
@@ -132,7 +132,3 @@ def blank(field: Any) -> Any:
     if isinstance(field, models.JSONField):
         return {}
     return False if isinstance(field, models.BooleanField) else ("" if field.empty_strings_allowed else 0)
-
-
-def chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
-    return (items[start : start + size] for start in range(0, len(items), size))

@@ -16,7 +16,8 @@ from uuid import UUID
 import structlog
 from django.db import transaction
 
-from celery_config import metrics, rows
+from celery_config import rows
+from celery_config.common import metrics
 from celery_config.errors import DefinitionError
 from celery_config.messages import Event, decode
 from celery_config.messaging.deliveries import Delivery, Outcome

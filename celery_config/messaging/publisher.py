@@ -16,7 +16,8 @@ from kombu import Connection
 from kombu.entity import PERSISTENT_DELIVERY_MODE
 from kombu.exceptions import OperationalError
 
-from celery_config import codec, wire
+from celery_config import wire
+from celery_config.common import codec
 
 log = structlog.get_logger(__name__)
 # Options that say where a message goes; all others (retries, chain, argsrepr, …) become a part of it.

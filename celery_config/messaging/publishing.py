@@ -12,12 +12,13 @@ import structlog
 from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 
-from celery_config import database, metrics
+from celery_config import database
 from celery_config import rows as many
-from celery_config.codec import decode
+from celery_config.common import metrics
+from celery_config.common.codec import decode
+from celery_config.common.grouping import by
 from celery_config.database import Now, built_once
 from celery_config.failpoints.points import Point, reach
-from celery_config.groups import by
 from celery_config.messaging.event_messages import events_message
 from celery_config.messaging.models import OutboxMessage
 from celery_config.messaging.publisher import Publisher

@@ -12,7 +12,8 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.models import Min
 
-from celery_config import database, metrics
+from celery_config import database
+from celery_config.common import metrics
 from celery_config.messaging import gate, retention
 from celery_config.messaging.models import OutboxMessage
 from celery_config.messaging.publisher import Publisher, broker_errors

@@ -11,8 +11,9 @@ from uuid import UUID
 import structlog
 from django.utils import timezone
 
-from celery_config import metrics, rows
-from celery_config.groups import by
+from celery_config import rows
+from celery_config.common import metrics
+from celery_config.common.grouping import by
 from celery_config.messages import decode
 from celery_config.messaging import outbox
 from celery_config.saga.dsl import Saga

@@ -17,9 +17,10 @@ from django.utils.module_loading import import_string
 from kombu import Connection
 from kombu.transport import pyamqp
 
-from celery_config import metrics, rows, topology, wire
+from celery_config import rows, topology, wire
+from celery_config.common import metrics
+from celery_config.common.grouping import by
 from celery_config.erasure import marks
-from celery_config.groups import by
 from celery_config.messaging import gate
 from celery_config.messaging.publisher import broker_errors, drop
 from celery_config.saga import clock, runner, step_log

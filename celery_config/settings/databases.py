@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from celery_config.common.timeouts import Times
 from celery_config.settings.environment import env
-from celery_config.times import Times
 
 
 def database(variable: str, sqlite_file: Path) -> dict[str, Any]:

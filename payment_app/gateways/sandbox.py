@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from celery_config.ids import order_id
+from celery_config.common.identifiers import order_id
 from celery_config.json_http import JsonClient, Outcomes
 from celery_config.limited_http import CALL_SECONDS
 from celery_config.webhooks import data_as, opened

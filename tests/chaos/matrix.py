@@ -15,9 +15,9 @@ from typing import Any
 
 from rich.console import Console
 
+from celery_config.common.console import progress_bars
+from celery_config.common.grouping import by
 from celery_config.failpoints import arming
-from celery_config.groups import by
-from celery_config.progress import progress_bars
 from compose.local.errors import LocalError
 from compose.local.stack import Stack
 from tests.chaos.cases import Carried, Case, batches, every_case, sample

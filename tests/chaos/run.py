@@ -15,8 +15,8 @@ import psycopg
 from rich.console import Console
 from rich.table import Table
 
+from celery_config.common.console import progress_bars
 from celery_config.failpoints import arming
-from celery_config.progress import progress_bars
 from compose.local.errors import LocalError
 from compose.local.stack import Stack
 from tests.chaos.client import Client

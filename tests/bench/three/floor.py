@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import psycopg
 
-from celery_config.ids import uuid7
+from celery_config.common.identifiers import uuid7
 from celery_config.topology import SERVICES
 from tests.bench.three.goods import Wanted
 from tests.bench.three.placed import PlacedThree

@@ -10,8 +10,8 @@ from uuid import UUID
 from django.db import connection
 
 from celery_config import rows
-from celery_config.codec import encode_strictly
-from celery_config.ids import uuid7
+from celery_config.common.codec import encode_strictly
+from celery_config.common.identifiers import uuid7
 from celery_config.rows import Change
 from celery_config.saga import starting
 from celery_config.saga.dsl import Saga, compensatable, minutes

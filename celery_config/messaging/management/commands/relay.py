@@ -11,7 +11,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.utils.module_loading import import_string
 
-from celery_config import database, garbage, metrics
+from celery_config import database
+from celery_config.common import metrics, process
 from celery_config.copies import duties as copies
 from celery_config.messaging import relay
 from celery_config.messaging.wake import Bell
@@ -31,7 +32,7 @@ class Command(BaseCommand):
             *copies.duties(),
             *(d for path in settings.RELAY_DUTIES for d in import_string(path)()),
         ]
-        garbage.settle()
+        process.settle()
         database.look_rows_up_by_their_keys()
         self.stdout.write(f"{settings.SERVICE} relay ready")
         self.stdout.flush()

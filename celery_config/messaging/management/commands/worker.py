@@ -9,7 +9,8 @@ from celery import current_app
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
-from celery_config import database, garbage, metrics, topology
+from celery_config import database, topology
+from celery_config.common import metrics, process
 
 
 class Command(BaseCommand):
@@ -24,7 +25,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         metrics.serve()
         current_app.loader.import_default_modules()
-        garbage.settle()
+        process.settle()
         database.look_rows_up_by_their_keys()
         # Threads serve this work better than processes: less memory, a quarter more throughput on two cores.
         current_app.worker_main(
