@@ -6,9 +6,9 @@ import inspect
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from celery_config.contracts.base import Event
 from celery_config.contracts.order import OrderPlaced
-from celery_config.listening import Reaction, lacks
-from celery_config.messages import Event
+from celery_config.contracts.subscriptions import Reaction, lacks
 from docs.asyncapi import parts
 from manage import SERVICES
 

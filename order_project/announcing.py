@@ -11,8 +11,8 @@ from django.conf import settings
 
 from celery_config import rows
 from celery_config.choreography import announced
+from celery_config.contracts.base import encode
 from celery_config.contracts.order import OrderPlaced, OrderWithdrawn
-from celery_config.messages import encode
 from celery_config.messaging import outbox
 from celery_config.rows import Change
 from celery_config.saga import patience

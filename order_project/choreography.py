@@ -21,8 +21,8 @@ from django.db import transaction
 from celery_config import rows
 from celery_config.common import metrics
 from celery_config.common.grouping import by as grouped
+from celery_config.contracts.base import Event, StepGaveUp, decode, encode
 from celery_config.contracts.order import OrderPlaced, OrderWithdrawn
-from celery_config.messages import Event, StepGaveUp, decode, encode
 from celery_config.messaging import outbox
 from celery_config.messaging.events import Received
 from celery_config.saga import clock, patience

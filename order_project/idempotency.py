@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from celery_config import rows
-from celery_config.messages import encode
+from celery_config.contracts.base import encode
 from celery_config.rows import Change
 from order_project.asked import Asked, OrderRequest, Outcome, Placed
 from order_project.domain import Flow

@@ -12,9 +12,9 @@ from django.db import IntegrityError
 
 from celery_config import rows
 from celery_config.common.grouping import by
+from celery_config.contracts.base import encode
 from celery_config.contracts.order import OrderPlaced
 from celery_config.errors import ChainTooLarge
-from celery_config.messages import encode
 from celery_config.rows import Change
 from celery_config.saga import starting
 from celery_config.saga.dsl import Saga

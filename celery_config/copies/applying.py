@@ -11,10 +11,10 @@ from django.db import connection, models, transaction
 
 from celery_config import rows
 from celery_config.common.grouping import by
+from celery_config.contracts.base import encode
 from celery_config.copies import resync
 from celery_config.copies.declared import VERSION, Copy, copies, names_of
 from celery_config.copies.ranges import Entry, newest
-from celery_config.messages import encode
 from celery_config.messaging.events import Received
 
 OF_A_ROW = ("version", "deleted", "changed_at")

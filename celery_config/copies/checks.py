@@ -10,8 +10,8 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
 from celery_config import topology
+from celery_config.contracts.base import Event, fields_of
 from celery_config.copies.declared import VERSION, Copy, Publication, copies, names_of, publications
-from celery_config.messages import Event, fields_of
 
 
 @register

@@ -18,8 +18,8 @@ from django.db import transaction
 
 from celery_config import rows
 from celery_config.common import metrics
+from celery_config.contracts.base import Event, decode
 from celery_config.errors import DefinitionError
-from celery_config.messages import Event, decode
 from celery_config.messaging.deliveries import Delivery, Outcome
 from celery_config.messaging.models import InboxEntry
 

@@ -20,8 +20,8 @@ from typing import Any
 import structlog
 from django.db import IntegrityError, transaction
 
+from celery_config.contracts.base import command_id, fields_of
 from celery_config.errors import OrderSagaError, Refused
-from celery_config.messages import command_id, fields_of
 from celery_config.messaging import barrier
 from celery_config.messaging.actions import Asked, write_answers
 from celery_config.messaging.decisions import Action, OnHint, Undo, on_hint

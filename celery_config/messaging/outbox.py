@@ -13,9 +13,10 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
-from celery_config import cloud_events, rows
+from celery_config import rows
+from celery_config.contracts import cloudevents
+from celery_config.contracts.base import Event
 from celery_config.database import Now
-from celery_config.messages import Event
 from celery_config.messaging import wake
 from celery_config.messaging.models import OutboxMessage
 from celery_config.rows import Change
@@ -128,7 +129,7 @@ def cloud_event(
     event: Event, *, subject: str, saga: UUID | None = None, event_id: UUID | None = None, **extensions: Any
 ) -> dict[str, Any]:
     """Return `event` as this service's CloudEvent, of now."""
-    return cloud_events.structured(
+    return cloudevents.structured(
         event,
         service=settings.SERVICE,
         subject=subject,

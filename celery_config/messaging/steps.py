@@ -9,8 +9,8 @@ from typing import Any, Protocol, TypeVar
 from uuid import UUID, uuid5
 
 from celery_config import rows
+from celery_config.contracts.base import Command, Event, Reply, command_id, decode, encode
 from celery_config.errors import Refused
-from celery_config.messages import Command, Event, Reply, command_id, decode, encode
 from celery_config.messaging import barrier, outbox
 from celery_config.messaging.barrier import AnyRow
 from celery_config.messaging.decisions import Action, Row, Undo

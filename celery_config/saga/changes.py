@@ -14,7 +14,7 @@ from django.utils import timezone
 from celery_config import rows
 from celery_config.common import metrics
 from celery_config.common.grouping import by
-from celery_config.messages import decode
+from celery_config.contracts.base import decode
 from celery_config.messaging import outbox
 from celery_config.saga.dsl import Saga
 from celery_config.saga.machine import Decision, Input, Logged, Status

@@ -10,7 +10,7 @@ from celery import current_app
 from kombu.message import Message
 
 from celery_config import topology
-from celery_config.messages import decode
+from celery_config.contracts.base import decode
 from celery_config.messaging.event_messages import RECEIVE, RECEIVE_ALL
 from celery_config.messaging.events import Envelope, subscriptions, understood
 from celery_config.participant import FenceMessage, StepMessage

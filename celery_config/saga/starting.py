@@ -13,9 +13,9 @@ from django.conf import settings
 from django.db import connection
 
 from celery_config import rows
+from celery_config.contracts.base import encode
 from celery_config.database import as_time
 from celery_config.errors import ChainTooLarge
-from celery_config.messages import encode
 from celery_config.messaging import outbox
 from celery_config.rows import Change
 from celery_config.saga import clock, pauses

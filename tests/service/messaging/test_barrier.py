@@ -10,7 +10,7 @@ import pytest
 from django.db import OperationalError, connection, transaction
 
 from celery_config import rows
-from celery_config.messages import command_id
+from celery_config.contracts.base import command_id
 from celery_config.messaging import barrier
 from celery_config.messaging.decisions import Action, Row, Undo
 from celery_config.messaging.models import BarrierRow

@@ -21,7 +21,7 @@ from django.utils import timezone
 from kombu import Connection
 
 from celery_config import topology
-from celery_config.messages import encode
+from celery_config.contracts.base import encode
 from celery_config.messaging import outbox, relay, retention
 from celery_config.messaging import publisher as module
 from celery_config.messaging.models import InboxEntry, OutboxMessage

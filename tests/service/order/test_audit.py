@@ -15,9 +15,9 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from celery_config import peers
+from celery_config.contracts.base import encode
 from celery_config.copies.declared import copies
 from celery_config.copies.entries import Kept, stream
-from celery_config.messages import encode
 from celery_config.messaging.models import OutboxMessage
 from celery_config.saga import runner
 from celery_config.saga.machine import Logged, StepFailed

@@ -22,6 +22,7 @@ from celery_config.choreography import announced
 from celery_config.common import metrics
 from celery_config.common.identifiers import uuid7
 from celery_config.common.money import money
+from celery_config.contracts.base import Event, StepGaveUp, decode
 from celery_config.contracts.inventory import (
     InventoryFetched,
     InventoryIssued,
@@ -38,7 +39,6 @@ from celery_config.contracts.payment import (
 from celery_config.contracts.shipment import ShipmentArranged, ShipmentDeparted, ShipmentRecalled
 from celery_config.contracts.values import Line
 from celery_config.errors import OperatorRefused, SagaPaused
-from celery_config.messages import Event, StepGaveUp, decode
 from celery_config.messaging.decisions import Action, Undo
 from celery_config.messaging.events import deliver
 from celery_config.messaging.models import OutboxMessage
