@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from celery_config.common import loading
-from celery_config.limited_http import CALL_SECONDS
+from celery_config.http.client import CALL_SECONDS
 from payment_app.gateways.base import Authorized, BookEntry, Gateway, ProviderEvent, Refunded
 from payment_app.gateways.errors import CallFailed, Declined, GatewayError, Unknown
 from payment_app.gateways.sandbox import SandboxGateway

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from celery_config.common import loading
-from celery_config.limited_http import CALL_SECONDS
+from celery_config.http.client import CALL_SECONDS
 from shipment_app.carriers.base import Booked, BookEntry, Carrier, CarrierEvent
 from shipment_app.carriers.errors import CarrierError, CarrierFailed, CarrierRefused, CarrierUnknown
 from shipment_app.carriers.sandbox import SandboxCarrier

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from celery_config.common.console import progress_bars
-from celery_config.peers import PeerError
+from celery_config.http.service_client import PeerError
 from order_project import audit
 from order_project.models import Order
 

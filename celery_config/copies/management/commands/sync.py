@@ -14,7 +14,7 @@ from celery_config.copies import duties, sync
 from celery_config.copies.asking import source_of
 from celery_config.copies.declared import Copy, copies
 from celery_config.copies.sync import Compared
-from celery_config.peers import PeerError
+from celery_config.http.service_client import PeerError
 
 
 class Command(BaseCommand):
