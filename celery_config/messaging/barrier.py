@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from celery_config import rows as many
-from celery_config.database import Now
+from celery_config.db import bulk as many
+from celery_config.db.functions import Now
 from celery_config.failpoints.points import Point, reach
 from celery_config.messaging.decisions import Action, Row, Undo
 from celery_config.messaging.models import BarrierRow

@@ -16,9 +16,9 @@ from uuid import UUID
 import structlog
 from django.db import transaction
 
-from celery_config import rows
 from celery_config.common import metrics
 from celery_config.contracts.base import Event, decode
+from celery_config.db import bulk
 from celery_config.errors import DefinitionError
 from celery_config.messaging.deliveries import Delivery, Outcome
 from celery_config.messaging.models import InboxEntry
@@ -151,5 +151,5 @@ def remembered(received: Sequence[Received], handler: str) -> list[Received]:
         return []
     once = {each.envelope.id: each for each in received}
     entries = [InboxEntry(event=id, handler=handler) for id in sorted(once)]
-    made = set(rows.insert_new(InboxEntry, entries, ("event", "handler"), returning="event"))
+    made = set(bulk.insert_new(InboxEntry, entries, ("event", "handler"), returning="event"))
     return [each for id, each in once.items() if id in made]

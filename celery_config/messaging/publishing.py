@@ -12,12 +12,12 @@ import structlog
 from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 
-from celery_config import database
-from celery_config import rows as many
 from celery_config.common import metrics
 from celery_config.common.codec import decode
 from celery_config.common.grouping import by
-from celery_config.database import Now, built_once
+from celery_config.db import bulk as many
+from celery_config.db import functions
+from celery_config.db.functions import Now, built_once
 from celery_config.failpoints.points import Point, reach
 from celery_config.messaging.event_messages import events_message
 from celery_config.messaging.models import OutboxMessage
@@ -100,7 +100,7 @@ def publish_batch(publisher: Publisher, limit: int) -> int:
         taken = publisher.publish([message for message, _ in messages])
         reach(Point.RELAYED)
         # A row that a crash brings back is sent again, which the barrier and the inbox bear.
-        database.forget_if_it_dies()
+        functions.forget_if_it_dies()
         sent = [row for i, (_, some) in enumerate(messages) if i in taken for row in some]
         refused = [row.id for i, (_, some) in enumerate(messages) if i not in taken for row in some]
         # A command has done its duty; an event stays for those who must catch up (rule 20).

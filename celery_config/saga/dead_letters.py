@@ -17,9 +17,10 @@ from django.utils.module_loading import import_string
 from kombu import Connection
 from kombu.transport import pyamqp
 
-from celery_config import rows, topology, wire
+from celery_config import topology, wire
 from celery_config.common import metrics
 from celery_config.common.grouping import by
+from celery_config.db import bulk
 from celery_config.erasure import marks
 from celery_config.messaging import gate
 from celery_config.messaging.publisher import broker_errors, drop
@@ -145,7 +146,7 @@ def store(letters: Sequence[Letter], consequences: Sequence[str]) -> None:
         SimpleNamespace(consequence=consequence, **{name: getattr(letter, name) for name in COLUMNS})
         for letter, consequence in zip(letters, consequences, strict=True)
     ]
-    rows.insert(DeadLetter, kept, (*COLUMNS, "consequence"))
+    bulk.insert(DeadLetter, kept, (*COLUMNS, "consequence"))
 
 
 def tell(letters: Sequence[Letter], consequences: Sequence[str]) -> None:

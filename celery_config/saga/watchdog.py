@@ -17,10 +17,10 @@ from django.db.models import Count, Exists, Min, OuterRef
 from django.utils import timezone
 from kombu import Connection
 
-from celery_config import rows as many
 from celery_config import topology
 from celery_config.common import metrics
-from celery_config.database import Now
+from celery_config.db import bulk as many
+from celery_config.db.functions import Now
 from celery_config.failpoints.points import Point, reach
 from celery_config.messaging.models import OutboxMessage
 from celery_config.messaging.publisher import broker_errors, drop

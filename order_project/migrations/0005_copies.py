@@ -5,7 +5,7 @@ from django.db.models import F
 
 import celery_config.common.iso
 import celery_config.copies.fields
-import celery_config.database
+import celery_config.db.functions
 import order_project.addresses
 
 
@@ -27,7 +27,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             "catalogueproduct",
             "changed_at",
-            models.DateTimeField(db_default=celery_config.database.Now(), help_text="at its source"),
+            models.DateTimeField(db_default=celery_config.db.functions.Now(), help_text="at its source"),
         ),
         migrations.AddField(
             "catalogueproduct", "deleted", models.BooleanField(db_default=False, default=False)
@@ -73,7 +73,7 @@ class Migration(migrations.Migration):
             "customer",
             "updated_at",
             celery_config.copies.fields.ChangedAtField(
-                db_default=celery_config.database.Now(), editable=False
+                db_default=celery_config.db.functions.Now(), editable=False
             ),
         ),
         migrations.AddConstraint(

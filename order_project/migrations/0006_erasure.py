@@ -5,7 +5,7 @@ from django.conf import settings
 from django.db import migrations, models
 
 import celery_config.common.identifiers
-import celery_config.database
+import celery_config.db.functions
 
 
 class Migration(migrations.Migration):
@@ -33,7 +33,7 @@ class Migration(migrations.Migration):
                 ("by", models.CharField(help_text="who asked for it", max_length=150)),
                 ("why", models.CharField(max_length=1000)),
                 ("open_sagas", models.PositiveIntegerField(help_text="of those that see to it")),
-                ("asked_at", models.DateTimeField(db_default=celery_config.database.Now())),
+                ("asked_at", models.DateTimeField(db_default=celery_config.db.functions.Now())),
                 ("done_at", models.DateTimeField(blank=True, null=True)),
             ],
         ),

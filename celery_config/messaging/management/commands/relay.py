@@ -11,9 +11,9 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.utils.module_loading import import_string
 
-from celery_config import database
 from celery_config.common import metrics, process
 from celery_config.copies import duties as copies
+from celery_config.db import functions
 from celery_config.messaging import relay
 from celery_config.messaging.wake import Bell
 
@@ -33,7 +33,7 @@ class Command(BaseCommand):
             *(d for path in settings.RELAY_DUTIES for d in import_string(path)()),
         ]
         process.settle()
-        database.look_rows_up_by_their_keys()
+        functions.look_rows_up_by_their_keys()
         self.stdout.write(f"{settings.SERVICE} relay ready")
         self.stdout.flush()
         bell = Bell(settings.RELAY_WAKE, settings.RELAY_POLL_SECONDS)

@@ -17,7 +17,7 @@ from django.db import connection, models, transaction
 
 from celery_config.common.codec import encode_strictly
 from celery_config.common.grouping import by
-from celery_config.database import NOW, Now
+from celery_config.db.functions import NOW, Now
 
 
 @dataclass(frozen=True)
