@@ -15,7 +15,7 @@ from django.db.models import Q, QuerySet
 from celery_config.common import metrics
 from celery_config.common.codec import decode
 from celery_config.common.grouping import by
-from celery_config.db import bulk as many
+from celery_config.db import bulk
 from celery_config.db import functions
 from celery_config.db.functions import Now, built_once
 from celery_config.failpoints.points import Point, reach
@@ -105,9 +105,9 @@ def publish_batch(publisher: Publisher, limit: int) -> int:
         refused = [row.id for i, (_, some) in enumerate(messages) if i not in taken for row in some]
         # A command has done its duty; an event stays for those who must catch up (rule 20).
         published = [SimpleNamespace(id=r.id, published_at=Now()) for r in sent if r.kind == Kind.EVENT]
-        many.write(
-            *many.deleted(OutboxMessage, [r.id for r in sent if r.kind == Kind.TASK]),
-            *many.updated(OutboxMessage, published, ["published_at"]),
+        bulk.write(
+            *bulk.deleted(OutboxMessage, [r.id for r in sent if r.kind == Kind.TASK]),
+            *bulk.updated(OutboxMessage, published, ["published_at"]),
         )
         if refused:
             OutboxMessage.objects.filter(id__in=refused).update(due_at=Now() + REFUSED_WAIT)

@@ -136,8 +136,8 @@ class TestWriting:
 def test_over_tls_it_is_not_ours() -> None:
     """However TLS was asked for: a plain socket instead would show the password to everybody."""
     made = wire.Connection("localhost:5671", ssl={"server_hostname": "localhost"})
-    transport = made.Transport("localhost:5671", 1, made.ssl, None, None, socket_settings=None)
-    assert isinstance(transport, SSLTransport)
+    over_tls = made.Transport("localhost:5671", 1, made.ssl, None, None, socket_settings=None)
+    assert isinstance(over_tls, SSLTransport)
 
 
 class TestBeforeTheLoopWaits:
