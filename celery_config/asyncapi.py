@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from celery_config import topology
+from celery_config.broker import topology
 from celery_config.contracts.base import Event, StepGaveUp, fields_of
 from celery_config.contracts.subscriptions import Hearing, Reaction
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from celery_config import topology
+from celery_config.broker import topology
 from celery_config.contracts.base import Command
 from celery_config.contracts.subscriptions import Reaction
 from celery_config.saga.dsl import Kind, Saga

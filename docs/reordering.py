@@ -55,7 +55,7 @@ def touched(first: str, second: str) -> set[str]:
     for line in after:
         if said not in line.to:
             package = package_of(line.command.service)
-            files |= {f"{package}/subscriptions.py", "celery_config/topology.py"}
+            files |= {f"{package}/subscriptions.py", "celery_config/broker/topology.py"}
         said = line.announce
     return files | {path_of(kind) for kind in poorer(after)}
 

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import transaction
 from prometheus_client import Counter
 
-from celery_config import topology
+from celery_config.broker import topology
 from celery_config.common import grouping
 from celery_config.copies import applying
 from celery_config.copies.asking import source_of

@@ -12,7 +12,7 @@ from celery.worker.request import Request
 from django.db import OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from celery_config import topology
+from celery_config.broker import topology
 from celery_config.db import bulk
 from celery_config.failpoints.points import Point, Way, reach
 

@@ -12,16 +12,15 @@ import structlog
 from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 
+from celery_config.broker.publisher import Publisher
 from celery_config.common import metrics
 from celery_config.common.codec import decode
 from celery_config.common.grouping import by
-from celery_config.db import bulk
-from celery_config.db import functions
+from celery_config.db import bulk, functions
 from celery_config.db.functions import Now, built_once
 from celery_config.failpoints.points import Point, reach
 from celery_config.messaging.event_messages import events_message
 from celery_config.messaging.models import OutboxMessage
-from celery_config.messaging.publisher import Publisher
 
 log = structlog.get_logger(__name__)
 REFUSED_WAIT = timedelta(seconds=10)

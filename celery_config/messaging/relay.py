@@ -12,11 +12,11 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.models import Min
 
+from celery_config.broker.publisher import Publisher, broker_errors
 from celery_config.common import metrics
 from celery_config.db import functions
 from celery_config.messaging import gate, retention
 from celery_config.messaging.models import OutboxMessage
-from celery_config.messaging.publisher import Publisher, broker_errors
 from celery_config.messaging.publishing import anything_due, due, publish_batch
 
 log = structlog.get_logger(__name__)

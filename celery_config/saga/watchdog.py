@@ -17,13 +17,13 @@ from django.db.models import Count, Exists, Min, OuterRef
 from django.utils import timezone
 from kombu import Connection
 
-from celery_config import topology
+from celery_config.broker import topology
+from celery_config.broker.publisher import broker_errors, drop
 from celery_config.common import metrics
 from celery_config.db import bulk
 from celery_config.db.functions import Now
 from celery_config.failpoints.points import Point, reach
 from celery_config.messaging.models import OutboxMessage
-from celery_config.messaging.publisher import broker_errors, drop
 from celery_config.messaging.relay import Duty
 from celery_config.messaging.retention import EVERY_SECONDS
 from celery_config.saga import clock, patience, runner, step_log

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
-from celery_config import topology
+from celery_config.broker import topology
 from celery_config.common.logging import configure_logging
 from celery_config.common.timeouts import Times
 from celery_config.settings.api import api_settings

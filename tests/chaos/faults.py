@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from celery_config.broker.topology import SERVICES
 from celery_config.failpoints import arming
-from celery_config.topology import SERVICES
 from compose.local.stack import Stack
 from tests.chaos.cases import every_case
 from tests.chaos.meddler import meddle

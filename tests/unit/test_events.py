@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 
 import pytest
 
-from celery_config import topology
+from celery_config.broker import topology
 from celery_config.contracts.base import Event
 from tests.unit.test_contracts import ALL, COMMANDS
 

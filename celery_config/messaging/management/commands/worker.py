@@ -9,7 +9,7 @@ from celery import current_app
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
-from celery_config import topology
+from celery_config.broker import topology
 from celery_config.common import metrics, process
 from celery_config.db import functions
 
