@@ -33,10 +33,11 @@ from django.db import transaction
 from celery_config.broker.headers import is_suspicious
 from celery_config.broker.publisher import Publisher, broker_errors
 from celery_config.common.grouping import by
-from celery_config.messaging import gate, outbox
+from celery_config.messaging import database_gate
 from celery_config.messaging.deliveries import Call, Delivery, Outcome, TriedLater
-from celery_config.messaging.event_messages import kind_of
+from celery_config.messaging.event_envelopes import kind_of
 from celery_config.messaging.links import Message, following, without_sender
+from celery_config.messaging.outbox import writing
 from celery_config.messaging.tasks import DurableTask, Ended
 from celery_config.worker import CALLS, MOST
 
@@ -112,7 +113,11 @@ class Batches:
         """While the database is away, wait until nothing is consumed any more."""
         with self.arrived:
             self.arrived.wait_for(
-                lambda: self.stopping or not gate.database_away.is_set() or gate.nothing_is_taken.is_set()
+                lambda: (
+                    self.stopping
+                    or not database_gate.database_away.is_set()
+                    or database_gate.nothing_is_taken.is_set()
+                )
             )
 
     def is_over(self) -> bool:
@@ -204,9 +209,9 @@ def left_to_relay(messages: Sequence[Message]) -> bool:
     promises = [(message["kwargs"].get("saga"), without_sender(message)) for message in messages]
     try:
         with transaction.atomic():
-            outbox.add_tasks(promises)
+            writing.add_tasks(promises)
     except (DatabaseFailure, ValueError) as error:
-        gate.close_if_away(error)
+        database_gate.close_if_away(error)
         log.exception("what follows could be neither sent nor promised", messages=len(messages))
         return False
     log.warning("the broker did not take what follows; the relay sends it later", messages=len(messages))

@@ -25,15 +25,15 @@ from celery_config.contracts.base import Event, StepGaveUp, decode, encode
 from celery_config.contracts.subscriptions import Hearing, Reaction
 from celery_config.erasure import marks
 from celery_config.errors import DefinitionError, Refused
-from celery_config.messaging import outbox
-from celery_config.messaging.actions import act
-from celery_config.messaging.barrier import AnyRow
-from celery_config.messaging.decisions import Action
+from celery_config.messaging.barrier.actions import act
+from celery_config.messaging.barrier.compensations import undo
+from celery_config.messaging.barrier.fences import Fence, fence
+from celery_config.messaging.barrier.steps import Handler, Step
+from celery_config.messaging.barrier.store import AnyRow
 from celery_config.messaging.deliveries import Call, Delivery, Outcome
-from celery_config.messaging.events import reactors, subscribes
-from celery_config.messaging.fences import Fence, fence
-from celery_config.messaging.steps import Handler, Step
-from celery_config.messaging.undos import undo
+from celery_config.messaging.inbox.subscriptions import reactors, subscribes
+from celery_config.messaging.outbox import writing
+from celery_config.messaging.states import Action
 from celery_config.participant import each_once, handlers, measure, why_given_up
 
 FLOW = "choreographed"
@@ -75,7 +75,7 @@ def announced(event: Event, *, order: UUID, drive: int = 0, event_id: UUID, **mo
     """A CloudEvent of a choreographed order; said again, it bears the number of its drive."""
     if drive:
         more["drive"] = drive
-    return outbox.cloud_event(event, subject=str(order), saga=order, event_id=event_id, flow=FLOW, **more)
+    return writing.cloud_event(event, subject=str(order), saga=order, event_id=event_id, flow=FLOW, **more)
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class Verdict(Fence):
     @classmethod
     def report(cls, told_of: Sequence[tuple[Any, AnyRow]]) -> None:
         """Say of which orders the pivot ran; of the others it is said when they are undone."""
-        outbox.add_events(verdict.told() for verdict, row in told_of if row.action == Action.DONE)
+        writing.add_events(verdict.told() for verdict, row in told_of if row.action == Action.DONE)
 
     def told(self) -> dict[str, Any]:
         kind, heard = self.asked.reaction.retained, self.asked.heard
@@ -192,7 +192,7 @@ class Player:
         again = [event for part, outcome in alive if (event := part.again(self.handler, outcome))]
         if again:
             with transaction.atomic():
-                outbox.add_events(again)
+                writing.add_events(again)
 
     def conclude(self, delivery: Delivery[Any], outcome: Outcome) -> Outcome:
         kwargs, name = delivery.request.kwargs, self.reaction.command.wire_name()
@@ -204,7 +204,7 @@ class Player:
         part, why = self.part(delivery), why_given_up(error)
         if marks.among({part.heard.saga}):
             return
-        outbox.add_events(
+        writing.add_events(
             [part.announcement(why, "refused") if self.reaction.refused else self.failure(part, why)]
         )
 

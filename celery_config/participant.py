@@ -30,14 +30,22 @@ from celery_config.common import metrics
 from celery_config.common.grouping import by, rounds
 from celery_config.contracts.base import Command, Reply, StepGaveUp, decode
 from celery_config.errors import DefinitionError, Refused, StepOutlived, Unknown
-from celery_config.messaging import outbox
-from celery_config.messaging.actions import act
+from celery_config.messaging.barrier.actions import act
+from celery_config.messaging.barrier.compensations import undo
+from celery_config.messaging.barrier.fences import Fence, fence
+from celery_config.messaging.barrier.steps import (
+    FindHandler,
+    Handler,
+    LocalStep,
+    OutsideStep,
+    S,
+    Step,
+    event_of,
+)
 from celery_config.messaging.deliveries import Delivery, Outcome
-from celery_config.messaging.fences import Fence, fence
+from celery_config.messaging.outbox import writing
 from celery_config.messaging.retention import forgotten
-from celery_config.messaging.steps import FindHandler, Handler, LocalStep, OutsideStep, S, Step, event_of
 from celery_config.messaging.tasks import Work, durable_task
-from celery_config.messaging.undos import undo
 
 log = structlog.get_logger(__name__)
 Attempt = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
@@ -267,7 +275,7 @@ def announce_giving_up(delivery: Delivery[StepMessage], error: Exception) -> Non
     """Tell the saga log why; the errback itself carries no reason."""
     message = delivery.message
     step = Step(message.saga, message.step, message.operation, message.subject)
-    outbox.add_events([event_of(step, why_given_up(error), "failed")])
+    writing.add_events([event_of(step, why_given_up(error), "failed")])
 
 
 def why_given_up(error: Exception) -> StepGaveUp:

@@ -19,7 +19,7 @@ from prometheus_client import Gauge
 from rich.console import Console
 from rich.table import Column, Table
 
-from celery_config.messaging.relay import Duty
+from celery_config.messaging.outbox.relay import Duty
 from celery_config.reconcile import Finding, Kind
 
 log = structlog.get_logger(__name__)

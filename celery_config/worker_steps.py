@@ -12,7 +12,7 @@ from celery.worker.consumer.control import Control
 from celery.worker.consumer.tasks import Tasks
 
 from celery_config.acks import Acks
-from celery_config.messaging import gate
+from celery_config.messaging import database_gate
 from celery_config.worker import SagaConsumer
 
 log = structlog.get_logger(__name__)
@@ -100,20 +100,20 @@ class DatabaseGate(bootsteps.StartStopStep):
     requires = (Tasks,)
 
     def start(self, consumer: SagaConsumer) -> None:
-        gate.nothing_is_taken.clear()
+        database_gate.nothing_is_taken.clear()
         self.timer = consumer.timer.call_repeatedly(GATE_SECONDS, self.check, (consumer,))
 
     def stop(self, consumer: SagaConsumer) -> None:
         self.timer.cancel()
 
     def check(self, consumer: SagaConsumer) -> None:
-        if gate.database_away.is_set() and not gate.nothing_is_taken.is_set():
+        if database_gate.database_away.is_set() and not database_gate.nothing_is_taken.is_set():
             log.error("database away: no more messages are taken")
             consumer.task_consumer.cancel()
-            gate.nothing_is_taken.set()
+            database_gate.nothing_is_taken.set()
             consumer.batches.look_again()
-        if gate.nothing_is_taken.is_set() and gate.database_takes_writes():
+        if database_gate.nothing_is_taken.is_set() and database_gate.database_takes_writes():
             log.warning("database back: taking messages again")
-            gate.database_away.clear()
-            gate.nothing_is_taken.clear()
+            database_gate.database_away.clear()
+            database_gate.nothing_is_taken.clear()
             consumer.task_consumer.consume()

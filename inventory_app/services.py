@@ -18,7 +18,7 @@ from celery_config.contracts.inventory import Line
 from celery_config.db import bulk
 from celery_config.db.functions import Now
 from celery_config.errors import Refused
-from celery_config.messaging import wake
+from celery_config.messaging.outbox import notifier
 from inventory_app import domain
 from inventory_app.domain import Change, Level, ProductData, ReservationState
 from inventory_app.errors import AdjustmentConflict, UnknownProduct
@@ -133,7 +133,7 @@ def put_products(*, products: Sequence[ProductData]) -> Put:
     found = Product.objects.select_for_update(no_key=True).filter(pk__in=others).order_by("pk")
     changed = [row_of(wanted[row.sku]) for row in found if differs(row, wanted[row.sku])]
     bulk.update(Product, changed, PRODUCT_FIELDS)
-    transaction.on_commit(wake.call)
+    transaction.on_commit(notifier.call)
     put = Put(len(created), len(changed), len(others) - len(changed))
     log.info("products put", **asdict(put))
     return put

@@ -23,8 +23,8 @@ from celery_config.common.grouping import by as grouped
 from celery_config.contracts.base import Event, StepGaveUp, decode, encode
 from celery_config.contracts.order import OrderPlaced, OrderWithdrawn
 from celery_config.db import bulk
-from celery_config.messaging import outbox
-from celery_config.messaging.events import Received
+from celery_config.messaging.inbox.subscriptions import Received
+from celery_config.messaging.outbox import writing
 from celery_config.saga import clock, patience
 from celery_config.saga.machine import ENDED, OPEN, Status
 from celery_config.saga.parking import unpark
@@ -157,7 +157,7 @@ def withdraw(row: Choreography, *, code: str, reason: str) -> None:
     """Say that the locked row's order shall not be; payment says whether it is too late."""
     event = OrderWithdrawn(order=row.pk, code=code, reason=reason)
     see([(row.pk, event)])
-    outbox.add_events([say(event)])
+    writing.add_events([say(event)])
     stand([row])
 
 
@@ -170,9 +170,9 @@ def say_again(row: Choreography) -> None:
         (seen,) = seen_of([row])
         cause = domain.cause_of(seen)
         event = OrderWithdrawn(order=row.pk, code=cause.get("code", ""), reason=cause.get("reason", ""))
-        outbox.add_events([say(event, row.attempt)])
+        writing.add_events([say(event, row.attempt)])
     else:
-        outbox.add_events([say(decode(OrderPlaced, row.placed), row.attempt)])
+        writing.add_events([say(decode(OrderPlaced, row.placed), row.attempt)])
     row.due_at = next_look(row, clock.now())
 
 

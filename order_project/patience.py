@@ -12,7 +12,7 @@ from celery_config.db import bulk
 from celery_config.db.functions import Now
 from celery_config.failpoints.points import Point, reach
 from celery_config.messaging.models import OutboxMessage
-from celery_config.messaging.relay import Duty
+from celery_config.messaging.outbox.relay import Duty
 from celery_config.saga import clock, patience
 from celery_config.saga.machine import OPEN, Status
 from order_project.choreography import CHANGING, enter, say_again, seen_of, withdraw

@@ -13,7 +13,7 @@ from celery_config.common.identifiers import uuid7
 from celery_config.contracts.order import OrderCancelled, OrderConfirmed
 from celery_config.db import bulk
 from celery_config.db.functions import Now
-from celery_config.messaging import outbox
+from celery_config.messaging.outbox import writing
 from celery_config.saga import starting
 from celery_config.saga.dsl import Saga
 from order_project.domain import OrderStatus, RefundStatus
@@ -32,8 +32,9 @@ def confirm_orders(completed: Sequence[tuple[Any, Mapping[str, Any]]]) -> None:
         order.status, order.ended_at = OrderStatus.CONFIRMED, Now()
         order.tracking_number = tracking[order.pk]
     bulk.update(Order, orders, ["status", "ended_at", "tracking_number"])
-    outbox.add_events(
-        outbox.cloud_event(OrderConfirmed(order=data.order), subject=str(data.order)) for data, _ in completed
+    writing.add_events(
+        writing.cloud_event(OrderConfirmed(order=data.order), subject=str(data.order))
+        for data, _ in completed
     )
 
 
@@ -47,8 +48,8 @@ def cancel_orders(compensated: Sequence[tuple[Any, Mapping[str, str]]]) -> None:
         order.status, order.ended_at = OrderStatus.CANCELLED, Now()
         order.cancel_code, order.cancel_reason = causes[order.pk]
     bulk.update(Order, orders, ["status", "ended_at", "cancel_code", "cancel_reason"])
-    outbox.add_events(
-        outbox.cloud_event(OrderCancelled(order=order, code=code, reason=reason), subject=str(order))
+    writing.add_events(
+        writing.cloud_event(OrderCancelled(order=order, code=code, reason=reason), subject=str(order))
         for order, (code, reason) in causes.items()
     )
 

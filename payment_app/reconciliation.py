@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from celery_config.messaging.relay import Duty
+from celery_config.messaging.outbox.relay import Duty
 from celery_config.reconcile import Entry, Finding, Kind, compare
 from celery_config.sweep import Books, Comparison
 from payment_app import selectors

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from celery_config.messaging.relay import Duty
+from celery_config.messaging.outbox.relay import Duty
 from celery_config.reconcile import Entry, compare
 from celery_config.sweep import Books, Comparison
 from shipment_app import selectors

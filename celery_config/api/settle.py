@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from celery_config.messaging import by_hand
+from celery_config.messaging.barrier import manual
 from celery_config.participant import registered
 from celery_config.web.fields import IdField
 from celery_config.web.permissions import permission
@@ -37,7 +37,7 @@ class SettleBarrier(APIView):
         given = BarrierSettleInput(data=request.data)
         given.is_valid(raise_exception=True)
         try:
-            told = by_hand.settle(registered(), **given.validated_data)
+            told = manual.settle(registered(), **given.validated_data)
         except (msgspec.ValidationError, KeyError) as error:
             raise serializers.ValidationError({"answer": f"it lacks something: {error}"}) from error
         return Response({"settled": told})

@@ -15,8 +15,8 @@ from rest_framework.views import APIView
 
 from celery_config.common import metrics
 from celery_config.errors import WebhookRefused
-from celery_config.http.webhooks import Hint
-from celery_config.messaging import hints
+from celery_config.messaging.barrier import webhooks
+from celery_config.messaging.barrier.webhooks import Hint
 from celery_config.participant import registered
 from celery_config.web.error_pages import BodyTooLarge
 
@@ -28,7 +28,7 @@ REFUSED = "refused"
 
 
 class WebhookOutput(serializers.Serializer[Any]):
-    outcome = serializers.ChoiceField([*(o.value for o in hints.Outcome), IGNORED])
+    outcome = serializers.ChoiceField([*(o.value for o in webhooks.Outcome), IGNORED])
 
 
 class WebhookApi(APIView):
@@ -54,6 +54,6 @@ class WebhookApi(APIView):
             metrics.WEBHOOKS.labels(REFUSED).inc()
             log.warning("event refused", reason=str(refused))
             raise
-        outcome = hints.receive(registered(), hint).value if hint else IGNORED
+        outcome = webhooks.receive(registered(), hint).value if hint else IGNORED
         metrics.WEBHOOKS.labels(outcome).inc()
         return Response({"outcome": outcome})

@@ -15,7 +15,7 @@ from celery_config.copies import resync
 from celery_config.copies.declared import VERSION, Copy, copies, names_of
 from celery_config.copies.ranges import Entry, newest
 from celery_config.db import bulk
-from celery_config.messaging.events import Received
+from celery_config.messaging.inbox.subscriptions import Received
 
 OF_A_ROW = ("version", "deleted", "changed_at")
 

@@ -15,7 +15,7 @@ from django.db.models.signals import post_delete, post_save
 from celery_config.contracts.base import Event, fields_of, snake
 from celery_config.copies.models import CopiedRow, Published
 from celery_config.errors import DefinitionError
-from celery_config.messaging import wake
+from celery_config.messaging.outbox import notifier
 
 OF_EVERY_COPY = {field.name for field in CopiedRow._meta.local_fields}
 VERSION, CHANGED = "version", "_changed"
@@ -109,4 +109,4 @@ def keep(model: type[CopiedRow], changed: type[Event], deleted: type[Event]) -> 
 
 
 def call_relay(**_: Any) -> None:
-    transaction.on_commit(wake.call)
+    transaction.on_commit(notifier.call)

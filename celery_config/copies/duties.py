@@ -19,7 +19,7 @@ from celery_config.copies.models import CopyState
 from celery_config.copies.sync import Compared
 from celery_config.db.functions import Now
 from celery_config.http.service_client import PeerError
-from celery_config.messaging.relay import Duty
+from celery_config.messaging.outbox.relay import Duty
 
 log = structlog.get_logger(__name__)
 LOOK_SECONDS, CHECK_SECONDS = 5.0, 60.0

@@ -14,7 +14,7 @@ from celery_config.copies.declared import Copy, Publication
 from celery_config.copies.models import FOREVER, Tombstone
 from celery_config.copies.ranges import Entry
 from celery_config.db import functions
-from celery_config.messaging import outbox
+from celery_config.messaging.outbox import writing
 
 
 def bury(copy: Copy, keys: Collection[Any]) -> int:
@@ -39,7 +39,7 @@ def retire(publication: Publication, keys: Collection[Any]) -> int:
         update_fields=["version", "deleted_at"],
     )
     events = [publication.deleted(**{publication.key: key, "version": FOREVER}) for key in keys]
-    outbox.add_events(
-        outbox.cloud_event(event, subject=str(key)) for key, event in zip(keys, events, strict=True)
+    writing.add_events(
+        writing.cloud_event(event, subject=str(key)) for key, event in zip(keys, events, strict=True)
     )
     return deleted

@@ -18,8 +18,8 @@ from celery_config.copies.asking import source_of
 from celery_config.copies.declared import copies
 from celery_config.copies.entries import KEYS_AT_ONCE
 from celery_config.copies.ranges import Entry
-from celery_config.messaging import outbox
 from celery_config.messaging.deliveries import Call, Delivery, Outcome
+from celery_config.messaging.outbox import writing
 from celery_config.messaging.tasks import Work, durable_task
 
 RESYNC = "copies.resync"
@@ -53,7 +53,7 @@ def ask(copy: Any, keys: Sequence[str], delay: float = LATE_SECONDS) -> None:
                 **topology.shown(copy=copy.name, rows=len(some)),
             },
         }
-        outbox.add_task(message, saga=None, delay=delay)
+        writing.add_task(message, saga=None, delay=delay)
 
 
 def resync(deliveries: Sequence[Delivery[Resync]]) -> list[Outcome]:

@@ -13,44 +13,19 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 import msgspec
 
-from celery_config.contracts.base import Command
-from celery_config.errors import EventUnreadable, Refused, SignatureInvalid, SignatureStale
+from celery_config.errors import EventUnreadable, SignatureInvalid, SignatureStale
 
 T = TypeVar("T")
 HEADER = "Webhook-Signature"
 TOLERANCE_SECONDS = 300
 SCHEME = "v1"
 NUL = rb"\u0000"  # as JSON writes it
-
-
-@dataclass(frozen=True)
-class Hint:
-    """What an event says of one of our calls, in the words of the step that made it.
-
-    Args:
-        event: the event's id, and `kind` its type, in the sender's words.
-        key: the idempotency key of the call: our command id.
-        command: what the call was made for.
-        subject: the order.
-        facts: what was asked for, as they tell it; fields of the request that is stored with the intent.
-        answer: what the call answered, or would have.
-        undo: the undo's command, if the call was an undo's.
-    """
-
-    event: str
-    kind: str
-    key: UUID
-    command: type[Command]
-    subject: UUID
-    facts: Mapping[str, Any]
-    answer: dict[str, Any] | Refused = field(default_factory=dict)
-    undo: Command | None = None
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from celery_config.common import metrics
 from celery_config.common.grouping import by
 from celery_config.db import bulk
 from celery_config.erasure import marks
-from celery_config.messaging import gate
+from celery_config.messaging import database_gate
 from celery_config.saga import clock, runner, step_log
 from celery_config.saga.changes import Changes
 from celery_config.saga.letters import Letter, text
@@ -80,7 +80,7 @@ class DeadLetterReader:
         except Exception:
             log.exception("dead letters could not be kept together; each alone", letters=len(self.in_hand))
             while self.in_hand:
-                gate.drop_if_unusable()
+                database_gate.drop_if_unusable()
                 keep_alone(self.in_hand[0][1])
                 self.acknowledge(1)
         else:
@@ -128,7 +128,7 @@ def keep_alone(letter: Letter) -> None:
     try:
         keep([letter])
     except Exception as error:
-        gate.drop_if_unusable()
+        database_gate.drop_if_unusable()
         log.exception("a saga could not be told of its dead letter", saga=str(letter.saga))
         consequences = [text(f"kept, but its saga could not be told: {error!r}")[:200]]
         store([letter], consequences)

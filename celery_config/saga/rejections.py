@@ -13,8 +13,8 @@ from celery_config.broker import topology
 from celery_config.broker.topology import ORCHESTRATOR, commands_queue, events_queue
 from celery_config.broker.validation import fault_of
 from celery_config.contracts.base import decode
-from celery_config.messaging.event_messages import RECEIVE, RECEIVE_ALL
-from celery_config.messaging.events import Envelope, subscriptions, understood
+from celery_config.messaging.event_envelopes import RECEIVE, RECEIVE_ALL
+from celery_config.messaging.inbox.subscriptions import Envelope, subscriptions, understood
 from celery_config.participant import FenceMessage, StepMessage
 from celery_config.saga.dsl import Saga
 from celery_config.saga.misfits import Shape, misfit, shapes_of_steps

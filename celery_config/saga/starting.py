@@ -17,7 +17,7 @@ from celery_config.db import bulk
 from celery_config.db.bulk import Change
 from celery_config.db.functions import as_time
 from celery_config.errors import ChainTooLarge
-from celery_config.messaging import outbox
+from celery_config.messaging.outbox import writing
 from celery_config.saga import clock, pauses
 from celery_config.saga.chains import Chains
 from celery_config.saga.dsl import Saga
@@ -91,7 +91,7 @@ def start_all(saga: type[Saga], wanted: Sequence[tuple[UUID, Any]]) -> Started:
     changes = [
         *bulk.inserted(SagaInstance, instances, STARTED),
         *bulk.inserted(SagaStep, steps, PLANNED),
-        *outbox.tasks(chains),
+        *writing.tasks(chains),
     ]
     return Started(outcomes, changes)
 

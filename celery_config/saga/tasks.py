@@ -12,9 +12,9 @@ from django.db import transaction
 from celery_config.common.grouping import rounds
 from celery_config.erasure import marks
 from celery_config.errors import Refused, StepOutlived
+from celery_config.messaging.barrier.fences import PIVOT_FENCED, PIVOT_RAN
 from celery_config.messaging.deliveries import Delivery, Outcome
-from celery_config.messaging.events import Received
-from celery_config.messaging.fences import PIVOT_FENCED, PIVOT_RAN
+from celery_config.messaging.inbox.subscriptions import Received
 from celery_config.messaging.tasks import Handle, Work, durable_task
 from celery_config.saga import runner, step_log
 from celery_config.saga.chains import CALL, COMPENSATED, COMPLETE, STEP_FAILED

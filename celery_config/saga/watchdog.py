@@ -24,7 +24,7 @@ from celery_config.db import bulk
 from celery_config.db.functions import Now
 from celery_config.failpoints.points import Point, reach
 from celery_config.messaging.models import OutboxMessage
-from celery_config.messaging.relay import Duty
+from celery_config.messaging.outbox.relay import Duty
 from celery_config.messaging.retention import EVERY_SECONDS
 from celery_config.saga import clock, patience, runner, step_log
 from celery_config.saga.changes import Changes

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from celery_config.common.timeouts import Times
-from celery_config.messaging.decisions import Action, OnAction, OnFence, OnUndo, Row, Undo
+from celery_config.messaging.barrier.decisions import OnAction, OnFence, OnUndo, Row
+from celery_config.messaging.states import Action, Undo
 from celery_config.saga.plan import Operation
 from celery_config.saga.testing.books import Books, Violation
 from celery_config.saga.testing.broker import Broker, Message

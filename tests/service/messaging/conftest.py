@@ -14,8 +14,8 @@ from django.db import connection
 
 from celery_config.contracts.base import Command
 from celery_config.errors import Refused, Unknown
+from celery_config.messaging.barrier.steps import Handler, Step
 from celery_config.messaging.models import BarrierRow, OutboxMessage
-from celery_config.messaging.steps import Handler, Step
 from celery_config.participant import OneByOne, one_by_one
 from tests.service import alone
 from tests.trip import BookHotel, CancelHotel, ChargeTrip, HotelBooked, IssueTicket, TicketIssued, TripCharged

@@ -28,10 +28,10 @@ from celery_config.batches import Batches, Waiting
 from celery_config.broker.headers import NOT_BEFORE, SUSPICIOUS
 from celery_config.contracts.base import encode
 from celery_config.errors import Refused, StepOutlived
-from celery_config.messaging import gate, links
+from celery_config.messaging import database_gate, links
+from celery_config.messaging.barrier.steps import Handler
 from celery_config.messaging.deliveries import Call
 from celery_config.messaging.models import BarrierRow, OutboxMessage
-from celery_config.messaging.steps import Handler
 from celery_config.messaging.tasks import DurableTask
 from celery_config.saga.chains import Chains
 from celery_config.saga.plan import Operation, Planned
@@ -327,7 +327,7 @@ class TestRunner:
         batches.publisher.publish = lambda messages: {1}  # type: ignore[method-assign,assignment]
         ended = module.carry_out([delivered(hotel, told) for _ in range(2)])
         monkeypatch.setattr(module.outbox, "add_tasks", fails)
-        monkeypatch.setattr(gate, "close_if_away", lambda error: None)
+        monkeypatch.setattr(database_gate, "close_if_away", lambda error: None)
         batches.conclude(ended)
         assert told == ["requeue", "ack"]
 
@@ -350,16 +350,16 @@ class TestRunner:
         self, batches: Batches, told: list[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Rule 10: it would come again at once, and again, until its delivery limit is used up."""
-        monkeypatch.setattr(gate, "database_away", threading.Event())
-        monkeypatch.setattr(gate, "nothing_is_taken", threading.Event())
+        monkeypatch.setattr(database_gate, "database_away", threading.Event())
+        monkeypatch.setattr(database_gate, "nothing_is_taken", threading.Event())
         waits = Waits()
         monkeypatch.setattr(batches, "arrived", waits)
-        gate.database_away.set()
+        database_gate.database_away.set()
         runner = threading.Thread(target=lambda: (batches.wait_for_gate(), told.append("gives back")))
         runner.start()
         assert waits.begun.wait(5.0)
         assert told == []
-        gate.nothing_is_taken.set()
+        database_gate.nothing_is_taken.set()
         batches.look_again()
         runner.join(5.0)
         assert told == ["gives back"]

@@ -18,10 +18,11 @@ from django.utils import timezone
 from celery_config import participant
 from celery_config.contracts.base import encode
 from celery_config.errors import DefinitionError
-from celery_config.messaging import gate, outbox
-from celery_config.messaging.fences import PIVOT_RAN
+from celery_config.messaging import database_gate
+from celery_config.messaging.barrier.fences import PIVOT_RAN
+from celery_config.messaging.barrier.steps import Handler
 from celery_config.messaging.models import BarrierRow, OutboxMessage
-from celery_config.messaging.steps import Handler
+from celery_config.messaging.outbox import writing
 from celery_config.messaging.tasks import LONGEST_SHOWN
 from celery_config.saga.chains import COMPENSATED, STEP_FAILED, Chains
 from celery_config.saga.plan import Operation, Planned
@@ -34,7 +35,7 @@ FENCE = f"{settings.SERVICE}.fence"
 
 @pytest.fixture(autouse=True)
 def _gate(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gate, "database_away", threading.Event())
+    monkeypatch.setattr(database_gate, "database_away", threading.Event())
     # Within a test's transaction a connection that is dropped takes everything along.
     monkeypatch.setattr(connection, "close", lambda: None)
 
@@ -251,7 +252,7 @@ def test_while_the_database_is_away_the_broker_keeps_the_message(
         raise OperationalError("no connection")
 
     hotel.broken = ConnectionError("something else")
-    monkeypatch.setattr(outbox, "add_task", away)
+    monkeypatch.setattr(writing, "add_task", away)
     _, rejected = deliver(trip.drive("hotel", {}))
     assert isinstance(rejected.retval, Reject)
     assert rejected.retval.requeue is True
@@ -264,7 +265,7 @@ def test_a_database_that_is_away_is_no_try(
 ) -> None:
     """Rule 10: not even the last one. It goes back, and no errback fires."""
     hotel.broken = OperationalError("no connection")
-    monkeypatch.setattr(gate, "database_takes_writes", lambda: False)
+    monkeypatch.setattr(database_gate, "database_takes_writes", lambda: False)
     _, rejected = deliver(trip.drive("hotel", {}), retries=retries)
     assert rejected.retval.requeue is True
     assert sent == []
@@ -279,10 +280,10 @@ def test_one_that_takes_nothing_any_more_closes_the_gate(
         raise InternalError("cannot execute INSERT in a read-only transaction")
 
     hotel.broken = InternalError("cannot execute UPDATE in a read-only transaction")
-    monkeypatch.setattr(outbox, "add_task", read_only)
+    monkeypatch.setattr(writing, "add_task", read_only)
     _, rejected = deliver(trip.drive("hotel", {}))
     assert rejected.retval.requeue is True
-    assert gate.database_away.is_set()
+    assert database_gate.database_away.is_set()
 
 
 @pytest.mark.parametrize("odd", ["\x00", "\ud800"])
@@ -294,7 +295,7 @@ def test_what_the_database_cannot_store_is_a_dead_letter_at_once(
     message = trip.drive("hotel", {}) | {"args": [{"earlier": {"x": odd}}]}
     _, rejected = deliver(message)
     assert rejected.retval.requeue is False
-    assert not gate.database_away.is_set()
+    assert not database_gate.database_away.is_set()
     assert not OutboxMessage.objects.exists()
 
 

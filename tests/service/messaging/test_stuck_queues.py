@@ -18,9 +18,9 @@ from celery_config import participant
 from celery_config.batches import Batches
 from celery_config.broker import publisher as module
 from celery_config.broker.publisher import Publisher
+from celery_config.messaging.barrier.steps import Handler
 from celery_config.messaging.models import OutboxMessage
-from celery_config.messaging.publishing import publish_batch
-from celery_config.messaging.steps import Handler
+from celery_config.messaging.outbox.publishing import publish_batch
 from celery_config.messaging.tasks import DurableTask
 from celery_config.participant import one_by_one
 from compose.local.rabbitmq import RabbitServer

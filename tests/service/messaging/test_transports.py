@@ -19,8 +19,8 @@ from celery_config.contracts.base import encode
 from celery_config.errors import Away, Refused, StepOutlived, Unknown
 from celery_config.http.circuit_breaker import Breaker
 from celery_config.http.json_client import JsonClient, Outcomes
+from celery_config.messaging.barrier.fences import PIVOT_RAN
 from celery_config.messaging.deliveries import Delivery, Outcome, TriedLater
-from celery_config.messaging.fences import PIVOT_RAN
 from celery_config.messaging.models import BarrierRow, OutboxMessage
 from celery_config.messaging.tasks import DurableTask, Work, durable_task
 from celery_config.over_http import CallFailed, Participant

@@ -39,9 +39,9 @@ from celery_config.contracts.payment import (
 from celery_config.contracts.shipment import ShipmentArranged, ShipmentDeparted, ShipmentRecalled
 from celery_config.contracts.values import Line
 from celery_config.errors import OperatorRefused, SagaPaused
-from celery_config.messaging.decisions import Action, Undo
-from celery_config.messaging.events import deliver
+from celery_config.messaging.inbox.subscriptions import deliver
 from celery_config.messaging.models import OutboxMessage
+from celery_config.messaging.states import Action, Undo
 from celery_config.saga import barriers, pauses, selectors, watchdog
 from celery_config.saga.dead_letters import keep
 from celery_config.saga.effects import Answer, Held

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from celery_config.common.money import money
 from celery_config.http.service_client import PeerError
-from celery_config.messaging.decisions import Action, Undo
+from celery_config.messaging.states import Action, Undo
 from celery_config.saga import barriers, operators, pauses, runner
 from celery_config.saga.effects import Answer
 from celery_config.saga.machine import StepFailed

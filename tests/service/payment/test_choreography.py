@@ -23,8 +23,8 @@ from celery_config.contracts.payment import (
 from celery_config.contracts.shipment import ShipmentArranged
 from celery_config.contracts.values import Address, Line
 from celery_config.errors import Unknown
-from celery_config.http.webhooks import Hint
-from celery_config.messaging import hints
+from celery_config.messaging.barrier import webhooks
+from celery_config.messaging.barrier.webhooks import Hint
 from celery_config.messaging.models import BarrierRow, OutboxMessage
 from celery_config.participant import handlers
 from payment_app.domain import payment_id
@@ -236,7 +236,7 @@ def test_what_a_webhook_settled_is_told_by_the_next_try(
         broken.setattr(gateway(), "authorize", held_and_lost)
         assert buyer.placed() == []
     row = BarrierRow.objects.get()
-    said = hints.receive(
+    said = webhooks.receive(
         handlers.get,
         Hint(
             event="e", kind="authorized", key=row.key, subject=buyer.order, command=AuthorizePayment,

@@ -12,10 +12,9 @@ from django.core.management.base import BaseCommand
 from django.utils.module_loading import import_string
 
 from celery_config.common import metrics, process
-from celery_config.copies import duties as copies
 from celery_config.db import functions
-from celery_config.messaging import relay
-from celery_config.messaging.wake import Bell
+from celery_config.messaging.outbox import relay
+from celery_config.messaging.outbox.notifier import Bell
 
 
 class Command(BaseCommand):
@@ -27,11 +26,7 @@ class Command(BaseCommand):
             signal.signal(number, lambda *_: stop.set())
         metrics.serve()
         current_app.finalize()
-        duties = [
-            *relay.standard_duties(),
-            *copies.duties(),
-            *(d for path in settings.RELAY_DUTIES for d in import_string(path)()),
-        ]
+        duties = [duty for path in settings.RELAY_DUTIES for duty in import_string(path)()]
         process.settle()
         functions.look_rows_up_by_their_keys()
         self.stdout.write(f"{settings.SERVICE} relay ready")

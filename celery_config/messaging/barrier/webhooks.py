@@ -14,21 +14,23 @@ row; whether a hint is a repeat, by the row's state and the contradiction's uniq
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
 import structlog
 from django.db import IntegrityError, transaction
 
-from celery_config.contracts.base import command_id, fields_of
+from celery_config.contracts.base import Command, command_id, fields_of
 from celery_config.errors import OrderSagaError, Refused
-from celery_config.http.webhooks import Hint
-from celery_config.messaging import barrier
-from celery_config.messaging.actions import Asked, write_answers
-from celery_config.messaging.decisions import Action, OnHint, Undo, on_hint
+from celery_config.messaging.barrier import store
+from celery_config.messaging.barrier.actions import Asked, write_answers
+from celery_config.messaging.barrier.compensations import write_undone
+from celery_config.messaging.barrier.decisions import OnHint, on_hint
+from celery_config.messaging.barrier.steps import FindHandler, Handler, Step, Written
 from celery_config.messaging.models import BarrierRow, Contradiction
-from celery_config.messaging.steps import FindHandler, Handler, Step, Written
-from celery_config.messaging.undos import write_undone
+from celery_config.messaging.states import Action, Undo
 
 log = structlog.get_logger(__name__)
 
@@ -69,7 +71,7 @@ def receive(find: FindHandler, hint: Hint) -> Outcome:
 def settle_action(find: FindHandler, hint: Hint) -> bool:
     """Write the answer of an action's call over its open intent; False when there is none."""
     row = BarrierRow.objects.select_for_update().filter(key=hint.key).first()
-    decision = on_hint(barrier.state(row) if row else None, done=not isinstance(hint.answer, Refused))
+    decision = on_hint(store.state(row) if row else None, done=not isinstance(hint.answer, Refused))
     if row is None:
         raise Contradicted("no call of ours has this key")
     if decision is OnHint.CONTRADICTS:
@@ -143,3 +145,27 @@ def keep(hint: Hint, reason: str) -> None:
         event=hint.event, kind=hint.kind, key=hint.key, subject=hint.subject, reason=reason, told=told
     )
     Contradiction.objects.bulk_create([row], ignore_conflicts=True)
+
+
+@dataclass(frozen=True)
+class Hint:
+    """What an event says of one of our calls, in the words of the step that made it.
+
+    Args:
+        event: the event's id, and `kind` its type, in the sender's words.
+        key: the idempotency key of the call: our command id.
+        command: what the call was made for.
+        subject: the order.
+        facts: what was asked for, as they tell it; fields of the request that is stored with the intent.
+        answer: what the call answered, or would have.
+        undo: the undo's command, if the call was an undo's.
+    """
+
+    event: str
+    kind: str
+    key: UUID
+    command: type[Command]
+    subject: UUID
+    facts: Mapping[str, Any]
+    answer: dict[str, Any] | Refused = field(default_factory=dict)
+    undo: Command | None = None

@@ -9,11 +9,11 @@ from django.db import transaction
 
 from celery_config.contracts.base import command_id, decode
 from celery_config.errors import OperatorRefused
-from celery_config.messaging.actions import Asked, write_answers
-from celery_config.messaging.decisions import Action, Undo
+from celery_config.messaging.barrier.actions import Asked, write_answers
+from celery_config.messaging.barrier.compensations import write_undone
+from celery_config.messaging.barrier.steps import FindHandler, Handler, Step, Written
 from celery_config.messaging.models import BarrierRow
-from celery_config.messaging.steps import FindHandler, Handler, Step, Written
-from celery_config.messaging.undos import write_undone
+from celery_config.messaging.states import Action, Undo
 
 
 @transaction.atomic

@@ -19,7 +19,7 @@ from celery_config.common.grouping import by
 from celery_config.db import bulk, functions
 from celery_config.db.functions import Now, built_once
 from celery_config.failpoints.points import Point, reach
-from celery_config.messaging.event_messages import events_message
+from celery_config.messaging.event_envelopes import events_message
 from celery_config.messaging.models import OutboxMessage
 
 log = structlog.get_logger(__name__)

@@ -9,13 +9,15 @@ from celery.exceptions import Ignore
 from django.db import transaction
 
 from celery_config.broker import topology
-from celery_config.messaging import barrier, outbox
-from celery_config.messaging.actions import Answer, Asked, call, write_answers
-from celery_config.messaging.barrier import AnyRow
-from celery_config.messaging.decisions import Action, OnFence, on_fence
+from celery_config.messaging.barrier import store
+from celery_config.messaging.barrier.actions import Answer, Asked, call, write_answers
+from celery_config.messaging.barrier.compensations import caller_of
+from celery_config.messaging.barrier.decisions import OnFence, on_fence
+from celery_config.messaging.barrier.steps import FindHandler, Step, Written, claimed, refusal_of
+from celery_config.messaging.barrier.store import AnyRow
 from celery_config.messaging.deliveries import Outcome
-from celery_config.messaging.steps import FindHandler, Step, Written, claimed, refusal_of
-from celery_config.messaging.undos import caller_of
+from celery_config.messaging.outbox import writing
+from celery_config.messaging.states import Action
 
 PIVOT_RAN, PIVOT_FENCED = (f"{topology.ORCHESTRATOR}.{name}" for name in ("pivot_ran", "pivot_fenced"))
 
@@ -26,7 +28,7 @@ class Fence(Step):
     @classmethod
     def report(cls, told: Sequence[tuple[Any, AnyRow]]) -> None:
         """Promise the proof that the pivots ran, with their replies, or that they never will."""
-        outbox.add_tasks((step.saga, word_of(step, row)) for step, row in told)
+        writing.add_tasks((step.saga, word_of(step, row)) for step, row in told)
 
 
 def fence(messages: Sequence[Fence], pivot: str, find: FindHandler) -> list[Outcome]:
@@ -52,7 +54,7 @@ def fence(messages: Sequence[Fence], pivot: str, find: FindHandler) -> list[Outc
 def begin(messages: Sequence[Fence], pivot: str) -> list[tuple[Fence, AnyRow, OnFence]]:
     """First transaction: a tombstone if the pivot never ran, word of it if it did."""
     rows = {
-        step.key: barrier.new_row(step.key, step.saga, step.name, pivot, action=Action.TOMBSTONE)
+        step.key: store.new_row(step.key, step.saga, step.name, pivot, action=Action.TOMBSTONE)
         for step in messages
     }
     with transaction.atomic():
@@ -66,7 +68,7 @@ def settle_fences(pairs: Sequence[tuple[Asked, Answer]]) -> list[Outcome]:
     """Write what the repeated calls of pivots brought to light, and report those that ran."""
     written = Written()
     with transaction.atomic():
-        rows = barrier.lock([asked.step.key for asked, _ in pairs])
+        rows = store.lock([asked.step.key for asked, _ in pairs])
         write_answers(pairs, rows, written)
         written.write()
         told: list[tuple[Any, AnyRow]] = [(asked.step, rows[asked.step.key]) for asked, _ in pairs]

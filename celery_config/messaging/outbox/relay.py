@@ -13,11 +13,10 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.db.models import Min
 
 from celery_config.broker.publisher import Publisher, broker_errors
-from celery_config.common import metrics
 from celery_config.db import functions
-from celery_config.messaging import gate, retention
+from celery_config.messaging import database_gate
 from celery_config.messaging.models import OutboxMessage
-from celery_config.messaging.publishing import anything_due, due, publish_batch
+from celery_config.messaging.outbox.publishing import anything_due, due, publish_batch
 
 log = structlog.get_logger(__name__)
 
@@ -46,7 +45,7 @@ class Duty:
         except (DatabaseError, InterfaceError):
             raise
         except Exception:
-            gate.drop_if_unusable()
+            database_gate.drop_if_unusable()
             log.exception("a duty of the relay failed", duty=self.name)
         return not self.next_at
 
@@ -55,17 +54,6 @@ def oldest_unpublished_seconds() -> float:
     """Age in seconds of the oldest row that is due and not published; 0 when there is none."""
     oldest = OutboxMessage.objects.filter(due()).aggregate(at=Min("due_at"))["at"]
     return max(0.0, (functions.now() - oldest).total_seconds()) if oldest else 0.0
-
-
-def measure_lag() -> None:
-    metrics.OUTBOX_AGE.set(oldest_unpublished_seconds())
-
-
-def standard_duties() -> list[Duty]:
-    return [
-        Duty("lag", measure_lag, 1.0),
-        Duty("retention", retention.forget_old, retention.EVERY_SECONDS),
-    ]
 
 
 def run(

@@ -17,11 +17,12 @@ from django.db import IntegrityError, transaction
 from celery_config.contracts.base import Reply, command_hash
 from celery_config.errors import CommandConflict, Refused, StepOutlived
 from celery_config.failpoints.points import Point, reach
-from celery_config.messaging import barrier
-from celery_config.messaging.barrier import AnyRow
-from celery_config.messaging.decisions import Action, OnAction, OnResult, on_action, on_result
+from celery_config.messaging.barrier import store
+from celery_config.messaging.barrier.decisions import OnAction, OnResult, on_action, on_result
+from celery_config.messaging.barrier.steps import Handler, Step, Written
+from celery_config.messaging.barrier.store import AnyRow
 from celery_config.messaging.deliveries import Call, Outcome
-from celery_config.messaging.steps import Handler, Step, Written
+from celery_config.messaging.states import Action
 
 Answer = dict[str, Any] | Refused
 
@@ -58,7 +59,7 @@ def act_here(handler: Handler, messages: Sequence[Step]) -> list[Outcome]:
     try:
         return act_first(handler, messages)
     except Exception as error:
-        if isinstance(error, IntegrityError) or barrier.knows(step.key for step in messages):
+        if isinstance(error, IntegrityError) or store.knows(step.key for step in messages):
             return act_claimed(handler, messages)
         raise
 
@@ -83,7 +84,7 @@ def act_claimed(handler: Handler, messages: Sequence[Step]) -> list[Outcome]:
     rows, digests = new_rows(handler, messages, Action.DONE)
     written = Written()
     with transaction.atomic():
-        there = barrier.claim(list(rows.values()))
+        there = store.claim(list(rows.values()))
         outcomes = work(handler, [step for step in messages if step.key not in there], rows, written)
         written.write()
     return [
@@ -119,11 +120,11 @@ def act_outside(handler: Handler, messages: Sequence[Step]) -> list[Outcome]:
     requests = dict(zip((step.key for step in messages), asked, strict=True))
     rows, digests = new_rows(handler, messages, Action.INTENT, requests)
     with transaction.atomic():
-        there = barrier.claim(list(rows.values()))
+        there = store.claim(list(rows.values()))
     outcomes: list[Outcome] = []
     for step in messages:
         row = there.get(step.key)
-        if row and on_action(barrier.state(row), digests[step.key]) is not OnAction.CALL_AGAIN:
+        if row and on_action(store.state(row), digests[step.key]) is not OnAction.CALL_AGAIN:
             outcomes.append(replayed(row, digests[step.key]))
         else:
             request = (row or rows[step.key]).request
@@ -149,7 +150,7 @@ def settle_actions(pairs: Pairs) -> list[Outcome]:
     """Write the answers of actions over their open intents."""
     written = Written()
     with transaction.atomic():
-        rows = barrier.lock([asked.step.key for asked, _ in pairs])
+        rows = store.lock([asked.step.key for asked, _ in pairs])
         outcomes = write_answers(pairs, rows, written)
         written.write()
     return outcomes
@@ -162,7 +163,7 @@ def write_answers(pairs: Pairs, rows: Mapping[UUID, AnyRow], written: Written) -
     for asked, answer in pairs:
         step, row = asked.step, rows[asked.step.key]
         refused = isinstance(answer, Refused)
-        match on_result(barrier.state(row), done=not refused):
+        match on_result(store.state(row), done=not refused):
             case OnResult.KNOWN:
                 outcomes[step.key] = dict(row.reply)
                 written.found(asked.handler, step, outcomes[step.key])
@@ -199,7 +200,7 @@ def new_rows(
     """The barrier rows of actions, and the hashes of their commands."""
     digests = {step.key: command_hash(step.command) for step in messages}
     rows: dict[UUID, AnyRow] = {
-        step.key: barrier.new_row(
+        step.key: store.new_row(
             step.key,
             step.saga,
             step.name,
@@ -215,7 +216,7 @@ def new_rows(
 
 def replayed(row: AnyRow, digest: str) -> Outcome:
     """The answer to a repeat, from what is stored."""
-    match on_action(barrier.state(row), digest):
+    match on_action(store.state(row), digest):
         case OnAction.REPLY_AGAIN:
             return dict(row.reply)
         case OnAction.REFUSE_AGAIN:

@@ -10,18 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-
-class Action(StrEnum):
-    INTENT = "intent"  # a call outside may be under way
-    DONE = "done"
-    REFUSED = "refused"
-    TOMBSTONE = "tombstone"  # its undo or fence came first; it never will run
-
-
-class Undo(StrEnum):
-    NONE = ""
-    INTENT = "intent"
-    DONE = "done"
+from celery_config.messaging.states import Action, Undo
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,11 @@ from uuid import UUID, uuid5
 from celery_config.contracts.base import Command, Event, Reply, command_id, decode, encode
 from celery_config.db import bulk
 from celery_config.errors import Refused
-from celery_config.messaging import barrier, outbox
-from celery_config.messaging.barrier import AnyRow
-from celery_config.messaging.decisions import Action, Row, Undo
+from celery_config.messaging.barrier import store
+from celery_config.messaging.barrier.decisions import Row
+from celery_config.messaging.barrier.store import AnyRow
+from celery_config.messaging.outbox import writing
+from celery_config.messaging.states import Action, Undo
 
 D = TypeVar("D")
 S = TypeVar("S", bound="Step")
@@ -124,28 +126,28 @@ class Written:
         Raises:
             IntegrityError: one is.
         """
-        bulk.write(*barrier.inserted(self.rows.values()), *outbox.events(self.events))
+        bulk.write(*store.inserted(self.rows.values()), *writing.events(self.events))
 
     def write(self) -> None:
         """Write over rows that are claimed or locked."""
-        stored = barrier.written(self.rows.values(), "action", "undo", "reply", "note")
-        bulk.write(*stored, *outbox.events(self.events))
+        stored = store.written(self.rows.values(), "action", "undo", "reply", "note")
+        bulk.write(*stored, *writing.events(self.events))
 
 
 def claimed(
     messages: Sequence[S], rows: Mapping[UUID, AnyRow], decide: Callable[[Row | None], D]
 ) -> list[tuple[S, AnyRow, D]]:
     """Claim the rows, by key; return what to do about each step, with its row, ours or the one that was there."""
-    there = barrier.claim(list(rows.values()))
+    there = store.claim(list(rows.values()))
     return [
-        (step, there.get(step.key, rows[step.key]), decide(barrier.state(row) if row else None))
+        (step, there.get(step.key, rows[step.key]), decide(store.state(row) if row else None))
         for step in messages
         for row in [there.get(step.key)]
     ]
 
 
 def event_of(step: Step, event: Event, outcome: str) -> dict[str, Any]:
-    return outbox.cloud_event(
+    return writing.cloud_event(
         event,
         subject=step.subject,
         saga=step.saga,

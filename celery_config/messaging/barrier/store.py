@@ -16,8 +16,9 @@ from uuid import UUID
 from celery_config.db import bulk
 from celery_config.db.functions import Now
 from celery_config.failpoints.points import Point, reach
-from celery_config.messaging.decisions import Action, Row, Undo
+from celery_config.messaging.barrier.decisions import Row
 from celery_config.messaging.models import BarrierRow
+from celery_config.messaging.states import Action, Undo
 
 INSERTED = ("key", "saga", "step", "command", "command_hash", "action", "undo", "request")
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 import structlog
 from celery.exceptions import Ignore, Reject
@@ -15,59 +13,20 @@ from django.db import DataError, transaction
 from celery_config.broker import topology
 from celery_config.common.grouping import by
 from celery_config.errors import DefinitionError, Refused, StepOutlived
-from celery_config.messaging import gate, outbox
+from celery_config.messaging import database_gate
 from celery_config.messaging.deliveries import Delivery, Outcome
-from celery_config.messaging.events import Reactor, deliver, reactors
+from celery_config.messaging.event_envelopes import (
+    RECEIVE,
+    RECEIVE_ALL,
+    EventMessage,
+    EventsMessage,
+    one_message,
+)
+from celery_config.messaging.inbox.subscriptions import Reactor, deliver, reactors
+from celery_config.messaging.outbox import writing
 from celery_config.messaging.tasks import Work, durable_task
 
-RECEIVE, RECEIVE_ALL = "events.receive", "events.receive_all"
 log = structlog.get_logger(__name__)
-
-
-def events_message(kind: str, events: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The message that tells all subscribers of events of one type.
-
-    One event is a CloudEvent in structured mode, several are a batch (https://cloudevents.io, JSON format).
-    """
-    first, *others = events
-    route = {"exchange": topology.EVENTS, "routing_key": kind}
-    if others:
-        shown = topology.shown(event=kind, events=len(events))
-        return {"task": RECEIVE_ALL, "args": [], "kwargs": {"events": list(events)}, "options": route | shown}
-    return one_message(first, route)
-
-
-def one_message(event: dict[str, Any], route: dict[str, Any]) -> dict[str, Any]:
-    shown = topology.shown(saga=event.get("saga"), event=event["type"], subject=event.get("subject"))
-    return {
-        "task": RECEIVE, "args": [], "kwargs": event, "options": {**route, "task_id": event["id"], **shown},
-    }  # fmt: skip
-
-
-@dataclass(frozen=True, kw_only=True)
-class EventMessage:
-    """A CloudEvent in structured mode; checked as an `Envelope` where it is delivered."""
-
-    id: UUID
-    type: str
-    saga: UUID | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class EventsMessage:
-    """CloudEvents in batched mode."""
-
-    events: tuple[EventMessage, ...]
-
-
-def kind_of(message: Any) -> str:
-    """The type of the events that a message brings; empty, if it brings none."""
-    match message:
-        case EventMessage():
-            return message.type
-        case EventsMessage(events=[first, *_]):
-            return first.type
-    return ""
 
 
 def receive(deliveries: Sequence[Delivery[EventMessage]]) -> list[Outcome]:
@@ -122,7 +81,7 @@ def receive_all(deliveries: Sequence[Delivery[EventsMessage]]) -> list[Outcome]:
         if len(deliveries) > 1:
             raise
         log.exception("a batch of events failed; each comes again alone", events=len(events))
-        gate.drop_if_unusable()
+        database_gate.drop_if_unusable()
         if fault := unpack(events):
             return [Reject(fault, requeue=False)]
     return [None] * len(deliveries)
@@ -135,7 +94,7 @@ def unpack(events: Sequence[dict[str, Any]]) -> Exception | None:
     for event in events:
         try:
             with transaction.atomic():
-                outbox.add_tasks([(event.get("saga"), one_message(event, route))])
+                writing.add_tasks([(event.get("saga"), one_message(event, route))])
         except (DataError, ValueError) as error:
             log.error("an event that cannot be stored", event_id=event["id"], error=str(error))
             fault = error

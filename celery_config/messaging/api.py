@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
-from django.db import connection
-from django.db.models import F, Q, QuerySet
+from django.db.models import F
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import generics, serializers
-from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from celery_config.messaging.models import BarrierRow, OutboxMessage
-from celery_config.messaging.relay import oldest_unpublished_seconds
+from celery_config.messaging.feed import feed_after
+from celery_config.messaging.models import BarrierRow
+from celery_config.messaging.outbox.relay import oldest_unpublished_seconds
 
 FEED_LIMIT = 1000
-CURSOR = re.compile("(?P<transaction>[0-9]{1,19})-(?P<row>[0-9]{1,19})")
 
 
 class EventFeed(APIView):
@@ -38,30 +35,6 @@ class EventFeed(APIView):
             for t, i, payload in feed.values_list("transaction", "id", "payload")[:FEED_LIMIT]
         ]
         return Response({"events": found, "more": len(found) == FEED_LIMIT})
-
-
-def feed_after(cursor: str) -> QuerySet[OutboxMessage]:
-    """The events behind a cursor, in the order in which they became visible.
-
-    Raises:
-        ValidationError: it is no cursor.
-    """
-    transaction, row = parse_cursor(cursor)
-    feed = (
-        OutboxMessage.objects.filter(kind=OutboxMessage.Kind.EVENT)
-        .filter(Q(transaction__gt=transaction) | Q(transaction=transaction, id__gt=row))
-        .order_by("transaction", "id")
-    )
-    if connection.vendor == "postgresql":
-        feed = feed.extra(where=["transaction < pg_snapshot_xmin(pg_current_snapshot())::text::bigint"])
-    return feed
-
-
-def parse_cursor(text: str) -> tuple[int, int]:
-    cursor = CURSOR.fullmatch(text or "0-0")
-    if cursor is None:
-        raise ValidationError({"after": "not a cursor; pass the `cursor` of the last event you saw"})
-    return int(cursor["transaction"]), int(cursor["row"])
 
 
 class BarrierSerializer(serializers.ModelSerializer[BarrierRow]):

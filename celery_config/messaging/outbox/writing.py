@@ -18,8 +18,8 @@ from celery_config.contracts.base import Event
 from celery_config.db import bulk
 from celery_config.db.bulk import Change
 from celery_config.db.functions import Now
-from celery_config.messaging import wake
 from celery_config.messaging.models import OutboxMessage
+from celery_config.messaging.outbox import notifier
 
 INSERTED = ("kind", "name", "saga", "payload")
 
@@ -68,7 +68,7 @@ def promised(messages: Iterable[Any]) -> list[Change]:
 
 def called_for(changes: Iterable[Change]) -> list[Change]:
     """The same, with the relay called once they are committed."""
-    return [replace(change, then=wake.call) for change in changes]
+    return [replace(change, then=notifier.call) for change in changes]
 
 
 def check_transaction() -> None:

@@ -11,12 +11,10 @@ from django.db import transaction
 
 from celery_config.contracts.base import encode
 from celery_config.errors import Refused
-from celery_config.messaging import barrier
-from celery_config.messaging.actions import Answer, Asked, call, settled
-from celery_config.messaging.barrier import AnyRow
-from celery_config.messaging.decisions import Action, OnUndo, Undo, on_undo
-from celery_config.messaging.deliveries import Call, Outcome
-from celery_config.messaging.steps import (
+from celery_config.messaging.barrier import store
+from celery_config.messaging.barrier.actions import Answer, Asked, call, settled
+from celery_config.messaging.barrier.decisions import OnUndo, on_undo
+from celery_config.messaging.barrier.steps import (
     FindHandler,
     Handler,
     Step,
@@ -25,6 +23,9 @@ from celery_config.messaging.steps import (
     refusal_of,
     unrefusable,
 )
+from celery_config.messaging.barrier.store import AnyRow
+from celery_config.messaging.deliveries import Call, Outcome
+from celery_config.messaging.states import Action, Undo
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def undo(handler: Handler, messages: Sequence[Step], find: FindHandler) -> list[
 def begin(handler: Handler, messages: Sequence[Step]) -> list[tuple[Step, AnyRow, OnUndo]]:
     """First transaction of undos: the tombstone, or the local undo itself, or the open undo intent (rule 7)."""
     rows = {
-        step.key: barrier.new_row(step.key, step.saga, step.name, "", action=Action.TOMBSTONE, undo=Undo.DONE)
+        step.key: store.new_row(step.key, step.saga, step.name, "", action=Action.TOMBSTONE, undo=Undo.DONE)
         for step in messages
     }
     written = Written()
@@ -104,7 +105,7 @@ def settle_undos(pairs: Sequence[tuple[Asked, Answer]]) -> list[Outcome]:
     written = Written()
     handler = pairs[0][0].handler
     with transaction.atomic():
-        rows = barrier.lock([asked.step.key for asked, _ in pairs])
+        rows = store.lock([asked.step.key for asked, _ in pairs])
         write_undone([pair for pair in pairs if not isinstance(pair[1], Refused)], rows, written)
         written.write()
     return [
@@ -144,7 +145,7 @@ def settle_doubts(pairs: Sequence[tuple[Doubt, Answer]]) -> list[Outcome]:
     undo_next: list[Step] = []
     done: list[tuple[Doubt, Any]] = []
     with transaction.atomic():
-        rows = barrier.lock([asked.step.key for asked, _ in pairs])
+        rows = store.lock([asked.step.key for asked, _ in pairs])
         for asked, answer in pairs:
             row = rows[asked.step.key]
             if row.undo == Undo.DONE:
