@@ -56,7 +56,7 @@ def celery_settings(service: str, broker_url: str, folder: Path) -> dict[str, An
             "interval_step": 0.5,
             "interval_max": 2,
         },
-        "worker_consumer": "celery_config.worker:SagaConsumer",
+        "worker_consumer": "celery_config.worker.consumer:SagaConsumer",
         "worker_prefetch_multiplier": 4,
         "worker_detect_quorum_queues": True,
         "worker_cancel_long_running_tasks_on_connection_loss": False,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.mutants.mutant import Mutant
 
-BATCHES, WORKER = "celery_config/batches.py", "celery_config/worker.py"
+BATCHES, WORKER = "celery_config/worker/batches.py", "celery_config/worker/consumer.py"
 
 WORKERS = (
     Mutant(
@@ -121,7 +121,7 @@ WORKERS = (
         name="back-to-an-open-gate",
         breaks="a message uses up its deliveries while its database is away, and becomes a dead letter",
         rule="rule 10",
-        file="celery_config/batches.py",
+        file="celery_config/worker/batches.py",
         old="lambda: self.stopping or not gate.database_away.is_set() or gate.nothing_is_taken.is_set()",
         new="lambda: True",
         suite="messaging",
@@ -151,7 +151,7 @@ WORKERS = (
         name="acked-in-advance",
         breaks="one acknowledgement settles messages that are still under way",
         rule="rule 6",
-        file="celery_config/acks.py",
+        file="celery_config/worker/acks.py",
         old="while self.delivered and (self.delivered[0].acknowledged or self.delivered[0].delivery_tag in done):",
         new="while self.delivered:",
         suite="unit",

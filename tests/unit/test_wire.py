@@ -15,7 +15,7 @@ from amqp.transport import SSLTransport
 
 from celery_config.broker import transport
 from celery_config.broker.transport import Buffered
-from celery_config.worker import SagaConsumer
+from celery_config.worker.consumer import SagaConsumer
 
 
 def frame(payload: bytes, channel: int = 1) -> bytes:

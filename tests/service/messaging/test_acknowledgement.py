@@ -19,7 +19,7 @@ from kombu.message import Message
 
 from celery_config.broker.headers import NOT_BEFORE, SUSPICIOUS
 from celery_config.messaging.tasks import Work, durable_task
-from celery_config.worker import SagaConsumer
+from celery_config.worker.consumer import SagaConsumer
 
 NAME = "messaging.do_something"
 

@@ -22,19 +22,20 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from kombu.message import Message
 
-from celery_config import batches as module
 from celery_config import participant
-from celery_config.batches import Batches, Waiting
 from celery_config.broker.headers import NOT_BEFORE, SUSPICIOUS
 from celery_config.contracts.base import encode
 from celery_config.errors import Refused, StepOutlived
-from celery_config.messaging import database_gate, links
+from celery_config.messaging import database_gate
 from celery_config.messaging.barrier.steps import Handler
 from celery_config.messaging.deliveries import Call
 from celery_config.messaging.models import BarrierRow, OutboxMessage
 from celery_config.messaging.tasks import DurableTask
 from celery_config.saga.chains import Chains
 from celery_config.saga.plan import Operation, Planned
+from celery_config.worker import batches as module
+from celery_config.worker import continuations
+from celery_config.worker.batches import Batches, Waiting
 from tests.service.messaging.conftest import Bank
 from tests.trip import BookHotel, CancelHotel, ChargeTrip, HotelBooked, Trip, TripData
 
@@ -227,7 +228,7 @@ def test_what_follows_is_what_celery_would_send(
     )
     (theirs,) = sent
     (outcome,) = outcomes(task, request)
-    (ours,) = links.following(task.name, request, outcome)
+    (ours,) = continuations.following(task.name, request, outcome)
     for name in ("task", "args", "kwargs"):
         assert json.loads(json.dumps(ours[name])) == json.loads(json.dumps(theirs[name])), name
     for name in ("task_id", "exchange", "routing_key", "mandatory", "link_error", "parent_id", "root_id"):

@@ -15,7 +15,7 @@ from django.db import InterfaceError, OperationalError, ProgrammingError, connec
 from celery_config.broker.validation import fault_of
 from celery_config.messaging import database_gate
 from celery_config.messaging.models import InboxEntry, OutboxMessage
-from celery_config.worker_steps import DatabaseGate, PatientControl
+from celery_config.worker.bootsteps import DatabaseGate, PatientControl
 from tests.service.together import postgresql
 
 

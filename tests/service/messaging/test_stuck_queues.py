@@ -15,7 +15,6 @@ from celery.worker.request import Request
 from django.utils import timezone
 
 from celery_config import participant
-from celery_config.batches import Batches
 from celery_config.broker import publisher as module
 from celery_config.broker.publisher import Publisher
 from celery_config.messaging.barrier.steps import Handler
@@ -23,6 +22,7 @@ from celery_config.messaging.models import OutboxMessage
 from celery_config.messaging.outbox.publishing import publish_batch
 from celery_config.messaging.tasks import DurableTask
 from celery_config.participant import one_by_one
+from celery_config.worker.batches import Batches
 from compose.local.rabbitmq import RabbitServer
 from tests.service.broker import app_of, drain, kwargs_of, leaderless
 from tests.service.messaging.test_batches import delivered

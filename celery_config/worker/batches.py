@@ -36,10 +36,10 @@ from celery_config.common.grouping import by
 from celery_config.messaging import database_gate
 from celery_config.messaging.deliveries import Call, Delivery, Outcome, TriedLater
 from celery_config.messaging.event_envelopes import kind_of
-from celery_config.messaging.links import Message, following, without_sender
 from celery_config.messaging.outbox import writing
 from celery_config.messaging.tasks import DurableTask, Ended
-from celery_config.worker import CALLS, MOST
+from celery_config.worker.continuations import Message, following, without_sender
+from celery_config.worker.limits import CALLS, MOST
 
 log = structlog.get_logger(__name__)
 PUBLISH_WAITS = (0.1, 0.5, 2.0)

@@ -20,18 +20,17 @@ from celery.worker.consumer import Consumer
 from celery.worker.request import Request
 from kombu.message import Message
 
-from celery_config.acks import Acks
 from celery_config.broker import transport
 from celery_config.broker.headers import NOT_BEFORE, is_suspicious
 from celery_config.broker.validation import fault_of
 from celery_config.messaging import database_gate
+from celery_config.worker.acks import Acks
+from celery_config.worker.limits import CALLS, MOST
 
 if TYPE_CHECKING:
-    from celery_config.batches import Batches
+    from celery_config.worker.batches import Batches
 
 log = structlog.get_logger(__name__)
-MOST, CALLS = 100, 64
-"""How many messages a batch has, and how many calls to the outside are under way at once: together the full window."""
 
 
 class SagaConsumer(Consumer):
@@ -40,7 +39,7 @@ class SagaConsumer(Consumer):
     class Blueprint(Consumer.Blueprint):
         # Nothing here is delayed in the broker (rule 10), and workers have no right to declare its queues.
         default_steps = [
-            "celery_config.worker_steps:PatientControl" if step.endswith(":Control") else step
+            "celery_config.worker.bootsteps:PatientControl" if step.endswith(":Control") else step
             for step in Consumer.Blueprint.default_steps
             if not step.endswith(":DelayedDelivery")
         ]

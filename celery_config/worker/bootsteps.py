@@ -11,9 +11,9 @@ from celery.worker import state
 from celery.worker.consumer.control import Control
 from celery.worker.consumer.tasks import Tasks
 
-from celery_config.acks import Acks
 from celery_config.messaging import database_gate
-from celery_config.worker import SagaConsumer
+from celery_config.worker.acks import Acks
+from celery_config.worker.consumer import SagaConsumer
 
 log = structlog.get_logger(__name__)
 GATE_SECONDS = 0.5
@@ -58,7 +58,7 @@ class FastPath(bootsteps.StartStopStep):
 
     def start(self, consumer: SagaConsumer) -> None:
         # This module is imported before Django's models may be.
-        from celery_config.batches import Batches
+        from celery_config.worker.batches import Batches
 
         consumer.untold = False
         consumer.batches = Batches(consumer)
