@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from celery_config.copies import freshness
-from celery_config.copies.declared import copies
+from celery_config.copies.registry import copies
 from celery_config.messaging.outbox.relay import oldest_unpublished_seconds
 
 RELAY_LAG_LIMIT = 60.0

@@ -12,9 +12,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from celery_config.api.audit import FactsApi
 from celery_config.common.iso import validate_currency
 from celery_config.contracts.inventory import MAX_NAME, MAX_PRICE, MAX_SKU, SKU_PATTERN
+from celery_config.reconciliation.api import FactsApi
 from celery_config.web.fields import IdField
 from celery_config.web.pagination import Pages
 from celery_config.web.problems import Unprocessable

@@ -28,7 +28,7 @@ from celery_config.contracts.subscriptions import hears
 
 # Repeats of all of these are harmless: the version decides, the saga log only rises, and seen is seen.
 SUBSCRIPTIONS = [
-    hears(ProductChanged, ProductDeleted, call="celery_config.copies.applying.hear", once=False),
+    hears(ProductChanged, ProductDeleted, call="celery_config.copies.subscriber.hear", once=False),
     hears(
         "payment.*", "inventory.*", "shipment.*", "step.*",
         call="celery_config.saga.tasks.write_saga_log", once=False,

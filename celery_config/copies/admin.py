@@ -9,8 +9,8 @@ from django.http import HttpRequest
 from unfold.decorators import display
 
 from celery_config.copies import freshness
-from celery_config.copies.declared import copies
 from celery_config.copies.models import CopyState, Tombstone
+from celery_config.copies.registry import copies
 from celery_config.db import functions
 from celery_config.web.admin import FactAdmin, typed
 from celery_config.web.columns import labelled, number_of

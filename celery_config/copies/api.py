@@ -18,10 +18,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from celery_config.copies import freshness
-from celery_config.copies.declared import Publication, publications
-from celery_config.copies.entries import KEYS_AT_ONCE, Source, stream
 from celery_config.copies.models import LONGEST_KEY, CopiedRow
 from celery_config.copies.ranges import split
+from celery_config.copies.readers import KEYS_AT_ONCE, Source, stream
+from celery_config.copies.registry import Publication, publications
 from celery_config.db import functions
 from celery_config.messaging.feed import feed_after
 

@@ -11,7 +11,7 @@ from django.core.checks import CheckMessage, Error, register
 
 from celery_config.broker import topology
 from celery_config.contracts.base import Event, fields_of
-from celery_config.copies.declared import VERSION, Copy, Publication, copies, names_of, publications
+from celery_config.copies.registry import VERSION, Copy, Publication, copies, names_of, publications
 
 
 @register

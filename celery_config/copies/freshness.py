@@ -16,10 +16,10 @@ from django.conf import settings
 from django.db import transaction
 from prometheus_client import Gauge
 
-from celery_config.copies import applying, resync
-from celery_config.copies.asking import Changed, SourceOf
-from celery_config.copies.declared import Copy, copies
+from celery_config.copies import resync, store
 from celery_config.copies.models import CopyState
+from celery_config.copies.registry import Copy, copies
+from celery_config.copies.source_client import Changed, SourceOf
 from celery_config.db import functions
 
 log = structlog.get_logger(__name__)
@@ -53,7 +53,7 @@ def look(source: SourceOf) -> None:
     cursor, missing = state.cursor, list[Changed]()
     for _ in range(PAGES):
         page = source.changes(cursor)
-        known = applying.known_versions(copy, {change.key for change in page.changes})
+        known = store.known_versions(copy, {change.key for change in page.changes})
         missing = [change for change in page.changes if known.get(change.key, 0) < change.version]
         if missing:
             before = page.changes[: page.changes.index(missing[0])]

@@ -13,11 +13,11 @@ from prometheus_client import Counter
 
 from celery_config.broker import topology
 from celery_config.common import grouping
-from celery_config.copies import applying
-from celery_config.copies.asking import source_of
-from celery_config.copies.declared import copies
-from celery_config.copies.entries import KEYS_AT_ONCE
+from celery_config.copies import store
 from celery_config.copies.ranges import Entry
+from celery_config.copies.readers import KEYS_AT_ONCE
+from celery_config.copies.registry import copies
+from celery_config.copies.source_client import source_of
 from celery_config.messaging.deliveries import Call, Delivery, Outcome
 from celery_config.messaging.outbox import writing
 from celery_config.messaging.tasks import Work, durable_task
@@ -73,7 +73,7 @@ def fetch(message: Resync) -> list[Entry]:
 @transaction.atomic
 def settle(answered: Sequence[tuple[str, list[Entry]]]) -> list[Outcome]:
     for name, entries in answered:
-        applying.apply(copies[name], entries)
+        store.apply(copies[name], entries)
     return [None for _ in answered]
 
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from celery_config.common import grouping
-from celery_config.copies import applying
-from celery_config.copies.asking import SourceOf
-from celery_config.copies.entries import Kept, stream
+from celery_config.copies import store
 from celery_config.copies.ranges import Entry, Range, differing, sums
+from celery_config.copies.readers import Kept, stream
+from celery_config.copies.source_client import SourceOf
 
 PIECE, PIECES = 1000, 20
 """Rows whose checksum is sent, and how many checksums are asked for at once."""
@@ -198,5 +198,5 @@ def write(kept: Kept, source: SourceOf, pairs: Iterable[Pair]) -> int:
     """Write what differs, and return how many rows that are."""
     wrong = [pair for pair in pairs if differs(*pair)]
     for some in grouping.chunks(wrong, PIECE):
-        applying.replace(source.copy, some)
+        store.replace(source.copy, some)
     return len(wrong)

@@ -8,8 +8,8 @@ from typing import Any
 from django.db import models
 
 from celery_config.contracts.base import Event
-from celery_config.copies.declared import VERSION, Publication
 from celery_config.copies.models import FOREVER
+from celery_config.copies.registry import VERSION, Publication
 from celery_config.db.functions import SQLITE_NOW
 
 NEW = """

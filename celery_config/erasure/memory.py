@@ -12,10 +12,10 @@ from django.db import transaction
 from django.db.models import Q
 
 from celery_config.contracts.values import Counted
-from celery_config.copies.applying import blanks
-from celery_config.copies.declared import Copy, copies
-from celery_config.copies.forever import bury
 from celery_config.copies.models import FOREVER, CopiedRow
+from celery_config.copies.registry import Copy, copies
+from celery_config.copies.retirement import bury
+from celery_config.copies.store import blanks
 from celery_config.db import functions
 from celery_config.erasure.marks import all_of_them, mark
 from celery_config.erasure.traces import Trace

@@ -12,8 +12,8 @@ from django.db.models import F
 from celery_config.contracts.base import decode
 from celery_config.contracts.inventory import ProductChanged, ProductDeleted
 from celery_config.copies import triggers
-from celery_config.copies.declared import publications
 from celery_config.copies.models import Tombstone
+from celery_config.copies.registry import publications
 from celery_config.messaging.inbox.subscriptions import Envelope
 from celery_config.messaging.models import OutboxMessage
 from celery_config.messaging.outbox import writing

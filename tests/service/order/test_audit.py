@@ -15,8 +15,8 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from celery_config.contracts.base import encode
-from celery_config.copies.declared import copies
-from celery_config.copies.entries import Kept, stream
+from celery_config.copies.readers import Kept, stream
+from celery_config.copies.registry import copies
 from celery_config.http import service_client
 from celery_config.messaging.models import OutboxMessage
 from celery_config.saga import runner

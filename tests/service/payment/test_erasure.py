@@ -14,11 +14,11 @@ from celery_config.contracts.base import encode
 from celery_config.contracts.order import CustomerChanged, CustomerDeleted, OrderPlaced
 from celery_config.contracts.payment import ForgetPayer
 from celery_config.contracts.values import Address, Line
-from celery_config.copies.applying import replace
-from celery_config.copies.declared import copies
-from celery_config.copies.entries import Kept
 from celery_config.copies.models import FOREVER
 from celery_config.copies.ranges import Entry
+from celery_config.copies.readers import Kept
+from celery_config.copies.registry import copies
+from celery_config.copies.store import replace
 from celery_config.erasure.models import Forgotten
 from celery_config.messaging.inbox.subscriptions import deliver
 from celery_config.messaging.models import BarrierRow, OutboxMessage

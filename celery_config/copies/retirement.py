@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from celery_config.copies.applying import apply
-from celery_config.copies.declared import Copy, Publication
 from celery_config.copies.models import FOREVER, Tombstone
 from celery_config.copies.ranges import Entry
+from celery_config.copies.registry import Copy, Publication
+from celery_config.copies.store import apply
 from celery_config.db import functions
 from celery_config.messaging.outbox import writing
 

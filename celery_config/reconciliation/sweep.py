@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from celery_config.messaging.outbox.relay import Duty
-from celery_config.reconcile import Finding, Kind
+from celery_config.reconciliation.comparison import Finding, Kind
 
 log = structlog.get_logger(__name__)
 DAY_SECONDS = 24 * 3600.0

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from celery_config.contracts.base import decode
-from celery_config.copies.declared import Copy
-from celery_config.copies.entries import KEYS_AT_ONCE
 from celery_config.copies.ranges import Entry, Piece, Range
+from celery_config.copies.readers import KEYS_AT_ONCE
+from celery_config.copies.registry import Copy
 from celery_config.http.service_client import SECONDS, Peer
 
 
