@@ -1,4 +1,4 @@
-"""TODO."""
+"""The subscriber of copies: each event raises its copy, and a gap asks the source for the row. Repeats are harmless."""
 
 from __future__ import annotations
 
