@@ -23,7 +23,7 @@ from django.utils.module_loading import import_string
 
 from celery_config.contracts.base import Event, StepGaveUp, decode, encode
 from celery_config.contracts.subscriptions import Hearing, Reaction
-from celery_config.erasure import marks
+from celery_config.erasure import tombstones
 from celery_config.errors import DefinitionError, Refused
 from celery_config.messaging.barrier.actions import act
 from celery_config.messaging.barrier.compensations import undo
@@ -187,7 +187,7 @@ class Player:
 
         Not of people who were forgotten: it would pass on what came late of them.
         """
-        gone = marks.among({part.heard.saga for part, _ in wanted})
+        gone = tombstones.among({part.heard.saga for part, _ in wanted})
         alive = [(part, outcome) for part, outcome in wanted if part.heard.saga not in gone]
         again = [event for part, outcome in alive if (event := part.again(self.handler, outcome))]
         if again:
@@ -202,7 +202,7 @@ class Player:
     def give_up(self, delivery: Delivery[Any], error: Exception) -> None:
         """Before the pivot, that is a refusal; after it, and of an undo, whoever placed the order drives it again."""
         part, why = self.part(delivery), why_given_up(error)
-        if marks.among({part.heard.saga}):
+        if tombstones.among({part.heard.saga}):
             return
         writing.add_events(
             [part.announcement(why, "refused") if self.reaction.refused else self.failure(part, why)]

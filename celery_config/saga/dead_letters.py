@@ -22,7 +22,7 @@ from celery_config.broker.publisher import broker_errors, drop
 from celery_config.common import metrics
 from celery_config.common.grouping import by
 from celery_config.db import bulk
-from celery_config.erasure import marks
+from celery_config.erasure import tombstones
 from celery_config.messaging import database_gate
 from celery_config.saga import clock, runner, step_log
 from celery_config.saga.changes import Changes
@@ -137,7 +137,7 @@ def keep_alone(letter: Letter) -> None:
 
 def store(letters: Sequence[Letter], consequences: Sequence[str]) -> None:
     """Keep them; of one that tells of somebody who was forgotten only that it came."""
-    told = marks.mentioned([letter.body for letter in letters])
+    told = tombstones.mentioned([letter.body for letter in letters])
     letters = [
         replace(letter, body="", headers={}, fault="") if forgotten else letter
         for letter, forgotten in zip(letters, told, strict=True)

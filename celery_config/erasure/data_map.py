@@ -17,8 +17,8 @@ from celery_config.copies.registry import Copy, copies
 from celery_config.copies.retirement import bury
 from celery_config.copies.store import blanks
 from celery_config.db import functions
-from celery_config.erasure.marks import all_of_them, mark
-from celery_config.erasure.traces import Trace
+from celery_config.erasure.locations import Trace
+from celery_config.erasure.tombstones import all_of_them, mark
 from celery_config.messaging.models import BarrierRow, OutboxMessage
 
 SHOWN = 3

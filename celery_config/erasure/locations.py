@@ -12,7 +12,7 @@ from django.db import models
 from django.db.models import Q
 
 from celery_config.db import bulk
-from celery_config.erasure.personal import blanked
+from celery_config.erasure.redaction import blanked
 
 AT_ONCE = 1000
 
