@@ -17,7 +17,6 @@ from rest_framework.parsers import FormParser
 from rest_framework.throttling import ScopedRateThrottle
 
 from celery_config import asyncapi, health
-from celery_config.api import commands, settle
 from celery_config.copies import api as copies
 from celery_config.messaging.api import BarrierList, EventFeed, OutboxState
 from celery_config.web import site
@@ -49,12 +48,12 @@ def service_urls(api: Sequence[URLPattern | URLResolver]) -> list[URLPattern | U
         path("favicon.ico", RedirectView.as_view(url=site.icon())),
         path("admin/", admin.site.urls),
         path("api/", include(api)),
-        path("api/commands/", commands.Commands.as_view(), name="commands"),
+        path("api/commands/", api.Commands.as_view(), name="commands"),
         path("api/events/", EventFeed.as_view(), name="events"),
         path("api/events/schema/", asyncapi.schema, name="asyncapi"),
         path("api/events/docs/", asyncapi.page, name="events-docs"),
         path("api/barrier/", BarrierList.as_view(), name="barrier"),
-        path("api/barrier/settle/", settle.SettleBarrier.as_view(), name="barrier-settle"),
+        path("api/barrier/settle/", api.SettleBarrier.as_view(), name="barrier-settle"),
         path("api/outbox/", OutboxState.as_view(), name="outbox"),
         *copies.urlpatterns,
         path("api/token/", TokenApi.as_view(), name="token"),

@@ -9,12 +9,12 @@ from uuid import uuid5
 
 from django.conf import settings
 
-from celery_config.choreography import announced
 from celery_config.contracts.base import encode
 from celery_config.contracts.order import OrderPlaced, OrderWithdrawn
 from celery_config.db import bulk
 from celery_config.db.bulk import Change
 from celery_config.messaging.outbox import writing
+from celery_config.participant.choreography import announced
 from celery_config.saga import patience
 from order_project.models import Choreography
 

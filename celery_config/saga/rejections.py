@@ -15,7 +15,7 @@ from celery_config.broker.validation import fault_of
 from celery_config.contracts.base import decode
 from celery_config.messaging.event_envelopes import RECEIVE, RECEIVE_ALL
 from celery_config.messaging.inbox.subscriptions import Envelope, subscriptions, understood
-from celery_config.participant import FenceMessage, StepMessage
+from celery_config.participant.handlers import FenceMessage, StepMessage
 from celery_config.saga.dsl import Saga
 from celery_config.saga.misfits import Shape, misfit, shapes_of_steps
 

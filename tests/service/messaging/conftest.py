@@ -16,7 +16,7 @@ from celery_config.contracts.base import Command
 from celery_config.errors import Refused, Unknown
 from celery_config.messaging.barrier.steps import Handler, Step
 from celery_config.messaging.models import BarrierRow, OutboxMessage
-from celery_config.participant import OneByOne, one_by_one
+from celery_config.participant.handlers import OneByOne, one_by_one
 from tests.service import alone
 from tests.trip import BookHotel, CancelHotel, ChargeTrip, HotelBooked, IssueTicket, TicketIssued, TripCharged
 

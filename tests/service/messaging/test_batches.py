@@ -22,7 +22,6 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from kombu.message import Message
 
-from celery_config import participant
 from celery_config.broker.headers import NOT_BEFORE, SUSPICIOUS
 from celery_config.contracts.base import encode
 from celery_config.errors import Refused, StepOutlived
@@ -31,6 +30,7 @@ from celery_config.messaging.barrier.steps import Handler
 from celery_config.messaging.deliveries import Call
 from celery_config.messaging.models import BarrierRow, OutboxMessage
 from celery_config.messaging.tasks import DurableTask
+from celery_config.participant import handlers
 from celery_config.saga.chains import Chains
 from celery_config.saga.plan import Operation, Planned
 from celery_config.worker import batches as module
@@ -61,12 +61,12 @@ def cancel(commands: Sequence[CancelHotel]) -> list[None]:
 @pytest.fixture(scope="module")
 def tasks() -> Iterator[dict[str, DurableTask]]:
     made = {
-        handler.command.wire_name(): participant.register(handler)
+        handler.command.wire_name(): handlers.register(handler)
         for handler in (Handler(BookHotel, local=book), Handler(CancelHotel, local=cancel))
     }
     yield made
     for name in made:
-        del participant.handlers[name]
+        del handlers.handlers[name]
         current_app.tasks.unregister(name)
 
 
@@ -185,7 +185,7 @@ def test_a_batch_of_calls_is_settled_together(bank: Bank) -> None:
     banks = [bank, Bank(), Bank()]
     for other in banks[1:]:
         other.provider = bank.provider
-    handler = participant.register(Handler(ChargeTrip, outside=bank.charge))
+    handler = handlers.register(Handler(ChargeTrip, outside=bank.charge))
     task = current_app.tasks[handler.name]
     try:
         requests = [
@@ -213,7 +213,7 @@ def test_a_batch_of_calls_is_settled_together(bank: Bank) -> None:
         assert sum("FOR UPDATE" in query["sql"] for query in queries) <= 1
         assert set(BarrierRow.objects.values_list("action", flat=True)) == {"done"}
     finally:
-        del participant.handlers[ChargeTrip.wire_name()]
+        del handlers.handlers[ChargeTrip.wire_name()]
         current_app.tasks.unregister(handler.name)
 
 

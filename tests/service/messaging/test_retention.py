@@ -17,7 +17,7 @@ from celery_config.messaging import retention
 from celery_config.messaging.barrier.steps import Step
 from celery_config.messaging.deliveries import Delivery
 from celery_config.messaging.models import BarrierRow
-from celery_config.participant import StepMessage, each_once
+from celery_config.participant.handlers import StepMessage, each_once
 
 pytestmark = pytest.mark.django_db
 DAYS = 90

@@ -15,7 +15,6 @@ from django.conf import settings
 from django.db import InternalError, OperationalError, connection
 from django.utils import timezone
 
-from celery_config import participant
 from celery_config.contracts.base import encode
 from celery_config.errors import DefinitionError
 from celery_config.messaging import database_gate
@@ -24,6 +23,7 @@ from celery_config.messaging.barrier.steps import Handler
 from celery_config.messaging.models import BarrierRow, OutboxMessage
 from celery_config.messaging.outbox import writing
 from celery_config.messaging.tasks import LONGEST_SHOWN
+from celery_config.participant import handlers
 from celery_config.saga.chains import COMPENSATED, STEP_FAILED, Chains
 from celery_config.saga.plan import Operation, Planned
 from tests.service.messaging.conftest import Hotel
@@ -45,20 +45,18 @@ def registered() -> Any:
     """The hotel's two tasks, registered as a participant's; each test puts its own hotel behind them."""
     behind: dict[str, Hotel] = {}
     tasks = [
-        participant.register(
-            Handler(BookHotel, local=participant.one_by_one(lambda command: behind["hotel"].book(command)))
+        handlers.register(
+            Handler(BookHotel, local=handlers.one_by_one(lambda command: behind["hotel"].book(command)))
         ),
-        participant.register(
-            Handler(
-                CancelHotel, local=participant.one_by_one(lambda command: behind["hotel"].cancel(command))
-            )
+        handlers.register(
+            Handler(CancelHotel, local=handlers.one_by_one(lambda command: behind["hotel"].cancel(command)))
         ),
     ]
     if FENCE not in current_app.tasks:
-        participant.register_fence(settings.SERVICE)
+        handlers.register_fence(settings.SERVICE)
     yield behind
     for command, task in zip((BookHotel, CancelHotel), tasks, strict=True):
-        del participant.handlers[command.wire_name()]
+        del handlers.handlers[command.wire_name()]
         current_app.tasks.unregister(task.name)
 
 
@@ -178,7 +176,7 @@ def test_when_the_tries_are_used_up_the_errback_fires_and_the_log_is_told_why(
 def test_an_undo_that_refuses_is_tried_again(trip: Chains, sent: list[Any], hotel: Hotel) -> None:
     """Rule 6."""
     hotel.act()
-    hotel.broken = participant.Refused("too_late", "the guest is here")
+    hotel.broken = handlers.Refused("too_late", "the guest is here")
     deliver(trip.undo_before("flight"))
     assert sent == []
     assert OutboxMessage.objects.get(kind="task").payload["options"]["retries"] == 1
@@ -239,7 +237,7 @@ class TestFence:
 
 def test_a_command_has_one_handler(registered: Any) -> None:
     with pytest.raises(DefinitionError, match="two handlers"):
-        participant.register(Handler(BookHotel, local=participant.one_by_one(lambda command: None)))
+        handlers.register(Handler(BookHotel, local=handlers.one_by_one(lambda command: None)))
 
 
 @pytest.mark.django_db(transaction=True)

@@ -13,7 +13,7 @@ from celery_config.errors import CommandConflict, Refused, StepOutlived
 from celery_config.messaging.barrier.fences import PIVOT_FENCED, PIVOT_RAN
 from celery_config.messaging.barrier.steps import Handler, Step
 from celery_config.messaging.models import BarrierRow, OutboxMessage
-from celery_config.participant import one_by_one
+from celery_config.participant.handlers import one_by_one
 from tests.service import alone
 from tests.service.messaging.conftest import Hotel, issue_ticket
 from tests.service.together import concurrent, together

@@ -18,7 +18,6 @@ from django.urls import reverse
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from celery_config.choreography import announced
 from celery_config.common import metrics
 from celery_config.common.identifiers import uuid7
 from celery_config.common.money import money
@@ -42,6 +41,7 @@ from celery_config.errors import OperatorRefused, SagaPaused
 from celery_config.messaging.inbox.subscriptions import deliver
 from celery_config.messaging.models import OutboxMessage
 from celery_config.messaging.states import Action, Undo
+from celery_config.participant.choreography import announced
 from celery_config.saga import barriers, pauses, selectors, watchdog
 from celery_config.saga.dead_letters import keep
 from celery_config.saga.effects import Answer, Held

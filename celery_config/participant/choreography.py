@@ -34,7 +34,8 @@ from celery_config.messaging.deliveries import Call, Delivery, Outcome
 from celery_config.messaging.inbox.subscriptions import reactors, subscribes
 from celery_config.messaging.outbox import writing
 from celery_config.messaging.states import Action
-from celery_config.participant import each_once, handlers, measure, why_given_up
+from celery_config.participant import handlers
+from celery_config.participant.handlers import each_once, measure, why_given_up
 
 FLOW = "choreographed"
 
