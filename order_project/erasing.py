@@ -17,11 +17,11 @@ from celery_config.common.grouping import chunks
 from celery_config.db import bulk
 from celery_config.db.functions import Now
 from celery_config.errors import ChainTooLarge
-from celery_config.saga import starting
 from celery_config.saga.dsl import Saga
-from celery_config.saga.machine import ENDED
+from celery_config.saga.engine import starting
 from celery_config.saga.models import SagaInstance
-from celery_config.saga.trail import check_reason
+from celery_config.saga.operations.audit_trail import check_reason
+from celery_config.saga.states import ENDED
 from order_project import erasure as what_is_known
 from order_project.domain import OrderStatus
 from order_project.errors import OrdersUnderWay

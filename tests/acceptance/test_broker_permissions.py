@@ -29,7 +29,7 @@ from celery_config.broker.topology import (
     definitions,
     queues,
 )
-from celery_config.saga.chains import STEP_FAILED, Link, chained
+from celery_config.saga.engine.chains import STEP_FAILED, Link, chained
 from compose.local import ports
 from compose.local.processes import Process, Supervisor
 from compose.local.rabbitmq import RabbitServer

@@ -96,7 +96,7 @@ ENGINE = (
         name="log-falls",
         breaks="an event that comes late takes the saga log back",
         rule="rule 16",
-        file="celery_config/saga/step_log.py",
+        file="celery_config/saga/engine/step_log.py",
         old="(saga_sagastep.logged = '' OR (told.logged = 'undone' AND saga_sagastep.logged <> 'undone'))",
         new="saga_sagastep.logged <> told.logged",
         suite="order",
@@ -118,7 +118,7 @@ ENGINE = (
         name="end-untold",
         breaks="a saga ends without its order",
         rule="rule 11",
-        file="celery_config/saga/changes.py",
+        file="celery_config/saga/engine/unit_of_work.py",
         old="            saga.on_completed([(decode(saga.data, row.data), replies) for _, row, replies in group])\n",
         new="",
         suite="order",
@@ -128,7 +128,7 @@ ENGINE = (
         name="end-in-two",
         breaks="the saga's end is committed before the order's",
         rule="rule 11",
-        file="celery_config/saga/runner.py",
+        file="celery_config/saga/engine/runner.py",
         old=(
             "                take(row, Completed(), replies=replies[row.pk], changes=changes)\n"
             "        changes.write()\n"

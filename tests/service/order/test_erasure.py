@@ -26,9 +26,10 @@ from celery_config.errors import OperatorRefused, SagaPaused
 from celery_config.messaging.inbox.subscriptions import deliver
 from celery_config.messaging.models import OutboxMessage
 from celery_config.messaging.outbox import writing
-from celery_config.saga import pauses, runner, step_log
-from celery_config.saga.machine import StepFailed
+from celery_config.saga.engine import runner, step_log
+from celery_config.saga.engine.machine import StepFailed
 from celery_config.saga.models import DeadLetter, SagaInstance, SagaStep
+from celery_config.saga.operations import pauses
 from order_project import audit, cancelling, erasing, services
 from order_project.asked import Asked
 from order_project.erasure import MEMORY
