@@ -15,8 +15,8 @@ from celery_config.saga.admin.operator_pages import OperatorPages
 from celery_config.web.admin import FactAdmin, FactInline, typed
 from celery_config.web.columns import id_of, json_of, label_of, lines, link_of, money_of, saga_of
 from order_project.choreography_admin import ChoreographyAdmin
-from order_project.erasure_admin import PAGE as ERASURE_PAGE
-from order_project.erasure_admin import CanBeForgotten, ErasureAdmin
+from order_project.erasure.admin import PAGE as ERASURE_PAGE
+from order_project.erasure.admin import CanBeForgotten, ErasureAdmin
 from order_project.models import (
     CatalogueProduct,
     Choreography,

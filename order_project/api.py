@@ -20,7 +20,7 @@ from celery_config.web.problems import problem
 from order_project import cancelling, operators_api, placing, selectors, services
 from order_project.asked import Asked, Placed
 from order_project.customers import CustomerList, CustomerShow, ProductShow
-from order_project.erasure_api import CustomerForget, ErasureList, ErasureShow
+from order_project.erasure.api import CustomerForget, ErasureList, ErasureShow
 from order_project.inputs import (
     LONGEST_KEY,
     BatchInput,

@@ -22,7 +22,7 @@ from celery_config.saga.models import SagaInstance
 from celery_config.saga.states import ENDED, OPEN, Status
 from order_project import selectors
 from order_project.domain import OrderStatus, RefundStatus
-from order_project.erasure import MEMORY
+from order_project.erasure.data import MEMORY
 from order_project.models import Order, Refund
 
 CHUNK = 500

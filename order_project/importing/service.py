@@ -19,7 +19,7 @@ from order_project import domain, placing, selectors, services
 from order_project.asked import Asked, OrderRequest, Placed
 from order_project.domain import Flow
 from order_project.errors import KeyReused
-from order_project.invoices import CURRENCY, Fault, Invoice, Product
+from order_project.importing.invoices import CURRENCY, Fault, Invoice, Product
 from order_project.models import CatalogueProduct, Choreography, Order
 
 CLIENT = "import"

@@ -16,7 +16,7 @@ from celery_config.saga.admin.forms import WhyForm
 from celery_config.saga.admin.widgets import act_page, is_confirmed, operator, posted
 from celery_config.web.admin import FactAdmin, FactInline, ServiceAdmin
 from celery_config.web.columns import id_of, labelled, table_of
-from order_project import erasing
+from order_project.erasure import requests
 from order_project.models import Customer, Erasure, ErasureReceipt
 
 PAGE = "admin:order_erasure_change"
@@ -68,7 +68,7 @@ class CanBeForgotten(ServiceAdmin):
 
     def forgotten(self, request: HttpRequest, row: Customer, why: str, back: str) -> HttpResponse:
         try:
-            asked = erasing.ask(customer=row.pk, by=operator(request), why=why)
+            asked = requests.ask(customer=row.pk, by=operator(request), why=why)
         except (APIException, OperatorRefused, SagaPaused) as error:
             self.message_user(request, f"Nothing was changed: {error}", messages.ERROR)
             return redirect(back)

@@ -22,8 +22,8 @@ from celery_config.saga.engine import starting
 from celery_config.saga.models import SagaInstance
 from celery_config.saga.operations.audit_trail import check_reason
 from celery_config.saga.states import ENDED
-from order_project import erasure as what_is_known
 from order_project.domain import OrderStatus
+from order_project.erasure import data as what_is_known
 from order_project.errors import OrdersUnderWay
 from order_project.models import Customer, Erasure, ErasureReceipt, Order
 

@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 from celery_config.saga.operations.api import WhyInput, checked
 from celery_config.web.pagination import Pages
 from celery_config.web.permissions import permission
-from order_project import erasing
+from order_project.erasure import requests
 from order_project.models import Erasure, ErasureReceipt
 
 MayErase = permission("order.add_erasure")
@@ -53,7 +53,7 @@ class CustomerForget(APIView):
     def post(self, request: Request, pk: UUID) -> Response:
         """Forget a customer, for good. A repeat finds the erasure; 409 `orders_under_way`: orders have to end first."""
         why = checked(WhyInput, request)["why"]
-        asked = erasing.ask(customer=pk, by=request.user.get_username(), why=why)
+        asked = requests.ask(customer=pk, by=request.user.get_username(), why=why)
         answer = ErasureOutput(Erasure.objects.get(pk=asked.pk)).data
         return Response(answer, status=status.HTTP_202_ACCEPTED, headers={"Location": answer["url"]})
 
