@@ -32,8 +32,8 @@ PARTICIPANTS = (
         breaks="every delivery of a command believes that it is the first",
         rule="rule 5",
         file="celery_config/messaging/barrier/store.py",
-        old='made = set(many.insert_new(BarrierRow, in_order(rows), INSERTED, returning="key"))',
-        new="""many.insert_new(BarrierRow, in_order(rows), INSERTED, returning="key")
+        old='made = set(bulk.insert_new(BarrierRow, in_order(rows), INSERTED, returning="key"))',
+        new="""bulk.insert_new(BarrierRow, in_order(rows), INSERTED, returning="key")
     made = {row.key for row in rows}""",
         suite="messaging",
         tests=("test_steps.py::TestAction",),
@@ -57,7 +57,7 @@ PARTICIPANTS = (
         outcomes = work(handler, messages, rows, written)
         written.insert()
 """,
-        new="""    barrier.claim(list(rows.values()))
+        new="""    store.claim(list(rows.values()))
     with transaction.atomic():
         outcomes = work(handler, messages, rows, written)
         written.write()
@@ -135,9 +135,9 @@ PARTICIPANTS = (
         breaks="the provider is called before the intent is committed",
         rule="rule 8",
         file="celery_config/messaging/barrier/actions.py",
-        old="        there = barrier.claim(list(rows.values()))\n    outcomes:",
+        old="        there = store.claim(list(rows.values()))\n    outcomes:",
         new=(
-            "        there = barrier.claim(list(rows.values()))\n"
+            "        there = store.claim(list(rows.values()))\n"
             "        for step in messages:\n"
             "            handler.outside.call(step.id, rows[step.key].request)\n"
             "    outcomes:"
@@ -150,8 +150,8 @@ PARTICIPANTS = (
         breaks="each try of a call takes an idempotency key of its own",
         rule="rule 8",
         file="celery_config/messaging/barrier/actions.py",
-        old="call(Asked(handler, step, request), step.id, settle_actions)",
-        new='call(Asked(handler, step, request), __import__("uuid").uuid4(), settle_actions)',
+        old="call(PendingCall(handler, step, request), step.id, settle_actions)",
+        new='call(PendingCall(handler, step, request), __import__("uuid").uuid4(), settle_actions)',
         suite="messaging",
         tests=("test_outside.py::TestAction",),
     ),
@@ -225,11 +225,11 @@ PARTICIPANTS = (
         breaks="the outbox row is written after the transaction that makes it true",
         rule="rule 1",
         file=f"{MESSAGING}/outbox/writing.py",
-        old="""    return rows.inserted(OutboxMessage, list(messages), INSERTED)
+        old="""    return bulk.insert_statement(OutboxMessage, list(messages), INSERTED)
 """,
         new="""    from django.db import transaction
     wanted = list(messages)
-    transaction.on_commit(lambda: rows.insert(OutboxMessage, wanted, INSERTED))
+    transaction.on_commit(lambda: bulk.insert(OutboxMessage, wanted, INSERTED))
     return []
 """,
         suite="messaging",
@@ -305,10 +305,10 @@ PARTICIPANTS = (
         breaks="an event is deleted when it is published, so that nobody can catch up",
         rule="rule 20",
         file=f"{MESSAGING}/outbox/publishing.py",
-        old="""            *many.deleted(OutboxMessage, [r.id for r in sent if r.kind == Kind.TASK]),
-            *many.updated(OutboxMessage, published, ["published_at"]),
+        old="""            *bulk.delete_statement(OutboxMessage, [r.id for r in sent if r.kind == Kind.TASK]),
+            *bulk.update_statement(OutboxMessage, published, ["published_at"]),
 """,
-        new="""            *many.deleted(OutboxMessage, [r.id for r in sent]),
+        new="""            *bulk.delete_statement(OutboxMessage, [r.id for r in sent]),
 """,
         suite="messaging",
         tests=("test_relay.py::TestRows",),
@@ -358,8 +358,8 @@ PARTICIPANTS = (
         breaks="a worker whose database is away goes on taking messages",
         rule="rule 10",
         file="celery_config/worker/bootsteps.py",
-        old="if gate.database_away.is_set() and not gate.nothing_is_taken.is_set():",
-        new="if gate.nothing_is_taken.is_set():",
+        old="if database_gate.database_away.is_set() and not database_gate.consumption_paused.is_set():",
+        new="if database_gate.consumption_paused.is_set():",
         suite="messaging",
         tests=("test_gate.py",),
     ),

@@ -12,7 +12,7 @@ from importlib import import_module
 
 from celery_config.contracts.base import Event
 from celery_config.contracts.order import OrderPlaced, OrderWithdrawn
-from celery_config.contracts.subscriptions import Reaction
+from celery_config.contracts.subscriptions import ReactionRule
 from celery_config.messaging.barrier.decisions import (
     OnAction,
     OnFence,
@@ -28,11 +28,11 @@ from manage import SERVICES
 from order_project import domain
 
 PARTICIPANTS = [package for service, package in SERVICES.items() if service != "order"]
-REACTIONS: list[Reaction] = [
+REACTIONS: list[ReactionRule] = [
     each
     for package in PARTICIPANTS
     for each in import_module(f"{package}.subscriptions").SUBSCRIPTIONS
-    if isinstance(each, Reaction)
+    if isinstance(each, ReactionRule)
 ]
 
 
@@ -42,7 +42,7 @@ class Message:
 
     kind: str
     drive: int
-    to: Reaction | None
+    to: ReactionRule | None
 
 
 @dataclass
@@ -96,7 +96,7 @@ class Stage:
         else:
             self.undo(message.to, message.drive)
 
-    def act(self, line: Reaction, drive: int) -> None:
+    def act(self, line: ReactionRule, drive: int) -> None:
         name = line.action.wire_name()
         decision = on_action(self.rows.get(name), "")
         if decision is OnAction.RUN:
@@ -112,7 +112,7 @@ class Stage:
                 assert line.refused
                 self.say(line.refused, drive)
 
-    def undo(self, line: Reaction, drive: int) -> None:
+    def undo(self, line: ReactionRule, drive: int) -> None:
         if line.unless:
             pivot = line.unless.wire_name()
             if on_fence(self.rows.get(pivot)) is OnFence.RAN:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from celery_config.worker.acks import Acks
+from celery_config.worker.acks import BatchAcknowledger
 
 
 class Letter:
@@ -36,15 +36,15 @@ def soon() -> list[Callable[[], None]]:
 
 def delivered(
     heard: list[str], soon: list[Any], count: int, *, multiple: bool = True
-) -> tuple[Acks, list[Any]]:
-    acks = Acks(soon.append, (), multiple=multiple)
+) -> tuple[BatchAcknowledger, list[Any]]:
+    acks = BatchAcknowledger(soon.append, (), multiple=multiple)
     letters = [Letter(number, heard) for number in range(1, count + 1)]
     for letter in letters:
         acks.received(letter)  # type: ignore[arg-type]
     return acks, letters
 
 
-def done(acks: Acks, letters: Sequence[Any]) -> None:
+def done(acks: BatchAcknowledger, letters: Sequence[Any]) -> None:
     for letter in letters:
         acks.acknowledge(letter)
 

@@ -21,7 +21,7 @@ from celery_config.asyncapi import announced_by, document, every_event, kinds_of
 from celery_config.broker import topology
 from celery_config.contracts.base import Event, decode, encode
 from celery_config.contracts.cloudevents import structured
-from celery_config.contracts.subscriptions import Hearing
+from celery_config.contracts.subscriptions import EventSubscription
 from docs import asyncapi
 from order_project.domain import EVENTS_OF_AN_ORDER
 from tests.unit.test_contracts import golden
@@ -104,7 +104,10 @@ class TestSubscriptions:
         for service, listens in asyncapi.parts().items():
             if service != topology.ORCHESTRATOR:
                 acted_on = {
-                    kind for each in listens if not isinstance(each, Hearing) for kind in each.patterns
+                    kind
+                    for each in listens
+                    if not isinstance(each, EventSubscription)
+                    for kind in each.patterns
                 }
                 assert acted_on & of_sagas == set()
 

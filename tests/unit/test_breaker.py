@@ -6,7 +6,7 @@ import contextlib
 
 import pytest
 
-from celery_config.http.circuit_breaker import Breaker, CircuitOpen
+from celery_config.http.circuit_breaker import CircuitBreaker, CircuitOpen
 
 
 class Clock:
@@ -31,11 +31,11 @@ def refuse() -> None:
     raise PermissionError
 
 
-def breaker() -> Breaker:
-    return Breaker(failures=3, rest=10.0, counts=lambda error: isinstance(error, TimeoutError))
+def breaker() -> CircuitBreaker:
+    return CircuitBreaker(failures=3, rest=10.0, counts=lambda error: isinstance(error, TimeoutError))
 
 
-def tripped() -> Breaker:
+def tripped() -> CircuitBreaker:
     made = breaker()
     for _ in range(3):
         with pytest.raises(TimeoutError):

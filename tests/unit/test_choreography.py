@@ -12,7 +12,7 @@ import pytest
 
 from celery_config.contracts.base import Event
 from celery_config.contracts.payment import AuthorizePayment, CapturePayment, PaymentCaptured, VoidPayment
-from celery_config.contracts.subscriptions import on
+from celery_config.contracts.subscriptions import react
 from celery_config.errors import DefinitionError
 from celery_config.saga.states import ENDED, Status
 from order_project import domain
@@ -114,20 +114,20 @@ class TestALine:
 
     def test_every_field_comes_from_somewhere(self) -> None:
         with pytest.raises(DefinitionError, match=r"AuthorizePayment\.customer is not in Asked"):
-            on(Asked, do=AuthorizePayment, announce=Answered, refused=Answered)
+            react(Asked, do=AuthorizePayment, announce=Answered, refused=Answered)
 
     def test_what_may_be_refused_is_announced_so(self) -> None:
         with pytest.raises(DefinitionError, match="may be refused"):
-            on(PaymentCaptured, do=CapturePayment, announce=Answered)
+            react(PaymentCaptured, do=CapturePayment, announce=Answered)
 
     def test_the_pivot_and_its_word_belong_together(self) -> None:
         with pytest.raises(DefinitionError, match="belong together"):
-            on(Asked, undo=AuthorizePayment, by=VoidPayment, announce=Answered, unless=CapturePayment)
+            react(Asked, undo=AuthorizePayment, by=VoidPayment, announce=Answered, unless=CapturePayment)
 
     def test_nobody_announces_for_another(self) -> None:
         with pytest.raises(DefinitionError, match="for itself alone"):
-            on(Asked, undo=AuthorizePayment, by=VoidPayment, announce=Asked)
+            react(Asked, undo=AuthorizePayment, by=VoidPayment, announce=Asked)
 
     def test_one_thing_is_done(self) -> None:
         with pytest.raises(DefinitionError, match="takes `do`, or"):
-            on(Asked, announce=Answered)
+            react(Asked, announce=Answered)

@@ -10,13 +10,13 @@ import pytest
 from celery_config.messaging.barrier.decisions import (
     OnAction,
     OnFence,
-    OnHint,
+    OnNotification,
     OnResult,
     OnUndo,
     Row,
     on_action,
     on_fence,
-    on_hint,
+    on_notification,
     on_result,
     on_undo,
 )
@@ -65,19 +65,19 @@ RESULT = {
 }
 HINT = {
     # what was there: (when an event says "done", when it says "refused")
-    "-": (OnHint.CONTRADICTS, OnHint.CONTRADICTS),
-    "intent": (OnHint.WRITE, OnHint.WRITE),
-    "intent/intent": (OnHint.WRITE, OnHint.WRITE),
-    "intent/done": (OnHint.CONTRADICTS, OnHint.CONTRADICTS),
-    "done": (OnHint.KNOWN, OnHint.CONTRADICTS),
-    "done/intent": (OnHint.KNOWN, OnHint.CONTRADICTS),
-    "done/done": (OnHint.KNOWN, OnHint.CONTRADICTS),
-    "refused": (OnHint.CONTRADICTS, OnHint.KNOWN),
-    "refused/intent": (OnHint.CONTRADICTS, OnHint.KNOWN),
-    "refused/done": (OnHint.CONTRADICTS, OnHint.KNOWN),
-    "tombstone": (OnHint.CONTRADICTS, OnHint.CONTRADICTS),
-    "tombstone/intent": (OnHint.CONTRADICTS, OnHint.CONTRADICTS),
-    "tombstone/done": (OnHint.CONTRADICTS, OnHint.CONTRADICTS),
+    "-": (OnNotification.CONTRADICTS, OnNotification.CONTRADICTS),
+    "intent": (OnNotification.WRITE, OnNotification.WRITE),
+    "intent/intent": (OnNotification.WRITE, OnNotification.WRITE),
+    "intent/done": (OnNotification.CONTRADICTS, OnNotification.CONTRADICTS),
+    "done": (OnNotification.KNOWN, OnNotification.CONTRADICTS),
+    "done/intent": (OnNotification.KNOWN, OnNotification.CONTRADICTS),
+    "done/done": (OnNotification.KNOWN, OnNotification.CONTRADICTS),
+    "refused": (OnNotification.CONTRADICTS, OnNotification.KNOWN),
+    "refused/intent": (OnNotification.CONTRADICTS, OnNotification.KNOWN),
+    "refused/done": (OnNotification.CONTRADICTS, OnNotification.KNOWN),
+    "tombstone": (OnNotification.CONTRADICTS, OnNotification.CONTRADICTS),
+    "tombstone/intent": (OnNotification.CONTRADICTS, OnNotification.CONTRADICTS),
+    "tombstone/done": (OnNotification.CONTRADICTS, OnNotification.CONTRADICTS),
 }
 UNDO = {
     "-": OnUndo.TOMBSTONE,
@@ -132,9 +132,9 @@ def test_the_result_of_a_call(found: str, then: tuple[OnResult, OnResult]) -> No
 
 
 @pytest.mark.parametrize(("found", "then"), list(HINT.items()))
-def test_an_event_from_outside(found: str, then: tuple[OnHint, OnHint]) -> None:
+def test_an_event_from_outside(found: str, then: tuple[OnNotification, OnNotification]) -> None:
     """Rule 8: a hint is written only over an open intent, and what cannot be is never believed."""
-    assert (on_hint(row(found), done=True), on_hint(row(found), done=False)) == then
+    assert (on_notification(row(found), done=True), on_notification(row(found), done=False)) == then
 
 
 @pytest.mark.parametrize(("found", "then"), list(UNDO.items()))

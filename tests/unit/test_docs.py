@@ -200,7 +200,7 @@ def strings(node: ast.AST) -> list[str]:
 
 
 def codes_of_rows() -> Iterator[str]:
-    tree = ast.parse((ROOT / "order_project" / "invoices.py").read_text())
+    tree = ast.parse((ROOT / "order_project" / "importing" / "invoices.py").read_text())
     for node in ast.walk(tree):
         if isinstance(node, ast.Yield) and isinstance(node.value, ast.Tuple):
             yield text_of(node.value.elts[0])

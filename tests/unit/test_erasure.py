@@ -18,20 +18,20 @@ from celery_config.contracts.values import Address, Line
 from celery_config.erasure.redaction import NOBODY, blanked
 from celery_config.saga.dsl import Saga, minutes, retriable
 from celery_config.saga.engine.machine import (
-    STAY,
+    IGNORE,
+    CancelRequested,
     Completed,
     Decision,
     Drive,
-    Due,
     Resume,
     Retry,
     StepFailed,
-    StopAsked,
     View,
+    WatchdogFired,
     decide,
     first_status,
 )
-from celery_config.saga.states import Logged, Status
+from celery_config.saga.states import Status, StepState
 from celery_config.saga.testing import Schedules, given
 from tests.trip import Trip
 
@@ -107,7 +107,7 @@ class BurnLetters(Saga):
 def views() -> Iterator[View]:
     for status in Status:
         for late in (False, True):
-            yield View(status, {"burn-mine": Logged.DONE}, past_deadline=late)
+            yield View(status, {"burn-mine": StepState.DONE}, past_deadline=late)
 
 
 class TestTheSagaWithoutAWayBack:
@@ -116,7 +116,7 @@ class TestTheSagaWithoutAWayBack:
         assert first_status(Trip) is Status.RUNNING
 
     @pytest.mark.parametrize(
-        "came", [StopAsked(), Due(), Retry(), StepFailed("burn-yours", "do"), Completed()]
+        "came", [CancelRequested(), WatchdogFired(), Retry(), StepFailed("burn-yours", "do"), Completed()]
     )
     def test_nothing_stops_it(self, came: Any) -> None:
         reached = [
@@ -138,11 +138,11 @@ class TestTheSagaWithoutAWayBack:
 
     def test_neither_its_deadline_nor_an_operator_stops_it(self) -> None:
         late = View(Status.FORWARD, past_deadline=True)
-        assert decide(BurnLetters, late, Due()) == Decision(send=Drive("burn-mine"))
-        assert decide(BurnLetters, late, StopAsked()) == STAY
+        assert decide(BurnLetters, late, WatchdogFired()) == Decision(send=Drive("burn-mine"))
+        assert decide(BurnLetters, late, CancelRequested()) == IGNORE
 
     def test_parked_it_can_only_be_resumed(self) -> None:
-        parked = View(Status.PARKED, {"burn-mine": Logged.DONE})
-        assert decide(BurnLetters, parked, Retry()) == STAY
+        parked = View(Status.PARKED, {"burn-mine": StepState.DONE})
+        assert decide(BurnLetters, parked, Retry()) == IGNORE
         assert decide(BurnLetters, parked, Resume()) == Decision(Status.FORWARD, Drive("burn-yours"))
         assert decide(BurnLetters, parked, Completed()) == Decision(Status.COMPLETED)

@@ -21,9 +21,9 @@ from payment_app.gateways import (
     CallFailed,
     Declined,
     Gateway,
+    OutcomeUnknown,
     SandboxGateway,
     StripeGateway,
-    Unknown,
     gateway_from_settings,
 )
 from tests.bench.providers import InstantGateway
@@ -176,7 +176,7 @@ class TestEveryGateway:
             start.wait()
             try:
                 return authorize(gateway, key=key, order=order)
-            except Unknown:
+            except OutcomeUnknown:
                 return None
 
         with ThreadPoolExecutor(16) as pool:
@@ -190,9 +190,9 @@ class TestEveryGateway:
             else SandboxGateway("http://127.0.0.1:9", seconds=SECONDS)
         )
         began = time.monotonic()
-        with pytest.raises(Unknown):
+        with pytest.raises(OutcomeUnknown):
             authorize(away)
-        with pytest.raises(Unknown):
+        with pytest.raises(OutcomeUnknown):
             away.find(uuid4())
         assert time.monotonic() - began < 2 * SECONDS
 
@@ -230,7 +230,7 @@ class TestSandbox:
 
     def test_a_time_out_is_unknown_and_a_repeat_shows_the_charge(self, sandbox: SandboxGateway) -> None:
         order, key, began = uuid4(), uuid4(), time.monotonic()
-        with pytest.raises(Unknown, match="ReadTimeout"):
+        with pytest.raises(OutcomeUnknown, match="ReadTimeout"):
             authorize(sandbox, key=key, order=order, token="tok_timeout_then_succeeds")
         assert SECONDS <= time.monotonic() - began < SECONDS + 0.5 < TIMEOUT_SECONDS
         held = authorize(sandbox, key=key, order=order, token="tok_timeout_then_succeeds")
@@ -240,7 +240,7 @@ class TestSandbox:
         self, sandbox: SandboxGateway
     ) -> None:
         order, key = uuid4(), uuid4()
-        with pytest.raises(Unknown, match="500"):
+        with pytest.raises(OutcomeUnknown, match="500"):
             authorize(sandbox, key=key, order=order, token="tok_error_after_charging")
         held = authorize(sandbox, key=key, order=order, token="tok_error_after_charging")
         assert entry(sandbox, order).provider_id == held
@@ -256,7 +256,7 @@ class TestSandbox:
         held = authorize(sandbox, order=order)
         assert entry(sandbox, order).provider_id == held
         process.fault("/provider", "drop", count=3)
-        with pytest.raises(Unknown, match="RemoteProtocolError"):
+        with pytest.raises(OutcomeUnknown, match="RemoteProtocolError"):
             authorize(sandbox)
 
     def test_a_second_answer_is_not_taken_for_the_next_calls(
@@ -273,7 +273,7 @@ class TestSandbox:
             gateway = SandboxGateway(url, seconds=SECONDS)
             key = uuid4()
             first = authorize(gateway, key=key)
-            with pytest.raises(Unknown, match="answers another call"):
+            with pytest.raises(OutcomeUnknown, match="answers another call"):
                 authorize(gateway)
             assert authorize(gateway, key=key) == first
             gateway.close()
@@ -288,7 +288,7 @@ class TestSandbox:
             while not gateway.find(order):
                 assert time.monotonic() < until, "the charge never appeared"
             process.kill()
-            assert isinstance(call.exception(), Unknown)
+            assert isinstance(call.exception(), OutcomeUnknown)
         process.start()
         held = authorize(gateway, key=key, order=order, token="tok_timeout_then_succeeds")
         assert entry(gateway, order).provider_id == held
@@ -318,7 +318,7 @@ class TestStripe:
         key, order = uuid4(), uuid4()
         server.error_before = 1
         for _ in range(3):
-            with pytest.raises(Unknown):
+            with pytest.raises(OutcomeUnknown):
                 authorize(stripe, key=key, order=order)
         assert server.intents == {}
 
@@ -327,10 +327,10 @@ class TestStripe:
     ) -> None:
         order, key, server.hold = uuid4(), uuid4(), threading.Event()
         began = time.monotonic()
-        with pytest.raises(Unknown, match="ReadTimeout"):
+        with pytest.raises(OutcomeUnknown, match="ReadTimeout"):
             authorize(stripe, key=key, order=order)
         assert SECONDS <= time.monotonic() - began < SECONDS + 0.5
-        with pytest.raises(Unknown, match="409"):
+        with pytest.raises(OutcomeUnknown, match="409"):
             authorize(stripe, key=key, order=order)
         server.hold.set()
         assert server.held.is_set()
@@ -344,7 +344,7 @@ class TestStripe:
     ) -> None:
         server.drip_seconds = 0.05
         began = time.monotonic()
-        with pytest.raises(Unknown, match=r"limit of the whole call|timed out"):
+        with pytest.raises(OutcomeUnknown, match=r"limit of the whole call|timed out"):
             authorize(stripe)
         assert time.monotonic() - began < SECONDS + 0.5
 
@@ -378,7 +378,7 @@ class TestStripe:
 def twice(server: StripeServer, call: Callable[[], T]) -> T:
     """The first call does its work and ends in a 500; the second one, with the same key, must find it."""
     server.error_after = 1
-    with pytest.raises(Unknown):
+    with pytest.raises(OutcomeUnknown):
         call()
     return call()
 
@@ -386,7 +386,7 @@ def twice(server: StripeServer, call: Callable[[], T]) -> T:
 def held_or_none(stripe: StripeGateway, key: UUID, order: UUID) -> str | None:
     try:
         return authorize(stripe, key=key, order=order)
-    except Unknown:
+    except OutcomeUnknown:
         return None
 
 

@@ -15,12 +15,11 @@ import pytest
 
 from celery_config.saga.dsl import Saga
 from celery_config.saga.engine.machine import (
+    CancelRequested,
     Compensated,
     Completed,
     Decision,
     Drive,
-    Due,
-    Input,
     PivotRan,
     Resume,
     Retry,
@@ -28,20 +27,21 @@ from celery_config.saga.engine.machine import (
     StepFailed,
     StepLogged,
     Stop,
-    StopAsked,
+    Trigger,
     UndoBefore,
     View,
+    WatchdogFired,
     decide,
 )
 from celery_config.saga.engine.plan import planned
-from celery_config.saga.states import ENDED, OPEN, Logged, Status
+from celery_config.saga.states import ENDED, OPEN, Status, StepState
 from tests.trip import Holiday, Trip
 
-INPUTS: dict[str, Input] = {
-    "pivot logged": StepLogged("charge", Logged.DONE),
-    "pivot refused": StepLogged("charge", Logged.REFUSED),
-    "other logged": StepLogged("flight", Logged.DONE),
-    "undo logged": StepLogged("flight", Logged.UNDONE),
+INPUTS: dict[str, Trigger] = {
+    "pivot logged": StepLogged("charge", StepState.DONE),
+    "pivot refused": StepLogged("charge", StepState.REFUSED),
+    "other logged": StepLogged("flight", StepState.DONE),
+    "undo logged": StepLogged("flight", StepState.UNDONE),
     "action failed": StepFailed("flight", "do"),
     "pivot failed": StepFailed("charge", "do"),
     "late failed": StepFailed("ticket", "do"),
@@ -52,12 +52,12 @@ INPUTS: dict[str, Input] = {
     "complete": Completed(),
     "compensated": Compensated(),
     "incomplete": Compensated(incomplete=True),
-    "cancel": StopAsked(),
+    "cancel": CancelRequested(),
     "retry": Retry(),
     "resume": Resume(),
-    "due": Due(),
-    "due, late": Due(),
-    "due, too long": Due(),
+    "due": WatchdogFired(),
+    "due, late": WatchdogFired(),
+    "due, too long": WatchdogFired(),
 }
 TABLE = """
 input          running         stopping      forward        completed  compensated  parked
@@ -88,7 +88,7 @@ SENT: dict[str, Send | None] = {
     "undos": UndoBefore("flight"),
     "": None,
 }
-LOG = {"hotel": Logged.DONE}
+LOG = {"hotel": StepState.DONE}
 LOOKS_SOON = ("late failed", "fence failed", "own failed")
 
 
@@ -124,12 +124,12 @@ def test_every_status_and_input(name: str, status: Status, cell: str) -> None:
         (Completed(), Status.RUNNING, Decision(Status.COMPLETED)),
         (Completed(), Status.STOPPING, Decision()),
         (Completed(), Status.PARKED, Decision()),
-        (StopAsked(), Status.RUNNING, Decision(Status.STOPPING, Stop())),
+        (CancelRequested(), Status.RUNNING, Decision(Status.STOPPING, Stop())),
         (Compensated(), Status.PARKED, Decision(Status.COMPENSATED)),
     ],
 )
 def test_without_a_pivot_the_end_is_the_point_of_no_return(
-    came: Input, status: Status, then: Decision
+    came: Trigger, status: Status, then: Decision
 ) -> None:
     """Rule 11: `complete` then proves nothing once a stop was decided, for undos may have run."""
     assert decide(Holiday, View(status, {}), came) == then
@@ -138,7 +138,7 @@ def test_without_a_pivot_the_end_is_the_point_of_no_return(
 @pytest.mark.parametrize("status", list(Status))
 def test_a_human_may_resume_only_a_parked_saga_whose_pivot_is_known_to_have_run(status: Status) -> None:
     """Rule 25: otherwise its "retry" is a stop, fence included."""
-    view = View(status, {"hotel": Logged.DONE, "flight": Logged.DONE, "charge": Logged.DONE})
+    view = View(status, {"hotel": StepState.DONE, "flight": StepState.DONE, "charge": StepState.DONE})
     resumed = Decision(Status.FORWARD, Drive("ticket"))
     assert decide(Trip, view, Resume()) == (resumed if status is Status.PARKED else Decision())
 
@@ -147,17 +147,17 @@ def test_a_human_may_resume_only_a_parked_saga_whose_pivot_is_known_to_have_run(
     ("log", "left"),
     [
         ({}, ["fence charge", "undo flight", "undo hotel"]),
-        ({"charge": Logged.UNDONE}, ["undo flight", "undo hotel"]),
-        ({"charge": Logged.REFUSED}, ["undo flight", "undo hotel"]),
-        ({"flight": Logged.UNDONE}, ["fence charge", "undo flight", "undo hotel"]),
-        ({"charge": Logged.UNDONE, "hotel": Logged.UNDONE}, ["undo flight", "undo hotel"]),
-        ({"charge": Logged.UNDONE, "flight": Logged.UNDONE, "hotel": Logged.DONE}, ["undo hotel"]),
-        (dict.fromkeys(("charge", "flight", "hotel"), Logged.UNDONE), []),
+        ({"charge": StepState.UNDONE}, ["undo flight", "undo hotel"]),
+        ({"charge": StepState.REFUSED}, ["undo flight", "undo hotel"]),
+        ({"flight": StepState.UNDONE}, ["fence charge", "undo flight", "undo hotel"]),
+        ({"charge": StepState.UNDONE, "hotel": StepState.UNDONE}, ["undo flight", "undo hotel"]),
+        ({"charge": StepState.UNDONE, "flight": StepState.UNDONE, "hotel": StepState.DONE}, ["undo hotel"]),
+        (dict.fromkeys(("charge", "flight", "hotel"), StepState.UNDONE), []),
     ],
 )
-def test_a_stop_is_driven_again_from_the_first_gap_on(log: dict[str, Logged], left: list[str]) -> None:
+def test_a_stop_is_driven_again_from_the_first_gap_on(log: dict[str, StepState], left: list[str]) -> None:
     """Rule 12: the log chooses where it starts, and nothing behind that is skipped."""
-    send = decide(Trip, View(Status.STOPPING, log), Due()).send
+    send = decide(Trip, View(Status.STOPPING, log), WatchdogFired()).send
     assert send is not None
     links = [f"{link.operation} {link.step}".strip() for link in planned(Trip, send)]
     assert links == [*left, "compensated"]
@@ -166,23 +166,23 @@ def test_a_stop_is_driven_again_from_the_first_gap_on(log: dict[str, Logged], le
 def every_view(saga: type[Saga]) -> Iterator[View]:
     names = [s.name for s in saga.steps]
     for status, deadline, patience in itertools.product(Status, (False, True), (False, True)):
-        for outcomes in itertools.product(Logged, repeat=len(names)):
+        for outcomes in itertools.product(StepState, repeat=len(names)):
             yield View(status, dict(zip(names, outcomes, strict=True)), deadline, patience)
 
 
-def every_input(saga: type[Saga]) -> Iterator[Input]:
+def every_input(saga: type[Saga]) -> Iterator[Trigger]:
     yield from (
         PivotRan(),
         Completed(),
         Compensated(),
         Compensated(incomplete=True),
-        StopAsked(),
+        CancelRequested(),
         Retry(),
         Resume(),
-        Due(),
+        WatchdogFired(),
     )
     for step in saga.steps:
-        yield from (StepLogged(step.name, outcome) for outcome in Logged)
+        yield from (StepLogged(step.name, outcome) for outcome in StepState)
         yield from (StepFailed(step.name, operation) for operation in ("do", "undo", "fence"))
 
 
@@ -203,10 +203,10 @@ def test_whatever_the_log_says(saga: type[Saga]) -> None:
             assert decision.send == Stop()
             assert seen.status in (Status.RUNNING, Status.PARKED)
         if isinstance(decision.send, Drive):
-            unknown = [s.name for s in saga.steps if seen.log[s.name] is not Logged.DONE]
+            unknown = [s.name for s in saga.steps if seen.log[s.name] is not StepState.DONE]
             assert decision.send.step == (unknown[0] if unknown else None)
 
 
 def test_the_log_only_rises() -> None:
     """Rule 16: what the ranks say is what a merge may overwrite."""
-    assert Logged.NOTHING.rank < Logged.DONE.rank == Logged.REFUSED.rank < Logged.UNDONE.rank
+    assert StepState.NOTHING.rank < StepState.DONE.rank == StepState.REFUSED.rank < StepState.UNDONE.rank

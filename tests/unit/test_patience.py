@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from celery_config.common.timeouts import Times
-from celery_config.saga.engine.scheduling import is_moving, look_before_long, next_look
+from celery_config.common.timeouts import Timeouts
+from celery_config.saga.engine.scheduling import earlier_check, is_moving, next_check_at
 from celery_config.saga.states import Status
 
 
@@ -24,18 +24,18 @@ from celery_config.saga.states import Status
 def test_a_running_saga_is_not_left_beyond_its_deadline(
     status: Status, now: float, silent_until: float, look: float
 ) -> None:
-    assert next_look(status, now=now, silent_until=silent_until, deadline=900.0) == look
+    assert next_check_at(status, now=now, silent_until=silent_until, deadline=900.0) == look
 
 
 def test_instants_may_be_dates() -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
     deadline, silent_until = now + timedelta(seconds=5), now + timedelta(seconds=9)
-    assert next_look("running", now=now, silent_until=silent_until, deadline=deadline) == deadline
+    assert next_check_at("running", now=now, silent_until=silent_until, deadline=deadline) == deadline
 
 
 @pytest.mark.parametrize(("due", "look"), [(None, 130), (500, 130), (110, 110), (100, 130), (50, 130)])
 def test_a_look_before_long_is_neither_later_than_meant_nor_overdue(due: float | None, look: float) -> None:
-    assert look_before_long(due, now=100, soon=130) == look
+    assert earlier_check(due, now=100, soon=130) == look
 
 
 @pytest.mark.parametrize(
@@ -56,9 +56,9 @@ def test_only_a_running_saga_that_was_heard_of_is_left_alone(
 
 def test_a_step_that_fails_for_a_day_is_not_driven_twice_a_minute() -> None:
     """Its errback, a minute after each drive, asks for a look soon: that too grows with the drives (rule 17)."""
-    times, at, drives = Times(), 0.0, 0
-    while at < times.undo_for:
+    times, at, drives = Timeouts(), 0.0, 0
+    while at < times.compensation_timeout:
         at += 60 + times.soon_after(drives)
         drives += 1
-    assert times.soon_after(0) == times.silence / 4
+    assert times.soon_after(0) == times.silence_timeout / 4
     assert drives < 110

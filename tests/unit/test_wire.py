@@ -14,7 +14,7 @@ from amqp.exceptions import RecoverableConnectionError
 from amqp.transport import SSLTransport
 
 from celery_config.broker import transport
-from celery_config.broker.transport import Buffered
+from celery_config.broker.transport import BufferedTransport
 from celery_config.worker.consumer import SagaConsumer
 
 
@@ -27,7 +27,7 @@ class Ends:
 
     def __init__(self) -> None:
         mine, self.broker = socket.socketpair()
-        self.transport = Buffered("localhost:5672", connect_timeout=1)
+        self.transport = BufferedTransport("localhost:5672", connect_timeout=1)
         self.transport.sock, self.transport.connected = mine, True
         self.transport._setup_transport()
         self.broker.settimeout(0.2)

@@ -13,7 +13,7 @@ from django.contrib.auth.models import Group
 from django.db import connection
 
 from celery_config.contracts.base import Command
-from celery_config.errors import Refused, Unknown
+from celery_config.errors import OutcomeUnknown, Refused
 from celery_config.messaging.barrier.steps import Handler, Step
 from celery_config.messaging.models import BarrierRow, OutboxMessage
 from celery_config.participant.handlers import OneByOne, one_by_one
@@ -130,7 +130,7 @@ class Provider:
 
 
 def unknown() -> None:
-    raise Unknown("timed out")
+    raise OutcomeUnknown("timed out")
 
 
 def killed() -> None:

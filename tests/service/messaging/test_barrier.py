@@ -34,7 +34,7 @@ def write(saga: UUID, **fields: Any) -> None:
         (row,) = store.lock([command_id(saga, "hotel", "do")]).values()
         for name, value in fields.items():
             setattr(row, name, value)
-        bulk.write(*store.written([row], *fields))
+        bulk.execute(*store.written([row], *fields))
 
 
 def test_the_first_claim_makes_the_row_and_the_second_finds_it() -> None:

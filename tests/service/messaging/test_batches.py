@@ -24,7 +24,7 @@ from kombu.message import Message
 
 from celery_config.broker.headers import NOT_BEFORE, SUSPICIOUS
 from celery_config.contracts.base import encode
-from celery_config.errors import Refused, StepOutlived
+from celery_config.errors import Refused, StepSuperseded
 from celery_config.messaging import database_gate
 from celery_config.messaging.barrier.steps import Handler
 from celery_config.messaging.deliveries import Call
@@ -66,7 +66,7 @@ def tasks() -> Iterator[dict[str, DurableTask]]:
     }
     yield made
     for name in made:
-        del handlers.handlers[name]
+        del handlers.registry[name]
         current_app.tasks.unregister(name)
 
 
@@ -176,7 +176,7 @@ class TestSteps:
         assert told == [{}, {}, {"hotel": {"code": "hotel_full", "reason": "no room left"}}]
         assert set(BarrierRow.objects.values_list("undo", flat=True)) == {"done"}
         (late,) = outcomes(hotel, context(saga=never))
-        assert isinstance(late, StepOutlived)
+        assert isinstance(late, StepSuperseded)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -213,7 +213,7 @@ def test_a_batch_of_calls_is_settled_together(bank: Bank) -> None:
         assert sum("FOR UPDATE" in query["sql"] for query in queries) <= 1
         assert set(BarrierRow.objects.values_list("action", flat=True)) == {"done"}
     finally:
-        del handlers.handlers[ChargeTrip.wire_name()]
+        del handlers.registry[ChargeTrip.wire_name()]
         current_app.tasks.unregister(handler.name)
 
 
@@ -360,7 +360,7 @@ class TestRunner:
         runner.start()
         assert waits.begun.wait(5.0)
         assert told == []
-        database_gate.nothing_is_taken.set()
+        database_gate.consumption_paused.set()
         batches.look_again()
         runner.join(5.0)
         assert told == ["gives back"]

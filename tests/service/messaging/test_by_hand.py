@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from celery_config.errors import OperatorRefused, StepOutlived, Unknown
+from celery_config.errors import OperatorRefused, OutcomeUnknown, StepSuperseded
 from celery_config.messaging.barrier import manual
 from tests.service.messaging.conftest import Bank, Hotel, unknown
 
@@ -32,7 +32,7 @@ def settle(bank: Bank, operation: str, answer: dict[str, Any]) -> str:
 def doubt(bank: Bank, operation: str) -> None:
     """Leave an open intent behind."""
     bank.provider.before = unknown
-    with pytest.raises(Unknown):
+    with pytest.raises(OutcomeUnknown):
         bank.act() if operation == "do" else bank.undo()
 
 
@@ -59,7 +59,7 @@ def test_an_undo_of_a_doubtful_action_says_that_nothing_is_live(bank: Bank) -> N
     doubt(bank, "undo")
     settle(bank, "undo", {})
     assert (bank.row.action, bank.row.undo, bank.events, bank.payments) == ("refused", "done", ["undone"], 0)
-    with pytest.raises(StepOutlived):
+    with pytest.raises(StepSuperseded):
         bank.act()
 
 

@@ -15,7 +15,7 @@ from django.db import InterfaceError, OperationalError, ProgrammingError, connec
 from celery_config.broker.validation import fault_of
 from celery_config.messaging import database_gate
 from celery_config.messaging.models import InboxEntry, OutboxMessage
-from celery_config.worker.bootsteps import DatabaseGate, PatientControl
+from celery_config.worker.bootsteps import DatabaseGate, RetryingControl
 from tests.service.together import postgresql
 
 
@@ -151,7 +151,7 @@ class TestRemoteControl:
         consumer = SimpleNamespace(timer=timer)
         box = SimpleNamespace(start=start, stop=lambda _: told.append("stop"), shutdown=None)
         monkeypatch.setattr(pidbox, "Pidbox", lambda _: box)
-        step = PatientControl(SimpleNamespace(pool=None))
+        step = RetryingControl(SimpleNamespace(pool=None))
         step.start(consumer)
         ((again, args),) = later
         assert told == []

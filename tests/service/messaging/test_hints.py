@@ -8,9 +8,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from celery_config.errors import Refused, StepOutlived, Unknown
+from celery_config.errors import OutcomeUnknown, Refused, StepSuperseded
 from celery_config.messaging.barrier import webhooks
-from celery_config.messaging.barrier.webhooks import Hint, Outcome
+from celery_config.messaging.barrier.webhooks import Outcome, OutcomeNotification
 from celery_config.messaging.models import Contradiction
 from tests.service.messaging.conftest import Bank, unknown
 from tests.service.together import concurrent, in_background, together, until_waiting_for_a_lock
@@ -21,7 +21,7 @@ RACES = 25
 DECLINED = Refused("card_declined", "the bank said no")
 
 
-def hint(bank: Bank, operation: str = "do", **changes: Any) -> Hint:
+def hint(bank: Bank, operation: str = "do", **changes: Any) -> OutcomeNotification:
     """What the provider tells of the bank's one call."""
     fields: dict[str, Any] = {
         "event": "evt_1",
@@ -33,17 +33,17 @@ def hint(bank: Bank, operation: str = "do", **changes: Any) -> Hint:
         "answer": {"provider_id": f"ch_{bank.key.hex[:8]}"} if operation == "do" else {},
         "undo": None if operation == "do" else CancelHotel(trip=bank.trip),
     }
-    return Hint(**(fields | changes))
+    return OutcomeNotification(**(fields | changes))
 
 
-def receive(bank: Bank, told: Hint) -> Outcome:
+def receive(bank: Bank, told: OutcomeNotification) -> Outcome:
     return webhooks.receive(bank.handlers.get, told)
 
 
 def doubt(bank: Bank, operation: str = "do") -> None:
     """Leave an open intent behind, whose call was done over there."""
     bank.provider.after = unknown
-    with pytest.raises(Unknown):
+    with pytest.raises(OutcomeUnknown):
         bank.act() if operation == "do" else bank.undo()
 
 
@@ -152,7 +152,7 @@ class TestContradiction:
             0,
             [f"charge of saga {bank.saga} is tombstone here"],
         )
-        with pytest.raises(StepOutlived):
+        with pytest.raises(StepSuperseded):
             bank.act()
 
     def test_of_done_with_refused_and_the_other_way_round(self, bank: Bank) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from celery_config.errors import Refused, StepOutlived, Unknown
+from celery_config.errors import OutcomeUnknown, Refused, StepSuperseded
 from celery_config.messaging.barrier.fences import PIVOT_FENCED, PIVOT_RAN
 from tests.service.messaging.conftest import Bank, Killed, killed, unknown
 from tests.service.together import concurrent, in_background, together
@@ -53,7 +53,7 @@ class TestAction:
     ) -> None:
         """Rule 8: dead between intent and call, or between call and result; timed out unheard, or undone."""
         setattr(bank.provider, when, fault)
-        with pytest.raises((Killed, Unknown)):
+        with pytest.raises((Killed, OutcomeUnknown)):
             bank.act()
         assert (bank.row.action, bank.events, bank.payments) == ("intent", [], 0)
         bank.charge.rate = 999  # our own rows have changed since; what was asked has not
@@ -100,7 +100,7 @@ class TestAction:
         assert under_way.wait(20)
         bank.undo()
         go.set()
-        with pytest.raises(StepOutlived):
+        with pytest.raises(StepSuperseded):
             action.result(20)
         assert bank.provider.books == {bank.key: "cancelled"}
         assert (bank.row.action, bank.row.undo, bank.payments, bank.events) == ("done", "done", 0, ["undone"])
@@ -122,7 +122,7 @@ class TestUndo:
     def test_of_what_never_ran(self, bank: Bank) -> None:
         """Rule 7."""
         bank.undo()
-        with pytest.raises(StepOutlived):
+        with pytest.raises(StepSuperseded):
             bank.act()
         assert (bank.provider.calls, bank.row.action) == ([], "tombstone")
 
@@ -130,7 +130,7 @@ class TestUndo:
     def test_doubt_is_settled_by_the_same_call_then_undone(self, bank: Bank, when: str) -> None:
         """Rule 8: never by asking whether it is there; a request may still be under way."""
         setattr(bank.provider, when, unknown)
-        with pytest.raises(Unknown):
+        with pytest.raises(OutcomeUnknown):
             bank.act()
         bank.undo()
         charges = [call for call in bank.provider.calls if call[0] == "charge"]
@@ -141,7 +141,7 @@ class TestUndo:
     def test_doubt_that_turns_out_a_refusal_leaves_nothing_to_undo(self, bank: Bank) -> None:
         """Rule 8."""
         bank.provider.before = unknown
-        with pytest.raises(Unknown):
+        with pytest.raises(OutcomeUnknown):
             bank.act()
         bank.provider.refuses = True
         bank.undo()
@@ -151,10 +151,10 @@ class TestUndo:
     def test_doubt_that_stays_is_tried_again(self, bank: Bank) -> None:
         """Rule 8: the undo fails; nothing is taken for granted."""
         bank.provider.before = unknown
-        with pytest.raises(Unknown):
+        with pytest.raises(OutcomeUnknown):
             bank.act()
         bank.provider.before = unknown
-        with pytest.raises(Unknown):
+        with pytest.raises(OutcomeUnknown):
             bank.undo()
         assert (bank.row.action, bank.row.undo, bank.events) == ("intent", "intent", [])
         bank.undo()
@@ -186,7 +186,7 @@ class TestUndo:
             bank = Bank()
             outcome, undone = together(bank.act, bank.undo)
             assert undone is None
-            assert isinstance(outcome, dict | StepOutlived)
+            assert isinstance(outcome, dict | StepSuperseded)
             assert (bank.row.undo, bank.payments) == ("done", 0)
             assert set(bank.provider.books.values()) <= {"cancelled"}
             assert bank.events[-1] == "undone"
@@ -196,7 +196,7 @@ class TestFence:
     def test_of_what_never_ran(self, bank: Bank) -> None:
         """Rule 13."""
         assert bank.fence() is False
-        with pytest.raises(StepOutlived):
+        with pytest.raises(StepSuperseded):
             bank.act()
         assert (bank.provider.calls, bank.events) == ([], [PIVOT_FENCED])
 
@@ -209,7 +209,7 @@ class TestFence:
     def test_doubt_is_settled_by_the_same_call(self, bank: Bank, when: str) -> None:
         """Rules 8 and 13: it ran, by the fence's own repeat if need be; result, event and proof are written."""
         setattr(bank.provider, when, unknown)
-        with pytest.raises(Unknown):
+        with pytest.raises(OutcomeUnknown):
             bank.act()
         assert bank.fence() is True
         assert bank.provider.calls[0] == bank.provider.calls[1]
@@ -219,7 +219,7 @@ class TestFence:
     def test_doubt_that_turns_out_a_refusal(self, bank: Bank) -> None:
         """Rule 13: refused, it never will run."""
         bank.provider.before = unknown
-        with pytest.raises(Unknown):
+        with pytest.raises(OutcomeUnknown):
             bank.act()
         bank.provider.refuses = True
         assert bank.fence() is False
@@ -230,10 +230,10 @@ class TestFence:
     def test_doubt_that_stays_is_tried_again(self, bank: Bank) -> None:
         """Rule 13: a fence that knows nothing lets no undo pass."""
         bank.provider.before = unknown
-        with pytest.raises(Unknown):
+        with pytest.raises(OutcomeUnknown):
             bank.act()
         bank.provider.before = unknown
-        with pytest.raises(Unknown):
+        with pytest.raises(OutcomeUnknown):
             bank.fence()
         assert (bank.row.action, bank.events) == ("intent", [])
 
@@ -248,7 +248,7 @@ class TestFence:
                 assert bank.provider.books == {bank.key: "charged"}
                 assert bank.events == ["done", PIVOT_RAN]
             else:
-                assert isinstance(outcome, StepOutlived)
+                assert isinstance(outcome, StepSuperseded)
                 assert (bank.provider.books, bank.payments, bank.events) == ({}, 0, [PIVOT_FENCED])
 
     @concurrent

@@ -56,7 +56,7 @@ def registered() -> Any:
         handlers.register_fence(settings.SERVICE)
     yield behind
     for command, task in zip((BookHotel, CancelHotel), tasks, strict=True):
-        del handlers.handlers[command.wire_name()]
+        del handlers.registry[command.wire_name()]
         current_app.tasks.unregister(task.name)
 
 

@@ -92,7 +92,7 @@ def test_on_sqlite_too() -> None:
         message = OutboxMessage(id=1, kind="task", name="x", saga=uuid4(), payload=ODD, due_at=due)
         fields = ("id", "kind", "name", "saga", "payload", "due_at", "published_at")
         insert = bulk.insertion(OutboxMessage, fields, "id", "sqlite").replace("%s", "?")
-        given = [bulk.parameter(OutboxMessage, [message], fields)]
+        given = [bulk.json_parameter(OutboxMessage, [message], fields)]
         assert database.execute(insert, given).fetchall() == [(1,)]
         assert database.execute(insert, given).fetchall() == []
         (read,) = database.execute("SELECT * FROM messaging_outboxmessage").fetchall()
@@ -103,7 +103,7 @@ def test_on_sqlite_too() -> None:
         change = bulk.updating(OutboxMessage, ("payload",), ("published_at",), "sqlite")
         database.execute(
             change.replace("%s", "?").replace("%%", "%"),
-            [bulk.parameter(OutboxMessage, [message], ("pk", "payload"))],
+            [bulk.json_parameter(OutboxMessage, [message], ("pk", "payload"))],
         )
         (read,) = database.execute("SELECT payload, published_at FROM messaging_outboxmessage").fetchall()
         assert json.loads(read[0]) == [1]

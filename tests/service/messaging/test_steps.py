@@ -9,7 +9,7 @@ from celery.exceptions import Reject
 from django.db import transaction
 
 from celery_config.broker.topology import commands_to
-from celery_config.errors import CommandConflict, Refused, StepOutlived
+from celery_config.errors import CommandConflict, Refused, StepSuperseded
 from celery_config.messaging.barrier.fences import PIVOT_FENCED, PIVOT_RAN
 from celery_config.messaging.barrier.steps import Handler, Step
 from celery_config.messaging.models import BarrierRow, OutboxMessage
@@ -137,7 +137,7 @@ class TestUndo:
         hotel.undo()
         assert (hotel.row.action, hotel.row.undo, hotel.events) == ("tombstone", "done", ["undone"])
         for _ in range(2):
-            with pytest.raises(StepOutlived):
+            with pytest.raises(StepSuperseded):
                 hotel.act()
         assert hotel.bookings == 0
 
@@ -145,7 +145,7 @@ class TestUndo:
         """Rule 6: its stored reply would send the chain on."""
         hotel.act()
         hotel.undo()
-        with pytest.raises(StepOutlived):
+        with pytest.raises(StepSuperseded):
             hotel.act()
         assert hotel.bookings == 0
 
@@ -192,9 +192,9 @@ class TestUndo:
                 replied += 1
                 assert hotel.events == ["done", "undone"]
             else:
-                assert isinstance(outcome, StepOutlived)
+                assert isinstance(outcome, StepSuperseded)
                 assert hotel.events == ["undone"]
-            with pytest.raises(StepOutlived):
+            with pytest.raises(StepSuperseded):
                 hotel.act()
         assert replied < RACES, "the undo never came first: no race was run"
 
@@ -203,7 +203,7 @@ class TestFence:
     def test_of_what_never_ran(self, hotel: Hotel) -> None:
         """Rule 13: it never will; the chain goes on to the undos."""
         assert hotel.fence() is False
-        with pytest.raises(StepOutlived):
+        with pytest.raises(StepSuperseded):
             hotel.act()
         assert (hotel.bookings, hotel.row.action, hotel.events) == (0, "tombstone", [PIVOT_FENCED])
         word = OutboxMessage.objects.get(name=PIVOT_FENCED).payload
@@ -244,6 +244,6 @@ class TestFence:
             assert ran is isinstance(outcome, dict)
             assert hotel.bookings == int(ran)
             assert hotel.events == (["done", PIVOT_RAN] if ran else [PIVOT_FENCED])
-            assert ran or isinstance(outcome, StepOutlived)
+            assert ran or isinstance(outcome, StepSuperseded)
             ran_count += ran
         assert ran_count < RACES, "the fence never came first: no race was run"

@@ -110,7 +110,7 @@ class TestWorker:
     def hotel(self) -> Iterator[DurableTask]:
         handler = Handler(BookHotel, local=one_by_one(lambda each: HotelBooked(booking=each.trip)))
         yield handlers.register(handler)
-        del handlers.handlers[handler.command.wire_name()]
+        del handlers.registry[handler.command.wire_name()]
         current_app.tasks.unregister(handler.command.wire_name())
 
     def test_what_follows_waits_in_the_outbox(

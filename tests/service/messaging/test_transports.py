@@ -15,8 +15,8 @@ from django.conf import settings
 from rest_framework.test import APIClient
 
 from celery_config.contracts.base import encode
-from celery_config.errors import Away, Refused, StepOutlived, Unknown
-from celery_config.http.circuit_breaker import Breaker
+from celery_config.errors import OutcomeUnknown, Refused, ServiceUnavailable, StepSuperseded
+from celery_config.http.circuit_breaker import CircuitBreaker
 from celery_config.http.json_client import JsonClient, Outcomes
 from celery_config.messaging.barrier.fences import PIVOT_RAN
 from celery_config.messaging.deliveries import Delivery, Outcome, TriedLater
@@ -51,14 +51,14 @@ class OverRest:
     """Through the orchestrator's client and this service's own pages, over a socket."""
 
     def __init__(self, url: str, token: str) -> None:
-        client = JsonClient(url, Outcomes(Refused, Unknown, CallFailed), token=token)
-        breaker = Breaker(failures=100, rest=1.0, counts=lambda error: True)
+        client = JsonClient(url, Outcomes(Refused, OutcomeUnknown, CallFailed), token=token)
+        breaker = CircuitBreaker(failures=100, rest=1.0, counts=lambda error: True)
         self.participant = Participant(client, breaker)
 
     def send(self, task: str, message: dict[str, Any], replies: dict[str, Any]) -> Outcome:
         try:
             return self.participant.ask(task, message, replies, key=str(uuid4()))
-        except (Refused, Unknown, CallFailed) as error:
+        except (Refused, OutcomeUnknown, CallFailed) as error:
             return error
 
 
@@ -72,14 +72,14 @@ def transport(request: pytest.FixtureRequest) -> Transport:
 @pytest.fixture
 def registered(hotel: Hotel) -> Iterator[Hotel]:
     """The hotel as a participant of this service, less for this test."""
-    handlers.registered()  # as a web server does when it starts
+    handlers.find_handler()  # as a web server does when it starts
     names = list(hotel.handlers)
     for handler in hotel.handlers.values():
         handlers.register(handler)
     current_app.finalize()
     yield hotel
     for name in names:
-        del handlers.handlers[name]
+        del handlers.registry[name]
         current_app.tasks.unregister(name)
 
 
@@ -147,13 +147,13 @@ def test_a_refusal_has_its_code_and_reason(guest: Guest) -> None:
 def test_an_undo_takes_back_and_the_late_action_never_runs(guest: Guest) -> None:
     guest.book()
     assert guest.cancel(kept={}) == {"kept": {}}
-    assert isinstance(guest.book(), StepOutlived)
+    assert isinstance(guest.book(), StepSuperseded)
     assert (guest.hotel.bookings, guest.hotel.events) == (0, ["done", "undone"])
 
 
 def test_an_undo_before_its_action_is_a_tombstone(guest: Guest) -> None:
     assert guest.cancel() == {}
-    assert isinstance(guest.book(), StepOutlived)
+    assert isinstance(guest.book(), StepSuperseded)
     assert guest.hotel.row.action == "tombstone"
 
 
@@ -165,7 +165,7 @@ def test_a_fence_of_what_ran_ends_its_chain(guest: Guest) -> None:
 
 def test_a_fence_of_what_never_ran_lets_the_chain_go_on(guest: Guest) -> None:
     assert guest.fence() == {}
-    assert isinstance(guest.book(), StepOutlived)
+    assert isinstance(guest.book(), StepSuperseded)
 
 
 def test_other_contents_under_one_id_are_for_a_human(guest: Guest) -> None:
@@ -243,21 +243,21 @@ class TestWhoIsAway:
     """Over REST a participant that is not there did nothing, and that is no try."""
 
     def away(self) -> Participant:
-        outcomes = Outcomes(Refused, Unknown, CallFailed, away=Away)
+        outcomes = Outcomes(Refused, OutcomeUnknown, CallFailed, away=ServiceUnavailable)
         client = JsonClient(f"http://{ports.LOOPBACK}:{ports.free_port()}", outcomes, seconds=1.0)
-        return Participant(client, Breaker(failures=2, rest=60.0, counts=lambda error: True))
+        return Participant(client, CircuitBreaker(failures=2, rest=60.0, counts=lambda error: True))
 
     def test_is_away_and_then_left_alone(self) -> None:
         participant = self.away()
         for text in ("ConnectError", "ConnectError", "calls in a row failed"):
-            with pytest.raises(Away, match=text):
+            with pytest.raises(ServiceUnavailable, match=text):
                 participant.ask("inventory.book_hotel", {}, {}, key="k")
 
     def test_is_waited_for_without_end(self) -> None:
         @contextlib.contextmanager
         def asked() -> Iterator[str]:
             def ask(deliveries: Sequence[Delivery[StepMessage]]) -> list[Outcome]:
-                raise Away("nobody is there")
+                raise ServiceUnavailable("nobody is there")
 
             name = f"test.{uuid4().hex}"
             durable_task(name, Work(message=StepMessage, chained=True, handle=ask, exhausted="errback"))

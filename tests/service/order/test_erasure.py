@@ -31,9 +31,8 @@ from celery_config.saga.engine.machine import StepFailed
 from celery_config.saga.models import DeadLetter, SagaInstance, SagaStep
 from celery_config.saga.operations import pauses
 from order_project import audit, cancelling, services
-from order_project.asked import Asked
 from order_project.erasure import requests
-from order_project.erasure.data import MEMORY
+from order_project.erasure.data import DATA_MAP
 from order_project.errors import OrdersUnderWay, UnknownCustomer
 from order_project.models import (
     Choreography,
@@ -46,6 +45,7 @@ from order_project.models import (
     SeenEvent,
 )
 from order_project.placing import place_orders
+from order_project.requests import OrderSubmission
 from tests.service.everything import told
 from tests.service.order.conftest import ADDRESS, REPLIES, Placed, Shop
 from tests.service.order.test_audit import Services
@@ -108,7 +108,7 @@ class TestWhatIsForgotten:
         assert {name: rows[name] for name in ("order.Order", "order.Customer", "saga.SagaInstance")} == {
             "order.Order": 1, "order.Customer": 1, "saga.SagaInstance": 1,
         }  # fmt: skip
-        assert list(MEMORY.leftovers()) == []
+        assert list(DATA_MAP.find_residue()) == []
 
     def test_a_cancelled_order_and_who_cancelled_it(self, shop: Shop, placed: Placed) -> None:
         cancelling.ask_to_cancel(order=placed.order, reason="cancelled by ada-account")
@@ -125,7 +125,7 @@ class TestWhatIsForgotten:
         ask(shop)
         assert told(*PERSONAL) == []
         assert dancer.row.placed == {}
-        assert list(MEMORY.leftovers()) == []
+        assert list(DATA_MAP.find_residue()) == []
 
     def test_refunds_are_kept_without_their_words(self, shop: Shop, confirmed: Placed) -> None:
         refund = services.ask_for_refund(order=confirmed.id, amount=255, reason="Ada was not at home")
@@ -149,7 +149,7 @@ class TestWhatIsForgotten:
             services.refuse_refunds([(data, {"code": "card_closed", "reason": "Ada has moved"})])
         kept = Refund.objects.get()
         assert (kept.amount, kept.reason, kept.detail, kept.status) == (255, "", "", outcome)
-        assert list(MEMORY.leftovers()) == []
+        assert list(DATA_MAP.find_residue()) == []
 
     def test_the_account_and_what_the_admin_called_it(self, shop: Shop) -> None:
         user = User.objects.create_user("ada-account", "ada@example.com")
@@ -235,10 +235,10 @@ class TestItsSaga:
         SagaStep.objects.filter(saga=confirmed.saga_id, name="book-shipment").update(
             failure={"reason": "Ada moved"}
         )
-        assert list(MEMORY.leftovers())
+        assert list(DATA_MAP.find_residue())
         finish(asked)
         assert told(*PERSONAL) == []
-        assert list(MEMORY.leftovers()) == []
+        assert list(DATA_MAP.find_residue()) == []
 
     def test_a_repeated_end_counts_once(self, shop: Shop) -> None:
         asked = finish(ask(shop))
@@ -287,7 +287,7 @@ class TestWhatComesLate:
     def test_an_order_is_refused(self, shop: Shop, confirmed: Placed) -> None:
         ask(shop)
         for key in ("", "key-1", "key-2"):
-            (outcome,) = place_orders(client="ada", asked=[Asked(shop.request(), key)])
+            (outcome,) = place_orders(client="ada", asked=[OrderSubmission(shop.request(), key)])
             assert isinstance(outcome, UnknownCustomer)
         assert told(*PERSONAL) == []
 
@@ -321,7 +321,7 @@ class TestWhatComesLate:
         SeenEvent.objects.filter(kind="payment.payment_released").delete()
         dancer.hear(*back, drive=3)
         assert SeenEvent.objects.count() == seen - 1
-        assert list(MEMORY.leftovers()) == []
+        assert list(DATA_MAP.find_residue()) == []
 
     def test_a_failure_of_an_ended_saga_is_not_written_down(self, shop: Shop, confirmed: Placed) -> None:
         ask(shop)
@@ -342,7 +342,7 @@ class TestWhatComesLate:
         deliver([writing.cloud_event(refusal, subject=str(placed.id), saga=placed.saga_id, **about)])
         assert placed.log["authorize-payment"] == "refused"
         assert told(*PERSONAL) == []
-        assert list(MEMORY.leftovers()) == []
+        assert list(DATA_MAP.find_residue()) == []
 
     @pytest.mark.parametrize("about", ["saga", "customer"])
     def test_of_a_dead_letter_only_that_it_came_is_kept(
@@ -355,7 +355,7 @@ class TestWhatComesLate:
         assert DeadLetter.objects.get().task == "payment.authorize_payment"
         kept(letter("payment.authorize_payment", {"saga": str(uuid7()), "data": {"name": "Bob"}}))
         assert "Bob" in DeadLetter.objects.latest("id").body
-        assert list(MEMORY.leftovers()) == []
+        assert list(DATA_MAP.find_residue()) == []
 
     def test_a_dead_letter_of_before_goes(self, shop: Shop, confirmed: Placed) -> None:
         for about in ({"saga": str(confirmed.saga_id)}, {"subject": str(shop.customer.pk)}):
@@ -377,7 +377,7 @@ class TestAtTheSameMoment:
         for n in range(12):
             customer = Customer.objects.create(name="Ada")
             key = "" if n % 2 else f"key-{n}"
-            asked = Asked(shop.request(customer=customer.pk), key)
+            asked = OrderSubmission(shop.request(customer=customer.pk), key)
             outcome, result = together(
                 lambda asked=asked: place_orders(client="ada", asked=[asked])[0],
                 lambda pk=customer.pk: requests.ask(customer=pk, by="op", why="x"),
@@ -390,7 +390,9 @@ class TestAtTheSameMoment:
         """Its customer is looked at again when it commits."""
         with transaction.atomic():
             ask(shop)
-            placing = in_background(lambda: place_orders(client="ada", asked=[Asked(shop.request(), "")]))
+            placing = in_background(
+                lambda: place_orders(client="ada", asked=[OrderSubmission(shop.request(), "")])
+            )
             # Of its own, since a transaction sees the activity of others as it saw it first.
             in_background(until_waiting_for_a_lock).result(20)
         (outcome,) = placing.result(20)
@@ -470,7 +472,7 @@ class TestLeftovers:
     @pytest.fixture
     def ids(self, shop: Shop, confirmed: Placed) -> tuple[UUID, Placed]:
         finish(ask(shop))
-        assert list(MEMORY.leftovers()) == []
+        assert list(DATA_MAP.find_residue()) == []
         return shop.customer.pk, confirmed
 
     @pytest.mark.parametrize(
@@ -515,11 +517,11 @@ class TestLeftovers:
     )  # fmt: skip
     def test_each_is_found(self, ids: tuple[UUID, Placed], name: str, plant: Callable[..., Any]) -> None:
         plant(*ids)
-        (found,) = MEMORY.leftovers()
+        (found,) = DATA_MAP.find_residue()
         assert name in found
         assert "still tell" in found
         call_command("forget_again")
-        assert list(MEMORY.leftovers()) == []
+        assert list(DATA_MAP.find_residue()) == []
 
     def test_the_audit_tells_those_of_all_four_services(
         self, others: Services, ids: tuple[UUID, Placed]

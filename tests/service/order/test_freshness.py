@@ -17,7 +17,7 @@ from celery_config.copies import duties, freshness, resync, store
 from celery_config.copies.models import CopyState
 from celery_config.copies.registry import copies
 from celery_config.copies.source_client import Changed, Changes
-from celery_config.http.service_client import PeerError
+from celery_config.http.service_client import ServiceCallError
 from celery_config.messaging.models import OutboxMessage
 from tests.service.copies_source import SourceInMemory
 from tests.service.together import concurrent, in_background
@@ -196,7 +196,7 @@ class TestTheCommand:
 
     def test_a_source_that_is_away_is_said(self, reached: SourceWithChanges) -> None:
         def away(number: int) -> None:
-            raise PeerError("inventory does not answer")
+            raise ServiceCallError("inventory does not answer")
 
         reached.before = away
         with pytest.raises(CommandError, match="inventory does not answer"):

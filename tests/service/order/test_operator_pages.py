@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from celery_config.common.money import money
-from celery_config.http.service_client import PeerError
+from celery_config.http.service_client import ServiceCallError
 from celery_config.messaging.states import Action, Undo
 from celery_config.saga.engine import runner
 from celery_config.saga.engine.machine import StepFailed
@@ -277,7 +277,7 @@ class TestSettlingByHand:
         self, admin_client: Client, parked: Placed, barrier: dict[str, Answer], monkeypatch: Any
     ) -> None:
         def settle(*_: Any, **__: Any) -> str:
-            raise PeerError("payment does not answer at http://127.0.0.1:8002")
+            raise ServiceCallError("payment does not answer at http://127.0.0.1:8002")
 
         monkeypatch.setattr(barrier_client, "settle", settle)
         form = {"intent": "authorize-payment undo", "answer": "{}", "why": "x"}

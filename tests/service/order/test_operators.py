@@ -14,7 +14,7 @@ from django.utils import timezone
 from celery_config.errors import OperatorRefused, SagaPaused
 from celery_config.messaging.states import Action, Undo
 from celery_config.saga.engine import runner, step_log
-from celery_config.saga.engine.machine import Due, StepFailed
+from celery_config.saga.engine.machine import StepFailed, WatchdogFired
 from celery_config.saga.models import OperatorAction, SagaInstance
 from celery_config.saga.operations import barrier_client, operators, pauses, previews, selectors
 from celery_config.saga.operations.effects import Answer, Held
@@ -43,7 +43,7 @@ def park(placed: Placed, *, reason: str = "void: no such hold auth_0123456789abc
     runner.receive(placed.saga_id, StepFailed("reserve-stock", "do"))
     step_log.note_failure(placed.saga_id, "authorize-payment", "undo", {"code": "error", "reason": reason})
     placed.set(since=timezone.now() - timedelta(days=3))
-    assert runner.receive(placed.saga_id, Due()) == "parked"
+    assert runner.receive(placed.saga_id, WatchdogFired()) == "parked"
 
 
 class TestParked:

@@ -109,9 +109,9 @@ def test_decisions_read_as_words(admin_client: Client, stopped: Placed) -> None:
     assert "stop chain" in html
 
 
-@pytest.mark.parametrize("kind", [*get_args(machine.Input), *get_args(machine.Send)])
+@pytest.mark.parametrize("kind", [*get_args(machine.Trigger), *get_args(machine.Send)])
 def test_whatever_is_decided_has_words(kind: type) -> None:
-    fields = {"step": "book", "operation": "do", "outcome": states.Logged.DONE}
+    fields = {"step": "book", "operation": "do", "outcome": states.StepState.DONE}
     said = str(kind(**{name: value for name, value in fields.items() if name in kind.__dataclass_fields__}))
     assert kind.__name__ not in said
 

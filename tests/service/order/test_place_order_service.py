@@ -95,9 +95,9 @@ class TestPlacing:
         self, shop: Shop, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Start, rule 1: a saga without its order would take money for nothing."""
-        write = bulk.write
+        write = bulk.execute
 
-        def dies(*changes: bulk.Change) -> None:
+        def dies(*changes: bulk.Statement) -> None:
             write(*changes)
             raise KeyboardInterrupt
 

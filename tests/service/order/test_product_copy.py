@@ -13,7 +13,7 @@ from celery_config.contracts.base import Event
 from celery_config.contracts.inventory import ProductChanged, ProductDeleted
 from celery_config.copies import resync
 from celery_config.copies.ranges import Entry
-from celery_config.http.service_client import PeerError
+from celery_config.http.service_client import ServiceCallError
 from celery_config.messaging.inbox.subscriptions import deliver
 from celery_config.messaging.models import OutboxMessage
 from celery_config.messaging.outbox.writing import cloud_event
@@ -132,7 +132,7 @@ class TestAGap:
         receive(change(3))
 
         def away(message: Any) -> None:
-            raise PeerError("away")
+            raise ServiceCallError("away")
 
         monkeypatch.setattr(resync, "fetch", away)
         task = current_app.tasks[resync.RESYNC]

@@ -16,9 +16,9 @@ from celery_config.messaging.inbox.subscriptions import deliver
 from celery_config.messaging.models import OutboxMessage
 from celery_config.messaging.outbox.writing import cloud_event
 from celery_config.saga.engine import clock, runner
-from celery_config.saga.engine.machine import Due, PivotRan, Retry, StepFailed, StepLogged
+from celery_config.saga.engine.machine import PivotRan, Retry, StepFailed, StepLogged, WatchdogFired
 from celery_config.saga.models import SagaInstance, SagaStep
-from celery_config.saga.states import Logged
+from celery_config.saga.states import StepState
 from celery_config.saga.testing import links_of
 from order_project import services
 from tests.service.order.conftest import REPLIES, Placed, Shop, merge
@@ -50,7 +50,11 @@ class TestStart:
     def test_its_times_are_in_saga_time(self, placed: Placed) -> None:
         """Rules 17 and 18."""
         assert seconds_until(placed.saga.deadline_at) == pytest.approx(900 * settings.TIMES.scale, abs=1)
-        assert 0.8 * settings.TIMES.silence < seconds_until(placed.saga.due_at) < 1.2 * settings.TIMES.silence
+        assert (
+            0.8 * settings.TIMES.silence_timeout
+            < seconds_until(placed.saga.due_at)
+            < 1.2 * settings.TIMES.silence_timeout
+        )
 
     def test_an_open_saga_is_always_due_some_time(self, placed: Placed) -> None:
         """Rule 17: nothing can hang unseen; the database itself says no."""
@@ -80,7 +84,7 @@ class TestStop:
     def test_each_chain_is_a_new_attempt_under_the_same_command_ids(self, placed: Placed) -> None:
         """Rule 2."""
         runner.stop(placed.saga_id, code="cancelled", reason="")
-        runner.receive(placed.saga_id, Due())
+        runner.receive(placed.saga_id, WatchdogFired())
         _, first, second = placed.messages
         ids = [{link["options"]["task_id"] for link in links_of(chain)} for chain in (first, second)]
         assert not ids[0] & ids[1]
@@ -99,7 +103,9 @@ class TestStop:
 
     def test_the_end_closes_saga_and_order_together(self, placed: Placed) -> None:
         runner.receive(placed.saga_id, StepFailed("reserve-stock", "do"), cause=CAUSE)
-        merge(placed.saga_id, "reserve-stock", Logged.REFUSED, {"code": "out_of_stock", "reason": "2 left"})
+        merge(
+            placed.saga_id, "reserve-stock", StepState.REFUSED, {"code": "out_of_stock", "reason": "2 left"}
+        )
         runner.compensated({placed.saga_id: runner.Unwound({})})
         assert (placed.saga.status, placed.order.status) == ("compensated", "cancelled")
         assert (placed.order.cancel_code, placed.order.cancel_reason) == ("out_of_stock", "2 left")
@@ -176,7 +182,7 @@ class TestForward:
 
     def test_word_of_the_pivot_in_the_log_turns_it_too(self, placed: Placed) -> None:
         """Rule 13."""
-        assert runner.receive(placed.saga_id, StepLogged("capture-payment", Logged.DONE)) == "forward"
+        assert runner.receive(placed.saga_id, StepLogged("capture-payment", StepState.DONE)) == "forward"
         assert placed.chains == [DRIVE], "a running chain is on its way"
 
     def test_a_failure_after_the_pivot_goes_forward_and_is_looked_at_soon(self, placed: Placed) -> None:
@@ -184,7 +190,7 @@ class TestForward:
         runner.receive(placed.saga_id, StepFailed("commit-stock", "do"), cause=CAUSE)
         assert placed.saga.status == "forward"
         assert placed.chains == [DRIVE]
-        assert seconds_until(placed.saga.due_at) <= settings.TIMES.silence / 4 + 1
+        assert seconds_until(placed.saga.due_at) <= settings.TIMES.silence_timeout / 4 + 1
         runner.stop(placed.saga_id, code="cancelled", reason="")
         assert placed.saga.status == "forward"
 
@@ -205,19 +211,19 @@ class TestLog:
         self, placed: Placed, first: str, second: str, stays: str
     ) -> None:
         """Rule 16."""
-        assert merge(placed.saga_id, "reserve-stock", Logged(first), {"n": 1})
-        assert merge(placed.saga_id, "reserve-stock", Logged(second), {"n": 2}) == (second == stays)
+        assert merge(placed.saga_id, "reserve-stock", StepState(first), {"n": 1})
+        assert merge(placed.saga_id, "reserve-stock", StepState(second), {"n": 2}) == (second == stays)
         assert placed.log["reserve-stock"] == stays
 
     def test_a_repeat_changes_nothing(self, placed: Placed) -> None:
         """Rule 16."""
-        assert merge(placed.saga_id, "reserve-stock", Logged.DONE, {"n": 1})
-        assert not merge(placed.saga_id, "reserve-stock", Logged.DONE, {"n": 2})
+        assert merge(placed.saga_id, "reserve-stock", StepState.DONE, {"n": 1})
+        assert not merge(placed.saga_id, "reserve-stock", StepState.DONE, {"n": 2})
         assert SagaStep.objects.get(saga=placed.saga_id, name="reserve-stock").reply == {"n": 1}
 
     def test_another_sagas_log_is_not_touched(self, shop: Shop) -> None:
         one, other = shop.order(), shop.order()
-        merge(one.saga_id, "reserve-stock", Logged.DONE, {})
+        merge(one.saga_id, "reserve-stock", StepState.DONE, {})
         assert other.log["reserve-stock"] == ""
 
 
@@ -250,11 +256,11 @@ class TestVersions:
         placed.set(version=99)
         assert runner.receive(placed.saga_id, StepFailed("reserve-stock", "do"), cause=CAUSE) == "running"
         assert placed.chains == [DRIVE]
-        assert seconds_until(placed.saga.due_at) <= settings.TIMES.silence / 4 + 1
+        assert seconds_until(placed.saga.due_at) <= settings.TIMES.silence_timeout / 4 + 1
 
 
 def test_a_message_for_no_saga_is_let_go() -> None:
-    assert runner.receive(uuid4(), Due()) is None
+    assert runner.receive(uuid4(), WatchdogFired()) is None
     runner.complete({uuid4(): REPLIES})
     runner.compensated({uuid4(): runner.Unwound({})})
     assert not SagaInstance.objects.exists()

@@ -17,7 +17,7 @@ from celery_config.messaging.inbox.subscriptions import deliver
 from celery_config.messaging.outbox.writing import cloud_event
 from celery_config.saga.engine import runner
 from celery_config.saga.engine.chains import COMPENSATED, COMPLETE, STEP_FAILED
-from celery_config.saga.engine.machine import Due
+from celery_config.saga.engine.machine import WatchdogFired
 from celery_config.saga.testing import links_of
 from tests.service.order.conftest import REPLIES, Placed, Shop, run
 
@@ -132,10 +132,10 @@ class TestEnds:
         runner.stop(placed.saga_id, code="cancelled", reason="")
         run({"task": PIVOT_FENCED, "kwargs": {"saga": str(placed.saga_id), "step": "capture-payment"}})
         assert (placed.saga.status, placed.log["capture-payment"]) == ("stopping", "undone")
-        runner.receive(placed.saga_id, Due())
+        runner.receive(placed.saga_id, WatchdogFired())
         assert placed.chains[-1][0] == "shipment.cancel_shipment"
         announce(placed, ShipmentCancelled(order=placed.id), "book-shipment", "undo", "undone")
-        runner.receive(placed.saga_id, Due())
+        runner.receive(placed.saga_id, WatchdogFired())
         assert placed.chains[-1] == ["inventory.release_stock", "payment.void_payment", COMPENSATED]
 
 

@@ -10,7 +10,7 @@ import pytest
 from celery_config.copies import store, sync
 from celery_config.copies.readers import Kept, stream
 from celery_config.copies.registry import copies
-from celery_config.http.service_client import PeerError
+from celery_config.http.service_client import ServiceCallError
 from order_project.models import CatalogueProduct
 from tests.service.copies_source import SourceInMemory
 
@@ -194,8 +194,8 @@ class TestWhileEventsFlow:
 
 def test_a_source_that_does_not_answer_is_said(source: SourceInMemory) -> None:
     def away(number: int) -> None:
-        raise PeerError("inventory does not answer")
+        raise ServiceCallError("inventory does not answer")
 
     source.before = away
-    with pytest.raises(PeerError):
+    with pytest.raises(ServiceCallError):
         compare(source)

@@ -24,7 +24,7 @@ from tests.service.together import concurrent, in_background
 
 pytestmark = pytest.mark.django_db
 PassTime = Callable[[float], None]
-SILENCE = settings.TIMES.silence
+SILENCE = settings.TIMES.silence_timeout
 
 
 def look() -> int:
@@ -183,7 +183,7 @@ class TestStopping:
 
     def test_after_a_day_of_drives_a_human_is_asked(self, stopping: Placed, pass_time: PassTime) -> None:
         """Rules 15 and 18: parking sends nothing and keeps the reason."""
-        pass_time(settings.TIMES.undo_for)
+        pass_time(settings.TIMES.compensation_timeout)
         look()
         assert (stopping.saga.status, stopping.saga.due_at, stopping.chains) == ("parked", None, [])
         assert stopping.saga.cause["code"] == "cancelled"
@@ -193,7 +193,7 @@ class TestStopping:
         self, stopping: Placed, shop: Shop, pass_time: PassTime
     ) -> None:
         """Rule 15."""
-        pass_time(settings.TIMES.undo_for)
+        pass_time(settings.TIMES.compensation_timeout)
         other = shop.order()
         look()
         assert other.saga.status == "running"
@@ -227,7 +227,7 @@ class TestForward:
 
     def test_after_a_day_of_drives_a_human_is_asked(self, forward: Placed, pass_time: PassTime) -> None:
         """Rule 14."""
-        pass_time(settings.TIMES.undo_for)
+        pass_time(settings.TIMES.compensation_timeout)
         look()
         assert (forward.saga.status, forward.chains) == ("parked", [])
 

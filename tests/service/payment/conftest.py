@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from celery_config.common.timeouts import Times
+from celery_config.common.timeouts import Timeouts
 from payment_app import provider
 from tests.service.conftest import Participant
 from tests.service.payment.shop import Shop
@@ -22,7 +22,7 @@ TIME_SCALE = 0.075
 def shop(db: None, participant: Participant, sandbox: SandboxProcess, settings: Any) -> Iterator[Shop]:
     """One order with the provider behind it."""
     settings.SANDBOX_URL = sandbox.url
-    settings.TIMES = Times(scale=TIME_SCALE)
+    settings.TIMES = Timeouts(scale=TIME_SCALE)
     provider.gateway.cache_clear()
     yield Shop(participant, sandbox)
     sandbox.clear_faults()

@@ -36,7 +36,7 @@ Outcome = Placed | BadLines | OrderTooLarge | KeyReused | UnknownCustomer
 
 
 @dataclass(frozen=True)
-class Asked:
+class OrderSubmission:
     """One request and its order's id; what comes again with the same key is answered with the first one's order."""
 
     request: OrderRequest
