@@ -23,7 +23,7 @@ ERASURE = (
         old='    "reason": "",\n',
         new="",
         suite="unit",
-        tests=("test_erasure.py",),
+        tests=("celery_config/erasure/test_redaction.py",),
     ),
     Mutant(
         name="erasure-under-way",
@@ -33,7 +33,7 @@ ERASURE = (
         old="        raise OrdersUnderWay(sorted(moving))\n",
         new="        pass\n",
         suite="order",
-        tests=("test_erasure.py::TestWhoCannotBeForgottenNow",),
+        tests=("erasure/test_erasure.py::TestWhoCannotBeForgottenNow",),
     ),
     Mutant(
         name="erasure-stopped",
@@ -43,7 +43,7 @@ ERASURE = (
         old="return Status.FORWARD if saga.only_forward() else Status.RUNNING",
         new="return Status.RUNNING",
         suite="unit",
-        tests=("test_erasure.py::TestTheSagaWithoutAWayBack",),
+        tests=("celery_config/erasure/test_redaction.py::TestTheSagaWithoutAWayBack",),
     ),
     Mutant(
         name="erased-by-a-common-tombstone",
@@ -63,7 +63,7 @@ ERASURE = (
         old='update_fields=["version", "deleted_at"]',
         new='update_fields=["deleted_at"]',
         suite="order",
-        tests=("test_erasure.py::TestWhatComesLate",),
+        tests=("erasure/test_erasure.py::TestWhatComesLate",),
     ),
     Mutant(
         name="erased-and-said-again",
@@ -83,7 +83,7 @@ ERASURE = (
         old=" for each in of_orders) if row.placed}",
         new=" for each in of_orders)}",
         suite="order",
-        tests=("test_erasure.py::TestWhatComesLate",),
+        tests=("erasure/test_erasure.py::TestWhatComesLate",),
     ),
     Mutant(
         name="erased-in-a-dead-letter",
@@ -93,7 +93,7 @@ ERASURE = (
         old='replace(letter, body="", headers={}, fault="") if forgotten else letter',
         new="letter",
         suite="order",
-        tests=("test_erasure.py::TestWhatComesLate",),
+        tests=("erasure/test_erasure.py::TestWhatComesLate",),
     ),
     Mutant(
         name="audit-of-leftovers",

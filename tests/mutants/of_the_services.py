@@ -212,7 +212,7 @@ ORDER = (
         old="        changes += started.changes\n",
         new="",
         suite="order",
-        tests=("test_place_order_service.py::TestPlacing",),
+        tests=("test_placing.py::TestPlacing",),
     ),
     Mutant(
         name="key-for-anything",
@@ -242,7 +242,7 @@ ORDER = (
         old="return sum(line.unit_price * line.quantity for line in lines)",
         new="return sum(line.unit_price for line in lines)",
         suite="order",
-        tests=("test_place_order_service.py",),
+        tests=("test_placing.py",),
     ),
     Mutant(
         name="old-price-wins",
@@ -252,7 +252,7 @@ ORDER = (
         old='f" WHERE {table_name(model)}.{newer} < excluded.{newer}"',
         new='""',
         suite="order",
-        tests=("test_product_copy.py",),
+        tests=("copies/test_store.py",),
     ),
     Mutant(
         name="gap-unseen",
@@ -262,7 +262,7 @@ ORDER = (
         old="max(new) - known > len(new)",
         new="max(new) - known < len(new)",
         suite="order",
-        tests=("test_product_copy.py",),
+        tests=("copies/test_store.py",),
     ),
     Mutant(
         name="repair-without-guard",
@@ -272,7 +272,7 @@ ORDER = (
         old='pair = ", ".join(bulk.quote_name(bulk.get_field(model, name).column) for name in ("pk", VERSION))',
         new='pair = bulk.quote_name(bulk.get_field(model, "pk").column)',
         suite="order",
-        tests=("test_sync.py",),
+        tests=("copies/test_sync.py",),
     ),
     Mutant(
         name="tombstone-forgotten",
@@ -292,7 +292,7 @@ ORDER = (
         old="    if status not in (Status.STOPPING, Status.COMPENSATED):\n",
         new="    if status is None:\n",
         suite="order",
-        tests=("test_place_order_service.py::TestCancelling",),
+        tests=("test_placing.py::TestCancelling",),
     ),
     Mutant(
         name="refunds-beyond-total",
@@ -429,7 +429,7 @@ CHOREOGRAPHY = (
         old="    if there.issuperset(ALL_UNDONE):\n",
         new="    if there & {*ALL_UNDONE}:\n",
         suite="unit",
-        tests=("test_choreography.py",),
+        tests=("order_project/test_choreography.py",),
     ),
     Mutant(
         name="silence-is-golden",

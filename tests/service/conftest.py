@@ -26,8 +26,8 @@ from compose.local.rabbitmq import RabbitServer
 from tests.service import alone
 from tests.service.broker import ADMIN
 from tests.service.together import together as call_together
-from tests.unit.sandbox_process import SandboxProcess
-from tests.unit.test_contracts import ALL
+from tests.unit.celery_config.contracts.test_contracts import ALL
+from tests.unit.compose.sandbox.sandbox_process import SandboxProcess
 
 
 class Participant:

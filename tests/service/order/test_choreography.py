@@ -54,7 +54,7 @@ from order_project.errors import KeyReused, TooLate
 from order_project.models import Choreography, Order, SeenEvent
 from order_project.retention import forget_seen
 from tests.service.order.conftest import ADDRESS, HEART, Shop
-from tests.service.order.test_dead_letters import letter
+from tests.service.order.saga.dead_letters.test_reader import letter
 
 pytestmark = pytest.mark.django_db
 ID = UUID(int=7)

@@ -12,7 +12,7 @@ from celery_config.common.timeouts import Timeouts
 from payment_app import provider
 from tests.service.conftest import Participant
 from tests.service.payment.shop import Shop
-from tests.unit.sandbox_process import SandboxProcess
+from tests.unit.compose.sandbox.sandbox_process import SandboxProcess
 
 # One call then takes at most 1.5 s: less than the sandbox's time-out token waits, more than its slow one.
 TIME_SCALE = 0.075

@@ -19,7 +19,7 @@ from payment_app.models import Payment
 from payment_app.provider import gateway
 from payment_app.reconciliation import compare_books
 from tests.service.payment.shop import Shop
-from tests.unit.sandbox_process import SandboxProcess
+from tests.unit.compose.sandbox.sandbox_process import SandboxProcess
 
 
 @pytest.fixture

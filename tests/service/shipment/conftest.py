@@ -9,7 +9,7 @@ import pytest
 
 from celery_config.common.timeouts import Timeouts
 from shipment_app import carrier
-from tests.unit.sandbox_process import SandboxProcess
+from tests.unit.compose.sandbox.sandbox_process import SandboxProcess
 
 # One call then takes at most 2 s; the sandbox's `timeout` waits longer.
 TIME_SCALE = 0.1
