@@ -9,7 +9,7 @@ from celery.app.events import Events
 from celery.events.dispatcher import EventDispatcher
 from kombu import Connection
 
-from celery_config import codec
+from celery_config.common import codec
 from celery_config.worker_steps import DatabaseGate, FastPath, Frames, SlowStart
 
 BUFFERED_EVENTS = 500

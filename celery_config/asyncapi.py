@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
-from celery_config import topology
-from celery_config.listening import Hearing, Reaction
-from celery_config.messages import Event, StepGaveUp, fields_of
+from celery_config.broker import topology
+from celery_config.contracts.base import Event, StepGaveUp, fields_of
+from celery_config.contracts.subscriptions import Hearing, Reaction
 
 Parts = Mapping[str, Sequence[Hearing | Reaction]]
 """What services listen to, by service."""

@@ -30,13 +30,13 @@ from django.conf import settings
 from django.db import Error as DatabaseFailure
 from django.db import transaction
 
-from celery_config.groups import by
-from celery_config.headers import is_suspicious
+from celery_config.broker.headers import is_suspicious
+from celery_config.broker.publisher import Publisher, broker_errors
+from celery_config.common.grouping import by
 from celery_config.messaging import gate, outbox
 from celery_config.messaging.deliveries import Call, Delivery, Outcome, TriedLater
 from celery_config.messaging.event_messages import kind_of
 from celery_config.messaging.links import Message, following, without_sender
-from celery_config.messaging.publisher import Publisher, broker_errors
 from celery_config.messaging.tasks import DurableTask, Ended
 from celery_config.worker import CALLS, MOST
 

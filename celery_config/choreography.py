@@ -21,10 +21,10 @@ from celery.exceptions import Ignore
 from django.db import transaction
 from django.utils.module_loading import import_string
 
+from celery_config.contracts.base import Event, StepGaveUp, decode, encode
+from celery_config.contracts.subscriptions import Hearing, Reaction
 from celery_config.erasure import marks
 from celery_config.errors import DefinitionError, Refused
-from celery_config.listening import Hearing, Reaction
-from celery_config.messages import Event, StepGaveUp, decode, encode
 from celery_config.messaging import outbox
 from celery_config.messaging.actions import act
 from celery_config.messaging.barrier import AnyRow

@@ -13,7 +13,7 @@ from django.core.exceptions import BadRequest, RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
 from gunicorn.http.errors import ParseException
 
-from celery_config.failpoints import Point, reach
+from celery_config.failpoints.points import Point, reach
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 

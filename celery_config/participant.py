@@ -26,10 +26,10 @@ from celery.exceptions import Ignore, Reject
 from django.conf import settings
 from django.db import transaction
 
-from celery_config import metrics
+from celery_config.common import metrics
+from celery_config.common.grouping import by, rounds
+from celery_config.contracts.base import Command, Reply, StepGaveUp, decode
 from celery_config.errors import DefinitionError, Refused, StepOutlived, Unknown
-from celery_config.groups import by, rounds
-from celery_config.messages import Command, Reply, StepGaveUp, decode
 from celery_config.messaging import outbox
 from celery_config.messaging.actions import act
 from celery_config.messaging.deliveries import Delivery, Outcome

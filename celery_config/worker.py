@@ -15,15 +15,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import structlog
 from celery.worker.consumer import Consumer
 from celery.worker.request import Request
 from kombu.message import Message
 
-from celery_config import wire
 from celery_config.acks import Acks
-from celery_config.headers import NOT_BEFORE, Headers, is_suspicious
+from celery_config.broker import transport
+from celery_config.broker.headers import NOT_BEFORE, is_suspicious
+from celery_config.broker.validation import fault_of
 from celery_config.messaging import gate
 
 if TYPE_CHECKING:
@@ -32,40 +32,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 MOST, CALLS = 100, 64
 """How many messages a batch has, and how many calls to the outside are under way at once: together the full window."""
-
-
-def fault_of(message: Message, known: Any = None) -> str | None:
-    """Why no worker could run this message, or None.
-
-    Args:
-        known: the names of the tasks there are; None leaves that question open.
-    """
-    headers = message.headers or {}
-    if not (isinstance(headers.get("task"), str) and isinstance(headers.get("id"), str)):
-        return "not a Celery task message: the headers `task` and `id` are missing, or no text"
-    try:
-        Headers.of(message)
-    except msgspec.ValidationError as error:
-        return f"malformed headers: {error}"
-    if known is not None and headers["task"] not in known:
-        return f"unknown task {headers['task']!r}"
-    try:
-        body = message.payload
-    except Exception as error:  # every codec raises its own kinds
-        return f"undecodable body: {error!r}"
-    if not (isinstance(body, list | tuple) and len(body) == 3):
-        return "malformed body: not [args, kwargs, embed]"
-    args, kwargs, embed = body
-    if not (isinstance(args, list) and isinstance(kwargs, dict) and isinstance(embed, dict | None)):
-        return "malformed body: args must be a list, kwargs and embed objects"
-    links = [(embed or {}).get(name) or [] for name in ("callbacks", "errbacks", "chain")]
-    if not all(isinstance(some, list) and all(map(is_signature, some)) for some in links):
-        return "malformed body: callbacks, errbacks and chain must be lists of signatures"
-    return None
-
-
-def is_signature(value: Any) -> bool:
-    return isinstance(value, dict) and isinstance(value.get("task"), str)
 
 
 class SagaConsumer(Consumer):
@@ -100,7 +66,7 @@ class SagaConsumer(Consumer):
     def read_on(self) -> None:
         """Before the event loop waits: read what has been received already, then tell the runner what came with it."""
         with suppress(TimeoutError):  # the rest of a message is still under way
-            while wire.has_more(self.connection):
+            while transport.has_more(self.connection):
                 self.connection.drain_events(timeout=0)
         if self.untold:
             self.tell()

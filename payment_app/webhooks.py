@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from celery_config.contracts.payment import AuthorizePayment, CapturePayment, RefundPayment, VoidPayment
-from celery_config.webhooks import Hint, our_key
+from celery_config.http.webhooks import Hint, our_key
 from payment_app import selectors
 from payment_app.gateways import ProviderEvent
 from payment_app.provider import gateway

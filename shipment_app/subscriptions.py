@@ -14,7 +14,7 @@ from celery_config.contracts.shipment import (
     ShipmentFailed,
     ShipmentRecalled,
 )
-from celery_config.listening import Hearing, Reaction, hears, on
+from celery_config.contracts.subscriptions import Hearing, Reaction, hears, on
 
 SUBSCRIPTIONS: list[Hearing | Reaction] = [
     hears(CustomerChanged, CustomerDeleted, call="celery_config.copies.applying.hear", once=False),

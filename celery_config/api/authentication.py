@@ -19,7 +19,7 @@ from rest_framework.authtoken.models import Token
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from celery_config.database import built_once
+from celery_config.db.functions import built_once
 
 
 class BuiltTokenAuthentication(TokenAuthentication):

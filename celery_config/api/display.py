@@ -20,7 +20,7 @@ from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 from unfold.utils import display_for_label, prettify_json
 
-from celery_config.money import money
+from celery_config.common.money import money
 
 Column = Callable[[Model], Any]
 EMPTY = "-"

@@ -20,7 +20,7 @@ from celery_config.errors import (
     SignatureInvalid,
     SignatureStale,
 )
-from celery_config.peers import PeerError
+from celery_config.http.service_client import PeerError
 
 log = structlog.get_logger(__name__)
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 from django.db import connection, models, transaction
 
-from celery_config import rows
+from celery_config.common.grouping import by
+from celery_config.contracts.base import encode
 from celery_config.copies import resync
 from celery_config.copies.declared import VERSION, Copy, copies, names_of
 from celery_config.copies.ranges import Entry, newest
-from celery_config.groups import by
-from celery_config.messages import encode
+from celery_config.db import bulk
 from celery_config.messaging.events import Received
 
 OF_A_ROW = ("version", "deleted", "changed_at")
@@ -55,7 +55,7 @@ def has_gap(known: int, entries: Iterable[Entry]) -> bool:
 def apply(copy: Copy, entries: Iterable[Entry]) -> None:
     """Write these rows, each unless a newer version is there."""
     made = [row_of(copy, entry) for entry in sorted(newest(entries), key=lambda entry: entry.key)]
-    rows.write(*rows.put_newer(copy.model, made, ("pk", *OF_A_ROW, *copy.fields), VERSION, "applied_at"))
+    bulk.write(*bulk.put_newer(copy.model, made, ("pk", *OF_A_ROW, *copy.fields), VERSION, "applied_at"))
 
 
 @transaction.atomic
@@ -78,7 +78,7 @@ def forget(copy: Copy, seen: Sequence[Entry]) -> None:
         with connection.cursor() as cursor:
             cursor.execute(
                 forgetting(copy.model, connection.vendor),
-                [rows.parameter(copy.model, given, ("pk", VERSION))],
+                [bulk.parameter(copy.model, given, ("pk", VERSION))],
             )
 
 
@@ -86,22 +86,22 @@ def known_versions(copy: Copy, keys: Iterable[str]) -> dict[str, int]:
     """The versions that we have of these rows."""
     given = [plain_row(copy, key) for key in keys]
     with connection.cursor() as cursor:
-        cursor.execute(asking(copy.model, connection.vendor), [rows.parameter(copy.model, given, ("pk",))])
+        cursor.execute(asking(copy.model, connection.vendor), [bulk.parameter(copy.model, given, ("pk",))])
         return {str(copy.key.to_python(key)): version for key, version in cursor.fetchall()}
 
 
 @functools.cache
 def forgetting(model: type[models.Model], vendor: str) -> str:
-    pair = ", ".join(rows.quoted(rows.field_of(model, name).column) for name in ("pk", VERSION))
-    given = rows.relation(model, ("pk", VERSION), vendor)
-    return f"DELETE FROM {rows.table(model)} WHERE ({pair}) IN (SELECT {pair} FROM {given})"
+    pair = ", ".join(bulk.quoted(bulk.field_of(model, name).column) for name in ("pk", VERSION))
+    given = bulk.relation(model, ("pk", VERSION), vendor)
+    return f"DELETE FROM {bulk.table(model)} WHERE ({pair}) IN (SELECT {pair} FROM {given})"
 
 
 @functools.cache
 def asking(model: type[models.Model], vendor: str) -> str:
-    key = rows.quoted(rows.field_of(model, "pk").column)
-    given = rows.relation(model, ("pk",), vendor)
-    return f"SELECT {key}, version FROM {rows.table(model)} WHERE {key} IN (SELECT {key} FROM {given})"
+    key = bulk.quoted(bulk.field_of(model, "pk").column)
+    given = bulk.relation(model, ("pk",), vendor)
+    return f"SELECT {key}, version FROM {bulk.table(model)} WHERE {key} IN (SELECT {key} FROM {given})"
 
 
 def row_of(copy: Copy, entry: Entry) -> SimpleNamespace:
@@ -132,7 +132,3 @@ def blank(field: Any) -> Any:
     if isinstance(field, models.JSONField):
         return {}
     return False if isinstance(field, models.BooleanField) else ("" if field.empty_strings_allowed else 0)
-
-
-def chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
-    return (items[start : start + size] for start in range(0, len(items), size))

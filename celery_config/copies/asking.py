@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from celery_config.contracts.base import decode
 from celery_config.copies.declared import Copy
 from celery_config.copies.entries import KEYS_AT_ONCE
 from celery_config.copies.ranges import Entry, Piece, Range
-from celery_config.messages import decode
-from celery_config.peers import SECONDS, Peer
+from celery_config.http.service_client import SECONDS, Peer
 
 
 @dataclass(frozen=True)

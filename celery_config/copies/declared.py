@@ -12,9 +12,9 @@ from typing import Any
 from django.db import models, transaction
 from django.db.models.signals import post_delete, post_save
 
+from celery_config.contracts.base import Event, fields_of, snake
 from celery_config.copies.models import CopiedRow, Published
 from celery_config.errors import DefinitionError
-from celery_config.messages import Event, fields_of, snake
 from celery_config.messaging import wake
 
 OF_EVERY_COPY = {field.name for field in CopiedRow._meta.local_fields}

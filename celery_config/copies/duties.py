@@ -17,9 +17,9 @@ from celery_config.copies.asking import SourceOf, source_of
 from celery_config.copies.declared import copies
 from celery_config.copies.models import CopyState
 from celery_config.copies.sync import Compared
-from celery_config.database import Now
+from celery_config.db.functions import Now
+from celery_config.http.service_client import PeerError
 from celery_config.messaging.relay import Duty
-from celery_config.peers import PeerError
 
 log = structlog.get_logger(__name__)
 LOOK_SECONDS, CHECK_SECONDS = 5.0, 60.0

@@ -7,10 +7,10 @@ from typing import Any, Protocol
 
 from django.db.models import QuerySet
 
+from celery_config.contracts.base import encode
 from celery_config.copies.declared import Copy, Publication
 from celery_config.copies.models import Tombstone
 from celery_config.copies.ranges import Entry, newest
-from celery_config.messages import encode
 
 PAGE = 5000
 KEYS_AT_ONCE = 500

@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from celery_config import database
 from celery_config.copies.applying import apply
 from celery_config.copies.declared import Copy, Publication
 from celery_config.copies.models import FOREVER, Tombstone
 from celery_config.copies.ranges import Entry
+from celery_config.db import functions
 from celery_config.messaging import outbox
 
 
 def bury(copy: Copy, keys: Collection[Any]) -> int:
     """Bury rows of a copy, known or not; return how many of them were there."""
     live = copy.model.objects.filter(pk__in=keys).count()
-    now = database.now()
+    now = functions.now()
     apply(copy, [Entry(str(key), FOREVER, now, None) for key in keys])
     return live
 
@@ -31,7 +31,7 @@ def retire(publication: Publication, keys: Collection[Any]) -> int:
     A part of a transaction.
     """
     deleted, _ = publication.model._base_manager.filter(pk__in=keys).delete()
-    now = database.now()
+    now = functions.now()
     Tombstone.objects.bulk_create(
         [Tombstone(source=publication.name, key=str(key), version=FOREVER, deleted_at=now) for key in keys],
         update_conflicts=True,

@@ -11,7 +11,8 @@ from django.conf import settings
 from django.db import transaction
 from prometheus_client import Counter
 
-from celery_config import topology
+from celery_config.broker import topology
+from celery_config.common import grouping
 from celery_config.copies import applying
 from celery_config.copies.asking import source_of
 from celery_config.copies.declared import copies
@@ -42,7 +43,7 @@ class Resync:
 def ask(copy: Any, keys: Sequence[str], delay: float = LATE_SECONDS) -> None:
     """Promise to bring these rows up to what the source has then; a part of the transaction that missed something."""
     RESYNCED.labels(copy.name).inc(len(keys))
-    for some in applying.chunks(keys, KEYS_AT_ONCE):
+    for some in grouping.chunks(keys, KEYS_AT_ONCE):
         message = {
             "task": RESYNC,
             "args": [],

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from celery_config.common import grouping
 from celery_config.copies import applying
 from celery_config.copies.asking import SourceOf
 from celery_config.copies.entries import Kept, stream
@@ -100,7 +101,7 @@ def walk(source: SourceOf, kept: Kept, found: Compared, progress: Progress) -> I
 
 def narrowed(source: SourceOf, kept: Kept, ranges: Sequence[Range]) -> Iterator[Range]:
     """The small ranges within these that differ."""
-    for some in applying.chunks(ranges, RANGES_AT_ONCE):
+    for some in grouping.chunks(ranges, RANGES_AT_ONCE):
         # A range may have grown since it was measured.
         for each, theirs in zip(some, source.pieces(some, SMALL, 4 * PIECE // SMALL), strict=True):
             ours = sums(stream(kept, each.after, theirs[-1].upto), [piece.upto for piece in theirs])
@@ -196,6 +197,6 @@ def read(source: SourceOf, kept: Kept, keys: Sequence[str]) -> dict[str, Pair]:
 def write(kept: Kept, source: SourceOf, pairs: Iterable[Pair]) -> int:
     """Write what differs, and return how many rows that are."""
     wrong = [pair for pair in pairs if differs(*pair)]
-    for some in applying.chunks(wrong, PIECE):
+    for some in grouping.chunks(wrong, PIECE):
         applying.replace(source.copy, some)
     return len(wrong)

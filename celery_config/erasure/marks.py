@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from types import SimpleNamespace
 from uuid import UUID
 
-from celery_config import rows
+from celery_config.db import bulk
 from celery_config.erasure.models import Forgotten
 
 AT_ONCE = 1000
@@ -16,7 +16,7 @@ UUIDS = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE
 
 def mark(ids: Iterable[UUID]) -> None:
     """Never know these again; a part of the transaction that forgets them. Repeats are harmless."""
-    rows.insert_new(Forgotten, [SimpleNamespace(id=each) for each in sorted(ids)], ("id",), returning="id")
+    bulk.insert_new(Forgotten, [SimpleNamespace(id=each) for each in sorted(ids)], ("id",), returning="id")
 
 
 def among(ids: Collection[UUID]) -> set[UUID]:

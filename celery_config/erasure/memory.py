@@ -11,12 +11,12 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Q
 
-from celery_config import database
 from celery_config.contracts.values import Counted
 from celery_config.copies.applying import blanks
 from celery_config.copies.declared import Copy, copies
 from celery_config.copies.forever import bury
 from celery_config.copies.models import FOREVER, CopiedRow
+from celery_config.db import functions
 from celery_config.erasure.marks import all_of_them, mark
 from celery_config.erasure.traces import Trace
 from celery_config.messaging.models import BarrierRow, OutboxMessage
@@ -70,7 +70,7 @@ class Memory:
             counts[self.copy._meta.label] = bury(self.kept(self.copy), [customer])
         for trace in (*self.traces, *OF_MESSAGES):
             counts[trace.name] = counts.get(trace.name, 0) + trace.forget(ids)
-        return Receipt(counts, database.now())
+        return Receipt(counts, functions.now())
 
     def leftovers(self) -> Iterator[str]:
         """Whatever is still, or again, known of people who were forgotten, in words."""

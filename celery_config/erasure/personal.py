@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from celery_config.contracts.base import fields_of
 from celery_config.contracts.values import Address
-from celery_config.messages import fields_of
 
 NOBODY = UUID(int=0)
 """In the place of a customer's id, where there has to be one."""

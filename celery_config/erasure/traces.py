@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db import models
 from django.db.models import Q
 
-from celery_config import rows
+from celery_config.db import bulk
 from celery_config.erasure.personal import blanked
 
 AT_ONCE = 1000
@@ -77,5 +77,5 @@ class Trace:
             return deleted
         telling = list(self.telling(ids, locked=True))
         if telling:
-            rows.update(self.model, telling, self.fields)
+            bulk.update(self.model, telling, self.fields)
         return len(telling)

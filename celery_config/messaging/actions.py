@@ -14,9 +14,9 @@ from uuid import UUID
 from celery.exceptions import Reject
 from django.db import IntegrityError, transaction
 
+from celery_config.contracts.base import Reply, command_hash
 from celery_config.errors import CommandConflict, Refused, StepOutlived
-from celery_config.failpoints import Point, reach
-from celery_config.messages import Reply, command_hash
+from celery_config.failpoints.points import Point, reach
 from celery_config.messaging import barrier
 from celery_config.messaging.barrier import AnyRow
 from celery_config.messaging.decisions import Action, OnAction, OnResult, on_action, on_result

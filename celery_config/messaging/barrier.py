@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from celery_config import rows as many
-from celery_config.database import Now
-from celery_config.failpoints import Point, reach
+from celery_config.db import bulk
+from celery_config.db.functions import Now
+from celery_config.failpoints.points import Point, reach
 from celery_config.messaging.decisions import Action, Row, Undo
 from celery_config.messaging.models import BarrierRow
 
@@ -57,9 +57,9 @@ def new_row(
     return NewRow(key, saga, step, command, command_hash, action.value, undo.value, request)
 
 
-def inserted(rows: Iterable[AnyRow]) -> list[many.Change]:
+def inserted(rows: Iterable[AnyRow]) -> list[bulk.Change]:
     """What inserts rows that nobody has; it fails where somebody does."""
-    return many.inserted(BarrierRow, in_order(rows), (*INSERTED, "reply"))
+    return bulk.inserted(BarrierRow, in_order(rows), (*INSERTED, "reply"))
 
 
 def in_order(rows: Iterable[AnyRow]) -> list[AnyRow]:
@@ -68,7 +68,7 @@ def in_order(rows: Iterable[AnyRow]) -> list[AnyRow]:
 
 def claim(rows: Sequence[AnyRow]) -> dict[UUID, BarrierRow]:
     """Insert the rows; return those that were there already, by key, locked until the transaction ends."""
-    made = set(many.insert_new(BarrierRow, in_order(rows), INSERTED, returning="key"))
+    made = set(bulk.insert_new(BarrierRow, in_order(rows), INSERTED, returning="key"))
     if made:
         reach(Point.BARRIER_INSERTED)
     there = [row.key for row in rows if row.key not in made]
@@ -86,12 +86,12 @@ def lock(keys: Collection[UUID]) -> dict[UUID, BarrierRow]:
     return {row.key: row for row in found}
 
 
-def written(rows: Iterable[AnyRow], *fields: str) -> list[many.Change]:
+def written(rows: Iterable[AnyRow], *fields: str) -> list[bulk.Change]:
     """What writes these fields of rows that are locked here."""
     changed = list(rows)
     for row in changed:
         row.updated_at = Now()
-    return many.updated(BarrierRow, changed, [*fields, "updated_at"])
+    return bulk.updated(BarrierRow, changed, [*fields, "updated_at"])
 
 
 def state(row: AnyRow) -> Row:

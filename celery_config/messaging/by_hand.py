@@ -7,8 +7,8 @@ from uuid import UUID
 
 from django.db import transaction
 
+from celery_config.contracts.base import command_id, decode
 from celery_config.errors import OperatorRefused
-from celery_config.messages import command_id, decode
 from celery_config.messaging.actions import Asked, write_answers
 from celery_config.messaging.decisions import Action, Undo
 from celery_config.messaging.models import BarrierRow

@@ -12,9 +12,9 @@ from celery.exceptions import Ignore, Reject
 from django.conf import settings
 from django.db import DataError, transaction
 
-from celery_config import topology
+from celery_config.broker import topology
+from celery_config.common.grouping import by
 from celery_config.errors import DefinitionError, Refused, StepOutlived
-from celery_config.groups import by
 from celery_config.messaging import gate, outbox
 from celery_config.messaging.deliveries import Delivery, Outcome
 from celery_config.messaging.events import Reactor, deliver, reactors

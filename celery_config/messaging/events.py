@@ -16,9 +16,10 @@ from uuid import UUID
 import structlog
 from django.db import transaction
 
-from celery_config import metrics, rows
+from celery_config.common import metrics
+from celery_config.contracts.base import Event, decode
+from celery_config.db import bulk
 from celery_config.errors import DefinitionError
-from celery_config.messages import Event, decode
 from celery_config.messaging.deliveries import Delivery, Outcome
 from celery_config.messaging.models import InboxEntry
 
@@ -150,5 +151,5 @@ def remembered(received: Sequence[Received], handler: str) -> list[Received]:
         return []
     once = {each.envelope.id: each for each in received}
     entries = [InboxEntry(event=id, handler=handler) for id in sorted(once)]
-    made = set(rows.insert_new(InboxEntry, entries, ("event", "handler"), returning="event"))
+    made = set(bulk.insert_new(InboxEntry, entries, ("event", "handler"), returning="event"))
     return [each for id, each in once.items() if id in made]

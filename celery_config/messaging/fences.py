@@ -8,7 +8,7 @@ from typing import Any
 from celery.exceptions import Ignore
 from django.db import transaction
 
-from celery_config import topology
+from celery_config.broker import topology
 from celery_config.messaging import barrier, outbox
 from celery_config.messaging.actions import Answer, Asked, call, write_answers
 from celery_config.messaging.barrier import AnyRow

@@ -20,15 +20,15 @@ from typing import Any
 import structlog
 from django.db import IntegrityError, transaction
 
+from celery_config.contracts.base import command_id, fields_of
 from celery_config.errors import OrderSagaError, Refused
-from celery_config.messages import command_id, fields_of
+from celery_config.http.webhooks import Hint
 from celery_config.messaging import barrier
 from celery_config.messaging.actions import Asked, write_answers
 from celery_config.messaging.decisions import Action, OnHint, Undo, on_hint
 from celery_config.messaging.models import BarrierRow, Contradiction
 from celery_config.messaging.steps import FindHandler, Handler, Step, Written
 from celery_config.messaging.undos import write_undone
-from celery_config.webhooks import Hint
 
 log = structlog.get_logger(__name__)
 

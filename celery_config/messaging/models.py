@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from django.db import models
 
-from celery_config.database import Now
+from celery_config.db.functions import Now
 from celery_config.messaging.decisions import Action, Undo
 
 

@@ -13,12 +13,13 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
-from celery_config import cloud_events, rows
-from celery_config.database import Now
-from celery_config.messages import Event
+from celery_config.contracts import cloudevents
+from celery_config.contracts.base import Event
+from celery_config.db import bulk
+from celery_config.db.bulk import Change
+from celery_config.db.functions import Now
 from celery_config.messaging import wake
 from celery_config.messaging.models import OutboxMessage
-from celery_config.rows import Change
 
 INSERTED = ("kind", "name", "saga", "payload")
 
@@ -44,7 +45,7 @@ def add_task(message: dict[str, Any], *, saga: UUID | None, delay: float = 0) ->
 def add_tasks(messages: Iterable[tuple[UUID | None, dict[str, Any]]]) -> None:
     """Promise many Celery messages, each with its saga, with one statement."""
     check_transaction()
-    rows.write(*tasks(messages))
+    bulk.write(*tasks(messages))
 
 
 def tasks(messages: Iterable[tuple[UUID | None, dict[str, Any]]]) -> list[Change]:
@@ -62,7 +63,7 @@ def tasks(messages: Iterable[tuple[UUID | None, dict[str, Any]]]) -> list[Change
 def promised(messages: Iterable[Any]) -> list[Change]:
     """What writes the rows."""
     # Not instances of the model: four defaults that the database fills in anyway cost as much as all the rest.
-    return rows.inserted(OutboxMessage, list(messages), INSERTED)
+    return bulk.inserted(OutboxMessage, list(messages), INSERTED)
 
 
 def called_for(changes: Iterable[Change]) -> list[Change]:
@@ -100,7 +101,7 @@ def add_event(
 def add_events(announced: Iterable[dict[str, Any]]) -> None:
     """Announce many CloudEvents with one statement."""
     check_transaction()
-    rows.write(*events(announced))
+    bulk.write(*events(announced))
 
 
 def events(announced: Iterable[dict[str, Any]]) -> list[Change]:
@@ -128,7 +129,7 @@ def cloud_event(
     event: Event, *, subject: str, saga: UUID | None = None, event_id: UUID | None = None, **extensions: Any
 ) -> dict[str, Any]:
     """Return `event` as this service's CloudEvent, of now."""
-    return cloud_events.structured(
+    return cloudevents.structured(
         event,
         service=settings.SERVICE,
         subject=subject,

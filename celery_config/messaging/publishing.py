@@ -12,15 +12,15 @@ import structlog
 from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 
-from celery_config import database, metrics
-from celery_config import rows as many
-from celery_config.codec import decode
-from celery_config.database import Now, built_once
-from celery_config.failpoints import Point, reach
-from celery_config.groups import by
+from celery_config.broker.publisher import Publisher
+from celery_config.common import metrics
+from celery_config.common.codec import decode
+from celery_config.common.grouping import by
+from celery_config.db import bulk, functions
+from celery_config.db.functions import Now, built_once
+from celery_config.failpoints.points import Point, reach
 from celery_config.messaging.event_messages import events_message
 from celery_config.messaging.models import OutboxMessage
-from celery_config.messaging.publisher import Publisher
 
 log = structlog.get_logger(__name__)
 REFUSED_WAIT = timedelta(seconds=10)
@@ -99,14 +99,14 @@ def publish_batch(publisher: Publisher, limit: int) -> int:
         taken = publisher.publish([message for message, _ in messages])
         reach(Point.RELAYED)
         # A row that a crash brings back is sent again, which the barrier and the inbox bear.
-        database.forget_if_it_dies()
+        functions.forget_if_it_dies()
         sent = [row for i, (_, some) in enumerate(messages) if i in taken for row in some]
         refused = [row.id for i, (_, some) in enumerate(messages) if i not in taken for row in some]
         # A command has done its duty; an event stays for those who must catch up (rule 20).
         published = [SimpleNamespace(id=r.id, published_at=Now()) for r in sent if r.kind == Kind.EVENT]
-        many.write(
-            *many.deleted(OutboxMessage, [r.id for r in sent if r.kind == Kind.TASK]),
-            *many.updated(OutboxMessage, published, ["published_at"]),
+        bulk.write(
+            *bulk.deleted(OutboxMessage, [r.id for r in sent if r.kind == Kind.TASK]),
+            *bulk.updated(OutboxMessage, published, ["published_at"]),
         )
         if refused:
             OutboxMessage.objects.filter(id__in=refused).update(due_at=Now() + REFUSED_WAIT)

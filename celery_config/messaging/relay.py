@@ -12,10 +12,11 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.models import Min
 
-from celery_config import database, metrics
+from celery_config.broker.publisher import Publisher, broker_errors
+from celery_config.common import metrics
+from celery_config.db import functions
 from celery_config.messaging import gate, retention
 from celery_config.messaging.models import OutboxMessage
-from celery_config.messaging.publisher import Publisher, broker_errors
 from celery_config.messaging.publishing import anything_due, due, publish_batch
 
 log = structlog.get_logger(__name__)
@@ -53,7 +54,7 @@ class Duty:
 def oldest_unpublished_seconds() -> float:
     """Age in seconds of the oldest row that is due and not published; 0 when there is none."""
     oldest = OutboxMessage.objects.filter(due()).aggregate(at=Min("due_at"))["at"]
-    return max(0.0, (database.now() - oldest).total_seconds()) if oldest else 0.0
+    return max(0.0, (functions.now() - oldest).total_seconds()) if oldest else 0.0
 
 
 def measure_lag() -> None:

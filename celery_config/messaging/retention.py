@@ -17,7 +17,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from celery_config.ids import begun_at, first_of
+from celery_config.common.identifiers import begun_at, first_of
 from celery_config.messaging import barrier
 from celery_config.messaging.decisions import Action, Undo
 from celery_config.messaging.models import BarrierRow, InboxEntry, OutboxMessage

@@ -8,9 +8,9 @@ from functools import cached_property
 from typing import Any, Protocol, TypeVar
 from uuid import UUID, uuid5
 
-from celery_config import rows
+from celery_config.contracts.base import Command, Event, Reply, command_id, decode, encode
+from celery_config.db import bulk
 from celery_config.errors import Refused
-from celery_config.messages import Command, Event, Reply, command_id, decode, encode
 from celery_config.messaging import barrier, outbox
 from celery_config.messaging.barrier import AnyRow
 from celery_config.messaging.decisions import Action, Row, Undo
@@ -124,12 +124,12 @@ class Written:
         Raises:
             IntegrityError: one is.
         """
-        rows.write(*barrier.inserted(self.rows.values()), *outbox.events(self.events))
+        bulk.write(*barrier.inserted(self.rows.values()), *outbox.events(self.events))
 
     def write(self) -> None:
         """Write over rows that are claimed or locked."""
         stored = barrier.written(self.rows.values(), "action", "undo", "reply", "note")
-        rows.write(*stored, *outbox.events(self.events))
+        bulk.write(*stored, *outbox.events(self.events))
 
 
 def claimed(

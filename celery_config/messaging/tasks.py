@@ -16,11 +16,11 @@ from django.conf import settings
 from django.db import DataError, transaction
 from django.db import Error as DatabaseFailure
 
-from celery_config import topology
+from celery_config.broker import topology
+from celery_config.broker.headers import NOT_BEFORE, seconds_until
+from celery_config.contracts.base import decode
 from celery_config.errors import Away
-from celery_config.failpoints import Point, reach
-from celery_config.headers import NOT_BEFORE, seconds_until
-from celery_config.messages import decode
+from celery_config.failpoints.points import Point, reach
 from celery_config.messaging import gate, outbox
 from celery_config.messaging.deliveries import Call, Delivery, Outcome, TriedLater, is_failure
 

@@ -9,8 +9,8 @@ from uuid import UUID
 
 from django.db import transaction
 
+from celery_config.contracts.base import encode
 from celery_config.errors import Refused
-from celery_config.messages import encode
 from celery_config.messaging import barrier
 from celery_config.messaging.actions import Answer, Asked, call, settled
 from celery_config.messaging.barrier import AnyRow

@@ -18,7 +18,7 @@ from rest_framework.views import APIView
 
 from celery_config.api.pagination import Pages
 from celery_config.api.permissions import permission
-from celery_config.messages import encode
+from celery_config.contracts.base import encode
 from celery_config.saga import operators, pauses, selectors, verbs
 from celery_config.saga.models import OperatorAction, SagaInstance, SagaPause
 from celery_config.saga.verbs import Preview

@@ -17,11 +17,13 @@ from django.utils.module_loading import import_string
 from kombu import Connection
 from kombu.transport import pyamqp
 
-from celery_config import metrics, rows, topology, wire
+from celery_config.broker import topology, transport
+from celery_config.broker.publisher import broker_errors, drop
+from celery_config.common import metrics
+from celery_config.common.grouping import by
+from celery_config.db import bulk
 from celery_config.erasure import marks
-from celery_config.groups import by
 from celery_config.messaging import gate
-from celery_config.messaging.publisher import broker_errors, drop
 from celery_config.saga import clock, runner, step_log
 from celery_config.saga.changes import Changes
 from celery_config.saga.letters import Letter, text
@@ -63,7 +65,7 @@ class DeadLetterReader:
         if self.channel is None:
             return False
         self.channel.connection.heartbeat_tick()
-        while len(self.in_hand) < AT_ONCE and wire.drained(self.channel.connection, LOOK_SECONDS):
+        while len(self.in_hand) < AT_ONCE and transport.drained(self.channel.connection, LOOK_SECONDS):
             pass
         return bool(self.in_hand)
 
@@ -144,7 +146,7 @@ def store(letters: Sequence[Letter], consequences: Sequence[str]) -> None:
         SimpleNamespace(consequence=consequence, **{name: getattr(letter, name) for name in COLUMNS})
         for letter, consequence in zip(letters, consequences, strict=True)
     ]
-    rows.insert(DeadLetter, kept, (*COLUMNS, "consequence"))
+    bulk.insert(DeadLetter, kept, (*COLUMNS, "consequence"))
 
 
 def tell(letters: Sequence[Letter], consequences: Sequence[str]) -> None:

@@ -9,9 +9,9 @@ from uuid import UUID
 
 from django.db import transaction
 
+from celery_config.common.grouping import rounds
 from celery_config.erasure import marks
 from celery_config.errors import Refused, StepOutlived
-from celery_config.groups import rounds
 from celery_config.messaging.deliveries import Delivery, Outcome
 from celery_config.messaging.events import Received
 from celery_config.messaging.fences import PIVOT_FENCED, PIVOT_RAN

@@ -8,14 +8,14 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
-from celery_config import topology
-from celery_config.logging import configure_logging
+from celery_config.broker import topology
+from celery_config.common.logging import configure_logging
+from celery_config.common.timeouts import Times
 from celery_config.settings.api import api_settings
 from celery_config.settings.celery import celery_settings
 from celery_config.settings.databases import database
 from celery_config.settings.environment import ROOT, env
 from celery_config.settings.web import security_settings, web_settings
-from celery_config.times import Times
 
 __all__ = ["celery_settings", "env", "service_settings"]
 

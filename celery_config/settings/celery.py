@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from celery_config import topology
+from celery_config.broker import topology
 from celery_config.settings.environment import env
 
 # Over TLS (`amqps`) kombu's own.
-TRANSPORTS = {"filesystem": "celery_config.embedded:Transport", "amqp": "celery_config.wire:Transport"}
+TRANSPORTS = {
+    "filesystem": "celery_config.broker.filesystem:Transport",
+    "amqp": "celery_config.broker.transport:Transport",
+}
 
 
 def celery_settings(service: str, broker_url: str, folder: Path) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from typing import Any
 
 from celery import Celery
 
-from celery_config import topology
 from celery_config.app import UnconfirmedEvents
+from celery_config.broker import topology
 from celery_config.settings import celery_settings
 from celery_config.worker_steps import Frames, SlowStart
 

@@ -13,10 +13,10 @@ from celery.exceptions import Ignore
 from django.conf import settings as django_settings
 from rest_framework.test import APIClient
 
-from celery_config import topology
+from celery_config.broker import topology
 from celery_config.choreography import announced
+from celery_config.contracts.base import Command, Event, decode
 from celery_config.errors import Refused, StepOutlived
-from celery_config.messages import Command, Event, decode
 from celery_config.messaging.deliveries import Call
 from celery_config.messaging.event_messages import RECEIVE
 from celery_config.messaging.models import OutboxMessage

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib import import_module
 
+from celery_config.contracts.base import Event
 from celery_config.contracts.order import OrderPlaced, OrderWithdrawn
-from celery_config.listening import Reaction
-from celery_config.messages import Event
+from celery_config.contracts.subscriptions import Reaction
 from celery_config.messaging.decisions import (
     Action,
     OnAction,

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from celery_config import topology
-from celery_config.messages import Command, Event, Message, Refusal, command_hash, decode, encode
+from celery_config.broker import topology
+from celery_config.contracts.base import Command, Event, Message, Refusal, command_hash, decode, encode
 
 GOLDEN = Path(__file__).parent / "golden"
 

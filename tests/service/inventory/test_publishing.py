@@ -9,11 +9,11 @@ import pytest
 from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.models import F
 
+from celery_config.contracts.base import decode
 from celery_config.contracts.inventory import ProductChanged, ProductDeleted
 from celery_config.copies import triggers
 from celery_config.copies.declared import publications
 from celery_config.copies.models import Tombstone
-from celery_config.messages import decode
 from celery_config.messaging import outbox
 from celery_config.messaging.events import Envelope
 from celery_config.messaging.models import OutboxMessage

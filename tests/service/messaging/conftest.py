@@ -12,8 +12,8 @@ from celery import current_app
 from django.contrib.auth.models import Group
 from django.db import connection
 
+from celery_config.contracts.base import Command
 from celery_config.errors import Refused, Unknown
-from celery_config.messages import Command
 from celery_config.messaging.models import BarrierRow, OutboxMessage
 from celery_config.messaging.steps import Handler, Step
 from celery_config.participant import OneByOne, one_by_one

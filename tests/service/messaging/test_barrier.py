@@ -9,8 +9,8 @@ from uuid import UUID, uuid4
 import pytest
 from django.db import OperationalError, connection, transaction
 
-from celery_config import rows
-from celery_config.messages import command_id
+from celery_config.contracts.base import command_id
+from celery_config.db import bulk
 from celery_config.messaging import barrier
 from celery_config.messaging.decisions import Action, Row, Undo
 from celery_config.messaging.models import BarrierRow
@@ -33,7 +33,7 @@ def write(saga: UUID, **fields: Any) -> None:
         (row,) = barrier.lock([command_id(saga, "hotel", "do")]).values()
         for name, value in fields.items():
             setattr(row, name, value)
-        rows.write(*barrier.written([row], *fields))
+        bulk.write(*barrier.written([row], *fields))
 
 
 def test_the_first_claim_makes_the_row_and_the_second_finds_it() -> None:

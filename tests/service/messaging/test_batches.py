@@ -25,9 +25,9 @@ from kombu.message import Message
 from celery_config import batches as module
 from celery_config import participant
 from celery_config.batches import Batches, Waiting
+from celery_config.broker.headers import NOT_BEFORE, SUSPICIOUS
+from celery_config.contracts.base import encode
 from celery_config.errors import Refused, StepOutlived
-from celery_config.headers import NOT_BEFORE, SUSPICIOUS
-from celery_config.messages import encode
 from celery_config.messaging import gate, links
 from celery_config.messaging.deliveries import Call
 from celery_config.messaging.models import BarrierRow, OutboxMessage

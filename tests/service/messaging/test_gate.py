@@ -12,9 +12,9 @@ from amqp.exceptions import ResourceLocked
 from celery.worker import pidbox
 from django.db import InterfaceError, OperationalError, ProgrammingError, connection, transaction
 
+from celery_config.broker.validation import fault_of
 from celery_config.messaging import gate
 from celery_config.messaging.models import InboxEntry, OutboxMessage
-from celery_config.worker import fault_of
 from celery_config.worker_steps import DatabaseGate, PatientControl
 from tests.service.together import postgresql
 

@@ -9,10 +9,10 @@ from uuid import UUID, uuid4
 import pytest
 
 from celery_config.errors import Refused, StepOutlived, Unknown
+from celery_config.http.webhooks import Hint
 from celery_config.messaging import hints
 from celery_config.messaging.hints import Outcome
 from celery_config.messaging.models import Contradiction
-from celery_config.webhooks import Hint
 from tests.service.messaging.conftest import Bank, unknown
 from tests.service.together import concurrent, in_background, together, until_waiting_for_a_lock
 from tests.trip import CancelHotel, ChargeTrip, IssueTicket

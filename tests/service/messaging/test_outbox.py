@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
-from celery_config.messages import decode
+from celery_config.contracts.base import decode
 from celery_config.messaging import outbox, relay
 from celery_config.messaging.events import Envelope
 from celery_config.messaging.models import OutboxMessage

@@ -20,12 +20,12 @@ from django.db import transaction
 from django.utils import timezone
 from kombu import Connection
 
-from celery_config import topology
-from celery_config.messages import encode
+from celery_config.broker import publisher as module
+from celery_config.broker import topology
+from celery_config.broker.publisher import Publisher, broker_errors
+from celery_config.contracts.base import encode
 from celery_config.messaging import outbox, relay, retention
-from celery_config.messaging import publisher as module
 from celery_config.messaging.models import InboxEntry, OutboxMessage
-from celery_config.messaging.publisher import Publisher, broker_errors
 from celery_config.messaging.publishing import PACK, publish_batch
 from celery_config.saga.chains import Chains
 from compose.local.rabbitmq import RabbitServer

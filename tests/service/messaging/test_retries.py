@@ -16,8 +16,8 @@ from django.db import InternalError, OperationalError, connection
 from django.utils import timezone
 
 from celery_config import participant
+from celery_config.contracts.base import encode
 from celery_config.errors import DefinitionError
-from celery_config.messages import encode
 from celery_config.messaging import gate, outbox
 from celery_config.messaging.fences import PIVOT_RAN
 from celery_config.messaging.models import BarrierRow, OutboxMessage

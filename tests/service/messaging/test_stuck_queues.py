@@ -16,9 +16,9 @@ from django.utils import timezone
 
 from celery_config import participant
 from celery_config.batches import Batches
-from celery_config.messaging import publisher as module
+from celery_config.broker import publisher as module
+from celery_config.broker.publisher import Publisher
 from celery_config.messaging.models import OutboxMessage
-from celery_config.messaging.publisher import Publisher
 from celery_config.messaging.publishing import publish_batch
 from celery_config.messaging.steps import Handler
 from celery_config.messaging.tasks import DurableTask

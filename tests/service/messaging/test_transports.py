@@ -15,10 +15,10 @@ from django.conf import settings
 from rest_framework.test import APIClient
 
 from celery_config import participant
-from celery_config.breaker import Breaker
+from celery_config.contracts.base import encode
 from celery_config.errors import Away, Refused, StepOutlived, Unknown
-from celery_config.json_http import JsonClient, Outcomes
-from celery_config.messages import encode
+from celery_config.http.circuit_breaker import Breaker
+from celery_config.http.json_client import JsonClient, Outcomes
 from celery_config.messaging.deliveries import Delivery, Outcome, TriedLater
 from celery_config.messaging.fences import PIVOT_RAN
 from celery_config.messaging.models import BarrierRow, OutboxMessage

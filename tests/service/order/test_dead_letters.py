@@ -18,7 +18,7 @@ from django.test.utils import CaptureQueriesContext
 from kombu import Connection
 from kombu.message import Message
 
-from celery_config import topology
+from celery_config.broker import topology
 from celery_config.messaging.fences import PIVOT_RAN
 from celery_config.saga import dead_letters as module
 from celery_config.saga import runner

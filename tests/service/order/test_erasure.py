@@ -18,11 +18,11 @@ from django.urls import reverse
 from rest_framework.exceptions import NotFound
 from rest_framework.test import APIClient
 
+from celery_config.common.identifiers import uuid7
+from celery_config.contracts.base import encode
 from celery_config.contracts.payment import PaymentRefused
 from celery_config.copies.models import FOREVER, Tombstone
 from celery_config.errors import OperatorRefused, SagaPaused
-from celery_config.ids import uuid7
-from celery_config.messages import encode
 from celery_config.messaging import outbox
 from celery_config.messaging.events import deliver
 from celery_config.messaging.models import OutboxMessage

@@ -17,8 +17,8 @@ from celery_config.copies import applying, duties, freshness, resync
 from celery_config.copies.asking import Changed, Changes
 from celery_config.copies.declared import copies
 from celery_config.copies.models import CopyState
+from celery_config.http.service_client import PeerError
 from celery_config.messaging.models import OutboxMessage
-from celery_config.peers import PeerError
 from tests.service.copies_source import SourceInMemory
 from tests.service.together import concurrent, in_background
 

@@ -10,7 +10,7 @@ import pytest
 from celery_config.copies import applying, sync
 from celery_config.copies.declared import copies
 from celery_config.copies.entries import Kept, stream
-from celery_config.peers import PeerError
+from celery_config.http.service_client import PeerError
 from order_project.models import CatalogueProduct
 from tests.service.copies_source import SourceInMemory
 

@@ -9,6 +9,8 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
+from celery_config.common.identifiers import uuid7
+from celery_config.contracts.base import encode
 from celery_config.contracts.order import CustomerChanged, CustomerDeleted, OrderPlaced
 from celery_config.contracts.payment import ForgetPayer
 from celery_config.contracts.values import Address, Line
@@ -18,8 +20,6 @@ from celery_config.copies.entries import Kept
 from celery_config.copies.models import FOREVER
 from celery_config.copies.ranges import Entry
 from celery_config.erasure.models import Forgotten
-from celery_config.ids import uuid7
-from celery_config.messages import encode
 from celery_config.messaging import outbox
 from celery_config.messaging.events import deliver
 from celery_config.messaging.models import BarrierRow, OutboxMessage

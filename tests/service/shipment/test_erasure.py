@@ -7,11 +7,11 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from celery_config.common.identifiers import uuid7
 from celery_config.contracts.inventory import InventoryFetched
 from celery_config.contracts.order import CustomerChanged
 from celery_config.contracts.shipment import Address, ForgetRecipient
 from celery_config.copies.models import FOREVER
-from celery_config.ids import uuid7
 from celery_config.messaging import outbox
 from celery_config.messaging.events import deliver
 from celery_config.messaging.models import BarrierRow

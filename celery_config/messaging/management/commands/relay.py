@@ -11,8 +11,9 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.utils.module_loading import import_string
 
-from celery_config import database, garbage, metrics
+from celery_config.common import metrics, process
 from celery_config.copies import duties as copies
+from celery_config.db import functions
 from celery_config.messaging import relay
 from celery_config.messaging.wake import Bell
 
@@ -31,8 +32,8 @@ class Command(BaseCommand):
             *copies.duties(),
             *(d for path in settings.RELAY_DUTIES for d in import_string(path)()),
         ]
-        garbage.settle()
-        database.look_rows_up_by_their_keys()
+        process.settle()
+        functions.look_rows_up_by_their_keys()
         self.stdout.write(f"{settings.SERVICE} relay ready")
         self.stdout.flush()
         bell = Bell(settings.RELAY_WAKE, settings.RELAY_POLL_SECONDS)

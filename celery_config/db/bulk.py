@@ -15,9 +15,9 @@ from typing import Any
 
 from django.db import connection, models, transaction
 
-from celery_config.codec import encode_strictly
-from celery_config.database import NOW, Now
-from celery_config.groups import by
+from celery_config.common.codec import encode_strictly
+from celery_config.common.grouping import by
+from celery_config.db.functions import NOW, Now
 
 
 @dataclass(frozen=True)

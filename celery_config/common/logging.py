@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from celery_config.codec import encode_anything
+from celery_config.common.codec import encode_anything
 
 OURS = ("celery_config", "order_project", "payment_app", "inventory_app", "shipment_app", "compose")
 SHARED: list[Any] = [

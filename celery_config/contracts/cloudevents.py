@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from celery_config.messages import Event, encode
+from celery_config.contracts.base import Event, encode
 
 
 def structured(

@@ -19,8 +19,8 @@ from uuid import UUID
 
 import msgspec
 
+from celery_config.contracts.base import Command
 from celery_config.errors import EventUnreadable, Refused, SignatureInvalid, SignatureStale
-from celery_config.messages import Command
 
 T = TypeVar("T")
 HEADER = "Webhook-Signature"

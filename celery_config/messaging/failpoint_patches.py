@@ -12,8 +12,9 @@ from celery.worker.request import Request
 from django.db import OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from celery_config import rows, topology
-from celery_config.failpoints import Point, Way, reach
+from celery_config.broker import topology
+from celery_config.db import bulk
+from celery_config.failpoints.points import Point, Way, reach
 
 STEP_FAILED = f"{topology.ORCHESTRATOR}.step_failed"
 
@@ -25,7 +26,7 @@ NOWHERE = "nowhere"
 
 def install() -> None:
     """Put them there."""
-    commit, at_once = BaseDatabaseWrapper._commit, rows.at_once  # type: ignore[attr-defined]
+    commit, at_once = BaseDatabaseWrapper._commit, bulk.at_once  # type: ignore[attr-defined]
     publish = Channel._basic_publish
     acknowledge = Request.acknowledge
 
@@ -48,7 +49,7 @@ def install() -> None:
         acknowledge(request)
 
     BaseDatabaseWrapper._commit = lambda wrapper: committing(commit, wrapper)  # type: ignore[attr-defined]
-    rows.at_once = lambda *changes: committing(at_once, *changes)
+    bulk.at_once = lambda *changes: committing(at_once, *changes)
     # Without confirms a channel calls the second of its two names for it.
     Channel._basic_publish = Channel.basic_publish = publishing
     Request.acknowledge = acknowledging

@@ -19,7 +19,7 @@ from kombu.transport.filesystem import exchange_queue_t
 from kombu.utils.encoding import bytes_to_str, str_to_bytes
 from kombu.utils.json import dumps, loads
 
-from celery_config import topology
+from celery_config.broker import topology
 
 
 class Channel(filesystem.Channel):

@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 
-from celery_config.limited_http import CALL_SECONDS, LimitedClient
+from celery_config.http.client import CALL_SECONDS, LimitedClient
 
 REFUSED = 422
 LATER = {408, 425, 429}

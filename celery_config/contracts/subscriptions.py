@@ -19,8 +19,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from celery_config.contracts.base import Command, Event, fields_of
 from celery_config.errors import DefinitionError
-from celery_config.messages import Command, Event, fields_of
 
 
 @dataclass(frozen=True)

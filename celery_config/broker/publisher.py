@@ -16,7 +16,8 @@ from kombu import Connection
 from kombu.entity import PERSISTENT_DELIVERY_MODE
 from kombu.exceptions import OperationalError
 
-from celery_config import codec, wire
+from celery_config.broker import transport
+from celery_config.common import codec
 
 log = structlog.get_logger(__name__)
 # Options that say where a message goes; all others (retries, chain, argsrepr, …) become a part of it.
@@ -93,7 +94,7 @@ class Publisher:
         self.open()
         lanes = {where: self.lane(where) for where in dict.fromkeys(map(route, messages))}
         sent: dict[Route, list[int]] = {}
-        with wire.together(self.connection):
+        with transport.together(self.connection):
             for index, message in enumerate(messages):
                 where = route(message)
                 lane = lanes[where]
@@ -103,7 +104,7 @@ class Publisher:
                         lanes[where] = None  # one is enough to see whether it is confirmed
         waited_for = [self.lanes[where] for where in sent if where not in self.stuck]
         while any(lane.waits for lane in waited_for):
-            if not wire.drained(self.connection, until - time.monotonic()):
+            if not transport.drained(self.connection, until - time.monotonic()):
                 break
         taken: set[int] = set()
         for where, indexes in sent.items():
@@ -180,7 +181,7 @@ class Publisher:
         A channel that waits cannot be closed: its broker would have to answer.
         """
         if self.connection is not None and self.stuck:
-            while wire.drained(self.connection, LOOK_SECONDS):  # perhaps it has confirmed meanwhile
+            while transport.drained(self.connection, LOOK_SECONDS):  # perhaps it has confirmed meanwhile
                 pass
             if time.monotonic() >= self.probe_at:
                 self.close()

@@ -15,43 +15,17 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from enum import StrEnum
 from pathlib import Path
 from uuid import uuid4
 
 import structlog
 
+from celery_config.failpoints import points
+from celery_config.failpoints.points import Point, Way
+
 VARIABLE = "FAILPOINTS"
-
-
-class Point(StrEnum):
-    """Where; in the order in which a message comes by."""
-
-    DELIVERED = "delivered"
-    BARRIER_INSERTED = "barrier inserted"
-    BEFORE_CALL = "before the call"
-    CIRCUIT_OPEN = "left alone, not called"
-    AFTER_CALL = "after the call"
-    BEFORE_COMMIT = "before commit"
-    COMMITTED = "commit sent, reply lost"
-    NEXT_UNPUBLISHED = "committed, next link unpublished"
-    UNCONFIRMED = "published, unconfirmed"
-    UNACKED = "confirmed, unacked"
-    ERRBACK_PENDING = "errback pending"
-    RELAYED = "relayed, row not deleted"
-    RESPONSE_PENDING = "committed, response lost"
-    DECIDED = "watchdog in mid-decision"
-
-
-class Way(StrEnum):
-    """How."""
-
-    KILL = "killed"
-    STOP = "stopped beyond the heartbeat"
-    NO_DATABASE = "database connection cut"
-    NO_BROKER = "broker connection cut"
 
 
 @dataclass(frozen=True)
@@ -166,25 +140,8 @@ def disarm(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def nothing(point: Point) -> Way | None:
-    """What `reach` is outside of tests."""
-    return None
-
-
-_reach: Callable[[Point], Way | None] = nothing
-
-
-def reach(point: Point) -> Way | None:
-    """Mark a point; nothing happens unless `install` was called and the point is armed."""
-    return _reach(point)
-
-
 def install(folder: Path, *, database_port: int, broker_port: int) -> None:
-    """Switch the failpoints on in this process, and put points where the code is not ours."""
-    global _reach
+    """Let this process look for its end in `folder` at every point."""
     for part in ("armed", "fired"):
         (folder / part).mkdir(parents=True, exist_ok=True)
-    _reach = Armed(folder, {Way.NO_DATABASE: database_port, Way.NO_BROKER: broker_port}).reach
-    from celery_config import failpoints_elsewhere
-
-    failpoints_elsewhere.install()
+    points.react_with(Armed(folder, {Way.NO_DATABASE: database_port, Way.NO_BROKER: broker_port}).reach)
