@@ -14,8 +14,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from celery_config.api.fields import IdField
 from celery_config.sweep import Books, in_words
+from celery_config.web.fields import IdField
 
 MAX_ORDERS = 500
 MAX_DAYS = 3650

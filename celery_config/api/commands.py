@@ -17,12 +17,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from celery_config.api.permissions import IsService
-from celery_config.api.problems import Conflict, Unprocessable
 from celery_config.contracts.base import decode
 from celery_config.errors import Refused, StepOutlived, Unknown
 from celery_config.messaging.deliveries import Delivery, Outcome, ended
 from celery_config.messaging.tasks import DurableTask
+from celery_config.web.permissions import IsService
+from celery_config.web.problems import Conflict, Unprocessable
 
 
 class Outlived(APIException):

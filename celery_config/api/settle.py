@@ -11,10 +11,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from celery_config.api.fields import IdField
-from celery_config.api.permissions import permission
 from celery_config.messaging import by_hand
 from celery_config.participant import registered
+from celery_config.web.fields import IdField
+from celery_config.web.permissions import permission
 
 
 class BarrierSettleInput(serializers.Serializer[Any]):

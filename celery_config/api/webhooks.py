@@ -13,12 +13,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from celery_config.api.error_pages import BodyTooLarge
 from celery_config.common import metrics
 from celery_config.errors import WebhookRefused
 from celery_config.http.webhooks import Hint
 from celery_config.messaging import hints
 from celery_config.participant import registered
+from celery_config.web.error_pages import BodyTooLarge
 
 log = structlog.get_logger(__name__)
 # Theirs are of a few kilobytes; before the signature is checked, everything is a stranger's.

@@ -8,12 +8,12 @@ from django.contrib import admin
 from django.http import HttpRequest
 from unfold.decorators import display
 
-from celery_config.api.admin import FactAdmin, typed
-from celery_config.api.display import labelled, number_of
 from celery_config.copies import freshness
 from celery_config.copies.declared import copies
 from celery_config.copies.models import CopyState, Tombstone
 from celery_config.db import functions
+from celery_config.web.admin import FactAdmin, typed
+from celery_config.web.columns import labelled, number_of
 
 
 @admin.register(CopyState)

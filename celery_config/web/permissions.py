@@ -7,7 +7,7 @@ from typing import Any
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from celery_config.api.authentication import ServiceUser
+from celery_config.web.authentication import ServiceUser
 
 
 class IsService(BasePermission):

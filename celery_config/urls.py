@@ -16,10 +16,12 @@ from rest_framework.authtoken.views import ObtainAuthToken
 from rest_framework.parsers import FormParser
 from rest_framework.throttling import ScopedRateThrottle
 
-from celery_config.api import asyncapi, commands, events, health, settle, site
-from celery_config.api.error_pages import HANDLERS
-from celery_config.api.parsers import Json
+from celery_config import asyncapi, health
+from celery_config.api import commands, events, settle
 from celery_config.copies import api as copies
+from celery_config.web import site
+from celery_config.web.error_pages import HANDLERS
+from celery_config.web.parsers import Json
 
 
 class TokenApi(ObtainAuthToken):

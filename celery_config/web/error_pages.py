@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
 from rest_framework import exceptions, status
 
-from celery_config.api.problems import PROBLEM_TYPE, problem
+from celery_config.web.problems import PROBLEM_TYPE, problem
 
 
 class BadRequest(exceptions.APIException):

@@ -3,9 +3,9 @@ from django.contrib.admin.apps import AdminConfig
 
 
 class ApiConfig(AppConfig):
-    name = "celery_config.api"
+    name = "celery_config.web"
     label = "api"
 
 
 class ServiceAdminConfig(AdminConfig):
-    default_site = "celery_config.api.site.ServiceSite"
+    default_site = "celery_config.web.site.ServiceSite"
