@@ -68,7 +68,7 @@ class CanBeForgotten(ServiceAdmin):
 
     def forgotten(self, request: HttpRequest, row: Customer, why: str, back: str) -> HttpResponse:
         try:
-            asked = requests.ask(customer=row.pk, by=operator(request), why=why)
+            asked = requests.request_erasure(customer=row.pk, by=operator(request), why=why)
         except (APIException, OperatorRefused, SagaPaused) as error:
             self.message_user(request, f"Nothing was changed: {error}", messages.ERROR)
             return redirect(back)

@@ -90,15 +90,17 @@ def place(
     invoices: Sequence[Invoice], *, token: str, progress: Progress, flow: Flow = Flow.ORCHESTRATED
 ) -> Placement:
     """Place one order for each invoice, through the same service as the API; a second run places nothing twice."""
-    customers = services.put_customers(sorted({i.customer for i in invoices}))
+    customers = services.ensure_customers(sorted({i.customer for i in invoices}))
     orders, repeated, faults = [], 0, []
     for start in range(0, len(invoices), AT_ONCE):
         some = invoices[start : start + AT_ONCE]
-        asked = [
+        submissions = [
             OrderSubmission(request_of(i, customers[i.customer], token, flow), f"invoice {i.number}")
             for i in some
         ]
-        for invoice, outcome in zip(some, placing.place_orders(client=CLIENT, asked=asked), strict=True):
+        for invoice, outcome in zip(
+            some, placing.place_orders(client=CLIENT, submissions=submissions), strict=True
+        ):
             if isinstance(outcome, Placed):
                 orders.append(outcome.order)
                 repeated += outcome.repeated

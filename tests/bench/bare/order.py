@@ -27,7 +27,7 @@ def place(customer: UUID, lines: Lines) -> None:
     order_id = uuid4()
     with transaction.atomic():
         wanted = domain.merge_lines(lines)
-        catalogue = selectors.catalogue([line.sku for line in wanted])
+        catalogue = selectors.read_catalogue([line.sku for line in wanted])
         priced = domain.price(wanted, catalogue)
         order = Order(
             id=order_id,

@@ -52,6 +52,7 @@ from order_project import cancelling, operators, patience, placing
 from order_project.domain import Flow
 from order_project.errors import KeyReused, TooLate
 from order_project.models import Choreography, Order, SeenEvent
+from order_project.requests import OrderSubmission, Placed
 from order_project.retention import forget_seen
 from tests.service.order.conftest import ADDRESS, HEART, Shop
 from tests.service.order.saga.dead_letters.test_reader import letter
@@ -128,9 +129,9 @@ class TestPlacing:
         assert not SagaInstance.objects.exists()
 
     def test_both_flows_fit_in_one_batch(self, shop: Shop) -> None:
-        asked = [placing.Asked(shop.request(flow=flow)) for flow in (*Flow, *Flow)]
-        placed = placing.place_orders(client="ada", asked=asked)
-        flows = [Order.objects.get(pk=each.order).flow for each in placed if isinstance(each, placing.Placed)]
+        submissions = [OrderSubmission(shop.request(flow=flow)) for flow in (*Flow, *Flow)]
+        placed = placing.place_orders(client="ada", submissions=submissions)
+        flows = [Order.objects.get(pk=each.order).flow for each in placed if isinstance(each, Placed)]
         assert flows == [*Flow, *Flow]
         assert (SagaInstance.objects.count(), Choreography.objects.count()) == (2, 2)
 

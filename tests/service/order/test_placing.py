@@ -152,8 +152,8 @@ class TestCancelling:
 
 
 def test_customers_of_an_import_are_made_once(shop: Shop) -> None:
-    first = services.put_customers(["17850", "13047"])
-    again = services.put_customers(["13047", "12583"])
+    first = services.ensure_customers(["17850", "13047"])
+    again = services.ensure_customers(["13047", "12583"])
     assert first["13047"] == again["13047"]
     assert set(again) == {"13047", "12583"}
 

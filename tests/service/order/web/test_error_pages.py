@@ -192,7 +192,7 @@ def test_a_database_that_is_busy(client: Client, monkeypatch: pytest.MonkeyPatch
     def busy(*args: object) -> None:
         raise OperationalError("canceling statement due to lock timeout")
 
-    monkeypatch.setattr("order_project.selectors.orders_for", busy)
+    monkeypatch.setattr("order_project.selectors.visible_orders", busy)
     client.force_login(User.objects.create_user("ada", password="x"))
     answer = client.get("/api/orders/")
     assert (answer.status_code, answer.json()["code"]) == (503, "busy")
