@@ -1,6 +1,6 @@
-"""A provider and a carrier in the process itself: what the order costs without the calls to them.
+"""A payment gateway and a carrier in the process itself: they show what an order costs without calls over HTTP.
 
-They answer at once and remember nothing: an answer follows from the key alone, so repeats are answered alike.
+They answer at once and store nothing. An answer depends only on the key: the same request has the same answer.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ IN_PROCESS = {
     "PAYMENT_GATEWAY": "tests.bench.providers.InstantGateway",
     "CARRIER": "tests.bench.providers.InstantCarrier",
 }
-"""The settings of workers that use them."""
+"""The settings of the workers that use them."""
 
 
 class Instant:
-    """What both are: nobody to connect to, no books, no webhooks."""
+    """What both share: no connection, no books, no webhooks."""
 
     def __init__(self, settings: Any, *, seconds: float) -> None:
         pass
@@ -37,7 +37,7 @@ class Instant:
 
 
 class InstantGateway(Instant):
-    """Approves everything."""
+    """Approves every payment."""
 
     def authorize(
         self, *, key: UUID | str, order: UUID, amount: int, currency: str, token: str
@@ -61,7 +61,7 @@ class InstantGateway(Instant):
 
 
 class InstantCarrier(Instant):
-    """Books everything."""
+    """Books every shipment."""
 
     def book(
         self, *, key: UUID | str, order: UUID, address: Address, weight_grams: int, parcels: int

@@ -20,7 +20,8 @@ def main(argv: list[str]) -> int:
     app.worker_main(
         [
             "worker",
-            "--pool=threads",
+            f"--pool={os.environ.get('BARE_POOL', 'threads')}",
+            f"--prefetch-multiplier={os.environ.get('BARE_PREFETCH', '4')}",
             f"--concurrency={os.environ.get('WORKER_CONCURRENCY', '8')}",
             f"--hostname=bare-{service}@%h",
             f"--queues=bare.{service}",

@@ -1,4 +1,4 @@
-"""Makes the tables of the comparison in one service's database: `python -m tests.bench.three.prepare SERVICE`."""
+"""Makes the tables of the three steps in the database of one service: `python -m tests.bench.three.prepare SERVICE`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def main(argv: list[str]) -> int:
 
 
 def make_tables(service: str) -> None:
-    """With the service's own role, so that it owns them."""
+    """Make them with the service's own role, which then owns them."""
     from django.db import connection
 
     with connection.cursor() as cursor:
