@@ -15,14 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-import psycopg
 from rich.console import Console
 from rich.table import Table
 
 from compose.local.environment import ROOT
 from compose.local.errors import LocalError
 from compose.local.stack import Stack
-from tests.chaos.victim import running
+from tests.chaos.system import execute, start_system
 
 KEEPER, SOURCE, COPY = "order", "inventory", "catalogue_product"
 DAMAGED = 10
@@ -62,12 +61,8 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--rate", type=float, default=200.0, help="rows that change in a second")
     options = parser.parse_args(argv)
     console = Console(highlight=False)
-    try:
-        with running("bench-copies", console, {"SAGA_TIME_SCALE": "1"}) as stack:
-            ran, web = measure_copies(stack, options, console)
-    except LocalError as error:
-        console.print(str(error), style="red", markup=False)
-        return 1
+    with start_system("bench-copies", console, {"SAGA_TIME_SCALE": "1"}) as stack:
+        ran, web = measure_copies(stack, options, console)
     return print_report(ran, web, console)
 
 
@@ -100,12 +95,6 @@ def run_changes(stack: Stack, rate: float) -> Iterator[None]:
     finally:
         process.terminate()
         process.wait()
-
-
-def execute(stack: Stack, service: str, statements: str) -> None:
-    assert stack.postgres is not None
-    with psycopg.connect(stack.postgres.superuser_url(service)) as connection:
-        connection.execute(statements)
 
 
 def measure_memory(web: psutil.Process) -> float:
