@@ -14,8 +14,8 @@ from tests.chaos.client import Client
 from tests.chaos.quiet import find_violations, wait_until_quiet
 from tests.chaos.system import fetch_rows, start_system
 
-# Version 2 reserves stock first: most orders are refused before a payment. With times of full length no order passes its
-# deadline while it waits.
+# Version 2 reserves stock first: most orders are refused before a payment. With times of full length no order passes
+# its deadline while it waits.
 SETTINGS = {"PLACE_ORDER_VERSION": "2", "SAGA_TIME_SCALE": "1"}
 AT_ONCE = 16
 QUIET_SECONDS = 900.0
