@@ -6,15 +6,14 @@ It prints one JSON object a line: `{"ended": n}` while it runs, and last the tim
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
-import os
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+from tests.bench.service import set_up_django
 from tests.bench.sides import PEERS, SIDES, Side, make_side
 
 POLL_SECONDS = 0.2
@@ -31,8 +30,7 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
 
     if options.side not in PEERS:
-        os.environ["DJANGO_SETTINGS_MODULE"] = "order_project.config.settings"
-        importlib.import_module("django").setup()
+        set_up_django("order")
     print_json(run(make_side(options.side), options))
     return 0
 

@@ -6,14 +6,12 @@ it read at most.
 
 from __future__ import annotations
 
-import importlib
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from manage import SERVICES
+from tests.bench.service import set_up_django
 
 READING = ("SELECT", "WITH", "UPDATE", "DELETE", "INSERT")
 # The balance of an account is the sum of all its postings: its pages read every row.
@@ -51,8 +49,7 @@ def count_scanned_rows(plan: dict[str, Any]) -> int:
 
 def main(argv: list[str]) -> int:
     (service,) = argv
-    os.environ["DJANGO_SETTINGS_MODULE"] = f"{SERVICES[service]}.config.settings"
-    importlib.import_module("django").setup()
+    set_up_django(service)
     for what, ask in list_questions(service):
         print(json.dumps({"service": service, "what": what, **explain_question(ask)}), flush=True)
     return 0

@@ -11,10 +11,8 @@ from typing import Any
 from uuid import UUID
 
 from celery_config.contracts.shipment import Address
-from payment_app.gateways import Authorized, Refunded
-from payment_app.gateways import BookEntry as PaymentEntry
-from shipment_app.carriers import Booked
-from shipment_app.carriers import BookEntry as ShipmentEntry
+from payment_app import gateways
+from shipment_app import carriers
 
 IN_PROCESS = {
     "PAYMENT_GATEWAY": "tests.bench.providers.InstantGateway",
@@ -41,8 +39,8 @@ class InstantGateway(Instant):
 
     def authorize(
         self, *, key: UUID | str, order: UUID, amount: int, currency: str, token: str
-    ) -> Authorized:
-        return Authorized(f"instant_{key}")
+    ) -> gateways.Authorized:
+        return gateways.Authorized(f"instant_{key}")
 
     def capture(self, *, key: UUID | str, provider_id: str, amount: int) -> None:
         pass
@@ -50,13 +48,13 @@ class InstantGateway(Instant):
     def void(self, *, key: UUID | str, provider_id: str) -> None:
         pass
 
-    def refund(self, *, key: UUID | str, provider_id: str, amount: int) -> Refunded:
-        return Refunded(f"instant_{key}")
+    def refund(self, *, key: UUID | str, provider_id: str, amount: int) -> gateways.Refunded:
+        return gateways.Refunded(f"instant_{key}")
 
-    def find(self, order: UUID) -> list[PaymentEntry]:
+    def find(self, order: UUID) -> list[gateways.BookEntry]:
         return []
 
-    def books(self, since: datetime | None = None) -> Iterator[PaymentEntry]:
+    def books(self, since: datetime | None = None) -> Iterator[gateways.BookEntry]:
         return iter(())
 
 
@@ -65,8 +63,8 @@ class InstantCarrier(Instant):
 
     def book(
         self, *, key: UUID | str, order: UUID, address: Address, weight_grams: int, parcels: int
-    ) -> Booked:
-        return Booked(f"instant_{key}", f"T{key}")
+    ) -> carriers.Booked:
+        return carriers.Booked(f"instant_{key}", f"T{key}")
 
     def cancel(self, *, key: UUID | str, carrier_id: str) -> None:
         pass
@@ -74,8 +72,8 @@ class InstantCarrier(Instant):
     def dispatch(self, *, key: UUID | str, carrier_id: str) -> None:
         pass
 
-    def find(self, order: UUID) -> list[ShipmentEntry]:
+    def find(self, order: UUID) -> list[carriers.BookEntry]:
         return []
 
-    def books(self, since: datetime | None = None) -> Iterator[ShipmentEntry]:
+    def books(self, since: datetime | None = None) -> Iterator[carriers.BookEntry]:
         return iter(())

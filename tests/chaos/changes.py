@@ -6,8 +6,6 @@ It writes in every way that is possible: through the ORM, one row or many at a t
 from __future__ import annotations
 
 import argparse
-import importlib
-import os
 import random
 import sys
 import time
@@ -15,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from manage import SERVICES
+from tests.bench.service import set_up_django
 
 FILLED_AT_ONCE, MOST_AT_ONCE = 2000, 200
 ADDRESS = {"name": "Ada", "line1": "1 High St", "city": "London", "postal_code": "SW1", "country": "GB"}
@@ -139,8 +137,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--rate", type=float, default=0.0, help="rows a second; full speed by default")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(argv)
-    os.environ["DJANGO_SETTINGS_MODULE"] = f"{SERVICES[options.service]}.config.settings"
-    importlib.import_module("django").setup()
+    set_up_django(options.service)
     table = make_table(options.service, random.Random(options.seed))
     table.fill_rows(options.rows)
     print("filled", flush=True)

@@ -6,13 +6,12 @@ import importlib
 import os
 import sys
 
-from manage import SERVICES
+from tests.bench.service import set_up_django
 
 
 def main(argv: list[str]) -> int:
     (service,) = argv
-    os.environ["DJANGO_SETTINGS_MODULE"] = f"{SERVICES[service]}.config.settings"
-    importlib.import_module("django").setup()
+    set_up_django(service)
     app = importlib.import_module("tests.bench.bare.app").app
     importlib.import_module(f"tests.bench.bare.{service}")
     importlib.import_module("tests.bench.three.bare")

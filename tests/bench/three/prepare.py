@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
-import os
 import sys
 
-from manage import SERVICES
+from tests.bench.service import set_up_django
 from tests.bench.three.sql import TABLES
 
 
 def main(argv: list[str]) -> int:
     (service,) = argv
-    os.environ["DJANGO_SETTINGS_MODULE"] = f"{SERVICES[service]}.config.settings"
-    importlib.import_module("django").setup()
+    set_up_django(service)
     make_tables(service)
     return 0
 
