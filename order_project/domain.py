@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from celery_config.contracts.base import Command, Event
 from celery_config.contracts.inventory import (
     CommitStock,
     InventoryFetched,
@@ -34,8 +35,7 @@ from celery_config.contracts.shipment import (
     ShipmentFailed,
     ShipmentRecalled,
 )
-from celery_config.messages import Command, Event
-from celery_config.saga.machine import Status
+from celery_config.saga.states import Status
 
 MAX_LINES = 675
 MAX_QUANTITY = 100_000

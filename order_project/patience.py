@@ -8,13 +8,13 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
 
-from celery_config import rows
-from celery_config.database import Now
-from celery_config.failpoints import Point, reach
+from celery_config.db import bulk
+from celery_config.db.functions import Now
+from celery_config.failpoints.points import Point, reach
 from celery_config.messaging.models import OutboxMessage
-from celery_config.messaging.relay import Duty
-from celery_config.saga import clock, patience
-from celery_config.saga.machine import OPEN, Status
+from celery_config.messaging.outbox.relay import Duty
+from celery_config.saga.engine import clock, scheduling
+from celery_config.saga.states import OPEN, Status
 from order_project.choreography import CHANGING, enter, say_again, seen_of, withdraw
 from order_project.domain import DEADLINE_PASSED
 from order_project.models import Choreography, SeenEvent
@@ -47,7 +47,7 @@ def drive_due() -> bool:
         heard_of = set(news.values_list("choreography", flat=True))
         for row in found:
             drive(row, now, row.pk in heard_of)
-        rows.update(Choreography, found, CHANGING)
+        bulk.update(Choreography, found, CHANGING)
         if found:
             reach(Point.DECIDED)
     return len(found) == BATCH
@@ -55,7 +55,7 @@ def drive_due() -> bool:
 
 def drive(row: Choreography, now: datetime, heard_lately: bool) -> None:
     """Look at one locked row; the caller saves it."""
-    if patience.is_moving(row.status, heard_lately=heard_lately, now=now, deadline=row.deadline_at):
+    if scheduling.is_moving(row.status, heard_lately=heard_lately, now=now, deadline=row.deadline_at):
         row.due_at = min(now + timedelta(seconds=settings.TIMES.silence), row.deadline_at)
     elif row.status == Status.RUNNING and now >= row.deadline_at:
         withdraw(row, code=DEADLINE_PASSED, reason=TOO_OLD)

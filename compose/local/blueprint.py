@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from celery_config.times import Times
+from celery_config.common.timeouts import Times
 from compose.local import ports
 from compose.local.environment import ADMIN, ROOT, WEBHOOKS, Addresses, flower_url, web_url
 from compose.local.processes import Process

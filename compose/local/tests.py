@@ -17,7 +17,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from celery_config.topology import SERVICES
+from celery_config.broker.topology import SERVICES
 from compose.local import packages
 from compose.local.environment import ROOT, var_folder
 from compose.local.postgres import PostgresServer

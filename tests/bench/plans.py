@@ -72,11 +72,13 @@ def explain_question(ask: Callable[[], object]) -> dict[str, Any]:
 
 def list_questions(service: str) -> Iterator[tuple[str, Callable[[], object]]]:
     """Yield the questions that are asked regularly, with the names of those that ask."""
-    from celery_config.messaging import publishing, relay, retention
+    from celery_config.messaging import retention
+    from celery_config.messaging.duties import measure_lag
+    from celery_config.messaging.outbox import publishing
 
     yield "relay: looks", publishing.anything_due
     yield "relay: takes", lambda: publishing.locked(200)
-    yield "relay: lag", relay.measure_lag
+    yield "relay: lag", measure_lag
     yield "relay: retention", retention.forget_old
     yield from list_pages()
     if service == "order":
@@ -114,13 +116,13 @@ def list_pages() -> Iterator[tuple[str, Callable[[], object]]]:
 
 def list_order_questions() -> Iterator[tuple[str, Callable[[], object]]]:
     """Yield the questions that only the order service asks."""
-    from celery_config.saga import clock, watchdog
-    from celery_config.saga.retention import forget_log
+    from celery_config.saga.duties import forget_log, measure
+    from celery_config.saga.engine import clock, watchdog
     from order_project import audit
     from order_project.retention import forget_keys
 
     yield "watchdog: drives what is due", lambda: watchdog.drive_due(clock.now())
-    yield "watchdog: metrics", watchdog.measure
+    yield "watchdog: metrics", measure
     yield "retention: log", forget_log
     yield "retention: keys", forget_keys
     yield "audit: a page of orders", lambda: next(audit.order_chunks(), None)

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from rich.table import Table
 
-from celery_config import failpoints
-from celery_config.topology import SERVICES
+from celery_config.broker.topology import SERVICES
+from celery_config.failpoints import arming
 from compose.local.postgres import PostgresServer
 from compose.local.rabbitmq import RabbitServer
 from compose.local.stack import Stack
@@ -110,7 +110,7 @@ class Faults:
     def fire_failpoint(self) -> bool:
         """Arm a random failpoint and wait until it fires; return False when no process reached it in time."""
         case = self.chance.choice(self.cases)
-        name = failpoints.arm(self.folder, replace(case.failpoint, skip=self.chance.randrange(3)))
+        name = arming.arm(self.folder, replace(case.failpoint, skip=self.chance.randrange(3)))
         end = time.monotonic() + FIRING_SECONDS
         while time.monotonic() < end:
             if (self.folder / "fired" / name).exists():

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from celery_config.progress import progress_bars
+from celery_config.common.console import progress_bars
 from tests.chaos.client import CHOREOGRAPHED, FLOWS, ORCHESTRATED, Client
 from tests.chaos.quiet import POLL_SECONDS, find_violations, wait_until_quiet
 from tests.chaos.system import execute, start_system

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from celery_config.topology import SERVICES
+from celery_config.broker.topology import SERVICES
 from compose.local.environment import ROOT
 from compose.local.postgres import PostgresServer
 from compose.local.tests import MESSAGING_WITH

@@ -10,21 +10,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib import import_module
 
+from celery_config.contracts.base import Event
 from celery_config.contracts.order import OrderPlaced, OrderWithdrawn
-from celery_config.listening import Reaction
-from celery_config.messages import Event
-from celery_config.messaging.decisions import (
-    Action,
+from celery_config.contracts.subscriptions import Reaction
+from celery_config.messaging.barrier.decisions import (
     OnAction,
     OnFence,
     OnUndo,
     Row,
-    Undo,
     on_action,
     on_fence,
     on_undo,
 )
-from celery_config.saga.machine import ENDED, Status
+from celery_config.messaging.states import Action, Undo
+from celery_config.saga.states import ENDED, Status
 from manage import SERVICES
 from order_project import domain
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from celery_config.topology import (
+from celery_config.broker.topology import (
     COMMANDS,
     DEAD_LETTERS,
     EVENTS,

@@ -16,15 +16,15 @@ from typing import Any
 
 import pytest
 
-from celery_config import topology
-from celery_config.messages import Command, Event, Message, Refusal, command_hash, decode, encode
+from celery_config.broker import topology
+from celery_config.contracts.base import Command, Event, Message, Refusal, command_hash, decode, encode
 
 GOLDEN = Path(__file__).parent / "golden"
 
 
 def contracts() -> Iterator[type[Message]]:
-    for name in ("messages", *(f"contracts.{service}" for service in topology.SERVICES)):
-        module = importlib.import_module(f"celery_config.{name}")
+    for name in ("base", *topology.SERVICES):
+        module = importlib.import_module(f"celery_config.contracts.{name}")
         for kind in vars(module).values():
             ours = isinstance(kind, type) and issubclass(kind, Message) and kind.__module__ == module.__name__
             if ours and hasattr(kind, "service"):  # the base classes have none

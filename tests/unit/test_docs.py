@@ -11,7 +11,7 @@ from textwrap import dedent
 
 import pytest
 
-from celery_config.topology import SERVICES
+from celery_config.broker.topology import SERVICES
 from docs import messages_table
 from manage import SERVICES as PACKAGES
 from manage import SYSTEM_COMMANDS

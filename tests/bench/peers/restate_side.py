@@ -8,7 +8,7 @@ import threading
 from dataclasses import asdict
 from http.client import HTTPConnection
 
-from celery_config.ids import uuid7
+from celery_config.common.identifiers import uuid7
 from tests.bench.peers.side import PeerSide
 from tests.bench.three.goods import Purchase
 from tests.bench.three.steps import insert_order

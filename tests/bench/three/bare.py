@@ -8,7 +8,7 @@ from uuid import uuid4
 from celery import chain
 from django.db import connection, transaction
 
-from celery_config.ids import uuid7
+from celery_config.common.identifiers import uuid7
 from tests.bench.bare.app import app, make_link
 from tests.bench.three.goods import Purchase
 from tests.bench.three.side import ThreeStepsSide

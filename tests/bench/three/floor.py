@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from celery_config.ids import uuid7
+from celery_config.common.identifiers import uuid7
 from tests.bench.three import steps
 from tests.bench.three.goods import Purchase
 from tests.bench.three.side import ThreeStepsSide

@@ -18,20 +18,22 @@ from django.urls import reverse
 from rest_framework.exceptions import NotFound
 from rest_framework.test import APIClient
 
+from celery_config.common.identifiers import uuid7
+from celery_config.contracts.base import encode
 from celery_config.contracts.payment import PaymentRefused
 from celery_config.copies.models import FOREVER, Tombstone
 from celery_config.errors import OperatorRefused, SagaPaused
-from celery_config.ids import uuid7
-from celery_config.messages import encode
-from celery_config.messaging import outbox
-from celery_config.messaging.events import deliver
+from celery_config.messaging.inbox.subscriptions import deliver
 from celery_config.messaging.models import OutboxMessage
-from celery_config.saga import pauses, runner, step_log
-from celery_config.saga.machine import StepFailed
+from celery_config.messaging.outbox import writing
+from celery_config.saga.engine import runner, step_log
+from celery_config.saga.engine.machine import StepFailed
 from celery_config.saga.models import DeadLetter, SagaInstance, SagaStep
-from order_project import audit, cancelling, erasing, services
+from celery_config.saga.operations import pauses
+from order_project import audit, cancelling, services
 from order_project.asked import Asked
-from order_project.erasure import MEMORY
+from order_project.erasure import requests
+from order_project.erasure.data import MEMORY
 from order_project.errors import OrdersUnderWay, UnknownCustomer
 from order_project.models import (
     Choreography,
@@ -66,7 +68,7 @@ def confirmed(shop: Shop) -> Placed:
 
 
 def ask(shop: Shop) -> Erasure:
-    return erasing.ask(customer=shop.customer.pk, by="operator", why="a letter")
+    return requests.ask(customer=shop.customer.pk, by="operator", why="a letter")
 
 
 def sagas(asked: Erasure) -> list[SagaInstance]:
@@ -210,7 +212,7 @@ class TestItsSaga:
     def test_many_orders_are_several_sagas_and_one_erasure(
         self, shop: Shop, confirmed: Placed, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(erasing, "IDS_A_SAGA", 1)
+        monkeypatch.setattr(requests, "IDS_A_SAGA", 1)
         asked = ask(shop)
         first, second = sagas(asked)
         assert {*first.data["about"], *second.data["about"]} == {str(confirmed.id), str(confirmed.saga_id)}
@@ -263,7 +265,7 @@ class TestWhoCannotBeForgottenNow:
 
     def test_who_never_was(self, shop: Shop) -> None:
         with pytest.raises(NotFound):
-            erasing.ask(customer=uuid4(), by="operator", why="x")
+            requests.ask(customer=uuid4(), by="operator", why="x")
 
     def test_nobody_while_erasures_are_held_up(self, shop: Shop) -> None:
         pauses.pause(saga="forget-customer", step="", by="op", why="legal hold")
@@ -273,7 +275,7 @@ class TestWhoCannotBeForgottenNow:
 
     def test_nobody_without_a_reason(self, shop: Shop) -> None:
         with pytest.raises(OperatorRefused):
-            erasing.ask(customer=shop.customer.pk, by="op", why=" ")
+            requests.ask(customer=shop.customer.pk, by="op", why=" ")
 
 
 class TestWhatComesLate:
@@ -337,7 +339,7 @@ class TestWhatComesLate:
             "operation": "do",
             "outcome": "refused",
         }
-        deliver([outbox.cloud_event(refusal, subject=str(placed.id), saga=placed.saga_id, **about)])
+        deliver([writing.cloud_event(refusal, subject=str(placed.id), saga=placed.saga_id, **about)])
         assert placed.log["authorize-payment"] == "refused"
         assert told(*PERSONAL) == []
         assert list(MEMORY.leftovers()) == []
@@ -378,7 +380,7 @@ class TestAtTheSameMoment:
             asked = Asked(shop.request(customer=customer.pk), key)
             outcome, result = together(
                 lambda asked=asked: place_orders(client="ada", asked=[asked])[0],
-                lambda pk=customer.pk: erasing.ask(customer=pk, by="op", why="x"),
+                lambda pk=customer.pk: requests.ask(customer=pk, by="op", why="x"),
             )
             placed = Order.objects.filter(pk=asked.id).exists()
             assert placed == isinstance(result, OrdersUnderWay), result
