@@ -7,8 +7,8 @@ import sys
 
 from tests.bench.service import set_up_django
 
-# The fastest of those that were tried: 2, 8 and 16 threads and two processes (prefork), each with a prefetch of 1, 10 and
-# 100 messages for a thread; then 32 threads with 100, and a larger pool of connections for publishing.
+# The fastest of those that were tried: 2, 8 and 16 threads and two processes (prefork), each with a prefetch of 1, 10
+# and 100 messages for a thread; then 32 threads with 100, and a larger pool of connections for publishing.
 THREADS, PREFETCH = 16, 100
 
 
