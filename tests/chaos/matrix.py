@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 
 from celery_config.common.console import progress_bars
-from celery_config.common.grouping import by
+from celery_config.common.grouping import group_by
 from celery_config.failpoints import arming
 from compose.local.stack import Stack
 from tests.chaos.cases import Case, Execution, draw_cases, list_cases, split_batches
@@ -92,7 +92,7 @@ class Matrix:
         self.wait_and_find_violations()
         with progress_bars(console) as progress:
             bar = progress.add_task("crash matrix", total=len(cases))
-            for (execution, situation, silent), alike in by(attrgetter("group"), cases).items():
+            for (execution, situation, silent), alike in group_by(attrgetter("group"), cases).items():
                 self.choose_execution(execution)
                 for batch in split_batches(alike, 1 if silent else AT_ONCE):
                     found = self.try_together(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from celery_config.common.identifiers import first_of
+from celery_config.common.identifiers import min_uuid7_at
 from tests.bench.three.goods import Purchase, make_purchases
 
 
@@ -16,7 +16,7 @@ class ThreeStepsSide:
 
     def __init__(self) -> None:
         # Ids grow with time: the ids of this run are the last ones in the index, and few rows are read.
-        self.of_this_run = f"FROM three_order WHERE id >= '{first_of(datetime.now(UTC))}'"
+        self.of_this_run = f"FROM three_order WHERE id >= '{min_uuid7_at(datetime.now(UTC))}'"
 
     def execute(self, statement: str) -> list[tuple[Any, ...]]:
         """Execute a statement in the database of the orders and return its rows. Peers, without Django, override it."""
