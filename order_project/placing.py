@@ -186,21 +186,21 @@ def draft_order(
         BadLines: a line cannot be ordered, or all lines together cannot.
     """
     request, lines = submission.request, domain.merge_lines(submission.request.lines)
-    if faults := domain.faults_of(lines, catalogue, request.currency):
+    if faults := domain.find_faults(lines, catalogue, request.currency):
         raise BadLines(faults)
-    priced = domain.price(lines, catalogue)
-    weight = domain.weight(priced)
+    priced = domain.price_lines(lines, catalogue)
+    weight = domain.sum_weight(priced)
     kind = OrderPlaced if request.flow is Flow.CHOREOGRAPHED else saga.data
     data = kind(
         order=submission.id,
         customer=request.customer,
-        amount=domain.total(priced),
+        amount=domain.sum_total(priced),
         currency=request.currency,
         payment_token=request.payment_token,
         lines=tuple(lines),
         address=request.address,
         weight_grams=weight,
-        parcels=domain.parcels(weight),
+        parcels=domain.count_parcels(weight),
     )
     return Draft(submission, priced, data)
 
