@@ -93,7 +93,10 @@ def read_invoices(lines: Iterable[str]) -> InvoiceFile:
         if product := read_product(values):
             products.setdefault(product.sku, product)
         if not faults:
-            invoice.customer, invoice.country = values["CustomerID"], find_country_code(values["Country"]) or ""
+            invoice.customer, invoice.country = (
+                values["CustomerID"],
+                find_country_code(values["Country"]) or "",
+            )
             invoice.lines.append(Line(sku=values["StockCode"], quantity=int(values["Quantity"])))
     return InvoiceFile(list(invoices.values()), products)
 

@@ -110,7 +110,9 @@ def place_invoices(
     return Placement(orders, repeated, faults)
 
 
-def build_request(invoice: Invoice, customer: UUID, token: str, flow: Flow = Flow.ORCHESTRATED) -> OrderRequest:
+def build_request(
+    invoice: Invoice, customer: UUID, token: str, flow: Flow = Flow.ORCHESTRATED
+) -> OrderRequest:
     return OrderRequest(
         customer=customer,
         lines=tuple(domain.merge_lines(invoice.lines)),

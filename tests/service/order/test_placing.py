@@ -160,4 +160,4 @@ def test_customers_of_an_import_are_made_once(shop: Shop) -> None:
 
 @pytest.mark.parametrize(("grams", "count"), [(1, 1), (30_000, 1), (30_001, 2), (90_000, 3), (0, 1)])
 def test_parcels(grams: int, count: int) -> None:
-    assert domain.parcels(grams) == count
+    assert domain.count_parcels(grams) == count
