@@ -14,7 +14,7 @@ from celery_config.contracts.payment import AuthorizePayment, CapturePayment, Re
 from celery_config.contracts.shipment import BookShipment, CancelShipment, DispatchShipment
 from celery_config.saga.admin import SagaAdmin
 from celery_config.saga.admin.operating import OperatorPages
-from order_project.choreography_admin import ChoreographyAdmin
+from order_project.choreography.admin import ChoreographyAdmin
 from order_project.erasure_admin import PAGE as ERASURE_PAGE
 from order_project.erasure_admin import CanBeForgotten, ErasureAdmin
 from order_project.models import (

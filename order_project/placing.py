@@ -18,8 +18,9 @@ from celery_config.messages import encode
 from celery_config.rows import Change
 from celery_config.saga import starting
 from celery_config.saga.dsl import Saga
-from order_project import announcing, domain, idempotency, selectors
+from order_project import domain, idempotency, selectors
 from order_project.asked import Asked, OrderRequest, Outcome, Placed
+from order_project.choreography import announcing
 from order_project.domain import CatalogueEntry, Flow, Priced
 from order_project.errors import BadLines, OrderTooLarge, UnknownCustomer
 from order_project.models import Customer, Order, OrderLine

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import takewhile
+from typing import Any, Generic, TypeVar
 
 from celery_config.saga.dsl import Kind, Saga
 
@@ -46,10 +47,10 @@ class Logged(StrEnum):
 
 @dataclass(frozen=True)
 class View:
-    """Where a saga stands."""
+    """Where a flow stands, and what is known of its steps; of a saga's: `Logged`, by name."""
 
     status: Status
-    log: Mapping[str, Logged] = field(default_factory=dict)
+    log: Mapping[str, Any] = field(default_factory=dict)
     past_deadline: bool = False
     past_patience: bool = False  # stopping or forward has been driven for as long as it may be
 
@@ -172,16 +173,19 @@ class UndoBefore:
 Send = Drive | Stop | UndoBefore
 
 
+SendT = TypeVar("SendT")
+
+
 @dataclass(frozen=True)
-class Decision:
+class Decision(Generic[SendT]):
     """`status` None: it stays. `soon`: the watchdog shall look again before the silence is over."""
 
     status: Status | None = None
-    send: Send | None = None
+    send: SendT | None = None
     soon: bool = False
 
 
-STAY = Decision()
+STAY: Decision[Any] = Decision()
 THROUGH = (Logged.REFUSED, Logged.UNDONE)
 
 
@@ -190,7 +194,7 @@ def first_status(saga: type[Saga]) -> Status:
     return Status.FORWARD if saga.only_forward() else Status.RUNNING
 
 
-def decide(saga: type[Saga], view: View, came: Input) -> Decision:
+def decide(saga: type[Saga], view: View, came: Input) -> Decision[Send]:
     """Return what the saga does about `came`."""
     match came:
         case Completed():
@@ -228,7 +232,7 @@ def pivot_is_done(saga: type[Saga], view: View) -> bool:
     return pivot is not None and view.log.get(pivot) is Logged.DONE
 
 
-def logged(saga: type[Saga], view: View, step: str, outcome: Logged) -> Decision:
+def logged(saga: type[Saga], view: View, step: str, outcome: Logged) -> Decision[Send]:
     """Word that the pivot is done turns the saga forward (rule 13); a stopping one must then be driven."""
     is_pivot = saga.steps[saga.index(step)].kind is Kind.PIVOT
     if not (is_pivot and outcome is Logged.DONE and view.status in (Status.RUNNING, Status.STOPPING)):
@@ -237,7 +241,7 @@ def logged(saga: type[Saga], view: View, step: str, outcome: Logged) -> Decision
     return Decision(Status.FORWARD, drive(saga, view) if stopped else None)
 
 
-def failed(saga: type[Saga], view: View, step: str, operation: str) -> Decision:
+def failed(saga: type[Saga], view: View, step: str, operation: str) -> Decision[Send]:
     if operation == "undo":
         # It parks nothing by itself: the other undos go on, the watchdog drives all again (rule 15).
         return Decision(send=UndoBefore(step)) if view.status is Status.STOPPING else STAY
@@ -250,7 +254,7 @@ def failed(saga: type[Saga], view: View, step: str, operation: str) -> Decision:
     return Decision(Status.STOPPING, Stop()) if view.status is Status.RUNNING else STAY
 
 
-def due(saga: type[Saga], view: View) -> Decision:
+def due(saga: type[Saga], view: View) -> Decision[Send]:
     """The watchdog's decision (rule 17)."""
     match view.status:
         case Status.RUNNING if view.past_deadline:

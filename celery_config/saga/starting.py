@@ -23,7 +23,6 @@ from celery_config.saga.chains import Chains
 from celery_config.saga.dsl import Saga
 from celery_config.saga.machine import first_status
 from celery_config.saga.models import SagaInstance, SagaStep
-from celery_config.saga.runner import next_look
 
 STARTED = (
     "id", "name", "version", "subject", "status", "data", "cause", "attempt", "drives",
@@ -72,7 +71,7 @@ def start_all(saga: type[Saga], wanted: Sequence[tuple[UUID, Any]]) -> Started:
         row.status = first_status(saga).value
         row.since = now
         row.deadline_at = now + timedelta(seconds=settings.TIMES.deadline(saga.deadline))
-        row.due_at = next_look(row, now)
+        row.schedule_check(now)
         try:
             chain = Chains(saga, row.pk, row.data, attempt=0).drive(saga.steps[0].name, {})
         except ChainTooLarge as error:

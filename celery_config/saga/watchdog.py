@@ -1,4 +1,4 @@
-"""Heals whatever Celery, the broker or a crash dropped: it looks at sagas whose due time came (rule 17).
+"""The watchdog heals whatever Celery, the broker or a crash dropped: it looks at rows whose due time came (rule 17).
 
 Runs in the orchestrator's relay; several may run.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 
 import structlog
 from celery import Celery, current_app
@@ -18,19 +19,19 @@ from django.utils import timezone
 from kombu import Connection
 
 from celery_config import metrics, topology
-from celery_config import rows as many
 from celery_config.database import Now
 from celery_config.failpoints import Point, reach
 from celery_config.messaging.models import OutboxMessage
 from celery_config.messaging.publisher import broker_errors, drop
 from celery_config.messaging.relay import Duty
 from celery_config.messaging.retention import EVERY_SECONDS
-from celery_config.saga import clock, patience, runner, step_log
-from celery_config.saga.changes import Changes
+from celery_config.saga import clock, patience
+from celery_config.saga.changes import UnitOfWork
+from celery_config.saga.flows import WatchedFlow, flows
 from celery_config.saga.machine import OPEN, Due, Status
-from celery_config.saga.models import SagaInstance, SagaStep
+from celery_config.saga.models import WatchedRow
 from celery_config.saga.retention import forget_log
-from celery_config.saga.selectors import parkables
+from celery_config.saga.saga_flow import SAGAS
 
 log = structlog.get_logger(__name__)
 BATCH = 500
@@ -42,8 +43,10 @@ def duties() -> list[Duty]:
     from celery_config.saga.dead_letters import DeadLetterReader
 
     scale = min(1.0, max(0.1, settings.TIMES.scale))
+    others = [flow for flow in flows.values() if flow is not SAGAS]
     return [
         Duty("watchdog", partial(tick, Attendance(app)), scale),
+        *(Duty(flow.plural, partial(redrive_others, flow), scale) for flow in others),
         Duty("dead letters", DeadLetterReader(app).read, scale),
         Duty("saga metrics", measure, 5.0),
         Duty("retention of the log", forget_log, EVERY_SECONDS),
@@ -51,11 +54,11 @@ def duties() -> list[Duty]:
 
 
 def tick(attendance: Attendance) -> None:
-    """One look: advance saga time, then drive what is due. Nothing happens while somebody is down."""
+    """One look: advance saga time, then redrive the sagas that are due. Nothing happens while a service is down."""
     running = attendance.is_complete()
     now = clock.tick(running=running)
     if running:
-        drive_due(now)
+        redrive_due(SAGAS, now)
 
 
 class Attendance:
@@ -107,57 +110,63 @@ class Attendance:
             drop(connection_to_broker)
 
 
-def drive_due(now: datetime) -> int:
-    """Drive up to `BATCH` silent sagas and return how many were looked at.
+def redrive_due(flow: WatchedFlow[Any, Any], now: datetime) -> int:
+    """Redrive up to `BATCH` silent rows of a flow, and return how many were looked at.
 
-    A saga whose own outbox row is not published yet is not silent: we have not spoken.
+    A row whose own outbox row is not published yet is not silent: we have not spoken.
     """
     unpublished = OutboxMessage.objects.filter(saga=OuterRef("pk"), published_at__isnull=True)
     with transaction.atomic():
-        rows = list(
-            SagaInstance.objects.filter(due_at__lte=now, status__in=OPEN)
+        found = list(
+            flow.model._default_manager.filter(due_at__lte=now, status__in=OPEN)
             .exclude(Exists(unpublished))
             .select_for_update(
                 skip_locked=connection.features.has_select_for_update_skip_locked, of=of_self()
             )
             .order_by("due_at")[:BATCH]
         )
-        lately = Now() - timedelta(seconds=settings.TIMES.silence)
-        steps = SagaStep.objects.filter(saga__in=[r.pk for r in rows], updated_at__gt=lately)
-        heard_of = set(steps.values_list("saga_id", flat=True))
-        changes = Changes(now, step_log.read(rows), step_log.replies(rows))
-        moving = [row for row in rows if not drive(row, now, row.pk in heard_of, changes)]
-        many.update(SagaInstance, moving, ["due_at"])
-        changes.write()
-        if rows:
+        heard_of = flow.heard_since(found, Now() - timedelta(seconds=settings.TIMES.silence))
+        work = UnitOfWork(flow, now, flow.read_facts(found))
+        for row in found:
+            redrive(row, work, row.pk in heard_of)
+        work.write()
+        if found:
             reach(Point.DECIDED)
-    return len(rows)
+    return len(found)
 
 
 def of_self() -> tuple[str, ...]:
     return ("self",) if connection.features.has_select_for_update_of else ()
 
 
-def drive(row: SagaInstance, now: datetime, heard_lately: bool, changes: Changes) -> bool:
-    """Drive one locked saga; unless its log shows that it is moving: then it is looked at later, and False."""
-    if patience.is_moving(row.status, heard_lately=heard_lately, now=now, deadline=row.deadline_at):
-        row.due_at = min(now + timedelta(seconds=settings.TIMES.silence), row.deadline_at)
-        return False
+def redrive(row: WatchedRow, work: UnitOfWork[Any, Any], heard_lately: bool) -> None:
+    """Redrive one locked row; if what was heard of it shows that it is moving, look at it later."""
+    if patience.is_moving(row.status, heard_lately=heard_lately, now=work.now, deadline=row.deadline_at):
+        row.due_at = min(work.now + timedelta(seconds=settings.TIMES.silence), row.deadline_at)
+        work.changed[row.pk] = row
+        return
     row.drives += 1
     metrics.REDRIVES.labels(row.status).inc()
-    runner.take(row, Due(), changes=changes)
-    return True
+    work.take(row, Due())
+
+
+def redrive_others(flow: WatchedFlow[Any, Any]) -> bool:
+    """Redrive rows of another flow than sagas; return whether there may be more.
+
+    Saga time stands while a service is down; then nothing new becomes due.
+    """
+    return redrive_due(flow, clock.now()) == BATCH
 
 
 def measure() -> None:
-    """Set the gauges of sagas, and of whatever else may be parked."""
+    """Set the gauges of all flows together."""
     counts: Counter[str] = Counter()
     overdue, dues = 0, []
-    for kind in parkables():
-        unended = kind.objects.filter(status__in=[*OPEN, Status.PARKED]).order_by()
+    for model in flows:
+        unended = model._default_manager.filter(status__in=[*OPEN, Status.PARKED]).order_by()
         counts.update(dict(unended.values_list("status").annotate(n=Count("pk"))))
         overdue += unended.filter(status=Status.PARKED, answer_by__lt=timezone.now()).count()
-        dues.append(kind.objects.filter(due_at__isnull=False).aggregate(at=Min("due_at"))["at"])
+        dues.append(model._default_manager.filter(due_at__isnull=False).aggregate(at=Min("due_at"))["at"])
     for status in (*OPEN, Status.PARKED):
         metrics.SAGAS.labels(str(status)).set(counts[str(status)])
     metrics.PARKED_OVERDUE.set(overdue)

@@ -118,10 +118,11 @@ def orchestrators() -> Iterator[tuple[str, Callable[[], object]]]:
     """What the order service does besides."""
     from celery_config.saga import clock, watchdog
     from celery_config.saga.retention import forget_log
+    from celery_config.saga.saga_flow import SAGAS
     from order_project import audit
     from order_project.retention import forget_keys
 
-    yield "watchdog: drives what is due", lambda: watchdog.drive_due(clock.now())
+    yield "watchdog: drives what is due", lambda: watchdog.redrive_due(SAGAS, clock.now())
     yield "watchdog: metrics", watchdog.measure
     yield "retention: log", forget_log
     yield "retention: keys", forget_keys

@@ -107,10 +107,8 @@ ENGINE = (
         breaks="two reasons to stop a saga decide at once, without the row's lock",
         rule="rule 12",
         file=f"{SAGA}/runner.py",
-        old="        row = SagaInstance.objects.select_for_update().filter(pk=saga_id).first()\n"
-        '        if row is None:\n            log.warning("no such saga"',
-        new="        row = SagaInstance.objects.filter(pk=saga_id).first()\n"
-        '        if row is None:\n            log.warning("no such saga"',
+        old="        found = flow.lock([row_id])\n",
+        new="        found = list(flow.model._default_manager.filter(pk=row_id))\n",
         suite="order",
         tests=("test_runner.py::TestTwins",),
     ),
@@ -118,9 +116,9 @@ ENGINE = (
         name="end-untold",
         breaks="a saga ends without its order",
         rule="rule 11",
-        file="celery_config/saga/changes.py",
-        old="            saga.on_completed([(decode(saga.data, row.data), replies) for _, row, replies in group])\n",
-        new="",
+        file=f"{SAGA}/saga_flow.py",
+        old="saga.on_completed([(decode(saga.data, row.data), replies.get(row.pk, {})) for row in group])\n",
+        new="pass\n",
         suite="order",
         tests=("test_runner.py::TestComplete",),
     ),
@@ -128,12 +126,9 @@ ENGINE = (
         name="end-in-two",
         breaks="the saga's end is committed before the order's",
         rule="rule 11",
-        file="celery_config/saga/runner.py",
-        old=(
-            "                take(row, Completed(), replies=replies[row.pk], changes=changes)\n"
-            "        changes.write()\n"
-        ),
-        new="                take(row, Completed(), replies=replies[row.pk], changes=changes)\n    changes.write()\n",
+        file=f"{SAGA}/runner.py",
+        old="                work.take(row, Completed())\n        work.write()\n",
+        new="                work.take(row, Completed())\n    work.write()\n",
         suite="order",
         tests=("test_runner.py::TestComplete",),
     ),

@@ -26,7 +26,7 @@ from celery_config.messaging.decisions import (
 )
 from celery_config.saga.machine import ENDED, Status
 from manage import SERVICES
-from order_project import domain
+from order_project.choreography import derivation
 
 PARTICIPANTS = [package for service, package in SERVICES.items() if service != "order"]
 REACTIONS: list[Reaction] = [
@@ -86,11 +86,11 @@ class Stage:
 
     @property
     def standing(self) -> Status:
-        return domain.standing(self.seen)
+        return derivation.derive_status(self.seen)
 
     def deliver(self, message: Message) -> None:
         if message.to is None:
-            if message.kind in domain.EVENTS_OF_AN_ORDER:
+            if message.kind in derivation.EVENTS_OF_AN_ORDER:
                 self.seen.add(message.kind)
         elif message.to.operation == "do":
             self.act(message.to, message.drive)

@@ -23,7 +23,7 @@ from celery_config.cloud_events import structured
 from celery_config.listening import Hearing
 from celery_config.messages import Event, decode, encode
 from docs import asyncapi
-from order_project.domain import EVENTS_OF_AN_ORDER
+from order_project.choreography.derivation import EVENTS_OF_AN_ORDER
 from tests.unit.test_contracts import golden
 
 SCHEMA = json.loads(

@@ -16,7 +16,7 @@ from django.utils.timesince import timesince
 
 from celery_config.api.admin import FactAdmin
 from celery_config.saga import clock
-from celery_config.saga.admin.shown import Table, broken, moment
+from celery_config.saga.admin.shown import LINK, Table, broken, moment
 from celery_config.saga.machine import Status
 from celery_config.saga.models import ParkedSaga
 from celery_config.saga.selectors import ParkedGroup, parked_groups
@@ -51,11 +51,7 @@ def groups_table(groups: list[ParkedGroup]) -> Table:
     now = clock.now()
     rows = [
         [
-            format_html(
-                '<a class="text-link" href="{}">{}</a>',
-                list_of(group),
-                broken(group.fingerprint or "not known"),
-            ),
+            format_html(LINK, list_of(group), broken(group.fingerprint or "not known")),
             apps.get_model(group.kind)._meta.verbose_name,
             group.count,
             timesince(group.parked_first, now),

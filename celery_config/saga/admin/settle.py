@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from json import dumps
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.contrib import messages
+from django.contrib.admin import ModelAdmin
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.html import format_html, format_html_join
@@ -18,9 +19,8 @@ from celery_config.saga import barriers, operators
 from celery_config.saga.admin.forms import SettleForm
 from celery_config.saga.admin.shown import act_page, carry_out, evidence, is_confirmed, operator, posted
 from celery_config.saga.effects import Answer, Course
-
-if TYPE_CHECKING:
-    from celery_config.saga.admin.operating import OperatorPages
+from celery_config.saga.flows import find_flow
+from celery_config.saga.models import WatchedRow
 
 ABOUT = (
     "Only when the provider's support, or somebody who saw the parcel, told you what became of a call that nobody else"
@@ -31,9 +31,12 @@ Examples = Mapping[str, Mapping[str, Any]]
 """What a provider answers, by the wire name of the command."""
 
 
-def settle_page(admin: OperatorPages, request: HttpRequest, row: Any, back: str) -> HttpResponse:
+def settle_page(
+    admin: ModelAdmin[Any], request: HttpRequest, row: WatchedRow, back: str, examples: Examples
+) -> HttpResponse:
+    flow = find_flow(type(row))
     try:
-        course = admin.course_of(row)
+        course = flow.find_course(row)
     except OperatorRefused as refusal:
         admin.message_user(request, str(refusal), messages.ERROR)
         return redirect(back)
@@ -42,7 +45,7 @@ def settle_page(admin: OperatorPages, request: HttpRequest, row: Any, back: str)
     choices = [
         (f"{step} {operation}", f"{step} ({operation}): {MEANING[operation]}") for step, operation in intents
     ]
-    form = SettleForm(posted(request), choices, examples_of(course, intents, admin.answers))
+    form = SettleForm(posted(request), choices, examples_of(course, intents, examples))
     if is_confirmed(request, form):
         step, _, operation = form.cleaned_data["intent"].rpartition(" ")
         given, by = form.cleaned_data, operator(request)
@@ -50,10 +53,10 @@ def settle_page(admin: OperatorPages, request: HttpRequest, row: Any, back: str)
             admin,
             request,
             back,
-            lambda: admin.settle(row, step, operation, given["answer"], by=by, why=given["why"]),
+            lambda: operators.settle_by_hand(row, step, operation, given["answer"], by=by, why=given["why"]),
         )
     return act_page(
-        admin, request, title=f"Settle by hand: {admin.named(row)}", about=ABOUT, original=row, form=form, back=back,
+        admin, request, title=f"Settle by hand: {flow.describe(row)}", about=ABOUT, original=row, form=form, back=back,
         button="Settle by hand", refused=refusal_of(row.status, intents), **evidence(course, answers),
     )  # fmt: skip
 

@@ -8,10 +8,12 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.admin import ModelAdmin
+from django.db.models import Model
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
@@ -34,7 +36,7 @@ COLOURS = {
     "compensated": "warning",
     "parked": "danger",
 }
-SAGA_PAGE = "admin:saga_sagainstance_change"
+LINK = '<a class="text-link" href="{}">{}</a>'
 SILENT = "does not answer"
 WORDS = {SILENT: "danger", "overdue": "danger", "expired": "danger", "in doubt": "warning", "live": "danger"}
 Table = dict[str, Any]
@@ -50,6 +52,11 @@ def act_page(admin: ModelAdmin[Any], request: HttpRequest, **context: Any) -> Ht
     request.current_app = admin.admin_site.name  # type: ignore[attr-defined]
     whole = {**admin.admin_site.each_context(request), "opts": admin.opts, **context}
     return TemplateResponse(request, "saga/act.html", whole)
+
+
+def page_of(row: Model) -> str:
+    """The address of the row's admin page."""
+    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
 
 
 def posted(request: HttpRequest) -> Any:

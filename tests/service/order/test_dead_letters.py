@@ -22,6 +22,7 @@ from celery_config import topology
 from celery_config.messaging.fences import PIVOT_RAN
 from celery_config.saga import dead_letters as module
 from celery_config.saga import runner
+from celery_config.saga.changes import UnitOfWork
 from celery_config.saga.dead_letters import AT_ONCE, DeadLetterReader, keep, keep_alone
 from celery_config.saga.letters import Letter
 from celery_config.saga.machine import StepFailed
@@ -314,14 +315,14 @@ class TestABatch:
 
 def poisoned(placed: Placed, monkeypatch: pytest.MonkeyPatch) -> None:
     """From now on no failure of this saga can be taken."""
-    take = runner.take
+    take = UnitOfWork.take
 
-    def fails(row: Any, came: Any, **more: Any) -> Any:
+    def fails(work: UnitOfWork[Any, Any], row: Any, came: Any, *more: Any) -> Any:
         if row.pk == placed.saga_id and isinstance(came, StepFailed):
             raise RuntimeError("a bug")
-        return take(row, came, **more)
+        return take(work, row, came, *more)
 
-    monkeypatch.setattr(runner, "take", fails)
+    monkeypatch.setattr(UnitOfWork, "take", fails)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -297,7 +297,7 @@ class TestParked:
         for placed in many:
             park(placed)
         park(one, reason="void: wrong key")
-        operators.take_over(many[0].saga_id, by="ada", why="mine")
+        operators.take_over(many[0].saga, by="ada", why="mine")
         one.set(answer_by=timezone.now() - timedelta(minutes=5))
         answer = admin_client.get(reverse("admin:saga_parkedsaga_changelist"))
         first, second = answer.context["table"]["rows"]
@@ -412,7 +412,7 @@ class TestPauses:
 def test_what_was_done_is_found_by_saga_and_by_person(
     admin_client: Client, parked: Placed, barrier: dict[str, Answer], word: str
 ) -> None:
-    operators.take_over(parked.saga_id, by="ada", why="mine")
+    operators.take_over(parked.saga, by="ada", why="mine")
     found = opened(admin_client, "saga_operatoraction", q=word.format(saga=parked.saga_id))[0]
     assert "mine" in found
     assert "mine" not in opened(admin_client, "saga_operatoraction", q="bob")[0]

@@ -17,6 +17,7 @@ from celery_config.messaging.models import OutboxMessage
 from celery_config.saga import clock, runner, watchdog
 from celery_config.saga.machine import PivotRan
 from celery_config.saga.models import SagaInstance
+from celery_config.saga.saga_flow import SAGAS
 from tests.service.order.conftest import Placed, Shop
 from tests.service.order.test_runner import ACTIONS, DRIVE, STOP
 from tests.service.together import concurrent, in_background
@@ -27,7 +28,7 @@ SILENCE = settings.TIMES.silence
 
 
 def look() -> int:
-    return watchdog.drive_due(clock.now())
+    return watchdog.redrive_due(SAGAS, clock.now())
 
 
 def wait_of(placed: Placed) -> float:

@@ -1,0 +1,147 @@
+"""Watched flows: what the engine asks of each kind of row that it drives, parks and shows to operators.
+
+Sagas are one kind (`saga_flow.SAGAS`). A service that has another derives its rows from `WatchedRow` and registers a
+`WatchedFlow` for them: watchdog, parking, dead letters, operators, admin pages and HTTP then work for it, too.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar, Generic, TypeVar
+from uuid import UUID
+
+from celery_config.rows import Change
+from celery_config.saga.effects import Answer, Course
+from celery_config.saga.machine import ENDED, Decision, Status
+from celery_config.saga.models import WatchedRow
+from celery_config.saga.step_log import Entry
+
+Row = TypeVar("Row", bound=WatchedRow)
+Facts = TypeVar("Facts")
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One thing that an operator may ask of a flow."""
+
+    label: str
+    triggers: Mapping[Status, Any]
+    """What the row decides about, by its status; a status that is missing refuses."""
+
+
+@dataclass(frozen=True)
+class Transition(Generic[Row]):
+    """A decision that was carried out."""
+
+    row: Row
+    before: Status
+    after: Status
+    trigger: Any
+    decision: Decision[Any]
+    reason: str
+    """Of the row's cause, at that moment."""
+
+    @property
+    def is_end(self) -> bool:
+        return self.after in ENDED and self.after != self.before
+
+
+class WatchedFlow(ABC, Generic[Row, Facts]):
+    """One kind of flow. `Facts` is what its decisions need and its rows do not hold, read for many rows at once."""
+
+    model: type[Row]
+    columns: Sequence[str]
+    """What a unit of work writes of a row."""
+    verbs: Mapping[str, Verb]
+    event_flow: ClassVar[str] = ""
+    """The `flow` that the events of this kind carry; empty: none."""
+
+    @property
+    def plural(self) -> str:
+        """What its rows are called."""
+        return str(self.model._meta.verbose_name_plural)
+
+    def lock(self, ids: Iterable[UUID | None]) -> list[Row]:
+        """Return the rows with these ids, locked in the one order; unknown ids are passed over."""
+        found = self.model._default_manager.select_for_update().filter(pk__in={*ids})
+        return list(found.order_by("pk"))
+
+    # How it is driven.
+
+    @abstractmethod
+    def read_facts(self, rows: Sequence[Row], proved: Sequence[Entry] = ()) -> Facts:
+        """Read what is known of the rows; `proved` counts as known, though it is not written down."""
+
+    @abstractmethod
+    def heard_since(self, rows: Sequence[Row], since: Any) -> set[UUID]:
+        """Return the ids of the rows of which something was heard since then (wall time, or an expression)."""
+
+    @abstractmethod
+    def decide(self, row: Row, trigger: Any, now: datetime, facts: Facts) -> Decision[Any] | None:
+        """Return the decision about `trigger`; None: this code does not know the row's version. Changes nothing."""
+
+    @abstractmethod
+    def make_message(self, row: Row, send: Any, cause: Mapping[str, str] | None, facts: Facts) -> Any:
+        """Return the message for `send`, which `outbox_statements` takes; count it on the locked row."""
+
+    @abstractmethod
+    def outbox_statements(self, messages: Sequence[Any]) -> list[Change]:
+        """Return what writes the messages to the outbox."""
+
+    @abstractmethod
+    def explain_status(self, row: Row, cause: Mapping[str, str] | None, facts: Facts) -> None:
+        """Write on the row why it has its new status."""
+
+    @abstractmethod
+    def park(self, row: Row, facts: Facts) -> None:
+        """Write on the row, which has just been parked, what parked it (`parking.park`)."""
+
+    def explain_ends(self, ended: Sequence[Row]) -> None:
+        """Complete the causes of rows that have ended, before they are written."""
+
+    @abstractmethod
+    def finish(self, transitions: Sequence[Transition[Row]], facts: Facts) -> None:
+        """Do what belongs into the transaction of the transitions; the rows are written."""
+
+    # What operators see.
+
+    @abstractmethod
+    def find_course(self, row: Row) -> Course:
+        """Return the steps of the flow and what is known of each.
+
+        Raises:
+            OperatorRefused: this code does not know the row's version.
+        """
+
+    def find_proof(self, row: Row, answers: Mapping[str, Answer]) -> Entry | None:
+        """Return what the participants' barriers prove that a resumption needs."""
+        return None
+
+    @abstractmethod
+    def describe(self, row: Row) -> str:
+        """Return what operators call the row."""
+
+    @abstractmethod
+    def describe_send(self, row: Row, send: Any) -> list[str]:
+        """Return the links of `send`, in the order in which they run."""
+
+    @abstractmethod
+    def refusal(self, row: Row, verb: str, facts: Facts) -> str:
+        """Return why the verb does not fit."""
+
+
+flows: dict[type[WatchedRow], WatchedFlow[Any, Any]] = {}
+
+
+def register(flow: WatchedFlow[Any, Any]) -> None:
+    """Let the engine watch the rows of this flow."""
+    flows[flow.model] = flow
+
+
+def find_flow(model: type[WatchedRow]) -> WatchedFlow[Any, Any]:
+    """Return the flow of a model, or of its proxy."""
+    concrete: Any = model._meta.concrete_model
+    return flows[concrete]

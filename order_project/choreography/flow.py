@@ -1,0 +1,171 @@
+"""Choreographed orders as a watched flow: their messages are announcements, their facts the events that were seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from celery_config.choreography import FLOW
+from celery_config.contracts.order import OrderPlaced, OrderWithdrawn
+from celery_config.groups import by
+from celery_config.messages import decode
+from celery_config.messaging import outbox
+from celery_config.rows import Change
+from celery_config.saga import flows, parking
+from celery_config.saga.effects import Course, Known
+from celery_config.saga.flows import Transition, Verb, WatchedFlow
+from celery_config.saga.machine import ENDED, OPEN, Decision, Logged, Retry, Status
+from celery_config.saga.step_log import Entry
+from order_project import services
+from order_project.choreography.announcing import announce
+from order_project.choreography.derivation import (
+    COLLECTED,
+    DEADLINE_PASSED,
+    EVENTS_OF_STEPS,
+    RECEIVED,
+    RELEASED,
+    WITHDRAWN,
+    Announcement,
+    Seen,
+    Trigger,
+    WithdrawalAsked,
+    decide,
+    derive_status,
+    find_cause,
+    find_next_event,
+    is_contradicted,
+)
+from order_project.choreography.events import SeenByOrder, plain_values, read_events, record_events
+from order_project.models import Choreography, SeenEvent
+from order_project.sagas.place_order import PlaceOrder
+
+log = structlog.get_logger(__name__)
+CONTRADICTED = "payment said that it has taken the money, and that it has let go of it"
+TOO_OLD = {"code": DEADLINE_PASSED, "reason": "the order did not end before its deadline"}
+
+
+class ChoreographyFlow(WatchedFlow[Choreography, SeenByOrder]):
+    model = Choreography
+    event_flow = FLOW
+    columns = (
+        "status", "cause", "failure", "attempt", "drives", "since", "due_at", "owner", "answer_by", "fingerprint",
+    )  # fmt: skip
+    # There is none that sends an order forward: payment says whether it is too late to undo anything.
+    verbs = {
+        "retry": Verb(
+            "Say again what was said last of the order: that it was placed, or, while it is being undone, that it is"
+            " withdrawn. Each service answers from its barrier, so that nothing is done twice; payment decides first"
+            " whether it is too late to undo anything",
+            dict.fromkeys((*OPEN, Status.PARKED), Retry()),
+        ),
+        "compensate": Verb(
+            "Withdraw the order: payment decides whether it is too late; if not, every service undoes its part",
+            dict.fromkeys((Status.RUNNING, Status.STOPPING, Status.PARKED), WithdrawalAsked()),
+        ),
+    }
+
+    def read_facts(self, rows: Sequence[Choreography], proved: Sequence[Entry] = ()) -> SeenByOrder:
+        return read_events(rows)
+
+    def heard_since(self, rows: Sequence[Choreography], since: Any) -> set[UUID]:
+        events = SeenEvent.objects.filter(choreography__in=[row.pk for row in rows], at__gt=since)
+        return set(events.values_list("choreography", flat=True))
+
+    def decide(
+        self, row: Choreography, trigger: Trigger, now: datetime, facts: SeenByOrder
+    ) -> Decision[Announcement]:
+        return decide(row.view(now, facts[row.pk]), trigger)
+
+    def make_message(
+        self, row: Choreography, send: Announcement, cause: Mapping[str, str] | None, facts: SeenByOrder
+    ) -> dict[str, Any]:
+        seen = facts[row.pk]
+        if send is Announcement.WITHDRAWAL and derive_status(seen) is Status.RUNNING:
+            return self.withdraw(row, cause or TOO_OLD, seen)
+        row.attempt += 1
+        if send is Announcement.ORDER:
+            return announce(decode(OrderPlaced, row.placed), row.attempt)
+        known = find_cause(seen)
+        event = OrderWithdrawn(order=row.pk, code=known.get("code", ""), reason=known.get("reason", ""))
+        return announce(event, row.attempt)
+
+    def withdraw(
+        self, row: Choreography, cause: Mapping[str, str], seen: dict[str, dict[str, Any]]
+    ) -> dict[str, Any]:
+        """Withdraw an order for the first time: that counts as seen, and stops it."""
+        event = OrderWithdrawn(order=row.pk, code=cause["code"], reason=cause["reason"])
+        record_events([(row.pk, event)])
+        seen[WITHDRAWN] = plain_values(event)
+        return announce(event)
+
+    def outbox_statements(self, messages: Sequence[dict[str, Any]]) -> list[Change]:
+        return outbox.events(messages)
+
+    def explain_status(self, row: Choreography, cause: Mapping[str, str] | None, facts: SeenByOrder) -> None:
+        if row.status == Status.STOPPING:
+            row.cause = row.cause | find_cause(facts[row.pk])
+        elif row.status in ENDED:
+            row.cause = find_cause(facts[row.pk]) if row.status == Status.COMPENSATED else {}
+
+    def park(self, row: Choreography, facts: SeenByOrder) -> None:
+        seen = facts[row.pk]
+        why, replies = f"said {row.attempt} times again without coming to an end", []
+        if is_contradicted(seen):
+            why, parked_by = CONTRADICTED, f"{row.name}: {CONTRADICTED}"
+        elif row.failure:
+            parked_by = parking.describe_failure(row.name, row.failure["step"], row.failure)
+        else:
+            parked_by = f"{row.name}: no word of {find_next_event(seen)}"
+        if not seen.keys() & {COLLECTED, RELEASED}:
+            replies = [seen.get(RECEIVED, {})]
+        parking.park(row, why, parked_by, replies)
+
+    def finish(self, transitions: Sequence[Transition[Choreography]], facts: SeenByOrder) -> None:
+        """Confirm and cancel orders, in the transaction that ends them."""
+        moved = [each for each in transitions if each.after != each.before]
+        ended = by(lambda row: row.status, [each.row for each in moved if each.is_end])
+        if completed := ended.get(Status.COMPLETED):
+            services.confirm_orders([(decode(OrderPlaced, row.placed), facts[row.pk]) for row in completed])
+        if compensated := ended.get(Status.COMPENSATED):
+            services.cancel_orders([(decode(OrderPlaced, row.placed), row.cause) for row in compensated])
+        for each in moved:
+            log.info("choreographed order stands", order=str(each.row.pk), status=each.after)
+
+    def find_course(self, row: Choreography) -> Course:
+        """Return the steps of `place-order`, by the names that the services know them by."""
+        (seen,) = read_events([row]).values()
+        steps = [replace(step, name=step.command.wire_name()) for step in PlaceOrder.steps]
+        known = {step.name: find_known(EVENTS_OF_STEPS[step.command], seen) for step in steps}
+        return Course(steps, row.placed, known)
+
+    def describe(self, row: Choreography) -> str:
+        return f"order {row.pk}"
+
+    def describe_send(self, row: Choreography, send: Announcement) -> list[str]:
+        return [f"announce {send}"]
+
+    def refusal(self, row: Choreography, verb: str, facts: SeenByOrder) -> str:
+        seen = facts[row.pk]
+        if row.status in ENDED:
+            return f"the order is {row.status}: there is nothing to say again"
+        if is_contradicted(seen):
+            return "what was seen of the order contradicts itself: compare the books of all who took part"
+        derived = derive_status(seen)
+        return f"{verb} does not fit an order that is {derived}: what is past its pivot goes forward only"
+
+
+CHOREOGRAPHIES = ChoreographyFlow()
+flows.register(CHOREOGRAPHIES)
+
+
+def find_known(kinds: tuple[str, ...], seen: Seen) -> Known:
+    """Return what the events of one step say: that it is done, or undone."""
+    done, *undone = kinds
+    if seen.keys() & {*undone}:
+        return Known(Logged.UNDONE, None)
+    return Known(Logged.DONE, seen[done]) if done in seen else Known(Logged.NOTHING, None)
