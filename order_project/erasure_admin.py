@@ -15,7 +15,7 @@ from celery_config.api.admin import FactAdmin, FactInline, ServiceAdmin
 from celery_config.api.display import id_of, labelled, table_of
 from celery_config.errors import OperatorRefused, SagaPaused
 from celery_config.saga.admin.forms import WhyForm
-from celery_config.saga.admin.shown import act_page, is_confirmed, operator, posted
+from celery_config.saga.admin.shown import act_page, operator, posted
 from order_project import erasing
 from order_project.models import Customer, Erasure, ErasureReceipt
 
@@ -60,7 +60,7 @@ class CanBeForgotten(ServiceAdmin):
             answer: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
             return answer
         back, form = reverse("admin:order_customer_change", args=[row.pk]), WhyForm(posted(request))
-        if is_confirmed(request, form):
+        if form.is_valid():
             return self.forgotten(request, row, form.cleaned_data["why"], back)
         return act_page(
             self, request, title=f"Forget {row}", about=ABOUT, original=row, form=form, button="Forget", back=back,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic
@@ -10,7 +10,7 @@ from uuid import UUID
 
 from celery_config import metrics, rows
 from celery_config.saga import clock, parking, patience
-from celery_config.saga.flows import Facts, Row, Transition, WatchedFlow
+from celery_config.saga.flows import Cause, Facts, Row, Transition, WatchedFlow
 from celery_config.saga.machine import OPEN, STAY, Decision, Status
 from celery_config.saga.step_log import Entry
 
@@ -38,11 +38,11 @@ class UnitOfWork(Generic[Row, Facts]):
         """Begin one over these locked rows: read the clock and the facts."""
         return cls(flow, clock.now(), flow.read_facts(found, proved))
 
-    def take(self, row: Row, trigger: Any, cause: Mapping[str, str] | None = None) -> Decision[Any]:
+    def take(self, row: Row, trigger: Any, cause: Cause | None = None) -> Decision[Any]:
         """Decide about `trigger`, change the locked row accordingly, and return the decision.
 
         Args:
-            cause: why, if this should stop it: `step`, `code`, `reason`.
+            cause: why, if this should stop it.
         """
         decision = self.flow.decide(row, trigger, self.now, self.facts)
         if decision is None:
@@ -65,15 +65,12 @@ class UnitOfWork(Generic[Row, Facts]):
         self.transitions.append(Transition(row, before, Status(row.status), trigger, decision, reason))
         return decision
 
-    def set_status(self, row: Row, status: Status, cause: Mapping[str, str] | None) -> None:
+    def set_status(self, row: Row, status: Status, cause: Cause | None) -> None:
         row.status, row.since, row.drives, row.due_at = status.value, self.now, 0, None
         if status in OPEN:
             row.schedule_check(self.now)
+        parking.unpark(row)
         self.flow.explain_status(row, cause, self.facts)
-        if status is Status.PARKED:
-            self.flow.park(row, self.facts)
-        else:
-            parking.unpark(row)
 
     def advance_check(self, row: Row) -> None:
         """Let the watchdog look at an open row before long, but not at once.
@@ -90,7 +87,7 @@ class UnitOfWork(Generic[Row, Facts]):
         self.flow.explain_ends(ended)
         rows.write(
             *rows.updated(self.flow.model, list(self.changed.values()), self.flow.columns),
-            *self.flow.outbox_statements(self.messages),
+            *self.flow.to_outbox(self.messages),
         )
         self.flow.finish(self.transitions, self.facts)
         for row in ended:

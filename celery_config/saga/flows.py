@@ -7,11 +7,13 @@ Sagas are one kind (`saga_flow.SAGAS`). A service that has another derives its r
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Generic, TypeVar
 from uuid import UUID
+
+from django.db.models import Model
 
 from celery_config.rows import Change
 from celery_config.saga.effects import Answer, Course
@@ -21,6 +23,8 @@ from celery_config.saga.step_log import Entry
 
 Row = TypeVar("Row", bound=WatchedRow)
 Facts = TypeVar("Facts")
+Cause = Mapping[str, str]
+"""Why a flow is stopped: `step`, `code`, `reason`."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,8 @@ class Verb:
     label: str
     triggers: Mapping[Status, Any]
     """What the row decides about, by its status; a status that is missing refuses."""
+    refusal: str = "{verb} does not fit a {kind} that is {status}: what is past its pivot goes forward only"
+    """Why a row that has not ended refuses."""
 
 
 @dataclass(frozen=True)
@@ -55,49 +61,34 @@ class WatchedFlow(ABC, Generic[Row, Facts]):
     model: type[Row]
     columns: Sequence[str]
     """What a unit of work writes of a row."""
+    news: tuple[type[Model], str, str]
+    """The table that shows when something was heard of a row: the table, its key to the row, its time."""
+    to_outbox: Callable[[Iterable[Any]], list[Change]]
+    """What writes messages to the outbox."""
     verbs: Mapping[str, Verb]
     event_flow: ClassVar[str] = ""
     """The `flow` that the events of this kind carry; empty: none."""
-
-    @property
-    def plural(self) -> str:
-        """What its rows are called."""
-        return str(self.model._meta.verbose_name_plural)
 
     def lock(self, ids: Iterable[UUID | None]) -> list[Row]:
         """Return the rows with these ids, locked in the one order; unknown ids are passed over."""
         found = self.model._default_manager.select_for_update().filter(pk__in={*ids})
         return list(found.order_by("pk"))
 
-    # How it is driven.
-
     @abstractmethod
     def read_facts(self, rows: Sequence[Row], proved: Sequence[Entry] = ()) -> Facts:
         """Read what is known of the rows; `proved` counts as known, though it is not written down."""
-
-    @abstractmethod
-    def heard_since(self, rows: Sequence[Row], since: Any) -> set[UUID]:
-        """Return the ids of the rows of which something was heard since then (wall time, or an expression)."""
 
     @abstractmethod
     def decide(self, row: Row, trigger: Any, now: datetime, facts: Facts) -> Decision[Any] | None:
         """Return the decision about `trigger`; None: this code does not know the row's version. Changes nothing."""
 
     @abstractmethod
-    def make_message(self, row: Row, send: Any, cause: Mapping[str, str] | None, facts: Facts) -> Any:
-        """Return the message for `send`, which `outbox_statements` takes; count it on the locked row."""
+    def make_message(self, row: Row, send: Any, cause: Cause | None, facts: Facts) -> Any:
+        """Return the message that `to_outbox` takes for what a decision sends; count it on the locked row."""
 
     @abstractmethod
-    def outbox_statements(self, messages: Sequence[Any]) -> list[Change]:
-        """Return what writes the messages to the outbox."""
-
-    @abstractmethod
-    def explain_status(self, row: Row, cause: Mapping[str, str] | None, facts: Facts) -> None:
-        """Write on the row why it has its new status."""
-
-    @abstractmethod
-    def park(self, row: Row, facts: Facts) -> None:
-        """Write on the row, which has just been parked, what parked it (`parking.park`)."""
+    def explain_status(self, row: Row, cause: Cause | None, facts: Facts) -> None:
+        """Write on the row why it has its new status; `parking.park` it if that is parked."""
 
     def explain_ends(self, ended: Sequence[Row]) -> None:
         """Complete the causes of rows that have ended, before they are written."""
@@ -105,8 +96,6 @@ class WatchedFlow(ABC, Generic[Row, Facts]):
     @abstractmethod
     def finish(self, transitions: Sequence[Transition[Row]], facts: Facts) -> None:
         """Do what belongs into the transaction of the transitions; the rows are written."""
-
-    # What operators see.
 
     @abstractmethod
     def find_course(self, row: Row) -> Course:
@@ -121,16 +110,8 @@ class WatchedFlow(ABC, Generic[Row, Facts]):
         return None
 
     @abstractmethod
-    def describe(self, row: Row) -> str:
-        """Return what operators call the row."""
-
-    @abstractmethod
     def describe_send(self, row: Row, send: Any) -> list[str]:
-        """Return the links of `send`, in the order in which they run."""
-
-    @abstractmethod
-    def refusal(self, row: Row, verb: str, facts: Facts) -> str:
-        """Return why the verb does not fit."""
+        """Return the links of what a decision sends, in the order in which they run."""
 
 
 flows: dict[type[WatchedRow], WatchedFlow[Any, Any]] = {}

@@ -68,6 +68,10 @@ class WatchedRow(models.Model):
     class Meta:
         abstract = True
 
+    @property
+    def title(self) -> str:
+        return str(self).partition(":")[0]
+
     def view(self, now: datetime, log: Mapping[str, Any]) -> View:
         """Return the row as a decision needs it; `log` is what is known of its steps."""
         return View(

@@ -17,6 +17,7 @@ from celery_config.saga.flows import find_flow
 from celery_config.saga.machine import STAY, Status
 from celery_config.saga.models import OperatorAction, WatchedRow
 from celery_config.saga.trail import check_reason, written
+from celery_config.saga.verbs import refusal_of
 
 # Where a call outside may have been open for so long that a human must tell its outcome.
 IN_DOUBT = (Status.PARKED, Status.STOPPING, Status.FORWARD)
@@ -46,7 +47,7 @@ def perform(seen: WatchedRow, verb: str, *, by: str, why: str) -> OperatorAction
         before, trigger = row.status, flow.verbs[verb].triggers.get(Status(row.status))
         decision = work.take(row, trigger, cause) if trigger else STAY
         if decision == STAY:
-            raise OperatorRefused(flow.refusal(row, verb, work.facts))
+            raise OperatorRefused(refusal_of(row, verb))
         work.write()
         sent = ", ".join(flow.describe_send(row, decision.send)) if decision.send else "nothing"
         return written(verb, row=row, by=by, why=why, effect=f"{before} to {row.status}; sent: {sent}")

@@ -20,18 +20,18 @@ OWN = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|\b[a-z]+_[0-9a-f]{16,}\b|\d+", re.I
 UNOWNED = "only what is parked has an owner; this one is {}"
 
 
-def park(row: WatchedRow, why: str, parked_by: str, replies: Iterable[Mapping[str, Any]]) -> None:
+def park(row: WatchedRow, why: str, fault: str, replies: Iterable[Mapping[str, Any]]) -> None:
     """Give the locked `row`, which has just been parked, what its page needs; the caller saves it.
 
     Args:
-        parked_by: in words that are the same for all with the same fault; cut after 200 characters.
+        fault: in words that are the same for all with the same fault; cut after 200 characters.
         replies: of steps that hold something outside; the owner decides before a holder lets go of it.
     """
     expiries = [datetime.fromisoformat(at) for reply in replies if (at := reply.get("expires_at"))]
     row.cause = {**row.cause, "parked": why}
     row.owner = settings.PARKED_OWNER
     row.answer_by = min([timezone.now() + timedelta(hours=settings.PARKED_ANSWER_HOURS), *expiries])
-    row.fingerprint = parked_by[:200]
+    row.fingerprint = f"{row.name}: {fault}"[:200]
 
 
 def unpark(row: WatchedRow) -> None:
@@ -52,8 +52,8 @@ def take_over(row: WatchedRow, by: str) -> str:
     return effect
 
 
-def describe_failure(flow: str, step: str, failure: Mapping[str, Any]) -> str:
+def describe_failure(step: str, failure: Mapping[str, Any]) -> str:
     """Return which step was given up and why, in words that are the same for all with the same fault."""
     # What an outside system wrote is on the row's own page; here it would only set equal faults apart.
     reason = OWN.sub("#", failure.get("reason", "").partition("{")[0]).strip()
-    return f"{flow}: {step} ({failure.get('operation')}) {failure.get('code')}: {reason}"
+    return f"{step} ({failure.get('operation')}) {failure.get('code')}: {reason}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from django.db import transaction
 
 from celery_config.saga import clock, step_log
 from celery_config.saga.changes import UnitOfWork
-from celery_config.saga.flows import WatchedFlow
+from celery_config.saga.flows import Cause, WatchedFlow
 from celery_config.saga.machine import ENDED, Compensated, Completed, Input, Logged, Status, StopAsked
 from celery_config.saga.saga_flow import SAGAS, SagaFacts
 from celery_config.saga.step_log import Entry
@@ -32,43 +33,35 @@ class Unwound:
 
 
 def receive(
-    row_id: UUID,
-    trigger: Input,
-    *,
-    cause: Mapping[str, str] | None = None,
-    flow: WatchedFlow[Any, Any] = SAGAS,
+    row_id: UUID, trigger: Input, *, cause: Cause | None = None, flow: WatchedFlow[Any, Any] = SAGAS
 ) -> Status | None:
-    """Let one row decide about `trigger`; return its status afterwards, None when there is no such row.
+    """Let one row decide about `trigger`; return its status afterwards, None when there is no such row."""
+    found = receive_all({row_id: trigger}, {row_id: cause} if cause else {}, flow)
+    if not found:
+        log.warning("no such saga", saga=str(row_id), came=repr(trigger))
+        return None
+    return Status(found[0].status)
+
+
+def receive_all(
+    triggers: Mapping[UUID, Input],
+    causes: Mapping[UUID, Cause] = MappingProxyType({}),
+    flow: WatchedFlow[Any, Any] = SAGAS,
+) -> list[Any]:
+    """Let each row decide about its trigger; return the rows. Ids that do not exist are passed over.
 
     Args:
-        cause: why, if this should stop it: `step`, `code`, `reason`.
+        causes: why, if this should stop it.
     """
-    with transaction.atomic():
-        found = flow.lock([row_id])
-        if not found:
-            log.warning("no such saga", saga=str(row_id), came=repr(trigger))
-            return None
-        (row,) = found
-        work = UnitOfWork.begin(flow, found)
-        work.take(row, trigger, cause)
-        work.write()
-        return Status(row.status)
-
-
-def receive_all(came: Mapping[UUID, Input], causes: Mapping[UUID, Mapping[str, str]] | None = None) -> None:
-    """Let each saga decide about what came for it; sagas that do not exist are passed over.
-
-    Args:
-        causes: why, if this should stop it: `step`, `code`, `reason`.
-    """
-    if not came:
-        return
+    if not triggers:
+        return []
     with transaction.atomic(savepoint=False):
-        found = SAGAS.lock(came)
-        work = UnitOfWork.begin(SAGAS, found)
+        found = flow.lock(triggers)
+        work = UnitOfWork.begin(flow, found)
         for row in found:
-            work.take(row, came[row.pk], (causes or {}).get(row.pk))
+            work.take(row, triggers[row.pk], causes.get(row.pk))
         work.write()
+        return found
 
 
 def complete(replies: Mapping[UUID, dict[str, Any]]) -> None:

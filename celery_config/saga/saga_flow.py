@@ -19,12 +19,11 @@ from celery_config.groups import by
 from celery_config.messages import decode
 from celery_config.messaging import outbox
 from celery_config.messaging.decisions import Action
-from celery_config.rows import Change
 from celery_config.saga import flows, parking, step_log
 from celery_config.saga.chains import Chains
 from celery_config.saga.dsl import Kind, Saga, find
 from celery_config.saga.effects import Answer, Course, Known
-from celery_config.saga.flows import Transition, Verb, WatchedFlow
+from celery_config.saga.flows import Cause, Transition, Verb, WatchedFlow
 from celery_config.saga.machine import (
     ENDED,
     Completed,
@@ -76,6 +75,8 @@ class SagaFlow(WatchedFlow[SagaInstance, SagaFacts]):
     columns = (
         "status", "cause", "attempt", "drives", "since", "due_at", "owner", "answer_by", "fingerprint", "ended_at",
     )  # fmt: skip
+    news = (SagaStep, "saga", "updated_at")
+    to_outbox = staticmethod(outbox.tasks)
     verbs = {
         "retry": Verb(
             "Retry now: look at it as the watchdog would; a parked saga is stopped, fence included",
@@ -88,6 +89,7 @@ class SagaFlow(WatchedFlow[SagaInstance, SagaFacts]):
         "resume": Verb(
             "Resume forward: its pivot ran, go on with what is left",
             {Status.PARKED: Resume(), Status.FORWARD: Due()},
+            "only a saga whose pivot is known to have run goes forward; this one is {status}",
         ),
     }
 
@@ -96,10 +98,6 @@ class SagaFlow(WatchedFlow[SagaInstance, SagaFacts]):
         for entry in proved:
             logs.setdefault(entry.saga, {})[entry.step] = entry.outcome
         return SagaFacts(rows, logs)
-
-    def heard_since(self, rows: Sequence[SagaInstance], since: Any) -> set[UUID]:
-        steps = SagaStep.objects.filter(saga__in=[row.pk for row in rows], updated_at__gt=since)
-        return set(steps.values_list("saga_id", flat=True))
 
     def decide(
         self, row: SagaInstance, trigger: Input, now: datetime, facts: SagaFacts
@@ -111,29 +109,25 @@ class SagaFlow(WatchedFlow[SagaInstance, SagaFacts]):
         return decide(saga, row.view(now, facts.logs.get(row.pk, {})), trigger)
 
     def make_message(
-        self, row: SagaInstance, send: Send, cause: Mapping[str, str] | None, facts: SagaFacts
+        self, row: SagaInstance, send: Send, cause: Cause | None, facts: SagaFacts
     ) -> tuple[UUID, dict[str, Any]]:
         row.attempt += 1
         replies = facts.replies.get(row.pk, {}) if isinstance(send, Drive) else {}
         return row.pk, Chains(definition(row), row.pk, row.data, row.attempt).chain(send, replies)
 
-    def outbox_statements(self, messages: Sequence[tuple[UUID, dict[str, Any]]]) -> list[Change]:
-        return outbox.tasks(messages)
-
-    def explain_status(self, row: SagaInstance, cause: Mapping[str, str] | None, facts: SagaFacts) -> None:
+    def explain_status(self, row: SagaInstance, cause: Cause | None, facts: SagaFacts) -> None:
         if row.status in ENDED:
             row.ended_at = Now()
         elif row.status == Status.STOPPING and not row.cause:
             row.cause = dict(cause or DEADLINE_PASSED)
-
-    def park(self, row: SagaInstance, facts: SagaFacts) -> None:
-        steps = list(row.steps.all())
-        parking.park(
-            row,
-            f"driven {row.attempt} times without coming to an end",
-            fingerprint(row, steps),
-            [s.reply for s in steps if s.logged == Logged.DONE and s.reply],
-        )
+        elif row.status == Status.PARKED:
+            steps = list(row.steps.all())
+            parking.park(
+                row,
+                f"driven {row.attempt} times without coming to an end",
+                find_fault(steps),
+                [s.reply for s in steps if s.logged == Logged.DONE and s.reply],
+            )
 
     def explain_ends(self, ended: Sequence[SagaInstance]) -> None:
         """Let the refusal that the log holds be the cause, where a refused step was what stopped the saga."""
@@ -180,19 +174,9 @@ class SagaFlow(WatchedFlow[SagaInstance, SagaFacts]):
             return Entry(row.pk, pivot.name, Logged.DONE, dict(held.reply or {}))
         return None
 
-    def describe(self, row: SagaInstance) -> str:
-        return row.name
-
-    def describe_send(self, row: SagaInstance, send: Send | None) -> list[str]:
-        links = planned(definition(row), send) if send else ()
+    def describe_send(self, row: SagaInstance, send: Send) -> list[str]:
+        links = planned(definition(row), send)
         return [f"{link.operation} {link.step}".strip() for link in links]
-
-    def refusal(self, row: SagaInstance, verb: str, facts: SagaFacts) -> str:
-        if row.status in ENDED:
-            return f"the saga has ended: {row.status}"
-        if verb == "resume":
-            return f"only a saga whose pivot is known to have run goes forward; this one is {row.status}"
-        return f"{verb} does not fit a saga that is {row.status}: what is past its pivot goes forward only"
 
 
 SAGAS = SagaFlow()
@@ -213,13 +197,13 @@ def definition(row: SagaInstance) -> type[Saga]:
     return saga
 
 
-def fingerprint(row: SagaInstance, steps: Sequence[SagaStep]) -> str:
+def find_fault(steps: Sequence[SagaStep]) -> str:
     """Return what parked it, in words that are the same for every saga with the same fault."""
     failed = next((s for s in steps if s.failure and s.logged != Logged.UNDONE), None)
     if failed is None:
         silent = next((s.name for s in steps if not s.logged), "its end")
-        return f"{row.name}: no word of {silent}"
-    return parking.describe_failure(row.name, failed.name, failed.failure)
+        return f"no word of {silent}"
+    return parking.describe_failure(failed.name, failed.failure)
 
 
 def record_decision(made: Transition[SagaInstance]) -> SagaDecision:

@@ -8,7 +8,7 @@ from celery_config.saga.barriers import ask
 from celery_config.saga.changes import UnitOfWork
 from celery_config.saga.effects import Answer, Effect, effects
 from celery_config.saga.flows import find_flow
-from celery_config.saga.machine import STAY, Status
+from celery_config.saga.machine import ENDED, STAY, Status
 from celery_config.saga.models import WatchedRow
 
 
@@ -41,10 +41,18 @@ def preview(row: WatchedRow, verb: str) -> Preview:
     trigger = flow.verbs[verb].triggers.get(Status(row.status))
     decision = (trigger and flow.decide(row, trigger, work.now, work.facts)) or STAY
     return Preview(
-        refused=flow.refusal(row, verb, work.facts) if decision == STAY else "",
+        refused=refusal_of(row, verb) if decision == STAY else "",
         before=row.status,
         after=decision.status or row.status,
         sends=flow.describe_send(row, decision.send) if decision.send else [],
         effects=effects(course, answers),
         barriers=answers,
     )
+
+
+def refusal_of(row: WatchedRow, verb: str) -> str:
+    """Return why the verb does not fit."""
+    kind = row._meta.verbose_name
+    if row.status in ENDED:
+        return f"the {kind} has ended: {row.status}"
+    return find_flow(type(row)).verbs[verb].refusal.format(verb=verb, kind=kind, status=row.status)

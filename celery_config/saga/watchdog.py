@@ -46,7 +46,10 @@ def duties() -> list[Duty]:
     others = [flow for flow in flows.values() if flow is not SAGAS]
     return [
         Duty("watchdog", partial(tick, Attendance(app)), scale),
-        *(Duty(flow.plural, partial(redrive_others, flow), scale) for flow in others),
+        *(
+            Duty(str(flow.model._meta.verbose_name_plural), partial(redrive_others, flow), scale)
+            for flow in others
+        ),
         Duty("dead letters", DeadLetterReader(app).read, scale),
         Duty("saga metrics", measure, 5.0),
         Duty("retention of the log", forget_log, EVERY_SECONDS),
@@ -125,7 +128,10 @@ def redrive_due(flow: WatchedFlow[Any, Any], now: datetime) -> int:
             )
             .order_by("due_at")[:BATCH]
         )
-        heard_of = flow.heard_since(found, Now() - timedelta(seconds=settings.TIMES.silence))
+        table, key, at = flow.news
+        lately = {f"{at}__gt": Now() - timedelta(seconds=settings.TIMES.silence)}
+        news = table._default_manager.filter(**{f"{key}__in": [row.pk for row in found]}, **lately)
+        heard_of = set(news.values_list(key, flat=True))
         work = UnitOfWork(flow, now, flow.read_facts(found))
         for row in found:
             redrive(row, work, row.pk in heard_of)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 import structlog
 
@@ -15,11 +14,10 @@ from celery_config.contracts.order import OrderPlaced, OrderWithdrawn
 from celery_config.groups import by
 from celery_config.messages import decode
 from celery_config.messaging import outbox
-from celery_config.rows import Change
 from celery_config.saga import flows, parking
 from celery_config.saga.effects import Course, Known
-from celery_config.saga.flows import Transition, Verb, WatchedFlow
-from celery_config.saga.machine import ENDED, OPEN, Decision, Logged, Retry, Status
+from celery_config.saga.flows import Cause, Transition, Verb, WatchedFlow
+from celery_config.saga.machine import OPEN, Decision, Logged, Retry, Status
 from celery_config.saga.step_log import Entry
 from order_project import services
 from order_project.choreography.announcing import announce
@@ -55,6 +53,8 @@ class ChoreographyFlow(WatchedFlow[Choreography, SeenByOrder]):
     columns = (
         "status", "cause", "failure", "attempt", "drives", "since", "due_at", "owner", "answer_by", "fingerprint",
     )  # fmt: skip
+    news = (SeenEvent, "choreography", "at")
+    to_outbox = staticmethod(outbox.events)
     # There is none that sends an order forward: payment says whether it is too late to undo anything.
     verbs = {
         "retry": Verb(
@@ -62,6 +62,7 @@ class ChoreographyFlow(WatchedFlow[Choreography, SeenByOrder]):
             " withdrawn. Each service answers from its barrier, so that nothing is done twice; payment decides first"
             " whether it is too late to undo anything",
             dict.fromkeys((*OPEN, Status.PARKED), Retry()),
+            "what was seen of the order contradicts itself: compare the books of all who took part",
         ),
         "compensate": Verb(
             "Withdraw the order: payment decides whether it is too late; if not, every service undoes its part",
@@ -72,17 +73,13 @@ class ChoreographyFlow(WatchedFlow[Choreography, SeenByOrder]):
     def read_facts(self, rows: Sequence[Choreography], proved: Sequence[Entry] = ()) -> SeenByOrder:
         return read_events(rows)
 
-    def heard_since(self, rows: Sequence[Choreography], since: Any) -> set[UUID]:
-        events = SeenEvent.objects.filter(choreography__in=[row.pk for row in rows], at__gt=since)
-        return set(events.values_list("choreography", flat=True))
-
     def decide(
         self, row: Choreography, trigger: Trigger, now: datetime, facts: SeenByOrder
     ) -> Decision[Announcement]:
         return decide(row.view(now, facts[row.pk]), trigger)
 
     def make_message(
-        self, row: Choreography, send: Announcement, cause: Mapping[str, str] | None, facts: SeenByOrder
+        self, row: Choreography, send: Announcement, cause: Cause | None, facts: SeenByOrder
     ) -> dict[str, Any]:
         seen = facts[row.pk]
         if send is Announcement.WITHDRAWAL and derive_status(seen) is Status.RUNNING:
@@ -94,36 +91,24 @@ class ChoreographyFlow(WatchedFlow[Choreography, SeenByOrder]):
         event = OrderWithdrawn(order=row.pk, code=known.get("code", ""), reason=known.get("reason", ""))
         return announce(event, row.attempt)
 
-    def withdraw(
-        self, row: Choreography, cause: Mapping[str, str], seen: dict[str, dict[str, Any]]
-    ) -> dict[str, Any]:
+    def withdraw(self, row: Choreography, cause: Cause, seen: dict[str, dict[str, Any]]) -> dict[str, Any]:
         """Withdraw an order for the first time: that counts as seen, and stops it."""
         event = OrderWithdrawn(order=row.pk, code=cause["code"], reason=cause["reason"])
         record_events([(row.pk, event)])
         seen[WITHDRAWN] = plain_values(event)
         return announce(event)
 
-    def outbox_statements(self, messages: Sequence[dict[str, Any]]) -> list[Change]:
-        return outbox.events(messages)
-
-    def explain_status(self, row: Choreography, cause: Mapping[str, str] | None, facts: SeenByOrder) -> None:
-        if row.status == Status.STOPPING:
-            row.cause = row.cause | find_cause(facts[row.pk])
-        elif row.status in ENDED:
-            row.cause = find_cause(facts[row.pk]) if row.status == Status.COMPENSATED else {}
-
-    def park(self, row: Choreography, facts: SeenByOrder) -> None:
+    def explain_status(self, row: Choreography, cause: Cause | None, facts: SeenByOrder) -> None:
         seen = facts[row.pk]
-        why, replies = f"said {row.attempt} times again without coming to an end", []
-        if is_contradicted(seen):
-            why, parked_by = CONTRADICTED, f"{row.name}: {CONTRADICTED}"
-        elif row.failure:
-            parked_by = parking.describe_failure(row.name, row.failure["step"], row.failure)
-        else:
-            parked_by = f"{row.name}: no word of {find_next_event(seen)}"
-        if not seen.keys() & {COLLECTED, RELEASED}:
-            replies = [seen.get(RECEIVED, {})]
-        parking.park(row, why, parked_by, replies)
+        match row.status:
+            case Status.STOPPING:
+                row.cause = row.cause | find_cause(seen)
+            case Status.COMPENSATED:
+                row.cause = find_cause(seen)
+            case Status.COMPLETED:
+                row.cause = {}
+            case Status.PARKED:
+                park(row, seen)
 
     def finish(self, transitions: Sequence[Transition[Choreography]], facts: SeenByOrder) -> None:
         """Confirm and cancel orders, in the transaction that ends them."""
@@ -143,20 +128,8 @@ class ChoreographyFlow(WatchedFlow[Choreography, SeenByOrder]):
         known = {step.name: find_known(EVENTS_OF_STEPS[step.command], seen) for step in steps}
         return Course(steps, row.placed, known)
 
-    def describe(self, row: Choreography) -> str:
-        return f"order {row.pk}"
-
     def describe_send(self, row: Choreography, send: Announcement) -> list[str]:
         return [f"announce {send}"]
-
-    def refusal(self, row: Choreography, verb: str, facts: SeenByOrder) -> str:
-        seen = facts[row.pk]
-        if row.status in ENDED:
-            return f"the order is {row.status}: there is nothing to say again"
-        if is_contradicted(seen):
-            return "what was seen of the order contradicts itself: compare the books of all who took part"
-        derived = derive_status(seen)
-        return f"{verb} does not fit an order that is {derived}: what is past its pivot goes forward only"
 
 
 CHOREOGRAPHIES = ChoreographyFlow()
@@ -169,3 +142,16 @@ def find_known(kinds: tuple[str, ...], seen: Seen) -> Known:
     if seen.keys() & {*undone}:
         return Known(Logged.UNDONE, None)
     return Known(Logged.DONE, seen[done]) if done in seen else Known(Logged.NOTHING, None)
+
+
+def park(row: Choreography, seen: Seen) -> None:
+    """Park an order of which this was seen."""
+    why = f"said {row.attempt} times again without coming to an end"
+    if is_contradicted(seen):
+        why = fault = CONTRADICTED
+    elif row.failure:
+        fault = parking.describe_failure(row.failure["step"], row.failure)
+    else:
+        fault = f"no word of {find_next_event(seen)}"
+    is_held = not seen.keys() & {COLLECTED, RELEASED}
+    parking.park(row, why, fault, [seen.get(RECEIVED, {})] if is_held else [])

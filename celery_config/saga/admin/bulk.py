@@ -56,7 +56,7 @@ def table_of(admin: ModelAdmin[Any], rows: Iterable[Any], verb: str) -> Table:
     fitting = find_flow(admin.model).verbs[verb].triggers
     shown = [
         [
-            format_html(LINK, page_of(row), whole(str(row).partition(":")[0])),
+            format_html(LINK, page_of(row), whole(row.title)),
             labelled(row.status, COLOURS),
             broken(row.fingerprint),
             "yes" if row.status in fitting else "no, it will be refused",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
 from unfold.dataclasses import UnfoldAction
 from unfold.decorators import action
 
@@ -19,17 +19,7 @@ from celery_config.saga import barriers, operators, parking, verbs
 from celery_config.saga.admin.bulk import each_page
 from celery_config.saga.admin.forms import SeenForm, WhyForm
 from celery_config.saga.admin.settle import settle_page
-from celery_config.saga.admin.shown import (
-    COLOURS,
-    act_page,
-    carry_out,
-    evidence,
-    is_confirmed,
-    moment,
-    operator,
-    page_of,
-    posted,
-)
+from celery_config.saga.admin.shown import COLOURS, ask_and_act, evidence, moment, page_of, posted
 from celery_config.saga.flows import WatchedFlow, find_flow
 from celery_config.saga.machine import Status
 from celery_config.saga.models import WatchedRow
@@ -126,15 +116,11 @@ class OperatorPages(FactAdmin):
         row = self.get_object(request, object_id)
         if row is None:
             return self.unknown(request, object_id)
-        back, form = page_of(row), WhyForm(posted(request))
-        if is_confirmed(request, form):
-            by, why = operator(request), form.cleaned_data["why"]
-            return carry_out(self, request, back, lambda: operators.take_over(row, by=by, why=why))
-        title = f"Take over {self.flow.describe(row)}"
-        return act_page(
-            self, request, title=title, original=row, form=form, back=back, button="Take over",
+        return ask_and_act(
+            self, request, WhyForm(posted(request)), page_of(row), partial(operators.take_over, row),
+            partial(self.standing, row), title=f"Take over {row.title}", original=row, button="Take over",
             about=f"You become its owner, who decides about it, in the place of {row.owner}. Nothing is sent.",
-            refused="" if row.status == Status.PARKED else parking.UNOWNED.format(row.status), **self.standing(row),
+            refused="" if row.status == Status.PARKED else parking.UNOWNED.format(row.status),
         )  # fmt: skip
 
     @action(description="Settle by hand", icon="edit_note", permissions=["act"], url_path="settle")
@@ -148,39 +134,30 @@ class OperatorPages(FactAdmin):
         row = self.get_object(request, object_id)
         if row is None:
             return self.unknown(request, object_id)
-        back, form = page_of(row), SeenForm(posted(request), initial={"seen": row.status})
-        if is_confirmed(request, form):
-            if form.cleaned_data["seen"] == row.status:
-                by, why = operator(request), form.cleaned_data["why"]
-                return carry_out(self, request, back, lambda: operators.perform(row, name, by=by, why=why))
+        form = SeenForm(posted(request), initial={"seen": row.status})
+        if form.is_valid() and form.cleaned_data["seen"] != row.status:
             moved = (
                 f"Nothing was changed: it has become {row.status} meanwhile. This is what would happen now."
             )
             self.message_user(request, moved, messages.WARNING)
             form = SeenForm(initial={"seen": row.status, "why": form.cleaned_data["why"]})
-        try:
-            preview, course = verbs.preview(row, name), self.flow.find_course(row)
-        except OperatorRefused as refusal:
-            self.message_user(request, str(refusal), messages.ERROR)
-            return redirect(back)
         title = self.get_unfold_action(name).description
-        return act_page(
-            self,
-            request,
-            title=f"{title}: {self.flow.describe(row)}",
+        return ask_and_act(
+            self, request, form, page_of(row), partial(operators.perform, row, name),
+            partial(self.preview, row, name), title=f"{title}: {row.title}", original=row, button=title,
             about=self.flow.verbs[name].label,
-            original=row,
-            form=form,
-            button=title,
-            back=back,
-            refused=preview.refused,
-            going={
-                "before": labelled(preview.before, COLOURS),
-                "after": labelled(preview.after, COLOURS),
-                "sends": preview.sends,
-            },
-            **evidence(course, preview.barriers),
-        )
+        )  # fmt: skip
+
+    def preview(self, row: WatchedRow, verb: str) -> dict[str, Any]:
+        """What the verb would do, and what its operator must see before."""
+        preview = verbs.preview(row, verb)
+        going = {
+            "before": labelled(preview.before, COLOURS),
+            "after": labelled(preview.after, COLOURS),
+            "sends": preview.sends,
+        }
+        shown = evidence(self.flow.find_course(row), preview.barriers)
+        return {"refused": preview.refused, "going": going, **shown}
 
     def unknown(self, request: HttpRequest, object_id: str) -> HttpResponse:
         answer: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, object_id)

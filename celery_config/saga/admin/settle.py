@@ -17,10 +17,10 @@ from celery_config.errors import OperatorRefused
 from celery_config.messaging.decisions import Action, Undo
 from celery_config.saga import barriers, operators
 from celery_config.saga.admin.forms import SettleForm
-from celery_config.saga.admin.shown import act_page, carry_out, evidence, is_confirmed, operator, posted
+from celery_config.saga.admin.shown import ask_and_act, evidence, posted
 from celery_config.saga.effects import Answer, Course
 from celery_config.saga.flows import find_flow
-from celery_config.saga.models import WatchedRow
+from celery_config.saga.models import OperatorAction, WatchedRow
 
 ABOUT = (
     "Only when the provider's support, or somebody who saw the parcel, told you what became of a call that nobody else"
@@ -34,9 +34,8 @@ Examples = Mapping[str, Mapping[str, Any]]
 def settle_page(
     admin: ModelAdmin[Any], request: HttpRequest, row: WatchedRow, back: str, examples: Examples
 ) -> HttpResponse:
-    flow = find_flow(type(row))
     try:
-        course = flow.find_course(row)
+        course = find_flow(type(row)).find_course(row)
     except OperatorRefused as refusal:
         admin.message_user(request, str(refusal), messages.ERROR)
         return redirect(back)
@@ -46,17 +45,13 @@ def settle_page(
         (f"{step} {operation}", f"{step} ({operation}): {MEANING[operation]}") for step, operation in intents
     ]
     form = SettleForm(posted(request), choices, examples_of(course, intents, examples))
-    if is_confirmed(request, form):
+
+    def settle(*, by: str, why: str) -> OperatorAction:
         step, _, operation = form.cleaned_data["intent"].rpartition(" ")
-        given, by = form.cleaned_data, operator(request)
-        return carry_out(
-            admin,
-            request,
-            back,
-            lambda: operators.settle_by_hand(row, step, operation, given["answer"], by=by, why=given["why"]),
-        )
-    return act_page(
-        admin, request, title=f"Settle by hand: {flow.describe(row)}", about=ABOUT, original=row, form=form, back=back,
+        return operators.settle_by_hand(row, step, operation, form.cleaned_data["answer"], by=by, why=why)
+
+    return ask_and_act(
+        admin, request, form, back, settle, title=f"Settle by hand: {row.title}", about=ABOUT, original=row,
         button="Settle by hand", refused=refusal_of(row.status, intents), **evidence(course, answers),
     )  # fmt: skip
 

@@ -64,26 +64,36 @@ def posted(request: HttpRequest) -> Any:
     return request.POST if request.method == "POST" else None
 
 
-def carry_out(
-    admin: ModelAdmin[Any], request: HttpRequest, back: str, act: Callable[[], OperatorAction]
+def operator(request: HttpRequest) -> str:
+    return request.user.get_username()
+
+
+def ask_and_act(
+    admin: ModelAdmin[Any],
+    request: HttpRequest,
+    form: Form,
+    back: str,
+    act: Callable[..., OperatorAction],
+    look: Callable[[], Mapping[str, Any]] = dict,
+    **context: Any,
 ) -> HttpResponse:
-    """Do it, tell how it went, and return to `back`."""
+    """Show the page that asks why; once it is answered, act, say how it went, and return to `back`.
+
+    Args:
+        act: takes `by` and `why`.
+        look: returns more of the context; it is called only when the page is shown.
+        context: as for `act_page`.
+    """
     try:
-        done = act()
+        if not form.is_valid():
+            return act_page(admin, request, form=form, back=back, **context, **look())
+        done = act(by=operator(request), why=form.cleaned_data["why"])
     except (OperatorRefused, PeerError) as error:
         admin.message_user(request, f"Nothing was changed: {error}", messages.ERROR)
     else:
         what = f" {done.what}" if done.what else ""
         admin.message_user(request, f"Done, {done.verb}{what}: {done.effect}", messages.SUCCESS)
     return redirect(back)
-
-
-def operator(request: HttpRequest) -> str:
-    return request.user.get_username()
-
-
-def is_confirmed(request: HttpRequest, form: Form) -> bool:
-    return request.method == "POST" and form.is_valid()
 
 
 def evidence(course: Course, answers: Mapping[str, Answer]) -> dict[str, Any]:
