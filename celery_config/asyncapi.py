@@ -9,12 +9,16 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 import msgspec
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.utils.module_loading import import_string
 
-from celery_config import topology
-from celery_config.listening import Hearing, Reaction
-from celery_config.messages import Event, StepGaveUp, fields_of
+from celery_config.broker import topology
+from celery_config.contracts.base import Event, StepGaveUp, fields_of
+from celery_config.contracts.subscriptions import EventSubscription, ReactionRule
 
-Parts = Mapping[str, Sequence[Hearing | Reaction]]
+Parts = Mapping[str, Sequence[EventSubscription | ReactionRule]]
 """What services listen to, by service."""
 SCHEMA, MESSAGE, CHANNEL = "#/components/schemas/{name}", "#/components/messages/{name}", "#/channels/{name}"
 ENVELOPE: dict[str, Any] = {
@@ -92,7 +96,7 @@ def announced_by(service: str) -> list[type[Event]]:
     return [kind for kind in every_event() if kind.service == service] + others
 
 
-def kinds_of(each: Hearing | Reaction) -> Iterator[type[Event]]:
+def kinds_of(each: EventSubscription | ReactionRule) -> Iterator[type[Event]]:
     """The events that a line is about, those of its patterns included."""
     for kind in every_event():
         if any(fnmatchcase(kind.wire_name(), pattern) for pattern in each.patterns):
@@ -147,7 +151,9 @@ def message(kind: type[Event]) -> dict[str, Any]:
     }
 
 
-def does(service: str, listens: Iterable[Hearing | Reaction]) -> Iterator[tuple[str, dict[str, Any]]]:
+def does(
+    service: str, listens: Iterable[EventSubscription | ReactionRule]
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """What a service sends and receives."""
     for kind in announced_by(service):
         yield f"{service}.sends.{kind.wire_name()}", operation("send", service, kind)
@@ -170,9 +176,9 @@ def operation(action: str, service: str, kind: type[Event]) -> dict[str, Any]:
     }
 
 
-def purpose(each: Hearing | Reaction) -> str:
+def purpose(each: EventSubscription | ReactionRule) -> str:
     """What is done about it, in words."""
-    if isinstance(each, Hearing):
+    if isinstance(each, EventSubscription):
         return each.call
     if each.operation == "do":
         said = " or ".join(kind.__name__ for kind in (each.announce, each.refused) if kind)
@@ -188,3 +194,21 @@ def purpose(each: Hearing | Reaction) -> str:
 def table_of(kind: type[Event]) -> list[tuple[str, str]]:
     """Names and types of an event's fields."""
     return [(field.name, str(field.type)) for field in fields_of(kind)]
+
+
+def schema(request: HttpRequest) -> JsonResponse:
+    """What this service announces and hears (AsyncAPI 3.0)."""
+    listens = import_string(settings.SUBSCRIPTIONS)
+    return JsonResponse(document({settings.SERVICE: listens}, f"Order Saga: {settings.SERVICE}"))
+
+
+def page(request: HttpRequest) -> HttpResponse:
+    """The same for people."""
+    said = [(kind.wire_name(), summary_of(kind), table_of(kind)) for kind in announced_by(settings.SERVICE)]
+    heard = [
+        (", ".join(kind.wire_name() for kind in kinds_of(each)), purpose(each))
+        for each in import_string(settings.SUBSCRIPTIONS)
+    ]
+    return render(
+        request, "messaging/events.html", {"service": settings.SERVICE, "said": said, "heard": heard}
+    )

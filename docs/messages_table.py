@@ -8,8 +8,8 @@ import inspect
 from collections.abc import Iterator
 from pathlib import Path
 
-from celery_config import topology
-from celery_config.messages import Command, Event, Message, Refusal, Reply, StepGaveUp
+from celery_config.broker import topology
+from celery_config.contracts.base import Command, Event, Message, Refusal, Reply, StepGaveUp
 
 PAGE = Path(__file__).resolve().parent / "reference" / "messages.md"
 BEGIN, END = "<!-- begin: python -m docs.messages_table -->", "<!-- end -->"

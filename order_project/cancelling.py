@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from celery_config.saga import runner
-from celery_config.saga.machine import Status
-from celery_config.saga.saga_flow import SAGAS
+from celery_config.saga.engine import runner
+from celery_config.saga.engine.saga_flow import SAGAS
+from celery_config.saga.states import Status
 from order_project.choreography.flow import CHOREOGRAPHIES
 from order_project.errors import TooLate
 from order_project.models import Order

@@ -1,8 +1,8 @@
-"""What the order service does on a message, besides what its sagas (celery_config/saga/tasks.py) do."""
+"""What the order service does on a message, besides what its sagas (celery_config/saga/engine/tasks.py) do."""
 
 from __future__ import annotations
 
-from celery_config.choreography import listen
+from celery_config.participant.choreography import register
 from order_project.subscriptions import SUBSCRIPTIONS
 
-listen(SUBSCRIPTIONS)
+register(SUBSCRIPTIONS)

@@ -11,8 +11,8 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from celery_config import rows
-from celery_config.database import Now
+from celery_config.db import bulk
+from celery_config.db.functions import Now
 from celery_config.errors import Refused
 from payment_app import ledger
 from payment_app.domain import AUTHORIZATION_LASTS, Booking, State, check_refund, payment_id
@@ -47,7 +47,7 @@ def record_authorizations(*held: Held) -> list[Payment]:
         )
         for each in held
     ]
-    rows.insert(Payment, payments, AUTHORIZED)
+    bulk.insert(Payment, payments, AUTHORIZED)
     return payments
 
 
@@ -95,7 +95,10 @@ def record_captures(amounts: Mapping[UUID, int]) -> None:
         )
         for payment in payments
     ]
-    rows.write(*rows.updated(Payment, payments, ["state", "captured", "updated_at"]), *ledger.booked(entries))
+    bulk.execute(
+        *bulk.update_statement(Payment, payments, ["state", "captured", "updated_at"]),
+        *ledger.post_statements(entries),
+    )
 
 
 @transaction.atomic
@@ -127,7 +130,7 @@ def promise_refund(*, refund: UUID, order: UUID, amount: int, currency: str, key
     )
     if not fits:
         raise Refused("refund_too_large", f"Less than {amount} minor units are left of what was captured.")
-    ledger.book(
+    ledger.post(
         Entry(booking=Booking.REFUND_PROMISED, subject=refund, order=order, amount=amount, currency=currency)
     )
     return row
@@ -147,7 +150,7 @@ def record_refund_paid(*, refund: UUID, provider_id: str) -> Refund:
     """Write down that the provider gave the money back, and book it."""
     row = Refund.objects.select_related("payment").get(id=refund)
     RefundOutcome.objects.create(refund=row, provider_id=provider_id)
-    ledger.book(refund_entry(row, Booking.REFUND_PAID))
+    ledger.post(refund_entry(row, Booking.REFUND_PAID))
     return row
 
 
@@ -161,7 +164,7 @@ def record_refund_declined(*, refund: UUID, code: str, reason: str) -> None:
     if not made:
         return
     Payment.objects.filter(id=row.payment_id).update(refunded=F("refunded") - row.amount, updated_at=Now())
-    ledger.book(refund_entry(row, Booking.REFUND_DECLINED))
+    ledger.post(refund_entry(row, Booking.REFUND_DECLINED))
     log.warning(
         "refund declined by the provider", order=str(row.payment.order), refund=str(refund), code=code
     )

@@ -17,11 +17,11 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from celery_config.ids import begun_at, first_of
-from celery_config.messaging import barrier
-from celery_config.messaging.decisions import Action, Undo
+from celery_config.common.identifiers import min_uuid7_at, uuid7_time
+from celery_config.messaging.barrier import store
+from celery_config.messaging.barrier.steps import Step
 from celery_config.messaging.models import BarrierRow, InboxEntry, OutboxMessage
-from celery_config.messaging.steps import Step
+from celery_config.messaging.states import Action, Undo
 
 # A batch takes so few milliseconds that what is to be published does not wait for it.
 BATCH, EVERY_SECONDS = 1000, 5.0
@@ -31,14 +31,14 @@ MARGIN = timedelta(days=1)
 
 def is_too_old(saga: UUID) -> bool:
     """Whether its barrier rows may be forgotten already."""
-    began = begun_at(saga)
+    began = uuid7_time(saga)
     return began is not None and began < timezone.now() - timedelta(days=settings.SAGA_RETENTION_DAYS)
 
 
 def forgotten(steps: Sequence[Step]) -> set[UUID]:
     """The keys of steps whose barrier rows may have been forgotten."""
     old = {step.key for step in steps if is_too_old(step.saga)}
-    return old - barrier.knows(old) if old else old
+    return old - store.knows(old) if old else old
 
 
 def forget_old(batch: int = BATCH) -> bool:
@@ -54,7 +54,7 @@ def forget_old(batch: int = BATCH) -> bool:
     full = [
         delete(OutboxMessage, Q(published_at__lt=events), "published_at", batch),
         delete(InboxEntry, Q(received_at__lt=events), "received_at", batch),
-        delete(BarrierRow, Q(saga__lt=first_of(sagas), created_at__lt=sagas) & ~open_call, "saga", batch),
+        delete(BarrierRow, Q(saga__lt=min_uuid7_at(sagas), created_at__lt=sagas) & ~open_call, "saga", batch),
     ]
     return any(full)
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
-from django.conf import settings
 from django.db import models
 
-from celery_config.database import Now
-from celery_config.ids import uuid7
-from celery_config.saga import patience
+from celery_config.common.identifiers import uuid7
+from celery_config.db.functions import Now
 from celery_config.saga.dsl import Kind
-from celery_config.saga.machine import OPEN, Logged, Status, View
+from celery_config.saga.states import OPEN, Status, StepState
 
 
 class SagaClock(models.Model):
@@ -72,26 +68,6 @@ class WatchedRow(models.Model):
     def title(self) -> str:
         return str(self).partition(":")[0]
 
-    def view(self, now: datetime, log: Mapping[str, Any]) -> View:
-        """Return the row as a decision needs it; `log` is what is known of its steps."""
-        return View(
-            status=Status(self.status),
-            log=log,
-            past_deadline=now >= self.deadline_at,
-            past_patience=now >= self.since + timedelta(seconds=settings.TIMES.undo_for),
-        )
-
-    def schedule_check(self, now: datetime) -> None:
-        """Let the watchdog look when the row has been silent for long enough."""
-        silent_until = now + timedelta(seconds=settings.TIMES.silence_after(self.drives))
-        self.due_at = patience.next_look(
-            self.status, now=now, silent_until=silent_until, deadline=self.deadline_at
-        )
-
-    def soon(self, now: datetime) -> datetime:
-        """Return when the watchdog looks if something went wrong: before the silence is over."""
-        return now + timedelta(seconds=settings.TIMES.soon_after(self.drives))
-
 
 class SagaInstance(WatchedRow):
     """One run of one saga."""
@@ -146,7 +122,10 @@ class SagaStep(models.Model):
     kind = models.CharField(max_length=13, choices=[(k.value, k.value) for k in Kind])
     command = models.CharField(max_length=120)
     logged = models.CharField(
-        max_length=7, blank=True, default="", choices=[(o.value, o.value or "not known yet") for o in Logged]
+        max_length=7,
+        blank=True,
+        default="",
+        choices=[(o.value, o.value or "not known yet") for o in StepState],
     )
     reply: models.JSONField[Any, Any] = models.JSONField(null=True, blank=True)
     refusal: models.JSONField[Any, Any] = models.JSONField(null=True, blank=True)

@@ -8,20 +8,25 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
-from celery_config import topology
-from celery_config.logging import configure_logging
+from celery_config.broker import topology
+from celery_config.common.logging import configure_logging
+from celery_config.common.timeouts import Timeouts
 from celery_config.settings.api import api_settings
 from celery_config.settings.celery import celery_settings
 from celery_config.settings.databases import database
 from celery_config.settings.environment import ROOT, env
 from celery_config.settings.web import security_settings, web_settings
-from celery_config.times import Times
 
 __all__ = ["celery_settings", "env", "service_settings"]
 
 
 def service_settings(
-    service: str, package: str, *, apps: tuple[str, ...] = (), secrets: tuple[str, ...] = ()
+    service: str,
+    package: str,
+    *,
+    apps: tuple[str, ...] = (),
+    duties: tuple[str, ...] = (),
+    secrets: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """The settings of one service.
 
@@ -29,6 +34,7 @@ def service_settings(
         service: its name in the topology; the prefix of its environment variables in capitals.
         package: its Python package, which is its one Django app.
         apps: further Django apps.
+        duties: what its relay does besides the duties of every relay: dotted paths of functions that return them.
         secrets: further environment variables that production must set.
 
     Raises:
@@ -70,12 +76,15 @@ def service_settings(
         "DATABASES": {"default": database(f"{prefix}_DATABASE_URL", embedded / f"{service}.sqlite3")},
         "DEFAULT_AUTO_FIELD": "django.db.models.BigAutoField",
         "LOGGING_CONFIG": None,
-        "TIMES": Times(scale=env.float("SAGA_TIME_SCALE", 1.0)),
+        "TIMES": Timeouts(scale=env.float("SAGA_TIME_SCALE", 1.0)),
         # Who decides about a parked saga, and within how many hours.
         "PARKED_OWNER": env.str("PARKED_OWNER", "operations"),
         "PARKED_ANSWER_HOURS": env.float("PARKED_ANSWER_HOURS", 4.0),
-        # Further duties of the relay, besides publishing: dotted paths of functions that return them.
-        "RELAY_DUTIES": [],
+        "RELAY_DUTIES": [
+            "celery_config.messaging.duties.standard_duties",
+            "celery_config.copies.duties.duties",
+            *duties,
+        ],
         "METRICS_PORT": env.int("METRICS_PORT", 0),
         "METRICS_HOST": env.str("METRICS_HOST", "127.0.0.1"),
         # Where the relay listens for calls of those who promise messages, `host:port` (UDP).

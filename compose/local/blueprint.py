@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from celery_config.times import Times
+from celery_config.common.timeouts import Timeouts
 from compose.local import ports
 from compose.local.environment import ADMIN, ROOT, WEBHOOKS, Addresses, flower_url, web_url
 from compose.local.processes import Process
@@ -68,7 +68,7 @@ class Blueprint:
         )
 
     def sandbox(self) -> Process:
-        times = Times(scale=float(self._environment.get("SAGA_TIME_SCALE", "1")))
+        times = Timeouts(scale=float(self._environment.get("SAGA_TIME_SCALE", "1")))
         return self._process(
             "sandbox",
             *("-m", "compose.sandbox", "--port", str(self._addresses.sandbox)),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from celery_config.topology import FLOWER_USER, SERVICES
+from celery_config.broker.topology import FLOWER_USER, SERVICES
 from compose.local import ports
 from compose.local.kept import KeptValues
 from compose.local.postgres import PostgresServer

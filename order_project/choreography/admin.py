@@ -10,25 +10,25 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
-from celery_config.api.admin import FactInline
-from celery_config.api.display import EMPTY, label_of, link_of, table_of, time_of
-from celery_config.saga.admin.operating import FingerprintFilter, OperatorPages
-from celery_config.saga.admin.shown import COLOURS
+from celery_config.saga.admin.operator_pages import FingerprintFilter, OperatorPages
+from celery_config.saga.admin.widgets import COLOURS
 from celery_config.saga.models import OperatorAction
+from celery_config.web.admin import ReadOnlyInline
+from celery_config.web.columns import EMPTY, label_column, link_column, table_column, time_column
 from order_project.models import Choreography, SeenEvent
 
-STATUS = label_of("status", COLOURS)
+STATUS = label_column("status", COLOURS)
 
 
-class SeenInline(FactInline):
+class SeenInline(ReadOnlyInline):
     model = SeenEvent
-    fields = ("kind", table_of("content", "what it says"), "at")
+    fields = ("kind", table_column("content", "what it says"), "at")
 
 
 class ChoreographyAdmin(OperatorPages):
     list_display = (
-        link_of("order_id", "admin:order_choreography_change", "order", short=True), STATUS, "drives",
-        time_of("due_at", "looked at"), "owner", "fingerprint",
+        link_column("order_id", "admin:order_choreography_change", "order", short=True), STATUS, "drives",
+        time_column("due_at", "looked at"), "owner", "fingerprint",
     )  # fmt: skip
     list_filter = ("status", FingerprintFilter)
     search_ids = ("order",)
@@ -36,8 +36,9 @@ class ChoreographyAdmin(OperatorPages):
     ordering = ("-order",)
     inlines = (SeenInline,)
     fields = (
-        link_of("order_id", "admin:order_order_change", "order"), STATUS, table_of("cause"), table_of("failure"),
-        "attempt", "drives", "since", "deadline_at", "due_at", "owner", "answer_by", "fingerprint", "operated",
+        link_column("order_id", "admin:order_order_change", "order"), STATUS, table_column("cause"),
+        table_column("failure"), "attempt", "drives", "since", "deadline_at", "due_at", "owner", "answer_by",
+        "fingerprint", "operated",
     )  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Choreography]:

@@ -9,12 +9,13 @@ from uuid import uuid5
 
 from django.conf import settings
 
-from celery_config import rows
-from celery_config.choreography import announced
+from celery_config.contracts.base import encode
 from celery_config.contracts.order import OrderPlaced, OrderWithdrawn
-from celery_config.messages import encode
-from celery_config.messaging import outbox
-from celery_config.rows import Change
+from celery_config.db import bulk
+from celery_config.db.bulk import Statement
+from celery_config.messaging.outbox import writing
+from celery_config.participant.choreography import announced
+from celery_config.saga.engine.flows import schedule_check
 from order_project.models import Choreography
 
 INSERTED = (
@@ -22,7 +23,7 @@ INSERTED = (
 )  # fmt: skip
 
 
-def begin(now: datetime, deadline: float, orders: Sequence[OrderPlaced]) -> list[Change]:
+def begin(now: datetime, deadline: float, orders: Sequence[OrderPlaced]) -> list[Statement]:
     """Return what announces orders, and has them checked when nothing is heard; the caller places them with it.
 
     Args:
@@ -35,8 +36,8 @@ def begin(now: datetime, deadline: float, orders: Sequence[OrderPlaced]) -> list
         for order in orders
     ]
     for row in made:
-        row.schedule_check(now)
-    return [*rows.inserted(Choreography, made, INSERTED), *outbox.events(map(announce, orders))]
+        schedule_check(row, now)
+    return [*bulk.insert_statement(Choreography, made, INSERTED), *writing.events(map(announce, orders))]
 
 
 def announce(event: OrderPlaced | OrderWithdrawn, drive: int = 0) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from celery_config.contracts.base import Command, Event
 from celery_config.contracts.inventory import (
     CommitStock,
     InventoryFetched,
@@ -33,8 +34,8 @@ from celery_config.contracts.shipment import (
     ShipmentFailed,
     ShipmentRecalled,
 )
-from celery_config.messages import Command, Event
-from celery_config.saga.machine import ENDED, OPEN, STAY, Decision, Due, Retry, Status, StopAsked, View
+from celery_config.saga.engine.machine import IGNORE, CancelRequested, Decision, Retry, View, WatchdogFired
+from celery_config.saga.states import ENDED, OPEN, Status
 
 DEADLINE_PASSED = "deadline_passed"
 
@@ -119,7 +120,7 @@ class WithdrawalAsked:
     """An operator wants the order undone."""
 
 
-Trigger = EventsSeen | StopAsked | WithdrawalAsked | Retry | Due
+Trigger = EventsSeen | CancelRequested | WithdrawalAsked | Retry | WatchdogFired
 
 
 def decide(view: View, trigger: Trigger) -> Decision[Announcement]:
@@ -130,24 +131,24 @@ def decide(view: View, trigger: Trigger) -> Decision[Announcement]:
     """
     derived = derive_status(view.log)
     if view.status in ENDED:
-        return STAY
+        return IGNORE
     match trigger:
         case EventsSeen() if derived != view.status and (view.status in OPEN or derived in ENDED):
             soon = derived is Status.FORWARD and COLLECTED not in view.log
             return Decision(derived, soon=soon)
-        case StopAsked() if view.status is Status.RUNNING:
+        case CancelRequested() if view.status is Status.RUNNING:
             return Decision(Status.STOPPING, Announcement.WITHDRAWAL)
         case WithdrawalAsked() if derived in (Status.RUNNING, Status.STOPPING):
             return Decision(Status.STOPPING, Announcement.WITHDRAWAL)
         case Retry() if derived in OPEN:
             return Decision(derived, choose_announcement(derived))
-        case Due() if view.status is Status.RUNNING and view.past_deadline:
+        case WatchdogFired() if view.status is Status.RUNNING and view.past_deadline:
             return Decision(Status.STOPPING, Announcement.WITHDRAWAL)
-        case Due() if view.status is not Status.RUNNING and view.past_patience:
+        case WatchdogFired() if view.status is not Status.RUNNING and view.past_patience:
             return Decision(Status.PARKED)
-        case Due():
+        case WatchdogFired():
             return Decision(send=choose_announcement(view.status))
-    return STAY
+    return IGNORE
 
 
 def choose_announcement(status: Status) -> Announcement:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
-from celery_config import rows
-from celery_config.messages import Event, encode
+from celery_config.contracts.base import Event, encode
+from celery_config.db import bulk
 from order_project.models import Choreography, SeenEvent
 
 SeenByOrder = dict[UUID, dict[str, dict[str, Any]]]
@@ -31,7 +31,7 @@ def record_events(events: Iterable[tuple[UUID, Event]]) -> None:
         )
         for order, event in events
     }
-    rows.insert_new(SeenEvent, list(made.values()), ("choreography", "kind", "content"), returning="kind")
+    bulk.insert_new(SeenEvent, list(made.values()), ("choreography", "kind", "content"), returning="kind")
 
 
 def plain_values(event: Event) -> dict[str, Any]:

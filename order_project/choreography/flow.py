@@ -9,16 +9,17 @@ from typing import Any
 
 import structlog
 
-from celery_config.choreography import FLOW
+from celery_config.common.grouping import group_by
+from celery_config.contracts.base import decode
 from celery_config.contracts.order import OrderPlaced, OrderWithdrawn
-from celery_config.groups import by
-from celery_config.messages import decode
-from celery_config.messaging import outbox
-from celery_config.saga import flows, parking
-from celery_config.saga.effects import Course, Known
-from celery_config.saga.flows import Cause, Transition, Verb, WatchedFlow
-from celery_config.saga.machine import OPEN, Decision, Logged, Retry, Status
-from celery_config.saga.step_log import Entry
+from celery_config.messaging.outbox import writing
+from celery_config.participant.choreography import FLOW
+from celery_config.saga.course import Course, Known
+from celery_config.saga.engine import flows, parking
+from celery_config.saga.engine.flows import Cause, Transition, Verb, WatchedFlow, make_view
+from celery_config.saga.engine.machine import Decision, Retry
+from celery_config.saga.engine.step_log import Entry
+from celery_config.saga.states import OPEN, Status, StepState
 from order_project import services
 from order_project.choreography.announcing import announce
 from order_project.choreography.derivation import (
@@ -54,7 +55,7 @@ class ChoreographyFlow(WatchedFlow[Choreography, SeenByOrder]):
         "status", "cause", "failure", "attempt", "drives", "since", "due_at", "owner", "answer_by", "fingerprint",
     )  # fmt: skip
     news = (SeenEvent, "choreography", "at")
-    to_outbox = staticmethod(outbox.events)
+    to_outbox = staticmethod(writing.events)
     # There is none that sends an order forward: payment says whether it is too late to undo anything.
     verbs = {
         "retry": Verb(
@@ -76,7 +77,7 @@ class ChoreographyFlow(WatchedFlow[Choreography, SeenByOrder]):
     def decide(
         self, row: Choreography, trigger: Trigger, now: datetime, facts: SeenByOrder
     ) -> Decision[Announcement]:
-        return decide(row.view(now, facts[row.pk]), trigger)
+        return decide(make_view(row, now, facts[row.pk]), trigger)
 
     def make_message(
         self, row: Choreography, send: Announcement, cause: Cause | None, facts: SeenByOrder
@@ -113,7 +114,7 @@ class ChoreographyFlow(WatchedFlow[Choreography, SeenByOrder]):
     def finish(self, transitions: Sequence[Transition[Choreography]], facts: SeenByOrder) -> None:
         """Confirm and cancel orders, in the transaction that ends them."""
         moved = [each for each in transitions if each.after != each.before]
-        ended = by(lambda row: row.status, [each.row for each in moved if each.is_end])
+        ended = group_by(lambda row: row.status, [each.row for each in moved if each.is_end])
         if completed := ended.get(Status.COMPLETED):
             services.confirm_orders([(decode(OrderPlaced, row.placed), facts[row.pk]) for row in completed])
         if compensated := ended.get(Status.COMPENSATED):
@@ -140,8 +141,8 @@ def find_known(kinds: tuple[str, ...], seen: Seen) -> Known:
     """Return what the events of one step say: that it is done, or undone."""
     done, *undone = kinds
     if seen.keys() & {*undone}:
-        return Known(Logged.UNDONE, None)
-    return Known(Logged.DONE, seen[done]) if done in seen else Known(Logged.NOTHING, None)
+        return Known(StepState.UNDONE, None)
+    return Known(StepState.DONE, seen[done]) if done in seen else Known(StepState.NOTHING, None)
 
 
 def park(row: Choreography, seen: Seen) -> None:

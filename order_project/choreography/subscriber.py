@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from celery_config.messages import StepGaveUp, encode
-from celery_config.messaging.events import Received
-from celery_config.saga.changes import UnitOfWork
+from celery_config.contracts.base import StepGaveUp, encode
+from celery_config.messaging.inbox.subscriptions import Received
+from celery_config.saga.engine.unit_of_work import UnitOfWork
 from order_project.choreography.derivation import EventsSeen
 from order_project.choreography.events import record_events
 from order_project.choreography.flow import CHOREOGRAPHIES

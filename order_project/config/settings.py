@@ -2,9 +2,13 @@
 
 from celery_config.settings import env, service_settings
 
-globals().update(service_settings("order", "order_project", apps=("celery_config.saga",)))
+DUTIES = (
+    "celery_config.saga.duties.duties",
+    "order_project.retention.duties",
+)
+globals().update(service_settings("order", "order_project", apps=("celery_config.saga",), duties=DUTIES))
 
-RELAY_DUTIES = ["celery_config.saga.watchdog.duties", "order_project.retention.duties"]
+DATA_MAP = "order_project.erasure.data.DATA_MAP"
 # 1: payment first, as a shop usually starts; 2: inventory first; 3: as 1, over REST. Running orders finish on theirs.
 PLACE_ORDER_VERSION = env.int("PLACE_ORDER_VERSION", 1)
 SANDBOX_URL = env.str("SANDBOX_URL", "http://127.0.0.1:8090")

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from celery_config.topology import SERVICES, commands_queue, events_queue
+from celery_config.broker.topology import SERVICES, commands_queue, events_queue
 from tests.acceptance.killer_worker import KILL
 from tests.acceptance.shop import Shop, until
 from tests.acceptance.wire import Letter

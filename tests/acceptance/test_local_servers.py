@@ -12,8 +12,8 @@ import psycopg
 import pytest
 from kombu import Connection
 
-from celery_config import topology
-from celery_config.topology import SERVICES, VHOST, definitions
+from celery_config.broker import topology
+from celery_config.broker.topology import SERVICES, VHOST, definitions
 from compose.local import ports
 from compose.local.environment import Addresses, build
 from compose.local.errors import FolderInUse, ServerFailed

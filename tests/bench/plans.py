@@ -74,11 +74,13 @@ def asked(ask: Callable[[], object]) -> dict[str, Any]:
 
 def questions(service: str) -> Iterator[tuple[str, Callable[[], object]]]:
     """What is asked again and again, by whom or what."""
-    from celery_config.messaging import publishing, relay, retention
+    from celery_config.messaging import retention
+    from celery_config.messaging.duties import measure_lag
+    from celery_config.messaging.outbox import publishing
 
     yield "relay: looks", publishing.anything_due
     yield "relay: takes", lambda: publishing.locked(200)
-    yield "relay: lag", relay.measure_lag
+    yield "relay: lag", measure_lag
     yield "relay: retention", retention.forget_old
     yield from pages()
     if service == "order":
@@ -116,14 +118,14 @@ def pages() -> Iterator[tuple[str, Callable[[], object]]]:
 
 def orchestrators() -> Iterator[tuple[str, Callable[[], object]]]:
     """What the order service does besides."""
-    from celery_config.saga import clock, watchdog
-    from celery_config.saga.retention import forget_log
-    from celery_config.saga.saga_flow import SAGAS
+    from celery_config.saga.duties import forget_log, measure
+    from celery_config.saga.engine import clock, watchdog
+    from celery_config.saga.engine.saga_flow import SAGAS
     from order_project import audit
     from order_project.retention import forget_keys
 
     yield "watchdog: drives what is due", lambda: watchdog.redrive_due(SAGAS, clock.now())
-    yield "watchdog: metrics", watchdog.measure
+    yield "watchdog: metrics", measure
     yield "retention: log", forget_log
     yield "retention: keys", forget_keys
     yield "audit: a page of orders", lambda: next(audit.order_chunks(), None)

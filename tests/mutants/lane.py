@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from celery_config.topology import SERVICES
+from celery_config.broker.topology import SERVICES
 from compose.local.environment import ROOT
 from compose.local.postgres import PostgresServer
-from compose.local.tests import MESSAGING_WITH
+from compose.local.tests import SHARED_WITH
 from manage import SERVICES as PACKAGES
 from tests.mutants.mutant import Mutant
 
@@ -95,7 +95,7 @@ class Lane:
     def run(self, suite: str, tests: Sequence[str]) -> Outcome:
         """Run these tests of a suite up to the first that fails."""
         argv = [sys.executable, *PYTEST, *tests]
-        service = MESSAGING_WITH if suite == "messaging" else suite
+        service = SHARED_WITH if suite == "shared" else suite
         if service in SERVICES:
             # The migrations are the same in every variant; a database is made anew after a run that was cut off.
             argv += [f"--ds={PACKAGES[service]}.config.settings", "--reuse-db"]

@@ -11,20 +11,20 @@ from django.urls import reverse
 from unfold.decorators import action
 from unfold.enums import ActionVariant
 
-from celery_config.api.admin import FactAdmin
-from celery_config.api.display import column, link
-from celery_config.saga import pauses
 from celery_config.saga.admin.forms import Choices, PauseForm, WhyForm
-from celery_config.saga.admin.shown import ask_and_act, posted
+from celery_config.saga.admin.widgets import ask_and_act, form_data
 from celery_config.saga.dsl import Saga
 from celery_config.saga.models import OperatorAction, SagaPause
+from celery_config.saga.operations import pauses
+from celery_config.web.admin import ReadOnlyAdmin
+from celery_config.web.columns import column, link
 
 LIST = "admin:saga_sagapause_changelist"
 RESUME = column("action", "pk", " ", lambda row: link("admin:saga_sagapause_resume", row.pk, "Resume…"))
 
 
 @admin.register(SagaPause)
-class PauseAdmin(FactAdmin):
+class PauseAdmin(ReadOnlyAdmin):
     list_display: Any = ("__str__", "since", "by", "why")
     ordering = ("id",)
     fields = ("saga", "step", "since", "by", "why")
@@ -41,7 +41,7 @@ class PauseAdmin(FactAdmin):
 
     @action(description="Pause…", icon="pause", permissions=["act"], variant=ActionVariant.DANGER)
     def pause(self, request: HttpRequest) -> HttpResponse:
-        form = PauseForm(posted(request), what_can_be_paused())
+        form = PauseForm(form_data(request), what_can_be_paused())
 
         def pause(*, by: str, why: str) -> OperatorAction:
             kind, _, name = form.cleaned_data["what"].partition(" ")
@@ -63,7 +63,7 @@ class PauseAdmin(FactAdmin):
             return answer
         about = f"{pause}, since {pause.since:%Y-%m-%d %H:%M} UTC, by {pause.by}: {pause.why}. New ones start again."
         return ask_and_act(
-            self, request, WhyForm(posted(request)), reverse(LIST),
+            self, request, WhyForm(form_data(request)), reverse(LIST),
             partial(pauses.unpause, saga=pause.saga, step=pause.step),
             title="Resume: let new sagas start", about=about, original=pause, button="Resume",
         )  # fmt: skip

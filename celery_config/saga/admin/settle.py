@@ -14,13 +14,13 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from celery_config.errors import OperatorRefused
-from celery_config.messaging.decisions import Action, Undo
-from celery_config.saga import barriers, operators
+from celery_config.messaging.states import Action, Undo
 from celery_config.saga.admin.forms import SettleForm
-from celery_config.saga.admin.shown import ask_and_act, evidence, posted
-from celery_config.saga.effects import Answer, Course
-from celery_config.saga.flows import find_flow
+from celery_config.saga.admin.widgets import ask_and_act, evidence, form_data
+from celery_config.saga.course import Answer, Course
+from celery_config.saga.engine.flows import find_flow
 from celery_config.saga.models import OperatorAction, WatchedRow
+from celery_config.saga.operations import barrier_client, operators
 
 ABOUT = (
     "Only when the provider's support, or somebody who saw the parcel, told you what became of a call that nobody else"
@@ -39,12 +39,12 @@ def settle_page(
     except OperatorRefused as refusal:
         admin.message_user(request, str(refusal), messages.ERROR)
         return redirect(back)
-    answers = barriers.ask(course.steps, row.pk)
+    answers = barrier_client.ask(course.steps, row.pk)
     intents = open_intents(course, answers)
     choices = [
         (f"{step} {operation}", f"{step} ({operation}): {MEANING[operation]}") for step, operation in intents
     ]
-    form = SettleForm(posted(request), choices, examples_of(course, intents, examples))
+    form = SettleForm(form_data(request), choices, examples_of(course, intents, examples))
 
     def settle(*, by: str, why: str) -> OperatorAction:
         step, _, operation = form.cleaned_data["intent"].rpartition(" ")

@@ -10,7 +10,7 @@ import psycopg
 from kombu import Connection, Exchange, Queue
 from psycopg import sql
 
-from celery_config.topology import DELIVERY_LIMIT, SERVICES
+from celery_config.broker.topology import DELIVERY_LIMIT, SERVICES
 from compose.local import ports
 from compose.local.environment import ROOT
 from compose.local.process import Process

@@ -14,13 +14,14 @@ from django.conf import settings as django_settings
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from celery_config import peers
-from celery_config.copies.declared import copies
-from celery_config.copies.entries import Kept, stream
-from celery_config.messages import encode
+from celery_config.contracts.base import encode
+from celery_config.copies.readers import Kept, stream
+from celery_config.copies.registry import copies
+from celery_config.http import service_client
 from celery_config.messaging.models import OutboxMessage
-from celery_config.saga import runner
-from celery_config.saga.machine import Logged, StepFailed
+from celery_config.saga.engine import runner
+from celery_config.saga.engine.machine import StepFailed
+from celery_config.saga.states import StepState
 from order_project import audit, services
 from order_project.models import CatalogueProduct, Order, Refund
 from tests.service.copies_source import SourceInMemory
@@ -128,7 +129,9 @@ def others(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Services:
     fake = Services()
     transport = httpx.MockTransport(fake.answer)
     real = httpx.Client
-    monkeypatch.setattr(peers.httpx, "Client", lambda **options: real(transport=transport, **options))
+    monkeypatch.setattr(
+        service_client.httpx, "Client", lambda **options: real(transport=transport, **options)
+    )
     monkeypatch.setattr(audit, "COPY_SECONDS", 0.0)
     return fake
 
@@ -164,7 +167,7 @@ def pay(refund: Refund) -> None:
 
 def refuse(refund: Refund) -> None:
     why = {"code": "card_closed", "reason": "no such card"}
-    merge(refund.saga, "refund-payment", Logged.REFUSED, why)
+    merge(refund.saga, "refund-payment", StepState.REFUSED, why)
     runner.receive(refund.saga, StepFailed("refund-payment", "do"), cause={"step": "refund-payment", **why})
     runner.compensated({refund.saga: runner.Unwound({})})
 

@@ -18,8 +18,10 @@ from django.urls import reverse
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from celery_config import metrics
-from celery_config.choreography import announced
+from celery_config.common import metrics
+from celery_config.common.identifiers import uuid7
+from celery_config.common.money import money
+from celery_config.contracts.base import Event, StepGaveUp, decode
 from celery_config.contracts.inventory import (
     InventoryFetched,
     InventoryIssued,
@@ -36,17 +38,17 @@ from celery_config.contracts.payment import (
 from celery_config.contracts.shipment import ShipmentArranged, ShipmentDeparted, ShipmentRecalled
 from celery_config.contracts.values import Line
 from celery_config.errors import OperatorRefused, SagaPaused
-from celery_config.ids import uuid7
-from celery_config.messages import Event, StepGaveUp, decode
-from celery_config.messaging.decisions import Action, Undo
-from celery_config.messaging.events import deliver
+from celery_config.messaging.inbox.subscriptions import deliver
 from celery_config.messaging.models import OutboxMessage
-from celery_config.money import money
-from celery_config.saga import barriers, clock, operators, pauses, selectors, verbs, watchdog
-from celery_config.saga.dead_letters import keep
-from celery_config.saga.effects import Answer, Held
-from celery_config.saga.letters import Letter
+from celery_config.messaging.states import Action, Undo
+from celery_config.participant.choreography import announced
+from celery_config.saga import duties
+from celery_config.saga.course import Answer, Held
+from celery_config.saga.dead_letters.letter import Letter
+from celery_config.saga.dead_letters.reader import keep
+from celery_config.saga.engine import clock, watchdog
 from celery_config.saga.models import DeadLetter, OperatorAction, SagaInstance
+from celery_config.saga.operations import barrier_client, operators, pauses, previews, selectors
 from order_project import cancelling, placing
 from order_project.choreography.flow import CHOREOGRAPHIES
 from order_project.domain import Flow
@@ -54,7 +56,7 @@ from order_project.errors import KeyReused, TooLate
 from order_project.models import Choreography, Order, SeenEvent
 from order_project.retention import forget_seen
 from tests.service.order.conftest import ADDRESS, HEART, Shop
-from tests.service.order.test_dead_letters import letter
+from tests.service.order.saga.dead_letters.test_reader import letter
 
 pytestmark = pytest.mark.django_db
 ID = UUID(int=7)
@@ -261,22 +263,22 @@ class TestDriving:
         dancer.said()
 
     def test_what_fell_silent_is_said_again(self, dancer: Dancer, pass_time: PassTime) -> None:
-        pass_time(1.2 * settings.TIMES.silence)
+        pass_time(1.2 * settings.TIMES.silence_timeout)
         look()
         assert dancer.said() == [("order.order_placed", 1)]
         look()
         assert dancer.said() == []
 
     def test_nobody_is_silent_of_whom_we_have_not_spoken(self, dancer: Dancer, pass_time: PassTime) -> None:
-        pass_time(1.2 * settings.TIMES.silence)
+        pass_time(1.2 * settings.TIMES.silence_timeout)
         look()
-        pass_time(10 * settings.TIMES.silence)
+        pass_time(10 * settings.TIMES.silence_timeout)
         look()
         assert dancer.said() == [("order.order_placed", 1)]
 
     def test_what_is_moving_is_let_alone(self, dancer: Dancer, pass_time: PassTime) -> None:
         dancer.hear(dancer.forward()[0])
-        pass_time(1.2 * settings.TIMES.silence)
+        pass_time(1.2 * settings.TIMES.silence_timeout)
         look()
         assert (dancer.said(), dancer.row.drives) == ([], 0)
 
@@ -288,7 +290,7 @@ class TestDriving:
 
     def test_an_undo_is_asked_for_again(self, dancer: Dancer, pass_time: PassTime) -> None:
         dancer.hear(dancer.back()[0])
-        pass_time(1.2 * settings.TIMES.silence)
+        pass_time(1.2 * settings.TIMES.silence_timeout)
         look()
         (row,) = OutboxMessage.objects.filter(saga=dancer.id)
         assert row.payload["data"]["code"] == "out_of_stock"
@@ -304,7 +306,7 @@ class TestDriving:
         self, dancer: Dancer, pass_time: PassTime
     ) -> None:
         dancer.hear(dancer.back()[0])
-        pass_time(settings.TIMES.undo_for + 1)
+        pass_time(settings.TIMES.compensation_timeout + 1)
         look()
         assert (dancer.row.status, dancer.row.due_at, dancer.said()) == ("parked", None, [])
         dancer.hear(*dancer.back()[1:])
@@ -313,7 +315,7 @@ class TestDriving:
     def test_each_drive_has_an_event_of_its_own(self, dancer: Dancer, pass_time: PassTime) -> None:
         ids = set()
         for _ in range(3):
-            pass_time(10 * settings.TIMES.silence)
+            pass_time(10 * settings.TIMES.silence_timeout)
             dancer.set(deadline_at="2100-01-01T00:00Z")
             look()
             ids |= {each["id"] for each in OutboxMessage.objects.values_list("payload", flat=True)}
@@ -357,7 +359,7 @@ class TestParked:
         step = "payment.authorize_payment"
         doubt = Held(Action.DONE, Undo.INTENT, {"amount": 1785, "currency": "EUR"})
         told: dict[str, Answer] = {"payment": {step: doubt}, "inventory": {}, "shipment": None}
-        monkeypatch.setattr(barriers, "ask_one", lambda service, order: told[service])
+        monkeypatch.setattr(barrier_client, "ask_one", lambda service, order: told[service])
         return told
 
     @pytest.fixture
@@ -369,7 +371,7 @@ class TestParked:
         gave_up = StepGaveUp(code="error", reason=f"void: no such hold {dancer.id}")
         dancer.hear(gave_up, step="payment.authorize_payment", operation="undo", outcome="failed")
         dancer.said()
-        pass_time(settings.TIMES.undo_for + 1)
+        pass_time(settings.TIMES.compensation_timeout + 1)
         look()
         assert dancer.row.status == "parked"
         return dancer
@@ -387,7 +389,7 @@ class TestParked:
     def test_what_nobody_gave_up_lacks_a_word(self, dancer: Dancer, pass_time: PassTime) -> None:
         dancer.hear(*dancer.forward()[:4])
         dancer.said()
-        pass_time(settings.TIMES.undo_for + 1)
+        pass_time(settings.TIMES.compensation_timeout + 1)
         look()
         assert dancer.row.fingerprint.endswith("no word of inventory.inventory_issued")
 
@@ -458,7 +460,7 @@ class TestParked:
                 sent.append(body)
                 return {"settled": "it is undone, says a human"}
 
-        monkeypatch.setattr(barriers, "Peer", Payment)
+        monkeypatch.setattr(barrier_client, "Peer", Payment)
         page = reverse("admin:order_choreography_settle_by_hand", args=[parked.id])
         assert "payment.authorize_payment undo" in admin_client.get(page).content.decode()
         form = {"intent": "payment.authorize_payment undo", "answer": "{}", "why": "the provider wrote so"}
@@ -483,7 +485,7 @@ class TestParked:
         self, dancer: Dancer, barrier: dict[str, Answer]
     ) -> None:
         dancer.said()
-        assert verbs.preview(dancer.row, "compensate").after == "stopping"
+        assert previews.preview(dancer.row, "compensate").after == "stopping"
         operators.perform(dancer.row, "compensate", by="ada", why="the customer rang")
         assert dancer.said() == [("order.order_withdrawn", 0)]
         assert (dancer.row.status, dancer.row.cause["reason"]) == ("stopping", "the customer rang (ada)")
@@ -509,7 +511,7 @@ class TestParked:
 
     def test_an_overdue_one_is_counted(self, parked: Dancer) -> None:
         parked.set(answer_by=timezone.now() - timedelta(hours=1))
-        watchdog.measure()
+        duties.measure()
         assert metrics.PARKED_OVERDUE._value.get() == 1
 
 
@@ -527,7 +529,7 @@ class TestDeadLetters:
         assert self.dead(dancer) == "it is looked at soon"
         row = dancer.row
         assert row.due_at is not None
-        assert row.due_at < later - timedelta(seconds=settings.TIMES.silence / 2)
+        assert row.due_at < later - timedelta(seconds=settings.TIMES.silence_timeout / 2)
 
     def test_of_what_has_ended_changes_nothing(self, dancer: Dancer) -> None:
         dancer.hear(*dancer.forward())
@@ -579,7 +581,7 @@ class TestRetrying:
             operators.perform(dancer.row, "retry", by="op", why="?")
 
     def test_the_pages(self, dancer: Dancer, admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(barriers, "ask_one", lambda service, order: None)
+        monkeypatch.setattr(barrier_client, "ask_one", lambda service, order: None)
         dancer.hear(dancer.back()[0])
         for url in (
             reverse("admin:order_choreography_changelist"),

@@ -7,16 +7,16 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from celery_config.common.identifiers import uuid7
 from celery_config.contracts.inventory import InventoryFetched
 from celery_config.contracts.order import CustomerChanged
 from celery_config.contracts.shipment import Address, ForgetRecipient
 from celery_config.copies.models import FOREVER
-from celery_config.ids import uuid7
-from celery_config.messaging import outbox
-from celery_config.messaging.events import deliver
+from celery_config.messaging.inbox.subscriptions import deliver
 from celery_config.messaging.models import BarrierRow
+from celery_config.messaging.outbox import writing
 from shipment_app import selectors
-from shipment_app.erasure import MEMORY
+from shipment_app.erasure import DATA_MAP
 from shipment_app.models import DeliveryAddress, Shipment
 from tests.service.conftest import Participant
 from tests.service.everything import counts, told
@@ -34,7 +34,7 @@ def changed(customer: UUID, version: int = 1) -> CustomerChanged:
 
 
 def hear(event: CustomerChanged) -> None:
-    deliver([outbox.cloud_event(event, subject=str(event.customer))])
+    deliver([writing.cloud_event(event, subject=str(event.customer))])
 
 
 def forget(customer: UUID, *about: UUID) -> ForgetRecipient:
@@ -87,7 +87,7 @@ def test_an_event_that_is_said_again_tells_nobody_where_they_lived(participant: 
 @pytest.fixture
 def ids() -> tuple[UUID, UUID]:
     customer, order = uuid4(), uuid7()
-    MEMORY.forget(customer, [order])
+    DATA_MAP.forget(customer, [order])
     assert selectors.totals()["faults"] == []
     return customer, order
 

@@ -1,0 +1,40 @@
+"""Ids that grow with time, so that a new one's place in an index is beside the last one's; ours in others' books."""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import UTC, datetime
+from uuid import UUID
+
+VERSION_7, VARIANT = 0x7 << 76, 0b10 << 62
+RANDOM_A, RANDOM_B = 0xFFF << 64, (1 << 62) - 1
+
+
+def uuid7(at: datetime | None = None) -> UUID:
+    """A UUID of version 7: the milliseconds since 1970 in its first 48 bits, then 74 random ones (RFC 9562, 5.7).
+
+    Args:
+        at: the time it holds; by default the present.
+    """
+    milliseconds = int(at.timestamp() * 1000) if at else time.time_ns() // 1_000_000
+    random = int.from_bytes(os.urandom(10), "big")
+    return UUID(int=milliseconds << 80 | VERSION_7 | random & RANDOM_A | VARIANT | random & RANDOM_B)
+
+
+def uuid7_time(made: UUID) -> datetime | None:
+    """When it was made; none, if it does not say."""
+    return datetime.fromtimestamp((made.int >> 80) / 1000, tz=UTC) if made.version == 7 else None
+
+
+def min_uuid7_at(moment: datetime) -> UUID:
+    """What every id that was made later is greater than."""
+    return UUID(int=int(moment.timestamp() * 1000) << 80)
+
+
+def order_id(reference: str) -> UUID | None:
+    """Our order id in somebody else's books; None for a reference that we never gave."""
+    try:
+        return UUID(reference)
+    except ValueError:
+        return None

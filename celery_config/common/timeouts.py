@@ -1,0 +1,126 @@
+"""Who gives up first (rule 18): every time of the protocol, in seconds, scaled together. Pure.
+
+One call in total < one command over REST < a step's tries < the watchdog's silence < the saga's deadline < the undo
+drives.
+`SAGA_TIME_SCALE=0.03` makes a silence of 3.6 s out of 2 minutes, so that tests see everything in seconds.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from celery_config.errors import DefinitionError
+
+RETRY_JITTER = 0.25
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """All values in seconds.
+
+    Raises:
+        DefinitionError: the scale is so small that a call outlasts the watchdog's silence.
+    """
+
+    scale: float = 1.0
+    # These follow the machine, not the protocol's patience, and therefore do not scale.
+    # Whoever waits in a batch holds up all others in it.
+    lock_wait: float = 3.0
+    publish: float = 10.0
+    clock_step: float = 5.0
+
+    def __post_init__(self) -> None:
+        if self.longest_tries(1) >= self.silence_timeout:
+            raise DefinitionError(
+                f"SAGA_TIME_SCALE={self.scale:g} leaves no time for a call of {self.call:g} s; use 0.03 or more"
+            )
+
+    @property
+    def call(self) -> float:
+        """One call outside in total, its own connection retries included; never less than a second."""
+        return max(1.0, 10 * self.scale)
+
+    @property
+    def command(self) -> float:
+        """One command over REST in total: longer than the call that the participant may make meanwhile.
+
+        Else both give up at once, and what was done is asked for again.
+        """
+        return self.call + 2 * self.scale
+
+    @property
+    def retry_delays(self) -> tuple[float, ...]:
+        """Waits between a step's tries: as many as fit into the silence even if each of them times out."""
+        planned = [self.scale * s for s in (1, 4, 12, 28)]
+        while self.longest_tries(len(planned) + 1, planned) >= self.silence_timeout:
+            planned.pop()
+        return tuple(planned)
+
+    @property
+    def away(self) -> float:
+        """The wait before somebody who was away is asked again, which is no try."""
+        return 5 * self.scale
+
+    def longest_tries(self, count: int, delays: Sequence[float] = ()) -> float:
+        """How long `count` tries take when each times out and each wait is at its longest."""
+        return count * self.command + (1 + RETRY_JITTER) * sum(delays[: count - 1])
+
+    @property
+    def silence_timeout(self) -> float:
+        return 120 * self.scale
+
+    @property
+    def longest_silence(self) -> float:
+        return 3600 * self.scale
+
+    @property
+    def compensation_timeout(self) -> float:
+        """How long a stop (or what follows the pivot) is driven before a human is asked."""
+        return 24 * 3600 * self.scale
+
+    def deadline(self, seconds: float) -> float:
+        return seconds * self.scale
+
+    def silence_after(self, drives: int) -> float:
+        """The wait before the next drive: doubling, at most an hour, jittered by a fifth."""
+        return self.silence_between(drives) * random.uniform(0.9, 1.1)
+
+    def soon_after(self, drives: int) -> float:
+        """The wait before another look at a saga of which something went wrong; it grows with the drives, too.
+
+        Else a step that fails for hours would be driven twice a minute, by its own errback.
+        """
+        return self.silence_between(drives) / 4
+
+    def silence_between(self, drives: int) -> float:
+        """The same without the jitter."""
+        return min(self.silence_timeout * 2.0 ** min(drives, 16), self.longest_silence)
+
+    def retry_delay(self, tries: int) -> float | None:
+        """The wait before try number `tries + 1`, jittered; None when the tries are used up."""
+        if tries >= len(self.retry_delays):
+            return None
+        return self.retry_delays[tries] * random.uniform(1 - RETRY_JITTER, 1 + RETRY_JITTER)
+
+    def check_ordering(self, deadline_seconds: float) -> str | None:
+        """What is wrong with a saga's deadline, or None.
+
+        Args:
+            deadline_seconds: at a scale of one.
+        """
+        tries = self.longest_tries(len(self.retry_delays) + 1, self.retry_delays)
+        steps = [
+            ("one call", self.call),
+            ("one command over REST", self.command),
+            ("a step's tries", tries),
+            ("the watchdog's silence", self.silence_timeout),
+            ("the saga's deadline", self.deadline(deadline_seconds)),
+            ("the undo drives", self.compensation_timeout),
+        ]
+        for (name, value), (next_name, next_value) in pairwise(steps):
+            if value >= next_value:
+                return f"{name} ({value:g} s) must give up before {next_name} ({next_value:g} s)"
+        return None

@@ -1,0 +1,193 @@
+"""Calls to the outside world over HTTP, with a limit on the time of a whole call.
+
+A socket's time-out restarts with every byte, so a peer that drips its answer can hold a thread for hours.
+`LimitedClient` puts one deadline over connect, send, every read and its own repeats.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from ssl import SSLContext
+from typing import Any
+
+import httpcore
+import httpx
+from tenacity import (
+    Retrying,
+    retry_if_exception_type,
+    stop_after_attempt,
+    stop_before_delay,
+    wait_random_exponential,
+)
+
+CALL_SECONDS = 10.0
+ATTEMPTS = 3
+CONNECT_SHARE = 0.25
+CONNECTIONS = 64
+KEPT_SECONDS = 30.0
+HEAD_END = b"\r\n\r\n"
+CONTENT_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d+)[ \t]*(?=\r\n|$)", re.IGNORECASE)
+
+
+class _Deadline(threading.local):
+    """When this thread's call must be over; httpx works in the caller's thread."""
+
+    at = float("inf")
+
+    def left(self, wanted: float | None, error: type[Exception]) -> float | None:
+        left = self.at - time.monotonic()
+        if left <= 0:
+            raise error("the time limit of the whole call is over")
+        return left if wanted is None else min(wanted, left)
+
+
+class _LimitedStream(httpcore.NetworkStream):
+    """Also sees whether more came than one answer.
+
+    httpcore would take what is left over, as a second answer to the same call, for the answer to the next call.
+    """
+
+    def __init__(self, stream: httpcore.NetworkStream, deadline: _Deadline) -> None:
+        self._stream = stream
+        self._deadline = deadline
+        self._head = b""
+        self._received = 0
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        received = self._stream.read(max_bytes, self._deadline.left(timeout, httpcore.ReadTimeout))
+        self._received += len(received)
+        if HEAD_END not in self._head:
+            self._head += received
+        return received
+
+    def _is_clean(self) -> bool:
+        """Whether what came since the last call was exactly one answer; without its length nobody knows."""
+        head, end, _ = self._head.partition(HEAD_END)
+        length = CONTENT_LENGTH.search(head)
+        return not head or bool(length and self._received == len(head) + len(end) + int(length[1]))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._head, self._received = b"", 0
+        self._stream.write(buffer, self._deadline.left(timeout, httpcore.WriteTimeout))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        left = self._deadline.left(timeout, httpcore.ConnectTimeout)
+        return _LimitedStream(self._stream.start_tls(ssl_context, server_hostname, left), self._deadline)
+
+    def get_extra_info(self, info: str) -> Any:
+        # The pool drops an idle connection on which there is something to read.
+        if info == "is_readable" and not self._is_clean():
+            return True
+        return self._stream.get_extra_info(info)
+
+
+class _LimitedBackend(httpcore.SyncBackend):
+    def __init__(self, deadline: _Deadline) -> None:
+        self._deadline = deadline
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        left = self._deadline.left(timeout, httpcore.ConnectTimeout)
+        stream = super().connect_tcp(host, port, left, local_address, socket_options)
+        return _LimitedStream(stream, self._deadline)
+
+
+class _LimitedTransport(httpx.HTTPTransport):
+    def __init__(self, deadline: _Deadline) -> None:
+        super().__init__(trust_env=False)
+        # httpx has no parameter for the network backend, httpcore's pool has one.
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=httpx.create_ssl_context(trust_env=False),
+            max_connections=CONNECTIONS,
+            max_keepalive_connections=CONNECTIONS,
+            keepalive_expiry=KEPT_SECONDS,
+            network_backend=_LimitedBackend(deadline),
+        )
+
+
+class DeadlineClient:
+    """A pool of kept connections, safe to share between threads and over a fork.
+
+    Every request must be safe to repeat (a GET, or a POST with an idempotency key): after a broken
+    connection it is sent again, within the same limit. A time-out is not repeated here. Proxy settings of the
+    environment are not used, since a proxy would escape the limit.
+
+    Args:
+        seconds: limit of one call in total. The look-up of a host name in the DNS is not interrupted.
+    """
+
+    def __init__(self, *, seconds: float = CALL_SECONDS) -> None:
+        self._seconds = seconds
+        self._deadline = _Deadline()
+        self._guard = threading.Lock()
+        self._process = 0
+        self._client: httpx.Client | None = None
+        self._repeats = Retrying(
+            retry=retry_if_exception_type((httpx.NetworkError, httpx.RemoteProtocolError)),
+            stop=stop_after_attempt(ATTEMPTS) | stop_before_delay(seconds),
+            wait=wait_random_exponential(multiplier=0.1, max=seconds / 20),
+            reraise=True,
+        )
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        content: str | bytes | None = None,
+        params: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        """Send a request and read its whole answer.
+
+        Raises:
+            httpx.TransportError: no complete answer within the limit; what happened over there is unknown.
+        """
+        client = self._for_this_process()
+        with self.limit():
+            return self._repeats(client.request, method, url, headers=headers, content=content, params=params)
+
+    @contextmanager
+    def limit(self) -> Iterator[None]:
+        """One limit over all requests of this thread in the block; an outer limit still holds."""
+        outer = self._deadline.at
+        self._deadline.at = min(outer, time.monotonic() + self._seconds)
+        try:
+            yield
+        finally:
+            self._deadline.at = outer
+
+    def close(self) -> None:
+        """Close the kept connections; the next call opens new ones."""
+        with self._guard:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def _for_this_process(self) -> httpx.Client:
+        with self._guard:
+            # Two processes that share a connection after a fork would read each other's answers.
+            if self._client is None or self._process != os.getpid():
+                self._process = os.getpid()
+                self._client = httpx.Client(
+                    transport=_LimitedTransport(self._deadline),
+                    timeout=httpx.Timeout(self._seconds, connect=self._seconds * CONNECT_SHARE),
+                    trust_env=False,
+                )
+            return self._client

@@ -1,0 +1,92 @@
+"""Asking other services over their HTTP API; for people and audits, never for an order on its way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import httpx
+from django.conf import settings
+
+SECONDS = 60.0
+
+
+class ServiceCallError(Exception):
+    """A service did not answer, or not as it should; the text says which and what to do."""
+
+
+class ServiceCallRefused(ServiceCallError):
+    """It answered that what was asked does not fit where it stands."""
+
+
+class ServiceClient:
+    """One other service. Use as a context manager."""
+
+    def __init__(self, service: str, seconds: float = SECONDS) -> None:
+        """
+        Args:
+            seconds: how long to wait for an answer.
+        """
+        self.service = service
+        self.url = settings.SERVICE_URLS[service]
+        self.exchanged = 0  # bytes of questions and answers
+        self.client = httpx.Client(
+            base_url=self.url,
+            timeout=seconds,
+            trust_env=False,
+            headers={"Authorization": f"Bearer {settings.SERVICE_TOKENS[service]}"},
+        )
+
+    def __enter__(self) -> ServiceClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.close()
+
+    def get(self, path: str) -> Any:
+        return self.ask("GET", path)
+
+    def post(self, path: str, body: Any) -> Any:
+        return self.ask("POST", path, json=body)
+
+    def ask(self, method: str, path: str, **options: Any) -> Any:
+        """Return the JSON answer.
+
+        Raises:
+            PeerRefused: it says that this does not fit (409).
+            PeerError: no answer, or another error.
+        """
+        try:
+            response = self.client.request(method, path, **options)
+        except httpx.HTTPError as error:
+            raise ServiceCallError(
+                f"{self.service} does not answer at {self.url} ({error!r}). Is it running, and is"
+                f" {self.service.upper()}_URL right?"
+            ) from error
+        self.exchanged += len(response.request.content) + len(response.content)
+        if response.is_error:
+            kind = ServiceCallRefused if response.status_code == httpx.codes.CONFLICT else ServiceCallError
+            raise kind(
+                f"{self.service} answered {response.status_code} to {method} {path}: {reason_of(response)}"
+            )
+        try:
+            return response.json()
+        except ValueError as error:
+            raise ServiceCallError(
+                f"{self.service} answered {method} {path} with something that is not JSON"
+            ) from error
+
+    def post_in_chunks(self, path: str, name: str, items: Sequence[Any], size: int) -> Iterator[Any]:
+        """Post `{name: items}` in parts of `size` and yield each answer."""
+        for start in range(0, len(items), size):
+            yield self.post(path, {name: items[start : start + size]})
+
+
+def reason_of(response: httpx.Response) -> str:
+    """The detail of a problem (RFC 9457), else the beginning of the answer."""
+    try:
+        body = response.json()
+    except ValueError:
+        body = None
+    detail = body.get("detail") if isinstance(body, dict) else None
+    return str(detail or response.text[:500])

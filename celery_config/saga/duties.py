@@ -1,0 +1,70 @@
+"""What the orchestrator's relay does besides: watchdog, dead letters, gauges of flows, retention of the saga log."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+from functools import partial
+
+from celery import current_app
+from django.conf import settings
+from django.db.models import Count, Min, Q
+from django.utils import timezone
+
+from celery_config.common import metrics
+from celery_config.common.identifiers import min_uuid7_at
+from celery_config.messaging.outbox.relay import Duty
+from celery_config.messaging.retention import BATCH, EVERY_SECONDS, delete
+from celery_config.saga.engine import clock
+from celery_config.saga.engine.flows import flows
+from celery_config.saga.engine.saga_flow import SAGAS
+from celery_config.saga.engine.watchdog import Attendance, redrive_others, tick
+from celery_config.saga.models import SagaDecision, SagaStep
+from celery_config.saga.states import OPEN, Status
+
+
+def duties() -> list[Duty]:
+    """What the orchestrator's relay does besides."""
+    app = current_app._get_current_object()
+    from celery_config.saga.dead_letters.reader import DeadLetterReader
+
+    scale = min(1.0, max(0.1, settings.TIMES.scale))
+    others = [flow for flow in flows.values() if flow is not SAGAS]
+    return [
+        Duty("watchdog", partial(tick, Attendance(app)), scale),
+        *(
+            Duty(str(flow.model._meta.verbose_name_plural), partial(redrive_others, flow), scale)
+            for flow in others
+        ),
+        Duty("dead letters", DeadLetterReader(app).read, scale),
+        Duty("saga metrics", measure, 5.0),
+        Duty("retention of the log", forget_log, EVERY_SECONDS),
+    ]
+
+
+def measure() -> None:
+    """Set the gauges of all flows together."""
+    counts: Counter[str] = Counter()
+    overdue, dues = 0, []
+    for model in flows:
+        unended = model._default_manager.filter(status__in=[*OPEN, Status.PARKED]).order_by()
+        counts.update(dict(unended.values_list("status").annotate(n=Count("pk"))))
+        overdue += unended.filter(status=Status.PARKED, answer_by__lt=timezone.now()).count()
+        dues.append(model._default_manager.filter(due_at__isnull=False).aggregate(at=Min("due_at"))["at"])
+    for status in (*OPEN, Status.PARKED):
+        metrics.SAGAS.labels(str(status)).set(counts[str(status)])
+    metrics.PARKED_OVERDUE.set(overdue)
+    oldest = min(filter(None, dues), default=None)
+    metrics.DUE_AGE.set(max(0.0, (clock.now() - oldest).total_seconds()) if oldest else 0)
+
+
+def forget_log(batch: int = BATCH) -> bool:
+    """Delete a batch of steps and of decisions of sagas past the horizon; an open saga keeps them.
+
+    Returns:
+        whether there may be more.
+    """
+    horizon = timezone.now() - timedelta(days=settings.SAGA_RETENTION_DAYS)
+    long_ended = Q(saga__lt=min_uuid7_at(horizon), saga__ended_at__lt=horizon)
+    full = [delete(model, long_ended, "saga_id", batch) for model in (SagaStep, SagaDecision)]
+    return any(full)

@@ -1,0 +1,48 @@
+"""Saga time (rule 17): orders are not compensated because we were down."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from celery_config.db.functions import Now, parse_time
+from celery_config.saga.models import SagaClock
+
+ASK = f"SELECT now FROM {SagaClock._meta.db_table} WHERE id = 1"
+
+
+def now() -> datetime:
+    """The present saga time. Asked by every transaction of a saga: it costs no more than the database does."""
+    with connection.cursor() as cursor:
+        cursor.execute(ASK)
+        found = cursor.fetchone()
+    return parse_time(found[0]) if found else start()
+
+
+def start() -> datetime:
+    """Set the clock going; harmless when it is."""
+    SagaClock.objects.bulk_create([SagaClock(id=1, now=Now(), ticked_at=Now())], ignore_conflicts=True)
+    return SagaClock.objects.values_list("now", flat=True).get(pk=1)
+
+
+def tick(*, running: bool) -> datetime:
+    """Advance saga time by the time since the last tick, at most `clock_step` seconds, by the database's clock.
+
+    Args:
+        running: False while the broker or a participant is down: the time passes unseen.
+    """
+    with transaction.atomic():
+        skip = connection.features.has_select_for_update_skip_locked
+        clock = (
+            SagaClock.objects.annotate(real=Now()).select_for_update(skip_locked=skip).filter(pk=1).first()
+        )
+        if clock is None:
+            return now()  # another relay is ticking, or it is the first tick of all
+        elapsed = max(timedelta(0), clock.real - clock.ticked_at)
+        if running:
+            clock.now += min(elapsed, timedelta(seconds=settings.TIMES.clock_step))
+        clock.ticked_at = clock.real
+        clock.save(update_fields=["now", "ticked_at"])
+        return clock.now

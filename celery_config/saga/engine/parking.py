@@ -1,0 +1,59 @@
+"""A parked flow has an owner, a time by which they decide, and a fingerprint that it shares with others (rule 25)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.utils import timezone
+
+from celery_config.errors import OperatorRefused
+from celery_config.saga.models import WatchedRow
+from celery_config.saga.states import Status
+
+# What is an order's own and not the fault's: ids, numbers, tokens.
+OWN = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|\b[a-z]+_[0-9a-f]{16,}\b|\d+", re.IGNORECASE)
+
+UNOWNED = "only what is parked has an owner; this one is {}"
+
+
+def park(row: WatchedRow, why: str, fault: str, replies: Iterable[Mapping[str, Any]]) -> None:
+    """Give the locked `row`, which has just been parked, what its page needs; the caller saves it.
+
+    Args:
+        fault: in words that are the same for all with the same fault; cut after 200 characters.
+        replies: of steps that hold something outside; the owner decides before a holder lets go of it.
+    """
+    expiries = [datetime.fromisoformat(at) for reply in replies if (at := reply.get("expires_at"))]
+    row.cause = {**row.cause, "parked": why}
+    row.owner = settings.PARKED_OWNER
+    row.answer_by = min([timezone.now() + timedelta(hours=settings.PARKED_ANSWER_HOURS), *expiries])
+    row.fingerprint = f"{row.name}: {fault}"[:200]
+
+
+def unpark(row: WatchedRow) -> None:
+    """Take the owner away: the row goes on, and there is nothing to decide any more."""
+    row.owner, row.answer_by, row.fingerprint = "", None, ""
+
+
+def take_over(row: WatchedRow, by: str) -> str:
+    """Make somebody the owner of a locked row; return what that changes.
+
+    Raises:
+        OperatorRefused: it is not parked.
+    """
+    if row.status != Status.PARKED:
+        raise OperatorRefused(UNOWNED.format(row.status))
+    effect, row.owner = f"owner {row.owner} to {by}", by
+    row.save(update_fields=["owner"])
+    return effect
+
+
+def describe_failure(step: str, failure: Mapping[str, Any]) -> str:
+    """Return which step was given up and why, in words that are the same for all with the same fault."""
+    # What an outside system wrote is on the row's own page; here it would only set equal faults apart.
+    reason = OWN.sub("#", failure.get("reason", "").partition("{")[0]).strip()
+    return f"{step} ({failure.get('operation')}) {failure.get('code')}: {reason}"

@@ -1,0 +1,104 @@
+"""A unit of work: what one transaction decides about rows of one flow, written with one statement for each table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Generic
+from uuid import UUID
+
+from celery_config.common import metrics
+from celery_config.db import bulk
+from celery_config.saga.engine import clock, parking, scheduling
+from celery_config.saga.engine.flows import (
+    Cause,
+    Facts,
+    Row,
+    Transition,
+    WatchedFlow,
+    schedule_check,
+    soon_after,
+)
+from celery_config.saga.engine.machine import IGNORE, Decision
+from celery_config.saga.engine.step_log import Entry
+from celery_config.saga.states import OPEN, Status
+
+
+@dataclass
+class UnitOfWork(Generic[Row, Facts]):
+    """Collects decisions about locked rows; `write` carries them out.
+
+    Args:
+        now: the present saga time.
+        facts: what the flow's decisions need.
+    """
+
+    flow: WatchedFlow[Row, Facts]
+    now: datetime
+    facts: Facts
+    changed: dict[UUID, Row] = field(default_factory=dict)
+    messages: list[Any] = field(default_factory=list)
+    transitions: list[Transition[Row]] = field(default_factory=list)
+
+    @classmethod
+    def begin(
+        cls, flow: WatchedFlow[Row, Facts], found: Sequence[Row], proved: Sequence[Entry] = ()
+    ) -> UnitOfWork[Row, Facts]:
+        """Begin one over these locked rows: read the clock and the facts."""
+        return cls(flow, clock.now(), flow.read_facts(found, proved))
+
+    def take(self, row: Row, trigger: Any, cause: Cause | None = None) -> Decision[Any]:
+        """Decide about `trigger`, change the locked row accordingly, and return the decision.
+
+        Args:
+            cause: why, if this should stop it.
+        """
+        decision = self.flow.decide(row, trigger, self.now, self.facts)
+        if decision is None:
+            # A worker older or newer than the row: one that knows its version will find it due (rule 24, versions).
+            self.advance_check(row)
+            return IGNORE
+        if decision == IGNORE:
+            return decision
+        before = Status(row.status)
+        if decision.send:
+            self.messages.append(self.flow.make_message(row, decision.send, cause, self.facts))
+        if decision.status and decision.status != before:
+            self.set_status(row, decision.status, cause)
+        elif decision.send:
+            schedule_check(row, self.now)
+        if decision.soon:
+            row.due_at = min(row.due_at or self.now, soon_after(row, self.now))
+        self.changed[row.pk] = row
+        reason = row.cause.get("reason", "")
+        self.transitions.append(Transition(row, before, Status(row.status), trigger, decision, reason))
+        return decision
+
+    def set_status(self, row: Row, status: Status, cause: Cause | None) -> None:
+        row.status, row.since, row.drives, row.due_at = status.value, self.now, 0, None
+        if status in OPEN:
+            schedule_check(row, self.now)
+        parking.unpark(row)
+        self.flow.explain_status(row, cause, self.facts)
+
+    def advance_check(self, row: Row) -> None:
+        """Let the watchdog look at an open row before long, but not at once.
+
+        Left overdue, one whose version nobody here knows would always be looked at first.
+        """
+        if row.status in OPEN:
+            row.due_at = scheduling.earlier_check(row.due_at, now=self.now, soon=soon_after(row, self.now))
+            self.changed[row.pk] = row
+
+    def write(self) -> None:
+        """Write rows and messages, and what the flow adds in the same transaction."""
+        ended = [each.row for each in self.transitions if each.is_end]
+        self.flow.explain_ends(ended)
+        bulk.execute(
+            *bulk.update_statement(self.flow.model, list(self.changed.values()), self.flow.columns),
+            *self.flow.to_outbox(self.messages),
+        )
+        self.flow.finish(self.transitions, self.facts)
+        for row in ended:
+            metrics.SAGAS_ENDED.labels(row.name, row.status).inc()

@@ -1,0 +1,60 @@
+"""Previews of the operators' verbs: what each would do to a flow, and what the barriers say of it now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from celery_config.saga.course import Answer
+from celery_config.saga.engine.flows import find_flow
+from celery_config.saga.engine.machine import IGNORE
+from celery_config.saga.engine.unit_of_work import UnitOfWork
+from celery_config.saga.models import WatchedRow
+from celery_config.saga.operations.barrier_client import ask
+from celery_config.saga.operations.effects import Effect, effects
+from celery_config.saga.states import ENDED, Status
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a verb would do."""
+
+    refused: str
+    """Why it would be refused; empty when it would not."""
+    before: str
+    after: str
+    sends: list[str]
+    """The links of the chain, in the order in which they would run."""
+    effects: list[Effect]
+    barriers: dict[str, Answer]
+
+
+def preview(row: WatchedRow, verb: str) -> Preview:
+    """Return what `verb` would do to the row now, and what every participant's barrier says of it.
+
+    Raises:
+        OperatorRefused: this code does not know the row's version.
+    """
+    flow = find_flow(type(row))
+    course = flow.find_course(row)
+    answers = ask(course.steps, row.pk)
+    proof = flow.find_proof(row, answers)
+    # A barrier's word that the pivot ran counts as if the log had it already.
+    work = UnitOfWork.begin(flow, [row], [proof] if proof else [])
+    trigger = flow.verbs[verb].triggers.get(Status(row.status))
+    decision = (trigger and flow.decide(row, trigger, work.now, work.facts)) or IGNORE
+    return Preview(
+        refused=refusal_of(row, verb) if decision == IGNORE else "",
+        before=row.status,
+        after=decision.status or row.status,
+        sends=flow.describe_send(row, decision.send) if decision.send else [],
+        effects=effects(course, answers),
+        barriers=answers,
+    )
+
+
+def refusal_of(row: WatchedRow, verb: str) -> str:
+    """Return why the verb does not fit."""
+    kind = row._meta.verbose_name
+    if row.status in ENDED:
+        return f"the {kind} has ended: {row.status}"
+    return find_flow(type(row)).verbs[verb].refusal.format(verb=verb, kind=kind, status=row.status)

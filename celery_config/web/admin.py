@@ -1,0 +1,131 @@
+"""What the admin pages of all services share, and the accounts of who uses them."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+from uuid import UUID
+
+from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.models import Group, User
+from django.core.paginator import Paginator
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils.functional import cached_property
+from rest_framework.authtoken.admin import TokenAdmin
+from rest_framework.authtoken.models import TokenProxy
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.contrib.filters.admin import FieldTextFilter
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+
+
+def text_filter(field: str) -> tuple[str, type[FieldTextFilter]]:
+    """A filter in which one types: one of all values there are would read the whole table for each page."""
+    return field, FieldTextFilter
+
+
+class FirstPages(Paginator):  # type: ignore[type-arg]
+    """Counts as far as one leafs through: to count everything would be to read the whole table for each page."""
+
+    most = 10_000
+    template_name = "order_saga/pagination.html"
+
+    @cached_property
+    def count(self) -> int:
+        rows: Any = self.object_list.order_by()  # type: ignore[attr-defined]
+        return int(rows[: self.most].count())
+
+
+class ServiceAdmin(ModelAdmin):  # type: ignore[misc]
+    """A page of a table that may be large.
+
+    `search_ids` are looked up as ids; Django would compare them as texts, for which there is no index.
+    `search_fields` are whole lookups (`name__icontains`), asked when no id is searched.
+    """
+
+    search_ids: tuple[str, ...] = ()
+    paginator = FirstPages
+    show_full_result_count = False
+    list_per_page = 50
+    list_filter_submit = True
+
+    def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
+        return (*self.search_ids, *self.search_fields)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        for word in search_term.split():
+            wanted: list[Any] = [(name, word) for name in self.search_fields]
+            if self.search_ids and (found := as_id(word)):
+                wanted = [(name, found) for name in self.search_ids]
+            queryset = queryset.filter(Q.create(wanted, connector=Q.OR)) if wanted else queryset.none()
+        return queryset, False
+
+
+def as_id(word: str) -> UUID | None:
+    try:
+        return UUID(word)
+    except ValueError:
+        return None
+
+
+class FactsOnly:
+    """Rows that are facts: to be read, found and filtered, never edited."""
+
+    fields: Any = None
+
+    @property
+    def readonly_fields(self) -> Any:
+        return self.fields or ()
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class ReadOnlyAdmin(FactsOnly, ServiceAdmin):
+    """A read-only page."""
+
+
+class ReadOnlyInline(FactsOnly, TabularInline):  # type: ignore[misc]
+    extra = 0
+    can_delete = False
+    hide_title = True
+    show_change_link: ClassVar[bool] = False
+
+
+for model in (User, Group, TokenProxy):
+    admin.site.unregister(model)
+
+
+@admin.register(User)
+class AccountAdmin(UserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
+    """Django's page in unfold's dress."""
+
+    compressed_fields = False  # beside their labels the two boxes of permissions are too wide
+    form = UserChangeForm
+    add_form = UserCreationForm
+    change_password_form = AdminPasswordChangeForm
+
+
+@admin.register(Group)
+class RoleAdmin(GroupAdmin, ModelAdmin):  # type: ignore[misc]
+    """Django's page in unfold's dress."""
+
+    compressed_fields = False
+
+
+@admin.register(TokenProxy)
+class KeylessTokenAdmin(TokenAdmin, ModelAdmin):  # type: ignore[misc]
+    """Tokens are given and taken here, and shown to nobody: their owner gets one from `/api/token/`."""
+
+    list_display = ("user", "created")
+    list_display_links = None  # a token's page has the token for its title
+    list_select_related = ("user",)
+    ordering = ("user__username",)

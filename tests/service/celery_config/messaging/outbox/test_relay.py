@@ -1,0 +1,386 @@
+"""The relay and its publisher, on a real RabbitMQ: what is promised is sent, and nothing else counts as sent."""
+
+from __future__ import annotations
+
+import errno
+import json
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from celery import Celery, current_app
+from django.db import transaction
+from django.utils import timezone
+from kombu import Connection
+
+from celery_config.broker import publisher as module
+from celery_config.broker import topology
+from celery_config.broker.publisher import Publisher, broker_errors
+from celery_config.contracts.base import encode
+from celery_config.messaging import retention
+from celery_config.messaging.models import InboxEntry, OutboxMessage
+from celery_config.messaging.outbox import relay, writing
+from celery_config.messaging.outbox.publishing import PACK, publish_batch
+from celery_config.saga.engine.chains import Chains
+from compose.local.rabbitmq import RabbitServer
+from tests.service.broker import ADMIN, app_of, drain, kwargs_of
+from tests.service.together import concurrent, in_background, together, until
+from tests.trip import FlightBooked, HotelBooked, Trip, trip_data
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def task(n: int = 0, service: str = "payment", **options: Any) -> dict[str, Any]:
+    route = topology.commands_to(service) | {"task_id": str(UUID(int=n + 1))} | options
+    return {"task": f"{service}.do", "args": [], "kwargs": {"n": n}, "options": route}
+
+
+def promise(*messages: dict[str, Any], delay: float = 0) -> None:
+    with transaction.atomic():
+        for message in messages:
+            writing.add_task(message, saga=None, delay=delay)
+
+
+def announce(event: Any, name: str | None = None) -> None:
+    with transaction.atomic():
+        writing.add_event(event, subject="x")
+        if name:
+            OutboxMessage.objects.filter(kind="event").update(name=name)
+
+
+class Books:
+    """A publisher that writes down what it is given and takes what it is told to."""
+
+    def __init__(self, refuse: Sequence[int] = ()) -> None:
+        self.sent: list[dict[str, Any]] = []
+        self.refuse = set(refuse)
+        self.app = current_app
+        self.timeout = 1.0
+
+    def publish(self, messages: Sequence[dict[str, Any]]) -> set[int]:
+        self.sent += messages
+        return set(range(len(messages))) - self.refuse
+
+
+class TestRows:
+    """What becomes of the rows; the publisher is not real here."""
+
+    def test_a_command_that_was_sent_has_done_its_duty(self) -> None:
+        promise(task(1), task(2))
+        assert publish_batch(Books(), 10) == 2  # type: ignore[arg-type]
+        assert not OutboxMessage.objects.exists()
+
+    def test_an_event_stays_for_those_who_must_catch_up(self) -> None:
+        """Rule 20."""
+        announce(HotelBooked(booking=uuid4()))
+        publish_batch(Books(), 10)  # type: ignore[arg-type]
+        row = OutboxMessage.objects.get()
+        assert row.published_at
+        assert publish_batch(Books(), 10) == 0  # type: ignore[arg-type]
+
+    def test_an_event_travels_as_one_task_whose_kwargs_are_the_cloudevent(self) -> None:
+        """Rule 21."""
+        announce(HotelBooked(booking=uuid4()))
+        books = Books()
+        publish_batch(books, 10)  # type: ignore[arg-type]
+        (message,) = books.sent
+        event = OutboxMessage.objects.get().payload
+        assert (message["task"], message["kwargs"]) == ("events.receive", event)
+        assert message["options"]["exchange"] == "events"
+        assert message["options"]["routing_key"] == "inventory.hotel_booked"
+        assert "mandatory" not in message["options"]
+        assert message["options"]["task_id"] == event["id"]
+
+    def test_events_of_one_type_travel_together(self) -> None:
+        """As a batch of CloudEvents; in their order, and the commands beside them."""
+        promise(task(1))
+        for _ in range(PACK + 2):
+            announce(HotelBooked(booking=uuid4()))
+        announce(FlightBooked(seat="12A"))
+        books = Books(refuse=[1])
+        assert publish_batch(books, 100) == PACK + 4  # type: ignore[arg-type]
+        events = list(OutboxMessage.objects.filter(kind="event").order_by("id"))
+        booked, alone = [row.payload for row in events[:-1]], events[-1].payload
+        assert [message["kwargs"] for message in books.sent] == [
+            {"n": 1}, {"events": booked[:PACK]}, {"events": booked[PACK:]}, alone,
+        ]  # fmt: skip
+        assert [message["task"] for message in books.sent[1:]] == [
+            "events.receive_all", "events.receive_all", "events.receive",
+        ]  # fmt: skip
+        assert {m["options"]["routing_key"] for m in books.sent[1:3]} == {"inventory.hotel_booked"}
+        # What the broker did not take stays, all of it.
+        assert [row.published_at is None for row in events] == [True] * PACK + [False] * 3
+
+    def test_what_must_wait_waits(self) -> None:
+        """Rule 10."""
+        promise(task(1), delay=60)
+        assert publish_batch(Books(), 10) == 0  # type: ignore[arg-type]
+        OutboxMessage.objects.update(due_at=timezone.now() - timedelta(seconds=1))
+        assert publish_batch(Books(), 10) == 1  # type: ignore[arg-type]
+
+    def test_the_longest_due_first_and_so_many_at_once(self) -> None:
+        promise(*[task(n) for n in range(5)])
+        books = Books()
+        assert [publish_batch(books, 2) for _ in range(4)] == [2, 2, 1, 0]  # type: ignore[arg-type]
+        assert [m["kwargs"]["n"] for m in books.sent] == [0, 1, 2, 3, 4]
+
+    def test_what_the_broker_did_not_take_stays_and_holds_nobody_up(self) -> None:
+        promise(task(1), task(2), task(3))
+        publish_batch(Books(refuse=[1]), 10)  # type: ignore[arg-type]
+        row = OutboxMessage.objects.get()
+        assert row.payload["kwargs"] == {"n": 2}
+        assert row.published_at is None
+        assert 5 < (row.due_at - timezone.now()).total_seconds() <= 11
+
+    def test_a_crash_before_the_commit_sends_it_again(self) -> None:
+        """Which barrier and inbox bear; losing it nobody could."""
+
+        class Dies(Books):
+            def publish(self, messages: Sequence[dict[str, Any]]) -> set[int]:
+                super().publish(messages)
+                raise ConnectionError
+
+        promise(task(1))
+        with pytest.raises(ConnectionError):
+            publish_batch(Dies(), 10)  # type: ignore[arg-type]
+        assert publish_batch(Books(), 10) == 1  # type: ignore[arg-type]
+
+    def test_the_lag_is_that_of_the_oldest_row_that_is_due(self) -> None:
+        assert relay.oldest_unpublished_seconds() == 0
+        promise(task(1), delay=60)
+        assert relay.oldest_unpublished_seconds() == 0
+        OutboxMessage.objects.update(due_at=timezone.now() - timedelta(seconds=30))
+        assert 29 < relay.oldest_unpublished_seconds() < 35
+
+    def test_what_is_past_the_horizon_is_forgotten_and_what_is_unsent_never(self) -> None:
+        """Rule 20."""
+        for _ in range(3):
+            announce(HotelBooked(booking=uuid4()))
+        old, new, unsent = OutboxMessage.objects.order_by("id")
+        long_ago = timezone.now() - timedelta(days=31)
+        OutboxMessage.objects.filter(id=old.id).update(published_at=long_ago)
+        OutboxMessage.objects.filter(id=new.id).update(published_at=timezone.now())
+        OutboxMessage.objects.filter(id=unsent.id).update(due_at=long_ago, created_at=long_ago)
+        InboxEntry.objects.create(event=uuid4(), handler="old", received_at=long_ago)
+        InboxEntry.objects.create(event=uuid4(), handler="new")
+        retention.forget_old()
+        assert set(OutboxMessage.objects.values_list("id", flat=True)) == {new.id, unsent.id}
+        assert InboxEntry.objects.get().handler == "new"
+
+    @concurrent
+    def test_two_relays_never_send_one_row(self) -> None:
+        """Rule 21: row locks share the work."""
+        promise(*[task(n) for n in range(60)])
+        books = [Books(), Books()]
+
+        def work(mine: Books) -> None:
+            while OutboxMessage.objects.exists():
+                publish_batch(mine, 5)  # type: ignore[arg-type]
+
+        assert together(*[lambda b=b: work(b) for b in books]) == [None, None]
+        sent = sorted(m["kwargs"]["n"] for b in books for m in b.sent)
+        assert sent == list(range(60))
+
+
+@pytest.fixture
+def app(rabbit: RabbitServer, tmp_path: Path) -> Iterator[Celery]:
+    with app_of("inventory", rabbit, tmp_path) as app:
+        yield app
+
+
+@pytest.fixture
+def publisher(app: Celery) -> Iterator[Publisher]:
+    publisher = Publisher(app, timeout=10)
+    yield publisher
+    publisher.close()
+
+
+class TestPublisher:
+    def test_a_batch_is_published_and_confirmed(self, publisher: Publisher, rabbit: RabbitServer) -> None:
+        assert publisher.publish([task(n) for n in range(150)]) == set(range(150))
+        assert publisher.publish([task(n) for n in range(3)]) == {0, 1, 2}
+        assert len(drain(rabbit, "payment.commands")) == 153
+
+    def test_a_chain_arrives_as_celery_wrote_it(self, publisher: Publisher, rabbit: RabbitServer) -> None:
+        """Rule 1: preset task ids, routes, errbacks and the rest of the chain survive."""
+        chain = Chains(Trip, uuid4(), encode(trip_data()), 0).drive("hotel", {})
+        publisher.publish([chain])
+        (message,) = drain(rabbit, "inventory.commands")
+        args, kwargs, embed = json.loads(message.body)
+        headers = message.properties["application_headers"]
+        assert (headers["task"], headers["id"]) == (chain["task"], chain["options"]["task_id"])
+        assert (args, kwargs) == (chain["args"], chain["kwargs"])
+        assert embed["chain"] == chain["options"]["chain"]
+        assert embed["errbacks"] == chain["options"]["link_error"]
+        assert message.properties["delivery_mode"] == 2
+
+    def test_a_retry_keeps_its_count(self, publisher: Publisher, rabbit: RabbitServer) -> None:
+        """Rule 10."""
+        publisher.publish([task(1, retries=3, root_id="r", parent_id="p")])
+        (message,) = drain(rabbit, "payment.commands")
+        headers = message.properties["application_headers"]
+        assert (headers["retries"], headers["root_id"], headers["parent_id"]) == (3, "r", "p")
+
+    def test_an_unroutable_command_is_refused_and_the_others_go(
+        self, publisher: Publisher, rabbit: RabbitServer
+    ) -> None:
+        """Rule 21: `mandatory`; a confirm alone would hide it."""
+        messages = [task(1), task(2, routing_key="nobody"), task(3)]
+        assert publisher.publish(messages) == {0, 2}
+        assert [kwargs_of(m) for m in drain(rabbit, "payment.commands")] == [{"n": 1}, {"n": 3}]
+
+    def test_one_that_cannot_be_sent_does_not_hold_up_the_others(
+        self, publisher: Publisher, rabbit: RabbitServer
+    ) -> None:
+        """Longer than AMQP's short texts are."""
+        promise(task(1), task(2, task_id="x" * 300), task(3))
+        assert publish_batch(publisher, 10) == 3
+        assert OutboxMessage.objects.get().payload["kwargs"] == {"n": 2}
+        assert [kwargs_of(m) for m in drain(rabbit, "payment.commands")] == [{"n": 1}, {"n": 3}]
+
+    def test_one_the_queue_refuses_stays_and_the_channel_is_opened_anew(
+        self, publisher: Publisher, rabbit: RabbitServer
+    ) -> None:
+        """A NACK: right after a node's death a channel goes on refusing until it is closed."""
+        with Connection(rabbit.url(ADMIN)) as connection:
+            channel = connection.default_channel
+            full = {"x-max-length": 1, "x-overflow": "reject-publish"}
+            channel.queue_declare("full", durable=False, auto_delete=False, arguments=full)
+            channel.queue_bind("full", topology.COMMANDS, "full")
+            try:
+                assert publisher.publish([task(1, routing_key="full")]) == {0}
+                assert publisher.publish([task(2, routing_key="full"), task(3)]) == {1}
+                assert publisher.connection is None
+                channel.queue_purge("full")
+                assert publisher.publish([task(2, routing_key="full")]) == {0}
+            finally:
+                channel.queue_delete("full")
+
+    def test_an_event_nobody_wants_is_no_error(self, publisher: Publisher, rabbit: RabbitServer) -> None:
+        """Rule 21: it goes to `unrouted`."""
+        announce(HotelBooked(booking=uuid4()), name="order.nobody_asked")
+        assert publish_batch(publisher, 10) == 1
+        assert OutboxMessage.objects.get().published_at
+        assert len(drain(rabbit, "unrouted")) == 1
+
+    def test_an_event_reaches_who_subscribed(self, publisher: Publisher, rabbit: RabbitServer) -> None:
+        """Rule 21."""
+        announce(HotelBooked(booking=uuid4()))
+        publish_batch(publisher, 10)
+        (message,) = drain(rabbit, "order.events")
+        assert OutboxMessage.objects.get().payload.items() <= kwargs_of(message).items()
+
+    def test_a_broken_connection_is_an_error_and_the_next_publish_connects_anew(
+        self, publisher: Publisher, rabbit: RabbitServer
+    ) -> None:
+        publisher.publish([task(1)])
+        assert publisher.connection is not None
+        publisher.connection.transport.close_connection(publisher.connection.connection)
+        with pytest.raises(
+            (OSError, AttributeError, *publisher.app.connection_for_write().connection_errors)
+        ):
+            publisher.publish([task(2)])
+        assert publisher.publish([task(3)]) == {0}
+
+    def test_a_broker_that_stands_still_is_left_without_a_farewell(
+        self, app: Celery, rabbit: RabbitServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Rule 21: its answer to a farewell would be waited for for ever."""
+        monkeypatch.setattr(module, "PROBE_SECONDS", 0.0)
+        publisher = Publisher(app, timeout=1.0)
+        assert publisher.publish([task(1)]) == {0}
+        rabbit.process.send(signal.SIGSTOP)
+        try:
+            assert in_background(lambda: publisher.publish([task(2)])).result(8) == set()
+            # It connects anew, which is tried twice. A time-out of ours would look like one of the publisher's.
+            again = in_background(lambda: publisher.publish([task(2)]))
+            assert isinstance(again.exception(20), broker_errors(app))
+        finally:
+            rabbit.process.send(signal.SIGCONT)
+        monkeypatch.setattr(module, "PROBE_SECONDS", 60.0)  # time for its confirm
+        until(lambda: publisher.publish([task(3)]) == {0}, "the broker takes messages again")
+
+    def test_a_network_that_is_gone_refuses_nothing(self) -> None:
+        """ETIMEDOUT is no broker that confirms nothing: the rows stay due."""
+
+        class Gone(Books):
+            def publish(self, messages: Sequence[dict[str, Any]]) -> set[int]:
+                raise TimeoutError(errno.ETIMEDOUT, "Connection timed out")
+
+        promise(task(1))
+        with pytest.raises(TimeoutError):
+            publish_batch(Gone(), 10)  # type: ignore[arg-type]
+        assert OutboxMessage.objects.filter(due_at__lte=timezone.now()).count() == 1
+
+    @pytest.mark.parametrize("size", [1, 100_000])
+    def test_a_broker_that_takes_nothing_is_given_up_in_time(
+        self, app: Celery, rabbit: RabbitServer, size: int
+    ) -> None:
+        """Rule 21: row locks are held meanwhile. Out of memory, RabbitMQ stops reading what publishers send."""
+        publisher = Publisher(app, timeout=1.5)
+        publisher.open()
+        rabbit.ctl("set_vm_memory_high_watermark", "absolute", "1")
+        try:
+            publish = in_background(
+                lambda: publisher.publish([task(n, headers={"x": "y" * size}) for n in range(300)])
+            )
+            try:
+                assert publish.result(8) == set()
+            except broker_errors(app):
+                assert size > 1  # it does not fit into the buffers of the network
+        finally:
+            rabbit.ctl("set_vm_memory_high_watermark", "absolute", "1GB")
+
+
+class TestRun:
+    def relay_until(self, app: Celery, holds: Any, duties: Sequence[relay.Duty] = ()) -> None:
+        done = threading.Event()
+        running = in_background(lambda: relay.run(app, duties, done.wait, lambda: done.wait(0.02)))
+        try:
+            until(holds, "the relay did its work")
+        finally:
+            done.set()
+            running.result(20)
+
+    def test_it_publishes_what_comes_and_does_its_duties(self, app: Celery, rabbit: RabbitServer) -> None:
+        seen: list[float] = []
+        duty = relay.Duty("count", lambda: seen.append(time.monotonic()), 0.05)
+        promise(*[task(n) for n in range(3)])
+        self.relay_until(app, lambda: not OutboxMessage.objects.exists() and len(seen) >= 3, [duty])
+        assert all(later - earlier >= 0.05 for earlier, later in pairwise(seen))
+        assert len(drain(rabbit, "payment.commands")) == 3
+
+    def test_a_duty_that_has_more_to_do_goes_on_at_once(self, app: Celery, rabbit: RabbitServer) -> None:
+        """What came in a crowd is not worked off at one batch every few seconds."""
+        left = iter([True, True, False])
+        calls: list[bool] = []
+
+        def work() -> bool:
+            calls.append(next(left))
+            return calls[-1]
+
+        self.relay_until(app, lambda: len(calls) == 3, [relay.Duty("work", work, 3600)])
+
+    def test_it_outlives_the_broker(self, app: Celery, rabbit: RabbitServer) -> None:
+        """The rows wait; when the broker is back they go out."""
+        done = threading.Event()
+        running = in_background(lambda: relay.run(app, [], done.wait, lambda: done.wait(0.02)))
+        promise(task(1))
+        until(lambda: not OutboxMessage.objects.exists(), "published")
+        rabbit.stop()
+        promise(task(2))
+        time.sleep(0.5)
+        assert OutboxMessage.objects.count() == 1
+        assert not running.done()
+        rabbit.start()
+        until(lambda: not OutboxMessage.objects.exists(), "published after the broker came back")
+        done.set()
+        running.result(20)
+        assert sorted(kwargs_of(m)["n"] for m in drain(rabbit, "payment.commands")) == [1, 2]

@@ -1,0 +1,54 @@
+"""Invoices become orders; what the order service refuses is a row of the report."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from celery_config.contracts.inventory import Line
+from order_project.importing import service
+from order_project.importing.invoices import Invoice
+from order_project.importing.service import Placement
+from order_project.models import CatalogueProduct, Order
+from tests.service.order.conftest import HEART, LAMP, Shop
+
+FIRST = Invoice("536365", "17850", "GB", [Line(sku=HEART, quantity=6)])
+SECOND = Invoice("536366", "17850", "GB", [Line(sku=LAMP, quantity=1)])
+
+
+@pytest.fixture(autouse=True)
+def _catalogue(shop: Shop) -> None:
+    CatalogueProduct.objects.update(currency="GBP")
+
+
+def place(*invoices: Invoice, token: str = "tok_approved") -> Placement:
+    return service.place(invoices, token=token, progress=lambda _: None)
+
+
+def test_an_invoice_is_placed_once() -> None:
+    assert place(FIRST).orders == place(FIRST).orders
+    assert Order.objects.get().reference == "536365"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"lines": [Line(sku=HEART, quantity=7)]}, {"customer": "13047"}, {"country": "FR"}],
+)
+def test_one_that_was_placed_with_other_contents(other: dict[str, Any]) -> None:
+    place(FIRST)
+    placement = place(replace(FIRST, **other), SECOND)
+    assert [(f.invoice, f.code) for f in placement.faults] == [("536365", "already_imported_differently")]
+    assert [Order.objects.get(pk=order).reference for order in placement.orders] == ["536366"]
+    assert Order.objects.count() == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [(Line(sku="no such", quantity=1), "unknown_sku"), (Line(sku=HEART, quantity=10**17), "bad_quantity")],
+)
+def test_one_that_cannot_be_ordered(line: Line, code: str) -> None:
+    placement = place(replace(FIRST, lines=[line]), SECOND)
+    assert [(f.invoice, f.code) for f in placement.faults] == [("536365", code)]
+    assert len(placement.orders) == 1

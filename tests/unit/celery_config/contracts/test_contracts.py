@@ -1,0 +1,122 @@
+"""Every released contract: its golden JSON is decoded by today's code (rule 24).
+
+`golden/WIRE_NAME.json` is what some released version sent. A new contract gets a new file; one
+that has gained a field gets a further file, `WIRE_NAME+FIELD.json`. A file is never changed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+from collections.abc import Iterator
+from dataclasses import make_dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from celery_config.broker import topology
+from celery_config.contracts.base import Command, Event, Message, Refusal, command_hash, decode, encode
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def contracts() -> Iterator[type[Message]]:
+    for name in ("base", *topology.SERVICES):
+        module = importlib.import_module(f"celery_config.contracts.{name}")
+        for kind in vars(module).values():
+            ours = isinstance(kind, type) and issubclass(kind, Message) and kind.__module__ == module.__name__
+            if ours and hasattr(kind, "service"):  # the base classes have none
+                yield kind
+
+
+ALL = {kind.wire_name(): kind for kind in contracts()}
+COMMANDS = {name: kind for name, kind in ALL.items() if issubclass(kind, Command)}
+
+
+def golden(name: str) -> dict[str, Any]:
+    return json.loads((GOLDEN / f"{name}.json").read_text())  # type: ignore[no-any-return]
+
+
+def test_every_contract_has_its_golden_json_and_every_golden_json_its_contract() -> None:
+    """Rule 24: a released name never disappears; a new one is recorded."""
+    assert {path.stem.partition("+")[0] for path in GOLDEN.glob("*.json")} == set(ALL)
+
+
+@pytest.mark.parametrize("file", sorted(path.stem for path in GOLDEN.glob("*.json")))
+def test_what_was_released_is_still_understood(file: str) -> None:
+    """Rule 24: it decodes, and what it says comes out again unchanged."""
+    data = golden(file)
+    again = json.loads(json.dumps(encode(decode(ALL[file.partition("+")[0]], data))))
+    assert {field: again[field] for field in data} == data
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_unknown_fields_are_ignored(name: str) -> None:
+    """Rule 24: an older worker reads what a newer one wrote, nested values included."""
+
+    def with_more(value: Any) -> Any:
+        if isinstance(value, list):
+            return [with_more(item) for item in value]
+        if isinstance(value, dict):
+            return {key: with_more(item) for key, item in value.items()} | {"from_the_future": {"x": 1}}
+        return value
+
+    assert decode(ALL[name], with_more(golden(name))) == decode(ALL[name], golden(name))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_defaulted_field_more_changes_no_hash(name: str) -> None:
+    """Rule 5: a deploy never makes a conflict out of a command under way."""
+    kind = COMMANDS[name]
+    grown = make_dataclass(
+        kind.__name__,
+        [("added", str, dataclasses.field(default=""))],
+        bases=(kind,),
+        frozen=True,
+        kw_only=True,
+    )
+    assert command_hash(decode(grown, golden(name))) == command_hash(decode(kind, golden(name)))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_hash_is_the_same_in_every_release(name: str) -> None:
+    """Rule 5: old barrier rows are compared with what today's code computes."""
+    recorded = json.loads((GOLDEN / "hashes" / "commands.json").read_text())
+    assert command_hash(decode(COMMANDS[name], golden(name))) == recorded[name]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_contracts_are_frozen_and_by_keyword(name: str) -> None:
+    kind = ALL[name]
+    assert dataclasses.is_dataclass(kind)
+    assert kind.__dataclass_params__.frozen  # type: ignore[attr-defined]
+    assert all(field.kw_only for field in dataclasses.fields(kind))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_says_how_it_is_answered(name: str) -> None:
+    """Its reply, and its refusal if it has one, are events of the same service, known by other names."""
+    kind = COMMANDS[name]
+    assert issubclass(kind.done, Event)
+    assert kind.done.service == kind.service
+    if kind.refused:
+        assert issubclass(kind.refused, Refusal)
+        assert kind.refused.service == kind.service
+    assert not issubclass(kind, Event)
+
+
+def test_order_lines_travel_in_one_command_only() -> None:
+    """Rule 4: 675 lines in two commands would be 274 kB."""
+    assert [
+        name for name, kind in COMMANDS.items() if "lines" in {f.name for f in dataclasses.fields(kind)}
+    ] == ["inventory.reserve_stock"]
+
+
+def test_replies_are_small() -> None:
+    """Rule 4: replies are ids, numbers and times; none repeats lines or addresses."""
+    small = {"UUID", "int", "str", "datetime", "datetime | None", "tuple[Counted, ...]"}
+    for kind in COMMANDS.values():
+        for field in dataclasses.fields(kind.done):
+            assert str(field.type) in small, f"{kind.done.__name__}.{field.name}"

@@ -1,0 +1,196 @@
+"""The messages of a saga: one Celery chain in one outbox row."""
+
+from __future__ import annotations
+
+import json
+from ast import literal_eval
+from dataclasses import dataclass
+from typing import Any, ClassVar
+from uuid import UUID, uuid4
+
+import pytest
+
+from celery_config.contracts.base import Command, Reply, command_id, encode
+from celery_config.errors import ChainTooLarge
+from celery_config.saga.dsl import Saga, compensatable, minutes
+from celery_config.saga.engine.chains import COMPENSATED, COMPLETE, LARGEST_CHAIN, STEP_FAILED, Chains
+from celery_config.saga.testing import fence, links_of, name_of
+from tests.trip import (
+    BookFlight,
+    BookHotel,
+    CancelFlight,
+    CancelHotel,
+    ChargeTrip,
+    Holiday,
+    IssueTicket,
+    Trip,
+    trip_data,
+)
+
+SAGA = UUID("6f1c7a0e-1111-4222-8333-444455556666")
+DATA = encode(trip_data())
+
+
+def chains(saga: type[Saga] = Trip, attempt: int = 0) -> Chains:
+    return Chains(saga, SAGA, DATA, attempt)
+
+
+def names(chain: dict[str, Any]) -> list[str]:
+    return [name_of(link) for link in links_of(chain)]
+
+
+def all_links(attempt: int = 0) -> list[dict[str, Any]]:
+    made = chains(attempt=attempt)
+    return [*links_of(made.drive("hotel", {})), *links_of(made.stop())]
+
+
+ACTIONS = [BookHotel.wire_name(), BookFlight.wire_name(), ChargeTrip.wire_name(), IssueTicket.wire_name()]
+UNDOS = [CancelFlight.wire_name(), CancelHotel.wire_name()]
+
+
+class TestWhatIsSent:
+    def test_a_start_is_every_step_and_the_end(self) -> None:
+        """Rule 1: the whole chain is one message, JSON through and through."""
+        chain = chains().drive("hotel", {})
+        assert names(chain) == [*ACTIONS, COMPLETE]
+        assert json.loads(json.dumps(chain)) == chain
+
+    @pytest.mark.parametrize(("step", "left"), [("flight", ACTIONS[1:]), ("ticket", ACTIONS[3:]), (None, [])])
+    def test_a_drive_starts_at_a_step_with_the_replies_known(self, step: str | None, left: list[str]) -> None:
+        """Rule 17."""
+        chain = chains().drive(step, {"hotel": {"booking": "b"}})
+        assert names(chain) == [*left, COMPLETE]
+        assert chain["args"] == [{"hotel": {"booking": "b"}}]
+
+    def test_a_stop_is_the_fence_first_and_every_undo_last_to_first(self) -> None:
+        """Rule 12."""
+        assert names(chains().stop()) == [fence(ChargeTrip), *UNDOS, COMPENSATED]
+        assert links_of(chains().stop())[-1]["kwargs"]["incomplete"] is False
+
+    def test_a_stop_without_a_pivot_has_no_fence(self) -> None:
+        """Rule 11: the lock on the saga's row decided."""
+        assert names(chains(Holiday).stop()) == [*UNDOS, COMPENSATED]
+
+    @pytest.mark.parametrize(("failed", "rest"), [("flight", UNDOS[1:]), ("hotel", [])])
+    def test_after_a_failed_undo_the_rest_goes_on_incomplete(self, failed: str, rest: list[str]) -> None:
+        """Rule 15."""
+        chain = chains().undo_before(failed)
+        assert names(chain) == [*rest, COMPENSATED]
+        assert links_of(chain)[-1]["kwargs"]["incomplete"] is True
+
+
+class TestEveryLink:
+    def test_its_task_id_is_set_and_tells_attempts_apart(self) -> None:
+        """Rule 2: the command id never changes, the task id does; neither is left to Celery."""
+        first, again, second = (
+            [link["options"]["task_id"] for link in all_links(attempt)] for attempt in (0, 0, 1)
+        )
+        assert first == again
+        assert not set(first) & set(second)
+        assert len(set(first)) == len(first)
+        assert str(command_id(SAGA, "hotel", "do")) not in first
+
+    def test_its_errback_is_the_orchestrators_own(self) -> None:
+        """Rule 3: immutable, explicitly routed, with saga, step and operation in its kwargs."""
+        for link in all_links(attempt=3):
+            (errback,) = link["options"]["link_error"]
+            assert errback["task"] == STEP_FAILED
+            assert errback["immutable"] is True
+            assert errback["args"] == []
+            options = errback["options"]
+            assert (options["exchange"], options["routing_key"], options["mandatory"]) == (
+                "commands",
+                "order",
+                True,
+            )
+            assert errback["kwargs"]["saga"] == str(SAGA)
+            assert errback["kwargs"]["attempt"] == 3
+            assert errback["kwargs"]["step"] == link["kwargs"]["step"]
+        errback_ids = [link["options"]["link_error"][0]["options"]["task_id"] for link in all_links()]
+        assert len(set(errback_ids)) == len(errback_ids)
+
+    def test_the_errback_tells_action_undo_fence_and_end_apart(self) -> None:
+        """Rule 3: it carries the operation, so that an action's failure is never taken for an undo's."""
+        told = {
+            (e["step"], e["operation"])
+            for link in all_links()
+            for e in [link["options"]["link_error"][0]["kwargs"]]
+        }
+        actions = {(step.name, "do") for step in Trip.steps}
+        undos = {("hotel", "undo"), ("flight", "undo")}
+        assert told == actions | undos | {("charge", "fence"), ("", "complete"), ("", "compensated")}
+
+    def test_it_is_routed_to_its_service_and_must_arrive(self) -> None:
+        """Rule 21: commands are `mandatory`."""
+        for link in all_links():
+            options = link["options"]
+            assert options["routing_key"] == link["task"].partition(".")[0]
+            assert (options["exchange"], options["mandatory"]) == ("commands", True)
+
+    def test_what_it_needs_from_earlier_replies_is_named(self) -> None:
+        links = links_of(chains().drive("hotel", {}))
+        assert [link["kwargs"].get("needs") for link in links] == [
+            None,
+            None,
+            {"booking": "hotel"},
+            {"seat": "flight"},
+            None,
+        ]
+        assert links[0]["kwargs"]["command"] == {"trip": DATA["trip"], "nights": DATA["nights"]}
+
+    def test_an_undo_carries_ids_only(self) -> None:
+        """Rule 7."""
+        for link in links_of(chains().stop())[1:-1]:
+            assert link["kwargs"]["command"] == {"trip": DATA["trip"]}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taken(Reply):
+    service: ClassVar[str] = "inventory"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Take(Command):
+    service: ClassVar[str] = "inventory"
+    done: ClassVar[type[Reply]] = Taken
+    id: str
+    what: str
+
+
+@dataclass(frozen=True)
+class Load:
+    id: str
+    what: str
+
+
+class Big(Saga):
+    name, version, deadline, data = "big", 1, minutes(15), Load
+    steps = [compensatable("take", Take, undo=Take)]
+
+
+def test_a_chain_over_128_kb_is_refused() -> None:
+    """Rule 4."""
+    empty = len(json.dumps(Chains(Big, uuid4(), {"id": "1", "what": ""}, 0).drive("take", {})))
+    fits = {"id": "1", "what": "x" * (LARGEST_CHAIN - empty)}
+    Chains(Big, uuid4(), fits, 0).drive("take", {})
+    odd = {"id": "1", "what": "Ü" * (len(fits["what"]) // 6)}
+    Chains(Big, uuid4(), odd, 0).drive("take", {})
+    with pytest.raises(ChainTooLarge):
+        Chains(Big, uuid4(), {"id": "1", "what": odd["what"] + "Ü"}, 0).drive("take", {})
+    with pytest.raises(ChainTooLarge, match="over the 131072 a chain may have"):
+        Chains(Big, uuid4(), {"id": "1", "what": fits["what"] + "x"}, 0).drive("take", {})
+
+
+def test_flower_is_shown_ids_only() -> None:
+    """Addresses and payment tokens are in the arguments, and nobody's to see there."""
+    for link in links_of(chains().drive("hotel", {})):
+        for options in (link["options"], link["options"]["link_error"][0]["options"]):
+            assert options["argsrepr"] == "()"
+            assert set(literal_eval(options["kwargsrepr"])) <= {
+                "saga",
+                "step",
+                "operation",
+                "subject",
+                "attempt",
+            }
+            assert str(SAGA) in options["kwargsrepr"]

@@ -1,0 +1,119 @@
+"""A saga's definition is checked when its class is made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+from uuid import UUID, uuid4
+
+import pytest
+
+from celery_config.contracts.base import Command, Reply
+from celery_config.errors import DefinitionError
+from celery_config.saga.dsl import Saga, Step, compensatable, field_sources, find, minutes, pivot, retriable
+from tests.trip import (
+    BookFlight,
+    BookHotel,
+    CancelFlight,
+    CancelHotel,
+    ChargeTrip,
+    Holiday,
+    HotelBooked,
+    IssueTicket,
+    Trip,
+    TripData,
+)
+
+HOTEL = compensatable("hotel", BookHotel, undo=CancelHotel)
+FLIGHT = compensatable("flight", BookFlight, undo=CancelFlight)
+CHARGE = pivot("charge", ChargeTrip)
+TICKET = retriable("ticket", IssueTicket)
+
+
+def define(steps: Sequence[Step], deadline: float = minutes(15), **more: Any) -> type[Saga]:
+    """A saga with these steps, its name fresh."""
+    return type("Defined", (Saga,), {
+        "name": f"s-{uuid4()}", "version": 1, "deadline": deadline, "data": TripData, "steps": steps, **more
+    })  # fmt: skip
+
+
+@pytest.mark.parametrize("steps", [[HOTEL, FLIGHT, CHARGE, TICKET], [HOTEL, FLIGHT], [HOTEL, CHARGE]])
+def test_a_right_definition(steps: list[Step]) -> None:
+    saga = define(steps)
+    assert find(saga.name, 1) is saga
+    assert find(saga.name, 2) is None
+
+
+@pytest.mark.parametrize(
+    ("steps", "fault"),
+    [
+        ([], "at least one step"),
+        ([CHARGE, HOTEL], "in this order"),
+        ([HOTEL, TICKET, CHARGE], "in this order"),
+        ([HOTEL, CHARGE, pivot("again", ChargeTrip)], "at most one pivot"),
+        ([HOTEL, FLIGHT, TICKET], "a retriable step follows a pivot"),
+        ([HOTEL, compensatable("hotel", BookFlight, undo=CancelFlight)], "two steps are called hotel"),
+        ([CHARGE], "ChargeTrip.booking of step charge is neither in the saga's data"),
+        (
+            [HOTEL, compensatable("other", BookHotel, undo=CancelHotel), CHARGE],
+            "could come from hotel and other",
+        ),
+        ([HOTEL, CHARGE, retriable("flight", BookFlight)], "may not be refused"),
+        (
+            [compensatable("hotel", BookHotel, undo=ChargeTrip)],
+            "carries ids of the saga's data only; not there: booking",
+        ),
+    ],
+)
+def test_a_wrong_definition_is_refused_with_what_is_wrong(steps: list[Step], fault: str) -> None:
+    with pytest.raises(DefinitionError, match=fault):
+        define(steps)
+
+
+def test_what_an_undo_announces_is_known_without_its_handler() -> None:
+    """Rule 7: an undo that found nothing to undo still announces itself, from its command alone."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class CancelHotelLoudly(Command):
+        service: ClassVar[str] = "inventory"
+        done: ClassVar[type[Reply]] = HotelBooked
+        trip: UUID
+
+    with pytest.raises(DefinitionError, match="only its command's fields"):
+        define([compensatable("hotel", BookHotel, undo=CancelHotelLoudly)])
+
+
+@pytest.mark.parametrize("missing", ["deadline", "data", "steps"])
+def test_what_is_missing_is_named(missing: str) -> None:
+    parts: dict[str, Any] = {"name": "gap", "version": 1, "deadline": 900, "data": TripData, "steps": [HOTEL]}
+    del parts[missing]
+    with pytest.raises(DefinitionError, match=f"`{missing}` is missing"):
+        type("Gap", (Saga,), parts)
+
+
+@pytest.mark.parametrize("deadline", [30, 24 * 3600 + 1])
+def test_the_order_of_patience_is_checked(deadline: float) -> None:
+    """Rule 18: a saga that would be stopped while its steps are still tried is refused."""
+    with pytest.raises(DefinitionError, match="must give up before"):
+        define([HOTEL], deadline=deadline)
+
+
+def test_a_version_is_defined_once() -> None:
+    """Rule 24: running sagas keep their definition, so that a change needs a new version."""
+    with pytest.raises(DefinitionError, match="raise the version"):
+        define([HOTEL], name="trip")
+    assert find("trip", 1) is Trip
+
+
+def test_where_the_fields_of_a_command_come_from() -> None:
+    """From the saga's data first, else from the one earlier step whose reply has it; a default needs no source."""
+    assert field_sources(Trip, Trip.steps[0], BookHotel) == {}
+    assert field_sources(Trip, Trip.steps[1], BookFlight) == {}
+    assert field_sources(Trip, Trip.steps[2], ChargeTrip) == {"booking": "hotel"}
+    assert field_sources(Trip, Trip.steps[3], IssueTicket) == {"seat": "flight"}
+
+
+def test_steps_are_known_by_name() -> None:
+    assert [Trip.index(s.name) for s in Trip.steps] == [0, 1, 2, 3]
+    assert (Trip.pivot_index(), Holiday.pivot_index()) == (2, 2)
