@@ -144,11 +144,12 @@ class SagaFlow(WatchedFlow[SagaInstance, SagaFacts]):
 
     def finish(self, transitions: Sequence[Transition[SagaInstance]], facts: SagaFacts) -> None:
         """Write the decisions down, and tell the sagas' owners in the transaction that ends them (rule 11)."""
-        SagaDecision.objects.bulk_create(
+        unexpected = [
             record_decision(each)
             for each in transitions
             if each.decision != EXPECTED and not isinstance(each.trigger, Completed)
-        )
+        ]
+        SagaDecision.objects.bulk_create(unexpected)
         ended = [each.row for each in transitions if each.is_end]
         for (saga, status), group in group_by(lambda row: (definition(row), row.status), ended).items():
             if status == Status.COMPLETED:
