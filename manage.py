@@ -8,13 +8,9 @@ import os
 import sys
 from pathlib import Path
 
+from celery_config.common.services import SERVICES
+
 VENV = Path(__file__).resolve().parent / ".venv"
-SERVICES = {
-    "order": "order_project",
-    "payment": "payment_app",
-    "inventory": "inventory_app",
-    "shipment": "shipment_app",
-}
 ASKING = ("audit", "import_orders", "reconcile", "sync")
 SYSTEM_COMMANDS = {
     "up": ("compose.local.up", "start the whole stack on PostgreSQL and RabbitMQ"),
@@ -52,7 +48,7 @@ def usage() -> str:
 
 def main(argv: list[str]) -> int:
     if len(argv) > 1 and argv[1] in SERVICES:
-        os.environ["DJANGO_SETTINGS_MODULE"] = f"{SERVICES[argv[1]]}.config.settings"
+        os.environ["DJANGO_SETTINGS_MODULE"] = SERVICES[argv[1]].settings_module
         if not os.environ.get(f"{argv[1].upper()}_DATABASE_URL"):
             from compose.local import running
 

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from celery_config import topology
+from celery_config.common.services import ORCHESTRATOR, SERVICES
 from celery_config.listening import Hearing, Reaction
 from celery_config.messages import Event, StepGaveUp, fields_of
 
@@ -78,7 +79,7 @@ def document(parts: Parts, title: str = "Order Saga") -> dict[str, Any]:
 
 def every_event() -> list[type[Event]]:
     """All that is ever announced."""
-    modules = [importlib.import_module(f"celery_config.contracts.{each}") for each in topology.SERVICES]
+    modules = [importlib.import_module(f"celery_config.contracts.{each}") for each in SERVICES]
     return [
         kind
         for module in modules
@@ -88,7 +89,7 @@ def every_event() -> list[type[Event]]:
 
 
 def announced_by(service: str) -> list[type[Event]]:
-    others = [] if service == topology.ORCHESTRATOR else [StepGaveUp]
+    others = [] if service == ORCHESTRATOR else [StepGaveUp]
     return [kind for kind in every_event() if kind.service == service] + others
 
 

@@ -13,9 +13,10 @@ from django.db import OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from celery_config import rows, topology
+from celery_config.common.services import ORCHESTRATOR
 from celery_config.failpoints import Point, Way, reach
 
-STEP_FAILED = f"{topology.ORCHESTRATOR}.step_failed"
+STEP_FAILED = f"{ORCHESTRATOR}.step_failed"
 
 
 # What this process never sends: `errbacks` or `continuations` of chains. The broker drops what has no route.

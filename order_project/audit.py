@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.db.models import Q
 
+from celery_config.common.services import PARTICIPANTS
 from celery_config.copies import sync
 from celery_config.copies.asking import SourceOf
 from celery_config.copies.declared import copies
@@ -68,7 +69,7 @@ def run(progress: Callable[[int], None]) -> tuple[int, list[Finding]]:
         PeerError: a service does not answer.
     """
     with ExitStack() as stack:
-        peers = {name: stack.enter_context(Peer(name)) for name in ("payment", "inventory", "shipment")}
+        peers = {name: stack.enter_context(Peer(name)) for name in PARTICIPANTS}
         checked, findings = 0, []
         for orders in order_chunks():
             findings += check_orders(orders, peers)

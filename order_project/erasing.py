@@ -13,6 +13,7 @@ from django.db import transaction
 from rest_framework.exceptions import NotFound
 
 from celery_config import rows
+from celery_config.common.services import ORCHESTRATOR
 from celery_config.copies.applying import chunks
 from celery_config.database import Now
 from celery_config.errors import ChainTooLarge
@@ -21,7 +22,6 @@ from celery_config.saga.dsl import Saga
 from celery_config.saga.machine import ENDED
 from celery_config.saga.models import SagaInstance
 from celery_config.saga.trail import check_reason
-from celery_config.topology import ORCHESTRATOR
 from order_project import erasure as what_is_known
 from order_project.domain import OrderStatus
 from order_project.errors import OrdersUnderWay

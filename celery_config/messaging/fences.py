@@ -9,6 +9,7 @@ from celery.exceptions import Ignore
 from django.db import transaction
 
 from celery_config import topology
+from celery_config.common.services import ORCHESTRATOR
 from celery_config.messaging import barrier, outbox
 from celery_config.messaging.actions import Answer, Asked, call, write_answers
 from celery_config.messaging.barrier import AnyRow
@@ -17,7 +18,7 @@ from celery_config.messaging.deliveries import Outcome
 from celery_config.messaging.steps import FindHandler, Step, Written, claimed, refusal_of
 from celery_config.messaging.undos import caller_of
 
-PIVOT_RAN, PIVOT_FENCED = (f"{topology.ORCHESTRATOR}.{name}" for name in ("pivot_ran", "pivot_fenced"))
+PIVOT_RAN, PIVOT_FENCED = (f"{ORCHESTRATOR}.{name}" for name in ("pivot_ran", "pivot_fenced"))
 
 
 class Fence(Step):
@@ -81,7 +82,7 @@ def word_of(step: Step, row: AnyRow) -> dict[str, Any]:
         "args": [],
         "kwargs": {"saga": str(step.saga), "step": step.name, **({"reply": row.reply} if ran else {})},
         "options": {
-            **topology.commands_to(topology.ORCHESTRATOR),
+            **topology.commands_to(ORCHESTRATOR),
             **topology.shown(saga=step.saga, step=step.name, subject=step.subject),
         },
     }

@@ -19,6 +19,7 @@ from kombu import Connection
 
 from celery_config import metrics, topology
 from celery_config import rows as many
+from celery_config.common.services import SERVICES
 from celery_config.database import Now
 from celery_config.failpoints import Point, reach
 from celery_config.messaging.models import OutboxMessage
@@ -95,9 +96,7 @@ class Attendance:
         if self.connection.transport.driver_type != "amqp":
             return []
         channel = self.connection.default_channel
-        queues = {
-            s: channel.queue_declare(topology.commands_queue(s), passive=True) for s in topology.SERVICES
-        }
+        queues = {s: channel.queue_declare(topology.commands_queue(s), passive=True) for s in SERVICES}
         return [service for service, queue in queues.items() if not queue.consumer_count]
 
     def close(self) -> None:

@@ -4,12 +4,12 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from celery_config.common.services import SERVICES
 from celery_config.times import Times
 from compose.local import ports
 from compose.local.environment import ADMIN, ROOT, WEBHOOKS, Addresses, flower_url, web_url
 from compose.local.processes import Process
 from compose.local.readiness import ReadyCheck, answers, at_once
-from manage import SERVICES as PACKAGES
 
 _WEB_THREADS = 8
 
@@ -58,7 +58,7 @@ class Blueprint:
     def web(self, service: str) -> Process:
         return self._process(
             f"{service}-web",
-            *("-m", "gunicorn", f"{PACKAGES[service]}.config.wsgi:application"),
+            *("-m", "gunicorn", f"{SERVICES[service].package}.config.wsgi:application"),
             *("--worker-class", "gthread", "--workers", "1", "--threads", str(_WEB_THREADS)),
             # Longer than clients keep an idle connection, else the two close and use it at the same moment.
             *("--keep-alive", "30"),

@@ -7,12 +7,12 @@ import importlib
 import os
 import sys
 
-from manage import SERVICES
+from celery_config.common.services import SERVICES
 
 
 def main(argv: list[str]) -> int:
     """Apply the migrations of a service and make its administrator, whose password is in ADMIN_PASSWORD."""
-    os.environ["DJANGO_SETTINGS_MODULE"] = f"{SERVICES[argv[0]]}.config.settings"
+    os.environ["DJANGO_SETTINGS_MODULE"] = SERVICES[argv[0]].settings_module
     importlib.import_module("django").setup()
     call_command = importlib.import_module("django.core.management").call_command
     call_command("migrate", interactive=False, verbosity=0)

@@ -17,15 +17,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from celery_config.topology import SERVICES
+from celery_config.common.services import PACKAGES, PARTICIPANTS, SERVICES
 from compose.local import packages
 from compose.local.environment import ROOT, var_folder
 from compose.local.postgres import PostgresServer
-from manage import SERVICES as PACKAGES
 
 PYTHON = sys.executable
 MODULE = (PYTHON, "-m")
-PACKAGE_NAMES = ("celery_config", *PACKAGES.values(), "compose")
+PACKAGE_NAMES = ("celery_config", *PACKAGES, "compose")
 COUNTS = re.compile(r"(\d+) (passed|failed|errors?|skipped)")
 SHOWN_LINES = 60
 GROUPS = ("checks", "unit", "service", "acceptance")
@@ -117,7 +116,7 @@ def checks(var: Path) -> list[Suite]:
             "manage.py",
         ),
     ]
-    found += [types(service, PACKAGES[service]) for service in SERVICES if service != "order"]
+    found += [types(service, SERVICES[service].package) for service in PARTICIPANTS]
     for service in SERVICES:
         manage = [PYTHON, "manage.py", service]
         found.append(Suite(f"{service} migrations", [*manage, "makemigrations", "--check", "--dry-run"]))
@@ -131,7 +130,7 @@ def checks(var: Path) -> list[Suite]:
 def types(service: str, *paths: str) -> Suite:
     """mypy with the settings of one service: its Django plugin knows one settings module a process."""
     argv = [*MODULE, "mypy", "--follow-imports=silent", f"--cache-dir=.mypy_cache/{service}", *paths]
-    return Suite(f"{service} types", argv, {"DJANGO_SETTINGS_MODULE": f"{PACKAGES[service]}.config.settings"})
+    return Suite(f"{service} types", argv, {"DJANGO_SETTINGS_MODULE": SERVICES[service].settings_module})
 
 
 def production(service: str) -> dict[str, str]:
@@ -165,7 +164,7 @@ def service_suite(server: PostgresServer, service: str) -> Suite:
     folders = [f"tests/service/{service}"]
     if service == MESSAGING_WITH:
         folders.append("tests/service/messaging")
-    return pytest(service, *folders, f"--ds={PACKAGES[service]}.config.settings", env=env)
+    return pytest(service, *folders, f"--ds={SERVICES[service].settings_module}", env=env)
 
 
 def pytest(name: str, *args: str, env: Mapping[str, str] | None = None) -> Suite:

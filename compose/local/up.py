@@ -10,7 +10,7 @@ from threading import Thread
 from rich.console import Console
 from rich.table import Table
 
-from celery_config.topology import SERVICES
+from celery_config.common.services import SERVICES
 from compose.local import running
 from compose.local.errors import LocalError
 from compose.local.process import Death

@@ -13,6 +13,7 @@ from amqp.exceptions import AccessRefused
 from kombu import Connection
 from tenacity import retry, stop_after_delay, wait_fixed
 
+from celery_config.common.services import SERVICES
 from celery_config.messaging.publisher import Publisher
 from celery_config.saga.chains import STEP_FAILED, Link, chained
 from celery_config.topology import (
@@ -20,7 +21,6 @@ from celery_config.topology import (
     DEAD_LETTERS,
     EVENTS,
     FLOWER_USER,
-    SERVICES,
     TASK_EVENTS,
     UNROUTED,
     commands_queue,

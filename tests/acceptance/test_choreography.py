@@ -7,11 +7,11 @@ from uuid import uuid4
 
 import pytest
 
+from celery_config.common.services import PARTICIPANTS
 from celery_config.topology import events_queue
 from tests.acceptance.shop import ANVIL, SOLD_OUT, TOO_HEAVY, UNREACHABLE, Shop, until
 from tests.acceptance.test_hostile_messages import NO_EMBED, letter
 
-PARTICIPANTS = ("payment", "inventory", "shipment")
 REFUSALS: dict[str, dict[str, Any]] = {
     "card_declined": {"payment_token": "tok_card_declined"},
     "out_of_stock": {"lines": [{"sku": SOLD_OUT, "quantity": 1}]},

@@ -11,12 +11,13 @@ from typing import Any
 import amqp
 from kombu import Connection
 
+from celery_config.common.services import SERVICES
 from celery_config.topology import commands_queue, events_queue
 from compose.local.stack import Stack
 
 TAKEN = 20
 LISTENS_SECONDS = 1.5
-QUEUES = (*(commands_queue(s) for s in ("order", "payment", "inventory", "shipment")), events_queue("order"))
+QUEUES = (*(commands_queue(s) for s in SERVICES), events_queue("order"))
 
 
 def meddle(stack: Stack, how: str, chance: random.Random) -> int:

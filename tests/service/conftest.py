@@ -15,6 +15,7 @@ from rest_framework.test import APIClient
 
 from celery_config import topology
 from celery_config.choreography import announced
+from celery_config.common.services import SERVICES
 from celery_config.errors import Refused, StepOutlived
 from celery_config.messages import Command, Event, decode
 from celery_config.messaging.deliveries import Call
@@ -119,9 +120,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess
 @pytest.fixture(scope="session")
 def rabbit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitServer]:
     """A broker of one's own, with our topology."""
-    server = RabbitServer(
-        tmp_path_factory.mktemp("rabbitmq"), (*topology.SERVICES, ADMIN), topology.definitions
-    )
+    server = RabbitServer(tmp_path_factory.mktemp("rabbitmq"), (*SERVICES, ADMIN), topology.definitions)
     server.start()
     yield server
     server.kill()

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib import import_module
 
+from celery_config.common.services import PARTICIPANTS, SERVICES
 from celery_config.contracts.order import OrderPlaced, OrderWithdrawn
 from celery_config.listening import Reaction
 from celery_config.messages import Event
@@ -25,14 +26,12 @@ from celery_config.messaging.decisions import (
     on_undo,
 )
 from celery_config.saga.machine import ENDED, Status
-from manage import SERVICES
 from order_project import domain
 
-PARTICIPANTS = [package for service, package in SERVICES.items() if service != "order"]
 REACTIONS: list[Reaction] = [
     each
-    for package in PARTICIPANTS
-    for each in import_module(f"{package}.subscriptions").SUBSCRIPTIONS
+    for service in PARTICIPANTS
+    for each in import_module(f"{SERVICES[service].package}.subscriptions").SUBSCRIPTIONS
     if isinstance(each, Reaction)
 ]
 

@@ -9,7 +9,8 @@ from kombu import Exchange, Queue
 
 from celery_config import codec
 from celery_config.app import UnconfirmedEvents
-from celery_config.topology import DELIVERY_LIMIT, SERVICES
+from celery_config.common.services import SERVICES
+from celery_config.topology import DELIVERY_LIMIT
 from celery_config.worker import SagaConsumer
 
 EXCHANGE = Exchange("bare", type="direct", durable=True, no_declare=True)

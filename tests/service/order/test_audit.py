@@ -15,6 +15,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from celery_config import peers
+from celery_config.common.services import PARTICIPANTS
 from celery_config.copies.declared import copies
 from celery_config.copies.entries import Kept, stream
 from celery_config.messages import encode
@@ -27,7 +28,6 @@ from tests.service.copies_source import SourceInMemory
 from tests.service.order.conftest import HEART, REPLIES, Placed, Shop, merge
 
 pytestmark = pytest.mark.django_db
-PARTICIPANTS = ("payment", "inventory", "shipment")
 
 
 class Catalogue:

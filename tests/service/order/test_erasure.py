@@ -18,6 +18,7 @@ from django.urls import reverse
 from rest_framework.exceptions import NotFound
 from rest_framework.test import APIClient
 
+from celery_config.common.services import PARTICIPANTS
 from celery_config.contracts.payment import PaymentRefused
 from celery_config.copies.models import FOREVER, Tombstone
 from celery_config.errors import OperatorRefused, SagaPaused
@@ -524,7 +525,7 @@ class TestLeftovers:
     ) -> None:
         others.carried_out(ids[1])
         assert audit.run(lambda _: None) == (1, [])
-        for service in ("payment", "inventory", "shipment"):
+        for service in PARTICIPANTS:
             others.faults[service] = [f"1 rows of {service}.X still tell of somebody who was forgotten: 1"]
         Order.objects.update(address={"city": "London"})
         _, findings = audit.run(lambda _: None)
