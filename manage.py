@@ -16,7 +16,7 @@ SYSTEM_COMMANDS = {
     "up": ("compose.local.up", "start the whole stack on PostgreSQL and RabbitMQ"),
     "demo": ("compose.local.demo", "100 orders through the four services, without any server"),
     "bench": ("tests.bench.run", "orders per second, latency and CPU, against a bare Celery chain"),
-    "test": ("compose.local.tests", "every test, on real servers"),
+    "test": ("tests.run", "every test, on real servers"),
     "crash-matrix": ("tests.chaos.matrix", "every crash point of every operation, on real servers"),
     "chaos": ("tests.chaos.run", "load while everything dies at random, on real servers"),
     "chaos-copies": (
@@ -26,7 +26,7 @@ SYSTEM_COMMANDS = {
     "bench-copies": ("tests.bench.copies", "a copy of a million rows rebuilt under changes, and checked"),
     "races": ("tests.chaos.races", "orders cancelled or too old at any moment, on real servers"),
     "oversell": ("tests.chaos.oversell", "many buyers of few units at once, on real servers"),
-    "schedules": ("compose.local.schedules", "simulated schedules of the sagas, every guarantee checked"),
+    "schedules": ("tests.schedules", "simulated schedules of the sagas, every guarantee checked"),
     "mutants": ("tests.mutants.run", "deliberately broken variants, each caught by a test or the audit"),
     "flower": ("compose.local.flower", "Flower, for the workers of all four services"),
     "asyncapi": ("docs.asyncapi", "the events of all services as an AsyncAPI document"),
@@ -53,7 +53,7 @@ def main(argv: list[str]) -> int:
             from compose.local import running
 
             var = Path(os.environ.get("ORDER_SAGA_VAR") or VENV.parent / "var")
-            if not running.join(var) and needs_a_stack(argv):
+            if not running.join_stack(var) and needs_a_stack(argv):
                 print(
                     f"Nothing is running in {var}: start it with `make up` in another terminal.",
                     file=sys.stderr,

@@ -31,9 +31,10 @@ from celery_config.topology import (
     queues,
 )
 from compose.local import ports
-from compose.local.processes import Process, Supervisor
+from compose.local.process import Process
 from compose.local.rabbitmq import RabbitServer
 from compose.local.readiness import answers, says
+from compose.local.supervisor import Supervisor
 from tests.acceptance.stand_in_worker import make_app
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -299,5 +300,5 @@ class TestFlower:
 
     def test_says_what_is_missing(self) -> None:
         process = Process(name="flower", argv=[sys.executable, "manage.py", "flower"], env={}, cwd=ROOT)
-        process.begin()
+        process.start(is_task=True)
         assert process.wait(20) == 2

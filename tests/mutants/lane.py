@@ -17,8 +17,8 @@ from pathlib import Path
 from celery_config.common.services import SERVICES
 from compose.local.environment import ROOT
 from compose.local.postgres import PostgresServer
-from compose.local.tests import MESSAGING_WITH
 from tests.mutants.mutant import Mutant
+from tests.run import MESSAGING_WITH
 
 LONGEST_SECONDS = 300.0
 SUMMARY = "short test summary info"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from compose.local.tests import GROUPS, parse
+from tests.run import GROUPS, parse
 
 
 def test_none_means_all() -> None:
