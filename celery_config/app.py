@@ -9,8 +9,8 @@ from celery.app.events import Events
 from celery.events.dispatcher import EventDispatcher
 from kombu import Connection
 
-from celery_config import codec
-from celery_config.worker_steps import DatabaseGate, FastPath, Frames, SlowStart
+from celery_config.common import codec
+from celery_config.worker.bootsteps import DatabaseGate, FastPath, Frames, SlowStart
 
 BUFFERED_EVENTS = 500
 

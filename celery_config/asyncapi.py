@@ -9,11 +9,15 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 import msgspec
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.utils.module_loading import import_string
 
-from celery_config import topology
+from celery_config.broker import topology
 from celery_config.common.services import ORCHESTRATOR, SERVICES
-from celery_config.listening import Hearing, Reaction
-from celery_config.messages import Event, StepGaveUp, fields_of
+from celery_config.contracts.base import Event, StepGaveUp, fields_of
+from celery_config.contracts.subscriptions import Hearing, Reaction
 
 Parts = Mapping[str, Sequence[Hearing | Reaction]]
 """What services listen to, by service."""
@@ -189,3 +193,21 @@ def purpose(each: Hearing | Reaction) -> str:
 def table_of(kind: type[Event]) -> list[tuple[str, str]]:
     """Names and types of an event's fields."""
     return [(field.name, str(field.type)) for field in fields_of(kind)]
+
+
+def schema(request: HttpRequest) -> JsonResponse:
+    """What this service announces and hears (AsyncAPI 3.0)."""
+    listens = import_string(settings.SUBSCRIPTIONS)
+    return JsonResponse(document({settings.SERVICE: listens}, f"Order Saga: {settings.SERVICE}"))
+
+
+def page(request: HttpRequest) -> HttpResponse:
+    """The same for people."""
+    said = [(kind.wire_name(), summary_of(kind), table_of(kind)) for kind in announced_by(settings.SERVICE)]
+    heard = [
+        (", ".join(kind.wire_name() for kind in kinds_of(each)), purpose(each))
+        for each in import_string(settings.SUBSCRIPTIONS)
+    ]
+    return render(
+        request, "messaging/events.html", {"service": settings.SERVICE, "said": said, "heard": heard}
+    )

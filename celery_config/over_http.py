@@ -14,10 +14,10 @@ from typing import Any
 from celery.exceptions import Ignore, Reject
 from django.conf import settings
 
-from celery_config.breaker import Breaker, CircuitOpen
 from celery_config.errors import Away, Refused, StepOutlived, Unknown
-from celery_config.failpoints import Point, reach
-from celery_config.json_http import JsonClient, Outcomes
+from celery_config.failpoints.points import Point, reach
+from celery_config.http.circuit_breaker import Breaker, CircuitOpen
+from celery_config.http.json_client import JsonClient, Outcomes
 from celery_config.messaging.deliveries import Outcome
 
 FAILURES_IN_A_ROW = 5

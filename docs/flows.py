@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from celery_config.common.services import ORCHESTRATOR, SERVICES
-from celery_config.listening import Reaction
-from celery_config.messages import Command
+from celery_config.contracts.base import Command
+from celery_config.contracts.subscriptions import Reaction
 from celery_config.saga.dsl import Kind, Saga
 from docs.reordering import forward, in_order, package_of, path_of, reactions, touched
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from celery_config.common.services import SERVICES
-from celery_config.messages import Command, Event, Message, Refusal, Reply, StepGaveUp
+from celery_config.contracts.base import Command, Event, Message, Refusal, Reply, StepGaveUp
 
 PAGE = Path(__file__).resolve().parent / "reference" / "messages.md"
 BEGIN, END = "<!-- begin: python -m docs.messages_table -->", "<!-- end -->"

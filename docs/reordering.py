@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from celery_config.common.services import SERVICES
+from celery_config.contracts.base import Event
 from celery_config.contracts.order import OrderPlaced
-from celery_config.listening import Reaction, lacks
-from celery_config.messages import Event
+from celery_config.contracts.subscriptions import Reaction, lacks
 from docs.asyncapi import parts
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -55,7 +55,7 @@ def touched(first: str, second: str) -> set[str]:
     for line in after:
         if said not in line.to:
             package = package_of(line.command.service)
-            files |= {f"{package}/subscriptions.py", "celery_config/topology.py"}
+            files |= {f"{package}/subscriptions.py", "celery_config/broker/topology.py"}
         said = line.announce
     return files | {path_of(kind) for kind in poorer(after)}
 

@@ -8,8 +8,8 @@ from django.contrib import admin
 from django.db.models import F
 from django.http import HttpRequest
 
-from celery_config.api.admin import FactAdmin, FactInline, ServiceAdmin, typed
-from celery_config.api.display import column, id_of, label_of, money_of, number_of
+from celery_config.web.admin import FactAdmin, FactInline, ServiceAdmin, typed
+from celery_config.web.columns import column, id_of, label_of, money_of, number_of
 from inventory_app import services
 from inventory_app.domain import ProductData
 from inventory_app.models import Movement, Product, Reservation, ReservationLine, Stock

@@ -12,12 +12,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from celery_config.api.audit import FactsApi
-from celery_config.api.fields import IdField
-from celery_config.api.pagination import Pages
-from celery_config.api.problems import Unprocessable
+from celery_config.common.iso import validate_currency
 from celery_config.contracts.inventory import MAX_NAME, MAX_PRICE, MAX_SKU, SKU_PATTERN
-from celery_config.iso import validate_currency
+from celery_config.reconciliation.api import FactsApi
+from celery_config.web.fields import IdField
+from celery_config.web.pagination import Pages
+from celery_config.web.problems import Unprocessable
 from inventory_app import domain, selectors, services
 from inventory_app.errors import InventoryError
 from inventory_app.models import Movement, Product, Reservation, Stock

@@ -8,11 +8,11 @@ from django.core.validators import MaxValueValidator, MinValueValidator, RegexVa
 from django.db import models
 from django.db.models import F, Q
 
+from celery_config.common.iso import validate_currency
 from celery_config.contracts.inventory import MAX_NAME, MAX_PRICE, MAX_SKU, SKU_PATTERN
 from celery_config.copies.fields import KeyField
 from celery_config.copies.models import Published
-from celery_config.database import Now
-from celery_config.iso import validate_currency
+from celery_config.db.functions import Now
 from inventory_app import domain
 from inventory_app.domain import Change, ReservationState
 

@@ -14,11 +14,11 @@ from uuid import UUID
 import structlog
 from django.db import transaction
 
-from celery_config import rows
 from celery_config.contracts.inventory import Line
-from celery_config.database import Now
+from celery_config.db import bulk
+from celery_config.db.functions import Now
 from celery_config.errors import Refused
-from celery_config.messaging import wake
+from celery_config.messaging.outbox import notifier
 from inventory_app import domain
 from inventory_app.domain import Change, Level, ProductData, ReservationState
 from inventory_app.errors import AdjustmentConflict, UnknownProduct
@@ -74,11 +74,11 @@ def reserve_stock(orders: Mapping[UUID, Iterable[Line]]) -> dict[UUID, UUID | Re
         levels |= after
         held[order], outcomes[order] = quantities, domain.reservation_id(order)
         moved.add(Change.RESERVE, quantities, after, order=order)
-    rows.write(*reservations(held), *moved.changes())
+    bulk.write(*reservations(held), *moved.changes())
     return outcomes
 
 
-def reservations(held: Mapping[UUID, Mapping[str, int]]) -> list[rows.Change]:
+def reservations(held: Mapping[UUID, Mapping[str, int]]) -> list[bulk.Change]:
     """What writes the reservations of orders, quantities by SKU."""
     made = [
         Reservation(id=domain.reservation_id(order), order=order, state=ReservationState.HELD)
@@ -90,8 +90,8 @@ def reservations(held: Mapping[UUID, Mapping[str, int]]) -> list[rows.Change]:
         for sku, quantity in quantities.items()
     ]
     return [
-        *rows.inserted(Reservation, made, ("id", "order", "state")),
-        *rows.inserted(ReservationLine, lines, ("reservation", "product", "quantity")),
+        *bulk.inserted(Reservation, made, ("id", "order", "state")),
+        *bulk.inserted(ReservationLine, lines, ("reservation", "product", "quantity")),
     ]
 
 
@@ -127,13 +127,13 @@ def put_products(*, products: Sequence[ProductData]) -> Put:
     domain.each_once([product.sku for product in products])
     # Whoever else is creating one of them is waited for here; after the lock every row is there, and ours.
     new = [row_of(product) for product in wanted.values()]
-    created = set(rows.insert_new(Product, new, ("sku", *PRODUCT_FIELDS), returning="sku"))
+    created = set(bulk.insert_new(Product, new, ("sku", *PRODUCT_FIELDS), returning="sku"))
     Stock.objects.bulk_create((Stock(product_id=sku) for sku in wanted), ignore_conflicts=True)
     others = [sku for sku in wanted if sku not in created]
     found = Product.objects.select_for_update(no_key=True).filter(pk__in=others).order_by("pk")
     changed = [row_of(wanted[row.sku]) for row in found if differs(row, wanted[row.sku])]
-    rows.update(Product, changed, PRODUCT_FIELDS)
-    transaction.on_commit(wake.call)
+    bulk.update(Product, changed, PRODUCT_FIELDS)
+    transaction.on_commit(notifier.call)
     put = Put(len(created), len(changed), len(others) - len(changed))
     log.info("products put", **asdict(put))
     return put
@@ -156,7 +156,7 @@ def book_opening_stock(*, quantities: Mapping[str, int]) -> Opened:
     after = {sku: domain.adjust(level_of(stock[sku]), quantity) for sku, quantity in first.items()}
     moved = Moved()
     moved.add(Change.OPENING, first, after)
-    rows.write(*moved.changes(opening=first))
+    bulk.write(*moved.changes(opening=first))
     opened = Opened(len(first), len(stock) - len(first))
     log.info("opening stock booked", **asdict(opened))
     return opened
@@ -185,7 +185,7 @@ def adjust_stock(*, adjustment: UUID, sku: str, quantity: int, reason: str) -> M
     after = {sku: domain.adjust(before[sku], quantity)}
     moved = Moved()
     moved.add(Change.ADJUST, {sku: quantity}, after, adjustment=adjustment, reason=reason)
-    rows.write(*moved.changes())
+    bulk.write(*moved.changes())
     return Movement.objects.get(adjustment=adjustment)
 
 
@@ -216,7 +216,7 @@ def close(
         after = {sku: change(levels[sku], quantity) for sku, quantity in quantities.items()}
         levels |= after
         moved.add(kind, quantities, after, order=order)
-    rows.write(*moved.changes())
+    bulk.write(*moved.changes())
 
 
 @dataclass
@@ -242,7 +242,7 @@ class Moved:
             for sku, quantity in quantities.items()
         ]
 
-    def changes(self, *, opening: Mapping[str, int] | None = None) -> list[rows.Change]:
+    def changes(self, *, opening: Mapping[str, int] | None = None) -> list[bulk.Change]:
         """What writes all of it; the stock rows are locked here."""
         opening = opening or {}
         changed = [
@@ -250,8 +250,8 @@ class Moved:
             for sku, level in self.levels.items()
         ]
         return [
-            *rows.updated(Stock, changed, ["on_hand", "reserved", *(["opening"] if opening else [])]),
-            *rows.inserted(Movement, self.movements, MOVEMENT),
+            *bulk.updated(Stock, changed, ["on_hand", "reserved", *(["opening"] if opening else [])]),
+            *bulk.inserted(Movement, self.movements, MOVEMENT),
         ]
 
 

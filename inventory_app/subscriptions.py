@@ -12,7 +12,7 @@ from celery_config.contracts.inventory import (
     ReserveStock,
 )
 from celery_config.contracts.payment import PaymentCollected, PaymentReceived, PaymentReleased
-from celery_config.listening import on
+from celery_config.contracts.subscriptions import on
 
 SUBSCRIPTIONS = [
     on(PaymentReceived, do=ReserveStock, announce=InventoryFetched, refused=InventoryRefused),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from celery_config.choreography import listen
 from celery_config.contracts.inventory import (
     BuyerForgotten,
     CommitStock,
@@ -15,7 +14,8 @@ from celery_config.contracts.inventory import (
     StockReserved,
 )
 from celery_config.errors import Refused
-from celery_config.participant import handles, handles_one, register_fence
+from celery_config.participant.choreography import listen
+from celery_config.participant.handlers import handles, handles_one, register_fence
 from inventory_app import services
 from inventory_app.erasure import MEMORY
 from inventory_app.subscriptions import SUBSCRIPTIONS

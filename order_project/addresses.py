@@ -8,9 +8,9 @@ import msgspec
 from django.core.exceptions import ValidationError
 from django.db.models import Q
 
+from celery_config.common.iso import validate_country
+from celery_config.contracts.base import decode, fields_of
 from celery_config.contracts.values import Address
-from celery_config.iso import validate_country
-from celery_config.messages import decode, fields_of
 
 PARTS = [field.name for field in fields_of(Address)]
 

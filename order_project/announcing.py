@@ -9,12 +9,12 @@ from uuid import uuid5
 
 from django.conf import settings
 
-from celery_config import rows
-from celery_config.choreography import announced
+from celery_config.contracts.base import encode
 from celery_config.contracts.order import OrderPlaced, OrderWithdrawn
-from celery_config.messages import encode
-from celery_config.messaging import outbox
-from celery_config.rows import Change
+from celery_config.db import bulk
+from celery_config.db.bulk import Change
+from celery_config.messaging.outbox import writing
+from celery_config.participant.choreography import announced
 from celery_config.saga import patience
 from order_project.models import Choreography
 
@@ -50,7 +50,7 @@ def begin(now: datetime, deadline: float, orders: Sequence[OrderPlaced]) -> list
     ]
     for row in made:
         row.due_at = next_look(row, now)
-    return [*rows.inserted(Choreography, made, BEGUN), *outbox.events(map(say, orders))]
+    return [*bulk.inserted(Choreography, made, BEGUN), *writing.events(map(say, orders))]
 
 
 def say(event: OrderPlaced | OrderWithdrawn, drive: int = 0) -> dict[str, Any]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from celery_config.common.identifiers import uuid7
 from celery_config.contracts.inventory import Line
 from celery_config.contracts.shipment import Address
-from celery_config.ids import uuid7
 from order_project.domain import Flow
 from order_project.errors import BadLines, KeyReused, OrderTooLarge, UnknownCustomer
 

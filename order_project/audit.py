@@ -13,10 +13,10 @@ from django.db.models import Q
 
 from celery_config.common.services import PARTICIPANTS
 from celery_config.copies import sync
-from celery_config.copies.asking import SourceOf
-from celery_config.copies.declared import copies
-from celery_config.messaging.relay import oldest_unpublished_seconds
-from celery_config.peers import Peer
+from celery_config.copies.registry import copies
+from celery_config.copies.source_client import SourceOf
+from celery_config.http.service_client import Peer
+from celery_config.messaging.outbox.relay import oldest_unpublished_seconds
 from celery_config.saga import clock
 from celery_config.saga.dsl import Saga
 from celery_config.saga.machine import ENDED, OPEN, Status

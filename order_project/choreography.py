@@ -18,12 +18,13 @@ import structlog
 from django.conf import settings
 from django.db import transaction
 
-from celery_config import metrics, rows
+from celery_config.common import metrics
+from celery_config.common.grouping import by as grouped
+from celery_config.contracts.base import Event, StepGaveUp, decode, encode
 from celery_config.contracts.order import OrderPlaced, OrderWithdrawn
-from celery_config.groups import by as grouped
-from celery_config.messages import Event, StepGaveUp, decode, encode
-from celery_config.messaging import outbox
-from celery_config.messaging.events import Received
+from celery_config.db import bulk
+from celery_config.messaging.inbox.subscriptions import Received
+from celery_config.messaging.outbox import writing
 from celery_config.saga import clock, patience
 from celery_config.saga.machine import ENDED, OPEN, Status
 from celery_config.saga.parking import unpark
@@ -64,7 +65,7 @@ def see(said: Iterable[tuple[UUID | None, Event]]) -> None:
         )
         for order, event in said
     }
-    rows.insert_new(SeenEvent, list(made.values()), ("choreography", "kind", "content"), returning="kind")
+    bulk.insert_new(SeenEvent, list(made.values()), ("choreography", "kind", "content"), returning="kind")
 
 
 def plain_values(event: Event) -> dict[str, Any]:
@@ -101,7 +102,7 @@ def stand(found: Sequence[Choreography]) -> None:
         if status is Status.FORWARD and domain.COLLECTED not in seen:
             row.due_at = now + timedelta(seconds=settings.TIMES.soon_after(0))
         moved.append((row, seen))
-    rows.update(Choreography, [row for row, _ in moved], CHANGING)
+    bulk.update(Choreography, [row for row, _ in moved], CHANGING)
     end([Moved(decode(OrderPlaced, row.placed), row, seen) for row, seen in moved])
 
 
@@ -156,7 +157,7 @@ def withdraw(row: Choreography, *, code: str, reason: str) -> None:
     """Say that the locked row's order shall not be; payment says whether it is too late."""
     event = OrderWithdrawn(order=row.pk, code=code, reason=reason)
     see([(row.pk, event)])
-    outbox.add_events([say(event)])
+    writing.add_events([say(event)])
     stand([row])
 
 
@@ -169,9 +170,9 @@ def say_again(row: Choreography) -> None:
         (seen,) = seen_of([row])
         cause = domain.cause_of(seen)
         event = OrderWithdrawn(order=row.pk, code=cause.get("code", ""), reason=cause.get("reason", ""))
-        outbox.add_events([say(event, row.attempt)])
+        writing.add_events([say(event, row.attempt)])
     else:
-        outbox.add_events([say(decode(OrderPlaced, row.placed), row.attempt)])
+        writing.add_events([say(decode(OrderPlaced, row.placed), row.attempt)])
     row.due_at = next_look(row, clock.now())
 
 
@@ -182,5 +183,5 @@ def look_soon(orders: Collection[UUID]) -> set[UUID]:
         if row.status in OPEN:
             soon = now + timedelta(seconds=settings.TIMES.soon_after(row.drives))
             row.due_at = patience.look_before_long(row.due_at, now=now, soon=soon)
-    rows.update(Choreography, found, ["due_at"])
+    bulk.update(Choreography, found, ["due_at"])
     return {row.pk for row in found}

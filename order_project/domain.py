@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from celery_config.contracts.base import Command, Event
 from celery_config.contracts.inventory import (
     CommitStock,
     InventoryFetched,
@@ -34,7 +35,6 @@ from celery_config.contracts.shipment import (
     ShipmentFailed,
     ShipmentRecalled,
 )
-from celery_config.messages import Command, Event
 from celery_config.saga.machine import Status
 
 MAX_LINES = 675

@@ -12,10 +12,10 @@ import structlog
 from django.db import transaction
 from rest_framework.exceptions import NotFound
 
-from celery_config import rows
+from celery_config.common.grouping import chunks
 from celery_config.common.services import ORCHESTRATOR
-from celery_config.copies.applying import chunks
-from celery_config.database import Now
+from celery_config.db import bulk
+from celery_config.db.functions import Now
 from celery_config.errors import ChainTooLarge
 from celery_config.saga import starting
 from celery_config.saga.dsl import Saga
@@ -59,7 +59,7 @@ def ask(*, customer: UUID, by: str, why: str) -> Erasure:
     )
     if too_large := [outcome for outcome in started.outcomes if isinstance(outcome, ChainTooLarge)]:
         raise too_large[0]
-    rows.write(*started.changes)
+    bulk.write(*started.changes)
     forgotten, at = what_is_known.forget(found, about)
     keep(made, ORCHESTRATOR, forgotten, at)
     log.info("customer forgotten here", customer=str(customer), erasure=str(made.pk), rows=forgotten)

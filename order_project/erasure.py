@@ -17,11 +17,11 @@ from django.db import models
 from django.db.models import Q
 
 from celery_config.contracts.order import CustomerChanged, OrderCancelled, OrderConfirmed
-from celery_config.copies.declared import publications
-from celery_config.copies.forever import retire
-from celery_config.erasure.marks import mentioned
-from celery_config.erasure.memory import Memory
-from celery_config.erasure.traces import Trace
+from celery_config.copies.registry import publications
+from celery_config.copies.retirement import retire
+from celery_config.erasure.data_map import Memory
+from celery_config.erasure.locations import Trace
+from celery_config.erasure.tombstones import mentioned
 from celery_config.messaging.models import OutboxMessage
 from celery_config.saga.models import DeadLetter, SagaDecision, SagaInstance, SagaStep
 from order_project.models import Choreography, Customer, IdempotencyKey, Order, Refund, SeenEvent

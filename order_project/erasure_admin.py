@@ -11,11 +11,11 @@ from django.urls import reverse
 from rest_framework.exceptions import APIException
 from unfold.decorators import action, display
 
-from celery_config.api.admin import FactAdmin, FactInline, ServiceAdmin
-from celery_config.api.display import id_of, labelled, table_of
 from celery_config.errors import OperatorRefused, SagaPaused
 from celery_config.saga.admin.forms import WhyForm
 from celery_config.saga.admin.shown import act_page, is_confirmed, operator, posted
+from celery_config.web.admin import FactAdmin, FactInline, ServiceAdmin
+from celery_config.web.columns import id_of, labelled, table_of
 from order_project import erasing
 from order_project.models import Customer, Erasure, ErasureReceipt
 

@@ -12,9 +12,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from celery_config.api.pagination import Pages
-from celery_config.api.permissions import permission
 from celery_config.saga.api import WhyInput, checked
+from celery_config.web.pagination import Pages
+from celery_config.web.permissions import permission
 from order_project import erasing
 from order_project.models import Erasure, ErasureReceipt
 

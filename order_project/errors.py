@@ -21,7 +21,7 @@ from collections.abc import Sequence
 
 from rest_framework.exceptions import PermissionDenied
 
-from celery_config.api.problems import Conflict, Unprocessable
+from celery_config.web.problems import Conflict, Unprocessable
 from order_project.domain import LineFault
 
 

@@ -7,9 +7,9 @@ import json
 from collections.abc import Sequence
 from uuid import UUID
 
-from celery_config import rows
-from celery_config.messages import encode
-from celery_config.rows import Change
+from celery_config.contracts.base import encode
+from celery_config.db import bulk
+from celery_config.db.bulk import Change
 from order_project.asked import Asked, OrderRequest, Outcome, Placed
 from order_project.domain import Flow
 from order_project.errors import KeyReused
@@ -34,7 +34,7 @@ def inserted(client: str, asked: Sequence[Asked]) -> list[Change]:
     In one order, so that two batches never wait in a circle.
     """
     wanted = sorted((each for each in asked if each.key), key=lambda each: each.key)
-    return rows.inserted(IdempotencyKey, [row_of(client, each) for each in wanted], CLAIMED)
+    return bulk.inserted(IdempotencyKey, [row_of(client, each) for each in wanted], CLAIMED)
 
 
 def answers(client: str, asked: Sequence[Asked]) -> dict[UUID, Outcome]:

@@ -12,7 +12,7 @@ from rest_framework.exceptions import APIException
 
 from celery_config.contracts.inventory import MAX_NAME
 from celery_config.contracts.shipment import Address
-from celery_config.peers import Peer
+from celery_config.http.service_client import Peer
 from celery_config.saga.machine import OPEN
 from celery_config.saga.models import SagaInstance
 from order_project import domain, placing, selectors, services

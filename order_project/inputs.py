@@ -11,10 +11,10 @@ from django.db import transaction
 from rest_framework import serializers
 from rest_framework.exceptions import APIException, ValidationError
 
-from celery_config.api.fields import IdField
+from celery_config.common.iso import validate_country, validate_currency
 from celery_config.contracts.inventory import Line
 from celery_config.contracts.shipment import Address
-from celery_config.iso import validate_country, validate_currency
+from celery_config.web.fields import IdField
 from order_project import domain, selectors, services
 from order_project.asked import Asked, OrderRequest
 from order_project.errors import NotYourself, UnknownCustomer

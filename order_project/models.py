@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 from django.conf import settings
 from django.db import models
 
+from celery_config.common.identifiers import uuid7
+from celery_config.common.iso import validate_currency
 from celery_config.copies.fields import KeyField
 from celery_config.copies.models import CopiedRow, Published
-from celery_config.database import Now
-from celery_config.ids import uuid7
-from celery_config.iso import validate_currency
+from celery_config.db.functions import Now
 from celery_config.saga.machine import OPEN, Status
 from celery_config.saga.models import Parkable
 from order_project.addresses import is_address, validate_address

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from celery_config import rows
+from celery_config.db import bulk
 from celery_config.errors import OperatorRefused
 from celery_config.saga import barriers, clock, parking
 from celery_config.saga.effects import effects
@@ -108,7 +108,7 @@ def perform(order: UUID, verb: str, *, by: str, why: str) -> OperatorAction:
         if before == Status.PARKED:
             enter(row, goes.status, clock.now(), seen)
         say_again(row)
-        rows.update(Choreography, [row], CHANGING)
+        bulk.update(Choreography, [row], CHANGING)
     effect = f"{before} to {row.status}; said: {goes.says}"
     return written(verb, subject=str(order), by=by, why=why, effect=effect)
 

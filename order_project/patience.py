@@ -8,11 +8,11 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
 
-from celery_config import rows
-from celery_config.database import Now
-from celery_config.failpoints import Point, reach
+from celery_config.db import bulk
+from celery_config.db.functions import Now
+from celery_config.failpoints.points import Point, reach
 from celery_config.messaging.models import OutboxMessage
-from celery_config.messaging.relay import Duty
+from celery_config.messaging.outbox.relay import Duty
 from celery_config.saga import clock, patience
 from celery_config.saga.machine import OPEN, Status
 from order_project.choreography import CHANGING, enter, say_again, seen_of, withdraw
@@ -47,7 +47,7 @@ def drive_due() -> bool:
         heard_of = set(news.values_list("choreography", flat=True))
         for row in found:
             drive(row, now, row.pk in heard_of)
-        rows.update(Choreography, found, CHANGING)
+        bulk.update(Choreography, found, CHANGING)
         if found:
             reach(Point.DECIDED)
     return len(found) == BATCH

@@ -10,12 +10,12 @@ from uuid import UUID
 from django.conf import settings
 from django.db import IntegrityError
 
-from celery_config import rows
+from celery_config.common.grouping import by
+from celery_config.contracts.base import encode
 from celery_config.contracts.order import OrderPlaced
+from celery_config.db import bulk
+from celery_config.db.bulk import Change
 from celery_config.errors import ChainTooLarge
-from celery_config.groups import by
-from celery_config.messages import encode
-from celery_config.rows import Change
 from celery_config.saga import starting
 from celery_config.saga.dsl import Saga
 from order_project import announcing, domain, idempotency, selectors
@@ -90,7 +90,7 @@ def written(
     """
     drafts = drafted_all([each for each in asked if each.id not in known], gone)
     try:
-        rows.commit(*idempotency.inserted(client, drafts.placed), *drafts.changes)
+        bulk.commit(*idempotency.inserted(client, drafts.placed), *drafts.changes)
     except IntegrityError:
         # Nothing was written. A key that is taken stands for an order by now: a twin waits until the first is through.
         # A customer who is missing was forgotten meanwhile: whoever forgets them is waited for, too.
@@ -209,7 +209,7 @@ def orders(placed: Sequence[tuple[Draft, UUID | None]]) -> list[Change]:
         for draft, _ in placed
         for p in draft.lines
     ]
-    return [*rows.inserted(Order, made, ORDER), *rows.inserted(OrderLine, lines, LINE)]
+    return [*bulk.inserted(Order, made, ORDER), *bulk.inserted(OrderLine, lines, LINE)]
 
 
 def current_flow() -> type[Saga]:

@@ -8,8 +8,8 @@ from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
-from celery_config.ids import first_of
-from celery_config.messaging.relay import Duty
+from celery_config.common.identifiers import first_of
+from celery_config.messaging.outbox.relay import Duty
 from celery_config.messaging.retention import BATCH, EVERY_SECONDS, delete
 from order_project.models import IdempotencyKey, SeenEvent
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from celery_config.contracts.base import StepGaveUp
 from celery_config.contracts.inventory import (
     InventoryFetched,
     InventoryIssued,
@@ -23,12 +24,11 @@ from celery_config.contracts.shipment import (
     ShipmentFailed,
     ShipmentRecalled,
 )
-from celery_config.listening import hears
-from celery_config.messages import StepGaveUp
+from celery_config.contracts.subscriptions import hears
 
 # Repeats of all of these are harmless: the version decides, the saga log only rises, and seen is seen.
 SUBSCRIPTIONS = [
-    hears(ProductChanged, ProductDeleted, call="celery_config.copies.applying.hear", once=False),
+    hears(ProductChanged, ProductDeleted, call="celery_config.copies.subscriber.hear", once=False),
     hears(
         "payment.*", "inventory.*", "shipment.*", "step.*",
         call="celery_config.saga.tasks.write_saga_log", once=False,

@@ -10,9 +10,9 @@ from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from celery_config.api.admin import FactAdmin, FactInline, typed
-from celery_config.api.display import column, id_of, label_of, labelled, link_of, money_of, table_of
-from celery_config.money import money
+from celery_config.common.money import money
+from celery_config.web.admin import FactAdmin, FactInline, typed
+from celery_config.web.columns import column, id_of, label_of, labelled, link_of, money_of, table_of
 from payment_app.models import Account, BillingCustomer, LedgerTransaction, Payment, Posting, Refund
 
 STATE = label_of("state", {"authorized": "info", "captured": "success", "voided": "warning"})

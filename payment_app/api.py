@@ -11,9 +11,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from celery_config.api.audit import BooksApi, FactsApi
-from celery_config.api.webhooks import WebhookApi
 from celery_config.copies.api import CopiedDetail
+from celery_config.participant.api import WebhookApi
+from celery_config.reconciliation.api import BooksApi, FactsApi
 from payment_app import selectors, webhooks
 from payment_app.models import BillingCustomer, LedgerTransaction, Payment, Posting
 from payment_app.reconciliation import books

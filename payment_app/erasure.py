@@ -4,8 +4,8 @@ provider's names of payments stay: books have to be kept, and they name nobody.
 
 from __future__ import annotations
 
-from celery_config.erasure.memory import Memory
-from celery_config.erasure.traces import Trace
+from celery_config.erasure.data_map import Memory
+from celery_config.erasure.locations import Trace
 from payment_app.models import BillingCustomer, Payment
 
 MEMORY = Memory(

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from celery_config import rows
-from celery_config.rows import Change
+from celery_config.db import bulk
+from celery_config.db.bulk import Change
 from payment_app.domain import Booking, Line, booking_id, check_balance, lines_of
 from payment_app.models import Account, LedgerTransaction, Posting
 
@@ -35,7 +35,7 @@ class Draft:
 
 def book(*entries: Entry) -> None:
     """Book each entry; a second booking of its kind for a subject is refused by the primary key."""
-    rows.write(*booked(entries))
+    bulk.write(*booked(entries))
 
 
 def booked(entries: Sequence[Entry]) -> list[Change]:
@@ -71,8 +71,8 @@ def posted(drafts: Sequence[Draft]) -> list[Change]:
         for line in draft.lines
     ]
     return [
-        *rows.inserted(LedgerTransaction, transactions, ("id", "booking", "order")),
-        *rows.inserted(Posting, postings, ("transaction", "account", "amount")),
+        *bulk.inserted(LedgerTransaction, transactions, ("id", "booking", "order")),
+        *bulk.inserted(Posting, postings, ("transaction", "account", "amount")),
     ]
 
 

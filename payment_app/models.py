@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from celery_config.copies.models import CopiedRow
-from celery_config.database import Now
+from celery_config.db.functions import Now
 from payment_app.domain import AccountCode, Booking, State
 
 

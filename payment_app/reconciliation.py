@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from celery_config.messaging.relay import Duty
-from celery_config.reconcile import Entry, Finding, Kind, compare
-from celery_config.sweep import Books, Comparison
+from celery_config.messaging.outbox.relay import Duty
+from celery_config.reconciliation.comparison import Entry, Finding, Kind, compare
+from celery_config.reconciliation.sweep import Books, Comparison
 from payment_app import selectors
 from payment_app.gateways import BookEntry, Gateway, GatewayError
 from payment_app.models import Payment

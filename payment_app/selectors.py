@@ -8,8 +8,8 @@ from uuid import UUID
 
 from django.db.models import F, Q, QuerySet, Sum
 
-from celery_config.messaging.decisions import Action, Undo
 from celery_config.messaging.models import BarrierRow
+from celery_config.messaging.states import Action, Undo
 from payment_app.domain import AccountCode
 from payment_app.erasure import MEMORY
 from payment_app.models import Account, LedgerTransaction, Payment, Posting, Refund

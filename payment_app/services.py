@@ -11,8 +11,8 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from celery_config import rows
-from celery_config.database import Now
+from celery_config.db import bulk
+from celery_config.db.functions import Now
 from celery_config.errors import Refused
 from payment_app import ledger
 from payment_app.domain import AUTHORIZATION_LASTS, Booking, State, check_refund, payment_id
@@ -47,7 +47,7 @@ def record_authorizations(*held: Held) -> list[Payment]:
         )
         for each in held
     ]
-    rows.insert(Payment, payments, AUTHORIZED)
+    bulk.insert(Payment, payments, AUTHORIZED)
     return payments
 
 
@@ -95,7 +95,7 @@ def record_captures(amounts: Mapping[UUID, int]) -> None:
         )
         for payment in payments
     ]
-    rows.write(*rows.updated(Payment, payments, ["state", "captured", "updated_at"]), *ledger.booked(entries))
+    bulk.write(*bulk.updated(Payment, payments, ["state", "captured", "updated_at"]), *ledger.booked(entries))
 
 
 @transaction.atomic

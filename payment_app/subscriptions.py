@@ -15,10 +15,10 @@ from celery_config.contracts.payment import (
     VoidPayment,
 )
 from celery_config.contracts.shipment import ShipmentArranged, ShipmentFailed
-from celery_config.listening import Hearing, Reaction, hears, on
+from celery_config.contracts.subscriptions import Hearing, Reaction, hears, on
 
 SUBSCRIPTIONS: list[Hearing | Reaction] = [
-    hears(CustomerChanged, CustomerDeleted, call="celery_config.copies.applying.hear", once=False),
+    hears(CustomerChanged, CustomerDeleted, call="celery_config.copies.subscriber.hear", once=False),
     on(OrderPlaced, do=AuthorizePayment, announce=PaymentReceived, refused=PaymentFailed),
     on(ShipmentArranged, do=CapturePayment, announce=PaymentCollected, refused=PaymentFailed),
     # Who takes the money says whether it is too late; only its word makes the others undo their parts.

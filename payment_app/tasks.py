@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from celery_config.choreography import listen
+from celery_config.contracts.base import decode, encode
 from celery_config.contracts.payment import (
     AuthorizePayment,
     CapturePayment,
@@ -23,8 +23,8 @@ from celery_config.contracts.payment import (
     VoidPayment,
 )
 from celery_config.errors import Refused, Unknown
-from celery_config.messages import decode, encode
-from celery_config.participant import OneByOne, handles_one, handles_outside, register_fence
+from celery_config.participant.choreography import listen
+from celery_config.participant.handlers import OneByOne, handles_one, handles_outside, register_fence
 from payment_app import domain, selectors, services
 from payment_app.domain import State
 from payment_app.erasure import MEMORY

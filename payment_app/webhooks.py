@@ -7,7 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from celery_config.contracts.payment import AuthorizePayment, CapturePayment, RefundPayment, VoidPayment
-from celery_config.webhooks import Hint, our_key
+from celery_config.http.webhooks import our_key
+from celery_config.messaging.barrier.webhooks import Hint
 from payment_app import selectors
 from payment_app.gateways import ProviderEvent
 from payment_app.provider import gateway

@@ -7,8 +7,8 @@ from typing import Any
 from django.contrib import admin
 from unfold.decorators import display
 
-from celery_config.api.admin import FactAdmin, typed
-from celery_config.api.display import id_of, label_of, lines, table_of
+from celery_config.web.admin import FactAdmin, typed
+from celery_config.web.columns import id_of, label_of, lines, table_of
 from shipment_app.models import DeliveryAddress, Shipment
 
 STATE = label_of("state", {"booked": "info", "cancelled": "warning", "dispatched": "success"})

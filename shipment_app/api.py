@@ -7,9 +7,9 @@ from typing import Any
 from django.urls import URLPattern, URLResolver, path
 from rest_framework import generics, serializers
 
-from celery_config.api.audit import BooksApi, FactsApi
-from celery_config.api.webhooks import WebhookApi
 from celery_config.copies.api import CopiedDetail
+from celery_config.participant.api import WebhookApi
+from celery_config.reconciliation.api import BooksApi, FactsApi
 from shipment_app import selectors, webhooks
 from shipment_app.models import DeliveryAddress, Shipment
 from shipment_app.reconciliation import books

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from celery_config.contracts.order import CustomerChanged, CustomerDeleted
-from celery_config.copies.declared import keep
+from celery_config.copies.registry import keep
 from shipment_app.models import DeliveryAddress
 
 keep(DeliveryAddress, CustomerChanged, CustomerDeleted)

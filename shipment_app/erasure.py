@@ -4,8 +4,8 @@ heavy and to which country stays, as does the carrier's name for it: it names a 
 
 from __future__ import annotations
 
-from celery_config.erasure.memory import Memory
-from celery_config.erasure.traces import Trace
+from celery_config.erasure.data_map import Memory
+from celery_config.erasure.locations import Trace
 from shipment_app.models import DeliveryAddress, Shipment
 
 MEMORY = Memory(

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from django.db import models
 
 from celery_config.copies.models import CopiedRow
-from celery_config.database import Now
+from celery_config.db.functions import Now
 from shipment_app.domain import ShipmentState
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from celery_config.messaging.relay import Duty
-from celery_config.reconcile import Entry, compare
-from celery_config.sweep import Books, Comparison
+from celery_config.messaging.outbox.relay import Duty
+from celery_config.reconciliation.comparison import Entry, compare
+from celery_config.reconciliation.sweep import Books, Comparison
 from shipment_app import selectors
 from shipment_app.carrier import carrier
 from shipment_app.carriers import CarrierError

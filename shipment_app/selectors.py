@@ -11,8 +11,8 @@ from django.db import connection
 from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
-from celery_config.messaging.decisions import Action, Undo
 from celery_config.messaging.models import BarrierRow
+from celery_config.messaging.states import Action, Undo
 from shipment_app.erasure import MEMORY
 from shipment_app.errors import NoShipment
 from shipment_app.models import Shipment

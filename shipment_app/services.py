@@ -9,9 +9,9 @@ from uuid import UUID
 import structlog
 from django.db import transaction
 
-from celery_config import rows
 from celery_config.contracts.shipment import Address
-from celery_config.database import Now
+from celery_config.db import bulk
+from celery_config.db.functions import Now
 from shipment_app.carriers import Booked
 from shipment_app.domain import ShipmentState, shipment_id
 from shipment_app.errors import NoShipment
@@ -55,7 +55,7 @@ def record_bookings(*bookings: Booking) -> list[Shipment]:
         )
         for each in bookings
     ]
-    rows.insert(Shipment, shipments, BOOKED)
+    bulk.insert(Shipment, shipments, BOOKED)
     return shipments
 
 

@@ -14,10 +14,10 @@ from celery_config.contracts.shipment import (
     ShipmentFailed,
     ShipmentRecalled,
 )
-from celery_config.listening import Hearing, Reaction, hears, on
+from celery_config.contracts.subscriptions import Hearing, Reaction, hears, on
 
 SUBSCRIPTIONS: list[Hearing | Reaction] = [
-    hears(CustomerChanged, CustomerDeleted, call="celery_config.copies.applying.hear", once=False),
+    hears(CustomerChanged, CustomerDeleted, call="celery_config.copies.subscriber.hear", once=False),
     on(InventoryFetched, do=BookShipment, announce=ShipmentArranged, refused=ShipmentFailed),
     on(InventoryIssued, do=DispatchShipment, announce=ShipmentDeparted),
     on(PaymentReleased, undo=BookShipment, by=CancelShipment, announce=ShipmentRecalled),

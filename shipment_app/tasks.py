@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from celery_config.choreography import listen
+from celery_config.contracts.base import decode, encode
 from celery_config.contracts.shipment import (
     Address,
     BookShipment,
@@ -17,8 +17,8 @@ from celery_config.contracts.shipment import (
     ShipmentBooked,
     ShipmentDispatched,
 )
-from celery_config.messages import decode, encode
-from celery_config.participant import handles_one, handles_outside, register_fence
+from celery_config.participant.choreography import listen
+from celery_config.participant.handlers import handles_one, handles_outside, register_fence
 from shipment_app import selectors, services
 from shipment_app.carrier import carrier, ending
 from shipment_app.carriers import Booked

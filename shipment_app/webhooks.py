@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from uuid import UUID
 
+from celery_config.contracts.base import encode
 from celery_config.contracts.shipment import BookShipment, CancelShipment, DispatchShipment
-from celery_config.messages import encode
-from celery_config.webhooks import Hint, our_key
+from celery_config.http.webhooks import our_key
+from celery_config.messaging.barrier.webhooks import Hint
 from shipment_app.carrier import carrier
 from shipment_app.carriers import CarrierEvent
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from celery_config.messaging import decisions
-from celery_config.messaging.decisions import Action, OnAction, OnFence, OnResult, OnUndo, Row, Undo
+from celery_config.messaging.barrier import decisions
+from celery_config.messaging.barrier.decisions import OnAction, OnFence, OnResult, OnUndo, Row
+from celery_config.messaging.states import Action, Undo
 from celery_config.saga import machine, plan
 from celery_config.saga.dsl import Saga
 from celery_config.saga.machine import (

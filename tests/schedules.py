@@ -13,7 +13,7 @@ from multiprocessing import get_context
 
 from rich.console import Console
 
-from celery_config.progress import progress_bars
+from celery_config.common.console import progress_bars
 
 PROCESSES = 2
 PORTION = 500

@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
+from celery_config.contracts.base import Command, Event, Refusal, Reply
 from celery_config.contracts.values import Address, Counted
 from celery_config.contracts.values import Line as Line
-from celery_config.messages import Command, Event, Refusal, Reply
 
 # No spaces at the ends and no slash or backslash, since a SKU is a part of URLs.
 SKU_PATTERN = r"^[^\s/\\]([^\t\r\n/\\]*[^\s/\\])?$"

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
 
+from celery_config.contracts.base import Event
 from celery_config.contracts.values import Address, Line
-from celery_config.messages import Event
 
 
 @dataclass(frozen=True, kw_only=True)

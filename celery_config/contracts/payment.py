@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
+from celery_config.contracts.base import Command, Event, Refusal, Reply
 from celery_config.contracts.values import Address, Counted, Line
-from celery_config.messages import Command, Event, Refusal, Reply
 
 
 @dataclass(frozen=True, kw_only=True)

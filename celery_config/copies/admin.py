@@ -8,12 +8,12 @@ from django.contrib import admin
 from django.http import HttpRequest
 from unfold.decorators import display
 
-from celery_config import database
-from celery_config.api.admin import FactAdmin, typed
-from celery_config.api.display import labelled, number_of
 from celery_config.copies import freshness
-from celery_config.copies.declared import copies
 from celery_config.copies.models import CopyState, Tombstone
+from celery_config.copies.registry import copies
+from celery_config.db import functions
+from celery_config.web.admin import FactAdmin, typed
+from celery_config.web.columns import labelled, number_of
 
 
 @admin.register(CopyState)
@@ -35,7 +35,7 @@ class CopyAdmin(FactAdmin):
     @display(description="behind")
     def behind(self, state: CopyState) -> str:
         """Age of the oldest change that is not in the copy."""
-        lag = freshness.lag_of(state, database.now())
+        lag = freshness.lag_of(state, functions.now())
         return "unknown" if lag is None else f"{lag:.1f} s"
 
     @display(description="compared")

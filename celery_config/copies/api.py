@@ -17,13 +17,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from celery_config import database
-from celery_config.api.events import feed_after
 from celery_config.copies import freshness
-from celery_config.copies.declared import Publication, publications
-from celery_config.copies.entries import KEYS_AT_ONCE, Source, stream
 from celery_config.copies.models import LONGEST_KEY, CopiedRow
 from celery_config.copies.ranges import split
+from celery_config.copies.readers import KEYS_AT_ONCE, Source, stream
+from celery_config.copies.registry import Publication, publications
+from celery_config.db import functions
+from celery_config.messaging.feed import feed_after
 
 MOST_RANGES, LARGEST_PIECE, MOST_PIECES, MOST_ROWS = 100, 5000, 200, 5000
 CHANGES = 1000
@@ -146,7 +146,7 @@ class PublishedChanges(PublishedAPI):
             .annotate(version=KT("payload__data__version"))
             .values_list("transaction", "id", "payload__subject", "version", "created_at")[:CHANGES]
         )
-        now = database.now()
+        now = functions.now()
         changes = [
             {"cursor": f"{t}-{i}", "key": key, "version": int(version), "age": (now - at).total_seconds()}
             for t, i, key, version, at in found

@@ -9,9 +9,9 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
-from celery_config import topology
-from celery_config.copies.declared import VERSION, Copy, Publication, copies, names_of, publications
-from celery_config.messages import Event, fields_of
+from celery_config.broker import topology
+from celery_config.contracts.base import Event, fields_of
+from celery_config.copies.registry import VERSION, Copy, Publication, copies, names_of, publications
 
 
 @register
@@ -50,7 +50,7 @@ def faults_of_copy(copy: Copy) -> Iterator[CheckMessage]:
         if not matches(event.wire_name(), wanted):
             yield Error(
                 f"{copy.model.__name__} is fed by {event.wire_name()}, which does not come here.",
-                hint=f"Add it to SUBSCRIPTIONS of {settings.SERVICE} in celery_config/topology.py.",
+                hint=f"Add it to SUBSCRIPTIONS of {settings.SERVICE} in celery_config/broker/topology.py.",
                 id="copies.E003",
             )
 

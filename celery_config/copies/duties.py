@@ -13,13 +13,13 @@ from django.db import DatabaseError, InterfaceError, connection
 from prometheus_client import Gauge
 
 from celery_config.copies import freshness, sync
-from celery_config.copies.asking import SourceOf, source_of
-from celery_config.copies.declared import copies
 from celery_config.copies.models import CopyState
+from celery_config.copies.registry import copies
+from celery_config.copies.source_client import SourceOf, source_of
 from celery_config.copies.sync import Compared
-from celery_config.database import Now
-from celery_config.messaging.relay import Duty
-from celery_config.peers import PeerError
+from celery_config.db.functions import Now
+from celery_config.http.service_client import PeerError
+from celery_config.messaging.outbox.relay import Duty
 
 log = structlog.get_logger(__name__)
 LOOK_SECONDS, CHECK_SECONDS = 5.0, 60.0

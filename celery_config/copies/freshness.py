@@ -16,11 +16,11 @@ from django.conf import settings
 from django.db import transaction
 from prometheus_client import Gauge
 
-from celery_config import database
-from celery_config.copies import applying, resync
-from celery_config.copies.asking import Changed, SourceOf
-from celery_config.copies.declared import Copy, copies
+from celery_config.copies import resync, store
 from celery_config.copies.models import CopyState
+from celery_config.copies.registry import Copy, copies
+from celery_config.copies.source_client import Changed, SourceOf
+from celery_config.db import functions
 
 log = structlog.get_logger(__name__)
 PAGES = 20
@@ -53,7 +53,7 @@ def look(source: SourceOf) -> None:
     cursor, missing = state.cursor, list[Changed]()
     for _ in range(PAGES):
         page = source.changes(cursor)
-        known = applying.known_versions(copy, {change.key for change in page.changes})
+        known = store.known_versions(copy, {change.key for change in page.changes})
         missing = [change for change in page.changes if known.get(change.key, 0) < change.version]
         if missing:
             before = page.changes[: page.changes.index(missing[0])]
@@ -62,7 +62,7 @@ def look(source: SourceOf) -> None:
         done, cursor = page.cursor == cursor or not page.changes, page.cursor
         if done:
             break
-    now = database.now()
+    now = functions.now()
     lag = missing[0].age if missing else 0.0
     CopyState.objects.filter(pk=copy.name).update(
         cursor=cursor, looked_at=now, behind_since=now - timedelta(seconds=lag) if missing else None
@@ -93,7 +93,7 @@ def shown(state: CopyState) -> dict[str, Any]:
     return {
         "name": state.name,
         "source": f"{copy.service}.{copy.source}",
-        "lag_seconds": lag_of(state, database.now()),
+        "lag_seconds": lag_of(state, functions.now()),
         "looked_at": state.looked_at,
         "checked_at": state.checked_at,
         "rows": state.rows,
@@ -103,7 +103,7 @@ def shown(state: CopyState) -> dict[str, Any]:
 
 def in_words() -> str:
     """For `/readyz`; begins with `ok` while no copy is late."""
-    now, late, worst = database.now(), list[str](), 0.0
+    now, late, worst = functions.now(), list[str](), 0.0
     for state in states():
         lag = lag_of(state, now)
         if lag is None:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from django.db import models
 
 from celery_config.copies.fields import ChangedAtField, KeyField, VersionField
-from celery_config.database import Now
+from celery_config.db.functions import Now
 
 LONGEST_KEY = 200
 FOREVER = 2**53 - 1

@@ -11,14 +11,15 @@ from django.conf import settings
 from django.db import transaction
 from prometheus_client import Counter
 
-from celery_config import topology
-from celery_config.copies import applying
-from celery_config.copies.asking import source_of
-from celery_config.copies.declared import copies
-from celery_config.copies.entries import KEYS_AT_ONCE
+from celery_config.broker import topology
+from celery_config.common import grouping
+from celery_config.copies import store
 from celery_config.copies.ranges import Entry
-from celery_config.messaging import outbox
+from celery_config.copies.readers import KEYS_AT_ONCE
+from celery_config.copies.registry import copies
+from celery_config.copies.source_client import source_of
 from celery_config.messaging.deliveries import Call, Delivery, Outcome
+from celery_config.messaging.outbox import writing
 from celery_config.messaging.tasks import Work, durable_task
 
 RESYNC = "copies.resync"
@@ -42,7 +43,7 @@ class Resync:
 def ask(copy: Any, keys: Sequence[str], delay: float = LATE_SECONDS) -> None:
     """Promise to bring these rows up to what the source has then; a part of the transaction that missed something."""
     RESYNCED.labels(copy.name).inc(len(keys))
-    for some in applying.chunks(keys, KEYS_AT_ONCE):
+    for some in grouping.chunks(keys, KEYS_AT_ONCE):
         message = {
             "task": RESYNC,
             "args": [],
@@ -52,7 +53,7 @@ def ask(copy: Any, keys: Sequence[str], delay: float = LATE_SECONDS) -> None:
                 **topology.shown(copy=copy.name, rows=len(some)),
             },
         }
-        outbox.add_task(message, saga=None, delay=delay)
+        writing.add_task(message, saga=None, delay=delay)
 
 
 def resync(deliveries: Sequence[Delivery[Resync]]) -> list[Outcome]:
@@ -72,7 +73,7 @@ def fetch(message: Resync) -> list[Entry]:
 @transaction.atomic
 def settle(answered: Sequence[tuple[str, list[Entry]]]) -> list[Outcome]:
     for name, entries in answered:
-        applying.apply(copies[name], entries)
+        store.apply(copies[name], entries)
     return [None for _ in answered]
 
 

@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from celery_config.copies import applying
-from celery_config.copies.asking import SourceOf
-from celery_config.copies.entries import Kept, stream
+from celery_config.common import grouping
+from celery_config.copies import store
 from celery_config.copies.ranges import Entry, Range, differing, sums
+from celery_config.copies.readers import Kept, stream
+from celery_config.copies.source_client import SourceOf
 
 PIECE, PIECES = 1000, 20
 """Rows whose checksum is sent, and how many checksums are asked for at once."""
@@ -100,7 +101,7 @@ def walk(source: SourceOf, kept: Kept, found: Compared, progress: Progress) -> I
 
 def narrowed(source: SourceOf, kept: Kept, ranges: Sequence[Range]) -> Iterator[Range]:
     """The small ranges within these that differ."""
-    for some in applying.chunks(ranges, RANGES_AT_ONCE):
+    for some in grouping.chunks(ranges, RANGES_AT_ONCE):
         # A range may have grown since it was measured.
         for each, theirs in zip(some, source.pieces(some, SMALL, 4 * PIECE // SMALL), strict=True):
             ours = sums(stream(kept, each.after, theirs[-1].upto), [piece.upto for piece in theirs])
@@ -196,6 +197,6 @@ def read(source: SourceOf, kept: Kept, keys: Sequence[str]) -> dict[str, Pair]:
 def write(kept: Kept, source: SourceOf, pairs: Iterable[Pair]) -> int:
     """Write what differs, and return how many rows that are."""
     wrong = [pair for pair in pairs if differs(*pair)]
-    for some in applying.chunks(wrong, PIECE):
-        applying.replace(source.copy, some)
+    for some in grouping.chunks(wrong, PIECE):
+        store.replace(source.copy, some)
     return len(wrong)

@@ -12,8 +12,8 @@ from typing import Any
 from django.db import connections
 
 from celery_config.copies import triggers_postgresql, triggers_sqlite
-from celery_config.copies.declared import Publication, publications
 from celery_config.copies.models import Tombstone
+from celery_config.copies.registry import Publication, publications
 from celery_config.messaging.models import OutboxMessage
 
 STATEMENTS = {"postgresql": triggers_postgresql.statements, "sqlite": triggers_sqlite.statements}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from celery_config.copies.declared import VERSION, Publication
-from celery_config.messages import Event
+from celery_config.contracts.base import Event
+from celery_config.copies.registry import VERSION, Publication
 
 COUNT = """
 CREATE OR REPLACE FUNCTION {table}_count() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -7,10 +7,10 @@ from typing import Any
 
 from django.db import models
 
-from celery_config.copies.declared import VERSION, Publication
+from celery_config.contracts.base import Event
 from celery_config.copies.models import FOREVER
-from celery_config.database import SQLITE_NOW
-from celery_config.messages import Event
+from celery_config.copies.registry import VERSION, Publication
+from celery_config.db.functions import SQLITE_NOW
 
 NEW = """
 CREATE TRIGGER {table}_copies_new AFTER INSERT ON {table} BEGIN

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
-from celery_config.database import Now
+from celery_config.db.functions import Now
 
 
 class Forgotten(models.Model):

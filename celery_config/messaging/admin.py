@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from celery_config.api.admin import FactAdmin, typed
-from celery_config.api.display import id_of, json_of, label_of, saga_of
 from celery_config.messaging.models import BarrierRow, Contradiction, InboxEntry, OutboxMessage
+from celery_config.web.admin import FactAdmin, typed
+from celery_config.web.columns import id_of, json_of, label_of, saga_of
 
 OUTCOMES = {
     "done": "success",

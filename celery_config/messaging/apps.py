@@ -6,7 +6,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 from kombu.utils.url import parse_url
 
-from celery_config import failpoints
+from celery_config.failpoints import arming
 from celery_config.settings import env
 
 
@@ -19,8 +19,12 @@ class MessagingConfig(AppConfig):
         if folder := env.str("FAILPOINTS", ""):
             if settings.ENVIRONMENT == "production":
                 raise ImproperlyConfigured("FAILPOINTS kills processes; it is for tests only.")
-            failpoints.install(
+            # Only such a process pays for what this imports.
+            from celery_config.messaging import failpoint_patches
+
+            arming.install(
                 Path(folder),
                 database_port=int(connection.settings_dict["PORT"] or 0),
                 broker_port=int(parse_url(settings.CELERY_BROKER_URL).get("port") or 0),
             )
+            failpoint_patches.install()

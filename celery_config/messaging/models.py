@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 from django.db import models
 
-from celery_config.database import Now
-from celery_config.messaging.decisions import Action, Undo
+from celery_config.db.functions import Now
+from celery_config.messaging.states import Action, Undo
 
 
 class CurrentTransaction(models.Func):

@@ -17,11 +17,11 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from celery_config.ids import begun_at, first_of
-from celery_config.messaging import barrier
-from celery_config.messaging.decisions import Action, Undo
+from celery_config.common.identifiers import begun_at, first_of
+from celery_config.messaging.barrier import store
+from celery_config.messaging.barrier.steps import Step
 from celery_config.messaging.models import BarrierRow, InboxEntry, OutboxMessage
-from celery_config.messaging.steps import Step
+from celery_config.messaging.states import Action, Undo
 
 # A batch takes so few milliseconds that what is to be published does not wait for it.
 BATCH, EVERY_SECONDS = 1000, 5.0
@@ -38,7 +38,7 @@ def is_too_old(saga: UUID) -> bool:
 def forgotten(steps: Sequence[Step]) -> set[UUID]:
     """The keys of steps whose barrier rows may have been forgotten."""
     old = {step.key for step in steps if is_too_old(step.saga)}
-    return old - barrier.knows(old) if old else old
+    return old - store.knows(old) if old else old
 
 
 def forget_old(batch: int = BATCH) -> bool:

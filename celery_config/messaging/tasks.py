@@ -16,13 +16,14 @@ from django.conf import settings
 from django.db import DataError, transaction
 from django.db import Error as DatabaseFailure
 
-from celery_config import topology
+from celery_config.broker import topology
+from celery_config.broker.headers import NOT_BEFORE, seconds_until
+from celery_config.contracts.base import decode
 from celery_config.errors import Away
-from celery_config.failpoints import Point, reach
-from celery_config.headers import NOT_BEFORE, seconds_until
-from celery_config.messages import decode
-from celery_config.messaging import gate, outbox
+from celery_config.failpoints.points import Point, reach
+from celery_config.messaging import database_gate
 from celery_config.messaging.deliveries import Call, Delivery, Outcome, TriedLater, is_failure
+from celery_config.messaging.outbox import writing
 
 log = structlog.get_logger(__name__)
 LONGEST_SHOWN = 1000
@@ -118,7 +119,7 @@ class DurableTask(Task):
             outcomes = work(deliveries)
         except Exception as error:
             if len(deliveries) > 1:
-                gate.drop_if_unusable()
+                database_gate.drop_if_unusable()
                 return [ended for delivery in deliveries for ended in self.attempt([delivery], work)]
             outcomes = [error]
         return [(d, self.decided(d, o)) for d, o in zip(deliveries, outcomes, strict=True)]
@@ -137,8 +138,8 @@ class DurableTask(Task):
         if not isinstance(outcome, self.throws):
             if isinstance(outcome, msgspec.ValidationError):
                 return misunderstood(outcome)
-            gate.close_if_away(outcome)
-            if gate.database_away.is_set():  # which is no try
+            database_gate.close_if_away(outcome)
+            if database_gate.database_away.is_set():  # which is no try
                 return Reject(outcome, requeue=True)
             if isinstance(outcome, Away):  # which is none either
                 return self.postpone(delivery.request, settings.TIMES.away)
@@ -178,12 +179,12 @@ class DurableTask(Task):
         try:
             with transaction.atomic():
                 message = message_of(self.name, request, request.retries if retries is None else retries)
-                outbox.add_task(message, saga=UUID(saga) if saga else None, delay=seconds)
+                writing.add_task(message, saga=UUID(saga) if saga else None, delay=seconds)
         except (DataError, ValueError) as failure:
             log.error("to the dead letters", fault=str(failure))
             return Reject(failure, requeue=False)
         except DatabaseFailure as failure:
-            gate.close()
+            database_gate.close()
             log.error("database away; the message goes back to the broker", error=str(failure))
             return Reject(failure, requeue=True)
         return TriedLater(f"again in {seconds:.1f} s")

@@ -16,12 +16,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from celery_config.api.pagination import Pages
-from celery_config.api.permissions import permission
-from celery_config.messages import encode
+from celery_config.contracts.base import encode
 from celery_config.saga import operators, pauses, selectors, verbs
 from celery_config.saga.models import OperatorAction, SagaInstance, SagaPause
 from celery_config.saga.verbs import Preview
+from celery_config.web.pagination import Pages
+from celery_config.web.permissions import permission
 
 MayOperate = permission("saga.change_sagainstance")
 

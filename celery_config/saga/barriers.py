@@ -9,10 +9,10 @@ from uuid import UUID
 
 import structlog
 
+from celery_config.contracts.base import fields_of
 from celery_config.errors import OperatorRefused
-from celery_config.messages import fields_of
-from celery_config.messaging.decisions import Action, Undo
-from celery_config.peers import Peer, PeerError, PeerRefused
+from celery_config.http.service_client import Peer, PeerError, PeerRefused
+from celery_config.messaging.states import Action, Undo
 from celery_config.saga.dsl import Step
 from celery_config.saga.effects import Answer, Course, Held
 

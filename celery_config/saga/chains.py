@@ -14,13 +14,13 @@ from uuid import UUID, uuid5
 
 import msgspec
 
+from celery_config.broker.topology import commands_to, shown
 from celery_config.common.services import ORCHESTRATOR
+from celery_config.contracts.base import Command, command_id, fields_of
 from celery_config.errors import ChainTooLarge
-from celery_config.messages import Command, command_id, fields_of
 from celery_config.saga.dsl import Saga, Step, Via, field_sources
 from celery_config.saga.machine import Drive, Send, Stop, UndoBefore
 from celery_config.saga.plan import Operation, Planned, planned
-from celery_config.topology import commands_to, shown
 
 LARGEST_CHAIN = 128 * 1024
 STEP_FAILED, COMPLETE, COMPENSATED, CALL = (

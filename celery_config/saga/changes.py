@@ -11,10 +11,11 @@ from uuid import UUID
 import structlog
 from django.utils import timezone
 
-from celery_config import metrics, rows
-from celery_config.groups import by
-from celery_config.messages import decode
-from celery_config.messaging import outbox
+from celery_config.common import metrics
+from celery_config.common.grouping import by
+from celery_config.contracts.base import decode
+from celery_config.db import bulk
+from celery_config.messaging.outbox import writing
 from celery_config.saga.dsl import Saga
 from celery_config.saga.machine import Decision, Input, Logged, Status
 from celery_config.saga.models import SagaDecision, SagaInstance, SagaStep
@@ -49,7 +50,7 @@ class Changes:
         explain([row for _, row, _ in self.ended if row.status == Status.COMPENSATED])
         # One that had to decide twice is written once.
         changed = list({row.pk: row for row in self.rows}.values())
-        rows.write(*rows.updated(SagaInstance, changed, CHANGING), *outbox.tasks(self.messages))
+        bulk.write(*bulk.updated(SagaInstance, changed, CHANGING), *writing.tasks(self.messages))
         SagaDecision.objects.bulk_create(self.decisions)
         end(self.ended)
 

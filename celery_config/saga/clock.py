@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import connection, transaction
 
-from celery_config.database import Now, as_time
+from celery_config.db.functions import Now, as_time
 from celery_config.saga.models import SagaClock
 
 ASK = f"SELECT now FROM {SagaClock._meta.db_table} WHERE id = 1"

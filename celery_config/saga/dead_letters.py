@@ -17,11 +17,13 @@ from django.utils.module_loading import import_string
 from kombu import Connection
 from kombu.transport import pyamqp
 
-from celery_config import metrics, rows, topology, wire
-from celery_config.erasure import marks
-from celery_config.groups import by
-from celery_config.messaging import gate
-from celery_config.messaging.publisher import broker_errors, drop
+from celery_config.broker import topology, transport
+from celery_config.broker.publisher import broker_errors, drop
+from celery_config.common import metrics
+from celery_config.common.grouping import by
+from celery_config.db import bulk
+from celery_config.erasure import tombstones
+from celery_config.messaging import database_gate
 from celery_config.saga import clock, runner, step_log
 from celery_config.saga.changes import Changes
 from celery_config.saga.letters import Letter, text
@@ -63,7 +65,7 @@ class DeadLetterReader:
         if self.channel is None:
             return False
         self.channel.connection.heartbeat_tick()
-        while len(self.in_hand) < AT_ONCE and wire.drained(self.channel.connection, LOOK_SECONDS):
+        while len(self.in_hand) < AT_ONCE and transport.drained(self.channel.connection, LOOK_SECONDS):
             pass
         return bool(self.in_hand)
 
@@ -78,7 +80,7 @@ class DeadLetterReader:
         except Exception:
             log.exception("dead letters could not be kept together; each alone", letters=len(self.in_hand))
             while self.in_hand:
-                gate.drop_if_unusable()
+                database_gate.drop_if_unusable()
                 keep_alone(self.in_hand[0][1])
                 self.acknowledge(1)
         else:
@@ -126,7 +128,7 @@ def keep_alone(letter: Letter) -> None:
     try:
         keep([letter])
     except Exception as error:
-        gate.drop_if_unusable()
+        database_gate.drop_if_unusable()
         log.exception("a saga could not be told of its dead letter", saga=str(letter.saga))
         consequences = [text(f"kept, but its saga could not be told: {error!r}")[:200]]
         store([letter], consequences)
@@ -135,7 +137,7 @@ def keep_alone(letter: Letter) -> None:
 
 def store(letters: Sequence[Letter], consequences: Sequence[str]) -> None:
     """Keep them; of one that tells of somebody who was forgotten only that it came."""
-    told = marks.mentioned([letter.body for letter in letters])
+    told = tombstones.mentioned([letter.body for letter in letters])
     letters = [
         replace(letter, body="", headers={}, fault="") if forgotten else letter
         for letter, forgotten in zip(letters, told, strict=True)
@@ -144,7 +146,7 @@ def store(letters: Sequence[Letter], consequences: Sequence[str]) -> None:
         SimpleNamespace(consequence=consequence, **{name: getattr(letter, name) for name in COLUMNS})
         for letter, consequence in zip(letters, consequences, strict=True)
     ]
-    rows.insert(DeadLetter, kept, (*COLUMNS, "consequence"))
+    bulk.insert(DeadLetter, kept, (*COLUMNS, "consequence"))
 
 
 def tell(letters: Sequence[Letter], consequences: Sequence[str]) -> None:

@@ -20,9 +20,9 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any, ClassVar
 
+from celery_config.common.timeouts import Times
+from celery_config.contracts.base import Command, fields_of
 from celery_config.errors import DefinitionError
-from celery_config.messages import Command, fields_of
-from celery_config.times import Times
 
 
 class Kind(StrEnum):

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from celery_config.messages import fields_of
-from celery_config.messaging.decisions import Action, Undo
+from celery_config.contracts.base import fields_of
+from celery_config.messaging.states import Action, Undo
 from celery_config.saga.dsl import Step
 from celery_config.saga.machine import Logged
 

@@ -11,7 +11,7 @@ from uuid import UUID
 import structlog
 
 from celery_config.errors import Unknown
-from celery_config.failpoints import Point, reach
+from celery_config.failpoints.points import Point, reach
 from celery_config.messaging.deliveries import Call, Delivery, Outcome
 from celery_config.over_http import participant
 from celery_config.saga import step_log

@@ -9,8 +9,8 @@ from uuid import UUID
 
 from kombu.message import Message
 
-from celery_config.messaging.event_messages import RECEIVE, RECEIVE_ALL
-from celery_config.messaging.fences import PIVOT_FENCED, PIVOT_RAN
+from celery_config.messaging.barrier.fences import PIVOT_FENCED, PIVOT_RAN
+from celery_config.messaging.event_envelopes import RECEIVE, RECEIVE_ALL
 from celery_config.saga.chains import STEP_FAILED
 from celery_config.saga.rejections import why
 

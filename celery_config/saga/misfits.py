@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from celery_config.messages import Command, decode
+from celery_config.broker.topology import commands_queue
+from celery_config.contracts.base import Command, decode
 from celery_config.saga.dsl import Saga
-from celery_config.topology import commands_queue
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 from django.db import models
 
-from celery_config.database import Now
-from celery_config.ids import uuid7
+from celery_config.common.identifiers import uuid7
+from celery_config.db.functions import Now
 from celery_config.saga.dsl import Kind
 from celery_config.saga.machine import OPEN, Logged, Status
 

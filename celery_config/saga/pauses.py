@@ -7,7 +7,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
-from celery_config.database import built_once
+from celery_config.db.functions import built_once
 from celery_config.errors import OperatorRefused, SagaPaused
 from celery_config.saga.dsl import Saga
 from celery_config.saga.models import OperatorAction, SagaPause

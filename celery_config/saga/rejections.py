@@ -9,16 +9,16 @@ import msgspec
 from celery import current_app
 from kombu.message import Message
 
-from celery_config import topology
+from celery_config.broker import topology
+from celery_config.broker.topology import commands_queue, events_queue
+from celery_config.broker.validation import fault_of
 from celery_config.common.services import ORCHESTRATOR
-from celery_config.messages import decode
-from celery_config.messaging.event_messages import RECEIVE, RECEIVE_ALL
-from celery_config.messaging.events import Envelope, subscriptions, understood
-from celery_config.participant import FenceMessage, StepMessage
+from celery_config.contracts.base import decode
+from celery_config.messaging.event_envelopes import RECEIVE, RECEIVE_ALL
+from celery_config.messaging.inbox.subscriptions import Envelope, subscriptions, understood
+from celery_config.participant.handlers import FenceMessage, StepMessage
 from celery_config.saga.dsl import Saga
 from celery_config.saga.misfits import Shape, misfit, shapes_of_steps
-from celery_config.topology import commands_queue, events_queue
-from celery_config.worker import fault_of
 
 
 def why(message: Message, reason: str, queue: str) -> str:

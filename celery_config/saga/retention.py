@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
-from celery_config.ids import first_of
+from celery_config.common.identifiers import first_of
 from celery_config.messaging.retention import BATCH, delete
 from celery_config.saga.models import SagaDecision, SagaStep
 

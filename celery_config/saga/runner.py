@@ -15,7 +15,7 @@ import structlog
 from django.conf import settings
 from django.db import transaction
 
-from celery_config.database import Now
+from celery_config.db.functions import Now
 from celery_config.saga import clock, parking, patience, step_log
 from celery_config.saga.chains import Chains
 from celery_config.saga.changes import Changes, recorded

@@ -12,12 +12,12 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection
 
-from celery_config import rows
-from celery_config.database import as_time
+from celery_config.contracts.base import encode
+from celery_config.db import bulk
+from celery_config.db.bulk import Change
+from celery_config.db.functions import as_time
 from celery_config.errors import ChainTooLarge
-from celery_config.messages import encode
-from celery_config.messaging import outbox
-from celery_config.rows import Change
+from celery_config.messaging.outbox import writing
 from celery_config.saga import clock, pauses
 from celery_config.saga.chains import Chains
 from celery_config.saga.dsl import Saga
@@ -42,7 +42,7 @@ def start(saga: type[Saga], data: Any, *, subject: UUID) -> UUID:
     (outcome,) = started.outcomes
     if isinstance(outcome, ChainTooLarge):
         raise outcome
-    rows.write(*started.changes)
+    bulk.write(*started.changes)
     return outcome
 
 
@@ -89,9 +89,9 @@ def start_all(saga: type[Saga], wanted: Sequence[tuple[UUID, Any]]) -> Started:
         for i, s in enumerate(saga.steps)
     ]
     changes = [
-        *rows.inserted(SagaInstance, instances, STARTED),
-        *rows.inserted(SagaStep, steps, PLANNED),
-        *outbox.tasks(chains),
+        *bulk.inserted(SagaInstance, instances, STARTED),
+        *bulk.inserted(SagaStep, steps, PLANNED),
+        *writing.tasks(chains),
     ]
     return Started(outcomes, changes)
 

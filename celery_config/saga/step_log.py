@@ -12,8 +12,8 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import QuerySet
 
-from celery_config import rows
-from celery_config.database import NOW
+from celery_config.db import bulk
+from celery_config.db.functions import NOW
 from celery_config.saga.machine import Logged
 from celery_config.saga.models import SagaInstance, SagaStep
 
@@ -50,7 +50,7 @@ def merge(entries: Iterable[Entry]) -> list[Entry]:
         for entry in best.values()
     ]
     with connection.cursor() as cursor:
-        cursor.execute(merging(connection.vendor), [rows.parameter(SagaStep, said, SAID)])
+        cursor.execute(merging(connection.vendor), [bulk.parameter(SagaStep, said, SAID)])
         raised = [(to_uuid(saga), step) for saga, step in cursor.fetchall()]
     return [best[key] for key in raised]
 
@@ -63,7 +63,7 @@ def merging(vendor: str) -> str:
         WITH told AS (
             SELECT step.id, given.logged, given.reply, given.refusal
             FROM saga_sagastep AS step
-            JOIN {rows.relation(SagaStep, SAID, vendor)} ON step.saga_id = given.saga_id AND step.name = given.name
+            JOIN {bulk.relation(SagaStep, SAID, vendor)} ON step.saga_id = given.saga_id AND step.name = given.name
             ORDER BY step.id{locks}
         )
         UPDATE saga_sagastep SET
@@ -107,7 +107,7 @@ def note_refusals(refusals: Mapping[tuple[UUID, str], dict[str, Any]]) -> None:
     refused = [row for row in found.only("saga_id", "name") if (row.saga_id, row.name) in refusals]
     for row in refused:
         row.refusal = refusals[row.saga_id, row.name]
-    rows.update(SagaStep, refused, ["refusal"])
+    bulk.update(SagaStep, refused, ["refusal"])
 
 
 def open_steps(sagas: Iterable[UUID]) -> QuerySet[SagaStep]:

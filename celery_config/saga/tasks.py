@@ -9,12 +9,12 @@ from uuid import UUID
 
 from django.db import transaction
 
-from celery_config.erasure import marks
+from celery_config.common.grouping import rounds
+from celery_config.erasure import tombstones
 from celery_config.errors import Refused, StepOutlived
-from celery_config.groups import rounds
+from celery_config.messaging.barrier.fences import PIVOT_FENCED, PIVOT_RAN
 from celery_config.messaging.deliveries import Delivery, Outcome
-from celery_config.messaging.events import Received
-from celery_config.messaging.fences import PIVOT_FENCED, PIVOT_RAN
+from celery_config.messaging.inbox.subscriptions import Received
 from celery_config.messaging.tasks import Handle, Work, durable_task
 from celery_config.saga import runner, step_log
 from celery_config.saga.chains import CALL, COMPENSATED, COMPLETE, STEP_FAILED
@@ -147,7 +147,7 @@ def write_saga_log(received: Sequence[Received]) -> None:
 def without_words(entries: Sequence[step_log.Entry]) -> list[step_log.Entry]:
     """Refusals that come late, of people who were forgotten, without their free text."""
     refused = {entry.saga for entry in entries if entry.outcome is Logged.REFUSED}
-    gone = marks.among(refused)
+    gone = tombstones.among(refused)
     return [
         replace(entry, content={**(entry.content or {}), "reason": ""})
         if entry.outcome is Logged.REFUSED and entry.saga in gone

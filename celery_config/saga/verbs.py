@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-from celery_config.messaging.decisions import Action
+from celery_config.messaging.states import Action
 from celery_config.saga import clock, runner, step_log
 from celery_config.saga.barriers import ask
 from celery_config.saga.dsl import Kind, Saga

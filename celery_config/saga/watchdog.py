@@ -17,14 +17,15 @@ from django.db.models import Count, Exists, Min, OuterRef
 from django.utils import timezone
 from kombu import Connection
 
-from celery_config import metrics, topology
-from celery_config import rows as many
+from celery_config.broker import topology
+from celery_config.broker.publisher import broker_errors, drop
+from celery_config.common import metrics
 from celery_config.common.services import SERVICES
-from celery_config.database import Now
-from celery_config.failpoints import Point, reach
+from celery_config.db import bulk
+from celery_config.db.functions import Now
+from celery_config.failpoints.points import Point, reach
 from celery_config.messaging.models import OutboxMessage
-from celery_config.messaging.publisher import broker_errors, drop
-from celery_config.messaging.relay import Duty
+from celery_config.messaging.outbox.relay import Duty
 from celery_config.messaging.retention import EVERY_SECONDS
 from celery_config.saga import clock, patience, runner, step_log
 from celery_config.saga.changes import Changes
@@ -126,7 +127,7 @@ def drive_due(now: datetime) -> int:
         heard_of = set(steps.values_list("saga_id", flat=True))
         changes = Changes(now, step_log.read(rows), step_log.replies(rows))
         moving = [row for row in rows if not drive(row, now, row.pk in heard_of, changes)]
-        many.update(SagaInstance, moving, ["due_at"])
+        bulk.update(SagaInstance, moving, ["due_at"])
         changes.write()
         if rows:
             reach(Point.DECIDED)

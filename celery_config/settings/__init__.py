@@ -8,20 +8,25 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
+from celery_config.common.logging import configure_logging
 from celery_config.common.services import ORCHESTRATOR, SERVICES
-from celery_config.logging import configure_logging
+from celery_config.common.timeouts import Times
 from celery_config.settings.api import api_settings
 from celery_config.settings.celery import celery_settings
 from celery_config.settings.databases import database
 from celery_config.settings.environment import ROOT, env
 from celery_config.settings.web import security_settings, web_settings
-from celery_config.times import Times
 
 __all__ = ["celery_settings", "env", "service_settings"]
 
 
 def service_settings(
-    service: str, package: str, *, apps: tuple[str, ...] = (), secrets: tuple[str, ...] = ()
+    service: str,
+    package: str,
+    *,
+    apps: tuple[str, ...] = (),
+    duties: tuple[str, ...] = (),
+    secrets: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """The settings of one service.
 
@@ -29,6 +34,7 @@ def service_settings(
         service: its name in the topology; the prefix of its environment variables in capitals.
         package: its Python package, which is its one Django app.
         apps: further Django apps.
+        duties: what its relay does besides the duties of every relay: dotted paths of functions that return them.
         secrets: further environment variables that production must set.
 
     Raises:
@@ -73,8 +79,11 @@ def service_settings(
         # Who decides about a parked saga, and within how many hours.
         "PARKED_OWNER": env.str("PARKED_OWNER", "operations"),
         "PARKED_ANSWER_HOURS": env.float("PARKED_ANSWER_HOURS", 4.0),
-        # Further duties of the relay, besides publishing: dotted paths of functions that return them.
-        "RELAY_DUTIES": [],
+        "RELAY_DUTIES": [
+            "celery_config.messaging.duties.standard_duties",
+            "celery_config.copies.duties.duties",
+            *duties,
+        ],
         "METRICS_PORT": env.int("METRICS_PORT", 0),
         "METRICS_HOST": env.str("METRICS_HOST", "127.0.0.1"),
         # Where the relay listens for calls of those who promise messages, `host:port` (UDP).

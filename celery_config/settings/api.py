@@ -33,7 +33,7 @@ def spectacular(service: str) -> dict[str, Any]:
 
 def unfold(service: str) -> dict[str, Any]:
     """The admin's dress. Four of them are open at once: title, icon and header say which this is."""
-    icon = "celery_config.api.site.icon"
+    icon = "celery_config.web.site.icon"
     return {
         "SITE_TITLE": f"{service.capitalize()} · Order Saga",
         "SITE_HEADER": service.capitalize(),
@@ -41,24 +41,24 @@ def unfold(service: str) -> dict[str, Any]:
         "SITE_URL": "/",
         "SITE_ICON": icon,
         "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": icon}],
-        "ENVIRONMENT": "celery_config.api.site.environment",
+        "ENVIRONMENT": "celery_config.web.site.environment",
         "STYLES": ["/static/order_saga/admin.css"],
     }
 
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "celery_config.api.authentication.ServiceAuthentication",
-        "celery_config.api.authentication.BuiltTokenAuthentication",
+        "celery_config.web.authentication.ServiceAuthentication",
+        "celery_config.web.authentication.BuiltTokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAdminUser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["celery_config.api.parsers.Json"],
-    "DEFAULT_FILTER_BACKENDS": ["celery_config.api.filters.Filters"],
-    "DEFAULT_PAGINATION_CLASS": "celery_config.api.pagination.Pages",
-    "DEFAULT_SCHEMA_CLASS": "celery_config.api.schema.QualifiedSchema",
-    "EXCEPTION_HANDLER": "celery_config.api.problems.problem_details",
+    "DEFAULT_PARSER_CLASSES": ["celery_config.web.parsers.Json"],
+    "DEFAULT_FILTER_BACKENDS": ["celery_config.web.filters.Filters"],
+    "DEFAULT_PAGINATION_CLASS": "celery_config.web.pagination.Pages",
+    "DEFAULT_SCHEMA_CLASS": "celery_config.web.schema.QualifiedSchema",
+    "EXCEPTION_HANDLER": "celery_config.web.problems.problem_details",
     "PAGE_SIZE": 50,
     # Who guesses passwords gets so far. Counted by each web process, in Django's cache.
     "DEFAULT_THROTTLE_RATES": {"token": "10/minute"},

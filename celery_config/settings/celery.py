@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from celery_config import topology
+from celery_config.broker import topology
 from celery_config.settings.environment import env
 
 # Over TLS (`amqps`) kombu's own.
-TRANSPORTS = {"filesystem": "celery_config.embedded:Transport", "amqp": "celery_config.wire:Transport"}
+TRANSPORTS = {
+    "filesystem": "celery_config.broker.filesystem:Transport",
+    "amqp": "celery_config.broker.transport:Transport",
+}
 
 
 def celery_settings(service: str, broker_url: str, folder: Path) -> dict[str, Any]:
@@ -53,7 +56,7 @@ def celery_settings(service: str, broker_url: str, folder: Path) -> dict[str, An
             "interval_step": 0.5,
             "interval_max": 2,
         },
-        "worker_consumer": "celery_config.worker:SagaConsumer",
+        "worker_consumer": "celery_config.worker.consumer:SagaConsumer",
         "worker_prefetch_multiplier": 4,
         "worker_detect_quorum_queues": True,
         "worker_cancel_long_running_tasks_on_connection_loss": False,

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from celery_config.common.timeouts import Times
 from celery_config.settings.environment import env
-from celery_config.times import Times
 
 
 def database(variable: str, sqlite_file: Path) -> dict[str, Any]:
@@ -20,7 +20,7 @@ def database(variable: str, sqlite_file: Path) -> dict[str, Any]:
             "idle_in_transaction_session_timeout": int(6 * Times().publish * 1000),
         }
         return {
-            **env.db_url(variable, engine="celery_config.postgresql"),
+            **env.db_url(variable, engine="celery_config.db.postgresql"),
             "CONN_MAX_AGE": None,
             "CONN_HEALTH_CHECKS": True,
             "OPTIONS": {

@@ -8,7 +8,7 @@ THIRD_PARTY_APPS = [
     # Not unfold's own configuration, which would put its site in the place of ours.
     "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
-    "celery_config.api.apps.ServiceAdminConfig",
+    "celery_config.web.apps.ServiceAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -31,7 +31,7 @@ def web_settings(package: str, apps: tuple[str, ...]) -> dict[str, Any]:
     """
     return {
         "INSTALLED_APPS": [
-            "celery_config.api.apps.ApiConfig",  # first: its templates go before unfold's
+            "celery_config.web.apps.ApiConfig",  # first: its templates go before unfold's
             *THIRD_PARTY_APPS,
             "celery_config.messaging",
             "celery_config.copies",
@@ -40,7 +40,7 @@ def web_settings(package: str, apps: tuple[str, ...]) -> dict[str, Any]:
             package,
         ],
         "MIDDLEWARE": [
-            "celery_config.middleware.RequestContextMiddleware",
+            "celery_config.web.middleware.RequestContextMiddleware",
             "django.middleware.security.SecurityMiddleware",
             "whitenoise.middleware.WhiteNoiseMiddleware",
             "django.contrib.sessions.middleware.SessionMiddleware",
@@ -49,8 +49,8 @@ def web_settings(package: str, apps: tuple[str, ...]) -> dict[str, Any]:
             "django.contrib.auth.middleware.AuthenticationMiddleware",
             "django.contrib.messages.middleware.MessageMiddleware",
             "django.middleware.clickjacking.XFrameOptionsMiddleware",
-            "celery_config.middleware.BodyLimitMiddleware",
-            "celery_config.middleware.NoNulMiddleware",
+            "celery_config.web.middleware.BodyLimitMiddleware",
+            "celery_config.web.middleware.NoNulMiddleware",
         ],
         "ROOT_URLCONF": f"{package}.config.urls",
         "SUBSCRIPTIONS": f"{package}.subscriptions.SUBSCRIPTIONS",
@@ -81,7 +81,7 @@ def web_settings(package: str, apps: tuple[str, ...]) -> dict[str, Any]:
         "USE_TZ": True,
         "TIME_ZONE": "UTC",
         "LANGUAGE_CODE": "en-gb",
-        "FORMAT_MODULE_PATH": ["celery_config.formats"],
+        "FORMAT_MODULE_PATH": ["celery_config.web.formats"],
         "STATIC_URL": "static/",
         "STATIC_ROOT": None,
         # Static files are served from the packages themselves: nothing to collect before a start.

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from celery_config.common.services import SERVICES
-from celery_config.times import Times
+from celery_config.common.timeouts import Times
 from compose.local import ports
 from compose.local.environment import ADMIN, ROOT, WEBHOOKS, Addresses, flower_url, web_url
 from compose.local.process import Process

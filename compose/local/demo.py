@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from celery_config.progress import progress_bars
+from celery_config.common.console import progress_bars
 from compose.local import running
 from compose.local.environment import ROOT, var_folder
 from compose.local.errors import LocalError

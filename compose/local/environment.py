@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from celery_config.broker.topology import FLOWER_USER
 from celery_config.common.services import SERVICES
-from celery_config.topology import FLOWER_USER
 from compose.local import ports
 from compose.local.postgres import PostgresServer
 from compose.local.private_files import KeptValues

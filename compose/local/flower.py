@@ -22,7 +22,7 @@ from flower.views import BaseHandler
 from flower.views.workers import WorkerView
 from tornado import web
 
-from celery_config import topology
+from celery_config.broker import topology
 
 CONFIGURATION = Path(__file__).resolve().parents[1] / "flower" / "flowerconfig.py"
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from celery_config.topology import VHOST
+from celery_config.broker.topology import VHOST
 from compose.local import ports
 from compose.local.errors import ServerFailed
 from compose.local.packages import Binaries, find_or_install

@@ -8,8 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from celery_config.broker.topology import FLOWER_USER, definitions
 from celery_config.common.services import SERVICES
-from celery_config.topology import FLOWER_USER, definitions
 from compose.local import environment, packages
 from compose.local.blueprint import Blueprint
 from compose.local.claims import FolderClaim

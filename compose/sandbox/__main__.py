@@ -10,7 +10,7 @@ from pathlib import Path
 
 import structlog
 
-from celery_config.logging import configure_logging
+from celery_config.common.logging import configure_logging
 from compose.sandbox.application import Sandbox
 from compose.sandbox.http import Shop
 from compose.sandbox.server import Server

@@ -18,7 +18,7 @@ import httpx
 import msgspec
 import structlog
 
-from celery_config.webhooks import HEADER, Envelope, sign
+from celery_config.http.webhooks import HEADER, Envelope, sign
 from compose.sandbox.faults import Faults
 from compose.sandbox.http import Answer, Request
 

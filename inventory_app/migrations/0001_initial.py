@@ -2,137 +2,260 @@
 
 import django.core.validators
 import django.db.models.deletion
-import celery_config.database
-import inventory_app.domain
 from django.db import migrations, models
+
+import celery_config.db.functions
+import inventory_app.domain
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Movement',
+            name="Movement",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('opening', 'opening'), ('reserve', 'reserve'), ('release', 'release'), ('commit', 'commit'), ('adjust', 'adjust')], max_length=8)),
-                ('quantity', models.BigIntegerField(help_text='units; negative only in an adjustment')),
-                ('order', models.UUIDField(blank=True, db_index=True, null=True)),
-                ('on_hand', models.BigIntegerField(help_text='afterwards')),
-                ('reserved', models.BigIntegerField(help_text='afterwards')),
-                ('adjustment', models.UUIDField(blank=True, help_text='its id, chosen by who adjusts', null=True)),
-                ('reason', models.CharField(blank=True, default='', max_length=200)),
-                ('created_at', models.DateTimeField(db_default=celery_config.database.Now())),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("opening", "opening"),
+                            ("reserve", "reserve"),
+                            ("release", "release"),
+                            ("commit", "commit"),
+                            ("adjust", "adjust"),
+                        ],
+                        max_length=8,
+                    ),
+                ),
+                ("quantity", models.BigIntegerField(help_text="units; negative only in an adjustment")),
+                ("order", models.UUIDField(blank=True, db_index=True, null=True)),
+                ("on_hand", models.BigIntegerField(help_text="afterwards")),
+                ("reserved", models.BigIntegerField(help_text="afterwards")),
+                (
+                    "adjustment",
+                    models.UUIDField(blank=True, help_text="its id, chosen by who adjusts", null=True),
+                ),
+                ("reason", models.CharField(blank=True, default="", max_length=200)),
+                ("created_at", models.DateTimeField(db_default=celery_config.db.functions.Now())),
             ],
         ),
         migrations.CreateModel(
-            name='Product',
+            name="Product",
             fields=[
-                ('sku', models.CharField(max_length=64, primary_key=True, serialize=False, validators=[django.core.validators.RegexValidator('^[^\\s/\\\\]([^\\t\\r\\n/\\\\]*[^\\s/\\\\])?$', 'Not a SKU: no slash, no space at an end.')], verbose_name='SKU')),
-                ('name', models.CharField(max_length=200)),
-                ('price', models.BigIntegerField(help_text='in minor units of the currency', validators=[django.core.validators.MinValueValidator(0), django.core.validators.MaxValueValidator(1000000000000)])),
-                ('currency', models.CharField(max_length=3, validators=[django.core.validators.RegexValidator('^[A-Z]{3}$')])),
-                ('weight_grams', models.PositiveIntegerField(validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(1000000000)])),
-                ('active', models.BooleanField(db_index=True, default=True)),
-                ('version', models.PositiveIntegerField(default=0, help_text='counts the changes, without a gap, from 1')),
-                ('created_at', models.DateTimeField(db_default=celery_config.database.Now())),
-                ('updated_at', models.DateTimeField(db_default=celery_config.database.Now())),
+                (
+                    "sku",
+                    models.CharField(
+                        max_length=64,
+                        primary_key=True,
+                        serialize=False,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^[^\\s/\\\\]([^\\t\\r\\n/\\\\]*[^\\s/\\\\])?$",
+                                "Not a SKU: no slash, no space at an end.",
+                            )
+                        ],
+                        verbose_name="SKU",
+                    ),
+                ),
+                ("name", models.CharField(max_length=200)),
+                (
+                    "price",
+                    models.BigIntegerField(
+                        help_text="in minor units of the currency",
+                        validators=[
+                            django.core.validators.MinValueValidator(0),
+                            django.core.validators.MaxValueValidator(1000000000000),
+                        ],
+                    ),
+                ),
+                (
+                    "currency",
+                    models.CharField(
+                        max_length=3, validators=[django.core.validators.RegexValidator("^[A-Z]{3}$")]
+                    ),
+                ),
+                (
+                    "weight_grams",
+                    models.PositiveIntegerField(
+                        validators=[
+                            django.core.validators.MinValueValidator(1),
+                            django.core.validators.MaxValueValidator(1000000000),
+                        ]
+                    ),
+                ),
+                ("active", models.BooleanField(db_index=True, default=True)),
+                (
+                    "version",
+                    models.PositiveIntegerField(
+                        default=0, help_text="counts the changes, without a gap, from 1"
+                    ),
+                ),
+                ("created_at", models.DateTimeField(db_default=celery_config.db.functions.Now())),
+                ("updated_at", models.DateTimeField(db_default=celery_config.db.functions.Now())),
             ],
         ),
         migrations.CreateModel(
-            name='Reservation',
+            name="Reservation",
             fields=[
-                ('id', models.UUIDField(primary_key=True, serialize=False)),
-                ('order', models.UUIDField(unique=True)),
-                ('state', models.CharField(choices=[('held', 'held'), ('released', 'released'), ('committed', 'committed')], max_length=10)),
-                ('created_at', models.DateTimeField(db_default=celery_config.database.Now(), db_index=True)),
-                ('updated_at', models.DateTimeField(db_default=celery_config.database.Now())),
+                ("id", models.UUIDField(primary_key=True, serialize=False)),
+                ("order", models.UUIDField(unique=True)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("held", "held"), ("released", "released"), ("committed", "committed")],
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(db_default=celery_config.db.functions.Now(), db_index=True),
+                ),
+                ("updated_at", models.DateTimeField(db_default=celery_config.db.functions.Now())),
             ],
         ),
         migrations.CreateModel(
-            name='ReservationLine',
+            name="ReservationLine",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('quantity', models.BigIntegerField()),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("quantity", models.BigIntegerField()),
             ],
         ),
         migrations.CreateModel(
-            name='Stock',
+            name="Stock",
             fields=[
-                ('product', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, primary_key=True, serialize=False, to='inventory.product')),
-                ('on_hand', models.BigIntegerField(default=0)),
-                ('reserved', models.BigIntegerField(default=0, help_text='of those on hand, held for orders')),
-                ('opening', models.BigIntegerField(blank=True, help_text='booked once; empty: not yet', null=True)),
+                (
+                    "product",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        primary_key=True,
+                        serialize=False,
+                        to="inventory.product",
+                    ),
+                ),
+                ("on_hand", models.BigIntegerField(default=0)),
+                (
+                    "reserved",
+                    models.BigIntegerField(default=0, help_text="of those on hand, held for orders"),
+                ),
+                (
+                    "opening",
+                    models.BigIntegerField(blank=True, help_text="booked once; empty: not yet", null=True),
+                ),
             ],
             options={
-                'verbose_name_plural': 'stock',
+                "verbose_name_plural": "stock",
             },
         ),
         migrations.AddConstraint(
-            model_name='product',
-            constraint=models.CheckConstraint(condition=models.Q(('price__gte', 0)), name='product_price_not_negative'),
+            model_name="product",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("price__gte", 0)), name="product_price_not_negative"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='product',
-            constraint=models.CheckConstraint(condition=models.Q(('weight_grams__gte', 1)), name='product_has_weight'),
+            model_name="product",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("weight_grams__gte", 1)), name="product_has_weight"
+            ),
         ),
         migrations.AddField(
-            model_name='movement',
-            name='product',
-            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, to='inventory.product'),
+            model_name="movement",
+            name="product",
+            field=models.ForeignKey(
+                db_index=False, on_delete=django.db.models.deletion.PROTECT, to="inventory.product"
+            ),
         ),
         migrations.AddIndex(
-            model_name='reservation',
-            index=models.Index(fields=['state', '-created_at'], name='reservation_by_state'),
+            model_name="reservation",
+            index=models.Index(fields=["state", "-created_at"], name="reservation_by_state"),
         ),
         migrations.AddField(
-            model_name='reservationline',
-            name='product',
-            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, to='inventory.product'),
+            model_name="reservationline",
+            name="product",
+            field=models.ForeignKey(
+                db_index=False, on_delete=django.db.models.deletion.PROTECT, to="inventory.product"
+            ),
         ),
         migrations.AddField(
-            model_name='reservationline',
-            name='reservation',
-            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='lines', to='inventory.reservation'),
+            model_name="reservationline",
+            name="reservation",
+            field=models.ForeignKey(
+                db_index=False,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="lines",
+                to="inventory.reservation",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='stock',
-            constraint=models.CheckConstraint(condition=models.Q(('on_hand__gte', 0)), name='stock_not_negative'),
+            model_name="stock",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("on_hand__gte", 0)), name="stock_not_negative"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='stock',
-            constraint=models.CheckConstraint(condition=models.Q(('reserved__gte', 0)), name='stock_reserved_not_negative'),
+            model_name="stock",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("reserved__gte", 0)), name="stock_reserved_not_negative"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='stock',
-            constraint=models.CheckConstraint(condition=models.Q(('reserved__lte', models.F('on_hand'))), name='stock_not_oversold'),
+            model_name="stock",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("reserved__lte", models.F("on_hand"))), name="stock_not_oversold"
+            ),
         ),
         migrations.AddIndex(
-            model_name='movement',
-            index=models.Index(fields=['product', 'id'], name='movement_by_product'),
+            model_name="movement",
+            index=models.Index(fields=["product", "id"], name="movement_by_product"),
         ),
         migrations.AddConstraint(
-            model_name='movement',
-            constraint=models.CheckConstraint(condition=models.Q(('quantity__gte', 1), ('kind', inventory_app.domain.Change['ADJUST']), models.Q(('kind', inventory_app.domain.Change['OPENING']), ('quantity', 0)), _connector='OR'), name='movement_positive'),
+            model_name="movement",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("quantity__gte", 1),
+                    ("kind", inventory_app.domain.Change["ADJUST"]),
+                    models.Q(("kind", inventory_app.domain.Change["OPENING"]), ("quantity", 0)),
+                    _connector="OR",
+                ),
+                name="movement_positive",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='movement',
-            constraint=models.UniqueConstraint(condition=models.Q(('adjustment__isnull', False)), fields=('adjustment',), name='movement_adjusts_once'),
+            model_name="movement",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("adjustment__isnull", False)),
+                fields=("adjustment",),
+                name="movement_adjusts_once",
+            ),
         ),
         migrations.AddIndex(
-            model_name='reservationline',
-            index=models.Index(fields=['product'], name='reservation_line_by_product'),
+            model_name="reservationline",
+            index=models.Index(fields=["product"], name="reservation_line_by_product"),
         ),
         migrations.AddConstraint(
-            model_name='reservationline',
-            constraint=models.UniqueConstraint(fields=('reservation', 'product'), name='reservation_line_once'),
+            model_name="reservationline",
+            constraint=models.UniqueConstraint(
+                fields=("reservation", "product"), name="reservation_line_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='reservationline',
-            constraint=models.CheckConstraint(condition=models.Q(('quantity__gte', 1)), name='reservation_line_positive'),
+            model_name="reservationline",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("quantity__gte", 1)), name="reservation_line_positive"
+            ),
         ),
     ]

@@ -2,13 +2,13 @@
 
 from celery_config.settings import env, service_settings
 
-globals().update(service_settings("order", "order_project", apps=("celery_config.saga",)))
-
-RELAY_DUTIES = [
+DUTIES = (
     "celery_config.saga.watchdog.duties",
     "order_project.patience.duties",
     "order_project.retention.duties",
-]
+)
+globals().update(service_settings("order", "order_project", apps=("celery_config.saga",), duties=DUTIES))
+
 # Whom a dead letter makes look at what has no saga, by its events' `flow`.
 LOOKED_AFTER_BY = {"choreographed": "order_project.choreography.look_soon"}
 # 1: payment first, as a shop usually starts; 2: inventory first; 3: as 1, over REST. Running orders finish on theirs.

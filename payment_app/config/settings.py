@@ -6,11 +6,11 @@ PAYMENT_GATEWAY = env.str("PAYMENT_GATEWAY", "sandbox")
 WEBHOOK_SECRETS = {"sandbox": "PAYMENT_WEBHOOK_SECRET", "stripe": "STRIPE_WEBHOOK_SECRET"}
 
 needed = tuple(name for gateway, name in WEBHOOK_SECRETS.items() if gateway == PAYMENT_GATEWAY)
-globals().update(service_settings("payment", "payment_app", secrets=needed))
+DUTIES = ("payment_app.reconciliation.duties",)
+globals().update(service_settings("payment", "payment_app", duties=DUTIES, secrets=needed))
 
 SANDBOX_URL = env.str("SANDBOX_URL", "http://127.0.0.1:8090")
 STRIPE_API_KEY = env.str("STRIPE_API_KEY", "")
 STRIPE_API_BASE = env.str("STRIPE_API_BASE", "")
 STRIPE_WEBHOOK_SECRET = env.str("STRIPE_WEBHOOK_SECRET", "")
 PAYMENT_WEBHOOK_SECRET = env.str("PAYMENT_WEBHOOK_SECRET", "local-only-payment-webhooks")
-RELAY_DUTIES = ["payment_app.reconciliation.duties"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from celery_config import dotted
-from celery_config.limited_http import CALL_SECONDS
+from celery_config.common import loading
+from celery_config.http.client import CALL_SECONDS
 from payment_app.gateways.base import Authorized, BookEntry, Gateway, ProviderEvent, Refunded
 from payment_app.gateways.errors import CallFailed, Declined, GatewayError, Unknown
 from payment_app.gateways.sandbox import SandboxGateway
@@ -50,7 +50,7 @@ def gateway_from_settings(settings: Any, *, seconds: float = CALL_SECONDS) -> Ga
                 _required(settings, "STRIPE_API_KEY"), api_base=base, seconds=seconds, webhook_secret=secret
             )
         case str(path) if "." in path:
-            return dotted.made("PAYMENT_GATEWAY", settings, seconds=seconds)  # type: ignore[no-any-return]
+            return loading.made("PAYMENT_GATEWAY", settings, seconds=seconds)  # type: ignore[no-any-return]
         case other:
             raise ValueError(
                 f"PAYMENT_GATEWAY is {other!r}; set it to sandbox, stripe or the dotted path of your own"

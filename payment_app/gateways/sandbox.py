@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from celery_config.ids import order_id
-from celery_config.json_http import JsonClient, Outcomes
-from celery_config.limited_http import CALL_SECONDS
-from celery_config.webhooks import data_as, opened
+from celery_config.common.identifiers import order_id
+from celery_config.http.client import CALL_SECONDS
+from celery_config.http.json_client import JsonClient, Outcomes
+from celery_config.http.webhooks import data_as, opened
 from payment_app.gateways.base import Authorized, BookEntry, Operation, ProviderEvent, Refunded
 from payment_app.gateways.errors import CallFailed, Declined, Unknown
 

@@ -14,8 +14,8 @@ from uuid import UUID
 
 import stripe
 
-from celery_config.ids import order_id
-from celery_config.limited_http import CALL_SECONDS
+from celery_config.common.identifiers import order_id
+from celery_config.http.client import CALL_SECONDS
 from payment_app.gateways import stripe_events
 from payment_app.gateways.base import Authorized, BookEntry, ProviderEvent, Refunded, State
 from payment_app.gateways.errors import Declined, Unknown

@@ -11,9 +11,9 @@ from typing import Any
 
 import stripe
 
+from celery_config.common.identifiers import order_id
 from celery_config.errors import EventUnreadable, SignatureInvalid, SignatureStale
-from celery_config.ids import order_id
-from celery_config.webhooks import TOLERANCE_SECONDS
+from celery_config.http.webhooks import TOLERANCE_SECONDS
 from payment_app.gateways.base import Operation, ProviderEvent
 from payment_app.gateways.errors import Declined
 from payment_app.gateways.stripe_errors import decline_code

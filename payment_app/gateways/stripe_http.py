@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import stripe
 
-from celery_config.limited_http import LimitedClient
+from celery_config.http.client import LimitedClient
 
 
 class StripeTransport(stripe.HTTPClient):

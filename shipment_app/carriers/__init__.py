@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from celery_config import dotted
-from celery_config.limited_http import CALL_SECONDS
+from celery_config.common import loading
+from celery_config.http.client import CALL_SECONDS
 from shipment_app.carriers.base import Booked, BookEntry, Carrier, CarrierEvent
 from shipment_app.carriers.errors import CarrierError, CarrierFailed, CarrierRefused, CarrierUnknown
 from shipment_app.carriers.sandbox import SandboxCarrier
@@ -36,7 +36,7 @@ def carrier_from_settings(settings: Any, *, seconds: float = CALL_SECONDS) -> Ca
         ValueError: a setting is missing or has no meaning.
     """
     if "." in settings.CARRIER:
-        return dotted.made("CARRIER", settings, seconds=seconds)  # type: ignore[no-any-return]
+        return loading.made("CARRIER", settings, seconds=seconds)  # type: ignore[no-any-return]
     if settings.CARRIER != "sandbox":
         raise ValueError(f"CARRIER is {settings.CARRIER!r}; set it to sandbox or the dotted path of your own")
     url = str(getattr(settings, "SANDBOX_URL", "") or "")

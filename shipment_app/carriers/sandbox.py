@@ -9,11 +9,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from celery_config.common.identifiers import order_id
 from celery_config.contracts.shipment import Address
-from celery_config.ids import order_id
-from celery_config.json_http import JsonClient, Outcomes
-from celery_config.limited_http import CALL_SECONDS
-from celery_config.webhooks import data_as, opened
+from celery_config.http.client import CALL_SECONDS
+from celery_config.http.json_client import JsonClient, Outcomes
+from celery_config.http.webhooks import data_as, opened
 from shipment_app.carriers.base import Booked, BookEntry, CarrierEvent, Operation
 from shipment_app.carriers.errors import CarrierFailed, CarrierRefused, CarrierUnknown
 

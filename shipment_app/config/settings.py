@@ -2,9 +2,11 @@
 
 from celery_config.settings import env, service_settings
 
-globals().update(service_settings("shipment", "shipment_app", secrets=("SHIPMENT_WEBHOOK_SECRET",)))
+DUTIES = ("shipment_app.reconciliation.duties",)
+globals().update(
+    service_settings("shipment", "shipment_app", duties=DUTIES, secrets=("SHIPMENT_WEBHOOK_SECRET",))
+)
 
 CARRIER = env.str("CARRIER", "sandbox")
 SANDBOX_URL = env.str("SANDBOX_URL", "http://127.0.0.1:8090")
 SHIPMENT_WEBHOOK_SECRET = env.str("SHIPMENT_WEBHOOK_SECRET", "local-only-shipment-webhooks")
-RELAY_DUTIES = ["shipment_app.reconciliation.duties"]

@@ -11,11 +11,11 @@ from typing import Any
 
 from celery import Celery
 
-from celery_config import topology
 from celery_config.app import UnconfirmedEvents
+from celery_config.broker import topology
 from celery_config.common.services import ORCHESTRATOR
 from celery_config.settings import celery_settings
-from celery_config.worker_steps import Frames, SlowStart
+from celery_config.worker.bootsteps import Frames, SlowStart
 
 
 def make_app(service: str, broker_url: str, folder: Path) -> Celery:

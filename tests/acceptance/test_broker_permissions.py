@@ -13,10 +13,8 @@ from amqp.exceptions import AccessRefused
 from kombu import Connection
 from tenacity import retry, stop_after_delay, wait_fixed
 
-from celery_config.common.services import SERVICES
-from celery_config.messaging.publisher import Publisher
-from celery_config.saga.chains import STEP_FAILED, Link, chained
-from celery_config.topology import (
+from celery_config.broker.publisher import Publisher
+from celery_config.broker.topology import (
     COMMANDS,
     DEAD_LETTERS,
     EVENTS,
@@ -30,6 +28,8 @@ from celery_config.topology import (
     definitions,
     queues,
 )
+from celery_config.common.services import SERVICES
+from celery_config.saga.chains import STEP_FAILED, Link, chained
 from compose.local import ports
 from compose.local.process import Process
 from compose.local.rabbitmq import RabbitServer

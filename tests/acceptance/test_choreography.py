@@ -7,8 +7,8 @@ from uuid import uuid4
 
 import pytest
 
+from celery_config.broker.topology import events_queue
 from celery_config.common.services import PARTICIPANTS
-from celery_config.topology import events_queue
 from tests.acceptance.shop import ANVIL, SOLD_OUT, TOO_HEAVY, UNREACHABLE, Shop, until
 from tests.acceptance.test_hostile_messages import NO_EMBED, letter
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import psycopg
 
+from celery_config.broker.topology import DEAD_LETTERS, consumed_by
 from celery_config.common.services import PARTICIPANTS, SERVICES
-from celery_config.topology import DEAD_LETTERS, consumed_by
 from tests.acceptance.shop import Shop, until
 from tests.acceptance.test_copies import call, execute, sync
 from tests.acceptance.wire import Letter, as_bytes

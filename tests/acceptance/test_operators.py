@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from celery_config.times import Times
+from celery_config.common.timeouts import Times
 from tests.acceptance.conftest import TIME_SCALE
 from tests.acceptance.shop import Shop, until
 from tests.acceptance.wire import Letter

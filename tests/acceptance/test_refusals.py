@@ -10,7 +10,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from celery_config.times import Times
+from celery_config.common.timeouts import Times
 from tests.acceptance.conftest import TIME_SCALE
 from tests.acceptance.shop import ANVIL, SOLD_OUT, TOO_HEAVY, UNREACHABLE, Shop, product, until
 from tests.acceptance.wire import Letter

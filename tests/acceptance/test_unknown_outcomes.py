@@ -15,8 +15,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from celery_config.messages import command_id
-from celery_config.webhooks import HEADER, sign
+from celery_config.contracts.base import command_id
+from celery_config.http.webhooks import HEADER, sign
 from tests.acceptance.shop import UNREACHABLE, Shop, until
 
 PROVIDER, CARRIER = "/provider", "/carrier"

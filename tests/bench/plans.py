@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from celery_config.common.services import SERVICES
+from celery_config.messaging import duties
 
 READING = ("SELECT", "WITH", "UPDATE", "DELETE", "INSERT")
 # An account's balance is the sum of all that was ever posted.
@@ -74,11 +75,12 @@ def asked(ask: Callable[[], object]) -> dict[str, Any]:
 
 def questions(service: str) -> Iterator[tuple[str, Callable[[], object]]]:
     """What is asked again and again, by whom or what."""
-    from celery_config.messaging import publishing, relay, retention
+    from celery_config.messaging import retention
+    from celery_config.messaging.outbox import publishing
 
     yield "relay: looks", publishing.anything_due
     yield "relay: takes", lambda: publishing.locked(200)
-    yield "relay: lag", relay.measure_lag
+    yield "relay: lag", duties.measure_lag
     yield "relay: retention", retention.forget_old
     yield from pages()
     if service == "order":

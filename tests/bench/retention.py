@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from celery_config.progress import progress_bars
+from celery_config.common.console import progress_bars
 from compose.local.errors import LocalError
 from compose.local.stack import Stack
 from tests.bench.cpu import CpuMeter

@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from celery_config.progress import progress_bars
+from celery_config.common.console import progress_bars
 from compose.local.demo import audit
 from compose.local.errors import LocalError
 from compose.local.output import print_error

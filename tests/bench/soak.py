@@ -13,7 +13,7 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
-from celery_config.progress import progress_bars
+from celery_config.common.console import progress_bars
 from compose.local.demo import audit
 from compose.local.stack import Stack
 from tests.bench.measure import Run, run_client

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from operator import attrgetter
 
-from celery_config.failpoints import Failpoint, Point, Way
+from celery_config.failpoints.arming import Failpoint
+from celery_config.failpoints.points import Point, Way
 from celery_config.saga.chains import CALL
 
 TASK = (Point.DELIVERED, Point.BEFORE_COMMIT, Point.COMMITTED, Point.NEXT_UNPUBLISHED, Point.UNACKED)

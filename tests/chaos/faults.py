@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from celery_config import failpoints
 from celery_config.common.services import PARTICIPANTS, SERVICES
+from celery_config.failpoints import arming
 from compose.local.stack import Stack
 from tests.chaos.cases import every_case
 from tests.chaos.meddler import meddle
@@ -87,7 +87,7 @@ class Faults:
 
     def failpoint(self) -> bool:
         case = self.chance.choice(self.cases)
-        name = failpoints.arm(self.folder, replace(case.failpoint, skip=self.chance.randrange(3)))
+        name = arming.arm(self.folder, replace(case.failpoint, skip=self.chance.randrange(3)))
         end = time.monotonic() + FIRES_SECONDS
         while time.monotonic() < end:
             if (self.folder / "fired" / name).exists():

@@ -15,9 +15,9 @@ from typing import Any
 
 from rich.console import Console
 
-from celery_config import failpoints
-from celery_config.groups import by
-from celery_config.progress import progress_bars
+from celery_config.common.console import progress_bars
+from celery_config.common.grouping import by
+from celery_config.failpoints import arming
 from compose.local.errors import LocalError
 from compose.local.stack import Stack
 from tests.chaos.cases import Carried, Case, batches, every_case, sample
@@ -77,7 +77,7 @@ class Matrix:
         self.flow = ORCHESTRATED
         self.silencers: dict[Case, str] = {}
         """Their failpoints' names, by the case that needs them."""
-        failpoints.disarm(folder)
+        arming.disarm(folder)
         self.client = Client(stack, chance)
         self.client.stock_shelves()
         self.keeper = Keeper(stack, folder / "fired", STANDS_SECONDS)
@@ -114,7 +114,7 @@ class Matrix:
             self.stack.restart("order-web")
 
     def try_together(self, batch: Sequence[Case], occasions: Occasions) -> list[str]:
-        names = {failpoints.arm(self.folder, case.failpoint): case for case in batch}
+        names = {arming.arm(self.folder, case.failpoint): case for case in batch}
         end = time.monotonic() + FIRING_SECONDS
         while (left := self.not_fired(names)) and time.monotonic() < end:
             # Orders in crowds would only keep the watchdog busy with those that wait for the dead.
@@ -122,7 +122,7 @@ class Matrix:
                 self.silence(left)
                 self.traffic(occasions, left)
             time.sleep(LOOK_SECONDS)
-        failpoints.disarm(self.folder)
+        arming.disarm(self.folder)
         self.silencers.clear()
         return [f"never came there: {case}" for case in left] + self.settle()
 
@@ -137,7 +137,7 @@ class Matrix:
         for case in wanted:
             armed = self.silencers.get(case)
             if case.silencer and (armed is None or self.has_fired(armed)):
-                self.silencers[case] = failpoints.arm(self.folder, case.silencer)
+                self.silencers[case] = arming.arm(self.folder, case.silencer)
 
     def traffic(self, occasions: Occasions, wanted: Sequence[Case]) -> None:
         """An order of each kind, one that is cancelled, a change of the catalogue, and what the cases need besides."""

@@ -11,8 +11,8 @@ from typing import Any
 import amqp
 from kombu import Connection
 
+from celery_config.broker.topology import commands_queue, events_queue
 from celery_config.common.services import SERVICES
-from celery_config.topology import commands_queue, events_queue
 from compose.local.stack import Stack
 
 TAKEN = 20

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from rich.console import Console
 
-from celery_config.progress import progress_bars
+from celery_config.common.console import progress_bars
 from compose.local.errors import LocalError
 from compose.local.stack import Stack
 from tests.chaos.client import Client

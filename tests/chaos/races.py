@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from celery_config.progress import progress_bars
+from celery_config.common.console import progress_bars
 from compose.local.errors import LocalError
 from tests.chaos.client import CHOREOGRAPHED, FLOWS, ORCHESTRATED, Client
 from tests.chaos.quiet import LOOK_SECONDS, NotQuiet, audit, run, wait_until_quiet

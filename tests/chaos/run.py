@@ -15,8 +15,8 @@ import psycopg
 from rich.console import Console
 from rich.table import Table
 
-from celery_config import failpoints
-from celery_config.progress import progress_bars
+from celery_config.common.console import progress_bars
+from celery_config.failpoints import arming
 from compose.local.errors import LocalError
 from compose.local.stack import Stack
 from tests.chaos.client import Client
@@ -82,7 +82,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
 
 def run(stack: Stack, options: argparse.Namespace, console: Console) -> Report:
     report, chance, folder = Report(), random.Random(options.seed), failpoints_of(stack.var)
-    failpoints.disarm(folder)
+    arming.disarm(folder)
     client = Client(stack, random.Random(chance.random()))
     client.stock_shelves()
     load = Load(client, options.orders, options.duration, options.seed)
@@ -106,7 +106,7 @@ def run(stack: Stack, options: argparse.Namespace, console: Console) -> Report:
             over.set()
             trouble.join()
             watch.join()
-            failpoints.disarm(folder)
+            arming.disarm(folder)
         report.violations += settle(stack, report)
         report.violations += keeper.troubles
     report.ends, report.carried = dict(ask(stack, "order", ENDS)), dict(ask(stack, "order", CARRIED))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from celery_config import failpoints
+from celery_config.failpoints import arming
 from compose.local.environment import var_folder, without_servers
 from compose.local.stack import Stack
 
@@ -43,7 +43,7 @@ def running(
             "SAGA_TIME_SCALE": TIME_SCALE,
             "BROKER_HEARTBEAT": str(HEARTBEAT),
             "LOG_FORMAT": "json",
-            failpoints.VARIABLE: str(failpoints_of(var)),
+            arming.VARIABLE: str(failpoints_of(var)),
             **(settings or {}),
         },
         # Servers that the environment names are not ours to kill.

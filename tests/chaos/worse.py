@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from celery_config.failpoints_elsewhere import LOSES
+from celery_config.messaging.failpoint_patches import LOSES
 
 WORSE = {
     "errbacks": "no `link_error` is ever fired",

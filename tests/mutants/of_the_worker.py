@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.mutants.mutant import Mutant
 
-BATCHES, WORKER = "celery_config/batches.py", "celery_config/worker.py"
+BATCHES, WORKER = "celery_config/worker/batches.py", "celery_config/worker/consumer.py"
 
 WORKERS = (
     Mutant(
@@ -91,7 +91,7 @@ WORKERS = (
         name="wait-by-our-clock",
         breaks="a retry waits an hour because its worker's clock is an hour off",
         rule="rule 10",
-        file="celery_config/messaging/outbox.py",
+        file="celery_config/messaging/outbox/writing.py",
         old="    row.due_at = Now() + timedelta(seconds=delay)",
         new='    row.due_at = __import__("django.utils.timezone").utils.timezone.now() + timedelta(seconds=delay)',
         suite="messaging",
@@ -121,7 +121,7 @@ WORKERS = (
         name="back-to-an-open-gate",
         breaks="a message uses up its deliveries while its database is away, and becomes a dead letter",
         rule="rule 10",
-        file="celery_config/batches.py",
+        file="celery_config/worker/batches.py",
         old="lambda: self.stopping or not gate.database_away.is_set() or gate.nothing_is_taken.is_set()",
         new="lambda: True",
         suite="messaging",
@@ -141,7 +141,7 @@ WORKERS = (
         name="content-with-answers",
         breaks="a database that answers and takes nothing counts as there",
         rule="rule 10",
-        file="celery_config/messaging/gate.py",
+        file="celery_config/messaging/database_gate.py",
         old='OutboxMessage.objects.create(kind=OutboxMessage.Kind.EVENT, name="gate", payload={})',
         new="OutboxMessage.objects.first()",
         suite="messaging",
@@ -151,7 +151,7 @@ WORKERS = (
         name="acked-in-advance",
         breaks="one acknowledgement settles messages that are still under way",
         rule="rule 6",
-        file="celery_config/acks.py",
+        file="celery_config/worker/acks.py",
         old="while self.delivered and (self.delivered[0].acknowledged or self.delivered[0].delivery_tag in done):",
         new="while self.delivered:",
         suite="unit",
@@ -161,7 +161,7 @@ WORKERS = (
         name="pack-spoiled",
         breaks="one event that nobody understands takes its whole batch along",
         rule="rule 21",
-        file="celery_config/messaging/event_messages.py",
+        file="celery_config/messaging/inbox/receiver.py",
         old="if fault := unpack(events):",
         new="if fault := None:",
         suite="messaging",

@@ -18,7 +18,7 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
-from celery_config.progress import progress_bars
+from celery_config.common.console import progress_bars
 from compose.local import packages
 from compose.local.environment import var_folder
 from compose.local.postgres import PostgresServer

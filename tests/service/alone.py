@@ -6,9 +6,10 @@ from typing import Any
 
 from celery.exceptions import Ignore
 
-from celery_config.messaging import actions, deliveries, fences, undos
+from celery_config.messaging import deliveries
+from celery_config.messaging.barrier import actions, compensations, fences
+from celery_config.messaging.barrier.steps import FindHandler, Handler, Step
 from celery_config.messaging.deliveries import Outcome
-from celery_config.messaging.steps import FindHandler, Handler, Step
 
 
 def act(handler: Handler, step: Step) -> Any:
@@ -16,7 +17,7 @@ def act(handler: Handler, step: Step) -> Any:
 
 
 def undo(handler: Handler, step: Step, find: FindHandler) -> Any:
-    return ended(undos.undo(handler, [step], find))
+    return ended(compensations.undo(handler, [step], find))
 
 
 def fence(step: Step, pivot: str, find: FindHandler) -> bool:

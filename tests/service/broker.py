@@ -12,7 +12,7 @@ from typing import Any
 from celery import Celery
 from kombu import Connection
 
-from celery_config import topology
+from celery_config.broker import topology
 from celery_config.settings import celery_settings
 from compose.local.rabbitmq import RabbitServer
 

@@ -13,16 +13,16 @@ from celery.exceptions import Ignore
 from django.conf import settings as django_settings
 from rest_framework.test import APIClient
 
-from celery_config import topology
-from celery_config.choreography import announced
+from celery_config.broker import topology
 from celery_config.common.services import SERVICES
+from celery_config.contracts.base import Command, Event, decode
 from celery_config.errors import Refused, StepOutlived
-from celery_config.messages import Command, Event, decode
+from celery_config.messaging.barrier.steps import Step
 from celery_config.messaging.deliveries import Call
-from celery_config.messaging.event_messages import RECEIVE
+from celery_config.messaging.event_envelopes import RECEIVE
 from celery_config.messaging.models import OutboxMessage
-from celery_config.messaging.steps import Step
 from celery_config.participant import handlers
+from celery_config.participant.choreography import announced
 from compose.local.rabbitmq import RabbitServer
 from tests.service import alone
 from tests.service.broker import ADMIN

@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
-from celery_config.copies.asking import SourceOf
-from celery_config.copies.declared import Copy
-from celery_config.copies.entries import stream
 from celery_config.copies.ranges import Entry, split
+from celery_config.copies.readers import stream
+from celery_config.copies.registry import Copy
+from celery_config.copies.source_client import SourceOf
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 encoder = msgspec.json.Encoder()

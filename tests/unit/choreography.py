@@ -11,20 +11,19 @@ from dataclasses import dataclass, field
 from importlib import import_module
 
 from celery_config.common.services import PARTICIPANTS, SERVICES
+from celery_config.contracts.base import Event
 from celery_config.contracts.order import OrderPlaced, OrderWithdrawn
-from celery_config.listening import Reaction
-from celery_config.messages import Event
-from celery_config.messaging.decisions import (
-    Action,
+from celery_config.contracts.subscriptions import Reaction
+from celery_config.messaging.barrier.decisions import (
     OnAction,
     OnFence,
     OnUndo,
     Row,
-    Undo,
     on_action,
     on_fence,
     on_undo,
 )
+from celery_config.messaging.states import Action, Undo
 from celery_config.saga.machine import ENDED, Status
 from order_project import domain
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from celery_config.acks import Acks
+from celery_config.worker.acks import Acks
 
 
 class Letter:

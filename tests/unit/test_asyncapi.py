@@ -17,12 +17,12 @@ import yaml
 from cloudevents.core.bindings.http import HTTPMessage, from_http_event
 from cloudevents.core.formats.json import JSONFormat
 
-from celery_config import topology
 from celery_config.asyncapi import announced_by, document, every_event, kinds_of
-from celery_config.cloud_events import structured
+from celery_config.broker import topology
 from celery_config.common.services import ORCHESTRATOR, SERVICES
-from celery_config.listening import Hearing
-from celery_config.messages import Event, decode, encode
+from celery_config.contracts.base import Event, decode, encode
+from celery_config.contracts.cloudevents import structured
+from celery_config.contracts.subscriptions import Hearing
 from docs import asyncapi
 from order_project.domain import EVENTS_OF_AN_ORDER
 from tests.unit.test_contracts import golden

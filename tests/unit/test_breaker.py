@@ -6,7 +6,7 @@ import contextlib
 
 import pytest
 
-from celery_config.breaker import Breaker, CircuitOpen
+from celery_config.http.circuit_breaker import Breaker, CircuitOpen
 
 
 class Clock:
@@ -19,7 +19,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr("celery_config.breaker.time", made)
+    monkeypatch.setattr("celery_config.http.circuit_breaker.time", made)
     return made
 
 

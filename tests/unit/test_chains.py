@@ -10,8 +10,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from celery_config.contracts.base import Command, Reply, command_id, encode
 from celery_config.errors import ChainTooLarge
-from celery_config.messages import Command, Reply, command_id, encode
 from celery_config.saga.chains import COMPENSATED, COMPLETE, LARGEST_CHAIN, STEP_FAILED, Chains
 from celery_config.saga.dsl import Saga, compensatable, minutes
 from celery_config.saga.testing import fence, links_of, name_of

@@ -12,7 +12,7 @@ import pytest
 from django.utils.functional import lazystr
 from kombu.utils import json as kombus
 
-from celery_config import codec
+from celery_config.common import codec
 
 
 class Colour(StrEnum):

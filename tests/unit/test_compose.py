@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from celery_config.common.services import ORCHESTRATOR, SERVICES
-from celery_config.topology import (
+from celery_config.broker.topology import (
     COMMANDS,
     DEAD_LETTERS,
     EVENTS,
@@ -25,6 +24,7 @@ from celery_config.topology import (
     definitions,
     queues,
 )
+from celery_config.common.services import ORCHESTRATOR, SERVICES
 from compose import new_env
 from compose.local.environment import WEBHOOKS
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from celery_config.common.services import SERVICES
-from celery_config.messages import Command, Event, Message, Refusal, command_hash, decode, encode
+from celery_config.contracts.base import Command, Event, Message, Refusal, command_hash, decode, encode
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -7,21 +7,20 @@ from __future__ import annotations
 
 import pytest
 
-from celery_config.messaging.decisions import (
-    Action,
+from celery_config.messaging.barrier.decisions import (
     OnAction,
     OnFence,
     OnHint,
     OnResult,
     OnUndo,
     Row,
-    Undo,
     on_action,
     on_fence,
     on_hint,
     on_result,
     on_undo,
 )
+from celery_config.messaging.states import Action, Undo
 
 HASH = "a" * 64
 

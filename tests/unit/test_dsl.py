@@ -9,8 +9,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from celery_config.contracts.base import Command, Reply
 from celery_config.errors import DefinitionError
-from celery_config.messages import Command, Reply
 from celery_config.saga.dsl import Saga, Step, compensatable, field_sources, find, minutes, pivot, retriable
 from tests.trip import (
     BookFlight,

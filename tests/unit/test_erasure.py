@@ -10,12 +10,12 @@ from uuid import UUID
 
 import pytest
 
+from celery_config.contracts.base import Command, Reply, decode, encode
 from celery_config.contracts.order import CustomerChanged, OrderPlaced
 from celery_config.contracts.payment import AuthorizePayment
 from celery_config.contracts.shipment import BookShipment
 from celery_config.contracts.values import Address, Line
-from celery_config.erasure.personal import NOBODY, blanked
-from celery_config.messages import Command, Reply, decode, encode
+from celery_config.erasure.redaction import NOBODY, blanked
 from celery_config.saga.dsl import Saga, minutes, retriable
 from celery_config.saga.machine import (
     STAY,

@@ -6,9 +6,9 @@ from fnmatch import fnmatchcase
 
 import pytest
 
-from celery_config import topology
+from celery_config.broker import topology
 from celery_config.common.services import ORCHESTRATOR, SERVICES
-from celery_config.messages import Event
+from celery_config.contracts.base import Event
 from tests.unit.test_contracts import ALL, COMMANDS
 
 EVENTS = {name: kind for name, kind in ALL.items() if issubclass(kind, Event)}

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 import structlog
 
-from celery_config import failpoints
-from celery_config.failpoints import Armed, Failpoint, Point, Way, arm, disarm
+from celery_config.failpoints import points
+from celery_config.failpoints.arming import Armed, Failpoint, arm, disarm
+from celery_config.failpoints.points import Point, Way
 
 
 @pytest.fixture
@@ -26,8 +27,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Armed:
 
 
 def test_switched_off_they_are_nothing() -> None:
-    assert failpoints._reach is failpoints.nothing
-    assert failpoints.reach(Point.DELIVERED) is None
+    assert points._react is points.pass_by
+    assert points.reach(Point.DELIVERED) is None
 
 
 def test_each_fires_once_and_tells_where(here: Armed, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from uuid import RFC_4122, uuid4
 
-from celery_config.ids import begun_at, first_of, uuid7
+from celery_config.common.identifiers import begun_at, first_of, uuid7
 
 
 def test_it_is_a_uuid_of_version_7_and_holds_the_time() -> None:

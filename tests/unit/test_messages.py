@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import msgspec
 import pytest
 
-from celery_config.messages import command_hash, command_id, decode, encode, snake
+from celery_config.contracts.base import command_hash, command_id, decode, encode, snake
 from tests.trip import BookFlight, BookHotel
 
 TRIP = UUID("6f1c7a0e-1111-4222-8333-444455556666")

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from celery_config.messages import encode
+from celery_config.contracts.base import encode
 from celery_config.saga.chains import Chains
 from celery_config.saga.misfits import misfit, shapes_of_steps
 from celery_config.saga.testing import links_of

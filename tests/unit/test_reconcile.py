@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID, uuid4
 
-from celery_config.reconcile import Entry, Finding, Kind, compare
+from celery_config.reconciliation.comparison import Entry, Finding, Kind, compare
 
 ORDER = uuid4()
 

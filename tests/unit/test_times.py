@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from celery_config.common.timeouts import Times
 from celery_config.errors import DefinitionError
-from celery_config.times import Times
 
 
 def worst(times: Times) -> float:

@@ -9,9 +9,9 @@ import re
 
 import pytest
 
-from celery_config import topology
+from celery_config.broker import topology
+from celery_config.broker.topology import definitions, kombu_queues, permissions, queues
 from celery_config.common.services import SERVICES
-from celery_config.topology import definitions, kombu_queues, permissions, queues
 
 USERS = dict.fromkeys((*SERVICES, topology.FLOWER_USER, "admin"), "secret")
 

@@ -13,9 +13,9 @@ import pytest
 from amqp.exceptions import RecoverableConnectionError
 from amqp.transport import SSLTransport
 
-from celery_config import wire
-from celery_config.wire import Buffered
-from celery_config.worker import SagaConsumer
+from celery_config.broker import transport
+from celery_config.broker.transport import Buffered
+from celery_config.worker.consumer import SagaConsumer
 
 
 def frame(payload: bytes, channel: int = 1) -> bytes:
@@ -114,8 +114,8 @@ class TestWriting:
     def test_much_is_sent_before_the_end(self, ends: Ends) -> None:
         ends.transport.send = (sent := []).append  # type: ignore[assignment]
         with ends.transport.together():
-            ends.transport.write(b"x" * (wire.HELD + 1))
-            assert [len(each) for each in sent] == [wire.HELD + 1]
+            ends.transport.write(b"x" * (transport.HELD + 1))
+            assert [len(each) for each in sent] == [transport.HELD + 1]
 
     def test_a_network_that_is_gone_is_a_lost_connection(self, ends: Ends) -> None:
         """No time-out of ours, which would mean that a broker is there and confirms nothing."""
@@ -135,9 +135,9 @@ class TestWriting:
 
 def test_over_tls_it_is_not_ours() -> None:
     """However TLS was asked for: a plain socket instead would show the password to everybody."""
-    made = wire.Connection("localhost:5671", ssl={"server_hostname": "localhost"})
-    transport = made.Transport("localhost:5671", 1, made.ssl, None, None, socket_settings=None)
-    assert isinstance(transport, SSLTransport)
+    made = transport.Connection("localhost:5671", ssl={"server_hostname": "localhost"})
+    over_tls = made.Transport("localhost:5671", 1, made.ssl, None, None, socket_settings=None)
+    assert isinstance(over_tls, SSLTransport)
 
 
 class TestBeforeTheLoopWaits:
@@ -164,11 +164,11 @@ class TestBeforeTheLoopWaits:
         connection = SimpleNamespace(
             transport=ends.transport, connected=True, drain_events=lambda timeout: drained.append(timeout)
         )
-        wire.Transport(SimpleNamespace()).on_readable(connection, SimpleNamespace())
+        transport.Transport(SimpleNamespace()).on_readable(connection, SimpleNamespace())
         assert drained == [0]
         connection.connected = False
         with pytest.raises(RecoverableConnectionError):
-            wire.Transport(SimpleNamespace()).on_readable(connection, SimpleNamespace())
+            transport.Transport(SimpleNamespace()).on_readable(connection, SimpleNamespace())
 
     def test_what_has_come_is_read_and_the_runner_told_once(self, ends: Ends) -> None:
         consumer = self.consumer(ends)
@@ -180,4 +180,4 @@ class TestBeforeTheLoopWaits:
         assert consumer.told == [b"1,2,3"]
 
     def test_a_lost_connection_is_not_asked(self) -> None:
-        assert wire.of(SimpleNamespace(connection=None, connected=False)) is None
+        assert transport.of(SimpleNamespace(connection=None, connected=False)) is None

@@ -12,10 +12,10 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from celery_config.api.display import labelled, link
 from celery_config.errors import OperatorRefused
 from celery_config.saga.admin.forms import WhyForm
 from celery_config.saga.admin.shown import COLOURS, Table, act_page, broken, operator, whole
+from celery_config.web.columns import labelled, link
 
 if TYPE_CHECKING:
     from celery_config.saga.admin.operating import OperatorPages

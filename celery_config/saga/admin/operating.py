@@ -13,8 +13,6 @@ from django.urls import reverse
 from unfold.dataclasses import UnfoldAction
 from unfold.decorators import action
 
-from celery_config.api.admin import FactAdmin
-from celery_config.api.display import labelled
 from celery_config.errors import OperatorRefused
 from celery_config.saga import barriers, parking
 from celery_config.saga.admin.bulk import each_page
@@ -34,6 +32,8 @@ from celery_config.saga.effects import Course
 from celery_config.saga.machine import Status
 from celery_config.saga.models import OperatorAction
 from celery_config.saga.verbs import Preview
+from celery_config.web.admin import FactAdmin
+from celery_config.web.columns import labelled
 
 DECIDED_ABOUT = (Status.PARKED, Status.STOPPING)
 

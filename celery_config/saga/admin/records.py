@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from celery_config.api.admin import FactAdmin, typed
-from celery_config.api.display import id_of, json_of, saga_of
 from celery_config.saga.models import DeadLetter, OperatorAction
+from celery_config.web.admin import FactAdmin, typed
+from celery_config.web.columns import id_of, json_of, saga_of
 
 
 @admin.register(DeadLetter)

@@ -13,7 +13,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from celery_config.errors import OperatorRefused
-from celery_config.messaging.decisions import Action, Undo
+from celery_config.messaging.states import Action, Undo
 from celery_config.saga import barriers, operators
 from celery_config.saga.admin.forms import SettleForm
 from celery_config.saga.admin.shown import act_page, carry_out, evidence, is_confirmed, operator, posted

@@ -19,12 +19,12 @@ from django.utils.safestring import SafeString
 from django.utils.timesince import timesince, timeuntil
 from django.utils.timezone import localtime
 
-from celery_config.api.display import EMPTY, labelled
+from celery_config.common.money import money
 from celery_config.errors import OperatorRefused
-from celery_config.money import money
-from celery_config.peers import PeerError
+from celery_config.http.service_client import PeerError
 from celery_config.saga.effects import Answer, Course, Effect, effects
 from celery_config.saga.models import OperatorAction
+from celery_config.web.columns import EMPTY, labelled
 
 COLOURS = {
     "running": "info",

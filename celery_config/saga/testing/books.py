@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from celery_config.messaging.decisions import Row
+from celery_config.messaging.barrier.decisions import Row
 
 
 class Violation(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from celery_config.common.timeouts import Times
 from celery_config.saga import patience
 from celery_config.saga.dsl import Kind, Saga
 from celery_config.saga.machine import (
@@ -29,7 +30,6 @@ from celery_config.saga.testing.broker import SOON, Broker, Message
 from celery_config.saga.testing.choices import Choices, Options
 from celery_config.saga.testing.engine import Engine
 from celery_config.saga.testing.participants import ASKED
-from celery_config.times import Times
 
 TIMES = Times()
 HANDLED: Options = (

@@ -6,7 +6,8 @@ says which comes next.
 
 from __future__ import annotations
 
-from celery_config.messaging.decisions import Action, OnAction, OnFence, OnResult, OnUndo, Row, Undo
+from celery_config.messaging.barrier.decisions import OnAction, OnFence, OnResult, OnUndo, Row
+from celery_config.messaging.states import Action, Undo
 from celery_config.saga.testing.books import Books, Violation
 from celery_config.saga.testing.broker import AFTER_THE_DEADLINE, AFTER_THE_SILENCE, SOON, Message
 from celery_config.saga.testing.choices import Options

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from celery_config.messaging.decisions import Action, OnAction, OnFence, OnUndo, Row, Undo
+from celery_config.common.timeouts import Times
+from celery_config.messaging.barrier.decisions import OnAction, OnFence, OnUndo, Row
+from celery_config.messaging.states import Action, Undo
 from celery_config.saga.plan import Operation
 from celery_config.saga.testing.books import Books, Violation
 from celery_config.saga.testing.broker import Broker, Message
 from celery_config.saga.testing.choices import Choices, Options
 from celery_config.saga.testing.engine import Engine
-from celery_config.times import Times
 
 TRIES = sum(Times().retry_delays)
 ASKED, GARBLED = "as asked", "garbled"

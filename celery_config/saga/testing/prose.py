@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from typing import Any, Self
 from uuid import uuid4
 
-from celery_config.messages import Command, Reply, decode, encode
+from celery_config.contracts.base import Command, Reply, decode, encode
 from celery_config.saga.chains import COMPENSATED, COMPLETE, Chains, Link
 from celery_config.saga.dsl import Saga, Step
 from celery_config.saga.machine import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from celery_config.messaging.decisions import Action
+from celery_config.messaging.states import Action
 from celery_config.saga.dsl import Kind, Saga, field_sources
 from celery_config.saga.machine import OPEN, Logged
 from celery_config.saga.testing.books import Books, Violation

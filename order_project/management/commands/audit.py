@@ -9,8 +9,8 @@ from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 from rich.table import Table
 
-from celery_config.peers import PeerError
-from celery_config.progress import progress_bars
+from celery_config.common.console import progress_bars
+from celery_config.http.service_client import PeerError
 from order_project import audit
 from order_project.models import Order
 

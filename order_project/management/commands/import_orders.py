@@ -13,9 +13,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 from rich.table import Table
 
+from celery_config.common.console import progress_bars
 from celery_config.errors import SagaPaused
-from celery_config.peers import PeerError
-from celery_config.progress import progress_bars
+from celery_config.http.service_client import PeerError
 from order_project import importing, invoices
 from order_project.domain import Flow
 from order_project.invoices import Fault

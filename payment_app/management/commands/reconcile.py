@@ -1,6 +1,6 @@
 """`./manage.py payment reconcile`"""
 
-from celery_config.sweep import ReconcileCommand
+from celery_config.reconciliation.sweep import ReconcileCommand
 from payment_app.reconciliation import books
 
 

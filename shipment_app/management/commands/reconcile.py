@@ -1,6 +1,6 @@
 """`./manage.py shipment reconcile`"""
 
-from celery_config.sweep import ReconcileCommand
+from celery_config.reconciliation.sweep import ReconcileCommand
 from shipment_app.reconciliation import books
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from celery_config.contracts.base import decode
 from celery_config.contracts.inventory import Line
-from celery_config.messages import decode
 from inventory_app import services
 from tests.bench.bare.app import app
 

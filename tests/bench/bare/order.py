@@ -9,8 +9,8 @@ from celery import chain
 from celery.canvas import Signature
 from django.db import transaction
 
-from celery_config.database import Now
-from celery_config.messages import encode
+from celery_config.contracts.base import encode
+from celery_config.db.functions import Now
 from order_project import domain, selectors
 from order_project.models import Order, OrderLine
 from tests.bench.bare.app import EXCHANGE, app

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from celery_config.contracts.base import decode
 from celery_config.contracts.shipment import Address
-from celery_config.messages import decode
 from shipment_app import selectors, services
 from shipment_app.carrier import carrier
 from shipment_app.domain import ShipmentState

@@ -10,8 +10,8 @@ import psycopg
 from kombu import Connection, Exchange, Queue
 from psycopg import sql
 
+from celery_config.broker.topology import DELIVERY_LIMIT
 from celery_config.common.services import SERVICES
-from celery_config.topology import DELIVERY_LIMIT
 from compose.local import ports
 from compose.local.environment import ROOT
 from compose.local.process import Process

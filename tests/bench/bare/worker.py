@@ -16,7 +16,7 @@ def main(argv: list[str]) -> int:
     app = importlib.import_module("tests.bench.bare.app").app
     importlib.import_module(f"tests.bench.bare.{service}")
     importlib.import_module("tests.bench.three.bare")
-    importlib.import_module("celery_config.metrics").serve()
+    importlib.import_module("celery_config.common.metrics").serve()
     app.worker_main(
         [
             "worker",

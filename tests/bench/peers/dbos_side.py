@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy
 from dbos import DBOSClient, EnqueueOptions
 
-from celery_config.ids import uuid7
+from celery_config.common.identifiers import uuid7
 from tests.bench.peers.dbos_app import QUEUE, WORKFLOW, system_database_url
 from tests.bench.peers.placed import PlacedByPeer
 from tests.bench.three.goods import Wanted

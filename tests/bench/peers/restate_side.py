@@ -8,7 +8,7 @@ import threading
 from dataclasses import asdict
 from http.client import HTTPConnection
 
-from celery_config.ids import uuid7
+from celery_config.common.identifiers import uuid7
 from tests.bench.peers.placed import PlacedByPeer
 from tests.bench.peers.steps import insert_order
 from tests.bench.three.goods import Wanted

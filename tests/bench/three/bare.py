@@ -12,7 +12,7 @@ from celery import chain
 from celery.canvas import Signature
 from django.db import connection, transaction
 
-from celery_config.ids import uuid7
+from celery_config.common.identifiers import uuid7
 from tests.bench.bare.app import EXCHANGE, app
 from tests.bench.three.goods import Wanted
 from tests.bench.three.placed import PlacedThree

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
 
-from celery_config.messages import Command, Refusal, Reply
+from celery_config.contracts.base import Command, Refusal, Reply
 
 
 @dataclass(frozen=True, kw_only=True)

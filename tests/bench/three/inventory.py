@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from django.db import connection
 
 from celery_config.errors import Refused
-from celery_config.participant import handles
+from celery_config.participant.handlers import handles
 from tests.bench.three.contracts import GoodsTaken, PutGoodsBack, TakeGoods
 from tests.bench.three.sql import FORGET_TAKEN, LOCK_STOCK, MOVE_STOCK, NOTE_TAKEN
 

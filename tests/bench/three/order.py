@@ -9,10 +9,10 @@ from uuid import UUID
 
 from django.db import connection
 
-from celery_config import rows
-from celery_config.codec import encode_strictly
-from celery_config.ids import uuid7
-from celery_config.rows import Change
+from celery_config.common.codec import encode_strictly
+from celery_config.common.identifiers import uuid7
+from celery_config.db import bulk
+from celery_config.db.bulk import Change
 from celery_config.saga import starting
 from celery_config.saga.dsl import Saga, compensatable, minutes
 from tests.bench.three.contracts import (
@@ -70,5 +70,5 @@ def place_all(wanted: Sequence[Wanted]) -> list[UUID]:
         for w in wanted
     ]
     orders = Change(INSERT_GIVEN, encode_strictly([{"id": e.order, "amount": e.amount} for e in data]))
-    rows.commit(orders, *starting.start_all(ThreeSteps, [(each.order, each) for each in data]).changes)
+    bulk.commit(orders, *starting.start_all(ThreeSteps, [(each.order, each) for each in data]).changes)
     return [each.order for each in data]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from celery_config.ids import first_of
+from celery_config.common.identifiers import first_of
 from tests.bench.three.goods import Wanted, orders
 
 

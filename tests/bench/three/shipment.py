@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from django.db import connection
 
-from celery_config.participant import handles
+from celery_config.participant.handlers import handles
 from tests.bench.three.contracts import CallParcelBack, ParcelSent, SendParcel
 from tests.bench.three.sql import CALL_PARCELS_BACK, SEND_PARCELS
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from celery_config.common.identifiers import uuid7
+from celery_config.contracts.base import Event
 from celery_config.contracts.inventory import Line
 from celery_config.contracts.payment import PaymentCollected, PaymentReceived, PaymentReleased
 from celery_config.contracts.values import Address
-from celery_config.ids import uuid7
-from celery_config.messages import Event
 from tests.service.conftest import Participant
 from tests.service.inventory.conftest import Shop
 

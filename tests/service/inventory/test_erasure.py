@@ -6,8 +6,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from celery_config.common.identifiers import uuid7
 from celery_config.contracts.inventory import ForgetBuyer
-from celery_config.ids import uuid7
 from celery_config.messaging.models import OutboxMessage
 from inventory_app import selectors
 from tests.service.conftest import Participant

@@ -9,14 +9,14 @@ import pytest
 from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.models import F
 
+from celery_config.contracts.base import decode
 from celery_config.contracts.inventory import ProductChanged, ProductDeleted
 from celery_config.copies import triggers
-from celery_config.copies.declared import publications
 from celery_config.copies.models import Tombstone
-from celery_config.messages import decode
-from celery_config.messaging import outbox
-from celery_config.messaging.events import Envelope
+from celery_config.copies.registry import publications
+from celery_config.messaging.inbox.subscriptions import Envelope
 from celery_config.messaging.models import OutboxMessage
+from celery_config.messaging.outbox import writing
 from inventory_app.models import Product
 from tests.service.together import concurrent, in_background, postgresql, until_waiting_for_a_lock
 
@@ -48,7 +48,7 @@ def test_an_event_is_what_the_outbox_would_have_made_of_it() -> None:
     event = ProductChanged(
         sku="Ä'1", name='Ding "1"', price=250, currency="GBP", weight_grams=20, active=False, version=1
     )
-    expected = outbox.cloud_event(event, subject="Ä'1")
+    expected = writing.cloud_event(event, subject="Ä'1")
     assert payload.keys() == expected.keys()
     differing = {"id", "time"}
     assert {n: v for n, v in payload.items() if n not in differing} == {
@@ -97,7 +97,7 @@ def test_a_deletion_leaves_a_tombstone_and_a_key_that_comes_back_goes_on_countin
     assert Tombstone.objects.values_list("source", "key", "version").get() == ("product", "A", 3)
     deleted = OutboxMessage.objects.get(name="inventory.product_deleted").payload
     assert decode(ProductDeleted, deleted["data"]) == ProductDeleted(sku="A", version=3)
-    assert deleted.keys() == outbox.cloud_event(ProductDeleted(sku="A", version=3), subject="A").keys()
+    assert deleted.keys() == writing.cloud_event(ProductDeleted(sku="A", version=3), subject="A").keys()
     product("A").save()
     assert versions() == {"A": 4, "B": 2}
     Product.objects.all().delete()

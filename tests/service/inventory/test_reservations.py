@@ -13,7 +13,6 @@ from django.utils.module_loading import import_string
 
 from celery_config.contracts.inventory import CommitStock, Line, ReleaseStock, ReserveStock
 from celery_config.errors import Refused, StepOutlived
-from celery_config.messaging import relay
 from celery_config.messaging.models import OutboxMessage
 from inventory_app import domain, services
 from inventory_app.errors import ReservationLost
@@ -164,8 +163,7 @@ def test_what_a_saga_holds_never_expires_by_itself(shop: Any, participant: Any, 
     order = uuid4()
     participant.do(shop.reserve(order, A=3))
     Reservation.objects.filter(order=order).update(created_at=timezone.now() - timedelta(days=400))
-    further = [duty for path in settings.RELAY_DUTIES for duty in import_string(path)()]
-    for duty in [*relay.standard_duties(), *further]:
+    for duty in [duty for path in settings.RELAY_DUTIES for duty in import_string(path)()]:
         duty.run()
     assert shop.levels() == {"A": (5, 3)}
     assert Reservation.objects.get(order=order).state == "held"

@@ -12,11 +12,11 @@ from celery import current_app
 from django.contrib.auth.models import Group
 from django.db import connection
 
+from celery_config.contracts.base import Command
 from celery_config.errors import Refused, Unknown
-from celery_config.messages import Command
+from celery_config.messaging.barrier.steps import Handler, Step
 from celery_config.messaging.models import BarrierRow, OutboxMessage
-from celery_config.messaging.steps import Handler, Step
-from celery_config.participant import OneByOne, one_by_one
+from celery_config.participant.handlers import OneByOne, one_by_one
 from tests.service import alone
 from tests.trip import BookHotel, CancelHotel, ChargeTrip, HotelBooked, IssueTicket, TicketIssued, TripCharged
 

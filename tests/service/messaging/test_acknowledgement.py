@@ -17,9 +17,9 @@ from celery.worker.consumer import Consumer
 from celery.worker.request import Request
 from kombu.message import Message
 
-from celery_config.headers import NOT_BEFORE, SUSPICIOUS
+from celery_config.broker.headers import NOT_BEFORE, SUSPICIOUS
 from celery_config.messaging.tasks import Work, durable_task
-from celery_config.worker import SagaConsumer
+from celery_config.worker.consumer import SagaConsumer
 
 NAME = "messaging.do_something"
 

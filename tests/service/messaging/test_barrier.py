@@ -9,31 +9,32 @@ from uuid import UUID, uuid4
 import pytest
 from django.db import OperationalError, connection, transaction
 
-from celery_config import rows
-from celery_config.messages import command_id
-from celery_config.messaging import barrier
-from celery_config.messaging.decisions import Action, Row, Undo
+from celery_config.contracts.base import command_id
+from celery_config.db import bulk
+from celery_config.messaging.barrier import store
+from celery_config.messaging.barrier.decisions import Row
 from celery_config.messaging.models import BarrierRow
+from celery_config.messaging.states import Action, Undo
 from tests.service.together import concurrent, in_background, postgresql, together, until_waiting_for_a_lock
 
 pytestmark = pytest.mark.django_db
 
 
 def claim(saga: UUID, action: Action = Action.DONE) -> bool:
-    row = barrier.new_row(
+    row = store.new_row(
         command_id(saga, "hotel", "do"), saga, "hotel", "inventory.book_hotel",
         command_hash="h", action=action, request={"n": [1]},
     )  # fmt: skip
     with transaction.atomic():
-        return not barrier.claim([row])
+        return not store.claim([row])
 
 
 def write(saga: UUID, **fields: Any) -> None:
     with transaction.atomic():
-        (row,) = barrier.lock([command_id(saga, "hotel", "do")]).values()
+        (row,) = store.lock([command_id(saga, "hotel", "do")]).values()
         for name, value in fields.items():
             setattr(row, name, value)
-        rows.write(*barrier.written([row], *fields))
+        bulk.write(*store.written([row], *fields))
 
 
 def test_the_first_claim_makes_the_row_and_the_second_finds_it() -> None:
@@ -48,7 +49,7 @@ def test_the_first_claim_makes_the_row_and_the_second_finds_it() -> None:
         "inventory.book_hotel",
         {"n": [1]},
     )
-    assert barrier.state(row) == Row(Action.INTENT, Undo.NONE, "h")
+    assert store.state(row) == Row(Action.INTENT, Undo.NONE, "h")
     assert row.created_at
     assert row.updated_at
 

@@ -22,19 +22,20 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from kombu.message import Message
 
-from celery_config import batches as module
-from celery_config import participant
-from celery_config.batches import Batches, Waiting
+from celery_config.broker.headers import NOT_BEFORE, SUSPICIOUS
+from celery_config.contracts.base import encode
 from celery_config.errors import Refused, StepOutlived
-from celery_config.headers import NOT_BEFORE, SUSPICIOUS
-from celery_config.messages import encode
-from celery_config.messaging import gate, links
+from celery_config.messaging import database_gate
+from celery_config.messaging.barrier.steps import Handler
 from celery_config.messaging.deliveries import Call
 from celery_config.messaging.models import BarrierRow, OutboxMessage
-from celery_config.messaging.steps import Handler
 from celery_config.messaging.tasks import DurableTask
+from celery_config.participant import handlers
 from celery_config.saga.chains import Chains
 from celery_config.saga.plan import Operation, Planned
+from celery_config.worker import batches as module
+from celery_config.worker import continuations
+from celery_config.worker.batches import Batches, Waiting
 from tests.service.messaging.conftest import Bank
 from tests.trip import BookHotel, CancelHotel, ChargeTrip, HotelBooked, Trip, TripData
 
@@ -60,12 +61,12 @@ def cancel(commands: Sequence[CancelHotel]) -> list[None]:
 @pytest.fixture(scope="module")
 def tasks() -> Iterator[dict[str, DurableTask]]:
     made = {
-        handler.command.wire_name(): participant.register(handler)
+        handler.command.wire_name(): handlers.register(handler)
         for handler in (Handler(BookHotel, local=book), Handler(CancelHotel, local=cancel))
     }
     yield made
     for name in made:
-        del participant.handlers[name]
+        del handlers.handlers[name]
         current_app.tasks.unregister(name)
 
 
@@ -184,7 +185,7 @@ def test_a_batch_of_calls_is_settled_together(bank: Bank) -> None:
     banks = [bank, Bank(), Bank()]
     for other in banks[1:]:
         other.provider = bank.provider
-    handler = participant.register(Handler(ChargeTrip, outside=bank.charge))
+    handler = handlers.register(Handler(ChargeTrip, outside=bank.charge))
     task = current_app.tasks[handler.name]
     try:
         requests = [
@@ -212,7 +213,7 @@ def test_a_batch_of_calls_is_settled_together(bank: Bank) -> None:
         assert sum("FOR UPDATE" in query["sql"] for query in queries) <= 1
         assert set(BarrierRow.objects.values_list("action", flat=True)) == {"done"}
     finally:
-        del participant.handlers[ChargeTrip.wire_name()]
+        del handlers.handlers[ChargeTrip.wire_name()]
         current_app.tasks.unregister(handler.name)
 
 
@@ -227,7 +228,7 @@ def test_what_follows_is_what_celery_would_send(
     )
     (theirs,) = sent
     (outcome,) = outcomes(task, request)
-    (ours,) = links.following(task.name, request, outcome)
+    (ours,) = continuations.following(task.name, request, outcome)
     for name in ("task", "args", "kwargs"):
         assert json.loads(json.dumps(ours[name])) == json.loads(json.dumps(theirs[name])), name
     for name in ("task_id", "exchange", "routing_key", "mandatory", "link_error", "parent_id", "root_id"):
@@ -327,7 +328,7 @@ class TestRunner:
         batches.publisher.publish = lambda messages: {1}  # type: ignore[method-assign,assignment]
         ended = module.carry_out([delivered(hotel, told) for _ in range(2)])
         monkeypatch.setattr(module.outbox, "add_tasks", fails)
-        monkeypatch.setattr(gate, "close_if_away", lambda error: None)
+        monkeypatch.setattr(database_gate, "close_if_away", lambda error: None)
         batches.conclude(ended)
         assert told == ["requeue", "ack"]
 
@@ -350,16 +351,16 @@ class TestRunner:
         self, batches: Batches, told: list[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Rule 10: it would come again at once, and again, until its delivery limit is used up."""
-        monkeypatch.setattr(gate, "database_away", threading.Event())
-        monkeypatch.setattr(gate, "nothing_is_taken", threading.Event())
+        monkeypatch.setattr(database_gate, "database_away", threading.Event())
+        monkeypatch.setattr(database_gate, "nothing_is_taken", threading.Event())
         waits = Waits()
         monkeypatch.setattr(batches, "arrived", waits)
-        gate.database_away.set()
+        database_gate.database_away.set()
         runner = threading.Thread(target=lambda: (batches.wait_for_gate(), told.append("gives back")))
         runner.start()
         assert waits.begun.wait(5.0)
         assert told == []
-        gate.nothing_is_taken.set()
+        database_gate.nothing_is_taken.set()
         batches.look_again()
         runner.join(5.0)
         assert told == ["gives back"]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from celery_config.errors import OperatorRefused, StepOutlived, Unknown
-from celery_config.messaging import by_hand
+from celery_config.messaging.barrier import manual
 from tests.service.messaging.conftest import Bank, Hotel, unknown
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -16,7 +16,7 @@ NOTE = "their support says so (ada)"
 
 def settle(bank: Bank, operation: str, answer: dict[str, Any]) -> str:
     handler = bank.charge_handler if operation == "do" else bank.cancel_handler
-    return by_hand.settle(
+    return manual.settle(
         bank.handlers.get,
         task=handler.command.wire_name(),
         saga=bank.saga,
@@ -87,7 +87,7 @@ def test_an_answer_that_lacks_something_writes_nothing(bank: Bank) -> None:
 def test_a_local_step_has_no_call_to_tell_of(hotel: Hotel) -> None:
     hotel.act()
     with pytest.raises(OperatorRefused, match="no open call"):
-        by_hand.settle(
+        manual.settle(
             hotel.handlers.get,
             task=hotel.book_handler.command.wire_name(),
             saga=hotel.saga,

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import transaction
 from rest_framework.test import APIClient
 
-from celery_config.messaging import outbox
+from celery_config.messaging.outbox import writing
 from tests.service.together import concurrent, in_background
 from tests.trip import HotelBooked
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def announce(subject: str) -> None:
-    outbox.add_event(HotelBooked(booking=uuid4()), subject=subject)
+    writing.add_event(HotelBooked(booking=uuid4()), subject=subject)
 
 
 def read(after: str = "", *, status: int = 200) -> tuple[list[str], str]:
@@ -61,7 +61,7 @@ def test_a_reader_goes_on_from_its_cursor() -> None:
 
 def test_tasks_are_nobodys_business() -> None:
     with transaction.atomic():
-        outbox.add_task({"task": "x", "args": [], "kwargs": {}, "options": {}}, saga=None)
+        writing.add_task({"task": "x", "args": [], "kwargs": {}, "options": {}}, saga=None)
     assert read()[0] == []
 
 

@@ -12,18 +12,18 @@ from amqp.exceptions import ResourceLocked
 from celery.worker import pidbox
 from django.db import InterfaceError, OperationalError, ProgrammingError, connection, transaction
 
-from celery_config.messaging import gate
+from celery_config.broker.validation import fault_of
+from celery_config.messaging import database_gate
 from celery_config.messaging.models import InboxEntry, OutboxMessage
-from celery_config.worker import fault_of
-from celery_config.worker_steps import DatabaseGate, PatientControl
+from celery_config.worker.bootsteps import DatabaseGate, PatientControl
 from tests.service.together import postgresql
 
 
 @pytest.fixture(autouse=True)
 def _gate() -> Iterator[None]:
-    gate.database_away.clear()
+    database_gate.database_away.clear()
     yield
-    gate.database_away.clear()
+    database_gate.database_away.clear()
 
 
 @pytest.fixture
@@ -44,19 +44,19 @@ def away(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 class TestClosing:
     @pytest.mark.parametrize("error", [OperationalError("gone"), InterfaceError("closed")])
     def test_a_lost_database_closes_the_gate(self, away: None, error: Exception) -> None:
-        gate.close_if_away(error)
-        assert gate.database_away.is_set()
+        database_gate.close_if_away(error)
+        assert database_gate.database_away.is_set()
 
     @pytest.mark.parametrize(
         "error", [OperationalError("deadlock detected"), OperationalError("lock timeout")]
     )
     def test_an_error_of_a_database_that_answers_does_not(self, error: Exception) -> None:
-        gate.close_if_away(error)
-        assert not gate.database_away.is_set()
+        database_gate.close_if_away(error)
+        assert not database_gate.database_away.is_set()
 
     def test_another_error_does_not_even_ask(self, away: None) -> None:
-        gate.close_if_away(ValueError("ours"))
-        assert not gate.database_away.is_set()
+        database_gate.close_if_away(ValueError("ours"))
+        assert not database_gate.database_away.is_set()
 
     @postgresql
     def test_a_transaction_that_neither_ended_nor_failed_is_dropped(
@@ -75,7 +75,7 @@ class TestClosing:
             patched.setattr(connection, "_commit", interrupted)
             with pytest.raises(ProgrammingError):
                 write("lost")
-        gate.close_if_away(KeyError("not a database's error"))
+        database_gate.close_if_away(KeyError("not a database's error"))
         write("kept")
         connection.close()
         assert [entry.handler for entry in InboxEntry.objects.all()] == ["kept"]
@@ -83,22 +83,22 @@ class TestClosing:
     @postgresql
     def test_a_broken_connection_is_dropped(self) -> None:
         """Else the thread's next task would meet it again."""
-        assert gate.database_takes_writes()
+        assert database_gate.database_takes_writes()
         connection.connection.close()
-        assert not gate.database_takes_writes()
-        assert gate.database_takes_writes()
+        assert not database_gate.database_takes_writes()
+        assert database_gate.database_takes_writes()
 
     @postgresql
     def test_one_that_only_answers_is_away(self) -> None:
         """A standby after a failover, a database whose disk is full."""
         with connection.cursor() as cursor:
             cursor.execute("SET default_transaction_read_only = on")
-        gate.close_if_away(OperationalError("no more room"))
-        assert gate.database_away.is_set()
-        assert gate.database_takes_writes()  # on a connection of its own
+        database_gate.close_if_away(OperationalError("no more room"))
+        assert database_gate.database_away.is_set()
+        assert database_gate.database_takes_writes()  # on a connection of its own
 
     def test_nothing_stays_of_the_question(self) -> None:
-        assert gate.database_takes_writes()
+        assert database_gate.database_takes_writes()
         assert not OutboxMessage.objects.exists()
 
 
@@ -117,12 +117,12 @@ class TestConsumer:
         self, consumer: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         answers = False
-        monkeypatch.setattr(gate, "database_takes_writes", lambda: answers)
+        monkeypatch.setattr(database_gate, "database_takes_writes", lambda: answers)
         step = DatabaseGate(None)
         step.start(consumer)
         step.check(consumer)
         assert consumer.told == []
-        gate.database_away.set()
+        database_gate.database_away.set()
         step.check(consumer)
         step.check(consumer)
         assert consumer.told == ["cancel", "wake the runner"]
@@ -130,7 +130,7 @@ class TestConsumer:
         step.check(consumer)
         step.check(consumer)
         assert consumer.told == ["cancel", "wake the runner", "consume"]
-        assert not gate.database_away.is_set()
+        assert not database_gate.database_away.is_set()
 
 
 class TestRemoteControl:

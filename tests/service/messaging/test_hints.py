@@ -9,10 +9,9 @@ from uuid import UUID, uuid4
 import pytest
 
 from celery_config.errors import Refused, StepOutlived, Unknown
-from celery_config.messaging import hints
-from celery_config.messaging.hints import Outcome
+from celery_config.messaging.barrier import webhooks
+from celery_config.messaging.barrier.webhooks import Hint, Outcome
 from celery_config.messaging.models import Contradiction
-from celery_config.webhooks import Hint
 from tests.service.messaging.conftest import Bank, unknown
 from tests.service.together import concurrent, in_background, together, until_waiting_for_a_lock
 from tests.trip import CancelHotel, ChargeTrip, IssueTicket
@@ -38,7 +37,7 @@ def hint(bank: Bank, operation: str = "do", **changes: Any) -> Hint:
 
 
 def receive(bank: Bank, told: Hint) -> Outcome:
-    return hints.receive(bank.handlers.get, told)
+    return webhooks.receive(bank.handlers.get, told)
 
 
 def doubt(bank: Bank, operation: str = "do") -> None:

@@ -16,11 +16,11 @@ from django.conf import settings
 from django.contrib.auth.models import Group
 
 from celery_config.errors import DefinitionError
-from celery_config.messaging import events
-from celery_config.messaging.event_messages import RECEIVE_ALL, kind_of
-from celery_config.messaging.events import Envelope, EventHandler, Received, deliver, subscribes
+from celery_config.messaging.event_envelopes import RECEIVE_ALL, kind_of
+from celery_config.messaging.inbox import subscriptions
+from celery_config.messaging.inbox.subscriptions import Envelope, EventHandler, Received, deliver, subscribes
 from celery_config.messaging.models import InboxEntry, OutboxMessage
-from celery_config.messaging.outbox import cloud_event
+from celery_config.messaging.outbox.writing import cloud_event
 from tests.service.together import concurrent, together
 from tests.trip import FlightBooked, HotelBooked
 
@@ -40,7 +40,7 @@ def each(function: Callable[[Any, Envelope], None]) -> EventHandler:
 
 @pytest.fixture(autouse=True)
 def _subscriptions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "subscriptions", [])
+    monkeypatch.setattr(subscriptions, "subscriptions", [])
 
 
 def booked(**more: Any) -> dict[str, Any]:

@@ -11,10 +11,10 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
-from celery_config.messages import decode
-from celery_config.messaging import outbox, relay
-from celery_config.messaging.events import Envelope
+from celery_config.contracts.base import decode
+from celery_config.messaging.inbox.subscriptions import Envelope
 from celery_config.messaging.models import OutboxMessage
+from celery_config.messaging.outbox import relay, writing
 from tests.service.together import postgresql
 from tests.trip import HotelBooked
 
@@ -26,13 +26,13 @@ class TestTransaction:
     def test_a_promise_outside_a_transaction_is_refused(self) -> None:
         """Rule 1: a row must stand or fall with what makes it true."""
         with pytest.raises(RuntimeError, match="wrap this in atomic"):
-            outbox.add_task(MESSAGE, saga=None)
+            writing.add_task(MESSAGE, saga=None)
         with pytest.raises(RuntimeError, match="wrap this in atomic"):
-            outbox.add_event(HotelBooked(booking=uuid4()), subject="x")
+            writing.add_event(HotelBooked(booking=uuid4()), subject="x")
 
     def test_a_rollback_takes_the_promise_back(self) -> None:
         with transaction.atomic():
-            outbox.add_task(MESSAGE, saga=None)
+            writing.add_task(MESSAGE, saga=None)
             transaction.set_rollback(True)
         assert not OutboxMessage.objects.exists()
 
@@ -40,7 +40,7 @@ class TestTransaction:
     def test_rows_know_their_transaction(self) -> None:
         """Rule 20: by it a reader knows which rows are complete."""
         with transaction.atomic(), connection.cursor() as cursor:
-            outbox.add_task(MESSAGE, saga=None)
+            writing.add_task(MESSAGE, saga=None)
             cursor.execute("SELECT pg_current_xact_id()::text::bigint")
             assert cursor.fetchone() == (OutboxMessage.objects.get().transaction,)
 
@@ -48,7 +48,7 @@ class TestTransaction:
 @pytest.mark.django_db
 def test_a_task_keeps_its_message_as_it_is() -> None:
     saga = uuid4()
-    outbox.add_task(MESSAGE, saga=saga)
+    writing.add_task(MESSAGE, saga=saga)
     row = OutboxMessage.objects.get()
     assert (row.kind, row.name, row.saga, row.payload) == ("task", MESSAGE["task"], saga, MESSAGE)
     assert row.published_at is None
@@ -58,7 +58,7 @@ def test_a_task_keeps_its_message_as_it_is() -> None:
 @pytest.mark.django_db
 def test_a_task_may_have_to_wait() -> None:
     """Rule 10: no ETA in the broker."""
-    outbox.add_task(MESSAGE, saga=None, delay=60)
+    writing.add_task(MESSAGE, saga=None, delay=60)
     wait = OutboxMessage.objects.get().due_at - timezone.now()
     assert timedelta(seconds=55) < wait <= timedelta(seconds=60)
 
@@ -68,8 +68,8 @@ def test_a_clock_that_is_off_makes_nobody_wait_longer() -> None:
     """What is due is asked of the database, and so is when it will be."""
     real = timezone.now()
     with time_machine.travel(real + timedelta(hours=1)):
-        outbox.add_task(MESSAGE, saga=None, delay=60)
-        outbox.add_task(MESSAGE, saga=None)
+        writing.add_task(MESSAGE, saga=None, delay=60)
+        writing.add_task(MESSAGE, saga=None)
         assert relay.oldest_unpublished_seconds() < 5
     wait = OutboxMessage.objects.earliest("id").due_at - real
     assert timedelta(seconds=55) < wait <= timedelta(seconds=65)
@@ -79,7 +79,7 @@ def test_a_clock_that_is_off_makes_nobody_wait_longer() -> None:
 def test_an_event_is_a_cloudevent_in_structured_mode() -> None:
     """Rule 21."""
     saga, event_id, booking = uuid4(), uuid4(), uuid4()
-    outbox.add_event(
+    writing.add_event(
         HotelBooked(booking=booking),
         subject="trip-1",
         saga=saga,
@@ -100,5 +100,5 @@ def test_an_event_is_a_cloudevent_in_structured_mode() -> None:
 
 @pytest.mark.django_db
 def test_an_event_of_no_saga_says_so_by_silence() -> None:
-    outbox.add_event(HotelBooked(booking=uuid4()), subject="x")
+    writing.add_event(HotelBooked(booking=uuid4()), subject="x")
     assert "saga" not in OutboxMessage.objects.get().payload

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from celery_config.errors import Refused, StepOutlived, Unknown
-from celery_config.messaging.fences import PIVOT_FENCED, PIVOT_RAN
+from celery_config.messaging.barrier.fences import PIVOT_FENCED, PIVOT_RAN
 from tests.service.messaging.conftest import Bank, Killed, killed, unknown
 from tests.service.together import concurrent, in_background, together
 

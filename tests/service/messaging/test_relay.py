@@ -20,13 +20,14 @@ from django.db import transaction
 from django.utils import timezone
 from kombu import Connection
 
-from celery_config import topology
-from celery_config.messages import encode
-from celery_config.messaging import outbox, relay, retention
-from celery_config.messaging import publisher as module
+from celery_config.broker import publisher as module
+from celery_config.broker import topology
+from celery_config.broker.publisher import Publisher, broker_errors
+from celery_config.contracts.base import encode
+from celery_config.messaging import retention
 from celery_config.messaging.models import InboxEntry, OutboxMessage
-from celery_config.messaging.publisher import Publisher, broker_errors
-from celery_config.messaging.publishing import PACK, publish_batch
+from celery_config.messaging.outbox import relay, writing
+from celery_config.messaging.outbox.publishing import PACK, publish_batch
 from celery_config.saga.chains import Chains
 from compose.local.rabbitmq import RabbitServer
 from tests.service.broker import ADMIN, app_of, drain, kwargs_of
@@ -44,12 +45,12 @@ def task(n: int = 0, service: str = "payment", **options: Any) -> dict[str, Any]
 def promise(*messages: dict[str, Any], delay: float = 0) -> None:
     with transaction.atomic():
         for message in messages:
-            outbox.add_task(message, saga=None, delay=delay)
+            writing.add_task(message, saga=None, delay=delay)
 
 
 def announce(event: Any, name: str | None = None) -> None:
     with transaction.atomic():
-        outbox.add_event(event, subject="x")
+        writing.add_event(event, subject="x")
         if name:
             OutboxMessage.objects.filter(kind="event").update(name=name)
 

@@ -11,13 +11,13 @@ import pytest
 from celery.exceptions import Reject
 from django.utils import timezone
 
-from celery_config.ids import uuid7
-from celery_config.messages import command_id
+from celery_config.common.identifiers import uuid7
+from celery_config.contracts.base import command_id
 from celery_config.messaging import retention
+from celery_config.messaging.barrier.steps import Step
 from celery_config.messaging.deliveries import Delivery
 from celery_config.messaging.models import BarrierRow
-from celery_config.messaging.steps import Step
-from celery_config.participant import StepMessage, each_once
+from celery_config.participant.handlers import StepMessage, each_once
 
 pytestmark = pytest.mark.django_db
 DAYS = 90

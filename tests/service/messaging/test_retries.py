@@ -15,14 +15,15 @@ from django.conf import settings
 from django.db import InternalError, OperationalError, connection
 from django.utils import timezone
 
-from celery_config import participant
+from celery_config.contracts.base import encode
 from celery_config.errors import DefinitionError
-from celery_config.messages import encode
-from celery_config.messaging import gate, outbox
-from celery_config.messaging.fences import PIVOT_RAN
+from celery_config.messaging import database_gate
+from celery_config.messaging.barrier.fences import PIVOT_RAN
+from celery_config.messaging.barrier.steps import Handler
 from celery_config.messaging.models import BarrierRow, OutboxMessage
-from celery_config.messaging.steps import Handler
+from celery_config.messaging.outbox import writing
 from celery_config.messaging.tasks import LONGEST_SHOWN
+from celery_config.participant import handlers
 from celery_config.saga.chains import COMPENSATED, STEP_FAILED, Chains
 from celery_config.saga.plan import Operation, Planned
 from tests.service.messaging.conftest import Hotel
@@ -34,7 +35,7 @@ FENCE = f"{settings.SERVICE}.fence"
 
 @pytest.fixture(autouse=True)
 def _gate(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gate, "database_away", threading.Event())
+    monkeypatch.setattr(database_gate, "database_away", threading.Event())
     # Within a test's transaction a connection that is dropped takes everything along.
     monkeypatch.setattr(connection, "close", lambda: None)
 
@@ -44,20 +45,18 @@ def registered() -> Any:
     """The hotel's two tasks, registered as a participant's; each test puts its own hotel behind them."""
     behind: dict[str, Hotel] = {}
     tasks = [
-        participant.register(
-            Handler(BookHotel, local=participant.one_by_one(lambda command: behind["hotel"].book(command)))
+        handlers.register(
+            Handler(BookHotel, local=handlers.one_by_one(lambda command: behind["hotel"].book(command)))
         ),
-        participant.register(
-            Handler(
-                CancelHotel, local=participant.one_by_one(lambda command: behind["hotel"].cancel(command))
-            )
+        handlers.register(
+            Handler(CancelHotel, local=handlers.one_by_one(lambda command: behind["hotel"].cancel(command)))
         ),
     ]
     if FENCE not in current_app.tasks:
-        participant.register_fence(settings.SERVICE)
+        handlers.register_fence(settings.SERVICE)
     yield behind
     for command, task in zip((BookHotel, CancelHotel), tasks, strict=True):
-        del participant.handlers[command.wire_name()]
+        del handlers.handlers[command.wire_name()]
         current_app.tasks.unregister(task.name)
 
 
@@ -177,7 +176,7 @@ def test_when_the_tries_are_used_up_the_errback_fires_and_the_log_is_told_why(
 def test_an_undo_that_refuses_is_tried_again(trip: Chains, sent: list[Any], hotel: Hotel) -> None:
     """Rule 6."""
     hotel.act()
-    hotel.broken = participant.Refused("too_late", "the guest is here")
+    hotel.broken = handlers.Refused("too_late", "the guest is here")
     deliver(trip.undo_before("flight"))
     assert sent == []
     assert OutboxMessage.objects.get(kind="task").payload["options"]["retries"] == 1
@@ -238,7 +237,7 @@ class TestFence:
 
 def test_a_command_has_one_handler(registered: Any) -> None:
     with pytest.raises(DefinitionError, match="two handlers"):
-        participant.register(Handler(BookHotel, local=participant.one_by_one(lambda command: None)))
+        handlers.register(Handler(BookHotel, local=handlers.one_by_one(lambda command: None)))
 
 
 @pytest.mark.django_db(transaction=True)
@@ -251,7 +250,7 @@ def test_while_the_database_is_away_the_broker_keeps_the_message(
         raise OperationalError("no connection")
 
     hotel.broken = ConnectionError("something else")
-    monkeypatch.setattr(outbox, "add_task", away)
+    monkeypatch.setattr(writing, "add_task", away)
     _, rejected = deliver(trip.drive("hotel", {}))
     assert isinstance(rejected.retval, Reject)
     assert rejected.retval.requeue is True
@@ -264,7 +263,7 @@ def test_a_database_that_is_away_is_no_try(
 ) -> None:
     """Rule 10: not even the last one. It goes back, and no errback fires."""
     hotel.broken = OperationalError("no connection")
-    monkeypatch.setattr(gate, "database_takes_writes", lambda: False)
+    monkeypatch.setattr(database_gate, "database_takes_writes", lambda: False)
     _, rejected = deliver(trip.drive("hotel", {}), retries=retries)
     assert rejected.retval.requeue is True
     assert sent == []
@@ -279,10 +278,10 @@ def test_one_that_takes_nothing_any_more_closes_the_gate(
         raise InternalError("cannot execute INSERT in a read-only transaction")
 
     hotel.broken = InternalError("cannot execute UPDATE in a read-only transaction")
-    monkeypatch.setattr(outbox, "add_task", read_only)
+    monkeypatch.setattr(writing, "add_task", read_only)
     _, rejected = deliver(trip.drive("hotel", {}))
     assert rejected.retval.requeue is True
-    assert gate.database_away.is_set()
+    assert database_gate.database_away.is_set()
 
 
 @pytest.mark.parametrize("odd", ["\x00", "\ud800"])
@@ -294,7 +293,7 @@ def test_what_the_database_cannot_store_is_a_dead_letter_at_once(
     message = trip.drive("hotel", {}) | {"args": [{"earlier": {"x": odd}}]}
     _, rejected = deliver(message)
     assert rejected.retval.requeue is False
-    assert not gate.database_away.is_set()
+    assert not database_gate.database_away.is_set()
     assert not OutboxMessage.objects.exists()
 
 

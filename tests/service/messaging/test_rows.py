@@ -10,8 +10,8 @@ from uuid import uuid4
 import pytest
 from django.utils import timezone
 
-from celery_config import rows
-from celery_config.database import Now
+from celery_config.db import bulk
+from celery_config.db.functions import Now
 from celery_config.messaging.models import BarrierRow, InboxEntry, OutboxMessage
 
 pytestmark = pytest.mark.django_db
@@ -29,7 +29,7 @@ FIELDS = ("key", "saga", "step", "command", "command_hash", "action", "undo", "r
 
 def test_they_are_read_as_they_were_written() -> None:
     written = [row(request=ODD), row("flight", reply={"a": 1}), row(ODD["text"])]  # type: ignore[arg-type]
-    rows.insert(BarrierRow, written, FIELDS)
+    bulk.insert(BarrierRow, written, FIELDS)
     for each in written:
         read = BarrierRow.objects.get(pk=each.key)
         assert [getattr(read, name) for name in FIELDS] == [getattr(each, name) for name in FIELDS]
@@ -39,24 +39,24 @@ def test_they_are_read_as_they_were_written() -> None:
 
 def test_one_that_is_there_is_passed_over_and_said_so() -> None:
     there, new = row(), row("flight")
-    rows.insert(BarrierRow, [there], FIELDS)
+    bulk.insert(BarrierRow, [there], FIELDS)
     again = row("other")
     again.key = there.key
-    assert rows.insert_new(BarrierRow, [again, new], FIELDS, returning="key") == [new.key]
+    assert bulk.insert_new(BarrierRow, [again, new], FIELDS, returning="key") == [new.key]
     assert BarrierRow.objects.get(pk=there.key).step == "hotel"
     event = uuid4()
     entries = [InboxEntry(event=event, handler="x")] * 2
-    assert rows.insert_new(InboxEntry, entries, ("event", "handler"), returning="event") == [event]
+    assert bulk.insert_new(InboxEntry, entries, ("event", "handler"), returning="event") == [event]
 
 
 def test_only_the_named_fields_of_the_named_rows_change() -> None:
     one, two, other = row(), row(), row()
-    rows.insert(BarrierRow, [one, two, other], FIELDS)
+    bulk.insert(BarrierRow, [one, two, other], FIELDS)
     old = timezone.now() - timedelta(days=1)
     BarrierRow.objects.update(updated_at=old)
     one.reply, two.reply, one.step = ODD, None, "not written"
     one.updated_at = two.updated_at = Now()
-    rows.update(BarrierRow, [one, two], ["reply", "updated_at"])
+    bulk.update(BarrierRow, [one, two], ["reply", "updated_at"])
     assert [BarrierRow.objects.get(pk=each.key).reply for each in (one, two, other)] == [ODD, None, None]
     assert BarrierRow.objects.get(pk=one.key).step == "hotel"
     assert BarrierRow.objects.get(pk=one.key).updated_at > old
@@ -67,7 +67,7 @@ def test_times_of_our_own_and_the_databases_may_be_mixed() -> None:
     when = timezone.now() - timedelta(days=1)
     ours, theirs = (OutboxMessage.objects.create(kind="event", name="x", payload={}) for _ in range(2))
     ours.published_at, theirs.published_at = when, Now()  # type: ignore[assignment]
-    rows.update(OutboxMessage, [ours, theirs], ["published_at"])
+    bulk.update(OutboxMessage, [ours, theirs], ["published_at"])
     assert OutboxMessage.objects.get(pk=ours.pk).published_at == when
     published = OutboxMessage.objects.get(pk=theirs.pk).published_at
     assert published
@@ -76,9 +76,9 @@ def test_times_of_our_own_and_the_databases_may_be_mixed() -> None:
 
 def test_nothing_is_asked_for_no_rows(django_assert_num_queries: object) -> None:
     with django_assert_num_queries(0):  # type: ignore[operator]
-        rows.insert(BarrierRow, [], FIELDS)
-        assert rows.insert_new(BarrierRow, [], FIELDS, returning="key") == []
-        rows.update(BarrierRow, [], ["reply"])
+        bulk.insert(BarrierRow, [], FIELDS)
+        assert bulk.insert_new(BarrierRow, [], FIELDS, returning="key") == []
+        bulk.update(BarrierRow, [], ["reply"])
 
 
 def test_on_sqlite_too() -> None:
@@ -91,8 +91,8 @@ def test_on_sqlite_too() -> None:
         due = timezone.now()
         message = OutboxMessage(id=1, kind="task", name="x", saga=uuid4(), payload=ODD, due_at=due)
         fields = ("id", "kind", "name", "saga", "payload", "due_at", "published_at")
-        insert = rows.insertion(OutboxMessage, fields, "id", "sqlite").replace("%s", "?")
-        given = [rows.parameter(OutboxMessage, [message], fields)]
+        insert = bulk.insertion(OutboxMessage, fields, "id", "sqlite").replace("%s", "?")
+        given = [bulk.parameter(OutboxMessage, [message], fields)]
         assert database.execute(insert, given).fetchall() == [(1,)]
         assert database.execute(insert, given).fetchall() == []
         (read,) = database.execute("SELECT * FROM messaging_outboxmessage").fetchall()
@@ -100,10 +100,10 @@ def test_on_sqlite_too() -> None:
         stored = due.strftime("%Y-%m-%d %H:%M:%S.%f")
         assert (read[3], json.loads(read[4]), read[5], read[6]) == (message.saga.hex, ODD, stored, None)
         message.payload = [1]
-        change = rows.updating(OutboxMessage, ("payload",), ("published_at",), "sqlite")
+        change = bulk.updating(OutboxMessage, ("payload",), ("published_at",), "sqlite")
         database.execute(
             change.replace("%s", "?").replace("%%", "%"),
-            [rows.parameter(OutboxMessage, [message], ("pk", "payload"))],
+            [bulk.parameter(OutboxMessage, [message], ("pk", "payload"))],
         )
         (read,) = database.execute("SELECT payload, published_at FROM messaging_outboxmessage").fetchall()
         assert json.loads(read[0]) == [1]

@@ -8,12 +8,12 @@ import pytest
 from celery.exceptions import Reject
 from django.db import transaction
 
+from celery_config.broker.topology import commands_to
 from celery_config.errors import CommandConflict, Refused, StepOutlived
-from celery_config.messaging.fences import PIVOT_FENCED, PIVOT_RAN
+from celery_config.messaging.barrier.fences import PIVOT_FENCED, PIVOT_RAN
+from celery_config.messaging.barrier.steps import Handler, Step
 from celery_config.messaging.models import BarrierRow, OutboxMessage
-from celery_config.messaging.steps import Handler, Step
-from celery_config.participant import one_by_one
-from celery_config.topology import commands_to
+from celery_config.participant.handlers import one_by_one
 from tests.service import alone
 from tests.service.messaging.conftest import Hotel, issue_ticket
 from tests.service.together import concurrent, together

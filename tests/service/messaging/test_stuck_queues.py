@@ -14,15 +14,15 @@ from celery import Celery, current_app
 from celery.worker.request import Request
 from django.utils import timezone
 
-from celery_config import participant
-from celery_config.batches import Batches
-from celery_config.messaging import publisher as module
+from celery_config.broker import publisher as module
+from celery_config.broker.publisher import Publisher
+from celery_config.messaging.barrier.steps import Handler
 from celery_config.messaging.models import OutboxMessage
-from celery_config.messaging.publisher import Publisher
-from celery_config.messaging.publishing import publish_batch
-from celery_config.messaging.steps import Handler
+from celery_config.messaging.outbox.publishing import publish_batch
 from celery_config.messaging.tasks import DurableTask
-from celery_config.participant import one_by_one
+from celery_config.participant import handlers
+from celery_config.participant.handlers import one_by_one
+from celery_config.worker.batches import Batches
 from compose.local.rabbitmq import RabbitServer
 from tests.service.broker import app_of, drain, kwargs_of, leaderless
 from tests.service.messaging.test_batches import delivered
@@ -109,8 +109,8 @@ class TestWorker:
     @pytest.fixture
     def hotel(self) -> Iterator[DurableTask]:
         handler = Handler(BookHotel, local=one_by_one(lambda each: HotelBooked(booking=each.trip)))
-        yield participant.register(handler)
-        del participant.handlers[handler.command.wire_name()]
+        yield handlers.register(handler)
+        del handlers.handlers[handler.command.wire_name()]
         current_app.tasks.unregister(handler.command.wire_name())
 
     def test_what_follows_waits_in_the_outbox(

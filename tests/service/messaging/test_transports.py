@@ -14,17 +14,17 @@ from celery.exceptions import Ignore, Reject
 from django.conf import settings
 from rest_framework.test import APIClient
 
-from celery_config import participant
-from celery_config.breaker import Breaker
+from celery_config.contracts.base import encode
 from celery_config.errors import Away, Refused, StepOutlived, Unknown
-from celery_config.json_http import JsonClient, Outcomes
-from celery_config.messages import encode
+from celery_config.http.circuit_breaker import Breaker
+from celery_config.http.json_client import JsonClient, Outcomes
+from celery_config.messaging.barrier.fences import PIVOT_RAN
 from celery_config.messaging.deliveries import Delivery, Outcome, TriedLater
-from celery_config.messaging.fences import PIVOT_RAN
 from celery_config.messaging.models import BarrierRow, OutboxMessage
 from celery_config.messaging.tasks import DurableTask, Work, durable_task
 from celery_config.over_http import CallFailed, Participant
-from celery_config.participant import StepMessage
+from celery_config.participant import handlers
+from celery_config.participant.handlers import StepMessage
 from compose.local import ports
 from tests.service.messaging.conftest import Hotel
 from tests.trip import BookHotel, CancelHotel
@@ -72,14 +72,14 @@ def transport(request: pytest.FixtureRequest) -> Transport:
 @pytest.fixture
 def registered(hotel: Hotel) -> Iterator[Hotel]:
     """The hotel as a participant of this service, less for this test."""
-    participant.registered()  # as a web server does when it starts
+    handlers.registered()  # as a web server does when it starts
     names = list(hotel.handlers)
     for handler in hotel.handlers.values():
-        participant.register(handler)
+        handlers.register(handler)
     current_app.finalize()
     yield hotel
     for name in names:
-        del participant.handlers[name]
+        del handlers.handlers[name]
         current_app.tasks.unregister(name)
 
 

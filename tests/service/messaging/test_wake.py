@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from django.db import transaction
 
-from celery_config.messaging import outbox, wake
-from celery_config.messaging.wake import Bell
+from celery_config.messaging.outbox import notifier, writing
+from celery_config.messaging.outbox.notifier import Bell
 from compose.local import ports
 from tests.trip import HotelBooked
 
@@ -30,7 +30,7 @@ def named(settings: Any) -> str:
 
 @pytest.fixture
 def bell(named: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bell]:
-    monkeypatch.setattr(wake, "LOOK_SECONDS", LONG)
+    monkeypatch.setattr(notifier, "LOOK_SECONDS", LONG)
     made = Bell(named, 0.0)
     yield made
     signal.set_wakeup_fd(-1)
@@ -47,7 +47,7 @@ def waited(bell: Bell) -> float:
 
 def test_a_commit_with_a_promise_in_it_calls(bell: Bell) -> None:
     with transaction.atomic():
-        outbox.add_event(HotelBooked(booking="0" * 32), subject="x")  # type: ignore[arg-type]
+        writing.add_event(HotelBooked(booking="0" * 32), subject="x")  # type: ignore[arg-type]
     assert waited(bell) < 1
 
 
@@ -55,13 +55,13 @@ def test_a_commit_with_a_promise_in_it_calls(bell: Bell) -> None:
 def test_what_only_completes_the_saga_log_calls_nobody(bell: Bell, flow: dict[str, str]) -> None:
     bell.seconds = 0.2
     with transaction.atomic():
-        outbox.add_event(HotelBooked(booking="0" * 32), subject="x", step="book-hotel", **flow)  # type: ignore[arg-type]
+        writing.add_event(HotelBooked(booking="0" * 32), subject="x", step="book-hotel", **flow)  # type: ignore[arg-type]
     assert bell.wait() == bool(flow)
 
 
 def test_many_calls_are_one(bell: Bell) -> None:
     for _ in range(50):
-        wake.call()
+        notifier.call()
     assert waited(bell) < 1
     bell.seconds = 0.2
     assert waited(bell) >= 0.2
@@ -70,7 +70,7 @@ def test_many_calls_are_one(bell: Bell) -> None:
 def test_what_is_taken_back_calls_nobody(bell: Bell) -> None:
     bell.seconds = 0.2
     with transaction.atomic():
-        outbox.add_event(HotelBooked(booking="0" * 32), subject="x")  # type: ignore[arg-type]
+        writing.add_event(HotelBooked(booking="0" * 32), subject="x")  # type: ignore[arg-type]
         transaction.set_rollback(True)
     assert waited(bell) >= 0.2
 
@@ -87,7 +87,7 @@ def test_a_signal_ends_the_wait(bell: Bell) -> None:
 @pytest.mark.parametrize("where", ["127.0.0.1:9", "no-such-host.invalid:9200", ""])
 def test_a_relay_that_is_not_there_is_no_harm(settings: Any, where: str) -> None:
     settings.RELAY_WAKE = where
-    wake.call()
+    notifier.call()
 
 
 def test_where_another_relay_is_called_it_looks_by_itself(named: str, bell: Bell) -> None:

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from celery_config.contracts.inventory import Line
 from celery_config.contracts.shipment import Address
-from celery_config.database import Now
+from celery_config.db.functions import Now
 from celery_config.messaging.models import OutboxMessage
 from celery_config.saga import clock, step_log
 from celery_config.saga.machine import Logged

@@ -13,7 +13,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
-from celery_config.messages import encode
+from celery_config.contracts.base import encode
 from celery_config.saga import runner
 from order_project.models import Customer, Order
 from tests.service.order.conftest import ADDRESS, HEART, REPLIES, Placed, Shop

@@ -14,11 +14,11 @@ from django.conf import settings as django_settings
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from celery_config import peers
 from celery_config.common.services import PARTICIPANTS
-from celery_config.copies.declared import copies
-from celery_config.copies.entries import Kept, stream
-from celery_config.messages import encode
+from celery_config.contracts.base import encode
+from celery_config.copies.readers import Kept, stream
+from celery_config.copies.registry import copies
+from celery_config.http import service_client
 from celery_config.messaging.models import OutboxMessage
 from celery_config.saga import runner
 from celery_config.saga.machine import Logged, StepFailed
@@ -128,7 +128,9 @@ def others(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Services:
     fake = Services()
     transport = httpx.MockTransport(fake.answer)
     real = httpx.Client
-    monkeypatch.setattr(peers.httpx, "Client", lambda **options: real(transport=transport, **options))
+    monkeypatch.setattr(
+        service_client.httpx, "Client", lambda **options: real(transport=transport, **options)
+    )
     monkeypatch.setattr(audit, "COPY_SECONDS", 0.0)
     return fake
 

@@ -18,8 +18,10 @@ from django.urls import reverse
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from celery_config import metrics
-from celery_config.choreography import announced
+from celery_config.common import metrics
+from celery_config.common.identifiers import uuid7
+from celery_config.common.money import money
+from celery_config.contracts.base import Event, StepGaveUp, decode
 from celery_config.contracts.inventory import (
     InventoryFetched,
     InventoryIssued,
@@ -36,12 +38,10 @@ from celery_config.contracts.payment import (
 from celery_config.contracts.shipment import ShipmentArranged, ShipmentDeparted, ShipmentRecalled
 from celery_config.contracts.values import Line
 from celery_config.errors import OperatorRefused, SagaPaused
-from celery_config.ids import uuid7
-from celery_config.messages import Event, StepGaveUp, decode
-from celery_config.messaging.decisions import Action, Undo
-from celery_config.messaging.events import deliver
+from celery_config.messaging.inbox.subscriptions import deliver
 from celery_config.messaging.models import OutboxMessage
-from celery_config.money import money
+from celery_config.messaging.states import Action, Undo
+from celery_config.participant.choreography import announced
 from celery_config.saga import barriers, pauses, selectors, watchdog
 from celery_config.saga.dead_letters import keep
 from celery_config.saga.effects import Answer, Held

@@ -8,13 +8,13 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from celery_config.contracts.base import decode, encode
 from celery_config.contracts.order import CustomerChanged
 from celery_config.contracts.values import Address
-from celery_config.copies.asking import Changes, SourceOf
-from celery_config.copies.declared import Copy, publications
-from celery_config.copies.entries import Source, stream
 from celery_config.copies.ranges import Range, split, sums
-from celery_config.messages import decode, encode
+from celery_config.copies.readers import Source, stream
+from celery_config.copies.registry import Copy, publications
+from celery_config.copies.source_client import Changes, SourceOf
 from celery_config.messaging.models import OutboxMessage
 from order_project.models import Customer
 

@@ -18,8 +18,8 @@ from django.test.utils import CaptureQueriesContext
 from kombu import Connection
 from kombu.message import Message
 
-from celery_config import topology
-from celery_config.messaging.fences import PIVOT_RAN
+from celery_config.broker import topology
+from celery_config.messaging.barrier.fences import PIVOT_RAN
 from celery_config.saga import dead_letters as module
 from celery_config.saga import runner
 from celery_config.saga.dead_letters import AT_ONCE, DeadLetterReader, keep, keep_alone

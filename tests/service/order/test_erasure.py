@@ -18,15 +18,15 @@ from django.urls import reverse
 from rest_framework.exceptions import NotFound
 from rest_framework.test import APIClient
 
+from celery_config.common.identifiers import uuid7
 from celery_config.common.services import PARTICIPANTS
+from celery_config.contracts.base import encode
 from celery_config.contracts.payment import PaymentRefused
 from celery_config.copies.models import FOREVER, Tombstone
 from celery_config.errors import OperatorRefused, SagaPaused
-from celery_config.ids import uuid7
-from celery_config.messages import encode
-from celery_config.messaging import outbox
-from celery_config.messaging.events import deliver
+from celery_config.messaging.inbox.subscriptions import deliver
 from celery_config.messaging.models import OutboxMessage
+from celery_config.messaging.outbox import writing
 from celery_config.saga import pauses, runner, step_log
 from celery_config.saga.machine import StepFailed
 from celery_config.saga.models import DeadLetter, SagaInstance, SagaStep
@@ -338,7 +338,7 @@ class TestWhatComesLate:
             "operation": "do",
             "outcome": "refused",
         }
-        deliver([outbox.cloud_event(refusal, subject=str(placed.id), saga=placed.saga_id, **about)])
+        deliver([writing.cloud_event(refusal, subject=str(placed.id), saga=placed.saga_id, **about)])
         assert placed.log["authorize-payment"] == "refused"
         assert told(*PERSONAL) == []
         assert list(MEMORY.leftovers()) == []

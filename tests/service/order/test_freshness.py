@@ -13,12 +13,12 @@ from django.test import Client
 from django.utils import timezone
 
 from celery_config.copies import api as copies_api
-from celery_config.copies import applying, duties, freshness, resync
-from celery_config.copies.asking import Changed, Changes
-from celery_config.copies.declared import copies
+from celery_config.copies import duties, freshness, resync, store
 from celery_config.copies.models import CopyState
+from celery_config.copies.registry import copies
+from celery_config.copies.source_client import Changed, Changes
+from celery_config.http.service_client import PeerError
 from celery_config.messaging.models import OutboxMessage
-from celery_config.peers import PeerError
 from tests.service.copies_source import SourceInMemory
 from tests.service.together import concurrent, in_background
 
@@ -38,7 +38,7 @@ class SourceWithChanges(SourceInMemory):
         self.end = f"0-{len(self.log) + 1}"
         self.log.append(Changed(self.end, key, version, age))
         if arrives:
-            applying.apply(self.copy, [self.put(key, version, VALUES)])
+            store.apply(self.copy, [self.put(key, version, VALUES)])
 
     def changes(self, after: str) -> Changes:
         done = int((after or "0-0").partition("-")[2])
@@ -131,7 +131,7 @@ class TestMinVersion:
         assert peer.get("/api/products/B/?min_version=1").status_code == 425
 
     def test_what_is_gone_or_never_was_is_not_found(self, source: SourceWithChanges, peer: Any) -> None:
-        applying.apply(source.copy, [source.put("A", 4, None)])
+        store.apply(source.copy, [source.put("A", 4, None)])
         for query in ("", "?min_version=4"):
             assert self.get(peer, query).status_code == 404
         assert peer.get("/api/products/B/").status_code == 404

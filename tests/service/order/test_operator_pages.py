@@ -11,9 +11,9 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from celery_config.messaging.decisions import Action, Undo
-from celery_config.money import money
-from celery_config.peers import PeerError
+from celery_config.common.money import money
+from celery_config.http.service_client import PeerError
+from celery_config.messaging.states import Action, Undo
 from celery_config.saga import barriers, operators, pauses, runner
 from celery_config.saga.effects import Answer
 from celery_config.saga.machine import StepFailed

@@ -12,7 +12,7 @@ from django.test import Client
 from django.utils import timezone
 
 from celery_config.errors import OperatorRefused, SagaPaused
-from celery_config.messaging.decisions import Action, Undo
+from celery_config.messaging.states import Action, Undo
 from celery_config.saga import barriers, operators, pauses, runner, selectors, step_log, verbs
 from celery_config.saga.effects import Answer, Held
 from celery_config.saga.machine import Due, StepFailed

@@ -10,8 +10,8 @@ from django.test import Client
 from django.urls import reverse
 from rest_framework.authtoken.models import Token
 
+from celery_config.common.money import money
 from celery_config.messaging.models import OutboxMessage
-from celery_config.money import money
 from celery_config.saga import machine, runner
 from celery_config.saga.machine import StepFailed
 from celery_config.saga.models import DeadLetter, SagaInstance

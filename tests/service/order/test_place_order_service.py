@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from celery_config import rows
 from celery_config.contracts.inventory import Line
+from celery_config.db import bulk
 from celery_config.messaging.models import OutboxMessage
 from celery_config.saga import runner
 from celery_config.saga.chains import LARGEST_CHAIN
@@ -95,13 +95,13 @@ class TestPlacing:
         self, shop: Shop, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Start, rule 1: a saga without its order would take money for nothing."""
-        write = rows.write
+        write = bulk.write
 
-        def dies(*changes: rows.Change) -> None:
+        def dies(*changes: bulk.Change) -> None:
             write(*changes)
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(rows, "write", dies)
+        monkeypatch.setattr(bulk, "write", dies)
         with pytest.raises(KeyboardInterrupt):
             shop.place()
         assert nothing_was_written()

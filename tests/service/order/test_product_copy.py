@@ -9,14 +9,14 @@ from uuid import uuid4
 import pytest
 from celery import current_app
 
+from celery_config.contracts.base import Event
 from celery_config.contracts.inventory import ProductChanged, ProductDeleted
 from celery_config.copies import resync
 from celery_config.copies.ranges import Entry
-from celery_config.messages import Event
-from celery_config.messaging.events import deliver
+from celery_config.http.service_client import PeerError
+from celery_config.messaging.inbox.subscriptions import deliver
 from celery_config.messaging.models import OutboxMessage
-from celery_config.messaging.outbox import cloud_event
-from celery_config.peers import PeerError
+from celery_config.messaging.outbox.writing import cloud_event
 from order_project import selectors
 from order_project.models import CatalogueProduct
 from tests.service.copies_source import AT

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from celery_config.ids import uuid7
+from celery_config.common.identifiers import uuid7
 from celery_config.saga.models import SagaDecision, SagaInstance, SagaStep
 from celery_config.saga.retention import forget_log
 from order_project.models import IdempotencyKey

@@ -12,9 +12,9 @@ from django.conf import settings
 from django.db import IntegrityError
 
 from celery_config.contracts.payment import PaymentCaptured
-from celery_config.messaging.events import deliver
+from celery_config.messaging.inbox.subscriptions import deliver
 from celery_config.messaging.models import OutboxMessage
-from celery_config.messaging.outbox import cloud_event
+from celery_config.messaging.outbox.writing import cloud_event
 from celery_config.saga import clock, runner
 from celery_config.saga.machine import Due, Logged, PivotRan, Retry, StepFailed, StepLogged
 from celery_config.saga.models import SagaInstance, SagaStep

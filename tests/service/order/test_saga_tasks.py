@@ -8,13 +8,13 @@ from uuid import UUID, uuid4
 import pytest
 from celery import current_app
 
+from celery_config.contracts.base import Event
 from celery_config.contracts.inventory import StockRefused, StockReleased, StockReserved
 from celery_config.contracts.payment import PaymentCaptured
 from celery_config.contracts.shipment import ShipmentCancelled
-from celery_config.messages import Event
-from celery_config.messaging.events import deliver
-from celery_config.messaging.fences import PIVOT_FENCED, PIVOT_RAN
-from celery_config.messaging.outbox import cloud_event
+from celery_config.messaging.barrier.fences import PIVOT_FENCED, PIVOT_RAN
+from celery_config.messaging.inbox.subscriptions import deliver
+from celery_config.messaging.outbox.writing import cloud_event
 from celery_config.saga import runner
 from celery_config.saga.chains import COMPENSATED, COMPLETE, STEP_FAILED
 from celery_config.saga.machine import Due

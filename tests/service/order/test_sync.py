@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from celery_config.copies import applying, sync
-from celery_config.copies.declared import copies
-from celery_config.copies.entries import Kept, stream
-from celery_config.peers import PeerError
+from celery_config.copies import store, sync
+from celery_config.copies.readers import Kept, stream
+from celery_config.copies.registry import copies
+from celery_config.http.service_client import PeerError
 from order_project.models import CatalogueProduct
 from tests.service.copies_source import SourceInMemory
 
@@ -31,7 +31,7 @@ def fill(source: SourceInMemory, count: int, *, step: int = 1) -> list[str]:
     """Both sides equal, every hundredth key deleted."""
     keys = [f"S{n * step:06d}" for n in range(count)]
     made = [source.put(key, 1 + n % 7, None if n % 100 == 99 else values(n)) for n, key in enumerate(keys)]
-    applying.apply(source.copy, made)
+    store.apply(source.copy, made)
     return keys
 
 
@@ -135,7 +135,7 @@ class TestWhileEventsFlow:
 
         def arrive(number: int) -> None:
             if number == 5:
-                applying.apply(source.copy, late)
+                store.apply(source.copy, late)
 
         source.before = arrive
         assert compare(source, patience=5.0).differing == 0
@@ -151,7 +151,7 @@ class TestWhileEventsFlow:
         source.put(keys[7], 20, values(20))
 
         def go_on(number: int) -> None:
-            applying.apply(source.copy, [entries[number - 1]])
+            store.apply(source.copy, [entries[number - 1]])
             source.shelf.entries[keys[7]] = entries[number]
 
         source.before = go_on
@@ -168,7 +168,7 @@ class TestWhileEventsFlow:
 
         def arrive(number: int) -> None:
             if number == 2:  # between our read and the answer
-                applying.apply(source.copy, newer)
+                store.apply(source.copy, newer)
 
         source.before = arrive
         sync.rebuild(source)
@@ -187,7 +187,7 @@ class TestWhileEventsFlow:
                 now = source.shelf.entries[key]
                 entry = source.put(key, now.version + 1, chance.choice([None, values(chance.randrange(99))]))
                 if chance.random() < 0.7:
-                    applying.apply(source.copy, [entry])
+                    store.apply(source.copy, [entry])
             compare(source, patience=0, mend=True)
             assert equal(source)
 

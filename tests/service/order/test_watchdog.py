@@ -12,7 +12,7 @@ from celery import Celery, current_app
 from django.conf import settings
 from django.db import transaction
 
-from celery_config.database import Now
+from celery_config.db.functions import Now
 from celery_config.messaging.models import OutboxMessage
 from celery_config.saga import clock, runner, watchdog
 from celery_config.saga.machine import PivotRan

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from celery_config.times import Times
+from celery_config.common.timeouts import Times
 from payment_app import provider
 from tests.service.conftest import Participant
 from tests.service.payment.shop import Shop

@@ -12,8 +12,8 @@ from rest_framework.test import APIClient
 from structlog.testing import capture_logs
 
 from celery_config.errors import Unknown
-from celery_config.reconcile import Kind
-from celery_config.sweep import Comparison
+from celery_config.reconciliation.comparison import Kind
+from celery_config.reconciliation.sweep import Comparison
 from payment_app import provider, reconciliation
 from payment_app.models import Payment
 from payment_app.provider import gateway

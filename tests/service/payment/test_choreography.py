@@ -8,6 +8,8 @@ from uuid import uuid4
 
 import pytest
 
+from celery_config.common.identifiers import uuid7
+from celery_config.contracts.base import Event
 from celery_config.contracts.inventory import InventoryRefused
 from celery_config.contracts.order import OrderPlaced, OrderWithdrawn
 from celery_config.contracts.payment import (
@@ -21,12 +23,10 @@ from celery_config.contracts.payment import (
 from celery_config.contracts.shipment import ShipmentArranged
 from celery_config.contracts.values import Address, Line
 from celery_config.errors import Unknown
-from celery_config.ids import uuid7
-from celery_config.messages import Event
-from celery_config.messaging import hints
+from celery_config.messaging.barrier import webhooks
+from celery_config.messaging.barrier.webhooks import Hint
 from celery_config.messaging.models import BarrierRow, OutboxMessage
 from celery_config.participant import handlers
-from celery_config.webhooks import Hint
 from payment_app.domain import payment_id
 from payment_app.models import Payment
 from payment_app.provider import gateway
@@ -236,7 +236,7 @@ def test_what_a_webhook_settled_is_told_by_the_next_try(
         broken.setattr(gateway(), "authorize", held_and_lost)
         assert buyer.placed() == []
     row = BarrierRow.objects.get()
-    said = hints.receive(
+    said = webhooks.receive(
         handlers.get,
         Hint(
             event="e", kind="authorized", key=row.key, subject=buyer.order, command=AuthorizePayment,

@@ -9,20 +9,20 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
+from celery_config.common.identifiers import uuid7
+from celery_config.contracts.base import encode
 from celery_config.contracts.order import CustomerChanged, CustomerDeleted, OrderPlaced
 from celery_config.contracts.payment import ForgetPayer
 from celery_config.contracts.values import Address, Line
-from celery_config.copies.applying import replace
-from celery_config.copies.declared import copies
-from celery_config.copies.entries import Kept
 from celery_config.copies.models import FOREVER
 from celery_config.copies.ranges import Entry
+from celery_config.copies.readers import Kept
+from celery_config.copies.registry import copies
+from celery_config.copies.store import replace
 from celery_config.erasure.models import Forgotten
-from celery_config.ids import uuid7
-from celery_config.messages import encode
-from celery_config.messaging import outbox
-from celery_config.messaging.events import deliver
+from celery_config.messaging.inbox.subscriptions import deliver
 from celery_config.messaging.models import BarrierRow, OutboxMessage
+from celery_config.messaging.outbox import writing
 from payment_app import selectors
 from payment_app.erasure import MEMORY
 from payment_app.models import BillingCustomer, LedgerTransaction, Payment
@@ -43,7 +43,7 @@ def changed(customer: UUID, version: int) -> CustomerChanged:
 
 
 def hear(*events: CustomerChanged | CustomerDeleted) -> None:
-    deliver([outbox.cloud_event(each, subject=str(each.customer)) for each in events])
+    deliver([writing.cloud_event(each, subject=str(each.customer)) for each in events])
 
 
 def forget(shop: Shop, *about: UUID) -> ForgetPayer:

@@ -9,7 +9,7 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 
-from celery_config import rows
+from celery_config.db import bulk
 from payment_app import ledger, selectors
 from payment_app.domain import AccountCode, Booking, Line
 from payment_app.errors import Unbalanced
@@ -37,7 +37,7 @@ def lines(*amounts: tuple[str, int]) -> list[Line]:
 @pytest.mark.parametrize("wrong", [(), (("GBP", 5),), (("GBP", 5), ("EUR", -5)), (("GBP", 5), ("GBP", -4))])
 def test_the_service_refuses_what_does_not_balance(wrong: tuple[tuple[str, int], ...]) -> None:
     with pytest.raises(Unbalanced), transaction.atomic():
-        rows.write(
+        bulk.write(
             *ledger.posted([Draft(id=uuid4(), booking=Booking.CAPTURE, order=uuid4(), lines=lines(*wrong))])
         )
     assert not LedgerTransaction.objects.exists()
@@ -45,7 +45,7 @@ def test_the_service_refuses_what_does_not_balance(wrong: tuple[tuple[str, int],
 
 def test_each_currency_balances_by_itself() -> None:
     right = lines(("GBP", 5), ("GBP", -5), ("JPY", 7), ("JPY", -7))
-    rows.write(*ledger.posted([Draft(id=uuid4(), booking=Booking.CAPTURE, order=uuid4(), lines=right)]))
+    bulk.write(*ledger.posted([Draft(id=uuid4(), booking=Booking.CAPTURE, order=uuid4(), lines=right)]))
     assert selectors.totals() == {
         "ledger_sums": {"GBP": 0, "JPY": 0},
         "unbalanced_transactions": 0,

@@ -8,8 +8,8 @@ from uuid import uuid4
 import pytest
 from django.utils import timezone
 
+from celery_config.contracts.base import command_id
 from celery_config.errors import Refused, StepOutlived, Unknown
-from celery_config.messages import command_id
 from celery_config.messaging.models import BarrierRow, OutboxMessage
 from payment_app.domain import payment_id
 from payment_app.errors import NoPayment, VoidImpossible

@@ -12,11 +12,11 @@ import pytest
 import stripe
 from django.conf import settings as django_settings
 
-from celery_config.api.webhooks import MAX_BYTES
+from celery_config.contracts.base import command_id
 from celery_config.errors import Refused, StepOutlived, Unknown
-from celery_config.messages import command_id
+from celery_config.http.webhooks import HEADER, TOLERANCE_SECONDS, sign
 from celery_config.messaging.models import BarrierRow, Contradiction, OutboxMessage
-from celery_config.webhooks import HEADER, TOLERANCE_SECONDS, sign
+from celery_config.participant.api import MAX_BYTES
 from payment_app import provider
 from payment_app.models import Payment, RefundOutcome
 from tests.service.payment.shop import AUTHORIZE, CAPTURE, Shop

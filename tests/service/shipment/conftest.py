@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from celery_config.times import Times
+from celery_config.common.timeouts import Times
 from shipment_app import carrier
 from tests.unit.sandbox_process import SandboxProcess
 

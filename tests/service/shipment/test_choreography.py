@@ -6,11 +6,11 @@ from uuid import UUID
 
 import pytest
 
+from celery_config.common.identifiers import uuid7
+from celery_config.contracts.base import Event
 from celery_config.contracts.inventory import InventoryFetched, InventoryIssued
 from celery_config.contracts.payment import PaymentReleased
 from celery_config.contracts.values import Address
-from celery_config.ids import uuid7
-from celery_config.messages import Event
 from tests.service.conftest import Participant
 from tests.service.shipment.parcels import ADDRESS, ours, theirs
 

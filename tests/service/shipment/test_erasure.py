@@ -7,14 +7,14 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from celery_config.common.identifiers import uuid7
 from celery_config.contracts.inventory import InventoryFetched
 from celery_config.contracts.order import CustomerChanged
 from celery_config.contracts.shipment import Address, ForgetRecipient
 from celery_config.copies.models import FOREVER
-from celery_config.ids import uuid7
-from celery_config.messaging import outbox
-from celery_config.messaging.events import deliver
+from celery_config.messaging.inbox.subscriptions import deliver
 from celery_config.messaging.models import BarrierRow
+from celery_config.messaging.outbox import writing
 from shipment_app import selectors
 from shipment_app.erasure import MEMORY
 from shipment_app.models import DeliveryAddress, Shipment
@@ -34,7 +34,7 @@ def changed(customer: UUID, version: int = 1) -> CustomerChanged:
 
 
 def hear(event: CustomerChanged) -> None:
-    deliver([outbox.cloud_event(event, subject=str(event.customer))])
+    deliver([writing.cloud_event(event, subject=str(event.customer))])
 
 
 def forget(customer: UUID, *about: UUID) -> ForgetRecipient:

@@ -10,10 +10,10 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.urls import reverse
 
-from celery_config import sweep
 from celery_config.errors import Unknown
 from celery_config.messaging.models import BarrierRow
-from celery_config.reconcile import Kind
+from celery_config.reconciliation import sweep
+from celery_config.reconciliation.comparison import Kind
 from shipment_app import carrier, reconciliation
 from shipment_app.carriers import CarrierError
 from shipment_app.models import Shipment

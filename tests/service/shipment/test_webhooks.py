@@ -10,11 +10,11 @@ from uuid import UUID, uuid4
 import pytest
 from django.conf import settings
 
+from celery_config.contracts.base import command_id
 from celery_config.contracts.shipment import BookShipment
 from celery_config.errors import Refused, StepOutlived, Unknown
-from celery_config.messages import command_id
+from celery_config.http.webhooks import HEADER, sign
 from celery_config.messaging.models import BarrierRow, Contradiction, OutboxMessage
-from celery_config.webhooks import HEADER, sign
 from shipment_app import carrier
 from tests.service.shipment.parcels import book, cancel, dispatch, ours, theirs
 from tests.service.together import postgresql, together

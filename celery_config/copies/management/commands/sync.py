@@ -9,12 +9,12 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 
+from celery_config.common.console import progress_bars
 from celery_config.copies import duties, sync
-from celery_config.copies.asking import source_of
-from celery_config.copies.declared import Copy, copies
+from celery_config.copies.registry import Copy, copies
+from celery_config.copies.source_client import source_of
 from celery_config.copies.sync import Compared
-from celery_config.peers import PeerError
-from celery_config.progress import progress_bars
+from celery_config.http.service_client import PeerError
 
 
 class Command(BaseCommand):

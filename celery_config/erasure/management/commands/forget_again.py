@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.utils.module_loading import import_string
 
-from celery_config.erasure.memory import Memory
+from celery_config.erasure.data_map import Memory
 
 
 class Command(BaseCommand):

@@ -11,10 +11,10 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.utils.module_loading import import_string
 
-from celery_config import database, garbage, metrics
-from celery_config.copies import duties as copies
-from celery_config.messaging import relay
-from celery_config.messaging.wake import Bell
+from celery_config.common import metrics, process
+from celery_config.db import functions
+from celery_config.messaging.outbox import relay
+from celery_config.messaging.outbox.notifier import Bell
 
 
 class Command(BaseCommand):
@@ -26,13 +26,9 @@ class Command(BaseCommand):
             signal.signal(number, lambda *_: stop.set())
         metrics.serve()
         current_app.finalize()
-        duties = [
-            *relay.standard_duties(),
-            *copies.duties(),
-            *(d for path in settings.RELAY_DUTIES for d in import_string(path)()),
-        ]
-        garbage.settle()
-        database.look_rows_up_by_their_keys()
+        duties = [duty for path in settings.RELAY_DUTIES for duty in import_string(path)()]
+        process.settle()
+        functions.look_rows_up_by_their_keys()
         self.stdout.write(f"{settings.SERVICE} relay ready")
         self.stdout.flush()
         bell = Bell(settings.RELAY_WAKE, settings.RELAY_POLL_SECONDS)

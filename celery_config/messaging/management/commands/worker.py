@@ -9,7 +9,9 @@ from celery import current_app, signals
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
-from celery_config import database, garbage, metrics, topology
+from celery_config.broker import topology
+from celery_config.common import metrics, process
+from celery_config.db import functions
 
 
 class Command(BaseCommand):
@@ -24,8 +26,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         metrics.serve()
         current_app.loader.import_default_modules()
-        garbage.settle()
-        database.look_rows_up_by_their_keys()
+        process.settle()
+        functions.look_rows_up_by_their_keys()
         signals.worker_ready.connect(self.say_ready)
         # Threads serve this work better than processes: less memory, a quarter more throughput on two cores.
         current_app.worker_main(

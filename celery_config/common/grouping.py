@@ -1,0 +1,33 @@
+"""Taking many things apart by what they have in common. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
+
+
+def by(key: Callable[[T], K], items: Iterable[T]) -> dict[K, list[T]]:
+    """Group the items, in the order in which they came."""
+    groups: dict[K, list[T]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
+    return groups
+
+
+def rounds(items: Sequence[T], key: Callable[[T], Hashable]) -> list[list[T]]:
+    """Split the items so that no key comes twice in one part: twins run one after the other."""
+    parts: list[list[T]] = []
+    seen: dict[Hashable, int] = {}
+    for item in items:
+        number = seen[key(item)] = seen.get(key(item), -1) + 1
+        if number == len(parts):
+            parts.append([])
+        parts[number].append(item)
+    return parts
+
+
+def chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    return (items[start : start + size] for start in range(0, len(items), size))

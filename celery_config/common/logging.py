@@ -1,0 +1,77 @@
+"""Logs: JSON lines with order, saga, step and task ids; readable lines in a terminal."""
+
+from __future__ import annotations
+
+import logging.config
+import sys
+from typing import Any
+
+import structlog
+
+from celery_config.common.codec import encode_anything
+from celery_config.common.services import PACKAGES
+
+OURS = ("celery_config", *PACKAGES, "compose")
+SHARED: list[Any] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.stdlib.PositionalArgumentsFormatter(),
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+]
+
+
+def written(event: Any, **_: Any) -> str:
+    return encode_anything(event)
+
+
+def configure_logging(service: str, form: str, level: str) -> None:
+    """Set up structlog and the standard library's logging.
+
+    Args:
+        service: named on every line.
+        form: `json`, `console`, or `auto` (console when standard error is a terminal).
+        level: of our own loggers; libraries speak from WARNING on.
+    """
+    console = form == "console" or (form == "auto" and sys.stderr.isatty())
+    renderer: Any = (
+        structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer(serializer=written)
+    )
+
+    def add_service(_: Any, __: str, event: Any) -> Any:
+        event["service"] = service
+        return event
+
+    final: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, add_service]
+    if not console:
+        # Without local variables: they hold tokens and addresses.
+        transformer = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        final.append(structlog.processors.ExceptionRenderer(transformer))
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "formatters": {
+                "structured": {
+                    "()": structlog.stdlib.ProcessorFormatter,
+                    "foreign_pre_chain": [*SHARED, structlog.stdlib.ExtraAdder()],
+                    "processors": [*final, renderer],
+                }
+            },
+            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
+            "root": {"handlers": ["stderr"], "level": "WARNING"},
+            "loggers": {
+                **{name: {"level": level} for name in OURS},
+                "django.request": {"level": "ERROR"},  # a client's mistakes are the client's to read
+            },
+        }
+    )
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *SHARED,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )

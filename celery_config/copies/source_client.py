@@ -1,0 +1,85 @@
+"""Asking the source of a copy: over its HTTP API, never by opening its database."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from celery_config.contracts.base import decode
+from celery_config.copies.ranges import Entry, Piece, Range
+from celery_config.copies.readers import KEYS_AT_ONCE
+from celery_config.copies.registry import Copy
+from celery_config.http.service_client import SECONDS, Peer
+
+
+@dataclass(frozen=True)
+class Changed:
+    """A change of a row at the source."""
+
+    cursor: str
+    key: str
+    version: int
+    age: float
+    """Seconds, by the source's clock."""
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Changes in the order in which they became visible."""
+
+    changes: tuple[Changed, ...]
+    cursor: str
+    """What to ask after next, once all of these are known."""
+
+
+class SourceOf:
+    """The source of one copy. Every question raises PeerError when there is no answer."""
+
+    def __init__(self, copy: Copy, peer: Peer) -> None:
+        self.copy = copy
+        self.peer = peer
+        self.path = f"/api/published/{copy.source}"
+
+    def ask(self, what: str, kind: Any, **body: Any) -> Any:
+        return decode(kind, self.peer.post(f"{self.path}/{what}/", {"fields": self.copy.fields, **body}))
+
+    def count(self) -> int:
+        """How many rows and tombstones there are."""
+        return int(self.peer.get(f"{self.path}/")["rows"])
+
+    def pieces(self, ranges: Sequence[Range], size: int, most: int) -> list[list[Piece]]:
+        """Each range in at most `most` pieces of `size` rows; the rest of a range is to be asked for again."""
+        asked = [{"after": each.after, "upto": each.upto} for each in ranges]
+        answer: list[list[Piece]] = self.ask("pieces", list[list[Piece]], ranges=asked, size=size, most=most)
+        return answer
+
+    def rows_between(self, each: Range, most: int) -> list[Entry]:
+        """The first `most` entries of a range."""
+        asked = {"after": each.after, "upto": each.upto}
+        found: list[Entry] = self.ask("rows", list[Entry], range=asked, most=most)
+        return found
+
+    def rows_of(self, keys: Collection[str]) -> dict[str, Entry]:
+        """The entries with these keys, those that there are."""
+        wanted, found = sorted(keys), dict[str, Entry]()
+        for start in range(0, len(wanted), KEYS_AT_ONCE):
+            some: list[Entry] = self.ask("rows", list[Entry], keys=wanted[start : start + KEYS_AT_ONCE])
+            found |= {entry.key: entry for entry in some}
+        return found
+
+    def changes(self, after: str) -> Changes:
+        """What changed after a cursor; some of it, if it is much."""
+        answer: Changes = decode(Changes, self.peer.get(f"{self.path}/changes/?after={after}"))
+        return answer
+
+
+@contextmanager
+def source_of(copy: Copy, seconds: float = SECONDS) -> Iterator[SourceOf]:
+    """
+    Args:
+        seconds: how long to wait for an answer.
+    """
+    with Peer(copy.service, seconds) as peer:
+        yield SourceOf(copy, peer)

@@ -1,0 +1,98 @@
+"""Bringing a copy up to what its source says: many rows with one statement, in whatever order they come."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+from django.db import connection, models, transaction
+
+from celery_config.copies.ranges import Entry, newest
+from celery_config.copies.registry import VERSION, Copy
+from celery_config.db import bulk
+
+OF_A_ROW = ("version", "deleted", "changed_at")
+
+
+def apply(copy: Copy, entries: Iterable[Entry]) -> None:
+    """Write these rows, each unless a newer version is there."""
+    made = [row_of(copy, entry) for entry in sorted(newest(entries), key=lambda entry: entry.key)]
+    bulk.write(*bulk.put_newer(copy.model, made, ("pk", *OF_A_ROW, *copy.fields), VERSION, "applied_at"))
+
+
+@transaction.atomic
+def replace(copy: Copy, pairs: Iterable[tuple[Entry | None, Entry | None]]) -> None:
+    """Put what the source has in the place of what we had, unless ours has moved on since it was read.
+
+    Args:
+        pairs: ours and theirs of each key; ours must have been read first, so that what the source then does not have
+            it will never announce.
+    """
+    pairs = list(pairs)
+    forget(copy, [ours for ours, _ in pairs if ours])
+    apply(copy, [theirs for _, theirs in pairs if theirs])
+
+
+def forget(copy: Copy, seen: Sequence[Entry]) -> None:
+    """Delete rows that are still at the version that was seen. A part of a transaction: nobody sees them missing."""
+    if seen:
+        given = [plain_row(copy, entry.key, version=entry.version) for entry in seen]
+        with connection.cursor() as cursor:
+            cursor.execute(
+                forgetting(copy.model, connection.vendor),
+                [bulk.parameter(copy.model, given, ("pk", VERSION))],
+            )
+
+
+def known_versions(copy: Copy, keys: Iterable[str]) -> dict[str, int]:
+    """The versions that we have of these rows."""
+    given = [plain_row(copy, key) for key in keys]
+    with connection.cursor() as cursor:
+        cursor.execute(asking(copy.model, connection.vendor), [bulk.parameter(copy.model, given, ("pk",))])
+        return {str(copy.key.to_python(key)): version for key, version in cursor.fetchall()}
+
+
+@functools.cache
+def forgetting(model: type[models.Model], vendor: str) -> str:
+    pair = ", ".join(bulk.quoted(bulk.field_of(model, name).column) for name in ("pk", VERSION))
+    given = bulk.relation(model, ("pk", VERSION), vendor)
+    return f"DELETE FROM {bulk.table(model)} WHERE ({pair}) IN (SELECT {pair} FROM {given})"
+
+
+@functools.cache
+def asking(model: type[models.Model], vendor: str) -> str:
+    key = bulk.quoted(bulk.field_of(model, "pk").column)
+    given = bulk.relation(model, ("pk",), vendor)
+    return f"SELECT {key}, version FROM {bulk.table(model)} WHERE {key} IN (SELECT {key} FROM {given})"
+
+
+def row_of(copy: Copy, entry: Entry) -> SimpleNamespace:
+    values = blanks(copy) if entry.values is None else dict(zip(copy.fields, entry.values, strict=True))
+    return plain_row(
+        copy,
+        entry.key,
+        version=entry.version,
+        deleted=entry.values is None,
+        changed_at=entry.changed_at,
+        **values,
+    )
+
+
+def plain_row(copy: Copy, key: str, **values: Any) -> SimpleNamespace:
+    # Not instances of the model, which cost as much as all the rest.
+    return SimpleNamespace(**{copy.key.attname: key}, **values)
+
+
+def blanks(copy: Copy) -> Mapping[str, Any]:
+    """What is left of a deleted row."""
+    return {name: blank(copy.model._meta.get_field(name)) for name in copy.fields}
+
+
+def blank(field: Any) -> Any:
+    if field.null:
+        return None
+    if isinstance(field, models.JSONField):
+        return {}
+    return False if isinstance(field, models.BooleanField) else ("" if field.empty_strings_allowed else 0)

@@ -1,0 +1,103 @@
+"""What a service remembers of a person: forgotten in one transaction, looked for by the audit ever after."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Q
+
+from celery_config.contracts.values import Counted
+from celery_config.copies.models import FOREVER, CopiedRow
+from celery_config.copies.registry import Copy, copies
+from celery_config.copies.retirement import bury
+from celery_config.copies.store import blanks
+from celery_config.db import functions
+from celery_config.erasure.locations import Trace
+from celery_config.erasure.tombstones import all_of_them, mark
+from celery_config.messaging.models import BarrierRow, OutboxMessage
+
+SHOWN = 3
+# Of orders that have ended nothing has to be sent any more. An event stays where it is, for whoever reads the feed.
+OF_MESSAGES = (
+    Trace(BarrierRow, by=("saga",), within=("request", "reply")),
+    Trace(
+        OutboxMessage,
+        by=("saga", "payload__kwargs__subject"),
+        where=Q(kind=OutboxMessage.Kind.TASK),
+        gone=True,
+    ),
+    Trace(OutboxMessage, by=("saga",), where=Q(kind=OutboxMessage.Kind.EVENT), within=("payload",)),
+)
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What a service forgot: how many rows of which table said something, and when."""
+
+    rows: dict[str, int]
+    at: datetime
+
+    @property
+    def counted(self) -> tuple[Counted, ...]:
+        """As a reply carries it."""
+        return tuple(Counted(table=table, rows=rows) for table, rows in self.rows.items())
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Where a service may know something of a person; its messages are known here."""
+
+    traces: tuple[Trace, ...] = ()
+    copy: type[CopiedRow] | None = None
+    """Its copy of customers."""
+
+    @transaction.atomic(savepoint=False)
+    def forget(self, customer: UUID, about: Collection[UUID]) -> Receipt:
+        """Blank what is known of a customer, for good. Repeats find nothing more, and are harmless.
+
+        Args:
+            about: the ids of their orders, and of the sagas that carried those. None of them is under way.
+        """
+        ids = {customer, *about}
+        mark(ids)
+        counts: dict[str, int] = {}
+        if self.copy:
+            counts[self.copy._meta.label] = bury(self.kept(self.copy), [customer])
+        for trace in (*self.traces, *OF_MESSAGES):
+            counts[trace.name] = counts.get(trace.name, 0) + trace.forget(ids)
+        return Receipt(counts, functions.now())
+
+    def leftovers(self) -> Iterator[str]:
+        """Whatever is still, or again, known of people who were forgotten, in words."""
+        found: dict[str, list[str]] = {}
+        for ids in all_of_them():
+            for trace in self.all_traces():
+                for row in trace.telling(ids):
+                    found.setdefault(trace.name, []).append(str(row.pk))
+        for name, rows in found.items():
+            named = ", ".join(rows[:SHOWN]) + (", …" if len(rows) > SHOWN else "")
+            yield f"{len(rows)} rows of {name} still tell of somebody who was forgotten: {named}"
+
+    def mend(self) -> dict[str, int]:
+        """Blank what `leftovers` finds; return how many rows of which table that were."""
+        counts: Counter[str] = Counter()
+        for ids in all_of_them():
+            with transaction.atomic():
+                for trace in self.all_traces():
+                    counts[trace.name] += trace.forget(ids)
+        return dict(+counts)
+
+    def all_traces(self) -> Iterator[Trace]:
+        yield from self.traces
+        yield from OF_MESSAGES
+        if self.copy:
+            tomb = {**blanks(self.kept(self.copy)), "deleted": True, "version": FOREVER}
+            yield Trace(self.copy, by=("pk",), blank=tomb)
+
+    def kept(self, model: type[CopiedRow]) -> Copy:
+        return next(copy for copy in copies.values() if copy.model is model)

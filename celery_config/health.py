@@ -1,0 +1,77 @@
+"""`/healthz`: the process lives. `/readyz`: database, broker and relay are fine. `/metrics`: for Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from celery import current_app
+from django.db import DatabaseError, InterfaceError, connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from celery_config.copies import freshness
+from celery_config.copies.registry import copies
+from celery_config.messaging.outbox.relay import oldest_unpublished_seconds
+
+RELAY_LAG_LIMIT = 60.0
+
+
+def healthz(request: HttpRequest) -> HttpResponse:
+    return HttpResponse("ok", content_type="text/plain")
+
+
+def readyz(request: HttpRequest) -> HttpResponse:
+    """200 when everything this service stands on answers, else 503; the body says what does not.
+
+    A copy that is late is shown and takes nothing out of service: what there is of it is still right to have.
+    """
+    found = {name: check() for name, check in CHECKS.items()}
+    good = all(text.startswith("ok") for text in found.values())
+    return JsonResponse({"ready": good, **found, **lateness()}, status=200 if good else 503)
+
+
+def metrics(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(generate_latest(), content_type=CONTENT_TYPE_LATEST)
+
+
+def database() -> str:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except (DatabaseError, InterfaceError) as error:
+        return f"away: {type(error).__name__}"
+    return "ok"
+
+
+def broker() -> str:
+    try:
+        with current_app.connection_for_write() as broker_connection:
+            broker_connection.ensure_connection(max_retries=0, timeout=3)
+    except Exception as error:  # whatever a transport raises, it is not ready
+        return f"away: {type(error).__name__}"
+    return "ok"
+
+
+def relay() -> str:
+    try:
+        lag = oldest_unpublished_seconds()
+    except (DatabaseError, InterfaceError):
+        return "unknown: no database"
+    return (
+        f"ok: {lag:.1f} s behind"
+        if lag < RELAY_LAG_LIMIT
+        else f"late: {lag:.0f} s behind; is the relay running?"
+    )
+
+
+def lateness() -> dict[str, str]:
+    """How late the copies kept here are; nothing where there are none."""
+    if not copies:
+        return {}
+    try:
+        return {"copies": freshness.in_words()}
+    except (DatabaseError, InterfaceError):
+        return {"copies": "unknown: no database"}
+
+
+CHECKS: dict[str, Callable[[], str]] = {"database": database, "broker": broker, "relay": relay}

@@ -1,0 +1,167 @@
+"""Undos: whatever the action did, or may have done, is undone once; what never ran, never will (rules 7 and 8)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from celery_config.contracts.base import encode
+from celery_config.errors import Refused
+from celery_config.messaging.barrier import store
+from celery_config.messaging.barrier.actions import Answer, Asked, call, settled
+from celery_config.messaging.barrier.decisions import OnUndo, on_undo
+from celery_config.messaging.barrier.steps import (
+    FindHandler,
+    Handler,
+    Step,
+    Written,
+    claimed,
+    refusal_of,
+    unrefusable,
+)
+from celery_config.messaging.barrier.store import AnyRow
+from celery_config.messaging.deliveries import Call, Outcome
+from celery_config.messaging.states import Action, Undo
+
+
+@dataclass(frozen=True)
+class Doubt(Asked):
+    """The repeated call of an action that is to be undone; `handler` is the action's."""
+
+    undo: Handler
+
+
+def undo(handler: Handler, messages: Sequence[Step], find: FindHandler) -> list[Outcome]:
+    """Undo actions, wherever their effects and their compensations are.
+
+    Args:
+        handler: the undo's.
+        messages: the undos'.
+        find: gives the action's handler by its command's name, with which an open intent is settled first.
+
+    Returns:
+        Of each the refusal of its action, by step, if that was refused; or the call it needs.
+
+    Raises:
+        RuntimeError: the handler refused. An undo may not (rule 6): nothing is stored and it is tried again.
+    """
+    begun = begin(handler, messages)
+    calls = undo_calls(handler, [step for step, _, decision in begun if decision is OnUndo.UNDO])
+    for step, row, decision in begun:
+        if decision is OnUndo.SETTLE_FIRST:
+            calls[step.key] = doubt(handler, find, step, row)
+    return [calls.get(step.key) or refusal_of(row) for step, row, _ in begun]
+
+
+def begin(handler: Handler, messages: Sequence[Step]) -> list[tuple[Step, AnyRow, OnUndo]]:
+    """First transaction of undos: the tombstone, or the local undo itself, or the open undo intent (rule 7)."""
+    rows = {
+        step.key: store.new_row(step.key, step.saga, step.name, "", action=Action.TOMBSTONE, undo=Undo.DONE)
+        for step in messages
+    }
+    written = Written()
+    with transaction.atomic():
+        begun = claimed(messages, rows, on_undo)
+        undo_here = [step for step, _, decision in begun if decision is OnUndo.UNDO and handler.local]
+        if undo_here:
+            assert handler.local is not None
+            check_undone(handler, handler.local([step.command for step in undo_here]))
+        for step, row, decision in begun:
+            match decision:
+                case OnUndo.TOMBSTONE | OnUndo.NOTHING_TO_UNDO:
+                    written.undone(step, row)
+                case OnUndo.UNDO if handler.local:
+                    written.undone(step, row)
+                case OnUndo.UNDO | OnUndo.SETTLE_FIRST:
+                    written.set(row, undo=Undo.INTENT.value)
+        written.write()
+    return begun
+
+
+def check_undone(handler: Handler, outcomes: Iterable[Any]) -> None:
+    """Raise when one of them was refused: an undo may not be."""
+    for outcome in outcomes:
+        if isinstance(outcome, Refused):
+            raise unrefusable(handler) from outcome
+
+
+def undo_calls(handler: Handler, messages: Sequence[Step]) -> dict[UUID, Call]:
+    """The calls that undo at a provider, by key of the barrier row; none for a local undo."""
+    if handler.outside is None or not messages:
+        return {}
+    requests = handler.outside.requests([step.command for step in messages])
+    return {
+        step.key: call(Asked(handler, step, request), step.id, settle_undos)
+        for step, request in zip(messages, requests, strict=True)
+    }
+
+
+def settle_undos(pairs: Sequence[tuple[Asked, Answer]]) -> list[Outcome]:
+    """Write the answers of undos, unless they are written."""
+    written = Written()
+    handler = pairs[0][0].handler
+    with transaction.atomic():
+        rows = store.lock([asked.step.key for asked, _ in pairs])
+        write_undone([pair for pair in pairs if not isinstance(pair[1], Refused)], rows, written)
+        written.write()
+    return [
+        unrefusable(handler) if isinstance(answer, Refused) else refusal_of(rows[asked.step.key])
+        for asked, answer in pairs
+    ]
+
+
+def write_undone(pairs: Sequence[tuple[Asked, Any]], rows: Mapping[UUID, AnyRow], written: Written) -> None:
+    """Collect what the answers of undos change."""
+    fresh = [(asked, answer) for asked, answer in pairs if rows[asked.step.key].undo != Undo.DONE]
+    if not fresh:
+        return
+    handler = fresh[0][0].handler
+    assert handler.outside is not None
+    handler.outside.settle([(asked.request, answer) for asked, answer in fresh])
+    for asked, _ in fresh:
+        written.undone(asked.step, rows[asked.step.key])
+
+
+def doubt(handler: Handler, find: FindHandler, step: Step, row: AnyRow) -> Call:
+    """The action's call once more, with its key and its stored request: doubt is never settled by "not found"."""
+    return call(Doubt(caller_of(find, row), step, row.request, handler), row.key, settle_doubts)
+
+
+def caller_of(find: FindHandler, row: AnyRow) -> Handler:
+    """The handler that left the open intent of this row."""
+    handler = find(row.command)
+    if handler is None or handler.outside is None:
+        raise RuntimeError(f"{row.command} left an intent, but no handler with a call is registered for it")
+    return handler
+
+
+def settle_doubts(pairs: Sequence[tuple[Doubt, Answer]]) -> list[Outcome]:
+    """Write what the repeated calls of actions brought to light; what turned out done is undone next."""
+    written = Written()
+    undo_next: list[Step] = []
+    done: list[tuple[Doubt, Any]] = []
+    with transaction.atomic():
+        rows = store.lock([asked.step.key for asked, _ in pairs])
+        for asked, answer in pairs:
+            row = rows[asked.step.key]
+            if row.undo == Undo.DONE:
+                continue
+            if isinstance(answer, Refused):
+                written.set(row, action=Action.REFUSED.value)
+                written.undone(asked.step, row)
+                continue
+            undo_next.append(asked.step)
+            if row.action == Action.INTENT:
+                done.append((asked, answer))
+        for (asked, _), reply in zip(done, settled(done), strict=True):
+            written.set(rows[asked.step.key], action=Action.DONE.value, reply=encode(reply))
+        written.write()
+    handler = pairs[0][0].undo
+    if undo_next and handler.local:
+        begin(handler, undo_next)
+    calls = undo_calls(handler, undo_next)
+    return [calls.get(asked.step.key) or refusal_of(rows[asked.step.key]) for asked, _ in pairs]

@@ -1,0 +1,110 @@
+"""What a barrier row means for a message: the whole truth table, pure.
+
+One row stands for one step of one saga. `action` says what became of the step, `undo` what became of
+its compensation. The pattern is DTM's barrier (empty, repeated and late compensations are harmless),
+with the intent added for effects outside.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from celery_config.messaging.states import Action, Undo
+
+
+@dataclass(frozen=True)
+class Row:
+    action: Action
+    undo: Undo = Undo.NONE
+    command_hash: str = ""
+
+
+class OnAction(StrEnum):
+    RUN = "run"
+    CALL_AGAIN = "call again"  # an intent without a result: repeat the call with the same key
+    REPLY_AGAIN = "reply again"
+    REFUSE_AGAIN = "refuse again"
+    OUTLIVED = "outlived"
+    CONFLICT = "conflict"
+
+
+class OnResult(StrEnum):
+    WRITE = "write"
+    KNOWN = "known"
+    TOO_LATE = "too late"
+
+
+class OnHint(StrEnum):
+    WRITE = "write"
+    KNOWN = "known"
+    CONTRADICTS = "contradicts"  # by this row the call was never made, or ended otherwise
+
+
+class OnUndo(StrEnum):
+    TOMBSTONE = "tombstone"
+    REPEAT = "repeat"
+    NOTHING_TO_UNDO = "nothing to undo"
+    UNDO = "undo"
+    SETTLE_FIRST = "settle first"  # doubt: repeat the action's call, then undo what it did
+
+
+class OnFence(StrEnum):
+    NEVER = "never"  # it did not run and, by the tombstone, never will
+    RAN = "ran"
+    SETTLE_FIRST = "settle first"
+
+
+def on_action(row: Row | None, command_hash: str) -> OnAction:
+    """What to do with an action's message; `row` is None when this message made the row."""
+    if row is None:
+        return OnAction.RUN
+    if row.action is Action.TOMBSTONE or row.undo is Undo.DONE:
+        return OnAction.OUTLIVED
+    if row.command_hash != command_hash:
+        return OnAction.CONFLICT
+    if row.action is Action.DONE:
+        return OnAction.REPLY_AGAIN
+    if row.action is Action.REFUSED:
+        return OnAction.REFUSE_AGAIN
+    return OnAction.CALL_AGAIN
+
+
+def on_result(row: Row, *, done: bool) -> OnResult:
+    """What to do with the answer of an action's call: it is written only over an open intent (rule 8)."""
+    if row.action is Action.INTENT and row.undo is not Undo.DONE:
+        return OnResult.WRITE
+    if done and row.action is Action.DONE and row.undo is Undo.NONE:
+        return OnResult.KNOWN
+    return OnResult.TOO_LATE
+
+
+def on_hint(row: Row | None, *, done: bool) -> OnHint:
+    """What to do when somebody outside says, unasked, how an action's call ended; `row` is None when none was made.
+
+    Only an open intent is written over, as by the call's own answer. Whatever became of the action afterwards, an
+    event that says what the row says is an echo.
+    """
+    if row is None:
+        return OnHint.CONTRADICTS
+    if on_result(row, done=done) is OnResult.WRITE:
+        return OnHint.WRITE
+    return OnHint.KNOWN if row.action is (Action.DONE if done else Action.REFUSED) else OnHint.CONTRADICTS
+
+
+def on_undo(row: Row | None) -> OnUndo:
+    """What to do with an undo's message; `row` is None when this message made the (tombstone) row."""
+    if row is None:
+        return OnUndo.TOMBSTONE
+    if row.undo is Undo.DONE:
+        return OnUndo.REPEAT
+    if row.action in (Action.REFUSED, Action.TOMBSTONE):
+        return OnUndo.NOTHING_TO_UNDO
+    return OnUndo.UNDO if row.action is Action.DONE else OnUndo.SETTLE_FIRST
+
+
+def on_fence(row: Row | None) -> OnFence:
+    """What to do with the pivot's fence; `row` is None when this message made the (tombstone) row."""
+    if row is None or row.action in (Action.REFUSED, Action.TOMBSTONE):
+        return OnFence.NEVER
+    return OnFence.RAN if row.action is Action.DONE else OnFence.SETTLE_FIRST

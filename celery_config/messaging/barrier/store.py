@@ -1,0 +1,100 @@
+"""The barrier's SQL: who inserts the row owns the step; everybody else reads what became of it (rule 5).
+
+`INSERT … ON CONFLICT DO NOTHING RETURNING` in READ COMMITTED: a twin waits for the first one's commit
+(at most the connection's `lock_timeout`) and then reads the stored row. `bulk_create(ignore_conflicts=True)`
+would not say which rows it inserted, and a plain INSERT would abort the transaction. Rows are inserted and locked in
+the order of their keys, so that two batches never wait for each other in a circle (rule 10).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from celery_config.db import bulk
+from celery_config.db.functions import Now
+from celery_config.failpoints.points import Point, reach
+from celery_config.messaging.barrier.decisions import Row
+from celery_config.messaging.models import BarrierRow
+from celery_config.messaging.states import Action, Undo
+
+INSERTED = ("key", "saga", "step", "command", "command_hash", "action", "undo", "request")
+
+
+@dataclass(slots=True)
+class NewRow:
+    """A row that is not in the database yet: what a `BarrierRow` is, without the price of a model's instance."""
+
+    key: UUID
+    saga: UUID
+    step: str
+    command: str
+    command_hash: str
+    action: str
+    undo: str
+    request: Any
+    reply: Any = None
+    note: str = ""
+    updated_at: Any = None
+
+
+AnyRow = BarrierRow | NewRow
+
+
+def new_row(
+    key: UUID,
+    saga: UUID,
+    step: str,
+    command: str,
+    *,
+    command_hash: str = "",
+    action: Action,
+    undo: Undo = Undo.NONE,
+    request: dict[str, Any] | None = None,
+) -> NewRow:
+    """The row of a step that nobody has claimed yet; `key` is the command id of its action."""
+    return NewRow(key, saga, step, command, command_hash, action.value, undo.value, request)
+
+
+def inserted(rows: Iterable[AnyRow]) -> list[bulk.Change]:
+    """What inserts rows that nobody has; it fails where somebody does."""
+    return bulk.inserted(BarrierRow, in_order(rows), (*INSERTED, "reply"))
+
+
+def in_order(rows: Iterable[AnyRow]) -> list[AnyRow]:
+    return sorted(rows, key=lambda row: row.key)
+
+
+def claim(rows: Sequence[AnyRow]) -> dict[UUID, BarrierRow]:
+    """Insert the rows; return those that were there already, by key, locked until the transaction ends."""
+    made = set(bulk.insert_new(BarrierRow, in_order(rows), INSERTED, returning="key"))
+    if made:
+        reach(Point.BARRIER_INSERTED)
+    there = [row.key for row in rows if row.key not in made]
+    return lock(there) if there else {}
+
+
+def knows(keys: Iterable[UUID]) -> set[UUID]:
+    """Those of the keys that have a row."""
+    return set(BarrierRow.objects.filter(key__in=list(keys)).values_list("key", flat=True))
+
+
+def lock(keys: Collection[UUID]) -> dict[UUID, BarrierRow]:
+    """Return the rows by key, locked until the transaction ends."""
+    found = BarrierRow.objects.select_for_update().filter(key__in=keys).order_by("key")
+    return {row.key: row for row in found}
+
+
+def written(rows: Iterable[AnyRow], *fields: str) -> list[bulk.Change]:
+    """What writes these fields of rows that are locked here."""
+    changed = list(rows)
+    for row in changed:
+        row.updated_at = Now()
+    return bulk.updated(BarrierRow, changed, [*fields, "updated_at"])
+
+
+def state(row: AnyRow) -> Row:
+    """The row as the pure decisions see it."""
+    return Row(Action(row.action), Undo(row.undo), row.command_hash)

@@ -1,0 +1,18 @@
+"""What the relay of every service does besides publishing: it measures its lag and deletes what is old."""
+
+from __future__ import annotations
+
+from celery_config.common import metrics
+from celery_config.messaging import retention
+from celery_config.messaging.outbox.relay import Duty, oldest_unpublished_seconds
+
+
+def measure_lag() -> None:
+    metrics.OUTBOX_AGE.set(oldest_unpublished_seconds())
+
+
+def standard_duties() -> list[Duty]:
+    return [
+        Duty("lag", measure_lag, 1.0),
+        Duty("retention", retention.forget_old, retention.EVERY_SECONDS),
+    ]

@@ -1,0 +1,58 @@
+"""How events travel: a Celery message brings one CloudEvent, or many of one type (rule 21, events)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from celery_config.broker import topology
+
+RECEIVE, RECEIVE_ALL = "events.receive", "events.receive_all"
+
+
+def events_message(kind: str, events: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The message that tells all subscribers of events of one type.
+
+    One event is a CloudEvent in structured mode, several are a batch (https://cloudevents.io, JSON format).
+    """
+    first, *others = events
+    route = {"exchange": topology.EVENTS, "routing_key": kind}
+    if others:
+        shown = topology.shown(event=kind, events=len(events))
+        return {"task": RECEIVE_ALL, "args": [], "kwargs": {"events": list(events)}, "options": route | shown}
+    return one_message(first, route)
+
+
+def one_message(event: dict[str, Any], route: dict[str, Any]) -> dict[str, Any]:
+    shown = topology.shown(saga=event.get("saga"), event=event["type"], subject=event.get("subject"))
+    return {
+        "task": RECEIVE, "args": [], "kwargs": event, "options": {**route, "task_id": event["id"], **shown},
+    }  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventMessage:
+    """A CloudEvent in structured mode; checked as an `Envelope` where it is delivered."""
+
+    id: UUID
+    type: str
+    saga: UUID | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventsMessage:
+    """CloudEvents in batched mode."""
+
+    events: tuple[EventMessage, ...]
+
+
+def kind_of(message: Any) -> str:
+    """The type of the events that a message brings; empty, if it brings none."""
+    match message:
+        case EventMessage():
+            return message.type
+        case EventsMessage(events=[first, *_]):
+            return first.type
+    return ""

@@ -1,0 +1,119 @@
+"""How events travel: as Celery messages of one event, or of many of one type (rule 21)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+from celery.exceptions import Ignore, Reject
+from django.conf import settings
+from django.db import DataError, transaction
+
+from celery_config.broker import topology
+from celery_config.common.grouping import by
+from celery_config.errors import DefinitionError, Refused, StepOutlived
+from celery_config.messaging import database_gate
+from celery_config.messaging.deliveries import Delivery, Outcome
+from celery_config.messaging.event_envelopes import (
+    RECEIVE,
+    RECEIVE_ALL,
+    EventMessage,
+    EventsMessage,
+    one_message,
+)
+from celery_config.messaging.inbox.subscriptions import Reactor, deliver, reactors
+from celery_config.messaging.outbox import writing
+from celery_config.messaging.tasks import Work, durable_task
+
+log = structlog.get_logger(__name__)
+
+
+def receive(deliveries: Sequence[Delivery[EventMessage]]) -> list[Outcome]:
+    """Receive events, each for whoever acts on its kind or, if nobody does, for all who subscribed."""
+    types = {delivery.message.type for delivery in deliveries}
+    structlog.contextvars.bind_contextvars(event=",".join(sorted(types)))
+    outcomes: dict[int, Outcome] = {}
+    for group in by(lambda delivery: id(reactor_of(delivery)), deliveries).values():
+        reactor = reactor_of(group[0])
+        some = reactor.react(group) if reactor else hear(group)
+        outcomes |= zip(map(id, group), some, strict=True)
+    return [outcomes[id(delivery)] for delivery in deliveries]
+
+
+def reactor_of(delivery: Delivery[EventMessage]) -> Reactor | None:
+    return reactors.get(delivery.message.type)
+
+
+def hear(deliveries: Sequence[Delivery[EventMessage]]) -> list[Outcome]:
+    """Deliver events. One that nobody understands goes to the dead letters."""
+    try:
+        deliver([delivery.request.kwargs for delivery in deliveries])
+    except DefinitionError as error:
+        if len(deliveries) > 1:
+            raise
+        log.error("event not understood", error=str(error))
+        return [Reject(error, requeue=False)]
+    return [None] * len(deliveries)
+
+
+def concluded(delivery: Delivery[EventMessage], outcome: Outcome) -> Outcome:
+    reactor = reactor_of(delivery)
+    return reactor.conclude(delivery, outcome) if reactor else outcome
+
+
+def given_up(delivery: Delivery[EventMessage], error: Exception) -> Outcome:
+    """What becomes of an event whose tries are used up: nothing more, if somebody acted on it and says so."""
+    reactor = reactor_of(delivery)
+    if reactor is None:
+        return None
+    reactor.give_up(delivery, error)
+    return Ignore(f"gave up: {error}")
+
+
+def receive_all(deliveries: Sequence[Delivery[EventsMessage]]) -> list[Outcome]:
+    """Receive batches of events. What fails together comes again one by one, each with tries of its own."""
+    events = [event for delivery in deliveries for event in delivery.request.kwargs["events"]]
+    structlog.contextvars.bind_contextvars(event=",".join(sorted({event["type"] for event in events})))
+    try:
+        deliver(events)
+    except Exception:
+        if len(deliveries) > 1:
+            raise
+        log.exception("a batch of events failed; each comes again alone", events=len(events))
+        database_gate.drop_if_unusable()
+        if fault := unpack(events):
+            return [Reject(fault, requeue=False)]
+    return [None] * len(deliveries)
+
+
+@transaction.atomic
+def unpack(events: Sequence[dict[str, Any]]) -> Exception | None:
+    """Promise each event to ourselves alone; return why, if one of them cannot be stored."""
+    route, fault = topology.commands_to(settings.SERVICE), None
+    for event in events:
+        try:
+            with transaction.atomic():
+                writing.add_tasks([(event.get("saga"), one_message(event, route))])
+        except (DataError, ValueError) as error:
+            log.error("an event that cannot be stored", event_id=event["id"], error=str(error))
+            fault = error
+    return fault
+
+
+# Flower shows what was asked of whom; there are as many facts as commands, and the saga log shows them better.
+durable_task(
+    RECEIVE,
+    Work(
+        message=EventMessage,
+        handle=receive,
+        exhausted="dead letter",
+        conclude=concluded,
+        on_exhausted=given_up,
+    ),
+    throws=(Refused, StepOutlived),
+    send_events=False,
+)
+durable_task(
+    RECEIVE_ALL, Work(message=EventsMessage, handle=receive_all, exhausted="dead letter"), send_events=False
+)

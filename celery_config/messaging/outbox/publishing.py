@@ -1,0 +1,116 @@
+"""Publishing what the outbox holds: takes rows that are due, sends them, and forgets what the broker took."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import structlog
+from django.db import connection, transaction
+from django.db.models import Q, QuerySet
+
+from celery_config.broker.publisher import Publisher
+from celery_config.common import metrics
+from celery_config.common.codec import decode
+from celery_config.common.grouping import by
+from celery_config.db import bulk, functions
+from celery_config.db.functions import Now, built_once
+from celery_config.failpoints.points import Point, reach
+from celery_config.messaging.event_envelopes import events_message
+from celery_config.messaging.models import OutboxMessage
+
+log = structlog.get_logger(__name__)
+REFUSED_WAIT = timedelta(seconds=10)
+Kind = OutboxMessage.Kind
+PACK = 50
+
+
+@dataclass(frozen=True)
+class Promise:
+    """An outbox row that is due."""
+
+    id: int
+    kind: str
+    name: str
+    payload: dict[str, Any]
+
+
+def packed(rows: Sequence[Promise]) -> list[tuple[dict[str, Any], list[Promise]]]:
+    """The Celery messages of rows: a task each as it was written, events of one type up to `PACK` in one.
+
+    Those of a choreographed order are acted on as commands are, and travel as these do: one by one.
+    """
+    messages = [(row.payload, [row]) for row in rows if row.kind == Kind.TASK]
+    for name, events in by(lambda row: row.name, (row for row in rows if row.kind == Kind.EVENT)).items():
+        size = 1 if "flow" in events[0].payload else PACK
+        for start in range(0, len(events), size):
+            pack = events[start : start + size]
+            messages.append((events_message(name, [row.payload for row in pack]), pack))
+    return messages
+
+
+def due() -> Q:
+    """The rows that may be published now."""
+    return Q(published_at__isnull=True, due_at__lte=Now())
+
+
+@built_once
+def look() -> QuerySet[OutboxMessage, Any]:
+    """The statement behind `anything_due`."""
+    return OutboxMessage.objects.filter(due()).values("pk")[:1]
+
+
+@built_once
+def take(limit: int) -> QuerySet[OutboxMessage, Any]:
+    """The statement behind `locked`."""
+    found = OutboxMessage.objects.filter(due()).order_by("due_at", "id")
+    ours = found.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)
+    return ours.values_list("id", "kind", "name", "payload")[:limit]
+
+
+def anything_due() -> bool:
+    """Whether a row waits to be published: one cheap statement, outside any transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute(*look())
+        return cursor.fetchone() is not None
+
+
+def locked(limit: int) -> list[Promise]:
+    """Up to `limit` rows that are due, less those that another relay has in hand; locked for us."""
+    with connection.cursor() as cursor:
+        cursor.execute(*take(limit))
+        return [Promise(id, kind, name, decode(payload)) for id, kind, name, payload in cursor.fetchall()]
+
+
+def publish_batch(publisher: Publisher, limit: int) -> int:
+    """Publish up to `limit` due rows and return how many were found.
+
+    The rows stay locked until the broker confirmed them, so two relays never send one row; a crash in between
+    sends it twice, which the barrier and the inbox bear.
+    """
+    with transaction.atomic():
+        rows = locked(limit)
+        if not rows:
+            return 0
+        messages = packed(rows)
+        taken = publisher.publish([message for message, _ in messages])
+        reach(Point.RELAYED)
+        # A row that a crash brings back is sent again, which the barrier and the inbox bear.
+        functions.forget_if_it_dies()
+        sent = [row for i, (_, some) in enumerate(messages) if i in taken for row in some]
+        refused = [row.id for i, (_, some) in enumerate(messages) if i not in taken for row in some]
+        # A command has done its duty; an event stays for those who must catch up (rule 20).
+        published = [SimpleNamespace(id=r.id, published_at=Now()) for r in sent if r.kind == Kind.EVENT]
+        bulk.write(
+            *bulk.deleted(OutboxMessage, [r.id for r in sent if r.kind == Kind.TASK]),
+            *bulk.updated(OutboxMessage, published, ["published_at"]),
+        )
+        if refused:
+            OutboxMessage.objects.filter(id__in=refused).update(due_at=Now() + REFUSED_WAIT)
+            metrics.UNPUBLISHED.inc(len(refused))
+    for kind in Kind:
+        metrics.PUBLISHED.labels(kind.value).inc(sum(r.kind == kind for r in sent))
+    return len(rows)

@@ -1,0 +1,97 @@
+"""The relay: publishes outbox rows that are due, and sweeps. Many may run; row locks share the work."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+from celery import Celery
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, connection
+from django.db.models import Min
+
+from celery_config.broker.publisher import Publisher, broker_errors
+from celery_config.db import functions
+from celery_config.messaging import database_gate
+from celery_config.messaging.models import OutboxMessage
+from celery_config.messaging.outbox.publishing import anything_due, due, publish_batch
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass
+class Duty:
+    """Something the relay does every `seconds`; when `run` says that there is more, after the next publishing."""
+
+    name: str
+    run: Callable[[], bool | None]
+    seconds: float
+    next_at: float = field(default=0.0)
+
+    def do_when_due(self) -> bool:
+        """Run it if its time has come and return whether there is more to do at once.
+
+        Whatever is wrong with it is logged and must not stop the publishing.
+        """
+        if time.monotonic() < self.next_at:
+            return False
+        self.next_at = time.monotonic() + self.seconds
+        try:
+            with structlog.contextvars.bound_contextvars(duty=self.name):
+                if self.run():
+                    self.next_at = 0.0
+        except (DatabaseError, InterfaceError):
+            raise
+        except Exception:
+            database_gate.drop_if_unusable()
+            log.exception("a duty of the relay failed", duty=self.name)
+        return not self.next_at
+
+
+def oldest_unpublished_seconds() -> float:
+    """Age in seconds of the oldest row that is due and not published; 0 when there is none."""
+    oldest = OutboxMessage.objects.filter(due()).aggregate(at=Min("due_at"))["at"]
+    return max(0.0, (functions.now() - oldest).total_seconds()) if oldest else 0.0
+
+
+def run(
+    app: Celery, duties: Sequence[Duty], stopped: Callable[[float], bool], wait_for_call: Callable[[], bool]
+) -> None:
+    """Relay until told to stop; outlive every absence of the broker and the database.
+
+    Args:
+        duties: done between batches.
+        stopped: waits up to so many seconds and says whether to stop.
+        wait_for_call: waits until the next look is due, or somebody calls because there is something to publish; says
+            which it was.
+    """
+    structlog.contextvars.bind_contextvars(duty=f"{settings.SERVICE} publish")
+    publisher = Publisher(app, settings.TIMES.publish)
+    trouble_wait = 0.1
+    called = False
+    while True:
+        try:
+            found = publish_batch(publisher, settings.RELAY_BATCH) if called or anything_due() else 0
+            behind = [duty for duty in duties if duty.do_when_due()]
+            trouble_wait = 0.1
+            called, wait = False, 0.0
+            if found < settings.RELAY_BATCH and not behind:
+                # Rows are let gather: a batch costs nearly the same whatever its size.
+                if found and stopped(settings.RELAY_GATHER_SECONDS):
+                    break
+                called = wait_for_call()
+        except (
+            DatabaseError,
+            InterfaceError,
+            *broker_errors(app),
+            *app.connection_for_write().channel_errors,
+        ) as error:
+            log.warning("relay waits for the database or broker", error=repr(error))
+            publisher.close()
+            connection.close()
+            wait = trouble_wait = min(trouble_wait * 2, 5.0)
+        if stopped(wait):
+            break
+    publisher.close()

@@ -1,0 +1,18 @@
+"""The states of a barrier row: what became of a step, and what became of its compensation. Pure."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Action(StrEnum):
+    INTENT = "intent"  # a call outside may be under way
+    DONE = "done"
+    REFUSED = "refused"
+    TOMBSTONE = "tombstone"  # its undo or fence came first; it never will run
+
+
+class Undo(StrEnum):
+    NONE = ""
+    INTENT = "intent"
+    DONE = "done"

@@ -1,0 +1,173 @@
+"""Commands over REST: the same command, command id, barrier and refusals as over the broker, answered at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import msgspec
+import structlog
+from celery import current_app
+from celery.app.task import Context
+from celery.exceptions import Ignore, Reject
+from django.db import DataError
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers, status
+from rest_framework.exceptions import APIException, NotFound, ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from celery_config.common import metrics
+from celery_config.contracts.base import decode
+from celery_config.errors import Refused, StepOutlived, Unknown, WebhookRefused
+from celery_config.messaging.barrier import manual, webhooks
+from celery_config.messaging.barrier.webhooks import Hint
+from celery_config.messaging.deliveries import Delivery, Outcome, ended
+from celery_config.messaging.tasks import DurableTask
+from celery_config.participant.handlers import registered
+from celery_config.web.error_pages import BodyTooLarge
+from celery_config.web.fields import IdField
+from celery_config.web.permissions import IsService, permission
+from celery_config.web.problems import Conflict, Unprocessable
+
+
+class Outlived(APIException):
+    """410: the step was undone or fenced; it never will run."""
+
+    status_code = status.HTTP_410_GONE
+    default_code = "outlived"
+
+
+class OutcomeUnknown(APIException):
+    """502: somebody whom the command needs did not say what became of it."""
+
+    status_code = status.HTTP_502_BAD_GATEWAY
+    default_code = "unknown_outcome"
+
+
+class CommandInput(serializers.Serializer[Any]):
+    task = serializers.CharField(max_length=120, help_text="wire name of the command, or `SERVICE.fence`")
+    message = serializers.DictField(help_text="what the broker's message of that task holds")
+    replies = serializers.DictField(help_text="the replies of the steps before it, by step")
+
+
+class Commands(APIView):
+    permission_classes = (IsService,)
+
+    @extend_schema(request=CommandInput, responses={200: dict})
+    def post(self, request: Request) -> Response:
+        """Carry out one command: 200 with the `replies` that go on, 422 refused, 410 outlived, 409 for a human.
+
+        `{"ended": true}` answers a fence whose pivot ran. Whatever else goes wrong is a 5xx: nobody knows what was
+        done, and the same request is sent again.
+        """
+        given = CommandInput(data=request.data)
+        given.is_valid(raise_exception=True)
+        outcome = carried_out(**given.validated_data)
+        match outcome:
+            case Ignore():
+                return Response({"ended": True})
+            case Refused():
+                raise Unprocessable(outcome.reason, code=outcome.code)
+            case StepOutlived():
+                raise Outlived(str(outcome))
+            case Reject():
+                raise Conflict(str(outcome.reason), code="command_rejected")
+            case Exception():
+                raise outcome
+        return Response({"replies": outcome})
+
+
+def carried_out(task: str, message: dict[str, Any], replies: dict[str, Any]) -> Outcome:
+    """The outcome of a task, as the broker's worker would find it; its calls outside are made here.
+
+    Raises:
+        NotFound: there is no such task.
+        OutcomeUnknown: a call outside ended so.
+        Conflict: what it says cannot be stored.
+        ValidationError: the message is not what it takes.
+    """
+    found = current_app.tasks.get(task)
+    if not isinstance(found, DurableTask) or not found.work.chained:
+        raise NotFound(f"{task} is no command of this service")
+    work = found.work
+    try:
+        delivery = Delivery(Context(), decode(work.message, message), replies)
+        # The answer is a part of the command, for the log and the failpoints.
+        structlog.contextvars.bind_contextvars(task=task)
+        return work.conclude(delivery, ended(work.handle([delivery])))
+    except Unknown as error:
+        raise OutcomeUnknown(str(error)) from error
+    except DataError as error:  # as a message it would be a dead letter: no try will store it
+        raise Conflict(
+            f"{task} has contents that cannot be stored: {error}", code="command_rejected"
+        ) from error
+    except msgspec.ValidationError as error:
+        raise ValidationError({"message": f"{task} cannot take it: {error}"}) from error
+
+
+class BarrierSettleInput(serializers.Serializer[Any]):
+    task = serializers.CharField(max_length=120, help_text="wire name of the action's or undo's command")
+    saga = IdField()
+    step = serializers.CharField(max_length=80)
+    operation = serializers.ChoiceField(("do", "undo"))
+    subject = serializers.CharField(max_length=64)
+    command = serializers.DictField()
+    answer = serializers.DictField(help_text="what the provider would have answered")
+    note = serializers.CharField(max_length=1000, help_text="who says so, and why")
+
+
+class SettleBarrier(APIView):
+    permission_classes = (permission("messaging.change_barrierrow"),)
+
+    @extend_schema(request=BarrierSettleInput, responses={200: dict})
+    def post(self, request: Request) -> Response:
+        """Write what a human found out over the open intent of a call outside, as the provider's own answer."""
+        given = BarrierSettleInput(data=request.data)
+        given.is_valid(raise_exception=True)
+        try:
+            told = manual.settle(registered(), **given.validated_data)
+        except (msgspec.ValidationError, KeyError) as error:
+            raise serializers.ValidationError({"answer": f"it lacks something: {error}"}) from error
+        return Response({"settled": told})
+
+
+log = structlog.get_logger(__name__)
+# Theirs are of a few kilobytes; before the signature is checked, everything is a stranger's.
+MAX_BYTES = 256 * 1024
+IGNORED = "ignored"
+REFUSED = "refused"
+
+
+class WebhookOutput(serializers.Serializer[Any]):
+    outcome = serializers.ChoiceField([*(o.value for o in webhooks.Outcome), IGNORED])
+
+
+class WebhookApi(APIView):
+    """`read` verifies a body and returns its hint, or None for an event that settles nothing.
+
+    Whatever is signed is answered 200, so that the sender stops repeating it; only what we could not write is not.
+    """
+
+    authentication_classes: ClassVar[list[Any]] = []  # type: ignore[misc]
+    permission_classes: ClassVar[list[Any]] = []  # type: ignore[misc]
+
+    read: Callable[[bytes, Mapping[str, str]], Hint | None]
+
+    @extend_schema(request=OpenApiTypes.OBJECT, responses=WebhookOutput, auth=[])
+    def post(self, request: Request) -> Response:
+        """Take in a signed event; it settles the doubt about one of our calls, or nothing."""
+        body = request.body
+        if len(body) > MAX_BYTES:
+            raise BodyTooLarge
+        try:
+            hint = self.read(body, request.headers)
+        except WebhookRefused as refused:
+            metrics.WEBHOOKS.labels(REFUSED).inc()
+            log.warning("event refused", reason=str(refused))
+            raise
+        outcome = webhooks.receive(registered(), hint).value if hint else IGNORED
+        metrics.WEBHOOKS.labels(outcome).inc()
+        return Response({"outcome": outcome})

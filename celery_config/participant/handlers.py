@@ -1,0 +1,283 @@
+"""What a participant's `tasks.py` is written with.
+
+    @handles(ReserveStock)
+    def reserve_stock(commands: Sequence[ReserveStock]) -> list[StockReserved | Refused]:
+        return services.reserve_stock(commands)
+
+makes the Celery task `inventory.reserve_stock`. It gets all commands that have arrived, each once, and returns a reply
+or a refusal for each; what it writes, the barrier's rows, the replies and the events are one transaction. An undo
+returns None for each. `handles_one` is the form for a function that takes a single command; `handles_outside` the one
+for effects at a provider. Every participant also gets the task `SERVICE.fence`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import msgspec
+import structlog
+from celery import Task, current_app
+from celery.exceptions import Ignore, Reject
+from django.conf import settings
+from django.db import transaction
+
+from celery_config.common import metrics
+from celery_config.common.grouping import by, rounds
+from celery_config.contracts.base import Command, Reply, StepGaveUp, decode
+from celery_config.errors import DefinitionError, Refused, StepOutlived, Unknown
+from celery_config.messaging.barrier.actions import act
+from celery_config.messaging.barrier.compensations import undo
+from celery_config.messaging.barrier.fences import Fence, fence
+from celery_config.messaging.barrier.steps import (
+    FindHandler,
+    Handler,
+    LocalStep,
+    OutsideStep,
+    S,
+    Step,
+    event_of,
+)
+from celery_config.messaging.deliveries import Delivery, Outcome
+from celery_config.messaging.outbox import writing
+from celery_config.messaging.retention import forgotten
+from celery_config.messaging.tasks import Work, durable_task
+
+log = structlog.get_logger(__name__)
+Attempt = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
+handlers: dict[str, Handler] = {}
+importing = threading.Lock()
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepMessage:
+    """A link of a chain; `needs` says which field of the command comes from which step's reply."""
+
+    saga: UUID
+    step: str
+    operation: Literal["do", "undo"]
+    attempt: Attempt
+    command: dict[str, Any]
+    needs: dict[str, str] | None = None
+
+    @property
+    def subject(self) -> str:
+        """What the command is about: its first field."""
+        return str(next(iter(self.command.values()), ""))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FenceMessage:
+    """The first link of a stop chain."""
+
+    saga: UUID
+    step: str
+    attempt: Attempt
+    pivot: str
+    subject: str
+    operation: Literal["fence"] = "fence"
+
+
+def handles(command: type[Command]) -> Callable[[LocalStep], LocalStep]:
+    """Register the function as the handler of `command`, for effects in this service's own database."""
+
+    def decorate(function: LocalStep) -> LocalStep:
+        register(Handler(command, local=function))
+        return function
+
+    return decorate
+
+
+def handles_one(command: type[Command]) -> Callable[[Callable[[Any], Reply | None]], Any]:
+    """Register a function that takes one command; of several, each runs in a savepoint of its own.
+
+    It gets the decoded command and returns the reply (an undo returns None). To refuse, it raises `Refused`.
+    """
+    return lambda function: register(Handler(command, local=one_by_one(function)))
+
+
+def one_by_one(function: Callable[[Any], Reply | None]) -> LocalStep:
+    def handle(commands: Sequence[Any]) -> list[Reply | Refused | None]:
+        outcomes: list[Reply | Refused | None] = []
+        for command in commands:
+            try:
+                with transaction.atomic():
+                    outcomes.append(function(command))
+            except Refused as refusal:
+                outcomes.append(refusal)
+        return outcomes
+
+    return handle
+
+
+class OneByOne:
+    """For a step outside whose requests and answers are dealt with one at a time: `request` and `settle_one`."""
+
+    def request(self, command: Any) -> dict[str, Any]:
+        """Return the full request, from the command and our own rows."""
+        raise NotImplementedError
+
+    def settle_one(self, request: dict[str, Any], answer: dict[str, Any]) -> Reply | None:
+        """Write the answer into our own rows and return the reply (None for an undo)."""
+        raise NotImplementedError
+
+    def requests(self, commands: Sequence[Any]) -> list[dict[str, Any]]:
+        return [self.request(command) for command in commands]
+
+    def settle(self, answered: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> list[Reply | None]:
+        return [self.settle_one(request, answer) for request, answer in answered]
+
+
+def handles_outside(command: type[Command]) -> Callable[[type[OutsideStep]], type[OutsideStep]]:
+    """Register the class (`requests`, `call`, `settle`) as the handler of `command`, for effects at a provider."""
+
+    def decorate(cls: type[OutsideStep]) -> type[OutsideStep]:
+        register(Handler(command, outside=cls()))
+        return cls
+
+    return decorate
+
+
+def registered() -> FindHandler:
+    """What finds a handler by its command's name, in a process that is no worker.
+
+    Handlers register themselves when the tasks are imported, which a web process has no other reason for; its threads
+    wait for the one that does.
+    """
+    with importing:
+        current_app.loader.import_default_modules()
+    return handlers.get
+
+
+def register(handler: Handler) -> Task:
+    name = handler.command.wire_name()
+    if name in handlers:
+        raise DefinitionError(f"{name} has two handlers; a command has one")
+    handlers[name] = handler
+
+    def carry_out(operation: str, messages: Sequence[Step]) -> list[Outcome]:
+        return undo(handler, messages, handlers.get) if operation == "undo" else act(handler, messages)
+
+    def handle(deliveries: Sequence[Delivery[StepMessage]]) -> list[Outcome]:
+        return each_once(deliveries, lambda delivery: step_of(handler, delivery), carry_out)
+
+    work = Work(
+        message=StepMessage,
+        chained=True,
+        handle=handle,
+        conclude=concluded,
+        exhausted="errback",
+        on_exhausted=announce_giving_up,
+    )
+    return durable_task(name, work, throws=(Refused, StepOutlived))
+
+
+def register_fence(service: str) -> Task:
+    """Register `SERVICE.fence`, which settles whether pivots of this participant ran (rule 13)."""
+
+    def handle(deliveries: Sequence[Delivery[FenceMessage]]) -> list[Outcome]:
+        (pivot, *others) = {delivery.message.pivot for delivery in deliveries}
+        if others or pivot not in handlers:
+            raise DefinitionError(f"{service} was asked to fence {pivot}, which it does not handle")
+        return each_once(
+            deliveries,
+            lambda d: Fence(d.message.saga, d.message.step, "do", d.message.subject),
+            lambda _, messages: fence(messages, pivot, handlers.get),
+        )
+
+    work = Work(message=FenceMessage, chained=True, handle=handle, conclude=concluded, exhausted="errback")
+    return durable_task(f"{service}.fence", work)
+
+
+def each_once(
+    deliveries: Sequence[Delivery[Any]],
+    step: Callable[[Delivery[Any]], S],
+    carry_out: Callable[[str, Sequence[S]], list[Outcome]],
+) -> list[Outcome]:
+    """Carry out the steps of one operation together; a twin in the same batch waits for the next round."""
+    steps = [(id(delivery), step(delivery)) for delivery in deliveries]
+    gone = forgotten([each for _, each in steps])
+    outcomes: dict[int, Outcome] = {number: too_old(each) for number, each in steps if each.key in gone}
+    steps = [(number, each) for number, each in steps if number not in outcomes]
+    for part in rounds(steps, lambda each: each[1].key):
+        for operation, group in by(lambda each: each[1].operation, part).items():
+            ended = carry_out(operation, [each for _, each in group])
+            outcomes |= zip((number for number, _ in group), ended, strict=True)
+    return [outcomes[id(delivery)] for delivery in deliveries]
+
+
+def too_old(step: Step) -> Reject:
+    """Its barrier row is not there, and may have been: nobody can say whether it was carried out."""
+    fault = f"saga {step.saga} began more than {settings.SAGA_RETENTION_DAYS:g} days ago"
+    log.error("to the dead letters", fault=fault)
+    return Reject(fault, requeue=False)
+
+
+def step_of(handler: Handler, delivery: Delivery[StepMessage]) -> Step:
+    """
+    Raises:
+        msgspec.ValidationError: the command, or a reply that it needs, is not there; it will not come later either.
+    """
+    message = delivery.message
+    try:
+        needed = {name: delivery.replies[source][name] for name, source in (message.needs or {}).items()}
+    except (KeyError, TypeError) as error:
+        raise msgspec.ValidationError(f"the replies before it lack what it needs: {error!r}") from error
+    command = decode(handler.command, message.command | needed)
+    return Step(message.saga, message.step, message.operation, command.subject, command)
+
+
+def concluded(delivery: Delivery[Any], outcome: Outcome) -> Outcome:
+    """Time the step, log how it ended, and let its reply (or its refusal, in a stop chain) join the others."""
+    message = delivery.message
+    measure(
+        structlog.contextvars.get_contextvars()["task"],
+        delivery,
+        outcome,
+        saga=str(message.saga),
+        step=message.step,
+        operation=message.operation,
+        order=message.subject,
+        attempt=message.attempt,
+    )
+    if isinstance(outcome, Exception):
+        return outcome
+    is_action = message.operation == "do"
+    return delivery.replies | ({message.step: outcome} if is_action else outcome)
+
+
+def measure(task: str, delivery: Delivery[Any], outcome: Outcome, **about: Any) -> None:
+    """Time what was carried out, and log how it ended."""
+    how, detail = ended(outcome)
+    seconds = time.perf_counter() - delivery.began
+    metrics.STEP_SECONDS.labels(task, how).observe(seconds)
+    log.info(how, **about, ms=round(seconds * 1000, 1), **({"detail": detail} if detail else {}))
+
+
+def ended(outcome: Outcome) -> tuple[str, str]:
+    match outcome:
+        case Refused():
+            return "refused", str(outcome)
+        case StepOutlived():
+            return "outlived", ""
+        case Ignore():
+            return "pivot ran", ""
+        case Exception():
+            return "failed", repr(outcome)
+    return "done", ""
+
+
+def announce_giving_up(delivery: Delivery[StepMessage], error: Exception) -> None:
+    """Tell the saga log why; the errback itself carries no reason."""
+    message = delivery.message
+    step = Step(message.saga, message.step, message.operation, message.subject)
+    writing.add_events([event_of(step, why_given_up(error), "failed")])
+
+
+def why_given_up(error: Exception) -> StepGaveUp:
+    code = "unknown_outcome" if isinstance(error, Unknown) else "error"
+    return StepGaveUp(code=code, reason=str(error)[:500])

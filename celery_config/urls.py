@@ -1,0 +1,65 @@
+"""The pages every service has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import URLPattern, URLResolver, include, path
+from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from rest_framework.authtoken.views import ObtainAuthToken
+from rest_framework.parsers import FormParser
+from rest_framework.throttling import ScopedRateThrottle
+
+from celery_config import asyncapi, health
+from celery_config.copies import api as copies
+from celery_config.messaging.api import BarrierList, EventFeed, OutboxState
+from celery_config.web import site
+from celery_config.web.error_pages import HANDLERS
+from celery_config.web.parsers import Json
+
+
+class TokenApi(ObtainAuthToken):
+    """A user's token for a name and a password, in JSON or as a form; not often, for it may be guessing."""
+
+    parser_classes = (Json, FormParser)
+    throttle_classes = (ScopedRateThrottle,)
+    throttle_scope = "token"
+
+
+def home(request: HttpRequest) -> HttpResponse:
+    return render(request, "messaging/home.html", {"service": settings.SERVICE})
+
+
+def url_configuration(api: Sequence[URLPattern | URLResolver]) -> dict[str, Any]:
+    """The URL configuration of a service whose own API is `api`: its URLs, and what answers errors."""
+    return {"urlpatterns": service_urls(api), **HANDLERS}
+
+
+def service_urls(api: Sequence[URLPattern | URLResolver]) -> list[URLPattern | URLResolver]:
+    return [
+        path("", home, name="home"),
+        # Pages that name no icon, as JSON has none, make a browser ask for this.
+        path("favicon.ico", RedirectView.as_view(url=site.icon())),
+        path("admin/", admin.site.urls),
+        path("api/", include(api)),
+        path("api/commands/", Commands.as_view(), name="commands"),
+        path("api/events/", EventFeed.as_view(), name="events"),
+        path("api/events/schema/", asyncapi.schema, name="asyncapi"),
+        path("api/events/docs/", asyncapi.page, name="events-docs"),
+        path("api/barrier/", BarrierList.as_view(), name="barrier"),
+        path("api/barrier/settle/", SettleBarrier.as_view(), name="barrier-settle"),
+        path("api/outbox/", OutboxState.as_view(), name="outbox"),
+        *copies.urlpatterns,
+        path("api/token/", TokenApi.as_view(), name="token"),
+        path("api/schema/", SpectacularAPIView.as_view(permission_classes=[]), name="schema"),
+        path("api/docs/", SpectacularSwaggerView.as_view(permission_classes=[]), name="docs"),
+        path("healthz", health.healthz),
+        path("readyz", health.readyz),
+        path("metrics", health.metrics),
+    ]

@@ -1,0 +1,182 @@
+"""Columns and fields of the admin pages: each function here makes one that shows a value as people read it.
+
+`path` names a field of the row, with `__` from one row to the next: `payment__order`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from functools import reduce
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Model
+from django.urls import NoReverseMatch, reverse
+from django.utils.formats import date_format
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
+from unfold.utils import display_for_label, prettify_json
+
+from celery_config.common.money import money
+
+Column = Callable[[Model], Any]
+EMPTY = "-"
+BLANK: tuple[Any, ...] = ("", None, [], {})
+# Who pays and where somebody lives is nobody's business on a page about something else.
+HIDDEN = ("payment_token",)
+OF_AN_ADDRESS = ("city", "country")
+AMOUNTS = (
+    "amount",
+    "captured",
+    "captured_amount",
+    "price",
+    "refunded",
+    "refunded_amount",
+    "total",
+    "unit_price",
+)
+
+
+def column(kind: str, path: str, title: str, show: Callable[[Any], Any]) -> Column:
+    """A column that `show`s a row, is sorted by `path`, and whose cells have the class `field-{kind}_{path}`."""
+
+    @admin.display(description=title or path.rpartition("__")[2].replace("_", " "), ordering=path)
+    def shown(row: Model) -> Any:
+        return show(row)
+
+    shown.__name__ = f"{kind}_{path}"
+    return shown
+
+
+def value_of(row: Any, path: str) -> Any:
+    return reduce(getattr, path.split("__"), row)
+
+
+def id_of(path: str, title: str = "") -> Column:
+    """The start of an id; the whole of it when the pointer rests there."""
+    return column("id", path, title, lambda row: short_id(value_of(row, path)))
+
+
+def money_of(path: str, title: str = "", *, currency: str = "currency") -> Column:
+    return column("money", path, title, lambda row: money(value_of(row, path), value_of(row, currency)))
+
+
+def number_of(path: str, title: str = "") -> Column:
+    """A quantity, as wide as an amount of money and with its marks."""
+    return column("number", path, title, lambda row: number(value_of(row, path)))
+
+
+def time_of(path: str, title: str = "") -> Column:
+    return column("time", path, title, lambda row: time(value_of(row, path)))
+
+
+def label_of(path: str, colours: Mapping[str, str], title: str = "", *, empty: str = "") -> Column:
+    return column("label", path, title, lambda row: labelled(str(value_of(row, path)) or empty, colours))
+
+
+def link_of(path: str, view: str, title: str = "", *, short: bool = False) -> Column:
+    """A link to the page `view` of the row with this id, where the service has such a page."""
+
+    def show(row: Model) -> Any:
+        value = value_of(row, path)
+        return link(view, value, short_id(value) if short else value) if value else EMPTY
+
+    return column("id", path, title, show)
+
+
+def saga_of(path: str = "saga", title: str = "", *, short: bool = False) -> Column:
+    return link_of(path, "admin:saga_sagainstance_change", title, short=short)
+
+
+def table_of(path: str, title: str = "") -> Column:
+    """A JSON object as a small table."""
+    return column("table", path, title, lambda row: table(value_of(row, path)))
+
+
+def json_of(path: str, title: str = "") -> Column:
+    """JSON as it is, but for what is private; a text that is JSON counts as JSON."""
+
+    def show(row: Model) -> Any:
+        value = value_of(row, path)
+        if isinstance(value, str):
+            try:
+                value = json.loads(value)
+            except ValueError:
+                return value or EMPTY
+        return prettify_json(without_secrets(value), None) if value else EMPTY
+
+    return column("json", path, title, show)
+
+
+def labelled(word: str, colours: Mapping[str, str]) -> SafeString:
+    """A coloured word: `colours` are unfold's info, success, warning and danger."""
+    return display_for_label(word, EMPTY, colours) if word else SafeString(EMPTY)
+
+
+def number(value: int | None) -> str:
+    return EMPTY if value is None else f"{value:,}".replace("-", "−")
+
+
+def time(at: datetime | None) -> str:
+    return date_format(localtime(at), "DATETIME_FORMAT") if at else EMPTY
+
+
+def short_id(value: Any) -> SafeString:
+    """Its end: ids that grow with time begin alike."""
+    return format_html('<span title="{}">…{}</span>', value, str(value)[-8:]) if value else SafeString(EMPTY)
+
+
+def link(view: str, pk: Any, text: Any) -> Any:
+    try:
+        return format_html('<a class="text-link" href="{}">{}</a>', reverse(view, args=[pk]), text)
+    except NoReverseMatch:
+        return text
+
+
+def lines(texts: Iterable[str]) -> SafeString:
+    return format_html_join(SafeString("<br>"), "{}", ([text] for text in texts if text))
+
+
+def without_secrets(value: Any) -> Any:
+    """`value` without payment tokens, and with no more of an address than city and country."""
+    if isinstance(value, list):
+        return [without_secrets(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {name: "hidden" if name in HIDDEN else reduced(name, item) for name, item in value.items()}
+
+
+def reduced(name: str, value: Any) -> Any:
+    if name == "address" and isinstance(value, dict):
+        return {part: value[part] for part in OF_AN_ADDRESS if part in value}
+    return without_secrets(value)
+
+
+def table(value: Mapping[str, Any] | None) -> SafeString:
+    """A JSON object's names and values, without what is private or empty, and with amounts as money."""
+    if not value:
+        return SafeString(EMPTY)
+    rows = format_html_join("", "<tr><th>{}</th><td>{}</td></tr>", in_words(without_secrets(dict(value))))
+    return format_html('<table class="facts">{}</table>', rows)
+
+
+def in_words(value: dict[str, Any]) -> list[tuple[str, Any]]:
+    currency = value.get("currency")
+    return [
+        (name.replace("_", " "), money(item, currency) if currency and name in AMOUNTS else words(item))
+        for name, item in value.items()
+        if item not in BLANK and not (name == "currency" and any(amount in value for amount in AMOUNTS))
+    ]
+
+
+def words(value: Any) -> Any:
+    if isinstance(value, list):
+        return lines(str(words(item)) for item in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {words(item)}" for name, item in in_words(value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return EMPTY if value is None else value

@@ -1,0 +1,119 @@
+"""What our consumer starts and stops besides Celery's own steps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from amqp.exceptions import ResourceLocked
+from celery import bootsteps
+from celery.worker import state
+from celery.worker.consumer.control import Control
+from celery.worker.consumer.tasks import Tasks
+
+from celery_config.messaging import database_gate
+from celery_config.worker.acks import Acks
+from celery_config.worker.consumer import SagaConsumer
+
+log = structlog.get_logger(__name__)
+GATE_SECONDS = 0.5
+EVENTS_SECONDS = 0.25
+CONTROL_SECONDS = 5.0
+
+
+class SlowStart(bootsteps.StartStopStep):
+    """Before consuming begins: a window of one message."""
+
+    requires = (Tasks,)
+
+    def start(self, consumer: SagaConsumer) -> None:
+        if consumer.connection.transport.driver_type != "amqp":
+            return
+        consumer.window_open = False
+        consumer.connection.default_channel.basic_qos(0, 1, False)
+
+
+class Frames(bootsteps.StartStopStep):
+    """Acknowledgements and task events, many in one frame; and no frame is left lying."""
+
+    requires = (Tasks,)
+
+    def start(self, consumer: SagaConsumer) -> None:
+        is_amqp = consumer.connection.transport.driver_type == "amqp"
+        consumer.acks = Acks(consumer.call_soon, consumer.connection_errors, multiple=is_amqp)
+        self.timer = consumer.timer.call_repeatedly(EVENTS_SECONDS, consumer.event_dispatcher.flush)
+        if consumer.hub:
+            consumer.hub.on_tick.add(consumer.read_on)
+
+    def stop(self, consumer: SagaConsumer) -> None:
+        self.timer.cancel()
+        if consumer.hub:
+            consumer.hub.on_tick.discard(consumer.read_on)
+
+
+class FastPath(bootsteps.StartStopStep):
+    """The runner of batches."""
+
+    requires = (Frames,)
+
+    def start(self, consumer: SagaConsumer) -> None:
+        # This module is imported before Django's models may be.
+        from celery_config.worker.batches import Batches
+
+        consumer.untold = False
+        consumer.batches = Batches(consumer)
+        consumer.batches.start()
+
+    def stop(self, consumer: SagaConsumer) -> None:
+        # On a lost connection nobody waits: the broker gives all messages out again.
+        consumer.batches.stop(finish_calls=state.should_stop is not None)
+
+
+class PatientControl(Control):
+    """Remote control, which may have to wait for its queue.
+
+    The queue bears the node's name and belongs to one connection. One that was cut without a word lives on at the
+    broker until its heartbeat is missed, and Celery's worker would end because of that.
+    """
+
+    def __init__(self, consumer: SagaConsumer, **kwargs: Any) -> None:
+        super().__init__(consumer, **kwargs)
+        self.start, self.stop = self.begin, self.end
+        self.again: Any = None
+
+    def begin(self, consumer: SagaConsumer) -> None:
+        try:
+            self.box.start(consumer)
+        except ResourceLocked:
+            log.warning("no remote control yet: another connection has its queue", wait_s=CONTROL_SECONDS)
+            self.again = consumer.timer.call_after(CONTROL_SECONDS, self.begin, (consumer,))
+
+    def end(self, consumer: SagaConsumer) -> None:
+        if self.again:
+            self.again.cancel()
+        self.box.stop(consumer)
+
+
+class DatabaseGate(bootsteps.StartStopStep):
+    """Stops consuming while the database is away, and asks every half second whether it is back."""
+
+    requires = (Tasks,)
+
+    def start(self, consumer: SagaConsumer) -> None:
+        database_gate.nothing_is_taken.clear()
+        self.timer = consumer.timer.call_repeatedly(GATE_SECONDS, self.check, (consumer,))
+
+    def stop(self, consumer: SagaConsumer) -> None:
+        self.timer.cancel()
+
+    def check(self, consumer: SagaConsumer) -> None:
+        if database_gate.database_away.is_set() and not database_gate.nothing_is_taken.is_set():
+            log.error("database away: no more messages are taken")
+            consumer.task_consumer.cancel()
+            database_gate.nothing_is_taken.set()
+            consumer.batches.look_again()
+        if database_gate.nothing_is_taken.is_set() and database_gate.database_takes_writes():
+            log.warning("database back: taking messages again")
+            database_gate.database_away.clear()
+            database_gate.nothing_is_taken.clear()
+            consumer.task_consumer.consume()
