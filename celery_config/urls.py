@@ -19,6 +19,7 @@ from rest_framework.throttling import ScopedRateThrottle
 from celery_config import asyncapi, health
 from celery_config.copies import api as copies
 from celery_config.messaging.api import BarrierList, EventFeed, OutboxState
+from celery_config.participant.api import Commands, SettleBarrier
 from celery_config.web import site
 from celery_config.web.error_pages import HANDLERS
 from celery_config.web.parsers import Json

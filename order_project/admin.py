@@ -11,12 +11,12 @@ from unfold.decorators import display
 from celery_config.contracts.payment import AuthorizePayment, CapturePayment, RefundPayment, VoidPayment
 from celery_config.contracts.shipment import BookShipment, CancelShipment, DispatchShipment
 from celery_config.saga.admin import SagaAdmin
-from celery_config.saga.admin.operating import OperatorPages
+from celery_config.saga.admin.operator_pages import OperatorPages
 from celery_config.web.admin import FactAdmin, FactInline, typed
 from celery_config.web.columns import id_of, json_of, label_of, lines, link_of, money_of, saga_of
 from order_project.choreography_admin import ChoreographyAdmin
-from order_project.erasure_admin import PAGE as ERASURE_PAGE
-from order_project.erasure_admin import CanBeForgotten, ErasureAdmin
+from order_project.erasure.admin import PAGE as ERASURE_PAGE
+from order_project.erasure.admin import CanBeForgotten, ErasureAdmin
 from order_project.models import (
     CatalogueProduct,
     Choreography,

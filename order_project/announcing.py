@@ -15,7 +15,7 @@ from celery_config.db import bulk
 from celery_config.db.bulk import Change
 from celery_config.messaging.outbox import writing
 from celery_config.participant.choreography import announced
-from celery_config.saga import patience
+from celery_config.saga.engine import scheduling
 from order_project.models import Choreography
 
 BEGUN = (
@@ -62,4 +62,4 @@ def say(event: OrderPlaced | OrderWithdrawn, drive: int = 0) -> dict[str, Any]:
 def next_look(row: Choreography, now: datetime) -> datetime:
     """When to look if nothing is heard."""
     silent_until = now + timedelta(seconds=settings.TIMES.silence_after(row.drives))
-    return patience.next_look(row.status, now=now, silent_until=silent_until, deadline=row.deadline_at)
+    return scheduling.next_look(row.status, now=now, silent_until=silent_until, deadline=row.deadline_at)

@@ -14,13 +14,13 @@ from rest_framework.permissions import IsAdminUser, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from celery_config.saga import api as saga_api
 from celery_config.saga.models import SagaInstance, SagaStep
+from celery_config.saga.operations import api as saga_api
 from celery_config.web.problems import problem
 from order_project import cancelling, operators_api, placing, selectors, services
 from order_project.asked import Asked, Placed
 from order_project.customers import CustomerList, CustomerShow, ProductShow
-from order_project.erasure_api import CustomerForget, ErasureList, ErasureShow
+from order_project.erasure.api import CustomerForget, ErasureList, ErasureShow
 from order_project.inputs import (
     LONGEST_KEY,
     BatchInput,

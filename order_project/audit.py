@@ -17,13 +17,13 @@ from celery_config.copies.registry import copies
 from celery_config.copies.source_client import SourceOf
 from celery_config.http.service_client import Peer
 from celery_config.messaging.outbox.relay import oldest_unpublished_seconds
-from celery_config.saga import clock
 from celery_config.saga.dsl import Saga
-from celery_config.saga.machine import ENDED, OPEN, Status
+from celery_config.saga.engine import clock
 from celery_config.saga.models import SagaInstance
+from celery_config.saga.states import ENDED, OPEN, Status
 from order_project import selectors
 from order_project.domain import OrderStatus, RefundStatus
-from order_project.erasure import MEMORY
+from order_project.erasure.data import MEMORY
 from order_project.models import Order, Refund
 
 CHUNK = 500

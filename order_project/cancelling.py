@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from celery_config.saga import runner
-from celery_config.saga.machine import Status
+from celery_config.saga.engine import runner
+from celery_config.saga.states import Status
 from order_project import choreography
 from order_project.errors import TooLate
 from order_project.models import Order

@@ -25,9 +25,9 @@ from celery_config.contracts.order import OrderPlaced, OrderWithdrawn
 from celery_config.db import bulk
 from celery_config.messaging.inbox.subscriptions import Received
 from celery_config.messaging.outbox import writing
-from celery_config.saga import clock, patience
-from celery_config.saga.machine import ENDED, OPEN, Status
-from celery_config.saga.parking import unpark
+from celery_config.saga.engine import clock, scheduling
+from celery_config.saga.engine.parking import unpark
+from celery_config.saga.states import ENDED, OPEN, Status
 from order_project import domain, parking, services
 from order_project.announcing import next_look, say
 from order_project.models import Choreography, SeenEvent
@@ -182,6 +182,6 @@ def look_soon(orders: Collection[UUID]) -> set[UUID]:
     for row in found:
         if row.status in OPEN:
             soon = now + timedelta(seconds=settings.TIMES.soon_after(row.drives))
-            row.due_at = patience.look_before_long(row.due_at, now=now, soon=soon)
+            row.due_at = scheduling.look_before_long(row.due_at, now=now, soon=soon)
     bulk.update(Choreography, found, ["due_at"])
     return {row.pk for row in found}

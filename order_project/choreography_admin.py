@@ -11,13 +11,13 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
-from celery_config.saga import operators as of_sagas
-from celery_config.saga.admin.operating import FingerprintFilter, OperatorPages
-from celery_config.saga.admin.shown import COLOURS
-from celery_config.saga.effects import Course
-from celery_config.saga.machine import Status
+from celery_config.saga.admin.operator_pages import FingerprintFilter, OperatorPages
+from celery_config.saga.admin.widgets import COLOURS
 from celery_config.saga.models import OperatorAction
-from celery_config.saga.verbs import Preview
+from celery_config.saga.operations import operators as of_sagas
+from celery_config.saga.operations.effects import Course
+from celery_config.saga.operations.previews import Preview
+from celery_config.saga.states import Status
 from celery_config.web.admin import FactInline
 from celery_config.web.columns import EMPTY, label_of, link_of, table_of, time_of
 from order_project import operators, parking

@@ -35,7 +35,7 @@ from celery_config.contracts.shipment import (
     ShipmentFailed,
     ShipmentRecalled,
 )
-from celery_config.saga.machine import Status
+from celery_config.saga.states import Status
 
 MAX_LINES = 675
 MAX_QUANTITY = 100_000

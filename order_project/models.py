@@ -12,8 +12,8 @@ from celery_config.common.iso import validate_currency
 from celery_config.copies.fields import KeyField
 from celery_config.copies.models import CopiedRow, Published
 from celery_config.db.functions import Now
-from celery_config.saga.machine import OPEN, Status
 from celery_config.saga.models import Parkable
+from celery_config.saga.states import OPEN, Status
 from order_project.addresses import is_address, validate_address
 from order_project.domain import Flow, OrderStatus, RefundStatus
 

@@ -14,13 +14,14 @@ from django.db import transaction
 
 from celery_config.db import bulk
 from celery_config.errors import OperatorRefused
-from celery_config.saga import barriers, clock, parking
-from celery_config.saga.effects import effects
-from celery_config.saga.machine import ENDED, OPEN, Status
+from celery_config.saga.engine import clock, parking
 from celery_config.saga.models import OperatorAction
-from celery_config.saga.operators import check_doubt
-from celery_config.saga.trail import check_reason, written
-from celery_config.saga.verbs import Preview
+from celery_config.saga.operations import barrier_client
+from celery_config.saga.operations.audit_trail import check_reason, written
+from celery_config.saga.operations.effects import effects
+from celery_config.saga.operations.operators import check_doubt
+from celery_config.saga.operations.previews import Preview
+from celery_config.saga.states import ENDED, OPEN, Status
 from order_project import domain
 from order_project.choreography import CHANGING, enter, locked, say_again, seen_of, withdraw
 from order_project.models import Choreography
@@ -77,7 +78,7 @@ def preview(order: UUID, verb: str) -> Preview:
     row = Choreography.objects.get(pk=order)
     (seen,) = seen_of([row])
     course, goes = course_of(row), going(verb, row.status, seen)
-    answers = barriers.ask(course.steps, order)
+    answers = barrier_client.ask(course.steps, order)
     return Preview(
         refused="" if goes else refusal_of(verb, row.status, seen),
         before=row.status,
@@ -143,6 +144,8 @@ def settle_by_hand(
     check_reason(why)
     row = Choreography.objects.get(pk=order)
     check_doubt(row.status)
-    told = barriers.settle(course_of(row), order, step, operation, str(order), answer, note=f"{why} ({by})")
+    told = barrier_client.settle(
+        course_of(row), order, step, operation, str(order), answer, note=f"{why} ({by})"
+    )
     what = f"{step} ({operation})"
     return written("settle by hand", subject=str(order), what=what, by=by, why=why, effect=told)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from celery_config.saga.api import Operated, paths
+from celery_config.saga.operations.api import Operated, paths
 from order_project import operators
 from order_project.models import Choreography
 

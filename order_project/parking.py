@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from celery_config.saga import parking
-from celery_config.saga.effects import Course, Known
-from celery_config.saga.machine import Logged
+from celery_config.saga.engine import parking
+from celery_config.saga.operations.effects import Course, Known
+from celery_config.saga.states import Logged
 from order_project import domain
 from order_project.models import Choreography
 from order_project.sagas.place_order import PlaceOrder

@@ -13,8 +13,8 @@ from celery_config.db.functions import Now
 from celery_config.failpoints.points import Point, reach
 from celery_config.messaging.models import OutboxMessage
 from celery_config.messaging.outbox.relay import Duty
-from celery_config.saga import clock, patience
-from celery_config.saga.machine import OPEN, Status
+from celery_config.saga.engine import clock, scheduling
+from celery_config.saga.states import OPEN, Status
 from order_project.choreography import CHANGING, enter, say_again, seen_of, withdraw
 from order_project.domain import DEADLINE_PASSED
 from order_project.models import Choreography, SeenEvent
@@ -55,7 +55,7 @@ def drive_due() -> bool:
 
 def drive(row: Choreography, now: datetime, heard_lately: bool) -> None:
     """Look at one locked row; the caller saves it."""
-    if patience.is_moving(row.status, heard_lately=heard_lately, now=now, deadline=row.deadline_at):
+    if scheduling.is_moving(row.status, heard_lately=heard_lately, now=now, deadline=row.deadline_at):
         row.due_at = min(now + timedelta(seconds=settings.TIMES.silence), row.deadline_at)
     elif row.status == Status.RUNNING and now >= row.deadline_at:
         withdraw(row, code=DEADLINE_PASSED, reason=TOO_OLD)

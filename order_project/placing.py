@@ -16,8 +16,8 @@ from celery_config.contracts.order import OrderPlaced
 from celery_config.db import bulk
 from celery_config.db.bulk import Change
 from celery_config.errors import ChainTooLarge
-from celery_config.saga import starting
 from celery_config.saga.dsl import Saga
+from celery_config.saga.engine import starting
 from order_project import announcing, domain, idempotency, selectors
 from order_project.asked import Asked, OrderRequest, Outcome, Placed
 from order_project.domain import CatalogueEntry, Flow, Priced

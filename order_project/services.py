@@ -14,8 +14,8 @@ from celery_config.contracts.order import OrderCancelled, OrderConfirmed
 from celery_config.db import bulk
 from celery_config.db.functions import Now
 from celery_config.messaging.outbox import writing
-from celery_config.saga import starting
 from celery_config.saga.dsl import Saga
+from celery_config.saga.engine import starting
 from order_project.domain import OrderStatus, RefundStatus
 from order_project.errors import NotRefundable
 from order_project.models import Customer, Order, Refund

@@ -31,7 +31,7 @@ SUBSCRIPTIONS = [
     hears(ProductChanged, ProductDeleted, call="celery_config.copies.subscriber.hear", once=False),
     hears(
         "payment.*", "inventory.*", "shipment.*", "step.*",
-        call="celery_config.saga.tasks.write_saga_log", once=False,
+        call="celery_config.saga.engine.tasks.write_saga_log", once=False,
     ),
     hears(
         PaymentReceived, InventoryFetched, ShipmentArranged, PaymentCollected, InventoryIssued, ShipmentDeparted,

@@ -1,4 +1,4 @@
-"""What the order service does on a message, besides what its sagas (celery_config/saga/tasks.py) do."""
+"""What the order service does on a message, besides what its sagas (celery_config/saga/engine/tasks.py) do."""
 
 from __future__ import annotations
 

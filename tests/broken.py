@@ -8,27 +8,26 @@ from dataclasses import dataclass, replace
 from celery_config.messaging.barrier import decisions
 from celery_config.messaging.barrier.decisions import OnAction, OnFence, OnResult, OnUndo, Row
 from celery_config.messaging.states import Action, Undo
-from celery_config.saga import machine, plan
 from celery_config.saga.dsl import Saga
-from celery_config.saga.machine import (
+from celery_config.saga.engine import machine, plan
+from celery_config.saga.engine.machine import (
     Compensated,
     Completed,
     Decision,
     Drive,
     Due,
     Input,
-    Logged,
     PivotRan,
     Retry,
     Send,
-    Status,
     StepFailed,
     StepLogged,
     Stop,
     StopAsked,
     View,
 )
-from celery_config.saga.plan import Operation, Planned
+from celery_config.saga.engine.plan import Operation, Planned
+from celery_config.saga.states import Logged, Status
 from celery_config.saga.testing.engine import REAL, Engine
 
 Decide = Callable[[type[Saga], View, Input], Decision]

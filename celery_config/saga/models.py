@@ -9,7 +9,7 @@ from django.db import models
 from celery_config.common.identifiers import uuid7
 from celery_config.db.functions import Now
 from celery_config.saga.dsl import Kind
-from celery_config.saga.machine import OPEN, Logged, Status
+from celery_config.saga.states import OPEN, Logged, Status
 
 
 class SagaClock(models.Model):

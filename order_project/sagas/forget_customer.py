@@ -9,7 +9,7 @@ from celery_config.contracts.inventory import ForgetBuyer
 from celery_config.contracts.payment import ForgetPayer
 from celery_config.contracts.shipment import ForgetRecipient
 from celery_config.saga.dsl import Saga, minutes, retriable
-from order_project.erasing import keep_receipts
+from order_project.erasure.requests import keep_receipts
 
 
 @dataclass(frozen=True, kw_only=True)

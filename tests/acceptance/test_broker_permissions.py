@@ -29,7 +29,7 @@ from celery_config.broker.topology import (
     queues,
 )
 from celery_config.common.services import SERVICES
-from celery_config.saga.chains import STEP_FAILED, Link, chained
+from celery_config.saga.engine.chains import STEP_FAILED, Link, chained
 from compose.local import ports
 from compose.local.process import Process
 from compose.local.rabbitmq import RabbitServer

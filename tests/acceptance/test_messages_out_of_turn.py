@@ -8,7 +8,7 @@ import pytest
 
 from celery_config.broker.topology import commands_queue, events_queue
 from celery_config.common.services import PARTICIPANTS, SERVICES
-from celery_config.saga.chains import STEP_FAILED
+from celery_config.saga.engine.chains import STEP_FAILED
 from tests.acceptance.shop import SOLD_OUT, UNREACHABLE, Shop, until
 from tests.acceptance.test_cancellation import cancel, logged
 from tests.acceptance.wire import Letter

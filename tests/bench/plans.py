@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from celery_config.common.services import SERVICES
-from celery_config.messaging import duties
 
 READING = ("SELECT", "WITH", "UPDATE", "DELETE", "INSERT")
 # An account's balance is the sum of all that was ever posted.
@@ -76,11 +75,12 @@ def asked(ask: Callable[[], object]) -> dict[str, Any]:
 def questions(service: str) -> Iterator[tuple[str, Callable[[], object]]]:
     """What is asked again and again, by whom or what."""
     from celery_config.messaging import retention
+    from celery_config.messaging.duties import measure_lag
     from celery_config.messaging.outbox import publishing
 
     yield "relay: looks", publishing.anything_due
     yield "relay: takes", lambda: publishing.locked(200)
-    yield "relay: lag", duties.measure_lag
+    yield "relay: lag", measure_lag
     yield "relay: retention", retention.forget_old
     yield from pages()
     if service == "order":
@@ -118,13 +118,13 @@ def pages() -> Iterator[tuple[str, Callable[[], object]]]:
 
 def orchestrators() -> Iterator[tuple[str, Callable[[], object]]]:
     """What the order service does besides."""
-    from celery_config.saga import clock, watchdog
-    from celery_config.saga.retention import forget_log
+    from celery_config.saga.duties import forget_log, measure
+    from celery_config.saga.engine import clock, watchdog
     from order_project import audit
     from order_project.retention import forget_keys
 
     yield "watchdog: drives what is due", lambda: watchdog.drive_due(clock.now())
-    yield "watchdog: metrics", watchdog.measure
+    yield "watchdog: metrics", measure
     yield "retention: log", forget_log
     yield "retention: keys", forget_keys
     yield "audit: a page of orders", lambda: next(audit.order_chunks(), None)

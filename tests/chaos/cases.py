@@ -13,7 +13,7 @@ from operator import attrgetter
 
 from celery_config.failpoints.arming import Failpoint
 from celery_config.failpoints.points import Point, Way
-from celery_config.saga.chains import CALL
+from celery_config.saga.engine.chains import CALL
 
 TASK = (Point.DELIVERED, Point.BEFORE_COMMIT, Point.COMMITTED, Point.NEXT_UNPUBLISHED, Point.UNACKED)
 LINK = (*TASK, Point.UNCONFIRMED)

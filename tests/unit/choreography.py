@@ -24,7 +24,7 @@ from celery_config.messaging.barrier.decisions import (
     on_undo,
 )
 from celery_config.messaging.states import Action, Undo
-from celery_config.saga.machine import ENDED, Status
+from celery_config.saga.states import ENDED, Status
 from order_project import domain
 
 REACTIONS: list[Reaction] = [

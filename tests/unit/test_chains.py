@@ -12,8 +12,8 @@ import pytest
 
 from celery_config.contracts.base import Command, Reply, command_id, encode
 from celery_config.errors import ChainTooLarge
-from celery_config.saga.chains import COMPENSATED, COMPLETE, LARGEST_CHAIN, STEP_FAILED, Chains
 from celery_config.saga.dsl import Saga, compensatable, minutes
+from celery_config.saga.engine.chains import COMPENSATED, COMPLETE, LARGEST_CHAIN, STEP_FAILED, Chains
 from celery_config.saga.testing import fence, links_of, name_of
 from tests.trip import (
     BookFlight,

@@ -14,7 +14,7 @@ from celery_config.contracts.base import Event
 from celery_config.contracts.payment import AuthorizePayment, CapturePayment, PaymentCaptured, VoidPayment
 from celery_config.contracts.subscriptions import on
 from celery_config.errors import DefinitionError
-from celery_config.saga.machine import ENDED, Status
+from celery_config.saga.states import ENDED, Status
 from order_project import domain
 from order_project.domain import ALL_DONE, ALL_UNDONE, REFUSALS, RETAINED, WITHDRAWN, cause_of, standing
 from tests.unit.choreography import REACTIONS, Stage

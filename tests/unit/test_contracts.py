@@ -23,8 +23,8 @@ GOLDEN = Path(__file__).parent / "golden"
 
 
 def contracts() -> Iterator[type[Message]]:
-    for name in ("messages", *(f"contracts.{service}" for service in SERVICES)):
-        module = importlib.import_module(f"celery_config.{name}")
+    for name in ("base", *SERVICES):
+        module = importlib.import_module(f"celery_config.contracts.{name}")
         for kind in vars(module).values():
             ours = isinstance(kind, type) and issubclass(kind, Message) and kind.__module__ == module.__name__
             if ours and hasattr(kind, "service"):  # the base classes have none

@@ -17,22 +17,21 @@ from celery_config.contracts.shipment import BookShipment
 from celery_config.contracts.values import Address, Line
 from celery_config.erasure.redaction import NOBODY, blanked
 from celery_config.saga.dsl import Saga, minutes, retriable
-from celery_config.saga.machine import (
+from celery_config.saga.engine.machine import (
     STAY,
     Completed,
     Decision,
     Drive,
     Due,
-    Logged,
     Resume,
     Retry,
-    Status,
     StepFailed,
     StopAsked,
     View,
     decide,
     first_status,
 )
+from celery_config.saga.states import Logged, Status
 from celery_config.saga.testing import Schedules, given
 from tests.trip import Trip
 

@@ -8,7 +8,7 @@ import io
 import pytest
 
 from celery_config.contracts.inventory import MAX_PRICE, Line
-from order_project.invoices import COLUMNS, InvoiceFile, Product, minor_units, read
+from order_project.importing.invoices import COLUMNS, InvoiceFile, Product, minor_units, read
 
 CLEAN = dict(
     zip(COLUMNS, ("536365", "85123A", "LANTERN", "6", "2.55", "17850", "United Kingdom"), strict=True)

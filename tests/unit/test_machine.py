@@ -14,21 +14,17 @@ from collections.abc import Iterator
 import pytest
 
 from celery_config.saga.dsl import Saga
-from celery_config.saga.machine import (
-    ENDED,
-    OPEN,
+from celery_config.saga.engine.machine import (
     Compensated,
     Completed,
     Decision,
     Drive,
     Due,
     Input,
-    Logged,
     PivotRan,
     Resume,
     Retry,
     Send,
-    Status,
     StepFailed,
     StepLogged,
     Stop,
@@ -37,7 +33,8 @@ from celery_config.saga.machine import (
     View,
     decide,
 )
-from celery_config.saga.plan import planned
+from celery_config.saga.engine.plan import planned
+from celery_config.saga.states import ENDED, OPEN, Logged, Status
 from tests.trip import Holiday, Trip
 
 INPUTS: dict[str, Input] = {

@@ -9,8 +9,8 @@ from uuid import uuid4
 import pytest
 
 from celery_config.contracts.base import encode
-from celery_config.saga.chains import Chains
-from celery_config.saga.misfits import misfit, shapes_of_steps
+from celery_config.saga.dead_letters.diagnosis import misfit, shapes_of_steps
+from celery_config.saga.engine.chains import Chains
 from celery_config.saga.testing import links_of
 from tests.trip import Trip, trip_data
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from celery_config.common.timeouts import Times
-from celery_config.saga.machine import Status
-from celery_config.saga.patience import is_moving, look_before_long, next_look
+from celery_config.saga.engine.scheduling import is_moving, look_before_long, next_look
+from celery_config.saga.states import Status
 
 
 @pytest.mark.parametrize(

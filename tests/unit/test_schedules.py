@@ -20,8 +20,8 @@ from celery_config.saga.testing import (
     Schedules,
     check_random,
     orchestrator,
-    outside,
     participants,
+    providers,
     replay,
     simulation,
 )
@@ -130,7 +130,7 @@ def test_everything_that_may_happen_happens() -> None:
     """No kind of trouble is there in name only."""
     kinds = {
         option
-        for module in (broker_module, orchestrator, outside, participants, simulation)
+        for module in (broker_module, orchestrator, providers, participants, simulation)
         for name, options in vars(module).items()
         if name.isupper()
         and isinstance(options, tuple)

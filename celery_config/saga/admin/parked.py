@@ -14,11 +14,11 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.timesince import timesince
 
-from celery_config.saga import clock
-from celery_config.saga.admin.shown import Table, broken, moment
-from celery_config.saga.machine import Status
+from celery_config.saga.admin.widgets import Table, broken, moment
+from celery_config.saga.engine import clock
 from celery_config.saga.models import ParkedSaga
-from celery_config.saga.selectors import ParkedGroup, parked_groups
+from celery_config.saga.operations.selectors import ParkedGroup, parked_groups
+from celery_config.saga.states import Status
 from celery_config.web.admin import FactAdmin
 
 

@@ -10,11 +10,11 @@ from django.urls import reverse
 from unfold.decorators import action
 from unfold.enums import ActionVariant
 
-from celery_config.saga import pauses
 from celery_config.saga.admin.forms import Choices, PauseForm, WhyForm
-from celery_config.saga.admin.shown import act_page, carry_out, is_confirmed, operator, posted
+from celery_config.saga.admin.widgets import act_page, carry_out, is_confirmed, operator, posted
 from celery_config.saga.dsl import Saga
 from celery_config.saga.models import SagaPause
+from celery_config.saga.operations import pauses
 from celery_config.web.admin import FactAdmin
 from celery_config.web.columns import column, link
 

@@ -10,11 +10,11 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.decorators import display
 
-from celery_config.saga import clock
-from celery_config.saga.admin.operating import FingerprintFilter
-from celery_config.saga.admin.shown import COLOURS
+from celery_config.saga.admin.operator_pages import FingerprintFilter
 from celery_config.saga.admin.verbs import OperatorVerbs
+from celery_config.saga.admin.widgets import COLOURS
 from celery_config.saga.dsl import Saga
+from celery_config.saga.engine import clock
 from celery_config.saga.models import OperatorAction, SagaDecision, SagaInstance, SagaStep
 from celery_config.web.admin import FactInline
 from celery_config.web.columns import EMPTY, id_of, label_of, link, table_of, time, time_of

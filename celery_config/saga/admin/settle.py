@@ -14,13 +14,13 @@ from django.utils.safestring import SafeString
 
 from celery_config.errors import OperatorRefused
 from celery_config.messaging.states import Action, Undo
-from celery_config.saga import barriers, operators
 from celery_config.saga.admin.forms import SettleForm
-from celery_config.saga.admin.shown import act_page, carry_out, evidence, is_confirmed, operator, posted
-from celery_config.saga.effects import Answer, Course
+from celery_config.saga.admin.widgets import act_page, carry_out, evidence, is_confirmed, operator, posted
+from celery_config.saga.operations import barrier_client, operators
+from celery_config.saga.operations.effects import Answer, Course
 
 if TYPE_CHECKING:
-    from celery_config.saga.admin.operating import OperatorPages
+    from celery_config.saga.admin.operator_pages import OperatorPages
 
 ABOUT = (
     "Only when the provider's support, or somebody who saw the parcel, told you what became of a call that nobody else"
@@ -37,7 +37,7 @@ def settle_page(admin: OperatorPages, request: HttpRequest, row: Any, back: str)
     except OperatorRefused as refusal:
         admin.message_user(request, str(refusal), messages.ERROR)
         return redirect(back)
-    answers = barriers.ask(course.steps, row.pk)
+    answers = barrier_client.ask(course.steps, row.pk)
     intents = open_intents(course, answers)
     choices = [
         (f"{step} {operation}", f"{step} ({operation}): {MEANING[operation]}") for step, operation in intents

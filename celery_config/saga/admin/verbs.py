@@ -8,22 +8,22 @@ from typing import Any, ClassVar
 from django.http import HttpRequest, HttpResponse
 from unfold.decorators import action
 
-from celery_config.saga import operators, selectors, verbs
-from celery_config.saga.admin.operating import OperatorPages
-from celery_config.saga.admin.shown import SAGA_PAGE
-from celery_config.saga.effects import Course
-from celery_config.saga.machine import Status
+from celery_config.saga.admin.operator_pages import OperatorPages
+from celery_config.saga.admin.widgets import SAGA_PAGE
 from celery_config.saga.models import OperatorAction, SagaInstance
-from celery_config.saga.verbs import Preview
+from celery_config.saga.operations import operators, previews, selectors
+from celery_config.saga.operations.effects import Course
+from celery_config.saga.operations.previews import Preview
+from celery_config.saga.states import Status
 
 
 class OperatorVerbs(OperatorPages):
     """For the admin of sagas."""
 
     page = SAGA_PAGE
-    labels: ClassVar[Mapping[str, str]] = {name: verb.label for name, verb in verbs.VERBS.items()}
+    labels: ClassVar[Mapping[str, str]] = {name: verb.label for name, verb in previews.VERBS.items()}
     fitting: ClassVar[Mapping[str, Sequence[str]]] = {
-        **{name: tuple(verb.inputs) for name, verb in verbs.VERBS.items()},
+        **{name: tuple(verb.inputs) for name, verb in previews.VERBS.items()},
         "take_over": (Status.PARKED,),
         "settle_by_hand": operators.IN_DOUBT,
     }
@@ -40,7 +40,7 @@ class OperatorVerbs(OperatorPages):
         return selectors.course_of(row)
 
     def preview(self, row: SagaInstance, verb: str) -> Preview:
-        return verbs.preview(row.pk, verb)
+        return previews.preview(row.pk, verb)
 
     def perform(self, row: SagaInstance, verb: str, *, by: str, why: str) -> OperatorAction:
         return operators.perform(row.pk, verb, by=by, why=why)

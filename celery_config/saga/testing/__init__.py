@@ -4,7 +4,7 @@
 in a simulated world that loses, repeats and delays messages and kills workers; `plugin` has them as a fixture.
 """
 
-from celery_config.saga.testing.prose import Scenario, fence, given, links_of, name_of
+from celery_config.saga.testing.scenario import Scenario, fence, given, links_of, name_of
 from celery_config.saga.testing.schedules import Schedule, ScheduleFailed, replay
 from celery_config.saga.testing.search import Report, check_all, check_random
 from celery_config.saga.testing.suite import Schedules

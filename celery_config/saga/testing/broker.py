@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 
-from celery_config.saga.plan import Planned
+from celery_config.saga.engine.plan import Planned
 from celery_config.saga.testing.choices import Choices, Options
 
 SOON, OUT_OF_TURN = 1.0, 7.5

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from celery_config.messaging.barrier import decisions
 from celery_config.messaging.barrier.decisions import OnAction, OnFence, OnResult, OnUndo, Row
 from celery_config.messaging.states import Action, Undo
-from celery_config.saga import machine, plan
 from celery_config.saga.dsl import Saga
-from celery_config.saga.machine import Decision, Input, Logged, Send, View
-from celery_config.saga.plan import Planned
+from celery_config.saga.engine import machine, plan
+from celery_config.saga.engine.machine import Decision, Input, Send, View
+from celery_config.saga.engine.plan import Planned
+from celery_config.saga.states import Logged
 
 TOMBSTONE_OF_UNDO = Row(Action.TOMBSTONE, Undo.DONE)
 TOMBSTONE_OF_FENCE = Row(Action.TOMBSTONE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from celery_config.messaging.states import Action, Undo
-from celery_config.saga.machine import Status
+from celery_config.saga.states import Status
 from celery_config.saga.testing.books import Books, Violation
 from celery_config.saga.testing.orchestrator import Orchestrator
 

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from celery_config.common.timeouts import Times
-from celery_config.saga import patience
 from celery_config.saga.dsl import Kind, Saga
-from celery_config.saga.machine import (
-    ENDED,
-    OPEN,
+from celery_config.saga.engine import scheduling
+from celery_config.saga.engine.machine import (
     Compensated,
     Completed,
     Drive,
     Due,
     Input,
-    Logged,
     PivotRan,
     Resume,
     Retry,
-    Status,
     StepFailed,
     StepLogged,
     Stop,
@@ -25,6 +21,7 @@ from celery_config.saga.machine import (
     View,
     first_status,
 )
+from celery_config.saga.states import ENDED, OPEN, Logged, Status
 from celery_config.saga.testing.books import Violation
 from celery_config.saga.testing.broker import SOON, Broker, Message
 from celery_config.saga.testing.choices import Choices, Options
@@ -165,12 +162,14 @@ class Orchestrator:
     def next_look(self) -> float:
         now = self.broker.now
         silent_until = now + TIMES.silence_between(self.drives)
-        return patience.next_look(self.status, now=now, silent_until=silent_until, deadline=self.deadline)
+        return scheduling.next_look(self.status, now=now, silent_until=silent_until, deadline=self.deadline)
 
     def make_due(self) -> None:
         if self.status in OPEN:
             now = self.broker.now
-            self.due = patience.look_before_long(self.due, now=now, soon=now + TIMES.soon_after(self.drives))
+            self.due = scheduling.look_before_long(
+                self.due, now=now, soon=now + TIMES.soon_after(self.drives)
+            )
 
     def sent(self, send: Drive | Stop | object) -> None:
         chain = self.engine.planned(self.saga, send)  # type: ignore[arg-type]
@@ -186,7 +185,7 @@ class Orchestrator:
         if self.status not in OPEN:
             return "nothing to do"
         heard_lately = not early and now - self.heard < TIMES.silence
-        if patience.is_moving(self.status, heard_lately=heard_lately, now=now, deadline=self.deadline):
+        if scheduling.is_moving(self.status, heard_lately=heard_lately, now=now, deadline=self.deadline):
             self.due = min(now + TIMES.silence, self.deadline)
             return "it is moving"
         self.drives += 1

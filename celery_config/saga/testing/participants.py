@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from celery_config.common.timeouts import Times
 from celery_config.messaging.barrier.decisions import OnAction, OnFence, OnUndo, Row
 from celery_config.messaging.states import Action, Undo
-from celery_config.saga.plan import Operation
+from celery_config.saga.engine.plan import Operation
 from celery_config.saga.testing.books import Books, Violation
 from celery_config.saga.testing.broker import Broker, Message
 from celery_config.saga.testing.choices import Choices, Options

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from celery_config.messaging.states import Action
 from celery_config.saga.dsl import Kind, Saga, field_sources
-from celery_config.saga.machine import OPEN, Logged
+from celery_config.saga.states import OPEN, Logged
 from celery_config.saga.testing.books import Books, Violation
 from celery_config.saga.testing.broker import Broker, Message
 from celery_config.saga.testing.choices import Choices, Options
 from celery_config.saga.testing.engine import REAL, Engine
 from celery_config.saga.testing.guarantees import check_after, check_at_the_end
 from celery_config.saga.testing.orchestrator import OPERATOR, Orchestrator
-from celery_config.saga.testing.outside import PHASES, UNDER_WAY, Outside
+from celery_config.saga.testing.providers import PHASES, UNDER_WAY, Outside
 
 MEANWHILE: Options = (
     "nothing", "somebody cancels", "the watchdog looks", "the deadline passes", "the broker loses everything",

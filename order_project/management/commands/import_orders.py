@@ -16,9 +16,9 @@ from rich.table import Table
 from celery_config.common.console import progress_bars
 from celery_config.errors import SagaPaused
 from celery_config.http.service_client import PeerError
-from order_project import importing, invoices
 from order_project.domain import Flow
-from order_project.invoices import Fault
+from order_project.importing import invoices, service
+from order_project.importing.invoices import Fault
 
 
 class Command(BaseCommand):
@@ -51,26 +51,26 @@ class Command(BaseCommand):
         console = Console()
         file = self.parse(options["file"])
         products = list(file.products.values())
-        opening = importing.UNLIMITED if options["stock"] == "unlimited" else options["quantity"]
+        opening = service.UNLIMITED if options["stock"] == "unlimited" else options["quantity"]
         try:
             with progress_bars(console) as bar:
                 copied = bar.add_task("catalogue", total=len(products))
-                importing.put_catalogue(products, opening=opening)
-                importing.await_copy(
+                service.put_catalogue(products, opening=opening)
+                service.await_copy(
                     products, lambda n: bar.update(copied, completed=n), patience=options["patience"]
                 )
                 placing = bar.add_task("placing", total=len(file.clean))
-                placement = importing.place(
+                placement = service.place(
                     file.clean,
                     token=options["token"],
                     progress=lambda n: bar.update(placing, completed=n),
                     flow=Flow(options["flow"]),
                 )
                 ending = bar.add_task("finishing", total=len(placement.orders))
-                counted = importing.await_ends(
+                counted = service.await_ends(
                     placement.orders, lambda n: bar.update(ending, completed=n), patience=options["patience"]
                 )
-        except (PeerError, SagaPaused, importing.Stalled) as error:
+        except (PeerError, SagaPaused, service.Stalled) as error:
             raise CommandError(str(error)) from error
         faults = file.faults + placement.faults
         report = options["report"] or settings.VAR / "import_orders-report.csv"

@@ -13,8 +13,8 @@ from celery_config.common.codec import encode_strictly
 from celery_config.common.identifiers import uuid7
 from celery_config.db import bulk
 from celery_config.db.bulk import Change
-from celery_config.saga import starting
 from celery_config.saga.dsl import Saga, compensatable, minutes
+from celery_config.saga.engine import starting
 from tests.bench.three.contracts import (
     CallParcelBack,
     GiveMoneyBack,

@@ -31,8 +31,8 @@ from celery_config.messaging.deliveries import Call
 from celery_config.messaging.models import BarrierRow, OutboxMessage
 from celery_config.messaging.tasks import DurableTask
 from celery_config.participant import handlers
-from celery_config.saga.chains import Chains
-from celery_config.saga.plan import Operation, Planned
+from celery_config.saga.engine.chains import Chains
+from celery_config.saga.engine.plan import Operation, Planned
 from celery_config.worker import batches as module
 from celery_config.worker import continuations
 from celery_config.worker.batches import Batches, Waiting

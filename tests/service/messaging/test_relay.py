@@ -28,7 +28,7 @@ from celery_config.messaging import retention
 from celery_config.messaging.models import InboxEntry, OutboxMessage
 from celery_config.messaging.outbox import relay, writing
 from celery_config.messaging.outbox.publishing import PACK, publish_batch
-from celery_config.saga.chains import Chains
+from celery_config.saga.engine.chains import Chains
 from compose.local.rabbitmq import RabbitServer
 from tests.service.broker import ADMIN, app_of, drain, kwargs_of
 from tests.service.together import concurrent, in_background, together, until

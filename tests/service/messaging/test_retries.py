@@ -24,8 +24,8 @@ from celery_config.messaging.models import BarrierRow, OutboxMessage
 from celery_config.messaging.outbox import writing
 from celery_config.messaging.tasks import LONGEST_SHOWN
 from celery_config.participant import handlers
-from celery_config.saga.chains import COMPENSATED, STEP_FAILED, Chains
-from celery_config.saga.plan import Operation, Planned
+from celery_config.saga.engine.chains import COMPENSATED, STEP_FAILED, Chains
+from celery_config.saga.engine.plan import Operation, Planned
 from tests.service.messaging.conftest import Hotel
 from tests.trip import BookFlight, BookHotel, CancelHotel, Trip, TripData
 

@@ -22,9 +22,9 @@ from celery_config.messaging.barrier.fences import PIVOT_RAN
 from celery_config.messaging.deliveries import Delivery, Outcome, TriedLater
 from celery_config.messaging.models import BarrierRow, OutboxMessage
 from celery_config.messaging.tasks import DurableTask, Work, durable_task
-from celery_config.over_http import CallFailed, Participant
 from celery_config.participant import handlers
 from celery_config.participant.handlers import StepMessage
+from celery_config.saga.engine.rest_steps import CallFailed, Participant
 from compose.local import ports
 from tests.service.messaging.conftest import Hotel
 from tests.trip import BookHotel, CancelHotel

@@ -15,9 +15,9 @@ from celery_config.contracts.inventory import Line
 from celery_config.contracts.shipment import Address
 from celery_config.db.functions import Now
 from celery_config.messaging.models import OutboxMessage
-from celery_config.saga import clock, step_log
-from celery_config.saga.machine import Logged
+from celery_config.saga.engine import clock, step_log
 from celery_config.saga.models import SagaClock, SagaInstance
+from celery_config.saga.states import Logged
 from celery_config.saga.testing import links_of, name_of
 from order_project import asked, placing
 from order_project.asked import OrderRequest

@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from celery_config.contracts.base import encode
-from celery_config.saga import runner
+from celery_config.saga.engine import runner
 from order_project.models import Customer, Order
 from tests.service.order.conftest import ADDRESS, HEART, REPLIES, Placed, Shop
 

@@ -20,8 +20,9 @@ from celery_config.copies.readers import Kept, stream
 from celery_config.copies.registry import copies
 from celery_config.http import service_client
 from celery_config.messaging.models import OutboxMessage
-from celery_config.saga import runner
-from celery_config.saga.machine import Logged, StepFailed
+from celery_config.saga.engine import runner
+from celery_config.saga.engine.machine import StepFailed
+from celery_config.saga.states import Logged
 from order_project import audit, services
 from order_project.models import CatalogueProduct, Order, Refund
 from tests.service.copies_source import SourceInMemory

@@ -42,11 +42,12 @@ from celery_config.messaging.inbox.subscriptions import deliver
 from celery_config.messaging.models import OutboxMessage
 from celery_config.messaging.states import Action, Undo
 from celery_config.participant.choreography import announced
-from celery_config.saga import barriers, pauses, selectors, watchdog
-from celery_config.saga.dead_letters import keep
-from celery_config.saga.effects import Answer, Held
-from celery_config.saga.letters import Letter
+from celery_config.saga import duties
+from celery_config.saga.dead_letters.letter import Letter
+from celery_config.saga.dead_letters.reader import keep
 from celery_config.saga.models import DeadLetter, OperatorAction, SagaInstance
+from celery_config.saga.operations import barrier_client, pauses, selectors
+from celery_config.saga.operations.effects import Answer, Held
 from order_project import cancelling, operators, patience, placing
 from order_project.domain import Flow
 from order_project.errors import KeyReused, TooLate
@@ -355,7 +356,7 @@ class TestParked:
         step = "payment.authorize_payment"
         doubt = Held(Action.DONE, Undo.INTENT, {"amount": 1785, "currency": "EUR"})
         told: dict[str, Answer] = {"payment": {step: doubt}, "inventory": {}, "shipment": None}
-        monkeypatch.setattr(barriers, "ask_one", lambda service, order: told[service])
+        monkeypatch.setattr(barrier_client, "ask_one", lambda service, order: told[service])
         return told
 
     @pytest.fixture
@@ -456,7 +457,7 @@ class TestParked:
                 sent.append(body)
                 return {"settled": "it is undone, says a human"}
 
-        monkeypatch.setattr(barriers, "Peer", Payment)
+        monkeypatch.setattr(barrier_client, "Peer", Payment)
         page = reverse("admin:order_choreography_settle_by_hand", args=[parked.id])
         assert "payment.authorize_payment undo" in admin_client.get(page).content.decode()
         form = {"intent": "payment.authorize_payment undo", "answer": "{}", "why": "the provider wrote so"}
@@ -507,7 +508,7 @@ class TestParked:
 
     def test_an_overdue_one_is_counted(self, parked: Dancer) -> None:
         parked.set(answer_by=timezone.now() - timedelta(hours=1))
-        watchdog.measure()
+        duties.measure()
         assert metrics.PARKED_OVERDUE._value.get() == 1
 
 
@@ -577,7 +578,7 @@ class TestRetrying:
             operators.perform(dancer.id, "retry", by="op", why="?")
 
     def test_the_pages(self, dancer: Dancer, admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(barriers, "ask_one", lambda service, order: None)
+        monkeypatch.setattr(barrier_client, "ask_one", lambda service, order: None)
         dancer.hear(dancer.back()[0])
         for url in (
             reverse("admin:order_choreography_changelist"),

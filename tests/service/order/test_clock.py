@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db.models import F
 
 from celery_config.db.functions import Now
-from celery_config.saga import clock
+from celery_config.saga.engine import clock
 from celery_config.saga.models import SagaClock
 from tests.service.together import concurrent, together
 

@@ -20,11 +20,11 @@ from kombu.message import Message
 
 from celery_config.broker import topology
 from celery_config.messaging.barrier.fences import PIVOT_RAN
-from celery_config.saga import dead_letters as module
-from celery_config.saga import runner
-from celery_config.saga.dead_letters import AT_ONCE, DeadLetterReader, keep, keep_alone
-from celery_config.saga.letters import Letter
-from celery_config.saga.machine import StepFailed
+from celery_config.saga.dead_letters import reader as module
+from celery_config.saga.dead_letters.letter import Letter
+from celery_config.saga.dead_letters.reader import AT_ONCE, DeadLetterReader, keep, keep_alone
+from celery_config.saga.engine import runner
+from celery_config.saga.engine.machine import StepFailed
 from celery_config.saga.models import DeadLetter
 from celery_config.saga.testing import links_of
 from compose.local.rabbitmq import RabbitServer

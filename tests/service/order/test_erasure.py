@@ -27,12 +27,14 @@ from celery_config.errors import OperatorRefused, SagaPaused
 from celery_config.messaging.inbox.subscriptions import deliver
 from celery_config.messaging.models import OutboxMessage
 from celery_config.messaging.outbox import writing
-from celery_config.saga import pauses, runner, step_log
-from celery_config.saga.machine import StepFailed
+from celery_config.saga.engine import runner, step_log
+from celery_config.saga.engine.machine import StepFailed
 from celery_config.saga.models import DeadLetter, SagaInstance, SagaStep
-from order_project import audit, cancelling, erasing, services
+from celery_config.saga.operations import pauses
+from order_project import audit, cancelling, services
 from order_project.asked import Asked
-from order_project.erasure import MEMORY
+from order_project.erasure import requests
+from order_project.erasure.data import MEMORY
 from order_project.errors import OrdersUnderWay, UnknownCustomer
 from order_project.models import (
     Choreography,
@@ -67,7 +69,7 @@ def confirmed(shop: Shop) -> Placed:
 
 
 def ask(shop: Shop) -> Erasure:
-    return erasing.ask(customer=shop.customer.pk, by="operator", why="a letter")
+    return requests.ask(customer=shop.customer.pk, by="operator", why="a letter")
 
 
 def sagas(asked: Erasure) -> list[SagaInstance]:
@@ -211,7 +213,7 @@ class TestItsSaga:
     def test_many_orders_are_several_sagas_and_one_erasure(
         self, shop: Shop, confirmed: Placed, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(erasing, "IDS_A_SAGA", 1)
+        monkeypatch.setattr(requests, "IDS_A_SAGA", 1)
         asked = ask(shop)
         first, second = sagas(asked)
         assert {*first.data["about"], *second.data["about"]} == {str(confirmed.id), str(confirmed.saga_id)}
@@ -264,7 +266,7 @@ class TestWhoCannotBeForgottenNow:
 
     def test_who_never_was(self, shop: Shop) -> None:
         with pytest.raises(NotFound):
-            erasing.ask(customer=uuid4(), by="operator", why="x")
+            requests.ask(customer=uuid4(), by="operator", why="x")
 
     def test_nobody_while_erasures_are_held_up(self, shop: Shop) -> None:
         pauses.pause(saga="forget-customer", step="", by="op", why="legal hold")
@@ -274,7 +276,7 @@ class TestWhoCannotBeForgottenNow:
 
     def test_nobody_without_a_reason(self, shop: Shop) -> None:
         with pytest.raises(OperatorRefused):
-            erasing.ask(customer=shop.customer.pk, by="op", why=" ")
+            requests.ask(customer=shop.customer.pk, by="op", why=" ")
 
 
 class TestWhatComesLate:
@@ -379,7 +381,7 @@ class TestAtTheSameMoment:
             asked = Asked(shop.request(customer=customer.pk), key)
             outcome, result = together(
                 lambda asked=asked: place_orders(client="ada", asked=[asked])[0],
-                lambda pk=customer.pk: erasing.ask(customer=pk, by="op", why="x"),
+                lambda pk=customer.pk: requests.ask(customer=pk, by="op", why="x"),
             )
             placed = Order.objects.filter(pk=asked.id).exists()
             assert placed == isinstance(result, OrdersUnderWay), result

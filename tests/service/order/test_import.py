@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from celery_config.contracts.inventory import Line
-from order_project import importing
-from order_project.importing import Placement
-from order_project.invoices import Invoice
+from order_project.importing import service
+from order_project.importing.invoices import Invoice
+from order_project.importing.service import Placement
 from order_project.models import CatalogueProduct, Order
 from tests.service.order.conftest import HEART, LAMP, Shop
 
@@ -24,7 +24,7 @@ def _catalogue(shop: Shop) -> None:
 
 
 def place(*invoices: Invoice, token: str = "tok_approved") -> Placement:
-    return importing.place(invoices, token=token, progress=lambda _: None)
+    return service.place(invoices, token=token, progress=lambda _: None)
 
 
 def test_an_invoice_is_placed_once() -> None:

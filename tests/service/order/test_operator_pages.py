@@ -14,10 +14,11 @@ from django.utils import timezone
 from celery_config.common.money import money
 from celery_config.http.service_client import PeerError
 from celery_config.messaging.states import Action, Undo
-from celery_config.saga import barriers, operators, pauses, runner
-from celery_config.saga.effects import Answer
-from celery_config.saga.machine import StepFailed
+from celery_config.saga.engine import runner
+from celery_config.saga.engine.machine import StepFailed
 from celery_config.saga.models import OperatorAction, SagaInstance, SagaPause
+from celery_config.saga.operations import barrier_client, operators, pauses
+from celery_config.saga.operations.effects import Answer
 from tests.service.order.conftest import Placed, Shop
 from tests.service.order.test_operators import AUTHORIZED, held, park
 from tests.service.order.test_runner import DRIVE, STOP
@@ -37,7 +38,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         services.append(service)
         return {}
 
-    monkeypatch.setattr(barriers, "ask_one", ask_one)
+    monkeypatch.setattr(barrier_client, "ask_one", ask_one)
     return services
 
 
@@ -49,7 +50,7 @@ def barrier(monkeypatch: pytest.MonkeyPatch) -> dict[str, Answer]:
         "inventory": {},
         "shipment": {},
     }
-    monkeypatch.setattr(barriers, "ask_one", lambda service, saga: told[service])
+    monkeypatch.setattr(barrier_client, "ask_one", lambda service, saga: told[service])
     return told
 
 
@@ -257,7 +258,7 @@ class TestSettlingByHand:
             told.append((saga, step, operation, answer, note))
             return "authorize-payment is undone, says a human"
 
-        monkeypatch.setattr(barriers, "settle", settle)
+        monkeypatch.setattr(barrier_client, "settle", settle)
         form = {"intent": "authorize-payment undo", "answer": "{}", "why": "their support says so"}
         html = said(admin_client, page(parked, "settle_by_hand"), **form)
         assert told == [(parked.saga_id, "authorize-payment", "undo", {}, "their support says so (admin)")]
@@ -278,7 +279,7 @@ class TestSettlingByHand:
         def settle(*_: Any, **__: Any) -> str:
             raise PeerError("payment does not answer at http://127.0.0.1:8002")
 
-        monkeypatch.setattr(barriers, "settle", settle)
+        monkeypatch.setattr(barrier_client, "settle", settle)
         form = {"intent": "authorize-payment undo", "answer": "{}", "why": "x"}
         html = said(admin_client, page(parked, "settle_by_hand"), **form)
         assert "Nothing was changed: payment does not answer" in html

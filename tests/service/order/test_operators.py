@@ -13,10 +13,11 @@ from django.utils import timezone
 
 from celery_config.errors import OperatorRefused, SagaPaused
 from celery_config.messaging.states import Action, Undo
-from celery_config.saga import barriers, operators, pauses, runner, selectors, step_log, verbs
-from celery_config.saga.effects import Answer, Held
-from celery_config.saga.machine import Due, StepFailed
+from celery_config.saga.engine import runner, step_log
+from celery_config.saga.engine.machine import Due, StepFailed
 from celery_config.saga.models import OperatorAction, SagaInstance
+from celery_config.saga.operations import barrier_client, operators, pauses, previews, selectors
+from celery_config.saga.operations.effects import Answer, Held
 from tests.service.order.conftest import REPLIES, Placed, Shop
 from tests.service.order.test_runner import DRIVE, STOP
 
@@ -29,7 +30,7 @@ AUTHORIZED = {**REPLIES["authorize-payment"], "expires_at": EXPIRES.isoformat()}
 def barrier(monkeypatch: pytest.MonkeyPatch) -> dict[str, Answer]:
     """What the participants answer: nothing came to any of them, unless a test says more."""
     told: dict[str, Answer] = {"payment": {}, "inventory": {}, "shipment": {}}
-    monkeypatch.setattr(barriers, "ask_one", lambda service, saga: told[service])
+    monkeypatch.setattr(barrier_client, "ask_one", lambda service, saga: told[service])
     return told
 
 
@@ -111,7 +112,7 @@ class TestParked:
 class TestVerbs:
     def test_a_preview_tells_and_changes_nothing(self, placed: Placed, barrier: dict[str, Answer]) -> None:
         barrier["inventory"] = {"reserve-stock": held(Action.DONE)}
-        told = verbs.preview(placed.saga_id, "compensate")
+        told = previews.preview(placed.saga_id, "compensate")
         assert (told.refused, told.before, told.after) == ("", "running", "stopping")
         assert told.sends == [
             "fence capture-payment", "undo book-shipment", "undo reserve-stock", "undo authorize-payment",
@@ -145,7 +146,7 @@ class TestVerbs:
     ) -> None:
         park(placed)
         barrier["payment"] = {"capture-payment": held(Action.INTENT)}
-        assert "pivot" in verbs.preview(placed.saga_id, "resume").refused
+        assert "pivot" in previews.preview(placed.saga_id, "resume").refused
         with pytest.raises(OperatorRefused, match="pivot"):
             operators.perform(placed.saga_id, "resume", by="ada", why="I think it ran")
         assert (placed.saga.status, OperatorAction.objects.count()) == ("parked", 0)
@@ -156,12 +157,12 @@ class TestVerbs:
         """The log is a hint, the barrier the truth: it brings the pivot's reply too."""
         park(placed)
         barrier["payment"] = {"capture-payment": held(Action.DONE, **REPLIES["capture-payment"])}
-        assert verbs.preview(placed.saga_id, "resume").after == "forward"
+        assert previews.preview(placed.saga_id, "resume").after == "forward"
         operators.perform(placed.saga_id, "resume", by="ada", why="captured, says payment")
         assert (placed.saga.status, placed.log["capture-payment"]) == ("forward", "done")
         assert placed.chains[-1] == DRIVE
 
-    @pytest.mark.parametrize("verb", list(verbs.VERBS))
+    @pytest.mark.parametrize("verb", list(previews.VERBS))
     @pytest.mark.parametrize("status", ["completed", "compensated"])
     def test_an_end_is_final(
         self, placed: Placed, barrier: dict[str, Answer], verb: str, status: str

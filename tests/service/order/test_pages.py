@@ -12,8 +12,9 @@ from rest_framework.authtoken.models import Token
 
 from celery_config.common.money import money
 from celery_config.messaging.models import OutboxMessage
-from celery_config.saga import machine, runner
-from celery_config.saga.machine import StepFailed
+from celery_config.saga import states
+from celery_config.saga.engine import machine, runner
+from celery_config.saga.engine.machine import StepFailed
 from celery_config.saga.models import DeadLetter, SagaInstance
 from order_project.models import Refund
 from tests.service.order.conftest import Placed, Shop
@@ -110,7 +111,7 @@ def test_decisions_read_as_words(admin_client: Client, stopped: Placed) -> None:
 
 @pytest.mark.parametrize("kind", [*get_args(machine.Input), *get_args(machine.Send)])
 def test_whatever_is_decided_has_words(kind: type) -> None:
-    fields = {"step": "book", "operation": "do", "outcome": machine.Logged.DONE}
+    fields = {"step": "book", "operation": "do", "outcome": states.Logged.DONE}
     said = str(kind(**{name: value for name, value in fields.items() if name in kind.__dataclass_fields__}))
     assert kind.__name__ not in said
 

@@ -10,9 +10,9 @@ import pytest
 from celery_config.contracts.inventory import Line
 from celery_config.db import bulk
 from celery_config.messaging.models import OutboxMessage
-from celery_config.saga import runner
-from celery_config.saga.chains import LARGEST_CHAIN
-from celery_config.saga.machine import PivotRan
+from celery_config.saga.engine import runner
+from celery_config.saga.engine.chains import LARGEST_CHAIN
+from celery_config.saga.engine.machine import PivotRan
 from celery_config.saga.models import SagaInstance
 from order_project import cancelling, domain, services
 from order_project.errors import BadLines, OrderTooLarge, TooLate

@@ -6,9 +6,10 @@ from uuid import UUID
 
 import pytest
 
-from celery_config.saga import runner
-from celery_config.saga.machine import Logged, StepFailed
+from celery_config.saga.engine import runner
+from celery_config.saga.engine.machine import StepFailed
 from celery_config.saga.models import SagaInstance
+from celery_config.saga.states import Logged
 from order_project import services
 from order_project.errors import NotRefundable
 from order_project.models import Refund

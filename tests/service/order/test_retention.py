@@ -10,8 +10,8 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from celery_config.common.identifiers import uuid7
+from celery_config.saga.duties import forget_log
 from celery_config.saga.models import SagaDecision, SagaInstance, SagaStep
-from celery_config.saga.retention import forget_log
 from order_project.models import IdempotencyKey
 from order_project.retention import forget_keys
 

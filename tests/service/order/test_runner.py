@@ -15,9 +15,10 @@ from celery_config.contracts.payment import PaymentCaptured
 from celery_config.messaging.inbox.subscriptions import deliver
 from celery_config.messaging.models import OutboxMessage
 from celery_config.messaging.outbox.writing import cloud_event
-from celery_config.saga import clock, runner
-from celery_config.saga.machine import Due, Logged, PivotRan, Retry, StepFailed, StepLogged
+from celery_config.saga.engine import clock, runner
+from celery_config.saga.engine.machine import Due, PivotRan, Retry, StepFailed, StepLogged
 from celery_config.saga.models import SagaInstance, SagaStep
+from celery_config.saga.states import Logged
 from celery_config.saga.testing import links_of
 from order_project import services
 from tests.service.order.conftest import REPLIES, Placed, Shop, merge

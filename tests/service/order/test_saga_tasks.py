@@ -15,9 +15,9 @@ from celery_config.contracts.shipment import ShipmentCancelled
 from celery_config.messaging.barrier.fences import PIVOT_FENCED, PIVOT_RAN
 from celery_config.messaging.inbox.subscriptions import deliver
 from celery_config.messaging.outbox.writing import cloud_event
-from celery_config.saga import runner
-from celery_config.saga.chains import COMPENSATED, COMPLETE, STEP_FAILED
-from celery_config.saga.machine import Due
+from celery_config.saga.engine import runner
+from celery_config.saga.engine.chains import COMPENSATED, COMPLETE, STEP_FAILED
+from celery_config.saga.engine.machine import Due
 from celery_config.saga.testing import links_of
 from tests.service.order.conftest import REPLIES, Placed, Shop, run
 

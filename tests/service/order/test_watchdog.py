@@ -14,8 +14,9 @@ from django.db import transaction
 
 from celery_config.db.functions import Now
 from celery_config.messaging.models import OutboxMessage
-from celery_config.saga import clock, runner, watchdog
-from celery_config.saga.machine import PivotRan
+from celery_config.saga import duties
+from celery_config.saga.engine import clock, runner, watchdog
+from celery_config.saga.engine.machine import PivotRan
 from celery_config.saga.models import SagaInstance
 from tests.service.order.conftest import Placed, Shop
 from tests.service.order.test_runner import ACTIONS, DRIVE, STOP
@@ -253,11 +254,11 @@ class TestTick:
         assert not watchdog.Attendance(nobody).is_complete()
 
     def test_it_is_a_duty_of_the_relay(self, settings: Any) -> None:
-        assert "celery_config.saga.watchdog.duties" in settings.RELAY_DUTIES
-        assert {duty.name for duty in watchdog.duties()} >= {"watchdog", "dead letters"}
+        assert "celery_config.saga.duties.duties" in settings.RELAY_DUTIES
+        assert {duty.name for duty in duties.duties()} >= {"watchdog", "dead letters"}
 
     def test_the_metrics_count_what_is_open(self, silent: Placed) -> None:
-        watchdog.measure()
+        duties.measure()
         assert watchdog.metrics.SAGAS.labels("running")._value.get() == 1
         assert watchdog.metrics.DUE_AGE._value.get() > 0
 

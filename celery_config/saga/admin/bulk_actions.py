@@ -1,0 +1,80 @@
+"""A verb for many at once, with one why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+
+from celery_config.errors import OperatorRefused
+from celery_config.saga.admin.forms import WhyForm
+from celery_config.saga.admin.widgets import COLOURS, Table, act_page, broken, operator, whole
+from celery_config.web.columns import labelled, link
+
+if TYPE_CHECKING:
+    from celery_config.saga.admin.operator_pages import OperatorPages
+
+# A page's form may not have many more fields.
+MOST_AT_ONCE = 500
+
+
+def each_page(
+    admin: OperatorPages, request: HttpRequest, chosen: QuerySet[Any], verb: str, title: str
+) -> HttpResponse | None:
+    """Ask why, then do it to each of them; the participants are not asked, nor is one held up by another."""
+    rows = list(chosen[: MOST_AT_ONCE + 1])
+    if len(rows) > MOST_AT_ONCE:
+        admin.message_user(request, f"choose at most {MOST_AT_ONCE} at once", messages.ERROR)
+        return None
+    form = WhyForm(request.POST if "confirmed" in request.POST else None)
+    if form.is_valid():
+        do_each(admin, request, rows, verb, form.cleaned_data["why"])
+        return None
+    hidden = [("action", f"{verb}_each"), ("confirmed", "yes")]
+    hidden += [(ACTION_CHECKBOX_NAME, str(row.pk)) for row in rows]
+    meta = admin.opts
+    return act_page(
+        admin,
+        request,
+        title=f"{title} {len(rows)} {meta.verbose_name_plural if len(rows) > 1 else meta.verbose_name}",
+        about=admin.labels[verb],
+        form=form,
+        button=title,
+        back=request.get_full_path(),
+        tables=[("Chosen", table_of(admin, rows, admin.fitting[verb]), "")],
+        hidden=hidden,
+    )
+
+
+def table_of(admin: OperatorPages, rows: Iterable[Any], fitting: Sequence[str]) -> Table:
+    shown = [
+        [
+            link(admin.page, row.pk, whole(str(row).partition(":")[0])),
+            labelled(row.status, COLOURS),
+            broken(row.fingerprint),
+            "yes" if row.status in fitting else "no, it will be refused",
+        ]
+        for row in rows
+    ]
+    return {"headers": [admin.opts.verbose_name, "status", "what parked it", "does it fit?"], "rows": shown}
+
+
+def do_each(admin: OperatorPages, request: HttpRequest, rows: Iterable[Any], verb: str, why: str) -> None:
+    """Tell of each how it went."""
+    done, refused = [], []
+    for row in rows:
+        try:
+            effect = admin.perform(row, verb, by=operator(request), why=why).effect
+        except OperatorRefused as refusal:
+            refused.append((str(row.pk), str(refusal)))
+        else:
+            done.append((str(row.pk), effect))
+    for told, level in ((done, messages.SUCCESS), (refused, messages.ERROR)):
+        if told:
+            admin.message_user(request, format_html_join(SafeString("<br>"), "{}: {}", told), level)

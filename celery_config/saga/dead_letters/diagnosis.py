@@ -1,0 +1,131 @@
+"""Why a message became a dead letter."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from celery import current_app
+from kombu.message import Message
+
+from celery_config.broker import topology
+from celery_config.broker.topology import commands_queue, events_queue
+from celery_config.broker.validation import fault_of
+from celery_config.common.services import ORCHESTRATOR
+from celery_config.contracts.base import Command, decode
+from celery_config.messaging.event_envelopes import RECEIVE, RECEIVE_ALL
+from celery_config.messaging.inbox.subscriptions import Envelope, subscriptions, understood
+from celery_config.participant.handlers import FenceMessage, StepMessage
+from celery_config.saga.dsl import Saga
+
+
+def why(message: Message, reason: str, queue: str) -> str:
+    """What is wrong with the message, as far as it shows.
+
+    Args:
+        reason: the broker's, such as `rejected`.
+        queue: the one that it came from; empty: not known.
+    """
+    if fault := fault_of(message):
+        return fault
+    if reason == "delivery_limit":
+        return "delivered again and again and never finished: it kills its worker, or its workers were killed"
+    shapes = known_shapes()
+    if fault := fault_of(message, shapes):
+        return fault
+    args, kwargs, _ = message.payload
+    task = message.headers["task"]
+    # Every service hears events, and those that are tried again come with its commands.
+    came_to = "" if task in (RECEIVE, RECEIVE_ALL) and queue in topology.work_queues() else queue
+    if fault := misfit(shapes[task], came_to, args, kwargs):
+        return fault
+    for event in {RECEIVE: [kwargs], RECEIVE_ALL: kwargs.get("events", [])}.get(task, []):
+        if fault := misfit_of_event(event):
+            return fault
+    return "it fits its task, and its worker rejected it: a conflict, or used-up tries; see its log"
+
+
+@functools.cache
+def known_shapes() -> dict[str, Shape]:
+    """What our own tasks take, and those that our sagas ask others for, by task."""
+    current_app.loader.import_default_modules()  # the relay has no other reason to know the tasks
+    ours = {
+        name: Shape(
+            events_queue(ORCHESTRATOR) if name in (RECEIVE, RECEIVE_ALL) else commands_queue(ORCHESTRATOR),
+            task.work.message,
+            task.work.chained,
+        )
+        for name, task in current_app.tasks.items()
+        if hasattr(task, "work")
+    }
+    return ours | shapes_of_steps(Saga.registry.values(), StepMessage, FenceMessage)
+
+
+def misfit_of_event(kwargs: dict[str, Any]) -> str | None:
+    """Say which part of the event its subscribers cannot take, or None."""
+    try:
+        envelope = decode(Envelope, kwargs)
+        for subscription in subscriptions:
+            understood(subscription, [kwargs], [envelope])
+    except msgspec.ValidationError as error:
+        return str(error)
+    return None
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a task takes.
+
+    Args:
+        queue: where its worker reads.
+        message: what its keyword arguments are decoded as.
+        chained: whether it gets the replies of the links before it.
+        command: of a step: what its message holds.
+    """
+
+    queue: str
+    message: type[Any]
+    chained: bool
+    command: type[Command] | None = None
+
+
+def shapes_of_steps(sagas: Iterable[type[Saga]], step: type[Any], fence: type[Any]) -> dict[str, Shape]:
+    """The shapes of everything that these sagas ask of participants, by task.
+
+    Args:
+        step: the message of an action or undo.
+        fence: that of a fence.
+    """
+    shapes = {}
+    for each in (each for saga in sagas for each in saga.steps):
+        queue = commands_queue(each.command.service)
+        shapes[f"{each.command.service}.fence"] = Shape(queue, fence, chained=True)
+        for command in filter(None, (each.command, each.undo)):
+            shapes[command.wire_name()] = Shape(queue, step, chained=True, command=command)
+    return shapes
+
+
+def misfit(shape: Shape, queue: str, args: list[Any], kwargs: dict[str, Any]) -> str | None:
+    """Say what a worker could not take, or None when all of it fits.
+
+    Args:
+        queue: the one that the message came from; empty: not known.
+    """
+    if queue and queue != shape.queue:
+        return f"it came to {queue!r}, whose workers do not know its task: that belongs into {shape.queue!r}"
+    try:
+        replies = decode(list[dict[str, Any]], args)
+        if len(replies) != shape.chained:
+            return f"{len(replies)} positional arguments instead of {int(shape.chained)}"
+        message = decode(shape.message, kwargs)
+        if shape.command:
+            needed = {name: replies[0][source][name] for name, source in (message.needs or {}).items()}
+            decode(shape.command, message.command | needed)
+    except msgspec.ValidationError as error:
+        return str(error)
+    except (KeyError, TypeError) as error:
+        return f"the replies before it lack what it needs: {error!r}"
+    return None

@@ -1,0 +1,64 @@
+"""What the orchestrator's relay does besides: watchdog, dead letters, gauges of sagas, retention of the saga log."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+from functools import partial
+
+from celery import current_app
+from django.conf import settings
+from django.db.models import Count, Min, Q
+from django.utils import timezone
+
+from celery_config.common import metrics
+from celery_config.common.identifiers import first_of
+from celery_config.messaging.outbox.relay import Duty
+from celery_config.messaging.retention import BATCH, EVERY_SECONDS, delete
+from celery_config.saga.engine import clock
+from celery_config.saga.engine.parking import parkables
+from celery_config.saga.engine.watchdog import Attendance, tick
+from celery_config.saga.models import SagaDecision, SagaStep
+from celery_config.saga.states import OPEN, Status
+
+
+def duties() -> list[Duty]:
+    """What the orchestrator's relay does besides."""
+    app = current_app._get_current_object()
+    from celery_config.saga.dead_letters.reader import DeadLetterReader
+
+    scale = min(1.0, max(0.1, settings.TIMES.scale))
+    return [
+        Duty("watchdog", partial(tick, Attendance(app)), scale),
+        Duty("dead letters", DeadLetterReader(app).read, scale),
+        Duty("saga metrics", measure, 5.0),
+        Duty("retention of the log", forget_log, EVERY_SECONDS),
+    ]
+
+
+def measure() -> None:
+    """Set the gauges of sagas, and of whatever else may be parked."""
+    counts: Counter[str] = Counter()
+    overdue, dues = 0, []
+    for kind in parkables():
+        unended = kind.objects.filter(status__in=[*OPEN, Status.PARKED]).order_by()
+        counts.update(dict(unended.values_list("status").annotate(n=Count("pk"))))
+        overdue += unended.filter(status=Status.PARKED, answer_by__lt=timezone.now()).count()
+        dues.append(kind.objects.filter(due_at__isnull=False).aggregate(at=Min("due_at"))["at"])
+    for status in (*OPEN, Status.PARKED):
+        metrics.SAGAS.labels(str(status)).set(counts[str(status)])
+    metrics.PARKED_OVERDUE.set(overdue)
+    oldest = min(filter(None, dues), default=None)
+    metrics.DUE_AGE.set(max(0.0, (clock.now() - oldest).total_seconds()) if oldest else 0)
+
+
+def forget_log(batch: int = BATCH) -> bool:
+    """Delete a batch of steps and of decisions of sagas past the horizon; an open saga keeps them.
+
+    Returns:
+        whether there may be more.
+    """
+    horizon = timezone.now() - timedelta(days=settings.SAGA_RETENTION_DAYS)
+    long_ended = Q(saga__lt=first_of(horizon), saga__ended_at__lt=horizon)
+    full = [delete(model, long_ended, "saga_id", batch) for model in (SagaStep, SagaDecision)]
+    return any(full)

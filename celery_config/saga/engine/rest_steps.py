@@ -1,0 +1,132 @@
+"""Steps over REST: the link runs here, calls the participant, and its outcome is the participant's."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import structlog
+from celery.exceptions import Ignore, Reject
+from django.conf import settings
+
+from celery_config.errors import Away, Refused, StepOutlived, Unknown
+from celery_config.failpoints.points import Point, reach
+from celery_config.http.circuit_breaker import Breaker, CircuitOpen
+from celery_config.http.json_client import JsonClient, Outcomes
+from celery_config.messaging.deliveries import Call, Delivery, Outcome
+from celery_config.saga.engine import step_log
+from celery_config.saga.engine.chains import CALL
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallMessage:
+    """A link whose step is reached over REST; `message` is what the broker would have carried."""
+
+    saga: UUID
+    step: str
+    operation: str
+    attempt: int
+    task: str
+    message: dict[str, Any]
+
+
+def call_participants(deliveries: Sequence[Delivery[CallMessage]]) -> list[Outcome]:
+    """Each call in a thread of its own."""
+    return [Call(functools.partial(asked, delivery), answers) for delivery in deliveries]
+
+
+def asked(delivery: Delivery[CallMessage]) -> Outcome:
+    message = delivery.message
+    service, _, _ = message.task.partition(".")
+    key = f"{message.saga}/{message.step}/{message.operation}"
+    with structlog.contextvars.bound_contextvars(task=f"{CALL} {message.task}"):
+        reach(Point.BEFORE_CALL)
+        answer = participant(service).ask(message.task, message.message, delivery.replies, key=key)
+        reach(Point.AFTER_CALL)
+    return answer
+
+
+def answers(answered: Sequence[tuple[Any, Outcome]]) -> list[Outcome]:
+    return [answer for _, answer in answered]
+
+
+def note_giving_up(delivery: Delivery[CallMessage], error: Exception) -> None:
+    """Keep why in the saga log; the errback itself carries no reason."""
+    message, code = delivery.message, "unknown_outcome" if isinstance(error, Unknown) else "error"
+    step_log.note_failure(
+        message.saga, message.step, message.operation, {"code": code, "reason": str(error)[:500]}
+    )
+
+
+FAILURES_IN_A_ROW = 5
+AT_ONCE = 8
+OUTLIVED, REJECTED = "outlived", "command_rejected"
+
+
+class CallFailed(Exception):
+    """The participant did not take the call as such: our code, its address or a token is wrong."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(f"{code}: {reason}")
+        self.code, self.reason = code, reason
+
+
+@dataclass(frozen=True)
+class Participant:
+    """One participant."""
+
+    client: JsonClient
+    breaker: Breaker
+    at_once: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(AT_ONCE))
+    """A bulkhead (Nygard, Release It!): what its web has no thread for waits here, before its time runs."""
+
+    def ask(self, task: str, message: dict[str, Any], replies: dict[str, Any], *, key: str) -> Outcome:
+        """Send a command and return what the participant's task would have returned.
+
+        Args:
+            task: its wire name.
+            message: what the broker would have carried.
+            replies: those of the steps before it, by step.
+            key: names the command in both services' logs; the barrier's own key lies in the message.
+
+        Raises:
+            Refused: its final no.
+            Unknown: nobody knows what was done.
+            Away: nothing was done; the participant is not there, or is being left alone.
+            CallFailed: it was not understood.
+        """
+        body = {"task": task, "message": message, "replies": replies}
+        try:
+            with self.at_once:
+                answer = self.breaker.call(lambda: self.client.post("/api/commands/", body, key=key))
+        except CircuitOpen as error:
+            reach(Point.CIRCUIT_OPEN)
+            raise Away(str(error)) from error
+        except CallFailed as error:
+            if error.code == OUTLIVED:
+                return StepOutlived(error.reason)
+            if error.code == REJECTED:
+                return Reject(error.reason, requeue=False)
+            raise
+        return Ignore("the pivot ran") if answer.get("ended") else answer["replies"]
+
+
+@functools.cache
+def participant(service: str) -> Participant:
+    """The participant called so; it keeps its connections and is shared by all threads."""
+    client = JsonClient(
+        settings.SERVICE_URLS[service],
+        Outcomes(Refused, Unknown, CallFailed, away=Away),
+        seconds=settings.TIMES.command,
+        token=settings.SERVICE_TOKENS[service],
+    )
+    unwell = Breaker(
+        failures=FAILURES_IN_A_ROW,
+        rest=settings.TIMES.call,
+        counts=lambda error: isinstance(error, Unknown),
+    )
+    return Participant(client, unwell)

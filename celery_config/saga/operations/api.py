@@ -1,0 +1,208 @@
+"""Sagas over HTTP for operators: what is parked and why, what a verb would do, and doing it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Model
+from django.shortcuts import get_object_or_404
+from django.urls import URLPattern, path
+from drf_spectacular.utils import extend_schema
+from rest_framework import generics, serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from celery_config.contracts.base import encode
+from celery_config.saga.models import OperatorAction, SagaInstance, SagaPause
+from celery_config.saga.operations import operators, pauses, previews, selectors
+from celery_config.saga.operations.previews import Preview
+from celery_config.web.pagination import Pages
+from celery_config.web.permissions import permission
+
+MayOperate = permission("saga.change_sagainstance")
+
+
+class WhyInput(serializers.Serializer[Any]):
+    why = serializers.CharField(max_length=1000, help_text="kept with your name")
+
+
+class SettleInput(WhyInput):
+    step = serializers.CharField(max_length=80)
+    operation = serializers.ChoiceField(("do", "undo"))
+    answer = serializers.DictField(help_text="what the provider would have answered")
+
+
+class PauseInput(WhyInput):
+    saga = serializers.CharField(
+        max_length=80, default="", allow_blank=True, help_text="name of the sagas to hold up"
+    )
+    step = serializers.CharField(max_length=80, default="", allow_blank=True, help_text="or of a step")
+
+
+class ActionOutput(serializers.ModelSerializer[OperatorAction]):
+    class Meta:
+        model = OperatorAction
+        fields = ("saga", "subject", "at", "verb", "what", "by", "why", "effect")
+
+
+class SagaOutput(serializers.ModelSerializer[SagaInstance]):
+    class Meta:
+        model = SagaInstance
+        fields = (
+            "id", "name", "version", "subject", "status", "cause", "drives", "owner", "answer_by",
+            "fingerprint", "started_at", "ended_at",
+        )  # fmt: skip
+
+
+class PauseOutput(serializers.ModelSerializer[SagaPause]):
+    class Meta:
+        model = SagaPause
+        fields = ("saga", "step", "since", "by", "why")
+
+
+class NewestFirst(Pages):
+    ordering = "-started_at"
+
+
+class SagaList(generics.ListAPIView[SagaInstance]):
+    """Sagas, newest first."""
+
+    serializer_class = SagaOutput
+    queryset = SagaInstance.objects.all()
+    pagination_class = NewestFirst
+    filterset_fields = ("status", "name", "version", "subject", "fingerprint", "owner")
+
+
+class ParkedGroups(APIView):
+    @extend_schema(responses={200: dict})
+    def get(self, request: Request) -> Response:
+        """What is parked, grouped by what parked it; the most sagas first."""
+        return Response({"groups": [encode(group) for group in selectors.parked_groups()]})
+
+
+class SagaEffects(APIView):
+    @extend_schema(responses={200: dict})
+    def get(self, request: Request, pk: UUID) -> Response:
+        """Each live or doubtful effect with its holder, amount and expiry; asks every participant."""
+        row = get_object_or_404(SagaInstance, pk=pk)
+        return Response({"effects": [encode(effect) for effect in selectors.effects_of(row)]})
+
+
+@dataclass(frozen=True)
+class Operated:
+    """What operators act on, and the function that does it."""
+
+    model: type[Model]
+    preview: Callable[[UUID, str], Preview]
+    perform: Callable[..., OperatorAction]
+    take_over: Callable[..., OperatorAction]
+    settle: Callable[..., OperatorAction]
+
+
+SAGAS = Operated(
+    SagaInstance, previews.preview, operators.perform, operators.take_over, operators.settle_by_hand
+)
+
+
+class Operating(APIView):
+    permission_classes = (MayOperate,)
+    on = SAGAS
+
+    def act(
+        self,
+        request: Request,
+        pk: UUID,
+        does: Callable[..., OperatorAction],
+        asked: type[WhyInput],
+        **more: Any,
+    ) -> dict[str, Any]:
+        """Do it in the name of who asks, and return what was written down of it; 404 when there is no such row."""
+        get_object_or_404(self.on.model, pk=pk)
+        done = does(pk, by=request.user.get_username(), **checked(asked, request), **more)
+        return ActionOutput(done).data
+
+
+class Verb(Operating):
+    @extend_schema(responses={200: dict})
+    def get(self, request: Request, pk: UUID, verb: str) -> Response:
+        """What the verb would do now: nothing is changed."""
+        get_object_or_404(self.on.model, pk=pk)
+        return Response(encode(self.on.preview(pk, verb)))
+
+    @extend_schema(request=WhyInput, responses={202: ActionOutput})
+    def post(self, request: Request, pk: UUID, verb: str) -> Response:
+        """Do it. 409: it does not fit where the saga or order stands."""
+        done = self.act(request, pk, self.on.perform, WhyInput, verb=verb)
+        return Response(done, status=status.HTTP_202_ACCEPTED)
+
+
+class TakeOver(Operating):
+    @extend_schema(request=WhyInput, responses={200: ActionOutput})
+    def post(self, request: Request, pk: UUID) -> Response:
+        """Become the owner of what is parked."""
+        return Response(self.act(request, pk, self.on.take_over, WhyInput))
+
+
+class Settle(Operating):
+    @extend_schema(request=SettleInput, responses={200: ActionOutput})
+    def post(self, request: Request, pk: UUID) -> Response:
+        """Say what became of a call outside, when nobody else can; ask for a retry afterwards."""
+        return Response(self.act(request, pk, self.on.settle, SettleInput))
+
+
+def paths(name: str, on: Operated, names: Iterable[str]) -> list[URLPattern]:
+    """Where operators act on it.
+
+    Args:
+        name: of one; the addresses have its plural.
+        names: of its verbs.
+    """
+    one = f"{name}s/<uuid:pk>"
+    return [
+        path(f"{one}/take-over/", TakeOver.as_view(on=on), name=f"{name}-take-over"),
+        path(f"{one}/settle/", Settle.as_view(on=on), name=f"{name}-settle"),
+        *(
+            path(f"{one}/{verb}/", Verb.as_view(on=on), {"verb": verb}, name=f"{name}-{verb}")
+            for verb in names
+        ),
+    ]
+
+
+class Pauses(APIView):
+    permission_classes = (MayOperate,)
+
+    @extend_schema(responses={200: PauseOutput(many=True)})
+    def get(self, request: Request) -> Response:
+        """What is held up."""
+        return Response(PauseOutput(SagaPause.objects.order_by("since"), many=True).data)
+
+    @extend_schema(request=PauseInput, responses={201: ActionOutput})
+    def post(self, request: Request) -> Response:
+        """Let no new saga of a name, or with a step, start; running ones go on."""
+        done = pauses.pause(**checked(PauseInput, request), by=request.user.get_username())
+        return Response(ActionOutput(done).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(request=PauseInput, responses={200: ActionOutput})
+    def delete(self, request: Request) -> Response:
+        """End a pause."""
+        done = pauses.unpause(**checked(PauseInput, request), by=request.user.get_username())
+        return Response(ActionOutput(done).data)
+
+
+def checked(kind: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
+    given = kind(data=request.data)
+    given.is_valid(raise_exception=True)
+    return given.validated_data  # type: ignore[no-any-return]
+
+
+urlpatterns = [
+    path("sagas/", SagaList.as_view(), name="sagas"),
+    path("sagas/parked/", ParkedGroups.as_view(), name="sagas-parked"),
+    path("sagas/pauses/", Pauses.as_view(), name="saga-pauses"),
+    path("sagas/<uuid:pk>/effects/", SagaEffects.as_view(), name="saga-effects"),
+    *paths("saga", SAGAS, previews.VERBS),
+]

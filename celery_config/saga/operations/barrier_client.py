@@ -1,0 +1,84 @@
+"""Asking the participants what became of a saga's steps, and telling them what a human found out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from celery_config.contracts.base import fields_of
+from celery_config.errors import OperatorRefused
+from celery_config.http.service_client import Peer, PeerError, PeerRefused
+from celery_config.messaging.states import Action, Undo
+from celery_config.saga.dsl import Step
+from celery_config.saga.operations.effects import Answer, Course, Held
+
+log = structlog.get_logger(__name__)
+# A page waits for this; who does not answer by then is shown as not answering.
+SECONDS = 5.0
+
+
+def ask(steps: Sequence[Step], saga_id: UUID) -> dict[str, Answer]:
+    """Return what each participant's barrier says of these steps; None for one that does not answer.
+
+    They are asked at once: who waits for the page waits for the slowest only.
+
+    Args:
+        saga_id: or a choreographed order's id.
+    """
+    services = list(dict.fromkeys(step.command.service for step in steps))
+    with ThreadPoolExecutor(len(services)) as threads:
+        answers = threads.map(ask_one, services, [saga_id] * len(services))
+        return dict(zip(services, answers, strict=True))
+
+
+def ask_one(service: str, saga_id: UUID) -> Answer:
+    try:
+        with Peer(service, SECONDS) as peer:
+            rows = peer.get(f"/api/barrier/?saga={saga_id}&limit=500")["results"]
+    except PeerError as error:
+        log.warning("a participant does not answer", service=service, error=str(error))
+        return None
+    return {
+        row["step"]: Held(Action(row["action"]), Undo(row["undo"]), row["reply"], row["note"]) for row in rows
+    }
+
+
+def settle(
+    course: Course,
+    saga_id: UUID,
+    step: str,
+    operation: str,
+    subject: str,
+    answer: dict[str, Any],
+    *,
+    note: str,
+) -> str:
+    """Have a participant write `answer` over its open intent of a step; return what it says it did.
+
+    Raises:
+        OperatorRefused: there is no such step, nothing that undoes it, or no open intent; the text says why.
+        PeerError: it did not answer.
+    """
+    commands = {each.name: each.undo if operation == "undo" else each.command for each in course.steps}
+    command = commands.get(step)
+    if command is None:
+        raise OperatorRefused(f"there is no step {step!r} that could be {operation}ne")
+    body = {
+        "task": command.wire_name(),
+        "saga": str(saga_id),
+        "step": step,
+        "operation": operation,
+        "subject": subject,
+        "command": {f.name: course.data[f.name] for f in fields_of(command) if f.name in course.data},
+        "answer": answer,
+        "note": note,
+    }
+    try:
+        with Peer(command.service, SECONDS) as peer:
+            return str(peer.post("/api/barrier/settle/", body)["settled"])
+    except PeerRefused as error:
+        raise OperatorRefused(str(error)) from error

@@ -1,0 +1,120 @@
+"""What is live or in doubt of a saga: the list that whoever decides about a parked one must see (rule 25). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from celery_config.contracts.base import fields_of
+from celery_config.messaging.states import Action, Undo
+from celery_config.saga.dsl import Step
+from celery_config.saga.states import Logged
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the saga log says of a step; the participant's barrier is the truth."""
+
+    logged: Logged
+    reply: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Held:
+    """A participant's barrier row."""
+
+    action: Action
+    undo: Undo
+    reply: Mapping[str, Any] | None
+    note: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.action}, undo {self.undo}" if self.undo else str(self.action)
+
+
+Answer = Mapping[str, Held] | None
+"""Barrier rows of one saga at one participant, by step; None: it did not answer."""
+
+
+@dataclass(frozen=True)
+class Effect:
+    """Something a saga did that is not undone, or of which nobody knows yet."""
+
+    step: str
+    holder: str
+    doubtful: bool
+    amount: int | None
+    """In minor units of `currency`."""
+    currency: str
+    expires_at: datetime | None
+    because: str
+
+
+@dataclass(frozen=True)
+class Course:
+    """What is to be done, and what is known of it: a saga's, or that of an order which nobody orchestrates."""
+
+    steps: Sequence[Step]
+    data: Mapping[str, Any]
+    """What is known from the start."""
+    log: Mapping[str, Known]
+    """By step."""
+
+
+def effects(course: Course, barriers: Mapping[str, Answer]) -> list[Effect]:
+    """Return every live or doubtful effect, in the order of the steps.
+
+    Args:
+        barriers: what each participant's barrier says, by service.
+    """
+    found = []
+    for step in course.steps:
+        known = course.log.get(step.name, Known(Logged.NOTHING, None))
+        answer = barriers.get(step.command.service)
+        told = word_of(known, answer, step.name)
+        if told is None:
+            continue
+        doubtful, because = told
+        held = answer.get(step.name) if answer is not None else None
+        reply = (held and held.reply) or known.reply or {}
+        found.append(effect(step, course.data, reply, doubtful, because))
+    return found
+
+
+def word_of(known: Known, answer: Answer, step: str) -> tuple[bool, str] | None:
+    """Whether an effect is in doubt, and why one thinks so; None when there is none."""
+    if answer is None:
+        if known.logged in (Logged.REFUSED, Logged.UNDONE):
+            return None
+        return True, f"its service does not answer; the saga log says: {known.logged or 'not known yet'}"
+    held = answer.get(step)
+    if held is None or held.undo is Undo.DONE or held.action in (Action.REFUSED, Action.TOMBSTONE):
+        return None
+    if held.action is Action.INTENT:
+        return True, "a call outside was begun and its outcome is not known"
+    if held.undo is Undo.INTENT:
+        return True, "its undo was begun and its outcome is not known"
+    return False, "done, and not undone"
+
+
+def effect(
+    step: Step, data: Mapping[str, Any], reply: Mapping[str, Any], doubtful: bool, because: str
+) -> Effect:
+    asked = {f.name: data[f.name] for f in fields_of(step.command) if f.name in data}
+    expires = reply.get("expires_at")
+    return Effect(
+        step=step.name,
+        holder=step.command.service,
+        doubtful=doubtful,
+        amount=amount_in(reply) or amount_in(asked),
+        currency=str(reply.get("currency") or data.get("currency") or ""),
+        expires_at=datetime.fromisoformat(expires) if expires else None,
+        because=because,
+    )
+
+
+def amount_in(fields: Mapping[str, Any]) -> int | None:
+    """The field that is called `amount`, or ends so."""
+    return next((value for name, value in fields.items() if name.endswith("amount")), None)

@@ -1,0 +1,192 @@
+"""Tests of a saga in prose, over the pure decisions and chains: no database, broker or worker.
+
+    (
+        given(PlaceOrder, data)
+        .expect(AuthorizePayment, amount=1999).when(PaymentAuthorized(payment=p, amount=1999, currency="EUR"))
+        .expect(ReserveStock).when_refused("out_of_stock")
+        .expect_stop([fence(CapturePayment), CancelShipment, ReleaseStock, VoidPayment])
+        .ends("compensated")
+    )
+
+The form is that of Eventuate Tram's saga tests: given this saga, expect this command, when this reply, expect
+that compensation. Every `expect…` raises AssertionError with what was sent instead. Participants are honest here:
+a reply given is also logged, as its event would be, unless the test says `unheard`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+from uuid import uuid4
+
+from celery_config.contracts.base import Command, Reply, decode, encode
+from celery_config.saga.dsl import Saga, Step
+from celery_config.saga.engine.chains import COMPENSATED, COMPLETE, Chains, Link
+from celery_config.saga.engine.machine import (
+    Compensated,
+    Completed,
+    Drive,
+    Due,
+    Input,
+    PivotRan,
+    Retry,
+    Send,
+    StepFailed,
+    StepLogged,
+    StopAsked,
+    View,
+    decide,
+    first_status,
+)
+from celery_config.saga.states import Logged
+
+
+def given(saga: type[Saga], data: Any) -> Scenario:
+    """A saga that has just started with `data`."""
+    return Scenario(saga, data)
+
+
+def fence(pivot: type[Command]) -> str:
+    """How `expect_stop` names the fence of `pivot`."""
+    return f"fence {pivot.wire_name()}"
+
+
+def links_of(chain: Link) -> list[Link]:
+    """The links of a chain in the order in which they run."""
+    return [chain, *reversed(chain["options"]["chain"])]
+
+
+def name_of(link: Link) -> str:
+    return f"fence {link['kwargs']['pivot']}" if "pivot" in link["kwargs"] else str(link["task"])
+
+
+class Scenario:
+    """One saga on its way; every method returns it, so that a test reads as one sentence."""
+
+    def __init__(self, saga: type[Saga], data: Any) -> None:
+        self.saga, self.data, self.id = saga, encode(data), uuid4()
+        self.status = first_status(saga)
+        self.log: dict[str, Logged] = {}
+        self.replies: dict[str, Any] = {}
+        self.attempt = 0
+        self.links: list[Link] = []
+        self._send(Drive(saga.steps[0].name))
+
+    def expect(self, command: type[Command], **fields: Any) -> Self:
+        """`command` is what runs next, with these `fields` among others."""
+        self._check(bool(self.links) and name_of(self.links[0]) == command.wire_name(), command.wire_name())
+        kwargs = self.links[0]["kwargs"]
+        needed = {name: self.replies[step][name] for name, step in kwargs.get("needs", {}).items()}
+        sent = encode(decode(command, kwargs["command"] | needed))
+        for name, value in fields.items():
+            wanted = encode(value)
+            assert sent[name] == wanted, f"{command.__name__}.{name} is {sent[name]!r}, not {wanted!r}"
+        return self
+
+    def expect_stop(self, wanted: Sequence[type[Command] | str]) -> Self:
+        """A stop chain was sent: exactly these, in this order, and then the saga's own last link."""
+        names = [w if isinstance(w, str) else w.wire_name() for w in wanted]
+        sent = [name_of(link) for link in self.links]
+        self._check(sent == [*names, COMPENSATED], f"{names} and {COMPENSATED}")
+        return self
+
+    def expect_nothing(self) -> Self:
+        """Nothing is under way."""
+        self._check(not self.links, "nothing")
+        return self
+
+    def when(self, reply: Reply, *, unheard: bool = False) -> Self:
+        """The expected command is done and replied so; `unheard`: its event was lost."""
+        step = self._next_step()
+        done = step.command.done
+        assert isinstance(reply, done), f"{step.command.__name__} is answered by {done.__name__}"
+        self.links.pop(0)
+        self.replies[step.name] = encode(reply)
+        return self if unheard else self._log(step, Logged.DONE)
+
+    def when_refused(self, *, unheard: bool = False) -> Self:
+        """The expected command is refused: the chain ends there and its errback comes."""
+        step = self._next_step()
+        assert step.command.refused, f"{step.command.__name__} may not be refused"
+        if not unheard:
+            self._log(step, Logged.REFUSED)
+        return self.when_failed()
+
+    def when_failed(self) -> Self:
+        """What runs next fails, its tries used up: the chain ends there and its errback comes."""
+        kwargs = self.links[0]["options"]["link_error"][0]["kwargs"]
+        self.links = []
+        return self._receive(StepFailed(kwargs["step"], kwargs["operation"]))
+
+    def when_undone(self) -> Self:
+        """What runs next, a fence or an undo, did its part."""
+        kwargs = self.links.pop(0)["kwargs"]
+        if kwargs.get("operation") == "undo":
+            self.log[kwargs["step"]] = Logged.UNDONE
+        return self
+
+    def when_pivot_ran(self) -> Self:
+        """The fence, which runs next, finds that the pivot ran: the stop chain ends there."""
+        self._check(bool(self.links) and name_of(self.links[0]).startswith("fence "), "a fence")
+        self.log[self.links[0]["kwargs"]["step"]] = Logged.DONE
+        self.links = []
+        return self._receive(PivotRan())
+
+    def when_lost(self) -> Self:
+        """Whatever was under way is gone and nobody knows."""
+        self.links = []
+        return self
+
+    def when_cancelled(self) -> Self:
+        return self._receive(StopAsked())
+
+    def when_silent(self, *, past_deadline: bool = False, past_patience: bool = False) -> Self:
+        """The watchdog finds the saga due."""
+        return self._receive(Due(), past_deadline=past_deadline, past_patience=past_patience)
+
+    def when_retried(self) -> Self:
+        """A human says so of a parked saga."""
+        return self._receive(Retry())
+
+    def is_now(self, status: str) -> Self:
+        assert self.status == status, f"the saga is {self.status}, not {status}"
+        return self
+
+    def ends(self, status: str) -> Self:
+        """What is left of a stop chain goes well, or only `complete` is left; the saga then has this status."""
+        while len(self.links) > 1 and self.links[0]["kwargs"].get("operation") != "do":
+            self.when_undone()
+        self._check(len(self.links) <= 1, "the end of the chain")
+        if self.links:
+            last = self.links.pop()
+            ends: dict[str, Input] = {
+                COMPLETE: Completed(),
+                COMPENSATED: Compensated(last["kwargs"].get("incomplete", False)),
+            }
+            self._check(last["task"] in ends, "the end of the chain")
+            self._receive(ends[last["task"]])
+        return self.is_now(status)
+
+    def _next_step(self) -> Step:
+        self._check(bool(self.links) and self.links[0]["kwargs"].get("operation") == "do", "a command")
+        return self.saga.steps[self.saga.index(self.links[0]["kwargs"]["step"])]
+
+    def _log(self, step: Step, outcome: Logged) -> Self:
+        self.log[step.name] = outcome
+        return self._receive(StepLogged(step.name, outcome))
+
+    def _receive(self, came: Input, **view: bool) -> Self:
+        decision = decide(self.saga, View(self.status, self.log, **view), came)
+        self.status = decision.status or self.status
+        if decision.send:
+            self._send(decision.send)
+        return self
+
+    def _send(self, send: Send) -> None:
+        chains = Chains(self.saga, self.id, self.data, self.attempt)
+        self.attempt += 1
+        self.links = links_of(chains.chain(send, self.replies if isinstance(send, Drive) else {}))
+
+    def _check(self, holds: bool, wanted: str) -> None:
+        told = [name_of(link) for link in self.links] or "nothing"
+        assert holds, f"expected {wanted}; the {self.status} saga has sent {told}"

@@ -1,0 +1,75 @@
+"""Erasures in the admin: the receipts, and the page that asks for one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from rest_framework.exceptions import APIException
+from unfold.decorators import action, display
+
+from celery_config.errors import OperatorRefused, SagaPaused
+from celery_config.saga.admin.forms import WhyForm
+from celery_config.saga.admin.widgets import act_page, is_confirmed, operator, posted
+from celery_config.web.admin import FactAdmin, FactInline, ServiceAdmin
+from celery_config.web.columns import id_of, labelled, table_of
+from order_project.erasure import requests
+from order_project.models import Customer, Erasure, ErasureReceipt
+
+PAGE = "admin:order_erasure_change"
+COLOURS = {"done": "success", "under way": "info"}
+ABOUT = (
+    "Name, addresses, account and payment tokens go from all four services, for ever: nothing brings them back. Orders,"
+    " amounts and ledger stay, without saying whose they were. Orders that are under way have to end first."
+)
+
+
+class ReceiptInline(FactInline):
+    model = ErasureReceipt
+    fields = ("service", table_of("rows", "rows that told of them"), "at")
+
+
+class ErasureAdmin(FactAdmin):
+    list_display = (id_of("id"), "status", id_of("customer"), "by", "asked_at", "done_at")
+    search_ids = ("id", "customer")
+    search_help_text = "erasure id or customer id"
+    ordering = ("-asked_at",)
+    inlines = (ReceiptInline,)
+    fields = ("id", "status", "customer", "by", "why", "asked_at", "done_at")
+
+    @display(description="status")
+    def status(self, erasure: Erasure) -> Any:
+        return labelled(erasure.status, COLOURS)
+
+
+class CanBeForgotten(ServiceAdmin):
+    """For the admin of customers."""
+
+    actions_detail = ("forget",)
+
+    def has_forget_permission(self, request: HttpRequest, _: Any = None) -> bool:
+        return request.user.has_perm("order.add_erasure")
+
+    @action(description="Forget", icon="person_remove", permissions=["forget"])
+    def forget(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        row: Customer | None = self.get_object(request, object_id)
+        if row is None:
+            answer: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+            return answer
+        back, form = reverse("admin:order_customer_change", args=[row.pk]), WhyForm(posted(request))
+        if is_confirmed(request, form):
+            return self.forgotten(request, row, form.cleaned_data["why"], back)
+        return act_page(
+            self, request, title=f"Forget {row}", about=ABOUT, original=row, form=form, button="Forget", back=back,
+        )  # fmt: skip
+
+    def forgotten(self, request: HttpRequest, row: Customer, why: str, back: str) -> HttpResponse:
+        try:
+            asked = requests.ask(customer=row.pk, by=operator(request), why=why)
+        except (APIException, OperatorRefused, SagaPaused) as error:
+            self.message_user(request, f"Nothing was changed: {error}", messages.ERROR)
+            return redirect(back)
+        return redirect(reverse(PAGE, args=[asked.pk]))

@@ -1,0 +1,76 @@
+"""Erasures over HTTP: asking for one, and seeing who has forgotten what."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.urls import reverse
+from drf_spectacular.utils import extend_schema
+from rest_framework import generics, serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from celery_config.saga.operations.api import WhyInput, checked
+from celery_config.web.pagination import Pages
+from celery_config.web.permissions import permission
+from order_project.erasure import requests
+from order_project.models import Erasure, ErasureReceipt
+
+MayErase = permission("order.add_erasure")
+
+
+class ReceiptOutput(serializers.ModelSerializer[ErasureReceipt]):
+    class Meta:
+        model = ErasureReceipt
+        fields = ("service", "rows", "at")
+
+
+class ErasureOutput(serializers.ModelSerializer[Erasure]):
+    """`under way` until all four services have forgotten; `receipts` say which have, and what."""
+
+    url = serializers.SerializerMethodField()
+    status = serializers.CharField()
+    receipts = ReceiptOutput(many=True)
+
+    class Meta:
+        model = Erasure
+        fields = ("id", "url", "customer", "status", "by", "why", "asked_at", "done_at", "receipts")
+
+    def get_url(self, erasure: Erasure) -> str:
+        return reverse("erasure", args=[erasure.pk])
+
+
+class NewestFirst(Pages):
+    ordering = "-asked_at"
+
+
+class CustomerForget(APIView):
+    permission_classes = (MayErase,)
+
+    @extend_schema(request=WhyInput, responses={202: ErasureOutput})
+    def post(self, request: Request, pk: UUID) -> Response:
+        """Forget a customer, for good. A repeat finds the erasure; 409 `orders_under_way`: orders have to end first."""
+        why = checked(WhyInput, request)["why"]
+        asked = requests.ask(customer=pk, by=request.user.get_username(), why=why)
+        answer = ErasureOutput(Erasure.objects.get(pk=asked.pk)).data
+        return Response(answer, status=status.HTTP_202_ACCEPTED, headers={"Location": answer["url"]})
+
+
+class ErasureList(generics.ListAPIView[Erasure]):
+    """Erasures, newest first."""
+
+    permission_classes = (MayErase,)
+    serializer_class = ErasureOutput
+    queryset = Erasure.objects.prefetch_related("receipts")
+    pagination_class = NewestFirst
+    filterset_fields = ("customer",)
+
+
+class ErasureShow(generics.RetrieveAPIView[Erasure]):
+    """One erasure with the receipts of those services that have forgotten."""
+
+    permission_classes: Any = (MayErase,)
+    serializer_class = ErasureOutput
+    queryset = Erasure.objects.prefetch_related("receipts")

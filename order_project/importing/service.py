@@ -1,0 +1,180 @@
+"""Brings an invoice file into the system through the services' own doors."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from rest_framework.exceptions import APIException
+
+from celery_config.contracts.inventory import MAX_NAME
+from celery_config.contracts.shipment import Address
+from celery_config.http.service_client import Peer
+from celery_config.saga.models import SagaInstance
+from celery_config.saga.states import OPEN
+from order_project import domain, placing, selectors, services
+from order_project.asked import Asked, OrderRequest, Placed
+from order_project.domain import Flow
+from order_project.errors import KeyReused
+from order_project.importing.invoices import CURRENCY, Fault, Invoice, Product
+from order_project.models import CatalogueProduct, Choreography, Order
+
+CLIENT = "import"
+GRAMS_EACH = 20
+UNLIMITED = 1_000_000_000
+CHUNK = 1000
+AT_ONCE = 25
+"""Orders placed in one transaction: many save round trips, and so few that workers begin at once."""
+LOOK_SECONDS = 0.1
+PLACED_DIFFERENTLY = (
+    "an earlier run placed an invoice of this number with other lines, customer, country or payment token;"
+    " its order stands"
+)
+
+Progress = Callable[[int], None]
+
+
+class Stalled(Exception):
+    """Nothing moved for too long; the text says what to look at."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Which orders stand for the file's invoices, and which invoices the domain refused."""
+
+    orders: list[UUID]
+    repeated: int
+    faults: list[Fault]
+
+
+def put_catalogue(products: Sequence[Product], *, opening: int) -> None:
+    """Create the products and book their opening stock (once) in inventory."""
+    items = [
+        {
+            "sku": p.sku, "name": p.name[:MAX_NAME], "price": p.price, "currency": CURRENCY,
+            "weight_grams": GRAMS_EACH, "active": True,
+        }
+        for p in products
+    ]  # fmt: skip
+    stock = [{"sku": p.sku, "quantity": opening} for p in products]
+    with Peer("inventory") as inventory:
+        for _ in inventory.post_in_chunks("/api/products/", "products", items, CHUNK):
+            pass
+        for _ in inventory.post_in_chunks("/api/stock/opening/", "items", stock, CHUNK):
+            pass
+
+
+def await_copy(products: Sequence[Product], progress: Progress, *, patience: float) -> None:
+    """Wait until the order service's own copy holds the products.
+
+    Args:
+        patience: seconds without any progress after which it gives up.
+
+    Raises:
+        Stalled: the events do not come.
+    """
+    skus = [p.sku for p in products]
+    wait_for(
+        lambda: CatalogueProduct.objects.filter(sku__in=skus).count(),
+        len(skus),
+        progress,
+        patience,
+        "inventory's relay and the order service's worker: product events do not arrive",
+    )
+
+
+def place(
+    invoices: Sequence[Invoice], *, token: str, progress: Progress, flow: Flow = Flow.ORCHESTRATED
+) -> Placement:
+    """Place one order for each invoice, through the same service as the API; a second run places nothing twice."""
+    customers = services.put_customers(sorted({i.customer for i in invoices}))
+    orders, repeated, faults = [], 0, []
+    for start in range(0, len(invoices), AT_ONCE):
+        some = invoices[start : start + AT_ONCE]
+        asked = [
+            Asked(request_of(i, customers[i.customer], token, flow), f"invoice {i.number}") for i in some
+        ]
+        for invoice, outcome in zip(some, placing.place_orders(client=CLIENT, asked=asked), strict=True):
+            if isinstance(outcome, Placed):
+                orders.append(outcome.order)
+                repeated += outcome.repeated
+            else:
+                faults.append(fault_of(invoice, outcome))
+        progress(start + len(some))
+    return Placement(orders, repeated, faults)
+
+
+def request_of(invoice: Invoice, customer: UUID, token: str, flow: Flow = Flow.ORCHESTRATED) -> OrderRequest:
+    return OrderRequest(
+        customer=customer,
+        lines=tuple(domain.merge_lines(invoice.lines)),
+        currency=CURRENCY,
+        payment_token=token,
+        address=address_of(invoice),
+        reference=invoice.number,
+        flow=flow,
+    )
+
+
+def fault_of(invoice: Invoice, error: APIException) -> Fault:
+    if isinstance(error, KeyReused):
+        return Fault(0, invoice.number, "already_imported_differently", PLACED_DIFFERENTLY)
+    return Fault(0, invoice.number, str(error.get_codes()), str(error.detail))
+
+
+def address_of(invoice: Invoice) -> Address:
+    """The file knows the country only."""
+    return Address(
+        name=f"Customer {invoice.customer}",
+        line1=f"Invoice {invoice.number}",
+        city="unknown",
+        postal_code="unknown",
+        country=invoice.country,
+    )
+
+
+def await_ends(orders: Sequence[UUID], progress: Progress, *, patience: float) -> Counter[str]:
+    """Wait until every order has come to its end or is parked; return how many ended how.
+
+    Raises:
+        Stalled: nothing moves.
+    """
+    subjects = [str(order) for order in orders]
+
+    def ended() -> int:
+        open_sagas = SagaInstance.objects.filter(subject__in=subjects, status__in=OPEN).count()
+        others = Choreography.objects.filter(pk__in=orders, status__in=OPEN).count()
+        return len(subjects) - open_sagas - others
+
+    wait_for(ended, len(subjects), progress, patience, "the services' workers and relays: orders do not move")
+    return outcomes(orders)
+
+
+def outcomes(orders: Sequence[UUID]) -> Counter[str]:
+    """How many orders ended how: `completed`, or the status with its reason."""
+    found = list(Order.objects.filter(id__in=orders))
+    carried = selectors.carried(found)
+    counted: Counter[str] = Counter()
+    for order in found:
+        row = carried[order.id]
+        why = order.cancel_code or row.cause.get("code", "")
+        counted[f"{row.status}: {why}" if why else row.status] += 1
+    return counted
+
+
+def wait_for(
+    count: Callable[[], int], wanted: int, progress: Progress, patience: float, look_at: str
+) -> None:
+    """Wait until `count()` reaches `wanted`, as long as it keeps rising."""
+    best, since = -1, time.monotonic()
+    while (done := count()) < wanted:
+        if done > best:
+            best, since = done, time.monotonic()
+            progress(done)
+        if time.monotonic() - since > patience:
+            raise Stalled(f"{done} of {wanted} after {patience:.0f} s without progress. Look at {look_at}.")
+        time.sleep(LOOK_SECONDS)  # the database is what is watched: it has no signal to wait on
+    progress(wanted)
