@@ -25,10 +25,17 @@ def main(argv: list[str]) -> int:
     """Start everything, print its addresses and keep it running.
 
     Returns:
-        0 after Ctrl-C or SIGTERM, 1 when something did not start.
+        0 after Ctrl-C or SIGTERM, 1 when something did not start, 130 after a second Ctrl-C.
     """
-    options = _options(argv)
-    console = Console(highlight=False)
+    options, console = _options(argv), Console(highlight=False)
+    try:
+        return _run(options, console)
+    except KeyboardInterrupt:
+        console.print("\nNot waiting: what still runs is stopped within 10 s.")
+        return 130
+
+
+def _run(options: argparse.Namespace, console: Console) -> int:
     # The processes write to files and cannot know that people read their lines in a terminal.
     readable = {"LOG_FORMAT": "console"} if sys.stdout.isatty() and "LOG_FORMAT" not in os.environ else {}
     # A shell ignores SIGINT for commands in the background; we react there too.
