@@ -17,9 +17,9 @@ from django.utils.module_loading import import_string
 from celery_config.broker import topology
 from celery_config.common.services import ORCHESTRATOR, SERVICES
 from celery_config.contracts.base import Event, StepGaveUp, fields_of
-from celery_config.contracts.subscriptions import Hearing, Reaction
+from celery_config.contracts.subscriptions import EventSubscription, ReactionRule
 
-Parts = Mapping[str, Sequence[Hearing | Reaction]]
+Parts = Mapping[str, Sequence[EventSubscription | ReactionRule]]
 """What services listen to, by service."""
 SCHEMA, MESSAGE, CHANNEL = "#/components/schemas/{name}", "#/components/messages/{name}", "#/channels/{name}"
 ENVELOPE: dict[str, Any] = {
@@ -97,7 +97,7 @@ def announced_by(service: str) -> list[type[Event]]:
     return [kind for kind in every_event() if kind.service == service] + others
 
 
-def kinds_of(each: Hearing | Reaction) -> Iterator[type[Event]]:
+def kinds_of(each: EventSubscription | ReactionRule) -> Iterator[type[Event]]:
     """The events that a line is about, those of its patterns included."""
     for kind in every_event():
         if any(fnmatchcase(kind.wire_name(), pattern) for pattern in each.patterns):
@@ -152,7 +152,9 @@ def message(kind: type[Event]) -> dict[str, Any]:
     }
 
 
-def does(service: str, listens: Iterable[Hearing | Reaction]) -> Iterator[tuple[str, dict[str, Any]]]:
+def does(
+    service: str, listens: Iterable[EventSubscription | ReactionRule]
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """What a service sends and receives."""
     for kind in announced_by(service):
         yield f"{service}.sends.{kind.wire_name()}", operation("send", service, kind)
@@ -175,9 +177,9 @@ def operation(action: str, service: str, kind: type[Event]) -> dict[str, Any]:
     }
 
 
-def purpose(each: Hearing | Reaction) -> str:
+def purpose(each: EventSubscription | ReactionRule) -> str:
     """What is done about it, in words."""
-    if isinstance(each, Hearing):
+    if isinstance(each, EventSubscription):
         return each.call
     if each.operation == "do":
         said = " or ".join(kind.__name__ for kind in (each.announce, each.refused) if kind)

@@ -44,11 +44,11 @@ class Refused(OrderSagaError):
         return f"{self.code}: {self.reason}"
 
 
-class Unknown(OrderSagaError):
+class OutcomeUnknown(OrderSagaError):
     """The outcome of a call outside is unknown; it is settled by repeating it with the same key."""
 
 
-class Away(Unknown):
+class ServiceUnavailable(OutcomeUnknown):
     """Whoever was to be called is not there at present; the message waits for them as it would in their queue."""
 
 
@@ -56,7 +56,7 @@ class CommandConflict(OrderSagaError):
     """A command came twice under one id and differs; neither is trusted."""
 
 
-class StepOutlived(OrderSagaError):
+class StepSuperseded(OrderSagaError):
     """The action came after its compensation or fence."""
 
 

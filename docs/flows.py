@@ -11,7 +11,7 @@ from pathlib import Path
 
 from celery_config.common.services import ORCHESTRATOR, SERVICES
 from celery_config.contracts.base import Command
-from celery_config.contracts.subscriptions import Reaction
+from celery_config.contracts.subscriptions import ReactionRule
 from celery_config.saga.dsl import Kind, Saga
 from docs.reordering import forward, in_order, package_of, path_of, reactions, touched
 
@@ -134,11 +134,11 @@ def choreographed() -> Flow:
     return Flow("choreographed", tuple(files), tuple(waits))
 
 
-def does(each: Reaction) -> str:
+def does(each: ReactionRule) -> str:
     return f"{each.command.__name__}{f' unless {each.unless.__name__} ran' if each.unless else ''}"
 
 
-def names(each: Reaction) -> tuple[str, ...]:
+def names(each: ReactionRule) -> tuple[str, ...]:
     return tuple(kind.__name__ for kind in each.announces)
 
 

@@ -9,25 +9,25 @@ from pathlib import Path
 from celery_config.common.services import SERVICES
 from celery_config.contracts.base import Event
 from celery_config.contracts.order import OrderPlaced
-from celery_config.contracts.subscriptions import Reaction, lacks
+from celery_config.contracts.subscriptions import ReactionRule, lacks
 from docs.asyncapi import parts
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def reactions() -> list[Reaction]:
-    return [each for listens in parts().values() for each in listens if isinstance(each, Reaction)]
+def reactions() -> list[ReactionRule]:
+    return [each for listens in parts().values() for each in listens if isinstance(each, ReactionRule)]
 
 
-def in_order(lines: Sequence[Reaction]) -> list[Reaction]:
+def in_order(lines: Sequence[ReactionRule]) -> list[ReactionRule]:
     """As an order meets them: what is done, then what undoes it."""
     ahead = forward(lines)
     return [*ahead, *(each for each in lines if each not in ahead)]
 
 
-def forward(lines: Sequence[Reaction]) -> list[Reaction]:
+def forward(lines: Sequence[ReactionRule]) -> list[ReactionRule]:
     """The lines that carry an order out, each behind the one whose word it waits for."""
-    found: list[Reaction] = []
+    found: list[ReactionRule] = []
     said: type[Event] = OrderPlaced
     while line := next((each for each in lines if said in each.to and each.operation == "do"), None):
         found.append(line)
@@ -60,7 +60,7 @@ def touched(first: str, second: str) -> set[str]:
     return files | {path_of(kind) for kind in poorer(after)}
 
 
-def poorer(lines: Sequence[Reaction]) -> Iterator[type[Event]]:
+def poorer(lines: Sequence[ReactionRule]) -> Iterator[type[Event]]:
     """The events that lack something that a line behind them needs, when the lines follow each other so."""
     carried: list[type[Event]] = [OrderPlaced, *(line.announce for line in lines)]
     for number, line in enumerate(lines):
@@ -73,7 +73,7 @@ def poorer(lines: Sequence[Reaction]) -> Iterator[type[Event]]:
                 yield carried[earlier]
 
 
-def missing(line: Reaction, heard: type[Event]) -> set[str]:
+def missing(line: ReactionRule, heard: type[Event]) -> set[str]:
     told = [*lacks(line.command, heard), *lacks(line.announce, heard, line.command.done)]
     return {each.partition(".")[2].partition(" ")[0] for each in told}
 

@@ -8,23 +8,23 @@ from django.contrib import admin
 from django.db.models import F
 from django.http import HttpRequest
 
-from celery_config.web.admin import FactAdmin, FactInline, ServiceAdmin, typed
-from celery_config.web.columns import column, id_of, label_of, money_of, number_of
+from celery_config.web.admin import ReadOnlyAdmin, ReadOnlyInline, ServiceAdmin, text_filter
+from celery_config.web.columns import column, id_column, label_column, money_column, number_of
 from inventory_app import services
 from inventory_app.domain import ProductData
 from inventory_app.models import Movement, Product, Reservation, ReservationLine, Stock
 
-SHOWN_PRICE = money_of("price", "price as shown")
+SHOWN_PRICE = money_column("price", "price as shown")
 SKU = column("sku", "product_id", "product", lambda movement: movement.product_id)
 QUANTITY = number_of("quantity")
 LEVELS = tuple(map(number_of, ("on_hand", "reserved", "available", "opening")))
-STATE = label_of("state", {"held": "info", "released": "warning", "committed": "success"})
+STATE = label_column("state", {"held": "info", "released": "warning", "committed": "success"})
 
 
 @admin.register(Product)
 class ProductAdmin(ServiceAdmin):
-    list_display = ("sku", "name", money_of("price"), "weight_grams", "active", "version", "updated_at")
-    list_filter = ("active", typed("currency"))
+    list_display = ("sku", "name", money_column("price"), "weight_grams", "active", "version", "updated_at")
+    list_filter = ("active", text_filter("currency"))
     search_fields = ("sku__icontains", "name__icontains")
     search_help_text = "SKU or name"
     ordering = ("sku",)
@@ -43,7 +43,7 @@ class ProductAdmin(ServiceAdmin):
 
 
 @admin.register(Stock)
-class StockAdmin(FactAdmin):
+class StockAdmin(ReadOnlyAdmin):
     list_display = ("product", *LEVELS)
     list_select_related = ("product",)
     search_fields = ("product__sku__icontains", "product__name__icontains")
@@ -55,7 +55,7 @@ class StockAdmin(FactAdmin):
         return super().get_queryset(request).annotate(available=F("on_hand") - F("reserved"))
 
 
-class LineInline(FactInline):
+class LineInline(ReadOnlyInline):
     model = ReservationLine
     fields = ("product", QUANTITY)
     ordering = ("product_id",)
@@ -65,8 +65,8 @@ class LineInline(FactInline):
 
 
 @admin.register(Reservation)
-class ReservationAdmin(FactAdmin):
-    list_display = (id_of("order"), STATE, "created_at", "updated_at")
+class ReservationAdmin(ReadOnlyAdmin):
+    list_display = (id_column("order"), STATE, "created_at", "updated_at")
     list_filter = ("state",)
     search_ids = ("order", "id")
     search_help_text = "order id or reservation id"
@@ -76,9 +76,9 @@ class ReservationAdmin(FactAdmin):
 
 
 @admin.register(Movement)
-class MovementAdmin(FactAdmin):
+class MovementAdmin(ReadOnlyAdmin):
     list_display = (
-        "created_at", SKU, "kind", QUANTITY, number_of("on_hand"), number_of("reserved"), id_of("order"), "reason",
+        "created_at", SKU, "kind", QUANTITY, number_of("on_hand"), number_of("reserved"), id_column("order"), "reason",
     )  # fmt: skip
     list_filter = ("kind",)
     search_ids = ("order", "adjustment")

@@ -5,6 +5,6 @@ Its messages may: an event of a choreographed order passes the address on.
 
 from __future__ import annotations
 
-from celery_config.erasure.data_map import Memory
+from celery_config.erasure.data_map import DataMap
 
-MEMORY = Memory()
+DATA_MAP = DataMap()

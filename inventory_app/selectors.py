@@ -10,7 +10,7 @@ from django.db.models import BigIntegerField, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from inventory_app.domain import Change, ReservationState, named
-from inventory_app.erasure import MEMORY
+from inventory_app.erasure import DATA_MAP
 from inventory_app.models import Movement, Product, Reservation, ReservationLine, Stock
 
 
@@ -66,7 +66,7 @@ def totals() -> dict[str, Any]:
     }
     broken = {what: list(rows.order_by("pk").values_list("pk", flat=True)) for what, rows in checks.items()}
     faults = [f"stock of {len(skus)} products {what}: {named(skus)}" for what, skus in broken.items() if skus]
-    faults += MEMORY.leftovers()
+    faults += DATA_MAP.find_residue()
     return {"products": Stock.objects.count(), "faults": faults}
 
 

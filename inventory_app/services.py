@@ -74,11 +74,11 @@ def reserve_stock(orders: Mapping[UUID, Iterable[Line]]) -> dict[UUID, UUID | Re
         levels |= after
         held[order], outcomes[order] = quantities, domain.reservation_id(order)
         moved.add(Change.RESERVE, quantities, after, order=order)
-    bulk.write(*reservations(held), *moved.changes())
+    bulk.execute(*reservations(held), *moved.changes())
     return outcomes
 
 
-def reservations(held: Mapping[UUID, Mapping[str, int]]) -> list[bulk.Change]:
+def reservations(held: Mapping[UUID, Mapping[str, int]]) -> list[bulk.Statement]:
     """What writes the reservations of orders, quantities by SKU."""
     made = [
         Reservation(id=domain.reservation_id(order), order=order, state=ReservationState.HELD)
@@ -90,8 +90,8 @@ def reservations(held: Mapping[UUID, Mapping[str, int]]) -> list[bulk.Change]:
         for sku, quantity in quantities.items()
     ]
     return [
-        *bulk.inserted(Reservation, made, ("id", "order", "state")),
-        *bulk.inserted(ReservationLine, lines, ("reservation", "product", "quantity")),
+        *bulk.insert_statement(Reservation, made, ("id", "order", "state")),
+        *bulk.insert_statement(ReservationLine, lines, ("reservation", "product", "quantity")),
     ]
 
 
@@ -133,7 +133,7 @@ def put_products(*, products: Sequence[ProductData]) -> Put:
     found = Product.objects.select_for_update(no_key=True).filter(pk__in=others).order_by("pk")
     changed = [row_of(wanted[row.sku]) for row in found if differs(row, wanted[row.sku])]
     bulk.update(Product, changed, PRODUCT_FIELDS)
-    transaction.on_commit(notifier.call)
+    transaction.on_commit(notifier.notify_relay)
     put = Put(len(created), len(changed), len(others) - len(changed))
     log.info("products put", **asdict(put))
     return put
@@ -156,7 +156,7 @@ def book_opening_stock(*, quantities: Mapping[str, int]) -> Opened:
     after = {sku: domain.adjust(level_of(stock[sku]), quantity) for sku, quantity in first.items()}
     moved = Moved()
     moved.add(Change.OPENING, first, after)
-    bulk.write(*moved.changes(opening=first))
+    bulk.execute(*moved.changes(opening=first))
     opened = Opened(len(first), len(stock) - len(first))
     log.info("opening stock booked", **asdict(opened))
     return opened
@@ -185,7 +185,7 @@ def adjust_stock(*, adjustment: UUID, sku: str, quantity: int, reason: str) -> M
     after = {sku: domain.adjust(before[sku], quantity)}
     moved = Moved()
     moved.add(Change.ADJUST, {sku: quantity}, after, adjustment=adjustment, reason=reason)
-    bulk.write(*moved.changes())
+    bulk.execute(*moved.changes())
     return Movement.objects.get(adjustment=adjustment)
 
 
@@ -216,7 +216,7 @@ def close(
         after = {sku: change(levels[sku], quantity) for sku, quantity in quantities.items()}
         levels |= after
         moved.add(kind, quantities, after, order=order)
-    bulk.write(*moved.changes())
+    bulk.execute(*moved.changes())
 
 
 @dataclass
@@ -242,7 +242,7 @@ class Moved:
             for sku, quantity in quantities.items()
         ]
 
-    def changes(self, *, opening: Mapping[str, int] | None = None) -> list[bulk.Change]:
+    def changes(self, *, opening: Mapping[str, int] | None = None) -> list[bulk.Statement]:
         """What writes all of it; the stock rows are locked here."""
         opening = opening or {}
         changed = [
@@ -250,8 +250,10 @@ class Moved:
             for sku, level in self.levels.items()
         ]
         return [
-            *bulk.updated(Stock, changed, ["on_hand", "reserved", *(["opening"] if opening else [])]),
-            *bulk.inserted(Movement, self.movements, MOVEMENT),
+            *bulk.update_statement(
+                Stock, changed, ["on_hand", "reserved", *(["opening"] if opening else [])]
+            ),
+            *bulk.insert_statement(Movement, self.movements, MOVEMENT),
         ]
 
 

@@ -12,10 +12,10 @@ from celery_config.contracts.inventory import (
     ReserveStock,
 )
 from celery_config.contracts.payment import PaymentCollected, PaymentReceived, PaymentReleased
-from celery_config.contracts.subscriptions import on
+from celery_config.contracts.subscriptions import react
 
 SUBSCRIPTIONS = [
-    on(PaymentReceived, do=ReserveStock, announce=InventoryFetched, refused=InventoryRefused),
-    on(PaymentCollected, do=CommitStock, announce=InventoryIssued),
-    on(PaymentReleased, undo=ReserveStock, by=ReleaseStock, announce=InventoryReturned),
+    react(PaymentReceived, do=ReserveStock, announce=InventoryFetched, refused=InventoryRefused),
+    react(PaymentCollected, do=CommitStock, announce=InventoryIssued),
+    react(PaymentReleased, undo=ReserveStock, by=ReleaseStock, announce=InventoryReturned),
 ]

@@ -14,14 +14,14 @@ from celery_config.contracts.inventory import (
     StockReserved,
 )
 from celery_config.errors import Refused
-from celery_config.participant.choreography import listen
+from celery_config.participant.choreography import register
 from celery_config.participant.handlers import handles, handles_one, register_fence
 from inventory_app import services
-from inventory_app.erasure import MEMORY
+from inventory_app.erasure import DATA_MAP
 from inventory_app.subscriptions import SUBSCRIPTIONS
 
 register_fence("inventory")
-listen(SUBSCRIPTIONS)
+register(SUBSCRIPTIONS)
 
 
 @handles(ReserveStock)
@@ -49,5 +49,5 @@ def commit_stock(commands: Sequence[CommitStock]) -> list[StockCommitted]:
 
 @handles_one(ForgetBuyer)
 def forget_buyer(command: ForgetBuyer) -> BuyerForgotten:
-    receipt = MEMORY.forget(command.customer, command.about)
+    receipt = DATA_MAP.forget(command.customer, command.about)
     return BuyerForgotten(erasure=command.erasure, rows=receipt.counted, at=receipt.at)

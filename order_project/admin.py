@@ -12,8 +12,16 @@ from celery_config.contracts.payment import AuthorizePayment, CapturePayment, Re
 from celery_config.contracts.shipment import BookShipment, CancelShipment, DispatchShipment
 from celery_config.saga.admin import SagaAdmin
 from celery_config.saga.admin.operator_pages import OperatorPages
-from celery_config.web.admin import FactAdmin, FactInline, typed
-from celery_config.web.columns import id_of, json_of, label_of, lines, link_of, money_of, saga_of
+from celery_config.web.admin import ReadOnlyAdmin, ReadOnlyInline, text_filter
+from celery_config.web.columns import (
+    id_column,
+    json_of,
+    label_column,
+    lines,
+    link_column,
+    money_column,
+    saga_of,
+)
 from order_project.choreography_admin import ChoreographyAdmin
 from order_project.erasure.admin import PAGE as ERASURE_PAGE
 from order_project.erasure.admin import CanBeForgotten, ErasureAdmin
@@ -29,20 +37,20 @@ from order_project.models import (
 )
 
 ORDER_PAGE = "admin:order_order_change"
-STATUS = label_of("status", {"placed": "info", "confirmed": "success", "cancelled": "warning"})
-REFUND_STATUS = label_of("status", {"asked": "info", "paid": "success", "refused": "danger"})
-REFUNDED = money_of("amount", currency="order__currency")
+STATUS = label_column("status", {"placed": "info", "confirmed": "success", "cancelled": "warning"})
+REFUND_STATUS = label_column("status", {"asked": "info", "paid": "success", "refused": "danger"})
+REFUNDED = money_column("amount", currency="order__currency")
 
 
-class LineInline(FactInline):
+class LineInline(ReadOnlyInline):
     model = OrderLine
-    fields = ("sku", "name", "quantity", money_of("unit_price", "price", currency="order__currency"))
+    fields = ("sku", "name", "quantity", money_column("unit_price", "price", currency="order__currency"))
 
 
-class RefundInline(FactInline):
+class RefundInline(ReadOnlyInline):
     model = Refund
     fields = (
-        link_of("id", "admin:order_refund_change"),
+        link_column("id", "admin:order_refund_change"),
         REFUNDED,
         "reason",
         REFUND_STATUS,
@@ -52,11 +60,11 @@ class RefundInline(FactInline):
 
 
 @admin.register(Order)
-class OrderAdmin(FactAdmin):
+class OrderAdmin(ReadOnlyAdmin):
     list_display = (
-        id_of("id"), STATUS, money_of("total"), "customer", "cancel_code", saga_of(short=True), "created_at",
+        id_column("id"), STATUS, money_column("total"), "customer", "cancel_code", saga_of(short=True), "created_at",
     )  # fmt: skip
-    list_filter = ("status", typed("currency"), typed("cancel_code"))
+    list_filter = ("status", text_filter("currency"), text_filter("cancel_code"))
     list_select_related = ("customer",)
     search_ids = ("id", "saga")
     search_fields = ("reference__exact", "customer__email__icontains")
@@ -64,7 +72,7 @@ class OrderAdmin(FactAdmin):
     ordering = ("-created_at",)
     inlines = (LineInline, RefundInline)
     fields = (
-        "id", STATUS, "customer", money_of("total"), "weight_grams", "deliver_to", saga_of(), "tracking_number",
+        "id", STATUS, "customer", money_column("total"), "weight_grams", "deliver_to", saga_of(), "tracking_number",
         "cancel_code", "cancel_reason", "reference", "created_at", "ended_at",
     )  # fmt: skip
 
@@ -80,9 +88,9 @@ admin.site.register(Erasure, ErasureAdmin)
 
 
 @admin.register(Refund)
-class RefundAdmin(FactAdmin):
+class RefundAdmin(ReadOnlyAdmin):
     list_display = (
-        id_of("id"), link_of("order_id", ORDER_PAGE, "order", short=True), REFUNDED, REFUND_STATUS, "detail",
+        id_column("id"), link_column("order_id", ORDER_PAGE, "order", short=True), REFUNDED, REFUND_STATUS, "detail",
         "created_at",
     )  # fmt: skip
     list_filter = ("status",)
@@ -91,7 +99,7 @@ class RefundAdmin(FactAdmin):
     search_help_text = "refund id, order id or saga id"
     ordering = ("-created_at",)
     fields = (
-        "id", link_of("order_id", ORDER_PAGE, "order"), REFUNDED, "reason", REFUND_STATUS, "detail", saga_of(),
+        "id", link_column("order_id", ORDER_PAGE, "order"), REFUNDED, "reason", REFUND_STATUS, "detail", saga_of(),
         "created_at",
     )  # fmt: skip
 
@@ -115,16 +123,16 @@ class CustomerAdmin(CanBeForgotten):
 
 
 @admin.register(CatalogueProduct)
-class CatalogueAdmin(FactAdmin):
-    list_display = ("sku", "name", money_of("price"), "active", "version", "changed_at")
-    list_filter = ("active", typed("currency"))
+class CatalogueAdmin(ReadOnlyAdmin):
+    list_display = ("sku", "name", money_column("price"), "active", "version", "changed_at")
+    list_filter = ("active", text_filter("currency"))
     search_fields = ("sku__icontains", "name__icontains")
     search_help_text = "SKU or name"
     ordering = ("sku",)
     fields = (
         "sku",
         "name",
-        money_of("price"),
+        money_column("price"),
         "weight_grams",
         "active",
         "version",
@@ -134,7 +142,7 @@ class CatalogueAdmin(FactAdmin):
 
 
 @admin.register(IdempotencyKey)
-class IdempotencyKeyAdmin(FactAdmin):
+class IdempotencyKeyAdmin(ReadOnlyAdmin):
     list_display = ("key", "client", "created_at")
     search_fields = ("key__exact",)
     search_help_text = "the whole key"

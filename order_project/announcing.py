@@ -12,7 +12,7 @@ from django.conf import settings
 from celery_config.contracts.base import encode
 from celery_config.contracts.order import OrderPlaced, OrderWithdrawn
 from celery_config.db import bulk
-from celery_config.db.bulk import Change
+from celery_config.db.bulk import Statement
 from celery_config.messaging.outbox import writing
 from celery_config.participant.choreography import announced
 from celery_config.saga.engine import scheduling
@@ -32,7 +32,7 @@ BEGUN = (
 )
 
 
-def begin(now: datetime, deadline: float, orders: Sequence[OrderPlaced]) -> list[Change]:
+def begin(now: datetime, deadline: float, orders: Sequence[OrderPlaced]) -> list[Statement]:
     """What announces orders, and has them looked at when nothing is heard; a part of the transaction that places them.
 
     Args:
@@ -50,7 +50,7 @@ def begin(now: datetime, deadline: float, orders: Sequence[OrderPlaced]) -> list
     ]
     for row in made:
         row.due_at = next_look(row, now)
-    return [*bulk.inserted(Choreography, made, BEGUN), *writing.events(map(say, orders))]
+    return [*bulk.insert_statement(Choreography, made, BEGUN), *writing.events(map(say, orders))]
 
 
 def say(event: OrderPlaced | OrderWithdrawn, drive: int = 0) -> dict[str, Any]:
@@ -62,4 +62,4 @@ def say(event: OrderPlaced | OrderWithdrawn, drive: int = 0) -> dict[str, Any]:
 def next_look(row: Choreography, now: datetime) -> datetime:
     """When to look if nothing is heard."""
     silent_until = now + timedelta(seconds=settings.TIMES.silence_after(row.drives))
-    return scheduling.next_look(row.status, now=now, silent_until=silent_until, deadline=row.deadline_at)
+    return scheduling.next_check_at(row.status, now=now, silent_until=silent_until, deadline=row.deadline_at)

@@ -18,7 +18,6 @@ from celery_config.saga.models import SagaInstance, SagaStep
 from celery_config.saga.operations import api as saga_api
 from celery_config.web.problems import problem
 from order_project import cancelling, operators_api, placing, selectors, services
-from order_project.asked import Asked, Placed
 from order_project.customers import CustomerList, CustomerShow, ProductShow
 from order_project.erasure.api import CustomerForget, ErasureList, ErasureShow
 from order_project.inputs import (
@@ -30,6 +29,7 @@ from order_project.inputs import (
     read_orders,
 )
 from order_project.models import Choreography, Order, OrderLine, Refund, SeenEvent
+from order_project.requests import OrderSubmission, Placed
 
 
 class StepOutput(serializers.ModelSerializer[SagaStep]):
@@ -170,9 +170,9 @@ class OrderBatch(generics.GenericAPIView[Order]):
         customers = Customers(request.user)
         with customers.transaction():
             read = read_orders(given.validated_data["orders"], customers)
-            asked = [each for each in read if isinstance(each, Asked)]
+            asked = [each for each in read if isinstance(each, OrderSubmission)]
             outcomes = iter(placing.place_orders(client=client_of(request), asked=asked))
-            results = [next(outcomes) if isinstance(each, Asked) else each for each in read]
+            results = [next(outcomes) if isinstance(each, OrderSubmission) else each for each in read]
             if customers.newcomer and not any(isinstance(result, Placed) for result in results):
                 transaction.set_rollback(True)
         return Response({"results": [answer_of(result) for result in results]})

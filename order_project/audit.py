@@ -15,7 +15,7 @@ from celery_config.common.services import PARTICIPANTS
 from celery_config.copies import sync
 from celery_config.copies.registry import copies
 from celery_config.copies.source_client import SourceOf
-from celery_config.http.service_client import Peer
+from celery_config.http.service_client import ServiceClient
 from celery_config.messaging.outbox.relay import oldest_unpublished_seconds
 from celery_config.saga.dsl import Saga
 from celery_config.saga.engine import clock
@@ -23,7 +23,7 @@ from celery_config.saga.models import SagaInstance
 from celery_config.saga.states import ENDED, OPEN, Status
 from order_project import selectors
 from order_project.domain import OrderStatus, RefundStatus
-from order_project.erasure.data import MEMORY
+from order_project.erasure.data import DATA_MAP
 from order_project.models import Order, Refund
 
 CHUNK = 500
@@ -69,7 +69,7 @@ def run(progress: Callable[[int], None]) -> tuple[int, list[Finding]]:
         PeerError: a service does not answer.
     """
     with ExitStack() as stack:
-        peers = {name: stack.enter_context(Peer(name)) for name in PARTICIPANTS}
+        peers = {name: stack.enter_context(ServiceClient(name)) for name in PARTICIPANTS}
         checked, findings = 0, []
         for orders in order_chunks():
             findings += check_orders(orders, peers)
@@ -106,7 +106,7 @@ def order_chunks() -> Iterator[list[Order]]:
         last = page[-1]
 
 
-def check_orders(orders: Sequence[Order], peers: Mapping[str, Peer]) -> list[Finding]:
+def check_orders(orders: Sequence[Order], peers: Mapping[str, ServiceClient]) -> list[Finding]:
     # Where orders stand is read before the facts: what has ended does not change afterwards.
     carried = selectors.carried(orders)
     ids = [str(o.id) for o in orders]
@@ -210,14 +210,14 @@ def faults_of_compensated(order: Order, facts: Facts) -> Iterator[str]:
         yield f"compensated, yet its shipment is {facts.shipment.get('state')}"
 
 
-def totals(peers: Mapping[str, Peer]) -> Iterator[str]:
+def totals(peers: Mapping[str, ServiceClient]) -> Iterator[str]:
     """What must hold for a service as a whole."""
     for name, peer in peers.items():
         for what in peer.post("/api/facts/", {"orders": []})["totals"].get("faults", ()):
             yield f"{name}: {what}"
 
 
-def strangers(peers: Mapping[str, Peer]) -> Iterator[str]:
+def strangers(peers: Mapping[str, ServiceClient]) -> Iterator[str]:
     """Whatever a participant did, it did for an order that we have; ours is committed before anybody hears of it."""
     for name, path in LISTS.items():
         url: str | None = f"{path}?limit={CHUNK}"
@@ -229,14 +229,14 @@ def strangers(peers: Mapping[str, Peer]) -> Iterator[str]:
             url = page["next"]
 
 
-def books(peers: Mapping[str, Peer]) -> Iterator[str]:
+def books(peers: Mapping[str, ServiceClient]) -> Iterator[str]:
     """The provider's and the carrier's own books against ours."""
     for name, path in (("payment", "/api/provider-books/"), ("shipment", "/api/carrier-books/")):
         for what in peers[name].get(path)["findings"]:
             yield f"{name}: {what}"
 
 
-def copies_here(peers: Mapping[str, Peer]) -> Iterator[str]:
+def copies_here(peers: Mapping[str, ServiceClient]) -> Iterator[str]:
     """Our copies against their sources; a change under way is given time to arrive (rule 20)."""
     for copy in copies.values():
         found = sync.compare(SourceOf(copy, peers[copy.service]), patience=COPY_SECONDS)
@@ -246,11 +246,11 @@ def copies_here(peers: Mapping[str, Peer]) -> Iterator[str]:
 
 def people() -> Iterator[str]:
     """What we know of people who were forgotten; the other services say it with their totals."""
-    for what in MEMORY.leftovers():
+    for what in DATA_MAP.find_residue():
         yield f"order: {what}"
 
 
-def outboxes(peers: Mapping[str, Peer]) -> Iterator[str]:
+def outboxes(peers: Mapping[str, ServiceClient]) -> Iterator[str]:
     ages = {name: peer.get("/api/outbox/")["oldest_unpublished_seconds"] for name, peer in peers.items()}
     for name, age in {"order": oldest_unpublished_seconds(), **ages}.items():
         if age > OUTBOX_LIMIT_SECONDS:

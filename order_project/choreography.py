@@ -19,7 +19,7 @@ from django.conf import settings
 from django.db import transaction
 
 from celery_config.common import metrics
-from celery_config.common.grouping import by as grouped
+from celery_config.common.grouping import group_by as grouped
 from celery_config.contracts.base import Event, StepGaveUp, decode, encode
 from celery_config.contracts.order import OrderPlaced, OrderWithdrawn
 from celery_config.db import bulk
@@ -182,6 +182,6 @@ def look_soon(orders: Collection[UUID]) -> set[UUID]:
     for row in found:
         if row.status in OPEN:
             soon = now + timedelta(seconds=settings.TIMES.soon_after(row.drives))
-            row.due_at = scheduling.look_before_long(row.due_at, now=now, soon=soon)
+            row.due_at = scheduling.earlier_check(row.due_at, now=now, soon=soon)
     bulk.update(Choreography, found, ["due_at"])
     return {row.pk for row in found}

@@ -18,18 +18,18 @@ from celery_config.saga.operations import operators as of_sagas
 from celery_config.saga.operations.effects import Course
 from celery_config.saga.operations.previews import Preview
 from celery_config.saga.states import Status
-from celery_config.web.admin import FactInline
-from celery_config.web.columns import EMPTY, label_of, link_of, table_of, time_of
+from celery_config.web.admin import ReadOnlyInline
+from celery_config.web.columns import EMPTY, label_column, link_column, table_column, time_column
 from order_project import operators, parking
 from order_project.models import Choreography, SeenEvent
 
 PAGE = "admin:order_choreography_change"
-STATUS = label_of("status", COLOURS)
+STATUS = label_column("status", COLOURS)
 
 
-class SeenInline(FactInline):
+class SeenInline(ReadOnlyInline):
     model = SeenEvent
-    fields = ("kind", table_of("content", "what it says"), "at")
+    fields = ("kind", table_column("content", "what it says"), "at")
 
 
 class ChoreographyAdmin(OperatorPages):
@@ -42,8 +42,8 @@ class ChoreographyAdmin(OperatorPages):
     }
     actions_detail = tuple(fitting)
     list_display = (
-        link_of("order_id", PAGE, "order", short=True), STATUS, "drives", time_of("due_at", "looked at"), "owner",
-        "fingerprint",
+        link_column("order_id", PAGE, "order", short=True), STATUS, "drives",
+        time_column("due_at", "looked at"), "owner", "fingerprint",
     )  # fmt: skip
     list_filter = ("status", FingerprintFilter)
     search_ids = ("order",)
@@ -51,8 +51,9 @@ class ChoreographyAdmin(OperatorPages):
     ordering = ("-order",)
     inlines = (SeenInline,)
     fields = (
-        link_of("order_id", "admin:order_order_change", "order"), STATUS, table_of("cause"), table_of("failure"),
-        "attempt", "drives", "since", "deadline_at", "due_at", "owner", "answer_by", "fingerprint", "operated",
+        link_column("order_id", "admin:order_order_change", "order"), STATUS, table_column("cause"),
+        table_column("failure"), "attempt", "drives", "since", "deadline_at", "due_at", "owner",
+        "answer_by", "fingerprint", "operated",
     )  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Choreography]:

@@ -9,16 +9,16 @@ from uuid import UUID
 
 from celery_config.contracts.base import encode
 from celery_config.db import bulk
-from celery_config.db.bulk import Change
-from order_project.asked import Asked, OrderRequest, Outcome, Placed
+from celery_config.db.bulk import Statement
 from order_project.domain import Flow
 from order_project.errors import KeyReused
 from order_project.models import IdempotencyKey
+from order_project.requests import OrderRequest, OrderSubmission, Outcome, Placed
 
 CLAIMED = ("client", "key", "request_hash", "response")
 
 
-def repeats(asked: Sequence[Asked]) -> dict[UUID, Outcome]:
+def repeats(asked: Sequence[OrderSubmission]) -> dict[UUID, Outcome]:
     """The answers of those whose key another of these had first, should that one be placed."""
     first = {each.key: each for each in reversed(asked) if each.key}
     return {
@@ -28,16 +28,16 @@ def repeats(asked: Sequence[Asked]) -> dict[UUID, Outcome]:
     }
 
 
-def inserted(client: str, asked: Sequence[Asked]) -> list[Change]:
+def inserted(client: str, asked: Sequence[OrderSubmission]) -> list[Statement]:
     """What takes their keys, no key twice; it fails where somebody has one.
 
     In one order, so that two batches never wait in a circle.
     """
     wanted = sorted((each for each in asked if each.key), key=lambda each: each.key)
-    return bulk.inserted(IdempotencyKey, [row_of(client, each) for each in wanted], CLAIMED)
+    return bulk.insert_statement(IdempotencyKey, [row_of(client, each) for each in wanted], CLAIMED)
 
 
-def answers(client: str, asked: Sequence[Asked]) -> dict[UUID, Outcome]:
+def answers(client: str, asked: Sequence[OrderSubmission]) -> dict[UUID, Outcome]:
     """The answers of those whose key stands for an order already."""
     keys = [each.key for each in asked if each.key]
     if not keys:
@@ -50,7 +50,7 @@ def answers(client: str, asked: Sequence[Asked]) -> dict[UUID, Outcome]:
     }
 
 
-def row_of(client: str, asked: Asked) -> IdempotencyKey:
+def row_of(client: str, asked: OrderSubmission) -> IdempotencyKey:
     return IdempotencyKey(
         client=client,
         key=asked.key,

@@ -16,9 +16,9 @@ from celery_config.contracts.inventory import Line
 from celery_config.contracts.shipment import Address
 from celery_config.web.fields import IdField
 from order_project import domain, selectors, services
-from order_project.asked import Asked, OrderRequest
 from order_project.errors import NotYourself, UnknownCustomer
 from order_project.models import Customer
+from order_project.requests import OrderRequest, OrderSubmission
 
 MOST_AT_ONCE = 100
 # A little more than an order may have, so that the domain says what is wrong with it.
@@ -102,18 +102,18 @@ class Customers:
         return self.own
 
 
-def read_orders(given: Sequence[Any], customers: Customers) -> list[Asked | APIException]:
+def read_orders(given: Sequence[Any], customers: Customers) -> list[OrderSubmission | APIException]:
     """Each order as it is to be placed, or what is wrong with it."""
     forms = [BatchOrderInput(data=order) for order in given]
     customers.look_up([form.validated_data for form in forms if form.is_valid()])
-    return [asked(form, customers) for form in forms]
+    return [validate_order(form, customers) for form in forms]
 
 
-def asked(form: BatchOrderInput, customers: Customers) -> Asked | APIException:
+def validate_order(form: BatchOrderInput, customers: Customers) -> OrderSubmission | APIException:
     if form.errors:
         return ValidationError(form.errors)
     try:
-        return Asked(
+        return OrderSubmission(
             order_request(form.validated_data, customers), form.validated_data.get("idempotency_key", "")
         )
     except APIException as error:

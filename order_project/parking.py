@@ -9,7 +9,7 @@ from typing import Any
 
 from celery_config.saga.engine import parking
 from celery_config.saga.operations.effects import Course, Known
-from celery_config.saga.states import Logged
+from celery_config.saga.states import StepState
 from order_project import domain
 from order_project.models import Choreography
 from order_project.sagas.place_order import PlaceOrder
@@ -58,5 +58,5 @@ def known(kinds: tuple[str, ...], seen: Seen) -> Known:
     """What the events of one step say: that it is done, or undone."""
     done, *undone = kinds
     if seen.keys() & {*undone}:
-        return Known(Logged.UNDONE, None)
-    return Known(Logged.DONE, seen[done]) if done in seen else Known(Logged.NOTHING, None)
+        return Known(StepState.UNDONE, None)
+    return Known(StepState.DONE, seen[done]) if done in seen else Known(StepState.NOTHING, None)

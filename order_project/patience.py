@@ -42,7 +42,7 @@ def drive_due() -> bool:
             .select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)
             .order_by("due_at")[:BATCH]
         )
-        lately = Now() - timedelta(seconds=settings.TIMES.silence)
+        lately = Now() - timedelta(seconds=settings.TIMES.silence_timeout)
         news = SeenEvent.objects.filter(choreography__in=[row.pk for row in found], at__gt=lately)
         heard_of = set(news.values_list("choreography", flat=True))
         for row in found:
@@ -56,10 +56,12 @@ def drive_due() -> bool:
 def drive(row: Choreography, now: datetime, heard_lately: bool) -> None:
     """Look at one locked row; the caller saves it."""
     if scheduling.is_moving(row.status, heard_lately=heard_lately, now=now, deadline=row.deadline_at):
-        row.due_at = min(now + timedelta(seconds=settings.TIMES.silence), row.deadline_at)
+        row.due_at = min(now + timedelta(seconds=settings.TIMES.silence_timeout), row.deadline_at)
     elif row.status == Status.RUNNING and now >= row.deadline_at:
         withdraw(row, code=DEADLINE_PASSED, reason=TOO_OLD)
-    elif row.status != Status.RUNNING and now >= row.since + timedelta(seconds=settings.TIMES.undo_for):
+    elif row.status != Status.RUNNING and now >= row.since + timedelta(
+        seconds=settings.TIMES.compensation_timeout
+    ):
         (seen,) = seen_of([row])
         enter(row, Status.PARKED, now, seen)
     else:

@@ -10,19 +10,19 @@ from uuid import UUID
 from django.conf import settings
 from django.db import IntegrityError
 
-from celery_config.common.grouping import by
+from celery_config.common.grouping import group_by
 from celery_config.contracts.base import encode
 from celery_config.contracts.order import OrderPlaced
 from celery_config.db import bulk
-from celery_config.db.bulk import Change
+from celery_config.db.bulk import Statement
 from celery_config.errors import ChainTooLarge
 from celery_config.saga.dsl import Saga
 from celery_config.saga.engine import starting
 from order_project import announcing, domain, idempotency, selectors
-from order_project.asked import Asked, OrderRequest, Outcome, Placed
 from order_project.domain import CatalogueEntry, Flow, Priced
 from order_project.errors import BadLines, OrderTooLarge, UnknownCustomer
 from order_project.models import Customer, Order, OrderLine
+from order_project.requests import OrderRequest, OrderSubmission, Outcome, Placed
 
 ORDER = (
     "id", "customer", "status", "currency", "total", "weight_grams", "address", "saga", "tracking_number",
@@ -35,7 +35,7 @@ LINE = ("order", "sku", "name", "quantity", "unit_price")
 class Draft:
     """An order that may be placed, and what its saga is to know, or is announced of it."""
 
-    asked: Asked
+    asked: OrderSubmission
     lines: list[Priced]
     data: Any
 
@@ -49,13 +49,13 @@ def place_order(*, client: str, request: OrderRequest, idempotency_key: str | No
     Raises:
         BadLines, OrderTooLarge, KeyReused, SagaPaused: nothing was written.
     """
-    (outcome,) = place_orders(client=client, asked=[Asked(request, idempotency_key or "")])
+    (outcome,) = place_orders(client=client, asked=[OrderSubmission(request, idempotency_key or "")])
     if not isinstance(outcome, Placed):
         raise outcome
     return outcome
 
 
-def place_orders(*, client: str, asked: Sequence[Asked]) -> list[Outcome]:
+def place_orders(*, client: str, asked: Sequence[OrderSubmission]) -> list[Outcome]:
     """Write orders and, for each, its saga and one outbox row that holds its whole chain, or its announcement.
 
     Args:
@@ -68,40 +68,40 @@ def place_orders(*, client: str, asked: Sequence[Asked]) -> list[Outcome]:
         SagaPaused: nothing was written.
     """
     repeats = idempotency.repeats(asked)
-    drafts = written(client, asked, set(repeats))
+    drafts = write_drafts(client, asked, set(repeats))
     placed = {each.id for each in drafts.placed}
     # What may not be ordered now may have been ordered under its key before.
     earlier = idempotency.answers(client, [each for each in asked if each.id not in placed])
 
-    def outcome(each: Asked) -> Outcome:
+    def outcome(each: OrderSubmission) -> Outcome:
         answer = repeats.get(each.id) or Placed(each.id, repeated=False)
         return drafts.refused.get(answer.order, answer) if isinstance(answer, Placed) else answer
 
     return [earlier.get(each.id) or outcome(each) for each in asked]
 
 
-def written(
-    client: str, asked: Sequence[Asked], known: set[UUID], gone: frozenset[UUID] = frozenset()
+def write_drafts(
+    client: str, asked: Sequence[OrderSubmission], known: set[UUID], gone: frozenset[UUID] = frozenset()
 ) -> Drafts:
     """Place all but those that are `known` to be repeats with one statement, their keys included.
 
     Args:
         gone: customers who are not there any more.
     """
-    drafts = drafted_all([each for each in asked if each.id not in known], gone)
+    drafts = draft_orders([each for each in asked if each.id not in known], gone)
     try:
-        bulk.commit(*idempotency.inserted(client, drafts.placed), *drafts.changes)
+        bulk.execute_atomically(*idempotency.inserted(client, drafts.placed), *drafts.changes)
     except IntegrityError:
         # Nothing was written. A key that is taken stands for an order by now: a twin waits until the first is through.
         # A customer who is missing was forgotten meanwhile: whoever forgets them is waited for, too.
-        found, missing = idempotency.answers(client, asked).keys(), strangers(asked)
+        found, missing = idempotency.answers(client, asked).keys(), missing_customers(asked)
         if found <= known and missing <= gone:
             raise
-        return written(client, asked, known | found, gone | missing)
+        return write_drafts(client, asked, known | found, gone | missing)
     return drafts
 
 
-def strangers(asked: Sequence[Asked]) -> frozenset[UUID]:
+def missing_customers(asked: Sequence[OrderSubmission]) -> frozenset[UUID]:
     """The customers who are not there."""
     wanted = {each.request.customer for each in asked}
     return frozenset(wanted.difference(Customer.objects.filter(pk__in=wanted).values_list("pk", flat=True)))
@@ -111,12 +111,12 @@ def strangers(asked: Sequence[Asked]) -> frozenset[UUID]:
 class Drafts:
     """Orders that may be placed, and what writes them; and why the others may not, by their ids."""
 
-    placed: list[Asked]
-    changes: list[Change]
+    placed: list[OrderSubmission]
+    changes: list[Statement]
     refused: dict[UUID, Outcome]
 
 
-def drafted_all(asked: Sequence[Asked], gone: frozenset[UUID] = frozenset()) -> Drafts:
+def draft_orders(asked: Sequence[OrderSubmission], gone: frozenset[UUID] = frozenset()) -> Drafts:
     """
     Raises:
         SagaPaused: none can be placed.
@@ -130,10 +130,10 @@ def drafted_all(asked: Sequence[Asked], gone: frozenset[UUID] = frozenset()) -> 
             refused[each.id] = UnknownCustomer()
             continue
         try:
-            drafts.append(drafted(saga, each, catalogue))
+            drafts.append(draft_order(saga, each, catalogue))
         except BadLines as error:
             refused[each.id] = error
-    flows = by(lambda draft: draft.asked.request.flow, drafts)
+    flows = group_by(lambda draft: draft.asked.request.flow, drafts)
     placed, changes = choreographed(saga, flows.get(Flow.CHOREOGRAPHED, []))
     # Asked even if all of its drafts were bad: a pause comes first.
     if (orchestrated := flows.get(Flow.ORCHESTRATED, [])) or not placed:
@@ -149,7 +149,7 @@ def drafted_all(asked: Sequence[Asked], gone: frozenset[UUID] = frozenset()) -> 
 
 def choreographed(
     saga: type[Saga], drafts: Sequence[Draft]
-) -> tuple[list[tuple[Draft, UUID | None]], list[Change]]:
+) -> tuple[list[tuple[Draft, UUID | None]], list[Statement]]:
     """The drafts, which have no saga, and what announces them; the saga's deadline and pauses are theirs, too.
 
     Raises:
@@ -162,7 +162,7 @@ def choreographed(
     return [(draft, None) for draft in drafts], announcing.begin(now, saga.deadline, placed)
 
 
-def drafted(saga: type[Saga], asked: Asked, catalogue: Mapping[str, CatalogueEntry]) -> Draft:
+def draft_order(saga: type[Saga], asked: OrderSubmission, catalogue: Mapping[str, CatalogueEntry]) -> Draft:
     """
     Raises:
         BadLines: it may not be ordered so.
@@ -187,7 +187,7 @@ def drafted(saga: type[Saga], asked: Asked, catalogue: Mapping[str, CatalogueEnt
     return Draft(asked, priced, data)
 
 
-def orders(placed: Sequence[tuple[Draft, UUID | None]]) -> list[Change]:
+def orders(placed: Sequence[tuple[Draft, UUID | None]]) -> list[Statement]:
     """What writes the orders' own rows."""
     made = [
         Order(
@@ -209,7 +209,7 @@ def orders(placed: Sequence[tuple[Draft, UUID | None]]) -> list[Change]:
         for draft, _ in placed
         for p in draft.lines
     ]
-    return [*bulk.inserted(Order, made, ORDER), *bulk.inserted(OrderLine, lines, LINE)]
+    return [*bulk.insert_statement(Order, made, ORDER), *bulk.insert_statement(OrderLine, lines, LINE)]
 
 
 def current_flow() -> type[Saga]:

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
-from celery_config.common.identifiers import first_of
+from celery_config.common.identifiers import min_uuid7_at
 from celery_config.messaging.outbox.relay import Duty
 from celery_config.messaging.retention import BATCH, EVERY_SECONDS, delete
 from order_project.models import IdempotencyKey, SeenEvent
@@ -31,5 +31,5 @@ def forget_keys() -> bool:
 def forget_seen(batch: int = BATCH) -> bool:
     """Delete a batch of what was seen of orders that ended long ago; return whether there may be more."""
     horizon = timezone.now() - timedelta(days=settings.SAGA_RETENTION_DAYS)
-    long_ended = Q(choreography__lt=first_of(horizon), choreography__order__ended_at__lt=horizon)
+    long_ended = Q(choreography__lt=min_uuid7_at(horizon), choreography__order__ended_at__lt=horizon)
     return delete(SeenEvent, long_ended, "choreography", batch)

@@ -12,7 +12,7 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from celery_config.db import bulk
-from celery_config.db.functions import built_once
+from celery_config.db.functions import cached_sql
 from celery_config.saga.models import SagaInstance
 from order_project.domain import CatalogueEntry
 from order_project.models import CatalogueProduct, Choreography, Customer, Order
@@ -22,7 +22,7 @@ def catalogue(skus: Iterable[str]) -> dict[str, CatalogueEntry]:
     """The products called so, from the order service's own copy."""
     wanted = [SimpleNamespace(sku=sku) for sku in skus]
     with connection.cursor() as cursor:
-        cursor.execute(asking(connection.vendor), [bulk.parameter(CatalogueProduct, wanted, ("sku",))])
+        cursor.execute(asking(connection.vendor), [bulk.json_parameter(CatalogueProduct, wanted, ("sku",))])
         found = [
             CatalogueEntry(sku, name, price, currency, weight, bool(active))
             for sku, name, price, currency, weight, active in cursor.fetchall()
@@ -35,7 +35,7 @@ def asking(vendor: str) -> str:
     """The statement for any number of products; every order asks."""
     return (
         "SELECT sku, name, price, currency, weight_grams, active FROM order_catalogueproduct"
-        f" WHERE NOT deleted AND sku IN (SELECT sku FROM {bulk.relation(CatalogueProduct, ('sku',), vendor)})"
+        f" WHERE NOT deleted AND sku IN (SELECT sku FROM {bulk.json_relation(CatalogueProduct, ('sku',), vendor)})"
     )
 
 
@@ -48,7 +48,7 @@ def customer_of(user: Any) -> UUID | None:
     return Customer._meta.pk.to_python(found[0]) if found else None
 
 
-@built_once
+@cached_sql
 def customer_by_user(user: int) -> QuerySet[Customer, Any]:
     """Built for any user: 0."""
     return Customer.objects.filter(user=user).values_list("id")

@@ -24,16 +24,16 @@ from celery_config.contracts.shipment import (
     ShipmentFailed,
     ShipmentRecalled,
 )
-from celery_config.contracts.subscriptions import hears
+from celery_config.contracts.subscriptions import subscribe
 
 # Repeats of all of these are harmless: the version decides, the saga log only rises, and seen is seen.
 SUBSCRIPTIONS = [
-    hears(ProductChanged, ProductDeleted, call="celery_config.copies.subscriber.hear", once=False),
-    hears(
+    subscribe(ProductChanged, ProductDeleted, call="celery_config.copies.subscriber.hear", once=False),
+    subscribe(
         "payment.*", "inventory.*", "shipment.*", "step.*",
         call="celery_config.saga.engine.tasks.write_saga_log", once=False,
     ),
-    hears(
+    subscribe(
         PaymentReceived, InventoryFetched, ShipmentArranged, PaymentCollected, InventoryIssued, ShipmentDeparted,
         PaymentFailed, InventoryRefused, ShipmentFailed, PaymentRetained, PaymentReleased, InventoryReturned,
         ShipmentRecalled, StepGaveUp,

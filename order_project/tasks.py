@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from celery_config.participant.choreography import listen
+from celery_config.participant.choreography import register
 from order_project.subscriptions import SUBSCRIPTIONS
 
-listen(SUBSCRIPTIONS)
+register(SUBSCRIPTIONS)

@@ -11,12 +11,20 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from celery_config.common.money import money
-from celery_config.web.admin import FactAdmin, FactInline, typed
-from celery_config.web.columns import column, id_of, label_of, labelled, link_of, money_of, table_of
+from celery_config.web.admin import ReadOnlyAdmin, ReadOnlyInline, text_filter
+from celery_config.web.columns import (
+    column,
+    id_column,
+    label_column,
+    labelled,
+    link_column,
+    money_column,
+    table_column,
+)
 from payment_app.models import Account, BillingCustomer, LedgerTransaction, Payment, Posting, Refund
 
-STATE = label_of("state", {"authorized": "info", "captured": "success", "voided": "warning"})
-REFUNDED = money_of("amount", currency="payment__currency")
+STATE = label_column("state", {"authorized": "info", "captured": "success", "voided": "warning"})
+REFUNDED = money_column("amount", currency="payment__currency")
 REFUND_PAGE, PAYMENT_PAGE = "admin:payment_refund_change", "admin:payment_payment_change"
 
 
@@ -28,9 +36,9 @@ def outcome_of(refund: Refund) -> SafeString:
 OUTCOME = column("outcome", "outcome", "provider's answer", outcome_of)
 
 
-class RefundInline(FactInline):
+class RefundInline(ReadOnlyInline):
     model = Refund
-    fields = (link_of("id", REFUND_PAGE), REFUNDED, OUTCOME, "created_at")
+    fields = (link_column("id", REFUND_PAGE), REFUNDED, OUTCOME, "created_at")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Refund]:
         rows: QuerySet[Refund] = super().get_queryset(request)
@@ -38,38 +46,45 @@ class RefundInline(FactInline):
 
 
 @admin.register(Payment)
-class PaymentAdmin(FactAdmin):
+class PaymentAdmin(ReadOnlyAdmin):
     list_display = (
-        id_of("order"), STATE, money_of("amount"), money_of("captured"), money_of("refunded"), "expires_at",
-        "created_at",
+        id_column("order"), STATE, money_column("amount"), money_column("captured"), money_column("refunded"),
+        "expires_at", "created_at",
     )  # fmt: skip
-    list_filter = ("state", typed("currency"), ("created_at", admin.DateFieldListFilter))
+    list_filter = ("state", text_filter("currency"), ("created_at", admin.DateFieldListFilter))
     search_ids = ("order", "id", "customer")
     search_fields = ("provider_id__exact",)
     search_help_text = "order, payment, customer or provider's id"
     ordering = ("-created_at",)
     inlines = (RefundInline,)
     fields = (
-        "id", "order", "customer", STATE, money_of("amount"), money_of("captured"), money_of("refunded"),
+        "id", "order", "customer", STATE, money_column("amount"), money_column("captured"), money_column("refunded"),
         "provider_id", "expires_at", "created_at", "updated_at",
     )  # fmt: skip
 
 
 @admin.register(Refund)
-class RefundAdmin(FactAdmin):
-    list_display = (id_of("id"), id_of("payment__order"), REFUNDED, OUTCOME, "created_at")
+class RefundAdmin(ReadOnlyAdmin):
+    list_display = (id_column("id"), id_column("payment__order"), REFUNDED, OUTCOME, "created_at")
     list_filter = (("outcome", admin.EmptyFieldListFilter),)
     list_select_related = ("payment", "outcome")
     search_ids = ("id", "payment__order")
     search_fields = ("outcome__provider_id__exact",)
     search_help_text = "refund or order id, or the provider's id"
     ordering = ("-created_at",)
-    fields = ("id", link_of("payment_id", PAYMENT_PAGE, "payment"), REFUNDED, OUTCOME, "key", "created_at")
+    fields = (
+        "id",
+        link_column("payment_id", PAYMENT_PAGE, "payment"),
+        REFUNDED,
+        OUTCOME,
+        "key",
+        "created_at",
+    )
 
 
-class PostingInline(FactInline):
+class PostingInline(ReadOnlyInline):
     model = Posting
-    fields = ("account", money_of("amount", "amount (debit positive)", currency="account__currency"))
+    fields = ("account", money_column("amount", "amount (debit positive)", currency="account__currency"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Posting]:
         rows: QuerySet[Posting] = super().get_queryset(request)
@@ -77,8 +92,8 @@ class PostingInline(FactInline):
 
 
 @admin.register(LedgerTransaction)
-class LedgerAdmin(FactAdmin):
-    list_display = (id_of("id"), "booking", id_of("order"), "debit", "credit", "created_at")
+class LedgerAdmin(ReadOnlyAdmin):
+    list_display = (id_column("id"), "booking", id_column("order"), "debit", "credit", "created_at")
     list_filter = ("booking", ("created_at", admin.DateFieldListFilter))
     search_ids = ("order", "id")
     search_help_text = "order id"
@@ -109,13 +124,13 @@ def postings(of_one_side: Any) -> Any:
 
 
 @admin.register(Account)
-class AccountAdmin(FactAdmin):
-    list_display = ("code", "currency", money_of("balance", "balance (debit positive)"))
-    list_filter = (typed("currency"),)
+class AccountAdmin(ReadOnlyAdmin):
+    list_display = ("code", "currency", money_column("balance", "balance (debit positive)"))
+    list_filter = (text_filter("currency"),)
     search_fields = ("code__icontains", "currency__iexact")
     search_help_text = "account or currency"
     ordering = ("currency", "code")
-    fields = ("code", "currency", money_of("balance", "balance (debit positive)"))
+    fields = ("code", "currency", money_column("balance", "balance (debit positive)"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Account]:
         rows: QuerySet[Account] = super().get_queryset(request)
@@ -123,13 +138,13 @@ class AccountAdmin(FactAdmin):
 
 
 @admin.register(BillingCustomer)
-class BillingCustomerAdmin(FactAdmin):
+class BillingCustomerAdmin(ReadOnlyAdmin):
     list_display = ("name", "email", "currency", "version", "changed_at")
-    list_filter = (typed("currency"),)
+    list_filter = (text_filter("currency"),)
     search_ids = ("customer",)
     search_fields = ("name__icontains", "email__icontains")
     search_help_text = "customer id, name or email"
     ordering = ("customer",)
     fields = (
-        "customer", "name", "email", "currency", table_of("billing_address"), "version", "changed_at", "applied_at",
+        "customer", "name", "email", "currency", table_column("billing_address"), "version", "changed_at", "applied_at",
     )  # fmt: skip

@@ -4,11 +4,11 @@ provider's names of payments stay: books have to be kept, and they name nobody.
 
 from __future__ import annotations
 
-from celery_config.erasure.data_map import Memory
-from celery_config.erasure.locations import Trace
+from celery_config.erasure.data_map import DataMap
+from celery_config.erasure.locations import DataLocation
 from payment_app.models import BillingCustomer, Payment
 
-MEMORY = Memory(
-    traces=(Trace(Payment, by=("order",), blank={"customer": None}),),
+DATA_MAP = DataMap(
+    traces=(DataLocation(Payment, by=("order",), blank={"customer": None}),),
     copy=BillingCustomer,
 )

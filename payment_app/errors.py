@@ -30,7 +30,7 @@ class BooksDisagree(PaymentError):
     """The provider did something our rows do not allow; compare with `./manage.py payment reconcile`."""
 
 
-class KeyOutlived(PaymentError):
+class IdempotencyKeyExpired(PaymentError):
     """The provider may have forgotten the call's key; look into its books before you repeat the call."""
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from celery_config.db import bulk
-from celery_config.db.bulk import Change
+from celery_config.db.bulk import Statement
 from payment_app.domain import Booking, Line, booking_id, check_balance, lines_of
 from payment_app.models import Account, LedgerTransaction, Posting
 
@@ -33,12 +33,12 @@ class Draft:
     lines: Sequence[Line]
 
 
-def book(*entries: Entry) -> None:
+def post(*entries: Entry) -> None:
     """Book each entry; a second booking of its kind for a subject is refused by the primary key."""
-    bulk.write(*booked(entries))
+    bulk.execute(*post_statements(entries))
 
 
-def booked(entries: Sequence[Entry]) -> list[Change]:
+def post_statements(entries: Sequence[Entry]) -> list[Statement]:
     """What books the entries."""
     return posted(
         [
@@ -53,7 +53,7 @@ def booked(entries: Sequence[Entry]) -> list[Change]:
     )
 
 
-def posted(drafts: Sequence[Draft]) -> list[Change]:
+def posted(drafts: Sequence[Draft]) -> list[Statement]:
     """What writes ledger transactions.
 
     Raises:
@@ -71,8 +71,8 @@ def posted(drafts: Sequence[Draft]) -> list[Change]:
         for line in draft.lines
     ]
     return [
-        *bulk.inserted(LedgerTransaction, transactions, ("id", "booking", "order")),
-        *bulk.inserted(Posting, postings, ("transaction", "account", "amount")),
+        *bulk.insert_statement(LedgerTransaction, transactions, ("id", "booking", "order")),
+        *bulk.insert_statement(Posting, postings, ("transaction", "account", "amount")),
     ]
 
 

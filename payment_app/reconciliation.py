@@ -9,7 +9,7 @@ from uuid import UUID
 
 from celery_config.messaging.outbox.relay import Duty
 from celery_config.reconciliation.comparison import Entry, Finding, Kind, compare
-from celery_config.reconciliation.sweep import Books, Comparison
+from celery_config.reconciliation.sweep import Comparison, ReconciliationSource
 from payment_app import selectors
 from payment_app.gateways import BookEntry, Gateway, GatewayError
 from payment_app.models import Payment
@@ -91,7 +91,7 @@ def our_side(order: UUID) -> Iterator[Entry]:
         yield our_entry(payment)
 
 
-books = Books("provider", "authorizations", compare_books, (GatewayError,))
+books = ReconciliationSource("provider", "authorizations", compare_books, (GatewayError,))
 
 
 def duties() -> list[Duty]:

@@ -11,7 +11,7 @@ from django.db.models import F, Q, QuerySet, Sum
 from celery_config.messaging.models import BarrierRow
 from celery_config.messaging.states import Action, Undo
 from payment_app.domain import AccountCode
-from payment_app.erasure import MEMORY
+from payment_app.erasure import DATA_MAP
 from payment_app.models import Account, LedgerTransaction, Payment, Posting, Refund
 
 
@@ -59,7 +59,7 @@ def totals() -> dict[str, Any]:
     faults = [f"the ledger sums to {total} {currency}" for currency, total in sums.items() if total]
     if broken:
         faults.append(f"{broken} ledger transactions do not sum to zero")
-    faults += MEMORY.leftovers()
+    faults += DATA_MAP.find_residue()
     return {"ledger_sums": sums, "unbalanced_transactions": broken, "faults": faults}
 
 

@@ -95,7 +95,10 @@ def record_captures(amounts: Mapping[UUID, int]) -> None:
         )
         for payment in payments
     ]
-    bulk.write(*bulk.updated(Payment, payments, ["state", "captured", "updated_at"]), *ledger.booked(entries))
+    bulk.execute(
+        *bulk.update_statement(Payment, payments, ["state", "captured", "updated_at"]),
+        *ledger.post_statements(entries),
+    )
 
 
 @transaction.atomic
@@ -127,7 +130,7 @@ def promise_refund(*, refund: UUID, order: UUID, amount: int, currency: str, key
     )
     if not fits:
         raise Refused("refund_too_large", f"Less than {amount} minor units are left of what was captured.")
-    ledger.book(
+    ledger.post(
         Entry(booking=Booking.REFUND_PROMISED, subject=refund, order=order, amount=amount, currency=currency)
     )
     return row
@@ -147,7 +150,7 @@ def record_refund_paid(*, refund: UUID, provider_id: str) -> Refund:
     """Write down that the provider gave the money back, and book it."""
     row = Refund.objects.select_related("payment").get(id=refund)
     RefundOutcome.objects.create(refund=row, provider_id=provider_id)
-    ledger.book(refund_entry(row, Booking.REFUND_PAID))
+    ledger.post(refund_entry(row, Booking.REFUND_PAID))
     return row
 
 
@@ -161,7 +164,7 @@ def record_refund_declined(*, refund: UUID, code: str, reason: str) -> None:
     if not made:
         return
     Payment.objects.filter(id=row.payment_id).update(refunded=F("refunded") - row.amount, updated_at=Now())
-    ledger.book(refund_entry(row, Booking.REFUND_DECLINED))
+    ledger.post(refund_entry(row, Booking.REFUND_DECLINED))
     log.warning(
         "refund declined by the provider", order=str(row.payment.order), refund=str(refund), code=code
     )

@@ -15,14 +15,14 @@ from celery_config.contracts.payment import (
     VoidPayment,
 )
 from celery_config.contracts.shipment import ShipmentArranged, ShipmentFailed
-from celery_config.contracts.subscriptions import Hearing, Reaction, hears, on
+from celery_config.contracts.subscriptions import EventSubscription, ReactionRule, react, subscribe
 
-SUBSCRIPTIONS: list[Hearing | Reaction] = [
-    hears(CustomerChanged, CustomerDeleted, call="celery_config.copies.subscriber.hear", once=False),
-    on(OrderPlaced, do=AuthorizePayment, announce=PaymentReceived, refused=PaymentFailed),
-    on(ShipmentArranged, do=CapturePayment, announce=PaymentCollected, refused=PaymentFailed),
+SUBSCRIPTIONS: list[EventSubscription | ReactionRule] = [
+    subscribe(CustomerChanged, CustomerDeleted, call="celery_config.copies.subscriber.hear", once=False),
+    react(OrderPlaced, do=AuthorizePayment, announce=PaymentReceived, refused=PaymentFailed),
+    react(ShipmentArranged, do=CapturePayment, announce=PaymentCollected, refused=PaymentFailed),
     # Who takes the money says whether it is too late; only its word makes the others undo their parts.
-    on(
+    react(
         PaymentFailed, InventoryRefused, ShipmentFailed, OrderWithdrawn,
         undo=AuthorizePayment, by=VoidPayment, announce=PaymentReleased,
         unless=CapturePayment, retained=PaymentRetained,

@@ -22,20 +22,20 @@ from celery_config.contracts.payment import (
     RefundPayment,
     VoidPayment,
 )
-from celery_config.errors import Refused, Unknown
-from celery_config.participant.choreography import listen
+from celery_config.errors import OutcomeUnknown, Refused
+from celery_config.participant.choreography import register
 from celery_config.participant.handlers import OneByOne, handles_one, handles_outside, register_fence
 from payment_app import domain, selectors, services
 from payment_app.domain import State
-from payment_app.erasure import MEMORY
-from payment_app.errors import KeyOutlived, NoPayment, VoidImpossible
+from payment_app.erasure import DATA_MAP
+from payment_app.errors import IdempotencyKeyExpired, NoPayment, VoidImpossible
 from payment_app.models import Payment
 from payment_app.provider import gateway
 from payment_app.services import Held
 from payment_app.subscriptions import SUBSCRIPTIONS
 
 register_fence("payment")
-listen(SUBSCRIPTIONS)
+register(SUBSCRIPTIONS)
 
 
 def key_outlived(request: dict[str, Any]) -> bool:
@@ -169,7 +169,9 @@ class Capture:
         for entry in entries:
             if entry.provider_id == request["provider_id"] and entry.state == "captured":
                 return bool(entry.captured == request["amount"])
-        raise Unknown(f"{request['provider_id']} is captured, says the provider; its books do not say it yet")
+        raise OutcomeUnknown(
+            f"{request['provider_id']} is captured, says the provider; its books do not say it yet"
+        )
 
     def settle(self, answered: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> list[PaymentCaptured]:
         amounts = {UUID(request["payment"]): int(request["amount"]) for request, _ in answered}
@@ -197,7 +199,9 @@ class GiveBack(OneByOne):
             key=key,
         )
         if key_outlived(request):
-            raise KeyOutlived(f"refund {asked.refund} of order {asked.order}: is it in the provider's books?")
+            raise IdempotencyKeyExpired(
+                f"refund {asked.refund} of order {asked.order}: is it in the provider's books?"
+            )
         try:
             paid = gateway().refund(key=key, provider_id=request["provider_id"], amount=asked.refund_amount)
         except Refused as refusal:
@@ -213,5 +217,5 @@ class GiveBack(OneByOne):
 
 @handles_one(ForgetPayer)
 def forget_payer(command: ForgetPayer) -> PayerForgotten:
-    receipt = MEMORY.forget(command.customer, command.about)
+    receipt = DATA_MAP.forget(command.customer, command.about)
     return PayerForgotten(erasure=command.erasure, rows=receipt.counted, at=receipt.at)

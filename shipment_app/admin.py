@@ -7,19 +7,19 @@ from typing import Any
 from django.contrib import admin
 from unfold.decorators import display
 
-from celery_config.web.admin import FactAdmin, typed
-from celery_config.web.columns import id_of, label_of, lines, table_of
+from celery_config.web.admin import ReadOnlyAdmin, text_filter
+from celery_config.web.columns import id_column, label_column, lines, table_column
 from shipment_app.models import DeliveryAddress, Shipment
 
-STATE = label_of("state", {"booked": "info", "cancelled": "warning", "dispatched": "success"})
+STATE = label_column("state", {"booked": "info", "cancelled": "warning", "dispatched": "success"})
 
 
 @admin.register(Shipment)
-class ShipmentAdmin(FactAdmin):
+class ShipmentAdmin(ReadOnlyAdmin):
     list_display = (
-        "tracking_number", STATE, id_of("order"), "country", "weight_grams", "parcels", "created_at", "updated_at",
+        "tracking_number", STATE, id_column("order"), "country", "weight_grams", "parcels", "created_at", "updated_at",
     )  # fmt: skip
-    list_filter = ("state", typed("country"))
+    list_filter = ("state", text_filter("country"))
     search_ids = ("order",)
     search_fields = ("tracking_number__exact", "carrier_id__exact")
     search_help_text = "order id, tracking number or the carrier's id"
@@ -35,9 +35,9 @@ class ShipmentAdmin(FactAdmin):
 
 
 @admin.register(DeliveryAddress)
-class DeliveryAddressAdmin(FactAdmin):
-    list_display = (id_of("customer"), "version", "changed_at")
+class DeliveryAddressAdmin(ReadOnlyAdmin):
+    list_display = (id_column("customer"), "version", "changed_at")
     search_ids = ("customer",)
     search_help_text = "customer id"
     ordering = ("customer",)
-    fields = ("customer", table_of("delivery_address"), "version", "changed_at", "applied_at")
+    fields = ("customer", table_column("delivery_address"), "version", "changed_at", "applied_at")

@@ -4,13 +4,15 @@ heavy and to which country stays, as does the carrier's name for it: it names a 
 
 from __future__ import annotations
 
-from celery_config.erasure.data_map import Memory
-from celery_config.erasure.locations import Trace
+from celery_config.erasure.data_map import DataMap
+from celery_config.erasure.locations import DataLocation
 from shipment_app.models import DeliveryAddress, Shipment
 
-MEMORY = Memory(
+DATA_MAP = DataMap(
     traces=(
-        Trace(Shipment, by=("order",), blank=dict.fromkeys(("name", "line1", "city", "postal_code"), "")),
+        DataLocation(
+            Shipment, by=("order",), blank=dict.fromkeys(("name", "line1", "city", "postal_code"), "")
+        ),
     ),
     copy=DeliveryAddress,
 )

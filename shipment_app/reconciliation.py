@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from celery_config.messaging.outbox.relay import Duty
 from celery_config.reconciliation.comparison import Entry, compare
-from celery_config.reconciliation.sweep import Books, Comparison
+from celery_config.reconciliation.sweep import Comparison, ReconciliationSource
 from shipment_app import selectors
 from shipment_app.carrier import carrier
 from shipment_app.carriers import CarrierError
@@ -52,7 +52,7 @@ def our_entries(since: datetime | None) -> Iterator[Entry]:
         yield Entry(carrier_id, order, dict(zip(FACTS, facts, strict=True)))
 
 
-books = Books("carrier", "shipments", compare_books, (CarrierError,))
+books = ReconciliationSource("carrier", "shipments", compare_books, (CarrierError,))
 
 
 def duties() -> list[Duty]:

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from celery_config.messaging.models import BarrierRow
 from celery_config.messaging.states import Action, Undo
-from shipment_app.erasure import MEMORY
+from shipment_app.erasure import DATA_MAP
 from shipment_app.errors import NoShipment
 from shipment_app.models import Shipment
 
@@ -45,7 +45,7 @@ def facts(*, orders: Collection[UUID]) -> dict[str, dict[str, Any]]:
 def totals() -> dict[str, Any]:
     """How many shipments are in which state, and as `faults` what is left of people who were forgotten."""
     states = Shipment.objects.order_by().values_list("state").annotate(count=Count("pk"))
-    return {"states": dict(states), "faults": list(MEMORY.leftovers())}
+    return {"states": dict(states), "faults": list(DATA_MAP.find_residue())}
 
 
 def orders_under_way() -> set[UUID]:

@@ -14,11 +14,11 @@ from celery_config.contracts.shipment import (
     ShipmentFailed,
     ShipmentRecalled,
 )
-from celery_config.contracts.subscriptions import Hearing, Reaction, hears, on
+from celery_config.contracts.subscriptions import EventSubscription, ReactionRule, react, subscribe
 
-SUBSCRIPTIONS: list[Hearing | Reaction] = [
-    hears(CustomerChanged, CustomerDeleted, call="celery_config.copies.subscriber.hear", once=False),
-    on(InventoryFetched, do=BookShipment, announce=ShipmentArranged, refused=ShipmentFailed),
-    on(InventoryIssued, do=DispatchShipment, announce=ShipmentDeparted),
-    on(PaymentReleased, undo=BookShipment, by=CancelShipment, announce=ShipmentRecalled),
+SUBSCRIPTIONS: list[EventSubscription | ReactionRule] = [
+    subscribe(CustomerChanged, CustomerDeleted, call="celery_config.copies.subscriber.hear", once=False),
+    react(InventoryFetched, do=BookShipment, announce=ShipmentArranged, refused=ShipmentFailed),
+    react(InventoryIssued, do=DispatchShipment, announce=ShipmentDeparted),
+    react(PaymentReleased, undo=BookShipment, by=CancelShipment, announce=ShipmentRecalled),
 ]

@@ -17,18 +17,18 @@ from celery_config.contracts.shipment import (
     ShipmentBooked,
     ShipmentDispatched,
 )
-from celery_config.participant.choreography import listen
+from celery_config.participant.choreography import register
 from celery_config.participant.handlers import handles_one, handles_outside, register_fence
 from shipment_app import selectors, services
 from shipment_app.carrier import carrier, ending
 from shipment_app.carriers import Booked
 from shipment_app.domain import ShipmentState
-from shipment_app.erasure import MEMORY
+from shipment_app.erasure import DATA_MAP
 from shipment_app.services import Booking
 from shipment_app.subscriptions import SUBSCRIPTIONS
 
 register_fence("shipment")
-listen(SUBSCRIPTIONS)
+register(SUBSCRIPTIONS)
 Answered = Sequence[tuple[dict[str, Any], dict[str, Any]]]
 
 
@@ -99,7 +99,7 @@ class Dispatch(End):
 
 @handles_one(ForgetRecipient)
 def forget_recipient(command: ForgetRecipient) -> RecipientForgotten:
-    receipt = MEMORY.forget(command.customer, command.about)
+    receipt = DATA_MAP.forget(command.customer, command.about)
     return RecipientForgotten(erasure=command.erasure, rows=receipt.counted, at=receipt.at)
 
 

@@ -11,27 +11,27 @@ from celery_config.messaging.states import Action, Undo
 from celery_config.saga.dsl import Saga
 from celery_config.saga.engine import machine, plan
 from celery_config.saga.engine.machine import (
+    CancelRequested,
     Compensated,
     Completed,
     Decision,
     Drive,
-    Due,
-    Input,
     PivotRan,
     Retry,
     Send,
     StepFailed,
     StepLogged,
     Stop,
-    StopAsked,
+    Trigger,
     View,
+    WatchdogFired,
 )
 from celery_config.saga.engine.plan import Operation, Planned
-from celery_config.saga.states import Logged, Status
+from celery_config.saga.states import Status, StepState
 from celery_config.saga.testing.engine import REAL, Engine
 
-Decide = Callable[[type[Saga], View, Input], Decision]
-STAY = machine.STAY
+Decide = Callable[[type[Saga], View, Trigger], Decision]
+STAY = machine.IGNORE
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,10 @@ class Only:
     without: frozenset[Planned]
 
 
-def instead(kind: type[Input], status: Status | None, decision: Decision) -> Engine:
+def instead(kind: type[Trigger], status: Status | None, decision: Decision) -> Engine:
     """`decision` about this kind of input, in this status (None: in any)."""
 
-    def decide(saga: type[Saga], view: View, came: Input) -> Decision:
+    def decide(saga: type[Saga], view: View, came: Trigger) -> Decision:
         if isinstance(came, kind) and status in (None, view.status):
             return decision
         return machine.decide(saga, view, came)
@@ -55,7 +55,7 @@ def instead(kind: type[Input], status: Status | None, decision: Decision) -> Eng
 def stop_without(left_out: Callable[[Planned, View, type[Saga]], bool]) -> Engine:
     """Stop chains leave out some links, by what the log says."""
 
-    def decide(saga: type[Saga], view: View, came: Input) -> Decision:
+    def decide(saga: type[Saga], view: View, came: Trigger) -> Decision:
         decision = machine.decide(saga, view, came)
         if not isinstance(decision.send, Stop):
             return decision
@@ -71,13 +71,13 @@ def stop_without(left_out: Callable[[Planned, View, type[Saga]], bool]) -> Engin
     return replace(REAL, decide=decide, planned=planned)
 
 
-def no_word_of_the_pivot(saga: type[Saga], view: View, came: Input) -> Decision:
+def no_word_of_the_pivot(saga: type[Saga], view: View, came: Trigger) -> Decision:
     if view.status is Status.STOPPING and isinstance(came, (PivotRan, StepLogged)):
         return STAY
     return machine.decide(saga, view, came)
 
 
-def stops_after_the_pivot(saga: type[Saga], view: View, came: Input) -> Decision:
+def stops_after_the_pivot(saga: type[Saga], view: View, came: Trigger) -> Decision:
     if view.status is Status.FORWARD and isinstance(came, StepFailed) and came.operation == "do":
         return Decision(Status.STOPPING, Stop())
     return machine.decide(saga, view, came)
@@ -86,7 +86,7 @@ def stops_after_the_pivot(saga: type[Saga], view: View, came: Input) -> Decision
 def failed(operation: str, decision: Decision) -> Engine:
     """`decision` about an errback of this operation while the saga stops."""
 
-    def decide(saga: type[Saga], view: View, came: Input) -> Decision:
+    def decide(saga: type[Saga], view: View, came: Trigger) -> Decision:
         if isinstance(came, StepFailed) and came.operation == operation and view.status is Status.STOPPING:
             return decision
         return machine.decide(saga, view, came)
@@ -94,12 +94,12 @@ def failed(operation: str, decision: Decision) -> Engine:
     return replace(REAL, decide=decide)
 
 
-def drives_after_what_is_unknown(saga: type[Saga], view: View, came: Input) -> Decision:
+def drives_after_what_is_unknown(saga: type[Saga], view: View, came: Trigger) -> Decision:
     """A drive begins after the last step that the log knows done, gaps or none."""
     decision = machine.decide(saga, view, came)
     if not isinstance(decision.send, Drive):
         return decision
-    known = [n for n, s in enumerate(saga.steps) if view.log.get(s.name) is Logged.DONE]
+    known = [n for n, s in enumerate(saga.steps) if view.log.get(s.name) is StepState.DONE]
     rest = saga.steps[max(known, default=-1) + 1 :]
     return replace(decision, send=Drive(rest[0].name if rest else None))
 
@@ -139,11 +139,11 @@ def writes_always(row: Row, *, done: bool) -> OnResult:
 def knows_no_pivot(link: Planned, view: View, saga: type[Saga]) -> bool:
     """The fence is left out when the log says that the pivot cannot have been reached."""
     before = saga.steps[max(0, saga.pivot_index() - 1)].name
-    return link.operation is Operation.FENCE and view.log.get(before) is not Logged.DONE
+    return link.operation is Operation.FENCE and view.log.get(before) is not StepState.DONE
 
 
 def knows_nothing_done(link: Planned, view: View, saga: type[Saga]) -> bool:
-    return link.operation is Operation.UNDO and view.log.get(link.step) is not Logged.DONE
+    return link.operation is Operation.UNDO and view.log.get(link.step) is not StepState.DONE
 
 
 BROKEN: dict[str, Engine] = {
@@ -160,14 +160,16 @@ BROKEN: dict[str, Engine] = {
         Completed, Status.STOPPING, Decision(Status.COMPLETED)
     ),
     "an incomplete stop ends": instead(Compensated, Status.STOPPING, Decision(Status.COMPENSATED)),
-    "a silent saga is completed": instead(Due, Status.RUNNING, Decision(Status.COMPLETED)),
+    "a silent saga is completed": instead(WatchdogFired, Status.RUNNING, Decision(Status.COMPLETED)),
     "a human's retry is ignored": instead(Retry, Status.PARKED, STAY),
     "a forward saga stops": replace(REAL, decide=stops_after_the_pivot),
-    "a cancel stops a forward saga": instead(StopAsked, Status.FORWARD, Decision(Status.STOPPING, Stop())),
+    "a cancel stops a forward saga": instead(
+        CancelRequested, Status.FORWARD, Decision(Status.STOPPING, Stop())
+    ),
     "word of the pivot does not turn a stop": replace(REAL, decide=no_word_of_the_pivot),
-    "nobody drives a stopping saga": instead(Due, Status.STOPPING, Decision(soon=True)),
-    "nobody drives a running saga": instead(Due, Status.RUNNING, Decision(soon=True)),
-    "a silent stop is parked at once": instead(Due, Status.STOPPING, Decision(Status.PARKED)),
+    "nobody drives a stopping saga": instead(WatchdogFired, Status.STOPPING, Decision(soon=True)),
+    "nobody drives a running saga": instead(WatchdogFired, Status.RUNNING, Decision(soon=True)),
+    "a silent stop is parked at once": instead(WatchdogFired, Status.STOPPING, Decision(Status.PARKED)),
     "a drive skips what the log does not know": replace(REAL, decide=drives_after_what_is_unknown),
     "the log's last writer wins": replace(REAL, rises=lambda known, outcome: known is not outcome),
     "the barrier lets a repeat run": on_action({OnAction.REPLY_AGAIN: OnAction.RUN}),

@@ -33,8 +33,8 @@ TYPED_WITH_ORDER = (
 COUNTS = re.compile(r"(\d+) (passed|failed|errors?|skipped)")
 SHOWN_LINES = 60
 GROUPS = ("checks", "unit", "service", "acceptance")
-# The tests of messaging belong to no service. They run with the settings of the service that has the fewest tests.
-MESSAGING_WITH = "shipment"
+# The tests of what all services share run with the settings of the service that has the fewest tests.
+SHARED_WITH = "shipment"
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def service_tests(var: Path, console: Console) -> list[Result]:
     server.wipe()
     server.start()
     try:
-        longest_first = sorted(SERVICES, key=lambda service: service != MESSAGING_WITH)
+        longest_first = sorted(SERVICES, key=lambda service: service != SHARED_WITH)
         return side_by_side([service_suite(server, service) for service in longest_first], console)
     finally:
         server.stop()
@@ -165,8 +165,8 @@ def service_tests(var: Path, console: Console) -> list[Result]:
 def service_suite(server: PostgresServer, service: str) -> Suite:
     env = {f"{s.upper()}_DATABASE_URL": server.url(s) for s in SERVICES}
     folders = [f"tests/service/{service}"]
-    if service == MESSAGING_WITH:
-        folders.append("tests/service/messaging")
+    if service == SHARED_WITH:
+        folders.append("tests/service/celery_config")
     return pytest(service, *folders, f"--ds={SERVICES[service].settings_module}", env=env)
 
 

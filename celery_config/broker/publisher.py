@@ -94,7 +94,7 @@ class Publisher:
         self.open()
         lanes = {where: self.lane(where) for where in dict.fromkeys(map(route, messages))}
         sent: dict[Route, list[int]] = {}
-        with transport.together(self.connection):
+        with transport.hold_writes(self.connection):
             for index, message in enumerate(messages):
                 where = route(message)
                 lane = lanes[where]
@@ -104,7 +104,7 @@ class Publisher:
                         lanes[where] = None  # one is enough to see whether it is confirmed
         waited_for = [self.lanes[where] for where in sent if where not in self.stuck]
         while any(lane.waits for lane in waited_for):
-            if not transport.drained(self.connection, until - time.monotonic()):
+            if not transport.drain_one(self.connection, until - time.monotonic()):
                 break
         taken: set[int] = set()
         for where, indexes in sent.items():
@@ -181,7 +181,7 @@ class Publisher:
         A channel that waits cannot be closed: its broker would have to answer.
         """
         if self.connection is not None and self.stuck:
-            while transport.drained(self.connection, LOOK_SECONDS):  # perhaps it has confirmed meanwhile
+            while transport.drain_one(self.connection, LOOK_SECONDS):  # perhaps it has confirmed meanwhile
                 pass
             if time.monotonic() >= self.probe_at:
                 self.close()

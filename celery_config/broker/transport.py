@@ -21,7 +21,7 @@ HELD = 256 * 1024
 HEADER = 7  # of a frame: type, channel, and the size of what follows, less its one byte of end
 
 
-class Buffered(TCPTransport):
+class BufferedTransport(TCPTransport):
     """See the module."""
 
     def _setup_transport(self) -> None:
@@ -96,7 +96,7 @@ class Connection(pyamqp.Connection):
         if ssl:
             return super().Transport(host, connect_timeout, ssl, *times, **more)
         read_timeout, write_timeout = times
-        return Buffered(
+        return BufferedTransport(
             host,
             connect_timeout=connect_timeout,
             read_timeout=read_timeout,
@@ -115,7 +115,7 @@ class Transport(pyamqp.Transport):
 
         kombu asks the socket once more after each message, to learn that there is nothing.
         """
-        if not isinstance(connection.transport, Buffered):
+        if not isinstance(connection.transport, BufferedTransport):
             super().on_readable(connection, loop)
             return
         if not connection.connected:
@@ -124,13 +124,13 @@ class Transport(pyamqp.Transport):
             connection.drain_events(timeout=0)
 
 
-def together(connection: Any) -> AbstractContextManager[None]:
+def hold_writes(connection: Any) -> AbstractContextManager[None]:
     """Let what is published meanwhile leave in one piece, where the transport can."""
     wire = of(connection)
     return wire.together() if wire else nullcontext()
 
 
-def drained(connection: Any, seconds: float) -> bool:
+def drain_one(connection: Any, seconds: float) -> bool:
     """Let one thing that the broker sends be dealt with; False if nothing comes in time.
 
     Args:
@@ -156,7 +156,7 @@ def has_more(connection: Any) -> bool:
     return wire is not None and wire.has_frame()
 
 
-def of(connection: Any) -> Buffered | None:
+def of(connection: Any) -> BufferedTransport | None:
     """The transport of a kombu connection; none, if it is lost (asking further would connect anew)."""
     wire = getattr(connection.connection, "transport", None) if connection.connected else None
-    return wire if isinstance(wire, Buffered) else None
+    return wire if isinstance(wire, BufferedTransport) else None

@@ -9,7 +9,7 @@ T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
 
 
-def by(key: Callable[[T], K], items: Iterable[T]) -> dict[K, list[T]]:
+def group_by(key: Callable[[T], K], items: Iterable[T]) -> dict[K, list[T]]:
     """Group the items, in the order in which they came."""
     groups: dict[K, list[T]] = {}
     for item in items:
@@ -17,7 +17,7 @@ def by(key: Callable[[T], K], items: Iterable[T]) -> dict[K, list[T]]:
     return groups
 
 
-def rounds(items: Sequence[T], key: Callable[[T], Hashable]) -> list[list[T]]:
+def split_unique(items: Sequence[T], key: Callable[[T], Hashable]) -> list[list[T]]:
     """Split the items so that no key comes twice in one part: twins run one after the other."""
     parts: list[list[T]] = []
     seen: dict[Hashable, int] = {}
@@ -29,5 +29,5 @@ def rounds(items: Sequence[T], key: Callable[[T], Hashable]) -> list[list[T]]:
     return parts
 
 
-def chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+def split_chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
     return (items[start : start + size] for start in range(0, len(items), size))

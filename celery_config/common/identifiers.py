@@ -22,12 +22,12 @@ def uuid7(at: datetime | None = None) -> UUID:
     return UUID(int=milliseconds << 80 | VERSION_7 | random & RANDOM_A | VARIANT | random & RANDOM_B)
 
 
-def begun_at(made: UUID) -> datetime | None:
+def uuid7_time(made: UUID) -> datetime | None:
     """When it was made; none, if it does not say."""
     return datetime.fromtimestamp((made.int >> 80) / 1000, tz=UTC) if made.version == 7 else None
 
 
-def first_of(moment: datetime) -> UUID:
+def min_uuid7_at(moment: datetime) -> UUID:
     """What every id that was made later is greater than."""
     return UUID(int=int(moment.timestamp() * 1000) << 80)
 

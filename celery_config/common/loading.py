@@ -7,7 +7,7 @@ from typing import Any
 from django.utils.module_loading import import_string
 
 
-def made(setting: str, settings: Any, *, seconds: float) -> Any:
+def load_from_setting(setting: str, settings: Any, *, seconds: float) -> Any:
     """Call what the setting called `setting` names.
 
     Args:

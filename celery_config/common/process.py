@@ -7,7 +7,7 @@ import gc
 OBJECTS = 20_000
 
 
-def settle() -> None:
+def tune_gc() -> None:
     """Leave what is there now alone for good, and look for garbage less often: a batch makes thousands of objects.
 
     Called once everything is imported.

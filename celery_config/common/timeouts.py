@@ -18,7 +18,7 @@ RETRY_JITTER = 0.25
 
 
 @dataclass(frozen=True)
-class Times:
+class Timeouts:
     """All values in seconds.
 
     Raises:
@@ -33,7 +33,7 @@ class Times:
     clock_step: float = 5.0
 
     def __post_init__(self) -> None:
-        if self.longest_tries(1) >= self.silence:
+        if self.longest_tries(1) >= self.silence_timeout:
             raise DefinitionError(
                 f"SAGA_TIME_SCALE={self.scale:g} leaves no time for a call of {self.call:g} s; use 0.03 or more"
             )
@@ -55,7 +55,7 @@ class Times:
     def retry_delays(self) -> tuple[float, ...]:
         """Waits between a step's tries: as many as fit into the silence even if each of them times out."""
         planned = [self.scale * s for s in (1, 4, 12, 28)]
-        while self.longest_tries(len(planned) + 1, planned) >= self.silence:
+        while self.longest_tries(len(planned) + 1, planned) >= self.silence_timeout:
             planned.pop()
         return tuple(planned)
 
@@ -69,7 +69,7 @@ class Times:
         return count * self.command + (1 + RETRY_JITTER) * sum(delays[: count - 1])
 
     @property
-    def silence(self) -> float:
+    def silence_timeout(self) -> float:
         return 120 * self.scale
 
     @property
@@ -77,7 +77,7 @@ class Times:
         return 3600 * self.scale
 
     @property
-    def undo_for(self) -> float:
+    def compensation_timeout(self) -> float:
         """How long a stop (or what follows the pivot) is driven before a human is asked."""
         return 24 * 3600 * self.scale
 
@@ -97,7 +97,7 @@ class Times:
 
     def silence_between(self, drives: int) -> float:
         """The same without the jitter."""
-        return min(self.silence * 2.0 ** min(drives, 16), self.longest_silence)
+        return min(self.silence_timeout * 2.0 ** min(drives, 16), self.longest_silence)
 
     def retry_delay(self, tries: int) -> float | None:
         """The wait before try number `tries + 1`, jittered; None when the tries are used up."""
@@ -105,7 +105,7 @@ class Times:
             return None
         return self.retry_delays[tries] * random.uniform(1 - RETRY_JITTER, 1 + RETRY_JITTER)
 
-    def order_of_patience(self, deadline_seconds: float) -> str | None:
+    def check_ordering(self, deadline_seconds: float) -> str | None:
         """What is wrong with a saga's deadline, or None.
 
         Args:
@@ -116,9 +116,9 @@ class Times:
             ("one call", self.call),
             ("one command over REST", self.command),
             ("a step's tries", tries),
-            ("the watchdog's silence", self.silence),
+            ("the watchdog's silence", self.silence_timeout),
             ("the saga's deadline", self.deadline(deadline_seconds)),
-            ("the undo drives", self.undo_for),
+            ("the undo drives", self.compensation_timeout),
         ]
         for (name, value), (next_name, next_value) in pairwise(steps):
             if value >= next_value:

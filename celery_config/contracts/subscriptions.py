@@ -24,7 +24,7 @@ from celery_config.errors import DefinitionError
 
 
 @dataclass(frozen=True)
-class Hearing:
+class EventSubscription:
     """A function that is called with events; see `hears`."""
 
     to: tuple[type[Event] | str, ...]
@@ -38,7 +38,7 @@ class Hearing:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reaction:
+class ReactionRule:
     """What a service does by itself on events; see `on`."""
 
     to: tuple[type[Event], ...]
@@ -95,7 +95,7 @@ def lacks(wanted: type, *sources: type) -> Iterator[str]:
             yield f"{wanted.__name__}.{field.name} is not in {names}"
 
 
-def hears(*to: type[Event] | str, call: str, once: bool = True) -> Hearing:
+def subscribe(*to: type[Event] | str, call: str, once: bool = True) -> EventSubscription:
     """Call a function with the events of these kinds that have arrived, in one transaction, in the order of arrival.
 
     Args:
@@ -104,10 +104,10 @@ def hears(*to: type[Event] | str, call: str, once: bool = True) -> Hearing:
         once: remember the events' ids, so that a repeat is not handled again. A function whose repeats are harmless by
             themselves (a monotone merge) may do without.
     """
-    return Hearing(to, call, once)
+    return EventSubscription(to, call, once)
 
 
-def on(
+def react(
     *events: type[Event],
     do: type[Command] | None = None,
     undo: type[Command] | None = None,
@@ -116,7 +116,7 @@ def on(
     refused: type[Event] | None = None,
     unless: type[Command] | None = None,
     retained: type[Event] | None = None,
-) -> Reaction:
+) -> ReactionRule:
     """Carry out a command of one's own, once for each order, when one of these events is heard.
 
     Args:
@@ -133,7 +133,7 @@ def on(
     action, command = do or undo, do or by
     if action is None or command is None or bool(do) == bool(undo):
         raise DefinitionError("on(…) takes `do`, or `undo` and `by`")
-    return Reaction(
+    return ReactionRule(
         to=events,
         action=action,
         command=command,

@@ -12,12 +12,12 @@ from celery_config.copies import freshness
 from celery_config.copies.models import CopyState, Tombstone
 from celery_config.copies.registry import copies
 from celery_config.db import functions
-from celery_config.web.admin import FactAdmin, typed
+from celery_config.web.admin import ReadOnlyAdmin, text_filter
 from celery_config.web.columns import labelled, number_of
 
 
 @admin.register(CopyState)
-class CopyAdmin(FactAdmin):
+class CopyAdmin(ReadOnlyAdmin):
     list_display = ("name", "source", "behind", "looked_at", number_of("rows"), "equal", "checked_at")
     search_fields = ("name__icontains",)
     search_help_text = "name of a copy"
@@ -35,7 +35,7 @@ class CopyAdmin(FactAdmin):
     @display(description="behind")
     def behind(self, state: CopyState) -> str:
         """Age of the oldest change that is not in the copy."""
-        lag = freshness.lag_of(state, functions.now())
+        lag = freshness.lag_of(state, functions.fetch_now())
         return "unknown" if lag is None else f"{lag:.1f} s"
 
     @display(description="compared")
@@ -50,9 +50,9 @@ class CopyAdmin(FactAdmin):
 
 
 @admin.register(Tombstone)
-class TombstoneAdmin(FactAdmin):
+class TombstoneAdmin(ReadOnlyAdmin):
     list_display = ("source", "key", "version", "deleted_at")
-    list_filter = (typed("source"),)
+    list_filter = (text_filter("source"),)
     search_fields = ("key__exact",)
     search_help_text = "the whole key"
     ordering = ("-id",)

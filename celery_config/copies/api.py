@@ -146,7 +146,7 @@ class PublishedChanges(PublishedAPI):
             .annotate(version=KT("payload__data__version"))
             .values_list("transaction", "id", "payload__subject", "version", "created_at")[:CHANGES]
         )
-        now = functions.now()
+        now = functions.fetch_now()
         changes = [
             {"cursor": f"{t}-{i}", "key": key, "version": int(version), "age": (now - at).total_seconds()}
             for t, i, key, version, at in found

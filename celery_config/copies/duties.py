@@ -18,14 +18,14 @@ from celery_config.copies.registry import copies
 from celery_config.copies.source_client import SourceOf, source_of
 from celery_config.copies.sync import Compared
 from celery_config.db.functions import Now
-from celery_config.http.service_client import PeerError
+from celery_config.http.service_client import ServiceCallError
 from celery_config.messaging.outbox.relay import Duty
 
 log = structlog.get_logger(__name__)
 LOOK_SECONDS, CHECK_SECONDS = 5.0, 60.0
 # A system that just started has other things to do.
 FIRST_CHECK_AFTER_SECONDS = 300.0
-EXPECTED = (PeerError, DatabaseError, InterfaceError)
+EXPECTED = (ServiceCallError, DatabaseError, InterfaceError)
 DIFFERENCES = Gauge(
     "order_saga_copy_differences",
     "Rows in which a copy differed from its source when they were compared.",

@@ -62,7 +62,7 @@ def look(source: SourceOf) -> None:
         done, cursor = page.cursor == cursor or not page.changes, page.cursor
         if done:
             break
-    now = functions.now()
+    now = functions.fetch_now()
     lag = missing[0].age if missing else 0.0
     CopyState.objects.filter(pk=copy.name).update(
         cursor=cursor, looked_at=now, behind_since=now - timedelta(seconds=lag) if missing else None
@@ -73,7 +73,7 @@ def look(source: SourceOf) -> None:
 
 def fetch_overdue(copy: Copy, missing: Sequence[Changed]) -> None:
     """What is older than the patience with a silent saga does not come by itself."""
-    overdue = {change.key for change in missing if change.age > settings.TIMES.silence}
+    overdue = {change.key for change in missing if change.age > settings.TIMES.silence_timeout}
     if overdue:
         log.warning("changes that never came are asked for", copy=copy.name, rows=len(overdue))
         with transaction.atomic():
@@ -93,7 +93,7 @@ def shown(state: CopyState) -> dict[str, Any]:
     return {
         "name": state.name,
         "source": f"{copy.service}.{copy.source}",
-        "lag_seconds": lag_of(state, functions.now()),
+        "lag_seconds": lag_of(state, functions.fetch_now()),
         "looked_at": state.looked_at,
         "checked_at": state.checked_at,
         "rows": state.rows,
@@ -103,7 +103,7 @@ def shown(state: CopyState) -> dict[str, Any]:
 
 def in_words() -> str:
     """For `/readyz`; begins with `ok` while no copy is late."""
-    now, late, worst = functions.now(), list[str](), 0.0
+    now, late, worst = functions.fetch_now(), list[str](), 0.0
     for state in states():
         lag = lag_of(state, now)
         if lag is None:

@@ -109,4 +109,4 @@ def keep(model: type[CopiedRow], changed: type[Event], deleted: type[Event]) -> 
 
 
 def call_relay(**_: Any) -> None:
-    transaction.on_commit(notifier.call)
+    transaction.on_commit(notifier.notify_relay)

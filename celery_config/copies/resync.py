@@ -43,7 +43,7 @@ class Resync:
 def ask(copy: Any, keys: Sequence[str], delay: float = LATE_SECONDS) -> None:
     """Promise to bring these rows up to what the source has then; a part of the transaction that missed something."""
     RESYNCED.labels(copy.name).inc(len(keys))
-    for some in grouping.chunks(keys, KEYS_AT_ONCE):
+    for some in grouping.split_chunks(keys, KEYS_AT_ONCE):
         message = {
             "task": RESYNC,
             "args": [],

@@ -17,21 +17,21 @@ from celery_config.db import functions
 from celery_config.messaging.outbox import writing
 
 
-def bury(copy: Copy, keys: Collection[Any]) -> int:
+def tombstone_rows(copy: Copy, keys: Collection[Any]) -> int:
     """Bury rows of a copy, known or not; return how many of them were there."""
     live = copy.model.objects.filter(pk__in=keys).count()
-    now = functions.now()
+    now = functions.fetch_now()
     apply(copy, [Entry(str(key), FOREVER, now, None) for key in keys])
     return live
 
 
-def retire(publication: Publication, keys: Collection[Any]) -> int:
+def retire_rows(publication: Publication, keys: Collection[Any]) -> int:
     """Delete rows that others copy, and let all who do bury them; return how many there were.
 
     A part of a transaction.
     """
     deleted, _ = publication.model._base_manager.filter(pk__in=keys).delete()
-    now = functions.now()
+    now = functions.fetch_now()
     Tombstone.objects.bulk_create(
         [Tombstone(source=publication.name, key=str(key), version=FOREVER, deleted_at=now) for key in keys],
         update_conflicts=True,

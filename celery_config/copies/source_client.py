@@ -11,7 +11,7 @@ from celery_config.contracts.base import decode
 from celery_config.copies.ranges import Entry, Piece, Range
 from celery_config.copies.readers import KEYS_AT_ONCE
 from celery_config.copies.registry import Copy
-from celery_config.http.service_client import SECONDS, Peer
+from celery_config.http.service_client import SECONDS, ServiceClient
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Changes:
 class SourceOf:
     """The source of one copy. Every question raises PeerError when there is no answer."""
 
-    def __init__(self, copy: Copy, peer: Peer) -> None:
+    def __init__(self, copy: Copy, peer: ServiceClient) -> None:
         self.copy = copy
         self.peer = peer
         self.path = f"/api/published/{copy.source}"
@@ -81,5 +81,5 @@ def source_of(copy: Copy, seconds: float = SECONDS) -> Iterator[SourceOf]:
     Args:
         seconds: how long to wait for an answer.
     """
-    with Peer(copy.service, seconds) as peer:
+    with ServiceClient(copy.service, seconds) as peer:
         yield SourceOf(copy, peer)

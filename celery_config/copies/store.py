@@ -19,7 +19,9 @@ OF_A_ROW = ("version", "deleted", "changed_at")
 def apply(copy: Copy, entries: Iterable[Entry]) -> None:
     """Write these rows, each unless a newer version is there."""
     made = [row_of(copy, entry) for entry in sorted(newest(entries), key=lambda entry: entry.key)]
-    bulk.write(*bulk.put_newer(copy.model, made, ("pk", *OF_A_ROW, *copy.fields), VERSION, "applied_at"))
+    bulk.execute(
+        *bulk.upsert_newer_statement(copy.model, made, ("pk", *OF_A_ROW, *copy.fields), VERSION, "applied_at")
+    )
 
 
 @transaction.atomic
@@ -42,7 +44,7 @@ def forget(copy: Copy, seen: Sequence[Entry]) -> None:
         with connection.cursor() as cursor:
             cursor.execute(
                 forgetting(copy.model, connection.vendor),
-                [bulk.parameter(copy.model, given, ("pk", VERSION))],
+                [bulk.json_parameter(copy.model, given, ("pk", VERSION))],
             )
 
 
@@ -50,22 +52,24 @@ def known_versions(copy: Copy, keys: Iterable[str]) -> dict[str, int]:
     """The versions that we have of these rows."""
     given = [plain_row(copy, key) for key in keys]
     with connection.cursor() as cursor:
-        cursor.execute(asking(copy.model, connection.vendor), [bulk.parameter(copy.model, given, ("pk",))])
+        cursor.execute(
+            asking(copy.model, connection.vendor), [bulk.json_parameter(copy.model, given, ("pk",))]
+        )
         return {str(copy.key.to_python(key)): version for key, version in cursor.fetchall()}
 
 
 @functools.cache
 def forgetting(model: type[models.Model], vendor: str) -> str:
-    pair = ", ".join(bulk.quoted(bulk.field_of(model, name).column) for name in ("pk", VERSION))
-    given = bulk.relation(model, ("pk", VERSION), vendor)
-    return f"DELETE FROM {bulk.table(model)} WHERE ({pair}) IN (SELECT {pair} FROM {given})"
+    pair = ", ".join(bulk.quote_name(bulk.get_field(model, name).column) for name in ("pk", VERSION))
+    given = bulk.json_relation(model, ("pk", VERSION), vendor)
+    return f"DELETE FROM {bulk.table_name(model)} WHERE ({pair}) IN (SELECT {pair} FROM {given})"
 
 
 @functools.cache
 def asking(model: type[models.Model], vendor: str) -> str:
-    key = bulk.quoted(bulk.field_of(model, "pk").column)
-    given = bulk.relation(model, ("pk",), vendor)
-    return f"SELECT {key}, version FROM {bulk.table(model)} WHERE {key} IN (SELECT {key} FROM {given})"
+    key = bulk.quote_name(bulk.get_field(model, "pk").column)
+    given = bulk.json_relation(model, ("pk",), vendor)
+    return f"SELECT {key}, version FROM {bulk.table_name(model)} WHERE {key} IN (SELECT {key} FROM {given})"
 
 
 def row_of(copy: Copy, entry: Entry) -> SimpleNamespace:

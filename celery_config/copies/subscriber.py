@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from celery_config.common.grouping import by
+from celery_config.common.grouping import group_by
 from celery_config.contracts.base import encode
 from celery_config.copies import resync
 from celery_config.copies.ranges import Entry
@@ -25,7 +25,7 @@ def hear_of(copy: Copy, received: Sequence[Received]) -> None:
     heard = [heard_of(copy, each) for each in received]
     known = known_versions(copy, {entry.key for entry in heard})
     apply(copy, heard)
-    versions = by(lambda entry: entry.key, heard)
+    versions = group_by(lambda entry: entry.key, heard)
     if keys := [key for key, some in versions.items() if has_gap(known.get(key, 0), some)]:
         resync.ask(copy, keys)
 

@@ -101,7 +101,7 @@ def walk(source: SourceOf, kept: Kept, found: Compared, progress: Progress) -> I
 
 def narrowed(source: SourceOf, kept: Kept, ranges: Sequence[Range]) -> Iterator[Range]:
     """The small ranges within these that differ."""
-    for some in grouping.chunks(ranges, RANGES_AT_ONCE):
+    for some in grouping.split_chunks(ranges, RANGES_AT_ONCE):
         # A range may have grown since it was measured.
         for each, theirs in zip(some, source.pieces(some, SMALL, 4 * PIECE // SMALL), strict=True):
             ours = sums(stream(kept, each.after, theirs[-1].upto), [piece.upto for piece in theirs])
@@ -197,6 +197,6 @@ def read(source: SourceOf, kept: Kept, keys: Sequence[str]) -> dict[str, Pair]:
 def write(kept: Kept, source: SourceOf, pairs: Iterable[Pair]) -> int:
     """Write what differs, and return how many rows that are."""
     wrong = [pair for pair in pairs if differs(*pair)]
-    for some in grouping.chunks(wrong, PIECE):
+    for some in grouping.split_chunks(wrong, PIECE):
         store.replace(source.copy, some)
     return len(wrong)

@@ -16,12 +16,12 @@ from typing import Any
 from django.db import connection, models, transaction
 
 from celery_config.common.codec import encode_strictly
-from celery_config.common.grouping import by
+from celery_config.common.grouping import group_by
 from celery_config.db.functions import NOW, Now
 
 
 @dataclass(frozen=True)
-class Change:
+class Statement:
     """A statement and its rows, not yet carried out."""
 
     statement: str
@@ -30,26 +30,32 @@ class Change:
     """Called once it is committed."""
 
 
-def inserted(model: type[models.Model], rows: Sequence[Any], fields: Sequence[str]) -> list[Change]:
+def insert_statement(
+    model: type[models.Model], rows: Sequence[Any], fields: Sequence[str]
+) -> list[Statement]:
     """What inserts rows: nothing or one change. Columns that are not named take the database's default."""
     if not rows:
         return []
-    return [Change(insertion(model, tuple(fields), "", connection.vendor), parameter(model, rows, fields))]
+    return [
+        Statement(insertion(model, tuple(fields), "", connection.vendor), json_parameter(model, rows, fields))
+    ]
 
 
-def updated(model: type[models.Model], rows: Sequence[Any], fields: Sequence[str]) -> list[Change]:
+def update_statement(
+    model: type[models.Model], rows: Sequence[Any], fields: Sequence[str]
+) -> list[Statement]:
     """What writes these fields of rows that are locked here; one that is `Now()` gets the database's time."""
     changes = []
-    for stamped, some in by(lambda row: stamped_of(row, fields), rows).items():
+    for stamped, some in group_by(lambda row: stamped_of(row, fields), rows).items():
         given = tuple(name for name in fields if name not in stamped)
         statement = updating(model, given, stamped, connection.vendor)
-        changes.append(Change(statement, parameter(model, some, ("pk", *given))))
+        changes.append(Statement(statement, json_parameter(model, some, ("pk", *given))))
     return changes
 
 
-def put_newer(
+def upsert_newer_statement(
     model: type[models.Model], rows: Sequence[Any], fields: Sequence[str], version: str, stamped: str
-) -> list[Change]:
+) -> list[Statement]:
     """What inserts rows, and overwrites those that are there with an older `version`.
 
     Args:
@@ -59,28 +65,28 @@ def put_newer(
     if not rows:
         return []
     statement = putting_newer(model, tuple(fields), version, stamped, connection.vendor)
-    return [Change(statement, parameter(model, rows, fields))]
+    return [Statement(statement, json_parameter(model, rows, fields))]
 
 
-def deleted(model: type[models.Model], keys: Sequence[Any]) -> list[Change]:
+def delete_statement(model: type[models.Model], keys: Sequence[Any]) -> list[Statement]:
     """What deletes rows by their primary keys: nothing or one change."""
     if not keys:
         return []
-    field = field_of(model, "pk")
-    given, key = relation(model, ("pk",), connection.vendor), quoted(field.column)
-    statement = f"DELETE FROM {table(model)} WHERE {key} IN (SELECT {key} FROM {given})"
+    field = get_field(model, "pk")
+    given, key = json_relation(model, ("pk",), connection.vendor), quote_name(field.column)
+    statement = f"DELETE FROM {table_name(model)} WHERE {key} IN (SELECT {key} FROM {given})"
     rows = [SimpleNamespace(**{field.attname: each}) for each in keys]
-    return [Change(statement, parameter(model, rows, ("pk",)))]
+    return [Statement(statement, json_parameter(model, rows, ("pk",)))]
 
 
-def write(*changes: Change) -> None:
+def execute(*changes: Statement) -> None:
     """Carry out changes of different rows: in one statement, where the database can."""
     if not changes:
         return
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute(
-                together(tuple(each.statement for each in changes)), [each.given for each in changes]
+                _combine(tuple(each.statement for each in changes)), [each.given for each in changes]
             )
         else:
             for each in changes:
@@ -89,7 +95,7 @@ def write(*changes: Change) -> None:
         transaction.on_commit(then)
 
 
-def commit(*changes: Change) -> None:
+def execute_atomically(*changes: Statement) -> None:
     """Carry out all changes or none, in a transaction under way too; where one statement can, that is it.
 
     Raises:
@@ -99,16 +105,16 @@ def commit(*changes: Change) -> None:
         at_once(*changes)
         return
     with transaction.atomic():
-        write(*changes)
+        execute(*changes)
 
 
-def at_once(*changes: Change) -> None:
+def at_once(*changes: Statement) -> None:
     """Carry out changes by one statement, which is a transaction of its own."""
-    write(*changes)
+    execute(*changes)
 
 
 @functools.cache
-def together(statements: tuple[str, ...]) -> str:
+def _combine(statements: tuple[str, ...]) -> str:
     *first, last = statements
     named = ", ".join(f"change_{number} AS ({each})" for number, each in enumerate(first))
     return f"WITH {named} {last}" if named else last
@@ -116,12 +122,12 @@ def together(statements: tuple[str, ...]) -> str:
 
 def insert(model: type[models.Model], rows: Sequence[Any], fields: Sequence[str]) -> None:
     """Insert rows at once."""
-    write(*inserted(model, rows, fields))
+    execute(*insert_statement(model, rows, fields))
 
 
 def update(model: type[models.Model], rows: Sequence[Any], fields: Sequence[str]) -> None:
     """Write these fields of rows that are locked here, at once."""
-    write(*updated(model, rows, fields))
+    execute(*update_statement(model, rows, fields))
 
 
 def insert_new(
@@ -132,8 +138,8 @@ def insert_new(
         return []
     with connection.cursor() as cursor:
         statement = insertion(model, tuple(fields), returning, connection.vendor)
-        cursor.execute(statement, [parameter(model, rows, fields)])
-        returned = field_of(model, returning)
+        cursor.execute(statement, [json_parameter(model, rows, fields)])
+        returned = get_field(model, returning)
         return [returned.to_python(value) for (value,) in cursor.fetchall()]
 
 
@@ -143,12 +149,12 @@ def stamped_of(row: Any, fields: Sequence[str]) -> tuple[str, ...]:
 
 @functools.cache
 def insertion(model: type[models.Model], fields: tuple[str, ...], returning: str, vendor: str) -> str:
-    columns = ", ".join(quoted(field_of(model, name).column) for name in fields)
+    columns = ", ".join(quote_name(get_field(model, name).column) for name in fields)
     # Without WHERE, SQLite takes the ON of ON CONFLICT for that of a join.
-    given = relation(model, fields, vendor)
-    statement = f"INSERT INTO {table(model)} ({columns}) SELECT {columns} FROM {given} WHERE TRUE"
+    given = json_relation(model, fields, vendor)
+    statement = f"INSERT INTO {table_name(model)} ({columns}) SELECT {columns} FROM {given} WHERE TRUE"
     if returning:
-        statement += f" ON CONFLICT DO NOTHING RETURNING {quoted(field_of(model, returning).column)}"
+        statement += f" ON CONFLICT DO NOTHING RETURNING {quote_name(get_field(model, returning).column)}"
     return statement
 
 
@@ -156,13 +162,13 @@ def insertion(model: type[models.Model], fields: tuple[str, ...], returning: str
 def putting_newer(
     model: type[models.Model], fields: tuple[str, ...], version: str, stamped: str, vendor: str
 ) -> str:
-    key, *columns = (quoted(field_of(model, name).column) for name in fields)
+    key, *columns = (quote_name(get_field(model, name).column) for name in fields)
     changes = [f"{column} = excluded.{column}" for column in columns]
-    changes.append(f"{quoted(field_of(model, stamped).column)} = {NOW[vendor]}")
-    newer = quoted(field_of(model, version).column)
+    changes.append(f"{quote_name(get_field(model, stamped).column)} = {NOW[vendor]}")
+    newer = quote_name(get_field(model, version).column)
     return (
         f"{insertion(model, fields, '', vendor)} ON CONFLICT ({key}) DO UPDATE SET {', '.join(changes)}"
-        f" WHERE {table(model)}.{newer} < excluded.{newer}"
+        f" WHERE {table_name(model)}.{newer} < excluded.{newer}"
     )
 
 
@@ -170,23 +176,23 @@ def putting_newer(
 def updating(
     model: type[models.Model], fields: tuple[str, ...], stamped: tuple[str, ...], vendor: str
 ) -> str:
-    columns = [quoted(field_of(model, name).column) for name in fields]
+    columns = [quote_name(get_field(model, name).column) for name in fields]
     changes = [f"{column} = given.{column}" for column in columns]
-    changes += [f"{quoted(field_of(model, name).column)} = {NOW[vendor]}" for name in stamped]
-    key = quoted(field_of(model, "pk").column)
+    changes += [f"{quote_name(get_field(model, name).column)} = {NOW[vendor]}" for name in stamped]
+    key = quote_name(get_field(model, "pk").column)
     return (
-        f"UPDATE {table(model)} SET {', '.join(changes)} FROM {relation(model, ('pk', *fields), vendor)}"
-        f" WHERE {table(model)}.{key} = given.{key}"
+        f"UPDATE {table_name(model)} SET {', '.join(changes)} FROM {json_relation(model, ('pk', *fields), vendor)}"
+        f" WHERE {table_name(model)}.{key} = given.{key}"
     )
 
 
-def relation(model: type[models.Model], fields: Iterable[str], vendor: str) -> str:
+def json_relation(model: type[models.Model], fields: Iterable[str], vendor: str) -> str:
     """The parameter as a table called `given`, with a column for each field."""
-    columns = [field_of(model, name) for name in fields]
+    columns = [get_field(model, name) for name in fields]
     if vendor == "postgresql":
-        described = ", ".join(f"{quoted(field.column)} {field.db_type(connection)}" for field in columns)
+        described = ", ".join(f"{quote_name(field.column)} {field.db_type(connection)}" for field in columns)
         return f"json_to_recordset(%s::json) AS given({described})"
-    values = ", ".join(f"{from_json(field)} AS {quoted(field.column)}" for field in columns)
+    values = ", ".join(f"{from_json(field)} AS {quote_name(field.column)}" for field in columns)
     return f"(SELECT {values} FROM json_each(%s)) AS given"
 
 
@@ -205,8 +211,8 @@ def from_json(field: Any) -> str:
     return value
 
 
-def parameter(model: type[models.Model], rows: Sequence[Any], fields: Iterable[str]) -> str:
-    columns = [(field_of(model, name).column, field_of(model, name).attname) for name in fields]
+def json_parameter(model: type[models.Model], rows: Sequence[Any], fields: Iterable[str]) -> str:
+    columns = [(get_field(model, name).column, get_field(model, name).attname) for name in fields]
     return encode_strictly([{column: plain(getattr(row, name)) for column, name in columns} for row in rows])
 
 
@@ -214,13 +220,13 @@ def plain(value: Any) -> Any:
     return value.astimezone(UTC) if isinstance(value, datetime) else value
 
 
-def field_of(model: type[models.Model], name: str) -> Any:
+def get_field(model: type[models.Model], name: str) -> Any:
     return model._meta.pk if name == "pk" else model._meta.get_field(name)
 
 
-def table(model: type[models.Model]) -> str:
-    return quoted(model._meta.db_table)
+def table_name(model: type[models.Model]) -> str:
+    return quote_name(model._meta.db_table)
 
 
-def quoted(name: str) -> str:
+def quote_name(name: str) -> str:
     return connection.ops.quote_name(name)

@@ -28,7 +28,7 @@ class Now(functions.Now):
         return self.as_sql(compiler, connection, template=SQLITE_NOW.replace("%", "%%%%"), **context)
 
 
-def built_once(query: Callable[..., QuerySet[Any, Any]]) -> Callable[..., tuple[str, tuple[Any, ...]]]:
+def cached_sql(query: Callable[..., QuerySet[Any, Any]]) -> Callable[..., tuple[str, tuple[Any, ...]]]:
     """Let a query set become a statement and its values, as a cursor takes them, once for the arguments it is given.
 
     For what every order or request asks: building it takes Django as long as asking does.
@@ -43,23 +43,23 @@ def built_once(query: Callable[..., QuerySet[Any, Any]]) -> Callable[..., tuple[
     return statement
 
 
-def now() -> datetime:
+def fetch_now() -> datetime:
     """The same as a value: one round trip."""
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT {'STATEMENT_TIMESTAMP()' if connection.vendor == 'postgresql' else SQLITE_NOW}"
         )
         (moment,) = cursor.fetchone()
-    return as_time(moment)
+    return parse_time(moment)
 
 
-def as_time(stored: datetime | str) -> datetime:
+def parse_time(stored: datetime | str) -> datetime:
     """A time as a cursor gives it: SQLite's has no zone, and is text unless it comes straight from a column."""
     moment = stored if isinstance(stored, datetime) else datetime.fromisoformat(stored)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def forget_if_it_dies() -> None:
+def disable_synchronous_commit() -> None:
     """Let this transaction's commit not wait for the disk: what a crash takes back is done again, and that is borne.
 
     PostgreSQL's `synchronous_commit`, for one transaction; what it depends on is never lost with it.
@@ -69,7 +69,7 @@ def forget_if_it_dies() -> None:
             cursor.execute("SET LOCAL synchronous_commit = off")
 
 
-def look_rows_up_by_their_keys() -> None:
+def force_index_plans() -> None:
     """Let PostgreSQL find rows by their indexes in this process, whatever it believes of a table's size.
 
     A worker's or relay's statements name the rows they want. Each is planned once and kept, and the plan that was right

@@ -14,24 +14,24 @@ from django.db.models import Q
 from celery_config.contracts.values import Counted
 from celery_config.copies.models import FOREVER, CopiedRow
 from celery_config.copies.registry import Copy, copies
-from celery_config.copies.retirement import bury
+from celery_config.copies.retirement import tombstone_rows
 from celery_config.copies.store import blanks
 from celery_config.db import functions
-from celery_config.erasure.locations import Trace
-from celery_config.erasure.tombstones import all_of_them, mark
+from celery_config.erasure.locations import DataLocation
+from celery_config.erasure.tombstones import all_of_them, mark_erased
 from celery_config.messaging.models import BarrierRow, OutboxMessage
 
 SHOWN = 3
 # Of orders that have ended nothing has to be sent any more. An event stays where it is, for whoever reads the feed.
 OF_MESSAGES = (
-    Trace(BarrierRow, by=("saga",), within=("request", "reply")),
-    Trace(
+    DataLocation(BarrierRow, by=("saga",), within=("request", "reply")),
+    DataLocation(
         OutboxMessage,
         by=("saga", "payload__kwargs__subject"),
         where=Q(kind=OutboxMessage.Kind.TASK),
         gone=True,
     ),
-    Trace(OutboxMessage, by=("saga",), where=Q(kind=OutboxMessage.Kind.EVENT), within=("payload",)),
+    DataLocation(OutboxMessage, by=("saga",), where=Q(kind=OutboxMessage.Kind.EVENT), within=("payload",)),
 )
 
 
@@ -49,10 +49,10 @@ class Receipt:
 
 
 @dataclass(frozen=True)
-class Memory:
+class DataMap:
     """Where a service may know something of a person; its messages are known here."""
 
-    traces: tuple[Trace, ...] = ()
+    traces: tuple[DataLocation, ...] = ()
     copy: type[CopiedRow] | None = None
     """Its copy of customers."""
 
@@ -64,20 +64,20 @@ class Memory:
             about: the ids of their orders, and of the sagas that carried those. None of them is under way.
         """
         ids = {customer, *about}
-        mark(ids)
+        mark_erased(ids)
         counts: dict[str, int] = {}
         if self.copy:
-            counts[self.copy._meta.label] = bury(self.kept(self.copy), [customer])
+            counts[self.copy._meta.label] = tombstone_rows(self.kept(self.copy), [customer])
         for trace in (*self.traces, *OF_MESSAGES):
             counts[trace.name] = counts.get(trace.name, 0) + trace.forget(ids)
-        return Receipt(counts, functions.now())
+        return Receipt(counts, functions.fetch_now())
 
-    def leftovers(self) -> Iterator[str]:
+    def find_residue(self) -> Iterator[str]:
         """Whatever is still, or again, known of people who were forgotten, in words."""
         found: dict[str, list[str]] = {}
         for ids in all_of_them():
             for trace in self.all_traces():
-                for row in trace.telling(ids):
+                for row in trace.rows_with_data(ids):
                     found.setdefault(trace.name, []).append(str(row.pk))
         for name, rows in found.items():
             named = ", ".join(rows[:SHOWN]) + (", …" if len(rows) > SHOWN else "")
@@ -92,12 +92,12 @@ class Memory:
                     counts[trace.name] += trace.forget(ids)
         return dict(+counts)
 
-    def all_traces(self) -> Iterator[Trace]:
+    def all_traces(self) -> Iterator[DataLocation]:
         yield from self.traces
         yield from OF_MESSAGES
         if self.copy:
             tomb = {**blanks(self.kept(self.copy)), "deleted": True, "version": FOREVER}
-            yield Trace(self.copy, by=("pk",), blank=tomb)
+            yield DataLocation(self.copy, by=("pk",), blank=tomb)
 
     def kept(self, model: type[CopiedRow]) -> Copy:
         return next(copy for copy in copies.values() if copy.model is model)

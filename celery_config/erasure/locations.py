@@ -18,7 +18,7 @@ AT_ONCE = 1000
 
 
 @dataclass(frozen=True)
-class Trace:
+class DataLocation:
     """Rows of one table that are about a customer, or about an order or saga of theirs."""
 
     model: type[models.Model]
@@ -48,7 +48,7 @@ class Trace:
             about |= Q((f"{name}__in", texts if "__" in name else list(ids)))
         return self.model._base_manager.filter(self.where, about).order_by("pk")
 
-    def telling(self, ids: Collection[UUID], *, locked: bool = False) -> Iterator[models.Model]:
+    def rows_with_data(self, ids: Collection[UUID], *, locked: bool = False) -> Iterator[models.Model]:
         """Those of the rows that say something; the instances have what is to be left of them.
 
         Args:
@@ -75,7 +75,7 @@ class Trace:
         if self.gone:
             deleted, _ = self.rows(ids).delete()
             return deleted
-        telling = list(self.telling(ids, locked=True))
+        telling = list(self.rows_with_data(ids, locked=True))
         if telling:
             bulk.update(self.model, telling, self.fields)
         return len(telling)

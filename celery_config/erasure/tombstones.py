@@ -14,12 +14,12 @@ AT_ONCE = 1000
 UUIDS = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
-def mark(ids: Iterable[UUID]) -> None:
+def mark_erased(ids: Iterable[UUID]) -> None:
     """Never know these again; a part of the transaction that forgets them. Repeats are harmless."""
     bulk.insert_new(Forgotten, [SimpleNamespace(id=each) for each in sorted(ids)], ("id",), returning="id")
 
 
-def among(ids: Collection[UUID]) -> set[UUID]:
+def erased_among(ids: Collection[UUID]) -> set[UUID]:
     """Those of the ids that are to be forgotten."""
     return set(Forgotten.objects.filter(id__in=ids).values_list("id", flat=True)) if ids else set()
 
@@ -37,5 +37,5 @@ def all_of_them() -> Iterator[list[UUID]]:
 def mentioned(texts: Sequence[str]) -> list[bool]:
     """Of each text, whether it speaks of somebody who was forgotten: it has one of their ids."""
     named = [{UUID(each) for each in UUIDS.findall(text)} for text in texts]
-    forgotten = among(set().union(*named))
+    forgotten = erased_among(set().union(*named))
     return [bool(ids & forgotten) for ids in named]

@@ -14,7 +14,7 @@ class CircuitOpen(Exception):
     """Nobody was called: the last calls failed, and the next one is made when the rest is over."""
 
 
-class Breaker:
+class CircuitBreaker:
     """Of one service, shared by the threads of a process.
 
     Args:

@@ -121,7 +121,7 @@ class _LimitedTransport(httpx.HTTPTransport):
         )
 
 
-class LimitedClient:
+class DeadlineClient:
     """A pool of kept connections, safe to share between threads and over a fork.
 
     Every request must be safe to repeat (a GET, or a POST with an idempotency key): after a broken

@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 
-from celery_config.http.client import CALL_SECONDS, LimitedClient
+from celery_config.http.client import CALL_SECONDS, DeadlineClient
 
 REFUSED = 422
 LATER = {408, 425, 429}
@@ -47,7 +47,7 @@ class JsonClient:
         self._base_url = base_url.rstrip("/")
         self._outcomes = outcomes
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._client = LimitedClient(seconds=seconds)
+        self._client = DeadlineClient(seconds=seconds)
 
     def post(self, path: str, body: Mapping[str, Any], *, key: str) -> dict[str, Any]:
         """Do something once, however often it is called with this idempotency key."""

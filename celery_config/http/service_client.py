@@ -11,15 +11,15 @@ from django.conf import settings
 SECONDS = 60.0
 
 
-class PeerError(Exception):
+class ServiceCallError(Exception):
     """A service did not answer, or not as it should; the text says which and what to do."""
 
 
-class PeerRefused(PeerError):
+class ServiceCallRefused(ServiceCallError):
     """It answered that what was asked does not fit where it stands."""
 
 
-class Peer:
+class ServiceClient:
     """One other service. Use as a context manager."""
 
     def __init__(self, service: str, seconds: float = SECONDS) -> None:
@@ -37,7 +37,7 @@ class Peer:
             headers={"Authorization": f"Bearer {settings.SERVICE_TOKENS[service]}"},
         )
 
-    def __enter__(self) -> Peer:
+    def __enter__(self) -> ServiceClient:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -59,20 +59,20 @@ class Peer:
         try:
             response = self.client.request(method, path, **options)
         except httpx.HTTPError as error:
-            raise PeerError(
+            raise ServiceCallError(
                 f"{self.service} does not answer at {self.url} ({error!r}). Is it running, and is"
                 f" {self.service.upper()}_URL right?"
             ) from error
         self.exchanged += len(response.request.content) + len(response.content)
         if response.is_error:
-            kind = PeerRefused if response.status_code == httpx.codes.CONFLICT else PeerError
+            kind = ServiceCallRefused if response.status_code == httpx.codes.CONFLICT else ServiceCallError
             raise kind(
                 f"{self.service} answered {response.status_code} to {method} {path}: {reason_of(response)}"
             )
         try:
             return response.json()
         except ValueError as error:
-            raise PeerError(
+            raise ServiceCallError(
                 f"{self.service} answered {method} {path} with something that is not JSON"
             ) from error
 

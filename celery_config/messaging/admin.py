@@ -5,8 +5,8 @@ from __future__ import annotations
 from django.contrib import admin
 
 from celery_config.messaging.models import BarrierRow, Contradiction, InboxEntry, OutboxMessage
-from celery_config.web.admin import FactAdmin, typed
-from celery_config.web.columns import id_of, json_of, label_of, saga_of
+from celery_config.web.admin import ReadOnlyAdmin, text_filter
+from celery_config.web.columns import id_column, json_of, label_column, saga_of
 
 OUTCOMES = {
     "done": "success",
@@ -15,13 +15,13 @@ OUTCOMES = {
     "tombstone": "info",
     "failed": "danger",
 }
-ACTION, UNDO = label_of("action", OUTCOMES), label_of("undo", OUTCOMES)
+ACTION, UNDO = label_column("action", OUTCOMES), label_column("undo", OUTCOMES)
 
 
 @admin.register(BarrierRow)
-class BarrierAdmin(FactAdmin):
-    list_display = (id_of("saga"), "step", ACTION, UNDO, "created_at", "updated_at")
-    list_filter = ("action", "undo", typed("step"))
+class BarrierAdmin(ReadOnlyAdmin):
+    list_display = (id_column("saga"), "step", ACTION, UNDO, "created_at", "updated_at")
+    list_filter = ("action", "undo", text_filter("step"))
     search_ids = ("saga", "key")
     search_help_text = "saga id"
     ordering = ("-created_at",)
@@ -32,9 +32,9 @@ class BarrierAdmin(FactAdmin):
 
 
 @admin.register(OutboxMessage)
-class OutboxAdmin(FactAdmin):
+class OutboxAdmin(ReadOnlyAdmin):
     list_display = ("id", "kind", "name", saga_of(short=True), "due_at", "published_at")
-    list_filter = ("kind", ("published_at", admin.EmptyFieldListFilter), typed("name"))
+    list_filter = ("kind", ("published_at", admin.EmptyFieldListFilter), text_filter("name"))
     search_ids = ("saga",)
     search_help_text = "saga id"
     ordering = ("-id",)
@@ -44,19 +44,19 @@ class OutboxAdmin(FactAdmin):
 
 
 @admin.register(InboxEntry)
-class InboxAdmin(FactAdmin):
-    list_display = (id_of("event"), "handler", "received_at")
-    list_filter = (typed("handler"),)
+class InboxAdmin(ReadOnlyAdmin):
+    list_display = (id_column("event"), "handler", "received_at")
+    list_filter = (text_filter("handler"),)
     search_ids = ("event",)
     search_help_text = "event id"
     ordering = ("-received_at",)
 
 
 @admin.register(Contradiction)
-class ContradictionAdmin(FactAdmin):
+class ContradictionAdmin(ReadOnlyAdmin):
     # A reason may be long: it is on the page of its row.
-    list_display = ("event", "kind", id_of("subject"), "received_at")
-    list_filter = (typed("kind"),)
+    list_display = ("event", "kind", id_column("subject"), "received_at")
+    list_filter = (text_filter("kind"),)
     search_ids = ("subject", "key")
     search_help_text = "order id or idempotency key"
     ordering = ("-received_at",)

@@ -12,7 +12,7 @@ import threading
 from django.db import Error, InterfaceError, OperationalError, connection, transaction
 
 database_away = threading.Event()
-nothing_is_taken = threading.Event()
+consumption_paused = threading.Event()
 
 
 def close_if_away(error: BaseException) -> None:

@@ -17,7 +17,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from celery_config.common.identifiers import begun_at, first_of
+from celery_config.common.identifiers import min_uuid7_at, uuid7_time
 from celery_config.messaging.barrier import store
 from celery_config.messaging.barrier.steps import Step
 from celery_config.messaging.models import BarrierRow, InboxEntry, OutboxMessage
@@ -31,7 +31,7 @@ MARGIN = timedelta(days=1)
 
 def is_too_old(saga: UUID) -> bool:
     """Whether its barrier rows may be forgotten already."""
-    began = begun_at(saga)
+    began = uuid7_time(saga)
     return began is not None and began < timezone.now() - timedelta(days=settings.SAGA_RETENTION_DAYS)
 
 
@@ -54,7 +54,7 @@ def forget_old(batch: int = BATCH) -> bool:
     full = [
         delete(OutboxMessage, Q(published_at__lt=events), "published_at", batch),
         delete(InboxEntry, Q(received_at__lt=events), "received_at", batch),
-        delete(BarrierRow, Q(saga__lt=first_of(sagas), created_at__lt=sagas) & ~open_call, "saga", batch),
+        delete(BarrierRow, Q(saga__lt=min_uuid7_at(sagas), created_at__lt=sagas) & ~open_call, "saga", batch),
     ]
     return any(full)
 

@@ -19,7 +19,7 @@ from django.db import Error as DatabaseFailure
 from celery_config.broker import topology
 from celery_config.broker.headers import NOT_BEFORE, seconds_until
 from celery_config.contracts.base import decode
-from celery_config.errors import Away
+from celery_config.errors import ServiceUnavailable
 from celery_config.failpoints.points import Point, reach
 from celery_config.messaging import database_gate
 from celery_config.messaging.deliveries import Call, Delivery, Outcome, TriedLater, is_failure
@@ -141,7 +141,7 @@ class DurableTask(Task):
             database_gate.close_if_away(outcome)
             if database_gate.database_away.is_set():  # which is no try
                 return Reject(outcome, requeue=True)
-            if isinstance(outcome, Away):  # which is none either
+            if isinstance(outcome, ServiceUnavailable):  # which is none either
                 return self.postpone(delivery.request, settings.TIMES.away)
             if later := self.try_later(delivery, outcome):
                 return later

@@ -21,26 +21,26 @@ from rest_framework.views import APIView
 
 from celery_config.common import metrics
 from celery_config.contracts.base import decode
-from celery_config.errors import Refused, StepOutlived, Unknown, WebhookRefused
+from celery_config.errors import OutcomeUnknown, Refused, StepSuperseded, WebhookRefused
 from celery_config.messaging.barrier import manual, webhooks
-from celery_config.messaging.barrier.webhooks import Hint
+from celery_config.messaging.barrier.webhooks import OutcomeNotification
 from celery_config.messaging.deliveries import Delivery, Outcome, ended
 from celery_config.messaging.tasks import DurableTask
-from celery_config.participant.handlers import registered
+from celery_config.participant.handlers import find_handler
 from celery_config.web.error_pages import BodyTooLarge
 from celery_config.web.fields import IdField
 from celery_config.web.permissions import IsService, permission
 from celery_config.web.problems import Conflict, Unprocessable
 
 
-class Outlived(APIException):
+class Gone(APIException):
     """410: the step was undone or fenced; it never will run."""
 
     status_code = status.HTTP_410_GONE
     default_code = "outlived"
 
 
-class OutcomeUnknown(APIException):
+class BadGateway(APIException):
     """502: somebody whom the command needs did not say what became of it."""
 
     status_code = status.HTTP_502_BAD_GATEWAY
@@ -65,14 +65,14 @@ class Commands(APIView):
         """
         given = CommandInput(data=request.data)
         given.is_valid(raise_exception=True)
-        outcome = carried_out(**given.validated_data)
+        outcome = carry_out(**given.validated_data)
         match outcome:
             case Ignore():
                 return Response({"ended": True})
             case Refused():
                 raise Unprocessable(outcome.reason, code=outcome.code)
-            case StepOutlived():
-                raise Outlived(str(outcome))
+            case StepSuperseded():
+                raise Gone(str(outcome))
             case Reject():
                 raise Conflict(str(outcome.reason), code="command_rejected")
             case Exception():
@@ -80,7 +80,7 @@ class Commands(APIView):
         return Response({"replies": outcome})
 
 
-def carried_out(task: str, message: dict[str, Any], replies: dict[str, Any]) -> Outcome:
+def carry_out(task: str, message: dict[str, Any], replies: dict[str, Any]) -> Outcome:
     """The outcome of a task, as the broker's worker would find it; its calls outside are made here.
 
     Raises:
@@ -98,8 +98,8 @@ def carried_out(task: str, message: dict[str, Any], replies: dict[str, Any]) -> 
         # The answer is a part of the command, for the log and the failpoints.
         structlog.contextvars.bind_contextvars(task=task)
         return work.conclude(delivery, ended(work.handle([delivery])))
-    except Unknown as error:
-        raise OutcomeUnknown(str(error)) from error
+    except OutcomeUnknown as error:
+        raise BadGateway(str(error)) from error
     except DataError as error:  # as a message it would be a dead letter: no try will store it
         raise Conflict(
             f"{task} has contents that cannot be stored: {error}", code="command_rejected"
@@ -128,7 +128,7 @@ class SettleBarrier(APIView):
         given = BarrierSettleInput(data=request.data)
         given.is_valid(raise_exception=True)
         try:
-            told = manual.settle(registered(), **given.validated_data)
+            told = manual.settle(find_handler(), **given.validated_data)
         except (msgspec.ValidationError, KeyError) as error:
             raise serializers.ValidationError({"answer": f"it lacks something: {error}"}) from error
         return Response({"settled": told})
@@ -154,7 +154,7 @@ class WebhookApi(APIView):
     authentication_classes: ClassVar[list[Any]] = []  # type: ignore[misc]
     permission_classes: ClassVar[list[Any]] = []  # type: ignore[misc]
 
-    read: Callable[[bytes, Mapping[str, str]], Hint | None]
+    read: Callable[[bytes, Mapping[str, str]], OutcomeNotification | None]
 
     @extend_schema(request=OpenApiTypes.OBJECT, responses=WebhookOutput, auth=[])
     def post(self, request: Request) -> Response:
@@ -168,6 +168,6 @@ class WebhookApi(APIView):
             metrics.WEBHOOKS.labels(REFUSED).inc()
             log.warning("event refused", reason=str(refused))
             raise
-        outcome = webhooks.receive(registered(), hint).value if hint else IGNORED
+        outcome = webhooks.receive(find_handler(), hint).value if hint else IGNORED
         metrics.WEBHOOKS.labels(outcome).inc()
         return Response({"outcome": outcome})

@@ -22,7 +22,7 @@ from django.db import transaction
 from django.utils.module_loading import import_string
 
 from celery_config.contracts.base import Event, StepGaveUp, decode, encode
-from celery_config.contracts.subscriptions import Hearing, Reaction
+from celery_config.contracts.subscriptions import EventSubscription, ReactionRule
 from celery_config.erasure import tombstones
 from celery_config.errors import DefinitionError, Refused
 from celery_config.messaging.barrier.actions import act
@@ -34,26 +34,25 @@ from celery_config.messaging.deliveries import Call, Delivery, Outcome
 from celery_config.messaging.inbox.subscriptions import reactors, subscribes
 from celery_config.messaging.outbox import writing
 from celery_config.messaging.states import Action
-from celery_config.participant import handlers
-from celery_config.participant.handlers import each_once, measure, why_given_up
+from celery_config.participant.handlers import measure, registry, run_deduplicated, why_given_up
 
 FLOW = "choreographed"
 
 
-def listen(subscriptions: Iterable[Hearing | Reaction]) -> None:
+def register(subscriptions: Iterable[EventSubscription | ReactionRule]) -> None:
     """Let this service hear, and act on, what its `subscriptions.py` says.
 
     Raises:
         DefinitionError: two lines act on one kind of event.
     """
     for each in subscriptions:
-        if isinstance(each, Hearing):
+        if isinstance(each, EventSubscription):
             subscribes(*each.to, once=each.once)(import_string(each.call))
             continue
         for kind in each.patterns:
             if kind in reactors:
                 raise DefinitionError(f"two lines act on {kind}; one event asks for one thing")
-            reactors[kind] = Player(each)
+            reactors[kind] = ReactionHandler(each)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +65,7 @@ class Heard:
     drive: int = 0
 
 
-def told(event: Event, heard: Heard, key: UUID, **extensions: Any) -> dict[str, Any]:
+def answer_event(event: Event, heard: Heard, key: UUID, **extensions: Any) -> dict[str, Any]:
     """The CloudEvent that answers what was heard; `key` is of whatever did it."""
     name = f"{event.wire_name()}/{heard.drive}"
     return announced(event, order=heard.saga, drive=heard.drive, event_id=uuid5(key, name), **extensions)
@@ -80,10 +79,10 @@ def announced(event: Event, *, order: UUID, drive: int = 0, event_id: UUID, **mo
 
 
 @dataclass(frozen=True)
-class Part(Step):
+class ReactionStep(Step):
     """A step that an event asked for."""
 
-    reaction: Reaction = field(kw_only=True)
+    reaction: ReactionRule = field(kw_only=True)
     heard: Heard = field(kw_only=True)
     repeats: bool = field(kw_only=True)
     """Whether what was done before is told once more; it was not, if a webhook or a human wrote it between tries."""
@@ -91,7 +90,7 @@ class Part(Step):
     def announcement(self, event: Event, outcome: str) -> dict[str, Any]:
         kind = self.reaction.refused if outcome == "refused" else self.reaction.announce
         assert kind is not None
-        return told(decode(kind, self.heard.data | encode(event)), self.heard, self.id)
+        return answer_event(decode(kind, self.heard.data | encode(event)), self.heard, self.id)
 
     def again(self, handler: Handler, outcome: Outcome) -> dict[str, Any] | None:
         """What was said when it was done; None of what never was, or is not known yet."""
@@ -106,10 +105,10 @@ class Part(Step):
 
 
 @dataclass(frozen=True)
-class Verdict(Fence):
+class PivotDecision(Fence):
     """The pivot's step; its service decides by itself whether it is too late for the undo that was asked for."""
 
-    asked: Part = field(kw_only=True)
+    asked: ReactionStep = field(kw_only=True)
 
     def announcement(self, event: Event, outcome: str) -> None:
         """What is told is the verdict."""
@@ -122,26 +121,26 @@ class Verdict(Fence):
     def told(self) -> dict[str, Any]:
         kind, heard = self.asked.reaction.retained, self.asked.heard
         assert kind is not None
-        return told(decode(kind, heard.data), heard, self.id)
+        return answer_event(decode(kind, heard.data), heard, self.id)
 
 
 @dataclass(frozen=True)
-class Player:
+class ReactionHandler:
     """Plays one line of a service's part: the `Reactor` of its events."""
 
-    reaction: Reaction
+    reaction: ReactionRule
 
     @cached_property
     def handler(self) -> Handler:
         name = self.reaction.command.wire_name()
-        if name not in handlers:
+        if name not in registry:
             raise DefinitionError(f"{name} has no handler; `subscriptions.py` asks for it")
-        return handlers[name]
+        return registry[name]
 
     def react(self, deliveries: Sequence[Delivery[Any]]) -> list[Outcome]:
-        return each_once(deliveries, self.part, lambda _, parts: self.play(parts))
+        return run_deduplicated(deliveries, self.part, lambda _, parts: self.play(parts))
 
-    def part(self, delivery: Delivery[Any]) -> Part:
+    def part(self, delivery: Delivery[Any]) -> ReactionStep:
         """
         Raises:
             msgspec.ValidationError: the event lacks what it must bring.
@@ -149,7 +148,7 @@ class Player:
         reaction, heard = self.reaction, decode(Heard, delivery.request.kwargs)
         command = decode(reaction.command, heard.data)
         name = reaction.action.wire_name()
-        return Part(
+        return ReactionStep(
             heard.saga, name, reaction.operation, command.subject, command,
             reaction=reaction, heard=heard, repeats=bool(heard.drive or delivery.request.retries),
         )  # fmt: skip
@@ -159,36 +158,38 @@ class Player:
         self.repeat([pair for pair in zip(parts, outcomes, strict=True) if pair[0].repeats])
         return outcomes
 
-    def carry_out(self, parts: Sequence[Part]) -> list[Outcome]:
+    def carry_out(self, parts: Sequence[ReactionStep]) -> list[Outcome]:
         if self.reaction.operation == "do":
             return act(self.handler, parts)
         if self.reaction.unless is None:
-            return undo(self.handler, parts, handlers.get)
+            return undo(self.handler, parts, registry.get)
         pivot = self.reaction.unless.wire_name()
         verdicts = fence(
-            [Verdict(part.saga, pivot, "do", part.subject, asked=part) for part in parts], pivot, handlers.get
+            [PivotDecision(part.saga, pivot, "do", part.subject, asked=part) for part in parts],
+            pivot,
+            registry.get,
         )
         return self.unless_retained(list(zip(parts, verdicts, strict=True)))
 
-    def unless_retained(self, judged: Sequence[tuple[Part, Outcome]]) -> list[Outcome]:
+    def unless_retained(self, judged: Sequence[tuple[ReactionStep, Outcome]]) -> list[Outcome]:
         """Undo, once it is known that the pivot did not run and never will."""
         free = [part for part, verdict in judged if not isinstance(verdict, (Ignore, Call))]
-        undone = dict(zip(map(id, free), undo(self.handler, free, handlers.get), strict=True)) if free else {}
+        undone = dict(zip(map(id, free), undo(self.handler, free, registry.get), strict=True)) if free else {}
         return [
             self.once_judged(part, verdict) if isinstance(verdict, Call) else undone.get(id(part), verdict)
             for part, verdict in judged
         ]
 
-    def once_judged(self, part: Part, verdict: Call) -> Call:
+    def once_judged(self, part: ReactionStep, verdict: Call) -> Call:
         """The call that settles whether the pivot ran, and what follows from it."""
         return replace(verdict, settle=lambda pairs: self.unless_retained([(part, *verdict.settle(pairs))]))
 
-    def repeat(self, wanted: Sequence[tuple[Part, Outcome]]) -> None:
+    def repeat(self, wanted: Sequence[tuple[ReactionStep, Outcome]]) -> None:
         """Say once more what was done before; said twice, it is the same event.
 
         Not of people who were forgotten: it would pass on what came late of them.
         """
-        gone = tombstones.among({part.heard.saga for part, _ in wanted})
+        gone = tombstones.erased_among({part.heard.saga for part, _ in wanted})
         alive = [(part, outcome) for part, outcome in wanted if part.heard.saga not in gone]
         again = [event for part, outcome in alive if (event := part.again(self.handler, outcome))]
         if again:
@@ -203,12 +204,12 @@ class Player:
     def give_up(self, delivery: Delivery[Any], error: Exception) -> None:
         """Before the pivot, that is a refusal; after it, and of an undo, whoever placed the order drives it again."""
         part, why = self.part(delivery), why_given_up(error)
-        if tombstones.among({part.heard.saga}):
+        if tombstones.erased_among({part.heard.saga}):
             return
         writing.add_events(
             [part.announcement(why, "refused") if self.reaction.refused else self.failure(part, why)]
         )
 
-    def failure(self, part: Part, why: StepGaveUp) -> dict[str, Any]:
+    def failure(self, part: ReactionStep, why: StepGaveUp) -> dict[str, Any]:
         about = {"step": part.name, "operation": part.operation, "outcome": "failed"}
-        return told(why, part.heard, part.id, **about)
+        return answer_event(why, part.heard, part.id, **about)

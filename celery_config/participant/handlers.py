@@ -27,9 +27,9 @@ from django.conf import settings
 from django.db import transaction
 
 from celery_config.common import metrics
-from celery_config.common.grouping import by, rounds
+from celery_config.common.grouping import group_by, split_unique
 from celery_config.contracts.base import Command, Reply, StepGaveUp, decode
-from celery_config.errors import DefinitionError, Refused, StepOutlived, Unknown
+from celery_config.errors import DefinitionError, OutcomeUnknown, Refused, StepSuperseded
 from celery_config.messaging.barrier.actions import act
 from celery_config.messaging.barrier.compensations import undo
 from celery_config.messaging.barrier.fences import Fence, fence
@@ -49,7 +49,7 @@ from celery_config.messaging.tasks import Work, durable_task
 
 log = structlog.get_logger(__name__)
 Attempt = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
-handlers: dict[str, Handler] = {}
+registry: dict[str, Handler] = {}
 importing = threading.Lock()
 
 
@@ -142,7 +142,7 @@ def handles_outside(command: type[Command]) -> Callable[[type[OutsideStep]], typ
     return decorate
 
 
-def registered() -> FindHandler:
+def find_handler() -> FindHandler:
     """What finds a handler by its command's name, in a process that is no worker.
 
     Handlers register themselves when the tasks are imported, which a web process has no other reason for; its threads
@@ -150,20 +150,20 @@ def registered() -> FindHandler:
     """
     with importing:
         current_app.loader.import_default_modules()
-    return handlers.get
+    return registry.get
 
 
 def register(handler: Handler) -> Task:
     name = handler.command.wire_name()
-    if name in handlers:
+    if name in registry:
         raise DefinitionError(f"{name} has two handlers; a command has one")
-    handlers[name] = handler
+    registry[name] = handler
 
     def carry_out(operation: str, messages: Sequence[Step]) -> list[Outcome]:
-        return undo(handler, messages, handlers.get) if operation == "undo" else act(handler, messages)
+        return undo(handler, messages, registry.get) if operation == "undo" else act(handler, messages)
 
     def handle(deliveries: Sequence[Delivery[StepMessage]]) -> list[Outcome]:
-        return each_once(deliveries, lambda delivery: step_of(handler, delivery), carry_out)
+        return run_deduplicated(deliveries, lambda delivery: step_of(handler, delivery), carry_out)
 
     work = Work(
         message=StepMessage,
@@ -173,7 +173,7 @@ def register(handler: Handler) -> Task:
         exhausted="errback",
         on_exhausted=announce_giving_up,
     )
-    return durable_task(name, work, throws=(Refused, StepOutlived))
+    return durable_task(name, work, throws=(Refused, StepSuperseded))
 
 
 def register_fence(service: str) -> Task:
@@ -181,19 +181,19 @@ def register_fence(service: str) -> Task:
 
     def handle(deliveries: Sequence[Delivery[FenceMessage]]) -> list[Outcome]:
         (pivot, *others) = {delivery.message.pivot for delivery in deliveries}
-        if others or pivot not in handlers:
+        if others or pivot not in registry:
             raise DefinitionError(f"{service} was asked to fence {pivot}, which it does not handle")
-        return each_once(
+        return run_deduplicated(
             deliveries,
             lambda d: Fence(d.message.saga, d.message.step, "do", d.message.subject),
-            lambda _, messages: fence(messages, pivot, handlers.get),
+            lambda _, messages: fence(messages, pivot, registry.get),
         )
 
     work = Work(message=FenceMessage, chained=True, handle=handle, conclude=concluded, exhausted="errback")
     return durable_task(f"{service}.fence", work)
 
 
-def each_once(
+def run_deduplicated(
     deliveries: Sequence[Delivery[Any]],
     step: Callable[[Delivery[Any]], S],
     carry_out: Callable[[str, Sequence[S]], list[Outcome]],
@@ -201,16 +201,18 @@ def each_once(
     """Carry out the steps of one operation together; a twin in the same batch waits for the next round."""
     steps = [(id(delivery), step(delivery)) for delivery in deliveries]
     gone = forgotten([each for _, each in steps])
-    outcomes: dict[int, Outcome] = {number: too_old(each) for number, each in steps if each.key in gone}
+    outcomes: dict[int, Outcome] = {
+        number: reject_expired(each) for number, each in steps if each.key in gone
+    }
     steps = [(number, each) for number, each in steps if number not in outcomes]
-    for part in rounds(steps, lambda each: each[1].key):
-        for operation, group in by(lambda each: each[1].operation, part).items():
+    for part in split_unique(steps, lambda each: each[1].key):
+        for operation, group in group_by(lambda each: each[1].operation, part).items():
             ended = carry_out(operation, [each for _, each in group])
             outcomes |= zip((number for number, _ in group), ended, strict=True)
     return [outcomes[id(delivery)] for delivery in deliveries]
 
 
-def too_old(step: Step) -> Reject:
+def reject_expired(step: Step) -> Reject:
     """Its barrier row is not there, and may have been: nobody can say whether it was carried out."""
     fault = f"saga {step.saga} began more than {settings.SAGA_RETENTION_DAYS:g} days ago"
     log.error("to the dead letters", fault=fault)
@@ -262,7 +264,7 @@ def ended(outcome: Outcome) -> tuple[str, str]:
     match outcome:
         case Refused():
             return "refused", str(outcome)
-        case StepOutlived():
+        case StepSuperseded():
             return "outlived", ""
         case Ignore():
             return "pivot ran", ""
@@ -279,5 +281,5 @@ def announce_giving_up(delivery: Delivery[StepMessage], error: Exception) -> Non
 
 
 def why_given_up(error: Exception) -> StepGaveUp:
-    code = "unknown_outcome" if isinstance(error, Unknown) else "error"
+    code = "unknown_outcome" if isinstance(error, OutcomeUnknown) else "error"
     return StepGaveUp(code=code, reason=str(error)[:500])

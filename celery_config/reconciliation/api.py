@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from celery_config.reconciliation.sweep import Books, in_words
+from celery_config.reconciliation.sweep import ReconciliationSource, in_words
 from celery_config.web.fields import IdField
 
 MAX_ORDERS = 500
@@ -67,7 +67,7 @@ class BooksOutput(serializers.Serializer[Any]):
 class BooksApi(APIView):
     """Somebody else's `books` compared with ours."""
 
-    books: ClassVar[Books]
+    books: ClassVar[ReconciliationSource]
 
     @extend_schema(parameters=[BooksInput], responses=BooksOutput)
     def get(self, request: Request) -> Response:

@@ -48,7 +48,7 @@ def in_words(finding: Finding) -> str:
 
 
 @dataclass(frozen=True)
-class Books:
+class ReconciliationSource:
     """Somebody's books.
 
     Args:
@@ -95,7 +95,7 @@ class Books:
 class ReconcileCommand(BaseCommand):
     """`reconcile` of a service that keeps `books`: exit 1 when they differ, 2 when they cannot be read."""
 
-    books: ClassVar[Books]
+    books: ClassVar[ReconciliationSource]
 
     @property
     def help(self) -> str:  # type: ignore[override]

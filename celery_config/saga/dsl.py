@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from celery_config.common.timeouts import Times
+from celery_config.common.timeouts import Timeouts
 from celery_config.contracts.base import Command, fields_of
 from celery_config.errors import DefinitionError
 
@@ -159,7 +159,7 @@ def fault_of(saga: type[Saga]) -> str | None:
     for check in checks:
         if fault := check(saga):
             return fault
-    return Times().order_of_patience(saga.deadline)
+    return Timeouts().check_ordering(saga.deadline)
 
 
 def names_fault(saga: type[Saga]) -> str | None:

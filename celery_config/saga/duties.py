@@ -12,7 +12,7 @@ from django.db.models import Count, Min, Q
 from django.utils import timezone
 
 from celery_config.common import metrics
-from celery_config.common.identifiers import first_of
+from celery_config.common.identifiers import min_uuid7_at
 from celery_config.messaging.outbox.relay import Duty
 from celery_config.messaging.retention import BATCH, EVERY_SECONDS, delete
 from celery_config.saga.engine import clock
@@ -59,6 +59,6 @@ def forget_log(batch: int = BATCH) -> bool:
         whether there may be more.
     """
     horizon = timezone.now() - timedelta(days=settings.SAGA_RETENTION_DAYS)
-    long_ended = Q(saga__lt=first_of(horizon), saga__ended_at__lt=horizon)
+    long_ended = Q(saga__lt=min_uuid7_at(horizon), saga__ended_at__lt=horizon)
     full = [delete(model, long_ended, "saga_id", batch) for model in (SagaStep, SagaDecision)]
     return any(full)

@@ -9,7 +9,7 @@ from django.db import models
 from celery_config.common.identifiers import uuid7
 from celery_config.db.functions import Now
 from celery_config.saga.dsl import Kind
-from celery_config.saga.states import OPEN, Logged, Status
+from celery_config.saga.states import OPEN, Status, StepState
 
 
 class SagaClock(models.Model):
@@ -110,7 +110,10 @@ class SagaStep(models.Model):
     kind = models.CharField(max_length=13, choices=[(k.value, k.value) for k in Kind])
     command = models.CharField(max_length=120)
     logged = models.CharField(
-        max_length=7, blank=True, default="", choices=[(o.value, o.value or "not known yet") for o in Logged]
+        max_length=7,
+        blank=True,
+        default="",
+        choices=[(o.value, o.value or "not known yet") for o in StepState],
     )
     reply: models.JSONField[Any, Any] = models.JSONField(null=True, blank=True)
     refusal: models.JSONField[Any, Any] = models.JSONField(null=True, blank=True)

@@ -18,7 +18,7 @@ ENDED = (Status.COMPLETED, Status.COMPENSATED)
 OPEN = (Status.RUNNING, Status.STOPPING, Status.FORWARD)
 
 
-class Logged(StrEnum):
+class StepState(StrEnum):
     """What the saga log knows of a step; it only ever rises (rule 16)."""
 
     NOTHING = ""

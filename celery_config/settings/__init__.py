@@ -10,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from celery_config.common.logging import configure_logging
 from celery_config.common.services import ORCHESTRATOR, SERVICES
-from celery_config.common.timeouts import Times
+from celery_config.common.timeouts import Timeouts
 from celery_config.settings.api import api_settings
 from celery_config.settings.celery import celery_settings
 from celery_config.settings.databases import database
@@ -75,7 +75,7 @@ def service_settings(
         "DATABASES": {"default": database(f"{prefix}_DATABASE_URL", embedded / f"{service}.sqlite3")},
         "DEFAULT_AUTO_FIELD": "django.db.models.BigAutoField",
         "LOGGING_CONFIG": None,
-        "TIMES": Times(scale=env.float("SAGA_TIME_SCALE", 1.0)),
+        "TIMES": Timeouts(scale=env.float("SAGA_TIME_SCALE", 1.0)),
         # Who decides about a parked saga, and within how many hours.
         "PARKED_OWNER": env.str("PARKED_OWNER", "operations"),
         "PARKED_ANSWER_HOURS": env.float("PARKED_ANSWER_HOURS", 4.0),

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from celery_config.common.timeouts import Times
+from celery_config.common.timeouts import Timeouts
 from celery_config.settings.environment import env
 
 
@@ -14,10 +14,10 @@ def database(variable: str, sqlite_file: Path) -> dict[str, Any]:
     """PostgreSQL from `variable`, else SQLite whose transactions are serial from their first statement (rule 26)."""
     if variable in os.environ:
         limits = {
-            "lock_timeout": int(Times().lock_wait * 1000),
+            "lock_timeout": int(Timeouts().lock_wait * 1000),
             # A process that stands still in mid-transaction must not hold its locks for ever. The relay's waits for the
             # broker within its own.
-            "idle_in_transaction_session_timeout": int(6 * Times().publish * 1000),
+            "idle_in_transaction_session_timeout": int(6 * Timeouts().publish * 1000),
         }
         return {
             **env.db_url(variable, engine="celery_config.db.postgresql"),

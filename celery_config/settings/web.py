@@ -54,7 +54,7 @@ def web_settings(package: str, apps: tuple[str, ...]) -> dict[str, Any]:
         ],
         "ROOT_URLCONF": f"{package}.config.urls",
         "SUBSCRIPTIONS": f"{package}.subscriptions.SUBSCRIPTIONS",
-        "MEMORY": f"{package}.erasure.MEMORY",
+        "DATA_MAP": f"{package}.erasure.DATA_MAP",
         "WSGI_APPLICATION": f"{package}.config.wsgi.application",
         "TEMPLATES": [
             {

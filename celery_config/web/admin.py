@@ -19,7 +19,7 @@ from unfold.contrib.filters.admin import FieldTextFilter
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 
-def typed(field: str) -> tuple[str, type[FieldTextFilter]]:
+def text_filter(field: str) -> tuple[str, type[FieldTextFilter]]:
     """A filter in which one types: one of all values there are would read the whole table for each page."""
     return field, FieldTextFilter
 
@@ -89,11 +89,11 @@ class FactsOnly:
         return False
 
 
-class FactAdmin(FactsOnly, ServiceAdmin):
+class ReadOnlyAdmin(FactsOnly, ServiceAdmin):
     """A read-only page."""
 
 
-class FactInline(FactsOnly, TabularInline):  # type: ignore[misc]
+class ReadOnlyInline(FactsOnly, TabularInline):  # type: ignore[misc]
     extra = 0
     can_delete = False
     hide_title = True

@@ -19,7 +19,7 @@ from rest_framework.authtoken.models import Token
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from celery_config.db.functions import built_once
+from celery_config.db.functions import cached_sql
 
 
 class BuiltTokenAuthentication(TokenAuthentication):
@@ -40,7 +40,7 @@ class BuiltTokenAuthentication(TokenAuthentication):
         return user, Token(key=key, user=user)
 
 
-@built_once
+@cached_sql
 def who_has_token(key: str) -> QuerySet[Any, Any]:
     """Built for any key: `""`."""
     return get_user_model().objects.filter(auth_token__key=key)

@@ -55,12 +55,12 @@ def value_of(row: Any, path: str) -> Any:
     return reduce(getattr, path.split("__"), row)
 
 
-def id_of(path: str, title: str = "") -> Column:
+def id_column(path: str, title: str = "") -> Column:
     """The start of an id; the whole of it when the pointer rests there."""
     return column("id", path, title, lambda row: short_id(value_of(row, path)))
 
 
-def money_of(path: str, title: str = "", *, currency: str = "currency") -> Column:
+def money_column(path: str, title: str = "", *, currency: str = "currency") -> Column:
     return column("money", path, title, lambda row: money(value_of(row, path), value_of(row, currency)))
 
 
@@ -69,15 +69,15 @@ def number_of(path: str, title: str = "") -> Column:
     return column("number", path, title, lambda row: number(value_of(row, path)))
 
 
-def time_of(path: str, title: str = "") -> Column:
+def time_column(path: str, title: str = "") -> Column:
     return column("time", path, title, lambda row: time(value_of(row, path)))
 
 
-def label_of(path: str, colours: Mapping[str, str], title: str = "", *, empty: str = "") -> Column:
+def label_column(path: str, colours: Mapping[str, str], title: str = "", *, empty: str = "") -> Column:
     return column("label", path, title, lambda row: labelled(str(value_of(row, path)) or empty, colours))
 
 
-def link_of(path: str, view: str, title: str = "", *, short: bool = False) -> Column:
+def link_column(path: str, view: str, title: str = "", *, short: bool = False) -> Column:
     """A link to the page `view` of the row with this id, where the service has such a page."""
 
     def show(row: Model) -> Any:
@@ -88,10 +88,10 @@ def link_of(path: str, view: str, title: str = "", *, short: bool = False) -> Co
 
 
 def saga_of(path: str = "saga", title: str = "", *, short: bool = False) -> Column:
-    return link_of(path, "admin:saga_sagainstance_change", title, short=short)
+    return link_column(path, "admin:saga_sagainstance_change", title, short=short)
 
 
-def table_of(path: str, title: str = "") -> Column:
+def table_column(path: str, title: str = "") -> Column:
     """A JSON object as a small table."""
     return column("table", path, title, lambda row: table(value_of(row, path)))
 

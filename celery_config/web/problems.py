@@ -20,7 +20,7 @@ from celery_config.errors import (
     SignatureInvalid,
     SignatureStale,
 )
-from celery_config.http.service_client import PeerError
+from celery_config.http.service_client import ServiceCallError
 
 log = structlog.get_logger(__name__)
 
@@ -103,7 +103,7 @@ class Busy(exceptions.APIException):
 ANSWERS: dict[type[Exception], type[exceptions.APIException]] = {
     SagaPaused: Paused,
     OperatorRefused: OperatorConflict,
-    PeerError: PeerSilent,
+    ServiceCallError: PeerSilent,
     SignatureInvalid: WrongSignature,
     SignatureStale: OldSignature,
     EventUnreadable: NoEvent,

@@ -17,7 +17,7 @@ from kombu.message import Message
 log = structlog.get_logger(__name__)
 
 
-class Acks:
+class BatchAcknowledger:
     """Of the messages of one channel.
 
     Args:

@@ -32,7 +32,7 @@ from django.db import transaction
 
 from celery_config.broker.headers import is_suspicious
 from celery_config.broker.publisher import Publisher, broker_errors
-from celery_config.common.grouping import by
+from celery_config.common.grouping import group_by
 from celery_config.messaging import database_gate
 from celery_config.messaging.deliveries import Call, Delivery, Outcome, TriedLater
 from celery_config.messaging.event_envelopes import kind_of
@@ -116,7 +116,7 @@ class Batches:
                 lambda: (
                     self.stopping
                     or not database_gate.database_away.is_set()
-                    or database_gate.nothing_is_taken.is_set()
+                    or database_gate.consumption_paused.is_set()
                 )
             )
 
@@ -223,9 +223,9 @@ def carry_out(taken: Sequence[Item]) -> Ended:
     new = [item for item in taken if isinstance(item, Request) and not item.revoked()]
     waiting = [item for item in taken if isinstance(item, Waiting)]
     ended: Ended = []
-    for task, requests in by(task_of, new).items():
+    for task, requests in group_by(task_of, new).items():
         ended += task.carry_out([context_of(request) for request in requests])
-    for (task, *_), group in by(
+    for (task, *_), group in group_by(
         lambda each: (task_of(each), each.call.settle, each.call.kind), waiting
     ).items():
         ended += task.settle([(each.delivery, each.call, each.answer) for each in group])

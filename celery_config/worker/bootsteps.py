@@ -12,7 +12,7 @@ from celery.worker.consumer.control import Control
 from celery.worker.consumer.tasks import Tasks
 
 from celery_config.messaging import database_gate
-from celery_config.worker.acks import Acks
+from celery_config.worker.acks import BatchAcknowledger
 from celery_config.worker.consumer import SagaConsumer
 
 log = structlog.get_logger(__name__)
@@ -40,7 +40,7 @@ class Frames(bootsteps.StartStopStep):
 
     def start(self, consumer: SagaConsumer) -> None:
         is_amqp = consumer.connection.transport.driver_type == "amqp"
-        consumer.acks = Acks(consumer.call_soon, consumer.connection_errors, multiple=is_amqp)
+        consumer.acks = BatchAcknowledger(consumer.call_soon, consumer.connection_errors, multiple=is_amqp)
         self.timer = consumer.timer.call_repeatedly(EVENTS_SECONDS, consumer.event_dispatcher.flush)
         if consumer.hub:
             consumer.hub.on_tick.add(consumer.read_on)
@@ -69,7 +69,7 @@ class FastPath(bootsteps.StartStopStep):
         consumer.batches.stop(finish_calls=state.should_stop is not None)
 
 
-class PatientControl(Control):
+class RetryingControl(Control):
     """Remote control, which may have to wait for its queue.
 
     The queue bears the node's name and belongs to one connection. One that was cut without a word lives on at the
@@ -100,20 +100,20 @@ class DatabaseGate(bootsteps.StartStopStep):
     requires = (Tasks,)
 
     def start(self, consumer: SagaConsumer) -> None:
-        database_gate.nothing_is_taken.clear()
+        database_gate.consumption_paused.clear()
         self.timer = consumer.timer.call_repeatedly(GATE_SECONDS, self.check, (consumer,))
 
     def stop(self, consumer: SagaConsumer) -> None:
         self.timer.cancel()
 
     def check(self, consumer: SagaConsumer) -> None:
-        if database_gate.database_away.is_set() and not database_gate.nothing_is_taken.is_set():
+        if database_gate.database_away.is_set() and not database_gate.consumption_paused.is_set():
             log.error("database away: no more messages are taken")
             consumer.task_consumer.cancel()
-            database_gate.nothing_is_taken.set()
+            database_gate.consumption_paused.set()
             consumer.batches.look_again()
-        if database_gate.nothing_is_taken.is_set() and database_gate.database_takes_writes():
+        if database_gate.consumption_paused.is_set() and database_gate.database_takes_writes():
             log.warning("database back: taking messages again")
             database_gate.database_away.clear()
-            database_gate.nothing_is_taken.clear()
+            database_gate.consumption_paused.clear()
             consumer.task_consumer.consume()

@@ -24,7 +24,7 @@ from celery_config.broker import transport
 from celery_config.broker.headers import NOT_BEFORE, is_suspicious
 from celery_config.broker.validation import fault_of
 from celery_config.messaging import database_gate
-from celery_config.worker.acks import Acks
+from celery_config.worker.acks import BatchAcknowledger
 from celery_config.worker.limits import CALLS, MOST
 
 if TYPE_CHECKING:
@@ -105,9 +105,9 @@ class SagaConsumer(Consumer):
         # On quorum queues the prefetch is a consumer's own and fixed when it begins: begin again.
         self.task_consumer.cancel()
         self.connection.default_channel.basic_qos(0, MOST + CALLS, False)
-        if not database_gate.nothing_is_taken.is_set():
+        if not database_gate.consumption_paused.is_set():
             self.task_consumer.consume()
 
     batches: Batches
-    acks: Acks
+    acks: BatchAcknowledger
     window_open, untold = True, False

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from celery_config.common.services import SERVICES
-from celery_config.common.timeouts import Times
+from celery_config.common.timeouts import Timeouts
 from compose.local import ports
 from compose.local.environment import ADMIN, ROOT, WEBHOOKS, Addresses, flower_url, web_url
 from compose.local.process import Process
@@ -63,7 +63,7 @@ class Blueprint:
         )
 
     def sandbox(self) -> Process:
-        times = Times(scale=float(self._environment.get("SAGA_TIME_SCALE", "1")))
+        times = Timeouts(scale=float(self._environment.get("SAGA_TIME_SCALE", "1")))
         return self._process(
             "sandbox",
             *("-m", "compose.sandbox", "--port", str(self._addresses.sandbox)),

@@ -9,7 +9,7 @@ DUTIES = (
 )
 globals().update(service_settings("order", "order_project", apps=("celery_config.saga",), duties=DUTIES))
 
-MEMORY = "order_project.erasure.data.MEMORY"
+DATA_MAP = "order_project.erasure.data.DATA_MAP"
 # Whom a dead letter makes look at what has no saga, by its events' `flow`.
 LOOKED_AFTER_BY = {"choreographed": "order_project.choreography.look_soon"}
 # 1: payment first, as a shop usually starts; 2: inventory first; 3: as 1, over REST. Running orders finish on theirs.

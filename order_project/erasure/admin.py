@@ -13,9 +13,9 @@ from unfold.decorators import action, display
 
 from celery_config.errors import OperatorRefused, SagaPaused
 from celery_config.saga.admin.forms import WhyForm
-from celery_config.saga.admin.widgets import act_page, is_confirmed, operator, posted
-from celery_config.web.admin import FactAdmin, FactInline, ServiceAdmin
-from celery_config.web.columns import id_of, labelled, table_of
+from celery_config.saga.admin.widgets import act_page, form_data, is_confirmed, operator
+from celery_config.web.admin import ReadOnlyAdmin, ReadOnlyInline, ServiceAdmin
+from celery_config.web.columns import id_column, labelled, table_column
 from order_project.erasure import requests
 from order_project.models import Customer, Erasure, ErasureReceipt
 
@@ -27,13 +27,13 @@ ABOUT = (
 )
 
 
-class ReceiptInline(FactInline):
+class ReceiptInline(ReadOnlyInline):
     model = ErasureReceipt
-    fields = ("service", table_of("rows", "rows that told of them"), "at")
+    fields = ("service", table_column("rows", "rows that told of them"), "at")
 
 
-class ErasureAdmin(FactAdmin):
-    list_display = (id_of("id"), "status", id_of("customer"), "by", "asked_at", "done_at")
+class ErasureAdmin(ReadOnlyAdmin):
+    list_display = (id_column("id"), "status", id_column("customer"), "by", "asked_at", "done_at")
     search_ids = ("id", "customer")
     search_help_text = "erasure id or customer id"
     ordering = ("-asked_at",)
@@ -59,7 +59,7 @@ class CanBeForgotten(ServiceAdmin):
         if row is None:
             answer: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
             return answer
-        back, form = reverse("admin:order_customer_change", args=[row.pk]), WhyForm(posted(request))
+        back, form = reverse("admin:order_customer_change", args=[row.pk]), WhyForm(form_data(request))
         if is_confirmed(request, form):
             return self.forgotten(request, row, form.cleaned_data["why"], back)
         return act_page(

@@ -18,9 +18,9 @@ from django.db.models import Q
 
 from celery_config.contracts.order import CustomerChanged, OrderCancelled, OrderConfirmed
 from celery_config.copies.registry import publications
-from celery_config.copies.retirement import retire
-from celery_config.erasure.data_map import Memory
-from celery_config.erasure.locations import Trace
+from celery_config.copies.retirement import retire_rows
+from celery_config.erasure.data_map import DataMap
+from celery_config.erasure.locations import DataLocation
 from celery_config.erasure.tombstones import mentioned
 from celery_config.messaging.models import OutboxMessage
 from celery_config.saga.models import DeadLetter, SagaDecision, SagaInstance, SagaStep
@@ -31,11 +31,11 @@ OF_ORDERS = [kind.wire_name() for kind in (OrderConfirmed, OrderCancelled)]
 NO_LETTER: dict[str, Any] = {"body": "", "headers": {}, "fault": ""}
 
 
-class WithLetters(Memory):
+class WithLetters(DataMap):
     """The dead letters are here, and not all of them belong to a saga."""
 
-    def leftovers(self) -> Iterator[str]:
-        yield from super().leftovers()
+    def find_residue(self) -> Iterator[str]:
+        yield from super().find_residue()
         for letter in letters_left():
             yield f"dead letter {letter} still tells of somebody who was forgotten"
 
@@ -54,22 +54,26 @@ def letters_left() -> list[int]:
     return [letter for letter, body in letters.iterator(LETTERS) if any(mentioned([body]))]
 
 
-MEMORY = WithLetters(
+DATA_MAP = WithLetters(
     traces=(
-        Trace(Order, by=("id",), blank={"customer": None, "cancel_reason": ""}, within=("address",)),
-        Trace(Refund, by=("order",), blank={"reason": "", "detail": ""}),
-        Trace(Choreography, by=("order",), blank={"placed": {}}, within=("cause", "failure")),
-        Trace(SeenEvent, by=("choreography",), within=("content",)),
-        Trace(SagaInstance, by=("id",), within=("data", "cause")),
-        Trace(SagaStep, by=("saga",), within=("reply", "refusal", "failure")),
-        Trace(SagaDecision, by=("saga",), blank={"detail": ""}),
-        Trace(DeadLetter, by=("saga",), blank=NO_LETTER),
-        Trace(OutboxMessage, by=("payload__subject",), where=Q(name__in=OF_ORDERS), within=("payload",)),
+        DataLocation(Order, by=("id",), blank={"customer": None, "cancel_reason": ""}, within=("address",)),
+        DataLocation(Refund, by=("order",), blank={"reason": "", "detail": ""}),
+        DataLocation(Choreography, by=("order",), blank={"placed": {}}, within=("cause", "failure")),
+        DataLocation(SeenEvent, by=("choreography",), within=("content",)),
+        DataLocation(SagaInstance, by=("id",), within=("data", "cause")),
+        DataLocation(SagaStep, by=("saga",), within=("reply", "refusal", "failure")),
+        DataLocation(SagaDecision, by=("saga",), blank={"detail": ""}),
+        DataLocation(DeadLetter, by=("saga",), blank=NO_LETTER),
+        DataLocation(
+            OutboxMessage, by=("payload__subject",), where=Q(name__in=OF_ORDERS), within=("payload",)
+        ),
         # The deletion says it all, and has the customer's id for its key.
-        Trace(OutboxMessage, by=("payload__subject",), where=Q(name=CustomerChanged.wire_name()), gone=True),
-        Trace(LogEntry, by=("object_id",), blank={"object_repr": "", "change_message": ""}),
-        Trace(IdempotencyKey, by=("response__order",), gone=True),
-        Trace(Customer, by=("id",), gone=True),
+        DataLocation(
+            OutboxMessage, by=("payload__subject",), where=Q(name=CustomerChanged.wire_name()), gone=True
+        ),
+        DataLocation(LogEntry, by=("object_id",), blank={"object_repr": "", "change_message": ""}),
+        DataLocation(IdempotencyKey, by=("response__order",), gone=True),
+        DataLocation(Customer, by=("id",), gone=True),
     )
 )
 
@@ -84,8 +88,8 @@ def forget(customer: Customer, about: Collection[UUID]) -> tuple[dict[str, int],
         how many rows of which table told of them, and when that was.
     """
     user = customer.user
-    counts, at = forget_again(customer.pk, about)
-    retire(publications["customer"], [customer.pk])
+    counts, at = reapply_erasure(customer.pk, about)
+    retire_rows(publications["customer"], [customer.pk])
     if user and not user.is_staff:  # whoever works here keeps the account
         forget_history(user)
         user.delete()
@@ -93,9 +97,9 @@ def forget(customer: Customer, about: Collection[UUID]) -> tuple[dict[str, int],
     return counts, at
 
 
-def forget_again(customer: UUID, about: Collection[UUID]) -> tuple[dict[str, int], datetime]:
+def reapply_erasure(customer: UUID, about: Collection[UUID]) -> tuple[dict[str, int], datetime]:
     """The same for what came since."""
-    receipt = MEMORY.forget(customer, about)
+    receipt = DATA_MAP.forget(customer, about)
     # Those that belong to no saga.
     letters = DeadLetter.objects.filter(body__contains=str(customer)).update(**NO_LETTER)
     receipt.rows[DeadLetter._meta.label] += letters

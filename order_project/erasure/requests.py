@@ -12,7 +12,7 @@ import structlog
 from django.db import transaction
 from rest_framework.exceptions import NotFound
 
-from celery_config.common.grouping import chunks
+from celery_config.common.grouping import split_chunks
 from celery_config.common.services import ORCHESTRATOR
 from celery_config.db import bulk
 from celery_config.db.functions import Now
@@ -52,14 +52,14 @@ def ask(*, customer: UUID, by: str, why: str) -> Erasure:
         return earlier
     about = ended(found)
     saga = Saga.registry["forget-customer", 1]
-    parts = [tuple(some) for some in chunks(about, IDS_A_SAGA)] or [()]
+    parts = [tuple(some) for some in split_chunks(about, IDS_A_SAGA)] or [()]
     made = Erasure.objects.create(customer=customer, by=by, why=why, open_sagas=len(parts))
     started = starting.start_all(
         saga, [(made.pk, saga.data(erasure=made.pk, customer=customer, about=part)) for part in parts]
     )
     if too_large := [outcome for outcome in started.outcomes if isinstance(outcome, ChainTooLarge)]:
         raise too_large[0]
-    bulk.write(*started.changes)
+    bulk.execute(*started.changes)
     forgotten, at = what_is_known.forget(found, about)
     keep(made, ORCHESTRATOR, forgotten, at)
     log.info("customer forgotten here", customer=str(customer), erasure=str(made.pk), rows=forgotten)
@@ -86,7 +86,7 @@ def keep_receipts(completed: Sequence[tuple[Any, Mapping[str, Any]]]) -> None:
     for data, replies in sorted(completed, key=lambda each: each[0].erasure):
         erasure = Erasure.objects.select_for_update().get(pk=data.erasure)
         # What was on its way when it was asked has arrived here meanwhile.
-        keep(erasure, ORCHESTRATOR, *what_is_known.forget_again(data.customer, data.about))
+        keep(erasure, ORCHESTRATOR, *what_is_known.reapply_erasure(data.customer, data.about))
         for step, reply in replies.items():
             counts = {each["table"]: each["rows"] for each in reply["rows"]}
             keep(erasure, services[step], counts, datetime.fromisoformat(reply["at"]))

@@ -12,15 +12,15 @@ from rest_framework.exceptions import APIException
 
 from celery_config.contracts.inventory import MAX_NAME
 from celery_config.contracts.shipment import Address
-from celery_config.http.service_client import Peer
+from celery_config.http.service_client import ServiceClient
 from celery_config.saga.models import SagaInstance
 from celery_config.saga.states import OPEN
 from order_project import domain, placing, selectors, services
-from order_project.asked import Asked, OrderRequest, Placed
 from order_project.domain import Flow
 from order_project.errors import KeyReused
 from order_project.importing.invoices import CURRENCY, Fault, Invoice, Product
 from order_project.models import CatalogueProduct, Choreography, Order
+from order_project.requests import OrderRequest, OrderSubmission, Placed
 
 CLIENT = "import"
 GRAMS_EACH = 20
@@ -60,7 +60,7 @@ def put_catalogue(products: Sequence[Product], *, opening: int) -> None:
         for p in products
     ]  # fmt: skip
     stock = [{"sku": p.sku, "quantity": opening} for p in products]
-    with Peer("inventory") as inventory:
+    with ServiceClient("inventory") as inventory:
         for _ in inventory.post_in_chunks("/api/products/", "products", items, CHUNK):
             pass
         for _ in inventory.post_in_chunks("/api/stock/opening/", "items", stock, CHUNK):
@@ -95,7 +95,8 @@ def place(
     for start in range(0, len(invoices), AT_ONCE):
         some = invoices[start : start + AT_ONCE]
         asked = [
-            Asked(request_of(i, customers[i.customer], token, flow), f"invoice {i.number}") for i in some
+            OrderSubmission(request_of(i, customers[i.customer], token, flow), f"invoice {i.number}")
+            for i in some
         ]
         for invoice, outcome in zip(some, placing.place_orders(client=CLIENT, asked=asked), strict=True):
             if isinstance(outcome, Placed):

@@ -7,7 +7,7 @@ from typing import Any
 from celery_config.common import loading
 from celery_config.http.client import CALL_SECONDS
 from payment_app.gateways.base import Authorized, BookEntry, Gateway, ProviderEvent, Refunded
-from payment_app.gateways.errors import CallFailed, Declined, GatewayError, Unknown
+from payment_app.gateways.errors import CallFailed, Declined, GatewayError, OutcomeUnknown
 from payment_app.gateways.sandbox import SandboxGateway
 from payment_app.gateways.stripe import StripeGateway
 
@@ -18,11 +18,11 @@ __all__ = [
     "Declined",
     "Gateway",
     "GatewayError",
+    "OutcomeUnknown",
     "ProviderEvent",
     "Refunded",
     "SandboxGateway",
     "StripeGateway",
-    "Unknown",
     "gateway_from_settings",
 ]
 
@@ -50,7 +50,7 @@ def gateway_from_settings(settings: Any, *, seconds: float = CALL_SECONDS) -> Ga
                 _required(settings, "STRIPE_API_KEY"), api_base=base, seconds=seconds, webhook_secret=secret
             )
         case str(path) if "." in path:
-            return loading.made("PAYMENT_GATEWAY", settings, seconds=seconds)  # type: ignore[no-any-return]
+            return loading.load_from_setting("PAYMENT_GATEWAY", settings, seconds=seconds)  # type: ignore[no-any-return]
         case other:
             raise ValueError(
                 f"PAYMENT_GATEWAY is {other!r}; set it to sandbox, stripe or the dotted path of your own"

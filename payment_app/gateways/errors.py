@@ -2,7 +2,7 @@
 
 GatewayError
 ├── Declined      refused by the provider; final, a repeat says the same; a Refused to the protocol
-├── Unknown       time-out, 5xx, broken connection: nobody knows; repeat with the same key; the protocol's Unknown
+├── OutcomeUnknown  time-out, 5xx, broken connection: it may be done or not; repeat with the same key
 └── CallFailed    our side is wrong (API key, address, request, a key used twice): this call did nothing,
                   and a repeat does nothing either until a human has mended it
 """
@@ -20,7 +20,7 @@ class Declined(GatewayError, errors.Refused):
     """The provider refused. `code` is stable and the same for every gateway where the meaning is the same."""
 
 
-class Unknown(GatewayError, errors.Unknown):
+class OutcomeUnknown(GatewayError, errors.OutcomeUnknown):
     """Nobody knows whether it was done. Repeat the call with the same key and the same request."""
 
 

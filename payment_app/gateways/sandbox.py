@@ -14,7 +14,7 @@ from celery_config.http.client import CALL_SECONDS
 from celery_config.http.json_client import JsonClient, Outcomes
 from celery_config.http.webhooks import data_as, opened
 from payment_app.gateways.base import Authorized, BookEntry, Operation, ProviderEvent, Refunded
-from payment_app.gateways.errors import CallFailed, Declined, Unknown
+from payment_app.gateways.errors import CallFailed, Declined, OutcomeUnknown
 
 AUTHORIZATIONS = "/provider/authorizations"
 PAGE = "500"
@@ -51,7 +51,7 @@ class SandboxGateway:
 
     def __init__(self, url: str, *, seconds: float = CALL_SECONDS, webhook_secret: str = "") -> None:
         self._webhook_secret = webhook_secret
-        self._http = JsonClient(url, Outcomes(Declined, Unknown, CallFailed), seconds=seconds)
+        self._http = JsonClient(url, Outcomes(Declined, OutcomeUnknown, CallFailed), seconds=seconds)
 
     def authorize(
         self, *, key: UUID | str, order: UUID, amount: int, currency: str, token: str

@@ -18,7 +18,7 @@ from celery_config.common.identifiers import order_id
 from celery_config.http.client import CALL_SECONDS
 from payment_app.gateways import stripe_events
 from payment_app.gateways.base import Authorized, BookEntry, ProviderEvent, Refunded, State
-from payment_app.gateways.errors import Declined, Unknown
+from payment_app.gateways.errors import Declined, OutcomeUnknown
 from payment_app.gateways.stripe_errors import is_replayed_fault, translated
 from payment_app.gateways.stripe_http import StripeTransport
 
@@ -84,7 +84,7 @@ class StripeGateway:
             lambda: next((i for i in self._search("key", str(key)) if i.status in STATES), None),
         )
         if intent.status not in STATES:
-            raise Unknown(f"payment intent {intent.id} is {intent.status}, neither held nor refused")
+            raise OutcomeUnknown(f"payment intent {intent.id} is {intent.status}, neither held nor refused")
         return Authorized(intent.id)
 
     def capture(self, *, key: UUID | str, provider_id: str, amount: int) -> None:

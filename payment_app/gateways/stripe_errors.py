@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import stripe
 
-from payment_app.gateways.errors import CallFailed, Declined, GatewayError, Unknown
+from payment_app.gateways.errors import CallFailed, Declined, GatewayError, OutcomeUnknown
 
 # The provider looked at our request and will not do it, however often it is asked.
 FINAL = {
@@ -28,10 +28,10 @@ def translated(error: stripe.StripeError) -> GatewayError:
     if isinstance(error, stripe.InvalidRequestError):
         return _invalid(error, reason)
     if isinstance(error, stripe.APIConnectionError | stripe.RateLimitError):
-        return Unknown(reason)
+        return OutcomeUnknown(reason)
     if isinstance(error, stripe.APIError):
         # 5xx, an unreadable answer, or 409: the first call with this key is still under way.
-        return Unknown(f"answered {error.http_status}: {reason}")
+        return OutcomeUnknown(f"answered {error.http_status}: {reason}")
     return CallFailed(error.code or type(error).__name__, reason)
 
 

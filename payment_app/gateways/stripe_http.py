@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import stripe
 
-from celery_config.http.client import LimitedClient
+from celery_config.http.client import DeadlineClient
 
 
 class StripeTransport(stripe.HTTPClient):
@@ -22,7 +22,7 @@ class StripeTransport(stripe.HTTPClient):
 
     def __init__(self, *, seconds: float) -> None:
         super().__init__()
-        self._client = LimitedClient(seconds=seconds)
+        self._client = DeadlineClient(seconds=seconds)
         self.limit = self._client.limit
 
     def request(

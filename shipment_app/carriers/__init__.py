@@ -36,7 +36,7 @@ def carrier_from_settings(settings: Any, *, seconds: float = CALL_SECONDS) -> Ca
         ValueError: a setting is missing or has no meaning.
     """
     if "." in settings.CARRIER:
-        return loading.made("CARRIER", settings, seconds=seconds)  # type: ignore[no-any-return]
+        return loading.load_from_setting("CARRIER", settings, seconds=seconds)  # type: ignore[no-any-return]
     if settings.CARRIER != "sandbox":
         raise ValueError(f"CARRIER is {settings.CARRIER!r}; set it to sandbox or the dotted path of your own")
     url = str(getattr(settings, "SANDBOX_URL", "") or "")

@@ -9,7 +9,7 @@ CarrierError
 
 from __future__ import annotations
 
-from celery_config.errors import Refused, Unknown
+from celery_config.errors import OutcomeUnknown, Refused
 
 
 class CarrierError(Exception):
@@ -20,7 +20,7 @@ class CarrierRefused(CarrierError, Refused):
     """The carrier refused. `code` is stable."""
 
 
-class CarrierUnknown(CarrierError, Unknown):
+class CarrierUnknown(CarrierError, OutcomeUnknown):
     """Nobody knows whether it was done. Repeat the call with the same key and the same request."""
 
 

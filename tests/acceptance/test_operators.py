@@ -9,13 +9,13 @@ from typing import Any
 import httpx
 import pytest
 
-from celery_config.common.timeouts import Times
+from celery_config.common.timeouts import Timeouts
 from tests.acceptance.conftest import TIME_SCALE
 from tests.acceptance.shop import Shop, until
 from tests.acceptance.wire import Letter
 
 # Longer ago than a stop, or what follows the pivot, is driven.
-LONG_AGO = timedelta(seconds=2 * Times(scale=float(TIME_SCALE)).undo_for)
+LONG_AGO = timedelta(seconds=2 * Timeouts(scale=float(TIME_SCALE)).compensation_timeout)
 WHY = "their support answered"
 
 

@@ -10,7 +10,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from celery_config.common.timeouts import Times
+from celery_config.common.timeouts import Timeouts
 from tests.acceptance.conftest import TIME_SCALE
 from tests.acceptance.shop import ANVIL, SOLD_OUT, TOO_HEAVY, UNREACHABLE, Shop, product, until
 from tests.acceptance.wire import Letter
@@ -27,7 +27,7 @@ REFUSALS: dict[tuple[str, str], dict[str, Any]] = {
     ("book-shipment", "parcel_too_heavy"): {"lines": [{"sku": ANVIL, "quantity": TOO_HEAVY}]},
     ("capture-payment", "already_voided"): {},
 }
-TRIES = len(Times(scale=float(TIME_SCALE)).retry_delays) + 1
+TRIES = len(Timeouts(scale=float(TIME_SCALE)).retry_delays) + 1
 
 
 @pytest.fixture(scope="module")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from order_project.asked import OrderRequest
 from order_project.domain import Flow
 from order_project.placing import place_order
+from order_project.requests import OrderRequest
 from tests.bench.goods import ADDRESS, CURRENCY, TOKEN
 from tests.bench.placed import Lines, PlacedOrders
 

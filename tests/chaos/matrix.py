@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 
 from celery_config.common.console import progress_bars
-from celery_config.common.grouping import by
+from celery_config.common.grouping import group_by
 from celery_config.failpoints import arming
 from compose.local.errors import LocalError
 from compose.local.stack import Stack
@@ -97,7 +97,7 @@ class Matrix:
         self.settle()
         with progress_bars(console) as progress:
             bar = progress.add_task("crash matrix", total=len(cases))
-            for (carried, occasion, silent), alike in by(attrgetter("setting"), cases).items():
+            for (carried, occasion, silent), alike in group_by(attrgetter("setting"), cases).items():
                 self.let_orders_be(carried)
                 for batch in batches(alike, 1 if silent else AT_ONCE):
                     found = self.try_together(batch, Occasions(self.stack, self.client, carried, occasion))

@@ -18,7 +18,6 @@ from celery_config.common.services import SERVICES
 from compose.local.environment import ROOT
 from compose.local.postgres import PostgresServer
 from tests.mutants.mutant import Mutant
-from tests.run import MESSAGING_WITH
 
 LONGEST_SECONDS = 300.0
 SUMMARY = "short test summary info"
@@ -94,7 +93,7 @@ class Lane:
     def run(self, suite: str, tests: Sequence[str]) -> Outcome:
         """Run these tests of a suite up to the first that fails."""
         argv = [sys.executable, *PYTEST, *tests]
-        service = MESSAGING_WITH if suite == "messaging" else suite
+        service = SHARED_WITH if suite == "shared" else suite
         if service in SERVICES:
             # The migrations are the same in every variant; a database is made anew after a run that was cut off.
             argv += [f"--ds={SERVICES[service].settings_module}", "--reuse-db"]

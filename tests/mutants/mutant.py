@@ -7,7 +7,7 @@ from pathlib import Path
 
 FOLDERS = {
     "unit": "tests/unit",
-    "messaging": "tests/service/messaging",
+    "shared": "tests/service/celery_config",
     "order": "tests/service/order",
     "payment": "tests/service/payment",
     "inventory": "tests/service/inventory",

@@ -17,8 +17,8 @@ ENGINE = (
             'name = f"{message.step}{message.attempt or str()}"\n'
             "    return Step(message.saga, name, message.operation, command.subject, command)"
         ),
-        suite="messaging",
-        tests=("test_retries.py",),
+        suite="shared",
+        tests=("participant/test_retries.py",),
     ),
     Mutant(
         name="errback-with-args",
@@ -28,7 +28,7 @@ ENGINE = (
         old='"immutable": True,',
         new='"immutable": False,',
         suite="unit",
-        tests=("test_chains.py",),
+        tests=("celery_config/saga/engine/test_chains.py",),
     ),
     Mutant(
         name="errback-elsewhere",
@@ -40,7 +40,7 @@ ENGINE = (
         new="""                **commands_to(self.saga.steps[0].command.service),
                 **self.shown(step, operation),""",
         suite="unit",
-        tests=("test_chains.py",),
+        tests=("celery_config/saga/engine/test_chains.py",),
     ),
     Mutant(
         name="no-fence",
@@ -50,7 +50,7 @@ ENGINE = (
         old="links = [*fences, *undos(saga, pivot), Planned(Operation.COMPENSATED)]",
         new="links = [*undos(saga, pivot), Planned(Operation.COMPENSATED)]",
         suite="unit",
-        tests=("test_chains.py",),
+        tests=("celery_config/saga/engine/test_chains.py",),
     ),
     Mutant(
         name="undos-first-to-last",
@@ -60,7 +60,7 @@ ENGINE = (
         old="steps = reversed(saga.steps[:before])",
         new="steps = saga.steps[:before]",
         suite="unit",
-        tests=("test_chains.py",),
+        tests=("celery_config/saga/engine/test_chains.py",),
     ),
     Mutant(
         name="stopped-completes",
@@ -70,7 +70,7 @@ ENGINE = (
         old="done = view.status in (Status.RUNNING, Status.FORWARD) or provable",
         new="done = view.status in OPEN or provable",
         suite="unit",
-        tests=("test_machine.py", "test_schedules.py"),
+        tests=("celery_config/saga/engine/test_machine.py", "celery_config/saga/testing/test_schedules.py"),
     ),
     Mutant(
         name="failure-stops-forward",
@@ -80,7 +80,7 @@ ENGINE = (
         old="if saga.steps[saga.index(step)].kind is Kind.RETRIABLE:",
         new="if view.status is Status.FORWARD:",
         suite="unit",
-        tests=("test_machine.py",),
+        tests=("celery_config/saga/engine/test_machine.py",),
     ),
     Mutant(
         name="incomplete-ends",
@@ -90,7 +90,7 @@ ENGINE = (
         old="done = view.status in (Status.STOPPING, Status.PARKED) and not incomplete",
         new="done = view.status in (Status.STOPPING, Status.PARKED)",
         suite="unit",
-        tests=("test_machine.py",),
+        tests=("celery_config/saga/engine/test_machine.py",),
     ),
     Mutant(
         name="log-falls",
@@ -100,7 +100,7 @@ ENGINE = (
         old="(saga_sagastep.logged = '' OR (told.logged = 'undone' AND saga_sagastep.logged <> 'undone'))",
         new="saga_sagastep.logged <> told.logged",
         suite="order",
-        tests=("test_runner.py::TestLog",),
+        tests=("saga/engine/test_runner.py::TestLog",),
     ),
     Mutant(
         name="stop-without-lock",
@@ -112,7 +112,7 @@ ENGINE = (
         new="        row = SagaInstance.objects.filter(pk=saga_id).first()\n"
         '        if row is None:\n            log.warning("no such saga"',
         suite="order",
-        tests=("test_runner.py::TestTwins",),
+        tests=("saga/engine/test_runner.py::TestTwins",),
     ),
     Mutant(
         name="end-untold",
@@ -122,7 +122,7 @@ ENGINE = (
         old="            saga.on_completed([(decode(saga.data, row.data), replies) for _, row, replies in group])\n",
         new="",
         suite="order",
-        tests=("test_runner.py::TestComplete",),
+        tests=("saga/engine/test_runner.py::TestComplete",),
     ),
     Mutant(
         name="end-in-two",
@@ -135,7 +135,7 @@ ENGINE = (
         ),
         new="                take(row, Completed(), replies=replies[row.pk], changes=changes)\n    changes.write()\n",
         suite="order",
-        tests=("test_runner.py::TestComplete",),
+        tests=("saga/engine/test_runner.py::TestComplete",),
     ),
     Mutant(
         name="drives-unsent",
@@ -145,7 +145,7 @@ ENGINE = (
         old="            .exclude(Exists(unpublished))\n",
         new="",
         suite="order",
-        tests=("test_watchdog.py::TestWhatIsLookedAt",),
+        tests=("saga/engine/test_watchdog.py::TestWhatIsLookedAt",),
     ),
     Mutant(
         name="watchdog-waits",
@@ -155,7 +155,7 @@ ENGINE = (
         old="skip_locked=connection.features.has_select_for_update_skip_locked, of=of_self()",
         new="of=of_self()",
         suite="order",
-        tests=("test_watchdog.py::TestWhatIsLookedAt",),
+        tests=("saga/engine/test_watchdog.py::TestWhatIsLookedAt",),
     ),
     Mutant(
         name="down-counts",
@@ -165,7 +165,7 @@ ENGINE = (
         old="        if running:\n",
         new="        if clock:\n",
         suite="order",
-        tests=("test_clock.py",),
+        tests=("saga/engine/test_clock.py",),
     ),
     Mutant(
         name="clock-jumps",
@@ -175,7 +175,7 @@ ENGINE = (
         old="clock.now += min(elapsed, timedelta(seconds=settings.TIMES.clock_step))",
         new="clock.now += elapsed",
         suite="order",
-        tests=("test_clock.py",),
+        tests=("saga/engine/test_clock.py",),
     ),
     Mutant(
         name="impatient-watchdog",
@@ -185,7 +185,7 @@ ENGINE = (
         old="        return 120 * self.scale\n",
         new="        return 30 * self.scale\n",
         suite="unit",
-        tests=("test_times.py",),
+        tests=("celery_config/common/test_timeouts.py",),
     ),
     Mutant(
         name="dead-action-ignored",
@@ -195,7 +195,7 @@ ENGINE = (
         old='return self.operation in ("do", "undo") and self.task not in NEWS',
         new='return self.operation == "undo" and self.task not in NEWS',
         suite="order",
-        tests=("test_dead_letters.py::TestConsequences",),
+        tests=("saga/dead_letters/test_reader.py::TestConsequences",),
     ),
     Mutant(
         name="dead-letter-acked-first",
@@ -206,7 +206,7 @@ ENGINE = (
         new="            self.channel.basic_ack(self.in_hand[-1][0], multiple=True)\n"
         "            keep([letter for _, letter in self.in_hand])\n",
         suite="order",
-        tests=("test_dead_letters.py::TestReading",),
+        tests=("saga/dead_letters/test_reader.py::TestReading",),
     ),
     Mutant(
         name="dead-letter-spoils-others",
@@ -216,17 +216,17 @@ ENGINE = (
         old="                keep_alone(self.in_hand[0][1])\n",
         new="                keep([self.in_hand[0][1]])\n",
         suite="order",
-        tests=("test_dead_letters.py::TestReading",),
+        tests=("saga/dead_letters/test_reader.py::TestReading",),
     ),
     Mutant(
         name="version-lost",
         breaks="a message of a saga of an unknown version is let go, and the saga is never looked at again",
         rule="rule 24",
         file=f"{SAGA}/engine/runner.py",
-        old="        make_due(row, changes)\n        return STAY\n",
-        new="        SagaInstance.objects.filter(pk=row.pk).update(due_at=None)\n        return STAY\n",
+        old="        make_due(row, changes)\n        return IGNORE\n",
+        new="        SagaInstance.objects.filter(pk=row.pk).update(due_at=None)\n        return IGNORE\n",
         suite="order",
-        tests=("test_runner.py::TestVersions",),
+        tests=("saga/engine/test_runner.py::TestVersions",),
     ),
     Mutant(
         name="resume-without-proof",
@@ -236,17 +236,17 @@ ENGINE = (
         old="proved = view.status is Status.PARKED and pivot_is_done(saga, view)",
         new="proved = view.status is Status.PARKED",
         suite="order",
-        tests=("test_operators.py::TestVerbs",),
+        tests=("saga/operations/test_operators.py::TestVerbs",),
     ),
     Mutant(
         name="retry-without-fence",
         breaks="a human's retry of a parked saga drives it forward instead of fencing it",
         rule="rule 25",
         file=f"{SAGA}/engine/machine.py",
-        old="return Decision(Status.STOPPING, Stop()) if view.status is Status.PARKED else STAY",
-        new="return Decision(Status.FORWARD, drive(saga, view)) if view.status is Status.PARKED else STAY",
+        old="return Decision(Status.STOPPING, Stop()) if view.status is Status.PARKED else IGNORE",
+        new="return Decision(Status.FORWARD, drive(saga, view)) if view.status is Status.PARKED else IGNORE",
         suite="order",
-        tests=("test_operators.py::TestVerbs",),
+        tests=("saga/operations/test_operators.py::TestVerbs",),
     ),
     Mutant(
         name="verb-unwritten",
@@ -256,7 +256,7 @@ ENGINE = (
         old="return OperatorAction.objects.create(",
         new="return OperatorAction(",
         suite="order",
-        tests=("test_operators.py::TestVerbs",),
+        tests=("saga/operations/test_operators.py::TestVerbs",),
     ),
     Mutant(
         name="pause-ignored",
@@ -266,6 +266,6 @@ ENGINE = (
         old="    if paused:\n",
         new="    if False:\n",
         suite="order",
-        tests=("test_operators.py::TestPause",),
+        tests=("saga/operations/test_operators.py::TestPause",),
     ),
 )

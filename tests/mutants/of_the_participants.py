@@ -14,8 +14,8 @@ PARTICIPANTS = (
         file="celery_config/settings/celery.py",
         old='"task_acks_late": True,',
         new='"task_acks_late": False,',
-        suite="messaging",
-        tests=("test_acknowledgement.py::TestAcknowledgement",),
+        suite="shared",
+        tests=("worker/test_acknowledgement.py::TestAcknowledgement",),
     ),
     Mutant(
         name="lost-worker-acks",
@@ -24,19 +24,19 @@ PARTICIPANTS = (
         file="celery_config/settings/celery.py",
         old='"task_reject_on_worker_lost": True,',
         new='"task_reject_on_worker_lost": False,',
-        suite="messaging",
-        tests=("test_acknowledgement.py::TestAcknowledgement",),
+        suite="shared",
+        tests=("worker/test_acknowledgement.py::TestAcknowledgement",),
     ),
     Mutant(
         name="no-barrier",
         breaks="every delivery of a command believes that it is the first",
         rule="rule 5",
         file="celery_config/messaging/barrier/store.py",
-        old='made = set(many.insert_new(BarrierRow, in_order(rows), INSERTED, returning="key"))',
-        new="""many.insert_new(BarrierRow, in_order(rows), INSERTED, returning="key")
+        old='made = set(bulk.insert_new(BarrierRow, in_order(rows), INSERTED, returning="key"))',
+        new="""bulk.insert_new(BarrierRow, in_order(rows), INSERTED, returning="key")
     made = {row.key for row in rows}""",
-        suite="messaging",
-        tests=("test_steps.py::TestAction",),
+        suite="shared",
+        tests=("messaging/barrier/test_steps.py::TestAction",),
     ),
     Mutant(
         name="unlocked-barrier",
@@ -45,8 +45,8 @@ PARTICIPANTS = (
         file="celery_config/messaging/barrier/store.py",
         old="BarrierRow.objects.select_for_update().filter(key__in=keys)",
         new="BarrierRow.objects.filter(key__in=keys)",
-        suite="messaging",
-        tests=("test_hints.py::TestRaces", "test_barrier.py"),
+        suite="shared",
+        tests=("messaging/barrier/test_webhooks.py::TestRaces", "messaging/barrier/test_store.py"),
     ),
     Mutant(
         name="barrier-alone",
@@ -57,13 +57,13 @@ PARTICIPANTS = (
         outcomes = work(handler, messages, rows, written)
         written.insert()
 """,
-        new="""    barrier.claim(list(rows.values()))
+        new="""    store.claim(list(rows.values()))
     with transaction.atomic():
         outcomes = work(handler, messages, rows, written)
         written.write()
 """,
-        suite="messaging",
-        tests=("test_steps.py::TestAction",),
+        suite="shared",
+        tests=("messaging/barrier/test_steps.py::TestAction",),
     ),
     Mutant(
         name="hash-ignored",
@@ -72,8 +72,8 @@ PARTICIPANTS = (
         file=f"{MESSAGING}/barrier/decisions.py",
         old="if row.command_hash != command_hash:",
         new="if row.command_hash and not command_hash:",
-        suite="messaging",
-        tests=("test_steps.py::TestAction",),
+        suite="shared",
+        tests=("messaging/barrier/test_steps.py::TestAction",),
     ),
     Mutant(
         name="no-savepoint",
@@ -82,8 +82,8 @@ PARTICIPANTS = (
         file="celery_config/participant/handlers.py",
         old="                with transaction.atomic():\n                    outcomes.append(function(command))\n",
         new="                outcomes.append(function(command))\n",
-        suite="messaging",
-        tests=("test_steps.py::TestAction",),
+        suite="shared",
+        tests=("messaging/barrier/test_steps.py::TestAction",),
     ),
     Mutant(
         name="refusal-not-stored",
@@ -92,8 +92,8 @@ PARTICIPANTS = (
         file="celery_config/messaging/barrier/actions.py",
         old="            written.refused(handler, step, rows[step.key], reply)\n",
         new="            raise reply\n",
-        suite="messaging",
-        tests=("test_steps.py::TestAction",),
+        suite="shared",
+        tests=("messaging/barrier/test_steps.py::TestAction",),
     ),
     Mutant(
         name="no-tombstone",
@@ -107,8 +107,8 @@ PARTICIPANTS = (
             "        BarrierRow.objects.filter(key__in=overtaken).delete()\n"
             "    return begun\n"
         ),
-        suite="messaging",
-        tests=("test_steps.py::TestUndo",),
+        suite="shared",
+        tests=("messaging/barrier/test_steps.py::TestUndo",),
     ),
     Mutant(
         name="undo-twice",
@@ -117,8 +117,8 @@ PARTICIPANTS = (
         file=f"{MESSAGING}/barrier/decisions.py",
         old="    if row.undo is Undo.DONE:\n        return OnUndo.REPEAT\n",
         new="    if row.undo is Undo.DONE:\n        return OnUndo.UNDO\n",
-        suite="messaging",
-        tests=("test_outside.py::TestUndo",),
+        suite="shared",
+        tests=("messaging/barrier/test_outside.py::TestUndo",),
     ),
     Mutant(
         name="undo-before-doubt",
@@ -127,33 +127,33 @@ PARTICIPANTS = (
         file="celery_config/messaging/barrier/compensations.py",
         old="        if decision is OnUndo.SETTLE_FIRST:",
         new="        if decision is None:",
-        suite="messaging",
-        tests=("test_outside.py::TestUndo",),
+        suite="shared",
+        tests=("messaging/barrier/test_outside.py::TestUndo",),
     ),
     Mutant(
         name="call-in-transaction",
         breaks="the provider is called before the intent is committed",
         rule="rule 8",
         file="celery_config/messaging/barrier/actions.py",
-        old="        there = barrier.claim(list(rows.values()))\n    outcomes:",
+        old="        there = store.claim(list(rows.values()))\n    outcomes:",
         new=(
-            "        there = barrier.claim(list(rows.values()))\n"
+            "        there = store.claim(list(rows.values()))\n"
             "        for step in messages:\n"
             "            handler.outside.call(step.id, rows[step.key].request)\n"
             "    outcomes:"
         ),
-        suite="messaging",
-        tests=("test_outside.py::TestAction",),
+        suite="shared",
+        tests=("messaging/barrier/test_outside.py::TestAction",),
     ),
     Mutant(
         name="new-provider-key",
         breaks="each try of a call takes an idempotency key of its own",
         rule="rule 8",
         file="celery_config/messaging/barrier/actions.py",
-        old="call(Asked(handler, step, request), step.id, settle_actions)",
-        new='call(Asked(handler, step, request), __import__("uuid").uuid4(), settle_actions)',
-        suite="messaging",
-        tests=("test_outside.py::TestAction",),
+        old="call(PendingCall(handler, step, request), step.id, settle_actions)",
+        new='call(PendingCall(handler, step, request), __import__("uuid").uuid4(), settle_actions)',
+        suite="shared",
+        tests=("messaging/barrier/test_outside.py::TestAction",),
     ),
     Mutant(
         name="new-request",
@@ -162,8 +162,8 @@ PARTICIPANTS = (
         file="celery_config/messaging/barrier/actions.py",
         old="request = (row or rows[step.key]).request",
         new="request = rows[step.key].request",
-        suite="messaging",
-        tests=("test_outside.py::TestAction",),
+        suite="shared",
+        tests=("messaging/barrier/test_outside.py::TestAction",),
     ),
     Mutant(
         name="late-result",
@@ -172,8 +172,8 @@ PARTICIPANTS = (
         file=f"{MESSAGING}/barrier/decisions.py",
         old="if row.action is Action.INTENT and row.undo is not Undo.DONE:",
         new="if row.action is Action.INTENT or row.undo is Undo.DONE:",
-        suite="messaging",
-        tests=("test_outside.py::TestAction",),
+        suite="shared",
+        tests=("messaging/barrier/test_outside.py::TestAction",),
     ),
     Mutant(
         name="human-overwrites",
@@ -182,8 +182,8 @@ PARTICIPANTS = (
         file=f"{MESSAGING}/barrier/manual.py",
         old="if handler.outside is None or row.action != Action.INTENT or row.undo != Undo.NONE:",
         new="if handler.outside is None:",
-        suite="messaging",
-        tests=("test_by_hand.py",),
+        suite="shared",
+        tests=("messaging/barrier/test_manual.py",),
     ),
     Mutant(
         name="fence-leaves-nothing",
@@ -197,8 +197,8 @@ PARTICIPANTS = (
             "        decided = [(s, row, on_fence(barrier.state(row) if row else None)) for s, row in found]\n"
             "        begun = [(s, row or rows[s.key], decision) for s, row, decision in decided]\n"
         ),
-        suite="messaging",
-        tests=("test_steps.py::TestFence",),
+        suite="shared",
+        tests=("messaging/barrier/test_steps.py::TestFence",),
     ),
     Mutant(
         name="fence-keeps-silent",
@@ -207,8 +207,8 @@ PARTICIPANTS = (
         file="celery_config/messaging/barrier/fences.py",
         old="        messages[0].report(known)\n",
         new="",
-        suite="messaging",
-        tests=("test_steps.py::TestFence",),
+        suite="shared",
+        tests=("messaging/barrier/test_steps.py::TestFence",),
     ),
     Mutant(
         name="fence-lets-pass",
@@ -217,23 +217,23 @@ PARTICIPANTS = (
         file="celery_config/messaging/barrier/fences.py",
         old='return Ignore(f"{row.step} of saga {row.saga} ran") if ran else refusal_of(row)',
         new="return refusal_of(row)",
-        suite="messaging",
-        tests=("test_retries.py::TestFence",),
+        suite="shared",
+        tests=("participant/test_retries.py::TestFence",),
     ),
     Mutant(
         name="outbox-after-commit",
         breaks="the outbox row is written after the transaction that makes it true",
         rule="rule 1",
         file=f"{MESSAGING}/outbox/writing.py",
-        old="""    return rows.inserted(OutboxMessage, list(messages), INSERTED)
+        old="""    return bulk.insert_statement(OutboxMessage, list(messages), INSERTED)
 """,
         new="""    from django.db import transaction
     wanted = list(messages)
-    transaction.on_commit(lambda: rows.insert(OutboxMessage, wanted, INSERTED))
+    transaction.on_commit(lambda: bulk.insert(OutboxMessage, wanted, INSERTED))
     return []
 """,
-        suite="messaging",
-        tests=("test_outbox.py::TestTransaction",),
+        suite="shared",
+        tests=("messaging/outbox/test_writing.py::TestTransaction",),
     ),
     Mutant(
         name="outbox-anywhere",
@@ -242,8 +242,8 @@ PARTICIPANTS = (
         file=f"{MESSAGING}/outbox/writing.py",
         old="if not connection.in_atomic_block:",
         new="if connection.needs_rollback:",
-        suite="messaging",
-        tests=("test_outbox.py::TestTransaction",),
+        suite="shared",
+        tests=("messaging/outbox/test_writing.py::TestTransaction",),
     ),
     Mutant(
         name="relay-forgets-first",
@@ -257,8 +257,8 @@ PARTICIPANTS = (
     taken = publisher.publish([message for message, _ in messages])
     with transaction.atomic():
 """,
-        suite="messaging",
-        tests=("test_relay.py::TestRows",),
+        suite="shared",
+        tests=("messaging/outbox/test_relay.py::TestRows",),
     ),
     Mutant(
         name="relays-share-rows",
@@ -267,8 +267,8 @@ PARTICIPANTS = (
         file=f"{MESSAGING}/outbox/publishing.py",
         old="found.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)",
         new="found",
-        suite="messaging",
-        tests=("test_relay.py::TestRows",),
+        suite="shared",
+        tests=("messaging/outbox/test_relay.py::TestRows",),
     ),
     Mutant(
         name="refused-is-sent",
@@ -277,8 +277,8 @@ PARTICIPANTS = (
         file=f"{MESSAGING}/outbox/publishing.py",
         old="        sent = [row for i, (_, some) in enumerate(messages) if i in taken for row in some]\n",
         new="        sent = rows\n",
-        suite="messaging",
-        tests=("test_relay.py::TestRows",),
+        suite="shared",
+        tests=("messaging/outbox/test_relay.py::TestRows",),
     ),
     Mutant(
         name="one-queue-holds-up-all",
@@ -287,8 +287,8 @@ PARTICIPANTS = (
         file="celery_config/broker/publisher.py",
         old="                break\n",
         new='                raise TimeoutError("not all are confirmed")\n',
-        suite="messaging",
-        tests=("test_stuck_queues.py::TestPublisher",),
+        suite="shared",
+        tests=("messaging/outbox/test_stuck_queues.py::TestPublisher",),
     ),
     Mutant(
         name="stuck-queue-forgotten",
@@ -297,21 +297,21 @@ PARTICIPANTS = (
         file="celery_config/broker/publisher.py",
         old="            self.stuck.add(where)\n",
         new="            pass\n",
-        suite="messaging",
-        tests=("test_stuck_queues.py::TestPublisher",),
+        suite="shared",
+        tests=("messaging/outbox/test_stuck_queues.py::TestPublisher",),
     ),
     Mutant(
         name="events-forgotten",
         breaks="an event is deleted when it is published, so that nobody can catch up",
         rule="rule 20",
         file=f"{MESSAGING}/outbox/publishing.py",
-        old="""            *many.deleted(OutboxMessage, [r.id for r in sent if r.kind == Kind.TASK]),
-            *many.updated(OutboxMessage, published, ["published_at"]),
+        old="""            *bulk.delete_statement(OutboxMessage, [r.id for r in sent if r.kind == Kind.TASK]),
+            *bulk.update_statement(OutboxMessage, published, ["published_at"]),
 """,
-        new="""            *many.deleted(OutboxMessage, [r.id for r in sent]),
+        new="""            *bulk.delete_statement(OutboxMessage, [r.id for r in sent]),
 """,
-        suite="messaging",
-        tests=("test_relay.py::TestRows",),
+        suite="shared",
+        tests=("messaging/outbox/test_relay.py::TestRows",),
     ),
     Mutant(
         name="returned-is-sent",
@@ -320,8 +320,10 @@ PARTICIPANTS = (
         file="celery_config/broker/publisher.py",
         old='returned.get(each, "" if not self.confirms or settled[tag] else "not confirmed")',
         new='"" if not self.confirms or settled[tag] else "not confirmed"',
-        suite="messaging",
-        tests=("test_relay.py::TestPublisher::test_an_unroutable_command_is_refused_and_the_others_go",),
+        suite="shared",
+        tests=(
+            "messaging/outbox/test_relay.py::TestPublisher::test_an_unroutable_command_is_refused_and_the_others_go",
+        ),
     ),
     Mutant(
         name="not-mandatory",
@@ -331,7 +333,7 @@ PARTICIPANTS = (
         old='"mandatory": True',
         new='"mandatory": False',
         suite="unit",
-        tests=("test_chains.py", "test_topology.py"),
+        tests=("celery_config/saga/engine/test_chains.py", "celery_config/broker/test_topology.py"),
     ),
     Mutant(
         name="retry-drops-chain",
@@ -340,8 +342,8 @@ PARTICIPANTS = (
         file=f"{MESSAGING}/tasks.py",
         old='"chain": request.chain,',
         new='"chain": None,',
-        suite="messaging",
-        tests=("test_retries.py",),
+        suite="shared",
+        tests=("participant/test_retries.py",),
     ),
     Mutant(
         name="lost-without-database",
@@ -350,18 +352,18 @@ PARTICIPANTS = (
         file="celery_config/messaging/tasks.py",
         old="return Reject(failure, requeue=True)",
         new="return Reject(failure, requeue=False)",
-        suite="messaging",
-        tests=("test_retries.py",),
+        suite="shared",
+        tests=("participant/test_retries.py",),
     ),
     Mutant(
         name="gate-stays-open",
         breaks="a worker whose database is away goes on taking messages",
         rule="rule 10",
         file="celery_config/worker/bootsteps.py",
-        old="if gate.database_away.is_set() and not gate.nothing_is_taken.is_set():",
-        new="if gate.nothing_is_taken.is_set():",
-        suite="messaging",
-        tests=("test_gate.py",),
+        old="if database_gate.database_away.is_set() and not database_gate.consumption_paused.is_set():",
+        new="if database_gate.consumption_paused.is_set():",
+        suite="shared",
+        tests=("messaging/test_database_gate.py",),
     ),
     Mutant(
         name="inbox-forgets",
@@ -370,8 +372,8 @@ PARTICIPANTS = (
         file="celery_config/messaging/inbox/subscriptions.py",
         old="return [each for id, each in once.items() if id in made]",
         new="return list(received)",
-        suite="messaging",
-        tests=("test_inbox.py",),
+        suite="shared",
+        tests=("messaging/inbox/test_inbox.py",),
     ),
     Mutant(
         name="inbox-alone",
@@ -380,8 +382,8 @@ PARTICIPANTS = (
         file="celery_config/messaging/inbox/subscriptions.py",
         old="    with transaction.atomic():\n        for subscription, received in wanted:",
         new="    if wanted:\n        for subscription, received in wanted:",
-        suite="messaging",
-        tests=("test_inbox.py",),
+        suite="shared",
+        tests=("messaging/inbox/test_inbox.py",),
     ),
     Mutant(
         name="garbage-to-celery",
@@ -390,8 +392,8 @@ PARTICIPANTS = (
         file="celery_config/worker/consumer.py",
         old="            if fault := fault_of(message, self.strategies):",
         new="            if False and (fault := fault_of(message, self.strategies)):",
-        suite="messaging",
-        tests=("test_acknowledgement.py::TestConsumer",),
+        suite="shared",
+        tests=("worker/test_acknowledgement.py::TestConsumer",),
     ),
     Mutant(
         name="killer-in-company",
@@ -400,8 +402,8 @@ PARTICIPANTS = (
         file="celery_config/worker/consumer.py",
         old="            if not is_suspicious(message):\n",
         new="            if message is not None:\n",
-        suite="messaging",
-        tests=("test_acknowledgement.py::TestConsumer",),
+        suite="shared",
+        tests=("worker/test_acknowledgement.py::TestConsumer",),
     ),
     Mutant(
         name="our-fault-is-theirs",
@@ -410,7 +412,7 @@ PARTICIPANTS = (
         file="celery_config/participant/api.py",
         old="except msgspec.ValidationError as error:",
         new="except (msgspec.ValidationError, KeyError) as error:",
-        suite="messaging",
-        tests=("test_transports.py",),
+        suite="shared",
+        tests=("participant/test_transports.py",),
     ),
 )

@@ -16,19 +16,19 @@ from rest_framework.test import APIClient
 from celery_config.broker import topology
 from celery_config.common.services import SERVICES
 from celery_config.contracts.base import Command, Event, decode
-from celery_config.errors import Refused, StepOutlived
+from celery_config.errors import Refused, StepSuperseded
 from celery_config.messaging.barrier.steps import Step
 from celery_config.messaging.deliveries import Call
 from celery_config.messaging.event_envelopes import RECEIVE
 from celery_config.messaging.models import OutboxMessage
-from celery_config.participant import handlers
 from celery_config.participant.choreography import announced
+from celery_config.participant.handlers import registry
 from compose.local.rabbitmq import RabbitServer
 from tests.service import alone
 from tests.service.broker import ADMIN
 from tests.service.together import together as call_together
-from tests.unit.sandbox_process import SandboxProcess
-from tests.unit.test_contracts import ALL
+from tests.unit.celery_config.contracts.test_contracts import ALL
+from tests.unit.compose.sandbox.sandbox_process import SandboxProcess
 
 
 class Participant:
@@ -39,18 +39,18 @@ class Participant:
 
     def do(self, command: Command, *, saga: UUID | None = None, step: str = "step") -> dict[str, Any]:
         """Carry out an action; without `saga` it belongs to a saga of its own."""
-        handler = handlers[command.wire_name()]
+        handler = registry[command.wire_name()]
         done: dict[str, Any] = alone.act(handler, Step(saga or uuid4(), step, "do", command.subject, command))
         return done
 
     def undo(self, command: Command, *, saga: UUID, step: str = "step") -> None:
         """Carry out the undo of a step."""
-        handler = handlers[command.wire_name()]
-        alone.undo(handler, Step(saga, step, "undo", command.subject, command), handlers.get)
+        handler = registry[command.wire_name()]
+        alone.undo(handler, Step(saga, step, "undo", command.subject, command), registry.get)
 
     def fence(self, pivot: type[Command], *, saga: UUID, step: str = "step", subject: str = "") -> bool:
         """Fence a pivot; say whether it ran."""
-        return alone.fence(Step(saga, step, "do", subject), pivot.wire_name(), handlers.get)
+        return alone.fence(Step(saga, step, "do", subject), pivot.wire_name(), registry.get)
 
     def hear(self, event: Event, *, drive: int = 0) -> list[Event]:
         """Hear an event of a choreographed order, to the end; return what is announced then, decoded.
@@ -74,7 +74,7 @@ class Participant:
         ((delivery, outcome),) = self.receive.carry_out([request])
         while isinstance(outcome, Call):
             ((delivery, outcome),) = self.receive.settle([(delivery, outcome, outcome.answer())])
-        if isinstance(outcome, Exception) and not isinstance(outcome, (Refused, StepOutlived, Ignore)):
+        if isinstance(outcome, Exception) and not isinstance(outcome, (Refused, StepSuperseded, Ignore)):
             raise outcome
         said = OutboxMessage.objects.filter(kind="event").exclude(id__in=before).order_by("id")
         return [decode(ALL[each["type"]], each["data"]) for each in said.values_list("payload", flat=True)]

@@ -15,11 +15,11 @@ from celery.exceptions import Reject
 from django.db import IntegrityError, transaction
 
 from celery_config.contracts.base import Reply, command_hash
-from celery_config.errors import CommandConflict, Refused, StepOutlived
+from celery_config.errors import CommandConflict, Refused, StepSuperseded
 from celery_config.failpoints.points import Point, reach
 from celery_config.messaging.barrier import store
 from celery_config.messaging.barrier.decisions import OnAction, OnResult, on_action, on_result
-from celery_config.messaging.barrier.steps import Handler, Step, Written
+from celery_config.messaging.barrier.steps import Handler, Step, StepWrites
 from celery_config.messaging.barrier.store import AnyRow
 from celery_config.messaging.deliveries import Call, Outcome
 from celery_config.messaging.states import Action
@@ -28,7 +28,7 @@ Answer = dict[str, Any] | Refused
 
 
 @dataclass(frozen=True)
-class Asked:
+class PendingCall:
     """What a call outside was made for."""
 
     handler: Handler
@@ -36,7 +36,7 @@ class Asked:
     request: dict[str, Any]
 
 
-Pairs = Sequence[tuple[Asked, Answer]]
+Pairs = Sequence[tuple[PendingCall, Answer]]
 
 
 def act(handler: Handler, messages: Sequence[Step]) -> list[Outcome]:
@@ -71,7 +71,7 @@ def act_first(handler: Handler, messages: Sequence[Step]) -> list[Outcome]:
         IntegrityError: somebody has, or the work itself broke a constraint; nothing was done.
     """
     rows, _ = new_rows(handler, messages, Action.DONE)
-    written = Written()
+    written = StepWrites()
     with transaction.atomic():
         outcomes = work(handler, messages, rows, written)
         written.insert()
@@ -82,7 +82,7 @@ def act_first(handler: Handler, messages: Sequence[Step]) -> list[Outcome]:
 def act_claimed(handler: Handler, messages: Sequence[Step]) -> list[Outcome]:
     """Carry out the actions whose barrier rows nobody has; answer the others from theirs."""
     rows, digests = new_rows(handler, messages, Action.DONE)
-    written = Written()
+    written = StepWrites()
     with transaction.atomic():
         there = store.claim(list(rows.values()))
         outcomes = work(handler, [step for step in messages if step.key not in there], rows, written)
@@ -94,7 +94,7 @@ def act_claimed(handler: Handler, messages: Sequence[Step]) -> list[Outcome]:
 
 
 def work(
-    handler: Handler, fresh: Sequence[Step], rows: Mapping[UUID, AnyRow], written: Written
+    handler: Handler, fresh: Sequence[Step], rows: Mapping[UUID, AnyRow], written: StepWrites
 ) -> dict[UUID, Outcome]:
     """Let the handler carry out the commands; collect what that writes and return the outcomes by key."""
     assert handler.local is not None
@@ -128,11 +128,11 @@ def act_outside(handler: Handler, messages: Sequence[Step]) -> list[Outcome]:
             outcomes.append(replayed(row, digests[step.key]))
         else:
             request = (row or rows[step.key]).request
-            outcomes.append(call(Asked(handler, step, request), step.id, settle_actions))
+            outcomes.append(call(PendingCall(handler, step, request), step.id, settle_actions))
     return outcomes
 
 
-def call(asked: Asked, key: UUID, settle: Callable[[Sequence[Any]], list[Outcome]]) -> Call:
+def call(asked: PendingCall, key: UUID, settle: Callable[[Sequence[Any]], list[Outcome]]) -> Call:
     """The call of an open intent, with the key and the request that were stored with it."""
     assert asked.handler.outside is not None
     outside = asked.handler.outside
@@ -148,7 +148,7 @@ def call(asked: Asked, key: UUID, settle: Callable[[Sequence[Any]], list[Outcome
 
 def settle_actions(pairs: Pairs) -> list[Outcome]:
     """Write the answers of actions over their open intents."""
-    written = Written()
+    written = StepWrites()
     with transaction.atomic():
         rows = store.lock([asked.step.key for asked, _ in pairs])
         outcomes = write_answers(pairs, rows, written)
@@ -156,7 +156,7 @@ def settle_actions(pairs: Pairs) -> list[Outcome]:
     return outcomes
 
 
-def write_answers(pairs: Pairs, rows: Mapping[UUID, AnyRow], written: Written) -> list[Outcome]:
+def write_answers(pairs: Pairs, rows: Mapping[UUID, AnyRow], written: StepWrites) -> list[Outcome]:
     """Collect what the answers of actions change; return the outcome of each."""
     outcomes: dict[UUID, Outcome] = {}
     done = []
@@ -168,7 +168,7 @@ def write_answers(pairs: Pairs, rows: Mapping[UUID, AnyRow], written: Written) -
                 outcomes[step.key] = dict(row.reply)
                 written.found(asked.handler, step, outcomes[step.key])
             case OnResult.TOO_LATE:
-                late = StepOutlived(
+                late = StepSuperseded(
                     f"{step.name} of saga {step.saga} was undone while its call was under way"
                 )
                 outcomes[step.key] = answer if refused else late
@@ -182,7 +182,7 @@ def write_answers(pairs: Pairs, rows: Mapping[UUID, AnyRow], written: Written) -
     return [outcomes[asked.step.key] for asked, _ in pairs]
 
 
-def settled(done: Sequence[tuple[Asked, Any]]) -> list[Reply]:
+def settled(done: Sequence[tuple[PendingCall, Any]]) -> list[Reply]:
     """Let the handler write what its calls answered into the service's own rows; return the replies."""
     if not done:
         return []
@@ -222,7 +222,7 @@ def replayed(row: AnyRow, digest: str) -> Outcome:
         case OnAction.REFUSE_AGAIN:
             return Refused(row.reply["code"], row.reply["reason"])
         case OnAction.OUTLIVED:
-            return StepOutlived(f"{row.step} of saga {row.saga} was undone or fenced; it will not run")
+            return StepSuperseded(f"{row.step} of saga {row.saga} was undone or fenced; it will not run")
         case OnAction.CONFLICT:
             conflict = CommandConflict(
                 f"{row.step} of saga {row.saga} came again with other contents; compare the dead letter with the"

@@ -12,13 +12,13 @@ from django.db import transaction
 from celery_config.contracts.base import encode
 from celery_config.errors import Refused
 from celery_config.messaging.barrier import store
-from celery_config.messaging.barrier.actions import Answer, Asked, call, settled
+from celery_config.messaging.barrier.actions import Answer, PendingCall, call, settled
 from celery_config.messaging.barrier.decisions import OnUndo, on_undo
 from celery_config.messaging.barrier.steps import (
     FindHandler,
     Handler,
     Step,
-    Written,
+    StepWrites,
     claimed,
     refusal_of,
     unrefusable,
@@ -29,7 +29,7 @@ from celery_config.messaging.states import Action, Undo
 
 
 @dataclass(frozen=True)
-class Doubt(Asked):
+class Doubt(PendingCall):
     """The repeated call of an action that is to be undone; `handler` is the action's."""
 
     undo: Handler
@@ -63,7 +63,7 @@ def begin(handler: Handler, messages: Sequence[Step]) -> list[tuple[Step, AnyRow
         step.key: store.new_row(step.key, step.saga, step.name, "", action=Action.TOMBSTONE, undo=Undo.DONE)
         for step in messages
     }
-    written = Written()
+    written = StepWrites()
     with transaction.atomic():
         begun = claimed(messages, rows, on_undo)
         undo_here = [step for step, _, decision in begun if decision is OnUndo.UNDO and handler.local]
@@ -95,14 +95,14 @@ def undo_calls(handler: Handler, messages: Sequence[Step]) -> dict[UUID, Call]:
         return {}
     requests = handler.outside.requests([step.command for step in messages])
     return {
-        step.key: call(Asked(handler, step, request), step.id, settle_undos)
+        step.key: call(PendingCall(handler, step, request), step.id, settle_undos)
         for step, request in zip(messages, requests, strict=True)
     }
 
 
-def settle_undos(pairs: Sequence[tuple[Asked, Answer]]) -> list[Outcome]:
+def settle_undos(pairs: Sequence[tuple[PendingCall, Answer]]) -> list[Outcome]:
     """Write the answers of undos, unless they are written."""
-    written = Written()
+    written = StepWrites()
     handler = pairs[0][0].handler
     with transaction.atomic():
         rows = store.lock([asked.step.key for asked, _ in pairs])
@@ -114,7 +114,9 @@ def settle_undos(pairs: Sequence[tuple[Asked, Answer]]) -> list[Outcome]:
     ]
 
 
-def write_undone(pairs: Sequence[tuple[Asked, Any]], rows: Mapping[UUID, AnyRow], written: Written) -> None:
+def write_undone(
+    pairs: Sequence[tuple[PendingCall, Any]], rows: Mapping[UUID, AnyRow], written: StepWrites
+) -> None:
     """Collect what the answers of undos change."""
     fresh = [(asked, answer) for asked, answer in pairs if rows[asked.step.key].undo != Undo.DONE]
     if not fresh:
@@ -141,7 +143,7 @@ def caller_of(find: FindHandler, row: AnyRow) -> Handler:
 
 def settle_doubts(pairs: Sequence[tuple[Doubt, Answer]]) -> list[Outcome]:
     """Write what the repeated calls of actions brought to light; what turned out done is undone next."""
-    written = Written()
+    written = StepWrites()
     undo_next: list[Step] = []
     done: list[tuple[Doubt, Any]] = []
     with transaction.atomic():

@@ -35,7 +35,7 @@ class OnResult(StrEnum):
     TOO_LATE = "too late"
 
 
-class OnHint(StrEnum):
+class OnNotification(StrEnum):
     WRITE = "write"
     KNOWN = "known"
     CONTRADICTS = "contradicts"  # by this row the call was never made, or ended otherwise
@@ -79,17 +79,21 @@ def on_result(row: Row, *, done: bool) -> OnResult:
     return OnResult.TOO_LATE
 
 
-def on_hint(row: Row | None, *, done: bool) -> OnHint:
+def on_notification(row: Row | None, *, done: bool) -> OnNotification:
     """What to do when somebody outside says, unasked, how an action's call ended; `row` is None when none was made.
 
     Only an open intent is written over, as by the call's own answer. Whatever became of the action afterwards, an
     event that says what the row says is an echo.
     """
     if row is None:
-        return OnHint.CONTRADICTS
+        return OnNotification.CONTRADICTS
     if on_result(row, done=done) is OnResult.WRITE:
-        return OnHint.WRITE
-    return OnHint.KNOWN if row.action is (Action.DONE if done else Action.REFUSED) else OnHint.CONTRADICTS
+        return OnNotification.WRITE
+    return (
+        OnNotification.KNOWN
+        if row.action is (Action.DONE if done else Action.REFUSED)
+        else OnNotification.CONTRADICTS
+    )
 
 
 def on_undo(row: Row | None) -> OnUndo:

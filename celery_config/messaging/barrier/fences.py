@@ -11,10 +11,10 @@ from django.db import transaction
 from celery_config.broker import topology
 from celery_config.common.services import ORCHESTRATOR
 from celery_config.messaging.barrier import store
-from celery_config.messaging.barrier.actions import Answer, Asked, call, write_answers
+from celery_config.messaging.barrier.actions import Answer, PendingCall, call, write_answers
 from celery_config.messaging.barrier.compensations import caller_of
 from celery_config.messaging.barrier.decisions import OnFence, on_fence
-from celery_config.messaging.barrier.steps import FindHandler, Step, Written, claimed, refusal_of
+from celery_config.messaging.barrier.steps import FindHandler, Step, StepWrites, claimed, refusal_of
 from celery_config.messaging.barrier.store import AnyRow
 from celery_config.messaging.deliveries import Outcome
 from celery_config.messaging.outbox import writing
@@ -29,7 +29,7 @@ class Fence(Step):
     @classmethod
     def report(cls, told: Sequence[tuple[Any, AnyRow]]) -> None:
         """Promise the proof that the pivots ran, with their replies, or that they never will."""
-        writing.add_tasks((step.saga, word_of(step, row)) for step, row in told)
+        writing.add_tasks((step.saga, describe_fence(step, row)) for step, row in told)
 
 
 def fence(messages: Sequence[Fence], pivot: str, find: FindHandler) -> list[Outcome]:
@@ -45,7 +45,7 @@ def fence(messages: Sequence[Fence], pivot: str, find: FindHandler) -> list[Outc
         that settles it.
     """
     return [
-        call(Asked(caller_of(find, row), step, row.request), row.key, settle_fences)
+        call(PendingCall(caller_of(find, row), step, row.request), row.key, settle_fences)
         if decision is OnFence.SETTLE_FIRST
         else outcome(row, decision is OnFence.RAN)
         for step, row, decision in begin(messages, pivot)
@@ -65,9 +65,9 @@ def begin(messages: Sequence[Fence], pivot: str) -> list[tuple[Fence, AnyRow, On
     return begun
 
 
-def settle_fences(pairs: Sequence[tuple[Asked, Answer]]) -> list[Outcome]:
+def settle_fences(pairs: Sequence[tuple[PendingCall, Answer]]) -> list[Outcome]:
     """Write what the repeated calls of pivots brought to light, and report those that ran."""
-    written = Written()
+    written = StepWrites()
     with transaction.atomic():
         rows = store.lock([asked.step.key for asked, _ in pairs])
         write_answers(pairs, rows, written)
@@ -77,7 +77,7 @@ def settle_fences(pairs: Sequence[tuple[Asked, Answer]]) -> list[Outcome]:
     return [outcome(row, row.action == Action.DONE) for _, row in told]
 
 
-def word_of(step: Step, row: AnyRow) -> dict[str, Any]:
+def describe_fence(step: Step, row: AnyRow) -> dict[str, Any]:
     ran = row.action == Action.DONE
     return {
         "task": PIVOT_RAN if ran else PIVOT_FENCED,

@@ -9,9 +9,9 @@ from django.db import transaction
 
 from celery_config.contracts.base import command_id, decode
 from celery_config.errors import OperatorRefused
-from celery_config.messaging.barrier.actions import Asked, write_answers
+from celery_config.messaging.barrier.actions import PendingCall, write_answers
 from celery_config.messaging.barrier.compensations import write_undone
-from celery_config.messaging.barrier.steps import FindHandler, Handler, Step, Written
+from celery_config.messaging.barrier.steps import FindHandler, Handler, Step, StepWrites
 from celery_config.messaging.models import BarrierRow
 from celery_config.messaging.states import Action, Undo
 
@@ -50,7 +50,7 @@ def settle(
     row = BarrierRow.objects.select_for_update().filter(key=command_id(saga, step, "do")).first()
     if handler is None or row is None:
         raise OperatorRefused(f"{step} never came here, so nothing of it is in doubt")
-    written = Written()
+    written = StepWrites()
     if operation == "do":
         told = settle_action(handler, row, Step(saga, step, operation, subject), answer, written)
     else:
@@ -62,16 +62,16 @@ def settle(
 
 
 def settle_action(
-    handler: Handler, row: BarrierRow, message: Step, answer: dict[str, Any], written: Written
+    handler: Handler, row: BarrierRow, message: Step, answer: dict[str, Any], written: StepWrites
 ) -> str:
     if handler.outside is None or row.action != Action.INTENT or row.undo != Undo.NONE:
         raise OperatorRefused(f"{row.step} has no open call: its barrier says {row.action}")
-    write_answers([(Asked(handler, message, row.request), answer)], {row.key: row}, written)
+    write_answers([(PendingCall(handler, message, row.request), answer)], {row.key: row}, written)
     return f"{row.step} is done, says a human"
 
 
 def settle_undo(
-    handler: Handler, row: BarrierRow, message: Step, answer: dict[str, Any], written: Written
+    handler: Handler, row: BarrierRow, message: Step, answer: dict[str, Any], written: StepWrites
 ) -> str:
     if handler.outside is None or row.undo != Undo.INTENT:
         raise OperatorRefused(f"the undo of {row.step} has no open call: {row.undo or 'it never came here'}")
@@ -81,5 +81,5 @@ def settle_undo(
         written.undone(message, row)
     else:
         (request,) = handler.outside.requests([message.command])
-        write_undone([(Asked(handler, message, request), answer)], {row.key: row}, written)
+        write_undone([(PendingCall(handler, message, request), answer)], {row.key: row}, written)
     return f"{row.step} is undone, says a human"

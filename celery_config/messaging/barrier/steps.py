@@ -79,7 +79,7 @@ class Step:
 
 
 @dataclass
-class Written:
+class StepWrites:
     """What one transaction writes into barrier and outbox, collected and written at once."""
 
     rows: dict[UUID, AnyRow] = field(default_factory=dict)
@@ -126,12 +126,12 @@ class Written:
         Raises:
             IntegrityError: one is.
         """
-        bulk.write(*store.inserted(self.rows.values()), *writing.events(self.events))
+        bulk.execute(*store.inserted(self.rows.values()), *writing.events(self.events))
 
     def write(self) -> None:
         """Write over rows that are claimed or locked."""
         stored = store.written(self.rows.values(), "action", "undo", "reply", "note")
-        bulk.write(*stored, *writing.events(self.events))
+        bulk.execute(*stored, *writing.events(self.events))
 
 
 def claimed(

@@ -58,9 +58,9 @@ def new_row(
     return NewRow(key, saga, step, command, command_hash, action.value, undo.value, request)
 
 
-def inserted(rows: Iterable[AnyRow]) -> list[bulk.Change]:
+def inserted(rows: Iterable[AnyRow]) -> list[bulk.Statement]:
     """What inserts rows that nobody has; it fails where somebody does."""
-    return bulk.inserted(BarrierRow, in_order(rows), (*INSERTED, "reply"))
+    return bulk.insert_statement(BarrierRow, in_order(rows), (*INSERTED, "reply"))
 
 
 def in_order(rows: Iterable[AnyRow]) -> list[AnyRow]:
@@ -87,12 +87,12 @@ def lock(keys: Collection[UUID]) -> dict[UUID, BarrierRow]:
     return {row.key: row for row in found}
 
 
-def written(rows: Iterable[AnyRow], *fields: str) -> list[bulk.Change]:
+def written(rows: Iterable[AnyRow], *fields: str) -> list[bulk.Statement]:
     """What writes these fields of rows that are locked here."""
     changed = list(rows)
     for row in changed:
         row.updated_at = Now()
-    return bulk.updated(BarrierRow, changed, [*fields, "updated_at"])
+    return bulk.update_statement(BarrierRow, changed, [*fields, "updated_at"])
 
 
 def state(row: AnyRow) -> Row:

@@ -25,10 +25,10 @@ from django.db import IntegrityError, transaction
 from celery_config.contracts.base import Command, command_id, fields_of
 from celery_config.errors import OrderSagaError, Refused
 from celery_config.messaging.barrier import store
-from celery_config.messaging.barrier.actions import Asked, write_answers
+from celery_config.messaging.barrier.actions import PendingCall, write_answers
 from celery_config.messaging.barrier.compensations import write_undone
-from celery_config.messaging.barrier.decisions import OnHint, on_hint
-from celery_config.messaging.barrier.steps import FindHandler, Handler, Step, Written
+from celery_config.messaging.barrier.decisions import OnNotification, on_notification
+from celery_config.messaging.barrier.steps import FindHandler, Handler, Step, StepWrites
 from celery_config.messaging.models import BarrierRow, Contradiction
 from celery_config.messaging.states import Action, Undo
 
@@ -41,12 +41,36 @@ class Outcome(StrEnum):
     CONTRADICTS = "contradicts"
 
 
+@dataclass(frozen=True)
+class OutcomeNotification:
+    """What an event says of one of our calls, in the words of the step that made it.
+
+    Args:
+        event: the event's id, and `kind` its type, in the sender's words.
+        key: the idempotency key of the call: our command id.
+        command: what the call was made for.
+        subject: the order.
+        facts: what was asked for, as they tell it; fields of the request that is stored with the intent.
+        answer: what the call answered, or would have.
+        undo: the undo's command, if the call was an undo's.
+    """
+
+    event: str
+    kind: str
+    key: UUID
+    command: type[Command]
+    subject: UUID
+    facts: Mapping[str, Any]
+    answer: dict[str, Any] | Refused = field(default_factory=dict)
+    undo: Command | None = None
+
+
 class Contradicted(OrderSagaError):
     """The event and our rows cannot both be right."""
 
 
 @transaction.atomic
-def receive(find: FindHandler, hint: Hint) -> Outcome:
+def receive(find: FindHandler, hint: OutcomeNotification) -> Outcome:
     """Settle what the hint is about, if it is in doubt.
 
     Args:
@@ -68,28 +92,28 @@ def receive(find: FindHandler, hint: Hint) -> Outcome:
     return Outcome.SETTLED if settled else Outcome.KNOWN
 
 
-def settle_action(find: FindHandler, hint: Hint) -> bool:
+def settle_action(find: FindHandler, hint: OutcomeNotification) -> bool:
     """Write the answer of an action's call over its open intent; False when there is none."""
     row = BarrierRow.objects.select_for_update().filter(key=hint.key).first()
-    decision = on_hint(store.state(row) if row else None, done=not isinstance(hint.answer, Refused))
+    decision = on_notification(store.state(row) if row else None, done=not isinstance(hint.answer, Refused))
     if row is None:
         raise Contradicted("no call of ours has this key")
-    if decision is OnHint.CONTRADICTS:
+    if decision is OnNotification.CONTRADICTS:
         raise Contradicted(f"{row.step} of saga {row.saga} is {row.action} here")
     if row.command != hint.command.wire_name():
         raise Contradicted(f"the key is that of {row.command}")
     compare(row.request or {}, hint.facts)
-    if decision is OnHint.KNOWN:
+    if decision is OnNotification.KNOWN:
         return False
     step = Step(row.saga, row.step, "do", str(hint.subject))
-    written = Written()
-    asked = Asked(handler_of(find, row.command), step, row.request)
+    written = StepWrites()
+    asked = PendingCall(handler_of(find, row.command), step, row.request)
     write_answers([(asked, hint.answer)], {row.key: row}, written)
     written.write()
     return True
 
 
-def settle_undo(find: FindHandler, hint: Hint) -> bool:
+def settle_undo(find: FindHandler, hint: OutcomeNotification) -> bool:
     """Write the answer of an undo's call, if that is open; an undo that nobody waits for is nobody's doubt."""
     assert hint.undo is not None
     assert not isinstance(hint.answer, Refused), "an undo is not refused"
@@ -101,13 +125,13 @@ def settle_undo(find: FindHandler, hint: Hint) -> bool:
     step = Step(row.saga, row.step, "undo", str(hint.subject), hint.undo)
     (request,) = handler.outside.requests([hint.undo])
     compare(request, hint.facts)
-    written = Written()
-    write_undone([(Asked(handler, step, request), hint.answer)], {row.key: row}, written)
+    written = StepWrites()
+    write_undone([(PendingCall(handler, step, request), hint.answer)], {row.key: row}, written)
     written.write()
     return True
 
 
-def open_undo(hint: Hint) -> BarrierRow | None:
+def open_undo(hint: OutcomeNotification) -> BarrierRow | None:
     """The row whose undo made the call. Its key is the action's, so it is sought among the open ones of the subject."""
     about = fields_of(hint.command)[0].name
     rows = BarrierRow.objects.select_for_update().filter(
@@ -137,7 +161,7 @@ def compare(request: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
         raise Contradicted("; ".join(wrong))
 
 
-def keep(hint: Hint, reason: str) -> None:
+def keep(hint: OutcomeNotification, reason: str) -> None:
     """Keep it for a human, once."""
     refused = isinstance(hint.answer, Refused)
     told = {**hint.facts, "answer": str(hint.answer) if refused else hint.answer}
@@ -145,27 +169,3 @@ def keep(hint: Hint, reason: str) -> None:
         event=hint.event, kind=hint.kind, key=hint.key, subject=hint.subject, reason=reason, told=told
     )
     Contradiction.objects.bulk_create([row], ignore_conflicts=True)
-
-
-@dataclass(frozen=True)
-class Hint:
-    """What an event says of one of our calls, in the words of the step that made it.
-
-    Args:
-        event: the event's id, and `kind` its type, in the sender's words.
-        key: the idempotency key of the call: our command id.
-        command: what the call was made for.
-        subject: the order.
-        facts: what was asked for, as they tell it; fields of the request that is stored with the intent.
-        answer: what the call answered, or would have.
-        undo: the undo's command, if the call was an undo's.
-    """
-
-    event: str
-    kind: str
-    key: UUID
-    command: type[Command]
-    subject: UUID
-    facts: Mapping[str, Any]
-    answer: dict[str, Any] | Refused = field(default_factory=dict)
-    undo: Command | None = None

@@ -11,8 +11,8 @@ from django.conf import settings
 from django.db import DataError, transaction
 
 from celery_config.broker import topology
-from celery_config.common.grouping import by
-from celery_config.errors import DefinitionError, Refused, StepOutlived
+from celery_config.common.grouping import group_by
+from celery_config.errors import DefinitionError, Refused, StepSuperseded
 from celery_config.messaging import database_gate
 from celery_config.messaging.deliveries import Delivery, Outcome
 from celery_config.messaging.event_envelopes import (
@@ -34,7 +34,7 @@ def receive(deliveries: Sequence[Delivery[EventMessage]]) -> list[Outcome]:
     types = {delivery.message.type for delivery in deliveries}
     structlog.contextvars.bind_contextvars(event=",".join(sorted(types)))
     outcomes: dict[int, Outcome] = {}
-    for group in by(lambda delivery: id(reactor_of(delivery)), deliveries).values():
+    for group in group_by(lambda delivery: id(reactor_of(delivery)), deliveries).values():
         reactor = reactor_of(group[0])
         some = reactor.react(group) if reactor else hear(group)
         outcomes |= zip(map(id, group), some, strict=True)
@@ -111,7 +111,7 @@ durable_task(
         conclude=concluded,
         on_exhausted=given_up,
     ),
-    throws=(Refused, StepOutlived),
+    throws=(Refused, StepSuperseded),
     send_events=False,
 )
 durable_task(

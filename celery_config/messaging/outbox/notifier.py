@@ -29,7 +29,7 @@ def sender() -> socket.socket:
     return made
 
 
-def call() -> None:
+def notify_relay() -> None:
     """Say that there is something to publish."""
     if not settings.RELAY_WAKE:
         return
@@ -54,7 +54,7 @@ def address(named: str, asked: int = 0) -> tuple[str, int]:
     return found[0][4][0], int(port)  # type: ignore[return-value]
 
 
-class Bell:
+class RelayListener:
     """The relay's side. Of several relays of a service one is called; the others look every `seconds`.
 
     Args:

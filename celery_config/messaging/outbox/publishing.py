@@ -15,9 +15,9 @@ from django.db.models import Q, QuerySet
 from celery_config.broker.publisher import Publisher
 from celery_config.common import metrics
 from celery_config.common.codec import decode
-from celery_config.common.grouping import by
+from celery_config.common.grouping import group_by
 from celery_config.db import bulk, functions
-from celery_config.db.functions import Now, built_once
+from celery_config.db.functions import Now, cached_sql
 from celery_config.failpoints.points import Point, reach
 from celery_config.messaging.event_envelopes import events_message
 from celery_config.messaging.models import OutboxMessage
@@ -44,7 +44,9 @@ def packed(rows: Sequence[Promise]) -> list[tuple[dict[str, Any], list[Promise]]
     Those of a choreographed order are acted on as commands are, and travel as these do: one by one.
     """
     messages = [(row.payload, [row]) for row in rows if row.kind == Kind.TASK]
-    for name, events in by(lambda row: row.name, (row for row in rows if row.kind == Kind.EVENT)).items():
+    for name, events in group_by(
+        lambda row: row.name, (row for row in rows if row.kind == Kind.EVENT)
+    ).items():
         size = 1 if "flow" in events[0].payload else PACK
         for start in range(0, len(events), size):
             pack = events[start : start + size]
@@ -57,13 +59,13 @@ def due() -> Q:
     return Q(published_at__isnull=True, due_at__lte=Now())
 
 
-@built_once
+@cached_sql
 def look() -> QuerySet[OutboxMessage, Any]:
     """The statement behind `anything_due`."""
     return OutboxMessage.objects.filter(due()).values("pk")[:1]
 
 
-@built_once
+@cached_sql
 def take(limit: int) -> QuerySet[OutboxMessage, Any]:
     """The statement behind `locked`."""
     found = OutboxMessage.objects.filter(due()).order_by("due_at", "id")
@@ -99,14 +101,14 @@ def publish_batch(publisher: Publisher, limit: int) -> int:
         taken = publisher.publish([message for message, _ in messages])
         reach(Point.RELAYED)
         # A row that a crash brings back is sent again, which the barrier and the inbox bear.
-        functions.forget_if_it_dies()
+        functions.disable_synchronous_commit()
         sent = [row for i, (_, some) in enumerate(messages) if i in taken for row in some]
         refused = [row.id for i, (_, some) in enumerate(messages) if i not in taken for row in some]
         # A command has done its duty; an event stays for those who must catch up (rule 20).
         published = [SimpleNamespace(id=r.id, published_at=Now()) for r in sent if r.kind == Kind.EVENT]
-        bulk.write(
-            *bulk.deleted(OutboxMessage, [r.id for r in sent if r.kind == Kind.TASK]),
-            *bulk.updated(OutboxMessage, published, ["published_at"]),
+        bulk.execute(
+            *bulk.delete_statement(OutboxMessage, [r.id for r in sent if r.kind == Kind.TASK]),
+            *bulk.update_statement(OutboxMessage, published, ["published_at"]),
         )
         if refused:
             OutboxMessage.objects.filter(id__in=refused).update(due_at=Now() + REFUSED_WAIT)

@@ -53,7 +53,7 @@ class Duty:
 def oldest_unpublished_seconds() -> float:
     """Age in seconds of the oldest row that is due and not published; 0 when there is none."""
     oldest = OutboxMessage.objects.filter(due()).aggregate(at=Min("due_at"))["at"]
-    return max(0.0, (functions.now() - oldest).total_seconds()) if oldest else 0.0
+    return max(0.0, (functions.fetch_now() - oldest).total_seconds()) if oldest else 0.0
 
 
 def run(

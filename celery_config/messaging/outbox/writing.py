@@ -16,7 +16,7 @@ from django.utils import timezone
 from celery_config.contracts import cloudevents
 from celery_config.contracts.base import Event
 from celery_config.db import bulk
-from celery_config.db.bulk import Change
+from celery_config.db.bulk import Statement
 from celery_config.db.functions import Now
 from celery_config.messaging.models import OutboxMessage
 from celery_config.messaging.outbox import notifier
@@ -45,10 +45,10 @@ def add_task(message: dict[str, Any], *, saga: UUID | None, delay: float = 0) ->
 def add_tasks(messages: Iterable[tuple[UUID | None, dict[str, Any]]]) -> None:
     """Promise many Celery messages, each with its saga, with one statement."""
     check_transaction()
-    bulk.write(*tasks(messages))
+    bulk.execute(*tasks(messages))
 
 
-def tasks(messages: Iterable[tuple[UUID | None, dict[str, Any]]]) -> list[Change]:
+def tasks(messages: Iterable[tuple[UUID | None, dict[str, Any]]]) -> list[Statement]:
     """What promises many Celery messages, each with its saga; a part of the statement that makes them true."""
     return called_for(
         promised(
@@ -60,15 +60,15 @@ def tasks(messages: Iterable[tuple[UUID | None, dict[str, Any]]]) -> list[Change
     )
 
 
-def promised(messages: Iterable[Any]) -> list[Change]:
+def promised(messages: Iterable[Any]) -> list[Statement]:
     """What writes the rows."""
     # Not instances of the model: four defaults that the database fills in anyway cost as much as all the rest.
-    return bulk.inserted(OutboxMessage, list(messages), INSERTED)
+    return bulk.insert_statement(OutboxMessage, list(messages), INSERTED)
 
 
-def called_for(changes: Iterable[Change]) -> list[Change]:
+def called_for(changes: Iterable[Statement]) -> list[Statement]:
     """The same, with the relay called once they are committed."""
-    return [replace(change, then=notifier.call) for change in changes]
+    return [replace(change, then=notifier.notify_relay) for change in changes]
 
 
 def check_transaction() -> None:
@@ -101,10 +101,10 @@ def add_event(
 def add_events(announced: Iterable[dict[str, Any]]) -> None:
     """Announce many CloudEvents with one statement."""
     check_transaction()
-    bulk.write(*events(announced))
+    bulk.execute(*events(announced))
 
 
-def events(announced: Iterable[dict[str, Any]]) -> list[Change]:
+def events(announced: Iterable[dict[str, Any]]) -> list[Statement]:
     """What announces many CloudEvents; a part of the statement that makes them true."""
     told = list(announced)
     changes = promised(

@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 
 from celery_config.errors import OperatorRefused
 from celery_config.saga.admin.forms import WhyForm
-from celery_config.saga.admin.widgets import COLOURS, Table, act_page, broken, operator, whole
+from celery_config.saga.admin.widgets import COLOURS, Table, act_page, break_words, no_wrap, operator
 from celery_config.web.columns import labelled, link
 
 if TYPE_CHECKING:
@@ -55,9 +55,9 @@ def each_page(
 def table_of(admin: OperatorPages, rows: Iterable[Any], fitting: Sequence[str]) -> Table:
     shown = [
         [
-            link(admin.page, row.pk, whole(str(row).partition(":")[0])),
+            link(admin.page, row.pk, no_wrap(str(row).partition(":")[0])),
             labelled(row.status, COLOURS),
-            broken(row.fingerprint),
+            break_words(row.fingerprint),
             "yes" if row.status in fitting else "no, it will be refused",
         ]
         for row in rows

@@ -22,10 +22,10 @@ from celery_config.saga.admin.widgets import (
     act_page,
     carry_out,
     evidence,
+    form_data,
     is_confirmed,
     moment,
     operator,
-    posted,
 )
 from celery_config.saga.engine import parking
 from celery_config.saga.models import OperatorAction
@@ -33,7 +33,7 @@ from celery_config.saga.operations import barrier_client
 from celery_config.saga.operations.effects import Course
 from celery_config.saga.operations.previews import Preview
 from celery_config.saga.states import Status
-from celery_config.web.admin import FactAdmin
+from celery_config.web.admin import ReadOnlyAdmin
 from celery_config.web.columns import labelled
 
 DECIDED_ABOUT = (Status.PARKED, Status.STOPPING)
@@ -55,7 +55,7 @@ class FingerprintFilter(admin.SimpleListFilter):
         return rows.filter(status=Status.PARKED, fingerprint=wanted) if wanted else rows
 
 
-class OperatorPages(FactAdmin):
+class OperatorPages(ReadOnlyAdmin):
     """For the admin of what may be parked; who derives from it says what the verbs are and do."""
 
     actions = ("retry_each", "compensate_each")
@@ -139,7 +139,7 @@ class OperatorPages(FactAdmin):
         row = self.get_object(request, object_id)
         if row is None:
             return self.unknown(request, object_id)
-        back, form = reverse(self.page, args=[row.pk]), WhyForm(posted(request))
+        back, form = reverse(self.page, args=[row.pk]), WhyForm(form_data(request))
         if is_confirmed(request, form):
             by, why = operator(request), form.cleaned_data["why"]
             return carry_out(self, request, back, lambda: self.own(row, by=by, why=why))
@@ -162,7 +162,7 @@ class OperatorPages(FactAdmin):
             return self.unknown(request, object_id)
         back, form = (
             reverse(self.page, args=[row.pk]),
-            SeenForm(posted(request), initial={"seen": row.status}),
+            SeenForm(form_data(request), initial={"seen": row.status}),
         )
         if is_confirmed(request, form):
             if form.cleaned_data["seen"] == row.status:

@@ -14,16 +14,16 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.timesince import timesince
 
-from celery_config.saga.admin.widgets import Table, broken, moment
+from celery_config.saga.admin.widgets import Table, break_words, moment
 from celery_config.saga.engine import clock
 from celery_config.saga.models import ParkedSaga
 from celery_config.saga.operations.selectors import ParkedGroup, parked_groups
 from celery_config.saga.states import Status
-from celery_config.web.admin import FactAdmin
+from celery_config.web.admin import ReadOnlyAdmin
 
 
 @admin.register(ParkedSaga)
-class ParkedAdmin(FactAdmin):
+class ParkedAdmin(ReadOnlyAdmin):
     """One page: the groups. Each leads to the list of what is in it."""
 
     def get_urls(self) -> list[URLPattern]:
@@ -54,7 +54,7 @@ def groups_table(groups: list[ParkedGroup]) -> Table:
             format_html(
                 '<a class="text-link" href="{}">{}</a>',
                 list_of(group),
-                broken(group.fingerprint or "not known"),
+                break_words(group.fingerprint or "not known"),
             ),
             apps.get_model(group.kind)._meta.verbose_name,
             group.count,

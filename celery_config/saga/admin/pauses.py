@@ -11,11 +11,11 @@ from unfold.decorators import action
 from unfold.enums import ActionVariant
 
 from celery_config.saga.admin.forms import Choices, PauseForm, WhyForm
-from celery_config.saga.admin.widgets import act_page, carry_out, is_confirmed, operator, posted
+from celery_config.saga.admin.widgets import act_page, carry_out, form_data, is_confirmed, operator
 from celery_config.saga.dsl import Saga
 from celery_config.saga.models import SagaPause
 from celery_config.saga.operations import pauses
-from celery_config.web.admin import FactAdmin
+from celery_config.web.admin import ReadOnlyAdmin
 from celery_config.web.columns import column, link
 
 LIST = "admin:saga_sagapause_changelist"
@@ -23,7 +23,7 @@ RESUME = column("action", "pk", " ", lambda row: link("admin:saga_sagapause_resu
 
 
 @admin.register(SagaPause)
-class PauseAdmin(FactAdmin):
+class PauseAdmin(ReadOnlyAdmin):
     list_display: Any = ("__str__", "since", "by", "why")
     ordering = ("id",)
     fields = ("saga", "step", "since", "by", "why")
@@ -40,7 +40,7 @@ class PauseAdmin(FactAdmin):
 
     @action(description="Pause…", icon="pause", permissions=["act"], variant=ActionVariant.DANGER)
     def pause(self, request: HttpRequest) -> HttpResponse:
-        form, back = PauseForm(posted(request), what_can_be_paused()), reverse(LIST)
+        form, back = PauseForm(form_data(request), what_can_be_paused()), reverse(LIST)
         if is_confirmed(request, form):
             kind, _, name = form.cleaned_data["what"].partition(" ")
             by, why = operator(request), form.cleaned_data["why"]
@@ -59,7 +59,7 @@ class PauseAdmin(FactAdmin):
         if pause is None:
             answer: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
             return answer
-        form, back = WhyForm(posted(request)), reverse(LIST)
+        form, back = WhyForm(form_data(request)), reverse(LIST)
         if is_confirmed(request, form):
             by, why = operator(request), form.cleaned_data["why"]
             return carry_out(

@@ -5,14 +5,14 @@ from __future__ import annotations
 from django.contrib import admin
 
 from celery_config.saga.models import DeadLetter, OperatorAction
-from celery_config.web.admin import FactAdmin, typed
-from celery_config.web.columns import id_of, json_of, saga_of
+from celery_config.web.admin import ReadOnlyAdmin, text_filter
+from celery_config.web.columns import id_column, json_of, saga_of
 
 
 @admin.register(DeadLetter)
-class DeadLetterAdmin(FactAdmin):
+class DeadLetterAdmin(ReadOnlyAdmin):
     list_display = ("received_at", "task", "reason", "fault", saga_of(short=True), "consequence")
-    list_filter = (typed("reason"), typed("queue"))
+    list_filter = (text_filter("reason"), text_filter("queue"))
     search_ids = ("saga", "task_id")
     search_fields = ("task__icontains",)
     search_help_text = "saga id, command id or task"
@@ -24,17 +24,17 @@ class DeadLetterAdmin(FactAdmin):
 
 
 @admin.register(OperatorAction)
-class OperatorActionAdmin(FactAdmin):
+class OperatorActionAdmin(ReadOnlyAdmin):
     list_display = (
         "at",
         "verb",
         "what",
         saga_of("saga_id", "saga", short=True),
-        id_of("subject"),
+        id_column("subject"),
         "by",
         "why",
     )
-    list_filter = (typed("by"), typed("verb"))
+    list_filter = (text_filter("by"), text_filter("verb"))
     search_ids = ("saga", "subject")
     search_fields = ("by__icontains",)
     search_help_text = "saga id, order id or person"

@@ -16,33 +16,33 @@ from celery_config.saga.admin.widgets import COLOURS
 from celery_config.saga.dsl import Saga
 from celery_config.saga.engine import clock
 from celery_config.saga.models import OperatorAction, SagaDecision, SagaInstance, SagaStep
-from celery_config.web.admin import FactInline
-from celery_config.web.columns import EMPTY, id_of, label_of, link, table_of, time, time_of
+from celery_config.web.admin import ReadOnlyInline
+from celery_config.web.columns import EMPTY, id_column, label_column, link, table_column, time, time_column
 
-STATUS = label_of("status", COLOURS)
+STATUS = label_column("status", COLOURS)
 STEP_COLOURS = {"done": "success", "refused": "danger", "undone": "warning"}
 # Beside times by the clock on the wall they look wrong unless they say what they are.
 SAGA_TIMES = (
-    time_of("since", "in this status since (saga time)"),
-    time_of("deadline_at", "deadline (saga time)"),
-    time_of("due_at", "watchdog looks at it (saga time)"),
+    time_column("since", "in this status since (saga time)"),
+    time_column("deadline_at", "deadline (saga time)"),
+    time_column("due_at", "watchdog looks at it (saga time)"),
 )
 
 
-class StepInline(FactInline):
+class StepInline(ReadOnlyInline):
     model = SagaStep
     fields = (
-        "name", "kind", label_of("logged", STEP_COLOURS, "state", empty="not known"), table_of("reply"),
-        table_of("refusal"), table_of("failure"), "updated_at",
+        "name", "kind", label_column("logged", STEP_COLOURS, "state", empty="not known"), table_column("reply"),
+        table_column("refusal"), table_column("failure"), "updated_at",
     )  # fmt: skip
 
 
-class DecisionInline(FactInline):
+class DecisionInline(ReadOnlyInline):
     model = SagaDecision
     fields = ("at", "came", "status_before", "status_after", "sent", "detail")
 
 
-class OperatorInline(FactInline):
+class OperatorInline(ReadOnlyInline):
     model = OperatorAction
     fields = ("at", "verb", "what", "by", "why", "effect")
 
@@ -64,10 +64,10 @@ class DefinitionFilter(admin.SimpleListFilter):
 @admin.register(SagaInstance)
 class SagaAdmin(OperatorVerbs):
     list_display = (
-        id_of("id"),
+        id_column("id"),
         "definition",
         STATUS,
-        id_of("subject"),
+        id_column("subject"),
         "why",
         "started_at",
         "ended_at",
@@ -81,11 +81,11 @@ class SagaAdmin(OperatorVerbs):
     """The page of what sagas are about, by their names."""
     """The name of the admin page of what sagas are about; empty: it has none."""
     fieldsets = (
-        (None, {"fields": ("definition", "about", STATUS, table_of("cause"), "started_at", "ended_at")}),
+        (None, {"fields": ("definition", "about", STATUS, table_column("cause"), "started_at", "ended_at")}),
         # Closed until asked for: an order of many lines would push the steps off the screen.
         ("More", {"classes": ("collapse",), "fields": (
             "id", "attempt", "drives", *SAGA_TIMES, "saga_time", "owner", "answer_by", "fingerprint",
-            table_of("data"),
+            table_column("data"),
         )}),
     )  # fmt: skip
 

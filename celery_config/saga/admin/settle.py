@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString
 from celery_config.errors import OperatorRefused
 from celery_config.messaging.states import Action, Undo
 from celery_config.saga.admin.forms import SettleForm
-from celery_config.saga.admin.widgets import act_page, carry_out, evidence, is_confirmed, operator, posted
+from celery_config.saga.admin.widgets import act_page, carry_out, evidence, form_data, is_confirmed, operator
 from celery_config.saga.operations import barrier_client, operators
 from celery_config.saga.operations.effects import Answer, Course
 
@@ -42,7 +42,7 @@ def settle_page(admin: OperatorPages, request: HttpRequest, row: Any, back: str)
     choices = [
         (f"{step} {operation}", f"{step} ({operation}): {MEANING[operation]}") for step, operation in intents
     ]
-    form = SettleForm(posted(request), choices, examples_of(course, intents, admin.answers))
+    form = SettleForm(form_data(request), choices, examples_of(course, intents, admin.answers))
     if is_confirmed(request, form):
         step, _, operation = form.cleaned_data["intent"].rpartition(" ")
         given, by = form.cleaned_data, operator(request)

@@ -21,7 +21,7 @@ from django.utils.timezone import localtime
 
 from celery_config.common.money import money
 from celery_config.errors import OperatorRefused
-from celery_config.http.service_client import PeerError
+from celery_config.http.service_client import ServiceCallError
 from celery_config.saga.models import OperatorAction
 from celery_config.saga.operations.effects import Answer, Course, Effect, effects
 from celery_config.web.columns import EMPTY, labelled
@@ -52,7 +52,7 @@ def act_page(admin: ModelAdmin[Any], request: HttpRequest, **context: Any) -> Ht
     return TemplateResponse(request, "saga/act.html", whole)
 
 
-def posted(request: HttpRequest) -> Any:
+def form_data(request: HttpRequest) -> Any:
     """What a form is given: nothing but a POST ever fills one."""
     return request.POST if request.method == "POST" else None
 
@@ -63,7 +63,7 @@ def carry_out(
     """Do it, tell how it went, and return to `back`."""
     try:
         done = act()
-    except (OperatorRefused, PeerError) as error:
+    except (OperatorRefused, ServiceCallError) as error:
         admin.message_user(request, f"Nothing was changed: {error}", messages.ERROR)
     else:
         what = f" {done.what}" if done.what else ""
@@ -102,7 +102,7 @@ def silent(answers: Mapping[str, Answer]) -> list[str]:
 def effects_table(found: Iterable[Effect]) -> Table:
     rows = [
         [
-            whole(effect.step),
+            no_wrap(effect.step),
             effect.holder,
             labelled("in doubt" if effect.doubtful else "live", WORDS),
             amount_of(effect),
@@ -129,16 +129,16 @@ def barrier_table(course: Course, answers: Mapping[str, Answer]) -> Table:
         note = held.note if held and held.note else EMPTY
         known = course.log.get(step.name)
         logged = str(known.logged) if known and known.logged else "not known"
-        rows.append([whole(step.name), str(step.kind), step.command.service, says, note, logged])
+        rows.append([no_wrap(step.name), str(step.kind), step.command.service, says, note, logged])
     return {"headers": ["step", "kind", "participant", "its barrier", "note", "saga log"], "rows": rows}
 
 
-def whole(text: str) -> SafeString:
+def no_wrap(text: str) -> SafeString:
     """On one line: a step's name else breaks at its hyphens."""
     return format_html('<span class="whole">{}</span>', text)
 
 
-def broken(text: str) -> SafeString:
+def break_words(text: str) -> SafeString:
     """Wherever it must, so that it stays within its cell: what parked a saga may be one long word."""
     return format_html('<span class="broken">{}</span>', text)
 

@@ -20,14 +20,14 @@ from kombu.transport import pyamqp
 from celery_config.broker import topology, transport
 from celery_config.broker.publisher import broker_errors, drop
 from celery_config.common import metrics
-from celery_config.common.grouping import by
+from celery_config.common.grouping import group_by
 from celery_config.db import bulk
 from celery_config.erasure import tombstones
 from celery_config.messaging import database_gate
 from celery_config.saga.dead_letters.letter import Letter, text
 from celery_config.saga.engine import clock, runner, step_log
 from celery_config.saga.engine.machine import StepFailed
-from celery_config.saga.engine.unit_of_work import Changes
+from celery_config.saga.engine.unit_of_work import UnitOfWork
 from celery_config.saga.models import DeadLetter, SagaInstance
 
 log = structlog.get_logger(__name__)
@@ -65,7 +65,7 @@ class DeadLetterReader:
         if self.channel is None:
             return False
         self.channel.connection.heartbeat_tick()
-        while len(self.in_hand) < AT_ONCE and transport.drained(self.channel.connection, LOOK_SECONDS):
+        while len(self.in_hand) < AT_ONCE and transport.drain_one(self.channel.connection, LOOK_SECONDS):
             pass
         return bool(self.in_hand)
 
@@ -161,7 +161,7 @@ def act(letters: Sequence[Letter]) -> list[str]:
     """Let their sagas decide, letter by letter; return what was done about each."""
     sagas = {saga for letter in letters for saga in letter.sagas}
     found = {row.pk: row for row in runner.locked(sagas)}
-    changes = Changes(clock.now(), step_log.read([*found.values()]))
+    changes = UnitOfWork(clock.now(), step_log.read([*found.values()]))
     looked_at = let_be_looked_at(letters)
     consequences = [
         "it is looked at soon" if letter.saga in looked_at else consequence_of(letter, found, changes)
@@ -174,13 +174,13 @@ def act(letters: Sequence[Letter]) -> list[str]:
 def let_be_looked_at(letters: Sequence[Letter]) -> set[UUID]:
     """Tell whoever looks after what has no saga; return what they know, by its id."""
     known: set[UUID] = set()
-    for flow, some in by(lambda letter: letter.flow, letters).items():
+    for flow, some in group_by(lambda letter: letter.flow, letters).items():
         if look_soon := settings.LOOKED_AFTER_BY.get(flow):
             known |= import_string(look_soon)({letter.saga for letter in some if letter.saga})
     return known
 
 
-def consequence_of(letter: Letter, found: Mapping[UUID, SagaInstance], changes: Changes) -> str:
+def consequence_of(letter: Letter, found: Mapping[UUID, SagaInstance], changes: UnitOfWork) -> str:
     """A dead action is an unknown failure, a dead undo its errback; all else only makes its sagas due."""
     if not letter.sagas:
         return "kept: it belongs to no saga"

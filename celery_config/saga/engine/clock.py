@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import connection, transaction
 
-from celery_config.db.functions import Now, as_time
+from celery_config.db.functions import Now, parse_time
 from celery_config.saga.models import SagaClock
 
 ASK = f"SELECT now FROM {SagaClock._meta.db_table} WHERE id = 1"
@@ -18,7 +18,7 @@ def now() -> datetime:
     with connection.cursor() as cursor:
         cursor.execute(ASK)
         found = cursor.fetchone()
-    return as_time(found[0]) if found else start()
+    return parse_time(found[0]) if found else start()
 
 
 def start() -> datetime:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 
 from celery_config.saga.dsl import Kind, Saga
-from celery_config.saga.states import OPEN, Logged, Status
+from celery_config.saga.states import OPEN, Status, StepState
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class View:
     """Where a saga stands."""
 
     status: Status
-    log: Mapping[str, Logged] = field(default_factory=dict)
+    log: Mapping[str, StepState] = field(default_factory=dict)
     past_deadline: bool = False
     past_patience: bool = False  # stopping or forward has been driven for as long as it may be
 
@@ -45,7 +45,7 @@ class StepLogged:
     """An event of a participant."""
 
     step: str
-    outcome: Logged
+    outcome: StepState
 
     def __str__(self) -> str:
         return f"event: {self.step} {self.outcome}"
@@ -78,7 +78,7 @@ class Compensated:
 
 
 @dataclass(frozen=True)
-class StopAsked:
+class CancelRequested:
     """Somebody cancelled."""
 
     def __str__(self) -> str:
@@ -102,14 +102,24 @@ class Resume:
 
 
 @dataclass(frozen=True)
-class Due:
+class WatchdogFired:
     """The watchdog found the saga silent."""
 
     def __str__(self) -> str:
         return "silent until due"
 
 
-Input = StepFailed | StepLogged | PivotRan | Completed | Compensated | StopAsked | Retry | Resume | Due
+Trigger = (
+    StepFailed
+    | StepLogged
+    | PivotRan
+    | Completed
+    | Compensated
+    | CancelRequested
+    | Retry
+    | Resume
+    | WatchdogFired
+)
 
 
 # What may be sent.
@@ -155,8 +165,8 @@ class Decision:
     soon: bool = False
 
 
-STAY = Decision()
-THROUGH = (Logged.REFUSED, Logged.UNDONE)
+IGNORE = Decision()
+THROUGH = (StepState.REFUSED, StepState.UNDONE)
 
 
 def first_status(saga: type[Saga]) -> Status:
@@ -164,34 +174,34 @@ def first_status(saga: type[Saga]) -> Status:
     return Status.FORWARD if saga.only_forward() else Status.RUNNING
 
 
-def decide(saga: type[Saga], view: View, came: Input) -> Decision:
+def decide(saga: type[Saga], view: View, came: Trigger) -> Decision:
     """Return what the saga does about `came`."""
     match came:
         case Completed():
             provable = view.status is Status.PARKED and saga.pivot_index() < len(saga.steps)
             done = view.status in (Status.RUNNING, Status.FORWARD) or provable
-            return Decision(Status.COMPLETED) if done else STAY
+            return Decision(Status.COMPLETED) if done else IGNORE
         case Compensated(incomplete):
             done = view.status in (Status.STOPPING, Status.PARKED) and not incomplete
-            return Decision(Status.COMPENSATED) if done else STAY
+            return Decision(Status.COMPENSATED) if done else IGNORE
         case PivotRan():
             if view.status in (Status.RUNNING, Status.STOPPING):
                 return Decision(Status.FORWARD, drive(saga, view))
-            return STAY
+            return IGNORE
         case StepLogged(step, outcome):
             return logged(saga, view, step, outcome)
         case StepFailed(step, operation):
             return failed(saga, view, step, operation)
-        case StopAsked():
-            return Decision(Status.STOPPING, Stop()) if view.status is Status.RUNNING else STAY
+        case CancelRequested():
+            return Decision(Status.STOPPING, Stop()) if view.status is Status.RUNNING else IGNORE
         case Retry() if saga.only_forward():
-            return STAY  # there is nothing to stop: it is resumed
+            return IGNORE  # there is nothing to stop: it is resumed
         case Retry():
-            return Decision(Status.STOPPING, Stop()) if view.status is Status.PARKED else STAY
+            return Decision(Status.STOPPING, Stop()) if view.status is Status.PARKED else IGNORE
         case Resume():
             proved = view.status is Status.PARKED and pivot_is_done(saga, view)
-            return Decision(Status.FORWARD, drive(saga, view)) if proved else STAY
-        case Due():
+            return Decision(Status.FORWARD, drive(saga, view)) if proved else IGNORE
+        case WatchdogFired():
             return due(saga, view)
 
 
@@ -199,14 +209,14 @@ def pivot_is_done(saga: type[Saga], view: View) -> bool:
     if saga.only_forward():
         return True
     pivot = next((s.name for s in saga.steps if s.kind is Kind.PIVOT), None)
-    return pivot is not None and view.log.get(pivot) is Logged.DONE
+    return pivot is not None and view.log.get(pivot) is StepState.DONE
 
 
-def logged(saga: type[Saga], view: View, step: str, outcome: Logged) -> Decision:
+def logged(saga: type[Saga], view: View, step: str, outcome: StepState) -> Decision:
     """Word that the pivot is done turns the saga forward (rule 13); a stopping one must then be driven."""
     is_pivot = saga.steps[saga.index(step)].kind is Kind.PIVOT
-    if not (is_pivot and outcome is Logged.DONE and view.status in (Status.RUNNING, Status.STOPPING)):
-        return STAY
+    if not (is_pivot and outcome is StepState.DONE and view.status in (Status.RUNNING, Status.STOPPING)):
+        return IGNORE
     stopped = view.status is Status.STOPPING
     return Decision(Status.FORWARD, drive(saga, view) if stopped else None)
 
@@ -214,14 +224,14 @@ def logged(saga: type[Saga], view: View, step: str, outcome: Logged) -> Decision
 def failed(saga: type[Saga], view: View, step: str, operation: str) -> Decision:
     if operation == "undo":
         # It parks nothing by itself: the other undos go on, the watchdog drives all again (rule 15).
-        return Decision(send=UndoBefore(step)) if view.status is Status.STOPPING else STAY
+        return Decision(send=UndoBefore(step)) if view.status is Status.STOPPING else IGNORE
     if operation != "do":
         return Decision(soon=view.status in OPEN)  # a fence's or a last link's errback proves nothing
     if saga.steps[saga.index(step)].kind is Kind.RETRIABLE:
         # Its being run at all proves that the pivot ran (rule 14).
         turns = view.status in (Status.RUNNING, Status.STOPPING)
         return Decision(Status.FORWARD if turns else None, soon=view.status in OPEN)
-    return Decision(Status.STOPPING, Stop()) if view.status is Status.RUNNING else STAY
+    return Decision(Status.STOPPING, Stop()) if view.status is Status.RUNNING else IGNORE
 
 
 def due(saga: type[Saga], view: View) -> Decision:
@@ -239,7 +249,7 @@ def due(saga: type[Saga], view: View) -> Decision:
             return Decision(Status.PARKED)
         case Status.STOPPING:
             return Decision(send=stop(saga, view))
-    return STAY
+    return IGNORE
 
 
 def drive(saga: type[Saga], view: View) -> Drive:
@@ -248,7 +258,7 @@ def drive(saga: type[Saga], view: View) -> Drive:
     Going forward, that may lie before the pivot: an event was missed. Its repeat is answered from the barrier
     (the pivot ran, so it is done and never undone) and brings the reply that later steps need.
     """
-    return Drive(next((s.name for s in saga.steps if view.log.get(s.name) is not Logged.DONE), None))
+    return Drive(next((s.name for s in saga.steps if view.log.get(s.name) is not StepState.DONE), None))
 
 
 def stop(saga: type[Saga], view: View) -> Stop:

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from celery_config.errors import OperatorRefused
 from celery_config.saga.models import Parkable, SagaInstance, SagaStep
-from celery_config.saga.states import Logged, Status
+from celery_config.saga.states import Status, StepState
 
 # What is an order's own and not the fault's: ids, numbers, tokens.
 OWN = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|\b[a-z]+_[0-9a-f]{16,}\b|\d+", re.IGNORECASE)
@@ -60,13 +60,13 @@ def take_over(row: Parkable, status: str, by: str) -> str:
 
 def expiries(steps: Iterable[SagaStep]) -> list[datetime]:
     """When what the steps hold outside is let go of by its holder."""
-    told = [s.reply.get("expires_at") for s in steps if s.logged == Logged.DONE and s.reply]
+    told = [s.reply.get("expires_at") for s in steps if s.logged == StepState.DONE and s.reply]
     return [datetime.fromisoformat(at) for at in told if at]
 
 
 def fingerprint(row: SagaInstance, steps: Iterable[SagaStep]) -> str:
     """What parked it, in words that are the same for every saga with the same fault."""
-    failed = next((s for s in steps if s.failure and s.logged != Logged.UNDONE), None)
+    failed = next((s for s in steps if s.failure and s.logged != StepState.UNDONE), None)
     if failed is None:
         silent = next((s.name for s in steps if not s.logged), "its end")
         return f"{row.name}: no word of {silent}"[:200]

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
-from celery_config.db.functions import built_once
+from celery_config.db.functions import cached_sql
 from celery_config.errors import SagaPaused
 from celery_config.saga.dsl import Saga
 from celery_config.saga.models import SagaPause
@@ -22,7 +22,7 @@ def pauses_of(saga: str, steps: tuple[str, ...]) -> QuerySet[SagaPause]:
     return SagaPause.objects.filter(Q(saga=saga) | Q(step__in=steps))
 
 
-@built_once
+@cached_sql
 def look(saga: str, steps: tuple[str, ...]) -> QuerySet[SagaPause, Any]:
     """The statement that asks for a pause."""
     return pauses_of(saga, steps).values("pk")[:1]

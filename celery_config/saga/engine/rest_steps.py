@@ -13,9 +13,9 @@ import structlog
 from celery.exceptions import Ignore, Reject
 from django.conf import settings
 
-from celery_config.errors import Away, Refused, StepOutlived, Unknown
+from celery_config.errors import OutcomeUnknown, Refused, ServiceUnavailable, StepSuperseded
 from celery_config.failpoints.points import Point, reach
-from celery_config.http.circuit_breaker import Breaker, CircuitOpen
+from celery_config.http.circuit_breaker import CircuitBreaker, CircuitOpen
 from celery_config.http.json_client import JsonClient, Outcomes
 from celery_config.messaging.deliveries import Call, Delivery, Outcome
 from celery_config.saga.engine import step_log
@@ -36,10 +36,10 @@ class CallMessage:
 
 def call_participants(deliveries: Sequence[Delivery[CallMessage]]) -> list[Outcome]:
     """Each call in a thread of its own."""
-    return [Call(functools.partial(asked, delivery), answers) for delivery in deliveries]
+    return [Call(functools.partial(call_participant, delivery), answers) for delivery in deliveries]
 
 
-def asked(delivery: Delivery[CallMessage]) -> Outcome:
+def call_participant(delivery: Delivery[CallMessage]) -> Outcome:
     message = delivery.message
     service, _, _ = message.task.partition(".")
     key = f"{message.saga}/{message.step}/{message.operation}"
@@ -56,7 +56,7 @@ def answers(answered: Sequence[tuple[Any, Outcome]]) -> list[Outcome]:
 
 def note_giving_up(delivery: Delivery[CallMessage], error: Exception) -> None:
     """Keep why in the saga log; the errback itself carries no reason."""
-    message, code = delivery.message, "unknown_outcome" if isinstance(error, Unknown) else "error"
+    message, code = delivery.message, "unknown_outcome" if isinstance(error, OutcomeUnknown) else "error"
     step_log.note_failure(
         message.saga, message.step, message.operation, {"code": code, "reason": str(error)[:500]}
     )
@@ -80,7 +80,7 @@ class Participant:
     """One participant."""
 
     client: JsonClient
-    breaker: Breaker
+    breaker: CircuitBreaker
     at_once: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(AT_ONCE))
     """A bulkhead (Nygard, Release It!): what its web has no thread for waits here, before its time runs."""
 
@@ -105,10 +105,10 @@ class Participant:
                 answer = self.breaker.call(lambda: self.client.post("/api/commands/", body, key=key))
         except CircuitOpen as error:
             reach(Point.CIRCUIT_OPEN)
-            raise Away(str(error)) from error
+            raise ServiceUnavailable(str(error)) from error
         except CallFailed as error:
             if error.code == OUTLIVED:
-                return StepOutlived(error.reason)
+                return StepSuperseded(error.reason)
             if error.code == REJECTED:
                 return Reject(error.reason, requeue=False)
             raise
@@ -120,13 +120,13 @@ def participant(service: str) -> Participant:
     """The participant called so; it keeps its connections and is shared by all threads."""
     client = JsonClient(
         settings.SERVICE_URLS[service],
-        Outcomes(Refused, Unknown, CallFailed, away=Away),
+        Outcomes(Refused, OutcomeUnknown, CallFailed, away=ServiceUnavailable),
         seconds=settings.TIMES.command,
         token=settings.SERVICE_TOKENS[service],
     )
-    unwell = Breaker(
+    unwell = CircuitBreaker(
         failures=FAILURES_IN_A_ROW,
         rest=settings.TIMES.call,
-        counts=lambda error: isinstance(error, Unknown),
+        counts=lambda error: isinstance(error, OutcomeUnknown),
     )
     return Participant(client, unwell)

@@ -20,21 +20,21 @@ from celery_config.saga.dsl import Saga, find
 from celery_config.saga.engine import clock, parking, scheduling, step_log
 from celery_config.saga.engine.chains import Chains
 from celery_config.saga.engine.machine import (
-    STAY,
+    IGNORE,
+    CancelRequested,
     Compensated,
     Completed,
     Decision,
     Drive,
-    Input,
     Send,
-    StopAsked,
+    Trigger,
     View,
     decide,
 )
 from celery_config.saga.engine.step_log import Entry
-from celery_config.saga.engine.unit_of_work import Changes, recorded
+from celery_config.saga.engine.unit_of_work import UnitOfWork, recorded
 from celery_config.saga.models import SagaInstance
-from celery_config.saga.states import ENDED, OPEN, Logged, Status
+from celery_config.saga.states import ENDED, OPEN, Status, StepState
 
 log = structlog.get_logger(__name__)
 DEADLINE_PASSED = {
@@ -54,7 +54,7 @@ class Unwound:
     incomplete: bool = False
 
 
-def receive(saga_id: UUID, came: Input, *, cause: Mapping[str, str] | None = None) -> Status | None:
+def receive(saga_id: UUID, came: Trigger, *, cause: Mapping[str, str] | None = None) -> Status | None:
     """Let the saga decide about `came`; return its status afterwards, None when there is no such saga.
 
     Args:
@@ -69,7 +69,7 @@ def receive(saga_id: UUID, came: Input, *, cause: Mapping[str, str] | None = Non
         return Status(row.status)
 
 
-def receive_all(came: Mapping[UUID, Input], causes: Mapping[UUID, Mapping[str, str]] | None = None) -> None:
+def receive_all(came: Mapping[UUID, Trigger], causes: Mapping[UUID, Mapping[str, str]] | None = None) -> None:
     """Let each saga decide about what came for it; sagas that do not exist are passed over.
 
     Args:
@@ -79,7 +79,7 @@ def receive_all(came: Mapping[UUID, Input], causes: Mapping[UUID, Mapping[str, s
         return
     with transaction.atomic(savepoint=False):
         found = locked(came)
-        changes = Changes(clock.now(), step_log.read(found))
+        changes = UnitOfWork(clock.now(), step_log.read(found))
         for row in found:
             take(row, came[row.pk], cause=(causes or {}).get(row.pk), changes=changes)
         changes.write()
@@ -90,11 +90,11 @@ def complete(replies: Mapping[UUID, dict[str, Any]]) -> None:
     with transaction.atomic():
         # The log before the rows, as the transaction of an event does: locks in one order everywhere.
         step_log.merge(
-            Entry(saga, step, Logged.DONE, reply)
+            Entry(saga, step, StepState.DONE, reply)
             for saga, brought in replies.items()
             for step, reply in brought.items()
         )
-        changes = Changes(clock.now())
+        changes = UnitOfWork(clock.now())
         for row in locked(replies):
             if row.status not in ENDED:
                 take(row, Completed(), replies=replies[row.pk], changes=changes)
@@ -117,11 +117,11 @@ def compensated(unwound: Mapping[UUID, Unwound]) -> None:
 
 def take(
     row: SagaInstance,
-    came: Input,
+    came: Trigger,
     *,
     cause: Mapping[str, str] | None = None,
     replies: dict[str, Any] | None = None,
-    changes: Changes | None = None,
+    changes: UnitOfWork | None = None,
 ) -> Decision:
     """Decide about `came`, carry it out on the locked `row`, and return the decision.
 
@@ -129,7 +129,7 @@ def take(
         changes: collects what is to be written; without it that is written at once.
     """
     if changes is None:
-        changes = Changes(clock.now(), step_log.read([row]))
+        changes = UnitOfWork(clock.now(), step_log.read([row]))
         decision = take(row, came, cause=cause, replies=replies, changes=changes)
         changes.write()
         return decision
@@ -138,10 +138,10 @@ def take(
         # A worker older or newer than the saga: one that knows it will find it due (rule 24).
         log.error("unknown saga version", saga=str(row.pk), name=row.name, version=row.version)
         make_due(row, changes)
-        return STAY
+        return IGNORE
     now, before = changes.now, row.status
     decision = decide(saga, view(row, now, changes.logs), came)
-    if decision == STAY:
+    if decision == IGNORE:
         return decision
     if decision.status and decision.status != before:
         enter(row, decision.status, now, cause)
@@ -159,13 +159,13 @@ def take(
     return decision
 
 
-def view(row: SagaInstance, now: datetime, logs: Mapping[UUID, Mapping[str, Logged]]) -> View:
+def view(row: SagaInstance, now: datetime, logs: Mapping[UUID, Mapping[str, StepState]]) -> View:
     """The saga as the machine sees it."""
     return View(
         status=Status(row.status),
         log=logs.get(row.pk, {}),
         past_deadline=now >= row.deadline_at,
-        past_patience=now >= row.since + timedelta(seconds=settings.TIMES.undo_for),
+        past_patience=now >= row.since + timedelta(seconds=settings.TIMES.compensation_timeout),
     )
 
 
@@ -185,21 +185,21 @@ def enter(row: SagaInstance, status: Status, now: datetime, cause: Mapping[str, 
 def next_look(row: SagaInstance, now: datetime) -> datetime:
     """When the watchdog looks at the saga if nothing is heard of it."""
     silent_until = now + timedelta(seconds=settings.TIMES.silence_after(row.drives))
-    return scheduling.next_look(row.status, now=now, silent_until=silent_until, deadline=row.deadline_at)
+    return scheduling.next_check_at(row.status, now=now, silent_until=silent_until, deadline=row.deadline_at)
 
 
-def make_due(row: SagaInstance, changes: Changes) -> None:
+def make_due(row: SagaInstance, changes: UnitOfWork) -> None:
     """Let the watchdog look at an open saga before long, but not at once.
 
     Left overdue, one whose version nobody here knows would be looked at first for ever.
     """
     if row.status in OPEN:
         soon = changes.now + timedelta(seconds=settings.TIMES.soon_after(row.drives))
-        row.due_at = scheduling.look_before_long(row.due_at, now=changes.now, soon=soon)
+        row.due_at = scheduling.earlier_check(row.due_at, now=changes.now, soon=soon)
         changes.rows.append(row)
 
 
-def message(saga: type[Saga], row: SagaInstance, send: Send, changes: Changes) -> dict[str, Any]:
+def message(saga: type[Saga], row: SagaInstance, send: Send, changes: UnitOfWork) -> dict[str, Any]:
     replies: dict[str, Any] = {}
     if isinstance(send, Drive):
         known = step_log.replies([row]) if changes.replies is None else changes.replies
@@ -209,4 +209,4 @@ def message(saga: type[Saga], row: SagaInstance, send: Send, changes: Changes) -
 
 def stop(saga_id: UUID, *, code: str, reason: str) -> Status | None:
     """Ask the saga to stop; return its status: anything but stopping or compensated means it is too late."""
-    return receive(saga_id, StopAsked(), cause={"step": "", "code": code, "reason": reason})
+    return receive(saga_id, CancelRequested(), cause={"step": "", "code": code, "reason": reason})

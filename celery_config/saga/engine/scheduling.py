@@ -10,12 +10,12 @@ from celery_config.saga.states import Status
 Instant = TypeVar("Instant", float, datetime)
 
 
-def next_look(status: str, *, now: Instant, silent_until: Instant, deadline: Instant) -> Instant:
+def next_check_at(status: str, *, now: Instant, silent_until: Instant, deadline: Instant) -> Instant:
     """When to look if nothing is heard until `silent_until`: a running saga is not left beyond its deadline."""
     return min(silent_until, deadline) if status == Status.RUNNING and now < deadline else silent_until
 
 
-def look_before_long(due: Instant | None, *, now: Instant, soon: Instant) -> Instant:
+def earlier_check(due: Instant | None, *, now: Instant, soon: Instant) -> Instant:
     """`soon`, or earlier if that was meant anyway; never what is overdue, which would be looked at for ever."""
     return min(due, soon) if due is not None and due > now else soon
 

@@ -14,8 +14,8 @@ from django.db import connection
 
 from celery_config.contracts.base import encode
 from celery_config.db import bulk
-from celery_config.db.bulk import Change
-from celery_config.db.functions import as_time
+from celery_config.db.bulk import Statement
+from celery_config.db.functions import parse_time
 from celery_config.errors import ChainTooLarge
 from celery_config.messaging.outbox import writing
 from celery_config.saga.dsl import Saga
@@ -42,7 +42,7 @@ def start(saga: type[Saga], data: Any, *, subject: UUID) -> UUID:
     (outcome,) = started.outcomes
     if isinstance(outcome, ChainTooLarge):
         raise outcome
-    bulk.write(*started.changes)
+    bulk.execute(*started.changes)
     return outcome
 
 
@@ -51,7 +51,7 @@ class Started:
     """The id of each saga, or why it cannot be; and what writes those that can, not yet carried out."""
 
     outcomes: list[UUID | ChainTooLarge]
-    changes: list[Change]
+    changes: list[Statement]
 
 
 def start_all(saga: type[Saga], wanted: Sequence[tuple[UUID, Any]]) -> Started:
@@ -89,8 +89,8 @@ def start_all(saga: type[Saga], wanted: Sequence[tuple[UUID, Any]]) -> Started:
         for i, s in enumerate(saga.steps)
     ]
     changes = [
-        *bulk.inserted(SagaInstance, instances, STARTED),
-        *bulk.inserted(SagaStep, steps, PLANNED),
+        *bulk.insert_statement(SagaInstance, instances, STARTED),
+        *bulk.insert_statement(SagaStep, steps, PLANNED),
         *writing.tasks(chains),
     ]
     return Started(outcomes, changes)
@@ -108,4 +108,4 @@ def time_unless_paused(saga: type[Saga]) -> datetime:
         (now, paused) = cursor.fetchone()
     if paused:
         pauses.check(saga)
-    return as_time(now) if now else clock.start()
+    return parse_time(now) if now else clock.start()

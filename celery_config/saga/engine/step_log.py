@@ -15,7 +15,7 @@ from django.db.models import QuerySet
 from celery_config.db import bulk
 from celery_config.db.functions import NOW
 from celery_config.saga.models import SagaInstance, SagaStep
-from celery_config.saga.states import Logged
+from celery_config.saga.states import StepState
 
 SAID = ("saga", "name", "logged", "reply", "refusal")
 
@@ -26,7 +26,7 @@ class Entry:
 
     saga: UUID
     step: str
-    outcome: Logged
+    outcome: StepState
     content: dict[str, Any] | None
 
 
@@ -44,13 +44,13 @@ def merge(entries: Iterable[Entry]) -> list[Entry]:
             saga_id=entry.saga,
             name=entry.step,
             logged=entry.outcome.value,
-            reply=entry.content if entry.outcome is Logged.DONE else None,
-            refusal=entry.content if entry.outcome is Logged.REFUSED else None,
+            reply=entry.content if entry.outcome is StepState.DONE else None,
+            refusal=entry.content if entry.outcome is StepState.REFUSED else None,
         )
         for entry in best.values()
     ]
     with connection.cursor() as cursor:
-        cursor.execute(merging(connection.vendor), [bulk.parameter(SagaStep, said, SAID)])
+        cursor.execute(merging(connection.vendor), [bulk.json_parameter(SagaStep, said, SAID)])
         raised = [(to_uuid(saga), step) for saga, step in cursor.fetchall()]
     return [best[key] for key in raised]
 
@@ -63,7 +63,7 @@ def merging(vendor: str) -> str:
         WITH told AS (
             SELECT step.id, given.logged, given.reply, given.refusal
             FROM saga_sagastep AS step
-            JOIN {bulk.relation(SagaStep, SAID, vendor)} ON step.saga_id = given.saga_id AND step.name = given.name
+            JOIN {bulk.json_relation(SagaStep, SAID, vendor)} ON step.saga_id = given.saga_id AND step.name = given.name
             ORDER BY step.id{locks}
         )
         UPDATE saga_sagastep SET
@@ -80,19 +80,19 @@ def merging(vendor: str) -> str:
 to_uuid = SagaInstance._meta.get_field("id").to_python
 
 
-def read(sagas: Sequence[SagaInstance]) -> dict[UUID, dict[str, Logged]]:
+def read(sagas: Sequence[SagaInstance]) -> dict[UUID, dict[str, StepState]]:
     """What the log says, by saga and step."""
-    logs: dict[UUID, dict[str, Logged]] = {}
+    logs: dict[UUID, dict[str, StepState]] = {}
     found = SagaStep.objects.filter(saga__in=sagas).values_list("saga_id", "name", "logged")
     for saga, step, logged in found:
-        logs.setdefault(saga, {})[step] = Logged(logged)
+        logs.setdefault(saga, {})[step] = StepState(logged)
     return logs
 
 
 def replies(sagas: Sequence[SagaInstance]) -> dict[UUID, dict[str, Any]]:
     """What the steps that are done replied, by saga and step."""
     known: dict[UUID, dict[str, Any]] = {}
-    done = SagaStep.objects.filter(saga__in=sagas, logged=Logged.DONE)
+    done = SagaStep.objects.filter(saga__in=sagas, logged=StepState.DONE)
     for saga, step, reply in done.values_list("saga_id", "name", "reply"):
         known.setdefault(saga, {})[step] = reply
     return known

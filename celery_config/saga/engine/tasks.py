@@ -9,9 +9,9 @@ from uuid import UUID
 
 from django.db import transaction
 
-from celery_config.common.grouping import rounds
+from celery_config.common.grouping import split_unique
 from celery_config.erasure import tombstones
-from celery_config.errors import Refused, StepOutlived
+from celery_config.errors import Refused, StepSuperseded
 from celery_config.messaging.barrier.fences import PIVOT_FENCED, PIVOT_RAN
 from celery_config.messaging.deliveries import Delivery, Outcome
 from celery_config.messaging.inbox.subscriptions import Received
@@ -22,7 +22,7 @@ from celery_config.saga.engine.chains import CALL, COMPENSATED, COMPLETE, STEP_F
 from celery_config.saga.engine.machine import PivotRan, StepFailed, StepLogged
 from celery_config.saga.engine.rest_steps import CallMessage, call_participants, note_giving_up
 from celery_config.saga.engine.runner import Unwound
-from celery_config.saga.states import Logged
+from celery_config.saga.states import StepState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ class PivotFencedMessage:
 
 def step_failed(deliveries: Sequence[Delivery[StepFailedMessage]]) -> list[Outcome]:
     """The `link_error` of every link."""
-    for part in rounds([delivery.message for delivery in deliveries], lambda failed: failed.saga):
+    for part in split_unique([delivery.message for delivery in deliveries], lambda failed: failed.saga):
         causes = {
             failed.saga: {
                 "step": failed.step,
@@ -77,7 +77,7 @@ def complete(deliveries: Sequence[Delivery[EndMessage]]) -> list[Outcome]:
 
 def compensated(deliveries: Sequence[Delivery[EndMessage]]) -> list[Outcome]:
     """The last link of every stop chain."""
-    for part in rounds(deliveries, lambda delivery: delivery.message.saga):
+    for part in split_unique(deliveries, lambda delivery: delivery.message.saga):
         runner.compensated(
             {each.message.saga: Unwound(each.replies, each.message.incomplete) for each in part}
         )
@@ -88,7 +88,7 @@ def pivot_ran(deliveries: Sequence[Delivery[PivotRanMessage]]) -> list[Outcome]:
     """Fences found that pivots ran."""
     told = [delivery.message for delivery in deliveries]
     with transaction.atomic():
-        step_log.merge(step_log.Entry(each.saga, each.step, Logged.DONE, each.reply) for each in told)
+        step_log.merge(step_log.Entry(each.saga, each.step, StepState.DONE, each.reply) for each in told)
         runner.receive_all({each.saga: PivotRan() for each in told})
     return [None] * len(deliveries)
 
@@ -96,7 +96,7 @@ def pivot_ran(deliveries: Sequence[Delivery[PivotRanMessage]]) -> list[Outcome]:
 def pivot_fenced(deliveries: Sequence[Delivery[PivotFencedMessage]]) -> list[Outcome]:
     """Fences found that pivots did not run; the undos are on their way already."""
     step_log.merge(
-        step_log.Entry(each.message.saga, each.message.step, Logged.UNDONE, None) for each in deliveries
+        step_log.Entry(each.message.saga, each.message.step, StepState.UNDONE, None) for each in deliveries
     )
     return [None] * len(deliveries)
 
@@ -119,7 +119,7 @@ durable_task(
         exhausted="errback",
         on_exhausted=note_giving_up,
     ),
-    throws=(Refused, StepOutlived),
+    throws=(Refused, StepSuperseded),
 )
 
 
@@ -134,24 +134,24 @@ def write_saga_log(received: Sequence[Received]) -> None:
         if event.outcome == "failed":
             step_log.note_failure(saga, event.step, event.operation, each.data)
         else:
-            entries.append(step_log.Entry(saga, event.step, Logged(event.outcome), each.data))
+            entries.append(step_log.Entry(saga, event.step, StepState(event.outcome), each.data))
     pivots = pivot_names()
     runner.receive_all(
         {
             entry.saga: StepLogged(entry.step, entry.outcome)
             for entry in step_log.merge(without_words(entries))
-            if entry.outcome is Logged.DONE and entry.step in pivots
+            if entry.outcome is StepState.DONE and entry.step in pivots
         }
     )
 
 
 def without_words(entries: Sequence[step_log.Entry]) -> list[step_log.Entry]:
     """Refusals that come late, of people who were forgotten, without their free text."""
-    refused = {entry.saga for entry in entries if entry.outcome is Logged.REFUSED}
-    gone = tombstones.among(refused)
+    refused = {entry.saga for entry in entries if entry.outcome is StepState.REFUSED}
+    gone = tombstones.erased_among(refused)
     return [
         replace(entry, content={**(entry.content or {}), "reason": ""})
-        if entry.outcome is Logged.REFUSED and entry.saga in gone
+        if entry.outcome is StepState.REFUSED and entry.saga in gone
         else entry
         for entry in entries
     ]

@@ -12,14 +12,14 @@ import structlog
 from django.utils import timezone
 
 from celery_config.common import metrics
-from celery_config.common.grouping import by
+from celery_config.common.grouping import group_by
 from celery_config.contracts.base import decode
 from celery_config.db import bulk
 from celery_config.messaging.outbox import writing
 from celery_config.saga.dsl import Saga
-from celery_config.saga.engine.machine import Decision, Input
+from celery_config.saga.engine.machine import Decision, Trigger
 from celery_config.saga.models import SagaDecision, SagaInstance, SagaStep
-from celery_config.saga.states import Logged, Status
+from celery_config.saga.states import Status, StepState
 
 log = structlog.get_logger(__name__)
 CHANGING = [
@@ -30,7 +30,7 @@ UNEXPLAINED = ("step_failed", "dead_letter", "deadline_passed")
 
 
 @dataclass
-class Changes:
+class UnitOfWork:
     """What one transaction knows and changes of sagas, collected and written at once.
 
     Args:
@@ -40,7 +40,7 @@ class Changes:
     """
 
     now: datetime
-    logs: Mapping[UUID, Mapping[str, Logged]] = field(default_factory=dict)
+    logs: Mapping[UUID, Mapping[str, StepState]] = field(default_factory=dict)
     replies: Mapping[UUID, dict[str, Any]] | None = None
     rows: list[SagaInstance] = field(default_factory=list)
     messages: list[tuple[UUID, dict[str, Any]]] = field(default_factory=list)
@@ -51,12 +51,12 @@ class Changes:
         explain([row for _, row, _ in self.ended if row.status == Status.COMPENSATED])
         # One that had to decide twice is written once.
         changed = list({row.pk: row for row in self.rows}.values())
-        bulk.write(*bulk.updated(SagaInstance, changed, CHANGING), *writing.tasks(self.messages))
+        bulk.execute(*bulk.update_statement(SagaInstance, changed, CHANGING), *writing.tasks(self.messages))
         SagaDecision.objects.bulk_create(self.decisions)
         end(self.ended)
 
 
-def recorded(row: SagaInstance, came: Input, before: str, decision: Decision) -> SagaDecision:
+def recorded(row: SagaInstance, came: Trigger, before: str, decision: Decision) -> SagaDecision:
     told = {"came": str(came), "sent": str(decision.send or "")}
     log.info("saga decided", saga=str(row.pk), before=before, after=row.status, **told)
     detail = row.cause.get("reason", "") if row.status != before else ""
@@ -65,7 +65,7 @@ def recorded(row: SagaInstance, came: Input, before: str, decision: Decision) ->
 
 def end(ended: Sequence[tuple[type[Saga], SagaInstance, dict[str, Any]]]) -> None:
     """Tell the sagas' owners, in the transaction that ends them."""
-    for (saga, status), group in by(lambda each: (each[0], each[1].status), ended).items():
+    for (saga, status), group in group_by(lambda each: (each[0], each[1].status), ended).items():
         if status == Status.COMPLETED:
             saga.on_completed([(decode(saga.data, row.data), replies) for _, row, replies in group])
             continue
@@ -82,7 +82,9 @@ def explain(compensated: Sequence[SagaInstance]) -> None:
     unexplained = [row.pk for row in compensated if row.cause.get("code") in UNEXPLAINED]
     if not unexplained:
         return
-    refused = SagaStep.objects.filter(saga__in=unexplained, refusal__isnull=False).exclude(logged=Logged.DONE)
+    refused = SagaStep.objects.filter(saga__in=unexplained, refusal__isnull=False).exclude(
+        logged=StepState.DONE
+    )
     causes: dict[UUID, dict[str, str]] = {}
     for saga, step, refusal in refused.order_by("position").values_list("saga_id", "name", "refusal"):
         causes.setdefault(saga, {"step": step, **(refusal or {})})

@@ -23,8 +23,8 @@ from celery_config.db.functions import Now
 from celery_config.failpoints.points import Point, reach
 from celery_config.messaging.models import OutboxMessage
 from celery_config.saga.engine import clock, runner, scheduling, step_log
-from celery_config.saga.engine.machine import Due
-from celery_config.saga.engine.unit_of_work import Changes
+from celery_config.saga.engine.machine import WatchdogFired
+from celery_config.saga.engine.unit_of_work import UnitOfWork
 from celery_config.saga.models import SagaInstance, SagaStep
 from celery_config.saga.states import OPEN
 
@@ -102,10 +102,10 @@ def drive_due(now: datetime) -> int:
             )
             .order_by("due_at")[:BATCH]
         )
-        lately = Now() - timedelta(seconds=settings.TIMES.silence)
+        lately = Now() - timedelta(seconds=settings.TIMES.silence_timeout)
         steps = SagaStep.objects.filter(saga__in=[r.pk for r in rows], updated_at__gt=lately)
         heard_of = set(steps.values_list("saga_id", flat=True))
-        changes = Changes(now, step_log.read(rows), step_log.replies(rows))
+        changes = UnitOfWork(now, step_log.read(rows), step_log.replies(rows))
         moving = [row for row in rows if not drive(row, now, row.pk in heard_of, changes)]
         bulk.update(SagaInstance, moving, ["due_at"])
         changes.write()
@@ -118,12 +118,12 @@ def of_self() -> tuple[str, ...]:
     return ("self",) if connection.features.has_select_for_update_of else ()
 
 
-def drive(row: SagaInstance, now: datetime, heard_lately: bool, changes: Changes) -> bool:
+def drive(row: SagaInstance, now: datetime, heard_lately: bool, changes: UnitOfWork) -> bool:
     """Drive one locked saga; unless its log shows that it is moving: then it is looked at later, and False."""
     if scheduling.is_moving(row.status, heard_lately=heard_lately, now=now, deadline=row.deadline_at):
-        row.due_at = min(now + timedelta(seconds=settings.TIMES.silence), row.deadline_at)
+        row.due_at = min(now + timedelta(seconds=settings.TIMES.silence_timeout), row.deadline_at)
         return False
     row.drives += 1
     metrics.REDRIVES.labels(row.status).inc()
-    runner.take(row, Due(), changes=changes)
+    runner.take(row, WatchdogFired(), changes=changes)
     return True

@@ -11,7 +11,7 @@ import structlog
 
 from celery_config.contracts.base import fields_of
 from celery_config.errors import OperatorRefused
-from celery_config.http.service_client import Peer, PeerError, PeerRefused
+from celery_config.http.service_client import ServiceCallError, ServiceCallRefused, ServiceClient
 from celery_config.messaging.states import Action, Undo
 from celery_config.saga.dsl import Step
 from celery_config.saga.operations.effects import Answer, Course, Held
@@ -37,9 +37,9 @@ def ask(steps: Sequence[Step], saga_id: UUID) -> dict[str, Answer]:
 
 def ask_one(service: str, saga_id: UUID) -> Answer:
     try:
-        with Peer(service, SECONDS) as peer:
+        with ServiceClient(service, SECONDS) as peer:
             rows = peer.get(f"/api/barrier/?saga={saga_id}&limit=500")["results"]
-    except PeerError as error:
+    except ServiceCallError as error:
         log.warning("a participant does not answer", service=service, error=str(error))
         return None
     return {
@@ -78,7 +78,7 @@ def settle(
         "note": note,
     }
     try:
-        with Peer(command.service, SECONDS) as peer:
+        with ServiceClient(command.service, SECONDS) as peer:
             return str(peer.post("/api/barrier/settle/", body)["settled"])
-    except PeerRefused as error:
+    except ServiceCallRefused as error:
         raise OperatorRefused(str(error)) from error

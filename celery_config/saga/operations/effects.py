@@ -10,14 +10,14 @@ from typing import Any
 from celery_config.contracts.base import fields_of
 from celery_config.messaging.states import Action, Undo
 from celery_config.saga.dsl import Step
-from celery_config.saga.states import Logged
+from celery_config.saga.states import StepState
 
 
 @dataclass(frozen=True)
 class Known:
     """What the saga log says of a step; the participant's barrier is the truth."""
 
-    logged: Logged
+    logged: StepState
     reply: Mapping[str, Any] | None
 
 
@@ -71,9 +71,9 @@ def effects(course: Course, barriers: Mapping[str, Answer]) -> list[Effect]:
     """
     found = []
     for step in course.steps:
-        known = course.log.get(step.name, Known(Logged.NOTHING, None))
+        known = course.log.get(step.name, Known(StepState.NOTHING, None))
         answer = barriers.get(step.command.service)
-        told = word_of(known, answer, step.name)
+        told = doubt_about(known, answer, step.name)
         if told is None:
             continue
         doubtful, because = told
@@ -83,10 +83,10 @@ def effects(course: Course, barriers: Mapping[str, Answer]) -> list[Effect]:
     return found
 
 
-def word_of(known: Known, answer: Answer, step: str) -> tuple[bool, str] | None:
+def doubt_about(known: Known, answer: Answer, step: str) -> tuple[bool, str] | None:
     """Whether an effect is in doubt, and why one thinks so; None when there is none."""
     if answer is None:
-        if known.logged in (Logged.REFUSED, Logged.UNDONE):
+        if known.logged in (StepState.REFUSED, StepState.UNDONE):
             return None
         return True, f"its service does not answer; the saga log says: {known.logged or 'not known yet'}"
     held = answer.get(step)

@@ -13,14 +13,14 @@ from django.db import transaction
 
 from celery_config.errors import OperatorRefused
 from celery_config.saga.engine import parking, runner, step_log
-from celery_config.saga.engine.machine import STAY
+from celery_config.saga.engine.machine import IGNORE
 from celery_config.saga.models import OperatorAction, SagaInstance
 from celery_config.saga.operations import barrier_client
 from celery_config.saga.operations.audit_trail import check_reason, written
 from celery_config.saga.operations.barrier_client import ask
 from celery_config.saga.operations.previews import input_of, links_of, pivot_reply, refusal_of
 from celery_config.saga.operations.selectors import course_of, definition
-from celery_config.saga.states import Logged, Status
+from celery_config.saga.states import Status, StepState
 
 # Where a call outside may have been open for so long that a human must tell its outcome.
 IN_DOUBT = (Status.PARKED, Status.STOPPING, Status.FORWARD)
@@ -40,12 +40,12 @@ def perform(saga_id: UUID, verb: str, *, by: str, why: str) -> OperatorAction:
     with transaction.atomic():
         if proof:
             # The log before the row: locks in one order everywhere.
-            step_log.merge([step_log.Entry(saga_id, proof.step, Logged.DONE, dict(proof.reply))])
+            step_log.merge([step_log.Entry(saga_id, proof.step, StepState.DONE, dict(proof.reply))])
         row = SagaInstance.objects.select_for_update().get(pk=saga_id)
         before, came = row.status, input_of(row, verb)
         cause = {"step": "", "code": "cancelled", "reason": f"{why} ({by})"} if verb == "compensate" else None
-        decision = runner.take(row, came, cause=cause) if came else STAY
-        if decision == STAY:
+        decision = runner.take(row, came, cause=cause) if came else IGNORE
+        if decision == IGNORE:
             raise OperatorRefused(refusal_of(row, verb))
         sent = ", ".join(links_of(saga, decision.send)) or "nothing"
         return written(verb, saga=row, by=by, why=why, effect=f"{before} to {row.status}; sent: {sent}")

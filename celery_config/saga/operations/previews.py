@@ -10,13 +10,22 @@ from uuid import UUID
 from celery_config.messaging.states import Action
 from celery_config.saga.dsl import Kind, Saga
 from celery_config.saga.engine import clock, runner, step_log
-from celery_config.saga.engine.machine import STAY, Due, Input, Resume, Retry, Send, StopAsked, decide
+from celery_config.saga.engine.machine import (
+    IGNORE,
+    CancelRequested,
+    Resume,
+    Retry,
+    Send,
+    Trigger,
+    WatchdogFired,
+    decide,
+)
 from celery_config.saga.engine.plan import planned
 from celery_config.saga.models import SagaInstance
 from celery_config.saga.operations.barrier_client import ask
 from celery_config.saga.operations.effects import Answer, Effect, effects
 from celery_config.saga.operations.selectors import course_of, definition
-from celery_config.saga.states import ENDED, Logged, Status
+from celery_config.saga.states import ENDED, Status, StepState
 
 
 @dataclass(frozen=True)
@@ -25,7 +34,7 @@ class Verb:
 
     name: str
     label: str
-    inputs: Mapping[Status, Input]
+    inputs: Mapping[Status, Trigger]
     """What the machine is told, by the saga's status; a status that is missing refuses."""
 
 
@@ -35,17 +44,18 @@ VERBS = {
         Verb(
             "retry",
             "Retry now: look at it as the watchdog would; a parked saga is stopped, fence included",
-            {s: Due() for s in (Status.RUNNING, Status.STOPPING, Status.FORWARD)} | {Status.PARKED: Retry()},
+            {s: WatchdogFired() for s in (Status.RUNNING, Status.STOPPING, Status.FORWARD)}
+            | {Status.PARKED: Retry()},
         ),
         Verb(
             "compensate",
             "Compensate now: fence the pivot, then undo every step",
-            {Status.RUNNING: StopAsked(), Status.STOPPING: Due(), Status.PARKED: Retry()},
+            {Status.RUNNING: CancelRequested(), Status.STOPPING: WatchdogFired(), Status.PARKED: Retry()},
         ),
         Verb(
             "resume",
             "Resume forward: its pivot ran, go on with what is left",
-            {Status.PARKED: Resume(), Status.FORWARD: Due()},
+            {Status.PARKED: Resume(), Status.FORWARD: WatchdogFired()},
         ),
     )
 }
@@ -79,15 +89,15 @@ def preview(saga_id: UUID, verb: str) -> Preview:
     saga = definition(row)
     course = course_of(row)
     barriers = ask(course.steps, row.pk)
-    decision = STAY
+    decision = IGNORE
     if came := input_of(row, verb):
         view = runner.view(row, clock.now(), step_log.read([row]))
         if proof := pivot_reply(saga, barriers):
             # A barrier's word that the pivot ran counts as if the log had it already.
-            view = replace(view, log={**view.log, proof.step: Logged.DONE})
+            view = replace(view, log={**view.log, proof.step: StepState.DONE})
         decision = decide(saga, view, came)
     return Preview(
-        refused=refusal_of(row, verb) if decision == STAY else "",
+        refused=refusal_of(row, verb) if decision == IGNORE else "",
         before=row.status,
         after=decision.status or row.status,
         sends=links_of(saga, decision.send),
@@ -96,7 +106,7 @@ def preview(saga_id: UUID, verb: str) -> Preview:
     )
 
 
-def input_of(row: SagaInstance, verb: str) -> Input | None:
+def input_of(row: SagaInstance, verb: str) -> Trigger | None:
     """What the machine is told when this is asked of the saga where it stands; None refuses."""
     return VERBS[verb].inputs.get(Status(row.status))
 

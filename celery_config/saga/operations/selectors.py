@@ -17,7 +17,7 @@ from celery_config.saga.engine.parking import parkables
 from celery_config.saga.models import SagaInstance
 from celery_config.saga.operations import barrier_client
 from celery_config.saga.operations.effects import Course, Effect, Known, effects
-from celery_config.saga.states import Logged, Status
+from celery_config.saga.states import Status, StepState
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def course_of(row: SagaInstance) -> Course:
     Raises:
         OperatorRefused: this code does not know the saga's version.
     """
-    log = {s.name: Known(Logged(s.logged), s.reply) for s in row.steps.all()}
+    log = {s.name: Known(StepState(s.logged), s.reply) for s in row.steps.all()}
     return Course(definition(row).steps, row.data, log)
 
 

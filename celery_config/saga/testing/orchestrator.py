@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-from celery_config.common.timeouts import Times
+from celery_config.common.timeouts import Timeouts
 from celery_config.saga.dsl import Kind, Saga
 from celery_config.saga.engine import scheduling
 from celery_config.saga.engine.machine import (
+    CancelRequested,
     Compensated,
     Completed,
     Drive,
-    Due,
-    Input,
     PivotRan,
     Resume,
     Retry,
     StepFailed,
     StepLogged,
     Stop,
-    StopAsked,
+    Trigger,
     View,
+    WatchdogFired,
     first_status,
 )
-from celery_config.saga.states import ENDED, OPEN, Logged, Status
+from celery_config.saga.states import ENDED, OPEN, Status, StepState
 from celery_config.saga.testing.books import Violation
 from celery_config.saga.testing.broker import SOON, Broker, Message
 from celery_config.saga.testing.choices import Choices, Options
 from celery_config.saga.testing.engine import Engine
 from celery_config.saga.testing.participants import ASKED
 
-TIMES = Times()
+TIMES = Timeouts()
 HANDLED: Options = (
     "goes well", "crashes before its commit", "crashes after its commit", "becomes a dead letter",
 )  # fmt: skip
@@ -61,7 +61,7 @@ class Orchestrator:
         self.positions = {s.name: n for n, s in enumerate(saga.steps)}
         self.pivots = {s.name for s in saga.steps if s.kind is Kind.PIVOT}
         self.status = first_status(saga)
-        self.log = dict.fromkeys(self.positions, Logged.NOTHING)
+        self.log = dict.fromkeys(self.positions, StepState.NOTHING)
         self.since, self.drives, self.parkings = 0.0, 0, 0
         self.heard = -1e9
         self.deadline: float = saga.deadline
@@ -93,41 +93,41 @@ class Orchestrator:
             case "dead letter":
                 self.make_due()
             case "event":
-                outcome = Logged(message.operation)
+                outcome = StepState(message.operation)
                 changed = self.merge(message.step, outcome)
-                if changed and outcome is Logged.DONE and message.step in self.pivots:
+                if changed and outcome is StepState.DONE and message.step in self.pivots:
                     self.take(StepLogged(message.step, outcome))
             case "pivot ran":
-                self.merge(message.step, Logged.DONE)
+                self.merge(message.step, StepState.DONE)
                 self.take(PivotRan())
             case "pivot fenced":
-                self.merge(message.step, Logged.UNDONE)
+                self.merge(message.step, StepState.UNDONE)
             case "complete":
                 self.complete(message.replies)
             case "compensated":
                 self.take(Compensated(message.chain[message.at].incomplete))
             case "operator":
-                verbs: list[Input] = [Retry(), Resume()]
+                verbs: list[Trigger] = [Retry(), Resume()]
                 for verb in reversed(verbs) if message.operation == "resumes" else verbs:
                     if self.status is Status.PARKED:  # not yet asked, or told that the other does not fit
                         self.take(verb)
 
     def complete(self, replies: int) -> None:
         for name, position in self.positions.items():
-            if replies >> position & 1 and self.log[name] is not Logged.DONE:
-                self.merge(name, Logged.DONE)
+            if replies >> position & 1 and self.log[name] is not StepState.DONE:
+                self.merge(name, StepState.DONE)
         if self.status not in ENDED:
             self.take(Completed())
 
     def cancel(self) -> None:
-        self.take(StopAsked())
+        self.take(CancelRequested())
 
     def pass_deadline(self) -> None:
         """The deadline turns out to be now."""
         if self.status is Status.RUNNING:
             self.deadline = self.due = self.broker.now
 
-    def merge(self, step: str, outcome: Logged) -> bool:
+    def merge(self, step: str, outcome: StepState) -> bool:
         """Raise the log of a step."""
         known = self.log[step]
         if not self.engine.rises(known, outcome):
@@ -137,10 +137,10 @@ class Orchestrator:
         self.log[step], self.heard = outcome, self.broker.now
         return True
 
-    def take(self, came: Input) -> None:
+    def take(self, came: Trigger) -> None:
         """Let the machine decide and carry it out."""
         now, before = self.broker.now, self.status
-        patient_until = self.since + TIMES.undo_for
+        patient_until = self.since + TIMES.compensation_timeout
         view = View(before, self.log, now >= self.deadline, now >= patient_until)
         decision = self.engine.decide(self.saga, view, came)
         if decision.status and decision.status is not before:
@@ -162,18 +162,18 @@ class Orchestrator:
     def next_look(self) -> float:
         now = self.broker.now
         silent_until = now + TIMES.silence_between(self.drives)
-        return scheduling.next_look(self.status, now=now, silent_until=silent_until, deadline=self.deadline)
+        return scheduling.next_check_at(
+            self.status, now=now, silent_until=silent_until, deadline=self.deadline
+        )
 
     def make_due(self) -> None:
         if self.status in OPEN:
             now = self.broker.now
-            self.due = scheduling.look_before_long(
-                self.due, now=now, soon=now + TIMES.soon_after(self.drives)
-            )
+            self.due = scheduling.earlier_check(self.due, now=now, soon=now + TIMES.soon_after(self.drives))
 
     def sent(self, send: Drive | Stop | object) -> None:
         chain = self.engine.planned(self.saga, send)  # type: ignore[arg-type]
-        done = Logged.DONE
+        done = StepState.DONE
         known = sum(1 << n for name, n in self.positions.items() if self.log[name] is done)
         replies = known if isinstance(send, Drive) else 0
         link = chain[0]
@@ -184,12 +184,12 @@ class Orchestrator:
         now = self.broker.now
         if self.status not in OPEN:
             return "nothing to do"
-        heard_lately = not early and now - self.heard < TIMES.silence
+        heard_lately = not early and now - self.heard < TIMES.silence_timeout
         if scheduling.is_moving(self.status, heard_lately=heard_lately, now=now, deadline=self.deadline):
-            self.due = min(now + TIMES.silence, self.deadline)
+            self.due = min(now + TIMES.silence_timeout, self.deadline)
             return "it is moving"
         self.drives += 1
-        self.take(Due())
+        self.take(WatchdogFired())
         return f"driven: the saga is {self.status}"
 
     def call_the_operator(self) -> None:

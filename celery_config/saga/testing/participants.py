@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from celery_config.common.timeouts import Times
+from celery_config.common.timeouts import Timeouts
 from celery_config.messaging.barrier.decisions import OnAction, OnFence, OnUndo, Row
 from celery_config.messaging.states import Action, Undo
 from celery_config.saga.engine.plan import Operation
@@ -13,7 +13,7 @@ from celery_config.saga.testing.broker import Broker, Message
 from celery_config.saga.testing.choices import Choices, Options
 from celery_config.saga.testing.engine import Engine
 
-TRIES = sum(Times().retry_delays)
+TRIES = sum(Timeouts().retry_delays)
 ASKED, GARBLED = "as asked", "garbled"
 LEAVES_NOTHING: Options = ("crashes before its commit", "gives up", "becomes a dead letter")
 AFTER_COMMIT: Options = ("crashes after its commit", "crashes after its publish", "cannot publish")

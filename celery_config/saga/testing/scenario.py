@@ -23,22 +23,22 @@ from celery_config.contracts.base import Command, Reply, decode, encode
 from celery_config.saga.dsl import Saga, Step
 from celery_config.saga.engine.chains import COMPENSATED, COMPLETE, Chains, Link
 from celery_config.saga.engine.machine import (
+    CancelRequested,
     Compensated,
     Completed,
     Drive,
-    Due,
-    Input,
     PivotRan,
     Retry,
     Send,
     StepFailed,
     StepLogged,
-    StopAsked,
+    Trigger,
     View,
+    WatchdogFired,
     decide,
     first_status,
 )
-from celery_config.saga.states import Logged
+from celery_config.saga.states import StepState
 
 
 def given(saga: type[Saga], data: Any) -> Scenario:
@@ -66,7 +66,7 @@ class Scenario:
     def __init__(self, saga: type[Saga], data: Any) -> None:
         self.saga, self.data, self.id = saga, encode(data), uuid4()
         self.status = first_status(saga)
-        self.log: dict[str, Logged] = {}
+        self.log: dict[str, StepState] = {}
         self.replies: dict[str, Any] = {}
         self.attempt = 0
         self.links: list[Link] = []
@@ -102,14 +102,14 @@ class Scenario:
         assert isinstance(reply, done), f"{step.command.__name__} is answered by {done.__name__}"
         self.links.pop(0)
         self.replies[step.name] = encode(reply)
-        return self if unheard else self._log(step, Logged.DONE)
+        return self if unheard else self._log(step, StepState.DONE)
 
     def when_refused(self, *, unheard: bool = False) -> Self:
         """The expected command is refused: the chain ends there and its errback comes."""
         step = self._next_step()
         assert step.command.refused, f"{step.command.__name__} may not be refused"
         if not unheard:
-            self._log(step, Logged.REFUSED)
+            self._log(step, StepState.REFUSED)
         return self.when_failed()
 
     def when_failed(self) -> Self:
@@ -122,13 +122,13 @@ class Scenario:
         """What runs next, a fence or an undo, did its part."""
         kwargs = self.links.pop(0)["kwargs"]
         if kwargs.get("operation") == "undo":
-            self.log[kwargs["step"]] = Logged.UNDONE
+            self.log[kwargs["step"]] = StepState.UNDONE
         return self
 
     def when_pivot_ran(self) -> Self:
         """The fence, which runs next, finds that the pivot ran: the stop chain ends there."""
         self._check(bool(self.links) and name_of(self.links[0]).startswith("fence "), "a fence")
-        self.log[self.links[0]["kwargs"]["step"]] = Logged.DONE
+        self.log[self.links[0]["kwargs"]["step"]] = StepState.DONE
         self.links = []
         return self._receive(PivotRan())
 
@@ -138,11 +138,11 @@ class Scenario:
         return self
 
     def when_cancelled(self) -> Self:
-        return self._receive(StopAsked())
+        return self._receive(CancelRequested())
 
     def when_silent(self, *, past_deadline: bool = False, past_patience: bool = False) -> Self:
         """The watchdog finds the saga due."""
-        return self._receive(Due(), past_deadline=past_deadline, past_patience=past_patience)
+        return self._receive(WatchdogFired(), past_deadline=past_deadline, past_patience=past_patience)
 
     def when_retried(self) -> Self:
         """A human says so of a parked saga."""
@@ -159,7 +159,7 @@ class Scenario:
         self._check(len(self.links) <= 1, "the end of the chain")
         if self.links:
             last = self.links.pop()
-            ends: dict[str, Input] = {
+            ends: dict[str, Trigger] = {
                 COMPLETE: Completed(),
                 COMPENSATED: Compensated(last["kwargs"].get("incomplete", False)),
             }
@@ -171,11 +171,11 @@ class Scenario:
         self._check(bool(self.links) and self.links[0]["kwargs"].get("operation") == "do", "a command")
         return self.saga.steps[self.saga.index(self.links[0]["kwargs"]["step"])]
 
-    def _log(self, step: Step, outcome: Logged) -> Self:
+    def _log(self, step: Step, outcome: StepState) -> Self:
         self.log[step.name] = outcome
         return self._receive(StepLogged(step.name, outcome))
 
-    def _receive(self, came: Input, **view: bool) -> Self:
+    def _receive(self, came: Trigger, **view: bool) -> Self:
         decision = decide(self.saga, View(self.status, self.log, **view), came)
         self.status = decision.status or self.status
         if decision.send:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from celery_config.messaging.states import Action
 from celery_config.saga.dsl import Kind, Saga, field_sources
-from celery_config.saga.states import OPEN, Logged
+from celery_config.saga.states import OPEN, StepState
 from celery_config.saga.testing.books import Books, Violation
 from celery_config.saga.testing.broker import Broker, Message
 from celery_config.saga.testing.choices import Choices, Options
@@ -118,7 +118,7 @@ class Simulation:
         """Before a human's resume its participant's barrier is asked, as saga/operators.py does."""
         for book in self.books.values():
             if book.is_pivot and book.row and book.row.action is Action.DONE:
-                self.orchestrator.merge(book.name, Logged.DONE)
+                self.orchestrator.merge(book.name, StepState.DONE)
 
     def meanwhile(self, message: Message, then: str) -> None:
         """What may happen at any moment."""

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from celery_config.common.console import progress_bars
-from celery_config.http.service_client import PeerError
+from celery_config.http.service_client import ServiceCallError
 from order_project import audit
 from order_project.models import Order
 
@@ -26,7 +26,7 @@ class Command(BaseCommand):
             with progress_bars(console) as bar:
                 task = bar.add_task("audit", total=Order.objects.count())
                 checked, findings = audit.run(lambda n: bar.update(task, completed=n))
-        except PeerError as error:
+        except ServiceCallError as error:
             raise CommandError(str(error)) from error
         if findings:
             table = Table("order", "finding")

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from celery_config.common.console import progress_bars
 from celery_config.errors import SagaPaused
-from celery_config.http.service_client import PeerError
+from celery_config.http.service_client import ServiceCallError
 from order_project.domain import Flow
 from order_project.importing import invoices, service
 from order_project.importing.invoices import Fault
@@ -70,7 +70,7 @@ class Command(BaseCommand):
                 counted = service.await_ends(
                     placement.orders, lambda n: bar.update(ending, completed=n), patience=options["patience"]
                 )
-        except (PeerError, SagaPaused, service.Stalled) as error:
+        except (ServiceCallError, SagaPaused, service.Stalled) as error:
             raise CommandError(str(error)) from error
         faults = file.faults + placement.faults
         report = options["report"] or settings.VAR / "import_orders-report.csv"

@@ -12,7 +12,7 @@ from django.db import connection
 from celery_config.common.codec import encode_strictly
 from celery_config.common.identifiers import uuid7
 from celery_config.db import bulk
-from celery_config.db.bulk import Change
+from celery_config.db.bulk import Statement
 from celery_config.saga.dsl import Saga, compensatable, minutes
 from celery_config.saga.engine import starting
 from tests.bench.three.contracts import (
@@ -69,6 +69,8 @@ def place_all(wanted: Sequence[Wanted]) -> list[UUID]:
         OrderData(order=uuid7(), amount=w.amount, sku=w.sku, quantity=w.quantity, address=w.address)
         for w in wanted
     ]
-    orders = Change(INSERT_GIVEN, encode_strictly([{"id": e.order, "amount": e.amount} for e in data]))
-    bulk.commit(orders, *starting.start_all(ThreeSteps, [(each.order, each) for each in data]).changes)
+    orders = Statement(INSERT_GIVEN, encode_strictly([{"id": e.order, "amount": e.amount} for e in data]))
+    bulk.execute_atomically(
+        orders, *starting.start_all(ThreeSteps, [(each.order, each) for each in data]).changes
+    )
     return [each.order for each in data]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from celery_config.common.identifiers import first_of
+from celery_config.common.identifiers import min_uuid7_at
 from tests.bench.three.goods import Wanted, orders
 
 
@@ -16,7 +16,7 @@ class PlacedThree:
 
     def __init__(self) -> None:
         # Ids grow with time, so those of this run are the last of the index, however many orders there are.
-        self.of_this_run = f"FROM three_order WHERE id >= '{first_of(datetime.now(UTC))}'"
+        self.of_this_run = f"FROM three_order WHERE id >= '{min_uuid7_at(datetime.now(UTC))}'"
 
     def execute(self, statement: str) -> list[tuple[Any, ...]]:
         """What a statement on the orders' database says; peers have no Django to ask it with."""

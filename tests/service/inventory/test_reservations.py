@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from celery_config.contracts.inventory import CommitStock, Line, ReleaseStock, ReserveStock
-from celery_config.errors import Refused, StepOutlived
+from celery_config.errors import Refused, StepSuperseded
 from celery_config.messaging.models import OutboxMessage
 from inventory_app import domain, services
 from inventory_app.errors import ReservationLost
@@ -62,7 +62,7 @@ def test_an_undo_before_its_action_leaves_a_tombstone(shop: Any, participant: An
     shop.stock(A=5)
     command, saga = shop.reserve(A=3), uuid4()
     participant.undo(ReleaseStock(order=command.order), saga=saga)
-    with pytest.raises(StepOutlived):
+    with pytest.raises(StepSuperseded):
         participant.do(command, saga=saga)
     assert shop.levels() == {"A": (5, 0)}
 

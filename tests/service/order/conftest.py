@@ -17,11 +17,11 @@ from celery_config.db.functions import Now
 from celery_config.messaging.models import OutboxMessage
 from celery_config.saga.engine import clock, step_log
 from celery_config.saga.models import SagaClock, SagaInstance
-from celery_config.saga.states import Logged
+from celery_config.saga.states import StepState
 from celery_config.saga.testing import links_of, name_of
-from order_project import asked, placing
-from order_project.asked import OrderRequest
+from order_project import placing, requests
 from order_project.models import CatalogueProduct, Customer, Order
+from order_project.requests import OrderRequest
 
 ADDRESS = Address(name="Ada", line1="1 High St", city="London", postal_code="SW1", country="GB")
 HEART, LAMP = "85123A", "71053"
@@ -62,7 +62,7 @@ class Shop:
         }
         return OrderRequest(**given | more)
 
-    def place(self, key: str | None = None, client: str = "ada", **more: Any) -> asked.Placed:
+    def place(self, key: str | None = None, client: str = "ada", **more: Any) -> requests.Placed:
         return placing.place_order(client=client, request=self.request(**more), idempotency_key=key)
 
     def order(self) -> Placed:
@@ -149,6 +149,6 @@ def pass_time(shop: Shop) -> Callable[[float], None]:
     return move
 
 
-def merge(saga: UUID, step: str, outcome: Logged, content: dict[str, Any]) -> bool:
+def merge(saga: UUID, step: str, outcome: StepState, content: dict[str, Any]) -> bool:
     """Let an event tell the log; whether it changed anything."""
     return bool(step_log.merge([step_log.Entry(saga, step, outcome, content)]))

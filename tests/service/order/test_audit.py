@@ -22,7 +22,7 @@ from celery_config.http import service_client
 from celery_config.messaging.models import OutboxMessage
 from celery_config.saga.engine import runner
 from celery_config.saga.engine.machine import StepFailed
-from celery_config.saga.states import Logged
+from celery_config.saga.states import StepState
 from order_project import audit, services
 from order_project.models import CatalogueProduct, Order, Refund
 from tests.service.copies_source import SourceInMemory
@@ -167,7 +167,7 @@ def pay(refund: Refund) -> None:
 
 def refuse(refund: Refund) -> None:
     why = {"code": "card_closed", "reason": "no such card"}
-    merge(refund.saga, "refund-payment", Logged.REFUSED, why)
+    merge(refund.saga, "refund-payment", StepState.REFUSED, why)
     runner.receive(refund.saga, StepFailed("refund-payment", "do"), cause={"step": "refund-payment", **why})
     runner.compensated({refund.saga: runner.Unwound({})})
 

@@ -54,7 +54,7 @@ from order_project.errors import KeyReused, TooLate
 from order_project.models import Choreography, Order, SeenEvent
 from order_project.retention import forget_seen
 from tests.service.order.conftest import ADDRESS, HEART, Shop
-from tests.service.order.test_dead_letters import letter
+from tests.service.order.saga.dead_letters.test_reader import letter
 
 pytestmark = pytest.mark.django_db
 ID = UUID(int=7)
@@ -260,22 +260,22 @@ class TestDriving:
         patience.drive_due()
 
     def test_what_fell_silent_is_said_again(self, dancer: Dancer, pass_time: PassTime) -> None:
-        pass_time(1.2 * settings.TIMES.silence)
+        pass_time(1.2 * settings.TIMES.silence_timeout)
         self.look()
         assert dancer.said() == [("order.order_placed", 1)]
         self.look()
         assert dancer.said() == []
 
     def test_nobody_is_silent_of_whom_we_have_not_spoken(self, dancer: Dancer, pass_time: PassTime) -> None:
-        pass_time(1.2 * settings.TIMES.silence)
+        pass_time(1.2 * settings.TIMES.silence_timeout)
         self.look()
-        pass_time(10 * settings.TIMES.silence)
+        pass_time(10 * settings.TIMES.silence_timeout)
         self.look()
         assert dancer.said() == [("order.order_placed", 1)]
 
     def test_what_is_moving_is_let_alone(self, dancer: Dancer, pass_time: PassTime) -> None:
         dancer.hear(dancer.forward()[0])
-        pass_time(1.2 * settings.TIMES.silence)
+        pass_time(1.2 * settings.TIMES.silence_timeout)
         self.look()
         assert (dancer.said(), dancer.row.drives) == ([], 0)
 
@@ -287,7 +287,7 @@ class TestDriving:
 
     def test_an_undo_is_asked_for_again(self, dancer: Dancer, pass_time: PassTime) -> None:
         dancer.hear(dancer.back()[0])
-        pass_time(1.2 * settings.TIMES.silence)
+        pass_time(1.2 * settings.TIMES.silence_timeout)
         self.look()
         (row,) = OutboxMessage.objects.filter(saga=dancer.id)
         assert row.payload["data"]["code"] == "out_of_stock"
@@ -303,7 +303,7 @@ class TestDriving:
         self, dancer: Dancer, pass_time: PassTime
     ) -> None:
         dancer.hear(dancer.back()[0])
-        pass_time(settings.TIMES.undo_for + 1)
+        pass_time(settings.TIMES.compensation_timeout + 1)
         self.look()
         assert (dancer.row.status, dancer.row.due_at, dancer.said()) == ("parked", None, [])
         dancer.hear(*dancer.back()[1:])
@@ -312,7 +312,7 @@ class TestDriving:
     def test_each_drive_has_an_event_of_its_own(self, dancer: Dancer, pass_time: PassTime) -> None:
         ids = set()
         for _ in range(3):
-            pass_time(10 * settings.TIMES.silence)
+            pass_time(10 * settings.TIMES.silence_timeout)
             dancer.set(deadline_at="2100-01-01T00:00Z")
             self.look()
             ids |= {each["id"] for each in OutboxMessage.objects.values_list("payload", flat=True)}
@@ -368,7 +368,7 @@ class TestParked:
         gave_up = StepGaveUp(code="error", reason=f"void: no such hold {dancer.id}")
         dancer.hear(gave_up, step="payment.authorize_payment", operation="undo", outcome="failed")
         dancer.said()
-        pass_time(settings.TIMES.undo_for + 1)
+        pass_time(settings.TIMES.compensation_timeout + 1)
         patience.drive_due()
         assert dancer.row.status == "parked"
         return dancer
@@ -386,7 +386,7 @@ class TestParked:
     def test_what_nobody_gave_up_lacks_a_word(self, dancer: Dancer, pass_time: PassTime) -> None:
         dancer.hear(*dancer.forward()[:4])
         dancer.said()
-        pass_time(settings.TIMES.undo_for + 1)
+        pass_time(settings.TIMES.compensation_timeout + 1)
         patience.drive_due()
         assert dancer.row.fingerprint.endswith("no word of inventory.inventory_issued")
 
@@ -526,7 +526,7 @@ class TestDeadLetters:
         assert self.dead(dancer) == "it is looked at soon"
         row = dancer.row
         assert row.due_at is not None
-        assert row.due_at < later - timedelta(seconds=settings.TIMES.silence / 2)
+        assert row.due_at < later - timedelta(seconds=settings.TIMES.silence_timeout / 2)
 
     def test_of_what_has_ended_changes_nothing(self, dancer: Dancer) -> None:
         dancer.hear(*dancer.forward())

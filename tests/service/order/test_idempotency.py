@@ -10,10 +10,10 @@ from django.test.utils import CaptureQueriesContext
 
 from celery_config.contracts.inventory import Line
 from celery_config.saga.models import SagaInstance
-from order_project.asked import Asked, Placed
 from order_project.errors import BadLines, KeyReused
 from order_project.models import IdempotencyKey, Order
 from order_project.placing import place_orders
+from order_project.requests import OrderSubmission, Placed
 from tests.service.order.conftest import HEART, Shop
 from tests.service.together import concurrent, together
 
@@ -70,8 +70,8 @@ class TestTwins:
     ) -> None:
         for n in range(5):
             keys = [f"{letter}-{n}" for letter in "abcdef"]
-            forth = [Asked(shop.request(), key) for key in [*keys[:4], ""]]
-            back = [Asked(shop.request(), key) for key in [*reversed(keys[2:]), ""]]
+            forth = [OrderSubmission(shop.request(), key) for key in [*keys[:4], ""]]
+            back = [OrderSubmission(shop.request(), key) for key in [*reversed(keys[2:]), ""]]
             here, there = together(
                 *(lambda some=some: place_orders(client="ada", asked=some) for some in (forth, back))
             )
@@ -89,7 +89,7 @@ class TestTwins:
 class TestManyInOneTransaction:
     @staticmethod
     def ask(shop: Shop, *asked: tuple[str, dict[str, Any]]) -> list[Any]:
-        wanted = [Asked(shop.request(**more), key) for key, more in asked]
+        wanted = [OrderSubmission(shop.request(**more), key) for key, more in asked]
         return place_orders(client="ada", asked=wanted)
 
     def test_each_has_an_outcome_of_its_own(self, shop: Shop) -> None:

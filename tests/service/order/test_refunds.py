@@ -9,7 +9,7 @@ import pytest
 from celery_config.saga.engine import runner
 from celery_config.saga.engine.machine import StepFailed
 from celery_config.saga.models import SagaInstance
-from celery_config.saga.states import Logged
+from celery_config.saga.states import StepState
 from order_project import services
 from order_project.errors import NotRefundable
 from order_project.models import Refund
@@ -37,7 +37,7 @@ def pay(refund: Refund) -> None:
 
 def refuse(refund: Refund) -> None:
     cause = {"step": "refund-payment", "code": "step_failed", "reason": ""}
-    merge(refund.saga, "refund-payment", Logged.REFUSED, {"code": "card_closed", "reason": "no such card"})
+    merge(refund.saga, "refund-payment", StepState.REFUSED, {"code": "card_closed", "reason": "no such card"})
     runner.receive(refund.saga, StepFailed("refund-payment", "do"), cause=cause)
     runner.compensated({refund.saga: runner.Unwound({})})
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from celery_config.common.timeouts import Times
+from celery_config.common.timeouts import Timeouts
 from payment_app import provider
 from tests.service.conftest import Participant
 from tests.service.payment.shop import Shop
-from tests.unit.sandbox_process import SandboxProcess
+from tests.unit.compose.sandbox.sandbox_process import SandboxProcess
 
 # One call then takes at most 1.5 s: less than the sandbox's time-out token waits, more than its slow one.
 TIME_SCALE = 0.075
@@ -22,7 +22,7 @@ TIME_SCALE = 0.075
 def shop(db: None, participant: Participant, sandbox: SandboxProcess, settings: Any) -> Iterator[Shop]:
     """One order with the provider behind it."""
     settings.SANDBOX_URL = sandbox.url
-    settings.TIMES = Times(scale=TIME_SCALE)
+    settings.TIMES = Timeouts(scale=TIME_SCALE)
     provider.gateway.cache_clear()
     yield Shop(participant, sandbox)
     sandbox.clear_faults()

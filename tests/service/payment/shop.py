@@ -11,7 +11,7 @@ from payment_app.gateways import BookEntry
 from payment_app.models import Payment
 from payment_app.provider import gateway
 from tests.service.conftest import Participant
-from tests.unit.sandbox_process import SandboxProcess
+from tests.unit.compose.sandbox.sandbox_process import SandboxProcess
 
 AUTHORIZE, CAPTURE = "authorize-payment", "capture-payment"
 

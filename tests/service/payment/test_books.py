@@ -11,7 +11,7 @@ from prometheus_client import REGISTRY
 from rest_framework.test import APIClient
 from structlog.testing import capture_logs
 
-from celery_config.errors import Unknown
+from celery_config.errors import OutcomeUnknown
 from celery_config.reconciliation.comparison import Kind
 from celery_config.reconciliation.sweep import Comparison
 from payment_app import provider, reconciliation
@@ -19,7 +19,7 @@ from payment_app.models import Payment
 from payment_app.provider import gateway
 from payment_app.reconciliation import compare_books
 from tests.service.payment.shop import Shop
-from tests.unit.sandbox_process import SandboxProcess
+from tests.unit.compose.sandbox.sandbox_process import SandboxProcess
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_a_charge_nobody_here_knows_is_an_orphan(shop: Shop) -> None:
 
 
 def test_a_call_under_way_is_not_judged(shop: Shop) -> None:
-    with pytest.raises(Unknown):
+    with pytest.raises(OutcomeUnknown):
         shop.authorize("tok_error_after_charging")
     result = compare_books()
     assert (result.under_way, result.findings) == (1, [])

@@ -22,11 +22,11 @@ from celery_config.contracts.payment import (
 )
 from celery_config.contracts.shipment import ShipmentArranged
 from celery_config.contracts.values import Address, Line
-from celery_config.errors import Unknown
+from celery_config.errors import OutcomeUnknown
 from celery_config.messaging.barrier import webhooks
-from celery_config.messaging.barrier.webhooks import Hint
+from celery_config.messaging.barrier.webhooks import OutcomeNotification
 from celery_config.messaging.models import BarrierRow, OutboxMessage
-from celery_config.participant import handlers
+from celery_config.participant.handlers import registry
 from payment_app.domain import payment_id
 from payment_app.models import Payment
 from payment_app.provider import gateway
@@ -161,7 +161,7 @@ def test_a_capture_in_doubt_is_settled_before_anything_is_undone(
 
     def taken_and_lost(**asked: Any) -> None:
         capture(**asked)
-        raise Unknown("no answer")
+        raise OutcomeUnknown("no answer")
 
     with monkeypatch.context() as broken:
         broken.setattr(gateway(), "capture", taken_and_lost)
@@ -178,7 +178,7 @@ def test_an_authorization_in_doubt_is_settled_and_let_go(
 
     def held_and_lost(**asked: Any) -> None:
         authorize(**asked)
-        raise Unknown("no answer")
+        raise OutcomeUnknown("no answer")
 
     with monkeypatch.context() as broken:
         broken.setattr(gateway(), "authorize", held_and_lost)
@@ -191,7 +191,7 @@ def test_used_up_tries_are_as_good_as_a_refusal(
     buyer: Buyer, monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
     def lost(**_: Any) -> None:
-        raise Unknown("no answer")
+        raise OutcomeUnknown("no answer")
 
     monkeypatch.setattr(gateway(), "authorize", lost)
     monkeypatch.setattr(type(settings.TIMES), "retry_delay", lambda *_: None)
@@ -230,15 +230,15 @@ def test_what_a_webhook_settled_is_told_by_the_next_try(
 
     def held_and_lost(**asked: Any) -> None:
         held.append(authorize(**asked))
-        raise Unknown("no answer")
+        raise OutcomeUnknown("no answer")
 
     with monkeypatch.context() as broken:
         broken.setattr(gateway(), "authorize", held_and_lost)
         assert buyer.placed() == []
     row = BarrierRow.objects.get()
     said = webhooks.receive(
-        handlers.get,
-        Hint(
+        registry.get,
+        OutcomeNotification(
             event="e", kind="authorized", key=row.key, subject=buyer.order, command=AuthorizePayment,
             answer={"provider_id": held[0].provider_id}, facts={},
         ),

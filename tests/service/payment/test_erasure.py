@@ -24,7 +24,7 @@ from celery_config.messaging.inbox.subscriptions import deliver
 from celery_config.messaging.models import BarrierRow, OutboxMessage
 from celery_config.messaging.outbox import writing
 from payment_app import selectors
-from payment_app.erasure import MEMORY
+from payment_app.erasure import DATA_MAP
 from payment_app.models import BillingCustomer, LedgerTransaction, Payment
 from tests.service.conftest import Participant
 from tests.service.everything import counts, told
@@ -195,7 +195,7 @@ class TestLeftovers:
     @pytest.fixture
     def ids(self, db: None) -> tuple[UUID, UUID]:
         customer, order = uuid4(), uuid7()
-        MEMORY.forget(customer, [order])
+        DATA_MAP.forget(customer, [order])
         assert faults() == []
         return customer, order
 

@@ -37,7 +37,7 @@ def lines(*amounts: tuple[str, int]) -> list[Line]:
 @pytest.mark.parametrize("wrong", [(), (("GBP", 5),), (("GBP", 5), ("EUR", -5)), (("GBP", 5), ("GBP", -4))])
 def test_the_service_refuses_what_does_not_balance(wrong: tuple[tuple[str, int], ...]) -> None:
     with pytest.raises(Unbalanced), transaction.atomic():
-        bulk.write(
+        bulk.execute(
             *ledger.posted([Draft(id=uuid4(), booking=Booking.CAPTURE, order=uuid4(), lines=lines(*wrong))])
         )
     assert not LedgerTransaction.objects.exists()
@@ -45,7 +45,7 @@ def test_the_service_refuses_what_does_not_balance(wrong: tuple[tuple[str, int],
 
 def test_each_currency_balances_by_itself() -> None:
     right = lines(("GBP", 5), ("GBP", -5), ("JPY", 7), ("JPY", -7))
-    bulk.write(*ledger.posted([Draft(id=uuid4(), booking=Booking.CAPTURE, order=uuid4(), lines=right)]))
+    bulk.execute(*ledger.posted([Draft(id=uuid4(), booking=Booking.CAPTURE, order=uuid4(), lines=right)]))
     assert selectors.totals() == {
         "ledger_sums": {"GBP": 0, "JPY": 0},
         "unbalanced_transactions": 0,
@@ -55,9 +55,9 @@ def test_each_currency_balances_by_itself() -> None:
 
 def test_a_thing_is_booked_once() -> None:
     payment: dict[str, Any] = {"subject": uuid4(), "order": uuid4(), "amount": 5, "currency": "GBP"}
-    ledger.book(Entry(booking=Booking.CAPTURE, **payment))
+    ledger.post(Entry(booking=Booking.CAPTURE, **payment))
     with pytest.raises(IntegrityError), transaction.atomic():
-        ledger.book(Entry(booking=Booking.CAPTURE, **payment))
+        ledger.post(Entry(booking=Booking.CAPTURE, **payment))
 
 
 @postgresql

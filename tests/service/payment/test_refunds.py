@@ -10,10 +10,10 @@ from uuid import uuid4
 import pytest
 from django.utils import timezone
 
-from celery_config.errors import Refused, Unknown
+from celery_config.errors import OutcomeUnknown, Refused
 from celery_config.messaging.models import BarrierRow
 from payment_app import selectors
-from payment_app.errors import KeyOutlived
+from payment_app.errors import IdempotencyKeyExpired
 from payment_app.models import Refund, RefundOutcome
 from payment_app.provider import gateway
 from tests.service.payment.marks import postgresql
@@ -88,7 +88,7 @@ def test_a_refund_in_doubt_stays_promised_until_the_provider_answers(shop: Shop)
     shop.paid(100)
     refund, saga = uuid4(), uuid4()
     shop.sandbox.fault("/provider/refunds", "error_after")
-    with pytest.raises(Unknown):
+    with pytest.raises(OutcomeUnknown):
         shop.refund(70, refund=refund, saga=saga)
     assert balances() == {"provider_clearing": 100, "sales": -30, "refunds_payable": -70}
     facts = selectors.facts([shop.order])[str(shop.order)]
@@ -104,13 +104,13 @@ def test_a_refund_whose_key_may_be_forgotten_is_left_to_a_human(shop: Shop) -> N
     shop.paid(100)
     refund, saga = uuid4(), uuid4()
     shop.sandbox.fault("/provider/refunds", "error_after")
-    with pytest.raises(Unknown):
+    with pytest.raises(OutcomeUnknown):
         shop.refund(70, refund=refund, saga=saga)
     intent = BarrierRow.objects.get(saga=saga)
     assert intent.request
     intent.request["asked_at"] = (timezone.now() - timedelta(days=2)).isoformat()
     intent.save()
-    with pytest.raises(KeyOutlived):
+    with pytest.raises(IdempotencyKeyExpired):
         shop.refund(70, refund=refund, saga=saga)
 
 

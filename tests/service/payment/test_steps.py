@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from celery_config.contracts.base import command_id
-from celery_config.errors import Refused, StepOutlived, Unknown
+from celery_config.errors import OutcomeUnknown, Refused, StepSuperseded
 from celery_config.messaging.models import BarrierRow, OutboxMessage
 from payment_app.domain import payment_id
 from payment_app.errors import NoPayment, VoidImpossible
@@ -54,7 +54,7 @@ def test_the_providers_no_is_stored_and_announced_once(shop: Shop, token: str, c
 
 @pytest.mark.parametrize("token", ["tok_timeout_then_succeeds", "tok_error_after_charging"])
 def test_an_unknown_outcome_is_settled_by_the_same_call(shop: Shop, token: str) -> None:
-    with pytest.raises(Unknown):
+    with pytest.raises(OutcomeUnknown):
         shop.authorize(token)
     assert not Payment.objects.exists()
     assert len(shop.books()) == 1  # charged, and nobody here knows it
@@ -96,20 +96,20 @@ def test_a_void_lets_the_money_go_and_may_be_repeated(shop: Shop) -> None:
     shop.void()
     assert shop.payment().state == "voided"
     assert [entry.state for entry in shop.books()] == ["voided"]
-    with pytest.raises(StepOutlived):
+    with pytest.raises(StepSuperseded):
         shop.authorize()
 
 
 def test_a_void_before_its_authorization_leaves_a_tombstone(shop: Shop) -> None:
     shop.void()
-    with pytest.raises(StepOutlived):
+    with pytest.raises(StepSuperseded):
         shop.authorize()
     assert shop.books() == []
 
 
 def test_a_void_in_doubt_settles_the_authorization_first(shop: Shop) -> None:
     """Rule 8: "not found" is no answer; the call is repeated, and what it did is undone."""
-    with pytest.raises(Unknown):
+    with pytest.raises(OutcomeUnknown):
         shop.authorize("tok_timeout_then_succeeds")
     shop.void()
     assert shop.payment().state == "voided"
@@ -186,7 +186,7 @@ def test_a_capture_whose_key_was_forgotten_is_known_by_its_amount(shop: Shop, ta
 
 
 def test_an_authorization_whose_key_may_be_forgotten_is_looked_up_first(shop: Shop) -> None:
-    with pytest.raises(Unknown):
+    with pytest.raises(OutcomeUnknown):
         shop.authorize("tok_error_after_charging")
     intent = BarrierRow.objects.get(key=command_id(shop.saga, AUTHORIZE, "do"))
     assert intent.request
@@ -202,7 +202,7 @@ def test_an_authorization_whose_key_may_be_forgotten_is_looked_up_first(shop: Sh
 def test_the_fence_keeps_a_capture_from_ever_running(shop: Shop) -> None:
     shop.authorize()
     assert shop.fence() is False
-    with pytest.raises(StepOutlived):
+    with pytest.raises(StepSuperseded):
         shop.capture()
     assert [entry.state for entry in shop.books()] == ["authorized"]
 
@@ -210,7 +210,7 @@ def test_the_fence_keeps_a_capture_from_ever_running(shop: Shop) -> None:
 def test_the_fence_settles_a_capture_in_doubt(shop: Shop) -> None:
     shop.authorize()
     shop.sandbox.fault("/provider/authorizations", "error_after")
-    with pytest.raises(Unknown):
+    with pytest.raises(OutcomeUnknown):
         shop.capture()
     assert shop.payment().state == "authorized"
     assert shop.fence() is True

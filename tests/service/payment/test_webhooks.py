@@ -13,7 +13,7 @@ import stripe
 from django.conf import settings as django_settings
 
 from celery_config.contracts.base import command_id
-from celery_config.errors import Refused, StepOutlived, Unknown
+from celery_config.errors import OutcomeUnknown, Refused, StepSuperseded
 from celery_config.http.webhooks import HEADER, TOLERANCE_SECONDS, sign
 from celery_config.messaging.models import BarrierRow, Contradiction, OutboxMessage
 from celery_config.participant.api import MAX_BYTES
@@ -65,7 +65,7 @@ def row(shop: Shop, step: str) -> BarrierRow:
 @pytest.fixture
 def in_doubt(shop: Shop) -> Shop:
     """The money is held at the provider, and nobody here knows it."""
-    with pytest.raises(Unknown):
+    with pytest.raises(OutcomeUnknown):
         shop.authorize(LOST)
     return shop
 
@@ -152,7 +152,7 @@ class TestWhatIsSettled:
 
     def test_a_refusal(self, shop: Shop, stranger: Client) -> None:
         shop.sandbox.fault("/provider", "error_after")
-        with pytest.raises(Unknown):
+        with pytest.raises(OutcomeUnknown):
             shop.authorize("tok_card_declined")
         body = body_of(shop, "authorization.refused", key(shop, AUTHORIZE), code="card_declined", reason="no")
         assert outcome(send(stranger, body)) == "settled"
@@ -162,7 +162,7 @@ class TestWhatIsSettled:
     def test_a_capture_is_booked_once(self, shop: Shop, stranger: Client) -> None:
         shop.authorize()
         shop.sandbox.fault("/provider", "error_after")
-        with pytest.raises(Unknown):
+        with pytest.raises(OutcomeUnknown):
             shop.capture()
         body = body_of(shop, "authorization.captured", key(shop, CAPTURE))
         assert [outcome(send(stranger, body)) for _ in range(2)] == ["settled", "known"]
@@ -173,7 +173,7 @@ class TestWhatIsSettled:
     def test_a_void(self, shop: Shop, stranger: Client) -> None:
         shop.authorize()
         shop.sandbox.fault("/provider", "error_after")
-        with pytest.raises(Unknown):
+        with pytest.raises(OutcomeUnknown):
             shop.void()
         body = body_of(shop, "authorization.voided", key(shop, AUTHORIZE, "undo"))
         assert outcome(send(stranger, body)) == "settled"
@@ -184,7 +184,7 @@ class TestWhatIsSettled:
         shop.paid()
         refund, saga = uuid4(), uuid4()
         shop.sandbox.fault("/provider/refunds", "error_after")
-        with pytest.raises(Unknown):
+        with pytest.raises(OutcomeUnknown):
             shop.refund(500, refund=refund, saga=saga)
         made = {"id": "ref_1", "authorization": shop.payment().provider_id, "amount": 500}
         body = body_of(shop, "refund.refunded", command_id(saga, "refund-payment", "do"), **made)
@@ -239,7 +239,7 @@ class TestWhatIsNot:
         in_doubt.void()
         assert outcome(send(stranger, late)) == "known"
         assert in_doubt.payment().state == "voided"
-        with pytest.raises(StepOutlived):
+        with pytest.raises(StepSuperseded):
             in_doubt.authorize(LOST)
 
     def test_a_tombstone(self, shop: Shop, stranger: Client) -> None:
@@ -261,7 +261,7 @@ def test_events_and_the_answer_at_once(shop: Shop, stranger: Client) -> None:
     """One payment, one event, one reply, whoever comes first."""
     for _ in range(RACES):
         shop.order, shop.saga = uuid4(), uuid4()
-        with pytest.raises(Unknown):
+        with pytest.raises(OutcomeUnknown):
             shop.authorize(LOST)
         body = body_of(shop, "authorization.authorized", key(shop, AUTHORIZE))
         results = together(lambda: shop.authorize(LOST), *[lambda b=body: send(stranger, b)] * 3)
@@ -285,7 +285,7 @@ class TestStripe:
         provider.gateway.cache_clear()
 
     def doubt(self, shop: Shop) -> None:
-        with pytest.raises(Unknown):
+        with pytest.raises(OutcomeUnknown):
             shop.authorize(LOST)
         provider.gateway.cache_clear()
 

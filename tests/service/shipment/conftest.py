@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from celery_config.common.timeouts import Times
+from celery_config.common.timeouts import Timeouts
 from shipment_app import carrier
-from tests.unit.sandbox_process import SandboxProcess
+from tests.unit.compose.sandbox.sandbox_process import SandboxProcess
 
 # One call then takes at most 2 s; the sandbox's `timeout` waits longer.
 TIME_SCALE = 0.1
@@ -21,7 +21,7 @@ def carrier_process(
 ) -> Iterator[SandboxProcess]:
     """The sandbox, with patience for a call of two seconds."""
     settings.SANDBOX_URL = sandbox.url
-    settings.TIMES = Times(scale=TIME_SCALE)
+    settings.TIMES = Timeouts(scale=TIME_SCALE)
     carrier.carrier.cache_clear()
     yield sandbox
     sandbox.clear_faults()

@@ -16,7 +16,7 @@ from celery_config.messaging.inbox.subscriptions import deliver
 from celery_config.messaging.models import BarrierRow
 from celery_config.messaging.outbox import writing
 from shipment_app import selectors
-from shipment_app.erasure import MEMORY
+from shipment_app.erasure import DATA_MAP
 from shipment_app.models import DeliveryAddress, Shipment
 from tests.service.conftest import Participant
 from tests.service.everything import counts, told
@@ -87,7 +87,7 @@ def test_an_event_that_is_said_again_tells_nobody_where_they_lived(participant: 
 @pytest.fixture
 def ids() -> tuple[UUID, UUID]:
     customer, order = uuid4(), uuid7()
-    MEMORY.forget(customer, [order])
+    DATA_MAP.forget(customer, [order])
     assert selectors.totals()["faults"] == []
     return customer, order
 

@@ -10,7 +10,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.urls import reverse
 
-from celery_config.errors import Unknown
+from celery_config.errors import OutcomeUnknown
 from celery_config.messaging.models import BarrierRow
 from celery_config.reconciliation import sweep
 from celery_config.reconciliation.comparison import Kind
@@ -103,7 +103,7 @@ def test_a_difference_and_a_missing_entry_are_found(order: UUID, carrier_process
 def test_an_open_intent_is_not_judged(participant: Any, carrier_process: Any) -> None:
     command = book()
     carrier_process.fault("/carrier", "error_after")
-    with pytest.raises(Unknown):
+    with pytest.raises(OutcomeUnknown):
         participant.do(command)
     assert findings_of(command.order) == []
     assert reconciliation.compare_books().under_way == 1

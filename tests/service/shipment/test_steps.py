@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from celery_config.contracts.shipment import BookShipment
-from celery_config.errors import Refused, StepOutlived, Unknown
+from celery_config.errors import OutcomeUnknown, Refused, StepSuperseded
 from celery_config.messaging.models import BarrierRow, OutboxMessage
 from shipment_app import services
 from shipment_app.carriers import CarrierFailed
@@ -85,7 +85,7 @@ def test_a_lost_answer_is_unknown_and_the_repeat_books_nothing_more(
 ) -> None:
     command, saga = book(), uuid4()
     carrier_process.fault("/carrier", kind, count=5 if kind == "drop" else 1)
-    with pytest.raises(Unknown):
+    with pytest.raises(OutcomeUnknown):
         participant.do(command, saga=saga)
     assert (ours(command.order), BarrierRow.objects.get().action) == (None, "intent")
     carrier_process.clear_faults()
@@ -97,19 +97,19 @@ def test_a_lost_answer_is_unknown_and_the_repeat_books_nothing_more(
 def test_doubt_is_settled_before_it_is_undone(participant: Any, carrier_process: Any, kind: str) -> None:
     command, saga = book(), uuid4()
     carrier_process.fault("/carrier", kind, count=5 if kind == "drop" else 1)
-    with pytest.raises(Unknown):
+    with pytest.raises(OutcomeUnknown):
         participant.do(command, saga=saga)
     carrier_process.clear_faults()
     participant.undo(cancel(command.order), saga=saga)
     assert (ours(command.order), theirs(command.order)) == ("cancelled", ["cancelled"])
-    with pytest.raises(StepOutlived):
+    with pytest.raises(StepSuperseded):
         participant.do(command, saga=saga)
 
 
 def test_the_fence_settles_a_doubtful_booking(participant: Any, carrier_process: Any) -> None:
     command, saga = book(), uuid4()
     carrier_process.fault("/carrier", "error_after")
-    with pytest.raises(Unknown):
+    with pytest.raises(OutcomeUnknown):
         participant.do(command, saga=saga)
     assert participant.fence(BookShipment, saga=saga, subject=str(command.order))
     assert ours(command.order) == "booked"
@@ -120,7 +120,7 @@ def test_an_undo_cancels_once(participant: Any, carrier_process: Any) -> None:
     command, saga = book(), uuid4()
     participant.do(command, saga=saga)
     carrier_process.fault("/carrier", "error_after")
-    with pytest.raises(Unknown):
+    with pytest.raises(OutcomeUnknown):
         participant.undo(cancel(command.order), saga=saga)
     assert (ours(command.order), theirs(command.order)) == ("booked", ["cancelled"])
     for _ in range(2):
@@ -132,7 +132,7 @@ def test_an_undo_cancels_once(participant: Any, carrier_process: Any) -> None:
 def test_an_undo_before_its_action_leaves_a_tombstone(participant: Any) -> None:
     command, saga = book(), uuid4()
     participant.undo(cancel(command.order), saga=saga)
-    with pytest.raises(StepOutlived):
+    with pytest.raises(StepSuperseded):
         participant.do(command, saga=saga)
     assert (ours(command.order), theirs(command.order)) == (None, [])
 

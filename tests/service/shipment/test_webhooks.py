@@ -12,7 +12,7 @@ from django.conf import settings
 
 from celery_config.contracts.base import command_id
 from celery_config.contracts.shipment import BookShipment
-from celery_config.errors import Refused, StepOutlived, Unknown
+from celery_config.errors import OutcomeUnknown, Refused, StepSuperseded
 from celery_config.http.webhooks import HEADER, sign
 from celery_config.messaging.models import BarrierRow, Contradiction, OutboxMessage
 from shipment_app import carrier
@@ -54,7 +54,7 @@ class Parcel:
 
     def doubt(self, step: str, call: Any) -> None:
         self.process.fault("/carrier", "error_after")
-        with pytest.raises(Unknown):
+        with pytest.raises(OutcomeUnknown):
             call()
 
     def book(self) -> Any:
@@ -133,7 +133,7 @@ def test_one_that_comes_when_all_is_undone(parcel: Parcel, stranger: Any) -> Non
     parcel.participant.undo(cancel(parcel.command.order), saga=parcel.saga)
     assert outcome(stranger, late) == "known"
     assert (ours(parcel.command.order), theirs(parcel.command.order)) == ("cancelled", ["cancelled"])
-    with pytest.raises(StepOutlived):
+    with pytest.raises(StepSuperseded):
         parcel.book()
 
 

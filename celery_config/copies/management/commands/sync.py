@@ -14,7 +14,7 @@ from celery_config.copies import duties, sync
 from celery_config.copies.registry import Copy, copies
 from celery_config.copies.source_client import source_of
 from celery_config.copies.sync import Compared
-from celery_config.http.service_client import PeerError
+from celery_config.http.service_client import ServiceCallError
 
 
 class Command(BaseCommand):
@@ -63,7 +63,7 @@ class Command(BaseCommand):
                     progress=lambda n: bars.update(bar, completed=n),
                 )
                 bars.update(bar, total=found.rows, completed=found.rows)
-        except PeerError as error:
+        except ServiceCallError as error:
             raise CommandError(str(error), returncode=2) from error
         duties.remember(copy.name, found)
         self.stdout.write(

@@ -8,14 +8,14 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.utils.module_loading import import_string
 
-from celery_config.erasure.data_map import Memory
+from celery_config.erasure.data_map import DataMap
 
 
 class Command(BaseCommand):
     help = "Blank what the audit finds here of people who were forgotten."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        memory: Memory = import_string(settings.MEMORY)
+        memory: DataMap = import_string(settings.DATA_MAP)
         found = memory.mend()
         for name, rows in sorted(found.items()):
             self.stdout.write(f"{name}: {rows} rows")

@@ -14,7 +14,7 @@ from django.utils.module_loading import import_string
 from celery_config.common import metrics, process
 from celery_config.db import functions
 from celery_config.messaging.outbox import relay
-from celery_config.messaging.outbox.notifier import Bell
+from celery_config.messaging.outbox.notifier import RelayListener
 
 
 class Command(BaseCommand):
@@ -27,9 +27,9 @@ class Command(BaseCommand):
         metrics.serve()
         current_app.finalize()
         duties = [duty for path in settings.RELAY_DUTIES for duty in import_string(path)()]
-        process.settle()
-        functions.look_rows_up_by_their_keys()
+        process.tune_gc()
+        functions.force_index_plans()
         self.stdout.write(f"{settings.SERVICE} relay ready")
         self.stdout.flush()
-        bell = Bell(settings.RELAY_WAKE, settings.RELAY_POLL_SECONDS)
+        bell = RelayListener(settings.RELAY_WAKE, settings.RELAY_POLL_SECONDS)
         relay.run(current_app._get_current_object(), duties, stop.wait, bell.wait)

@@ -26,8 +26,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         metrics.serve()
         current_app.loader.import_default_modules()
-        process.settle()
-        functions.look_rows_up_by_their_keys()
+        process.tune_gc()
+        functions.force_index_plans()
         signals.worker_ready.connect(self.say_ready)
         # Threads serve this work better than processes: less memory, a quarter more throughput on two cores.
         current_app.worker_main(

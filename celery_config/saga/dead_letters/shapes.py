@@ -1,0 +1,69 @@
+"""The shape of a task is what its worker takes; what does not fit is named. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from celery_config.broker.topology import commands_queue
+from celery_config.contracts.base import Command, decode
+from celery_config.saga.dsl import Saga
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a task takes.
+
+    Args:
+        queue: where its worker reads.
+        message: what its keyword arguments are decoded as.
+        chained: whether it gets the replies of the links before it.
+        command: of a step: what its message holds.
+    """
+
+    queue: str
+    message: type[Any]
+    chained: bool
+    command: type[Command] | None = None
+
+
+def shapes_of_steps(sagas: Iterable[type[Saga]], step: type[Any], fence: type[Any]) -> dict[str, Shape]:
+    """The shapes of everything that these sagas ask of participants, by task.
+
+    Args:
+        step: the message of an action or undo.
+        fence: that of a fence.
+    """
+    shapes = {}
+    for each in (each for saga in sagas for each in saga.steps):
+        queue = commands_queue(each.command.service)
+        shapes[f"{each.command.service}.fence"] = Shape(queue, fence, chained=True)
+        for command in filter(None, (each.command, each.undo)):
+            shapes[command.wire_name()] = Shape(queue, step, chained=True, command=command)
+    return shapes
+
+
+def misfit(shape: Shape, queue: str, args: list[Any], kwargs: dict[str, Any]) -> str | None:
+    """Say what a worker could not take, or None when all of it fits.
+
+    Args:
+        queue: the one that the message came from; empty: not known.
+    """
+    if queue and queue != shape.queue:
+        return f"it came to {queue!r}, whose workers do not know its task: that belongs into {shape.queue!r}"
+    try:
+        replies = decode(list[dict[str, Any]], args)
+        if len(replies) != shape.chained:
+            return f"{len(replies)} positional arguments instead of {int(shape.chained)}"
+        message = decode(shape.message, kwargs)
+        if shape.command:
+            needed = {name: replies[0][source][name] for name, source in (message.needs or {}).items()}
+            decode(shape.command, message.command | needed)
+    except msgspec.ValidationError as error:
+        return str(error)
+    except (KeyError, TypeError) as error:
+        return f"the replies before it lack what it needs: {error!r}"
+    return None

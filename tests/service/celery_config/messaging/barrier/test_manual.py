@@ -1,0 +1,100 @@
+"""A human tells what became of a call outside when nobody else can."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from celery_config.errors import OperatorRefused, OutcomeUnknown, StepSuperseded
+from celery_config.messaging.barrier import manual
+from tests.service.celery_config.conftest import Bank, Hotel, unknown
+
+pytestmark = pytest.mark.django_db(transaction=True)
+NOTE = "their support says so (ada)"
+
+
+def settle(bank: Bank, operation: str, answer: dict[str, Any]) -> str:
+    handler = bank.charge_handler if operation == "do" else bank.cancel_handler
+    return manual.settle(
+        bank.handlers.get,
+        task=handler.command.wire_name(),
+        saga=bank.saga,
+        step="charge",
+        operation=operation,
+        subject=str(bank.trip),
+        command={"trip": str(bank.trip)},
+        answer=answer,
+        note=NOTE,
+    )
+
+
+def doubt(bank: Bank, operation: str) -> None:
+    """Leave an open intent behind."""
+    bank.provider.before = unknown
+    with pytest.raises(OutcomeUnknown):
+        bank.act() if operation == "do" else bank.undo()
+
+
+def test_a_doubtful_action_is_done_as_if_the_provider_had_answered(bank: Bank) -> None:
+    """Rule 25: reply, event and our own rows are written; a repeat is answered from them."""
+    doubt(bank, "do")
+    settle(bank, "do", {"provider_id": "ch_by_hand"})
+    assert (bank.row.action, bank.row.note, bank.events, bank.payments) == ("done", NOTE, ["done"], 1)
+    assert bank.act() == bank.row.reply
+    assert len(bank.provider.calls) == 1
+
+
+def test_a_doubtful_undo_is_done(bank: Bank) -> None:
+    bank.act()
+    doubt(bank, "undo")
+    settle(bank, "undo", {})
+    assert (bank.row.undo, bank.row.note, bank.events, bank.payments) == ("done", NOTE, ["done", "undone"], 0)
+    bank.undo()
+    assert bank.events == ["done", "undone"]
+
+
+def test_an_undo_of_a_doubtful_action_says_that_nothing_is_live(bank: Bank) -> None:
+    doubt(bank, "do")
+    doubt(bank, "undo")
+    settle(bank, "undo", {})
+    assert (bank.row.action, bank.row.undo, bank.events, bank.payments) == ("refused", "done", ["undone"], 0)
+    with pytest.raises(StepSuperseded):
+        bank.act()
+
+
+@pytest.mark.parametrize("operation", ["do", "undo"])
+def test_what_never_came_is_not_in_doubt(bank: Bank, operation: str) -> None:
+    with pytest.raises(OperatorRefused, match="never came here"):
+        settle(bank, operation, {})
+
+
+@pytest.mark.parametrize("operation", ["do", "undo"])
+def test_what_is_known_is_not_overwritten(bank: Bank, operation: str) -> None:
+    bank.act()
+    with pytest.raises(OperatorRefused, match="no open call"):
+        settle(bank, operation, {"provider_id": "ch_other"})
+    assert (bank.row.action, bank.row.undo, bank.row.note) == ("done", "", "")
+
+
+def test_an_answer_that_lacks_something_writes_nothing(bank: Bank) -> None:
+    doubt(bank, "do")
+    with pytest.raises(KeyError):
+        settle(bank, "do", {})
+    assert (bank.row.action, bank.row.note, bank.payments) == ("intent", "", 0)
+
+
+def test_a_local_step_has_no_call_to_tell_of(hotel: Hotel) -> None:
+    hotel.act()
+    with pytest.raises(OperatorRefused, match="no open call"):
+        manual.settle(
+            hotel.handlers.get,
+            task=hotel.book_handler.command.wire_name(),
+            saga=hotel.saga,
+            step="hotel",
+            operation="do",
+            subject=str(hotel.trip),
+            command={},
+            answer={},
+            note=NOTE,
+        )

@@ -1,0 +1,183 @@
+"""While its own database is away a worker takes no messages (rule 10)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from amqp.exceptions import ResourceLocked
+from celery.worker import pidbox
+from django.db import InterfaceError, OperationalError, ProgrammingError, connection, transaction
+
+from celery_config.broker.validation import fault_of
+from celery_config.messaging import database_gate
+from celery_config.messaging.models import InboxEntry, OutboxMessage
+from celery_config.worker.bootsteps import DatabaseGate, RetryingControl
+from tests.service.together import postgresql
+
+
+@pytest.fixture(autouse=True)
+def _gate() -> Iterator[None]:
+    database_gate.database_away.clear()
+    yield
+    database_gate.database_away.clear()
+
+
+@pytest.fixture
+def away(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The database's server cannot be reached."""
+
+    def refuse() -> None:
+        raise OperationalError("connection refused")
+
+    connection.close()
+    with monkeypatch.context() as patched:
+        patched.setattr(connection, "connect", refuse)
+        patched.setattr(connection, "ensure_connection", refuse)
+        yield
+
+
+@pytest.mark.django_db(transaction=True)
+class TestClosing:
+    @pytest.mark.parametrize("error", [OperationalError("gone"), InterfaceError("closed")])
+    def test_a_lost_database_closes_the_gate(self, away: None, error: Exception) -> None:
+        database_gate.close_if_away(error)
+        assert database_gate.database_away.is_set()
+
+    @pytest.mark.parametrize(
+        "error", [OperationalError("deadlock detected"), OperationalError("lock timeout")]
+    )
+    def test_an_error_of_a_database_that_answers_does_not(self, error: Exception) -> None:
+        database_gate.close_if_away(error)
+        assert not database_gate.database_away.is_set()
+
+    def test_another_error_does_not_even_ask(self, away: None) -> None:
+        database_gate.close_if_away(ValueError("ours"))
+        assert not database_gate.database_away.is_set()
+
+    @postgresql
+    def test_a_transaction_that_neither_ended_nor_failed_is_dropped(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Else whatever this thread writes afterwards would seem committed, and never be."""
+
+        def interrupted() -> None:
+            raise KeyError("not a database's error")
+
+        def write(handler: str) -> None:
+            with transaction.atomic():
+                InboxEntry.objects.create(event=uuid4(), handler=handler)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(connection, "_commit", interrupted)
+            with pytest.raises(ProgrammingError):
+                write("lost")
+        database_gate.close_if_away(KeyError("not a database's error"))
+        write("kept")
+        connection.close()
+        assert [entry.handler for entry in InboxEntry.objects.all()] == ["kept"]
+
+    @postgresql
+    def test_a_broken_connection_is_dropped(self) -> None:
+        """Else the thread's next task would meet it again."""
+        assert database_gate.database_takes_writes()
+        connection.connection.close()
+        assert not database_gate.database_takes_writes()
+        assert database_gate.database_takes_writes()
+
+    @postgresql
+    def test_one_that_only_answers_is_away(self) -> None:
+        """A standby after a failover, a database whose disk is full."""
+        with connection.cursor() as cursor:
+            cursor.execute("SET default_transaction_read_only = on")
+        database_gate.close_if_away(OperationalError("no more room"))
+        assert database_gate.database_away.is_set()
+        assert database_gate.database_takes_writes()  # on a connection of its own
+
+    def test_nothing_stays_of_the_question(self) -> None:
+        assert database_gate.database_takes_writes()
+        assert not OutboxMessage.objects.exists()
+
+
+class TestConsumer:
+    """The worker's part, without a worker."""
+
+    @pytest.fixture
+    def consumer(self) -> Any:
+        told: list[str] = []
+        tasks = SimpleNamespace(cancel=lambda: told.append("cancel"), consume=lambda: told.append("consume"))
+        timer = SimpleNamespace(call_repeatedly=lambda *_: SimpleNamespace(cancel=lambda: None))
+        batches = SimpleNamespace(look_again=lambda: told.append("wake the runner"))
+        return SimpleNamespace(task_consumer=tasks, timer=timer, told=told, batches=batches)
+
+    def test_it_stops_consuming_and_begins_again(
+        self, consumer: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        answers = False
+        monkeypatch.setattr(database_gate, "database_takes_writes", lambda: answers)
+        step = DatabaseGate(None)
+        step.start(consumer)
+        step.check(consumer)
+        assert consumer.told == []
+        database_gate.database_away.set()
+        step.check(consumer)
+        step.check(consumer)
+        assert consumer.told == ["cancel", "wake the runner"]
+        answers = True
+        step.check(consumer)
+        step.check(consumer)
+        assert consumer.told == ["cancel", "wake the runner", "consume"]
+        assert not database_gate.database_away.is_set()
+
+
+class TestRemoteControl:
+    """Its queue may belong to a connection that is dead without the broker's knowing."""
+
+    def test_it_waits_for_its_queue(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        told: list[str] = []
+        free = False
+
+        def start(consumer: Any) -> None:
+            if not free:
+                raise ResourceLocked("RESOURCE_LOCKED")
+            told.append("listens")
+
+        later: list[Any] = []
+        entry = SimpleNamespace(cancel=lambda: told.append("waits no more"))
+        timer = SimpleNamespace(call_after=lambda _, call, args: later.append((call, args)) or entry)
+        consumer = SimpleNamespace(timer=timer)
+        box = SimpleNamespace(start=start, stop=lambda _: told.append("stop"), shutdown=None)
+        monkeypatch.setattr(pidbox, "Pidbox", lambda _: box)
+        step = RetryingControl(SimpleNamespace(pool=None))
+        step.start(consumer)
+        ((again, args),) = later
+        assert told == []
+        free = True
+        again(*args)
+        step.stop(consumer)
+        assert told == ["listens", "waits no more", "stop"]
+
+
+GOOD = {"headers": {"task": "x.do", "id": "1"}, "payload": [[], {}, {}]}
+
+
+@pytest.mark.parametrize(
+    ("broken", "fault"),
+    [
+        ({}, None),
+        ({"payload": ([{}], {"a": 1}, None)}, None),
+        ({"headers": {}}, "headers `task` and `id` are missing"),
+        ({"headers": {"task": "x.do"}}, "headers `task` and `id` are missing"),
+        ({"headers": {"task": "x.typo", "id": "1"}}, "unknown task"),
+        ({"payload": [[], {}]}, "malformed body"),
+        ({"payload": {"not": "a task"}}, "malformed body"),
+        ({"payload": ["args", {}, {}]}, "malformed body"),
+    ],
+)
+def test_what_no_worker_could_run_is_found_before_it_is_acknowledged(broken: Any, fault: str | None) -> None:
+    """Rule 19: Celery by itself would lose it, or die."""
+    found = fault_of(SimpleNamespace(**GOOD | broken), {"x.do"})  # type: ignore[arg-type]
+    assert (fault in found) if fault and found else found is fault

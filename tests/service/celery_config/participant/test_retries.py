@@ -1,0 +1,307 @@
+"""A participant's task in Celery's own tracer: what it hands on, and how its errors are tried again (rule 10)."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from celery import current_app
+from celery.app.task import Context
+from celery.app.trace import build_tracer
+from celery.exceptions import Reject
+from django.conf import settings
+from django.db import InternalError, OperationalError, connection
+from django.utils import timezone
+
+from celery_config.contracts.base import encode
+from celery_config.errors import DefinitionError
+from celery_config.messaging import database_gate
+from celery_config.messaging.barrier.fences import PIVOT_RAN
+from celery_config.messaging.barrier.steps import Handler
+from celery_config.messaging.models import BarrierRow, OutboxMessage
+from celery_config.messaging.outbox import writing
+from celery_config.messaging.tasks import LONGEST_SHOWN
+from celery_config.participant import handlers
+from celery_config.saga.engine.chains import COMPENSATED, STEP_FAILED, Chains
+from celery_config.saga.engine.plan import Operation, Planned
+from tests.service.celery_config.conftest import Hotel
+from tests.trip import BookFlight, BookHotel, CancelHotel, Trip, TripData
+
+pytestmark = pytest.mark.django_db
+FENCE = f"{settings.SERVICE}.fence"
+
+
+@pytest.fixture(autouse=True)
+def _gate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database_gate, "database_away", threading.Event())
+    # Within a test's transaction a connection that is dropped takes everything along.
+    monkeypatch.setattr(connection, "close", lambda: None)
+
+
+@pytest.fixture(scope="module")
+def registered() -> Any:
+    """The hotel's two tasks, registered as a participant's; each test puts its own hotel behind them."""
+    behind: dict[str, Hotel] = {}
+    tasks = [
+        handlers.register(
+            Handler(BookHotel, local=handlers.one_by_one(lambda command: behind["hotel"].book(command)))
+        ),
+        handlers.register(
+            Handler(CancelHotel, local=handlers.one_by_one(lambda command: behind["hotel"].cancel(command)))
+        ),
+    ]
+    if FENCE not in current_app.tasks:
+        handlers.register_fence(settings.SERVICE)
+    yield behind
+    for command, task in zip((BookHotel, CancelHotel), tasks, strict=True):
+        del handlers.registry[command.wire_name()]
+        current_app.tasks.unregister(task.name)
+
+
+@pytest.fixture
+def trip(registered: dict[str, Hotel], hotel: Hotel) -> Chains:
+    registered["hotel"] = hotel
+    return Chains(Trip, hotel.saga, encode(TripData(trip=hotel.trip, nights=2)), attempt=0)
+
+
+def deliver(message: dict[str, Any], *, retries: int = 0) -> Any:
+    """Run a message as a worker would; return what Celery's tracer says of it: (value, failure or None)."""
+    options = message["options"]
+    request = {
+        "id": options["task_id"],
+        "root_id": "root",
+        "parent_id": "parent",
+        "args": message["args"],
+        "kwargs": message["kwargs"],
+        "chain": [dict(link) for link in options["chain"]],
+        "errbacks": options["link_error"],
+        "retries": retries,
+        "is_eager": False,
+        "delivery_info": {},
+    }
+    task = current_app.tasks[message["task"]]
+    traced = build_tracer(task.name, task, app=current_app._get_current_object())(
+        options["task_id"], message["args"], message["kwargs"], request
+    )
+    return traced.retval, traced.info
+
+
+def test_the_reply_joins_the_others_and_the_next_link_is_published(
+    trip: Chains, sent: list[Any], hotel: Hotel
+) -> None:
+    """Rule 6: the link's own task id, route and errback are kept (rules 2 and 3)."""
+    chain = trip.drive("hotel", {"earlier": {"x": 1}})
+    replies, failure = deliver(chain)
+    assert failure is None
+    assert replies == {"earlier": {"x": 1}, "hotel": hotel.row.reply}
+    (following,) = sent
+    flight = chain["options"]["chain"][-1]
+    assert following["task"] == BookFlight.wire_name()
+    assert following["args"] == [replies]
+    assert following["kwargs"] == flight["kwargs"]
+    for option in ("task_id", "exchange", "routing_key", "mandatory"):
+        assert following["options"][option] == flight["options"][option]
+    assert following["options"]["link_error"] == flight["options"]["link_error"]
+    assert [link["task"] for link in following["options"]["chain"]] == [
+        link["task"] for link in chain["options"]["chain"][:-1]
+    ]
+
+
+def test_another_attempt_is_answered_from_the_barrier(trip: Chains, sent: list[Any], hotel: Hotel) -> None:
+    """Rule 2: a step's id is the same however often it is sent; only the task's id tells attempts apart."""
+    first, _ = deliver(trip.drive("hotel", {}))
+    again, _ = deliver(replace(trip, attempt=1).drive("hotel", {}))
+    assert again == first
+    assert hotel.bookings == 1
+    assert sent[0]["options"]["task_id"] != sent[1]["options"]["task_id"]
+
+
+def test_a_refusal_fires_the_errback_once_with_nothing_added(
+    trip: Chains, sent: list[Any], hotel: Hotel
+) -> None:
+    """Rules 3 and 6: after the refusal is committed; the chain ends."""
+    hotel.full = True
+    _, failure = deliver(trip.drive("hotel", {}))
+    assert "hotel_full" in str(failure.retval)
+    (errback,) = sent
+    assert (errback["task"], errback["args"]) == (STEP_FAILED, [])
+    assert errback["kwargs"] == {"saga": str(hotel.saga), "step": "hotel", "operation": "do", "attempt": 0}
+    assert hotel.row.action == "refused"
+    assert not OutboxMessage.objects.filter(kind="task").exists()
+
+
+def test_an_error_is_tried_again_from_the_outbox(trip: Chains, sent: list[Any], hotel: Hotel) -> None:
+    """Rule 10: the row keeps task id, chain and errbacks, counts the try, and waits; nothing is fired."""
+    hotel.broken = ConnectionError("away")
+    chain = trip.drive("hotel", {})
+    _, failure = deliver(chain, retries=2)
+    assert failure is not None
+    assert sent == []
+    row = OutboxMessage.objects.get()
+    assert (row.kind, row.saga) == ("task", hotel.saga)
+    again = row.payload
+    assert (again["task"], again["args"], again["kwargs"]) == (chain["task"], chain["args"], chain["kwargs"])
+    options = again["options"]
+    assert options["task_id"] == chain["options"]["task_id"]
+    assert options["chain"] == chain["options"]["chain"]
+    assert options["link_error"] == chain["options"]["link_error"]
+    assert (options["retries"], options["root_id"], options["parent_id"]) == (3, "root", "parent")
+    assert (options["exchange"], options["routing_key"], options["mandatory"]) == (
+        "commands",
+        settings.SERVICE,
+        True,
+    )
+    planned = settings.TIMES.retry_delays[2]
+    wait = (row.due_at - timezone.now()).total_seconds()
+    assert 0.7 * planned <= wait <= 1.25 * planned
+    hotel.broken = None
+    assert deliver(again, retries=options["retries"])[1] is None
+    assert hotel.bookings == 1
+
+
+def test_when_the_tries_are_used_up_the_errback_fires_and_the_log_is_told_why(
+    trip: Chains, sent: list[Any], hotel: Hotel
+) -> None:
+    """Rule 18: then the orchestrator decides; nothing is stored, for nothing was done."""
+    hotel.broken = ConnectionError("away")
+    _, failure = deliver(trip.drive("hotel", {}), retries=len(settings.TIMES.retry_delays))
+    assert "away" in str(failure.retval)
+    assert [message["task"] for message in sent] == [STEP_FAILED]
+    assert hotel.events == ["failed"]
+    assert not BarrierRow.objects.exists()
+
+
+def test_an_undo_that_refuses_is_tried_again(trip: Chains, sent: list[Any], hotel: Hotel) -> None:
+    """Rule 6."""
+    hotel.act()
+    hotel.broken = handlers.Refused("too_late", "the guest is here")
+    deliver(trip.undo_before("flight"))
+    assert sent == []
+    assert OutboxMessage.objects.get(kind="task").payload["options"]["retries"] == 1
+
+
+def test_an_undo_hands_the_replies_on_unchanged(trip: Chains, sent: list[Any], hotel: Hotel) -> None:
+    hotel.act()
+    replies, _ = deliver(trip.undo_before("flight"))
+    assert replies == {}
+    assert [message["task"] for message in sent] == [COMPENSATED]
+    assert hotel.bookings == 0
+
+
+def test_a_message_that_cannot_be_decoded_goes_to_the_dead_letters_at_once(
+    trip: Chains, sent: list[Any], hotel: Hotel
+) -> None:
+    """Rule 19: it will not be understood the next time either, and its letter is an unknown failure of the step."""
+    chain = trip.drive("hotel", {})
+    chain["kwargs"]["command"] = {"trip": "not an id"}
+    _, rejected = deliver(chain)
+    assert isinstance(rejected.retval, Reject)
+    assert rejected.retval.requeue is False
+    assert sent == []
+    assert not OutboxMessage.objects.exists()
+    assert hotel.bookings == 0
+
+
+class TestFence:
+    def fence(self, trip: Chains, pivot: str) -> dict[str, Any]:
+        link = trip.fence(Trip.steps[0])
+        link["task"], link["kwargs"]["pivot"] = FENCE, pivot
+        undo = trip.built(Planned(Operation.UNDO, "hotel"))
+        return link | {"args": [{}], "options": link["options"] | {"chain": [undo]}}
+
+    def test_of_a_pivot_that_never_ran_lets_the_undos_pass(
+        self, trip: Chains, sent: list[Any], hotel: Hotel
+    ) -> None:
+        """Rule 13."""
+        deliver(self.fence(trip, BookHotel.wire_name()))
+        assert [message["task"] for message in sent] == [CancelHotel.wire_name()]
+        assert hotel.row.action == "tombstone"
+
+    def test_of_a_pivot_that_ran_ends_the_chain_without_an_errback(
+        self, trip: Chains, sent: list[Any], hotel: Hotel
+    ) -> None:
+        """Rule 13: `Ignore`: no next link, no errback; the proof is in the outbox."""
+        hotel.act()
+        deliver(self.fence(trip, BookHotel.wire_name()))
+        assert sent == []
+        assert hotel.events == ["done", PIVOT_RAN]
+
+    def test_of_a_command_nobody_handles_here_lets_nothing_pass(self, trip: Chains, sent: list[Any]) -> None:
+        """A tombstone in the wrong service would prove nothing."""
+        deliver(self.fence(trip, "payment.charge_trip"))
+        assert sent == []
+        assert not BarrierRow.objects.exists()
+
+
+def test_a_command_has_one_handler(registered: Any) -> None:
+    with pytest.raises(DefinitionError, match="two handlers"):
+        handlers.register(Handler(BookHotel, local=handlers.one_by_one(lambda command: None)))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_while_the_database_is_away_the_broker_keeps_the_message(
+    trip: Chains, hotel: Hotel, sent: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rule 10: nothing can be promised without a database, so the message goes back and no errback fires."""
+
+    def away(*_: Any, **__: Any) -> None:
+        raise OperationalError("no connection")
+
+    hotel.broken = ConnectionError("something else")
+    monkeypatch.setattr(writing, "add_task", away)
+    _, rejected = deliver(trip.drive("hotel", {}))
+    assert isinstance(rejected.retval, Reject)
+    assert rejected.retval.requeue is True
+    assert sent == []
+
+
+@pytest.mark.parametrize("retries", [0, 99])
+def test_a_database_that_is_away_is_no_try(
+    trip: Chains, hotel: Hotel, sent: list[Any], monkeypatch: pytest.MonkeyPatch, retries: int
+) -> None:
+    """Rule 10: not even the last one. It goes back, and no errback fires."""
+    hotel.broken = OperationalError("no connection")
+    monkeypatch.setattr(database_gate, "database_takes_writes", lambda: False)
+    _, rejected = deliver(trip.drive("hotel", {}), retries=retries)
+    assert rejected.retval.requeue is True
+    assert sent == []
+
+
+def test_one_that_takes_nothing_any_more_closes_the_gate(
+    trip: Chains, hotel: Hotel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A standby answers every question; what it says of a write is no error of the connection."""
+
+    def read_only(*_: Any, **__: Any) -> None:
+        raise InternalError("cannot execute INSERT in a read-only transaction")
+
+    hotel.broken = InternalError("cannot execute UPDATE in a read-only transaction")
+    monkeypatch.setattr(writing, "add_task", read_only)
+    _, rejected = deliver(trip.drive("hotel", {}))
+    assert rejected.retval.requeue is True
+    assert database_gate.database_away.is_set()
+
+
+@pytest.mark.parametrize("odd", ["\x00", "\ud800"])
+def test_what_the_database_cannot_store_is_a_dead_letter_at_once(
+    trip: Chains, hotel: Hotel, odd: str
+) -> None:
+    """Promising it again would fail as often as it came back."""
+    hotel.broken = RuntimeError("whatever")
+    message = trip.drive("hotel", {}) | {"args": [{"earlier": {"x": odd}}]}
+    _, rejected = deliver(message)
+    assert rejected.retval.requeue is False
+    assert not database_gate.database_away.is_set()
+    assert not OutboxMessage.objects.exists()
+
+
+def test_what_flower_is_shown_fits_into_a_header(trip: Chains, hotel: Hotel) -> None:
+    """However long it was: one that exceeds a frame could never be sent again."""
+    hotel.broken = RuntimeError("whatever")
+    request = Context(
+        id="1", args=[{}], kwargs=trip.drive("hotel", {})["kwargs"], retries=0, kwargsrepr="x" * 130_000
+    )
+    current_app.tasks[BookHotel.wire_name()].carry_out([request])
+    assert len(OutboxMessage.objects.get().payload["options"]["kwargsrepr"]) == LONGEST_SHOWN

@@ -1,0 +1,389 @@
+"""Many messages at a time: each has the outcome that it would have had alone."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from celery import current_app
+from celery.app.task import Context
+from celery.app.trace import build_tracer
+from celery.exceptions import Ignore
+from celery.worker.request import Request
+from django.contrib.auth.models import Group
+from django.db import OperationalError, connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from kombu.message import Message
+
+from celery_config.broker.headers import NOT_BEFORE, SUSPICIOUS
+from celery_config.contracts.base import encode
+from celery_config.errors import Refused, StepSuperseded
+from celery_config.messaging import database_gate
+from celery_config.messaging.barrier.steps import Handler
+from celery_config.messaging.deliveries import Call
+from celery_config.messaging.models import BarrierRow, OutboxMessage
+from celery_config.messaging.tasks import DurableTask
+from celery_config.participant import handlers
+from celery_config.saga.engine.chains import Chains
+from celery_config.saga.engine.plan import Operation, Planned
+from celery_config.worker import batches as module
+from celery_config.worker import continuations
+from celery_config.worker.batches import Batches, Waiting
+from tests.service.celery_config.conftest import Bank
+from tests.trip import BookHotel, CancelHotel, ChargeTrip, HotelBooked, Trip, TripData
+
+pytestmark = pytest.mark.django_db
+FULL, BROKEN = 99, 13
+
+
+def book(commands: Sequence[BookHotel]) -> list[HotelBooked | Refused]:
+    """A set-based handler: refuses before it writes, and cannot bear thirteen nights."""
+    if any(command.nights == BROKEN for command in commands):
+        raise ConnectionError("thirteen nights")
+    fits = [command for command in commands if command.nights != FULL]
+    Group.objects.bulk_create(Group(name=str(command.trip)) for command in fits)
+    full = Refused("hotel_full", "no room left")
+    return [HotelBooked(booking=command.trip) if command in fits else full for command in commands]
+
+
+def cancel(commands: Sequence[CancelHotel]) -> list[None]:
+    Group.objects.filter(name__in=[str(command.trip) for command in commands]).delete()
+    return [None for _ in commands]
+
+
+@pytest.fixture(scope="module")
+def tasks() -> Iterator[dict[str, DurableTask]]:
+    made = {
+        handler.command.wire_name(): handlers.register(handler)
+        for handler in (Handler(BookHotel, local=book), Handler(CancelHotel, local=cancel))
+    }
+    yield made
+    for name in made:
+        del handlers.registry[name]
+        current_app.tasks.unregister(name)
+
+
+def delivered(task: DurableTask, told: list[str], **headers: Any) -> Request:
+    """A message that the broker has brought; `told` is told what it hears of it."""
+    made = context()
+    embed = {"chain": made.chain, "errbacks": made.errbacks}
+    message = Message(
+        body=json.dumps([made.args, made.kwargs, embed]),
+        headers={"task": task.name, "id": made.id, "root_id": "root", **headers},
+        content_type="application/json",
+        content_encoding="utf-8",
+        delivery_info={},
+    )
+    return Request(
+        message,
+        app=current_app._get_current_object(),
+        task=task,
+        on_ack=lambda *_: told.append("ack"),
+        on_reject=lambda _log, _errors, requeue: told.append("requeue" if requeue else "dead letter"),
+    )
+
+
+def context(nights: int = 2, *, saga: UUID | None = None, operation: str = "do") -> Context:
+    """A message as the worker hands it on."""
+    chains = Chains(Trip, saga or uuid4(), encode(TripData(trip=uuid4(), nights=nights)), attempt=0)
+    if operation == "do":
+        message = chains.drive("hotel", {})
+    else:
+        link = chains.built(Planned(Operation.UNDO, "hotel"))
+        message = {**link, "args": [{}], "options": {**link["options"], "chain": []}}
+    options = message["options"]
+    return Context(
+        id=options["task_id"],
+        args=message["args"],
+        kwargs=message["kwargs"],
+        chain=options["chain"],
+        errbacks=options["link_error"],
+        root_id="root",
+        headers={},
+    )
+
+
+def outcomes(task: DurableTask, *requests: Context) -> list[Any]:
+    ended = {id(delivery.request): outcome for delivery, outcome in task.carry_out(requests)}
+    return [ended[id(request)] for request in requests]
+
+
+class TestSteps:
+    @pytest.fixture
+    def hotel(self, tasks: dict[str, DurableTask]) -> DurableTask:
+        return tasks[BookHotel.wire_name()]
+
+    @pytest.fixture
+    def undo(self, tasks: dict[str, DurableTask]) -> DurableTask:
+        return tasks[CancelHotel.wire_name()]
+
+    def test_each_has_its_own_outcome(self, hotel: DurableTask) -> None:
+        first, full, last = outcomes(hotel, context(), context(FULL), context())
+        assert (set(first), set(last)) == ({"hotel"}, {"hotel"})
+        assert isinstance(full, Refused)
+        assert Group.objects.count() == 2
+        assert sorted(BarrierRow.objects.values_list("action", flat=True)) == ["done", "done", "refused"]
+        assert OutboxMessage.objects.filter(kind="event").count() == 3
+
+    def test_statements_do_not_grow_with_the_batch(self, hotel: DurableTask) -> None:
+        with CaptureQueriesContext(connection) as few:
+            outcomes(hotel, *(context() for _ in range(2)))
+        with CaptureQueriesContext(connection) as many:
+            outcomes(hotel, *(context() for _ in range(40)))
+        assert len(many) == len(few)
+
+    def test_twins_in_one_batch_run_one_after_the_other(self, hotel: DurableTask) -> None:
+        """Rule 5: the second is answered from the barrier."""
+        request = context()
+        first, twin, other = outcomes(hotel, request, Context(vars(request)), context())
+        assert first == twin != other
+        assert Group.objects.count() == 2
+
+    def test_a_repeat_among_new_ones_is_answered_from_the_barrier(self, hotel: DurableTask) -> None:
+        request = context()
+        (before,) = outcomes(hotel, request)
+        assert outcomes(hotel, context(), request)[1] == before
+        assert Group.objects.count() == 2
+
+    def test_one_that_fails_spoils_no_other(self, hotel: DurableTask) -> None:
+        """Rule 10: it is tried again from the outbox; the others are done."""
+        good, bad, also_good = outcomes(hotel, context(), context(BROKEN), context())
+        assert isinstance(bad, Ignore)
+        assert {"hotel"} == set(good) == set(also_good)
+        assert Group.objects.count() == 2
+        assert OutboxMessage.objects.get(kind="task").payload["options"]["retries"] == 1
+
+    def test_one_that_nobody_understands_spoils_no_other(self, hotel: DurableTask) -> None:
+        broken = context()
+        broken.kwargs = {"saga": "no id"}
+        good, bad = outcomes(hotel, context(), broken)
+        assert set(good) == {"hotel"}
+        assert (type(bad).__name__, bad.requeue) == ("Reject", False)
+
+    def test_undos_and_tombstones_in_one_batch(self, hotel: DurableTask, undo: DurableTask) -> None:
+        """Rule 7."""
+        done, never, refused = uuid4(), uuid4(), uuid4()
+        outcomes(hotel, context(saga=done), context(FULL, saga=refused))
+        Group.objects.all().delete()  # the undo is another trip's command: what it deletes is of no account here
+        told = outcomes(undo, *(context(saga=saga, operation="undo") for saga in (done, never, refused)))
+        assert told == [{}, {}, {"hotel": {"code": "hotel_full", "reason": "no room left"}}]
+        assert set(BarrierRow.objects.values_list("undo", flat=True)) == {"done"}
+        (late,) = outcomes(hotel, context(saga=never))
+        assert isinstance(late, StepSuperseded)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_batch_of_calls_is_settled_together(bank: Bank) -> None:
+    """Rule 8: intents first, then the calls, then what they answered; one that is unknown waits for its next try."""
+    banks = [bank, Bank(), Bank()]
+    for other in banks[1:]:
+        other.provider = bank.provider
+    handler = handlers.register(Handler(ChargeTrip, outside=bank.charge))
+    task = current_app.tasks[handler.name]
+    try:
+        requests = [
+            Context(
+                id=str(uuid4()),
+                args=[{}],
+                kwargs={
+                    "saga": str(each.saga),
+                    "step": "charge",
+                    "operation": "do",
+                    "attempt": 0,
+                    "command": {"trip": str(each.trip), "booking": str(each.trip)},
+                },
+                headers={},
+            )
+            for each in banks
+        ]
+        waiting = task.carry_out(requests)
+        assert all(isinstance(call, Call) for _, call in waiting)
+        assert set(BarrierRow.objects.values_list("action", flat=True)) == {"intent"}
+        answered = [(delivery, call, call.answer()) for delivery, call in waiting]
+        with CaptureQueriesContext(connection) as queries:
+            ended = task.settle(answered)
+        assert [set(outcome) for _, outcome in ended] == [{"charge"}] * 3
+        assert sum("FOR UPDATE" in query["sql"] for query in queries) <= 1
+        assert set(BarrierRow.objects.values_list("action", flat=True)) == {"done"}
+    finally:
+        del handlers.registry[ChargeTrip.wire_name()]
+        current_app.tasks.unregister(handler.name)
+
+
+@pytest.mark.parametrize("nights", [2, FULL])
+def test_what_follows_is_what_celery_would_send(
+    tasks: dict[str, DurableTask], sent: list[dict[str, Any]], nights: int
+) -> None:
+    """A plain worker may take over at any link, and ours from a plain one."""
+    task, request = tasks[BookHotel.wire_name()], context(nights)
+    build_tracer(task.name, task, app=current_app._get_current_object())(
+        request.id, request.args, request.kwargs, {**vars(request), "delivery_info": {}, "is_eager": False}
+    )
+    (theirs,) = sent
+    (outcome,) = outcomes(task, request)
+    (ours,) = continuations.following(task.name, request, outcome)
+    for name in ("task", "args", "kwargs"):
+        assert json.loads(json.dumps(ours[name])) == json.loads(json.dumps(theirs[name])), name
+    for name in ("task_id", "exchange", "routing_key", "mandatory", "link_error", "parent_id", "root_id"):
+        assert ours["options"].get(name) == theirs["options"].get(name), name
+    assert (ours["options"].get("chain") or []) == (theirs["options"].get("chain") or [])
+
+
+class Waits(threading.Condition):
+    """A condition that tells when somebody waits for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = threading.Event()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.begun.set()
+        return super().wait(timeout)
+
+
+class TestRunner:
+    """The worker's side, without a worker."""
+
+    @pytest.fixture
+    def told(self) -> list[str]:
+        return []
+
+    @pytest.fixture
+    def batches(self, monkeypatch: pytest.MonkeyPatch) -> Batches:
+        app = current_app._get_current_object()
+        monkeypatch.setattr(module, "PUBLISH_WAITS", (0.0,))
+        batches = Batches(SimpleNamespace(app=app, pool=None))
+        batches.publisher = SimpleNamespace(publish=lambda messages: set(range(len(messages))))  # type: ignore[assignment]
+        return batches
+
+    @pytest.fixture
+    def hotel(self, tasks: dict[str, DurableTask]) -> DurableTask:
+        return tasks[BookHotel.wire_name()]
+
+    def test_all_that_waits_is_one_batch(self, batches: Batches, told: list[str], hotel: DurableTask) -> None:
+        for _ in range(3):
+            batches.put(delivered(hotel, told))
+        taken = batches.take()
+        assert len(taken) == 3
+        batches.conclude(module.carry_out(taken))
+        assert told == ["ack"] * 3
+
+    def test_what_came_back_often_runs_alone(
+        self, batches: Batches, told: list[str], hotel: DurableTask
+    ) -> None:
+        """Rule 19: it may be what killed a worker."""
+        for count in (0, 1, SUSPICIOUS, SUSPICIOUS, 0):
+            batches.put(delivered(hotel, told, **{"x-delivery-count": count}))
+        sizes = []
+        while batches.inbox:
+            sizes.append(len(batches.take()))
+        assert sizes == [2, 1, 1, 1]
+
+    def test_one_that_nobody_foresaw_spoils_no_other(
+        self, batches: Batches, told: list[str], hotel: DurableTask
+    ) -> None:
+        odd, fine = delivered(hotel, told), delivered(hotel, told)
+        odd.on_accepted = lambda *_: 1 / 0
+        batches.work_off([odd, fine])
+        assert told == ["requeue", "ack"]
+
+    def test_one_with_an_eta_waits_in_the_outbox(
+        self, batches: Batches, told: list[str], hotel: DurableTask
+    ) -> None:
+        """Rule 10: neither in the broker nor in a worker's window."""
+        later = (timezone.now() + timedelta(hours=1)).isoformat()
+        item = delivered(hotel, told, **{NOT_BEFORE: later})
+        batches.work_off([item])
+        assert (told, BarrierRow.objects.count()) == (["ack"], 0)
+        row = OutboxMessage.objects.get()
+        assert timedelta(minutes=59) < row.due_at - timezone.now() <= timedelta(hours=1)
+        assert (row.payload["options"]["task_id"], row.payload["options"]["retries"]) == (item.id, 0)
+
+    def test_what_the_broker_did_not_take_the_relay_sends_later(
+        self, batches: Batches, told: list[str], hotel: DurableTask
+    ) -> None:
+        """Given back, the message would come again at once, and use up its deliveries."""
+        batches.publisher.publish = lambda messages: {1}  # type: ignore[method-assign,assignment]
+        requests = [delivered(hotel, told) for _ in range(2)]
+        batches.conclude(module.carry_out(requests))
+        assert told == ["ack", "ack"]
+        (promised,) = OutboxMessage.objects.filter(kind="task")
+        assert promised.payload["options"]["parent_id"] == requests[0].id
+        assert "sender" not in promised.payload
+        assert str(promised.saga) == promised.payload["kwargs"]["saga"]
+
+    def test_what_neither_broker_nor_database_take_is_not_acknowledged(
+        self, batches: Batches, told: list[str], hotel: DurableTask, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fails(*_: Any) -> None:
+            raise OperationalError("the disk is full")
+
+        batches.publisher.publish = lambda messages: {1}  # type: ignore[method-assign,assignment]
+        ended = module.carry_out([delivered(hotel, told) for _ in range(2)])
+        monkeypatch.setattr(module.outbox, "add_tasks", fails)
+        monkeypatch.setattr(database_gate, "close_if_away", lambda error: None)
+        batches.conclude(ended)
+        assert told == ["requeue", "ack"]
+
+    def test_nothing_is_acknowledged_while_nothing_can_be_published(
+        self, batches: Batches, told: list[str], hotel: DurableTask
+    ) -> None:
+        def lost(messages: Any) -> set[int]:
+            raise ConnectionResetError
+
+        batches.publisher.publish = lost  # type: ignore[method-assign,assignment]
+        batches.put(delivered(hotel, told))
+        batches.put(delivered(hotel, told))
+        batches.stopping = True
+        batches.publisher.close = lambda: None  # type: ignore[method-assign]
+        batches.run()
+        assert told == ["requeue", "requeue"]
+        assert set(BarrierRow.objects.values_list("action", flat=True)) == {"done"}
+
+    def test_while_the_database_is_away_it_gives_back_when_nothing_is_consumed_any_more(
+        self, batches: Batches, told: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Rule 10: it would come again at once, and again, until its delivery limit is used up."""
+        monkeypatch.setattr(database_gate, "database_away", threading.Event())
+        monkeypatch.setattr(database_gate, "nothing_is_taken", threading.Event())
+        waits = Waits()
+        monkeypatch.setattr(batches, "arrived", waits)
+        database_gate.database_away.set()
+        runner = threading.Thread(target=lambda: (batches.wait_for_gate(), told.append("gives back")))
+        runner.start()
+        assert waits.begun.wait(5.0)
+        assert told == []
+        database_gate.consumption_paused.set()
+        batches.look_again()
+        runner.join(5.0)
+        assert told == ["gives back"]
+
+    @pytest.mark.parametrize("finish_calls", [True, False])
+    def test_an_answer_after_the_stop(self, batches: Batches, finish_calls: bool) -> None:
+        """It is waited for when the worker stops, and dropped when the connection was lost."""
+        batches.calls = 1
+        batches.thread = SimpleNamespace(join=lambda: None)  # type: ignore[assignment]
+        batches.stop(finish_calls=finish_calls)
+        assert batches.is_over() is not finish_calls
+        answer = Waiting(SimpleNamespace(), SimpleNamespace())  # type: ignore[arg-type]
+        batches.answer(answer)
+        assert batches.is_over()
+        assert batches.take() == ([answer] if finish_calls else [])
+        assert batches.take() == []
+
+    def test_stopping_gives_back_what_was_not_begun(
+        self, batches: Batches, told: list[str], hotel: DurableTask
+    ) -> None:
+        batches.put(delivered(hotel, told))
+        batches.start = lambda: None  # type: ignore[method-assign]
+        batches.thread = SimpleNamespace(join=lambda: None)  # type: ignore[assignment]
+        batches.stop(finish_calls=True)
+        assert batches.take() == []
+        assert told == []

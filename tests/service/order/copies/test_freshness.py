@@ -1,0 +1,214 @@
+"""How far a copy is behind, who is told, and reads that will not have what is stale."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.test import Client
+from django.utils import timezone
+
+from celery_config.copies import api as copies_api
+from celery_config.copies import duties, freshness, resync, store
+from celery_config.copies.models import CopyState
+from celery_config.copies.registry import copies
+from celery_config.copies.source_client import Changed, Changes
+from celery_config.http.service_client import ServiceCallError
+from celery_config.messaging.models import OutboxMessage
+from tests.service.copies_source import SourceInMemory
+from tests.service.together import concurrent, in_background
+
+pytestmark = pytest.mark.django_db
+VALUES = ("Heart", 100, "GBP", 150, True)
+
+
+class SourceWithChanges(SourceInMemory):
+    """Its changes, all a `Page` at a time."""
+
+    def __init__(self) -> None:
+        super().__init__(copies["catalogue_product"])
+        self.log: list[Changed] = []
+        self.end = "0-0"
+
+    def change(self, key: str, version: int, *, age: float = 1.0, arrives: bool = True) -> None:
+        self.end = f"0-{len(self.log) + 1}"
+        self.log.append(Changed(self.end, key, version, age))
+        if arrives:
+            store.apply(self.copy, [self.put(key, version, VALUES)])
+
+    def changes(self, after: str) -> Changes:
+        done = int((after or "0-0").partition("-")[2])
+        page = tuple(self.log[done : done + 3])
+        return Changes(page, page[-1].cursor if len(page) == 3 else self.end)
+
+
+@pytest.fixture
+def source() -> SourceWithChanges:
+    return SourceWithChanges()
+
+
+def state() -> CopyState:
+    return CopyState.objects.get()
+
+
+class TestLag:
+    def test_a_copy_that_has_everything_is_not_behind(self, source: SourceWithChanges) -> None:
+        for n in range(8):
+            source.change(f"S{n}", 1)
+        freshness.look(source)
+        assert (state().cursor, state().behind_since) == ("0-8", None)
+        assert freshness.lag_of(state(), timezone.now()) == 0.0
+
+    def test_the_oldest_change_that_is_missing_counts(self, source: SourceWithChanges) -> None:
+        source.change("A", 1, age=50)
+        source.change("B", 1, age=40, arrives=False)
+        source.change("C", 1, age=30, arrives=False)
+        source.change("D", 1, age=20)
+        freshness.look(source)
+        lag = freshness.lag_of(state(), timezone.now())
+        assert lag is not None
+        assert 40 <= lag < 45
+        assert state().cursor == "0-1"
+
+    def test_a_later_version_does_as_well(self, source: SourceWithChanges) -> None:
+        source.change("A", 1, arrives=False)
+        source.change("A", 2)
+        freshness.look(source)
+        assert state().cursor == "0-2"
+
+    def test_what_never_came_is_asked_for(self, source: SourceWithChanges) -> None:
+        source.change("A", 1, age=10_000, arrives=False)
+        source.change("B", 1, age=1, arrives=False)
+        freshness.look(source)
+        payload = OutboxMessage.objects.get(name=resync.RESYNC).payload
+        assert payload["kwargs"] == {"copy": "catalogue_product", "keys": ["A"]}
+
+    def test_nobody_knows_when_nobody_could_look(self) -> None:
+        old = timezone.now() - timedelta(minutes=5)
+        assert freshness.lag_of(CopyState(looked_at=None), timezone.now()) is None
+        assert freshness.lag_of(CopyState(looked_at=old), timezone.now()) is None
+
+    def test_ready_stays_ready_and_says_which_copy_is_late(self, source: SourceWithChanges) -> None:
+        source.change("A", 1, age=90, arrives=False)
+        freshness.look(source)
+        answer = Client().get("/readyz").json()
+        assert answer["copies"].startswith("late: catalogue_product 9")
+        assert answer["ready"] == all(
+            answer[name].startswith("ok") for name in ("database", "broker", "relay")
+        )
+
+    def test_the_api_shows_it(self, source: SourceWithChanges, peer: Any) -> None:
+        source.change("A", 1)
+        freshness.look(source)
+        (shown,) = peer.get("/api/copies/").json()["copies"]
+        assert (shown["name"], shown["source"], shown["lag_seconds"]) == (
+            "catalogue_product",
+            "inventory.product",
+            0.0,
+        )
+
+
+class TestMinVersion:
+    def get(self, peer: Any, query: str = "") -> Any:
+        return peer.get(f"/api/products/A/{query}")
+
+    def test_what_is_there_is_answered_at_once(self, source: SourceWithChanges, peer: Any) -> None:
+        source.change("A", 3)
+        assert self.get(peer, "?min_version=3").json()["version"] == 3
+        assert self.get(peer).json()["price"] == 100
+
+    def test_what_is_not_there_yet_is_no_stale_answer(
+        self, source: SourceWithChanges, peer: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(copies_api, "WAIT_SECONDS", 0.05)
+        source.change("A", 3)
+        answer = self.get(peer, "?min_version=4")
+        assert (answer.status_code, answer.json()["code"], answer["Retry-After"]) == (425, "copy_behind", "1")
+        assert peer.get("/api/products/B/?min_version=1").status_code == 425
+
+    def test_what_is_gone_or_never_was_is_not_found(self, source: SourceWithChanges, peer: Any) -> None:
+        store.apply(source.copy, [source.put("A", 4, None)])
+        for query in ("", "?min_version=4"):
+            assert self.get(peer, query).status_code == 404
+        assert peer.get("/api/products/B/").status_code == 404
+
+    @pytest.mark.parametrize("text", ["-1", "1.5", "x", "9" * 30])
+    def test_a_version_that_is_none_is_a_400(self, peer: Any, text: str) -> None:
+        assert self.get(peer, f"?min_version={text}").status_code == 400
+
+
+@concurrent
+def test_a_read_waits_for_what_comes_soon(peer: Any) -> None:
+    source = SourceWithChanges()
+    source.change("A", 1)
+    read = in_background(lambda: peer.get("/api/products/A/?min_version=2").json())
+    source.change("A", 2)
+    assert read.result(20)["version"] == 2
+
+
+class TestTheCommand:
+    @pytest.fixture
+    def reached(self, source: SourceWithChanges, monkeypatch: pytest.MonkeyPatch) -> SourceWithChanges:
+        from contextlib import contextmanager
+        from types import SimpleNamespace
+
+        from celery_config.copies.management.commands import sync as command
+
+        @contextmanager
+        def source_of(copy: Any) -> Any:
+            source.peer = SimpleNamespace(exchanged=source.sent)  # type: ignore[assignment]
+            yield source
+
+        monkeypatch.setattr(command, "source_of", source_of)
+        monkeypatch.setattr(duties, "source_of", source_of)
+        return source
+
+    def run(self, *options: str) -> tuple[str, int]:
+        out = StringIO()
+        try:
+            call_command("sync", *options, "--patience", "0", stdout=out)
+        except SystemExit as end:
+            return out.getvalue().splitlines()[-1], int(str(end.code))
+        return out.getvalue().splitlines()[-1], 0
+
+    def test_equal_copies_exit_with_zero(self, reached: SourceWithChanges) -> None:
+        reached.change("A", 1)
+        assert self.run("--check") == ("sync: 1 rows compared, 0 differ", 0)
+        assert (state().rows, state().differing) == (1, 0)
+
+    def test_a_difference_exits_with_one_until_it_is_mended(self, reached: SourceWithChanges) -> None:
+        reached.put("A", 1, VALUES)
+        assert self.run("--check") == ("sync: 1 rows compared, 1 differ", 1)
+        assert self.run("--repair", "--copy", "catalogue_product") == ("sync: 1 rows compared, 0 differ", 0)
+        assert self.run() == ("sync: 1 rows compared, 0 differ", 0)
+
+    def test_a_rebuild_is_compared_in_the_end(self, reached: SourceWithChanges) -> None:
+        reached.put("A", 1, VALUES)
+        assert self.run("--rebuild") == ("sync: 1 rows compared, 0 differ", 0)
+
+    def test_an_unknown_copy_is_named(self, reached: SourceWithChanges) -> None:
+        with pytest.raises(CommandError, match="there are catalogue_product"):
+            self.run("--copy", "x")
+
+    def test_a_source_that_is_away_is_said(self, reached: SourceWithChanges) -> None:
+        def away(number: int) -> None:
+            raise ServiceCallError("inventory does not answer")
+
+        reached.before = away
+        with pytest.raises(CommandError, match="inventory does not answer"):
+            self.run()
+
+    def test_the_scheduled_check_runs_once_when_it_is_due(
+        self, reached: SourceWithChanges, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        reached.put("A", 1, VALUES)
+        monkeypatch.setattr(duties.sync, "PATIENCE_SECONDS", 0.0)
+        duties.check_what_is_due()
+        assert state().differing == 1
+        asked = reached.asked
+        duties.check_what_is_due()
+        assert reached.asked == asked

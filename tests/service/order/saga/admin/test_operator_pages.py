@@ -1,0 +1,420 @@
+"""The operators' pages: each shows first what it would do, acts only on a POST that says why, and never breaks."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from celery_config.common.money import money
+from celery_config.http.service_client import ServiceCallError
+from celery_config.messaging.states import Action, Undo
+from celery_config.saga.engine import runner
+from celery_config.saga.engine.machine import StepFailed
+from celery_config.saga.models import OperatorAction, SagaInstance, SagaPause
+from celery_config.saga.operations import barrier_client, operators, pauses
+from celery_config.saga.operations.effects import Answer
+from tests.service.order.conftest import Placed, Shop
+from tests.service.order.saga.engine.test_runner import DRIVE, STOP
+from tests.service.order.saga.operations.test_operators import AUTHORIZED, held, park
+from tests.service.pages import opened
+
+pytestmark = pytest.mark.django_db
+LIST = "saga_sagainstance"
+VERB_PAGES = ("retry", "compensate", "resume", "take_over", "settle_by_hand")
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The participants that were asked; each says that nothing came to it."""
+    services: list[str] = []
+
+    def ask_one(service: str, saga: Any) -> Answer:
+        services.append(service)
+        return {}
+
+    monkeypatch.setattr(barrier_client, "ask_one", ask_one)
+    return services
+
+
+@pytest.fixture
+def barrier(monkeypatch: pytest.MonkeyPatch) -> dict[str, Answer]:
+    """What the participants answer; payment holds money whose void is in doubt."""
+    told: dict[str, Answer] = {
+        "payment": {"authorize-payment": held(Action.DONE, Undo.INTENT, **AUTHORIZED)},
+        "inventory": {},
+        "shipment": {},
+    }
+    monkeypatch.setattr(barrier_client, "ask_one", lambda service, saga: told[service])
+    return told
+
+
+@pytest.fixture
+def parked(placed: Placed) -> Placed:
+    park(placed)
+    return placed
+
+
+@pytest.fixture
+def reader() -> Client:
+    """Staff who may look at sagas, and no more."""
+    user = User.objects.create_user("bob", password="x", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=["view_sagainstance", "view_sagapause"]))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def page(placed: Placed, verb: str = "change") -> str:
+    return reverse(f"admin:saga_sagainstance_{verb}", args=[placed.saga_id])
+
+
+def shown(client: Client, url: str) -> str:
+    answer = client.get(url)
+    assert answer.status_code == 200, answer
+    return str(answer.content.decode())
+
+
+def said(client: Client, url: str, **form: Any) -> str:
+    """What the page to which a POST leads says."""
+    answer = client.post(url, form, follow=True)
+    assert answer.status_code == 200
+    return str(answer.content.decode())
+
+
+class TestTheSagaPage:
+    def test_of_a_parked_saga_shows_owner_due_time_and_each_effect(
+        self, admin_client: Client, parked: Placed, barrier: dict[str, Answer]
+    ) -> None:
+        """Rule 25."""
+        barrier["shipment"] = None
+        parked.set(answer_by=timezone.now() - timedelta(hours=2))
+        html = shown(admin_client, page(parked))
+        for words in ("operations", "overdue", money(1785, "EUR"), "2 Jan 2030", "its undo was begun"):
+            assert words in html
+        assert "shipment does not answer" in html
+        assert "the saga log says: not known yet" in html
+
+    @pytest.mark.parametrize("status", ["completed", "compensated", "running", "forward"])
+    def test_asks_nobody_where_nobody_decides(
+        self, admin_client: Client, placed: Placed, asked: list[str], status: str
+    ) -> None:
+        ended = status in ("completed", "compensated")
+        placed.set(status=status, **({"due_at": None} if ended else {}))
+        html = shown(admin_client, page(placed))
+        assert not asked
+        assert 'id="standing"' not in html
+
+    def test_of_a_stopping_saga_asks_each_participant_once(
+        self, admin_client: Client, placed: Placed, asked: list[str]
+    ) -> None:
+        runner.receive(placed.saga_id, StepFailed("reserve-stock", "do"))
+        shown(admin_client, page(placed))
+        assert sorted(asked) == ["inventory", "payment", "shipment"]
+
+    def test_of_a_version_that_this_code_does_not_know_says_so(
+        self, admin_client: Client, parked: Placed
+    ) -> None:
+        parked.set(version=99)
+        assert "version 99 is unknown" in shown(admin_client, page(parked))
+        for verb in VERB_PAGES:
+            assert admin_client.get(page(parked, verb), follow=True).status_code == 200
+
+    @pytest.mark.parametrize(
+        ("status", "fitting"),
+        [
+            ("running", {"retry", "compensate"}),
+            ("stopping", {"retry", "compensate", "settle_by_hand"}),
+            ("forward", {"retry", "resume", "settle_by_hand"}),
+            ("parked", set(VERB_PAGES)),
+            ("completed", set()),
+        ],
+    )
+    def test_has_buttons_for_the_verbs_that_fit(
+        self, admin_client: Client, placed: Placed, asked: list[str], status: str, fitting: set[str]
+    ) -> None:
+        placed.set(status=status, **({"due_at": None} if status == "completed" else {}))
+        html = shown(admin_client, page(placed))
+        assert {verb for verb in VERB_PAGES if f'href="{page(placed, verb)}"' in html} == fitting
+
+    def test_has_no_buttons_for_who_may_only_look(
+        self, reader: Client, parked: Placed, barrier: dict[str, Answer]
+    ) -> None:
+        html = shown(reader, page(parked))
+        assert money(1785, "EUR") in html
+        for verb in VERB_PAGES:
+            assert page(parked, verb) not in html
+            assert reader.get(page(parked, verb)).status_code == 403
+            assert reader.post(page(parked, verb), {"why": "x", "seen": "parked"}).status_code == 403
+        assert parked.saga.status == "parked"
+
+
+class TestAVerbsPage:
+    def test_tells_what_would_happen_and_changes_nothing(
+        self, admin_client: Client, parked: Placed, barrier: dict[str, Answer]
+    ) -> None:
+        barrier["shipment"] = None
+        html = shown(admin_client, page(parked, "retry"))
+        for words in (
+            "fence capture-payment", "undo authorize-payment", "parked", "stopping", "done, undo intent",
+            "does not answer", "nothing came here", money(1785, "EUR"), "2 Jan 2030",
+        ):  # fmt: skip
+            assert words in html
+        assert html.index("fence capture-payment") < html.index("undo book-shipment")
+        assert (parked.saga.status, OperatorAction.objects.count()) == ("parked", 0)
+
+    def test_then_does_it_and_returns_to_the_saga(
+        self, admin_client: Client, parked: Placed, barrier: dict[str, Answer]
+    ) -> None:
+        answer = admin_client.post(page(parked, "retry"), {"why": "provider is back", "seen": "parked"})
+        assert (answer.status_code, answer["Location"]) == (302, page(parked))
+        assert parked.chains[-1] == STOP
+        done = OperatorAction.objects.get()
+        assert (done.verb, done.by, done.why) == ("retry", "admin", "provider is back")
+        html = shown(admin_client, page(parked))
+        assert "Done, retry: parked to stopping; sent: fence capture-payment" in html
+
+    @pytest.mark.parametrize("why", ["", "   "])
+    def test_wants_a_reason(
+        self, admin_client: Client, parked: Placed, barrier: dict[str, Answer], why: str
+    ) -> None:
+        assert "This field is required" in said(admin_client, page(parked, "retry"), why=why, seen="parked")
+        assert parked.saga.status == "parked"
+
+    def test_shows_again_what_has_moved_meanwhile(
+        self, admin_client: Client, placed: Placed, barrier: dict[str, Answer]
+    ) -> None:
+        """Who saw what a retry does to a running saga did not see what it does to a stopping one."""
+        runner.receive(placed.saga_id, StepFailed("reserve-stock", "do"))
+        html = said(admin_client, page(placed, "retry"), why="stuck", seen="running")
+        assert "it has become stopping meanwhile" in html
+        assert 'name="seen" value="stopping"' in html
+        assert (placed.chains, OperatorAction.objects.count()) == ([DRIVE, STOP], 0)
+
+    def test_says_why_it_would_be_refused_and_has_no_button_then(
+        self, admin_client: Client, parked: Placed, barrier: dict[str, Answer]
+    ) -> None:
+        html = shown(admin_client, page(parked, "resume"))
+        assert "It would be refused: only a saga whose pivot is known to have run" in html
+        assert 'name="why"' not in html
+
+    @pytest.mark.parametrize("verb", ["retry", "compensate", "resume"])
+    def test_a_refusal_is_a_message(
+        self, admin_client: Client, placed: Placed, barrier: dict[str, Answer], verb: str
+    ) -> None:
+        placed.set(status="compensated", due_at=None)
+        html = said(admin_client, page(placed, verb), why="x", seen="compensated")
+        assert "Nothing was changed: the saga has ended: compensated" in html
+
+    def test_resume_forward(self, admin_client: Client, parked: Placed, barrier: dict[str, Answer]) -> None:
+        barrier["payment"] = {"capture-payment": held(Action.DONE, payment="x", captured_amount=1785)}
+        assert "do commit-stock" in shown(admin_client, page(parked, "resume"))
+        said(admin_client, page(parked, "resume"), why="captured, says payment", seen="parked")
+        assert parked.saga.status == "forward"
+
+    def test_take_over(self, admin_client: Client, parked: Placed, barrier: dict[str, Answer]) -> None:
+        assert "in the place of operations" in shown(admin_client, page(parked, "take_over"))
+        assert parked.saga.owner == "operations"
+        assert "owner operations to admin" in said(admin_client, page(parked, "take_over"), why="mine")
+        assert parked.saga.owner == "admin"
+
+    @pytest.mark.parametrize("verb", VERB_PAGES)
+    @pytest.mark.parametrize("saga", ["00000000-0000-0000-0000-000000000009", "no-id"])
+    def test_of_no_saga(self, admin_client: Client, verb: str, saga: str) -> None:
+        url = reverse(f"admin:saga_sagainstance_{verb}", args=[saga])
+        assert "doesn’t exist" in admin_client.get(url, follow=True).content.decode()
+
+    @pytest.mark.parametrize("verb", VERB_PAGES)
+    def test_a_post_without_its_token_is_none(self, admin_user: User, parked: Placed, verb: str) -> None:
+        client = Client(enforce_csrf_checks=True)
+        client.force_login(admin_user)
+        assert client.post(page(parked, verb), {"why": "x", "seen": "parked"}).status_code == 403
+
+
+class TestSettlingByHand:
+    def test_offers_the_open_calls_with_an_example(
+        self, admin_client: Client, parked: Placed, barrier: dict[str, Answer]
+    ) -> None:
+        barrier["shipment"] = {"book-shipment": held(Action.INTENT)}
+        html = shown(admin_client, page(parked, "settle_by_hand"))
+        assert 'value="authorize-payment undo"' in html
+        assert 'value="book-shipment do"' in html
+        assert "tracking_number" in html
+        assert 'value="reserve-stock' not in html
+
+    def test_hands_on_what_the_human_says(
+        self, admin_client: Client, parked: Placed, barrier: dict[str, Answer], monkeypatch: Any
+    ) -> None:
+        told: list[Any] = []
+
+        def settle(
+            course: Any, saga: Any, step: str, operation: str, subject: str, answer: Any, *, note: str
+        ) -> str:
+            told.append((saga, step, operation, answer, note))
+            return "authorize-payment is undone, says a human"
+
+        monkeypatch.setattr(barrier_client, "settle", settle)
+        form = {"intent": "authorize-payment undo", "answer": "{}", "why": "their support says so"}
+        html = said(admin_client, page(parked, "settle_by_hand"), **form)
+        assert told == [(parked.saga_id, "authorize-payment", "undo", {}, "their support says so (admin)")]
+        assert "is undone, says a human" in html
+        assert OperatorAction.objects.get().verb == "settle by hand"
+
+    @pytest.mark.parametrize("answer", ["", "[]", "7", "nonsense"])
+    def test_wants_an_object(
+        self, admin_client: Client, parked: Placed, barrier: dict[str, Answer], answer: str
+    ) -> None:
+        form = {"intent": "authorize-payment undo", "answer": answer, "why": "x"}
+        assert "errors" in said(admin_client, page(parked, "settle_by_hand"), **form)
+        assert not OperatorAction.objects.exists()
+
+    def test_a_silent_participant_is_a_message(
+        self, admin_client: Client, parked: Placed, barrier: dict[str, Answer], monkeypatch: Any
+    ) -> None:
+        def settle(*_: Any, **__: Any) -> str:
+            raise ServiceCallError("payment does not answer at http://127.0.0.1:8002")
+
+        monkeypatch.setattr(barrier_client, "settle", settle)
+        form = {"intent": "authorize-payment undo", "answer": "{}", "why": "x"}
+        html = said(admin_client, page(parked, "settle_by_hand"), **form)
+        assert "Nothing was changed: payment does not answer" in html
+
+    def test_has_no_form_where_nothing_is_in_doubt(
+        self, admin_client: Client, parked: Placed, asked: list[str]
+    ) -> None:
+        html = shown(admin_client, page(parked, "settle_by_hand"))
+        assert "nothing is in doubt there" in html
+        assert 'name="answer"' not in html
+
+
+class TestParked:
+    def test_groups_lead_to_their_sagas(self, admin_client: Client, shop: Shop) -> None:
+        many, one = [shop.order() for _ in range(3)], shop.order()
+        for placed in many:
+            park(placed)
+        park(one, reason="void: wrong key")
+        operators.take_over(many[0].saga_id, by="ada", why="mine")
+        one.set(answer_by=timezone.now() - timedelta(minutes=5))
+        answer = admin_client.get(reverse("admin:saga_parkedsaga_changelist"))
+        first, second = answer.context["table"]["rows"]
+        assert (first[1], first[2], first[5], second[2]) == ("saga", 3, "ada, operations", 1)
+        assert ("overdue" in str(first[4]), "overdue" in str(second[4])) == (False, True)
+        query = {"fingerprint": one.saga.fingerprint, "status__exact": "parked"}
+        html, _ = opened(admin_client, LIST, **query)
+        assert str(one.id) in html
+        assert not [placed for placed in many if str(placed.id) in html]
+
+    def test_is_in_the_sidebar_beside_the_sagas(self, admin_client: Client, shop: Shop) -> None:
+        html = shown(admin_client, reverse("admin:index"))
+        assert reverse("admin:saga_parkedsaga_changelist") in html
+        assert "Nothing is parked" in shown(admin_client, reverse("admin:saga_parkedsaga_changelist"))
+
+    def test_is_for_who_may_see_sagas(self, reader: Client, shop: Shop) -> None:
+        url = reverse("admin:saga_parkedsaga_changelist")
+        assert reader.get(url).status_code == 200
+        User.objects.get(username="bob").user_permissions.clear()
+        assert reader.get(url).status_code == 403
+
+    def test_the_filter_reads_only_what_is_parked(self, admin_client: Client, shop: Shop) -> None:
+        park(shop.order())
+        _, statements = opened(admin_client, LIST)
+        (grouped,) = [s for s in statements if "GROUP BY" in s]
+        assert "\"status\" = 'parked'" in grouped
+        assert "ORDER BY" not in grouped
+
+
+class TestSeveralAtOnce:
+    def choose(self, *placed: Placed, action: str, **form: str) -> dict[str, Any]:
+        return {"action": action, "_selected_action": [str(p.saga_id) for p in placed], **form}
+
+    def test_asks_why_then_tells_of_each(self, admin_client: Client, shop: Shop) -> None:
+        one, two, ended = (shop.order() for _ in range(3))
+        park(one)
+        park(two)
+        ended.set(status="compensated", due_at=None)
+        url = reverse("admin:saga_sagainstance_changelist")
+        asking = said(admin_client, url, **self.choose(one, two, ended, action="retry_each"))
+        assert "no, it will be refused" in asking
+        assert (one.saga.status, OperatorAction.objects.count()) == ("parked", 0)
+        form = self.choose(one, two, ended, action="retry_each", confirmed="yes", why="provider is back")
+        html = said(admin_client, url, **form)
+        assert (one.saga.status, two.saga.status, ended.saga.status) == (
+            "stopping",
+            "stopping",
+            "compensated",
+        )
+        assert f"{ended.saga_id}: the saga has ended" in html
+        assert f"{one.saga_id}: parked to stopping" in html
+        assert {(a.saga_id, a.verb, a.why) for a in OperatorAction.objects.all()} == {
+            (p.saga_id, "retry", "provider is back") for p in (one, two)
+        }
+
+    def test_without_a_reason_nothing_is_done(self, admin_client: Client, placed: Placed) -> None:
+        url = reverse("admin:saga_sagainstance_changelist")
+        form = self.choose(placed, action="compensate_each", confirmed="yes", why=" ")
+        assert "This field is required" in said(admin_client, url, **form)
+        assert placed.saga.status == "running"
+
+    def test_is_not_offered_to_who_may_only_look(self, reader: Client, placed: Placed) -> None:
+        html, _ = opened(reader, LIST)
+        assert "compensate_each" not in html
+        url = reverse("admin:saga_sagainstance_changelist")
+        said(reader, url, **self.choose(placed, action="compensate_each", confirmed="yes", why="x"))
+        assert placed.saga.status == "running"
+
+
+class TestPauses:
+    PAUSE = "admin:saga_sagapause_pause"
+
+    def test_pause_then_resume(self, admin_client: Client, shop: Shop) -> None:
+        html = shown(admin_client, reverse(self.PAUSE))
+        assert 'value="saga place-order"' in html
+        assert 'value="step reserve-stock"' in html
+        assert not SagaPause.objects.exists()
+        html = said(admin_client, reverse(self.PAUSE), what="step reserve-stock", why="stock count")
+        assert "Done, pause reserve-stock" in html
+        pause = SagaPause.objects.get()
+        assert (pause.step, pause.by, pause.why) == ("reserve-stock", "admin", "stock count")
+        resume = reverse("admin:saga_sagapause_resume", args=[pause.pk])
+        assert resume in html
+        assert "stock count" in shown(admin_client, resume)
+        assert SagaPause.objects.exists()
+        assert "Done, unpause" in said(admin_client, resume, why="counted")
+        assert not SagaPause.objects.exists()
+        assert [(a.verb, a.why) for a in OperatorAction.objects.all()] == [
+            ("unpause", "counted"),
+            ("pause", "stock count"),
+        ]
+
+    def test_twice_is_a_message(self, admin_client: Client, shop: Shop) -> None:
+        pauses.pause(saga="place-order", by="ada", why="x")
+        html = said(admin_client, reverse(self.PAUSE), what="saga place-order", why="x")
+        assert "place-order is paused already" in html
+
+    def test_what_does_not_exist_is_not_offered(self, admin_client: Client, shop: Shop) -> None:
+        assert "Select a valid choice" in said(admin_client, reverse(self.PAUSE), what="saga x", why="x")
+
+    def test_is_not_for_who_may_only_look(self, reader: Client, shop: Shop) -> None:
+        pauses.pause(saga="place-order", by="ada", why="x")
+        resume = reverse("admin:saga_sagapause_resume", args=[SagaPause.objects.get().pk])
+        html, _ = opened(reader, "saga_sagapause")
+        assert resume not in html
+        for url in (resume, reverse(self.PAUSE)):
+            assert reader.post(url, {"why": "x", "what": "saga refund-order"}).status_code == 403
+        assert SagaPause.objects.count() == 1
+
+
+@pytest.mark.parametrize("word", ["{saga}", "ada"])
+def test_what_was_done_is_found_by_saga_and_by_person(
+    admin_client: Client, parked: Placed, barrier: dict[str, Answer], word: str
+) -> None:
+    operators.take_over(parked.saga_id, by="ada", why="mine")
+    found = opened(admin_client, "saga_operatoraction", q=word.format(saga=parked.saga_id))[0]
+    assert "mine" in found
+    assert "mine" not in opened(admin_client, "saga_operatoraction", q="bob")[0]
+    assert SagaInstance.objects.count() == 1

@@ -1,0 +1,182 @@
+"""What comes back to the orchestrator, as the messages that the chains themselves hold."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from celery import current_app
+
+from celery_config.contracts.base import Event
+from celery_config.contracts.inventory import StockRefused, StockReleased, StockReserved
+from celery_config.contracts.payment import PaymentCaptured
+from celery_config.contracts.shipment import ShipmentCancelled
+from celery_config.messaging.barrier.fences import PIVOT_FENCED, PIVOT_RAN
+from celery_config.messaging.inbox.subscriptions import deliver
+from celery_config.messaging.outbox.writing import cloud_event
+from celery_config.saga.engine import runner
+from celery_config.saga.engine.chains import COMPENSATED, COMPLETE, STEP_FAILED
+from celery_config.saga.engine.machine import WatchdogFired
+from celery_config.saga.testing import links_of
+from tests.service.order.conftest import REPLIES, Placed, Shop, run
+
+pytestmark = pytest.mark.django_db
+RESERVED = StockReserved(reservation=UUID(int=2))
+
+
+def captured() -> PaymentCaptured:
+    return PaymentCaptured(payment=UUID(int=1), captured_amount=1785)
+
+
+def announce(placed: Placed, event: Event, step: str, operation: str, outcome: str) -> None:
+    about = {"step": step, "operation": operation, "outcome": outcome}
+    deliver([cloud_event(event, subject=str(placed.id), saga=placed.saga_id, **about)])
+
+
+def errback_of(placed: Placed, task: str) -> dict[str, Any]:
+    """The errback of a link of the newest chain."""
+    (found,) = [link for link in links_of(placed.messages[-1]) if link["task"] == task]
+    return found["options"]["link_error"][0]  # type: ignore[no-any-return]
+
+
+def last_link(placed: Placed) -> dict[str, Any]:
+    return links_of(placed.messages[-1])[-1]
+
+
+class TestErrbacks:
+    def test_they_are_known_here_and_published_even_for_our_own_links(self) -> None:
+        """Rule 3: bound tasks take a first argument, so Celery never runs them inline."""
+        for name in (STEP_FAILED, COMPLETE, COMPENSATED, PIVOT_RAN, PIVOT_FENCED):
+            assert current_app.tasks[name].__bound__
+
+    @pytest.mark.parametrize(
+        "link", ["payment.authorize_payment", "inventory.reserve_stock", "payment.capture_payment"]
+    )
+    def test_of_an_action_stops(self, placed: Placed, link: str) -> None:
+        run(errback_of(placed, link))
+        assert placed.saga.status == "stopping"
+        assert placed.saga.cause["code"] == "step_failed"
+
+    def test_of_an_action_after_the_pivot_goes_forward(self, placed: Placed) -> None:
+        """Rule 14."""
+        run(errback_of(placed, "inventory.commit_stock"))
+        assert placed.saga.status == "forward"
+
+    def test_of_a_fence_proves_nothing(self, placed: Placed) -> None:
+        """Rule 13: it only makes the saga due."""
+        runner.stop(placed.saga_id, code="cancelled", reason="")
+        before = placed.saga
+        run(errback_of(placed, "payment.fence"))
+        assert placed.saga.status == "stopping"
+        assert len(placed.chains) == 2
+        assert placed.saga.due_at < before.due_at
+
+    def test_of_an_undo_lets_the_others_go_on(self, placed: Placed) -> None:
+        """Rule 15."""
+        runner.stop(placed.saga_id, code="cancelled", reason="")
+        run(errback_of(placed, "shipment.cancel_shipment"))
+        assert placed.chains[-1] == ["inventory.release_stock", "payment.void_payment", COMPENSATED]
+        assert placed.saga.status == "stopping"
+
+    @pytest.mark.parametrize("task", [COMPLETE, COMPENSATED])
+    def test_of_the_last_link_only_makes_it_due(self, placed: Placed, task: str) -> None:
+        """Rule 19."""
+        if task == COMPENSATED:
+            runner.stop(placed.saga_id, code="cancelled", reason="")
+        before = placed.saga
+        run(errback_of(placed, task))
+        assert placed.saga.status == before.status
+        assert placed.saga.due_at < before.due_at
+
+    def test_of_an_old_attempt_counts_like_any_other(self, placed: Placed) -> None:
+        """Rule 2: attempts are for people."""
+        old = errback_of(placed, "inventory.reserve_stock")
+        placed.log_as("done", "authorize-payment")
+        placed.heard()
+        runner.receive(placed.saga_id, runner.StopAsked())
+        run(old)
+        assert len(placed.chains) == 1
+
+
+class TestEnds:
+    def test_the_end_of_the_actions(self, placed: Placed) -> None:
+        """Rule 11."""
+        run(last_link(placed), REPLIES)
+        assert placed.saga.status == "completed"
+
+    def test_the_end_of_a_stop(self, placed: Placed) -> None:
+        """Rule 12."""
+        runner.stop(placed.saga_id, code="cancelled", reason="cancelled by ada")
+        run(last_link(placed), {})
+        assert (placed.saga.status, placed.order.cancel_code) == ("compensated", "cancelled")
+
+    def test_the_end_of_an_incomplete_stop_closes_nothing(self, placed: Placed) -> None:
+        """Rule 15."""
+        runner.stop(placed.saga_id, code="cancelled", reason="")
+        run(errback_of(placed, "shipment.cancel_shipment"))
+        run(last_link(placed), {})
+        assert placed.saga.status == "stopping"
+
+    def test_the_fences_word(self, placed: Placed) -> None:
+        """Rule 13: as a participant promises it."""
+        runner.stop(placed.saga_id, code="cancelled", reason="")
+        proof = {"saga": str(placed.saga_id), "step": "capture-payment", "reply": REPLIES["capture-payment"]}
+        run({"task": PIVOT_RAN, "kwargs": proof})
+        assert placed.saga.status == "forward"
+        assert placed.log["capture-payment"] == "done"
+        assert placed.chains[-1][0] == "payment.authorize_payment", "the log knew nothing before the pivot"
+
+    def test_the_fences_other_word(self, placed: Placed) -> None:
+        """Rule 12: with it and the undos' events a stop gets on by a link a drive, though none sends the next."""
+        runner.stop(placed.saga_id, code="cancelled", reason="")
+        run({"task": PIVOT_FENCED, "kwargs": {"saga": str(placed.saga_id), "step": "capture-payment"}})
+        assert (placed.saga.status, placed.log["capture-payment"]) == ("stopping", "undone")
+        runner.receive(placed.saga_id, WatchdogFired())
+        assert placed.chains[-1][0] == "shipment.cancel_shipment"
+        announce(placed, ShipmentCancelled(order=placed.id), "book-shipment", "undo", "undone")
+        runner.receive(placed.saga_id, WatchdogFired())
+        assert placed.chains[-1] == ["inventory.release_stock", "payment.void_payment", COMPENSATED]
+
+
+class TestEvents:
+    def test_a_participants_event_is_merged_into_the_log(self, placed: Placed) -> None:
+        """Rule 16: with its full reply."""
+        announce(placed, RESERVED, "reserve-stock", "do", "done")
+        step = placed.saga.steps.get(name="reserve-stock")
+        assert (step.logged, step.reply) == ("done", {"reservation": str(UUID(int=2))})
+        assert placed.saga.status == "running"
+
+    def test_a_refusal_brings_its_code(self, placed: Placed) -> None:
+        """Rule 16: the errback alone carries no reason."""
+        announce(placed, StockRefused(code="out_of_stock", reason="2 left"), "reserve-stock", "do", "refused")
+        assert placed.saga.steps.get(name="reserve-stock").refusal == {
+            "code": "out_of_stock",
+            "reason": "2 left",
+        }
+        assert placed.saga.status == "running", "events are hints; the errback or the watchdog stops it"
+
+    def test_they_may_come_in_any_order_and_twice(self, placed: Placed) -> None:
+        """Rule 16."""
+        for _ in range(2):
+            announce(placed, StockReleased(order=placed.id), "reserve-stock", "undo", "undone")
+            announce(placed, RESERVED, "reserve-stock", "do", "done")
+        assert placed.log["reserve-stock"] == "undone"
+
+    @pytest.mark.parametrize(("before", "chains"), [("running", 1), ("stopping", 3)])
+    def test_the_pivots_turns_the_saga_forward(self, placed: Placed, before: str, chains: int) -> None:
+        """Rule 13: a running chain is on its way; a stopping one must be driven."""
+        if before == "stopping":
+            runner.stop(placed.saga_id, code="cancelled", reason="")
+        announce(placed, captured(), "capture-payment", "do", "done")
+        assert placed.saga.status == "forward"
+        assert len(placed.chains) == chains
+
+    def test_an_event_of_an_unknown_saga_is_let_go(self, shop: Shop) -> None:
+        """A service may serve two orchestrators; the log has no such step."""
+        about = {"step": "capture-payment", "operation": "do", "outcome": "done"}
+        deliver([cloud_event(captured(), subject="x", saga=uuid4(), **about)])
+
+    def test_an_event_of_no_saga_changes_no_log(self, placed: Placed) -> None:
+        deliver([cloud_event(RESERVED, subject="x")])
+        assert set(placed.log.values()) == {""}

@@ -1,0 +1,272 @@
+"""The watchdog: what is silent is driven again, what is late is stopped, what cannot end is parked (rule 17)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from celery import Celery, current_app
+from django.conf import settings
+from django.db import transaction
+
+from celery_config.db.functions import Now
+from celery_config.messaging.models import OutboxMessage
+from celery_config.saga import duties
+from celery_config.saga.engine import clock, runner, watchdog
+from celery_config.saga.engine.machine import PivotRan
+from celery_config.saga.models import SagaInstance
+from tests.service.order.conftest import Placed, Shop
+from tests.service.order.saga.engine.test_runner import ACTIONS, DRIVE, STOP
+from tests.service.together import concurrent, in_background
+
+pytestmark = pytest.mark.django_db
+PassTime = Callable[[float], None]
+SILENCE = settings.TIMES.silence_timeout
+
+
+def look() -> int:
+    return watchdog.drive_due(clock.now())
+
+
+def wait_of(placed: Placed) -> float:
+    return float((placed.saga.due_at - clock.now()).total_seconds())
+
+
+@pytest.fixture
+def silent(placed: Placed, pass_time: PassTime) -> Placed:
+    """An order whose first chain was published and of which nothing was heard since."""
+    placed.heard()
+    pass_time(1.2 * SILENCE)
+    return placed
+
+
+class TestWhatIsLookedAt:
+    def test_nothing_before_its_time(self, placed: Placed) -> None:
+        placed.heard()
+        assert look() == 0
+        assert placed.chains == []
+
+    def test_not_while_we_have_not_spoken(self, placed: Placed, pass_time: PassTime) -> None:
+        """Rule 17: nothing while the saga's outbox row is unpublished; a retry that waits is one, too."""
+        pass_time(1.2 * SILENCE)
+        assert look() == 0
+        placed.heard()
+        assert look() == 1
+
+    @pytest.mark.parametrize("status", ["completed", "compensated", "parked"])
+    def test_not_what_has_ended_or_waits_for_a_human(self, silent: Placed, status: str) -> None:
+        """Rule 25."""
+        silent.set(status=status)
+        assert look() == 0
+
+    def test_the_longest_overdue_first_and_so_many_at_once(
+        self, shop: Shop, pass_time: PassTime, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Rule 17: small batches."""
+        orders = [shop.order() for _ in range(3)]
+        for n, placed in enumerate(orders):
+            placed.heard()
+            placed.set(due_at=clock.now() - timedelta(seconds=n))
+        monkeypatch.setattr(watchdog, "BATCH", 2)
+        assert look() == 2
+        assert [len(placed.chains) for placed in orders] == [0, 1, 1]
+
+    def test_one_whose_version_nobody_knows_does_not_stand_in_the_way(
+        self, shop: Shop, pass_time: PassTime, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Rule 24: else it would be the longest overdue for ever."""
+        unknown, known = shop.order(), shop.order()
+        for placed in (unknown, known):
+            placed.heard()
+        unknown.set(version=99, due_at=clock.now() - timedelta(hours=1))
+        pass_time(1.2 * SILENCE)
+        monkeypatch.setattr(watchdog, "BATCH", 1)
+        look()
+        look()
+        assert len(known.chains) == 1
+        assert 0 < wait_of(unknown) <= SILENCE
+
+    @concurrent
+    def test_not_what_another_relay_has_in_hand(self, shop: Shop) -> None:
+        """Rule 17: SKIP LOCKED."""
+        busy, free = shop.order(), shop.order()
+        for placed in (busy, free):
+            placed.heard()
+            placed.set(due_at=clock.now())
+        locked, go = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            with transaction.atomic():
+                SagaInstance.objects.select_for_update().get(pk=busy.saga_id)
+                locked.set()
+                assert go.wait(20)
+
+        holder = in_background(hold)
+        assert locked.wait(20)
+        assert look() == 1
+        go.set()
+        holder.result(20)
+        assert (len(busy.chains), len(free.chains)) == (0, 1)
+
+
+class TestRunning:
+    def test_it_is_driven_from_the_first_step_the_log_does_not_know(self, silent: Placed) -> None:
+        silent.log_as("done", "authorize-payment", "reserve-stock")
+        look()
+        assert silent.chains == [[*ACTIONS[2:], "order.complete"]]
+        assert set(silent.messages[0]["args"][0]) == {"authorize-payment", "reserve-stock"}
+        assert silent.saga.status == "running"
+
+    def test_the_waits_double_and_are_jittered(self, silent: Placed, pass_time: PassTime) -> None:
+        """Rule 17."""
+        silent.set(deadline_at=clock.now() + timedelta(days=1))
+        for drives in range(1, 5):
+            look()
+            assert silent.saga.drives == drives
+            assert 0.9 * SILENCE * 2**drives <= wait_of(silent) <= 1.1 * SILENCE * 2**drives
+            silent.heard()
+            pass_time(wait_of(silent))
+
+    def test_it_is_left_alone_while_its_log_moves(self, silent: Placed) -> None:
+        """A long queue is no silence."""
+        silent.saga.steps.filter(name="authorize-payment").update(logged="done", updated_at=Now())
+        assert look() == 1
+        assert silent.chains == []
+        assert silent.saga.drives == 0
+        assert wait_of(silent) == pytest.approx(SILENCE, abs=1)
+
+    def test_the_watchdog_never_looks_later_than_the_deadline(self, silent: Placed) -> None:
+        silent.set(deadline_at=clock.now() + timedelta(seconds=10))
+        look()
+        assert silent.saga.due_at == silent.saga.deadline_at
+
+    def test_past_its_deadline_it_is_stopped(self, silent: Placed, pass_time: PassTime) -> None:
+        """Rule 17: even while it moves."""
+        silent.saga.steps.filter(name="authorize-payment").update(logged="done", updated_at=Now())
+        silent.set(due_at=silent.saga.deadline_at)
+        pass_time(900 * settings.TIMES.scale)
+        look()
+        assert silent.chains == [STOP]
+        assert silent.saga.status == "stopping"
+        assert silent.saga.cause["code"] == "deadline_passed"
+        assert silent.saga.drives == 0
+
+
+class TestStopping:
+    @pytest.fixture
+    def stopping(self, silent: Placed, pass_time: PassTime) -> Placed:
+        runner.stop(silent.saga_id, code="cancelled", reason="by ada")
+        silent.heard()
+        pass_time(1.2 * SILENCE)
+        return silent
+
+    def test_the_whole_stop_chain_is_driven_again(self, stopping: Placed) -> None:
+        """Rule 15: whatever the log says was undone already."""
+        stopping.log_as("undone", "book-shipment", "reserve-stock")
+        look()
+        assert stopping.chains == [STOP]
+        assert stopping.saga.status == "stopping"
+        assert stopping.saga.cause["code"] == "cancelled"
+
+    def test_it_is_not_put_off_by_news(self, stopping: Placed) -> None:
+        stopping.saga.steps.filter(name="book-shipment").update(logged="undone", updated_at=Now())
+        look()
+        assert stopping.chains == [STOP]
+
+    def test_a_deadline_does_not_matter_any_more(self, stopping: Placed) -> None:
+        stopping.set(deadline_at=clock.now())
+        look()
+        assert stopping.saga.status == "stopping"
+
+    def test_after_a_day_of_drives_a_human_is_asked(self, stopping: Placed, pass_time: PassTime) -> None:
+        """Rules 15 and 18: parking sends nothing and keeps the reason."""
+        pass_time(settings.TIMES.compensation_timeout)
+        look()
+        assert (stopping.saga.status, stopping.saga.due_at, stopping.chains) == ("parked", None, [])
+        assert stopping.saga.cause["code"] == "cancelled"
+        assert stopping.order.status == "placed"
+
+    def test_parking_one_does_not_touch_another(
+        self, stopping: Placed, shop: Shop, pass_time: PassTime
+    ) -> None:
+        """Rule 15."""
+        pass_time(settings.TIMES.compensation_timeout)
+        other = shop.order()
+        look()
+        assert other.saga.status == "running"
+        assert other.chains == [DRIVE]
+
+
+class TestForward:
+    @pytest.fixture
+    def forward(self, silent: Placed, pass_time: PassTime) -> Placed:
+        silent.log_as("done", "authorize-payment", "reserve-stock", "book-shipment", "capture-payment")
+        runner.receive(silent.saga_id, PivotRan())
+        silent.heard()
+        pass_time(1.2 * SILENCE)
+        return silent
+
+    def test_it_is_driven_on(self, forward: Placed) -> None:
+        look()
+        assert forward.chains == [[*ACTIONS[4:], "order.complete"]]
+
+    def test_no_deadline_ever_stops_it(self, forward: Placed, pass_time: PassTime) -> None:
+        """Rule 13: forward never stops."""
+        pass_time(2000)
+        look()
+        assert forward.saga.status == "forward"
+        assert forward.chains == [[*ACTIONS[4:], "order.complete"]]
+
+    def test_with_everything_done_only_the_end_is_sent(self, forward: Placed) -> None:
+        forward.log_as("done", "commit-stock", "dispatch-shipment")
+        look()
+        assert forward.chains == [["order.complete"]]
+
+    def test_after_a_day_of_drives_a_human_is_asked(self, forward: Placed, pass_time: PassTime) -> None:
+        """Rule 14."""
+        pass_time(settings.TIMES.compensation_timeout)
+        look()
+        assert (forward.saga.status, forward.chains) == ("parked", [])
+
+
+class TestTick:
+    def test_nothing_happens_and_no_time_passes_while_somebody_is_down(
+        self, silent: Placed, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Rule 17."""
+        attendance = watchdog.Attendance(current_app)
+        absent = ["payment"]
+        monkeypatch.setattr(attendance, "absent", lambda: list(absent))
+        before = clock.now()
+        watchdog.tick(attendance)
+        assert (silent.chains, clock.now()) == ([], before)
+        absent.clear()
+        watchdog.tick(attendance)
+        assert silent.chains == [DRIVE]
+
+    def test_a_broker_that_does_not_answer_is_somebody_down(self) -> None:
+        """Rule 17: and no error, whatever its library calls it."""
+        nobody = Celery("order", broker="amqp://127.0.0.1:1//", set_as_current=False, fixups=[])
+        nobody.conf.broker_transport_options = {"max_retries": 0, "interval_start": 0}
+        assert not watchdog.Attendance(nobody).is_complete()
+
+    def test_it_is_a_duty_of_the_relay(self, settings: Any) -> None:
+        assert "celery_config.saga.duties.duties" in settings.RELAY_DUTIES
+        assert {duty.name for duty in duties.duties()} >= {"watchdog", "dead letters"}
+
+    def test_the_metrics_count_what_is_open(self, silent: Placed) -> None:
+        duties.measure()
+        assert watchdog.metrics.SAGAS.labels("running")._value.get() == 1
+        assert watchdog.metrics.DUE_AGE._value.get() > 0
+
+
+def test_a_lost_broker_is_healed_from_the_rows_alone(shop: Shop, pass_time: PassTime) -> None:
+    """Rule 17: whatever was in the queues, every order is on its way again."""
+    orders = [shop.order() for _ in range(5)]
+    OutboxMessage.objects.all().delete()
+    pass_time(1.2 * SILENCE)
+    assert look() == 5
+    assert [placed.chains for placed in orders] == [[DRIVE]] * 5

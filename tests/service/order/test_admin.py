@@ -1,0 +1,150 @@
+"""The admin."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+from uuid import uuid4
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from rest_framework.authtoken.models import Token
+
+from celery_config.common.money import money
+from celery_config.messaging.models import OutboxMessage
+from celery_config.saga import states
+from celery_config.saga.engine import machine, runner
+from celery_config.saga.engine.machine import StepFailed
+from celery_config.saga.models import DeadLetter, SagaInstance
+from order_project.models import Refund
+from tests.service.order.conftest import Placed, Shop
+from tests.service.pages import assert_finds_by_index, assert_reads_little, lists, opened
+
+
+@pytest.fixture
+def stopped(placed: Placed) -> Placed:
+    cause = {"step": "reserve-stock", "code": "out_of_stock", "reason": "too few"}
+    runner.receive(placed.saga_id, StepFailed("reserve-stock", "do"), cause=cause)
+    return placed
+
+
+def shown(client: Client, page: str, pk: Any) -> str:
+    answer = client.get(reverse(f"admin:{page}_change", args=[pk]))
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+@pytest.mark.parametrize("page", lists())
+def test_a_list_reads_little(admin_client: Client, shop: Shop, page: str) -> None:
+    for order in [shop.order() for _ in range(9)]:
+        Refund.objects.create(order=order.order, amount=1, reason="x", saga=uuid4())
+        DeadLetter.objects.create(reason="expired", queue="q", consequence="kept", saga=order.saga_id)
+    assert_reads_little(admin_client, page)
+
+
+@pytest.mark.parametrize("page", ["order_order", "order_refund", "saga_sagainstance", "saga_deadletter"])
+def test_a_search_finds_by_id(admin_client: Client, placed: Placed, page: str) -> None:
+    assert_finds_by_index(admin_client, page, str(placed.saga_id))
+    assert "match" in opened(admin_client, page, q=str(uuid4()))[0]
+
+
+@pytest.mark.parametrize("word", ["ada@example", "{id}", "{saga}", "no-such-reference"])
+def test_an_order_is_found_by_what_its_box_names(admin_client: Client, placed: Placed, word: str) -> None:
+    html, _ = opened(admin_client, "order_order", q=word.format(id=placed.id, saga=placed.saga_id))
+    assert (f'title="{placed.id}"' in html) == (word != "no-such-reference")
+
+
+@pytest.mark.parametrize(
+    ("page", "query"),
+    [
+        ("order_order", {"cancel_code__icontains": "stock"}),
+        ("order_order", {"status__exact": "cancelled"}),
+        ("saga_sagainstance", {"definition": "place-order@2"}),
+        ("saga_sagainstance", {"status__exact": "parked"}),
+    ],
+)
+def test_a_list_is_filtered(admin_client: Client, placed: Placed, page: str, query: dict[str, str]) -> None:
+    assert str(placed.id) in opened(admin_client, page)[0]
+    assert str(placed.id) not in opened(admin_client, page, **query)[0]
+
+
+def test_the_order_page_reads_as_people_do(admin_client: Client, placed: Placed) -> None:
+    html = shown(admin_client, "order_order", placed.id)
+    assert money(placed.order.total, "EUR") in html
+    assert f">{placed.order.total}<" not in html
+    assert "Ada<br>1 High St<br>London" in html
+    assert reverse("admin:saga_sagainstance_change", args=[placed.saga_id]) in html
+
+
+def test_the_saga_page_tells_the_two_clocks_apart(admin_client: Client, placed: Placed) -> None:
+    html = shown(admin_client, "saga_sagainstance", placed.saga_id)
+    assert html.count("(saga time)") == 3
+    assert f"{placed.saga.deadline_at:%H:%M:%S}" in html
+
+
+def test_the_saga_page_leaves_out_what_is_empty(admin_client: Client, placed: Placed) -> None:
+    runner.stop(placed.saga_id, code="cancelled", reason="by ada")
+    html = shown(admin_client, "saga_sagainstance", placed.saga_id)
+    assert "<th>code</th><td>cancelled</td>" in html
+    assert "<th>step</th>" not in html
+
+
+def test_the_saga_page_keeps_what_is_private(admin_client: Client, placed: Placed) -> None:
+    html = shown(admin_client, "saga_sagainstance", placed.saga_id)
+    assert "London" in html
+    assert not [word for word in ("tok_visa", "1 High St", "SW1") if word in html]
+    assert money(placed.order.total, "EUR") in html
+    assert reverse("admin:order_order_change", args=[placed.id]) in html
+
+
+def test_the_outbox_page_keeps_what_is_private(admin_client: Client, placed: Placed) -> None:
+    html = shown(admin_client, "messaging_outboxmessage", OutboxMessage.objects.get(saga=placed.saga_id).pk)
+    assert "authorize_payment" in html
+    assert not [word for word in ("tok_visa", "1 High St", "SW1") if word in html]
+
+
+def test_decisions_read_as_words(admin_client: Client, stopped: Placed) -> None:
+    html = shown(admin_client, "saga_sagainstance", stopped.saga_id)
+    assert "step failed: reserve-stock (do)" in html
+    assert "stop chain" in html
+
+
+@pytest.mark.parametrize("kind", [*get_args(machine.Trigger), *get_args(machine.Send)])
+def test_whatever_is_decided_has_words(kind: type) -> None:
+    fields = {"step": "book", "operation": "do", "outcome": states.StepState.DONE}
+    said = str(kind(**{name: value for name, value in fields.items() if name in kind.__dataclass_fields__}))
+    assert kind.__name__ not in said
+
+
+def test_times_have_seconds(admin_client: Client, placed: Placed) -> None:
+    at = SagaInstance.objects.get(pk=placed.saga_id).started_at
+    assert f"{at:%H:%M:%S}" in opened(admin_client, "saga_sagainstance")[0]
+
+
+@pytest.mark.parametrize("page", ["saga_deadletter", "order_refund", "messaging_inboxentry"])
+def test_an_empty_list_offers_nothing_to_create(admin_client: Client, shop: Shop, page: str) -> None:
+    html, _ = opened(admin_client, page)
+    assert "none is added by hand" in html
+    assert "Create" not in html
+
+
+def test_the_services_own_pages_come_first(admin_client: Client, shop: Shop) -> None:
+    answer = admin_client.get(reverse("admin:index"))
+    apps = [app["app_label"] for app in answer.context["app_list"]]
+    assert apps == ["order", "saga", "copies", "messaging", "auth", "authtoken"]
+    assert answer.context["app_list"][0]["models"][0]["object_name"] == "Order"
+    named = [(app["name"], model["name"]) for app in answer.context["app_list"] for model in app["models"]]
+    assert ("Orchestration", "Sagas") in named
+
+
+def test_every_service_has_an_icon(client: Client) -> None:
+    answer = client.get("/favicon.ico", follow=True)
+    assert answer.redirect_chain == [("/static/order_saga/order.svg", 302)]
+    assert (answer.status_code, answer["Content-Type"]) == (200, "image/svg+xml")
+
+
+def test_the_list_of_tokens_shows_none(admin_client: Client, admin_user: Any) -> None:
+    key = Token.objects.create(user=admin_user).key
+    html, _ = opened(admin_client, "authtoken_tokenproxy")
+    assert admin_user.username in html
+    assert key not in html

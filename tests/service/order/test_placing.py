@@ -1,0 +1,163 @@
+"""Placing and cancelling orders."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from celery_config.contracts.inventory import Line
+from celery_config.db import bulk
+from celery_config.messaging.models import OutboxMessage
+from celery_config.saga.engine import runner
+from celery_config.saga.engine.chains import LARGEST_CHAIN
+from celery_config.saga.engine.machine import PivotRan
+from celery_config.saga.models import SagaInstance
+from order_project import cancelling, domain, services
+from order_project.errors import BadLines, OrderTooLarge, TooLate
+from order_project.models import CatalogueProduct, Order
+from tests.service.order.conftest import ADDRESS, HEART, LAMP, REPLIES, Placed, Shop
+
+pytestmark = pytest.mark.django_db
+
+
+def nothing_was_written() -> bool:
+    return not (Order.objects.exists() or SagaInstance.objects.exists() or OutboxMessage.objects.exists())
+
+
+def lines(*pairs: tuple[str, int]) -> tuple[Line, ...]:
+    return tuple(Line(sku=sku, quantity=quantity) for sku, quantity in pairs)
+
+
+class TestPlacing:
+    def test_prices_come_from_the_catalogue(self, shop: Shop) -> None:
+        placed = Placed(shop.place(lines=lines((HEART, 7), (LAMP, 2))).order)
+        assert placed.order.total == 7 * 255 + 2 * 339
+        assert placed.order.weight_grams == 9 * 150
+        kept = placed.order.lines.order_by("id").values_list("sku", "quantity", "unit_price")
+        assert list(kept) == [(HEART, 7, 255), (LAMP, 2, 339)]
+
+    def test_lines_of_one_product_become_one(self, shop: Shop) -> None:
+        placed = Placed(shop.place(lines=lines((HEART, 1), (LAMP, 1), (HEART, 2))).order)
+        assert list(placed.order.lines.order_by("id").values_list("sku", "quantity")) == [
+            (HEART, 3),
+            (LAMP, 1),
+        ]
+
+    def test_the_sagas_data_is_all_that_its_commands_need(self, shop: Shop) -> None:
+        placed = shop.order()
+        data = placed.saga.data
+        assert (data["order"], data["amount"], data["payment_token"]) == (str(placed.id), 1785, "tok_visa")
+        assert data["lines"] == [{"sku": HEART, "quantity": 7}]
+        assert data["address"]["city"] == ADDRESS.city
+        assert placed.saga.subject == str(placed.id)
+
+    @pytest.mark.parametrize(
+        ("wanted", "code"),
+        [
+            ({"lines": lines(("no-such", 1))}, "unknown_sku"),
+            ({"lines": ()}, "empty_order"),
+            ({"lines": lines((HEART, 0))}, "bad_quantity"),
+            ({"lines": lines((HEART, domain.MAX_QUANTITY), (HEART, 1))}, "bad_quantity"),
+            ({"currency": "USD"}, "wrong_currency"),
+            ({"lines": lines(*[(f"s{n}", 1) for n in range(domain.MAX_LINES + 1)])}, "too_many_lines"),
+        ],
+    )
+    def test_what_cannot_be_ordered_is_refused_and_nothing_is_written(
+        self, shop: Shop, wanted: dict[str, Any], code: str
+    ) -> None:
+        with pytest.raises(BadLines) as refused:
+            shop.place(**wanted)
+        assert refused.value.faults[0].code == code
+        assert nothing_was_written()
+
+    def test_a_product_that_is_not_sold_any_more(self, shop: Shop) -> None:
+        CatalogueProduct.objects.filter(sku=HEART).update(active=False)
+        with pytest.raises(BadLines, match="not sold"):
+            shop.place()
+
+    def test_a_full_order_of_675_lines_fits(self, shop: Shop) -> None:
+        """Rule 4: lines travel in one command only."""
+        self.stock(domain.MAX_LINES)
+        placed = Placed(
+            shop.place(lines=lines(*[(f"sku-{n}", 100_000) for n in range(domain.MAX_LINES)])).order
+        )
+        assert len(json.dumps(placed.messages[0])) < LARGEST_CHAIN
+
+    def test_an_order_over_128_kb_is_refused_and_nothing_is_written(self, shop: Shop) -> None:
+        """Rule 4."""
+        with pytest.raises(OrderTooLarge):
+            shop.place(payment_token="t" * LARGEST_CHAIN)
+        assert nothing_was_written()
+
+    def test_a_crash_after_all_is_written_leaves_nothing(
+        self, shop: Shop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Start, rule 1: a saga without its order would take money for nothing."""
+        write = bulk.execute
+
+        def dies(*changes: bulk.Statement) -> None:
+            write(*changes)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(bulk, "write", dies)
+        with pytest.raises(KeyboardInterrupt):
+            shop.place()
+        assert nothing_was_written()
+
+    def stock(self, count: int) -> None:
+        product = {
+            "name": "x",
+            "price": 1,
+            "currency": "EUR",
+            "weight_grams": 1,
+            "active": True,
+            "version": 1,
+        }
+        CatalogueProduct.objects.bulk_create(
+            CatalogueProduct(sku=f"sku-{n}", **product) for n in range(count)
+        )
+
+
+class TestCancelling:
+    def test_it_stops_the_saga_and_the_order_stays_until_all_is_undone(self, placed: Placed) -> None:
+        assert cancelling.ask_to_cancel(order=placed.order, reason="by ada") == "stopping"
+        assert placed.saga.cause == {"step": "", "code": "cancelled", "reason": "by ada"}
+        assert placed.order.status == "placed"
+        runner.compensated({placed.saga_id: runner.Unwound({})})
+        assert (placed.order.status, placed.order.cancel_code) == ("cancelled", "cancelled")
+
+    def test_again_is_harmless(self, placed: Placed) -> None:
+        cancelling.ask_to_cancel(order=placed.order, reason="by ada")
+        assert cancelling.ask_to_cancel(order=placed.order, reason="by bob") == "stopping"
+        assert len(placed.chains) == 2
+        runner.compensated({placed.saga_id: runner.Unwound({})})
+        assert cancelling.ask_to_cancel(order=placed.order, reason="by ada") == "compensated"
+
+    def test_going_forward_or_completed_it_is_too_late(self, placed: Placed) -> None:
+        """Once the money is taken, the reason is said."""
+        runner.receive(placed.saga_id, PivotRan())
+        with pytest.raises(TooLate, match="forward"):
+            cancelling.ask_to_cancel(order=placed.order, reason="by ada")
+        runner.complete({placed.saga_id: REPLIES})
+        with pytest.raises(TooLate, match="completed"):
+            cancelling.ask_to_cancel(order=placed.order, reason="by ada")
+
+    def test_a_parked_one_is_for_a_human(self, placed: Placed) -> None:
+        """Rule 25."""
+        placed.set(status="parked", due_at=None)
+        with pytest.raises(TooLate, match="parked"):
+            cancelling.ask_to_cancel(order=placed.order, reason="by ada")
+
+
+def test_customers_of_an_import_are_made_once(shop: Shop) -> None:
+    first = services.put_customers(["17850", "13047"])
+    again = services.put_customers(["13047", "12583"])
+    assert first["13047"] == again["13047"]
+    assert set(again) == {"13047", "12583"}
+
+
+@pytest.mark.parametrize(("grams", "count"), [(1, 1), (30_000, 1), (30_001, 2), (90_000, 3), (0, 1)])
+def test_parcels(grams: int, count: int) -> None:
+    assert domain.parcels(grams) == count

@@ -1,0 +1,290 @@
+"""The pages say what the code does: commands, settings, error codes, metrics, contracts, URLs, links."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from celery_config.common.services import PACKAGES, SERVICES
+from docs import messages_table
+from manage import SYSTEM_COMMANDS
+
+ROOT = Path(__file__).resolve().parents[3]
+REFERENCE = ROOT / "docs" / "reference"
+CODE = ["celery_config", "compose", *PACKAGES]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+NAME = re.compile(r"^[A-Z{][A-Z0-9_{}]+$")
+READERS = {"str", "int", "float", "bool", "list", "get", "database"}
+# Set by the operating system, or by manage.py itself.
+NOT_OURS = {"PATH", "DJANGO_SETTINGS_MODULE"}
+METRICS = {"Counter", "Gauge", "Histogram"}
+REFUSALS = {"Refused", "LineFault", "Declined", "CarrierRefused"}
+SANDBOX_ERRORS = {"Refused", "InvalidRequest", "NotFound", "KeyConflict", "Broken"}
+STATES = {"payment_app": ("captured", "voided"), "compose": ("captured", "voided", "dispatched", "cancelled")}
+
+
+def modules(*packages: str) -> Iterator[tuple[str, ast.Module]]:
+    """Package and syntax tree of each module of the packages."""
+    return ((package, tree) for package in packages for tree in trees_of(package))
+
+
+@cache
+def trees_of(package: str) -> list[ast.Module]:
+    files = [path for path in sorted((ROOT / package).rglob("*.py")) if "migrations" not in path.parts]
+    return [ast.parse(path.read_text(encoding="utf-8")) for path in files]
+
+
+def calls(tree: ast.AST, names: set[str]) -> Iterator[ast.Call]:
+    """The calls of functions with these names, as `name(…)` or `x.name(…)`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if called in names:
+                yield node
+
+
+def text_of(node: ast.AST | None) -> str:
+    """A string, or an f-string with `{S}` for what is put in; empty for anything else."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if isinstance(node, ast.JoinedStr):
+        return "".join(str(v.value) if isinstance(v, ast.Constant) else "{S}" for v in node.values)
+    return ""
+
+
+def page(name: str) -> str:
+    return (REFERENCE / f"{name}.md").read_text(encoding="utf-8")
+
+
+def first_cells(text: str) -> set[str]:
+    """What stands in backticks in the first column of the page's tables."""
+    rows = re.findall(r"^\| *(`[^|]*?) *\|", text, re.MULTILINE)
+    return {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
+
+
+class TestCommands:
+    def test_every_command_of_the_whole_system_is_described(self) -> None:
+        assert {f"./manage.py {name}" for name in SYSTEM_COMMANDS} <= first_cells(page("commands"))
+
+    def test_every_command_of_a_service_is_described(self) -> None:
+        files = [
+            f for p in CODE for f in (ROOT / p).rglob("management/commands/*.py") if f.stem != "__init__"
+        ]
+        described = {cell.split()[0] for cell in first_cells(page("commands"))}
+        assert {file.stem for file in files} <= described
+
+    def test_every_target_of_the_makefile_is_described(self) -> None:
+        targets = re.findall(r"^(\w+): \$\(VENV\)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        assert {f"make {target}" for target in targets} <= first_cells(page("commands"))
+
+
+class TestSettings:
+    def test_what_is_read_is_described_and_what_is_described_is_read(self) -> None:
+        described = expanded(first_cells(page("settings")))
+        read = expanded({*read_by_code(), *read_by_compose()}) - NOT_OURS
+        assert read - described == set(), "read, and not in docs/reference/settings.md"
+        assert described - read == set(), "in docs/reference/settings.md, and read by nobody"
+
+
+def expanded(names: set[str]) -> set[str]:
+    return {name.replace("{S}", service.upper()) for name in names for service in SERVICES}
+
+
+def read_by_code() -> Iterator[str]:
+    for _, tree in modules(*CODE):
+        nodes = [call.args[0] for call in calls(tree, READERS) if call.args]
+        nodes += [
+            node.slice
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Subscript) and is_environ(node.value)
+        ]
+        nodes += [
+            node.left
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Compare) and is_environ(node.comparators[0])
+        ]
+        yield from (name for node in nodes if NAME.match(name := text_of(node)))
+
+
+def is_environ(node: ast.AST) -> bool:
+    return isinstance(node, ast.Attribute) and node.attr == "environ"
+
+
+def read_by_compose() -> Iterator[str]:
+    yield from re.findall(r"\$\{([A-Z_]+)", (ROOT / "compose" / "compose.yaml").read_text())
+    yield from re.findall(r"^#? ?([A-Z_]+)=", (ROOT / "compose" / ".env.example").read_text(), re.MULTILINE)
+
+
+class TestErrors:
+    def test_every_stable_code_is_described(self) -> None:
+        described = first_cells(page("errors")) | set(re.findall(r"\| `(\w+)` \|", page("errors")))
+        assert {
+            *codes_of_classes(),
+            *codes_of_refusals(),
+            *codes_of_causes(),
+            *codes_of_rows(),
+        } - described - {""} == set()
+
+    def test_every_code_of_the_sandbox_is_described_twice(self) -> None:
+        codes = {*codes_of_sandbox()}
+        assert codes - first_cells(page("errors").partition("## Of the sandbox")[2]) == set()
+        assert {code for code in codes if f"`{code}`" not in page("sandbox")} == set()
+
+    def test_every_error_class_of_the_services_and_the_engine_is_described(self) -> None:
+        # The order service's are HTTP answers, known by their codes.
+        files = [ROOT / p / "errors.py" for p in CODE if p != "order_project"]
+        trees = [ast.parse(file.read_text(encoding="utf-8")) for file in files if file.exists()]
+        # Bases that nobody raises, and what both tables of codes are about.
+        bases = {"OrderSagaError", "PaymentError", "Refused", "OutcomeUnknown"}
+        # Answers of inventory's API, known by their codes.
+        answers = {"UnknownProduct", "RepeatedProduct", "StockBelowReserved", "AdjustmentConflict"}
+        names = {node.name for tree in trees for node in tree.body if isinstance(node, ast.ClassDef)}
+        assert names - bases - answers - first_cells(page("errors")) == set()
+
+
+def codes_of_classes() -> Iterator[str]:
+    """`code = "…"` and `default_code = "…"` in the classes of errors."""
+    for _, tree in modules(*CODE):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                for line in node.body:
+                    if isinstance(line, ast.Assign) and getattr(line.targets[0], "id", "") in (
+                        "code",
+                        "default_code",
+                    ):
+                        yield text_of(line.value)
+
+
+def codes_of_refusals() -> Iterator[str]:
+    for package, tree in modules("celery_config", *PACKAGES):
+        for call in calls(tree, REFUSALS):
+            code = text_of(call.args[0]) if call.args else ""
+            yield from states_of(code, package) if code else ()
+
+
+def codes_of_sandbox() -> Iterator[str]:
+    for package, tree in modules("compose"):
+        for call in calls(tree, SANDBOX_ERRORS):
+            code = text_of(call.args[0]) if call.args else ""
+            yield from states_of(code, package) if re.fullmatch(r"[a-z_{S}]+", code) else ()
+
+
+def states_of(code: str, package: str) -> list[str]:
+    return [code.replace("{S}", state) for state in STATES[package]] if "{S}" in code else [code]
+
+
+def codes_of_causes() -> Iterator[str]:
+    """`code="…"` in a call, and `"code": "…"`, `code = "…" if … else "…"` of a cause."""
+    for _, tree in modules("celery_config", *PACKAGES):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.keyword) and node.arg == "code":
+                yield from strings(node.value)
+            elif isinstance(node, ast.Dict):
+                for key, value in zip(node.keys, node.values, strict=True):
+                    yield from strings(value) if text_of(key) == "code" else ()
+            elif isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "code":
+                yield from strings(node.value)
+
+
+def strings(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.IfExp):
+        return [*strings(node.body), *strings(node.orelse)]
+    return [node.value] if isinstance(node, ast.Constant) and isinstance(node.value, str) else []
+
+
+def codes_of_rows() -> Iterator[str]:
+    tree = ast.parse((ROOT / "order_project" / "importing" / "invoices.py").read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Yield) and isinstance(node.value, ast.Tuple):
+            yield text_of(node.value.elts[0])
+
+
+def test_every_metric_is_described_and_no_other() -> None:
+    names = {
+        text_of(call.args[0])
+        for _, tree in modules(*CODE)
+        for call in calls(tree, METRICS)
+        if call.args and text_of(call.args[0]).startswith("order_saga_")
+    }
+    rows = {cell for cell in first_cells(page("metrics")) if re.fullmatch(r"order_saga_\w+", cell)}
+    assert rows == names
+
+
+def test_the_tables_of_messages_are_those_of_the_contracts() -> None:
+    """After a change of a contract: `python -m docs.messages_table`."""
+    assert messages_table.PAGE.read_text(encoding="utf-8") == messages_table.page()
+
+
+@pytest.mark.parametrize("package", ["celery_config/api", *PACKAGES])
+def test_every_url_is_described(package: str) -> None:
+    described = set(re.findall(r"`(/[^` ?]*)`", page("api")))
+    for file in [ROOT / package / "urls.py", ROOT / package / "api.py"]:
+        if not file.exists():
+            continue
+        for call in calls(ast.parse(file.read_text()), {"path"}):
+            route = re.sub(
+                r"<\w+:(\w+)>", lambda m: "{id}" if m[1] == "pk" else f"{{{m[1]}}}", text_of(call.args[0])
+            )
+            url = f"/{route}" if file.name == "urls.py" else f"/api/{route}"
+            if url == "/api/":  # under which a service's own are
+                continue
+            assert url in described, f"{url} is not in docs/reference/api.md"
+
+
+class TestPages:
+    @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+    def test_links_lead_somewhere(self, path: Path) -> None:
+        prose = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+        for link in re.findall(r"\]\(([^)\s]+)\)", prose):
+            if re.match(r"[a-z]+:", link):
+                continue
+            file, _, anchor = link.partition("#")
+            target = (path.parent / file).resolve() if file else path
+            assert target.exists(), f"{path.name} links to {link}"
+            assert not anchor or anchor in anchors(target), (
+                f"{path.name} links to {link}, a heading that is not there"
+            )
+
+    @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+    def test_files_named_in_code_quotes_exist(self, path: Path) -> None:
+        """Paths below a folder of the project, but for those that the page tells its reader to make."""
+        prose = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+        made = {*re.findall(r"Create `([^`]+)`", prose), "compose/.env"}
+        named = set(re.findall(rf"`((?:{'|'.join([*CODE, 'docs', 'tests'])})/[\w./-]+)`", prose))
+        assert {name for name in named - made if not (ROOT / name).exists()} == set()
+
+    @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+    def test_python_in_the_pages_is_python(self, path: Path) -> None:
+        for block in re.findall(r"```python\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL):
+            ast.parse(dedent(block))
+
+    def test_the_flow_in_the_readme_is_the_flow(self) -> None:
+        (block,) = re.findall(
+            r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL
+        )
+        assert block in (ROOT / "order_project" / "sagas" / "place_order.py").read_text(encoding="utf-8")
+
+    def test_every_page_can_be_found_from_the_readme(self) -> None:
+        readme = (ROOT / "README.md").read_text(encoding="utf-8")
+        linked = {
+            (ROOT / link.partition("#")[0]).resolve() for link in re.findall(r"\]\(([^)\s]+)\)", readme)
+        }
+        assert {str(p.relative_to(ROOT)) for p in PAGES if p not in linked and p.name != "README.md"} == set()
+
+
+def test_nothing_speaks_of_the_machine_it_was_written_on() -> None:
+    texts = [*PAGES, *(ROOT / "docs").rglob("*.py"), *(f for p in CODE for f in (ROOT / p).rglob("*.py"))]
+    forbidden = re.compile(r"(?<![\w.$])/(?:work|root|home/\w+)/|/tmp/")
+    assert [str(p.relative_to(ROOT)) for p in texts if forbidden.search(p.read_text(encoding="utf-8"))] == []
+
+
+def anchors(path: Path) -> set[str]:
+    """The anchors that the page's headings make."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}

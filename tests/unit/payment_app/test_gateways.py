@@ -1,0 +1,405 @@
+"""Both gateways against a provider that is there: the sandbox process, and Stripe's API on loopback."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, TypeVar
+from uuid import UUID, uuid4
+
+import pytest
+
+from payment_app.gateways import (
+    BookEntry,
+    CallFailed,
+    Declined,
+    Gateway,
+    OutcomeUnknown,
+    SandboxGateway,
+    StripeGateway,
+    gateway_from_settings,
+)
+from tests.bench.providers import InstantGateway
+from tests.unit.compose.sandbox.sandbox_process import TIMEOUT_SECONDS, SandboxProcess
+from tests.unit.payment_app.stripe_server import API_KEY, StripeServer, stripe_server
+
+SECONDS = 1.0
+T = TypeVar("T")
+
+
+@pytest.fixture(scope="module")
+def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
+    process = SandboxProcess(tmp_path_factory.mktemp("sandbox") / "sandbox.sqlite3").start()
+    yield process
+    process.stop()
+
+
+@pytest.fixture
+def sandbox(process: SandboxProcess) -> Iterator[SandboxGateway]:
+    gateway = SandboxGateway(process.url, seconds=SECONDS)
+    yield gateway
+    gateway.close()
+    process.clear_faults()
+
+
+@pytest.fixture
+def server() -> Iterator[StripeServer]:
+    with stripe_server() as server:
+        yield server
+
+
+@pytest.fixture
+def stripe(server: StripeServer) -> Iterator[StripeGateway]:
+    gateway = StripeGateway(API_KEY, api_base=server.url, seconds=SECONDS)
+    yield gateway
+    gateway.close()
+
+
+@pytest.fixture(params=["sandbox", "stripe"])
+def gateway(request: pytest.FixtureRequest) -> Gateway:
+    chosen: Gateway = request.getfixturevalue(request.param)
+    return chosen
+
+
+def token(gateway: Gateway, meaning: str) -> str:
+    at_stripe = {
+        "approved": "pm_card_visa",
+        "card_declined": "pm_card_chargeDeclined",
+        "insufficient_funds": "pm_card_chargeDeclinedInsufficientFunds",
+        "invalid_token": "pm_nobody_knows",
+    }
+    return at_stripe[meaning] if isinstance(gateway, StripeGateway) else f"tok_{meaning}"
+
+
+def authorize(gateway: Gateway, **changes: Any) -> str:
+    call: dict[str, Any] = {
+        "key": uuid4(),
+        "order": uuid4(),
+        "amount": 1250,
+        "currency": "EUR",
+        "token": token(gateway, "approved"),
+    }
+    return gateway.authorize(**(call | changes)).provider_id
+
+
+def entry(gateway: Gateway, order: UUID) -> BookEntry:
+    (found,) = gateway.find(order)
+    return found
+
+
+class TestEveryGateway:
+    """What holds whoever the provider is."""
+
+    def test_money_is_held_taken_and_given_back(self, gateway: Gateway) -> None:
+        order = uuid4()
+        held = authorize(gateway, order=order)
+        assert entry(gateway, order) == BookEntry(held, order, "authorized", 1250, 0, 0, "EUR")
+        gateway.capture(key=uuid4(), provider_id=held, amount=1000)
+        assert entry(gateway, order) == BookEntry(held, order, "captured", 1250, 1000, 0, "EUR")
+        first = gateway.refund(key=uuid4(), provider_id=held, amount=300)
+        assert first.refund_id != gateway.refund(key=uuid4(), provider_id=held, amount=700).refund_id
+        assert entry(gateway, order).refunded == 1000
+        with pytest.raises(Declined, match="amount_too_large"):
+            gateway.refund(key=uuid4(), provider_id=held, amount=1)
+
+    def test_the_same_key_does_its_work_once(self, gateway: Gateway) -> None:
+        order, keys = uuid4(), [uuid4() for _ in range(3)]
+        held = {authorize(gateway, key=keys[0], order=order) for _ in range(3)}
+        (provider_id,) = held
+        for _ in range(2):
+            gateway.capture(key=keys[1], provider_id=provider_id, amount=1250)
+        refunds = {gateway.refund(key=keys[2], provider_id=provider_id, amount=50) for _ in range(2)}
+        assert len(refunds) == 1
+        assert entry(gateway, order) == BookEntry(provider_id, order, "captured", 1250, 1250, 50, "EUR")
+
+    @pytest.mark.parametrize("code", ["card_declined", "insufficient_funds", "invalid_token"])
+    def test_a_refused_card_is_declined_every_time(self, gateway: Gateway, code: str) -> None:
+        order, key = uuid4(), uuid4()
+        for _ in range(2):
+            with pytest.raises(Declined) as declined:
+                authorize(gateway, key=key, order=order, token=token(gateway, code))
+            assert declined.value.code == code
+            assert declined.value.reason
+        assert gateway.find(order) == []
+
+    def test_captured_twice_and_voided_after_capture(self, gateway: Gateway) -> None:
+        held = authorize(gateway)
+        with pytest.raises(Declined, match="amount_too_large"):
+            gateway.capture(key=uuid4(), provider_id=held, amount=1251)
+        gateway.capture(key=uuid4(), provider_id=held, amount=1250)
+        with pytest.raises(Declined, match="already_captured"):
+            gateway.capture(key=uuid4(), provider_id=held, amount=1250)
+        with pytest.raises(Declined, match="already_captured"):
+            gateway.void(key=uuid4(), provider_id=held)
+
+    def test_voided_once(self, gateway: Gateway) -> None:
+        order, key = uuid4(), uuid4()
+        held = authorize(gateway, order=order)
+        for _ in range(2):
+            gateway.void(key=key, provider_id=held)
+        assert entry(gateway, order).state == "voided"
+        with pytest.raises(Declined, match="already_voided"):
+            gateway.capture(key=uuid4(), provider_id=held, amount=1250)
+
+    def test_a_key_used_for_another_request_fails_loudly(self, gateway: Gateway) -> None:
+        key, order = uuid4(), uuid4()
+        authorize(gateway, key=key, order=order)
+        with pytest.raises(CallFailed):
+            authorize(gateway, key=key, order=order, amount=1)
+
+    def test_an_unknown_authorization_is_our_mistake(self, gateway: Gateway) -> None:
+        with pytest.raises(CallFailed):
+            gateway.void(key=uuid4(), provider_id="nothing")
+
+    def test_the_books_show_every_entry_over_many_pages(
+        self, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("payment_app.gateways.sandbox.PAGE", "2")
+        monkeypatch.setattr("payment_app.gateways.stripe.PAGE", 2)
+        made = {authorize(gateway) for _ in range(5)}
+        listed = [entry.provider_id for entry in gateway.books()]
+        assert made <= set(listed)
+        assert len(listed) == len(set(listed))
+        assert list(gateway.books(since=datetime(2100, 1, 1, tzinfo=UTC))) == []
+
+    def test_sixteen_calls_with_one_key_hold_the_money_once(self, gateway: Gateway) -> None:
+        order, key, start = uuid4(), uuid4(), threading.Barrier(16)
+
+        def call(_: int) -> str | None:
+            start.wait()
+            try:
+                return authorize(gateway, key=key, order=order)
+            except OutcomeUnknown:
+                return None
+
+        with ThreadPoolExecutor(16) as pool:
+            answers = set(pool.map(call, range(16)))
+        assert answers - {None} == {entry(gateway, order).provider_id}
+
+    def test_nobody_there_is_unknown_and_soon(self, gateway: Gateway) -> None:
+        away = (
+            StripeGateway(API_KEY, api_base="http://127.0.0.1:9", seconds=SECONDS)
+            if isinstance(gateway, StripeGateway)
+            else SandboxGateway("http://127.0.0.1:9", seconds=SECONDS)
+        )
+        began = time.monotonic()
+        with pytest.raises(OutcomeUnknown):
+            authorize(away)
+        with pytest.raises(OutcomeUnknown):
+            away.find(uuid4())
+        assert time.monotonic() - began < 2 * SECONDS
+
+
+@contextmanager
+def parrot() -> Iterator[str]:
+    """A server that answers each call as it answered the first one."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            keys.append(self.headers["Idempotency-Key"])
+            body = b'{"id": "auth_1"}'
+            self.send_response(201)
+            self.send_header("Idempotency-Key", keys[0])
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Quiet."""
+
+    keys: list[str] = []
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+class TestSandbox:
+    """Faults of the sandbox as a caller of the gateway sees them."""
+
+    def test_a_time_out_is_unknown_and_a_repeat_shows_the_charge(self, sandbox: SandboxGateway) -> None:
+        order, key, began = uuid4(), uuid4(), time.monotonic()
+        with pytest.raises(OutcomeUnknown, match="ReadTimeout"):
+            authorize(sandbox, key=key, order=order, token="tok_timeout_then_succeeds")
+        assert SECONDS <= time.monotonic() - began < SECONDS + 0.5 < TIMEOUT_SECONDS
+        held = authorize(sandbox, key=key, order=order, token="tok_timeout_then_succeeds")
+        assert entry(sandbox, order).provider_id == held
+
+    def test_an_error_after_charging_is_unknown_and_a_repeat_shows_the_charge(
+        self, sandbox: SandboxGateway
+    ) -> None:
+        order, key = uuid4(), uuid4()
+        with pytest.raises(OutcomeUnknown, match="500"):
+            authorize(sandbox, key=key, order=order, token="tok_error_after_charging")
+        held = authorize(sandbox, key=key, order=order, token="tok_error_after_charging")
+        assert entry(sandbox, order).provider_id == held
+
+    def test_a_slow_answer_within_the_limit_is_an_answer(self, sandbox: SandboxGateway) -> None:
+        assert authorize(sandbox, token="tok_slow")
+
+    def test_a_connection_cut_after_the_work_is_repeated_with_the_same_key(
+        self, sandbox: SandboxGateway, process: SandboxProcess
+    ) -> None:
+        order = uuid4()
+        process.fault("/provider", "drop", count=2)
+        held = authorize(sandbox, order=order)
+        assert entry(sandbox, order).provider_id == held
+        process.fault("/provider", "drop", count=3)
+        with pytest.raises(OutcomeUnknown, match="RemoteProtocolError"):
+            authorize(sandbox)
+
+    def test_a_second_answer_is_not_taken_for_the_next_calls(
+        self, sandbox: SandboxGateway, process: SandboxProcess
+    ) -> None:
+        for _ in range(5):
+            orders = [uuid4(), uuid4()]
+            process.fault("/provider", "twice")
+            held = [authorize(sandbox, order=order) for order in orders]
+            assert [entry(sandbox, order).provider_id for order in orders] == held
+
+    def test_a_second_answer_that_comes_late_is_known_by_its_key(self) -> None:
+        with parrot() as url:
+            gateway = SandboxGateway(url, seconds=SECONDS)
+            key = uuid4()
+            first = authorize(gateway, key=key)
+            with pytest.raises(OutcomeUnknown, match="answers another call"):
+                authorize(gateway)
+            assert authorize(gateway, key=key) == first
+            gateway.close()
+
+    def test_killed_between_charge_and_answer(self, tmp_path: Path) -> None:
+        process = SandboxProcess(tmp_path / "sandbox.sqlite3").start()
+        gateway = SandboxGateway(process.url, seconds=SECONDS * 2)
+        order, key = uuid4(), uuid4()
+        with ThreadPoolExecutor(1) as pool:
+            call = pool.submit(authorize, gateway, key=key, order=order, token="tok_timeout_then_succeeds")
+            until = time.monotonic() + 2
+            while not gateway.find(order):
+                assert time.monotonic() < until, "the charge never appeared"
+            process.kill()
+            assert isinstance(call.exception(), OutcomeUnknown)
+        process.start()
+        held = authorize(gateway, key=key, order=order, token="tok_timeout_then_succeeds")
+        assert entry(gateway, order).provider_id == held
+        process.stop()
+
+
+class TestStripe:
+    """What only Stripe does."""
+
+    def test_a_stored_500_after_charging_is_settled_by_what_happened(
+        self, stripe: StripeGateway, server: StripeServer
+    ) -> None:
+        order, keys = uuid4(), [uuid4() for _ in range(5)]
+        held = twice(server, lambda: authorize(stripe, key=keys[0], order=order))
+        assert list(server.intents) == [held]
+        twice(server, lambda: stripe.capture(key=keys[1], provider_id=held, amount=1250))
+        assert entry(stripe, order).captured == 1250
+        refund = twice(server, lambda: stripe.refund(key=keys[2], provider_id=held, amount=10))
+        assert [made["id"] for made in server.refunds] == [refund.refund_id]
+        dropped = authorize(stripe, key=keys[3], order=order)
+        twice(server, lambda: stripe.void(key=keys[4], provider_id=dropped))
+        assert server.intents[dropped]["status"] == "canceled"
+
+    def test_a_stored_500_that_did_nothing_stays_unknown(
+        self, stripe: StripeGateway, server: StripeServer
+    ) -> None:
+        key, order = uuid4(), uuid4()
+        server.error_before = 1
+        for _ in range(3):
+            with pytest.raises(OutcomeUnknown):
+                authorize(stripe, key=key, order=order)
+        assert server.intents == {}
+
+    def test_a_time_out_and_a_key_in_use_are_unknown(
+        self, stripe: StripeGateway, server: StripeServer
+    ) -> None:
+        order, key, server.hold = uuid4(), uuid4(), threading.Event()
+        began = time.monotonic()
+        with pytest.raises(OutcomeUnknown, match="ReadTimeout"):
+            authorize(stripe, key=key, order=order)
+        assert SECONDS <= time.monotonic() - began < SECONDS + 0.5
+        with pytest.raises(OutcomeUnknown, match="409"):
+            authorize(stripe, key=key, order=order)
+        server.hold.set()
+        assert server.held.is_set()
+        until = time.monotonic() + 3
+        while not (held := held_or_none(stripe, key, order)):
+            assert time.monotonic() < until, "the first call never ended"
+        assert list(server.intents) == [held]
+
+    def test_a_dripping_answer_does_not_stretch_the_limit(
+        self, stripe: StripeGateway, server: StripeServer
+    ) -> None:
+        server.drip_seconds = 0.05
+        began = time.monotonic()
+        with pytest.raises(OutcomeUnknown, match=r"limit of the whole call|timed out"):
+            authorize(stripe)
+        assert time.monotonic() - began < SECONDS + 0.5
+
+    def test_what_is_sent_and_kept(self, stripe: StripeGateway, server: StripeServer) -> None:
+        order, key = uuid4(), uuid4()
+        authorize(stripe, key=key, order=order, token="tok_visa", amount=999, currency="GBP")
+        _, _, form = server.requests[0]
+        assert (form["amount"], form["currency"], form["capture_method"]) == ("999", "gbp", "manual")
+        assert form["payment_method_data[card][token]"] == "tok_visa"
+        assert (form["metadata[order]"], form["metadata[key]"]) == (str(order), str(key))
+
+    @pytest.mark.parametrize(
+        ("changes", "code"),
+        [
+            ({"amount": 1}, "amount_too_small"),
+            ({"token": "tok_nobody_knows"}, "invalid_token"),
+            ({"token": "pm_card_chargeDeclinedExpiredCard"}, "expired_card"),
+            ({"currency": "ISK"}, "currency_not_supported"),
+        ],
+    )
+    def test_other_refusals(self, stripe: StripeGateway, changes: dict[str, Any], code: str) -> None:
+        with pytest.raises(Declined) as declined:
+            authorize(stripe, **changes)
+        assert declined.value.code == code
+
+    def test_a_wrong_api_key_is_no_refusal_of_the_card(self, server: StripeServer) -> None:
+        with pytest.raises(CallFailed, match="AuthenticationError"):
+            authorize(StripeGateway("sk_test_wrong", api_base=server.url, seconds=SECONDS))
+
+
+def twice(server: StripeServer, call: Callable[[], T]) -> T:
+    """The first call does its work and ends in a 500; the second one, with the same key, must find it."""
+    server.error_after = 1
+    with pytest.raises(OutcomeUnknown):
+        call()
+    return call()
+
+
+def held_or_none(stripe: StripeGateway, key: UUID, order: UUID) -> str | None:
+    try:
+        return authorize(stripe, key=key, order=order)
+    except OutcomeUnknown:
+        return None
+
+
+def test_the_settings_choose_the_gateway() -> None:
+    at_sandbox = SimpleNamespace(PAYMENT_GATEWAY="sandbox", SANDBOX_URL="http://127.0.0.1:8090")
+    assert isinstance(gateway_from_settings(at_sandbox), SandboxGateway)
+    at_stripe = SimpleNamespace(PAYMENT_GATEWAY="stripe", STRIPE_API_KEY="sk_test_x", STRIPE_API_BASE="")
+    assert isinstance(gateway_from_settings(at_stripe), StripeGateway)
+    with pytest.raises(ValueError, match="needs STRIPE_API_KEY"):
+        gateway_from_settings(SimpleNamespace(PAYMENT_GATEWAY="stripe"))
+    with pytest.raises(ValueError, match="set it to sandbox, stripe or"):
+        gateway_from_settings(SimpleNamespace(PAYMENT_GATEWAY="cash"))
+    with pytest.raises(ValueError, match="cannot be imported"):
+        gateway_from_settings(SimpleNamespace(PAYMENT_GATEWAY="my_shop.gateways.Cash"))
+    own = gateway_from_settings(SimpleNamespace(PAYMENT_GATEWAY="tests.bench.providers.InstantGateway"))
+    assert isinstance(own, InstantGateway)

@@ -1,0 +1,170 @@
+"""The sandbox carrier through its adapter, against the real process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from celery_config.contracts.shipment import Address
+from shipment_app.carriers import (
+    Booked,
+    BookEntry,
+    CarrierFailed,
+    CarrierRefused,
+    CarrierUnknown,
+    SandboxCarrier,
+    carrier_from_settings,
+)
+from tests.bench.providers import InstantCarrier
+from tests.unit.compose.sandbox.sandbox_process import SandboxProcess
+
+SECONDS = 1.0
+HELD_UP = 5
+ADDRESS = Address(name="Ada", line1="1 Mill Lane", city="York", postal_code="YO1 7HH", country="GB")
+
+
+@pytest.fixture(scope="module")
+def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
+    process = SandboxProcess(tmp_path_factory.mktemp("sandbox") / "sandbox.sqlite3").start()
+    yield process
+    process.stop()
+
+
+@pytest.fixture
+def carrier(process: SandboxProcess) -> Iterator[SandboxCarrier]:
+    carrier = SandboxCarrier(process.url, seconds=SECONDS)
+    yield carrier
+    carrier.close()
+    process.clear_faults()
+
+
+def book(carrier: SandboxCarrier, **changes: Any) -> Booked:
+    call: dict[str, Any] = {
+        "key": uuid4(),
+        "order": uuid4(),
+        "address": ADDRESS,
+        "weight_grams": 900,
+        "parcels": 2,
+    }
+    return carrier.book(**(call | changes))
+
+
+def entry(carrier: SandboxCarrier, order: UUID) -> BookEntry:
+    (found,) = carrier.find(order)
+    return found
+
+
+def test_a_shipment_is_booked_once_and_dispatched(carrier: SandboxCarrier) -> None:
+    order, key = uuid4(), uuid4()
+    booked, repeat = (book(carrier, key=key, order=order) for _ in range(2))
+    assert booked == repeat
+    expected = BookEntry(booked.carrier_id, order, "booked", booked.tracking_number, 900, 2)
+    assert entry(carrier, order) == expected
+    key = uuid4()
+    for _ in range(2):
+        carrier.dispatch(key=key, carrier_id=booked.carrier_id)
+    assert entry(carrier, order) == replace(expected, state="dispatched")
+    with pytest.raises(CarrierRefused, match="already_dispatched"):
+        carrier.cancel(key=uuid4(), carrier_id=booked.carrier_id)
+
+
+def test_a_cancelled_shipment_does_not_leave(carrier: SandboxCarrier) -> None:
+    order, key = uuid4(), uuid4()
+    booked = book(carrier, order=order)
+    for _ in range(2):
+        carrier.cancel(key=key, carrier_id=booked.carrier_id)
+    assert entry(carrier, order).state == "cancelled"
+    with pytest.raises(CarrierRefused, match="already_cancelled"):
+        carrier.dispatch(key=uuid4(), carrier_id=booked.carrier_id)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"address": replace(ADDRESS, country="AQ")}, "address_unreachable"),
+        ({"address": replace(ADDRESS, postal_code="00000")}, "address_unreachable"),
+        ({"weight_grams": 1_000_001}, "parcel_too_heavy"),
+    ],
+)
+def test_a_refusal_is_the_same_every_time(
+    carrier: SandboxCarrier, changes: dict[str, Any], code: str
+) -> None:
+    order, key = uuid4(), uuid4()
+    for _ in range(2):
+        with pytest.raises(CarrierRefused) as refused:
+            book(carrier, key=key, order=order, **changes)
+        assert (refused.value.code, bool(refused.value.reason)) == (code, True)
+    assert carrier.find(order) == []
+
+
+def test_our_own_mistakes_are_no_refusals(carrier: SandboxCarrier) -> None:
+    key, order = uuid4(), uuid4()
+    book(carrier, key=key, order=order)
+    with pytest.raises(CarrierFailed, match="idempotency_conflict"):
+        book(carrier, key=key, order=order, parcels=3)
+    with pytest.raises(CarrierFailed, match="invalid_field"):
+        book(carrier, weight_grams=0)
+    with pytest.raises(CarrierFailed, match="not_found"):
+        carrier.cancel(key=uuid4(), carrier_id="nothing")
+
+
+@pytest.mark.parametrize("kind", ["timeout", "hang", "error_500", "error_after"])
+def test_what_nobody_knows_is_settled_by_a_repeat(
+    carrier: SandboxCarrier, process: SandboxProcess, kind: str
+) -> None:
+    order, key, began = uuid4(), uuid4(), time.monotonic()
+    process.fault("/carrier", kind, seconds=HELD_UP)
+    with pytest.raises(CarrierUnknown):
+        book(carrier, key=key, order=order)
+    assert time.monotonic() - began < HELD_UP, "it is we who give up"
+    assert book(carrier, key=key, order=order).carrier_id == entry(carrier, order).carrier_id
+
+
+def test_killed_between_booking_and_answer(tmp_path: Path) -> None:
+    process = SandboxProcess(tmp_path / "sandbox.sqlite3").start()
+    carrier = SandboxCarrier(process.url, seconds=SECONDS * 2)
+    order, key = uuid4(), uuid4()
+    process.fault("/carrier/shipments", "timeout", seconds=30)
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(book, carrier, key=key, order=order)
+        until = time.monotonic() + 1.5
+        while process.call("GET", "/control/stats")["books"]["shipments"] == 0:
+            assert time.monotonic() < until, "the booking never appeared"
+        process.kill()
+        assert isinstance(call.exception(), CarrierUnknown)
+    process.start()
+    assert book(carrier, key=key, order=order).carrier_id == entry(carrier, order).carrier_id
+    process.stop()
+
+
+def test_the_books_show_every_entry_over_many_pages(
+    carrier: SandboxCarrier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shipment_app.carriers.sandbox.PAGE", "2")
+    made = {book(carrier).carrier_id for _ in range(5)}
+    listed = [entry.carrier_id for entry in carrier.books()]
+    assert made <= set(listed)
+    assert len(listed) == len(set(listed))
+    assert list(carrier.books(since=datetime(2100, 1, 1, tzinfo=UTC))) == []
+
+
+def test_the_settings_say_where_the_carrier_is(process: SandboxProcess) -> None:
+    carrier = carrier_from_settings(SimpleNamespace(CARRIER="sandbox", SANDBOX_URL=process.url))
+    assert list(carrier.books(since=datetime(2100, 1, 1, tzinfo=UTC))) == []
+    with pytest.raises(ValueError, match="SANDBOX_URL"):
+        carrier_from_settings(SimpleNamespace(CARRIER="sandbox"))
+    with pytest.raises(ValueError, match="set it to sandbox or"):
+        carrier_from_settings(SimpleNamespace(CARRIER="pigeon"))
+    with pytest.raises(ValueError, match="cannot be imported"):
+        carrier_from_settings(SimpleNamespace(CARRIER="my_shop.carriers.Pigeon"))
+    own = carrier_from_settings(SimpleNamespace(CARRIER="tests.bench.providers.InstantCarrier"))
+    assert isinstance(own, InstantCarrier)
