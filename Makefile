@@ -3,49 +3,44 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python manage.py
 
-.PHONY: help demo up bench bench-growth bench-soak chaos crash-matrix test schedules mutants check
+.DEFAULT_GOAL := help
+.PHONY: help demo up check test schedules crash-matrix chaos mutants bench bench-growth bench-soak
 
-help:
-	@echo "make demo   100 orders through the four services; needs no server"
-	@echo "make test   every test, on real servers it starts itself"
-	@echo "make crash-matrix  every crash point of every operation; QUICK=1 tries 96 of them"
-	@echo "make chaos  load while everything dies; ORDERS= DURATION= SEED= WORSE=errbacks|continuations|broker|clock"
-	@echo "make schedules  100,000 simulated schedules of the sagas; needs no server"
-	@echo "make mutants  deliberately broken variants, each caught by a test or the audit; ONLY=NAME tries one"
-	@echo "make up     the whole stack on PostgreSQL and RabbitMQ"
-	@echo "make bench  orders per second, against a bare Celery chain; PEERS=1: DBOS and Restate too"
-	@echo "make bench-growth  the same with up to a million finished orders in the tables"
-	@echo "make bench-soak  an hour of steady load; memory must stay flat; SECONDS= RATE="
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.run
+demo: $(VENV)/.run ## 100 orders through the four services; needs no server; KEEP=1 leaves it running
 	@$(RUN) demo
 
-up: $(VENV)/.run
+up: $(VENV)/.run ## the whole stack on PostgreSQL and RabbitMQ, until Ctrl-C
 	@$(RUN) up
 
-crash-matrix: $(VENV)/.run
-	@$(RUN) crash-matrix $(if $(QUICK),--quick) $(if $(SEED),--seed $(SEED))
+check: $(VENV)/.dev ## lint, format, imports, types, migrations, settings and OpenAPI; needs no server
+	@$(RUN) test checks
 
-chaos: $(VENV)/$(if $(filter clock,$(WORSE)),.dev,.run)
-	@$(RUN) chaos $(if $(ORDERS),--orders $(ORDERS)) $(if $(DURATION),--duration $(DURATION)) $(if $(SEED),--seed $(SEED)) $(if $(WORSE),--worse $(WORSE))
-
-bench: $(VENV)/.run
-	@$(RUN) bench $(if $(PEERS),--peers)
-
-bench-growth: $(VENV)/.run
-	@$(RUN) bench --growth $(SIZES)
-
-bench-soak: $(VENV)/.run
-	@$(RUN) bench --soak $(or $(SECONDS),3600) $(if $(RATE),--rate $(RATE))
-
-test: $(VENV)/.dev
+test: $(VENV)/.dev ## every check and every test, on real servers that it starts itself
 	@$(RUN) test
 
-schedules: $(VENV)/.run
+schedules: $(VENV)/.run ## 100,000 simulated schedules of the sagas; needs no server
 	@$(RUN) schedules
 
-mutants: $(VENV)/.dev
+crash-matrix: $(VENV)/.run ## every crash point of every operation; QUICK=1 draws 96 of them; SEED=
+	@$(RUN) crash-matrix $(if $(QUICK),--quick) $(if $(SEED),--seed $(SEED))
+
+chaos: $(VENV)/$(if $(filter clock,$(WORSE)),.dev,.run) ## load while everything dies; ORDERS= DURATION= SEED= WORSE=errbacks|continuations|broker|clock
+	@$(RUN) chaos $(if $(ORDERS),--orders $(ORDERS)) $(if $(DURATION),--duration $(DURATION)) $(if $(SEED),--seed $(SEED)) $(if $(WORSE),--worse $(WORSE))
+
+mutants: $(VENV)/.dev ## deliberately broken variants, each caught by a test or the audit; ONLY=NAME tries one
 	@$(RUN) mutants $(if $(ONLY),--only $(ONLY))
+
+bench: $(VENV)/.run ## orders per second beside a bare Celery chain; PEERS=1 adds DBOS and Restate
+	@$(RUN) bench $(if $(PEERS),--peers)
+
+bench-growth: $(VENV)/.run ## the same with up to a million finished orders in the tables; SIZES=
+	@$(RUN) bench --growth $(SIZES)
+
+bench-soak: $(VENV)/.run ## an hour of steady load; memory must stay flat; SECONDS= RATE=
+	@$(RUN) bench --soak $(or $(SECONDS),3600) $(if $(RATE),--rate $(RATE))
 
 $(VENV)/.run: requirements.lock | $(VENV)/bin/python
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock

@@ -271,17 +271,39 @@ class TestPages:
         assert block in (ROOT / "order_project" / "sagas" / "place_order.py").read_text(encoding="utf-8")
 
     def test_every_page_can_be_found_from_the_readme(self) -> None:
-        readme = (ROOT / "README.md").read_text(encoding="utf-8")
-        linked = {
-            (ROOT / link.partition("#")[0]).resolve() for link in re.findall(r"\]\(([^)\s]+)\)", readme)
-        }
-        assert {str(p.relative_to(ROOT)) for p in PAGES if p not in linked and p.name != "README.md"} == set()
+        """By its links, or by those of an index to which it links."""
+        readme = ROOT / "README.md"
+        indexes = {readme, *(page for page in links_of(readme) if page.name == "README.md")}
+        found = indexes.union(*map(links_of, indexes))
+        assert {str(page.relative_to(ROOT)) for page in PAGES if page not in found} == set()
+
+
+class TestDecisions:
+    RECORDS = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
+
+    def test_they_are_numbered_without_a_gap(self) -> None:
+        numbers = [int(path.name[:4]) for path in self.RECORDS]
+        assert numbers == list(range(1, len(numbers) + 1))
+
+    @pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
+    def test_a_record_has_the_four_parts_and_stays_short(self, path: Path) -> None:
+        text = path.read_text(encoding="utf-8")
+        assert text.startswith(f"# {int(path.name[:4])}. ")
+        assert re.search(r"^Status: (accepted|superseded by \[\d+\]\(.+\))$", text, re.MULTILINE)
+        assert re.findall(r"^## (.+)$", text, re.MULTILINE) == ["Context", "Decision", "Consequences"]
+        assert len(text.splitlines()) < 40
 
 
 def test_nothing_speaks_of_the_machine_it_was_written_on() -> None:
     texts = [*PAGES, *(ROOT / "docs").rglob("*.py"), *(f for p in CODE for f in (ROOT / p).rglob("*.py"))]
     forbidden = re.compile(r"(?<![\w.$])/(?:work|root|home/\w+)/|/tmp/")
     assert [str(p.relative_to(ROOT)) for p in texts if forbidden.search(p.read_text(encoding="utf-8"))] == []
+
+
+def links_of(path: Path) -> set[Path]:
+    """The files of the project to which a page links."""
+    links = re.findall(r"\]\(([^)\s]+)\)", path.read_text(encoding="utf-8"))
+    return {(path.parent / link.partition("#")[0]).resolve() for link in links}
 
 
 def anchors(path: Path) -> set[str]:
