@@ -461,7 +461,7 @@ class TestParked:
                 sent.append(body)
                 return {"settled": "it is undone, says a human"}
 
-        monkeypatch.setattr(barrier_client, "Peer", Payment)
+        monkeypatch.setattr(barrier_client, "ServiceClient", Payment)
         page = reverse("admin:order_choreography_settle_by_hand", args=[parked.id])
         assert "payment.authorize_payment undo" in admin_client.get(page).content.decode()
         form = {"intent": "payment.authorize_payment undo", "answer": "{}", "why": "the provider wrote so"}

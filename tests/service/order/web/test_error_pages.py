@@ -89,7 +89,7 @@ class TestUnderApi:
         def broken(user: Any) -> Any:
             raise RuntimeError("the secret is 42")
 
-        monkeypatch.setattr(selectors, "orders_for", broken)
+        monkeypatch.setattr(selectors, "visible_orders", broken)
         peer.raise_request_exception = False
         answer = peer.get("/api/orders/")
         assert told(answer) == (500, PROBLEM, "internal_error")
