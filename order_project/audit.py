@@ -1,4 +1,4 @@
-"""Asks every service what it did for each order, and compares. It reads; it never mends."""
+"""The audit: it asks every service what it did for each order and compares the answers. It never changes anything."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ NOTHING: dict[str, Any] = {}
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is not as promised. `order` is empty for what concerns a whole service."""
+    """A broken promise. `order` is empty when it concerns a whole service."""
 
     order: str
     what: str
@@ -43,7 +43,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Facts:
-    """What the other services did for one order; empty: nothing."""
+    """What the other services did for one order; empty when a service did nothing."""
 
     payment: Mapping[str, Any]
     inventory: Mapping[str, Any]
@@ -52,21 +52,21 @@ class Facts:
 
 @dataclass(frozen=True)
 class Refunds:
-    """What our refunds of one order say, in minor units; the other services were asked in between."""
+    """The refunds of one order in minor units, read before and after the other services were asked."""
 
     paid: int = 0
-    """Given back before they were asked."""
+    """Paid back before they were asked."""
     possible: int = 0
-    """Given back or set aside by then, or perhaps so."""
+    """Paid back, promised, or under way by then: payment may show up to this much."""
     settled: bool = True
-    """None was under way."""
+    """No refund was under way."""
 
 
 def run(progress: Callable[[int], None]) -> tuple[int, list[Finding]]:
-    """Audit everything; return how many orders were checked and what was found.
+    """Audit all orders and services; return the number of orders checked and the findings.
 
     Raises:
-        PeerError: a service does not answer.
+        ServiceCallError: a service does not answer.
     """
     with ExitStack() as stack:
         peers = {name: stack.enter_context(ServiceClient(name)) for name in PARTICIPANTS}
@@ -91,7 +91,7 @@ def run(progress: Callable[[int], None]) -> tuple[int, list[Finding]]:
 
 
 def iterate_orders() -> Iterator[list[Order]]:
-    """All orders, oldest first, a page at a time."""
+    """Yield all orders in pages, oldest first."""
     last: Order | None = None
     while True:
         orders = Order.objects.prefetch_related("lines").order_by("created_at", "id")
@@ -107,7 +107,7 @@ def iterate_orders() -> Iterator[list[Order]]:
 
 
 def check_orders(orders: Sequence[Order], peers: Mapping[str, ServiceClient]) -> list[Finding]:
-    # Where orders stand is read before the facts: what has ended does not change afterwards.
+    # Status is read before the facts, since an order that has ended does not change afterwards.
     carried = selectors.carried(orders)
     ids = [str(o.id) for o in orders]
     refunds_before = read_refunds(orders)
@@ -134,7 +134,7 @@ def read_refunds(orders: Sequence[Order]) -> list[Refund]:
 
 
 def summarize_refunds(before: Sequence[Refund], after: Sequence[Refund]) -> dict[UUID, Refunds]:
-    """What holds of each order's refunds at some moment between two readings."""
+    """Return what is true of each order's refunds at some moment between the two readings."""
     earlier = {refund.id: refund.status for refund in before}
     rows: dict[UUID, list[Refund]] = defaultdict(list)
     for refund in after:
@@ -152,13 +152,13 @@ def summarize_refunds(before: Sequence[Refund], after: Sequence[Refund]) -> dict
 def check_order(
     order: Order, lines: Mapping[str, int], status: str | None, facts: Facts, refunds: Refunds, *, late: bool
 ) -> Iterator[str]:
-    """Everything about one order that breaks the promise."""
+    """Yield every broken promise of one order."""
     payment = facts.payment
     yield from check_refunds(payment, refunds)
     if status in ENDED and refunds.settled and payment.get("ledger_sum_ok") is False:
         yield "its ledger does not book what was captured and refunded"
     if status is None:
-        yield "nobody sees to it: it has no saga and is not choreographed"
+        yield "it has no saga and is not choreographed, so nothing carries it on"
     elif status == Status.COMPLETED:
         yield from check_completed(order, lines, facts)
     elif status == Status.COMPENSATED:
@@ -168,7 +168,7 @@ def check_order(
 
 
 def check_refunds(payment: Mapping[str, Any], refunds: Refunds) -> Iterator[str]:
-    """Money given back that was never taken, that nobody asked for, or that is said to be back and is not."""
+    """Yield refunds of money that was not captured or not asked for, and paid refunds that payment does not know."""
     captured, refunded = payment.get("captured", 0), payment.get("refunded", 0)
     if refunded > captured:
         yield f"refunded {refunded} of {captured} captured"
@@ -211,14 +211,14 @@ def check_compensated(order: Order, facts: Facts) -> Iterator[str]:
 
 
 def check_totals(peers: Mapping[str, ServiceClient]) -> Iterator[str]:
-    """What must hold for a service as a whole."""
+    """Yield what each service reports about its own totals."""
     for name, peer in peers.items():
         for what in peer.post("/api/facts/", {"orders": []})["totals"].get("faults", ()):
             yield f"{name}: {what}"
 
 
 def find_unknown_orders(peers: Mapping[str, ServiceClient]) -> Iterator[str]:
-    """Whatever a participant did, it did for an order that we have; ours is committed before anybody hears of it."""
+    """Yield what a participant did for an order that does not exist: orders are committed before they are announced."""
     for name, path in LISTS.items():
         url: str | None = f"{path}?limit={CHUNK}"
         while url:
@@ -230,14 +230,14 @@ def find_unknown_orders(peers: Mapping[str, ServiceClient]) -> Iterator[str]:
 
 
 def check_books(peers: Mapping[str, ServiceClient]) -> Iterator[str]:
-    """The provider's and the carrier's own books against ours."""
+    """Yield differences between the provider's and the carrier's books and ours."""
     for name, path in (("payment", "/api/provider-books/"), ("shipment", "/api/carrier-books/")):
         for what in peers[name].get(path)["findings"]:
             yield f"{name}: {what}"
 
 
 def check_copies(peers: Mapping[str, ServiceClient]) -> Iterator[str]:
-    """Our copies against their sources; a change under way is given time to arrive (rule 20)."""
+    """Yield differences between our copies and their sources; changes under way get time to arrive (rule 20)."""
     for copy in copies.values():
         found = sync.compare(SourceOf(copy, peers[copy.service]), patience=COPY_SECONDS)
         if found.differing:
@@ -245,7 +245,7 @@ def check_copies(peers: Mapping[str, ServiceClient]) -> Iterator[str]:
 
 
 def find_residue() -> Iterator[str]:
-    """What we know of people who were forgotten; the other services say it with their totals."""
+    """Yield what the order service still knows of erased people; other services report it with their totals."""
     for what in DATA_MAP.find_residue():
         yield f"order: {what}"
 
@@ -258,7 +258,7 @@ def check_outboxes(peers: Mapping[str, ServiceClient]) -> Iterator[str]:
 
 
 def check_versions() -> Iterator[str]:
-    """No open saga is of a version that this code does not know."""
+    """Yield open sagas of a version that this code does not define."""
     versions = (
         SagaInstance.objects.filter(status__in=[*OPEN, Status.PARKED])
         .values_list("name", "version")

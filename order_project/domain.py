@@ -23,9 +23,9 @@ class OrderStatus(StrEnum):
 
 
 class Flow(StrEnum):
-    """Who sees to it that an order is carried out."""
+    """How an order is carried: by the order service's saga, or by events alone."""
 
-    ORCHESTRATED = "orchestrated"  # its saga asks one service after the other
+    ORCHESTRATED = "orchestrated"  # a saga sends one command after another
     CHOREOGRAPHED = "choreographed"  # each service acts on what the others announce
 
 
@@ -73,7 +73,7 @@ def merge_lines(lines: Iterable[Line]) -> list[Line]:
 
 
 def find_faults(lines: list[Line], catalogue: Mapping[str, CatalogueEntry], currency: str) -> list[LineFault]:
-    """Everything that is wrong with the lines of an order in `currency`."""
+    """Return every fault of an order's lines, or none. `currency` is the order's."""
     if not lines:
         return [LineFault("empty_order", "An order has at least one line.")]
     if len(lines) > MAX_LINES:
@@ -85,7 +85,7 @@ def find_faults(lines: list[Line], catalogue: Mapping[str, CatalogueEntry], curr
 
 
 def find_total_faults(lines: list[Priced]) -> list[LineFault]:
-    """What is wrong with the lines together."""
+    """Return the faults of all lines together."""
     if sum_total(lines) == 0:
         return [
             LineFault("nothing_to_pay", "All of it is free, and an order is paid for: add something to pay.")
@@ -121,15 +121,15 @@ def price_lines(lines: Iterable[Line], catalogue: Mapping[str, CatalogueEntry]) 
 
 
 def sum_total(lines: Iterable[Priced]) -> int:
-    """Minor units."""
+    """Return the total in minor units."""
     return sum(line.unit_price * line.quantity for line in lines)
 
 
 def sum_weight(lines: Iterable[Priced]) -> int:
-    """Grams."""
+    """Return the weight in grams."""
     return sum(line.weight_grams * line.quantity for line in lines)
 
 
 def count_parcels(weight_grams: int) -> int:
-    """How many parcels of at most `PARCEL_GRAMS` it takes."""
+    """Return how many parcels of at most `PARCEL_GRAMS` are needed."""
     return max(1, -(-weight_grams // PARCEL_GRAMS))

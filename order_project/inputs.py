@@ -1,4 +1,4 @@
-"""What clients send to have orders placed, and for whom they may."""
+"""The input of placing: what clients send is checked, and a client orders only for customers it may order for."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class BatchInput(serializers.Serializer[Any]):
 
 
 class CustomerAccess:
-    """Whom a user may order for."""
+    """The customers that a user may order for."""
 
     def __init__(self, user: Any) -> None:
         self.user = user
@@ -77,19 +77,20 @@ class CustomerAccess:
         self.known: set[UUID] = set()
 
     def transaction(self) -> AbstractContextManager[Any]:
-        """What orders are placed in: a user becomes a customer with the first that is accepted."""
+        """Return the transaction to place in: a user becomes a customer with the first accepted order."""
         return transaction.atomic() if self.newcomer else nullcontext()
 
     def look_up(self, given: Iterable[dict[str, Any]]) -> None:
-        """Look up all customers that orders name; only staff may name another."""
+        """Read all customers that these orders name; only staff may name another than themselves."""
         if self.user.is_staff and (named := {order["customer"] for order in given if "customer" in order}):
             self.known |= set(Customer.objects.filter(id__in=named).values_list("id", flat=True))
 
     def allowed(self, wanted: UUID | None) -> UUID:
-        """
+        """Return the customer to order for: `wanted`, or the user's own.
+
         Raises:
-            UnknownCustomer: there is none.
-            NotYourself: it is another one, and the user is no staff.
+            UnknownCustomer: no such customer exists.
+            NotYourself: the user is not staff and names another customer.
         """
         if wanted in self.known:
             return wanted
@@ -103,7 +104,7 @@ class CustomerAccess:
 
 
 def validate_orders(given: Sequence[Any], customers: CustomerAccess) -> list[OrderSubmission | APIException]:
-    """Each order as it is to be placed, or what is wrong with it."""
+    """Return a submission for each order, or the error that refuses it."""
     forms = [BatchOrderInput(data=order) for order in given]
     customers.look_up([form.validated_data for form in forms if form.is_valid()])
     return [validate_order(form, customers) for form in forms]
@@ -121,10 +122,10 @@ def validate_order(form: BatchOrderInput, customers: CustomerAccess) -> OrderSub
 
 
 def read_request(given: dict[str, Any], customers: CustomerAccess) -> OrderRequest:
-    """The client's wish, for the customer it may order for.
+    """Return the checked input as a request.
 
     Raises:
-        UnknownCustomer, NotYourself: it may not.
+        UnknownCustomer, NotYourself: the client may not order for this customer.
     """
     return OrderRequest(
         customer=customers.allowed(given.get("customer")),

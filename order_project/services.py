@@ -1,4 +1,4 @@
-"""The writes of the order service; each is one transaction, outbox row included."""
+"""The writes of the order service: each is one transaction, its outbox rows included."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from order_project.models import Customer, Order, Refund
 
 
 def confirm_orders(completed: Sequence[tuple[Any, Mapping[str, Any]]]) -> None:
-    """Every step is done. Called in the transaction that completes the sagas."""
+    """Confirm orders whose every step is done. Runs in the transaction that completes their sagas."""
     tracking = {
         data.order: next((r["tracking_number"] for r in replies.values() if "tracking_number" in r), "")
         for data, replies in completed
@@ -39,7 +39,7 @@ def confirm_orders(completed: Sequence[tuple[Any, Mapping[str, Any]]]) -> None:
 
 
 def cancel_orders(compensated: Sequence[tuple[Any, Mapping[str, str]]]) -> None:
-    """Nothing is left done. Called in the transaction that closes the sagas as compensated."""
+    """Cancel orders of which nothing is left done. Runs in the transaction that ends their sagas."""
     causes = {
         data.order: (cause.get("code", ""), cause.get("reason", "")[:500]) for data, cause in compensated
     }
@@ -55,14 +55,14 @@ def cancel_orders(compensated: Sequence[tuple[Any, Mapping[str, str]]]) -> None:
 
 
 def lock_open_orders(ids: Iterable[UUID]) -> list[Order]:
-    """Those of these orders that have not ended, locked in the one order."""
+    """Lock and return those of these orders that have not ended, sorted by id so that no two callers deadlock."""
     found = Order.objects.select_for_update().filter(pk__in=list(ids), status=OrderStatus.PLACED)
     return list(found.order_by("pk"))
 
 
 @transaction.atomic
 def request_refund(*, order: UUID, amount: int, reason: str) -> Refund:
-    """Start the saga that gives `amount` (minor units of the order's currency) back.
+    """Commit a refund of `amount` (minor units of the order's currency) and the start of its saga.
 
     Raises:
         NotRefundable: the order is not confirmed, or all refunds together would exceed its total.
@@ -75,18 +75,18 @@ def request_refund(*, order: UUID, amount: int, reason: str) -> Refund:
     saga = Saga.registry["refund-order", 1]
     data = saga.data(order=order, refund=refund, refund_amount=amount, currency=row.currency)
     saga_id = starting.start(saga, data, subject=order)
-    why = reason if row.customer_id else ""  # of whom was forgotten nothing is written down again
+    why = reason if row.customer_id else ""  # nothing personal is written about an erased customer
     return Refund.objects.create(id=refund, order=row, amount=amount, reason=why, saga=saga_id)
 
 
 def mark_refunds_paid(completed: Sequence[tuple[Any, Mapping[str, Any]]]) -> None:
-    """The money is back. Called in the transaction that completes the sagas."""
+    """Mark refunds as paid. Runs in the transaction that completes their sagas."""
     ids = [data.refund for data, _ in completed]
     Refund.objects.filter(id__in=ids).update(status=RefundStatus.PAID)
 
 
 def mark_refunds_refused(compensated: Sequence[tuple[Any, Mapping[str, str]]]) -> None:
-    """They were refused. Called in the transaction that closes the sagas."""
+    """Mark refunds as refused, with the cause. Runs in the transaction that ends their sagas."""
     for data, cause in compensated:
         detail = f"{cause.get('code', '')}: {cause.get('reason', '')}"[:500]
         refund = Refund.objects.filter(id=data.refund)
@@ -95,7 +95,7 @@ def mark_refunds_refused(compensated: Sequence[tuple[Any, Mapping[str, str]]]) -
 
 
 def ensure_customer(user: Any) -> Customer:
-    """The customer that a user is from now on. Call it in the transaction that needs it."""
+    """Return the user's customer and create it if needed, in the caller's transaction."""
     customer, _ = Customer.objects.get_or_create(
         user=user, defaults={"name": user.get_full_name() or user.get_username(), "email": user.email}
     )
@@ -103,7 +103,7 @@ def ensure_customer(user: Any) -> Customer:
 
 
 def ensure_customers(references: Sequence[str]) -> dict[str, UUID]:
-    """Make the customers that do not exist and return the ids of all by their reference."""
+    """Create the customers that do not exist; return the ids of all by reference."""
     Customer.objects.bulk_create(
         [Customer(reference=r, name=f"Customer {r}") for r in references], ignore_conflicts=True
     )

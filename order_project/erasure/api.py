@@ -1,4 +1,4 @@
-"""Erasures over HTTP: asking for one, and seeing who has forgotten what."""
+"""The HTTP API of erasures: request one, and read the receipts of the services."""
 
 from __future__ import annotations
 

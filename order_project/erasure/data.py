@@ -1,7 +1,7 @@
-"""What the order service remembers of a person, and what is left of it once they are forgotten.
+"""The order service's data map: where it keeps personal data, and what stays after an erasure.
 
-Orders stay with their lines, amounts, times and the country they went to: books have to be kept. Whose they were is
-gone, also from one order to the next.
+Orders stay with their lines, amounts, times and country, since books have to be kept. Nothing says whose they were, or
+that two of them had one customer.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ BLANK_LETTER: dict[str, Any] = {"body": "", "headers": {}, "fault": ""}
 
 
 class OrderDataMap(DataMap):
-    """The dead letters are here, and not all of them belong to a saga."""
+    """A data map with dead letters, which do not all belong to a saga."""
 
     def find_residue(self) -> Iterator[str]:
         yield from super().find_residue()
@@ -49,7 +49,7 @@ class OrderDataMap(DataMap):
 
 
 def find_letters() -> list[int]:
-    """The dead letters that name anybody who was forgotten."""
+    """Return the dead letters that name an erased person."""
     letters = DeadLetter.objects.exclude(body="").order_by("pk").values_list("pk", "body")
     return [letter for letter, body in letters.iterator(LETTERS) if any(mentioned([body]))]
 
@@ -67,7 +67,7 @@ DATA_MAP = OrderDataMap(
         DataLocation(
             OutboxMessage, by=("payload__subject",), where=Q(name__in=OF_ORDERS), within=("payload",)
         ),
-        # The deletion says it all, and has the customer's id for its key.
+        # The deletion event follows, and its key is the customer's id.
         DataLocation(
             OutboxMessage, by=("payload__subject",), where=Q(name=CustomerChanged.wire_name()), gone=True
         ),
@@ -79,18 +79,18 @@ DATA_MAP = OrderDataMap(
 
 
 def erase_customer(customer: Customer, about: Collection[UUID]) -> tuple[dict[str, int], datetime]:
-    """Blank what is known of a customer, for good; a part of a transaction.
+    """Erase a customer's data in the caller's transaction.
 
     Args:
         about: the ids of their orders, and of the sagas that carried those.
 
     Returns:
-        how many rows of which table told of them, and when that was.
+        the number of erased rows by table, and the time.
     """
     user = customer.user
     counts, at = reapply_erasure(customer.pk, about)
     retire_rows(publications["customer"], [customer.pk])
-    if user and not user.is_staff:  # whoever works here keeps the account
+    if user and not user.is_staff:  # staff keep their accounts
         erase_history(user)
         user.delete()
         counts[user._meta.label] = 1
@@ -98,16 +98,16 @@ def erase_customer(customer: Customer, about: Collection[UUID]) -> tuple[dict[st
 
 
 def reapply_erasure(customer: UUID, about: Collection[UUID]) -> tuple[dict[str, int], datetime]:
-    """The same for what came since."""
+    """Erase what arrived since the first erasure."""
     receipt = DATA_MAP.forget(customer, about)
-    # Those that belong to no saga.
+    # These letters belong to no saga.
     letters = DeadLetter.objects.filter(body__contains=str(customer)).update(**BLANK_LETTER)
     receipt.rows[DeadLetter._meta.label] += letters
     return receipt.rows, receipt.at
 
 
 def erase_history(user: models.Model) -> None:
-    """The admin writes down what an account is called, and would keep that."""
+    """Erase the names that the admin's history keeps of an account."""
     kind = ContentType.objects.get_for_model(user)
     entries = LogEntry.objects.filter(content_type=kind, object_id=str(user.pk))
     entries.update(object_repr="", change_message="")

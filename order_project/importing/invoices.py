@@ -1,4 +1,4 @@
-"""Reads an invoice file (the columns of UCI's "Online Retail"), the clean apart from the dirty. Pure."""
+"""The reader of invoice files (UCI's "Online Retail"): one faulty row refuses its whole invoice. Pure."""
 
 from __future__ import annotations
 
@@ -67,9 +67,9 @@ class InvoiceFile:
 
 
 def read_invoices(lines: Iterable[str]) -> InvoiceFile:
-    """Sort an invoice file.
+    """Read an invoice file into invoices and products.
 
-    A product's price is the first valid one seen. One dirty row refuses its whole invoice.
+    A product's price is the first valid one in the file.
 
     Raises:
         NotAnInvoiceFile: a column is missing.
@@ -102,7 +102,7 @@ def read_invoices(lines: Iterable[str]) -> InvoiceFile:
 
 
 def read_product(row: dict[str, str]) -> Product | None:
-    """What a row tells of its product, however wrong its invoice is; None when inventory would not take that."""
+    """Return the product of a row, even if its invoice is refused; None when inventory would refuse it."""
     sku, name, price = row["StockCode"], row["Description"], minor_units(row["UnitPrice"])
     if not is_sku(sku) or NUL in name or not price or not 0 < price <= MAX_PRICE:
         return None
@@ -110,7 +110,7 @@ def read_product(row: dict[str, str]) -> Product | None:
 
 
 def find_faults(row: dict[str, str], invoice: Invoice) -> Iterator[tuple[str, str]]:
-    """Everything wrong with one row, as code and detail."""
+    """Yield the code and detail of every fault of one row."""
     quantity, price = whole_number(row["Quantity"]), minor_units(row["UnitPrice"])
     if not row["InvoiceNo"]:
         yield "missing_invoice", "the row has no invoice number"
@@ -158,7 +158,7 @@ def is_sku(text: str) -> bool:
 
 
 def is_number(text: str) -> bool:
-    """Whether it may be the number of an invoice or a customer."""
+    """Return whether the text can be the number of an invoice or a customer."""
     return NUL not in text and len(text) <= MAX_NUMBER
 
 
@@ -167,7 +167,7 @@ def whole_number(text: str) -> int | None:
 
 
 def minor_units(text: str) -> int | None:
-    """Pounds to pence, rounded half up; None when it is no number, or one that no computer should write out."""
+    """Convert pounds to pence, rounded half up; None when the text is no number, or a number beyond any price."""
     try:
         return int((Decimal(text) * 100).quantize(Decimal(1), ROUND_HALF_UP))
     except (ArithmeticError, ValueError):
@@ -175,7 +175,7 @@ def minor_units(text: str) -> int | None:
 
 
 def find_country_code(name: str) -> str | None:
-    """ISO 3166-1 alpha-2 of a country's name."""
+    """Return the ISO 3166-1 alpha-2 code of a country's name, or None."""
     if name in COUNTRY_ALIASES:
         return COUNTRY_ALIASES[name]
     try:

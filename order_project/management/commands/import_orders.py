@@ -67,7 +67,7 @@ class Command(BaseCommand):
                     flow=Flow(options["flow"]),
                 )
                 ending = bar.add_task("finishing", total=len(placement.orders))
-                counted = service.await_ends(
+                counted = service.wait_for_ends(
                     placement.orders, lambda n: bar.update(ending, completed=n), patience=options["patience"]
                 )
         except (ServiceCallError, SagaPaused, service.Stalled) as error:
