@@ -134,7 +134,7 @@ class TestPlacing:
         assert not SagaInstance.objects.exists()
 
     def test_both_flows_fit_in_one_batch(self, shop: Shop) -> None:
-        asked = [placing.Asked(shop.request(flow=flow)) for flow in (*Flow, *Flow)]
+        asked = [placing.OrderSubmission(shop.request(flow=flow)) for flow in (*Flow, *Flow)]
         placed = placing.place_orders(client="ada", asked=asked)
         flows = [Order.objects.get(pk=each.order).flow for each in placed if isinstance(each, placing.Placed)]
         assert flows == [*Flow, *Flow]
@@ -460,7 +460,7 @@ class TestParked:
                 sent.append(body)
                 return {"settled": "it is undone, says a human"}
 
-        monkeypatch.setattr(barrier_client, "Peer", Payment)
+        monkeypatch.setattr(barrier_client, "ServiceClient", Payment)
         page = reverse("admin:order_choreography_settle_by_hand", args=[parked.id])
         assert "payment.authorize_payment undo" in admin_client.get(page).content.decode()
         form = {"intent": "payment.authorize_payment undo", "answer": "{}", "why": "the provider wrote so"}
