@@ -22,8 +22,8 @@ from order_project.models import Customer, Erasure, ErasureReceipt
 PAGE = "admin:order_erasure_change"
 COLOURS = {"done": "success", "under way": "info"}
 ABOUT = (
-    "Name, addresses, account and payment tokens are deleted from all four services, and nothing brings them back. Orders,"
-    " amounts and ledger stay, without saying whose they were. Orders that are under way have to end first."
+    "Name, addresses, account and payment tokens are deleted from all four services, and nothing brings them back."
+    " Orders, amounts and ledger stay, without saying whose they were. Orders that are under way have to end first."
 )
 
 
