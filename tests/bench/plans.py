@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from manage import SERVICES
+from celery_config.common.services import SERVICES
 
 READING = ("SELECT", "WITH", "UPDATE", "DELETE", "INSERT")
 # An account's balance is the sum of all that was ever posted.
@@ -50,7 +50,7 @@ def looked_at(plan: dict[str, Any]) -> int:
 
 def main(argv: list[str]) -> int:
     (service,) = argv
-    os.environ["DJANGO_SETTINGS_MODULE"] = f"{SERVICES[service]}.config.settings"
+    os.environ["DJANGO_SETTINGS_MODULE"] = SERVICES[service].settings_module
     importlib.import_module("django").setup()
     for what, ask in questions(service):
         print(json.dumps({"service": service, "what": what, **asked(ask)}), flush=True)

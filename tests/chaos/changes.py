@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from manage import SERVICES
+from celery_config.common.services import SERVICES
 
 FILLED_AT_ONCE, MOST_AT_ONCE = 2000, 200
 ADDRESS = {"name": "Ada", "line1": "1 High St", "city": "London", "postal_code": "SW1", "country": "GB"}
@@ -141,7 +141,7 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(argv)
-    os.environ["DJANGO_SETTINGS_MODULE"] = f"{SERVICES[options.service]}.config.settings"
+    os.environ["DJANGO_SETTINGS_MODULE"] = SERVICES[options.service].settings_module
     importlib.import_module("django").setup()
     table = table_of(options.service, random.Random(options.seed))
     table.fill(options.rows)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from celery_config.broker.topology import SERVICES
+from celery_config.common.services import PARTICIPANTS, SERVICES
 from celery_config.failpoints import arming
 from compose.local.stack import Stack
 from tests.chaos.cases import every_case
@@ -20,7 +20,6 @@ from tests.chaos.meddler import meddle
 from tests.chaos.quiet import ask
 from tests.chaos.victim import STANDS_SECONDS, choose_version, standing_still
 
-PARTICIPANTS = tuple(s for s in SERVICES if s != "order")
 ROLES = ("worker", "relay", "web")
 # Of the flow. The first sends its commands over REST; its orders are under way when the second one comes.
 FIRST_VERSION, SECOND_VERSION = 3, 1
@@ -65,7 +64,7 @@ class Faults:
         return self.kinds[kind][0]()
 
     def kill(self, role: str) -> bool:
-        name = f"{self.chance.choice(SERVICES)}-{role}"
+        name = f"{self.chance.choice([*SERVICES])}-{role}"
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.stack.supervisor[name].pid, signal.SIGKILL)
             return True
@@ -80,7 +79,7 @@ class Faults:
         return False
 
     def stand_still(self) -> bool:
-        name = f"{self.chance.choice(SERVICES)}-{self.chance.choice(ROLES)}"
+        name = f"{self.chance.choice([*SERVICES])}-{self.chance.choice(ROLES)}"
         with standing_still(self.stack, name) as stands:
             if stands:
                 time.sleep(STANDS_SECONDS)
@@ -98,7 +97,7 @@ class Faults:
         return (self.folder / "fired" / name).exists()
 
     def cut_database(self) -> bool:
-        service = self.chance.choice(SERVICES)
+        service = self.chance.choice([*SERVICES])
         return bool(ask(self.stack, service, CUT, service, service)[0][0])
 
     def kill_postgres(self) -> bool:

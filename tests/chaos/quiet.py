@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 
-from celery_config.broker.topology import SERVICES
+from celery_config.common.services import SERVICES
 from compose.local.environment import ROOT
 from compose.local.stack import Stack
 

@@ -51,6 +51,7 @@ def running(
     )
     stack.settings_of.update(settings_of or {})
     stack.delete_data()
+    console.print(f"Logs: {stack.logs}", soft_wrap=True)
     try:
         with console.status("Starting PostgreSQL, RabbitMQ and the four services …"):
             stack.start()

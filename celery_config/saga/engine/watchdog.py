@@ -17,6 +17,7 @@ from kombu import Connection
 from celery_config.broker import topology
 from celery_config.broker.publisher import broker_errors, drop
 from celery_config.common import metrics
+from celery_config.common.services import SERVICES
 from celery_config.db import bulk
 from celery_config.db.functions import Now
 from celery_config.failpoints.points import Point, reach
@@ -76,9 +77,7 @@ class Attendance:
         if self.connection.transport.driver_type != "amqp":
             return []
         channel = self.connection.default_channel
-        queues = {
-            s: channel.queue_declare(topology.commands_queue(s), passive=True) for s in topology.SERVICES
-        }
+        queues = {s: channel.queue_declare(topology.commands_queue(s), passive=True) for s in SERVICES}
         return [service for service, queue in queues.items() if not queue.consumer_count]
 
     def close(self) -> None:

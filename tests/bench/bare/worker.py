@@ -6,12 +6,12 @@ import importlib
 import os
 import sys
 
-from manage import SERVICES
+from celery_config.common.services import SERVICES
 
 
 def main(argv: list[str]) -> int:
     (service,) = argv
-    os.environ["DJANGO_SETTINGS_MODULE"] = f"{SERVICES[service]}.config.settings"
+    os.environ["DJANGO_SETTINGS_MODULE"] = SERVICES[service].settings_module
     importlib.import_module("django").setup()
     app = importlib.import_module("tests.bench.bare.app").app
     importlib.import_module(f"tests.bench.bare.{service}")

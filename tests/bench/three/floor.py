@@ -8,8 +8,8 @@ from uuid import uuid4
 
 import psycopg
 
-from celery_config.broker.topology import SERVICES
 from celery_config.common.identifiers import uuid7
+from celery_config.common.services import SERVICES
 from tests.bench.three.goods import Wanted
 from tests.bench.three.placed import PlacedThree
 from tests.bench.three.sql import END_ORDERS, INSERT_ORDERS, MOVE_STOCK, NOTE_TAKEN, SEND_PARCELS, TAKE_MONEY

@@ -6,13 +6,13 @@ import importlib
 import os
 import sys
 
-from manage import SERVICES
+from celery_config.common.services import SERVICES
 from tests.bench.three.sql import TABLES
 
 
 def main(argv: list[str]) -> int:
     (service,) = argv
-    os.environ["DJANGO_SETTINGS_MODULE"] = f"{SERVICES[service]}.config.settings"
+    os.environ["DJANGO_SETTINGS_MODULE"] = SERVICES[service].settings_module
     importlib.import_module("django").setup()
     make_tables(service)
     return 0

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib import import_module
 
+from celery_config.common.services import PARTICIPANTS, SERVICES
 from celery_config.contracts.base import Event
 from celery_config.contracts.order import OrderPlaced, OrderWithdrawn
 from celery_config.contracts.subscriptions import ReactionRule
@@ -24,14 +25,12 @@ from celery_config.messaging.barrier.decisions import (
 )
 from celery_config.messaging.states import Action, Undo
 from celery_config.saga.states import ENDED, Status
-from manage import SERVICES
 from order_project import domain
 
-PARTICIPANTS = [package for service, package in SERVICES.items() if service != "order"]
 REACTIONS: list[ReactionRule] = [
     each
-    for package in PARTICIPANTS
-    for each in import_module(f"{package}.subscriptions").SUBSCRIPTIONS
+    for service in PARTICIPANTS
+    for each in import_module(f"{SERVICES[service].package}.subscriptions").SUBSCRIPTIONS
     if isinstance(each, ReactionRule)
 ]
 
