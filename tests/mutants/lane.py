@@ -18,6 +18,7 @@ from celery_config.common.services import SERVICES
 from compose.local.environment import ROOT
 from compose.local.postgres import PostgresServer
 from tests.mutants.mutant import Mutant
+from tests.run import SHARED_WITH
 
 LONGEST_SECONDS = 300.0
 SUMMARY = "short test summary info"
