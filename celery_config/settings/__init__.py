@@ -9,7 +9,7 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 
 from celery_config.common.logging import configure_logging
-from celery_config.common.services import ORCHESTRATOR, SERVICES
+from celery_config.common.services import ORCHESTRATOR, SERVICES, SUBSCRIPTIONS
 from celery_config.common.timeouts import Timeouts
 from celery_config.settings.api import api_settings
 from celery_config.settings.celery import celery_settings
@@ -58,6 +58,7 @@ def service_settings(
 
     return {
         "SERVICE": service,
+        "SUBSCRIPTIONS": SUBSCRIPTIONS[service],
         "ENVIRONMENT": "production" if production else "local",
         "BASE_DIR": ROOT,
         "VAR": var,

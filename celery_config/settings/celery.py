@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from celery_config.broker import topology
+from celery_config.common.services import SUBSCRIPTIONS
 from celery_config.settings.environment import env
 
 # Over TLS (`amqps`) kombu's own.
@@ -18,6 +19,8 @@ TRANSPORTS = {
 def celery_settings(service: str, broker_url: str, folder: Path) -> dict[str, Any]:
     """Celery's settings, in the CELERY_ namespace. Each line here is one that the guarantee needs."""
     embedded = broker_url.startswith("filesystem")
+    # Without a broker's administrator every process has to know the queues of all services.
+    subscriptions = SUBSCRIPTIONS if embedded else {service: SUBSCRIPTIONS[service]}
     transport: dict[str, Any] = {"confirm_publish": True}
     if embedded:
         for name in ("queue", "processed", "control"):
@@ -28,6 +31,7 @@ def celery_settings(service: str, broker_url: str, folder: Path) -> dict[str, An
             "processed_folder": str(folder / "processed"),
             "control_folder": str(folder / "control"),
             "polling_interval": 0.05,
+            "subscriptions": SUBSCRIPTIONS,
         }
     settings = {
         "broker_url": broker_url,
@@ -45,7 +49,7 @@ def celery_settings(service: str, broker_url: str, folder: Path) -> dict[str, An
         "task_reject_on_worker_lost": True,
         # An exception after the retries was decided by us: the errback is on its way, so the message is done.
         "task_acks_on_failure_or_timeout": True,
-        "task_queues": topology.kombu_queues(declare=embedded),
+        "task_queues": topology.Topology.load(subscriptions).kombu_queues(declare=embedded),
         "task_create_missing_queues": False,
         "task_default_queue": topology.commands_queue(service),
         "task_default_exchange": topology.COMMANDS,

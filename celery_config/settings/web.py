@@ -53,7 +53,6 @@ def web_settings(package: str, apps: tuple[str, ...]) -> dict[str, Any]:
             "celery_config.web.middleware.NoNulMiddleware",
         ],
         "ROOT_URLCONF": f"{package}.config.urls",
-        "SUBSCRIPTIONS": f"{package}.subscriptions.SUBSCRIPTIONS",
         "DATA_MAP": f"{package}.erasure.DATA_MAP",
         "WSGI_APPLICATION": f"{package}.config.wsgi.application",
         "TEMPLATES": [

@@ -9,8 +9,7 @@ import msgspec
 from celery import current_app
 from kombu.message import Message
 
-from celery_config.broker import topology
-from celery_config.broker.topology import commands_queue, events_queue
+from celery_config.broker.topology import commands_queue, events_queue, is_worker_queue
 from celery_config.broker.validation import fault_of
 from celery_config.common.services import ORCHESTRATOR
 from celery_config.contracts.base import decode
@@ -38,7 +37,7 @@ def why(message: Message, reason: str, queue: str) -> str:
     args, kwargs, _ = message.payload
     task = message.headers["task"]
     # Every service hears events, and those that are tried again come with its commands.
-    came_to = "" if task in (RECEIVE, RECEIVE_ALL) and queue in topology.work_queues() else queue
+    came_to = "" if task in (RECEIVE, RECEIVE_ALL) and is_worker_queue(queue) else queue
     if fault := misfit(shapes[task], came_to, args, kwargs):
         return fault
     for event in {RECEIVE: [kwargs], RECEIVE_ALL: kwargs.get("events", [])}.get(task, []):
