@@ -102,7 +102,7 @@ class TestConsumer:
         consumer.strategies = {NAME: None}
         consumer.connection_errors = ()
         consumer.window_open = False
-        consumer.acks = SimpleNamespace(received=lambda _: None)  # type: ignore[assignment]
+        consumer.acks = SimpleNamespace(note_delivery=lambda _: None)  # type: ignore[assignment]
         consumer.app = SimpleNamespace(tasks={NAME: SimpleNamespace(work=None)})
         monkeypatch.setattr(consumer, "call_soon", lambda _: told.append("open window"), raising=False)
         return consumer.create_task_handler()

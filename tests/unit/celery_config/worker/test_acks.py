@@ -40,7 +40,7 @@ def delivered(
     acks = BatchAcknowledger(soon.append, (), multiple=multiple)
     letters = [Letter(number, heard) for number in range(1, count + 1)]
     for letter in letters:
-        acks.received(letter)  # type: ignore[arg-type]
+        acks.note_delivery(letter)  # type: ignore[arg-type]
     return acks, letters
 
 
