@@ -1,4 +1,4 @@
-"""How the API and the admin behave and look."""
+"""Settings of the API and the admin pages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def api_settings(service: str, *, tls: bool) -> dict[str, Any]:
         tls: whether a proxy in front ends TLS, and nothing else is served.
     """
     return {
-        # Without a number DRF believes whatever address a client claims to come from. TLS ends at a proxy.
+        # Without a number DRF trusts any address that a client claims to have. TLS ends at a proxy.
         "REST_FRAMEWORK": {**REST_FRAMEWORK, "NUM_PROXIES": 1 if tls else 0},
         "SPECTACULAR_SETTINGS": spectacular(service),
         "UNFOLD": unfold(service),
@@ -32,7 +32,7 @@ def spectacular(service: str) -> dict[str, Any]:
 
 
 def unfold(service: str) -> dict[str, Any]:
-    """The admin's dress. Four of them are open at once: title, icon and header say which this is."""
+    """The look of the admin pages. People open four of them: title, icon and header name the service."""
     icon = "celery_config.web.site.icon"
     return {
         "SITE_TITLE": f"{service.capitalize()} · Order Saga",
@@ -60,6 +60,6 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "celery_config.web.schema.QualifiedSchema",
     "EXCEPTION_HANDLER": "celery_config.web.problems.problem_details",
     "PAGE_SIZE": 50,
-    # Who guesses passwords gets so far. Counted by each web process, in Django's cache.
+    # Limits the guessing of passwords; each web process counts in Django's cache.
     "DEFAULT_THROTTLE_RATES": {"token": "10/minute"},
 }

@@ -1,11 +1,11 @@
-"""Django's own settings: what a service serves, and how safely."""
+"""Web settings: apps, middleware, templates, cookies and security headers."""
 
 from __future__ import annotations
 
 from typing import Any
 
 THIRD_PARTY_APPS = [
-    # Not unfold's own configuration, which would put its site in the place of ours.
+    # Unfold's own configuration would replace our admin site by its own.
     "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
     "celery_config.web.apps.ServiceAdminConfig",
