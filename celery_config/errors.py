@@ -1,20 +1,4 @@
-"""Error tree: every error of this code that another module catches. Pure.
-
-OrderSagaError
-├── DefinitionError        a saga, contract or subscription is written wrongly; found at import or by `check`
-├── Refused                a participant's business "no": final, stored, announced; stops the saga
-├── OutcomeUnknown         whether an effect outside happened is unknown; the same call is repeated
-│   └── ServiceUnavailable the service is away and did nothing; this does not count as a try
-├── CommandConflict        one command id with two different commands: a human must look
-├── StepSuperseded         the step was undone or fenced before this message came; it will never run
-├── ChainTooLarge          an order's messages would exceed the limit
-├── SagaPaused             an operator has paused new sagas of this kind
-├── OperatorRefused        an operator's verb would break a rule
-└── WebhookRefused         an event from outside is not accepted
-    ├── SignatureInvalid   not signed with the secret
-    ├── SignatureStale     signed too long ago
-    └── EventUnreadable    signed, but no event
-"""
+"""Error tree: every error of this code that another module catches. Pure."""
 
 from __future__ import annotations
 

@@ -234,9 +234,9 @@ def flower_options(**ids: object) -> dict[str, str]:
     return {"argsrepr": "()", "kwargsrepr": repr(shown)}
 
 
-def hash_password(password: str, salt: bytes | None = None) -> str:
+def hash_password(password: str) -> str:
     """RabbitMQ's `rabbit_password_hashing_sha256`: base64(salt + sha256(salt + password))."""
-    salt = os.urandom(4) if salt is None else salt
+    salt = os.urandom(4)
     return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
 
 

@@ -72,10 +72,6 @@ class Timeouts:
         return 120 * self.scale
 
     @property
-    def longest_silence(self) -> float:
-        return 3600 * self.scale
-
-    @property
     def compensation_timeout(self) -> float:
         """How long a stop, or what follows the pivot, is driven before the saga is parked for a human."""
         return 24 * 3600 * self.scale
@@ -96,7 +92,7 @@ class Timeouts:
 
     def silence_between(self, drives: int) -> float:
         """The wait before the next drive without its jitter."""
-        return min(self.silence_timeout * 2.0 ** min(drives, 16), self.longest_silence)
+        return min(self.silence_timeout * 2.0 ** min(drives, 16), 3600 * self.scale)
 
     def retry_delay(self, tries: int) -> float | None:
         """The wait before try number `tries + 1`, with jitter; None when no tries are left."""

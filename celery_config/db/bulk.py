@@ -57,8 +57,11 @@ def update(model: Model, rows: Sequence[Any], fields: Sequence[str]) -> None:
 
 
 def update_statement(model: Model, rows: Sequence[Any], fields: Sequence[str]) -> list[Statement]:
+    def find_stamped(row: Any) -> tuple[str, ...]:
+        return tuple(name for name in fields if isinstance(getattr(row, name), Now))
+
     statements = []
-    for stamped, group in group_by(lambda row: find_stamped(row, fields), rows).items():
+    for stamped, group in group_by(find_stamped, rows).items():
         names = tuple(name for name in fields if name not in stamped)
         sql = build_update(model, names, stamped, connection.vendor)
         statements += _make_statement(sql, model, group, ("pk", *names))
@@ -126,11 +129,6 @@ def _combine(statements: tuple[str, ...]) -> str:
     *first, last = statements
     named = ", ".join(f"change_{number} AS ({each})" for number, each in enumerate(first))
     return f"WITH {named} {last}" if named else last
-
-
-def find_stamped(row: Any, fields: Sequence[str]) -> tuple[str, ...]:
-    """The fields that get the database's time."""
-    return tuple(name for name in fields if isinstance(getattr(row, name), Now))
 
 
 @functools.cache

@@ -8,6 +8,8 @@ from typing import Any
 import httpx
 from django.conf import settings
 
+from celery_config.common.grouping import split_chunks
+
 SECONDS = 60.0
 
 
@@ -78,8 +80,7 @@ class ServiceClient:
 
     def post_in_chunks(self, path: str, name: str, items: Sequence[Any], size: int) -> Iterator[Any]:
         """Post `{name: items}` in parts of `size` and yield each answer."""
-        for start in range(0, len(items), size):
-            yield self.post(path, {name: items[start : start + size]})
+        return (self.post(path, {name: chunk}) for chunk in split_chunks(items, size))
 
 
 def describe_error(response: httpx.Response) -> str:

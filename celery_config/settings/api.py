@@ -4,48 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-
-def api_settings(service: str, *, tls: bool) -> dict[str, Any]:
-    """DRF, its pages, and the admin.
-
-    Args:
-        tls: whether a proxy in front ends TLS, and nothing else is served.
-    """
-    return {
-        # Without a number DRF trusts any address that a client claims to have. TLS ends at a proxy.
-        "REST_FRAMEWORK": {**REST_FRAMEWORK, "NUM_PROXIES": 1 if tls else 0},
-        "SPECTACULAR_SETTINGS": spectacular(service),
-        "UNFOLD": unfold(service),
-    }
-
-
-def spectacular(service: str) -> dict[str, Any]:
-    return {
-        "TITLE": f"Order Saga: {service}",
-        "VERSION": "1",
-        "SERVE_INCLUDE_SCHEMA": False,
-        "SWAGGER_UI_DIST": "SIDECAR",
-        "SWAGGER_UI_FAVICON_HREF": "/favicon.ico",
-        "REDOC_DIST": "SIDECAR",
-        "COMPONENT_SPLIT_REQUEST": True,
-    }
-
-
-def unfold(service: str) -> dict[str, Any]:
-    """The look of the admin pages. People open four of them: title, icon and header name the service."""
-    icon = "celery_config.web.site.icon"
-    return {
-        "SITE_TITLE": f"{service.capitalize()} · Order Saga",
-        "SITE_HEADER": service.capitalize(),
-        "SITE_SUBHEADER": "Order Saga · times in UTC",
-        "SITE_URL": "/",
-        "SITE_ICON": icon,
-        "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": icon}],
-        "ENVIRONMENT": "celery_config.web.site.environment",
-        "STYLES": ["/static/order_saga/admin.css"],
-    }
-
-
+ICON = "celery_config.web.site.icon"
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "celery_config.web.authentication.ServiceAuthentication",
@@ -63,3 +22,35 @@ REST_FRAMEWORK = {
     # Limits the guessing of passwords; each web process counts in Django's cache.
     "DEFAULT_THROTTLE_RATES": {"token": "10/minute"},
 }
+
+
+def api_settings(service: str, *, tls: bool) -> dict[str, Any]:
+    """DRF, its pages, and the admin.
+
+    Args:
+        tls: whether a proxy in front ends TLS, and nothing else is served.
+    """
+    return {
+        # Without a number DRF trusts any address that a client claims to have. TLS ends at a proxy.
+        "REST_FRAMEWORK": {**REST_FRAMEWORK, "NUM_PROXIES": 1 if tls else 0},
+        "SPECTACULAR_SETTINGS": {
+            "TITLE": f"Order Saga: {service}",
+            "VERSION": "1",
+            "SERVE_INCLUDE_SCHEMA": False,
+            "SWAGGER_UI_DIST": "SIDECAR",
+            "SWAGGER_UI_FAVICON_HREF": "/favicon.ico",
+            "REDOC_DIST": "SIDECAR",
+            "COMPONENT_SPLIT_REQUEST": True,
+        },
+        # People open four admins at the same time: title, icon and header name the service.
+        "UNFOLD": {
+            "SITE_TITLE": f"{service.capitalize()} · Order Saga",
+            "SITE_HEADER": service.capitalize(),
+            "SITE_SUBHEADER": "Order Saga · times in UTC",
+            "SITE_URL": "/",
+            "SITE_ICON": ICON,
+            "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": ICON}],
+            "ENVIRONMENT": "celery_config.web.site.environment",
+            "STYLES": ["/static/order_saga/admin.css"],
+        },
+    }
