@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""One door to everything: `./manage.py SERVICE COMMAND …` or `./manage.py up|demo|bench|…`."""
+"""The one command line of the system: `./manage.py SERVICE COMMAND …` or `./manage.py up|demo|bench|…`."""
 
 from __future__ import annotations
 
@@ -70,13 +70,13 @@ def main(argv: list[str]) -> int:
 
 
 def needs_a_stack(argv: list[str]) -> bool:
-    """Whether it asks services, and nobody said where they are: what listens where they would is not ours."""
+    """Whether the command calls services whose addresses are not set; other programs may listen on the usual ones."""
     asks = len(argv) > 2 and argv[2] in ASKING and not {"-h", "--help"} & {*argv}
     return asks and not os.environ.get(f"{argv[1].upper()}_URL")
 
 
 def use_venv() -> None:
-    """Continue under the project's own .venv when nobody chose another environment."""
+    """Continue under the project's own .venv when no other environment is active."""
     python = VENV / "bin" / "python"
     if sys.prefix == sys.base_prefix and python.exists():
         os.execv(python, [str(python), *sys.argv])
