@@ -358,13 +358,13 @@ class TestRunner:
         waits = Waits()
         monkeypatch.setattr(runner, "arrived", waits)
         database_gate.database_away.set()
-        runner = threading.Thread(target=lambda: (runner.wait_for_gate(), told.append("gives back")))
-        runner.start()
+        thread = threading.Thread(target=lambda: (runner.wait_for_gate(), told.append("gives back")))
+        thread.start()
         assert waits.begun.wait(5.0)
         assert told == []
         database_gate.consumption_paused.set()
         runner.wake()
-        runner.join(5.0)
+        thread.join(5.0)
         assert told == ["gives back"]
 
     @pytest.mark.parametrize("finish_calls", [True, False])
