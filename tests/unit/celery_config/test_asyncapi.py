@@ -23,7 +23,7 @@ from celery_config.contracts.base import Event, decode, encode
 from celery_config.contracts.cloudevents import structured
 from celery_config.contracts.subscriptions import EventSubscription
 from docs import asyncapi
-from order_project.domain import EVENTS_OF_AN_ORDER
+from order_project.choreography.derivation import EVENTS_OF_AN_ORDER
 from tests.unit.celery_config.contracts.test_contracts import golden
 
 SCHEMA = json.loads(

@@ -25,7 +25,7 @@ from celery_config.messaging.barrier.decisions import (
 )
 from celery_config.messaging.states import Action, Undo
 from celery_config.saga.states import ENDED, Status
-from order_project import domain
+from order_project.choreography import derivation
 
 REACTIONS: list[ReactionRule] = [
     each
@@ -84,11 +84,11 @@ class Stage:
 
     @property
     def standing(self) -> Status:
-        return domain.standing(self.seen)
+        return derivation.derive_status(self.seen)
 
     def deliver(self, message: Message) -> None:
         if message.to is None:
-            if message.kind in domain.EVENTS_OF_AN_ORDER:
+            if message.kind in derivation.EVENTS_OF_AN_ORDER:
                 self.seen.add(message.kind)
         elif message.to.operation == "do":
             self.act(message.to, message.drive)
