@@ -1,4 +1,4 @@
-"""Celery's consumer, made safe: no message is lost, kills a worker twice in company, or waits in its window.
+"""Consumer of our workers: no message is lost, and none that kills a worker or has to wait harms the others.
 
 - A message that no worker can run (undecodable, malformed, foreign) goes to the dead letters. Celery by itself would
   acknowledge and lose it, or die.

@@ -140,7 +140,7 @@ class TestSteps:
         assert len(many) == len(few)
 
     def test_twins_in_one_batch_run_one_after_the_other(self, hotel: DurableTask) -> None:
-        """Rule 5: the second is answered from the barrier."""
+        """Rule 5 (the barrier): the second is answered from the barrier."""
         request = context()
         first, twin, other = outcomes(hotel, request, Context(vars(request)), context())
         assert first == twin != other
@@ -153,7 +153,7 @@ class TestSteps:
         assert Group.objects.count() == 2
 
     def test_one_that_fails_spoils_no_other(self, hotel: DurableTask) -> None:
-        """Rule 10: it is tried again from the outbox; the others are done."""
+        """Rule 10 (transient errors): it is tried again from the outbox; the others are done."""
         good, bad, also_good = outcomes(hotel, context(), context(BROKEN), context())
         assert isinstance(bad, Ignore)
         assert {"hotel"} == set(good) == set(also_good)
@@ -181,7 +181,7 @@ class TestSteps:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_batch_of_calls_is_settled_together(bank: Bank) -> None:
-    """Rule 8: intents first, then the calls, then what they answered; one that is unknown waits for its next try."""
+    """Rule 8 (effects outside): intents first, then the calls, then what they answered; one that is unknown waits for its next try."""
     banks = [bank, Bank(), Bank()]
     for other in banks[1:]:
         other.provider = bank.provider
@@ -280,7 +280,7 @@ class TestRunner:
     def test_what_came_back_often_runs_alone(
         self, runner: BatchRunner, told: list[str], hotel: DurableTask
     ) -> None:
-        """Rule 19: it may be what killed a worker."""
+        """Rule 19 (dead letters): it may be what killed a worker."""
         for count in (0, 1, SUSPICIOUS, SUSPICIOUS, 0):
             runner.add(delivered(hotel, told, **{"x-delivery-count": count}))
         sizes = []
@@ -299,7 +299,7 @@ class TestRunner:
     def test_one_with_an_eta_waits_in_the_outbox(
         self, runner: BatchRunner, told: list[str], hotel: DurableTask
     ) -> None:
-        """Rule 10: neither in the broker nor in a worker's window."""
+        """Rule 10 (transient errors): neither in the broker nor in a worker's window."""
         later = (timezone.now() + timedelta(hours=1)).isoformat()
         item = delivered(hotel, told, **{NOT_BEFORE: later})
         runner.run_batch([item])
@@ -352,7 +352,7 @@ class TestRunner:
     def test_while_the_database_is_away_it_gives_back_when_nothing_is_consumed_any_more(
         self, runner: BatchRunner, told: list[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Rule 10: it would come again at once, and again, until its delivery limit is used up."""
+        """Rule 10 (transient errors): it would come again at once, and again, until its delivery limit is used up."""
         monkeypatch.setattr(database_gate, "database_away", threading.Event())
         monkeypatch.setattr(database_gate, "consumption_paused", threading.Event())
         waits = Waits()

@@ -1,4 +1,4 @@
-"""The one table of exchanges, queues, routes and permissions (rule 27)."""
+"""The one table of exchanges, queues, routes and permissions (rule 27, topology)."""
 
 from __future__ import annotations
 
@@ -6,19 +6,27 @@ import base64
 import hashlib
 import json
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from celery_config.broker import topology
 from celery_config.broker.topology import Topology
 from celery_config.common.services import SERVICES, SUBSCRIPTIONS
+from celery_config.contracts.payment import PaymentReceived
+from celery_config.contracts.subscriptions import merge_patterns, subscribe
+from celery_config.errors import DefinitionError
+
+ROOT = Path(__file__).resolve().parents[4]
 
 TOPOLOGY = Topology.load(SUBSCRIPTIONS)
 USERS = dict.fromkeys((*SERVICES, topology.FLOWER_USER, "admin"), "secret")
 
 
 def test_every_work_queue_is_quorum_limited_and_dead_lettered() -> None:
-    """Rule 19: the delivery limit is 20, and what reaches it is kept."""
+    """Rule 19 (dead letters): the delivery limit is 20, and what reaches it is kept."""
     work = [q for q in TOPOLOGY.queues() if q.name.endswith((".commands", ".events"))]
     assert {q.name for q in work} == {f"{s}.{kind}" for s in SERVICES for kind in ("commands", "events")}
     for queue in work:
@@ -28,7 +36,7 @@ def test_every_work_queue_is_quorum_limited_and_dead_lettered() -> None:
 
 
 def test_dead_letters_are_never_dead_lettered_again() -> None:
-    """Rule 19."""
+    """Rule 19 (dead letters)."""
     (dead,) = [q for q in TOPOLOGY.queues() if q.name == topology.DEAD_LETTERS]
     assert "x-dead-letter-exchange" not in dead.arguments
     assert "x-delivery-limit" not in dead.arguments
@@ -45,7 +53,7 @@ def test_what_has_no_way_on_is_never_dropped_for_its_deliveries() -> None:
 
 
 def test_an_event_without_a_subscriber_is_kept_aside() -> None:
-    """Rule 21: the events exchange has an alternate exchange to `unrouted`, bounded."""
+    """Rule 21 (events and commands): the events exchange has an alternate exchange to `unrouted`, bounded."""
     assert topology.EXCHANGES[topology.EVENTS] == ("topic", {"alternate-exchange": topology.UNROUTED})
     (unrouted,) = [q for q in TOPOLOGY.queues() if q.name == topology.UNROUTED]
     assert unrouted.arguments["x-max-length"] > 0
@@ -53,7 +61,7 @@ def test_an_event_without_a_subscriber_is_kept_aside() -> None:
 
 
 def test_a_command_must_arrive() -> None:
-    """Rule 21."""
+    """Rule 21 (events and commands)."""
     assert topology.commands_to("payment") == {
         "exchange": "commands",
         "routing_key": "payment",
@@ -62,7 +70,7 @@ def test_a_command_must_arrive() -> None:
 
 
 def test_workers_declare_nothing() -> None:
-    """Rule 27: a worker's queues and exchanges are all marked so; embedded mode declares them."""
+    """Rule 27 (topology): a worker's queues and exchanges are all marked so; embedded mode declares them."""
     for declare in (False, True):
         for queue in TOPOLOGY.kombu_queues(declare=declare):
             assert queue.no_declare is not declare
@@ -74,7 +82,7 @@ def test_workers_declare_nothing() -> None:
 
 
 def test_the_definitions_and_the_workers_have_one_table() -> None:
-    """Rule 27: they never disagree about a queue, its arguments or its bindings."""
+    """Rule 27 (topology): they never disagree about a queue, its arguments or its bindings."""
     made = TOPOLOGY.definitions(USERS)
     by_kombu = {q.name: q.queue_arguments for q in TOPOLOGY.kombu_queues(declare=False)}
     assert {q["name"]: q["arguments"] for q in made["queues"]} == by_kombu
@@ -88,9 +96,38 @@ def test_the_definitions_and_the_workers_have_one_table() -> None:
     assert json.loads(json.dumps(made)) == made
 
 
+class TestBindings:
+    """Rule 27 (topology): a queue is bound to what its service subscribes to."""
+
+    def test_a_pattern_covers_the_events_that_it_matches(self) -> None:
+        one, all_of_them = (subscribe(to, call="x") for to in (PaymentReceived, "payment.*"))
+        assert merge_patterns([one, all_of_them, one]) == ("payment.*",)
+        assert merge_patterns([one, one]) == (PaymentReceived.wire_name(),)
+
+    def test_a_service_without_subscriptions_has_no_events_queue(self) -> None:
+        alone = Topology({"payment": ()})
+        assert alone.worker_queues("payment") == ["payment.commands"]
+        assert "payment.events" not in {queue.name for queue in alone.queues()}
+
+    def test_they_are_read_without_the_services(self) -> None:
+        """To import a service's package makes its Celery app the current one."""
+        load = (
+            "from celery_config.broker.topology import SUBSCRIPTIONS, Topology; Topology.load(SUBSCRIPTIONS)"
+        )
+        code = f"import sys; {load}; print(any(n.endswith(('_app', '_project')) for n in sys.modules))"
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        assert done.stdout == "False\n"
+
+    def test_a_service_that_is_not_there_is_named(self) -> None:
+        with pytest.raises(DefinitionError, match="loyalty_app"):
+            Topology.load({"loyalty": "loyalty_app.subscriptions.SUBSCRIPTIONS"})
+
+
 @pytest.mark.parametrize("service", SERVICES)
 class TestPermissions:
-    """Rule 27: a service's broker user is held to its own queues."""
+    """Rule 27 (topology): a service's broker user is held to its own queues."""
 
     def allowed(self, service: str, kind: str, name: str) -> bool:
         return re.search(TOPOLOGY.permissions(service)[kind], name) is not None

@@ -1,4 +1,4 @@
-"""One frame acknowledges much, and never what is still under way (rule 6)."""
+"""One frame acknowledges much, and never what is still under way (rule 6, answers)."""
 
 from __future__ import annotations
 
