@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 # Options that say where a message goes; all others (retries, chain, argsrepr, …) become a part of it.
 ROUTING_OPTIONS = {"task_id", "link_error", "exchange", "routing_key", "mandatory"}
 # Celery's defaults for missing headers; each header that is sent costs both ends.
-ASSUMED = {
+CELERY_DEFAULTS = {
     "retries": 0,
     "timelimit": [None, None],
     "ignore_result": False,
@@ -240,7 +240,7 @@ class RouteChannel:
                 body,
                 content_type=codec.CONTENT_TYPE,
                 content_encoding=codec.CONTENT_ENCODING,
-                headers={n: value for n, value in built.headers.items() if value != ASSUMED.get(n)},
+                headers={n: value for n, value in built.headers.items() if value != CELERY_DEFAULTS.get(n)},
                 properties={**built.properties, "delivery_mode": PERSISTENT_DELIVERY_MODE},
             ),
             exchange=exchange,

@@ -16,8 +16,8 @@ from amqp.exceptions import RecoverableConnectionError
 from amqp.transport import TCPTransport
 from kombu.transport import pyamqp
 
-BLOCK = 32 * 1024
-HELD = 256 * 1024
+READ_BYTES = 32 * 1024
+MAX_HELD_BYTES = 256 * 1024
 HEADER = 7  # of a frame: type, channel, and the size of the payload; one byte that ends the frame follows it
 
 
@@ -33,7 +33,7 @@ class BufferedTransport(TCPTransport):
 
     def receive(self, wanted: int) -> bytes:
         try:
-            return bytes(self.sock.recv(max(wanted, BLOCK), self.flags))
+            return bytes(self.sock.recv(max(wanted, READ_BYTES), self.flags))
         except BlockingIOError:
             if not self.flags:
                 raise
@@ -64,7 +64,7 @@ class BufferedTransport(TCPTransport):
             self.send(data)
             return
         self.held += data
-        if len(self.held) > HELD:
+        if len(self.held) > MAX_HELD_BYTES:
             self.send_held()
 
     def send_held(self) -> None:

@@ -114,8 +114,8 @@ class TestWriting:
     def test_much_is_sent_before_the_end(self, ends: Ends) -> None:
         ends.transport.send = (sent := []).append  # type: ignore[assignment]
         with ends.transport.hold_writes():
-            ends.transport.write(b"x" * (transport.HELD + 1))
-            assert [len(each) for each in sent] == [transport.HELD + 1]
+            ends.transport.write(b"x" * (transport.MAX_HELD_BYTES + 1))
+            assert [len(each) for each in sent] == [transport.MAX_HELD_BYTES + 1]
 
     def test_a_network_that_is_gone_is_a_lost_connection(self, ends: Ends) -> None:
         """No time-out of ours, which would mean that a broker is there and confirms nothing."""
