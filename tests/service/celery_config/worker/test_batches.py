@@ -181,7 +181,7 @@ class TestSteps:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_batch_of_calls_is_settled_together(bank: Bank) -> None:
-    """Rule 8 (effects outside): intents first, then the calls, then their answers; an unknown one waits for its next try."""
+    """Rule 8 (effects outside): intents first, then the calls, then their answers; an unknown one is tried later."""
     banks = [bank, Bank(), Bank()]
     for other in banks[1:]:
         other.provider = bank.provider
