@@ -83,7 +83,7 @@ def participant(service: str) -> Participant:
     )
     unwell = CircuitBreaker(
         failures=FAILURES_IN_A_ROW,
-        rest=settings.TIMES.call,
+        reset_timeout=settings.TIMES.call,
         counts=lambda error: isinstance(error, OutcomeUnknown),
     )
     return Participant(client, unwell)

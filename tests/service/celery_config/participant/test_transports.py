@@ -52,7 +52,7 @@ class OverRest:
 
     def __init__(self, url: str, token: str) -> None:
         client = JsonClient(url, Outcomes(Refused, OutcomeUnknown, CallFailed), token=token)
-        breaker = CircuitBreaker(failures=100, rest=1.0, counts=lambda error: True)
+        breaker = CircuitBreaker(failures=100, reset_timeout=1.0, counts=lambda error: True)
         self.participant = Participant(client, breaker)
 
     def send(self, task: str, message: dict[str, Any], replies: dict[str, Any]) -> Outcome:
@@ -245,7 +245,7 @@ class TestWhoIsAway:
     def away(self) -> Participant:
         outcomes = Outcomes(Refused, OutcomeUnknown, CallFailed, away=ServiceUnavailable)
         client = JsonClient(f"http://{ports.LOOPBACK}:{ports.free_port()}", outcomes, seconds=1.0)
-        return Participant(client, CircuitBreaker(failures=2, rest=60.0, counts=lambda error: True))
+        return Participant(client, CircuitBreaker(failures=2, reset_timeout=60.0, counts=lambda error: True))
 
     def test_is_away_and_then_left_alone(self) -> None:
         participant = self.away()
