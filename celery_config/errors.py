@@ -5,6 +5,7 @@ OrderSagaError
 ├── Refused                a participant's business "no": final, stored, announced; stops the saga
 ├── Unknown                nobody knows whether an effect outside happened; the same call is repeated
 │   └── Away               who was called is away and did nothing; this was no try
+├── CallFailed             the other side did not accept a call: our settings or our code are wrong
 ├── CommandConflict        one command id with two different commands: a human must look
 ├── StepOutlived           the step was undone or fenced before this message came; it never will run
 ├── ChainTooLarge          an order's messages would exceed the limit
@@ -50,6 +51,23 @@ class OutcomeUnknown(OrderSagaError):
 
 class ServiceUnavailable(OutcomeUnknown):
     """Whoever was to be called is not there at present; the message waits for them as it would in their queue."""
+
+
+class CallFailed(OrderSagaError):
+    """The other side did not accept the call as such; it did nothing, and no repeat helps until a human mends it.
+
+    Args:
+        code: stable, for programs: `idempotency_conflict`.
+        reason: for people.
+    """
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(code, reason)
+        self.code = code
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.reason}"
 
 
 class CommandConflict(OrderSagaError):

@@ -11,10 +11,8 @@ from typing import Any
 from uuid import UUID
 
 from celery_config.contracts.shipment import Address
-from payment_app.gateways import Authorized, Refunded
-from payment_app.gateways import BookEntry as PaymentEntry
-from shipment_app.carriers import Booked
-from shipment_app.carriers import BookEntry as ShipmentEntry
+from payment_app.gateways import AuthorizationRecord, Authorized, Refunded
+from shipment_app.carriers import Booked, ShipmentRecord
 
 IN_PROCESS = {
     "PAYMENT_GATEWAY": "tests.bench.providers.InstantGateway",
@@ -53,10 +51,10 @@ class InstantGateway(Instant):
     def refund(self, *, key: UUID | str, provider_id: str, amount: int) -> Refunded:
         return Refunded(f"instant_{key}")
 
-    def find(self, order: UUID) -> list[PaymentEntry]:
+    def find(self, order: UUID) -> list[AuthorizationRecord]:
         return []
 
-    def books(self, since: datetime | None = None) -> Iterator[PaymentEntry]:
+    def books(self, since: datetime | None = None) -> Iterator[AuthorizationRecord]:
         return iter(())
 
 
@@ -74,8 +72,8 @@ class InstantCarrier(Instant):
     def dispatch(self, *, key: UUID | str, carrier_id: str) -> None:
         pass
 
-    def find(self, order: UUID) -> list[ShipmentEntry]:
+    def find(self, order: UUID) -> list[ShipmentRecord]:
         return []
 
-    def books(self, since: datetime | None = None) -> Iterator[ShipmentEntry]:
+    def books(self, since: datetime | None = None) -> Iterator[ShipmentRecord]:
         return iter(())

@@ -14,8 +14,8 @@ from celery_config.errors import OutcomeUnknown, Refused
 from celery_config.messaging.models import BarrierRow
 from payment_app import selectors
 from payment_app.errors import IdempotencyKeyExpired
+from payment_app.gateways import gateway
 from payment_app.models import Refund, RefundOutcome
-from payment_app.provider import gateway
 from tests.service.payment.marks import postgresql
 from tests.service.payment.shop import Shop
 

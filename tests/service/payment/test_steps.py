@@ -13,8 +13,8 @@ from celery_config.errors import OutcomeUnknown, Refused, StepSuperseded
 from celery_config.messaging.models import BarrierRow, OutboxMessage
 from payment_app.domain import payment_id
 from payment_app.errors import NoPayment, VoidImpossible
+from payment_app.gateways import gateway
 from payment_app.models import LedgerTransaction, Payment, Posting
-from payment_app.provider import gateway
 from tests.service.payment.shop import AUTHORIZE, Shop
 
 

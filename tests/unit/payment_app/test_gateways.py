@@ -16,12 +16,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from celery_config.errors import CallFailed, OutcomeUnknown, Refused
 from payment_app.gateways import (
-    BookEntry,
-    CallFailed,
-    Declined,
+    AuthorizationRecord,
     Gateway,
-    OutcomeUnknown,
     SandboxGateway,
     StripeGateway,
     gateway_from_settings,
@@ -89,7 +87,7 @@ def authorize(gateway: Gateway, **changes: Any) -> str:
     return gateway.authorize(**(call | changes)).provider_id
 
 
-def entry(gateway: Gateway, order: UUID) -> BookEntry:
+def entry(gateway: Gateway, order: UUID) -> AuthorizationRecord:
     (found,) = gateway.find(order)
     return found
 
@@ -100,13 +98,13 @@ class TestEveryGateway:
     def test_money_is_held_taken_and_given_back(self, gateway: Gateway) -> None:
         order = uuid4()
         held = authorize(gateway, order=order)
-        assert entry(gateway, order) == BookEntry(held, order, "authorized", 1250, 0, 0, "EUR")
+        assert entry(gateway, order) == AuthorizationRecord(held, order, "authorized", 1250, 0, 0, "EUR")
         gateway.capture(key=uuid4(), provider_id=held, amount=1000)
-        assert entry(gateway, order) == BookEntry(held, order, "captured", 1250, 1000, 0, "EUR")
+        assert entry(gateway, order) == AuthorizationRecord(held, order, "captured", 1250, 1000, 0, "EUR")
         first = gateway.refund(key=uuid4(), provider_id=held, amount=300)
         assert first.refund_id != gateway.refund(key=uuid4(), provider_id=held, amount=700).refund_id
         assert entry(gateway, order).refunded == 1000
-        with pytest.raises(Declined, match="amount_too_large"):
+        with pytest.raises(Refused, match="amount_too_large"):
             gateway.refund(key=uuid4(), provider_id=held, amount=1)
 
     def test_the_same_key_does_its_work_once(self, gateway: Gateway) -> None:
@@ -117,13 +115,15 @@ class TestEveryGateway:
             gateway.capture(key=keys[1], provider_id=provider_id, amount=1250)
         refunds = {gateway.refund(key=keys[2], provider_id=provider_id, amount=50) for _ in range(2)}
         assert len(refunds) == 1
-        assert entry(gateway, order) == BookEntry(provider_id, order, "captured", 1250, 1250, 50, "EUR")
+        assert entry(gateway, order) == AuthorizationRecord(
+            provider_id, order, "captured", 1250, 1250, 50, "EUR"
+        )
 
     @pytest.mark.parametrize("code", ["card_declined", "insufficient_funds", "invalid_token"])
     def test_a_refused_card_is_declined_every_time(self, gateway: Gateway, code: str) -> None:
         order, key = uuid4(), uuid4()
         for _ in range(2):
-            with pytest.raises(Declined) as declined:
+            with pytest.raises(Refused) as declined:
                 authorize(gateway, key=key, order=order, token=token(gateway, code))
             assert declined.value.code == code
             assert declined.value.reason
@@ -131,12 +131,12 @@ class TestEveryGateway:
 
     def test_captured_twice_and_voided_after_capture(self, gateway: Gateway) -> None:
         held = authorize(gateway)
-        with pytest.raises(Declined, match="amount_too_large"):
+        with pytest.raises(Refused, match="amount_too_large"):
             gateway.capture(key=uuid4(), provider_id=held, amount=1251)
         gateway.capture(key=uuid4(), provider_id=held, amount=1250)
-        with pytest.raises(Declined, match="already_captured"):
+        with pytest.raises(Refused, match="already_captured"):
             gateway.capture(key=uuid4(), provider_id=held, amount=1250)
-        with pytest.raises(Declined, match="already_captured"):
+        with pytest.raises(Refused, match="already_captured"):
             gateway.void(key=uuid4(), provider_id=held)
 
     def test_voided_once(self, gateway: Gateway) -> None:
@@ -145,7 +145,7 @@ class TestEveryGateway:
         for _ in range(2):
             gateway.void(key=key, provider_id=held)
         assert entry(gateway, order).state == "voided"
-        with pytest.raises(Declined, match="already_voided"):
+        with pytest.raises(Refused, match="already_voided"):
             gateway.capture(key=uuid4(), provider_id=held, amount=1250)
 
     def test_a_key_used_for_another_request_fails_loudly(self, gateway: Gateway) -> None:
@@ -161,7 +161,7 @@ class TestEveryGateway:
     def test_the_books_show_every_entry_over_many_pages(
         self, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("payment_app.gateways.sandbox.PAGE", "2")
+        monkeypatch.setattr("celery_config.http.sandbox_client.PAGE", "2")
         monkeypatch.setattr("payment_app.gateways.stripe.PAGE", 2)
         made = {authorize(gateway) for _ in range(5)}
         listed = [entry.provider_id for entry in gateway.books()]
@@ -366,7 +366,7 @@ class TestStripe:
         ],
     )
     def test_other_refusals(self, stripe: StripeGateway, changes: dict[str, Any], code: str) -> None:
-        with pytest.raises(Declined) as declined:
+        with pytest.raises(Refused) as declined:
             authorize(stripe, **changes)
         assert declined.value.code == code
 
