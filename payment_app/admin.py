@@ -118,7 +118,7 @@ class LedgerAdmin(ReadOnlyAdmin):
 def list_postings(postings: Iterable[Posting]) -> SafeString:
     """Each account with its amount, one a line."""
     return format_html_join(
-        format_html("<br>"),
+        SafeString("<br>"),
         '{} <span class="amount">{}</span>',
         ((posting.account.code, money(posting.amount, posting.account.currency)) for posting in postings),
     )
