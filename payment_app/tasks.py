@@ -54,10 +54,8 @@ class Authorize:
     """Hold the orders' amounts."""
 
     def requests(self, commands: Sequence[AuthorizePayment]) -> list[dict[str, Any]]:
-        paid, asked_at = (
-            selectors.find_payments([command.order for command in commands]),
-            timezone.now().isoformat(),
-        )
+        paid = selectors.find_payments([command.order for command in commands])
+        asked_at = timezone.now().isoformat()
         return [
             encode(command) | {"paid_already": command.order in paid, "asked_at": asked_at}
             for command in commands

@@ -1,4 +1,4 @@
-"""The provider's books against ours: what a sweep finds, and what it leaves alone."""
+"""Reconciliation, with the provider as its source: what the sweep, the command and the API find and leave alone."""
 
 from __future__ import annotations
 

@@ -60,6 +60,7 @@ def test_a_declined_refund_leaves_the_capture() -> None:
     [
         [],
         [Line(AccountCode.SALES, "GBP", 1)],
+        [Line(AccountCode.SALES, "GBP", 5), Line(AccountCode.SALES, "GBP", -4)],
         [Line(AccountCode.SALES, "GBP", 1), Line(AccountCode.PROVIDER_CLEARING, "EUR", -1)],
     ],
 )
@@ -89,6 +90,7 @@ def test_an_authorization_that_makes_sense(currency: str) -> None:
         ({"token": ""}, "invalid_token"),
         ({"token": "x" * 501}, "invalid_token"),
         ({"token": "tok\n"}, "invalid_token"),
+        ({"token": "tok approved"}, "invalid_token"),
         ({"token": "tök"}, "invalid_token"),
     ],
 )
@@ -126,6 +128,7 @@ def test_only_captured_money_is_given_back_and_in_its_own_currency() -> None:
         (State.VOIDED, "GBP", 5, "not_captured"),
         (State.CAPTURED, "EUR", 5, "wrong_currency"),
         (State.CAPTURED, "GBP", 0, "invalid_amount"),
+        (State.CAPTURED, "GBP", -5, "invalid_amount"),
     ]:
         with pytest.raises(Refused) as refused:
             domain.check_refund(state=state, payment_currency="GBP", amount=amount, currency=currency)

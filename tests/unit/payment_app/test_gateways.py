@@ -399,7 +399,5 @@ def test_the_settings_choose_the_gateway() -> None:
         gateway_from_settings(SimpleNamespace(PAYMENT_GATEWAY="stripe"))
     with pytest.raises(ValueError, match="set it to sandbox, stripe or"):
         gateway_from_settings(SimpleNamespace(PAYMENT_GATEWAY="cash"))
-    with pytest.raises(ValueError, match="cannot be imported"):
-        gateway_from_settings(SimpleNamespace(PAYMENT_GATEWAY="my_shop.gateways.Cash"))
     own = gateway_from_settings(SimpleNamespace(PAYMENT_GATEWAY="tests.bench.providers.InstantGateway"))
     assert isinstance(own, InstantGateway)

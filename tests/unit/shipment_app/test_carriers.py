@@ -144,17 +144,6 @@ def test_killed_between_booking_and_answer(tmp_path: Path) -> None:
     process.stop()
 
 
-def test_the_books_show_every_entry_over_many_pages(
-    carrier: SandboxCarrier, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("celery_config.http.sandbox_client.PAGE", "2")
-    made = {book(carrier).carrier_id for _ in range(5)}
-    listed = [entry.carrier_id for entry in carrier.books()]
-    assert made <= set(listed)
-    assert len(listed) == len(set(listed))
-    assert list(carrier.books(since=datetime(2100, 1, 1, tzinfo=UTC))) == []
-
-
 def test_the_settings_say_where_the_carrier_is(process: SandboxProcess) -> None:
     carrier = carrier_from_settings(SimpleNamespace(CARRIER="sandbox", SANDBOX_URL=process.url))
     assert list(carrier.books(since=datetime(2100, 1, 1, tzinfo=UTC))) == []
@@ -162,7 +151,5 @@ def test_the_settings_say_where_the_carrier_is(process: SandboxProcess) -> None:
         carrier_from_settings(SimpleNamespace(CARRIER="sandbox"))
     with pytest.raises(ValueError, match="set it to sandbox or"):
         carrier_from_settings(SimpleNamespace(CARRIER="pigeon"))
-    with pytest.raises(ValueError, match="cannot be imported"):
-        carrier_from_settings(SimpleNamespace(CARRIER="my_shop.carriers.Pigeon"))
     own = carrier_from_settings(SimpleNamespace(CARRIER="tests.bench.providers.InstantCarrier"))
     assert isinstance(own, InstantCarrier)
