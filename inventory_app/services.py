@@ -74,11 +74,11 @@ def reserve_stock(orders: Mapping[UUID, Iterable[Line]]) -> dict[UUID, UUID | Re
         levels |= after
         held[order], outcomes[order] = quantities, domain.reservation_id(order)
         changes.add(Change.RESERVE, quantities, after, order=order)
-    bulk.execute(*insert_reservations(held), *changes.statements())
+    bulk.execute(*make_reservation_statements(held), *changes.statements())
     return outcomes
 
 
-def insert_reservations(held: Mapping[UUID, Mapping[str, int]]) -> list[bulk.Statement]:
+def make_reservation_statements(held: Mapping[UUID, Mapping[str, int]]) -> list[bulk.Statement]:
     """The statements that insert the reservations of orders; quantities by SKU."""
     made = [
         Reservation(id=domain.reservation_id(order), order=order, state=ReservationState.HELD)
@@ -131,7 +131,7 @@ def put_products(*, products: Sequence[ProductData]) -> PutResult:
     Stock.objects.bulk_create((Stock(product_id=sku) for sku in wanted), ignore_conflicts=True)
     others = [sku for sku in wanted if sku not in created]
     found = Product.objects.select_for_update(no_key=True).filter(pk__in=others).order_by("pk")
-    changed = [make_product(wanted[row.sku]) for row in found if differs(row, wanted[row.sku])]
+    changed = [make_product(wanted[row.sku]) for row in found if is_changed(row, wanted[row.sku])]
     bulk.update(Product, changed, PRODUCT_FIELDS)
     transaction.on_commit(notifier.notify_relay)
     put = PutResult(len(created), len(changed), len(others) - len(changed))
@@ -279,5 +279,5 @@ def make_product(product: ProductData) -> Product:
     return Product(sku=product.sku, **{name: getattr(product, name) for name in PRODUCT_FIELDS})
 
 
-def differs(row: Product, product: ProductData) -> bool:
+def is_changed(row: Product, product: ProductData) -> bool:
     return any(getattr(row, name) != getattr(product, name) for name in PRODUCT_FIELDS)

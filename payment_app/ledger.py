@@ -29,10 +29,10 @@ class Entry:
 
 def post(*entries: Entry) -> None:
     """Post each entry; the primary key refuses a second entry of one kind for one subject."""
-    bulk.execute(*post_statements(entries))
+    bulk.execute(*make_statements(entries))
 
 
-def post_statements(entries: Sequence[Entry]) -> list[Statement]:
+def make_statements(entries: Sequence[Entry]) -> list[Statement]:
     """The statements that post the entries.
 
     Raises:

@@ -101,7 +101,7 @@ def record_captures(amounts: Mapping[UUID, int]) -> None:
     ]
     bulk.execute(
         *bulk.update_statement(Payment, payments, ["state", "captured", "updated_at"]),
-        *ledger.post_statements(entries),
+        *ledger.make_statements(entries),
     )
 
 
