@@ -31,7 +31,7 @@ class CustomerSerializer(serializers.ModelSerializer[Customer]):
         read_only_fields = ("id", "version", "created_at", "updated_at")
 
     def create(self, given: Any) -> Customer:
-        return stored(Customer(**given))
+        return save_customer(Customer(**given))
 
     @transaction.atomic
     def update(self, customer: Customer, given: Any) -> Customer:
@@ -40,11 +40,11 @@ class CustomerSerializer(serializers.ModelSerializer[Customer]):
             raise NotFound
         for name, value in given.items():
             setattr(customer, name, value)
-        return stored(customer)
+        return save_customer(customer)
 
 
 @transaction.atomic
-def stored(customer: Customer) -> Customer:
+def save_customer(customer: Customer) -> Customer:
     """Save it, and read what the table's trigger made of it: its version."""
     customer.save()
     customer.refresh_from_db()

@@ -67,12 +67,12 @@ class BatchInput(serializers.Serializer[Any]):
     )
 
 
-class Customers:
+class CustomerAccess:
     """Whom a user may order for."""
 
     def __init__(self, user: Any) -> None:
         self.user = user
-        self.own = selectors.customer_of(user) if user.pk else None
+        self.own = selectors.find_customer(user) if user.pk else None
         self.newcomer = bool(user.pk) and self.own is None
         self.known: set[UUID] = set()
 
@@ -96,31 +96,31 @@ class Customers:
         if (wanted and self.user.is_staff) or self.user.pk is None:
             raise UnknownCustomer
         if self.own is None:
-            self.own = services.make_customer(self.user).pk
+            self.own = services.ensure_customer(self.user).pk
         if wanted not in (None, self.own):
             raise NotYourself
         return self.own
 
 
-def read_orders(given: Sequence[Any], customers: Customers) -> list[OrderSubmission | APIException]:
+def validate_orders(given: Sequence[Any], customers: CustomerAccess) -> list[OrderSubmission | APIException]:
     """Each order as it is to be placed, or what is wrong with it."""
     forms = [BatchOrderInput(data=order) for order in given]
     customers.look_up([form.validated_data for form in forms if form.is_valid()])
     return [validate_order(form, customers) for form in forms]
 
 
-def validate_order(form: BatchOrderInput, customers: Customers) -> OrderSubmission | APIException:
+def validate_order(form: BatchOrderInput, customers: CustomerAccess) -> OrderSubmission | APIException:
     if form.errors:
         return ValidationError(form.errors)
     try:
         return OrderSubmission(
-            order_request(form.validated_data, customers), form.validated_data.get("idempotency_key", "")
+            read_request(form.validated_data, customers), form.validated_data.get("idempotency_key", "")
         )
     except APIException as error:
         return error
 
 
-def order_request(given: dict[str, Any], customers: Customers) -> OrderRequest:
+def read_request(given: dict[str, Any], customers: CustomerAccess) -> OrderRequest:
     """The client's wish, for the customer it may order for.
 
     Raises:

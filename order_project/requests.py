@@ -32,7 +32,7 @@ class Placed:
     """Whether this answers an earlier request with the same idempotency key."""
 
 
-Outcome = Placed | BadLines | OrderTooLarge | KeyReused | UnknownCustomer
+PlacingResult = Placed | BadLines | OrderTooLarge | KeyReused | UnknownCustomer
 
 
 @dataclass(frozen=True)

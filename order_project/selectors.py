@@ -18,11 +18,13 @@ from order_project.domain import CatalogueEntry
 from order_project.models import CatalogueProduct, Choreography, Customer, Order
 
 
-def catalogue(skus: Iterable[str]) -> dict[str, CatalogueEntry]:
+def read_catalogue(skus: Iterable[str]) -> dict[str, CatalogueEntry]:
     """The products called so, from the order service's own copy."""
     wanted = [SimpleNamespace(sku=sku) for sku in skus]
     with connection.cursor() as cursor:
-        cursor.execute(asking(connection.vendor), [bulk.json_parameter(CatalogueProduct, wanted, ("sku",))])
+        cursor.execute(
+            catalogue_sql(connection.vendor), [bulk.json_parameter(CatalogueProduct, wanted, ("sku",))]
+        )
         found = [
             CatalogueEntry(sku, name, price, currency, weight, bool(active))
             for sku, name, price, currency, weight, active in cursor.fetchall()
@@ -31,7 +33,7 @@ def catalogue(skus: Iterable[str]) -> dict[str, CatalogueEntry]:
 
 
 @functools.cache
-def asking(vendor: str) -> str:
+def catalogue_sql(vendor: str) -> str:
     """The statement for any number of products; every order asks."""
     return (
         "SELECT sku, name, price, currency, weight_grams, active FROM order_catalogueproduct"
@@ -39,9 +41,9 @@ def asking(vendor: str) -> str:
     )
 
 
-def customer_of(user: Any) -> UUID | None:
+def find_customer(user: Any) -> UUID | None:
     """The customer that a user is, if any; every order of theirs asks."""
-    statement, _ = customer_by_user(0)
+    statement, _ = customer_query(0)
     with connection.cursor() as cursor:
         cursor.execute(statement, [user.pk])
         found = cursor.fetchone()
@@ -49,18 +51,18 @@ def customer_of(user: Any) -> UUID | None:
 
 
 @cached_sql
-def customer_by_user(user: int) -> QuerySet[Customer, Any]:
+def customer_query(user: int) -> QuerySet[Customer, Any]:
     """Built for any user: 0."""
     return Customer.objects.filter(user=user).values_list("id")
 
 
-def orders_for(user: Any) -> QuerySet[Order]:
+def visible_orders(user: Any) -> QuerySet[Order]:
     """All orders for staff, one's own for everybody else."""
     orders = Order.objects.select_related("customer", "choreography")
     return orders if user.is_staff else orders.filter(customer__user_id=user.pk)
 
 
-def sagas_of(ids: Iterable[UUID]) -> dict[UUID, SagaInstance]:
+def read_sagas(ids: Iterable[UUID]) -> dict[UUID, SagaInstance]:
     """The sagas with their steps, by id; two statements however many."""
     return {saga.pk: saga for saga in SagaInstance.objects.filter(pk__in=list(ids)).prefetch_related("steps")}
 

@@ -27,7 +27,7 @@ def confirm_orders(completed: Sequence[tuple[Any, Mapping[str, Any]]]) -> None:
         data.order: next((r["tracking_number"] for r in replies.values() if "tracking_number" in r), "")
         for data, replies in completed
     }
-    orders = open_orders(tracking)
+    orders = lock_open_orders(tracking)
     for order in orders:
         order.status, order.ended_at = OrderStatus.CONFIRMED, Now()
         order.tracking_number = tracking[order.pk]
@@ -43,7 +43,7 @@ def cancel_orders(compensated: Sequence[tuple[Any, Mapping[str, str]]]) -> None:
     causes = {
         data.order: (cause.get("code", ""), cause.get("reason", "")[:500]) for data, cause in compensated
     }
-    orders = open_orders(causes)
+    orders = lock_open_orders(causes)
     for order in orders:
         order.status, order.ended_at = OrderStatus.CANCELLED, Now()
         order.cancel_code, order.cancel_reason = causes[order.pk]
@@ -54,14 +54,14 @@ def cancel_orders(compensated: Sequence[tuple[Any, Mapping[str, str]]]) -> None:
     )
 
 
-def open_orders(ids: Iterable[UUID]) -> list[Order]:
+def lock_open_orders(ids: Iterable[UUID]) -> list[Order]:
     """Those of these orders that have not ended, locked in the one order."""
     found = Order.objects.select_for_update().filter(pk__in=list(ids), status=OrderStatus.PLACED)
     return list(found.order_by("pk"))
 
 
 @transaction.atomic
-def ask_for_refund(*, order: UUID, amount: int, reason: str) -> Refund:
+def request_refund(*, order: UUID, amount: int, reason: str) -> Refund:
     """Start the saga that gives `amount` (minor units of the order's currency) back.
 
     Raises:
@@ -79,13 +79,13 @@ def ask_for_refund(*, order: UUID, amount: int, reason: str) -> Refund:
     return Refund.objects.create(id=refund, order=row, amount=amount, reason=why, saga=saga_id)
 
 
-def close_refunds(completed: Sequence[tuple[Any, Mapping[str, Any]]]) -> None:
+def mark_refunds_paid(completed: Sequence[tuple[Any, Mapping[str, Any]]]) -> None:
     """The money is back. Called in the transaction that completes the sagas."""
     ids = [data.refund for data, _ in completed]
     Refund.objects.filter(id__in=ids).update(status=RefundStatus.PAID)
 
 
-def refuse_refunds(compensated: Sequence[tuple[Any, Mapping[str, str]]]) -> None:
+def mark_refunds_refused(compensated: Sequence[tuple[Any, Mapping[str, str]]]) -> None:
     """They were refused. Called in the transaction that closes the sagas."""
     for data, cause in compensated:
         detail = f"{cause.get('code', '')}: {cause.get('reason', '')}"[:500]
@@ -94,7 +94,7 @@ def refuse_refunds(compensated: Sequence[tuple[Any, Mapping[str, str]]]) -> None
         refund.filter(order__customer__isnull=False).update(detail=detail)
 
 
-def make_customer(user: Any) -> Customer:
+def ensure_customer(user: Any) -> Customer:
     """The customer that a user is from now on. Call it in the transaction that needs it."""
     customer, _ = Customer.objects.get_or_create(
         user=user, defaults={"name": user.get_full_name() or user.get_username(), "email": user.email}
@@ -102,7 +102,7 @@ def make_customer(user: Any) -> Customer:
     return customer
 
 
-def put_customers(references: Sequence[str]) -> dict[str, UUID]:
+def ensure_customers(references: Sequence[str]) -> dict[str, UUID]:
     """Make the customers that do not exist and return the ids of all by their reference."""
     Customer.objects.bulk_create(
         [Customer(reference=r, name=f"Customer {r}") for r in references], ignore_conflicts=True

@@ -28,33 +28,33 @@ from order_project.models import Choreography, Customer, IdempotencyKey, Order, 
 
 LETTERS = 500
 OF_ORDERS = [kind.wire_name() for kind in (OrderConfirmed, OrderCancelled)]
-NO_LETTER: dict[str, Any] = {"body": "", "headers": {}, "fault": ""}
+BLANK_LETTER: dict[str, Any] = {"body": "", "headers": {}, "fault": ""}
 
 
-class WithLetters(DataMap):
+class OrderDataMap(DataMap):
     """The dead letters are here, and not all of them belong to a saga."""
 
     def find_residue(self) -> Iterator[str]:
         yield from super().find_residue()
-        for letter in letters_left():
+        for letter in find_letters():
             yield f"dead letter {letter} still tells of somebody who was forgotten"
 
     def mend(self) -> dict[str, int]:
         counts = super().mend()
-        if letters := letters_left():
+        if letters := find_letters():
             name = DeadLetter._meta.label
-            blanked = DeadLetter.objects.filter(pk__in=letters).update(**NO_LETTER)
+            blanked = DeadLetter.objects.filter(pk__in=letters).update(**BLANK_LETTER)
             counts[name] = counts.get(name, 0) + blanked
         return counts
 
 
-def letters_left() -> list[int]:
+def find_letters() -> list[int]:
     """The dead letters that name anybody who was forgotten."""
     letters = DeadLetter.objects.exclude(body="").order_by("pk").values_list("pk", "body")
     return [letter for letter, body in letters.iterator(LETTERS) if any(mentioned([body]))]
 
 
-DATA_MAP = WithLetters(
+DATA_MAP = OrderDataMap(
     traces=(
         DataLocation(Order, by=("id",), blank={"customer": None, "cancel_reason": ""}, within=("address",)),
         DataLocation(Refund, by=("order",), blank={"reason": "", "detail": ""}),
@@ -63,7 +63,7 @@ DATA_MAP = WithLetters(
         DataLocation(SagaInstance, by=("id",), within=("data", "cause")),
         DataLocation(SagaStep, by=("saga",), within=("reply", "refusal", "failure")),
         DataLocation(SagaDecision, by=("saga",), blank={"detail": ""}),
-        DataLocation(DeadLetter, by=("saga",), blank=NO_LETTER),
+        DataLocation(DeadLetter, by=("saga",), blank=BLANK_LETTER),
         DataLocation(
             OutboxMessage, by=("payload__subject",), where=Q(name__in=OF_ORDERS), within=("payload",)
         ),
@@ -78,7 +78,7 @@ DATA_MAP = WithLetters(
 )
 
 
-def forget(customer: Customer, about: Collection[UUID]) -> tuple[dict[str, int], datetime]:
+def erase_customer(customer: Customer, about: Collection[UUID]) -> tuple[dict[str, int], datetime]:
     """Blank what is known of a customer, for good; a part of a transaction.
 
     Args:
@@ -91,7 +91,7 @@ def forget(customer: Customer, about: Collection[UUID]) -> tuple[dict[str, int],
     counts, at = reapply_erasure(customer.pk, about)
     retire_rows(publications["customer"], [customer.pk])
     if user and not user.is_staff:  # whoever works here keeps the account
-        forget_history(user)
+        erase_history(user)
         user.delete()
         counts[user._meta.label] = 1
     return counts, at
@@ -101,12 +101,12 @@ def reapply_erasure(customer: UUID, about: Collection[UUID]) -> tuple[dict[str, 
     """The same for what came since."""
     receipt = DATA_MAP.forget(customer, about)
     # Those that belong to no saga.
-    letters = DeadLetter.objects.filter(body__contains=str(customer)).update(**NO_LETTER)
+    letters = DeadLetter.objects.filter(body__contains=str(customer)).update(**BLANK_LETTER)
     receipt.rows[DeadLetter._meta.label] += letters
     return receipt.rows, receipt.at
 
 
-def forget_history(user: models.Model) -> None:
+def erase_history(user: models.Model) -> None:
     """The admin writes down what an account is called, and would keep that."""
     kind = ContentType.objects.get_for_model(user)
     entries = LogEntry.objects.filter(content_type=kind, object_id=str(user.pk))

@@ -12,8 +12,8 @@ import structlog
 from django.db import transaction
 from rest_framework.exceptions import NotFound
 
-from celery_config.broker.topology import ORCHESTRATOR
 from celery_config.common.grouping import split_chunks
+from celery_config.common.services import ORCHESTRATOR
 from celery_config.db import bulk
 from celery_config.db.functions import Now
 from celery_config.errors import ChainTooLarge
@@ -33,7 +33,7 @@ IDS_A_SAGA = 500
 
 
 @transaction.atomic
-def ask(*, customer: UUID, by: str, why: str) -> Erasure:
+def request_erasure(*, customer: UUID, by: str, why: str) -> Erasure:
     """Forget a customer here and now, and start what makes the other services forget them; a repeat finds it asked.
 
     Whoever places an order of theirs at the same moment comes first, and then this is refused, or too late.
@@ -50,7 +50,7 @@ def ask(*, customer: UUID, by: str, why: str) -> Erasure:
         if earlier is None:
             raise NotFound
         return earlier
-    about = ended(found)
+    about = lock_ended(found)
     saga = Saga.registry["forget-customer", 1]
     parts = [tuple(some) for some in split_chunks(about, IDS_A_SAGA)] or [()]
     made = Erasure.objects.create(customer=customer, by=by, why=why, open_sagas=len(parts))
@@ -60,13 +60,13 @@ def ask(*, customer: UUID, by: str, why: str) -> Erasure:
     if too_large := [outcome for outcome in started.outcomes if isinstance(outcome, ChainTooLarge)]:
         raise too_large[0]
     bulk.execute(*started.changes)
-    forgotten, at = what_is_known.forget(found, about)
-    keep(made, ORCHESTRATOR, forgotten, at)
+    forgotten, at = what_is_known.erase_customer(found, about)
+    add_receipt(made, ORCHESTRATOR, forgotten, at)
     log.info("customer forgotten here", customer=str(customer), erasure=str(made.pk), rows=forgotten)
     return made
 
 
-def ended(customer: Customer) -> list[UUID]:
+def lock_ended(customer: Customer) -> list[UUID]:
     """The ids of a customer's orders, and of the sagas that carried those; locked, so that none begins to move.
 
     Raises:
@@ -86,24 +86,24 @@ def keep_receipts(completed: Sequence[tuple[Any, Mapping[str, Any]]]) -> None:
     for data, replies in sorted(completed, key=lambda each: each[0].erasure):
         erasure = Erasure.objects.select_for_update().get(pk=data.erasure)
         # What was on its way when it was asked has arrived here meanwhile.
-        keep(erasure, ORCHESTRATOR, *what_is_known.reapply_erasure(data.customer, data.about))
+        add_receipt(erasure, ORCHESTRATOR, *what_is_known.reapply_erasure(data.customer, data.about))
         for step, reply in replies.items():
             counts = {each["table"]: each["rows"] for each in reply["rows"]}
-            keep(erasure, services[step], counts, datetime.fromisoformat(reply["at"]))
+            add_receipt(erasure, services[step], counts, datetime.fromisoformat(reply["at"]))
         erasure.open_sagas -= 1
         erasure.done_at = None if erasure.open_sagas else Now()
         erasure.save(update_fields=["open_sagas", "done_at"])
 
 
-def keep(erasure: Erasure, service: str, forgotten: Mapping[str, int], at: datetime) -> None:
+def add_receipt(erasure: Erasure, service: str, forgotten: Mapping[str, int], at: datetime) -> None:
     """Add to what a service has told; the erasure is locked, or new."""
     receipt = ErasureReceipt.objects.filter(erasure=erasure, service=service).first()
     receipt = receipt or ErasureReceipt(erasure=erasure, service=service)
-    receipt.rows, receipt.at = total([receipt.rows, forgotten]), at
+    receipt.rows, receipt.at = sum_counts([receipt.rows, forgotten]), at
     receipt.save()
 
 
-def total(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+def sum_counts(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     summed: Counter[str] = Counter()
     for each in counts:
         summed.update(each)

@@ -66,7 +66,7 @@ class InvoiceFile:
         return [fault for invoice in self.invoices for fault in invoice.faults]
 
 
-def read(lines: Iterable[str]) -> InvoiceFile:
+def read_invoices(lines: Iterable[str]) -> InvoiceFile:
     """Sort an invoice file.
 
     A product's price is the first valid one seen. One dirty row refuses its whole invoice.
@@ -87,18 +87,21 @@ def read(lines: Iterable[str]) -> InvoiceFile:
         invoice = invoices.setdefault(values["InvoiceNo"], Invoice(values["InvoiceNo"]))
         faults = [
             Fault(reader.line_num, invoice.number, code, detail)
-            for code, detail in faults_of(values, invoice)
+            for code, detail in find_faults(values, invoice)
         ]
         invoice.faults += faults
-        if product := product_of(values):
+        if product := read_product(values):
             products.setdefault(product.sku, product)
         if not faults:
-            invoice.customer, invoice.country = values["CustomerID"], country_code(values["Country"]) or ""
+            invoice.customer, invoice.country = (
+                values["CustomerID"],
+                find_country_code(values["Country"]) or "",
+            )
             invoice.lines.append(Line(sku=values["StockCode"], quantity=int(values["Quantity"])))
     return InvoiceFile(list(invoices.values()), products)
 
 
-def product_of(row: dict[str, str]) -> Product | None:
+def read_product(row: dict[str, str]) -> Product | None:
     """What a row tells of its product, however wrong its invoice is; None when inventory would not take that."""
     sku, name, price = row["StockCode"], row["Description"], minor_units(row["UnitPrice"])
     if not is_sku(sku) or NUL in name or not price or not 0 < price <= MAX_PRICE:
@@ -106,7 +109,7 @@ def product_of(row: dict[str, str]) -> Product | None:
     return Product(sku, name or sku, price)
 
 
-def faults_of(row: dict[str, str], invoice: Invoice) -> Iterator[tuple[str, str]]:
+def find_faults(row: dict[str, str], invoice: Invoice) -> Iterator[tuple[str, str]]:
     """Everything wrong with one row, as code and detail."""
     quantity, price = whole_number(row["Quantity"]), minor_units(row["UnitPrice"])
     if not row["InvoiceNo"]:
@@ -146,7 +149,7 @@ def faults_of(row: dict[str, str], invoice: Invoice) -> Iterator[tuple[str, str]
         )
     elif invoice.customer and row["CustomerID"] != invoice.customer:
         yield "two_customers", f"the invoice names {invoice.customer} and {row['CustomerID']}"
-    if country_code(row["Country"]) is None:
+    if find_country_code(row["Country"]) is None:
         yield "unknown_country", f"{row['Country']!r:.100} is no country known to ISO 3166"
 
 
@@ -171,7 +174,7 @@ def minor_units(text: str) -> int | None:
         return None
 
 
-def country_code(name: str) -> str | None:
+def find_country_code(name: str) -> str | None:
     """ISO 3166-1 alpha-2 of a country's name."""
     if name in COUNTRY_ALIASES:
         return COUNTRY_ALIASES[name]

@@ -50,7 +50,7 @@ class Placement:
     faults: list[Fault]
 
 
-def put_catalogue(products: Sequence[Product], *, opening: int) -> None:
+def upload_catalogue(products: Sequence[Product], *, opening: int) -> None:
     """Create the products and book their opening stock (once) in inventory."""
     items = [
         {
@@ -67,7 +67,7 @@ def put_catalogue(products: Sequence[Product], *, opening: int) -> None:
             pass
 
 
-def await_copy(products: Sequence[Product], progress: Progress, *, patience: float) -> None:
+def wait_for_copy(products: Sequence[Product], progress: Progress, *, patience: float) -> None:
     """Wait until the order service's own copy holds the products.
 
     Args:
@@ -86,29 +86,33 @@ def await_copy(products: Sequence[Product], progress: Progress, *, patience: flo
     )
 
 
-def place(
+def place_invoices(
     invoices: Sequence[Invoice], *, token: str, progress: Progress, flow: Flow = Flow.ORCHESTRATED
 ) -> Placement:
     """Place one order for each invoice, through the same service as the API; a second run places nothing twice."""
-    customers = services.put_customers(sorted({i.customer for i in invoices}))
+    customers = services.ensure_customers(sorted({i.customer for i in invoices}))
     orders, repeated, faults = [], 0, []
     for start in range(0, len(invoices), AT_ONCE):
         some = invoices[start : start + AT_ONCE]
-        asked = [
-            OrderSubmission(request_of(i, customers[i.customer], token, flow), f"invoice {i.number}")
+        submissions = [
+            OrderSubmission(build_request(i, customers[i.customer], token, flow), f"invoice {i.number}")
             for i in some
         ]
-        for invoice, outcome in zip(some, placing.place_orders(client=CLIENT, asked=asked), strict=True):
+        for invoice, outcome in zip(
+            some, placing.place_orders(client=CLIENT, submissions=submissions), strict=True
+        ):
             if isinstance(outcome, Placed):
                 orders.append(outcome.order)
                 repeated += outcome.repeated
             else:
-                faults.append(fault_of(invoice, outcome))
+                faults.append(describe_refusal(invoice, outcome))
         progress(start + len(some))
     return Placement(orders, repeated, faults)
 
 
-def request_of(invoice: Invoice, customer: UUID, token: str, flow: Flow = Flow.ORCHESTRATED) -> OrderRequest:
+def build_request(
+    invoice: Invoice, customer: UUID, token: str, flow: Flow = Flow.ORCHESTRATED
+) -> OrderRequest:
     return OrderRequest(
         customer=customer,
         lines=tuple(domain.merge_lines(invoice.lines)),
@@ -120,7 +124,7 @@ def request_of(invoice: Invoice, customer: UUID, token: str, flow: Flow = Flow.O
     )
 
 
-def fault_of(invoice: Invoice, error: APIException) -> Fault:
+def describe_refusal(invoice: Invoice, error: APIException) -> Fault:
     if isinstance(error, KeyReused):
         return Fault(0, invoice.number, "already_imported_differently", PLACED_DIFFERENTLY)
     return Fault(0, invoice.number, str(error.get_codes()), str(error.detail))
