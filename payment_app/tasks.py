@@ -68,7 +68,7 @@ class Authorize:
             amount=amount, currency=currency, token=token, paid_already=request["paid_already"]
         )
         if is_key_expired(request):
-            for record in gateway().find(command.order):
+            for record in gateway().find_entries(command.order):
                 return {"provider_id": record.provider_id}
         authorized = gateway().authorize(
             key=key, order=command.order, amount=amount, currency=currency, token=token
@@ -159,7 +159,7 @@ class Capture:
         Raises:
             OutcomeUnknown: the provider's records do not show the capture yet.
         """
-        for record in gateway().find(UUID(request["order"])):
+        for record in gateway().find_entries(UUID(request["order"])):
             if record.provider_id == request["provider_id"] and record.state == "captured":
                 return bool(record.captured == request["amount"])
         raise OutcomeUnknown(

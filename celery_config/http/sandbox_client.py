@@ -39,11 +39,11 @@ class SandboxClient(Generic[E]):
         url = require_setting(settings, "SANDBOX_URL", needed_by="the sandbox")
         return cls(url, seconds=seconds, webhook_secret=getattr(settings, cls.secret_setting, ""))
 
-    def find(self, order: UUID) -> list[E]:
+    def find_entries(self, order: UUID) -> list[E]:
         """The entries of one order."""
         return list(self._list_entries({"reference": str(order)}))
 
-    def books(self, since: datetime | None = None) -> Iterator[E]:
+    def list_entries(self, since: datetime | None = None) -> Iterator[E]:
         """Every entry made since then, page by page."""
         return self._list_entries({"since": since.isoformat()} if since else {})
 

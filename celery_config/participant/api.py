@@ -151,7 +151,7 @@ class WebhookOutput(serializers.Serializer[Any]):
 class Provider(Protocol):
     """What sends events."""
 
-    def event(self, body: bytes, headers: Mapping[str, str]) -> CallEvent | None:
+    def read_event(self, body: bytes, headers: Mapping[str, str]) -> CallEvent | None:
         """Verify a webhook and return its event; None when it says nothing of the end of a call."""
         ...
 
@@ -175,7 +175,7 @@ class WebhookApi(APIView):
         if len(body) > MAX_BYTES:
             raise BodyTooLarge
         try:
-            event = self.provider().event(body, request.headers)
+            event = self.provider().read_event(body, request.headers)
         except WebhookRefused as refused:
             metrics.WEBHOOKS.labels(REFUSED).inc()
             log.warning("event refused", reason=str(refused))

@@ -26,11 +26,11 @@ UNREADABLE = (Refused, OutcomeUnknown, CallFailed)
 class Client(Protocol):
     """What is read of a source."""
 
-    def find(self, order: UUID) -> Iterable[Any]:
+    def find_entries(self, order: UUID) -> Iterable[Any]:
         """The entries of one order."""
         ...
 
-    def books(self, since: datetime | None = None) -> Iterable[Any]:
+    def list_entries(self, since: datetime | None = None) -> Iterable[Any]:
         """Every entry made since then."""
         ...
 
@@ -75,7 +75,7 @@ class ReconciliationSource:
         """
         client = self.client()
         # Theirs before ours: what the source did before this moment is in our rows by then, or its call is under way.
-        theirs = [self._make_entry(item) for item in client.books(since)]
+        theirs = [self._make_entry(item) for item in client.list_entries(since)]
         ours = list(self._read_ours(created_at__gte=since) if since else self._read_ours())
         unsettled = find_orders_under_way()
         suspects = list(compare(theirs=theirs, ours=ours, unsettled=unsettled))
@@ -94,7 +94,7 @@ class ReconciliationSource:
 
     def _compare_order(self, client: Client, order: UUID, suspect: Finding) -> Iterator[Finding]:
         before = list(self._read_ours(order=order))
-        theirs = [self._make_entry(item) for item in client.find(order)]
+        theirs = [self._make_entry(item) for item in client.find_entries(order)]
         if before != list(self._read_ours(order=order)) or order in find_orders_under_way():
             return
         if not theirs and suspect.kind is not Kind.MISSING:

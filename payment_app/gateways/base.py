@@ -94,15 +94,15 @@ class Gateway(Protocol):
         """Give back captured money, all or a part. Codes of refusals: amount_too_large, not_captured."""
         ...
 
-    def find(self, order: UUID) -> list[AuthorizationRecord]:
+    def find_entries(self, order: UUID) -> list[AuthorizationRecord]:
         """The authorizations of one order. An empty list proves nothing: a call may still be under way."""
         ...
 
-    def books(self, since: datetime | None = None) -> Iterator[AuthorizationRecord]:
+    def list_entries(self, since: datetime | None = None) -> Iterator[AuthorizationRecord]:
         """Every authorization made since then (by default all), page by page, in the provider's own order."""
         ...
 
-    def event(self, body: bytes, headers: Mapping[str, str]) -> ProviderEvent | None:
+    def read_event(self, body: bytes, headers: Mapping[str, str]) -> ProviderEvent | None:
         """Verify a webhook and return its event; None when it says nothing of the end of a call.
 
         Raises:

@@ -62,7 +62,7 @@ class SandboxGateway(SandboxClient[AuthorizationRecord]):
         body = {"authorization": provider_id, "amount": amount}
         return Refunded(self._post("/provider/refunds", body, key)["id"])
 
-    def event(self, body: bytes, headers: Mapping[str, str]) -> ProviderEvent | None:
+    def read_event(self, body: bytes, headers: Mapping[str, str]) -> ProviderEvent | None:
         envelope = self.open_event(body, headers)
         operation = OPERATIONS.get(envelope.type)
         if operation is None:

@@ -120,7 +120,7 @@ class StripeGateway:
             raise Refused("refund_failed", f"refund {refund.id} is {refund.status}")
         return Refunded(refund.id)
 
-    def find(self, order: UUID) -> list[AuthorizationRecord]:
+    def find_entries(self, order: UUID) -> list[AuthorizationRecord]:
         try:
             return [
                 record for intent in self._search("order", str(order)) if (record := _make_record(intent))
@@ -128,7 +128,7 @@ class StripeGateway:
         except stripe.StripeError as error:
             raise translate_error(error) from error
 
-    def books(self, since: datetime | None = None) -> Iterator[AuthorizationRecord]:
+    def list_entries(self, since: datetime | None = None) -> Iterator[AuthorizationRecord]:
         params: Any = {"limit": PAGE, "expand": ["data.latest_charge"]}
         if since:
             params["created"] = {"gte": int(since.timestamp())}
@@ -139,7 +139,7 @@ class StripeGateway:
         except stripe.StripeError as error:
             raise translate_error(error) from error
 
-    def event(self, body: bytes, headers: Mapping[str, str]) -> ProviderEvent | None:
+    def read_event(self, body: bytes, headers: Mapping[str, str]) -> ProviderEvent | None:
         return stripe_events.read_event(body, headers.get("Stripe-Signature", ""), self._webhook_secret)
 
     def close(self) -> None:

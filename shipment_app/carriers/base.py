@@ -72,15 +72,15 @@ class Carrier(Protocol):
         """Let the goods leave. Codes of refusals: already_dispatched, already_cancelled."""
         ...
 
-    def find(self, order: UUID) -> list[ShipmentRecord]:
+    def find_entries(self, order: UUID) -> list[ShipmentRecord]:
         """The shipments of one order. An empty list proves nothing: a call may still be under way."""
         ...
 
-    def books(self, since: datetime | None = None) -> Iterator[ShipmentRecord]:
+    def list_entries(self, since: datetime | None = None) -> Iterator[ShipmentRecord]:
         """Every shipment booked since then (by default all), page by page, in the carrier's own order."""
         ...
 
-    def event(self, body: bytes, headers: Mapping[str, str]) -> CarrierEvent | None:
+    def read_event(self, body: bytes, headers: Mapping[str, str]) -> CarrierEvent | None:
         """Verify a webhook and return its event; None when it says nothing of the end of a call.
 
         Raises:

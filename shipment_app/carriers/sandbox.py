@@ -57,7 +57,7 @@ class SandboxCarrier(SandboxClient[ShipmentRecord]):
     def dispatch(self, *, key: UUID | str, carrier_id: str) -> None:
         self._post(f"{self.path}/{carrier_id}/dispatch", {}, key)
 
-    def event(self, body: bytes, headers: Mapping[str, str]) -> CarrierEvent | None:
+    def read_event(self, body: bytes, headers: Mapping[str, str]) -> CarrierEvent | None:
         envelope = self.open_event(body, headers)
         operation = OPERATIONS.get(envelope.type)
         if operation is None:

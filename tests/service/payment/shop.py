@@ -61,4 +61,4 @@ class Shop:
 
     def books(self) -> list[AuthorizationRecord]:
         """What the provider has written about the order."""
-        return gateway().find(self.order)
+        return gateway().find_entries(self.order)

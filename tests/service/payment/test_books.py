@@ -77,9 +77,9 @@ def test_a_difference_that_a_second_look_does_not_show_is_none(
 ) -> None:
     """The two books are read at two moments; here a capture comes between them."""
     shop.authorize()
-    read = list(gateway().books())
+    read = list(gateway().list_entries())
     shop.capture()
-    monkeypatch.setattr(type(gateway()), "books", lambda self, since=None: iter(read))
+    monkeypatch.setattr(type(gateway()), "list_entries", lambda self, since=None: iter(read))
     assert SOURCE.compare().findings == []
 
 

@@ -34,7 +34,7 @@ def ours(order: UUID) -> str | None:
 
 def theirs(order: UUID) -> list[str]:
     """The states in the carrier's books."""
-    entries: list[ShipmentRecord] = carrier().find(order)
+    entries: list[ShipmentRecord] = carrier().find_entries(order)
     return [entry.state for entry in entries]
 
 

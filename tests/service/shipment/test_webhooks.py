@@ -27,7 +27,7 @@ RACES = 10
 def event(command: BookShipment, kind: str, key: UUID, **changes: Any) -> dict[str, Any]:
     """The event that the carrier sends of what its books hold for the order."""
     data: dict[str, Any] = {"reference": str(command.order), "weight_grams": 900, "parcels": 2}
-    for entry in carrier().find(command.order):
+    for entry in carrier().find_entries(command.order):
         data |= {"id": entry.carrier_id, "tracking_number": entry.tracking_number}
     return {"id": f"evt_{uuid4().hex}", "type": kind, "idempotency_key": str(key), "data": data | changes}
 

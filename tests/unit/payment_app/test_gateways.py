@@ -88,7 +88,7 @@ def authorize(gateway: Gateway, **changes: Any) -> str:
 
 
 def entry(gateway: Gateway, order: UUID) -> AuthorizationRecord:
-    (found,) = gateway.find(order)
+    (found,) = gateway.find_entries(order)
     return found
 
 
@@ -127,7 +127,7 @@ class TestEveryGateway:
                 authorize(gateway, key=key, order=order, token=token(gateway, code))
             assert declined.value.code == code
             assert declined.value.reason
-        assert gateway.find(order) == []
+        assert gateway.find_entries(order) == []
 
     def test_captured_twice_and_voided_after_capture(self, gateway: Gateway) -> None:
         held = authorize(gateway)
@@ -164,10 +164,10 @@ class TestEveryGateway:
         monkeypatch.setattr("celery_config.http.sandbox_client.PAGE", "2")
         monkeypatch.setattr("payment_app.gateways.stripe.PAGE", 2)
         made = {authorize(gateway) for _ in range(5)}
-        listed = [entry.provider_id for entry in gateway.books()]
+        listed = [entry.provider_id for entry in gateway.list_entries()]
         assert made <= set(listed)
         assert len(listed) == len(set(listed))
-        assert list(gateway.books(since=datetime(2100, 1, 1, tzinfo=UTC))) == []
+        assert list(gateway.list_entries(since=datetime(2100, 1, 1, tzinfo=UTC))) == []
 
     def test_sixteen_calls_with_one_key_hold_the_money_once(self, gateway: Gateway) -> None:
         order, key, start = uuid4(), uuid4(), threading.Barrier(16)
@@ -193,7 +193,7 @@ class TestEveryGateway:
         with pytest.raises(OutcomeUnknown):
             authorize(away)
         with pytest.raises(OutcomeUnknown):
-            away.find(uuid4())
+            away.find_entries(uuid4())
         assert time.monotonic() - began < 2 * SECONDS
 
 
@@ -285,7 +285,7 @@ class TestSandbox:
         with ThreadPoolExecutor(1) as pool:
             call = pool.submit(authorize, gateway, key=key, order=order, token="tok_timeout_then_succeeds")
             until = time.monotonic() + 2
-            while not gateway.find(order):
+            while not gateway.find_entries(order):
                 assert time.monotonic() < until, "the charge never appeared"
             process.kill()
             assert isinstance(call.exception(), OutcomeUnknown)

@@ -57,7 +57,7 @@ def book(carrier: SandboxCarrier, **changes: Any) -> Booked:
 
 
 def entry(carrier: SandboxCarrier, order: UUID) -> ShipmentRecord:
-    (found,) = carrier.find(order)
+    (found,) = carrier.find_entries(order)
     return found
 
 
@@ -101,7 +101,7 @@ def test_a_refusal_is_the_same_every_time(
         with pytest.raises(Refused) as refused:
             book(carrier, key=key, order=order, **changes)
         assert (refused.value.code, bool(refused.value.reason)) == (code, True)
-    assert carrier.find(order) == []
+    assert carrier.find_entries(order) == []
 
 
 def test_our_own_mistakes_are_no_refusals(carrier: SandboxCarrier) -> None:
@@ -146,7 +146,7 @@ def test_killed_between_booking_and_answer(tmp_path: Path) -> None:
 
 def test_the_settings_say_where_the_carrier_is(process: SandboxProcess) -> None:
     carrier = carrier_from_settings(SimpleNamespace(CARRIER="sandbox", SANDBOX_URL=process.url))
-    assert list(carrier.books(since=datetime(2100, 1, 1, tzinfo=UTC))) == []
+    assert list(carrier.list_entries(since=datetime(2100, 1, 1, tzinfo=UTC))) == []
     with pytest.raises(ValueError, match="SANDBOX_URL"):
         carrier_from_settings(SimpleNamespace(CARRIER="sandbox"))
     with pytest.raises(ValueError, match="set it to sandbox or"):
