@@ -16,7 +16,7 @@ def ask_to_cancel(*, order: Order, reason: str) -> Status:
         TooLate: the money was taken or the order has ended.
     """
     status = (
-        runner.stop(order.saga, code="cancelled", reason=reason)
+        runner.request_stop(order.saga, code="cancelled", reason=reason)
         if order.saga
         else choreography.stop(order.pk, code="cancelled", reason=reason)
     )

@@ -137,8 +137,8 @@ def draft_orders(asked: Sequence[OrderSubmission], gone: frozenset[UUID] = froze
     placed, changes = choreographed(saga, flows.get(Flow.CHOREOGRAPHED, []))
     # Asked even if all of its drafts were bad: a pause comes first.
     if (orchestrated := flows.get(Flow.ORCHESTRATED, [])) or not placed:
-        started = starting.start_all(saga, [(draft.asked.id, draft.data) for draft in orchestrated])
-        changes += started.changes
+        started = starting.prepare_starts(saga, [(draft.asked.id, draft.data) for draft in orchestrated])
+        changes += started.statements
         for draft, saga_id in zip(orchestrated, started.outcomes, strict=True):
             if isinstance(saga_id, ChainTooLarge):
                 refused[draft.asked.id] = OrderTooLarge()
@@ -157,7 +157,7 @@ def choreographed(
     """
     if not drafts:
         return [], []
-    now = starting.time_unless_paused(saga)
+    now = starting.read_time_unless_paused(saga)
     placed = [draft.data for draft in drafts]
     return [(draft, None) for draft in drafts], announcing.begin(now, saga.deadline, placed)
 

@@ -26,7 +26,7 @@ from celery_config.saga.engine.machine import (
     View,
     WatchdogFired,
 )
-from celery_config.saga.engine.plan import Operation, Planned
+from celery_config.saga.engine.plan import Operation, PlannedLink
 from celery_config.saga.states import Status, StepState
 from celery_config.saga.testing.engine import REAL, Engine
 
@@ -38,7 +38,7 @@ STAY = machine.IGNORE
 class Only:
     """A stop chain without these links."""
 
-    without: frozenset[Planned]
+    without: frozenset[PlannedLink]
 
 
 def instead(kind: type[Trigger], status: Status | None, decision: Decision) -> Engine:
@@ -52,21 +52,21 @@ def instead(kind: type[Trigger], status: Status | None, decision: Decision) -> E
     return replace(REAL, decide=decide)
 
 
-def stop_without(left_out: Callable[[Planned, View, type[Saga]], bool]) -> Engine:
+def stop_without(left_out: Callable[[PlannedLink, View, type[Saga]], bool]) -> Engine:
     """Stop chains leave out some links, by what the log says."""
 
     def decide(saga: type[Saga], view: View, came: Trigger) -> Decision:
         decision = machine.decide(saga, view, came)
         if not isinstance(decision.send, Stop):
             return decision
-        links = plan.planned(saga, decision.send)
+        links = plan.plan_links(saga, decision.send)
         only = Only(frozenset(link for link in links if left_out(link, view, saga)))
         return replace(decision, send=only)  # type: ignore[arg-type]
 
-    def planned(saga: type[Saga], send: Send | Only) -> tuple[Planned, ...]:
+    def planned(saga: type[Saga], send: Send | Only) -> tuple[PlannedLink, ...]:
         if not isinstance(send, Only):
-            return plan.planned(saga, send)
-        return tuple(link for link in plan.planned(saga, Stop()) if link not in send.without)
+            return plan.plan_links(saga, send)
+        return tuple(link for link in plan.plan_links(saga, Stop()) if link not in send.without)
 
     return replace(REAL, decide=decide, planned=planned)
 
@@ -136,13 +136,13 @@ def writes_always(row: Row, *, done: bool) -> OnResult:
     return OnResult.WRITE
 
 
-def knows_no_pivot(link: Planned, view: View, saga: type[Saga]) -> bool:
+def knows_no_pivot(link: PlannedLink, view: View, saga: type[Saga]) -> bool:
     """The fence is left out when the log says that the pivot cannot have been reached."""
     before = saga.steps[max(0, saga.pivot_index() - 1)].name
     return link.operation is Operation.FENCE and view.log.get(before) is not StepState.DONE
 
 
-def knows_nothing_done(link: Planned, view: View, saga: type[Saga]) -> bool:
+def knows_nothing_done(link: PlannedLink, view: View, saga: type[Saga]) -> bool:
     return link.operation is Operation.UNDO and view.log.get(link.step) is not StepState.DONE
 
 

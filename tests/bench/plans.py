@@ -118,14 +118,14 @@ def pages() -> Iterator[tuple[str, Callable[[], object]]]:
 
 def orchestrators() -> Iterator[tuple[str, Callable[[], object]]]:
     """What the order service does besides."""
-    from celery_config.saga.duties import forget_log, measure
+    from celery_config.saga.duties import delete_old_log, measure_sagas
     from celery_config.saga.engine import clock, watchdog
     from order_project import audit
     from order_project.retention import forget_keys
 
     yield "watchdog: drives what is due", lambda: watchdog.drive_due(clock.now())
-    yield "watchdog: metrics", measure
-    yield "retention: log", forget_log
+    yield "watchdog: metrics", measure_sagas
+    yield "retention: log", delete_old_log
     yield "retention: keys", forget_keys
     yield "audit: a page of orders", lambda: next(audit.order_chunks(), None)
 

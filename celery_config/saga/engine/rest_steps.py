@@ -1,4 +1,4 @@
-"""Steps over REST: the link runs here, calls the participant, and its outcome is the participant's."""
+"""Steps over REST: our worker runs the link, calls the participant, and answers with the participant's outcome."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from celery_config.failpoints.points import Point, reach
 from celery_config.http.circuit_breaker import CircuitBreaker, CircuitOpen
 from celery_config.http.json_client import JsonClient, Outcomes
 from celery_config.messaging.deliveries import Call, Delivery, Outcome
-from celery_config.saga.engine import step_log
+from celery_config.saga.engine import refusals
 from celery_config.saga.engine.chains import CALL
 
 
 @dataclass(frozen=True, kw_only=True)
 class CallMessage:
-    """A link whose step is reached over REST; `message` is what the broker would have carried."""
+    """A link that calls its participant over REST; `message` is what the broker would have carried."""
 
     saga: UUID
     step: str
@@ -35,8 +35,8 @@ class CallMessage:
 
 
 def call_participants(deliveries: Sequence[Delivery[CallMessage]]) -> list[Outcome]:
-    """Each call in a thread of its own."""
-    return [Call(functools.partial(call_participant, delivery), answers) for delivery in deliveries]
+    """Run each call in a thread of its own."""
+    return [Call(functools.partial(call_participant, delivery), unpack_answers) for delivery in deliveries]
 
 
 def call_participant(delivery: Delivery[CallMessage]) -> Outcome:
@@ -45,30 +45,29 @@ def call_participant(delivery: Delivery[CallMessage]) -> Outcome:
     key = f"{message.saga}/{message.step}/{message.operation}"
     with structlog.contextvars.bound_contextvars(task=f"{CALL} {message.task}"):
         reach(Point.BEFORE_CALL)
-        answer = participant(service).ask(message.task, message.message, delivery.replies, key=key)
+        answer = find_participant(service).send(message.task, message.message, delivery.replies, key=key)
         reach(Point.AFTER_CALL)
     return answer
 
 
-def answers(answered: Sequence[tuple[Any, Outcome]]) -> list[Outcome]:
+def unpack_answers(answered: Sequence[tuple[Any, Outcome]]) -> list[Outcome]:
     return [answer for _, answer in answered]
 
 
-def note_giving_up(delivery: Delivery[CallMessage], error: Exception) -> None:
-    """Keep why in the saga log; the errback itself carries no reason."""
+def record_exhaustion(delivery: Delivery[CallMessage], error: Exception) -> None:
+    """Write the reason to the saga log, since the errback carries none."""
     message, code = delivery.message, "unknown_outcome" if isinstance(error, OutcomeUnknown) else "error"
-    step_log.note_failure(
-        message.saga, message.step, message.operation, {"code": code, "reason": str(error)[:500]}
-    )
+    reason = {"code": code, "reason": str(error)[:500]}
+    refusals.record_failure(message.saga, message.step, message.operation, reason)
 
 
 FAILURES_IN_A_ROW = 5
-AT_ONCE = 8
+MAX_CONCURRENT_CALLS = 8
 OUTLIVED, REJECTED = "outlived", "command_rejected"
 
 
 class CallFailed(Exception):
-    """The participant did not take the call as such: our code, its address or a token is wrong."""
+    """The participant did not understand the call: our code, its address or a token is wrong."""
 
     def __init__(self, code: str, reason: str) -> None:
         super().__init__(f"{code}: {reason}")
@@ -77,31 +76,31 @@ class CallFailed(Exception):
 
 @dataclass(frozen=True)
 class Participant:
-    """One participant."""
+    """A participant's REST API, behind a circuit breaker and a bulkhead (Nygard, Release It!)."""
 
     client: JsonClient
     breaker: CircuitBreaker
-    at_once: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(AT_ONCE))
-    """A bulkhead (Nygard, Release It!): what its web has no thread for waits here, before its time runs."""
+    bulkhead: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(MAX_CONCURRENT_CALLS))
+    """Calls that the participant has no thread for wait here, before their time limit starts."""
 
-    def ask(self, task: str, message: dict[str, Any], replies: dict[str, Any], *, key: str) -> Outcome:
+    def send(self, task: str, message: dict[str, Any], replies: dict[str, Any], *, key: str) -> Outcome:
         """Send a command and return what the participant's task would have returned.
 
         Args:
-            task: its wire name.
+            task: the command's wire name.
             message: what the broker would have carried.
-            replies: those of the steps before it, by step.
-            key: names the command in both services' logs; the barrier's own key lies in the message.
+            replies: those of the steps before, by step.
+            key: names the command in both services' logs; the barrier's own key is in the message.
 
         Raises:
-            Refused: its final no.
-            Unknown: nobody knows what was done.
-            Away: nothing was done; the participant is not there, or is being left alone.
-            CallFailed: it was not understood.
+            Refused: the participant refused the command.
+            OutcomeUnknown: the participant may or may not have carried it out.
+            ServiceUnavailable: nothing was done; the participant is down, or the circuit is open.
+            CallFailed: the participant did not understand the call.
         """
         body = {"task": task, "message": message, "replies": replies}
         try:
-            with self.at_once:
+            with self.bulkhead:
                 answer = self.breaker.call(lambda: self.client.post("/api/commands/", body, key=key))
         except CircuitOpen as error:
             reach(Point.CIRCUIT_OPEN)
@@ -116,17 +115,17 @@ class Participant:
 
 
 @functools.cache
-def participant(service: str) -> Participant:
-    """The participant called so; it keeps its connections and is shared by all threads."""
+def find_participant(service: str) -> Participant:
+    """The participant with this name; all threads share it and its connections."""
     client = JsonClient(
         settings.SERVICE_URLS[service],
         Outcomes(Refused, OutcomeUnknown, CallFailed, away=ServiceUnavailable),
         seconds=settings.TIMES.command,
         token=settings.SERVICE_TOKENS[service],
     )
-    unwell = CircuitBreaker(
+    breaker = CircuitBreaker(
         failures=FAILURES_IN_A_ROW,
         rest=settings.TIMES.call,
         counts=lambda error: isinstance(error, OutcomeUnknown),
     )
-    return Participant(client, unwell)
+    return Participant(client, breaker)

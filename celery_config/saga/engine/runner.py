@@ -1,6 +1,6 @@
-"""The only part of the engine that reads and writes: it locks the saga row, asks the machine, carries out.
+"""Runner: locks the saga's row, asks the state machine, and carries out its decision in one transaction.
 
-Every function runs in one transaction; what is to be sent goes to the outbox in it.
+No other part of the engine writes a saga; the messages of a decision go to the outbox in the same transaction.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from django.conf import settings
 from django.db import transaction
 
 from celery_config.db.functions import Now
-from celery_config.saga.dsl import Saga, find
-from celery_config.saga.engine import clock, parking, scheduling, step_log
-from celery_config.saga.engine.chains import Chains
+from celery_config.saga.dsl import Saga, find_saga
+from celery_config.saga.engine import clock, parking, refusals, scheduling, step_log
+from celery_config.saga.engine.chains import ChainBuilder
 from celery_config.saga.engine.machine import (
     IGNORE,
     CancelRequested,
@@ -32,134 +32,136 @@ from celery_config.saga.engine.machine import (
     decide,
 )
 from celery_config.saga.engine.step_log import Entry
-from celery_config.saga.engine.unit_of_work import UnitOfWork, recorded
+from celery_config.saga.engine.unit_of_work import UnitOfWork, record_decision
 from celery_config.saga.models import SagaInstance
 from celery_config.saga.states import ENDED, OPEN, Status, StepState
 
 log = structlog.get_logger(__name__)
 DEADLINE_PASSED = {
-    "step": "",
-    "code": "deadline_passed",
-    "reason": "the saga did not end before its deadline",
-}
-# Word that the pivot is done, of a saga that is on its way anyway: every order hears it.
+    "step": "", "code": "deadline_passed", "reason": "the saga did not end before its deadline",
+}  # fmt: skip
+# A running saga's pivot is done: every order gets there, so no decision is written for it.
 EXPECTED = Decision(Status.FORWARD)
 
 
 @dataclass(frozen=True)
-class Unwound:
+class StopChainEnd:
     """What the end of a stop chain brings: the refusals that the barriers hold, by step."""
 
     refusals: Mapping[str, Any]
     incomplete: bool = False
 
 
-def receive(saga_id: UUID, came: Trigger, *, cause: Mapping[str, str] | None = None) -> Status | None:
-    """Let the saga decide about `came`; return its status afterwards, None when there is no such saga.
+def handle_trigger(
+    saga_id: UUID, trigger: Trigger, *, cause: Mapping[str, str] | None = None
+) -> Status | None:
+    """Let the saga decide about `trigger`; return its status afterwards, or None if there is no such saga.
 
     Args:
-        cause: why, if this should stop it: `step`, `code`, `reason`.
+        cause: `step`, `code` and `reason`, if the trigger stops the saga.
     """
     with transaction.atomic():
         row = SagaInstance.objects.select_for_update().filter(pk=saga_id).first()
         if row is None:
-            log.warning("no such saga", saga=str(saga_id), came=repr(came))
+            log.warning("no such saga", saga=str(saga_id), came=repr(trigger))
             return None
-        take(row, came, cause=cause)
+        apply_trigger(row, trigger, cause=cause)
         return Status(row.status)
 
 
-def receive_all(came: Mapping[UUID, Trigger], causes: Mapping[UUID, Mapping[str, str]] | None = None) -> None:
-    """Let each saga decide about what came for it; sagas that do not exist are passed over.
+def handle_triggers(
+    triggers: Mapping[UUID, Trigger], causes: Mapping[UUID, Mapping[str, str]] | None = None
+) -> None:
+    """Let each saga decide about its trigger; sagas that do not exist are skipped.
 
     Args:
-        causes: why, if this should stop it: `step`, `code`, `reason`.
+        causes: `step`, `code` and `reason`, by saga, if the trigger stops it.
     """
-    if not came:
+    if not triggers:
         return
     with transaction.atomic(savepoint=False):
-        found = locked(came)
-        changes = UnitOfWork(clock.now(), step_log.read(found))
+        found = lock_sagas(triggers)
+        work = UnitOfWork(clock.now(), step_log.read_log(found))
         for row in found:
-            take(row, came[row.pk], cause=(causes or {}).get(row.pk), changes=changes)
-        changes.write()
+            apply_trigger(row, triggers[row.pk], cause=(causes or {}).get(row.pk), work=work)
+        work.write()
 
 
-def complete(replies: Mapping[UUID, dict[str, Any]]) -> None:
-    """The ends of chains: close the sagas, fill what the log missed, and tell their owners, in one (rule 11)."""
+def complete_sagas(replies: Mapping[UUID, dict[str, Any]]) -> None:
+    """Complete the sagas, by their chains' replies: log, end and callback in one transaction (rule 11, the end)."""
     with transaction.atomic():
-        # The log before the rows, as the transaction of an event does: locks in one order everywhere.
-        step_log.merge(
+        # The log before the rows, as an event's transaction does: locks are taken in one order everywhere.
+        step_log.merge_entries(
             Entry(saga, step, StepState.DONE, reply)
-            for saga, brought in replies.items()
-            for step, reply in brought.items()
+            for saga, by_step in replies.items()
+            for step, reply in by_step.items()
         )
-        changes = UnitOfWork(clock.now())
-        for row in locked(replies):
+        work = UnitOfWork(clock.now())
+        for row in lock_sagas(replies):
             if row.status not in ENDED:
-                take(row, Completed(), replies=replies[row.pk], changes=changes)
-        changes.write()
+                apply_trigger(row, Completed(), replies=replies[row.pk], work=work)
+        work.write()
 
 
-def locked(sagas: Iterable[UUID]) -> list[SagaInstance]:
-    """The rows of these sagas, locked in the one order."""
+def lock_sagas(sagas: Iterable[UUID]) -> list[SagaInstance]:
+    """The rows of these sagas, locked in the order of their keys."""
     return list(SagaInstance.objects.select_for_update().filter(pk__in=list(sagas)).order_by("pk"))
 
 
-def compensated(unwound: Mapping[UUID, Unwound]) -> None:
-    """The ends of stop chains."""
+def end_stop_chains(ends: Mapping[UUID, StopChainEnd]) -> None:
+    """Write the refusals that the stop chains brought, and let the sagas decide about their end."""
     with transaction.atomic():
-        step_log.note_refusals(
-            {(saga, step): refusal for saga, end in unwound.items() for step, refusal in end.refusals.items()}
+        refusals.record_refusals(
+            {(saga, step): refusal for saga, end in ends.items() for step, refusal in end.refusals.items()}
         )
-        receive_all({saga: Compensated(end.incomplete) for saga, end in unwound.items()})
+        handle_triggers({saga: Compensated(end.incomplete) for saga, end in ends.items()})
 
 
-def take(
+def apply_trigger(
     row: SagaInstance,
-    came: Trigger,
+    trigger: Trigger,
     *,
     cause: Mapping[str, str] | None = None,
     replies: dict[str, Any] | None = None,
-    changes: UnitOfWork | None = None,
+    work: UnitOfWork | None = None,
 ) -> Decision:
-    """Decide about `came`, carry it out on the locked `row`, and return the decision.
+    """Decide about `trigger`, carry it out on the locked `row`, and return the decision.
 
     Args:
-        changes: collects what is to be written; without it that is written at once.
+        work: collects the changes; without it they are written at once.
     """
-    if changes is None:
-        changes = UnitOfWork(clock.now(), step_log.read([row]))
-        decision = take(row, came, cause=cause, replies=replies, changes=changes)
-        changes.write()
+    if work is None:
+        work = UnitOfWork(clock.now(), step_log.read_log([row]))
+        decision = apply_trigger(row, trigger, cause=cause, replies=replies, work=work)
+        work.write()
         return decision
-    saga = find(row.name, row.version)
+    saga = find_saga(row.name, row.version)
     if saga is None:
-        # A worker older or newer than the saga: one that knows it will find it due (rule 24).
+        # This worker is older or newer than the saga; one that knows the version will find it due (rule 24, versions).
         log.error("unknown saga version", saga=str(row.pk), name=row.name, version=row.version)
-        make_due(row, changes)
+        schedule_check(row, work)
         return IGNORE
-    now, before = changes.now, row.status
-    decision = decide(saga, view(row, now, changes.logs), came)
+    now, before = work.now, row.status
+    decision = decide(saga, build_view(row, now, work.logs), trigger)
     if decision == IGNORE:
         return decision
     if decision.status and decision.status != before:
-        enter(row, decision.status, now, cause)
+        enter_status(row, decision.status, now, cause)
     if decision.send:
         row.attempt += 1
-        changes.messages.append((row.pk, message(saga, row, decision.send, changes)))
-        row.due_at = next_look(row, now)
+        work.messages.append((row.pk, build_message(saga, row, decision.send, work)))
+        row.due_at = next_check_at(row, now)
     elif decision.soon:
         row.due_at = min(row.due_at or now, now + timedelta(seconds=settings.TIMES.soon_after(row.drives)))
-    changes.rows.append(row)
-    if decision != EXPECTED and not isinstance(came, Completed):
-        changes.decisions.append(recorded(row, came, before, decision))
+    work.rows.append(row)
+    if decision != EXPECTED and not isinstance(trigger, Completed):
+        work.decisions.append(record_decision(row, trigger, before, decision))
     if row.status in ENDED and before != row.status:
-        changes.ended.append((saga, row, replies or {}))
+        work.ended.append((saga, row, replies or {}))
     return decision
 
 
-def view(row: SagaInstance, now: datetime, logs: Mapping[UUID, Mapping[str, StepState]]) -> View:
+def build_view(row: SagaInstance, now: datetime, logs: Mapping[UUID, Mapping[str, StepState]]) -> View:
     """The saga as the machine sees it."""
     return View(
         status=Status(row.status),
@@ -169,11 +171,11 @@ def view(row: SagaInstance, now: datetime, logs: Mapping[UUID, Mapping[str, Step
     )
 
 
-def enter(row: SagaInstance, status: Status, now: datetime, cause: Mapping[str, str] | None) -> None:
+def enter_status(row: SagaInstance, status: Status, now: datetime, cause: Mapping[str, str] | None) -> None:
     row.status, row.since, row.drives = status, now, 0
     if status in ENDED:
         row.ended_at = Now()
-    row.due_at = next_look(row, now) if status in OPEN else None
+    row.due_at = next_check_at(row, now) if status in OPEN else None
     if status is Status.STOPPING and not row.cause:
         row.cause = dict(cause or DEADLINE_PASSED)
     elif status is Status.PARKED:
@@ -182,31 +184,31 @@ def enter(row: SagaInstance, status: Status, now: datetime, cause: Mapping[str, 
         parking.unpark(row)
 
 
-def next_look(row: SagaInstance, now: datetime) -> datetime:
-    """When the watchdog looks at the saga if nothing is heard of it."""
+def next_check_at(row: SagaInstance, now: datetime) -> datetime:
+    """When the watchdog checks the saga if no event comes until then."""
     silent_until = now + timedelta(seconds=settings.TIMES.silence_after(row.drives))
     return scheduling.next_check_at(row.status, now=now, silent_until=silent_until, deadline=row.deadline_at)
 
 
-def make_due(row: SagaInstance, changes: UnitOfWork) -> None:
-    """Let the watchdog look at an open saga before long, but not at once.
+def schedule_check(row: SagaInstance, work: UnitOfWork) -> None:
+    """Make the watchdog check an open saga soon, but not at once.
 
-    Left overdue, one whose version nobody here knows would be looked at first for ever.
+    If it stayed overdue, a saga of a version that no worker here knows would come first in every check.
     """
     if row.status in OPEN:
-        soon = changes.now + timedelta(seconds=settings.TIMES.soon_after(row.drives))
-        row.due_at = scheduling.earlier_check(row.due_at, now=changes.now, soon=soon)
-        changes.rows.append(row)
+        soon = work.now + timedelta(seconds=settings.TIMES.soon_after(row.drives))
+        row.due_at = scheduling.earlier_check(row.due_at, now=work.now, soon=soon)
+        work.rows.append(row)
 
 
-def message(saga: type[Saga], row: SagaInstance, send: Send, changes: UnitOfWork) -> dict[str, Any]:
+def build_message(saga: type[Saga], row: SagaInstance, send: Send, work: UnitOfWork) -> dict[str, Any]:
     replies: dict[str, Any] = {}
     if isinstance(send, Drive):
-        known = step_log.replies([row]) if changes.replies is None else changes.replies
+        known = step_log.read_replies([row]) if work.replies is None else work.replies
         replies = known.get(row.pk, {})
-    return Chains(saga, row.pk, row.data, row.attempt).chain(send, replies)
+    return ChainBuilder(saga, row.pk, row.data, row.attempt).build(send, replies)
 
 
-def stop(saga_id: UUID, *, code: str, reason: str) -> Status | None:
-    """Ask the saga to stop; return its status: anything but stopping or compensated means it is too late."""
-    return receive(saga_id, CancelRequested(), cause={"step": "", "code": code, "reason": reason})
+def request_stop(saga_id: UUID, *, code: str, reason: str) -> Status | None:
+    """Ask the saga to stop; return its status. Any other than stopping or compensated means that it is too late."""
+    return handle_trigger(saga_id, CancelRequested(), cause={"step": "", "code": code, "reason": reason})

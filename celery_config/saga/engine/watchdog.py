@@ -106,7 +106,7 @@ def drive_due(now: datetime) -> int:
         lately = Now() - timedelta(seconds=settings.TIMES.silence_timeout)
         steps = SagaStep.objects.filter(saga__in=[r.pk for r in rows], updated_at__gt=lately)
         heard_of = set(steps.values_list("saga_id", flat=True))
-        changes = UnitOfWork(now, step_log.read(rows), step_log.replies(rows))
+        changes = UnitOfWork(now, step_log.read_log(rows), step_log.read_replies(rows))
         moving = [row for row in rows if not drive(row, now, row.pk in heard_of, changes)]
         bulk.update(SagaInstance, moving, ["due_at"])
         changes.write()
@@ -126,5 +126,5 @@ def drive(row: SagaInstance, now: datetime, heard_lately: bool, changes: UnitOfW
         return False
     row.drives += 1
     metrics.REDRIVES.labels(row.status).inc()
-    runner.take(row, WatchdogFired(), changes=changes)
+    runner.apply_trigger(row, WatchdogFired(), work=changes)
     return True

@@ -40,11 +40,11 @@ def perform(saga_id: UUID, verb: str, *, by: str, why: str) -> OperatorAction:
     with transaction.atomic():
         if proof:
             # The log before the row: locks in one order everywhere.
-            step_log.merge([step_log.Entry(saga_id, proof.step, StepState.DONE, dict(proof.reply))])
+            step_log.merge_entries([step_log.Entry(saga_id, proof.step, StepState.DONE, dict(proof.reply))])
         row = SagaInstance.objects.select_for_update().get(pk=saga_id)
         before, came = row.status, input_of(row, verb)
         cause = {"step": "", "code": "cancelled", "reason": f"{why} ({by})"} if verb == "compensate" else None
-        decision = runner.take(row, came, cause=cause) if came else IGNORE
+        decision = runner.apply_trigger(row, came, cause=cause) if came else IGNORE
         if decision == IGNORE:
             raise OperatorRefused(refusal_of(row, verb))
         sent = ", ".join(links_of(saga, decision.send)) or "nothing"

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from celery_config.messaging.states import Action
-from celery_config.saga.dsl import Kind, Saga
+from celery_config.saga.dsl import Saga, StepKind
 from celery_config.saga.engine import clock, runner, step_log
 from celery_config.saga.engine.machine import (
     IGNORE,
@@ -20,7 +20,7 @@ from celery_config.saga.engine.machine import (
     WatchdogFired,
     decide,
 )
-from celery_config.saga.engine.plan import planned
+from celery_config.saga.engine.plan import plan_links
 from celery_config.saga.models import SagaInstance
 from celery_config.saga.operations.barrier_client import ask
 from celery_config.saga.operations.effects import Answer, Effect, effects
@@ -91,7 +91,7 @@ def preview(saga_id: UUID, verb: str) -> Preview:
     barriers = ask(course.steps, row.pk)
     decision = IGNORE
     if came := input_of(row, verb):
-        view = runner.view(row, clock.now(), step_log.read([row]))
+        view = runner.build_view(row, clock.now(), step_log.read_log([row]))
         if proof := pivot_reply(saga, barriers):
             # A barrier's word that the pivot ran counts as if the log had it already.
             view = replace(view, log={**view.log, proof.step: StepState.DONE})
@@ -113,7 +113,7 @@ def input_of(row: SagaInstance, verb: str) -> Trigger | None:
 
 def pivot_reply(saga: type[Saga], barriers: Mapping[str, Answer]) -> Proof | None:
     """The pivot's reply, if its participant's barrier says that it ran."""
-    pivot = next((s for s in saga.steps if s.kind is Kind.PIVOT), None)
+    pivot = next((s for s in saga.steps if s.kind is StepKind.PIVOT), None)
     held = (barriers.get(pivot.command.service) or {}).get(pivot.name) if pivot else None
     if pivot and held and held.action is Action.DONE:
         return Proof(pivot.name, held.reply or {})
@@ -121,7 +121,7 @@ def pivot_reply(saga: type[Saga], barriers: Mapping[str, Answer]) -> Proof | Non
 
 
 def links_of(saga: type[Saga], send: Send | None) -> list[str]:
-    return [f"{link.operation} {link.step}".strip() for link in planned(saga, send)] if send else []
+    return [f"{link.operation} {link.step}".strip() for link in plan_links(saga, send)] if send else []
 
 
 def refusal_of(row: SagaInstance, verb: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from django.db.models import Count, Min
 
 from celery_config.errors import OperatorRefused
-from celery_config.saga.dsl import Saga, find
+from celery_config.saga.dsl import Saga, find_saga
 from celery_config.saga.engine.parking import parkables
 from celery_config.saga.models import SagaInstance
 from celery_config.saga.operations import barrier_client
@@ -92,7 +92,7 @@ def definition(row: SagaInstance) -> type[Saga]:
     Raises:
         OperatorRefused: this code does not know it.
     """
-    saga = find(row.name, row.version)
+    saga = find_saga(row.name, row.version)
     if saga is None:
         raise OperatorRefused(
             f"{row.name} version {row.version} is unknown to this code; deploy one that knows it"

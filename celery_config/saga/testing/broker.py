@@ -6,16 +6,16 @@ from collections import defaultdict
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 
-from celery_config.saga.engine.plan import Planned
-from celery_config.saga.testing.choices import Choices, Options
+from celery_config.saga.engine.plan import PlannedLink
+from celery_config.saga.testing.strategies import Options, Strategy
 
 SOON, OUT_OF_TURN = 1.0, 7.5
 AFTER_THE_SILENCE, AFTER_THE_DEADLINE = 160.0, 1100.0  # against `Times` and the 15 minutes most sagas have
-FATES: Options = (
+DELIVERIES: Options = (
     "delivered", "lost", "delivered twice", "delivered again much later", "delivered out of turn",
     "delivered after a silence", "delivered very late",
 )  # fmt: skip
-FATES_FROM_OUTBOX: Options = (*FATES, "relayed late")
+OUTBOX_DELIVERIES: Options = (*DELIVERIES, "relayed late")
 DELAYS: dict[str, tuple[float, ...]] = {
     "delivered": (SOON,),
     "lost": (),
@@ -38,7 +38,7 @@ class Message:
     kind: str
     step: str = ""
     operation: str = ""
-    chain: tuple[Planned, ...] = ()
+    chain: tuple[PlannedLink, ...] = ()
     at: int = 0
     replies: int = 0
     contents: str = ""
@@ -58,7 +58,7 @@ class Message:
 class Broker:
     """What is under way, in the order in which it arrives. Times are seconds."""
 
-    def __init__(self, choices: Choices) -> None:
+    def __init__(self, choices: Strategy) -> None:
         self.choices = choices
         self.now = 0.0
         self.unpublished_until = 0.0
@@ -69,7 +69,7 @@ class Broker:
     def send(self, message: Message, after: float = 0.0) -> None:
         """Publish once, `after` so many seconds; what the broker makes of it is its choice."""
         self.name(message)
-        fate = self.choices.choose(message, "on its way", FATES)
+        fate = self.choices.choose(message, "on its way", DELIVERIES)
         if fate == "delivered":
             self.put(message, after + SOON)
         else:
@@ -78,7 +78,7 @@ class Broker:
     def promise(self, message: Message) -> None:
         """Publish out of the orchestrator's outbox, whose sagas the watchdog lets alone meanwhile."""
         self.name(message)
-        fate = self.choices.choose(message, "on its way", FATES_FROM_OUTBOX)
+        fate = self.choices.choose(message, "on its way", OUTBOX_DELIVERIES)
         if fate == "relayed late":
             message.in_outbox_until = self.now + AFTER_THE_SILENCE
             self.unpublished_until = max(self.unpublished_until, message.in_outbox_until)

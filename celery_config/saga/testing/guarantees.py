@@ -6,11 +6,11 @@ from collections.abc import Collection
 
 from celery_config.messaging.states import Action, Undo
 from celery_config.saga.states import Status
-from celery_config.saga.testing.books import Books, Violation
 from celery_config.saga.testing.orchestrator import Orchestrator
+from celery_config.saga.testing.participant_state import ParticipantState, Violation
 
 
-def check_after(saga: Orchestrator, books: Collection[Books]) -> None:
+def check_after(saga: Orchestrator, books: Collection[ParticipantState]) -> None:
     """After every move.
 
     Raises:
@@ -24,12 +24,14 @@ def check_after(saga: Orchestrator, books: Collection[Books]) -> None:
     if pivot_ran and undone:
         raise Violation("the pivot was done, and a step before it undone")
     if saga.status is Status.COMPLETED and not all(live):
-        raise Violation(f"the saga is completed, but not done: {named(books, live=False)}")
+        raise Violation(f"the saga is completed, but not done: {join_names(books, live=False)}")
     if saga.status is Status.COMPENSATED and any(live):
-        raise Violation(f"the saga is compensated, but still there: {named(books, live=True)}")
+        raise Violation(f"the saga is compensated, but still there: {join_names(books, live=True)}")
 
 
-def check_at_the_end(saga: Orchestrator, books: Collection[Books], *, may_park: Collection[str]) -> None:
+def check_at_the_end(
+    saga: Orchestrator, books: Collection[ParticipantState], *, may_park: Collection[str]
+) -> None:
     """When nothing is under way any more.
 
     Args:
@@ -44,7 +46,7 @@ def check_at_the_end(saga: Orchestrator, books: Collection[Books], *, may_park: 
         check_providers(books)
 
 
-def check_providers(books: Collection[Books]) -> None:
+def check_providers(books: Collection[ParticipantState]) -> None:
     for book in books:
         ours = book.row is not None and book.row.action is Action.DONE and book.row.undo is not Undo.DONE
         if book.outside and ours != (book.provider == "live"):
@@ -53,7 +55,7 @@ def check_providers(books: Collection[Books]) -> None:
             )
 
 
-def check_parked(saga: Orchestrator, books: Collection[Books], may_park: Collection[str]) -> None:
+def check_parked(saga: Orchestrator, books: Collection[ParticipantState], may_park: Collection[str]) -> None:
     pivot_ran = saga.saga.only_forward() or any(book.is_pivot and book.live for book in books)
     if not any(book.name in may_park and is_stuck(book, pivot_ran) for book in books):
         raise Violation("the saga is parked, although nothing that is left failed for long")
@@ -64,7 +66,7 @@ def check_parked(saga: Orchestrator, books: Collection[Books], may_park: Collect
         raise Violation(f"the saga is parked, and {', '.join(left)} could have been undone")
 
 
-def is_stuck(book: Books, pivot_ran: bool) -> bool:
+def is_stuck(book: ParticipantState, pivot_ran: bool) -> bool:
     """Whether there is still something to do: past the pivot the step, before it the undo of what may be there."""
     if pivot_ran:
         return not book.compensatable and not book.live
@@ -72,5 +74,5 @@ def is_stuck(book: Books, pivot_ran: bool) -> bool:
     return book.compensatable and (book.live or in_doubt)
 
 
-def named(books: Collection[Books], *, live: bool) -> str:
+def join_names(books: Collection[ParticipantState], *, live: bool) -> str:
     return ", ".join(book.name for book in books if book.live is live)

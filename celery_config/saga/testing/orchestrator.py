@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from celery_config.common.timeouts import Timeouts
-from celery_config.saga.dsl import Kind, Saga
+from celery_config.saga.dsl import Saga, StepKind
 from celery_config.saga.engine import scheduling
 from celery_config.saga.engine.machine import (
     CancelRequested,
@@ -22,11 +22,11 @@ from celery_config.saga.engine.machine import (
     first_status,
 )
 from celery_config.saga.states import ENDED, OPEN, Status, StepState
-from celery_config.saga.testing.books import Violation
 from celery_config.saga.testing.broker import SOON, Broker, Message
-from celery_config.saga.testing.choices import Choices, Options
 from celery_config.saga.testing.engine import Engine
+from celery_config.saga.testing.participant_state import Violation
 from celery_config.saga.testing.participants import ASKED
+from celery_config.saga.testing.strategies import Options, Strategy
 
 TIMES = Timeouts()
 HANDLED: Options = (
@@ -40,7 +40,7 @@ OPERATOR: Options = (
     "is repaired and resumed",
 )
 # The states of docs/protocol.md. An end is final, so that the owner is told once.
-BECOMES = {
+TRANSITIONS = {
     Status.RUNNING: {Status.COMPLETED, Status.STOPPING, Status.FORWARD},
     Status.STOPPING: {Status.COMPENSATED, Status.FORWARD, Status.PARKED},
     Status.FORWARD: {Status.COMPLETED, Status.PARKED},
@@ -54,12 +54,12 @@ class Orchestrator:
     """The saga's row and its log."""
 
     def __init__(
-        self, saga: type[Saga], engine: Engine, broker: Broker, choices: Choices, operator: str
+        self, saga: type[Saga], engine: Engine, broker: Broker, choices: Strategy, operator: str
     ) -> None:
         self.operator = operator
         self.saga, self.engine, self.broker, self.choices = saga, engine, broker, choices
         self.positions = {s.name: n for n, s in enumerate(saga.steps)}
-        self.pivots = {s.name for s in saga.steps if s.kind is Kind.PIVOT}
+        self.pivots = {s.name for s in saga.steps if s.kind is StepKind.PIVOT}
         self.status = first_status(saga)
         self.log = dict.fromkeys(self.positions, StepState.NOTHING)
         self.since, self.drives, self.parkings = 0.0, 0, 0
@@ -152,7 +152,7 @@ class Orchestrator:
             self.due = min(self.due or now, now + TIMES.soon_after(self.drives))
 
     def enter(self, status: Status) -> None:
-        if status not in BECOMES[self.status]:
+        if status not in TRANSITIONS[self.status]:
             raise Violation(f"the saga was {self.status} and became {status}")
         self.status, self.since, self.drives = status, self.broker.now, 0
         self.due = self.next_look() if status in OPEN else None

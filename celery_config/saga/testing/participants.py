@@ -8,10 +8,10 @@ from celery_config.common.timeouts import Timeouts
 from celery_config.messaging.barrier.decisions import OnAction, OnFence, OnUndo, Row
 from celery_config.messaging.states import Action, Undo
 from celery_config.saga.engine.plan import Operation
-from celery_config.saga.testing.books import Books, Violation
 from celery_config.saga.testing.broker import Broker, Message
-from celery_config.saga.testing.choices import Choices, Options
 from celery_config.saga.testing.engine import Engine
+from celery_config.saga.testing.participant_state import ParticipantState, Violation
+from celery_config.saga.testing.strategies import Options, Strategy
 
 TRIES = sum(Timeouts().retry_delays)
 ASKED, GARBLED = "as asked", "garbled"
@@ -26,7 +26,9 @@ NEVER_SUCCEEDS: Options = ("gives up", "crashes before its commit", "becomes a d
 class Participants:
     """Every step's participant; each call is one message, and one transaction of it."""
 
-    def __init__(self, engine: Engine, broker: Broker, choices: Choices, books: Mapping[str, Books]) -> None:
+    def __init__(
+        self, engine: Engine, broker: Broker, choices: Strategy, books: Mapping[str, ParticipantState]
+    ) -> None:
         self.engine, self.broker, self.choose, self.books = engine, broker, choices.choose, books
 
     def do(self, message: Message) -> str:
@@ -37,7 +39,7 @@ class Participants:
         decision = self.engine.on_action(book.row, message.contents)
         if decision is not OnAction.RUN:
             return self.repeat(message, book, decision)
-        fate = self.choose(message, "at work", options_of_run(book))
+        fate = self.choose(message, "at work", run_options(book))
         if fate in LEAVES_NOTHING:
             return self.fail(message, fate)
         refused = fate.startswith("refuses")
@@ -53,7 +55,7 @@ class Participants:
             self.broker.send(Message("stray", book.name, Operation.DO, contents=GARBLED))
         return self.end(message, fate, refused=refused)
 
-    def repeat(self, message: Message, book: Books, decision: OnAction) -> str:
+    def repeat(self, message: Message, book: ParticipantState, decision: OnAction) -> str:
         """A message whose row is there: answered from what is stored."""
         if decision is OnAction.CONFLICT:
             return self.fail(message, "becomes a dead letter")
@@ -82,17 +84,17 @@ class Participants:
         self.end(message, fate)
         return f"{fate}: {decision}"
 
-    def on_undo(self, book: Books) -> tuple[OnUndo, Row | None]:
+    def on_undo(self, book: ParticipantState) -> tuple[OnUndo, Row | None]:
         """What the undo does, and the row as its transaction leaves it so far."""
         return self.engine.on_undo(book.row), book.row if book.row else self.engine.undo_claims
 
-    def note_undone(self, book: Books, decision: OnUndo, claimed: Row | None) -> None:
+    def note_undone(self, book: ParticipantState, decision: OnUndo, claimed: Row | None) -> None:
         """The rest of an undo's transaction when nothing outside is left to be done."""
         if decision is not OnUndo.REPEAT:
             self.announce(book, "undone")
         book.row = claimed and Row(claimed.action, Undo.DONE, claimed.command_hash)
 
-    def cannot_undo(self, book: Books, decision: OnUndo) -> bool:
+    def cannot_undo(self, book: ParticipantState, decision: OnUndo) -> bool:
         return book.lasting and decision in (OnUndo.UNDO, OnUndo.SETTLE_FIRST)
 
     def fence(self, message: Message) -> str:
@@ -113,12 +115,12 @@ class Participants:
         self.end(message, fate)
         return f"{fate}: {decision}"
 
-    def report(self, book: Books, word: str) -> None:
+    def report(self, book: ParticipantState, word: str) -> None:
         """The fence's word."""
         book.never |= word == "pivot fenced"
         self.broker.send(Message(word, book.name))
 
-    def announce(self, book: Books, outcome: str) -> None:
+    def announce(self, book: ParticipantState, outcome: str) -> None:
         self.broker.send(Message("event", book.name, outcome))
 
     def end(self, message: Message, fate: str, *, refused: bool = False) -> str:
@@ -157,7 +159,7 @@ class Participants:
             self.broker.send(Message("errback", message.step, message.kind), after)
 
 
-def options_of_run(book: Books) -> Options:
+def run_options(book: ParticipantState) -> Options:
     if book.lasting and not book.compensatable:
         return NEVER_SUCCEEDS
     if book.compensatable and book.refusable:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from celery_config.messaging.barrier.decisions import OnAction, OnFence, OnResult, OnUndo, Row
 from celery_config.messaging.states import Action, Undo
-from celery_config.saga.testing.books import Books, Violation
 from celery_config.saga.testing.broker import AFTER_THE_DEADLINE, AFTER_THE_SILENCE, SOON, Message
-from celery_config.saga.testing.choices import Options
+from celery_config.saga.testing.participant_state import ParticipantState, Violation
 from celery_config.saga.testing.participants import (
     LEAVES_NOTHING,
     NEVER_SUCCEEDS,
@@ -18,6 +17,7 @@ from celery_config.saga.testing.participants import (
     TRIES,
     Participants,
 )
+from celery_config.saga.testing.strategies import Options
 
 PHASES = CALL, RESULT, SETTLE, SETTLED, UNDO, UNDONE = (
     "call", "result", "call to settle", "settled", "call to undo", "undone",
@@ -27,7 +27,7 @@ ANSWERS: Options = (
     "answers", "answers late", "times out, having done it", "times out, doing it later", "times out",
     "gives up, having done it", "gives up, doing it later", "crashes, having done it",
 )  # fmt: skip
-MAY_SAY_NO: Options = (*ANSWERS, "says no", "says no late")
+ANSWERS_OR_REFUSES: Options = (*ANSWERS, "says no", "says no late")
 UNDO_ANSWERS: Options = (
     "answers",
     "answers late",
@@ -37,7 +37,7 @@ UNDO_ANSWERS: Options = (
 )
 
 
-class Outside(Participants):
+class ExternalParticipants(Participants):
     """A participant whose effect is at a provider."""
 
     def do(self, message: Message) -> str:
@@ -65,9 +65,9 @@ class Outside(Participants):
         self.broker.put(message, delay)
         return phase
 
-    def call(self, message: Message, book: Books, then: str) -> str:
+    def call(self, message: Message, book: ParticipantState, then: str) -> str:
         """Ask the provider with the step's key and the stored request; a known key is answered as before."""
-        options = MAY_SAY_NO if book.refusable and not book.provider else ANSWERS
+        options = ANSWERS_OR_REFUSES if book.refusable and not book.provider else ANSWERS
         fate = self.choose(message, message.phase, options)
         if "says no" in fate:
             book.provider_refuses()
@@ -86,7 +86,7 @@ class Outside(Participants):
             self.go_on(message, then, AFTER_THE_SILENCE if fate.endswith(" late") else SOON)
         return fate
 
-    def result(self, message: Message, book: Books) -> str:
+    def result(self, message: Message, book: ParticipantState) -> str:
         """Write the answer over the open intent."""
         fate = self.choose(message, message.phase, ORDINARY)
         if fate in LEAVES_NOTHING:
@@ -96,7 +96,7 @@ class Outside(Participants):
         self.end(message, fate, refused=too_late or message.answer == "no")
         return f"{fate}: {decision}"
 
-    def write_result(self, message: Message, book: Books) -> OnResult:
+    def write_result(self, message: Message, book: ParticipantState) -> OnResult:
         assert book.row is not None
         done = message.answer == "done"
         decision = self.engine.on_result(book.row, done=done)
@@ -123,7 +123,7 @@ class Outside(Participants):
         book.row = Row(book.row.action, Undo.INTENT, book.row.command_hash)
         return self.go_on(message, UNDO if decision is OnUndo.UNDO else SETTLE)
 
-    def undo_further(self, message: Message, book: Books) -> str:
+    def undo_further(self, message: Message, book: ParticipantState) -> str:
         match message.phase:
             case "call to settle":
                 return self.call(message, book, then=SETTLED)
@@ -145,7 +145,7 @@ class Outside(Participants):
             self.note_undone(book, OnUndo.UNDO, Row(action, Undo.DONE, book.row.command_hash))
         return self.end(message, fate)
 
-    def call_undo(self, message: Message, book: Books) -> str:
+    def call_undo(self, message: Message, book: ParticipantState) -> str:
         fate = self.choose(message, message.phase, UNDO_ANSWERS)
         if fate != "gives up":
             book.provider_cancels()

@@ -21,7 +21,7 @@ from uuid import uuid4
 
 from celery_config.contracts.base import Command, Reply, decode, encode
 from celery_config.saga.dsl import Saga, Step
-from celery_config.saga.engine.chains import COMPENSATED, COMPLETE, Chains, Link
+from celery_config.saga.engine.chains import COMPENSATED, COMPLETE, ChainBuilder, Link
 from celery_config.saga.engine.machine import (
     CancelRequested,
     Compensated,
@@ -183,9 +183,9 @@ class Scenario:
         return self
 
     def _send(self, send: Send) -> None:
-        chains = Chains(self.saga, self.id, self.data, self.attempt)
+        chains = ChainBuilder(self.saga, self.id, self.data, self.attempt)
         self.attempt += 1
-        self.links = links_of(chains.chain(send, self.replies if isinstance(send, Drive) else {}))
+        self.links = links_of(chains.build(send, self.replies if isinstance(send, Drive) else {}))
 
     def _check(self, holds: bool, wanted: str) -> None:
         told = [name_of(link) for link in self.links] or "nothing"

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations, permutations
 
 from celery_config.saga.dsl import Saga
-from celery_config.saga.testing.choices import Replayed
 from celery_config.saga.testing.engine import REAL, Engine
 from celery_config.saga.testing.orchestrator import OPERATOR
 from celery_config.saga.testing.simulation import Outcome, Setting, simulate
+from celery_config.saga.testing.strategies import ReplayStrategy
 
-SHOWN_MOVES = 60
+MAX_MOVES_SHOWN = 60
 NUMBER = re.compile(r"(?<= )\d+(?= )")
 
 
@@ -29,7 +29,7 @@ class Schedule:
         return len(self.choices) + len(self.setting.lasting)
 
     def play(self, *, engine: Engine = REAL, tell: Callable[[str], None] | None = None) -> Outcome:
-        return simulate(self.setting, Replayed(self.choices, tell), engine=engine, tell=tell)
+        return simulate(self.setting, ReplayStrategy(self.choices, tell), engine=engine, tell=tell)
 
     def fails(self, engine: Engine) -> bool:
         try:
@@ -69,8 +69,8 @@ class ScheduleFailed(AssertionError):
         moves: list[str] = []
         outcome = schedule.play(engine=engine, tell=moves.append)
         self.schedule, self.violation, self.played = schedule, outcome.violation, played
-        if len(moves) > SHOWN_MOVES:
-            moves[SHOWN_MOVES // 2 : -SHOWN_MOVES // 2] = ["           …"]
+        if len(moves) > MAX_MOVES_SHOWN:
+            moves[MAX_MOVES_SHOWN // 2 : -MAX_MOVES_SHOWN // 2] = ["           …"]
         told = [f"{outcome.violation}. The shortest schedule found:", "", *moves, "", "As a test:", ""]
         super().__init__("\n".join([*told, schedule.as_test(), ""]))
 
@@ -97,12 +97,12 @@ def replay(
     return outcome
 
 
-def shrunk(schedule: Schedule, engine: Engine) -> Schedule:
+def shrink(schedule: Schedule, engine: Engine) -> Schedule:
     """The schedule without whatever can be left out of it and still break a guarantee.
 
     Delta debugging (Zeller and Hildebrandt, 2002): ever smaller parts are left out until none can be.
     """
-    best = without_scenery(schedule, engine)
+    best = simplify_setting(schedule, engine)
     size = max(1, len(best.choices) // 2)
     while True:
         points, before = list(best.choices), len(best)
@@ -114,11 +114,11 @@ def shrunk(schedule: Schedule, engine: Engine) -> Schedule:
                 best = shorter
         if len(best) == before:
             if size == 1:
-                return with_one_for_two(with_less_history(without_scenery(best, engine), engine), engine)
+                return replace_pairs(merge_repeats(simplify_setting(best, engine), engine), engine)
             size = max(1, size // 2)
 
 
-def without_scenery(schedule: Schedule, engine: Engine) -> Schedule:
+def simplify_setting(schedule: Schedule, engine: Engine) -> Schedule:
     """With as few steps outside, as few lasting failures and as idle an operator as still break a guarantee."""
     best = schedule
     plainer: list[Callable[[Setting], Setting]] = [
@@ -133,7 +133,7 @@ def without_scenery(schedule: Schedule, engine: Engine) -> Schedule:
     return best
 
 
-def with_less_history(schedule: Schedule, engine: Engine) -> Schedule:
+def merge_repeats(schedule: Schedule, engine: Engine) -> Schedule:
     """What happens to a second message made to happen to the first, if one departure less then does it."""
     best = schedule
     for out, point in permutations(schedule.choices, 2):
@@ -146,15 +146,15 @@ def with_less_history(schedule: Schedule, engine: Engine) -> Schedule:
     return best
 
 
-def with_one_for_two(schedule: Schedule, engine: Engine) -> Schedule:
+def replace_pairs(schedule: Schedule, engine: Engine) -> Schedule:
     """A single other departure in place of two, as long as one does it."""
     for pair in combinations(schedule.choices, 2):
         kept = {point: c for point, c in schedule.choices.items() if point not in pair}
-        rest = Replayed(kept)
+        rest = ReplayStrategy(kept)
         simulate(schedule.setting, rest, engine=engine)
         for point, options in rest.passed:
             for option in options[1:]:
                 shorter = replace(schedule, choices=kept | {point: option})
                 if point not in kept and shorter.fails(engine):
-                    return with_one_for_two(shorter, engine)
+                    return replace_pairs(shorter, engine)
     return schedule

@@ -7,17 +7,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from random import Random
 
-from celery_config.saga.dsl import Kind, Saga
-from celery_config.saga.testing.choices import Replayed, Sampled
+from celery_config.saga.dsl import Saga, StepKind
 from celery_config.saga.testing.engine import REAL, Engine
 from celery_config.saga.testing.orchestrator import OPERATOR
-from celery_config.saga.testing.schedules import Schedule, ScheduleFailed, shrunk
+from celery_config.saga.testing.schedules import Schedule, ScheduleFailed, shrink
 from celery_config.saga.testing.simulation import Outcome, Setting, simulate
+from celery_config.saga.testing.strategies import RandomStrategy, ReplayStrategy
 
 # A stop is driven 28 times in the 24 hours before it parks: fewer departures than that cannot make it park.
-MOST = 20
+MAX_DEPARTURES = 20
 RATES = (0.02, 0.05, 0.1, 0.2, 0.4)
-LASTING_EVERY = 10
+LASTING_FAILURE_EVERY = 10
 
 
 @dataclass
@@ -50,12 +50,12 @@ def check_random(
     report = Report()
     for number in range(first, first + count):
         random = Random(f"{saga.name} {saga.version} {seed} {number}")
-        setting = drawn(saga, random)
-        choices = Sampled(random, random.randint(1, MOST), random.choice(RATES))
+        setting = draw_setting(saga, random)
+        choices = RandomStrategy(random, random.randint(1, MAX_DEPARTURES), random.choice(RATES))
         outcome = simulate(setting, choices, engine=engine)
         report.add(outcome, choices.made)
         if outcome.violation:
-            shortest = shrunk(Schedule(setting, choices.made), engine)
+            shortest = shrink(Schedule(setting, choices.made), engine)
             raise ScheduleFailed(shortest, engine, played=report.schedules)
     return report
 
@@ -76,19 +76,19 @@ def check_all(
     for left in range(departures, -1, -1):
         deeper: list[dict[str, str]] = []
         for made in level:
-            choices = Replayed(made)
+            choices = ReplayStrategy(made)
             outcome = simulate(setting, choices, engine=engine)
             report.add(outcome, made)
             if outcome.violation:
-                shortest = shrunk(Schedule(setting, made), engine)
+                shortest = shrink(Schedule(setting, made), engine)
                 raise ScheduleFailed(shortest, engine, played=report.schedules)
             if left:
-                deeper.extend(one_further(choices))
+                deeper.extend(extend_by_one(choices))
         level = deeper
     return report
 
 
-def one_further(choices: Replayed) -> Iterator[dict[str, str]]:
+def extend_by_one(choices: ReplayStrategy) -> Iterator[dict[str, str]]:
     """Each schedule that departs once more, after its last departure: so each is made exactly once."""
     last = next((n for n, (point, _) in reversed([*enumerate(choices.passed)]) if point in choices.made), -1)
     for point, options in choices.passed[last + 1 :]:
@@ -96,11 +96,11 @@ def one_further(choices: Replayed) -> Iterator[dict[str, str]]:
             yield choices.made | {point: option}
 
 
-def drawn(saga: type[Saga], random: Random) -> Setting:
+def draw_setting(saga: type[Saga], random: Random) -> Setting:
     """Each step at a provider or not; now and then something that keeps failing."""
     outside = frozenset(s.name for s in saga.steps if random.random() < 0.5)
-    can_last = [s.name for s in saga.steps if s.kind is not Kind.PIVOT]
+    can_last = [s.name for s in saga.steps if s.kind is not StepKind.PIVOT]
     lasting: frozenset[str] = frozenset()
-    if can_last and random.randrange(LASTING_EVERY) == 0:
+    if can_last and random.randrange(LASTING_FAILURE_EVERY) == 0:
         lasting = frozenset(random.sample(can_last, min(len(can_last), random.randint(1, 2))))
     return Setting(saga, outside, lasting, random.choice(OPERATOR) if lasting else OPERATOR[0])

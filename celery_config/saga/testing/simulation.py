@@ -6,22 +6,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from celery_config.messaging.states import Action
-from celery_config.saga.dsl import Kind, Saga, field_sources
+from celery_config.saga.dsl import Saga, StepKind, field_sources
 from celery_config.saga.states import OPEN, StepState
-from celery_config.saga.testing.books import Books, Violation
 from celery_config.saga.testing.broker import Broker, Message
-from celery_config.saga.testing.choices import Choices, Options
 from celery_config.saga.testing.engine import REAL, Engine
 from celery_config.saga.testing.guarantees import check_after, check_at_the_end
 from celery_config.saga.testing.orchestrator import OPERATOR, Orchestrator
-from celery_config.saga.testing.providers import PHASES, UNDER_WAY, Outside
+from celery_config.saga.testing.participant_state import ParticipantState, Violation
+from celery_config.saga.testing.providers import PHASES, UNDER_WAY, ExternalParticipants
+from celery_config.saga.testing.strategies import Options, Strategy
 
-MEANWHILE: Options = (
+INTERRUPTIONS: Options = (
     "nothing", "somebody cancels", "the watchdog looks", "the deadline passes", "the broker loses everything",
 )  # fmt: skip
 # A message is moved once for each phase of its worker, and a point's name must be its own.
-THEN = {phase: f"{phase}, afterwards".removeprefix(", ") for phase in ("", UNDER_WAY, *PHASES)}
-LONGEST = 5_000
+AFTERWARDS = {phase: f"{phase}, afterwards".removeprefix(", ") for phase in ("", UNDER_WAY, *PHASES)}
+MAX_MOVES = 5_000
 needs: dict[type[Saga], dict[str, int]] = {}
 PARTICIPANTS = ("do", "undo", "fence", "request", "stray")
 
@@ -50,7 +50,7 @@ class Outcome:
 
 
 def simulate(
-    setting: Setting, choices: Choices, *, engine: Engine = REAL, tell: Callable[[str], None] | None = None
+    setting: Setting, choices: Strategy, *, engine: Engine = REAL, tell: Callable[[str], None] | None = None
 ) -> Outcome:
     """Run the saga until nothing is under way and nothing is due.
 
@@ -69,12 +69,12 @@ class Simulation:
     """The broker, the participants and the orchestrator of one saga."""
 
     def __init__(
-        self, setting: Setting, choices: Choices, engine: Engine, tell: Callable[[str], None] | None
+        self, setting: Setting, choices: Strategy, engine: Engine, tell: Callable[[str], None] | None
     ) -> None:
         self.setting, self.choices, self.tell = setting, choices, tell
         self.broker = Broker(choices)
-        self.books = books_of(setting)
-        self.participants = Outside(engine, self.broker, choices, self.books)
+        self.books = initial_states(setting)
+        self.participants = ExternalParticipants(engine, self.broker, choices, self.books)
         self.orchestrator = Orchestrator(setting.saga, engine, self.broker, choices, setting.operator)
         self.moves = 0
 
@@ -95,12 +95,12 @@ class Simulation:
                 break
             check_after(saga, self.books.values())
             self.moves += 1
-            if self.moves > LONGEST:
-                raise Violation(f"no end after {LONGEST} moves; the saga is {saga.status}")
+            if self.moves > MAX_MOVES:
+                raise Violation(f"no end after {MAX_MOVES} moves; the saga is {saga.status}")
         check_at_the_end(saga, self.books.values(), may_park=self.setting.lasting)
 
     def handle(self, message: Message) -> None:
-        then = THEN[message.phase]
+        then = AFTERWARDS[message.phase]
         if message.kind in PARTICIPANTS:
             happened = getattr(self.participants, message.kind)(message)
         else:
@@ -124,7 +124,7 @@ class Simulation:
         """What may happen at any moment."""
         if self.orchestrator.status not in OPEN:
             return
-        happens = self.choices.choose(message, then, MEANWHILE)
+        happens = self.choices.choose(message, then, INTERRUPTIONS)
         if happens == "nothing":
             return
         match happens:
@@ -143,7 +143,7 @@ class Simulation:
             self.tell(f"{self.broker.now:9.1f} s  {who}: {happened}")
 
 
-def needs_of(saga: type[Saga]) -> dict[str, int]:
+def required_replies(saga: type[Saga]) -> dict[str, int]:
     """Which earlier steps' replies each step needs, a bit each; worked out once for each saga."""
     if saga in needs:
         return needs[saga]
@@ -154,17 +154,17 @@ def needs_of(saga: type[Saga]) -> dict[str, int]:
     return needs[saga]
 
 
-def books_of(setting: Setting) -> dict[str, Books]:
-    needed = needs_of(setting.saga)
+def initial_states(setting: Setting) -> dict[str, ParticipantState]:
+    needed = required_replies(setting.saga)
     return {
-        s.name: Books(
+        s.name: ParticipantState(
             s.name,
             n,
             s.name in setting.outside,
             s.name in setting.lasting,
-            s.kind is Kind.COMPENSATABLE,
-            s.kind is Kind.PIVOT,
-            s.command.refused is not None and s.kind is not Kind.RETRIABLE,
+            s.kind is StepKind.COMPENSATABLE,
+            s.kind is StepKind.PIVOT,
+            s.command.refused is not None and s.kind is not StepKind.RETRIABLE,
             needed[s.name],
         )
         for n, s in enumerate(setting.saga.steps)

@@ -12,7 +12,7 @@ class Violation(Exception):
 
 
 @dataclass(slots=True, eq=False)
-class Books:
+class ParticipantState:
     """One step at its participant: the barrier's row, and what was done in its database or at its provider."""
 
     name: str

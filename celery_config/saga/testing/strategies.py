@@ -12,17 +12,17 @@ from random import Random
 from typing import Protocol
 
 Options = tuple[str, ...]
-FAR = 1 << 60
+NEVER = 1 << 60
 
 
-class Choices(Protocol):
+class Strategy(Protocol):
     made: dict[str, str]
 
     def choose(self, subject: object, aspect: str, options: Options) -> str:
         """Which of `options` happens to `subject`; its name and `aspect` name the point."""
 
 
-class Sampled:
+class RandomStrategy:
     """Departs from the ordinary course at random points, `most` times at most.
 
     It draws how many points to let pass before the next departure, which is far cheaper than a draw at each.
@@ -39,7 +39,7 @@ class Sampled:
         self.passing = self.next()
 
     def next(self) -> int:
-        return int(math.log(1 - self.draw()) / self.scale) if self.left else FAR
+        return int(math.log(1 - self.draw()) / self.scale) if self.left else NEVER
 
     def choose(self, subject: object, aspect: str, options: Options) -> str:
         if self.passing:
@@ -52,7 +52,7 @@ class Sampled:
         return chosen
 
 
-class Replayed:
+class ReplayStrategy:
     """Departs where `made` says so, and keeps which points were passed."""
 
     def __init__(self, made: Mapping[str, str], tell: Callable[[str], None] | None = None) -> None:
