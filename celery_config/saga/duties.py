@@ -53,7 +53,7 @@ def measure_sagas() -> None:
 
 
 def delete_old_log(batch: int = BATCH) -> bool:
-    """Delete a batch of steps and decisions of sagas that ended before the horizon; return whether there may be more."""
+    """Delete a batch of steps and decisions of sagas that ended long ago; return whether there may be more."""
     horizon = timezone.now() - timedelta(days=settings.SAGA_RETENTION_DAYS)
     long_ended = Q(saga__lt=min_uuid7_at(horizon), saga__ended_at__lt=horizon)
     full = [delete(model, long_ended, "saga_id", batch) for model in (SagaStep, SagaDecision)]

@@ -1,7 +1,4 @@
-"""Every decision of the engine that a simulation runs. Pure.
-
-They are the real ones. A test that wants to know whether the simulation would see a fault replaces one of them.
-"""
+"""Engine under test: the real decisions; a test of the simulator itself replaces one by a fault. Pure."""
 
 from __future__ import annotations
 
@@ -22,13 +19,13 @@ TOMBSTONE_OF_FENCE = Row(Action.TOMBSTONE)
 
 
 def supersedes(known: StepState, outcome: StepState) -> bool:
-    """Whether the saga log takes `outcome` over what it knows (rule 16)."""
+    """Whether the saga log replaces `known` by `outcome` (rule 16, events)."""
     return known.rank < outcome.rank
 
 
 @dataclass(frozen=True)
 class Engine:
-    """`undo_claims` and `fence_claims` are the rows that they insert where the step has none (rules 7 and 13)."""
+    """`undo_claims` and `fence_claims`: the tombstones inserted if a step has no row (rule 7, undo; rule 13, fence)."""
 
     decide: Callable[[type[Saga], View, Trigger], Decision] = machine.decide
     planned: Callable[[type[Saga], Send], tuple[PlannedLink, ...]] = plan.plan_links

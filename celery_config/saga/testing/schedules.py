@@ -1,4 +1,4 @@
-"""A schedule: one course of events, as data; it can be played, shortened, and printed as a test."""
+"""Schedule: one course of events as data, which can be played, shrunk, and printed as a test."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ NUMBER = re.compile(r"(?<= )\d+(?= )")
 
 @dataclass(frozen=True)
 class Schedule:
-    """A setting, and where the course departs from the ordinary one."""
+    """A setting, and the departures from the ordinary course by point."""
 
     setting: Setting
     choices: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        """How much is out of the ordinary."""
+        """The number of departures and lasting failures."""
         return len(self.choices) + len(self.setting.lasting)
 
-    def play(self, *, engine: Engine = REAL, tell: Callable[[str], None] | None = None) -> Outcome:
-        return simulate(self.setting, ReplayStrategy(self.choices, tell), engine=engine, tell=tell)
+    def play(self, *, engine: Engine = REAL, trace: Callable[[str], None] | None = None) -> Outcome:
+        return simulate(self.setting, ReplayStrategy(self.choices, trace), engine=engine, trace=trace)
 
     def fails(self, engine: Engine) -> bool:
         try:
             return bool(self.play(engine=engine).violation)
-        except ValueError:  # shortened so far that a choice left over no longer fits
+        except ValueError:  # it was shortened until a remaining choice became impossible
             return False
 
     def as_test(self) -> str:
@@ -59,7 +59,7 @@ class Schedule:
 
 
 class ScheduleFailed(AssertionError):
-    """A guarantee was broken; says which, by which schedule, move by move."""
+    """A guarantee was broken; the text says which one, and by which schedule, move by move."""
 
     def __init__(self, schedule: Schedule, engine: Engine, *, played: int = 1) -> None:
         """
@@ -67,12 +67,12 @@ class ScheduleFailed(AssertionError):
             played: how many schedules were played, this one included.
         """
         moves: list[str] = []
-        outcome = schedule.play(engine=engine, tell=moves.append)
+        outcome = schedule.play(engine=engine, trace=moves.append)
         self.schedule, self.violation, self.played = schedule, outcome.violation, played
         if len(moves) > MAX_MOVES_SHOWN:
             moves[MAX_MOVES_SHOWN // 2 : -MAX_MOVES_SHOWN // 2] = ["           …"]
-        told = [f"{outcome.violation}. The shortest schedule found:", "", *moves, "", "As a test:", ""]
-        super().__init__("\n".join([*told, schedule.as_test(), ""]))
+        lines = [f"{outcome.violation}. The shortest schedule found:", "", *moves, "", "As a test:", ""]
+        super().__init__("\n".join([*lines, schedule.as_test(), ""]))
 
 
 def replay(
@@ -98,9 +98,9 @@ def replay(
 
 
 def shrink(schedule: Schedule, engine: Engine) -> Schedule:
-    """The schedule without whatever can be left out of it and still break a guarantee.
+    """Leave out all departures that the violation does not need.
 
-    Delta debugging (Zeller and Hildebrandt, 2002): ever smaller parts are left out until none can be.
+    Delta debugging (Zeller and Hildebrandt, 2002): smaller and smaller parts are left out, until none can be.
     """
     best = simplify_setting(schedule, engine)
     size = max(1, len(best.choices) // 2)
@@ -119,7 +119,7 @@ def shrink(schedule: Schedule, engine: Engine) -> Schedule:
 
 
 def simplify_setting(schedule: Schedule, engine: Engine) -> Schedule:
-    """With as few steps outside, as few lasting failures and as idle an operator as still break a guarantee."""
+    """Use as few external steps and lasting failures, and as passive an operator, as the violation needs."""
     best = schedule
     plainer: list[Callable[[Setting], Setting]] = [
         *(lambda s, step=step: replace(s, outside=s.outside - {step}) for step in schedule.setting.outside),
@@ -134,7 +134,7 @@ def simplify_setting(schedule: Schedule, engine: Engine) -> Schedule:
 
 
 def merge_repeats(schedule: Schedule, engine: Engine) -> Schedule:
-    """What happens to a second message made to happen to the first, if one departure less then does it."""
+    """Move a departure from a second message of its kind to the first, if that saves another departure."""
     best = schedule
     for out, point in permutations(schedule.choices, 2):
         earlier = NUMBER.sub(lambda number: str(max(1, int(number[0]) - 1)), point, count=1)
@@ -147,12 +147,12 @@ def merge_repeats(schedule: Schedule, engine: Engine) -> Schedule:
 
 
 def replace_pairs(schedule: Schedule, engine: Engine) -> Schedule:
-    """A single other departure in place of two, as long as one does it."""
+    """Replace two departures by one, as long as the violation stays."""
     for pair in combinations(schedule.choices, 2):
         kept = {point: c for point, c in schedule.choices.items() if point not in pair}
         rest = ReplayStrategy(kept)
         simulate(schedule.setting, rest, engine=engine)
-        for point, options in rest.passed:
+        for point, options in rest.points:
             for option in options[1:]:
                 shorter = replace(schedule, choices=kept | {point: option})
                 if point not in kept and shorter.fails(engine):

@@ -1,7 +1,6 @@
-"""Where a schedule may turn: every point has a name and options, of which the first is the ordinary course.
+"""Strategies: who chooses at each point of a simulation. Every choice has a name, so a schedule can be replayed.
 
-A schedule is what was chosen against the ordinary course, by the point's name; so it can be read, shortened and
-played again.
+A point's first option is the ordinary course. A schedule is its departures from it, by the point's name.
 """
 
 from __future__ import annotations
@@ -16,16 +15,16 @@ NEVER = 1 << 60
 
 
 class Strategy(Protocol):
-    made: dict[str, str]
+    departures: dict[str, str]
 
     def choose(self, subject: object, aspect: str, options: Options) -> str:
-        """Which of `options` happens to `subject`; its name and `aspect` name the point."""
+        """Return which of `options` happens to `subject`; its name and `aspect` name the point."""
 
 
 class RandomStrategy:
-    """Departs from the ordinary course at random points, `most` times at most.
+    """Departs from the ordinary course at random points, at most `most` times.
 
-    It draws how many points to let pass before the next departure, which is far cheaper than a draw at each.
+    It draws the number of points up to the next departure, which is far cheaper than a draw at each point.
     """
 
     def __init__(self, random: Random, most: int, rate: float) -> None:
@@ -35,47 +34,47 @@ class RandomStrategy:
         """
         self.draw, self.left = random.random, most
         self.scale = math.log(1 - rate)
-        self.made: dict[str, str] = {}
-        self.passing = self.next()
+        self.departures: dict[str, str] = {}
+        self.skip = self.draw_gap()
 
-    def next(self) -> int:
+    def draw_gap(self) -> int:
         return int(math.log(1 - self.draw()) / self.scale) if self.left else NEVER
 
     def choose(self, subject: object, aspect: str, options: Options) -> str:
-        if self.passing:
-            self.passing -= 1
+        if self.skip:
+            self.skip -= 1
             return options[0]
         self.left -= 1
-        self.passing = self.next()
+        self.skip = self.draw_gap()
         chosen = options[1 + int(self.draw() * (len(options) - 1))]
-        self.made[f"{subject} {aspect}"] = chosen
+        self.departures[f"{subject} {aspect}"] = chosen
         return chosen
 
 
 class ReplayStrategy:
-    """Departs where `made` says so, and keeps which points were passed."""
+    """Departs where `choices` says so, and records the points that it passed."""
 
-    def __init__(self, made: Mapping[str, str], tell: Callable[[str], None] | None = None) -> None:
+    def __init__(self, choices: Mapping[str, str], trace: Callable[[str], None] | None = None) -> None:
         """
         Args:
-            tell: gets a line for each departure.
+            trace: gets a line for each departure.
         """
-        self.wanted, self.tell = made, tell
-        self.made: dict[str, str] = {}
-        self.passed: list[tuple[str, Options]] = []
+        self.choices, self.trace = choices, trace
+        self.departures: dict[str, str] = {}
+        self.points: list[tuple[str, Options]] = []
 
     def choose(self, subject: object, aspect: str, options: Options) -> str:
         """
         Raises:
-            ValueError: the schedule wants something that cannot happen there.
+            ValueError: the schedule chooses what cannot happen there.
         """
         point = f"{subject} {aspect}"
-        self.passed.append((point, options))
-        chosen = self.wanted.get(point, options[0])
+        self.points.append((point, options))
+        chosen = self.choices.get(point, options[0])
         if chosen not in options:
             raise ValueError(f"{point}: {chosen!r} cannot happen there, only {', '.join(options)}")
         if chosen != options[0]:
-            self.made[point] = chosen
-            if self.tell:
-                self.tell(f"{'*':>9}    {point}: {chosen}")
+            self.departures[point] = chosen
+            if self.trace:
+                self.trace(f"{'*':>9}    {point}: {chosen}")
         return chosen

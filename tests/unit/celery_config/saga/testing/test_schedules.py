@@ -123,9 +123,9 @@ def test_a_sampled_schedule_replays_to_the_same_end() -> None:
         sampled = RandomStrategy(Random(number), 12, 0.1)
         setting = simulation.Setting(Trip, frozenset({"hotel", "charge"}))
         first = simulation.simulate(setting, sampled)
-        replayed = ReplayStrategy(sampled.made)
+        replayed = ReplayStrategy(sampled.departures)
         assert simulation.simulate(setting, replayed) == first
-        assert replayed.made == sampled.made
+        assert replayed.departures == sampled.departures
 
 
 def test_everything_that_may_happen_happens() -> None:
