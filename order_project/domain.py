@@ -2,40 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
-from celery_config.contracts.base import Command, Event
-from celery_config.contracts.inventory import (
-    CommitStock,
-    InventoryFetched,
-    InventoryIssued,
-    InventoryRefused,
-    InventoryReturned,
-    Line,
-    ReserveStock,
-)
-from celery_config.contracts.order import OrderWithdrawn
-from celery_config.contracts.payment import (
-    AuthorizePayment,
-    CapturePayment,
-    PaymentCollected,
-    PaymentFailed,
-    PaymentReceived,
-    PaymentReleased,
-    PaymentRetained,
-)
-from celery_config.contracts.shipment import (
-    BookShipment,
-    DispatchShipment,
-    ShipmentArranged,
-    ShipmentDeparted,
-    ShipmentFailed,
-    ShipmentRecalled,
-)
-from celery_config.saga.states import Status
+from celery_config.contracts.inventory import Line
 
 MAX_LINES = 675
 MAX_QUANTITY = 100_000
@@ -43,7 +14,6 @@ MAX_QUANTITY = 100_000
 MAX_WEIGHT_GRAMS = 1_000_000_000
 MAX_TOTAL = 1_000_000_000_000_000
 PARCEL_GRAMS = 30_000
-DEADLINE_PASSED = "deadline_passed"
 
 
 class OrderStatus(StrEnum):
@@ -53,9 +23,9 @@ class OrderStatus(StrEnum):
 
 
 class Flow(StrEnum):
-    """Who sees to it that an order is carried out."""
+    """How an order is carried: by the order service's saga, or by events alone."""
 
-    ORCHESTRATED = "orchestrated"  # its saga asks one service after the other
+    ORCHESTRATED = "orchestrated"  # a saga sends one command after another
     CHOREOGRAPHED = "choreographed"  # each service acts on what the others announce
 
 
@@ -102,32 +72,32 @@ def merge_lines(lines: Iterable[Line]) -> list[Line]:
     return [Line(sku=sku, quantity=quantity) for sku, quantity in quantities.items()]
 
 
-def faults_of(lines: list[Line], catalogue: Mapping[str, CatalogueEntry], currency: str) -> list[LineFault]:
-    """Everything that is wrong with the lines of an order in `currency`."""
+def find_faults(lines: list[Line], catalogue: Mapping[str, CatalogueEntry], currency: str) -> list[LineFault]:
+    """Return every fault of an order's lines, or none. `currency` is the order's."""
     if not lines:
         return [LineFault("empty_order", "An order has at least one line.")]
     if len(lines) > MAX_LINES:
         return [
             LineFault("too_many_lines", f"An order has at most {MAX_LINES} lines; this one has {len(lines)}.")
         ]
-    faults = [fault for line in lines if (fault := fault_of(line, catalogue.get(line.sku), currency))]
-    return faults or faults_of_sum(price(lines, catalogue))
+    faults = [fault for line in lines if (fault := find_line_fault(line, catalogue.get(line.sku), currency))]
+    return faults or find_total_faults(price_lines(lines, catalogue))
 
 
-def faults_of_sum(lines: list[Priced]) -> list[LineFault]:
-    """What is wrong with the lines together."""
-    if total(lines) == 0:
+def find_total_faults(lines: list[Priced]) -> list[LineFault]:
+    """Return the faults of all lines together."""
+    if sum_total(lines) == 0:
         return [
             LineFault("nothing_to_pay", "All of it is free, and an order is paid for: add something to pay.")
         ]
-    if total(lines) > MAX_TOTAL or weight(lines) > MAX_WEIGHT_GRAMS:
+    if sum_total(lines) > MAX_TOTAL or sum_weight(lines) > MAX_WEIGHT_GRAMS:
         kilograms = MAX_WEIGHT_GRAMS // 1000
         limit = f"An order may cost {MAX_TOTAL:,} minor units and weigh {kilograms:,} kg at most; split it."
         return [LineFault("order_too_large", limit)]
     return []
 
 
-def fault_of(line: Line, entry: CatalogueEntry | None, currency: str) -> LineFault | None:
+def find_line_fault(line: Line, entry: CatalogueEntry | None, currency: str) -> LineFault | None:
     if not 1 <= line.quantity <= MAX_QUANTITY:
         return LineFault(
             "bad_quantity", f"{line.sku}: the quantity must be 1 to {MAX_QUANTITY}, not {line.quantity}."
@@ -141,7 +111,7 @@ def fault_of(line: Line, entry: CatalogueEntry | None, currency: str) -> LineFau
     return None
 
 
-def price(lines: Iterable[Line], catalogue: Mapping[str, CatalogueEntry]) -> list[Priced]:
+def price_lines(lines: Iterable[Line], catalogue: Mapping[str, CatalogueEntry]) -> list[Priced]:
     """Price the lines from the catalogue, never from the client."""
     return [
         Priced(line.sku, entry.name, line.quantity, entry.price, entry.weight_grams)
@@ -150,82 +120,16 @@ def price(lines: Iterable[Line], catalogue: Mapping[str, CatalogueEntry]) -> lis
     ]
 
 
-def total(lines: Iterable[Priced]) -> int:
-    """Minor units."""
+def sum_total(lines: Iterable[Priced]) -> int:
+    """Return the total in minor units."""
     return sum(line.unit_price * line.quantity for line in lines)
 
 
-def weight(lines: Iterable[Priced]) -> int:
-    """Grams."""
+def sum_weight(lines: Iterable[Priced]) -> int:
+    """Return the weight in grams."""
     return sum(line.weight_grams * line.quantity for line in lines)
 
 
-def parcels(weight_grams: int) -> int:
-    """How many parcels of at most `PARCEL_GRAMS` it takes."""
+def count_parcels(weight_grams: int) -> int:
+    """Return how many parcels of at most `PARCEL_GRAMS` are needed."""
     return max(1, -(-weight_grams // PARCEL_GRAMS))
-
-
-def kinds(*events: type[Event]) -> tuple[str, ...]:
-    return tuple(event.wire_name() for event in events)
-
-
-# Of choreographed orders: what is seen when all goes well, when all is undone, and what speaks against an order, from
-# what explains its end best.
-ALL_DONE = kinds(
-    PaymentReceived, InventoryFetched, ShipmentArranged, PaymentCollected, InventoryIssued, ShipmentDeparted
-)
-ALL_UNDONE = kinds(PaymentReleased, InventoryReturned, ShipmentRecalled)
-REFUSALS = kinds(PaymentFailed, InventoryRefused, ShipmentFailed)
-(WITHDRAWN, RECEIVED, RELEASED, COLLECTED, RETAINED) = kinds(
-    OrderWithdrawn, PaymentReceived, PaymentReleased, PaymentCollected, PaymentRetained
-)
-# What is seen of each step of a choreographed order when it is done, and when it is undone.
-SEEN_OF: dict[type[Command], tuple[str, ...]] = {
-    AuthorizePayment: kinds(PaymentReceived, PaymentReleased),
-    ReserveStock: kinds(InventoryFetched, InventoryReturned),
-    BookShipment: kinds(ShipmentArranged, ShipmentRecalled),
-    CapturePayment: kinds(PaymentCollected),
-    CommitStock: kinds(InventoryIssued),
-    DispatchShipment: kinds(ShipmentDeparted),
-}
-EVENTS_OF_AN_ORDER = {*ALL_DONE, *ALL_UNDONE, *REFUSALS, WITHDRAWN, RETAINED}
-
-
-def standing(seen: Collection[str]) -> Status:
-    """Where a choreographed order stands, by the kinds of events that were seen of it, in whatever order they came.
-
-    What payment says decides: what it took is not given back, and what it gave back is not taken. Both at once never
-    happen; if they do, a human must look.
-    """
-    there = set(seen)
-    if there & {COLLECTED, RETAINED}:
-        if is_contradicted(there):
-            return Status.PARKED
-        return Status.COMPLETED if there.issuperset(ALL_DONE) else Status.FORWARD
-    if there.issuperset(ALL_UNDONE):
-        return Status.COMPENSATED
-    return Status.STOPPING if there & {WITHDRAWN, *REFUSALS, *ALL_UNDONE} else Status.RUNNING
-
-
-def is_contradicted(seen: Collection[str]) -> bool:
-    """Whether payment said both that it took the money and that it let go of it."""
-    return RELEASED in seen and (COLLECTED in seen or RETAINED in seen)
-
-
-def cause_of(seen: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Why an order is undone: somebody's wish, a refusal, its deadline; with the service that said it.
-
-    Args:
-        seen: the contents of the events, by kind.
-    """
-    wish = [WITHDRAWN] if seen.get(WITHDRAWN, {}).get("code") != DEADLINE_PASSED else []
-    for kind in (*wish, *REFUSALS, WITHDRAWN, RELEASED):
-        if content := seen.get(kind):
-            return {"step": kind, "code": content.get("code", ""), "reason": content.get("reason", "")}
-    return {}
-
-
-def next_of(seen: Collection[str]) -> str:
-    """The kind of event that an order which has not ended waits for: the first that was not seen."""
-    back = standing(seen) in (Status.STOPPING, Status.COMPENSATED)
-    return next((kind for kind in (ALL_UNDONE if back else ALL_DONE) if kind not in seen), "its end")

@@ -31,7 +31,7 @@ from celery_config.saga.engine.plan import Operation, PlannedLink
 from celery_config.saga.states import Status, StepState
 from celery_config.saga.testing.engine import REAL, Engine
 
-Decide = Callable[[type[Saga], View, Trigger], Decision]
+Decide = Callable[[type[Saga], View, Trigger], Decision[Send]]
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,10 @@ class Only:
     without: frozenset[PlannedLink]
 
 
-def instead(kind: type[Trigger], status: Status | None, decision: Decision) -> Engine:
+def instead(kind: type[Trigger], status: Status | None, decision: Decision[Send]) -> Engine:
     """Decide `decision` about this kind of trigger in this status (None: in any)."""
 
-    def decide(saga: type[Saga], view: View, trigger: Trigger) -> Decision:
+    def decide(saga: type[Saga], view: View, trigger: Trigger) -> Decision[Send]:
         if isinstance(trigger, kind) and status in (None, view.status):
             return decision
         return machine.decide(saga, view, trigger)
@@ -55,7 +55,7 @@ def instead(kind: type[Trigger], status: Status | None, decision: Decision) -> E
 def stop_without(left_out: Callable[[PlannedLink, View, type[Saga]], bool]) -> Engine:
     """Leave links out of stop chains, by what the log says."""
 
-    def decide(saga: type[Saga], view: View, trigger: Trigger) -> Decision:
+    def decide(saga: type[Saga], view: View, trigger: Trigger) -> Decision[Send]:
         decision = machine.decide(saga, view, trigger)
         if not isinstance(decision.send, Stop):
             return decision
@@ -71,22 +71,22 @@ def stop_without(left_out: Callable[[PlannedLink, View, type[Saga]], bool]) -> E
     return replace(REAL, decide=decide, planned=planned)
 
 
-def no_word_of_the_pivot(saga: type[Saga], view: View, trigger: Trigger) -> Decision:
+def no_word_of_the_pivot(saga: type[Saga], view: View, trigger: Trigger) -> Decision[Send]:
     if view.status is Status.STOPPING and isinstance(trigger, (PivotRan, StepLogged)):
         return IGNORE
     return machine.decide(saga, view, trigger)
 
 
-def stops_after_the_pivot(saga: type[Saga], view: View, trigger: Trigger) -> Decision:
+def stops_after_the_pivot(saga: type[Saga], view: View, trigger: Trigger) -> Decision[Send]:
     if view.status is Status.FORWARD and isinstance(trigger, StepFailed) and trigger.operation == "do":
         return Decision(Status.STOPPING, Stop())
     return machine.decide(saga, view, trigger)
 
 
-def failed(operation: str, decision: Decision) -> Engine:
+def failed(operation: str, decision: Decision[Send]) -> Engine:
     """Decide `decision` about an errback of this operation in a stopping saga."""
 
-    def decide(saga: type[Saga], view: View, trigger: Trigger) -> Decision:
+    def decide(saga: type[Saga], view: View, trigger: Trigger) -> Decision[Send]:
         if (
             isinstance(trigger, StepFailed)
             and trigger.operation == operation
@@ -98,7 +98,7 @@ def failed(operation: str, decision: Decision) -> Engine:
     return replace(REAL, decide=decide)
 
 
-def drives_after_what_is_unknown(saga: type[Saga], view: View, trigger: Trigger) -> Decision:
+def drives_after_what_is_unknown(saga: type[Saga], view: View, trigger: Trigger) -> Decision[Send]:
     """Redrive from behind the last step that the log knows as done, even if there are gaps."""
     decision = machine.decide(saga, view, trigger)
     if not isinstance(decision.send, Drive):

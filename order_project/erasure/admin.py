@@ -13,7 +13,7 @@ from unfold.decorators import action, display
 
 from celery_config.errors import OperatorRefused, SagaPaused
 from celery_config.saga.admin.forms import WhyForm
-from celery_config.saga.admin.widgets import act_page, form_data, is_confirmed, operator
+from celery_config.saga.admin.widgets import act_page, form_data, operator
 from celery_config.web.admin import ReadOnlyAdmin, ReadOnlyInline, ServiceAdmin
 from celery_config.web.columns import id_column, labelled, table_column
 from order_project.erasure import requests
@@ -22,14 +22,14 @@ from order_project.models import Customer, Erasure, ErasureReceipt
 PAGE = "admin:order_erasure_change"
 COLOURS = {"done": "success", "under way": "info"}
 ABOUT = (
-    "Name, addresses, account and payment tokens go from all four services, for ever: nothing brings them back. Orders,"
-    " amounts and ledger stay, without saying whose they were. Orders that are under way have to end first."
+    "Name, addresses, account and payment tokens are deleted from all four services, and nothing brings them back."
+    " Orders, amounts and ledger stay, without saying whose they were. Orders that are under way have to end first."
 )
 
 
 class ReceiptInline(ReadOnlyInline):
     model = ErasureReceipt
-    fields = ("service", table_column("rows", "rows that told of them"), "at")
+    fields = ("service", table_column("rows", "erased rows"), "at")
 
 
 class ErasureAdmin(ReadOnlyAdmin):
@@ -60,7 +60,7 @@ class CanBeForgotten(ServiceAdmin):
             answer: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
             return answer
         back, form = reverse("admin:order_customer_change", args=[row.pk]), WhyForm(form_data(request))
-        if is_confirmed(request, form):
+        if form.is_valid():
             return self.forgotten(request, row, form.cleaned_data["why"], back)
         return act_page(
             self, request, title=f"Forget {row}", about=ABOUT, original=row, form=form, button="Forget", back=back,
@@ -68,8 +68,8 @@ class CanBeForgotten(ServiceAdmin):
 
     def forgotten(self, request: HttpRequest, row: Customer, why: str, back: str) -> HttpResponse:
         try:
-            asked = requests.ask(customer=row.pk, by=operator(request), why=why)
+            erasure = requests.request_erasure(customer=row.pk, by=operator(request), why=why)
         except (APIException, OperatorRefused, SagaPaused) as error:
             self.message_user(request, f"Nothing was changed: {error}", messages.ERROR)
             return redirect(back)
-        return redirect(reverse(PAGE, args=[asked.pk]))
+        return redirect(reverse(PAGE, args=[erasure.pk]))

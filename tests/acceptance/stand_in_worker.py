@@ -12,7 +12,8 @@ from typing import Any
 from celery import Celery
 
 from celery_config.app import UnconfirmedEvents
-from celery_config.broker import topology
+from celery_config.broker.topology import Topology
+from celery_config.common.services import ORCHESTRATOR, SUBSCRIPTIONS
 from celery_config.settings import celery_settings
 from celery_config.worker.bootsteps import Frames, SlowStart
 
@@ -36,7 +37,7 @@ def add_tasks(app: Celery, service: str) -> None:
     def refuse(replies: dict[str, Any], **kwargs: Any) -> None:
         raise ValueError(f"{service} refuses")
 
-    if service == topology.ORCHESTRATOR:
+    if service == ORCHESTRATOR:
 
         @app.task(name="order.step_failed")
         def step_failed(**kwargs: Any) -> None:
@@ -47,13 +48,14 @@ def main(service: str, broker_url: str, folder: str) -> None:
     """Run the worker until SIGTERM."""
     app = make_app(service, broker_url, Path(folder))
     add_tasks(app, service)
+    queues = Topology.load(SUBSCRIPTIONS).worker_queues(service)
     app.worker_main(
         [
             "worker",
             "--pool=threads",
             "--concurrency=2",
             f"--hostname={service}@%h",
-            f"--queues={','.join(topology.consumed_by(service))}",
+            f"--queues={','.join(queues)}",
             "--without-gossip",
             "--without-mingle",
             "--loglevel=INFO",

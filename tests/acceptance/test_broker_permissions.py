@@ -19,31 +19,31 @@ from celery_config.broker.topology import (
     DEAD_LETTERS,
     EVENTS,
     FLOWER_USER,
-    SERVICES,
     TASK_EVENTS,
     UNROUTED,
+    Topology,
     commands_queue,
     commands_to,
-    consumed_by,
     control_exchange,
-    definitions,
-    queues,
 )
+from celery_config.common.services import SERVICES, SUBSCRIPTIONS
 from celery_config.saga.engine.chains import STEP_FAILED, Link, join_links
 from compose.local import ports
-from compose.local.processes import Process, Supervisor
+from compose.local.process import Process
 from compose.local.rabbitmq import RabbitServer
 from compose.local.readiness import answers, says
+from compose.local.supervisor import Supervisor
 from tests.acceptance.stand_in_worker import make_app
 
 ROOT = Path(__file__).resolve().parents[2]
+TOPOLOGY = Topology.load(SUBSCRIPTIONS)
 ADMINISTRATOR = "admin"
 USERS = (*SERVICES, FLOWER_USER)
 LOGIN = ("admin", "look-only")
-QUEUES = [queue.name for queue in queues()]
+QUEUES = [queue.name for queue in TOPOLOGY.queues()]
 READABLE: dict[str, set[str]] = {
-    **{service: set(consumed_by(service)) for service in SERVICES},
-    "order": {*consumed_by("order"), DEAD_LETTERS, UNROUTED},
+    **{service: set(TOPOLOGY.worker_queues(service)) for service in SERVICES},
+    "order": {*TOPOLOGY.worker_queues("order"), DEAD_LETTERS, UNROUTED},
     FLOWER_USER: set(),
 }
 soon = retry(stop=stop_after_delay(20), wait=wait_fixed(0.1), reraise=True)
@@ -51,7 +51,7 @@ soon = retry(stop=stop_after_delay(20), wait=wait_fixed(0.1), reraise=True)
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitServer]:
-    server = RabbitServer(tmp_path_factory.mktemp("rabbitmq"), (*USERS, ADMINISTRATOR), definitions)
+    server = RabbitServer(tmp_path_factory.mktemp("rabbitmq"), (*USERS, ADMINISTRATOR), TOPOLOGY.definitions)
     server.start()
     yield server
     server.kill()
@@ -299,5 +299,5 @@ class TestFlower:
 
     def test_says_what_is_missing(self) -> None:
         process = Process(name="flower", argv=[sys.executable, "manage.py", "flower"], env={}, cwd=ROOT)
-        process.begin()
+        process.start(is_task=True)
         assert process.wait(20) == 2

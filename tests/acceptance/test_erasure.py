@@ -7,7 +7,8 @@ from typing import Any
 
 import psycopg
 
-from celery_config.broker.topology import DEAD_LETTERS, SERVICES, consumed_by
+from celery_config.broker.topology import DEAD_LETTERS, Topology
+from celery_config.common.services import PARTICIPANTS, SERVICES, SUBSCRIPTIONS
 from tests.acceptance.shop import Shop, until
 from tests.acceptance.test_copies import call, execute, sync
 from tests.acceptance.wire import Letter, as_bytes
@@ -20,7 +21,7 @@ EMAIL = "quillon@featherstone.example"
 # The provider names a token that it does not know in its refusal, from where it goes everywhere.
 TOKEN = "tok_9931_llwyd"
 WORDS = ("Quillon", "Featherstone", "featherstone", "Wisteria", "Llanfair", "LL61", TOKEN)
-QUEUES = [queue for service in SERVICES for queue in consumed_by(service)]
+QUEUES = [queue for service in SERVICES for queue in Topology.load(SUBSCRIPTIONS).worker_queues(service)]
 
 
 def told(shop: Shop, *words: str) -> list[str]:
@@ -79,7 +80,7 @@ def test_four_receipts_nothing_left_and_nothing_comes_back(shop: Shop) -> None:
                 "both know them",
             )
     assert {row.partition(".")[0] for row in told(shop, *WORDS)} == {*SERVICES}
-    facts = {service: {o: shop.facts(service, o) for o in orders} for service in SERVICES[1:]}
+    facts = {service: {o: shop.facts(service, o) for o in orders} for service in PARTICIPANTS}
 
     with shop.paused("order-relay"):
         moving = shop.place(**more)
@@ -106,7 +107,7 @@ def test_four_receipts_nothing_left_and_nothing_comes_back(shop: Shop) -> None:
     assert receipts["shipment"]["shipment.Shipment"] == 4
     assert told(shop, *WORDS) == []
     assert told_on_the_wire(shop, *WORDS) == []
-    assert {service: {o: shop.facts(service, o) for o in orders} for service in SERVICES[1:]} == facts
+    assert {service: {o: shop.facts(service, o) for o in orders} for service in PARTICIPANTS} == facts
     shop.audit()
 
     about_them = [letter for letter in copied if any(word in letter.body.decode() for word in WORDS)]

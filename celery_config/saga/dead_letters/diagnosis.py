@@ -9,9 +9,9 @@ import msgspec
 from celery import current_app
 from kombu.message import Message
 
-from celery_config.broker import topology
-from celery_config.broker.topology import ORCHESTRATOR, commands_queue, events_queue
-from celery_config.broker.validation import fault_of
+from celery_config.broker.topology import commands_queue, events_queue, is_worker_queue
+from celery_config.broker.validation import find_fault
+from celery_config.common.services import ORCHESTRATOR
 from celery_config.contracts.base import decode
 from celery_config.messaging.event_envelopes import RECEIVE, RECEIVE_ALL
 from celery_config.messaging.inbox.subscriptions import Envelope, subscriptions, understood
@@ -27,17 +27,17 @@ def diagnose(message: Message, reason: str, queue: str) -> str:
         reason: the broker's reason, such as `rejected`.
         queue: where the message came from; empty if unknown.
     """
-    if fault := fault_of(message):
+    if fault := find_fault(message):
         return fault
     if reason == "delivery_limit":
         return "delivered again and again and never finished: it kills its worker, or its workers were killed"
     shapes = load_shapes()
-    if fault := fault_of(message, shapes):
+    if fault := find_fault(message, shapes):
         return fault
     args, kwargs, _ = message.payload
     task = message.headers["task"]
     # Every service subscribes to events, and retried events come with its commands.
-    origin = "" if task in (RECEIVE, RECEIVE_ALL) and queue in topology.work_queues() else queue
+    origin = "" if task in (RECEIVE, RECEIVE_ALL) and is_worker_queue(queue) else queue
     if fault := find_mismatch(shapes[task], origin, args, kwargs):
         return fault
     for event in {RECEIVE: [kwargs], RECEIVE_ALL: kwargs.get("events", [])}.get(task, []):

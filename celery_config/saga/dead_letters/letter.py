@@ -31,7 +31,7 @@ class Letter:
     step: str
     operation: str
     flow: str
-    """Who checks the order instead of a saga, a key of the setting `LOOKED_AFTER_BY`; empty: a saga does."""
+    """The `event_flow` of its watched flow; empty: it belongs to a saga."""
     fault: str
     headers: dict[str, Any]
     body: str

@@ -11,22 +11,21 @@ from uuid import UUID
 
 import structlog
 from celery import Celery
-from django.conf import settings
 from django.db import transaction
-from django.utils.module_loading import import_string
 from kombu import Connection
 from kombu.transport import pyamqp
 
 from celery_config.broker import topology, transport
-from celery_config.broker.publisher import broker_errors, drop
+from celery_config.broker.publisher import broker_errors, drop_connection
 from celery_config.common import metrics
-from celery_config.common.grouping import group_by
 from celery_config.db import bulk
 from celery_config.erasure import tombstones
 from celery_config.messaging import database_gate
 from celery_config.saga.dead_letters.letter import Letter, sanitize_text
-from celery_config.saga.engine import clock, runner, step_log
+from celery_config.saga.engine import runner
+from celery_config.saga.engine.flows import flows
 from celery_config.saga.engine.machine import StepFailed
+from celery_config.saga.engine.saga_flow import SAGAS, SagaFacts
 from celery_config.saga.engine.unit_of_work import UnitOfWork
 from celery_config.saga.models import DeadLetter, SagaInstance
 
@@ -112,7 +111,7 @@ class DeadLetterReader:
         connection, self.connection, self.channel = self.connection, None, None
         self.unacknowledged.clear()
         if connection is not None:
-            drop(connection)
+            drop_connection(connection)
 
 
 def process_letters(letters: Sequence[Letter]) -> None:
@@ -160,9 +159,9 @@ def report_letters(letters: Sequence[Letter], consequences: Sequence[str]) -> No
 def apply_letters(letters: Sequence[Letter]) -> list[str]:
     """Let the sagas decide, letter by letter; return what was done about each."""
     sagas = {saga for letter in letters for saga in letter.sagas}
-    found = {row.pk: row for row in runner.lock_sagas(sagas)}
-    work = UnitOfWork(clock.now(), step_log.read_log([*found.values()]))
-    checked = schedule_checks(letters)
+    found = {row.pk: row for row in SAGAS.lock(sagas)}
+    work = UnitOfWork.begin(SAGAS, [*found.values()])
+    checked = advance_checks(letters)
     consequences = [
         "it is looked at soon" if letter.saga in checked else apply_letter(letter, found, work)
         for letter in letters
@@ -171,27 +170,30 @@ def apply_letters(letters: Sequence[Letter]) -> list[str]:
     return consequences
 
 
-def schedule_checks(letters: Sequence[Letter]) -> set[UUID]:
-    """Schedule a check of each order without a saga, by its flow; return the ids that are known."""
+def advance_checks(letters: Sequence[Letter]) -> set[UUID]:
+    """Make the watchdog check flows other than sagas soon; return the ids that are known."""
     known: set[UUID] = set()
-    for flow, some in group_by(lambda letter: letter.flow, letters).items():
-        if schedule := settings.LOOKED_AFTER_BY.get(flow):
-            known |= import_string(schedule)({letter.saga for letter in some if letter.saga})
+    for flow in flows.values():
+        lost = {letter.saga for letter in letters if letter.saga and letter.flow == flow.event_flow != ""}
+        if lost:
+            known |= runner.advance_checks(flow, lost)
     return known
 
 
-def apply_letter(letter: Letter, found: Mapping[UUID, SagaInstance], work: UnitOfWork) -> str:
+def apply_letter(
+    letter: Letter, found: Mapping[UUID, SagaInstance], work: UnitOfWork[SagaInstance, SagaFacts]
+) -> str:
     """A dead action counts as a failed step, a dead undo as its errback; all else only makes its sagas due."""
     if not letter.sagas:
         return "kept: it belongs to no saga"
     row = found.get(letter.saga) if letter.saga else None
     if letter.saga and row is None:
         return "kept: no such saga here"
-    if row and letter.is_step and letter.step in work.logs.get(row.pk, {}):
+    if row and letter.is_step and letter.step in work.facts.logs.get(row.pk, {}):
         reason = f"the message of {letter.step} came back: {letter.reason}"
         cause = {"step": letter.step, "code": "dead_letter", "reason": reason}
-        runner.apply_trigger(row, StepFailed(letter.step, letter.operation), cause=cause, work=work)
+        work.apply_trigger(row, StepFailed(letter.step, letter.operation), cause)
         return f"taken as the failure of {letter.step} ({letter.operation})"
     for saga in letter.sagas & found.keys():
-        runner.schedule_check(found[saga], work)
+        work.advance_check(found[saga])
     return "its saga is looked at soon" if row else "the sagas of its events are looked at soon"

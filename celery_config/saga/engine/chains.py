@@ -15,7 +15,8 @@ from uuid import UUID, uuid5
 
 import msgspec
 
-from celery_config.broker.topology import ORCHESTRATOR, commands_to, shown
+from celery_config.broker.topology import commands_to, flower_options
+from celery_config.common.services import ORCHESTRATOR
 from celery_config.contracts.base import Command, command_id, fields_of
 from celery_config.errors import ChainTooLarge
 from celery_config.saga.dsl import Saga, Step, Via, field_sources
@@ -105,11 +106,8 @@ class ChainBuilder:
         """The route to `service`, what Flower shows, and the task id, which `key` and the attempt make unique."""
         ids = {"saga": self.id, "step": step, "operation": operation}
         task_id = uuid5(command_id(self.id, step, key), str(self.attempt))
-        return {
-            "task_id": str(task_id),
-            **commands_to(service),
-            **shown(**ids, subject=self.subject, attempt=self.attempt),
-        }
+        shown = flower_options(**ids, subject=self.subject, attempt=self.attempt)
+        return {"task_id": str(task_id), **commands_to(service), **shown}
 
 
 def join_links(links: list[Link], replies: Mapping[str, Any]) -> Link:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import takewhile
+from typing import Any, Generic, TypeVar
 
 from celery_config.saga.dsl import Saga, StepKind
 from celery_config.saga.states import OPEN, Status, StepState
@@ -20,10 +21,10 @@ from celery_config.saga.states import OPEN, Status, StepState
 
 @dataclass(frozen=True)
 class View:
-    """A saga as the machine sees it."""
+    """A flow as its decisions see it; a saga's log holds a `StepState` for each step."""
 
     status: Status
-    log: Mapping[str, StepState] = field(default_factory=dict)
+    log: Mapping[str, Any] = field(default_factory=dict)
     past_deadline: bool = False
     past_patience: bool = False  # it has been stopping or forward for as long as redrives may take
 
@@ -156,16 +157,19 @@ class UndoBefore:
 Send = Drive | Stop | UndoBefore
 
 
+SendT = TypeVar("SendT")
+
+
 @dataclass(frozen=True)
-class Decision:
+class Decision(Generic[SendT]):
     """`status` None: it stays. `soon`: the watchdog checks again before the silence timeout."""
 
     status: Status | None = None
-    send: Send | None = None
+    send: SendT | None = None
     soon: bool = False
 
 
-IGNORE = Decision()
+IGNORE: Decision[Any] = Decision()
 CLOSED = (StepState.REFUSED, StepState.UNDONE)
 
 
@@ -174,7 +178,7 @@ def first_status(saga: type[Saga]) -> Status:
     return Status.FORWARD if saga.only_forward() else Status.RUNNING
 
 
-def decide(saga: type[Saga], view: View, trigger: Trigger) -> Decision:
+def decide(saga: type[Saga], view: View, trigger: Trigger) -> Decision[Send]:
     """Return what the saga does about `trigger`."""
     match trigger:
         case Completed():
@@ -212,7 +216,7 @@ def pivot_is_done(saga: type[Saga], view: View) -> bool:
     return pivot is not None and view.log.get(pivot) is StepState.DONE
 
 
-def on_step_logged(saga: type[Saga], view: View, step: str, outcome: StepState) -> Decision:
+def on_step_logged(saga: type[Saga], view: View, step: str, outcome: StepState) -> Decision[Send]:
     """An event that the pivot is done turns the saga forward (rule 13, the fence); a stopping one is redriven."""
     is_pivot = saga.steps[saga.index(step)].kind is StepKind.PIVOT
     if not (is_pivot and outcome is StepState.DONE and view.status in (Status.RUNNING, Status.STOPPING)):
@@ -221,7 +225,7 @@ def on_step_logged(saga: type[Saga], view: View, step: str, outcome: StepState) 
     return Decision(Status.FORWARD, redrive(saga, view) if stopped else None)
 
 
-def on_step_failed(saga: type[Saga], view: View, step: str, operation: str) -> Decision:
+def on_step_failed(saga: type[Saga], view: View, step: str, operation: str) -> Decision[Send]:
     if operation == "undo":
         # It parks nothing by itself: the other undos go on, the watchdog redrives all (rule 15, failed undos).
         return Decision(send=UndoBefore(step)) if view.status is Status.STOPPING else IGNORE
@@ -234,7 +238,7 @@ def on_step_failed(saga: type[Saga], view: View, step: str, operation: str) -> D
     return Decision(Status.STOPPING, Stop()) if view.status is Status.RUNNING else IGNORE
 
 
-def on_watchdog_fired(saga: type[Saga], view: View) -> Decision:
+def on_watchdog_fired(saga: type[Saga], view: View) -> Decision[Send]:
     """What a silent saga needs (rule 17, the watchdog)."""
     match view.status:
         case Status.RUNNING if view.past_deadline:

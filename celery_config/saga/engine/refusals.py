@@ -32,11 +32,10 @@ def explain_causes(sagas: Sequence[SagaInstance]) -> None:
     unexplained = [row.pk for row in sagas if row.cause.get("code") in WITHOUT_REASON]
     if not unexplained:
         return
-    refused = SagaStep.objects.filter(saga__in=unexplained, refusal__isnull=False).exclude(
-        logged=StepState.DONE
-    )
+    refused = SagaStep.objects.filter(saga__in=unexplained, refusal__isnull=False)
+    refused = refused.exclude(logged=StepState.DONE).order_by("position")
     causes: dict[UUID, dict[str, str]] = {}
-    for saga, step, refusal in refused.order_by("position").values_list("saga_id", "name", "refusal"):
+    for saga, step, refusal in refused.values_list("saga_id", "name", "refusal"):
         causes.setdefault(saga, {"step": step, **(refusal or {})})
     for row in sagas:
         row.cause = row.cause | causes.get(row.pk, {})

@@ -1,80 +1,104 @@
-"""Unit of work: a transaction's changes to sagas, collected row by row, written with one statement a table."""
+"""Unit of work: one transaction's decisions about rows of one flow, written with one statement for each table."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Generic
 from uuid import UUID
 
-import structlog
-from django.utils import timezone
-
 from celery_config.common import metrics
-from celery_config.common.grouping import group_by
-from celery_config.contracts.base import decode
 from celery_config.db import bulk
-from celery_config.messaging.outbox import writing
-from celery_config.saga.dsl import Saga
-from celery_config.saga.engine.machine import Decision, Trigger
-from celery_config.saga.engine.refusals import explain_causes
-from celery_config.saga.models import SagaDecision, SagaInstance
-from celery_config.saga.states import Status, StepState
-
-log = structlog.get_logger(__name__)
-UPDATED_COLUMNS = [
-    "status", "cause", "attempt", "drives", "since", "due_at", "owner", "answer_by", "fingerprint", "ended_at",
-]  # fmt: skip
+from celery_config.saga.engine import clock, parking, scheduling
+from celery_config.saga.engine.flows import (
+    Cause,
+    Facts,
+    Row,
+    Transition,
+    WatchedFlow,
+    schedule_check,
+    soon_after,
+)
+from celery_config.saga.engine.machine import IGNORE, Decision
+from celery_config.saga.engine.step_log import Entry
+from celery_config.saga.states import OPEN, Status
 
 
 @dataclass
-class UnitOfWork:
-    """What one transaction knows about sagas and changes in them.
+class UnitOfWork(Generic[Row, Facts]):
+    """Collects decisions about locked rows; `write` carries them out.
 
     Args:
         now: the present saga time.
-        logs: the saga log, by saga and step; the ends of chains need none.
-        replies: those of the steps that are done, by saga; None: they are read saga by saga.
+        facts: what the flow's decisions need.
     """
 
+    flow: WatchedFlow[Row, Facts]
     now: datetime
-    logs: Mapping[UUID, Mapping[str, StepState]] = field(default_factory=dict)
-    replies: Mapping[UUID, dict[str, Any]] | None = None
-    rows: list[SagaInstance] = field(default_factory=list)
-    messages: list[tuple[UUID, dict[str, Any]]] = field(default_factory=list)
-    decisions: list[SagaDecision] = field(default_factory=list)
-    ended: list[tuple[type[Saga], SagaInstance, dict[str, Any]]] = field(default_factory=list)
+    facts: Facts
+    changed: dict[UUID, Row] = field(default_factory=dict)
+    messages: list[Any] = field(default_factory=list)
+    transitions: list[Transition[Row]] = field(default_factory=list)
+
+    @classmethod
+    def begin(
+        cls, flow: WatchedFlow[Row, Facts], found: Sequence[Row], proved: Sequence[Entry] = ()
+    ) -> UnitOfWork[Row, Facts]:
+        """Begin a unit of work on these locked rows: read the clock and the facts."""
+        return cls(flow, clock.now(), flow.read_facts(found, proved))
+
+    def apply_trigger(self, row: Row, trigger: Any, cause: Cause | None = None) -> Decision[Any]:
+        """Decide about `trigger`, change the locked row accordingly, and return the decision.
+
+        Args:
+            cause: of the stop, if the trigger stops the row.
+        """
+        decision = self.flow.decide(row, trigger, self.now, self.facts)
+        if decision is None:
+            # This worker is older or newer than the row; one that knows the version finds it due (rule 24, versions).
+            self.advance_check(row)
+            return IGNORE
+        if decision == IGNORE:
+            return decision
+        before = Status(row.status)
+        if decision.send:
+            self.messages.append(self.flow.make_message(row, decision.send, cause, self.facts))
+        if decision.status and decision.status != before:
+            self.set_status(row, decision.status, cause)
+        elif decision.send:
+            schedule_check(row, self.now)
+        if decision.soon:
+            row.due_at = min(row.due_at or self.now, soon_after(row, self.now))
+        self.changed[row.pk] = row
+        reason = row.cause.get("reason", "")
+        self.transitions.append(Transition(row, before, Status(row.status), trigger, decision, reason))
+        return decision
+
+    def set_status(self, row: Row, status: Status, cause: Cause | None) -> None:
+        row.status, row.since, row.drives, row.due_at = status.value, self.now, 0, None
+        if status in OPEN:
+            schedule_check(row, self.now)
+        parking.unpark(row)
+        self.flow.explain_status(row, cause, self.facts)
+
+    def advance_check(self, row: Row) -> None:
+        """Make the watchdog check an open row soon, but not at once.
+
+        If it stayed overdue, a row of a version that no worker here knows would come first in every check.
+        """
+        if row.status in OPEN:
+            row.due_at = scheduling.earlier_check(row.due_at, now=self.now, soon=soon_after(row, self.now))
+            self.changed[row.pk] = row
 
     def write(self) -> None:
-        """Write everything collected and notify the sagas' owners."""
-        explain_causes([row for _, row, _ in self.ended if row.status == Status.COMPENSATED])
-        # A saga that decided twice is written once.
-        changed = list({row.pk: row for row in self.rows}.values())
+        """Write rows and messages, and what the flow adds in the same transaction."""
+        ended = [each.row for each in self.transitions if each.is_end]
+        self.flow.explain_ends(ended)
         bulk.execute(
-            *bulk.update_statement(SagaInstance, changed, UPDATED_COLUMNS), *writing.tasks(self.messages)
+            *bulk.update_statement(self.flow.model, list(self.changed.values()), self.flow.columns),
+            *self.flow.to_outbox(self.messages),
         )
-        SagaDecision.objects.bulk_create(self.decisions)
-        notify_owners(self.ended)
-
-
-def record_decision(row: SagaInstance, trigger: Trigger, before: str, decision: Decision) -> SagaDecision:
-    """Log the decision and return its row."""
-    columns = {"came": str(trigger), "sent": str(decision.send or "")}
-    log.info("saga decided", saga=str(row.pk), before=before, after=row.status, **columns)
-    detail = row.cause.get("reason", "") if row.status != before else ""
-    return SagaDecision(saga=row, status_before=before, status_after=row.status, detail=detail, **columns)
-
-
-def notify_owners(ended: Sequence[tuple[type[Saga], SagaInstance, dict[str, Any]]]) -> None:
-    """Call the sagas' callbacks, in the transaction that ends them."""
-    for (saga, status), group in group_by(lambda each: (each[0], each[1].status), ended).items():
-        if status == Status.COMPLETED:
-            saga.on_completed([(decode(saga.data, row.data), replies) for _, row, replies in group])
-            continue
-        saga.on_compensated([(decode(saga.data, row.data), row.cause) for _, row, _ in group])
-    for saga, row, _ in ended:
-        seconds = (timezone.now() - row.started_at).total_seconds()
-        metrics.SAGAS_ENDED.labels(saga.name, row.status).inc()
-        metrics.SAGA_SECONDS.labels(saga.name, row.status).observe(seconds)
-        log.info("saga ended", saga=str(row.pk), subject=row.subject, outcome=row.status, **row.cause)
+        self.flow.finish(self.transitions, self.facts)
+        for row in ended:
+            metrics.SAGAS_ENDED.labels(row.name, row.status).inc()

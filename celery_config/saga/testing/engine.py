@@ -27,7 +27,7 @@ def supersedes(known: StepState, outcome: StepState) -> bool:
 class Engine:
     """`undo_claims` and `fence_claims`: the tombstones inserted if a step has no row (rule 7, undo; rule 13, fence)."""
 
-    decide: Callable[[type[Saga], View, Trigger], Decision] = machine.decide
+    decide: Callable[[type[Saga], View, Trigger], Decision[Send]] = machine.decide
     planned: Callable[[type[Saga], Send], tuple[PlannedLink, ...]] = plan.plan_links
     on_action: Callable[[Row | None, str], OnAction] = decisions.on_action
     on_result: Callable[..., OnResult] = decisions.on_result

@@ -1,9 +1,8 @@
-"""Makes one bare service's database ready: `python -m tests.bench.bare.prepare SERVICE`."""
+"""Prepares the database of one bare service: `python -m tests.bench.bare.prepare SERVICE`."""
 
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 from compose.local import prepare
 from tests.bench.goods import OPENING_STOCK, PRODUCTS
@@ -12,9 +11,12 @@ from tests.bench.three.prepare import make_tables
 
 def main(argv: list[str]) -> int:
     prepare.main(argv)
-    fill: dict[str, Any] = {"inventory": fill_inventory, "order": fill_catalogue}
-    fill.get(argv[0], lambda: None)()
-    make_tables(argv[0])
+    (service,) = argv
+    if service == "inventory":
+        fill_inventory()
+    if service == "order":
+        fill_catalogue()
+    make_tables(service)
     return 0
 
 
@@ -23,7 +25,7 @@ def fill_inventory() -> None:
     from inventory_app.domain import ProductData
 
     services.put_products(products=[ProductData(**product) for product in PRODUCTS])
-    services.book_opening_stock(quantities={product["sku"]: OPENING_STOCK for product in PRODUCTS})
+    services.set_opening_stock(quantities={product["sku"]: OPENING_STOCK for product in PRODUCTS})
 
 
 def fill_catalogue() -> None:

@@ -18,12 +18,12 @@ from cloudevents.core.bindings.http import HTTPMessage, from_http_event
 from cloudevents.core.formats.json import JSONFormat
 
 from celery_config.asyncapi import announced_by, document, every_event, kinds_of
-from celery_config.broker import topology
+from celery_config.common.services import ORCHESTRATOR, SERVICES
 from celery_config.contracts.base import Event, decode, encode
 from celery_config.contracts.cloudevents import structured
 from celery_config.contracts.subscriptions import EventSubscription
 from docs import asyncapi
-from order_project.domain import EVENTS_OF_AN_ORDER
+from order_project.choreography.derivation import EVENTS_OF_AN_ORDER
 from tests.unit.celery_config.contracts.test_contracts import golden
 
 SCHEMA = json.loads(
@@ -42,7 +42,7 @@ class TestDocument:
         """By the specification's own schema."""
         jsonschema.validate(yaml.safe_load(asyncapi.text()), SCHEMA)
 
-    @pytest.mark.parametrize("service", topology.SERVICES)
+    @pytest.mark.parametrize("service", SERVICES)
     def test_so_is_that_of_each_service(self, service: str) -> None:
         jsonschema.validate(document({service: asyncapi.parts()[service]}), SCHEMA)
 
@@ -79,19 +79,7 @@ def cloud_event(kind: type[Event], data: dict[str, Any]) -> dict[str, Any]:
 
 
 class TestSubscriptions:
-    """Rule 27: the one table of bindings is what the services' `subscriptions.py` say."""
-
-    def test_the_queues_are_bound_to_what_is_heard(self) -> None:
-        wanted = {
-            service: {pattern for each in listens for pattern in each.patterns}
-            for service, listens in asyncapi.parts().items()
-        }
-        bound = {service: set(patterns) for service, patterns in topology.SUBSCRIPTIONS.items()}
-        # Whoever hears a service's every event need not be told each of them again.
-        for service, patterns in wanted.items():
-            wide = {each.partition(".")[0] for each in patterns if each.endswith(".*")}
-            wanted[service] = {p for p in patterns if p.endswith(".*") or p.partition(".")[0] not in wide}
-        assert bound == {service: patterns for service, patterns in wanted.items() if patterns}
+    """What the lines of the services' `subscriptions.py` are about."""
 
     def test_every_line_is_about_something(self) -> None:
         for listens in asyncapi.parts().values():
@@ -102,7 +90,7 @@ class TestSubscriptions:
         """Nothing that a saga's step announces is delivered to a participant."""
         of_sagas = {kind.wire_name() for kind in every_event() if not is_choreographed(kind)}
         for service, listens in asyncapi.parts().items():
-            if service != topology.ORCHESTRATOR:
+            if service != ORCHESTRATOR:
                 acted_on = {
                     kind
                     for each in listens
@@ -112,7 +100,7 @@ class TestSubscriptions:
                 assert acted_on & of_sagas == set()
 
     def test_every_event_is_somebodys(self) -> None:
-        assert set(EVENTS.values()) == {k for s in topology.SERVICES for k in announced_by(s)}
+        assert set(EVENTS.values()) == {k for s in SERVICES for k in announced_by(s)}
 
 
 def is_choreographed(kind: type[Event]) -> bool:

@@ -25,6 +25,7 @@ from celery_config.saga.dead_letters.letter import Letter
 from celery_config.saga.dead_letters.reader import BATCH, DeadLetterReader, process_alone, process_letters
 from celery_config.saga.engine import runner
 from celery_config.saga.engine.machine import StepFailed
+from celery_config.saga.engine.unit_of_work import UnitOfWork
 from celery_config.saga.models import DeadLetter
 from celery_config.saga.testing import links_of
 from compose.local.rabbitmq import RabbitServer
@@ -314,14 +315,14 @@ class TestABatch:
 
 def poisoned(placed: Placed, monkeypatch: pytest.MonkeyPatch) -> None:
     """From now on no failure of this saga can be taken."""
-    apply_trigger = runner.apply_trigger
+    take = UnitOfWork.apply_trigger
 
-    def fails(row: Any, trigger: Any, **more: Any) -> Any:
-        if row.pk == placed.saga_id and isinstance(trigger, StepFailed):
+    def fails(work: UnitOfWork[Any, Any], row: Any, came: Any, *more: Any) -> Any:
+        if row.pk == placed.saga_id and isinstance(came, StepFailed):
             raise RuntimeError("a bug")
-        return apply_trigger(row, trigger, **more)
+        return take(work, row, came, *more)
 
-    monkeypatch.setattr(runner, "apply_trigger", fails)
+    monkeypatch.setattr(UnitOfWork, "apply_trigger", fails)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,0 +1,81 @@
+"""The client of a participant's commands over REST: one command, one answer, within one time limit.
+
+The participant's barrier makes a repeat harmless, as over the broker. So a call whose outcome is unknown is made again.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+from celery.exceptions import Ignore, Reject
+from django.conf import settings
+
+from celery_config.errors import CallFailed, OutcomeUnknown, ServiceUnavailable, StepSuperseded
+from celery_config.failpoints.points import Point, reach
+from celery_config.http.circuit_breaker import CircuitBreaker, CircuitOpen
+from celery_config.http.json_client import JsonClient
+from celery_config.messaging.deliveries import Outcome
+
+FAILURES_IN_A_ROW = 5
+AT_ONCE = 8
+OUTLIVED, REJECTED = "outlived", "command_rejected"
+
+
+@dataclass(frozen=True)
+class Participant:
+    """One participant."""
+
+    client: JsonClient
+    breaker: CircuitBreaker
+    at_once: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(AT_ONCE))
+    """A bulkhead (Nygard, Release It!): what its web has no thread for waits here, before its time runs."""
+
+    def ask(self, task: str, message: dict[str, Any], replies: dict[str, Any], *, key: str) -> Outcome:
+        """Send a command and return what the participant's task would have returned.
+
+        Args:
+            task: its wire name.
+            message: what the broker would have carried.
+            replies: those of the steps before it, by step.
+            key: names the command in both services' logs; the barrier's own key lies in the message.
+
+        Raises:
+            Refused: its final no.
+            OutcomeUnknown: the participant may have carried it out, or not.
+            ServiceUnavailable: it did nothing; the participant is not there, or the circuit is open.
+            CallFailed: it did not accept the call.
+        """
+        body = {"task": task, "message": message, "replies": replies}
+        try:
+            with self.at_once:
+                answer = self.breaker.call(lambda: self.client.post("/api/commands/", body, key=key))
+        except CircuitOpen as error:
+            reach(Point.CIRCUIT_OPEN)
+            raise ServiceUnavailable(str(error)) from error
+        except CallFailed as error:
+            if error.code == OUTLIVED:
+                return StepSuperseded(error.reason)
+            if error.code == REJECTED:
+                return Reject(error.reason, requeue=False)
+            raise
+        return Ignore("the pivot ran") if answer.get("ended") else answer["replies"]
+
+
+@functools.cache
+def participant(service: str) -> Participant:
+    """The participant called so; it keeps its connections and is shared by all threads."""
+    client = JsonClient(
+        settings.SERVICE_URLS[service],
+        seconds=settings.TIMES.command,
+        token=settings.SERVICE_TOKENS[service],
+        away=ServiceUnavailable,
+    )
+    unwell = CircuitBreaker(
+        failures=FAILURES_IN_A_ROW,
+        reset_timeout=settings.TIMES.call,
+        counts=lambda error: isinstance(error, OutcomeUnknown),
+    )
+    return Participant(client, unwell)
