@@ -149,8 +149,8 @@ def draft_orders(submissions: Sequence[OrderSubmission], gone: frozenset[UUID] =
     placed, statements = announce_drafts(saga, by_flow.get(Flow.CHOREOGRAPHED, []))
     # Asked even if every draft was bad: a pause comes before any other refusal.
     if (orchestrated := by_flow.get(Flow.ORCHESTRATED, [])) or not placed:
-        started = starting.start_all(saga, [(draft.submission.id, draft.data) for draft in orchestrated])
-        statements += started.changes
+        started = starting.prepare_starts(saga, [(draft.submission.id, draft.data) for draft in orchestrated])
+        statements += started.statements
         for draft, saga_id in zip(orchestrated, started.outcomes, strict=True):
             if isinstance(saga_id, ChainTooLarge):
                 refused[draft.submission.id] = OrderTooLarge()
@@ -173,7 +173,7 @@ def announce_drafts(
     """
     if not drafts:
         return [], []
-    now = starting.time_unless_paused(saga)
+    now = starting.read_time_unless_paused(saga)
     placed = [draft.data for draft in drafts]
     return [(draft, None) for draft in drafts], announcing.begin(now, saga.deadline, placed)
 

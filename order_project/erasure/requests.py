@@ -54,12 +54,12 @@ def request_erasure(*, customer: UUID, by: str, why: str) -> Erasure:
     saga = Saga.registry["forget-customer", 1]
     parts = [tuple(some) for some in split_chunks(about, IDS_A_SAGA)] or [()]
     made = Erasure.objects.create(customer=customer, by=by, why=why, open_sagas=len(parts))
-    started = starting.start_all(
+    started = starting.prepare_starts(
         saga, [(made.pk, saga.data(erasure=made.pk, customer=customer, about=part)) for part in parts]
     )
     if too_large := [outcome for outcome in started.outcomes if isinstance(outcome, ChainTooLarge)]:
         raise too_large[0]
-    bulk.execute(*started.changes)
+    bulk.execute(*started.statements)
     forgotten, at = data.erase_customer(found, about)
     add_receipt(made, ORCHESTRATOR, forgotten, at)
     log.info("customer forgotten here", customer=str(customer), erasure=str(made.pk), rows=forgotten)

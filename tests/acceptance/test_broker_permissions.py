@@ -27,7 +27,7 @@ from celery_config.broker.topology import (
     control_exchange,
 )
 from celery_config.common.services import SERVICES, SUBSCRIPTIONS
-from celery_config.saga.engine.chains import STEP_FAILED, Link, chained
+from celery_config.saga.engine.chains import STEP_FAILED, Link, join_links
 from compose.local import ports
 from compose.local.process import Process
 from compose.local.rabbitmq import RabbitServer
@@ -176,7 +176,7 @@ class Relay:
     def send(self, saga: UUID, *tasks: str, **kwargs: Any) -> None:
         """Send one chain of `tasks`, each with the errback it has in a saga."""
         publisher = Publisher(self.app, timeout=5)
-        assert publisher.publish([chained([self.link(task, saga, kwargs) for task in tasks], {})]) == {0}
+        assert publisher.publish([join_links([self.link(task, saga, kwargs) for task in tasks], {})]) == {0}
         publisher.close()
 
     @staticmethod

@@ -209,7 +209,7 @@ ORDER = (
         breaks="an order is placed without its saga",
         rule="rule 1",
         file="order_project/placing.py",
-        old="        statements += started.changes\n",
+        old="        statements += started.statements\n",
         new="",
         suite="order",
         tests=("test_placing.py::TestPlacing",),

@@ -129,7 +129,7 @@ def redrive(row: WatchedRow, work: UnitOfWork[Any, Any], heard_lately: bool) -> 
         return
     row.drives += 1
     metrics.REDRIVES.labels(row.status).inc()
-    work.take(row, WatchdogFired())
+    work.apply_trigger(row, WatchdogFired())
 
 
 def redrive_others(flow: WatchedFlow[Any, Any]) -> bool:

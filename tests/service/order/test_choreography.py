@@ -45,7 +45,7 @@ from celery_config.participant.choreography import announced
 from celery_config.saga import duties
 from celery_config.saga.course import Answer, Held
 from celery_config.saga.dead_letters.letter import Letter
-from celery_config.saga.dead_letters.reader import keep
+from celery_config.saga.dead_letters.reader import process_letters
 from celery_config.saga.engine import clock, watchdog
 from celery_config.saga.models import DeadLetter, OperatorAction, SagaInstance
 from celery_config.saga.operations import barrier_client, operators, pauses, previews, selectors
@@ -512,7 +512,7 @@ class TestParked:
 
     def test_an_overdue_one_is_counted(self, parked: Dancer) -> None:
         parked.set(answer_by=timezone.now() - timedelta(hours=1))
-        duties.measure()
+        duties.measure_sagas()
         assert metrics.PARKED_OVERDUE._value.get() == 1
 
 
@@ -521,7 +521,7 @@ class TestDeadLetters:
 
     def dead(self, dancer: Dancer) -> str:
         event = announced(dancer.forward()[0], order=dancer.id, event_id=uuid7())
-        keep([Letter.of(letter("events.receive", event))])
+        process_letters([Letter.parse(letter("events.receive", event))])
         return DeadLetter.objects.latest("id").consequence
 
     def test_of_its_event_makes_an_order_due(self, dancer: Dancer) -> None:

@@ -31,8 +31,9 @@ from celery_config.messaging.deliveries import Call
 from celery_config.messaging.models import BarrierRow, OutboxMessage
 from celery_config.messaging.tasks import DurableTask
 from celery_config.participant import handlers
-from celery_config.saga.engine.chains import Chains
-from celery_config.saga.engine.plan import Operation, Planned
+from celery_config.saga.engine.chains import ChainBuilder
+from celery_config.saga.engine.machine import Drive
+from celery_config.saga.engine.plan import Operation, PlannedLink
 from celery_config.worker import batches as module
 from celery_config.worker import continuations
 from celery_config.worker.batches import BatchRunner, OutsideCall
@@ -92,11 +93,11 @@ def delivered(task: DurableTask, told: list[str], **headers: Any) -> Request:
 
 def context(nights: int = 2, *, saga: UUID | None = None, operation: str = "do") -> Context:
     """A message as the worker hands it on."""
-    chains = Chains(Trip, saga or uuid4(), encode(TripData(trip=uuid4(), nights=nights)), attempt=0)
+    chains = ChainBuilder(Trip, saga or uuid4(), encode(TripData(trip=uuid4(), nights=nights)), attempt=0)
     if operation == "do":
-        message = chains.drive("hotel", {})
+        message = chains.build(Drive("hotel"))
     else:
-        link = chains.built(Planned(Operation.UNDO, "hotel"))
+        link = chains.build_link(PlannedLink(Operation.UNDO, "hotel"))
         message = {**link, "args": [{}], "options": {**link["options"], "chain": []}}
     options = message["options"]
     return Context(

@@ -27,7 +27,7 @@ from celery_config.errors import OperatorRefused, SagaPaused
 from celery_config.messaging.inbox.subscriptions import deliver
 from celery_config.messaging.models import OutboxMessage
 from celery_config.messaging.outbox import writing
-from celery_config.saga.engine import runner, step_log
+from celery_config.saga.engine import refusals, runner
 from celery_config.saga.engine.machine import StepFailed
 from celery_config.saga.models import DeadLetter, SagaInstance, SagaStep
 from celery_config.saga.operations import pauses
@@ -64,7 +64,7 @@ AT = "2026-11-23T14:00:00Z"
 def confirmed(shop: Shop) -> Placed:
     order = Placed(shop.place("key-1").order)
     order.heard()
-    runner.complete({order.saga_id: REPLIES})
+    runner.complete_sagas({order.saga_id: REPLIES})
     return order
 
 
@@ -88,7 +88,7 @@ def finish(asked: Erasure) -> Erasure:
             "forget-buyer": receipt(asked),
             "forget-recipient": receipt(asked, **{"shipment.Shipment": 1}),
         }
-        runner.complete({saga.pk: replies})
+        runner.complete_sagas({saga.pk: replies})
     return Erasure.objects.get(pk=asked.pk)
 
 
@@ -113,7 +113,7 @@ class TestWhatIsForgotten:
 
     def test_a_cancelled_order_and_who_cancelled_it(self, shop: Shop, placed: Placed) -> None:
         cancelling.ask_to_cancel(order=placed.order, reason="cancelled by ada-account")
-        runner.compensated({placed.saga_id: runner.Unwound({})})
+        runner.end_stop_chains({placed.saga_id: runner.StopChainEnd({})})
         assert told("ada-account")
         ask(shop)
         assert told(*PERSONAL) == []
@@ -130,7 +130,9 @@ class TestWhatIsForgotten:
 
     def test_refunds_are_kept_without_their_words(self, shop: Shop, confirmed: Placed) -> None:
         refund = services.request_refund(order=confirmed.id, amount=255, reason="Ada was not at home")
-        runner.complete({refund.saga: {"refund-payment": {"refund": str(refund.id), "refunded_amount": 255}}})
+        runner.complete_sagas(
+            {refund.saga: {"refund-payment": {"refund": str(refund.id), "refunded_amount": 255}}}
+        )
         ask(shop)
         assert told(*PERSONAL) == []
         assert Refund.objects.get().amount == 255
@@ -142,7 +144,7 @@ class TestWhatIsForgotten:
         ask(shop)
         refund = services.request_refund(order=confirmed.id, amount=255, reason="Ada was not at home")
         if outcome == "paid":
-            runner.complete(
+            runner.complete_sagas(
                 {refund.saga: {"refund-payment": {"refund": str(refund.id), "refunded_amount": 255}}}
             )
         else:
@@ -217,17 +219,17 @@ class TestItsSaga:
         asked = ask(shop)
         first, second = sagas(asked)
         assert {*first.data["about"], *second.data["about"]} == {str(confirmed.id), str(confirmed.saga_id)}
-        runner.complete({first.pk: {"forget-payer": receipt(asked, **{"payment.Payment": 1})}})
+        runner.complete_sagas({first.pk: {"forget-payer": receipt(asked, **{"payment.Payment": 1})}})
         assert Erasure.objects.get().status == "under way"
-        runner.complete({second.pk: {"forget-payer": receipt(asked, **{"payment.Payment": 2})}})
+        runner.complete_sagas({second.pk: {"forget-payer": receipt(asked, **{"payment.Payment": 2})}})
         assert Erasure.objects.get().status == "done"
         assert ErasureReceipt.objects.get(service="payment").rows == {"payment.Payment": 3}
 
     def test_nobody_stops_it(self, shop: Shop, pass_time: Callable[[float], None]) -> None:
         asked = ask(shop)
         (saga,) = sagas(asked)
-        assert runner.stop(saga.pk, code="cancelled", reason="") == "forward"
-        runner.receive(saga.pk, StepFailed("forget-payer", "do"))
+        assert runner.request_stop(saga.pk, code="cancelled", reason="") == "forward"
+        runner.handle_trigger(saga.pk, StepFailed("forget-payer", "do"))
         saga.refresh_from_db()
         assert saga.status == "forward"
 
@@ -326,13 +328,13 @@ class TestWhatComesLate:
 
     def test_a_failure_of_an_ended_saga_is_not_written_down(self, shop: Shop, confirmed: Placed) -> None:
         ask(shop)
-        step_log.note_failure(confirmed.saga_id, "book-shipment", "do", {"reason": "Ada moved"})
+        refusals.record_failure(confirmed.saga_id, "book-shipment", "do", {"reason": "Ada moved"})
         assert told(*PERSONAL) == []
 
     def test_a_refusal_that_is_heard_of_late_has_no_words(self, shop: Shop, placed: Placed) -> None:
         """The provider names the token that it does not know."""
         cancelling.ask_to_cancel(order=placed.order, reason="")
-        runner.compensated({placed.saga_id: runner.Unwound({})})
+        runner.end_stop_chains({placed.saga_id: runner.StopChainEnd({})})
         ask(shop)
         refusal = PaymentRefused(code="invalid_token", reason="no such card token: tok_visa")
         about: dict[str, Any] = {

@@ -28,7 +28,8 @@ from celery_config.messaging import retention
 from celery_config.messaging.models import InboxEntry, OutboxMessage
 from celery_config.messaging.outbox import relay, writing
 from celery_config.messaging.outbox.publishing import PACK, publish_batch
-from celery_config.saga.engine.chains import Chains
+from celery_config.saga.engine.chains import ChainBuilder
+from celery_config.saga.engine.machine import Drive
 from compose.local.rabbitmq import RabbitServer
 from tests.service.broker import ADMIN, app_of, drain, kwargs_of
 from tests.service.together import concurrent, in_background, together, until
@@ -210,7 +211,7 @@ class TestPublisher:
 
     def test_a_chain_arrives_as_celery_wrote_it(self, publisher: Publisher, rabbit: RabbitServer) -> None:
         """Rule 1: preset task ids, routes, errbacks and the rest of the chain survive."""
-        chain = Chains(Trip, uuid4(), encode(trip_data()), 0).drive("hotel", {})
+        chain = ChainBuilder(Trip, uuid4(), encode(trip_data()), 0).build(Drive("hotel"))
         publisher.publish([chain])
         (message,) = drain(rabbit, "inventory.commands")
         args, kwargs, embed = json.loads(message.body)
