@@ -1,4 +1,21 @@
-"""Error tree: every error of this code that another module catches. Pure."""
+"""Error tree: every error of this code that another module catches. Pure.
+
+OrderSagaError
+├── DefinitionError         a saga, contract or subscription breaks a rule; found at import or by `check`
+├── Refused                 a participant's business "no": final, stored, announced; stops the saga
+├── OutcomeUnknown          an effect outside may have happened or not; the same call is repeated
+│   └── ServiceUnavailable  the called service is away and did nothing; this was no try
+├── CallFailed              the other side did not accept a call: our settings or our code are wrong
+├── CommandConflict         two different commands have one id: a human must look
+├── StepSuperseded          the step was undone or fenced before this message came; it never will run
+├── ChainTooLarge           an order's messages exceed the limit
+├── SagaPaused              an operator holds up new sagas of this kind
+├── OperatorRefused         an operator's request would break a rule
+└── WebhookRefused          an event from outside is not believed
+    ├── SignatureInvalid    not signed with the secret
+    ├── SignatureStale      signed too long ago
+    └── EventUnreadable     signed, and not an event
+"""
 
 from __future__ import annotations
 
@@ -34,6 +51,23 @@ class OutcomeUnknown(OrderSagaError):
 
 class ServiceUnavailable(OutcomeUnknown):
     """The service is away; the message waits for it as it would in the service's queue."""
+
+
+class CallFailed(OrderSagaError):
+    """The other side did not accept the call as such; it did nothing, and no repeat helps until a human mends it.
+
+    Args:
+        code: stable, for programs: `idempotency_conflict`.
+        reason: for people.
+    """
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(code, reason)
+        self.code = code
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.reason}"
 
 
 class CommandConflict(OrderSagaError):

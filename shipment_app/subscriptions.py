@@ -1,4 +1,4 @@
-"""What the shipment service listens to: its copy of addresses, and its part of a choreographed order."""
+"""The subscriptions of shipment: its copy of addresses, and its part in a choreographed order."""
 
 from __future__ import annotations
 

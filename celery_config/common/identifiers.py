@@ -32,9 +32,9 @@ def min_uuid7_at(moment: datetime) -> UUID:
     return UUID(int=int(moment.timestamp() * 1000) << 80)
 
 
-def order_id(reference: str) -> UUID | None:
-    """Our order id in somebody else's books; None for a reference that we never gave."""
+def parse_uuid(text: str) -> UUID | None:
+    """The id of ours that another system kept for us; None for a text that is no id of ours."""
     try:
-        return UUID(reference)
+        return UUID(text)
     except ValueError:
         return None
