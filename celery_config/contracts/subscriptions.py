@@ -15,8 +15,9 @@ by name, in the event that was heard and in the reply; this is checked when the 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cached_property
 
 from celery_config.contracts.base import Command, Event, fields_of
@@ -81,6 +82,12 @@ class ReactionRule:
                 yield from lacks(self.refused, heard, self.command.refused)
             if self.retained:
                 yield from lacks(self.retained, heard)
+
+
+def merge_patterns(subscriptions: Iterable[EventSubscription | ReactionRule]) -> tuple[str, ...]:
+    """The topic patterns that bring all these events, each once, without those that a wider one covers."""
+    patterns = dict.fromkeys(pattern for each in subscriptions for pattern in each.patterns)
+    return tuple(p for p in patterns if not any(p != wider and fnmatchcase(p, wider) for wider in patterns))
 
 
 def lacks(wanted: type, *sources: type) -> Iterator[str]:

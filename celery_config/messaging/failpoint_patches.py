@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from typing import Any
 
 import structlog
 from amqp.channel import Channel
 from celery.worker.request import Request
-from django.db import OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from celery_config.broker import topology
 from celery_config.common.services import ORCHESTRATOR
-from celery_config.db import bulk
-from celery_config.failpoints.points import Point, Way, reach
+from celery_config.db.functions import commit_failpoints
+from celery_config.failpoints.points import Point, reach
 
 STEP_FAILED = f"{ORCHESTRATOR}.step_failed"
 
@@ -27,15 +25,13 @@ NOWHERE = "nowhere"
 
 def install() -> None:
     """Put them there."""
-    commit, at_once = BaseDatabaseWrapper._commit, bulk.at_once  # type: ignore[attr-defined]
+    commit = BaseDatabaseWrapper._commit  # type: ignore[attr-defined]
     publish = Channel._basic_publish
     acknowledge = Request.acknowledge
 
-    def committing(carry_out: Callable[..., None], *args: Any) -> None:
-        reach(Point.BEFORE_COMMIT)
-        carry_out(*args)
-        if reach(Point.COMMITTED) is Way.NO_DATABASE:
-            raise OperationalError("the connection was lost before the answer to COMMIT came")
+    def committing(wrapper: BaseDatabaseWrapper) -> None:
+        with commit_failpoints():
+            commit(wrapper)
 
     def publishing(channel: Channel, message: Any, exchange: str = "", *args: Any, **options: Any) -> Any:
         if is_lost(message):
@@ -49,8 +45,7 @@ def install() -> None:
         reach(Point.UNACKED)
         acknowledge(request)
 
-    BaseDatabaseWrapper._commit = lambda wrapper: committing(commit, wrapper)  # type: ignore[attr-defined]
-    bulk.at_once = lambda *changes: committing(at_once, *changes)
+    BaseDatabaseWrapper._commit = committing  # type: ignore[attr-defined]
     # Without confirms a channel calls the second of its two names for it.
     Channel._basic_publish = Channel.basic_publish = publishing
     Request.acknowledge = acknowledging

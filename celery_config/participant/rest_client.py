@@ -13,23 +13,15 @@ from typing import Any
 from celery.exceptions import Ignore, Reject
 from django.conf import settings
 
-from celery_config.errors import OutcomeUnknown, Refused, ServiceUnavailable, StepSuperseded
+from celery_config.errors import CallFailed, OutcomeUnknown, ServiceUnavailable, StepSuperseded
 from celery_config.failpoints.points import Point, reach
 from celery_config.http.circuit_breaker import CircuitBreaker, CircuitOpen
-from celery_config.http.json_client import JsonClient, Outcomes
+from celery_config.http.json_client import JsonClient
 from celery_config.messaging.deliveries import Outcome
 
 FAILURES_IN_A_ROW = 5
 AT_ONCE = 8
 OUTLIVED, REJECTED = "outlived", "command_rejected"
-
-
-class CallFailed(Exception):
-    """The participant did not take the call as such: our code, its address or a token is wrong."""
-
-    def __init__(self, code: str, reason: str) -> None:
-        super().__init__(f"{code}: {reason}")
-        self.code, self.reason = code, reason
 
 
 @dataclass(frozen=True)
@@ -52,9 +44,9 @@ class Participant:
 
         Raises:
             Refused: its final no.
-            Unknown: nobody knows what was done.
-            Away: nothing was done; the participant is not there, or is being left alone.
-            CallFailed: it was not understood.
+            OutcomeUnknown: the participant may have carried it out, or not.
+            ServiceUnavailable: it did nothing; the participant is not there, or the circuit is open.
+            CallFailed: it did not accept the call.
         """
         body = {"task": task, "message": message, "replies": replies}
         try:
@@ -77,13 +69,13 @@ def participant(service: str) -> Participant:
     """The participant called so; it keeps its connections and is shared by all threads."""
     client = JsonClient(
         settings.SERVICE_URLS[service],
-        Outcomes(Refused, OutcomeUnknown, CallFailed, away=ServiceUnavailable),
         seconds=settings.TIMES.command,
         token=settings.SERVICE_TOKENS[service],
+        away=ServiceUnavailable,
     )
     unwell = CircuitBreaker(
         failures=FAILURES_IN_A_ROW,
-        rest=settings.TIMES.call,
+        reset_timeout=settings.TIMES.call,
         counts=lambda error: isinstance(error, OutcomeUnknown),
     )
     return Participant(client, unwell)

@@ -68,7 +68,7 @@ def promised(messages: Iterable[Any]) -> list[Statement]:
 
 def called_for(changes: Iterable[Statement]) -> list[Statement]:
     """The same, with the relay called once they are committed."""
-    return [replace(change, then=notifier.notify_relay) for change in changes]
+    return [replace(change, on_commit=notifier.notify_relay) for change in changes]
 
 
 def check_transaction() -> None:
