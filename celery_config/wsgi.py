@@ -12,7 +12,7 @@ def application(package: str) -> WSGIHandler:
     """The WSGI application of the service in `package`."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", f"{package}.config.settings")
     made = get_wsgi_application()
-    from celery_config.participant.handlers import find_handler  # which needs the apps
+    from celery_config.participant.handlers import load_handlers  # which needs the apps
 
-    find_handler()  # not with the first command over REST, which has to be answered in time
+    load_handlers()  # not with the first command over REST, which has to be answered in time
     return made

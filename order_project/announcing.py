@@ -14,7 +14,7 @@ from celery_config.contracts.order import OrderPlaced, OrderWithdrawn
 from celery_config.db import bulk
 from celery_config.db.bulk import Statement
 from celery_config.messaging.outbox import writing
-from celery_config.participant.choreography import announced
+from celery_config.participant.choreography import choreography_event
 from celery_config.saga.engine import scheduling
 from order_project.models import Choreography
 
@@ -50,13 +50,13 @@ def begin(now: datetime, deadline: float, orders: Sequence[OrderPlaced]) -> list
     ]
     for row in made:
         row.due_at = next_look(row, now)
-    return [*bulk.insert_statement(Choreography, made, BEGUN), *writing.events(map(say, orders))]
+    return [*bulk.insert_statement(Choreography, made, BEGUN), *writing.event_statements(map(say, orders))]
 
 
 def say(event: OrderPlaced | OrderWithdrawn, drive: int = 0) -> dict[str, Any]:
     """The CloudEvent; each drive has a new one."""
     event_id = uuid5(event.order, f"{event.wire_name()}/{drive}")
-    return announced(event, order=event.order, drive=drive, event_id=event_id)
+    return choreography_event(event, order=event.order, drive=drive, event_id=event_id)
 
 
 def next_look(row: Choreography, now: datetime) -> datetime:

@@ -23,7 +23,7 @@ from celery_config.contracts.payment import (
     VoidPayment,
 )
 from celery_config.errors import OutcomeUnknown, Refused
-from celery_config.participant.choreography import register
+from celery_config.participant.choreography import register_subscriptions
 from celery_config.participant.handlers import OneByOne, handles_one, handles_outside, register_fence
 from payment_app import domain, selectors, services
 from payment_app.domain import State
@@ -35,7 +35,7 @@ from payment_app.services import Held
 from payment_app.subscriptions import SUBSCRIPTIONS
 
 register_fence("payment")
-register(SUBSCRIPTIONS)
+register_subscriptions(SUBSCRIPTIONS)
 
 
 def key_outlived(request: dict[str, Any]) -> bool:

@@ -17,7 +17,7 @@ from celery_config.contracts.shipment import (
     ShipmentBooked,
     ShipmentDispatched,
 )
-from celery_config.participant.choreography import register
+from celery_config.participant.choreography import register_subscriptions
 from celery_config.participant.handlers import handles_one, handles_outside, register_fence
 from shipment_app import selectors, services
 from shipment_app.carrier import carrier, ending
@@ -28,7 +28,7 @@ from shipment_app.services import Booking
 from shipment_app.subscriptions import SUBSCRIPTIONS
 
 register_fence("shipment")
-register(SUBSCRIPTIONS)
+register_subscriptions(SUBSCRIPTIONS)
 Answered = Sequence[tuple[dict[str, Any], dict[str, Any]]]
 
 

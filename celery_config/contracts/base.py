@@ -20,7 +20,7 @@ T = TypeVar("T")
 COMMAND_IDS = uuid5(NAMESPACE_URL, "order-saga:command-id")
 
 
-def snake(name: str) -> str:
+def snake_case(name: str) -> str:
     """`ReserveStock` -> `reserve_stock`."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
@@ -32,7 +32,7 @@ class Message:
 
     @classmethod
     def wire_name(cls) -> str:
-        return f"{cls.service}.{snake(cls.__name__)}"
+        return f"{cls.service}.{snake_case(cls.__name__)}"
 
 
 class Event(Message):
@@ -69,10 +69,10 @@ class Command(Message):
     @property
     def subject(self) -> str:
         """What the command is about (its first field), for logs and for the subject of its events."""
-        return str(getattr(self, fields_of(self)[0].name))
+        return str(getattr(self, contract_fields(self)[0].name))
 
 
-def fields_of(contract: Any) -> tuple[dataclasses.Field[Any], ...]:
+def contract_fields(contract: Any) -> tuple[dataclasses.Field[Any], ...]:
     """The fields of a contract, which is a dataclass though its base class cannot say so."""
     return dataclasses.fields(contract)
 
@@ -104,22 +104,22 @@ def command_hash(command: Any) -> str:
 
     A deploy that adds a defaulted field therefore changes no hash of a command under way (rule 5).
     """
-    text = json.dumps(without_defaults(command), sort_keys=True, separators=(",", ":"))
+    text = json.dumps(strip_defaults(command), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def without_defaults(value: Any) -> Any:
+def strip_defaults(value: Any) -> Any:
     """`value` as JSON-ready builtins; of a dataclass only the fields that differ from their defaults."""
     if isinstance(value, list | tuple):
-        return [without_defaults(item) for item in value]
+        return [strip_defaults(item) for item in value]
     if not dataclasses.is_dataclass(value):
         return encode(value)
     fields = {
-        field.name: (getattr(value, field.name), default_of(field)) for field in dataclasses.fields(value)
+        field.name: (getattr(value, field.name), field_default(field)) for field in dataclasses.fields(value)
     }
-    return {name: without_defaults(given) for name, (given, default) in fields.items() if given != default}
+    return {name: strip_defaults(given) for name, (given, default) in fields.items() if given != default}
 
 
-def default_of(field: dataclasses.Field[Any]) -> Any:
+def field_default(field: dataclasses.Field[Any]) -> Any:
     """The field's default; the sentinel `MISSING`, which nothing equals, when it has none."""
     return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()

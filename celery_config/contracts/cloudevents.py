@@ -9,7 +9,7 @@ from uuid import UUID
 from celery_config.contracts.base import Event, encode
 
 
-def structured(
+def structured_event(
     event: Event,
     *,
     service: str,

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from celery_config.contracts.base import Command, Event, fields_of
+from celery_config.contracts.base import Command, Event, contract_fields
 from celery_config.errors import DefinitionError
 
 
@@ -75,18 +75,18 @@ class ReactionRule:
         if self.operation == "do" and (self.command.refused is None) != (self.refused is None):
             yield f"{self.command.__name__} may be refused exactly if that is announced"
         for heard in self.to:
-            yield from lacks(self.command, heard)
-            yield from lacks(self.announce, heard, self.command.done)
+            yield from find_missing_fields(self.command, heard)
+            yield from find_missing_fields(self.announce, heard, self.command.done)
             if self.refused and self.command.refused:
-                yield from lacks(self.refused, heard, self.command.refused)
+                yield from find_missing_fields(self.refused, heard, self.command.refused)
             if self.retained:
-                yield from lacks(self.retained, heard)
+                yield from find_missing_fields(self.retained, heard)
 
 
-def lacks(wanted: type, *sources: type) -> Iterator[str]:
+def find_missing_fields(wanted: type, *sources: type) -> Iterator[str]:
     """Yield what is wrong if a field of `wanted` comes from nowhere."""
-    known = {field.name for source in sources for field in fields_of(source)}
-    for field in fields_of(wanted):
+    known = {field.name for source in sources for field in contract_fields(source)}
+    for field in contract_fields(wanted):
         optional = (
             field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
         )

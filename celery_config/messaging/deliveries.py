@@ -65,7 +65,7 @@ def is_failure(answer: Any) -> bool:
     return isinstance(answer, Exception) and not isinstance(answer, Refused)
 
 
-def ended(outcomes: Sequence[Outcome]) -> Outcome:
+def resolve_outcome(outcomes: Sequence[Outcome]) -> Outcome:
     """The outcome of a lone message, its calls made here.
 
     Raises:

@@ -14,5 +14,5 @@ def measure_lag() -> None:
 def standard_duties() -> list[Duty]:
     return [
         Duty("lag", measure_lag, 1.0),
-        Duty("retention", retention.forget_old, retention.EVERY_SECONDS),
+        Duty("retention", retention.delete_expired, retention.EVERY_SECONDS),
     ]

@@ -22,10 +22,10 @@ def events_message(kind: str, events: Sequence[dict[str, Any]]) -> dict[str, Any
     if others:
         shown = topology.shown(event=kind, events=len(events))
         return {"task": RECEIVE_ALL, "args": [], "kwargs": {"events": list(events)}, "options": route | shown}
-    return one_message(first, route)
+    return single_event_message(first, route)
 
 
-def one_message(event: dict[str, Any], route: dict[str, Any]) -> dict[str, Any]:
+def single_event_message(event: dict[str, Any], route: dict[str, Any]) -> dict[str, Any]:
     shown = topology.shown(saga=event.get("saga"), event=event["type"], subject=event.get("subject"))
     return {
         "task": RECEIVE, "args": [], "kwargs": event, "options": {**route, "task_id": event["id"], **shown},
@@ -48,7 +48,7 @@ class EventsMessage:
     events: tuple[EventMessage, ...]
 
 
-def kind_of(message: Any) -> str:
+def event_type(message: Any) -> str:
     """The type of the events that a message brings; empty, if it brings none."""
     match message:
         case EventMessage():

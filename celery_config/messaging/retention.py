@@ -35,13 +35,13 @@ def is_too_old(saga: UUID) -> bool:
     return began is not None and began < timezone.now() - timedelta(days=settings.SAGA_RETENTION_DAYS)
 
 
-def forgotten(steps: Sequence[Step]) -> set[UUID]:
+def find_forgotten(steps: Sequence[Step]) -> set[UUID]:
     """The keys of steps whose barrier rows may have been forgotten."""
     old = {step.key for step in steps if is_too_old(step.saga)}
-    return old - store.knows(old) if old else old
+    return old - store.known_keys(old) if old else old
 
 
-def forget_old(batch: int = BATCH) -> bool:
+def delete_expired(batch: int = BATCH) -> bool:
     """Delete a batch of what is past its horizon: events, inbox entries, and decided barrier rows.
 
     Returns:
@@ -52,14 +52,16 @@ def forget_old(batch: int = BATCH) -> bool:
     sagas = timezone.now() - kept - min(MARGIN, kept / 10)
     open_call = Q(action=Action.INTENT.value) | Q(undo=Undo.INTENT.value)
     full = [
-        delete(OutboxMessage, Q(published_at__lt=events), "published_at", batch),
-        delete(InboxEntry, Q(received_at__lt=events), "received_at", batch),
-        delete(BarrierRow, Q(saga__lt=min_uuid7_at(sagas), created_at__lt=sagas) & ~open_call, "saga", batch),
+        delete_batch(OutboxMessage, Q(published_at__lt=events), "published_at", batch),
+        delete_batch(InboxEntry, Q(received_at__lt=events), "received_at", batch),
+        delete_batch(
+            BarrierRow, Q(saga__lt=min_uuid7_at(sagas), created_at__lt=sagas) & ~open_call, "saga", batch
+        ),
     ]
     return any(full)
 
 
-def delete(model: type[models.Model], which: Q, oldest: str, batch: int = BATCH) -> bool:
+def delete_batch(model: type[models.Model], which: Q, oldest: str, batch: int = BATCH) -> bool:
     """Delete a batch of rows in one statement; return whether it was a full one.
 
     Args:

@@ -28,7 +28,7 @@ from celery_config.messaging.outbox import writing
 log = structlog.get_logger(__name__)
 LONGEST_SHOWN = 1000
 Handle = Callable[[Sequence[Delivery[Any]]], list[Outcome]]
-Ended = list[tuple[Delivery[Any], Outcome]]
+DeliveryOutcomes = list[tuple[Delivery[Any], Outcome]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,17 +64,17 @@ class DurableTask(Task):
             raise outcome
         return outcome
 
-    def carry_out(self, requests: Sequence[Context]) -> Ended:
+    def carry_out(self, requests: Sequence[Context]) -> DeliveryOutcomes:
         """Return what became of each message, or the call that decides it."""
         self.name_log_lines()
-        ended: Ended = []
+        ended: DeliveryOutcomes = []
         understood: list[Delivery[Any]] = []
         for request in requests:
             reach(Point.DELIVERED)
             try:
                 delivery = self.delivery(request)
             except msgspec.ValidationError as error:
-                ended.append((Delivery(request, None), misunderstood(error)))
+                ended.append((Delivery(request, None), reject_malformed(error)))
                 continue
             eta = request.get(NOT_BEFORE)
             if eta and (wait := seconds_until(eta)) > 0:
@@ -83,7 +83,7 @@ class DurableTask(Task):
                 understood.append(delivery)
         return ended + self.attempt(understood, self.work.handle)
 
-    def settle(self, answered: Sequence[tuple[Delivery[Any], Call, Any]]) -> Ended:
+    def settle(self, answered: Sequence[tuple[Delivery[Any], Call, Any]]) -> DeliveryOutcomes:
         """Return what became of messages whose calls were answered; the calls are of one kind."""
         self.name_log_lines()
         known = {id(delivery): (call, answer) for delivery, call, answer in answered}
@@ -111,7 +111,7 @@ class DurableTask(Task):
         message = decode(self.work.message, request.kwargs)
         return Delivery(request, message, replies[0] if replies else {})
 
-    def attempt(self, deliveries: Sequence[Delivery[Any]], work: Handle) -> Ended:
+    def attempt(self, deliveries: Sequence[Delivery[Any]], work: Handle) -> DeliveryOutcomes:
         """All together; where that fails, each alone, so that one does not spoil the others."""
         if not deliveries:
             return []
@@ -137,7 +137,7 @@ class DurableTask(Task):
             return outcome
         if not isinstance(outcome, self.throws):
             if isinstance(outcome, msgspec.ValidationError):
-                return misunderstood(outcome)
+                return reject_malformed(outcome)
             database_gate.close_if_away(outcome)
             if database_gate.database_away.is_set():  # which is no try
                 return Reject(outcome, requeue=True)
@@ -178,7 +178,7 @@ class DurableTask(Task):
         saga = request.kwargs.get("saga")
         try:
             with transaction.atomic():
-                message = message_of(self.name, request, request.retries if retries is None else retries)
+                message = retry_message(self.name, request, request.retries if retries is None else retries)
                 writing.add_task(message, saga=UUID(saga) if saga else None, delay=seconds)
         except (DataError, ValueError) as failure:
             log.error("to the dead letters", fault=str(failure))
@@ -208,13 +208,13 @@ def durable_task(
     return shared_task(name=name, base=DurableTask, **options)(run)
 
 
-def misunderstood(error: msgspec.ValidationError) -> Reject:
+def reject_malformed(error: msgspec.ValidationError) -> Reject:
     """It will not be understood the next time either."""
     log.error("to the dead letters", fault=str(error))
     return Reject(error, requeue=False)
 
 
-def message_of(name: str, request: Context, retries: int) -> dict[str, Any]:
+def retry_message(name: str, request: Context, retries: int) -> dict[str, Any]:
     """The message in hand as an outbox payload for its next try; same id, chain and errbacks."""
     return {
         "task": name,

@@ -24,9 +24,9 @@ from celery_config.contracts.base import decode
 from celery_config.errors import OutcomeUnknown, Refused, StepSuperseded, WebhookRefused
 from celery_config.messaging.barrier import manual, webhooks
 from celery_config.messaging.barrier.webhooks import OutcomeNotification
-from celery_config.messaging.deliveries import Delivery, Outcome, ended
+from celery_config.messaging.deliveries import Delivery, Outcome, resolve_outcome
 from celery_config.messaging.tasks import DurableTask
-from celery_config.participant.handlers import find_handler
+from celery_config.participant.handlers import load_handlers
 from celery_config.web.error_pages import BodyTooLarge
 from celery_config.web.fields import IdField
 from celery_config.web.permissions import IsService, permission
@@ -65,7 +65,7 @@ class Commands(APIView):
         """
         given = CommandInput(data=request.data)
         given.is_valid(raise_exception=True)
-        outcome = carry_out(**given.validated_data)
+        outcome = run_command(**given.validated_data)
         match outcome:
             case Ignore():
                 return Response({"ended": True})
@@ -80,7 +80,7 @@ class Commands(APIView):
         return Response({"replies": outcome})
 
 
-def carry_out(task: str, message: dict[str, Any], replies: dict[str, Any]) -> Outcome:
+def run_command(task: str, message: dict[str, Any], replies: dict[str, Any]) -> Outcome:
     """The outcome of a task, as the broker's worker would find it; its calls outside are made here.
 
     Raises:
@@ -97,7 +97,7 @@ def carry_out(task: str, message: dict[str, Any], replies: dict[str, Any]) -> Ou
         delivery = Delivery(Context(), decode(work.message, message), replies)
         # The answer is a part of the command, for the log and the failpoints.
         structlog.contextvars.bind_contextvars(task=task)
-        return work.conclude(delivery, ended(work.handle([delivery])))
+        return work.conclude(delivery, resolve_outcome(work.handle([delivery])))
     except OutcomeUnknown as error:
         raise BadGateway(str(error)) from error
     except DataError as error:  # as a message it would be a dead letter: no try will store it
@@ -128,7 +128,7 @@ class SettleBarrier(APIView):
         given = BarrierSettleInput(data=request.data)
         given.is_valid(raise_exception=True)
         try:
-            told = manual.settle(find_handler(), **given.validated_data)
+            told = manual.settle_manually(load_handlers(), **given.validated_data)
         except (msgspec.ValidationError, KeyError) as error:
             raise serializers.ValidationError({"answer": f"it lacks something: {error}"}) from error
         return Response({"settled": told})
@@ -168,6 +168,6 @@ class WebhookApi(APIView):
             metrics.WEBHOOKS.labels(REFUSED).inc()
             log.warning("event refused", reason=str(refused))
             raise
-        outcome = webhooks.receive(find_handler(), hint).value if hint else IGNORED
+        outcome = webhooks.receive_notification(load_handlers(), hint).value if hint else IGNORED
         metrics.WEBHOOKS.labels(outcome).inc()
         return Response({"outcome": outcome})

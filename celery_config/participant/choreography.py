@@ -25,21 +25,21 @@ from celery_config.contracts.base import Event, StepGaveUp, decode, encode
 from celery_config.contracts.subscriptions import EventSubscription, ReactionRule
 from celery_config.erasure import tombstones
 from celery_config.errors import DefinitionError, Refused
-from celery_config.messaging.barrier.actions import act
-from celery_config.messaging.barrier.compensations import undo
-from celery_config.messaging.barrier.fences import Fence, fence
+from celery_config.messaging.barrier.actions import run_actions
+from celery_config.messaging.barrier.compensations import undo_actions
+from celery_config.messaging.barrier.fences import Fence, fence_pivots
 from celery_config.messaging.barrier.steps import Handler, Step
 from celery_config.messaging.barrier.store import AnyRow
 from celery_config.messaging.deliveries import Call, Delivery, Outcome
-from celery_config.messaging.inbox.subscriptions import reactors, subscribes
+from celery_config.messaging.inbox.subscriptions import handles_events, reactors
 from celery_config.messaging.outbox import writing
 from celery_config.messaging.states import Action
-from celery_config.participant.handlers import measure, registry, run_deduplicated, why_given_up
+from celery_config.participant.handlers import describe_giving_up, measure_step, registry, run_deduplicated
 
 FLOW = "choreographed"
 
 
-def register(subscriptions: Iterable[EventSubscription | ReactionRule]) -> None:
+def register_subscriptions(subscriptions: Iterable[EventSubscription | ReactionRule]) -> None:
     """Let this service hear, and act on, what its `subscriptions.py` says.
 
     Raises:
@@ -47,7 +47,7 @@ def register(subscriptions: Iterable[EventSubscription | ReactionRule]) -> None:
     """
     for each in subscriptions:
         if isinstance(each, EventSubscription):
-            subscribes(*each.to, once=each.once)(import_string(each.call))
+            handles_events(*each.to, once=each.once)(import_string(each.call))
             continue
         for kind in each.patterns:
             if kind in reactors:
@@ -56,7 +56,7 @@ def register(subscriptions: Iterable[EventSubscription | ReactionRule]) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Heard:
+class TriggeringEvent:
     """An event of a choreographed order."""
 
     saga: UUID
@@ -65,13 +65,17 @@ class Heard:
     drive: int = 0
 
 
-def answer_event(event: Event, heard: Heard, key: UUID, **extensions: Any) -> dict[str, Any]:
+def answer_event(event: Event, heard: TriggeringEvent, key: UUID, **extensions: Any) -> dict[str, Any]:
     """The CloudEvent that answers what was heard; `key` is of whatever did it."""
     name = f"{event.wire_name()}/{heard.drive}"
-    return announced(event, order=heard.saga, drive=heard.drive, event_id=uuid5(key, name), **extensions)
+    return choreography_event(
+        event, order=heard.saga, drive=heard.drive, event_id=uuid5(key, name), **extensions
+    )
 
 
-def announced(event: Event, *, order: UUID, drive: int = 0, event_id: UUID, **more: Any) -> dict[str, Any]:
+def choreography_event(
+    event: Event, *, order: UUID, drive: int = 0, event_id: UUID, **more: Any
+) -> dict[str, Any]:
     """A CloudEvent of a choreographed order; said again, it bears the number of its drive."""
     if drive:
         more["drive"] = drive
@@ -83,7 +87,7 @@ class ReactionStep(Step):
     """A step that an event asked for."""
 
     reaction: ReactionRule = field(kw_only=True)
-    heard: Heard = field(kw_only=True)
+    heard: TriggeringEvent = field(kw_only=True)
     repeats: bool = field(kw_only=True)
     """Whether what was done before is told once more; it was not, if a webhook or a human wrote it between tries."""
 
@@ -145,7 +149,7 @@ class ReactionHandler:
         Raises:
             msgspec.ValidationError: the event lacks what it must bring.
         """
-        reaction, heard = self.reaction, decode(Heard, delivery.request.kwargs)
+        reaction, heard = self.reaction, decode(TriggeringEvent, delivery.request.kwargs)
         command = decode(reaction.command, heard.data)
         name = reaction.action.wire_name()
         return ReactionStep(
@@ -160,11 +164,11 @@ class ReactionHandler:
 
     def carry_out(self, parts: Sequence[ReactionStep]) -> list[Outcome]:
         if self.reaction.operation == "do":
-            return act(self.handler, parts)
+            return run_actions(self.handler, parts)
         if self.reaction.unless is None:
-            return undo(self.handler, parts, registry.get)
+            return undo_actions(self.handler, parts, registry.get)
         pivot = self.reaction.unless.wire_name()
-        verdicts = fence(
+        verdicts = fence_pivots(
             [PivotDecision(part.saga, pivot, "do", part.subject, asked=part) for part in parts],
             pivot,
             registry.get,
@@ -174,7 +178,11 @@ class ReactionHandler:
     def unless_retained(self, judged: Sequence[tuple[ReactionStep, Outcome]]) -> list[Outcome]:
         """Undo, once it is known that the pivot did not run and never will."""
         free = [part for part, verdict in judged if not isinstance(verdict, (Ignore, Call))]
-        undone = dict(zip(map(id, free), undo(self.handler, free, registry.get), strict=True)) if free else {}
+        undone = (
+            dict(zip(map(id, free), undo_actions(self.handler, free, registry.get), strict=True))
+            if free
+            else {}
+        )
         return [
             self.once_judged(part, verdict) if isinstance(verdict, Call) else undone.get(id(part), verdict)
             for part, verdict in judged
@@ -198,12 +206,14 @@ class ReactionHandler:
 
     def conclude(self, delivery: Delivery[Any], outcome: Outcome) -> Outcome:
         kwargs, name = delivery.request.kwargs, self.reaction.command.wire_name()
-        measure(name, delivery, outcome, order=kwargs.get("subject"), heard=kwargs.get("type"), step=name)
+        measure_step(
+            name, delivery, outcome, order=kwargs.get("subject"), heard=kwargs.get("type"), step=name
+        )
         return outcome
 
     def give_up(self, delivery: Delivery[Any], error: Exception) -> None:
         """Before the pivot, that is a refusal; after it, and of an undo, whoever placed the order drives it again."""
-        part, why = self.part(delivery), why_given_up(error)
+        part, why = self.part(delivery), describe_giving_up(error)
         if tombstones.erased_among({part.heard.saga}):
             return
         writing.add_events(

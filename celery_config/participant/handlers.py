@@ -30,9 +30,9 @@ from celery_config.common import metrics
 from celery_config.common.grouping import group_by, split_unique
 from celery_config.contracts.base import Command, Reply, StepGaveUp, decode
 from celery_config.errors import DefinitionError, OutcomeUnknown, Refused, StepSuperseded
-from celery_config.messaging.barrier.actions import act
-from celery_config.messaging.barrier.compensations import undo
-from celery_config.messaging.barrier.fences import Fence, fence
+from celery_config.messaging.barrier.actions import run_actions
+from celery_config.messaging.barrier.compensations import undo_actions
+from celery_config.messaging.barrier.fences import Fence, fence_pivots
 from celery_config.messaging.barrier.steps import (
     FindHandler,
     Handler,
@@ -40,11 +40,11 @@ from celery_config.messaging.barrier.steps import (
     OutsideStep,
     S,
     Step,
-    event_of,
+    step_event,
 )
 from celery_config.messaging.deliveries import Delivery, Outcome
 from celery_config.messaging.outbox import writing
-from celery_config.messaging.retention import forgotten
+from celery_config.messaging.retention import find_forgotten
 from celery_config.messaging.tasks import Work, durable_task
 
 log = structlog.get_logger(__name__)
@@ -86,7 +86,7 @@ def handles(command: type[Command]) -> Callable[[LocalStep], LocalStep]:
     """Register the function as the handler of `command`, for effects in this service's own database."""
 
     def decorate(function: LocalStep) -> LocalStep:
-        register(Handler(command, local=function))
+        register_handler(Handler(command, local=function))
         return function
 
     return decorate
@@ -97,7 +97,7 @@ def handles_one(command: type[Command]) -> Callable[[Callable[[Any], Reply | Non
 
     It gets the decoded command and returns the reply (an undo returns None). To refuse, it raises `Refused`.
     """
-    return lambda function: register(Handler(command, local=one_by_one(function)))
+    return lambda function: register_handler(Handler(command, local=one_by_one(function)))
 
 
 def one_by_one(function: Callable[[Any], Reply | None]) -> LocalStep:
@@ -136,13 +136,13 @@ def handles_outside(command: type[Command]) -> Callable[[type[OutsideStep]], typ
     """Register the class (`requests`, `call`, `settle`) as the handler of `command`, for effects at a provider."""
 
     def decorate(cls: type[OutsideStep]) -> type[OutsideStep]:
-        register(Handler(command, outside=cls()))
+        register_handler(Handler(command, outside=cls()))
         return cls
 
     return decorate
 
 
-def find_handler() -> FindHandler:
+def load_handlers() -> FindHandler:
     """What finds a handler by its command's name, in a process that is no worker.
 
     Handlers register themselves when the tasks are imported, which a web process has no other reason for; its threads
@@ -153,23 +153,27 @@ def find_handler() -> FindHandler:
     return registry.get
 
 
-def register(handler: Handler) -> Task:
+def register_handler(handler: Handler) -> Task:
     name = handler.command.wire_name()
     if name in registry:
         raise DefinitionError(f"{name} has two handlers; a command has one")
     registry[name] = handler
 
     def carry_out(operation: str, messages: Sequence[Step]) -> list[Outcome]:
-        return undo(handler, messages, registry.get) if operation == "undo" else act(handler, messages)
+        return (
+            undo_actions(handler, messages, registry.get)
+            if operation == "undo"
+            else run_actions(handler, messages)
+        )
 
     def handle(deliveries: Sequence[Delivery[StepMessage]]) -> list[Outcome]:
-        return run_deduplicated(deliveries, lambda delivery: step_of(handler, delivery), carry_out)
+        return run_deduplicated(deliveries, lambda delivery: decode_step(handler, delivery), carry_out)
 
     work = Work(
         message=StepMessage,
         chained=True,
         handle=handle,
-        conclude=concluded,
+        conclude=conclude_step,
         exhausted="errback",
         on_exhausted=announce_giving_up,
     )
@@ -186,10 +190,12 @@ def register_fence(service: str) -> Task:
         return run_deduplicated(
             deliveries,
             lambda d: Fence(d.message.saga, d.message.step, "do", d.message.subject),
-            lambda _, messages: fence(messages, pivot, registry.get),
+            lambda _, messages: fence_pivots(messages, pivot, registry.get),
         )
 
-    work = Work(message=FenceMessage, chained=True, handle=handle, conclude=concluded, exhausted="errback")
+    work = Work(
+        message=FenceMessage, chained=True, handle=handle, conclude=conclude_step, exhausted="errback"
+    )
     return durable_task(f"{service}.fence", work)
 
 
@@ -200,7 +206,7 @@ def run_deduplicated(
 ) -> list[Outcome]:
     """Carry out the steps of one operation together; a twin in the same batch waits for the next round."""
     steps = [(id(delivery), step(delivery)) for delivery in deliveries]
-    gone = forgotten([each for _, each in steps])
+    gone = find_forgotten([each for _, each in steps])
     outcomes: dict[int, Outcome] = {
         number: reject_expired(each) for number, each in steps if each.key in gone
     }
@@ -219,7 +225,7 @@ def reject_expired(step: Step) -> Reject:
     return Reject(fault, requeue=False)
 
 
-def step_of(handler: Handler, delivery: Delivery[StepMessage]) -> Step:
+def decode_step(handler: Handler, delivery: Delivery[StepMessage]) -> Step:
     """
     Raises:
         msgspec.ValidationError: the command, or a reply that it needs, is not there; it will not come later either.
@@ -233,10 +239,10 @@ def step_of(handler: Handler, delivery: Delivery[StepMessage]) -> Step:
     return Step(message.saga, message.step, message.operation, command.subject, command)
 
 
-def concluded(delivery: Delivery[Any], outcome: Outcome) -> Outcome:
+def conclude_step(delivery: Delivery[Any], outcome: Outcome) -> Outcome:
     """Time the step, log how it ended, and let its reply (or its refusal, in a stop chain) join the others."""
     message = delivery.message
-    measure(
+    measure_step(
         structlog.contextvars.get_contextvars()["task"],
         delivery,
         outcome,
@@ -252,15 +258,15 @@ def concluded(delivery: Delivery[Any], outcome: Outcome) -> Outcome:
     return delivery.replies | ({message.step: outcome} if is_action else outcome)
 
 
-def measure(task: str, delivery: Delivery[Any], outcome: Outcome, **about: Any) -> None:
+def measure_step(task: str, delivery: Delivery[Any], outcome: Outcome, **about: Any) -> None:
     """Time what was carried out, and log how it ended."""
-    how, detail = ended(outcome)
+    how, detail = describe_outcome(outcome)
     seconds = time.perf_counter() - delivery.began
     metrics.STEP_SECONDS.labels(task, how).observe(seconds)
     log.info(how, **about, ms=round(seconds * 1000, 1), **({"detail": detail} if detail else {}))
 
 
-def ended(outcome: Outcome) -> tuple[str, str]:
+def describe_outcome(outcome: Outcome) -> tuple[str, str]:
     match outcome:
         case Refused():
             return "refused", str(outcome)
@@ -277,9 +283,9 @@ def announce_giving_up(delivery: Delivery[StepMessage], error: Exception) -> Non
     """Tell the saga log why; the errback itself carries no reason."""
     message = delivery.message
     step = Step(message.saga, message.step, message.operation, message.subject)
-    writing.add_events([event_of(step, why_given_up(error), "failed")])
+    writing.add_events([step_event(step, describe_giving_up(error), "failed")])
 
 
-def why_given_up(error: Exception) -> StepGaveUp:
+def describe_giving_up(error: Exception) -> StepGaveUp:
     code = "unknown_outcome" if isinstance(error, OutcomeUnknown) else "error"
     return StepGaveUp(code=code, reason=str(error)[:500])

@@ -35,9 +35,9 @@ from celery_config.broker.publisher import Publisher, broker_errors
 from celery_config.common.grouping import group_by
 from celery_config.messaging import database_gate
 from celery_config.messaging.deliveries import Call, Delivery, Outcome, TriedLater
-from celery_config.messaging.event_envelopes import kind_of
+from celery_config.messaging.event_envelopes import event_type
 from celery_config.messaging.outbox import writing
-from celery_config.messaging.tasks import DurableTask, Ended
+from celery_config.messaging.tasks import DeliveryOutcomes, DurableTask
 from celery_config.worker.continuations import Message, following, without_sender
 from celery_config.worker.limits import CALLS, MOST
 
@@ -162,9 +162,9 @@ class Batches:
                     break
             return taken
 
-    def conclude(self, ended: Ended) -> None:
+    def conclude(self, ended: DeliveryOutcomes) -> None:
         """Publish what follows, then acknowledge; what the broker does not take at present the relay sends later."""
-        known: Ended = []
+        known: DeliveryOutcomes = []
         for delivery, outcome in ended:
             if isinstance(outcome, Call):
                 with self.arrived:
@@ -184,7 +184,7 @@ class Batches:
         lost = set() if left else {number for number, _ in unsent}
         self.wait_for_gate()
         for number, (delivery, outcome) in enumerate(known):
-            structlog.contextvars.bind_contextvars(task=name_of(delivery), event=kind_of(delivery.message))
+            structlog.contextvars.bind_contextvars(task=name_of(delivery), event=event_type(delivery.message))
             seconds = time.perf_counter() - delivery.began
             again = Reject("neither broker nor database took what follows", requeue=True)
             finish(delivery.request.received, again if number in lost else outcome, seconds)
@@ -218,11 +218,11 @@ def left_to_relay(messages: Sequence[Message]) -> bool:
     return True
 
 
-def carry_out(taken: Sequence[Item]) -> Ended:
+def carry_out(taken: Sequence[Item]) -> DeliveryOutcomes:
     """Let each task carry out its part."""
     new = [item for item in taken if isinstance(item, Request) and not item.revoked()]
     waiting = [item for item in taken if isinstance(item, Waiting)]
-    ended: Ended = []
+    ended: DeliveryOutcomes = []
     for task, requests in group_by(task_of, new).items():
         ended += task.carry_out([context_of(request) for request in requests])
     for (task, *_), group in group_by(

@@ -20,7 +20,7 @@ from celery_config.messaging.barrier.steps import Step
 from celery_config.messaging.deliveries import Call
 from celery_config.messaging.event_envelopes import RECEIVE
 from celery_config.messaging.models import OutboxMessage
-from celery_config.participant.choreography import announced
+from celery_config.participant.choreography import choreography_event
 from celery_config.participant.handlers import registry
 from compose.local.rabbitmq import RabbitServer
 from tests.service import alone
@@ -58,7 +58,7 @@ class Participant:
             what the worker would see: a refusal, a failed call.
         """
         order = UUID(str(getattr(event, "order")))  # noqa: B009
-        message = announced(event, order=order, drive=drive, event_id=uuid4())
+        message = choreography_event(event, order=order, drive=drive, event_id=uuid4())
         return self.take(Context(args=[], kwargs=message, id=message["id"]))
 
     def take_again(self, message: dict[str, Any]) -> list[Event]:

@@ -36,20 +36,20 @@ class PendingCall:
     request: dict[str, Any]
 
 
-Pairs = Sequence[tuple[PendingCall, Answer]]
+AnsweredCalls = Sequence[tuple[PendingCall, Answer]]
 
 
-def act(handler: Handler, messages: Sequence[Step]) -> list[Outcome]:
+def run_actions(handler: Handler, messages: Sequence[Step]) -> list[Outcome]:
     """Carry out actions once.
 
     Returns:
         Of each the reply, now or as it was stored; the call it needs; or why its chain stops here (Refused,
         StepOutlived).
     """
-    return act_outside(handler, messages) if handler.outside else act_here(handler, messages)
+    return open_intents(handler, messages) if handler.outside else run_local(handler, messages)
 
 
-def act_here(handler: Handler, messages: Sequence[Step]) -> list[Outcome]:
+def run_local(handler: Handler, messages: Sequence[Step]) -> list[Outcome]:
     """In this service's own database: barrier, work, events and replies are one transaction.
 
     Mostly nobody was here before. The work is then done first, and its barrier rows are inserted with its replies and
@@ -57,43 +57,43 @@ def act_here(handler: Handler, messages: Sequence[Step]) -> list[Outcome]:
     claimed one by one.
     """
     try:
-        return act_first(handler, messages)
+        return run_then_insert(handler, messages)
     except Exception as error:
-        if isinstance(error, IntegrityError) or store.knows(step.key for step in messages):
-            return act_claimed(handler, messages)
+        if isinstance(error, IntegrityError) or store.known_keys(step.key for step in messages):
+            return claim_then_run(handler, messages)
         raise
 
 
-def act_first(handler: Handler, messages: Sequence[Step]) -> list[Outcome]:
+def run_then_insert(handler: Handler, messages: Sequence[Step]) -> list[Outcome]:
     """Carry out actions that nobody has carried out.
 
     Raises:
         IntegrityError: somebody has, or the work itself broke a constraint; nothing was done.
     """
-    rows, _ = new_rows(handler, messages, Action.DONE)
+    rows, _ = new_action_rows(handler, messages, Action.DONE)
     written = StepWrites()
     with transaction.atomic():
-        outcomes = work(handler, messages, rows, written)
+        outcomes = run_handler(handler, messages, rows, written)
         written.insert()
         reach(Point.BARRIER_INSERTED)
     return [outcomes[step.key] for step in messages]
 
 
-def act_claimed(handler: Handler, messages: Sequence[Step]) -> list[Outcome]:
+def claim_then_run(handler: Handler, messages: Sequence[Step]) -> list[Outcome]:
     """Carry out the actions whose barrier rows nobody has; answer the others from theirs."""
-    rows, digests = new_rows(handler, messages, Action.DONE)
+    rows, digests = new_action_rows(handler, messages, Action.DONE)
     written = StepWrites()
     with transaction.atomic():
-        there = store.claim(list(rows.values()))
-        outcomes = work(handler, [step for step in messages if step.key not in there], rows, written)
+        there = store.claim_rows(list(rows.values()))
+        outcomes = run_handler(handler, [step for step in messages if step.key not in there], rows, written)
         written.write()
     return [
-        replayed(there[step.key], digests[step.key]) if step.key in there else outcomes[step.key]
+        replay_outcome(there[step.key], digests[step.key]) if step.key in there else outcomes[step.key]
         for step in messages
     ]
 
 
-def work(
+def run_handler(
     handler: Handler, fresh: Sequence[Step], rows: Mapping[UUID, AnyRow], written: StepWrites
 ) -> dict[UUID, Outcome]:
     """Let the handler carry out the commands; collect what that writes and return the outcomes by key."""
@@ -110,7 +110,7 @@ def work(
     return outcomes
 
 
-def act_outside(handler: Handler, messages: Sequence[Step]) -> list[Outcome]:
+def open_intents(handler: Handler, messages: Sequence[Step]) -> list[Outcome]:
     """At a provider: intents are committed before any call (rule 8).
 
     A twin, or a repeat after a crash, that finds the open intent repeats the call with the same key.
@@ -118,21 +118,21 @@ def act_outside(handler: Handler, messages: Sequence[Step]) -> list[Outcome]:
     assert handler.outside is not None
     asked = handler.outside.requests([step.command for step in messages])
     requests = dict(zip((step.key for step in messages), asked, strict=True))
-    rows, digests = new_rows(handler, messages, Action.INTENT, requests)
+    rows, digests = new_action_rows(handler, messages, Action.INTENT, requests)
     with transaction.atomic():
-        there = store.claim(list(rows.values()))
+        there = store.claim_rows(list(rows.values()))
     outcomes: list[Outcome] = []
     for step in messages:
         row = there.get(step.key)
-        if row and on_action(store.state(row), digests[step.key]) is not OnAction.CALL_AGAIN:
-            outcomes.append(replayed(row, digests[step.key]))
+        if row and on_action(store.pure_row(row), digests[step.key]) is not OnAction.CALL_AGAIN:
+            outcomes.append(replay_outcome(row, digests[step.key]))
         else:
             request = (row or rows[step.key]).request
-            outcomes.append(call(PendingCall(handler, step, request), step.id, settle_actions))
+            outcomes.append(prepare_call(PendingCall(handler, step, request), step.id, finish_actions))
     return outcomes
 
 
-def call(asked: PendingCall, key: UUID, settle: Callable[[Sequence[Any]], list[Outcome]]) -> Call:
+def prepare_call(asked: PendingCall, key: UUID, settle: Callable[[Sequence[Any]], list[Outcome]]) -> Call:
     """The call of an open intent, with the key and the request that were stored with it."""
     assert asked.handler.outside is not None
     outside = asked.handler.outside
@@ -146,24 +146,24 @@ def call(asked: PendingCall, key: UUID, settle: Callable[[Sequence[Any]], list[O
     return Call(make, settle, asked, kind=asked.handler.command)
 
 
-def settle_actions(pairs: Pairs) -> list[Outcome]:
+def finish_actions(pairs: AnsweredCalls) -> list[Outcome]:
     """Write the answers of actions over their open intents."""
     written = StepWrites()
     with transaction.atomic():
-        rows = store.lock([asked.step.key for asked, _ in pairs])
-        outcomes = write_answers(pairs, rows, written)
+        rows = store.lock_rows([asked.step.key for asked, _ in pairs])
+        outcomes = store_answers(pairs, rows, written)
         written.write()
     return outcomes
 
 
-def write_answers(pairs: Pairs, rows: Mapping[UUID, AnyRow], written: StepWrites) -> list[Outcome]:
+def store_answers(pairs: AnsweredCalls, rows: Mapping[UUID, AnyRow], written: StepWrites) -> list[Outcome]:
     """Collect what the answers of actions change; return the outcome of each."""
     outcomes: dict[UUID, Outcome] = {}
     done = []
     for asked, answer in pairs:
         step, row = asked.step, rows[asked.step.key]
         refused = isinstance(answer, Refused)
-        match on_result(store.state(row), done=not refused):
+        match on_result(store.pure_row(row), done=not refused):
             case OnResult.KNOWN:
                 outcomes[step.key] = dict(row.reply)
                 written.found(asked.handler, step, outcomes[step.key])
@@ -177,12 +177,12 @@ def write_answers(pairs: Pairs, rows: Mapping[UUID, AnyRow], written: StepWrites
                 outcomes[step.key] = answer
             case OnResult.WRITE:
                 done.append((asked, answer))
-    for (asked, _), reply in zip(done, settled(done), strict=True):
+    for (asked, _), reply in zip(done, run_settle(done), strict=True):
         outcomes[asked.step.key] = written.done(asked.step, rows[asked.step.key], reply)
     return [outcomes[asked.step.key] for asked, _ in pairs]
 
 
-def settled(done: Sequence[tuple[PendingCall, Any]]) -> list[Reply]:
+def run_settle(done: Sequence[tuple[PendingCall, Any]]) -> list[Reply]:
     """Let the handler write what its calls answered into the service's own rows; return the replies."""
     if not done:
         return []
@@ -194,7 +194,7 @@ def settled(done: Sequence[tuple[PendingCall, Any]]) -> list[Reply]:
     return [reply for reply in replies if reply is not None]
 
 
-def new_rows(
+def new_action_rows(
     handler: Handler, messages: Sequence[Step], action: Action, requests: Mapping[UUID, Any] | None = None
 ) -> tuple[dict[UUID, AnyRow], dict[UUID, str]]:
     """The barrier rows of actions, and the hashes of their commands."""
@@ -214,9 +214,9 @@ def new_rows(
     return rows, digests
 
 
-def replayed(row: AnyRow, digest: str) -> Outcome:
+def replay_outcome(row: AnyRow, digest: str) -> Outcome:
     """The answer to a repeat, from what is stored."""
-    match on_action(store.state(row), digest):
+    match on_action(store.pure_row(row), digest):
         case OnAction.REPLY_AGAIN:
             return dict(row.reply)
         case OnAction.REFUSE_AGAIN:

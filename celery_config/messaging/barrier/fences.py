@@ -10,10 +10,10 @@ from django.db import transaction
 
 from celery_config.broker import topology
 from celery_config.messaging.barrier import store
-from celery_config.messaging.barrier.actions import Answer, PendingCall, call, write_answers
-from celery_config.messaging.barrier.compensations import caller_of
+from celery_config.messaging.barrier.actions import Answer, PendingCall, prepare_call, store_answers
+from celery_config.messaging.barrier.compensations import find_calling_handler
 from celery_config.messaging.barrier.decisions import OnFence, on_fence
-from celery_config.messaging.barrier.steps import FindHandler, Step, StepWrites, claimed, refusal_of
+from celery_config.messaging.barrier.steps import FindHandler, Step, StepWrites, claim_steps, stored_refusal
 from celery_config.messaging.barrier.store import AnyRow
 from celery_config.messaging.deliveries import Outcome
 from celery_config.messaging.outbox import writing
@@ -31,7 +31,7 @@ class Fence(Step):
         writing.add_tasks((step.saga, describe_fence(step, row)) for step, row in told)
 
 
-def fence(messages: Sequence[Fence], pivot: str, find: FindHandler) -> list[Outcome]:
+def fence_pivots(messages: Sequence[Fence], pivot: str, find: FindHandler) -> list[Outcome]:
     """Make sure that pivots never run, or report that they ran.
 
     Args:
@@ -44,36 +44,36 @@ def fence(messages: Sequence[Fence], pivot: str, find: FindHandler) -> list[Outc
         that settles it.
     """
     return [
-        call(PendingCall(caller_of(find, row), step, row.request), row.key, settle_fences)
+        prepare_call(PendingCall(find_calling_handler(find, row), step, row.request), row.key, finish_fences)
         if decision is OnFence.SETTLE_FIRST
-        else outcome(row, decision is OnFence.RAN)
-        for step, row, decision in begin(messages, pivot)
+        else fence_outcome(row, decision is OnFence.RAN)
+        for step, row, decision in claim_pivots(messages, pivot)
     ]
 
 
-def begin(messages: Sequence[Fence], pivot: str) -> list[tuple[Fence, AnyRow, OnFence]]:
+def claim_pivots(messages: Sequence[Fence], pivot: str) -> list[tuple[Fence, AnyRow, OnFence]]:
     """First transaction: a tombstone if the pivot never ran, word of it if it did."""
     rows = {
         step.key: store.new_row(step.key, step.saga, step.name, pivot, action=Action.TOMBSTONE)
         for step in messages
     }
     with transaction.atomic():
-        begun = claimed(messages, rows, on_fence)
+        begun = claim_steps(messages, rows, on_fence)
         known = [(step, row) for step, row, decision in begun if decision is not OnFence.SETTLE_FIRST]
         messages[0].report(known)
     return begun
 
 
-def settle_fences(pairs: Sequence[tuple[PendingCall, Answer]]) -> list[Outcome]:
+def finish_fences(pairs: Sequence[tuple[PendingCall, Answer]]) -> list[Outcome]:
     """Write what the repeated calls of pivots brought to light, and report those that ran."""
     written = StepWrites()
     with transaction.atomic():
-        rows = store.lock([asked.step.key for asked, _ in pairs])
-        write_answers(pairs, rows, written)
+        rows = store.lock_rows([asked.step.key for asked, _ in pairs])
+        store_answers(pairs, rows, written)
         written.write()
         told: list[tuple[Any, AnyRow]] = [(asked.step, rows[asked.step.key]) for asked, _ in pairs]
         told[0][0].report(told)
-    return [outcome(row, row.action == Action.DONE) for _, row in told]
+    return [fence_outcome(row, row.action == Action.DONE) for _, row in told]
 
 
 def describe_fence(step: Step, row: AnyRow) -> dict[str, Any]:
@@ -89,6 +89,6 @@ def describe_fence(step: Step, row: AnyRow) -> dict[str, Any]:
     }
 
 
-def outcome(row: AnyRow, ran: bool) -> Outcome:
+def fence_outcome(row: AnyRow, ran: bool) -> Outcome:
     """The chain of a saga whose pivot ran ends here."""
-    return Ignore(f"{row.step} of saga {row.saga} ran") if ran else refusal_of(row)
+    return Ignore(f"{row.step} of saga {row.saga} ran") if ran else stored_refusal(row)

@@ -9,15 +9,15 @@ from django.db import transaction
 
 from celery_config.contracts.base import command_id, decode
 from celery_config.errors import OperatorRefused
-from celery_config.messaging.barrier.actions import PendingCall, write_answers
-from celery_config.messaging.barrier.compensations import write_undone
+from celery_config.messaging.barrier.actions import PendingCall, store_answers
+from celery_config.messaging.barrier.compensations import store_undo_answers
 from celery_config.messaging.barrier.steps import FindHandler, Handler, Step, StepWrites
 from celery_config.messaging.models import BarrierRow
 from celery_config.messaging.states import Action, Undo
 
 
 @transaction.atomic
-def settle(
+def settle_manually(
     find: FindHandler,
     *,
     task: str,
@@ -52,25 +52,25 @@ def settle(
         raise OperatorRefused(f"{step} never came here, so nothing of it is in doubt")
     written = StepWrites()
     if operation == "do":
-        told = settle_action(handler, row, Step(saga, step, operation, subject), answer, written)
+        told = store_action_answer(handler, row, Step(saga, step, operation, subject), answer, written)
     else:
         message = Step(saga, step, operation, subject, decode(handler.command, command))
-        told = settle_undo(handler, row, message, answer, written)
+        told = store_undo_answer(handler, row, message, answer, written)
     written.set(row, note=note)
     written.write()
     return told
 
 
-def settle_action(
+def store_action_answer(
     handler: Handler, row: BarrierRow, message: Step, answer: dict[str, Any], written: StepWrites
 ) -> str:
     if handler.outside is None or row.action != Action.INTENT or row.undo != Undo.NONE:
         raise OperatorRefused(f"{row.step} has no open call: its barrier says {row.action}")
-    write_answers([(PendingCall(handler, message, row.request), answer)], {row.key: row}, written)
+    store_answers([(PendingCall(handler, message, row.request), answer)], {row.key: row}, written)
     return f"{row.step} is done, says a human"
 
 
-def settle_undo(
+def store_undo_answer(
     handler: Handler, row: BarrierRow, message: Step, answer: dict[str, Any], written: StepWrites
 ) -> str:
     if handler.outside is None or row.undo != Undo.INTENT:
@@ -81,5 +81,5 @@ def settle_undo(
         written.undone(message, row)
     else:
         (request,) = handler.outside.requests([message.command])
-        write_undone([(PendingCall(handler, message, request), answer)], {row.key: row}, written)
+        store_undo_answers([(PendingCall(handler, message, request), answer)], {row.key: row}, written)
     return f"{row.step} is undone, says a human"

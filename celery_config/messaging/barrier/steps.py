@@ -71,7 +71,7 @@ class Step:
 
     def announcement(self, event: Event, outcome: str) -> dict[str, Any] | None:
         """The CloudEvent that tells everybody; the saga log of the orchestrator is fed from this (rule 16)."""
-        return event_of(self, event, outcome)
+        return step_event(self, event, outcome)
 
     def again(self, handler: Handler, outcome: Any) -> dict[str, Any] | None:
         """What is told of an outcome that was there before; nothing, where a chain carries it on."""
@@ -104,7 +104,7 @@ class StepWrites:
     def refused(self, handler: Handler, step: Step, row: AnyRow, error: Refused) -> None:
         kind = handler.command.refused
         if kind is None:
-            raise unrefusable(handler) from error
+            raise forbidden_refusal(handler) from error
         refusal = kind(code=error.code, reason=error.reason)
         self.set(row, action=Action.REFUSED.value, reply=encode(refusal))
         self.announce(step, refusal, "refused")
@@ -126,27 +126,27 @@ class StepWrites:
         Raises:
             IntegrityError: one is.
         """
-        bulk.execute(*store.inserted(self.rows.values()), *writing.events(self.events))
+        bulk.execute(*store.insert_statement(self.rows.values()), *writing.event_statements(self.events))
 
     def write(self) -> None:
         """Write over rows that are claimed or locked."""
-        stored = store.written(self.rows.values(), "action", "undo", "reply", "note")
-        bulk.execute(*stored, *writing.events(self.events))
+        stored = store.update_statement(self.rows.values(), "action", "undo", "reply", "note")
+        bulk.execute(*stored, *writing.event_statements(self.events))
 
 
-def claimed(
+def claim_steps(
     messages: Sequence[S], rows: Mapping[UUID, AnyRow], decide: Callable[[Row | None], D]
 ) -> list[tuple[S, AnyRow, D]]:
     """Claim the rows, by key; return what to do about each step, with its row, ours or the one that was there."""
-    there = store.claim(list(rows.values()))
+    there = store.claim_rows(list(rows.values()))
     return [
-        (step, there.get(step.key, rows[step.key]), decide(store.state(row) if row else None))
+        (step, there.get(step.key, rows[step.key]), decide(store.pure_row(row) if row else None))
         for step in messages
         for row in [there.get(step.key)]
     ]
 
 
-def event_of(step: Step, event: Event, outcome: str) -> dict[str, Any]:
+def step_event(step: Step, event: Event, outcome: str) -> dict[str, Any]:
     return writing.cloud_event(
         event,
         subject=step.subject,
@@ -158,11 +158,11 @@ def event_of(step: Step, event: Event, outcome: str) -> dict[str, Any]:
     )
 
 
-def unrefusable(handler: Handler) -> RuntimeError:
+def forbidden_refusal(handler: Handler) -> RuntimeError:
     """Past the pivot, and in an undo, a "no" is an error: nothing is stored and it is tried again (rule 6)."""
     return RuntimeError(f"{handler.command.__name__} may not be refused")
 
 
-def refusal_of(row: AnyRow) -> dict[str, Any]:
+def stored_refusal(row: AnyRow) -> dict[str, Any]:
     """Why the step was refused, if it was; the stop chain carries it home."""
     return {row.step: row.reply} if row.action == Action.REFUSED and row.reply else {}

@@ -58,36 +58,36 @@ def new_row(
     return NewRow(key, saga, step, command, command_hash, action.value, undo.value, request)
 
 
-def inserted(rows: Iterable[AnyRow]) -> list[bulk.Statement]:
+def insert_statement(rows: Iterable[AnyRow]) -> list[bulk.Statement]:
     """What inserts rows that nobody has; it fails where somebody does."""
-    return bulk.insert_statement(BarrierRow, in_order(rows), (*INSERTED, "reply"))
+    return bulk.insert_statement(BarrierRow, sort_by_key(rows), (*INSERTED, "reply"))
 
 
-def in_order(rows: Iterable[AnyRow]) -> list[AnyRow]:
+def sort_by_key(rows: Iterable[AnyRow]) -> list[AnyRow]:
     return sorted(rows, key=lambda row: row.key)
 
 
-def claim(rows: Sequence[AnyRow]) -> dict[UUID, BarrierRow]:
+def claim_rows(rows: Sequence[AnyRow]) -> dict[UUID, BarrierRow]:
     """Insert the rows; return those that were there already, by key, locked until the transaction ends."""
-    made = set(bulk.insert_new(BarrierRow, in_order(rows), INSERTED, returning="key"))
+    made = set(bulk.insert_new(BarrierRow, sort_by_key(rows), INSERTED, returning="key"))
     if made:
         reach(Point.BARRIER_INSERTED)
     there = [row.key for row in rows if row.key not in made]
-    return lock(there) if there else {}
+    return lock_rows(there) if there else {}
 
 
-def knows(keys: Iterable[UUID]) -> set[UUID]:
+def known_keys(keys: Iterable[UUID]) -> set[UUID]:
     """Those of the keys that have a row."""
     return set(BarrierRow.objects.filter(key__in=list(keys)).values_list("key", flat=True))
 
 
-def lock(keys: Collection[UUID]) -> dict[UUID, BarrierRow]:
+def lock_rows(keys: Collection[UUID]) -> dict[UUID, BarrierRow]:
     """Return the rows by key, locked until the transaction ends."""
     found = BarrierRow.objects.select_for_update().filter(key__in=keys).order_by("key")
     return {row.key: row for row in found}
 
 
-def written(rows: Iterable[AnyRow], *fields: str) -> list[bulk.Statement]:
+def update_statement(rows: Iterable[AnyRow], *fields: str) -> list[bulk.Statement]:
     """What writes these fields of rows that are locked here."""
     changed = list(rows)
     for row in changed:
@@ -95,6 +95,6 @@ def written(rows: Iterable[AnyRow], *fields: str) -> list[bulk.Statement]:
     return bulk.update_statement(BarrierRow, changed, [*fields, "updated_at"])
 
 
-def state(row: AnyRow) -> Row:
+def pure_row(row: AnyRow) -> Row:
     """The row as the pure decisions see it."""
     return Row(Action(row.action), Undo(row.undo), row.command_hash)

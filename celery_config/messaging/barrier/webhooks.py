@@ -22,11 +22,11 @@ from uuid import UUID
 import structlog
 from django.db import IntegrityError, transaction
 
-from celery_config.contracts.base import Command, command_id, fields_of
+from celery_config.contracts.base import Command, command_id, contract_fields
 from celery_config.errors import OrderSagaError, Refused
 from celery_config.messaging.barrier import store
-from celery_config.messaging.barrier.actions import PendingCall, write_answers
-from celery_config.messaging.barrier.compensations import write_undone
+from celery_config.messaging.barrier.actions import PendingCall, store_answers
+from celery_config.messaging.barrier.compensations import store_undo_answers
 from celery_config.messaging.barrier.decisions import OnNotification, on_notification
 from celery_config.messaging.barrier.steps import FindHandler, Handler, Step, StepWrites
 from celery_config.messaging.models import BarrierRow, Contradiction
@@ -70,7 +70,7 @@ class Contradicted(OrderSagaError):
 
 
 @transaction.atomic
-def receive(find: FindHandler, hint: OutcomeNotification) -> Outcome:
+def receive_notification(find: FindHandler, hint: OutcomeNotification) -> Outcome:
     """Settle what the hint is about, if it is in doubt.
 
     Args:
@@ -83,57 +83,59 @@ def receive(find: FindHandler, hint: OutcomeNotification) -> Outcome:
     try:
         # A savepoint: what a handler wrote before our rows contradicted it goes back.
         with transaction.atomic():
-            settled = settle_undo(find, hint) if hint.undo else settle_action(find, hint)
+            settled = store_undo_answer(find, hint) if hint.undo else store_action_answer(find, hint)
     except (OrderSagaError, IntegrityError) as error:
         log.error("event contradicts what we know; nothing was changed", reason=str(error), **bound)
-        keep(hint, str(error))
+        keep_contradiction(hint, str(error))
         return Outcome.CONTRADICTS
     log.info("event settled a doubt" if settled else "event told what we knew", **bound)
     return Outcome.SETTLED if settled else Outcome.KNOWN
 
 
-def settle_action(find: FindHandler, hint: OutcomeNotification) -> bool:
+def store_action_answer(find: FindHandler, hint: OutcomeNotification) -> bool:
     """Write the answer of an action's call over its open intent; False when there is none."""
     row = BarrierRow.objects.select_for_update().filter(key=hint.key).first()
-    decision = on_notification(store.state(row) if row else None, done=not isinstance(hint.answer, Refused))
+    decision = on_notification(
+        store.pure_row(row) if row else None, done=not isinstance(hint.answer, Refused)
+    )
     if row is None:
         raise Contradicted("no call of ours has this key")
     if decision is OnNotification.CONTRADICTS:
         raise Contradicted(f"{row.step} of saga {row.saga} is {row.action} here")
     if row.command != hint.command.wire_name():
         raise Contradicted(f"the key is that of {row.command}")
-    compare(row.request or {}, hint.facts)
+    check_facts(row.request or {}, hint.facts)
     if decision is OnNotification.KNOWN:
         return False
     step = Step(row.saga, row.step, "do", str(hint.subject))
     written = StepWrites()
     asked = PendingCall(handler_of(find, row.command), step, row.request)
-    write_answers([(asked, hint.answer)], {row.key: row}, written)
+    store_answers([(asked, hint.answer)], {row.key: row}, written)
     written.write()
     return True
 
 
-def settle_undo(find: FindHandler, hint: OutcomeNotification) -> bool:
+def store_undo_answer(find: FindHandler, hint: OutcomeNotification) -> bool:
     """Write the answer of an undo's call, if that is open; an undo that nobody waits for is nobody's doubt."""
     assert hint.undo is not None
     assert not isinstance(hint.answer, Refused), "an undo is not refused"
-    row = open_undo(hint)
+    row = find_open_undo(hint)
     if row is None:
         return False
     handler = handler_of(find, hint.undo.wire_name())
     assert handler.outside is not None
     step = Step(row.saga, row.step, "undo", str(hint.subject), hint.undo)
     (request,) = handler.outside.requests([hint.undo])
-    compare(request, hint.facts)
+    check_facts(request, hint.facts)
     written = StepWrites()
-    write_undone([(PendingCall(handler, step, request), hint.answer)], {row.key: row}, written)
+    store_undo_answers([(PendingCall(handler, step, request), hint.answer)], {row.key: row}, written)
     written.write()
     return True
 
 
-def open_undo(hint: OutcomeNotification) -> BarrierRow | None:
+def find_open_undo(hint: OutcomeNotification) -> BarrierRow | None:
     """The row whose undo made the call. Its key is the action's, so it is sought among the open ones of the subject."""
-    about = fields_of(hint.command)[0].name
+    about = contract_fields(hint.command)[0].name
     rows = BarrierRow.objects.select_for_update().filter(
         command=hint.command.wire_name(),
         undo=Undo.INTENT,
@@ -150,7 +152,7 @@ def handler_of(find: FindHandler, command: str) -> Handler:
     return handler
 
 
-def compare(request: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+def check_facts(request: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
     """Raise Contradicted unless what they tell is what we asked for."""
     wrong = [
         f"{name}: asked {request.get(name)}, told {told}"
@@ -161,7 +163,7 @@ def compare(request: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
         raise Contradicted("; ".join(wrong))
 
 
-def keep(hint: OutcomeNotification, reason: str) -> None:
+def keep_contradiction(hint: OutcomeNotification, reason: str) -> None:
     """Keep it for a human, once."""
     refused = isinstance(hint.answer, Refused)
     told = {**hint.facts, "answer": str(hint.answer) if refused else hint.answer}

@@ -88,7 +88,7 @@ reactors: dict[str, Reactor] = {}
 """By the type of the events."""
 
 
-def subscribes(*to: type[Event] | str, once: bool = True) -> Callable[[EventHandler], EventHandler]:
+def handles_events(*to: type[Event] | str, once: bool = True) -> Callable[[EventHandler], EventHandler]:
     """Call the function with the events of these kinds that have arrived, in the order in which they came.
 
     Args:
@@ -112,40 +112,42 @@ def deliver(events: Sequence[dict[str, Any]]) -> None:
         msgspec.ValidationError: one is not the CloudEvent its type promises.
     """
     envelopes = [decode(Envelope, event) for event in events]
-    wanted = [(subscription, understood(subscription, events, envelopes)) for subscription in subscriptions]
+    wanted = [
+        (subscription, select_events(subscription, events, envelopes)) for subscription in subscriptions
+    ]
     heard = {received.envelope.type for _, some in wanted for received in some}
     if unheard := {envelope.type for envelope in envelopes} - heard:
         raise DefinitionError(f"no handler subscribes to {', '.join(unheard)}, yet its queue is bound to it")
     with transaction.atomic():
         for subscription, received in wanted:
-            fresh = remembered(received, subscription.name) if subscription.once else received
+            fresh = claim_events(received, subscription.name) if subscription.once else received
             if fresh:
                 subscription.handler(fresh)
     for envelope in envelopes:
         metrics.EVENTS_HANDLED.labels(envelope.type).inc()
 
 
-def understood(
+def select_events(
     subscription: Subscription, events: Sequence[dict[str, Any]], envelopes: Sequence[Envelope]
 ) -> list[Received]:
     """The events that this subscription is about."""
     found = []
     for event, envelope in zip(events, envelopes, strict=True):
-        if wanted := wanted_as(envelope.type, subscription.to):
+        if wanted := match_type(envelope.type, subscription.to):
             data = event.get("data")
             found.append(Received(data if isinstance(wanted, str) else decode(wanted, data), envelope))
     return found
 
 
 @functools.cache
-def wanted_as(kind: str, to: tuple[type[Event] | str, ...]) -> type[Event] | str | None:
+def match_type(kind: str, to: tuple[type[Event] | str, ...]) -> type[Event] | str | None:
     """The contract or pattern by which events of this kind are wanted; None: they are not."""
     return next(
         (each for each in to if fnmatchcase(kind, each if isinstance(each, str) else each.wire_name())), None
     )
 
 
-def remembered(received: Sequence[Received], handler: str) -> list[Received]:
+def claim_events(received: Sequence[Received], handler: str) -> list[Received]:
     """Claim the events for the handler; return those that were not dealt with before."""
     if not received:
         return []

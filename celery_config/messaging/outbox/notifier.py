@@ -23,7 +23,7 @@ CALLS_AT_ONCE = 1000  # whoever calls without end keeps nobody here
 
 
 @functools.cache
-def sender() -> socket.socket:
+def sender_socket() -> socket.socket:
     made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     made.setblocking(False)
     return made
@@ -34,13 +34,15 @@ def notify_relay() -> None:
     if not settings.RELAY_WAKE:
         return
     try:
-        sender().sendto(b".", address(settings.RELAY_WAKE, int(time.monotonic() / ADDRESS_SECONDS)))
+        sender_socket().sendto(
+            b".", resolve_address(settings.RELAY_WAKE, int(time.monotonic() / ADDRESS_SECONDS))
+        )
     except OSError as error:  # it looks by itself before long
         log.debug("the relay could not be called", error=repr(error))
 
 
 @functools.lru_cache(maxsize=2)
-def address(named: str, asked: int = 0) -> tuple[str, int]:
+def resolve_address(named: str, asked: int = 0) -> tuple[str, int]:
     """`host:port` as an address.
 
     Args:
@@ -64,7 +66,7 @@ class RelayListener:
 
     def __init__(self, named: str, seconds: float) -> None:
         self.seconds = seconds
-        self.called = listening(named)
+        self.called = bind_socket(named)
         self.hears = [self.called] if self.called else []
         if self.called:
             self.seconds = max(seconds, LOOK_SECONDS)
@@ -84,12 +86,12 @@ class RelayListener:
         return self.called in heard
 
 
-def listening(named: str) -> socket.socket | None:
+def bind_socket(named: str) -> socket.socket | None:
     if not named:
         return None
     made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     try:
-        made.bind(address(named))
+        made.bind(resolve_address(named))
     except OSError as error:
         made.close()
         log.warning("nobody can call this relay: it looks by itself", address=named, error=repr(error))

@@ -38,7 +38,7 @@ class Promise:
     payload: dict[str, Any]
 
 
-def packed(rows: Sequence[Promise]) -> list[tuple[dict[str, Any], list[Promise]]]:
+def pack_messages(rows: Sequence[Promise]) -> list[tuple[dict[str, Any], list[Promise]]]:
     """The Celery messages of rows: a task each as it was written, events of one type up to `PACK` in one.
 
     Those of a choreographed order are acted on as commands are, and travel as these do: one by one.
@@ -54,36 +54,36 @@ def packed(rows: Sequence[Promise]) -> list[tuple[dict[str, Any], list[Promise]]
     return messages
 
 
-def due() -> Q:
+def due_filter() -> Q:
     """The rows that may be published now."""
     return Q(published_at__isnull=True, due_at__lte=Now())
 
 
 @cached_sql
-def look() -> QuerySet[OutboxMessage, Any]:
+def select_any_due() -> QuerySet[OutboxMessage, Any]:
     """The statement behind `anything_due`."""
-    return OutboxMessage.objects.filter(due()).values("pk")[:1]
+    return OutboxMessage.objects.filter(due_filter()).values("pk")[:1]
 
 
 @cached_sql
-def take(limit: int) -> QuerySet[OutboxMessage, Any]:
+def select_due(limit: int) -> QuerySet[OutboxMessage, Any]:
     """The statement behind `locked`."""
-    found = OutboxMessage.objects.filter(due()).order_by("due_at", "id")
+    found = OutboxMessage.objects.filter(due_filter()).order_by("due_at", "id")
     ours = found.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)
     return ours.values_list("id", "kind", "name", "payload")[:limit]
 
 
-def anything_due() -> bool:
+def has_due_rows() -> bool:
     """Whether a row waits to be published: one cheap statement, outside any transaction."""
     with connection.cursor() as cursor:
-        cursor.execute(*look())
+        cursor.execute(*select_any_due())
         return cursor.fetchone() is not None
 
 
-def locked(limit: int) -> list[Promise]:
+def lock_due_rows(limit: int) -> list[Promise]:
     """Up to `limit` rows that are due, less those that another relay has in hand; locked for us."""
     with connection.cursor() as cursor:
-        cursor.execute(*take(limit))
+        cursor.execute(*select_due(limit))
         return [Promise(id, kind, name, decode(payload)) for id, kind, name, payload in cursor.fetchall()]
 
 
@@ -94,10 +94,10 @@ def publish_batch(publisher: Publisher, limit: int) -> int:
     sends it twice, which the barrier and the inbox bear.
     """
     with transaction.atomic():
-        rows = locked(limit)
+        rows = lock_due_rows(limit)
         if not rows:
             return 0
-        messages = packed(rows)
+        messages = pack_messages(rows)
         taken = publisher.publish([message for message, _ in messages])
         reach(Point.RELAYED)
         # A row that a crash brings back is sent again, which the barrier and the inbox bear.

@@ -16,7 +16,7 @@ from celery_config.broker.publisher import Publisher, broker_errors
 from celery_config.db import functions
 from celery_config.messaging import database_gate
 from celery_config.messaging.models import OutboxMessage
-from celery_config.messaging.outbox.publishing import anything_due, due, publish_batch
+from celery_config.messaging.outbox.publishing import due_filter, has_due_rows, publish_batch
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +52,7 @@ class Duty:
 
 def oldest_unpublished_seconds() -> float:
     """Age in seconds of the oldest row that is due and not published; 0 when there is none."""
-    oldest = OutboxMessage.objects.filter(due()).aggregate(at=Min("due_at"))["at"]
+    oldest = OutboxMessage.objects.filter(due_filter()).aggregate(at=Min("due_at"))["at"]
     return max(0.0, (functions.fetch_now() - oldest).total_seconds()) if oldest else 0.0
 
 
@@ -73,7 +73,7 @@ def run(
     called = False
     while True:
         try:
-            found = publish_batch(publisher, settings.RELAY_BATCH) if called or anything_due() else 0
+            found = publish_batch(publisher, settings.RELAY_BATCH) if called or has_due_rows() else 0
             behind = [duty for duty in duties if duty.do_when_due()]
             trouble_wait = 0.1
             called, wait = False, 0.0

@@ -35,7 +35,7 @@ def add_task(message: dict[str, Any], *, saga: UUID | None, delay: float = 0) ->
     if not delay:
         add_tasks([(saga, message)])
         return
-    check_transaction()
+    require_transaction()
     row = OutboxMessage(kind=OutboxMessage.Kind.TASK, name=message["task"], saga=saga, payload=message)
     # The database's clock, as everything that asks what is due does: ours may be off.
     row.due_at = Now() + timedelta(seconds=delay)
@@ -44,14 +44,14 @@ def add_task(message: dict[str, Any], *, saga: UUID | None, delay: float = 0) ->
 
 def add_tasks(messages: Iterable[tuple[UUID | None, dict[str, Any]]]) -> None:
     """Promise many Celery messages, each with its saga, with one statement."""
-    check_transaction()
-    bulk.execute(*tasks(messages))
+    require_transaction()
+    bulk.execute(*task_statements(messages))
 
 
-def tasks(messages: Iterable[tuple[UUID | None, dict[str, Any]]]) -> list[Statement]:
+def task_statements(messages: Iterable[tuple[UUID | None, dict[str, Any]]]) -> list[Statement]:
     """What promises many Celery messages, each with its saga; a part of the statement that makes them true."""
-    return called_for(
-        promised(
+    return notify_after_commit(
+        insert_statement(
             SimpleNamespace(
                 kind=OutboxMessage.Kind.TASK.value, name=message["task"], saga=saga, payload=message
             )
@@ -60,18 +60,18 @@ def tasks(messages: Iterable[tuple[UUID | None, dict[str, Any]]]) -> list[Statem
     )
 
 
-def promised(messages: Iterable[Any]) -> list[Statement]:
+def insert_statement(messages: Iterable[Any]) -> list[Statement]:
     """What writes the rows."""
     # Not instances of the model: four defaults that the database fills in anyway cost as much as all the rest.
     return bulk.insert_statement(OutboxMessage, list(messages), INSERTED)
 
 
-def called_for(changes: Iterable[Statement]) -> list[Statement]:
+def notify_after_commit(changes: Iterable[Statement]) -> list[Statement]:
     """The same, with the relay called once they are committed."""
     return [replace(change, then=notifier.notify_relay) for change in changes]
 
 
-def check_transaction() -> None:
+def require_transaction() -> None:
     if not connection.in_atomic_block:
         raise RuntimeError(
             "an outbox row belongs into the transaction that makes it true: wrap this in atomic()"
@@ -100,23 +100,23 @@ def add_event(
 
 def add_events(announced: Iterable[dict[str, Any]]) -> None:
     """Announce many CloudEvents with one statement."""
-    check_transaction()
-    bulk.execute(*events(announced))
+    require_transaction()
+    bulk.execute(*event_statements(announced))
 
 
-def events(announced: Iterable[dict[str, Any]]) -> list[Statement]:
+def event_statements(announced: Iterable[dict[str, Any]]) -> list[Statement]:
     """What announces many CloudEvents; a part of the statement that makes them true."""
     told = list(announced)
-    changes = promised(
+    changes = insert_statement(
         SimpleNamespace(
             kind=OutboxMessage.Kind.EVENT.value, name=event["type"], saga=event.get("saga"), payload=event
         )
         for event in told
     )
-    return changes if all(map(only_completes_the_log, told)) else called_for(changes)
+    return changes if all(map(is_log_only, told)) else notify_after_commit(changes)
 
 
-def only_completes_the_log(event: Mapping[str, Any]) -> bool:
+def is_log_only(event: Mapping[str, Any]) -> bool:
     """Whether nobody waits for it: the chain has carried what it says on.
 
     Such events wait for the relay's next look, a crowd of them in one message; sent as they come they cost a third of
@@ -129,7 +129,7 @@ def cloud_event(
     event: Event, *, subject: str, saga: UUID | None = None, event_id: UUID | None = None, **extensions: Any
 ) -> dict[str, Any]:
     """Return `event` as this service's CloudEvent, of now."""
-    return cloudevents.structured(
+    return cloudevents.structured_event(
         event,
         service=settings.SERVICE,
         subject=subject,

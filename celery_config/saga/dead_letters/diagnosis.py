@@ -14,7 +14,7 @@ from celery_config.broker.topology import ORCHESTRATOR, commands_queue, events_q
 from celery_config.broker.validation import fault_of
 from celery_config.contracts.base import decode
 from celery_config.messaging.event_envelopes import RECEIVE, RECEIVE_ALL
-from celery_config.messaging.inbox.subscriptions import Envelope, subscriptions, understood
+from celery_config.messaging.inbox.subscriptions import Envelope, select_events, subscriptions
 from celery_config.participant.handlers import FenceMessage, StepMessage
 from celery_config.saga.dead_letters.shapes import Shape, misfit, shapes_of_steps
 from celery_config.saga.dsl import Saga
@@ -67,7 +67,7 @@ def misfit_of_event(kwargs: dict[str, Any]) -> str | None:
     try:
         envelope = decode(Envelope, kwargs)
         for subscription in subscriptions:
-            understood(subscription, [kwargs], [envelope])
+            select_events(subscription, [kwargs], [envelope])
     except msgspec.ValidationError as error:
         return str(error)
     return None

@@ -15,7 +15,7 @@ from uuid import UUID, uuid5
 import msgspec
 
 from celery_config.broker.topology import ORCHESTRATOR, commands_to, shown
-from celery_config.contracts.base import Command, command_id, fields_of
+from celery_config.contracts.base import Command, command_id, contract_fields
 from celery_config.errors import ChainTooLarge
 from celery_config.saga.dsl import Saga, Step, Via, field_sources
 from celery_config.saga.engine.machine import Drive, Send, Stop, UndoBefore
@@ -70,7 +70,7 @@ class Chains:
         return self.step_link(step.undo, step, "undo", {})
 
     def step_link(self, command: type[Command], step: Step, operation: str, more: dict[str, Any]) -> Link:
-        names = [f.name for f in fields_of(command)]
+        names = [f.name for f in contract_fields(command)]
         fields = {name: self.data[name] for name in names if name in self.data}
         more = {"operation": operation, "command": fields, **more}
         return self.participant_link(command.wire_name(), step, operation, more)
@@ -120,7 +120,7 @@ class Chains:
 
     @property
     def subject(self) -> str:
-        return str(self.data[fields_of(self.saga.data)[0].name])
+        return str(self.data[contract_fields(self.saga.data)[0].name])
 
     def shown(self, step: str, operation: str) -> dict[str, str]:
         return shown(saga=self.id, step=step, operation=operation, subject=self.subject, attempt=self.attempt)

@@ -91,7 +91,7 @@ def start_all(saga: type[Saga], wanted: Sequence[tuple[UUID, Any]]) -> Started:
     changes = [
         *bulk.insert_statement(SagaInstance, instances, STARTED),
         *bulk.insert_statement(SagaStep, steps, PLANNED),
-        *writing.tasks(chains),
+        *writing.task_statements(chains),
     ]
     return Started(outcomes, changes)
 

@@ -51,7 +51,9 @@ class UnitOfWork:
         explain([row for _, row, _ in self.ended if row.status == Status.COMPENSATED])
         # One that had to decide twice is written once.
         changed = list({row.pk: row for row in self.rows}.values())
-        bulk.execute(*bulk.update_statement(SagaInstance, changed, CHANGING), *writing.tasks(self.messages))
+        bulk.execute(
+            *bulk.update_statement(SagaInstance, changed, CHANGING), *writing.task_statements(self.messages)
+        )
         SagaDecision.objects.bulk_create(self.decisions)
         end(self.ended)
 

@@ -45,10 +45,10 @@ def registered() -> Any:
     """The hotel's two tasks, registered as a participant's; each test puts its own hotel behind them."""
     behind: dict[str, Hotel] = {}
     tasks = [
-        handlers.register(
+        handlers.register_handler(
             Handler(BookHotel, local=handlers.one_by_one(lambda command: behind["hotel"].book(command)))
         ),
-        handlers.register(
+        handlers.register_handler(
             Handler(CancelHotel, local=handlers.one_by_one(lambda command: behind["hotel"].cancel(command)))
         ),
     ]
@@ -237,7 +237,7 @@ class TestFence:
 
 def test_a_command_has_one_handler(registered: Any) -> None:
     with pytest.raises(DefinitionError, match="two handlers"):
-        handlers.register(Handler(BookHotel, local=handlers.one_by_one(lambda command: None)))
+        handlers.register_handler(Handler(BookHotel, local=handlers.one_by_one(lambda command: None)))
 
 
 @pytest.mark.django_db(transaction=True)

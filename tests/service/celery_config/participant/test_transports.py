@@ -72,10 +72,10 @@ def transport(request: pytest.FixtureRequest) -> Transport:
 @pytest.fixture
 def registered(hotel: Hotel) -> Iterator[Hotel]:
     """The hotel as a participant of this service, less for this test."""
-    handlers.find_handler()  # as a web server does when it starts
+    handlers.load_handlers()  # as a web server does when it starts
     names = list(hotel.handlers)
     for handler in hotel.handlers.values():
-        handlers.register(handler)
+        handlers.register_handler(handler)
     current_app.finalize()
     yield hotel
     for name in names:

@@ -61,7 +61,7 @@ def cancel(commands: Sequence[CancelHotel]) -> list[None]:
 @pytest.fixture(scope="module")
 def tasks() -> Iterator[dict[str, DurableTask]]:
     made = {
-        handler.command.wire_name(): handlers.register(handler)
+        handler.command.wire_name(): handlers.register_handler(handler)
         for handler in (Handler(BookHotel, local=book), Handler(CancelHotel, local=cancel))
     }
     yield made
@@ -185,7 +185,7 @@ def test_a_batch_of_calls_is_settled_together(bank: Bank) -> None:
     banks = [bank, Bank(), Bank()]
     for other in banks[1:]:
         other.provider = bank.provider
-    handler = handlers.register(Handler(ChargeTrip, outside=bank.charge))
+    handler = handlers.register_handler(Handler(ChargeTrip, outside=bank.charge))
     task = current_app.tasks[handler.name]
     try:
         requests = [

@@ -9,14 +9,14 @@ from uuid import UUID, uuid4
 import msgspec
 import pytest
 
-from celery_config.contracts.base import command_hash, command_id, decode, encode, snake
+from celery_config.contracts.base import command_hash, command_id, decode, encode, snake_case
 from tests.trip import BookFlight, BookHotel
 
 TRIP = UUID("6f1c7a0e-1111-4222-8333-444455556666")
 
 
 def test_names_on_the_wire() -> None:
-    assert snake("ReserveStock") == "reserve_stock"
+    assert snake_case("ReserveStock") == "reserve_stock"
     assert BookHotel.wire_name() == "inventory.book_hotel"
     assert BookHotel(trip=TRIP, nights=1).subject == str(TRIP)
 

@@ -16,7 +16,7 @@ NOTE = "their support says so (ada)"
 
 def settle(bank: Bank, operation: str, answer: dict[str, Any]) -> str:
     handler = bank.charge_handler if operation == "do" else bank.cancel_handler
-    return manual.settle(
+    return manual.settle_manually(
         bank.handlers.get,
         task=handler.command.wire_name(),
         saga=bank.saga,
@@ -87,7 +87,7 @@ def test_an_answer_that_lacks_something_writes_nothing(bank: Bank) -> None:
 def test_a_local_step_has_no_call_to_tell_of(hotel: Hotel) -> None:
     hotel.act()
     with pytest.raises(OperatorRefused, match="no open call"):
-        manual.settle(
+        manual.settle_manually(
             hotel.handlers.get,
             task=hotel.book_handler.command.wire_name(),
             saga=hotel.saga,

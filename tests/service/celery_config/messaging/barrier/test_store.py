@@ -26,15 +26,15 @@ def claim(saga: UUID, action: Action = Action.DONE) -> bool:
         command_hash="h", action=action, request={"n": [1]},
     )  # fmt: skip
     with transaction.atomic():
-        return not store.claim([row])
+        return not store.claim_rows([row])
 
 
 def write(saga: UUID, **fields: Any) -> None:
     with transaction.atomic():
-        (row,) = store.lock([command_id(saga, "hotel", "do")]).values()
+        (row,) = store.lock_rows([command_id(saga, "hotel", "do")]).values()
         for name, value in fields.items():
             setattr(row, name, value)
-        bulk.execute(*store.written([row], *fields))
+        bulk.execute(*store.update_statement([row], *fields))
 
 
 def test_the_first_claim_makes_the_row_and_the_second_finds_it() -> None:
@@ -49,7 +49,7 @@ def test_the_first_claim_makes_the_row_and_the_second_finds_it() -> None:
         "inventory.book_hotel",
         {"n": [1]},
     )
-    assert store.state(row) == Row(Action.INTENT, Undo.NONE, "h")
+    assert store.pure_row(row) == Row(Action.INTENT, Undo.NONE, "h")
     assert row.created_at
     assert row.updated_at
 

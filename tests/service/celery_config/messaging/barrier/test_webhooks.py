@@ -37,7 +37,7 @@ def hint(bank: Bank, operation: str = "do", **changes: Any) -> OutcomeNotificati
 
 
 def receive(bank: Bank, told: OutcomeNotification) -> Outcome:
-    return webhooks.receive(bank.handlers.get, told)
+    return webhooks.receive_notification(bank.handlers.get, told)
 
 
 def doubt(bank: Bank, operation: str = "do") -> None:

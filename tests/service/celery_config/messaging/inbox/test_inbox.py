@@ -16,9 +16,15 @@ from django.conf import settings
 from django.contrib.auth.models import Group
 
 from celery_config.errors import DefinitionError
-from celery_config.messaging.event_envelopes import RECEIVE_ALL, kind_of
+from celery_config.messaging.event_envelopes import RECEIVE_ALL, event_type
 from celery_config.messaging.inbox import subscriptions
-from celery_config.messaging.inbox.subscriptions import Envelope, EventHandler, Received, deliver, subscribes
+from celery_config.messaging.inbox.subscriptions import (
+    Envelope,
+    EventHandler,
+    Received,
+    deliver,
+    handles_events,
+)
 from celery_config.messaging.models import InboxEntry, OutboxMessage
 from celery_config.messaging.outbox.writing import cloud_event
 from tests.service.together import concurrent, together
@@ -55,7 +61,7 @@ def note(event: Any, envelope: Envelope) -> None:
 
 def test_a_handler_gets_the_event_decoded_with_its_envelope() -> None:
     seen: list[Any] = []
-    subscribes(HotelBooked)(each(lambda event, envelope: seen.append((event, envelope))))
+    handles_events(HotelBooked)(each(lambda event, envelope: seen.append((event, envelope))))
     event = booked()
     deliver([event])
     ((contract, envelope),) = seen
@@ -70,7 +76,7 @@ def test_a_handler_gets_the_event_decoded_with_its_envelope() -> None:
 
 def test_a_pattern_gets_the_data_as_it_came() -> None:
     seen: list[Any] = []
-    subscribes("inventory.*")(each(lambda event, envelope: seen.append(event)))
+    handles_events("inventory.*")(each(lambda event, envelope: seen.append(event)))
     event = booked()
     deliver([event])
     assert seen == [event["data"]]
@@ -78,7 +84,7 @@ def test_a_pattern_gets_the_data_as_it_came() -> None:
 
 def test_a_repeat_is_not_handled_again() -> None:
     """Rule 21: the key is event id and handler."""
-    subscribes(HotelBooked)(each(note))
+    handles_events(HotelBooked)(each(note))
     event = booked()
     deliver([event])
     deliver([event])
@@ -89,14 +95,14 @@ def test_a_repeat_is_not_handled_again() -> None:
 
 def test_each_handler_has_its_own_memory() -> None:
     """Rule 21: one that was added later still gets what the other had."""
-    subscribes(HotelBooked)(each(note))
+    handles_events(HotelBooked)(each(note))
     event = booked()
     deliver([event])
 
     def also(event: Any, envelope: Envelope) -> None:
         note(event, envelope)
 
-    subscribes(HotelBooked)(each(also))
+    handles_events(HotelBooked)(each(also))
     deliver([event])
     assert Group.objects.count() == 2
 
@@ -110,8 +116,8 @@ def test_a_handler_that_fails_leaves_no_memory_of_the_event() -> None:
         if broken:
             raise ConnectionError
 
-    subscribes(HotelBooked)(each(note))
-    subscribes(HotelBooked)(each(fails))
+    handles_events(HotelBooked)(each(note))
+    handles_events(HotelBooked)(each(fails))
     event = booked()
     with pytest.raises(ConnectionError):
         deliver([event])
@@ -123,21 +129,21 @@ def test_a_handler_that_fails_leaves_no_memory_of_the_event() -> None:
 
 
 def test_what_nobody_subscribed_to_is_said_so() -> None:
-    subscribes(FlightBooked)(each(note))
+    handles_events(FlightBooked)(each(note))
     with pytest.raises(DefinitionError, match=r"no handler subscribes to inventory\.hotel_booked"):
         deliver([booked()])
 
 
 @pytest.mark.parametrize("broken", [{"id": "x"}, {"data": {"booking": 3}}])
 def test_what_is_no_cloudevent_of_its_type_is_an_error(broken: dict[str, Any]) -> None:
-    subscribes(HotelBooked)(each(note))
+    handles_events(HotelBooked)(each(note))
     with pytest.raises(msgspec.ValidationError):
         deliver([booked() | broken])
 
 
 def test_unknown_attributes_are_ignored() -> None:
     """Rule 24."""
-    subscribes(HotelBooked)(each(note))
+    handles_events(HotelBooked)(each(note))
     deliver([booked() | {"traceparent": "00-1", "dataschema": "x"}])
     assert Group.objects.count() == 1
 
@@ -145,7 +151,7 @@ def test_unknown_attributes_are_ignored() -> None:
 @concurrent
 def test_twins_at_once() -> None:
     """Rule 21: one waits for the other's commit and then does nothing."""
-    subscribes(HotelBooked)(each(note))
+    handles_events(HotelBooked)(each(note))
     event = booked()
     assert together(*[lambda: deliver([event])] * 6) == [None] * 6
     assert Group.objects.count() == 1
@@ -160,7 +166,7 @@ class TestBatches:
         ended = task.carry_out(
             [Context(id=str(uuid4()), args=[], kwargs={"events": batch}, retries=0) for batch in batches]
         )
-        assert [kind_of(delivery.message) for delivery, _ in ended] == [
+        assert [event_type(delivery.message) for delivery, _ in ended] == [
             batch[0]["type"] if delivery.message and batch else ""
             for batch, (delivery, _) in zip(batches, ended, strict=True)
         ]
@@ -170,7 +176,7 @@ class TestBatches:
         assert self.outcomes(*batches) == [None] * len(batches)
 
     def test_all_are_handled_once(self) -> None:
-        subscribes(HotelBooked)(each(note))
+        handles_events(HotelBooked)(each(note))
         one, two, three = booked(), booked(), booked()
         self.come([one, two], [two, three])
         self.come([three, one])
@@ -179,7 +185,7 @@ class TestBatches:
 
     def test_what_fails_together_comes_again_one_by_one(self) -> None:
         """Each with tries of its own: one that nobody understands takes no other along."""
-        subscribes(HotelBooked)(each(note))
+        handles_events(HotelBooked)(each(note))
         strange = booked() | {"type": "inventory.unheard_of"}
         fine, other = [booked(), strange], [booked()]
         self.come(fine, other)
@@ -190,7 +196,7 @@ class TestBatches:
 
     def test_one_that_cannot_be_stored_takes_no_other_along(self) -> None:
         """Its batch is kept as a dead letter; the others are promised."""
-        subscribes(HotelBooked)(each(note))
+        handles_events(HotelBooked)(each(note))
         fine, odd, nameless = booked(), booked() | {"subject": "\x00"}, booked()
         del nameless["subject"]
         (outcome,) = self.outcomes([fine, odd, nameless])

@@ -170,7 +170,7 @@ class TestRows:
         OutboxMessage.objects.filter(id=unsent.id).update(due_at=long_ago, created_at=long_ago)
         InboxEntry.objects.create(event=uuid4(), handler="old", received_at=long_ago)
         InboxEntry.objects.create(event=uuid4(), handler="new")
-        retention.forget_old()
+        retention.delete_expired()
         assert set(OutboxMessage.objects.values_list("id", flat=True)) == {new.id, unsent.id}
         assert InboxEntry.objects.get().handler == "new"
 

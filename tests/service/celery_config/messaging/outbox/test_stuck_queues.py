@@ -109,7 +109,7 @@ class TestWorker:
     @pytest.fixture
     def hotel(self) -> Iterator[DurableTask]:
         handler = Handler(BookHotel, local=one_by_one(lambda each: HotelBooked(booking=each.trip)))
-        yield handlers.register(handler)
+        yield handlers.register_handler(handler)
         del handlers.registry[handler.command.wire_name()]
         current_app.tasks.unregister(handler.command.wire_name())
 
