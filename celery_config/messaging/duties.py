@@ -1,4 +1,4 @@
-"""What the relay of every service does besides publishing: it measures its lag and deletes what is old."""
+"""The duties that the relay of every service has: it measures its lag and deletes what is old."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How events travel: a Celery message brings one CloudEvent, or many of one type (rule 21, events)."""
+"""Event envelopes: a Celery message carries one CloudEvent, or several of one type (rule 21, events)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RECEIVE, RECEIVE_ALL = "events.receive", "events.receive_all"
 
 
 def events_message(kind: str, events: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The message that tells all subscribers of events of one type.
+    """The message that carries events of one type to all subscribers.
 
     One event is a CloudEvent in structured mode, several are a batch (https://cloudevents.io, JSON format).
     """
@@ -34,7 +34,7 @@ def single_event_message(event: dict[str, Any], route: dict[str, Any]) -> dict[s
 
 @dataclass(frozen=True, kw_only=True)
 class EventMessage:
-    """A CloudEvent in structured mode; checked as an `Envelope` where it is delivered."""
+    """A CloudEvent in structured mode; delivery checks it as an `Envelope`."""
 
     id: UUID
     type: str
@@ -49,7 +49,7 @@ class EventsMessage:
 
 
 def event_type(message: Any) -> str:
-    """The type of the events that a message brings; empty, if it brings none."""
+    """The type of the events that a message carries; empty if it carries none."""
     match message:
         case EventMessage():
             return message.type

@@ -1,4 +1,4 @@
-"""Commands over REST: the same command, command id, barrier and refusals as over the broker, answered at once."""
+"""The participant's HTTP API: commands, manual settlement and webhooks pass the same barrier as the broker's messages."""
 
 from __future__ import annotations
 
@@ -32,6 +32,11 @@ from celery_config.web.fields import IdField
 from celery_config.web.permissions import IsService, permission
 from celery_config.web.problems import Conflict, Unprocessable
 
+log = structlog.get_logger(__name__)
+# Webhook bodies have a few kilobytes; nothing of a body is trusted before its signature is checked.
+MAX_BYTES = 256 * 1024
+IGNORED, REFUSED = "ignored", "refused"
+
 
 class Gone(APIException):
     """410: the step was undone or fenced; it never will run."""
@@ -41,7 +46,7 @@ class Gone(APIException):
 
 
 class BadGateway(APIException):
-    """502: somebody whom the command needs did not say what became of it."""
+    """502: a provider did not say whether its call took effect."""
 
     status_code = status.HTTP_502_BAD_GATEWAY
     default_code = "unknown_outcome"
@@ -53,6 +58,21 @@ class CommandInput(serializers.Serializer[Any]):
     replies = serializers.DictField(help_text="the replies of the steps before it, by step")
 
 
+class BarrierSettleInput(serializers.Serializer[Any]):
+    task = serializers.CharField(max_length=120, help_text="wire name of the action's or undo's command")
+    saga = IdField()
+    step = serializers.CharField(max_length=80)
+    operation = serializers.ChoiceField(("do", "undo"))
+    subject = serializers.CharField(max_length=64)
+    command = serializers.DictField()
+    answer = serializers.DictField(help_text="what the provider would have answered")
+    note = serializers.CharField(max_length=1000, help_text="who says so, and why")
+
+
+class WebhookOutput(serializers.Serializer[Any]):
+    outcome = serializers.ChoiceField([*(o.value for o in webhooks.NotificationResult), IGNORED])
+
+
 class Commands(APIView):
     permission_classes = (IsService,)
 
@@ -60,8 +80,8 @@ class Commands(APIView):
     def post(self, request: Request) -> Response:
         """Carry out one command: 200 with the `replies` that go on, 422 refused, 410 outlived, 409 for a human.
 
-        `{"ended": true}` answers a fence whose pivot ran. Whatever else goes wrong is a 5xx: nobody knows what was
-        done, and the same request is sent again.
+        `{"ended": true}` answers a fence whose pivot ran. Any other failure is a 5xx: it is unknown what was done, and
+        the same request is sent again.
         """
         given = CommandInput(data=request.data)
         given.is_valid(raise_exception=True)
@@ -81,13 +101,13 @@ class Commands(APIView):
 
 
 def run_command(task: str, message: dict[str, Any], replies: dict[str, Any]) -> Outcome:
-    """The outcome of a task, as the broker's worker would find it; its calls outside are made here.
+    """Run a task as the broker's worker would, its calls outside included, and return its outcome.
 
     Raises:
         NotFound: there is no such task.
-        OutcomeUnknown: a call outside ended so.
-        Conflict: what it says cannot be stored.
-        ValidationError: the message is not what it takes.
+        BadGateway: the effect of a call outside is unknown.
+        Conflict: the message has contents that cannot be stored.
+        ValidationError: the message does not fit the task.
     """
     found = current_app.tasks.get(task)
     if not isinstance(found, DurableTask) or not found.work.chained:
@@ -108,47 +128,25 @@ def run_command(task: str, message: dict[str, Any], replies: dict[str, Any]) -> 
         raise ValidationError({"message": f"{task} cannot take it: {error}"}) from error
 
 
-class BarrierSettleInput(serializers.Serializer[Any]):
-    task = serializers.CharField(max_length=120, help_text="wire name of the action's or undo's command")
-    saga = IdField()
-    step = serializers.CharField(max_length=80)
-    operation = serializers.ChoiceField(("do", "undo"))
-    subject = serializers.CharField(max_length=64)
-    command = serializers.DictField()
-    answer = serializers.DictField(help_text="what the provider would have answered")
-    note = serializers.CharField(max_length=1000, help_text="who says so, and why")
-
-
 class SettleBarrier(APIView):
     permission_classes = (permission("messaging.change_barrierrow"),)
 
     @extend_schema(request=BarrierSettleInput, responses={200: dict})
     def post(self, request: Request) -> Response:
-        """Write what a human found out over the open intent of a call outside, as the provider's own answer."""
+        """Store what a human found out over the open intent of a call outside, as the provider's own answer."""
         given = BarrierSettleInput(data=request.data)
         given.is_valid(raise_exception=True)
         try:
-            told = manual.settle_manually(load_handlers(), **given.validated_data)
+            result = manual.settle_manually(load_handlers(), **given.validated_data)
         except (msgspec.ValidationError, KeyError) as error:
-            raise serializers.ValidationError({"answer": f"it lacks something: {error}"}) from error
-        return Response({"settled": told})
-
-
-log = structlog.get_logger(__name__)
-# Theirs are of a few kilobytes; before the signature is checked, everything is a stranger's.
-MAX_BYTES = 256 * 1024
-IGNORED = "ignored"
-REFUSED = "refused"
-
-
-class WebhookOutput(serializers.Serializer[Any]):
-    outcome = serializers.ChoiceField([*(o.value for o in webhooks.Outcome), IGNORED])
+            raise ValidationError({"answer": f"it lacks something: {error}"}) from error
+        return Response({"settled": result})
 
 
 class WebhookApi(APIView):
-    """`read` verifies a body and returns its hint, or None for an event that settles nothing.
+    """`read` verifies a body and returns its notification, or None for an event that settles nothing.
 
-    Whatever is signed is answered 200, so that the sender stops repeating it; only what we could not write is not.
+    Every signed event is answered 200, so that the sender stops repeating it, unless our database did not take it.
     """
 
     authentication_classes: ClassVar[list[Any]] = []  # type: ignore[misc]
@@ -163,11 +161,13 @@ class WebhookApi(APIView):
         if len(body) > MAX_BYTES:
             raise BodyTooLarge
         try:
-            hint = self.read(body, request.headers)
+            notification = self.read(body, request.headers)
         except WebhookRefused as refused:
             metrics.WEBHOOKS.labels(REFUSED).inc()
             log.warning("event refused", reason=str(refused))
             raise
-        outcome = webhooks.receive_notification(load_handlers(), hint).value if hint else IGNORED
+        outcome = IGNORED
+        if notification:
+            outcome = webhooks.receive_notification(load_handlers(), notification).value
         metrics.WEBHOOKS.labels(outcome).inc()
         return Response({"outcome": outcome})

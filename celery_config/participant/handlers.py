@@ -1,13 +1,17 @@
-"""What a participant's `tasks.py` is written with.
+"""Handlers: a participant's `tasks.py` registers them, and each carries out a step's command exactly once.
 
     @handles(ReserveStock)
     def reserve_stock(commands: Sequence[ReserveStock]) -> list[StockReserved | Refused]:
         return services.reserve_stock(commands)
 
-makes the Celery task `inventory.reserve_stock`. It gets all commands that have arrived, each once, and returns a reply
-or a refusal for each; what it writes, the barrier's rows, the replies and the events are one transaction. An undo
-returns None for each. `handles_one` is the form for a function that takes a single command; `handles_outside` the one
-for effects at a provider. Every participant also gets the task `SERVICE.fence`.
+makes the Celery task `inventory.reserve_stock`. The function gets all commands that have arrived, each once, and returns
+a reply or a refusal for each (None for an undo). What it writes, the barrier rows, the replies and the events are one
+transaction. `handles_one` is for a function that takes a single command, `handles_outside` for effects at a provider.
+Every participant also has the task `SERVICE.fence`.
+
+An error after the last try fires Celery's errback, which carries no reason. So the participant sends the reason by
+another road: a refusal is announced as an event (`StepWrites.mark_refused`), used-up tries by `announce_giving_up`, and in
+a stop chain the undo's reply carries the stored refusal (`stored_refusal`). docs/protocol.md, rule 6, says who joins them.
 """
 
 from __future__ import annotations
@@ -55,7 +59,7 @@ importing = threading.Lock()
 
 @dataclass(frozen=True, kw_only=True)
 class StepMessage:
-    """A link of a chain; `needs` says which field of the command comes from which step's reply."""
+    """A link of a chain; `needs` names the fields of the command that come from earlier steps' replies."""
 
     saga: UUID
     step: str
@@ -66,7 +70,7 @@ class StepMessage:
 
     @property
     def subject(self) -> str:
-        """What the command is about: its first field."""
+        """The id of what the command is about: its first field."""
         return str(next(iter(self.command.values()), ""))
 
 
@@ -93,9 +97,9 @@ def handles(command: type[Command]) -> Callable[[LocalStep], LocalStep]:
 
 
 def handles_one(command: type[Command]) -> Callable[[Callable[[Any], Reply | None]], Any]:
-    """Register a function that takes one command; of several, each runs in a savepoint of its own.
+    """Register a function that takes one command and returns the reply (None for an undo), or raises `Refused`.
 
-    It gets the decoded command and returns the reply (an undo returns None). To refuse, it raises `Refused`.
+    In a batch each command runs in a savepoint of its own.
     """
     return lambda function: register_handler(Handler(command, local=one_by_one(function)))
 
@@ -115,7 +119,7 @@ def one_by_one(function: Callable[[Any], Reply | None]) -> LocalStep:
 
 
 class OneByOne:
-    """For a step outside whose requests and answers are dealt with one at a time: `request` and `settle_one`."""
+    """Base of an outside step that handles requests and answers one at a time: `request` and `settle_one`."""
 
     def request(self, command: Any) -> dict[str, Any]:
         """Return the full request, from the command and our own rows."""
@@ -143,10 +147,9 @@ def handles_outside(command: type[Command]) -> Callable[[type[OutsideStep]], typ
 
 
 def load_handlers() -> FindHandler:
-    """What finds a handler by its command's name, in a process that is no worker.
+    """Import the tasks, which register the handlers, in a process that is not a worker; return the look-up by name.
 
-    Handlers register themselves when the tasks are imported, which a web process has no other reason for; its threads
-    wait for the one that does.
+    The lock makes the other threads of a web process wait for the first import.
     """
     with importing:
         current_app.loader.import_default_modules()
@@ -159,12 +162,10 @@ def register_handler(handler: Handler) -> Task:
         raise DefinitionError(f"{name} has two handlers; a command has one")
     registry[name] = handler
 
-    def carry_out(operation: str, messages: Sequence[Step]) -> list[Outcome]:
-        return (
-            undo_actions(handler, messages, registry.get)
-            if operation == "undo"
-            else run_actions(handler, messages)
-        )
+    def carry_out(operation: str, steps: Sequence[Step]) -> list[Outcome]:
+        if operation == "undo":
+            return undo_actions(handler, steps, registry.get)
+        return run_actions(handler, steps)
 
     def handle(deliveries: Sequence[Delivery[StepMessage]]) -> list[Outcome]:
         return run_deduplicated(deliveries, lambda delivery: decode_step(handler, delivery), carry_out)
@@ -181,7 +182,7 @@ def register_handler(handler: Handler) -> Task:
 
 
 def register_fence(service: str) -> Task:
-    """Register `SERVICE.fence`, which settles whether pivots of this participant ran (rule 13)."""
+    """Register `SERVICE.fence`, which makes certain whether pivots of this participant ran (rule 13, the fence)."""
 
     def handle(deliveries: Sequence[Delivery[FenceMessage]]) -> list[Outcome]:
         (pivot, *others) = {delivery.message.pivot for delivery in deliveries}
@@ -205,13 +206,13 @@ def run_deduplicated(
     carry_out: Callable[[str, Sequence[S]], list[Outcome]],
 ) -> list[Outcome]:
     """Carry out the steps of one operation together; a twin in the same batch waits for the next round."""
-    steps = [(id(delivery), step(delivery)) for delivery in deliveries]
-    gone = find_forgotten([each for _, each in steps])
+    steps = {id(delivery): step(delivery) for delivery in deliveries}
+    expired = find_forgotten(list(steps.values()))
     outcomes: dict[int, Outcome] = {
-        number: reject_expired(each) for number, each in steps if each.key in gone
+        number: reject_expired(each) for number, each in steps.items() if each.key in expired
     }
-    steps = [(number, each) for number, each in steps if number not in outcomes]
-    for part in split_unique(steps, lambda each: each[1].key):
+    live = [(number, each) for number, each in steps.items() if number not in outcomes]
+    for part in split_unique(live, lambda each: each[1].key):
         for operation, group in group_by(lambda each: each[1].operation, part).items():
             ended = carry_out(operation, [each for _, each in group])
             outcomes |= zip((number for number, _ in group), ended, strict=True)
@@ -219,7 +220,7 @@ def run_deduplicated(
 
 
 def reject_expired(step: Step) -> Reject:
-    """Its barrier row is not there, and may have been: nobody can say whether it was carried out."""
+    """Reject a step whose barrier row is missing and may have been deleted: it may have been carried out."""
     fault = f"saga {step.saga} began more than {settings.SAGA_RETENTION_DAYS:g} days ago"
     log.error("to the dead letters", fault=fault)
     return Reject(fault, requeue=False)
@@ -228,7 +229,7 @@ def reject_expired(step: Step) -> Reject:
 def decode_step(handler: Handler, delivery: Delivery[StepMessage]) -> Step:
     """
     Raises:
-        msgspec.ValidationError: the command, or a reply that it needs, is not there; it will not come later either.
+        msgspec.ValidationError: the command, or a reply that it needs, is missing; another try would not help.
     """
     message = delivery.message
     try:
@@ -240,7 +241,7 @@ def decode_step(handler: Handler, delivery: Delivery[StepMessage]) -> Step:
 
 
 def conclude_step(delivery: Delivery[Any], outcome: Outcome) -> Outcome:
-    """Time the step, log how it ended, and let its reply (or its refusal, in a stop chain) join the others."""
+    """Time and log the step, and add its reply (in a stop chain its refusal) to those of the earlier links."""
     message = delivery.message
     measure_step(
         structlog.contextvars.get_contextvars()["task"],
@@ -259,7 +260,7 @@ def conclude_step(delivery: Delivery[Any], outcome: Outcome) -> Outcome:
 
 
 def measure_step(task: str, delivery: Delivery[Any], outcome: Outcome, **about: Any) -> None:
-    """Time what was carried out, and log how it ended."""
+    """Record the time of a step, and log its outcome."""
     how, detail = describe_outcome(outcome)
     seconds = time.perf_counter() - delivery.began
     metrics.STEP_SECONDS.labels(task, how).observe(seconds)
@@ -280,7 +281,7 @@ def describe_outcome(outcome: Outcome) -> tuple[str, str]:
 
 
 def announce_giving_up(delivery: Delivery[StepMessage], error: Exception) -> None:
-    """Tell the saga log why; the errback itself carries no reason."""
+    """Announce why a step failed; the errback itself carries no reason."""
     message = delivery.message
     step = Step(message.saga, message.step, message.operation, message.subject)
     writing.add_events([step_event(step, describe_giving_up(error), "failed")])

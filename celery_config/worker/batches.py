@@ -226,9 +226,9 @@ def carry_out(taken: Sequence[Item]) -> DeliveryOutcomes:
     for task, requests in group_by(task_of, new).items():
         ended += task.carry_out([context_of(request) for request in requests])
     for (task, *_), group in group_by(
-        lambda each: (task_of(each), each.call.settle, each.call.kind), waiting
+        lambda each: (task_of(each), each.call.finish, each.call.kind), waiting
     ).items():
-        ended += task.settle([(each.delivery, each.call, each.answer) for each in group])
+        ended += task.finish_calls([(each.delivery, each.call, each.answer) for each in group])
     return ended
 
 

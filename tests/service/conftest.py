@@ -72,7 +72,7 @@ class Participant:
         before = set(OutboxMessage.objects.values_list("id", flat=True))
         ((delivery, outcome),) = self.receive.carry_out([request])
         while isinstance(outcome, Call):
-            ((delivery, outcome),) = self.receive.settle([(delivery, outcome, outcome.answer())])
+            ((delivery, outcome),) = self.receive.finish_calls([(delivery, outcome, outcome.answer())])
         if isinstance(outcome, Exception) and not isinstance(outcome, (Refused, StepSuperseded, Ignore)):
             raise outcome
         said = OutboxMessage.objects.filter(kind="event").exclude(id__in=before).order_by("id")

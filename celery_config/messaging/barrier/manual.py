@@ -1,4 +1,4 @@
-"""A human tells what became of a call outside, when nobody else can: the answer is written as the provider's own."""
+"""Manual settlement: an operator says how a call ended, and the barrier stores it as the provider's own answer."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def settle_manually(
     answer: dict[str, Any],
     note: str,
 ) -> str:
-    """Write `answer` over the open intent of a step's action (`do`) or of its undo (`undo`).
+    """Store `answer` over the open intent of a step's action (`do`) or of its undo (`undo`).
 
     Args:
         find: gives a handler by its command's name.
@@ -37,10 +37,10 @@ def settle_manually(
         subject: what the saga is about: the order.
         command: the command's fields.
         answer: what the provider would have answered.
-        note: who says so, and why; kept in the barrier.
+        note: who says so, and why; the barrier keeps it.
 
     Returns:
-        What was done, in words.
+        What was done, as a sentence.
 
     Raises:
         OperatorRefused: there is no open intent of this operation.
@@ -50,36 +50,37 @@ def settle_manually(
     row = BarrierRow.objects.select_for_update().filter(key=command_id(saga, step, "do")).first()
     if handler is None or row is None:
         raise OperatorRefused(f"{step} never came here, so nothing of it is in doubt")
-    written = StepWrites()
+    writes = StepWrites({row.key: row})
     if operation == "do":
-        told = store_action_answer(handler, row, Step(saga, step, operation, subject), answer, written)
+        target = Step(saga, step, operation, subject)
+        result = store_action_answer(handler, row, target, answer, writes)
     else:
-        message = Step(saga, step, operation, subject, decode(handler.command, command))
-        told = store_undo_answer(handler, row, message, answer, written)
-    written.set(row, note=note)
-    written.write()
-    return told
+        target = Step(saga, step, operation, subject, decode(handler.command, command))
+        result = store_undo_answer(handler, row, target, answer, writes)
+    writes.update(target, note=note)
+    writes.flush()
+    return result
 
 
 def store_action_answer(
-    handler: Handler, row: BarrierRow, message: Step, answer: dict[str, Any], written: StepWrites
+    handler: Handler, row: BarrierRow, step: Step, answer: dict[str, Any], writes: StepWrites
 ) -> str:
     if handler.outside is None or row.action != Action.INTENT or row.undo != Undo.NONE:
         raise OperatorRefused(f"{row.step} has no open call: its barrier says {row.action}")
-    store_answers([(PendingCall(handler, message, row.request), answer)], {row.key: row}, written)
-    return f"{row.step} is done, says a human"
+    store_answers([(PendingCall(handler, step, row.request), answer)], writes)
+    return f"{row.step} is recorded as done"
 
 
 def store_undo_answer(
-    handler: Handler, row: BarrierRow, message: Step, answer: dict[str, Any], written: StepWrites
+    handler: Handler, row: BarrierRow, step: Step, answer: dict[str, Any], writes: StepWrites
 ) -> str:
     if handler.outside is None or row.undo != Undo.INTENT:
         raise OperatorRefused(f"the undo of {row.step} has no open call: {row.undo or 'it never came here'}")
     if row.action == Action.INTENT:
-        # The action itself was never settled: nothing is live there, says the human, so nothing was ever done.
-        written.set(row, action=Action.REFUSED.value)
-        written.undone(message, row)
+        # The action's own call is still open: the operator says that nothing is live there, so nothing was done.
+        writes.update(step, action=Action.REFUSED.value)
+        writes.mark_undone(step)
     else:
-        (request,) = handler.outside.requests([message.command])
-        store_undo_answers([(PendingCall(handler, message, request), answer)], {row.key: row}, written)
-    return f"{row.step} is undone, says a human"
+        (request,) = handler.outside.requests([step.command])
+        store_undo_answers([(PendingCall(handler, step, request), answer)], writes)
+    return f"{row.step} is recorded as undone"

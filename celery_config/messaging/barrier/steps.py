@@ -1,12 +1,15 @@
-"""What a participant is asked to do, how it says what it can, and what a transaction leaves behind of it."""
+"""Steps and their handlers, and all that one transaction writes about them: barrier rows and events, or neither."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol, TypeVar
 from uuid import UUID, uuid5
+
+from django.db import transaction
 
 from celery_config.contracts.base import Command, Event, Reply, command_id, decode, encode
 from celery_config.db import bulk
@@ -20,21 +23,22 @@ from celery_config.messaging.states import Action, Undo
 D = TypeVar("D")
 S = TypeVar("S", bound="Step")
 FindHandler = Callable[[str], "Handler | None"]
+"""Gives a handler by the wire name of its command."""
 LocalStep = Callable[[Sequence[Any]], Sequence[Reply | Refused | None]]
 
 
 class OutsideStep(Protocol):
-    """A step whose effect is at a provider: requests are stored, calls made, their answers settled (rule 8)."""
+    """A step whose effect is at a provider: store the requests, make the calls, settle the answers (rule 8, intents)."""
 
     def requests(self, commands: Sequence[Any]) -> list[dict[str, Any]]:
         """Return the full request of each, from the command and our own rows; committed before the call."""
 
     def call(self, key: UUID, request: dict[str, Any]) -> dict[str, Any]:
-        """Make one call with `key` as idempotency key and return the answer; others are under way meanwhile.
+        """Make one call with `key` as idempotency key and return the answer. Other calls run at the same time.
 
         Raises:
             Refused: the provider's final no.
-            Unknown: nobody knows; the call will be repeated with the same key.
+            OutcomeUnknown: the call may or may not have taken effect; it is repeated with the same key.
         """
 
     def settle(self, answered: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> Sequence[Reply | None]:
@@ -66,82 +70,96 @@ class Step:
 
     @cached_property
     def key(self) -> UUID:
-        """Of its barrier row, which action, undo and fence share."""
+        """The key of its barrier row, which action, undo and fence share."""
         return command_id(self.saga, self.name, "do")
 
     def announcement(self, event: Event, outcome: str) -> dict[str, Any] | None:
-        """The CloudEvent that tells everybody; the saga log of the orchestrator is fed from this (rule 16)."""
+        """The CloudEvent that announces the outcome; it also feeds the saga log (rule 16, events)."""
         return step_event(self, event, outcome)
 
-    def again(self, handler: Handler, outcome: Any) -> dict[str, Any] | None:
-        """What is told of an outcome that was there before; nothing, where a chain carries it on."""
+    def reannouncement(self, handler: Handler, outcome: Any) -> dict[str, Any] | None:
+        """The event that announces a stored outcome once more; None where a chain carries the outcome on."""
         return None
 
 
 @dataclass
 class StepWrites:
-    """What one transaction writes into barrier and outbox, collected and written at once."""
+    """What one transaction writes into barrier and outbox: collected step by step, written by one statement.
 
-    rows: dict[UUID, AnyRow] = field(default_factory=dict)
+    Args:
+        rows: the barrier rows, by key: new, claimed or locked in this transaction.
+    """
+
+    rows: Mapping[UUID, AnyRow]
+    changed: dict[UUID, AnyRow] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
 
-    def set(self, row: AnyRow, **fields: Any) -> None:
+    def update(self, step: Step, **fields: Any) -> None:
+        row = self.changed[step.key] = self.rows[step.key]
         for name, value in fields.items():
             setattr(row, name, value)
-        self.rows[row.key] = row
 
-    def announce(self, step: Step, event: Event, outcome: str) -> None:
-        """Say what became of the step, if it has anything to say of that."""
-        if told := step.announcement(event, outcome):
-            self.events.append(told)
-
-    def done(self, step: Step, row: AnyRow, reply: Reply) -> dict[str, Any]:
+    def mark_done(self, step: Step, reply: Reply) -> dict[str, Any]:
         stored = encode(reply)
-        self.set(row, action=Action.DONE.value, reply=stored)
-        self.announce(step, reply, "done")
+        self.update(step, action=Action.DONE.value, reply=stored)
+        self._announce(step, reply, "done")
         return stored
 
-    def refused(self, handler: Handler, step: Step, row: AnyRow, error: Refused) -> None:
+    def mark_refused(self, handler: Handler, step: Step, error: Refused) -> Refused:
         kind = handler.command.refused
         if kind is None:
             raise forbidden_refusal(handler) from error
         refusal = kind(code=error.code, reason=error.reason)
-        self.set(row, action=Action.REFUSED.value, reply=encode(refusal))
-        self.announce(step, refusal, "refused")
+        self.update(step, action=Action.REFUSED.value, reply=encode(refusal))
+        self._announce(step, refusal, "refused")
+        return error
 
-    def undone(self, step: Step, row: AnyRow) -> None:
-        """An undo's reply says only which order: its fields are the undo command's own."""
+    def mark_undone(self, step: Step) -> None:
+        """The reply of an undo names only the order: its fields are those of the undo's command."""
         assert step.command is not None
-        self.set(row, undo=Undo.DONE.value)
-        self.announce(step, decode(type(step.command).done, encode(step.command)), "undone")
+        self.update(step, undo=Undo.DONE.value)
+        self._announce(step, decode(type(step.command).done, encode(step.command)), "undone")
 
-    def found(self, handler: Handler, step: Step, outcome: Any) -> None:
-        """Somebody else wrote it; whoever waits for just this step's word is told all the same."""
-        if told := step.again(handler, outcome):
-            self.events.append(told)
+    def reannounce(self, handler: Handler, step: Step, outcome: Any) -> None:
+        """Announce an outcome that another message has written, if someone waits for an event of this very step."""
+        if event := step.reannouncement(handler, outcome):
+            self.events.append(event)
+
+    def _announce(self, step: Step, event: Event, outcome: str) -> None:
+        if announcement := step.announcement(event, outcome):
+            self.events.append(announcement)
 
     def insert(self) -> None:
-        """Write rows that are not there yet.
+        """Insert the rows, which must be new.
 
         Raises:
-            IntegrityError: one is.
+            IntegrityError: the database has one of them already.
         """
-        bulk.execute(*store.insert_statement(self.rows.values()), *writing.event_statements(self.events))
+        bulk.execute(*store.insert_statement(self.changed.values()), *writing.event_statements(self.events))
 
-    def write(self) -> None:
-        """Write over rows that are claimed or locked."""
-        stored = store.update_statement(self.rows.values(), "action", "undo", "reply", "note")
-        bulk.execute(*stored, *writing.event_statements(self.events))
+    def flush(self) -> None:
+        """Write the rows, which are claimed or locked here."""
+        changes = store.update_statement(self.changed.values(), "action", "undo", "reply", "note")
+        bulk.execute(*changes, *writing.event_statements(self.events))
+
+
+@contextmanager
+def locked_writes(steps: Iterable[Step]) -> Iterator[StepWrites]:
+    """One transaction over the barrier rows of these steps: it begins with their locks and ends with `flush`."""
+    with transaction.atomic():
+        writes = StepWrites(store.lock_rows([step.key for step in steps]))
+        yield writes
+        writes.flush()
 
 
 def claim_steps(
-    messages: Sequence[S], rows: Mapping[UUID, AnyRow], decide: Callable[[Row | None], D]
+    steps: Sequence[S], rows: Mapping[UUID, AnyRow], decide: Callable[[Row | None], D]
 ) -> list[tuple[S, AnyRow, D]]:
-    """Claim the rows, by key; return what to do about each step, with its row, ours or the one that was there."""
+    """Claim the rows, by key; return each step with its row (ours, or the one that was there) and what to do about it."""
     there = store.claim_rows(list(rows.values()))
     return [
-        (step, there.get(step.key, rows[step.key]), decide(store.pure_row(row) if row else None))
-        for step in messages
+        (step, row or rows[step.key], decide(store.pure_row(row) if row else None))
+        for step in steps
         for row in [there.get(step.key)]
     ]
 
@@ -159,10 +177,10 @@ def step_event(step: Step, event: Event, outcome: str) -> dict[str, Any]:
 
 
 def forbidden_refusal(handler: Handler) -> RuntimeError:
-    """Past the pivot, and in an undo, a "no" is an error: nothing is stored and it is tried again (rule 6)."""
+    """After the pivot, and in an undo, a refusal is an error: it is not stored, the step is tried again (rule 6)."""
     return RuntimeError(f"{handler.command.__name__} may not be refused")
 
 
 def stored_refusal(row: AnyRow) -> dict[str, Any]:
-    """Why the step was refused, if it was; the stop chain carries it home."""
+    """The refusal of the step by its name, if it was refused: what the stop chain carries back to the orchestrator."""
     return {row.step: row.reply} if row.action == Action.REFUSED and row.reply else {}

@@ -1,9 +1,9 @@
-"""The barrier's SQL: who inserts the row owns the step; everybody else reads what became of it (rule 5).
+"""The barrier's SQL: the transaction that inserts a step's row owns the step; all others read its outcome (rule 5).
 
 `INSERT … ON CONFLICT DO NOTHING RETURNING` in READ COMMITTED: a twin waits for the first one's commit
 (at most the connection's `lock_timeout`) and then reads the stored row. `bulk_create(ignore_conflicts=True)`
 would not say which rows it inserted, and a plain INSERT would abort the transaction. Rows are inserted and locked in
-the order of their keys, so that two batches never wait for each other in a circle (rule 10).
+the order of their keys, so that two batches never wait for each other in a circle (rule 10, one lock order).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ INSERTED = ("key", "saga", "step", "command", "command_hash", "action", "undo", 
 
 @dataclass(slots=True)
 class NewRow:
-    """A row that is not in the database yet: what a `BarrierRow` is, without the price of a model's instance."""
+    """A row that is not in the database yet: what a `BarrierRow` is, without the cost of a model's instance."""
 
     key: UUID
     saga: UUID
@@ -54,12 +54,12 @@ def new_row(
     undo: Undo = Undo.NONE,
     request: dict[str, Any] | None = None,
 ) -> NewRow:
-    """The row of a step that nobody has claimed yet; `key` is the command id of its action."""
+    """The row of a step that is not claimed yet; `key` is the command id of its action."""
     return NewRow(key, saga, step, command, command_hash, action.value, undo.value, request)
 
 
 def insert_statement(rows: Iterable[AnyRow]) -> list[bulk.Statement]:
-    """What inserts rows that nobody has; it fails where somebody does."""
+    """Inserts new rows; it fails where one exists already."""
     return bulk.insert_statement(BarrierRow, sort_by_key(rows), (*INSERTED, "reply"))
 
 
@@ -88,7 +88,7 @@ def lock_rows(keys: Collection[UUID]) -> dict[UUID, BarrierRow]:
 
 
 def update_statement(rows: Iterable[AnyRow], *fields: str) -> list[bulk.Statement]:
-    """What writes these fields of rows that are locked here."""
+    """Writes these fields of rows that are locked in this transaction."""
     changed = list(rows)
     for row in changed:
         row.updated_at = Now()

@@ -1,4 +1,4 @@
-"""How events travel: as Celery messages of one event, or of many of one type (rule 21)."""
+"""The tasks that receive events: no event is lost or blocks the others, whatever fails on it (rule 21, events)."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ log = structlog.get_logger(__name__)
 
 
 def receive_events(deliveries: Sequence[Delivery[EventMessage]]) -> list[Outcome]:
-    """Receive events, each for whoever acts on its kind or, if nobody does, for all who subscribed."""
+    """Give events to the reactor of their type or, where it has none, to all subscribers."""
     types = {delivery.message.type for delivery in deliveries}
     structlog.contextvars.bind_contextvars(event=",".join(sorted(types)))
     outcomes: dict[int, Outcome] = {}
     for group in group_by(lambda delivery: id(find_reactor(delivery)), deliveries).values():
         reactor = find_reactor(group[0])
-        some = reactor.react(group) if reactor else deliver_events(group)
+        some = reactor.react(group) if reactor else deliver_or_reject(group)
         outcomes |= zip(map(id, group), some, strict=True)
     return [outcomes[id(delivery)] for delivery in deliveries]
 
@@ -45,8 +45,8 @@ def find_reactor(delivery: Delivery[EventMessage]) -> Reactor | None:
     return reactors.get(delivery.message.type)
 
 
-def deliver_events(deliveries: Sequence[Delivery[EventMessage]]) -> list[Outcome]:
-    """Deliver events. One that nobody understands goes to the dead letters."""
+def deliver_or_reject(deliveries: Sequence[Delivery[EventMessage]]) -> list[Outcome]:
+    """Deliver events; one without a subscriber goes to the dead letters."""
     try:
         deliver([delivery.request.kwargs for delivery in deliveries])
     except DefinitionError as error:
@@ -63,7 +63,7 @@ def conclude_reaction(delivery: Delivery[EventMessage], outcome: Outcome) -> Out
 
 
 def give_up_reaction(delivery: Delivery[EventMessage], error: Exception) -> Outcome:
-    """What becomes of an event whose tries are used up: nothing more, if somebody acted on it and says so."""
+    """Let the reactor announce that the tries are used up, which ends the event; without one it is a dead letter."""
     reactor = find_reactor(delivery)
     if reactor is None:
         return None
@@ -72,7 +72,7 @@ def give_up_reaction(delivery: Delivery[EventMessage], error: Exception) -> Outc
 
 
 def receive_batches(deliveries: Sequence[Delivery[EventsMessage]]) -> list[Outcome]:
-    """Receive batches of events. What fails together comes again one by one, each with tries of its own."""
+    """Deliver batches of events. A batch that fails comes again event by event, each with tries of its own."""
     events = [event for delivery in deliveries for event in delivery.request.kwargs["events"]]
     structlog.contextvars.bind_contextvars(event=",".join(sorted({event["type"] for event in events})))
     try:
@@ -89,7 +89,7 @@ def receive_batches(deliveries: Sequence[Delivery[EventsMessage]]) -> list[Outco
 
 @transaction.atomic
 def unpack_batch(events: Sequence[dict[str, Any]]) -> Exception | None:
-    """Promise each event to ourselves alone; return why, if one of them cannot be stored."""
+    """Promise each event to this service alone; return why, if one of them cannot be stored."""
     route, fault = topology.commands_to(settings.SERVICE), None
     for event in events:
         try:
@@ -101,7 +101,7 @@ def unpack_batch(events: Sequence[dict[str, Any]]) -> Exception | None:
     return fault
 
 
-# Flower shows what was asked of whom; there are as many facts as commands, and the saga log shows them better.
+# Flower shows commands; there are as many events, and the saga log shows them better.
 durable_task(
     RECEIVE,
     Work(

@@ -1,4 +1,4 @@
-"""Publishing what the outbox holds: takes rows that are due, sends them, and forgets what the broker took."""
+"""Publishing from the outbox: a row is done once the broker confirmed it, and a crash before sends it twice."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class Promise:
 
 
 def pack_messages(rows: Sequence[Promise]) -> list[tuple[dict[str, Any], list[Promise]]]:
-    """The Celery messages of rows: a task each as it was written, events of one type up to `PACK` in one.
+    """Return the Celery messages of rows: a task as it was written, events of one type up to `PACK` in one.
 
-    Those of a choreographed order are acted on as commands are, and travel as these do: one by one.
+    Events of a choreographed order are acted on as commands are, and travel like them: one by one.
     """
     messages = [(row.payload, [row]) for row in rows if row.kind == Kind.TASK]
     for name, events in group_by(
@@ -55,19 +55,18 @@ def pack_messages(rows: Sequence[Promise]) -> list[tuple[dict[str, Any], list[Pr
 
 
 def due_filter() -> Q:
-    """The rows that may be published now."""
     return Q(published_at__isnull=True, due_at__lte=Now())
 
 
 @cached_sql
 def select_any_due() -> QuerySet[OutboxMessage, Any]:
-    """The statement behind `anything_due`."""
+    """The statement of `has_due_rows`."""
     return OutboxMessage.objects.filter(due_filter()).values("pk")[:1]
 
 
 @cached_sql
 def select_due(limit: int) -> QuerySet[OutboxMessage, Any]:
-    """The statement behind `locked`."""
+    """The statement of `lock_due_rows`."""
     found = OutboxMessage.objects.filter(due_filter()).order_by("due_at", "id")
     ours = found.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)
     return ours.values_list("id", "kind", "name", "payload")[:limit]
@@ -81,7 +80,7 @@ def has_due_rows() -> bool:
 
 
 def lock_due_rows(limit: int) -> list[Promise]:
-    """Up to `limit` rows that are due, less those that another relay has in hand; locked for us."""
+    """Lock and return up to `limit` due rows, except those that another relay has locked."""
     with connection.cursor() as cursor:
         cursor.execute(*select_due(limit))
         return [Promise(id, kind, name, decode(payload)) for id, kind, name, payload in cursor.fetchall()]
@@ -90,8 +89,8 @@ def lock_due_rows(limit: int) -> list[Promise]:
 def publish_batch(publisher: Publisher, limit: int) -> int:
     """Publish up to `limit` due rows and return how many were found.
 
-    The rows stay locked until the broker confirmed them, so two relays never send one row; a crash in between
-    sends it twice, which the barrier and the inbox bear.
+    The rows stay locked until the broker confirmed them, so two relays never send the same row. After a crash it is
+    sent twice: barrier and inbox recognise the repeat.
     """
     with transaction.atomic():
         rows = lock_due_rows(limit)
@@ -100,11 +99,11 @@ def publish_batch(publisher: Publisher, limit: int) -> int:
         messages = pack_messages(rows)
         taken = publisher.publish([message for message, _ in messages])
         reach(Point.RELAYED)
-        # A row that a crash brings back is sent again, which the barrier and the inbox bear.
+        # A row that a crash brings back is only sent again.
         functions.disable_synchronous_commit()
         sent = [row for i, (_, some) in enumerate(messages) if i in taken for row in some]
         refused = [row.id for i, (_, some) in enumerate(messages) if i not in taken for row in some]
-        # A command has done its duty; an event stays for those who must catch up (rule 20).
+        # A sent command is deleted; an event stays for readers that must catch up (rule 20, the feed).
         published = [SimpleNamespace(id=r.id, published_at=Now()) for r in sent if r.kind == Kind.EVENT]
         bulk.execute(
             *bulk.delete_statement(OutboxMessage, [r.id for r in sent if r.kind == Kind.TASK]),

@@ -208,7 +208,7 @@ def test_a_batch_of_calls_is_settled_together(bank: Bank) -> None:
         assert set(BarrierRow.objects.values_list("action", flat=True)) == {"intent"}
         answered = [(delivery, call, call.answer()) for delivery, call in waiting]
         with CaptureQueriesContext(connection) as queries:
-            ended = task.settle(answered)
+            ended = task.finish_calls(answered)
         assert [set(outcome) for _, outcome in ended] == [{"charge"}] * 3
         assert sum("FOR UPDATE" in query["sql"] for query in queries) <= 1
         assert set(BarrierRow.objects.values_list("action", flat=True)) == {"done"}

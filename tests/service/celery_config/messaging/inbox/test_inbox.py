@@ -22,8 +22,8 @@ from celery_config.messaging.inbox.subscriptions import (
     Envelope,
     EventHandler,
     Received,
+    add_subscription,
     deliver,
-    handles_events,
 )
 from celery_config.messaging.models import InboxEntry, OutboxMessage
 from celery_config.messaging.outbox.writing import cloud_event
@@ -61,7 +61,7 @@ def note(event: Any, envelope: Envelope) -> None:
 
 def test_a_handler_gets_the_event_decoded_with_its_envelope() -> None:
     seen: list[Any] = []
-    handles_events(HotelBooked)(each(lambda event, envelope: seen.append((event, envelope))))
+    add_subscription(each(lambda event, envelope: seen.append((event, envelope))), HotelBooked)
     event = booked()
     deliver([event])
     ((contract, envelope),) = seen
@@ -76,7 +76,7 @@ def test_a_handler_gets_the_event_decoded_with_its_envelope() -> None:
 
 def test_a_pattern_gets_the_data_as_it_came() -> None:
     seen: list[Any] = []
-    handles_events("inventory.*")(each(lambda event, envelope: seen.append(event)))
+    add_subscription(each(lambda event, envelope: seen.append(event)), "inventory.*")
     event = booked()
     deliver([event])
     assert seen == [event["data"]]
@@ -84,7 +84,7 @@ def test_a_pattern_gets_the_data_as_it_came() -> None:
 
 def test_a_repeat_is_not_handled_again() -> None:
     """Rule 21: the key is event id and handler."""
-    handles_events(HotelBooked)(each(note))
+    add_subscription(each(note), HotelBooked)
     event = booked()
     deliver([event])
     deliver([event])
@@ -95,14 +95,14 @@ def test_a_repeat_is_not_handled_again() -> None:
 
 def test_each_handler_has_its_own_memory() -> None:
     """Rule 21: one that was added later still gets what the other had."""
-    handles_events(HotelBooked)(each(note))
+    add_subscription(each(note), HotelBooked)
     event = booked()
     deliver([event])
 
     def also(event: Any, envelope: Envelope) -> None:
         note(event, envelope)
 
-    handles_events(HotelBooked)(each(also))
+    add_subscription(each(also), HotelBooked)
     deliver([event])
     assert Group.objects.count() == 2
 
@@ -116,8 +116,8 @@ def test_a_handler_that_fails_leaves_no_memory_of_the_event() -> None:
         if broken:
             raise ConnectionError
 
-    handles_events(HotelBooked)(each(note))
-    handles_events(HotelBooked)(each(fails))
+    add_subscription(each(note), HotelBooked)
+    add_subscription(each(fails), HotelBooked)
     event = booked()
     with pytest.raises(ConnectionError):
         deliver([event])
@@ -129,21 +129,21 @@ def test_a_handler_that_fails_leaves_no_memory_of_the_event() -> None:
 
 
 def test_what_nobody_subscribed_to_is_said_so() -> None:
-    handles_events(FlightBooked)(each(note))
+    add_subscription(each(note), FlightBooked)
     with pytest.raises(DefinitionError, match=r"no handler subscribes to inventory\.hotel_booked"):
         deliver([booked()])
 
 
 @pytest.mark.parametrize("broken", [{"id": "x"}, {"data": {"booking": 3}}])
 def test_what_is_no_cloudevent_of_its_type_is_an_error(broken: dict[str, Any]) -> None:
-    handles_events(HotelBooked)(each(note))
+    add_subscription(each(note), HotelBooked)
     with pytest.raises(msgspec.ValidationError):
         deliver([booked() | broken])
 
 
 def test_unknown_attributes_are_ignored() -> None:
     """Rule 24."""
-    handles_events(HotelBooked)(each(note))
+    add_subscription(each(note), HotelBooked)
     deliver([booked() | {"traceparent": "00-1", "dataschema": "x"}])
     assert Group.objects.count() == 1
 
@@ -151,7 +151,7 @@ def test_unknown_attributes_are_ignored() -> None:
 @concurrent
 def test_twins_at_once() -> None:
     """Rule 21: one waits for the other's commit and then does nothing."""
-    handles_events(HotelBooked)(each(note))
+    add_subscription(each(note), HotelBooked)
     event = booked()
     assert together(*[lambda: deliver([event])] * 6) == [None] * 6
     assert Group.objects.count() == 1
@@ -176,7 +176,7 @@ class TestBatches:
         assert self.outcomes(*batches) == [None] * len(batches)
 
     def test_all_are_handled_once(self) -> None:
-        handles_events(HotelBooked)(each(note))
+        add_subscription(each(note), HotelBooked)
         one, two, three = booked(), booked(), booked()
         self.come([one, two], [two, three])
         self.come([three, one])
@@ -185,7 +185,7 @@ class TestBatches:
 
     def test_what_fails_together_comes_again_one_by_one(self) -> None:
         """Each with tries of its own: one that nobody understands takes no other along."""
-        handles_events(HotelBooked)(each(note))
+        add_subscription(each(note), HotelBooked)
         strange = booked() | {"type": "inventory.unheard_of"}
         fine, other = [booked(), strange], [booked()]
         self.come(fine, other)
@@ -196,7 +196,7 @@ class TestBatches:
 
     def test_one_that_cannot_be_stored_takes_no_other_along(self) -> None:
         """Its batch is kept as a dead letter; the others are promised."""
-        handles_events(HotelBooked)(each(note))
+        add_subscription(each(note), HotelBooked)
         fine, odd, nameless = booked(), booked() | {"subject": "\x00"}, booked()
         del nameless["subject"]
         (outcome,) = self.outcomes([fine, odd, nameless])

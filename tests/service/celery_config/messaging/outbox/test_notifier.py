@@ -30,11 +30,11 @@ def named(settings: Any) -> str:
 
 @pytest.fixture
 def bell(named: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[RelayListener]:
-    monkeypatch.setattr(notifier, "LOOK_SECONDS", LONG)
+    monkeypatch.setattr(notifier, "POLL_SECONDS", LONG)
     made = RelayListener(named, 0.0)
     yield made
     signal.set_wakeup_fd(-1)
-    for each in made.hears:
+    for each in made.sockets:
         each.close()
 
 
