@@ -1,8 +1,7 @@
-"""The base classes of commands, replies and refusals, and how they become JSON and back. Pure.
+"""Base classes of all contracts: a newer and an older worker understand each other's messages (rule 24). Pure.
 
-A contract is a frozen dataclass. Encoding and decoding is msgspec's: a decoder checks every type,
-ignores fields it does not know and fills the ones it misses from their defaults, so that a command
-can gain a defaulted field while older and newer workers run side by side (rule 24).
+A contract is a frozen dataclass; msgspec encodes and decodes it. A decoder checks every type, ignores unknown fields and
+fills missing ones from their defaults, so a command can gain a field with a default.
 """
 
 from __future__ import annotations
@@ -26,9 +25,17 @@ def snake_case(name: str) -> str:
 
 
 class Message:
-    """A contract of one service. Its name on the wire is `service.snake_case_of_the_class`."""
+    """A contract of one service: that of its module's name, if the class names no other.
+
+    Its name on the wire is `service.snake_case_of_the_class`.
+    """
 
     service: ClassVar[str]
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if cls.__module__ != __name__ and not hasattr(cls, "service"):
+            cls.service = cls.__module__.rpartition(".")[2]
 
     @classmethod
     def wire_name(cls) -> str:
@@ -36,11 +43,11 @@ class Message:
 
 
 class Event(Message):
-    """What happened, in the past tense, announced to whoever wants to know."""
+    """What happened, in the past tense; announced to all subscribers."""
 
 
 class Reply(Event):
-    """What a step did. Travels along the chain, and is announced to all as an event."""
+    """What a step did. It travels along the chain, and is announced as an event."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,9 +60,9 @@ class Refusal(Event):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StepGaveUp(Event):
-    """A participant's tries at a step are used up; whether it was done is for its barrier to say."""
+    """A participant's tries of a step are used up; its barrier says whether the step was done."""
 
-    service: ClassVar[str] = "step"
+    service = "step"
     code: str
     reason: str
 
@@ -73,7 +80,7 @@ class Command(Message):
 
 
 def contract_fields(contract: Any) -> tuple[dataclasses.Field[Any], ...]:
-    """The fields of a contract, which is a dataclass though its base class cannot say so."""
+    """The fields of a contract: a dataclass, though the type of its base class does not say so."""
     return dataclasses.fields(contract)
 
 
@@ -94,7 +101,7 @@ def decode(kind: type[T], data: Any) -> T:
 def command_id(saga: UUID, step: str, operation: str) -> UUID:
     """The identity of one operation of one step: the barrier's key and the provider's idempotency key.
 
-    It never contains the attempt, so that every repeat is recognised (rule 2).
+    It never contains the attempt, so that every repeat is recognised (rule 2, ids).
     """
     return uuid5(COMMAND_IDS, f"{saga}/{step}/{operation}")
 
@@ -102,7 +109,7 @@ def command_id(saga: UUID, step: str, operation: str) -> UUID:
 def command_hash(command: Any) -> str:
     """SHA-256 (hex) over the fields that differ from their defaults, in the command and in what it contains.
 
-    A deploy that adds a defaulted field therefore changes no hash of a command under way (rule 5).
+    A deploy that adds a defaulted field therefore changes no hash of a command under way (rule 5, the barrier).
     """
     text = json.dumps(strip_defaults(command), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

@@ -1,6 +1,6 @@
 """Retention: events, inbox entries and barrier rows are deleted after their time, so no table grows without limit.
 
-A saga's id holds the time at which the saga began. A message for a saga that began too long ago, and that has no barrier
+A saga's id holds the time at which the saga began. A message of a saga that began too long ago, and without a barrier
 row, goes to the dead letters instead of being carried out: that is why old barrier rows can be deleted.
 """
 

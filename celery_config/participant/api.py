@@ -1,4 +1,4 @@
-"""The participant's HTTP API: commands, manual settlement and webhooks pass the same barrier as the broker's messages."""
+"""The participant's HTTP API: commands, manual settlement and webhooks pass the same barrier as messages do."""
 
 from __future__ import annotations
 

@@ -4,14 +4,14 @@
     def reserve_stock(commands: Sequence[ReserveStock]) -> list[StockReserved | Refused]:
         return services.reserve_stock(commands)
 
-makes the Celery task `inventory.reserve_stock`. The function gets all commands that have arrived, each once, and returns
-a reply or a refusal for each (None for an undo). What it writes, the barrier rows, the replies and the events are one
-transaction. `handles_one` is for a function that takes a single command, `handles_outside` for effects at a provider.
-Every participant also has the task `SERVICE.fence`.
+makes the Celery task `inventory.reserve_stock`. The function gets all commands that have arrived, each once, and
+returns a reply or a refusal for each (None for an undo). What it writes, the barrier rows, the replies and the events
+are one transaction. `handles_one` is for a function that takes a single command, `handles_outside` for effects at a
+provider. Every participant also has the task `SERVICE.fence`.
 
-An error after the last try fires Celery's errback, which carries no reason. So the participant sends the reason by
-another road: a refusal is announced as an event (`StepWrites.mark_refused`), used-up tries by `announce_giving_up`, and in
-a stop chain the undo's reply carries the stored refusal (`stored_refusal`). docs/protocol.md, rule 6, says who joins them.
+A refused step, or one whose tries are used up, fires Celery's errback, which carries no reason. So this side sends the
+reason by two other roads: as the step's event (`StepWrites.mark_refused`, `announce_giving_up`), and, in a stop chain,
+among the replies (`stored_refusal`). The orchestrator joins the three (rule 6, refusals).
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ LocalStep = Callable[[Sequence[Any]], Sequence[Reply | Refused | None]]
 
 
 class OutsideStep(Protocol):
-    """A step whose effect is at a provider: store the requests, make the calls, settle the answers (rule 8, intents)."""
+    """A step whose effect is at a provider: store requests, make calls, settle answers (rule 8, intents)."""
 
     def requests(self, commands: Sequence[Any]) -> list[dict[str, Any]]:
         """Return the full request of each, from the command and our own rows; committed before the call."""
@@ -155,7 +155,7 @@ def locked_writes(steps: Iterable[Step]) -> Iterator[StepWrites]:
 def claim_steps(
     steps: Sequence[S], rows: Mapping[UUID, AnyRow], decide: Callable[[Row | None], D]
 ) -> list[tuple[S, AnyRow, D]]:
-    """Claim the rows, by key; return each step with its row (ours, or the one that was there) and what to do about it."""
+    """Claim the rows; return each step with its row (new, or the one that was there) and what to do about it."""
     there = store.claim_rows(list(rows.values()))
     return [
         (step, row or rows[step.key], decide(store.pure_row(row) if row else None))

@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass
 class Duty:
-    """Work that the relay does every `seconds`; if `run` returns True there is more, and it runs after the next batch."""
+    """Work that the relay does every `seconds`, and again after the next batch if `run` returns True (there is more)."""
 
     name: str
     run: Callable[[], bool | None]
@@ -67,8 +67,7 @@ def run(
     Args:
         duties: run between batches.
         stopped: waits up to so many seconds and returns whether to stop.
-        wait_for_call: waits until the next poll is due, or until it is notified of something to publish, and then returns
-            True.
+        wait_for_call: waits until the next poll is due; returns True as soon as it is notified of something to publish.
     """
     structlog.contextvars.bind_contextvars(duty=f"{settings.SERVICE} publish")
     publisher = Publisher(app, settings.TIMES.publish)

@@ -100,8 +100,8 @@ def event_statements(announced: Iterable[dict[str, Any]]) -> list[Statement]:
 def is_log_only(event: Mapping[str, Any]) -> bool:
     """Whether the event only completes the saga log, while the chain carries its news on.
 
-    Such events wait for the relay's next poll, and many travel in one message; sent at once they cost a third of all the
-    CPU of an order that travels alone.
+    Such events wait for the relay's next poll, and many travel in one message; sent at once they cost a third of all
+    the CPU of an order that travels alone.
     """
     return "step" in event and "flow" not in event
 
