@@ -1,7 +1,7 @@
 """Base classes of all contracts: a newer and an older worker understand each other's messages (rule 24). Pure.
 
-A contract is a frozen dataclass; msgspec encodes and decodes it. A decoder checks every type, ignores unknown fields and
-fills missing ones from their defaults, so a command can gain a field with a default.
+A contract is a frozen dataclass; msgspec encodes and decodes it. A decoder checks every type, ignores unknown fields
+and fills missing ones from their defaults, so a command can gain a field with a default.
 """
 
 from __future__ import annotations

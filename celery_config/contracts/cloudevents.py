@@ -21,7 +21,7 @@ def structured_event(
 ) -> dict[str, Any]:
     """Return `event` as a CloudEvents structure.
 
-    Its type names the schema of its data, because an event only gains fields with a default; so it needs no `dataschema`.
+    Its type names the schema of its data, because an event only gains fields with a default; it needs no `dataschema`.
     The version of the row it is about, if there is one, is a field of its data.
 
     Args:

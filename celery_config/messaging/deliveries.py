@@ -46,8 +46,8 @@ class Call:
 
     make: Callable[[], Any]
     finish: Callable[[Sequence[tuple[Any, Any]]], list[Outcome]]
-    """Takes the answers of one kind as pairs of `about` and answer, stores them, and returns the outcomes. An outcome that
-    needs another call is a `Call` again."""
+    """Takes the answers of one kind as pairs of `about` and answer, stores them, and returns the outcomes. An outcome
+    that needs another call is a `Call` again."""
     about: Any = None
     kind: Any = None
     """Calls of one kind are finished together."""

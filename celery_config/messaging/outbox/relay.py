@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass
 class Duty:
-    """Work that the relay does every `seconds`, and again after the next batch if `run` returns True (there is more)."""
+    """Work that the relay does every `seconds`, and again after the next batch if `run` returns True: there is more."""
 
     name: str
     run: Callable[[], bool | None]
