@@ -1,4 +1,4 @@
-"""A saga of our own for the engine's tests: a trip with a hotel and a flight, paid, then ticketed."""
+"""A saga for the engine's tests: a trip with a hotel and a flight, paid, then ticketed."""
 
 from __future__ import annotations
 

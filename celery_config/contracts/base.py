@@ -1,4 +1,4 @@
-"""Base classes of all contracts: a newer and an older worker understand each other's messages (rule 24). Pure.
+"""Base classes of all contracts: newer and older workers understand each other's messages (rule 24, versions). Pure.
 
 A contract is a frozen dataclass; msgspec encodes and decodes it. A decoder checks every type, ignores unknown fields
 and fills missing ones from their defaults, so a command can gain a field with a default.

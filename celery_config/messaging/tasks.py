@@ -201,7 +201,7 @@ def durable_task(
     def run(task: DurableTask, *args: Any, **kwargs: Any) -> Any:
         return task.run_alone()
 
-    # `bind` also makes Celery publish these as errbacks instead of running them inline (rule 3).
+    # `bind` also makes Celery publish these as errbacks instead of running them inline (rule 3, the errback).
     options = {"bind": True, "throws": throws, "send_events": send_events, "work": work}
     return shared_task(name=name, base=DurableTask, **options)(run)
 

@@ -1,4 +1,4 @@
-"""Choreography: a participant reacts to events by the rules of its `subscriptions.py`, once for each order (rule 22).
+"""Choreography: a participant reacts to events as its `subscriptions.py` says, once for each order (rule 22).
 
 It uses the same handlers as for commands, and the same barrier, intents and outbox. The command's fields come from the
 event, and the result is announced as an event, in the transaction in which it becomes true. The barrier's key is made

@@ -1,4 +1,4 @@
-"""One step at a time, its calls made at once: a batch of one."""
+"""Runs a single step, a batch of one, with its calls."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def undo(handler: Handler, step: Step, find: FindHandler) -> Any:
 
 
 def fence(step: Step, pivot: str, find: FindHandler) -> bool:
-    """Say whether the pivot ran."""
+    """Return whether the pivot ran."""
     fence = fences.Fence(step.saga, step.name, step.operation, step.subject, step.command)
     try:
         ended(fences.fence_pivots([fence], pivot, find))

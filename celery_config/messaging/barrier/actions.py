@@ -105,7 +105,7 @@ def run_handler(handler: Handler, steps: Sequence[Step], writes: StepWrites) -> 
 
 
 def open_intents(handler: Handler, steps: Sequence[Step]) -> list[Outcome]:
-    """Commit the intents of calls to a provider before any call is made (rule 8, intents).
+    """Commit the intents of calls to a provider before any call is made (rule 8, effects outside).
 
     A twin, or a repeat after a crash, that finds the intent open repeats the call with the same key.
     """

@@ -1,4 +1,4 @@
-"""Undos: what the action did, or may have done, is undone once; an action that never ran never will (rule 7, undo).
+"""Undos: what the action did, or may have done, is undone once; an action that never ran never will (rule 7, the undo).
 
 undo_actions ── open_undos ─┬─ the undo's call ── finish_undos ── store_undo_answers
                             └─ the action's call once more, in doubt ── finish_doubts ── the undo
@@ -53,13 +53,13 @@ def undo_actions(handler: Handler, steps: Sequence[Step], find: FindHandler) -> 
         handler: the undo's.
         steps: the undos.
         find: gives the action's handler, whose call is repeated first where an intent is open: "not found" at the
-            provider never settles a doubt (rule 8, intents).
+            provider never settles a doubt (rule 8, effects outside).
 
     Returns:
         For each the refusal of its action, by step, if that was refused; or the call it needs.
 
     Raises:
-        RuntimeError: the handler refused. An undo may not (rule 6): nothing is stored and it is tried again.
+        RuntimeError: the handler refused. An undo may not (rule 6, outcomes): nothing is stored and it is tried again.
     """
     opened = open_undos(handler, steps)
     calls = prepare_undo_calls(handler, [step for step, _, decision in opened if decision is OnUndo.UNDO])
@@ -71,7 +71,7 @@ def undo_actions(handler: Handler, steps: Sequence[Step], find: FindHandler) -> 
 
 
 def open_undos(handler: Handler, steps: Sequence[Step]) -> list[tuple[Step, AnyRow, OnUndo]]:
-    """First transaction of undos: the tombstone, the local undo itself, or the open undo intent (rule 7, undo)."""
+    """First transaction of undos: the tombstone, the local undo itself, or the open undo intent (rule 7, the undo)."""
     rows = {
         step.key: store.new_row(step.key, step.saga, step.name, "", action=Action.TOMBSTONE, undo=Undo.DONE)
         for step in steps

@@ -71,7 +71,7 @@ def on_action(row: Row | None, command_hash: str) -> OnAction:
 
 
 def on_result(row: Row, *, done: bool) -> OnResult:
-    """What to do with the answer of an action's call: it is written only over an open intent (rule 8, intents)."""
+    """What to do with a call's answer: it is stored only over an open intent (rule 8, effects outside)."""
     if row.action is Action.INTENT and row.undo is not Undo.DONE:
         return OnResult.WRITE
     if done and row.action is Action.DONE and row.undo is Undo.NONE:

@@ -1,4 +1,4 @@
-"""Fences: before anything is undone, it is certain whether the pivot ran; if it did not, it never will (rule 13)."""
+"""Fences: before anything is undone it is certain that the pivot did not run, and never will (rule 13, the fence)."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ LocalStep = Callable[[Sequence[Any]], Sequence[Reply | Refused | None]]
 
 
 class OutsideStep(Protocol):
-    """A step whose effect is at a provider: store requests, make calls, settle answers (rule 8, intents)."""
+    """A step whose effect is at a provider: store requests, make calls, settle answers (rule 8, effects outside)."""
 
     def requests(self, commands: Sequence[Any]) -> list[dict[str, Any]]:
         """Return the full request of each, from the command and our own rows; committed before the call."""
@@ -177,7 +177,7 @@ def step_event(step: Step, event: Event, outcome: str) -> dict[str, Any]:
 
 
 def forbidden_refusal(handler: Handler) -> RuntimeError:
-    """After the pivot, and in an undo, a refusal is an error: it is not stored, the step is tried again (rule 6)."""
+    """After the pivot, and in an undo, a refusal is an error: not stored, tried again (rule 6, outcomes)."""
     return RuntimeError(f"{handler.command.__name__} may not be refused")
 
 

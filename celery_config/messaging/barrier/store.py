@@ -1,4 +1,4 @@
-"""The barrier's SQL: the transaction that inserts a step's row owns the step; all others read its outcome (rule 5).
+"""The barrier's SQL: who inserts a step's row owns the step; others read its outcome (rule 5, the barrier).
 
 `INSERT … ON CONFLICT DO NOTHING RETURNING` in READ COMMITTED: a twin waits for the first one's commit
 (at most the connection's `lock_timeout`) and then reads the stored row. `bulk_create(ignore_conflicts=True)`

@@ -1,4 +1,4 @@
-"""The inbox: every subscribed handler gets an event, and a handler that asks for it gets no event twice (rule 21).
+"""The inbox: every subscriber gets an event, and if it asks for that, gets no event twice (rule 21, events).
 
 All events that have arrived are handled together, those of one kind by one call of each handler.
 """

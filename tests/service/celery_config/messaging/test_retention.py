@@ -1,4 +1,4 @@
-"""What is forgotten: only what nobody can ask for any more."""
+"""Retention deletes only rows that no message can need any more."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class TestBarrier:
 
     @pytest.mark.parametrize(("action", "undo"), [("intent", ""), ("done", "intent")])
     def test_one_with_an_open_call_is_never_forgotten(self, action: str, undo: str) -> None:
-        """Rule 8: the provider may hold something, and only this row knows under which key."""
+        """Rule 8 (effects outside): the provider may hold something, and only this row knows under which key."""
         key = row(uuid7(ago(400)), days=400, action=action, undo=undo)
         retention.delete_expired()
         assert BarrierRow.objects.get().key == key
@@ -104,7 +104,7 @@ class TestTooOld:
         assert not outcomes[0].requeue
 
     def test_while_its_row_is_there_it_is_carried_out(self) -> None:
-        """Rule 8: an open call must be settled, however long its saga was parked."""
+        """Rule 8 (effects outside): an open call must be settled, however long its saga was parked."""
         old = uuid7(ago(DAYS + 30))
         row(old, days=DAYS + 30, action="intent")
         outcomes, done = self.carried_out(old)

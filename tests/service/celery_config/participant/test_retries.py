@@ -1,4 +1,4 @@
-"""A participant's task in Celery's own tracer: what it hands on, and how its errors are tried again (rule 10)."""
+"""A participant's task in Celery's own tracer: its next link, and how its errors are tried again (rule 10)."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _gate(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def registered() -> Any:
-    """The hotel's two tasks, registered as a participant's; each test puts its own hotel behind them."""
+    """The hotel's two tasks, registered as a participant's; each test runs them with its own hotel."""
     behind: dict[str, Hotel] = {}
     tasks = [
         handlers.register_handler(
@@ -91,7 +91,7 @@ def deliver(message: dict[str, Any], *, retries: int = 0) -> Any:
 def test_the_reply_joins_the_others_and_the_next_link_is_published(
     trip: Chains, sent: list[Any], hotel: Hotel
 ) -> None:
-    """Rule 6: the link's own task id, route and errback are kept (rules 2 and 3)."""
+    """Rule 6 (outcomes): the link's own task id, route and errback are kept (rules 2 and 3)."""
     chain = trip.drive("hotel", {"earlier": {"x": 1}})
     replies, failure = deliver(chain)
     assert failure is None
@@ -110,7 +110,7 @@ def test_the_reply_joins_the_others_and_the_next_link_is_published(
 
 
 def test_another_attempt_is_answered_from_the_barrier(trip: Chains, sent: list[Any], hotel: Hotel) -> None:
-    """Rule 2: a step's id is the same however often it is sent; only the task's id tells attempts apart."""
+    """Rule 2 (ids): a step's id is the same however often it is sent; only the task's id tells attempts apart."""
     first, _ = deliver(trip.drive("hotel", {}))
     again, _ = deliver(replace(trip, attempt=1).drive("hotel", {}))
     assert again == first
@@ -133,7 +133,7 @@ def test_a_refusal_fires_the_errback_once_with_nothing_added(
 
 
 def test_an_error_is_tried_again_from_the_outbox(trip: Chains, sent: list[Any], hotel: Hotel) -> None:
-    """Rule 10: the row keeps task id, chain and errbacks, counts the try, and waits; nothing is fired."""
+    """Rule 10 (retries): the row keeps task id, chain and errbacks, counts the try, and waits; nothing is fired."""
     hotel.broken = ConnectionError("away")
     chain = trip.drive("hotel", {})
     _, failure = deliver(chain, retries=2)
@@ -164,7 +164,7 @@ def test_an_error_is_tried_again_from_the_outbox(trip: Chains, sent: list[Any], 
 def test_when_the_tries_are_used_up_the_errback_fires_and_the_log_is_told_why(
     trip: Chains, sent: list[Any], hotel: Hotel
 ) -> None:
-    """Rule 18: then the orchestrator decides; nothing is stored, for nothing was done."""
+    """Rule 18 (time limits): then the orchestrator decides; nothing is stored, for nothing was done."""
     hotel.broken = ConnectionError("away")
     _, failure = deliver(trip.drive("hotel", {}), retries=len(settings.TIMES.retry_delays))
     assert "away" in str(failure.retval)
@@ -174,7 +174,7 @@ def test_when_the_tries_are_used_up_the_errback_fires_and_the_log_is_told_why(
 
 
 def test_an_undo_that_refuses_is_tried_again(trip: Chains, sent: list[Any], hotel: Hotel) -> None:
-    """Rule 6."""
+    """Rule 6 (outcomes)."""
     hotel.act()
     hotel.broken = handlers.Refused("too_late", "the guest is here")
     deliver(trip.undo_before("flight"))
@@ -193,7 +193,7 @@ def test_an_undo_hands_the_replies_on_unchanged(trip: Chains, sent: list[Any], h
 def test_a_message_that_cannot_be_decoded_goes_to_the_dead_letters_at_once(
     trip: Chains, sent: list[Any], hotel: Hotel
 ) -> None:
-    """Rule 19: it will not be understood the next time either, and its letter is an unknown failure of the step."""
+    """Rule 19 (dead letters): no later try would decode it; its dead letter is an unknown failure of the step."""
     chain = trip.drive("hotel", {})
     chain["kwargs"]["command"] = {"trip": "not an id"}
     _, rejected = deliver(chain)
@@ -214,7 +214,7 @@ class TestFence:
     def test_of_a_pivot_that_never_ran_lets_the_undos_pass(
         self, trip: Chains, sent: list[Any], hotel: Hotel
     ) -> None:
-        """Rule 13."""
+        """Rule 13 (the fence)."""
         deliver(self.fence(trip, BookHotel.wire_name()))
         assert [message["task"] for message in sent] == [CancelHotel.wire_name()]
         assert hotel.row.action == "tombstone"
@@ -222,7 +222,7 @@ class TestFence:
     def test_of_a_pivot_that_ran_ends_the_chain_without_an_errback(
         self, trip: Chains, sent: list[Any], hotel: Hotel
     ) -> None:
-        """Rule 13: `Ignore`: no next link, no errback; the proof is in the outbox."""
+        """Rule 13 (the fence): `Ignore`: no next link, no errback; the proof is in the outbox."""
         hotel.act()
         deliver(self.fence(trip, BookHotel.wire_name()))
         assert sent == []
@@ -244,7 +244,7 @@ def test_a_command_has_one_handler(registered: Any) -> None:
 def test_while_the_database_is_away_the_broker_keeps_the_message(
     trip: Chains, hotel: Hotel, sent: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rule 10: nothing can be promised without a database, so the message goes back and no errback fires."""
+    """Rule 10 (retries): nothing can be promised without a database, so the message goes back and no errback fires."""
 
     def away(*_: Any, **__: Any) -> None:
         raise OperationalError("no connection")
@@ -261,7 +261,7 @@ def test_while_the_database_is_away_the_broker_keeps_the_message(
 def test_a_database_that_is_away_is_no_try(
     trip: Chains, hotel: Hotel, sent: list[Any], monkeypatch: pytest.MonkeyPatch, retries: int
 ) -> None:
-    """Rule 10: not even the last one. It goes back, and no errback fires."""
+    """Rule 10 (retries): not even the last one. It goes back, and no errback fires."""
     hotel.broken = OperationalError("no connection")
     monkeypatch.setattr(database_gate, "database_takes_writes", lambda: False)
     _, rejected = deliver(trip.drive("hotel", {}), retries=retries)
@@ -272,7 +272,7 @@ def test_a_database_that_is_away_is_no_try(
 def test_one_that_takes_nothing_any_more_closes_the_gate(
     trip: Chains, hotel: Hotel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A standby answers every question; what it says of a write is no error of the connection."""
+    """A standby answers queries; its refusal of a write is not an error of the connection."""
 
     def read_only(*_: Any, **__: Any) -> None:
         raise InternalError("cannot execute INSERT in a read-only transaction")

@@ -187,7 +187,7 @@ def test_a_reply_that_is_not_there_is_not_waited_for(guest: Guest, replies: dict
 
 @pytest.mark.parametrize("error", [ValueError("disk full"), KeyError("a shelf of its own")])
 def test_an_error_leaves_nothing_behind_and_may_be_sent_again(guest: Guest, error: Exception) -> None:
-    """Also one that would say, were it the message's, that the message is wrong."""
+    """Even an error that would mean, if the message caused it, that the message is wrong."""
     guest.hotel.broken = error
     outcome = guest.book()
     assert isinstance(outcome, Exception)

@@ -1,4 +1,4 @@
-"""A human tells what became of a call outside when nobody else can."""
+"""Manual settlement: an operator says how a call outside ended."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def doubt(bank: Bank, operation: str) -> None:
 
 
 def test_a_doubtful_action_is_done_as_if_the_provider_had_answered(bank: Bank) -> None:
-    """Rule 25: reply, event and our own rows are written; a repeat is answered from them."""
+    """Rule 25 (parked): reply, event and our own rows are written; a repeat is answered from them."""
     doubt(bank, "do")
     settle(bank, "do", {"provider_id": "ch_by_hand"})
     assert (bank.row.action, bank.row.note, bank.events, bank.payments) == ("done", NOTE, ["done"], 1)

@@ -1,4 +1,4 @@
-"""An event from outside settles a doubt once, as the call's own answer would, and is not believed blindly (rule 8)."""
+"""Webhooks settle a doubt once, as the call's own answer would, and only where the facts fit (rule 8)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DECLINED = Refused("card_declined", "the bank said no")
 
 
 def notification(bank: Bank, operation: str = "do", **changes: Any) -> OutcomeNotification:
-    """What the provider tells of the bank's one call."""
+    """What the provider says about the bank's one call."""
     fields: dict[str, Any] = {
         "event": "evt_1",
         "kind": "charge.made",
@@ -41,7 +41,7 @@ def receive(bank: Bank, told: OutcomeNotification) -> NotificationResult:
 
 
 def doubt(bank: Bank, operation: str = "do") -> None:
-    """Leave an open intent behind, whose call was done over there."""
+    """Leave an open intent behind, whose call the provider carried out."""
     bank.provider.after = unknown
     with pytest.raises(OutcomeUnknown):
         bank.act() if operation == "do" else bank.undo()
@@ -144,7 +144,7 @@ class TestContradiction:
         assert reason in kept
 
     def test_of_a_tombstone_does_not_wake_it(self, bank: Bank) -> None:
-        """They say that a call was done which we never made."""
+        """The event reports a call that we never made."""
         bank.undo()
         assert receive(bank, notification(bank)) is NotificationResult.CONTRADICTS
         assert (bank.row.action, bank.payments, reasons()) == (
@@ -166,7 +166,7 @@ class TestContradiction:
         assert (bank.row.action, other.row.action, len(reasons())) == ("done", "refused", 2)
 
     def test_by_our_own_rows_takes_back_what_was_written(self, bank: Bank) -> None:
-        """Somebody has that charge already: the handler's insert fails."""
+        """Another row has that charge already: the handler's insert fails."""
         doubt(bank)
         other = Bank()
         other.trip = bank.trip

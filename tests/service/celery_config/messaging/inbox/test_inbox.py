@@ -1,4 +1,4 @@
-"""Receiving events: who gets what, once, and what becomes of what nobody understands (rule 21)."""
+"""Receiving events: each subscriber gets them once; unknown events are dead letters (rule 21, events)."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_a_pattern_gets_the_data_as_it_came() -> None:
 
 
 def test_a_repeat_is_not_handled_again() -> None:
-    """Rule 21: the key is event id and handler."""
+    """Rule 21 (events): the key is event id and handler."""
     add_subscription(each(note), HotelBooked)
     event = booked()
     deliver([event])
@@ -94,7 +94,7 @@ def test_a_repeat_is_not_handled_again() -> None:
 
 
 def test_each_handler_has_its_own_memory() -> None:
-    """Rule 21: one that was added later still gets what the other had."""
+    """Rule 21 (events): one that was added later still gets what the other had."""
     add_subscription(each(note), HotelBooked)
     event = booked()
     deliver([event])
@@ -108,7 +108,7 @@ def test_each_handler_has_its_own_memory() -> None:
 
 
 def test_a_handler_that_fails_leaves_no_memory_of_the_event() -> None:
-    """Rule 21: memory and effect are one transaction; the next delivery tries both handlers again."""
+    """Rule 21 (events): memory and effect are one transaction; the next delivery tries both handlers again."""
     broken = [True]
 
     def fails(event: Any, envelope: Envelope) -> None:
@@ -142,7 +142,7 @@ def test_what_is_no_cloudevent_of_its_type_is_an_error(broken: dict[str, Any]) -
 
 
 def test_unknown_attributes_are_ignored() -> None:
-    """Rule 24."""
+    """Rule 24 (versions)."""
     add_subscription(each(note), HotelBooked)
     deliver([booked() | {"traceparent": "00-1", "dataschema": "x"}])
     assert Group.objects.count() == 1
@@ -150,7 +150,7 @@ def test_unknown_attributes_are_ignored() -> None:
 
 @concurrent
 def test_twins_at_once() -> None:
-    """Rule 21: one waits for the other's commit and then does nothing."""
+    """Rule 21 (events): one waits for the other's commit and then does nothing."""
     add_subscription(each(note), HotelBooked)
     event = booked()
     assert together(*[lambda: deliver([event])] * 6) == [None] * 6
@@ -158,7 +158,7 @@ def test_twins_at_once() -> None:
 
 
 class TestBatches:
-    """Events of one type come together, and are none the worse for it."""
+    """Events of one type come in one message, with the same guarantees."""
 
     @staticmethod
     def outcomes(*batches: Any) -> list[Any]:
@@ -184,7 +184,7 @@ class TestBatches:
         assert not OutboxMessage.objects.exists()
 
     def test_what_fails_together_comes_again_one_by_one(self) -> None:
-        """Each with tries of its own: one that nobody understands takes no other along."""
+        """Each with tries of its own: an unknown event does not make the others fail."""
         add_subscription(each(note), HotelBooked)
         strange = booked() | {"type": "inventory.unheard_of"}
         fine, other = [booked(), strange], [booked()]

@@ -1,4 +1,4 @@
-"""The relay is called when a promise is committed, and looks by itself where nobody can call it."""
+"""A commit notifies the relay, which polls where no notification can come."""
 
 from __future__ import annotations
 
