@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import functools
-import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import structlog
-from celery.exceptions import Ignore, Reject
-from django.conf import settings
 
-from celery_config.errors import OutcomeUnknown, Refused, ServiceUnavailable, StepSuperseded
+from celery_config.errors import OutcomeUnknown
 from celery_config.failpoints.points import Point, reach
-from celery_config.http.circuit_breaker import CircuitBreaker, CircuitOpen
-from celery_config.http.json_client import JsonClient, Outcomes
 from celery_config.messaging.deliveries import Call, Delivery, Outcome
+from celery_config.participant.rest_client import participant
 from celery_config.saga.engine import step_log
 from celery_config.saga.engine.chains import CALL
 
@@ -60,73 +56,3 @@ def note_giving_up(delivery: Delivery[CallMessage], error: Exception) -> None:
     step_log.note_failure(
         message.saga, message.step, message.operation, {"code": code, "reason": str(error)[:500]}
     )
-
-
-FAILURES_IN_A_ROW = 5
-AT_ONCE = 8
-OUTLIVED, REJECTED = "outlived", "command_rejected"
-
-
-class CallFailed(Exception):
-    """The participant did not take the call as such: our code, its address or a token is wrong."""
-
-    def __init__(self, code: str, reason: str) -> None:
-        super().__init__(f"{code}: {reason}")
-        self.code, self.reason = code, reason
-
-
-@dataclass(frozen=True)
-class Participant:
-    """One participant."""
-
-    client: JsonClient
-    breaker: CircuitBreaker
-    at_once: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(AT_ONCE))
-    """A bulkhead (Nygard, Release It!): what its web has no thread for waits here, before its time runs."""
-
-    def ask(self, task: str, message: dict[str, Any], replies: dict[str, Any], *, key: str) -> Outcome:
-        """Send a command and return what the participant's task would have returned.
-
-        Args:
-            task: its wire name.
-            message: what the broker would have carried.
-            replies: those of the steps before it, by step.
-            key: names the command in both services' logs; the barrier's own key lies in the message.
-
-        Raises:
-            Refused: its final no.
-            Unknown: nobody knows what was done.
-            Away: nothing was done; the participant is not there, or is being left alone.
-            CallFailed: it was not understood.
-        """
-        body = {"task": task, "message": message, "replies": replies}
-        try:
-            with self.at_once:
-                answer = self.breaker.call(lambda: self.client.post("/api/commands/", body, key=key))
-        except CircuitOpen as error:
-            reach(Point.CIRCUIT_OPEN)
-            raise ServiceUnavailable(str(error)) from error
-        except CallFailed as error:
-            if error.code == OUTLIVED:
-                return StepSuperseded(error.reason)
-            if error.code == REJECTED:
-                return Reject(error.reason, requeue=False)
-            raise
-        return Ignore("the pivot ran") if answer.get("ended") else answer["replies"]
-
-
-@functools.cache
-def participant(service: str) -> Participant:
-    """The participant called so; it keeps its connections and is shared by all threads."""
-    client = JsonClient(
-        settings.SERVICE_URLS[service],
-        Outcomes(Refused, OutcomeUnknown, CallFailed, away=ServiceUnavailable),
-        seconds=settings.TIMES.command,
-        token=settings.SERVICE_TOKENS[service],
-    )
-    unwell = CircuitBreaker(
-        failures=FAILURES_IN_A_ROW,
-        rest=settings.TIMES.call,
-        counts=lambda error: isinstance(error, OutcomeUnknown),
-    )
-    return Participant(client, unwell)

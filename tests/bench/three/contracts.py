@@ -1,4 +1,4 @@
-"""What the three participants are asked to do; amounts are cents."""
+"""The commands, replies and refusals of the three participants. Amounts are in cents."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class TakeMoney(Command):
 
 @dataclass(frozen=True, kw_only=True)
 class GiveMoneyBack(Command):
-    """Undo of `TakeMoney`."""
+    """Undoes `TakeMoney`."""
 
     service = "payment"
     done = MoneyGivenBack
@@ -66,7 +66,7 @@ class GoodsPutBack(Reply):
 
 @dataclass(frozen=True, kw_only=True)
 class PutGoodsBack(Command):
-    """Undo of `TakeGoods`."""
+    """Undoes `TakeGoods`."""
 
     service = "inventory"
     done = GoodsPutBack
@@ -95,7 +95,7 @@ class SendParcel(Command):
 
 @dataclass(frozen=True, kw_only=True)
 class CallParcelBack(Command):
-    """Undo of `SendParcel`."""
+    """Undoes `SendParcel`."""
 
     service = "shipment"
     done = ParcelCalledBack

@@ -24,7 +24,7 @@ from celery_config.messaging.models import BarrierRow, OutboxMessage
 from celery_config.messaging.tasks import DurableTask, Work, durable_task
 from celery_config.participant import handlers
 from celery_config.participant.handlers import StepMessage
-from celery_config.saga.engine.rest_steps import CallFailed, Participant
+from celery_config.participant.rest_client import CallFailed, Participant
 from compose.local import ports
 from tests.service.celery_config.conftest import Hotel
 from tests.trip import BookHotel, CancelHotel

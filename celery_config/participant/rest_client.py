@@ -1,0 +1,89 @@
+"""The client of a participant's commands over REST: one command, one answer, within one time limit.
+
+As over the broker, the participant's barrier makes a repeat harmless: a call whose outcome is unknown is repeated.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+from celery.exceptions import Ignore, Reject
+from django.conf import settings
+
+from celery_config.errors import OutcomeUnknown, Refused, ServiceUnavailable, StepSuperseded
+from celery_config.failpoints.points import Point, reach
+from celery_config.http.circuit_breaker import CircuitBreaker, CircuitOpen
+from celery_config.http.json_client import JsonClient, Outcomes
+from celery_config.messaging.deliveries import Outcome
+
+FAILURES_IN_A_ROW = 5
+AT_ONCE = 8
+OUTLIVED, REJECTED = "outlived", "command_rejected"
+
+
+class CallFailed(Exception):
+    """The participant did not accept the request: our code, its address or a token is wrong."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(f"{code}: {reason}")
+        self.code, self.reason = code, reason
+
+
+@dataclass(frozen=True)
+class Participant:
+    """A participant's web."""
+
+    client: JsonClient
+    breaker: CircuitBreaker
+    at_once: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(AT_ONCE))
+    """A bulkhead (Nygard, Release It!): calls that its web has no thread for wait here, before their time limit begins."""
+
+    def ask(self, task: str, message: dict[str, Any], replies: dict[str, Any], *, key: str) -> Outcome:
+        """Send a command and return what the participant's task would have returned.
+
+        Args:
+            task: its wire name.
+            message: what the broker would have carried.
+            replies: those of the earlier steps, by step.
+            key: names the command in both services' logs; the barrier's own key is in the message.
+
+        Raises:
+            Refused: the participant's final no.
+            OutcomeUnknown: the command may or may not have been carried out.
+            ServiceUnavailable: nothing was done; the participant is away, or the circuit breaker is open.
+            CallFailed: the participant did not accept the request.
+        """
+        body = {"task": task, "message": message, "replies": replies}
+        try:
+            with self.at_once:
+                answer = self.breaker.call(lambda: self.client.post("/api/commands/", body, key=key))
+        except CircuitOpen as error:
+            reach(Point.CIRCUIT_OPEN)
+            raise ServiceUnavailable(str(error)) from error
+        except CallFailed as error:
+            if error.code == OUTLIVED:
+                return StepSuperseded(error.reason)
+            if error.code == REJECTED:
+                return Reject(error.reason, requeue=False)
+            raise
+        return Ignore("the pivot ran") if answer.get("ended") else answer["replies"]
+
+
+@functools.cache
+def participant(service: str) -> Participant:
+    """Return the client of a participant; it keeps its connections, and all threads share it."""
+    client = JsonClient(
+        settings.SERVICE_URLS[service],
+        Outcomes(Refused, OutcomeUnknown, CallFailed, away=ServiceUnavailable),
+        seconds=settings.TIMES.command,
+        token=settings.SERVICE_TOKENS[service],
+    )
+    breaker = CircuitBreaker(
+        failures=FAILURES_IN_A_ROW,
+        rest=settings.TIMES.call,
+        counts=lambda error: isinstance(error, OutcomeUnknown),
+    )
+    return Participant(client, breaker)
