@@ -39,7 +39,7 @@ class Participant:
     client: JsonClient
     breaker: CircuitBreaker
     at_once: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(AT_ONCE))
-    """A bulkhead (Nygard, Release It!): calls that its web has no thread for wait here, before their time limit begins."""
+    """A bulkhead (Nygard, Release It!): calls beyond its web threads wait here, before their time limit begins."""
 
     def ask(self, task: str, message: dict[str, Any], replies: dict[str, Any], *, key: str) -> Outcome:
         """Send a command and return what the participant's task would have returned.

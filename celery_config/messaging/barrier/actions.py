@@ -200,7 +200,7 @@ def new_action_rows(
     handler: Handler, steps: Sequence[Step], action: Action, requests: Mapping[UUID, Any] | None = None
 ) -> dict[UUID, AnyRow]:
     return {
-        step.key: store.new_row(
+        step.key: store.NewRow(
             step.key,
             step.saga,
             step.name,

@@ -73,7 +73,7 @@ def undo_actions(handler: Handler, steps: Sequence[Step], find: FindHandler) -> 
 def open_undos(handler: Handler, steps: Sequence[Step]) -> list[tuple[Step, AnyRow, OnUndo]]:
     """First transaction of undos: the tombstone, the local undo itself, or the open undo intent (rule 7, the undo)."""
     rows = {
-        step.key: store.new_row(step.key, step.saga, step.name, "", action=Action.TOMBSTONE, undo=Undo.DONE)
+        step.key: store.NewRow(step.key, step.saga, step.name, "", action=Action.TOMBSTONE, undo=Undo.DONE)
         for step in steps
     }
     with transaction.atomic():
@@ -83,7 +83,7 @@ def open_undos(handler: Handler, steps: Sequence[Step]) -> list[tuple[Step, AnyR
         for step, _, decision in opened:
             is_open = decision is OnUndo.SETTLE_FIRST or (decision is OnUndo.UNDO and not handler.local)
             if is_open:
-                writes.update(step, undo=Undo.INTENT.value)
+                writes.update(step, undo=Undo.INTENT)
             elif decision is not OnUndo.REPEAT:
                 writes.mark_undone(step)
         writes.flush()
@@ -143,14 +143,14 @@ def finish_doubts(answered: Sequence[tuple[DoubtfulCall, dict[str, Any] | Refuse
             if row.undo == Undo.DONE:
                 continue
             if isinstance(answer, Refused):
-                writes.update(pending.step, action=Action.REFUSED.value)
+                writes.update(pending.step, action=Action.REFUSED)
                 writes.mark_undone(pending.step)
                 continue
             undo_next.append(pending.step)
             if row.action == Action.INTENT:
                 done.append((pending, answer))
         for (pending, _), reply in zip(done, run_settle(done), strict=True):
-            writes.update(pending.step, action=Action.DONE.value, reply=encode(reply))
+            writes.update(pending.step, action=Action.DONE, reply=encode(reply))
     handler = answered[0][0].undo
     if undo_next and handler.local:
         open_undos(handler, undo_next)

@@ -67,7 +67,7 @@ def fence_pivots(steps: Sequence[Fence], pivot: str, find: FindHandler) -> list[
 def claim_pivots(steps: Sequence[Fence], pivot: str) -> list[tuple[Fence, AnyRow, OnFence]]:
     """First transaction: a tombstone where the pivot never ran, and the report of all that is certain."""
     rows = {
-        step.key: store.new_row(step.key, step.saga, step.name, pivot, action=Action.TOMBSTONE)
+        step.key: store.NewRow(step.key, step.saga, step.name, pivot, action=Action.TOMBSTONE)
         for step in steps
     }
     with transaction.atomic():

@@ -78,7 +78,7 @@ def store_undo_answer(
         raise OperatorRefused(f"the undo of {row.step} has no open call: {row.undo or 'it never came here'}")
     if row.action == Action.INTENT:
         # The action's own call is still open: the operator says that nothing is live there, so nothing was done.
-        writes.update(step, action=Action.REFUSED.value)
+        writes.update(step, action=Action.REFUSED)
         writes.mark_undone(step)
     else:
         (request,) = handler.outside.requests([step.command])

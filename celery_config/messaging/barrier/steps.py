@@ -101,7 +101,7 @@ class StepWrites:
 
     def mark_done(self, step: Step, reply: Reply) -> dict[str, Any]:
         stored = encode(reply)
-        self.update(step, action=Action.DONE.value, reply=stored)
+        self.update(step, action=Action.DONE, reply=stored)
         self._announce(step, reply, "done")
         return stored
 
@@ -110,14 +110,14 @@ class StepWrites:
         if kind is None:
             raise forbidden_refusal(handler) from error
         refusal = kind(code=error.code, reason=error.reason)
-        self.update(step, action=Action.REFUSED.value, reply=encode(refusal))
+        self.update(step, action=Action.REFUSED, reply=encode(refusal))
         self._announce(step, refusal, "refused")
         return error
 
     def mark_undone(self, step: Step) -> None:
         """The reply of an undo names only the order: its fields are those of the undo's command."""
         assert step.command is not None
-        self.update(step, undo=Undo.DONE.value)
+        self.update(step, undo=Undo.DONE)
         self._announce(step, decode(type(step.command).done, encode(step.command)), "undone")
 
     def reannounce(self, handler: Handler, step: Step, outcome: Any) -> None:

@@ -25,37 +25,26 @@ INSERTED = ("key", "saga", "step", "command", "command_hash", "action", "undo", 
 
 @dataclass(slots=True)
 class NewRow:
-    """A row that is not in the database yet: what a `BarrierRow` is, without the cost of a model's instance."""
+    """A row that is not in the database yet: what a `BarrierRow` is, without the cost of a model's instance.
+
+    Args:
+        key: the command id of the step's action.
+    """
 
     key: UUID
     saga: UUID
     step: str
     command: str
-    command_hash: str
     action: str
-    undo: str
-    request: Any
+    command_hash: str = ""
+    undo: str = Undo.NONE
+    request: dict[str, Any] | None = None
     reply: Any = None
     note: str = ""
     updated_at: Any = None
 
 
 AnyRow = BarrierRow | NewRow
-
-
-def new_row(
-    key: UUID,
-    saga: UUID,
-    step: str,
-    command: str,
-    *,
-    command_hash: str = "",
-    action: Action,
-    undo: Undo = Undo.NONE,
-    request: dict[str, Any] | None = None,
-) -> NewRow:
-    """The row of a step that is not claimed yet; `key` is the command id of its action."""
-    return NewRow(key, saga, step, command, command_hash, action.value, undo.value, request)
 
 
 def insert_statement(rows: Iterable[AnyRow]) -> list[bulk.Statement]:

@@ -32,10 +32,9 @@ def notify_relay() -> None:
     """Tell the relay that there is something to publish."""
     if not settings.RELAY_WAKE:
         return
+    period = int(time.monotonic() / ADDRESS_SECONDS)
     try:
-        sender_socket().sendto(
-            b".", resolve_address(settings.RELAY_WAKE, int(time.monotonic() / ADDRESS_SECONDS))
-        )
+        sender_socket().sendto(b".", resolve_address(settings.RELAY_WAKE, period))
     except OSError as error:  # it polls soon
         log.debug("the relay could not be called", error=repr(error))
 

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 
 
 def claim(saga: UUID, action: Action = Action.DONE) -> bool:
-    row = store.new_row(
+    row = store.NewRow(
         command_id(saga, "hotel", "do"), saga, "hotel", "inventory.book_hotel",
         command_hash="h", action=action, request={"n": [1]},
     )  # fmt: skip
