@@ -30,7 +30,7 @@ class TriedLater(Ignore):
 
 @dataclass(frozen=True)
 class Delivery(Generic[M]):
-    """One message in hand."""
+    """One message that a task works on."""
 
     request: Context
     message: M

@@ -6,7 +6,7 @@ of order, action and operation, not of the event's id: the same event again, or 
 finds it done.
 
 When the order service gets no answer, it repeats an event with the number of a `drive`. The stored result is then
-announced once more with the same number, so that services that missed it receive it, too.
+announced again with the same number, so that services that missed it receive it, too.
 """
 
 from __future__ import annotations
@@ -91,20 +91,20 @@ class ReactionStep(Step):
     repeats: bool = field(kw_only=True)
     """Whether a stored outcome is announced again: a webhook or an operator may have stored it between two tries."""
 
-    def announcement(self, event: Event, outcome: str) -> dict[str, Any]:
+    def announcements(self, event: Event, outcome: str) -> list[dict[str, Any]]:
         kind = self.rule.refused if outcome == "refused" else self.rule.announce
         assert kind is not None
-        return answer_event(decode(kind, self.trigger.data | encode(event)), self.trigger, self.id)
+        return [answer_event(decode(kind, self.trigger.data | encode(event)), self.trigger, self.id)]
 
-    def reannouncement(self, handler: Handler, outcome: Outcome) -> dict[str, Any] | None:
-        """The event of a stored outcome once more; None if the outcome has none, or is not known yet."""
+    def reannouncements(self, handler: Handler, outcome: Outcome) -> list[dict[str, Any]]:
+        """The event of a stored outcome again; none if the outcome has none, or is not known yet."""
         command = handler.command
         if isinstance(outcome, Refused) and command.refused:
-            return self.announcement(command.refused(code=outcome.code, reason=outcome.reason), "refused")
+            return self.announcements(command.refused(code=outcome.code, reason=outcome.reason), "refused")
         if isinstance(outcome, (Exception, Call)):
-            return None
+            return []
         reply = outcome if self.operation == "do" else encode(self.command)
-        return self.announcement(decode(command.done, reply), "done")
+        return self.announcements(decode(command.done, reply), "done")
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,8 @@ class PivotDecision(Fence):
 
     undo: ReactionStep = field(kw_only=True)
 
-    def announcement(self, event: Event, outcome: str) -> None:
-        """None: only the decision is announced."""
+    def announcements(self, event: Event, outcome: str) -> list[dict[str, Any]]:
+        return []  # only the decision is announced
 
     @classmethod
     def report(cls, decided: Sequence[tuple[Any, AnyRow]]) -> None:
@@ -188,13 +188,13 @@ class ReactionHandler:
         )
 
     def reannounce(self, repeated: Sequence[tuple[ReactionStep, Outcome]]) -> None:
-        """Announce stored outcomes once more, under the same event ids.
+        """Announce stored outcomes again, under the same event ids.
 
         Not those of erased people: that would bring back what the event says about them.
         """
         erased = tombstones.erased_among({step.trigger.saga for step, _ in repeated})
         alive = [(step, outcome) for step, outcome in repeated if step.trigger.saga not in erased]
-        events = [e for step, outcome in alive if (e := step.reannouncement(self.handler, outcome))]
+        events = [e for step, outcome in alive for e in step.reannouncements(self.handler, outcome)]
         if events:
             with transaction.atomic():
                 writing.add_events(events)
@@ -212,8 +212,7 @@ class ReactionHandler:
         if tombstones.erased_among({step.trigger.saga}):
             return
         if self.rule.refused:
-            event = step.announcement(reason, "refused")
-        else:
-            about = {"step": step.name, "operation": step.operation, "outcome": "failed"}
-            event = answer_event(reason, step.trigger, step.id, **about)
-        writing.add_events([event])
+            writing.add_events(step.announcements(reason, "refused"))
+            return
+        about = {"step": step.name, "operation": step.operation, "outcome": "failed"}
+        writing.add_events([answer_event(reason, step.trigger, step.id, **about)])

@@ -37,15 +37,7 @@ from celery_config.errors import DefinitionError, OutcomeUnknown, Refused, StepS
 from celery_config.messaging.barrier.actions import run_actions
 from celery_config.messaging.barrier.compensations import undo_actions
 from celery_config.messaging.barrier.fences import Fence, fence_pivots
-from celery_config.messaging.barrier.steps import (
-    FindHandler,
-    Handler,
-    LocalStep,
-    OutsideStep,
-    S,
-    Step,
-    step_event,
-)
+from celery_config.messaging.barrier.steps import FindHandler, Handler, LocalStep, OutsideStep, S, Step
 from celery_config.messaging.deliveries import Delivery, Outcome
 from celery_config.messaging.outbox import writing
 from celery_config.messaging.retention import find_forgotten
@@ -284,7 +276,7 @@ def announce_giving_up(delivery: Delivery[StepMessage], error: Exception) -> Non
     """Announce why a step failed; the errback itself carries no reason."""
     message = delivery.message
     step = Step(message.saga, message.step, message.operation, message.subject)
-    writing.add_events([step_event(step, describe_giving_up(error), "failed")])
+    writing.add_events(step.announcements(describe_giving_up(error), "failed"))
 
 
 def describe_giving_up(error: Exception) -> StepGaveUp:

@@ -22,8 +22,8 @@ from celery_config.errors import CommandConflict, DefinitionError, Refused, Step
 from celery_config.failpoints.points import Point, reach
 from celery_config.messaging.barrier import store
 from celery_config.messaging.barrier.decisions import OnAction, OnResult, on_action, on_result
-from celery_config.messaging.barrier.steps import FindHandler, Handler, Step, StepWrites, locked_writes
-from celery_config.messaging.barrier.store import AnyRow
+from celery_config.messaging.barrier.steps import FindHandler, Handler, Step, StepWrites
+from celery_config.messaging.barrier.store import AnyRow, NewRow
 from celery_config.messaging.deliveries import Call, Outcome
 from celery_config.messaging.states import Action
 
@@ -157,7 +157,7 @@ def find_calling_handler(find: FindHandler, command: str) -> Handler:
 
 
 def finish_actions(answered: AnsweredCalls) -> list[Outcome]:
-    with locked_writes(pending.step for pending, _ in answered) as writes:
+    with StepWrites.over(pending.step for pending, _ in answered) as writes:
         return store_answers(answered, writes)
 
 
@@ -198,18 +198,11 @@ def run_settle(done: Sequence[tuple[PendingCall, Any]]) -> list[Reply]:
 
 def new_action_rows(
     handler: Handler, steps: Sequence[Step], action: Action, requests: Mapping[UUID, Any] | None = None
-) -> dict[UUID, AnyRow]:
+) -> dict[UUID, NewRow]:
+    name, stored = handler.command.wire_name(), requests or {}
     return {
-        step.key: store.NewRow(
-            step.key,
-            step.saga,
-            step.name,
-            handler.command.wire_name(),
-            command_hash=command_hash(step.command),
-            action=action,
-            request=(requests or {}).get(step.key),
-        )
-        for step in steps
+        s.key: s.new_row(name, action, command_hash=command_hash(s.command), request=stored.get(s.key))
+        for s in steps
     }
 
 

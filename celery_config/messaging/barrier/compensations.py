@@ -1,7 +1,7 @@
 """Undos: what the action did, or may have done, is undone once; an action that never ran never will (rule 7, the undo).
 
 undo_actions ── open_undos ─┬─ the undo's call ── finish_undos ── store_undo_answers
-                            └─ the action's call once more, in doubt ── finish_doubts ── the undo
+                            └─ the action's call again, in doubt ── finish_doubts ── the undo
 """
 
 from __future__ import annotations
@@ -24,16 +24,7 @@ from celery_config.messaging.barrier.actions import (
     run_settle,
 )
 from celery_config.messaging.barrier.decisions import OnUndo, on_undo
-from celery_config.messaging.barrier.steps import (
-    FindHandler,
-    Handler,
-    Step,
-    StepWrites,
-    claim_steps,
-    forbidden_refusal,
-    locked_writes,
-    stored_refusal,
-)
+from celery_config.messaging.barrier.steps import FindHandler, Handler, Step, StepWrites, claim_steps
 from celery_config.messaging.barrier.store import AnyRow
 from celery_config.messaging.deliveries import Call, Outcome
 from celery_config.messaging.states import Action, Undo
@@ -67,15 +58,12 @@ def undo_actions(handler: Handler, steps: Sequence[Step], find: FindHandler) -> 
         if decision is OnUndo.SETTLE_FIRST:
             doubt = DoubtfulCall(find_calling_handler(find, row.command), step, row.request, handler)
             calls[step.key] = prepare_call(doubt, row.key, finish_doubts)
-    return [calls.get(step.key) or stored_refusal(row) for step, row, _ in opened]
+    return [calls.get(step.key) or store.stored_refusal(row) for step, row, _ in opened]
 
 
 def open_undos(handler: Handler, steps: Sequence[Step]) -> list[tuple[Step, AnyRow, OnUndo]]:
     """First transaction of undos: the tombstone, the local undo itself, or the open undo intent (rule 7, the undo)."""
-    rows = {
-        step.key: store.NewRow(step.key, step.saga, step.name, "", action=Action.TOMBSTONE, undo=Undo.DONE)
-        for step in steps
-    }
+    rows = {step.key: step.new_row("", Action.TOMBSTONE, undo=Undo.DONE) for step in steps}
     with transaction.atomic():
         opened = claim_steps(steps, rows, on_undo)
         writes = StepWrites({step.key: row for step, row, _ in opened})
@@ -95,7 +83,7 @@ def run_local_undos(handler: Handler, steps: Sequence[Step]) -> None:
     if steps and handler.local:
         for outcome in handler.local([step.command for step in steps]):
             if isinstance(outcome, Refused):
-                raise forbidden_refusal(handler) from outcome
+                raise handler.forbidden_refusal() from outcome
 
 
 def prepare_undo_calls(handler: Handler, steps: Sequence[Step]) -> dict[UUID, Call]:
@@ -111,12 +99,12 @@ def prepare_undo_calls(handler: Handler, steps: Sequence[Step]) -> dict[UUID, Ca
 
 def finish_undos(answered: AnsweredCalls) -> list[Outcome]:
     handler = answered[0][0].handler
-    with locked_writes(pending.step for pending, _ in answered) as writes:
+    with StepWrites.over(pending.step for pending, _ in answered) as writes:
         store_undo_answers([pair for pair in answered if not isinstance(pair[1], Refused)], writes)
     return [
-        forbidden_refusal(handler)
+        handler.forbidden_refusal()
         if isinstance(answer, Refused)
-        else stored_refusal(writes.rows[pending.step.key])
+        else store.stored_refusal(writes.rows[pending.step.key])
         for pending, answer in answered
     ]
 
@@ -137,7 +125,7 @@ def finish_doubts(answered: Sequence[tuple[DoubtfulCall, dict[str, Any] | Refuse
     """Store what the repeated calls of actions found out; what turned out done is undone next."""
     undo_next: list[Step] = []
     done: list[tuple[DoubtfulCall, Any]] = []
-    with locked_writes(pending.step for pending, _ in answered) as writes:
+    with StepWrites.over(pending.step for pending, _ in answered) as writes:
         for pending, answer in answered:
             row = writes.rows[pending.step.key]
             if row.undo == Undo.DONE:
@@ -156,4 +144,4 @@ def finish_doubts(answered: Sequence[tuple[DoubtfulCall, dict[str, Any] | Refuse
         open_undos(handler, undo_next)
     calls = prepare_undo_calls(handler, undo_next)
     keys = [pending.step.key for pending, _ in answered]
-    return [calls.get(key) or stored_refusal(writes.rows[key]) for key in keys]
+    return [calls.get(key) or store.stored_refusal(writes.rows[key]) for key in keys]

@@ -18,13 +18,7 @@ from celery_config.messaging.barrier.actions import (
     store_answers,
 )
 from celery_config.messaging.barrier.decisions import OnFence, on_fence
-from celery_config.messaging.barrier.steps import (
-    FindHandler,
-    Step,
-    claim_steps,
-    locked_writes,
-    stored_refusal,
-)
+from celery_config.messaging.barrier.steps import FindHandler, Step, StepWrites, claim_steps
 from celery_config.messaging.barrier.store import AnyRow
 from celery_config.messaging.deliveries import Outcome
 from celery_config.messaging.outbox import writing
@@ -66,10 +60,7 @@ def fence_pivots(steps: Sequence[Fence], pivot: str, find: FindHandler) -> list[
 
 def claim_pivots(steps: Sequence[Fence], pivot: str) -> list[tuple[Fence, AnyRow, OnFence]]:
     """First transaction: a tombstone where the pivot never ran, and the report of all that is certain."""
-    rows = {
-        step.key: store.NewRow(step.key, step.saga, step.name, pivot, action=Action.TOMBSTONE)
-        for step in steps
-    }
+    rows = {step.key: step.new_row(pivot, Action.TOMBSTONE) for step in steps}
     with transaction.atomic():
         claimed = claim_steps(steps, rows, on_fence)
         certain = [(s, row) for s, row, decision in claimed if decision is not OnFence.SETTLE_FIRST]
@@ -79,7 +70,7 @@ def claim_pivots(steps: Sequence[Fence], pivot: str) -> list[tuple[Fence, AnyRow
 
 def finish_fences(answered: AnsweredCalls) -> list[Outcome]:
     """Store what the repeated calls of pivots found out, and report it."""
-    with locked_writes(pending.step for pending, _ in answered) as writes:
+    with StepWrites.over(pending.step for pending, _ in answered) as writes:
         store_answers(answered, writes)
         decided: list[tuple[Any, AnyRow]] = [
             (pending.step, writes.rows[pending.step.key]) for pending, _ in answered
@@ -103,4 +94,4 @@ def fence_message(step: Step, row: AnyRow) -> dict[str, Any]:
 
 def fence_outcome(row: AnyRow, ran: bool) -> Outcome:
     """The chain of a saga whose pivot ran ends here."""
-    return Ignore(f"{row.step} of saga {row.saga} ran") if ran else stored_refusal(row)
+    return Ignore(f"{row.step} of saga {row.saga} ran") if ran else store.stored_refusal(row)

@@ -16,7 +16,7 @@ from celery_config.db import bulk
 from celery_config.errors import Refused
 from celery_config.messaging.barrier import store
 from celery_config.messaging.barrier.decisions import Row
-from celery_config.messaging.barrier.store import AnyRow
+from celery_config.messaging.barrier.store import AnyRow, NewRow
 from celery_config.messaging.outbox import writing
 from celery_config.messaging.states import Action, Undo
 
@@ -53,6 +53,10 @@ class Handler:
     local: LocalStep | None = None
     outside: OutsideStep | None = None
 
+    def forbidden_refusal(self) -> RuntimeError:
+        """After the pivot, and in an undo, a refusal is an error: not stored, tried again (rule 6, outcomes)."""
+        return RuntimeError(f"{self.command.__name__} may not be refused")
+
 
 @dataclass(frozen=True)
 class Step:
@@ -73,13 +77,18 @@ class Step:
         """The key of its barrier row, which action, undo and fence share."""
         return command_id(self.saga, self.name, "do")
 
-    def announcement(self, event: Event, outcome: str) -> dict[str, Any] | None:
-        """The CloudEvent that announces the outcome; it also feeds the saga log (rule 16, events)."""
-        return step_event(self, event, outcome)
+    def new_row(self, command: str, action: Action, **fields: Any) -> NewRow:
+        return NewRow(self.key, self.saga, self.name, command, action, **fields)
 
-    def reannouncement(self, handler: Handler, outcome: Any) -> dict[str, Any] | None:
-        """The event that announces a stored outcome once more; None where a chain carries the outcome on."""
-        return None
+    def announcements(self, event: Event, outcome: str) -> list[dict[str, Any]]:
+        """The CloudEvents that announce the outcome; they also feed the saga log (rule 16, events)."""
+        about = {"step": self.name, "operation": self.operation, "outcome": outcome}
+        event_id = uuid5(self.id, outcome)
+        return [writing.cloud_event(event, subject=self.subject, saga=self.saga, event_id=event_id, **about)]
+
+    def reannouncements(self, handler: Handler, outcome: Any) -> list[dict[str, Any]]:
+        """The events that announce a stored outcome again; none where a chain carries the outcome on."""
+        return []
 
 
 @dataclass
@@ -94,6 +103,15 @@ class StepWrites:
     changed: dict[UUID, AnyRow] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
 
+    @classmethod
+    @contextmanager
+    def over(cls, steps: Iterable[Step]) -> Iterator[StepWrites]:
+        """One transaction over the barrier rows of these steps: it begins with their locks and ends with `flush`."""
+        with transaction.atomic():
+            writes = cls(store.lock_rows([step.key for step in steps]))
+            yield writes
+            writes.flush()
+
     def update(self, step: Step, **fields: Any) -> None:
         row = self.changed[step.key] = self.rows[step.key]
         for name, value in fields.items():
@@ -102,32 +120,28 @@ class StepWrites:
     def mark_done(self, step: Step, reply: Reply) -> dict[str, Any]:
         stored = encode(reply)
         self.update(step, action=Action.DONE, reply=stored)
-        self._announce(step, reply, "done")
+        self.events += step.announcements(reply, "done")
         return stored
 
     def mark_refused(self, handler: Handler, step: Step, error: Refused) -> Refused:
         kind = handler.command.refused
         if kind is None:
-            raise forbidden_refusal(handler) from error
+            raise handler.forbidden_refusal() from error
         refusal = kind(code=error.code, reason=error.reason)
         self.update(step, action=Action.REFUSED, reply=encode(refusal))
-        self._announce(step, refusal, "refused")
+        self.events += step.announcements(refusal, "refused")
         return error
 
     def mark_undone(self, step: Step) -> None:
         """The reply of an undo names only the order: its fields are those of the undo's command."""
         assert step.command is not None
         self.update(step, undo=Undo.DONE)
-        self._announce(step, decode(type(step.command).done, encode(step.command)), "undone")
+        reply = decode(type(step.command).done, encode(step.command))
+        self.events += step.announcements(reply, "undone")
 
     def reannounce(self, handler: Handler, step: Step, outcome: Any) -> None:
         """Announce an outcome that another message has written, if someone waits for an event of this very step."""
-        if event := step.reannouncement(handler, outcome):
-            self.events.append(event)
-
-    def _announce(self, step: Step, event: Event, outcome: str) -> None:
-        if announcement := step.announcement(event, outcome):
-            self.events.append(announcement)
+        self.events += step.reannouncements(handler, outcome)
 
     def insert(self) -> None:
         """Insert the rows, which must be new.
@@ -143,15 +157,6 @@ class StepWrites:
         bulk.execute(*changes, *writing.event_statements(self.events))
 
 
-@contextmanager
-def locked_writes(steps: Iterable[Step]) -> Iterator[StepWrites]:
-    """One transaction over the barrier rows of these steps: it begins with their locks and ends with `flush`."""
-    with transaction.atomic():
-        writes = StepWrites(store.lock_rows([step.key for step in steps]))
-        yield writes
-        writes.flush()
-
-
 def claim_steps(
     steps: Sequence[S], rows: Mapping[UUID, AnyRow], decide: Callable[[Row | None], D]
 ) -> list[tuple[S, AnyRow, D]]:
@@ -162,25 +167,3 @@ def claim_steps(
         for step in steps
         for row in [there.get(step.key)]
     ]
-
-
-def step_event(step: Step, event: Event, outcome: str) -> dict[str, Any]:
-    return writing.cloud_event(
-        event,
-        subject=step.subject,
-        saga=step.saga,
-        event_id=uuid5(step.id, outcome),
-        step=step.name,
-        operation=step.operation,
-        outcome=outcome,
-    )
-
-
-def forbidden_refusal(handler: Handler) -> RuntimeError:
-    """After the pivot, and in an undo, a refusal is an error: not stored, tried again (rule 6, outcomes)."""
-    return RuntimeError(f"{handler.command.__name__} may not be refused")
-
-
-def stored_refusal(row: AnyRow) -> dict[str, Any]:
-    """The refusal of the step by its name, if it was refused: what the stop chain carries back to the orchestrator."""
-    return {row.step: row.reply} if row.action == Action.REFUSED and row.reply else {}

@@ -87,3 +87,8 @@ def update_statement(rows: Iterable[AnyRow], *fields: str) -> list[bulk.Statemen
 def pure_row(row: AnyRow) -> Row:
     """The row as the pure decisions see it."""
     return Row(Action(row.action), Undo(row.undo), row.command_hash)
+
+
+def stored_refusal(row: AnyRow) -> dict[str, Any]:
+    """The refusal of the step by its name, if it was refused: what the stop chain carries back to the orchestrator."""
+    return {row.step: row.reply} if row.action == Action.REFUSED and row.reply else {}

@@ -50,7 +50,7 @@ class Envelope:
 
 @dataclass(frozen=True)
 class Received:
-    """An event in hand: its data, as its contract or as they came, and its envelope."""
+    """A received event: its data, as its contract or as they came, and its envelope."""
 
     data: Any
     envelope: Envelope

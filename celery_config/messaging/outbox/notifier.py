@@ -47,7 +47,7 @@ def resolve_address(named: str, period: int = 0) -> tuple[str, int]:
         period: a new number resolves the name again: a relay that was restarted may have another address.
 
     Raises:
-        OSError: there is no such host at present.
+        OSError: the host is not known now.
     """
     host, _, port = named.rpartition(":")
     found = socket.getaddrinfo(host, int(port), socket.AF_INET, socket.SOCK_DGRAM)
