@@ -38,7 +38,7 @@ class NewRow:
     action: str
     command_hash: str = ""
     undo: str = Undo.NONE
-    request: dict[str, Any] | None = None
+    request: Any = None
     reply: Any = None
     note: str = ""
     updated_at: Any = None
