@@ -50,13 +50,11 @@ def settle_manually(
     row = BarrierRow.objects.select_for_update().filter(key=command_id(saga, step, "do")).first()
     if handler is None or row is None:
         raise OperatorRefused(f"{step} never came here, so nothing of it is in doubt")
+    undo = decode(handler.command, command) if operation == "undo" else None
+    target = Step(saga, step, operation, subject, undo)
     writes = StepWrites({row.key: row})
-    if operation == "do":
-        target = Step(saga, step, operation, subject)
-        result = store_action_answer(handler, row, target, answer, writes)
-    else:
-        target = Step(saga, step, operation, subject, decode(handler.command, command))
-        result = store_undo_answer(handler, row, target, answer, writes)
+    store_answer = store_action_answer if operation == "do" else store_undo_answer
+    result = store_answer(handler, row, target, answer, writes)
     writes.update(target, note=note)
     writes.flush()
     return result
