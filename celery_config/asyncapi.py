@@ -15,6 +15,7 @@ from django.shortcuts import render
 from django.utils.module_loading import import_string
 
 from celery_config.broker import topology
+from celery_config.common.services import ORCHESTRATOR, SERVICES
 from celery_config.contracts.base import Event, StepGaveUp, contract_fields
 from celery_config.contracts.subscriptions import EventSubscription, ReactionRule
 
@@ -82,7 +83,7 @@ def document(parts: Parts, title: str = "Order Saga") -> dict[str, Any]:
 
 def every_event() -> list[type[Event]]:
     """All that is ever announced."""
-    modules = [importlib.import_module(f"celery_config.contracts.{each}") for each in topology.SERVICES]
+    modules = [importlib.import_module(f"celery_config.contracts.{each}") for each in SERVICES]
     return [
         kind
         for module in modules
@@ -92,7 +93,7 @@ def every_event() -> list[type[Event]]:
 
 
 def announced_by(service: str) -> list[type[Event]]:
-    others = [] if service == topology.ORCHESTRATOR else [StepGaveUp]
+    others = [] if service == ORCHESTRATOR else [StepGaveUp]
     return [kind for kind in every_event() if kind.service == service] + others
 
 

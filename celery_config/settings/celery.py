@@ -36,8 +36,8 @@ def celery_settings(service: str, broker_url: str, folder: Path) -> dict[str, An
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_heartbeat": 0 if embedded else env.int("BROKER_HEARTBEAT", 30),
-        # Modules with tasks besides each app's own.
-        "imports": ["celery_config.messaging.inbox.receiver", *env.list("TASK_MODULES", default=[])],
+        # Further modules with tasks, besides each app's own.
+        "imports": env.list("TASK_MODULES", default=[]),
         "accept_content": ["json"],
         "task_serializer": "json",
         "task_ignore_result": True,

@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from celery_config.broker.topology import SERVICES
 from celery_config.common.console import progress_bars
+from celery_config.common.services import SERVICES
 from compose.local.environment import ROOT
 from compose.local.errors import LocalError
 from compose.local.shopper import Shopper

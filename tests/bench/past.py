@@ -12,7 +12,7 @@ import psycopg
 from psycopg import sql
 from rich.progress import Progress
 
-from celery_config.broker.topology import SERVICES
+from celery_config.common.services import SERVICES
 from compose.local.stack import Stack
 from tests.bench.measure import Run
 from tests.bench.system import run_ours

@@ -118,10 +118,11 @@ def list_order_questions() -> Iterator[tuple[str, Callable[[], object]]]:
     """Yield the questions that only the order service asks."""
     from celery_config.saga.duties import forget_log, measure
     from celery_config.saga.engine import clock, watchdog
+    from celery_config.saga.engine.saga_flow import SAGAS
     from order_project import audit
     from order_project.retention import forget_keys
 
-    yield "watchdog: drives what is due", lambda: watchdog.drive_due(clock.now())
+    yield "watchdog: drives what is due", lambda: watchdog.redrive_due(SAGAS, clock.now())
     yield "watchdog: metrics", measure
     yield "retention: log", forget_log
     yield "retention: keys", forget_keys

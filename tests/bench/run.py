@@ -15,6 +15,7 @@ from rich.progress import Progress
 from celery_config.common.console import progress_bars
 from compose.local.demo import audit
 from compose.local.errors import LocalError
+from compose.local.output import print_error
 from compose.local.shopper import Shopper
 from compose.local.stack import Stack
 from tests.bench import flows, growth, providers, retention, soak, system, workers
@@ -56,6 +57,7 @@ def main(argv: list[str]) -> int:
     # A file has no width: tables are not folded in it.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     stack = system.make_stack(choose_settings(options))
+    console.print(f"Logs: {stack.logs}", soft_wrap=True)
     try:
         if options.peers:
             PeerPackages(stack.var / "peers").install_missing(console)
@@ -66,8 +68,7 @@ def main(argv: list[str]) -> int:
     except KeyboardInterrupt:
         return 130
     except LocalError as error:
-        console.print(f"[red]{type(error).__name__}[/red]: ", end="")
-        console.print(str(error), markup=False)
+        print_error(console, error)
         return 1
     finally:
         stack.stop()

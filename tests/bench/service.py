@@ -5,10 +5,10 @@ from __future__ import annotations
 import importlib
 import os
 
-from manage import SERVICES
+from celery_config.common.services import SERVICES
 
 
 def set_up_django(service: str) -> None:
     """Set up Django with the settings of a service. Nothing that needs Django is imported before."""
-    os.environ["DJANGO_SETTINGS_MODULE"] = f"{SERVICES[service]}.config.settings"
+    os.environ["DJANGO_SETTINGS_MODULE"] = SERVICES[service].settings_module
     importlib.import_module("django").setup()

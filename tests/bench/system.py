@@ -12,7 +12,7 @@ from dataclasses import replace
 import psycopg
 from rich.progress import Progress
 
-from celery_config.broker.topology import SERVICES
+from celery_config.common.services import SERVICES
 from compose.local.environment import ROOT, var_folder, without_servers
 from compose.local.process import Process
 from compose.local.stack import Stack

@@ -8,8 +8,8 @@ from dataclasses import asdict
 
 from rich.console import Console
 
-from celery_config.broker.topology import SERVICES
 from celery_config.common.console import progress_bars
+from celery_config.common.services import SERVICES
 from compose.local.stack import Stack
 from tests.bench.measure import Run, take_median
 from tests.bench.report import make_number_table, print_faults

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from celery_config.broker.topology import SERVICES
+from celery_config.common.services import PARTICIPANTS, SERVICES
 from celery_config.failpoints import arming
 from compose.local.postgres import PostgresServer
 from compose.local.rabbitmq import RabbitServer
@@ -24,7 +24,6 @@ from tests.chaos.cases import list_cases
 from tests.chaos.queue_faults import disturb_queue
 from tests.chaos.system import STOP_SECONDS, choose_version, fetch_rows, stop_process
 
-PARTICIPANTS = tuple(s for s in SERVICES if s != "order")
 ROLES = ("worker", "relay", "web")
 # Versions of the flow. The first one sends its commands over REST; its orders are under way when the second one comes.
 FIRST_VERSION, SECOND_VERSION = 3, 1
@@ -84,7 +83,7 @@ class Faults:
         return self.kinds[kind][0]()
 
     def kill_process(self, role: str) -> bool:
-        return self.send_signal(f"{self.chance.choice(SERVICES)}-{role}", signal.SIGKILL)
+        return self.send_signal(f"{self.chance.choice([*SERVICES])}-{role}", signal.SIGKILL)
 
     def deploy_second_version(self) -> bool:
         """Let new orders use the second version while orders of the first one are under way.
@@ -101,7 +100,7 @@ class Faults:
         return False
 
     def pause_process(self) -> bool:
-        name = f"{self.chance.choice(SERVICES)}-{self.chance.choice(ROLES)}"
+        name = f"{self.chance.choice([*SERVICES])}-{self.chance.choice(ROLES)}"
         with stop_process(self.stack, name) as is_stopped:
             if is_stopped:
                 time.sleep(STOP_SECONDS)
@@ -120,7 +119,7 @@ class Faults:
         return (self.folder / "fired" / name).exists()
 
     def cut_database_connections(self) -> bool:
-        service = self.chance.choice(SERVICES)
+        service = self.chance.choice([*SERVICES])
         return bool(fetch_rows(self.stack, service, CUT, service, service)[0][0])
 
     def kill_server(self, server: PostgresServer | RabbitServer | None, *, wipe: bool = False) -> bool:

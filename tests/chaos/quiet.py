@@ -8,7 +8,7 @@ import time
 
 import psycopg
 
-from celery_config.broker.topology import SERVICES
+from celery_config.common.services import SERVICES
 from compose.local.environment import ROOT
 from compose.local.errors import LocalError
 from compose.local.stack import Stack

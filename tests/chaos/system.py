@@ -60,6 +60,7 @@ def start_system(
     try:
         stack.delete_data()
         try:
+            console.print(f"Logs: {stack.logs}", soft_wrap=True)
             with console.status("Starting PostgreSQL, RabbitMQ and the four services …"):
                 stack.start()
             yield stack

@@ -7,8 +7,8 @@ import os
 import subprocess
 import sys
 
+from celery_config.common.services import SERVICES
 from compose.local.environment import ROOT
-from manage import SERVICES
 
 # Prints what the app of a service uses; a process of its own, for Django has one service in a process.
 DESCRIBE = """
@@ -33,7 +33,7 @@ def describe(service: str, module: str, attribute: str) -> list[str]:
         cwd=ROOT,
         env={
             **os.environ,
-            "DJANGO_SETTINGS_MODULE": f"{SERVICES[service]}.config.settings",
+            "DJANGO_SETTINGS_MODULE": SERVICES[service].settings_module,
             f"{service.upper()}_BROKER_URL": "amqp://guest:guest@localhost:5672/",
         },
         capture_output=True,

@@ -11,8 +11,9 @@ from django.conf import settings
 from kombu import Exchange, Queue
 
 from celery_config.app import UnconfirmedEvents
-from celery_config.broker.topology import DELIVERY_LIMIT, SERVICES
+from celery_config.broker.topology import DELIVERY_LIMIT
 from celery_config.common import codec
+from celery_config.common.services import SERVICES
 
 EXCHANGE = Exchange("bare", type="direct", durable=True, no_declare=True)
 QUEUES = [

@@ -10,7 +10,8 @@ import psycopg
 from kombu import Connection, Exchange, Queue
 from psycopg import sql
 
-from celery_config.broker.topology import DELIVERY_LIMIT, SERVICES
+from celery_config.broker.topology import DELIVERY_LIMIT
+from celery_config.common.services import SERVICES
 from compose.local import ports
 from compose.local.environment import ROOT
 from compose.local.process import Process

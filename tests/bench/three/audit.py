@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import psycopg
 
-from celery_config.broker.topology import ORCHESTRATOR, SERVICES
+from celery_config.common.services import ORCHESTRATOR, SERVICES
 
 # What must exist for each confirmed order, and for no other order.
 IN_EFFECT = {
