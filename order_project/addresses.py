@@ -27,5 +27,5 @@ def validate_address(value: Any) -> None:
 
 
 def is_address(column: str) -> Q:
-    """The column is empty or has all parts: whoever wrote it, subscribers can read what is announced."""
+    """Return the condition that a column is empty or has all parts, so that subscribers can read what is announced."""
     return Q((f"{column}__isnull", True)) | Q((f"{column}__has_keys", PARTS))

@@ -1,4 +1,4 @@
-"""Cancelling an order, whoever sees to it that it is carried out."""
+"""Cancelling an order, orchestrated or choreographed."""
 
 from __future__ import annotations
 

@@ -126,7 +126,7 @@ def list_order_questions() -> Iterator[tuple[str, Callable[[], object]]]:
     yield "watchdog: metrics", measure
     yield "retention: log", forget_log
     yield "retention: keys", forget_keys
-    yield "audit: a page of orders", lambda: next(audit.order_chunks(), None)
+    yield "audit: a page of orders", lambda: next(audit.iterate_orders(), None)
 
 
 if __name__ == "__main__":

@@ -157,7 +157,7 @@ def found() -> list[str]:
 
 
 def ask(placed: Placed, amount: int) -> Refund:
-    return services.ask_for_refund(order=placed.id, amount=amount, reason="broken")
+    return services.request_refund(order=placed.id, amount=amount, reason="broken")
 
 
 def pay(refund: Refund) -> None:

@@ -54,6 +54,7 @@ from order_project.choreography.flow import CHOREOGRAPHIES
 from order_project.domain import Flow
 from order_project.errors import KeyReused, TooLate
 from order_project.models import Choreography, Order, SeenEvent
+from order_project.requests import OrderSubmission, Placed
 from order_project.retention import forget_seen
 from tests.service.order.conftest import ADDRESS, HEART, Shop
 from tests.service.order.saga.dead_letters.test_reader import letter
@@ -134,9 +135,9 @@ class TestPlacing:
         assert not SagaInstance.objects.exists()
 
     def test_both_flows_fit_in_one_batch(self, shop: Shop) -> None:
-        asked = [placing.Asked(shop.request(flow=flow)) for flow in (*Flow, *Flow)]
-        placed = placing.place_orders(client="ada", asked=asked)
-        flows = [Order.objects.get(pk=each.order).flow for each in placed if isinstance(each, placing.Placed)]
+        submissions = [OrderSubmission(shop.request(flow=flow)) for flow in (*Flow, *Flow)]
+        placed = placing.place_orders(client="ada", submissions=submissions)
+        flows = [Order.objects.get(pk=each.order).flow for each in placed if isinstance(each, Placed)]
         assert flows == [*Flow, *Flow]
         assert (SagaInstance.objects.count(), Choreography.objects.count()) == (2, 2)
 
@@ -460,7 +461,7 @@ class TestParked:
                 sent.append(body)
                 return {"settled": "it is undone, says a human"}
 
-        monkeypatch.setattr(barrier_client, "Peer", Payment)
+        monkeypatch.setattr(barrier_client, "ServiceClient", Payment)
         page = reverse("admin:order_choreography_settle_by_hand", args=[parked.id])
         assert "payment.authorize_payment undo" in admin_client.get(page).content.decode()
         form = {"intent": "payment.authorize_payment undo", "answer": "{}", "why": "the provider wrote so"}

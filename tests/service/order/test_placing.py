@@ -152,12 +152,12 @@ class TestCancelling:
 
 
 def test_customers_of_an_import_are_made_once(shop: Shop) -> None:
-    first = services.put_customers(["17850", "13047"])
-    again = services.put_customers(["13047", "12583"])
+    first = services.ensure_customers(["17850", "13047"])
+    again = services.ensure_customers(["13047", "12583"])
     assert first["13047"] == again["13047"]
     assert set(again) == {"13047", "12583"}
 
 
 @pytest.mark.parametrize(("grams", "count"), [(1, 1), (30_000, 1), (30_001, 2), (90_000, 3), (0, 1)])
 def test_parcels(grams: int, count: int) -> None:
-    assert domain.parcels(grams) == count
+    assert domain.count_parcels(grams) == count

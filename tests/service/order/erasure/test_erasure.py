@@ -69,7 +69,7 @@ def confirmed(shop: Shop) -> Placed:
 
 
 def ask(shop: Shop) -> Erasure:
-    return requests.ask(customer=shop.customer.pk, by="operator", why="a letter")
+    return requests.request_erasure(customer=shop.customer.pk, by="operator", why="a letter")
 
 
 def sagas(asked: Erasure) -> list[SagaInstance]:
@@ -129,7 +129,7 @@ class TestWhatIsForgotten:
         assert list(DATA_MAP.find_residue()) == []
 
     def test_refunds_are_kept_without_their_words(self, shop: Shop, confirmed: Placed) -> None:
-        refund = services.ask_for_refund(order=confirmed.id, amount=255, reason="Ada was not at home")
+        refund = services.request_refund(order=confirmed.id, amount=255, reason="Ada was not at home")
         runner.complete({refund.saga: {"refund-payment": {"refund": str(refund.id), "refunded_amount": 255}}})
         ask(shop)
         assert told(*PERSONAL) == []
@@ -140,14 +140,14 @@ class TestWhatIsForgotten:
         self, shop: Shop, confirmed: Placed, outcome: str
     ) -> None:
         ask(shop)
-        refund = services.ask_for_refund(order=confirmed.id, amount=255, reason="Ada was not at home")
+        refund = services.request_refund(order=confirmed.id, amount=255, reason="Ada was not at home")
         if outcome == "paid":
             runner.complete(
                 {refund.saga: {"refund-payment": {"refund": str(refund.id), "refunded_amount": 255}}}
             )
         else:
             data = SimpleNamespace(refund=refund.id)
-            services.refuse_refunds([(data, {"code": "card_closed", "reason": "Ada has moved"})])
+            services.mark_refunds_refused([(data, {"code": "card_closed", "reason": "Ada has moved"})])
         kept = Refund.objects.get()
         assert (kept.amount, kept.reason, kept.detail, kept.status) == (255, "", "", outcome)
         assert list(DATA_MAP.find_residue()) == []
@@ -255,7 +255,7 @@ class TestWhoCannotBeForgottenNow:
         assert placed.order.customer == shop.customer
 
     def test_who_waits_for_money(self, shop: Shop, confirmed: Placed) -> None:
-        services.ask_for_refund(order=confirmed.id, amount=255, reason="broken")
+        services.request_refund(order=confirmed.id, amount=255, reason="broken")
         with pytest.raises(OrdersUnderWay, match=str(confirmed.id)):
             ask(shop)
 
@@ -266,7 +266,7 @@ class TestWhoCannotBeForgottenNow:
 
     def test_who_never_was(self, shop: Shop) -> None:
         with pytest.raises(NotFound):
-            requests.ask(customer=uuid4(), by="operator", why="x")
+            requests.request_erasure(customer=uuid4(), by="operator", why="x")
 
     def test_nobody_while_erasures_are_held_up(self, shop: Shop) -> None:
         pauses.pause(saga="forget-customer", step="", by="op", why="legal hold")
@@ -276,7 +276,7 @@ class TestWhoCannotBeForgottenNow:
 
     def test_nobody_without_a_reason(self, shop: Shop) -> None:
         with pytest.raises(OperatorRefused):
-            requests.ask(customer=shop.customer.pk, by="op", why=" ")
+            requests.request_erasure(customer=shop.customer.pk, by="op", why=" ")
 
 
 class TestWhatComesLate:
@@ -288,7 +288,7 @@ class TestWhatComesLate:
     def test_an_order_is_refused(self, shop: Shop, confirmed: Placed) -> None:
         ask(shop)
         for key in ("", "key-1", "key-2"):
-            (outcome,) = place_orders(client="ada", asked=[OrderSubmission(shop.request(), key)])
+            (outcome,) = place_orders(client="ada", submissions=[OrderSubmission(shop.request(), key)])
             assert isinstance(outcome, UnknownCustomer)
         assert told(*PERSONAL) == []
 
@@ -380,8 +380,8 @@ class TestAtTheSameMoment:
             key = "" if n % 2 else f"key-{n}"
             asked = OrderSubmission(shop.request(customer=customer.pk), key)
             outcome, result = together(
-                lambda asked=asked: place_orders(client="ada", asked=[asked])[0],
-                lambda pk=customer.pk: requests.ask(customer=pk, by="op", why="x"),
+                lambda asked=asked: place_orders(client="ada", submissions=[asked])[0],
+                lambda pk=customer.pk: requests.request_erasure(customer=pk, by="op", why="x"),
             )
             placed = Order.objects.filter(pk=asked.id).exists()
             assert placed == isinstance(result, OrdersUnderWay), result
@@ -392,7 +392,7 @@ class TestAtTheSameMoment:
         with transaction.atomic():
             ask(shop)
             placing = in_background(
-                lambda: place_orders(client="ada", asked=[OrderSubmission(shop.request(), "")])
+                lambda: place_orders(client="ada", submissions=[OrderSubmission(shop.request(), "")])
             )
             # Of its own, since a transaction sees the activity of others as it saw it first.
             in_background(until_waiting_for_a_lock).result(20)

@@ -94,7 +94,7 @@ class TestErrbacks:
         old = errback_of(placed, "inventory.reserve_stock")
         placed.log_as("done", "authorize-payment")
         placed.heard()
-        runner.receive(placed.saga_id, runner.StopAsked())
+        runner.receive(placed.saga_id, runner.CancelRequested())
         run(old)
         assert len(placed.chains) == 1
 
