@@ -69,14 +69,15 @@ def claim_pivots(steps: Sequence[Fence], pivot: str) -> list[tuple[Fence, AnyRow
     return claimed
 
 
+@transaction.atomic
 def finish_fences(answered: AnsweredCalls) -> list[Outcome]:
     """Store what the repeated calls of pivots found out, and report it."""
     with StepWrites.over(pending.step for pending, _ in answered) as writes:
         store_answers(answered, writes)
-        decided: list[tuple[Any, AnyRow]] = [
-            (pending.step, writes.rows[pending.step.key]) for pending, _ in answered
-        ]
-        decided[0][0].report(decided)
+    decided: list[tuple[Any, AnyRow]] = [
+        (pending.step, writes.rows[pending.step.key]) for pending, _ in answered
+    ]
+    decided[0][0].report(decided)
     return [fence_outcome(row, row.action == Action.DONE) for _, row in decided]
 
 

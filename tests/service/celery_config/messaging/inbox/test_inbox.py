@@ -41,6 +41,7 @@ def each(function: Callable[[Any, Envelope], None]) -> EventHandler:
         for one in received:
             function(one.data, one.envelope)
 
+    handle.__qualname__ = function.__name__  # short enough for the inbox's column
     return handle
 
 

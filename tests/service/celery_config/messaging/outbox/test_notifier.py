@@ -94,4 +94,4 @@ def test_where_another_relay_is_called_it_looks_by_itself(named: str, bell: Rela
     second = RelayListener(named, 0.05)
     assert second.seconds == 0.05
     assert waited(second) < 5
-    assert [each.type for each in second.hears] == [socket.SOCK_STREAM]
+    assert [each.type for each in second.sockets] == [socket.SOCK_STREAM]
