@@ -38,8 +38,7 @@ def forward(lines: Sequence[ReactionRule]) -> list[ReactionRule]:
 def touched(first: str, second: str) -> set[str]:
     """The files of the choreographed flow that change.
 
-    The lines that wait for another word than before, the contracts that must now carry what came after them, and the
-    bindings of the queues.
+    These are the lines that wait for another event than before, and the contracts that must now carry what came after.
 
     Raises:
         SystemExit: the two are no neighbours.
@@ -54,8 +53,7 @@ def touched(first: str, second: str) -> set[str]:
     files = set()
     for line in after:
         if said not in line.to:
-            package = package_of(line.command.service)
-            files |= {f"{package}/subscriptions.py", "celery_config/broker/topology.py"}
+            files.add(f"{package_of(line.command.service)}/subscriptions.py")
         said = line.announce
     return files | {path_of(kind) for kind in poorer(after)}
 

@@ -1,4 +1,4 @@
-"""Inventory's commands."""
+"""The handlers of inventory's commands; their effects are in inventory's own database."""
 
 from __future__ import annotations
 

@@ -15,8 +15,9 @@ command and of the announced event are found by name, in the event and in the re
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cached_property
 
 from celery_config.contracts.base import Command, Event, contract_fields
@@ -81,6 +82,12 @@ class ReactionRule:
                 yield from find_missing_fields(self.refused, event, self.command.refused)
             if self.retained:
                 yield from find_missing_fields(self.retained, event)
+
+
+def merge_patterns(subscriptions: Iterable[EventSubscription | ReactionRule]) -> tuple[str, ...]:
+    """The topic patterns that bring all these events, each once, without those that a wider one covers."""
+    patterns = dict.fromkeys(pattern for each in subscriptions for pattern in each.patterns)
+    return tuple(p for p in patterns if not any(p != wider and fnmatchcase(p, wider) for wider in patterns))
 
 
 def find_missing_fields(wanted: type, *sources: type) -> Iterator[str]:

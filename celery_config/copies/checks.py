@@ -8,9 +8,10 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
+from django.utils.module_loading import import_string
 
-from celery_config.broker import topology
 from celery_config.contracts.base import Event, contract_fields
+from celery_config.contracts.subscriptions import merge_patterns
 from celery_config.copies.registry import VERSION, Copy, Publication, copies, names_of, publications
 
 
@@ -45,12 +46,12 @@ def faults_of_copy(copy: Copy) -> Iterator[CheckMessage]:
                 id="copies.E002",
             )
     yield from faults_of_contracts(copy.changed, copy.deleted)
-    wanted = topology.SUBSCRIPTIONS.get(settings.SERVICE, ())
+    wanted = merge_patterns(import_string(settings.SUBSCRIPTIONS))
     for event in (copy.changed, copy.deleted):
         if not matches(event.wire_name(), wanted):
             yield Error(
                 f"{copy.model.__name__} is fed by {event.wire_name()}, which does not come here.",
-                hint=f"Add it to SUBSCRIPTIONS of {settings.SERVICE} in celery_config/broker/topology.py.",
+                hint=f"Subscribe to it: add it to {settings.SUBSCRIPTIONS}.",
                 id="copies.E003",
             )
 

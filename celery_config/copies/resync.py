@@ -50,7 +50,7 @@ def ask(copy: Any, keys: Sequence[str], delay: float = LATE_SECONDS) -> None:
             "kwargs": {"copy": copy.name, "keys": list(some)},
             "options": {
                 **topology.commands_to(settings.SERVICE),
-                **topology.shown(copy=copy.name, rows=len(some)),
+                **topology.flower_options(copy=copy.name, rows=len(some)),
             },
         }
         writing.add_task(message, saga=None, delay=delay)

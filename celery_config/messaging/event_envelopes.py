@@ -20,13 +20,13 @@ def events_message(kind: str, events: Sequence[dict[str, Any]]) -> dict[str, Any
     first, *others = events
     route = {"exchange": topology.EVENTS, "routing_key": kind}
     if others:
-        shown = topology.shown(event=kind, events=len(events))
+        shown = topology.flower_options(event=kind, events=len(events))
         return {"task": RECEIVE_ALL, "args": [], "kwargs": {"events": list(events)}, "options": route | shown}
     return single_event_message(first, route)
 
 
 def single_event_message(event: dict[str, Any], route: dict[str, Any]) -> dict[str, Any]:
-    shown = topology.shown(saga=event.get("saga"), event=event["type"], subject=event.get("subject"))
+    shown = topology.flower_options(saga=event.get("saga"), event=event["type"], subject=event.get("subject"))
     return {
         "task": RECEIVE, "args": [], "kwargs": event, "options": {**route, "task_id": event["id"], **shown},
     }  # fmt: skip

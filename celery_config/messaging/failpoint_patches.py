@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from typing import Any
 
 import structlog
 from amqp.channel import Channel
 from celery.worker.request import Request
-from django.db import OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from celery_config.broker import topology
 from celery_config.common.services import ORCHESTRATOR
-from celery_config.db import bulk
-from celery_config.failpoints.points import Point, Way, reach
+from celery_config.db.functions import commit_failpoints
+from celery_config.failpoints.points import Point, reach
 
 STEP_FAILED = f"{ORCHESTRATOR}.step_failed"
 # What this process never sends: `errbacks` or `continuations` of chains. The broker drops a message without a route.
@@ -24,15 +22,13 @@ NOWHERE = "nowhere"
 
 
 def install() -> None:
-    commit, at_once = BaseDatabaseWrapper._commit, bulk.at_once  # type: ignore[attr-defined]
+    commit = BaseDatabaseWrapper._commit  # type: ignore[attr-defined]
     publish = Channel._basic_publish
     acknowledge = Request.acknowledge
 
-    def commit_with_failpoints(carry_out: Callable[..., None], *args: Any) -> None:
-        reach(Point.BEFORE_COMMIT)
-        carry_out(*args)
-        if reach(Point.COMMITTED) is Way.NO_DATABASE:
-            raise OperationalError("the connection was lost before the answer to COMMIT came")
+    def commit_with_failpoints(wrapper: BaseDatabaseWrapper) -> None:
+        with commit_failpoints():
+            commit(wrapper)
 
     def publish_with_failpoints(
         channel: Channel, message: Any, exchange: str = "", *args: Any, **options: Any
@@ -48,8 +44,7 @@ def install() -> None:
         reach(Point.UNACKED)
         acknowledge(request)
 
-    BaseDatabaseWrapper._commit = lambda wrapper: commit_with_failpoints(commit, wrapper)  # type: ignore[attr-defined]
-    bulk.at_once = lambda *changes: commit_with_failpoints(at_once, *changes)
+    BaseDatabaseWrapper._commit = commit_with_failpoints  # type: ignore[attr-defined]
     # Without confirms a channel calls the second of its two names for it.
     Channel._basic_publish = Channel.basic_publish = publish_with_failpoints
     Request.acknowledge = acknowledge_with_failpoint

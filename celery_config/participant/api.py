@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
+from uuid import UUID
 
 import msgspec
 import structlog
@@ -20,8 +21,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from celery_config.common import metrics
+from celery_config.common.identifiers import parse_uuid
 from celery_config.contracts.base import decode
 from celery_config.errors import OutcomeUnknown, Refused, StepSuperseded, WebhookRefused
+from celery_config.http.webhooks import CallEvent
 from celery_config.messaging.barrier import manual, webhooks
 from celery_config.messaging.barrier.webhooks import OutcomeNotification
 from celery_config.messaging.deliveries import Delivery, Outcome, resolve_outcome
@@ -143,8 +146,16 @@ class SettleBarrier(APIView):
         return Response({"settled": result})
 
 
+class Provider(Protocol):
+    """The service outside that sends the events."""
+
+    def read_event(self, body: bytes, headers: Mapping[str, str]) -> CallEvent | None:
+        """Verify a webhook and return its event; None when it does not report the end of a call."""
+        ...
+
+
 class WebhookApi(APIView):
-    """`read` verifies a body and returns its notification, or None for an event that settles nothing.
+    """Takes in the events of a provider; `describe_outcome` turns an event into a notification.
 
     Every signed event is answered 200, so that the sender stops repeating it, unless our database did not take it.
     """
@@ -152,7 +163,8 @@ class WebhookApi(APIView):
     authentication_classes: ClassVar[list[Any]] = []  # type: ignore[misc]
     permission_classes: ClassVar[list[Any]] = []  # type: ignore[misc]
 
-    read: Callable[[bytes, Mapping[str, str]], OutcomeNotification | None]
+    provider: Callable[[], Provider]
+    describe_outcome: Callable[[Any, UUID], OutcomeNotification | None]
 
     @extend_schema(request=OpenApiTypes.OBJECT, responses=WebhookOutput, auth=[])
     def post(self, request: Request) -> Response:
@@ -161,13 +173,15 @@ class WebhookApi(APIView):
         if len(body) > MAX_BYTES:
             raise BodyTooLarge
         try:
-            notification = self.read(body, request.headers)
+            event = self.provider().read_event(body, request.headers)
         except WebhookRefused as refused:
             metrics.WEBHOOKS.labels(REFUSED).inc()
             log.warning("event refused", reason=str(refused))
             raise
-        outcome = IGNORED
-        if notification:
-            outcome = webhooks.receive_notification(load_handlers(), notification).value
+        key = parse_uuid(event.key) if event else None
+        notification = self.describe_outcome(event, key) if key else None
+        outcome = (
+            webhooks.receive_notification(load_handlers(), notification).value if notification else IGNORED
+        )
         metrics.WEBHOOKS.labels(outcome).inc()
         return Response({"outcome": outcome})

@@ -45,6 +45,8 @@ from celery_config.messaging.tasks import Work, durable_task
 
 log = structlog.get_logger(__name__)
 Attempt = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
+Answered = Sequence[tuple[dict[str, Any], dict[str, Any]]]
+"""Requests of calls outside, each with its answer."""
 registry: dict[str, Handler] = {}
 importing = threading.Lock()
 
@@ -124,7 +126,7 @@ class OneByOne:
     def requests(self, commands: Sequence[Any]) -> list[dict[str, Any]]:
         return [self.request(command) for command in commands]
 
-    def settle(self, answered: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> list[Reply | None]:
+    def settle(self, answered: Answered) -> list[Reply | None]:
         return [self.settle_one(request, answer) for request, answer in answered]
 
 

@@ -13,23 +13,15 @@ from typing import Any
 from celery.exceptions import Ignore, Reject
 from django.conf import settings
 
-from celery_config.errors import OutcomeUnknown, Refused, ServiceUnavailable, StepSuperseded
+from celery_config.errors import CallFailed, OutcomeUnknown, ServiceUnavailable, StepSuperseded
 from celery_config.failpoints.points import Point, reach
 from celery_config.http.circuit_breaker import CircuitBreaker, CircuitOpen
-from celery_config.http.json_client import JsonClient, Outcomes
+from celery_config.http.json_client import JsonClient
 from celery_config.messaging.deliveries import Outcome
 
 FAILURES_IN_A_ROW = 5
 AT_ONCE = 8
 OUTLIVED, REJECTED = "outlived", "command_rejected"
-
-
-class CallFailed(Exception):
-    """The participant did not accept the request: our code, its address or a token is wrong."""
-
-    def __init__(self, code: str, reason: str) -> None:
-        super().__init__(f"{code}: {reason}")
-        self.code, self.reason = code, reason
 
 
 @dataclass(frozen=True)
@@ -51,10 +43,10 @@ class Participant:
             key: names the command in both services' logs; the barrier's own key is in the message.
 
         Raises:
-            Refused: the participant's final no.
-            OutcomeUnknown: the command may or may not have been carried out.
-            ServiceUnavailable: nothing was done; the participant is away, or the circuit breaker is open.
-            CallFailed: the participant did not accept the request.
+            Refused: its final no.
+            OutcomeUnknown: the participant may have carried it out, or not.
+            ServiceUnavailable: it did nothing; the participant is not there, or the circuit is open.
+            CallFailed: it did not accept the call.
         """
         body = {"task": task, "message": message, "replies": replies}
         try:
@@ -77,13 +69,13 @@ def participant(service: str) -> Participant:
     """Return the client of a participant; it keeps its connections, and all threads share it."""
     client = JsonClient(
         settings.SERVICE_URLS[service],
-        Outcomes(Refused, OutcomeUnknown, CallFailed, away=ServiceUnavailable),
         seconds=settings.TIMES.command,
         token=settings.SERVICE_TOKENS[service],
+        away=ServiceUnavailable,
     )
     breaker = CircuitBreaker(
         failures=FAILURES_IN_A_ROW,
-        rest=settings.TIMES.call,
+        reset_timeout=settings.TIMES.call,
         counts=lambda error: isinstance(error, OutcomeUnknown),
     )
     return Participant(client, breaker)

@@ -1,10 +1,11 @@
-"""What the audit asks a participant: what it did for which orders, and whether somebody else's books agree."""
+"""The API of the audit: what a participant did for given orders, and whether a provider's records agree."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from typing import Any, ClassVar
+from uuid import UUID
 
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
@@ -14,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from celery_config.reconciliation.sweep import ReconciliationSource, in_words
+from celery_config.reconciliation.source import UNREADABLE, ReconciliationSource
 from celery_config.web.fields import IdField
 
 MAX_ORDERS = 500
@@ -27,9 +28,9 @@ class FactsInput(serializers.Serializer[Any]):
 
 
 class FactsApi(APIView):
-    """`facts(orders=…)` returns what was done by order id; `totals()` what is about all, its `faults` in words."""
+    """`facts(orders)` returns what was done, by order id; `totals()` what holds of all, with `faults` in words."""
 
-    facts: Callable[..., dict[str, dict[str, Any]]]
+    facts: Callable[[Collection[UUID]], dict[str, dict[str, Any]]]
     totals: Callable[[], dict[str, Any]]
 
     @extend_schema(request=FactsInput, responses={200: dict})
@@ -37,19 +38,19 @@ class FactsApi(APIView):
         """What this service did for each of the orders; a read with a long question."""
         given = FactsInput(data=request.data)
         given.is_valid(raise_exception=True)
-        answer: dict[str, Any] = {"facts": self.facts(orders=given.validated_data["orders"])}
+        answer: dict[str, Any] = {"facts": self.facts(given.validated_data["orders"])}
         if given.validated_data["totals"]:
             answer["totals"] = self.totals()
         return Response(answer)
 
 
-class BooksAway(APIException):
-    """503: somebody's books cannot be read now; the code says whose: `provider_away`."""
+class SourceUnavailable(APIException):
+    """503: the source cannot be read now; the code names it: `provider_away`."""
 
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
 
-    def __init__(self, whose: str) -> None:
-        super().__init__(f"The {whose}'s books cannot be read now. Try again.", code=f"{whose}_away")
+    def __init__(self, source: str) -> None:
+        super().__init__(f"The {source}'s books cannot be read now. Try again.", code=f"{source}_away")
 
 
 class BooksInput(serializers.Serializer[Any]):
@@ -64,24 +65,24 @@ class BooksOutput(serializers.Serializer[Any]):
     findings = serializers.ListField(child=serializers.CharField(), help_text="every difference, in words")
 
 
-class BooksApi(APIView):
-    """Somebody else's `books` compared with ours."""
+class ReconciliationApi(APIView):
+    """The records of `source` compared with ours."""
 
-    books: ClassVar[ReconciliationSource]
+    source: ClassVar[ReconciliationSource]
 
     @extend_schema(parameters=[BooksInput], responses=BooksOutput)
     def get(self, request: Request) -> Response:
-        """Their books compared with ours; no findings means that they agree."""
+        """Compare their books with ours; no findings means that they agree."""
         given = BooksInput(data=request.query_params)
         given.is_valid(raise_exception=True)
         days = given.validated_data.get("days")
         try:
-            result = self.books.compare(None if days is None else timezone.now() - timedelta(days=days))
-        except self.books.errors as error:
-            raise BooksAway(self.books.whose) from error
+            result = self.source.compare(None if days is None else timezone.now() - timedelta(days=days))
+        except UNREADABLE as error:
+            raise SourceUnavailable(self.source.name) from error
         answer = {
             "checked": result.checked,
             "under_way": result.under_way,
-            "findings": [in_words(finding) for finding in result.findings],
+            "findings": [str(finding) for finding in result.findings],
         }
         return Response(BooksOutput(answer).data)

@@ -1,4 +1,4 @@
-"""Our books against somebody else's: what a provider or carrier did, and what our rows say it did. Pure."""
+"""Reconciliation of two sets of records: what a provider or carrier did, and what our rows say it did. Pure."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from uuid import UUID
 
 
 class Kind(StrEnum):
-    ORPHAN = "orphan"  # in their books alone: an effect nobody here knows of
-    MISSING = "missing"  # in our books alone
+    ORPHAN = "orphan"  # only in their records: an effect that we do not know of
+    MISSING = "missing"  # only in our records
     DIFFERENT = "different"
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One effect in one side's books.
+    """One effect in the records of one side.
 
     Args:
-        id: the other side's name for it; the two books are matched by it.
+        id: the other side's name for it; it matches the two sides' records.
         order: None when the other side's reference is none of ours.
         facts: what must be equal on both sides, such as state or amount (minor units).
     """
@@ -32,23 +32,24 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One difference; `detail` says it in words."""
+    """One difference; `detail` describes it in words."""
 
     kind: Kind
     id: str
     order: UUID | None
     detail: str
 
+    def __str__(self) -> str:
+        return f"{self.kind} {self.id} (order {self.order or 'none of ours'}): {self.detail}"
+
 
 def compare(
     *, theirs: Iterable[Entry], ours: Iterable[Entry], unsettled: Collection[UUID] = frozenset()
 ) -> Iterator[Finding]:
-    """Yield every difference between the two books.
-
-    Read theirs before ours: what they did before the reading then is in ours, or is unsettled.
+    """Yield every difference between the two sides.
 
     Args:
-        unsettled: orders not judged now, since a call for them is under way or their rows just changed.
+        unsettled: orders not judged now, since a call for them is under way.
     """
     known = {entry.id: entry for entry in ours}
     for their in theirs:
@@ -56,16 +57,18 @@ def compare(
         if their.order in unsettled or (our and our.order in unsettled):
             continue
         if our is None:
-            yield Finding(Kind.ORPHAN, their.id, their.order, f"only they have it: {told(their.facts)}")
-        elif differences := list(differing(our, their)):
+            yield Finding(
+                Kind.ORPHAN, their.id, their.order, f"only they have it: {describe_facts(their.facts)}"
+            )
+        elif differences := list(find_differences(our, their)):
             yield Finding(Kind.DIFFERENT, their.id, our.order, "; ".join(differences))
     for our in known.values():
         if our.order not in unsettled:
-            yield Finding(Kind.MISSING, our.id, our.order, f"only we have it: {told(our.facts)}")
+            yield Finding(Kind.MISSING, our.id, our.order, f"only we have it: {describe_facts(our.facts)}")
 
 
-def differing(our: Entry, their: Entry) -> Iterator[str]:
-    """Yield each fact of which the two entries do not say the same."""
+def find_differences(our: Entry, their: Entry) -> Iterator[str]:
+    """Yield in words each fact that differs between the two entries."""
     pairs = {"order": (our.order, their.order)}
     pairs |= {name: (our.facts.get(name), their.facts.get(name)) for name in {**our.facts, **their.facts}}
     for name, (ours, theirs) in pairs.items():
@@ -73,5 +76,5 @@ def differing(our: Entry, their: Entry) -> Iterator[str]:
             yield f"{name}: ours {ours}, theirs {theirs}"
 
 
-def told(facts: Mapping[str, Any]) -> str:
+def describe_facts(facts: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in facts.items())

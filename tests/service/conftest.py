@@ -13,8 +13,8 @@ from celery.exceptions import Ignore
 from django.conf import settings as django_settings
 from rest_framework.test import APIClient
 
-from celery_config.broker import topology
-from celery_config.common.services import SERVICES
+from celery_config.broker.topology import Topology
+from celery_config.common.services import SERVICES, SUBSCRIPTIONS
 from celery_config.contracts.base import Command, Event, decode
 from celery_config.errors import Refused, StepSuperseded
 from celery_config.messaging.barrier.steps import Step
@@ -120,7 +120,8 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess
 @pytest.fixture(scope="session")
 def rabbit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitServer]:
     """A broker of one's own, with our topology."""
-    server = RabbitServer(tmp_path_factory.mktemp("rabbitmq"), (*SERVICES, ADMIN), topology.definitions)
+    definitions = Topology.load(SUBSCRIPTIONS).definitions
+    server = RabbitServer(tmp_path_factory.mktemp("rabbitmq"), (*SERVICES, ADMIN), definitions)
     server.start()
     yield server
     server.kill()

@@ -89,7 +89,7 @@ def fence_message(step: Step, row: AnyRow) -> dict[str, Any]:
         "kwargs": {"saga": str(step.saga), "step": step.name, **({"reply": row.reply} if ran else {})},
         "options": {
             **topology.commands_to(ORCHESTRATOR),
-            **topology.shown(saga=step.saga, step=step.name, subject=step.subject),
+            **topology.flower_options(saga=step.saga, step=step.name, subject=step.subject),
         },
     }
 

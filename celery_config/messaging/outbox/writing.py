@@ -66,7 +66,7 @@ def insert_statement(messages: Iterable[Any]) -> list[Statement]:
 
 def notify_after_commit(changes: Iterable[Statement]) -> list[Statement]:
     """The same statements, after whose commit the relay is notified."""
-    return [replace(change, then=notifier.notify_relay) for change in changes]
+    return [replace(change, on_commit=notifier.notify_relay) for change in changes]
 
 
 def require_transaction() -> None:

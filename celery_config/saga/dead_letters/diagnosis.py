@@ -9,9 +9,8 @@ import msgspec
 from celery import current_app
 from kombu.message import Message
 
-from celery_config.broker import topology
-from celery_config.broker.topology import commands_queue, events_queue
-from celery_config.broker.validation import fault_of
+from celery_config.broker.topology import commands_queue, events_queue, is_worker_queue
+from celery_config.broker.validation import find_fault
 from celery_config.common.services import ORCHESTRATOR
 from celery_config.contracts.base import decode
 from celery_config.messaging.event_envelopes import RECEIVE, RECEIVE_ALL
@@ -28,17 +27,17 @@ def why(message: Message, reason: str, queue: str) -> str:
         reason: the broker's, such as `rejected`.
         queue: the one that it came from; empty: not known.
     """
-    if fault := fault_of(message):
+    if fault := find_fault(message):
         return fault
     if reason == "delivery_limit":
         return "delivered again and again and never finished: it kills its worker, or its workers were killed"
     shapes = known_shapes()
-    if fault := fault_of(message, shapes):
+    if fault := find_fault(message, shapes):
         return fault
     args, kwargs, _ = message.payload
     task = message.headers["task"]
     # Every service hears events, and those that are tried again come with its commands.
-    came_to = "" if task in (RECEIVE, RECEIVE_ALL) and queue in topology.work_queues() else queue
+    came_to = "" if task in (RECEIVE, RECEIVE_ALL) and is_worker_queue(queue) else queue
     if fault := misfit(shapes[task], came_to, args, kwargs):
         return fault
     for event in {RECEIVE: [kwargs], RECEIVE_ALL: kwargs.get("events", [])}.get(task, []):

@@ -16,7 +16,7 @@ from kombu import Connection
 from kombu.transport import pyamqp
 
 from celery_config.broker import topology, transport
-from celery_config.broker.publisher import broker_errors, drop
+from celery_config.broker.publisher import broker_errors, drop_connection
 from celery_config.common import metrics
 from celery_config.db import bulk
 from celery_config.erasure import tombstones
@@ -111,7 +111,7 @@ class DeadLetterReader:
         connection, self.connection, self.channel = self.connection, None, None
         self.in_hand.clear()
         if connection is not None:
-            drop(connection)
+            drop_connection(connection)
 
 
 def keep(letters: Sequence[Letter]) -> None:

@@ -14,7 +14,7 @@ from uuid import UUID, uuid5
 
 import msgspec
 
-from celery_config.broker.topology import commands_to, shown
+from celery_config.broker.topology import commands_to, flower_options
 from celery_config.common.services import ORCHESTRATOR
 from celery_config.contracts.base import Command, command_id, contract_fields
 from celery_config.errors import ChainTooLarge
@@ -124,7 +124,9 @@ class Chains:
         return str(self.data[contract_fields(self.saga.data)[0].name])
 
     def shown(self, step: str, operation: str) -> dict[str, str]:
-        return shown(saga=self.id, step=step, operation=operation, subject=self.subject, attempt=self.attempt)
+        return flower_options(
+            saga=self.id, step=step, operation=operation, subject=self.subject, attempt=self.attempt
+        )
 
     def task_id(self, step: str, operation: str) -> UUID:
         return uuid5(command_id(self.id, step, operation), str(self.attempt))

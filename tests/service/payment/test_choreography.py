@@ -28,8 +28,8 @@ from celery_config.messaging.barrier.webhooks import OutcomeNotification
 from celery_config.messaging.models import BarrierRow, OutboxMessage
 from celery_config.participant.handlers import registry
 from payment_app.domain import payment_id
+from payment_app.gateways import gateway
 from payment_app.models import Payment
-from payment_app.provider import gateway
 from tests.service.conftest import Participant
 from tests.service.payment.shop import Shop
 from tests.service.together import together

@@ -20,11 +20,11 @@ REFERENCE = ROOT / "docs" / "reference"
 CODE = ["celery_config", "compose", *PACKAGES]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 NAME = re.compile(r"^[A-Z{][A-Z0-9_{}]+$")
-READERS = {"str", "int", "float", "bool", "list", "get", "database"}
+READERS = {"str", "int", "float", "bool", "list", "get", "database_settings"}
 # Set by the operating system, or by manage.py itself.
 NOT_OURS = {"PATH", "DJANGO_SETTINGS_MODULE"}
 METRICS = {"Counter", "Gauge", "Histogram"}
-REFUSALS = {"Refused", "LineFault", "Declined", "CarrierRefused"}
+REFUSALS = {"Refused", "LineFault"}
 SANDBOX_ERRORS = {"Refused", "InvalidRequest", "NotFound", "KeyConflict", "Broken"}
 STATES = {"payment_app": ("captured", "voided"), "compose": ("captured", "voided", "dispatched", "cancelled")}
 

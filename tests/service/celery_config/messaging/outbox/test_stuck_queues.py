@@ -22,7 +22,7 @@ from celery_config.messaging.outbox.publishing import publish_batch
 from celery_config.messaging.tasks import DurableTask
 from celery_config.participant import handlers
 from celery_config.participant.handlers import one_by_one
-from celery_config.worker.batches import Batches
+from celery_config.worker.batches import BatchRunner
 from compose.local.rabbitmq import RabbitServer
 from tests.service.broker import app_of, drain, kwargs_of, leaderless
 from tests.service.celery_config.messaging.outbox.test_relay import promise, task
@@ -73,8 +73,8 @@ class TestPublisher:
             began = time.monotonic()
             for _ in range(3):
                 assert publisher.publish([*many, task(1, "shipment")]) == {50}
-                (lane,) = [lane for route, lane in publisher.lanes.items() if route in publisher.stuck]
-                assert len(lane.ids) == 1
+                (channel,) = [each for route, each in publisher.channels.items() if route in publisher.stuck]
+                assert len(channel.ids) == 1
             assert time.monotonic() - began < 3 * TIMEOUT
         monkeypatch.setattr(module, "PROBE_SECONDS", 60.0)
         until(lambda: publisher.publish(many) == set(range(50)), "the queue takes messages again")
@@ -117,14 +117,14 @@ class TestWorker:
         self, app: Celery, publisher: Publisher, rabbit: RabbitServer, hotel: DurableTask
     ) -> None:
         told: list[str] = []
-        batches = Batches(SimpleNamespace(app=app))
-        batches.publisher = publisher
+        runner = BatchRunner(SimpleNamespace(app=app))
+        runner.publisher = publisher
         requests = [delivered(hotel, told) for _ in range(4)]
         (after,) = {link["task"] for request in requests for link in [next_link(request)]}
         queue = next_link(requests[0])["options"]["routing_key"] + ".commands"
         with leaderless(rabbit, queue):
             for request in requests:
-                batches.work_off([request])
+                runner.run_batch([request])
         assert told == ["ack"] * 4
         promised = OutboxMessage.objects.filter(kind="task")
         assert promised.count() == 4
