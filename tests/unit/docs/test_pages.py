@@ -269,7 +269,9 @@ class TestPages:
         """But for what the page itself tells its reader to write."""
         blocks = re.findall(r"```python\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL)
         trees = [ast.parse(dedent(block)) for block in blocks]
-        written = {n.name for tree in trees for n in tree.body if isinstance(n, (ast.FunctionDef, ast.ClassDef))}
+        written = {
+            n.name for tree in trees for n in tree.body if isinstance(n, (ast.FunctionDef, ast.ClassDef))
+        }
         imports = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
         for node in imports:
             file = ROOT / (node.module or "").replace(".", "/")
