@@ -1,4 +1,4 @@
-"""How a participant acts on events by itself: the lines of its `subscriptions.py` (listening.py), carried out.
+"""How a participant acts on events by itself: the lines of its `subscriptions.py` (contracts/subscriptions.py), carried out.
 
 The same handlers as for commands, the same barrier, intents and outbox: only the asking and the telling differ. What is
 asked is in the event that was heard; what comes of it is told as an event, in the transaction in which it becomes true.

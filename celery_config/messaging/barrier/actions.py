@@ -1,7 +1,7 @@
 """Actions, local and outside: the effect happens once, whoever asks how often (rules 5, 6 and 8).
 
 All messages of one command that have arrived are carried out together; a lone one is a batch of one. No saga comes
-twice in a batch (participant.py sees to that).
+twice in a batch (participant/handlers.py ensures that).
 """
 
 from __future__ import annotations
