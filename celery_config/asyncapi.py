@@ -18,7 +18,7 @@ from celery_config.broker import topology
 from celery_config.contracts.base import Event, StepGaveUp, fields_of
 from celery_config.contracts.subscriptions import EventSubscription, ReactionRule
 
-Parts = Mapping[str, Sequence[EventSubscription | ReactionRule]]
+Subscriptions = Mapping[str, Sequence[EventSubscription | ReactionRule]]
 """What services listen to, by service."""
 SCHEMA, MESSAGE, CHANNEL = "#/components/schemas/{name}", "#/components/messages/{name}", "#/channels/{name}"
 ENVELOPE: dict[str, Any] = {
@@ -50,10 +50,10 @@ An event only ever gains fields that have a default; anything else is a new even
 What a reader subscribes to and cannot understand goes to the dead letters."""
 
 
-def document(parts: Parts, title: str = "Order Saga") -> dict[str, Any]:
+def build_document(parts: Subscriptions, title: str = "Order Saga") -> dict[str, Any]:
     """The document of these services: what they announce and what they hear."""
-    heard = [kind for listens in parts.values() for each in listens for kind in kinds_of(each)]
-    shown = dict.fromkeys([*(kind for service in parts for kind in announced_by(service)), *heard])
+    heard = [kind for listens in parts.values() for each in listens for kind in match_events(each)]
+    shown = dict.fromkeys([*(kind for service in parts for kind in list_announced(service)), *heard])
     schemas = msgspec.json.schema_components(list(shown), ref_template=SCHEMA)[1]
     return {
         "asyncapi": "3.0.0",
@@ -67,20 +67,20 @@ def document(parts: Parts, title: str = "Order Saga") -> dict[str, Any]:
                 "description": "RabbitMQ",
             }
         },
-        "channels": {kind.wire_name(): channel(kind) for kind in shown},
+        "channels": {kind.wire_name(): build_channel(kind) for kind in shown},
         "operations": {
             name: operation
             for service, listens in parts.items()
-            for name, operation in does(service, listens)
+            for name, operation in list_operations(service, listens)
         },
         "components": {
-            "messages": {kind.wire_name(): message(kind) for kind in shown},
+            "messages": {kind.wire_name(): build_message(kind) for kind in shown},
             "schemas": {"CloudEvent": ENVELOPE, **schemas},
         },
     }
 
 
-def every_event() -> list[type[Event]]:
+def list_events() -> list[type[Event]]:
     """All that is ever announced."""
     modules = [importlib.import_module(f"celery_config.contracts.{each}") for each in topology.SERVICES]
     return [
@@ -91,19 +91,19 @@ def every_event() -> list[type[Event]]:
     ] + [StepGaveUp]
 
 
-def announced_by(service: str) -> list[type[Event]]:
+def list_announced(service: str) -> list[type[Event]]:
     others = [] if service == topology.ORCHESTRATOR else [StepGaveUp]
-    return [kind for kind in every_event() if kind.service == service] + others
+    return [kind for kind in list_events() if kind.service == service] + others
 
 
-def kinds_of(each: EventSubscription | ReactionRule) -> Iterator[type[Event]]:
+def match_events(each: EventSubscription | ReactionRule) -> Iterator[type[Event]]:
     """The events that a line is about, those of its patterns included."""
-    for kind in every_event():
+    for kind in list_events():
         if any(fnmatchcase(kind.wire_name(), pattern) for pattern in each.patterns):
             yield kind
 
 
-def channel(kind: type[Event]) -> dict[str, Any]:
+def build_channel(kind: type[Event]) -> dict[str, Any]:
     name, (exchange, _) = kind.wire_name(), topology.EXCHANGES[topology.EVENTS]
     return {
         "address": name,
@@ -125,14 +125,14 @@ def channel(kind: type[Event]) -> dict[str, Any]:
     }
 
 
-def summary_of(kind: type[Event]) -> str:
+def read_summary(kind: type[Event]) -> str:
     """The first paragraph of what the contract says of itself; empty, if it says nothing."""
     said = " ".join((kind.__doc__ or "").split("\n\n")[0].split())
     return "" if said.startswith(f"{kind.__name__}(") else said
 
 
-def message(kind: type[Event]) -> dict[str, Any]:
-    summary = summary_of(kind)
+def build_message(kind: type[Event]) -> dict[str, Any]:
+    summary = read_summary(kind)
     return {
         "name": kind.wire_name(),
         "title": kind.__name__,
@@ -151,22 +151,22 @@ def message(kind: type[Event]) -> dict[str, Any]:
     }
 
 
-def does(
+def list_operations(
     service: str, listens: Iterable[EventSubscription | ReactionRule]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """What a service sends and receives."""
-    for kind in announced_by(service):
-        yield f"{service}.sends.{kind.wire_name()}", operation("send", service, kind)
+    for kind in list_announced(service):
+        yield f"{service}.sends.{kind.wire_name()}", build_operation("send", service, kind)
     reasons: dict[type[Event], list[str]] = {}
     for each in listens:
-        for kind in kinds_of(each):
-            reasons.setdefault(kind, []).append(purpose(each))
+        for kind in match_events(each):
+            reasons.setdefault(kind, []).append(describe_reaction(each))
     for kind, purposes in reasons.items():
-        told = operation("receive", service, kind)
+        told = build_operation("receive", service, kind)
         yield f"{service}.receives.{kind.wire_name()}", told | {"summary": "; ".join(purposes)}
 
 
-def operation(action: str, service: str, kind: type[Event]) -> dict[str, Any]:
+def build_operation(action: str, service: str, kind: type[Event]) -> dict[str, Any]:
     name = kind.wire_name()
     return {
         "action": action,
@@ -176,7 +176,7 @@ def operation(action: str, service: str, kind: type[Event]) -> dict[str, Any]:
     }
 
 
-def purpose(each: EventSubscription | ReactionRule) -> str:
+def describe_reaction(each: EventSubscription | ReactionRule) -> str:
     """What is done about it, in words."""
     if isinstance(each, EventSubscription):
         return each.call
@@ -191,22 +191,24 @@ def purpose(each: EventSubscription | ReactionRule) -> str:
     return f"{each.command.__name__}, then {each.announce.__name__}{but}"
 
 
-def table_of(kind: type[Event]) -> list[tuple[str, str]]:
+def list_fields(kind: type[Event]) -> list[tuple[str, str]]:
     """Names and types of an event's fields."""
     return [(field.name, str(field.type)) for field in fields_of(kind)]
 
 
-def schema(request: HttpRequest) -> JsonResponse:
+def show_schema(request: HttpRequest) -> JsonResponse:
     """What this service announces and hears (AsyncAPI 3.0)."""
     listens = import_string(settings.SUBSCRIPTIONS)
-    return JsonResponse(document({settings.SERVICE: listens}, f"Order Saga: {settings.SERVICE}"))
+    return JsonResponse(build_document({settings.SERVICE: listens}, f"Order Saga: {settings.SERVICE}"))
 
 
-def page(request: HttpRequest) -> HttpResponse:
+def show_page(request: HttpRequest) -> HttpResponse:
     """The same for people."""
-    said = [(kind.wire_name(), summary_of(kind), table_of(kind)) for kind in announced_by(settings.SERVICE)]
+    said = [
+        (kind.wire_name(), read_summary(kind), list_fields(kind)) for kind in list_announced(settings.SERVICE)
+    ]
     heard = [
-        (", ".join(kind.wire_name() for kind in kinds_of(each)), purpose(each))
+        (", ".join(kind.wire_name() for kind in match_events(each)), describe_reaction(each))
         for each in import_string(settings.SUBSCRIPTIONS)
     ]
     return render(

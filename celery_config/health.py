@@ -27,14 +27,14 @@ def readyz(request: HttpRequest) -> HttpResponse:
     """
     found = {name: check() for name, check in CHECKS.items()}
     good = all(text.startswith("ok") for text in found.values())
-    return JsonResponse({"ready": good, **found, **lateness()}, status=200 if good else 503)
+    return JsonResponse({"ready": good, **found, **check_copies()}, status=200 if good else 503)
 
 
 def metrics(request: HttpRequest) -> HttpResponse:
     return HttpResponse(generate_latest(), content_type=CONTENT_TYPE_LATEST)
 
 
-def database() -> str:
+def check_database() -> str:
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
@@ -43,7 +43,7 @@ def database() -> str:
     return "ok"
 
 
-def broker() -> str:
+def check_broker() -> str:
     try:
         with current_app.connection_for_write() as broker_connection:
             broker_connection.ensure_connection(max_retries=0, timeout=3)
@@ -52,7 +52,7 @@ def broker() -> str:
     return "ok"
 
 
-def relay() -> str:
+def check_relay() -> str:
     try:
         lag = oldest_unpublished_seconds()
     except (DatabaseError, InterfaceError):
@@ -64,14 +64,18 @@ def relay() -> str:
     )
 
 
-def lateness() -> dict[str, str]:
+def check_copies() -> dict[str, str]:
     """How late the copies kept here are; nothing where there are none."""
     if not copies:
         return {}
     try:
-        return {"copies": freshness.in_words()}
+        return {"copies": freshness.summarize_lag()}
     except (DatabaseError, InterfaceError):
         return {"copies": "unknown: no database"}
 
 
-CHECKS: dict[str, Callable[[], str]] = {"database": database, "broker": broker, "relay": relay}
+CHECKS: dict[str, Callable[[], str]] = {
+    "database": check_database,
+    "broker": check_broker,
+    "relay": check_relay,
+}

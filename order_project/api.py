@@ -16,7 +16,7 @@ from rest_framework.response import Response
 
 from celery_config.saga.models import SagaInstance, SagaStep
 from celery_config.saga.operations import api as saga_api
-from celery_config.web.problems import problem
+from celery_config.web.problems import build_problem
 from order_project import cancelling, operators_api, placing, selectors, services
 from order_project.customers import CustomerList, CustomerShow, ProductShow
 from order_project.erasure.api import CustomerForget, ErasureList, ErasureShow
@@ -185,7 +185,7 @@ def client_of(request: Request) -> str:
 
 def answer_of(result: Placed | APIException) -> dict[str, Any]:
     if isinstance(result, APIException):
-        return problem(result, result.status_code)
+        return build_problem(result, result.status_code)
     return {"status": status.HTTP_202_ACCEPTED, **accepted(result)}
 
 

@@ -13,7 +13,7 @@ from django.db.models import Q
 
 from celery_config.copies import sync
 from celery_config.copies.registry import copies
-from celery_config.copies.source_client import SourceOf
+from celery_config.copies.source_client import SourceClient
 from celery_config.http.service_client import ServiceClient
 from celery_config.messaging.outbox.relay import oldest_unpublished_seconds
 from celery_config.saga.dsl import Saga
@@ -240,7 +240,7 @@ def books(peers: Mapping[str, ServiceClient]) -> Iterator[str]:
 def copies_here(peers: Mapping[str, ServiceClient]) -> Iterator[str]:
     """Our copies against their sources; a change under way is given time to arrive (rule 20)."""
     for copy in copies.values():
-        found = sync.compare(SourceOf(copy, peers[copy.service]), patience=COPY_SECONDS)
+        found = sync.compare(SourceClient(copy, peers[copy.service]), patience=COPY_SECONDS)
         if found.differing:
             yield f"order: {found.differing} rows of {copy.name} differ from {copy.service}'s: {', '.join(found.keys)}"
 

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from celery_config.messaging.outbox.relay import Duty
-from celery_config.reconciliation.comparison import Entry, Finding, Kind, compare
+from celery_config.reconciliation.comparison import BookedEffect, Finding, FindingKind, compare
 from celery_config.reconciliation.sweep import Comparison, ReconciliationSource
 from payment_app import selectors
 from payment_app.gateways import BookEntry, Gateway, GatewayError
@@ -16,16 +16,16 @@ from payment_app.models import Payment
 from payment_app.provider import gateway
 
 
-def their_entry(entry: BookEntry) -> Entry:
-    return Entry(
+def their_entry(entry: BookEntry) -> BookedEffect:
+    return BookedEffect(
         entry.provider_id,
         entry.order,
         facts(entry.state, entry.amount, entry.currency, entry.captured, entry.refunded),
     )
 
 
-def our_entry(payment: Payment) -> Entry:
-    return Entry(
+def our_entry(payment: Payment) -> BookedEffect:
+    return BookedEffect(
         payment.provider_id,
         payment.order,
         facts(payment.state, payment.amount, payment.currency, payment.captured, payment.refunded),
@@ -78,14 +78,14 @@ def look_again(provider: Gateway, order: UUID, suspect: Finding) -> Iterator[Fin
     theirs = [their_entry(entry) for entry in provider.find(order)]
     if before != list(our_side(order)) or order in selectors.orders_under_way():
         return
-    if not theirs and suspect.kind is not Kind.MISSING:
+    if not theirs and suspect.kind is not FindingKind.MISSING:
         # A provider's search may lag behind its list, and the list has shown it.
         yield suspect
         return
     yield from compare(theirs=theirs, ours=before)
 
 
-def our_side(order: UUID) -> Iterator[Entry]:
+def our_side(order: UUID) -> Iterator[BookedEffect]:
     payment = selectors.payment_of(order)
     if payment:
         yield our_entry(payment)

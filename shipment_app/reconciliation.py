@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from celery_config.messaging.outbox.relay import Duty
-from celery_config.reconciliation.comparison import Entry, compare
+from celery_config.reconciliation.comparison import BookedEffect, compare
 from celery_config.reconciliation.sweep import Comparison, ReconciliationSource
 from shipment_app import selectors
 from shipment_app.carrier import carrier
@@ -41,15 +41,15 @@ def compare_books(since: datetime | None = None) -> Comparison:
     return Comparison(len(theirs), under_way, list(compare(theirs=theirs, ours=ours, unsettled=unsettled)))
 
 
-def their_entries(since: datetime | None) -> Iterator[Entry]:
+def their_entries(since: datetime | None) -> Iterator[BookedEffect]:
     for entry in carrier().books(since):
-        yield Entry(entry.carrier_id, entry.order, {name: getattr(entry, name) for name in FACTS})
+        yield BookedEffect(entry.carrier_id, entry.order, {name: getattr(entry, name) for name in FACTS})
 
 
-def our_entries(since: datetime | None) -> Iterator[Entry]:
+def our_entries(since: datetime | None) -> Iterator[BookedEffect]:
     rows = selectors.shipments(since=since).order_by().values_list("carrier_id", "order", *FACTS)
     for carrier_id, order, *facts in rows.iterator():
-        yield Entry(carrier_id, order, dict(zip(FACTS, facts, strict=True)))
+        yield BookedEffect(carrier_id, order, dict(zip(FACTS, facts, strict=True)))
 
 
 books = ReconciliationSource("carrier", "shipments", compare_books, (CarrierError,))

@@ -17,7 +17,9 @@ from celery_config.contracts.shipment import (
 from celery_config.contracts.subscriptions import EventSubscription, ReactionRule, react, subscribe
 
 SUBSCRIPTIONS: list[EventSubscription | ReactionRule] = [
-    subscribe(CustomerChanged, CustomerDeleted, call="celery_config.copies.subscriber.hear", once=False),
+    subscribe(
+        CustomerChanged, CustomerDeleted, call="celery_config.copies.subscriber.handle_events", once=False
+    ),
     react(InventoryFetched, do=BookShipment, announce=ShipmentArranged, refused=ShipmentFailed),
     react(InventoryIssued, do=DispatchShipment, announce=ShipmentDeparted),
     react(PaymentReleased, undo=BookShipment, by=CancelShipment, announce=ShipmentRecalled),

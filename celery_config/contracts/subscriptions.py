@@ -1,7 +1,7 @@
 """The words a service's `subscriptions.py` is written with. Pure.
 
     SUBSCRIPTIONS = [
-        hears(ProductChanged, call="celery_config.copies.subscriber.hear", once=False),
+        hears(ProductChanged, call="celery_config.copies.subscriber.handle_events", once=False),
         on(OrderPlaced, do=AuthorizePayment, announce=PaymentReceived, refused=PaymentFailed),
         on(OrderWithdrawn, undo=AuthorizePayment, by=VoidPayment, announce=PaymentReleased,
            unless=CapturePayment, retained=PaymentRetained),

@@ -18,24 +18,26 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from celery_config.copies import freshness
-from celery_config.copies.models import LONGEST_KEY, CopiedRow
-from celery_config.copies.ranges import split
-from celery_config.copies.readers import KEYS_AT_ONCE, Source, stream
+from celery_config.copies.models import MAX_KEY_LENGTH, CopiedRow
+from celery_config.copies.ranges import split_by_size
+from celery_config.copies.readers import KEYS_PER_REQUEST, SourceReader, stream_rows
 from celery_config.copies.registry import Publication, publications
 from celery_config.db import functions
 from celery_config.messaging.feed import feed_after
 
-MOST_RANGES, LARGEST_PIECE, MOST_PIECES, MOST_ROWS = 100, 5000, 200, 5000
-CHANGES = 1000
-WAIT_SECONDS, FIRST_LOOK, LOOK_SECONDS = 1.0, 0.01, 0.1
+MAX_RANGES, MAX_PIECE_ROWS, MAX_PIECES, MAX_ROWS = 100, 5000, 200, 5000
+MAX_CHANGES = 1000
+WAIT_SECONDS, FIRST_PAUSE, MAX_PAUSE = 1.0, 0.01, 0.1
 encoder = msgspec.json.Encoder()
 
 
 class BoundsInput(serializers.Serializer[Any]):
     after = serializers.CharField(
-        max_length=LONGEST_KEY, allow_null=True, help_text="null: from the first key"
+        max_length=MAX_KEY_LENGTH, allow_null=True, help_text="null: from the first key"
     )
-    upto = serializers.CharField(max_length=LONGEST_KEY, allow_null=True, help_text="null: to the last key")
+    upto = serializers.CharField(
+        max_length=MAX_KEY_LENGTH, allow_null=True, help_text="null: to the last key"
+    )
 
 
 class FieldsInput(serializers.Serializer[Any]):
@@ -48,18 +50,16 @@ class FieldsInput(serializers.Serializer[Any]):
 
 
 class PiecesInput(FieldsInput):
-    ranges = serializers.ListField(child=BoundsInput(), min_length=1, max_length=MOST_RANGES)
-    size = serializers.IntegerField(min_value=1, max_value=LARGEST_PIECE, help_text="rows a piece")
-    most = serializers.IntegerField(min_value=1, max_value=MOST_PIECES, help_text="pieces of a range")
+    ranges = serializers.ListField(child=BoundsInput(), min_length=1, max_length=MAX_RANGES)
+    size = serializers.IntegerField(min_value=1, max_value=MAX_PIECE_ROWS, help_text="rows a piece")
+    most = serializers.IntegerField(min_value=1, max_value=MAX_PIECES, help_text="pieces of a range")
 
 
 class RowsInput(FieldsInput):
     range = BoundsInput(required=False)
-    most = serializers.IntegerField(
-        min_value=1, max_value=MOST_ROWS, default=MOST_ROWS, help_text="of a range"
-    )
+    most = serializers.IntegerField(min_value=1, max_value=MAX_ROWS, default=MAX_ROWS, help_text="of a range")
     keys = serializers.ListField(
-        child=serializers.CharField(max_length=LONGEST_KEY), required=False, max_length=KEYS_AT_ONCE
+        child=serializers.CharField(max_length=MAX_KEY_LENGTH), required=False, max_length=KEYS_PER_REQUEST
     )
 
 
@@ -72,20 +72,20 @@ class PublishedAPI(APIView):
         except KeyError as error:
             raise NotFound("Nothing is published here under this name.") from error
 
-    def given(self, serializer: type[FieldsInput], request: Request) -> tuple[Source, dict[str, Any]]:
+    def given(self, serializer: type[FieldsInput], request: Request) -> tuple[SourceReader, dict[str, Any]]:
         """What is asked, and whom."""
         asked = serializer(data=request.data)
         asked.is_valid(raise_exception=True)
         publication, fields = self.publication(), asked.validated_data["fields"]
         if unknown := set(fields) - set(publication.fields):
             raise ValidationError({"fields": f"not in the contract: {', '.join(sorted(unknown))}"})
-        return Source(publication, fields), asked.validated_data
+        return SourceReader(publication, fields), asked.validated_data
 
     def handle_exception(self, exc: Exception) -> Any:
         return super().handle_exception(ValidationError("not a key") if isinstance(exc, BadKey) else exc)
 
 
-def answer(content: Any) -> HttpResponse:
+def json_response(content: Any) -> HttpResponse:
     """JSON by msgspec: there may be thousands of rows, which DRF's renderer would take ten times as long for."""
     return HttpResponse(encoder.encode(content), content_type="application/json")
 
@@ -100,7 +100,7 @@ class PublishedShow(PublishedAPI):
                 "name": publication.name,
                 "key": publication.key,
                 "fields": publication.fields,
-                "rows": Source(publication, ()).count(),
+                "rows": SourceReader(publication, ()).count(),
             }
         )
 
@@ -110,9 +110,9 @@ class PublishedPieces(PublishedAPI):
     def post(self, request: Request, name: str) -> HttpResponse:
         """Each range split into pieces of `size` rows, with a checksum each; what differs is asked for again."""
         source, given = self.given(PiecesInput, request)
-        return answer(
+        return json_response(
             [
-                split(stream(source, **bounds), bounds["upto"], given["size"], given["most"])
+                split_by_size(stream_rows(source, **bounds), bounds["upto"], given["size"], given["most"])
                 for bounds in given["ranges"]
             ]
         )
@@ -124,9 +124,9 @@ class PublishedRows(PublishedAPI):
         """The rows with these `keys`, or the first `most` of a `range`; deleted ones have no values."""
         source, given = self.given(RowsInput, request)
         if "keys" in given:
-            return answer(list(source.of(given["keys"]).values()))
+            return json_response(list(source.of(given["keys"]).values()))
         bounds = given.get("range", {"after": None, "upto": None})
-        return answer(source.after(bounds["after"], bounds["upto"], given["most"]))
+        return json_response(source.after(bounds["after"], bounds["upto"], given["most"]))
 
 
 class PublishedChanges(PublishedAPI):
@@ -144,28 +144,28 @@ class PublishedChanges(PublishedAPI):
         found = (
             feed.filter(name__in=kinds)
             .annotate(version=KT("payload__data__version"))
-            .values_list("transaction", "id", "payload__subject", "version", "created_at")[:CHANGES]
+            .values_list("transaction", "id", "payload__subject", "version", "created_at")[:MAX_CHANGES]
         )
         now = functions.fetch_now()
         changes = [
             {"cursor": f"{t}-{i}", "key": key, "version": int(version), "age": (now - at).total_seconds()}
             for t, i, key, version, at in found
         ]
-        if len(changes) == CHANGES or end is None:
+        if len(changes) == MAX_CHANGES or end is None:
             cursor = changes[-1]["cursor"] if changes else after
         else:
             cursor = "{}-{}".format(*end)
-        return answer({"changes": changes, "cursor": cursor})
+        return json_response({"changes": changes, "cursor": cursor})
 
 
 class CopiesList(APIView):
     @extend_schema(responses={200: dict})
     def get(self, request: Request) -> Response:
         """The copies kept here: how far each is behind its source, and how it compared with it last."""
-        return Response({"copies": [freshness.shown(state) for state in freshness.states()]})
+        return Response({"copies": [freshness.describe_state(state) for state in freshness.list_states()]})
 
 
-class NotYetHere(exceptions.APIException):
+class CopyBehind(exceptions.APIException):
     """425: the copy does not have this version yet."""
 
     status_code = status.HTTP_425_TOO_EARLY
@@ -186,16 +186,16 @@ class CopiedDetail(generics.GenericAPIView[Any]):
     )
     def get(self, request: Request, **_: Any) -> Response:
         """The row at `min_version` or later; 425 `copy_behind` with Retry-After when it has not come yet."""
-        wanted = min_version(request)
+        wanted = read_min_version(request)
         ends = time.monotonic() + WAIT_SECONDS
-        look = FIRST_LOOK
+        look = FIRST_PAUSE
         while (row := self.row()) is None or row.version < wanted:
             if wanted == 0:
                 raise NotFound
             if time.monotonic() + look > ends:
-                raise NotYetHere
+                raise CopyBehind
             time.sleep(look)  # the worker writes it in another process
-            look = min(2 * look, LOOK_SECONDS)
+            look = min(2 * look, MAX_PAUSE)
         if row.deleted:
             raise NotFound
         return Response(self.get_serializer(row).data)
@@ -205,7 +205,7 @@ class CopiedDetail(generics.GenericAPIView[Any]):
         return found
 
 
-def min_version(request: Request) -> int:
+def read_min_version(request: Request) -> int:
     text = request.query_params.get("min_version", "0")
     if not (text.isascii() and text.isdigit() and len(text) < 19):
         raise ValidationError({"min_version": "must be a whole number"})

@@ -11,19 +11,19 @@ from django.core.checks import CheckMessage, Error, register
 
 from celery_config.broker import topology
 from celery_config.contracts.base import Event, fields_of
-from celery_config.copies.registry import VERSION, Copy, Publication, copies, names_of, publications
+from celery_config.copies.registry import VERSION, Copy, Publication, copies, field_names, publications
 
 
 @register
-def declarations(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+def check_declarations(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Contracts and tables of what is published and kept must agree."""
     return [
-        *(fault for publication in publications.values() for fault in faults_of_publication(publication)),
-        *(fault for copy in copies.values() for fault in faults_of_copy(copy)),
+        *(fault for publication in publications.values() for fault in check_publication(publication)),
+        *(fault for copy in copies.values() for fault in check_copy(copy)),
     ]
 
 
-def faults_of_publication(publication: Publication) -> Iterator[CheckMessage]:
+def check_publication(publication: Publication) -> Iterator[CheckMessage]:
     model = publication.model
     known = {field.name for field in model._meta.concrete_fields}
     for name in publication.fields:
@@ -33,21 +33,21 @@ def faults_of_publication(publication: Publication) -> Iterator[CheckMessage]:
                 hint="Name the contract's fields after the model's.",
                 id="copies.E001",
             )
-    yield from faults_of_contracts(publication.changed, publication.deleted)
+    yield from check_contracts(publication.changed, publication.deleted)
 
 
-def faults_of_copy(copy: Copy) -> Iterator[CheckMessage]:
+def check_copy(copy: Copy) -> Iterator[CheckMessage]:
     for name in copy.fields:
-        if name not in names_of(copy.changed)[1:]:
+        if name not in field_names(copy.changed)[1:]:
             yield Error(
                 f"{copy.model.__name__} keeps {name}, which {copy.changed.__name__} does not bring.",
                 hint="Keep a field of the contract, or let its owner add it there.",
                 id="copies.E002",
             )
-    yield from faults_of_contracts(copy.changed, copy.deleted)
+    yield from check_contracts(copy.changed, copy.deleted)
     wanted = topology.SUBSCRIPTIONS.get(settings.SERVICE, ())
     for event in (copy.changed, copy.deleted):
-        if not matches(event.wire_name(), wanted):
+        if not matches_any(event.wire_name(), wanted):
             yield Error(
                 f"{copy.model.__name__} is fed by {event.wire_name()}, which does not come here.",
                 hint=f"Add it to SUBSCRIPTIONS of {settings.SERVICE} in celery_config/broker/topology.py.",
@@ -55,10 +55,10 @@ def faults_of_copy(copy: Copy) -> Iterator[CheckMessage]:
             )
 
 
-def faults_of_contracts(changed: type[Event], deleted: type[Event]) -> Iterator[CheckMessage]:
+def check_contracts(changed: type[Event], deleted: type[Event]) -> Iterator[CheckMessage]:
     """Both have the key first and a version; a deletion has nothing else."""
-    key = names_of(changed)[0]
-    if names_of(deleted) != [key] or not all(has_version(each) for each in (changed, deleted)):
+    key = field_names(changed)[0]
+    if field_names(deleted) != [key] or not all(has_version(each) for each in (changed, deleted)):
         yield Error(
             f"{deleted.__name__} must have {key} and version, and {changed.__name__} a version.",
             id="copies.E004",
@@ -69,5 +69,5 @@ def has_version(contract: type[Event]) -> bool:
     return VERSION in [field.name for field in fields_of(contract)]
 
 
-def matches(kind: str, patterns: Iterable[str]) -> bool:
+def matches_any(kind: str, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(kind, pattern) for pattern in patterns)

@@ -15,8 +15,8 @@ from prometheus_client import Gauge
 from celery_config.copies import freshness, sync
 from celery_config.copies.models import CopyState
 from celery_config.copies.registry import copies
-from celery_config.copies.source_client import SourceOf, source_of
-from celery_config.copies.sync import Compared
+from celery_config.copies.source_client import SourceClient, open_source
+from celery_config.copies.sync import SyncResult
 from celery_config.db.functions import Now
 from celery_config.http.service_client import ServiceCallError
 from celery_config.messaging.outbox.relay import Duty
@@ -36,7 +36,7 @@ CHECKED_AT = Gauge(
 )
 
 
-class Beside:
+class BackgroundDuty:
     """A duty in a thread of its own: a source that is slow must not hold back what the relay publishes."""
 
     def __init__(self, name: str, run: Callable[[], None]) -> None:
@@ -63,41 +63,44 @@ def duties() -> list[Duty]:
     if not copies:
         return []
     now = time.monotonic()
-    looks, checks = Beside("copies: look", look_at_all), Beside("copies: check", check_what_is_due)
+    looks, checks = (
+        BackgroundDuty("copies: look", measure_lags),
+        BackgroundDuty("copies: check", check_due_copies),
+    )
     return [
         Duty(looks.name, looks.start, LOOK_SECONDS, next_at=now + LOOK_SECONDS),
         Duty(checks.name, checks.start, CHECK_SECONDS, next_at=now + FIRST_CHECK_AFTER_SECONDS),
     ]
 
 
-def look_at_all() -> None:
+def measure_lags() -> None:
     for copy in copies.values():
         try:
-            with source_of(copy, settings.TIMES.call) as source:
-                freshness.look(source)
+            with open_source(copy, settings.TIMES.call) as source:
+                freshness.measure_lag(source)
         except EXPECTED as error:
             log.warning("nobody knows how far the copy is", copy=copy.name, error=str(error))
 
 
-def check_what_is_due() -> None:
+def check_due_copies() -> None:
     """Compare copies with their sources when it is time; of several relays one does it."""
     for copy in copies.values():
-        freshness.state_of(copy)
+        freshness.get_state(copy)
         next_at = Now() + timedelta(hours=settings.COPY_CHECK_HOURS)
         due = CopyState.objects.filter(pk=copy.name, check_due_at__lte=Now())
         if not due.update(check_due_at=next_at):
             continue
         try:
-            with source_of(copy) as source:
-                check(source)
+            with open_source(copy) as source:
+                check_copy(source)
         except EXPECTED as error:
             log.error("copy not compared; tried again at the next check", copy=copy.name, error=str(error))
 
 
-def check(source: SourceOf) -> Compared:
+def check_copy(source: SourceClient) -> SyncResult:
     """Compare, and keep what was found where admin and metrics show it."""
     found = sync.compare(source, patience=sync.PATIENCE_SECONDS)
-    remember(source.copy.name, found)
+    save_result(source.copy.name, found)
     if found.differing:
         log.error(
             "a copy differs from its source", copy=source.copy.name, rows=found.differing, keys=found.keys
@@ -105,7 +108,7 @@ def check(source: SourceOf) -> Compared:
     return found
 
 
-def remember(name: str, found: Compared) -> None:
+def save_result(name: str, found: SyncResult) -> None:
     kept = {"checked_at": Now(), "rows": found.rows, "differing": found.differing}
     CopyState.objects.update_or_create(name=name, defaults=kept)
     DIFFERENCES.labels(name).set(found.differing)

@@ -19,11 +19,11 @@ from prometheus_client import Gauge
 from celery_config.copies import resync, store
 from celery_config.copies.models import CopyState
 from celery_config.copies.registry import Copy, copies
-from celery_config.copies.source_client import Changed, SourceOf
+from celery_config.copies.source_client import RowChange, SourceClient
 from celery_config.db import functions
 
 log = structlog.get_logger(__name__)
-PAGES = 20
+MAX_PAGES = 20
 LAG = Gauge(
     "order_saga_copy_lag_seconds",
     "Age of the oldest change of the source that a copy does not have.",
@@ -31,29 +31,29 @@ LAG = Gauge(
 )
 
 
-def state_of(copy: Copy) -> CopyState:
+def get_state(copy: Copy) -> CopyState:
     state, _ = CopyState.objects.get_or_create(name=copy.name)
     return state
 
 
-def states() -> list[CopyState]:
+def list_states() -> list[CopyState]:
     """Those of the copies kept here, whether anybody has looked yet or not."""
     known = {state.name: state for state in CopyState.objects.all()}
     return [known.get(name) or CopyState(name=name) for name in sorted(copies)]
 
 
-def look(source: SourceOf) -> None:
+def measure_lag(source: SourceClient) -> None:
     """Move the cursor past all that is in the copy; ask for what should have come long ago.
 
     Raises:
         PeerError: the source does not answer.
     """
     copy = source.copy
-    state = state_of(copy)
-    cursor, missing = state.cursor, list[Changed]()
-    for _ in range(PAGES):
+    state = get_state(copy)
+    cursor, missing = state.cursor, list[RowChange]()
+    for _ in range(MAX_PAGES):
         page = source.changes(cursor)
-        known = store.known_versions(copy, {change.key for change in page.changes})
+        known = store.read_versions(copy, {change.key for change in page.changes})
         missing = [change for change in page.changes if known.get(change.key, 0) < change.version]
         if missing:
             before = page.changes[: page.changes.index(missing[0])]
@@ -68,32 +68,32 @@ def look(source: SourceOf) -> None:
         cursor=cursor, looked_at=now, behind_since=now - timedelta(seconds=lag) if missing else None
     )
     LAG.labels(copy.name).set(lag)
-    fetch_overdue(copy, missing)
+    request_overdue(copy, missing)
 
 
-def fetch_overdue(copy: Copy, missing: Sequence[Changed]) -> None:
+def request_overdue(copy: Copy, missing: Sequence[RowChange]) -> None:
     """What is older than the patience with a silent saga does not come by itself."""
     overdue = {change.key for change in missing if change.age > settings.TIMES.silence_timeout}
     if overdue:
         log.warning("changes that never came are asked for", copy=copy.name, rows=len(overdue))
         with transaction.atomic():
-            resync.ask(copy, sorted(overdue), delay=0)
+            resync.request_rows(copy, sorted(overdue), delay=0)
 
 
-def lag_of(state: CopyState, now: datetime) -> float | None:
+def compute_lag(state: CopyState, now: datetime) -> float | None:
     """Seconds behind the source; None: nobody could say for too long."""
     if state.looked_at is None or (now - state.looked_at).total_seconds() > settings.COPY_LAG_LIMIT_SECONDS:
         return None
     return (now - state.behind_since).total_seconds() if state.behind_since else 0.0
 
 
-def shown(state: CopyState) -> dict[str, Any]:
+def describe_state(state: CopyState) -> dict[str, Any]:
     """For the API."""
     copy = copies[state.name]
     return {
         "name": state.name,
         "source": f"{copy.service}.{copy.source}",
-        "lag_seconds": lag_of(state, functions.fetch_now()),
+        "lag_seconds": compute_lag(state, functions.fetch_now()),
         "looked_at": state.looked_at,
         "checked_at": state.checked_at,
         "rows": state.rows,
@@ -101,11 +101,11 @@ def shown(state: CopyState) -> dict[str, Any]:
     }
 
 
-def in_words() -> str:
+def summarize_lag() -> str:
     """For `/readyz`; begins with `ok` while no copy is late."""
     now, late, worst = functions.fetch_now(), list[str](), 0.0
-    for state in states():
-        lag = lag_of(state, now)
+    for state in list_states():
+        lag = compute_lag(state, now)
         if lag is None:
             late.append(
                 f"{state.name} unknown: does the relay run, and does {copies[state.name].service} answer?"

@@ -9,8 +9,8 @@ from django.db import models
 from celery_config.copies.fields import ChangedAtField, KeyField, VersionField
 from celery_config.db.functions import Now
 
-LONGEST_KEY = 200
-FOREVER = 2**53 - 1
+MAX_KEY_LENGTH = 200
+FINAL_VERSION = 2**53 - 1
 """The version of what never comes back; the largest whole number that JSON has everywhere."""
 
 
@@ -56,7 +56,7 @@ class Tombstone(models.Model):
     """The version with which a published row was deleted; it stays, also when the key comes back later."""
 
     source = models.CharField(max_length=80, help_text="what was published")
-    key = KeyField(max_length=LONGEST_KEY)
+    key = KeyField(max_length=MAX_KEY_LENGTH)
     version = models.BigIntegerField()
     deleted_at = models.DateTimeField()
 

@@ -21,7 +21,7 @@ encoder = msgspec.json.Encoder(order="deterministic")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class RowVersion:
     """One row at one version; `values` are those of the fields that were asked for, None of a deleted row."""
 
     key: str
@@ -29,7 +29,7 @@ class Entry:
     changed_at: datetime
     values: tuple[Any, ...] | None
 
-    def same(self, other: Entry | None) -> bool:
+    def same(self, other: RowVersion | None) -> bool:
         """Whether both say the same, though perhaps not of the same moment."""
         return other is not None and (self.version, self.values) == (other.version, other.values)
 
@@ -52,13 +52,13 @@ class Piece:
 
 
 @dataclass
-class Sum:
+class ChecksumBuilder:
     """A checksum in the making: of key, version and values of each row, in the order of the keys."""
 
     rows: int = 0
     made: Any = field(default_factory=lambda: hashlib.blake2b(digest_size=DIGEST_BYTES))
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: RowVersion) -> None:
         self.rows += 1
         self.made.update(encoder.encode((entry.key, entry.version, entry.values)))
 
@@ -66,9 +66,9 @@ class Sum:
         return Piece(upto, self.rows, self.made.hexdigest())
 
 
-def newest(*of: Iterable[Entry]) -> list[Entry]:
+def pick_newest(*of: Iterable[RowVersion]) -> list[RowVersion]:
     """One entry a key: the one of the highest version."""
-    found: dict[str, Entry] = {}
+    found: dict[str, RowVersion] = {}
     for entries in of:
         for entry in entries:
             if entry.key not in found or found[entry.key].version < entry.version:
@@ -76,7 +76,7 @@ def newest(*of: Iterable[Entry]) -> list[Entry]:
     return list(found.values())
 
 
-def split(entries: Iterable[Entry], upto: str | None, size: int, most: int) -> list[Piece]:
+def split_by_size(entries: Iterable[RowVersion], upto: str | None, size: int, most: int) -> list[Piece]:
     """Split a range into at most `most` pieces of `size` rows; the last one ends at `upto` if that is all.
 
     Args:
@@ -84,7 +84,7 @@ def split(entries: Iterable[Entry], upto: str | None, size: int, most: int) -> l
     """
     coming, pieces = iter(entries), list[Piece]()
     while len(pieces) < most:
-        some, last = Sum(), None
+        some, last = ChecksumBuilder(), None
         for entry in islice(coming, size):
             some.add(entry)
             last = entry.key
@@ -94,17 +94,17 @@ def split(entries: Iterable[Entry], upto: str | None, size: int, most: int) -> l
     return pieces
 
 
-def sums(entries: Iterable[Entry], bounds: Sequence[str | None]) -> list[Piece]:
+def split_at(entries: Iterable[RowVersion], bounds: Sequence[str | None]) -> list[Piece]:
     """The pieces that end at `bounds`, as the other side has split them."""
-    pieces, some, number = list[Piece](), Sum(), 0
+    pieces, some, number = list[Piece](), ChecksumBuilder(), 0
     for entry in entries:
         while beyond(entry.key, bounds[number]):
             pieces.append(some.piece(bounds[number]))
-            some, number = Sum(), number + 1
+            some, number = ChecksumBuilder(), number + 1
         some.add(entry)
     for bound in bounds[number:]:
         pieces.append(some.piece(bound))
-        some = Sum()
+        some = ChecksumBuilder()
     return pieces
 
 
@@ -112,7 +112,7 @@ def beyond(key: str, bound: str | None) -> bool:
     return bound is not None and key > bound
 
 
-def differing(after: str | None, theirs: Sequence[Piece], ours: Sequence[Piece]) -> list[Range]:
+def find_differing(after: str | None, theirs: Sequence[Piece], ours: Sequence[Piece]) -> list[Range]:
     """Where two sides differ, of the ranges that begin beyond `after`."""
     found = []
     for one, other in zip(theirs, ours, strict=True):

@@ -17,11 +17,11 @@ from celery_config.copies.models import CopiedRow, Published
 from celery_config.errors import DefinitionError
 from celery_config.messaging.outbox import notifier
 
-OF_EVERY_COPY = {field.name for field in CopiedRow._meta.local_fields}
+COMMON_FIELDS = {field.name for field in CopiedRow._meta.local_fields}
 VERSION, CHANGED = "version", "_changed"
 
 
-def name_of(changed: type[Event]) -> str:
+def name_rows(changed: type[Event]) -> str:
     """What the rows that such events are about are called: `product`."""
     name = snake(changed.__name__)
     if not name.endswith(CHANGED):
@@ -29,7 +29,7 @@ def name_of(changed: type[Event]) -> str:
     return name.removesuffix(CHANGED)
 
 
-def names_of(contract: type[Event]) -> list[str]:
+def field_names(contract: type[Event]) -> list[str]:
     """The key's name and those of the fields; a contract's first field is its key."""
     return [field.name for field in fields_of(contract) if field.name != VERSION]
 
@@ -44,15 +44,15 @@ class Publication:
 
     @property
     def name(self) -> str:
-        return name_of(self.changed)
+        return name_rows(self.changed)
 
     @property
     def key(self) -> str:
-        return names_of(self.changed)[0]
+        return field_names(self.changed)[0]
 
     @property
     def fields(self) -> tuple[str, ...]:
-        return tuple(names_of(self.changed)[1:])
+        return tuple(field_names(self.changed)[1:])
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Copy:
 
     @property
     def source(self) -> str:
-        return name_of(self.changed)
+        return name_rows(self.changed)
 
     @property
     def key(self) -> models.Field[Any, Any]:
@@ -86,7 +86,7 @@ class Copy:
     def fields(self) -> tuple[str, ...]:
         """What of the contract it holds."""
         ours = self.model._meta.concrete_fields
-        return tuple(f.name for f in ours if not f.primary_key and f.name not in OF_EVERY_COPY)
+        return tuple(f.name for f in ours if not f.primary_key and f.name not in COMMON_FIELDS)
 
 
 publications: dict[str, Publication] = {}
@@ -99,14 +99,14 @@ def publish(model: type[Published], changed: type[Event], deleted: type[Event]) 
     publications[publication.name] = publication
     # What goes past the ORM's instances is found at the relay's next look.
     for signal in (post_save, post_delete):
-        signal.connect(call_relay, sender=model)
+        signal.connect(notify_relay_after_commit, sender=model)
 
 
-def keep(model: type[CopiedRow], changed: type[Event], deleted: type[Event]) -> None:
+def keep_copy(model: type[CopiedRow], changed: type[Event], deleted: type[Event]) -> None:
     """Keep a copy, with those fields of `changed` that the model has; `subscriptions.py` lets the events be heard."""
     copy = Copy(model, changed, deleted)
     copies[copy.name] = copy
 
 
-def call_relay(**_: Any) -> None:
+def notify_relay_after_commit(**_: Any) -> None:
     transaction.on_commit(notifier.notify_relay)

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from celery_config.copies.models import FOREVER, Tombstone
-from celery_config.copies.ranges import Entry
+from celery_config.copies.models import FINAL_VERSION, Tombstone
+from celery_config.copies.ranges import RowVersion
 from celery_config.copies.registry import Copy, Publication
-from celery_config.copies.store import apply
+from celery_config.copies.store import apply_rows
 from celery_config.db import functions
 from celery_config.messaging.outbox import writing
 
@@ -21,7 +21,7 @@ def tombstone_rows(copy: Copy, keys: Collection[Any]) -> int:
     """Bury rows of a copy, known or not; return how many of them were there."""
     live = copy.model.objects.filter(pk__in=keys).count()
     now = functions.fetch_now()
-    apply(copy, [Entry(str(key), FOREVER, now, None) for key in keys])
+    apply_rows(copy, [RowVersion(str(key), FINAL_VERSION, now, None) for key in keys])
     return live
 
 
@@ -33,12 +33,15 @@ def retire_rows(publication: Publication, keys: Collection[Any]) -> int:
     deleted, _ = publication.model._base_manager.filter(pk__in=keys).delete()
     now = functions.fetch_now()
     Tombstone.objects.bulk_create(
-        [Tombstone(source=publication.name, key=str(key), version=FOREVER, deleted_at=now) for key in keys],
+        [
+            Tombstone(source=publication.name, key=str(key), version=FINAL_VERSION, deleted_at=now)
+            for key in keys
+        ],
         update_conflicts=True,
         unique_fields=["source", "key"],
         update_fields=["version", "deleted_at"],
     )
-    events = [publication.deleted(**{publication.key: key, "version": FOREVER}) for key in keys]
+    events = [publication.deleted(**{publication.key: key, "version": FINAL_VERSION}) for key in keys]
     writing.add_events(
         writing.cloud_event(event, subject=str(key)) for key, event in zip(keys, events, strict=True)
     )

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from celery_config.contracts.base import decode
-from celery_config.copies.ranges import Entry, Piece, Range
-from celery_config.copies.readers import KEYS_AT_ONCE
+from celery_config.copies.ranges import Piece, Range, RowVersion
+from celery_config.copies.readers import KEYS_PER_REQUEST
 from celery_config.copies.registry import Copy
 from celery_config.http.service_client import SECONDS, ServiceClient
 
 
 @dataclass(frozen=True)
-class Changed:
+class RowChange:
     """A change of a row at the source."""
 
     cursor: str
@@ -26,15 +26,15 @@ class Changed:
 
 
 @dataclass(frozen=True)
-class Changes:
+class ChangePage:
     """Changes in the order in which they became visible."""
 
-    changes: tuple[Changed, ...]
+    changes: tuple[RowChange, ...]
     cursor: str
     """What to ask after next, once all of these are known."""
 
 
-class SourceOf:
+class SourceClient:
     """The source of one copy. Every question raises PeerError when there is no answer."""
 
     def __init__(self, copy: Copy, peer: ServiceClient) -> None:
@@ -55,31 +55,33 @@ class SourceOf:
         answer: list[list[Piece]] = self.ask("pieces", list[list[Piece]], ranges=asked, size=size, most=most)
         return answer
 
-    def rows_between(self, each: Range, most: int) -> list[Entry]:
+    def rows_between(self, each: Range, most: int) -> list[RowVersion]:
         """The first `most` entries of a range."""
         asked = {"after": each.after, "upto": each.upto}
-        found: list[Entry] = self.ask("rows", list[Entry], range=asked, most=most)
+        found: list[RowVersion] = self.ask("rows", list[RowVersion], range=asked, most=most)
         return found
 
-    def rows_of(self, keys: Collection[str]) -> dict[str, Entry]:
+    def rows_of(self, keys: Collection[str]) -> dict[str, RowVersion]:
         """The entries with these keys, those that there are."""
-        wanted, found = sorted(keys), dict[str, Entry]()
-        for start in range(0, len(wanted), KEYS_AT_ONCE):
-            some: list[Entry] = self.ask("rows", list[Entry], keys=wanted[start : start + KEYS_AT_ONCE])
+        wanted, found = sorted(keys), dict[str, RowVersion]()
+        for start in range(0, len(wanted), KEYS_PER_REQUEST):
+            some: list[RowVersion] = self.ask(
+                "rows", list[RowVersion], keys=wanted[start : start + KEYS_PER_REQUEST]
+            )
             found |= {entry.key: entry for entry in some}
         return found
 
-    def changes(self, after: str) -> Changes:
+    def changes(self, after: str) -> ChangePage:
         """What changed after a cursor; some of it, if it is much."""
-        answer: Changes = decode(Changes, self.peer.get(f"{self.path}/changes/?after={after}"))
+        answer: ChangePage = decode(ChangePage, self.peer.get(f"{self.path}/changes/?after={after}"))
         return answer
 
 
 @contextmanager
-def source_of(copy: Copy, seconds: float = SECONDS) -> Iterator[SourceOf]:
+def open_source(copy: Copy, seconds: float = SECONDS) -> Iterator[SourceClient]:
     """
     Args:
         seconds: how long to wait for an answer.
     """
     with ServiceClient(copy.service, seconds) as peer:
-        yield SourceOf(copy, peer)
+        yield SourceClient(copy, peer)

@@ -9,23 +9,25 @@ from typing import Any
 
 from django.db import connection, models, transaction
 
-from celery_config.copies.ranges import Entry, newest
+from celery_config.copies.ranges import RowVersion, pick_newest
 from celery_config.copies.registry import VERSION, Copy
 from celery_config.db import bulk
 
-OF_A_ROW = ("version", "deleted", "changed_at")
+ROW_FIELDS = ("version", "deleted", "changed_at")
 
 
-def apply(copy: Copy, entries: Iterable[Entry]) -> None:
+def apply_rows(copy: Copy, entries: Iterable[RowVersion]) -> None:
     """Write these rows, each unless a newer version is there."""
-    made = [row_of(copy, entry) for entry in sorted(newest(entries), key=lambda entry: entry.key)]
+    made = [make_row(copy, entry) for entry in sorted(pick_newest(entries), key=lambda entry: entry.key)]
     bulk.execute(
-        *bulk.upsert_newer_statement(copy.model, made, ("pk", *OF_A_ROW, *copy.fields), VERSION, "applied_at")
+        *bulk.upsert_newer_statement(
+            copy.model, made, ("pk", *ROW_FIELDS, *copy.fields), VERSION, "applied_at"
+        )
     )
 
 
 @transaction.atomic
-def replace(copy: Copy, pairs: Iterable[tuple[Entry | None, Entry | None]]) -> None:
+def replace_rows(copy: Copy, pairs: Iterable[tuple[RowVersion | None, RowVersion | None]]) -> None:
     """Put what the source has in the place of what we had, unless ours has moved on since it was read.
 
     Args:
@@ -33,11 +35,11 @@ def replace(copy: Copy, pairs: Iterable[tuple[Entry | None, Entry | None]]) -> N
             it will never announce.
     """
     pairs = list(pairs)
-    forget(copy, [ours for ours, _ in pairs if ours])
-    apply(copy, [theirs for _, theirs in pairs if theirs])
+    delete_unchanged(copy, [ours for ours, _ in pairs if ours])
+    apply_rows(copy, [theirs for _, theirs in pairs if theirs])
 
 
-def forget(copy: Copy, seen: Sequence[Entry]) -> None:
+def delete_unchanged(copy: Copy, seen: Sequence[RowVersion]) -> None:
     """Delete rows that are still at the version that was seen. A part of a transaction: nobody sees them missing."""
     if seen:
         given = [plain_row(copy, entry.key, version=entry.version) for entry in seen]
@@ -48,7 +50,7 @@ def forget(copy: Copy, seen: Sequence[Entry]) -> None:
             )
 
 
-def known_versions(copy: Copy, keys: Iterable[str]) -> dict[str, int]:
+def read_versions(copy: Copy, keys: Iterable[str]) -> dict[str, int]:
     """The versions that we have of these rows."""
     given = [plain_row(copy, key) for key in keys]
     with connection.cursor() as cursor:
@@ -72,8 +74,10 @@ def asking(model: type[models.Model], vendor: str) -> str:
     return f"SELECT {key}, version FROM {bulk.table_name(model)} WHERE {key} IN (SELECT {key} FROM {given})"
 
 
-def row_of(copy: Copy, entry: Entry) -> SimpleNamespace:
-    values = blanks(copy) if entry.values is None else dict(zip(copy.fields, entry.values, strict=True))
+def make_row(copy: Copy, entry: RowVersion) -> SimpleNamespace:
+    values = (
+        tombstone_values(copy) if entry.values is None else dict(zip(copy.fields, entry.values, strict=True))
+    )
     return plain_row(
         copy,
         entry.key,
@@ -89,12 +93,12 @@ def plain_row(copy: Copy, key: str, **values: Any) -> SimpleNamespace:
     return SimpleNamespace(**{copy.key.attname: key}, **values)
 
 
-def blanks(copy: Copy) -> Mapping[str, Any]:
+def tombstone_values(copy: Copy) -> Mapping[str, Any]:
     """What is left of a deleted row."""
-    return {name: blank(copy.model._meta.get_field(name)) for name in copy.fields}
+    return {name: blank_value(copy.model._meta.get_field(name)) for name in copy.fields}
 
 
-def blank(field: Any) -> Any:
+def blank_value(field: Any) -> Any:
     if field.null:
         return None
     if isinstance(field, models.JSONField):

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from celery_config.common import grouping
 from celery_config.copies import store
-from celery_config.copies.ranges import Entry, Range, differing, sums
-from celery_config.copies.readers import Kept, stream
-from celery_config.copies.source_client import SourceOf
+from celery_config.copies.ranges import Range, RowVersion, find_differing, split_at
+from celery_config.copies.readers import CopyReader, stream_rows
+from celery_config.copies.source_client import SourceClient
 
 PIECE, PIECES = 1000, 20
 """Rows whose checksum is sent, and how many checksums are asked for at once."""
@@ -20,12 +20,12 @@ RANGES_AT_ONCE = 50
 JUDGED_AT_ONCE = 1000
 PATIENCE_SECONDS = 30.0
 FIRST_WAIT, LONGEST_WAIT = 0.1, 2.0
-Pair = tuple[Entry | None, Entry | None]
+Pair = tuple[RowVersion | None, RowVersion | None]
 """What we have and what the source has of one key, read in this order."""
 
 
 @dataclass
-class Compared:
+class SyncResult:
     """What a comparison found."""
 
     rows: int = 0
@@ -37,16 +37,16 @@ class Compared:
 
 
 Progress = Callable[[int], None]
-SHOWN_KEYS = 20
+MAX_SHOWN_KEYS = 20
 
 
 def compare(
-    source: SourceOf,
+    source: SourceClient,
     *,
     mend: bool = False,
     patience: float,
     progress: Progress = lambda _: None,
-) -> Compared:
+) -> SyncResult:
     """Find the rows that differ, and still do so when what is under way has had time to arrive.
 
     Args:
@@ -57,7 +57,7 @@ def compare(
     Raises:
         PeerError: the source does not answer.
     """
-    found, kept, wait = Compared(), Kept(source.copy), Waiting(patience)
+    found, kept, wait = SyncResult(), CopyReader(source.copy), Patience(patience)
     suspects: list[str] = []
     for ranges in walk(source, kept, found, progress):
         suspects += [
@@ -70,54 +70,56 @@ def compare(
     return found
 
 
-def rebuild(source: SourceOf, progress: Progress = lambda _: None) -> Compared:
+def rebuild(source: SourceClient, progress: Progress = lambda _: None) -> SyncResult:
     """Write whatever differs as the source has it, range by range, from an empty copy if need be.
 
     Events may flow meanwhile: what they brought after we looked stays. Nobody sees a row missing that is not.
     """
-    found, kept = Compared(), Kept(source.copy)
+    found, kept = SyncResult(), CopyReader(source.copy)
     for ranges in walk(source, kept, found, progress):
         for each in ranges:
-            ours = {entry.key: entry for entry in stream(kept, each.after, each.upto)}
+            ours = {entry.key: entry for entry in stream_rows(kept, each.after, each.upto)}
             theirs = {entry.key: entry for entry in rows_of_range(source, each)}
             pairs = [(ours.get(key), theirs.get(key)) for key in ours.keys() | theirs.keys()]
             found.mended += write(kept, source, pairs)
     return found
 
 
-def walk(source: SourceOf, kept: Kept, found: Compared, progress: Progress) -> Iterator[list[Range]]:
+def walk(
+    source: SourceClient, kept: CopyReader, found: SyncResult, progress: Progress
+) -> Iterator[list[Range]]:
     """Go through all keys; yield the ranges of up to `PIECE` rows whose checksums differ."""
     after: str | None = None
     while True:
         (theirs,) = source.pieces([Range(after)], PIECE, PIECES)
-        ours = sums(stream(kept, after, theirs[-1].upto), [piece.upto for piece in theirs])
+        ours = split_at(stream_rows(kept, after, theirs[-1].upto), [piece.upto for piece in theirs])
         found.rows += sum(piece.rows for piece in theirs)
-        yield differing(after, theirs, ours)
+        yield find_differing(after, theirs, ours)
         progress(found.rows)
         after = theirs[-1].upto
         if after is None:
             return
 
 
-def narrowed(source: SourceOf, kept: Kept, ranges: Sequence[Range]) -> Iterator[Range]:
+def narrowed(source: SourceClient, kept: CopyReader, ranges: Sequence[Range]) -> Iterator[Range]:
     """The small ranges within these that differ."""
     for some in grouping.split_chunks(ranges, RANGES_AT_ONCE):
         # A range may have grown since it was measured.
         for each, theirs in zip(some, source.pieces(some, SMALL, 4 * PIECE // SMALL), strict=True):
-            ours = sums(stream(kept, each.after, theirs[-1].upto), [piece.upto for piece in theirs])
-            yield from differing(each.after, theirs, ours)
+            ours = split_at(stream_rows(kept, each.after, theirs[-1].upto), [piece.upto for piece in theirs])
+            yield from find_differing(each.after, theirs, ours)
             if theirs[-1].upto != each.upto:
                 yield Range(theirs[-1].upto, each.upto)
 
 
-def suspects_of(source: SourceOf, kept: Kept, each: Range) -> list[str]:
+def suspects_of(source: SourceClient, kept: CopyReader, each: Range) -> list[str]:
     """The keys within a small range of which the two say different things at present."""
-    ours = {entry.key: entry for entry in stream(kept, each.after, each.upto)}
+    ours = {entry.key: entry for entry in stream_rows(kept, each.after, each.upto)}
     theirs = {entry.key: entry for entry in rows_of_range(source, each)}
     return [key for key in ours.keys() | theirs.keys() if differs(ours.get(key), theirs.get(key))]
 
 
-def rows_of_range(source: SourceOf, each: Range) -> Iterator[Entry]:
+def rows_of_range(source: SourceClient, each: Range) -> Iterator[RowVersion]:
     while page := source.rows_between(each, PIECE):
         yield from page
         if len(page) < PIECE:
@@ -125,11 +127,11 @@ def rows_of_range(source: SourceOf, each: Range) -> Iterator[Entry]:
         each = Range(page[-1].key, each.upto)
 
 
-def differs(ours: Entry | None, theirs: Entry | None) -> bool:
+def differs(ours: RowVersion | None, theirs: RowVersion | None) -> bool:
     return not ours.same(theirs) if ours else theirs is not None
 
 
-class Waiting:
+class Patience:
     """Patience that is used up once, however many rows need it."""
 
     def __init__(self, seconds: float) -> None:
@@ -148,7 +150,13 @@ class Waiting:
 
 
 def judge(
-    source: SourceOf, kept: Kept, suspects: Sequence[str], wait: Waiting, found: Compared, *, mend: bool
+    source: SourceClient,
+    kept: CopyReader,
+    suspects: Sequence[str],
+    wait: Patience,
+    found: SyncResult,
+    *,
+    mend: bool,
 ) -> None:
     """Look at suspects again and again: what arrives meanwhile differs no more, the rest is counted."""
     standing = settled(source, kept, suspects, wait)
@@ -156,10 +164,12 @@ def judge(
         found.mended += write(kept, source, standing.values())
         standing = {k: pair for k, pair in read(source, kept, list(standing)).items() if differs(*pair)}
     found.differing += len(standing)
-    found.keys += sorted(standing)[: SHOWN_KEYS - len(found.keys)]
+    found.keys += sorted(standing)[: MAX_SHOWN_KEYS - len(found.keys)]
 
 
-def settled(source: SourceOf, kept: Kept, suspects: Sequence[str], wait: Waiting) -> dict[str, Pair]:
+def settled(
+    source: SourceClient, kept: CopyReader, suspects: Sequence[str], wait: Patience
+) -> dict[str, Pair]:
     """Those of the suspects that differ for good, or longer than there is patience."""
     certain, open_ = dict[str, Pair](), dict[str, Pair]()
     first = dict[str, int]()
@@ -183,20 +193,20 @@ def settled(source: SourceOf, kept: Kept, suspects: Sequence[str], wait: Waiting
     return certain | open_
 
 
-def may_arrive(ours: Entry | None, theirs: Entry | None) -> bool:
+def may_arrive(ours: RowVersion | None, theirs: RowVersion | None) -> bool:
     """Whether an event that is under way can make them equal: ours was read first, and the source never forgets."""
     return theirs is not None and (ours is None or ours.version < theirs.version)
 
 
-def read(source: SourceOf, kept: Kept, keys: Sequence[str]) -> dict[str, Pair]:
+def read(source: SourceClient, kept: CopyReader, keys: Sequence[str]) -> dict[str, Pair]:
     ours = kept.of(keys)
     theirs = source.rows_of(keys)
     return {key: (ours.get(key), theirs.get(key)) for key in keys}
 
 
-def write(kept: Kept, source: SourceOf, pairs: Iterable[Pair]) -> int:
+def write(kept: CopyReader, source: SourceClient, pairs: Iterable[Pair]) -> int:
     """Write what differs, and return how many rows that are."""
     wrong = [pair for pair in pairs if differs(*pair)]
     for some in grouping.split_chunks(wrong, PIECE):
-        store.replace(source.copy, some)
+        store.replace_rows(source.copy, some)
     return len(wrong)

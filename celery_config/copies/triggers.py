@@ -16,7 +16,7 @@ from celery_config.copies.models import Tombstone
 from celery_config.copies.registry import Publication, publications
 from celery_config.messaging.models import OutboxMessage
 
-STATEMENTS = {"postgresql": triggers_postgresql.statements, "sqlite": triggers_sqlite.statements}
+STATEMENTS = {"postgresql": triggers_postgresql.build_statements, "sqlite": triggers_sqlite.build_statements}
 
 
 def install_all(using: str) -> None:
@@ -34,9 +34,9 @@ def install(cursor: Any, publication: Publication, vendor: str) -> None:
     """Make the triggers; where the same ones are there, nothing is locked for it."""
     wanted = STATEMENTS[vendor](publication)
     mark = hashlib.sha256("\0".join(wanted).encode()).hexdigest()
-    if vendor == "postgresql" and triggers_postgresql.mark_of(cursor, publication) == mark:
+    if vendor == "postgresql" and triggers_postgresql.read_mark(cursor, publication) == mark:
         return
     for statement in wanted:
         cursor.execute(statement)
     if vendor == "postgresql":
-        triggers_postgresql.set_mark(cursor, publication, mark)
+        triggers_postgresql.write_mark(cursor, publication, mark)

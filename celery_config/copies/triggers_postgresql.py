@@ -82,7 +82,7 @@ TRIGGERS = {
 }
 
 
-def statements(publication: Publication) -> list[str]:
+def build_statements(publication: Publication) -> list[str]:
     """What makes the functions and their triggers."""
     meta: Any = publication.model._meta
     table, key = meta.db_table, meta.pk.column
@@ -140,7 +140,7 @@ def json_object(values: Mapping[str, str]) -> str:
     return f"jsonb_build_object({pairs})"
 
 
-def mark_of(cursor: Any, publication: Publication) -> str | None:
+def read_mark(cursor: Any, publication: Publication) -> str | None:
     """The mark of the triggers that are there."""
     cursor.execute(
         "SELECT obj_description(to_regproc(%s), 'pg_proc')", [f"{publication.model._meta.db_table}_count"]
@@ -149,5 +149,5 @@ def mark_of(cursor: Any, publication: Publication) -> str | None:
     return mark
 
 
-def set_mark(cursor: Any, publication: Publication, mark: str) -> None:
+def write_mark(cursor: Any, publication: Publication, mark: str) -> None:
     cursor.execute(f"COMMENT ON FUNCTION {publication.model._meta.db_table}_count() IS '{mark}'")

@@ -8,7 +8,7 @@ from typing import Any
 from django.db import models
 
 from celery_config.contracts.base import Event
-from celery_config.copies.models import FOREVER
+from celery_config.copies.models import FINAL_VERSION
 from celery_config.copies.registry import VERSION, Publication
 from celery_config.db.functions import SQLITE_NOW
 
@@ -54,14 +54,14 @@ END
 """
 
 
-def statements(publication: Publication) -> list[str]:
+def build_statements(publication: Publication) -> list[str]:
     """What makes the triggers; those of before go first."""
     meta: Any = publication.model._meta
     table, key = meta.db_table, meta.pk.column
     columns = {name: meta.get_field(name) for name in publication.fields}
     data = {
-        publication.key: text_of("given", meta.pk),
-        **{name: json_of("given", field) for name, field in columns.items()},
+        publication.key: key_text("given", meta.pk),
+        **{name: json_value("given", field) for name, field in columns.items()},
         VERSION: "given.version",
     }
     parts = {
@@ -69,14 +69,14 @@ def statements(publication: Publication) -> list[str]:
         "key": key,
         "name": publication.name,
         "now": SQLITE_NOW,
-        "forever": FOREVER,
+        "forever": FINAL_VERSION,
         "changed": publication.changed.wire_name(),
         "deleted": publication.deleted.wire_name(),
         "columns": ", ".join(field.column for field in columns.values()),
         "differs": " OR ".join(f"OLD.{f.column} IS NOT NEW.{f.column}" for f in columns.values()),
-        "new_key_text": text_of("NEW", meta.pk),
-        "old_key_text": text_of("OLD", meta.pk),
-        "changed_event": cloud_event(publication.changed, text_of("given", meta.pk), "updated_at", data),
+        "new_key_text": key_text("NEW", meta.pk),
+        "old_key_text": key_text("OLD", meta.pk),
+        "changed_event": cloud_event(publication.changed, key_text("given", meta.pk), "updated_at", data),
         "deleted_event": cloud_event(
             publication.deleted,
             "given.key",
@@ -95,7 +95,7 @@ def cloud_event(event: type[Event], key: str, time: str, data: Mapping[str, str]
     mark = f"MD5('{kind}/' || {key} || '/' || given.version)"
     attributes = {
         "specversion": "'1.0'",
-        "id": hyphened(mark),
+        "id": hyphenate(mark),
         "source": f"'/{event.service}'",
         "type": f"'{kind}'",
         "subject": key,
@@ -111,23 +111,23 @@ def json_object(values: Mapping[str, str]) -> str:
     return f"json_object({pairs})"
 
 
-def text_of(row: str, key: models.Field[Any, Any]) -> str:
+def key_text(row: str, key: models.Field[Any, Any]) -> str:
     """A key as text."""
     value = f"{row}.{key.column}"
-    return hyphened(value) if isinstance(key, models.UUIDField) else value
+    return hyphenate(value) if isinstance(key, models.UUIDField) else value
 
 
-def json_of(row: str, field: models.Field[Any, Any]) -> str:
+def json_value(row: str, field: models.Field[Any, Any]) -> str:
     """A column's value as it is in JSON; SQLite has no truth values, no UUIDs, and JSON as text."""
     value = f"{row}.{field.column}"
     if isinstance(field, models.BooleanField):
         return f"json(CASE {value} WHEN 1 THEN 'true' WHEN 0 THEN 'false' END)"
     if isinstance(field, models.UUIDField):
-        return hyphened(value)
+        return hyphenate(value)
     return f"json({value})" if isinstance(field, models.JSONField) else value
 
 
-def hyphened(value: str) -> str:
+def hyphenate(value: str) -> str:
     """32 hexadecimal digits as a UUID is written."""
     parts = ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
     return " || '-' || ".join(f"substr({value}, {start}, {length})" for start, length in parts)

@@ -12,18 +12,18 @@ from django.db import transaction
 from django.db.models import Q
 
 from celery_config.contracts.values import Counted
-from celery_config.copies.models import FOREVER, CopiedRow
+from celery_config.copies.models import FINAL_VERSION, CopiedRow
 from celery_config.copies.registry import Copy, copies
 from celery_config.copies.retirement import tombstone_rows
-from celery_config.copies.store import blanks
+from celery_config.copies.store import tombstone_values
 from celery_config.db import functions
 from celery_config.erasure.locations import DataLocation
-from celery_config.erasure.tombstones import all_of_them, mark_erased
+from celery_config.erasure.tombstones import mark_erased, read_all_erased
 from celery_config.messaging.models import BarrierRow, OutboxMessage
 
-SHOWN = 3
+MAX_SHOWN = 3
 # Of orders that have ended nothing has to be sent any more. An event stays where it is, for whoever reads the feed.
-OF_MESSAGES = (
+MESSAGE_LOCATIONS = (
     DataLocation(BarrierRow, by=("saga",), within=("request", "reply")),
     DataLocation(
         OutboxMessage,
@@ -68,25 +68,25 @@ class DataMap:
         counts: dict[str, int] = {}
         if self.copy:
             counts[self.copy._meta.label] = tombstone_rows(self.kept(self.copy), [customer])
-        for trace in (*self.traces, *OF_MESSAGES):
+        for trace in (*self.traces, *MESSAGE_LOCATIONS):
             counts[trace.name] = counts.get(trace.name, 0) + trace.forget(ids)
         return Receipt(counts, functions.fetch_now())
 
     def find_residue(self) -> Iterator[str]:
         """Whatever is still, or again, known of people who were forgotten, in words."""
         found: dict[str, list[str]] = {}
-        for ids in all_of_them():
+        for ids in read_all_erased():
             for trace in self.all_traces():
                 for row in trace.rows_with_data(ids):
                     found.setdefault(trace.name, []).append(str(row.pk))
         for name, rows in found.items():
-            named = ", ".join(rows[:SHOWN]) + (", …" if len(rows) > SHOWN else "")
+            named = ", ".join(rows[:MAX_SHOWN]) + (", …" if len(rows) > MAX_SHOWN else "")
             yield f"{len(rows)} rows of {name} still tell of somebody who was forgotten: {named}"
 
     def mend(self) -> dict[str, int]:
         """Blank what `leftovers` finds; return how many rows of which table that were."""
         counts: Counter[str] = Counter()
-        for ids in all_of_them():
+        for ids in read_all_erased():
             with transaction.atomic():
                 for trace in self.all_traces():
                     counts[trace.name] += trace.forget(ids)
@@ -94,9 +94,9 @@ class DataMap:
 
     def all_traces(self) -> Iterator[DataLocation]:
         yield from self.traces
-        yield from OF_MESSAGES
+        yield from MESSAGE_LOCATIONS
         if self.copy:
-            tomb = {**blanks(self.kept(self.copy)), "deleted": True, "version": FOREVER}
+            tomb = {**tombstone_values(self.kept(self.copy)), "deleted": True, "version": FINAL_VERSION}
             yield DataLocation(self.copy, by=("pk",), blank=tomb)
 
     def kept(self, model: type[CopiedRow]) -> Copy:

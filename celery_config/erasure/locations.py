@@ -12,9 +12,9 @@ from django.db import models
 from django.db.models import Q
 
 from celery_config.db import bulk
-from celery_config.erasure.redaction import blanked
+from celery_config.erasure.redaction import redact
 
-AT_ONCE = 1000
+BATCH = 1000
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class DataLocation:
             locked: until the transaction ends.
         """
         found = self.rows(ids)
-        for row in found.select_for_update() if locked else found.iterator(AT_ONCE):
+        for row in found.select_for_update() if locked else found.iterator(BATCH):
             if self.gone or self.leave(row):
                 yield row
 
@@ -65,7 +65,7 @@ class DataLocation:
         for name in self.fields:
             column = self.model._meta.get_field(name).attname  # type: ignore[union-attr]
             before = getattr(row, column)
-            after = blanked(before) if name in self.within else self.blank[name]
+            after = redact(before) if name in self.within else self.blank[name]
             setattr(row, column, after)
             changed |= before != after
         return changed

@@ -8,26 +8,26 @@ from uuid import UUID
 from celery_config.contracts.base import fields_of
 from celery_config.contracts.values import Address
 
-NOBODY = UUID(int=0)
+NO_CUSTOMER = UUID(int=0)
 """In the place of a customer's id, where there has to be one."""
 # The country stays, since it decides about taxes. A reason is free text: `cancelled by ada`.
-PERSONAL: dict[str, str] = {
+PERSONAL_FIELDS: dict[str, str] = {
     **{field.name: "" for field in fields_of(Address) if field.name != "country"},
     "email": "",
     "payment_token": "",
     "reason": "",
-    "customer": str(NOBODY),
+    "customer": str(NO_CUSTOMER),
 }
 """By the names of fields in contracts, which are the same in every message and in every stored request."""
 
 
-def blanked(value: Any) -> Any:
+def redact(value: Any) -> Any:
     """JSON without what it says of a person. It keeps its form, so that whoever decodes it still can."""
     if isinstance(value, list):
-        return [blanked(each) for each in value]
+        return [redact(each) for each in value]
     if not isinstance(value, dict):
         return value
     return {
-        name: PERSONAL[name] if name in PERSONAL and isinstance(each, str) else blanked(each)
+        name: PERSONAL_FIELDS[name] if name in PERSONAL_FIELDS and isinstance(each, str) else redact(each)
         for name, each in value.items()
     }

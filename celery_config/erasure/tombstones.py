@@ -10,7 +10,7 @@ from uuid import UUID
 from celery_config.db import bulk
 from celery_config.erasure.models import Forgotten
 
-AT_ONCE = 1000
+BATCH = 1000
 UUIDS = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -24,17 +24,17 @@ def erased_among(ids: Collection[UUID]) -> set[UUID]:
     return set(Forgotten.objects.filter(id__in=ids).values_list("id", flat=True)) if ids else set()
 
 
-def all_of_them() -> Iterator[list[UUID]]:
+def read_all_erased() -> Iterator[list[UUID]]:
     """The ids of all who were forgotten, some at a time."""
     last = UUID(int=0)
     while found := list(
-        Forgotten.objects.filter(id__gt=last).order_by("id").values_list("id", flat=True)[:AT_ONCE]
+        Forgotten.objects.filter(id__gt=last).order_by("id").values_list("id", flat=True)[:BATCH]
     ):
         yield found
         last = found[-1]
 
 
-def mentioned(texts: Sequence[str]) -> list[bool]:
+def find_mentions(texts: Sequence[str]) -> list[bool]:
     """Of each text, whether it speaks of somebody who was forgotten: it has one of their ids."""
     named = [{UUID(each) for each in UUIDS.findall(text)} for text in texts]
     forgotten = erased_among(set().union(*named))

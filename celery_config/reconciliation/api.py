@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from celery_config.reconciliation.sweep import ReconciliationSource, in_words
+from celery_config.reconciliation.sweep import ReconciliationSource, describe_finding
 from celery_config.web.fields import IdField
 
 MAX_ORDERS = 500
@@ -43,7 +43,7 @@ class FactsApi(APIView):
         return Response(answer)
 
 
-class BooksAway(APIException):
+class BooksUnavailable(APIException):
     """503: somebody's books cannot be read now; the code says whose: `provider_away`."""
 
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
@@ -78,10 +78,10 @@ class BooksApi(APIView):
         try:
             result = self.books.compare(None if days is None else timezone.now() - timedelta(days=days))
         except self.books.errors as error:
-            raise BooksAway(self.books.whose) from error
+            raise BooksUnavailable(self.books.whose) from error
         answer = {
             "checked": result.checked,
             "under_way": result.under_way,
-            "findings": [in_words(finding) for finding in result.findings],
+            "findings": [describe_finding(finding) for finding in result.findings],
         }
         return Response(BooksOutput(answer).data)

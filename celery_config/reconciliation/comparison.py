@@ -9,14 +9,14 @@ from typing import Any
 from uuid import UUID
 
 
-class Kind(StrEnum):
+class FindingKind(StrEnum):
     ORPHAN = "orphan"  # in their books alone: an effect nobody here knows of
     MISSING = "missing"  # in our books alone
     DIFFERENT = "different"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class BookedEffect:
     """One effect in one side's books.
 
     Args:
@@ -34,14 +34,14 @@ class Entry:
 class Finding:
     """One difference; `detail` says it in words."""
 
-    kind: Kind
+    kind: FindingKind
     id: str
     order: UUID | None
     detail: str
 
 
 def compare(
-    *, theirs: Iterable[Entry], ours: Iterable[Entry], unsettled: Collection[UUID] = frozenset()
+    *, theirs: Iterable[BookedEffect], ours: Iterable[BookedEffect], unsettled: Collection[UUID] = frozenset()
 ) -> Iterator[Finding]:
     """Yield every difference between the two books.
 
@@ -56,15 +56,19 @@ def compare(
         if their.order in unsettled or (our and our.order in unsettled):
             continue
         if our is None:
-            yield Finding(Kind.ORPHAN, their.id, their.order, f"only they have it: {told(their.facts)}")
-        elif differences := list(differing(our, their)):
-            yield Finding(Kind.DIFFERENT, their.id, our.order, "; ".join(differences))
+            yield Finding(
+                FindingKind.ORPHAN, their.id, their.order, f"only they have it: {describe_facts(their.facts)}"
+            )
+        elif differences := list(find_differences(our, their)):
+            yield Finding(FindingKind.DIFFERENT, their.id, our.order, "; ".join(differences))
     for our in known.values():
         if our.order not in unsettled:
-            yield Finding(Kind.MISSING, our.id, our.order, f"only we have it: {told(our.facts)}")
+            yield Finding(
+                FindingKind.MISSING, our.id, our.order, f"only we have it: {describe_facts(our.facts)}"
+            )
 
 
-def differing(our: Entry, their: Entry) -> Iterator[str]:
+def find_differences(our: BookedEffect, their: BookedEffect) -> Iterator[str]:
     """Yield each fact of which the two entries do not say the same."""
     pairs = {"order": (our.order, their.order)}
     pairs |= {name: (our.facts.get(name), their.facts.get(name)) for name in {**our.facts, **their.facts}}
@@ -73,5 +77,5 @@ def differing(our: Entry, their: Entry) -> Iterator[str]:
             yield f"{name}: ours {ours}, theirs {theirs}"
 
 
-def told(facts: Mapping[str, Any]) -> str:
+def describe_facts(facts: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in facts.items())

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from celery_config.messaging.outbox.relay import Duty
-from celery_config.reconciliation.comparison import Finding, Kind
+from celery_config.reconciliation.comparison import Finding, FindingKind
 
 log = structlog.get_logger(__name__)
 DAY_SECONDS = 24 * 3600.0
@@ -42,7 +42,7 @@ class Comparison:
     findings: list[Finding]
 
 
-def in_words(finding: Finding) -> str:
+def describe_finding(finding: Finding) -> str:
     """One line about a difference."""
     return f"{finding.kind} {finding.id} (order {finding.order or 'none of ours'}): {finding.detail}"
 
@@ -75,9 +75,9 @@ class ReconciliationSource:
         finally:
             connection.close()
         for finding in result.findings:
-            log.error("books differ", books=self.whose, difference=in_words(finding))
+            log.error("books differ", books=self.whose, difference=describe_finding(finding))
         counted = Counter(finding.kind for finding in result.findings)
-        for kind in Kind:
+        for kind in FindingKind:
             DIFFERENCES.labels(self.whose, kind.value).set(counted[kind])
         SWEPT_AT.labels(self.whose).set_to_current_time()
         log.info("books compared", books=self.whose, checked=result.checked, differences=len(result.findings))

@@ -33,7 +33,7 @@ def spectacular(service: str) -> dict[str, Any]:
 
 def unfold(service: str) -> dict[str, Any]:
     """The admin's dress. Four of them are open at once: title, icon and header say which this is."""
-    icon = "celery_config.web.site.icon"
+    icon = "celery_config.web.site.icon_url"
     return {
         "SITE_TITLE": f"{service.capitalize()} · Order Saga",
         "SITE_HEADER": service.capitalize(),
@@ -41,7 +41,7 @@ def unfold(service: str) -> dict[str, Any]:
         "SITE_URL": "/",
         "SITE_ICON": icon,
         "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": icon}],
-        "ENVIRONMENT": "celery_config.web.site.environment",
+        "ENVIRONMENT": "celery_config.web.site.environment_badge",
         "STYLES": ["/static/order_saga/admin.css"],
     }
 
@@ -49,14 +49,14 @@ def unfold(service: str) -> dict[str, Any]:
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "celery_config.web.authentication.ServiceAuthentication",
-        "celery_config.web.authentication.BuiltTokenAuthentication",
+        "celery_config.web.authentication.CachedTokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAdminUser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["celery_config.web.parsers.Json"],
-    "DEFAULT_FILTER_BACKENDS": ["celery_config.web.filters.Filters"],
-    "DEFAULT_PAGINATION_CLASS": "celery_config.web.pagination.Pages",
+    "DEFAULT_PARSER_CLASSES": ["celery_config.web.parsers.NestingSafeJsonParser"],
+    "DEFAULT_FILTER_BACKENDS": ["celery_config.web.filters.StrictFilterBackend"],
+    "DEFAULT_PAGINATION_CLASS": "celery_config.web.pagination.CursorPages",
     "DEFAULT_SCHEMA_CLASS": "celery_config.web.schema.QualifiedSchema",
     "EXCEPTION_HANDLER": "celery_config.web.problems.problem_details",
     "PAGE_SIZE": 50,

@@ -24,7 +24,7 @@ def text_filter(field: str) -> tuple[str, type[FieldTextFilter]]:
     return field, FieldTextFilter
 
 
-class FirstPages(Paginator):  # type: ignore[type-arg]
+class BoundedPaginator(Paginator):  # type: ignore[type-arg]
     """Counts as far as one leafs through: to count everything would be to read the whole table for each page."""
 
     most = 10_000
@@ -44,7 +44,7 @@ class ServiceAdmin(ModelAdmin):  # type: ignore[misc]
     """
 
     search_ids: tuple[str, ...] = ()
-    paginator = FirstPages
+    paginator = BoundedPaginator
     show_full_result_count = False
     list_per_page = 50
     list_filter_submit = True
@@ -57,20 +57,20 @@ class ServiceAdmin(ModelAdmin):  # type: ignore[misc]
     ) -> tuple[QuerySet[Any], bool]:
         for word in search_term.split():
             wanted: list[Any] = [(name, word) for name in self.search_fields]
-            if self.search_ids and (found := as_id(word)):
+            if self.search_ids and (found := parse_uuid(word)):
                 wanted = [(name, found) for name in self.search_ids]
             queryset = queryset.filter(Q.create(wanted, connector=Q.OR)) if wanted else queryset.none()
         return queryset, False
 
 
-def as_id(word: str) -> UUID | None:
+def parse_uuid(word: str) -> UUID | None:
     try:
         return UUID(word)
     except ValueError:
         return None
 
 
-class FactsOnly:
+class ReadOnlyMixin:
     """Rows that are facts: to be read, found and filtered, never edited."""
 
     fields: Any = None
@@ -89,11 +89,11 @@ class FactsOnly:
         return False
 
 
-class ReadOnlyAdmin(FactsOnly, ServiceAdmin):
+class ReadOnlyAdmin(ReadOnlyMixin, ServiceAdmin):
     """A read-only page."""
 
 
-class ReadOnlyInline(FactsOnly, TabularInline):  # type: ignore[misc]
+class ReadOnlyInline(ReadOnlyMixin, TabularInline):  # type: ignore[misc]
     extra = 0
     can_delete = False
     hide_title = True
@@ -122,7 +122,7 @@ class RoleAdmin(GroupAdmin, ModelAdmin):  # type: ignore[misc]
 
 
 @admin.register(TokenProxy)
-class KeylessTokenAdmin(TokenAdmin, ModelAdmin):  # type: ignore[misc]
+class HiddenTokenAdmin(TokenAdmin, ModelAdmin):  # type: ignore[misc]
     """Tokens are given and taken here, and shown to nobody: their owner gets one from `/api/token/`."""
 
     list_display = ("user", "created")

@@ -22,7 +22,7 @@ from rest_framework.request import Request
 from celery_config.db.functions import cached_sql
 
 
-class BuiltTokenAuthentication(TokenAuthentication):
+class CachedTokenAuthentication(TokenAuthentication):
     """DRF's, with a statement that is built once: every request asks, and building it took as long as asking."""
 
     def authenticate_credentials(self, key: str) -> tuple[Any, Token]:
@@ -30,7 +30,7 @@ class BuiltTokenAuthentication(TokenAuthentication):
         Raises:
             AuthenticationFailed: nobody has this token, or who has may not use it.
         """
-        statement, _ = who_has_token("")
+        statement, _ = users_with_token("")
         found = get_user_model().objects.raw(statement, [key])
         user = next(iter(found), None)
         if user is None:
@@ -41,7 +41,7 @@ class BuiltTokenAuthentication(TokenAuthentication):
 
 
 @cached_sql
-def who_has_token(key: str) -> QuerySet[Any, Any]:
+def users_with_token(key: str) -> QuerySet[Any, Any]:
     """Built for any key: `""`."""
     return get_user_model().objects.filter(auth_token__key=key)
 

@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
 from rest_framework import exceptions, status
 
-from celery_config.web.problems import PROBLEM_TYPE, problem
+from celery_config.web.problems import PROBLEM_TYPE, build_problem
 
 
 class BadRequest(exceptions.APIException):
@@ -42,9 +42,9 @@ def is_api(request: HttpRequest) -> bool:
     return request.path_info.startswith("/api/")
 
 
-def answer(error: exceptions.APIException) -> HttpResponse:
+def respond(error: exceptions.APIException) -> HttpResponse:
     return JsonResponse(
-        problem(error, error.status_code), status=error.status_code, content_type=PROBLEM_TYPE
+        build_problem(error, error.status_code), status=error.status_code, content_type=PROBLEM_TYPE
     )
 
 
@@ -52,22 +52,22 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     if not is_api(request):
         return defaults.bad_request(request, exception)
     if isinstance(exception, RequestDataTooBig):
-        return answer(BodyTooLarge())
-    return answer(HostNotAllowed() if isinstance(exception, DisallowedHost) else BadRequest())
+        return respond(BodyTooLarge())
+    return respond(HostNotAllowed() if isinstance(exception, DisallowedHost) else BadRequest())
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
     if not is_api(request):
         return defaults.permission_denied(request, exception)
-    return answer(exceptions.PermissionDenied())
+    return respond(exceptions.PermissionDenied())
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return answer(NoSuchUrl()) if is_api(request) else defaults.page_not_found(request, exception)
+    return respond(NoSuchUrl()) if is_api(request) else defaults.page_not_found(request, exception)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    return answer(InternalError()) if is_api(request) else defaults.server_error(request)
+    return respond(InternalError()) if is_api(request) else defaults.server_error(request)
 
 
 # The names that Django looks for in a service's URL configuration.

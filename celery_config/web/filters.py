@@ -13,7 +13,7 @@ WHOLE_NUMBER = re.compile("-?[0-9]{1,19}")
 WORDS = {"true": True, "1": True, "false": False, "0": False}
 
 
-class BooleanWords(forms.CharField):
+class StrictBooleanField(forms.CharField):
     """Django's own field takes every other word for "not asked"."""
 
     def clean(self, value: Any) -> bool | None:
@@ -24,13 +24,13 @@ class BooleanWords(forms.CharField):
 
 
 class StrictBooleanFilter(BooleanFilter):
-    field_class = BooleanWords
+    field_class = StrictBooleanField
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **({"widget": forms.TextInput} | options))
 
 
-class WholeNumbers(forms.IntegerField):
+class StrictIntegerField(forms.IntegerField):
     """Django's own takes every way in which Python writes a number."""
 
     def to_python(self, value: Any) -> int | None:
@@ -39,15 +39,15 @@ class WholeNumbers(forms.IntegerField):
         return super().to_python(value)
 
 
-class WholeNumberFilter(NumberFilter):
-    field_class = WholeNumbers
+class StrictIntegerFilter(NumberFilter):
+    field_class = StrictIntegerField
 
 
 class StrictFilterSet(FilterSet):
     FILTER_DEFAULTS = {
         **FilterSet.FILTER_DEFAULTS,
         **{
-            kind: {"filter_class": WholeNumberFilter}
+            kind: {"filter_class": StrictIntegerFilter}
             for kind in FilterSet.FILTER_DEFAULTS
             if issubclass(kind, models.IntegerField)
         },
@@ -55,5 +55,5 @@ class StrictFilterSet(FilterSet):
     }
 
 
-class Filters(DjangoFilterBackend):
+class StrictFilterBackend(DjangoFilterBackend):
     filterset_base = StrictFilterSet

@@ -13,16 +13,16 @@ from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 
-LONGEST_PAGE = 500
+MAX_LIMIT = 500
 
 
-class Pages(CursorPagination):
+class CursorPages(CursorPagination):
     """Newest first; `?limit=` up to 500."""
 
     page_size = 50
     page_size_query_param = "limit"
-    page_size_query_description = f"rows a page, 1 to {LONGEST_PAGE}"
-    max_page_size = LONGEST_PAGE
+    page_size_query_description = f"rows a page, 1 to {MAX_LIMIT}"
+    max_page_size = MAX_LIMIT
     ordering = "-created_at"
 
     def get_page_size(self, request: Request) -> int | None:
@@ -31,8 +31,8 @@ class Pages(CursorPagination):
         if limit is None:
             return self.page_size
         size = int(limit) if re.fullmatch("[0-9]{1,9}", limit) else 0
-        if not 1 <= size <= LONGEST_PAGE:
-            raise ValidationError({"limit": f"must be a whole number from 1 to {LONGEST_PAGE}"})
+        if not 1 <= size <= MAX_LIMIT:
+            raise ValidationError({"limit": f"must be a whole number from 1 to {MAX_LIMIT}"})
         return size
 
     def decode_cursor(self, request: Request) -> Any:

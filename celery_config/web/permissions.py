@@ -17,7 +17,7 @@ class IsService(BasePermission):
         return isinstance(request.user, ServiceUser)
 
 
-def permission(name: str) -> type[BasePermission]:
+def require_permission(name: str) -> type[BasePermission]:
     """Return the DRF permission class for who holds Django's permission `name`, and for services."""
 
     class MayDo(BasePermission):

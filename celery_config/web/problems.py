@@ -45,7 +45,7 @@ class Unprocessable(exceptions.APIException):
 
 def problem_details(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's exception handler: `type`, `title`, `status`, `detail`, `code`, and `errors` of each field."""
-    error = as_answer(error)
+    error = to_api_error(error)
     response = exception_handler(error, context)
     if response is None:
         return None
@@ -54,7 +54,7 @@ def problem_details(error: Exception, context: dict[str, Any]) -> Response | Non
     elif isinstance(error, PermissionDenied):
         error = exceptions.PermissionDenied()
     assert isinstance(error, exceptions.APIException)
-    response.data = problem(error, response.status_code)
+    response.data = build_problem(error, response.status_code)
     response.content_type = PROBLEM_TYPE
     return response
 
@@ -110,7 +110,7 @@ ANSWERS: dict[type[Exception], type[exceptions.APIException]] = {
 }
 
 
-def as_answer(error: Exception) -> Exception:
+def to_api_error(error: Exception) -> Exception:
     """The HTTP answer that an error of the engine stands for; others as they are."""
     if isinstance(error, OperationalError | InterfaceError):
         log.error("database busy or away", error=str(error))
@@ -119,14 +119,14 @@ def as_answer(error: Exception) -> Exception:
     return kind(str(error)) if kind else error
 
 
-def problem(error: exceptions.APIException, status_code: int) -> dict[str, Any]:
+def build_problem(error: exceptions.APIException, status_code: int) -> dict[str, Any]:
     body: dict[str, Any] = {
         "type": "about:blank",
         "title": HTTPStatus(status_code).phrase,
         "status": status_code,
     }
     if isinstance(error, exceptions.ValidationError):
-        fields = list(flat(error.get_full_details()))
+        fields = list(flatten_details(error.get_full_details()))
         return body | {
             "title": "Invalid input.",
             "detail": fields[0]["detail"],
@@ -138,14 +138,16 @@ def problem(error: exceptions.APIException, status_code: int) -> dict[str, Any]:
     return body | {"detail": detail["message"], "code": detail["code"]}
 
 
-def flat(details: Any, path: str = "") -> Any:
+def flatten_details(details: Any, path: str = "") -> Any:
     """Every leaf of DRF's nested error details as `field`, `code`, `detail`."""
     if isinstance(details, dict) and set(details) == {"message", "code"}:
         yield {"field": path, "code": details["code"], "detail": str(details["message"])}
     elif isinstance(details, dict):
         for key, value in details.items():
-            yield from flat(value, path if key == "non_field_errors" else f"{path}.{key}".lstrip("."))
+            yield from flatten_details(
+                value, path if key == "non_field_errors" else f"{path}.{key}".lstrip(".")
+            )
     else:
         for index, value in enumerate(details):
             nested = isinstance(value, dict) and set(value) != {"message", "code"}
-            yield from flat(value, f"{path}[{index}]" if nested else path)
+            yield from flatten_details(value, f"{path}[{index}]" if nested else path)

@@ -21,7 +21,7 @@ from celery_config.copies.registry import publications
 from celery_config.copies.retirement import retire_rows
 from celery_config.erasure.data_map import DataMap
 from celery_config.erasure.locations import DataLocation
-from celery_config.erasure.tombstones import mentioned
+from celery_config.erasure.tombstones import find_mentions
 from celery_config.messaging.models import OutboxMessage
 from celery_config.saga.models import DeadLetter, SagaDecision, SagaInstance, SagaStep
 from order_project.models import Choreography, Customer, IdempotencyKey, Order, Refund, SeenEvent
@@ -51,7 +51,7 @@ class WithLetters(DataMap):
 def letters_left() -> list[int]:
     """The dead letters that name anybody who was forgotten."""
     letters = DeadLetter.objects.exclude(body="").order_by("pk").values_list("pk", "body")
-    return [letter for letter, body in letters.iterator(LETTERS) if any(mentioned([body]))]
+    return [letter for letter, body in letters.iterator(LETTERS) if any(find_mentions([body]))]
 
 
 DATA_MAP = WithLetters(

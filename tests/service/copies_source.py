@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
-from celery_config.copies.ranges import Entry, split
-from celery_config.copies.readers import stream
+from celery_config.copies.ranges import RowVersion, split_by_size
+from celery_config.copies.readers import stream_rows
 from celery_config.copies.registry import Copy
-from celery_config.copies.source_client import SourceOf
+from celery_config.copies.source_client import SourceClient
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 encoder = msgspec.json.Encoder()
@@ -21,9 +21,9 @@ class Shelf:
     """Entries in the order of their keys, as a `Side`."""
 
     def __init__(self) -> None:
-        self.entries: dict[str, Entry] = {}
+        self.entries: dict[str, RowVersion] = {}
 
-    def after(self, key: str | None, upto: str | None, most: int) -> list[Entry]:
+    def after(self, key: str | None, upto: str | None, most: int) -> list[RowVersion]:
         found = [
             self.entries[each]
             for each in sorted(self.entries)
@@ -31,11 +31,11 @@ class Shelf:
         ]
         return found[:most]
 
-    def of(self, keys: Collection[str]) -> dict[str, Entry]:
+    def of(self, keys: Collection[str]) -> dict[str, RowVersion]:
         return {key: self.entries[key] for key in keys if key in self.entries}
 
 
-class SourceInMemory(SourceOf):
+class SourceInMemory(SourceClient):
     """`before` is called before each answer: what happens at the source in between."""
 
     def __init__(self, copy: Copy) -> None:
@@ -46,8 +46,8 @@ class SourceInMemory(SourceOf):
         self.before: Callable[[int], None] = lambda number: None
         self.changed: list[dict[str, Any]] = []
 
-    def put(self, key: str, version: int, values: tuple[Any, ...] | None) -> Entry:
-        entry = self.shelf.entries[key] = Entry(key, version, AT, values)
+    def put(self, key: str, version: int, values: tuple[Any, ...] | None) -> RowVersion:
+        entry = self.shelf.entries[key] = RowVersion(key, version, AT, values)
         return entry
 
     def ask(self, what: str, kind: Any, **body: Any) -> Any:
@@ -56,7 +56,7 @@ class SourceInMemory(SourceOf):
         answer: Any
         if what == "pieces":
             answer = [
-                split(stream(self.shelf, **each), each["upto"], body["size"], body["most"])
+                split_by_size(stream_rows(self.shelf, **each), each["upto"], body["size"], body["most"])
                 for each in body["ranges"]
             ]
         elif "keys" in body:

@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString
 from celery_config.errors import OperatorRefused
 from celery_config.saga.admin.forms import WhyForm
 from celery_config.saga.admin.widgets import COLOURS, Table, act_page, break_words, no_wrap, operator
-from celery_config.web.columns import labelled, link
+from celery_config.web.columns import make_label, make_link
 
 if TYPE_CHECKING:
     from celery_config.saga.admin.operator_pages import OperatorPages
@@ -55,8 +55,8 @@ def each_page(
 def table_of(admin: OperatorPages, rows: Iterable[Any], fitting: Sequence[str]) -> Table:
     shown = [
         [
-            link(admin.page, row.pk, no_wrap(str(row).partition(":")[0])),
-            labelled(row.status, COLOURS),
+            make_link(admin.page, row.pk, no_wrap(str(row).partition(":")[0])),
+            make_label(row.status, COLOURS),
             break_words(row.fingerprint),
             "yes" if row.status in fitting else "no, it will be refused",
         ]

@@ -34,7 +34,7 @@ from celery_config.saga.operations.effects import Course
 from celery_config.saga.operations.previews import Preview
 from celery_config.saga.states import Status
 from celery_config.web.admin import ReadOnlyAdmin
-from celery_config.web.columns import labelled
+from celery_config.web.columns import make_label
 
 DECIDED_ABOUT = (Status.PARKED, Status.STOPPING)
 
@@ -190,8 +190,8 @@ class OperatorPages(ReadOnlyAdmin):
             back=back,
             refused=told.refused,
             going={
-                "before": labelled(told.before, COLOURS),
-                "after": labelled(told.after, COLOURS),
+                "before": make_label(told.before, COLOURS),
+                "after": make_label(told.after, COLOURS),
                 "sends": told.sends,
             },
             **evidence(course, told.barriers),

@@ -137,7 +137,7 @@ def keep_alone(letter: Letter) -> None:
 
 def store(letters: Sequence[Letter], consequences: Sequence[str]) -> None:
     """Keep them; of one that tells of somebody who was forgotten only that it came."""
-    told = tombstones.mentioned([letter.body for letter in letters])
+    told = tombstones.find_mentions([letter.body for letter in letters])
     letters = [
         replace(letter, body="", headers={}, fault="") if forgotten else letter
         for letter, forgotten in zip(letters, told, strict=True)

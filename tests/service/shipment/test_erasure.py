@@ -11,7 +11,7 @@ from celery_config.common.identifiers import uuid7
 from celery_config.contracts.inventory import InventoryFetched
 from celery_config.contracts.order import CustomerChanged
 from celery_config.contracts.shipment import Address, ForgetRecipient
-from celery_config.copies.models import FOREVER
+from celery_config.copies.models import FINAL_VERSION
 from celery_config.messaging.inbox.subscriptions import deliver
 from celery_config.messaging.models import BarrierRow
 from celery_config.messaging.outbox import writing
@@ -64,7 +64,7 @@ def test_where_they_live_goes_and_the_parcel_stays(participant: Participant) -> 
     hear(changed(customer, 2))
     assert told(*PERSONAL) == []
     row = DeliveryAddress.everything.get()
-    assert (row.deleted, row.version) == (True, FOREVER)
+    assert (row.deleted, row.version) == (True, FINAL_VERSION)
 
 
 def test_an_event_that_is_said_again_tells_nobody_where_they_lived(participant: Participant) -> None:

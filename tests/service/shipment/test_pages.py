@@ -13,7 +13,7 @@ from django.urls import reverse
 from celery_config.errors import OutcomeUnknown
 from celery_config.messaging.models import BarrierRow
 from celery_config.reconciliation import sweep
-from celery_config.reconciliation.comparison import Kind
+from celery_config.reconciliation.comparison import FindingKind
 from shipment_app import carrier, reconciliation
 from shipment_app.carriers import CarrierError
 from shipment_app.models import Shipment
@@ -117,7 +117,7 @@ def test_the_sweep_shows_its_findings_as_metrics(carrier_process: Any) -> None:
     reconciliation.books.sweep()
     (samples,) = (metric.samples for metric in sweep.DIFFERENCES.collect())
     assert {s.labels["kind"]: s.value for s in samples if s.labels["books"] == "carrier"}[
-        Kind.ORPHAN.value
+        FindingKind.ORPHAN.value
     ] >= 1
     (duty,) = reconciliation.duties()
     assert duty.seconds == 24 * 3600

@@ -12,8 +12,8 @@ from rich.console import Console
 from celery_config.common.console import progress_bars
 from celery_config.copies import duties, sync
 from celery_config.copies.registry import Copy, copies
-from celery_config.copies.source_client import source_of
-from celery_config.copies.sync import Compared
+from celery_config.copies.source_client import open_source
+from celery_config.copies.sync import SyncResult
 from celery_config.http.service_client import ServiceCallError
 
 
@@ -46,10 +46,10 @@ class Command(BaseCommand):
         if differing:
             sys.exit(1)
 
-    def one(self, copy: Copy, console: Console, options: dict[str, Any]) -> Compared:
+    def one(self, copy: Copy, console: Console, options: dict[str, Any]) -> SyncResult:
         """Compare one copy, after mending it if that was asked for."""
         try:
-            with source_of(copy) as source, progress_bars(console) as bars:
+            with open_source(copy) as source, progress_bars(console) as bars:
                 total = source.count()
                 mended = 0
                 if options["rebuild"]:
@@ -65,7 +65,7 @@ class Command(BaseCommand):
                 bars.update(bar, total=found.rows, completed=found.rows)
         except ServiceCallError as error:
             raise CommandError(str(error), returncode=2) from error
-        duties.remember(copy.name, found)
+        duties.save_result(copy.name, found)
         self.stdout.write(
             f"{copy.name} of {copy.service}.{copy.source}: {found.rows} rows, {mended + found.mended} mended,"
             f" {found.differing} differ, {source.peer.exchanged} bytes exchanged"

@@ -12,7 +12,7 @@ from celery import current_app
 from celery_config.contracts.base import Event
 from celery_config.contracts.inventory import ProductChanged, ProductDeleted
 from celery_config.copies import resync
-from celery_config.copies.ranges import Entry
+from celery_config.copies.ranges import RowVersion
 from celery_config.http.service_client import ServiceCallError
 from celery_config.messaging.inbox.subscriptions import deliver
 from celery_config.messaging.models import OutboxMessage
@@ -123,7 +123,7 @@ class TestAGap:
     def test_the_answer_is_applied(self, monkeypatch: pytest.MonkeyPatch) -> None:
         receive(change(3))
         values = ("Heart 5", 105, "GBP", 150, True)
-        monkeypatch.setattr(resync, "fetch", lambda message: [Entry(SKU, 5, AT, values)])
+        monkeypatch.setattr(resync, "fetch_rows", lambda message: [RowVersion(SKU, 5, AT, values)])
         message = OutboxMessage.objects.get(name=resync.RESYNC).payload
         current_app.tasks[message["task"]](**message["kwargs"])
         assert the_copy() == state(5)
@@ -134,7 +134,7 @@ class TestAGap:
         def away(message: Any) -> None:
             raise ServiceCallError("away")
 
-        monkeypatch.setattr(resync, "fetch", away)
+        monkeypatch.setattr(resync, "fetch_rows", away)
         task = current_app.tasks[resync.RESYNC]
         with pytest.raises(Exception, match="again in"):
             task(copy="catalogue_product", keys=[SKU])

@@ -21,7 +21,7 @@ from rest_framework.test import APIClient
 from celery_config.common.identifiers import uuid7
 from celery_config.contracts.base import encode
 from celery_config.contracts.payment import PaymentRefused
-from celery_config.copies.models import FOREVER, Tombstone
+from celery_config.copies.models import FINAL_VERSION, Tombstone
 from celery_config.errors import OperatorRefused, SagaPaused
 from celery_config.messaging.inbox.subscriptions import deliver
 from celery_config.messaging.models import OutboxMessage
@@ -299,7 +299,7 @@ class TestWhatComesLate:
         with pytest.raises(Error), transaction.atomic():
             Customer.objects.bulk_create([Customer(id=shop.customer.pk, name="Ada")])
         assert told(*PERSONAL) == []
-        assert Tombstone.objects.get(key=str(shop.customer.pk)).version == FOREVER
+        assert Tombstone.objects.get(key=str(shop.customer.pk)).version == FINAL_VERSION
 
     def test_a_change_over_http_finds_nobody(self, shop: Shop, peer: APIClient) -> None:
         ask(shop)
@@ -310,7 +310,7 @@ class TestWhatComesLate:
         ask(shop)
         said = OutboxMessage.objects.filter(name="order.customer_deleted").order_by("id")
         versions = [each["data"]["version"] for each in said.values_list("payload", flat=True)]
-        assert versions[-1] == FOREVER
+        assert versions[-1] == FINAL_VERSION
 
     def test_events_of_a_choreographed_order_are_heard_no_more(self, shop: Shop) -> None:
         dancer = Dancer(shop)
