@@ -1,4 +1,4 @@
-"""Copies and tombstones in every service's admin: read-only."""
+"""Read-only admin pages of copies and tombstones, in every service."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class CopyAdmin(ReadOnlyAdmin):
 
     @display(description="behind")
     def behind(self, state: CopyState) -> str:
-        """Age of the oldest change that is not in the copy."""
+        """Age of the oldest change that the copy does not have."""
         lag = freshness.compute_lag(state, functions.fetch_now())
         return "unknown" if lag is None else f"{lag:.1f} s"
 

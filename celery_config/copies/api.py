@@ -1,4 +1,4 @@
-"""What a service shows of what it publishes, so that copies can be compared, and of the copies it keeps."""
+"""The HTTP API of replication: a source's rows, checksums and changes, the state of the copies, and reads of a copy."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 import msgspec
-from django.core.exceptions import ValidationError as BadKey
+from django.core.exceptions import ValidationError as InvalidKey
 from django.db.models.fields.json import KT
 from django.http import HttpResponse
 from django.urls import URLPattern, path
@@ -25,8 +25,7 @@ from celery_config.copies.registry import Publication, publications
 from celery_config.db import functions
 from celery_config.messaging.feed import feed_after
 
-MAX_RANGES, MAX_PIECE_ROWS, MAX_PIECES, MAX_ROWS = 100, 5000, 200, 5000
-MAX_CHANGES = 1000
+MAX_RANGES, MAX_PIECE_ROWS, MAX_PIECES, MAX_ROWS, MAX_CHANGES = 100, 5000, 200, 5000, 1000
 WAIT_SECONDS, FIRST_PAUSE, MAX_PAUSE = 1.0, 0.01, 0.1
 encoder = msgspec.json.Encoder()
 
@@ -41,66 +40,70 @@ class BoundsInput(serializers.Serializer[Any]):
 
 
 class FieldsInput(serializers.Serializer[Any]):
-    # DRF's `fields` are its own.
+    # DRF uses the attribute `fields` itself.
     def get_fields(self) -> Any:
         names = serializers.ListField(
-            child=serializers.CharField(), help_text="of the contract; those that are kept"
+            child=serializers.CharField(), help_text="the fields of the contract that the copy keeps"
         )
         return {**super().get_fields(), "fields": names}
 
 
 class PiecesInput(FieldsInput):
     ranges = serializers.ListField(child=BoundsInput(), min_length=1, max_length=MAX_RANGES)
-    size = serializers.IntegerField(min_value=1, max_value=MAX_PIECE_ROWS, help_text="rows a piece")
-    most = serializers.IntegerField(min_value=1, max_value=MAX_PIECES, help_text="pieces of a range")
+    size = serializers.IntegerField(min_value=1, max_value=MAX_PIECE_ROWS, help_text="rows of a piece")
+    most = serializers.IntegerField(min_value=1, max_value=MAX_PIECES, help_text="pieces of a range, at most")
 
 
 class RowsInput(FieldsInput):
     range = BoundsInput(required=False)
-    most = serializers.IntegerField(min_value=1, max_value=MAX_ROWS, default=MAX_ROWS, help_text="of a range")
+    most = serializers.IntegerField(
+        min_value=1, max_value=MAX_ROWS, default=MAX_ROWS, help_text="rows of the range, at most"
+    )
     keys = serializers.ListField(
         child=serializers.CharField(max_length=MAX_KEY_LENGTH), required=False, max_length=KEYS_PER_REQUEST
     )
 
 
 class PublishedAPI(APIView):
-    """A table that is published here. Staff and services alone: it answers with whatever the contract has."""
+    """A published table. Only for staff and services, because it answers with every field of the contract."""
 
-    def publication(self) -> Publication:
+    def get_publication(self) -> Publication:
         try:
             return publications[self.kwargs["name"]]
         except KeyError as error:
-            raise NotFound("Nothing is published here under this name.") from error
+            raise NotFound("This service publishes nothing under this name.") from error
 
-    def given(self, serializer: type[FieldsInput], request: Request) -> tuple[SourceReader, dict[str, Any]]:
-        """What is asked, and whom."""
-        asked = serializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        publication, fields = self.publication(), asked.validated_data["fields"]
+    def read_request(
+        self, serializer: type[FieldsInput], request: Request
+    ) -> tuple[SourceReader, dict[str, Any]]:
+        """The source with the requested fields, and the validated request."""
+        given = serializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        publication, fields = self.get_publication(), given.validated_data["fields"]
         if unknown := set(fields) - set(publication.fields):
             raise ValidationError({"fields": f"not in the contract: {', '.join(sorted(unknown))}"})
-        return SourceReader(publication, fields), asked.validated_data
+        return SourceReader(publication, fields), given.validated_data
 
     def handle_exception(self, exc: Exception) -> Any:
-        return super().handle_exception(ValidationError("not a key") if isinstance(exc, BadKey) else exc)
+        return super().handle_exception(ValidationError("not a key") if isinstance(exc, InvalidKey) else exc)
 
 
 def json_response(content: Any) -> HttpResponse:
-    """JSON by msgspec: there may be thousands of rows, which DRF's renderer would take ten times as long for."""
+    """JSON by msgspec: for thousands of rows DRF's renderer takes ten times as long."""
     return HttpResponse(encoder.encode(content), content_type="application/json")
 
 
 class PublishedShow(PublishedAPI):
     @extend_schema(responses={200: dict})
     def get(self, request: Request, name: str) -> Response:
-        """What it is called, its fields, and how many rows and tombstones there are."""
-        publication = self.publication()
+        """The name of the table, its fields, and the number of rows and tombstones."""
+        publication = self.get_publication()
         return Response(
             {
                 "name": publication.name,
                 "key": publication.key,
                 "fields": publication.fields,
-                "rows": SourceReader(publication, ()).count(),
+                "rows": SourceReader(publication, ()).count_rows(),
             }
         )
 
@@ -108,8 +111,8 @@ class PublishedShow(PublishedAPI):
 class PublishedPieces(PublishedAPI):
     @extend_schema(request=PiecesInput, responses={200: dict})
     def post(self, request: Request, name: str) -> HttpResponse:
-        """Each range split into pieces of `size` rows, with a checksum each; what differs is asked for again."""
-        source, given = self.given(PiecesInput, request)
+        """Each range split into pieces of `size` rows, with a checksum each; ask again for pieces that differ."""
+        source, given = self.read_request(PiecesInput, request)
         return json_response(
             [
                 split_by_size(stream_rows(source, **bounds), bounds["upto"], given["size"], given["most"])
@@ -121,24 +124,24 @@ class PublishedPieces(PublishedAPI):
 class PublishedRows(PublishedAPI):
     @extend_schema(request=RowsInput, responses={200: dict})
     def post(self, request: Request, name: str) -> HttpResponse:
-        """The rows with these `keys`, or the first `most` of a `range`; deleted ones have no values."""
-        source, given = self.given(RowsInput, request)
+        """The rows with these `keys`, or the first `most` rows of a `range`; deleted rows have no values."""
+        source, given = self.read_request(RowsInput, request)
         if "keys" in given:
-            return json_response(list(source.of(given["keys"]).values()))
+            return json_response(list(source.read_keys(given["keys"]).values()))
         bounds = given.get("range", {"after": None, "upto": None})
-        return json_response(source.after(bounds["after"], bounds["upto"], given["most"]))
+        return json_response(source.read_range(bounds["after"], bounds["upto"], given["most"]))
 
 
 class PublishedChanges(PublishedAPI):
     @extend_schema(
-        parameters=[OpenApiParameter("after", str, description="a `cursor`; empty: all")],
+        parameters=[OpenApiParameter("after", str, description="a `cursor`; empty: all changes")],
         responses={200: dict},
     )
     def get(self, request: Request, name: str) -> HttpResponse:
-        """Which rows changed, and when, in the order in which their transactions became visible."""
-        publication, after = self.publication(), request.query_params.get("after", "")
+        """The rows that changed, and when, in the order in which their transactions became visible."""
+        publication, after = self.get_publication(), request.query_params.get("after", "")
         feed = feed_after(after)
-        # The end is looked up first: what becomes visible in between is behind it.
+        # The end is read first, so that changes which become visible later are after it.
         end = feed.order_by("-transaction", "-id").values_list("transaction", "id").first()
         kinds = [publication.changed.wire_name(), publication.deleted.wire_name()]
         found = (
@@ -161,7 +164,7 @@ class PublishedChanges(PublishedAPI):
 class CopiesList(APIView):
     @extend_schema(responses={200: dict})
     def get(self, request: Request) -> Response:
-        """The copies kept here: how far each is behind its source, and how it compared with it last."""
+        """The copies that this service keeps: the lag of each, and the result of its last comparison."""
         return Response({"copies": [freshness.describe_state(state) for state in freshness.list_states()]})
 
 
@@ -170,39 +173,39 @@ class CopyBehind(exceptions.APIException):
 
     status_code = status.HTTP_425_TOO_EARLY
     default_code = "copy_behind"
-    default_detail = "The copy kept here does not have this version of the row yet. Try again."
-    wait = 1  # DRF makes Retry-After of it
+    default_detail = "This service's copy does not have this version of the row yet. Try again."
+    wait = 1  # DRF sends it as Retry-After
 
 
 class CopiedDetail(generics.GenericAPIView[Any]):
-    """A row of a copy. Subclasses name the model's rows as `queryset`, tombstones included, and its serializer."""
+    """A row of a copy. Subclasses set `queryset` (all rows, tombstones included) and `serializer_class`."""
 
     lookup_url_kwarg = "pk"
 
     @extend_schema(
         parameters=[
-            OpenApiParameter("min_version", int, description="wait for this version, for a second at most"),
+            OpenApiParameter("min_version", int, description="wait for this version, for at most a second")
         ]
     )
     def get(self, request: Request, **_: Any) -> Response:
-        """The row at `min_version` or later; 425 `copy_behind` with Retry-After when it has not come yet."""
+        """The row at `min_version` or later; 425 `copy_behind` with Retry-After if the copy does not have it yet."""
         wanted = read_min_version(request)
         ends = time.monotonic() + WAIT_SECONDS
-        look = FIRST_PAUSE
-        while (row := self.row()) is None or row.version < wanted:
+        pause = FIRST_PAUSE
+        while (row := self.find_row()) is None or row.version < wanted:
             if wanted == 0:
                 raise NotFound
-            if time.monotonic() + look > ends:
+            if time.monotonic() + pause > ends:
                 raise CopyBehind
-            time.sleep(look)  # the worker writes it in another process
-            look = min(2 * look, MAX_PAUSE)
+            time.sleep(pause)  # the worker, another process, writes the row
+            pause = min(2 * pause, MAX_PAUSE)
         if row.deleted:
             raise NotFound
         return Response(self.get_serializer(row).data)
 
-    def row(self) -> CopiedRow | None:
-        found: CopiedRow | None = self.get_queryset().filter(pk=self.kwargs[self.lookup_url_kwarg]).first()
-        return found
+    def find_row(self) -> CopiedRow | None:
+        row: CopiedRow | None = self.get_queryset().filter(pk=self.kwargs[self.lookup_url_kwarg]).first()
+        return row
 
 
 def read_min_version(request: Request) -> int:

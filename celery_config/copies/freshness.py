@@ -1,8 +1,8 @@
-"""How far a copy is behind its source: the age of the oldest change that is not in it.
+"""The lag of a copy: the age of the oldest change at the source that the copy does not have.
 
-The source lists its changes in the order in which they became visible; a cursor stands where all before it are in the
-copy. So it is true also when nothing changes, and when events are lost: what does not come makes the copy older and
-older, until it is asked for.
+The source lists its changes in the order in which they became visible, and a cursor marks the place up to which the
+copy has all of them. So the lag is right when nothing changes, and also when an event is lost: the change that does
+not arrive grows older until the copy requests the row.
 """
 
 from __future__ import annotations
@@ -37,22 +37,21 @@ def get_state(copy: Copy) -> CopyState:
 
 
 def list_states() -> list[CopyState]:
-    """Those of the copies kept here, whether anybody has looked yet or not."""
+    """One for each copy kept here, even if its lag has never been measured."""
     known = {state.name: state for state in CopyState.objects.all()}
     return [known.get(name) or CopyState(name=name) for name in sorted(copies)]
 
 
 def measure_lag(source: SourceClient) -> None:
-    """Move the cursor past all that is in the copy; ask for what should have come long ago.
+    """Move the cursor past all changes that the copy has, store the lag, and request rows that are overdue.
 
     Raises:
-        PeerError: the source does not answer.
+        ServiceCallError: the source does not answer.
     """
     copy = source.copy
-    state = get_state(copy)
-    cursor, missing = state.cursor, list[RowChange]()
+    cursor, missing = get_state(copy).cursor, list[RowChange]()
     for _ in range(MAX_PAGES):
-        page = source.changes(cursor)
+        page = source.fetch_changes(cursor)
         known = store.read_versions(copy, {change.key for change in page.changes})
         missing = [change for change in page.changes if known.get(change.key, 0) < change.version]
         if missing:
@@ -72,7 +71,7 @@ def measure_lag(source: SourceClient) -> None:
 
 
 def request_overdue(copy: Copy, missing: Sequence[RowChange]) -> None:
-    """What is older than the patience with a silent saga does not come by itself."""
+    """Request the rows of changes that are older than the silence timeout: their events were lost."""
     overdue = {change.key for change in missing if change.age > settings.TIMES.silence_timeout}
     if overdue:
         log.warning("changes that never came are asked for", copy=copy.name, rows=len(overdue))
@@ -81,7 +80,7 @@ def request_overdue(copy: Copy, missing: Sequence[RowChange]) -> None:
 
 
 def compute_lag(state: CopyState, now: datetime) -> float | None:
-    """Seconds behind the source; None: nobody could say for too long."""
+    """Seconds behind the source; None if the last measurement is too old to tell."""
     if state.looked_at is None or (now - state.looked_at).total_seconds() > settings.COPY_LAG_LIMIT_SECONDS:
         return None
     return (now - state.behind_since).total_seconds() if state.behind_since else 0.0
@@ -107,9 +106,8 @@ def summarize_lag() -> str:
     for state in list_states():
         lag = compute_lag(state, now)
         if lag is None:
-            late.append(
-                f"{state.name} unknown: does the relay run, and does {copies[state.name].service} answer?"
-            )
+            service = copies[state.name].service
+            late.append(f"{state.name} unknown: does the relay run, and does {service} answer?")
         elif lag > settings.COPY_LAG_LIMIT_SECONDS:
             late.append(f"{state.name} {lag:.0f} s behind")
         worst = max(worst, lag or 0.0)

@@ -1,12 +1,13 @@
-"""Asking the source of a copy: over its HTTP API, never by opening its database."""
+"""The client of a copy's source: it calls the other service's HTTP API and never opens its database."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from celery_config.common.grouping import split_chunks
 from celery_config.contracts.base import decode
 from celery_config.copies.ranges import Piece, Range, RowVersion
 from celery_config.copies.readers import KEYS_PER_REQUEST
@@ -16,7 +17,7 @@ from celery_config.http.service_client import SECONDS, ServiceClient
 
 @dataclass(frozen=True)
 class RowChange:
-    """A change of a row at the source."""
+    """One change of a row at the source."""
 
     cursor: str
     key: str
@@ -27,61 +28,62 @@ class RowChange:
 
 @dataclass(frozen=True)
 class ChangePage:
-    """Changes in the order in which they became visible."""
+    """Changes in the order in which their transactions became visible."""
 
     changes: tuple[RowChange, ...]
     cursor: str
-    """What to ask after next, once all of these are known."""
+    """Where the next page begins."""
 
 
 class SourceClient:
-    """The source of one copy. Every question raises PeerError when there is no answer."""
+    """The source of one copy, as a `RowReader`.
 
-    def __init__(self, copy: Copy, peer: ServiceClient) -> None:
+    Every request raises ServiceCallError when the source does not answer.
+    """
+
+    def __init__(self, copy: Copy, client: ServiceClient) -> None:
         self.copy = copy
-        self.peer = peer
+        self.client = client
         self.path = f"/api/published/{copy.source}"
 
-    def ask(self, what: str, kind: Any, **body: Any) -> Any:
-        return decode(kind, self.peer.post(f"{self.path}/{what}/", {"fields": self.copy.fields, **body}))
+    def post(self, what: str, kind: Any, **body: Any) -> Any:
+        return decode(kind, self.client.post(f"{self.path}/{what}/", {"fields": self.copy.fields, **body}))
 
-    def count(self) -> int:
-        """How many rows and tombstones there are."""
-        return int(self.peer.get(f"{self.path}/")["rows"])
+    def count_rows(self) -> int:
+        """How many rows and tombstones the source has."""
+        return int(self.client.get(f"{self.path}/")["rows"])
 
-    def pieces(self, ranges: Sequence[Range], size: int, most: int) -> list[list[Piece]]:
-        """Each range in at most `most` pieces of `size` rows; the rest of a range is to be asked for again."""
-        asked = [{"after": each.after, "upto": each.upto} for each in ranges]
-        answer: list[list[Piece]] = self.ask("pieces", list[list[Piece]], ranges=asked, size=size, most=most)
-        return answer
+    def fetch_pieces(self, ranges: Sequence[Range], size: int, most: int) -> list[list[Piece]]:
+        """Each range in at most `most` pieces of `size` rows; ask again for the rest of a range."""
+        bounds = [asdict(each) for each in ranges]
+        pieces: list[list[Piece]] = self.post(
+            "pieces", list[list[Piece]], ranges=bounds, size=size, most=most
+        )
+        return pieces
 
-    def rows_between(self, each: Range, most: int) -> list[RowVersion]:
-        """The first `most` entries of a range."""
-        asked = {"after": each.after, "upto": each.upto}
-        found: list[RowVersion] = self.ask("rows", list[RowVersion], range=asked, most=most)
+    def read_range(self, after: str | None, upto: str | None, most: int) -> list[RowVersion]:
+        bounds = {"after": after, "upto": upto}
+        rows: list[RowVersion] = self.post("rows", list[RowVersion], range=bounds, most=most)
+        return rows
+
+    def read_keys(self, keys: Collection[str]) -> dict[str, RowVersion]:
+        found: dict[str, RowVersion] = {}
+        for some in split_chunks(sorted(keys), KEYS_PER_REQUEST):
+            rows: list[RowVersion] = self.post("rows", list[RowVersion], keys=some)
+            found |= {row.key: row for row in rows}
         return found
 
-    def rows_of(self, keys: Collection[str]) -> dict[str, RowVersion]:
-        """The entries with these keys, those that there are."""
-        wanted, found = sorted(keys), dict[str, RowVersion]()
-        for start in range(0, len(wanted), KEYS_PER_REQUEST):
-            some: list[RowVersion] = self.ask(
-                "rows", list[RowVersion], keys=wanted[start : start + KEYS_PER_REQUEST]
-            )
-            found |= {entry.key: entry for entry in some}
-        return found
-
-    def changes(self, after: str) -> ChangePage:
-        """What changed after a cursor; some of it, if it is much."""
-        answer: ChangePage = decode(ChangePage, self.peer.get(f"{self.path}/changes/?after={after}"))
-        return answer
+    def fetch_changes(self, after: str) -> ChangePage:
+        """A page of the changes after a cursor."""
+        page: ChangePage = decode(ChangePage, self.client.get(f"{self.path}/changes/?after={after}"))
+        return page
 
 
 @contextmanager
 def open_source(copy: Copy, seconds: float = SECONDS) -> Iterator[SourceClient]:
     """
     Args:
-        seconds: how long to wait for an answer.
+        seconds: how long one request may take.
     """
-    with ServiceClient(copy.service, seconds) as peer:
-        yield SourceClient(copy, peer)
+    with ServiceClient(copy.service, seconds) as client:
+        yield SourceClient(copy, client)

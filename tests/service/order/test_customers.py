@@ -24,7 +24,7 @@ FIELDS = ("name", "email", "currency", "billing_address")
 
 
 class PeerHere:
-    """The order service's API as another service's `Peer` would reach it."""
+    """The order service's API as another service's client would call it."""
 
     def __init__(self, client: Any) -> None:
         self.client = client
@@ -107,23 +107,25 @@ class TestAsPublished:
         Customer.objects.filter(pk=keys[3]).delete()
         here = SourceReader(publications["customer"], FIELDS)
         ours = split_by_size(stream_rows(here, None, None), None, 8, 10)
-        assert source.pieces([Range()], 8, 10) == [ours]
+        assert source.fetch_pieces([Range()], 8, 10) == [ours]
         assert [piece.rows for piece in ours] == [8, 8, 8, 6]
         assert split_at(stream_rows(here, None, None), [piece.upto for piece in ours]) == ours
-        assert source.count() == 30
-        rows = source.rows_between(Range(keys[1], keys[4]), 10)
+        assert source.count_rows() == 30
+        rows = source.read_range(keys[1], keys[4], 10)
         assert [(row.key, row.version, row.values is None) for row in rows] == [
             (keys[2], 1, False), (keys[3], 2, True), (keys[4], 1, False),
         ]  # fmt: skip
         customer = Customer.objects.get(pk=keys[2])
         assert rows[0].values == (customer.name, customer.email, "", encode(HOME))
-        assert source.rows_of([keys[3], keys[5], str(UUID(int=1))]).keys() == {keys[3], keys[5]}
+        assert source.read_keys([keys[3], keys[5], str(UUID(int=1))]).keys() == {keys[3], keys[5]}
 
     def test_a_long_range_is_asked_for_piece_by_piece(self, source: SourceClient) -> None:
         keys = make(30)
-        (pieces,) = source.pieces([Range()], 4, 3)
+        (pieces,) = source.fetch_pieces([Range()], 4, 3)
         assert [piece.upto for piece in pieces] == [keys[3], keys[7], keys[11]]
-        assert [len(each) for each in source.pieces([Range(keys[11]), Range(None, keys[1])], 10, 9)] == [2, 1]
+        assert [
+            len(each) for each in source.fetch_pieces([Range(keys[11]), Range(None, keys[1])], 10, 9)
+        ] == [2, 1]
 
     def test_changes_come_in_their_order_and_end_where_nothing_is_left(self, source: SourceClient) -> None:
         keys = make(2)
@@ -134,14 +136,14 @@ class TestAsPublished:
             (keys[0], 1), (keys[1], 1), (keys[0], 2), (keys[1], 2),
         ]  # fmt: skip
         assert 0 <= found.changes[0].age < 60
-        later = source.changes(found.changes[1].cursor).changes
+        later = source.fetch_changes(found.changes[1].cursor).changes
         assert [change.cursor for change in later] == [change.cursor for change in found.changes[2:]]
-        assert source.changes(found.cursor) == ChangePage((), found.cursor)
+        assert source.fetch_changes(found.cursor) == ChangePage((), found.cursor)
 
     def visible(self, source: SourceClient, after: str) -> ChangePage:
         # In a test's own transaction nothing is below every running one.
         OutboxMessage.objects.update(transaction=0)
-        return source.changes(after)
+        return source.fetch_changes(after)
 
     @pytest.mark.parametrize(
         ("url", "body"),

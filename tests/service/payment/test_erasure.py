@@ -129,7 +129,7 @@ class TestWhatComesLate:
 
     def test_a_rebuild_puts_the_sources_tombstone_there(self, shop: Shop) -> None:
         copy, key = copies["billing_customer"], str(shop.customer)
-        ours = CopyReader(copy).of([key])[key]
+        ours = CopyReader(copy).read_keys([key])[key]
         replace_rows(copy, [(ours, RowVersion(key, FINAL_VERSION, timezone.now(), None))])
         row = kept(shop)
         assert row

@@ -40,7 +40,7 @@ class SourceWithChanges(SourceInMemory):
         if arrives:
             store.apply_rows(self.copy, [self.put(key, version, VALUES)])
 
-    def changes(self, after: str) -> ChangePage:
+    def fetch_changes(self, after: str) -> ChangePage:
         done = int((after or "0-0").partition("-")[2])
         page = tuple(self.log[done : done + 3])
         return ChangePage(page, page[-1].cursor if len(page) == 3 else self.end)
@@ -160,7 +160,7 @@ class TestTheCommand:
 
         @contextmanager
         def open_source(copy: Any) -> Any:
-            source.peer = SimpleNamespace(exchanged=source.sent)  # type: ignore[assignment]
+            source.client = SimpleNamespace(exchanged=source.sent)  # type: ignore[assignment]
             yield source
 
         monkeypatch.setattr(command, "open_source", open_source)

@@ -37,7 +37,7 @@ def fill(source: SourceInMemory, count: int, *, step: int = 1) -> list[str]:
 
 def equal(source: SourceInMemory) -> bool:
     ours = list(stream_rows(CopyReader(source.copy), None, None))
-    theirs = list(stream_rows(source.shelf, None, None))
+    theirs = list(stream_rows(source.memory, None, None))
     return [(e.key, e.version, e.values) for e in ours] == [(e.key, e.version, e.values) for e in theirs]
 
 
@@ -107,7 +107,7 @@ def test_a_copy_is_rebuilt_from_nothing(source: SourceInMemory) -> None:
 
 def test_a_source_that_is_empty_empties_the_copy(source: SourceInMemory) -> None:
     fill(source, 2500)
-    source.shelf.entries.clear()
+    source.memory.rows.clear()
     assert sync.rebuild(source).mended == 2500
     assert not CatalogueProduct.everything.exists()
 
@@ -125,7 +125,7 @@ def test_a_million_rows_would_send_less_than_a_hundredth(source: SourceInMemory)
 def sync_bytes(source: SourceInMemory) -> bytes:
     from tests.service.copies_source import encoder
 
-    return encoder.encode(list(source.shelf.entries.values()))
+    return encoder.encode(list(source.memory.rows.values()))
 
 
 class TestWhileEventsFlow:
@@ -152,7 +152,7 @@ class TestWhileEventsFlow:
 
         def go_on(number: int) -> None:
             store.apply_rows(source.copy, [entries[number - 1]])
-            source.shelf.entries[keys[7]] = entries[number]
+            source.memory.rows[keys[7]] = entries[number]
 
         source.before = go_on
         assert compare(source, patience=5.0).differing == 0
@@ -184,7 +184,7 @@ class TestWhileEventsFlow:
         keys = fill(source, 300)
         for _ in range(5):
             for key in chance.sample(keys, 60):
-                now = source.shelf.entries[key]
+                now = source.memory.rows[key]
                 entry = source.put(key, now.version + 1, chance.choice([None, values(chance.randrange(99))]))
                 if chance.random() < 0.7:
                     store.apply_rows(source.copy, [entry])

@@ -89,8 +89,8 @@ def test_when_a_row_changed_and_the_order_of_names_make_no_difference() -> None:
     assert split_by_size([entry("a", 1, one)], None, 9, 9) == split_by_size(
         [entry("a", 1, other, at=later)], None, 9, 9
     )
-    assert entry("a", 1, one).same(entry("a", 1, other, at=later))
-    assert not entry("a").same(None)
+    assert entry("a", 1, one).equals(entry("a", 1, other, at=later))
+    assert not entry("a").equals(None)
 
 
 def test_random_sides_differ_exactly_where_they_do() -> None:
