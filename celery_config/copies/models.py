@@ -61,9 +61,7 @@ class Tombstone(models.Model):
     deleted_at = models.DateTimeField()
 
     class Meta:
-        constraints: ClassVar = [
-            models.UniqueConstraint(fields=["source", "key"], name="tombstone_once"),
-        ]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["source", "key"], name="tombstone_once")]
 
     def __str__(self) -> str:
         return f"{self.source} {self.key} v{self.version}"
