@@ -1,4 +1,4 @@
-"""The CloudEvent of a row as an SQL expression: the same on every database as `outbox.writing` builds it in Python."""
+"""The CloudEvent of a row as an SQL expression, equal on every database to what `outbox.writing` builds in Python."""
 
 from __future__ import annotations
 
@@ -7,26 +7,21 @@ from collections.abc import Mapping
 from celery_config.contracts.base import Event
 
 
-def cloud_event(
-    event: type[Event], function: str, *, id: str, subject: str, time: str, data: Mapping[str, str]
-) -> str:
+def cloud_event(event: type[Event], function: str, data: Mapping[str, str], **attributes: str) -> str:
     """
     Args:
         function: the database's function that builds a JSON object.
-        id, subject, time: SQL expressions of these attributes.
         data: an SQL expression for each field of the event.
+        attributes: SQL expressions of the attributes that differ from row to row.
     """
-    attributes = {
-        "specversion": "'1.0'",
-        "id": id,
-        "source": f"'/{event.service}'",
-        "type": f"'{event.wire_name()}'",
-        "subject": subject,
-        "time": time,
-        "datacontenttype": "'application/json'",
-        "data": json_object(function, data),
+    constant = {
+        "specversion": "1.0",
+        "source": f"/{event.service}",
+        "type": event.wire_name(),
+        "datacontenttype": "application/json",
     }
-    return json_object(function, attributes)
+    quoted = {name: f"'{value}'" for name, value in constant.items()}
+    return json_object(function, {**quoted, **attributes, "data": json_object(function, data)})
 
 
 def json_object(function: str, values: Mapping[str, str]) -> str:

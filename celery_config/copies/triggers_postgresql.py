@@ -90,6 +90,7 @@ def build_statements(publication: Publication) -> list[str]:
     table, key = meta.db_table, meta.pk.column
     columns = {name: meta.get_field(name).column for name in publication.fields}
     data = {publication.key: key, **columns, VERSION: VERSION}
+    deleted = {publication.key: "key", VERSION: VERSION}
     parts = {
         "table": table,
         "key": key,
@@ -98,9 +99,7 @@ def build_statements(publication: Publication) -> list[str]:
         "deleted": publication.deleted.wire_name(),
         "differs": f"({list_columns('NEW', columns)}) IS DISTINCT FROM ({list_columns('OLD', columns)})",
         "changed_event": build_event(publication.changed, "rows_after", key, data),
-        "deleted_event": build_event(
-            publication.deleted, "buried", "key", {publication.key: "key", VERSION: VERSION}
-        ),
+        "deleted_event": build_event(publication.deleted, "buried", "key", deleted),
     }
     made = [each.format(**parts) for each in (COUNT, ANNOUNCE_NEW, ANNOUNCE_CHANGED)]
     made.append(BURY.format(**parts, bury="bury", rows="rows_before"))
@@ -118,19 +117,11 @@ def list_columns(row: str, columns: Mapping[str, str]) -> str:
 
 
 def build_event(event: type[Event], rows: str, key: str, data: Mapping[str, str]) -> str:
-    """The event of each row of `rows`.
-
-    Args:
-        data: the event's fields with their columns.
-    """
-    return cloud_event(
-        event,
-        "jsonb_build_object",
-        id=f"md5('{event.wire_name()}/' || {rows}.{key} || '/' || {rows}.version)::uuid",
-        subject=f"{rows}.{key}::text",
-        time=f"{rows}.updated_at",
-        data={name: f"{rows}.{column}" for name, column in data.items()},
-    )
+    """The event of each row of `rows`; `data` has the column of each field."""
+    values = {name: f"{rows}.{column}" for name, column in data.items()}
+    mark = f"md5('{event.wire_name()}/' || {rows}.{key} || '/' || {rows}.version)::uuid"
+    subject, time = f"{rows}.{key}::text", f"{rows}.updated_at"
+    return cloud_event(event, "jsonb_build_object", values, id=mark, subject=subject, time=time)
 
 
 def read_mark(cursor: Any, publication: Publication) -> str | None:

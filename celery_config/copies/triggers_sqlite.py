@@ -62,9 +62,10 @@ def build_statements(publication: Publication) -> list[str]:
     columns = {name: meta.get_field(name) for name in publication.fields}
     data = {
         publication.key: key_text("given", meta.pk),
-        **{name: json_value("given", field) for name, field in columns.items()},
+        **{name: json_value(field) for name, field in columns.items()},
         VERSION: "given.version",
     }
+    deleted = {publication.key: "given.key", VERSION: "given.version"}
     parts = {
         "table": table,
         "key": key,
@@ -78,12 +79,7 @@ def build_statements(publication: Publication) -> list[str]:
         "new_key_text": key_text("NEW", meta.pk),
         "old_key_text": key_text("OLD", meta.pk),
         "changed_event": build_event(publication.changed, key_text("given", meta.pk), "updated_at", data),
-        "deleted_event": build_event(
-            publication.deleted,
-            "given.key",
-            "deleted_at",
-            {publication.key: "given.key", VERSION: "given.version"},
-        ),
+        "deleted_event": build_event(publication.deleted, "given.key", "deleted_at", deleted),
     }
     announce = ANNOUNCE.format(**parts).strip()
     dropped = [f"DROP TRIGGER IF EXISTS {table}_copies_{name}" for name in ("new", "changed", "key", "bury")]
@@ -91,19 +87,10 @@ def build_statements(publication: Publication) -> list[str]:
 
 
 def build_event(event: type[Event], key: str, time: str, data: Mapping[str, str]) -> str:
-    """The event of the row that the statement calls `given`.
-
-    Args:
-        data: the event's fields with their expressions.
-    """
-    return cloud_event(
-        event,
-        "json_object",
-        id=hyphenate(f"MD5('{event.wire_name()}/' || {key} || '/' || given.version)"),
-        subject=key,
-        time=f"replace(given.{time}, ' ', 'T') || '+00:00'",
-        data=data,
-    )
+    """The event of the row that the statement calls `given`."""
+    mark = hyphenate(f"MD5('{event.wire_name()}/' || {key} || '/' || given.version)")
+    at = f"replace(given.{time}, ' ', 'T') || '+00:00'"
+    return cloud_event(event, "json_object", data, id=mark, subject=key, time=at)
 
 
 def key_text(row: str, key: models.Field[Any, Any]) -> str:
@@ -112,9 +99,9 @@ def key_text(row: str, key: models.Field[Any, Any]) -> str:
     return hyphenate(value) if isinstance(key, models.UUIDField) else value
 
 
-def json_value(row: str, field: models.Field[Any, Any]) -> str:
+def json_value(field: models.Field[Any, Any]) -> str:
     """A column's value for JSON: SQLite has no booleans and no UUIDs, and stores JSON as text."""
-    value = f"{row}.{field.column}"
+    value = f"given.{field.column}"
     if isinstance(field, models.BooleanField):
         return f"json(CASE {value} WHEN 1 THEN 'true' WHEN 0 THEN 'false' END)"
     if isinstance(field, models.UUIDField):

@@ -1,4 +1,4 @@
-"""What messages say of a person, and what is left of that. Pure."""
+"""Redaction removes personal data from a message and keeps its form, so every reader can still decode it. Pure."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from celery_config.contracts.base import fields_of
 from celery_config.contracts.values import Address
 
 NO_CUSTOMER = UUID(int=0)
-"""In the place of a customer's id, where there has to be one."""
-# The country stays, since it decides about taxes. A reason is free text: `cancelled by ada`.
+"""Replaces a customer's id where the contract requires one."""
+# The country decides about taxes, so it stays. A reason is free text, such as `cancelled by ada`.
 PERSONAL_FIELDS: dict[str, str] = {
     **{field.name: "" for field in fields_of(Address) if field.name != "country"},
     "email": "",
@@ -18,11 +18,11 @@ PERSONAL_FIELDS: dict[str, str] = {
     "reason": "",
     "customer": str(NO_CUSTOMER),
 }
-"""By the names of fields in contracts, which are the same in every message and in every stored request."""
+"""What replaces each personal field. Its name is the same in all contracts and in all stored requests."""
 
 
 def redact(value: Any) -> Any:
-    """JSON without what it says of a person. It keeps its form, so that whoever decodes it still can."""
+    """Return the JSON value with its personal fields blanked."""
     if isinstance(value, list):
         return [redact(each) for each in value]
     if not isinstance(value, dict):

@@ -37,10 +37,10 @@ class WithLetters(DataMap):
     def find_residue(self) -> Iterator[str]:
         yield from super().find_residue()
         for letter in letters_left():
-            yield f"dead letter {letter} still tells of somebody who was forgotten"
+            yield f"dead letter {letter} holds personal data of an erased customer"
 
-    def mend(self) -> dict[str, int]:
-        counts = super().mend()
+    def erase_residue(self) -> dict[str, int]:
+        counts = super().erase_residue()
         if letters := letters_left():
             name = DeadLetter._meta.label
             blanked = DeadLetter.objects.filter(pk__in=letters).update(**NO_LETTER)
@@ -55,25 +55,25 @@ def letters_left() -> list[int]:
 
 
 DATA_MAP = WithLetters(
-    traces=(
-        DataLocation(Order, by=("id",), blank={"customer": None, "cancel_reason": ""}, within=("address",)),
+    locations=(
+        DataLocation(Order, by=("id",), blank={"customer": None, "cancel_reason": ""}, redact=("address",)),
         DataLocation(Refund, by=("order",), blank={"reason": "", "detail": ""}),
-        DataLocation(Choreography, by=("order",), blank={"placed": {}}, within=("cause", "failure")),
-        DataLocation(SeenEvent, by=("choreography",), within=("content",)),
-        DataLocation(SagaInstance, by=("id",), within=("data", "cause")),
-        DataLocation(SagaStep, by=("saga",), within=("reply", "refusal", "failure")),
+        DataLocation(Choreography, by=("order",), blank={"placed": {}}, redact=("cause", "failure")),
+        DataLocation(SeenEvent, by=("choreography",), redact=("content",)),
+        DataLocation(SagaInstance, by=("id",), redact=("data", "cause")),
+        DataLocation(SagaStep, by=("saga",), redact=("reply", "refusal", "failure")),
         DataLocation(SagaDecision, by=("saga",), blank={"detail": ""}),
         DataLocation(DeadLetter, by=("saga",), blank=NO_LETTER),
         DataLocation(
-            OutboxMessage, by=("payload__subject",), where=Q(name__in=OF_ORDERS), within=("payload",)
+            OutboxMessage, by=("payload__subject",), where=Q(name__in=OF_ORDERS), redact=("payload",)
         ),
         # The deletion says it all, and has the customer's id for its key.
         DataLocation(
-            OutboxMessage, by=("payload__subject",), where=Q(name=CustomerChanged.wire_name()), gone=True
+            OutboxMessage, by=("payload__subject",), where=Q(name=CustomerChanged.wire_name()), delete=True
         ),
         DataLocation(LogEntry, by=("object_id",), blank={"object_repr": "", "change_message": ""}),
-        DataLocation(IdempotencyKey, by=("response__order",), gone=True),
-        DataLocation(Customer, by=("id",), gone=True),
+        DataLocation(IdempotencyKey, by=("response__order",), delete=True),
+        DataLocation(Customer, by=("id",), delete=True),
     )
 )
 
@@ -99,7 +99,7 @@ def forget(customer: Customer, about: Collection[UUID]) -> tuple[dict[str, int],
 
 def reapply_erasure(customer: UUID, about: Collection[UUID]) -> tuple[dict[str, int], datetime]:
     """The same for what came since."""
-    receipt = DATA_MAP.forget(customer, about)
+    receipt = DATA_MAP.erase(customer, about)
     # Those that belong to no saga.
     letters = DeadLetter.objects.filter(body__contains=str(customer)).update(**NO_LETTER)
     receipt.rows[DeadLetter._meta.label] += letters

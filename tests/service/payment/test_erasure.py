@@ -195,14 +195,14 @@ class TestLeftovers:
     @pytest.fixture
     def ids(self, db: None) -> tuple[UUID, UUID]:
         customer, order = uuid4(), uuid7()
-        DATA_MAP.forget(customer, [order])
+        DATA_MAP.erase(customer, [order])
         assert faults() == []
         return customer, order
 
     def test_a_customer_in_the_copy(self, ids: tuple[UUID, UUID]) -> None:
         BillingCustomer.everything.filter(pk=ids[0]).update(name="Zelda", deleted=False)
         assert faults() == [
-            f"1 rows of payment.BillingCustomer still tell of somebody who was forgotten: {ids[0]}"
+            f"1 rows of payment.BillingCustomer hold personal data of an erased customer: {ids[0]}"
         ]
 
     def test_a_customer_of_a_payment(self, ids: tuple[UUID, UUID]) -> None:

@@ -519,7 +519,7 @@ class TestLeftovers:
         plant(*ids)
         (found,) = DATA_MAP.find_residue()
         assert name in found
-        assert "still tell" in found
+        assert "personal data of an erased customer" in found
         call_command("forget_again")
         assert list(DATA_MAP.find_residue()) == []
 
@@ -529,7 +529,7 @@ class TestLeftovers:
         others.carried_out(ids[1])
         assert audit.run(lambda _: None) == (1, [])
         for service in ("payment", "inventory", "shipment"):
-            others.faults[service] = [f"1 rows of {service}.X still tell of somebody who was forgotten: 1"]
+            others.faults[service] = [f"1 rows of {service}.X hold personal data of an erased customer: 1"]
         Order.objects.update(address={"city": "London"})
         _, findings = audit.run(lambda _: None)
         assert sorted(finding.what.partition(":")[0] for finding in findings) == [
