@@ -1,4 +1,4 @@
-"""`/healthz`: the process lives. `/readyz`: database, broker and relay are fine. `/metrics`: for Prometheus."""
+"""Health: `/healthz` answers while the process lives, `/readyz` checks what it needs, `/metrics` is for Prometheus."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 
 def readyz(request: HttpRequest) -> HttpResponse:
-    """200 when everything this service stands on answers, else 503; the body says what does not.
+    """200 when database, broker and relay are fine, else 503; the body names what is not.
 
-    A copy that is late is shown and takes nothing out of service: what there is of it is still right to have.
+    The body also names copies that are late. They do not make the service unready, because their rows are still useful.
     """
     found = {name: check() for name, check in CHECKS.items()}
     good = all(text.startswith("ok") for text in found.values())
@@ -47,7 +47,7 @@ def check_broker() -> str:
     try:
         with current_app.connection_for_write() as broker_connection:
             broker_connection.ensure_connection(max_retries=0, timeout=3)
-    except Exception as error:  # whatever a transport raises, it is not ready
+    except Exception as error:  # a transport may raise any error
         return f"away: {type(error).__name__}"
     return "ok"
 
@@ -65,7 +65,7 @@ def check_relay() -> str:
 
 
 def check_copies() -> dict[str, str]:
-    """How late the copies kept here are; nothing where there are none."""
+    """The lag of the copies; empty if the service keeps none."""
     if not copies:
         return {}
     try:

@@ -1,4 +1,4 @@
-"""The pages every service has."""
+"""The URLs of every service: pages, admin, the APIs of all patterns, and its own API."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from celery_config.web.parsers import NestingSafeJsonParser
 
 
 class TokenApi(ObtainAuthToken):
-    """A user's token for a name and a password, in JSON or as a form; not often, for it may be guessing."""
+    """A user's token for a name and a password, as JSON or a form. It is throttled against guessing."""
 
     parser_classes = (NestingSafeJsonParser, FormParser)
     throttle_classes = (ScopedRateThrottle,)
@@ -38,14 +38,14 @@ def show_home(request: HttpRequest) -> HttpResponse:
 
 
 def url_configuration(api: Sequence[URLPattern | URLResolver]) -> dict[str, Any]:
-    """The URL configuration of a service whose own API is `api`: its URLs, and what answers errors."""
+    """The URL configuration of a service with the API `api`: its URLs and its error handlers."""
     return {"urlpatterns": service_urls(api), **HANDLERS}
 
 
 def service_urls(api: Sequence[URLPattern | URLResolver]) -> list[URLPattern | URLResolver]:
     return [
         path("", show_home, name="home"),
-        # Pages that name no icon, as JSON has none, make a browser ask for this.
+        # A browser requests this for pages without an icon, such as JSON.
         path("favicon.ico", RedirectView.as_view(url=site.icon_url())),
         path("admin/", admin.site.urls),
         path("api/", include(api)),

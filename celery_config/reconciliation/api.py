@@ -1,12 +1,10 @@
-"""What the audit asks a participant: what it did for which orders, and whether somebody else's books agree."""
+"""The audit's API of a participant: what it did for each order, and how its books differ from the other side's."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any, ClassVar
 
-from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.exceptions import APIException
@@ -23,18 +21,18 @@ MAX_DAYS = 3650
 
 class FactsInput(serializers.Serializer[Any]):
     orders = serializers.ListField(child=IdField(), max_length=MAX_ORDERS)
-    totals = serializers.BooleanField(default=True, help_text="false: leave out what is about all orders")
+    totals = serializers.BooleanField(default=True, help_text="false: without what is about all orders")
 
 
 class FactsApi(APIView):
-    """`facts(orders=…)` returns what was done by order id; `totals()` what is about all, its `faults` in words."""
+    """Subclasses set `facts(orders=…)`, what was done by order id, and `totals()`, which has `faults` as sentences."""
 
     facts: Callable[..., dict[str, dict[str, Any]]]
     totals: Callable[[], dict[str, Any]]
 
     @extend_schema(request=FactsInput, responses={200: dict})
     def post(self, request: Request) -> Response:
-        """What this service did for each of the orders; a read with a long question."""
+        """What this service did for each of the orders. It only reads; POST allows a long list."""
         given = FactsInput(data=request.data)
         given.is_valid(raise_exception=True)
         answer: dict[str, Any] = {"facts": self.facts(orders=given.validated_data["orders"])}
@@ -44,12 +42,12 @@ class FactsApi(APIView):
 
 
 class BooksUnavailable(APIException):
-    """503: somebody's books cannot be read now; the code says whose: `provider_away`."""
+    """503: the other side's books cannot be read now; the code names it: `provider_away`."""
 
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
 
-    def __init__(self, whose: str) -> None:
-        super().__init__(f"The {whose}'s books cannot be read now. Try again.", code=f"{whose}_away")
+    def __init__(self, owner: str) -> None:
+        super().__init__(f"The {owner}'s books cannot be read now. Try again.", code=f"{owner}_away")
 
 
 class BooksInput(serializers.Serializer[Any]):
@@ -59,26 +57,27 @@ class BooksInput(serializers.Serializer[Any]):
 
 
 class BooksOutput(serializers.Serializer[Any]):
-    checked = serializers.IntegerField(help_text="entries in their books")
-    under_way = serializers.IntegerField(help_text="orders not judged, since a call for them is open")
-    findings = serializers.ListField(child=serializers.CharField(), help_text="every difference, in words")
+    checked = serializers.IntegerField(help_text="entries in the other side's books")
+    under_way = serializers.IntegerField(help_text="orders not judged because a call for them is open")
+    findings = serializers.ListField(
+        child=serializers.CharField(), help_text="every difference, a sentence each"
+    )
 
 
 class BooksApi(APIView):
-    """Somebody else's `books` compared with ours."""
+    """The other side's `books` compared with ours."""
 
     books: ClassVar[ReconciliationSource]
 
     @extend_schema(parameters=[BooksInput], responses=BooksOutput)
     def get(self, request: Request) -> Response:
-        """Their books compared with ours; no findings means that they agree."""
+        """The other side's books compared with ours; without findings they agree."""
         given = BooksInput(data=request.query_params)
         given.is_valid(raise_exception=True)
-        days = given.validated_data.get("days")
         try:
-            result = self.books.compare(None if days is None else timezone.now() - timedelta(days=days))
+            result = self.books.compare_last(given.validated_data.get("days"))
         except self.books.errors as error:
-            raise BooksUnavailable(self.books.whose) from error
+            raise BooksUnavailable(self.books.owner) from error
         answer = {
             "checked": result.checked,
             "under_way": result.under_way,

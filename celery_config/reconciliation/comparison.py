@@ -1,4 +1,4 @@
-"""Our books against somebody else's: what a provider or carrier did, and what our rows say it did. Pure."""
+"""The comparison of two books: what a provider or carrier did, and what our rows say that it did. Pure."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from uuid import UUID
 
 
 class FindingKind(StrEnum):
-    ORPHAN = "orphan"  # in their books alone: an effect nobody here knows of
-    MISSING = "missing"  # in our books alone
+    ORPHAN = "orphan"  # only in their books: an effect that we do not know
+    MISSING = "missing"  # only in our books
     DIFFERENT = "different"
 
 
 @dataclass(frozen=True, slots=True)
 class BookedEffect:
-    """One effect in one side's books.
+    """One effect in the books of one side.
 
     Args:
-        id: the other side's name for it; the two books are matched by it.
-        order: None when the other side's reference is none of ours.
+        id: the other side's id of the effect, by which the two books are matched.
+        order: None if the other side's reference is not one of our orders.
         facts: what must be equal on both sides, such as state or amount (minor units).
     """
 
@@ -32,7 +32,7 @@ class BookedEffect:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One difference; `detail` says it in words."""
+    """One difference; `detail` describes it."""
 
     kind: FindingKind
     id: str
@@ -45,10 +45,10 @@ def compare(
 ) -> Iterator[Finding]:
     """Yield every difference between the two books.
 
-    Read theirs before ours: what they did before the reading then is in ours, or is unsettled.
+    Read their books before ours: then everything in theirs is also in ours, or unsettled.
 
     Args:
-        unsettled: orders not judged now, since a call for them is under way or their rows just changed.
+        unsettled: orders that are not judged now: a call for them is under way, or their rows have just changed.
     """
     known = {entry.id: entry for entry in ours}
     for their in theirs:
@@ -69,7 +69,7 @@ def compare(
 
 
 def find_differences(our: BookedEffect, their: BookedEffect) -> Iterator[str]:
-    """Yield each fact of which the two entries do not say the same."""
+    """Yield a sentence for each fact that differs."""
     pairs = {"order": (our.order, their.order)}
     pairs |= {name: (our.facts.get(name), their.facts.get(name)) for name in {**our.facts, **their.facts}}
     for name, (ours, theirs) in pairs.items():

@@ -1,4 +1,4 @@
-"""What the admin pages of all services share, and the accounts of who uses them."""
+"""The admin kit: no page of a large table reads the whole table, and pages of facts are read-only."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 
 
 def text_filter(field: str) -> tuple[str, type[FieldTextFilter]]:
-    """A filter in which one types: one of all values there are would read the whole table for each page."""
+    """A filter with a text field. A list of all values would read the whole table for each page."""
     return field, FieldTextFilter
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]
-    """Counts as far as one leafs through: to count everything would be to read the whole table for each page."""
+    """Counts up to `max_count` rows. To count all would read the whole table for each page."""
 
-    most = 10_000
+    max_count = 10_000
     template_name = "order_saga/pagination.html"
 
     @cached_property
     def count(self) -> int:
         rows: Any = self.object_list.order_by()  # type: ignore[attr-defined]
-        return int(rows[: self.most].count())
+        return int(rows[: self.max_count].count())
 
 
 class ServiceAdmin(ModelAdmin):  # type: ignore[misc]
     """A page of a table that may be large.
 
-    `search_ids` are looked up as ids; Django would compare them as texts, for which there is no index.
-    `search_fields` are whole lookups (`name__icontains`), asked when no id is searched.
+    A search for a UUID compares it with `search_ids`; Django would compare texts, which no index supports. Other words
+    are searched by the lookups in `search_fields`: `name__icontains`.
     """
 
     search_ids: tuple[str, ...] = ()
@@ -71,7 +71,7 @@ def parse_uuid(word: str) -> UUID | None:
 
 
 class ReadOnlyMixin:
-    """Rows that are facts: to be read, found and filtered, never edited."""
+    """Rows can be read, searched and filtered, and never edited."""
 
     fields: Any = None
 
@@ -106,9 +106,9 @@ for model in (User, Group, TokenProxy):
 
 @admin.register(User)
 class AccountAdmin(UserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
-    """Django's page in unfold's dress."""
+    """Django's page in unfold's style."""
 
-    compressed_fields = False  # beside their labels the two boxes of permissions are too wide
+    compressed_fields = False  # the two boxes of permissions are too wide beside their labels
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
@@ -116,16 +116,16 @@ class AccountAdmin(UserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
 
 @admin.register(Group)
 class RoleAdmin(GroupAdmin, ModelAdmin):  # type: ignore[misc]
-    """Django's page in unfold's dress."""
+    """Django's page in unfold's style."""
 
     compressed_fields = False
 
 
 @admin.register(TokenProxy)
 class HiddenTokenAdmin(TokenAdmin, ModelAdmin):  # type: ignore[misc]
-    """Tokens are given and taken here, and shown to nobody: their owner gets one from `/api/token/`."""
+    """Staff create and delete tokens here and never see them: the owner gets the token from `/api/token/`."""
 
     list_display = ("user", "created")
-    list_display_links = None  # a token's page has the token for its title
+    list_display_links = None  # the title of a token's page is the token
     list_select_related = ("user",)
     ordering = ("user__username",)

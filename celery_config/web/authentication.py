@@ -1,4 +1,4 @@
-"""How people, and one service, the audit or the importer prove themselves."""
+"""Authentication: people use a token of their own; other services, the audit and the importer use the service token."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from celery_config.db.functions import cached_sql
 
 
 class CachedTokenAuthentication(TokenAuthentication):
-    """DRF's, with a statement that is built once: every request asks, and building it took as long as asking."""
+    """DRF's own with a cached statement: every request needs it, and building it took as long as running it."""
 
     def authenticate_credentials(self, key: str) -> tuple[Any, Token]:
         """
         Raises:
-            AuthenticationFailed: nobody has this token, or who has may not use it.
+            AuthenticationFailed: no user has this token, or the user is inactive.
         """
         statement, _ = users_with_token("")
         found = get_user_model().objects.raw(statement, [key])
@@ -38,12 +38,12 @@ class CachedTokenAuthentication(TokenAuthentication):
 
 @cached_sql
 def users_with_token(key: str) -> QuerySet[Any, Any]:
-    """Built for any key: `""`."""
+    """The statement is built once, with the key `""`, and used for every key."""
     return get_user_model().objects.filter(auth_token__key=key)
 
 
 class ServiceUser(AnonymousUser):
-    """Whoever holds the service token: may do what staff may do in the API; has no row and no admin."""
+    """The holder of the service token: has the API permissions of staff, no row in the database, and no admin."""
 
     is_staff = True  # type: ignore[assignment]
     username = "service"  # type: ignore[assignment]

@@ -1,6 +1,6 @@
-"""Columns and fields of the admin pages: each function here makes one that shows a value as people read it.
+"""Columns of the admin pages: each function makes a column that shows a value as people read it, without secrets.
 
-`path` names a field of the row, with `__` from one row to the next: `payment__order`.
+`path` names a field of the row; `__` leads to a related row: `payment__order`.
 """
 
 from __future__ import annotations
@@ -25,23 +25,16 @@ from celery_config.common.money import money
 Column = Callable[[Model], Any]
 EMPTY = "-"
 BLANK: tuple[Any, ...] = ("", None, [], {})
-# Who pays and where somebody lives is nobody's business on a page about something else.
 SECRET_FIELDS = ("payment_token",)
+# A page about something else shows no more of an address.
 SHOWN_ADDRESS_FIELDS = ("city", "country")
 AMOUNT_FIELDS = (
-    "amount",
-    "captured",
-    "captured_amount",
-    "price",
-    "refunded",
-    "refunded_amount",
-    "total",
-    "unit_price",
-)
+    "amount", "captured", "captured_amount", "price", "refunded", "refunded_amount", "total", "unit_price",
+)  # fmt: skip
 
 
 def column(kind: str, path: str, title: str, show: Callable[[Any], Any]) -> Column:
-    """A column that `show`s a row, is sorted by `path`, and whose cells have the class `field-{kind}_{path}`."""
+    """A column that `show`s a row and sorts by `path`; its cells have the CSS class `field-{kind}_{path}`."""
 
     @admin.display(description=title or path.rpartition("__")[2].replace("_", " "), ordering=path)
     def shown(row: Model) -> Any:
@@ -56,7 +49,7 @@ def get_value(row: Any, path: str) -> Any:
 
 
 def id_column(path: str, title: str = "") -> Column:
-    """The start of an id; the whole of it when the pointer rests there."""
+    """The end of an id; its tooltip has the whole id."""
     return column("id", path, title, lambda row: shorten_id(get_value(row, path)))
 
 
@@ -65,7 +58,7 @@ def money_column(path: str, title: str = "", *, currency: str = "currency") -> C
 
 
 def number_column(path: str, title: str = "") -> Column:
-    """A quantity, as wide as an amount of money and with its marks."""
+    """A quantity, aligned and separated like an amount of money."""
     return column("number", path, title, lambda row: format_number(get_value(row, path)))
 
 
@@ -78,7 +71,7 @@ def label_column(path: str, colours: Mapping[str, str], title: str = "", *, empt
 
 
 def link_column(path: str, view: str, title: str = "", *, short: bool = False) -> Column:
-    """A link to the page `view` of the row with this id, where the service has such a page."""
+    """A link to the page `view` of the row with this id, if the service has such a page."""
 
     def show(row: Model) -> Any:
         value = get_value(row, path)
@@ -97,7 +90,7 @@ def table_column(path: str, title: str = "") -> Column:
 
 
 def json_column(path: str, title: str = "") -> Column:
-    """JSON as it is, but for what is private; a text that is JSON counts as JSON."""
+    """Formatted JSON without secrets; the value may be a text that contains JSON."""
 
     def show(row: Model) -> Any:
         value = get_value(row, path)
@@ -112,7 +105,7 @@ def json_column(path: str, title: str = "") -> Column:
 
 
 def make_label(word: str, colours: Mapping[str, str]) -> SafeString:
-    """A coloured word: `colours` are unfold's info, success, warning and danger."""
+    """A word in one of unfold's colours: info, success, warning, danger."""
     return display_for_label(word, EMPTY, colours) if word else SafeString(EMPTY)
 
 
@@ -125,7 +118,7 @@ def format_time(at: datetime | None) -> str:
 
 
 def shorten_id(value: Any) -> SafeString:
-    """Its end: ids that grow with time begin alike."""
+    """The end of an id, because ids that grow with time begin alike."""
     return format_html('<span title="{}">…{}</span>', value, str(value)[-8:]) if value else SafeString(EMPTY)
 
 
@@ -140,23 +133,21 @@ def join_lines(texts: Iterable[str]) -> SafeString:
     return format_html_join(SafeString("<br>"), "{}", ([text] for text in texts if text))
 
 
-def hide_secrets(value: Any) -> Any:
-    """`value` without payment tokens, and with no more of an address than city and country."""
+def hide_secrets(value: Any, name: str = "") -> Any:
+    """A JSON value without payment tokens, and with only the city and the country of an address."""
+    if name in SECRET_FIELDS:
+        return "hidden"
     if isinstance(value, list):
         return [hide_secrets(item) for item in value]
     if not isinstance(value, dict):
         return value
-    return {name: "hidden" if name in SECRET_FIELDS else reduced(name, item) for name, item in value.items()}
-
-
-def reduced(name: str, value: Any) -> Any:
-    if name == "address" and isinstance(value, dict):
+    if name == "address":
         return {part: value[part] for part in SHOWN_ADDRESS_FIELDS if part in value}
-    return hide_secrets(value)
+    return {name: hide_secrets(item, name) for name, item in value.items()}
 
 
 def make_table(value: Mapping[str, Any] | None) -> SafeString:
-    """A JSON object's names and values, without what is private or empty, and with amounts as money."""
+    """A JSON object's names and values as a table, without secrets and empty values, and with amounts as money."""
     if not value:
         return SafeString(EMPTY)
     rows = format_html_join("", "<tr><th>{}</th><td>{}</td></tr>", list_items(hide_secrets(dict(value))))
@@ -165,13 +156,14 @@ def make_table(value: Mapping[str, Any] | None) -> SafeString:
 
 def list_items(value: dict[str, Any]) -> list[tuple[str, Any]]:
     currency = value.get("currency")
+    has_amount = any(name in value for name in AMOUNT_FIELDS)
     return [
         (
             name.replace("_", " "),
             money(item, currency) if currency and name in AMOUNT_FIELDS else describe_value(item),
         )
         for name, item in value.items()
-        if item not in BLANK and not (name == "currency" and any(amount in value for amount in AMOUNT_FIELDS))
+        if item not in BLANK and not (name == "currency" and has_amount)
     ]
 
 

@@ -1,4 +1,4 @@
-"""Pages by cursor: their cost does not grow with the table."""
+"""Pagination by cursor: the cost of a page does not grow with the table, and an invalid cursor or limit is an error."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from typing import Any
 from urllib.parse import urlsplit
 
-from django.core.exceptions import ValidationError as BadValue
+from django.core.exceptions import ValidationError as InvalidValue
 from django.db import DataError
 from django.http import QueryDict
 from rest_framework.exceptions import NotFound, ValidationError
@@ -21,12 +21,12 @@ class CursorPages(CursorPagination):
 
     page_size = 50
     page_size_query_param = "limit"
-    page_size_query_description = f"rows a page, 1 to {MAX_LIMIT}"
+    page_size_query_description = f"rows of a page, 1 to {MAX_LIMIT}"
     max_page_size = MAX_LIMIT
     ordering = "-created_at"
 
     def get_page_size(self, request: Request) -> int | None:
-        """DRF's own ignores a limit that is none and clamps one that is too large."""
+        """DRF ignores a limit that is not a number, and reduces one that is too large; here both are errors."""
         limit = request.query_params.get("limit")
         if limit is None:
             return self.page_size
@@ -36,17 +36,17 @@ class CursorPages(CursorPagination):
         return size
 
     def decode_cursor(self, request: Request) -> Any:
-        """DRF's own takes what it cannot read for the first page."""
+        """DRF answers a cursor that it cannot read with the first page; here it is an error."""
         cursor = super().decode_cursor(request)
         if cursor is not None:
             ours = QueryDict(urlsplit(self.encode_cursor(cursor)).query)
             given = request.query_params[self.cursor_query_param]
             if not given or given != ours[self.cursor_query_param]:
-                raise ValueError("a cursor that was not made here")
+                raise ValueError("a cursor that this service did not make")
         return cursor
 
     def paginate_queryset(self, *args: Any, **kwargs: Any) -> Any:
         try:
             return super().paginate_queryset(*args, **kwargs)
-        except (BadValue, NotFound, ValueError, TypeError, OverflowError, DataError) as error:
+        except (InvalidValue, NotFound, ValueError, TypeError, OverflowError, DataError) as error:
             raise ValidationError({"cursor": "not a cursor; follow `next` and `previous`"}) from error

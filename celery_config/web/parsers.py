@@ -1,4 +1,4 @@
-"""JSON, and nothing that could break its parser."""
+"""The JSON parser of the APIs: any body is parsed or refused with 400, and none breaks the parser."""
 
 from __future__ import annotations
 

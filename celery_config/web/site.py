@@ -1,4 +1,4 @@
-"""The admin site: the service's own pages come first, accounts last."""
+"""The admin site: it lists the service's own pages first and the accounts last."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class ServiceSite(UnfoldAdminSite):
 
 
 def icon_url(_: HttpRequest | None = None) -> str:
-    """The address of the picture by which this service's tab is told from the others'."""
+    """The address of this service's icon, which tells its browser tab from the others."""
     return static(f"order_saga/{settings.SERVICE}.svg")
 
 
 def environment_badge(_: HttpRequest) -> tuple[str, str]:
-    """The badge at the top of each page: its text and its colour."""
+    """The text and the colour of the badge at the top of each page."""
     colour = "danger" if settings.ENVIRONMENT == "production" else "info"
     return settings.ENVIRONMENT, colour
