@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""One door to everything: `./manage.py SERVICE COMMAND …` or `./manage.py up|demo|bench|…`."""
+"""The one command line of the system: `./manage.py SERVICE COMMAND …` or `./manage.py up|demo|bench|…`."""
 
 from __future__ import annotations
 
@@ -8,19 +8,15 @@ import os
 import sys
 from pathlib import Path
 
+from celery_config.common.services import SERVICES
+
 VENV = Path(__file__).resolve().parent / ".venv"
-SERVICES = {
-    "order": "order_project",
-    "payment": "payment_app",
-    "inventory": "inventory_app",
-    "shipment": "shipment_app",
-}
 ASKING = ("audit", "import_orders", "reconcile", "sync")
 SYSTEM_COMMANDS = {
     "up": ("compose.local.up", "start the whole stack on PostgreSQL and RabbitMQ"),
     "demo": ("compose.local.demo", "100 orders through the four services, without any server"),
     "bench": ("tests.bench.run", "orders per second, latency and CPU, against a bare Celery chain"),
-    "test": ("compose.local.tests", "every test, on real servers"),
+    "test": ("tests.run", "every test, on real servers"),
     "crash-matrix": ("tests.chaos.matrix", "every crash point of every operation, on real servers"),
     "chaos": ("tests.chaos.run", "load while everything dies at random, on real servers"),
     "chaos-copies": (
@@ -30,7 +26,7 @@ SYSTEM_COMMANDS = {
     "bench-copies": ("tests.bench.copies", "a copy of a million rows rebuilt under changes, and checked"),
     "races": ("tests.chaos.races", "orders cancelled or too old at any moment, on real servers"),
     "oversell": ("tests.chaos.oversell", "many buyers of few units at once, on real servers"),
-    "schedules": ("compose.local.schedules", "simulated schedules of the sagas, every guarantee checked"),
+    "schedules": ("tests.schedules", "simulated schedules of the sagas, every guarantee checked"),
     "mutants": ("tests.mutants.run", "deliberately broken variants, each caught by a test or the audit"),
     "flower": ("compose.local.flower", "Flower, for the workers of all four services"),
     "asyncapi": ("docs.asyncapi", "the events of all services as an AsyncAPI document"),
@@ -52,12 +48,12 @@ def usage() -> str:
 
 def main(argv: list[str]) -> int:
     if len(argv) > 1 and argv[1] in SERVICES:
-        os.environ["DJANGO_SETTINGS_MODULE"] = f"{SERVICES[argv[1]]}.config.settings"
+        os.environ["DJANGO_SETTINGS_MODULE"] = SERVICES[argv[1]].settings_module
         if not os.environ.get(f"{argv[1].upper()}_DATABASE_URL"):
             from compose.local import running
 
             var = Path(os.environ.get("ORDER_SAGA_VAR") or VENV.parent / "var")
-            if not running.join(var) and needs_a_stack(argv):
+            if not running.join_stack(var) and needs_a_stack(argv):
                 print(
                     f"Nothing is running in {var}: start it with `make up` in another terminal.",
                     file=sys.stderr,
@@ -74,13 +70,13 @@ def main(argv: list[str]) -> int:
 
 
 def needs_a_stack(argv: list[str]) -> bool:
-    """Whether it asks services, and nobody said where they are: what listens where they would is not ours."""
+    """Whether the command calls services whose addresses are not set; other programs may listen on the usual ones."""
     asks = len(argv) > 2 and argv[2] in ASKING and not {"-h", "--help"} & {*argv}
     return asks and not os.environ.get(f"{argv[1].upper()}_URL")
 
 
 def use_venv() -> None:
-    """Continue under the project's own .venv when nobody chose another environment."""
+    """Continue under the project's own .venv when no other environment is active."""
     python = VENV / "bin" / "python"
     if sys.prefix == sys.base_prefix and python.exists():
         os.execv(python, [str(python), *sys.argv])

@@ -1,1 +1,1 @@
-"""What all four services share. It imports no service and names them only in `topology` and `contracts`."""
+"""What all four services share. It imports no service and names them only in `common.services` and `contracts`."""

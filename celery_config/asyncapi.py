@@ -15,6 +15,7 @@ from django.shortcuts import render
 from django.utils.module_loading import import_string
 
 from celery_config.broker import topology
+from celery_config.common.services import ORCHESTRATOR, SERVICES
 from celery_config.contracts.base import Event, StepGaveUp, fields_of
 from celery_config.contracts.subscriptions import EventSubscription, ReactionRule
 
@@ -87,7 +88,7 @@ def build_document(subscriptions: Subscriptions, title: str = "Order Saga") -> d
 
 def list_events() -> list[type[Event]]:
     """All events of all services."""
-    modules = [importlib.import_module(f"celery_config.contracts.{each}") for each in topology.SERVICES]
+    modules = [importlib.import_module(f"celery_config.contracts.{each}") for each in SERVICES]
     return [
         kind
         for module in modules
@@ -97,7 +98,7 @@ def list_events() -> list[type[Event]]:
 
 
 def list_announced(service: str) -> list[type[Event]]:
-    others = [] if service == topology.ORCHESTRATOR else [StepGaveUp]
+    others = [] if service == ORCHESTRATOR else [StepGaveUp]
     return [kind for kind in list_events() if kind.service == service] + others
 
 

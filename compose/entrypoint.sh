@@ -1,5 +1,5 @@
 #!/bin/sh
-# Refuses to start with a placeholder of .env.example in place of a secret.
+# Starts nothing while a secret is still a placeholder of .env.example.
 set -eu
 unset_names=$(env | grep 'change-me' | cut -d= -f1 | sort | tr '\n' ' ' || true)
 if [ -n "$unset_names" ]; then

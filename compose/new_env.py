@@ -1,4 +1,4 @@
-"""`python3 -m compose.new_env`: makes compose/.env from its example, a new secret for each placeholder."""
+"""`python3 -m compose.new_env`: makes compose/.env from its example, with a new secret for each placeholder."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 
 
-def filled(example: str) -> str:
-    """Return `example` with 24 random bytes for each placeholder, in hex, which needs no quoting in URLs."""
+def fill_placeholders(example: str) -> str:
+    """Return `example` with 24 random bytes in hex for each placeholder; hex needs no quoting in URLs."""
     return re.sub(r"(?m)(?<==)change-me$", lambda _: secrets.token_hex(24), example)
 
 
 def main(folder: Path = FOLDER) -> int:
-    """Write the file, readable by its owner alone.
+    """Write the file, which only its owner can read.
 
     Returns:
-        1 when it is there already: its passwords are those of existing volumes.
+        1 when it exists already: its passwords are those of existing volumes.
     """
     target = folder / ".env"
     try:
@@ -29,7 +29,7 @@ def main(folder: Path = FOLDER) -> int:
         print(f"{target} exists and is left as it is; delete it to make a new one.", file=sys.stderr)
         return 1
     with os.fdopen(descriptor, "w") as file:
-        file.write(filled((FOLDER / ".env.example").read_text()))
+        file.write(fill_placeholders((FOLDER / ".env.example").read_text()))
     print(f"{target} is written. Logins of the user admin: the lines *_ADMIN_PASSWORD and FLOWER_PASSWORD.")
     return 0
 

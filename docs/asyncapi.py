@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from celery_config.asyncapi import Subscriptions, build_document
-from manage import SERVICES
+from celery_config.common.services import SERVICES
 
 PAGE = Path(__file__).resolve().parent / "reference" / "asyncapi.yaml"
 HEAD = "# Written from the code: ./manage.py asyncapi --write\n"
@@ -53,5 +53,5 @@ def parts() -> Subscriptions:
     """What each service listens to, by its `subscriptions.py`."""
     return {
         service: importlib.import_module(f"{package}.subscriptions").SUBSCRIPTIONS
-        for service, package in SERVICES.items()
+        for service, (package, _) in SERVICES.items()
     }

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from celery_config.broker import topology
+from celery_config.common.services import ORCHESTRATOR, SERVICES
 from celery_config.contracts.base import Command
 from celery_config.contracts.subscriptions import ReactionRule
 from celery_config.saga.dsl import Kind, Saga
@@ -94,7 +94,7 @@ def saga_of_new_orders() -> type[Saga]:
 
 def orchestrated(saga: type[Saga]) -> Flow:
     """Each service waits for its command, which the order service chained to the reply before it."""
-    us, waits, before = topology.ORCHESTRATOR, [], ""
+    us, waits, before = ORCHESTRATOR, [], ""
     for step in saga.steps:
         waits.append(asked(step.command, before))
         before = step.command.done.__name__
@@ -114,7 +114,7 @@ def orchestrated(saga: type[Saga]) -> Flow:
 def asked(command: type[Command], before: str) -> Wait:
     says = tuple(kind.__name__ for kind in (command.done, command.refused) if kind)
     after = f"{command.__name__} after {before}" if before else command.__name__
-    return Wait(command.service, after, command.__name__, says, topology.ORCHESTRATOR)
+    return Wait(command.service, after, command.__name__, says, ORCHESTRATOR)
 
 
 def choreographed() -> Flow:
@@ -124,13 +124,13 @@ def choreographed() -> Flow:
         for each in in_order(reactions())
         for heard in each.to
     ]
-    us = topology.ORCHESTRATOR
+    us = ORCHESTRATOR
     last = forward(reactions())[-1]
     waits.append(Wait(us, "all of these", "confirms the order", (), last.command.service))
     undos = [each for each in reactions() if each.operation == "undo"]
     undone = " and ".join(each.announce.__name__ for each in undos)
     waits.append(Wait(us, undone, "cancels the order", (), undos[-1].command.service))
-    files = [f"{package_of(service)}/subscriptions.py" for service in topology.SERVICES]
+    files = [f"{package_of(service)}/subscriptions.py" for service in SERVICES]
     return Flow("choreographed", tuple(files), tuple(waits))
 
 

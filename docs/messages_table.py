@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Iterator
 from pathlib import Path
 
-from celery_config.broker import topology
+from celery_config.common.services import SERVICES
 from celery_config.contracts.base import Command, Event, Message, Refusal, Reply, StepGaveUp
 
 PAGE = Path(__file__).resolve().parent / "reference" / "messages.md"
@@ -17,7 +17,7 @@ BEGIN, END = "<!-- begin: python -m docs.messages_table -->", "<!-- end -->"
 
 def tables() -> str:
     """The contracts of every service, as Markdown."""
-    sections = [section(service, list(contracts(service))) for service in topology.SERVICES]
+    sections = [section(service, list(contracts(service))) for service in SERVICES]
     return "\n".join(filter(None, sections)) + "\n" + section("any participant", [StepGaveUp])
 
 

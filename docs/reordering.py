@@ -6,11 +6,11 @@ import inspect
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from celery_config.common.services import SERVICES
 from celery_config.contracts.base import Event
 from celery_config.contracts.order import OrderPlaced
 from celery_config.contracts.subscriptions import ReactionRule, lacks
 from docs.asyncapi import parts
-from manage import SERVICES
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -83,7 +83,7 @@ def fields(kind: type[Event]) -> set[str]:
 
 
 def package_of(service: str) -> str:
-    return SERVICES[service]
+    return SERVICES[service].package
 
 
 def path_of(kind: type) -> str:

@@ -22,7 +22,7 @@ from celery_config.web.columns import (
     money_column,
     saga_column,
 )
-from order_project.choreography_admin import ChoreographyAdmin
+from order_project.choreography.admin import ChoreographyAdmin
 from order_project.erasure.admin import PAGE as ERASURE_PAGE
 from order_project.erasure.admin import CanBeForgotten, ErasureAdmin
 from order_project.models import (

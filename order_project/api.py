@@ -17,7 +17,8 @@ from rest_framework.response import Response
 from celery_config.saga.models import SagaInstance, SagaStep
 from celery_config.saga.operations import api as saga_api
 from celery_config.web.problems import build_problem
-from order_project import cancelling, operators_api, placing, selectors, services
+from order_project import cancelling, placing, selectors, services
+from order_project.choreography.flow import CHOREOGRAPHIES
 from order_project.customers import CustomerList, CustomerShow, ProductShow
 from order_project.erasure.api import CustomerForget, ErasureList, ErasureShow
 from order_project.inputs import (
@@ -263,7 +264,7 @@ class RefundList(generics.ListAPIView[Refund]):
 
 urlpatterns = [
     *saga_api.urlpatterns,
-    *operators_api.urlpatterns,
+    *saga_api.operator_paths("order", CHOREOGRAPHIES),
     path("customers/", CustomerList.as_view(), name="customers"),
     path("customers/<uuid:pk>/", CustomerShow.as_view(), name="customer"),
     path("customers/<uuid:pk>/forget/", CustomerForget.as_view(), name="customer-forget"),

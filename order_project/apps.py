@@ -7,4 +7,5 @@ class OrderConfig(AppConfig):
     verbose_name = "Order"
 
     def ready(self) -> None:
-        from order_project import checks, sagas  # noqa: F401  (registers the checks and the flows)
+        from order_project import checks, sagas  # noqa: F401  (registers the checks and the sagas)
+        from order_project.choreography import flow  # noqa: F401  (registers the flow)

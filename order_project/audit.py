@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.db.models import Q
 
+from celery_config.common.services import PARTICIPANTS
 from celery_config.copies import sync
 from celery_config.copies.registry import copies
 from celery_config.copies.source_client import SourceClient
@@ -68,9 +69,7 @@ def run(progress: Callable[[int], None]) -> tuple[int, list[Finding]]:
         PeerError: a service does not answer.
     """
     with ExitStack() as stack:
-        peers = {
-            name: stack.enter_context(ServiceClient(name)) for name in ("payment", "inventory", "shipment")
-        }
+        peers = {name: stack.enter_context(ServiceClient(name)) for name in PARTICIPANTS}
         checked, findings = 0, []
         for orders in order_chunks():
             findings += check_orders(orders, peers)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from celery_config.saga.engine import runner
+from celery_config.saga.engine.saga_flow import SAGAS
 from celery_config.saga.states import Status
-from order_project import choreography
+from order_project.choreography.flow import CHOREOGRAPHIES
 from order_project.errors import TooLate
 from order_project.models import Order
 
@@ -15,11 +16,8 @@ def ask_to_cancel(*, order: Order, reason: str) -> Status:
     Raises:
         TooLate: the money was taken or the order has ended.
     """
-    status = (
-        runner.stop(order.saga, code="cancelled", reason=reason)
-        if order.saga
-        else choreography.stop(order.pk, code="cancelled", reason=reason)
-    )
+    row, flow = (order.saga, SAGAS) if order.saga else (order.pk, CHOREOGRAPHIES)
+    status = runner.stop(row, code="cancelled", reason=reason, flow=flow)
     if status not in (Status.STOPPING, Status.COMPENSATED):
         raise TooLate(f"The order cannot be cancelled any more: it is {status}.")
     return status

@@ -2,40 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
-from celery_config.contracts.base import Command, Event
-from celery_config.contracts.inventory import (
-    CommitStock,
-    InventoryFetched,
-    InventoryIssued,
-    InventoryRefused,
-    InventoryReturned,
-    Line,
-    ReserveStock,
-)
-from celery_config.contracts.order import OrderWithdrawn
-from celery_config.contracts.payment import (
-    AuthorizePayment,
-    CapturePayment,
-    PaymentCollected,
-    PaymentFailed,
-    PaymentReceived,
-    PaymentReleased,
-    PaymentRetained,
-)
-from celery_config.contracts.shipment import (
-    BookShipment,
-    DispatchShipment,
-    ShipmentArranged,
-    ShipmentDeparted,
-    ShipmentFailed,
-    ShipmentRecalled,
-)
-from celery_config.saga.states import Status
+from celery_config.contracts.inventory import Line
 
 MAX_LINES = 675
 MAX_QUANTITY = 100_000
@@ -43,7 +14,6 @@ MAX_QUANTITY = 100_000
 MAX_WEIGHT_GRAMS = 1_000_000_000
 MAX_TOTAL = 1_000_000_000_000_000
 PARCEL_GRAMS = 30_000
-DEADLINE_PASSED = "deadline_passed"
 
 
 class OrderStatus(StrEnum):
@@ -163,69 +133,3 @@ def weight(lines: Iterable[Priced]) -> int:
 def parcels(weight_grams: int) -> int:
     """How many parcels of at most `PARCEL_GRAMS` it takes."""
     return max(1, -(-weight_grams // PARCEL_GRAMS))
-
-
-def kinds(*events: type[Event]) -> tuple[str, ...]:
-    return tuple(event.wire_name() for event in events)
-
-
-# Of choreographed orders: what is seen when all goes well, when all is undone, and what speaks against an order, from
-# what explains its end best.
-ALL_DONE = kinds(
-    PaymentReceived, InventoryFetched, ShipmentArranged, PaymentCollected, InventoryIssued, ShipmentDeparted
-)
-ALL_UNDONE = kinds(PaymentReleased, InventoryReturned, ShipmentRecalled)
-REFUSALS = kinds(PaymentFailed, InventoryRefused, ShipmentFailed)
-(WITHDRAWN, RECEIVED, RELEASED, COLLECTED, RETAINED) = kinds(
-    OrderWithdrawn, PaymentReceived, PaymentReleased, PaymentCollected, PaymentRetained
-)
-# What is seen of each step of a choreographed order when it is done, and when it is undone.
-SEEN_OF: dict[type[Command], tuple[str, ...]] = {
-    AuthorizePayment: kinds(PaymentReceived, PaymentReleased),
-    ReserveStock: kinds(InventoryFetched, InventoryReturned),
-    BookShipment: kinds(ShipmentArranged, ShipmentRecalled),
-    CapturePayment: kinds(PaymentCollected),
-    CommitStock: kinds(InventoryIssued),
-    DispatchShipment: kinds(ShipmentDeparted),
-}
-EVENTS_OF_AN_ORDER = {*ALL_DONE, *ALL_UNDONE, *REFUSALS, WITHDRAWN, RETAINED}
-
-
-def standing(seen: Collection[str]) -> Status:
-    """Where a choreographed order stands, by the kinds of events that were seen of it, in whatever order they came.
-
-    What payment says decides: what it took is not given back, and what it gave back is not taken. Both at once never
-    happen; if they do, a human must look.
-    """
-    there = set(seen)
-    if there & {COLLECTED, RETAINED}:
-        if is_contradicted(there):
-            return Status.PARKED
-        return Status.COMPLETED if there.issuperset(ALL_DONE) else Status.FORWARD
-    if there.issuperset(ALL_UNDONE):
-        return Status.COMPENSATED
-    return Status.STOPPING if there & {WITHDRAWN, *REFUSALS, *ALL_UNDONE} else Status.RUNNING
-
-
-def is_contradicted(seen: Collection[str]) -> bool:
-    """Whether payment said both that it took the money and that it let go of it."""
-    return RELEASED in seen and (COLLECTED in seen or RETAINED in seen)
-
-
-def cause_of(seen: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Why an order is undone: somebody's wish, a refusal, its deadline; with the service that said it.
-
-    Args:
-        seen: the contents of the events, by kind.
-    """
-    wish = [WITHDRAWN] if seen.get(WITHDRAWN, {}).get("code") != DEADLINE_PASSED else []
-    for kind in (*wish, *REFUSALS, WITHDRAWN, RELEASED):
-        if content := seen.get(kind):
-            return {"step": kind, "code": content.get("code", ""), "reason": content.get("reason", "")}
-    return {}
-
-
-def next_of(seen: Collection[str]) -> str:
-    """The kind of event that an order which has not ended waits for: the first that was not seen."""
-    back = standing(seen) in (Status.STOPPING, Status.COMPENSATED)
-    return next((kind for kind in (ALL_UNDONE if back else ALL_DONE) if kind not in seen), "its end")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -12,8 +13,8 @@ from celery_config.common.iso import validate_currency
 from celery_config.copies.fields import KeyField
 from celery_config.copies.models import CopiedRow, Published
 from celery_config.db.functions import Now
-from celery_config.saga.models import Parkable
-from celery_config.saga.states import OPEN, Status
+from celery_config.saga.models import WatchedRow
+from celery_config.saga.states import OPEN
 from order_project.addresses import is_address, validate_address
 from order_project.domain import Flow, OrderStatus, RefundStatus
 
@@ -138,26 +139,16 @@ class OrderLine(models.Model):
         return f"{self.quantity} × {self.sku}"
 
 
-class Choreography(Parkable):
-    """Where a choreographed order stands, by the events that were seen of it, and when to look at it again (rule 22).
+class Choreography(WatchedRow):
+    """A choreographed order as the engine watches it: its status is derived from the events that were seen of it."""
 
-    `_at` fields marked so are in saga time.
-    """
+    name = "place-order (choreographed)"
 
     order = models.OneToOneField(
         Order, primary_key=True, on_delete=models.CASCADE, related_name="choreography"
     )
-    status = models.CharField(
-        max_length=12, choices=[(s.value, s.value) for s in Status], default=Status.RUNNING.value
-    )
     placed = models.JSONField(help_text="what was announced, to be announced again")
-    cause = models.JSONField(default=dict, blank=True, help_text="why it is undone, or parked")
     failure = models.JSONField(default=dict, blank=True, help_text="why a service gave up last, and on what")
-    attempt = models.PositiveIntegerField(default=0, help_text="announcements after the first")
-    drives = models.PositiveIntegerField(default=0, help_text="of them, in this status")
-    deadline_at = models.DateTimeField(help_text="saga time")
-    since = models.DateTimeField(help_text="in this status since; saga time")
-    due_at = models.DateTimeField(null=True, blank=True, help_text="when the relay looks; saga time")
 
     class Meta:
         verbose_name = "choreographed order"
@@ -180,6 +171,10 @@ class Choreography(Parkable):
 
     def __str__(self) -> str:
         return f"order {self.order_id}: {self.status}"
+
+    @cached_property
+    def subject(self) -> str:
+        return str(self.order_id)
 
 
 class SeenEvent(models.Model):

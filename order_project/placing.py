@@ -18,7 +18,8 @@ from celery_config.db.bulk import Statement
 from celery_config.errors import ChainTooLarge
 from celery_config.saga.dsl import Saga
 from celery_config.saga.engine import starting
-from order_project import announcing, domain, idempotency, selectors
+from order_project import domain, idempotency, selectors
+from order_project.choreography import announcing
 from order_project.domain import CatalogueEntry, Flow, Priced
 from order_project.errors import BadLines, OrderTooLarge, UnknownCustomer
 from order_project.models import Customer, Order, OrderLine

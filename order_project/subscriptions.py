@@ -37,6 +37,6 @@ SUBSCRIPTIONS = [
         PaymentReceived, InventoryFetched, ShipmentArranged, PaymentCollected, InventoryIssued, ShipmentDeparted,
         PaymentFailed, InventoryRefused, ShipmentFailed, PaymentRetained, PaymentReleased, InventoryReturned,
         ShipmentRecalled, StepGaveUp,
-        call="order_project.choreography.hear", once=False,
+        call="order_project.choreography.subscriber.handle_events", once=False,
     ),
 ]  # fmt: skip

@@ -19,9 +19,9 @@ from typing import Any
 from kombu import Exchange, Queue
 from kombu import binding as kombu_binding
 
+from celery_config.common.services import ORCHESTRATOR, SERVICES
+
 VHOST = "order-saga"
-ORCHESTRATOR = "order"
-SERVICES = ("order", "payment", "inventory", "shipment")
 FLOWER_USER = "flower"
 
 COMMANDS = "commands"

@@ -9,8 +9,9 @@ from typing import Any
 import structlog
 
 from celery_config.common.codec import encode_anything
+from celery_config.common.services import PACKAGES
 
-OURS = ("celery_config", "order_project", "payment_app", "inventory_app", "shipment_app", "compose")
+OURS = ("celery_config", *PACKAGES, "compose")
 SHARED: list[Any] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,

@@ -1,3 +1,4 @@
+from importlib import import_module
 from pathlib import Path
 
 from django.apps import AppConfig
@@ -16,6 +17,8 @@ class MessagingConfig(AppConfig):
     verbose_name = "Messaging"
 
     def ready(self) -> None:
+        # Celery finds the tasks of an app in its module `tasks`; those that receive events are in another one.
+        import_module("celery_config.messaging.inbox.receiver")
         if folder := env.str("FAILPOINTS", ""):
             if settings.ENVIRONMENT == "production":
                 raise ImproperlyConfigured("FAILPOINTS kills processes; it is for tests only.")

@@ -13,10 +13,11 @@ from django.db import OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from celery_config.broker import topology
+from celery_config.common.services import ORCHESTRATOR
 from celery_config.db import bulk
 from celery_config.failpoints.points import Point, Way, reach
 
-STEP_FAILED = f"{topology.ORCHESTRATOR}.step_failed"
+STEP_FAILED = f"{ORCHESTRATOR}.step_failed"
 
 
 # What this process never sends: `errbacks` or `continuations` of chains. The broker drops what has no route.

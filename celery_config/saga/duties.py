@@ -1,4 +1,4 @@
-"""What the orchestrator's relay does besides: watchdog, dead letters, gauges of sagas, retention of the saga log."""
+"""What the orchestrator's relay does besides: watchdog, dead letters, gauges of flows, retention of the saga log."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from celery_config.common.identifiers import min_uuid7_at
 from celery_config.messaging.outbox.relay import Duty
 from celery_config.messaging.retention import BATCH, EVERY_SECONDS, delete
 from celery_config.saga.engine import clock
-from celery_config.saga.engine.parking import parkables
-from celery_config.saga.engine.watchdog import Attendance, tick
+from celery_config.saga.engine.flows import flows
+from celery_config.saga.engine.saga_flow import SAGAS
+from celery_config.saga.engine.watchdog import Attendance, redrive_others, tick
 from celery_config.saga.models import SagaDecision, SagaStep
 from celery_config.saga.states import OPEN, Status
 
@@ -28,8 +29,13 @@ def duties() -> list[Duty]:
     from celery_config.saga.dead_letters.reader import DeadLetterReader
 
     scale = min(1.0, max(0.1, settings.TIMES.scale))
+    others = [flow for flow in flows.values() if flow is not SAGAS]
     return [
         Duty("watchdog", partial(tick, Attendance(app)), scale),
+        *(
+            Duty(str(flow.model._meta.verbose_name_plural), partial(redrive_others, flow), scale)
+            for flow in others
+        ),
         Duty("dead letters", DeadLetterReader(app).read, scale),
         Duty("saga metrics", measure, 5.0),
         Duty("retention of the log", forget_log, EVERY_SECONDS),
@@ -37,14 +43,14 @@ def duties() -> list[Duty]:
 
 
 def measure() -> None:
-    """Set the gauges of sagas, and of whatever else may be parked."""
+    """Set the gauges of all flows together."""
     counts: Counter[str] = Counter()
     overdue, dues = 0, []
-    for kind in parkables():
-        unended = kind.objects.filter(status__in=[*OPEN, Status.PARKED]).order_by()
+    for model in flows:
+        unended = model._default_manager.filter(status__in=[*OPEN, Status.PARKED]).order_by()
         counts.update(dict(unended.values_list("status").annotate(n=Count("pk"))))
         overdue += unended.filter(status=Status.PARKED, answer_by__lt=timezone.now()).count()
-        dues.append(kind.objects.filter(due_at__isnull=False).aggregate(at=Min("due_at"))["at"])
+        dues.append(model._default_manager.filter(due_at__isnull=False).aggregate(at=Min("due_at"))["at"])
     for status in (*OPEN, Status.PARKED):
         metrics.SAGAS.labels(str(status)).set(counts[str(status)])
     metrics.PARKED_OVERDUE.set(overdue)

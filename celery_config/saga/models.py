@@ -23,9 +23,26 @@ class SagaClock(models.Model):
         return f"saga time {self.now}"
 
 
-class Parkable(models.Model):
-    """What may be parked: then somebody owns it, and decides about it in time (rule 25)."""
+class WatchedRow(models.Model):
+    """A flow that the watchdog looks at. This row decides, under its lock. `_at` fields marked so are in saga time.
 
+    While it is parked it has an owner, who decides about it in time (rule 25, parked).
+    """
+
+    name: Any
+    """What kind of flow it is."""
+    subject: Any
+    """What it is about: the order's id."""
+
+    status = models.CharField(
+        max_length=12, choices=[(s.value, s.value) for s in Status], default=Status.RUNNING.value
+    )
+    cause = models.JSONField(default=dict, blank=True, help_text="why it was stopped or parked")
+    attempt = models.PositiveIntegerField(default=0, help_text="how often it was sent again")
+    drives = models.PositiveIntegerField(default=0, help_text="re-drives by the watchdog in this status")
+    deadline_at = models.DateTimeField(help_text="saga time")
+    since = models.DateTimeField(help_text="in this status since; saga time")
+    due_at = models.DateTimeField(null=True, blank=True, help_text="when the watchdog looks; saga time")
     owner = models.CharField(
         max_length=150,
         blank=True,
@@ -47,24 +64,19 @@ class Parkable(models.Model):
     class Meta:
         abstract = True
 
+    @property
+    def title(self) -> str:
+        return str(self).partition(":")[0]
 
-class SagaInstance(Parkable):
-    """One run of one saga. This row decides, under its lock. `_at` fields marked so are in saga time."""
+
+class SagaInstance(WatchedRow):
+    """One run of one saga."""
 
     id = models.UUIDField(primary_key=True, default=uuid7)
     name = models.CharField(max_length=80)
     version = models.PositiveSmallIntegerField()
     subject = models.CharField(max_length=64, help_text="what it is about: the order's id")
-    status = models.CharField(
-        max_length=12, choices=[(s.value, s.value) for s in Status], default=Status.RUNNING.value
-    )
     data = models.JSONField()
-    cause = models.JSONField(default=dict, blank=True, help_text="why it was stopped or parked")
-    attempt = models.PositiveIntegerField(default=0, help_text="chains sent after the first")
-    drives = models.PositiveIntegerField(default=0, help_text="re-drives by the watchdog in this status")
-    deadline_at = models.DateTimeField(help_text="saga time")
-    since = models.DateTimeField(help_text="in this status since; saga time")
-    due_at = models.DateTimeField(null=True, blank=True, help_text="when the watchdog looks; saga time")
     started_at = models.DateTimeField(db_default=Now())
     ended_at = models.DateTimeField(null=True, blank=True)
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
-from celery_config.broker import topology
 from celery_config.common.logging import configure_logging
+from celery_config.common.services import ORCHESTRATOR, SERVICES
 from celery_config.common.timeouts import Timeouts
 from celery_config.settings.api import api_settings
 from celery_config.settings.celery import celery_settings
@@ -66,10 +66,9 @@ def service_settings(
         "SERVICE_TOKEN": env.str(f"{prefix}_SERVICE_TOKEN", f"local-only-{service}-token"),
         "SERVICE_URL": url_of(service),
         # Where the others are, for who asks them: audit and importer, and copies, whose source proves them.
-        "SERVICE_URLS": {name: url_of(name) for name in topology.SERVICES},
+        "SERVICE_URLS": {name: url_of(name) for name in SERVICES},
         "SERVICE_TOKENS": {
-            name: env.str(f"{name.upper()}_SERVICE_TOKEN", f"local-only-{name}-token")
-            for name in topology.SERVICES
+            name: env.str(f"{name.upper()}_SERVICE_TOKEN", f"local-only-{name}-token") for name in SERVICES
         },
         "ALLOWED_HOSTS": env.list(f"{prefix}_HOSTS", default=["127.0.0.1", "localhost", "[::1]"]),
         "CSRF_TRUSTED_ORIGINS": env.list(f"{prefix}_TRUSTED_ORIGINS", default=[]),
@@ -91,9 +90,7 @@ def service_settings(
         "RELAY_WAKE": env.str(f"{prefix}_RELAY_WAKE", ""),
         "RELAY_POLL_SECONDS": env.float("RELAY_POLL_SECONDS", 0.02),
         # Orders wait for their chains; what participants tell is in no hurry, and each batch costs the same.
-        "RELAY_GATHER_SECONDS": env.float(
-            "RELAY_GATHER_SECONDS", 0.01 if service == topology.ORCHESTRATOR else 0.03
-        ),
+        "RELAY_GATHER_SECONDS": env.float("RELAY_GATHER_SECONDS", 0.01 if service == ORCHESTRATOR else 0.03),
         "RELAY_BATCH": env.int("RELAY_BATCH", 200),
         # Beyond so many seconds behind its source a copy is called late; compared with it every so many hours.
         "COPY_LAG_LIMIT_SECONDS": env.float("COPY_LAG_LIMIT_SECONDS", 60.0),
@@ -109,4 +106,4 @@ def service_settings(
 
 def url_of(service: str) -> Any:
     """The base address of a service's web."""
-    return env.str(f"{service.upper()}_URL", f"http://127.0.0.1:{8001 + topology.SERVICES.index(service)}")
+    return env.str(f"{service.upper()}_URL", f"http://127.0.0.1:{SERVICES[service].port}")

@@ -39,7 +39,7 @@ class SagaConsumer(Consumer):
     class Blueprint(Consumer.Blueprint):
         # Nothing here is delayed in the broker (rule 10), and workers have no right to declare its queues.
         default_steps = [
-            "celery_config.worker.bootsteps:PatientControl" if step.endswith(":Control") else step
+            "celery_config.worker.bootsteps:RetryingControl" if step.endswith(":Control") else step
             for step in Consumer.Blueprint.default_steps
             if not step.endswith(":DelayedDelivery")
         ]

@@ -1,4 +1,4 @@
-"""Flower's settings. Flower lets this file win over its FLOWER_ variables, so those are asked first here."""
+"""Flower's settings. For Flower this file wins over its FLOWER_ variables; here the variables win."""
 
 import os
 
@@ -6,13 +6,13 @@ _login = f"{os.environ.get('FLOWER_USER') or 'admin'}:{os.environ.get('FLOWER_PA
 basic_auth = os.environ["FLOWER_BASIC_AUTH"].split(",") if os.environ.get("FLOWER_BASIC_AUTH") else [_login]
 
 read_only = True
-# Workers are told nothing: they send their events by themselves.
+# Workers send their events without being asked.
 enable_events = False
 
 # About 2 kB a task; an order leaves some 15.
 max_tasks = int(os.environ.get("FLOWER_MAX_TASKS") or 50_000)
 max_workers = int(os.environ.get("FLOWER_MAX_WORKERS") or 200)
-# A worker's name contains its host's, which is new with every container: forget the gone ones after an hour.
+# A worker's name contains its host's name, which is new with every container: remove old ones after an hour.
 purge_offline_workers = int(os.environ.get("FLOWER_PURGE_OFFLINE_WORKERS") or 3600)
 
 # kwargs begin with saga and step.

@@ -1,27 +1,25 @@
-"""Each process of the system: its command, its environment, and how to tell that it is ready."""
+"""The blueprint of every process of the system: its command, its environment and its readiness check."""
 
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from celery_config.common.services import SERVICES
 from celery_config.common.timeouts import Timeouts
 from compose.local import ports
 from compose.local.environment import ADMIN, ROOT, WEBHOOKS, Addresses, flower_url, web_url
-from compose.local.processes import Process
+from compose.local.process import Process
 from compose.local.readiness import ReadyCheck, answers, at_once
-from manage import SERVICES as PACKAGES
-
-_WEB_THREADS = 8
 
 
 class Blueprint:
     """Makes the processes; it starts none.
 
     Args:
-        environment: of all.
-        settings_of: environment variables of one service's processes, which win over those of all.
+        environment: the environment of all processes.
+        settings_of: further variables for the processes of a service, by service; they win.
         sandbox_database: the sandbox's file.
-        with_webhooks: the sandbox tells payment and shipment of each outcome.
+        with_webhooks: the sandbox sends webhooks to payment and shipment.
     """
 
     def __init__(
@@ -40,7 +38,7 @@ class Blueprint:
         self._with_webhooks = with_webhooks
 
     def all_of(self, service: str) -> list[Process]:
-        """Everything that serves as long as the service does."""
+        """Return the processes of a service that stay up: web, worker and relay."""
         return [self.web(service), self.worker(service), self.relay(service)]
 
     def prepare(self, service: str) -> Process:
@@ -58,11 +56,8 @@ class Blueprint:
     def web(self, service: str) -> Process:
         return self._process(
             f"{service}-web",
-            *("-m", "gunicorn", f"{PACKAGES[service]}.config.wsgi:application"),
-            *("--worker-class", "gthread", "--workers", "1", "--threads", str(_WEB_THREADS)),
-            # Longer than clients keep an idle connection, else the two close and use it at the same moment.
-            *("--keep-alive", "30"),
-            "--no-control-socket",
+            *("-m", "gunicorn", f"{SERVICES[service].package}.config.wsgi:application"),
+            *("--config", "compose/gunicorn/gunicornconfig.py"),
             *("--bind", f"{ports.LOOPBACK}:{self._addresses.web[service]}"),
             ready=answers(f"{web_url(self._addresses, service)}/readyz"),
         )
@@ -74,7 +69,7 @@ class Blueprint:
             *("-m", "compose.sandbox", "--port", str(self._addresses.sandbox)),
             *("--database", str(self._sandbox_database)),
             *(self._webhooks() if self._with_webhooks else ()),
-            # Longer than a caller waits, whatever the protocol's times are scaled to.
+            # Longer than a caller waits, at every scale of the protocol's times.
             *("--timeout-seconds", str(1.5 * times.call)),
             *("--slow-seconds", str(0.1 * times.call)),
             ready=answers(f"{self._environment['SANDBOX_URL']}/healthz"),
@@ -113,7 +108,7 @@ class Blueprint:
         )
 
     def _measured(self, name: str, *argv: str) -> Process:
-        """A process that is ready once it serves its metrics."""
+        """Return a process that is ready when it serves its metrics."""
         port = ports.free_port()
         return self._process(
             name,

@@ -15,15 +15,16 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from celery_config.broker.topology import SERVICES
 from celery_config.common.console import progress_bars
 from compose.local import running
 from compose.local.environment import ROOT, var_folder
 from compose.local.errors import LocalError
+from compose.local.output import print_error
 from compose.local.shopper import Ended, Shopper, percentile
 from compose.local.stack import Stack
+from compose.local.up import make_overview
 
-# The protocol's times at a twentieth, so that a provider's time-out is seen within seconds.
+# The protocol's times are divided by twenty, so that a provider's time-out takes seconds.
 TIME_SCALE = "0.05"
 PATIENCE = 120.0
 CURRENCY = "EUR"
@@ -35,7 +36,7 @@ GOODS = [
 ]  # fmt: skip
 SOLD_OUT = ("GOLD-POT", "Golden teapot, none left", 99900, 2100)
 FLOWS = ("orchestrated", "choreographed")
-# What shall happen to how many of a hundred orders.
+# How many of a hundred orders have which fate.
 FATES = {
     "declined": 8, "poor": 4, "sold out": 8, "unreachable": 8, "provider away": 4, "late answer": 3,
     "error after charging": 3,
@@ -47,10 +48,10 @@ TOKENS = {
     "late answer": "tok_timeout_then_succeeds",
     "error after charging": "tok_error_after_charging",
 }
-NOT_GIVEN = (
-    "This mode has no server to install, and gives less for it: a message that a killed process was working on"
-    " comes back only through the watchdog, there are no dead letters, no Flower, and one process a service."
-    " `make up` runs the same code on PostgreSQL and RabbitMQ."
+LIMITS = (
+    "This mode needs no server, and it guarantees less: when a process is killed, only the watchdog repeats the message"
+    " that it worked on; there are no dead letters, there is no Flower, and each service has one worker. `make up` runs"
+    " the same code on PostgreSQL and RabbitMQ."
 )
 
 
@@ -64,13 +65,12 @@ def main(argv: list[str]) -> int:
     try:
         with console.status("Starting four services, a worker and a relay each …"):
             stack.start()
-        return show(stack, console, options)
+        return place_orders(stack, console, options)
     except KeyboardInterrupt:
         console.print("Stopped.")
         return 130
     except (LocalError, TimeoutError) as error:
-        console.print(f"[red]{type(error).__name__}[/red]: ", end="")
-        console.print(str(error), markup=False)
+        print_error(console, error)
         return 1
     finally:
         stack.stop()
@@ -87,7 +87,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def show(stack: Stack, console: Console, options: argparse.Namespace) -> int:
+def place_orders(stack: Stack, console: Console, options: argparse.Namespace) -> int:
     shopper = Shopper(stack)
     goods = [
         {"sku": s, "name": n, "price": p, "currency": CURRENCY, "weight_grams": w, "active": True}
@@ -98,20 +98,21 @@ def show(stack: Stack, console: Console, options: argparse.Namespace) -> int:
     with progress_bars(console) as progress:
         placing = progress.add_task("placing", total=options.orders)
         orders = []
-        for order in wanted_orders(options.orders, random.Random(options.seed)):
+        for order in draw_orders(options.orders, random.Random(options.seed)):
             orders.append(shopper.place_when_known({**order, "flow": options.flow}))
             progress.update(placing, completed=len(orders))
         ending = progress.add_task("finishing", total=len(orders))
         ends = shopper.wait_for_ends(
             orders, patience=PATIENCE, progress=lambda n: progress.update(ending, completed=n)
         )
-    console.print(outcomes(ends))
+    console.print(tabulate_outcomes(ends))
     violations = audit(stack)
-    console.print(NOT_GIVEN, style="dim")
+    console.print(LIMITS, style="dim")
     if options.keep:
-        console.print(addresses(stack))
+        console.print(make_overview(stack, "It keeps running"))
     else:
         console.print("`KEEP=1 make demo` leaves it running, to look at the admin pages and the API.")
+        console.print(f"Logs: {stack.logs}", soft_wrap=True)
     status = Counter(end.status for end in ends)
     last = (
         f"demo: {len(ends)} orders, {status['confirmed']} completed, {status['cancelled']} compensated,"
@@ -119,13 +120,14 @@ def show(stack: Stack, console: Console, options: argparse.Namespace) -> int:
     )
     print(last, flush=True)
     if options.keep:
-        with running.announced(var_folder(), stack.environment):
-            wait_for_interrupt()
+        with running.announce(var_folder(), stack.environment):
+            while True:
+                signal.pause()
     return 0 if not violations and not status["parked"] else 1
 
 
-def wanted_orders(count: int, rng: random.Random) -> Iterator[dict[str, Any]]:
-    """Orders of a client, each with its fate, shuffled."""
+def draw_orders(count: int, rng: random.Random) -> Iterator[dict[str, Any]]:
+    """Yield the orders of a client, each made for its fate, in random order."""
     share = [fate for fate, in_hundred in FATES.items() for _ in range(max(1, in_hundred * count // 100))]
     fates = (share + ["fine"] * count)[:count] if count >= len(share) else share[:count]
     rng.shuffle(fates)
@@ -149,8 +151,8 @@ def wanted_orders(count: int, rng: random.Random) -> Iterator[dict[str, Any]]:
         }
 
 
-def outcomes(ends: Sequence[Ended]) -> Table:
-    """Outcomes by reason with the times from acceptance to end."""
+def tabulate_outcomes(ends: Sequence[Ended]) -> Table:
+    """Return the outcomes by reason, with the times from acceptance to end."""
     groups: dict[tuple[str, str], list[float]] = {}
     for end in ends:
         groups.setdefault((end.status, end.code), []).append(end.seconds)
@@ -164,10 +166,10 @@ def outcomes(ends: Sequence[Ended]) -> Table:
 
 
 def audit(stack: Stack) -> int:
-    """Run the audit command on the stack, show what it says, and return its violations.
+    """Run the audit command on the stack, print its output and return the number of violations.
 
     Raises:
-        LocalError: it did not come to an end.
+        LocalError: it did not finish.
     """
     command = [sys.executable, "manage.py", "order", "audit"]
     done = subprocess.run(
@@ -176,24 +178,5 @@ def audit(stack: Stack) -> int:
     sys.stdout.write(done.stdout)
     last = done.stdout.strip().splitlines()[-1:] or [""]
     if not last[0].startswith("audit: "):
-        raise LocalError(f"the audit did not come to an end:\n{done.stderr}")
+        raise LocalError(f"the audit did not finish:\n{done.stderr}")
     return int(last[0].split()[-2])
-
-
-def addresses(stack: Stack) -> Table:
-    name, password = stack.admin_login
-    table = Table(
-        "service",
-        "admin",
-        "API",
-        title=f"Login everywhere: {name} / {password}",
-        caption="Ctrl-C stops everything",
-    )
-    for service in SERVICES:
-        table.add_row(service, f"{stack.url(service)}/admin/", f"{stack.url(service)}/api/docs/")
-    return table
-
-
-def wait_for_interrupt() -> None:
-    while True:
-        signal.pause()

@@ -1,4 +1,4 @@
-"""The environment of every process: which ports, servers, keys and tokens it is told."""
+"""The environment of every process: its ports, servers, keys and tokens. Each is made once and then stays the same."""
 
 import os
 from collections.abc import Mapping
@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from celery_config.broker.topology import FLOWER_USER, SERVICES
+from celery_config.broker.topology import FLOWER_USER
+from celery_config.common.services import SERVICES
 from compose.local import ports
-from compose.local.kept import KeptValues
 from compose.local.postgres import PostgresServer
+from compose.local.private_files import KeptValues
 from compose.local.rabbitmq import RabbitServer
 
 Mode = Literal["servers", "embedded"]
 
-_WEB_PORTS = dict(zip(SERVICES, range(8001, 8001 + len(SERVICES)), strict=True))
 _SANDBOX_PORT = 8090
 _FLOWER_PORT = 5555
 
-# Where the sandbox tells each service of what it did.
+# The paths to which the sandbox sends its webhooks.
 WEBHOOKS = {"payment": "/api/provider-events/", "shipment": "/api/carrier-events/"}
 
 ADMIN = "admin"
@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Addresses:
-    """The ports of this run; a customary one where it is free."""
+    """The ports of this run: the usual ones where they are free."""
 
     web: Mapping[str, int]
     sandbox: int
@@ -36,14 +36,14 @@ class Addresses:
     @classmethod
     def choose(cls) -> "Addresses":
         return cls(
-            web={service: ports.free_port(port) for service, port in _WEB_PORTS.items()},
+            web={service: ports.free_port(port) for service, (_, port) in SERVICES.items()},
             sandbox=ports.free_port(_SANDBOX_PORT),
             flower=ports.free_port(_FLOWER_PORT),
         )
 
 
 def var_folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """Return the folder of everything that is generated."""
+    """Return the folder of all generated files."""
     return Path(environ.get("ORDER_SAGA_VAR", str(ROOT / "var"))).resolve()
 
 
@@ -52,7 +52,7 @@ def _url_names(kind: str) -> list[str]:
 
 
 def names_all(kind: Literal["DATABASE", "BROKER"], environ: Mapping[str, str]) -> bool:
-    """Whether `environ` names the database, or the broker, of every service, so that no server is needed."""
+    """Whether `environ` names the database, or the broker, of every service, and no private server is needed."""
     return all(environ.get(name) for name in _url_names(kind))
 
 
@@ -65,19 +65,20 @@ def build(
     rabbitmq: RabbitServer | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> dict[str, str]:
-    """Return the environment all processes share.
+    """Return the environment that all processes share.
 
     Args:
-        mode: `embedded` leaves databases and brokers to the services' defaults, files under `var`.
-        var: the folder of everything that is generated; keys and tokens are made once for it.
+        mode: `embedded` leaves databases and brokers to the services' defaults, which are files under `var`.
+        var: the folder of all generated files; it keeps the keys and tokens.
         addresses: the ports of this run.
         postgres: the private server, when one is used.
         rabbitmq: the private server, when one is used.
-        environ: what is set here already wins over what would be generated, except for the addresses of our
-            own processes.
+        environ: its variables win over generated ones, except for the addresses of our own processes.
     """
     kept = KeptValues(var / "secrets.json")
-    generated: dict[str, str] = {"ADMIN_PASSWORD": kept.secret("admin", 9)}
+    # Celery's warning to root fits a server on a network. Ours is on a developer's machine and takes JSON alone.
+    root_is_fine = "ignore:You're running the worker with superuser privileges"
+    generated = {"ADMIN_PASSWORD": kept.secret("admin", 9), "PYTHONWARNINGS": root_is_fine}
     for service in SERVICES:
         prefix = service.upper()
         generated[f"{prefix}_SECRET_KEY"] = kept.secret(f"{service}-key", 48)
@@ -91,7 +92,7 @@ def build(
     if rabbitmq:
         generated["FLOWER_BROKER_URL"] = rabbitmq.url(FLOWER_USER)
     if mode == "embedded":
-        # Nobody listens to task events here.
+        # There is no Flower to read task events.
         generated["TASK_EVENTS"] = "false"
 
     ours = {
@@ -102,7 +103,7 @@ def build(
         # A port is one thing for TCP and another for UDP.
         **{f"{s.upper()}_RELAY_WAKE": f"{ports.LOOPBACK}:{addresses.web[s]}" for s in SERVICES},
     }
-    # Which project a process belongs to is its own to say: one named here would make all four the same.
+    # Each process names its own settings module; one named here would make all four services the same.
     inherited = {name: value for name, value in environ.items() if value and name != "DJANGO_SETTINGS_MODULE"}
     if mode == "embedded":
         servers = {*_url_names("DATABASE"), *_url_names("BROKER")}
@@ -111,7 +112,7 @@ def build(
 
 
 def without_servers(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return `environ` without the servers that it names, for a stack that shall have servers of its own."""
+    """Return `environ` without the servers that it names, for a stack with private servers."""
     return {n: value for n, value in environ.items() if not n.endswith(("_DATABASE_URL", "_BROKER_URL"))}
 
 

@@ -1,15 +1,15 @@
-"""What can go wrong while the system is started on this machine.
+"""The errors of starting the system on this machine: each text says what is wrong and what to do.
 
 LocalError
-├── FolderInUse      another stack runs in the same folder
-├── PackagesMissing   server binaries are absent and may not be installed
-├── ServerFailed      a private PostgreSQL or RabbitMQ did not do what it was told
-└── ProcessFailed     a process ended, or was not ready in time
+├── FolderInUse       another stack runs in the same folder
+├── PackagesMissing   the servers' programs are missing and cannot be installed from here
+├── ServerFailed      a private PostgreSQL or RabbitMQ did not start, stop or answer as it should
+└── ProcessFailed     a process ended too early, was not ready in time, or failed its one task
 """
 
 
 class LocalError(Exception):
-    """Base of everything this package raises; its text says what is wrong and what to do."""
+    """Base of everything that this package raises."""
 
 
 class FolderInUse(LocalError):
@@ -17,7 +17,7 @@ class FolderInUse(LocalError):
 
 
 class PackagesMissing(LocalError):
-    """Server binaries are absent and this user may not install them."""
+    """The servers' programs are missing, and this user may not install them."""
 
 
 class ServerFailed(LocalError):

@@ -1,8 +1,8 @@
-"""Flower over the workers of all four services: `./manage.py flower [Flower's own options]`.
+"""Flower, read-only, over the workers of all services: `./manage.py flower [Flower's own options]`.
 
-It only looks. Its broker user may read task events and nothing else, so what Flower would do through Celery's
-remote control is switched off here instead of failing at the broker. Its settings are in
-compose/flower/flowerconfig.py; Flower's own variables (FLOWER_ADDRESS, FLOWER_PORT, …) and options win.
+Its broker user may only read task events. What Flower would do through Celery's remote control is therefore switched
+off here; otherwise it would fail at the broker. Its settings are in compose/flower/flowerconfig.py; Flower's own
+variables (FLOWER_ADDRESS, FLOWER_PORT, …) and options win.
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ from celery_config.broker import topology
 CONFIGURATION = Path(__file__).resolve().parents[1] / "flower" / "flowerconfig.py"
 
 
-class NothingInspected(Inspect):
-    """Asks no worker anything: what Flower shows of workers and tasks comes from their events."""
+class NoInspection(Inspect):
+    """Inspection that asks no worker: Flower learns about workers and tasks from their events."""
 
     def _request(self, command: str, **arguments: Any) -> dict[str, Any]:  # type: ignore[override]
         return {}
 
 
 class NoRemoteControl(Control):
-    """Remote control that controls nothing: whoever may write to a control exchange can shut workers down."""
+    """Remote control that sends nothing: a user who may write to a control exchange could shut workers down."""
 
     def broadcast(self, *args: Any, **kwargs: Any) -> None:
         """Send nothing."""
 
     @cached_property
     def inspect(self) -> type[Inspect]:
-        inspect: type[Inspect] = self.app.subclass_with_self(NothingInspected, reverse="control.inspect")
+        inspect: type[Inspect] = self.app.subclass_with_self(NoInspection, reverse="control.inspect")
         return inspect
 
 
 class TasksOfWorker(BaseHandler):  # type: ignore[misc]
-    """Leads from a worker's name to its tasks; Flower's own page of a worker is made of remote control."""
+    """The tasks of a worker in place of Flower's page of it, which needs remote control."""
 
     @web.authenticated
     def get(self, name: str) -> None:
@@ -55,7 +55,7 @@ class TasksOfWorker(BaseHandler):  # type: ignore[misc]
 
 
 def missing_settings() -> list[str]:
-    """Return what the environment lacks for Flower to start."""
+    """Return the names of the variables that Flower needs and the environment lacks."""
     missing = [] if os.environ.get("FLOWER_BROKER_URL") else ["FLOWER_BROKER_URL"]
     if not (os.environ.get("FLOWER_BASIC_AUTH") or os.environ.get("FLOWER_PASSWORD")):
         missing.append("FLOWER_PASSWORD")
@@ -63,14 +63,14 @@ def missing_settings() -> list[str]:
 
 
 def make_app(broker_url: str) -> Celery:
-    """Return a Celery app that hears the task events of all services and declares its own queue alone."""
-    # Flower builds its receiver from this one object; declaring the shared exchange is the administrator's.
+    """Return a Celery app that receives the task events of all services and declares only its own queue."""
+    # Flower builds its receiver from this object; the administrator declares the shared exchange.
     event_exchange.no_declare = True
     app = Celery("flower", broker=broker_url, control=NoRemoteControl, fixups=[])
     app.conf.update(
         event_exchange=topology.TASK_EVENTS,
         event_queue_prefix=topology.TASK_EVENTS,
-        # The queues on Flower's broker page; also here nothing is declared.
+        # The queues on Flower's broker page; none is declared.
         task_queues=topology.kombu_queues(declare=False),
         broker_connection_retry_on_startup=True,
         timezone="UTC",
@@ -95,5 +95,5 @@ def main(argv: list[str]) -> int:
     for position, handler in enumerate(flower.urls.handlers):
         if getattr(handler, "handler_class", None) is WorkerView:
             flower.urls.handlers[position] = web.url(r"/worker/(.+)", TasksOfWorker, name="worker")
-    make_app(os.environ["FLOWER_BROKER_URL"]).start(["flower", f"--conf={CONFIGURATION}", *argv])
+    make_app(os.environ["FLOWER_BROKER_URL"]).start(["--quiet", "flower", f"--conf={CONFIGURATION}", *argv])
     return 0

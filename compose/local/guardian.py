@@ -1,11 +1,11 @@
-"""Ends what we started when we ourselves are killed.
+"""The guardian: a small process that stops everything we started when we end, even when we are killed.
 
-A child can ask Linux to be signalled when its parent dies (PR_SET_PDEATHSIG), but that signal follows the
-*thread* that started the child, is dropped when the child changes its user, and does not reach grandchildren.
-So one tiny process of its own holds the reading end of a pipe whose only writing end is ours: when we end,
-however that happens, it reads the end of the file and stops every process group that we did not take back.
+It reads a pipe to which only we write. When we end, in whatever way, it reads the end of the file and stops every
+process group that we named and did not take back. Linux could signal a child at the death of its parent
+(PR_SET_PDEATHSIG), but that signal follows the *thread* that started the child, is lost when the child changes its
+user, and does not reach grandchildren.
 
-Run as a script, this file is that process; it imports the standard library only, so that it starts in 20 ms.
+Run as a script, this file is that process. It imports only the standard library, so that it starts in 20 ms.
 """
 
 import contextlib
@@ -28,14 +28,14 @@ class Guardian:
         self._process: subprocess.Popen[str] | None = None
 
     def watch(self, group: int, stop_signal: signal.Signals) -> None:
-        """End the process group `group`, asking its leader with `stop_signal`, once we are gone."""
-        self._tell(f"watch {group} {int(stop_signal)}\n")
+        """Stop the process group `group` when we are gone: `stop_signal` to its leader first, then SIGKILL to all."""
+        self._send(f"watch {group} {int(stop_signal)}\n")
 
     def forget(self, group: int) -> None:
-        """The group has ended; its number may soon be somebody else's."""
-        self._tell(f"forget {group}\n")
+        """Take the group back: it has ended, and the system may give its number to another one."""
+        self._send(f"forget {group}\n")
 
-    def _tell(self, line: str) -> None:
+    def _send(self, line: str) -> None:
         with self._lock:
             if self._process is None:
                 self._process = subprocess.Popen(
@@ -62,12 +62,12 @@ def _is_alive(leader: int) -> bool:
     return True
 
 
-def _kill(group: int) -> None:
+def _kill_group(group: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(group, signal.SIGKILL)
 
 
-def _end(groups: dict[int, signal.Signals]) -> None:
+def _stop_groups(groups: dict[int, signal.Signals]) -> None:
     for group, stop_signal in groups.items():
         with contextlib.suppress(ProcessLookupError):
             os.kill(group, stop_signal)
@@ -75,13 +75,13 @@ def _end(groups: dict[int, signal.Signals]) -> None:
     while groups and time.monotonic() < deadline:
         for group in [group for group in groups if not _is_alive(group)]:
             del groups[group]
-            _kill(group)
+            _kill_group(group)
         time.sleep(0.05)
     for group in groups:
-        _kill(group)
+        _kill_group(group)
 
 
-def _read_until_the_end() -> dict[int, signal.Signals]:
+def _read_groups() -> dict[int, signal.Signals]:
     groups: dict[int, signal.Signals] = {}
     for line in sys.stdin:
         match line.split():
@@ -93,4 +93,4 @@ def _read_until_the_end() -> dict[int, signal.Signals]:
 
 
 if __name__ == "__main__":
-    _end(_read_until_the_end())
+    _stop_groups(_read_groups())

@@ -1,4 +1,4 @@
-"""Prints the log files of many processes as they grow, each line with a coloured name before it."""
+"""The printer of log files: it prints many files as they grow, each line with a coloured name before it."""
 
 import threading
 from itertools import cycle
@@ -7,18 +7,20 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from compose.local.errors import LocalError
+
 _COLOURS = ("cyan", "green", "yellow", "magenta", "blue", "bright_red", "bright_cyan", "bright_green")
 _SECONDS_BETWEEN_LOOKS = 0.1
 _NAME_WIDTH = 17
 
 
-class _Followed:
+class _LogFile:
     def __init__(self, name: str, path: Path, colour: str) -> None:
         self._prefix = Text(f"{name:<{_NAME_WIDTH}} ", style=colour)
         self._path = path
         self._position = path.stat().st_size if path.exists() else 0
 
-    def new_lines(self) -> list[Text]:
+    def read_new_lines(self) -> list[Text]:
         if not self._path.exists():
             return []
         with open(self._path, "rb") as file:
@@ -30,12 +32,12 @@ class _Followed:
 
 
 class LogPrinter:
-    """Follows log files in a thread of its own until closed."""
+    """Follows log files in a thread of its own until it is closed."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(highlight=False)
         self._colours = cycle(_COLOURS)
-        self._followed: dict[str, _Followed] = {}
+        self._followed: dict[str, _LogFile] = {}
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="log-printer", daemon=True)
         self._thread.start()
@@ -43,10 +45,10 @@ class LogPrinter:
     def follow(self, name: str, path: Path) -> None:
         """Print what is written to `path` from now on, with `name` before each line."""
         if name not in self._followed:
-            self._followed[name] = _Followed(name, path, next(self._colours))
+            self._followed[name] = _LogFile(name, path, next(self._colours))
 
     def close(self) -> None:
-        """Print what is still to be printed, and end."""
+        """Print the remaining lines, and end."""
         self._closing.set()
         self._thread.join()
 
@@ -57,5 +59,11 @@ class LogPrinter:
 
     def _print(self) -> None:
         for followed in list(self._followed.values()):
-            for line in followed.new_lines():
+            for line in followed.read_new_lines():
                 self._console.print(line, soft_wrap=True)
+
+
+def print_error(console: Console, error: LocalError | TimeoutError) -> None:
+    """Print the kind of an error in red, and its text as it is."""
+    console.print(f"[red]{type(error).__name__}[/red]: ", end="")
+    console.print(str(error), markup=False, soft_wrap=True)

@@ -1,20 +1,31 @@
-"""Finds the binaries of PostgreSQL and RabbitMQ, and installs Debian's packages when they are missing."""
+"""The programs of PostgreSQL, RabbitMQ and Chromium: found where Debian puts them, installed when root lacks them."""
 
 import os
 import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from rich.console import Console
 
 from compose.local.errors import PackagesMissing
 
-_PACKAGES = ("postgresql", "rabbitmq-server")
+T = TypeVar("T")
+
 _OLDEST_POSTGRES = 13
+_SERVERS_MISSING = (
+    f"PostgreSQL {_OLDEST_POSTGRES} or newer and RabbitMQ are needed where Debian puts them "
+    "(/usr/lib/postgresql/VERSION/bin, /usr/lib/rabbitmq/bin, epmd), and are not both installed. Install them (Debian, "
+    "Ubuntu: sudo apt-get install --no-install-recommends postgresql rabbitmq-server), or name servers of your own in "
+    "the environment (ORDER_DATABASE_URL, ORDER_BROKER_URL and so on for each service), or run the system in "
+    "containers: docker compose -f compose/compose.yaml up"
+)
+_BROWSER_MISSING = "The tests of the pages need Chromium (Debian, Ubuntu: sudo apt-get install chromium)."
 
 _POLICY = Path("/usr/sbin/policy-rc.d")
 _POLICY_TEXT = "#!/bin/sh\n# Services are started privately, not by the packages.\nexit 101\n"
@@ -77,53 +88,38 @@ def find() -> Binaries | None:
 
 
 def find_or_install(console: Console | None = None) -> Binaries:
-    """Return the servers installed here; install Debian's packages first when they are missing and we may.
+    """Return the servers installed here; when they are missing and we are root, install Debian's packages first.
 
     Raises:
         PackagesMissing: they are missing and cannot be installed from here; says what to install.
     """
-    console = console or Console()
-    found = find()
-    if found:
-        return found
-    if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        raise PackagesMissing(
-            f"PostgreSQL {_OLDEST_POSTGRES} or newer and RabbitMQ are needed and not both installed. Install "
-            f"them (Debian, Ubuntu: sudo apt-get install --no-install-recommends {' '.join(_PACKAGES)}), or "
-            "name servers of your own in the environment (ORDER_DATABASE_URL, ORDER_BROKER_URL and so on for "
-            "each service), or run the system in containers: docker compose -f compose/compose.yaml up"
-        )
-    _install(console, *_PACKAGES)
-    installed = find()
-    if installed is None:
-        raise PackagesMissing(
-            f"{' and '.join(_PACKAGES)} were installed, but their programs are not where Debian puts them "
-            "(/usr/lib/postgresql/VERSION/bin, /usr/lib/rabbitmq/bin, epmd). Name servers of your own in the "
-            "environment, or run the system in containers: docker compose -f compose/compose.yaml up"
-        )
-    return installed
+    return _find_or_install(find, ("postgresql", "rabbitmq-server"), _SERVERS_MISSING, console)
 
 
 def find_or_install_browser(console: Console | None = None) -> Path:
-    """Return a Chromium for the tests of the pages; install Debian's when there is none and we may.
+    """Return a Chromium for the tests of the pages; when there is none and we are root, install Debian's first.
 
     Raises:
-        PackagesMissing: there is none and it cannot be installed from here.
+        PackagesMissing: there is none, and it cannot be installed from here.
     """
-    found = shutil.which("chromium")
+    return Path(_find_or_install(lambda: shutil.which("chromium"), ("chromium",), _BROWSER_MISSING, console))
+
+
+def _find_or_install(
+    find: Callable[[], T | None], packages: tuple[str, ...], missing: str, console: Console | None
+) -> T:
+    found = find()
     if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        _install(console or Console(), "chromium")
-        found = shutil.which("chromium")
+        _install(console or Console(), *packages)
+        found = find()
     if found is None:
-        raise PackagesMissing(
-            "The tests of the pages need Chromium (Debian, Ubuntu: sudo apt-get install chromium)."
-        )
-    return Path(found)
+        raise PackagesMissing(missing)
+    return found
 
 
 def _install(console: Console, *packages: str) -> None:
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    with _NoServices():
+    with _no_services():
         for command in (
             ["apt-get", "update"],
             ["apt-get", "install", "-y", "--no-install-recommends", *packages],
@@ -137,17 +133,17 @@ def _install(console: Console, *packages: str) -> None:
                 )
 
 
-class _NoServices:
-    """While entered, packages that are installed start no service (Debian's policy-rc.d interface)."""
-
-    def __enter__(self) -> None:
-        self._placed = not _POLICY.exists()
-        if self._placed:
-            with tempfile.NamedTemporaryFile("w", dir=_POLICY.parent, delete=False) as file:
-                file.write(_POLICY_TEXT)
-            Path(file.name).chmod(0o755)
-            Path(file.name).replace(_POLICY)
-
-    def __exit__(self, *_: object) -> None:
-        if self._placed:
-            _POLICY.unlink(missing_ok=True)
+@contextmanager
+def _no_services() -> Iterator[None]:
+    """Within the block, packages that are installed start no service (Debian's policy-rc.d interface)."""
+    if _POLICY.exists():
+        yield
+        return
+    with tempfile.NamedTemporaryFile("w", dir=_POLICY.parent, delete=False) as file:
+        file.write(_POLICY_TEXT)
+    Path(file.name).chmod(0o755)
+    Path(file.name).replace(_POLICY)
+    try:
+        yield
+    finally:
+        _POLICY.unlink(missing_ok=True)

@@ -1,7 +1,5 @@
-"""Free TCP ports on the loopback address."""
+"""Free TCP ports on the loopback address: no two processes of ours get the same one."""
 
-import fcntl
-import os
 import random
 import socket
 import tempfile
@@ -9,15 +7,17 @@ import threading
 from contextlib import closing
 from pathlib import Path
 
+from compose.local.claims import claim_file
+
 LOOPBACK = "127.0.0.1"
 
-# Below the range from which systems take the source ports of outgoing connections (32768 and up on Linux):
-# a client that keeps calling a stopped server could otherwise be given that very port and connect to itself,
-# and the server could not come back on it.
+# Below the range from which systems take the source ports of outgoing connections (32768 and up on Linux). A client
+# that keeps calling a stopped server could otherwise get that very port and connect to itself, and the server could
+# not listen on it again.
 _LOWEST, _HIGHEST = 20_000, 32_000
 
-_claims: dict[int, int] = {}
-"""The ports handed out by this process, each with the file descriptor that holds its claim."""
+_claimed: set[int] = set()
+"""The ports that this process has given out."""
 _lock = threading.Lock()
 
 
@@ -35,34 +35,28 @@ def is_free(port: int) -> bool:
 def _claim(port: int) -> bool:
     """Hold `port` against other processes of ours until this one ends.
 
-    Between the choice of a port and its server's start some seconds pass, in which a second stack would choose the
-    same one, and the first would take the second's answers for its own server's.
+    Between the choice of a port and the start of its server some seconds pass. A second stack would choose the same
+    port then, and the first would take the second's answers for those of its own server.
     """
     try:
-        descriptor = os.open(
-            Path(tempfile.gettempdir(), f"order-saga-port-{port}"), os.O_RDWR | os.O_CREAT, 0o666
-        )
+        descriptor = claim_file(Path(tempfile.gettempdir(), f"order-saga-port-{port}"), 0o666)
     except PermissionError:
-        return False  # another person's
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
         return False
-    _claims[port] = descriptor
-    return True
+    if descriptor is not None:
+        _claimed.add(port)
+    return descriptor is not None
 
 
 def free_port(preferred: int | None = None) -> int:
-    """Return `preferred` when it is free, else a free port that no process of ours was given.
+    """Return `preferred` when it is free, else a free port that no process of ours has.
 
     Raises:
-        OSError: no port could be found.
+        OSError: no port is free.
     """
     with _lock:
         candidates = random.sample(range(_LOWEST, _HIGHEST), 200)
         for port in candidates if preferred is None else [preferred, *candidates]:
-            if port not in _claims and is_free(port) and _claim(port):
+            if port not in _claimed and is_free(port) and _claim(port):
                 return port
     raise OSError(f"no free TCP port between {_LOWEST} and {_HIGHEST} on {LOOPBACK}")
 

@@ -1,4 +1,4 @@
-"""A private PostgreSQL on the loopback address: one database and one role a service, nobody in another's."""
+"""A private PostgreSQL on the loopback address: each service has a database and a role, and reaches no other."""
 
 import os
 import pwd
@@ -14,17 +14,17 @@ import psycopg
 from psycopg import sql
 
 from compose.local import ports
-from compose.local.errors import ServerFailed
+from compose.local.errors import ProcessFailed, ServerFailed
 from compose.local.packages import Binaries, find_or_install
 from compose.local.private_files import write_private
-from compose.local.process import Process
+from compose.local.process import Process, popen_user
 from compose.local.server import PrivateServer
 
 SUPERUSER = "postgres"
 _SERVER_USER = "postgres"
 _XDIST_WORKERS = 8
 
-# fsync and synchronous_commit keep their default, on: what is committed survives a crash.
+# fsync and synchronous_commit keep their default, on: a commit survives a crash.
 _CONFIGURATION = """\
 listen_addresses = '127.0.0.1'
 port = {port}
@@ -45,11 +45,11 @@ class PostgresServer(PrivateServer):
     """One server with all its files in one folder.
 
     Args:
-        folder: where port, passwords and data are kept. The data moves to a private temporary folder when
-            we are root and the unprivileged user that runs the server cannot reach `folder`.
+        folder: keeps port, passwords and data. The data move to a private temporary folder when we are root and the
+            unprivileged user that runs the server cannot reach `folder`.
         roles: each owns a database of the same name, and may connect to no other.
         for_tests: each role may also create databases, and connect to `test_<role>` (and `…_gwN` beside it).
-        log: file that receives what the server writes.
+        log: the file that receives the server's output.
     """
 
     title = "PostgreSQL"
@@ -61,23 +61,23 @@ class PostgresServer(PrivateServer):
         self._roles = tuple(roles)
         self._for_tests = for_tests
         self._user = _SERVER_USER if os.geteuid() == 0 else None
-        self.port = self._kept.port("port", ports.is_free, ports.free_port)
+        self.port = self._kept.port("port")
 
     def url(self, database: str, role: str | None = None) -> str:
-        """Return the address of `database` for `role`, by default the role that bears its name."""
+        """Return the address of `database` for `role`, by default the role of the same name."""
         role = role or database
         return f"postgres://{role}:{self._kept.secret(role)}@{ports.LOOPBACK}:{self.port}/{database}"
 
     def superuser_url(self, database: str = "postgres") -> str:
-        """Return the address of `database` for the superuser: for tests and maintenance alone."""
+        """Return the address of `database` for the superuser; only for tests and maintenance."""
         return self.url(database, SUPERUSER)
 
     def start(self, timeout: float = 30.0) -> None:
-        """Start the server, with its data if there are any; make roles and databases that are missing.
+        """Start the server on its data, if there are any; make the roles and databases that are missing.
 
         Raises:
-            ServerFailed: it could not be set up.
-            ProcessFailed: it ended, or was not ready within `timeout` seconds.
+            ServerFailed: there is no user to run it as.
+            ProcessFailed: initdb failed, or the server ended or was not ready within `timeout` seconds.
             PackagesMissing: PostgreSQL is not installed.
         """
         binaries = find_or_install()
@@ -92,7 +92,7 @@ class PostgresServer(PrivateServer):
             cwd=data,
             log=self._log,
             deaths=self.deaths,
-            # "Fast shutdown": does not wait for clients to leave.
+            # "Fast shutdown": it does not wait until clients have left.
             stop_signal=signal.SIGINT,
             user=self._user,
             ready=lambda _: self._answers(),
@@ -102,10 +102,10 @@ class PostgresServer(PrivateServer):
         self._make_roles_and_databases()
 
     def kill(self, timeout: float = 10.0) -> None:
-        """Stop at once, without writing anything down, as after a crash; the next start recovers.
+        """Stop at once, without a checkpoint, as in a crash; the next start recovers.
 
-        SIGQUIT is PostgreSQL's "immediate shutdown": its children lead process groups of their own, and a
-        server that starts before the last of them is gone refuses to.
+        SIGQUIT is PostgreSQL's "immediate shutdown". It also ends the children, which lead process groups of their own;
+        the next server refuses to start while one of them still runs.
 
         Raises:
             ServerFailed: it still runs after `timeout` seconds.
@@ -124,7 +124,7 @@ class PostgresServer(PrivateServer):
             (self.folder / "location").unlink()
 
     def _data_folder(self) -> Path:
-        """Return a folder the server's user can reach: ours, or a temporary one that ours remembers."""
+        """Return a folder that the server's user can reach: ours, or a temporary one whose path ours keeps."""
         self.folder.mkdir(parents=True, exist_ok=True)
         if self._user is None or self._is_reachable(self.folder):
             return self.folder
@@ -137,14 +137,7 @@ class PostgresServer(PrivateServer):
         return Path(elsewhere)
 
     def _is_reachable(self, folder: Path) -> bool:
-        done = subprocess.run(
-            ["test", "-x", str(folder)],
-            user=self._user,
-            group=self._user,
-            extra_groups=[],
-            cwd="/",
-            check=False,
-        )
+        done = subprocess.run(["test", "-x", str(folder)], cwd="/", check=False, **popen_user(self._user))
         return done.returncode == 0
 
     def _initialize(self, binaries: Binaries, data: Path) -> None:
@@ -155,8 +148,9 @@ class PostgresServer(PrivateServer):
         with self._private_file(data.parent / "superuser", self._kept.secret(SUPERUSER)) as password_file:
             if self._user is not None:
                 shutil.chown(data, self._user, self._user)
-            done = subprocess.run(
-                [
+            initdb = Process(
+                name="initdb",
+                argv=[
                     str(binaries.postgres / "initdb"),
                     f"--pgdata={data}",
                     f"--username={SUPERUSER}",
@@ -167,16 +161,15 @@ class PostgresServer(PrivateServer):
                 ],
                 env=_plain_environment(),
                 cwd=data,
+                log=self._log,
                 user=self._user,
-                group=self._user,
-                extra_groups=None if self._user is None else [],
-                capture_output=True,
-                text=True,
-                check=False,
             )
-        if done.returncode != 0:
-            shutil.rmtree(data, ignore_errors=True)
-            raise ServerFailed(f"initdb failed for {data}:\n{done.stdout}{done.stderr}")
+            try:
+                initdb.start(is_task=True)
+                initdb.wait_until_done()
+            except ProcessFailed:
+                shutil.rmtree(data, ignore_errors=True)
+                raise
 
     @contextmanager
     def _private_file(self, path: Path, text: str) -> Iterator[Path]:
@@ -253,5 +246,5 @@ def _must_exist(user: str) -> None:
 
 
 def _plain_environment() -> dict[str, str]:
-    # PGHOST, PGDATA and their like in our environment are meant for another server.
+    # PGHOST, PGDATA and the like in our environment name another server.
     return {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8", "TZ": "UTC"}

@@ -1,18 +1,18 @@
-"""Makes one service's database ready: `python -m compose.local.prepare SERVICE`.
+"""The preparation of a service's database: `python -m compose.local.prepare SERVICE` migrates it and makes the admin.
 
-Two management commands in one process, since loading Django costs more than either of them.
+It runs two management commands in one process, because loading Django takes longer than either of them.
 """
 
 import importlib
 import os
 import sys
 
-from manage import SERVICES
+from celery_config.common.services import SERVICES
 
 
 def main(argv: list[str]) -> int:
-    """Apply the migrations of a service and make its administrator, whose password is in ADMIN_PASSWORD."""
-    os.environ["DJANGO_SETTINGS_MODULE"] = f"{SERVICES[argv[0]]}.config.settings"
+    """Apply the migrations of a service and make its administrator with the password ADMIN_PASSWORD."""
+    os.environ["DJANGO_SETTINGS_MODULE"] = SERVICES[argv[0]].settings_module
     importlib.import_module("django").setup()
     call_command = importlib.import_module("django.core.management").call_command
     call_command("migrate", interactive=False, verbosity=0)

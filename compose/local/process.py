@@ -1,7 +1,7 @@
-"""One process of the system: a command, its log, its end.
+"""One process of the system: a command, its log and its end. It never outlives us, and its children never outlive it.
 
-Each process leads a session and process group of its own, so that Ctrl-C at the terminal reaches only us, and
-writes straight into its log file: nothing it does waits for us to read, and the file outlives us.
+Each process leads a session and a process group of its own, so that Ctrl-C at the terminal reaches only us. It writes
+straight into its log file: it never waits for us to read, and the file stays when we are gone.
 """
 
 import contextlib
@@ -14,21 +14,21 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from compose.local.errors import ProcessFailed
 from compose.local.guardian import guardian
 from compose.local.private_files import append_private
 from compose.local.readiness import ReadyCheck, at_once
 
-_LINES_TOLD = 20
+_LINES_SHOWN = 20
 _SECONDS_BETWEEN_CHECKS = 0.1
-_ASKS_FOR_THE_END = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGKILL}
+_ENDING_SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGKILL}
 
 
 @dataclass(frozen=True)
 class Death:
-    """A process that ended although nobody asked it to."""
+    """The end of a process that was not asked to end."""
 
     name: str
     exit_code: int
@@ -44,19 +44,25 @@ class Death:
 Deaths: TypeAlias = "queue.SimpleQueue[Death]"
 
 
+def popen_user(user: str | None) -> dict[str, Any]:
+    """Return the arguments with which `subprocess` runs a command as `user` and its group; as ourselves when None."""
+    return {"user": user, "group": user, "extra_groups": None if user is None else []}
+
+
 @dataclass(eq=False)
 class Process:
     """A command, and its running process once started.
 
     Args:
-        name: how logs and errors call it.
+        name: its name in logs and errors.
         argv: the command.
         env: its whole environment; ours when None.
-        ready: tells when it is ready.
-        log: the file that receives what it writes.
+        ready: the check that says when it is ready.
+        log: the file that receives its output.
         cwd: its working directory.
-        stop_signal: what asks it to end in good order; sent to the leader alone, which knows its children.
+        stop_signal: asks it to end in good order; sent to the leader alone, which knows its children.
         user: the user and group to run as; only root may name one.
+        deaths: receives its end when it was not asked to end.
     """
 
     name: str
@@ -93,21 +99,21 @@ class Process:
         """The exit code, negative for a signal; None while it runs."""
         return self._popen.returncode if self._popen and self._ended.is_set() else None
 
-    def start(self) -> None:
+    def start(self, *, is_task: bool = False) -> None:
         """Start it; its output is appended to the log.
+
+        Args:
+            is_task: it has one task and then ends by itself.
 
         Raises:
             ProcessFailed: it runs already, or the command cannot be executed.
         """
-        self._start(end_is_expected=False)
-
-    def _start(self, end_is_expected: bool) -> None:
         if self.is_running:
             raise ProcessFailed(f"{self.name} runs already (process {self.pid})")
-        self._end_is_expected = end_is_expected
+        self._end_is_expected = is_task
         self._ended = threading.Event()
         with append_private(self.log) if self.log else open(os.devnull, "ab") as sink:
-            # A log may hold lines of earlier starts; a device has no size.
+            # A log may hold the lines of earlier starts; a device has no size.
             self._log_start = os.fstat(sink.fileno()).st_size
             try:
                 self._popen = subprocess.Popen(
@@ -118,9 +124,7 @@ class Process:
                     stdout=sink,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
-                    user=self.user,
-                    group=self.user,
-                    extra_groups=None if self.user is None else [],
+                    **popen_user(self.user),
                 )
             except OSError as error:
                 raise ProcessFailed(f"{self.name} cannot be started: {error}") from error
@@ -143,7 +147,7 @@ class Process:
             os.killpg(group, signal.SIGKILL)
 
     def wait_until_ready(self, timeout: float = 60.0) -> None:
-        """Return when the check says that it is ready.
+        """Wait until the check says that it is ready.
 
         Raises:
             ProcessFailed: it ended first, or was not ready within `timeout` seconds.
@@ -162,12 +166,8 @@ class Process:
         self._ended.wait(timeout)
         return self.exit_code
 
-    def begin(self) -> None:
-        """Start a process that has one task, whose end is therefore no surprise."""
-        self._start(end_is_expected=True)
-
-    def finish(self, timeout: float = 120.0) -> None:
-        """Wait until the one task of a process is done.
+    def wait_until_done(self, timeout: float = 120.0) -> None:
+        """Wait until its one task is done.
 
         Raises:
             ProcessFailed: the exit code is not 0, or `timeout` seconds passed.
@@ -180,8 +180,8 @@ class Process:
             raise ProcessFailed(str(Death(self.name, code, self.last_lines())))
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal to the leader; should a signal that asks for its end end it, that is no surprise."""
-        self._end_is_expected = self._end_is_expected or number in _ASKS_FOR_THE_END
+        """Send a signal to the leader; after a signal that asks it to end, its end is expected."""
+        self._end_is_expected = self._end_is_expected or number in _ENDING_SIGNALS
         if self.is_running:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
@@ -200,13 +200,13 @@ class Process:
             self.kill()
 
     def output(self) -> str:
-        """What it wrote since it was last started."""
+        """Return what it wrote since its last start."""
         if self.log is None or not self.log.exists():
             return ""
         with open(self.log, "rb") as file:
             file.seek(self._log_start)
             return file.read().decode(errors="replace")
 
-    def last_lines(self, count: int = _LINES_TOLD) -> list[str]:
-        """The last `count` lines of its output."""
+    def last_lines(self, count: int = _LINES_SHOWN) -> list[str]:
+        """Return the last `count` lines of its output."""
         return self.output().splitlines()[-count:]

@@ -1,4 +1,4 @@
-"""A private RabbitMQ on the loopback address, with a port mapper, node name and ports of its own."""
+"""A private RabbitMQ on the loopback address: its port mapper, node name and ports are its own."""
 
 import json
 import os
@@ -29,20 +29,16 @@ log.console = true
 log.console.level = info
 log.file = false
 """
-_MANAGEMENT = """\
-management.tcp.ip = 127.0.0.1
-management.tcp.port = {management_port}
-"""
 
-# What a server of AMQP 0-9-1 is greeted with, and the first byte of its answer: a method frame.
+# A client of AMQP 0-9-1 begins with this; the first byte of the server's answer marks a method frame.
 _GREETING, _METHOD_FRAME = b"AMQP\x00\x00\x09\x01", b"\x01"
 
-# The data belong to this name, so it must outlive a change of ports; the private port mapper keeps it apart
-# from the nodes of others.
+# The data belong to this name, so it stays the same when the ports change. The private port mapper keeps it apart from
+# other nodes of that name.
 _NODE = "order-saga@localhost"
 
-# A node that dies within milliseconds of making a quorum queue brings it back with an empty log, and RabbitMQ (3.10)
-# then calls no election: the queue never has a leader, takes nothing, and is listed as running.
+# When a node dies within milliseconds of making a quorum queue, the queue comes back with an empty log, and RabbitMQ
+# (3.10) calls no election: the queue has no leader and takes nothing, and is still listed as running.
 _ELECT = (
     "case ets:whereis(ra_state) of undefined -> none; States -> "
     "[ra:trigger_election({Queue, node()}) || {Queue, follower} <- ets:tab2list(States)] end."
@@ -55,12 +51,11 @@ class RabbitServer(PrivateServer):
     """One node with all its files in one folder.
 
     Args:
-        folder: where everything is kept.
-        users: the users a password is made for.
-        definitions: returns, for the passwords by user, what the node loads when it starts: users, vhost,
-            permissions, exchanges, queues (RabbitMQ's definitions format).
-        management: also serve the management pages and API.
-        log: file that receives what the node writes.
+        folder: keeps all its files.
+        users: those for whom a password is made.
+        definitions: makes, from the passwords by user, what the node loads at its start: users, vhost, permissions,
+            exchanges, queues (RabbitMQ's definitions format).
+        log: the file that receives the node's output.
     """
 
     title = "RabbitMQ"
@@ -71,30 +66,22 @@ class RabbitServer(PrivateServer):
         users: Sequence[str],
         definitions: Definitions,
         *,
-        management: bool = False,
         log: Path | None = None,
     ) -> None:
         super().__init__(folder, log or folder / "rabbitmq.log")
         self._users = tuple(users)
         self._definitions = definitions
-        self._management = management
-        self.port = self._kept.port("node", ports.is_free, ports.free_port)
-        self._distribution_port = self._kept.port("distribution", ports.is_free, ports.free_port)
-        self._epmd_port = self._kept.port("epmd", ports.is_free, ports.free_port)
-        self._management_port = self._kept.port("management", ports.is_free, ports.free_port)
+        self.port = self._kept.port("node")
+        self._distribution_port = self._kept.port("distribution")
+        self._epmd_port = self._kept.port("epmd")
         self._epmd: Process | None = None
 
     def url(self, user: str) -> str:
         """Return the address of the vhost for `user`."""
         return f"amqp://{user}:{self._kept.secret(user)}@{ports.LOOPBACK}:{self.port}/{VHOST}"
 
-    @property
-    def management_url(self) -> str:
-        """Address of the management pages; served only when asked for."""
-        return f"http://{ports.LOOPBACK}:{self._management_port}"
-
     def start(self, timeout: float = 60.0) -> None:
-        """Start the node, with its data if there are any, and load the definitions.
+        """Start the node on its data, if there are any, and load the definitions.
 
         Raises:
             ProcessFailed: it ended, or was not ready within `timeout` seconds.
@@ -107,7 +94,7 @@ class RabbitServer(PrivateServer):
         self._process = Process(
             name="rabbitmq",
             argv=[str(binaries.rabbitmq / "rabbitmq-server")],
-            # Its script then becomes the node instead of waiting for it: the end we see is the node's own.
+            # So the script becomes the node instead of waiting for it, and the end that we see is the node's own.
             env={**environment, "detached": "yes"},
             cwd=self.folder,
             log=self._log,
@@ -121,7 +108,7 @@ class RabbitServer(PrivateServer):
             self.ctl("eval", _ELECT)
 
     def stop(self) -> None:
-        """Stop the node in good order, and its port mapper; the data stay."""
+        """Stop the node in good order, then its port mapper; the data stay."""
         super().stop()
         if self._epmd:
             self._epmd.stop()
@@ -167,7 +154,7 @@ class RabbitServer(PrivateServer):
             return False
 
     def _start_port_mapper(self, binaries: Binaries, environment: Mapping[str, str]) -> Process:
-        """Start Erlang's port mapper as a process of ours: one that the node starts outlives it."""
+        """Start Erlang's port mapper as a process of ours: a mapper that the node starts would outlive the node."""
         epmd = Process(
             name="epmd",
             argv=[str(binaries.epmd), "-address", ports.LOOPBACK, "-port", str(self._epmd_port)],
@@ -186,14 +173,9 @@ class RabbitServer(PrivateServer):
         passwords = {user: self._kept.secret(user) for user in self._users}
         definitions = self.folder / "definitions.json"
         write_private(definitions, json.dumps(self._definitions(passwords), indent=1))
-        template = _CONFIGURATION + (_MANAGEMENT if self._management else "")
-        (self.folder / "rabbitmq.conf").write_text(
-            template.format(
-                node_port=self.port, management_port=self._management_port, definitions=definitions
-            )
-        )
-        plugins = "[rabbitmq_management]." if self._management else "[]."
-        (self.folder / "enabled_plugins").write_text(plugins)
+        configuration = _CONFIGURATION.format(node_port=self.port, definitions=definitions)
+        (self.folder / "rabbitmq.conf").write_text(configuration)
+        (self.folder / "enabled_plugins").write_text("[].")
         (self.folder / "rabbitmq-env.conf").touch()
         return self._environment()
 

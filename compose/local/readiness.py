@@ -1,4 +1,4 @@
-"""How to tell that a process is ready: a check is asked again and again until it says yes."""
+"""Readiness checks: each says whether a process is ready, and is repeated until it says yes."""
 
 from collections.abc import Callable
 from functools import cache
@@ -10,10 +10,10 @@ from compose.local import ports
 
 
 class Running(Protocol):
-    """What a check may look at."""
+    """The part of a process that a check may read."""
 
     def output(self) -> str:
-        """What the process wrote since it was last started."""
+        """Return what the process wrote since its last start."""
         ...
 
 
@@ -22,12 +22,12 @@ ReadyCheck = Callable[[Running], bool]
 
 @cache
 def _client() -> httpx.Client:
-    # Proxies from the environment must not be asked for loopback addresses.
+    # Loopback addresses must not go through a proxy that the environment names.
     return httpx.Client(timeout=2.0, trust_env=False)
 
 
 def answers(url: str) -> ReadyCheck:
-    """Ready when GET `url` is answered with status 200."""
+    """Ready when GET `url` returns status 200."""
 
     def check(_: Running) -> bool:
         try:

@@ -1,4 +1,4 @@
-"""How a command finds the stack that `./manage.py up` runs: its environment, kept in a file while it runs."""
+"""The announcement of a running stack: a file with its environment, from which other commands join it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ FILE = "running.json"
 
 
 @contextmanager
-def announced(
+def announce(
     var: Path, environment: Mapping[str, str], inherited: Mapping[str, str] = os.environ
 ) -> Iterator[None]:
-    """Let other commands join this stack for as long as the block runs."""
+    """Let other commands join this stack while the block runs."""
     ours = {name: value for name, value in environment.items() if inherited.get(name) != value}
     write_private(var / FILE, json.dumps({"pid": os.getpid(), "environment": ours}))
     try:
@@ -26,13 +26,13 @@ def announced(
         (var / FILE).unlink(missing_ok=True)
 
 
-def join(var: Path) -> bool:
-    """Take over the environment of the stack that runs in `var`, if one does.
+def join_stack(var: Path) -> bool:
+    """Take over the environment of the stack that runs in `var`.
 
-    What is set already wins, but for the folder: `demo` has one of its own within `var`.
+    A variable that is set already wins, except for the folder: `demo` has a folder of its own within `var`.
 
     Returns:
-        Whether one runs.
+        Whether a stack runs there.
     """
     try:
         kept = json.loads((var / FILE).read_text())

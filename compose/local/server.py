@@ -1,4 +1,4 @@
-"""What the private servers have in common: one folder, kept port and passwords, one process, its end."""
+"""A private server: one folder with all its files, one process, and ports and passwords that stay the same."""
 
 import queue
 from abc import ABC, abstractmethod
@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import ClassVar
 
 from compose.local.errors import ServerFailed
-from compose.local.kept import KeptValues
+from compose.local.private_files import KeptValues
 from compose.local.process import Deaths, Process
 
 
 class PrivateServer(ABC):
     """A server with all its files in `folder`; its ports and passwords stay the same over restarts.
 
-    `deaths` receives its end when nobody asked for it.
+    `deaths` receives its end when it was not asked to end.
     """
 
     title: ClassVar[str]
@@ -38,7 +38,7 @@ class PrivateServer(ABC):
 
     @abstractmethod
     def start(self, timeout: float = 60.0) -> None:
-        """Start it, with its data if there are any, and return when it is ready."""
+        """Start it on its data, if there are any, and wait until it is ready."""
 
     def stop(self) -> None:
         """Stop it in good order; its data stay."""

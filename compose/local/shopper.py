@@ -1,4 +1,4 @@
-"""A client of the order service: places orders over HTTP and watches them end. Used by demo, bench and tests."""
+"""A client of the order service for demo, bench and tests: it places orders over HTTP and waits until they end."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Ended:
 
 
 class Shopper:
-    """Talks to the services of a running stack; as its administrator, or with a service token."""
+    """A client of the services of a running stack, as its administrator or with a service token."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
@@ -49,7 +49,7 @@ class Shopper:
         )
 
     def stock_shelves(self, products: Sequence[dict[str, Any]], quantity: int) -> None:
-        """Create the products and their opening stock in inventory, as any caller of its API may."""
+        """Create the products and their opening stock over inventory's API."""
         token = self.stack.environment["INVENTORY_SERVICE_TOKEN"]
         headers = {"Authorization": f"Bearer {token}"}
         stock = [{"sku": product["sku"], "quantity": quantity} for product in products]
@@ -60,12 +60,16 @@ class Shopper:
             inventory.post("/api/stock/opening/", json={"items": stock}).raise_for_status()
 
     def place(self, order: dict[str, Any], *, key: str | None = None) -> httpx.Response:
-        """POST one order and return the answer, whatever it is."""
+        """POST one order and return the response."""
         headers = {"Idempotency-Key": key} if key else {}
         return self.http.post("/api/orders/", json=order, headers=headers)
 
     def place_when_known(self, order: dict[str, Any], *, patience: float = 30.0) -> str:
-        """Place an order as soon as the order service's copy knows its products; return its id."""
+        """Place an order as soon as the order service's copy has its products; return its id.
+
+        Args:
+            patience: seconds to wait for the products.
+        """
         end = time.monotonic() + patience
         while True:
             answer = self.place(order)
@@ -80,9 +84,9 @@ class Shopper:
         answer.raise_for_status()
         return dict(answer.json())
 
-    def orders(self, at_once: int = PAGE) -> Iterator[dict[str, Any]]:
-        """All orders, newest first, so many with each call."""
-        url: str | None = f"/api/orders/?limit={at_once}"
+    def orders(self, page_size: int = PAGE) -> Iterator[dict[str, Any]]:
+        """Yield all orders, newest first; each request reads a page."""
+        url: str | None = f"/api/orders/?limit={page_size}"
         while url:
             answer = self.http.get(url)
             answer.raise_for_status()
@@ -96,18 +100,19 @@ class Shopper:
         """Wait until all `orders` have ended or are parked.
 
         Args:
-            patience: seconds without any further end after which it gives up.
+            patience: seconds to wait for the next end.
+            progress: is called with the number of ended orders.
 
         Raises:
-            TimeoutError: orders do not move; the text names some.
+            TimeoutError: no further order ended in time; the text names some.
         """
         wanted, ended = set(orders), dict[str, Ended]()
-        at_once = min(max(len(wanted), SHORT_PAGE), PAGE)
+        page_size = min(max(len(wanted), SHORT_PAGE), PAGE)
         since = time.monotonic()
         while len(ended) < len(wanted):
-            # Newest first: what was placed long ago is not read again and again.
-            looked_at = islice((o for o in self.orders(at_once) if o["id"] in wanted), len(wanted))
-            found = {o["id"]: end_of(o) for o in looked_at if o["status"] in ENDED}
+            # Newest first: the orders of earlier runs are not read.
+            looked_at = islice((o for o in self.orders(page_size) if o["id"] in wanted), len(wanted))
+            found = {o["id"]: read_end(o) for o in looked_at if o["status"] in ENDED}
             if len(found) > len(ended):
                 since = time.monotonic()
             ended = found
@@ -125,17 +130,16 @@ class Shopper:
         self.http.close()
 
 
-def end_of(order: dict[str, Any]) -> Ended:
+def read_end(order: dict[str, Any]) -> Ended:
     ended_at = order["ended_at"]
-    seconds = moment(ended_at) - moment(order["created_at"]) if ended_at else 0.0
+    seconds = 0.0
+    if ended_at:
+        taken = datetime.fromisoformat(ended_at) - datetime.fromisoformat(order["created_at"])
+        seconds = taken.total_seconds()
     return Ended(order["id"], order["status"], order["cancel_code"], seconds)
 
 
-def moment(text: str) -> float:
-    return datetime.fromisoformat(text).timestamp()
-
-
 def percentile(values: Sequence[float], share: float) -> float:
-    """The value below which `share` (0 to 1) of the values lie: nearest rank."""
+    """Return the value below which `share` (0 to 1) of the values lie, by nearest rank."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0

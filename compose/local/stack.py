@@ -1,4 +1,4 @@
-"""The whole system on this machine, from its start to its end: servers, databases, processes."""
+"""The stack: the whole system on this machine, with its servers, databases and processes. One runs in a folder."""
 
 import os
 import shutil
@@ -8,14 +8,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from celery_config.broker.topology import FLOWER_USER, SERVICES, definitions
+from celery_config.broker.topology import FLOWER_USER, definitions
+from celery_config.common.services import SERVICES
 from compose.local import environment, packages
 from compose.local.blueprint import Blueprint
-from compose.local.claim import FolderClaim
+from compose.local.claims import FolderClaim
 from compose.local.environment import ADMIN, Addresses, Mode
 from compose.local.postgres import PostgresServer
-from compose.local.processes import Supervisor
 from compose.local.rabbitmq import RabbitServer
+from compose.local.supervisor import Supervisor
 
 _BROKER_ADMINISTRATOR = "admin"
 
@@ -26,16 +27,15 @@ class Stack:
     Args:
         mode: `servers` = PostgreSQL and RabbitMQ, private ones unless the environment names others;
             `embedded` = SQLite files and the file-based broker.
-        var: folder of everything that is generated; `ORDER_SAGA_VAR` or `var/` when None.
-        settings: environment variables of this stack that win over all others.
+        var: the folder of all generated files; `ORDER_SAGA_VAR` or `var/` when None.
+        settings: environment variables of this stack; they win over all others.
         environ: the environment it starts from.
         show: print what the processes write.
         with_flower: also run Flower.
-        with_webhooks: the sandbox tells payment and shipment of each outcome.
-        for_tests: the private PostgreSQL lets each role make its test databases.
+        with_webhooks: the sandbox sends webhooks to payment and shipment.
 
     Raises:
-        FolderInUse: another stack of this mode has not yet stopped in `var`.
+        FolderInUse: another stack of this mode still runs in `var`.
     """
 
     def __init__(
@@ -48,20 +48,19 @@ class Stack:
         show: bool = False,
         with_flower: bool = False,
         with_webhooks: bool = True,
-        for_tests: bool = False,
     ) -> None:
         self.mode = mode
         self.var = (var or environment.var_folder(environ)).resolve()
         self.logs = self.var / "log"
         self.settings_of: dict[str, dict[str, str]] = {}
-        """Environment variables of one service's processes, which win over those of all."""
+        """Further environment variables for the processes of a service, by service; they win."""
         self._claim = FolderClaim(self.var / mode)
         self.supervisor = Supervisor(self.logs, show=show)
         self.addresses = Addresses.choose()
         self.postgres: PostgresServer | None = None
         self.rabbitmq: RabbitServer | None = None
         if mode == "servers":
-            self._choose_servers(environ, for_tests)
+            self._choose_servers(environ)
         for server in self._servers.values():
             server.deaths = self.supervisor.deaths
         self.environment = {
@@ -85,12 +84,10 @@ class Stack:
         )
         self.has_flower = with_flower and mode == "servers" and "FLOWER_BROKER_URL" in self.environment
 
-    def _choose_servers(self, environ: Mapping[str, str], for_tests: bool) -> None:
+    def _choose_servers(self, environ: Mapping[str, str]) -> None:
         folder = self.var / "servers"
         if not environment.names_all("DATABASE", environ):
-            self.postgres = PostgresServer(
-                folder / "postgres", SERVICES, for_tests=for_tests, log=self.logs / "postgres.log"
-            )
+            self.postgres = PostgresServer(folder / "postgres", [*SERVICES], log=self.logs / "postgres.log")
         if not environment.names_all("BROKER", environ):
             users = (*SERVICES, FLOWER_USER, _BROKER_ADMINISTRATOR)
             self.rabbitmq = RabbitServer(
@@ -108,7 +105,7 @@ class Stack:
 
     @property
     def admin_login(self) -> tuple[str, str]:
-        """Name and password of the administrator of every service and of Flower."""
+        """The name and password of the administrator of every service and of Flower."""
         return ADMIN, self.environment["ADMIN_PASSWORD"]
 
     @property
@@ -121,7 +118,7 @@ class Stack:
 
     @property
     def broker_admin_url(self) -> str:
-        """Address of the private broker for its administrator.
+        """The address of the private broker for its administrator.
 
         Raises:
             LookupError: the broker is not a private one.
@@ -135,14 +132,14 @@ class Stack:
         return environment.web_url(self.addresses, service)
 
     def restart(self, name: str, timeout: float = 60.0) -> None:
-        """Stop and start one process (`payment-worker`, `postgres`, …) and wait until it is ready."""
+        """Stop one process (`payment-worker`, `postgres`, …), start it again and wait until it is ready."""
         if name in self._servers:
             self._servers[name].restart()
         else:
             self.supervisor.restart(name, timeout)
 
     def run_workers(self, service: str, count: int, timeout: float = 60.0) -> None:
-        """Let a service have so many workers: start those that are missing, stop those that are too many.
+        """Bring a service to `count` workers: start those that are missing, stop the others.
 
         Raises:
             ProcessFailed: one did not start.
@@ -161,7 +158,7 @@ class Stack:
         return {name: server for name, server in servers.items() if server}
 
     def delete_data(self) -> None:
-        """Delete what earlier runs in this mode left behind; nothing may run."""
+        """Delete the data of earlier runs in this mode; the stack must not run."""
         for server in self._servers.values():
             server.wipe()
         if self.mode == "embedded":
@@ -171,10 +168,10 @@ class Stack:
         shutil.rmtree(self._sandbox_database.parent, ignore_errors=True)
 
     def start(self, timeout: float = 120.0) -> None:
-        """Start everything in parallel and return when all is ready.
+        """Start everything in parallel and wait until all is ready.
 
         Raises:
-            LocalError: something did not start; all that did is stopped again.
+            LocalError: something did not start; everything is stopped again.
         """
         if self._servers:
             packages.find_or_install()
@@ -184,7 +181,7 @@ class Stack:
                 try:
                     self._start(pool, timeout)
                 except BaseException:
-                    # What still starts in the pool's threads ends with this, so that the pool can close.
+                    # This also ends what still starts in the pool's threads, so that the pool can close.
                     self.stop()
                     raise
         except BaseException:
@@ -213,7 +210,7 @@ class Stack:
         self.supervisor.start([self._blueprint.flower()], timeout)
 
     def stop(self) -> None:
-        """Stop all processes, then the private servers, for good; the data stay for the next stack."""
+        """Stop all processes, then the private servers; the data stay for the next stack."""
         self.supervisor.stop()
         with ThreadPoolExecutor(max_workers=2) as pool:
             for stopped in [pool.submit(server.stop) for server in self._servers.values()]:
@@ -222,4 +219,4 @@ class Stack:
 
 
 def _nothing() -> None:
-    """Stands in for the start of a server that the environment names."""
+    """Stand in for the start of a server that the environment names."""

@@ -1,4 +1,4 @@
-"""`./manage.py up`: the whole system on real servers, until Ctrl-C."""
+"""`./manage.py up`: the whole system on real servers until Ctrl-C; a process that ends by itself is started again."""
 
 import argparse
 import os
@@ -10,27 +10,35 @@ from threading import Thread
 from rich.console import Console
 from rich.table import Table
 
-from celery_config.broker.topology import SERVICES
+from celery_config.common.services import SERVICES
 from compose.local import running
 from compose.local.errors import LocalError
+from compose.local.output import print_error
 from compose.local.process import Death
 from compose.local.stack import Stack
 
 _LONGEST_PAUSE = 30.0
-_FORGIVEN_AFTER = 300.0
+_REMEMBERED_SECONDS = 300.0
 
 
 def main(argv: list[str]) -> int:
-    """Start everything, say where it is, and keep it running.
+    """Start everything, print its addresses and keep it running.
 
     Returns:
-        0 after Ctrl-C or SIGTERM, 1 when something did not start.
+        0 after Ctrl-C or SIGTERM, 1 when something did not start, 130 after a second Ctrl-C.
     """
-    options = _options(argv)
-    console = Console(highlight=False)
-    # A terminal on our side means that people read the lines, although the processes write to files.
+    options, console = _options(argv), Console(highlight=False)
+    try:
+        return _run(options, console)
+    except KeyboardInterrupt:
+        console.print("\nNot waiting: what still runs is stopped within 10 s.")
+        return 130
+
+
+def _run(options: argparse.Namespace, console: Console) -> int:
+    # The processes write to files and cannot know that people read their lines in a terminal.
     readable = {"LOG_FORMAT": "console"} if sys.stdout.isatty() and "LOG_FORMAT" not in os.environ else {}
-    # Also where a shell ignores SIGINT for what it starts in the background.
+    # A shell ignores SIGINT for commands in the background; we react there too.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     started = time.monotonic()
@@ -40,14 +48,13 @@ def main(argv: list[str]) -> int:
         if options.fresh:
             stack.delete_data()
         stack.start()
-        with running.announced(stack.var, stack.environment):
-            console.print(_overview(stack, time.monotonic() - started))
+        with running.announce(stack.var, stack.environment):
+            console.print(make_overview(stack, f"Ready after {time.monotonic() - started:.1f} s"))
             _keep_running(stack, console)
     except KeyboardInterrupt:
         console.print("\nStopping …")
     except LocalError as error:
-        console.print(f"[red]{type(error).__name__}[/red]: ", end="")
-        console.print(str(error), markup=False, soft_wrap=True)
+        print_error(console, error)
         return 1
     finally:
         if stack:
@@ -59,8 +66,8 @@ def main(argv: list[str]) -> int:
 def _options(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="./manage.py up",
-        description="Start the whole system on PostgreSQL and RabbitMQ: servers named in the environment, "
-        "else private ones that keep their data in ORDER_SAGA_VAR/servers.",
+        description="Start the whole system on PostgreSQL and RabbitMQ: on the servers that the environment names, "
+        "else on private ones that keep their data in ORDER_SAGA_VAR/servers.",
     )
     parser.add_argument("--fresh", action="store_true", help="delete the private servers' data first")
     parser.add_argument("--quiet", action="store_true", help="do not print the logs (they are in var/log)")
@@ -68,10 +75,11 @@ def _options(argv: list[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _overview(stack: Stack, seconds: float) -> Table:
+def make_overview(stack: Stack, title: str) -> Table:
+    """Return a table of all addresses, with the login and the folder of the logs below it."""
     name, password = stack.admin_login
     table = Table(
-        title=f"Ready after {seconds:.1f} s",
+        title=title,
         caption=f"Login everywhere: {name} / {password}\nLogs: {stack.logs}\nCtrl-C stops everything",
     )
     table.add_column("what")
@@ -86,27 +94,23 @@ def _overview(stack: Stack, seconds: float) -> Table:
 
 
 def _keep_running(stack: Stack, console: Console) -> None:
-    """Start again whatever ends unasked; each by itself, so that nobody waits for somebody else's pause."""
+    """Start every process again that ends by itself, each in a thread, so that none waits for the pause of another."""
     ends: dict[str, list[float]] = {}
     while True:
         death = stack.supervisor.deaths.get()
-        _tell(death, console)
+        console.print(str(death), markup=False, style="red", soft_wrap=True)
         now = time.monotonic()
-        lately = [at for at in ends.get(death.name, []) if now - at < _FORGIVEN_AFTER]
+        lately = [at for at in ends.get(death.name, []) if now - at < _REMEMBERED_SECONDS]
         ends[death.name] = [*lately, now]
         pause = min(2.0 ** len(lately), _LONGEST_PAUSE)
         console.print(f"{death.name} is started again in {pause:.0f} s")
-        Thread(target=_start_again, args=(stack, death, pause, console), daemon=True).start()
+        Thread(target=_restart_after, args=(pause, stack, death, console), daemon=True).start()
 
 
-def _start_again(stack: Stack, death: Death, pause: float, console: Console) -> None:
+def _restart_after(pause: float, stack: Stack, death: Death, console: Console) -> None:
     time.sleep(pause)
     try:
         stack.restart(death.name)
     except LocalError as error:
         console.print(str(error), markup=False, style="red", soft_wrap=True)
         stack.supervisor.deaths.put(death)
-
-
-def _tell(death: Death, console: Console) -> None:
-    console.print(str(death), markup=False, style="red", soft_wrap=True)

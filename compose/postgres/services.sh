@@ -1,7 +1,7 @@
 #!/bin/sh
-# Runs once, when the data volume is new: a role and a database for each service, and nobody else in them.
-# "order" is a keyword of SQL, so names are always quoted. psql reads the passwords from the environment itself:
-# as arguments they would show in the list of processes.
+# Runs once, when the data volume is new: each service gets a role and a database, and no other role may connect to it.
+# "order" is a keyword of SQL, so names are always quoted. psql reads the passwords from the environment, because
+# arguments are visible in the list of processes.
 set -eu
 
 services="order payment inventory shipment"

@@ -1,4 +1,4 @@
-"""Command line of the sandbox."""
+"""The command line of the sandbox."""
 
 from __future__ import annotations
 
@@ -69,10 +69,14 @@ def _options() -> argparse.Namespace:
         help="heavier shipments are refused (default %(default)s)",
     )
     parser.add_argument(
-        "--payment-webhook", metavar="URL", help="tell of payments there; signs with PAYMENT_WEBHOOK_SECRET"
+        "--payment-webhook",
+        metavar="URL",
+        help="send payments' events there, signed with PAYMENT_WEBHOOK_SECRET",
     )
     parser.add_argument(
-        "--carrier-webhook", metavar="URL", help="tell of shipments there; signs with SHIPMENT_WEBHOOK_SECRET"
+        "--carrier-webhook",
+        metavar="URL",
+        help="send shipments' events there, signed with SHIPMENT_WEBHOOK_SECRET",
     )
     options = parser.parse_args()
     wanted = {

@@ -1,4 +1,4 @@
-"""Routes a request to its endpoint, with faults and idempotency around it."""
+"""The sandbox without HTTP: it routes a request to its endpoint, with faults and idempotency around it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from compose.sandbox import carrier, provider
+from compose.sandbox.carrier import SHIPMENTS
 from compose.sandbox.control import Control
 from compose.sandbox.faults import Faults
 from compose.sandbox.http import Answer, Endpoint, NotFound, Request, SandboxError, Shop
 from compose.sandbox.idempotency import Keys
+from compose.sandbox.provider import AUTHORIZATIONS
 from compose.sandbox.webhooks import Target, Webhooks
 
-# What is told of a call, by how it ended.
+# The event that a webhook sends, by the endpoint and the status of its answer.
 EVENTS: dict[tuple[Endpoint, int], str] = {
     (provider.authorize, 201): "authorization.authorized",
     (provider.authorize, 422): "authorization.refused",
@@ -29,7 +31,7 @@ EVENTS: dict[tuple[Endpoint, int], str] = {
 
 
 class Sandbox:
-    """Both sides of the outside world, without the HTTP around them."""
+    """Provider, carrier and their control."""
 
     def __init__(self, shop: Shop, targets: Mapping[str, Target] | None = None) -> None:
         self.faults = Faults(default_seconds=shop.settings.timeout_seconds)
@@ -47,13 +49,13 @@ class Sandbox:
             ("POST", "/provider/authorizations/{id}/capture", provider.capture),
             ("POST", "/provider/authorizations/{id}/void", provider.void),
             ("POST", "/provider/refunds", provider.refund),
-            ("GET", "/provider/authorizations", provider.books),
-            ("GET", "/provider/authorizations/{id}", provider.retrieve),
+            ("GET", "/provider/authorizations", AUTHORIZATIONS.page),
+            ("GET", "/provider/authorizations/{id}", AUTHORIZATIONS.retrieve),
             ("POST", "/carrier/shipments", carrier.book),
             ("POST", "/carrier/shipments/{id}/cancel", carrier.cancel),
             ("POST", "/carrier/shipments/{id}/dispatch", carrier.dispatch),
-            ("GET", "/carrier/shipments", carrier.books),
-            ("GET", "/carrier/shipments/{id}", carrier.retrieve),
+            ("GET", "/carrier/shipments", SHIPMENTS.page),
+            ("GET", "/carrier/shipments/{id}", SHIPMENTS.retrieve),
             ("POST", "/control/faults", control.plan_fault),
             ("DELETE", "/control/faults", control.clear_faults),
             ("GET", "/control/stats", control.stats),
@@ -61,29 +63,29 @@ class Sandbox:
         ]
 
     def answer(self, request: Request) -> Answer:
-        """The answer to a request.
+        """Return the answer to a request.
 
         Raises:
             NoAnswer: a planned fault wants the connection closed.
         """
         try:
-            path, endpoint, routed = self._route(request)
+            path, endpoint, routed = self._find_route(request)
             self.control.count(f"{request.method} {path}")
             if path.startswith(("/provider/", "/carrier/")):
-                return self._outside(endpoint, routed)
+                return self._answer_outside(endpoint, routed)
             return endpoint(self._shop, routed)
         except SandboxError as error:
             return error.answer()
 
-    def _outside(self, endpoint: Endpoint, request: Request) -> Answer:
+    def _answer_outside(self, endpoint: Endpoint, request: Request) -> Answer:
         planned = self.faults.take(request.path)
         self.faults.before(planned)
         keyed = request.method == "POST"
-        answer = self._keyed(endpoint, request) if keyed else endpoint(self._shop, request)
+        answer = self._answer_once(endpoint, request) if keyed else endpoint(self._shop, request)
         self.faults.after(planned)
         return replace(answer, copies=2) if planned and planned.kind == "twice" else answer
 
-    def _keyed(self, endpoint: Endpoint, request: Request) -> Answer:
+    def _answer_once(self, endpoint: Endpoint, request: Request) -> Answer:
         side = request.path.split("/")[1]
         fault = provider.token_fault(request, self._shop.settings) if endpoint is provider.authorize else None
         answer, stored = self._keys.answer(side, request, endpoint, lambda: self.faults.before(fault))
@@ -91,30 +93,27 @@ class Sandbox:
             self.control.count("answered from the store")
         elif (kind := EVENTS.get((endpoint, answer.status))) and not is_always_late(request):
             self.webhooks.announce(side, kind, request, answer)
-        if answer.status < 300 and (not stored or self._late(request)):
+        if answer.status < 300 and (not stored or self._is_late_again(request)):
             self.faults.after(fault)
         return answer
 
-    def _late(self, request: Request) -> bool:
-        """Whether this repeat is answered late too: the first few are, for the one token that goes on so."""
+    def _is_late_again(self, request: Request) -> bool:
+        """Whether this repeat is answered late too; the first few are, for one of the tokens."""
         if not is_always_late(request):
             return False
         self._repeats[request.key] += 1
         return self._repeats[request.key] < provider.LATE_CALLS
 
-    def _route(self, request: Request) -> tuple[str, Endpoint, Request]:
+    def _find_route(self, request: Request) -> tuple[str, Endpoint, Request]:
         for method, pattern, path, endpoint in self._routes:
             match = pattern.fullmatch(request.path)
             if match and method == request.method:
-                routed = Request(
-                    request.method, request.path, match.groupdict(), request.query, request.body, request.key
-                )
-                return path, endpoint, routed
+                return path, endpoint, replace(request, ids=match.groupdict())
         raise NotFound("no_such_endpoint", f"there is no {request.method} {request.path[:200]}")
 
 
 def is_always_late(request: Request) -> bool:
-    """Whether it is about the token whose provider is as good as away: late answers, no webhook."""
+    """Whether it is about the token whose provider is as good as away: late answers and no webhook."""
     return bool(request.body.get("token") == provider.ALWAYS_LATE)
 
 

@@ -1,4 +1,4 @@
-"""Plans faults and counts calls, for tests, chaos runs and whoever watches them."""
+"""The control of the sandbox: tests and chaos runs plan faults here and read what was called."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from compose.sandbox.faults import Faults, Planned
 from compose.sandbox.http import Answer, Request, Shop
 
-AMOUNTS = (
+BOOK_COUNTS = (
     ("authorizations", "SELECT COUNT(*) FROM authorizations"),
     ("captured", "SELECT COUNT(*) FROM authorizations WHERE state = 'captured'"),
     ("voided", "SELECT COUNT(*) FROM authorizations WHERE state = 'voided'"),
@@ -38,26 +38,26 @@ class Control:
         return Answer(201, _present(self._faults.plan(request.body)))
 
     def clear_faults(self, shop: Shop, request: Request) -> Answer:
-        """DELETE /control/faults: forget all faults and end every wait under way."""
+        """DELETE /control/faults: remove all faults and end every wait."""
         self._faults.clear()
         return Answer(200, {"faults": []})
 
     def stats(self, shop: Shop, request: Request) -> Answer:
-        """GET /control/stats: calls since the start, what the books hold, the faults still to come."""
+        """GET /control/stats: the calls since the start, the sums of the books, the faults still to come."""
         with self._guard:
             calls = dict(sorted(self._counts.items()))
-        books = {name: _number(shop, sql) for name, sql in AMOUNTS}
+        books = {name: _count_rows(shop, sql) for name, sql in BOOK_COUNTS}
         return Answer(
             200, {"calls": calls, "books": books, "faults": [_present(p) for p in self._faults.planned()]}
         )
 
     def healthz(self, shop: Shop, request: Request) -> Answer:
         """GET /healthz: the store answers."""
-        _number(shop, "SELECT 1")
+        _count_rows(shop, "SELECT 1")
         return Answer(200, {"status": "ok"})
 
 
-def _number(shop: Shop, sql: str) -> int:
+def _count_rows(shop: Shop, sql: str) -> int:
     row = shop.store.row(sql)
     assert row is not None, "a COUNT returns a row"
     return int(row[0])

@@ -1,8 +1,7 @@
-"""Misbehaviour on purpose: before the work, after it, or instead of an answer.
+"""Faults on purpose: before the work, after it, or instead of an answer.
 
-A test token misbehaves on the first call with a key only (it is part of the deal with the caller); a fault
-set through /control/faults hits the next `count` calls (or events) under its path, whatever their keys. Faults live in
-memory: a restart clears them.
+A test token causes its fault only on the first call with a key. A fault that is set through /control/faults hits the
+next `count` calls (or events) under its path, with any key. Faults are kept in memory: a restart clears them.
 """
 
 from __future__ import annotations
@@ -11,18 +10,16 @@ import threading
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast, get_args
 
-from compose.sandbox.fields import Fields
+from compose.sandbox.bodies import FaultPlan, read
 from compose.sandbox.http import InvalidRequest, SandboxError
 
 Kind = Literal["error_500", "error_after", "delay", "timeout", "hang", "drop", "twice"]
 WebhookKind = Literal["lose", "delay", "duplicate", "reorder", "forge"]
 WEBHOOKS = "/webhooks/"
-MAX_COUNT = 1_000_000
-MAX_SECONDS = 3600
 
 
 class Broken(SandboxError):
-    """Answered as a 500; says nothing about whether the work was done."""
+    """Answered with 500, which leaves open whether the work was done."""
 
 
 class NoAnswer(Exception):
@@ -31,14 +28,16 @@ class NoAnswer(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One way to misbehave; `seconds` matter for delay, timeout, hang and reorder.
+    """One way to fail; `seconds` matter for delay, timeout, hang and reorder.
 
+    Of a call:
     error_500: nothing is done, 500. error_after: done, then 500. delay: done and answered after `seconds`.
     timeout: done at once, answered after `seconds`. hang: nothing is done, no answer, closed after `seconds`.
     drop: done, then the connection is closed without an answer. twice: done, and answered twice on one connection.
 
-    Of an event: lose: never sent. delay: sent after `seconds`. duplicate: sent twice. reorder: sent after the next one
-    of its side, or after `seconds`. forge: signed with another secret.
+    Of an event:
+    lose: never sent. delay: sent after `seconds`. duplicate: sent twice. reorder: sent after the next one of its side,
+    or after `seconds`. forge: signed with another secret.
     """
 
     kind: Kind | WebhookKind
@@ -55,7 +54,7 @@ class Planned:
 
 
 class Faults:
-    """The planned faults and the waits under way."""
+    """The planned faults and the waits that they cause."""
 
     def __init__(self, default_seconds: float) -> None:
         self._default_seconds = default_seconds
@@ -64,29 +63,26 @@ class Faults:
         self._released = threading.Event()
 
     def plan(self, body: dict[str, Any]) -> Planned:
-        """Add a fault from its JSON form {path, kind, count = 1, seconds = the time-out of the sandbox}."""
-        fields = Fields({"count": 1, **body})
-        path, kind = fields.text("path"), fields.text("kind")
-        count = fields.integer("count", maximum=MAX_COUNT)
-        seconds = fields.seconds("seconds", default=self._default_seconds, maximum=MAX_SECONDS)
-        fields.done()
-        kinds = get_args(WebhookKind if path.startswith(WEBHOOKS) else Kind)
-        if kind not in kinds:
+        """Add a fault from its JSON form."""
+        plan = read(body, FaultPlan)
+        kinds = get_args(WebhookKind if plan.path.startswith(WEBHOOKS) else Kind)
+        if plan.kind not in kinds:
             raise InvalidRequest("invalid_field", f"kind must be one of {', '.join(kinds)}")
-        planned = Planned(path, Fault(cast(Kind | WebhookKind, kind), seconds), count)
+        seconds = self._default_seconds if plan.seconds is None else plan.seconds
+        planned = Planned(plan.path, Fault(cast(Kind | WebhookKind, plan.kind), seconds), plan.count)
         with self._guard:
             self._planned.append(planned)
         return planned
 
     def clear(self) -> None:
-        """Forget every planned fault and end every wait under way."""
+        """Remove every planned fault and end every wait."""
         with self._guard:
             self._planned.clear()
             self._released.set()
             self._released = threading.Event()
 
     def take(self, path: str) -> Fault | None:
-        """The first planned fault for this path, used up by one call."""
+        """Use up and return the first planned fault for this path."""
         with self._guard:
             for index, planned in enumerate(self._planned):
                 of_events = planned.path.startswith(WEBHOOKS)
@@ -99,12 +95,12 @@ class Faults:
         return None
 
     def planned(self) -> list[Planned]:
-        """What is still to come."""
+        """Return the faults that are still to come."""
         with self._guard:
             return list(self._planned)
 
     def before(self, fault: Fault | None) -> None:
-        """What a fault does before the work."""
+        """Do what a fault does before the work; raises Broken or NoAnswer."""
         if fault is None:
             return
         if fault.kind == "error_500":
@@ -116,7 +112,7 @@ class Faults:
             raise NoAnswer
 
     def after(self, fault: Fault | None) -> None:
-        """What a fault does after the work, with its result already stored."""
+        """Do what a fault does after the work, whose result is stored; raises Broken or NoAnswer."""
         if fault is None:
             return
         if fault.kind == "error_after":

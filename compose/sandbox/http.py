@@ -1,8 +1,8 @@
-"""What an endpoint receives and answers, and the errors it may raise.
+"""Requests, answers and errors of the sandbox's endpoints.
 
 SandboxError            answered as {"error": {"code", "reason"}}
 ├── InvalidRequest      400: the request makes no sense, nothing was done
-├── NotFound            404: no such thing, nothing was done
+├── NotFound            404: there is no such thing, nothing was done
 ├── KeyConflict         409: this Idempotency-Key belongs to another request, nothing was done
 └── Refused             422: understood and refused; final, and stored under the key
 """
@@ -31,7 +31,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A status code and the JSON object that goes with it; `copies` is how often it is sent."""
+    """A status code and its JSON object; it is sent `copies` times."""
 
     status: int
     body: dict[str, Any]
@@ -40,7 +40,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Shop:
-    """What every endpoint works on."""
+    """The store and the settings that every endpoint uses."""
 
     store: Store
     settings: Settings
@@ -50,7 +50,7 @@ Endpoint = Callable[[Shop, Request], Answer]
 
 
 class SandboxError(Exception):
-    """An error with a stable code and a sentence that says what to do."""
+    """An error with a stable code and a reason for people."""
 
     status = 500
 
@@ -60,7 +60,7 @@ class SandboxError(Exception):
         self.reason = reason
 
     def answer(self) -> Answer:
-        """The JSON form of the error."""
+        """Return the answer that tells the error."""
         return Answer(self.status, {"error": {"code": self.code, "reason": self.reason}})
 
 

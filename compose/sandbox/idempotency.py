@@ -1,7 +1,7 @@
-"""Every POST is done once for its Idempotency-Key.
+"""Idempotency keys: a POST is done once for its Idempotency-Key.
 
-The work and its answer are committed together, so whatever kills the process, a key is either unknown or
-has its full effect and its answer. A twin that arrives while the first is under way waits for it.
+The work and its answer are committed together. After a crash a key is therefore either unknown, or has its full effect
+and its answer. A second request with the same key waits until the first one is done.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ MAX_KEY = 255
 
 
 class Keys:
-    """The keys under way in this process, and the stored answers of all others."""
+    """The keys whose work is being done, and the stored answers of all others."""
 
     def __init__(self, shop: Shop) -> None:
         self._shop = shop
         self._guard = threading.Lock()
-        self._under_way: dict[tuple[str, str], tuple[threading.Lock, int]] = {}
+        self._in_work: dict[tuple[str, str], tuple[threading.Lock, int]] = {}
 
     def answer(
         self, side: str, request: Request, work: Endpoint, first: Callable[[], None]
@@ -31,9 +31,9 @@ class Keys:
         """Answer a POST from the store, or do its work now and store the answer.
 
         Args:
-            side: whose keys these are, "provider" or "carrier".
-            work: the endpoint; runs in one transaction with the storing of its answer.
-            first: called before the work of a new key, while twins already wait.
+            side: the owner of the key, "provider" or "carrier".
+            work: the endpoint; it runs in one transaction with the storing of its answer.
+            first: is called before the work of a new key, while requests with the same key wait.
 
         Returns:
             The answer, and whether it came from the store.
@@ -73,16 +73,16 @@ class Keys:
     @contextmanager
     def _alone(self, side: str, key: str) -> Iterator[None]:
         with self._guard:
-            lock, users = self._under_way.get((side, key), (threading.Lock(), 0))
-            self._under_way[side, key] = lock, users + 1
+            lock, users = self._in_work.get((side, key), (threading.Lock(), 0))
+            self._in_work[side, key] = lock, users + 1
         try:
             with lock:
                 yield
         finally:
             with self._guard:
-                lock, users = self._under_way.pop((side, key))
+                lock, users = self._in_work.pop((side, key))
                 if users > 1:
-                    self._under_way[side, key] = lock, users - 1
+                    self._in_work[side, key] = lock, users - 1
 
 
 def _hash(request: Request) -> bytes:

@@ -1,4 +1,4 @@
-"""The HTTP around the sandbox: a thread for each connection, kept alive between calls."""
+"""The HTTP server of the sandbox: each connection has a thread and stays open between calls."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ class Server(http.server.ThreadingHTTPServer):
         super().__init__((host, port), Handler)
 
     def server_bind(self) -> None:
-        # HTTPServer would look its own name up in the DNS here, which may take seconds.
+        # HTTPServer asks the DNS for its own name here, which may take seconds.
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A broken connection is the client's business; it repeats with the same key."""
+        """Count a broken connection; the client repeats its request with the same key."""
         self.sandbox.control.count("connections broken")
         log.debug("connection broken", client=client_address, exc_info=True)
 
     @property
     def url(self) -> str:
-        """The address it really listens on."""
+        """The address on which it listens."""
         return f"http://{self.server_name}:{self.server_port}"
 
 
@@ -52,7 +52,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     # Buffered, so that head and body leave in one packet.
     wbufsize = -1
-    # Longer than any client keeps an idle connection, so that the client closes first.
+    # Longer than clients keep an idle connection, so that the client closes it first.
     timeout = 120
     server: Server
 
@@ -90,7 +90,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             raise
         except Exception:
             log.exception("endpoint failed", method=request.method, path=request.path)
-            reason = "the sandbox itself failed; its log says why"
+            reason = "the sandbox itself failed; see its log"
             return Answer(
                 HTTPStatus.INTERNAL_SERVER_ERROR, {"error": {"code": "internal_error", "reason": reason}}
             )
@@ -116,7 +116,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             raise InvalidRequest("invalid_body", f"the body is over {MAX_BODY} bytes")
         content = self.rfile.read(int(length))
         if len(content) < int(length):
-            raise ConnectionError("the client left before its body was complete")
+            raise ConnectionError("the client closed the connection before its body was complete")
         if not content:
             return {}
         try:
@@ -128,5 +128,5 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return body
 
     def log_message(self, format: str, *args: object) -> None:
-        """One line a call, for whoever debugs."""
+        """Log one line for each call, when debugging."""
         log.debug("http", client=self.client_address[0], line=format % args)

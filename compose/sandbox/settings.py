@@ -1,4 +1,4 @@
-"""The knobs of the sandbox, one for each command-line option."""
+"""The settings of the sandbox, one for each command-line option."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""The sandbox's own books: one SQLite file in WAL mode. Times are microseconds since 1970.
+"""The sandbox's store: one SQLite file in WAL mode, whose commits survive ``kill -9`` of the process.
 
-A commit survives ``kill -9`` of the process. ``synchronous=NORMAL`` does not promise it after a power cut,
-which a sandbox need not outlive.
+``synchronous=NORMAL`` may lose a commit in a power cut; a sandbox may, too. Times are microseconds since 1970.
 """
 
 from __future__ import annotations
@@ -42,12 +41,12 @@ CREATE INDEX IF NOT EXISTS shipments_reference ON shipments (reference);
 
 
 def now() -> int:
-    """The time of an entry."""
+    """Return the present time, as entries keep it."""
     return time.time_ns() // 1000
 
 
 class Store:
-    """One connection shared by all threads; a statement takes microseconds, so a lock around it is enough."""
+    """One connection for all threads, with a lock around each statement, which takes microseconds."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,7 +60,7 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All statements of the block are committed together, or none of them on an exception."""
+        """Commit all statements of the block together; none of them on an exception."""
         with self._lock:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -77,13 +76,13 @@ class Store:
             self._connection.execute(sql, values)
 
     def row(self, sql: str, *values: object) -> sqlite3.Row | None:
-        """The first row of a query, or None."""
+        """Return the first row of a query, or None."""
         with self._lock:
             found: sqlite3.Row | None = self._connection.execute(sql, values).fetchone()
             return found
 
     def rows(self, sql: str, *values: object) -> list[sqlite3.Row]:
-        """All rows of a query."""
+        """Return all rows of a query."""
         with self._lock:
             return self._connection.execute(sql, values).fetchall()
 

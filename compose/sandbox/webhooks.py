@@ -1,8 +1,8 @@
-"""Tells the shop unasked how its calls ended: signed, again until it is taken in, and at times badly.
+"""Webhooks: the sandbox sends the outcome of a call as a signed event, and repeats it until it is accepted.
 
-An event is made once, after the work and its answer are committed, while the answer itself may still be held up. It
-lives in memory: a crash loses it, as a provider's may be lost. Faults under /webhooks/provider and /webhooks/carrier
-hit the next events instead of the next calls.
+An event is made once, after the work and its answer are committed; the answer itself may still be delayed. Events are
+kept in memory: a crash loses them, as a provider may lose its own. Faults under /webhooks/provider and
+/webhooks/carrier hit the next events instead of the next calls.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where one side's events go, and the secret that signs them."""
+    """The address of one side's events, and the secret that signs them."""
 
     url: str
     secret: str
@@ -39,7 +39,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One event on its way; `due` and `number` say when it is its turn."""
+    """One event on its way; `due` and `number` decide its turn."""
 
     due: float
     number: int
@@ -63,7 +63,7 @@ class Sender:
         self._thread.start()
 
     def announce(self, event: Envelope) -> None:
-        """Promise an event, or misbehave with it as planned."""
+        """Queue an event, or do with it what a planned fault wants."""
         fault = self._faults.take(f"/webhooks/{self._side}")
         kind, seconds = (fault.kind, fault.seconds) if fault else ("", 0.0)
         with self._changed:
@@ -75,15 +75,15 @@ class Sender:
             for _ in range(2 if kind == "duplicate" else 1):
                 self._put(Delivery(now + seconds if late else now, 0, event, secret, held=held))
             if not held:
-                self._let_go(now)
+                self._release_held(now)
             self._changed.notify()
 
     def _put(self, delivery: Delivery) -> None:
         self._number += 1
         self._waiting.append(replace(delivery, number=self._number))
 
-    def _let_go(self, now: float) -> None:
-        """What waited for a later event follows it."""
+    def _release_held(self, now: float) -> None:
+        """Queue the events that waited for a later one."""
         held = [delivery for delivery in self._waiting if delivery.held]
         self._waiting = [delivery for delivery in self._waiting if not delivery.held]
         for delivery in held:
@@ -121,7 +121,7 @@ class Sender:
                 self._put(replace(delivery, due=time.monotonic() + wait, tries=delivery.tries + 1))
 
     def close(self) -> None:
-        """Stop; what was not sent is lost."""
+        """Stop; events that were not sent are lost."""
         with self._changed:
             self._stopped = True
             self._changed.notify()
@@ -130,20 +130,20 @@ class Sender:
 
 
 class Webhooks:
-    """The senders of the sides that were given an address."""
+    """The senders of the sides that have an address."""
 
     def __init__(self, targets: Mapping[str, Target], faults: Faults, count: Callable[[str], None]) -> None:
         self._senders = {side: Sender(side, target, faults, count) for side, target in targets.items()}
 
     def announce(self, side: str, kind: str, request: Request, answer: Answer) -> None:
-        """Tell how a call ended, if anybody wants to hear it.
+        """Send the outcome of a call, if its side has an address.
 
         Args:
-            kind: what is told of, and what happened to it: `authorization.captured`.
+            kind: the thing and what happened to it: `authorization.captured`.
         """
         sender = self._senders.get(side)
         if sender:
-            event = Envelope(f"evt_{uuid.uuid4().hex}", kind, request.key, told(request, answer))
+            event = Envelope(f"evt_{uuid.uuid4().hex}", kind, request.key, describe_outcome(request, answer))
             sender.announce(event)
 
     def close(self) -> None:
@@ -151,8 +151,8 @@ class Webhooks:
             sender.close()
 
 
-def told(request: Request, answer: Answer) -> dict[str, Any]:
-    """The thing as it is now; of a refused request what was asked for, and why not."""
+def describe_outcome(request: Request, answer: Answer) -> dict[str, Any]:
+    """Return the thing as it is now; for a refused request what it asked for, and the error."""
     error: dict[str, Any] | None = answer.body.get("error")
     if error is None:
         return answer.body

@@ -4,14 +4,11 @@ from celery_config.settings import env, service_settings
 
 DUTIES = (
     "celery_config.saga.duties.duties",
-    "order_project.patience.duties",
     "order_project.retention.duties",
 )
 globals().update(service_settings("order", "order_project", apps=("celery_config.saga",), duties=DUTIES))
 
 DATA_MAP = "order_project.erasure.data.DATA_MAP"
-# Whom a dead letter makes look at what has no saga, by its events' `flow`.
-LOOKED_AFTER_BY = {"choreographed": "order_project.choreography.look_soon"}
 # 1: payment first, as a shop usually starts; 2: inventory first; 3: as 1, over REST. Running orders finish on theirs.
 PLACE_ORDER_VERSION = env.int("PLACE_ORDER_VERSION", 1)
 SANDBOX_URL = env.str("SANDBOX_URL", "http://127.0.0.1:8090")

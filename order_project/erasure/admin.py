@@ -13,7 +13,7 @@ from unfold.decorators import action, display
 
 from celery_config.errors import OperatorRefused, SagaPaused
 from celery_config.saga.admin.forms import WhyForm
-from celery_config.saga.admin.widgets import act_page, form_data, is_confirmed, operator
+from celery_config.saga.admin.widgets import act_page, form_data, operator
 from celery_config.web.admin import ReadOnlyAdmin, ReadOnlyInline, ServiceAdmin
 from celery_config.web.columns import id_column, make_label, table_column
 from order_project.erasure import requests
@@ -60,7 +60,7 @@ class CanBeForgotten(ServiceAdmin):
             answer: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
             return answer
         back, form = reverse("admin:order_customer_change", args=[row.pk]), WhyForm(form_data(request))
-        if is_confirmed(request, form):
+        if form.is_valid():
             return self.forgotten(request, row, form.cleaned_data["why"], back)
         return act_page(
             self, request, title=f"Forget {row}", about=ABOUT, original=row, form=form, button="Forget", back=back,

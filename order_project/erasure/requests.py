@@ -12,8 +12,8 @@ import structlog
 from django.db import transaction
 from rest_framework.exceptions import NotFound
 
-from celery_config.broker.topology import ORCHESTRATOR
 from celery_config.common.grouping import split_chunks
+from celery_config.common.services import ORCHESTRATOR
 from celery_config.db import bulk
 from celery_config.db.functions import Now
 from celery_config.errors import ChainTooLarge

@@ -50,7 +50,7 @@ class Migration(migrations.Migration):
                 ("placed", models.JSONField(help_text="what was announced, to be announced again")),
                 (
                     "cause",
-                    models.JSONField(blank=True, default=dict, help_text="why it is undone, or parked"),
+                    models.JSONField(blank=True, default=dict, help_text="why it was stopped or parked"),
                 ),
                 (
                     "failure",
@@ -60,14 +60,14 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "attempt",
-                    models.PositiveIntegerField(default=0, help_text="announcements after the first"),
+                    models.PositiveIntegerField(default=0, help_text="how often it was sent again"),
                 ),
-                ("drives", models.PositiveIntegerField(default=0, help_text="of them, in this status")),
+                ("drives", models.PositiveIntegerField(default=0, help_text="re-drives by the watchdog in this status")),
                 ("deadline_at", models.DateTimeField(help_text="saga time")),
                 ("since", models.DateTimeField(help_text="in this status since; saga time")),
                 (
                     "due_at",
-                    models.DateTimeField(blank=True, help_text="when the relay looks; saga time", null=True),
+                    models.DateTimeField(blank=True, help_text="when the watchdog looks; saga time", null=True),
                 ),
             ],
             options={

@@ -19,6 +19,7 @@ import django
 from django.core.management import get_commands, load_command_class
 
 import manage
+from celery_config.common.services import SERVICES
 from compose.local.environment import ROOT
 
 
@@ -50,7 +51,7 @@ class Preloaded:
 
 def main(service: str) -> None:
     """Carry out commands until there are no more."""
-    os.environ["DJANGO_SETTINGS_MODULE"] = f"{manage.SERVICES[service]}.config.settings"
+    os.environ["DJANGO_SETTINGS_MODULE"] = SERVICES[service].settings_module
     django.setup()
     for name, app in get_commands().items():
         if not app.startswith("django."):

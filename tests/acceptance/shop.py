@@ -16,7 +16,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from compose.local.environment import ROOT
-from compose.local.processes import Process
+from compose.local.process import Process
 from compose.local.shopper import Ended, Shopper
 from compose.local.stack import Stack
 from tests.acceptance.preloaded import Preloaded

@@ -13,6 +13,7 @@ from celery import Celery
 
 from celery_config.app import UnconfirmedEvents
 from celery_config.broker import topology
+from celery_config.common.services import ORCHESTRATOR
 from celery_config.settings import celery_settings
 from celery_config.worker.bootsteps import Frames, SlowStart
 
@@ -36,7 +37,7 @@ def add_tasks(app: Celery, service: str) -> None:
     def refuse(replies: dict[str, Any], **kwargs: Any) -> None:
         raise ValueError(f"{service} refuses")
 
-    if service == topology.ORCHESTRATOR:
+    if service == ORCHESTRATOR:
 
         @app.task(name="order.step_failed")
         def step_failed(**kwargs: Any) -> None:

@@ -10,6 +10,7 @@ import httpx
 import pytest
 from django.conf import global_settings as settings
 
+from celery_config.common.services import PARTICIPANTS, SERVICES
 from order_project.domain import MAX_LINES, MAX_QUANTITY
 from tests.acceptance.shop import ADDRESS, TEA, Shop, product
 
@@ -95,7 +96,7 @@ class TestAnOrderThatCannotBe:
         before = written(open_shop)
         anonymous = httpx.Client(base_url=open_shop.stack.url("order"), trust_env=False)
         assert_problem(anonymous.post("/api/orders/", json=open_shop.order()), 401, "not_authenticated")
-        for service in ("order", "payment", "inventory", "shipment"):
+        for service in SERVICES:
             url = f"{open_shop.stack.url(service)}/api/barrier/"
             assert_problem(httpx.get(url, trust_env=False), 401, "not_authenticated")
             forged = {"Authorization": "Bearer wrong"}
@@ -134,7 +135,7 @@ def customers(open_shop: Shop) -> Iterator[tuple[httpx.Client, httpx.Client]]:
 class TestWhatDjangoAnswersItself:
     """Gunicorn, Django and DRF each answer some mistakes; the client sees one kind of answer."""
 
-    @pytest.mark.parametrize("service", ["order", "payment", "inventory", "shipment"])
+    @pytest.mark.parametrize("service", SERVICES)
     def test_is_a_problem_in_every_service(self, open_shop: Shop, service: str) -> None:
         token = open_shop.stack.environment[f"{service.upper()}_SERVICE_TOKEN"]
         url, staff = open_shop.stack.url(service), {"Authorization": f"Bearer {token}"}
@@ -170,7 +171,7 @@ class TestAnotherCustomersOrder:
         assert_problem(bob.post("/api/orders/", json=shop.order(customer=theirs)), 403, "not_yourself")
         refund = {"amount": 1, "reason": "mine"}
         assert_problem(bob.post(f"/api/orders/{order}/refunds/", json=refund), 403, "permission_denied")
-        for service in ("payment", "inventory", "shipment"):
+        for service in PARTICIPANTS:
             url = f"{shop.stack.url(service)}/api/barrier/"
             # The token of a customer is unknown there.
             assert httpx.get(url, headers=bob.headers, trust_env=False).status_code == 401

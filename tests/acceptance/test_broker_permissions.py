@@ -19,7 +19,6 @@ from celery_config.broker.topology import (
     DEAD_LETTERS,
     EVENTS,
     FLOWER_USER,
-    SERVICES,
     TASK_EVENTS,
     UNROUTED,
     commands_queue,
@@ -29,11 +28,13 @@ from celery_config.broker.topology import (
     definitions,
     queues,
 )
+from celery_config.common.services import SERVICES
 from celery_config.saga.engine.chains import STEP_FAILED, Link, chained
 from compose.local import ports
-from compose.local.processes import Process, Supervisor
+from compose.local.process import Process
 from compose.local.rabbitmq import RabbitServer
 from compose.local.readiness import answers, says
+from compose.local.supervisor import Supervisor
 from tests.acceptance.stand_in_worker import make_app
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -299,5 +300,5 @@ class TestFlower:
 
     def test_says_what_is_missing(self) -> None:
         process = Process(name="flower", argv=[sys.executable, "manage.py", "flower"], env={}, cwd=ROOT)
-        process.begin()
+        process.start(is_task=True)
         assert process.wait(20) == 2

@@ -8,10 +8,10 @@ from uuid import uuid4
 import pytest
 
 from celery_config.broker.topology import events_queue
+from celery_config.common.services import PARTICIPANTS
 from tests.acceptance.shop import ANVIL, SOLD_OUT, TOO_HEAVY, UNREACHABLE, Shop, until
 from tests.acceptance.test_hostile_messages import NO_EMBED, letter
 
-PARTICIPANTS = ("payment", "inventory", "shipment")
 REFUSALS: dict[str, dict[str, Any]] = {
     "card_declined": {"payment_token": "tok_card_declined"},
     "out_of_stock": {"lines": [{"sku": SOLD_OUT, "quantity": 1}]},

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from celery_config.broker.topology import SERVICES, commands_queue
+from celery_config.broker.topology import commands_queue
+from celery_config.common.services import SERVICES
 from tests.acceptance.orders import ORDERS, all_end_as_they_should, mixed_orders
 from tests.acceptance.shop import Shop, until
 from tests.acceptance.wire import Letter

@@ -7,7 +7,8 @@ from typing import Any
 
 import psycopg
 
-from celery_config.broker.topology import DEAD_LETTERS, SERVICES, consumed_by
+from celery_config.broker.topology import DEAD_LETTERS, consumed_by
+from celery_config.common.services import PARTICIPANTS, SERVICES
 from tests.acceptance.shop import Shop, until
 from tests.acceptance.test_copies import call, execute, sync
 from tests.acceptance.wire import Letter, as_bytes
@@ -79,7 +80,7 @@ def test_four_receipts_nothing_left_and_nothing_comes_back(shop: Shop) -> None:
                 "both know them",
             )
     assert {row.partition(".")[0] for row in told(shop, *WORDS)} == {*SERVICES}
-    facts = {service: {o: shop.facts(service, o) for o in orders} for service in SERVICES[1:]}
+    facts = {service: {o: shop.facts(service, o) for o in orders} for service in PARTICIPANTS}
 
     with shop.paused("order-relay"):
         moving = shop.place(**more)
@@ -106,7 +107,7 @@ def test_four_receipts_nothing_left_and_nothing_comes_back(shop: Shop) -> None:
     assert receipts["shipment"]["shipment.Shipment"] == 4
     assert told(shop, *WORDS) == []
     assert told_on_the_wire(shop, *WORDS) == []
-    assert {service: {o: shop.facts(service, o) for o in orders} for service in SERVICES[1:]} == facts
+    assert {service: {o: shop.facts(service, o) for o in orders} for service in PARTICIPANTS} == facts
     shop.audit()
 
     about_them = [letter for letter in copied if any(word in letter.body.decode() for word in WORDS)]

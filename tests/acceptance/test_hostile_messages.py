@@ -10,7 +10,8 @@ from uuid import uuid4
 
 import pytest
 
-from celery_config.broker.topology import SERVICES, commands_queue, events_queue
+from celery_config.broker.topology import commands_queue, events_queue
+from celery_config.common.services import SERVICES
 from tests.acceptance.killer_worker import KILL
 from tests.acceptance.shop import Shop, until
 from tests.acceptance.wire import Letter

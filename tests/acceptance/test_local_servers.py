@@ -13,7 +13,8 @@ import pytest
 from kombu import Connection
 
 from celery_config.broker import topology
-from celery_config.broker.topology import SERVICES, VHOST, definitions
+from celery_config.broker.topology import VHOST, definitions
+from celery_config.common.services import SERVICES
 from compose.local import ports
 from compose.local.environment import Addresses, build
 from compose.local.errors import FolderInUse, ServerFailed

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from celery_config.broker.topology import SERVICES, commands_queue, events_queue
+from celery_config.broker.topology import commands_queue, events_queue
+from celery_config.common.services import PARTICIPANTS, SERVICES
 from celery_config.saga.engine.chains import STEP_FAILED
 from tests.acceptance.shop import SOLD_OUT, UNREACHABLE, Shop, until
 from tests.acceptance.test_cancellation import cancel, logged
@@ -50,12 +51,12 @@ class TestEveryMessageTwice:
         } <= tasks
         assert {"order.complete", "order.compensated", "payment.fence"} <= tasks
 
-        facts = {service: barriers(shop, service, orders) for service in SERVICES[1:]}
+        facts = {service: barriers(shop, service, orders) for service in PARTICIPANTS}
         shop.wire.send(*copied)
         shop.wire.send(*reversed(copied))
         until(lambda: all_read(shop), "all repeats were taken")
         assert {order: (end.status, end.code) for order, end in shop.ends(orders).items()} == before
-        assert {service: barriers(shop, service, orders) for service in SERVICES[1:]} == facts
+        assert {service: barriers(shop, service, orders) for service in PARTICIPANTS} == facts
 
 
 def barriers(shop: Shop, service: str, orders: list[str]) -> list[dict[str, Any]]:

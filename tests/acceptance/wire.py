@@ -14,14 +14,8 @@ from uuid import uuid4
 import amqp
 from kombu import Connection
 
-from celery_config.broker.topology import (
-    COMMANDS,
-    EVENTS,
-    SERVICES,
-    SUBSCRIPTIONS,
-    commands_queue,
-    events_queue,
-)
+from celery_config.broker.topology import COMMANDS, EVENTS, SUBSCRIPTIONS, commands_queue, events_queue
+from celery_config.common.services import SERVICES
 from compose.local.stack import Stack
 
 LOOK_SECONDS = 0.2

@@ -1,63 +1,61 @@
-"""The process that places a run's orders and watches them end: `python -m tests.bench.client SIDE --orders N`.
+"""The client process places the orders of a run and waits for them: `python -m tests.bench.client SIDE --orders N`.
 
-It writes one JSON object a line: `{"ended": n}` while it runs, and last what the rows say.
+It prints one JSON object a line: `{"ended": n}` while it runs, and last the times and statuses of the orders.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
-import os
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from tests.bench.sides import PEERS, SIDES, Side, side
+from tests.bench.service import set_up_django
+from tests.bench.sides import PEERS, SIDES, Side, make_side
 
-LOOK_SECONDS = 0.2
-PATIENCE_SECONDS = 120.0
+POLL_SECONDS = 0.2
+STALL_SECONDS = 120.0
 
 
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.client")
     parser.add_argument("side", choices=SIDES)
     parser.add_argument("--orders", type=int, required=True)
-    parser.add_argument("--rate", type=float, default=0.0, help="orders a second; 0: as fast as it goes")
-    parser.add_argument("--refused", type=float, default=0.0, help="the share that will be refused")
+    parser.add_argument("--rate", type=float, default=0.0, help="orders a second; 0 is full speed")
+    parser.add_argument("--refused", type=float, default=0.0, help="the share of orders that are refused")
     parser.add_argument("--threads", type=int, default=16)
     options = parser.parse_args(argv)
 
     if options.side not in PEERS:
-        os.environ["DJANGO_SETTINGS_MODULE"] = "order_project.config.settings"
-        importlib.import_module("django").setup()
-    tell(run(side(options.side), options))
+        set_up_django("order")
+    print_json(run(make_side(options.side), options))
     return 0
 
 
-def run(placing: Side, options: argparse.Namespace) -> dict[str, Any]:
-    """Place the orders and wait for their ends.
+def run(side: Side, options: argparse.Namespace) -> dict[str, Any]:
+    """Place the orders, wait for their ends and return the figures.
 
     Raises:
-        TimeoutError: orders do not move.
+        TimeoutError: no order has ended for a long time.
     """
     cpu = time.process_time()
     with ThreadPoolExecutor(options.threads) as pool:
         placed: list[Future[None]] = []
         start = time.monotonic()
-        for number, wanted in enumerate(placing.wanted(options.orders, options.refused)):
+        for number, request in enumerate(side.make_requests(options.orders, options.refused)):
             if options.rate:
                 time.sleep(max(0.0, start + number / options.rate - time.monotonic()))
-            placed.append(pool.submit(placing.place, wanted))
-        wait_for_ends(placed, placing.ended)
+            placed.append(pool.submit(side.place, request))
+        wait_for_ends(placed, side.count_ended)
     cpu = time.process_time() - cpu
-    times = placing.times()
+    times = side.read_times()
     return {
         "seconds": (max(end for _, end in times) - min(start for start, _ in times)).total_seconds(),
         "latencies": [(end - start).total_seconds() for start, end in times],
-        "statuses": placing.statuses(),
+        "statuses": side.count_statuses(),
         "placing_cpu_ms": 1000 * cpu,
     }
 
@@ -70,13 +68,15 @@ def wait_for_ends(placed: list[Future[None]], count: Callable[[], int]) -> None:
                 future.result()
         if (ended := count()) > best:
             best, since = ended, time.monotonic()
-            tell({"ended": ended})
-        if time.monotonic() - since > PATIENCE_SECONDS:
-            raise TimeoutError(f"{len(placed) - best} orders have not moved for {PATIENCE_SECONDS:.0f} s")
-        time.sleep(LOOK_SECONDS)  # rows are what is watched: they have no signal to wait on
+            print_json({"ended": ended})
+        if time.monotonic() - since > STALL_SECONDS:
+            raise TimeoutError(
+                f"{len(placed) - best} orders have not ended, and none has for {STALL_SECONDS:.0f} s"
+            )
+        time.sleep(POLL_SECONDS)  # rows give no signal to wait for
 
 
-def tell(what: dict[str, Any]) -> None:
+def print_json(what: dict[str, Any]) -> None:
     print(json.dumps(what), flush=True)
 
 

@@ -1,4 +1,4 @@
-"""`./manage.py bench-copies`: a copy of many rows rebuilt from nothing while they change, checked, and mended."""
+"""`./manage.py bench-copies`: a copy of many rows is rebuilt while they change, then checked and repaired."""
 
 from __future__ import annotations
 
@@ -15,18 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-import psycopg
 from rich.console import Console
 from rich.table import Table
 
 from compose.local.environment import ROOT
 from compose.local.errors import LocalError
 from compose.local.stack import Stack
-from tests.chaos.victim import running
+from tests.chaos.system import execute, start_system
 
 KEEPER, SOURCE, COPY = "order", "inventory", "catalogue_product"
 DAMAGED = 10
-# As if they had been there before anybody published them: no trigger runs.
+# As rows from a time before they were published: no trigger runs.
 FILL = """
     SET session_replication_role = replica;
     INSERT INTO inventory_product (sku, name, price, currency, weight_grams, active, version)
@@ -43,13 +42,13 @@ LINE = re.compile(r"(\d+) rows, (\d+) mended, (\d+) differ, (\d+) bytes exchange
 
 
 @dataclass(frozen=True)
-class Ran:
+class SyncRun:
     """One run of `sync`."""
 
     what: str
     seconds: float
     megabytes: float
-    """Resident, at most."""
+    """The largest resident memory."""
     rows: int
     mended: int
     differing: int
@@ -59,49 +58,37 @@ class Ran:
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="./manage.py bench-copies", description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--rate", type=float, default=200.0, help="rows changed a second meanwhile")
+    parser.add_argument("--rate", type=float, default=200.0, help="rows that change in a second")
     options = parser.parse_args(argv)
     console = Console(highlight=False)
-    try:
-        with running("bench-copies", console, {"SAGA_TIME_SCALE": "1"}) as stack:
-            ran, web = measure(stack, options, console)
-    except LocalError as error:
-        console.print(str(error), style="red", markup=False)
-        return 1
-    return tell(ran, web, console)
+    with start_system("bench-copies", console, {"SAGA_TIME_SCALE": "1"}) as stack:
+        ran, web = measure_copies(stack, options, console)
+    return print_report(ran, web, console)
 
 
-def measure(
+def measure_copies(
     stack: Stack, options: argparse.Namespace, console: Console
-) -> tuple[list[Ran], tuple[float, float]]:
-    """Each run, and the megabytes of the source's web process before and after."""
+) -> tuple[list[SyncRun], tuple[float, float]]:
+    """Return each run of `sync`, and the memory of the source's web process before and after, in MB."""
     with console.status(f"filling {options.rows} products …"):
         execute(stack, SOURCE, FILL.format(rows=options.rows))
     web = psutil.Process(stack.supervisor[f"{SOURCE}-web"].pid)
-    before = of_all(web)
-    with changes(stack, options.rate):
-        rebuilt = sync(stack, "rebuild under changes", "--rebuild")
-        checked = sync(stack, "check under changes", "--check")
-    quiet = sync(stack, "check", "--check")
+    before = measure_memory(web)
+    with run_changes(stack, options.rate):
+        rebuilt = run_sync(stack, "rebuild under changes", "--rebuild")
+        checked = run_sync(stack, "check under changes", "--check")
+    quiet = run_sync(stack, "check", "--check")
     execute(stack, KEEPER, DAMAGE.format(rows=DAMAGED))
-    found = sync(stack, f"check, {DAMAGED} rows damaged", "--check")
-    mended = sync(stack, "repair", "--repair")
-    return [rebuilt, checked, quiet, found, mended], (before, of_all(web))
+    found = run_sync(stack, f"check, {DAMAGED} rows damaged", "--check")
+    mended = run_sync(stack, "repair", "--repair")
+    return [rebuilt, checked, quiet, found, mended], (before, measure_memory(web))
 
 
 @contextmanager
-def changes(stack: Stack, rate: float) -> Iterator[None]:
-    """Rows of the source change at this rate, as long as the block runs."""
-    argv = [
-        sys.executable,
-        "-m",
-        "tests.chaos.changes",
-        SOURCE,
-        "--changes",
-        "1000000000",
-        "--rate",
-        str(rate),
-    ]
+def run_changes(stack: Stack, rate: float) -> Iterator[None]:
+    """Change rows of the source at this rate during the block."""
+    options = ["--changes", "1000000000", "--rate", str(rate)]
+    argv = [sys.executable, "-m", "tests.chaos.changes", SOURCE, *options]
     process = subprocess.Popen(argv, cwd=ROOT, env=stack.environment, stdout=subprocess.DEVNULL)
     try:
         yield
@@ -110,18 +97,12 @@ def changes(stack: Stack, rate: float) -> Iterator[None]:
         process.wait()
 
 
-def execute(stack: Stack, service: str, statements: str) -> None:
-    assert stack.postgres is not None
-    with psycopg.connect(stack.postgres.superuser_url(service)) as connection:
-        connection.execute(statements)
-
-
-def of_all(web: psutil.Process) -> float:
-    """Megabytes of a web process and its children."""
+def measure_memory(web: psutil.Process) -> float:
+    """Return the memory of a web process and its children, in MB."""
     return float(sum(each.memory_info().rss for each in (web, *web.children(recursive=True)))) / 1e6
 
 
-def sync(stack: Stack, what: str, *options: str) -> Ran:
+def run_sync(stack: Stack, what: str, *options: str) -> SyncRun:
     began = time.monotonic()
     with tempfile.TemporaryFile("w+") as out:
         argv = [sys.executable, "manage.py", KEEPER, "sync", *options, "--copy", COPY]
@@ -135,11 +116,11 @@ def sync(stack: Stack, what: str, *options: str) -> Ran:
         text = out.read()
     found = LINE.search(text)
     if found is None:
-        raise LocalError(f"sync {options}: {text[-500:]}; look into {Path(stack.logs)}")
-    return Ran(what, seconds, used.ru_maxrss / 1000, *map(int, found.groups()))
+        raise LocalError(f"sync {options}: {text[-500:]}; the log is in {Path(stack.logs)}")
+    return SyncRun(what, seconds, used.ru_maxrss / 1000, *map(int, found.groups()))
 
 
-def tell(ran: list[Ran], web: tuple[float, float], console: Console) -> int:
+def print_report(ran: list[SyncRun], web: tuple[float, float], console: Console) -> int:
     table = Table("sync", "rows", "seconds", "MB at most", "mended", "differ", "kB exchanged")
     for each in ran:
         table.add_row(

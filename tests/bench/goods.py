@@ -1,4 +1,4 @@
-"""What is bought in the benchmark: the same goods and the same random orders on both sides."""
+"""The products and the random orders of the load "place-order": the same for every side."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ ADDRESS = Address(
 )
 
 
-def baskets(count: int) -> Iterator[tuple[Line, ...]]:
-    """The lines of `count` orders, the same for everybody who asks."""
+def make_baskets(count: int) -> Iterator[tuple[Line, ...]]:
+    """Yield the lines of `count` orders, the same at each call."""
     rng = random.Random(count)
     for _ in range(count):
         chosen = rng.sample(PRODUCTS, LINES)

@@ -1,4 +1,4 @@
-"""What an order costs, and what is read, with few and with many finished orders in the tables of all services."""
+"""`./manage.py bench --growth`: the cost of an order and the rows that are read, by the number of finished orders."""
 
 from __future__ import annotations
 
@@ -15,63 +15,63 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from celery_config.broker.topology import SERVICES
 from celery_config.common.console import progress_bars
+from celery_config.common.services import SERVICES
 from compose.local.environment import ROOT
 from compose.local.errors import LocalError
 from compose.local.shopper import Shopper
 from compose.local.stack import Stack
 from tests.bench.goods import ADDRESS, CURRENCY, OPENING_STOCK, PRODUCTS, TOKEN
-from tests.bench.measure import Run, middle
-from tests.bench.past import Past, fill, keep
-from tests.bench.report import by_number, show_faults
+from tests.bench.measure import Run, take_median
+from tests.bench.past import Past, fill_pasts, make_pasts
+from tests.bench.report import make_number_table, print_faults
 from tests.bench.system import run_ours, warm_up
 from tests.bench.three import audit
 
-# So that nothing that was put into the past is deleted while it is measured.
+# Long enough that no copied row is deleted while the benchmark runs.
 SETTINGS = {"EVENT_RETENTION_DAYS": "90"}
-# How many real orders are copied: those that are measured, and those that the pages are about.
+# How many real orders are copied: those that are measured, and those that the pages show.
 THREE_STEPS, PLACE_ORDER = ("three-steps", 1000), ("place-order", 300)
 SHARE_OF_PAGES = 0.1
 MOST_ROWS = 10_000
-"""What one statement of a page, a sweep or the relay may look at, however many there are."""
+"""How many rows one statement of a page, a sweep or the relay may read at most, whatever the table holds."""
 
 
-def measure(stack: Stack, console: Console, options: argparse.Namespace) -> int:
-    """Measure at each number of finished orders, and at the first once more: a machine that slows down shows."""
+def measure_growth(stack: Stack, console: Console, options: argparse.Namespace) -> int:
+    """Measure at each number of finished orders, and at the first one again: this shows a machine that slows down."""
     growth = Growth(stack, options)
     first, last = options.growth[0], options.growth[-1]
     found: dict[int, list[Run]] = {size: [] for size in options.growth}
     asked: list[dict[str, Any]] = []
     with progress_bars(console) as progress:
-        (three, _), (whole, _) = (keep(stack, progress, *what) for what in (THREE_STEPS, PLACE_ORDER))
+        (three, _), (whole, _) = (make_pasts(stack, progress, *what) for what in (THREE_STEPS, PLACE_ORDER))
         for size in options.growth:
-            found[size] += growth.runs(three, size, progress)
-            growth.write(found, asked)
-        fill(whole, int(last * SHARE_OF_PAGES), progress)
-        asked += growth.asked(progress)
-        found[first] += growth.runs(three, first, progress)
-    growth.write(found, asked)
-    faults = [*audit.faults(stack.environment)]
+            found[size] += growth.run_rounds(three, size, progress)
+            growth.write_results(found, asked)
+        fill_pasts(whole, int(last * SHARE_OF_PAGES), progress)
+        asked += growth.explain_questions(progress)
+        found[first] += growth.run_rounds(three, first, progress)
+    growth.write_results(found, asked)
+    faults = [*audit.find_faults(stack.environment)]
     faults += [
-        f"{each['what']} of {each['service']} looks at {each['rows']:,} rows: {each['statement']}"
+        f"{each['what']} of {each['service']} reads {each['rows']:,} rows: {each['statement']}"
         for each in asked if each["rows"] > MOST_ROWS
     ]  # fmt: skip
-    console.print(by_number("finished orders", found))
-    console.print(greedy(asked))
-    show_faults(console, faults)
-    print(last_line(found, len(faults)), flush=True)
+    console.print(make_number_table("finished orders", found))
+    console.print(make_question_table(asked))
+    print_faults(console, faults)
+    print(format_last_line(found, len(faults)), flush=True)
     return 1 if faults else 0
 
 
 class Growth:
-    """A stack that gets a past."""
+    """A stack whose tables are filled with copies of finished orders."""
 
     def __init__(self, stack: Stack, options: argparse.Namespace) -> None:
         self.stack, self.options = stack, options
         shopper = Shopper(stack)
         shopper.stock_shelves(PRODUCTS, OPENING_STOCK)
-        # Once one order has ended, the order service knows all products.
+        # When one order has ended, the order service has copied all products.
         order = shopper.place_when_known(
             {
                 "lines": [{"sku": PRODUCTS[0]["sku"], "quantity": 1}],
@@ -82,14 +82,14 @@ class Growth:
         )
         shopper.wait_for_ends([order], patience=60)
 
-    def runs(self, pasts: Sequence[Past], size: int, progress: Progress) -> list[Run]:
-        """The rounds with so many finished orders; what they add stays below a tenth."""
+    def run_rounds(self, pasts: Sequence[Past], size: int, progress: Progress) -> list[Run]:
+        """Run the rounds with so many finished orders; the rounds add less than a tenth of them."""
         runs: list[Run] = []
         for number in range(self.options.rounds + 1):
             if number == 0 or size < 10 * self.options.rounds * self.options.orders:
                 for past in pasts:
-                    past.clear()
-                fill(pasts, size, progress)
+                    past.clear_tables()
+                fill_pasts(pasts, size, progress)
             if number == 0:
                 warm_up(self.stack, progress, self.options.orders)
             else:
@@ -97,11 +97,11 @@ class Growth:
                 runs.append(run_ours(self.stack, progress, title, self.options.orders))
         return runs
 
-    def asked(self, progress: Progress) -> list[dict[str, Any]]:
-        """What each service's questions looked at.
+    def explain_questions(self, progress: Progress) -> list[dict[str, Any]]:
+        """Return what the questions of each service read.
 
         Raises:
-            LocalError: one could not be asked.
+            LocalError: a question failed.
         """
         found = []
         for service in progress.track(SERVICES, description="pages, sweeps, relay"):
@@ -110,25 +110,25 @@ class Growth:
                 cwd=ROOT, env=self.stack.environment, capture_output=True, text=True, check=False,
             )  # fmt: skip
             if done.returncode:
-                raise LocalError(f"what {service} is asked was not answered:\n{done.stderr}")
+                raise LocalError(f"the questions of {service} failed:\n{done.stderr}")
             found += [json.loads(line) for line in done.stdout.splitlines()]
         return found
 
-    def write(self, found: Mapping[int, Sequence[Run]], asked: Sequence[dict[str, Any]]) -> None:
+    def write_results(self, found: Mapping[int, Sequence[Run]], asked: Sequence[dict[str, Any]]) -> None:
         runs = {size: [asdict(run) for run in runs] for size, runs in found.items()}
         result = self.stack.var / "growth.json"
         result.write_text(json.dumps({"runs": runs, "asked": asked}, indent=1) + "\n")
 
 
-def greedy(asked: Sequence[dict[str, Any]], shown: int = 15) -> Table:
-    """The questions whose statements look at the most rows."""
-    made = Table("service", "what is asked", "rows of the greediest statement", "ms of all", box=MARKDOWN)
+def make_question_table(asked: Sequence[dict[str, Any]], shown: int = 15) -> Table:
+    """Show the questions whose statements read the most rows."""
+    made = Table("service", "question", "rows read by one statement, at most", "ms of all", box=MARKDOWN)
     for each in sorted(asked, key=lambda each: -int(each["rows"]))[:shown]:
         made.add_row(each["service"], each["what"], f"{each['rows']:,}", f"{each['ms']:.1f}")
     return made
 
 
-def last_line(found: Mapping[int, Sequence[Run]], faults: int) -> str:
+def format_last_line(found: Mapping[int, Sequence[Run]], faults: int) -> str:
     first, *_, last = found
-    ratio = middle(found[last]).cpu_total / middle(found[first]).cpu_total
+    ratio = take_median(found[last]).cpu_total / take_median(found[first]).cpu_total
     return f"growth: {ratio:.2f} of the CPU a saga with {last:,} finished orders instead of {first:,}, {faults} faults"

@@ -1,11 +1,11 @@
-"""What is measured: two loads, each carried by several sides."""
+"""The loads that are measured, and the sides that carry each of them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from tests.bench.measure import Run, middle
+from tests.bench.measure import Run, take_median
 
 OURS, BARE, FLOOR = "order saga", "bare chain", "floor"
 DBOS, RESTATE = "DBOS", "Restate"
@@ -16,10 +16,10 @@ class Load:
     """One kind of order.
 
     Args:
-        sides: who carries it, by the name that is shown; each a name in `sides.SIDES`.
-        share: of the orders of a run that the others place.
-        rates: orders a second besides full speed.
-        refused_share: of a run at full speed of ours in which so many are refused.
+        sides: which sides carry it: the names that are shown, and the names in `sides.SIDES`.
+        share: how many of the wanted orders a run has.
+        rates: orders a second of the runs besides those at full speed.
+        refused_share: the share of refused orders in a further run of the order saga; 0 is no such run.
     """
 
     title: str
@@ -60,5 +60,5 @@ class Results:
     at_rate: dict[float, Run] = field(default_factory=dict)
 
     @property
-    def middle(self) -> Run:
-        return middle(self.full_speed)
+    def median(self) -> Run:
+        return take_median(self.full_speed)

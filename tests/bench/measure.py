@@ -1,4 +1,4 @@
-"""One measured run of one side, and what several runs amount to."""
+"""One measured run of one side, and the median of several runs."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from statistics import median
 from compose.local.environment import ROOT
 from compose.local.errors import LocalError
 from compose.local.shopper import percentile
-from tests.bench.cpu import CpuMeter, tree_megabytes
+from tests.bench.cpu import CpuMeter, measure_tree_memory
 
 
 @dataclass(frozen=True)
 class Run:
-    """Times in milliseconds; `cpu` is processor time an order by part; latencies run from accepted to ended.
+    """The figures of one run.
 
-    `memory` is in MB, of each part when the last order has ended; `private` what it shares with nobody. `wal` is
-    what PostgreSQL wrote into its log for an order, in kB; nothing where that was not asked.
+    Latencies `p50` and `p99` are milliseconds from accepted to ended. `cpu` is milliseconds of processor time for an
+    order, by part. `memory` is in MB, by part, when the last order has ended; `private` is its part that is not shared
+    with other processes. `wal` is what PostgreSQL wrote into its log for an order, in kB; 0 where it is not measured.
     """
 
     orders: int
@@ -38,7 +39,7 @@ class Run:
 
     @property
     def by_part(self) -> dict[str, float]:
-        """`cpu` with the workers of a service taken together."""
+        """`cpu`, with the workers of a service added up."""
         parts: dict[str, float] = {}
         for name, ms in self.cpu.items():
             part = name.rstrip("-0123456789")
@@ -57,16 +58,16 @@ def run_client(
     rate: float = 0.0,
     refused_share: float = 0.0,
 ) -> Run:
-    """Let the client process place `orders` and measure until the last has ended.
+    """Let the client process place `orders`, and measure until the last one has ended.
 
     Args:
-        parts: the leading process of everything whose processor time counts; the client counts itself.
+        parts: the first process of each part whose processor time counts; the client counts its own.
         python: the interpreter of the environment that the client needs.
-        rate: orders a second; 0: as fast as it goes.
-        refused_share: of the orders.
+        rate: orders a second; 0 is full speed.
+        refused_share: the share of orders that are refused.
 
     Raises:
-        LocalError: the client failed, or not every order ended as it should.
+        LocalError: the client failed, or an order ended in another way than it should.
     """
     command = [python, "-m", "tests.bench.client", side, f"--orders={orders}", f"--rate={rate}"]
     command.append(f"--refused={refused_share}")
@@ -80,33 +81,37 @@ def run_client(
             last = json.loads(line)
             if "ended" in last:
                 progress(int(str(last["ended"])))
-    used = meter.milliseconds()
-    memory = {name: tree_megabytes(pid) for name, pid in parts.items()}
-    private = {name: tree_megabytes(pid, "uss") for name, pid in parts.items()}
+    used = meter.read_milliseconds()
+    memory = {name: measure_tree_memory(pid) for name, pid in parts.items()}
+    private = {name: measure_tree_memory(pid, "uss") for name, pid in parts.items()}
     statuses = last.get("statuses")
-    if client.returncode or not isinstance(statuses, dict) or not all_ended(statuses, orders, refused_share):
-        raise LocalError(f"of the {side} run's {orders} orders not all ended as they should: {statuses}")
-    return run_of(orders, last, used, memory, private)
+    if (
+        client.returncode
+        or not isinstance(statuses, dict)
+        or not have_ended_well(statuses, orders, refused_share)
+    ):
+        raise LocalError(f"{side}: not all of {orders} orders ended as they should: {statuses}")
+    return make_run(orders, last, used, memory, private)
 
 
-def all_ended(statuses: Mapping[str, int], orders: int, refused_share: float) -> bool:
-    """Whether all are confirmed, or cancelled where some must be."""
+def have_ended_well(statuses: Mapping[str, int], orders: int, refused_share: float) -> bool:
+    """Return whether all are confirmed, or a part of them cancelled where some are refused."""
     wanted = {"confirmed", "cancelled"} if refused_share else {"confirmed"}
     return statuses.keys() == wanted and sum(statuses.values()) == orders
 
 
-def run_of(
+def make_run(
     orders: int,
-    told: Mapping[str, object],
+    answer: Mapping[str, object],
     used: Mapping[str, float],
     memory: Mapping[str, float],
     private: Mapping[str, float],
 ) -> Run:
-    latencies = [1000 * seconds for seconds in told["latencies"]]  # type: ignore[attr-defined]
-    cpu = {"placing": float(str(told["placing_cpu_ms"])), **used}
+    latencies = [1000 * seconds for seconds in answer["latencies"]]  # type: ignore[attr-defined]
+    cpu = {"placing": float(str(answer["placing_cpu_ms"])), **used}
     return Run(
         orders=orders,
-        per_second=orders / float(str(told["seconds"])),
+        per_second=orders / float(str(answer["seconds"])),
         p50=percentile(latencies, 0.5),
         p99=percentile(latencies, 0.99),
         cpu={name: ms / orders for name, ms in cpu.items()},
@@ -115,8 +120,8 @@ def run_of(
     )
 
 
-def middle(runs: Sequence[Run]) -> Run:
-    """The median of every figure."""
+def take_median(runs: Sequence[Run]) -> Run:
+    """Return the median of every figure."""
     return Run(
         orders=runs[0].orders,
         per_second=median(run.per_second for run in runs),

@@ -1,4 +1,4 @@
-"""Placing an order as the order service's API does it, without the HTTP around it."""
+"""Place-order by the order saga: the client calls what the API of the order service calls."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from order_project.domain import Flow
 from order_project.placing import place_order
 from order_project.requests import OrderRequest
 from tests.bench.goods import ADDRESS, CURRENCY, TOKEN
-from tests.bench.placed import Lines, PlacedOrders
+from tests.bench.order_side import Lines, OrderSide
 
 
-def side() -> PlacedOrders:
-    return PlacedOrders(place)
+def make_side() -> OrderSide:
+    return OrderSide(place_one)
 
 
-def place(customer: UUID, lines: Lines, flow: Flow = Flow.ORCHESTRATED) -> None:
+def place_one(customer: UUID, lines: Lines, flow: Flow = Flow.ORCHESTRATED) -> None:
     request = OrderRequest(
         customer=customer, lines=lines, currency=CURRENCY, payment_token=TOKEN, address=ADDRESS, flow=flow
     )

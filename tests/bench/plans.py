@@ -1,26 +1,25 @@
-"""What pages, sweeps and the relay read of full tables: `python -m tests.bench.plans SERVICE`.
+"""Query plans of pages, sweeps and the relay on full tables: `python -m tests.bench.plans SERVICE`.
 
-Every statement is explained as it runs; one JSON object a line says how many rows the greediest of each page looked at.
+Each statement is explained before it runs. One JSON object a line says for each question how many rows a statement of
+it read at most.
 """
 
 from __future__ import annotations
 
-import importlib
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from manage import SERVICES
+from tests.bench.service import set_up_django
 
 READING = ("SELECT", "WITH", "UPDATE", "DELETE", "INSERT")
-# An account's balance is the sum of all that was ever posted.
-OF_EVERYTHING = {"payment_account"}
+# The balance of an account is the sum of all its postings: its pages read every row.
+READS_EVERYTHING = {"payment_account"}
 
 
-class Reader:
-    """Explains each statement before it is executed."""
+class Explainer:
+    """Explains each statement before it is executed, and keeps the plan that reads the most rows."""
 
     def __init__(self) -> None:
         self.most = 0
@@ -34,46 +33,45 @@ class Reader:
             with context["connection"].connection.cursor() as cursor:
                 (plan,) = cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", values).fetchone()[0]
             self.seconds += plan["Execution Time"] / 1000
-            if (rows := looked_at(plan["Plan"])) > self.most:
+            if (rows := count_scanned_rows(plan["Plan"])) > self.most:
                 self.most, self.statement = rows, statement
         return execute(statement, values, many, context)
 
 
-def looked_at(plan: dict[str, Any]) -> int:
-    """How many rows the scans of a plan went through."""
+def count_scanned_rows(plan: dict[str, Any]) -> int:
+    """Return how many rows the scans of a plan read."""
     below = plan.get("Plans", [])
     if below:
-        return sum(map(looked_at, below))
+        return sum(map(count_scanned_rows, below))
     removed = plan.get("Rows Removed by Filter", 0) + plan.get("Rows Removed by Index Recheck", 0)
     return int((plan["Actual Rows"] + removed) * plan["Actual Loops"])
 
 
 def main(argv: list[str]) -> int:
     (service,) = argv
-    os.environ["DJANGO_SETTINGS_MODULE"] = f"{SERVICES[service]}.config.settings"
-    importlib.import_module("django").setup()
-    for what, ask in questions(service):
-        print(json.dumps({"service": service, "what": what, **asked(ask)}), flush=True)
+    set_up_django(service)
+    for what, ask in list_questions(service):
+        print(json.dumps({"service": service, "what": what, **explain_question(ask)}), flush=True)
     return 0
 
 
-def asked(ask: Callable[[], object]) -> dict[str, Any]:
-    """What one question cost; it changes nothing."""
+def explain_question(ask: Callable[[], object]) -> dict[str, Any]:
+    """Return what one question costs; its changes are rolled back."""
     from django.db import connection, transaction
 
-    reader = Reader()
+    explainer = Explainer()
     with transaction.atomic():
-        ask()  # whatever is read but once
+        ask()  # the first time also reads what is then cached
         transaction.set_rollback(True)
     with transaction.atomic():
-        with connection.execute_wrapper(reader):
+        with connection.execute_wrapper(explainer):
             ask()
         transaction.set_rollback(True)
-    return {"rows": reader.most, "ms": 1000 * reader.seconds, "statement": reader.statement[:300]}
+    return {"rows": explainer.most, "ms": 1000 * explainer.seconds, "statement": explainer.statement[:300]}
 
 
-def questions(service: str) -> Iterator[tuple[str, Callable[[], object]]]:
-    """What is asked again and again, by whom or what."""
+def list_questions(service: str) -> Iterator[tuple[str, Callable[[], object]]]:
+    """Yield the questions that are asked regularly, with the names of those that ask."""
     from celery_config.messaging import retention
     from celery_config.messaging.duties import measure_lag
     from celery_config.messaging.outbox import publishing
@@ -82,13 +80,13 @@ def questions(service: str) -> Iterator[tuple[str, Callable[[], object]]]:
     yield "relay: takes", lambda: publishing.locked(200)
     yield "relay: lag", measure_lag
     yield "relay: retention", retention.forget_old
-    yield from pages()
+    yield from list_pages()
     if service == "order":
-        yield from orchestrators()
+        yield from list_order_questions()
 
 
-def pages() -> Iterator[tuple[str, Callable[[], object]]]:
-    """Each list of the admin and the page of its first row."""
+def list_pages() -> Iterator[tuple[str, Callable[[], object]]]:
+    """Yield each list of the admin, the page of its first row, and the pages of the API."""
     from django.contrib import admin
     from django.contrib.auth.models import User
     from django.test import Client
@@ -106,7 +104,7 @@ def pages() -> Iterator[tuple[str, Callable[[], object]]]:
 
     for model in admin.site._registry:
         name = f"{model._meta.app_label}_{model._meta.model_name}"
-        if name in OF_EVERYTHING:
+        if name in READS_EVERYTHING:
             continue
         listed = reverse(f"admin:{name}_changelist")
         yield f"admin: list of {model._meta.verbose_name_plural}", get(listed)
@@ -116,14 +114,15 @@ def pages() -> Iterator[tuple[str, Callable[[], object]]]:
         yield f"API: {path}", get(path)
 
 
-def orchestrators() -> Iterator[tuple[str, Callable[[], object]]]:
-    """What the order service does besides."""
+def list_order_questions() -> Iterator[tuple[str, Callable[[], object]]]:
+    """Yield the questions that only the order service asks."""
     from celery_config.saga.duties import forget_log, measure
     from celery_config.saga.engine import clock, watchdog
+    from celery_config.saga.engine.saga_flow import SAGAS
     from order_project import audit
     from order_project.retention import forget_keys
 
-    yield "watchdog: drives what is due", lambda: watchdog.drive_due(clock.now())
+    yield "watchdog: drives what is due", lambda: watchdog.redrive_due(SAGAS, clock.now())
     yield "watchdog: metrics", measure
     yield "retention: log", forget_log
     yield "retention: keys", forget_keys

@@ -1,6 +1,6 @@
-"""A provider and a carrier in the process itself: what the order costs without the calls to them.
+"""A payment gateway and a carrier in the process itself: they show what an order costs without calls over HTTP.
 
-They answer at once and remember nothing: an answer follows from the key alone, so repeats are answered alike.
+They answer at once and store nothing. An answer depends only on the key: the same request has the same answer.
 """
 
 from __future__ import annotations
@@ -11,20 +11,18 @@ from typing import Any
 from uuid import UUID
 
 from celery_config.contracts.shipment import Address
-from payment_app.gateways import Authorized, Refunded
-from payment_app.gateways import BookEntry as PaymentEntry
-from shipment_app.carriers import Booked
-from shipment_app.carriers import BookEntry as ShipmentEntry
+from payment_app import gateways
+from shipment_app import carriers
 
 IN_PROCESS = {
     "PAYMENT_GATEWAY": "tests.bench.providers.InstantGateway",
     "CARRIER": "tests.bench.providers.InstantCarrier",
 }
-"""The settings of workers that use them."""
+"""The settings of the workers that use them."""
 
 
 class Instant:
-    """What both are: nobody to connect to, no books, no webhooks."""
+    """What both share: no connection, no books, no webhooks."""
 
     def __init__(self, settings: Any, *, seconds: float) -> None:
         pass
@@ -37,12 +35,12 @@ class Instant:
 
 
 class InstantGateway(Instant):
-    """Approves everything."""
+    """Approves every payment."""
 
     def authorize(
         self, *, key: UUID | str, order: UUID, amount: int, currency: str, token: str
-    ) -> Authorized:
-        return Authorized(f"instant_{key}")
+    ) -> gateways.Authorized:
+        return gateways.Authorized(f"instant_{key}")
 
     def capture(self, *, key: UUID | str, provider_id: str, amount: int) -> None:
         pass
@@ -50,23 +48,23 @@ class InstantGateway(Instant):
     def void(self, *, key: UUID | str, provider_id: str) -> None:
         pass
 
-    def refund(self, *, key: UUID | str, provider_id: str, amount: int) -> Refunded:
-        return Refunded(f"instant_{key}")
+    def refund(self, *, key: UUID | str, provider_id: str, amount: int) -> gateways.Refunded:
+        return gateways.Refunded(f"instant_{key}")
 
-    def find(self, order: UUID) -> list[PaymentEntry]:
+    def find(self, order: UUID) -> list[gateways.BookEntry]:
         return []
 
-    def books(self, since: datetime | None = None) -> Iterator[PaymentEntry]:
+    def books(self, since: datetime | None = None) -> Iterator[gateways.BookEntry]:
         return iter(())
 
 
 class InstantCarrier(Instant):
-    """Books everything."""
+    """Books every shipment."""
 
     def book(
         self, *, key: UUID | str, order: UUID, address: Address, weight_grams: int, parcels: int
-    ) -> Booked:
-        return Booked(f"instant_{key}", f"T{key}")
+    ) -> carriers.Booked:
+        return carriers.Booked(f"instant_{key}", f"T{key}")
 
     def cancel(self, *, key: UUID | str, carrier_id: str) -> None:
         pass
@@ -74,8 +72,8 @@ class InstantCarrier(Instant):
     def dispatch(self, *, key: UUID | str, carrier_id: str) -> None:
         pass
 
-    def find(self, order: UUID) -> list[ShipmentEntry]:
+    def find(self, order: UUID) -> list[carriers.BookEntry]:
         return []
 
-    def books(self, since: datetime | None = None) -> Iterator[ShipmentEntry]:
+    def books(self, since: datetime | None = None) -> Iterator[carriers.BookEntry]:
         return iter(())

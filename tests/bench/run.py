@@ -15,6 +15,7 @@ from rich.progress import Progress
 from celery_config.common.console import progress_bars
 from compose.local.demo import audit
 from compose.local.errors import LocalError
+from compose.local.output import print_error
 from compose.local.shopper import Shopper
 from compose.local.stack import Stack
 from tests.bench import flows, growth, providers, retention, soak, system, workers
@@ -32,41 +33,42 @@ from tests.bench.loads import (
     Results,
 )
 from tests.bench.measure import Run, run_client
-from tests.bench.peers.home import Home
+from tests.bench.peers.home import PeerPackages
 from tests.bench.peers.system import PeerSystem
-from tests.bench.report import last_line, ratios, table
+from tests.bench.report import format_last_line, format_ratios, make_table
 
 WARM_UP_SHARE = 0.15
 RATE_SECONDS = 15.0
 GROWTH = [1_000, 100_000, 1_000_000]
-# What is measured instead of the comparison, by option.
+# What an option measures instead of the comparison.
 INSTEAD = {
-    "growth": growth.measure,
-    "workers": workers.measure,
-    "soak": soak.measure,
-    "retention": retention.measure,
-    "flows": flows.compare,
+    "growth": growth.measure_growth,
+    "workers": workers.measure_workers,
+    "soak": soak.measure_soak,
+    "retention": retention.measure_retention,
+    "flows": flows.compare_flows,
 }
 Measured = dict[str, Results]
+"""The results of a load, by side."""
 
 
 def main(argv: list[str]) -> int:
     options = parse(argv)
-    # Tables that are kept in a file are not folded.
+    # A file has no width: tables are not folded in it.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
-    stack = system.made(settings(options))
+    stack = system.make_stack(choose_settings(options))
+    console.print(f"Logs: {stack.logs}", soft_wrap=True)
     try:
         if options.peers:
-            Home(stack.var / "peers").find_or_install(console)
+            PeerPackages(stack.var / "peers").install_missing(console)
         with console.status("Starting PostgreSQL, RabbitMQ and the four services …"):
-            system.start(stack)
-        measures = [measure for name, measure in INSTEAD.items() if getattr(options, name)] or [compare]
+            system.start_stack(stack)
+        measures = [measure for name, measure in INSTEAD.items() if getattr(options, name)] or [compare_sides]
         return measures[0](stack, console, options)
     except KeyboardInterrupt:
         return 130
     except LocalError as error:
-        console.print(f"[red]{type(error).__name__}[/red]: ", end="")
-        console.print(str(error), markup=False)
+        print_error(console, error)
         return 1
     finally:
         stack.stop()
@@ -74,16 +76,18 @@ def main(argv: list[str]) -> int:
 
 def parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./manage.py bench", description=__doc__)
-    parser.add_argument("--orders", type=int, default=3000, help="of three steps, in each run")
-    parser.add_argument("--rounds", type=int, default=3, help="of all sides in turn; medians are shown")
-    parser.add_argument("--peers", action="store_true", help="measure DBOS and Restate too; installs them")
+    parser.add_argument("--orders", type=int, default=3000, help="orders of three steps in each run")
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="rounds of all sides in turn; medians are shown"
+    )
+    parser.add_argument("--peers", action="store_true", help="measure DBOS and Restate too, and install them")
     parser.add_argument(
         "--rate", type=float, default=40.0, help="sagas a second, with --soak and --retention"
     )
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument(
         "--growth",
-        type=numbers,
+        type=parse_numbers,
         nargs="?",
         const=GROWTH,
         metavar="N,N,…",
@@ -92,7 +96,9 @@ def parse(argv: list[str]) -> argparse.Namespace:
     instead.add_argument(
         "--flows", action="store_true", help="both flows of an order and both transports, side by side"
     )
-    instead.add_argument("--workers", type=numbers, metavar="N,N,…", help="the speed by workers a service")
+    instead.add_argument(
+        "--workers", type=parse_numbers, metavar="N,N,…", help="the speed by workers a service"
+    )
     instead.add_argument("--soak", type=int, metavar="SECONDS", help="steady load; memory must stay flat")
     instead.add_argument(
         "--retention",
@@ -103,19 +109,19 @@ def parse(argv: list[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def settings(options: argparse.Namespace) -> dict[str, str]:
-    """What a measurement needs besides the usual environment."""
+def choose_settings(options: argparse.Namespace) -> dict[str, str]:
+    """Return what a measurement needs besides the usual environment."""
     if options.growth:
         return growth.SETTINGS
-    return retention.settings(options.retention) if options.retention else {}
+    return retention.make_settings(options.retention) if options.retention else {}
 
 
-def numbers(text: str) -> list[int]:
+def parse_numbers(text: str) -> list[int]:
     return [int(each) for each in text.split(",")]
 
 
-def compare(stack: Stack, console: Console, options: argparse.Namespace) -> int:
-    """Measure beside the bare chain, the floor and perhaps the peers."""
+def compare_sides(stack: Stack, console: Console, options: argparse.Namespace) -> int:
+    """Measure the order saga, the bare chain, the floor and, where wanted, the peers."""
     Shopper(stack).stock_shelves(PRODUCTS, OPENING_STOCK)
     bare = BareSystem(stack)
     with console.status("Starting the bare chain …"):
@@ -127,7 +133,7 @@ def compare(stack: Stack, console: Console, options: argparse.Namespace) -> int:
 
 
 class Bench:
-    """Everything that runs, and who is measured."""
+    """Measures each load on each side, with everything running."""
 
     def __init__(self, stack: Stack, bare: BareSystem, console: Console) -> None:
         self.stack, self.bare, self.console = stack, bare, console
@@ -136,77 +142,79 @@ class Bench:
     def measure(self, options: argparse.Namespace) -> int:
         found: dict[str, Measured] = {}
         for load in (WITH_PEERS if options.peers else THREE_STEPS, PLACE_ORDER):
-            found[load.title] = self.shown(load, options)
-        # Before the load whose providers keep no books that could be compared.
+            found[load.title] = self.measure_and_print(load, options)
+        # Before the last load: its providers keep no books to compare with.
         violations = audit(self.stack)
-        self.take_providers_in()
-        found[IN_PROCESS.title] = self.shown(IN_PROCESS, options)
+        self.use_instant_providers()
+        found[IN_PROCESS.title] = self.measure_and_print(IN_PROCESS, options)
         result = self.stack.var / "result.json"
-        write(result, found, violations)
+        write_results(result, found, violations)
         self.console.print(f"All runs are in {result}.")
-        print(last_line(found[THREE_STEPS.title], THREE_STEPS.rates[0]), flush=True)
+        print(format_last_line(found[THREE_STEPS.title], THREE_STEPS.rates[0]), flush=True)
         return 1 if violations else 0
 
-    def take_providers_in(self) -> None:
-        """From now on nobody calls the sandbox."""
+    def use_instant_providers(self) -> None:
+        """Restart the workers with providers in the process: from now on no worker calls the sandbox."""
         for name in ("payment-worker", "shipment-worker", "bare-payment-worker", "bare-shipment-worker"):
             process = self.stack.supervisor[name]
             process.env = {**(process.env or {}), **providers.IN_PROCESS}
             self.stack.restart(name)
 
-    def shown(self, load: Load, options: argparse.Namespace) -> Measured:
+    def measure_and_print(self, load: Load, options: argparse.Namespace) -> Measured:
         with progress_bars(self.console) as progress:
-            found = self.measured(load, options, progress)
-        self.console.print(table(load, found))
-        self.console.print(ratios(found))
+            found = self.measure_load(load, options, progress)
+        self.console.print(make_table(load, found))
+        self.console.print(format_ratios(found))
         return found
 
-    def measured(self, load: Load, options: argparse.Namespace, progress: Progress) -> Measured:
+    def measure_load(self, load: Load, options: argparse.Namespace, progress: Progress) -> Measured:
         found: Measured = {name: Results() for name in load.sides}
         orders = int(options.orders * load.share)
         for name in load.sides:
-            self.run(load, name, progress, "warm-up", int(orders * WARM_UP_SHARE))
+            self.run_once(load, name, progress, "warm-up", int(orders * WARM_UP_SHARE))
         for number in range(1, options.rounds + 1):
             for name in load.sides:
-                run = self.run(load, name, progress, f"round {number}", orders)
+                run = self.run_once(load, name, progress, f"round {number}", orders)
                 found[name].full_speed.append(run)
             if load.refused_share:
                 title = f"round {number}, {load.refused_share:.0%} refused"
-                run = self.run(load, OURS, progress, title, orders, refused_share=load.refused_share)
+                run = self.run_once(load, OURS, progress, title, orders, refused_share=load.refused_share)
                 found[OURS].refused.append(run)
         for rate in load.rates:
             for name in load.sides:
                 count = int(rate * RATE_SECONDS)
-                found[name].at_rate[rate] = self.run(load, name, progress, f"{rate:g}/s", count, rate=rate)
+                found[name].at_rate[rate] = self.run_once(
+                    load, name, progress, f"{rate:g}/s", count, rate=rate
+                )
         return found
 
-    def run(
+    def run_once(
         self, load: Load, name: str, progress: Progress, title: str, orders: int,
         *, rate: float = 0.0, refused_share: float = 0.0,
     ) -> Run:  # fmt: skip
         bar = progress.add_task(f"{title}, {name}", total=orders)
-        with nullcontext() if name == OURS else system.relays_stand(self.stack), self.peers.at_work(name):
+        with nullcontext() if name == OURS else system.pause_relays(self.stack), self.peers.run_only(name):
             return run_client(
                 load.sides[name],
                 orders=orders,
                 rate=rate,
                 refused_share=refused_share,
-                environment=self.environment(name),
-                parts=self.parts(name) | system.servers(self.stack),
+                environment=self.choose_environment(name),
+                parts=self.find_parts(name) | system.find_servers(self.stack),
                 python=self.peers.python if name in self.peers.parts_of else sys.executable,
                 progress=lambda ended: progress.update(bar, completed=ended),
             )
 
-    def environment(self, name: str) -> dict[str, str]:
+    def choose_environment(self, name: str) -> dict[str, str]:
         if name == OURS:
             return dict(self.stack.environment)
         return dict(self.peers.environment if name in self.peers.parts_of else self.bare.environment)
 
-    def parts(self, name: str) -> dict[str, int]:
-        """The leading process of everything that works for a side, less the servers."""
+    def find_parts(self, name: str) -> dict[str, int]:
+        """Return the first process of each part that works for a side, without the servers."""
         supervisor = self.stack.supervisor
         if name == OURS:
-            return system.working(self.stack)
+            return system.find_workers(self.stack)
         names = {
             BARE: [*self.bare.worker_names, SANDBOX],
             FLOOR: [],
@@ -215,6 +223,6 @@ class Bench:
         return {name.removeprefix("bare-"): supervisor[name].pid for name in names}
 
 
-def write(path: Path, found: dict[str, Measured], violations: int) -> None:
+def write_results(path: Path, found: dict[str, Measured], violations: int) -> None:
     loads = {title: {name: asdict(r) for name, r in sides.items()} for title, sides in found.items()}
     path.write_text(json.dumps({"loads": loads, "violations": violations}, indent=1) + "\n")

@@ -1,4 +1,4 @@
-"""What is compared, as the client process sees it: who places what, and how one sees that it ended."""
+"""The sides of the comparison, as the client process uses them: each places orders and counts their ends."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from typing import Any, Protocol, cast
 class Side(Protocol):
     """One system under one load."""
 
-    def wanted(self, count: int, refused_share: float) -> Iterable[Any]:
-        """What is placed, the same for every side of a load."""
+    def make_requests(self, count: int, refused_share: float) -> Iterable[Any]:
+        """Return what to place, the same for every side of a load."""
 
-    def place(self, wanted: Any) -> None:
-        """Place one, as the service's API would, without the HTTP around it."""
+    def place(self, request: Any) -> None:
+        """Place one order, as the service's API does, but not over HTTP."""
 
-    def ended(self) -> int:
-        """How many have ended since this was made."""
+    def count_ended(self) -> int:
+        """Return how many orders of this run have ended."""
 
-    def times(self) -> list[tuple[datetime, datetime]]:
-        """When each was accepted and when it ended."""
+    def read_times(self) -> list[tuple[datetime, datetime]]:
+        """Return when each was accepted and when it ended."""
 
-    def statuses(self) -> Counter[str]:
-        """How many ended how."""
+    def count_statuses(self) -> Counter[str]:
+        """Return how many orders have each status."""
 
 
 SIDES = {
@@ -40,9 +40,9 @@ SIDES = {
     "three-steps Restate": "tests.bench.peers.restate_side",
 }
 PEERS = {"three-steps DBOS", "three-steps Restate"}
-"""Those whose client runs in the peers' environment, where there is no Django."""
+"""The sides whose client runs in the environment of the peers, which has no Django."""
 
 
-def side(name: str) -> Side:
-    """The side called so; its module makes it in `side()`."""
-    return cast("Side", importlib.import_module(SIDES[name]).side())
+def make_side(name: str) -> Side:
+    """Return the side of this name; its module makes it in `make_side()`."""
+    return cast("Side", importlib.import_module(SIDES[name]).make_side())

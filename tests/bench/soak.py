@@ -1,4 +1,4 @@
-"""Steady load for a long time: whether memory stays flat, and what an order costs at the end of it."""
+"""`./manage.py bench --soak`: under steady load for a long time, memory stays flat."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from celery_config.common.console import progress_bars
 from compose.local.demo import audit
 from compose.local.stack import Stack
 from tests.bench.measure import Run, run_client
-from tests.bench.report import show_faults
-from tests.bench.system import servers, webs, working
-from tests.bench.three import audit as three
+from tests.bench.report import print_faults
+from tests.bench.system import find_all_parts, find_webs, find_workers
+from tests.bench.three.audit import find_faults
 
 PIECE_SECONDS = 60
-# What a process of ours may grow by in a minute, and in all, after the first quarter. The first shows a leak, the
-# second is what a heap moves by itself.
+# By how much a process of ours may grow in a minute, and in all, after the first quarter. Steady growth is a leak; the
+# second number is the noise of a heap without a leak.
 ALLOWED_MB_A_MINUTE = 0.1
 NOISE_MB = 1.0
-TITLE = "MB that each part shares with no other process"
+TITLE = "MB of each part that no other process shares"
 
 
-def measure(stack: Stack, console: Console, options: argparse.Namespace) -> int:
-    """Place orders at the rate, a minute at a time: all of each minute's must end, then memory is read."""
-    ours, all_of = working(stack) | webs(stack), working(stack) | webs(stack) | servers(stack)
+def measure_soak(stack: Stack, console: Console, options: argparse.Namespace) -> int:
+    """Place orders at the rate, one minute after the other: when all orders of a minute have ended, read the memory."""
+    ours, parts = find_workers(stack) | find_webs(stack), find_all_parts(stack)
     orders, count = int(options.rate * PIECE_SECONDS), math.ceil(options.soak / PIECE_SECONDS)
     minutes: list[Run] = []
     result = stack.var / "soak.json"
@@ -44,61 +44,62 @@ def measure(stack: Stack, console: Console, options: argparse.Namespace) -> int:
                     orders=orders,
                     rate=options.rate,
                     environment=stack.environment,
-                    parts=all_of,
+                    parts=parts,
                 )
             )
             result.write_text(json.dumps([asdict(minute) for minute in minutes], indent=1) + "\n")
             progress.update(bar, advance=1)
-    faults = [*three.faults(stack.environment)]
-    faults += [f"{name} grows" for name in ours if grows([minute.private[name] for minute in minutes])]
-    console.print(table(minutes))
+    faults = [*find_faults(stack.environment)]
+    faults += [f"{name} grows" for name in ours if is_growing([minute.private[name] for minute in minutes])]
+    console.print(make_table(minutes))
     console.print(f"All minutes are in {result}.")
-    show_faults(console, faults)
+    print_faults(console, faults)
     violations = audit(stack) + len(faults)
-    print(last_line(minutes, ours, violations), flush=True)
+    print(format_last_line(minutes, ours, violations), flush=True)
     return 1 if violations else 0
 
 
-def settled(values: Sequence[float]) -> Sequence[float]:
-    """Those after the first quarter, in which caches and pools fill."""
+def skip_first_quarter(values: Sequence[float]) -> Sequence[float]:
+    """Return the values after the first quarter, in which caches and pools fill."""
     return values[len(values) // 4 :]
 
 
-def slope(values: Sequence[float]) -> float:
-    """How much they grow from one to the next, once settled: the median slope of all pairs (Theil–Sen).
+def compute_slope(values: Sequence[float]) -> float:
+    """Return the growth from one value to the next after the first quarter: the median slope of all pairs (Theil–Sen).
 
-    A crowd after a pause leaves a heap larger for good. That is one step, which would tilt the line of least squares.
+    Many messages after a pause can leave a heap larger for good. Such a single step does not change the median; it
+    would tilt the line of least squares.
     """
-    pairs = combinations(enumerate(settled(values)), 2)
+    pairs = combinations(enumerate(skip_first_quarter(values)), 2)
     return median([(b - a) / (j - i) for (i, a), (j, b) in pairs] or [0.0])
 
 
-def grows(megabytes: Sequence[float]) -> bool:
-    a_minute = slope(megabytes)
-    return a_minute > ALLOWED_MB_A_MINUTE and a_minute * len(settled(megabytes)) > NOISE_MB
+def is_growing(megabytes: Sequence[float]) -> bool:
+    a_minute = compute_slope(megabytes)
+    return a_minute > ALLOWED_MB_A_MINUTE and a_minute * len(skip_first_quarter(megabytes)) > NOISE_MB
 
 
-def table(minutes: Sequence[Run]) -> Table:
+def make_table(minutes: Sequence[Run]) -> Table:
     marks = sorted({quarter * (len(minutes) - 1) // 4 for quarter in range(5)})
     made = Table("minute", *(str(mark + 1) for mark in marks), "in 10 minutes", title=TITLE)
     made.columns[0].no_wrap = True
 
-    def row(title: str, values: Sequence[float], digits: int, growth: str = "") -> None:
+    def add_row(title: str, values: Sequence[float], digits: int, growth: str = "") -> None:
         made.add_row(title, *(f"{values[mark]:.{digits}f}" for mark in marks), growth)
 
     for name in minutes[0].private:
         values = [minute.private[name] for minute in minutes]
-        row(name, values, 1, f"{10 * slope(values):+.2f}")
+        add_row(name, values, 1, f"{10 * compute_slope(values):+.2f}")
     made.add_section()
-    row("CPU ms an order", [minute.cpu_total for minute in minutes], 1)
-    row("to the end, p50 ms", [minute.p50 for minute in minutes], 0)
-    row("to the end, p99 ms", [minute.p99 for minute in minutes], 0)
+    add_row("CPU ms an order", [minute.cpu_total for minute in minutes], 1)
+    add_row("to the end, p50 ms", [minute.p50 for minute in minutes], 0)
+    add_row("to the end, p99 ms", [minute.p99 for minute in minutes], 0)
     return made
 
 
-def last_line(minutes: Sequence[Run], ours: Iterable[str], violations: int) -> str:
+def format_last_line(minutes: Sequence[Run], ours: Iterable[str], violations: int) -> str:
     orders = sum(minute.orders for minute in minutes)
-    most = max(10 * slope([minute.private[name] for minute in minutes]) for name in ours)
+    most = max(10 * compute_slope([minute.private[name] for minute in minutes]) for name in ours)
     return (
         f"soak: {len(minutes)} minutes, {orders} sagas, at most {most:+.2f} MB in 10 minutes,"
         f" {violations} violations"

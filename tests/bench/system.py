@@ -1,4 +1,4 @@
-"""The real stack with the tables and tasks of the three steps, and its parts as they are measured."""
+"""The real stack with the tables and tasks of the three steps, and the parts of it that are measured."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import replace
 import psycopg
 from rich.progress import Progress
 
-from celery_config.broker.topology import SERVICES
+from celery_config.common.services import SERVICES
 from compose.local.environment import ROOT, var_folder, without_servers
 from compose.local.process import Process
 from compose.local.stack import Stack
@@ -21,17 +21,17 @@ from tests.bench.measure import Run, run_client
 WARM_UP_SHARE = 0.3
 
 
-def made(settings: Mapping[str, str] | None = None) -> Stack:
-    """The stack, not started.
+def make_stack(settings: Mapping[str, str] | None = None) -> Stack:
+    """Return the stack, not started.
 
     Args:
-        settings: environment variables of its processes, besides the usual ones.
+        settings: environment variables of its processes besides the usual ones.
     """
     stack = Stack(
         "servers",
         var=var_folder() / "bench",
         settings={"LOG_FORMAT": "json", **(settings or {})},
-        with_webhooks=False,  # the bare chain could do nothing with them
+        with_webhooks=False,  # the bare chain does not take them
         environ=without_servers(os.environ),
     )
     for service in SERVICES:
@@ -39,8 +39,8 @@ def made(settings: Mapping[str, str] | None = None) -> Stack:
     return stack
 
 
-def start(stack: Stack) -> None:
-    """Start it without the data of earlier runs."""
+def start_stack(stack: Stack) -> None:
+    """Start the stack without the data of earlier runs."""
     stack.delete_data()
     stack.start()
     for service in SERVICES:
@@ -54,8 +54,8 @@ def start(stack: Stack) -> None:
         )
 
 
-def working(stack: Stack) -> dict[str, int]:
-    """The process ids of our workers, relays and sandbox."""
+def find_workers(stack: Stack) -> dict[str, int]:
+    """Return the process ids of the order saga's workers, relays and sandbox."""
     parts = tuple(f"{service}-{part}" for service in SERVICES for part in ("worker", "relay"))
     running = {name: stack.supervisor[name] for name in stack.supervisor.names}
     return {
@@ -65,43 +65,57 @@ def working(stack: Stack) -> dict[str, int]:
     }
 
 
-def webs(stack: Stack) -> dict[str, int]:
+def find_webs(stack: Stack) -> dict[str, int]:
+    """Return the process ids of the web servers."""
     return {name: stack.supervisor[name].pid for name in (f"{service}-web" for service in SERVICES)}
 
 
-def servers(stack: Stack) -> dict[str, int]:
-    """The process ids of PostgreSQL and RabbitMQ."""
+def find_servers(stack: Stack) -> dict[str, int]:
+    """Return the process ids of PostgreSQL and RabbitMQ."""
     assert stack.postgres is not None
     assert stack.rabbitmq is not None
     return {"PostgreSQL": stack.postgres.process.pid, "RabbitMQ": stack.rabbitmq.process.pid}
 
 
+def find_all_parts(stack: Stack) -> dict[str, int]:
+    """Return the process ids of all parts of the stack."""
+    return find_workers(stack) | find_webs(stack) | find_servers(stack)
+
+
 def run_ours(
-    stack: Stack, progress: Progress, title: str, orders: int, *, side: str = "three-steps", rate: float = 0.0
+    stack: Stack,
+    progress: Progress,
+    title: str,
+    orders: int,
+    *,
+    side: str = "three-steps",
+    rate: float = 0.0,
+    parts: Mapping[str, int] | None = None,
 ) -> Run:
-    """Place orders on our side and measure until all have ended.
+    """Place orders by the order saga and measure until all have ended.
 
     Args:
-        rate: orders a second; 0: as fast as it goes.
+        rate: orders a second; 0 is full speed.
+        parts: the parts whose processor time counts; by default all but the web servers.
 
     Raises:
-        LocalError: not all of them ended well.
+        LocalError: not all orders ended well.
     """
     bar = progress.add_task(title, total=orders)
-    before = written(stack)
+    before = read_wal_bytes(stack)
     run = run_client(
         side,
         orders=orders,
         rate=rate,
         environment=stack.environment,
-        parts=working(stack) | servers(stack),
+        parts=parts or find_workers(stack) | find_servers(stack),
         progress=lambda ended: progress.update(bar, completed=ended),
     )
-    return replace(run, wal=(written(stack) - before) / 1000 / orders)
+    return replace(run, wal=(read_wal_bytes(stack) - before) / 1000 / orders)
 
 
-def written(stack: Stack) -> float:
-    """Bytes that PostgreSQL has written into its write-ahead log since it was made."""
+def read_wal_bytes(stack: Stack) -> float:
+    """Return how many bytes PostgreSQL has written into its write-ahead log since it was made."""
     assert stack.postgres is not None
     with psycopg.connect(stack.postgres.superuser_url()) as connection:
         found = connection.execute("SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')").fetchone()
@@ -109,13 +123,13 @@ def written(stack: Stack) -> float:
 
 
 def warm_up(stack: Stack, progress: Progress, orders: int) -> None:
-    """Let connections, plans and caches be made before so many orders are measured."""
+    """Place a share of so many orders first: connections, plans and caches are then made."""
     run_ours(stack, progress, "warm-up", int(orders * WARM_UP_SHARE))
 
 
 @contextmanager
-def relays_stand(stack: Stack) -> Iterator[None]:
-    """Our relays look for work all the time; let them stand still."""
+def pause_relays(stack: Stack) -> Iterator[None]:
+    """Stop the order saga's relays for the block: they look for work all the time."""
     relays = [f"{service}-relay" for service in SERVICES]
     for name in relays:
         stack.supervisor.kill(name, signal.SIGSTOP)

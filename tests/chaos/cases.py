@@ -1,6 +1,6 @@
-"""Every operation, every point that it passes, every way to die there. Pure.
+"""The cases of the crash matrix: each operation, at each point that it passes, in each way to fail. Pure.
 
-What is listed here is what is tried: an operation that is missing is a hole in the proof.
+Only what is listed here is tried: an operation that is missing is not tested.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from celery_config.saga.engine.chains import CALL
 TASK = (Point.DELIVERED, Point.BEFORE_COMMIT, Point.COMMITTED, Point.NEXT_UNPUBLISHED, Point.UNACKED)
 LINK = (*TASK, Point.UNCONFIRMED)
 STEP = (*LINK, Point.BARRIER_INSERTED)
-CALL_MADE = (Point.BEFORE_CALL, Point.AFTER_CALL)
-OUTSIDE = (*STEP, *CALL_MADE)
+OUTSIDE_CALL = (Point.BEFORE_CALL, Point.AFTER_CALL)
+STEP_WITH_CALL = (*STEP, *OUTSIDE_CALL)
 REFUSAL = (Point.ERRBACK_PENDING,)
 EVENT = (Point.BEFORE_COMMIT, Point.COMMITTED, Point.UNACKED)
 REQUEST = (Point.BEFORE_COMMIT, Point.COMMITTED, Point.RESPONSE_PENDING)
@@ -28,7 +28,7 @@ WATCH = (Point.DECIDED, Point.BEFORE_COMMIT, Point.COMMITTED)
 Operations = dict[tuple[str, str], Sequence[Point]]
 
 
-class Carried(StrEnum):
+class Execution(StrEnum):
     """How an order is carried out."""
 
     OVER_BROKER = "over the broker"
@@ -36,18 +36,18 @@ class Carried(StrEnum):
     BY_EVENTS = "by events"
 
 
-class Occasion(StrEnum):
-    """What an order must have met, so that somebody comes by there."""
+class Situation(StrEnum):
+    """What must happen to an order first, so that a process reaches the point."""
 
     NONE = ""
-    SILENT = "of the silent"
-    TOO_OLD = "of the overdue"
-    HOPELESS = "of what is parked"
-    TOO_LATE = "cancelled too late"
+    SILENT = "for silent orders"
+    OVERDUE = "for overdue orders"
+    PARKED = "for parked orders"
+    TOO_LATE = "after a late cancel"
 
 
-# (process, operation): the points that it passes. Undos and the fence insert a row only where their action never came;
-# that of the first step always did.
+# (process, operation): the points that it passes. An undo and the fence insert a barrier row only if their action never
+# arrived; the action of the first step always arrives.
 OVER_BROKER: Operations = {
     ("order-web", "POST orders"): REQUEST,
     ("order-web", "POST cancel"): REQUEST,
@@ -56,16 +56,16 @@ OVER_BROKER: Operations = {
     ("inventory-relay", "inventory publish"): PUBLISH,
     ("shipment-relay", "shipment publish"): PUBLISH,
     ("order-relay", "watchdog"): WATCH,
-    ("payment-worker", "payment.authorize_payment"): (*OUTSIDE, *REFUSAL),
-    ("payment-worker", "payment.capture_payment"): (*OUTSIDE, *REFUSAL),
+    ("payment-worker", "payment.authorize_payment"): (*STEP_WITH_CALL, *REFUSAL),
+    ("payment-worker", "payment.capture_payment"): (*STEP_WITH_CALL, *REFUSAL),
     ("payment-worker", "payment.fence"): STEP,
-    ("payment-worker", "payment.void_payment"): (*LINK, *CALL_MADE),
+    ("payment-worker", "payment.void_payment"): (*LINK, *OUTSIDE_CALL),
     ("inventory-worker", "inventory.reserve_stock"): (*STEP, *REFUSAL),
     ("inventory-worker", "inventory.commit_stock"): STEP,
     ("inventory-worker", "inventory.release_stock"): STEP,
-    ("shipment-worker", "shipment.book_shipment"): (*OUTSIDE, *REFUSAL),
-    ("shipment-worker", "shipment.cancel_shipment"): OUTSIDE,
-    ("shipment-worker", "shipment.dispatch_shipment"): OUTSIDE,
+    ("shipment-worker", "shipment.book_shipment"): (*STEP_WITH_CALL, *REFUSAL),
+    ("shipment-worker", "shipment.cancel_shipment"): STEP_WITH_CALL,
+    ("shipment-worker", "shipment.dispatch_shipment"): STEP_WITH_CALL,
     ("order-worker", "order.step_failed"): TASK,
     ("order-worker", "order.complete"): TASK,
     ("order-worker", "order.compensated"): TASK,
@@ -82,40 +82,40 @@ OVER_BROKER: Operations = {
     },
 }  # fmt: skip
 
-# At the participant each command is a request; who is called and who calls may die at each.
-ANSWERED = (Point.BEFORE_COMMIT, Point.COMMITTED, Point.RESPONSE_PENDING)
+# Over REST a participant takes each command as a request. The participant and its caller can both die at each.
+ANSWER = (Point.BEFORE_COMMIT, Point.COMMITTED, Point.RESPONSE_PENDING)
 COMMANDS: Operations = {
-    ("payment-web", "payment.authorize_payment"): (*ANSWERED, Point.BARRIER_INSERTED, *CALL_MADE),
-    ("payment-web", "payment.capture_payment"): (*ANSWERED, Point.BARRIER_INSERTED, *CALL_MADE),
-    ("payment-web", "payment.fence"): (*ANSWERED, Point.BARRIER_INSERTED),
-    ("payment-web", "payment.void_payment"): (*ANSWERED, *CALL_MADE),
-    ("inventory-web", "inventory.reserve_stock"): (*ANSWERED, Point.BARRIER_INSERTED),
-    ("inventory-web", "inventory.commit_stock"): (*ANSWERED, Point.BARRIER_INSERTED),
-    ("inventory-web", "inventory.release_stock"): (*ANSWERED, Point.BARRIER_INSERTED),
-    ("shipment-web", "shipment.book_shipment"): (*ANSWERED, Point.BARRIER_INSERTED, *CALL_MADE),
-    ("shipment-web", "shipment.cancel_shipment"): (*ANSWERED, Point.BARRIER_INSERTED, *CALL_MADE),
-    ("shipment-web", "shipment.dispatch_shipment"): (*ANSWERED, Point.BARRIER_INSERTED, *CALL_MADE),
+    ("payment-web", "payment.authorize_payment"): (*ANSWER, Point.BARRIER_INSERTED, *OUTSIDE_CALL),
+    ("payment-web", "payment.capture_payment"): (*ANSWER, Point.BARRIER_INSERTED, *OUTSIDE_CALL),
+    ("payment-web", "payment.fence"): (*ANSWER, Point.BARRIER_INSERTED),
+    ("payment-web", "payment.void_payment"): (*ANSWER, *OUTSIDE_CALL),
+    ("inventory-web", "inventory.reserve_stock"): (*ANSWER, Point.BARRIER_INSERTED),
+    ("inventory-web", "inventory.commit_stock"): (*ANSWER, Point.BARRIER_INSERTED),
+    ("inventory-web", "inventory.release_stock"): (*ANSWER, Point.BARRIER_INSERTED),
+    ("shipment-web", "shipment.book_shipment"): (*ANSWER, Point.BARRIER_INSERTED, *OUTSIDE_CALL),
+    ("shipment-web", "shipment.cancel_shipment"): (*ANSWER, Point.BARRIER_INSERTED, *OUTSIDE_CALL),
+    ("shipment-web", "shipment.dispatch_shipment"): (*ANSWER, Point.BARRIER_INSERTED, *OUTSIDE_CALL),
 }
 OVER_REST: Operations = {
     **COMMANDS,
     ("order-worker", CALL): (
         Point.DELIVERED, Point.NEXT_UNPUBLISHED, Point.UNCONFIRMED, Point.UNACKED, Point.ERRBACK_PENDING,
     ),
-    **{("order-worker", f"{CALL} {task}"): (*CALL_MADE, Point.CIRCUIT_OPEN) for _, task in COMMANDS},
+    **{("order-worker", f"{CALL} {task}"): (*OUTSIDE_CALL, Point.CIRCUIT_OPEN) for _, task in COMMANDS},
 }  # fmt: skip
 
-# Calls are made, and their answers written, whatever was heard.
-RECEIVED = (
-    *CALL_MADE,
+# Outside calls and the writing of their answers belong to no event.
+RECEIVE = (
+    *OUTSIDE_CALL,
     Point.DELIVERED,
     Point.BEFORE_COMMIT,
     Point.COMMITTED,
     Point.NEXT_UNPUBLISHED,
     *REFUSAL,
 )
-HEARD_FIRST = (Point.BEFORE_COMMIT, Point.COMMITTED, Point.BARRIER_INSERTED, Point.UNACKED)
-HEARD = (*HEARD_FIRST, Point.NEXT_UNPUBLISHED)
-DRIVE = "choreographed orders"
+FIRST_REACTION = (Point.BEFORE_COMMIT, Point.COMMITTED, Point.BARRIER_INSERTED, Point.UNACKED)
+REACTION = (*FIRST_REACTION, Point.NEXT_UNPUBLISHED)
+WATCH_CHOREOGRAPHED = "choreographed orders"
 BY_EVENTS: Operations = {
     ("order-web", "POST orders"): REQUEST,
     ("order-web", "POST cancel"): REQUEST,
@@ -124,22 +124,22 @@ BY_EVENTS: Operations = {
     ("payment-relay", "payment publish"): PUBLISH,
     ("inventory-relay", "inventory publish"): PUBLISH,
     ("shipment-relay", "shipment publish"): PUBLISH,
-    ("order-relay", DRIVE): WATCH,
-    ("payment-worker", "events.receive"): RECEIVED,
-    ("payment-worker", "order.order_placed"): HEARD_FIRST,
-    ("payment-worker", "shipment.shipment_arranged"): HEARD_FIRST,
-    ("payment-worker", "payment.payment_failed"): HEARD_FIRST,
-    ("payment-worker", "inventory.inventory_refused"): HEARD_FIRST,
-    ("payment-worker", "shipment.shipment_failed"): HEARD_FIRST,
-    ("payment-worker", "order.order_withdrawn"): HEARD_FIRST,
+    ("order-relay", WATCH_CHOREOGRAPHED): WATCH,
+    ("payment-worker", "events.receive"): RECEIVE,
+    ("payment-worker", "order.order_placed"): FIRST_REACTION,
+    ("payment-worker", "shipment.shipment_arranged"): FIRST_REACTION,
+    ("payment-worker", "payment.payment_failed"): FIRST_REACTION,
+    ("payment-worker", "inventory.inventory_refused"): FIRST_REACTION,
+    ("payment-worker", "shipment.shipment_failed"): FIRST_REACTION,
+    ("payment-worker", "order.order_withdrawn"): FIRST_REACTION,
     ("inventory-worker", "events.receive"): (Point.DELIVERED,),
-    ("inventory-worker", "payment.payment_received"): (*HEARD, *REFUSAL),
-    ("inventory-worker", "payment.payment_collected"): HEARD,
-    ("inventory-worker", "payment.payment_released"): HEARD,
-    ("shipment-worker", "events.receive"): RECEIVED,
-    ("shipment-worker", "inventory.inventory_fetched"): HEARD_FIRST,
-    ("shipment-worker", "inventory.inventory_issued"): HEARD_FIRST,
-    ("shipment-worker", "payment.payment_released"): HEARD_FIRST,
+    ("inventory-worker", "payment.payment_received"): (*REACTION, *REFUSAL),
+    ("inventory-worker", "payment.payment_collected"): REACTION,
+    ("inventory-worker", "payment.payment_released"): REACTION,
+    ("shipment-worker", "events.receive"): RECEIVE,
+    ("shipment-worker", "inventory.inventory_fetched"): FIRST_REACTION,
+    ("shipment-worker", "inventory.inventory_issued"): FIRST_REACTION,
+    ("shipment-worker", "payment.payment_released"): FIRST_REACTION,
     **{
         ("order-worker", event): EVENT
         for event in (
@@ -153,69 +153,73 @@ BY_EVENTS: Operations = {
 }  # fmt: skip
 
 OPERATIONS = {
-    Carried.OVER_BROKER: OVER_BROKER,
-    Carried.OVER_REST: OVER_REST,
-    Carried.BY_EVENTS: BY_EVENTS,
+    Execution.OVER_BROKER: OVER_BROKER,
+    Execution.OVER_REST: OVER_REST,
+    Execution.BY_EVENTS: BY_EVENTS,
 }
-# Where it is not enough that orders are placed, refused and cancelled.
-OCCASIONS: dict[tuple[Carried, str], Sequence[Occasion]] = {
-    (Carried.OVER_BROKER, "watchdog"): (Occasion.SILENT,),
-    (Carried.BY_EVENTS, DRIVE): (Occasion.SILENT, Occasion.TOO_OLD, Occasion.HOPELESS),
-    (Carried.BY_EVENTS, "POST retry"): (Occasion.HOPELESS,),
-    (Carried.BY_EVENTS, "payment.payment_retained"): (Occasion.TOO_LATE,),
-    (Carried.BY_EVENTS, "order.order_withdrawn"): (Occasion.NONE, Occasion.TOO_LATE),
+# For operations that need more than orders that are placed, refused and cancelled.
+SITUATIONS: dict[tuple[Execution, str], Sequence[Situation]] = {
+    (Execution.OVER_BROKER, "watchdog"): (Situation.SILENT,),
+    (Execution.BY_EVENTS, WATCH_CHOREOGRAPHED): (Situation.SILENT, Situation.OVERDUE, Situation.PARKED),
+    (Execution.BY_EVENTS, "POST retry"): (Situation.PARKED,),
+    (Execution.BY_EVENTS, "payment.payment_retained"): (Situation.TOO_LATE,),
+    (Execution.BY_EVENTS, "order.order_withdrawn"): (Situation.NONE, Situation.TOO_LATE),
 }
 
 
 @dataclass(frozen=True)
 class Case:
-    """One process dies once, there, so."""
+    """One process fails once, at this point, in this way."""
 
-    carried: Carried
+    execution: Execution
     process: str
     operation: str
     point: Point
     way: Way
-    occasion: Occasion = Occasion.NONE
+    situation: Situation = Situation.NONE
 
     def __str__(self) -> str:
-        about = f" {self.occasion}" if self.occasion else ""
-        return f"{self.carried}: {self.process}: {self.operation}{about}, {self.point}: {self.way}"
+        about = f" {self.situation}" if self.situation else ""
+        return f"{self.execution}: {self.process}: {self.operation}{about}, {self.point}: {self.way}"
 
     @property
     def failpoint(self) -> Failpoint:
         return Failpoint(self.point, self.operation, self.way)
 
     @property
-    def setting(self) -> tuple[Carried, Occasion, bool]:
-        """What cases that are tried together have in common; nobody else gets on while participants fall silent."""
-        return self.carried, self.occasion, self.silencer is not None
+    def group(self) -> tuple[Execution, Situation, bool]:
+        """What cases must share to be tried together: while a participant is silent, no other case makes progress."""
+        return self.execution, self.situation, self.silencer is not None
 
     @property
     def silencer(self) -> Failpoint | None:
-        """What must go wrong first: nobody is left alone who answers."""
+        """The failpoint that must fire first: a circuit opens only for a participant that does not answer."""
         if self.point is not Point.CIRCUIT_OPEN:
             return None
         return Failpoint(Point.RESPONSE_PENDING, self.operation.removeprefix(CALL).strip(), Way.STOP)
 
 
-def every_case() -> list[Case]:
+def list_cases() -> list[Case]:
     return [
-        Case(carried, process, operation, point, way, occasion)
-        for carried, operations in OPERATIONS.items()
+        Case(execution, process, operation, point, way, situation)
+        for execution, operations in OPERATIONS.items()
         for (process, operation), points in operations.items()
-        for occasion in OCCASIONS.get((carried, operation), (Occasion.NONE,))
+        for situation in SITUATIONS.get((execution, operation), (Situation.NONE,))
         for point in points
         for way in Way
     ]
 
 
-def sample(count: int, seed: int) -> list[Case]:
-    """At least one case of each operation, point and occasion, then others by chance, `count` in all."""
-    shuffled = every_case()
+def draw_cases(count: int, seed: int) -> list[Case]:
+    """Draw `count` cases: at least one of each operation, point and situation, then others."""
+    shuffled = list_cases()
     random.Random(seed).shuffle(shuffled)
     chosen: dict[Case, None] = {}
-    for key in (attrgetter("carried", "operation"), attrgetter("point"), attrgetter("carried", "occasion")):
+    for key in (
+        attrgetter("execution", "operation"),
+        attrgetter("point"),
+        attrgetter("execution", "situation"),
+    ):
         seen = {key(case) for case in chosen}
         for case in shuffled:
             if key(case) not in seen:
@@ -228,15 +232,15 @@ def sample(count: int, seed: int) -> list[Case]:
     return list(chosen)
 
 
-def batches(cases: Sequence[Case], at_once: int) -> Iterator[list[Case]]:
-    """Parts that are tried together: at most `at_once` in one process, of which at most one stands still."""
+def split_batches(cases: Sequence[Case], at_once: int) -> Iterator[list[Case]]:
+    """Yield cases to try together: at most `at_once` in one process, and at most one of them stops it."""
     left = list(cases)
     while left:
         batch: list[Case] = []
         for case in left:
             same = [other for other in batch if other.process == case.process]
-            standing = any(other.way is Way.STOP for other in same)
-            if len(same) < at_once and not (standing and case.way is Way.STOP):
+            is_stopped = any(other.way is Way.STOP for other in same)
+            if len(same) < at_once and not (is_stopped and case.way is Way.STOP):
                 batch.append(case)
         left = [case for case in left if case not in batch]
         yield batch

@@ -1,4 +1,4 @@
-"""A client that never gives up: whatever breaks, it asks again with the same idempotency key."""
+"""A client of the order service: it repeats each request with the same idempotency key until the answer is clear."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from uuid import UUID
 import httpx
 
 from compose.local.stack import Stack
-from tests.chaos.quiet import ask
+from tests.chaos.system import fetch_rows
 
 ADDRESS = {
     "name": "Ada Example", "line1": "1 Harbour Street", "city": "Dublin", "postal_code": "D02 X285", "country": "IE",
 }  # fmt: skip
 CURRENCY, FINE, SOLD_OUT = "EUR", "FINE", "GONE"
 ORCHESTRATED, CHOREOGRAPHED = FLOWS = ("orchestrated", "choreographed")
-PATIENCE = 90.0
-WAIT_SECONDS = 0.2
+CLEAR_SECONDS = 90.0
+RETRY_SECONDS = 0.2
 KNOWN = "SELECT count(*) FROM order_catalogueproduct WHERE sku = ANY(%s)"
 UNCLEAR = (httpx.TransportError, httpx.HTTPStatusError)
 
-# How an order is meant to go; each refusal has another step to undo from.
+# How an order should go; each refusal happens at another step.
 KINDS: dict[str, dict[str, Any]] = {
     "fine": {},
     "card declined": {"payment_token": "tok_card_declined"},
@@ -39,7 +39,7 @@ class Client:
     """One customer of a stack, as its administrator. Safe to share between threads.
 
     Args:
-        chance: makes the idempotency keys, so that a run can be repeated.
+        chance: draws the idempotency keys, so that a run can be repeated.
     """
 
     def __init__(self, stack: Stack, chance: random.Random) -> None:
@@ -47,41 +47,41 @@ class Client:
         self.chance = chance
         self.http = httpx.Client(base_url=stack.url("order"), trust_env=False, timeout=15)
         name, password = stack.admin_login
-        answer = self.insist("POST", "/api/token/", {"username": name, "password": password})
+        answer = self.request("POST", "/api/token/", {"username": name, "password": password})
         self.http.headers["Authorization"] = f"Token {answer.json()['token']}"
 
     def stock_shelves(self) -> None:
-        """Make the goods that the kinds of orders need; return when the order service knows them."""
+        """Make the products that all kinds of orders need; return when the order service has copied them."""
         self.change_product(FINE, 890)
         self.change_product(SOLD_OUT, 500)
-        self.in_inventory("/api/stock/opening/", {"items": [{"sku": FINE, "quantity": 1_000_000}]})
+        self.post_to_inventory("/api/stock/opening/", {"items": [{"sku": FINE, "quantity": 1_000_000}]})
         self.wait_until_known(FINE, SOLD_OUT)
 
     def wait_until_known(self, *skus: str) -> None:
         """Return when the order service's copy has these products."""
-        while ask(self.stack, "order", KNOWN, list(skus))[0][0] < len(skus):
-            time.sleep(WAIT_SECONDS)
+        while fetch_rows(self.stack, "order", KNOWN, list(skus))[0][0] < len(skus):
+            time.sleep(RETRY_SECONDS)
 
     def change_product(self, sku: str, price: int) -> None:
         product = {
             "sku": sku, "name": f"Product {sku} at {price}", "price": price, "currency": CURRENCY,
             "weight_grams": 100, "active": True,
         }  # fmt: skip
-        self.in_inventory("/api/products/", {"products": [product]})
+        self.post_to_inventory("/api/products/", {"products": [product]})
 
-    def in_inventory(self, path: str, body: Mapping[str, Any]) -> None:
+    def post_to_inventory(self, path: str, body: Mapping[str, Any]) -> None:
         token = self.stack.environment["INVENTORY_SERVICE_TOKEN"]
-        self.insist("POST", self.stack.url("inventory") + path, body, {"Authorization": f"Bearer {token}"})
+        self.request("POST", self.stack.url("inventory") + path, body, {"Authorization": f"Bearer {token}"})
 
-    def place(self, kind: str, flow: str = ORCHESTRATED, *, repeats: int = 0) -> str:
-        """Place an order of this kind and return its id, however often that has to be asked."""
-        return self.buy(FINE, 2, repeats=repeats, flow=flow, **KINDS[kind])
+    def place_order(self, kind: str, flow: str = ORCHESTRATED, *, repeats: int = 0) -> str:
+        """Place an order of this kind and return its id."""
+        return self.buy_product(FINE, 2, repeats=repeats, flow=flow, **KINDS[kind])
 
-    def buy(self, sku: str, quantity: int = 1, *, repeats: int = 0, **fields: Any) -> str:
-        """Place an order for one product, or as `fields` say.
+    def buy_product(self, sku: str, quantity: int = 1, *, repeats: int = 0, **fields: Any) -> str:
+        """Place an order for one product and return its id; `fields` replace fields of the request.
 
         Args:
-            repeats: requests that follow it under the same key; each is answered with the same order.
+            repeats: how many further requests are sent with the same key; each must answer with the same order.
         """
         order = {
             "lines": [{"sku": sku, "quantity": quantity}], "currency": CURRENCY,
@@ -89,23 +89,23 @@ class Client:
         }  # fmt: skip
         key = str(UUID(int=self.chance.getrandbits(128)))
         headers = {"Idempotency-Key": key}
-        answers = [self.insist("POST", "/api/orders/", order, headers).json() for _ in range(1 + repeats)]
+        answers = [self.request("POST", "/api/orders/", order, headers).json() for _ in range(1 + repeats)]
         (placed,) = {str(answer["order"]) for answer in answers}
         return placed
 
-    def cancel(self, order: str) -> int:
-        """Ask to cancel; return 202, or 409 when it is too late."""
-        return self.insist("POST", f"/api/orders/{order}/cancel/", {}, accept=(202, 409)).status_code
+    def cancel_order(self, order: str) -> int:
+        """Request a cancel; return 202, or 409 when it is too late."""
+        return self.request("POST", f"/api/orders/{order}/cancel/", {}, accept=(202, 409)).status_code
 
-    def retry(self, order: str) -> int:
-        """Have a choreographed order said again; return 202, or 409 when it has ended."""
+    def retry_order(self, order: str) -> int:
+        """Request that a choreographed order is driven again; return 202, or 409 when it has ended."""
         path, why = f"/api/orders/{order}/retry/", {"why": "a crash is over"}
-        return self.insist("POST", path, why, accept=(202, 409)).status_code
+        return self.request("POST", path, why, accept=(202, 409)).status_code
 
-    def status(self, order: str) -> str:
-        return str(self.insist("GET", f"/api/orders/{order}/").json()["status"])
+    def read_status(self, order: str) -> str:
+        return str(self.request("GET", f"/api/orders/{order}/").json()["status"])
 
-    def insist(
+    def request(
         self,
         method: str,
         path: str,
@@ -113,12 +113,13 @@ class Client:
         headers: Mapping[str, str] | None = None,
         accept: tuple[int, ...] = (),
     ) -> httpx.Response:
-        """Ask until there is a clear answer.
+        """Repeat the request until the answer is clear: a status in `accept`, or any below 400.
 
         Raises:
-            the last unclear answer: there was none within `PATIENCE` seconds.
+            httpx.HTTPStatusError: the answer is another status below 500, or none was clear within `CLEAR_SECONDS`.
+            httpx.TransportError: there was no answer within `CLEAR_SECONDS`.
         """
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + CLEAR_SECONDS
         while True:
             try:
                 answer = self.http.request(method, path, json=body, headers=headers)
@@ -126,10 +127,10 @@ class Client:
                     return answer
                 return answer.raise_for_status()
             except UNCLEAR as error:
-                told = isinstance(error, httpx.HTTPStatusError) and error.response.status_code < 500
-                if told or time.monotonic() > end:
+                is_refusal = isinstance(error, httpx.HTTPStatusError) and error.response.status_code < 500
+                if is_refusal or time.monotonic() > end:
                     raise
-            time.sleep(WAIT_SECONDS)
+            time.sleep(RETRY_SECONDS)
 
     def close(self) -> None:
         self.http.close()

@@ -1,4 +1,4 @@
-"""The kinds of faults that chaos is made of; each is over, and what it hit is on its way back, when it returns."""
+"""The faults of a chaos run. Each returns when it is over and what it hit is restarting or running again."""
 
 from __future__ import annotations
 
@@ -8,88 +8,109 @@ import random
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from celery_config.broker.topology import SERVICES
-from celery_config.failpoints import arming
-from compose.local.stack import Stack
-from tests.chaos.cases import every_case
-from tests.chaos.meddler import meddle
-from tests.chaos.quiet import ask
-from tests.chaos.victim import STANDS_SECONDS, choose_version, standing_still
+from rich.table import Table
 
-PARTICIPANTS = tuple(s for s in SERVICES if s != "order")
+from celery_config.common.services import PARTICIPANTS, SERVICES
+from celery_config.failpoints import arming
+from compose.local.postgres import PostgresServer
+from compose.local.rabbitmq import RabbitServer
+from compose.local.stack import Stack
+from tests.chaos.cases import list_cases
+from tests.chaos.queue_faults import disturb_queue
+from tests.chaos.system import STOP_SECONDS, choose_version, fetch_rows, stop_process
+
 ROLES = ("worker", "relay", "web")
-# Of the flow. The first sends its commands over REST; its orders are under way when the second one comes.
+# Versions of the flow. The first one sends its commands over REST; its orders are under way when the second one comes.
 FIRST_VERSION, SECOND_VERSION = 3, 1
 AWAY_SECONDS = 60.0
-FIRES_SECONDS = 15.0
+FIRING_SECONDS = 15.0
 CUT = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = %s AND usename = %s"
 
 
+@dataclass
+class FaultCounts:
+    """How often each kind of fault landed while orders or events were under way, and how often it missed."""
+
+    landed: Counter[str] = field(default_factory=Counter)
+    missed: Counter[str] = field(default_factory=Counter)
+
+    def make_table(self) -> Table:
+        table = Table("fault", "landed mid-flight", "missed")
+        for kind in sorted(set(self.landed) | set(self.missed)):
+            table.add_row(kind, str(self.landed[kind]), str(self.missed[kind]))
+        return table
+
+
 class Faults:
-    """What can go wrong with one stack.
+    """Causes faults in one stack.
 
     Args:
         folder: of the failpoints.
-        chance: decides what and where.
+        chance: draws what fails, and where.
     """
 
     def __init__(self, stack: Stack, folder: Path, chance: random.Random) -> None:
         self.stack = stack
         self.folder = folder
         self.chance = chance
-        self.server = threading.Lock()  # PostgreSQL and RabbitMQ do not die at the same time
-        self.cases = every_case()
+        self.server_lock = threading.Lock()  # PostgreSQL and RabbitMQ are not killed at the same time
+        self.cases = list_cases()
         self.kinds: dict[str, tuple[Callable[[], bool], int]] = {
-            "worker killed": (lambda: self.kill("worker"), 6),
-            "relay killed": (lambda: self.kill("relay"), 4),
-            "web killed": (lambda: self.kill("web"), 6),
-            "a process stands still": (self.stand_still, 5),
-            "killed at a failpoint": (self.failpoint, 10),
-            "database connections cut": (self.cut_database, 5),
-            "PostgreSQL stopped at once": (self.kill_postgres, 2),
-            "RabbitMQ killed": (self.kill_rabbitmq, 2),
-            "messages duplicated": (lambda: self.meddle("duplicated"), 5),
-            "messages delayed": (lambda: self.meddle("delayed"), 4),
-            "messages reordered": (lambda: self.meddle("reordered"), 4),
+            "worker killed": (lambda: self.kill_process("worker"), 6),
+            "relay killed": (lambda: self.kill_process("relay"), 4),
+            "web killed": (lambda: self.kill_process("web"), 6),
+            "a process stopped for some seconds": (self.pause_process, 5),
+            "killed at a failpoint": (self.fire_failpoint, 10),
+            "database connections cut": (self.cut_database_connections, 5),
+            "PostgreSQL killed": (lambda: self.kill_server(self.stack.postgres), 2),
+            "RabbitMQ killed": (lambda: self.kill_server(self.stack.rabbitmq), 2),
+            "messages duplicated": (lambda: self.disturb_queue("duplicated"), 5),
+            "messages delayed": (lambda: self.disturb_queue("delayed"), 4),
+            "messages reordered": (lambda: self.disturb_queue("reordered"), 4),
         }
+        """By name: what causes the fault, and its weight. The cause returns False when there was nothing to hit."""
 
-    def any_kind(self) -> str:
+    def draw_kind(self) -> str:
         return self.chance.choices(list(self.kinds), [weight for _, weight in self.kinds.values()])[0]
 
-    def do(self, kind: str) -> bool:
-        """Do it; False when there was nothing to hit."""
+    def cause(self, kind: str) -> bool:
+        """Cause a fault of this kind; return False when there was nothing to hit."""
         return self.kinds[kind][0]()
 
-    def kill(self, role: str) -> bool:
-        name = f"{self.chance.choice(SERVICES)}-{role}"
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.stack.supervisor[name].pid, signal.SIGKILL)
-            return True
-        return False
+    def kill_process(self, role: str) -> bool:
+        return self.send_signal(f"{self.chance.choice([*SERVICES])}-{role}", signal.SIGKILL)
 
-    def deploy(self) -> bool:
-        """New orders take the second version; those of the first one are under way. The keeper starts it."""
+    def deploy_second_version(self) -> bool:
+        """Let new orders use the second version while orders of the first one are under way.
+
+        The restarter starts the process again.
+        """
         choose_version(self.stack, SECOND_VERSION)
+        return self.send_signal("order-web", signal.SIGTERM)
+
+    def send_signal(self, name: str, number: signal.Signals) -> bool:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self.stack.supervisor["order-web"].pid, signal.SIGTERM)
+            os.kill(self.stack.supervisor[name].pid, number)
             return True
         return False
 
-    def stand_still(self) -> bool:
-        name = f"{self.chance.choice(SERVICES)}-{self.chance.choice(ROLES)}"
-        with standing_still(self.stack, name) as stands:
-            if stands:
-                time.sleep(STANDS_SECONDS)
-        return stands
+    def pause_process(self) -> bool:
+        name = f"{self.chance.choice([*SERVICES])}-{self.chance.choice(ROLES)}"
+        with stop_process(self.stack, name) as is_stopped:
+            if is_stopped:
+                time.sleep(STOP_SECONDS)
+        return is_stopped
 
-    def failpoint(self) -> bool:
+    def fire_failpoint(self) -> bool:
+        """Arm a random failpoint and wait until it fires; return False when no process reached it in time."""
         case = self.chance.choice(self.cases)
         name = arming.arm(self.folder, replace(case.failpoint, skip=self.chance.randrange(3)))
-        end = time.monotonic() + FIRES_SECONDS
+        end = time.monotonic() + FIRING_SECONDS
         while time.monotonic() < end:
             if (self.folder / "fired" / name).exists():
                 return True
@@ -97,38 +118,26 @@ class Faults:
         (self.folder / "armed" / name).unlink(missing_ok=True)
         return (self.folder / "fired" / name).exists()
 
-    def cut_database(self) -> bool:
-        service = self.chance.choice(SERVICES)
-        return bool(ask(self.stack, service, CUT, service, service)[0][0])
+    def cut_database_connections(self) -> bool:
+        service = self.chance.choice([*SERVICES])
+        return bool(fetch_rows(self.stack, service, CUT, service, service)[0][0])
 
-    def kill_postgres(self) -> bool:
-        server = self.stack.postgres
+    def kill_server(self, server: PostgresServer | RabbitServer | None, *, wipe: bool = False) -> bool:
+        """Kill a server and start it again; with `wipe` it starts without its data."""
         assert server is not None
-        with self.server:
+        with self.server_lock:
             server.kill()
+            if wipe:
+                server.wipe()
             server.start()
         return True
 
-    def kill_rabbitmq(self) -> bool:
-        server = self.stack.rabbitmq
-        assert server is not None
-        with self.server:
-            server.kill()
-            server.start()
-        return True
+    def lose_broker_data(self) -> bool:
+        """Start the broker without its data: every message is lost."""
+        return self.kill_server(self.stack.rabbitmq, wipe=True)
 
-    def lose_the_brokers_disk(self) -> bool:
-        """It comes back empty: every message is gone."""
-        server = self.stack.rabbitmq
-        assert server is not None
-        with self.server:
-            server.kill()
-            server.wipe()
-            server.start()
-        return True
-
-    def away(self, seconds: float = AWAY_SECONDS) -> bool:
-        """A whole service is gone for a while."""
+    def take_service_away(self, seconds: float = AWAY_SECONDS) -> bool:
+        """Stop all processes of a participant, and start them again after so many seconds."""
         service = self.chance.choice(PARTICIPANTS)
         names = [f"{service}-{role}" for role in ROLES]
         for name in names:
@@ -138,6 +147,6 @@ class Faults:
             self.stack.supervisor.restart(name)
         return True
 
-    def meddle(self, how: str) -> bool:
-        with self.server:
-            return meddle(self.stack, how, self.chance) > 0
+    def disturb_queue(self, how: str) -> bool:
+        with self.server_lock:
+            return disturb_queue(self.stack, how, self.chance) > 0

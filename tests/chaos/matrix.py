@@ -1,4 +1,4 @@
-"""`./manage.py crash-matrix`: every operation dies at every point in every way, and every order comes out whole."""
+"""`./manage.py crash-matrix`: each operation fails at each point in each way, and every order is still correct."""
 
 from __future__ import annotations
 
@@ -18,57 +18,52 @@ from rich.console import Console
 from celery_config.common.console import progress_bars
 from celery_config.common.grouping import group_by
 from celery_config.failpoints import arming
-from compose.local.errors import LocalError
 from compose.local.stack import Stack
-from tests.chaos.cases import Carried, Case, batches, every_case, sample
+from tests.chaos.cases import Case, Execution, draw_cases, list_cases, split_batches
 from tests.chaos.client import CHOREOGRAPHED, FINE, KINDS, ORCHESTRATED, Client
-from tests.chaos.keeper import Keeper
-from tests.chaos.occasions import Occasions
-from tests.chaos.quiet import NotQuiet, audit, in_flight, wait_until_quiet
-from tests.chaos.victim import STANDS_SECONDS, choose_version, failpoints_of, running
+from tests.chaos.quiet import count_in_flight, wait_and_find_violations
+from tests.chaos.restarter import Restarter
+from tests.chaos.situations import SituationMaker
+from tests.chaos.system import STOP_SECONDS, choose_version, find_failpoints, start_system
 
 QUICK_CASES = 96
 AT_ONCE = 4
 MOST_IN_FLIGHT = 24
 FIRING_SECONDS = 60.0
 QUIET_SECONDS = 120.0
-LOOK_SECONDS = 0.2
-VERSIONS = {Carried.OVER_BROKER: 1, Carried.OVER_REST: 3}
+POLL_SECONDS = 0.2
+VERSIONS = {Execution.OVER_BROKER: 1, Execution.OVER_REST: 3}
 
 
 def main(argv: list[str]) -> int:
-    options = parse(argv)
+    options = parse_options(argv)
     console = Console(highlight=False)
-    cases = sample(QUICK_CASES, options.seed) if options.quick else every_case()
+    cases = draw_cases(QUICK_CASES, options.seed) if options.quick else list_cases()
     if options.only:
-        cases = [case for case in every_case() if re.search(options.only, str(case))]
-    try:
-        with (
-            running("crash-matrix", console) as stack,
-            Matrix(stack, failpoints_of(stack.var), random.Random(options.seed)) as matrix,
-        ):
-            violations = matrix.try_all(cases, console)
-    except LocalError as error:
-        console.print(str(error), style="red", markup=False)
-        return 1
+        cases = [case for case in list_cases() if re.search(options.only, str(case))]
+    with (
+        start_system("crash-matrix", console) as stack,
+        Matrix(stack, find_failpoints(stack.var), random.Random(options.seed)) as matrix,
+    ):
+        violations = matrix.try_cases(cases, console)
     for violation in violations:
         console.print(violation, style="red", markup=False)
     print(f"crash matrix: {len(cases)} cases, {len(violations)} violations", flush=True)
     return 1 if violations else 0
 
 
-def parse(argv: list[str]) -> argparse.Namespace:
+def parse_options(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./manage.py crash-matrix", description=__doc__)
     parser.add_argument(
         "--quick", action="store_true", help=f"{QUICK_CASES} of the cases, drawn with the seed"
     )
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", default="", help="the cases whose names match this pattern")
+    parser.add_argument("--only", default="", help="only the cases whose text matches this pattern")
     return parser.parse_args(argv)
 
 
 class Matrix:
-    """One stack on which the cases are tried, some of them together."""
+    """Tries the cases on one stack, some of them together."""
 
     def __init__(self, stack: Stack, folder: Path, chance: random.Random) -> None:
         self.stack = stack
@@ -76,89 +71,87 @@ class Matrix:
         self.prices = itertools.count(1000)
         self.flow = ORCHESTRATED
         self.silencers: dict[Case, str] = {}
-        """Their failpoints' names, by the case that needs them."""
+        """The names of their failpoints, by the case that needs them."""
         arming.disarm(folder)
         self.client = Client(stack, chance)
         self.client.stock_shelves()
-        self.keeper = Keeper(stack, folder / "fired", STANDS_SECONDS)
+        self.restarter = Restarter(stack, folder / "fired", STOP_SECONDS)
 
     def __enter__(self) -> Matrix:
-        self.keeper.__enter__()
+        self.restarter.__enter__()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.keeper.over.set()
-        self.keeper.thread.join()
+        self.restarter.over.set()
+        self.restarter.thread.join()
         self.client.close()
 
-    def try_all(self, cases: Sequence[Case], console: Console) -> list[str]:
-        """Try the cases and return every violation, with the cases that were tried together."""
+    def try_cases(self, cases: Sequence[Case], console: Console) -> list[str]:
+        """Try the cases; return every violation with the cases that were tried together."""
         violations: list[str] = []
-        self.settle()
+        self.wait_and_find_violations()
         with progress_bars(console) as progress:
             bar = progress.add_task("crash matrix", total=len(cases))
-            for (carried, occasion, silent), alike in group_by(attrgetter("setting"), cases).items():
-                self.let_orders_be(carried)
-                for batch in batches(alike, 1 if silent else AT_ONCE):
-                    found = self.try_together(batch, Occasions(self.stack, self.client, carried, occasion))
+            for (execution, situation, silent), alike in group_by(attrgetter("group"), cases).items():
+                self.choose_execution(execution)
+                for batch in split_batches(alike, 1 if silent else AT_ONCE):
+                    found = self.try_together(
+                        batch, SituationMaker(self.stack, self.client, execution, situation)
+                    )
                     if found:
                         violations += [f"{what}\n  after: {'; '.join(map(str, batch))}" for what in found]
                     progress.advance(bar, len(batch))
         return violations
 
-    def let_orders_be(self, carried: Carried) -> None:
-        """Carried out so from now on; those that are not choreographed have their version of the flow for it."""
-        self.flow = CHOREOGRAPHED if carried is Carried.BY_EVENTS else ORCHESTRATED
-        if version := VERSIONS.get(carried):
+    def choose_execution(self, execution: Execution) -> None:
+        """Let new orders be carried out in this way; orchestrated orders need a version of the flow for it."""
+        self.flow = CHOREOGRAPHED if execution is Execution.BY_EVENTS else ORCHESTRATED
+        if version := VERSIONS.get(execution):
             choose_version(self.stack, version)
             self.stack.restart("order-web")
 
-    def try_together(self, batch: Sequence[Case], occasions: Occasions) -> list[str]:
+    def try_together(self, batch: Sequence[Case], situations: SituationMaker) -> list[str]:
         names = {arming.arm(self.folder, case.failpoint): case for case in batch}
         end = time.monotonic() + FIRING_SECONDS
-        while (left := self.not_fired(names)) and time.monotonic() < end:
-            # Orders in crowds would only keep the watchdog busy with those that wait for the dead.
-            if in_flight(self.stack) < MOST_IN_FLIGHT:
-                self.silence(left)
-                self.traffic(occasions, left)
-            time.sleep(LOOK_SECONDS)
+        while (left := self.find_unfired(names)) and time.monotonic() < end:
+            # With more orders the watchdog would be busy with those that wait for a dead process.
+            if count_in_flight(self.stack) < MOST_IN_FLIGHT:
+                self.silence_participants(left)
+                self.make_traffic(situations, left)
+            time.sleep(POLL_SECONDS)
         arming.disarm(self.folder)
         self.silencers.clear()
-        return [f"never came there: {case}" for case in left] + self.settle()
+        return [f"no process reached this point: {case}" for case in left] + self.wait_and_find_violations()
 
-    def not_fired(self, names: dict[str, Case]) -> list[Case]:
+    def find_unfired(self, names: dict[str, Case]) -> list[Case]:
         return [case for name, case in names.items() if not self.has_fired(name)]
 
     def has_fired(self, name: str) -> bool:
         return (self.folder / "fired" / name).exists()
 
-    def silence(self, wanted: Sequence[Case]) -> None:
-        """Let those fall silent, one after the other, whose circuit is to be open."""
+    def silence_participants(self, wanted: Sequence[Case]) -> None:
+        """Arm a failpoint that silences a participant, for each case that needs an open circuit."""
         for case in wanted:
             armed = self.silencers.get(case)
             if case.silencer and (armed is None or self.has_fired(armed)):
                 self.silencers[case] = arming.arm(self.folder, case.silencer)
 
-    def traffic(self, occasions: Occasions, wanted: Sequence[Case]) -> None:
-        """An order of each kind, one that is cancelled, a change of the catalogue, and what the cases need besides."""
+    def make_traffic(self, situations: SituationMaker, wanted: Sequence[Case]) -> None:
+        """Place an order of each kind, cancel one, change a product, and arrange the situation that the cases need."""
         with ThreadPoolExecutor(9) as pool:
-            done: list[Future[Any]] = [pool.submit(self.client.place, kind, self.flow) for kind in KINDS]
-            done.append(pool.submit(self.cancelled_order))
+            done: list[Future[Any]] = [
+                pool.submit(self.client.place_order, kind, self.flow) for kind in KINDS
+            ]
+            done.append(pool.submit(self.place_and_cancel))
             done.append(pool.submit(self.client.change_product, FINE, next(self.prices)))
-            done.append(pool.submit(occasions.arise, wanted))
+            done.append(pool.submit(situations.arrange, wanted))
             for each in done:
                 each.result()
 
-    def cancelled_order(self) -> None:
-        self.client.cancel(self.client.place("fine", self.flow))
+    def place_and_cancel(self) -> None:
+        self.client.cancel_order(self.client.place_order("fine", self.flow))
 
-    def settle(self) -> list[str]:
-        """Wait for quiet and audit; return what is not as promised."""
-        troubles = []
-        try:
-            wait_until_quiet(self.stack, QUIET_SECONDS)
-        except NotQuiet as error:
-            troubles.append(str(error))
-        troubles += audit(self.stack)
-        more, self.keeper.troubles = self.keeper.troubles, []
-        return troubles + more
+    def wait_and_find_violations(self) -> list[str]:
+        violations, _ = wait_and_find_violations(self.stack, QUIET_SECONDS)
+        failures, self.restarter.failures = self.restarter.failures, []
+        return violations + failures

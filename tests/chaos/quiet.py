@@ -1,19 +1,20 @@
-"""Waiting until nothing moves any more, and asking whether all is as promised."""
+"""Waits until no order is under way and no message is unpublished, then checks what is promised."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import time
-from typing import Any
 
 import psycopg
 
-from celery_config.broker.topology import SERVICES
+from celery_config.common.services import SERVICES
 from compose.local.environment import ROOT
+from compose.local.errors import LocalError
 from compose.local.stack import Stack
+from tests.chaos.system import fetch_rows
 
-LOOK_SECONDS = 0.25
+POLL_SECONDS = 0.25
 OPEN_ORDERS = """
     SELECT o.id::text, coalesce(s.status, c.status) FROM order_order o
     LEFT JOIN saga_sagainstance s ON s.id = o.saga LEFT JOIN order_choreography c ON c.order_id = o.id
@@ -24,64 +25,59 @@ IN_FLIGHT = """
     + (SELECT count(*) FROM order_choreography WHERE status NOT IN ('completed', 'compensated'))
 """
 UNPUBLISHED = "SELECT count(*) FROM messaging_outboxmessage WHERE published_at IS NULL"
-# The audit compares the copies that the order service keeps.
+# The audit of the order service compares the copies that it keeps itself.
 KEEPERS = ("payment", "shipment")
 
 
-class NotQuiet(Exception):
-    """Something still moves, or never will; the text says what."""
+class NotQuiet(LocalError):
+    """Orders are still under way, or messages are unpublished; the text says which."""
 
 
-def ask(stack: Stack, service: str, query: str, *values: Any) -> list[tuple[Any, ...]]:
-    """Rows of a service's database, as its owner sees them."""
-    assert stack.postgres is not None
-    with psycopg.connect(stack.postgres.superuser_url(service), connect_timeout=5) as connection:
-        return connection.execute(query, values or None).fetchall()
+def count_in_flight(stack: Stack) -> int:
+    """Return how many orders are under way at this moment."""
+    return int(fetch_rows(stack, "order", IN_FLIGHT)[0][0])
 
 
-def run(stack: Stack, statement: str) -> None:
-    """Change something in the order service's database."""
-    assert stack.postgres is not None
-    with psycopg.connect(stack.postgres.superuser_url("order"), connect_timeout=5) as connection:
-        connection.execute(statement)
-
-
-def in_flight(stack: Stack) -> int:
-    """How many orders are under way at this moment."""
-    return int(ask(stack, "order", IN_FLIGHT)[0][0])
-
-
-def wait_until_quiet(stack: Stack, patience: float) -> float:
-    """Wait until every order has ended and every outbox is empty; return the seconds that took.
+def wait_until_quiet(stack: Stack, seconds: float) -> float:
+    """Wait until every order has ended and every outbox is empty; return the seconds that this took.
 
     Raises:
-        NotQuiet: not within `patience` seconds.
+        NotQuiet: this did not happen in so many seconds.
     """
     began = time.monotonic()
     while True:
         try:
-            left = ask(stack, "order", OPEN_ORDERS)
-            waiting = {s: int(ask(stack, s, UNPUBLISHED)[0][0]) for s in SERVICES}
+            left = fetch_rows(stack, "order", OPEN_ORDERS)
+            waiting = {s: int(fetch_rows(stack, s, UNPUBLISHED)[0][0]) for s in SERVICES}
             if not left and not any(waiting.values()):
                 return time.monotonic() - began
             state = f"{len(left)} orders have not ended: {left[:5]}; unpublished: {waiting}"
         except psycopg.OperationalError as error:
             state = f"a database does not answer: {error}"
-        if time.monotonic() - began > patience:
-            raise NotQuiet(f"not quiet after {patience:.0f} s: {state}")
-        time.sleep(LOOK_SECONDS)
+        if time.monotonic() - began > seconds:
+            raise NotQuiet(f"not quiet after {seconds:.0f} s: {state}")
+        time.sleep(POLL_SECONDS)
 
 
-def audit(stack: Stack) -> list[str]:
-    """What the audit finds, and which copies differ; empty when all is as promised."""
-    found = faults(stack, ["order", "audit"], " 0 violations")
+def find_violations(stack: Stack) -> list[str]:
+    """Return what the audit finds and which copies differ; empty when all is as promised."""
+    found = run_check(stack, ["order", "audit"], " 0 violations")
     for service in KEEPERS:
-        found += faults(stack, [service, "sync", "--check"], " 0 differ")
+        found += run_check(stack, [service, "sync", "--check"], " 0 differ")
     return found
 
 
-def faults(stack: Stack, command: list[str], clean: str) -> list[str]:
-    """The lines of a service's command; none, if its last one ends so."""
+def wait_and_find_violations(stack: Stack, seconds: float) -> tuple[list[str], float]:
+    """Wait until all is quiet, then return the violations, that it is not quiet among them, and the seconds waited."""
+    try:
+        waited = wait_until_quiet(stack, seconds)
+    except NotQuiet as error:
+        return [str(error), *find_violations(stack)], seconds
+    return find_violations(stack), waited
+
+
+def run_check(stack: Stack, command: list[str], clean: str) -> list[str]:
+    """Run a command of a service; return the lines that it printed, or none if the last one ends with `clean`."""
     argv, environment = [sys.executable, "manage.py", *command], {**stack.environment, "COLUMNS": "200"}
     done = subprocess.run(
         argv, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, check=False

@@ -1,4 +1,4 @@
-"""`./manage.py chaos`: load over HTTP while everything dies at random; then quiet, and an audit."""
+"""`./manage.py chaos`: orders over HTTP while random faults happen; then all orders end and the audit is clean."""
 
 from __future__ import annotations
 
@@ -6,40 +6,37 @@ import argparse
 import random
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import psycopg
 from rich.console import Console
-from rich.table import Table
 
 from celery_config.common.console import progress_bars
 from celery_config.failpoints import arming
-from compose.local.errors import LocalError
 from compose.local.stack import Stack
 from tests.chaos.client import Client
-from tests.chaos.faults import FIRST_VERSION, Faults
-from tests.chaos.keeper import Keeper
+from tests.chaos.faults import FIRST_VERSION, FaultCounts, Faults
 from tests.chaos.load import Load
-from tests.chaos.quiet import NotQuiet, ask, audit, in_flight, wait_until_quiet
-from tests.chaos.victim import STANDS_SECONDS, failpoints_of, running
-from tests.chaos.worse import WORSE, clocks_for, settings_for
+from tests.chaos.permanent_faults import WORSE, choose_clock_settings, choose_settings
+from tests.chaos.quiet import count_in_flight, wait_and_find_violations
+from tests.chaos.restarter import Restarter
+from tests.chaos.system import STOP_SECONDS, fetch_rows, find_failpoints, start_system
 
 FAULTS_AT_ONCE = 3
 PAUSE_SECONDS = (0.3, 2.5)
 QUIET_SECONDS = 120.0
 COMPENSATED_SHARE = 0.2
-CARRIED_SHARE = 0.1
+EXECUTION_SHARE = 0.1
 KINDS_WANTED = 8
 SECONDS_PER_FAULT = 6.0
-ENDS = """
+STATUSES = """
     SELECT status, count(*) FROM (
         SELECT status FROM saga_sagainstance UNION ALL SELECT status FROM order_choreography
     ) AS flows GROUP BY status
 """
-CARRIED = """
+EXECUTIONS = """
     SELECT CASE version WHEN 3 THEN 'over REST' ELSE 'over the broker' END, count(*) FROM saga_sagainstance GROUP BY 1
     UNION ALL SELECT 'by events', count(*) FROM order_choreography
 """
@@ -47,41 +44,38 @@ CARRIED = """
 
 @dataclass
 class Report:
-    """What happened."""
+    """What happened in a run; `quiet_after` is in seconds."""
 
-    landed: Counter[str] = field(default_factory=Counter)
-    missed: Counter[str] = field(default_factory=Counter)
+    faults: FaultCounts = field(default_factory=FaultCounts)
     violations: list[str] = field(default_factory=list)
-    ends: Mapping[str, int] = field(default_factory=dict)
-    carried: Mapping[str, int] = field(default_factory=dict)
+    statuses: Mapping[str, int] = field(default_factory=dict)
+    executions: Mapping[str, int] = field(default_factory=dict)
     quiet_after: float = 0.0
 
 
 def main(argv: list[str]) -> int:
-    options = parse(argv)
+    options = parse_options(argv)
     console = Console(highlight=False)
     console.print(f"seed {options.seed}")
-    try:
-        settings = {"PLACE_ORDER_VERSION": str(FIRST_VERSION), **settings_for(options.worse)}
-        with running("chaos", console, settings, clocks_for(options.worse)) as stack:
-            report = run(stack, options, console)
-    except LocalError as error:
-        console.print(str(error), style="red", markup=False)
-        return 1
-    return tell(report, options, console)
+    settings = {"PLACE_ORDER_VERSION": str(FIRST_VERSION), **choose_settings(options.worse)}
+    with start_system("chaos", console, settings, choose_clock_settings(options.worse)) as stack:
+        report = run_chaos(stack, options, console)
+    return print_report(report, options, console)
 
 
-def parse(argv: list[str]) -> argparse.Namespace:
+def parse_options(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./manage.py chaos", description=__doc__)
     parser.add_argument("--orders", type=int, default=2000)
-    parser.add_argument("--duration", type=float, default=600.0, help="seconds over which they are placed")
+    parser.add_argument("--duration", type=float, default=600.0, help="seconds in which they are placed")
     parser.add_argument("--seed", type=int, default=int(time.time()))
-    parser.add_argument("--worse", choices=list(WORSE), help="and all the time: " + "; ".join(WORSE.values()))
+    parser.add_argument(
+        "--worse", choices=list(WORSE), help="a permanent fault: " + "; ".join(WORSE.values())
+    )
     return parser.parse_args(argv)
 
 
-def run(stack: Stack, options: argparse.Namespace, console: Console) -> Report:
-    report, chance, folder = Report(), random.Random(options.seed), failpoints_of(stack.var)
+def run_chaos(stack: Stack, options: argparse.Namespace, console: Console) -> Report:
+    report, chance, folder = Report(), random.Random(options.seed), find_failpoints(stack.var)
     arming.disarm(folder)
     client = Client(stack, random.Random(chance.random()))
     client.stock_shelves()
@@ -89,60 +83,61 @@ def run(stack: Stack, options: argparse.Namespace, console: Console) -> Report:
     faults = Faults(stack, folder, chance)
     over = threading.Event()
     with (
-        Keeper(stack, folder / "fired", STANDS_SECONDS) as keeper,
+        Restarter(stack, folder / "fired", STOP_SECONDS) as restarter,
         progress_bars(console) as progress,
     ):
         bar = progress.add_task("chaos", total=options.orders)
-        trouble = threading.Thread(target=make_trouble, args=(faults, report, over, options))
-        trouble.start()
-        watch = threading.Thread(
-            target=lambda: follow(load, over, lambda n: progress.update(bar, completed=n))
+        causing = threading.Thread(target=cause_faults, args=(faults, report, over, options))
+        causing.start()
+        watching = threading.Thread(
+            target=lambda: show_progress(load, over, lambda n: progress.update(bar, completed=n))
         )
-        watch.start()
+        watching.start()
         try:
-            load.run()
+            load.place_all()
             progress.update(bar, completed=len(load.placed))
         finally:
             over.set()
-            trouble.join()
-            watch.join()
+            causing.join()
+            watching.join()
             arming.disarm(folder)
-        report.violations += settle(stack, report)
-        report.violations += keeper.troubles
-    report.ends, report.carried = dict(ask(stack, "order", ENDS)), dict(ask(stack, "order", CARRIED))
+        report.violations, report.quiet_after = wait_and_find_violations(stack, QUIET_SECONDS)
+        report.violations += restarter.failures
+    report.statuses = dict(fetch_rows(stack, "order", STATUSES))
+    report.executions = dict(fetch_rows(stack, "order", EXECUTIONS))
     client.close()
     return report
 
 
-def follow(load: Load, over: threading.Event, show: Callable[[int], None]) -> None:
+def show_progress(load: Load, over: threading.Event, show: Callable[[int], None]) -> None:
     while not over.wait(0.5):
         show(len(load.placed))
 
 
-def make_trouble(faults: Faults, report: Report, over: threading.Event, options: argparse.Namespace) -> None:
-    """Faults at random, a few at once, until the load is through.
+def cause_faults(faults: Faults, report: Report, over: threading.Event, options: argparse.Namespace) -> None:
+    """Cause random faults, a few at the same time, until all orders are placed.
 
-    One service is away for a minute, and in the middle another version of the flow is deployed.
+    Once, one service is away for a minute; once, another version of the flow is deployed.
     """
     once: dict[str, Callable[[], bool]] = {
-        "a service away for a minute": faults.away,
-        "another version of the flow deployed": faults.deploy,
+        "a service away for a minute": faults.take_service_away,
+        "another version of the flow deployed": faults.deploy_second_version,
     }
     if options.worse == "broker":
-        once["the broker's disk lost"] = faults.lose_the_brokers_disk
+        once["the broker's data lost"] = faults.lose_broker_data
     with ThreadPoolExecutor(FAULTS_AT_ONCE + len(once)) as pool:
         running = [
-            pool.submit(later, over, options.duration * (0.2 + 0.3 * n), cause, faults, kind, report)
+            pool.submit(cause_later, over, options.duration * (0.2 + 0.3 * n), cause, faults, kind, report)
             for n, (kind, cause) in enumerate(once.items())
         ]
         while not over.wait(faults.chance.uniform(*PAUSE_SECONDS)):
             running = [each for each in running if not each.done()]
             if len(running) < FAULTS_AT_ONCE + len(once):
-                kind = faults.any_kind()
-                running.append(pool.submit(hit, faults, kind, faults.kinds[kind][0], report))
+                kind = faults.draw_kind()
+                running.append(pool.submit(cause_and_count, faults, kind, faults.kinds[kind][0], report))
 
 
-def later(
+def cause_later(
     over: threading.Event,
     seconds: float,
     cause: Callable[[], bool],
@@ -151,39 +146,28 @@ def later(
     report: Report,
 ) -> None:
     if not over.wait(seconds):
-        hit(faults, kind, cause, report)
+        cause_and_count(faults, kind, cause, report)
 
 
-def hit(faults: Faults, kind: str, cause: Callable[[], bool], report: Report) -> None:
-    """Do it, and count it if it hit something while orders were in flight."""
+def cause_and_count(faults: Faults, kind: str, cause: Callable[[], bool], report: Report) -> None:
+    """Cause a fault; it has landed if it hit something while orders were in flight."""
     try:
-        busy = in_flight(faults.stack) > 0
+        busy = count_in_flight(faults.stack) > 0
         landed = cause() and busy
     except psycopg.OperationalError:
-        landed = False  # another fault holds the database at this moment
-    except Exception as error:  # amqp's, while the broker is away: nothing to hit
-        report.missed[f"{kind}: {type(error).__name__}"] += 1
+        landed = False  # another fault has stopped the database
+    except Exception as error:  # amqp's own, while the broker is away: there is nothing to hit
+        report.faults.missed[f"{kind}: {type(error).__name__}"] += 1
         return
-    (report.landed if landed else report.missed)[kind] += 1
+    (report.faults.landed if landed else report.faults.missed)[kind] += 1
 
 
-def settle(stack: Stack, report: Report) -> list[str]:
-    try:
-        report.quiet_after = wait_until_quiet(stack, QUIET_SECONDS)
-    except NotQuiet as error:
-        return [str(error), *audit(stack)]
-    return audit(stack)
-
-
-def tell(report: Report, options: argparse.Namespace, console: Console) -> int:
-    table = Table("fault", "landed mid-flight", "missed")
-    for kind in sorted(set(report.landed) | set(report.missed)):
-        table.add_row(kind, str(report.landed[kind]), str(report.missed[kind]))
-    console.print(table)
-    for counts in (report.ends, report.carried):
+def print_report(report: Report, options: argparse.Namespace, console: Console) -> int:
+    console.print(report.faults.make_table())
+    for counts in (report.statuses, report.executions):
         console.print(", ".join(f"{count} {what}" for what, count in sorted(counts.items())))
-    orders, landed = sum(report.ends.values()), report.landed.total()
-    weak = weaknesses(report, orders, landed, options)
+    orders, landed = sum(report.statuses.values()), report.faults.landed.total()
+    weak = find_weaknesses(report, orders, landed, options)
     for line in (*report.violations, *weak):
         console.print(line, style="red", markup=False)
     print(
@@ -194,19 +178,19 @@ def tell(report: Report, options: argparse.Namespace, console: Console) -> int:
     return 1 if report.violations or weak else 0
 
 
-def weaknesses(report: Report, orders: int, landed: int, options: argparse.Namespace) -> list[str]:
-    """Why this run proves too little."""
+def find_weaknesses(report: Report, orders: int, landed: int, options: argparse.Namespace) -> list[str]:
+    """Return the reasons why this run proves too little."""
     found = []
     wanted = int(options.duration / SECONDS_PER_FAULT)
     if landed < wanted:
         found.append(f"only {landed} faults landed while orders were in flight; at least {wanted} should")
-    if len(report.landed) < min(KINDS_WANTED, wanted):
-        found.append(f"only {len(report.landed)} kinds of faults; at least {KINDS_WANTED} should land")
-    if report.ends.get("compensated", 0) < COMPENSATED_SHARE * orders:
-        found.append(f"only {report.ends.get('compensated', 0)} of {orders} orders were compensated")
+    if len(report.faults.landed) < min(KINDS_WANTED, wanted):
+        found.append(f"only {len(report.faults.landed)} kinds of faults; at least {KINDS_WANTED} should land")
+    if report.statuses.get("compensated", 0) < COMPENSATED_SHARE * orders:
+        found.append(f"only {report.statuses.get('compensated', 0)} of {orders} orders were compensated")
     for how in ("over the broker", "over REST", "by events"):
-        if report.carried.get(how, 0) < CARRIED_SHARE * orders:
-            found.append(f"only {report.carried.get(how, 0)} of {orders} orders were carried out {how}")
+        if report.executions.get(how, 0) < EXECUTION_SHARE * orders:
+            found.append(f"only {report.executions.get(how, 0)} of {orders} orders were carried out {how}")
     if orders < options.orders:
         found.append(f"only {orders} of {options.orders} orders were accepted")
     return found

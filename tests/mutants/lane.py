@@ -14,12 +14,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from celery_config.broker.topology import SERVICES
+from celery_config.common.services import SERVICES
 from compose.local.environment import ROOT
 from compose.local.postgres import PostgresServer
-from compose.local.tests import SHARED_WITH
-from manage import SERVICES as PACKAGES
 from tests.mutants.mutant import Mutant
+from tests.run import SHARED_WITH
 
 LONGEST_SECONDS = 300.0
 SUMMARY = "short test summary info"
@@ -98,7 +97,7 @@ class Lane:
         service = SHARED_WITH if suite == "shared" else suite
         if service in SERVICES:
             # The migrations are the same in every variant; a database is made anew after a run that was cut off.
-            argv += [f"--ds={PACKAGES[service]}.config.settings", "--reuse-db"]
+            argv += [f"--ds={SERVICES[service].settings_module}", "--reuse-db"]
             argv += [] if service in self.databases else ["--create-db"]
         self.databases.discard(service)
         process = subprocess.Popen(

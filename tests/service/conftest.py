@@ -14,6 +14,7 @@ from django.conf import settings as django_settings
 from rest_framework.test import APIClient
 
 from celery_config.broker import topology
+from celery_config.common.services import SERVICES
 from celery_config.contracts.base import Command, Event, decode
 from celery_config.errors import Refused, StepSuperseded
 from celery_config.messaging.barrier.steps import Step
@@ -119,9 +120,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess
 @pytest.fixture(scope="session")
 def rabbit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitServer]:
     """A broker of one's own, with our topology."""
-    server = RabbitServer(
-        tmp_path_factory.mktemp("rabbitmq"), (*topology.SERVICES, ADMIN), topology.definitions
-    )
+    server = RabbitServer(tmp_path_factory.mktemp("rabbitmq"), (*SERVICES, ADMIN), topology.definitions)
     server.start()
     yield server
     server.kill()

@@ -9,6 +9,7 @@ from celery.exceptions import Ignore
 from django.db import transaction
 
 from celery_config.broker import topology
+from celery_config.common.services import ORCHESTRATOR
 from celery_config.messaging.barrier import store
 from celery_config.messaging.barrier.actions import Answer, PendingCall, call, write_answers
 from celery_config.messaging.barrier.compensations import caller_of
@@ -19,7 +20,7 @@ from celery_config.messaging.deliveries import Outcome
 from celery_config.messaging.outbox import writing
 from celery_config.messaging.states import Action
 
-PIVOT_RAN, PIVOT_FENCED = (f"{topology.ORCHESTRATOR}.{name}" for name in ("pivot_ran", "pivot_fenced"))
+PIVOT_RAN, PIVOT_FENCED = (f"{ORCHESTRATOR}.{name}" for name in ("pivot_ran", "pivot_fenced"))
 
 
 class Fence(Step):
@@ -83,7 +84,7 @@ def describe_fence(step: Step, row: AnyRow) -> dict[str, Any]:
         "args": [],
         "kwargs": {"saga": str(step.saga), "step": step.name, **({"reply": row.reply} if ran else {})},
         "options": {
-            **topology.commands_to(topology.ORCHESTRATOR),
+            **topology.commands_to(ORCHESTRATOR),
             **topology.shown(saga=step.saga, step=step.name, subject=step.subject),
         },
     }

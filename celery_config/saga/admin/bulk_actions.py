@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 
 from django.contrib import messages
+from django.contrib.admin import ModelAdmin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.utils.html import format_html_join
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from celery_config.errors import OperatorRefused
 from celery_config.saga.admin.forms import WhyForm
-from celery_config.saga.admin.widgets import COLOURS, Table, act_page, break_words, no_wrap, operator
-from celery_config.web.columns import make_label, make_link
-
-if TYPE_CHECKING:
-    from celery_config.saga.admin.operator_pages import OperatorPages
+from celery_config.saga.admin.widgets import (
+    COLOURS,
+    LINK,
+    Table,
+    act_page,
+    break_words,
+    no_wrap,
+    operator,
+    page_of,
+)
+from celery_config.saga.engine.flows import find_flow
+from celery_config.saga.operations import operators
+from celery_config.web.columns import make_label
 
 # A page's form may not have many more fields.
 MOST_AT_ONCE = 500
 
 
 def each_page(
-    admin: OperatorPages, request: HttpRequest, chosen: QuerySet[Any], verb: str, title: str
+    admin: ModelAdmin[Any], request: HttpRequest, chosen: QuerySet[Any], verb: str, title: str
 ) -> HttpResponse | None:
     """Ask why, then do it to each of them; the participants are not asked, nor is one held up by another."""
     rows = list(chosen[: MOST_AT_ONCE + 1])
@@ -43,19 +52,20 @@ def each_page(
         admin,
         request,
         title=f"{title} {len(rows)} {meta.verbose_name_plural if len(rows) > 1 else meta.verbose_name}",
-        about=admin.labels[verb],
+        about=find_flow(admin.model).verbs[verb].label,
         form=form,
         button=title,
         back=request.get_full_path(),
-        tables=[("Chosen", table_of(admin, rows, admin.fitting[verb]), "")],
+        tables=[("Chosen", table_of(admin, rows, verb), "")],
         hidden=hidden,
     )
 
 
-def table_of(admin: OperatorPages, rows: Iterable[Any], fitting: Sequence[str]) -> Table:
+def table_of(admin: ModelAdmin[Any], rows: Iterable[Any], verb: str) -> Table:
+    fitting = find_flow(admin.model).verbs[verb].triggers
     shown = [
         [
-            make_link(admin.page, row.pk, no_wrap(str(row).partition(":")[0])),
+            format_html(LINK, page_of(row), no_wrap(row.title)),
             make_label(row.status, COLOURS),
             break_words(row.fingerprint),
             "yes" if row.status in fitting else "no, it will be refused",
@@ -65,12 +75,12 @@ def table_of(admin: OperatorPages, rows: Iterable[Any], fitting: Sequence[str]) 
     return {"headers": [admin.opts.verbose_name, "status", "what parked it", "does it fit?"], "rows": shown}
 
 
-def do_each(admin: OperatorPages, request: HttpRequest, rows: Iterable[Any], verb: str, why: str) -> None:
+def do_each(admin: ModelAdmin[Any], request: HttpRequest, rows: Iterable[Any], verb: str, why: str) -> None:
     """Tell of each how it went."""
     done, refused = [], []
     for row in rows:
         try:
-            effect = admin.perform(row, verb, by=operator(request), why=why).effect
+            effect = operators.perform(row, verb, by=operator(request), why=why).effect
         except OperatorRefused as refusal:
             refused.append((str(row.pk), str(refusal)))
         else:

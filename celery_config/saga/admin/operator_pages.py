@@ -1,15 +1,14 @@
-"""The verbs on the page of whatever may be parked, and in its list: each shows first what it would do, and asks why."""
+"""Operator pages: the verbs on the page of a flow, and in its list. Each shows first what it would do, and asks why."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
-from django.urls import reverse
 from unfold.dataclasses import UnfoldAction
 from unfold.decorators import action
 
@@ -17,21 +16,11 @@ from celery_config.errors import OperatorRefused
 from celery_config.saga.admin.bulk_actions import each_page
 from celery_config.saga.admin.forms import SeenForm, WhyForm
 from celery_config.saga.admin.settle import settle_page
-from celery_config.saga.admin.widgets import (
-    COLOURS,
-    act_page,
-    carry_out,
-    evidence,
-    form_data,
-    is_confirmed,
-    moment,
-    operator,
-)
+from celery_config.saga.admin.widgets import COLOURS, ask_and_act, evidence, form_data, moment, page_of
 from celery_config.saga.engine import parking
-from celery_config.saga.models import OperatorAction
-from celery_config.saga.operations import barrier_client
-from celery_config.saga.operations.effects import Course
-from celery_config.saga.operations.previews import Preview
+from celery_config.saga.engine.flows import WatchedFlow, find_flow
+from celery_config.saga.models import WatchedRow
+from celery_config.saga.operations import barrier_client, operators, previews
 from celery_config.saga.states import Status
 from celery_config.web.admin import ReadOnlyAdmin
 from celery_config.web.columns import make_label
@@ -56,45 +45,28 @@ class FingerprintFilter(admin.SimpleListFilter):
 
 
 class OperatorPages(ReadOnlyAdmin):
-    """For the admin of what may be parked; who derives from it says what the verbs are and do."""
+    """The admin of the rows of a watched flow."""
 
     actions = ("retry_each", "compensate_each")
-    # Of rows that nobody edits Django keeps no history.
+    # Django keeps no history of rows that are not edited.
     actions_detail_hide_default = True
     change_form_outer_before_template = "saga/standing.html"
-    page = ""
-    """The name of the admin page of one row."""
-    labels: ClassVar[Mapping[str, str]] = {}
-    """What each verb does, in words."""
-    fitting: ClassVar[Mapping[str, Sequence[str]]] = {}
-    """The statuses that each verb fits."""
     answers: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    """What a provider answers, by the wire name of the command: examples for who settles a call by hand."""
+    """Examples of what a provider answers, by the wire name of the command, for calls that are settled by hand."""
 
-    def named(self, row: Any) -> str:
-        """What it is called in titles."""
-        raise NotImplementedError
+    @property
+    def flow(self) -> WatchedFlow[Any, Any]:
+        return find_flow(self.model)
 
-    def course_of(self, row: Any) -> Course:
-        """
-        Raises:
-            OperatorRefused: this code does not know what was to be done.
-        """
-        raise NotImplementedError
+    @property
+    def actions_detail(self) -> tuple[str, ...]:
+        return (*self.flow.verbs, "take_over", "settle_by_hand")
 
-    def preview(self, row: Any, verb: str) -> Preview:
-        raise NotImplementedError
-
-    def perform(self, row: Any, verb: str, *, by: str, why: str) -> OperatorAction:
-        raise NotImplementedError
-
-    def own(self, row: Any, *, by: str, why: str) -> OperatorAction:
-        raise NotImplementedError
-
-    def settle(
-        self, row: Any, step: str, operation: str, answer: dict[str, Any], *, by: str, why: str
-    ) -> OperatorAction:
-        raise NotImplementedError
+    def fits(self, action_name: str, row: WatchedRow) -> bool:
+        """Whether an action fits the status of the row."""
+        if verb := self.flow.verbs.get(action_name):
+            return row.status in verb.triggers
+        return row.status in ((Status.PARKED,) if action_name == "take_over" else operators.IN_DOUBT)
 
     def has_act_permission(self, request: HttpRequest, _: Any = None) -> bool:
         """The verbs are for who may change sagas, though nobody edits one by hand."""
@@ -104,7 +76,9 @@ class OperatorPages(ReadOnlyAdmin):
         """Only the verbs that fit the status."""
         row = self.get_object(request, object_id)
         names = {
-            self.get_unfold_action(n).action_name for n, s in self.fitting.items() if row and row.status in s
+            self.get_unfold_action(name).action_name
+            for name in self.actions_detail
+            if row and self.fits(name, row)
         }
         offered = super().get_actions_detail(request, object_id)
         return [verb for verb in offered if verb.action_name in names]
@@ -118,10 +92,10 @@ class OperatorPages(ReadOnlyAdmin):
         answer: HttpResponse = super().render_change_form(request, context, *args, obj=obj, **kwargs)
         return answer
 
-    def standing(self, row: Any) -> dict[str, Any]:
-        """What whoever decides must see at the top of the page (rule 25); asks the participants."""
+    def standing(self, row: WatchedRow) -> dict[str, Any]:
+        """What its owner must see at the top of the page (rule 25); asks the participants."""
         try:
-            course = self.course_of(row)
+            course = self.flow.find_course(row)
         except OperatorRefused as refusal:
             return {"warnings": [str(refusal)]}
         return evidence(course, barrier_client.ask(course.steps, row.pk))
@@ -134,19 +108,20 @@ class OperatorPages(ReadOnlyAdmin):
     def compensate(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return self.verb_page(request, object_id, "compensate")
 
+    @action(description="Resume forward", icon="fast_forward", permissions=["act"])
+    def resume(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.verb_page(request, object_id, "resume")
+
     @action(description="Take over", icon="person_add", permissions=["act"], url_path="take-over")
     def take_over(self, request: HttpRequest, object_id: str) -> HttpResponse:
         row = self.get_object(request, object_id)
         if row is None:
             return self.unknown(request, object_id)
-        back, form = reverse(self.page, args=[row.pk]), WhyForm(form_data(request))
-        if is_confirmed(request, form):
-            by, why = operator(request), form.cleaned_data["why"]
-            return carry_out(self, request, back, lambda: self.own(row, by=by, why=why))
-        return act_page(
-            self, request, title=f"Take over {self.named(row)}", original=row, form=form, back=back, button="Take over",
+        return ask_and_act(
+            self, request, WhyForm(form_data(request)), page_of(row), partial(operators.take_over, row),
+            partial(self.standing, row), title=f"Take over {row.title}", original=row, button="Take over",
             about=f"You become its owner, who decides about it, in the place of {row.owner}. Nothing is sent.",
-            refused="" if row.status == Status.PARKED else parking.UNOWNED.format(row.status), **self.standing(row),
+            refused="" if row.status == Status.PARKED else parking.UNOWNED.format(row.status),
         )  # fmt: skip
 
     @action(description="Settle by hand", icon="edit_note", permissions=["act"], url_path="settle")
@@ -154,48 +129,36 @@ class OperatorPages(ReadOnlyAdmin):
         row = self.get_object(request, object_id)
         if row is None:
             return self.unknown(request, object_id)
-        return settle_page(self, request, row, reverse(self.page, args=[row.pk]))
+        return settle_page(self, request, row, page_of(row), self.answers)
 
     def verb_page(self, request: HttpRequest, object_id: str, name: str) -> HttpResponse:
         row = self.get_object(request, object_id)
         if row is None:
             return self.unknown(request, object_id)
-        back, form = (
-            reverse(self.page, args=[row.pk]),
-            SeenForm(form_data(request), initial={"seen": row.status}),
-        )
-        if is_confirmed(request, form):
-            if form.cleaned_data["seen"] == row.status:
-                by, why = operator(request), form.cleaned_data["why"]
-                return carry_out(self, request, back, lambda: self.perform(row, name, by=by, why=why))
+        form = SeenForm(form_data(request), initial={"seen": row.status})
+        if form.is_valid() and form.cleaned_data["seen"] != row.status:
             moved = (
                 f"Nothing was changed: it has become {row.status} meanwhile. This is what would happen now."
             )
             self.message_user(request, moved, messages.WARNING)
             form = SeenForm(initial={"seen": row.status, "why": form.cleaned_data["why"]})
-        try:
-            told, course = self.preview(row, name), self.course_of(row)
-        except OperatorRefused as refusal:
-            self.message_user(request, str(refusal), messages.ERROR)
-            return redirect(back)
         title = self.get_unfold_action(name).description
-        return act_page(
-            self,
-            request,
-            title=f"{title}: {self.named(row)}",
-            about=self.labels[name],
-            original=row,
-            form=form,
-            button=title,
-            back=back,
-            refused=told.refused,
-            going={
-                "before": make_label(told.before, COLOURS),
-                "after": make_label(told.after, COLOURS),
-                "sends": told.sends,
-            },
-            **evidence(course, told.barriers),
-        )
+        return ask_and_act(
+            self, request, form, page_of(row), partial(operators.perform, row, name),
+            partial(self.preview, row, name), title=f"{title}: {row.title}", original=row, button=title,
+            about=self.flow.verbs[name].label,
+        )  # fmt: skip
+
+    def preview(self, row: WatchedRow, verb: str) -> dict[str, Any]:
+        """What the verb would do, and what its operator must see before."""
+        preview = previews.preview(row, verb)
+        going = {
+            "before": make_label(preview.before, COLOURS),
+            "after": make_label(preview.after, COLOURS),
+            "sends": preview.sends,
+        }
+        shown = evidence(self.flow.find_course(row), preview.barriers)
+        return {"refused": preview.refused, "going": going, **shown}
 
     def unknown(self, request: HttpRequest, object_id: str) -> HttpResponse:
         answer: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, object_id)

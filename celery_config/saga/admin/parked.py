@@ -14,7 +14,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.timesince import timesince
 
-from celery_config.saga.admin.widgets import Table, break_words, moment
+from celery_config.saga.admin.widgets import LINK, Table, break_words, moment
 from celery_config.saga.engine import clock
 from celery_config.saga.models import ParkedSaga
 from celery_config.saga.operations.selectors import ParkedGroup, parked_groups
@@ -51,11 +51,7 @@ def groups_table(groups: list[ParkedGroup]) -> Table:
     now = clock.now()
     rows = [
         [
-            format_html(
-                '<a class="text-link" href="{}">{}</a>',
-                list_of(group),
-                break_words(group.fingerprint or "not known"),
-            ),
+            format_html(LINK, list_of(group), break_words(group.fingerprint or "not known")),
             apps.get_model(group.kind)._meta.verbose_name,
             group.count,
             timesince(group.parked_first, now),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django.contrib import admin
@@ -11,9 +12,9 @@ from unfold.decorators import action
 from unfold.enums import ActionVariant
 
 from celery_config.saga.admin.forms import Choices, PauseForm, WhyForm
-from celery_config.saga.admin.widgets import act_page, carry_out, form_data, is_confirmed, operator
+from celery_config.saga.admin.widgets import ask_and_act, form_data
 from celery_config.saga.dsl import Saga
-from celery_config.saga.models import SagaPause
+from celery_config.saga.models import OperatorAction, SagaPause
 from celery_config.saga.operations import pauses
 from celery_config.web.admin import ReadOnlyAdmin
 from celery_config.web.columns import column, make_link
@@ -40,17 +41,18 @@ class PauseAdmin(ReadOnlyAdmin):
 
     @action(description="Pause…", icon="pause", permissions=["act"], variant=ActionVariant.DANGER)
     def pause(self, request: HttpRequest) -> HttpResponse:
-        form, back = PauseForm(form_data(request), what_can_be_paused()), reverse(LIST)
-        if is_confirmed(request, form):
+        form = PauseForm(form_data(request), what_can_be_paused())
+
+        def pause(*, by: str, why: str) -> OperatorAction:
             kind, _, name = form.cleaned_data["what"].partition(" ")
-            by, why = operator(request), form.cleaned_data["why"]
-            return carry_out(self, request, back, lambda: pauses.pause(**{kind: name}, by=by, why=why))
+            return pauses.pause(**{kind: name}, by=by, why=why)
+
         about = (
             "No new saga of this name, or with this step, starts: who asks for one is told 503 and your reason."
             " Running ones go on."
         )
-        return act_page(
-            self, request, title="Pause new sagas", about=about, form=form, back=back, button="Pause"
+        return ask_and_act(
+            self, request, form, reverse(LIST), pause, title="Pause new sagas", about=about, button="Pause"
         )
 
     @action(description="Resume…", icon="play_arrow", permissions=["act"])
@@ -59,19 +61,11 @@ class PauseAdmin(ReadOnlyAdmin):
         if pause is None:
             answer: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
             return answer
-        form, back = WhyForm(form_data(request)), reverse(LIST)
-        if is_confirmed(request, form):
-            by, why = operator(request), form.cleaned_data["why"]
-            return carry_out(
-                self,
-                request,
-                back,
-                lambda: pauses.unpause(saga=pause.saga, step=pause.step, by=by, why=why),
-            )
         about = f"{pause}, since {pause.since:%Y-%m-%d %H:%M} UTC, by {pause.by}: {pause.why}. New ones start again."
-        return act_page(
-            self, request, title="Resume: let new sagas start", about=about, original=pause, form=form, back=back,
-            button="Resume",
+        return ask_and_act(
+            self, request, WhyForm(form_data(request)), reverse(LIST),
+            partial(pauses.unpause, saga=pause.saga, step=pause.step),
+            title="Resume: let new sagas start", about=about, original=pause, button="Resume",
         )  # fmt: skip
 
 

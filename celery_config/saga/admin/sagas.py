@@ -10,8 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.decorators import display
 
-from celery_config.saga.admin.operator_pages import FingerprintFilter
-from celery_config.saga.admin.verbs import OperatorVerbs
+from celery_config.saga.admin.operator_pages import FingerprintFilter, OperatorPages
 from celery_config.saga.admin.widgets import COLOURS
 from celery_config.saga.dsl import Saga
 from celery_config.saga.engine import clock
@@ -70,7 +69,7 @@ class DefinitionFilter(admin.SimpleListFilter):
 
 
 @admin.register(SagaInstance)
-class SagaAdmin(OperatorVerbs):
+class SagaAdmin(OperatorPages):
     list_display = (
         id_column("id"),
         "definition",
@@ -86,8 +85,7 @@ class SagaAdmin(OperatorVerbs):
     ordering = ("-started_at",)
     inlines = (StepInline, DecisionInline, OperatorInline)
     subject_views: ClassVar[Mapping[str, str]] = {}
-    """The page of what sagas are about, by their names."""
-    """The name of the admin page of what sagas are about; empty: it has none."""
+    """The names of the admin pages of what sagas are about, by the sagas' names."""
     fieldsets = (
         (None, {"fields": ("definition", "about", STATUS, table_column("cause"), "started_at", "ended_at")}),
         # Closed until asked for: an order of many lines would push the steps off the screen.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from json import dumps
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.contrib import messages
+from django.contrib.admin import ModelAdmin
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.html import format_html, format_html_join
@@ -15,12 +16,11 @@ from django.utils.safestring import SafeString
 from celery_config.errors import OperatorRefused
 from celery_config.messaging.states import Action, Undo
 from celery_config.saga.admin.forms import SettleForm
-from celery_config.saga.admin.widgets import act_page, carry_out, evidence, form_data, is_confirmed, operator
+from celery_config.saga.admin.widgets import ask_and_act, evidence, form_data
+from celery_config.saga.course import Answer, Course
+from celery_config.saga.engine.flows import find_flow
+from celery_config.saga.models import OperatorAction, WatchedRow
 from celery_config.saga.operations import barrier_client, operators
-from celery_config.saga.operations.effects import Answer, Course
-
-if TYPE_CHECKING:
-    from celery_config.saga.admin.operator_pages import OperatorPages
 
 ABOUT = (
     "Only when the provider's support, or somebody who saw the parcel, told you what became of a call that nobody else"
@@ -31,9 +31,11 @@ Examples = Mapping[str, Mapping[str, Any]]
 """What a provider answers, by the wire name of the command."""
 
 
-def settle_page(admin: OperatorPages, request: HttpRequest, row: Any, back: str) -> HttpResponse:
+def settle_page(
+    admin: ModelAdmin[Any], request: HttpRequest, row: WatchedRow, back: str, examples: Examples
+) -> HttpResponse:
     try:
-        course = admin.course_of(row)
+        course = find_flow(type(row)).find_course(row)
     except OperatorRefused as refusal:
         admin.message_user(request, str(refusal), messages.ERROR)
         return redirect(back)
@@ -42,18 +44,14 @@ def settle_page(admin: OperatorPages, request: HttpRequest, row: Any, back: str)
     choices = [
         (f"{step} {operation}", f"{step} ({operation}): {MEANING[operation]}") for step, operation in intents
     ]
-    form = SettleForm(form_data(request), choices, examples_of(course, intents, admin.answers))
-    if is_confirmed(request, form):
+    form = SettleForm(form_data(request), choices, examples_of(course, intents, examples))
+
+    def settle(*, by: str, why: str) -> OperatorAction:
         step, _, operation = form.cleaned_data["intent"].rpartition(" ")
-        given, by = form.cleaned_data, operator(request)
-        return carry_out(
-            admin,
-            request,
-            back,
-            lambda: admin.settle(row, step, operation, given["answer"], by=by, why=given["why"]),
-        )
-    return act_page(
-        admin, request, title=f"Settle by hand: {admin.named(row)}", about=ABOUT, original=row, form=form, back=back,
+        return operators.settle_by_hand(row, step, operation, form.cleaned_data["answer"], by=by, why=why)
+
+    return ask_and_act(
+        admin, request, form, back, settle, title=f"Settle by hand: {row.title}", about=ABOUT, original=row,
         button="Settle by hand", refused=refusal_of(row.status, intents), **evidence(course, answers),
     )  # fmt: skip
 

@@ -8,10 +8,12 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.admin import ModelAdmin
+from django.db.models import Model
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
@@ -22,8 +24,9 @@ from django.utils.timezone import localtime
 from celery_config.common.money import money
 from celery_config.errors import OperatorRefused
 from celery_config.http.service_client import ServiceCallError
+from celery_config.saga.course import Answer, Course
 from celery_config.saga.models import OperatorAction
-from celery_config.saga.operations.effects import Answer, Course, Effect, effects
+from celery_config.saga.operations.effects import Effect, effects
 from celery_config.web.columns import EMPTY, make_label
 
 COLOURS = {
@@ -34,7 +37,7 @@ COLOURS = {
     "compensated": "warning",
     "parked": "danger",
 }
-SAGA_PAGE = "admin:saga_sagainstance_change"
+LINK = '<a class="text-link" href="{}">{}</a>'
 SILENT = "does not answer"
 WORDS = {SILENT: "danger", "overdue": "danger", "expired": "danger", "in doubt": "warning", "live": "danger"}
 Table = dict[str, Any]
@@ -52,31 +55,46 @@ def act_page(admin: ModelAdmin[Any], request: HttpRequest, **context: Any) -> Ht
     return TemplateResponse(request, "saga/act.html", whole)
 
 
+def page_of(row: Model) -> str:
+    """The address of the row's admin page."""
+    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
+
+
 def form_data(request: HttpRequest) -> Any:
     """What a form is given: nothing but a POST ever fills one."""
     return request.POST if request.method == "POST" else None
-
-
-def carry_out(
-    admin: ModelAdmin[Any], request: HttpRequest, back: str, act: Callable[[], OperatorAction]
-) -> HttpResponse:
-    """Do it, tell how it went, and return to `back`."""
-    try:
-        done = act()
-    except (OperatorRefused, ServiceCallError) as error:
-        admin.message_user(request, f"Nothing was changed: {error}", messages.ERROR)
-    else:
-        what = f" {done.what}" if done.what else ""
-        admin.message_user(request, f"Done, {done.verb}{what}: {done.effect}", messages.SUCCESS)
-    return redirect(back)
 
 
 def operator(request: HttpRequest) -> str:
     return request.user.get_username()
 
 
-def is_confirmed(request: HttpRequest, form: Form) -> bool:
-    return request.method == "POST" and form.is_valid()
+def ask_and_act(
+    admin: ModelAdmin[Any],
+    request: HttpRequest,
+    form: Form,
+    back: str,
+    act: Callable[..., OperatorAction],
+    look: Callable[[], Mapping[str, Any]] = dict,
+    **context: Any,
+) -> HttpResponse:
+    """Show the page that asks why; once it is answered, act, say how it went, and return to `back`.
+
+    Args:
+        act: takes `by` and `why`.
+        look: returns more of the context; it is called only when the page is shown.
+        context: as for `act_page`.
+    """
+    try:
+        if not form.is_valid():
+            return act_page(admin, request, form=form, back=back, **context, **look())
+        done = act(by=operator(request), why=form.cleaned_data["why"])
+    except (OperatorRefused, ServiceCallError) as error:
+        admin.message_user(request, f"Nothing was changed: {error}", messages.ERROR)
+    else:
+        what = f" {done.what}" if done.what else ""
+        admin.message_user(request, f"Done, {done.verb}{what}: {done.effect}", messages.SUCCESS)
+    return redirect(back)
 
 
 def evidence(course: Course, answers: Mapping[str, Answer]) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from celery import current_app
 from kombu.message import Message
 
 from celery_config.broker import topology
-from celery_config.broker.topology import ORCHESTRATOR, commands_queue, events_queue
+from celery_config.broker.topology import commands_queue, events_queue
 from celery_config.broker.validation import fault_of
+from celery_config.common.services import ORCHESTRATOR
 from celery_config.contracts.base import decode
 from celery_config.messaging.event_envelopes import RECEIVE, RECEIVE_ALL
 from celery_config.messaging.inbox.subscriptions import Envelope, subscriptions, understood

@@ -31,7 +31,7 @@ class Letter:
     step: str
     operation: str
     flow: str
-    """Empty: what it is about has a saga; else who looks after it (`LOOKED_AFTER_BY`)."""
+    """Empty: what it is about has a saga; else the `event_flow` of its watched flow."""
     fault: str
     headers: dict[str, Any]
     body: str

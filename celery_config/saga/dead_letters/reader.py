@@ -11,22 +11,21 @@ from uuid import UUID
 
 import structlog
 from celery import Celery
-from django.conf import settings
 from django.db import transaction
-from django.utils.module_loading import import_string
 from kombu import Connection
 from kombu.transport import pyamqp
 
 from celery_config.broker import topology, transport
 from celery_config.broker.publisher import broker_errors, drop
 from celery_config.common import metrics
-from celery_config.common.grouping import group_by
 from celery_config.db import bulk
 from celery_config.erasure import tombstones
 from celery_config.messaging import database_gate
 from celery_config.saga.dead_letters.letter import Letter, text
-from celery_config.saga.engine import clock, runner, step_log
+from celery_config.saga.engine import runner
+from celery_config.saga.engine.flows import flows
 from celery_config.saga.engine.machine import StepFailed
+from celery_config.saga.engine.saga_flow import SAGAS, SagaFacts
 from celery_config.saga.engine.unit_of_work import UnitOfWork
 from celery_config.saga.models import DeadLetter, SagaInstance
 
@@ -160,38 +159,41 @@ def tell(letters: Sequence[Letter], consequences: Sequence[str]) -> None:
 def act(letters: Sequence[Letter]) -> list[str]:
     """Let their sagas decide, letter by letter; return what was done about each."""
     sagas = {saga for letter in letters for saga in letter.sagas}
-    found = {row.pk: row for row in runner.locked(sagas)}
-    changes = UnitOfWork(clock.now(), step_log.read([*found.values()]))
-    looked_at = let_be_looked_at(letters)
+    found = {row.pk: row for row in SAGAS.lock(sagas)}
+    work = UnitOfWork.begin(SAGAS, [*found.values()])
+    checked = advance_checks(letters)
     consequences = [
-        "it is looked at soon" if letter.saga in looked_at else consequence_of(letter, found, changes)
+        "it is looked at soon" if letter.saga in checked else take_letter(letter, found, work)
         for letter in letters
     ]
-    changes.write()
+    work.write()
     return consequences
 
 
-def let_be_looked_at(letters: Sequence[Letter]) -> set[UUID]:
-    """Tell whoever looks after what has no saga; return what they know, by its id."""
+def advance_checks(letters: Sequence[Letter]) -> set[UUID]:
+    """Let the watchdog look before long at what has no saga; return the ids that are known."""
     known: set[UUID] = set()
-    for flow, some in group_by(lambda letter: letter.flow, letters).items():
-        if look_soon := settings.LOOKED_AFTER_BY.get(flow):
-            known |= import_string(look_soon)({letter.saga for letter in some if letter.saga})
+    for flow in flows.values():
+        lost = {letter.saga for letter in letters if letter.saga and letter.flow == flow.event_flow != ""}
+        if lost:
+            known |= runner.advance_checks(flow, lost)
     return known
 
 
-def consequence_of(letter: Letter, found: Mapping[UUID, SagaInstance], changes: UnitOfWork) -> str:
+def take_letter(
+    letter: Letter, found: Mapping[UUID, SagaInstance], work: UnitOfWork[SagaInstance, SagaFacts]
+) -> str:
     """A dead action is an unknown failure, a dead undo its errback; all else only makes its sagas due."""
     if not letter.sagas:
         return "kept: it belongs to no saga"
     row = found.get(letter.saga) if letter.saga else None
     if letter.saga and row is None:
         return "kept: no such saga here"
-    if row and letter.is_a_step and letter.step in changes.logs.get(row.pk, {}):
+    if row and letter.is_a_step and letter.step in work.facts.logs.get(row.pk, {}):
         reason = f"the message of {letter.step} came back: {letter.reason}"
         cause = {"step": letter.step, "code": "dead_letter", "reason": reason}
-        runner.take(row, StepFailed(letter.step, letter.operation), cause=cause, changes=changes)
+        work.take(row, StepFailed(letter.step, letter.operation), cause)
         return f"taken as the failure of {letter.step} ({letter.operation})"
     for saga in letter.sagas & found.keys():
-        runner.make_due(found[saga], changes)
+        work.advance_check(found[saga])
     return "its saga is looked at soon" if row else "the sagas of its events are looked at soon"

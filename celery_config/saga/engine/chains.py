@@ -14,7 +14,8 @@ from uuid import UUID, uuid5
 
 import msgspec
 
-from celery_config.broker.topology import ORCHESTRATOR, commands_to, shown
+from celery_config.broker.topology import commands_to, shown
+from celery_config.common.services import ORCHESTRATOR
 from celery_config.contracts.base import Command, command_id, fields_of
 from celery_config.errors import ChainTooLarge
 from celery_config.saga.dsl import Saga, Step, Via, field_sources

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import takewhile
+from typing import Any, Generic, TypeVar
 
 from celery_config.saga.dsl import Kind, Saga
 from celery_config.saga.states import OPEN, Status, StepState
@@ -20,10 +21,10 @@ from celery_config.saga.states import OPEN, Status, StepState
 
 @dataclass(frozen=True)
 class View:
-    """Where a saga stands."""
+    """Where a flow stands, and what is known of its steps; of a saga's: `StepState`, by name."""
 
     status: Status
-    log: Mapping[str, StepState] = field(default_factory=dict)
+    log: Mapping[str, Any] = field(default_factory=dict)
     past_deadline: bool = False
     past_patience: bool = False  # stopping or forward has been driven for as long as it may be
 
@@ -156,16 +157,19 @@ class UndoBefore:
 Send = Drive | Stop | UndoBefore
 
 
+SendT = TypeVar("SendT")
+
+
 @dataclass(frozen=True)
-class Decision:
+class Decision(Generic[SendT]):
     """`status` None: it stays. `soon`: the watchdog shall look again before the silence is over."""
 
     status: Status | None = None
-    send: Send | None = None
+    send: SendT | None = None
     soon: bool = False
 
 
-IGNORE = Decision()
+IGNORE: Decision[Any] = Decision()
 THROUGH = (StepState.REFUSED, StepState.UNDONE)
 
 
@@ -174,7 +178,7 @@ def first_status(saga: type[Saga]) -> Status:
     return Status.FORWARD if saga.only_forward() else Status.RUNNING
 
 
-def decide(saga: type[Saga], view: View, came: Trigger) -> Decision:
+def decide(saga: type[Saga], view: View, came: Trigger) -> Decision[Send]:
     """Return what the saga does about `came`."""
     match came:
         case Completed():
@@ -212,7 +216,7 @@ def pivot_is_done(saga: type[Saga], view: View) -> bool:
     return pivot is not None and view.log.get(pivot) is StepState.DONE
 
 
-def logged(saga: type[Saga], view: View, step: str, outcome: StepState) -> Decision:
+def logged(saga: type[Saga], view: View, step: str, outcome: StepState) -> Decision[Send]:
     """Word that the pivot is done turns the saga forward (rule 13); a stopping one must then be driven."""
     is_pivot = saga.steps[saga.index(step)].kind is Kind.PIVOT
     if not (is_pivot and outcome is StepState.DONE and view.status in (Status.RUNNING, Status.STOPPING)):
@@ -221,7 +225,7 @@ def logged(saga: type[Saga], view: View, step: str, outcome: StepState) -> Decis
     return Decision(Status.FORWARD, drive(saga, view) if stopped else None)
 
 
-def failed(saga: type[Saga], view: View, step: str, operation: str) -> Decision:
+def failed(saga: type[Saga], view: View, step: str, operation: str) -> Decision[Send]:
     if operation == "undo":
         # It parks nothing by itself: the other undos go on, the watchdog drives all again (rule 15).
         return Decision(send=UndoBefore(step)) if view.status is Status.STOPPING else IGNORE
@@ -234,7 +238,7 @@ def failed(saga: type[Saga], view: View, step: str, operation: str) -> Decision:
     return Decision(Status.STOPPING, Stop()) if view.status is Status.RUNNING else IGNORE
 
 
-def due(saga: type[Saga], view: View) -> Decision:
+def due(saga: type[Saga], view: View) -> Decision[Send]:
     """The watchdog's decision (rule 17)."""
     match view.status:
         case Status.RUNNING if view.past_deadline:

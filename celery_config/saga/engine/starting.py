@@ -21,8 +21,8 @@ from celery_config.messaging.outbox import writing
 from celery_config.saga.dsl import Saga
 from celery_config.saga.engine import clock, pauses
 from celery_config.saga.engine.chains import Chains
+from celery_config.saga.engine.flows import schedule_check
 from celery_config.saga.engine.machine import first_status
-from celery_config.saga.engine.runner import next_look
 from celery_config.saga.models import SagaInstance, SagaStep
 
 STARTED = (
@@ -72,7 +72,7 @@ def start_all(saga: type[Saga], wanted: Sequence[tuple[UUID, Any]]) -> Started:
         row.status = first_status(saga).value
         row.since = now
         row.deadline_at = now + timedelta(seconds=settings.TIMES.deadline(saga.deadline))
-        row.due_at = next_look(row, now)
+        schedule_check(row, now)
         try:
             chain = Chains(saga, row.pk, row.data, attempt=0).drive(saga.steps[0].name, {})
         except ChainTooLarge as error:

@@ -1,92 +1,104 @@
-"""What one transaction changes of sagas: collected row by row, written with one statement for each table."""
+"""A unit of work: what one transaction decides about rows of one flow, written with one statement for each table."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Generic
 from uuid import UUID
 
-import structlog
-from django.utils import timezone
-
 from celery_config.common import metrics
-from celery_config.common.grouping import group_by
-from celery_config.contracts.base import decode
 from celery_config.db import bulk
-from celery_config.messaging.outbox import writing
-from celery_config.saga.dsl import Saga
-from celery_config.saga.engine.machine import Decision, Trigger
-from celery_config.saga.models import SagaDecision, SagaInstance, SagaStep
-from celery_config.saga.states import Status, StepState
-
-log = structlog.get_logger(__name__)
-CHANGING = [
-    "status", "cause", "attempt", "drives", "since", "due_at", "owner", "answer_by", "fingerprint", "ended_at",
-]  # fmt: skip
-# Errbacks, dead letters and the deadline carry no reason; the refusal that the log holds says more.
-UNEXPLAINED = ("step_failed", "dead_letter", "deadline_passed")
+from celery_config.saga.engine import clock, parking, scheduling
+from celery_config.saga.engine.flows import (
+    Cause,
+    Facts,
+    Row,
+    Transition,
+    WatchedFlow,
+    schedule_check,
+    soon_after,
+)
+from celery_config.saga.engine.machine import IGNORE, Decision
+from celery_config.saga.engine.step_log import Entry
+from celery_config.saga.states import OPEN, Status
 
 
 @dataclass
-class UnitOfWork:
-    """What one transaction knows and changes of sagas, collected and written at once.
+class UnitOfWork(Generic[Row, Facts]):
+    """Collects decisions about locked rows; `write` carries them out.
 
     Args:
         now: the present saga time.
-        logs: what the saga log says, by saga and step; the ends of chains need none.
-        replies: of the steps that are done, by saga; read saga by saga, if few will need them.
+        facts: what the flow's decisions need.
     """
 
+    flow: WatchedFlow[Row, Facts]
     now: datetime
-    logs: Mapping[UUID, Mapping[str, StepState]] = field(default_factory=dict)
-    replies: Mapping[UUID, dict[str, Any]] | None = None
-    rows: list[SagaInstance] = field(default_factory=list)
-    messages: list[tuple[UUID, dict[str, Any]]] = field(default_factory=list)
-    decisions: list[SagaDecision] = field(default_factory=list)
-    ended: list[tuple[type[Saga], SagaInstance, dict[str, Any]]] = field(default_factory=list)
+    facts: Facts
+    changed: dict[UUID, Row] = field(default_factory=dict)
+    messages: list[Any] = field(default_factory=list)
+    transitions: list[Transition[Row]] = field(default_factory=list)
+
+    @classmethod
+    def begin(
+        cls, flow: WatchedFlow[Row, Facts], found: Sequence[Row], proved: Sequence[Entry] = ()
+    ) -> UnitOfWork[Row, Facts]:
+        """Begin one over these locked rows: read the clock and the facts."""
+        return cls(flow, clock.now(), flow.read_facts(found, proved))
+
+    def take(self, row: Row, trigger: Any, cause: Cause | None = None) -> Decision[Any]:
+        """Decide about `trigger`, change the locked row accordingly, and return the decision.
+
+        Args:
+            cause: why, if this should stop it.
+        """
+        decision = self.flow.decide(row, trigger, self.now, self.facts)
+        if decision is None:
+            # A worker older or newer than the row: one that knows its version will find it due (rule 24, versions).
+            self.advance_check(row)
+            return IGNORE
+        if decision == IGNORE:
+            return decision
+        before = Status(row.status)
+        if decision.send:
+            self.messages.append(self.flow.make_message(row, decision.send, cause, self.facts))
+        if decision.status and decision.status != before:
+            self.set_status(row, decision.status, cause)
+        elif decision.send:
+            schedule_check(row, self.now)
+        if decision.soon:
+            row.due_at = min(row.due_at or self.now, soon_after(row, self.now))
+        self.changed[row.pk] = row
+        reason = row.cause.get("reason", "")
+        self.transitions.append(Transition(row, before, Status(row.status), trigger, decision, reason))
+        return decision
+
+    def set_status(self, row: Row, status: Status, cause: Cause | None) -> None:
+        row.status, row.since, row.drives, row.due_at = status.value, self.now, 0, None
+        if status in OPEN:
+            schedule_check(row, self.now)
+        parking.unpark(row)
+        self.flow.explain_status(row, cause, self.facts)
+
+    def advance_check(self, row: Row) -> None:
+        """Let the watchdog look at an open row before long, but not at once.
+
+        Left overdue, one whose version nobody here knows would always be looked at first.
+        """
+        if row.status in OPEN:
+            row.due_at = scheduling.earlier_check(row.due_at, now=self.now, soon=soon_after(row, self.now))
+            self.changed[row.pk] = row
 
     def write(self) -> None:
-        explain([row for _, row, _ in self.ended if row.status == Status.COMPENSATED])
-        # One that had to decide twice is written once.
-        changed = list({row.pk: row for row in self.rows}.values())
-        bulk.execute(*bulk.update_statement(SagaInstance, changed, CHANGING), *writing.tasks(self.messages))
-        SagaDecision.objects.bulk_create(self.decisions)
-        end(self.ended)
-
-
-def recorded(row: SagaInstance, came: Trigger, before: str, decision: Decision) -> SagaDecision:
-    told = {"came": str(came), "sent": str(decision.send or "")}
-    log.info("saga decided", saga=str(row.pk), before=before, after=row.status, **told)
-    detail = row.cause.get("reason", "") if row.status != before else ""
-    return SagaDecision(saga=row, status_before=before, status_after=row.status, detail=detail, **told)
-
-
-def end(ended: Sequence[tuple[type[Saga], SagaInstance, dict[str, Any]]]) -> None:
-    """Tell the sagas' owners, in the transaction that ends them."""
-    for (saga, status), group in group_by(lambda each: (each[0], each[1].status), ended).items():
-        if status == Status.COMPLETED:
-            saga.on_completed([(decode(saga.data, row.data), replies) for _, row, replies in group])
-            continue
-        saga.on_compensated([(decode(saga.data, row.data), row.cause) for _, row, _ in group])
-    for saga, row, _ in ended:
-        seconds = (timezone.now() - row.started_at).total_seconds()
-        metrics.SAGAS_ENDED.labels(saga.name, row.status).inc()
-        metrics.SAGA_SECONDS.labels(saga.name, row.status).observe(seconds)
-        log.info("saga ended", saga=str(row.pk), subject=row.subject, outcome=row.status, **row.cause)
-
-
-def explain(compensated: Sequence[SagaInstance]) -> None:
-    """Let the refusal that the log holds be the cause, where a refused step was what stopped the saga."""
-    unexplained = [row.pk for row in compensated if row.cause.get("code") in UNEXPLAINED]
-    if not unexplained:
-        return
-    refused = SagaStep.objects.filter(saga__in=unexplained, refusal__isnull=False).exclude(
-        logged=StepState.DONE
-    )
-    causes: dict[UUID, dict[str, str]] = {}
-    for saga, step, refusal in refused.order_by("position").values_list("saga_id", "name", "refusal"):
-        causes.setdefault(saga, {"step": step, **(refusal or {})})
-    for row in compensated:
-        row.cause = row.cause | causes.get(row.pk, {})
+        """Write rows and messages, and what the flow adds in the same transaction."""
+        ended = [each.row for each in self.transitions if each.is_end]
+        self.flow.explain_ends(ended)
+        bulk.execute(
+            *bulk.update_statement(self.flow.model, list(self.changed.values()), self.flow.columns),
+            *self.flow.to_outbox(self.messages),
+        )
+        self.flow.finish(self.transitions, self.facts)
+        for row in ended:
+            metrics.SAGAS_ENDED.labels(row.name, row.status).inc()

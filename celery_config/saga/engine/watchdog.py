@@ -1,4 +1,4 @@
-"""Heals whatever Celery, the broker or a crash dropped: it looks at sagas whose due time came (rule 17).
+"""The watchdog heals whatever Celery, the broker or a crash dropped: it looks at rows whose due time came (rule 17).
 
 Runs in the orchestrator's relay; several may run.
 """
@@ -6,6 +6,7 @@ Runs in the orchestrator's relay; several may run.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 from celery import Celery
@@ -17,14 +18,16 @@ from kombu import Connection
 from celery_config.broker import topology
 from celery_config.broker.publisher import broker_errors, drop
 from celery_config.common import metrics
-from celery_config.db import bulk
+from celery_config.common.services import SERVICES
 from celery_config.db.functions import Now
 from celery_config.failpoints.points import Point, reach
 from celery_config.messaging.models import OutboxMessage
-from celery_config.saga.engine import clock, runner, scheduling, step_log
+from celery_config.saga.engine import clock, scheduling
+from celery_config.saga.engine.flows import WatchedFlow
 from celery_config.saga.engine.machine import WatchdogFired
+from celery_config.saga.engine.saga_flow import SAGAS
 from celery_config.saga.engine.unit_of_work import UnitOfWork
-from celery_config.saga.models import SagaInstance, SagaStep
+from celery_config.saga.models import WatchedRow
 from celery_config.saga.states import OPEN
 
 log = structlog.get_logger(__name__)
@@ -32,11 +35,11 @@ BATCH = 500
 
 
 def tick(attendance: Attendance) -> None:
-    """One look: advance saga time, then drive what is due. Nothing happens while somebody is down."""
+    """One look: advance saga time, then redrive the sagas that are due. Nothing happens while a service is down."""
     running = attendance.is_complete()
     now = clock.tick(running=running)
     if running:
-        drive_due(now)
+        redrive_due(SAGAS, now)
 
 
 class Attendance:
@@ -76,9 +79,7 @@ class Attendance:
         if self.connection.transport.driver_type != "amqp":
             return []
         channel = self.connection.default_channel
-        queues = {
-            s: channel.queue_declare(topology.commands_queue(s), passive=True) for s in topology.SERVICES
-        }
+        queues = {s: channel.queue_declare(topology.commands_queue(s), passive=True) for s in SERVICES}
         return [service for service, queue in queues.items() if not queue.consumer_count]
 
     def close(self) -> None:
@@ -88,43 +89,52 @@ class Attendance:
             drop(connection_to_broker)
 
 
-def drive_due(now: datetime) -> int:
-    """Drive up to `BATCH` silent sagas and return how many were looked at.
+def redrive_due(flow: WatchedFlow[Any, Any], now: datetime) -> int:
+    """Redrive up to `BATCH` silent rows of a flow, and return how many were looked at.
 
-    A saga whose own outbox row is not published yet is not silent: we have not spoken.
+    A row whose own outbox row is not published yet is not silent: we have not spoken.
     """
     unpublished = OutboxMessage.objects.filter(saga=OuterRef("pk"), published_at__isnull=True)
     with transaction.atomic():
-        rows = list(
-            SagaInstance.objects.filter(due_at__lte=now, status__in=OPEN)
+        found = list(
+            flow.model._default_manager.filter(due_at__lte=now, status__in=OPEN)
             .exclude(Exists(unpublished))
             .select_for_update(
                 skip_locked=connection.features.has_select_for_update_skip_locked, of=of_self()
             )
             .order_by("due_at")[:BATCH]
         )
-        lately = Now() - timedelta(seconds=settings.TIMES.silence_timeout)
-        steps = SagaStep.objects.filter(saga__in=[r.pk for r in rows], updated_at__gt=lately)
-        heard_of = set(steps.values_list("saga_id", flat=True))
-        changes = UnitOfWork(now, step_log.read(rows), step_log.replies(rows))
-        moving = [row for row in rows if not drive(row, now, row.pk in heard_of, changes)]
-        bulk.update(SagaInstance, moving, ["due_at"])
-        changes.write()
-        if rows:
+        table, key, at = flow.news
+        lately = {f"{at}__gt": Now() - timedelta(seconds=settings.TIMES.silence_timeout)}
+        news = table._default_manager.filter(**{f"{key}__in": [row.pk for row in found]}, **lately)
+        heard_of = set(news.values_list(key, flat=True))
+        work = UnitOfWork(flow, now, flow.read_facts(found))
+        for row in found:
+            redrive(row, work, row.pk in heard_of)
+        work.write()
+        if found:
             reach(Point.DECIDED)
-    return len(rows)
+    return len(found)
 
 
 def of_self() -> tuple[str, ...]:
     return ("self",) if connection.features.has_select_for_update_of else ()
 
 
-def drive(row: SagaInstance, now: datetime, heard_lately: bool, changes: UnitOfWork) -> bool:
-    """Drive one locked saga; unless its log shows that it is moving: then it is looked at later, and False."""
-    if scheduling.is_moving(row.status, heard_lately=heard_lately, now=now, deadline=row.deadline_at):
-        row.due_at = min(now + timedelta(seconds=settings.TIMES.silence_timeout), row.deadline_at)
-        return False
+def redrive(row: WatchedRow, work: UnitOfWork[Any, Any], heard_lately: bool) -> None:
+    """Redrive one locked row; if what was heard of it shows that it is moving, look at it later."""
+    if scheduling.is_moving(row.status, heard_lately=heard_lately, now=work.now, deadline=row.deadline_at):
+        row.due_at = min(work.now + timedelta(seconds=settings.TIMES.silence_timeout), row.deadline_at)
+        work.changed[row.pk] = row
+        return
     row.drives += 1
     metrics.REDRIVES.labels(row.status).inc()
-    runner.take(row, WatchdogFired(), changes=changes)
-    return True
+    work.take(row, WatchdogFired())
+
+
+def redrive_others(flow: WatchedFlow[Any, Any]) -> bool:
+    """Redrive rows of another flow than sagas; return whether there may be more.
+
+    Saga time stands while a service is down; then nothing new becomes due.
+    """
+    return redrive_due(flow, clock.now()) == BATCH

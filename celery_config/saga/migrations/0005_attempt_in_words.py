@@ -13,6 +13,6 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='sagainstance',
             name='attempt',
-            field=models.PositiveIntegerField(default=0, help_text='chains sent after the first'),
+            field=models.PositiveIntegerField(default=0, help_text='how often it was sent again'),
         ),
     ]

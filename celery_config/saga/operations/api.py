@@ -1,13 +1,11 @@
-"""Sagas over HTTP for operators: what is parked and why, what a verb would do, and doing it."""
+"""Flows over HTTP for operators: what is parked and why, what a verb would do, and doing it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Model
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path
 from drf_spectacular.utils import extend_schema
@@ -17,9 +15,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from celery_config.contracts.base import encode
-from celery_config.saga.models import OperatorAction, SagaInstance, SagaPause
+from celery_config.saga.engine.flows import WatchedFlow
+from celery_config.saga.engine.saga_flow import SAGAS
+from celery_config.saga.models import OperatorAction, SagaInstance, SagaPause, WatchedRow
 from celery_config.saga.operations import operators, pauses, previews, selectors
-from celery_config.saga.operations.previews import Preview
 from celery_config.web.pagination import CursorPages
 from celery_config.web.permissions import require_permission
 
@@ -92,25 +91,13 @@ class SagaEffects(APIView):
         return Response({"effects": [encode(effect) for effect in selectors.effects_of(row)]})
 
 
-@dataclass(frozen=True)
-class Operated:
-    """What operators act on, and the function that does it."""
-
-    model: type[Model]
-    preview: Callable[[UUID, str], Preview]
-    perform: Callable[..., OperatorAction]
-    take_over: Callable[..., OperatorAction]
-    settle: Callable[..., OperatorAction]
-
-
-SAGAS = Operated(
-    SagaInstance, previews.preview, operators.perform, operators.take_over, operators.settle_by_hand
-)
-
-
 class Operating(APIView):
     permission_classes = (MayOperate,)
-    on = SAGAS
+    model: type[WatchedRow] = SagaInstance
+
+    def get_row(self, pk: UUID) -> Any:
+        """Return the row; 404 when there is none."""
+        return get_object_or_404(self.model._default_manager, pk=pk)
 
     def act(
         self,
@@ -120,9 +107,9 @@ class Operating(APIView):
         asked: type[WhyInput],
         **more: Any,
     ) -> dict[str, Any]:
-        """Do it in the name of who asks, and return what was written down of it; 404 when there is no such row."""
-        get_object_or_404(self.on.model, pk=pk)
-        done = does(pk, by=request.user.get_username(), **checked(asked, request), **more)
+        """Do it in the name of the user, and return what was written down of it; 404 when there is no such row."""
+        row = self.get_row(pk)
+        done = does(row, by=request.user.get_username(), **checked(asked, request), **more)
         return ActionOutput(done).data
 
 
@@ -130,13 +117,12 @@ class Verb(Operating):
     @extend_schema(responses={200: dict})
     def get(self, request: Request, pk: UUID, verb: str) -> Response:
         """What the verb would do now: nothing is changed."""
-        get_object_or_404(self.on.model, pk=pk)
-        return Response(encode(self.on.preview(pk, verb)))
+        return Response(encode(previews.preview(self.get_row(pk), verb)))
 
     @extend_schema(request=WhyInput, responses={202: ActionOutput})
     def post(self, request: Request, pk: UUID, verb: str) -> Response:
         """Do it. 409: it does not fit where the saga or order stands."""
-        done = self.act(request, pk, self.on.perform, WhyInput, verb=verb)
+        done = self.act(request, pk, operators.perform, WhyInput, verb=verb)
         return Response(done, status=status.HTTP_202_ACCEPTED)
 
 
@@ -144,30 +130,29 @@ class TakeOver(Operating):
     @extend_schema(request=WhyInput, responses={200: ActionOutput})
     def post(self, request: Request, pk: UUID) -> Response:
         """Become the owner of what is parked."""
-        return Response(self.act(request, pk, self.on.take_over, WhyInput))
+        return Response(self.act(request, pk, operators.take_over, WhyInput))
 
 
 class Settle(Operating):
     @extend_schema(request=SettleInput, responses={200: ActionOutput})
     def post(self, request: Request, pk: UUID) -> Response:
         """Say what became of a call outside, when nobody else can; ask for a retry afterwards."""
-        return Response(self.act(request, pk, self.on.settle, SettleInput))
+        return Response(self.act(request, pk, operators.settle_by_hand, SettleInput))
 
 
-def paths(name: str, on: Operated, names: Iterable[str]) -> list[URLPattern]:
-    """Where operators act on it.
+def operator_paths(name: str, flow: WatchedFlow[Any, Any]) -> list[URLPattern]:
+    """Return the addresses at which operators act on a flow.
 
     Args:
-        name: of one; the addresses have its plural.
-        names: of its verbs.
+        name: of one row; the addresses have its plural.
     """
-    one = f"{name}s/<uuid:pk>"
+    one, model = f"{name}s/<uuid:pk>", flow.model
     return [
-        path(f"{one}/take-over/", TakeOver.as_view(on=on), name=f"{name}-take-over"),
-        path(f"{one}/settle/", Settle.as_view(on=on), name=f"{name}-settle"),
+        path(f"{one}/take-over/", TakeOver.as_view(model=model), name=f"{name}-take-over"),
+        path(f"{one}/settle/", Settle.as_view(model=model), name=f"{name}-settle"),
         *(
-            path(f"{one}/{verb}/", Verb.as_view(on=on), {"verb": verb}, name=f"{name}-{verb}")
-            for verb in names
+            path(f"{one}/{verb}/", Verb.as_view(model=model), {"verb": verb}, name=f"{name}-{verb}")
+            for verb in flow.verbs
         ),
     ]
 
@@ -204,5 +189,5 @@ urlpatterns = [
     path("sagas/parked/", ParkedGroups.as_view(), name="sagas-parked"),
     path("sagas/pauses/", Pauses.as_view(), name="saga-pauses"),
     path("sagas/<uuid:pk>/effects/", SagaEffects.as_view(), name="saga-effects"),
-    *paths("saga", SAGAS, previews.VERBS),
+    *operator_paths("saga", SAGAS),
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from celery_config.errors import OperatorRefused
-from celery_config.saga.models import OperatorAction, SagaInstance
+from celery_config.saga.models import OperatorAction, SagaInstance, WatchedRow
 
 EFFECT_LENGTH = 300
 
@@ -21,19 +21,18 @@ def written(
     why: str,
     effect: str,
     what: str = "",
-    saga: SagaInstance | None = None,
-    subject: str = "",
+    row: WatchedRow | None = None,
 ) -> OperatorAction:
     """Keep it, in the transaction in which it was done.
 
     Args:
-        what: it was done to, where that is not the whole saga or order.
-        subject: what it is about, if no saga says that.
+        what: it was done to, where that is not the whole flow.
+        row: the flow that it was done to.
         effect: what came of it, in words; cut after 300 characters.
     """
     return OperatorAction.objects.create(
-        saga=saga,
-        subject=saga.subject if saga else subject,
+        saga=row if isinstance(row, SagaInstance) else None,
+        subject=row.subject if row else "",
         verb=verb,
         what=what,
         by=by,

@@ -13,8 +13,8 @@ from celery_config.contracts.base import fields_of
 from celery_config.errors import OperatorRefused
 from celery_config.http.service_client import ServiceCallError, ServiceCallRefused, ServiceClient
 from celery_config.messaging.states import Action, Undo
+from celery_config.saga.course import Answer, Course, Held
 from celery_config.saga.dsl import Step
-from celery_config.saga.operations.effects import Answer, Course, Held
 
 log = structlog.get_logger(__name__)
 # A page waits for this; who does not answer by then is shown as not answering.

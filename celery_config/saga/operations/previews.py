@@ -1,72 +1,17 @@
-"""The operators' verbs and their previews: what each would do to a saga, and what the barriers say of it now."""
+"""Previews of the operators' verbs: what each would do to a flow, and what the barriers say of it now."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
-from uuid import UUID
+from dataclasses import dataclass
 
-from celery_config.messaging.states import Action
-from celery_config.saga.dsl import Kind, Saga
-from celery_config.saga.engine import clock, runner, step_log
-from celery_config.saga.engine.machine import (
-    IGNORE,
-    CancelRequested,
-    Resume,
-    Retry,
-    Send,
-    Trigger,
-    WatchdogFired,
-    decide,
-)
-from celery_config.saga.engine.plan import planned
-from celery_config.saga.models import SagaInstance
+from celery_config.saga.course import Answer
+from celery_config.saga.engine.flows import find_flow
+from celery_config.saga.engine.machine import IGNORE
+from celery_config.saga.engine.unit_of_work import UnitOfWork
+from celery_config.saga.models import WatchedRow
 from celery_config.saga.operations.barrier_client import ask
-from celery_config.saga.operations.effects import Answer, Effect, effects
-from celery_config.saga.operations.selectors import course_of, definition
-from celery_config.saga.states import ENDED, Status, StepState
-
-
-@dataclass(frozen=True)
-class Verb:
-    """One thing an operator may ask of a saga."""
-
-    name: str
-    label: str
-    inputs: Mapping[Status, Trigger]
-    """What the machine is told, by the saga's status; a status that is missing refuses."""
-
-
-VERBS = {
-    verb.name: verb
-    for verb in (
-        Verb(
-            "retry",
-            "Retry now: look at it as the watchdog would; a parked saga is stopped, fence included",
-            {s: WatchdogFired() for s in (Status.RUNNING, Status.STOPPING, Status.FORWARD)}
-            | {Status.PARKED: Retry()},
-        ),
-        Verb(
-            "compensate",
-            "Compensate now: fence the pivot, then undo every step",
-            {Status.RUNNING: CancelRequested(), Status.STOPPING: WatchdogFired(), Status.PARKED: Retry()},
-        ),
-        Verb(
-            "resume",
-            "Resume forward: its pivot ran, go on with what is left",
-            {Status.PARKED: Resume(), Status.FORWARD: WatchdogFired()},
-        ),
-    )
-}
-
-
-@dataclass(frozen=True)
-class Proof:
-    """A barrier's word that the pivot ran."""
-
-    step: str
-    reply: Mapping[str, Any]
+from celery_config.saga.operations.effects import Effect, effects
+from celery_config.saga.states import ENDED, Status
 
 
 @dataclass(frozen=True)
@@ -83,51 +28,33 @@ class Preview:
     barriers: dict[str, Answer]
 
 
-def preview(saga_id: UUID, verb: str) -> Preview:
-    """Return what `verb` would do to the saga now, and what every participant's barrier says of it."""
-    row = SagaInstance.objects.get(pk=saga_id)
-    saga = definition(row)
-    course = course_of(row)
-    barriers = ask(course.steps, row.pk)
-    decision = IGNORE
-    if came := input_of(row, verb):
-        view = runner.view(row, clock.now(), step_log.read([row]))
-        if proof := pivot_reply(saga, barriers):
-            # A barrier's word that the pivot ran counts as if the log had it already.
-            view = replace(view, log={**view.log, proof.step: StepState.DONE})
-        decision = decide(saga, view, came)
+def preview(row: WatchedRow, verb: str) -> Preview:
+    """Return what `verb` would do to the row now, and what every participant's barrier says of it.
+
+    Raises:
+        OperatorRefused: this code does not know the row's version.
+    """
+    flow = find_flow(type(row))
+    course = flow.find_course(row)
+    answers = ask(course.steps, row.pk)
+    proof = flow.find_proof(row, answers)
+    # A barrier's word that the pivot ran counts as if the log had it already.
+    work = UnitOfWork.begin(flow, [row], [proof] if proof else [])
+    trigger = flow.verbs[verb].triggers.get(Status(row.status))
+    decision = (trigger and flow.decide(row, trigger, work.now, work.facts)) or IGNORE
     return Preview(
         refused=refusal_of(row, verb) if decision == IGNORE else "",
         before=row.status,
         after=decision.status or row.status,
-        sends=links_of(saga, decision.send),
-        effects=effects(course, barriers),
-        barriers=barriers,
+        sends=flow.describe_send(row, decision.send) if decision.send else [],
+        effects=effects(course, answers),
+        barriers=answers,
     )
 
 
-def input_of(row: SagaInstance, verb: str) -> Trigger | None:
-    """What the machine is told when this is asked of the saga where it stands; None refuses."""
-    return VERBS[verb].inputs.get(Status(row.status))
-
-
-def pivot_reply(saga: type[Saga], barriers: Mapping[str, Answer]) -> Proof | None:
-    """The pivot's reply, if its participant's barrier says that it ran."""
-    pivot = next((s for s in saga.steps if s.kind is Kind.PIVOT), None)
-    held = (barriers.get(pivot.command.service) or {}).get(pivot.name) if pivot else None
-    if pivot and held and held.action is Action.DONE:
-        return Proof(pivot.name, held.reply or {})
-    return None
-
-
-def links_of(saga: type[Saga], send: Send | None) -> list[str]:
-    return [f"{link.operation} {link.step}".strip() for link in planned(saga, send)] if send else []
-
-
-def refusal_of(row: SagaInstance, verb: str) -> str:
-    """Why the verb does not fit."""
+def refusal_of(row: WatchedRow, verb: str) -> str:
+    """Return why the verb does not fit."""
+    kind = row._meta.verbose_name
     if row.status in ENDED:
-        return f"the saga has ended: {row.status}"
-    if verb == "resume":
-        return f"only a saga whose pivot is known to have run goes forward; this one is {row.status}"
-    return f"{verb} does not fit a saga that is {row.status}: what is past its pivot goes forward only"
+        return f"the {kind} has ended: {row.status}"
+    return find_flow(type(row)).verbs[verb].refusal.format(verb=verb, kind=kind, status=row.status)

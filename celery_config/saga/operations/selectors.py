@@ -1,4 +1,4 @@
-"""What operators read of sagas."""
+"""What operators read of flows: which are parked and why, and which effects of one are live."""
 
 from __future__ import annotations
 
@@ -11,13 +11,11 @@ from typing import Any
 
 from django.db.models import Count, Min
 
-from celery_config.errors import OperatorRefused
-from celery_config.saga.dsl import Saga, find
-from celery_config.saga.engine.parking import parkables
-from celery_config.saga.models import SagaInstance
+from celery_config.saga.engine.flows import find_flow, flows
+from celery_config.saga.models import WatchedRow
 from celery_config.saga.operations import barrier_client
-from celery_config.saga.operations.effects import Course, Effect, Known, effects
-from celery_config.saga.states import Status, StepState
+from celery_config.saga.operations.effects import Effect, effects
+from celery_config.saga.states import Status
 
 
 @dataclass(frozen=True)
@@ -25,7 +23,7 @@ class ParkedGroup:
     """What is parked with one fingerprint."""
 
     kind: str
-    """The model's label: sagas, or whatever else may be parked."""
+    """The model's label: sagas, or another flow."""
     fingerprint: str
     count: int
     parked_first: datetime
@@ -37,13 +35,13 @@ class ParkedGroup:
 
 def parked_groups() -> list[ParkedGroup]:
     """Return what is parked, grouped by what parked it; the largest group first."""
-    groups = [group for kind in parkables() for group in groups_of(kind)]
+    groups = [group for model in flows for group in groups_of(model)]
     return sorted(groups, key=lambda group: (-group.count, group.fingerprint))
 
 
-def groups_of(kind: type[Any]) -> list[ParkedGroup]:
+def groups_of(model: type[WatchedRow]) -> list[ParkedGroup]:
     rows = (
-        kind.objects.filter(status=Status.PARKED)
+        model._default_manager.filter(status=Status.PARKED)
         .order_by()
         .values("fingerprint", "owner")
         .annotate(count=Count("pk"), parked_first=Min("since"), answer_by=Min("answer_by"))
@@ -51,7 +49,7 @@ def groups_of(kind: type[Any]) -> list[ParkedGroup]:
     by_fingerprint = groupby(
         sorted(rows, key=itemgetter("fingerprint", "owner")), key=itemgetter("fingerprint")
     )
-    return [group_of(kind._meta.label_lower, shared, list(parts)) for shared, parts in by_fingerprint]
+    return [group_of(model._meta.label_lower, shared, list(parts)) for shared, parts in by_fingerprint]
 
 
 def group_of(kind: str, fingerprint: str, parts: Sequence[Mapping[str, Any]]) -> ParkedGroup:
@@ -66,35 +64,11 @@ def group_of(kind: str, fingerprint: str, parts: Sequence[Mapping[str, Any]]) ->
     )
 
 
-def effects_of(row: SagaInstance) -> list[Effect]:
-    """Return each live or doubtful effect of a saga, after asking every participant (rule 25).
+def effects_of(row: WatchedRow) -> list[Effect]:
+    """Return each live or doubtful effect of a flow, after asking every participant (rule 25).
 
     Raises:
-        OperatorRefused: this code does not know the saga's version.
+        OperatorRefused: this code does not know the row's version.
     """
-    course = course_of(row)
+    course = find_flow(type(row)).find_course(row)
     return effects(course, barrier_client.ask(course.steps, row.pk))
-
-
-def course_of(row: SagaInstance) -> Course:
-    """Return the saga's steps and what the log knows of them.
-
-    Raises:
-        OperatorRefused: this code does not know the saga's version.
-    """
-    log = {s.name: Known(StepState(s.logged), s.reply) for s in row.steps.all()}
-    return Course(definition(row).steps, row.data, log)
-
-
-def definition(row: SagaInstance) -> type[Saga]:
-    """Return the definition that the saga runs on.
-
-    Raises:
-        OperatorRefused: this code does not know it.
-    """
-    saga = find(row.name, row.version)
-    if saga is None:
-        raise OperatorRefused(
-            f"{row.name} version {row.version} is unknown to this code; deploy one that knows it"
-        )
-    return saga

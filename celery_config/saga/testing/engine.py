@@ -30,7 +30,7 @@ def rises(known: StepState, outcome: StepState) -> bool:
 class Engine:
     """`undo_claims` and `fence_claims` are the rows that they insert where the step has none (rules 7 and 13)."""
 
-    decide: Callable[[type[Saga], View, Trigger], Decision] = machine.decide
+    decide: Callable[[type[Saga], View, Trigger], Decision[Send]] = machine.decide
     planned: Callable[[type[Saga], Send], tuple[Planned, ...]] = plan.planned
     on_action: Callable[[Row | None, str], OnAction] = decisions.on_action
     on_result: Callable[..., OnResult] = decisions.on_result

@@ -12,11 +12,11 @@ from tests.bench.bare.app import app
 
 
 @app.task(name="bare.inventory.reserve")
-def reserve(replies: dict[str, Any], *, order: str, lines: list[dict[str, Any]]) -> dict[str, Any]:
+def reserve_stock(replies: dict[str, Any], *, order: str, lines: list[dict[str, Any]]) -> dict[str, Any]:
     reservation = services.reserve_stock({UUID(order): decode(list[Line], lines)})[UUID(order)]
     return replies | {"reservation": str(reservation)}
 
 
 @app.task(name="bare.inventory.commit")
-def commit(replies: dict[str, Any], *, order: str) -> dict[str, Any]:
+def commit_stock(replies: dict[str, Any], *, order: str) -> dict[str, Any]:
     return replies | {"committed": str(services.commit_stock([UUID(order)])[UUID(order)])}

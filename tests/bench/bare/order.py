@@ -1,4 +1,4 @@
-"""The bare order service: it writes the order, sends the chain, and confirms the order at its end."""
+"""The bare order service: it writes the order, sends the chain, and confirms the order at the end."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from celery_config.contracts.base import encode
 from celery_config.db.functions import Now
 from order_project import domain, selectors
 from order_project.models import Order, OrderLine
-from tests.bench.bare.app import EXCHANGE, app
+from tests.bench.bare.app import app, make_link
 from tests.bench.goods import ADDRESS, CURRENCY, TOKEN
-from tests.bench.placed import Lines, PlacedOrders
+from tests.bench.order_side import Lines, OrderSide
 
 
-def side() -> PlacedOrders:
-    return PlacedOrders(place)
+def make_side() -> OrderSide:
+    return OrderSide(place_order)
 
 
-def place(customer: UUID, lines: Lines) -> None:
+def place_order(customer: UUID, lines: Lines) -> None:
     """Write the order with its lines, then send the chain of seven links."""
     order_id = uuid4()
     with transaction.atomic():
-        wanted = domain.merge_lines(lines)
-        catalogue = selectors.catalogue([line.sku for line in wanted])
-        priced = domain.price(wanted, catalogue)
+        merged = domain.merge_lines(lines)
+        catalogue = selectors.catalogue([line.sku for line in merged])
+        priced = domain.price(merged, catalogue)
         order = Order(
             id=order_id,
             customer_id=customer,
@@ -43,37 +43,32 @@ def place(customer: UUID, lines: Lines) -> None:
             OrderLine(order=order, sku=p.sku, name=p.name, quantity=p.quantity, unit_price=p.unit_price)
             for p in priced
         )
-    flow(order, [encode(line) for line in wanted]).apply_async(({},))
+    make_chain(order, [encode(line) for line in merged]).apply_async(({},))
 
 
-def flow(order: Order, lines: list[dict[str, Any]]) -> Signature:
-    who = {"order": str(order.id)}
+def make_chain(order: Order, lines: list[dict[str, Any]]) -> Signature:
+    ids = {"order": str(order.id)}
     parcel = {"weight_grams": order.weight_grams, "parcels": domain.parcels(order.weight_grams)}
     return chain(
-        link(
-            "payment.authorize",
-            **who,
+        make_link(
+            "bare.payment.authorize",
+            **ids,
             customer=str(order.customer_id),
             amount=order.total,
             currency=order.currency,
             token=TOKEN,
         ),
-        link("inventory.reserve", **who, lines=lines),
-        link("shipment.book", **who, address=order.address, **parcel),
-        link("payment.capture", **who),
-        link("inventory.commit", **who),
-        link("shipment.dispatch", **who),
-        link("order.complete", **who),
+        make_link("bare.inventory.reserve", **ids, lines=lines),
+        make_link("bare.shipment.book", **ids, address=order.address, **parcel),
+        make_link("bare.payment.capture", **ids),
+        make_link("bare.inventory.commit", **ids),
+        make_link("bare.shipment.dispatch", **ids),
+        make_link("bare.order.complete", **ids),
     )
 
 
-def link(name: str, **kwargs: Any) -> Signature:
-    route = {"exchange": EXCHANGE.name, "routing_key": name.split(".")[0], "mandatory": True}
-    return app.signature(f"bare.{name}", kwargs=kwargs, options=route)
-
-
 @app.task(name="bare.order.complete")
-def complete(replies: dict[str, Any], *, order: str) -> None:
+def complete_order(replies: dict[str, Any], *, order: str) -> None:
     Order.objects.filter(id=order, status=domain.OrderStatus.PLACED).update(
         status=domain.OrderStatus.CONFIRMED, tracking_number=replies["tracking_number"], ended_at=Now()
     )

@@ -11,7 +11,7 @@ from tests.bench.bare.app import app
 
 
 @app.task(name="bare.payment.authorize")
-def authorize(
+def authorize_payment(
     replies: dict[str, Any], *, order: str, customer: str, amount: int, currency: str, token: str
 ) -> dict[str, Any]:
     held = gateway().authorize(
@@ -30,7 +30,7 @@ def authorize(
 
 
 @app.task(name="bare.payment.capture")
-def capture(replies: dict[str, Any], *, order: str) -> dict[str, Any]:
+def capture_payment(replies: dict[str, Any], *, order: str) -> dict[str, Any]:
     payment = selectors.payment_of(UUID(order))
     assert payment is not None
     gateway().capture(key=f"{order}/capture", provider_id=payment.provider_id, amount=payment.amount)

@@ -1,9 +1,8 @@
-"""Makes one bare service's database ready: `python -m tests.bench.bare.prepare SERVICE`."""
+"""Prepares the database of one bare service: `python -m tests.bench.bare.prepare SERVICE`."""
 
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 from compose.local import prepare
 from tests.bench.goods import OPENING_STOCK, PRODUCTS
@@ -12,9 +11,12 @@ from tests.bench.three.prepare import make_tables
 
 def main(argv: list[str]) -> int:
     prepare.main(argv)
-    fill: dict[str, Any] = {"inventory": fill_inventory, "order": fill_catalogue}
-    fill.get(argv[0], lambda: None)()
-    make_tables(argv[0])
+    (service,) = argv
+    if service == "inventory":
+        fill_inventory()
+    if service == "order":
+        fill_catalogue()
+    make_tables(service)
     return 0
 
 

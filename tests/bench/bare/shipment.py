@@ -14,23 +14,27 @@ from tests.bench.bare.app import app
 
 
 @app.task(name="bare.shipment.book")
-def book(
+def book_shipment(
     replies: dict[str, Any], *, order: str, address: dict[str, str], weight_grams: int, parcels: int
 ) -> dict[str, Any]:
-    where = decode(Address, address)
+    destination = decode(Address, address)
     booked = carrier().book(
-        key=f"{order}/book", order=UUID(order), address=where, weight_grams=weight_grams, parcels=parcels
+        key=f"{order}/book",
+        order=UUID(order),
+        address=destination,
+        weight_grams=weight_grams,
+        parcels=parcels,
     )
     (shipment,) = services.record_bookings(
         services.Booking(
-            order=UUID(order), address=where, weight_grams=weight_grams, parcels=parcels, booked=booked
+            order=UUID(order), address=destination, weight_grams=weight_grams, parcels=parcels, booked=booked
         )
     )
     return replies | {"shipment": str(shipment.id), "tracking_number": shipment.tracking_number}
 
 
 @app.task(name="bare.shipment.dispatch")
-def dispatch(replies: dict[str, Any], *, order: str) -> dict[str, Any]:
+def dispatch_shipment(replies: dict[str, Any], *, order: str) -> dict[str, Any]:
     (carrier_id,) = selectors.carrier_ids_of([UUID(order)])
     carrier().dispatch(key=f"{order}/dispatch", carrier_id=carrier_id)
     services.record_ends([UUID(order)], ShipmentState.DISPATCHED)

@@ -1,4 +1,4 @@
-"""The bare system beside a running stack: databases and queues of its own on the same servers, a sandbox of its own."""
+"""The bare system beside a running stack: its own databases and queues on the same servers, and its own sandbox."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import psycopg
 from kombu import Connection, Exchange, Queue
 from psycopg import sql
 
-from celery_config.broker.topology import DELIVERY_LIMIT, SERVICES
+from celery_config.broker.topology import DELIVERY_LIMIT
+from celery_config.common.services import SERVICES
 from compose.local import ports
 from compose.local.environment import ROOT
 from compose.local.process import Process
@@ -21,14 +22,14 @@ SANDBOX = "bare-sandbox"
 
 
 class BareSystem:
-    """Starts with `start()`; ends with the stack, whose supervisor it uses."""
+    """Starts with `start()` and stops with the stack, whose supervisor it uses."""
 
     def __init__(self, stack: Stack) -> None:
         assert stack.postgres is not None
         self.stack = stack
         self.postgres = stack.postgres
         self.sandbox_url = f"http://{ports.LOOPBACK}:{ports.free_port()}"
-        # The servers' administrators, so that the services' own accounts keep exactly the rights they have.
+        # The administrators' accounts of the servers: the services' own accounts get no further rights.
         self.environment = {**stack.environment, "SANDBOX_URL": self.sandbox_url} | {
             name: url
             for s in SERVICES
@@ -43,12 +44,12 @@ class BareSystem:
         return [f"bare-{service}-worker" for service in SERVICES]
 
     def start(self) -> None:
-        """Make databases and queues, then start the sandbox and a worker a service."""
+        """Make databases and queues, then start the sandbox and one worker for each service."""
         self.make_databases()
         self.declare_queues()
         with ThreadPoolExecutor(len(SERVICES)) as pool:
-            list(pool.map(self.prepare, SERVICES))
-        self.stack.supervisor.start([self.sandbox(), *map(self.worker, SERVICES)])
+            list(pool.map(self.prepare_service, SERVICES))
+        self.stack.supervisor.start([self.define_sandbox(), *map(self.define_worker, SERVICES)])
 
     def make_databases(self) -> None:
         with psycopg.connect(self.postgres.superuser_url(), autocommit=True) as connection:
@@ -63,29 +64,29 @@ class BareSystem:
                 queue = Queue(f"bare.{service}", exchange, routing_key=service, queue_arguments=arguments)
                 queue(connection.default_channel).declare()
 
-    def prepare(self, service: str) -> None:
+    def prepare_service(self, service: str) -> None:
         self.stack.supervisor.run(
-            self.process(f"bare-{service}-prepare", "-m", "tests.bench.bare.prepare", service)
+            self.define_process(f"bare-{service}-prepare", "-m", "tests.bench.bare.prepare", service)
         )
 
-    def sandbox(self) -> Process:
-        return self.process(
+    def define_sandbox(self) -> Process:
+        return self.define_process(
             SANDBOX,
             *("-m", "compose.sandbox", "--port", self.sandbox_url.rsplit(":", 1)[1]),
             *("--database", str(self.stack.var / "servers" / "sandbox" / "bare.sqlite3")),
             ready=answers(f"{self.sandbox_url}/healthz"),
         )
 
-    def worker(self, service: str) -> Process:
+    def define_worker(self, service: str) -> Process:
         port = ports.free_port()
-        return self.process(
+        return self.define_process(
             f"bare-{service}-worker",
             *("-m", "tests.bench.bare.worker", service),
             ready=answers(f"http://{ports.LOOPBACK}:{port}/metrics"),
             settings={"METRICS_PORT": str(port)},
         )
 
-    def process(
+    def define_process(
         self, name: str, *argv: str, ready: ReadyCheck = at_once, settings: Mapping[str, str] | None = None
     ) -> Process:
         return Process(

@@ -1,1 +1,1 @@
-"""What people would pick instead of us, on the same load: durable workflows by DBOS and by Restate."""
+"""The peers, DBOS and Restate: what people may choose instead of the order saga."""

@@ -1,4 +1,4 @@
-"""The three steps as a DBOS workflow, and how DBOS is configured; runs in the peers' environment."""
+"""The DBOS workflow of the three steps and the configuration of DBOS. It runs in the environment of the peers."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ import os
 
 from dbos import DBOS, DBOSConfig
 
-from tests.bench.peers import steps
+from tests.bench.three import steps
 
 QUEUE = "orders"
 WORKFLOW = "place_order"
-# Of a worker: workflows at a time, and how often it asks for more.
+# Workflows that a worker carries out at the same time, and the time between two requests for more.
 CONCURRENCY = 10
 POLLING_SECONDS = 0.1
 
 
-def system_database_url() -> str:
-    """The order service's own database, so that an order and its workflow are written in one transaction."""
+def read_system_database_url() -> str:
+    """Return the order service's own database: one transaction writes an order and its workflow."""
     return os.environ["ORDER_DATABASE_URL"].replace("postgres://", "postgresql://", 1)
 
 
-def configuration(executor: str) -> DBOSConfig:
-    """Of the process called `executor`; pools are as large as its concurrency asks for."""
+def make_configuration(executor: str) -> DBOSConfig:
+    """Return the settings of the process `executor`; its pool is as large as its concurrency needs."""
     return {
         "name": "orders",
-        "system_database_url": system_database_url(),
+        "system_database_url": read_system_database_url(),
         "sys_db_pool_size": CONCURRENCY + 2,
         "executor_id": executor,
         "application_version": "1",
@@ -35,7 +35,7 @@ def configuration(executor: str) -> DBOSConfig:
 take_money = DBOS.step()(steps.take_money)
 take_goods = DBOS.step()(steps.take_goods)
 send_parcel = DBOS.step()(steps.send_parcel)
-confirm = DBOS.step()(steps.confirm)
+confirm_order = DBOS.step()(steps.confirm_order)
 
 
 @DBOS.workflow(name=WORKFLOW)
@@ -43,4 +43,4 @@ def place_order(order: str, amount: int, sku: str, quantity: int, address: str) 
     take_money(order, amount)
     take_goods(order, sku, quantity)
     send_parcel(order, address)
-    confirm(order)
+    confirm_order(order)

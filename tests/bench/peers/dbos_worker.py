@@ -1,4 +1,4 @@
-"""A process that carries out DBOS workflows: `python -m tests.bench.peers.dbos_worker NAME`."""
+"""A worker process of DBOS: `python -m tests.bench.peers.dbos_worker NAME`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import sys
 
 from dbos import DBOS
 
-from tests.bench.peers.dbos_app import CONCURRENCY, POLLING_SECONDS, QUEUE, configuration
+from tests.bench.peers.dbos_app import CONCURRENCY, POLLING_SECONDS, QUEUE, make_configuration
 
 
 def main(argv: list[str]) -> int:
     (name,) = argv
-    DBOS(config=configuration(name))
+    DBOS(config=make_configuration(name))
     DBOS.launch()
     DBOS.register_queue(QUEUE, worker_concurrency=CONCURRENCY, polling_interval_sec=POLLING_SECONDS)
     print(f"{name} carries out orders", flush=True)

@@ -1,4 +1,4 @@
-"""Placing an order by Restate: its row, then one call of the server, which keeps it and answers at once."""
+"""The three steps by Restate: the client writes the order, then calls the server, which stores the call and answers."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from dataclasses import asdict
 from http.client import HTTPConnection
 
 from celery_config.common.identifiers import uuid7
-from tests.bench.peers.placed import PlacedByPeer
-from tests.bench.peers.steps import insert_order
-from tests.bench.three.goods import Wanted
+from tests.bench.peers.side import PeerSide
+from tests.bench.three.goods import Purchase
+from tests.bench.three.steps import insert_order
 
 
-class Restate(PlacedByPeer):
+class Restate(PeerSide):
     def __init__(self) -> None:
         super().__init__()
         self._address = os.environ["RESTATE_INGRESS"]
         self._local = threading.local()
 
-    def place(self, wanted: Wanted) -> None:
+    def place(self, request: Purchase) -> None:
         order = str(uuid7())
-        insert_order(order, wanted.amount)
-        self.send(json.dumps({"order": order, **asdict(wanted)}).encode())
+        insert_order(order, request.amount)
+        self.send_request(json.dumps({"order": order, **asdict(request)}).encode())
 
-    def send(self, body: bytes) -> None:
-        """On a connection that this thread keeps."""
+    def send_request(self, body: bytes) -> None:
+        """Send it on a connection that this thread keeps."""
         if not hasattr(self._local, "server"):
             self._local.server = HTTPConnection(self._address)
         server: HTTPConnection = self._local.server
@@ -34,8 +34,8 @@ class Restate(PlacedByPeer):
         answer = server.getresponse()
         text = answer.read()
         if answer.status not in (200, 202):
-            raise RuntimeError(f"Restate took no order: {answer.status} {text.decode()}")
+            raise RuntimeError(f"Restate did not accept an order: {answer.status} {text.decode()}")
 
 
-def side() -> Restate:
+def make_side() -> Restate:
     return Restate()

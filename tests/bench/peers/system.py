@@ -1,4 +1,4 @@
-"""The peers' processes: started once, and stopped (SIGSTOP) while somebody else is measured."""
+"""The processes of the peers: started once, and stopped (SIGSTOP) while another side is measured."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from compose.local.process import Process
 from compose.local.readiness import ReadyCheck, answers, listens, says
 from compose.local.stack import Stack
 from tests.bench.loads import DBOS, RESTATE
-from tests.bench.peers.home import Home
+from tests.bench.peers.home import PeerPackages
 
 DBOS_WORKERS = 2
 RESTATE_SERVICE_WORKERS = 2
 
 
 class PeerSystem:
-    """Starts with `start()`; ends with the stack, whose supervisor it uses.
+    """Starts with `start()` and stops with the stack, whose supervisor it uses.
 
     Args:
-        environment: names the databases, which the peers share with the bare chain.
+        environment: has the URLs of the databases, which the peers share with the bare chain.
     """
 
     def __init__(self, stack: Stack, environment: Mapping[str, str]) -> None:
         self.stack = stack
-        self.home = Home(stack.var / "peers")
+        self.packages = PeerPackages(stack.var / "peers")
         self.node, self.ingress, self.admin, self.service = (ports.free_port() for _ in range(4))
         self.environment = {**environment, "RESTATE_INGRESS": f"{ports.LOOPBACK}:{self.ingress}"}
         self.parts_of: dict[str, Sequence[str]] = {
@@ -41,46 +41,46 @@ class PeerSystem:
 
     @property
     def python(self) -> str:
-        return str(self.home.python)
+        return str(self.packages.python)
 
     def start(self) -> None:
-        """Start all processes, of packages that were installed before.
+        """Start all processes; their packages must be installed.
 
         Raises:
-            LocalError: something does not start.
+            LocalError: a process does not start.
         """
-        for name in self.parts_of[DBOS]:  # one by one: the first makes the tables
-            self.stack.supervisor.start([self.dbos_worker(name)])
-        self.stack.supervisor.start([self.restate_server(), self.restate_service()])
+        for name in self.parts_of[DBOS]:  # one after the other: the first one makes the tables
+            self.stack.supervisor.start([self.define_dbos_worker(name)])
+        self.stack.supervisor.start([self.define_restate_server(), self.define_restate_service()])
         self.register_service()
         for names in self.parts_of.values():
-            self.send(names, signal.SIGSTOP)
+            self.send_signal(names, signal.SIGSTOP)
 
     @contextmanager
-    def at_work(self, side: str) -> Iterator[None]:
-        """Only the side's own processes run, and none when it is not a peer."""
+    def run_only(self, side: str) -> Iterator[None]:
+        """Let only the processes of this side run; no peer runs when it is none."""
         names = self.parts_of.get(side, ())
-        self.send(names, signal.SIGCONT)
+        self.send_signal(names, signal.SIGCONT)
         try:
             yield
         finally:
-            self.send(names, signal.SIGSTOP)
+            self.send_signal(names, signal.SIGSTOP)
 
-    def send(self, names: Sequence[str], number: signal.Signals) -> None:
+    def send_signal(self, names: Sequence[str], number: signal.Signals) -> None:
         for name in names:
             self.stack.supervisor.kill(name, number)
 
-    def dbos_worker(self, name: str) -> Process:
-        return self.process(
+    def define_dbos_worker(self, name: str) -> Process:
+        return self.define_process(
             name, self.python, "-m", "tests.bench.peers.dbos_worker", name, ready=says("carries out orders")
         )
 
-    def restate_server(self) -> Process:
-        data = self.home.folder / "restate-data"
+    def define_restate_server(self) -> Process:
+        data = self.packages.folder / "restate-data"
         shutil.rmtree(data, ignore_errors=True)
-        return self.process(
+        return self.define_process(
             "restate-server",
-            str(self.home.restate_server),
+            str(self.packages.restate_server),
             *("--base-dir", str(data), "--node-name", "bench", "--bind-ip", ports.LOOPBACK),
             *("--bind-port", str(self.node), "--listen-mode", "tcp", "--no-logo"),
             ready=answers(f"http://{ports.LOOPBACK}:{self.ingress}/restate/health"),
@@ -92,8 +92,8 @@ class PeerSystem:
             },
         )
 
-    def restate_service(self) -> Process:
-        return self.process(
+    def define_restate_service(self) -> Process:
+        return self.define_process(
             "restate-service",
             *(self.python, "-m", "hypercorn", "tests.bench.peers.restate_app:app"),
             *("--config", "tests/bench/peers/hypercorn.toml"),
@@ -102,17 +102,17 @@ class PeerSystem:
         )
 
     def register_service(self) -> None:
-        """Tell the server where the handlers are."""
-        told = httpx.post(
+        """Give the server the address of the handlers."""
+        answer = httpx.post(
             f"http://{ports.LOOPBACK}:{self.admin}/deployments",
             json={"uri": f"http://{ports.LOOPBACK}:{self.service}"},
             timeout=30.0,
             trust_env=False,
         )
-        if told.is_error:
-            raise LocalError(f"Restate did not take the service: {told.text}")
+        if answer.is_error:
+            raise LocalError(f"Restate did not accept the service: {answer.text}")
 
-    def process(
+    def define_process(
         self, name: str, *argv: str, ready: ReadyCheck, settings: Mapping[str, str] | None = None
     ) -> Process:
         return Process(
@@ -121,6 +121,6 @@ class PeerSystem:
             env={**self.environment, **(settings or {})},
             cwd=ROOT,
             ready=ready,
-            # A stopped process ends by no other; nothing of theirs is kept.
+            # A stopped process ends by no other signal, and no data of the peers are kept.
             stop_signal=signal.SIGKILL,
         )

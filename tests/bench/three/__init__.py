@@ -1,1 +1,1 @@
-"""The saga of the comparison: order, payment, stock and shipment, one row each, in four databases."""
+"""The load "three steps": an order, a payment, a stock row and a shipment, one row each in four databases."""

@@ -1,7 +1,4 @@
-"""The same three steps as a bare Celery chain: the same rows, one transaction a step, and no guarantee.
-
-Tuned like ours: threads, connections kept, quorum queues, late acknowledgements, confirms, explicit routes.
-"""
+"""The three steps as a bare Celery chain: the same rows, one transaction for each step, and no guarantee."""
 
 from __future__ import annotations
 
@@ -9,36 +6,30 @@ from typing import Any
 from uuid import uuid4
 
 from celery import chain
-from celery.canvas import Signature
 from django.db import connection, transaction
 
 from celery_config.common.identifiers import uuid7
-from tests.bench.bare.app import EXCHANGE, app
-from tests.bench.three.goods import Wanted
-from tests.bench.three.placed import PlacedThree
+from tests.bench.bare.app import app, make_link
+from tests.bench.three.goods import Purchase
+from tests.bench.three.side import ThreeStepsSide
 from tests.bench.three.sql import END_ORDERS, INSERT_ORDERS, MOVE_STOCK, NOTE_TAKEN, SEND_PARCELS, TAKE_MONEY
 
 
-class Bare(PlacedThree):
-    def place(self, wanted: Wanted) -> None:
+class Bare(ThreeStepsSide):
+    def place(self, request: Purchase) -> None:
         key = uuid7()
-        execute(INSERT_ORDERS, [key], [wanted.amount])
-        who = {"order": str(key)}
+        execute(INSERT_ORDERS, [key], [request.amount])
+        ids = {"order": str(key)}
         chain(
-            link("payment.take_money", **who, amount=wanted.amount),
-            link("inventory.take_goods", **who, sku=wanted.sku, quantity=wanted.quantity),
-            link("shipment.send_parcel", **who, address=wanted.address),
-            link("order.confirm", **who),
+            make_link("three.payment.take_money", **ids, amount=request.amount),
+            make_link("three.inventory.take_goods", **ids, sku=request.sku, quantity=request.quantity),
+            make_link("three.shipment.send_parcel", **ids, address=request.address),
+            make_link("three.order.confirm", **ids),
         ).apply_async(({},))
 
 
-def side() -> Bare:
+def make_side() -> Bare:
     return Bare()
-
-
-def link(name: str, **kwargs: Any) -> Signature:
-    route = {"exchange": EXCHANGE.name, "routing_key": name.split(".")[0], "mandatory": True}
-    return app.signature(f"three.{name}", kwargs=kwargs, options=route)
 
 
 def execute(statement: str, *values: Any) -> None:
@@ -69,5 +60,5 @@ def send_parcel(replies: dict[str, Any], *, order: str, address: str) -> dict[st
 
 
 @app.task(name="three.order.confirm")
-def confirm(replies: dict[str, Any], *, order: str) -> None:
+def confirm_order(replies: dict[str, Any], *, order: str) -> None:
     execute(END_ORDERS, "confirmed", [order])

@@ -1,4 +1,4 @@
-"""What the three participants are asked to do; amounts are cents."""
+"""The commands, replies and refusals of the three participants. Amounts are in cents."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class TakeMoney(Command):
 
 @dataclass(frozen=True, kw_only=True)
 class GiveMoneyBack(Command):
-    """Undo of `TakeMoney`."""
+    """Undoes `TakeMoney`."""
 
     service: ClassVar[str] = "payment"
     done: ClassVar[type[Reply]] = MoneyGivenBack
@@ -67,7 +67,7 @@ class GoodsPutBack(Reply):
 
 @dataclass(frozen=True, kw_only=True)
 class PutGoodsBack(Command):
-    """Undo of `TakeGoods`."""
+    """Undoes `TakeGoods`."""
 
     service: ClassVar[str] = "inventory"
     done: ClassVar[type[Reply]] = GoodsPutBack
@@ -96,7 +96,7 @@ class SendParcel(Command):
 
 @dataclass(frozen=True, kw_only=True)
 class CallParcelBack(Command):
-    """Undo of `SendParcel`."""
+    """Undoes `SendParcel`."""
 
     service: ClassVar[str] = "shipment"
     done: ClassVar[type[Reply]] = ParcelCalledBack

@@ -1,4 +1,4 @@
-"""What is ordered in the comparison, the same for every side."""
+"""The random orders of the load "three steps": the same for every side."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ ADDRESS = "1 Harbour Street, Dublin D02 X285"
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """One order; `amount` in cents."""
+class Purchase:
+    """What one order is about; `amount` is in cents."""
 
     amount: int
     sku: str
@@ -21,9 +21,9 @@ class Wanted:
     address: str = ADDRESS
 
 
-def orders(count: int, *, refused_share: float = 0.0) -> Iterator[Wanted]:
-    """The same `count` orders for everybody who asks; a share of them wants what is sold out."""
+def make_purchases(count: int, *, refused_share: float = 0.0) -> Iterator[Purchase]:
+    """Yield `count` purchases, the same at each call; this share of them is of goods that are sold out."""
     rng = random.Random(count)
     for _ in range(count):
         sku = SOLD_OUT if rng.random() < refused_share else rng.choice(SKUS)
-        yield Wanted(amount=rng.randint(100, 9900), sku=sku, quantity=rng.randint(1, 3))
+        yield Purchase(amount=rng.randint(100, 9900), sku=sku, quantity=rng.randint(1, 3))

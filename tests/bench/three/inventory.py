@@ -1,4 +1,4 @@
-"""The inventory service's part: rows are locked in one order, and nobody gets what is not there."""
+"""The handlers of the inventory service: they lock rows in one order and never sell more than is in stock."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def take_goods(commands: Sequence[TakeGoods]) -> list[GoodsTaken | Refused]:
             given.append(command)
             outcomes.append(GoodsTaken(order=command.order))
         if given:
-            move(Counter(command.sku for command in given for _ in range(command.quantity)), -1)
+            change_stock(Counter(command.sku for command in given for _ in range(command.quantity)), -1)
             cursor.execute(
                 NOTE_TAKEN, [[c.order for c in given], [c.sku for c in given], [c.quantity for c in given]]
             )
@@ -43,10 +43,10 @@ def put_goods_back(commands: Sequence[PutGoodsBack]) -> list[None]:
         for sku, quantity in cursor.fetchall():
             put_back[sku] += quantity
         cursor.execute(LOCK_STOCK, [sorted(put_back)])
-    move(put_back, 1)
+    change_stock(put_back, 1)
     return [None] * len(commands)
 
 
-def move(quantities: Counter[str], direction: int) -> None:
+def change_stock(quantities: Counter[str], direction: int) -> None:
     with connection.cursor() as cursor:
         cursor.execute(MOVE_STOCK, [list(quantities), [direction * n for n in quantities.values()]])

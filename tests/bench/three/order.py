@@ -1,4 +1,4 @@
-"""The order service's part: it writes the order and its saga, and notes how the saga ended."""
+"""The saga of three steps: the order service writes the order with its saga, and writes how the saga ended."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from tests.bench.three.contracts import (
     TakeGoods,
     TakeMoney,
 )
-from tests.bench.three.goods import Wanted
+from tests.bench.three.goods import Purchase
 from tests.bench.three.sql import END_ORDERS, INSERT_GIVEN
 
 
 @dataclass(frozen=True, kw_only=True)
 class OrderData:
-    """`amount` in cents."""
+    """`amount` is in cents."""
 
     order: UUID
     amount: int
@@ -38,21 +38,21 @@ class OrderData:
     address: str
 
 
-def confirm(completed: Sequence[tuple[OrderData, Any]]) -> None:
-    end("confirmed", completed)
+def confirm_orders(completed: Sequence[tuple[OrderData, Any]]) -> None:
+    end_orders("confirmed", completed)
 
 
-def cancel(compensated: Sequence[tuple[OrderData, Any]]) -> None:
-    end("cancelled", compensated)
+def cancel_orders(compensated: Sequence[tuple[OrderData, Any]]) -> None:
+    end_orders("cancelled", compensated)
 
 
-def end(status: str, ended: Sequence[tuple[OrderData, Any]]) -> None:
+def end_orders(status: str, ended: Sequence[tuple[OrderData, Any]]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(END_ORDERS, [status, [data.order for data, _ in ended]])
 
 
 class ThreeSteps(Saga):
-    """Money, goods, parcel; each can be taken back."""
+    """Take money, take goods, send a parcel; each can be undone."""
 
     name, version, deadline, data = "three-steps", 1, minutes(15), OrderData
     steps = [
@@ -60,14 +60,14 @@ class ThreeSteps(Saga):
         compensatable("inventory", TakeGoods, undo=PutGoodsBack),
         compensatable("shipment", SendParcel, undo=CallParcelBack),
     ]
-    on_completed, on_compensated = confirm, cancel
+    on_completed, on_compensated = confirm_orders, cancel_orders
 
 
-def place_all(wanted: Sequence[Wanted]) -> list[UUID]:
-    """Write orders and their sagas; return the orders' ids."""
+def place_orders(purchases: Sequence[Purchase]) -> list[UUID]:
+    """Write orders and their sagas in one transaction; return the ids of the orders."""
     data = [
-        OrderData(order=uuid7(), amount=w.amount, sku=w.sku, quantity=w.quantity, address=w.address)
-        for w in wanted
+        OrderData(order=uuid7(), amount=p.amount, sku=p.sku, quantity=p.quantity, address=p.address)
+        for p in purchases
     ]
     orders = Statement(INSERT_GIVEN, encode_strictly([{"id": e.order, "amount": e.amount} for e in data]))
     bulk.execute_atomically(

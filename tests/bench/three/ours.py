@@ -1,16 +1,16 @@
-"""Placing an order of three steps here: the order and its saga in one transaction."""
+"""The three steps by the order saga: the order and its saga are written in one transaction."""
 
 from __future__ import annotations
 
-from tests.bench.three.goods import Wanted
-from tests.bench.three.order import place_all
-from tests.bench.three.placed import PlacedThree
+from tests.bench.three.goods import Purchase
+from tests.bench.three.order import place_orders
+from tests.bench.three.side import ThreeStepsSide
 
 
-class Ours(PlacedThree):
-    def place(self, wanted: Wanted) -> None:
-        place_all([wanted])
+class Ours(ThreeStepsSide):
+    def place(self, request: Purchase) -> None:
+        place_orders([request])
 
 
-def side() -> Ours:
+def make_side() -> Ours:
     return Ours()

@@ -1,4 +1,4 @@
-"""The payment service's part."""
+"""The handlers of the payment service."""
 
 from __future__ import annotations
 

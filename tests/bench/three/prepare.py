@@ -1,25 +1,22 @@
-"""Makes the tables of the comparison in one service's database: `python -m tests.bench.three.prepare SERVICE`."""
+"""Makes the tables of the three steps in the database of one service: `python -m tests.bench.three.prepare SERVICE`."""
 
 from __future__ import annotations
 
-import importlib
-import os
 import sys
 
-from manage import SERVICES
+from tests.bench.service import set_up_django
 from tests.bench.three.sql import TABLES
 
 
 def main(argv: list[str]) -> int:
     (service,) = argv
-    os.environ["DJANGO_SETTINGS_MODULE"] = f"{SERVICES[service]}.config.settings"
-    importlib.import_module("django").setup()
+    set_up_django(service)
     make_tables(service)
     return 0
 
 
 def make_tables(service: str) -> None:
-    """With the service's own role, so that it owns them."""
+    """Make them with the service's own role, which then owns them."""
     from django.db import connection
 
     with connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""The shipment service's part."""
+"""The handlers of the shipment service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables of the comparison and the statements that fill them, the same for every side."""
+"""The tables of the three steps and their statements: the same for every side."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TABLES = {
 }
 
 INSERT_ORDERS = "INSERT INTO three_order (id, amount) SELECT * FROM unnest(%s::uuid[], %s::int[])"
-# The same rows, for a statement that writes others too.
+# Writes the same rows. It can be a part of a statement that writes other rows too.
 INSERT_GIVEN = (
     "INSERT INTO three_order (id, amount)"
     " SELECT id, amount FROM json_to_recordset(%s::json) AS given (id uuid, amount integer)"

@@ -1,4 +1,4 @@
-"""Imported by Python itself at its start wherever this folder is in PYTHONPATH: sets the process's clocks off."""
+"""Changes the clock of a process: Python imports this at its start when the folder is in PYTHONPATH."""
 
 import os
 import time

@@ -14,6 +14,7 @@ from django.conf import settings as django_settings
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
+from celery_config.common.services import PARTICIPANTS
 from celery_config.contracts.base import encode
 from celery_config.copies.readers import CopyReader, stream_rows
 from celery_config.copies.registry import copies
@@ -28,7 +29,6 @@ from tests.service.copies_source import SourceInMemory
 from tests.service.order.conftest import HEART, REPLIES, Placed, Shop, merge
 
 pytestmark = pytest.mark.django_db
-PARTICIPANTS = ("payment", "inventory", "shipment")
 
 
 class Catalogue:

@@ -43,12 +43,14 @@ from celery_config.messaging.models import OutboxMessage
 from celery_config.messaging.states import Action, Undo
 from celery_config.participant.choreography import announced
 from celery_config.saga import duties
+from celery_config.saga.course import Answer, Held
 from celery_config.saga.dead_letters.letter import Letter
 from celery_config.saga.dead_letters.reader import keep
+from celery_config.saga.engine import clock, watchdog
 from celery_config.saga.models import DeadLetter, OperatorAction, SagaInstance
-from celery_config.saga.operations import barrier_client, pauses, selectors
-from celery_config.saga.operations.effects import Answer, Held
-from order_project import cancelling, operators, patience, placing
+from celery_config.saga.operations import barrier_client, operators, pauses, previews, selectors
+from order_project import cancelling, placing
+from order_project.choreography.flow import CHOREOGRAPHIES
 from order_project.domain import Flow
 from order_project.errors import KeyReused, TooLate
 from order_project.models import Choreography, Order, SeenEvent
@@ -111,6 +113,10 @@ class Dancer:
 
     def set(self, **fields: Any) -> None:
         Choreography.objects.filter(pk=self.id).update(**fields)
+
+
+def look() -> int:
+    return watchdog.redrive_due(CHOREOGRAPHIES, clock.now())
 
 
 @pytest.fixture
@@ -256,39 +262,36 @@ class TestDriving:
     def _published(self, dancer: Dancer) -> None:
         dancer.said()
 
-    def look(self) -> None:
-        patience.drive_due()
-
     def test_what_fell_silent_is_said_again(self, dancer: Dancer, pass_time: PassTime) -> None:
         pass_time(1.2 * settings.TIMES.silence_timeout)
-        self.look()
+        look()
         assert dancer.said() == [("order.order_placed", 1)]
-        self.look()
+        look()
         assert dancer.said() == []
 
     def test_nobody_is_silent_of_whom_we_have_not_spoken(self, dancer: Dancer, pass_time: PassTime) -> None:
         pass_time(1.2 * settings.TIMES.silence_timeout)
-        self.look()
+        look()
         pass_time(10 * settings.TIMES.silence_timeout)
-        self.look()
+        look()
         assert dancer.said() == [("order.order_placed", 1)]
 
     def test_what_is_moving_is_let_alone(self, dancer: Dancer, pass_time: PassTime) -> None:
         dancer.hear(dancer.forward()[0])
         pass_time(1.2 * settings.TIMES.silence_timeout)
-        self.look()
+        look()
         assert (dancer.said(), dancer.row.drives) == ([], 0)
 
     def test_past_its_deadline_it_is_withdrawn(self, dancer: Dancer, pass_time: PassTime) -> None:
         pass_time(settings.TIMES.deadline(15 * 60) + 1)
-        self.look()
+        look()
         assert dancer.said() == [("order.order_withdrawn", 0)]
         assert (dancer.row.status, dancer.row.cause["code"]) == ("stopping", "deadline_passed")
 
     def test_an_undo_is_asked_for_again(self, dancer: Dancer, pass_time: PassTime) -> None:
         dancer.hear(dancer.back()[0])
         pass_time(1.2 * settings.TIMES.silence_timeout)
-        self.look()
+        look()
         (row,) = OutboxMessage.objects.filter(saga=dancer.id)
         assert row.payload["data"]["code"] == "out_of_stock"
         assert dancer.said() == [("order.order_withdrawn", 1)]
@@ -296,7 +299,7 @@ class TestDriving:
     def test_forward_never_stops(self, dancer: Dancer, pass_time: PassTime) -> None:
         dancer.hear(*dancer.forward()[:4])
         pass_time(settings.TIMES.deadline(15 * 60) + 1)
-        self.look()
+        look()
         assert dancer.said() == [("order.order_placed", 1)]
 
     def test_driven_for_a_day_it_is_parked_and_still_hears_of_its_end(
@@ -304,7 +307,7 @@ class TestDriving:
     ) -> None:
         dancer.hear(dancer.back()[0])
         pass_time(settings.TIMES.compensation_timeout + 1)
-        self.look()
+        look()
         assert (dancer.row.status, dancer.row.due_at, dancer.said()) == ("parked", None, [])
         dancer.hear(*dancer.back()[1:])
         assert (dancer.row.status, dancer.order.status) == ("compensated", "cancelled")
@@ -314,7 +317,7 @@ class TestDriving:
         for _ in range(3):
             pass_time(10 * settings.TIMES.silence_timeout)
             dancer.set(deadline_at="2100-01-01T00:00Z")
-            self.look()
+            look()
             ids |= {each["id"] for each in OutboxMessage.objects.values_list("payload", flat=True)}
             dancer.said()
         assert len(ids) == 3
@@ -369,7 +372,7 @@ class TestParked:
         dancer.hear(gave_up, step="payment.authorize_payment", operation="undo", outcome="failed")
         dancer.said()
         pass_time(settings.TIMES.compensation_timeout + 1)
-        patience.drive_due()
+        look()
         assert dancer.row.status == "parked"
         return dancer
 
@@ -387,7 +390,7 @@ class TestParked:
         dancer.hear(*dancer.forward()[:4])
         dancer.said()
         pass_time(settings.TIMES.compensation_timeout + 1)
-        patience.drive_due()
+        look()
         assert dancer.row.fingerprint.endswith("no word of inventory.inventory_issued")
 
     def test_a_contradiction_says_so(self, dancer: Dancer) -> None:
@@ -406,7 +409,7 @@ class TestParked:
         assert str(parked.id) in listed.content.decode()
 
     def test_going_on_takes_it_off_the_list(self, parked: Dancer, barrier: dict[str, Answer]) -> None:
-        operators.perform(parked.id, "retry", by="ada", why="provider is back")
+        operators.perform(parked.row, "retry", by="ada", why="provider is back")
         assert (parked.row.status, parked.row.owner, parked.row.answer_by) == ("stopping", "", None)
         assert parked.said() == [("order.order_withdrawn", parked.row.attempt)]
         assert selectors.parked_groups() == []
@@ -482,19 +485,19 @@ class TestParked:
         self, dancer: Dancer, barrier: dict[str, Answer]
     ) -> None:
         dancer.said()
-        assert operators.preview(dancer.id, "compensate").after == "stopping"
-        operators.perform(dancer.id, "compensate", by="ada", why="the customer rang")
+        assert previews.preview(dancer.row, "compensate").after == "stopping"
+        operators.perform(dancer.row, "compensate", by="ada", why="the customer rang")
         assert dancer.said() == [("order.order_withdrawn", 0)]
         assert (dancer.row.status, dancer.row.cause["reason"]) == ("stopping", "the customer rang (ada)")
         with pytest.raises(OperatorRefused, match="only what is parked"):
-            operators.take_over(dancer.id, by="ada", why="mine")
+            operators.take_over(dancer.row, by="ada", why="mine")
 
     def test_one_that_was_parked_on_its_way_is_withdrawn_with_the_reason(
         self, dancer: Dancer, barrier: dict[str, Answer]
     ) -> None:
         dancer.said()
         dancer.set(status="parked", owner="operations", due_at=None)
-        operators.perform(dancer.id, "compensate", by="ada", why="the customer rang")
+        operators.perform(dancer.row, "compensate", by="ada", why="the customer rang")
         assert dancer.said() == [("order.order_withdrawn", 0)]
         assert (dancer.row.status, dancer.row.owner) == ("stopping", "")
         assert dancer.row.cause["reason"] == "the customer rang (ada)"
@@ -503,7 +506,7 @@ class TestParked:
         dancer.hear(*dancer.forward()[:4])
         dancer.said()
         with pytest.raises(OperatorRefused, match="forward only"):
-            operators.perform(dancer.id, "compensate", by="ada", why="the customer rang")
+            operators.perform(dancer.row, "compensate", by="ada", why="the customer rang")
         assert dancer.said() == []
 
     def test_an_overdue_one_is_counted(self, parked: Dancer) -> None:
@@ -555,7 +558,7 @@ class TestRetrying:
         dancer.hear(*dancer.forward()[:4])
         dancer.said()
         dancer.set(status="parked", due_at=None)
-        operators.perform(dancer.id, "retry", by="op", why="mended")
+        operators.perform(dancer.row, "retry", by="op", why="mended")
         assert (dancer.row.status, dancer.said()) == ("forward", [("order.order_placed", 1)])
 
     def test_what_has_ended_is_refused(self, dancer: Dancer, peer: APIClient) -> None:
@@ -569,13 +572,13 @@ class TestRetrying:
         dancer.said()
         SeenEvent.objects.all().delete()
         with pytest.raises(OperatorRefused, match="completed"):
-            operators.perform(dancer.id, "retry", by="op", why="?")
+            operators.perform(dancer.row, "retry", by="op", why="?")
         assert dancer.said() == []
 
     def test_a_contradiction_is_no_machines_to_mend(self, dancer: Dancer) -> None:
         dancer.hear(dancer.forward()[3], dancer.back()[1])
         with pytest.raises(OperatorRefused, match="contradicts itself"):
-            operators.perform(dancer.id, "retry", by="op", why="?")
+            operators.perform(dancer.row, "retry", by="op", why="?")
 
     def test_the_pages(self, dancer: Dancer, admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(barrier_client, "ask_one", lambda service, order: None)

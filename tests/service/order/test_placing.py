@@ -101,7 +101,7 @@ class TestPlacing:
             write(*changes)
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(bulk, "write", dies)
+        monkeypatch.setattr(bulk, "execute", dies)
         with pytest.raises(KeyboardInterrupt):
             shop.place()
         assert nothing_was_written()

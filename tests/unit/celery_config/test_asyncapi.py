@@ -19,11 +19,12 @@ from cloudevents.core.formats.json import JSONFormat
 
 from celery_config.asyncapi import build_document, list_announced, list_events, match_events
 from celery_config.broker import topology
+from celery_config.common.services import ORCHESTRATOR, SERVICES
 from celery_config.contracts.base import Event, decode, encode
 from celery_config.contracts.cloudevents import structured
 from celery_config.contracts.subscriptions import EventSubscription
 from docs import asyncapi
-from order_project.domain import EVENTS_OF_AN_ORDER
+from order_project.choreography.derivation import EVENTS_OF_AN_ORDER
 from tests.unit.celery_config.contracts.test_contracts import golden
 
 SCHEMA = json.loads(
@@ -42,7 +43,7 @@ class TestDocument:
         """By the specification's own schema."""
         jsonschema.validate(yaml.safe_load(asyncapi.text()), SCHEMA)
 
-    @pytest.mark.parametrize("service", topology.SERVICES)
+    @pytest.mark.parametrize("service", SERVICES)
     def test_so_is_that_of_each_service(self, service: str) -> None:
         jsonschema.validate(build_document({service: asyncapi.parts()[service]}), SCHEMA)
 
@@ -102,7 +103,7 @@ class TestSubscriptions:
         """Nothing that a saga's step announces is delivered to a participant."""
         of_sagas = {kind.wire_name() for kind in list_events() if not is_choreographed(kind)}
         for service, listens in asyncapi.parts().items():
-            if service != topology.ORCHESTRATOR:
+            if service != ORCHESTRATOR:
                 acted_on = {
                     kind
                     for each in listens
@@ -112,7 +113,7 @@ class TestSubscriptions:
                 assert acted_on & of_sagas == set()
 
     def test_every_event_is_somebodys(self) -> None:
-        assert set(EVENTS.values()) == {k for s in topology.SERVICES for k in list_announced(s)}
+        assert set(EVENTS.values()) == {k for s in SERVICES for k in list_announced(s)}
 
 
 def is_choreographed(kind: type[Event]) -> bool:

@@ -17,8 +17,6 @@ from celery_config.broker.topology import (
     EVENTS,
     EXCHANGES,
     FLOWER_USER,
-    ORCHESTRATOR,
-    SERVICES,
     TASK_EVENTS,
     UNROUTED,
     consumed_by,
@@ -26,9 +24,9 @@ from celery_config.broker.topology import (
     definitions,
     queues,
 )
+from celery_config.common.services import ORCHESTRATOR, SERVICES
 from compose import new_env
 from compose.local.environment import WEBHOOKS
-from manage import SERVICES as PACKAGES
 
 ROOT = Path(__file__).resolve().parents[3]
 COMPOSE = Path(sys.executable).with_name("docker-compose")
@@ -112,7 +110,7 @@ class TestConfiguration:
         for service in SERVICES:
             for process in PROCESSES:
                 command = " ".join(containers[f"{service}-{process}"]["command"])
-                wanted = PACKAGES[service] if process == "web" else service
+                wanted = SERVICES[service].package if process == "web" else service
                 assert re.search(rf"\b{wanted}\b", command), command
         others = {"postgres", "rabbitmq", "rabbitmq-definitions", "sandbox", "flower"}
         assert set(containers) == {f"{s}-{p}" for s in SERVICES for p in PROCESSES} | others
@@ -213,7 +211,7 @@ class TestConfinement:
             if "ports" in container
         }
         assert published == {
-            **{f"{s}-web": [("127.0.0.1", str(8001 + i))] for i, s in enumerate(SERVICES)},
+            **{f"{s}-web": [("127.0.0.1", str(SERVICES[s].port))] for s in SERVICES},
             "flower": [("127.0.0.1", "5555")],
             "rabbitmq": [("127.0.0.1", "15672")],
         }

@@ -11,14 +11,13 @@ from textwrap import dedent
 
 import pytest
 
-from celery_config.broker.topology import SERVICES
+from celery_config.common.services import PACKAGES, SERVICES
 from docs import messages_table
-from manage import SERVICES as PACKAGES
 from manage import SYSTEM_COMMANDS
 
 ROOT = Path(__file__).resolve().parents[3]
 REFERENCE = ROOT / "docs" / "reference"
-CODE = ["celery_config", "compose", *PACKAGES.values()]
+CODE = ["celery_config", "compose", *PACKAGES]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 NAME = re.compile(r"^[A-Z{][A-Z0-9_{}]+$")
 READERS = {"str", "int", "float", "bool", "list", "get", "database"}
@@ -163,7 +162,7 @@ def codes_of_classes() -> Iterator[str]:
 
 
 def codes_of_refusals() -> Iterator[str]:
-    for package, tree in modules("celery_config", *PACKAGES.values()):
+    for package, tree in modules("celery_config", *PACKAGES):
         for call in calls(tree, REFUSALS):
             code = text_of(call.args[0]) if call.args else ""
             yield from states_of(code, package) if code else ()
@@ -182,7 +181,7 @@ def states_of(code: str, package: str) -> list[str]:
 
 def codes_of_causes() -> Iterator[str]:
     """`code="…"` in a call, and `"code": "…"`, `code = "…" if … else "…"` of a cause."""
-    for _, tree in modules("celery_config", *PACKAGES.values()):
+    for _, tree in modules("celery_config", *PACKAGES):
         for node in ast.walk(tree):
             if isinstance(node, ast.keyword) and node.arg == "code":
                 yield from strings(node.value)
@@ -222,7 +221,7 @@ def test_the_tables_of_messages_are_those_of_the_contracts() -> None:
     assert messages_table.PAGE.read_text(encoding="utf-8") == messages_table.page()
 
 
-@pytest.mark.parametrize("package", ["celery_config/api", *PACKAGES.values()])
+@pytest.mark.parametrize("package", ["celery_config/api", *PACKAGES])
 def test_every_url_is_described(package: str) -> None:
     described = set(re.findall(r"`(/[^` ?]*)`", page("api")))
     for file in [ROOT / package / "urls.py", ROOT / package / "api.py"]:

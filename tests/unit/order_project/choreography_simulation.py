@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib import import_module
 
+from celery_config.common.services import PARTICIPANTS, SERVICES
 from celery_config.contracts.base import Event
 from celery_config.contracts.order import OrderPlaced, OrderWithdrawn
 from celery_config.contracts.subscriptions import ReactionRule
@@ -24,14 +25,12 @@ from celery_config.messaging.barrier.decisions import (
 )
 from celery_config.messaging.states import Action, Undo
 from celery_config.saga.states import ENDED, Status
-from manage import SERVICES
-from order_project import domain
+from order_project.choreography import derivation
 
-PARTICIPANTS = [package for service, package in SERVICES.items() if service != "order"]
 REACTIONS: list[ReactionRule] = [
     each
-    for package in PARTICIPANTS
-    for each in import_module(f"{package}.subscriptions").SUBSCRIPTIONS
+    for service in PARTICIPANTS
+    for each in import_module(f"{SERVICES[service].package}.subscriptions").SUBSCRIPTIONS
     if isinstance(each, ReactionRule)
 ]
 
@@ -85,11 +84,11 @@ class Stage:
 
     @property
     def standing(self) -> Status:
-        return domain.standing(self.seen)
+        return derivation.derive_status(self.seen)
 
     def deliver(self, message: Message) -> None:
         if message.to is None:
-            if message.kind in domain.EVENTS_OF_AN_ORDER:
+            if message.kind in derivation.EVENTS_OF_AN_ORDER:
                 self.seen.add(message.kind)
         elif message.to.operation == "do":
             self.act(message.to, message.drive)

@@ -15,8 +15,18 @@ from celery_config.contracts.payment import AuthorizePayment, CapturePayment, Pa
 from celery_config.contracts.subscriptions import react
 from celery_config.errors import DefinitionError
 from celery_config.saga.states import ENDED, Status
-from order_project import domain
-from order_project.domain import ALL_DONE, ALL_UNDONE, REFUSALS, RETAINED, WITHDRAWN, cause_of, standing
+from order_project.choreography.derivation import (
+    ALL_DONE,
+    ALL_UNDONE,
+    COLLECTED,
+    DEADLINE_PASSED,
+    REFUSALS,
+    RELEASED,
+    RETAINED,
+    WITHDRAWN,
+    derive_status,
+    find_cause,
+)
 from tests.unit.order_project.choreography_simulation import REACTIONS, Stage
 
 AUTHORIZE, CAPTURE = AuthorizePayment.wire_name(), CapturePayment.wire_name()
@@ -37,26 +47,29 @@ class TestStanding:
     ) -> None:
         """No prefix of any order has come to another end, and what comes again changes nothing."""
         for arrived in sampled(said):
-            ends = {standing(arrived[:count]) for count in range(len(arrived) + 1)} & {*ENDED, Status.PARKED}
+            ends = {derive_status(arrived[:count]) for count in range(len(arrived) + 1)} & {
+                *ENDED,
+                Status.PARKED,
+            }
             assert ends == {end}, arrived
-            assert standing([*arrived, *reversed(arrived)]) is end
+            assert derive_status([*arrived, *reversed(arrived)]) is end
 
     def test_nothing_is_undone_before_payment_says_so(self) -> None:
-        assert standing({WITHDRAWN, *ALL_UNDONE[1:]}) is Status.STOPPING
+        assert derive_status({WITHDRAWN, *ALL_UNDONE[1:]}) is Status.STOPPING
 
     def test_money_that_was_taken_and_given_back_is_for_a_human(self) -> None:
-        assert standing({domain.COLLECTED, domain.RELEASED}) is Status.PARKED
+        assert derive_status({COLLECTED, RELEASED}) is Status.PARKED
 
     def test_a_wish_explains_more_than_a_refusal_and_a_refusal_more_than_the_deadline(self) -> None:
         def why(**codes: str) -> str:
             kinds = {"withdrawn": WITHDRAWN, "failed": REFUSALS[0], "refused": REFUSALS[1]}
-            return cause_of({kinds[name]: {"code": code, "reason": ""} for name, code in codes.items()})[
+            return find_cause({kinds[name]: {"code": code, "reason": ""} for name, code in codes.items()})[
                 "code"
             ]
 
         assert why(refused="out_of_stock", withdrawn="cancelled") == "cancelled"
-        assert why(refused="out_of_stock", withdrawn=domain.DEADLINE_PASSED) == "out_of_stock"
-        assert why(withdrawn=domain.DEADLINE_PASSED) == domain.DEADLINE_PASSED
+        assert why(refused="out_of_stock", withdrawn=DEADLINE_PASSED) == "out_of_stock"
+        assert why(withdrawn=DEADLINE_PASSED) == DEADLINE_PASSED
 
 
 def sampled(said: tuple[str, ...], most: int = 2000) -> Iterable[tuple[str, ...]]:

@@ -327,7 +327,7 @@ class TestRunner:
 
         batches.publisher.publish = lambda messages: {1}  # type: ignore[method-assign,assignment]
         ended = module.carry_out([delivered(hotel, told) for _ in range(2)])
-        monkeypatch.setattr(module.outbox, "add_tasks", fails)
+        monkeypatch.setattr(module.writing, "add_tasks", fails)
         monkeypatch.setattr(database_gate, "close_if_away", lambda error: None)
         batches.conclude(ended)
         assert told == ["requeue", "ack"]
@@ -352,7 +352,7 @@ class TestRunner:
     ) -> None:
         """Rule 10: it would come again at once, and again, until its delivery limit is used up."""
         monkeypatch.setattr(database_gate, "database_away", threading.Event())
-        monkeypatch.setattr(database_gate, "nothing_is_taken", threading.Event())
+        monkeypatch.setattr(database_gate, "consumption_paused", threading.Event())
         waits = Waits()
         monkeypatch.setattr(batches, "arrived", waits)
         database_gate.database_away.set()

@@ -19,6 +19,7 @@ from rest_framework.exceptions import NotFound
 from rest_framework.test import APIClient
 
 from celery_config.common.identifiers import uuid7
+from celery_config.common.services import PARTICIPANTS
 from celery_config.contracts.base import encode
 from celery_config.contracts.payment import PaymentRefused
 from celery_config.copies.models import FINAL_VERSION, Tombstone
@@ -528,7 +529,7 @@ class TestLeftovers:
     ) -> None:
         others.carried_out(ids[1])
         assert audit.run(lambda _: None) == (1, [])
-        for service in ("payment", "inventory", "shipment"):
+        for service in PARTICIPANTS:
             others.faults[service] = [f"1 rows of {service}.X hold personal data of an erased customer: 1"]
         Order.objects.update(address={"city": "London"})
         _, findings = audit.run(lambda _: None)

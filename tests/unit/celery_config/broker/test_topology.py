@@ -10,7 +10,8 @@ import re
 import pytest
 
 from celery_config.broker import topology
-from celery_config.broker.topology import SERVICES, definitions, kombu_queues, permissions, queues
+from celery_config.broker.topology import definitions, kombu_queues, permissions, queues
+from celery_config.common.services import SERVICES
 
 USERS = dict.fromkeys((*SERVICES, topology.FLOWER_USER, "admin"), "secret")
 

@@ -16,14 +16,14 @@ from typing import Any
 
 import pytest
 
-from celery_config.broker import topology
+from celery_config.common.services import SERVICES
 from celery_config.contracts.base import Command, Event, Message, Refusal, command_hash, decode, encode
 
 GOLDEN = Path(__file__).parent / "golden"
 
 
 def contracts() -> Iterator[type[Message]]:
-    for name in ("base", *topology.SERVICES):
+    for name in ("base", *SERVICES):
         module = importlib.import_module(f"celery_config.contracts.{name}")
         for kind in vars(module).values():
             ours = isinstance(kind, type) and issubclass(kind, Message) and kind.__module__ == module.__name__

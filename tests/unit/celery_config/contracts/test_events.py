@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 import pytest
 
 from celery_config.broker import topology
+from celery_config.common.services import ORCHESTRATOR, SERVICES
 from celery_config.contracts.base import Event
 from tests.unit.celery_config.contracts.test_contracts import ALL, COMMANDS
 
@@ -28,15 +29,13 @@ def test_everything_a_participant_does_reaches_the_saga_log(command: str) -> Non
     """Rule 16: its reply and its refusal are routed to the orchestrator's events queue."""
     kind = COMMANDS[command]
     for event in filter(None, (kind.done, kind.refused)):
-        routed = [
-            p for p in topology.SUBSCRIPTIONS[topology.ORCHESTRATOR] if topic_matches(p, event.wire_name())
-        ]
+        routed = [p for p in topology.SUBSCRIPTIONS[ORCHESTRATOR] if topic_matches(p, event.wire_name())]
         assert routed, f"nobody carries {event.wire_name()} to the saga log"
 
 
 def test_a_subscription_names_services_that_exist() -> None:
     """Rule 21: a mistyped pattern would silently get nothing."""
     for service, patterns in topology.SUBSCRIPTIONS.items():
-        assert service in topology.SERVICES
+        assert service in SERVICES
         for pattern in patterns:
             assert any(topic_matches(pattern, name) for name in EVENTS), pattern

@@ -69,8 +69,8 @@ def test_joining(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "ORDER_URL": "http://127.0.0.1:1",
         "LOG_LEVEL": "DEBUG",
     }
-    with running.announced(tmp_path, stack):
-        assert running.join(tmp_path)
+    with running.announce(tmp_path, stack):
+        assert running.join_stack(tmp_path)
         joined = {name: os.environ[name] for name in stack}
     assert joined == stack | {"LOG_LEVEL": "WARNING"}
-    assert not running.join(tmp_path)
+    assert not running.join_stack(tmp_path)

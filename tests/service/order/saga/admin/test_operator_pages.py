@@ -14,11 +14,11 @@ from django.utils import timezone
 from celery_config.common.money import money
 from celery_config.http.service_client import ServiceCallError
 from celery_config.messaging.states import Action, Undo
+from celery_config.saga.course import Answer
 from celery_config.saga.engine import runner
 from celery_config.saga.engine.machine import StepFailed
 from celery_config.saga.models import OperatorAction, SagaInstance, SagaPause
 from celery_config.saga.operations import barrier_client, operators, pauses
-from celery_config.saga.operations.effects import Answer
 from tests.service.order.conftest import Placed, Shop
 from tests.service.order.saga.engine.test_runner import DRIVE, STOP
 from tests.service.order.saga.operations.test_operators import AUTHORIZED, held, park
@@ -298,7 +298,7 @@ class TestParked:
         for placed in many:
             park(placed)
         park(one, reason="void: wrong key")
-        operators.take_over(many[0].saga_id, by="ada", why="mine")
+        operators.take_over(many[0].saga, by="ada", why="mine")
         one.set(answer_by=timezone.now() - timedelta(minutes=5))
         answer = admin_client.get(reverse("admin:saga_parkedsaga_changelist"))
         first, second = answer.context["table"]["rows"]
@@ -413,7 +413,7 @@ class TestPauses:
 def test_what_was_done_is_found_by_saga_and_by_person(
     admin_client: Client, parked: Placed, barrier: dict[str, Answer], word: str
 ) -> None:
-    operators.take_over(parked.saga_id, by="ada", why="mine")
+    operators.take_over(parked.saga, by="ada", why="mine")
     found = opened(admin_client, "saga_operatoraction", q=word.format(saga=parked.saga_id))[0]
     assert "mine" in found
     assert "mine" not in opened(admin_client, "saga_operatoraction", q="bob")[0]

@@ -25,6 +25,7 @@ from celery_config.saga.dead_letters.letter import Letter
 from celery_config.saga.dead_letters.reader import AT_ONCE, DeadLetterReader, keep, keep_alone
 from celery_config.saga.engine import runner
 from celery_config.saga.engine.machine import StepFailed
+from celery_config.saga.engine.unit_of_work import UnitOfWork
 from celery_config.saga.models import DeadLetter
 from celery_config.saga.testing import links_of
 from compose.local.rabbitmq import RabbitServer
@@ -314,14 +315,14 @@ class TestABatch:
 
 def poisoned(placed: Placed, monkeypatch: pytest.MonkeyPatch) -> None:
     """From now on no failure of this saga can be taken."""
-    take = runner.take
+    take = UnitOfWork.take
 
-    def fails(row: Any, came: Any, **more: Any) -> Any:
+    def fails(work: UnitOfWork[Any, Any], row: Any, came: Any, *more: Any) -> Any:
         if row.pk == placed.saga_id and isinstance(came, StepFailed):
             raise RuntimeError("a bug")
-        return take(row, came, **more)
+        return take(work, row, came, *more)
 
-    monkeypatch.setattr(runner, "take", fails)
+    monkeypatch.setattr(UnitOfWork, "take", fails)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -160,7 +160,7 @@ class TestComplete:
             raise ConnectionError
 
         with monkeypatch.context() as patched:
-            patched.setattr(services.outbox, "add_events", fails)
+            patched.setattr(services.writing, "add_events", fails)
             with pytest.raises(ConnectionError):
                 runner.complete({placed.saga_id: REPLIES})
         assert (placed.saga.status, placed.order.status) == ("running", "placed")

@@ -17,6 +17,7 @@ from celery_config.messaging.models import OutboxMessage
 from celery_config.saga import duties
 from celery_config.saga.engine import clock, runner, watchdog
 from celery_config.saga.engine.machine import PivotRan
+from celery_config.saga.engine.saga_flow import SAGAS
 from celery_config.saga.models import SagaInstance
 from tests.service.order.conftest import Placed, Shop
 from tests.service.order.saga.engine.test_runner import ACTIONS, DRIVE, STOP
@@ -28,7 +29,7 @@ SILENCE = settings.TIMES.silence_timeout
 
 
 def look() -> int:
-    return watchdog.drive_due(clock.now())
+    return watchdog.redrive_due(SAGAS, clock.now())
 
 
 def wait_of(placed: Placed) -> float:

@@ -13,11 +13,12 @@ from django.utils import timezone
 
 from celery_config.errors import OperatorRefused, SagaPaused
 from celery_config.messaging.states import Action, Undo
+from celery_config.saga.course import Answer, Held
 from celery_config.saga.engine import runner, step_log
 from celery_config.saga.engine.machine import StepFailed, WatchdogFired
+from celery_config.saga.engine.saga_flow import SAGAS
 from celery_config.saga.models import OperatorAction, SagaInstance
 from celery_config.saga.operations import barrier_client, operators, pauses, previews, selectors
-from celery_config.saga.operations.effects import Answer, Held
 from tests.service.order.conftest import REPLIES, Placed, Shop
 from tests.service.order.saga.engine.test_runner import DRIVE, STOP
 
@@ -77,7 +78,7 @@ class TestParked:
 
     def test_going_on_takes_it_off_the_list(self, placed: Placed, barrier: dict[str, Answer]) -> None:
         park(placed)
-        operators.perform(placed.saga_id, "retry", by="ada", why="provider is back")
+        operators.perform(placed.saga, "retry", by="ada", why="provider is back")
         assert (placed.saga.status, placed.saga.owner, placed.saga.answer_by) == ("stopping", "", None)
         assert selectors.parked_groups() == []
 
@@ -112,7 +113,7 @@ class TestParked:
 class TestVerbs:
     def test_a_preview_tells_and_changes_nothing(self, placed: Placed, barrier: dict[str, Answer]) -> None:
         barrier["inventory"] = {"reserve-stock": held(Action.DONE)}
-        told = previews.preview(placed.saga_id, "compensate")
+        told = previews.preview(placed.saga, "compensate")
         assert (told.refused, told.before, told.after) == ("", "running", "stopping")
         assert told.sends == [
             "fence capture-payment", "undo book-shipment", "undo reserve-stock", "undo authorize-payment",
@@ -122,7 +123,7 @@ class TestVerbs:
         assert (placed.saga.status, placed.chains) == ("running", [DRIVE])
 
     def test_compensate_now(self, placed: Placed, barrier: dict[str, Answer]) -> None:
-        done = operators.perform(placed.saga_id, "compensate", by="ada", why="customer called")
+        done = operators.perform(placed.saga, "compensate", by="ada", why="customer called")
         assert placed.chains == [DRIVE, STOP]
         assert (done.by, done.why, done.verb) == ("ada", "customer called", "compensate")
         assert done.effect.startswith("running to stopping; sent: fence capture-payment")
@@ -130,7 +131,7 @@ class TestVerbs:
 
     def test_retry_now_drives_without_waiting(self, placed: Placed, barrier: dict[str, Answer]) -> None:
         placed.log_as("done", "authorize-payment")
-        operators.perform(placed.saga_id, "retry", by="ada", why="impatient")
+        operators.perform(placed.saga, "retry", by="ada", why="impatient")
         assert placed.chains == [DRIVE, DRIVE[1:]]
 
     def test_a_humans_retry_of_a_parked_saga_is_a_stop(
@@ -138,7 +139,7 @@ class TestVerbs:
     ) -> None:
         """Rule 25: fence included."""
         park(placed)
-        operators.perform(placed.saga_id, "retry", by="ada", why="provider is back")
+        operators.perform(placed.saga, "retry", by="ada", why="provider is back")
         assert placed.chains[-1] == STOP
 
     def test_resume_is_refused_while_nobody_knows_that_the_pivot_ran(
@@ -146,9 +147,9 @@ class TestVerbs:
     ) -> None:
         park(placed)
         barrier["payment"] = {"capture-payment": held(Action.INTENT)}
-        assert "pivot" in previews.preview(placed.saga_id, "resume").refused
+        assert "pivot" in previews.preview(placed.saga, "resume").refused
         with pytest.raises(OperatorRefused, match="pivot"):
-            operators.perform(placed.saga_id, "resume", by="ada", why="I think it ran")
+            operators.perform(placed.saga, "resume", by="ada", why="I think it ran")
         assert (placed.saga.status, OperatorAction.objects.count()) == ("parked", 0)
 
     def test_resume_believes_the_participants_barrier(
@@ -157,19 +158,19 @@ class TestVerbs:
         """The log is a hint, the barrier the truth: it brings the pivot's reply too."""
         park(placed)
         barrier["payment"] = {"capture-payment": held(Action.DONE, **REPLIES["capture-payment"])}
-        assert previews.preview(placed.saga_id, "resume").after == "forward"
-        operators.perform(placed.saga_id, "resume", by="ada", why="captured, says payment")
+        assert previews.preview(placed.saga, "resume").after == "forward"
+        operators.perform(placed.saga, "resume", by="ada", why="captured, says payment")
         assert (placed.saga.status, placed.log["capture-payment"]) == ("forward", "done")
         assert placed.chains[-1] == DRIVE
 
-    @pytest.mark.parametrize("verb", list(previews.VERBS))
+    @pytest.mark.parametrize("verb", list(SAGAS.verbs))
     @pytest.mark.parametrize("status", ["completed", "compensated"])
     def test_an_end_is_final(
         self, placed: Placed, barrier: dict[str, Answer], verb: str, status: str
     ) -> None:
         placed.set(status=status, due_at=None)
         with pytest.raises(OperatorRefused, match="ended"):
-            operators.perform(placed.saga_id, verb, by="ada", why="x")
+            operators.perform(placed.saga, verb, by="ada", why="x")
         assert placed.chains == [DRIVE]
 
     def test_what_is_past_its_pivot_is_not_compensated(
@@ -177,11 +178,11 @@ class TestVerbs:
     ) -> None:
         placed.set(status="forward")
         with pytest.raises(OperatorRefused, match="forward only"):
-            operators.perform(placed.saga_id, "compensate", by="ada", why="x")
+            operators.perform(placed.saga, "compensate", by="ada", why="x")
 
     def test_who_did_it_and_why_is_kept(self, placed: Placed, barrier: dict[str, Answer]) -> None:
-        operators.perform(placed.saga_id, "compensate", by="ada", why="customer called")
-        operators.perform(placed.saga_id, "retry", by="bob", why="too slow")
+        operators.perform(placed.saga, "compensate", by="ada", why="customer called")
+        operators.perform(placed.saga, "retry", by="bob", why="too slow")
         kept = OperatorAction.objects.filter(saga=placed.saga_id).order_by("id")
         assert list(kept.values_list("verb", "by", "why")) == [
             ("compensate", "ada", "customer called"),
@@ -191,13 +192,13 @@ class TestVerbs:
     @pytest.mark.parametrize("why", ["", "  "])
     def test_nothing_is_done_without_a_reason(self, placed: Placed, why: str) -> None:
         with pytest.raises(OperatorRefused, match="why"):
-            operators.perform(placed.saga_id, "compensate", by="ada", why=why)
+            operators.perform(placed.saga, "compensate", by="ada", why=why)
 
     def test_take_over(self, placed: Placed) -> None:
         with pytest.raises(OperatorRefused, match="only what is parked has an owner"):
-            operators.take_over(placed.saga_id, by="ada", why="mine")
+            operators.take_over(placed.saga, by="ada", why="mine")
         park(placed)
-        operators.take_over(placed.saga_id, by="ada", why="mine")
+        operators.take_over(placed.saga, by="ada", why="mine")
         assert placed.saga.owner == "ada"
 
 

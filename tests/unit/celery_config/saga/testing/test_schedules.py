@@ -28,8 +28,8 @@ from celery_config.saga.testing import (
 from celery_config.saga.testing import broker as broker_module
 from celery_config.saga.testing.choices import Replayed, Sampled
 from celery_config.saga.testing.search import drawn
-from compose.local import schedules as schedules_command
 from tests.broken import BROKEN
+from tests.schedules import Portion, print_result
 from tests.trip import Holiday, Trip
 
 pytest_plugins = ["celery_config.saga.testing.plugin"]
@@ -77,12 +77,10 @@ def test_the_sagas_of_the_order_service() -> None:
 
 def test_the_command_fails_when_a_guarantee_is_broken(capsys: pytest.CaptureFixture[str]) -> None:
     portions = [
-        schedules_command.Portion(500, Counter(completed=500)),
-        schedules_command.Portion(
-            7, violation="hotel was done twice", report="hotel was done twice. The shortest …"
-        ),
+        Portion(500, Counter(completed=500)),
+        Portion(7, violation="hotel was done twice", report="hotel was done twice. The shortest …"),
     ]
-    assert schedules_command.tell(portions, 2, 0.5, Console()) == 1
+    assert print_result(portions, 2, 0.5, Console()) == 1
     told = capsys.readouterr().out
     assert "The shortest …" in told
     assert told.splitlines()[-1] == "schedules: 507 schedules of 2 sagas, 1 violations, 1014/s"

@@ -1,4 +1,4 @@
-"""`./manage.py schedules`: the order service's sagas against schedules drawn from a seed, on two processes."""
+"""`./manage.py schedules`: the order service's sagas keep every guarantee under random schedules from a seed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from multiprocessing import get_context
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from celery_config.common.console import progress_bars
 
 PROCESSES = 2
 PORTION = 500
@@ -21,7 +22,7 @@ Key = tuple[str, int]
 
 @dataclass
 class Portion:
-    """What became of some schedules of one saga; the first violation ends it."""
+    """The result of some schedules of one saga; the first violation ends it."""
 
     played: int = 0
     ends: Counter[str] = field(default_factory=Counter)
@@ -30,17 +31,17 @@ class Portion:
 
 
 def main(argv: list[str]) -> int:
-    load()
+    load_sagas()
     options = parse(argv)
-    sagas = chosen(options.saga)
+    sagas = [key for key in saga_keys() if options.saga in (None, key[0])]
     console = Console(highlight=False)
     began = time.monotonic()
-    portions = played(sagas, options.count, options.seed, console)
+    portions = play_all(sagas, options.count, options.seed, console)
     seconds = time.monotonic() - began
-    return tell(portions, len(sagas), seconds, console)
+    return print_result(portions, len(sagas), seconds, console)
 
 
-def tell(portions: Sequence[Portion], sagas: int, seconds: float, console: Console) -> int:
+def print_result(portions: Sequence[Portion], sagas: int, seconds: float, console: Console) -> int:
     """Print each kind of violation once, how the sagas ended, and the last line; return the exit code."""
     violated = [p for p in portions if p.violation]
     for shown in {p.violation: p for p in violated}.values():
@@ -57,7 +58,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./manage.py schedules", description=__doc__)
     parser.add_argument("--count", type=positive, default=100_000, help="schedules in all (100000)")
     parser.add_argument("--seed", type=int, default=1, help="another seed, other schedules (1)")
-    names = sorted({name for name, _ in registered()})
+    names = sorted({name for name, _ in saga_keys()})
     parser.add_argument("--saga", choices=names, help="only this one, in all its versions; else every saga")
     return parser.parse_args(argv)
 
@@ -68,8 +69,8 @@ def positive(text: str) -> int:
     return number
 
 
-def load() -> None:
-    """Import the sagas; their callbacks are services, which need Django's settings but no database."""
+def load_sagas() -> None:
+    """Import the sagas; their callbacks are services, which need Django's settings and no database."""
     os.environ["DJANGO_SETTINGS_MODULE"] = "order_project.config.settings"
     import django
 
@@ -77,23 +78,18 @@ def load() -> None:
     import order_project.sagas  # noqa: F401
 
 
-def registered() -> list[Key]:
+def saga_keys() -> list[Key]:
     from celery_config.saga.dsl import Saga
 
     return sorted(Saga.registry)
 
 
-def chosen(name: str | None) -> list[Key]:
-    return [key for key in registered() if name in (None, key[0])]
-
-
-def played(sagas: Sequence[Key], count: int, seed: int, console: Console) -> list[Portion]:
+def play_all(sagas: Sequence[Key], count: int, seed: int, console: Console) -> list[Portion]:
     """Play `count` schedules, divided among the sagas, with a progress bar."""
-    columns = (TextColumn("schedules"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    work = list(portions_of(sagas, count))
+    work = list(divide(sagas, count))
     done = []
-    pool = ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn"), initializer=load)
-    with pool, Progress(*columns, console=console, transient=True) as progress:
+    pool = ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn"), initializer=load_sagas)
+    with pool, progress_bars(console) as progress:
         bar = progress.add_task("schedules", total=count)
         futures = [pool.submit(play, key, first, size, seed) for key, first, size in work]
         for future in as_completed(futures):
@@ -102,8 +98,8 @@ def played(sagas: Sequence[Key], count: int, seed: int, console: Console) -> lis
     return done
 
 
-def portions_of(sagas: Sequence[Key], count: int) -> Iterator[tuple[Key, int, int]]:
-    """Saga, number of the first schedule, how many."""
+def divide(sagas: Sequence[Key], count: int) -> Iterator[tuple[Key, int, int]]:
+    """Yield the portions: the saga, the number of the first schedule, and how many."""
     for n, key in enumerate(sagas):
         share = count // len(sagas) + (n < count % len(sagas))
         for first in range(0, share, PORTION):

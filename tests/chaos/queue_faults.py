@@ -1,4 +1,4 @@
-"""Duplicates, delays and reorders what waits in a queue, as a network and a broker in trouble do."""
+"""Duplicates, delays and reorders waiting messages, as a faulty network or broker does. No message is lost."""
 
 from __future__ import annotations
 
@@ -12,56 +12,57 @@ import amqp
 from kombu import Connection
 
 from celery_config.broker.topology import commands_queue, events_queue
+from celery_config.common.services import SERVICES
 from compose.local.stack import Stack
 
-TAKEN = 20
-LISTENS_SECONDS = 1.5
-QUEUES = (*(commands_queue(s) for s in ("order", "payment", "inventory", "shipment")), events_queue("order"))
+MESSAGES_AT_MOST = 20
+CONSUME_SECONDS = 1.5
+QUEUES = (*(commands_queue(s) for s in SERVICES), events_queue("order"))
 
 
-def meddle(stack: Stack, how: str, chance: random.Random) -> int:
-    """Take waiting messages out of one queue and put them back changed; return how many were taken.
+def disturb_queue(stack: Stack, how: str, chance: random.Random) -> int:
+    """Take waiting messages out of a random queue and publish them again; return how many.
 
     Args:
         how: `duplicated`, `delayed` or `reordered`.
     """
     queue = chance.choice(QUEUES)
     with Connection(stack.broker_admin_url, transport_options={"confirm_publish": True}) as connection:
-        messages = take(connection, queue)
+        messages = take_messages(connection, queue)
         if how == "delayed":
             time.sleep(chance.uniform(0.5, 4.0))
         if how == "reordered":
             chance.shuffle(messages)
         for message in messages:
-            put_back(connection.default_channel, queue, message, copies=2 if how == "duplicated" else 1)
+            publish_again(connection.default_channel, queue, message, copies=2 if how == "duplicated" else 1)
     return len(messages)
 
 
-def take(connection: Connection, queue: str) -> list[Any]:
-    """Come before the workers, who leave nothing lying in a queue, until enough is caught."""
+def take_messages(connection: Connection, queue: str) -> list[Any]:
+    """Take messages before the workers do, by a consumer with a higher priority; the workers leave none waiting."""
     messages: list[Any] = []
     channel = connection.default_channel
-    channel.basic_qos(0, TAKEN, False)
+    channel.basic_qos(0, MESSAGES_AT_MOST, False)
     first = channel.basic_consume(queue, callback=messages.append, arguments={"x-priority": 10})
-    end = time.monotonic() + LISTENS_SECONDS
+    end = time.monotonic() + CONSUME_SECONDS
     with contextlib.suppress(TimeoutError):
-        while len(messages) < TAKEN and (left := end - time.monotonic()) > 0:
+        while len(messages) < MESSAGES_AT_MOST and (left := end - time.monotonic()) > 0:
             connection.drain_events(timeout=left)
     channel.basic_cancel(first)
     return messages
 
 
-def put_back(channel: Any, queue: str, message: Any, copies: int) -> None:
-    """The copies first, confirmed, then the original away: a crash in between duplicates, and loses nothing."""
+def publish_again(channel: Any, queue: str, message: Any, copies: int) -> None:
+    """Publish the copies with confirms, then acknowledge the original: a crash in between loses nothing."""
     body = message.body.encode() if isinstance(message.body, str) else bytes(message.body)
     for _ in range(copies):
-        copy = amqp.Message(body, **without_counts(message.properties))
+        copy = amqp.Message(body, **remove_broker_headers(message.properties))
         channel.basic_publish(copy, exchange="", routing_key=queue)
     channel.basic_ack(message.delivery_tag)
 
 
-def without_counts(properties: dict[str, Any]) -> dict[str, Any]:
-    """The broker's own count of deliveries does not travel with a copy."""
+def remove_broker_headers(properties: dict[str, Any]) -> dict[str, Any]:
+    """Return the properties without the broker's own headers: a copy must not have its count of deliveries."""
     headers: dict[str, Any] = dict(properties.get("application_headers") or {})
     kept: Sequence[str] = [name for name in headers if not name.startswith("x-")]
     return {**properties, "application_headers": {name: headers[name] for name in kept}}

@@ -1,4 +1,4 @@
-"""Orders of the order service, whoever places them."""
+"""A side of the load "place-order": what all sides share."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from uuid import UUID
 
 from celery_config.contracts.inventory import Line
 from order_project.models import Customer, Order
-from tests.bench.goods import baskets
+from tests.bench.goods import make_baskets
 
 Lines = tuple[Line, ...]
 
 
-class PlacedOrders:
-    """A side of the load `place-order`.
+class OrderSide:
+    """Counts and times the orders of a customer who was made for this run.
 
     Args:
         place: places one order of a customer.
@@ -27,21 +27,21 @@ class PlacedOrders:
         self.customer = Customer.objects.create(name="bench")
         self.orders = Order.objects.filter(customer=self.customer)
 
-    def wanted(self, count: int, refused_share: float) -> Iterable[Lines]:
-        assert not refused_share, "all of these are fine"
-        return baskets(count)
+    def make_requests(self, count: int, refused_share: float) -> Iterable[Lines]:
+        assert not refused_share, "no order of this load is refused"
+        return make_baskets(count)
 
-    def place(self, wanted: Lines) -> None:
-        self._place(self.customer.pk, wanted)
+    def place(self, request: Lines) -> None:
+        self._place(self.customer.pk, request)
 
-    def ended(self) -> int:
+    def count_ended(self) -> int:
         return self.orders.filter(ended_at__isnull=False).count()
 
-    def times(self) -> list[tuple[datetime, datetime]]:
-        # All have ended, so none has an empty `ended_at`.
+    def read_times(self) -> list[tuple[datetime, datetime]]:
+        # All orders have ended: no `ended_at` is empty.
         return cast(
             "list[tuple[datetime, datetime]]", list(self.orders.values_list("created_at", "ended_at"))
         )
 
-    def statuses(self) -> Counter[str]:
+    def count_statuses(self) -> Counter[str]:
         return Counter(self.orders.values_list("status", flat=True))

@@ -1,4 +1,4 @@
-"""What the peers' durable steps do: the same statements as everybody's, on connections that are kept."""
+"""The steps by raw psycopg, for the floor and the peers: the statements of every side, on kept connections."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ _kept: defaultdict[str, deque[psycopg.Connection]] = defaultdict(deque)
 
 
 @contextmanager
-def database(service: str) -> Iterator[psycopg.Connection]:
-    """A connection to a service's database, which commits after each statement; as many are kept as work at once."""
+def lend_connection(service: str) -> Iterator[psycopg.Connection]:
+    """Lend a connection that commits after each statement; it is kept for the next caller.
+
+    There are as many as callers at the same time.
+    """
     try:
         connection = _kept[service].pop()
     except IndexError:
@@ -27,30 +30,30 @@ def database(service: str) -> Iterator[psycopg.Connection]:
 
 
 def insert_order(order: str, amount: int) -> None:
-    with database("order") as orders:
+    with lend_connection("order") as orders:
         orders.execute(INSERT_ORDERS, [[UUID(order)], [amount]])
 
 
 def take_money(order: str, amount: int) -> str:
     payment = uuid4()
-    with database("payment") as money:
+    with lend_connection("payment") as money:
         money.execute(TAKE_MONEY, [[payment], [UUID(order)], [amount]])
     return str(payment)
 
 
 def take_goods(order: str, sku: str, quantity: int) -> None:
-    with database("inventory") as stock, stock.transaction():
+    with lend_connection("inventory") as stock, stock.transaction():
         stock.execute(MOVE_STOCK, [[sku], [-quantity]])
         stock.execute(NOTE_TAKEN, [[UUID(order)], [sku], [quantity]])
 
 
 def send_parcel(order: str, address: str) -> str:
     shipment = uuid4()
-    with database("shipment") as parcels:
+    with lend_connection("shipment") as parcels:
         parcels.execute(SEND_PARCELS, [[shipment], [UUID(order)], [address]])
     return str(shipment)
 
 
-def confirm(order: str) -> None:
-    with database("order") as orders:
+def confirm_order(order: str) -> None:
+    with lend_connection("order") as orders:
         orders.execute(END_ORDERS, ["confirmed", [UUID(order)]])

@@ -1,4 +1,4 @@
-"""The order's side of a peer: its environment has psycopg, but no Django."""
+"""A side that is a peer: its environment has psycopg, but no Django."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 import psycopg
 
-from tests.bench.three.placed import PlacedThree
+from tests.bench.three.side import ThreeStepsSide
 
 
-class PlacedByPeer(PlacedThree):
+class PeerSide(ThreeStepsSide):
     def __init__(self) -> None:
         self._watching = psycopg.connect(os.environ["ORDER_DATABASE_URL"], autocommit=True)
         super().__init__()

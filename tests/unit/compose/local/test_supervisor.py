@@ -16,8 +16,9 @@ from rich.console import Console
 from compose.local import ports
 from compose.local.errors import ProcessFailed
 from compose.local.output import LogPrinter
-from compose.local.processes import Process, Supervisor
+from compose.local.process import Process
 from compose.local.readiness import ReadyCheck, answers, at_once, listens, says
+from compose.local.supervisor import Supervisor
 
 SLEEP = "import time; print('ready', flush=True); time.sleep(60)"
 IGNORES_TERM = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);" + SLEEP
@@ -204,7 +205,8 @@ def test_all_ends_when_we_are_killed(tmp_path: Path) -> None:
     code = f"""
 import os, signal, sys
 from pathlib import Path
-from compose.local.processes import Process, Supervisor
+from compose.local.process import Process
+from compose.local.supervisor import Supervisor
 from compose.local.readiness import says
 supervisor = Supervisor(Path({str(tmp_path)!r}))
 supervisor.start([Process("parent", [sys.executable, "-c", {WITH_CHILD!r}], ready=says("ready"))])

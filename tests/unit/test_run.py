@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from compose.local import packages, tests
-from compose.local.tests import GROUPS, Result, Suite, main, parse
+from compose.local import packages
+from tests import run
+from tests.run import GROUPS, Result, Suite, main, parse
 
 
 def test_none_means_all() -> None:
@@ -25,11 +28,12 @@ def test_an_unknown_group_is_told(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("group", ["checks", "unit"])
 def test_a_group_without_servers_installs_none(
-    group: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    group: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
+    monkeypatch.setenv("ORDER_SAGA_VAR", str(tmp_path))
     for name in ("find_or_install", "find_or_install_browser"):
         monkeypatch.setattr(packages, name, lambda *_: pytest.fail("a server is looked for"))
     passed = [Result(Suite("one", []), 0, 0.0, "no count of tests")]
-    monkeypatch.setattr(tests, "side_by_side", lambda *_: passed)
+    monkeypatch.setattr(run, "side_by_side", lambda *_: passed)
     assert main([group]) == 0
     assert capsys.readouterr().out.endswith("1 passed, 0 failed\n")

@@ -1,4 +1,4 @@
-"""A supervisor for the many processes of the system."""
+"""The supervisor of all processes: it starts them in parallel and leaves none behind."""
 
 import queue
 import signal
@@ -11,19 +11,17 @@ from typing import Self
 
 from compose.local.errors import ProcessFailed
 from compose.local.output import LogPrinter
-from compose.local.process import Death, Deaths, Process
-
-__all__ = ["Death", "Process", "Supervisor"]
+from compose.local.process import Deaths, Process
 
 
 class Supervisor:
-    """Starts many processes in parallel, shows what they write, and leaves none behind.
+    """Starts processes, shows their output and stops them.
 
     Args:
-        logs: folder of the log files, one a process.
+        logs: folder of the log files, one for each process.
         show: also print every line, with the process's name before it.
 
-    `deaths` receives each process that ends unasked.
+    `deaths` receives each process that ends although it was not asked to end.
     """
 
     def __init__(self, logs: Path, *, show: bool = False) -> None:
@@ -53,12 +51,7 @@ class Supervisor:
     def names(self) -> list[str]:
         return list(self._processes)
 
-    def adopt(self, process: Process) -> Process:
-        """Give the process its log file and watch over it; it is not started.
-
-        Raises:
-            ProcessFailed: everything was stopped already.
-        """
+    def _adopt(self, process: Process) -> Process:
         if self._is_closed:
             raise ProcessFailed(f"{process.name} is not started: everything was stopped")
         process.deaths = self.deaths
@@ -71,13 +64,13 @@ class Supervisor:
         return process
 
     def start(self, processes: Iterable[Process], timeout: float = 60.0) -> None:
-        """Start all at once and return when all are ready.
+        """Start all at once and wait until all are ready.
 
         Raises:
             ProcessFailed: one ended or was not ready within `timeout` seconds.
         """
         with self._lock:
-            started = [self.adopt(process) for process in processes]
+            started = [self._adopt(process) for process in processes]
             for process in started:
                 process.start()
         deadline = time.monotonic() + timeout
@@ -85,14 +78,14 @@ class Supervisor:
             process.wait_until_ready(max(deadline - time.monotonic(), 0.0))
 
     def run(self, process: Process, timeout: float = 120.0) -> None:
-        """Run a process with one task to its end.
+        """Start a process that has one task, and wait until it is done.
 
         Raises:
             ProcessFailed: it failed, or took longer than `timeout` seconds.
         """
         with self._lock:
-            self.adopt(process).begin()
-        process.finish(timeout)
+            self._adopt(process).start(is_task=True)
+        process.wait_until_done(timeout)
 
     def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
         """Kill the group of a process (SIGKILL), or send its leader another signal."""
@@ -109,9 +102,9 @@ class Supervisor:
         process.wait_until_ready(timeout)
 
     def stop(self, timeout: float = 20.0) -> None:
-        """Ask all to end, in parallel; kill what is left after `timeout` seconds.
+        """Ask all to end, in parallel; kill those that still run after `timeout` seconds.
 
-        Nothing can be started after this.
+        Nothing can be started afterwards.
         """
         with self._lock:
             self._is_closed = True

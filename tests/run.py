@@ -1,4 +1,4 @@
-"""`./manage.py test`: every check and every test, on real servers it starts itself."""
+"""`./manage.py test`: every check and every test on private servers; each suite's full output is kept in a file."""
 
 from __future__ import annotations
 
@@ -17,30 +17,39 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from celery_config.broker.topology import SERVICES
+from celery_config.common.services import ORCHESTRATOR, PACKAGES, SERVICES
 from compose.local import packages
 from compose.local.environment import ROOT, var_folder
 from compose.local.postgres import PostgresServer
-from manage import SERVICES as PACKAGES
 
 PYTHON = sys.executable
 MODULE = (PYTHON, "-m")
-PACKAGE_NAMES = ("celery_config", *PACKAGES.values(), "compose")
+OURS = ("celery_config", *PACKAGES, "compose", "tests", "docs", "manage.py")
+# The order service's mypy run also checks what belongs to no service.
+TYPED_WITH_ORDER = (
+    "celery_config", "compose", "tests/bench", "tests/chaos", "tests/mutants", "tests/run.py", "tests/schedules.py",
+    "manage.py",
+)  # fmt: skip
 COUNTS = re.compile(r"(\d+) (passed|failed|errors?|skipped)")
 SHOWN_LINES = 60
 GROUPS = ("checks", "unit", "service", "acceptance")
 SERVERLESS = {"checks", "unit"}
-# The tests of what all services share run with the settings of the one with the fewest tests.
+# The tests of what all services share run with the settings of the service that has the fewest tests.
 SHARED_WITH = "shipment"
 
 
 @dataclass(frozen=True)
 class Suite:
-    """One command; it passes when it exits 0."""
+    """One command; it passes when it exits with 0."""
 
     name: str
     argv: Sequence[str]
     env: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def log(self) -> Path:
+        """The file of its full output."""
+        return log_folder() / f"{self.name.replace(' ', '-')}.log"
 
 
 @dataclass(frozen=True)
@@ -51,7 +60,7 @@ class Result:
     output: str
 
     def count(self, kind: str) -> int:
-        """How many tests pytest says `passed`, `failed`, … in its last line."""
+        """Return how many tests `passed`, `failed`, …, by the last line of pytest."""
         last = self.output.strip().splitlines()[-1:] or [""]
         return sum(int(number) for number, word in COUNTS.findall(last[0]) if word.startswith(kind))
 
@@ -60,7 +69,9 @@ def main(argv: list[str]) -> int:
     options = parse(argv)
     console = Console(highlight=False)
     var = var_folder() / "tests"
-    shutil.rmtree(var / "results", ignore_errors=True)
+    shutil.rmtree(log_folder(), ignore_errors=True)
+    log_folder().mkdir(parents=True)
+    console.print(f"Logs: {log_folder()}", soft_wrap=True)
     chosen = options.only or GROUPS
     if {*chosen} - SERVERLESS:
         packages.find_or_install(console)
@@ -69,7 +80,7 @@ def main(argv: list[str]) -> int:
         "checks": lambda: side_by_side(checks(var), console),
         "unit": lambda: side_by_side([pytest("unit", "tests/unit", "-n", "2")], console),
         "service": lambda: service_tests(var, console),
-        # Each of the two has a stack of its own: while one waits for a time-out, the other works.
+        # Each of the two pytest workers has its own stack: while one waits for a time-out, the other works.
         "acceptance": lambda: side_by_side(
             [
                 pytest(
@@ -82,7 +93,7 @@ def main(argv: list[str]) -> int:
         ),
     }
     results = [result for name in chosen for result in groups[name]()]
-    console.print(table(results))
+    console.print(tabulate(results))
     failed = [r for r in results if r.code]
     # A suite that is no run of pytest counts as one.
     passed = sum(r.count("passed") or int(r.code == 0) for r in results)
@@ -104,24 +115,14 @@ def parse(argv: list[str]) -> argparse.Namespace:
 
 
 def checks(var: Path) -> list[Suite]:
-    """What is checked without running the system."""
-    paths = [*PACKAGE_NAMES, "tests", "docs", "manage.py"]
+    """Return the checks, which do not run the system."""
     found = [
-        Suite("ruff", [*MODULE, "ruff", "check", *paths]),
-        Suite("format", [*MODULE, "ruff", "format", "--check", *paths]),
+        Suite("ruff", [*MODULE, "ruff", "check", *OURS]),
+        Suite("format", [*MODULE, "ruff", "format", "--check", *OURS]),
         Suite("imports", [str(Path(PYTHON).with_name("lint-imports"))]),
-        types(
-            "order",
-            "celery_config",
-            "order_project",
-            "compose",
-            "tests/bench",
-            "tests/chaos",
-            "tests/mutants",
-            "manage.py",
-        ),
     ]
-    found += [types(service, PACKAGES[service]) for service in SERVICES if service != "order"]
+    for service in SERVICES:
+        found.append(types(service, *(TYPED_WITH_ORDER if service == ORCHESTRATOR else ())))
     for service in SERVICES:
         manage = [PYTHON, "manage.py", service]
         found.append(Suite(f"{service} migrations", [*manage, "makemigrations", "--check", "--dry-run"]))
@@ -133,9 +134,10 @@ def checks(var: Path) -> list[Suite]:
 
 
 def types(service: str, *paths: str) -> Suite:
-    """mypy with the settings of one service: its Django plugin knows one settings module a process."""
-    argv = [*MODULE, "mypy", "--follow-imports=silent", f"--cache-dir=.mypy_cache/{service}", *paths]
-    return Suite(f"{service} types", argv, {"DJANGO_SETTINGS_MODULE": f"{PACKAGES[service]}.config.settings"})
+    """Return mypy's check of a service and of further paths; its Django plugin knows one settings module a process."""
+    argv = [*MODULE, "mypy", "--follow-imports=silent", f"--cache-dir=.mypy_cache/{service}"]
+    argv += [SERVICES[service].package, *paths]
+    return Suite(f"{service} types", argv, {"DJANGO_SETTINGS_MODULE": SERVICES[service].settings_module})
 
 
 def production(service: str) -> dict[str, str]:
@@ -152,8 +154,8 @@ def production(service: str) -> dict[str, str]:
 
 
 def service_tests(var: Path, console: Console) -> list[Result]:
-    """Each service's tests in a pytest process of its own, all on one private PostgreSQL."""
-    server = PostgresServer(var / "postgres", SERVICES, for_tests=True, log=var / "postgres.log")
+    """Run each service's tests in its own pytest process, all on one private PostgreSQL."""
+    server = PostgresServer(var / "postgres", [*SERVICES], for_tests=True, log=var / "postgres.log")
     server.wipe()
     server.start()
     try:
@@ -169,7 +171,7 @@ def service_suite(server: PostgresServer, service: str) -> Suite:
     folders = [f"tests/service/{service}"]
     if service == SHARED_WITH:
         folders.append("tests/service/celery_config")
-    return pytest(service, *folders, f"--ds={PACKAGES[service]}.config.settings", env=env)
+    return pytest(service, *folders, f"--ds={SERVICES[service].settings_module}", env=env)
 
 
 def pytest(name: str, *args: str, env: Mapping[str, str] | None = None) -> Suite:
@@ -184,28 +186,34 @@ def side_by_side(suites: Sequence[Suite], console: Console) -> list[Result]:
 
 def run(suite: Suite, console: Console) -> Result:
     began = time.monotonic()
-    done = subprocess.run(
-        suite.argv,
-        cwd=ROOT,
-        env={**os.environ, **suite.env},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    result = Result(suite, done.returncode, time.monotonic() - began, done.stdout)
-    mark = "[green]ok[/green]" if result.code == 0 else "[red]FAILED[/red]"
+    with suite.log.open("w") as log:
+        done = subprocess.run(
+            suite.argv,
+            cwd=ROOT,
+            env={**os.environ, **suite.env},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    output = suite.log.read_text(errors="replace")
+    result = Result(suite, done.returncode, time.monotonic() - began, output)
+    mark = "[red]FAILED[/red]" if result.code else "[green]ok[/green]"
     console.print(f"{mark}  {suite.name}  {result.seconds:.1f} s")
     if result.code:
-        console.print("\n".join(result.output.splitlines()[-SHOWN_LINES:]), markup=False)
+        console.print("\n".join(output.splitlines()[-SHOWN_LINES:]), markup=False)
+        console.print(f"All of it: {suite.log}", soft_wrap=True)
     return result
 
 
-def table(results: Sequence[Result]) -> Table:
-    shown = Table("suite", "result", "tests", "seconds")
+def log_folder() -> Path:
+    return var_folder() / "tests" / "log"
+
+
+def tabulate(results: Sequence[Result]) -> Table:
+    table = Table("suite", "result", "tests", "seconds")
     for result in results:
         outcome = "[red]failed[/red]" if result.code else "[green]passed[/green]"
         tests = result.count("passed") + result.count("failed")
-        shown.add_row(result.suite.name, outcome, str(tests or ""), f"{result.seconds:.1f}")
-    return shown
+        table.add_row(result.suite.name, outcome, str(tests or ""), f"{result.seconds:.1f}")
+    return table

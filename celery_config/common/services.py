@@ -1,0 +1,42 @@
+"""The services of the system: the one table of their names, packages and ports.
+
+manage.py, the broker's topology, the settings, logging, compose and the tests read it. It holds names alone: the shared
+code imports no service.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Service(NamedTuple):
+    """One Django project.
+
+    Args:
+        package: its Python package.
+        port: where its web listens on a developer's machine.
+    """
+
+    package: str
+    port: int
+
+    @property
+    def settings_module(self) -> str:
+        """The value of DJANGO_SETTINGS_MODULE for its processes."""
+        return f"{self.package}.config.settings"
+
+
+SERVICES = {
+    "order": Service("order_project", 8001),
+    "payment": Service("payment_app", 8002),
+    "inventory": Service("inventory_app", 8003),
+    "shipment": Service("shipment_app", 8004),
+}
+
+ORCHESTRATOR = "order"
+"""The service that drives the sagas."""
+
+PACKAGES = tuple(service.package for service in SERVICES.values())
+
+PARTICIPANTS = tuple(name for name in SERVICES if name != ORCHESTRATOR)
+"""The services that carry out the steps."""

@@ -1,0 +1,219 @@
+"""Sagas as a watched flow: the machine decides, the messages are chains, and the facts are the saga log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+import structlog
+from django.utils import timezone
+
+from celery_config.common import metrics
+from celery_config.common.grouping import group_by
+from celery_config.contracts.base import decode
+from celery_config.db.functions import Now
+from celery_config.errors import OperatorRefused
+from celery_config.messaging.outbox import writing
+from celery_config.messaging.states import Action
+from celery_config.saga.course import Answer, Course, Known
+from celery_config.saga.dsl import Kind, Saga, find
+from celery_config.saga.engine import flows, parking, step_log
+from celery_config.saga.engine.chains import Chains
+from celery_config.saga.engine.flows import Cause, Transition, Verb, WatchedFlow, make_view
+from celery_config.saga.engine.machine import (
+    CancelRequested,
+    Completed,
+    Decision,
+    Drive,
+    Resume,
+    Retry,
+    Send,
+    Trigger,
+    WatchdogFired,
+    decide,
+)
+from celery_config.saga.engine.plan import planned
+from celery_config.saga.engine.step_log import Entry
+from celery_config.saga.models import SagaDecision, SagaInstance, SagaStep
+from celery_config.saga.states import ENDED, Status, StepState
+
+log = structlog.get_logger(__name__)
+DEADLINE_PASSED = {
+    "step": "",
+    "code": "deadline_passed",
+    "reason": "the saga did not end before its deadline",
+}
+# Errbacks, dead letters and the deadline carry no reason; the refusal that the log holds says more.
+UNEXPLAINED = ("step_failed", "dead_letter", "deadline_passed")
+# The event that the pivot is done, of a saga that is on its way anyway: it comes for every order.
+EXPECTED: Decision[Send] = Decision(Status.FORWARD)
+
+
+@dataclass
+class SagaFacts:
+    """What the saga log says of some sagas; the ends of chains need none of it."""
+
+    sagas: Sequence[SagaInstance] = ()
+    logs: dict[UUID, dict[str, StepState]] = field(default_factory=dict)
+    brought: Mapping[UUID, dict[str, Any]] = field(default_factory=dict)
+    """What the ends of chains brought: the replies of all steps, by saga."""
+
+    @cached_property
+    def replies(self) -> dict[UUID, dict[str, Any]]:
+        """What the steps that are done replied, by saga and step; read when the first chain needs it."""
+        return step_log.replies(self.sagas)
+
+
+class SagaFlow(WatchedFlow[SagaInstance, SagaFacts]):
+    model = SagaInstance
+    columns = (
+        "status", "cause", "attempt", "drives", "since", "due_at", "owner", "answer_by", "fingerprint", "ended_at",
+    )  # fmt: skip
+    news = (SagaStep, "saga", "updated_at")
+    to_outbox = staticmethod(writing.tasks)
+    verbs = {
+        "retry": Verb(
+            "Retry now: look at it as the watchdog would; a parked saga is stopped, fence included",
+            {s: WatchdogFired() for s in (Status.RUNNING, Status.STOPPING, Status.FORWARD)}
+            | {Status.PARKED: Retry()},
+        ),
+        "compensate": Verb(
+            "Compensate now: fence the pivot, then undo every step",
+            {Status.RUNNING: CancelRequested(), Status.STOPPING: WatchdogFired(), Status.PARKED: Retry()},
+        ),
+        "resume": Verb(
+            "Resume forward: its pivot ran, go on with what is left",
+            {Status.PARKED: Resume(), Status.FORWARD: WatchdogFired()},
+            "only a saga whose pivot is known to have run goes forward; this one is {status}",
+        ),
+    }
+
+    def read_facts(self, rows: Sequence[SagaInstance], proved: Sequence[Entry] = ()) -> SagaFacts:
+        logs = step_log.read(rows)
+        for entry in proved:
+            logs.setdefault(entry.saga, {})[entry.step] = entry.outcome
+        return SagaFacts(rows, logs)
+
+    def decide(
+        self, row: SagaInstance, trigger: Trigger, now: datetime, facts: SagaFacts
+    ) -> Decision[Send] | None:
+        saga = find(row.name, row.version)
+        if saga is None:
+            log.error("unknown saga version", saga=str(row.pk), name=row.name, version=row.version)
+            return None
+        return decide(saga, make_view(row, now, facts.logs.get(row.pk, {})), trigger)
+
+    def make_message(
+        self, row: SagaInstance, send: Send, cause: Cause | None, facts: SagaFacts
+    ) -> tuple[UUID, dict[str, Any]]:
+        row.attempt += 1
+        replies = facts.replies.get(row.pk, {}) if isinstance(send, Drive) else {}
+        return row.pk, Chains(definition(row), row.pk, row.data, row.attempt).chain(send, replies)
+
+    def explain_status(self, row: SagaInstance, cause: Cause | None, facts: SagaFacts) -> None:
+        if row.status in ENDED:
+            row.ended_at = Now()
+        elif row.status == Status.STOPPING and not row.cause:
+            row.cause = dict(cause or DEADLINE_PASSED)
+        elif row.status == Status.PARKED:
+            steps = list(row.steps.all())
+            parking.park(
+                row,
+                f"driven {row.attempt} times without coming to an end",
+                find_fault(steps),
+                [s.reply for s in steps if s.logged == StepState.DONE and s.reply],
+            )
+
+    def explain_ends(self, ended: Sequence[SagaInstance]) -> None:
+        """Let the refusal that the log holds be the cause, where a refused step was what stopped the saga."""
+        compensated = [row for row in ended if row.status == Status.COMPENSATED]
+        unexplained = [row.pk for row in compensated if row.cause.get("code") in UNEXPLAINED]
+        if not unexplained:
+            return
+        refused = SagaStep.objects.filter(saga__in=unexplained, refusal__isnull=False)
+        refused = refused.exclude(logged=StepState.DONE).order_by("position")
+        causes: dict[UUID, dict[str, str]] = {}
+        for saga, step, refusal in refused.values_list("saga_id", "name", "refusal"):
+            causes.setdefault(saga, {"step": step, **(refusal or {})})
+        for row in compensated:
+            row.cause = row.cause | causes.get(row.pk, {})
+
+    def finish(self, transitions: Sequence[Transition[SagaInstance]], facts: SagaFacts) -> None:
+        """Write the decisions down, and tell the sagas' owners in the transaction that ends them (rule 11)."""
+        unexpected = [
+            record_decision(each)
+            for each in transitions
+            if each.decision != EXPECTED and not isinstance(each.trigger, Completed)
+        ]
+        SagaDecision.objects.bulk_create(unexpected)
+        ended = [each.row for each in transitions if each.is_end]
+        for (saga, status), group in group_by(lambda row: (definition(row), row.status), ended).items():
+            if status == Status.COMPLETED:
+                replies = facts.brought
+                saga.on_completed([(decode(saga.data, row.data), replies.get(row.pk, {})) for row in group])
+            else:
+                saga.on_compensated([(decode(saga.data, row.data), row.cause) for row in group])
+        for row in ended:
+            seconds = (timezone.now() - row.started_at).total_seconds()
+            metrics.SAGA_SECONDS.labels(row.name, row.status).observe(seconds)
+            log.info("saga ended", saga=str(row.pk), subject=row.subject, outcome=row.status, **row.cause)
+
+    def find_course(self, row: SagaInstance) -> Course:
+        known = {step.name: Known(StepState(step.logged), step.reply) for step in row.steps.all()}
+        return Course(definition(row).steps, row.data, known)
+
+    def find_proof(self, row: SagaInstance, answers: Mapping[str, Answer]) -> Entry | None:
+        """Return the pivot's reply, if its participant's barrier says that it ran."""
+        pivot = next((s for s in definition(row).steps if s.kind is Kind.PIVOT), None)
+        held = (answers.get(pivot.command.service) or {}).get(pivot.name) if pivot else None
+        if pivot and held and held.action is Action.DONE:
+            return Entry(row.pk, pivot.name, StepState.DONE, dict(held.reply or {}))
+        return None
+
+    def describe_send(self, row: SagaInstance, send: Send) -> list[str]:
+        links = planned(definition(row), send)
+        return [f"{link.operation} {link.step}".strip() for link in links]
+
+
+SAGAS = SagaFlow()
+flows.register(SAGAS)
+
+
+def definition(row: SagaInstance) -> type[Saga]:
+    """Return the definition that the saga runs on.
+
+    Raises:
+        OperatorRefused: this code does not know it.
+    """
+    saga = find(row.name, row.version)
+    if saga is None:
+        raise OperatorRefused(
+            f"{row.name} version {row.version} is unknown to this code; deploy one that knows it"
+        )
+    return saga
+
+
+def find_fault(steps: Sequence[SagaStep]) -> str:
+    """Return what parked it, in words that are the same for every saga with the same fault."""
+    failed = next((s for s in steps if s.failure and s.logged != StepState.UNDONE), None)
+    if failed is None:
+        silent = next((s.name for s in steps if not s.logged), "its end")
+        return f"no word of {silent}"
+    return parking.describe_failure(failed.name, failed.failure)
+
+
+def record_decision(made: Transition[SagaInstance]) -> SagaDecision:
+    """Return the row that keeps a decision off the happy path."""
+    said = {"came": str(made.trigger), "sent": str(made.decision.send or "")}
+    log.info("saga decided", saga=str(made.row.pk), before=made.before, after=made.after, **said)
+    return SagaDecision(
+        saga=made.row,
+        status_before=made.before,
+        status_after=made.after,
+        detail=made.reason if made.after != made.before else "",
+        **said,
+    )

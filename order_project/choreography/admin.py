@@ -1,0 +1,51 @@
+"""Choreographed orders in the admin: the status of each, what was seen of it, and the operators' verbs (rule 25)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+from unfold.decorators import display
+
+from celery_config.saga.admin.operator_pages import FingerprintFilter, OperatorPages
+from celery_config.saga.admin.widgets import COLOURS
+from celery_config.saga.models import OperatorAction
+from celery_config.web.admin import ReadOnlyInline
+from celery_config.web.columns import EMPTY, label_column, link_column, table_column, time_column
+from order_project.models import Choreography, SeenEvent
+
+STATUS = label_column("status", COLOURS)
+
+
+class SeenInline(ReadOnlyInline):
+    model = SeenEvent
+    fields = ("kind", table_column("content", "what it says"), "at")
+
+
+class ChoreographyAdmin(OperatorPages):
+    list_display = (
+        link_column("order_id", "admin:order_choreography_change", "order", short=True), STATUS, "drives",
+        time_column("due_at", "looked at"), "owner", "fingerprint",
+    )  # fmt: skip
+    list_filter = ("status", FingerprintFilter)
+    search_ids = ("order",)
+    search_help_text = "order id"
+    ordering = ("-order",)
+    inlines = (SeenInline,)
+    fields = (
+        link_column("order_id", "admin:order_order_change", "order"), STATUS, table_column("cause"),
+        table_column("failure"), "attempt", "drives", "since", "deadline_at", "due_at", "owner", "answer_by",
+        "fingerprint", "operated",
+    )  # fmt: skip
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Choreography]:
+        return super().get_queryset(request).defer("placed")  # type: ignore[no-any-return]
+
+    @display(description="what operators did")
+    def operated(self, row: Choreography) -> Any:
+        did = OperatorAction.objects.filter(subject=row.subject)
+        told = [(each.verb, each.what, each.by, each.why, each.effect) for each in did]
+        return format_html_join(SafeString("<br>"), "{} {} by {}: {} ({})", told) or EMPTY

@@ -1,0 +1,46 @@
+"""Choreographed orders are announced; everything else follows from the events of the services (rule 22)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid5
+
+from django.conf import settings
+
+from celery_config.contracts.base import encode
+from celery_config.contracts.order import OrderPlaced, OrderWithdrawn
+from celery_config.db import bulk
+from celery_config.db.bulk import Statement
+from celery_config.messaging.outbox import writing
+from celery_config.participant.choreography import announced
+from celery_config.saga.engine.flows import schedule_check
+from order_project.models import Choreography
+
+INSERTED = (
+    "order", "status", "placed", "cause", "failure", "attempt", "drives", "deadline_at", "since", "due_at",
+)  # fmt: skip
+
+
+def begin(now: datetime, deadline: float, orders: Sequence[OrderPlaced]) -> list[Statement]:
+    """Return what announces orders, and has them checked when nothing is heard; the caller places them with it.
+
+    Args:
+        now: saga time.
+        deadline: seconds, at a scale of one.
+    """
+    deadline_at = now + timedelta(seconds=settings.TIMES.deadline(deadline))
+    made = [
+        Choreography(order_id=order.order, placed=encode(order), since=now, deadline_at=deadline_at)
+        for order in orders
+    ]
+    for row in made:
+        schedule_check(row, now)
+    return [*bulk.insert_statement(Choreography, made, INSERTED), *writing.events(map(announce, orders))]
+
+
+def announce(event: OrderPlaced | OrderWithdrawn, drive: int = 0) -> dict[str, Any]:
+    """Return the CloudEvent; each drive has a new one."""
+    event_id = uuid5(event.order, f"{event.wire_name()}/{drive}")
+    return announced(event, order=event.order, drive=drive, event_id=event_id)

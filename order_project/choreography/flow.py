@@ -1,0 +1,158 @@
+"""Choreographed orders as a watched flow: their messages are announcements, their facts the events that were seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from celery_config.common.grouping import group_by
+from celery_config.contracts.base import decode
+from celery_config.contracts.order import OrderPlaced, OrderWithdrawn
+from celery_config.messaging.outbox import writing
+from celery_config.participant.choreography import FLOW
+from celery_config.saga.course import Course, Known
+from celery_config.saga.engine import flows, parking
+from celery_config.saga.engine.flows import Cause, Transition, Verb, WatchedFlow, make_view
+from celery_config.saga.engine.machine import Decision, Retry
+from celery_config.saga.engine.step_log import Entry
+from celery_config.saga.states import OPEN, Status, StepState
+from order_project import services
+from order_project.choreography.announcing import announce
+from order_project.choreography.derivation import (
+    COLLECTED,
+    DEADLINE_PASSED,
+    EVENTS_OF_STEPS,
+    RECEIVED,
+    RELEASED,
+    WITHDRAWN,
+    Announcement,
+    Seen,
+    Trigger,
+    WithdrawalAsked,
+    decide,
+    derive_status,
+    find_cause,
+    find_next_event,
+    is_contradicted,
+)
+from order_project.choreography.events import SeenByOrder, plain_values, read_events, record_events
+from order_project.models import Choreography, SeenEvent
+from order_project.sagas.place_order import PlaceOrder
+
+log = structlog.get_logger(__name__)
+CONTRADICTED = "payment said that it has taken the money, and that it has let go of it"
+TOO_OLD = {"code": DEADLINE_PASSED, "reason": "the order did not end before its deadline"}
+
+
+class ChoreographyFlow(WatchedFlow[Choreography, SeenByOrder]):
+    model = Choreography
+    event_flow = FLOW
+    columns = (
+        "status", "cause", "failure", "attempt", "drives", "since", "due_at", "owner", "answer_by", "fingerprint",
+    )  # fmt: skip
+    news = (SeenEvent, "choreography", "at")
+    to_outbox = staticmethod(writing.events)
+    # There is none that sends an order forward: payment says whether it is too late to undo anything.
+    verbs = {
+        "retry": Verb(
+            "Say again what was said last of the order: that it was placed, or, while it is being undone, that it is"
+            " withdrawn. Each service answers from its barrier, so that nothing is done twice; payment decides first"
+            " whether it is too late to undo anything",
+            dict.fromkeys((*OPEN, Status.PARKED), Retry()),
+            "what was seen of the order contradicts itself: compare the books of all who took part",
+        ),
+        "compensate": Verb(
+            "Withdraw the order: payment decides whether it is too late; if not, every service undoes its part",
+            dict.fromkeys((Status.RUNNING, Status.STOPPING, Status.PARKED), WithdrawalAsked()),
+        ),
+    }
+
+    def read_facts(self, rows: Sequence[Choreography], proved: Sequence[Entry] = ()) -> SeenByOrder:
+        return read_events(rows)
+
+    def decide(
+        self, row: Choreography, trigger: Trigger, now: datetime, facts: SeenByOrder
+    ) -> Decision[Announcement]:
+        return decide(make_view(row, now, facts[row.pk]), trigger)
+
+    def make_message(
+        self, row: Choreography, send: Announcement, cause: Cause | None, facts: SeenByOrder
+    ) -> dict[str, Any]:
+        seen = facts[row.pk]
+        if send is Announcement.WITHDRAWAL and derive_status(seen) is Status.RUNNING:
+            return self.withdraw(row, cause or TOO_OLD, seen)
+        row.attempt += 1
+        if send is Announcement.ORDER:
+            return announce(decode(OrderPlaced, row.placed), row.attempt)
+        known = find_cause(seen)
+        event = OrderWithdrawn(order=row.pk, code=known.get("code", ""), reason=known.get("reason", ""))
+        return announce(event, row.attempt)
+
+    def withdraw(self, row: Choreography, cause: Cause, seen: dict[str, dict[str, Any]]) -> dict[str, Any]:
+        """Withdraw an order for the first time: that counts as seen, and stops it."""
+        event = OrderWithdrawn(order=row.pk, code=cause["code"], reason=cause["reason"])
+        record_events([(row.pk, event)])
+        seen[WITHDRAWN] = plain_values(event)
+        return announce(event)
+
+    def explain_status(self, row: Choreography, cause: Cause | None, facts: SeenByOrder) -> None:
+        seen = facts[row.pk]
+        match row.status:
+            case Status.STOPPING:
+                row.cause = row.cause | find_cause(seen)
+            case Status.COMPENSATED:
+                row.cause = find_cause(seen)
+            case Status.COMPLETED:
+                row.cause = {}
+            case Status.PARKED:
+                park(row, seen)
+
+    def finish(self, transitions: Sequence[Transition[Choreography]], facts: SeenByOrder) -> None:
+        """Confirm and cancel orders, in the transaction that ends them."""
+        moved = [each for each in transitions if each.after != each.before]
+        ended = group_by(lambda row: row.status, [each.row for each in moved if each.is_end])
+        if completed := ended.get(Status.COMPLETED):
+            services.confirm_orders([(decode(OrderPlaced, row.placed), facts[row.pk]) for row in completed])
+        if compensated := ended.get(Status.COMPENSATED):
+            services.cancel_orders([(decode(OrderPlaced, row.placed), row.cause) for row in compensated])
+        for each in moved:
+            log.info("choreographed order stands", order=str(each.row.pk), status=each.after)
+
+    def find_course(self, row: Choreography) -> Course:
+        """Return the steps of `place-order`, by the names that the services know them by."""
+        (seen,) = read_events([row]).values()
+        steps = [replace(step, name=step.command.wire_name()) for step in PlaceOrder.steps]
+        known = {step.name: find_known(EVENTS_OF_STEPS[step.command], seen) for step in steps}
+        return Course(steps, row.placed, known)
+
+    def describe_send(self, row: Choreography, send: Announcement) -> list[str]:
+        return [f"announce {send}"]
+
+
+CHOREOGRAPHIES = ChoreographyFlow()
+flows.register(CHOREOGRAPHIES)
+
+
+def find_known(kinds: tuple[str, ...], seen: Seen) -> Known:
+    """Return what the events of one step say: that it is done, or undone."""
+    done, *undone = kinds
+    if seen.keys() & {*undone}:
+        return Known(StepState.UNDONE, None)
+    return Known(StepState.DONE, seen[done]) if done in seen else Known(StepState.NOTHING, None)
+
+
+def park(row: Choreography, seen: Seen) -> None:
+    """Park an order of which this was seen."""
+    why = f"said {row.attempt} times again without coming to an end"
+    if is_contradicted(seen):
+        why = fault = CONTRADICTED
+    elif row.failure:
+        fault = parking.describe_failure(row.failure["step"], row.failure)
+    else:
+        fault = f"no word of {find_next_event(seen)}"
+    is_held = not seen.keys() & {COLLECTED, RELEASED}
+    parking.park(row, why, fault, [seen.get(RECEIVED, {})] if is_held else [])

@@ -1,0 +1,34 @@
+"""What the order service does about the events of choreographed orders: it records them and derives the status."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from celery_config.contracts.base import StepGaveUp, encode
+from celery_config.messaging.inbox.subscriptions import Received
+from celery_config.saga.engine.unit_of_work import UnitOfWork
+from order_project.choreography.derivation import EventsSeen
+from order_project.choreography.events import record_events
+from order_project.choreography.flow import CHOREOGRAPHIES
+
+
+def handle_events(received: Sequence[Received]) -> None:
+    """Record events of choreographed orders, and give the orders the status that follows."""
+    of_orders = [each for each in received if each.envelope.flow and each.envelope.saga]
+    # Nothing is recorded of an erased customer's order, and nothing announced: it has no `placed`.
+    known = {
+        row.pk: row for row in CHOREOGRAPHIES.lock(each.envelope.saga for each in of_orders) if row.placed
+    }
+    if not known:
+        return
+    news = [(row, each) for each in of_orders if (row := known.get(each.envelope.saga))]
+    record_events((row.pk, each.data) for row, each in news if not isinstance(each.data, StepGaveUp))
+    work = UnitOfWork.begin(CHOREOGRAPHIES, [*known.values()])
+    for row, each in news:
+        if isinstance(each.data, StepGaveUp):
+            about = {"step": each.envelope.step, "operation": each.envelope.operation}
+            row.failure = about | encode(each.data)
+            work.changed[row.pk] = row
+    for row in known.values():
+        work.take(row, EventsSeen())
+    work.write()
