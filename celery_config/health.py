@@ -25,9 +25,11 @@ def readyz(request: HttpRequest) -> HttpResponse:
 
     The body also names copies that are late. They do not make the service unready, because their rows are still useful.
     """
-    found = {name: check() for name, check in CHECKS.items()}
+    relay = ask_database(check_relay)
+    found = {"database": check_database(), "broker": check_broker(), "relay": relay}
     good = all(text.startswith("ok") for text in found.values())
-    return JsonResponse({"ready": good, **found, **check_copies()}, status=200 if good else 503)
+    late = {"copies": ask_database(freshness.summarize_lag)} if copies else {}
+    return JsonResponse({"ready": good, **found, **late}, status=200 if good else 503)
 
 
 def metrics(request: HttpRequest) -> HttpResponse:
@@ -53,29 +55,14 @@ def check_broker() -> str:
 
 
 def check_relay() -> str:
+    lag = oldest_unpublished_seconds()
+    if lag < RELAY_LAG_LIMIT:
+        return f"ok: {lag:.1f} s behind"
+    return f"late: {lag:.0f} s behind; is the relay running?"
+
+
+def ask_database(check: Callable[[], str]) -> str:
     try:
-        lag = oldest_unpublished_seconds()
+        return check()
     except (DatabaseError, InterfaceError):
         return "unknown: no database"
-    return (
-        f"ok: {lag:.1f} s behind"
-        if lag < RELAY_LAG_LIMIT
-        else f"late: {lag:.0f} s behind; is the relay running?"
-    )
-
-
-def check_copies() -> dict[str, str]:
-    """The lag of the copies; empty if the service keeps none."""
-    if not copies:
-        return {}
-    try:
-        return {"copies": freshness.summarize_lag()}
-    except (DatabaseError, InterfaceError):
-        return {"copies": "unknown: no database"}
-
-
-CHECKS: dict[str, Callable[[], str]] = {
-    "database": check_database,
-    "broker": check_broker,
-    "relay": check_relay,
-}

@@ -39,10 +39,8 @@ def retire_rows(publication: Publication, keys: Collection[Any]) -> int:
         unique_fields=["source", "key"],
         update_fields=["version", "deleted_at"],
     )
+    events = (publication.deleted(**{publication.key: key, "version": FINAL_VERSION}) for key in keys)
     writing.add_events(
-        writing.cloud_event(
-            publication.deleted(**{publication.key: key, "version": FINAL_VERSION}), subject=str(key)
-        )
-        for key in keys
+        writing.cloud_event(event, subject=str(getattr(event, publication.key))) for event in events
     )
     return deleted

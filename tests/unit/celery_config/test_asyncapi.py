@@ -80,7 +80,7 @@ def cloud_event(kind: type[Event], data: dict[str, Any]) -> dict[str, Any]:
 
 
 class TestSubscriptions:
-    """Rule 27: the one table of bindings is what the services' `subscriptions.py` say."""
+    """Rule 27 (topology): the one table of bindings is what the services' `subscriptions.py` say."""
 
     def test_the_queues_are_bound_to_what_is_heard(self) -> None:
         wanted = {
@@ -121,7 +121,7 @@ def is_choreographed(kind: type[Event]) -> bool:
 
 
 class TestReaders:
-    """Rule 24, for each event: services are deployed one after the other."""
+    """Rule 24 (versions), for each event: services are deployed one after the other."""
 
     @pytest.mark.parametrize("name", EVENTS)
     def test_an_old_reader_takes_a_newer_event(self, name: str) -> None:

@@ -64,7 +64,7 @@ def test_a_new_product_and_its_changes() -> None:
 
 @pytest.mark.parametrize("order", list(itertools.permutations([1, 2, 3])))
 def test_in_whatever_order_they_come_the_newest_stays(order: tuple[int, ...]) -> None:
-    """Rule 21: events carry full state and a version; relays publish out of order and that is harmless."""
+    """Rule 21 (events): they carry full state and a version; relays publish out of order and that is harmless."""
     for version in order:
         receive(change(version))
     assert the_copy() == state(3)
@@ -143,7 +143,7 @@ class TestAGap:
 
 @concurrent
 def test_many_at_once() -> None:
-    """Rule 21: of two newcomers one waits for the other and then compares versions."""
+    """Rule 21 (events): of two inserts one waits for the other and then compares versions."""
     for _ in range(5):
         CatalogueProduct.everything.all().delete()
         done = together(*[lambda v=v: receive(change(v)) for v in (3, 1, 5, 2, 4)])
