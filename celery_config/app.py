@@ -1,4 +1,4 @@
-"""One Celery app a service."""
+"""Celery app of a service: our worker, our JSON codec, task events that never stall it."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ BUFFERED_EVENTS = 500
 class UnconfirmedDispatcher(EventDispatcher):
     """Sends worker and task events for Flower on a connection without publisher confirms.
 
-    With confirms, a pool thread that waits for one holds the dispatcher's lock and the worker stalls.
+    A pool thread that waits for a confirm would hold the dispatcher's lock, and the worker would stall.
     """
 
     def __init__(self, connection: Connection | None = None, **kwargs: object) -> None:
         if connection is not None and connection.transport.driver_type == "amqp":
-            # Of this very connection: the broker would give up a clone's original, whose heartbeat nobody sends.
+            # Not on a clone: no heartbeats would go out on the original, and the broker would close it.
             connection.connection.confirm_publish = False
         super().__init__(connection, **{"buffer_limit": BUFFERED_EVENTS, **kwargs})
-        self.exchange.no_declare = True  # the administrator has declared it (rule 27)
+        self.exchange.no_declare = True  # the administrator has declared it (rule 27, topology)
 
 
 class UnconfirmedEvents(Events):
@@ -38,7 +38,7 @@ def make_celery(service: str, package: str) -> Celery:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", f"{package}.config.settings")
     codec.register()
     app = Celery(service, events=UnconfirmedEvents, set_as_current=True)
-    app.set_default()  # `current_app` of every thread; as the current one it would be that of this thread alone
+    app.set_default()  # `current_app` in every thread; `set_as_current` sets it in this thread only
     app.config_from_object("django.conf:settings", namespace="CELERY")
     app.autodiscover_tasks()
     app.steps["consumer"].update({SlowStart, Frames, FastPath, DatabaseGate})

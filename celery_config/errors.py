@@ -1,30 +1,31 @@
-"""Every error of the engine. Pure.
+"""Error tree: every error of this code that another module catches. Pure.
 
 OrderSagaError
-├── DefinitionError        a saga, contract or subscription is written wrongly; found at import or by `check`
-├── Refused                a participant's business "no": final, stored, announced; stops the saga
-├── Unknown                nobody knows whether an effect outside happened; the same call is repeated
-│   └── Away               who was called is away and did nothing; this was no try
-├── CommandConflict        one command id with two different commands: a human must look
-├── StepOutlived           the step was undone or fenced before this message came; it never will run
-├── ChainTooLarge          an order's messages would exceed the limit
-├── SagaPaused             an operator holds up new sagas of this kind
-├── OperatorRefused        what an operator asked for would break a rule
-└── WebhookRefused         an event from outside that is not believed
-    ├── SignatureInvalid   not signed with the secret
-    ├── SignatureStale     signed too long ago
-    └── EventUnreadable    signed, and still no event
+├── DefinitionError         a saga, contract or subscription breaks a rule; found at import or by `check`
+├── Refused                 a participant's business "no": final, stored, announced; stops the saga
+├── OutcomeUnknown          an effect outside may have happened or not; the same call is repeated
+│   └── ServiceUnavailable  the called service is away and did nothing; this was no try
+├── CallFailed              the other side did not accept a call: our settings or our code are wrong
+├── CommandConflict         two different commands have one id: a human must look
+├── StepSuperseded          the step was undone or fenced before this message came; it never will run
+├── ChainTooLarge           an order's messages exceed the limit
+├── SagaPaused              an operator holds up new sagas of this kind
+├── OperatorRefused         an operator's request would break a rule
+└── WebhookRefused          an event from outside is not believed
+    ├── SignatureInvalid    not signed with the secret
+    ├── SignatureStale      signed too long ago
+    └── EventUnreadable     signed, and not an event
 """
 
 from __future__ import annotations
 
 
 class OrderSagaError(Exception):
-    """Base of all."""
+    """The base class."""
 
 
 class DefinitionError(OrderSagaError):
-    """The definition breaks a rule; the text says which and how to mend it."""
+    """The definition breaks a rule; the text names the rule and the correction."""
 
 
 class Refused(OrderSagaError):
@@ -45,15 +46,32 @@ class Refused(OrderSagaError):
 
 
 class OutcomeUnknown(OrderSagaError):
-    """The outcome of a call outside is unknown; it is settled by repeating it with the same key."""
+    """The outcome of a call to the outside is unknown; repeating the call with the same key settles it."""
 
 
 class ServiceUnavailable(OutcomeUnknown):
-    """Whoever was to be called is not there at present; the message waits for them as it would in their queue."""
+    """The service is away; the message waits for it as it would in the service's queue."""
+
+
+class CallFailed(OrderSagaError):
+    """The other side did not accept the call as such; it did nothing, and no repeat helps until a human mends it.
+
+    Args:
+        code: stable, for programs: `idempotency_conflict`.
+        reason: for people.
+    """
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(code, reason)
+        self.code = code
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.reason}"
 
 
 class CommandConflict(OrderSagaError):
-    """A command came twice under one id and differs; neither is trusted."""
+    """Two different commands have the same id; neither is trusted."""
 
 
 class StepSuperseded(OrderSagaError):
@@ -61,28 +79,28 @@ class StepSuperseded(OrderSagaError):
 
 
 class ChainTooLarge(OrderSagaError):
-    """The chain of an order is over the size limit; send fewer lines."""
+    """The messages of an order are larger than the limit; send fewer lines."""
 
 
 class SagaPaused(OrderSagaError):
-    """No new saga of this kind starts at present; the text says who holds it up and why."""
+    """No new saga of this kind starts; the text says who paused it, and why."""
 
 
 class OperatorRefused(OrderSagaError):
-    """The verb does not fit where the saga stands; nothing was changed."""
+    """The verb does not fit the state of the saga; nothing was changed."""
 
 
 class WebhookRefused(OrderSagaError):
-    """An event from outside changes nothing, since it cannot be believed or read."""
+    """An event from outside changes nothing, since its sender is not proven or it cannot be read."""
 
 
 class SignatureInvalid(WebhookRefused):
-    """Whoever sent it does not know the secret, or something on the way changed the body."""
+    """The sender does not know the secret, or the body was changed on its way."""
 
 
 class SignatureStale(WebhookRefused):
-    """The signature is right and old: somebody may be repeating what was overheard."""
+    """The signature is right but old: an attacker may have recorded the message and sent it again."""
 
 
 class EventUnreadable(WebhookRefused):
-    """The sender is right and the body is not; its format may have changed."""
+    """The sender is proven, but the body is wrong; its format may have changed."""

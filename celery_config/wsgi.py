@@ -1,4 +1,4 @@
-"""What a service's web server loads."""
+"""WSGI application of a service: it answers its first request as fast as any other."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from django.core.wsgi import get_wsgi_application
 
 
 def application(package: str) -> WSGIHandler:
-    """The WSGI application of the service in `package`."""
+    """Make the WSGI application of the service in `package`."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", f"{package}.config.settings")
-    made = get_wsgi_application()
-    from celery_config.participant.handlers import find_handler  # which needs the apps
+    handler = get_wsgi_application()
+    from celery_config.participant.handlers import load_handlers  # needs the Django apps
 
-    find_handler()  # not with the first command over REST, which has to be answered in time
-    return made
+    load_handlers()  # loads the tasks now; the first command over REST must be answered in time
+    return handler

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from celery_config.asyncapi import Subscriptions, build_document
-from celery_config.common.services import SERVICES
+from celery_config.broker.topology import read_subscriptions
+from celery_config.common.services import SUBSCRIPTIONS
 
 PAGE = Path(__file__).resolve().parent / "reference" / "asyncapi.yaml"
 HEAD = "# Written from the code: ./manage.py asyncapi --write\n"
@@ -51,7 +51,4 @@ Page.add_representer(
 
 def parts() -> Subscriptions:
     """What each service listens to, by its `subscriptions.py`."""
-    return {
-        service: importlib.import_module(f"{package}.subscriptions").SUBSCRIPTIONS
-        for service, (package, _) in SERVICES.items()
-    }
+    return {service: read_subscriptions(name) for service, name in SUBSCRIPTIONS.items()}

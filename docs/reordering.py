@@ -9,7 +9,7 @@ from pathlib import Path
 from celery_config.common.services import SERVICES
 from celery_config.contracts.base import Event
 from celery_config.contracts.order import OrderPlaced
-from celery_config.contracts.subscriptions import ReactionRule, lacks
+from celery_config.contracts.subscriptions import ReactionRule, find_missing_fields
 from docs.asyncapi import parts
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -38,8 +38,7 @@ def forward(lines: Sequence[ReactionRule]) -> list[ReactionRule]:
 def touched(first: str, second: str) -> set[str]:
     """The files of the choreographed flow that change.
 
-    The lines that wait for another word than before, the contracts that must now carry what came after them, and the
-    bindings of the queues.
+    These are the lines that wait for another event than before, and the contracts that must now carry what came after.
 
     Raises:
         SystemExit: the two are no neighbours.
@@ -54,8 +53,7 @@ def touched(first: str, second: str) -> set[str]:
     files = set()
     for line in after:
         if said not in line.to:
-            package = package_of(line.command.service)
-            files |= {f"{package}/subscriptions.py", "celery_config/broker/topology.py"}
+            files.add(f"{package_of(line.command.service)}/subscriptions.py")
         said = line.announce
     return files | {path_of(kind) for kind in poorer(after)}
 
@@ -74,7 +72,10 @@ def poorer(lines: Sequence[ReactionRule]) -> Iterator[type[Event]]:
 
 
 def missing(line: ReactionRule, heard: type[Event]) -> set[str]:
-    told = [*lacks(line.command, heard), *lacks(line.announce, heard, line.command.done)]
+    told = [
+        *find_missing_fields(line.command, heard),
+        *find_missing_fields(line.announce, heard, line.command.done),
+    ]
     return {each.partition(".")[2].partition(" ")[0] for each in told}
 
 

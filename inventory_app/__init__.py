@@ -1,4 +1,4 @@
-"""The inventory service: products, stock, reservations."""
+"""The inventory service: it keeps products and stock, and reserves stock for orders."""
 
 from .config.celery import app as celery_app
 

@@ -1,4 +1,4 @@
-"""The inventory service's admin. Products are changed here through the same service as in the API."""
+"""The inventory admin: products are changed through the same service as in the API; the rest is read-only."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ProductAdmin(ServiceAdmin):
         services.put_products(products=[ProductData(**{name: getattr(obj, name) for name in names})])
 
     def has_delete_permission(self, request: HttpRequest, obj: Product | None = None) -> bool:
-        return False  # orders and movements refer to it; make it inactive instead
+        return False  # orders and movements refer to the product; make it inactive instead
 
 
 @admin.register(Stock)

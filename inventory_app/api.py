@@ -1,10 +1,13 @@
-"""Inventory's HTTP API; everything here is for staff and for the other services."""
+"""The inventory API: the catalogue and the stock, for staff and the other services."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.core.validators import RegexValidator
+from django.db.models import F
 from django.urls import URLPattern, URLResolver, path
 from drf_spectacular.utils import extend_schema
 from rest_framework import generics, serializers
@@ -32,13 +35,13 @@ class SkuField(serializers.CharField):
 
 
 class BySku(CursorPages):
-    """In the order of the SKUs, for many rows are made at the same moment."""
+    """Sorted by SKU, since many rows are created at the same moment."""
 
     ordering = "pk"
 
 
 class NewestFirst(CursorPages):
-    """By id: the movements of one order are made at the same moment."""
+    """Sorted by id, since the movements of one order are made at the same moment."""
 
     ordering = "-id"
 
@@ -57,6 +60,7 @@ class ProductsApi(generics.ListAPIView[Product]):
 
     serializer_class = ProductSerializer
     pagination_class = BySku
+    queryset = Product.objects.all()
     filterset_fields = ("active", "currency")
 
     class InputSerializer(serializers.Serializer[Any]):
@@ -75,17 +79,12 @@ class ProductsApi(generics.ListAPIView[Product]):
         changed = serializers.IntegerField()
         unchanged = serializers.IntegerField()
 
-    def get_queryset(self) -> Any:
-        return selectors.products()
-
     @extend_schema(request=InputSerializer, responses=OutputSerializer)
     def post(self, request: Request) -> Response:
-        """Create products, or change them to what is sent; one transaction for all."""
-        items = parsed(self.InputSerializer, request)["products"]
-        try:
+        """Create products, or change them to what is sent, all in one transaction."""
+        items = parse_body(self.InputSerializer, request)["products"]
+        with translate_errors():
             put = services.put_products(products=[domain.ProductData(**item) for item in items])
-        except InventoryError as error:
-            raise Unprocessable(str(error), code=error.code) from error
         return Response(self.OutputSerializer(put).data)
 
 
@@ -93,14 +92,12 @@ class ProductApi(generics.RetrieveAPIView[Product]):
     """One product."""
 
     serializer_class = ProductSerializer
+    queryset = Product.objects.all()
     lookup_field = "sku"
-
-    def get_queryset(self) -> Any:
-        return selectors.products()
 
 
 class StockApi(generics.ListAPIView[Stock]):
-    """How much of each product there is."""
+    """The stock of each product."""
 
     class OutputSerializer(serializers.ModelSerializer[Stock]):
         sku = serializers.CharField(source="product_id")
@@ -111,11 +108,9 @@ class StockApi(generics.ListAPIView[Stock]):
             fields = ("sku", "on_hand", "reserved", "available", "opening")
 
     serializer_class = OutputSerializer
+    queryset = Stock.objects.annotate(available=F("on_hand") - F("reserved"))
     pagination_class = BySku
     filterset_fields = ("product",)
-
-    def get_queryset(self) -> Any:
-        return selectors.stock()
 
 
 class OpeningStockApi(APIView):
@@ -134,13 +129,11 @@ class OpeningStockApi(APIView):
 
     @extend_schema(request=InputSerializer, responses=OutputSerializer)
     def post(self, request: Request) -> Response:
-        """Book it once: products that have their opening stock keep it."""
-        items = parsed(self.InputSerializer, request)["items"]
-        try:
-            domain.each_once([item["sku"] for item in items])
-            opened = services.book_opening_stock(quantities={item["sku"]: item["quantity"] for item in items})
-        except InventoryError as error:
-            raise Unprocessable(str(error), code=error.code) from error
+        """Set the opening stock once: a product that has one keeps it."""
+        items = parse_body(self.InputSerializer, request)["items"]
+        with translate_errors():
+            domain.check_unique([item["sku"] for item in items])
+            opened = services.set_opening_stock(quantities={item["sku"]: item["quantity"] for item in items})
         return Response(self.OutputSerializer(opened).data)
 
 
@@ -159,23 +152,21 @@ class AdjustmentApi(APIView):
     """Corrections of the stock."""
 
     class InputSerializer(serializers.Serializer[Any]):
-        adjustment = IdField(help_text="your id for it: a repeat adjusts nothing")
+        adjustment = IdField(help_text="your id of the adjustment; a repeat changes nothing")
         sku = SkuField()
         quantity = serializers.IntegerField(min_value=-domain.MAX_QUANTITY, max_value=domain.MAX_QUANTITY)
         reason = serializers.CharField(max_length=200)
 
     @extend_schema(request=InputSerializer, responses=MovementSerializer)
     def post(self, request: Request) -> Response:
-        """Add to the stock of one product or, with a negative quantity, take from it."""
-        try:
-            movement = services.adjust_stock(**parsed(self.InputSerializer, request))
-        except InventoryError as error:
-            raise Unprocessable(str(error), code=error.code) from error
+        """Add to the stock of one product, or take from it with a negative quantity."""
+        with translate_errors():
+            movement = services.adjust_stock(**parse_body(self.InputSerializer, request))
         return Response(MovementSerializer(movement).data)
 
 
 class ReservationsApi(generics.ListAPIView[Reservation]):
-    """What orders hold or held."""
+    """The stock that orders hold or held."""
 
     class OutputSerializer(serializers.ModelSerializer[Reservation]):
         class LineSerializer(serializers.Serializer[Any]):
@@ -189,10 +180,8 @@ class ReservationsApi(generics.ListAPIView[Reservation]):
             fields = ("id", "order", "state", "lines", "created_at", "updated_at")
 
     serializer_class = OutputSerializer
+    queryset = Reservation.objects.prefetch_related("lines")
     filterset_fields = ("order", "state")
-
-    def get_queryset(self) -> Any:
-        return selectors.reservations()
 
 
 class MovementsApi(generics.ListAPIView[Movement]):
@@ -200,23 +189,29 @@ class MovementsApi(generics.ListAPIView[Movement]):
 
     serializer_class = MovementSerializer
     pagination_class = NewestFirst
+    queryset = Movement.objects.all()
     filterset_fields = ("product", "order", "kind")
-
-    def get_queryset(self) -> Any:
-        return selectors.movements()
 
 
 class InventoryFactsApi(FactsApi):
-    """What inventory did, and what does not add up over all stock."""
-
     facts = staticmethod(selectors.facts)
     totals = staticmethod(selectors.totals)
 
 
-def parsed(serializer: type[serializers.Serializer[Any]], request: Request) -> Any:
+def parse_body(serializer: type[serializers.Serializer[Any]], request: Request) -> Any:
+    """The valid data of a request's body."""
     given = serializer(data=request.data)
     given.is_valid(raise_exception=True)
     return given.validated_data
+
+
+@contextmanager
+def translate_errors() -> Iterator[None]:
+    """Answer an error of inventory with 422 and its code."""
+    try:
+        yield
+    except InventoryError as error:
+        raise Unprocessable(str(error), code=error.code) from error
 
 
 urlpatterns: list[URLPattern | URLResolver] = [

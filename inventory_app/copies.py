@@ -1,4 +1,4 @@
-"""What inventory publishes of its tables."""
+"""The tables that inventory publishes to other services."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stock may do. Pure: it sees rows as values and says what they become, or refuses."""
+"""The rules of stock. Pure: from the levels before, they give the levels after, or refuse."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from inventory_app.errors import RepeatedProduct, ReservationLost, StockBelowRes
 
 RESERVATION_IDS = uuid5(NAMESPACE_URL, "order-saga:reservation")
 NAMED = 20
-# Far over anything real, and far under what the columns bear.
+# Far above any real value, and far below what the columns hold.
 MAX_QUANTITY = 10**12
 MAX_WEIGHT_GRAMS = 10**9
 
@@ -37,7 +37,7 @@ class ReservationState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """The stock of one product in whole units: `reserved` of the `on_hand` are held for orders."""
+    """The stock of one product in whole units: `reserved` of those `on_hand` are held for orders."""
 
     on_hand: int
     reserved: int
@@ -50,7 +50,7 @@ class Level:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProductData:
-    """A product as its owner describes it; price in minor units of `currency` (ISO 4217)."""
+    """The fields of a product that its owner sets; price in minor units of `currency` (ISO 4217)."""
 
     sku: str
     name: str
@@ -61,12 +61,12 @@ class ProductData:
 
 
 def reservation_id(order: UUID) -> UUID:
-    """The id of an order's one reservation."""
+    """The id of an order's one reservation; it follows from the order."""
     return uuid5(RESERVATION_IDS, str(order))
 
 
-def merged(lines: Iterable[Line]) -> dict[str, int]:
-    """Return the quantity of each SKU, in the order in which rows are locked: by SKU.
+def merge_lines(lines: Iterable[Line]) -> dict[str, int]:
+    """Return the quantity of each SKU, sorted by SKU: the order in which rows are locked.
 
     Raises:
         Refused: there are no lines, or one has no positive quantity.
@@ -88,26 +88,26 @@ def reserve(levels: Mapping[str, Level], wanted: Mapping[str, int]) -> dict[str,
         Refused: unknown_sku, inactive_product or out_of_stock; the reason names the SKUs.
     """
     if unknown := [sku for sku in wanted if sku not in levels]:
-        raise Refused("unknown_sku", f"no such product: {named(unknown)}")
+        raise Refused("unknown_sku", f"no such product: {join_names(unknown)}")
     if inactive := [sku for sku in wanted if not levels[sku].active]:
-        raise Refused("inactive_product", f"no longer sold: {named(inactive)}")
+        raise Refused("inactive_product", f"no longer sold: {join_names(inactive)}")
     short = [
         f"{sku} ({quantity} wanted, {levels[sku].available} available)"
         for sku, quantity in wanted.items()
         if quantity > levels[sku].available
     ]
     if short:
-        raise Refused("out_of_stock", f"too few of {named(short)}")
+        raise Refused("out_of_stock", f"too few of {join_names(short)}")
     return {sku: replace(levels[sku], reserved=levels[sku].reserved + q) for sku, q in wanted.items()}
 
 
 def release(level: Level, quantity: int) -> Level:
-    """What was held is free again."""
+    """The level after held units become available again."""
     return replace(level, reserved=level.reserved - quantity)
 
 
 def commit(level: Level, quantity: int) -> Level:
-    """What was held has left for good."""
+    """The level after held units left the warehouse."""
     return replace(level, on_hand=level.on_hand - quantity, reserved=level.reserved - quantity)
 
 
@@ -125,13 +125,13 @@ def adjust(level: Level, quantity: int) -> Level:
 
 
 def check_ended(state: str | None, into: ReservationState, order: UUID) -> None:
-    """Check that a reservation which is not held has ended as is wanted now.
+    """Check that a reservation that is not held has already ended in the wanted state.
 
     Args:
         state: None when there is no reservation.
 
     Raises:
-        ReservationLost: it has not.
+        ReservationLost: there is none, or it ended the other way.
     """
     if state is None:
         raise ReservationLost(f"order {order} has no reservation to be {into}")
@@ -139,17 +139,13 @@ def check_ended(state: str | None, into: ReservationState, order: UUID) -> None:
         raise ReservationLost(f"the reservation of order {order} is {state}; it cannot be {into}")
 
 
-def each_once(skus: Collection[str]) -> None:
-    """Check that no SKU comes twice.
-
-    Raises:
-        RepeatedProduct: one does.
-    """
+def check_unique(skus: Collection[str]) -> None:
+    """Raise RepeatedProduct if a SKU comes twice."""
     if repeated := [sku for sku, times in Counter(skus).items() if times > 1]:
-        raise RepeatedProduct(f"named more than once: {named(repeated)}")
+        raise RepeatedProduct(f"named more than once: {join_names(repeated)}")
 
 
-def named(skus: list[str]) -> str:
-    """The first SKUs of a list that may be long."""
+def join_names(skus: list[str]) -> str:
+    """The first SKUs of a list that may be long, as text."""
     more = len(skus) - NAMED
     return ", ".join(skus[:NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -1,6 +1,6 @@
-"""What inventory remembers of a person: nothing in its own tables, which know orders and no customers.
+"""The data map of inventory: its own tables hold no personal data.
 
-Its messages may: an event of a choreographed order passes the address on.
+Its messages may hold some: an event of a choreographed order passes the address on.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""What can go wrong in inventory, besides a refusal of a command.
+"""Errors of the inventory service. Pure.
 
 InventoryError
 ├── UnknownProduct      no product has this SKU
 ├── RepeatedProduct     one call names a product twice
 ├── StockBelowReserved  an adjustment would take away what orders hold
 ├── AdjustmentConflict  one adjustment id with two different adjustments
-└── ReservationLost     an order's reservation is missing, or in a state that the command contradicts
+└── ReservationLost     an order's reservation is missing, or in another state than the command needs
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from celery_config.errors import OrderSagaError
 
 
 class InventoryError(OrderSagaError):
-    """Base of all; `code` is stable."""
+    """Base of all; the API answers it with its stable `code`."""
 
     code = "inventory_error"
 
 
 class UnknownProduct(InventoryError):
-    """Make the product first: POST /api/products/."""
+    """Create the product first: POST /api/products/."""
 
     code = "unknown_sku"
 

@@ -1,4 +1,4 @@
-"""The tables of inventory. Quantities are whole units, prices minor units, weights grams."""
+"""The tables of inventory: quantities in whole units, prices in minor units, weights in grams."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from inventory_app.domain import Change, ReservationState
 
 
 class Product(Published):
-    """What can be sold. The SKU is its name for ever, and the order in which rows are locked."""
+    """A product of the catalogue. Its SKU never changes; rows are locked in the order of their SKUs."""
 
     sku = KeyField(
         "SKU",
@@ -49,12 +49,12 @@ class Product(Published):
 
 
 class Stock(models.Model):
-    """How much of a product there is. The constraints make overselling impossible."""
+    """The stock of one product. The constraints make overselling impossible."""
 
     product = models.OneToOneField(Product, primary_key=True, on_delete=models.PROTECT)
     on_hand = models.BigIntegerField(default=0)
     reserved = models.BigIntegerField(default=0, help_text="of those on hand, held for orders")
-    opening = models.BigIntegerField(null=True, blank=True, help_text="booked once; empty: not yet")
+    opening = models.BigIntegerField(null=True, blank=True, help_text="set once; empty: not yet")
 
     class Meta:
         verbose_name_plural = "stock"
@@ -69,7 +69,7 @@ class Stock(models.Model):
 
 
 class Reservation(models.Model):
-    """What one order holds, or held. Only the order's saga ends it, no timer does (rule 9)."""
+    """The stock that one order holds or held. Only the order's saga ends it, never a timer (rule 9, reservations)."""
 
     id = models.UUIDField(primary_key=True)
     order = models.UUIDField(unique=True)
@@ -85,7 +85,7 @@ class Reservation(models.Model):
 
 
 class ReservationLine(models.Model):
-    # Their own indexes: Django's would come with one more each for LIKE, written with every order.
+    # Own indexes, since Django's would bring a second one each for LIKE, written with every order.
     reservation = models.ForeignKey(
         Reservation, on_delete=models.PROTECT, related_name="lines", db_index=False
     )
@@ -104,7 +104,7 @@ class ReservationLine(models.Model):
 
 
 class Movement(models.Model):
-    """One change of one product's stock; rows are only ever added."""
+    """One change of one product's stock. Append-only."""
 
     product = models.ForeignKey(Product, on_delete=models.PROTECT, db_index=False)
     kind = models.CharField(max_length=8, choices=[(c.value, c.value) for c in Change])
@@ -112,7 +112,7 @@ class Movement(models.Model):
     order = models.UUIDField(null=True, blank=True, db_index=True)
     on_hand = models.BigIntegerField(help_text="afterwards")
     reserved = models.BigIntegerField(help_text="afterwards")
-    adjustment = models.UUIDField(null=True, blank=True, help_text="its id, chosen by who adjusts")
+    adjustment = models.UUIDField(null=True, blank=True, help_text="its id, chosen by the caller")
     reason = models.CharField(max_length=200, blank=True, default="")
     created_at = models.DateTimeField(db_default=Now())
 

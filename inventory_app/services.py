@@ -1,7 +1,7 @@
-"""The writes of inventory; each call is one transaction, its events included.
+"""The writes of the inventory service; each is one transaction with its events, or a part of its caller's.
 
-Stock rows are locked in the order of their SKUs by whoever changes them, so that no two orders ever wait for
-each other in a circle (rule 10). Rows that are locked here are written back with one statement, however many.
+Every change locks the stock rows in the order of their SKUs, so that no two orders wait for each other in a circle
+(rule 10, lock order). One statement writes all locked rows back.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from inventory_app.models import Movement, Product, Reservation, ReservationLine
 log = structlog.get_logger(__name__)
 MOVEMENT = ("product", "kind", "quantity", "order", "on_hand", "reserved", "adjustment", "reason")
 PRODUCT_FIELDS = [each.name for each in fields(ProductData) if each.name != "sku"]
-# A step of a saga has a savepoint of its own around these; a second one would cost two statements an order.
+# A step of a saga already has a savepoint around these; a second one costs two statements an order.
 atomic_within_step = transaction.atomic(savepoint=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Put:
-    """What became of the products of one call."""
+class PutResult:
+    """How many products one call created, changed and left as they were."""
 
     created: int
     changed: int
@@ -41,8 +41,8 @@ class Put:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """What became of the opening stock of one call."""
+class OpeningResult:
+    """How many products of one call got their opening stock, and how many had one already."""
 
     booked: int
     there_already: int
@@ -50,21 +50,21 @@ class Opened:
 
 @atomic_within_step
 def reserve_stock(orders: Mapping[UUID, Iterable[Line]]) -> dict[UUID, UUID | Refused]:
-    """Hold every line of an order, or none; return each order's reservation, or why there is none.
+    """Hold every line of an order, or none; return each order's reservation, or the refusal.
 
-    Refusals: invalid_lines, unknown_sku, inactive_product, out_of_stock. Of several orders that want the last pieces
-    the first gets them.
+    Codes of refusals: invalid_lines, unknown_sku, inactive_product, out_of_stock. When several orders want the last
+    units, the first order gets them.
     """
     outcomes: dict[UUID, UUID | Refused] = {}
     wanted: dict[UUID, dict[str, int]] = {}
     for order, lines in orders.items():
         try:
-            wanted[order] = domain.merged(lines)
+            wanted[order] = domain.merge_lines(lines)
         except Refused as refusal:
             outcomes[order] = refusal
-    levels = locked_levels({sku for quantities in wanted.values() for sku in quantities})
+    levels = lock_levels({sku for quantities in wanted.values() for sku in quantities})
     held: dict[UUID, dict[str, int]] = {}
-    moved = Moved()
+    changes = StockChanges()
     for order, quantities in wanted.items():
         try:
             after = domain.reserve(levels, quantities)
@@ -73,13 +73,13 @@ def reserve_stock(orders: Mapping[UUID, Iterable[Line]]) -> dict[UUID, UUID | Re
             continue
         levels |= after
         held[order], outcomes[order] = quantities, domain.reservation_id(order)
-        moved.add(Change.RESERVE, quantities, after, order=order)
-    bulk.execute(*reservations(held), *moved.changes())
+        changes.add(Change.RESERVE, quantities, after, order=order)
+    bulk.execute(*make_reservation_statements(held), *changes.statements())
     return outcomes
 
 
-def reservations(held: Mapping[UUID, Mapping[str, int]]) -> list[bulk.Statement]:
-    """What writes the reservations of orders, quantities by SKU."""
+def make_reservation_statements(held: Mapping[UUID, Mapping[str, int]]) -> list[bulk.Statement]:
+    """The statements that insert the reservations of orders; quantities by SKU."""
     made = [
         Reservation(id=domain.reservation_id(order), order=order, state=ReservationState.HELD)
         for order in held
@@ -97,67 +97,67 @@ def reservations(held: Mapping[UUID, Mapping[str, int]]) -> list[bulk.Statement]
 
 @atomic_within_step
 def release_stock(orders: Collection[UUID]) -> None:
-    """Free what the orders' reservations hold; a released one stays as it is.
+    """Release the orders' reservations; a repeat is harmless.
 
     Raises:
-        ReservationLost: there is none, or its goods have left.
+        ReservationLost: an order has no reservation, or it was committed.
     """
-    close(orders, ReservationState.RELEASED, Change.RELEASE, domain.release)
+    end_reservations(orders, ReservationState.RELEASED, Change.RELEASE, domain.release)
 
 
 @atomic_within_step
 def commit_stock(orders: Collection[UUID]) -> dict[UUID, UUID]:
-    """Let what the orders' reservations hold leave for good; return the reservations' ids.
+    """Commit the orders' reservations: the units leave the stock. Return the reservations' ids.
 
     Raises:
-        ReservationLost: there is none, or it was released.
+        ReservationLost: an order has no reservation, or it was released.
     """
-    close(orders, ReservationState.COMMITTED, Change.COMMIT, domain.commit)
+    end_reservations(orders, ReservationState.COMMITTED, Change.COMMIT, domain.commit)
     return {order: domain.reservation_id(order) for order in orders}
 
 
 @transaction.atomic
-def put_products(*, products: Sequence[ProductData]) -> Put:
-    """Create the products that are new, and change those that differ; the table's trigger announces each of them.
+def put_products(*, products: Sequence[ProductData]) -> PutResult:
+    """Create the products that are new, and change those that differ; the table's trigger announces each change.
 
     Raises:
         RepeatedProduct: a SKU comes twice.
     """
     wanted = {product.sku: product for product in sorted(products, key=lambda product: product.sku)}
-    domain.each_once([product.sku for product in products])
-    # Whoever else is creating one of them is waited for here; after the lock every row is there, and ours.
-    new = [row_of(product) for product in wanted.values()]
+    domain.check_unique([product.sku for product in products])
+    # The insert waits for other transactions that create one of them; after the lock below, every row is there.
+    new = [make_product(product) for product in wanted.values()]
     created = set(bulk.insert_new(Product, new, ("sku", *PRODUCT_FIELDS), returning="sku"))
     Stock.objects.bulk_create((Stock(product_id=sku) for sku in wanted), ignore_conflicts=True)
     others = [sku for sku in wanted if sku not in created]
     found = Product.objects.select_for_update(no_key=True).filter(pk__in=others).order_by("pk")
-    changed = [row_of(wanted[row.sku]) for row in found if differs(row, wanted[row.sku])]
+    changed = [make_product(wanted[row.sku]) for row in found if is_changed(row, wanted[row.sku])]
     bulk.update(Product, changed, PRODUCT_FIELDS)
     transaction.on_commit(notifier.notify_relay)
-    put = Put(len(created), len(changed), len(others) - len(changed))
+    put = PutResult(len(created), len(changed), len(others) - len(changed))
     log.info("products put", **asdict(put))
     return put
 
 
 @transaction.atomic
-def book_opening_stock(*, quantities: Mapping[str, int]) -> Opened:
-    """Book the first stock of each product, once: a product that has its opening stock keeps it.
+def set_opening_stock(*, quantities: Mapping[str, int]) -> OpeningResult:
+    """Set the opening stock of each product, once: a product that has one keeps it.
 
     Args:
         quantities: units, by SKU.
 
     Raises:
-        UnknownProduct: a SKU is no product's; nothing is booked.
+        UnknownProduct: no product has one of the SKUs; nothing is changed.
     """
-    stock = {row.pk: row for row in locked_stock(quantities)}
+    stock = {row.pk: row for row in lock_stock(quantities)}
     if unknown := [sku for sku in quantities if sku not in stock]:
-        raise UnknownProduct(f"no such product: {domain.named(sorted(unknown))}")
+        raise UnknownProduct(f"no such product: {domain.join_names(sorted(unknown))}")
     first = {sku: quantities[sku] for sku, row in stock.items() if row.opening is None}
-    after = {sku: domain.adjust(level_of(stock[sku]), quantity) for sku, quantity in first.items()}
-    moved = Moved()
-    moved.add(Change.OPENING, first, after)
-    bulk.execute(*moved.changes(opening=first))
-    opened = Opened(len(first), len(stock) - len(first))
+    after = {sku: domain.adjust(make_level(stock[sku]), quantity) for sku, quantity in first.items()}
+    changes = StockChanges()
+    changes.add(Change.OPENING, first, after)
+    bulk.execute(*changes.statements(opening=first))
+    opened = OpeningResult(len(first), len(stock) - len(first))
     log.info("opening stock booked", **asdict(opened))
     return opened
 
@@ -167,15 +167,15 @@ def adjust_stock(*, adjustment: UUID, sku: str, quantity: int, reason: str) -> M
     """Correct the stock of one product after a count or a loss; return the movement.
 
     Args:
-        adjustment: its id, chosen by the caller; a repeat adjusts nothing and returns the same movement.
+        adjustment: its id, chosen by the caller; a repeat changes nothing and returns the same movement.
         quantity: units to add; negative to take away.
 
     Raises:
-        UnknownProduct: the SKU is no product's.
+        UnknownProduct: no product has this SKU.
         StockBelowReserved: less would be left than orders hold.
         AdjustmentConflict: the id belongs to another adjustment.
     """
-    before = locked_levels([sku])
+    before = lock_levels([sku])
     if sku not in before:
         raise UnknownProduct(f"no such product: {sku}")
     if earlier := Movement.objects.filter(adjustment=adjustment).first():
@@ -183,16 +183,16 @@ def adjust_stock(*, adjustment: UUID, sku: str, quantity: int, reason: str) -> M
             raise AdjustmentConflict(f"{adjustment} was {earlier.quantity:+} of {earlier.product_id}")
         return earlier
     after = {sku: domain.adjust(before[sku], quantity)}
-    moved = Moved()
-    moved.add(Change.ADJUST, {sku: quantity}, after, adjustment=adjustment, reason=reason)
-    bulk.execute(*moved.changes())
+    changes = StockChanges()
+    changes.add(Change.ADJUST, {sku: quantity}, after, adjustment=adjustment, reason=reason)
+    bulk.execute(*changes.statements())
     return Movement.objects.get(adjustment=adjustment)
 
 
-def close(
+def end_reservations(
     orders: Collection[UUID], into: ReservationState, kind: Change, change: Callable[[Level, int], Level]
 ) -> None:
-    """End held reservations, each once; their rows are locked before their goods' are."""
+    """End held reservations, each once; their rows are locked before the stock rows."""
     states = dict(
         Reservation.objects.select_for_update()
         .filter(order__in=list(orders))
@@ -210,18 +210,18 @@ def close(
     held: dict[UUID, dict[str, int]] = {order: {} for order in closing}
     for order, sku, quantity in lines.values_list("reservation__order", "product_id", "quantity"):
         held[order][sku] = quantity
-    levels = locked_levels({sku for quantities in held.values() for sku in quantities})
-    moved = Moved()
+    levels = lock_levels({sku for quantities in held.values() for sku in quantities})
+    changes = StockChanges()
     for order, quantities in held.items():
         after = {sku: change(levels[sku], quantity) for sku, quantity in quantities.items()}
         levels |= after
-        moved.add(kind, quantities, after, order=order)
-    bulk.execute(*moved.changes())
+        changes.add(kind, quantities, after, order=order)
+    bulk.execute(*changes.statements())
 
 
 @dataclass
-class Moved:
-    """Changes of stock under one lock: what the levels are in the end, and a movement for each change."""
+class StockChanges:
+    """Changes of stock under one lock: the levels after them, and a movement for each change."""
 
     levels: dict[str, Level] = field(default_factory=dict)
     movements: list[Movement] = field(default_factory=list)
@@ -242,8 +242,8 @@ class Moved:
             for sku, quantity in quantities.items()
         ]
 
-    def changes(self, *, opening: Mapping[str, int] | None = None) -> list[bulk.Statement]:
-        """What writes all of it; the stock rows are locked here."""
+    def statements(self, *, opening: Mapping[str, int] | None = None) -> list[bulk.Statement]:
+        """The statements that write the changes; the caller has locked the stock rows."""
         opening = opening or {}
         changed = [
             Stock(product_id=sku, on_hand=level.on_hand, reserved=level.reserved, opening=opening.get(sku))
@@ -257,8 +257,8 @@ class Moved:
         ]
 
 
-def locked_stock(skus: Iterable[str]) -> list[Stock]:
-    """The stock rows of these SKUs with their products, locked in the one order."""
+def lock_stock(skus: Iterable[str]) -> list[Stock]:
+    """Lock the stock rows of these SKUs, in the order of the SKUs; return them with their products."""
     return list(
         Stock.objects.select_for_update(of=("self",))
         .select_related("product")
@@ -267,17 +267,17 @@ def locked_stock(skus: Iterable[str]) -> list[Stock]:
     )
 
 
-def locked_levels(skus: Iterable[str]) -> dict[str, Level]:
-    return {row.pk: level_of(row) for row in locked_stock(skus)}
+def lock_levels(skus: Iterable[str]) -> dict[str, Level]:
+    return {row.pk: make_level(row) for row in lock_stock(skus)}
 
 
-def level_of(row: Stock) -> Level:
+def make_level(row: Stock) -> Level:
     return Level(row.on_hand, row.reserved, row.product.active)
 
 
-def row_of(product: ProductData) -> Product:
+def make_product(product: ProductData) -> Product:
     return Product(sku=product.sku, **{name: getattr(product, name) for name in PRODUCT_FIELDS})
 
 
-def differs(row: Product, product: ProductData) -> bool:
+def is_changed(row: Product, product: ProductData) -> bool:
     return any(getattr(row, name) != getattr(product, name) for name in PRODUCT_FIELDS)

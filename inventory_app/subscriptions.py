@@ -1,4 +1,4 @@
-"""What the inventory service listens to. These lines are its part of a choreographed order."""
+"""The subscriptions of inventory: its part in a choreographed order."""
 
 from __future__ import annotations
 

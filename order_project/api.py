@@ -24,10 +24,10 @@ from order_project.erasure.api import CustomerForget, ErasureList, ErasureShow
 from order_project.inputs import (
     LONGEST_KEY,
     BatchInput,
-    Customers,
+    CustomerAccess,
     OrderInput,
-    order_request,
-    read_orders,
+    read_request,
+    validate_orders,
 )
 from order_project.models import Choreography, Order, OrderLine, Refund, SeenEvent
 from order_project.requests import OrderSubmission, Placed
@@ -127,13 +127,13 @@ class OrderList(generics.GenericAPIView[Order]):
     filterset_fields = ("status", "customer", "reference")
 
     def get_queryset(self) -> Any:
-        return selectors.orders_for(self.request.user)
+        return selectors.visible_orders(self.request.user)
 
     @extend_schema(operation_id="orders_list", responses=OrderOutput(many=True))
     def get(self, request: Request) -> Response:
         """Your orders, newest first; staff see all."""
         page = self.paginate_queryset(self.filter_queryset(self.get_queryset())) or []
-        sagas = selectors.sagas_of(order.saga for order in page if order.saga)
+        sagas = selectors.read_sagas(order.saga for order in page if order.saga)
         return self.get_paginated_response(OrderOutput(page, many=True, context={"sagas": sagas}).data)
 
     @extend_schema(
@@ -145,13 +145,13 @@ class OrderList(generics.GenericAPIView[Order]):
         """Place an order. The answer says where to look; a repeat with the same Idempotency-Key places nothing."""
         given = OrderInput(data=request.data)
         given.is_valid(raise_exception=True)
-        key = idempotency_key(request)
-        customers = Customers(request.user)
+        key = read_idempotency_key(request)
+        customers = CustomerAccess(request.user)
         customers.look_up([given.validated_data])
         with customers.transaction():
-            wanted = order_request(given.validated_data, customers)
-            placed = placing.place_order(client=client_of(request), request=wanted, idempotency_key=key)
-        answer = accepted(placed)
+            wanted = read_request(given.validated_data, customers)
+            placed = placing.place_order(client=client_id(request), request=wanted, idempotency_key=key)
+        answer = render_placed(placed)
         return Response(
             {**answer, "status": "placed"},
             status=status.HTTP_202_ACCEPTED,
@@ -168,35 +168,35 @@ class OrderBatch(generics.GenericAPIView[Order]):
         """Place many orders, each with an outcome of its own: `status` 202 with the order, or the problem it has."""
         given = BatchInput(data=request.data)
         given.is_valid(raise_exception=True)
-        customers = Customers(request.user)
+        customers = CustomerAccess(request.user)
         with customers.transaction():
-            read = read_orders(given.validated_data["orders"], customers)
-            asked = [each for each in read if isinstance(each, OrderSubmission)]
-            outcomes = iter(placing.place_orders(client=client_of(request), asked=asked))
+            read = validate_orders(given.validated_data["orders"], customers)
+            submissions = [each for each in read if isinstance(each, OrderSubmission)]
+            outcomes = iter(placing.place_orders(client=client_id(request), submissions=submissions))
             results = [next(outcomes) if isinstance(each, OrderSubmission) else each for each in read]
             if customers.newcomer and not any(isinstance(result, Placed) for result in results):
                 transaction.set_rollback(True)
-        return Response({"results": [answer_of(result) for result in results]})
+        return Response({"results": [render_result(result) for result in results]})
 
 
-def client_of(request: Request) -> str:
+def client_id(request: Request) -> str:
     """Whose idempotency keys these are."""
     return str(request.user.pk or request.user.get_username())
 
 
-def answer_of(result: Placed | APIException) -> dict[str, Any]:
+def render_result(result: Placed | APIException) -> dict[str, Any]:
     if isinstance(result, APIException):
         return build_problem(result, result.status_code)
-    return {"status": status.HTTP_202_ACCEPTED, **accepted(result)}
+    return {"status": status.HTTP_202_ACCEPTED, **render_placed(result)}
 
 
-def accepted(placed: Placed) -> dict[str, Any]:
+def render_placed(placed: Placed) -> dict[str, Any]:
     return {
         "order": placed.order, "url": reverse("order", args=[placed.order]), "repeated": placed.repeated,
     }  # fmt: skip
 
 
-def idempotency_key(request: Request) -> str:
+def read_idempotency_key(request: Request) -> str:
     key = request.headers.get("Idempotency-Key", "")
     if len(key) > LONGEST_KEY:
         raise serializers.ValidationError({"Idempotency-Key": f"at most {LONGEST_KEY} characters"})
@@ -208,7 +208,7 @@ class OrderAPI(generics.GenericAPIView[Order]):
     serializer_class = OrderDetail
 
     def get_queryset(self) -> Any:
-        return selectors.orders_for(self.request.user).prefetch_related("lines")
+        return selectors.visible_orders(self.request.user).prefetch_related("lines")
 
 
 class OrderShow(OrderAPI):
@@ -216,7 +216,7 @@ class OrderShow(OrderAPI):
         """One order with the state of every step of its saga, or with the events that were seen of it."""
         order = self.get_object()
         return Response(
-            OrderDetail(order, context={"sagas": selectors.sagas_of(filter(None, [order.saga]))}).data
+            OrderDetail(order, context={"sagas": selectors.read_sagas(filter(None, [order.saga]))}).data
         )
 
 
@@ -258,7 +258,7 @@ class RefundList(generics.ListAPIView[Refund]):
         given = RefundInput(data=request.data)
         given.is_valid(raise_exception=True)
         order = generics.get_object_or_404(Order, pk=pk)
-        refund = services.ask_for_refund(order=order.pk, **given.validated_data)
+        refund = services.request_refund(order=order.pk, **given.validated_data)
         return Response(RefundOutput(refund).data, status=status.HTTP_202_ACCEPTED)
 
 

@@ -1,4 +1,4 @@
-"""Cancelling an order, whoever sees to it that it is carried out."""
+"""Cancelling an order, orchestrated or choreographed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def ask_to_cancel(*, order: Order, reason: str) -> Status:
         TooLate: the money was taken or the order has ended.
     """
     row, flow = (order.saga, SAGAS) if order.saga else (order.pk, CHOREOGRAPHIES)
-    status = runner.stop(row, code="cancelled", reason=reason, flow=flow)
+    status = runner.request_stop(row, code="cancelled", reason=reason, flow=flow)
     if status not in (Status.STOPPING, Status.COMPENSATED):
         raise TooLate(f"The order cannot be cancelled any more: it is {status}.")
     return status

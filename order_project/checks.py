@@ -1,4 +1,4 @@
-"""What `./manage.py order check` finds; migrate and relay ask it before they start."""
+"""System checks of the order service: `check`, `migrate` and the relay run them before they start."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from celery_config.saga.dsl import Saga
 
 @register
 def flow_of_new_orders(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """New orders need a definition of the version that the settings name."""
+    """Check that the flow's version in the settings is defined."""
     versions = sorted(version for name, version in Saga.registry if name == "place-order")
     if settings.PLACE_ORDER_VERSION in versions:
         return []

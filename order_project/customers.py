@@ -1,4 +1,4 @@
-"""The HTTP API of customers, for staff and other services, and of the catalogue as the order service knows it."""
+"""The HTTP API of customers, for staff and services, and of the order service's copy of the catalogue."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ class CustomerSerializer(serializers.ModelSerializer[Customer]):
         read_only_fields = ("id", "version", "created_at", "updated_at")
 
     def create(self, given: Any) -> Customer:
-        return stored(Customer(**given))
+        return save_customer(Customer(**given))
 
     @transaction.atomic
     def update(self, customer: Customer, given: Any) -> Customer:
-        # Saving one that was forgotten meanwhile would insert it anew, which its tombstone refuses.
+        # Saving a customer that was erased in between would insert it again, which its tombstone refuses.
         if not Customer.objects.select_for_update().filter(pk=customer.pk).exists():
             raise NotFound
         for name, value in given.items():
             setattr(customer, name, value)
-        return stored(customer)
+        return save_customer(customer)
 
 
 @transaction.atomic
-def stored(customer: Customer) -> Customer:
-    """Save it, and read what the table's trigger made of it: its version."""
+def save_customer(customer: Customer) -> Customer:
+    """Commit a customer and read its version, which the table's trigger counts."""
     customer.save()
     customer.refresh_from_db()
     return customer
@@ -79,7 +79,7 @@ class ProductOutput(serializers.ModelSerializer[CatalogueProduct]):
 
 
 class ProductShow(CopiedDetail):
-    """A product that can be ordered, from the order service's own copy."""
+    """A product from the order service's own copy."""
 
     permission_classes = (IsAuthenticated,)
     lookup_url_kwarg = "sku"

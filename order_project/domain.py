@@ -23,9 +23,9 @@ class OrderStatus(StrEnum):
 
 
 class Flow(StrEnum):
-    """Who sees to it that an order is carried out."""
+    """How an order is carried: by the order service's saga, or by events alone."""
 
-    ORCHESTRATED = "orchestrated"  # its saga asks one service after the other
+    ORCHESTRATED = "orchestrated"  # a saga sends one command after another
     CHOREOGRAPHED = "choreographed"  # each service acts on what the others announce
 
 
@@ -72,32 +72,32 @@ def merge_lines(lines: Iterable[Line]) -> list[Line]:
     return [Line(sku=sku, quantity=quantity) for sku, quantity in quantities.items()]
 
 
-def faults_of(lines: list[Line], catalogue: Mapping[str, CatalogueEntry], currency: str) -> list[LineFault]:
-    """Everything that is wrong with the lines of an order in `currency`."""
+def find_faults(lines: list[Line], catalogue: Mapping[str, CatalogueEntry], currency: str) -> list[LineFault]:
+    """Return every fault of an order's lines, or none. `currency` is the order's."""
     if not lines:
         return [LineFault("empty_order", "An order has at least one line.")]
     if len(lines) > MAX_LINES:
         return [
             LineFault("too_many_lines", f"An order has at most {MAX_LINES} lines; this one has {len(lines)}.")
         ]
-    faults = [fault for line in lines if (fault := fault_of(line, catalogue.get(line.sku), currency))]
-    return faults or faults_of_sum(price(lines, catalogue))
+    faults = [fault for line in lines if (fault := find_line_fault(line, catalogue.get(line.sku), currency))]
+    return faults or find_total_faults(price_lines(lines, catalogue))
 
 
-def faults_of_sum(lines: list[Priced]) -> list[LineFault]:
-    """What is wrong with the lines together."""
-    if total(lines) == 0:
+def find_total_faults(lines: list[Priced]) -> list[LineFault]:
+    """Return the faults of all lines together."""
+    if sum_total(lines) == 0:
         return [
             LineFault("nothing_to_pay", "All of it is free, and an order is paid for: add something to pay.")
         ]
-    if total(lines) > MAX_TOTAL or weight(lines) > MAX_WEIGHT_GRAMS:
+    if sum_total(lines) > MAX_TOTAL or sum_weight(lines) > MAX_WEIGHT_GRAMS:
         kilograms = MAX_WEIGHT_GRAMS // 1000
         limit = f"An order may cost {MAX_TOTAL:,} minor units and weigh {kilograms:,} kg at most; split it."
         return [LineFault("order_too_large", limit)]
     return []
 
 
-def fault_of(line: Line, entry: CatalogueEntry | None, currency: str) -> LineFault | None:
+def find_line_fault(line: Line, entry: CatalogueEntry | None, currency: str) -> LineFault | None:
     if not 1 <= line.quantity <= MAX_QUANTITY:
         return LineFault(
             "bad_quantity", f"{line.sku}: the quantity must be 1 to {MAX_QUANTITY}, not {line.quantity}."
@@ -111,7 +111,7 @@ def fault_of(line: Line, entry: CatalogueEntry | None, currency: str) -> LineFau
     return None
 
 
-def price(lines: Iterable[Line], catalogue: Mapping[str, CatalogueEntry]) -> list[Priced]:
+def price_lines(lines: Iterable[Line], catalogue: Mapping[str, CatalogueEntry]) -> list[Priced]:
     """Price the lines from the catalogue, never from the client."""
     return [
         Priced(line.sku, entry.name, line.quantity, entry.price, entry.weight_grams)
@@ -120,16 +120,16 @@ def price(lines: Iterable[Line], catalogue: Mapping[str, CatalogueEntry]) -> lis
     ]
 
 
-def total(lines: Iterable[Priced]) -> int:
-    """Minor units."""
+def sum_total(lines: Iterable[Priced]) -> int:
+    """Return the total in minor units."""
     return sum(line.unit_price * line.quantity for line in lines)
 
 
-def weight(lines: Iterable[Priced]) -> int:
-    """Grams."""
+def sum_weight(lines: Iterable[Priced]) -> int:
+    """Return the weight in grams."""
     return sum(line.weight_grams * line.quantity for line in lines)
 
 
-def parcels(weight_grams: int) -> int:
-    """How many parcels of at most `PARCEL_GRAMS` it takes."""
+def count_parcels(weight_grams: int) -> int:
+    """Return how many parcels of at most `PARCEL_GRAMS` are needed."""
     return max(1, -(-weight_grams // PARCEL_GRAMS))

@@ -1,4 +1,4 @@
-"""What the order service answers when it cannot; the classes are HTTP answers with stable codes.
+"""The refusals of the order service: each class is an HTTP answer with a stable code.
 
 APIException
 ├── Unprocessable
@@ -70,7 +70,7 @@ class CustomerHasOrders(Conflict):
 
 
 class OrdersUnderWay(Conflict):
-    """A customer whose orders or refunds have not ended cannot be forgotten."""
+    """A customer whose orders or refunds have not ended cannot be erased."""
 
     default_code = "orders_under_way"
     SHOWN = 5

@@ -1,4 +1,4 @@
-"""Idempotency keys: one request is one order, however often it is sent (rule 1)."""
+"""Idempotency keys: one request makes one order, however often it is sent (rule 1, the start of a saga)."""
 
 from __future__ import annotations
 
@@ -13,60 +13,60 @@ from celery_config.db.bulk import Statement
 from order_project.domain import Flow
 from order_project.errors import KeyReused
 from order_project.models import IdempotencyKey
-from order_project.requests import OrderRequest, OrderSubmission, Outcome, Placed
+from order_project.requests import OrderRequest, OrderSubmission, Placed, PlacingResult
 
 CLAIMED = ("client", "key", "request_hash", "response")
 
 
-def repeats(asked: Sequence[OrderSubmission]) -> dict[UUID, Outcome]:
-    """The answers of those whose key another of these had first, should that one be placed."""
-    first = {each.key: each for each in reversed(asked) if each.key}
+def find_repeats(submissions: Sequence[OrderSubmission]) -> dict[UUID, PlacingResult]:
+    """Return the answers to submissions whose key an earlier one of this batch has, if that one is placed."""
+    first = {each.key: each for each in reversed(submissions) if each.key}
     return {
-        each.id: answer_of(digest(first[each.key].request), first[each.key].id, each.request)
-        for each in asked
+        each.id: answer_repeat(hash_request(first[each.key].request), first[each.key].id, each.request)
+        for each in submissions
         if each.key and first[each.key] is not each
     }
 
 
-def inserted(client: str, asked: Sequence[OrderSubmission]) -> list[Statement]:
-    """What takes their keys, no key twice; it fails where somebody has one.
+def claim_statements(client: str, submissions: Sequence[OrderSubmission]) -> list[Statement]:
+    """Return what inserts the keys of these submissions; it fails when a key is taken.
 
-    In one order, so that two batches never wait in a circle.
+    The keys are sorted, so that two batches never wait for each other in a circle.
     """
-    wanted = sorted((each for each in asked if each.key), key=lambda each: each.key)
-    return bulk.insert_statement(IdempotencyKey, [row_of(client, each) for each in wanted], CLAIMED)
+    wanted = sorted((each for each in submissions if each.key), key=lambda each: each.key)
+    return bulk.insert_statement(IdempotencyKey, [make_row(client, each) for each in wanted], CLAIMED)
 
 
-def answers(client: str, asked: Sequence[OrderSubmission]) -> dict[UUID, Outcome]:
-    """The answers of those whose key stands for an order already."""
-    keys = [each.key for each in asked if each.key]
+def read_answers(client: str, submissions: Sequence[OrderSubmission]) -> dict[UUID, PlacingResult]:
+    """Return the answers to submissions whose key stands for a placed order already, by id."""
+    keys = [each.key for each in submissions if each.key]
     if not keys:
         return {}
     earlier = {row.key: row for row in IdempotencyKey.objects.filter(client=client, key__in=keys)}
     return {
-        each.id: answer_of(row.request_hash, UUID(row.response["order"]), each.request)
-        for each in asked
+        each.id: answer_repeat(row.request_hash, UUID(row.response["order"]), each.request)
+        for each in submissions
         if (row := earlier.get(each.key))
     }
 
 
-def row_of(client: str, asked: OrderSubmission) -> IdempotencyKey:
+def make_row(client: str, submission: OrderSubmission) -> IdempotencyKey:
     return IdempotencyKey(
         client=client,
-        key=asked.key,
-        request_hash=digest(asked.request),
-        response={"order": str(asked.id)},
+        key=submission.key,
+        request_hash=hash_request(submission.request),
+        response={"order": str(submission.id)},
     )
 
 
-def answer_of(request_hash: str, order: UUID, request: OrderRequest) -> Outcome:
-    """What a request is told whose key stands for an order that was asked for by a request of this hash."""
-    return Placed(order, repeated=True) if request_hash == digest(request) else KeyReused()
+def answer_repeat(request_hash: str, order: UUID, request: OrderRequest) -> PlacingResult:
+    """Answer a request whose key stands for `order`, which a request with this hash made."""
+    return Placed(order, repeated=True) if request_hash == hash_request(request) else KeyReused()
 
 
-def digest(request: OrderRequest) -> str:
-    """What a key stands for: SHA-256 (hex) of the request."""
-    asked = encode(request)
+def hash_request(request: OrderRequest) -> str:
+    """Return the SHA-256 (hex) of a request: what its key stands for."""
+    content = encode(request)
     if request.flow is Flow.ORCHESTRATED:
-        del asked["flow"]  # as before there were others: keys live longer than releases
-    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+        del content["flow"]  # keys live longer than releases, and the first releases had one flow
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""What clients send to have orders placed, and for whom they may."""
+"""The input of placing: what clients send is checked, and a client orders only for customers it may order for."""
 
 from __future__ import annotations
 
@@ -67,64 +67,65 @@ class BatchInput(serializers.Serializer[Any]):
     )
 
 
-class Customers:
-    """Whom a user may order for."""
+class CustomerAccess:
+    """The customers that a user may order for."""
 
     def __init__(self, user: Any) -> None:
         self.user = user
-        self.own = selectors.customer_of(user) if user.pk else None
+        self.own = selectors.find_customer(user) if user.pk else None
         self.newcomer = bool(user.pk) and self.own is None
         self.known: set[UUID] = set()
 
     def transaction(self) -> AbstractContextManager[Any]:
-        """What orders are placed in: a user becomes a customer with the first that is accepted."""
+        """Return the transaction to place in: a user becomes a customer with the first accepted order."""
         return transaction.atomic() if self.newcomer else nullcontext()
 
     def look_up(self, given: Iterable[dict[str, Any]]) -> None:
-        """Look up all customers that orders name; only staff may name another."""
+        """Read all customers that these orders name; only staff may name another than themselves."""
         if self.user.is_staff and (named := {order["customer"] for order in given if "customer" in order}):
             self.known |= set(Customer.objects.filter(id__in=named).values_list("id", flat=True))
 
     def allowed(self, wanted: UUID | None) -> UUID:
-        """
+        """Return the customer to order for: `wanted`, or the user's own.
+
         Raises:
-            UnknownCustomer: there is none.
-            NotYourself: it is another one, and the user is no staff.
+            UnknownCustomer: no such customer exists.
+            NotYourself: the user is not staff and names another customer.
         """
         if wanted in self.known:
             return wanted
         if (wanted and self.user.is_staff) or self.user.pk is None:
             raise UnknownCustomer
         if self.own is None:
-            self.own = services.make_customer(self.user).pk
+            self.own = services.ensure_customer(self.user).pk
         if wanted not in (None, self.own):
             raise NotYourself
         return self.own
 
 
-def read_orders(given: Sequence[Any], customers: Customers) -> list[OrderSubmission | APIException]:
-    """Each order as it is to be placed, or what is wrong with it."""
+def validate_orders(given: Sequence[Any], customers: CustomerAccess) -> list[OrderSubmission | APIException]:
+    """Return a submission for each order, or the error that refuses it."""
     forms = [BatchOrderInput(data=order) for order in given]
     customers.look_up([form.validated_data for form in forms if form.is_valid()])
     return [validate_order(form, customers) for form in forms]
 
 
-def validate_order(form: BatchOrderInput, customers: Customers) -> OrderSubmission | APIException:
+def validate_order(form: BatchOrderInput, customers: CustomerAccess) -> OrderSubmission | APIException:
     if form.errors:
         return ValidationError(form.errors)
     try:
         return OrderSubmission(
-            order_request(form.validated_data, customers), form.validated_data.get("idempotency_key", "")
+            read_request(form.validated_data, customers), form.validated_data.get("idempotency_key", "")
         )
     except APIException as error:
         return error
 
 
-def order_request(given: dict[str, Any], customers: Customers) -> OrderRequest:
-    """The client's wish, for the customer it may order for.
+def read_request(given: dict[str, Any], customers: CustomerAccess) -> OrderRequest:
+    """Return the checked input as a request.
 
     Raises:
-        UnknownCustomer, NotYourself: it may not.
+        UnknownCustomer, NotYourself: the client may not order for this customer.
     """
     return OrderRequest(
         customer=customers.allowed(given.get("customer")),

@@ -197,7 +197,7 @@ class SeenEvent(models.Model):
 
 
 class Refund(models.Model):
-    """A refund that was asked for; its saga does it (rule 23)."""
+    """A requested refund; its saga carries it out (rule 23, refunds are sagas of their own)."""
 
     id = models.UUIDField(primary_key=True, default=uuid7)
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="refunds")
@@ -221,7 +221,7 @@ class Refund(models.Model):
 
 
 class IdempotencyKey(models.Model):
-    """A client's key with what it asked and what it was answered (protocol, start)."""
+    """A client's idempotency key with the hash of its request and the response (rule 1, the start of a saga)."""
 
     client = models.CharField(max_length=150)
     key = models.CharField(max_length=200)
@@ -240,7 +240,7 @@ class IdempotencyKey(models.Model):
 
 
 class Erasure(models.Model):
-    """That a customer is to be forgotten, by all services. It stays as the proof that they were."""
+    """The erasure of a customer in all services. The row stays as the proof."""
 
     id = models.UUIDField(primary_key=True, default=uuid7)
     customer = models.UUIDField(unique=True, help_text="who it was; nothing leads from this id to a person")
@@ -262,7 +262,7 @@ class Erasure(models.Model):
 
 
 class ErasureReceipt(models.Model):
-    """What one service forgot."""
+    """The receipt of one service: how many rows it erased."""
 
     erasure = models.ForeignKey(Erasure, on_delete=models.PROTECT, related_name="receipts", db_index=False)
     service = models.CharField(max_length=40)

@@ -1,4 +1,4 @@
-"""Placing orders: any number at once, each with an outcome of its own."""
+"""Placing orders: each is written whole or refused whole, with its saga and first message. Any number at once."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from order_project.choreography import announcing
 from order_project.domain import CatalogueEntry, Flow, Priced
 from order_project.errors import BadLines, OrderTooLarge, UnknownCustomer
 from order_project.models import Customer, Order, OrderLine
-from order_project.requests import OrderRequest, OrderSubmission, Outcome, Placed
+from order_project.requests import OrderRequest, OrderSubmission, Placed, PlacingResult
 
 ORDER = (
     "id", "customer", "status", "currency", "total", "weight_grams", "address", "saga", "tracking_number",
@@ -34,99 +34,110 @@ LINE = ("order", "sku", "name", "quantity", "unit_price")
 
 @dataclass(frozen=True)
 class Draft:
-    """An order that may be placed, and what its saga is to know, or is announced of it."""
+    """An order that may be placed: its priced lines, and what its saga starts with or its announcement says."""
 
-    asked: OrderSubmission
+    submission: OrderSubmission
     lines: list[Priced]
     data: Any
+
+
+@dataclass(frozen=True)
+class Drafts:
+    """Submissions sorted: those that may be placed, with the statements that write them, and refusals by order id."""
+
+    accepted: list[OrderSubmission]
+    statements: list[Statement]
+    refused: dict[UUID, PlacingResult]
 
 
 def place_order(*, client: str, request: OrderRequest, idempotency_key: str | None = None) -> Placed:
     """Place one order.
 
     Args:
-        client: whose idempotency key it is.
+        client: owns the idempotency key.
 
     Raises:
-        BadLines, OrderTooLarge, KeyReused, SagaPaused: nothing was written.
+        BadLines, OrderTooLarge, KeyReused, SagaPaused, UnknownCustomer: nothing was written.
     """
-    (outcome,) = place_orders(client=client, asked=[OrderSubmission(request, idempotency_key or "")])
-    if not isinstance(outcome, Placed):
-        raise outcome
-    return outcome
+    (result,) = place_orders(client=client, submissions=[OrderSubmission(request, idempotency_key or "")])
+    if not isinstance(result, Placed):
+        raise result
+    return result
 
 
-def place_orders(*, client: str, asked: Sequence[OrderSubmission]) -> list[Outcome]:
-    """Write orders and, for each, its saga and one outbox row that holds its whole chain, or its announcement.
+def place_orders(*, client: str, submissions: Sequence[OrderSubmission]) -> list[PlacingResult]:
+    """Write orders, each with its saga and the outbox row of its whole chain, or with its announcement.
 
     Args:
-        client: whose idempotency keys they are.
+        client: owns the idempotency keys.
 
     Returns:
-        What became of each, in their order. One that was refused has left nothing behind, its key included.
+        The result of each submission, in their order. A refused one leaves nothing behind, its key included.
 
     Raises:
         SagaPaused: nothing was written.
     """
-    repeats = idempotency.repeats(asked)
-    drafts = write_drafts(client, asked, set(repeats))
-    placed = {each.id for each in drafts.placed}
-    # What may not be ordered now may have been ordered under its key before.
-    earlier = idempotency.answers(client, [each for each in asked if each.id not in placed])
+    repeats = idempotency.find_repeats(submissions)
+    drafts = write_drafts(client, [each for each in submissions if each.id not in repeats])
+    accepted = {each.id for each in drafts.accepted}
+    # A submission that is refused today may repeat one that was placed under its key before.
+    earlier = idempotency.read_answers(client, [each for each in submissions if each.id not in accepted])
 
-    def outcome(each: OrderSubmission) -> Outcome:
-        answer = repeats.get(each.id) or Placed(each.id, repeated=False)
+    def result(submission: OrderSubmission) -> PlacingResult:
+        answer = repeats.get(submission.id) or Placed(submission.id, repeated=False)
         return drafts.refused.get(answer.order, answer) if isinstance(answer, Placed) else answer
 
-    return [earlier.get(each.id) or outcome(each) for each in asked]
+    return [earlier.get(each.id) or result(each) for each in submissions]
 
 
-def write_drafts(
-    client: str, asked: Sequence[OrderSubmission], known: set[UUID], gone: frozenset[UUID] = frozenset()
-) -> Drafts:
-    """Place all but those that are `known` to be repeats with one statement, their keys included.
+def write_drafts(client: str, submissions: Sequence[OrderSubmission]) -> Drafts:
+    """Commit all submissions that may be placed, with their keys, by one statement.
 
-    Args:
-        gone: customers who are not there any more.
+    The statement fails as a whole when a key is taken or a customer is gone. Then nothing was written, the cause is
+    read, and the rest is tried again; each round knows one cause more.
+
+    Raises:
+        IntegrityError: the statement failed for a cause that is neither.
     """
-    drafts = draft_orders([each for each in asked if each.id not in known], gone)
-    try:
-        bulk.execute_atomically(*idempotency.inserted(client, drafts.placed), *drafts.changes)
-    except IntegrityError:
-        # Nothing was written. A key that is taken stands for an order by now: a twin waits until the first is through.
-        # A customer who is missing was forgotten meanwhile: whoever forgets them is waited for, too.
-        found, missing = idempotency.answers(client, asked).keys(), missing_customers(asked)
-        if found <= known and missing <= gone:
-            raise
-        return write_drafts(client, asked, known | found, gone | missing)
-    return drafts
+    taken: set[UUID] = set()
+    gone: frozenset[UUID] = frozenset()
+    while True:
+        drafts = draft_orders([each for each in submissions if each.id not in taken], gone)
+        try:
+            claims = idempotency.claim_statements(client, drafts.accepted)
+            bulk.execute_atomically(*claims, *drafts.statements)
+            return drafts
+        except IntegrityError:
+            # The statement waited for the transaction that holds the key or erases the customer, so both are visible.
+            found, missing = (
+                idempotency.read_answers(client, submissions).keys(),
+                missing_customers(submissions),
+            )
+            if found <= taken and missing <= gone:
+                raise
+            taken, gone = taken | found, gone | missing
 
 
-def missing_customers(asked: Sequence[OrderSubmission]) -> frozenset[UUID]:
-    """The customers who are not there."""
-    wanted = {each.request.customer for each in asked}
+def missing_customers(submissions: Sequence[OrderSubmission]) -> frozenset[UUID]:
+    """Return the customers of these submissions that do not exist."""
+    wanted = {each.request.customer for each in submissions}
     return frozenset(wanted.difference(Customer.objects.filter(pk__in=wanted).values_list("pk", flat=True)))
 
 
-@dataclass(frozen=True)
-class Drafts:
-    """Orders that may be placed, and what writes them; and why the others may not, by their ids."""
+def draft_orders(submissions: Sequence[OrderSubmission], gone: frozenset[UUID] = frozenset()) -> Drafts:
+    """Price the submissions and prepare what writes them; nothing is written yet.
 
-    placed: list[OrderSubmission]
-    changes: list[Statement]
-    refused: dict[UUID, Outcome]
+    Args:
+        gone: customers that do not exist any more.
 
-
-def draft_orders(asked: Sequence[OrderSubmission], gone: frozenset[UUID] = frozenset()) -> Drafts:
-    """
     Raises:
-        SagaPaused: none can be placed.
+        SagaPaused: an operator holds up new orders.
     """
-    catalogue = selectors.catalogue({line.sku for each in asked for line in each.request.lines})
+    catalogue = selectors.read_catalogue({line.sku for each in submissions for line in each.request.lines})
     saga = current_flow()
     drafts: list[Draft] = []
-    refused: dict[UUID, Outcome] = {}
-    for each in asked:
+    refused: dict[UUID, PlacingResult] = {}
+    for each in submissions:
         if each.request.customer in gone:
             refused[each.id] = UnknownCustomer()
             continue
@@ -134,85 +145,92 @@ def draft_orders(asked: Sequence[OrderSubmission], gone: frozenset[UUID] = froze
             drafts.append(draft_order(saga, each, catalogue))
         except BadLines as error:
             refused[each.id] = error
-    flows = group_by(lambda draft: draft.asked.request.flow, drafts)
-    placed, changes = choreographed(saga, flows.get(Flow.CHOREOGRAPHED, []))
-    # Asked even if all of its drafts were bad: a pause comes first.
-    if (orchestrated := flows.get(Flow.ORCHESTRATED, [])) or not placed:
-        started = starting.start_all(saga, [(draft.asked.id, draft.data) for draft in orchestrated])
-        changes += started.changes
+    by_flow = group_by(lambda draft: draft.submission.request.flow, drafts)
+    placed, statements = announce_drafts(saga, by_flow.get(Flow.CHOREOGRAPHED, []))
+    # Asked even if every draft was bad: a pause comes before any other refusal.
+    if (orchestrated := by_flow.get(Flow.ORCHESTRATED, [])) or not placed:
+        started = starting.prepare_starts(saga, [(draft.submission.id, draft.data) for draft in orchestrated])
+        statements += started.statements
         for draft, saga_id in zip(orchestrated, started.outcomes, strict=True):
             if isinstance(saga_id, ChainTooLarge):
-                refused[draft.asked.id] = OrderTooLarge()
+                refused[draft.submission.id] = OrderTooLarge()
             else:
                 placed.append((draft, saga_id))
-    return Drafts([draft.asked for draft, _ in placed], [*changes, *orders(placed)], refused)
+    accepted = [draft.submission for draft, _ in placed]
+    return Drafts(accepted, [*statements, *order_statements(placed)], refused)
 
 
-def choreographed(
+def announce_drafts(
     saga: type[Saga], drafts: Sequence[Draft]
 ) -> tuple[list[tuple[Draft, UUID | None]], list[Statement]]:
-    """The drafts, which have no saga, and what announces them; the saga's deadline and pauses are theirs, too.
+    """Return the drafts, without a saga each, and the statements that announce them.
+
+    Args:
+        saga: its deadline and its pauses hold for choreographed orders, too.
 
     Raises:
-        SagaPaused: none can be placed.
+        SagaPaused: an operator holds up new orders.
     """
     if not drafts:
         return [], []
-    now = starting.time_unless_paused(saga)
+    now = starting.read_time_unless_paused(saga)
     placed = [draft.data for draft in drafts]
     return [(draft, None) for draft in drafts], announcing.begin(now, saga.deadline, placed)
 
 
-def draft_order(saga: type[Saga], asked: OrderSubmission, catalogue: Mapping[str, CatalogueEntry]) -> Draft:
-    """
+def draft_order(
+    saga: type[Saga], submission: OrderSubmission, catalogue: Mapping[str, CatalogueEntry]
+) -> Draft:
+    """Price one submission.
+
     Raises:
-        BadLines: it may not be ordered so.
+        BadLines: a line cannot be ordered, or all lines together cannot.
     """
-    request, lines = asked.request, domain.merge_lines(asked.request.lines)
-    if faults := domain.faults_of(lines, catalogue, request.currency):
+    request, lines = submission.request, domain.merge_lines(submission.request.lines)
+    if faults := domain.find_faults(lines, catalogue, request.currency):
         raise BadLines(faults)
-    priced = domain.price(lines, catalogue)
-    weight = domain.weight(priced)
+    priced = domain.price_lines(lines, catalogue)
+    weight = domain.sum_weight(priced)
     kind = OrderPlaced if request.flow is Flow.CHOREOGRAPHED else saga.data
     data = kind(
-        order=asked.id,
+        order=submission.id,
         customer=request.customer,
-        amount=domain.total(priced),
+        amount=domain.sum_total(priced),
         currency=request.currency,
         payment_token=request.payment_token,
         lines=tuple(lines),
         address=request.address,
         weight_grams=weight,
-        parcels=domain.parcels(weight),
+        parcels=domain.count_parcels(weight),
     )
-    return Draft(asked, priced, data)
+    return Draft(submission, priced, data)
 
 
-def orders(placed: Sequence[tuple[Draft, UUID | None]]) -> list[Statement]:
-    """What writes the orders' own rows."""
-    made = [
+def order_statements(placed: Sequence[tuple[Draft, UUID | None]]) -> list[Statement]:
+    """Return what inserts the rows of orders and their lines."""
+    orders = [
         Order(
-            id=draft.asked.id,
+            id=draft.submission.id,
             customer_id=draft.data.customer,
             currency=draft.data.currency,
             total=draft.data.amount,
             weight_grams=draft.data.weight_grams,
             address=encode(draft.data.address),
             saga=saga,
-            reference=draft.asked.request.reference,
+            reference=draft.submission.request.reference,
         )
         for draft, saga in placed
     ]
     lines = [
         OrderLine(
-            order_id=draft.asked.id, sku=p.sku, name=p.name, quantity=p.quantity, unit_price=p.unit_price
+            order_id=draft.submission.id, sku=p.sku, name=p.name, quantity=p.quantity, unit_price=p.unit_price
         )
         for draft, _ in placed
         for p in draft.lines
     ]
-    return [*bulk.insert_statement(Order, made, ORDER), *bulk.insert_statement(OrderLine, lines, LINE)]
+    return [*bulk.insert_statement(Order, orders, ORDER), *bulk.insert_statement(OrderLine, lines, LINE)]
 
 
 def current_flow() -> type[Saga]:
-    """The version of the flow that new orders take; running ones finish on theirs."""
+    """Return the version of the flow that new orders take; a running order finishes on its own."""
     return Saga.registry["place-order", settings.PLACE_ORDER_VERSION]

@@ -1,4 +1,4 @@
-"""What clients ask for, and what becomes of it."""
+"""Order requests and their results: the values that placing takes and returns."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from order_project.errors import BadLines, KeyReused, OrderTooLarge, UnknownCust
 
 @dataclass(frozen=True, kw_only=True)
 class OrderRequest:
-    """What a client asks for."""
+    """The order that a client asks for."""
 
     customer: UUID
     lines: tuple[Line, ...]
@@ -32,12 +32,12 @@ class Placed:
     """Whether this answers an earlier request with the same idempotency key."""
 
 
-Outcome = Placed | BadLines | OrderTooLarge | KeyReused | UnknownCustomer
+PlacingResult = Placed | BadLines | OrderTooLarge | KeyReused | UnknownCustomer
 
 
 @dataclass(frozen=True)
 class OrderSubmission:
-    """One request and its order's id; what comes again with the same key is answered with the first one's order."""
+    """One request, its idempotency key if it has one, and the id that its order gets."""
 
     request: OrderRequest
     key: str = ""

@@ -1,4 +1,4 @@
-"""Clients' idempotency keys, and what was seen of choreographed orders, are forgotten as the logs of sagas are."""
+"""Retention: idempotency keys and seen events are deleted after `SAGA_RETENTION_DAYS`, as the saga log is."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from django.utils import timezone
 
 from celery_config.common.identifiers import min_uuid7_at
 from celery_config.messaging.outbox.relay import Duty
-from celery_config.messaging.retention import BATCH, EVERY_SECONDS, delete
+from celery_config.messaging.retention import BATCH, EVERY_SECONDS, delete_batch
 from order_project.models import IdempotencyKey, SeenEvent
 
 
 def duties() -> list[Duty]:
-    """For RELAY_DUTIES."""
+    """Return the order relay's duties for RELAY_DUTIES."""
     return [
         Duty("retention of keys", forget_keys, EVERY_SECONDS),
         Duty("retention of seen events", forget_seen, EVERY_SECONDS),
@@ -23,13 +23,13 @@ def duties() -> list[Duty]:
 
 
 def forget_keys() -> bool:
-    """Delete a batch of them; return whether there may be more."""
+    """Delete a batch of old keys; return whether more may be left."""
     horizon = timezone.now() - timedelta(days=settings.SAGA_RETENTION_DAYS)
-    return delete(IdempotencyKey, Q(created_at__lt=horizon), "created_at")
+    return delete_batch(IdempotencyKey, Q(created_at__lt=horizon), "created_at")
 
 
 def forget_seen(batch: int = BATCH) -> bool:
-    """Delete a batch of what was seen of orders that ended long ago; return whether there may be more."""
+    """Delete a batch of events seen of orders that ended long ago; return whether more may be left."""
     horizon = timezone.now() - timedelta(days=settings.SAGA_RETENTION_DAYS)
     long_ended = Q(choreography__lt=min_uuid7_at(horizon), choreography__order__ended_at__lt=horizon)
-    return delete(SeenEvent, long_ended, "choreography", batch)
+    return delete_batch(SeenEvent, long_ended, "choreography", batch)

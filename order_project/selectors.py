@@ -1,4 +1,4 @@
-"""The reads of the order service."""
+"""The reads of the order service; none of them writes or locks."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ from order_project.domain import CatalogueEntry
 from order_project.models import CatalogueProduct, Choreography, Customer, Order
 
 
-def catalogue(skus: Iterable[str]) -> dict[str, CatalogueEntry]:
-    """The products called so, from the order service's own copy."""
+def read_catalogue(skus: Iterable[str]) -> dict[str, CatalogueEntry]:
+    """Return the products with these SKUs from the order service's own copy, by SKU."""
     wanted = [SimpleNamespace(sku=sku) for sku in skus]
     with connection.cursor() as cursor:
-        cursor.execute(asking(connection.vendor), [bulk.json_parameter(CatalogueProduct, wanted, ("sku",))])
+        cursor.execute(
+            catalogue_sql(connection.vendor), [bulk.json_parameter(CatalogueProduct, wanted, ("sku",))]
+        )
         found = [
             CatalogueEntry(sku, name, price, currency, weight, bool(active))
             for sku, name, price, currency, weight, active in cursor.fetchall()
@@ -31,17 +33,17 @@ def catalogue(skus: Iterable[str]) -> dict[str, CatalogueEntry]:
 
 
 @functools.cache
-def asking(vendor: str) -> str:
-    """The statement for any number of products; every order asks."""
+def catalogue_sql(vendor: str) -> str:
+    """Return the SQL that reads any number of products; it is built once, since every order runs it."""
     return (
         "SELECT sku, name, price, currency, weight_grams, active FROM order_catalogueproduct"
         f" WHERE NOT deleted AND sku IN (SELECT sku FROM {bulk.json_relation(CatalogueProduct, ('sku',), vendor)})"
     )
 
 
-def customer_of(user: Any) -> UUID | None:
-    """The customer that a user is, if any; every order of theirs asks."""
-    statement, _ = customer_by_user(0)
+def find_customer(user: Any) -> UUID | None:
+    """Return the id of the user's customer, or None; every order of a user runs this."""
+    statement, _ = customer_query(0)
     with connection.cursor() as cursor:
         cursor.execute(statement, [user.pk])
         found = cursor.fetchone()
@@ -49,19 +51,19 @@ def customer_of(user: Any) -> UUID | None:
 
 
 @cached_sql
-def customer_by_user(user: int) -> QuerySet[Customer, Any]:
-    """Built for any user: 0."""
+def customer_query(user: int) -> QuerySet[Customer, Any]:
+    """Return the query for one user; its SQL is cached."""
     return Customer.objects.filter(user=user).values_list("id")
 
 
-def orders_for(user: Any) -> QuerySet[Order]:
-    """All orders for staff, one's own for everybody else."""
+def visible_orders(user: Any) -> QuerySet[Order]:
+    """Return all orders for staff, and for other users their own."""
     orders = Order.objects.select_related("customer", "choreography")
     return orders if user.is_staff else orders.filter(customer__user_id=user.pk)
 
 
-def sagas_of(ids: Iterable[UUID]) -> dict[UUID, SagaInstance]:
-    """The sagas with their steps, by id; two statements however many."""
+def read_sagas(ids: Iterable[UUID]) -> dict[UUID, SagaInstance]:
+    """Return the sagas with their steps, by id, with two statements for any number."""
     return {saga.pk: saga for saga in SagaInstance.objects.filter(pk__in=list(ids)).prefetch_related("steps")}
 
 

@@ -1,4 +1,4 @@
-"""The writes of the order service; each is one transaction, outbox row included."""
+"""The writes of the order service: each is one transaction, its outbox rows included."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from order_project.models import Customer, Order, Refund
 
 
 def confirm_orders(completed: Sequence[tuple[Any, Mapping[str, Any]]]) -> None:
-    """Every step is done. Called in the transaction that completes the sagas."""
+    """Confirm orders whose every step is done. Runs in the transaction that completes their sagas."""
     tracking = {
         data.order: next((r["tracking_number"] for r in replies.values() if "tracking_number" in r), "")
         for data, replies in completed
     }
-    orders = open_orders(tracking)
+    orders = lock_open_orders(tracking)
     for order in orders:
         order.status, order.ended_at = OrderStatus.CONFIRMED, Now()
         order.tracking_number = tracking[order.pk]
@@ -39,11 +39,11 @@ def confirm_orders(completed: Sequence[tuple[Any, Mapping[str, Any]]]) -> None:
 
 
 def cancel_orders(compensated: Sequence[tuple[Any, Mapping[str, str]]]) -> None:
-    """Nothing is left done. Called in the transaction that closes the sagas as compensated."""
+    """Cancel orders of which nothing is left done. Runs in the transaction that ends their sagas."""
     causes = {
         data.order: (cause.get("code", ""), cause.get("reason", "")[:500]) for data, cause in compensated
     }
-    orders = open_orders(causes)
+    orders = lock_open_orders(causes)
     for order in orders:
         order.status, order.ended_at = OrderStatus.CANCELLED, Now()
         order.cancel_code, order.cancel_reason = causes[order.pk]
@@ -54,15 +54,15 @@ def cancel_orders(compensated: Sequence[tuple[Any, Mapping[str, str]]]) -> None:
     )
 
 
-def open_orders(ids: Iterable[UUID]) -> list[Order]:
-    """Those of these orders that have not ended, locked in the one order."""
+def lock_open_orders(ids: Iterable[UUID]) -> list[Order]:
+    """Lock and return those of these orders that have not ended, sorted by id so that no two callers deadlock."""
     found = Order.objects.select_for_update().filter(pk__in=list(ids), status=OrderStatus.PLACED)
     return list(found.order_by("pk"))
 
 
 @transaction.atomic
-def ask_for_refund(*, order: UUID, amount: int, reason: str) -> Refund:
-    """Start the saga that gives `amount` (minor units of the order's currency) back.
+def request_refund(*, order: UUID, amount: int, reason: str) -> Refund:
+    """Commit a refund of `amount` (minor units of the order's currency) and the start of its saga.
 
     Raises:
         NotRefundable: the order is not confirmed, or all refunds together would exceed its total.
@@ -74,19 +74,19 @@ def ask_for_refund(*, order: UUID, amount: int, reason: str) -> Refund:
     refund = uuid7()
     saga = Saga.registry["refund-order", 1]
     data = saga.data(order=order, refund=refund, refund_amount=amount, currency=row.currency)
-    saga_id = starting.start(saga, data, subject=order)
-    why = reason if row.customer_id else ""  # of whom was forgotten nothing is written down again
+    saga_id = starting.start_saga(saga, data, subject=order)
+    why = reason if row.customer_id else ""  # nothing personal is written about an erased customer
     return Refund.objects.create(id=refund, order=row, amount=amount, reason=why, saga=saga_id)
 
 
-def close_refunds(completed: Sequence[tuple[Any, Mapping[str, Any]]]) -> None:
-    """The money is back. Called in the transaction that completes the sagas."""
+def mark_refunds_paid(completed: Sequence[tuple[Any, Mapping[str, Any]]]) -> None:
+    """Mark refunds as paid. Runs in the transaction that completes their sagas."""
     ids = [data.refund for data, _ in completed]
     Refund.objects.filter(id__in=ids).update(status=RefundStatus.PAID)
 
 
-def refuse_refunds(compensated: Sequence[tuple[Any, Mapping[str, str]]]) -> None:
-    """They were refused. Called in the transaction that closes the sagas."""
+def mark_refunds_refused(compensated: Sequence[tuple[Any, Mapping[str, str]]]) -> None:
+    """Mark refunds as refused, with the cause. Runs in the transaction that ends their sagas."""
     for data, cause in compensated:
         detail = f"{cause.get('code', '')}: {cause.get('reason', '')}"[:500]
         refund = Refund.objects.filter(id=data.refund)
@@ -94,16 +94,16 @@ def refuse_refunds(compensated: Sequence[tuple[Any, Mapping[str, str]]]) -> None
         refund.filter(order__customer__isnull=False).update(detail=detail)
 
 
-def make_customer(user: Any) -> Customer:
-    """The customer that a user is from now on. Call it in the transaction that needs it."""
+def ensure_customer(user: Any) -> Customer:
+    """Return the user's customer and create it if needed, in the caller's transaction."""
     customer, _ = Customer.objects.get_or_create(
         user=user, defaults={"name": user.get_full_name() or user.get_username(), "email": user.email}
     )
     return customer
 
 
-def put_customers(references: Sequence[str]) -> dict[str, UUID]:
-    """Make the customers that do not exist and return the ids of all by their reference."""
+def ensure_customers(references: Sequence[str]) -> dict[str, UUID]:
+    """Create the customers that do not exist; return the ids of all by reference."""
     Customer.objects.bulk_create(
         [Customer(reference=r, name=f"Customer {r}") for r in references], ignore_conflicts=True
     )

@@ -1,4 +1,4 @@
-"""The payment service: it holds and takes money, and keeps the ledger."""
+"""The payment service: it authorizes and captures money, and keeps the ledger."""
 
 from .config.celery import app as celery_app
 

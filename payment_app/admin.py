@@ -1,13 +1,14 @@
-"""The payment service's admin: everything here is a fact, so it is shown and never edited."""
+"""The payment admin: every row is a fact, so the pages show it and never edit it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet, Sum
 from django.http import HttpRequest
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from celery_config.common.money import money
@@ -28,12 +29,12 @@ REFUNDED = money_column("amount", currency="payment__currency")
 REFUND_PAGE, PAYMENT_PAGE = "admin:payment_refund_change", "admin:payment_payment_change"
 
 
-def outcome_of(refund: Refund) -> SafeString:
+def label_outcome(refund: Refund) -> SafeString:
     answer = str(refund.outcome) if hasattr(refund, "outcome") else "not answered yet"
     return make_label(answer, {"paid": "success", "not answered yet": "info"})
 
 
-OUTCOME = column("outcome", "outcome", "provider's answer", outcome_of)
+OUTCOME = column("outcome", "outcome", "provider's answer", label_outcome)
 
 
 class RefundInline(ReadOnlyInline):
@@ -107,19 +108,19 @@ class LedgerAdmin(ReadOnlyAdmin):
 
     @admin.display(description="debit")
     def debit(self, transaction: LedgerTransaction) -> Any:
-        return postings(posting for posting in transaction.postings.all() if posting.amount > 0)
+        return list_postings(posting for posting in transaction.postings.all() if posting.amount > 0)
 
     @admin.display(description="credit")
     def credit(self, transaction: LedgerTransaction) -> Any:
-        return postings(posting for posting in transaction.postings.all() if posting.amount < 0)
+        return list_postings(posting for posting in transaction.postings.all() if posting.amount < 0)
 
 
-def postings(of_one_side: Any) -> Any:
-    """Each account with its amount."""
+def list_postings(postings: Iterable[Posting]) -> SafeString:
+    """Each account with its amount, one a line."""
     return format_html_join(
-        format_html("<br>"),
+        SafeString("<br>"),
         '{} <span class="amount">{}</span>',
-        ((posting.account.code, money(posting.amount, posting.account.currency)) for posting in of_one_side),
+        ((posting.account.code, money(posting.amount, posting.account.currency)) for posting in postings),
     )
 
 

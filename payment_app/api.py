@@ -1,4 +1,4 @@
-"""The payment service's HTTP API: reads only; what it does, it does for commands."""
+"""The payment API: reads for staff and the other services; only commands change a payment."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from rest_framework.views import APIView
 
 from celery_config.copies.api import CopiedDetail
 from celery_config.participant.api import WebhookApi
-from celery_config.reconciliation.api import BooksApi, FactsApi
-from payment_app import selectors, webhooks
+from celery_config.reconciliation.api import FactsApi, ReconciliationApi
+from payment_app import selectors
+from payment_app.gateways import gateway
 from payment_app.models import BillingCustomer, LedgerTransaction, Payment, Posting
-from payment_app.reconciliation import books
+from payment_app.reconciliation import SOURCE
+from payment_app.webhooks import describe_outcome
 
 
-class PaymentOutput(serializers.ModelSerializer[Payment]):
+class PaymentOutputSerializer(serializers.ModelSerializer[Payment]):
     class Meta:
         model = Payment
         fields = (
@@ -28,22 +30,22 @@ class PaymentOutput(serializers.ModelSerializer[Payment]):
         )  # fmt: skip
 
 
-class PaymentList(generics.ListAPIView[Payment]):
+class PaymentsApi(generics.ListAPIView[Payment]):
     """Payments, newest first."""
 
-    serializer_class = PaymentOutput
+    serializer_class = PaymentOutputSerializer
     queryset = Payment.objects.all()
     filterset_fields = ("order", "state", "currency")
 
 
-class PaymentShow(generics.RetrieveAPIView[Payment]):
+class PaymentApi(generics.RetrieveAPIView[Payment]):
     """One payment."""
 
-    serializer_class = PaymentOutput
+    serializer_class = PaymentOutputSerializer
     queryset = Payment.objects.all()
 
 
-class PostingOutput(serializers.ModelSerializer[Posting]):
+class PostingOutputSerializer(serializers.ModelSerializer[Posting]):
     account = serializers.CharField(source="account.code")
     currency = serializers.CharField(source="account.currency")
 
@@ -52,74 +54,69 @@ class PostingOutput(serializers.ModelSerializer[Posting]):
         fields = ("account", "currency", "amount")
 
 
-class LedgerOutput(serializers.ModelSerializer[LedgerTransaction]):
-    postings = PostingOutput(many=True)
+class LedgerOutputSerializer(serializers.ModelSerializer[LedgerTransaction]):
+    postings = PostingOutputSerializer(many=True)
 
     class Meta:
         model = LedgerTransaction
         fields = ("id", "booking", "order", "created_at", "postings")
 
 
-class LedgerList(generics.ListAPIView[LedgerTransaction]):
+class LedgerApi(generics.ListAPIView[LedgerTransaction]):
     """Ledger transactions with their postings, newest first; a debit is positive, a credit negative."""
 
-    serializer_class = LedgerOutput
+    serializer_class = LedgerOutputSerializer
+    queryset = LedgerTransaction.objects.prefetch_related("postings__account")
     filterset_fields = ("order", "booking")
-    queryset = selectors.ledger_transactions()
 
 
-class BalanceOutput(serializers.Serializer[Any]):
+class BalanceOutputSerializer(serializers.Serializer[Any]):
     account = serializers.CharField(source="code")
     currency = serializers.CharField()
     balance = serializers.IntegerField(help_text="minor units; a debit is positive")
 
 
-class Balances(APIView):
-    @extend_schema(responses=BalanceOutput(many=True))
+class BalancesApi(APIView):
+    @extend_schema(responses=BalanceOutputSerializer(many=True))
     def get(self, request: Request) -> Response:
         """The balance of every account; they sum to zero in each currency."""
-        return Response(BalanceOutput(selectors.balances(), many=True).data)
+        return Response(BalanceOutputSerializer(selectors.balances(), many=True).data)
 
 
-class BillingCustomerOutput(serializers.ModelSerializer[BillingCustomer]):
+class BillingCustomerOutputSerializer(serializers.ModelSerializer[BillingCustomer]):
     class Meta:
         model = BillingCustomer
         fields = ("customer", "name", "email", "currency", "billing_address", "version", "changed_at")
 
 
-class BillingCustomerShow(CopiedDetail):
-    """A customer of the order service, as far as payment must know it."""
+class BillingCustomerApi(CopiedDetail):
+    """The copy of a customer of the order service: the fields that payment needs."""
 
-    serializer_class = BillingCustomerOutput
+    serializer_class = BillingCustomerOutputSerializer
     queryset = BillingCustomer.everything.all()
 
 
-class ProviderBooks(BooksApi):
-    """The provider's books."""
-
-    books = books
+class ProviderBooksApi(ReconciliationApi):
+    source = SOURCE
 
 
-class PaymentFacts(FactsApi):
-    """What payment did, and the ledger's sums."""
+class ProviderEventsApi(WebhookApi):
+    provider = staticmethod(gateway)
+    describe_outcome = staticmethod(describe_outcome)
 
+
+class PaymentFactsApi(FactsApi):
     facts = staticmethod(selectors.facts)
     totals = staticmethod(selectors.totals)
 
 
-class ProviderEvents(WebhookApi):
-    """The provider's webhooks."""
-
-    read = staticmethod(webhooks.read)
-
-
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("payments/", PaymentList.as_view(), name="payments"),
-    path("payments/<uuid:pk>/", PaymentShow.as_view(), name="payment"),
-    path("ledger/", LedgerList.as_view(), name="ledger"),
-    path("ledger/balances/", Balances.as_view(), name="balances"),
-    path("customers/<uuid:pk>/", BillingCustomerShow.as_view(), name="billing-customer"),
-    path("provider-books/", ProviderBooks.as_view(), name="provider-books"),
-    path("provider-events/", ProviderEvents.as_view(), name="provider-events"),
-    path("facts/", PaymentFacts.as_view(), name="facts"),
+    path("payments/", PaymentsApi.as_view(), name="payments"),
+    path("payments/<uuid:pk>/", PaymentApi.as_view(), name="payment"),
+    path("ledger/", LedgerApi.as_view(), name="ledger"),
+    path("ledger/balances/", BalancesApi.as_view(), name="balances"),
+    path("customers/<uuid:pk>/", BillingCustomerApi.as_view(), name="billing-customer"),
+    path("provider-books/", ProviderBooksApi.as_view(), name="provider-books"),
+    path("provider-events/", ProviderEventsApi.as_view(), name="provider-events"),
+    path("facts/", PaymentFactsApi.as_view(), name="facts"),
 ]

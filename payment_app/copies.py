@@ -1,4 +1,4 @@
-"""What payment keeps of other services' tables."""
+"""The copies that payment keeps of other services' tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""States and rules of a payment, and how it is booked. Pure. Amounts are integer minor units."""
+"""The rules of a payment and of its ledger entries. Pure. Amounts are integer minor units."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from payment_app.errors import Unbalanced
 IDS = uuid5(NAMESPACE_URL, "order-saga:payment")
 MAX_AMOUNT = 10**12
 TOKEN = re.compile(r"[\x21-\x7e]{1,500}")
-# Card networks let go of what nobody captured after a week.
+# Card networks release an authorization that is not captured within a week.
 # Source: https://docs.stripe.com/payments/place-a-hold-on-a-payment-method
-AUTHORIZATION_LASTS = timedelta(days=7)
-# A provider may forget an idempotency key after a day (Stripe does); we stop trusting ours an hour earlier.
+AUTHORIZATION_LIFETIME = timedelta(days=7)
+# A provider may forget an idempotency key after a day, as Stripe does; we stop to trust ours an hour earlier.
 # Source: https://docs.stripe.com/api/idempotent_requests
-KEY_LASTS = timedelta(hours=23)
+KEY_LIFETIME = timedelta(hours=23)
 
 
 class State(StrEnum):
@@ -32,13 +32,13 @@ class State(StrEnum):
 
 
 class AccountCode(StrEnum):
-    PROVIDER_CLEARING = "provider_clearing"  # asset: what the provider holds for us
+    PROVIDER_CLEARING = "provider_clearing"  # asset: what the provider owes us
     SALES = "sales"  # income
-    REFUNDS_PAYABLE = "refunds_payable"  # liability: promised back, not confirmed by the provider yet
+    REFUNDS_PAYABLE = "refunds_payable"  # liability: promised, not yet confirmed by the provider
 
 
-class Booking(StrEnum):
-    """Why the ledger moved."""
+class TransactionKind(StrEnum):
+    """Why something is posted to the ledger."""
 
     CAPTURE = "capture"
     REFUND_PROMISED = "refund promised"
@@ -46,12 +46,12 @@ class Booking(StrEnum):
     REFUND_DECLINED = "refund declined"
 
 
-# booking -> (account debited, account credited). What is only held is no money of ours and is not booked.
-BOOKINGS: dict[Booking, tuple[AccountCode, AccountCode]] = {
-    Booking.CAPTURE: (AccountCode.PROVIDER_CLEARING, AccountCode.SALES),
-    Booking.REFUND_PROMISED: (AccountCode.SALES, AccountCode.REFUNDS_PAYABLE),
-    Booking.REFUND_PAID: (AccountCode.REFUNDS_PAYABLE, AccountCode.PROVIDER_CLEARING),
-    Booking.REFUND_DECLINED: (AccountCode.REFUNDS_PAYABLE, AccountCode.SALES),
+# The accounts debited and credited. Authorized money is not ours yet, so an authorization posts nothing.
+ACCOUNTS: dict[TransactionKind, tuple[AccountCode, AccountCode]] = {
+    TransactionKind.CAPTURE: (AccountCode.PROVIDER_CLEARING, AccountCode.SALES),
+    TransactionKind.REFUND_PROMISED: (AccountCode.SALES, AccountCode.REFUNDS_PAYABLE),
+    TransactionKind.REFUND_PAID: (AccountCode.REFUNDS_PAYABLE, AccountCode.PROVIDER_CLEARING),
+    TransactionKind.REFUND_DECLINED: (AccountCode.REFUNDS_PAYABLE, AccountCode.SALES),
 }
 
 
@@ -64,14 +64,14 @@ class Line:
     amount: int
 
 
-def lines_of(booking: Booking, amount: int, currency: str) -> list[Line]:
-    """The two lines of a booking over `amount` minor units."""
-    debited, credited = BOOKINGS[booking]
+def make_lines(kind: TransactionKind, amount: int, currency: str) -> list[Line]:
+    """The debit and the credit of `amount` minor units."""
+    debited, credited = ACCOUNTS[kind]
     return [Line(debited, currency, amount), Line(credited, currency, -amount)]
 
 
 def check_balance(lines: Iterable[Line]) -> None:
-    """Raise Unbalanced unless there are lines and they sum to zero in each currency."""
+    """Raise Unbalanced unless there are lines, and they sum to zero in each currency."""
     sums: dict[str, int] = {}
     for line in lines:
         sums[line.currency] = sums.get(line.currency, 0) + line.amount
@@ -82,17 +82,17 @@ def check_balance(lines: Iterable[Line]) -> None:
 
 
 def payment_id(order: UUID) -> UUID:
-    """The id of an order's one payment; every repeat finds the same."""
+    """The id of an order's one payment; it follows from the order."""
     return uuid5(IDS, f"payment/{order}")
 
 
-def booking_id(booking: Booking, subject: UUID) -> UUID:
+def transaction_id(kind: TransactionKind, subject: UUID) -> UUID:
     """The id of the one ledger transaction of this kind for a payment or refund."""
-    return uuid5(IDS, f"{booking}/{subject}")
+    return uuid5(IDS, f"{kind}/{subject}")
 
 
 def check_authorization(*, amount: int, currency: str, token: str, paid_already: bool) -> None:
-    """Raise Refused with the first reason not to ask the provider at all."""
+    """Raise Refused with the first reason why the provider need not be called."""
     if paid_already:
         raise Refused("already_authorized", "The order has a payment; an order is paid once.")
     check_amount(amount)
@@ -102,23 +102,23 @@ def check_authorization(*, amount: int, currency: str, token: str, paid_already:
         raise Refused("invalid_token", "The payment token is empty, too long, or has strange characters.")
 
 
-def check_capture(*, state: State | None, ours: UUID | None, asked: UUID) -> None:
-    """Raise Refused unless the payment asked for is the order's own and holds money.
+def check_capture(*, state: State | None, ours: UUID | None, named: UUID) -> None:
+    """Raise Refused unless the payment to capture is the order's own and is authorized.
 
     Args:
         state: of the order's payment; None when it has none.
-        ours, asked: id of the order's payment, and the one named in the command.
+        ours, named: id of the order's payment, and the id named in the command.
     """
     if state is None:
         raise Refused("no_payment", "The order has no payment to capture.")
-    if ours != asked:
-        raise Refused("wrong_payment", f"The order's payment is {ours}, not {asked}.")
+    if ours != named:
+        raise Refused("wrong_payment", f"The order's payment is {ours}, not {named}.")
     if state is not State.AUTHORIZED:
         raise Refused(f"already_{state}", f"The payment is already {state}.")
 
 
 def check_refund(*, state: State | None, payment_currency: str, amount: int, currency: str) -> None:
-    """Raise Refused with the first reason not to give money back; whether enough is left, the row decides."""
+    """Raise Refused with the first reason not to refund; the row decides whether enough is left."""
     if state is not State.CAPTURED:
         raise Refused("not_captured", "No money was taken for this order, so none can be given back.")
     if currency != payment_currency:

@@ -1,6 +1,4 @@
-"""What payment remembers of a person, and what is left of it once they are forgotten. Ledger, amounts and the
-provider's names of payments stay: books have to be kept, and they name nobody.
-"""
+"""The data map of payment: erasure clears who paid; ledger, amounts and the provider's ids stay and name no person."""
 
 from __future__ import annotations
 

@@ -1,12 +1,11 @@
-"""What can go wrong in the payment service, besides a refusal. Pure.
+"""Errors of the payment service that a human settles. Pure.
 
-OrderSagaError
-└── PaymentError
-    ├── NoPayment            a command needs the order's payment and there is none
-    ├── VoidImpossible       the money to be let go was taken
-    ├── BooksDisagree        the provider did what our rows say could not happen
-    ├── KeyOutlived          too late to repeat a call whose outcome is unknown
-    └── Unbalanced           a ledger transaction does not sum to zero
+PaymentError
+├── NoPayment              a command needs the order's payment and there is none
+├── VoidImpossible         the money to release was captured
+├── ProviderDisagrees      the provider did what our rows do not allow
+├── IdempotencyKeyExpired  too late to repeat a call whose outcome is unknown
+└── Unbalanced             a ledger transaction does not sum to zero
 """
 
 from __future__ import annotations
@@ -15,24 +14,24 @@ from celery_config.errors import OrderSagaError
 
 
 class PaymentError(OrderSagaError):
-    """Base of all; a step that meets one is tried again, then a human is asked."""
+    """Base of all; the step is tried again, then the saga is parked for a human."""
 
 
 class NoPayment(PaymentError):
-    """The order has no payment here, although the command says that it must have one."""
+    """The order has no payment here, although the command needs one."""
 
 
 class VoidImpossible(PaymentError):
     """The authorization was captured, so it cannot be voided; refund it instead."""
 
 
-class BooksDisagree(PaymentError):
-    """The provider did something our rows do not allow; compare with `./manage.py payment reconcile`."""
+class ProviderDisagrees(PaymentError):
+    """The provider did what our rows do not allow; compare with `./manage.py payment reconcile`."""
 
 
 class IdempotencyKeyExpired(PaymentError):
-    """The provider may have forgotten the call's key; look into its books before you repeat the call."""
+    """The provider may have forgotten the call's key; look at its records before you repeat the call."""
 
 
 class Unbalanced(PaymentError):
-    """The lines of a ledger transaction do not sum to zero; nothing was booked."""
+    """The lines of a ledger transaction do not sum to zero; nothing was posted."""

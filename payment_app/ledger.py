@@ -1,74 +1,54 @@
-"""The one door into the ledger: double entry, signed integer amounts, nothing ever changed."""
+"""The ledger: double entry with signed integer amounts; every transaction balances, and none is ever changed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from celery_config.db import bulk
 from celery_config.db.bulk import Statement
-from payment_app.domain import Booking, Line, booking_id, check_balance, lines_of
+from payment_app.domain import Line, TransactionKind, check_balance, make_lines, transaction_id
 from payment_app.models import Account, LedgerTransaction, Posting
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """`amount` minor units to be booked once for a payment or refund (`subject`)."""
+    """`amount` minor units to post once for a payment or refund (`subject`)."""
 
-    booking: Booking
+    kind: TransactionKind
     subject: UUID
     order: UUID
     amount: int
     currency: str
 
-
-@dataclass(frozen=True, kw_only=True)
-class Draft:
-    """One ledger transaction to be written."""
-
-    id: UUID
-    booking: Booking
-    order: UUID
-    lines: Sequence[Line]
+    @property
+    def id(self) -> UUID:
+        return transaction_id(self.kind, self.subject)
 
 
 def post(*entries: Entry) -> None:
-    """Book each entry; a second booking of its kind for a subject is refused by the primary key."""
-    bulk.execute(*post_statements(entries))
+    """Post each entry; the primary key refuses a second entry of one kind for one subject."""
+    bulk.execute(*make_statements(entries))
 
 
-def post_statements(entries: Sequence[Entry]) -> list[Statement]:
-    """What books the entries."""
-    return posted(
-        [
-            Draft(
-                id=booking_id(entry.booking, entry.subject),
-                booking=entry.booking,
-                order=entry.order,
-                lines=lines_of(entry.booking, entry.amount, entry.currency),
-            )
-            for entry in entries
-        ]
-    )
-
-
-def posted(drafts: Sequence[Draft]) -> list[Statement]:
-    """What writes ledger transactions.
+def make_statements(entries: Sequence[Entry]) -> list[Statement]:
+    """The statements that post the entries.
 
     Raises:
         Unbalanced: lines do not sum to zero in each currency. PostgreSQL checks it again at the commit.
     """
-    for draft in drafts:
-        check_balance(draft.lines)
-    accounts = accounts_for([line for draft in drafts for line in draft.lines])
+    lines = {entry.id: make_lines(entry.kind, entry.amount, entry.currency) for entry in entries}
+    for each in lines.values():
+        check_balance(each)
+    accounts = open_accounts(line for each in lines.values() for line in each)
     transactions = [
-        LedgerTransaction(id=draft.id, booking=draft.booking.value, order=draft.order) for draft in drafts
+        LedgerTransaction(id=each.id, booking=each.kind.value, order=each.order) for each in entries
     ]
     postings = [
-        Posting(transaction_id=draft.id, account_id=accounts[line.account, line.currency], amount=line.amount)
-        for draft in drafts
-        for line in draft.lines
+        Posting(transaction_id=id, account_id=accounts[line.account, line.currency], amount=line.amount)
+        for id, each in lines.items()
+        for line in each
     ]
     return [
         *bulk.insert_statement(LedgerTransaction, transactions, ("id", "booking", "order")),
@@ -76,8 +56,8 @@ def posted(drafts: Sequence[Draft]) -> list[Statement]:
     ]
 
 
-def accounts_for(lines: Sequence[Line]) -> dict[tuple[str, str], int]:
-    """The account ids by code and currency; a currency's accounts are opened when it is first used."""
+def open_accounts(lines: Iterable[Line]) -> dict[tuple[str, str], int]:
+    """The ids of the lines' accounts, by code and currency; accounts that are missing are created."""
     wanted = {(line.account.value, line.currency) for line in lines}
     currencies = {currency for _, currency in wanted}
     found = find_accounts(currencies)

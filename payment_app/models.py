@@ -1,4 +1,4 @@
-"""The payment service's tables. Money is in integer minor units; refunds and ledger are append-only."""
+"""The tables of payment: money in integer minor units; the refunds and the ledger are append-only."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from django.db.models import F, Q
 
 from celery_config.copies.models import CopiedRow
 from celery_config.db.functions import Now
-from payment_app.domain import AccountCode, Booking, State
+from payment_app.domain import AccountCode, State, TransactionKind
 
 
 class BillingCustomer(CopiedRow):
-    """Who pays: payment's own copy of the order service's customers."""
+    """The copy of the order service's customers: who pays."""
 
     customer = models.UUIDField(primary_key=True)
     name = models.CharField(max_length=200)
@@ -34,14 +34,14 @@ class Payment(models.Model):
 
     id = models.UUIDField(primary_key=True)
     order = models.UUIDField(unique=True)
-    customer = models.UUIDField(null=True, blank=True, help_text="none: they were forgotten")
+    customer = models.UUIDField(null=True, blank=True, help_text="empty: the customer was erased")
     amount = models.BigIntegerField(help_text="authorized, in minor units")
     currency = models.CharField(max_length=3)
     state = models.CharField(max_length=10, choices=[(s.value, s.value) for s in State])
-    provider_id = models.CharField(max_length=255, unique=True, help_text="the provider's name for it")
+    provider_id = models.CharField(max_length=255, unique=True, help_text="the provider's id")
     captured = models.BigIntegerField(default=0, help_text="minor units")
     refunded = models.BigIntegerField(default=0, help_text="paid or promised back, in minor units")
-    expires_at = models.DateTimeField(help_text="when the provider lets go of what was not captured")
+    expires_at = models.DateTimeField(help_text="when the provider releases what was not captured")
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(db_default=Now())
 
@@ -72,7 +72,7 @@ class Payment(models.Model):
 
 
 class Refund(models.Model):
-    """Money promised back. Append-only; what became of it is its outcome."""
+    """Money promised back. Append-only; its outcome is a row of its own."""
 
     id = models.UUIDField(primary_key=True)
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="refunds")
@@ -94,9 +94,7 @@ class RefundOutcome(models.Model):
     """The provider's answer to a refund. Append-only."""
 
     refund = models.OneToOneField(Refund, primary_key=True, on_delete=models.PROTECT, related_name="outcome")
-    provider_id = models.CharField(
-        max_length=255, blank=True, help_text="the provider's name for it, if paid"
-    )
+    provider_id = models.CharField(max_length=255, blank=True, help_text="the provider's id, if paid")
     declined_code = models.CharField(max_length=100, blank=True)
     declined_reason = models.TextField(blank=True)
     created_at = models.DateTimeField(db_default=Now())
@@ -129,7 +127,7 @@ class LedgerTransaction(models.Model):
     """Postings that belong together; they sum to zero in each currency. Append-only."""
 
     id = models.UUIDField(primary_key=True)
-    booking = models.CharField(max_length=20, choices=[(b.value, b.value) for b in Booking])
+    booking = models.CharField(max_length=20, choices=[(b.value, b.value) for b in TransactionKind])
     order = models.UUIDField(db_index=True)
     created_at = models.DateTimeField(db_default=Now())
 

@@ -1,4 +1,4 @@
-"""The reads of the payment service."""
+"""The reads of the payment service; none of them locks or writes a row."""
 
 from __future__ import annotations
 
@@ -8,30 +8,23 @@ from uuid import UUID
 
 from django.db.models import F, Q, QuerySet, Sum
 
-from celery_config.messaging.models import BarrierRow
-from celery_config.messaging.states import Action, Undo
 from payment_app.domain import AccountCode
 from payment_app.erasure import DATA_MAP
 from payment_app.models import Account, LedgerTransaction, Payment, Posting, Refund
 
 
-def payment_of(order: UUID) -> Payment | None:
+def find_payment(order: UUID) -> Payment | None:
     return Payment.objects.filter(order=order).first()
 
 
-def payments_of(orders: Collection[UUID]) -> dict[UUID, Payment]:
+def find_payments(orders: Collection[UUID]) -> dict[UUID, Payment]:
     """The payments of these orders, by order."""
     return {payment.order: payment for payment in Payment.objects.filter(order__in=list(orders))}
 
 
-def order_of(provider_id: str) -> UUID | None:
-    """The order for which the provider has an authorization of this name; None when we know of none."""
+def find_order(provider_id: str) -> UUID | None:
+    """The order of the authorization with this id at the provider; None when we have none."""
     return Payment.objects.filter(provider_id=provider_id).values_list("order", flat=True).first()
-
-
-def ledger_transactions() -> QuerySet[LedgerTransaction]:
-    """With their postings and accounts."""
-    return LedgerTransaction.objects.prefetch_related("postings__account")
 
 
 def balances() -> list[dict[str, Any]]:
@@ -40,7 +33,7 @@ def balances() -> list[dict[str, Any]]:
     return [dict(row) for row in rows.values("code", "currency", "balance")]
 
 
-def unbalanced(orders: Collection[UUID] | None = None) -> QuerySet[LedgerTransaction]:
+def find_unbalanced(orders: Collection[UUID] | None = None) -> QuerySet[LedgerTransaction]:
     """Ledger transactions (of these orders, or all) without postings, or not zero in some currency."""
     transactions, postings = LedgerTransaction.objects.all(), Posting.objects.all()
     if orders is not None:
@@ -51,11 +44,11 @@ def unbalanced(orders: Collection[UUID] | None = None) -> QuerySet[LedgerTransac
 
 
 def totals() -> dict[str, Any]:
-    """Of the whole ledger: the sum of all postings per currency, and what is wrong with it, in words."""
+    """The sum of all postings per currency; `faults` says in words what is wrong."""
     sums: dict[str, int] = {}
     for row in balances():
         sums[row["currency"]] = sums.get(row["currency"], 0) + row["balance"]
-    broken = unbalanced().count()
+    broken = find_unbalanced().count()
     faults = [f"the ledger sums to {total} {currency}" for currency, total in sums.items() if total]
     if broken:
         faults.append(f"{broken} ledger transactions do not sum to zero")
@@ -64,22 +57,16 @@ def totals() -> dict[str, Any]:
 
 
 def facts(orders: Collection[UUID]) -> dict[str, dict[str, Any]]:
-    """What payment did for each of the orders, by order id; nothing was done for an order that is left out.
+    """What payment did for each of the orders, by order id; an order without a payment has no entry.
 
-    `refunded` is paid back or promised; `refunds_open` is the part the provider has not confirmed yet.
-    `ledger_sum_ok`: the order's ledger transactions balance and book exactly what was captured and refunded.
+    `refunded` is paid back or promised; `refunds_open` is the part that the provider has not confirmed yet.
+    `ledger_sum_ok`: the order's ledger transactions balance, and they post exactly what was captured and refunded.
     """
-    promised = _by_order(
-        Refund.objects.filter(payment__order__in=orders, outcome__isnull=True).values(
-            order=F("payment__order")
-        )
-    )
-    earned = _by_order(
-        Posting.objects.filter(transaction__order__in=orders, account__code=AccountCode.SALES.value).values(
-            order=F("transaction__order")
-        )
-    )
-    broken = set(unbalanced(orders).values_list("order", flat=True))
+    open_refunds = Refund.objects.filter(payment__order__in=orders, outcome__isnull=True)
+    promised = _sum_by_order(open_refunds.values(order=F("payment__order")))
+    sales = Posting.objects.filter(transaction__order__in=orders, account__code=AccountCode.SALES.value)
+    earned = _sum_by_order(sales.values(order=F("transaction__order")))
+    broken = set(find_unbalanced(orders).values_list("order", flat=True))
     return {
         str(payment.order): {
             "order": str(payment.order),
@@ -98,12 +85,6 @@ def facts(orders: Collection[UUID]) -> dict[str, dict[str, Any]]:
     }
 
 
-def _by_order(rows: QuerySet[Any, Any]) -> dict[UUID, int]:
+def _sum_by_order(rows: QuerySet[Any, Any]) -> dict[UUID, int]:
     """The sum of `amount` of each order."""
     return {row["order"]: row["total"] for row in rows.annotate(total=Sum("amount"))}
-
-
-def orders_under_way() -> set[UUID]:
-    """Orders for which a call to the provider may be under way."""
-    rows = BarrierRow.objects.filter(Q(action=Action.INTENT.value) | Q(undo=Undo.INTENT.value))
-    return {UUID(request["order"]) for request in rows.values_list("request", flat=True) if request}

@@ -1,4 +1,4 @@
-"""The writes of the payment service; each is one transaction, or part of its caller's."""
+"""The writes of the payment service; each is one transaction, or a part of its caller's."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from celery_config.db import bulk
 from celery_config.db.functions import Now
 from celery_config.errors import Refused
 from payment_app import ledger
-from payment_app.domain import AUTHORIZATION_LASTS, Booking, State, check_refund, payment_id
-from payment_app.errors import BooksDisagree
+from payment_app.domain import AUTHORIZATION_LIFETIME, State, TransactionKind, check_refund, payment_id
+from payment_app.errors import ProviderDisagrees
 from payment_app.ledger import Entry
 from payment_app.models import Payment, Refund, RefundOutcome
 
@@ -27,8 +27,8 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Held:
-    """What the provider holds for an order: `amount` minor units of `currency`."""
+class HeldAmount:
+    """The provider holds `amount` minor units of `currency` for an order."""
 
     order: UUID
     customer: UUID
@@ -38,9 +38,9 @@ class Held:
 
 
 @transaction.atomic(savepoint=False)
-def record_authorizations(*held: Held) -> list[Payment]:
-    """Write down what the provider holds for orders; return their payments, in that order."""
-    expires_at = timezone.now() + AUTHORIZATION_LASTS
+def record_authorizations(*held: HeldAmount) -> list[Payment]:
+    """Insert the payments of amounts that the provider holds; return them in the given order."""
+    expires_at = timezone.now() + AUTHORIZATION_LIFETIME
     payments = [
         Payment(
             id=payment_id(each.order), state=State.AUTHORIZED.value, expires_at=expires_at, **asdict(each)
@@ -53,27 +53,29 @@ def record_authorizations(*held: Held) -> list[Payment]:
 
 @transaction.atomic(savepoint=False)
 def record_void(*, order: UUID) -> None:
-    """Write down that the provider let the money go; a repeat is harmless.
+    """Set an order's payment to voided; a repeat is harmless.
 
     Raises:
-        BooksDisagree: by our rows the money was taken.
+        ProviderDisagrees: the payment is captured, or there is none.
     """
     payments = Payment.objects.filter(order=order)
     if payments.filter(state=State.AUTHORIZED.value).update(state=State.VOIDED.value, updated_at=Now()):
         return
     if not payments.filter(state=State.VOIDED.value).exists():
-        raise BooksDisagree(f"the provider voided for order {order}, whose payment is not authorized here")
+        raise ProviderDisagrees(
+            f"the provider voided for order {order}, whose payment is not authorized here"
+        )
 
 
 @transaction.atomic(savepoint=False)
 def record_captures(amounts: Mapping[UUID, int]) -> None:
-    """Write down that the provider took money, and book it.
+    """Set payments to captured and post the amounts to the ledger.
 
     Args:
         amounts: by payment, in minor units of its currency.
 
     Raises:
-        BooksDisagree: by our rows there was nothing to take.
+        ProviderDisagrees: a payment is not authorized here.
     """
     payments = list(
         Payment.objects.select_for_update()
@@ -81,29 +83,31 @@ def record_captures(amounts: Mapping[UUID, int]) -> None:
         .order_by("id")
     )
     if missing := amounts.keys() - {payment.id for payment in payments}:
-        raise BooksDisagree(f"the provider captured {missing.pop()}, a payment that is not authorized here")
+        raise ProviderDisagrees(
+            f"the provider captured {missing.pop()}, a payment that is not authorized here"
+        )
     for payment in payments:
         payment.state, payment.captured = State.CAPTURED.value, amounts[payment.id]
         payment.updated_at = Now()
     entries = [
         Entry(
-            booking=Booking.CAPTURE,
+            kind=TransactionKind.CAPTURE,
             subject=payment.id,
             order=payment.order,
-            amount=amounts[payment.id],
+            amount=payment.captured,
             currency=payment.currency,
         )
         for payment in payments
     ]
     bulk.execute(
         *bulk.update_statement(Payment, payments, ["state", "captured", "updated_at"]),
-        *ledger.post_statements(entries),
+        *ledger.make_statements(entries),
     )
 
 
 @transaction.atomic
 def promise_refund(*, refund: UUID, order: UUID, amount: int, currency: str, key: UUID) -> Refund:
-    """Set `amount` aside for a refund before the provider is asked; a repeat finds it set aside (rule 23).
+    """Set `amount` aside for a refund before the provider is called (rule 23, refunds); a repeat changes nothing.
 
     Args:
         key: idempotency key of the call that will follow.
@@ -123,20 +127,18 @@ def promise_refund(*, refund: UUID, order: UUID, amount: int, currency: str, key
         id=refund, defaults={"payment": payment, "amount": amount, "key": key}
     )
     if not made:
-        return _same_refund(row, payment=payment, amount=amount, key=key)
-    # The condition and the change are one statement: of two refunds at once only what fits is promised.
+        return _check_same_refund(row, payment=payment, amount=amount, key=key)
+    # Condition and change are one statement, so that two refunds at once cannot promise more than was captured.
     fits = Payment.objects.filter(id=payment.id, captured__gte=F("refunded") + amount).update(
         refunded=F("refunded") + amount, updated_at=Now()
     )
     if not fits:
         raise Refused("refund_too_large", f"Less than {amount} minor units are left of what was captured.")
-    ledger.post(
-        Entry(booking=Booking.REFUND_PROMISED, subject=refund, order=order, amount=amount, currency=currency)
-    )
+    ledger.post(make_refund_entry(row, TransactionKind.REFUND_PROMISED))
     return row
 
 
-def _same_refund(row: Refund, *, payment: Payment, amount: int, key: UUID) -> Refund:
+def _check_same_refund(row: Refund, *, payment: Payment, amount: int, key: UUID) -> Refund:
     if (row.payment_id, row.amount, row.key) != (payment.id, amount, key):
         raise Refused("refund_exists", "This refund's id was used for another refund; use a new id.")
     outcome = getattr(row, "outcome", None)
@@ -147,16 +149,16 @@ def _same_refund(row: Refund, *, payment: Payment, amount: int, key: UUID) -> Re
 
 @transaction.atomic(savepoint=False)
 def record_refund_paid(*, refund: UUID, provider_id: str) -> Refund:
-    """Write down that the provider gave the money back, and book it."""
+    """Record that the provider gave the money back, and post it to the ledger."""
     row = Refund.objects.select_related("payment").get(id=refund)
     RefundOutcome.objects.create(refund=row, provider_id=provider_id)
-    ledger.post(refund_entry(row, Booking.REFUND_PAID))
+    ledger.post(make_refund_entry(row, TransactionKind.REFUND_PAID))
     return row
 
 
 @transaction.atomic
 def record_refund_declined(*, refund: UUID, code: str, reason: str) -> None:
-    """Write down the provider's no and take the promise back; a repeat is harmless."""
+    """Record that the provider declined a refund, and take the promise back; a repeat is harmless."""
     row = Refund.objects.select_related("payment").get(id=refund)
     _, made = RefundOutcome.objects.get_or_create(
         refund=row, defaults={"declined_code": code, "declined_reason": reason}
@@ -164,19 +166,14 @@ def record_refund_declined(*, refund: UUID, code: str, reason: str) -> None:
     if not made:
         return
     Payment.objects.filter(id=row.payment_id).update(refunded=F("refunded") - row.amount, updated_at=Now())
-    ledger.post(refund_entry(row, Booking.REFUND_DECLINED))
+    ledger.post(make_refund_entry(row, TransactionKind.REFUND_DECLINED))
     log.warning(
         "refund declined by the provider", order=str(row.payment.order), refund=str(refund), code=code
     )
 
 
-def refund_entry(refund: Refund, booking: Booking) -> Entry:
-    """What the ledger is told of a refund."""
+def make_refund_entry(refund: Refund, kind: TransactionKind) -> Entry:
     payment = refund.payment
     return Entry(
-        booking=booking,
-        subject=refund.id,
-        order=payment.order,
-        amount=refund.amount,
-        currency=payment.currency,
+        kind=kind, subject=refund.id, order=payment.order, amount=refund.amount, currency=payment.currency
     )

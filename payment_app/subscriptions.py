@@ -1,4 +1,4 @@
-"""What the payment service listens to: its copy of customers, and its part of a choreographed order."""
+"""The subscriptions of payment: its copy of customers, and its part in a choreographed order."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SUBSCRIPTIONS: list[EventSubscription | ReactionRule] = [
     subscribe(CustomerChanged, CustomerDeleted, call="celery_config.copies.subscriber.handle_events", once=False),
     react(OrderPlaced, do=AuthorizePayment, announce=PaymentReceived, refused=PaymentFailed),
     react(ShipmentArranged, do=CapturePayment, announce=PaymentCollected, refused=PaymentFailed),
-    # Who takes the money says whether it is too late; only its word makes the others undo their parts.
+    # Payment has the pivot, so payment decides whether it is too late; only its event makes the others undo.
     react(
         PaymentFailed, InventoryRefused, ShipmentFailed, OrderWithdrawn,
         undo=AuthorizePayment, by=VoidPayment, announce=PaymentReleased,

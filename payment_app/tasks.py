@@ -1,4 +1,4 @@
-"""What the payment service is asked to do. Every effect is at the provider: intent, call, result (rule 8)."""
+"""The handlers of payment's commands: each effect at the provider is made exactly once (rule 8, effects outside)."""
 
 from __future__ import annotations
 
@@ -23,28 +23,30 @@ from celery_config.contracts.payment import (
     VoidPayment,
 )
 from celery_config.errors import OutcomeUnknown, Refused
-from celery_config.participant.choreography import register
-from celery_config.participant.handlers import OneByOne, handles_one, handles_outside, register_fence
+from celery_config.participant.choreography import register_subscriptions
+from celery_config.participant.handlers import (
+    Answered,
+    OneByOne,
+    handles_one,
+    handles_outside,
+    register_fence,
+)
 from payment_app import domain, selectors, services
 from payment_app.domain import State
 from payment_app.erasure import DATA_MAP
 from payment_app.errors import IdempotencyKeyExpired, NoPayment, VoidImpossible
+from payment_app.gateways import gateway
 from payment_app.models import Payment
-from payment_app.provider import gateway
-from payment_app.services import Held
+from payment_app.services import HeldAmount
 from payment_app.subscriptions import SUBSCRIPTIONS
 
 register_fence("payment")
-register(SUBSCRIPTIONS)
+register_subscriptions(SUBSCRIPTIONS)
 
 
-def key_outlived(request: dict[str, Any]) -> bool:
-    """Whether the provider may have forgotten the key under which this stored request was first sent."""
-    return timezone.now() - datetime.fromisoformat(request["asked_at"]) > domain.KEY_LASTS
-
-
-def now() -> str:
-    return timezone.now().isoformat()
+def is_key_expired(request: dict[str, Any]) -> bool:
+    """Whether the provider may have forgotten the key with which this stored request was first sent."""
+    return timezone.now() - datetime.fromisoformat(request["asked_at"]) > domain.KEY_LIFETIME
 
 
 @handles_outside(AuthorizePayment)
@@ -52,36 +54,31 @@ class Authorize:
     """Hold the orders' amounts."""
 
     def requests(self, commands: Sequence[AuthorizePayment]) -> list[dict[str, Any]]:
-        paid = selectors.payments_of([command.order for command in commands])
+        paid = selectors.find_payments([command.order for command in commands])
+        asked_at = timezone.now().isoformat()
         return [
-            encode(command) | {"paid_already": command.order in paid, "asked_at": now()}
+            encode(command) | {"paid_already": command.order in paid, "asked_at": asked_at}
             for command in commands
         ]
 
     def call(self, key: UUID, request: dict[str, Any]) -> dict[str, Any]:
-        asked = decode(AuthorizePayment, request)
+        command = decode(AuthorizePayment, request)
+        amount, currency, token = command.amount, command.currency, command.payment_token
         domain.check_authorization(
-            amount=asked.amount,
-            currency=asked.currency,
-            token=asked.payment_token,
-            paid_already=request["paid_already"],
+            amount=amount, currency=currency, token=token, paid_already=request["paid_already"]
         )
-        if key_outlived(request):
-            for entry in gateway().find(asked.order):
-                return {"provider_id": entry.provider_id}
-        held = gateway().authorize(
-            key=key,
-            order=asked.order,
-            amount=asked.amount,
-            currency=asked.currency,
-            token=asked.payment_token,
+        if is_key_expired(request):
+            for record in gateway().find_entries(command.order):
+                return {"provider_id": record.provider_id}
+        authorized = gateway().authorize(
+            key=key, order=command.order, amount=amount, currency=currency, token=token
         )
-        return {"provider_id": held.provider_id}
+        return {"provider_id": authorized.provider_id}
 
-    def settle(self, answered: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> list[PaymentAuthorized]:
+    def settle(self, answered: Answered) -> list[PaymentAuthorized]:
         payments = services.record_authorizations(
             *(
-                Held(
+                HeldAmount(
                     order=UUID(request["order"]),
                     customer=UUID(request["customer"]),
                     amount=request["amount"],
@@ -93,23 +90,20 @@ class Authorize:
         )
         return [
             PaymentAuthorized(
-                payment=payment.id,
-                amount=payment.amount,
-                currency=payment.currency,
-                expires_at=payment.expires_at,
+                payment=each.id, amount=each.amount, currency=each.currency, expires_at=each.expires_at
             )
-            for payment in payments
+            for each in payments
         ]
 
 
 @handles_outside(VoidPayment)
 class Void(OneByOne):
-    """Let the held money go. The barrier answers for a payment that never was; here there is one."""
+    """Release the held money. For an authorization that never ran, the barrier answers: it never comes here."""
 
     def request(self, command: VoidPayment) -> dict[str, Any]:
-        payment = selectors.payment_of(command.order)
+        payment = selectors.find_payment(command.order)
         if payment is None:
-            raise NoPayment(f"order {command.order} has no payment to void, yet its authorization is on file")
+            raise NoPayment(f"order {command.order} has no payment to void, but its barrier says authorized")
         return {"order": str(command.order), "provider_id": payment.provider_id, "state": payment.state}
 
     def call(self, key: UUID, request: dict[str, Any]) -> dict[str, Any]:
@@ -118,7 +112,7 @@ class Void(OneByOne):
         try:
             gateway().void(key=key, provider_id=request["provider_id"])
         except Refused as refusal:
-            # Voided by an earlier call, or expired there: what was asked for is so.
+            # Voided by an earlier call, or expired at the provider: the money is released.
             if refusal.code != "already_voided":
                 raise VoidImpossible(f"payment of order {request['order']}: {refusal}") from refusal
         return {}
@@ -131,10 +125,10 @@ class Void(OneByOne):
 
 @handles_outside(CapturePayment)
 class Capture:
-    """Take what is held. The last step that may be refused: its reasons are stored with the intent."""
+    """Take the held money. What the decision needs is stored with the intent, so that a repeat decides alike."""
 
     def requests(self, commands: Sequence[CapturePayment]) -> list[dict[str, Any]]:
-        payments = selectors.payments_of([command.order for command in commands])
+        payments = selectors.find_payments([command.order for command in commands])
         return [self.request(command, payments.get(command.order)) for command in commands]
 
     def request(self, command: CapturePayment, payment: Payment | None) -> dict[str, Any]:
@@ -150,69 +144,62 @@ class Capture:
         domain.check_capture(
             state=State(request["state"]) if request["state"] else None,
             ours=UUID(request["ours"]) if request["ours"] else None,
-            asked=UUID(request["payment"]),
+            named=UUID(request["payment"]),
         )
         try:
             gateway().capture(key=key, provider_id=request["provider_id"], amount=request["amount"])
         except Refused as refusal:
-            if refusal.code != "already_captured" or not self.was_ours(request):
+            if refusal.code != "already_captured" or not self.is_captured_by_us(request):
                 raise
         return {}
 
-    def was_ours(self, request: dict[str, Any]) -> bool:
-        """Whether the money was taken by this very capture, whose key the provider has forgotten since.
+    def is_captured_by_us(self, request: dict[str, Any]) -> bool:
+        """Whether this capture took the money in an earlier call, whose key the provider has forgotten.
 
         Raises:
-            Unknown: the provider's books do not show the capture yet.
+            OutcomeUnknown: the provider's records do not show the capture yet.
         """
-        entries = gateway().find(UUID(request["order"]))
-        for entry in entries:
-            if entry.provider_id == request["provider_id"] and entry.state == "captured":
-                return bool(entry.captured == request["amount"])
+        for record in gateway().find_entries(UUID(request["order"])):
+            if record.provider_id == request["provider_id"] and record.state == "captured":
+                return bool(record.captured == request["amount"])
         raise OutcomeUnknown(
-            f"{request['provider_id']} is captured, says the provider; its books do not say it yet"
+            f"the provider says that {request['provider_id']} is captured, but its records do not show it yet"
         )
 
-    def settle(self, answered: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> list[PaymentCaptured]:
+    def settle(self, answered: Answered) -> list[PaymentCaptured]:
         amounts = {UUID(request["payment"]): int(request["amount"]) for request, _ in answered}
         services.record_captures(amounts)
-        return [
-            PaymentCaptured(payment=payment, captured_amount=amount) for payment, amount in amounts.items()
-        ]
+        return [PaymentCaptured(payment=id, captured_amount=amount) for id, amount in amounts.items()]
 
 
 @handles_outside(RefundPayment)
-class GiveBack(OneByOne):
-    """Give captured money back: promised in our rows before the provider is asked (rule 23)."""
+class Refund(OneByOne):
+    """Give captured money back; our rows promise it before the provider is called (rule 23, refunds)."""
 
     def request(self, command: RefundPayment) -> dict[str, Any]:
-        payment = selectors.payment_of(command.order)
-        return encode(command) | {"provider_id": payment.provider_id if payment else "", "asked_at": now()}
+        payment = selectors.find_payment(command.order)
+        provider_id = payment.provider_id if payment else ""
+        return encode(command) | {"provider_id": provider_id, "asked_at": timezone.now().isoformat()}
 
     def call(self, key: UUID, request: dict[str, Any]) -> dict[str, Any]:
-        asked = decode(RefundPayment, request)
-        services.promise_refund(
-            refund=asked.refund,
-            order=asked.order,
-            amount=asked.refund_amount,
-            currency=asked.currency,
-            key=key,
-        )
-        if key_outlived(request):
+        command = decode(RefundPayment, request)
+        refund, order, amount = command.refund, command.order, command.refund_amount
+        services.promise_refund(refund=refund, order=order, amount=amount, currency=command.currency, key=key)
+        if is_key_expired(request):
             raise IdempotencyKeyExpired(
-                f"refund {asked.refund} of order {asked.order}: is it in the provider's books?"
+                f"refund {refund} of order {order}: do the provider's records show it?"
             )
         try:
-            paid = gateway().refund(key=key, provider_id=request["provider_id"], amount=asked.refund_amount)
+            refunded = gateway().refund(key=key, provider_id=request["provider_id"], amount=amount)
         except Refused as refusal:
-            services.record_refund_declined(refund=asked.refund, code=refusal.code, reason=refusal.reason)
+            services.record_refund_declined(refund=refund, code=refusal.code, reason=refusal.reason)
             raise
-        return {"refund_id": paid.refund_id}
+        return {"refund_id": refunded.refund_id}
 
     def settle_one(self, request: dict[str, Any], answer: dict[str, Any]) -> PaymentRefunded:
-        asked = decode(RefundPayment, request)
-        services.record_refund_paid(refund=asked.refund, provider_id=answer["refund_id"])
-        return PaymentRefunded(refund=asked.refund, refunded_amount=asked.refund_amount)
+        command = decode(RefundPayment, request)
+        services.record_refund_paid(refund=command.refund, provider_id=answer["refund_id"])
+        return PaymentRefunded(refund=command.refund, refunded_amount=command.refund_amount)
 
 
 @handles_one(ForgetPayer)

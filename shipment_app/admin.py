@@ -1,4 +1,4 @@
-"""The shipment service's admin."""
+"""The shipment admin: every row is a fact, so the pages show it and never edit it."""
 
 from __future__ import annotations
 

@@ -1,18 +1,18 @@
-"""Shipment's HTTP API: reads only, for staff and the other services; what it does, it does for commands."""
+"""The shipment API: reads for staff and the other services; only commands change a shipment."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from django.urls import URLPattern, URLResolver, path
 from rest_framework import generics, serializers
 
 from celery_config.copies.api import CopiedDetail
 from celery_config.participant.api import WebhookApi
-from celery_config.reconciliation.api import BooksApi, FactsApi
-from shipment_app import selectors, webhooks
+from celery_config.reconciliation.api import FactsApi, ReconciliationApi
+from shipment_app import selectors
+from shipment_app.carriers import carrier
 from shipment_app.models import DeliveryAddress, Shipment
-from shipment_app.reconciliation import books
+from shipment_app.reconciliation import SOURCE
+from shipment_app.webhooks import describe_outcome
 
 
 class ShipmentSerializer(serializers.ModelSerializer[Shipment]):
@@ -28,19 +28,15 @@ class ShipmentsApi(generics.ListAPIView[Shipment]):
     """Shipments, newest first."""
 
     serializer_class = ShipmentSerializer
+    queryset = Shipment.objects.all()
     filterset_fields = ("order", "state")
-
-    def get_queryset(self) -> Any:
-        return selectors.shipments()
 
 
 class ShipmentApi(generics.RetrieveAPIView[Shipment]):
     """One shipment."""
 
     serializer_class = ShipmentSerializer
-
-    def get_queryset(self) -> Any:
-        return selectors.shipments()
+    queryset = Shipment.objects.all()
 
 
 class DeliveryAddressSerializer(serializers.ModelSerializer[DeliveryAddress]):
@@ -50,29 +46,24 @@ class DeliveryAddressSerializer(serializers.ModelSerializer[DeliveryAddress]):
 
 
 class DeliveryAddressApi(CopiedDetail):
-    """Where a customer's parcels usually go."""
+    """The copy of a customer's usual delivery address."""
 
     serializer_class = DeliveryAddressSerializer
     queryset = DeliveryAddress.everything.all()
 
 
-class CarrierBooksApi(BooksApi):
-    """The carrier's books."""
-
-    books = books
-
-
-class ShipmentFactsApi(FactsApi):
-    """What shipment did."""
-
-    facts = staticmethod(selectors.facts)
-    totals = staticmethod(selectors.totals)
+class CarrierBooksApi(ReconciliationApi):
+    source = SOURCE
 
 
 class CarrierEventsApi(WebhookApi):
-    """The carrier's webhooks."""
+    provider = staticmethod(carrier)
+    describe_outcome = staticmethod(describe_outcome)
 
-    read = staticmethod(webhooks.read)
+
+class ShipmentFactsApi(FactsApi):
+    facts = staticmethod(selectors.facts)
+    totals = staticmethod(selectors.totals)
 
 
 urlpatterns: list[URLPattern | URLResolver] = [

@@ -1,4 +1,4 @@
-"""What shipment keeps of other services' tables."""
+"""The copies that shipment keeps of other services' tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a shipment may do. Pure."""
+"""The rules of a shipment. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class ShipmentState(StrEnum):
     DISPATCHED = "dispatched"
 
 
-# The carrier's word for "it has ended so already"; after our own earlier call, that is what we wanted.
+# The carrier's codes for "it has already ended so". After our own earlier call, that is what we wanted.
 ENDED = {
     "already_cancelled": ShipmentState.CANCELLED,
     "already_dispatched": ShipmentState.DISPATCHED,
@@ -22,10 +22,10 @@ ENDED = {
 
 
 def shipment_id(order: UUID) -> UUID:
-    """The id of an order's one shipment."""
+    """The id of an order's one shipment; it follows from the order."""
     return uuid5(SHIPMENT_IDS, str(order))
 
 
-def ended_as_wanted(code: str, wanted: ShipmentState) -> bool:
-    """Whether the carrier's refusal of an end says that the shipment has ended just so."""
+def is_ended_as_wanted(code: str, wanted: ShipmentState) -> bool:
+    """Whether the code of the carrier's refusal says that the shipment is already in the wanted state."""
     return ENDED.get(code) is wanted

@@ -1,5 +1,6 @@
-"""What shipment remembers of a person, and what is left of it once they are forgotten. What was sent, when, how
-heavy and to which country stays, as does the carrier's name for it: it names a parcel and nobody.
+"""The data map of shipment: erasure clears name and address.
+
+The country, the weight, the times and the carrier's id of a shipment stay; they name no person.
 """
 
 from __future__ import annotations

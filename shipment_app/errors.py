@@ -1,8 +1,8 @@
-"""What can go wrong in shipment, besides a refusal of a command.
+"""Errors of the shipment service that a human settles. Pure.
 
 ShipmentError
 ├── NoShipment         an order has no shipment here that could be cancelled or dispatched
-└── CarrierDisagrees   the carrier says that a shipment ended the other way
+└── CarrierDisagrees   the carrier says that a shipment has ended the other way
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from celery_config.errors import OrderSagaError
 
 
 class ShipmentError(OrderSagaError):
-    """Base of all; `code` is stable."""
+    """Base of all; the step is tried again, then the saga is parked for a human. `code` is stable."""
 
     code = "shipment_error"
 
 
 class NoShipment(ShipmentError):
-    """Compare the order's saga with the barrier and the shipments here, and with the carrier's books."""
+    """Compare the order's saga with the barrier and the shipments here, and with the carrier's records."""
 
     code = "no_shipment"
 
 
 class CarrierDisagrees(ShipmentError):
-    """Somebody ended the shipment at the carrier behind our back; settle it with the carrier."""
+    """The shipment was ended at the carrier without us; settle it with the carrier."""
 
     code = "carrier_disagrees"

@@ -1,4 +1,4 @@
-"""The tables of shipment: what the carrier has booked, and the copy of where customers live."""
+"""The tables of shipment: the shipments that the carrier booked, and the copy of customers' addresses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shipment_app.domain import ShipmentState
 
 
 class DeliveryAddress(CopiedRow):
-    """Where a customer's parcels usually go: shipment's own copy of that part of the order service's customers."""
+    """The copy of the order service's customers: where their parcels usually go."""
 
     customer = models.UUIDField(primary_key=True)
     delivery_address: models.JSONField[Any, Any] = models.JSONField(null=True, blank=True)
@@ -26,15 +26,15 @@ class DeliveryAddress(CopiedRow):
 
 
 class Shipment(models.Model):
-    """What the carrier has booked for one order.
+    """An order's one shipment.
 
-    The texts have no limits: it is written when the carrier has booked, and must not fail then.
+    The texts have no length limit: the row is written after the carrier has booked, when it must not fail.
     """
 
     id = models.UUIDField(primary_key=True)
     order = models.UUIDField(unique=True)
     state = models.CharField(max_length=10, choices=[(s.value, s.value) for s in ShipmentState])
-    carrier_id = models.TextField(unique=True, help_text="the carrier's name for it")
+    carrier_id = models.TextField(unique=True, help_text="the carrier's id")
     tracking_number = models.TextField(db_index=True)
     name = models.TextField()
     line1 = models.TextField()

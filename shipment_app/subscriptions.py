@@ -1,4 +1,4 @@
-"""What the shipment service listens to: its copy of addresses, and its part of a choreographed order."""
+"""The subscriptions of shipment: its copy of addresses, and its part in a choreographed order."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from celery_config.contracts.shipment import (
 from celery_config.contracts.subscriptions import EventSubscription, ReactionRule, react, subscribe
 
 SUBSCRIPTIONS: list[EventSubscription | ReactionRule] = [
-    subscribe(
-        CustomerChanged, CustomerDeleted, call="celery_config.copies.subscriber.handle_events", once=False
-    ),
     react(InventoryFetched, do=BookShipment, announce=ShipmentArranged, refused=ShipmentFailed),
     react(InventoryIssued, do=DispatchShipment, announce=ShipmentDeparted),
     react(PaymentReleased, undo=BookShipment, by=CancelShipment, announce=ShipmentRecalled),
+    subscribe(
+        CustomerChanged, CustomerDeleted, call="celery_config.copies.subscriber.handle_events", once=False
+    ),
 ]

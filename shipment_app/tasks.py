@@ -1,8 +1,9 @@
-"""Shipment's commands. Their effects are at the carrier: request, call, settle (rule 8)."""
+"""The handlers of shipment's commands: each effect at the carrier is made exactly once (rule 8, effects outside)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
@@ -17,19 +18,19 @@ from celery_config.contracts.shipment import (
     ShipmentBooked,
     ShipmentDispatched,
 )
-from celery_config.participant.choreography import register
-from celery_config.participant.handlers import handles_one, handles_outside, register_fence
+from celery_config.errors import Refused
+from celery_config.participant.choreography import register_subscriptions
+from celery_config.participant.handlers import Answered, handles_one, handles_outside, register_fence
 from shipment_app import selectors, services
-from shipment_app.carrier import carrier, ending
-from shipment_app.carriers import Booked
-from shipment_app.domain import ShipmentState
+from shipment_app.carriers import Booked, carrier
+from shipment_app.domain import ShipmentState, is_ended_as_wanted
 from shipment_app.erasure import DATA_MAP
+from shipment_app.errors import CarrierDisagrees
 from shipment_app.services import Booking
 from shipment_app.subscriptions import SUBSCRIPTIONS
 
 register_fence("shipment")
-register(SUBSCRIPTIONS)
-Answered = Sequence[tuple[dict[str, Any], dict[str, Any]]]
+register_subscriptions(SUBSCRIPTIONS)
 
 
 @handles_outside(BookShipment)
@@ -65,43 +66,59 @@ class Book:
 
 
 class End:
-    """How shipments end at the carrier: cancelled or dispatched. Neither may be refused."""
+    """How a shipment ends at the carrier: cancelled or dispatched. Neither may be refused."""
+
+    state: ShipmentState
 
     def requests(self, commands: Sequence[CancelShipment | DispatchShipment]) -> list[dict[str, Any]]:
         orders = [command.order for command in commands]
-        names = selectors.carrier_ids_of(orders)
-        return [{"order": str(order), "carrier_id": name} for order, name in zip(orders, names, strict=True)]
+        ids = selectors.find_carrier_ids(orders)
+        return [{"order": str(order), "carrier_id": id} for order, id in zip(orders, ids, strict=True)]
+
+    def end_shipments(self, answered: Answered) -> list[UUID]:
+        return services.end_shipments([UUID(request["order"]) for request, _ in answered], self.state)
+
+    @contextmanager
+    def accept_ended(self) -> Iterator[None]:
+        """Accept a refusal that says that the shipment has already ended so.
+
+        Raises:
+            CarrierDisagrees: the carrier refuses for another reason.
+        """
+        try:
+            yield
+        except Refused as refused:
+            if not is_ended_as_wanted(refused.code, self.state):
+                raise CarrierDisagrees(f"to be {self.state}, but the carrier says {refused}") from refused
 
 
 @handles_outside(CancelShipment)
 class Cancel(End):
+    state = ShipmentState.CANCELLED
+
     def call(self, key: UUID, request: dict[str, Any]) -> dict[str, Any]:
-        with ending(ShipmentState.CANCELLED):
+        with self.accept_ended():
             carrier().cancel(key=key, carrier_id=request["carrier_id"])
         return {}
 
     def settle(self, answered: Answered) -> list[None]:
-        services.record_ends(orders_of(answered), ShipmentState.CANCELLED)
-        return [None for _ in answered]
+        return [None for _ in self.end_shipments(answered)]
 
 
 @handles_outside(DispatchShipment)
 class Dispatch(End):
+    state = ShipmentState.DISPATCHED
+
     def call(self, key: UUID, request: dict[str, Any]) -> dict[str, Any]:
-        with ending(ShipmentState.DISPATCHED):
+        with self.accept_ended():
             carrier().dispatch(key=key, carrier_id=request["carrier_id"])
         return {}
 
     def settle(self, answered: Answered) -> list[ShipmentDispatched]:
-        shipments = services.record_ends(orders_of(answered), ShipmentState.DISPATCHED)
-        return [ShipmentDispatched(shipment=shipment) for shipment in shipments]
+        return [ShipmentDispatched(shipment=shipment) for shipment in self.end_shipments(answered)]
 
 
 @handles_one(ForgetRecipient)
 def forget_recipient(command: ForgetRecipient) -> RecipientForgotten:
     receipt = DATA_MAP.erase(command.customer, command.about)
     return RecipientForgotten(erasure=command.erasure, rows=receipt.counts, at=receipt.at)
-
-
-def orders_of(answered: Answered) -> list[UUID]:
-    return [UUID(request["order"]) for request, _ in answered]

@@ -1,4 +1,4 @@
-"""The engine with one decision made wrong: what a simulation must see, each by the shortest schedule it finds."""
+"""Broken engines: each has one wrong decision, which the simulator must find by a short schedule."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from celery_config.messaging.states import Action, Undo
 from celery_config.saga.dsl import Saga
 from celery_config.saga.engine import machine, plan
 from celery_config.saga.engine.machine import (
+    IGNORE,
     CancelRequested,
     Compensated,
     Completed,
@@ -26,77 +27,80 @@ from celery_config.saga.engine.machine import (
     View,
     WatchdogFired,
 )
-from celery_config.saga.engine.plan import Operation, Planned
+from celery_config.saga.engine.plan import Operation, PlannedLink
 from celery_config.saga.states import Status, StepState
 from celery_config.saga.testing.engine import REAL, Engine
 
-Decide = Callable[[type[Saga], View, Trigger], Decision]
-STAY = machine.IGNORE
+Decide = Callable[[type[Saga], View, Trigger], Decision[Send]]
 
 
 @dataclass(frozen=True)
 class Only:
     """A stop chain without these links."""
 
-    without: frozenset[Planned]
+    without: frozenset[PlannedLink]
 
 
-def instead(kind: type[Trigger], status: Status | None, decision: Decision) -> Engine:
-    """`decision` about this kind of input, in this status (None: in any)."""
+def instead(kind: type[Trigger], status: Status | None, decision: Decision[Send]) -> Engine:
+    """Decide `decision` about this kind of trigger in this status (None: in any)."""
 
-    def decide(saga: type[Saga], view: View, came: Trigger) -> Decision:
-        if isinstance(came, kind) and status in (None, view.status):
+    def decide(saga: type[Saga], view: View, trigger: Trigger) -> Decision[Send]:
+        if isinstance(trigger, kind) and status in (None, view.status):
             return decision
-        return machine.decide(saga, view, came)
+        return machine.decide(saga, view, trigger)
 
     return replace(REAL, decide=decide)
 
 
-def stop_without(left_out: Callable[[Planned, View, type[Saga]], bool]) -> Engine:
-    """Stop chains leave out some links, by what the log says."""
+def stop_without(left_out: Callable[[PlannedLink, View, type[Saga]], bool]) -> Engine:
+    """Leave links out of stop chains, by what the log says."""
 
-    def decide(saga: type[Saga], view: View, came: Trigger) -> Decision:
-        decision = machine.decide(saga, view, came)
+    def decide(saga: type[Saga], view: View, trigger: Trigger) -> Decision[Send]:
+        decision = machine.decide(saga, view, trigger)
         if not isinstance(decision.send, Stop):
             return decision
-        links = plan.planned(saga, decision.send)
+        links = plan.plan_links(saga, decision.send)
         only = Only(frozenset(link for link in links if left_out(link, view, saga)))
         return replace(decision, send=only)  # type: ignore[arg-type]
 
-    def planned(saga: type[Saga], send: Send | Only) -> tuple[Planned, ...]:
+    def planned(saga: type[Saga], send: Send | Only) -> tuple[PlannedLink, ...]:
         if not isinstance(send, Only):
-            return plan.planned(saga, send)
-        return tuple(link for link in plan.planned(saga, Stop()) if link not in send.without)
+            return plan.plan_links(saga, send)
+        return tuple(link for link in plan.plan_links(saga, Stop()) if link not in send.without)
 
     return replace(REAL, decide=decide, planned=planned)
 
 
-def no_word_of_the_pivot(saga: type[Saga], view: View, came: Trigger) -> Decision:
-    if view.status is Status.STOPPING and isinstance(came, (PivotRan, StepLogged)):
-        return STAY
-    return machine.decide(saga, view, came)
+def no_word_of_the_pivot(saga: type[Saga], view: View, trigger: Trigger) -> Decision[Send]:
+    if view.status is Status.STOPPING and isinstance(trigger, (PivotRan, StepLogged)):
+        return IGNORE
+    return machine.decide(saga, view, trigger)
 
 
-def stops_after_the_pivot(saga: type[Saga], view: View, came: Trigger) -> Decision:
-    if view.status is Status.FORWARD and isinstance(came, StepFailed) and came.operation == "do":
+def stops_after_the_pivot(saga: type[Saga], view: View, trigger: Trigger) -> Decision[Send]:
+    if view.status is Status.FORWARD and isinstance(trigger, StepFailed) and trigger.operation == "do":
         return Decision(Status.STOPPING, Stop())
-    return machine.decide(saga, view, came)
+    return machine.decide(saga, view, trigger)
 
 
-def failed(operation: str, decision: Decision) -> Engine:
-    """`decision` about an errback of this operation while the saga stops."""
+def failed(operation: str, decision: Decision[Send]) -> Engine:
+    """Decide `decision` about an errback of this operation in a stopping saga."""
 
-    def decide(saga: type[Saga], view: View, came: Trigger) -> Decision:
-        if isinstance(came, StepFailed) and came.operation == operation and view.status is Status.STOPPING:
+    def decide(saga: type[Saga], view: View, trigger: Trigger) -> Decision[Send]:
+        if (
+            isinstance(trigger, StepFailed)
+            and trigger.operation == operation
+            and view.status is Status.STOPPING
+        ):
             return decision
-        return machine.decide(saga, view, came)
+        return machine.decide(saga, view, trigger)
 
     return replace(REAL, decide=decide)
 
 
-def drives_after_what_is_unknown(saga: type[Saga], view: View, came: Trigger) -> Decision:
-    """A drive begins after the last step that the log knows done, gaps or none."""
-    decision = machine.decide(saga, view, came)
+def drives_after_what_is_unknown(saga: type[Saga], view: View, trigger: Trigger) -> Decision[Send]:
+    """Redrive from behind the last step that the log knows as done, even if there are gaps."""
+    decision = machine.decide(saga, view, trigger)
     if not isinstance(decision.send, Drive):
         return decision
     known = [n for n, s in enumerate(saga.steps) if view.log.get(s.name) is StepState.DONE]
@@ -105,7 +109,7 @@ def drives_after_what_is_unknown(saga: type[Saga], view: View, came: Trigger) ->
 
 
 def on_action(replaced: dict[OnAction, OnAction]) -> Engine:
-    """One answer of the barrier for another."""
+    """Replace answers of the barrier by others."""
 
     def answer(row: Row | None, command_hash: str) -> OnAction:
         decision = decisions.on_action(row, command_hash)
@@ -136,13 +140,13 @@ def writes_always(row: Row, *, done: bool) -> OnResult:
     return OnResult.WRITE
 
 
-def knows_no_pivot(link: Planned, view: View, saga: type[Saga]) -> bool:
-    """The fence is left out when the log says that the pivot cannot have been reached."""
+def knows_no_pivot(link: PlannedLink, view: View, saga: type[Saga]) -> bool:
+    """Whether the log says that the pivot was not reached, so that the fence is left out."""
     before = saga.steps[max(0, saga.pivot_index() - 1)].name
     return link.operation is Operation.FENCE and view.log.get(before) is not StepState.DONE
 
 
-def knows_nothing_done(link: Planned, view: View, saga: type[Saga]) -> bool:
+def knows_nothing_done(link: PlannedLink, view: View, saga: type[Saga]) -> bool:
     return link.operation is Operation.UNDO and view.log.get(link.step) is not StepState.DONE
 
 
@@ -154,14 +158,14 @@ BROKEN: dict[str, Engine] = {
     "a fence leaves no tombstone": replace(REAL, fence_claims=None),
     "a failed undo parks": failed("undo", Decision(Status.PARKED)),
     "a failed undo ends": failed("undo", Decision(Status.COMPENSATED)),
-    "a failed undo stops the other undos": failed("undo", STAY),
+    "a failed undo stops the other undos": failed("undo", IGNORE),
     "a failed fence ends": failed("fence", Decision(Status.COMPENSATED)),
     "the chain's end completes a stopping saga": instead(
         Completed, Status.STOPPING, Decision(Status.COMPLETED)
     ),
     "an incomplete stop ends": instead(Compensated, Status.STOPPING, Decision(Status.COMPENSATED)),
     "a silent saga is completed": instead(WatchdogFired, Status.RUNNING, Decision(Status.COMPLETED)),
-    "a human's retry is ignored": instead(Retry, Status.PARKED, STAY),
+    "a human's retry is ignored": instead(Retry, Status.PARKED, IGNORE),
     "a forward saga stops": replace(REAL, decide=stops_after_the_pivot),
     "a cancel stops a forward saga": instead(
         CancelRequested, Status.FORWARD, Decision(Status.STOPPING, Stop())

@@ -1,14 +1,15 @@
-"""The broker of the embedded mode: kombu's filesystem transport with its two races mended.
+"""The broker of the embedded mode: kombu's filesystem transport without its two races.
 
-kombu writes a message into the file its reader may already be reading, and keeps each exchange's bindings in a
-file that every process rewrites. Here a message appears under its name complete or not at all, and bindings come
-from the topology.
+kombu writes a message into a file that a reader may already be reading, and keeps the bindings of each exchange in a
+file that every process rewrites. Here a message file appears complete or not at all, and the topology, which the
+transport options name (`subscriptions`), says which queues get a message.
 """
 
 from __future__ import annotations
 
 import os
 import uuid
+from functools import cached_property
 from pathlib import Path
 from queue import Empty
 from time import time_ns
@@ -19,18 +20,26 @@ from kombu.transport.filesystem import exchange_queue_t
 from kombu.utils.encoding import bytes_to_str, str_to_bytes
 from kombu.utils.json import dumps, loads
 
-from celery_config.broker import topology
+from celery_config.broker.topology import EXCHANGES, Topology
 
 
 class Channel(filesystem.Channel):
+    @cached_property
+    def queues(self) -> list[Any]:
+        return Topology.load(self.transport_options["subscriptions"]).queues()
+
     def get_table(self, exchange: str) -> list[Any]:
-        """Who gets what is published to `exchange`."""
-        table = [(key, q.name) for q in topology.queues() for source, key in q.bindings if source == exchange]
-        pattern = self.typeof(exchange).key_to_pattern if topology.EXCHANGES[exchange][0] == "topic" else str
-        return [exchange_queue_t(key, pattern(key), queue) for key, queue in table]
+        """Return the routes from `exchange` to queues."""
+        pattern = self.typeof(exchange).key_to_pattern if EXCHANGES[exchange][0] == "topic" else str
+        return [
+            exchange_queue_t(key, pattern(key), queue.name)
+            for queue in self.queues
+            for source, key in queue.bindings
+            if source == exchange
+        ]
 
     def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
-        """The topology has bound it."""
+        """Do nothing: the topology has the bindings."""
 
     def _put(self, queue: str, payload: Any, **kwargs: Any) -> None:
         name = f"{time_ns()}_{uuid.uuid4()}.{queue}.msg"
@@ -39,17 +48,17 @@ class Channel(filesystem.Channel):
         hidden.rename(Path(self.data_folder_out) / name)
 
     def _get(self, queue: str) -> Any:
-        """The oldest message of `queue`, which from now on only this process has."""
+        """Claim and return the oldest message of `queue`."""
         for name in sorted(os.listdir(self.data_folder_in)):
             if name.startswith(".") or name.partition(".")[2] != f"{queue}.msg":
                 continue
-            taken = Path(self.processed_folder) / name
+            claimed = Path(self.processed_folder) / name
             try:
-                (Path(self.data_folder_in) / name).rename(taken)
+                (Path(self.data_folder_in) / name).rename(claimed)
             except FileNotFoundError:
                 continue  # another process was quicker
-            payload = loads(bytes_to_str(taken.read_bytes()))
-            taken.unlink()
+            payload = loads(bytes_to_str(claimed.read_bytes()))
+            claimed.unlink()
             return payload
         raise Empty
 

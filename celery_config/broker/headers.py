@@ -1,6 +1,6 @@
-"""The headers of a task message, as far as Celery and we read them.
+"""Headers of a task message, checked before Celery reads them.
 
-Whoever may publish may write anything there, and Celery believes it: a time limit that is no pair ends a worker.
+Everyone who may publish can write anything there, and Celery trusts it: a time limit that is not a pair ends a worker.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import msgspec
 from kombu.message import Message
 
 NOT_BEFORE = "not_before"
-"""Our header for an ETA, which Celery does not know."""
+"""Our header for an ETA; Celery does not know it and therefore does not wait."""
 DELIVERY_COUNT = "x-delivery-count"
 SUSPICIOUS = 3
-"""A message that came back so often may be what its workers died of. Below that, whole batches come back because one
-connection was cut, and to run them one by one would be slow for nothing."""
+"""After so many deliveries a message may be what killed its workers. After fewer, one lost connection may have brought
+back whole batches, and running them one by one would only be slow."""
 
 
 class Headers(msgspec.Struct):
@@ -43,20 +43,20 @@ class Headers(msgspec.Struct):
     delivery_count: int = msgspec.field(default=0, name=DELIVERY_COUNT)
 
     @classmethod
-    def of(cls, message: Message) -> Headers:
+    def parse(cls, message: Message) -> Headers:
         """
         Raises:
-            msgspec.ValidationError: they are not a task's; the text names the header.
+            msgspec.ValidationError: these are not the headers of a task; the text names the wrong one.
         """
         return msgspec.convert(message.headers or {}, cls)
 
 
 def is_suspicious(message: Message) -> bool:
-    """Whether it runs alone (rule 19). Asked twice of each message, whose headers were checked before."""
+    """Whether it runs alone (rule 19, dead letters); its headers must have been checked."""
     return int(message.headers.get(DELIVERY_COUNT, 0)) >= SUSPICIOUS
 
 
 def seconds_until(eta: str) -> float:
-    """How far away a message's ETA is; negative when it is past."""
+    """The seconds until a message's ETA; negative when it is past."""
     moment = datetime.fromisoformat(eta)
     return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - datetime.now(UTC)).total_seconds()

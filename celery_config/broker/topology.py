@@ -1,7 +1,8 @@
-"""Every exchange, queue, policy, dead-letter route and broker permission: one table (rule 27).
+"""Broker topology: exchanges, queues, policies, dead-letter routes and permissions in one table (rule 27, topology).
 
-The broker's administrator loads `definitions()`; workers declare nothing and have no right to
-(embedded mode excepted, whose file-based broker has no administrator).
+The broker's administrator loads `Topology.definitions`. Workers declare nothing and have no right to; the embedded mode
+is the exception, since its file-based broker has no administrator. What a service's events queue is bound to follows
+from its `subscriptions.py`.
 """
 
 from __future__ import annotations
@@ -11,15 +12,19 @@ import hashlib
 import json
 import os
 import re
+import runpy
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
-from kombu import Exchange, Queue
-from kombu import binding as kombu_binding
+from kombu import Exchange, Queue, binding
 
-from celery_config.common.services import ORCHESTRATOR, SERVICES
+from celery_config.common.services import ORCHESTRATOR, SERVICES, SUBSCRIPTIONS
+from celery_config.contracts.subscriptions import EventSubscription, ReactionRule, merge_patterns
+from celery_config.errors import DefinitionError
 
 VHOST = "order-saga"
 FLOWER_USER = "flower"
@@ -37,43 +42,165 @@ EXCHANGES = {
     TASK_EVENTS: ("topic", {}),
 }
 
-# A prefetched message counts as delivered whenever its connection is cut, so the limit must bear a
-# few bad minutes of an innocent one (rule 19).
+# Each lost connection counts as a delivery of every prefetched message, so the limit must leave a harmless message
+# alive through some bad minutes (rule 19, dead letters).
 DELIVERY_LIMIT = 20
 UNROUTED_KEPT = 10_000
 # Queues without a limit of their own get one from RabbitMQ 4: 20, and then the message is dropped. This one is never
 # reached; only RabbitMQ 4 knows -1 for no limit. A policy, unlike an argument, also reaches queues that exist.
 POLICIES = {"kept": (rf"^({DEAD_LETTERS}|{UNROUTED})$", {"delivery-limit": 2**31 - 1})}
-
-# service -> the events it wants (topic patterns), as its subscriptions.py says; without an entry it has no event queue
-SUBSCRIPTIONS: dict[str, tuple[str, ...]] = {
-    "order": ("payment.*", "inventory.*", "shipment.*", "step.*"),
-    "payment": (
-        "order.customer_changed",
-        "order.customer_deleted",
-        "order.order_placed",
-        "shipment.shipment_arranged",
-        "payment.payment_failed",
-        "inventory.inventory_refused",
-        "shipment.shipment_failed",
-        "order.order_withdrawn",
-    ),
-    "inventory": ("payment.payment_received", "payment.payment_collected", "payment.payment_released"),
-    "shipment": (
-        "inventory.inventory_fetched",
-        "inventory.inventory_issued",
-        "payment.payment_released",
-        "order.customer_changed",
-        "order.customer_deleted",
-    ),
-}
+IN_VHOST, DURABLE = {"vhost": VHOST}, {"durable": True, "auto_delete": False}
 
 
 @dataclass(frozen=True)
 class QueueSpec:
     name: str
     bindings: tuple[tuple[str, str], ...]
+    """Pairs of exchange and routing key."""
     arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Topology:
+    """The topology for the subscriptions of some services."""
+
+    patterns: Mapping[str, tuple[str, ...]]
+    """The topic patterns of the events that a service wants; a service without any has no events queue."""
+
+    @classmethod
+    def load(cls, subscriptions: Mapping[str, str]) -> Topology:
+        """Read the services' subscriptions.
+
+        Args:
+            subscriptions: the dotted name of each service's list, such as `payment_app.subscriptions.SUBSCRIPTIONS`.
+        """
+        return cls(
+            {service: merge_patterns(read_subscriptions(name)) for service, name in subscriptions.items()}
+        )
+
+    def worker_queues(self, service: str) -> list[str]:
+        """The queues that a worker of `service` reads."""
+        return [commands_queue(service)] + ([events_queue(service)] if self.patterns[service] else [])
+
+    def queues(self) -> list[QueueSpec]:
+        """Every queue of the system."""
+        quorum = {"x-queue-type": "quorum"}
+        work = {**quorum, "x-delivery-limit": DELIVERY_LIMIT, "x-dead-letter-exchange": DEAD_LETTERS}
+        bounded = {**quorum, "x-max-length": UNROUTED_KEPT, "x-overflow": "drop-head"}
+        return [
+            *(QueueSpec(commands_queue(service), ((COMMANDS, service),), work) for service in SERVICES),
+            *(
+                QueueSpec(events_queue(service), tuple((EVENTS, pattern) for pattern in patterns), work)
+                for service, patterns in self.patterns.items()
+                if patterns
+            ),
+            QueueSpec(DEAD_LETTERS, ((DEAD_LETTERS, ""),), quorum),
+            QueueSpec(UNROUTED, ((UNROUTED, ""),), bounded),
+        ]
+
+    def kombu_queues(self, *, declare: bool) -> list[Queue]:
+        """The queues as kombu objects.
+
+        Args:
+            declare: whether Celery declares them; if not, the administrator has done it.
+        """
+        exchanges = {
+            name: Exchange(name, type=kind, durable=True, arguments=arguments or None, no_declare=not declare)
+            for name, (kind, arguments) in EXCHANGES.items()
+        }
+        return [make_kombu_queue(spec, exchanges, declare=declare) for spec in self.queues()]
+
+    def permissions(self, user: str) -> dict[str, str]:
+        """What `user` may configure, write and read in the vhost, as RabbitMQ's regular expressions."""
+        if user == FLOWER_USER:
+            own = rf"{TASK_EVENTS}\.[0-9a-f-]+"
+            return {"configure": f"^({own})$", "write": f"^({own})$", "read": f"^({TASK_EVENTS}|{own})$"}
+        # Celery's remote control names every exchange and queue of one service after its control exchange.
+        control = rf"(.+\.)?{re.escape(control_exchange(user))}\.pidbox"
+        write = [COMMANDS, EVENTS, TASK_EVENTS]
+        read = [re.escape(queue) for queue in self.worker_queues(user)]
+        if user == ORCHESTRATOR:
+            # The watchdog counts the consumers of every commands queue. Since RabbitMQ 4.3 even a look at a queue
+            # needs a right on it, and the right to write (to bind it) is the smallest.
+            write += [re.escape(commands_queue(service)) for service in SERVICES]
+            read += [DEAD_LETTERS, UNROUTED]
+        return {
+            "configure": f"^({control})$",
+            "write": f"^({'|'.join(write)}|{control})$",
+            "read": f"^({'|'.join(read)}|{control})$",
+        }
+
+    def definitions(self, passwords: Mapping[str, str]) -> dict[str, Any]:
+        """The broker's definitions file.
+
+        Args:
+            passwords: of each user: every service, `flower`, and any administrator (another name).
+        """
+        rights = {user: self.permissions(user) for user in (*SERVICES, FLOWER_USER) if user in passwords}
+        # Flower reads the lengths of queues from the management API.
+        tags = {**dict.fromkeys(rights, ""), FLOWER_USER: "management"}
+        everything = {"configure": ".*", "write": ".*", "read": ".*"}
+        rights |= {user: everything for user in passwords if user not in tags}
+        return {
+            "vhosts": [{"name": VHOST}],
+            "users": [
+                {
+                    "name": user,
+                    "password_hash": hash_password(password),
+                    "hashing_algorithm": "rabbit_password_hashing_sha256",
+                    "tags": tags.get(user, "administrator"),
+                }
+                for user, password in passwords.items()
+            ],
+            "permissions": [{"user": user, **IN_VHOST, **granted} for user, granted in rights.items()],
+            "policies": [
+                {"name": name, **IN_VHOST, "pattern": pattern}
+                | {"apply-to": "queues", "priority": 0, "definition": definition}
+                for name, (pattern, definition) in POLICIES.items()
+            ],
+            "exchanges": [
+                {"name": name, **IN_VHOST, "type": kind, **DURABLE, "internal": False, "arguments": arguments}
+                for name, (kind, arguments) in EXCHANGES.items()
+            ],
+            "queues": [
+                {"name": queue.name, **IN_VHOST, **DURABLE, "arguments": dict(queue.arguments)}
+                for queue in self.queues()
+            ],
+            "bindings": [
+                {"source": exchange, **IN_VHOST, "destination": queue.name}
+                | {"destination_type": "queue", "routing_key": key, "arguments": {}}
+                for queue in self.queues()
+                for exchange, key in queue.bindings
+            ],
+        }
+
+
+def read_subscriptions(name: str) -> Sequence[EventSubscription | ReactionRule]:
+    """Read a service's list from its file.
+
+    The package is not imported: its Celery app would become the current one of this process.
+    """
+    package, module, attribute = name.split(".")
+    spec = find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise DefinitionError(f"there is no package {package}, whose {module} the topology needs")
+    subscriptions: Sequence[EventSubscription | ReactionRule]
+    subscriptions = runpy.run_path(str(Path(spec.submodule_search_locations[0], f"{module}.py")))[attribute]
+    return subscriptions
+
+
+def make_kombu_queue(spec: QueueSpec, exchanges: Mapping[str, Exchange], *, declare: bool) -> Queue:
+    (first_exchange, first_key), *_ = spec.bindings
+    queue = Queue(
+        spec.name,
+        bindings=[binding(exchanges[exchange], routing_key=key) for exchange, key in spec.bindings],
+        durable=True,
+        queue_arguments=dict(spec.arguments),
+        no_declare=not declare,
+    )
+    # kombu leaves this empty when there are bindings, and Celery would then put its default exchange here.
+    queue.exchange, queue.routing_key = exchanges[first_exchange], first_key
+    return queue
 
 
 def commands_queue(service: str) -> str:
@@ -84,192 +211,43 @@ def events_queue(service: str) -> str:
     return f"{service}.events"
 
 
-def consumed_by(service: str) -> list[str]:
-    """The queues a worker of `service` reads."""
-    return [commands_queue(service)] + ([events_queue(service)] if service in SUBSCRIPTIONS else [])
-
-
-def work_queues() -> set[str]:
-    """The queues that workers read."""
-    return {queue for service in SERVICES for queue in consumed_by(service)}
-
-
-def commands_to(service: str) -> dict[str, Any]:
-    """The publishing options of a command for `service`; an unroutable one is an error (rule 21)."""
-    return {"exchange": COMMANDS, "routing_key": service, "mandatory": True}
-
-
-def shown(**ids: object) -> dict[str, str]:
-    """The publishing options that make these ids, and nothing else, what Flower shows and finds of a message.
-
-    Arguments hold addresses and payment tokens, which are nobody's to see there.
-    """
-    return {
-        "argsrepr": "()",
-        "kwargsrepr": repr({name: str(value)[:64] for name, value in ids.items() if value}),
-    }
-
-
 def control_exchange(service: str) -> str:
     return f"{service}.control"
 
 
-def queues() -> list[QueueSpec]:
-    """Every queue of the system."""
-    work = {
-        "x-queue-type": "quorum",
-        "x-delivery-limit": DELIVERY_LIMIT,
-        "x-dead-letter-exchange": DEAD_LETTERS,
-    }
-    kept = {"x-queue-type": "quorum"}
-    table = [QueueSpec(commands_queue(s), ((COMMANDS, s),), work) for s in SERVICES]
-    table += [
-        QueueSpec(events_queue(s), tuple((EVENTS, pattern) for pattern in patterns), work)
-        for s, patterns in SUBSCRIPTIONS.items()
-    ]
-    table.append(QueueSpec(DEAD_LETTERS, ((DEAD_LETTERS, ""),), kept))
-    table.append(
-        QueueSpec(
-            UNROUTED, ((UNROUTED, ""),), {**kept, "x-max-length": UNROUTED_KEPT, "x-overflow": "drop-head"}
-        )
-    )
-    return table
+def is_worker_queue(queue: str) -> bool:
+    """Whether workers read this queue."""
+    return any(queue in (commands_queue(service), events_queue(service)) for service in SERVICES)
 
 
-def kombu_queues(*, declare: bool) -> list[Queue]:
-    """The table as kombu objects. `declare=False`: nobody declares, the administrator did."""
-    made = {
-        name: Exchange(name, type=kind, durable=True, arguments=arguments or None, no_declare=not declare)
-        for name, (kind, arguments) in EXCHANGES.items()
-    }
-    return [kombu_queue(spec, made, declare=declare) for spec in queues()]
+def commands_to(service: str) -> dict[str, Any]:
+    """The publishing options of a command; one that no queue takes is an error (rule 21, events and commands)."""
+    return {"exchange": COMMANDS, "routing_key": service, "mandatory": True}
 
 
-def kombu_queue(spec: QueueSpec, exchanges: Mapping[str, Exchange], *, declare: bool) -> Queue:
-    (first_exchange, first_key), *_ = spec.bindings
-    queue = Queue(
-        spec.name,
-        bindings=[kombu_binding(exchanges[exchange], routing_key=key) for exchange, key in spec.bindings],
-        durable=True,
-        queue_arguments=dict(spec.arguments),
-        no_declare=not declare,
-    )
-    # kombu leaves this empty when there are bindings, and Celery would then put its default exchange here.
-    queue.exchange, queue.routing_key = exchanges[first_exchange], first_key
-    return queue
+def flower_options(**ids: object) -> dict[str, str]:
+    """The publishing options that let Flower show and find a message by these ids and nothing else.
 
-
-def permissions(user: str) -> dict[str, str]:
-    """What `user` may configure, write and read in the vhost, as RabbitMQ's regular expressions."""
-    if user == FLOWER_USER:
-        own = rf"{TASK_EVENTS}\.[0-9a-f-]+"
-        return {"configure": f"^({own})$", "write": f"^({own})$", "read": f"^({TASK_EVENTS}|{own})$"}
-    # Celery's remote control names every exchange and queue of one service after its control exchange.
-    control = rf"(.+\.)?{re.escape(control_exchange(user))}\.pidbox"
-    write, read = [COMMANDS, EVENTS, TASK_EVENTS], [re.escape(queue) for queue in consumed_by(user)]
-    if user == ORCHESTRATOR:
-        # The watchdog counts the consumers of every commands queue. Since RabbitMQ 4.3 even looking at one
-        # needs a right on it, and to write to it (to bind it) is the least of them.
-        write += [re.escape(commands_queue(service)) for service in SERVICES]
-        read += [DEAD_LETTERS, UNROUTED]
-    return {
-        "configure": f"^({control})$",
-        "write": f"^({'|'.join(write)}|{control})$",
-        "read": f"^({'|'.join(read)}|{control})$",
-    }
-
-
-def password_hash(password: str, salt: bytes | None = None) -> str:
-    """RabbitMQ's `rabbit_password_hashing_sha256`: base64(salt + sha256(salt + password))."""
-    salt = os.urandom(4) if salt is None else salt
-    return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
-
-
-def definitions(passwords: Mapping[str, str]) -> dict[str, Any]:
-    """The broker's definitions file.
-
-    Args:
-        passwords: of each user: every service, `flower`, and any administrator (a name that is neither).
+    The arguments hold addresses and payment tokens, which must not appear there.
     """
-    users = [*SERVICES, FLOWER_USER]
-    administrators = [user for user in passwords if user not in users]
-    return {
-        "vhosts": [{"name": VHOST}],
-        "users": [
-            {
-                "name": user,
-                "password_hash": password_hash(password),
-                "hashing_algorithm": "rabbit_password_hashing_sha256",
-                # Flower reads the lengths of queues from the management API.
-                "tags": "administrator"
-                if user in administrators
-                else "management"
-                if user == FLOWER_USER
-                else "",
-            }
-            for user, password in passwords.items()
-        ],
-        "permissions": [{"user": u, "vhost": VHOST, **permissions(u)} for u in users if u in passwords]
-        + [
-            {"user": u, "vhost": VHOST, "configure": ".*", "write": ".*", "read": ".*"}
-            for u in administrators
-        ],
-        "policies": [
-            {
-                "name": name,
-                "vhost": VHOST,
-                "pattern": pattern,
-                "apply-to": "queues",
-                "priority": 0,
-                "definition": definition,
-            }
-            for name, (pattern, definition) in POLICIES.items()
-        ],
-        "exchanges": [
-            {
-                "name": name,
-                "vhost": VHOST,
-                "type": kind,
-                "durable": True,
-                "auto_delete": False,
-                "internal": False,
-                "arguments": arguments,
-            }
-            for name, (kind, arguments) in EXCHANGES.items()
-        ],
-        "queues": [
-            {
-                "name": q.name,
-                "vhost": VHOST,
-                "durable": True,
-                "auto_delete": False,
-                "arguments": dict(q.arguments),
-            }
-            for q in queues()
-        ],
-        "bindings": [
-            {
-                "source": exchange,
-                "vhost": VHOST,
-                "destination": q.name,
-                "destination_type": "queue",
-                "routing_key": key,
-                "arguments": {},
-            }
-            for q in queues()
-            for exchange, key in q.bindings
-        ],
-    }
+    shown = {name: str(value)[:64] for name, value in ids.items() if value}
+    return {"argsrepr": "()", "kwargsrepr": repr(shown)}
+
+
+def hash_password(password: str) -> str:
+    """RabbitMQ's `rabbit_password_hashing_sha256`: base64(salt + sha256(salt + password))."""
+    salt = os.urandom(4)
+    return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
 
 
 def main(argv: list[str]) -> int:
     """Print the definitions; each user's password comes from `RABBITMQ_<USER>_PASSWORD`."""
-    names = [*SERVICES, FLOWER_USER, "admin"]
-    missing = [n for n in names if f"RABBITMQ_{n.upper()}_PASSWORD" not in os.environ]
+    variables = {user: f"RABBITMQ_{user.upper()}_PASSWORD" for user in (*SERVICES, FLOWER_USER, "admin")}
+    missing = [name for name in variables.values() if name not in os.environ]
     if missing or argv:
-        wanted = ", ".join(f"RABBITMQ_{n.upper()}_PASSWORD" for n in missing or names)
-        print(f"topology takes no arguments; set these in the environment: {wanted}", file=sys.stderr)
+        names = ", ".join(missing or variables.values())
+        print(f"topology takes no arguments; set these in the environment: {names}", file=sys.stderr)
         return 2
-    passwords = {n: os.environ[f"RABBITMQ_{n.upper()}_PASSWORD"] for n in names}
-    print(json.dumps(definitions(passwords), indent=2))
+    passwords = {user: os.environ[name] for user, name in variables.items()}
+    print(json.dumps(Topology.load(SUBSCRIPTIONS).definitions(passwords), indent=2))
     return 0

@@ -1,8 +1,8 @@
-"""py-amqp's TCP transport with fewer system calls.
+"""Buffered AMQP transport: py-amqp's TCP transport with fewer system calls.
 
-It reads each frame in three pieces, with two changes of the socket's time-out around each, and writes each message by
-itself. Every one of these calls lets go of Python's lock, and the thread that has the batch in hand takes it. Here a
-read takes what there is, a frame that is there already needs no time-out, and a batch of messages is one write.
+py-amqp reads each frame in three pieces, with two changes of the socket's time-out around each, and writes each message
+by itself. Each of these calls releases Python's lock, and the thread that runs the batch takes it. Here a read takes
+what has arrived, a frame that is in the buffer needs no time-out, and a batch of messages is one write.
 """
 
 from __future__ import annotations
@@ -16,14 +16,12 @@ from amqp.exceptions import RecoverableConnectionError
 from amqp.transport import TCPTransport
 from kombu.transport import pyamqp
 
-BLOCK = 32 * 1024
-HELD = 256 * 1024
-HEADER = 7  # of a frame: type, channel, and the size of what follows, less its one byte of end
+READ_BYTES = 32 * 1024
+MAX_HELD_BYTES = 256 * 1024
+HEADER = 7  # of a frame: type, channel, and the size of the payload; one byte that ends the frame follows it
 
 
 class BufferedTransport(TCPTransport):
-    """See the module."""
-
     def _setup_transport(self) -> None:
         super()._setup_transport()
         self.send = self.sock.sendall
@@ -35,21 +33,21 @@ class BufferedTransport(TCPTransport):
 
     def receive(self, wanted: int) -> bytes:
         try:
-            return bytes(self.sock.recv(max(wanted, BLOCK), self.flags))
+            return bytes(self.sock.recv(max(wanted, READ_BYTES), self.flags))
         except BlockingIOError:
             if not self.flags:
                 raise
-            # py-amqp would ask again and again until the rest of a frame has come.
-            raise TimeoutError("nothing more has come") from None
+            # py-amqp would ask again and again until the rest of a frame has arrived.
+            raise TimeoutError("nothing more has arrived") from None
 
     def having_timeout(self, timeout: float | None) -> AbstractContextManager[Any]:
         if self.has_frame():
             return nullcontext(self.sock)
-        return self.not_waiting() if timeout == 0 else super().having_timeout(timeout)
+        return self.read_without_waiting() if timeout == 0 else super().having_timeout(timeout)
 
     @contextmanager
-    def not_waiting(self) -> Iterator[Any]:
-        """Read what is there, without a change of the socket's time-out."""
+    def read_without_waiting(self) -> Iterator[Any]:
+        """Read only what has arrived, without a change of the socket's time-out."""
         self.flags = MSG_DONTWAIT
         try:
             yield self.sock
@@ -57,15 +55,16 @@ class BufferedTransport(TCPTransport):
             self.flags = 0
 
     def has_frame(self) -> bool:
-        there = self._read_buffer
-        return len(there) > HEADER and len(there) > HEADER + int.from_bytes(there[3:HEADER], "big")
+        """Whether a whole frame waits in the buffer."""
+        buffer = self._read_buffer
+        return len(buffer) > HEADER and len(buffer) > HEADER + int.from_bytes(buffer[3:HEADER], "big")
 
     def hold_or_send(self, data: bytes) -> None:
         if not self.holding:
             self.send(data)
             return
         self.held += data
-        if len(self.held) > HELD:
+        if len(self.held) > MAX_HELD_BYTES:
             self.send_held()
 
     def send_held(self) -> None:
@@ -74,12 +73,12 @@ class BufferedTransport(TCPTransport):
             if held:
                 self.send(held)
         except TimeoutError as error:
-            # The network's word, not that of a broker which confirms nothing: py-amqp says it so of each message.
+            # The network timed out, not the broker's confirm: py-amqp itself raises this for each message.
             raise RecoverableConnectionError(str(error)) from error
 
     @contextmanager
-    def together(self) -> Iterator[None]:
-        """Hold what is written, and send it at once in the end; what an error interrupts is not sent."""
+    def hold_writes(self) -> Iterator[None]:
+        """Hold what is written in this block and send it as one at the end; after an error nothing is sent."""
         self.holding = True
         try:
             yield
@@ -90,7 +89,7 @@ class BufferedTransport(TCPTransport):
 
 
 class Connection(pyamqp.Connection):
-    """A connection over it; over TLS, however that was asked for, it has py-amqp's own."""
+    """A connection over this transport; over TLS, however it was requested, over py-amqp's own."""
 
     def Transport(self, host: str, connect_timeout: float, ssl: Any, *times: Any, **more: Any) -> Any:
         if ssl:
@@ -106,43 +105,43 @@ class Connection(pyamqp.Connection):
 
 
 class Transport(pyamqp.Transport):
-    """What kombu is given as the transport of `amqp://`."""
+    """kombu's transport for `amqp://`."""
 
     Connection = Connection
 
     def on_readable(self, connection: Any, loop: Any) -> None:
-        """Read one message; the consumer reads those that came with it (`has_more`) before the event loop waits.
+        """Read one message; the consumer reads those that came with it (`has_frame`) before the event loop waits.
 
-        kombu asks the socket once more after each message, to learn that there is nothing.
+        kombu would ask the socket once more after each message, only to find nothing.
         """
         if not isinstance(connection.transport, BufferedTransport):
             super().on_readable(connection, loop)
             return
         if not connection.connected:
             raise RecoverableConnectionError("the broker is disconnected")
-        with suppress(TimeoutError):  # the rest is still under way
+        with suppress(TimeoutError):  # the rest of the message is still under way
             connection.drain_events(timeout=0)
 
 
 def hold_writes(connection: Any) -> AbstractContextManager[None]:
-    """Let what is published meanwhile leave in one piece, where the transport can."""
-    wire = of(connection)
-    return wire.together() if wire else nullcontext()
+    """Send what is published in this block as one write, where the transport can."""
+    transport = get_buffered(connection)
+    return transport.hold_writes() if transport else nullcontext()
 
 
 def drain_one(connection: Any, seconds: float) -> bool:
-    """Let one thing that the broker sends be dealt with; False if nothing comes in time.
+    """Handle one frame from the broker; return False if none comes in time.
 
     Args:
         connection: kombu's or py-amqp's.
         seconds: to wait, more than 0.
 
     Raises:
-        the connection's errors: it is lost; a TimeoutError (ETIMEDOUT) is the network's word, not that of a broker
-            which says nothing.
+        the connection's errors: it is lost. A TimeoutError with ETIMEDOUT comes from the network, not from a silent
+            broker.
     """
     try:
-        connection.drain_events(timeout=max(0.001, seconds))  # zero would mean for ever
+        connection.drain_events(timeout=max(0.001, seconds))  # zero would mean no limit
     except TimeoutError as error:
         if error.errno is not None:
             raise
@@ -150,13 +149,13 @@ def drain_one(connection: Any, seconds: float) -> bool:
     return True
 
 
-def has_more(connection: Any) -> bool:
-    """Whether something that has arrived waits to be read."""
-    wire = of(connection)
-    return wire is not None and wire.has_frame()
+def has_frame(connection: Any) -> bool:
+    """Whether a frame has arrived that is not read yet."""
+    transport = get_buffered(connection)
+    return transport is not None and transport.has_frame()
 
 
-def of(connection: Any) -> BufferedTransport | None:
-    """The transport of a kombu connection; none, if it is lost (asking further would connect anew)."""
-    wire = getattr(connection.connection, "transport", None) if connection.connected else None
-    return wire if isinstance(wire, BufferedTransport) else None
+def get_buffered(connection: Any) -> BufferedTransport | None:
+    """Return the transport of a kombu connection, None if that is lost (its attributes would connect again)."""
+    transport = getattr(connection.connection, "transport", None) if connection.connected else None
+    return transport if isinstance(transport, BufferedTransport) else None

@@ -1,4 +1,4 @@
-"""A message is checked before a worker runs it: what no worker could run is named, and never raises."""
+"""Message validation: the fault of a message that no worker could run is named, and no message makes this raise."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from kombu.message import Message
 from celery_config.broker.headers import Headers
 
 
-def fault_of(message: Message, known: Any = None) -> str | None:
-    """Why no worker could run this message, or None.
+def find_fault(message: Message, known: Any = None) -> str | None:
+    """Return why no worker could run this message, or None.
 
     Args:
-        known: the names of the tasks there are; None leaves that question open.
+        known: the names of all tasks; None does not check the task.
     """
     headers = message.headers or {}
     if not (isinstance(headers.get("task"), str) and isinstance(headers.get("id"), str)):
-        return "not a Celery task message: the headers `task` and `id` are missing, or no text"
+        return "not a Celery task message: the headers `task` and `id` are missing, or not text"
     try:
-        Headers.of(message)
+        Headers.parse(message)
     except msgspec.ValidationError as error:
         return f"malformed headers: {error}"
     if known is not None and headers["task"] not in known:
         return f"unknown task {headers['task']!r}"
     try:
         body = message.payload
-    except Exception as error:  # every codec raises its own kinds
+    except Exception as error:  # each codec raises errors of its own
         return f"undecodable body: {error!r}"
     if not (isinstance(body, list | tuple) and len(body) == 3):
         return "malformed body: not [args, kwargs, embed]"

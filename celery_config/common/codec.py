@@ -1,7 +1,6 @@
-"""JSON, above all that of Celery's messages, by msgspec: read three, written ten times as fast as kombu does.
+"""JSON codec: it reads and writes what kombu's own codec does, three times as fast and ten times as fast.
 
-What kombu writes of types that JSON does not know (`__type__`) is read as ever, and what msgspec cannot write kombu
-turns into something it can.
+kombu still reads what it wrote of types that JSON does not know (`__type__`), and converts what msgspec cannot write.
 """
 
 from __future__ import annotations
@@ -13,22 +12,25 @@ from kombu import serialization
 from kombu.utils import json
 
 CONTENT_TYPE, CONTENT_ENCODING = "application/json", "utf-8"
-kombus = json.JSONEncoder()
+kombu_encoder = json.JSONEncoder()
 
 
-def plain(value: Any) -> Any:
-    return str(value) if isinstance(value, str) else kombus.default(value)
+def convert(value: Any) -> Any:
+    return str(value) if isinstance(value, str) else kombu_encoder.default(value)
 
 
-encoder = msgspec.json.Encoder(enc_hook=plain)
+encoder = msgspec.json.Encoder(enc_hook=convert)
 strict, lenient = msgspec.json.Encoder(), msgspec.json.Encoder(enc_hook=str)
 decoder = msgspec.json.Decoder()
 
 
 def decode(data: str | bytes) -> Any:
-    """Raises: msgspec.DecodeError, RecursionError: it is no JSON, or bottomless."""
-    marked = '"__type__"' in data if isinstance(data, str) else b'"__type__"' in data
-    return json.loads(data) if marked else decoder.decode(data)
+    """
+    Raises:
+        msgspec.DecodeError, RecursionError: it is no JSON, or nested too deeply.
+    """
+    has_types = '"__type__"' in data if isinstance(data, str) else b'"__type__"' in data
+    return json.loads(data) if has_types else decoder.decode(data)
 
 
 def encode(value: Any) -> str:
@@ -36,21 +38,21 @@ def encode(value: Any) -> str:
 
 
 def encode_strictly(value: Any) -> str:
-    """JSON of what is JSON already, or what PostgreSQL reads as such: rows.
+    """Encode what msgspec itself can encode: rows.
 
     Raises:
-        TypeError: something of another type is in it.
+        TypeError: the value holds something of another type.
     """
     return strict.encode(value).decode()
 
 
 def encode_anything(value: Any) -> str:
-    """JSON of whatever it is, as text where it knows nothing better: log lines."""
+    """Encode any value, with other types as text: log lines."""
     return lenient.encode(value).decode()
 
 
 def register() -> None:
-    """From now on kombu's codec for JSON is this one, in this process."""
+    """Replace kombu's codec for JSON in this process."""
     serialization.register(
         "json", encode, decode, content_type=CONTENT_TYPE, content_encoding=CONTENT_ENCODING
     )

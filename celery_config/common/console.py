@@ -1,4 +1,4 @@
-"""How a command shows that it moves on."""
+"""Console output that commands share."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 def progress_bars(console: Console) -> Progress:
-    """Bars of things done out of all, one a task, in a `with` block."""
+    """A `with` block that shows, for each task, how many things are done out of all."""
     return Progress(
         TextColumn("{task.description:<10}"),
         BarColumn(),

@@ -1,4 +1,4 @@
-"""Taking many things apart by what they have in common. Pure."""
+"""Grouping: many items are split by a key, in the order in which they came. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ K = TypeVar("K", bound=Hashable)
 
 
 def group_by(key: Callable[[T], K], items: Iterable[T]) -> dict[K, list[T]]:
-    """Group the items, in the order in which they came."""
+    """Return the items by their key."""
     groups: dict[K, list[T]] = {}
     for item in items:
         groups.setdefault(key(item), []).append(item)
@@ -18,7 +18,7 @@ def group_by(key: Callable[[T], K], items: Iterable[T]) -> dict[K, list[T]]:
 
 
 def split_unique(items: Sequence[T], key: Callable[[T], Hashable]) -> list[list[T]]:
-    """Split the items so that no key comes twice in one part: twins run one after the other."""
+    """Split the items so that no key is twice in one part: items of the same key run one after the other."""
     parts: list[list[T]] = []
     seen: dict[Hashable, int] = {}
     for item in items:

@@ -1,4 +1,4 @@
-"""Ids that grow with time, so that a new one's place in an index is beside the last one's; ours in others' books."""
+"""Identifiers that grow with time, so that a new one lies beside the last one in an index."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ def uuid7(at: datetime | None = None) -> UUID:
     """A UUID of version 7: the milliseconds since 1970 in its first 48 bits, then 74 random ones (RFC 9562, 5.7).
 
     Args:
-        at: the time it holds; by default the present.
+        at: the time that it holds; by default the present.
     """
     milliseconds = int(at.timestamp() * 1000) if at else time.time_ns() // 1_000_000
     random = int.from_bytes(os.urandom(10), "big")
     return UUID(int=milliseconds << 80 | VERSION_7 | random & RANDOM_A | VARIANT | random & RANDOM_B)
 
 
-def uuid7_time(made: UUID) -> datetime | None:
-    """When it was made; none, if it does not say."""
-    return datetime.fromtimestamp((made.int >> 80) / 1000, tz=UTC) if made.version == 7 else None
+def uuid7_time(uuid: UUID) -> datetime | None:
+    """The time that a UUID holds; None if it is of another version."""
+    return datetime.fromtimestamp((uuid.int >> 80) / 1000, tz=UTC) if uuid.version == 7 else None
 
 
 def min_uuid7_at(moment: datetime) -> UUID:
-    """What every id that was made later is greater than."""
+    """A lower bound of all UUIDs of version 7 that were made at this moment or later."""
     return UUID(int=int(moment.timestamp() * 1000) << 80)
 
 
-def order_id(reference: str) -> UUID | None:
-    """Our order id in somebody else's books; None for a reference that we never gave."""
+def parse_uuid(text: str) -> UUID | None:
+    """The id of ours that another system kept for us; None for a text that is no id of ours."""
     try:
-        return UUID(reference)
+        return UUID(text)
     except ValueError:
         return None

@@ -1,23 +1,46 @@
-"""What the settings name by its dotted path: a gateway or carrier that a shop brings along."""
+"""Adapters by name: a setting names a built-in gateway or carrier, or one of the shop's own by its dotted path."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from django.utils.module_loading import import_string
 
+T = TypeVar("T")
 
-def load_from_setting(setting: str, settings: Any, *, seconds: float) -> Any:
-    """Call what the setting called `setting` names.
+
+def make_from_setting(
+    setting: str, settings: Any, built_in: Mapping[str, Callable[..., T]], *, seconds: float
+) -> T:
+    """Make the adapter that the setting called `setting` names; it is called with `settings` and `seconds`.
 
     Args:
-        seconds: limit of one call of what is made.
+        built_in: the adapters that have a short name.
+        seconds: limit of one call of the adapter.
 
     Raises:
-        ValueError: it cannot be imported.
+        ValueError: the setting names no adapter, or a setting that the adapter needs is missing.
     """
-    path = getattr(settings, setting)
+    name = getattr(settings, setting)
+    if "." not in name and name not in built_in:
+        raise ValueError(
+            f"{setting} is {name!r}; set it to {', '.join(built_in)} or the dotted path of your own"
+        )
     try:
-        return import_string(path)(settings, seconds=seconds)
+        make: Callable[..., T] = built_in.get(name) or import_string(name)
     except ImportError as error:
-        raise ValueError(f"{setting} is {path!r}, which cannot be imported: {error}") from error
+        raise ValueError(f"{setting} is {name!r}, which cannot be imported: {error}") from error
+    return make(settings, seconds=seconds)
+
+
+def require_setting(settings: Any, name: str, *, needed_by: str) -> str:
+    """The text of a setting.
+
+    Raises:
+        ValueError: it is missing or empty.
+    """
+    value = str(getattr(settings, name, "") or "")
+    if not value:
+        raise ValueError(f"{needed_by} needs {name}; set it in the environment")
+    return value

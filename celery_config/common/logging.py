@@ -1,4 +1,4 @@
-"""Logs: JSON lines with order, saga, step and task ids; readable lines in a terminal."""
+"""Structured logs: JSON lines with order, saga, step and task ids; readable lines in a terminal."""
 
 from __future__ import annotations
 
@@ -21,22 +21,18 @@ SHARED: list[Any] = [
 ]
 
 
-def written(event: Any, **_: Any) -> str:
-    return encode_anything(event)
-
-
 def configure_logging(service: str, form: str, level: str) -> None:
     """Set up structlog and the standard library's logging.
 
     Args:
         service: named on every line.
         form: `json`, `console`, or `auto` (console when standard error is a terminal).
-        level: of our own loggers; libraries speak from WARNING on.
+        level: of our own loggers; libraries log from WARNING on.
     """
     console = form == "console" or (form == "auto" and sys.stderr.isatty())
-    renderer: Any = (
-        structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer(serializer=written)
-    )
+    renderer: Any = structlog.dev.ConsoleRenderer()
+    if not console:
+        renderer = structlog.processors.JSONRenderer(serializer=lambda event, **_: encode_anything(event))
 
     def add_service(_: Any, __: str, event: Any) -> Any:
         event["service"] = service
@@ -62,7 +58,7 @@ def configure_logging(service: str, form: str, level: str) -> None:
             "root": {"handlers": ["stderr"], "level": "WARNING"},
             "loggers": {
                 **{name: {"level": level} for name in OURS},
-                "django.request": {"level": "ERROR"},  # a client's mistakes are the client's to read
+                "django.request": {"level": "ERROR"},  # the answer shows clients their mistakes
             },
         }
     )

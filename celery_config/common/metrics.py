@@ -1,4 +1,4 @@
-"""What Prometheus may read in every process: `/metrics` of the web, and a port of its own for worker and relay."""
+"""Prometheus metrics of every process: the web serves them at `/metrics`, worker and relay on a port of their own."""
 
 from __future__ import annotations
 
@@ -39,6 +39,6 @@ SAGAS = Gauge("order_saga_sagas", "Sagas that have not ended, by status.", ["sta
 
 
 def serve() -> None:
-    """Serve the metrics of a worker or relay on `METRICS_PORT` (0: not at all)."""
+    """Serve the metrics of a worker or relay on `METRICS_PORT`; 0 serves none."""
     if settings.METRICS_PORT:
         start_http_server(settings.METRICS_PORT, settings.METRICS_HOST)

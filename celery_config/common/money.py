@@ -1,4 +1,4 @@
-"""Showing money. Amounts are integer minor units everywhere else. Pure."""
+"""Money for people to read; everywhere else amounts are integers in minor units. Pure."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from iso4217 import Currency
 def money(amount: int, currency: str) -> str:
     """`money(1999, "GBP")` -> `£19.99`; `amount` in minor units of the ISO 4217 `currency`.
 
-    Of a currency that ISO 4217 does not know nobody knows the minor unit: `money(1999, "ZZZ")` -> `1999 ZZZ`.
+    The minor unit of a currency outside ISO 4217 is unknown: `money(1999, "ZZZ")` -> `1999 ZZZ`.
     """
     try:
-        # ISO 4217's digits, which are not always those that people print.
+        # The digits of ISO 4217, which are not always those that people print.
         digits = Currency(currency).exponent or 0
     except ValueError:
         return f"{amount} {currency}".replace("-", "−")
     number = "¤#,##0" + ("." + "0" * digits if digits else "")
-    # A minus sign; at a hyphen the line may break.
+    # A minus sign: a line may break at a hyphen.
     pattern = f"{number};−{number}"
     value = Decimal(amount).scaleb(-digits)
     return str(format_currency(value, currency, format=pattern, locale="en_GB", currency_digits=False))

@@ -1,4 +1,4 @@
-"""Python's garbage collector, for processes that live long."""
+"""Process tuning: the garbage collector of a long-lived process."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ OBJECTS = 20_000
 
 
 def tune_gc() -> None:
-    """Leave what is there now alone for good, and look for garbage less often: a batch makes thousands of objects.
+    """Exclude all present objects from collection and collect less often: a batch makes thousands of objects.
 
-    Called once everything is imported.
+    Call it after everything is imported.
     """
     gc.collect()
     gc.freeze()

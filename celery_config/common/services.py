@@ -25,6 +25,11 @@ class Service(NamedTuple):
         """The value of DJANGO_SETTINGS_MODULE for its processes."""
         return f"{self.package}.config.settings"
 
+    @property
+    def subscriptions(self) -> str:
+        """The dotted name of the list of events that it subscribes to."""
+        return f"{self.package}.subscriptions.SUBSCRIPTIONS"
+
 
 SERVICES = {
     "order": Service("order_project", 8001),
@@ -35,6 +40,9 @@ SERVICES = {
 
 ORCHESTRATOR = "order"
 """The service that drives the sagas."""
+
+SUBSCRIPTIONS = {name: service.subscriptions for name, service in SERVICES.items()}
+"""What the topology is made from; the dotted names of the lists, since the shared code imports no service."""
 
 PACKAGES = tuple(service.package for service in SERVICES.values())
 

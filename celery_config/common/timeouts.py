@@ -1,8 +1,7 @@
-"""Who gives up first (rule 18): every time of the protocol, in seconds, scaled together. Pure.
+"""Time-outs in an order that never changes, whatever their scale (rule 18, who gives up first). Pure.
 
 One call in total < one command over REST < a step's tries < the watchdog's silence < the saga's deadline < the undo
-drives.
-`SAGA_TIME_SCALE=0.03` makes a silence of 3.6 s out of 2 minutes, so that tests see everything in seconds.
+drives. `SAGA_TIME_SCALE=0.03` turns a silence of 2 minutes into 3.6 s, so that tests see everything in seconds.
 """
 
 from __future__ import annotations
@@ -26,9 +25,9 @@ class Timeouts:
     """
 
     scale: float = 1.0
-    # These follow the machine, not the protocol's patience, and therefore do not scale.
-    # Whoever waits in a batch holds up all others in it.
+    # These depend on the machine, not on the protocol, and therefore do not scale.
     lock_wait: float = 3.0
+    """Short, because a wait delays every message of a batch."""
     publish: float = 10.0
     clock_step: float = 5.0
 
@@ -40,20 +39,20 @@ class Timeouts:
 
     @property
     def call(self) -> float:
-        """One call outside in total, its own connection retries included; never less than a second."""
+        """One call to the outside in total, its connection retries included; never less than a second."""
         return max(1.0, 10 * self.scale)
 
     @property
     def command(self) -> float:
-        """One command over REST in total: longer than the call that the participant may make meanwhile.
+        """One command over REST in total: longer than the call that the participant may make for it.
 
-        Else both give up at once, and what was done is asked for again.
+        Otherwise both give up at the same time, and the command is sent again although it was carried out.
         """
         return self.call + 2 * self.scale
 
     @property
     def retry_delays(self) -> tuple[float, ...]:
-        """Waits between a step's tries: as many as fit into the silence even if each of them times out."""
+        """Waits between a step's tries: as many as fit into the silence even if every try times out."""
         planned = [self.scale * s for s in (1, 4, 12, 28)]
         while self.longest_tries(len(planned) + 1, planned) >= self.silence_timeout:
             planned.pop()
@@ -61,11 +60,11 @@ class Timeouts:
 
     @property
     def away(self) -> float:
-        """The wait before somebody who was away is asked again, which is no try."""
+        """The wait before the next call to a service that was away; such a call does not count as a try."""
         return 5 * self.scale
 
     def longest_tries(self, count: int, delays: Sequence[float] = ()) -> float:
-        """How long `count` tries take when each times out and each wait is at its longest."""
+        """How long `count` tries take when each times out and each wait is the longest possible."""
         return count * self.command + (1 + RETRY_JITTER) * sum(delays[: count - 1])
 
     @property
@@ -73,43 +72,39 @@ class Timeouts:
         return 120 * self.scale
 
     @property
-    def longest_silence(self) -> float:
-        return 3600 * self.scale
-
-    @property
     def compensation_timeout(self) -> float:
-        """How long a stop (or what follows the pivot) is driven before a human is asked."""
+        """How long a stop, or what follows the pivot, is driven before the saga is parked for a human."""
         return 24 * 3600 * self.scale
 
     def deadline(self, seconds: float) -> float:
         return seconds * self.scale
 
     def silence_after(self, drives: int) -> float:
-        """The wait before the next drive: doubling, at most an hour, jittered by a fifth."""
+        """The wait before the next drive: doubled each time, at most an hour, with a jitter of a fifth."""
         return self.silence_between(drives) * random.uniform(0.9, 1.1)
 
     def soon_after(self, drives: int) -> float:
-        """The wait before another look at a saga of which something went wrong; it grows with the drives, too.
+        """The wait before the next check of a saga after an error; it grows with the drives, too.
 
-        Else a step that fails for hours would be driven twice a minute, by its own errback.
+        Otherwise a step that fails for hours would be driven twice a minute, by its own errback.
         """
         return self.silence_between(drives) / 4
 
     def silence_between(self, drives: int) -> float:
-        """The same without the jitter."""
-        return min(self.silence_timeout * 2.0 ** min(drives, 16), self.longest_silence)
+        """The wait before the next drive without its jitter."""
+        return min(self.silence_timeout * 2.0 ** min(drives, 16), 3600 * self.scale)
 
     def retry_delay(self, tries: int) -> float | None:
-        """The wait before try number `tries + 1`, jittered; None when the tries are used up."""
+        """The wait before try number `tries + 1`, with jitter; None when no tries are left."""
         if tries >= len(self.retry_delays):
             return None
         return self.retry_delays[tries] * random.uniform(1 - RETRY_JITTER, 1 + RETRY_JITTER)
 
     def check_ordering(self, deadline_seconds: float) -> str | None:
-        """What is wrong with a saga's deadline, or None.
+        """Return what is wrong with a saga's deadline, or None.
 
         Args:
-            deadline_seconds: at a scale of one.
+            deadline_seconds: before scaling.
         """
         tries = self.longest_tries(len(self.retry_delays) + 1, self.retry_delays)
         steps = [

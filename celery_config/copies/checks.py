@@ -8,9 +8,10 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
+from django.utils.module_loading import import_string
 
-from celery_config.broker import topology
-from celery_config.contracts.base import Event, fields_of
+from celery_config.contracts.base import Event, contract_fields
+from celery_config.contracts.subscriptions import merge_patterns
 from celery_config.copies.registry import VERSION, Copy, Publication, copies, field_names, publications
 
 
@@ -45,12 +46,12 @@ def check_copy(copy: Copy) -> Iterator[CheckMessage]:
                 id="copies.E002",
             )
     yield from check_contracts(copy.changed, copy.deleted)
-    patterns = topology.SUBSCRIPTIONS.get(settings.SERVICE, ())
+    patterns = merge_patterns(import_string(settings.SUBSCRIPTIONS))
     for event in (copy.changed, copy.deleted):
         if not any(fnmatchcase(event.wire_name(), pattern) for pattern in patterns):
             yield Error(
                 f"{copy.model.__name__} needs {event.wire_name()}, but {settings.SERVICE} does not receive it.",
-                hint=f"Add it to SUBSCRIPTIONS of {settings.SERVICE} in celery_config/broker/topology.py.",
+                hint=f"Subscribe to it: add it to {settings.SUBSCRIPTIONS}.",
                 id="copies.E003",
             )
 
@@ -66,4 +67,4 @@ def check_contracts(changed: type[Event], deleted: type[Event]) -> Iterator[Chec
 
 
 def has_version(contract: type[Event]) -> bool:
-    return VERSION in [field.name for field in fields_of(contract)]
+    return VERSION in [field.name for field in contract_fields(contract)]

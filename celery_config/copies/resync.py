@@ -47,7 +47,7 @@ def request_rows(copy: Copy, keys: Sequence[str], delay: float = DELAY_SECONDS) 
     """
     RESYNCED.labels(copy.name).inc(len(keys))
     for some in grouping.split_chunks(keys, KEYS_PER_REQUEST):
-        shown = topology.shown(copy=copy.name, rows=len(some))
+        shown = topology.flower_options(copy=copy.name, rows=len(some))
         message = {
             "task": RESYNC,
             "args": [],

@@ -1,20 +1,23 @@
-"""What the databases themselves say."""
+"""Database functions: the database's clock, and what a transaction or process asks of PostgreSQL."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db import connection
+from django.db import OperationalError, connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 from django.db.models import QuerySet, functions
 
-SQLITE_NOW = "STRFTIME('%Y-%m-%d %H:%M:%f000', 'NOW')"
+from celery_config.failpoints.points import Point, Way, reach
+
+POSTGRESQL_NOW, SQLITE_NOW = "STATEMENT_TIMESTAMP()", "STRFTIME('%Y-%m-%d %H:%M:%f000', 'NOW')"
 # As a part of a statement; doubled for the driver.
-NOW = {"postgresql": "STATEMENT_TIMESTAMP()", "sqlite": SQLITE_NOW.replace("%", "%%")}
+NOW = {"postgresql": POSTGRESQL_NOW, "sqlite": SQLITE_NOW.replace("%", "%%")}
 
 
 class Now(functions.Now):
@@ -29,51 +32,63 @@ class Now(functions.Now):
 
 
 def cached_sql(query: Callable[..., QuerySet[Any, Any]]) -> Callable[..., tuple[str, tuple[Any, ...]]]:
-    """Let a query set become a statement and its values, as a cursor takes them, once for the arguments it is given.
+    """Decorate a function that returns a query set: return SQL and parameters for a cursor, built once per arguments.
 
-    For what every order or request asks: building it takes Django as long as asking does.
+    For the queries of every order or request: Django builds one in as much time as the database needs to answer it.
     """
 
     @functools.cache
     @functools.wraps(query)
-    def statement(*given: Any) -> tuple[str, tuple[Any, ...]]:
-        text, values = query(*given).query.sql_with_params()
-        return text, values
+    def statement(*args: Any) -> tuple[str, tuple[Any, ...]]:
+        sql, parameters = query(*args).query.sql_with_params()
+        return sql, parameters
 
     return statement
 
 
 def fetch_now() -> datetime:
-    """The same as a value: one round trip."""
+    """Ask the database for its present time: one round trip."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT {'STATEMENT_TIMESTAMP()' if connection.vendor == 'postgresql' else SQLITE_NOW}"
-        )
+        cursor.execute(f"SELECT {POSTGRESQL_NOW if connection.vendor == 'postgresql' else SQLITE_NOW}")
         (moment,) = cursor.fetchone()
     return parse_time(moment)
 
 
 def parse_time(stored: datetime | str) -> datetime:
-    """A time as a cursor gives it: SQLite's has no zone, and is text unless it comes straight from a column."""
+    """Parse a time as a cursor returns it: SQLite's has no zone, and is text unless it comes straight from a column."""
     moment = stored if isinstance(stored, datetime) else datetime.fromisoformat(stored)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def disable_synchronous_commit() -> None:
-    """Let this transaction's commit not wait for the disk: what a crash takes back is done again, and that is borne.
+    """Let this transaction's commit not wait for the disk; for work that is simply repeated if a crash loses it.
 
-    PostgreSQL's `synchronous_commit`, for one transaction; what it depends on is never lost with it.
+    This sets PostgreSQL's `synchronous_commit` for one transaction. A transaction that waits for the disk also flushes
+    the earlier ones it depends on.
     """
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL synchronous_commit = off")
 
 
-def force_index_plans() -> None:
-    """Let PostgreSQL find rows by their indexes in this process, whatever it believes of a table's size.
+@contextmanager
+def commit_failpoints() -> Iterator[None]:
+    """Let a test break off before and after the commit in this block.
 
-    A worker's or relay's statements name the rows they want. Each is planned once and kept, and the plan that was right
-    for a table of a hundred rows reads all of it when there are ten thousand, until it is analysed: measured, half of
+    Raises:
+        OperationalError: a failpoint cut the connection before the answer to the commit came.
+    """
+    reach(Point.BEFORE_COMMIT)
+    yield
+    if reach(Point.COMMITTED) is Way.NO_DATABASE:
+        raise OperationalError("the connection was lost before the answer to COMMIT came")
+
+
+def force_index_plans() -> None:
+    """Let PostgreSQL find rows by index in this process, whatever it believes of a table's size.
+
+    A worker's or relay's statements name the rows they want. Each is planned once and kept. A plan that suits a table
+    of a hundred rows reads the whole table when it has ten thousand, until it is analysed: measured, half of
     PostgreSQL's time on a new database.
     """
     connection_created.connect(prefer_indexes, dispatch_uid="prefer indexes")

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from celery_config.contracts.base import fields_of
+from celery_config.contracts.base import contract_fields
 from celery_config.contracts.values import Address
 
 NO_CUSTOMER = UUID(int=0)
 """Replaces a customer's id where the contract requires one."""
 # The country decides about taxes, so it stays. A reason is free text, such as `cancelled by ada`.
 PERSONAL_FIELDS: dict[str, str] = {
-    **{field.name: "" for field in fields_of(Address) if field.name != "country"},
+    **{field.name: "" for field in contract_fields(Address) if field.name != "country"},
     "email": "",
     "payment_token": "",
     "reason": "",

@@ -1,11 +1,11 @@
-"""Named points at which a process can be made to die, so that every crash can be tried. Tests only.
+"""Armed failpoints: a process dies once at a chosen point, so that every crash can be tested. Tests only.
 
-    FAILPOINTS=FOLDER     every process that starts so looks for its end in FOLDER/armed
+    FAILPOINTS=FOLDER     every process that starts with this variable reads FOLDER/armed
 
-Each file there is one failpoint (`arm` writes it): the point, the operation it is to hit there, and the way. The first
-process that reaches it takes the file away, so that each fires once, whoever else comes by and however often the
-process is started again; what fired, and where, is found in FOLDER/fired. Without FAILPOINTS `reach` does nothing, and
-in production the variable is refused. The idea is FreeBSD's fail(9).
+Each file in that folder is one failpoint (`arm` writes it): the point, the operation that reaches it, and the way to
+die. The first process that reaches it claims the file, so each failpoint fires once, however many processes run and
+however often they start again; FOLDER/fired shows what fired, and where. Without FAILPOINTS `reach` does nothing, and
+production refuses the variable. The idea is FreeBSD's fail(9).
 """
 
 from __future__ import annotations
@@ -30,66 +30,66 @@ VARIABLE = "FAILPOINTS"
 
 @dataclass(frozen=True)
 class Failpoint:
-    """One end that waits for a process."""
+    """One death that waits for a process."""
 
     point: Point
     operation: str
-    """What runs there: a task's name, an event's type, a duty of the relay, `POST orders`; empty: whatever."""
+    """What runs there: a task's name, an event's type, a duty of the relay, `POST orders`; empty: anything."""
     way: Way
     skip: int = 0
-    """So many times the point is passed unharmed first; by this a run is replayed from its seed."""
+    """How often the point is passed unharmed first; it replays a run from its seed."""
 
 
 class Armed:
-    """The failpoints of one folder, as one process sees them."""
+    """The failpoints of one folder, as one process sees them.
+
+    Args:
+        ports: of the database and of the broker.
+    """
 
     def __init__(self, folder: Path, ports: dict[Way, int]) -> None:
-        """
-        Args:
-            ports: of the database and of the broker.
-        """
         self.armed, self.fired = folder / "armed", folder / "fired"
         self.ports = ports
-        self.seen = 0
+        self.read_at = 0
         self.waiting: dict[str, Failpoint] = {}
         self.passed: dict[str, int] = {}
 
     def reach(self, point: Point) -> Way | None:
-        """Die here if a failpoint says so; return the way, if one can live on after it."""
-        self.look()
+        """Die here if a failpoint says so; return the way, if the process lives on after it."""
+        self.read_changes()
         operations = ("", *current_operations())
         for name, failpoint in list(self.waiting.items()):
             if failpoint.point is not point or failpoint.operation not in operations:
                 continue
             if self.passed.get(name, 0) < failpoint.skip:
                 self.passed[name] = self.passed.get(name, 0) + 1
-            elif self.take(name):
+            elif self.claim(name):
                 self.die(failpoint.way)
                 return failpoint.way
         return None
 
-    def look(self) -> None:
+    def read_changes(self) -> None:
         """Read what is armed, if it has changed."""
-        changed = self.armed.stat().st_mtime_ns
-        if changed == self.seen:
+        changed_at = self.armed.stat().st_mtime_ns
+        if changed_at == self.read_at:
             return
-        self.seen, self.waiting = changed, {}
+        self.read_at, self.waiting = changed_at, {}
         for path in self.armed.glob("*.json"):
-            with contextlib.suppress(FileNotFoundError):  # another process has just taken it
-                found = json.loads(path.read_text())
+            with contextlib.suppress(FileNotFoundError):  # another process has just claimed it
+                fields = json.loads(path.read_text())
                 self.waiting[path.name] = Failpoint(
-                    Point(found["point"]), found["operation"], Way(found["way"]), found["skip"]
+                    Point(fields["point"]), fields["operation"], Way(fields["way"]), fields["skip"]
                 )
 
-    def take(self, name: str) -> bool:
-        """Claim it: a rename succeeds once."""
-        self.waiting.pop(name, None)  # another thread may stand here too
-        found = {"pid": os.getpid(), **structlog.contextvars.get_contextvars()}
+    def claim(self, name: str) -> bool:
+        """Claim a failpoint: its rename succeeds once."""
+        self.waiting.pop(name, None)  # another thread may be here, too
+        place = {"pid": os.getpid(), **structlog.contextvars.get_contextvars()}
         try:
             (self.armed / name).rename(self.fired / name)
         except FileNotFoundError:
             return False
-        (self.fired / f"{name}.found").write_text(json.dumps(found, default=str))
+        (self.fired / f"{name}.found").write_text(json.dumps(place, default=str))
         return True
 
     def die(self, way: Way) -> None:
@@ -99,7 +99,7 @@ class Armed:
             case Way.STOP:
                 os.kill(os.getpid(), signal.SIGSTOP)
             case Way.NO_DATABASE | Way.NO_BROKER:
-                for connection in connections_to(self.ports[way]):
+                for connection in find_connections(self.ports[way]):
                     with connection, contextlib.suppress(OSError):
                         connection.shutdown(socket.SHUT_RDWR)
 
@@ -111,8 +111,8 @@ def current_operations() -> list[str]:
     return str(next(filter(None, names), "")).split(",")
 
 
-def connections_to(port: int) -> Iterator[socket.socket]:
-    """Every TCP connection that this process has to `port`, whoever opened it."""
+def find_connections(port: int) -> Iterator[socket.socket]:
+    """Yield every TCP connection of this process to `port`, whatever code opened it."""
     for descriptor in os.listdir("/proc/self/fd"):
         with contextlib.suppress(OSError):
             connection = socket.socket(fileno=os.dup(int(descriptor)))
@@ -123,11 +123,15 @@ def connections_to(port: int) -> Iterator[socket.socket]:
                 connection.close()
 
 
-def arm(folder: Path, failpoint: Failpoint) -> str:
-    """Let the next process that comes by die so; return the name under which it is found in `fired`."""
-    name = f"{uuid4()}.json"
+def make_folders(folder: Path) -> None:
     for part in ("armed", "fired"):
         (folder / part).mkdir(parents=True, exist_ok=True)
+
+
+def arm(folder: Path, failpoint: Failpoint) -> str:
+    """Arm a failpoint for the next process that reaches it; return its name in `fired`."""
+    make_folders(folder)
+    name = f"{uuid4()}.json"
     draft = folder / name
     draft.write_text(json.dumps(asdict(failpoint)))
     draft.rename(folder / "armed" / name)
@@ -135,13 +139,12 @@ def arm(folder: Path, failpoint: Failpoint) -> str:
 
 
 def disarm(folder: Path) -> None:
-    """Take away what has not fired."""
+    """Remove what has not fired."""
     for path in (folder / "armed").glob("*.json"):
         path.unlink(missing_ok=True)
 
 
 def install(folder: Path, *, database_port: int, broker_port: int) -> None:
-    """Let this process look for its end in `folder` at every point."""
-    for part in ("armed", "fired"):
-        (folder / part).mkdir(parents=True, exist_ok=True)
+    """Let this process read `folder` at every point."""
+    make_folders(folder)
     points.react_with(Armed(folder, {Way.NO_DATABASE: database_port, Way.NO_BROKER: broker_port}).reach)

@@ -1,4 +1,4 @@
-"""Named points in the code at which a test can make a process die. Outside of tests they do nothing."""
+"""Failpoints: named points in the code at which a test can make a process die. Outside of tests they do nothing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Point(StrEnum):
-    """Where; in the order in which a message comes by."""
+    """Where a process dies, in the order in which a message reaches these points."""
 
     DELIVERED = "delivered"
     BARRIER_INSERTED = "barrier inserted"
@@ -26,7 +26,7 @@ class Point(StrEnum):
 
 
 class Way(StrEnum):
-    """How."""
+    """How a process dies, or what it loses."""
 
     KILL = "killed"
     STOP = "stopped beyond the heartbeat"
@@ -35,7 +35,7 @@ class Way(StrEnum):
 
 
 def pass_by(point: Point) -> Way | None:
-    """What `reach` does unless a test installs something else: nothing."""
+    """Do nothing, unless a test installs another reaction."""
     return None
 
 
@@ -43,11 +43,11 @@ _react: Callable[[Point], Way | None] = pass_by
 
 
 def reach(point: Point) -> Way | None:
-    """Mark a point. Return how the process was hurt there, if it was and still lives."""
+    """Mark a point. Return how the process was harmed there, if it was and still lives."""
     return _react(point)
 
 
 def react_with(react: Callable[[Point], Way | None]) -> None:
-    """Let `react` be called at every point of this process from now on."""
+    """Call `react` at every point of this process from now on."""
     global _react
     _react = react

@@ -1,4 +1,4 @@
-"""A circuit breaker: who has failed again and again is left alone for a while (Nygard, Release It!, chapter 5)."""
+"""Circuit breaker: a service that fails again and again gets no calls for a while (Nygard, Release It!, chapter 5)."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ T = TypeVar("T")
 
 
 class CircuitOpen(Exception):
-    """Nobody was called: the last calls failed, and the next one is made when the rest is over."""
+    """The call was not made: the last calls failed, and the next one is made after the reset time-out."""
 
 
 class CircuitBreaker:
-    """Of one service, shared by the threads of a process.
+    """The circuit to one service, shared by the threads of a process.
 
     Args:
-        failures: in a row after which it is left alone.
-        rest: seconds for which it is left alone; then one call probes it, and the others go on waiting for its outcome.
-        counts: whether an exception says that the service is unwell.
+        failures: in a row that open the circuit.
+        reset_timeout: seconds without calls; then one call probes the service, and the others wait for its outcome.
+        counts: whether an exception is a failure of the service.
     """
 
-    def __init__(self, *, failures: int, rest: float, counts: Callable[[Exception], bool]) -> None:
-        self.failures, self.rest, self.counts = failures, rest, counts
+    def __init__(self, *, failures: int, reset_timeout: float, counts: Callable[[Exception], bool]) -> None:
+        self.failures, self.reset_timeout, self.counts = failures, reset_timeout, counts
         self.lock = threading.Lock()
         self.failed = 0
-        self.closed_again_at = 0.0
+        self.half_open_at = 0.0
 
     def call(self, function: Callable[[], T]) -> T:
         """Call the function.
@@ -35,7 +35,7 @@ class CircuitBreaker:
         Raises:
             CircuitOpen: it was not called.
         """
-        self.enter()
+        self.check_open()
         try:
             answer = function()
         except Exception as error:
@@ -47,19 +47,19 @@ class CircuitBreaker:
         self.note_success()
         return answer
 
-    def enter(self) -> None:
+    def check_open(self) -> None:
         with self.lock:
             if self.failed < self.failures:
                 return
-            if time.monotonic() < self.closed_again_at:
+            if time.monotonic() < self.half_open_at:
                 raise CircuitOpen(f"{self.failed} calls in a row failed; the next one is made later")
-            # This call probes; should it never come back, another one does after the same rest.
-            self.closed_again_at = time.monotonic() + self.rest
+            # This call probes; if it never returns, another one probes after the same time-out.
+            self.half_open_at = time.monotonic() + self.reset_timeout
 
     def note_failure(self) -> None:
         with self.lock:
             self.failed += 1
-            self.closed_again_at = time.monotonic() + self.rest
+            self.half_open_at = time.monotonic() + self.reset_timeout
 
     def note_success(self) -> None:
         with self.lock:

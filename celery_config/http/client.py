@@ -1,7 +1,7 @@
-"""Calls to the outside world over HTTP, with a limit on the time of a whole call.
+"""HTTP client with one deadline over a whole call: no server can hold a thread longer.
 
-A socket's time-out restarts with every byte, so a peer that drips its answer can hold a thread for hours.
-`LimitedClient` puts one deadline over connect, send, every read and its own repeats.
+A socket's time-out restarts with every byte, so a server that sends its answer in drops can hold a thread for hours.
+`DeadlineClient` has one deadline for connecting, sending, every read and its own repeats.
 """
 
 from __future__ import annotations
@@ -35,21 +35,22 @@ CONTENT_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d+)[ \t]*(?=\r\n|$)", 
 
 
 class _Deadline(threading.local):
-    """When this thread's call must be over; httpx works in the caller's thread."""
+    """The deadline of this thread's call; httpx works in the caller's thread."""
 
     at = float("inf")
 
-    def left(self, wanted: float | None, error: type[Exception]) -> float | None:
+    def limit(self, timeout: float | None, error: type[Exception]) -> float | None:
+        """Return the time-out within the deadline, in seconds."""
         left = self.at - time.monotonic()
         if left <= 0:
             raise error("the time limit of the whole call is over")
-        return left if wanted is None else min(wanted, left)
+        return left if timeout is None else min(timeout, left)
 
 
-class _LimitedStream(httpcore.NetworkStream):
-    """Also sees whether more came than one answer.
+class _DeadlineStream(httpcore.NetworkStream):
+    """A stream that also notices when more than one answer arrives.
 
-    httpcore would take what is left over, as a second answer to the same call, for the answer to the next call.
+    httpcore would take the rest, such as a second answer to the same call, for the answer to the next call.
     """
 
     def __init__(self, stream: httpcore.NetworkStream, deadline: _Deadline) -> None:
@@ -59,21 +60,21 @@ class _LimitedStream(httpcore.NetworkStream):
         self._received = 0
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        received = self._stream.read(max_bytes, self._deadline.left(timeout, httpcore.ReadTimeout))
+        received = self._stream.read(max_bytes, self._deadline.limit(timeout, httpcore.ReadTimeout))
         self._received += len(received)
         if HEAD_END not in self._head:
             self._head += received
         return received
 
     def _is_clean(self) -> bool:
-        """Whether what came since the last call was exactly one answer; without its length nobody knows."""
+        """Whether exactly one answer arrived since the last call; without a length this is unknown, so it is not."""
         head, end, _ = self._head.partition(HEAD_END)
         length = CONTENT_LENGTH.search(head)
         return not head or bool(length and self._received == len(head) + len(end) + int(length[1]))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._head, self._received = b"", 0
-        self._stream.write(buffer, self._deadline.left(timeout, httpcore.WriteTimeout))
+        self._stream.write(buffer, self._deadline.limit(timeout, httpcore.WriteTimeout))
 
     def close(self) -> None:
         self._stream.close()
@@ -81,8 +82,8 @@ class _LimitedStream(httpcore.NetworkStream):
     def start_tls(
         self, ssl_context: SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        left = self._deadline.left(timeout, httpcore.ConnectTimeout)
-        return _LimitedStream(self._stream.start_tls(ssl_context, server_hostname, left), self._deadline)
+        left = self._deadline.limit(timeout, httpcore.ConnectTimeout)
+        return _DeadlineStream(self._stream.start_tls(ssl_context, server_hostname, left), self._deadline)
 
     def get_extra_info(self, info: str) -> Any:
         # The pool drops an idle connection on which there is something to read.
@@ -91,7 +92,7 @@ class _LimitedStream(httpcore.NetworkStream):
         return self._stream.get_extra_info(info)
 
 
-class _LimitedBackend(httpcore.SyncBackend):
+class _DeadlineBackend(httpcore.SyncBackend):
     def __init__(self, deadline: _Deadline) -> None:
         self._deadline = deadline
 
@@ -103,12 +104,12 @@ class _LimitedBackend(httpcore.SyncBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        left = self._deadline.left(timeout, httpcore.ConnectTimeout)
+        left = self._deadline.limit(timeout, httpcore.ConnectTimeout)
         stream = super().connect_tcp(host, port, left, local_address, socket_options)
-        return _LimitedStream(stream, self._deadline)
+        return _DeadlineStream(stream, self._deadline)
 
 
-class _LimitedTransport(httpx.HTTPTransport):
+class _DeadlineTransport(httpx.HTTPTransport):
     def __init__(self, deadline: _Deadline) -> None:
         super().__init__(trust_env=False)
         # httpx has no parameter for the network backend, httpcore's pool has one.
@@ -117,19 +118,19 @@ class _LimitedTransport(httpx.HTTPTransport):
             max_connections=CONNECTIONS,
             max_keepalive_connections=CONNECTIONS,
             keepalive_expiry=KEPT_SECONDS,
-            network_backend=_LimitedBackend(deadline),
+            network_backend=_DeadlineBackend(deadline),
         )
 
 
 class DeadlineClient:
     """A pool of kept connections, safe to share between threads and over a fork.
 
-    Every request must be safe to repeat (a GET, or a POST with an idempotency key): after a broken
-    connection it is sent again, within the same limit. A time-out is not repeated here. Proxy settings of the
-    environment are not used, since a proxy would escape the limit.
+    Every request must be safe to repeat (a GET, or a POST with an idempotency key): after a broken connection it is
+    sent again, within the same deadline. After a time-out it is not. Proxy settings of the environment are not used,
+    since the deadline would not hold for a proxy.
 
     Args:
-        seconds: limit of one call in total. The look-up of a host name in the DNS is not interrupted.
+        seconds: limit of one call in total; a DNS look-up is not interrupted.
     """
 
     def __init__(self, *, seconds: float = CALL_SECONDS) -> None:
@@ -157,7 +158,7 @@ class DeadlineClient:
         """Send a request and read its whole answer.
 
         Raises:
-            httpx.TransportError: no complete answer within the limit; what happened over there is unknown.
+            httpx.TransportError: no complete answer within the limit; whether the server did anything is unknown.
         """
         client = self._for_this_process()
         with self.limit():
@@ -165,7 +166,7 @@ class DeadlineClient:
 
     @contextmanager
     def limit(self) -> Iterator[None]:
-        """One limit over all requests of this thread in the block; an outer limit still holds."""
+        """Put one deadline over all requests of this thread in the block; an outer one still holds."""
         outer = self._deadline.at
         self._deadline.at = min(outer, time.monotonic() + self._seconds)
         try:
@@ -186,7 +187,7 @@ class DeadlineClient:
             if self._client is None or self._process != os.getpid():
                 self._process = os.getpid()
                 self._client = httpx.Client(
-                    transport=_LimitedTransport(self._deadline),
+                    transport=_DeadlineTransport(self._deadline),
                     timeout=httpx.Timeout(self._seconds, connect=self._seconds * CONNECT_SHARE),
                     trust_env=False,
                 )

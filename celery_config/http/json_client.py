@@ -1,21 +1,19 @@
-"""JSON over HTTP, as providers and services speak it: an idempotency key with each POST, and what became of a call.
+"""A JSON client with idempotency keys: each call returns the answer, or raises one of three errors.
 
-Besides that it is done there are three ends:
-
-- refused: the other side understood and said no (422); final.
-- unknown: time-out, 5xx, broken connection, unreadable answer: repeat with the same key.
-- failed: our side is wrong (other 4xx); this call did nothing and a human has to look.
+- Refused: the other side understood the call and refuses it (422); final.
+- OutcomeUnknown: time-out, 5xx, broken connection, unreadable answer; repeat the call with the same key.
+- CallFailed: our side is wrong (other 4xx); the call did nothing and a human has to look.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import httpx
 
+from celery_config.errors import CallFailed, OutcomeUnknown, Refused
 from celery_config.http.client import CALL_SECONDS, DeadlineClient
 
 REFUSED = 422
@@ -24,28 +22,24 @@ UNAVAILABLE = 503
 KEY_HEADER = "Idempotency-Key"
 
 
-@dataclass(frozen=True, slots=True)
-class Outcomes:
-    """The caller's own exceptions for the three ends; a code is stable, a reason is for people.
+class JsonClient:
+    """JSON calls to one service whose errors are problems (RFC 9457) or ``{"error": {"code", "reason"}}``.
 
     Args:
-        away: for an unknown end of which is known that nobody was there to do anything; none: it is unknown, too.
+        seconds: limit of one call in total.
+        away: raised when the service cannot be reached, or answers 503: it did nothing.
     """
 
-    refused: Callable[[str, str], Exception]
-    unknown: Callable[[str], Exception]
-    failed: Callable[[str, str], Exception]
-    away: Callable[[str], Exception] | None = None
-
-
-class JsonClient:
-    """JSON calls to one service whose errors are problems (RFC 9457) or ``{"error": {"code", "reason"}}``."""
-
     def __init__(
-        self, base_url: str, outcomes: Outcomes, *, seconds: float = CALL_SECONDS, token: str = ""
+        self,
+        base_url: str,
+        *,
+        seconds: float = CALL_SECONDS,
+        token: str = "",
+        away: type[OutcomeUnknown] = OutcomeUnknown,
     ) -> None:
         self._base_url = base_url.rstrip("/")
-        self._outcomes = outcomes
+        self._away = away
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._client = DeadlineClient(seconds=seconds)
 
@@ -75,35 +69,31 @@ class JsonClient:
             response = self._client.send(method, self._base_url + path, **parts)
         except httpx.TransportError as error:
             unreached = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
-            kind = (unreached and self._outcomes.away) or self._outcomes.unknown
+            kind = self._away if unreached else OutcomeUnknown
             raise kind(f"{method} {path}: {type(error).__name__}: {error}") from error
         asked = parts["headers"].get(KEY_HEADER)
         if response.headers.get(KEY_HEADER, asked) != asked:
             # A second answer to an earlier call that came late; ours would be read by the next call.
             response.extensions["network_stream"].close()
-            raise self._outcomes.unknown(f"{method} {path}: what came answers another call")
+            raise OutcomeUnknown(f"{method} {path}: what came answers another call")
         status = response.status_code
-        if status == UNAVAILABLE and self._outcomes.away:
-            raise self._outcomes.away(f"{method} {path}: answered {status}: {response.text[:200]}")
         if status >= 500 or status in LATER:
-            raise self._outcomes.unknown(f"{method} {path}: answered {status}: {response.text[:200]}")
+            kind = self._away if status == UNAVAILABLE else OutcomeUnknown
+            raise kind(f"{method} {path}: answered {status}: {response.text[:200]}")
         try:
             body = response.json()
         except ValueError:
             body = None
         if 200 <= status < 300:
             if not isinstance(body, dict):
-                raise self._outcomes.unknown(
-                    f"{method} {path}: answered {status}, but not with a JSON object"
-                )
+                raise OutcomeUnknown(f"{method} {path}: answered {status}, but not with a JSON object")
             return body
-        raise (self._outcomes.refused if status == REFUSED else self._outcomes.failed)(
-            *told(body, str(status), response.text[:200])
-        )
+        code, reason = read_error(body, str(status), response.text[:200])
+        raise Refused(code, reason) if status == REFUSED else CallFailed(code, reason)
 
 
-def told(body: Any, code: str, reason: str) -> tuple[str, str]:
-    """Code and reason of an error's body; those given where it has none."""
+def read_error(body: Any, code: str, reason: str) -> tuple[str, str]:
+    """The code and reason in the body of an error; the given ones where it has none."""
     details = body.get("error", body) if isinstance(body, dict) else {}
     if not isinstance(details, dict):
         return code, reason

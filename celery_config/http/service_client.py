@@ -1,4 +1,4 @@
-"""Asking other services over their HTTP API; for people and audits, never for an order on its way."""
+"""Service client: calls the HTTP API of another service for people and audits, never for an order under way."""
 
 from __future__ import annotations
 
@@ -8,28 +8,30 @@ from typing import Any
 import httpx
 from django.conf import settings
 
+from celery_config.common.grouping import split_chunks
+
 SECONDS = 60.0
 
 
 class ServiceCallError(Exception):
-    """A service did not answer, or not as it should; the text says which and what to do."""
+    """A service gave no answer or a wrong one; the text says which service and what to do."""
 
 
 class ServiceCallRefused(ServiceCallError):
-    """It answered that what was asked does not fit where it stands."""
+    """The service refused the call because it does not fit the present state (409)."""
 
 
 class ServiceClient:
-    """One other service. Use as a context manager."""
+    """Calls one other service. Use as a context manager.
+
+    Args:
+        seconds: limit of one wait for an answer.
+    """
 
     def __init__(self, service: str, seconds: float = SECONDS) -> None:
-        """
-        Args:
-            seconds: how long to wait for an answer.
-        """
         self.service = service
         self.url = settings.SERVICE_URLS[service]
-        self.exchanged = 0  # bytes of questions and answers
+        self.exchanged = 0  # bytes of requests and answers
         self.client = httpx.Client(
             base_url=self.url,
             timeout=seconds,
@@ -44,17 +46,17 @@ class ServiceClient:
         self.client.close()
 
     def get(self, path: str) -> Any:
-        return self.ask("GET", path)
+        return self.call("GET", path)
 
     def post(self, path: str, body: Any) -> Any:
-        return self.ask("POST", path, json=body)
+        return self.call("POST", path, json=body)
 
-    def ask(self, method: str, path: str, **options: Any) -> Any:
+    def call(self, method: str, path: str, **options: Any) -> Any:
         """Return the JSON answer.
 
         Raises:
-            PeerRefused: it says that this does not fit (409).
-            PeerError: no answer, or another error.
+            ServiceCallRefused: the service answered 409.
+            ServiceCallError: no answer, or another error.
         """
         try:
             response = self.client.request(method, path, **options)
@@ -67,7 +69,7 @@ class ServiceClient:
         if response.is_error:
             kind = ServiceCallRefused if response.status_code == httpx.codes.CONFLICT else ServiceCallError
             raise kind(
-                f"{self.service} answered {response.status_code} to {method} {path}: {reason_of(response)}"
+                f"{self.service} answered {response.status_code} to {method} {path}: {describe_error(response)}"
             )
         try:
             return response.json()
@@ -78,12 +80,11 @@ class ServiceClient:
 
     def post_in_chunks(self, path: str, name: str, items: Sequence[Any], size: int) -> Iterator[Any]:
         """Post `{name: items}` in parts of `size` and yield each answer."""
-        for start in range(0, len(items), size):
-            yield self.post(path, {name: items[start : start + size]})
+        return (self.post(path, {name: chunk}) for chunk in split_chunks(items, size))
 
 
-def reason_of(response: httpx.Response) -> str:
-    """The detail of a problem (RFC 9457), else the beginning of the answer."""
+def describe_error(response: httpx.Response) -> str:
+    """The detail of a problem (RFC 9457), or the beginning of the answer."""
     try:
         body = response.json()
     except ValueError:

@@ -1,11 +1,11 @@
-"""What somebody outside tells us unasked, and how we know that it was they. Pure.
+"""Webhooks are untrusted input: an event is read only after its signature proves who sent it, and when. Pure.
 
-The signature's scheme is Stripe's (https://docs.stripe.com/webhooks#verify-manually), under a header of its own:
+The signature scheme is Stripe's (https://docs.stripe.com/webhooks#verify-manually), under a header of our own:
 
     Webhook-Signature: t=<seconds since 1970>,v1=<hex of HMAC-SHA256(secret, "<t>." + body)>
 
-The time is signed with the body, so that an old event cannot be sent again by whoever has overheard it. Several `v1`
-are allowed, so that a sender can sign with an old and a new secret while the secret is changed.
+The time is signed with the body, so that an attacker cannot send an old event again. Several `v1` are allowed, so that
+a sender can sign with an old and a new secret while the secret is changed.
 """
 
 from __future__ import annotations
@@ -19,13 +19,31 @@ from uuid import UUID
 
 import msgspec
 
-from celery_config.errors import EventUnreadable, SignatureInvalid, SignatureStale
+from celery_config.errors import EventUnreadable, Refused, SignatureInvalid, SignatureStale
 
 T = TypeVar("T")
 HEADER = "Webhook-Signature"
 TOLERANCE_SECONDS = 300
 SCHEME = "v1"
 NUL = rb"\u0000"  # as JSON writes it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallEvent:
+    """A webhook event that says how one of our calls ended.
+
+    Args:
+        id: the sender's name for the event; `kind` is its type, in the sender's words.
+        key: the idempotency key of the call.
+        order: None when the event names no order of ours.
+        refused: why the call was refused; None when it was done.
+    """
+
+    id: str
+    kind: str
+    key: str
+    order: UUID | None
+    refused: Refused | None = None
 
 
 @dataclass(frozen=True)
@@ -67,16 +85,16 @@ def verify(body: bytes, header: str, secret: str, *, now: float) -> None:
         raise SignatureInvalid("the signature is not that of this body; compare the secrets of both sides")
     if abs(now - int(times[0])) > TOLERANCE_SECONDS:
         raise SignatureStale(
-            f"signed more than {TOLERANCE_SECONDS} s ago or ahead; sign each try anew and compare the clocks"
+            f"signed more than {TOLERANCE_SECONDS} s ago or ahead; sign every try again and compare the clocks"
         )
 
 
-def opened(body: bytes, headers: Mapping[str, str], secret: str, *, now: float) -> Envelope:
-    """Return the event in a body that the sandbox signed.
+def open_envelope(body: bytes, headers: Mapping[str, str], secret: str, *, now: float) -> Envelope:
+    """Verify a body that the sandbox signed and return its event.
 
     Raises:
-        SignatureInvalid, SignatureStale: it is not to be believed.
-        EventUnreadable: it is theirs, but no event.
+        SignatureInvalid, SignatureStale: the sandbox did not sign this body, or not now.
+        EventUnreadable: the sandbox signed the body, but it is no event.
     """
     verify(body, headers.get(HEADER, ""), secret, now=now)
     if NUL in body:
@@ -87,8 +105,8 @@ def opened(body: bytes, headers: Mapping[str, str], secret: str, *, now: float) 
         raise EventUnreadable(f"the body is no event: {error}") from error
 
 
-def data_as(kind: type[T], envelope: Envelope) -> T:
-    """Return what the event is about as a `kind`.
+def convert_data(envelope: Envelope, kind: type[T]) -> T:
+    """Return the event's data as a `kind`.
 
     Raises:
         EventUnreadable: something is missing, or of the wrong type.
@@ -97,11 +115,3 @@ def data_as(kind: type[T], envelope: Envelope) -> T:
         return msgspec.convert(envelope.data, kind)
     except msgspec.ValidationError as error:
         raise EventUnreadable(f"data of {envelope.type}: {error}") from error
-
-
-def our_key(key: str) -> UUID | None:
-    """The command id that was sent as idempotency key; None for a key that we never gave."""
-    try:
-        return UUID(key)
-    except ValueError:
-        return None

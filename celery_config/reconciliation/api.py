@@ -1,10 +1,13 @@
-"""The audit's API of a participant: what it did for each order, and how its books differ from the other side's."""
+"""The API of the audit: what a participant did for given orders, and whether a provider's records agree."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from datetime import timedelta
 from typing import Any, ClassVar
+from uuid import UUID
 
+from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.exceptions import APIException
@@ -12,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from celery_config.reconciliation.sweep import ReconciliationSource, describe_finding
+from celery_config.reconciliation.source import UNREADABLE, ReconciliationSource
 from celery_config.web.fields import IdField
 
 MAX_ORDERS = 500
@@ -21,33 +24,33 @@ MAX_DAYS = 3650
 
 class FactsInput(serializers.Serializer[Any]):
     orders = serializers.ListField(child=IdField(), max_length=MAX_ORDERS)
-    totals = serializers.BooleanField(default=True, help_text="false: without what is about all orders")
+    totals = serializers.BooleanField(default=True, help_text="false: leave out what is about all orders")
 
 
 class FactsApi(APIView):
-    """Subclasses set `facts(orders=…)`, what was done by order id, and `totals()`, which has `faults` as sentences."""
+    """`facts(orders)` returns what was done, by order id; `totals()` what holds of all, with `faults` in words."""
 
-    facts: Callable[..., dict[str, dict[str, Any]]]
+    facts: Callable[[Collection[UUID]], dict[str, dict[str, Any]]]
     totals: Callable[[], dict[str, Any]]
 
     @extend_schema(request=FactsInput, responses={200: dict})
     def post(self, request: Request) -> Response:
-        """What this service did for each of the orders. It only reads; POST allows a long list."""
+        """What this service did for each of the orders; a read with a long question."""
         given = FactsInput(data=request.data)
         given.is_valid(raise_exception=True)
-        answer: dict[str, Any] = {"facts": self.facts(orders=given.validated_data["orders"])}
+        answer: dict[str, Any] = {"facts": self.facts(given.validated_data["orders"])}
         if given.validated_data["totals"]:
             answer["totals"] = self.totals()
         return Response(answer)
 
 
-class BooksUnavailable(APIException):
-    """503: the other side's books cannot be read now; the code names it: `provider_away`."""
+class SourceUnavailable(APIException):
+    """503: the source cannot be read now; the code names it: `provider_away`."""
 
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
 
-    def __init__(self, owner: str) -> None:
-        super().__init__(f"The {owner}'s books cannot be read now. Try again.", code=f"{owner}_away")
+    def __init__(self, source: str) -> None:
+        super().__init__(f"The {source}'s books cannot be read now. Try again.", code=f"{source}_away")
 
 
 class BooksInput(serializers.Serializer[Any]):
@@ -57,30 +60,29 @@ class BooksInput(serializers.Serializer[Any]):
 
 
 class BooksOutput(serializers.Serializer[Any]):
-    checked = serializers.IntegerField(help_text="entries in the other side's books")
-    under_way = serializers.IntegerField(help_text="orders not judged because a call for them is open")
-    findings = serializers.ListField(
-        child=serializers.CharField(), help_text="every difference, a sentence each"
-    )
+    checked = serializers.IntegerField(help_text="entries in their books")
+    under_way = serializers.IntegerField(help_text="orders not judged, since a call for them is open")
+    findings = serializers.ListField(child=serializers.CharField(), help_text="every difference, in words")
 
 
-class BooksApi(APIView):
-    """The other side's `books` compared with ours."""
+class ReconciliationApi(APIView):
+    """The records of `source` compared with ours."""
 
-    books: ClassVar[ReconciliationSource]
+    source: ClassVar[ReconciliationSource]
 
     @extend_schema(parameters=[BooksInput], responses=BooksOutput)
     def get(self, request: Request) -> Response:
-        """The other side's books compared with ours; without findings they agree."""
+        """Compare their books with ours; no findings means that they agree."""
         given = BooksInput(data=request.query_params)
         given.is_valid(raise_exception=True)
+        days = given.validated_data.get("days")
         try:
-            result = self.books.compare_last(given.validated_data.get("days"))
-        except self.books.errors as error:
-            raise BooksUnavailable(self.books.owner) from error
+            result = self.source.compare(None if days is None else timezone.now() - timedelta(days=days))
+        except UNREADABLE as error:
+            raise SourceUnavailable(self.source.name) from error
         answer = {
             "checked": result.checked,
             "under_way": result.under_way,
-            "findings": [describe_finding(finding) for finding in result.findings],
+            "findings": [str(finding) for finding in result.findings],
         }
         return Response(BooksOutput(answer).data)

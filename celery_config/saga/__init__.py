@@ -1,1 +1,1 @@
-"""The saga engine. `dsl` says what a saga is, `machine` decides, `runner` is the only one that reads and writes."""
+"""The orchestrator: `dsl` defines sagas, `engine` runs them, `operations` and `admin` serve its operators."""

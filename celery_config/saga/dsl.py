@@ -1,4 +1,4 @@
-"""The words a saga is written with. Pure.
+"""Saga DSL: a saga is declared as a class, and a wrong declaration is a `DefinitionError` at import. Pure.
 
     class BookTrip(Saga):
         name, version, deadline, data = "book-trip", 1, minutes(15), TripData
@@ -8,9 +8,8 @@
             retriable("send-tickets", SendTickets),
         ]
 
-A saga (Garcia-Molina and Salem, 1987) is compensatable steps, then at most one pivot, then retriable steps
-(Richardson, Microservices Patterns, chapter 4). One of retriable steps alone has no way back: it only goes forward.
-The definition is checked when the class is made.
+A saga (Garcia-Molina and Salem, 1987) has compensatable steps, then at most one pivot, then retriable steps
+(Richardson, Microservices Patterns, chapter 4). A saga of retriable steps alone has no way back: it only goes forward.
 """
 
 from __future__ import annotations
@@ -21,18 +20,18 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from celery_config.common.timeouts import Timeouts
-from celery_config.contracts.base import Command, fields_of
+from celery_config.contracts.base import Command, contract_fields
 from celery_config.errors import DefinitionError
 
 
-class Kind(StrEnum):
+class StepKind(StrEnum):
     COMPENSATABLE = "compensatable"
     PIVOT = "pivot"
     RETRIABLE = "retriable"
 
 
 class Via(StrEnum):
-    """How a participant is told: a message for its worker, or a call of its REST API."""
+    """How a participant gets a command: as a message for its worker, or over its REST API."""
 
     AMQP = "amqp"
     HTTP = "http"
@@ -41,25 +40,25 @@ class Via(StrEnum):
 @dataclasses.dataclass(frozen=True)
 class Step:
     name: str
-    kind: Kind
+    kind: StepKind
     command: type[Command]
     undo: type[Command] | None = None
     via: Via = Via.AMQP
 
 
 def compensatable(name: str, command: type[Command], *, undo: type[Command], via: str = Via.AMQP) -> Step:
-    """A step that `undo` takes back."""
-    return Step(name, Kind.COMPENSATABLE, command, undo, Via(via))
+    """A step that `undo` compensates."""
+    return Step(name, StepKind.COMPENSATABLE, command, undo, Via(via))
 
 
 def pivot(name: str, command: type[Command], *, via: str = Via.AMQP) -> Step:
     """The point of no return: once it ran, the saga only goes forward."""
-    return Step(name, Kind.PIVOT, command, via=Via(via))
+    return Step(name, StepKind.PIVOT, command, via=Via(via))
 
 
 def retriable(name: str, command: type[Command], *, via: str = Via.AMQP) -> Step:
-    """A step after the pivot; it is tried until it succeeds."""
-    return Step(name, Kind.RETRIABLE, command, via=Via(via))
+    """A step after the pivot; it is retried until it succeeds."""
+    return Step(name, StepKind.RETRIABLE, command, via=Via(via))
 
 
 def minutes(count: float) -> float:
@@ -67,78 +66,78 @@ def minutes(count: float) -> float:
     return count * 60
 
 
-def nothing(data: Any, more: Any) -> None:
-    """Nobody wants to know."""
+def ignore(data: Any, more: Any) -> None:
+    """The callback of a saga that has none."""
 
 
 class Saga:
-    """Base of every saga; one subclass for each version of each saga."""
+    """Base class of sagas; one subclass for each version of each saga."""
 
     name: ClassVar[str]
     version: ClassVar[int]
     deadline: ClassVar[float]
     """Seconds of saga time after which a saga that has not passed its pivot is stopped."""
     data: ClassVar[type]
-    """A frozen dataclass: what is known when the saga starts. Its first field names what it is about."""
+    """A frozen dataclass: what is known at the start. Its first field is the subject's id."""
     steps: ClassVar[Sequence[Step]]
 
     registry: ClassVar[dict[tuple[str, int], type[Saga]]] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if fault := fault_of(cls):
+        if fault := find_fault(cls):
             raise DefinitionError(f"{cls.__name__}: {fault}")
         if Saga.registry.setdefault((cls.name, cls.version), cls) is not cls:
             raise DefinitionError(
-                f"{cls.__name__}: {cls.name} version {cls.version} is defined already; raise the version"
+                f"{cls.__name__}: {cls.name} version {cls.version} exists; raise the version"
             )
 
-    on_completed: ClassVar[Callable[..., None]] = staticmethod(nothing)
-    """Called with (`data`, `replies` by step) of each saga that the transaction completes."""
-    on_compensated: ClassVar[Callable[..., None]] = staticmethod(nothing)
-    """Called with (`data`, `cause`: `step`, `code`, `reason`) of each saga that it closes as compensated."""
+    on_completed: ClassVar[Callable[..., None]] = staticmethod(ignore)
+    """Called with a list of (`data`, `replies` by step), one for each saga that the transaction completes."""
+    on_compensated: ClassVar[Callable[..., None]] = staticmethod(ignore)
+    """Called with a list of (`data`, `cause`: `step`, `code`, `reason`), one for each saga that it compensates."""
 
     @classmethod
     def index(cls, step: str) -> int:
-        """The position of the step called so."""
+        """The position of the step with this name."""
         return next(i for i, s in enumerate(cls.steps) if s.name == step)
 
     @classmethod
     def only_forward(cls) -> bool:
-        """Whether there is no way back from its start: every step is retriable."""
-        return all(s.kind is Kind.RETRIABLE for s in cls.steps)
+        """Whether the saga cannot be compensated: every step is retriable."""
+        return all(s.kind is StepKind.RETRIABLE for s in cls.steps)
 
     @classmethod
     def pivot_index(cls) -> int:
-        """The position of the pivot. Without one: the number of steps, or before them all if it only goes forward."""
+        """The position of the pivot. Without one: the number of steps, or -1 if the saga only goes forward."""
         none = -1 if cls.only_forward() else len(cls.steps)
-        return next((i for i, s in enumerate(cls.steps) if s.kind is Kind.PIVOT), none)
+        return next((i for i, s in enumerate(cls.steps) if s.kind is StepKind.PIVOT), none)
 
 
-def find(name: str, version: int) -> type[Saga] | None:
-    """The definition of a saga, or None when this code does not know it."""
+def find_saga(name: str, version: int) -> type[Saga] | None:
+    """The definition of a saga, or None if this code does not know it."""
     return Saga.registry.get((name, version))
 
 
 def field_sources(saga: type[Saga], step: Step, command: type[Command]) -> dict[str, str]:
-    """Which fields of `command` come from which earlier step's reply; the others come from the saga's data.
+    """The fields of `command` that come from an earlier step's reply, with that step; the saga's data has the others.
 
     Raises:
-        DefinitionError: a field comes from nowhere, or from two replies.
+        DefinitionError: a field has no source, or two replies have it.
     """
-    known = {f.name for f in fields_of(saga.data)}
+    known = {f.name for f in contract_fields(saga.data)}
     before = saga.steps[: saga.index(step.name)]
     sources = {}
-    for field in fields_of(command):
+    for field in contract_fields(command):
         if field.name in known:
             continue
-        givers = [s.name for s in before if field.name in {f.name for f in fields_of(s.command.done)}]
-        if len(givers) > 1:
+        owners = [s.name for s in before if field.name in {f.name for f in contract_fields(s.command.done)}]
+        if len(owners) > 1:
             raise DefinitionError(
-                f"{command.__name__}.{field.name} could come from {' and '.join(givers)}; rename it"
+                f"{command.__name__}.{field.name} could come from {' and '.join(owners)}; rename it"
             )
-        if givers:
-            sources[field.name] = givers[0]
+        if owners:
+            sources[field.name] = owners[0]
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise DefinitionError(
                 f"{command.__name__}.{field.name} of step {step.name} is neither in the saga's data"
@@ -147,22 +146,22 @@ def field_sources(saga: type[Saga], step: Step, command: type[Command]) -> dict[
     return sources
 
 
-ORDER_OF_KINDS = [Kind.COMPENSATABLE, Kind.PIVOT, Kind.RETRIABLE]
+KIND_ORDER = [StepKind.COMPENSATABLE, StepKind.PIVOT, StepKind.RETRIABLE]
 
 
-def fault_of(saga: type[Saga]) -> str | None:
-    """What is wrong with the definition, or None."""
+def find_fault(saga: type[Saga]) -> str | None:
+    """Say what is wrong with the definition, or None."""
     for wanted in ("name", "version", "deadline", "data", "steps"):
         if not hasattr(saga, wanted):
             return f"`{wanted}` is missing"
-    checks: tuple[Callable[[type[Saga]], str | None], ...] = (names_fault, kinds_fault, commands_fault)
+    checks: tuple[Callable[[type[Saga]], str | None], ...] = (check_names, check_kinds, check_commands)
     for check in checks:
         if fault := check(saga):
             return fault
     return Timeouts().check_ordering(saga.deadline)
 
 
-def names_fault(saga: type[Saga]) -> str | None:
+def check_names(saga: type[Saga]) -> str | None:
     names = [s.name for s in saga.steps]
     repeated = {n for n in names if names.count(n) > 1}
     if not names:
@@ -170,8 +169,8 @@ def names_fault(saga: type[Saga]) -> str | None:
     return f"two steps are called {', '.join(repeated)}; steps are stored by name" if repeated else None
 
 
-def kinds_fault(saga: type[Saga]) -> str | None:
-    ranks = [ORDER_OF_KINDS.index(s.kind) for s in saga.steps]
+def check_kinds(saga: type[Saga]) -> str | None:
+    ranks = [KIND_ORDER.index(s.kind) for s in saga.steps]
     if ranks != sorted(ranks):
         return "steps come in this order: compensatable, pivot, retriable"
     if ranks.count(1) > 1:
@@ -181,19 +180,19 @@ def kinds_fault(saga: type[Saga]) -> str | None:
     return None
 
 
-def commands_fault(saga: type[Saga]) -> str | None:
-    data = {f.name for f in fields_of(saga.data)}
+def check_commands(saga: type[Saga]) -> str | None:
+    data = {f.name for f in contract_fields(saga.data)}
     for step in saga.steps:
         field_sources(saga, step, step.command)
-        if step.kind is Kind.RETRIABLE and step.command.refused:
+        if step.kind is StepKind.RETRIABLE and step.command.refused:
             return f"{step.name} follows the pivot, so {step.command.__name__} may not be refused"
         if step.undo is None:
             continue
-        wanted = {f.name for f in fields_of(step.undo)}
+        wanted = {f.name for f in contract_fields(step.undo)}
         if not wanted <= data:
             return f"{step.undo.__name__} carries ids of the saga's data only; not there: {', '.join(wanted - data)}"
-        told = {f.name for f in fields_of(step.undo.done)}
-        if not told <= wanted:
+        announced = {f.name for f in contract_fields(step.undo.done)}
+        if not announced <= wanted:
             return (
                 f"{step.undo.done.__name__} is announced even if nothing was done: only its command's fields"
             )

@@ -1,4 +1,4 @@
-"""What the orchestrator's relay does besides: watchdog, dead letters, gauges of flows, retention of the saga log."""
+"""Duties of the orchestrator's relay: watchdog, dead letters, metrics of flows, retention of the saga log."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from django.utils import timezone
 from celery_config.common import metrics
 from celery_config.common.identifiers import min_uuid7_at
 from celery_config.messaging.outbox.relay import Duty
-from celery_config.messaging.retention import BATCH, EVERY_SECONDS, delete
+from celery_config.messaging.retention import BATCH, EVERY_SECONDS, delete_batch
 from celery_config.saga.engine import clock
 from celery_config.saga.engine.flows import flows
 from celery_config.saga.engine.saga_flow import SAGAS
@@ -23,8 +23,8 @@ from celery_config.saga.models import SagaDecision, SagaStep
 from celery_config.saga.states import OPEN, Status
 
 
-def duties() -> list[Duty]:
-    """What the orchestrator's relay does besides."""
+def saga_duties() -> list[Duty]:
+    """The duties that the orchestrator's relay runs beside publishing."""
     app = current_app._get_current_object()
     from celery_config.saga.dead_letters.reader import DeadLetterReader
 
@@ -37,12 +37,12 @@ def duties() -> list[Duty]:
             for flow in others
         ),
         Duty("dead letters", DeadLetterReader(app).read, scale),
-        Duty("saga metrics", measure, 5.0),
-        Duty("retention of the log", forget_log, EVERY_SECONDS),
+        Duty("saga metrics", measure_sagas, 5.0),
+        Duty("retention of the log", delete_old_log, EVERY_SECONDS),
     ]
 
 
-def measure() -> None:
+def measure_sagas() -> None:
     """Set the gauges of all flows together."""
     counts: Counter[str] = Counter()
     overdue, dues = 0, []
@@ -58,13 +58,9 @@ def measure() -> None:
     metrics.DUE_AGE.set(max(0.0, (clock.now() - oldest).total_seconds()) if oldest else 0)
 
 
-def forget_log(batch: int = BATCH) -> bool:
-    """Delete a batch of steps and of decisions of sagas past the horizon; an open saga keeps them.
-
-    Returns:
-        whether there may be more.
-    """
+def delete_old_log(batch: int = BATCH) -> bool:
+    """Delete a batch of steps and decisions of sagas that ended long ago; return whether there may be more."""
     horizon = timezone.now() - timedelta(days=settings.SAGA_RETENTION_DAYS)
     long_ended = Q(saga__lt=min_uuid7_at(horizon), saga__ended_at__lt=horizon)
-    full = [delete(model, long_ended, "saga_id", batch) for model in (SagaStep, SagaDecision)]
+    full = [delete_batch(model, long_ended, "saga_id", batch) for model in (SagaStep, SagaDecision)]
     return any(full)

@@ -1,4 +1,4 @@
-"""The saga instances, their log, and the clock they live by; in the orchestrator's database only."""
+"""Tables of the orchestrator: sagas, their log and decisions, saga time, operators' actions, dead letters."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from django.db import models
 
 from celery_config.common.identifiers import uuid7
 from celery_config.db.functions import Now
-from celery_config.saga.dsl import Kind
+from celery_config.saga.dsl import StepKind
 from celery_config.saga.states import OPEN, Status, StepState
 
 
 class SagaClock(models.Model):
-    """Saga time: one row that stands still while the broker or a participant is down (rule 17)."""
+    """Saga time: one row, which stands while the broker or a participant is down (rule 17, the watchdog)."""
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     now = models.DateTimeField()
@@ -24,15 +24,15 @@ class SagaClock(models.Model):
 
 
 class WatchedRow(models.Model):
-    """A flow that the watchdog looks at. This row decides, under its lock. `_at` fields marked so are in saga time.
+    """A flow that the watchdog checks. Decisions about it hold this row's lock. Fields marked so are in saga time.
 
-    While it is parked it has an owner, who decides about it in time (rule 25, parked).
+    A parked row has an owner and a time by which the owner decides (rule 25, parked).
     """
 
     name: Any
-    """What kind of flow it is."""
+    """The kind of flow."""
     subject: Any
-    """What it is about: the order's id."""
+    """The order's id."""
 
     status = models.CharField(
         max_length=12, choices=[(s.value, s.value) for s in Status], default=Status.RUNNING.value
@@ -70,7 +70,7 @@ class WatchedRow(models.Model):
 
 
 class SagaInstance(WatchedRow):
-    """One run of one saga."""
+    """One run of a saga."""
 
     id = models.UUIDField(primary_key=True, default=uuid7)
     name = models.CharField(max_length=80)
@@ -104,7 +104,7 @@ class SagaInstance(WatchedRow):
 
 
 class ParkedSaga(SagaInstance):
-    """The same rows, for the page of what is parked."""
+    """The same rows, for the admin page of parked sagas."""
 
     class Meta:
         proxy = True
@@ -113,13 +113,13 @@ class ParkedSaga(SagaInstance):
 
 
 class SagaStep(models.Model):
-    """What the saga log knows of one step: a hint, fed by events; the participant's barrier is the truth."""
+    """The saga log's entry of a step: a hint, fed by events; the participant's barrier is the truth."""
 
-    # By saga it is found through the constraint's index.
+    # The unique constraint's index finds the steps of a saga.
     saga = models.ForeignKey(SagaInstance, on_delete=models.CASCADE, related_name="steps", db_index=False)
     name = models.CharField(max_length=80)
     position = models.PositiveSmallIntegerField(help_text="for display only; steps are known by name")
-    kind = models.CharField(max_length=13, choices=[(k.value, k.value) for k in Kind])
+    kind = models.CharField(max_length=13, choices=[(k.value, k.value) for k in StepKind])
     command = models.CharField(max_length=120)
     logged = models.CharField(
         max_length=7,
@@ -144,7 +144,7 @@ class SagaStep(models.Model):
 
 
 class SagaDecision(models.Model):
-    """Everything a saga decided off the happy path: what came in, where it went, what was sent."""
+    """A decision off the happy path: the trigger, the change of status, what was sent."""
 
     saga = models.ForeignKey(SagaInstance, on_delete=models.CASCADE, related_name="decisions")
     at = models.DateTimeField(db_default=Now())
@@ -163,7 +163,7 @@ class SagaDecision(models.Model):
 
 
 class OperatorAction(models.Model):
-    """What a human did to a saga or a choreographed order, or to the start of new ones. Append-only."""
+    """An operator's action on a saga, a choreographed order, or the start of new ones. Append-only."""
 
     saga = models.ForeignKey(
         SagaInstance, on_delete=models.PROTECT, null=True, blank=True, related_name="operator_actions"
@@ -191,7 +191,7 @@ class OperatorAction(models.Model):
 
 
 class SagaPause(models.Model):
-    """No new saga of this name, or none that has this step, starts until the row is gone."""
+    """While the row exists, no new saga of this name, or with this step, starts."""
 
     saga = models.CharField(max_length=80, blank=True, default="", help_text="name of the sagas")
     step = models.CharField(max_length=80, blank=True, default="", help_text="or name of a step")
@@ -213,7 +213,7 @@ class SagaPause(models.Model):
 
 
 class DeadLetter(models.Model):
-    """A message that came back from a dead-letter route (rule 19)."""
+    """A message from the dead-letter queue (rule 19, dead letters)."""
 
     received_at = models.DateTimeField(db_default=Now())
     reason = models.CharField(max_length=40, help_text="rejected, delivery_limit, expired, maxlen")

@@ -19,7 +19,7 @@ OPEN = (Status.RUNNING, Status.STOPPING, Status.FORWARD)
 
 
 class StepState(StrEnum):
-    """What the saga log knows of a step; it only ever rises (rule 16)."""
+    """What the saga log knows of a step; it only rises (rule 16, events)."""
 
     NOTHING = ""
     DONE = "done"

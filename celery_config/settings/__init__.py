@@ -1,4 +1,4 @@
-"""The Django and Celery settings every service starts from; all of them come from the environment."""
+"""Settings that all services share, Django's and Celery's; each value can be set in the environment."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 
 from celery_config.common.logging import configure_logging
-from celery_config.common.services import ORCHESTRATOR, SERVICES
+from celery_config.common.services import ORCHESTRATOR, SERVICES, SUBSCRIPTIONS
 from celery_config.common.timeouts import Timeouts
 from celery_config.settings.api import api_settings
 from celery_config.settings.celery import celery_settings
-from celery_config.settings.databases import database
+from celery_config.settings.databases import database_settings
 from celery_config.settings.environment import ROOT, env
 from celery_config.settings.web import security_settings, web_settings
 
@@ -34,11 +34,11 @@ def service_settings(
         service: its name in the topology; the prefix of its environment variables in capitals.
         package: its Python package, which is its one Django app.
         apps: further Django apps.
-        duties: what its relay does besides the duties of every relay: dotted paths of functions that return them.
+        duties: dotted paths of functions that return what its relay does besides the duties of every relay.
         secrets: further environment variables that production must set.
 
     Raises:
-        ImproperlyConfigured: in production a secret, database or broker is not named.
+        ImproperlyConfigured: production lacks a secret, database or broker.
     """
     prefix = service.upper()
     var = Path(env.str("ORDER_SAGA_VAR", str(ROOT / "var")))
@@ -58,25 +58,28 @@ def service_settings(
 
     return {
         "SERVICE": service,
+        "SUBSCRIPTIONS": SUBSCRIPTIONS[service],
         "ENVIRONMENT": "production" if production else "local",
         "BASE_DIR": ROOT,
         "VAR": var,
         "DEBUG": False,
         "SECRET_KEY": env.str(f"{prefix}_SECRET_KEY", f"local-only-{service}-" + "k" * 50),
         "SERVICE_TOKEN": env.str(f"{prefix}_SERVICE_TOKEN", f"local-only-{service}-token"),
-        "SERVICE_URL": url_of(service),
-        # Where the others are, for who asks them: audit and importer, and copies, whose source proves them.
-        "SERVICE_URLS": {name: url_of(name) for name in SERVICES},
+        "SERVICE_URL": service_url(service),
+        # For audit, importer, and copies, which compare themselves with their source.
+        "SERVICE_URLS": {name: service_url(name) for name in SERVICES},
         "SERVICE_TOKENS": {
             name: env.str(f"{name.upper()}_SERVICE_TOKEN", f"local-only-{name}-token") for name in SERVICES
         },
         "ALLOWED_HOSTS": env.list(f"{prefix}_HOSTS", default=["127.0.0.1", "localhost", "[::1]"]),
         "CSRF_TRUSTED_ORIGINS": env.list(f"{prefix}_TRUSTED_ORIGINS", default=[]),
-        "DATABASES": {"default": database(f"{prefix}_DATABASE_URL", embedded / f"{service}.sqlite3")},
+        "DATABASES": {
+            "default": database_settings(f"{prefix}_DATABASE_URL", embedded / f"{service}.sqlite3")
+        },
         "DEFAULT_AUTO_FIELD": "django.db.models.BigAutoField",
         "LOGGING_CONFIG": None,
         "TIMES": Timeouts(scale=env.float("SAGA_TIME_SCALE", 1.0)),
-        # Who decides about a parked saga, and within how many hours.
+        # The owner decides about a parked saga within so many hours.
         "PARKED_OWNER": env.str("PARKED_OWNER", "operations"),
         "PARKED_ANSWER_HOURS": env.float("PARKED_ANSWER_HOURS", 4.0),
         "RELAY_DUTIES": [
@@ -86,13 +89,13 @@ def service_settings(
         ],
         "METRICS_PORT": env.int("METRICS_PORT", 0),
         "METRICS_HOST": env.str("METRICS_HOST", "127.0.0.1"),
-        # Where the relay listens for calls of those who promise messages, `host:port` (UDP).
+        # Where the relay listens for processes that wrote to the outbox, `host:port` (UDP).
         "RELAY_WAKE": env.str(f"{prefix}_RELAY_WAKE", ""),
         "RELAY_POLL_SECONDS": env.float("RELAY_POLL_SECONDS", 0.02),
-        # Orders wait for their chains; what participants tell is in no hurry, and each batch costs the same.
+        # Orders wait for their chains; the events of participants can wait, and each batch costs the same.
         "RELAY_GATHER_SECONDS": env.float("RELAY_GATHER_SECONDS", 0.01 if service == ORCHESTRATOR else 0.03),
         "RELAY_BATCH": env.int("RELAY_BATCH", 200),
-        # Beyond so many seconds behind its source a copy is called late; compared with it every so many hours.
+        # A copy is late when it is so many seconds behind; it is compared with its source every so many hours.
         "COPY_LAG_LIMIT_SECONDS": env.float("COPY_LAG_LIMIT_SECONDS", 60.0),
         "COPY_CHECK_HOURS": env.float("COPY_CHECK_HOURS", 24.0),
         "SAGA_RETENTION_DAYS": env.float("SAGA_RETENTION_DAYS", 90),
@@ -104,6 +107,6 @@ def service_settings(
     }
 
 
-def url_of(service: str) -> Any:
-    """The base address of a service's web."""
+def service_url(service: str) -> Any:
+    """The base address of a service's API."""
     return env.str(f"{service.upper()}_URL", f"http://127.0.0.1:{SERVICES[service].port}")

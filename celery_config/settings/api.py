@@ -1,51 +1,10 @@
-"""How the API and the admin behave and look."""
+"""Settings of the API and the admin pages."""
 
 from __future__ import annotations
 
 from typing import Any
 
-
-def api_settings(service: str, *, tls: bool) -> dict[str, Any]:
-    """DRF, its pages, and the admin.
-
-    Args:
-        tls: whether a proxy in front ends TLS, and nothing else is served.
-    """
-    return {
-        # Without a number DRF believes whatever address a client claims to come from. TLS ends at a proxy.
-        "REST_FRAMEWORK": {**REST_FRAMEWORK, "NUM_PROXIES": 1 if tls else 0},
-        "SPECTACULAR_SETTINGS": spectacular(service),
-        "UNFOLD": unfold(service),
-    }
-
-
-def spectacular(service: str) -> dict[str, Any]:
-    return {
-        "TITLE": f"Order Saga: {service}",
-        "VERSION": "1",
-        "SERVE_INCLUDE_SCHEMA": False,
-        "SWAGGER_UI_DIST": "SIDECAR",
-        "SWAGGER_UI_FAVICON_HREF": "/favicon.ico",
-        "REDOC_DIST": "SIDECAR",
-        "COMPONENT_SPLIT_REQUEST": True,
-    }
-
-
-def unfold(service: str) -> dict[str, Any]:
-    """The admin's dress. Four of them are open at once: title, icon and header say which this is."""
-    icon = "celery_config.web.site.icon_url"
-    return {
-        "SITE_TITLE": f"{service.capitalize()} · Order Saga",
-        "SITE_HEADER": service.capitalize(),
-        "SITE_SUBHEADER": "Order Saga · times in UTC",
-        "SITE_URL": "/",
-        "SITE_ICON": icon,
-        "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": icon}],
-        "ENVIRONMENT": "celery_config.web.site.environment_badge",
-        "STYLES": ["/static/order_saga/admin.css"],
-    }
-
-
+ICON = "celery_config.web.site.icon_url"
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "celery_config.web.authentication.ServiceAuthentication",
@@ -60,6 +19,38 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "celery_config.web.schema.QualifiedSchema",
     "EXCEPTION_HANDLER": "celery_config.web.problems.problem_details",
     "PAGE_SIZE": 50,
-    # Who guesses passwords gets so far. Counted by each web process, in Django's cache.
+    # Limits the guessing of passwords; each web process counts in Django's cache.
     "DEFAULT_THROTTLE_RATES": {"token": "10/minute"},
 }
+
+
+def api_settings(service: str, *, tls: bool) -> dict[str, Any]:
+    """DRF, its pages, and the admin.
+
+    Args:
+        tls: whether a proxy in front ends TLS, and nothing else is served.
+    """
+    return {
+        # Without a number DRF trusts any address that a client claims to have. TLS ends at a proxy.
+        "REST_FRAMEWORK": {**REST_FRAMEWORK, "NUM_PROXIES": 1 if tls else 0},
+        "SPECTACULAR_SETTINGS": {
+            "TITLE": f"Order Saga: {service}",
+            "VERSION": "1",
+            "SERVE_INCLUDE_SCHEMA": False,
+            "SWAGGER_UI_DIST": "SIDECAR",
+            "SWAGGER_UI_FAVICON_HREF": "/favicon.ico",
+            "REDOC_DIST": "SIDECAR",
+            "COMPONENT_SPLIT_REQUEST": True,
+        },
+        # People open four admins at the same time: title, icon and header name the service.
+        "UNFOLD": {
+            "SITE_TITLE": f"{service.capitalize()} · Order Saga",
+            "SITE_HEADER": service.capitalize(),
+            "SITE_SUBHEADER": "Order Saga · times in UTC",
+            "SITE_URL": "/",
+            "SITE_ICON": ICON,
+            "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": ICON}],
+            "ENVIRONMENT": "celery_config.web.site.environment_badge",
+            "STYLES": ["/static/order_saga/admin.css"],
+        },
+    }

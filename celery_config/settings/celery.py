@@ -1,4 +1,4 @@
-"""Celery's settings."""
+"""Celery settings of a service."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from celery_config.broker import topology
+from celery_config.common.services import SUBSCRIPTIONS
 from celery_config.settings.environment import env
 
-# Over TLS (`amqps`) kombu's own.
+# `amqps` (TLS) has kombu's own.
 TRANSPORTS = {
     "filesystem": "celery_config.broker.filesystem:Transport",
     "amqp": "celery_config.broker.transport:Transport",
@@ -16,8 +17,14 @@ TRANSPORTS = {
 
 
 def celery_settings(service: str, broker_url: str, folder: Path) -> dict[str, Any]:
-    """Celery's settings, in the CELERY_ namespace. Each line here is one that the guarantee needs."""
+    """Celery's settings in the CELERY_ namespace; the guarantees need each of them.
+
+    Args:
+        folder: of the embedded mode's file-based broker.
+    """
     embedded = broker_url.startswith("filesystem")
+    # Without a broker's administrator every process has to know the queues of all services.
+    subscriptions = SUBSCRIPTIONS if embedded else {service: SUBSCRIPTIONS[service]}
     transport: dict[str, Any] = {"confirm_publish": True}
     if embedded:
         for name in ("queue", "processed", "control"):
@@ -28,6 +35,7 @@ def celery_settings(service: str, broker_url: str, folder: Path) -> dict[str, An
             "processed_folder": str(folder / "processed"),
             "control_folder": str(folder / "control"),
             "polling_interval": 0.05,
+            "subscriptions": SUBSCRIPTIONS,
         }
     settings = {
         "broker_url": broker_url,
@@ -43,9 +51,9 @@ def celery_settings(service: str, broker_url: str, folder: Path) -> dict[str, An
         "task_ignore_result": True,
         "task_acks_late": True,
         "task_reject_on_worker_lost": True,
-        # An exception after the retries was decided by us: the errback is on its way, so the message is done.
+        # An exception after the retries is our decision: the errback is sent, so the message is done.
         "task_acks_on_failure_or_timeout": True,
-        "task_queues": topology.kombu_queues(declare=embedded),
+        "task_queues": topology.Topology.load(subscriptions).kombu_queues(declare=embedded),
         "task_create_missing_queues": False,
         "task_default_queue": topology.commands_queue(service),
         "task_default_exchange": topology.COMMANDS,
@@ -68,7 +76,7 @@ def celery_settings(service: str, broker_url: str, folder: Path) -> dict[str, An
         "control_exchange": topology.control_exchange(service),
         "broker_native_delayed_delivery_queue_type": "quorum",
     }
-    # Celery's Django fixup otherwise closes the connection around every task.
+    # Otherwise Celery's Django fixup closes the connection around every task.
     return {f"CELERY_{name.upper()}": value for name, value in settings.items()} | {
         "CELERY_DB_REUSE_MAX": 10**9
     }

@@ -1,4 +1,4 @@
-"""The database of a service."""
+"""Database settings: PostgreSQL from the environment, else a SQLite file."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from celery_config.common.timeouts import Timeouts
 from celery_config.settings.environment import env
 
 
-def database(variable: str, sqlite_file: Path) -> dict[str, Any]:
-    """PostgreSQL from `variable`, else SQLite whose transactions are serial from their first statement (rule 26)."""
+def database_settings(variable: str, sqlite_file: Path) -> dict[str, Any]:
+    """PostgreSQL from `variable`, else SQLite, whose transactions are serial from the start (rule 26, SQLite)."""
     if variable in os.environ:
         limits = {
             "lock_timeout": int(Timeouts().lock_wait * 1000),
-            # A process that stands still in mid-transaction must not hold its locks for ever. The relay's waits for the
-            # broker within its own.
+            # A process that hangs in a transaction must lose its locks. The relay waits for the broker within its
+            # transaction.
             "idle_in_transaction_session_timeout": int(6 * Timeouts().publish * 1000),
         }
         return {
@@ -26,7 +26,7 @@ def database(variable: str, sqlite_file: Path) -> dict[str, Any]:
             "OPTIONS": {
                 "options": " ".join(f"-c {name}={ms}" for name, ms in limits.items()),
                 "connect_timeout": 5,
-                # The hot statements never change: planned once a connection, not for each order.
+                # The frequent statements never change: they are planned once per connection, not for each order.
                 "server_side_binding": True,
                 "prepare_threshold": 2,
             },

@@ -1,4 +1,4 @@
-"""Where settings come from: the environment."""
+"""Environment: where the settings come from."""
 
 from __future__ import annotations
 

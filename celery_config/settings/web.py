@@ -1,11 +1,11 @@
-"""Django's own settings: what a service serves, and how safely."""
+"""Web settings: apps, middleware, templates, cookies and security headers."""
 
 from __future__ import annotations
 
 from typing import Any
 
 THIRD_PARTY_APPS = [
-    # Not unfold's own configuration, which would put its site in the place of ours.
+    # Unfold's own configuration would replace our admin site by its own.
     "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
     "celery_config.web.apps.ServiceAdminConfig",
@@ -53,7 +53,6 @@ def web_settings(package: str, apps: tuple[str, ...]) -> dict[str, Any]:
             "celery_config.web.middleware.NoNulMiddleware",
         ],
         "ROOT_URLCONF": f"{package}.config.urls",
-        "SUBSCRIPTIONS": f"{package}.subscriptions.SUBSCRIPTIONS",
         "DATA_MAP": f"{package}.erasure.DATA_MAP",
         "WSGI_APPLICATION": f"{package}.config.wsgi.application",
         "TEMPLATES": [

@@ -1,8 +1,8 @@
-"""Acknowledges what a batch has done with one frame, instead of one for each message.
+"""Batch acknowledgement: one frame acknowledges everything that a batch has done, and nothing that is still under way.
 
-A multiple acknowledgement tells the broker that everything up to a message is settled. It is therefore only sent for
-the longest row of messages, in the order in which they were delivered, of which none is still under way; whatever is
-done beyond a message that takes longer is acknowledged by itself.
+A multiple acknowledgement tells the broker that every message up to one is done. It is therefore sent only for the
+longest row of messages, in the order of their delivery, of which none is still under way. A message that is done
+behind a slower one is acknowledged by itself.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ log = structlog.get_logger(__name__)
 
 
 class BatchAcknowledger:
-    """Of the messages of one channel.
+    """Acknowledges the messages of one channel.
 
     Args:
         soon: runs a function in the consumer's own thread.
-        errors: what is raised on a lost connection; the broker gives everything out again then.
+        errors: what is raised on a lost connection; the broker then delivers everything again.
         multiple: whether the broker knows multiple acknowledgements.
     """
 
@@ -37,13 +37,13 @@ class BatchAcknowledger:
         self.delivered: deque[Message] = deque()
         self.done: deque[Message] = deque()
 
-    def received(self, message: Message) -> None:
-        """Note that a message was delivered; called in the order of the deliveries."""
+    def note_delivery(self, message: Message) -> None:
+        """Note a delivered message; called in the order of the deliveries."""
         if self.multiple:
             self.delivered.append(message)
 
     def acknowledge(self, message: Message) -> None:
-        """Acknowledge a message before long; called from any thread."""
+        """Acknowledge a message soon; called from any thread."""
         self.done.append(message)
         if len(self.done) == 1:
             self.soon(self.flush)

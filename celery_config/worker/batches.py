@@ -1,13 +1,14 @@
-"""Carries out what has arrived, many messages at a time: the fast path of our tasks in Celery's worker.
+"""Batches: the fast path of our tasks in Celery's worker, with the crash guarantees of single messages.
 
-Celery's own strategy receives each message as ever (ETA, expiry, revocation, events); what it would hand to its pool
-comes here. One thread takes all that waits, up to `MOST` messages: each task carries out its part in one transaction,
-all links that follow are published together and confirmed once, then everything is acknowledged. One that waits alone
-runs at once, so low load loses nothing; while a batch waits for the disk and the broker, the next one gathers.
+Celery's own strategy receives each message as usual (ETA, expiry, revocation, events) and hands it to this runner
+instead of its pool. One thread takes all that waits, up to `MAX_MESSAGES`: each task carries out its part in one
+transaction, all links that follow are published together and confirmed once, and then everything is acknowledged. A
+message that waits alone runs at once, so low load loses nothing; while a batch waits for the disk and the broker, the
+next one gathers.
 
-Calls to the outside run in threads of their own meanwhile and join the next batch when they are answered: up to
-`CALLS` slow ones hold up nobody else. Between commit and acknowledgement the crash semantics are those of single
-messages: what comes again finds its barrier row, and its next link goes out again under the same task id.
+Calls to the outside run in threads of their own, and their answers join the next batch: up to `MAX_CALLS` slow calls
+delay no other message. After a crash between commit and acknowledgement the messages come again, find their barrier
+rows, and their next links go out again under the same task ids.
 """
 
 from __future__ import annotations
@@ -35,37 +36,37 @@ from celery_config.broker.publisher import Publisher, broker_errors
 from celery_config.common.grouping import group_by
 from celery_config.messaging import database_gate
 from celery_config.messaging.deliveries import Call, Delivery, Outcome, TriedLater
-from celery_config.messaging.event_envelopes import kind_of
+from celery_config.messaging.event_envelopes import event_type
 from celery_config.messaging.outbox import writing
-from celery_config.messaging.tasks import DurableTask, Ended
-from celery_config.worker.continuations import Message, following, without_sender
-from celery_config.worker.limits import CALLS, MOST
+from celery_config.messaging.tasks import DeliveryOutcomes, DurableTask
+from celery_config.worker.continuations import Message, next_messages, strip_sender
+from celery_config.worker.limits import MAX_CALLS, MAX_MESSAGES
 
 log = structlog.get_logger(__name__)
 PUBLISH_WAITS = (0.1, 0.5, 2.0)
 
 
 @dataclass(frozen=True, eq=False)
-class Waiting:
-    """A message whose outcome an answer from outside decides."""
+class OutsideCall:
+    """A message whose outcome depends on an answer from outside."""
 
     delivery: Delivery[Any]
     call: Call
     answer: Any = None
 
 
-Item = Union[Request, Waiting]  # noqa: UP007 - Celery has no types: `|` would be no type for mypy
+Item = Union[Request, OutsideCall]  # noqa: UP007 - Celery has no types: `|` would be no type for mypy
 
 
-class Batches:
-    """The runner of one worker.
+class BatchRunner:
+    """Runs the batches of one worker in a thread.
 
     Args:
-        consumer: Celery's, whose messages these are.
+        consumer: Celery's consumer, which receives the messages.
     """
 
     def __init__(self, consumer: Any) -> None:
-        self.callers = ThreadPoolExecutor(CALLS, thread_name_prefix="call")
+        self.callers = ThreadPoolExecutor(MAX_CALLS, thread_name_prefix="call")
         self.publisher = Publisher(consumer.app, settings.TIMES.publish)
         self.broker_errors = broker_errors(consumer.app)
         self.inbox: deque[Item] = deque()
@@ -78,39 +79,38 @@ class Batches:
         self.thread.start()
 
     def stop(self, *, finish_calls: bool) -> None:
-        """Finish the batch in hand; what was not begun goes back to the broker.
+        """Finish the current batch; the broker gets back what has not begun.
 
         Args:
-            finish_calls: wait for the answers of calls that are under way, too.
+            finish_calls: also wait for the answers of calls that are under way.
         """
         with self.arrived:
             self.stopping, self.finish_calls = True, finish_calls
-            self.inbox = deque(item for item in self.inbox if finish_calls and isinstance(item, Waiting))
+            self.inbox = deque(item for item in self.inbox if finish_calls and isinstance(item, OutsideCall))
             self.arrived.notify()
         self.thread.join()
         self.callers.shutdown(wait=False, cancel_futures=True)
 
-    def put(self, request: Request) -> None:
-        """Add a message; the runner is told with the last of those that came together."""
+    def add(self, request: Request) -> None:
+        """Add a message; `wake` follows after the last of those that arrived together."""
         with self.arrived:
             if not self.stopping:
                 self.inbox.append(request)
 
-    def answer(self, waiting: Waiting) -> None:
-        """Add what an answer decides."""
+    def add_answer(self, answered: OutsideCall) -> None:
         with self.arrived:
             self.calls -= 1
             if not self.stopping or self.finish_calls:
-                self.inbox.append(waiting)
+                self.inbox.append(answered)
             self.arrived.notify()
 
-    def look_again(self) -> None:
-        """Let the runner see that something came, or that the gate moved."""
+    def wake(self) -> None:
+        """Let the runner see that messages arrived or that the database gate moved."""
         with self.arrived:
             self.arrived.notify()
 
     def wait_for_gate(self) -> None:
-        """While the database is away, wait until nothing is consumed any more."""
+        """While the database is away, wait until no more messages are consumed."""
         with self.arrived:
             self.arrived.wait_for(
                 lambda: (
@@ -120,74 +120,77 @@ class Batches:
                 )
             )
 
-    def is_over(self) -> bool:
+    def is_finished(self) -> bool:
         return self.stopping and not (self.finish_calls and self.calls)
 
     def run(self) -> None:
-        while taken := self.take():
-            self.work_off(taken)
+        while batch := self.take_batch():
+            self.run_batch(batch)
         self.publisher.close()
 
-    def work_off(self, taken: Sequence[Item]) -> None:
-        """What fails as a batch runs one by one, so that one message does not spoil the others."""
-        try:
-            self.conclude(carry_out(taken))
-        except Exception as error:
-            # What was not acknowledged the broker has still, and the barrier knows what of it was done.
-            left = [item for item in taken if not request_of(item).acknowledged]
-            if len(taken) > 1 and not isinstance(error, self.broker_errors):
-                log.exception("a batch failed; its messages run alone", messages=len(taken))
-                for item in left:
-                    self.work_off([item])
-                return
-            log.exception("failed; back to the broker", messages=len(taken))
-            self.wait_for_gate()
-            for item in left:
-                finish(request_of(item), Reject("its batch failed", requeue=True), 0.0)
-
-    def take(self) -> list[Item]:
-        """Wait for something and return all that is there; nothing when it is time to stop.
+    def take_batch(self) -> list[Item]:
+        """Wait for messages and return all that are there; none when it is time to stop.
 
         A message that may be what killed a worker runs alone.
         """
         with self.arrived:
-            self.arrived.wait_for(lambda: self.inbox or self.is_over())
-            taken: list[Item] = []
-            while self.inbox and len(taken) < MOST:
+            self.arrived.wait_for(lambda: self.inbox or self.is_finished())
+            batch: list[Item] = []
+            while self.inbox and len(batch) < MAX_MESSAGES:
                 alone = may_kill(self.inbox[0])
-                if taken and alone:
+                if batch and alone:
                     break
-                taken.append(self.inbox.popleft())
+                batch.append(self.inbox.popleft())
                 if alone:
                     break
-            return taken
+            return batch
 
-    def conclude(self, ended: Ended) -> None:
-        """Publish what follows, then acknowledge; what the broker does not take at present the relay sends later."""
-        known: Ended = []
+    def run_batch(self, batch: Sequence[Item]) -> None:
+        """Run a batch; if it fails, run each message alone, so that one message does not spoil the others."""
+        try:
+            self.conclude(carry_out(batch))
+        except Exception as error:
+            # The broker still has what was not acknowledged, and the barrier knows what of it was done.
+            left = [item for item in batch if not get_request(item).acknowledged]
+            if len(batch) > 1 and not isinstance(error, self.broker_errors):
+                log.exception("a batch failed; its messages run alone", messages=len(batch))
+                for item in left:
+                    self.run_batch([item])
+                return
+            log.exception("failed; back to the broker", messages=len(batch))
+            self.wait_for_gate()
+            for item in left:
+                finish_request(get_request(item), Reject("its batch failed", requeue=True), 0.0)
+
+    def conclude(self, ended: DeliveryOutcomes) -> None:
+        """Publish what follows, then acknowledge; the relay sends later what the broker does not take now."""
+        final: DeliveryOutcomes = []
         for delivery, outcome in ended:
             if isinstance(outcome, Call):
                 with self.arrived:
                     self.calls += 1
-                self.callers.submit(answered, self, Waiting(delivery, outcome))
+                self.callers.submit(make_call, self, OutsideCall(delivery, outcome))
             else:
-                known.append((delivery, outcome))
-        sent = [
+                final.append((delivery, outcome))
+        # Each message that follows, with the number of the outcome that it follows from.
+        following = [
             (number, message)
-            for number, (delivery, outcome) in enumerate(known)
-            for message in following(name_of(delivery), delivery.request, outcome)
+            for number, (delivery, outcome) in enumerate(final)
+            for message in next_messages(task_name(delivery), delivery.request, outcome)
         ]
-        taken = self.publish([message for _, message in sent])
-        unsent = [each for index, each in enumerate(sent) if index not in taken]
+        taken = self.publish([message for _, message in following])
+        unsent = [each for index, each in enumerate(following) if index not in taken]
         # Given back to the broker they would come again at once, and use up their deliveries.
-        left = not unsent or left_to_relay([message for _, message in unsent])
-        lost = set() if left else {number for number, _ in unsent}
+        kept = not unsent or leave_to_relay([message for _, message in unsent])
+        lost = set() if kept else {number for number, _ in unsent}
         self.wait_for_gate()
-        for number, (delivery, outcome) in enumerate(known):
-            structlog.contextvars.bind_contextvars(task=name_of(delivery), event=kind_of(delivery.message))
+        for number, (delivery, outcome) in enumerate(final):
+            structlog.contextvars.bind_contextvars(
+                task=task_name(delivery), event=event_type(delivery.message)
+            )
             seconds = time.perf_counter() - delivery.began
-            again = Reject("neither broker nor database took what follows", requeue=True)
-            finish(delivery.request.received, again if number in lost else outcome, seconds)
+            rejection = Reject("neither broker nor database took what follows", requeue=True)
+            finish_request(delivery.request.received, rejection if number in lost else outcome, seconds)
 
     def publish(self, messages: list[Message]) -> set[int]:
         """Publish and return the indexes that the broker took; try again while its connection is lost."""
@@ -204,12 +207,11 @@ class Batches:
         raise AssertionError("not reached")
 
 
-def left_to_relay(messages: Sequence[Message]) -> bool:
-    """Promise in the outbox what could not be sent; False, if that cannot be written either."""
-    promises = [(message["kwargs"].get("saga"), without_sender(message)) for message in messages]
+def leave_to_relay(messages: Sequence[Message]) -> bool:
+    """Write to the outbox, in a transaction of its own, what could not be sent; False if this fails, too."""
     try:
         with transaction.atomic():
-            writing.add_tasks(promises)
+            writing.add_tasks((each["kwargs"].get("saga"), strip_sender(each)) for each in messages)
     except (DatabaseFailure, ValueError) as error:
         database_gate.close_if_away(error)
         log.exception("what follows could be neither sent nor promised", messages=len(messages))
@@ -218,28 +220,28 @@ def left_to_relay(messages: Sequence[Message]) -> bool:
     return True
 
 
-def carry_out(taken: Sequence[Item]) -> Ended:
+def carry_out(batch: Sequence[Item]) -> DeliveryOutcomes:
     """Let each task carry out its part."""
-    new = [item for item in taken if isinstance(item, Request) and not item.revoked()]
-    waiting = [item for item in taken if isinstance(item, Waiting)]
-    ended: Ended = []
-    for task, requests in group_by(task_of, new).items():
-        ended += task.carry_out([context_of(request) for request in requests])
-    for (task, *_), group in group_by(
-        lambda each: (task_of(each), each.call.settle, each.call.kind), waiting
+    requests = [item for item in batch if isinstance(item, Request) and not item.revoked()]
+    answered = [item for item in batch if isinstance(item, OutsideCall)]
+    ended: DeliveryOutcomes = []
+    for task, group in group_by(get_task, requests).items():
+        ended += task.carry_out([make_context(request) for request in group])
+    for (task, *_), calls in group_by(
+        lambda each: (get_task(each), each.call.finish, each.call.kind), answered
     ).items():
-        ended += task.settle([(each.delivery, each.call, each.answer) for each in group])
+        ended += task.finish_calls([(each.delivery, each.call, each.answer) for each in calls])
     return ended
 
 
-def answered(batches: Batches, waiting: Waiting) -> None:
+def make_call(runner: BatchRunner, waiting: OutsideCall) -> None:
     """Make the call, in a thread of its own."""
-    structlog.contextvars.bind_contextvars(task=name_of(waiting.delivery))
-    batches.answer(replace(waiting, answer=waiting.call.answer()))
+    structlog.contextvars.bind_contextvars(task=task_name(waiting.delivery))
+    runner.add_answer(replace(waiting, answer=waiting.call.answer()))
 
 
-def context_of(request: Request) -> Context:
-    """Begin with the request; return it as tasks see theirs."""
+def make_context(request: Request) -> Context:
+    """Accept the request and return it as tasks see theirs."""
     request.on_accepted(os.getpid(), time.monotonic())
     args, kwargs, embed = request.message.payload
     context = Context({**request.request_dict, **(embed or {})}, args=args, kwargs=kwargs, headers={})
@@ -247,8 +249,8 @@ def context_of(request: Request) -> Context:
     return context
 
 
-def finish(request: Request, outcome: Outcome, seconds: float) -> None:
-    """Tell broker, worker and Flower."""
+def finish_request(request: Request, outcome: Outcome, seconds: float) -> None:
+    """Report the outcome to the broker, Celery's worker and Flower."""
     state.task_ready(request, successful=not isinstance(outcome, Exception))
     if isinstance(outcome, Reject):
         request.reject(requeue=outcome.requeue)
@@ -262,17 +264,17 @@ def finish(request: Request, outcome: Outcome, seconds: float) -> None:
         request.send_event("task-succeeded", result=None, runtime=seconds)
 
 
-def request_of(item: Item) -> Request:
-    received: Request = item.delivery.request.received if isinstance(item, Waiting) else item
-    return received
+def get_request(item: Item) -> Request:
+    request: Request = item.delivery.request.received if isinstance(item, OutsideCall) else item
+    return request
 
 
-def task_of(item: Item) -> DurableTask:
-    task: DurableTask = request_of(item).task
+def get_task(item: Item) -> DurableTask:
+    task: DurableTask = get_request(item).task
     return task
 
 
-def name_of(delivery: Delivery[Any]) -> str:
+def task_name(delivery: Delivery[Any]) -> str:
     return str(delivery.request.received.task.name)
 
 

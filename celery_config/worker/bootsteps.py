@@ -1,4 +1,4 @@
-"""What our consumer starts and stops besides Celery's own steps."""
+"""Consumer bootsteps: what our consumer starts and stops besides Celery's own steps."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CONTROL_SECONDS = 5.0
 
 
 class SlowStart(bootsteps.StartStopStep):
-    """Before consuming begins: a window of one message."""
+    """Begins to consume with a window of one message."""
 
     requires = (Tasks,)
 
@@ -34,7 +34,7 @@ class SlowStart(bootsteps.StartStopStep):
 
 
 class Frames(bootsteps.StartStopStep):
-    """Acknowledgements and task events, many in one frame; and no frame is left lying."""
+    """Sends many acknowledgements or task events in one frame, and reads every frame that has arrived."""
 
     requires = (Tasks,)
 
@@ -43,54 +43,54 @@ class Frames(bootsteps.StartStopStep):
         consumer.acks = BatchAcknowledger(consumer.call_soon, consumer.connection_errors, multiple=is_amqp)
         self.timer = consumer.timer.call_repeatedly(EVENTS_SECONDS, consumer.event_dispatcher.flush)
         if consumer.hub:
-            consumer.hub.on_tick.add(consumer.read_on)
+            consumer.hub.on_tick.add(consumer.read_buffered)
 
     def stop(self, consumer: SagaConsumer) -> None:
         self.timer.cancel()
         if consumer.hub:
-            consumer.hub.on_tick.discard(consumer.read_on)
+            consumer.hub.on_tick.discard(consumer.read_buffered)
 
 
 class FastPath(bootsteps.StartStopStep):
-    """The runner of batches."""
+    """Runs our tasks in batches."""
 
     requires = (Frames,)
 
     def start(self, consumer: SagaConsumer) -> None:
         # This module is imported before Django's models may be.
-        from celery_config.worker.batches import Batches
+        from celery_config.worker.batches import BatchRunner
 
-        consumer.untold = False
-        consumer.batches = Batches(consumer)
-        consumer.batches.start()
+        consumer.has_new = False
+        consumer.runner = BatchRunner(consumer)
+        consumer.runner.start()
 
     def stop(self, consumer: SagaConsumer) -> None:
-        # On a lost connection nobody waits: the broker gives all messages out again.
-        consumer.batches.stop(finish_calls=state.should_stop is not None)
+        # After a lost connection there is nothing to wait for: the broker delivers all messages again.
+        consumer.runner.stop(finish_calls=state.should_stop is not None)
 
 
 class RetryingControl(Control):
-    """Remote control, which may have to wait for its queue.
+    """Remote control that waits until its queue is free.
 
-    The queue bears the node's name and belongs to one connection. One that was cut without a word lives on at the
-    broker until its heartbeat is missed, and Celery's worker would end because of that.
+    The queue has the node's name and belongs to one connection. A connection that was cut silently lives on at the
+    broker until a heartbeat is missed, and Celery's worker would end because of that.
     """
 
     def __init__(self, consumer: SagaConsumer, **kwargs: Any) -> None:
         super().__init__(consumer, **kwargs)
-        self.start, self.stop = self.begin, self.end
-        self.again: Any = None
+        self.start, self.stop = self.start_box, self.stop_box
+        self.retry: Any = None
 
-    def begin(self, consumer: SagaConsumer) -> None:
+    def start_box(self, consumer: SagaConsumer) -> None:
         try:
             self.box.start(consumer)
         except ResourceLocked:
             log.warning("no remote control yet: another connection has its queue", wait_s=CONTROL_SECONDS)
-            self.again = consumer.timer.call_after(CONTROL_SECONDS, self.begin, (consumer,))
+            self.retry = consumer.timer.call_after(CONTROL_SECONDS, self.start_box, (consumer,))
 
-    def end(self, consumer: SagaConsumer) -> None:
-        if self.again:
-            self.again.cancel()
+    def stop_box(self, consumer: SagaConsumer) -> None:
+        if self.retry:
+            self.retry.cancel()
         self.box.stop(consumer)
 
 
@@ -111,7 +111,7 @@ class DatabaseGate(bootsteps.StartStopStep):
             log.error("database away: no more messages are taken")
             consumer.task_consumer.cancel()
             database_gate.consumption_paused.set()
-            consumer.batches.look_again()
+            consumer.runner.wake()
         if database_gate.consumption_paused.is_set() and database_gate.database_takes_writes():
             log.warning("database back: taking messages again")
             database_gate.database_away.clear()

@@ -1,12 +1,13 @@
-"""Our consumer in Celery's worker: what must never happen to a message is prevented here.
+"""Consumer of our workers: no message is lost, and none that kills a worker or has to wait harms the others.
 
-- A message nobody can run (undecodable, malformed, foreign) goes to the dead letters. Celery by itself would
+- A message that no worker can run (undecodable, malformed, foreign) goes to the dead letters. Celery by itself would
   acknowledge and lose it, or die.
-- The prefetch window opens slowly: a worker begins with one message at a time and takes its full window once a
-  message came that is not suspected of killing workers. A killer message therefore dies alone, and its neighbours'
-  delivery counts stay low (rule 19).
-- A message with an ETA waits in the outbox. Celery would hold it in the worker, where it fills the window (rule 10).
-- While the database is away nothing is consumed (rule 10).
+- The prefetch window opens slowly: a worker begins with one message at a time, and takes its full window after the
+  first message that is not suspected of killing workers. A killer message therefore dies alone, and the delivery counts
+  of its neighbours stay low (rule 19, dead letters).
+- A message with an ETA waits in the outbox. Celery would hold it in the worker, where it fills the window (rule 10,
+  transient errors).
+- While the database is away nothing is consumed (rule 10, transient errors).
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ from kombu.message import Message
 
 from celery_config.broker import transport
 from celery_config.broker.headers import NOT_BEFORE, is_suspicious
-from celery_config.broker.validation import fault_of
+from celery_config.broker.validation import find_fault
 from celery_config.messaging import database_gate
 from celery_config.worker.acks import BatchAcknowledger
-from celery_config.worker.limits import CALLS, MOST
+from celery_config.worker.limits import MAX_CALLS, MAX_MESSAGES
 
 if TYPE_CHECKING:
-    from celery_config.worker.batches import Batches
+    from celery_config.worker.batches import BatchRunner
 
 log = structlog.get_logger(__name__)
 
@@ -37,48 +38,52 @@ class SagaConsumer(Consumer):
     """See the module."""
 
     class Blueprint(Consumer.Blueprint):
-        # Nothing here is delayed in the broker (rule 10), and workers have no right to declare its queues.
+        # Nothing is delayed in the broker (rule 10, transient errors), and workers may not declare queues for it.
         default_steps = [
             "celery_config.worker.bootsteps:RetryingControl" if step.endswith(":Control") else step
             for step in Consumer.Blueprint.default_steps
             if not step.endswith(":DelayedDelivery")
         ]
 
+    runner: BatchRunner
+    acks: BatchAcknowledger
+    window_open, has_new = True, False
+
     def __init__(self, on_task_request: Callable[[Request], None], *args: Any, **kwargs: Any) -> None:
         super().__init__(on_task_request, *args, **kwargs)
-        self.to_pool = on_task_request
-        self.on_task_request = self.carry_out
+        self.run_in_pool = on_task_request
+        self.on_task_request = self.dispatch
 
-    def carry_out(self, request: Request) -> None:
-        """Ours in batches; all others, and what has a time limit of its own, in Celery's pool."""
+    def dispatch(self, request: Request) -> None:
+        """Give our tasks to the runner; other tasks, and any with a time limit of its own, to Celery's pool."""
         if hasattr(request.task, "work") and not any(request.time_limits):
-            # Of the channel that brought it: after a reconnect another message bears its delivery tag.
+            # Of the channel that brought it: after a reconnect another message has its delivery tag.
             acks, message = self.acks, request.message
             request._on_ack = lambda *_: acks.acknowledge(message)
-            self.batches.put(request)
-            self.untold = True
+            self.runner.add(request)
+            self.has_new = True
             if self.hub is None:
-                self.tell()
+                self.wake_runner()
         else:
-            self.to_pool(request)
+            self.run_in_pool(request)
 
-    def read_on(self) -> None:
-        """Before the event loop waits: read what has been received already, then tell the runner what came with it."""
+    def read_buffered(self) -> None:
+        """Read what has been received already, before the event loop waits; then wake the runner for all of it."""
         with suppress(TimeoutError):  # the rest of a message is still under way
-            while transport.has_more(self.connection):
+            while transport.has_frame(self.connection):
                 self.connection.drain_events(timeout=0)
-        if self.untold:
-            self.tell()
+        if self.has_new:
+            self.wake_runner()
 
-    def tell(self) -> None:
-        self.untold = False
-        self.batches.look_again()
+    def wake_runner(self) -> None:
+        self.has_new = False
+        self.runner.wake()
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Message], None]:
         run = super().create_task_handler(*args, **kwargs)
 
         def receive(message: Message) -> None:
-            if fault := fault_of(message, self.strategies):
+            if fault := find_fault(message, self.strategies):
                 log.error("to the dead letters", fault=fault, queue=message.delivery_info.get("routing_key"))
                 message.reject_log_error(log, self.connection_errors)
                 return
@@ -86,13 +91,13 @@ class SagaConsumer(Consumer):
                 self.open_window()
             if message.headers.get("eta") and hasattr(self.app.tasks[message.headers["task"]], "work"):
                 message.headers[NOT_BEFORE] = message.headers.pop("eta")
-            self.acks.received(message)
+            self.acks.note_delivery(message)
             run(message)
 
         return receive
 
     def on_send_event_buffered(self) -> None:
-        """Task events are sent in crowds, by a timer: Celery would send them one by one as soon as it has time."""
+        """Do nothing: a timer sends many task events together; Celery would send each as soon as it has time."""
 
     def open_window(self) -> None:
         """Take the full prefetch window from now on."""
@@ -102,12 +107,8 @@ class SagaConsumer(Consumer):
         self.call_soon(self._consume_with_full_window)
 
     def _consume_with_full_window(self) -> None:
-        # On quorum queues the prefetch is a consumer's own and fixed when it begins: begin again.
+        # On quorum queues the prefetch belongs to a consumer and is fixed when it begins: begin again.
         self.task_consumer.cancel()
-        self.connection.default_channel.basic_qos(0, MOST + CALLS, False)
+        self.connection.default_channel.basic_qos(0, MAX_MESSAGES + MAX_CALLS, False)
         if not database_gate.consumption_paused.is_set():
             self.task_consumer.consume()
-
-    batches: Batches
-    acks: BatchAcknowledger
-    window_open, untold = True, False

@@ -1,7 +1,7 @@
-"""What follows from an outcome: the next link of the chain, or its errbacks. Pure.
+"""Continuations of a task: the next link of its chain, or its errbacks, as Celery itself would send them. Pure.
 
 The messages are those that Celery's own tracer publishes (`Signature.apply_async` of the chain's next link, and
-`Backend._call_task_errbacks`), built without its canvas; a plain worker and ours are therefore interchangeable.
+`Backend._call_task_errbacks`), built without its canvas. Celery's worker and ours are therefore interchangeable.
 """
 
 from __future__ import annotations
@@ -16,37 +16,36 @@ from celery_config.messaging.deliveries import Outcome
 Message = dict[str, Any]
 
 
-def following(task: str, request: Context, outcome: Outcome) -> list[Message]:
-    """The messages that `outcome` of `request` sends.
+def next_messages(task: str, request: Context, outcome: Outcome) -> list[Message]:
+    """The messages that follow from the `outcome` of `request`.
 
     Args:
-        task: whose outcome it is.
+        task: the name of the task that had this outcome.
     """
     if isinstance(outcome, (Ignore, Reject)):
         return []
     if isinstance(outcome, Exception):
-        return [message_of(task, request, errback) for errback in request.errbacks or []]
-    chain = request.chain or []
-    if not chain:
+        return [build_message(task, request, errback) for errback in request.errbacks or []]
+    if not request.chain:
         return []
-    link = chain[-1]
-    before = [] if link.get("immutable") else [outcome]
-    return [message_of(task, request, link, before=before, chain=chain[:-1])]
+    *rest, link = request.chain
+    args = [] if link.get("immutable") else [outcome]
+    return [build_message(task, request, link, args=args, chain=rest)]
 
 
-def message_of(
-    sender: str, request: Context, signature: Message, *, before: list[Any] | None = None, **more: Any
+def build_message(
+    sender: str, request: Context, signature: Message, *, args: list[Any] | None = None, **options: Any
 ) -> Message:
     root = request.root_id or request.id
     return {
         "sender": sender,
         "task": signature["task"],
-        "args": [*(before or []), *signature.get("args", ())],
+        "args": [*(args or []), *signature.get("args", ())],
         "kwargs": signature.get("kwargs", {}),
-        "options": {**signature["options"], "parent_id": request.id, "root_id": root, **more},
+        "options": {**signature["options"], "parent_id": request.id, "root_id": root, **options},
     }
 
 
-def without_sender(message: Message) -> Message:
-    """The message as a promise of its own, which the relay sends."""
+def strip_sender(message: Message) -> Message:
+    """The message as an outbox row, which has no sender any more."""
     return {name: value for name, value in message.items() if name != "sender"}

@@ -1,4 +1,6 @@
-"""How much a worker takes in hand at once."""
+"""Worker limits: together they are the prefetch window."""
 
-MOST, CALLS = 100, 64
-"""How many messages a batch has, and how many calls to the outside are under way at once: together the full window."""
+MAX_MESSAGES = 100
+"""In one batch."""
+MAX_CALLS = 64
+"""To the outside, under way at the same time."""

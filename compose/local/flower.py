@@ -23,6 +23,7 @@ from flower.views.workers import WorkerView
 from tornado import web
 
 from celery_config.broker import topology
+from celery_config.common.services import SUBSCRIPTIONS
 
 CONFIGURATION = Path(__file__).resolve().parents[1] / "flower" / "flowerconfig.py"
 
@@ -71,7 +72,7 @@ def make_app(broker_url: str) -> Celery:
         event_exchange=topology.TASK_EVENTS,
         event_queue_prefix=topology.TASK_EVENTS,
         # The queues on Flower's broker page; none is declared.
-        task_queues=topology.kombu_queues(declare=False),
+        task_queues=topology.Topology.load(SUBSCRIPTIONS).kombu_queues(declare=False),
         broker_connection_retry_on_startup=True,
         timezone="UTC",
     )

@@ -8,8 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from celery_config.broker.topology import FLOWER_USER, definitions
-from celery_config.common.services import SERVICES
+from celery_config.broker.topology import FLOWER_USER, Topology
+from celery_config.common.services import SERVICES, SUBSCRIPTIONS
 from compose.local import environment, packages
 from compose.local.blueprint import Blueprint
 from compose.local.claims import FolderClaim
@@ -90,6 +90,7 @@ class Stack:
             self.postgres = PostgresServer(folder / "postgres", [*SERVICES], log=self.logs / "postgres.log")
         if not environment.names_all("BROKER", environ):
             users = (*SERVICES, FLOWER_USER, _BROKER_ADMINISTRATOR)
+            definitions = Topology.load(SUBSCRIPTIONS).definitions
             self.rabbitmq = RabbitServer(
                 folder / "rabbitmq", users, definitions, log=self.logs / "rabbitmq.log"
             )

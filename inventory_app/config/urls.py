@@ -1,4 +1,4 @@
 from celery_config.urls import url_configuration
-from inventory_app.api import urlpatterns as api
+from inventory_app import api
 
-globals().update(url_configuration(api))
+globals().update(url_configuration(api.urlpatterns))

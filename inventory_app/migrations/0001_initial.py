@@ -42,7 +42,7 @@ class Migration(migrations.Migration):
                 ("reserved", models.BigIntegerField(help_text="afterwards")),
                 (
                     "adjustment",
-                    models.UUIDField(blank=True, help_text="its id, chosen by who adjusts", null=True),
+                    models.UUIDField(blank=True, help_text="its id, chosen by the caller", null=True),
                 ),
                 ("reason", models.CharField(blank=True, default="", max_length=200)),
                 ("created_at", models.DateTimeField(db_default=celery_config.db.functions.Now())),
@@ -153,7 +153,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "opening",
-                    models.BigIntegerField(blank=True, help_text="booked once; empty: not yet", null=True),
+                    models.BigIntegerField(blank=True, help_text="set once; empty: not yet", null=True),
                 ),
             ],
             options={

@@ -47,5 +47,5 @@ class ChoreographyAdmin(OperatorPages):
     @display(description="what operators did")
     def operated(self, row: Choreography) -> Any:
         did = OperatorAction.objects.filter(subject=row.subject)
-        told = [(each.verb, each.what, each.by, each.why, each.effect) for each in did]
-        return format_html_join(SafeString("<br>"), "{} {} by {}: {} ({})", told) or EMPTY
+        actions = [(each.verb, each.what, each.by, each.why, each.effect) for each in did]
+        return format_html_join(SafeString("<br>"), "{} {} by {}: {} ({})", actions) or EMPTY

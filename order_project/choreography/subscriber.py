@@ -30,5 +30,5 @@ def handle_events(received: Sequence[Received]) -> None:
             row.failure = about | encode(each.data)
             work.changed[row.pk] = row
     for row in known.values():
-        work.take(row, EventsSeen())
+        work.apply_trigger(row, EventsSeen())
     work.write()

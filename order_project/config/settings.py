@@ -3,7 +3,7 @@
 from celery_config.settings import env, service_settings
 
 DUTIES = (
-    "celery_config.saga.duties.duties",
+    "celery_config.saga.duties.saga_duties",
     "order_project.retention.duties",
 )
 globals().update(service_settings("order", "order_project", apps=("celery_config.saga",), duties=DUTIES))

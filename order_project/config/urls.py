@@ -1,4 +1,4 @@
 from celery_config.urls import url_configuration
-from order_project.api import urlpatterns as api
+from order_project import api
 
-globals().update(url_configuration(api))
+globals().update(url_configuration(api.urlpatterns))

@@ -22,14 +22,14 @@ from order_project.models import Customer, Erasure, ErasureReceipt
 PAGE = "admin:order_erasure_change"
 COLOURS = {"done": "success", "under way": "info"}
 ABOUT = (
-    "Name, addresses, account and payment tokens go from all four services, for ever: nothing brings them back. Orders,"
-    " amounts and ledger stay, without saying whose they were. Orders that are under way have to end first."
+    "Name, addresses, account and payment tokens are deleted from all four services, and nothing brings them back."
+    " Orders, amounts and ledger stay, without saying whose they were. Orders that are under way have to end first."
 )
 
 
 class ReceiptInline(ReadOnlyInline):
     model = ErasureReceipt
-    fields = ("service", table_column("rows", "rows that told of them"), "at")
+    fields = ("service", table_column("rows", "erased rows"), "at")
 
 
 class ErasureAdmin(ReadOnlyAdmin):
@@ -68,8 +68,8 @@ class CanBeForgotten(ServiceAdmin):
 
     def forgotten(self, request: HttpRequest, row: Customer, why: str, back: str) -> HttpResponse:
         try:
-            asked = requests.ask(customer=row.pk, by=operator(request), why=why)
+            erasure = requests.request_erasure(customer=row.pk, by=operator(request), why=why)
         except (APIException, OperatorRefused, SagaPaused) as error:
             self.message_user(request, f"Nothing was changed: {error}", messages.ERROR)
             return redirect(back)
-        return redirect(reverse(PAGE, args=[asked.pk]))
+        return redirect(reverse(PAGE, args=[erasure.pk]))

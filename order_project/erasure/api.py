@@ -1,4 +1,4 @@
-"""Erasures over HTTP: asking for one, and seeing who has forgotten what."""
+"""The HTTP API of erasures: request one, and read the receipts of the services."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ class CustomerForget(APIView):
     def post(self, request: Request, pk: UUID) -> Response:
         """Forget a customer, for good. A repeat finds the erasure; 409 `orders_under_way`: orders have to end first."""
         why = checked(WhyInput, request)["why"]
-        asked = requests.ask(customer=pk, by=request.user.get_username(), why=why)
-        answer = ErasureOutput(Erasure.objects.get(pk=asked.pk)).data
+        erasure = requests.request_erasure(customer=pk, by=request.user.get_username(), why=why)
+        answer = ErasureOutput(Erasure.objects.get(pk=erasure.pk)).data
         return Response(answer, status=status.HTTP_202_ACCEPTED, headers={"Location": answer["url"]})
 
 

@@ -1,7 +1,7 @@
-"""What the order service remembers of a person, and what is left of it once they are forgotten.
+"""The order service's data map: where it keeps personal data, and what stays after an erasure.
 
-Orders stay with their lines, amounts, times and the country they went to: books have to be kept. Whose they were is
-gone, also from one order to the next.
+Orders stay with their lines, amounts, times and country, since books have to be kept. Nothing says whose they were, or
+that two of them had one customer.
 """
 
 from __future__ import annotations
@@ -28,33 +28,33 @@ from order_project.models import Choreography, Customer, IdempotencyKey, Order, 
 
 LETTERS = 500
 OF_ORDERS = [kind.wire_name() for kind in (OrderConfirmed, OrderCancelled)]
-NO_LETTER: dict[str, Any] = {"body": "", "headers": {}, "fault": ""}
+BLANK_LETTER: dict[str, Any] = {"body": "", "headers": {}, "fault": ""}
 
 
-class WithLetters(DataMap):
-    """The dead letters are here, and not all of them belong to a saga."""
+class OrderDataMap(DataMap):
+    """A data map with dead letters, which do not all belong to a saga."""
 
     def find_residue(self) -> Iterator[str]:
         yield from super().find_residue()
-        for letter in letters_left():
+        for letter in find_letters():
             yield f"dead letter {letter} holds personal data of an erased customer"
 
     def erase_residue(self) -> dict[str, int]:
         counts = super().erase_residue()
-        if letters := letters_left():
+        if letters := find_letters():
             name = DeadLetter._meta.label
-            blanked = DeadLetter.objects.filter(pk__in=letters).update(**NO_LETTER)
+            blanked = DeadLetter.objects.filter(pk__in=letters).update(**BLANK_LETTER)
             counts[name] = counts.get(name, 0) + blanked
         return counts
 
 
-def letters_left() -> list[int]:
-    """The dead letters that name anybody who was forgotten."""
+def find_letters() -> list[int]:
+    """Return the dead letters that name an erased person."""
     letters = DeadLetter.objects.exclude(body="").order_by("pk").values_list("pk", "body")
     return [letter for letter, body in letters.iterator(LETTERS) if any(find_mentions([body]))]
 
 
-DATA_MAP = WithLetters(
+DATA_MAP = OrderDataMap(
     locations=(
         DataLocation(Order, by=("id",), blank={"customer": None, "cancel_reason": ""}, redact=("address",)),
         DataLocation(Refund, by=("order",), blank={"reason": "", "detail": ""}),
@@ -63,11 +63,11 @@ DATA_MAP = WithLetters(
         DataLocation(SagaInstance, by=("id",), redact=("data", "cause")),
         DataLocation(SagaStep, by=("saga",), redact=("reply", "refusal", "failure")),
         DataLocation(SagaDecision, by=("saga",), blank={"detail": ""}),
-        DataLocation(DeadLetter, by=("saga",), blank=NO_LETTER),
+        DataLocation(DeadLetter, by=("saga",), blank=BLANK_LETTER),
         DataLocation(
             OutboxMessage, by=("payload__subject",), where=Q(name__in=OF_ORDERS), redact=("payload",)
         ),
-        # The deletion says it all, and has the customer's id for its key.
+        # The deletion event follows, and its key is the customer's id.
         DataLocation(
             OutboxMessage, by=("payload__subject",), where=Q(name=CustomerChanged.wire_name()), delete=True
         ),
@@ -78,36 +78,36 @@ DATA_MAP = WithLetters(
 )
 
 
-def forget(customer: Customer, about: Collection[UUID]) -> tuple[dict[str, int], datetime]:
-    """Blank what is known of a customer, for good; a part of a transaction.
+def erase_customer(customer: Customer, about: Collection[UUID]) -> tuple[dict[str, int], datetime]:
+    """Erase a customer's data in the caller's transaction.
 
     Args:
         about: the ids of their orders, and of the sagas that carried those.
 
     Returns:
-        how many rows of which table told of them, and when that was.
+        the number of erased rows by table, and the time.
     """
     user = customer.user
     counts, at = reapply_erasure(customer.pk, about)
     retire_rows(publications["customer"], [customer.pk])
-    if user and not user.is_staff:  # whoever works here keeps the account
-        forget_history(user)
+    if user and not user.is_staff:  # staff keep their accounts
+        erase_history(user)
         user.delete()
         counts[user._meta.label] = 1
     return counts, at
 
 
 def reapply_erasure(customer: UUID, about: Collection[UUID]) -> tuple[dict[str, int], datetime]:
-    """The same for what came since."""
+    """Erase what arrived since the first erasure."""
     receipt = DATA_MAP.erase(customer, about)
-    # Those that belong to no saga.
-    letters = DeadLetter.objects.filter(body__contains=str(customer)).update(**NO_LETTER)
+    # These letters belong to no saga.
+    letters = DeadLetter.objects.filter(body__contains=str(customer)).update(**BLANK_LETTER)
     receipt.rows[DeadLetter._meta.label] += letters
     return receipt.rows, receipt.at
 
 
-def forget_history(user: models.Model) -> None:
-    """The admin writes down what an account is called, and would keep that."""
+def erase_history(user: models.Model) -> None:
+    """Erase the names that the admin's history keeps of an account."""
     kind = ContentType.objects.get_for_model(user)
     entries = LogEntry.objects.filter(content_type=kind, object_id=str(user.pk))
     entries.update(object_repr="", change_message="")

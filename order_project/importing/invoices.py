@@ -1,4 +1,4 @@
-"""Reads an invoice file (the columns of UCI's "Online Retail"), the clean apart from the dirty. Pure."""
+"""The reader of invoice files (UCI's "Online Retail"): one faulty row refuses its whole invoice. Pure."""
 
 from __future__ import annotations
 
@@ -66,10 +66,10 @@ class InvoiceFile:
         return [fault for invoice in self.invoices for fault in invoice.faults]
 
 
-def read(lines: Iterable[str]) -> InvoiceFile:
-    """Sort an invoice file.
+def read_invoices(lines: Iterable[str]) -> InvoiceFile:
+    """Read an invoice file into invoices and products.
 
-    A product's price is the first valid one seen. One dirty row refuses its whole invoice.
+    A product's price is the first valid one in the file.
 
     Raises:
         NotAnInvoiceFile: a column is missing.
@@ -87,27 +87,30 @@ def read(lines: Iterable[str]) -> InvoiceFile:
         invoice = invoices.setdefault(values["InvoiceNo"], Invoice(values["InvoiceNo"]))
         faults = [
             Fault(reader.line_num, invoice.number, code, detail)
-            for code, detail in faults_of(values, invoice)
+            for code, detail in find_faults(values, invoice)
         ]
         invoice.faults += faults
-        if product := product_of(values):
+        if product := read_product(values):
             products.setdefault(product.sku, product)
         if not faults:
-            invoice.customer, invoice.country = values["CustomerID"], country_code(values["Country"]) or ""
+            invoice.customer, invoice.country = (
+                values["CustomerID"],
+                find_country_code(values["Country"]) or "",
+            )
             invoice.lines.append(Line(sku=values["StockCode"], quantity=int(values["Quantity"])))
     return InvoiceFile(list(invoices.values()), products)
 
 
-def product_of(row: dict[str, str]) -> Product | None:
-    """What a row tells of its product, however wrong its invoice is; None when inventory would not take that."""
+def read_product(row: dict[str, str]) -> Product | None:
+    """Return the product of a row, even if its invoice is refused; None when inventory would refuse it."""
     sku, name, price = row["StockCode"], row["Description"], minor_units(row["UnitPrice"])
     if not is_sku(sku) or NUL in name or not price or not 0 < price <= MAX_PRICE:
         return None
     return Product(sku, name or sku, price)
 
 
-def faults_of(row: dict[str, str], invoice: Invoice) -> Iterator[tuple[str, str]]:
-    """Everything wrong with one row, as code and detail."""
+def find_faults(row: dict[str, str], invoice: Invoice) -> Iterator[tuple[str, str]]:
+    """Yield the code and detail of every fault of one row."""
     quantity, price = whole_number(row["Quantity"]), minor_units(row["UnitPrice"])
     if not row["InvoiceNo"]:
         yield "missing_invoice", "the row has no invoice number"
@@ -146,7 +149,7 @@ def faults_of(row: dict[str, str], invoice: Invoice) -> Iterator[tuple[str, str]
         )
     elif invoice.customer and row["CustomerID"] != invoice.customer:
         yield "two_customers", f"the invoice names {invoice.customer} and {row['CustomerID']}"
-    if country_code(row["Country"]) is None:
+    if find_country_code(row["Country"]) is None:
         yield "unknown_country", f"{row['Country']!r:.100} is no country known to ISO 3166"
 
 
@@ -155,7 +158,7 @@ def is_sku(text: str) -> bool:
 
 
 def is_number(text: str) -> bool:
-    """Whether it may be the number of an invoice or a customer."""
+    """Return whether the text can be the number of an invoice or a customer."""
     return NUL not in text and len(text) <= MAX_NUMBER
 
 
@@ -164,15 +167,15 @@ def whole_number(text: str) -> int | None:
 
 
 def minor_units(text: str) -> int | None:
-    """Pounds to pence, rounded half up; None when it is no number, or one that no computer should write out."""
+    """Convert pounds to pence, rounded half up; None when the text is no number, or a number beyond any price."""
     try:
         return int((Decimal(text) * 100).quantize(Decimal(1), ROUND_HALF_UP))
     except (ArithmeticError, ValueError):
         return None
 
 
-def country_code(name: str) -> str | None:
-    """ISO 3166-1 alpha-2 of a country's name."""
+def find_country_code(name: str) -> str | None:
+    """Return the ISO 3166-1 alpha-2 code of a country's name, or None."""
     if name in COUNTRY_ALIASES:
         return COUNTRY_ALIASES[name]
     try:

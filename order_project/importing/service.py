@@ -1,4 +1,4 @@
-"""Brings an invoice file into the system through the services' own doors."""
+"""The import of invoices: each becomes one order, through the same services as the API, and only once."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ GRAMS_EACH = 20
 UNLIMITED = 1_000_000_000
 CHUNK = 1000
 AT_ONCE = 25
-"""Orders placed in one transaction: many save round trips, and so few that workers begin at once."""
+"""Orders placed in one transaction: enough to save round trips, and few enough that workers begin at once."""
 LOOK_SECONDS = 0.1
 PLACED_DIFFERENTLY = (
     "an earlier run placed an invoice of this number with other lines, customer, country or payment token;"
@@ -38,20 +38,20 @@ Progress = Callable[[int], None]
 
 
 class Stalled(Exception):
-    """Nothing moved for too long; the text says what to look at."""
+    """Nothing moved for too long; the text says which process to look at."""
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Which orders stand for the file's invoices, and which invoices the domain refused."""
+    """The orders of the file's invoices, and the invoices that were refused."""
 
     orders: list[UUID]
     repeated: int
     faults: list[Fault]
 
 
-def put_catalogue(products: Sequence[Product], *, opening: int) -> None:
-    """Create the products and book their opening stock (once) in inventory."""
+def upload_catalogue(products: Sequence[Product], *, opening: int) -> None:
+    """Create the products in inventory, and their opening stock once."""
     items = [
         {
             "sku": p.sku, "name": p.name[:MAX_NAME], "price": p.price, "currency": CURRENCY,
@@ -67,8 +67,8 @@ def put_catalogue(products: Sequence[Product], *, opening: int) -> None:
             pass
 
 
-def await_copy(products: Sequence[Product], progress: Progress, *, patience: float) -> None:
-    """Wait until the order service's own copy holds the products.
+def wait_for_copy(products: Sequence[Product], progress: Progress, *, patience: float) -> None:
+    """Wait until the order service's copy holds the products.
 
     Args:
         patience: seconds without any progress after which it gives up.
@@ -86,48 +86,52 @@ def await_copy(products: Sequence[Product], progress: Progress, *, patience: flo
     )
 
 
-def place(
+def place_invoices(
     invoices: Sequence[Invoice], *, token: str, progress: Progress, flow: Flow = Flow.ORCHESTRATED
 ) -> Placement:
-    """Place one order for each invoice, through the same service as the API; a second run places nothing twice."""
-    customers = services.put_customers(sorted({i.customer for i in invoices}))
+    """Place one order for each invoice; a second run places none twice."""
+    customers = services.ensure_customers(sorted({i.customer for i in invoices}))
     orders, repeated, faults = [], 0, []
     for start in range(0, len(invoices), AT_ONCE):
         some = invoices[start : start + AT_ONCE]
-        asked = [
-            OrderSubmission(request_of(i, customers[i.customer], token, flow), f"invoice {i.number}")
+        submissions = [
+            OrderSubmission(build_request(i, customers[i.customer], token, flow), f"invoice {i.number}")
             for i in some
         ]
-        for invoice, outcome in zip(some, placing.place_orders(client=CLIENT, asked=asked), strict=True):
+        for invoice, outcome in zip(
+            some, placing.place_orders(client=CLIENT, submissions=submissions), strict=True
+        ):
             if isinstance(outcome, Placed):
                 orders.append(outcome.order)
                 repeated += outcome.repeated
             else:
-                faults.append(fault_of(invoice, outcome))
+                faults.append(describe_refusal(invoice, outcome))
         progress(start + len(some))
     return Placement(orders, repeated, faults)
 
 
-def request_of(invoice: Invoice, customer: UUID, token: str, flow: Flow = Flow.ORCHESTRATED) -> OrderRequest:
+def build_request(
+    invoice: Invoice, customer: UUID, token: str, flow: Flow = Flow.ORCHESTRATED
+) -> OrderRequest:
     return OrderRequest(
         customer=customer,
         lines=tuple(domain.merge_lines(invoice.lines)),
         currency=CURRENCY,
         payment_token=token,
-        address=address_of(invoice),
+        address=build_address(invoice),
         reference=invoice.number,
         flow=flow,
     )
 
 
-def fault_of(invoice: Invoice, error: APIException) -> Fault:
+def describe_refusal(invoice: Invoice, error: APIException) -> Fault:
     if isinstance(error, KeyReused):
         return Fault(0, invoice.number, "already_imported_differently", PLACED_DIFFERENTLY)
     return Fault(0, invoice.number, str(error.get_codes()), str(error.detail))
 
 
-def address_of(invoice: Invoice) -> Address:
-    """The file knows the country only."""
+def build_address(invoice: Invoice) -> Address:
+    """Return the invoice's address, of which the file knows the country only."""
     return Address(
         name=f"Customer {invoice.customer}",
         line1=f"Invoice {invoice.number}",
@@ -137,7 +141,7 @@ def address_of(invoice: Invoice) -> Address:
     )
 
 
-def await_ends(orders: Sequence[UUID], progress: Progress, *, patience: float) -> Counter[str]:
+def wait_for_ends(orders: Sequence[UUID], progress: Progress, *, patience: float) -> Counter[str]:
     """Wait until every order has come to its end or is parked; return how many ended how.
 
     Raises:
@@ -151,11 +155,11 @@ def await_ends(orders: Sequence[UUID], progress: Progress, *, patience: float) -
         return len(subjects) - open_sagas - others
 
     wait_for(ended, len(subjects), progress, patience, "the services' workers and relays: orders do not move")
-    return outcomes(orders)
+    return count_outcomes(orders)
 
 
-def outcomes(orders: Sequence[UUID]) -> Counter[str]:
-    """How many orders ended how: `completed`, or the status with its reason."""
+def count_outcomes(orders: Sequence[UUID]) -> Counter[str]:
+    """Count the orders by outcome: `completed`, or the status with its reason."""
     found = list(Order.objects.filter(id__in=orders))
     carried = selectors.carried(found)
     counted: Counter[str] = Counter()
@@ -169,7 +173,11 @@ def outcomes(orders: Sequence[UUID]) -> Counter[str]:
 def wait_for(
     count: Callable[[], int], wanted: int, progress: Progress, patience: float, look_at: str
 ) -> None:
-    """Wait until `count()` reaches `wanted`, as long as it keeps rising."""
+    """Wait until `count()` reaches `wanted`.
+
+    Raises:
+        Stalled: it did not rise for `patience` seconds.
+    """
     best, since = -1, time.monotonic()
     while (done := count()) < wanted:
         if done > best:
@@ -177,5 +185,5 @@ def wait_for(
             progress(done)
         if time.monotonic() - since > patience:
             raise Stalled(f"{done} of {wanted} after {patience:.0f} s without progress. Look at {look_at}.")
-        time.sleep(LOOK_SECONDS)  # the database is what is watched: it has no signal to wait on
+        time.sleep(LOOK_SECONDS)  # other processes' rows are watched, and a table gives no signal
     progress(wanted)

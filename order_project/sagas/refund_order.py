@@ -7,7 +7,7 @@ from uuid import UUID
 
 from celery_config.contracts.payment import RefundPayment
 from celery_config.saga.dsl import Saga, minutes, pivot
-from order_project.services import close_refunds, refuse_refunds
+from order_project.services import mark_refunds_paid, mark_refunds_refused
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,4 +25,4 @@ class RefundOrder(Saga):
 
     name, version, deadline, data = "refund-order", 1, minutes(15), RefundData
     steps = [pivot("refund-payment", RefundPayment)]
-    on_completed, on_compensated = close_refunds, refuse_refunds
+    on_completed, on_compensated = mark_refunds_paid, mark_refunds_refused

@@ -1,4 +1,4 @@
 from celery_config.urls import url_configuration
-from payment_app.api import urlpatterns as api
+from payment_app import api
 
-globals().update(url_configuration(api))
+globals().update(url_configuration(api.urlpatterns))

@@ -1,4 +1,4 @@
-"""What the shop asks of a payment provider, whoever it is."""
+"""The Gateway protocol: what payment asks of any provider, and how each call may end."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Literal, Protocol
 from uuid import UUID
 
-from payment_app.gateways.errors import Declined
+from celery_config.http.webhooks import CallEvent
 
 State = Literal["authorized", "captured", "voided"]
 Operation = Literal["authorize", "capture", "void", "refund"]
@@ -16,23 +16,23 @@ Operation = Literal["authorize", "capture", "void", "refund"]
 
 @dataclass(frozen=True, slots=True)
 class Authorized:
-    """Money is held; `provider_id` names it in every later call."""
+    """The provider holds the money; `provider_id` names the authorization in every later call."""
 
     provider_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class Refunded:
-    """Money was given back; `refund_id` is the provider's name for it."""
+    """The provider gave money back; `refund_id` is the provider's name for the refund."""
 
     refund_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class BookEntry:
-    """One authorization in the provider's own books; amounts in minor units of `currency`.
+class AuthorizationRecord:
+    """One authorization in the provider's records; amounts in minor units of `currency`.
 
-    `order` is None when the provider's entry names no order of ours.
+    `order` is None when the record names no order of ours.
     """
 
     provider_id: str
@@ -44,79 +44,70 @@ class BookEntry:
     currency: str
 
 
-@dataclass(frozen=True, slots=True)
-class ProviderEvent:
-    """What the provider tells unasked: how a call ended that was made with `key`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderEvent(CallEvent):
+    """A webhook event about one of our calls to the provider.
 
     Args:
-        id: the provider's name for the event; `kind` its own word for what happened.
-        key: the idempotency key of the call.
         operation: which call it was.
-        order: None when the entry names no order of ours.
         provider_id: of the authorization; empty when none was made.
-        amount: what was held, taken or given back, or was not, in minor units of `currency`.
+        amount: what the call held, took or gave back, or asked for, in minor units of `currency`.
         refund_id: the provider's name for a refund.
-        declined: why it was refused; None when it was done.
     """
 
-    id: str
-    kind: str
-    key: str
     operation: Operation
-    order: UUID | None
     provider_id: str
     amount: int
     currency: str
     refund_id: str = ""
-    declined: Declined | None = None
 
 
 class Gateway(Protocol):
     """Calls to a provider, safe to share between threads.
 
-    A return means done. Everything else is Declined, Unknown or CallFailed (errors.py). `key` is the
-    idempotency key: any number of calls with one key do their work once and end alike. Every call, or page
-    of a list, ends within the time limit the gateway was made with.
+    A call that returns is done; every other end is Refused, OutcomeUnknown or CallFailed (celery_config/errors.py).
+    `key` is the idempotency key: any number of calls with one key do their work once and end alike. Each call, or
+    page of a list, ends within the time limit of the gateway.
     """
 
     def authorize(
         self, *, key: UUID | str, order: UUID, amount: int, currency: str, token: str
     ) -> Authorized:
-        """Hold `amount` on what `token` stands for; the provider keeps `order` beside it.
+        """Hold `amount` on the card behind `token`; the provider keeps `order` beside it.
 
-        Declined codes: card_declined, insufficient_funds, invalid_token, or the provider's own.
+        Codes of refusals: card_declined, insufficient_funds, invalid_token, or the provider's own.
         """
         ...
 
     def capture(self, *, key: UUID | str, provider_id: str, amount: int) -> None:
-        """Take `amount`, at most what is held, once; the rest is let go.
+        """Take `amount`, at most what is held, once; the rest is released.
 
-        Declined codes: already_captured, already_voided, amount_too_large.
+        Codes of refusals: already_captured, already_voided, amount_too_large.
         """
         ...
 
     def void(self, *, key: UUID | str, provider_id: str) -> None:
-        """Let the held money go. Declined codes: already_captured, already_voided."""
+        """Release the held money. Codes of refusals: already_captured, already_voided."""
         ...
 
     def refund(self, *, key: UUID | str, provider_id: str, amount: int) -> Refunded:
-        """Give back captured money, all or a part. Declined codes: amount_too_large, not_captured."""
+        """Give back captured money, all or a part. Codes of refusals: amount_too_large, not_captured."""
         ...
 
-    def find(self, order: UUID) -> list[BookEntry]:
-        """The entries of one order. An empty list proves nothing: a call may still be under way."""
+    def find_entries(self, order: UUID) -> list[AuthorizationRecord]:
+        """The authorizations of one order. An empty list proves nothing: a call may still be under way."""
         ...
 
-    def books(self, since: datetime | None = None) -> Iterator[BookEntry]:
-        """Every entry made since then (all of them by default), page by page, in the provider's own order."""
+    def list_entries(self, since: datetime | None = None) -> Iterator[AuthorizationRecord]:
+        """Every authorization made since then (by default all), page by page, in the provider's own order."""
         ...
 
-    def event(self, body: bytes, headers: Mapping[str, str]) -> ProviderEvent | None:
-        """Verify a webhook and return what it tells; None when it tells nothing of a call's end.
+    def read_event(self, body: bytes, headers: Mapping[str, str]) -> ProviderEvent | None:
+        """Verify a webhook and return its event; None when it says nothing of the end of a call.
 
         Raises:
-            SignatureInvalid, SignatureStale: it is not to be believed.
-            EventUnreadable: it is the provider's, but cannot be read.
+            SignatureInvalid, SignatureStale: the provider did not sign it, or not now.
+            EventUnreadable: the provider signed it, but it cannot be read.
         """
         ...
 

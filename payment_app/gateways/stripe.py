@@ -1,8 +1,7 @@
 """Stripe as a gateway, through its official library.
 
-An authorization is a PaymentIntent with manual capture whose metadata carry our order. Stripe keeps the
-answer of a key, 5xx included, for at least 24 hours; such a stored 5xx is settled by looking at what really
-happened.
+An authorization is a PaymentIntent with manual capture; its metadata carry our order. Stripe keeps the answer of a key
+for at least 24 hours, 5xx included. After such a stored 5xx the gateway looks up what really happened.
 """
 
 from __future__ import annotations
@@ -14,33 +13,34 @@ from uuid import UUID
 
 import stripe
 
-from celery_config.common.identifiers import order_id
+from celery_config.common.identifiers import parse_uuid
+from celery_config.common.loading import require_setting
+from celery_config.errors import OutcomeUnknown, Refused
 from celery_config.http.client import CALL_SECONDS
 from payment_app.gateways import stripe_events
-from payment_app.gateways.base import Authorized, BookEntry, ProviderEvent, Refunded, State
-from payment_app.gateways.errors import Declined, OutcomeUnknown
-from payment_app.gateways.stripe_errors import is_replayed_fault, translated
+from payment_app.gateways.base import AuthorizationRecord, Authorized, ProviderEvent, Refunded, State
+from payment_app.gateways.stripe_errors import is_replayed_fault, translate_error
 from payment_app.gateways.stripe_http import StripeTransport
 
-# What a PaymentIntent's status says about money; in every other status none is held.
+# In every other status of a PaymentIntent, Stripe holds no money.
 STATES: dict[str, State] = {"requires_capture": "authorized", "succeeded": "captured", "canceled": "voided"}
-# Stripe wants these in hundredths, though ISO 4217 gives them none.
+# Stripe wants these in hundredths, but ISO 4217 gives them no minor unit.
 # Source: https://docs.stripe.com/currencies#special-cases
 ODD_CURRENCIES = {"ISK", "UGX"}
 PAGE = 100
 T = TypeVar("T")
-# The library would otherwise write an identifier to the home directory and send it along with timings.
+# Otherwise the library writes an identifier to the home directory and sends it with timings.
 stripe.enable_telemetry = False
 
 
 class StripeGateway:
-    """Speaks to Stripe.
+    """Calls Stripe.
 
     Args:
         api_key: secret key of the account.
         api_base: another address than api.stripe.com.
-        seconds: limit of one call in total, the settling of a stored 5xx included.
-        webhook_secret: of the webhook endpoint; without one no webhook is believed.
+        seconds: limit of one call in total, the look-up after a stored 5xx included.
+        webhook_secret: of the webhook endpoint; without a secret, every webhook is refused.
     """
 
     def __init__(
@@ -62,11 +62,20 @@ class StripeGateway:
         self._intents = client.v1.payment_intents
         self._refunds = client.v1.refunds
 
+    @classmethod
+    def from_settings(cls, settings: Any, *, seconds: float) -> StripeGateway:
+        return cls(
+            require_setting(settings, "STRIPE_API_KEY", needed_by="the Stripe gateway"),
+            api_base=getattr(settings, "STRIPE_API_BASE", "") or None,
+            seconds=seconds,
+            webhook_secret=getattr(settings, "STRIPE_WEBHOOK_SECRET", ""),
+        )
+
     def authorize(
         self, *, key: UUID | str, order: UUID, amount: int, currency: str, token: str
     ) -> Authorized:
         if currency in ODD_CURRENCIES:
-            raise Declined(
+            raise Refused(
                 "currency_not_supported", f"{currency} cannot be paid through Stripe here; use another one"
             )
         params: Any = {
@@ -77,9 +86,9 @@ class StripeGateway:
             "error_on_requires_action": True,
             "payment_method_types": ["card"],
             "metadata": {"order": str(order), "key": str(key)},
-            **_card(token),
+            **_describe_card(token),
         }
-        intent = self._settled(
+        intent = self._call(
             lambda: self._intents.create(params, {"idempotency_key": str(key)}),
             lambda: next((i for i in self._search("key", str(key)) if i.status in STATES), None),
         )
@@ -88,108 +97,110 @@ class StripeGateway:
         return Authorized(intent.id)
 
     def capture(self, *, key: UUID | str, provider_id: str, amount: int) -> None:
-        self._settled(
+        self._call(
             lambda: self._intents.capture(
                 provider_id, {"amount_to_capture": amount}, {"idempotency_key": str(key)}
             ),
-            lambda: self._in_status(provider_id, "succeeded"),
+            lambda: self._find_in_status(provider_id, "succeeded"),
         )
 
     def void(self, *, key: UUID | str, provider_id: str) -> None:
-        self._settled(
+        self._call(
             lambda: self._intents.cancel(provider_id, {}, {"idempotency_key": str(key)}),
-            lambda: self._in_status(provider_id, "canceled"),
+            lambda: self._find_in_status(provider_id, "canceled"),
         )
 
     def refund(self, *, key: UUID | str, provider_id: str, amount: int) -> Refunded:
         params: Any = {"payment_intent": provider_id, "amount": amount, "metadata": {"key": str(key)}}
-        refund = self._settled(
+        refund = self._call(
             lambda: self._refunds.create(params, {"idempotency_key": str(key)}),
-            lambda: self._refund_made(provider_id, str(key)),
+            lambda: self._find_refund(provider_id, str(key)),
         )
         if refund.status in {"failed", "canceled"}:
-            raise Declined("refund_failed", f"refund {refund.id} is {refund.status}")
+            raise Refused("refund_failed", f"refund {refund.id} is {refund.status}")
         return Refunded(refund.id)
 
-    def find(self, order: UUID) -> list[BookEntry]:
+    def find_entries(self, order: UUID) -> list[AuthorizationRecord]:
         try:
-            return [entry for intent in self._search("order", str(order)) if (entry := _entry(intent))]
+            return [
+                record for intent in self._search("order", str(order)) if (record := _make_record(intent))
+            ]
         except stripe.StripeError as error:
-            raise translated(error) from error
+            raise translate_error(error) from error
 
-    def books(self, since: datetime | None = None) -> Iterator[BookEntry]:
+    def list_entries(self, since: datetime | None = None) -> Iterator[AuthorizationRecord]:
         params: Any = {"limit": PAGE, "expand": ["data.latest_charge"]}
         if since:
             params["created"] = {"gte": int(since.timestamp())}
         try:
             for intent in self._intents.list(params).auto_paging_iter():
-                if entry := _entry(intent):
-                    yield entry
+                if record := _make_record(intent):
+                    yield record
         except stripe.StripeError as error:
-            raise translated(error) from error
+            raise translate_error(error) from error
 
-    def event(self, body: bytes, headers: Mapping[str, str]) -> ProviderEvent | None:
-        return stripe_events.event(body, headers.get("Stripe-Signature", ""), self._webhook_secret)
+    def read_event(self, body: bytes, headers: Mapping[str, str]) -> ProviderEvent | None:
+        return stripe_events.read_event(body, headers.get("Stripe-Signature", ""), self._webhook_secret)
 
     def close(self) -> None:
         self._transport.close()
 
-    def _settled(self, call: Callable[[], T], made: Callable[[], T | None]) -> T:
-        """The result of a call, or what `made` finds of it when its key only shows a stored 5xx."""
+    def _call(self, call: Callable[[], T], made: Callable[[], T | None]) -> T:
+        """The result of a call; when the key only shows a stored 5xx, what `made` finds of it."""
         with self._transport.limit():
             try:
                 return call()
             except stripe.StripeError as error:
                 if not is_replayed_fault(error):
-                    raise translated(error) from error
+                    raise translate_error(error) from error
                 found = self._look(made)
                 if found is None:
-                    raise translated(error) from error
+                    raise translate_error(error) from error
                 return found
 
     def _look(self, made: Callable[[], T | None]) -> T | None:
         try:
             return made()
         except stripe.StripeError as error:
-            raise translated(error) from error
+            raise translate_error(error) from error
 
     def _search(self, name: str, value: str) -> list[stripe.PaymentIntent]:
-        """Stripe's index is up to a minute late: what it finds is there, what it misses may be there too."""
+        """Search Stripe's index, which is up to a minute late: what it does not find may exist too."""
         query = f"metadata['{name}']:'{value}'"
         return list(
             self._intents.search({"query": query, "expand": ["data.latest_charge"]}).auto_paging_iter()
         )
 
-    def _in_status(self, provider_id: str, status: str) -> stripe.PaymentIntent | None:
+    def _find_in_status(self, provider_id: str, status: str) -> stripe.PaymentIntent | None:
         intent = self._intents.retrieve(provider_id)
         return intent if intent.status == status else None
 
-    def _refund_made(self, provider_id: str, key: str) -> stripe.Refund | None:
+    def _find_refund(self, provider_id: str, key: str) -> stripe.Refund | None:
         refunds = self._refunds.list({"payment_intent": provider_id, "limit": PAGE}).auto_paging_iter()
         return next((refund for refund in refunds if _metadata(refund).get("key") == key), None)
 
 
-def _card(token: str) -> dict[str, Any]:
+def _describe_card(token: str) -> dict[str, Any]:
     """A PaymentMethod (`pm_…`) by its id, an older card token (`tok_…`) as the data of a new one."""
     if token.startswith("tok_"):
         return {"payment_method_data": {"type": "card", "card": {"token": token}}}
     return {"payment_method": token}
 
 
-def _entry(intent: stripe.PaymentIntent) -> BookEntry | None:
+def _make_record(intent: stripe.PaymentIntent) -> AuthorizationRecord | None:
     state = STATES.get(intent.status)
     if state is None:
         return None
     charge = cast("stripe.Charge | None", intent.latest_charge)
-    # Stripe counts what a capture let go as refunded too; only captured money can come back.
-    let_go = intent.amount - intent.amount_received
-    return BookEntry(
+    # Stripe counts what a capture released as refunded too; only captured money can come back.
+    released = intent.amount - intent.amount_received
+    return AuthorizationRecord(
         provider_id=intent.id,
-        order=order_id(_metadata(intent).get("order", "")),
+        order=parse_uuid(_metadata(intent).get("order", "")),
         state=state,
         amount=intent.amount,
         captured=intent.amount_received,
-        refunded=max(charge.amount_refunded - let_go, 0) if charge else 0,
+        refunded=max(charge.amount_refunded - released, 0) if charge else 0,
         currency=intent.currency.upper(),
     )
 

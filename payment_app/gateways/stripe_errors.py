@@ -1,4 +1,4 @@
-"""Stripe's errors in the words of our own tree (errors.py).
+"""Every error of Stripe's library becomes one of our three: Refused, OutcomeUnknown or CallFailed.
 
 Source: https://docs.stripe.com/error-codes and https://docs.stripe.com/declines/codes
 """
@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import stripe
 
-from payment_app.gateways.errors import CallFailed, Declined, GatewayError, OutcomeUnknown
+from celery_config.errors import CallFailed, OutcomeUnknown, Refused
 
-# The provider looked at our request and will not do it, however often it is asked.
+# Stripe read our request and refuses it, however often it is repeated.
 FINAL = {
     "amount_too_large": "amount_too_large",
     "amount_too_small": "amount_too_small",
@@ -20,13 +20,13 @@ ALREADY = {"succeeded": "already_captured", "canceled": "already_voided"}
 NOT_FOUND = "resource_missing"
 
 
-def translated(error: stripe.StripeError) -> GatewayError:
-    """The same error as Declined, Unknown or CallFailed."""
+def translate_error(error: stripe.StripeError) -> Refused | OutcomeUnknown | CallFailed:
+    """The same error as one of ours."""
     reason = error.user_message or str(error)
     if isinstance(error, stripe.CardError):
-        return Declined(_decline_code(error), reason)
+        return Refused(find_decline_code(getattr(error.error, "decline_code", None), error.code), reason)
     if isinstance(error, stripe.InvalidRequestError):
-        return _invalid(error, reason)
+        return _translate_invalid_request(error, reason)
     if isinstance(error, stripe.APIConnectionError | stripe.RateLimitError):
         return OutcomeUnknown(reason)
     if isinstance(error, stripe.APIError):
@@ -36,7 +36,7 @@ def translated(error: stripe.StripeError) -> GatewayError:
 
 
 def is_replayed_fault(error: stripe.StripeError) -> bool:
-    """A 5xx that Stripe stored under the key: repeating the call will only ever show it again.
+    """Whether Stripe stored this 5xx under the key: then every repeat of the call gets it again.
 
     Source: https://docs.stripe.com/api/idempotent_requests (results are saved "including 500 errors").
     """
@@ -44,19 +44,15 @@ def is_replayed_fault(error: stripe.StripeError) -> bool:
     return status >= 500 and (error.headers or {}).get("idempotent-replayed") == "true"
 
 
-def _decline_code(error: stripe.CardError) -> str:
-    return decline_code(getattr(error.error, "decline_code", None), error.code)
-
-
-def decline_code(decline: str | None, code: str | None) -> str:
+def find_decline_code(decline: str | None, code: str | None) -> str:
     """Our code of a card error, from the two that Stripe gives."""
     return "insufficient_funds" if decline == "insufficient_funds" else code or "card_declined"
 
 
-def _invalid(error: stripe.InvalidRequestError, reason: str) -> GatewayError:
+def _translate_invalid_request(error: stripe.InvalidRequestError, reason: str) -> Refused | CallFailed:
     if error.code == NOT_FOUND and error.param in {"payment_method", "payment_method_data[card][token]"}:
-        return Declined("invalid_token", reason)
+        return Refused("invalid_token", reason)
     if error.code not in FINAL:
         return CallFailed(error.code or "invalid_request", reason)
     status = getattr(getattr(error.error, "payment_intent", None), "status", "")
-    return Declined(ALREADY.get(status, FINAL[error.code]), reason)
+    return Refused(ALREADY.get(status, FINAL[error.code]), reason)

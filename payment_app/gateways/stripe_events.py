@@ -1,6 +1,6 @@
-"""Stripe's webhooks, verified by its library, as what they tell of our calls.
+"""Stripe's webhooks: its library verifies each one before it is read.
 
-An event names the idempotency key of the request that caused it; one that no request of ours caused has none.
+An event names the idempotency key of the request that caused it; an event that no request of ours caused has no key.
 Source: https://docs.stripe.com/api/events/object and https://docs.stripe.com/api/events/types
 """
 
@@ -11,12 +11,11 @@ from typing import Any
 
 import stripe
 
-from celery_config.common.identifiers import order_id
-from celery_config.errors import EventUnreadable, SignatureInvalid, SignatureStale
+from celery_config.common.identifiers import parse_uuid
+from celery_config.errors import EventUnreadable, Refused, SignatureInvalid, SignatureStale
 from celery_config.http.webhooks import TOLERANCE_SECONDS
 from payment_app.gateways.base import Operation, ProviderEvent
-from payment_app.gateways.errors import Declined
-from payment_app.gateways.stripe_errors import decline_code
+from payment_app.gateways.stripe_errors import find_decline_code
 
 OPERATIONS: dict[str, Operation] = {
     "payment_intent.amount_capturable_updated": "authorize",
@@ -28,24 +27,24 @@ OPERATIONS: dict[str, Operation] = {
 NOT_PAID = {"failed", "canceled"}
 
 
-def event(body: bytes, signature: str, secret: str) -> ProviderEvent | None:
-    """Return what a webhook tells of one of our calls; None when it tells nothing of its end.
+def read_event(body: bytes, signature: str, secret: str) -> ProviderEvent | None:
+    """Verify a webhook and return its event; None when it says nothing of the end of one of our calls.
 
     Raises:
-        SignatureInvalid, SignatureStale: it is not to be believed.
-        EventUnreadable: it is Stripe's, but cannot be read.
+        SignatureInvalid, SignatureStale: Stripe did not sign it, or not now.
+        EventUnreadable: Stripe signed it, but it cannot be read.
     """
-    told = verified(body, signature, secret)
+    event = verify_event(body, signature, secret)
     try:
-        operation = OPERATIONS.get(told["type"])
-        key = (told["request"] or {}).get("idempotency_key")
-        return read(told, operation, key) if operation and key else None
+        operation = OPERATIONS.get(event["type"])
+        key = (event["request"] or {}).get("idempotency_key")
+        return make_event(event, operation, key) if operation and key else None
     except (KeyError, TypeError, AttributeError) as error:
-        raise EventUnreadable(f"the event lacks or mistakes {error}") from error
+        raise EventUnreadable(f"the event lacks {error}, or has it in another form") from error
 
 
-def verified(body: bytes, signature: str, secret: str) -> dict[str, Any]:
-    """Return the event as plain JSON."""
+def verify_event(body: bytes, signature: str, secret: str) -> dict[str, Any]:
+    """Verify the signature and return the event as plain JSON."""
     try:
         made = stripe.Webhook.construct_event(  # type: ignore[no-untyped-call]
             body, signature, secret, TOLERANCE_SECONDS
@@ -59,14 +58,14 @@ def verified(body: bytes, signature: str, secret: str) -> dict[str, Any]:
     return plain
 
 
-def read(told: dict[str, Any], operation: Operation, key: str) -> ProviderEvent | None:
-    thing = told["data"]["object"]
+def make_event(event: dict[str, Any], operation: Operation, key: str) -> ProviderEvent | None:
+    thing = event["data"]["object"]
     made = ProviderEvent(
-        id=told["id"],
-        kind=told["type"],
+        id=event["id"],
+        kind=event["type"],
         key=key,
         operation=operation,
-        order=order_id((thing["metadata"] or {}).get("order", "")),
+        order=parse_uuid((thing["metadata"] or {}).get("order", "")),
         provider_id=thing["id"],
         amount=thing["amount"],
         currency=thing["currency"].upper(),
@@ -76,11 +75,11 @@ def read(told: dict[str, Any], operation: Operation, key: str) -> ProviderEvent 
         return replace(made, provider_id=thing["payment_intent"], refund_id=thing["id"]) if paid else None
     if operation == "capture":
         return replace(made, amount=thing["amount_received"])
-    if told["type"] != "payment_intent.payment_failed":
+    if event["type"] != "payment_intent.payment_failed":
         return made
     error = thing["last_payment_error"]
-    # Any other error may be gone when the call is repeated; a card's is stored under the key.
+    # A card's error is stored under the key; any other error may be gone when the call is repeated.
     if error["type"] != "card_error":
         return None
-    code = decline_code(error.get("decline_code"), error.get("code"))
-    return replace(made, declined=Declined(code, error.get("message") or code))
+    code = find_decline_code(error.get("decline_code"), error.get("code"))
+    return replace(made, refused=Refused(code, error.get("message") or code))

@@ -1,7 +1,6 @@
-"""Stripe's library over our own connections, so that one limit holds over a whole call.
+"""A transport for Stripe's library: one time limit holds for a whole call.
 
-The library's own clients put a time-out on each read only. Subclassing `stripe.HTTPClient` is its way to
-bring another one.
+The library's own clients limit each read only. A subclass of `stripe.HTTPClient` is its way to bring another one.
 """
 
 from __future__ import annotations

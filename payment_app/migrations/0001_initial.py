@@ -82,7 +82,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "provider_id",
-                    models.CharField(help_text="the provider's name for it", max_length=255, unique=True),
+                    models.CharField(help_text="the provider's id", max_length=255, unique=True),
                 ),
                 ("captured", models.BigIntegerField(default=0, help_text="minor units")),
                 (
@@ -91,7 +91,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "expires_at",
-                    models.DateTimeField(help_text="when the provider lets go of what was not captured"),
+                    models.DateTimeField(help_text="when the provider releases what was not captured"),
                 ),
                 ("created_at", models.DateTimeField(db_default=celery_config.db.functions.Now())),
                 ("updated_at", models.DateTimeField(db_default=celery_config.db.functions.Now())),
@@ -198,7 +198,7 @@ class Migration(migrations.Migration):
                 (
                     "provider_id",
                     models.CharField(
-                        blank=True, help_text="the provider's name for it, if paid", max_length=255
+                        blank=True, help_text="the provider's id, if paid", max_length=255
                     ),
                 ),
                 ("declined_code", models.CharField(blank=True, max_length=100)),

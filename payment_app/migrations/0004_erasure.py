@@ -13,6 +13,6 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='payment',
             name='customer',
-            field=models.UUIDField(blank=True, help_text='none: they were forgotten', null=True),
+            field=models.UUIDField(blank=True, help_text='empty: the customer was erased', null=True),
         ),
     ]

@@ -1,46 +1,44 @@
-"""The ways to a carrier: one protocol, the sandbox behind it."""
+"""Carriers: one protocol, with the sandbox behind it."""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
-from celery_config.common import loading
+from django.conf import settings as django_settings
+
+from celery_config.common.loading import make_from_setting
 from celery_config.http.client import CALL_SECONDS
-from shipment_app.carriers.base import Booked, BookEntry, Carrier, CarrierEvent
-from shipment_app.carriers.errors import CarrierError, CarrierFailed, CarrierRefused, CarrierUnknown
+from shipment_app.carriers.base import Booked, Carrier, CarrierEvent, ShipmentRecord
 from shipment_app.carriers.sandbox import SandboxCarrier
 
 __all__ = [
-    "BookEntry",
     "Booked",
     "Carrier",
-    "CarrierError",
     "CarrierEvent",
-    "CarrierFailed",
-    "CarrierRefused",
-    "CarrierUnknown",
     "SandboxCarrier",
+    "ShipmentRecord",
+    "carrier",
     "carrier_from_settings",
 ]
+BUILT_IN: dict[str, Callable[..., Carrier]] = {"sandbox": SandboxCarrier.from_settings}
+
+
+@functools.cache
+def carrier() -> Carrier:
+    """The carrier of this process: it keeps its connections, and all threads share it."""
+    return carrier_from_settings(django_settings, seconds=django_settings.TIMES.call)
 
 
 def carrier_from_settings(settings: Any, *, seconds: float = CALL_SECONDS) -> Carrier:
-    """The carrier that CARRIER names; make one a process, it keeps its connections.
+    """Make the carrier that CARRIER names: `sandbox`, or the dotted path of your own.
 
     Args:
-        settings: anything with CARRIER and, for `sandbox`, SANDBOX_URL; for webhooks also SHIPMENT_WEBHOOK_SECRET.
-            A carrier of your own is named by its dotted path, and called with `settings` and `seconds`.
+        settings: with CARRIER and the settings of that carrier.
         seconds: limit of one call in total.
 
     Raises:
         ValueError: a setting is missing or has no meaning.
     """
-    if "." in settings.CARRIER:
-        return loading.load_from_setting("CARRIER", settings, seconds=seconds)  # type: ignore[no-any-return]
-    if settings.CARRIER != "sandbox":
-        raise ValueError(f"CARRIER is {settings.CARRIER!r}; set it to sandbox or the dotted path of your own")
-    url = str(getattr(settings, "SANDBOX_URL", "") or "")
-    if not url:
-        raise ValueError("the carrier needs SANDBOX_URL; set it in the environment")
-    secret = getattr(settings, "SHIPMENT_WEBHOOK_SECRET", "")
-    return SandboxCarrier(url, seconds=seconds, webhook_secret=secret)
+    return make_from_setting("CARRIER", settings, BUILT_IN, seconds=seconds)

@@ -1,4 +1,4 @@
-"""What the shop asks of a carrier, whoever it is."""
+"""The Carrier protocol: what shipment asks of any carrier, and how each call may end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 from uuid import UUID
 
 from celery_config.contracts.shipment import Address
-from shipment_app.carriers.errors import CarrierRefused
+from celery_config.http.webhooks import CallEvent
 
 State = Literal["booked", "cancelled", "dispatched"]
 Operation = Literal["book", "cancel", "dispatch"]
@@ -17,15 +17,15 @@ Operation = Literal["book", "cancel", "dispatch"]
 
 @dataclass(frozen=True, slots=True)
 class Booked:
-    """A shipment is booked; `carrier_id` names it in every later call."""
+    """The carrier booked a shipment; `carrier_id` names it in every later call."""
 
     carrier_id: str
     tracking_number: str
 
 
 @dataclass(frozen=True, slots=True)
-class BookEntry:
-    """One shipment in the carrier's own books; `order` is None when it names no order of ours."""
+class ShipmentRecord:
+    """One shipment in the carrier's records; `order` is None when the record names no order of ours."""
 
     carrier_id: str
     order: UUID | None
@@ -35,66 +35,57 @@ class BookEntry:
     parcels: int
 
 
-@dataclass(frozen=True, slots=True)
-class CarrierEvent:
-    """What the carrier tells unasked: how a call ended that was made with `key`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CarrierEvent(CallEvent):
+    """A webhook event about one of our calls to the carrier.
 
     Args:
-        id: the carrier's name for the event; `kind` its own word for what happened.
-        key: the idempotency key of the call.
         operation: which call it was.
-        order: None when it names no order of ours.
-        booked: the shipment; empty names when none was booked.
-        refused: why it was refused; None when it was done.
+        booked: the shipment; its ids are empty when none was booked.
     """
 
-    id: str
-    kind: str
-    key: str
     operation: Operation
-    order: UUID | None
     booked: Booked
     weight_grams: int
     parcels: int
-    refused: CarrierRefused | None = None
 
 
 class Carrier(Protocol):
     """Calls to a carrier, safe to share between threads.
 
-    A return means done. Everything else is CarrierRefused, CarrierUnknown or CarrierFailed (errors.py).
-    `key` is the idempotency key: any number of calls with one key do their work once and end alike. Every
-    call, or page of a list, ends within the time limit the carrier was made with.
+    A call that returns is done; every other end is Refused, OutcomeUnknown or CallFailed (celery_config/errors.py).
+    `key` is the idempotency key: any number of calls with one key do their work once and end alike. Each call, or
+    page of a list, ends within the time limit of the carrier.
     """
 
     def book(
         self, *, key: UUID | str, order: UUID, address: Address, weight_grams: int, parcels: int
     ) -> Booked:
-        """Book a shipment. Refused codes: address_unreachable, parcel_too_heavy, or the carrier's own."""
+        """Book a shipment. Codes of refusals: address_unreachable, parcel_too_heavy, or the carrier's own."""
         ...
 
     def cancel(self, *, key: UUID | str, carrier_id: str) -> None:
-        """Cancel a booking. Refused codes: already_dispatched, already_cancelled."""
+        """Cancel a booking. Codes of refusals: already_dispatched, already_cancelled."""
         ...
 
     def dispatch(self, *, key: UUID | str, carrier_id: str) -> None:
-        """Let the goods leave. Refused codes: already_dispatched, already_cancelled."""
+        """Let the goods leave. Codes of refusals: already_dispatched, already_cancelled."""
         ...
 
-    def find(self, order: UUID) -> list[BookEntry]:
-        """The entries of one order. An empty list proves nothing: a call may still be under way."""
+    def find_entries(self, order: UUID) -> list[ShipmentRecord]:
+        """The shipments of one order. An empty list proves nothing: a call may still be under way."""
         ...
 
-    def books(self, since: datetime | None = None) -> Iterator[BookEntry]:
-        """Every entry made since then (all of them by default), page by page, in the carrier's own order."""
+    def list_entries(self, since: datetime | None = None) -> Iterator[ShipmentRecord]:
+        """Every shipment booked since then (by default all), page by page, in the carrier's own order."""
         ...
 
-    def event(self, body: bytes, headers: Mapping[str, str]) -> CarrierEvent | None:
-        """Verify a webhook and return what it tells; None when it tells nothing of a call's end.
+    def read_event(self, body: bytes, headers: Mapping[str, str]) -> CarrierEvent | None:
+        """Verify a webhook and return its event; None when it says nothing of the end of a call.
 
         Raises:
-            SignatureInvalid, SignatureStale: it is not to be believed.
-            EventUnreadable: it is the carrier's, but cannot be read.
+            SignatureInvalid, SignatureStale: the carrier did not sign it, or not now.
+            EventUnreadable: the carrier signed it, but it cannot be read.
         """
         ...
 

@@ -27,7 +27,7 @@ class Migration(migrations.Migration):
                         max_length=10,
                     ),
                 ),
-                ("carrier_id", models.TextField(help_text="the carrier's name for it", unique=True)),
+                ("carrier_id", models.TextField(help_text="the carrier's id", unique=True)),
                 ("tracking_number", models.TextField(db_index=True)),
                 ("name", models.TextField()),
                 ("line1", models.TextField()),

@@ -12,8 +12,8 @@ from typing import Any
 from celery import Celery
 
 from celery_config.app import UnconfirmedEvents
-from celery_config.broker import topology
-from celery_config.common.services import ORCHESTRATOR
+from celery_config.broker.topology import Topology
+from celery_config.common.services import ORCHESTRATOR, SUBSCRIPTIONS
 from celery_config.settings import celery_settings
 from celery_config.worker.bootsteps import Frames, SlowStart
 
@@ -48,13 +48,14 @@ def main(service: str, broker_url: str, folder: str) -> None:
     """Run the worker until SIGTERM."""
     app = make_app(service, broker_url, Path(folder))
     add_tasks(app, service)
+    queues = Topology.load(SUBSCRIPTIONS).worker_queues(service)
     app.worker_main(
         [
             "worker",
             "--pool=threads",
             "--concurrency=2",
             f"--hostname={service}@%h",
-            f"--queues={','.join(topology.consumed_by(service))}",
+            f"--queues={','.join(queues)}",
             "--without-gossip",
             "--without-mingle",
             "--loglevel=INFO",

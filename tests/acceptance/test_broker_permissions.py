@@ -21,15 +21,13 @@ from celery_config.broker.topology import (
     FLOWER_USER,
     TASK_EVENTS,
     UNROUTED,
+    Topology,
     commands_queue,
     commands_to,
-    consumed_by,
     control_exchange,
-    definitions,
-    queues,
 )
-from celery_config.common.services import SERVICES
-from celery_config.saga.engine.chains import STEP_FAILED, Link, chained
+from celery_config.common.services import SERVICES, SUBSCRIPTIONS
+from celery_config.saga.engine.chains import STEP_FAILED, Link, join_links
 from compose.local import ports
 from compose.local.process import Process
 from compose.local.rabbitmq import RabbitServer
@@ -38,13 +36,14 @@ from compose.local.supervisor import Supervisor
 from tests.acceptance.stand_in_worker import make_app
 
 ROOT = Path(__file__).resolve().parents[2]
+TOPOLOGY = Topology.load(SUBSCRIPTIONS)
 ADMINISTRATOR = "admin"
 USERS = (*SERVICES, FLOWER_USER)
 LOGIN = ("admin", "look-only")
-QUEUES = [queue.name for queue in queues()]
+QUEUES = [queue.name for queue in TOPOLOGY.queues()]
 READABLE: dict[str, set[str]] = {
-    **{service: set(consumed_by(service)) for service in SERVICES},
-    "order": {*consumed_by("order"), DEAD_LETTERS, UNROUTED},
+    **{service: set(TOPOLOGY.worker_queues(service)) for service in SERVICES},
+    "order": {*TOPOLOGY.worker_queues("order"), DEAD_LETTERS, UNROUTED},
     FLOWER_USER: set(),
 }
 soon = retry(stop=stop_after_delay(20), wait=wait_fixed(0.1), reraise=True)
@@ -52,7 +51,7 @@ soon = retry(stop=stop_after_delay(20), wait=wait_fixed(0.1), reraise=True)
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitServer]:
-    server = RabbitServer(tmp_path_factory.mktemp("rabbitmq"), (*USERS, ADMINISTRATOR), definitions)
+    server = RabbitServer(tmp_path_factory.mktemp("rabbitmq"), (*USERS, ADMINISTRATOR), TOPOLOGY.definitions)
     server.start()
     yield server
     server.kill()
@@ -177,7 +176,7 @@ class Relay:
     def send(self, saga: UUID, *tasks: str, **kwargs: Any) -> None:
         """Send one chain of `tasks`, each with the errback it has in a saga."""
         publisher = Publisher(self.app, timeout=5)
-        assert publisher.publish([chained([self.link(task, saga, kwargs) for task in tasks], {})]) == {0}
+        assert publisher.publish([join_links([self.link(task, saga, kwargs) for task in tasks], {})]) == {0}
         publisher.close()
 
     @staticmethod

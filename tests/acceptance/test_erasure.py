@@ -7,8 +7,8 @@ from typing import Any
 
 import psycopg
 
-from celery_config.broker.topology import DEAD_LETTERS, consumed_by
-from celery_config.common.services import PARTICIPANTS, SERVICES
+from celery_config.broker.topology import DEAD_LETTERS, Topology
+from celery_config.common.services import PARTICIPANTS, SERVICES, SUBSCRIPTIONS
 from tests.acceptance.shop import Shop, until
 from tests.acceptance.test_copies import call, execute, sync
 from tests.acceptance.wire import Letter, as_bytes
@@ -21,7 +21,7 @@ EMAIL = "quillon@featherstone.example"
 # The provider names a token that it does not know in its refusal, from where it goes everywhere.
 TOKEN = "tok_9931_llwyd"
 WORDS = ("Quillon", "Featherstone", "featherstone", "Wisteria", "Llanfair", "LL61", TOKEN)
-QUEUES = [queue for service in SERVICES for queue in consumed_by(service)]
+QUEUES = [queue for service in SERVICES for queue in Topology.load(SUBSCRIPTIONS).worker_queues(service)]
 
 
 def told(shop: Shop, *words: str) -> list[str]:

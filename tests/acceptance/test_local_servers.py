@@ -13,8 +13,8 @@ import pytest
 from kombu import Connection
 
 from celery_config.broker import topology
-from celery_config.broker.topology import VHOST, definitions
-from celery_config.common.services import SERVICES
+from celery_config.broker.topology import VHOST, Topology
+from celery_config.common.services import SERVICES, SUBSCRIPTIONS
 from compose.local import ports
 from compose.local.environment import Addresses, build
 from compose.local.errors import FolderInUse, ServerFailed
@@ -22,6 +22,7 @@ from compose.local.postgres import PostgresServer
 from compose.local.rabbitmq import RabbitServer
 from compose.local.stack import Stack
 
+TOPOLOGY = Topology.load(SUBSCRIPTIONS)
 ADMINISTRATOR = "admin"
 
 
@@ -36,7 +37,9 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServe
 
 @pytest.fixture(scope="module")
 def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitServer]:
-    server = RabbitServer(tmp_path_factory.mktemp("rabbitmq"), (*SERVICES, ADMINISTRATOR), definitions)
+    server = RabbitServer(
+        tmp_path_factory.mktemp("rabbitmq"), (*SERVICES, ADMINISTRATOR), TOPOLOGY.definitions
+    )
     server.start()
     yield server
     server.kill()
@@ -164,7 +167,7 @@ class TestRabbit:
         rabbitmq.start()
         options = {"confirm_publish": True}
         with Connection(rabbitmq.url(ADMINISTRATOR), transport_options=options) as connection:
-            for queue in topology.queues():
+            for queue in TOPOLOGY.queues():
                 connection.Producer().publish(
                     "", exchange="", routing_key=queue.name, timeout=5, confirm_timeout=5
                 )

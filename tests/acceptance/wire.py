@@ -14,10 +14,11 @@ from uuid import uuid4
 import amqp
 from kombu import Connection
 
-from celery_config.broker.topology import COMMANDS, EVENTS, SUBSCRIPTIONS, commands_queue, events_queue
-from celery_config.common.services import SERVICES
+from celery_config.broker.topology import COMMANDS, EVENTS, Topology, commands_queue, events_queue
+from celery_config.common.services import SERVICES, SUBSCRIPTIONS
 from compose.local.stack import Stack
 
+PATTERNS = Topology.load(SUBSCRIPTIONS).patterns
 LOOK_SECONDS = 0.2
 HOLD_SECONDS = 30.0
 THE_LAST = "the last one for its reader"
@@ -129,7 +130,7 @@ class Wire:
                 readers.enter_context(
                     self.reading(commands_queue(service), copied.append, (COMMANDS, service))
                 )
-            for service in SUBSCRIPTIONS:
+            for service in PATTERNS:
                 readers.enter_context(
                     self.reading(events_queue(service), copied.append, *events_for(service))
                 )
@@ -222,7 +223,7 @@ class Wire:
 
 def events_for(service: str) -> list[tuple[str, str]]:
     """The bindings that bring events to it."""
-    return [(EVENTS, key) for key in SUBSCRIPTIONS[service]]
+    return [(EVENTS, key) for key in PATTERNS[service]]
 
 
 def as_bytes(body: Any) -> bytes:

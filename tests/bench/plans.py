@@ -76,10 +76,10 @@ def list_questions(service: str) -> Iterator[tuple[str, Callable[[], object]]]:
     from celery_config.messaging.duties import measure_lag
     from celery_config.messaging.outbox import publishing
 
-    yield "relay: looks", publishing.anything_due
-    yield "relay: takes", lambda: publishing.locked(200)
+    yield "relay: looks", publishing.has_due_rows
+    yield "relay: takes", lambda: publishing.lock_due_rows(200)
     yield "relay: lag", measure_lag
-    yield "relay: retention", retention.forget_old
+    yield "relay: retention", retention.delete_expired
     yield from list_pages()
     if service == "order":
         yield from list_order_questions()
@@ -116,17 +116,17 @@ def list_pages() -> Iterator[tuple[str, Callable[[], object]]]:
 
 def list_order_questions() -> Iterator[tuple[str, Callable[[], object]]]:
     """Yield the questions that only the order service asks."""
-    from celery_config.saga.duties import forget_log, measure
+    from celery_config.saga.duties import delete_old_log, measure_sagas
     from celery_config.saga.engine import clock, watchdog
     from celery_config.saga.engine.saga_flow import SAGAS
     from order_project import audit
     from order_project.retention import forget_keys
 
     yield "watchdog: drives what is due", lambda: watchdog.redrive_due(SAGAS, clock.now())
-    yield "watchdog: metrics", measure
-    yield "retention: log", forget_log
+    yield "watchdog: metrics", measure_sagas
+    yield "retention: log", delete_old_log
     yield "retention: keys", forget_keys
-    yield "audit: a page of orders", lambda: next(audit.order_chunks(), None)
+    yield "audit: a page of orders", lambda: next(audit.iterate_orders(), None)
 
 
 if __name__ == "__main__":

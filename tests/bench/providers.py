@@ -27,7 +27,7 @@ class Instant:
     def __init__(self, settings: Any, *, seconds: float) -> None:
         pass
 
-    def event(self, body: bytes, headers: Mapping[str, str]) -> None:
+    def read_event(self, body: bytes, headers: Mapping[str, str]) -> None:
         return None
 
     def close(self) -> None:
@@ -51,10 +51,10 @@ class InstantGateway(Instant):
     def refund(self, *, key: UUID | str, provider_id: str, amount: int) -> gateways.Refunded:
         return gateways.Refunded(f"instant_{key}")
 
-    def find(self, order: UUID) -> list[gateways.BookEntry]:
+    def find_entries(self, order: UUID) -> list[gateways.AuthorizationRecord]:
         return []
 
-    def books(self, since: datetime | None = None) -> Iterator[gateways.BookEntry]:
+    def list_entries(self, since: datetime | None = None) -> Iterator[gateways.AuthorizationRecord]:
         return iter(())
 
 
@@ -72,8 +72,8 @@ class InstantCarrier(Instant):
     def dispatch(self, *, key: UUID | str, carrier_id: str) -> None:
         pass
 
-    def find(self, order: UUID) -> list[carriers.BookEntry]:
+    def find_entries(self, order: UUID) -> list[carriers.ShipmentRecord]:
         return []
 
-    def books(self, since: datetime | None = None) -> Iterator[carriers.BookEntry]:
+    def list_entries(self, since: datetime | None = None) -> Iterator[carriers.ShipmentRecord]:
         return iter(())

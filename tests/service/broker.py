@@ -12,7 +12,8 @@ from typing import Any
 from celery import Celery
 from kombu import Connection
 
-from celery_config.broker import topology
+from celery_config.broker.topology import VHOST, Topology
+from celery_config.common.services import SUBSCRIPTIONS
 from celery_config.settings import celery_settings
 from compose.local.rabbitmq import RabbitServer
 
@@ -23,7 +24,7 @@ ADMIN = "admin"
 def app_of(service: str, rabbit: RabbitServer, folder: Path) -> Iterator[Celery]:
     """The service's Celery app with its own broker user, and every queue empty."""
     with Connection(rabbit.url(ADMIN)) as connection:
-        for queue in topology.queues():
+        for queue in Topology.load(SUBSCRIPTIONS).queues():
             connection.default_channel.queue_purge(queue.name)
     app = Celery(service, set_as_current=False, fixups=[])
     app.config_from_object(celery_settings(service, rabbit.url(service), folder), namespace="CELERY")
@@ -47,7 +48,7 @@ def drain(rabbit: RabbitServer, queue: str) -> list[Any]:
 @contextmanager
 def leaderless(rabbit: RabbitServer, queue: str) -> Iterator[None]:
     """A queue that answers nothing for a while."""
-    server = f"whereis('{topology.VHOST}_{queue}')"
+    server = f"whereis('{VHOST}_{queue}')"
     rabbit.ctl("eval", f"sys:suspend({server}).")
     try:
         yield

@@ -13,15 +13,15 @@ from celery.exceptions import Ignore
 from django.conf import settings as django_settings
 from rest_framework.test import APIClient
 
-from celery_config.broker import topology
-from celery_config.common.services import SERVICES
+from celery_config.broker.topology import Topology
+from celery_config.common.services import SERVICES, SUBSCRIPTIONS
 from celery_config.contracts.base import Command, Event, decode
 from celery_config.errors import Refused, StepSuperseded
 from celery_config.messaging.barrier.steps import Step
 from celery_config.messaging.deliveries import Call
 from celery_config.messaging.event_envelopes import RECEIVE
 from celery_config.messaging.models import OutboxMessage
-from celery_config.participant.choreography import announced
+from celery_config.participant.choreography import choreography_event
 from celery_config.participant.handlers import registry
 from compose.local.rabbitmq import RabbitServer
 from tests.service import alone
@@ -59,7 +59,7 @@ class Participant:
             what the worker would see: a refusal, a failed call.
         """
         order = UUID(str(getattr(event, "order")))  # noqa: B009
-        message = announced(event, order=order, drive=drive, event_id=uuid4())
+        message = choreography_event(event, order=order, drive=drive, event_id=uuid4())
         return self.take(Context(args=[], kwargs=message, id=message["id"]))
 
     def take_again(self, message: dict[str, Any]) -> list[Event]:
@@ -73,7 +73,7 @@ class Participant:
         before = set(OutboxMessage.objects.values_list("id", flat=True))
         ((delivery, outcome),) = self.receive.carry_out([request])
         while isinstance(outcome, Call):
-            ((delivery, outcome),) = self.receive.settle([(delivery, outcome, outcome.answer())])
+            ((delivery, outcome),) = self.receive.finish_calls([(delivery, outcome, outcome.answer())])
         if isinstance(outcome, Exception) and not isinstance(outcome, (Refused, StepSuperseded, Ignore)):
             raise outcome
         said = OutboxMessage.objects.filter(kind="event").exclude(id__in=before).order_by("id")
@@ -120,7 +120,8 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess
 @pytest.fixture(scope="session")
 def rabbit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitServer]:
     """A broker of one's own, with our topology."""
-    server = RabbitServer(tmp_path_factory.mktemp("rabbitmq"), (*SERVICES, ADMIN), topology.definitions)
+    definitions = Topology.load(SUBSCRIPTIONS).definitions
+    server = RabbitServer(tmp_path_factory.mktemp("rabbitmq"), (*SERVICES, ADMIN), definitions)
     server.start()
     yield server
     server.kill()

@@ -1,1 +1,1 @@
-"""The database backend of the services that run on PostgreSQL."""
+"""Database backend of the services that run on PostgreSQL."""

@@ -1,4 +1,4 @@
-"""Django's PostgreSQL backend, which knows without asking that a connection still stands."""
+"""Django's PostgreSQL backend with a connection check that needs no round trip."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from django.db.backends.postgresql import base
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """A connection that the server closed has something to be read: its farewell, or the end of the stream."""
+    """A connection that the server has closed has something to read: a last message, or the end of the stream."""
 
     def is_usable(self) -> bool:
-        """Whether the connection works; asked before the first statement of every request.
+        """Whether the connection works; Django asks before the first statement of every request.
 
-        Django sends a statement each time, a tenth of what accepting an order costs. Where nothing waits to be read
-        nobody has hung up. (A server that vanished without a word answers neither.)
+        Django's own check sends a statement, a tenth of the cost of accepting an order. While there is nothing to read,
+        the server has not closed the connection. (No check finds a server that vanished silently.)
         """
         if self.connection is not None and not self.connection.closed:
-            with_news = select.poll()
-            with_news.register(self.connection.fileno(), select.POLLIN)
-            if not with_news.poll(0):
+            poll = select.poll()
+            poll.register(self.connection.fileno(), select.POLLIN)
+            if not poll.poll(0):
                 return True
         return super().is_usable()

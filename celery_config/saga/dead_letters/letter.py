@@ -1,4 +1,4 @@
-"""What a dead letter says, whatever it is: garbage is what dead letters are made of, and none of it may hold us up."""
+"""Dead letters are untrusted input: parsing one never raises, and what is parsed can always be stored."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from kombu.message import Message
 
 from celery_config.messaging.barrier.fences import PIVOT_FENCED, PIVOT_RAN
 from celery_config.messaging.event_envelopes import RECEIVE, RECEIVE_ALL
-from celery_config.saga.dead_letters.diagnosis import why
+from celery_config.saga.dead_letters.diagnosis import diagnose
 from celery_config.saga.engine.chains import STEP_FAILED
 
-KEPT_BODY = 64 * 1024
-# They carry step and operation too, but tell of a step instead of being it.
-NEWS = (STEP_FAILED, PIVOT_RAN, PIVOT_FENCED, RECEIVE, RECEIVE_ALL)
+MAX_BODY = 64 * 1024
+# Their messages name a step and an operation too, but they report about the step.
+REPORTS = (STEP_FAILED, PIVOT_RAN, PIVOT_FENCED, RECEIVE, RECEIVE_ALL)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Letter:
-    """The columns of its row, as far as it says them itself."""
+    """A dead letter's columns, as far as the message fills them."""
 
     reason: str
     queue: str
@@ -31,18 +31,18 @@ class Letter:
     step: str
     operation: str
     flow: str
-    """Empty: what it is about has a saga; else the `event_flow` of its watched flow."""
+    """The `event_flow` of its watched flow; empty: it belongs to a saga."""
     fault: str
     headers: dict[str, Any]
     body: str
-    told_of: frozenset[UUID]
-    """The sagas of its events, if it is a batch of them."""
+    event_sagas: frozenset[UUID]
+    """The sagas of its events, if it is a batch of events."""
 
     @classmethod
-    def of(cls, message: Message) -> Letter:
-        """Read whatever can be read."""
-        headers, kwargs = storable(dict(message.headers or {})), kwargs_of(message)
-        death = first(headers.get("x-death"))
+    def parse(cls, message: Message) -> Letter:
+        """Read what can be read; never raises."""
+        headers, kwargs = sanitize_json(dict(message.headers or {})), read_kwargs(message)
+        death = last_death(headers.get("x-death"))
         reason = str(death.get("reason", headers.get("x-first-death-reason", "unknown")))
         queue = str(death.get("queue", headers.get("x-first-death-queue", "")))
         return cls(
@@ -50,55 +50,55 @@ class Letter:
             queue=queue[:120],
             task=str(headers.get("task", ""))[:200],
             task_id=str(headers.get("id", ""))[:255],
-            saga=saga_id(kwargs),
+            saga=read_saga_id(kwargs),
             step=str(kwargs.get("step", ""))[:80],
             operation=str(kwargs.get("operation", ""))[:20],
             flow=str(kwargs.get("flow", "")),
-            fault=text(fault_in(message, reason, queue))[:300],
+            fault=sanitize_text(diagnose_safely(message, reason, queue))[:300],
             headers=headers,
-            body=text(message.body),
-            told_of=frozenset(each for event in events_of(kwargs) if (each := saga_id(event))),
+            body=sanitize_text(message.body),
+            event_sagas=frozenset(saga for event in read_events(kwargs) if (saga := read_saga_id(event))),
         )
 
     @property
-    def is_a_step(self) -> bool:
-        """Whether it is an action or an undo itself."""
-        return self.operation in ("do", "undo") and self.task not in NEWS
+    def is_step(self) -> bool:
+        """Whether it is an action or an undo itself, not a report about one."""
+        return self.operation in ("do", "undo") and self.task not in REPORTS
 
     @property
     def sagas(self) -> frozenset[UUID]:
-        """Those that it concerns."""
-        return frozenset([self.saga]) if self.saga else self.told_of
+        """The sagas that it is about."""
+        return frozenset([self.saga]) if self.saga else self.event_sagas
 
 
-def fault_in(message: Message, reason: str, queue: str) -> str:
+def diagnose_safely(message: Message, reason: str, queue: str) -> str:
     try:
-        return why(message, reason, queue)
-    except Exception as error:  # nobody foresaw this one
+        return diagnose(message, reason, queue)
+    except Exception as error:  # a fault that the diagnosis does not know
         return f"it cannot be read: {error!r}"
 
 
-def first(deaths: Any) -> dict[str, Any]:
-    """The last death of a message, which its broker puts first."""
+def last_death(deaths: Any) -> dict[str, Any]:
+    """The last entry of `x-death`, which the broker puts first; empty if there is none."""
     return deaths[0] if isinstance(deaths, list) and deaths and isinstance(deaths[0], dict) else {}
 
 
-def events_of(kwargs: dict[str, Any]) -> list[dict[str, Any]]:
-    """Those of a batch."""
+def read_events(kwargs: dict[str, Any]) -> list[dict[str, Any]]:
+    """The events of a batch."""
     events = kwargs.get("events")
     return [event for event in events if isinstance(event, dict)] if isinstance(events, list) else []
 
 
-def kwargs_of(message: Message) -> dict[str, Any]:
+def read_kwargs(message: Message) -> dict[str, Any]:
     try:
         _, kwargs, _ = message.payload
-    except Exception:  # every codec raises its own kinds; the letter itself is kept whole
+    except Exception:  # every codec raises its own errors; the body is stored as it is
         return {}
-    return storable(kwargs) if isinstance(kwargs, dict) else {}
+    return sanitize_json(kwargs) if isinstance(kwargs, dict) else {}
 
 
-def storable(value: dict[str, Any]) -> dict[str, Any]:
-    """`value` as JSON that PostgreSQL takes: it knows neither NUL nor half a surrogate pair, and no NaN."""
+def sanitize_json(value: dict[str, Any]) -> dict[str, Any]:
+    """`value` as JSON that PostgreSQL stores: without NUL, lone surrogates and NaN."""
     try:
         whole = json.dumps(value, default=str, ensure_ascii=False).encode(errors="replace").decode()
         return json.loads(whole.replace(r"\u0000", r"\ufffd"), parse_constant=str)  # type: ignore[no-any-return]
@@ -106,16 +106,16 @@ def storable(value: dict[str, Any]) -> dict[str, Any]:
         return {"unreadable": repr(error)}
 
 
-def saga_id(kwargs: dict[str, Any]) -> UUID | None:
+def read_saga_id(kwargs: dict[str, Any]) -> UUID | None:
     try:
         return UUID(str(kwargs["saga"]))
     except (KeyError, ValueError):
         return None
 
 
-def text(body: Any) -> str:
-    """What PostgreSQL takes of a text or body, at most `KEPT_BODY` characters."""
+def sanitize_text(body: Any) -> str:
+    """A text or body as PostgreSQL stores it, at most `MAX_BODY` characters."""
     raw = body.tobytes() if isinstance(body, memoryview) else body
     if not isinstance(raw, bytes):
-        raw = str(raw)[:KEPT_BODY].encode("utf-8", "backslashreplace")
-    return raw[:KEPT_BODY].decode("utf-8", "backslashreplace").replace("\x00", "\\x00")[:KEPT_BODY]
+        raw = str(raw)[:MAX_BODY].encode("utf-8", "backslashreplace")
+    return raw[:MAX_BODY].decode("utf-8", "backslashreplace").replace("\x00", "\\x00")[:MAX_BODY]

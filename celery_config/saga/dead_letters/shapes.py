@@ -1,4 +1,4 @@
-"""The shape of a task is what its worker takes; what does not fit is named. Pure."""
+"""Task shape: what a worker can read; `find_mismatch` names the first part of a message that it cannot. Pure."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from celery_config.saga.dsl import Saga
 
 @dataclass(frozen=True)
 class Shape:
-    """What a task takes.
+    """What a task accepts.
 
     Args:
-        queue: where its worker reads.
-        message: what its keyword arguments are decoded as.
+        queue: the queue of its workers.
+        message: the type of its keyword arguments.
         chained: whether it gets the replies of the links before it.
-        command: of a step: what its message holds.
+        command: the type of a step's command; None: it is no step.
     """
 
     queue: str
@@ -30,12 +30,12 @@ class Shape:
     command: type[Command] | None = None
 
 
-def shapes_of_steps(sagas: Iterable[type[Saga]], step: type[Any], fence: type[Any]) -> dict[str, Shape]:
-    """The shapes of everything that these sagas ask of participants, by task.
+def step_shapes(sagas: Iterable[type[Saga]], step: type[Any], fence: type[Any]) -> dict[str, Shape]:
+    """The shapes of all steps and fences of these sagas, by task.
 
     Args:
-        step: the message of an action or undo.
-        fence: that of a fence.
+        step: the message type of an action or undo.
+        fence: the message type of a fence.
     """
     shapes = {}
     for each in (each for saga in sagas for each in saga.steps):
@@ -46,11 +46,11 @@ def shapes_of_steps(sagas: Iterable[type[Saga]], step: type[Any], fence: type[An
     return shapes
 
 
-def misfit(shape: Shape, queue: str, args: list[Any], kwargs: dict[str, Any]) -> str | None:
-    """Say what a worker could not take, or None when all of it fits.
+def find_mismatch(shape: Shape, queue: str, args: list[Any], kwargs: dict[str, Any]) -> str | None:
+    """Say what a worker cannot read of the message, or None if all of it fits.
 
     Args:
-        queue: the one that the message came from; empty: not known.
+        queue: where the message came from; empty if unknown.
     """
     if queue and queue != shape.queue:
         return f"it came to {queue!r}, whose workers do not know its task: that belongs into {shape.queue!r}"

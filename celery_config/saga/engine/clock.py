@@ -1,4 +1,4 @@
-"""Saga time (rule 17): orders are not compensated because we were down."""
+"""Saga time: a clock that stands while we are down, so that this compensates no order (rule 17, the watchdog)."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ ASK = f"SELECT now FROM {SagaClock._meta.db_table} WHERE id = 1"
 
 
 def now() -> datetime:
-    """The present saga time. Asked by every transaction of a saga: it costs no more than the database does."""
+    """The present saga time, by plain SQL: every transaction of a saga reads it."""
     with connection.cursor() as cursor:
         cursor.execute(ASK)
-        found = cursor.fetchone()
-    return parse_time(found[0]) if found else start()
+        row = cursor.fetchone()
+    return parse_time(row[0]) if row else start()
 
 
 def start() -> datetime:
-    """Set the clock going; harmless when it is."""
+    """Start the clock, if it does not run yet; return the present saga time."""
     SagaClock.objects.bulk_create([SagaClock(id=1, now=Now(), ticked_at=Now())], ignore_conflicts=True)
     return SagaClock.objects.values_list("now", flat=True).get(pk=1)
 
@@ -31,7 +31,7 @@ def tick(*, running: bool) -> datetime:
     """Advance saga time by the time since the last tick, at most `clock_step` seconds, by the database's clock.
 
     Args:
-        running: False while the broker or a participant is down: the time passes unseen.
+        running: False while the broker or a participant is down: saga time stands.
     """
     with transaction.atomic():
         skip = connection.features.has_select_for_update_skip_locked

@@ -1,11 +1,11 @@
-"""The decisions of a saga: given where it stands and what came in, where it goes and what is sent. Pure.
+"""State machine: a saga's status and a trigger decide the next status and what is sent. Pure.
 
     running -> completed
     running -> stopping -> compensated
     stopping -> forward -> completed
     any of them -> parked, and back
 
-It is the orchestrator's half of the protocol's model, input by input; the numbers name the protocol's rules.
+It is the orchestrator's half of the protocol's model (docs/protocol.md), trigger by trigger.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any, Generic, TypeVar
 
-from celery_config.saga.dsl import Kind, Saga
+from celery_config.saga.dsl import Saga, StepKind
 from celery_config.saga.states import OPEN, Status, StepState
 
 
 @dataclass(frozen=True)
 class View:
-    """Where a flow stands, and what is known of its steps; of a saga's: `StepState`, by name."""
+    """A flow as its decisions see it; a saga's log holds a `StepState` for each step."""
 
     status: Status
     log: Mapping[str, Any] = field(default_factory=dict)
     past_deadline: bool = False
-    past_patience: bool = False  # stopping or forward has been driven for as long as it may be
+    past_patience: bool = False  # it has been stopping or forward for as long as redrives may take
 
 
-# What may come in.
+# The triggers.
 @dataclass(frozen=True)
 class StepFailed:
     """An errback or a dead letter: of an action (`do`), an undo, a fence, or one of the saga's own last links."""
@@ -43,7 +43,7 @@ class StepFailed:
 
 @dataclass(frozen=True)
 class StepLogged:
-    """An event of a participant."""
+    """A participant's event changed the log."""
 
     step: str
     outcome: StepState
@@ -62,7 +62,7 @@ class PivotRan:
 
 @dataclass(frozen=True)
 class Completed:
-    """The chain came to its end."""
+    """The chain reached its last link."""
 
     def __str__(self) -> str:
         return "end of the chain"
@@ -70,7 +70,7 @@ class Completed:
 
 @dataclass(frozen=True)
 class Compensated:
-    """The stop chain came to its end; `incomplete` when an undo failed on the way."""
+    """The stop chain reached its last link; `incomplete` if an undo failed on the way."""
 
     incomplete: bool = False
 
@@ -80,7 +80,7 @@ class Compensated:
 
 @dataclass(frozen=True)
 class CancelRequested:
-    """Somebody cancelled."""
+    """A customer or an operator asks for the end."""
 
     def __str__(self) -> str:
         return "asked to stop"
@@ -88,7 +88,7 @@ class CancelRequested:
 
 @dataclass(frozen=True)
 class Retry:
-    """A human says of a parked saga: again."""
+    """An operator retries a parked saga."""
 
     def __str__(self) -> str:
         return "asked to try again"
@@ -96,7 +96,7 @@ class Retry:
 
 @dataclass(frozen=True)
 class Resume:
-    """A human says of a parked saga whose pivot is known to have run: go on forward."""
+    """An operator sends a parked saga forward; its pivot must be known to have run."""
 
     def __str__(self) -> str:
         return "asked to go on forward"
@@ -123,10 +123,10 @@ Trigger = (
 )
 
 
-# What may be sent.
+# What a decision sends.
 @dataclass(frozen=True)
 class Drive:
-    """The actions from this step on, then `complete`; None: only `complete`."""
+    """The actions from this step on, then `complete`. None: only `complete`."""
 
     step: str | None
 
@@ -136,7 +136,7 @@ class Drive:
 
 @dataclass(frozen=True)
 class Stop:
-    """The fence, then every undo, last to first, then `compensated`; from behind its first `known` links on."""
+    """The fence, every undo, last to first, then `compensated`; without its first `known` links."""
 
     known: int = 0
 
@@ -146,7 +146,7 @@ class Stop:
 
 @dataclass(frozen=True)
 class UndoBefore:
-    """The undos before this step's, then `compensated(incomplete)`."""
+    """The undos that follow this step's in a stop chain, then `compensated(incomplete)`."""
 
     step: str
 
@@ -162,7 +162,7 @@ SendT = TypeVar("SendT")
 
 @dataclass(frozen=True)
 class Decision(Generic[SendT]):
-    """`status` None: it stays. `soon`: the watchdog shall look again before the silence is over."""
+    """`status` None: it stays. `soon`: the watchdog checks again before the silence timeout."""
 
     status: Status | None = None
     send: SendT | None = None
@@ -170,17 +170,17 @@ class Decision(Generic[SendT]):
 
 
 IGNORE: Decision[Any] = Decision()
-THROUGH = (StepState.REFUSED, StepState.UNDONE)
+CLOSED = (StepState.REFUSED, StepState.UNDONE)
 
 
 def first_status(saga: type[Saga]) -> Status:
-    """Where a saga begins: one without a way back is beyond its point of no return from its start."""
+    """The status at the start: a saga of retriable steps alone starts beyond its point of no return."""
     return Status.FORWARD if saga.only_forward() else Status.RUNNING
 
 
-def decide(saga: type[Saga], view: View, came: Trigger) -> Decision[Send]:
-    """Return what the saga does about `came`."""
-    match came:
+def decide(saga: type[Saga], view: View, trigger: Trigger) -> Decision[Send]:
+    """Return what the saga does about `trigger`."""
+    match trigger:
         case Completed():
             provable = view.status is Status.PARKED and saga.pivot_index() < len(saga.steps)
             done = view.status in (Status.RUNNING, Status.FORWARD) or provable
@@ -190,87 +190,85 @@ def decide(saga: type[Saga], view: View, came: Trigger) -> Decision[Send]:
             return Decision(Status.COMPENSATED) if done else IGNORE
         case PivotRan():
             if view.status in (Status.RUNNING, Status.STOPPING):
-                return Decision(Status.FORWARD, drive(saga, view))
+                return Decision(Status.FORWARD, redrive(saga, view))
             return IGNORE
         case StepLogged(step, outcome):
-            return logged(saga, view, step, outcome)
+            return on_step_logged(saga, view, step, outcome)
         case StepFailed(step, operation):
-            return failed(saga, view, step, operation)
+            return on_step_failed(saga, view, step, operation)
         case CancelRequested():
             return Decision(Status.STOPPING, Stop()) if view.status is Status.RUNNING else IGNORE
         case Retry() if saga.only_forward():
-            return IGNORE  # there is nothing to stop: it is resumed
+            return IGNORE  # it cannot be stopped, only resumed
         case Retry():
             return Decision(Status.STOPPING, Stop()) if view.status is Status.PARKED else IGNORE
         case Resume():
             proved = view.status is Status.PARKED and pivot_is_done(saga, view)
-            return Decision(Status.FORWARD, drive(saga, view)) if proved else IGNORE
+            return Decision(Status.FORWARD, redrive(saga, view)) if proved else IGNORE
         case WatchdogFired():
-            return due(saga, view)
+            return on_watchdog_fired(saga, view)
 
 
 def pivot_is_done(saga: type[Saga], view: View) -> bool:
     if saga.only_forward():
         return True
-    pivot = next((s.name for s in saga.steps if s.kind is Kind.PIVOT), None)
+    pivot = next((s.name for s in saga.steps if s.kind is StepKind.PIVOT), None)
     return pivot is not None and view.log.get(pivot) is StepState.DONE
 
 
-def logged(saga: type[Saga], view: View, step: str, outcome: StepState) -> Decision[Send]:
-    """Word that the pivot is done turns the saga forward (rule 13); a stopping one must then be driven."""
-    is_pivot = saga.steps[saga.index(step)].kind is Kind.PIVOT
+def on_step_logged(saga: type[Saga], view: View, step: str, outcome: StepState) -> Decision[Send]:
+    """An event that the pivot is done turns the saga forward (rule 13, the fence); a stopping one is redriven."""
+    is_pivot = saga.steps[saga.index(step)].kind is StepKind.PIVOT
     if not (is_pivot and outcome is StepState.DONE and view.status in (Status.RUNNING, Status.STOPPING)):
         return IGNORE
     stopped = view.status is Status.STOPPING
-    return Decision(Status.FORWARD, drive(saga, view) if stopped else None)
+    return Decision(Status.FORWARD, redrive(saga, view) if stopped else None)
 
 
-def failed(saga: type[Saga], view: View, step: str, operation: str) -> Decision[Send]:
+def on_step_failed(saga: type[Saga], view: View, step: str, operation: str) -> Decision[Send]:
     if operation == "undo":
-        # It parks nothing by itself: the other undos go on, the watchdog drives all again (rule 15).
+        # It parks nothing by itself: the other undos go on, the watchdog redrives all (rule 15, failed undos).
         return Decision(send=UndoBefore(step)) if view.status is Status.STOPPING else IGNORE
     if operation != "do":
-        return Decision(soon=view.status in OPEN)  # a fence's or a last link's errback proves nothing
-    if saga.steps[saga.index(step)].kind is Kind.RETRIABLE:
-        # Its being run at all proves that the pivot ran (rule 14).
+        return Decision(soon=view.status in OPEN)  # the errback of a fence or of a last link proves nothing
+    if saga.steps[saga.index(step)].kind is StepKind.RETRIABLE:
+        # It only runs after the pivot, so the pivot ran (rule 14, failures after the pivot).
         turns = view.status in (Status.RUNNING, Status.STOPPING)
         return Decision(Status.FORWARD if turns else None, soon=view.status in OPEN)
     return Decision(Status.STOPPING, Stop()) if view.status is Status.RUNNING else IGNORE
 
 
-def due(saga: type[Saga], view: View) -> Decision[Send]:
-    """The watchdog's decision (rule 17)."""
+def on_watchdog_fired(saga: type[Saga], view: View) -> Decision[Send]:
+    """What a silent saga needs (rule 17, the watchdog)."""
     match view.status:
         case Status.RUNNING if view.past_deadline:
             return Decision(Status.STOPPING, Stop())
         case Status.RUNNING:
-            return Decision(send=drive(saga, view))
-        case Status.FORWARD if view.past_patience:
+            return Decision(send=redrive(saga, view))
+        case Status.FORWARD | Status.STOPPING if view.past_patience:
             return Decision(Status.PARKED)
         case Status.FORWARD:
-            return Decision(send=drive(saga, view))
-        case Status.STOPPING if view.past_patience:
-            return Decision(Status.PARKED)
+            return Decision(send=redrive(saga, view))
         case Status.STOPPING:
-            return Decision(send=stop(saga, view))
+            return Decision(send=redrive_stop(saga, view))
     return IGNORE
 
 
-def drive(saga: type[Saga], view: View) -> Drive:
-    """From the first step that the log does not know done.
+def redrive(saga: type[Saga], view: View) -> Drive:
+    """The actions from the first step that the log does not know as done.
 
-    Going forward, that may lie before the pivot: an event was missed. Its repeat is answered from the barrier
-    (the pivot ran, so it is done and never undone) and brings the reply that later steps need.
+    In a forward saga this step may lie before the pivot: its event was lost. The barrier answers the repeat
+    (the pivot ran, so the step is done and never undone), which brings the reply that later steps need.
     """
     return Drive(next((s.name for s in saga.steps if view.log.get(s.name) is not StepState.DONE), None))
 
 
-def stop(saga: type[Saga], view: View) -> Stop:
-    """From the first fence or undo that is not known to be through.
+def redrive_stop(saga: type[Saga], view: View) -> Stop:
+    """The stop chain from the first fence or undo that the log does not know as closed (rule 12, the stop).
 
-    A participant that says so has committed it: nothing brings back what is undone, refused or fenced. So a saga gets
-    on by one link a drive even where no link ever sends the next. What lies behind the first gap is sent again,
-    whatever the log says of it.
+    A participant reports only what it has committed: what is undone, refused or fenced stays so. A saga therefore
+    advances by one link a redrive, even if no link ever sends the next. All links after the first gap are sent again,
+    whatever the log says.
     """
     links = reversed(saga.steps[: saga.pivot_index() + 1])  # the fence is the pivot's
-    return Stop(sum(1 for _ in takewhile(lambda s: view.log.get(s.name) in THROUGH, links)))
+    return Stop(sum(1 for _ in takewhile(lambda s: view.log.get(s.name) in CLOSED, links)))

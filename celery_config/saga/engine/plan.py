@@ -1,6 +1,6 @@
-"""Which links a chain has, in the order in which they run. Pure.
+"""Chain plan: which links a chain has, in the order in which they run. Pure.
 
-The message builder makes its messages of it and the simulation its own, so that both send the same.
+The message builder and the simulator both read it, so both send the same links.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
-from celery_config.saga.dsl import Kind, Saga
+from celery_config.saga.dsl import Saga, StepKind
 from celery_config.saga.engine.machine import Drive, Send, Stop, UndoBefore
 
 
@@ -20,42 +20,42 @@ class Operation(StrEnum):
     COMPENSATED = "compensated"
 
 
-class Planned(NamedTuple):
-    """One link: what is to be done with which step; the saga's own last links name none."""
+class PlannedLink(NamedTuple):
+    """One link: an operation and its step. The saga's own last links have no step."""
 
     operation: Operation
     step: str = ""
     incomplete: bool = False
 
 
-plans: dict[tuple[type[Saga], Send], tuple[Planned, ...]] = {}
+plans: dict[tuple[type[Saga], Send], tuple[PlannedLink, ...]] = {}
 
 
-def planned(saga: type[Saga], send: Send) -> tuple[Planned, ...]:
-    """The links that `send` stands for (rules 12 and 15); made once for each saga and send."""
+def plan_links(saga: type[Saga], send: Send) -> tuple[PlannedLink, ...]:
+    """The links that `send` stands for (rule 12, the stop; rule 15, failed undos), from a cache."""
     plan = plans.get((saga, send))
     if plan is None:
-        plan = plans[saga, send] = made(saga, send)
+        plan = plans[saga, send] = make_plan(saga, send)
     return plan
 
 
-def made(saga: type[Saga], send: Send) -> tuple[Planned, ...]:
+def make_plan(saga: type[Saga], send: Send) -> tuple[PlannedLink, ...]:
     pivot = saga.pivot_index()
     match send:
         case Drive(step):
             start = len(saga.steps) if step is None else saga.index(step)
-            actions = [Planned(Operation.DO, s.name) for s in saga.steps[start:]]
-            return (*actions, Planned(Operation.COMPLETE))
+            actions = [PlannedLink(Operation.DO, s.name) for s in saga.steps[start:]]
+            return (*actions, PlannedLink(Operation.COMPLETE))
         case Stop(known):
-            fences = [Planned(Operation.FENCE, s.name) for s in saga.steps[pivot : pivot + 1]]
-            links = [*fences, *undos(saga, pivot), Planned(Operation.COMPENSATED)]
+            fences = [PlannedLink(Operation.FENCE, s.name) for s in saga.steps[pivot : pivot + 1]]
+            links = [*fences, *plan_undos(saga, pivot), PlannedLink(Operation.COMPENSATED)]
             return tuple(links[known:])
         case UndoBefore(step):
-            rest = undos(saga, saga.index(step))
-            return (*rest, Planned(Operation.COMPENSATED, incomplete=True))
+            rest = plan_undos(saga, saga.index(step))
+            return (*rest, PlannedLink(Operation.COMPENSATED, incomplete=True))
 
 
-def undos(saga: type[Saga], before: int) -> list[Planned]:
+def plan_undos(saga: type[Saga], before: int) -> list[PlannedLink]:
     """The undos of the compensatable steps before this position, last to first."""
     steps = reversed(saga.steps[:before])
-    return [Planned(Operation.UNDO, s.name) for s in steps if s.kind is Kind.COMPENSATABLE]
+    return [PlannedLink(Operation.UNDO, s.name) for s in steps if s.kind is StepKind.COMPENSATABLE]

@@ -1,4 +1,4 @@
-"""Steps over REST: the link runs here, calls the participant, and its outcome is the participant's."""
+"""Steps over REST: our worker runs the link, calls the participant, and answers with the participant's outcome."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from celery_config.errors import OutcomeUnknown
 from celery_config.failpoints.points import Point, reach
 from celery_config.messaging.deliveries import Call, Delivery, Outcome
 from celery_config.participant.rest_client import participant
-from celery_config.saga.engine import step_log
+from celery_config.saga.engine import refusals
 from celery_config.saga.engine.chains import CALL
 
 
 @dataclass(frozen=True, kw_only=True)
 class CallMessage:
-    """A link whose step is reached over REST; `message` is what the broker would have carried."""
+    """A link that calls its participant over REST; `message` is what the broker would have carried."""
 
     saga: UUID
     step: str
@@ -31,8 +31,8 @@ class CallMessage:
 
 
 def call_participants(deliveries: Sequence[Delivery[CallMessage]]) -> list[Outcome]:
-    """Each call in a thread of its own."""
-    return [Call(functools.partial(call_participant, delivery), answers) for delivery in deliveries]
+    """Run each call in a thread of its own."""
+    return [Call(functools.partial(call_participant, delivery), unpack_answers) for delivery in deliveries]
 
 
 def call_participant(delivery: Delivery[CallMessage]) -> Outcome:
@@ -46,13 +46,12 @@ def call_participant(delivery: Delivery[CallMessage]) -> Outcome:
     return answer
 
 
-def answers(answered: Sequence[tuple[Any, Outcome]]) -> list[Outcome]:
+def unpack_answers(answered: Sequence[tuple[Any, Outcome]]) -> list[Outcome]:
     return [answer for _, answer in answered]
 
 
-def note_giving_up(delivery: Delivery[CallMessage], error: Exception) -> None:
-    """Keep why in the saga log; the errback itself carries no reason."""
+def record_exhaustion(delivery: Delivery[CallMessage], error: Exception) -> None:
+    """Write the reason to the saga log, since the errback carries none."""
     message, code = delivery.message, "unknown_outcome" if isinstance(error, OutcomeUnknown) else "error"
-    step_log.note_failure(
-        message.saga, message.step, message.operation, {"code": code, "reason": str(error)[:500]}
-    )
+    reason = {"code": code, "reason": str(error)[:500]}
+    refusals.record_failure(message.saga, message.step, message.operation, reason)

@@ -1,6 +1,6 @@
-"""The runner is the only part of the engine that writes rows: it locks them, asks their flow, carries out.
+"""Runner: locks a flow's rows, lets them decide, and carries the decisions out in one transaction.
 
-Every function runs in one transaction; what is to be sent goes to the outbox in it.
+No other part of the engine writes these rows; the messages of a decision go to the outbox in the same transaction.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from uuid import UUID
 import structlog
 from django.db import transaction
 
-from celery_config.saga.engine import clock, step_log
+from celery_config.saga.engine import clock, refusals, step_log
 from celery_config.saga.engine.flows import Cause, WatchedFlow
 from celery_config.saga.engine.machine import CancelRequested, Compensated, Completed, Trigger
 from celery_config.saga.engine.saga_flow import SAGAS, SagaFacts
@@ -26,33 +26,33 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class Unwound:
+class StopChainEnd:
     """What the end of a stop chain brings: the refusals that the barriers hold, by step."""
 
     refusals: Mapping[str, Any]
     incomplete: bool = False
 
 
-def receive(
+def handle_trigger(
     row_id: UUID, trigger: Trigger, *, cause: Cause | None = None, flow: WatchedFlow[Any, Any] = SAGAS
 ) -> Status | None:
-    """Let one row decide about `trigger`; return its status afterwards, None when there is no such row."""
-    found = receive_all({row_id: trigger}, {row_id: cause} if cause else {}, flow)
+    """Let one row decide about `trigger`; return its status afterwards, or None if there is no such row."""
+    found = handle_triggers({row_id: trigger}, {row_id: cause} if cause else {}, flow)
     if not found:
         log.warning("no such saga", saga=str(row_id), came=repr(trigger))
         return None
     return Status(found[0].status)
 
 
-def receive_all(
+def handle_triggers(
     triggers: Mapping[UUID, Trigger],
     causes: Mapping[UUID, Cause] = MappingProxyType({}),
     flow: WatchedFlow[Any, Any] = SAGAS,
 ) -> list[Any]:
-    """Let each row decide about its trigger; return the rows. Ids that do not exist are passed over.
+    """Let each row decide about its trigger; return the rows. Unknown ids are skipped.
 
     Args:
-        causes: why, if this should stop it.
+        causes: by id, for the rows that the trigger stops.
     """
     if not triggers:
         return []
@@ -60,43 +60,47 @@ def receive_all(
         found = flow.lock(triggers)
         work = UnitOfWork.begin(flow, found)
         for row in found:
-            work.take(row, triggers[row.pk], causes.get(row.pk))
+            work.apply_trigger(row, triggers[row.pk], causes.get(row.pk))
         work.write()
         return found
 
 
-def complete(replies: Mapping[UUID, dict[str, Any]]) -> None:
-    """The ends of chains: close the sagas, fill what the log missed, and tell their owners, in one (rule 11)."""
+def complete_sagas(replies: Mapping[UUID, dict[str, Any]]) -> None:
+    """Complete the sagas, by their chains' replies: log, end and callback in one transaction (rule 11, the end)."""
     with transaction.atomic():
-        # The log before the rows, as the transaction of an event does: locks in one order everywhere.
-        step_log.merge(
+        # The log before the rows, as an event's transaction does: locks are taken in one order everywhere.
+        step_log.merge_entries(
             Entry(saga, step, StepState.DONE, reply)
-            for saga, brought in replies.items()
-            for step, reply in brought.items()
+            for saga, by_step in replies.items()
+            for step, reply in by_step.items()
         )
         work = UnitOfWork(SAGAS, clock.now(), SagaFacts(brought=replies))
         for row in SAGAS.lock(replies):
             if row.status not in ENDED:
-                work.take(row, Completed())
+                work.apply_trigger(row, Completed())
         work.write()
 
 
-def compensated(unwound: Mapping[UUID, Unwound]) -> None:
-    """The ends of stop chains."""
+def end_stop_chains(ends: Mapping[UUID, StopChainEnd]) -> None:
+    """Write the refusals that the stop chains brought, and let the sagas decide about their end."""
     with transaction.atomic():
-        step_log.note_refusals(
-            {(saga, step): refusal for saga, end in unwound.items() for step, refusal in end.refusals.items()}
+        refusals.record_refusals(
+            {(saga, step): refusal for saga, end in ends.items() for step, refusal in end.refusals.items()}
         )
-        receive_all({saga: Compensated(end.incomplete) for saga, end in unwound.items()})
+        handle_triggers({saga: Compensated(end.incomplete) for saga, end in ends.items()})
 
 
-def stop(row_id: UUID, *, code: str, reason: str, flow: WatchedFlow[Any, Any] = SAGAS) -> Status | None:
-    """Ask a flow to stop; return its status: anything but stopping or compensated means it is too late."""
-    return receive(row_id, CancelRequested(), cause={"step": "", "code": code, "reason": reason}, flow=flow)
+def request_stop(
+    row_id: UUID, *, code: str, reason: str, flow: WatchedFlow[Any, Any] = SAGAS
+) -> Status | None:
+    """Ask a flow to stop; return its status. Any other than stopping or compensated means that it is too late."""
+    return handle_trigger(
+        row_id, CancelRequested(), cause={"step": "", "code": code, "reason": reason}, flow=flow
+    )
 
 
 def advance_checks(flow: WatchedFlow[Any, Any], ids: Iterable[UUID]) -> set[UUID]:
-    """Let the watchdog look before long at rows of which a message was lost; return the ids that the flow knows."""
+    """Make the watchdog check rows soon that lost a message; return the ids that the flow knows."""
     found = flow.lock(ids)
     work = UnitOfWork.begin(flow, found)
     for row in found:

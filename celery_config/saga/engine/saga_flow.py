@@ -20,9 +20,9 @@ from celery_config.errors import OperatorRefused
 from celery_config.messaging.outbox import writing
 from celery_config.messaging.states import Action
 from celery_config.saga.course import Answer, Course, Known
-from celery_config.saga.dsl import Kind, Saga, find
-from celery_config.saga.engine import flows, parking, step_log
-from celery_config.saga.engine.chains import Chains
+from celery_config.saga.dsl import Saga, StepKind, find_saga
+from celery_config.saga.engine import flows, parking, refusals, step_log
+from celery_config.saga.engine.chains import ChainBuilder
 from celery_config.saga.engine.flows import Cause, Transition, Verb, WatchedFlow, make_view
 from celery_config.saga.engine.machine import (
     CancelRequested,
@@ -36,7 +36,7 @@ from celery_config.saga.engine.machine import (
     WatchdogFired,
     decide,
 )
-from celery_config.saga.engine.plan import planned
+from celery_config.saga.engine.plan import plan_links
 from celery_config.saga.engine.step_log import Entry
 from celery_config.saga.models import SagaDecision, SagaInstance, SagaStep
 from celery_config.saga.states import ENDED, Status, StepState
@@ -47,8 +47,6 @@ DEADLINE_PASSED = {
     "code": "deadline_passed",
     "reason": "the saga did not end before its deadline",
 }
-# Errbacks, dead letters and the deadline carry no reason; the refusal that the log holds says more.
-UNEXPLAINED = ("step_failed", "dead_letter", "deadline_passed")
 # The event that the pivot is done, of a saga that is on its way anyway: it comes for every order.
 EXPECTED: Decision[Send] = Decision(Status.FORWARD)
 
@@ -65,7 +63,7 @@ class SagaFacts:
     @cached_property
     def replies(self) -> dict[UUID, dict[str, Any]]:
         """What the steps that are done replied, by saga and step; read when the first chain needs it."""
-        return step_log.replies(self.sagas)
+        return step_log.read_replies(self.sagas)
 
 
 class SagaFlow(WatchedFlow[SagaInstance, SagaFacts]):
@@ -74,7 +72,7 @@ class SagaFlow(WatchedFlow[SagaInstance, SagaFacts]):
         "status", "cause", "attempt", "drives", "since", "due_at", "owner", "answer_by", "fingerprint", "ended_at",
     )  # fmt: skip
     news = (SagaStep, "saga", "updated_at")
-    to_outbox = staticmethod(writing.tasks)
+    to_outbox = staticmethod(writing.task_statements)
     verbs = {
         "retry": Verb(
             "Retry now: look at it as the watchdog would; a parked saga is stopped, fence included",
@@ -93,7 +91,7 @@ class SagaFlow(WatchedFlow[SagaInstance, SagaFacts]):
     }
 
     def read_facts(self, rows: Sequence[SagaInstance], proved: Sequence[Entry] = ()) -> SagaFacts:
-        logs = step_log.read(rows)
+        logs = step_log.read_log(rows)
         for entry in proved:
             logs.setdefault(entry.saga, {})[entry.step] = entry.outcome
         return SagaFacts(rows, logs)
@@ -101,7 +99,7 @@ class SagaFlow(WatchedFlow[SagaInstance, SagaFacts]):
     def decide(
         self, row: SagaInstance, trigger: Trigger, now: datetime, facts: SagaFacts
     ) -> Decision[Send] | None:
-        saga = find(row.name, row.version)
+        saga = find_saga(row.name, row.version)
         if saga is None:
             log.error("unknown saga version", saga=str(row.pk), name=row.name, version=row.version)
             return None
@@ -112,7 +110,7 @@ class SagaFlow(WatchedFlow[SagaInstance, SagaFacts]):
     ) -> tuple[UUID, dict[str, Any]]:
         row.attempt += 1
         replies = facts.replies.get(row.pk, {}) if isinstance(send, Drive) else {}
-        return row.pk, Chains(definition(row), row.pk, row.data, row.attempt).chain(send, replies)
+        return row.pk, ChainBuilder(definition(row), row.pk, row.data, row.attempt).build(send, replies)
 
     def explain_status(self, row: SagaInstance, cause: Cause | None, facts: SagaFacts) -> None:
         if row.status in ENDED:
@@ -129,18 +127,7 @@ class SagaFlow(WatchedFlow[SagaInstance, SagaFacts]):
             )
 
     def explain_ends(self, ended: Sequence[SagaInstance]) -> None:
-        """Let the refusal that the log holds be the cause, where a refused step was what stopped the saga."""
-        compensated = [row for row in ended if row.status == Status.COMPENSATED]
-        unexplained = [row.pk for row in compensated if row.cause.get("code") in UNEXPLAINED]
-        if not unexplained:
-            return
-        refused = SagaStep.objects.filter(saga__in=unexplained, refusal__isnull=False)
-        refused = refused.exclude(logged=StepState.DONE).order_by("position")
-        causes: dict[UUID, dict[str, str]] = {}
-        for saga, step, refusal in refused.values_list("saga_id", "name", "refusal"):
-            causes.setdefault(saga, {"step": step, **(refusal or {})})
-        for row in compensated:
-            row.cause = row.cause | causes.get(row.pk, {})
+        refusals.explain_causes([row for row in ended if row.status == Status.COMPENSATED])
 
     def finish(self, transitions: Sequence[Transition[SagaInstance]], facts: SagaFacts) -> None:
         """Write the decisions down, and tell the sagas' owners in the transaction that ends them (rule 11)."""
@@ -168,14 +155,14 @@ class SagaFlow(WatchedFlow[SagaInstance, SagaFacts]):
 
     def find_proof(self, row: SagaInstance, answers: Mapping[str, Answer]) -> Entry | None:
         """Return the pivot's reply, if its participant's barrier says that it ran."""
-        pivot = next((s for s in definition(row).steps if s.kind is Kind.PIVOT), None)
+        pivot = next((s for s in definition(row).steps if s.kind is StepKind.PIVOT), None)
         held = (answers.get(pivot.command.service) or {}).get(pivot.name) if pivot else None
         if pivot and held and held.action is Action.DONE:
             return Entry(row.pk, pivot.name, StepState.DONE, dict(held.reply or {}))
         return None
 
     def describe_send(self, row: SagaInstance, send: Send) -> list[str]:
-        links = planned(definition(row), send)
+        links = plan_links(definition(row), send)
         return [f"{link.operation} {link.step}".strip() for link in links]
 
 
@@ -189,7 +176,7 @@ def definition(row: SagaInstance) -> type[Saga]:
     Raises:
         OperatorRefused: this code does not know it.
     """
-    saga = find(row.name, row.version)
+    saga = find_saga(row.name, row.version)
     if saga is None:
         raise OperatorRefused(
             f"{row.name} version {row.version} is unknown to this code; deploy one that knows it"

@@ -1,4 +1,4 @@
-"""Starting sagas: what writes them, together with whatever must be true with them (rule 1)."""
+"""Saga start: a saga's rows, its outbox row and its subject's row are written together or not at all (rule 1)."""
 
 from __future__ import annotations
 
@@ -20,50 +20,50 @@ from celery_config.errors import ChainTooLarge
 from celery_config.messaging.outbox import writing
 from celery_config.saga.dsl import Saga
 from celery_config.saga.engine import clock, pauses
-from celery_config.saga.engine.chains import Chains
+from celery_config.saga.engine.chains import ChainBuilder
 from celery_config.saga.engine.flows import schedule_check
-from celery_config.saga.engine.machine import first_status
+from celery_config.saga.engine.machine import Drive, first_status
 from celery_config.saga.models import SagaInstance, SagaStep
 
-STARTED = (
+SAGA_COLUMNS = (
     "id", "name", "version", "subject", "status", "data", "cause", "attempt", "drives",
     "deadline_at", "since", "due_at",
 )  # fmt: skip
-PLANNED = ("saga", "name", "position", "kind", "command", "logged")
+STEP_COLUMNS = ("saga", "name", "position", "kind", "command", "logged")
 
 
-def start(saga: type[Saga], data: Any, *, subject: UUID) -> UUID:
-    """Start one saga; return its id. A part of its caller's transaction, in which the subject's own row is written.
+def start_saga(saga: type[Saga], data: Any, *, subject: UUID) -> UUID:
+    """Write one saga in the caller's transaction, which also writes the subject's row; return the saga's id.
 
     Raises:
         SagaPaused, ChainTooLarge: nothing was written.
     """
-    started = start_all(saga, [(subject, data)])
-    (outcome,) = started.outcomes
+    prepared = prepare_starts(saga, [(subject, data)])
+    (outcome,) = prepared.outcomes
     if isinstance(outcome, ChainTooLarge):
         raise outcome
-    bulk.execute(*started.changes)
+    bulk.execute(*prepared.statements)
     return outcome
 
 
 @dataclass(frozen=True)
-class Started:
-    """The id of each saga, or why it cannot be; and what writes those that can, not yet carried out."""
+class PreparedStarts:
+    """The id of each saga, or why it cannot start; and the statements, not yet executed, that write the others."""
 
     outcomes: list[UUID | ChainTooLarge]
-    changes: list[Statement]
+    statements: list[Statement]
 
 
-def start_all(saga: type[Saga], wanted: Sequence[tuple[UUID, Any]]) -> Started:
-    """Return what starts sagas: their rows, their steps and, for each, the one outbox row that holds its whole chain.
+def prepare_starts(saga: type[Saga], wanted: Sequence[tuple[UUID, Any]]) -> PreparedStarts:
+    """Return the statements that start sagas: their rows, their steps, and one outbox row each for the whole chain.
 
     Args:
-        wanted: subject and data of each.
+        wanted: the subject and data of each.
 
     Raises:
-        SagaPaused: none can be started.
+        SagaPaused: none can start.
     """
-    now = time_unless_paused(saga)
+    now = read_time_unless_paused(saga)
     instances: list[SagaInstance] = []
     chains: list[tuple[UUID, dict[str, Any]]] = []
     outcomes: list[UUID | ChainTooLarge] = []
@@ -74,7 +74,7 @@ def start_all(saga: type[Saga], wanted: Sequence[tuple[UUID, Any]]) -> Started:
         row.deadline_at = now + timedelta(seconds=settings.TIMES.deadline(saga.deadline))
         schedule_check(row, now)
         try:
-            chain = Chains(saga, row.pk, row.data, attempt=0).drive(saga.steps[0].name, {})
+            chain = ChainBuilder(saga, row.pk, row.data, attempt=0).build(Drive(saga.steps[0].name))
         except ChainTooLarge as error:
             outcomes.append(error)
             continue
@@ -88,24 +88,24 @@ def start_all(saga: type[Saga], wanted: Sequence[tuple[UUID, Any]]) -> Started:
         for row in instances
         for i, s in enumerate(saga.steps)
     ]
-    changes = [
-        *bulk.insert_statement(SagaInstance, instances, STARTED),
-        *bulk.insert_statement(SagaStep, steps, PLANNED),
-        *writing.tasks(chains),
+    statements = [
+        *bulk.insert_statement(SagaInstance, instances, SAGA_COLUMNS),
+        *bulk.insert_statement(SagaStep, steps, STEP_COLUMNS),
+        *writing.task_statements(chains),
     ]
-    return Started(outcomes, changes)
+    return PreparedStarts(outcomes, statements)
 
 
-def time_unless_paused(saga: type[Saga]) -> datetime:
-    """The present saga time, and whether sagas of this kind are held up, asked at once.
+def read_time_unless_paused(saga: type[Saga]) -> datetime:
+    """The present saga time; one query also asks for pauses.
 
     Raises:
-        SagaPaused: they are.
+        SagaPaused: sagas of this kind are paused.
     """
-    pause, values = pauses.look(saga.name, tuple(step.name for step in saga.steps))
+    pause, values = pauses.pause_query(saga.name, tuple(step.name for step in saga.steps))
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT ({clock.ASK}), EXISTS ({pause})", values)
         (now, paused) = cursor.fetchone()
     if paused:
-        pauses.check(saga)
+        pauses.check_not_paused(saga)
     return parse_time(now) if now else clock.start()

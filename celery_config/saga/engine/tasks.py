@@ -1,4 +1,4 @@
-"""What comes back to the orchestrator: errbacks, the ends of chains, the fence's word, and the saga's events."""
+"""The orchestrator's tasks: errbacks, ends of chains, reports of fences, and participants' events reach the sagas."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from celery_config.messaging.barrier.fences import PIVOT_FENCED, PIVOT_RAN
 from celery_config.messaging.deliveries import Delivery, Outcome
 from celery_config.messaging.inbox.subscriptions import Received
 from celery_config.messaging.tasks import Handle, Work, durable_task
-from celery_config.saga.dsl import Kind, Saga
-from celery_config.saga.engine import runner, step_log
+from celery_config.saga.dsl import Saga, StepKind
+from celery_config.saga.engine import refusals, runner, step_log
 from celery_config.saga.engine.chains import CALL, COMPENSATED, COMPLETE, STEP_FAILED
 from celery_config.saga.engine.machine import PivotRan, StepFailed, StepLogged
-from celery_config.saga.engine.rest_steps import CallMessage, call_participants, note_giving_up
-from celery_config.saga.engine.runner import Unwound
+from celery_config.saga.engine.rest_steps import CallMessage, call_participants, record_exhaustion
+from celery_config.saga.engine.runner import StopChainEnd
 from celery_config.saga.states import StepState
 
 
@@ -54,108 +54,105 @@ class PivotFencedMessage:
     step: str
 
 
-def step_failed(deliveries: Sequence[Delivery[StepFailedMessage]]) -> list[Outcome]:
-    """The `link_error` of every link."""
+def handle_step_failed(deliveries: Sequence[Delivery[StepFailedMessage]]) -> list[Outcome]:
+    """The `link_error` of every link: a failure without its reason (see `refusals.explain_causes`)."""
     for part in split_unique([delivery.message for delivery in deliveries], lambda failed: failed.saga):
         causes = {
-            failed.saga: {
-                "step": failed.step,
+            each.saga: {
+                "step": each.step,
                 "code": "step_failed",
-                "reason": f"{failed.step or failed.operation} failed",
+                "reason": f"{each.step or each.operation} failed",
             }
-            for failed in part
+            for each in part
         }
-        runner.receive_all({each.saga: StepFailed(each.step, each.operation) for each in part}, causes)
+        runner.handle_triggers({each.saga: StepFailed(each.step, each.operation) for each in part}, causes)
     return [None] * len(deliveries)
 
 
-def complete(deliveries: Sequence[Delivery[EndMessage]]) -> list[Outcome]:
-    """The last links of chains of actions."""
-    runner.complete({delivery.message.saga: delivery.replies for delivery in deliveries})
+def handle_complete(deliveries: Sequence[Delivery[EndMessage]]) -> list[Outcome]:
+    """The last link of a chain of actions."""
+    runner.complete_sagas({delivery.message.saga: delivery.replies for delivery in deliveries})
     return [None] * len(deliveries)
 
 
-def compensated(deliveries: Sequence[Delivery[EndMessage]]) -> list[Outcome]:
-    """The last link of every stop chain."""
+def handle_compensated(deliveries: Sequence[Delivery[EndMessage]]) -> list[Outcome]:
+    """The last link of a stop chain."""
     for part in split_unique(deliveries, lambda delivery: delivery.message.saga):
-        runner.compensated(
-            {each.message.saga: Unwound(each.replies, each.message.incomplete) for each in part}
-        )
+        ends = {each.message.saga: StopChainEnd(each.replies, each.message.incomplete) for each in part}
+        runner.end_stop_chains(ends)
     return [None] * len(deliveries)
 
 
-def pivot_ran(deliveries: Sequence[Delivery[PivotRanMessage]]) -> list[Outcome]:
-    """Fences found that pivots ran."""
-    told = [delivery.message for delivery in deliveries]
+def handle_pivot_ran(deliveries: Sequence[Delivery[PivotRanMessage]]) -> list[Outcome]:
+    """A fence found that its pivot ran."""
+    messages = [delivery.message for delivery in deliveries]
     with transaction.atomic():
-        step_log.merge(step_log.Entry(each.saga, each.step, StepState.DONE, each.reply) for each in told)
-        runner.receive_all({each.saga: PivotRan() for each in told})
+        step_log.merge_entries(
+            step_log.Entry(each.saga, each.step, StepState.DONE, each.reply) for each in messages
+        )
+        runner.handle_triggers({each.saga: PivotRan() for each in messages})
     return [None] * len(deliveries)
 
 
-def pivot_fenced(deliveries: Sequence[Delivery[PivotFencedMessage]]) -> list[Outcome]:
-    """Fences found that pivots did not run; the undos are on their way already."""
-    step_log.merge(
+def handle_pivot_fenced(deliveries: Sequence[Delivery[PivotFencedMessage]]) -> list[Outcome]:
+    """A fence found that its pivot did not run and never will; the undos are already under way."""
+    step_log.merge_entries(
         step_log.Entry(each.message.saga, each.message.step, StepState.UNDONE, None) for each in deliveries
     )
     return [None] * len(deliveries)
 
 
-def own_task(name: str, message: type[Any], handle: Handle, *, chained: bool = False) -> None:
+def register_task(name: str, message: type[Any], handle: Handle, *, chained: bool = False) -> None:
     durable_task(name, Work(message=message, handle=handle, chained=chained, exhausted="dead letter"))
 
 
-own_task(STEP_FAILED, StepFailedMessage, step_failed)
-own_task(COMPLETE, EndMessage, complete, chained=True)
-own_task(COMPENSATED, EndMessage, compensated, chained=True)
-own_task(PIVOT_RAN, PivotRanMessage, pivot_ran)
-own_task(PIVOT_FENCED, PivotFencedMessage, pivot_fenced)
-durable_task(
-    CALL,
-    Work(
-        message=CallMessage,
-        handle=call_participants,
-        chained=True,
-        exhausted="errback",
-        on_exhausted=note_giving_up,
-    ),
-    throws=(Refused, StepSuperseded),
+register_task(STEP_FAILED, StepFailedMessage, handle_step_failed)
+register_task(COMPLETE, EndMessage, handle_complete, chained=True)
+register_task(COMPENSATED, EndMessage, handle_compensated, chained=True)
+register_task(PIVOT_RAN, PivotRanMessage, handle_pivot_ran)
+register_task(PIVOT_FENCED, PivotFencedMessage, handle_pivot_fenced)
+CALL_WORK = Work(
+    message=CallMessage,
+    handle=call_participants,
+    chained=True,
+    exhausted="errback",
+    on_exhausted=record_exhaustion,
 )
+durable_task(CALL, CALL_WORK, throws=(Refused, StepSuperseded))
 
 
 def write_saga_log(received: Sequence[Received]) -> None:
-    """Merge participants' events into the saga log; the pivot's turns its saga forward (rules 13, 16)."""
-    told = [(each, each.envelope) for each in received]
-    of_steps = [each for each, event in told if event.saga and event.step and not event.flow]
+    """Merge participants' events into the log (rule 16, events); the pivot's event turns its saga forward."""
     entries = []
-    for each in of_steps:
-        event, saga = each.envelope, each.envelope.saga
-        assert saga is not None
+    for each in received:
+        event = each.envelope
+        if event.saga is None or not event.step or event.flow:
+            continue
         if event.outcome == "failed":
-            step_log.note_failure(saga, event.step, event.operation, each.data)
+            refusals.record_failure(event.saga, event.step, event.operation, each.data)
         else:
-            entries.append(step_log.Entry(saga, event.step, StepState(event.outcome), each.data))
+            entries.append(step_log.Entry(event.saga, event.step, StepState(event.outcome), each.data))
     pivots = pivot_names()
-    runner.receive_all(
+    runner.handle_triggers(
         {
             entry.saga: StepLogged(entry.step, entry.outcome)
-            for entry in step_log.merge(without_words(entries))
+            for entry in step_log.merge_entries(redact_erased(entries))
             if entry.outcome is StepState.DONE and entry.step in pivots
         }
     )
 
 
-def without_words(entries: Sequence[step_log.Entry]) -> list[step_log.Entry]:
-    """Refusals that come late, of people who were forgotten, without their free text."""
+def redact_erased(entries: Sequence[step_log.Entry]) -> list[step_log.Entry]:
+    """The entries; late refusals about erased people lose their free text."""
     refused = {entry.saga for entry in entries if entry.outcome is StepState.REFUSED}
-    gone = tombstones.erased_among(refused)
+    erased = tombstones.erased_among(refused)
     return [
         replace(entry, content={**(entry.content or {}), "reason": ""})
-        if entry.outcome is StepState.REFUSED and entry.saga in gone
+        if entry.outcome is StepState.REFUSED and entry.saga in erased
         else entry
         for entry in entries
     ]
 
 
 def pivot_names() -> set[str]:
-    return {s.name for saga in Saga.registry.values() for s in saga.steps if s.kind is Kind.PIVOT}
+    return {s.name for saga in Saga.registry.values() for s in saga.steps if s.kind is StepKind.PIVOT}

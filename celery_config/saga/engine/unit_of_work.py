@@ -1,4 +1,4 @@
-"""A unit of work: what one transaction decides about rows of one flow, written with one statement for each table."""
+"""Unit of work: one transaction's decisions about rows of one flow, written with one statement for each table."""
 
 from __future__ import annotations
 
@@ -45,18 +45,18 @@ class UnitOfWork(Generic[Row, Facts]):
     def begin(
         cls, flow: WatchedFlow[Row, Facts], found: Sequence[Row], proved: Sequence[Entry] = ()
     ) -> UnitOfWork[Row, Facts]:
-        """Begin one over these locked rows: read the clock and the facts."""
+        """Begin a unit of work on these locked rows: read the clock and the facts."""
         return cls(flow, clock.now(), flow.read_facts(found, proved))
 
-    def take(self, row: Row, trigger: Any, cause: Cause | None = None) -> Decision[Any]:
+    def apply_trigger(self, row: Row, trigger: Any, cause: Cause | None = None) -> Decision[Any]:
         """Decide about `trigger`, change the locked row accordingly, and return the decision.
 
         Args:
-            cause: why, if this should stop it.
+            cause: of the stop, if the trigger stops the row.
         """
         decision = self.flow.decide(row, trigger, self.now, self.facts)
         if decision is None:
-            # A worker older or newer than the row: one that knows its version will find it due (rule 24, versions).
+            # This worker is older or newer than the row; one that knows the version finds it due (rule 24, versions).
             self.advance_check(row)
             return IGNORE
         if decision == IGNORE:
@@ -83,9 +83,9 @@ class UnitOfWork(Generic[Row, Facts]):
         self.flow.explain_status(row, cause, self.facts)
 
     def advance_check(self, row: Row) -> None:
-        """Let the watchdog look at an open row before long, but not at once.
+        """Make the watchdog check an open row soon, but not at once.
 
-        Left overdue, one whose version nobody here knows would always be looked at first.
+        If it stayed overdue, a row of a version that no worker here knows would come first in every check.
         """
         if row.status in OPEN:
             row.due_at = scheduling.earlier_check(row.due_at, now=self.now, soon=soon_after(row, self.now))

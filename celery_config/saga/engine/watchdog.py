@@ -16,7 +16,7 @@ from django.db.models import Exists, OuterRef
 from kombu import Connection
 
 from celery_config.broker import topology
-from celery_config.broker.publisher import broker_errors, drop
+from celery_config.broker.publisher import broker_errors, drop_connection
 from celery_config.common import metrics
 from celery_config.common.services import SERVICES
 from celery_config.db.functions import Now
@@ -86,7 +86,7 @@ class Attendance:
         """Forget the connection; the next look opens a new one."""
         connection_to_broker, self.connection = self.connection, None
         if connection_to_broker is not None:
-            drop(connection_to_broker)
+            drop_connection(connection_to_broker)
 
 
 def redrive_due(flow: WatchedFlow[Any, Any], now: datetime) -> int:
@@ -129,7 +129,7 @@ def redrive(row: WatchedRow, work: UnitOfWork[Any, Any], heard_lately: bool) -> 
         return
     row.drives += 1
     metrics.REDRIVES.labels(row.status).inc()
-    work.take(row, WatchdogFired())
+    work.apply_trigger(row, WatchdogFired())
 
 
 def redrive_others(flow: WatchedFlow[Any, Any]) -> bool:

@@ -43,11 +43,11 @@ def perform(seen: WatchedRow, verb: str, *, by: str, why: str) -> OperatorAction
     cause = {"step": "", "code": "cancelled", "reason": f"{why} ({by})"} if verb == "compensate" else None
     with transaction.atomic():
         # The log before the row: locks in one order everywhere.
-        step_log.merge([proof] if proof else [])
+        step_log.merge_entries([proof] if proof else [])
         (row,) = flow.lock([seen.pk])
         work = UnitOfWork.begin(flow, [row])
         before, trigger = row.status, flow.verbs[verb].triggers.get(Status(row.status))
-        decision = work.take(row, trigger, cause) if trigger else IGNORE
+        decision = work.apply_trigger(row, trigger, cause) if trigger else IGNORE
         if decision == IGNORE:
             raise OperatorRefused(refusal_of(row, verb))
         work.write()

@@ -1,7 +1,7 @@
-"""Tests of sagas: in prose, and against every schedule a bad day may bring.
+"""Test kit for sagas: scenarios step by step, and a simulator that checks the guarantees under every schedule.
 
-`given` tells one course of a saga, step by step. `check_random`, `check_all` and `replay` run the real decisions
-in a simulated world that loses, repeats and delays messages and kills workers; `plugin` has them as a fixture.
+`given` starts a scenario. `check_random`, `check_all` and `replay` run the real decisions in a simulated world that
+loses, repeats and delays messages and kills workers; `plugin` offers them as a pytest fixture.
 """
 
 from celery_config.saga.testing.scenario import Scenario, fence, given, links_of, name_of

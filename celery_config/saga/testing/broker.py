@@ -1,4 +1,4 @@
-"""A virtual clock, and a broker that may lose, repeat, reorder and delay whatever it is given."""
+"""Simulated broker on a virtual clock: it may lose, repeat, reorder and delay every message."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections import defaultdict
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 
-from celery_config.saga.engine.plan import Planned
-from celery_config.saga.testing.choices import Choices, Options
+from celery_config.saga.engine.plan import PlannedLink
+from celery_config.saga.testing.strategies import Options, Strategy
 
 SOON, OUT_OF_TURN = 1.0, 7.5
 AFTER_THE_SILENCE, AFTER_THE_DEADLINE = 160.0, 1100.0  # against `Times` and the 15 minutes most sagas have
-FATES: Options = (
+DELIVERIES: Options = (
     "delivered", "lost", "delivered twice", "delivered again much later", "delivered out of turn",
     "delivered after a silence", "delivered very late",
 )  # fmt: skip
-FATES_FROM_OUTBOX: Options = (*FATES, "relayed late")
+OUTBOX_DELIVERIES: Options = (*DELIVERIES, "relayed late")
 DELAYS: dict[str, tuple[float, ...]] = {
     "delivered": (SOON,),
     "lost": (),
@@ -30,15 +30,15 @@ DELAYS: dict[str, tuple[float, ...]] = {
 
 @dataclass(slots=True, eq=False)
 class Message:
-    """Something under way: a link of a chain, an errback, an event, or a worker in the middle of a step.
+    """A message under way (a link, an errback, an event), or a worker in the middle of a step.
 
-    `replies` are the steps whose reply it carries, a bit each; `phase` is where its worker stands, if it has one.
+    `replies` has a bit for each step whose reply it carries; `phase` is where its worker stands, if it has one.
     """
 
     kind: str
     step: str = ""
     operation: str = ""
-    chain: tuple[Planned, ...] = ()
+    chain: tuple[PlannedLink, ...] = ()
     at: int = 0
     replies: int = 0
     contents: str = ""
@@ -51,15 +51,15 @@ class Message:
         return " ".join(word for word in (self.kind, self.operation, self.step, str(self.number)) if word)
 
     def copy(self) -> Message:
-        """The same message, delivered once more from the beginning."""
+        """The same message, before any worker took it."""
         return Message(self.kind, self.step, self.operation, self.chain, self.at, self.replies, self.contents)
 
 
 class Broker:
-    """What is under way, in the order in which it arrives. Times are seconds."""
+    """The messages under way, by time of arrival. Times are in seconds."""
 
-    def __init__(self, choices: Choices) -> None:
-        self.choices = choices
+    def __init__(self, strategy: Strategy) -> None:
+        self.strategy = strategy
         self.now = 0.0
         self.unpublished_until = 0.0
         self.waiting: list[tuple[float, int, Message]] = []
@@ -67,49 +67,49 @@ class Broker:
         self.numbers: defaultdict[tuple[str, str, str], int] = defaultdict(int)
 
     def send(self, message: Message, after: float = 0.0) -> None:
-        """Publish once, `after` so many seconds; what the broker makes of it is its choice."""
+        """Publish once, `after` seconds from now; the strategy chooses how it is delivered."""
         self.name(message)
-        fate = self.choices.choose(message, "on its way", FATES)
-        if fate == "delivered":
-            self.put(message, after + SOON)
+        choice = self.strategy.choose(message, "on its way", DELIVERIES)
+        if choice == "delivered":
+            self.enqueue(message, after + SOON)
         else:
-            self.put_copies(message, fate, after)
+            self.enqueue_copies(message, choice, after)
 
-    def promise(self, message: Message) -> None:
-        """Publish out of the orchestrator's outbox, whose sagas the watchdog lets alone meanwhile."""
+    def send_from_outbox(self, message: Message) -> None:
+        """Publish from the orchestrator's outbox; the watchdog skips the saga until then."""
         self.name(message)
-        fate = self.choices.choose(message, "on its way", FATES_FROM_OUTBOX)
-        if fate == "relayed late":
+        choice = self.strategy.choose(message, "on its way", OUTBOX_DELIVERIES)
+        if choice == "relayed late":
             message.in_outbox_until = self.now + AFTER_THE_SILENCE
             self.unpublished_until = max(self.unpublished_until, message.in_outbox_until)
-        self.put_copies(message, fate)
+        self.enqueue_copies(message, choice)
 
-    def put_copies(self, message: Message, fate: str, after: float = 0.0) -> None:
-        for n, delay in enumerate(DELAYS[fate]):
+    def enqueue_copies(self, message: Message, choice: str, after: float = 0.0) -> None:
+        for n, delay in enumerate(DELAYS[choice]):
             if n:
                 message = message.copy()
                 self.name(message)
-            self.put(message, after + delay)
+            self.enqueue(message, after + delay)
 
-    def deliver_again(self, message: Message) -> None:
-        """The worker died before the ack."""
+    def redeliver(self, message: Message) -> None:
+        """Deliver once more: the worker died before its ack."""
         again = message.copy()
         self.name(again)
-        self.put(again, SOON)
+        self.enqueue(again, SOON)
 
     def name(self, message: Message) -> None:
         key = (message.kind, message.operation, message.step)
         message.number = self.numbers[key] = self.numbers[key] + 1
 
-    def put(self, message: Message, delay: float) -> None:
+    def enqueue(self, message: Message, delay: float) -> None:
         self.count += 1
         heappush(self.waiting, (self.now + delay, self.count, message))
 
-    def take(self) -> Message:
+    def next_message(self) -> Message:
         self.now, _, message = heappop(self.waiting)
         return message
 
     def lose_everything(self) -> None:
-        """The broker's disk is gone; workers, providers and outboxes go on with what they have."""
+        """The broker loses its disk; workers, providers and outboxes keep what they have."""
         self.waiting = [w for w in self.waiting if w[2].phase or w[2].in_outbox_until > self.now]
         heapify(self.waiting)

@@ -1,7 +1,4 @@
-"""Every decision of the engine that a simulation runs. Pure.
-
-They are the real ones. A test that wants to know whether the simulation would see a fault replaces one of them.
-"""
+"""Engine under test: the real decisions; a test of the simulator itself replaces one by a fault. Pure."""
 
 from __future__ import annotations
 
@@ -14,29 +11,29 @@ from celery_config.messaging.states import Action, Undo
 from celery_config.saga.dsl import Saga
 from celery_config.saga.engine import machine, plan
 from celery_config.saga.engine.machine import Decision, Send, Trigger, View
-from celery_config.saga.engine.plan import Planned
+from celery_config.saga.engine.plan import PlannedLink
 from celery_config.saga.states import StepState
 
 TOMBSTONE_OF_UNDO = Row(Action.TOMBSTONE, Undo.DONE)
 TOMBSTONE_OF_FENCE = Row(Action.TOMBSTONE)
 
 
-def rises(known: StepState, outcome: StepState) -> bool:
-    """Whether the saga log takes `outcome` over what it knows (rule 16)."""
+def supersedes(known: StepState, outcome: StepState) -> bool:
+    """Whether the saga log replaces `known` by `outcome` (rule 16, events)."""
     return known.rank < outcome.rank
 
 
 @dataclass(frozen=True)
 class Engine:
-    """`undo_claims` and `fence_claims` are the rows that they insert where the step has none (rules 7 and 13)."""
+    """`undo_claims` and `fence_claims`: the tombstones inserted if a step has no row (rule 7, undo; rule 13, fence)."""
 
     decide: Callable[[type[Saga], View, Trigger], Decision[Send]] = machine.decide
-    planned: Callable[[type[Saga], Send], tuple[Planned, ...]] = plan.planned
+    planned: Callable[[type[Saga], Send], tuple[PlannedLink, ...]] = plan.plan_links
     on_action: Callable[[Row | None, str], OnAction] = decisions.on_action
     on_result: Callable[..., OnResult] = decisions.on_result
     on_undo: Callable[[Row | None], OnUndo] = decisions.on_undo
     on_fence: Callable[[Row | None], OnFence] = decisions.on_fence
-    rises: Callable[[StepState, StepState], bool] = rises
+    rises: Callable[[StepState, StepState], bool] = supersedes
     undo_claims: Row | None = TOMBSTONE_OF_UNDO
     fence_claims: Row | None = TOMBSTONE_OF_FENCE
 

@@ -1,4 +1,4 @@
-"""What a saga promises, checked against the participants' books (docs/protocol.md, "One sentence")."""
+"""Guarantees of a saga, checked against the participants' ground truth and never against the saga log alone."""
 
 from __future__ import annotations
 
@@ -6,71 +6,73 @@ from collections.abc import Collection
 
 from celery_config.messaging.states import Action, Undo
 from celery_config.saga.states import Status
-from celery_config.saga.testing.books import Books, Violation
 from celery_config.saga.testing.orchestrator import Orchestrator
+from celery_config.saga.testing.participant_state import ParticipantState, Violation
 
 
-def check_after(saga: Orchestrator, books: Collection[Books]) -> None:
-    """After every move.
+def check_after(saga: Orchestrator, states: Collection[ParticipantState]) -> None:
+    """Check the guarantees that hold after every move.
 
     Raises:
         Violation: a guarantee is broken.
     """
-    live = [book.effects for book in books]
+    live = [state.effects for state in states]
     pivot_ran = undone = False
-    for book in books:
-        pivot_ran |= book.is_pivot and book.effects > 0
-        undone |= book.ever_undone
+    for state in states:
+        pivot_ran |= state.is_pivot and state.effects > 0
+        undone |= state.ever_undone
     if pivot_ran and undone:
         raise Violation("the pivot was done, and a step before it undone")
     if saga.status is Status.COMPLETED and not all(live):
-        raise Violation(f"the saga is completed, but not done: {named(books, live=False)}")
+        raise Violation(f"the saga is completed, but not done: {join_names(states, live=False)}")
     if saga.status is Status.COMPENSATED and any(live):
-        raise Violation(f"the saga is compensated, but still there: {named(books, live=True)}")
+        raise Violation(f"the saga is compensated, but still there: {join_names(states, live=True)}")
 
 
-def check_at_the_end(saga: Orchestrator, books: Collection[Books], *, may_park: Collection[str]) -> None:
-    """When nothing is under way any more.
+def check_at_the_end(
+    saga: Orchestrator, states: Collection[ParticipantState], *, may_park: Collection[str]
+) -> None:
+    """Check the guarantees that hold when nothing is under way any more.
 
     Args:
-        may_park: the steps whose undo or own failure may last.
+        may_park: the steps whose own failure, or whose undo's, may last.
 
     Raises:
         Violation: a guarantee is broken.
     """
     if saga.status is Status.PARKED:
-        check_parked(saga, books, may_park)
+        check_parked(saga, states, may_park)
     else:
-        check_providers(books)
+        check_providers(states)
 
 
-def check_providers(books: Collection[Books]) -> None:
-    for book in books:
-        ours = book.row is not None and book.row.action is Action.DONE and book.row.undo is not Undo.DONE
-        if book.outside and ours != (book.provider == "live"):
+def check_providers(states: Collection[ParticipantState]) -> None:
+    for state in states:
+        ours = state.row is not None and state.row.action is Action.DONE and state.row.undo is not Undo.DONE
+        if state.outside and ours != (state.provider == "live"):
             raise Violation(
-                f"{book.name} is {book.provider or 'unknown'} at its provider, ours says otherwise"
+                f"{state.name} is {state.provider or 'unknown'} at its provider, but its barrier says otherwise"
             )
 
 
-def check_parked(saga: Orchestrator, books: Collection[Books], may_park: Collection[str]) -> None:
-    pivot_ran = saga.saga.only_forward() or any(book.is_pivot and book.live for book in books)
-    if not any(book.name in may_park and is_stuck(book, pivot_ran) for book in books):
+def check_parked(saga: Orchestrator, states: Collection[ParticipantState], may_park: Collection[str]) -> None:
+    pivot_ran = saga.saga.only_forward() or any(state.is_pivot and state.live for state in states)
+    if not any(state.name in may_park and is_stuck(state, pivot_ran) for state in states):
         raise Violation("the saga is parked, although nothing that is left failed for long")
     if saga.repaired:
         raise Violation("the saga is parked, although what failed was repaired and it was tried again")
-    left = [b.name for b in books if b.live and b.name not in may_park]
+    left = [s.name for s in states if s.live and s.name not in may_park]
     if left and not pivot_ran:
         raise Violation(f"the saga is parked, and {', '.join(left)} could have been undone")
 
 
-def is_stuck(book: Books, pivot_ran: bool) -> bool:
-    """Whether there is still something to do: past the pivot the step, before it the undo of what may be there."""
+def is_stuck(state: ParticipantState, pivot_ran: bool) -> bool:
+    """Whether work is left: past the pivot the step itself, before it the undo of a possible effect."""
     if pivot_ran:
-        return not book.compensatable and not book.live
-    in_doubt = book.row is not None and book.row.action is Action.INTENT
-    return book.compensatable and (book.live or in_doubt)
+        return not state.compensatable and not state.live
+    in_doubt = state.row is not None and state.row.action is Action.INTENT
+    return state.compensatable and (state.live or in_doubt)
 
 
-def named(books: Collection[Books], *, live: bool) -> str:
-    return ", ".join(book.name for book in books if book.live is live)
+def join_names(states: Collection[ParticipantState], *, live: bool) -> str:
+    return ", ".join(state.name for state in states if state.live is live)

@@ -1,9 +1,9 @@
-"""The orchestrator's side of a simulation: what saga/runner.py, tasks.py and watchdog.py do with the saga row."""
+"""Simulated orchestrator: what saga/engine/{runner,tasks,watchdog}.py do with one saga, without a database."""
 
 from __future__ import annotations
 
 from celery_config.common.timeouts import Timeouts
-from celery_config.saga.dsl import Kind, Saga
+from celery_config.saga.dsl import Saga, StepKind
 from celery_config.saga.engine import scheduling
 from celery_config.saga.engine.machine import (
     CancelRequested,
@@ -22,11 +22,11 @@ from celery_config.saga.engine.machine import (
     first_status,
 )
 from celery_config.saga.states import ENDED, OPEN, Status, StepState
-from celery_config.saga.testing.books import Violation
 from celery_config.saga.testing.broker import SOON, Broker, Message
-from celery_config.saga.testing.choices import Choices, Options
 from celery_config.saga.testing.engine import Engine
+from celery_config.saga.testing.participant_state import Violation
 from celery_config.saga.testing.participants import ASKED
+from celery_config.saga.testing.strategies import Options, Strategy
 
 TIMES = Timeouts()
 HANDLED: Options = (
@@ -39,8 +39,8 @@ OPERATOR: Options = (
     "is resumed",
     "is repaired and resumed",
 )
-# The states of docs/protocol.md. An end is final, so that the owner is told once.
-BECOMES = {
+# The states of docs/protocol.md. An end is final, so the callback runs once.
+TRANSITIONS = {
     Status.RUNNING: {Status.COMPLETED, Status.STOPPING, Status.FORWARD},
     Status.STOPPING: {Status.COMPENSATED, Status.FORWARD, Status.PARKED},
     Status.FORWARD: {Status.COMPLETED, Status.PARKED},
@@ -51,79 +51,79 @@ BECOMES = {
 
 
 class Orchestrator:
-    """The saga's row and its log."""
+    """The saga's row and log."""
 
     def __init__(
-        self, saga: type[Saga], engine: Engine, broker: Broker, choices: Choices, operator: str
+        self, saga: type[Saga], engine: Engine, broker: Broker, strategy: Strategy, operator: str
     ) -> None:
         self.operator = operator
-        self.saga, self.engine, self.broker, self.choices = saga, engine, broker, choices
+        self.saga, self.engine, self.broker, self.strategy = saga, engine, broker, strategy
         self.positions = {s.name: n for n, s in enumerate(saga.steps)}
-        self.pivots = {s.name for s in saga.steps if s.kind is Kind.PIVOT}
+        self.pivots = {s.name for s in saga.steps if s.kind is StepKind.PIVOT}
         self.status = first_status(saga)
         self.log = dict.fromkeys(self.positions, StepState.NOTHING)
         self.since, self.drives, self.parkings = 0.0, 0, 0
-        self.heard = -1e9
+        self.last_event_at = -1e9
         self.deadline: float = saga.deadline
         self.repaired = False
-        self.due: float | None = self.next_look()
-        self.sent(Drive(saga.steps[0].name))
+        self.due: float | None = self.next_check_at()
+        self.send_chain(Drive(saga.steps[0].name))
 
     def handle(self, message: Message) -> str:
-        """One message to the orchestrator, one transaction."""
-        # A human asks over HTTP, and sees whether it was done.
+        """Handle one message to the orchestrator in one transaction."""
+        # An operator calls over HTTP and sees the result.
         human = message.kind == "operator"
-        fate = HANDLED[0] if human else self.choices.choose(message, "at work", HANDLED)
-        if fate == "becomes a dead letter":
+        choice = HANDLED[0] if human else self.strategy.choose(message, "at work", HANDLED)
+        if choice == "becomes a dead letter":
             self.broker.send(Message("dead letter", message.step, message.kind))
-        elif fate == "crashes before its commit":
-            self.broker.deliver_again(message)
+        elif choice == "crashes before its commit":
+            self.broker.redeliver(message)
         else:
-            self.act_on(message)
-            if fate == "crashes after its commit":
-                self.broker.deliver_again(message)
-        return f"{fate}: the saga is {self.status}"
+            self.dispatch(message)
+            if choice == "crashes after its commit":
+                self.broker.redeliver(message)
+        return f"{choice}: the saga is {self.status}"
 
-    def act_on(self, message: Message) -> None:
+    def dispatch(self, message: Message) -> None:
         match message.kind:
             case "errback":
-                self.take(StepFailed(message.step, message.operation))
+                self.apply_trigger(StepFailed(message.step, message.operation))
             case "dead letter" if message.operation in ("do", "undo"):
-                self.take(StepFailed(message.step, message.operation))
+                self.apply_trigger(StepFailed(message.step, message.operation))
             case "dead letter":
-                self.make_due()
+                self.schedule_check()
             case "event":
                 outcome = StepState(message.operation)
                 changed = self.merge(message.step, outcome)
                 if changed and outcome is StepState.DONE and message.step in self.pivots:
-                    self.take(StepLogged(message.step, outcome))
+                    self.apply_trigger(StepLogged(message.step, outcome))
             case "pivot ran":
                 self.merge(message.step, StepState.DONE)
-                self.take(PivotRan())
+                self.apply_trigger(PivotRan())
             case "pivot fenced":
                 self.merge(message.step, StepState.UNDONE)
             case "complete":
                 self.complete(message.replies)
             case "compensated":
-                self.take(Compensated(message.chain[message.at].incomplete))
+                self.apply_trigger(Compensated(message.chain[message.at].incomplete))
             case "operator":
                 verbs: list[Trigger] = [Retry(), Resume()]
                 for verb in reversed(verbs) if message.operation == "resumes" else verbs:
-                    if self.status is Status.PARKED:  # not yet asked, or told that the other does not fit
-                        self.take(verb)
+                    if self.status is Status.PARKED:  # the first verb was ignored
+                        self.apply_trigger(verb)
 
     def complete(self, replies: int) -> None:
         for name, position in self.positions.items():
             if replies >> position & 1 and self.log[name] is not StepState.DONE:
                 self.merge(name, StepState.DONE)
         if self.status not in ENDED:
-            self.take(Completed())
+            self.apply_trigger(Completed())
 
     def cancel(self) -> None:
-        self.take(CancelRequested())
+        self.apply_trigger(CancelRequested())
 
     def pass_deadline(self) -> None:
-        """The deadline turns out to be now."""
+        """The deadline is now."""
         if self.status is Status.RUNNING:
             self.deadline = self.due = self.broker.now
 
@@ -134,68 +134,70 @@ class Orchestrator:
             return False
         if outcome.rank < known.rank:
             raise Violation(f"the saga log forgot that {step} was {known}")
-        self.log[step], self.heard = outcome, self.broker.now
+        self.log[step], self.last_event_at = outcome, self.broker.now
         return True
 
-    def take(self, came: Trigger) -> None:
-        """Let the machine decide and carry it out."""
+    def apply_trigger(self, trigger: Trigger) -> None:
+        """Let the machine decide, and carry the decision out."""
         now, before = self.broker.now, self.status
         patient_until = self.since + TIMES.compensation_timeout
         view = View(before, self.log, now >= self.deadline, now >= patient_until)
-        decision = self.engine.decide(self.saga, view, came)
+        decision = self.engine.decide(self.saga, view, trigger)
         if decision.status and decision.status is not before:
-            self.enter(decision.status)
+            self.enter_status(decision.status)
         if decision.send:
-            self.sent(decision.send)
-            self.due = self.next_look()
+            self.send_chain(decision.send)
+            self.due = self.next_check_at()
         elif decision.soon:
             self.due = min(self.due or now, now + TIMES.soon_after(self.drives))
 
-    def enter(self, status: Status) -> None:
-        if status not in BECOMES[self.status]:
+    def enter_status(self, status: Status) -> None:
+        if status not in TRANSITIONS[self.status]:
             raise Violation(f"the saga was {self.status} and became {status}")
         self.status, self.since, self.drives = status, self.broker.now, 0
-        self.due = self.next_look() if status in OPEN else None
+        self.due = self.next_check_at() if status in OPEN else None
         if status is Status.PARKED:
-            self.call_the_operator()
+            self.call_operator()
 
-    def next_look(self) -> float:
+    def next_check_at(self) -> float:
         now = self.broker.now
         silent_until = now + TIMES.silence_between(self.drives)
         return scheduling.next_check_at(
             self.status, now=now, silent_until=silent_until, deadline=self.deadline
         )
 
-    def make_due(self) -> None:
+    def schedule_check(self) -> None:
         if self.status in OPEN:
             now = self.broker.now
             self.due = scheduling.earlier_check(self.due, now=now, soon=now + TIMES.soon_after(self.drives))
 
-    def sent(self, send: Drive | Stop | object) -> None:
+    def send_chain(self, send: Drive | Stop | object) -> None:
         chain = self.engine.planned(self.saga, send)  # type: ignore[arg-type]
         done = StepState.DONE
         known = sum(1 << n for name, n in self.positions.items() if self.log[name] is done)
         replies = known if isinstance(send, Drive) else 0
         link = chain[0]
-        self.broker.promise(Message(link.operation, link.step, "", chain, 0, replies, ASKED))
+        self.broker.send_from_outbox(Message(link.operation, link.step, "", chain, 0, replies, ASKED))
 
-    def look(self, *, early: bool = False) -> str:
-        """The watchdog looks at the saga."""
+    def run_watchdog(self, *, early: bool = False) -> str:
+        """The watchdog checks the saga; return what it did."""
         now = self.broker.now
         if self.status not in OPEN:
             return "nothing to do"
-        heard_lately = not early and now - self.heard < TIMES.silence_timeout
+        heard_lately = not early and now - self.last_event_at < TIMES.silence_timeout
         if scheduling.is_moving(self.status, heard_lately=heard_lately, now=now, deadline=self.deadline):
             self.due = min(now + TIMES.silence_timeout, self.deadline)
             return "it is moving"
         self.drives += 1
-        self.take(WatchdogFired())
+        self.apply_trigger(WatchdogFired())
         return f"driven: the saga is {self.status}"
 
-    def call_the_operator(self) -> None:
-        """A human finds the parked saga, and may have repaired what kept failing."""
+    def call_operator(self) -> None:
+        """An operator finds the parked saga, and may have repaired what kept failing."""
         self.parkings += 1
         if self.parkings > 1 or self.operator == "stays parked":
             return
         self.repaired = "repaired" in self.operator
-        self.broker.put(Message("operator", "", "resumes" if "resumed" in self.operator else "retries"), SOON)
+        self.broker.enqueue(
+            Message("operator", "", "resumes" if "resumed" in self.operator else "retries"), SOON
+        )

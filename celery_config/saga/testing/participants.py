@@ -1,4 +1,4 @@
-"""The participants' side of a simulation: barrier, work and event in one transaction, as messaging/steps.py does."""
+"""Simulated participants: barrier, work and event in one transaction, as messaging/barrier/steps.py does."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from celery_config.common.timeouts import Timeouts
 from celery_config.messaging.barrier.decisions import OnAction, OnFence, OnUndo, Row
 from celery_config.messaging.states import Action, Undo
 from celery_config.saga.engine.plan import Operation
-from celery_config.saga.testing.books import Books, Violation
 from celery_config.saga.testing.broker import Broker, Message
-from celery_config.saga.testing.choices import Choices, Options
 from celery_config.saga.testing.engine import Engine
+from celery_config.saga.testing.participant_state import ParticipantState, Violation
+from celery_config.saga.testing.strategies import Options, Strategy
 
 TRIES = sum(Timeouts().retry_delays)
 ASKED, GARBLED = "as asked", "garbled"
@@ -24,142 +24,144 @@ NEVER_SUCCEEDS: Options = ("gives up", "crashes before its commit", "becomes a d
 
 
 class Participants:
-    """Every step's participant; each call is one message, and one transaction of it."""
+    """The participants of all steps; each method handles one message in one transaction."""
 
-    def __init__(self, engine: Engine, broker: Broker, choices: Choices, books: Mapping[str, Books]) -> None:
-        self.engine, self.broker, self.choose, self.books = engine, broker, choices.choose, books
+    def __init__(
+        self, engine: Engine, broker: Broker, strategy: Strategy, states: Mapping[str, ParticipantState]
+    ) -> None:
+        self.engine, self.broker, self.choose, self.states = engine, broker, strategy.choose, states
 
     def do(self, message: Message) -> str:
-        """A local action; an action outside goes on in `Outside`."""
-        book = self.books[message.step]
-        if book.needs & ~message.replies:
-            raise Violation(f"{book.name} was sent without a reply it needs")
-        decision = self.engine.on_action(book.row, message.contents)
+        """A local action; `ExternalParticipants` continues an action at a provider."""
+        state = self.states[message.step]
+        if state.needs & ~message.replies:
+            raise Violation(f"{state.name} was sent without a reply it needs")
+        decision = self.engine.on_action(state.row, message.contents)
         if decision is not OnAction.RUN:
-            return self.repeat(message, book, decision)
-        fate = self.choose(message, "at work", options_of_run(book))
-        if fate in LEAVES_NOTHING:
-            return self.fail(message, fate)
-        refused = fate.startswith("refuses")
+            return self.answer_repeat(message, state, decision)
+        choice = self.choose(message, "at work", run_options(state))
+        if choice in LEAVES_NOTHING:
+            return self.fail(message, choice)
+        refused = choice.startswith("refuses")
         if refused:
-            book.row = Row(Action.REFUSED, Undo.NONE, message.contents)
+            state.row = Row(Action.REFUSED, Undo.NONE, message.contents)
         else:
-            if book.row and book.row.action is Action.REFUSED:
-                raise Violation(f"{book.name} was refused, and done nevertheless")
-            book.do(message.contents)
-            book.row = Row(Action.DONE, Undo.NONE, message.contents)
-        self.announce(book, "refused" if refused else "done")
-        if fate == "is repeated with other contents":
-            self.broker.send(Message("stray", book.name, Operation.DO, contents=GARBLED))
-        return self.end(message, fate, refused=refused)
+            if state.row and state.row.action is Action.REFUSED:
+                raise Violation(f"{state.name} was refused, and done nevertheless")
+            state.do(message.contents)
+            state.row = Row(Action.DONE, Undo.NONE, message.contents)
+        self.publish_event(state, "refused" if refused else "done")
+        if choice == "is repeated with other contents":
+            self.broker.send(Message("stray", state.name, Operation.DO, contents=GARBLED))
+        return self.finish(message, choice, refused=refused)
 
-    def repeat(self, message: Message, book: Books, decision: OnAction) -> str:
-        """A message whose row is there: answered from what is stored."""
+    def answer_repeat(self, message: Message, state: ParticipantState, decision: OnAction) -> str:
+        """Answer a message whose barrier row exists from what is stored."""
         if decision is OnAction.CONFLICT:
             return self.fail(message, "becomes a dead letter")
-        if decision is OnAction.REPLY_AGAIN and message.contents != book.contents:
-            raise Violation(f"{book.name} answered contents that it never carried out")
-        if decision is OnAction.REPLY_AGAIN and book.row and book.row.undo is Undo.DONE:
-            raise Violation(f"{book.name} was undone, and answered a repeat as if it were not")
-        fate = self.choose(message, "at work", ORDINARY)
-        if fate in LEAVES_NOTHING:
-            return self.fail(message, fate)
-        self.end(message, fate, refused=decision is not OnAction.REPLY_AGAIN)
-        return f"{fate}: {decision}"
+        if decision is OnAction.REPLY_AGAIN and message.contents != state.contents:
+            raise Violation(f"{state.name} answered contents that it never carried out")
+        if decision is OnAction.REPLY_AGAIN and state.row and state.row.undo is Undo.DONE:
+            raise Violation(f"{state.name} was undone, and answered a repeat as if it were not")
+        choice = self.choose(message, "at work", ORDINARY)
+        if choice in LEAVES_NOTHING:
+            return self.fail(message, choice)
+        self.finish(message, choice, refused=decision is not OnAction.REPLY_AGAIN)
+        return f"{choice}: {decision}"
 
     def undo(self, message: Message) -> str:
-        """A local undo (rule 7)."""
-        book = self.books[message.step]
-        decision, claimed = self.on_undo(book)
-        fate = self.choose(
-            message, "at work", NEVER_SUCCEEDS if self.cannot_undo(book, decision) else ORDINARY
+        """A local undo (rule 7, undo)."""
+        state = self.states[message.step]
+        decision, claimed = self.on_undo(state)
+        choice = self.choose(
+            message, "at work", NEVER_SUCCEEDS if self.cannot_undo(state, decision) else ORDINARY
         )
-        if fate in LEAVES_NOTHING:
-            return self.fail(message, fate)
+        if choice in LEAVES_NOTHING:
+            return self.fail(message, choice)
         if decision is OnUndo.UNDO:
-            book.undo()
-        self.note_undone(book, decision, claimed)
-        self.end(message, fate)
-        return f"{fate}: {decision}"
+            state.undo()
+        self.record_undone(state, decision, claimed)
+        self.finish(message, choice)
+        return f"{choice}: {decision}"
 
-    def on_undo(self, book: Books) -> tuple[OnUndo, Row | None]:
-        """What the undo does, and the row as its transaction leaves it so far."""
-        return self.engine.on_undo(book.row), book.row if book.row else self.engine.undo_claims
+    def on_undo(self, state: ParticipantState) -> tuple[OnUndo, Row | None]:
+        """The undo's decision, and the row that its transaction has written so far."""
+        return self.engine.on_undo(state.row), state.row if state.row else self.engine.undo_claims
 
-    def note_undone(self, book: Books, decision: OnUndo, claimed: Row | None) -> None:
-        """The rest of an undo's transaction when nothing outside is left to be done."""
+    def record_undone(self, state: ParticipantState, decision: OnUndo, claimed: Row | None) -> None:
+        """The end of an undo's transaction: nothing is left to do at a provider."""
         if decision is not OnUndo.REPEAT:
-            self.announce(book, "undone")
-        book.row = claimed and Row(claimed.action, Undo.DONE, claimed.command_hash)
+            self.publish_event(state, "undone")
+        state.row = claimed and Row(claimed.action, Undo.DONE, claimed.command_hash)
 
-    def cannot_undo(self, book: Books, decision: OnUndo) -> bool:
-        return book.lasting and decision in (OnUndo.UNDO, OnUndo.SETTLE_FIRST)
+    def cannot_undo(self, state: ParticipantState, decision: OnUndo) -> bool:
+        return state.lasting and decision in (OnUndo.UNDO, OnUndo.SETTLE_FIRST)
 
     def fence(self, message: Message) -> str:
-        """The pivot's fence (rule 13)."""
-        book = self.books[message.step]
-        decision = self.engine.on_fence(book.row)
-        fate = self.choose(message, "at work", ORDINARY)
-        if fate in LEAVES_NOTHING:
-            return self.fail(message, fate)
-        if book.row is None:
-            book.row = self.engine.fence_claims
+        """The pivot's fence (rule 13, the fence)."""
+        state = self.states[message.step]
+        decision = self.engine.on_fence(state.row)
+        choice = self.choose(message, "at work", ORDINARY)
+        if choice in LEAVES_NOTHING:
+            return self.fail(message, choice)
+        if state.row is None:
+            state.row = self.engine.fence_claims
         if decision is OnFence.RAN:
-            self.report(book, "pivot ran")
-            if fate != "goes well":
-                self.broker.deliver_again(message)
-            return f"{fate}: {decision}"
-        self.report(book, "pivot fenced")
-        self.end(message, fate)
-        return f"{fate}: {decision}"
+            self.report_fence(state, "pivot ran")
+            if choice != "goes well":
+                self.broker.redeliver(message)
+            return f"{choice}: {decision}"
+        self.report_fence(state, "pivot fenced")
+        self.finish(message, choice)
+        return f"{choice}: {decision}"
 
-    def report(self, book: Books, word: str) -> None:
-        """The fence's word."""
-        book.never |= word == "pivot fenced"
-        self.broker.send(Message(word, book.name))
+    def report_fence(self, state: ParticipantState, word: str) -> None:
+        """Send the fence's report to the orchestrator."""
+        state.never |= word == "pivot fenced"
+        self.broker.send(Message(word, state.name))
 
-    def announce(self, book: Books, outcome: str) -> None:
-        self.broker.send(Message("event", book.name, outcome))
+    def publish_event(self, state: ParticipantState, outcome: str) -> None:
+        self.broker.send(Message("event", state.name, outcome))
 
-    def end(self, message: Message, fate: str, *, refused: bool = False) -> str:
-        """What comes after the commit: the next link or the errback, and once more if the ack was missed."""
-        if "after its commit" not in fate:
-            if refused or fate == "cannot publish":
-                self.errback(message)
+    def finish(self, message: Message, choice: str, *, refused: bool = False) -> str:
+        """After the commit: send the next link or the errback, and redeliver if the ack was lost."""
+        if "after its commit" not in choice:
+            if refused or choice == "cannot publish":
+                self.send_errback(message)
             elif message.chain:
-                self.next_link(message)
-        if "crashes" in fate:
-            self.broker.deliver_again(message)
-        return fate
+                self.send_next_link(message)
+        if "crashes" in choice:
+            self.broker.redeliver(message)
+        return choice
 
-    def next_link(self, message: Message) -> None:
+    def send_next_link(self, message: Message) -> None:
         replies = message.replies
         if message.kind == Operation.DO:
-            replies |= 1 << self.books[message.step].position
+            replies |= 1 << self.states[message.step].position
         at = message.at + 1
         link = message.chain[at]
         kind = link.operation
         self.broker.send(Message(kind, link.step, "", message.chain, at, replies, ASKED))
 
-    def fail(self, message: Message, fate: str) -> str:
-        """Nothing was committed."""
-        if fate == "crashes before its commit":
-            self.broker.deliver_again(message)
-        elif fate == "becomes a dead letter":
+    def fail(self, message: Message, choice: str) -> str:
+        """End a message that committed nothing."""
+        if choice == "crashes before its commit":
+            self.broker.redeliver(message)
+        elif choice == "becomes a dead letter":
             self.broker.send(Message("dead letter", message.step, message.operation or message.kind))
         else:
-            self.errback(message, after=TRIES)
-        return fate
+            self.send_errback(message, after=TRIES)
+        return choice
 
-    def errback(self, message: Message, after: float = 0.0) -> None:
-        """Only a link has one; a stray message does not."""
+    def send_errback(self, message: Message, after: float = 0.0) -> None:
+        """Send the errback of a link; a stray message has none."""
         if message.chain:
             self.broker.send(Message("errback", message.step, message.kind), after)
 
 
-def options_of_run(book: Books) -> Options:
-    if book.lasting and not book.compensatable:
+def run_options(state: ParticipantState) -> Options:
+    if state.lasting and not state.compensatable:
         return NEVER_SUCCEEDS
-    if book.compensatable and book.refusable:
+    if state.compensatable and state.refusable:
         return MAY_BE_REPEATED_GARBLED
-    return MAY_REFUSE if book.refusable else ORDINARY
+    return MAY_REFUSE if state.refusable else ORDINARY

@@ -1,4 +1,4 @@
-"""Tests of a saga in prose, over the pure decisions and chains: no database, broker or worker.
+"""Scenario: a saga's test as one sentence over the pure decisions and chains, without database, broker or worker.
 
     (
         given(PlaceOrder, data)
@@ -9,8 +9,8 @@
     )
 
 The form is that of Eventuate Tram's saga tests: given this saga, expect this command, when this reply, expect
-that compensation. Every `expect…` raises AssertionError with what was sent instead. Participants are honest here:
-a reply given is also logged, as its event would be, unless the test says `unheard`.
+that compensation. Every `expect…` raises AssertionError with what was sent instead. A reply is also logged, as its
+event would be, unless the test says `unheard`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from uuid import uuid4
 
 from celery_config.contracts.base import Command, Reply, decode, encode
 from celery_config.saga.dsl import Saga, Step
-from celery_config.saga.engine.chains import COMPENSATED, COMPLETE, Chains, Link
+from celery_config.saga.engine.chains import COMPENSATED, COMPLETE, ChainBuilder, Link
 from celery_config.saga.engine.machine import (
     CancelRequested,
     Compensated,
@@ -47,7 +47,7 @@ def given(saga: type[Saga], data: Any) -> Scenario:
 
 
 def fence(pivot: type[Command]) -> str:
-    """How `expect_stop` names the fence of `pivot`."""
+    """The name of `pivot`'s fence for `expect_stop`."""
     return f"fence {pivot.wire_name()}"
 
 
@@ -61,7 +61,7 @@ def name_of(link: Link) -> str:
 
 
 class Scenario:
-    """One saga on its way; every method returns it, so that a test reads as one sentence."""
+    """A saga under way; every method returns it, so that a test reads as one sentence."""
 
     def __init__(self, saga: type[Saga], data: Any) -> None:
         self.saga, self.data, self.id = saga, encode(data), uuid4()
@@ -73,7 +73,7 @@ class Scenario:
         self._send(Drive(saga.steps[0].name))
 
     def expect(self, command: type[Command], **fields: Any) -> Self:
-        """`command` is what runs next, with these `fields` among others."""
+        """The next link is `command`, with these `fields` among others."""
         self._check(bool(self.links) and name_of(self.links[0]) == command.wire_name(), command.wire_name())
         kwargs = self.links[0]["kwargs"]
         needed = {name: self.replies[step][name] for name, step in kwargs.get("needs", {}).items()}
@@ -91,12 +91,12 @@ class Scenario:
         return self
 
     def expect_nothing(self) -> Self:
-        """Nothing is under way."""
+        """No link is under way."""
         self._check(not self.links, "nothing")
         return self
 
     def when(self, reply: Reply, *, unheard: bool = False) -> Self:
-        """The expected command is done and replied so; `unheard`: its event was lost."""
+        """The expected command is done with this reply; `unheard`: its event was lost."""
         step = self._next_step()
         done = step.command.done
         assert isinstance(reply, done), f"{step.command.__name__} is answered by {done.__name__}"
@@ -113,27 +113,27 @@ class Scenario:
         return self.when_failed()
 
     def when_failed(self) -> Self:
-        """What runs next fails, its tries used up: the chain ends there and its errback comes."""
+        """The next link uses up its tries: the chain ends there and its errback comes."""
         kwargs = self.links[0]["options"]["link_error"][0]["kwargs"]
         self.links = []
         return self._receive(StepFailed(kwargs["step"], kwargs["operation"]))
 
     def when_undone(self) -> Self:
-        """What runs next, a fence or an undo, did its part."""
+        """The next link, a fence or an undo, is done."""
         kwargs = self.links.pop(0)["kwargs"]
         if kwargs.get("operation") == "undo":
             self.log[kwargs["step"]] = StepState.UNDONE
         return self
 
     def when_pivot_ran(self) -> Self:
-        """The fence, which runs next, finds that the pivot ran: the stop chain ends there."""
+        """The next link, the fence, finds that the pivot ran: the stop chain ends there."""
         self._check(bool(self.links) and name_of(self.links[0]).startswith("fence "), "a fence")
         self.log[self.links[0]["kwargs"]["step"]] = StepState.DONE
         self.links = []
         return self._receive(PivotRan())
 
     def when_lost(self) -> Self:
-        """Whatever was under way is gone and nobody knows."""
+        """The broker lost what was under way."""
         self.links = []
         return self
 
@@ -145,7 +145,7 @@ class Scenario:
         return self._receive(WatchdogFired(), past_deadline=past_deadline, past_patience=past_patience)
 
     def when_retried(self) -> Self:
-        """A human says so of a parked saga."""
+        """An operator retries the parked saga."""
         return self._receive(Retry())
 
     def is_now(self, status: str) -> Self:
@@ -153,7 +153,7 @@ class Scenario:
         return self
 
     def ends(self, status: str) -> Self:
-        """What is left of a stop chain goes well, or only `complete` is left; the saga then has this status."""
+        """The rest of the stop chain succeeds, or only `complete` is left; the saga then has this status."""
         while len(self.links) > 1 and self.links[0]["kwargs"].get("operation") != "do":
             self.when_undone()
         self._check(len(self.links) <= 1, "the end of the chain")
@@ -175,18 +175,18 @@ class Scenario:
         self.log[step.name] = outcome
         return self._receive(StepLogged(step.name, outcome))
 
-    def _receive(self, came: Trigger, **view: bool) -> Self:
-        decision = decide(self.saga, View(self.status, self.log, **view), came)
+    def _receive(self, trigger: Trigger, **view: bool) -> Self:
+        decision = decide(self.saga, View(self.status, self.log, **view), trigger)
         self.status = decision.status or self.status
         if decision.send:
             self._send(decision.send)
         return self
 
     def _send(self, send: Send) -> None:
-        chains = Chains(self.saga, self.id, self.data, self.attempt)
+        builder = ChainBuilder(self.saga, self.id, self.data, self.attempt)
         self.attempt += 1
-        self.links = links_of(chains.chain(send, self.replies if isinstance(send, Drive) else {}))
+        self.links = links_of(builder.build(send, self.replies if isinstance(send, Drive) else {}))
 
     def _check(self, holds: bool, wanted: str) -> None:
-        told = [name_of(link) for link in self.links] or "nothing"
-        assert holds, f"expected {wanted}; the {self.status} saga has sent {told}"
+        sent = [name_of(link) for link in self.links] or "nothing"
+        assert holds, f"expected {wanted}; the {self.status} saga has sent {sent}"

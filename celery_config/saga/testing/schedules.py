@@ -1,4 +1,4 @@
-"""A schedule: one course of events, as data; it can be played, shortened, and printed as a test."""
+"""Schedule: one course of events as data, which can be played, shrunk, and printed as a test."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations, permutations
 
 from celery_config.saga.dsl import Saga
-from celery_config.saga.testing.choices import Replayed
 from celery_config.saga.testing.engine import REAL, Engine
 from celery_config.saga.testing.orchestrator import OPERATOR
 from celery_config.saga.testing.simulation import Outcome, Setting, simulate
+from celery_config.saga.testing.strategies import ReplayStrategy
 
-SHOWN_MOVES = 60
+MAX_MOVES_SHOWN = 60
 NUMBER = re.compile(r"(?<= )\d+(?= )")
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """A setting, and where the course departs from the ordinary one."""
+    """A setting, and the departures from the ordinary course by point."""
 
     setting: Setting
     choices: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        """How much is out of the ordinary."""
+        """The number of departures and lasting failures."""
         return len(self.choices) + len(self.setting.lasting)
 
-    def play(self, *, engine: Engine = REAL, tell: Callable[[str], None] | None = None) -> Outcome:
-        return simulate(self.setting, Replayed(self.choices, tell), engine=engine, tell=tell)
+    def play(self, *, engine: Engine = REAL, trace: Callable[[str], None] | None = None) -> Outcome:
+        return simulate(self.setting, ReplayStrategy(self.choices, trace), engine=engine, trace=trace)
 
     def fails(self, engine: Engine) -> bool:
         try:
             return bool(self.play(engine=engine).violation)
-        except ValueError:  # shortened so far that a choice left over no longer fits
+        except ValueError:  # it was shortened until a remaining choice became impossible
             return False
 
     def as_test(self) -> str:
@@ -59,7 +59,7 @@ class Schedule:
 
 
 class ScheduleFailed(AssertionError):
-    """A guarantee was broken; says which, by which schedule, move by move."""
+    """A guarantee was broken; the text says which one, and by which schedule, move by move."""
 
     def __init__(self, schedule: Schedule, engine: Engine, *, played: int = 1) -> None:
         """
@@ -67,12 +67,12 @@ class ScheduleFailed(AssertionError):
             played: how many schedules were played, this one included.
         """
         moves: list[str] = []
-        outcome = schedule.play(engine=engine, tell=moves.append)
+        outcome = schedule.play(engine=engine, trace=moves.append)
         self.schedule, self.violation, self.played = schedule, outcome.violation, played
-        if len(moves) > SHOWN_MOVES:
-            moves[SHOWN_MOVES // 2 : -SHOWN_MOVES // 2] = ["           …"]
-        told = [f"{outcome.violation}. The shortest schedule found:", "", *moves, "", "As a test:", ""]
-        super().__init__("\n".join([*told, schedule.as_test(), ""]))
+        if len(moves) > MAX_MOVES_SHOWN:
+            moves[MAX_MOVES_SHOWN // 2 : -MAX_MOVES_SHOWN // 2] = ["           …"]
+        lines = [f"{outcome.violation}. The shortest schedule found:", "", *moves, "", "As a test:", ""]
+        super().__init__("\n".join([*lines, schedule.as_test(), ""]))
 
 
 def replay(
@@ -97,12 +97,12 @@ def replay(
     return outcome
 
 
-def shrunk(schedule: Schedule, engine: Engine) -> Schedule:
-    """The schedule without whatever can be left out of it and still break a guarantee.
+def shrink(schedule: Schedule, engine: Engine) -> Schedule:
+    """Leave out all departures that the violation does not need.
 
-    Delta debugging (Zeller and Hildebrandt, 2002): ever smaller parts are left out until none can be.
+    Delta debugging (Zeller and Hildebrandt, 2002): smaller and smaller parts are left out, until none can be.
     """
-    best = without_scenery(schedule, engine)
+    best = simplify_setting(schedule, engine)
     size = max(1, len(best.choices) // 2)
     while True:
         points, before = list(best.choices), len(best)
@@ -114,12 +114,12 @@ def shrunk(schedule: Schedule, engine: Engine) -> Schedule:
                 best = shorter
         if len(best) == before:
             if size == 1:
-                return with_one_for_two(with_less_history(without_scenery(best, engine), engine), engine)
+                return replace_pairs(merge_repeats(simplify_setting(best, engine), engine), engine)
             size = max(1, size // 2)
 
 
-def without_scenery(schedule: Schedule, engine: Engine) -> Schedule:
-    """With as few steps outside, as few lasting failures and as idle an operator as still break a guarantee."""
+def simplify_setting(schedule: Schedule, engine: Engine) -> Schedule:
+    """Use as few external steps and lasting failures, and as passive an operator, as the violation needs."""
     best = schedule
     plainer: list[Callable[[Setting], Setting]] = [
         *(lambda s, step=step: replace(s, outside=s.outside - {step}) for step in schedule.setting.outside),
@@ -133,8 +133,8 @@ def without_scenery(schedule: Schedule, engine: Engine) -> Schedule:
     return best
 
 
-def with_less_history(schedule: Schedule, engine: Engine) -> Schedule:
-    """What happens to a second message made to happen to the first, if one departure less then does it."""
+def merge_repeats(schedule: Schedule, engine: Engine) -> Schedule:
+    """Move a departure from a second message of its kind to the first, if that saves another departure."""
     best = schedule
     for out, point in permutations(schedule.choices, 2):
         earlier = NUMBER.sub(lambda number: str(max(1, int(number[0]) - 1)), point, count=1)
@@ -146,15 +146,15 @@ def with_less_history(schedule: Schedule, engine: Engine) -> Schedule:
     return best
 
 
-def with_one_for_two(schedule: Schedule, engine: Engine) -> Schedule:
-    """A single other departure in place of two, as long as one does it."""
+def replace_pairs(schedule: Schedule, engine: Engine) -> Schedule:
+    """Replace two departures by one, as long as the violation stays."""
     for pair in combinations(schedule.choices, 2):
         kept = {point: c for point, c in schedule.choices.items() if point not in pair}
-        rest = Replayed(kept)
+        rest = ReplayStrategy(kept)
         simulate(schedule.setting, rest, engine=engine)
-        for point, options in rest.passed:
+        for point, options in rest.points:
             for option in options[1:]:
                 shorter = replace(schedule, choices=kept | {point: option})
                 if point not in kept and shorter.fails(engine):
-                    return with_one_for_two(shorter, engine)
+                    return replace_pairs(shorter, engine)
     return schedule

@@ -1,4 +1,4 @@
-"""One saga's life under one schedule: events in the order of a virtual clock, every guarantee checked on the way."""
+"""Simulation: one saga under one strategy, on a virtual clock; every guarantee is checked after every move."""
 
 from __future__ import annotations
 
@@ -6,34 +6,34 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from celery_config.messaging.states import Action
-from celery_config.saga.dsl import Kind, Saga, field_sources
+from celery_config.saga.dsl import Saga, StepKind, field_sources
 from celery_config.saga.states import OPEN, StepState
-from celery_config.saga.testing.books import Books, Violation
 from celery_config.saga.testing.broker import Broker, Message
-from celery_config.saga.testing.choices import Choices, Options
 from celery_config.saga.testing.engine import REAL, Engine
 from celery_config.saga.testing.guarantees import check_after, check_at_the_end
 from celery_config.saga.testing.orchestrator import OPERATOR, Orchestrator
-from celery_config.saga.testing.providers import PHASES, UNDER_WAY, Outside
+from celery_config.saga.testing.participant_state import ParticipantState, Violation
+from celery_config.saga.testing.providers import PHASES, UNDER_WAY, ExternalParticipants
+from celery_config.saga.testing.strategies import Options, Strategy
 
-MEANWHILE: Options = (
+INTERRUPTIONS: Options = (
     "nothing", "somebody cancels", "the watchdog looks", "the deadline passes", "the broker loses everything",
 )  # fmt: skip
-# A message is moved once for each phase of its worker, and a point's name must be its own.
-THEN = {phase: f"{phase}, afterwards".removeprefix(", ") for phase in ("", UNDER_WAY, *PHASES)}
-LONGEST = 5_000
+# A message moves once for each phase of its worker; each move needs a point with a unique name.
+AFTERWARDS = {phase: f"{phase}, afterwards".removeprefix(", ") for phase in ("", UNDER_WAY, *PHASES)}
+MAX_MOVES = 5_000
 needs: dict[type[Saga], dict[str, int]] = {}
 PARTICIPANTS = ("do", "undo", "fence", "request", "stray")
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What does not change during a simulation.
+    """The fixed part of a simulation.
 
     Args:
         outside: the steps whose effect is at a provider.
-        lasting: the compensatable steps whose undo, and the retriable steps which themselves, fail until repaired.
-        operator: what becomes of the saga when it is first parked; one of `OPERATOR`.
+        lasting: the compensatable steps whose undo fails, and the retriable steps that fail, until repaired.
+        operator: what happens to the saga when it is first parked; one of `OPERATOR`.
     """
 
     saga: type[Saga]
@@ -50,32 +50,32 @@ class Outcome:
 
 
 def simulate(
-    setting: Setting, choices: Choices, *, engine: Engine = REAL, tell: Callable[[str], None] | None = None
+    setting: Setting, strategy: Strategy, *, engine: Engine = REAL, trace: Callable[[str], None] | None = None
 ) -> Outcome:
     """Run the saga until nothing is under way and nothing is due.
 
     Args:
-        tell: gets a line for each move.
+        trace: gets a line for each move.
     """
-    world = Simulation(setting, choices, engine, tell)
+    simulation = Simulation(setting, strategy, engine, trace)
     try:
-        world.run()
+        simulation.run()
     except Violation as violation:
-        return Outcome(world.orchestrator.status, world.moves, str(violation))
-    return Outcome(world.orchestrator.status, world.moves)
+        return Outcome(simulation.orchestrator.status, simulation.moves, str(violation))
+    return Outcome(simulation.orchestrator.status, simulation.moves)
 
 
 class Simulation:
     """The broker, the participants and the orchestrator of one saga."""
 
     def __init__(
-        self, setting: Setting, choices: Choices, engine: Engine, tell: Callable[[str], None] | None
+        self, setting: Setting, strategy: Strategy, engine: Engine, trace: Callable[[str], None] | None
     ) -> None:
-        self.setting, self.choices, self.tell = setting, choices, tell
-        self.broker = Broker(choices)
-        self.books = books_of(setting)
-        self.participants = Outside(engine, self.broker, choices, self.books)
-        self.orchestrator = Orchestrator(setting.saga, engine, self.broker, choices, setting.operator)
+        self.setting, self.strategy, self.trace = setting, strategy, trace
+        self.broker = Broker(strategy)
+        self.states = initial_states(setting)
+        self.participants = ExternalParticipants(engine, self.broker, strategy, self.states)
+        self.orchestrator = Orchestrator(setting.saga, engine, self.broker, strategy, setting.operator)
         self.moves = 0
 
     def run(self) -> None:
@@ -87,64 +87,64 @@ class Simulation:
         while True:
             due = saga.due if saga.due is None else max(saga.due, broker.unpublished_until)
             if broker.waiting and (due is None or broker.waiting[0][0] <= due):
-                self.handle(broker.take())
+                self.handle(broker.next_message())
             elif due is not None:
                 broker.now = max(broker.now, due)
-                self.told("the watchdog", saga.look())
+                self.trace_move("the watchdog", saga.run_watchdog())
             else:
                 break
-            check_after(saga, self.books.values())
+            check_after(saga, self.states.values())
             self.moves += 1
-            if self.moves > LONGEST:
-                raise Violation(f"no end after {LONGEST} moves; the saga is {saga.status}")
-        check_at_the_end(saga, self.books.values(), may_park=self.setting.lasting)
+            if self.moves > MAX_MOVES:
+                raise Violation(f"no end after {MAX_MOVES} moves; the saga is {saga.status}")
+        check_at_the_end(saga, self.states.values(), may_park=self.setting.lasting)
 
     def handle(self, message: Message) -> None:
-        then = THEN[message.phase]
+        then = AFTERWARDS[message.phase]
         if message.kind in PARTICIPANTS:
             happened = getattr(self.participants, message.kind)(message)
         else:
             if message.operation == "resumes":
-                self.ask_the_pivot()
+                self.query_pivot_barrier()
             happened = self.orchestrator.handle(message)
-        if self.tell:
-            self.told(str(message), happened)
-        self.meanwhile(message, then)
+        if self.trace:
+            self.trace_move(str(message), happened)
+        self.interrupt(message, then)
         if self.orchestrator.repaired:
-            for book in self.books.values():
-                book.lasting = False
+            for state in self.states.values():
+                state.lasting = False
 
-    def ask_the_pivot(self) -> None:
-        """Before a human's resume its participant's barrier is asked, as saga/operators.py does."""
-        for book in self.books.values():
-            if book.is_pivot and book.row and book.row.action is Action.DONE:
-                self.orchestrator.merge(book.name, StepState.DONE)
+    def query_pivot_barrier(self) -> None:
+        """Read the pivot's barrier before a resume, as saga/operations/operators.py does."""
+        for state in self.states.values():
+            if state.is_pivot and state.row and state.row.action is Action.DONE:
+                self.orchestrator.merge(state.name, StepState.DONE)
 
-    def meanwhile(self, message: Message, then: str) -> None:
-        """What may happen at any moment."""
+    def interrupt(self, message: Message, then: str) -> None:
+        """Let something happen that may happen at any moment."""
         if self.orchestrator.status not in OPEN:
             return
-        happens = self.choices.choose(message, then, MEANWHILE)
+        happens = self.strategy.choose(message, then, INTERRUPTIONS)
         if happens == "nothing":
             return
         match happens:
             case "somebody cancels":
                 self.orchestrator.cancel()
             case "the watchdog looks":
-                self.orchestrator.look(early=True)
+                self.orchestrator.run_watchdog(early=True)
             case "the deadline passes":
                 self.orchestrator.pass_deadline()
             case "the broker loses everything":
                 self.broker.lose_everything()
-        self.told(happens, f"the saga is {self.orchestrator.status}")
+        self.trace_move(happens, f"the saga is {self.orchestrator.status}")
 
-    def told(self, who: str, happened: str) -> None:
-        if self.tell:
-            self.tell(f"{self.broker.now:9.1f} s  {who}: {happened}")
+    def trace_move(self, who: str, happened: str) -> None:
+        if self.trace:
+            self.trace(f"{self.broker.now:9.1f} s  {who}: {happened}")
 
 
-def needs_of(saga: type[Saga]) -> dict[str, int]:
-    """Which earlier steps' replies each step needs, a bit each; worked out once for each saga."""
+def required_replies(saga: type[Saga]) -> dict[str, int]:
+    """The earlier steps whose reply each step needs, as a bit each; from a cache."""
     if saga in needs:
         return needs[saga]
     bits = {s.name: 1 << n for n, s in enumerate(saga.steps)}
@@ -154,17 +154,17 @@ def needs_of(saga: type[Saga]) -> dict[str, int]:
     return needs[saga]
 
 
-def books_of(setting: Setting) -> dict[str, Books]:
-    needed = needs_of(setting.saga)
+def initial_states(setting: Setting) -> dict[str, ParticipantState]:
+    needed = required_replies(setting.saga)
     return {
-        s.name: Books(
+        s.name: ParticipantState(
             s.name,
             n,
             s.name in setting.outside,
             s.name in setting.lasting,
-            s.kind is Kind.COMPENSATABLE,
-            s.kind is Kind.PIVOT,
-            s.command.refused is not None and s.kind is not Kind.RETRIABLE,
+            s.kind is StepKind.COMPENSATABLE,
+            s.kind is StepKind.PIVOT,
+            s.command.refused is not None and s.kind is not StepKind.RETRIABLE,
             needed[s.name],
         )
         for n, s in enumerate(setting.saga.steps)

@@ -1,4 +1,4 @@
-"""What a test of a saga asks for: one object with every way of playing schedules."""
+"""The fixture's object: every way of playing schedules on one engine."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from celery_config.saga.testing.simulation import Outcome
 
 
 class Schedules:
-    """Runs a saga through its schedules; a broken guarantee fails the test with the shortest one found."""
+    """Plays schedules of a saga; a broken guarantee fails the test with the shortest schedule found."""
 
     def __init__(self, engine: Engine = REAL) -> None:
         self.engine = engine
 
     def check(self, saga: type[Saga], *, count: int = 10_000, seed: int = 1) -> Report:
-        """`count` schedules drawn from `seed`."""
+        """Play `count` schedules drawn from `seed`."""
         return check_random(saga, count=count, seed=seed, engine=self.engine)
 
     def check_all(self, saga: type[Saga], *, departures: int = 1, outside: Iterable[str] = ()) -> Report:
-        """Every schedule with at most so many departures from the ordinary course.
+        """Play every schedule with at most this many departures from the ordinary course.
 
         Args:
             outside: the steps whose effect is at a provider.
@@ -39,7 +39,7 @@ class Schedules:
         lasting: Iterable[str] = (),
         operator: str = OPERATOR[0],
     ) -> Outcome:
-        """Exactly this schedule."""
+        """Play exactly this schedule."""
         return replay(
             saga, choices=choices, outside=outside, lasting=lasting, operator=operator, engine=self.engine
         )

@@ -55,19 +55,19 @@ class Command(BaseCommand):
         try:
             with progress_bars(console) as bar:
                 copied = bar.add_task("catalogue", total=len(products))
-                service.put_catalogue(products, opening=opening)
-                service.await_copy(
+                service.upload_catalogue(products, opening=opening)
+                service.wait_for_copy(
                     products, lambda n: bar.update(copied, completed=n), patience=options["patience"]
                 )
                 placing = bar.add_task("placing", total=len(file.clean))
-                placement = service.place(
+                placement = service.place_invoices(
                     file.clean,
                     token=options["token"],
                     progress=lambda n: bar.update(placing, completed=n),
                     flow=Flow(options["flow"]),
                 )
                 ending = bar.add_task("finishing", total=len(placement.orders))
-                counted = service.await_ends(
+                counted = service.wait_for_ends(
                     placement.orders, lambda n: bar.update(ending, completed=n), patience=options["patience"]
                 )
         except (ServiceCallError, SagaPaused, service.Stalled) as error:
@@ -84,7 +84,7 @@ class Command(BaseCommand):
     def parse(self, path: Path) -> invoices.InvoiceFile:
         try:
             with path.open(encoding="utf-8-sig", newline="") as lines:
-                return invoices.read(lines)
+                return invoices.read_invoices(lines)
         except OSError as error:
             raise CommandError(f"{path} cannot be read: {error.strerror}.") from error
         except UnicodeDecodeError as error:

@@ -1,8 +1,8 @@
 """`./manage.py payment reconcile`"""
 
 from celery_config.reconciliation.sweep import ReconcileCommand
-from payment_app.reconciliation import books
+from payment_app.reconciliation import SOURCE
 
 
 class Command(ReconcileCommand):
-    books = books
+    source = SOURCE

@@ -1,8 +1,8 @@
 """`./manage.py shipment reconcile`"""
 
 from celery_config.reconciliation.sweep import ReconcileCommand
-from shipment_app.reconciliation import books
+from shipment_app.reconciliation import SOURCE
 
 
 class Command(ReconcileCommand):
-    books = books
+    source = SOURCE

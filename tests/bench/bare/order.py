@@ -27,14 +27,14 @@ def place_order(customer: UUID, lines: Lines) -> None:
     order_id = uuid4()
     with transaction.atomic():
         merged = domain.merge_lines(lines)
-        catalogue = selectors.catalogue([line.sku for line in merged])
-        priced = domain.price(merged, catalogue)
+        catalogue = selectors.read_catalogue([line.sku for line in merged])
+        priced = domain.price_lines(merged, catalogue)
         order = Order(
             id=order_id,
             customer_id=customer,
             currency=CURRENCY,
-            total=domain.total(priced),
-            weight_grams=domain.weight(priced),
+            total=domain.sum_total(priced),
+            weight_grams=domain.sum_weight(priced),
             address=encode(ADDRESS),
             saga=uuid4(),
         )
@@ -48,7 +48,7 @@ def place_order(customer: UUID, lines: Lines) -> None:
 
 def make_chain(order: Order, lines: list[dict[str, Any]]) -> Signature:
     ids = {"order": str(order.id)}
-    parcel = {"weight_grams": order.weight_grams, "parcels": domain.parcels(order.weight_grams)}
+    parcel = {"weight_grams": order.weight_grams, "parcels": domain.count_parcels(order.weight_grams)}
     return chain(
         make_link(
             "bare.payment.authorize",

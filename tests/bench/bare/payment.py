@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from payment_app import selectors, services
-from payment_app.provider import gateway
+from payment_app.gateways import gateway
 from tests.bench.bare.app import app
 
 
@@ -18,7 +18,7 @@ def authorize_payment(
         key=f"{order}/authorize", order=UUID(order), amount=amount, currency=currency, token=token
     )
     (payment,) = services.record_authorizations(
-        services.Held(
+        services.HeldAmount(
             order=UUID(order),
             customer=UUID(customer),
             amount=amount,
@@ -31,7 +31,7 @@ def authorize_payment(
 
 @app.task(name="bare.payment.capture")
 def capture_payment(replies: dict[str, Any], *, order: str) -> dict[str, Any]:
-    payment = selectors.payment_of(UUID(order))
+    payment = selectors.find_payment(UUID(order))
     assert payment is not None
     gateway().capture(key=f"{order}/capture", provider_id=payment.provider_id, amount=payment.amount)
     services.record_captures({payment.id: payment.amount})

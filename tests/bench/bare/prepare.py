@@ -25,7 +25,7 @@ def fill_inventory() -> None:
     from inventory_app.domain import ProductData
 
     services.put_products(products=[ProductData(**product) for product in PRODUCTS])
-    services.book_opening_stock(quantities={product["sku"]: OPENING_STOCK for product in PRODUCTS})
+    services.set_opening_stock(quantities={product["sku"]: OPENING_STOCK for product in PRODUCTS})
 
 
 def fill_catalogue() -> None:

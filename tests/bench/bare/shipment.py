@@ -8,7 +8,7 @@ from uuid import UUID
 from celery_config.contracts.base import decode
 from celery_config.contracts.shipment import Address
 from shipment_app import selectors, services
-from shipment_app.carrier import carrier
+from shipment_app.carriers import carrier
 from shipment_app.domain import ShipmentState
 from tests.bench.bare.app import app
 
@@ -35,7 +35,7 @@ def book_shipment(
 
 @app.task(name="bare.shipment.dispatch")
 def dispatch_shipment(replies: dict[str, Any], *, order: str) -> dict[str, Any]:
-    (carrier_id,) = selectors.carrier_ids_of([UUID(order)])
+    (carrier_id,) = selectors.find_carrier_ids([UUID(order)])
     carrier().dispatch(key=f"{order}/dispatch", carrier_id=carrier_id)
-    services.record_ends([UUID(order)], ShipmentState.DISPATCHED)
+    services.end_shipments([UUID(order)], ShipmentState.DISPATCHED)
     return replies | {"dispatched": True}

@@ -71,6 +71,6 @@ def place_orders(purchases: Sequence[Purchase]) -> list[UUID]:
     ]
     orders = Statement(INSERT_GIVEN, encode_strictly([{"id": e.order, "amount": e.amount} for e in data]))
     bulk.execute_atomically(
-        orders, *starting.start_all(ThreeSteps, [(each.order, each) for each in data]).changes
+        orders, *starting.prepare_starts(ThreeSteps, [(each.order, each) for each in data]).statements
     )
     return [each.order for each in data]

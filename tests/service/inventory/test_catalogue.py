@@ -11,7 +11,7 @@ from celery_config.messaging.models import OutboxMessage
 from inventory_app import services
 from inventory_app.errors import AdjustmentConflict, RepeatedProduct, StockBelowReserved, UnknownProduct
 from inventory_app.models import Movement, Product, Stock
-from inventory_app.services import Opened, Put
+from inventory_app.services import OpeningResult, PutResult
 from tests.service.together import postgresql
 
 
@@ -22,9 +22,9 @@ def announced() -> list[tuple[str, int, int]]:
 
 
 def test_products_are_created_changed_or_left_alone(shop: Any) -> None:
-    assert services.put_products(products=[shop.product("B"), shop.product("A")]) == Put(2, 0, 0)
+    assert services.put_products(products=[shop.product("B"), shop.product("A")]) == PutResult(2, 0, 0)
     again = [shop.product("A", price=300), shop.product("B"), shop.product("C")]
-    assert services.put_products(products=again) == Put(1, 1, 1)
+    assert services.put_products(products=again) == PutResult(1, 1, 1)
     assert announced() == [("A", 1, 250), ("B", 1, 250), ("C", 1, 250), ("A", 2, 300)]
     assert Stock.objects.count() == 3
 
@@ -48,7 +48,7 @@ def test_a_thousand_products_cost_a_handful_of_statements(
     with django_assert_max_num_queries(8):
         services.put_products(products=products)
     with django_assert_max_num_queries(8):
-        services.book_opening_stock(quantities={product.sku: 3 for product in products})
+        services.set_opening_stock(quantities={product.sku: 3 for product in products})
     assert Product.objects.filter(version=1).count() == 1000
 
 
@@ -60,8 +60,8 @@ def test_a_product_named_twice_changes_nothing(shop: Any) -> None:
 
 def test_opening_stock_is_booked_once(shop: Any) -> None:
     services.put_products(products=[shop.product("A"), shop.product("B")])
-    assert services.book_opening_stock(quantities={"A": 5}) == Opened(1, 0)
-    assert services.book_opening_stock(quantities={"A": 7, "B": 0}) == Opened(1, 1)
+    assert services.set_opening_stock(quantities={"A": 5}) == OpeningResult(1, 0)
+    assert services.set_opening_stock(quantities={"A": 7, "B": 0}) == OpeningResult(1, 1)
     assert shop.levels() == {"A": (5, 0), "B": (0, 0)}
     assert shop.faults() == []
 
@@ -69,14 +69,14 @@ def test_opening_stock_is_booked_once(shop: Any) -> None:
 def test_opening_stock_of_an_unknown_product_books_nothing(shop: Any) -> None:
     services.put_products(products=[shop.product("A")])
     with pytest.raises(UnknownProduct, match="NONE"):
-        services.book_opening_stock(quantities={"A": 5, "NONE": 1})
+        services.set_opening_stock(quantities={"A": 5, "NONE": 1})
     assert shop.levels() == {"A": (0, 0)}
 
 
 def test_opening_stock_adds_to_what_was_counted_before(shop: Any) -> None:
     services.put_products(products=[shop.product("A")])
     services.adjust_stock(adjustment=uuid4(), sku="A", quantity=2, reason="found")
-    services.book_opening_stock(quantities={"A": 5})
+    services.set_opening_stock(quantities={"A": 5})
     assert shop.levels() == {"A": (7, 0)}
     assert shop.faults() == []
 

@@ -109,7 +109,7 @@ def test_versions_are_gapless_and_each_has_its_event(shop: Any) -> None:
 def test_opening_stock_is_booked_once_by_whoever_comes_first(shop: Any) -> None:
     quantities = {f"S{n:02d}": 5 for n in range(30)}
     services.put_products(products=[shop.product(sku) for sku in quantities])
-    book = functools.partial(services.book_opening_stock, quantities=quantities)
+    book = functools.partial(services.set_opening_stock, quantities=quantities)
     opened = together(*[book] * 8)
     assert Counter(o.booked for o in opened) == {30: 1, 0: 7}
     assert set(shop.levels().values()) == {(5, 0)}

@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from celery_config.contracts.inventory import CommitStock, Line, ReleaseStock, ReserveStock
+from celery_config.contracts.inventory import CommitStock, ReleaseStock
 from celery_config.errors import Refused, StepSuperseded
 from celery_config.messaging.models import OutboxMessage
 from inventory_app import domain, services
@@ -72,12 +72,6 @@ def test_a_repeat_replies_again_and_holds_nothing_more(shop: Any, participant: A
     command, saga = shop.reserve(A=3), uuid4()
     assert participant.do(command, saga=saga) == participant.do(command, saga=saga)
     assert shop.levels() == {"A": (5, 3)}
-
-
-def test_lines_of_one_product_are_merged(shop: Any, participant: Any) -> None:
-    shop.stock(A=5)
-    participant.do(ReserveStock(order=uuid4(), lines=(Line(sku="A", quantity=2), Line(sku="A", quantity=3))))
-    assert shop.levels() == {"A": (5, 5)}
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from tests.service.pages import assert_finds_by_index, assert_reads_little, list
 @pytest.fixture
 def stopped(placed: Placed) -> Placed:
     cause = {"step": "reserve-stock", "code": "out_of_stock", "reason": "too few"}
-    runner.receive(placed.saga_id, StepFailed("reserve-stock", "do"), cause=cause)
+    runner.handle_trigger(placed.saga_id, StepFailed("reserve-stock", "do"), cause=cause)
     return placed
 
 
@@ -83,7 +83,7 @@ def test_the_saga_page_tells_the_two_clocks_apart(admin_client: Client, placed: 
 
 
 def test_the_saga_page_leaves_out_what_is_empty(admin_client: Client, placed: Placed) -> None:
-    runner.stop(placed.saga_id, code="cancelled", reason="by ada")
+    runner.request_stop(placed.saga_id, code="cancelled", reason="by ada")
     html = shown(admin_client, "saga_sagainstance", placed.saga_id)
     assert "<th>code</th><td>cancelled</td>" in html
     assert "<th>step</th>" not in html

@@ -216,7 +216,7 @@ class TestShowing:
 
     def test_lists_are_filtered_and_paged(self, staff: APIClient, shop: Shop) -> None:
         done = shop.order()
-        runner.complete({done.saga_id: REPLIES})
+        runner.complete_sagas({done.saga_id: REPLIES})
         for _ in range(3):
             shop.order()
         confirmed = staff.get(ORDERS, {"status": "confirmed"}).json()["results"]
@@ -235,14 +235,14 @@ class TestCancelling:
         answer = ada.post(f"{order['url']}cancel/")
         assert (answer.status_code, answer.json()["status"]) == (202, "stopping")
         assert ada.get(order["url"]).json()["status"] == "stopping"
-        runner.compensated({Placed(order["order"]).saga_id: runner.Unwound({})})
+        runner.end_stop_chains({Placed(order["order"]).saga_id: runner.StopChainEnd({})})
         shown = ada.get(order["url"]).json()
         assert (shown["status"], shown["cancel_code"], shown["cancel_reason"]) == (
             "cancelled", "cancelled", "cancelled by ada"
         )  # fmt: skip
 
     def test_when_it_is_too_late_the_reason_is_said(self, ada: APIClient, order: dict[str, Any]) -> None:
-        runner.complete({Placed(order["order"]).saga_id: REPLIES})
+        runner.complete_sagas({Placed(order["order"]).saga_id: REPLIES})
         answer = ada.post(f"{order['url']}cancel/")
         assert (answer.status_code, answer.json()["code"]) == (409, "too_late")
         assert "completed" in answer.json()["detail"]
@@ -255,7 +255,7 @@ class TestCancelling:
 
 class TestRefunds:
     def test_staff_ask_for_one(self, staff: APIClient, placed: Placed) -> None:
-        runner.complete({placed.saga_id: REPLIES})
+        runner.complete_sagas({placed.saga_id: REPLIES})
         url = f"{ORDERS}{placed.id}/refunds/"
         answer = staff.post(url, {"amount": 255, "reason": "broken"}, format="json")
         assert (answer.status_code, answer.json()["status"]) == (202, "asked")
@@ -263,7 +263,7 @@ class TestRefunds:
 
     def test_not_beyond_the_total(self, staff: APIClient, placed: Placed) -> None:
         """Rule 23."""
-        runner.complete({placed.saga_id: REPLIES})
+        runner.complete_sagas({placed.saga_id: REPLIES})
         answer = staff.post(f"{ORDERS}{placed.id}/refunds/", {"amount": 1786, "reason": "x"}, format="json")
         assert (answer.status_code, answer.json()["code"]) == (409, "not_refundable")
 

@@ -138,15 +138,15 @@ def others(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Services:
 
 @pytest.fixture
 def completed(placed: Placed, others: Services) -> Placed:
-    runner.complete({placed.saga_id: REPLIES})
+    runner.complete_sagas({placed.saga_id: REPLIES})
     others.carried_out(placed)
     return placed
 
 
 @pytest.fixture
 def compensated(placed: Placed, others: Services) -> Placed:
-    runner.stop(placed.saga_id, code="cancelled", reason="by ada")
-    runner.compensated({placed.saga_id: runner.Unwound({})})
+    runner.request_stop(placed.saga_id, code="cancelled", reason="by ada")
+    runner.end_stop_chains({placed.saga_id: runner.StopChainEnd({})})
     others.undone(placed)
     return placed
 
@@ -157,19 +157,21 @@ def found() -> list[str]:
 
 
 def ask(placed: Placed, amount: int) -> Refund:
-    return services.ask_for_refund(order=placed.id, amount=amount, reason="broken")
+    return services.request_refund(order=placed.id, amount=amount, reason="broken")
 
 
 def pay(refund: Refund) -> None:
     reply = {"refund": str(refund.id), "refunded_amount": refund.amount}
-    runner.complete({refund.saga: {"refund-payment": reply}})
+    runner.complete_sagas({refund.saga: {"refund-payment": reply}})
 
 
 def refuse(refund: Refund) -> None:
     why = {"code": "card_closed", "reason": "no such card"}
     merge(refund.saga, "refund-payment", StepState.REFUSED, why)
-    runner.receive(refund.saga, StepFailed("refund-payment", "do"), cause={"step": "refund-payment", **why})
-    runner.compensated({refund.saga: runner.Unwound({})})
+    runner.handle_trigger(
+        refund.saga, StepFailed("refund-payment", "do"), cause={"step": "refund-payment", **why}
+    )
+    runner.end_stop_chains({refund.saga: runner.StopChainEnd({})})
 
 
 class TestNothingIsFound:
@@ -333,7 +335,7 @@ def test_every_page_of_orders_is_looked_at(
     monkeypatch.setattr(audit, "CHUNK", 2)
     placed = [shop.order() for _ in range(5)]
     for one in placed:
-        runner.complete({one.saga_id: REPLIES})
+        runner.complete_sagas({one.saga_id: REPLIES})
     checked, findings = audit.run(lambda _: None)
     assert checked == 5
     assert {finding.order for finding in findings} == {str(one.id) for one in placed}

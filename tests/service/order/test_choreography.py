@@ -41,11 +41,11 @@ from celery_config.errors import OperatorRefused, SagaPaused
 from celery_config.messaging.inbox.subscriptions import deliver
 from celery_config.messaging.models import OutboxMessage
 from celery_config.messaging.states import Action, Undo
-from celery_config.participant.choreography import announced
+from celery_config.participant.choreography import choreography_event
 from celery_config.saga import duties
 from celery_config.saga.course import Answer, Held
 from celery_config.saga.dead_letters.letter import Letter
-from celery_config.saga.dead_letters.reader import keep
+from celery_config.saga.dead_letters.reader import process_letters
 from celery_config.saga.engine import clock, watchdog
 from celery_config.saga.models import DeadLetter, OperatorAction, SagaInstance
 from celery_config.saga.operations import barrier_client, operators, pauses, previews, selectors
@@ -54,6 +54,7 @@ from order_project.choreography.flow import CHOREOGRAPHIES
 from order_project.domain import Flow
 from order_project.errors import KeyReused, TooLate
 from order_project.models import Choreography, Order, SeenEvent
+from order_project.requests import OrderSubmission, Placed
 from order_project.retention import forget_seen
 from tests.service.order.conftest import ADDRESS, HEART, Shop
 from tests.service.order.saga.dead_letters.test_reader import letter
@@ -102,7 +103,7 @@ class Dancer:
         ]
 
     def hear(self, *events: Event, **more: Any) -> None:
-        deliver([announced(each, order=self.id, event_id=uuid7(), **more) for each in events])
+        deliver([choreography_event(each, order=self.id, event_id=uuid7(), **more) for each in events])
 
     def said(self) -> list[tuple[str, int]]:
         """What the order service announced, and on which drive; all of it is published then."""
@@ -134,9 +135,9 @@ class TestPlacing:
         assert not SagaInstance.objects.exists()
 
     def test_both_flows_fit_in_one_batch(self, shop: Shop) -> None:
-        asked = [placing.Asked(shop.request(flow=flow)) for flow in (*Flow, *Flow)]
-        placed = placing.place_orders(client="ada", asked=asked)
-        flows = [Order.objects.get(pk=each.order).flow for each in placed if isinstance(each, placing.Placed)]
+        submissions = [OrderSubmission(shop.request(flow=flow)) for flow in (*Flow, *Flow)]
+        placed = placing.place_orders(client="ada", submissions=submissions)
+        flows = [Order.objects.get(pk=each.order).flow for each in placed if isinstance(each, Placed)]
         assert flows == [*Flow, *Flow]
         assert (SagaInstance.objects.count(), Choreography.objects.count()) == (2, 2)
 
@@ -195,7 +196,7 @@ class TestHearing:
         assert {*content} == {"order", "payment", "weight_grams", "parcels", "expires_at"}
 
     def test_an_order_of_nobody_changes_nothing(self, dancer: Dancer) -> None:
-        deliver([announced(InventoryReturned(order=ID), order=ID, event_id=uuid7())])
+        deliver([choreography_event(InventoryReturned(order=ID), order=ID, event_id=uuid7())])
         assert not SeenEvent.objects.exists()
 
     def test_what_has_ended_stays_so_when_the_rest_is_forgotten(self, dancer: Dancer) -> None:
@@ -460,7 +461,7 @@ class TestParked:
                 sent.append(body)
                 return {"settled": "it is undone, says a human"}
 
-        monkeypatch.setattr(barrier_client, "Peer", Payment)
+        monkeypatch.setattr(barrier_client, "ServiceClient", Payment)
         page = reverse("admin:order_choreography_settle_by_hand", args=[parked.id])
         assert "payment.authorize_payment undo" in admin_client.get(page).content.decode()
         form = {"intent": "payment.authorize_payment undo", "answer": "{}", "why": "the provider wrote so"}
@@ -511,7 +512,7 @@ class TestParked:
 
     def test_an_overdue_one_is_counted(self, parked: Dancer) -> None:
         parked.set(answer_by=timezone.now() - timedelta(hours=1))
-        duties.measure()
+        duties.measure_sagas()
         assert metrics.PARKED_OVERDUE._value.get() == 1
 
 
@@ -519,8 +520,8 @@ class TestDeadLetters:
     """Rule 19: what the broker gave up on, somebody looks after."""
 
     def dead(self, dancer: Dancer) -> str:
-        event = announced(dancer.forward()[0], order=dancer.id, event_id=uuid7())
-        keep([Letter.of(letter("events.receive", event))])
+        event = choreography_event(dancer.forward()[0], order=dancer.id, event_id=uuid7())
+        process_letters([Letter.parse(letter("events.receive", event))])
         return DeadLetter.objects.latest("id").consequence
 
     def test_of_its_event_makes_an_order_due(self, dancer: Dancer) -> None:

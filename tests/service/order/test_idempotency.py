@@ -73,7 +73,7 @@ class TestTwins:
             forth = [OrderSubmission(shop.request(), key) for key in [*keys[:4], ""]]
             back = [OrderSubmission(shop.request(), key) for key in [*reversed(keys[2:]), ""]]
             here, there = together(
-                *(lambda some=some: place_orders(client="ada", asked=some) for some in (forth, back))
+                *(lambda some=some: place_orders(client="ada", submissions=some) for some in (forth, back))
             )
             both = {outcome.order for outcome in here} & {outcome.order for outcome in there}
             assert len(both) == 2
@@ -90,7 +90,7 @@ class TestManyInOneTransaction:
     @staticmethod
     def ask(shop: Shop, *asked: tuple[str, dict[str, Any]]) -> list[Any]:
         wanted = [OrderSubmission(shop.request(**more), key) for key, more in asked]
-        return place_orders(client="ada", asked=wanted)
+        return place_orders(client="ada", submissions=wanted)
 
     def test_each_has_an_outcome_of_its_own(self, shop: Shop) -> None:
         earlier = shop.place("old").order

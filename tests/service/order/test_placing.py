@@ -125,22 +125,22 @@ class TestCancelling:
         assert cancelling.ask_to_cancel(order=placed.order, reason="by ada") == "stopping"
         assert placed.saga.cause == {"step": "", "code": "cancelled", "reason": "by ada"}
         assert placed.order.status == "placed"
-        runner.compensated({placed.saga_id: runner.Unwound({})})
+        runner.end_stop_chains({placed.saga_id: runner.StopChainEnd({})})
         assert (placed.order.status, placed.order.cancel_code) == ("cancelled", "cancelled")
 
     def test_again_is_harmless(self, placed: Placed) -> None:
         cancelling.ask_to_cancel(order=placed.order, reason="by ada")
         assert cancelling.ask_to_cancel(order=placed.order, reason="by bob") == "stopping"
         assert len(placed.chains) == 2
-        runner.compensated({placed.saga_id: runner.Unwound({})})
+        runner.end_stop_chains({placed.saga_id: runner.StopChainEnd({})})
         assert cancelling.ask_to_cancel(order=placed.order, reason="by ada") == "compensated"
 
     def test_going_forward_or_completed_it_is_too_late(self, placed: Placed) -> None:
         """Once the money is taken, the reason is said."""
-        runner.receive(placed.saga_id, PivotRan())
+        runner.handle_trigger(placed.saga_id, PivotRan())
         with pytest.raises(TooLate, match="forward"):
             cancelling.ask_to_cancel(order=placed.order, reason="by ada")
-        runner.complete({placed.saga_id: REPLIES})
+        runner.complete_sagas({placed.saga_id: REPLIES})
         with pytest.raises(TooLate, match="completed"):
             cancelling.ask_to_cancel(order=placed.order, reason="by ada")
 
@@ -152,12 +152,12 @@ class TestCancelling:
 
 
 def test_customers_of_an_import_are_made_once(shop: Shop) -> None:
-    first = services.put_customers(["17850", "13047"])
-    again = services.put_customers(["13047", "12583"])
+    first = services.ensure_customers(["17850", "13047"])
+    again = services.ensure_customers(["13047", "12583"])
     assert first["13047"] == again["13047"]
     assert set(again) == {"13047", "12583"}
 
 
 @pytest.mark.parametrize(("grams", "count"), [(1, 1), (30_000, 1), (30_001, 2), (90_000, 3), (0, 1)])
 def test_parcels(grams: int, count: int) -> None:
-    assert domain.parcels(grams) == count
+    assert domain.count_parcels(grams) == count

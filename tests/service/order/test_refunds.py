@@ -22,24 +22,24 @@ TOTAL = 1785
 
 @pytest.fixture
 def confirmed(placed: Placed) -> Placed:
-    runner.complete({placed.saga_id: REPLIES})
+    runner.complete_sagas({placed.saga_id: REPLIES})
     return placed
 
 
 def ask(placed: Placed, amount: int) -> Refund:
-    return services.ask_for_refund(order=placed.id, amount=amount, reason="broken")
+    return services.request_refund(order=placed.id, amount=amount, reason="broken")
 
 
 def pay(refund: Refund) -> None:
     reply = {"refund": str(refund.id), "refunded_amount": refund.amount}
-    runner.complete({refund.saga: {"refund-payment": reply}})
+    runner.complete_sagas({refund.saga: {"refund-payment": reply}})
 
 
 def refuse(refund: Refund) -> None:
     cause = {"step": "refund-payment", "code": "step_failed", "reason": ""}
     merge(refund.saga, "refund-payment", StepState.REFUSED, {"code": "card_closed", "reason": "no such card"})
-    runner.receive(refund.saga, StepFailed("refund-payment", "do"), cause=cause)
-    runner.compensated({refund.saga: runner.Unwound({})})
+    runner.handle_trigger(refund.saga, StepFailed("refund-payment", "do"), cause=cause)
+    runner.end_stop_chains({refund.saga: runner.StopChainEnd({})})
 
 
 def status(refund: Refund) -> str:
@@ -99,7 +99,7 @@ def test_one_refund_closes_no_other(confirmed: Placed) -> None:
 def test_many_at_once_stay_within_the_total(shop: Shop) -> None:
     """Rule 23: the order's row is locked while the sum is taken."""
     placed = shop.order()
-    runner.complete({placed.saga_id: REPLIES})
+    runner.complete_sagas({placed.saga_id: REPLIES})
     asked = together(*[lambda: ask(placed, 500)] * 6)
     assert sorted(type(r).__name__ for r in asked) == ["NotRefundable"] * 3 + ["Refund"] * 3
     assert sum(Refund.objects.values_list("amount", flat=True)) <= TOTAL

@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from celery_config.common.identifiers import uuid7
-from celery_config.saga.duties import forget_log
+from celery_config.saga.duties import delete_old_log
 from celery_config.saga.models import SagaDecision, SagaInstance, SagaStep
 from order_project.models import IdempotencyKey
 from order_project.retention import forget_keys
@@ -33,7 +33,7 @@ def saga(*, ended: bool, began: object = LONG_AGO) -> SagaInstance:
 
 def test_the_log_of_a_saga_that_ended_long_ago_goes_and_the_saga_stays() -> None:
     old, open_one, young = saga(ended=True), saga(ended=False), saga(ended=True, began=timezone.now())
-    forget_log()
+    delete_old_log()
     assert SagaInstance.objects.count() == 3
     for kept in (SagaStep, SagaDecision):
         assert set(kept.objects.values_list("saga", flat=True)) == {open_one.pk, young.pk}  # type: ignore[attr-defined]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from celery_config.common.timeouts import Timeouts
-from payment_app import provider
+from payment_app.gateways import gateway
 from tests.service.conftest import Participant
 from tests.service.payment.shop import Shop
 from tests.unit.compose.sandbox.sandbox_process import SandboxProcess
@@ -23,11 +23,11 @@ def shop(db: None, participant: Participant, sandbox: SandboxProcess, settings: 
     """One order with the provider behind it."""
     settings.SANDBOX_URL = sandbox.url
     settings.TIMES = Timeouts(scale=TIME_SCALE)
-    provider.gateway.cache_clear()
+    gateway.cache_clear()
     yield Shop(participant, sandbox)
     sandbox.clear_faults()
-    provider.gateway().close()
-    provider.gateway.cache_clear()
+    gateway().close()
+    gateway.cache_clear()
 
 
 @pytest.fixture

@@ -7,9 +7,8 @@ from uuid import UUID, uuid4
 
 from celery_config.contracts.payment import AuthorizePayment, CapturePayment, RefundPayment, VoidPayment
 from payment_app.domain import payment_id
-from payment_app.gateways import BookEntry
+from payment_app.gateways import AuthorizationRecord, gateway
 from payment_app.models import Payment
-from payment_app.provider import gateway
 from tests.service.conftest import Participant
 from tests.unit.compose.sandbox.sandbox_process import SandboxProcess
 
@@ -60,6 +59,6 @@ class Shop:
     def payment(self) -> Payment:
         return Payment.objects.get(order=self.order)
 
-    def books(self) -> list[BookEntry]:
+    def books(self) -> list[AuthorizationRecord]:
         """What the provider has written about the order."""
-        return gateway().find(self.order)
+        return gateway().find_entries(self.order)

@@ -1,4 +1,4 @@
-"""The provider's books against ours: what a sweep finds, and what it leaves alone."""
+"""Reconciliation, with the provider as its source: what the sweep, the command and the API find and leave alone."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from structlog.testing import capture_logs
 
 from celery_config.errors import OutcomeUnknown
 from celery_config.reconciliation.comparison import FindingKind
-from celery_config.reconciliation.sweep import Comparison
-from payment_app import provider, reconciliation
+from celery_config.reconciliation.source import Comparison
+from celery_config.reconciliation.sweep import sweep
+from payment_app.gateways import gateway
 from payment_app.models import Payment
-from payment_app.provider import gateway
-from payment_app.reconciliation import compare_books
+from payment_app.reconciliation import SOURCE, duties
 from tests.service.payment.shop import Shop
 from tests.unit.compose.sandbox.sandbox_process import SandboxProcess
 
@@ -38,30 +38,30 @@ def test_equal_books_have_no_findings(shop: Shop) -> None:
     other = Shop(shop.participant, shop.sandbox)
     other.authorize()
     other.void()
-    assert compare_books() == Comparison(checked=2, under_way=0, findings=[])
+    assert SOURCE.compare() == Comparison(checked=2, under_way=0, findings=[])
 
 
 def test_a_charge_nobody_here_knows_is_an_orphan(shop: Shop) -> None:
     held = gateway().authorize(
         key=uuid4(), order=shop.order, amount=500, currency="GBP", token="tok_approved"
     )
-    (finding,) = compare_books().findings
+    (finding,) = SOURCE.compare().findings
     assert (finding.kind, finding.id, finding.order) == (FindingKind.ORPHAN, held.provider_id, shop.order)
 
 
 def test_a_call_under_way_is_not_judged(shop: Shop) -> None:
     with pytest.raises(OutcomeUnknown):
         shop.authorize("tok_error_after_charging")
-    result = compare_books()
+    result = SOURCE.compare()
     assert (result.under_way, result.findings) == (1, [])
     shop.void()
-    assert compare_books() == Comparison(checked=1, under_way=0, findings=[])
+    assert SOURCE.compare() == Comparison(checked=1, under_way=0, findings=[])
 
 
 def test_a_capture_by_hand_differs(shop: Shop) -> None:
     shop.authorize()
     gateway().capture(key=uuid4(), provider_id=shop.payment().provider_id, amount=1999)
-    (finding,) = compare_books().findings
+    (finding,) = SOURCE.compare().findings
     assert finding.kind is FindingKind.DIFFERENT
     assert finding.detail == "state: ours authorized, theirs captured; captured: ours 0, theirs 1999"
 
@@ -69,7 +69,7 @@ def test_a_capture_by_hand_differs(shop: Shop) -> None:
 def test_what_the_provider_does_not_know_is_missing(shop: Shop) -> None:
     shop.authorize()
     Payment.objects.update(provider_id="auth_unheard_of")
-    assert sorted(kinds(compare_books())) == [FindingKind.MISSING, FindingKind.ORPHAN]
+    assert sorted(kinds(SOURCE.compare())) == [FindingKind.MISSING, FindingKind.ORPHAN]
 
 
 def test_a_difference_that_a_second_look_does_not_show_is_none(
@@ -77,10 +77,10 @@ def test_a_difference_that_a_second_look_does_not_show_is_none(
 ) -> None:
     """The two books are read at two moments; here a capture comes between them."""
     shop.authorize()
-    read = list(gateway().books())
+    read = list(gateway().list_entries())
     shop.capture()
-    monkeypatch.setattr(type(gateway()), "books", lambda self, since=None: iter(read))
-    assert compare_books().findings == []
+    monkeypatch.setattr(type(gateway()), "list_entries", lambda self, since=None: iter(read))
+    assert SOURCE.compare().findings == []
 
 
 def test_the_command_exits_with_1_and_shows_the_difference(shop: Shop) -> None:
@@ -114,21 +114,21 @@ def test_the_api_compares_and_says_when_it_cannot(peer: APIClient, shop: Shop) -
 def test_the_daily_sweep_logs_and_counts(shop: Shop, transactional_db: None) -> None:
     gateway().authorize(key=uuid4(), order=shop.order, amount=500, currency="GBP", token="tok_approved")
     with capture_logs() as logs:
-        reconciliation.books.sweep()
+        sweep(SOURCE)
     assert [entry["event"] for entry in logs] == ["books differ", "books compared"]
     assert (
         REGISTRY.get_sample_value("order_saga_book_differences", {"books": "provider", "kind": "orphan"}) == 1
     )
-    (duty,) = reconciliation.duties()
+    (duty,) = duties()
     assert duty.seconds == 24 * 3600
 
 
 def test_a_sweep_without_the_provider_says_so(shop: Shop, transactional_db: None) -> None:
     shop.sandbox.fault("/provider", "error_500")
     with capture_logs() as logs:
-        reconciliation.books.sweep()
+        sweep(SOURCE)
     assert [entry["log_level"] for entry in logs] == ["error"]
 
 
 def test_every_process_has_one_gateway(shop: Shop) -> None:
-    assert provider.gateway() is gateway()
+    assert gateway() is gateway()

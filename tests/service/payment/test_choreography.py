@@ -28,8 +28,8 @@ from celery_config.messaging.barrier.webhooks import OutcomeNotification
 from celery_config.messaging.models import BarrierRow, OutboxMessage
 from celery_config.participant.handlers import registry
 from payment_app.domain import payment_id
+from payment_app.gateways import gateway
 from payment_app.models import Payment
-from payment_app.provider import gateway
 from tests.service.conftest import Participant
 from tests.service.payment.shop import Shop
 from tests.service.together import together
@@ -236,7 +236,7 @@ def test_what_a_webhook_settled_is_told_by_the_next_try(
         broken.setattr(gateway(), "authorize", held_and_lost)
         assert buyer.placed() == []
     row = BarrierRow.objects.get()
-    said = webhooks.receive(
+    said = webhooks.receive_notification(
         registry.get,
         OutcomeNotification(
             event="e", kind="authorized", key=row.key, subject=buyer.order, command=AuthorizePayment,

@@ -17,7 +17,7 @@ from celery_config.errors import OutcomeUnknown, Refused, StepSuperseded
 from celery_config.http.webhooks import HEADER, TOLERANCE_SECONDS, sign
 from celery_config.messaging.models import BarrierRow, Contradiction, OutboxMessage
 from celery_config.participant.api import MAX_BYTES
-from payment_app import provider
+from payment_app.gateways import gateway
 from payment_app.models import Payment, RefundOutcome
 from tests.service.payment.shop import AUTHORIZE, CAPTURE, Shop
 from tests.service.together import concurrent, together
@@ -276,18 +276,18 @@ class TestStripe:
     @pytest.fixture(autouse=True)
     def at_stripe(self, shop: Shop, settings: Any) -> Iterator[None]:
         """The call was made to the sandbox; only the event is Stripe's."""
-        provider.gateway().close()
+        gateway().close()
         settings.PAYMENT_GATEWAY, settings.STRIPE_API_KEY = "stripe", "sk_test_x"
         settings.STRIPE_WEBHOOK_SECRET = WHSEC
         self.known = shop
         yield
         settings.PAYMENT_GATEWAY = "sandbox"
-        provider.gateway.cache_clear()
+        gateway.cache_clear()
 
     def doubt(self, shop: Shop) -> None:
         with pytest.raises(OutcomeUnknown):
             shop.authorize(LOST)
-        provider.gateway.cache_clear()
+        gateway.cache_clear()
 
     def event(self, shop: Shop, kind: str, key: UUID | None, **changes: Any) -> bytes:
         intent = {
@@ -359,7 +359,7 @@ class TestStripe:
 
     @pytest.mark.parametrize("body", [b"nonsense", b"[]", b"{}", b'{"object": "event"}'])
     def test_a_signed_body_that_is_no_event(self, shop: Shop, stranger: Client, body: bytes) -> None:
-        provider.gateway.cache_clear()
+        gateway.cache_clear()
         assert self.send(stranger, body).json()["code"] == "unreadable_event"
 
     def test_an_event_that_lacks_something(self, shop: Shop, stranger: Client) -> None:

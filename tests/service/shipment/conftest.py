@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from celery_config.common.timeouts import Timeouts
-from shipment_app import carrier
+from shipment_app.carriers import carrier
 from tests.unit.compose.sandbox.sandbox_process import SandboxProcess
 
 # One call then takes at most 2 s; the sandbox's `timeout` waits longer.
@@ -22,8 +22,8 @@ def carrier_process(
     """The sandbox, with patience for a call of two seconds."""
     settings.SANDBOX_URL = sandbox.url
     settings.TIMES = Timeouts(scale=TIME_SCALE)
-    carrier.carrier.cache_clear()
+    carrier.cache_clear()
     yield sandbox
     sandbox.clear_faults()
-    carrier.carrier().close()
-    carrier.carrier.cache_clear()
+    carrier().close()
+    carrier.cache_clear()

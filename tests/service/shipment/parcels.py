@@ -6,8 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from celery_config.contracts.shipment import Address, BookShipment, CancelShipment, DispatchShipment
-from shipment_app import carrier
-from shipment_app.carriers import BookEntry
+from shipment_app.carriers import ShipmentRecord, carrier
 from shipment_app.domain import shipment_id
 from shipment_app.models import Shipment
 
@@ -35,11 +34,11 @@ def ours(order: UUID) -> str | None:
 
 def theirs(order: UUID) -> list[str]:
     """The states in the carrier's books."""
-    entries: list[BookEntry] = carrier.carrier().find(order)
+    entries: list[ShipmentRecord] = carrier().find_entries(order)
     return [entry.state for entry in entries]
 
 
 def carrier_call(process: Any, order: UUID, end: str) -> None:
     """End a shipment at the carrier behind our back."""
     carrier_id = Shipment.objects.get(order=order).carrier_id
-    getattr(carrier.carrier(), end)(key=uuid4(), carrier_id=carrier_id)
+    getattr(carrier(), end)(key=uuid4(), carrier_id=carrier_id)

@@ -12,11 +12,9 @@ from django.urls import reverse
 
 from celery_config.errors import OutcomeUnknown
 from celery_config.messaging.models import BarrierRow
-from celery_config.reconciliation import sweep
-from celery_config.reconciliation.comparison import FindingKind
-from shipment_app import carrier, reconciliation
-from shipment_app.carriers import CarrierError
+from shipment_app.carriers import carrier
 from shipment_app.models import Shipment
+from shipment_app.reconciliation import SOURCE
 from tests.service.pages import assert_finds_by_index, assert_reads_little, lists, opened
 from tests.service.shipment.parcels import book, cancel, carrier_call, dispatch
 
@@ -33,7 +31,7 @@ def order(participant: Any) -> UUID:
 
 def findings_of(order: UUID | None) -> list[tuple[str, str]]:
     """The sandbox's books outlive a test's rows, so each test looks at its own orders."""
-    return [(f.kind.value, f.detail) for f in reconciliation.compare_books().findings if f.order == order]
+    return [(f.kind.value, f.detail) for f in SOURCE.compare().findings if f.order == order]
 
 
 def printed(*options: str) -> tuple[int, str]:
@@ -80,7 +78,7 @@ def test_equal_books_have_no_findings(order: UUID, participant: Any) -> None:
 
 def test_an_orphan_at_the_carrier_is_found(peer: Any) -> None:
     command = book()
-    booked = carrier.carrier().book(
+    booked = carrier().book(
         key=uuid4(), order=command.order, address=command.address, weight_grams=900, parcels=2
     )
     assert [kind for kind, _ in findings_of(command.order)] == ["orphan"]
@@ -100,39 +98,14 @@ def test_a_difference_and_a_missing_entry_are_found(order: UUID, carrier_process
     assert sorted(kind for kind, _ in findings_of(order)) == ["missing", "orphan"]
 
 
-def test_an_open_intent_is_not_judged(participant: Any, carrier_process: Any) -> None:
-    command = book()
-    carrier_process.fault("/carrier", "error_after")
-    with pytest.raises(OutcomeUnknown):
-        participant.do(command)
-    assert findings_of(command.order) == []
-    assert reconciliation.compare_books().under_way == 1
-
-
-def test_the_sweep_shows_its_findings_as_metrics(carrier_process: Any) -> None:
-    command = book()
-    carrier.carrier().book(
-        key=uuid4(), order=command.order, address=command.address, weight_grams=900, parcels=2
-    )
-    reconciliation.books.sweep()
-    (samples,) = (metric.samples for metric in sweep.DIFFERENCES.collect())
-    assert {s.labels["kind"]: s.value for s in samples if s.labels["books"] == "carrier"}[
-        FindingKind.ORPHAN.value
-    ] >= 1
-    (duty,) = reconciliation.duties()
-    assert duty.seconds == 24 * 3600
-
-
 def test_a_carrier_that_is_away_is_told(carrier_process: Any, peer: Any) -> None:
-    for call in (reconciliation.compare_books, lambda: printed()):
+    for call in (SOURCE.compare, lambda: printed()):
         carrier_process.fault("/carrier", "error_500")
-        with pytest.raises((CarrierError, CommandError)):
+        with pytest.raises((OutcomeUnknown, CommandError)):
             call()
     carrier_process.fault("/carrier", "error_500")
     answer = peer.get("/api/carrier-books/")
     assert (answer.status_code, answer.json()["code"]) == (503, "carrier_away")
-    for days in ("x", "nan", "-1", "1e400"):
-        assert peer.get(f"/api/carrier-books/?days={days}").status_code == 400
 
 
 @pytest.mark.parametrize("name", ["shipments", "carrier-books"])

@@ -9,10 +9,9 @@ from uuid import uuid4
 import pytest
 
 from celery_config.contracts.shipment import BookShipment
-from celery_config.errors import OutcomeUnknown, Refused, StepSuperseded
+from celery_config.errors import CallFailed, OutcomeUnknown, Refused, StepSuperseded
 from celery_config.messaging.models import BarrierRow, OutboxMessage
 from shipment_app import services
-from shipment_app.carriers import CarrierFailed
 from shipment_app.domain import ShipmentState, shipment_id
 from shipment_app.errors import CarrierDisagrees, NoShipment
 from shipment_app.models import Shipment
@@ -171,9 +170,9 @@ def test_what_has_ended_stays_as_it_has_ended_whatever_the_carrier_says(
     """Our rows are the last to say no, should the carrier say yes to both."""
     command = book()
     participant.do(command)
-    services.record_ends([command.order], end)
+    services.end_shipments([command.order], end)
     with pytest.raises(NoShipment):
-        services.record_ends([command.order], ENDS[end])
+        services.end_shipments([command.order], ENDS[end])
     assert ours(command.order) == end
 
 
@@ -188,6 +187,6 @@ def test_an_order_without_a_shipment_is_an_error(participant: Any) -> None:
 
 
 def test_our_own_mistake_is_no_refusal(participant: Any) -> None:
-    with pytest.raises(CarrierFailed, match="weight_grams"):
+    with pytest.raises(CallFailed, match="weight_grams"):
         participant.do(book(weight_grams=-1))
     assert BarrierRow.objects.get().action == "intent"

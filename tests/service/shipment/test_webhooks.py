@@ -15,7 +15,7 @@ from celery_config.contracts.shipment import BookShipment
 from celery_config.errors import OutcomeUnknown, Refused, StepSuperseded
 from celery_config.http.webhooks import HEADER, sign
 from celery_config.messaging.models import BarrierRow, Contradiction, OutboxMessage
-from shipment_app import carrier
+from shipment_app.carriers import carrier
 from tests.service.shipment.parcels import book, cancel, dispatch, ours, theirs
 from tests.service.together import postgresql, together
 
@@ -27,7 +27,7 @@ RACES = 10
 def event(command: BookShipment, kind: str, key: UUID, **changes: Any) -> dict[str, Any]:
     """The event that the carrier sends of what its books hold for the order."""
     data: dict[str, Any] = {"reference": str(command.order), "weight_grams": 900, "parcels": 2}
-    for entry in carrier.carrier().find(command.order):
+    for entry in carrier().find_entries(command.order):
         data |= {"id": entry.carrier_id, "tracking_number": entry.tracking_number}
     return {"id": f"evt_{uuid4().hex}", "type": kind, "idempotency_key": str(key), "data": data | changes}
 

@@ -19,15 +19,14 @@ from celery_config.broker.topology import (
     FLOWER_USER,
     TASK_EVENTS,
     UNROUTED,
-    consumed_by,
+    Topology,
     control_exchange,
-    definitions,
-    queues,
 )
-from celery_config.common.services import ORCHESTRATOR, SERVICES
+from celery_config.common.services import ORCHESTRATOR, SERVICES, SUBSCRIPTIONS
 from compose import new_env
 from compose.local.environment import WEBHOOKS
 
+TOPOLOGY = Topology.load(SUBSCRIPTIONS)
 ROOT = Path(__file__).resolve().parents[3]
 COMPOSE = Path(sys.executable).with_name("docker-compose")
 EXAMPLE = ROOT / "compose" / ".env.example"
@@ -258,7 +257,7 @@ class TestDefinitions:
     """What the broker is told, evaluated as it would: each permission is a regular expression on a name."""
 
     def test_the_command_renders_the_table(self, rendered: dict[str, Any]) -> None:
-        from_table = definitions({user: f"of-{user}" for user in BROKER_USERS})
+        from_table = TOPOLOGY.definitions({user: f"of-{user}" for user in BROKER_USERS})
         assert {**rendered, "users": []} == {**from_table, "users": []}
         assert [user["name"] for user in rendered["users"]] == list(BROKER_USERS)
         assert "of-order" not in json.dumps(rendered)
@@ -270,14 +269,14 @@ class TestDefinitions:
 
     def test_each_user_reads_its_own_queues_alone(self, rendered: dict[str, Any]) -> None:
         for user in (*SERVICES, FLOWER_USER):
-            own = set(consumed_by(user)) if user in SERVICES else {TASK_EVENTS}
+            own = set(TOPOLOGY.worker_queues(user)) if user in SERVICES else {TASK_EVENTS}
             own |= {DEAD_LETTERS, UNROUTED} if user == ORCHESTRATOR else set()
-            names = {queue.name for queue in queues()} | set(EXCHANGES)
+            names = {queue.name for queue in TOPOLOGY.queues()} | set(EXCHANGES)
             assert {n for n in names if self.may(rendered, user, "read", n)} == own
 
     def test_nobody_configures_what_is_shared(self, rendered: dict[str, Any]) -> None:
         for user in (*SERVICES, FLOWER_USER):
-            for name in ["", *EXCHANGES, *(queue.name for queue in queues())]:
+            for name in ["", *EXCHANGES, *(queue.name for queue in TOPOLOGY.queues())]:
                 assert not self.may(rendered, user, "configure", name)
 
     def test_services_write_to_shared_exchanges_and_flower_to_none(self, rendered: dict[str, Any]) -> None:

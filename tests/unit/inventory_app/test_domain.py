@@ -27,14 +27,14 @@ def refusal(levels: dict[str, Level], wanted: dict[str, int]) -> Refused:
 
 
 def test_lines_of_one_product_are_merged_and_sorted_by_sku() -> None:
-    merged = domain.merged(lines(("B", 2), ("A", 1), ("B", 3)))
+    merged = domain.merge_lines(lines(("B", 2), ("A", 1), ("B", 3)))
     assert list(merged.items()) == [("A", 1), ("B", 5)]
 
 
 @pytest.mark.parametrize("bad", [[], lines(("A", 0)), lines(("A", 5), ("A", -2))])
 def test_lines_without_a_positive_quantity_are_refused(bad: list[Line]) -> None:
     with pytest.raises(Refused, match="invalid_lines"):
-        domain.merged(bad)
+        domain.merge_lines(bad)
 
 
 def test_all_lines_are_held() -> None:
@@ -80,9 +80,9 @@ def test_a_reservation_ends_once() -> None:
 
 
 def test_a_product_named_twice_is_an_error() -> None:
-    domain.each_once(["A", "B"])
+    domain.check_unique(["A", "B"])
     with pytest.raises(RepeatedProduct, match=r"more than once: A$"):
-        domain.each_once(["A", "B", "A"])
+        domain.check_unique(["A", "B", "A"])
 
 
 @pytest.mark.parametrize("sku", ["85123A", "POST", "BANK CHARGES", "gift_0001_20", "C.2-x", "é"])

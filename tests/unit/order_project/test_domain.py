@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from celery_config.contracts.inventory import Line
-from order_project.domain import MAX_TOTAL, MAX_WEIGHT_GRAMS, CatalogueEntry, faults_of, merge_lines, parcels
+from order_project.domain import (
+    MAX_TOTAL,
+    MAX_WEIGHT_GRAMS,
+    CatalogueEntry,
+    count_parcels,
+    find_faults,
+    merge_lines,
+)
 
 
 def entry(*, price: int = 100, grams: int = 10, currency: str = "GBP", active: bool = True) -> CatalogueEntry:
@@ -13,7 +20,9 @@ def entry(*, price: int = 100, grams: int = 10, currency: str = "GBP", active: b
 
 
 def codes(catalogue_entry: CatalogueEntry, quantity: int = 1) -> list[str]:
-    return [f.code for f in faults_of([Line(sku="TEA", quantity=quantity)], {"TEA": catalogue_entry}, "GBP")]
+    return [
+        f.code for f in find_faults([Line(sku="TEA", quantity=quantity)], {"TEA": catalogue_entry}, "GBP")
+    ]
 
 
 def test_a_good_order_has_no_fault() -> None:
@@ -45,4 +54,4 @@ def test_lines_of_one_product_become_one() -> None:
 
 @pytest.mark.parametrize(("grams", "count"), [(0, 1), (30_000, 1), (30_001, 2)])
 def test_parcels(grams: int, count: int) -> None:
-    assert parcels(grams) == count
+    assert count_parcels(grams) == count

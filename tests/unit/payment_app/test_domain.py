@@ -8,7 +8,7 @@ import pytest
 
 from celery_config.errors import Refused
 from payment_app import domain
-from payment_app.domain import BOOKINGS, AccountCode, Booking, Line, State
+from payment_app.domain import ACCOUNTS, AccountCode, Line, State, TransactionKind
 from payment_app.errors import Unbalanced
 
 
@@ -20,35 +20,39 @@ def test_ids_are_the_same_each_time_and_differ_by_kind() -> None:
     order = uuid4()
     assert domain.payment_id(order) == domain.payment_id(order)
     assert domain.payment_id(order) != domain.payment_id(uuid4())
-    assert len({domain.booking_id(booking, order) for booking in Booking}) == len(Booking)
+    assert len({domain.transaction_id(kind, order) for kind in TransactionKind}) == len(TransactionKind)
 
 
-@pytest.mark.parametrize("booking", list(Booking))
-def test_every_booking_balances(booking: Booking) -> None:
-    lines = domain.lines_of(booking, 1999, "GBP")
+@pytest.mark.parametrize("kind", list(TransactionKind))
+def test_every_transaction_balances(kind: TransactionKind) -> None:
+    lines = domain.make_lines(kind, 1999, "GBP")
     domain.check_balance(lines)
     assert [(line.account, line.amount) for line in lines] == [
-        (BOOKINGS[booking][0], 1999),
-        (BOOKINGS[booking][1], -1999),
+        (ACCOUNTS[kind][0], 1999),
+        (ACCOUNTS[kind][1], -1999),
     ]
 
 
-def balances_after(*bookings: Booking) -> dict[AccountCode, int]:
+def balances_after(*kinds: TransactionKind) -> dict[AccountCode, int]:
     balances = dict.fromkeys(AccountCode, 0)
-    for booking in bookings:
-        for line in domain.lines_of(booking, 100, "GBP"):
+    for kind in kinds:
+        for line in domain.make_lines(kind, 100, "GBP"):
             balances[line.account] += line.amount
     return balances
 
 
 def test_a_refund_reverses_the_capture() -> None:
-    paid_back = balances_after(Booking.CAPTURE, Booking.REFUND_PROMISED, Booking.REFUND_PAID)
+    paid_back = balances_after(
+        TransactionKind.CAPTURE, TransactionKind.REFUND_PROMISED, TransactionKind.REFUND_PAID
+    )
     assert set(paid_back.values()) == {0}
 
 
 def test_a_declined_refund_leaves_the_capture() -> None:
-    declined = balances_after(Booking.CAPTURE, Booking.REFUND_PROMISED, Booking.REFUND_DECLINED)
-    assert declined == balances_after(Booking.CAPTURE)
+    declined = balances_after(
+        TransactionKind.CAPTURE, TransactionKind.REFUND_PROMISED, TransactionKind.REFUND_DECLINED
+    )
+    assert declined == balances_after(TransactionKind.CAPTURE)
 
 
 @pytest.mark.parametrize(
@@ -56,6 +60,7 @@ def test_a_declined_refund_leaves_the_capture() -> None:
     [
         [],
         [Line(AccountCode.SALES, "GBP", 1)],
+        [Line(AccountCode.SALES, "GBP", 5), Line(AccountCode.SALES, "GBP", -4)],
         [Line(AccountCode.SALES, "GBP", 1), Line(AccountCode.PROVIDER_CLEARING, "EUR", -1)],
     ],
 )
@@ -85,6 +90,7 @@ def test_an_authorization_that_makes_sense(currency: str) -> None:
         ({"token": ""}, "invalid_token"),
         ({"token": "x" * 501}, "invalid_token"),
         ({"token": "tok\n"}, "invalid_token"),
+        ({"token": "tok approved"}, "invalid_token"),
         ({"token": "tök"}, "invalid_token"),
     ],
 )
@@ -102,7 +108,7 @@ def test_an_authorization_that_makes_no_sense(wrong: dict[str, object], code: st
 
 def test_only_held_money_of_the_order_itself_is_captured() -> None:
     ours, other = uuid4(), uuid4()
-    domain.check_capture(state=State.AUTHORIZED, ours=ours, asked=ours)
+    domain.check_capture(state=State.AUTHORIZED, ours=ours, named=ours)
     for state, mine, asked, code in [
         (None, None, other, "no_payment"),
         (State.AUTHORIZED, ours, other, "wrong_payment"),
@@ -110,7 +116,7 @@ def test_only_held_money_of_the_order_itself_is_captured() -> None:
         (State.CAPTURED, ours, ours, "already_captured"),
     ]:
         with pytest.raises(Refused) as refused:
-            domain.check_capture(state=state, ours=mine, asked=asked)
+            domain.check_capture(state=state, ours=mine, named=asked)
         assert code_of(refused) == code
 
 
@@ -122,6 +128,7 @@ def test_only_captured_money_is_given_back_and_in_its_own_currency() -> None:
         (State.VOIDED, "GBP", 5, "not_captured"),
         (State.CAPTURED, "EUR", 5, "wrong_currency"),
         (State.CAPTURED, "GBP", 0, "invalid_amount"),
+        (State.CAPTURED, "GBP", -5, "invalid_amount"),
     ]:
         with pytest.raises(Refused) as refused:
             domain.check_refund(state=state, payment_currency="GBP", amount=amount, currency=currency)

@@ -16,12 +16,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from celery_config.errors import CallFailed, OutcomeUnknown, Refused
 from payment_app.gateways import (
-    BookEntry,
-    CallFailed,
-    Declined,
+    AuthorizationRecord,
     Gateway,
-    OutcomeUnknown,
     SandboxGateway,
     StripeGateway,
     gateway_from_settings,
@@ -89,8 +87,8 @@ def authorize(gateway: Gateway, **changes: Any) -> str:
     return gateway.authorize(**(call | changes)).provider_id
 
 
-def entry(gateway: Gateway, order: UUID) -> BookEntry:
-    (found,) = gateway.find(order)
+def entry(gateway: Gateway, order: UUID) -> AuthorizationRecord:
+    (found,) = gateway.find_entries(order)
     return found
 
 
@@ -100,13 +98,13 @@ class TestEveryGateway:
     def test_money_is_held_taken_and_given_back(self, gateway: Gateway) -> None:
         order = uuid4()
         held = authorize(gateway, order=order)
-        assert entry(gateway, order) == BookEntry(held, order, "authorized", 1250, 0, 0, "EUR")
+        assert entry(gateway, order) == AuthorizationRecord(held, order, "authorized", 1250, 0, 0, "EUR")
         gateway.capture(key=uuid4(), provider_id=held, amount=1000)
-        assert entry(gateway, order) == BookEntry(held, order, "captured", 1250, 1000, 0, "EUR")
+        assert entry(gateway, order) == AuthorizationRecord(held, order, "captured", 1250, 1000, 0, "EUR")
         first = gateway.refund(key=uuid4(), provider_id=held, amount=300)
         assert first.refund_id != gateway.refund(key=uuid4(), provider_id=held, amount=700).refund_id
         assert entry(gateway, order).refunded == 1000
-        with pytest.raises(Declined, match="amount_too_large"):
+        with pytest.raises(Refused, match="amount_too_large"):
             gateway.refund(key=uuid4(), provider_id=held, amount=1)
 
     def test_the_same_key_does_its_work_once(self, gateway: Gateway) -> None:
@@ -117,26 +115,28 @@ class TestEveryGateway:
             gateway.capture(key=keys[1], provider_id=provider_id, amount=1250)
         refunds = {gateway.refund(key=keys[2], provider_id=provider_id, amount=50) for _ in range(2)}
         assert len(refunds) == 1
-        assert entry(gateway, order) == BookEntry(provider_id, order, "captured", 1250, 1250, 50, "EUR")
+        assert entry(gateway, order) == AuthorizationRecord(
+            provider_id, order, "captured", 1250, 1250, 50, "EUR"
+        )
 
     @pytest.mark.parametrize("code", ["card_declined", "insufficient_funds", "invalid_token"])
     def test_a_refused_card_is_declined_every_time(self, gateway: Gateway, code: str) -> None:
         order, key = uuid4(), uuid4()
         for _ in range(2):
-            with pytest.raises(Declined) as declined:
+            with pytest.raises(Refused) as declined:
                 authorize(gateway, key=key, order=order, token=token(gateway, code))
             assert declined.value.code == code
             assert declined.value.reason
-        assert gateway.find(order) == []
+        assert gateway.find_entries(order) == []
 
     def test_captured_twice_and_voided_after_capture(self, gateway: Gateway) -> None:
         held = authorize(gateway)
-        with pytest.raises(Declined, match="amount_too_large"):
+        with pytest.raises(Refused, match="amount_too_large"):
             gateway.capture(key=uuid4(), provider_id=held, amount=1251)
         gateway.capture(key=uuid4(), provider_id=held, amount=1250)
-        with pytest.raises(Declined, match="already_captured"):
+        with pytest.raises(Refused, match="already_captured"):
             gateway.capture(key=uuid4(), provider_id=held, amount=1250)
-        with pytest.raises(Declined, match="already_captured"):
+        with pytest.raises(Refused, match="already_captured"):
             gateway.void(key=uuid4(), provider_id=held)
 
     def test_voided_once(self, gateway: Gateway) -> None:
@@ -145,7 +145,7 @@ class TestEveryGateway:
         for _ in range(2):
             gateway.void(key=key, provider_id=held)
         assert entry(gateway, order).state == "voided"
-        with pytest.raises(Declined, match="already_voided"):
+        with pytest.raises(Refused, match="already_voided"):
             gateway.capture(key=uuid4(), provider_id=held, amount=1250)
 
     def test_a_key_used_for_another_request_fails_loudly(self, gateway: Gateway) -> None:
@@ -161,13 +161,13 @@ class TestEveryGateway:
     def test_the_books_show_every_entry_over_many_pages(
         self, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("payment_app.gateways.sandbox.PAGE", "2")
+        monkeypatch.setattr("celery_config.http.sandbox_client.PAGE", "2")
         monkeypatch.setattr("payment_app.gateways.stripe.PAGE", 2)
         made = {authorize(gateway) for _ in range(5)}
-        listed = [entry.provider_id for entry in gateway.books()]
+        listed = [entry.provider_id for entry in gateway.list_entries()]
         assert made <= set(listed)
         assert len(listed) == len(set(listed))
-        assert list(gateway.books(since=datetime(2100, 1, 1, tzinfo=UTC))) == []
+        assert list(gateway.list_entries(since=datetime(2100, 1, 1, tzinfo=UTC))) == []
 
     def test_sixteen_calls_with_one_key_hold_the_money_once(self, gateway: Gateway) -> None:
         order, key, start = uuid4(), uuid4(), threading.Barrier(16)
@@ -193,7 +193,7 @@ class TestEveryGateway:
         with pytest.raises(OutcomeUnknown):
             authorize(away)
         with pytest.raises(OutcomeUnknown):
-            away.find(uuid4())
+            away.find_entries(uuid4())
         assert time.monotonic() - began < 2 * SECONDS
 
 
@@ -285,7 +285,7 @@ class TestSandbox:
         with ThreadPoolExecutor(1) as pool:
             call = pool.submit(authorize, gateway, key=key, order=order, token="tok_timeout_then_succeeds")
             until = time.monotonic() + 2
-            while not gateway.find(order):
+            while not gateway.find_entries(order):
                 assert time.monotonic() < until, "the charge never appeared"
             process.kill()
             assert isinstance(call.exception(), OutcomeUnknown)
@@ -366,7 +366,7 @@ class TestStripe:
         ],
     )
     def test_other_refusals(self, stripe: StripeGateway, changes: dict[str, Any], code: str) -> None:
-        with pytest.raises(Declined) as declined:
+        with pytest.raises(Refused) as declined:
             authorize(stripe, **changes)
         assert declined.value.code == code
 
@@ -399,7 +399,5 @@ def test_the_settings_choose_the_gateway() -> None:
         gateway_from_settings(SimpleNamespace(PAYMENT_GATEWAY="stripe"))
     with pytest.raises(ValueError, match="set it to sandbox, stripe or"):
         gateway_from_settings(SimpleNamespace(PAYMENT_GATEWAY="cash"))
-    with pytest.raises(ValueError, match="cannot be imported"):
-        gateway_from_settings(SimpleNamespace(PAYMENT_GATEWAY="my_shop.gateways.Cash"))
     own = gateway_from_settings(SimpleNamespace(PAYMENT_GATEWAY="tests.bench.providers.InstantGateway"))
     assert isinstance(own, InstantGateway)

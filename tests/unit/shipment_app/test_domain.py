@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from shipment_app.domain import ShipmentState, ended_as_wanted, shipment_id
+from shipment_app.domain import ShipmentState, is_ended_as_wanted, shipment_id
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ from shipment_app.domain import ShipmentState, ended_as_wanted, shipment_id
     ],
 )
 def test_already_so_is_done_and_nothing_else_is(code: str, wanted: ShipmentState, so: bool) -> None:
-    assert ended_as_wanted(code, wanted) is so
+    assert is_ended_as_wanted(code, wanted) is so
 
 
 def test_the_id_follows_from_the_order() -> None:

@@ -9,7 +9,7 @@ from celery import current_app, signals
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
-from celery_config.broker import topology
+from celery_config.broker.topology import Topology
 from celery_config.common import metrics, process
 from celery_config.db import functions
 
@@ -29,6 +29,7 @@ class Command(BaseCommand):
         process.tune_gc()
         functions.force_index_plans()
         signals.worker_ready.connect(self.say_ready)
+        queues = Topology.load({settings.SERVICE: settings.SUBSCRIPTIONS}).worker_queues(settings.SERVICE)
         # Threads serve this work better than processes: less memory, a quarter more throughput on two cores.
         current_app.worker_main(
             [
@@ -37,7 +38,7 @@ class Command(BaseCommand):
                 "--pool=threads",
                 f"--concurrency={options['concurrency']}",
                 f"--hostname={options['name']}",
-                f"--queues={','.join(topology.consumed_by(settings.SERVICE))}",
+                f"--queues={','.join(queues)}",
                 "--without-gossip",
                 "--without-mingle",
                 "--loglevel=WARNING",

@@ -91,7 +91,7 @@ def test_on_sqlite_too() -> None:
         due = timezone.now()
         message = OutboxMessage(id=1, kind="task", name="x", saga=uuid4(), payload=ODD, due_at=due)
         fields = ("id", "kind", "name", "saga", "payload", "due_at", "published_at")
-        insert = bulk.insertion(OutboxMessage, fields, "id", "sqlite").replace("%s", "?")
+        insert = bulk.build_insert(OutboxMessage, fields, "id", "sqlite").replace("%s", "?")
         given = [bulk.json_parameter(OutboxMessage, [message], fields)]
         assert database.execute(insert, given).fetchall() == [(1,)]
         assert database.execute(insert, given).fetchall() == []
@@ -100,7 +100,7 @@ def test_on_sqlite_too() -> None:
         stored = due.strftime("%Y-%m-%d %H:%M:%S.%f")
         assert (read[3], json.loads(read[4]), read[5], read[6]) == (message.saga.hex, ODD, stored, None)
         message.payload = [1]
-        change = bulk.updating(OutboxMessage, ("payload",), ("published_at",), "sqlite")
+        change = bulk.build_update(OutboxMessage, ("payload",), ("published_at",), "sqlite")
         database.execute(
             change.replace("%s", "?").replace("%%", "%"),
             [bulk.json_parameter(OutboxMessage, [message], ("pk", "payload"))],

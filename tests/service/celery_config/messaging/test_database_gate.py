@@ -1,4 +1,4 @@
-"""While its own database is away a worker takes no messages (rule 10)."""
+"""While its own database is away a worker takes no messages (rule 10, retries)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from amqp.exceptions import ResourceLocked
 from celery.worker import pidbox
 from django.db import InterfaceError, OperationalError, ProgrammingError, connection, transaction
 
-from celery_config.broker.validation import fault_of
+from celery_config.broker.validation import find_fault
 from celery_config.messaging import database_gate
 from celery_config.messaging.models import InboxEntry, OutboxMessage
 from celery_config.worker.bootsteps import DatabaseGate, RetryingControl
@@ -110,8 +110,8 @@ class TestConsumer:
         told: list[str] = []
         tasks = SimpleNamespace(cancel=lambda: told.append("cancel"), consume=lambda: told.append("consume"))
         timer = SimpleNamespace(call_repeatedly=lambda *_: SimpleNamespace(cancel=lambda: None))
-        batches = SimpleNamespace(look_again=lambda: told.append("wake the runner"))
-        return SimpleNamespace(task_consumer=tasks, timer=timer, told=told, batches=batches)
+        runner = SimpleNamespace(wake=lambda: told.append("wake the runner"))
+        return SimpleNamespace(task_consumer=tasks, timer=timer, told=told, runner=runner)
 
     def test_it_stops_consuming_and_begins_again(
         self, consumer: Any, monkeypatch: pytest.MonkeyPatch
@@ -134,7 +134,7 @@ class TestConsumer:
 
 
 class TestRemoteControl:
-    """Its queue may belong to a connection that is dead without the broker's knowing."""
+    """Its queue may belong to a connection that is dead while the broker does not know it."""
 
     def test_it_waits_for_its_queue(self, monkeypatch: pytest.MonkeyPatch) -> None:
         told: list[str] = []
@@ -178,6 +178,6 @@ GOOD = {"headers": {"task": "x.do", "id": "1"}, "payload": [[], {}, {}]}
     ],
 )
 def test_what_no_worker_could_run_is_found_before_it_is_acknowledged(broken: Any, fault: str | None) -> None:
-    """Rule 19: Celery by itself would lose it, or die."""
-    found = fault_of(SimpleNamespace(**GOOD | broken), {"x.do"})  # type: ignore[arg-type]
+    """Rule 19 (dead letters): Celery by itself would lose it, or die."""
+    found = find_fault(SimpleNamespace(**GOOD | broken), {"x.do"})  # type: ignore[arg-type]
     assert (fault in found) if fault and found else found is fault

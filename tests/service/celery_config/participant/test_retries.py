@@ -1,4 +1,4 @@
-"""A participant's task in Celery's own tracer: what it hands on, and how its errors are tried again (rule 10)."""
+"""A participant's task in Celery's own tracer: its next link, and how its errors are tried again (rule 10)."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ from celery_config.messaging.models import BarrierRow, OutboxMessage
 from celery_config.messaging.outbox import writing
 from celery_config.messaging.tasks import LONGEST_SHOWN
 from celery_config.participant import handlers
-from celery_config.saga.engine.chains import COMPENSATED, STEP_FAILED, Chains
-from celery_config.saga.engine.plan import Operation, Planned
+from celery_config.saga.engine.chains import COMPENSATED, STEP_FAILED, ChainBuilder
+from celery_config.saga.engine.machine import Drive, UndoBefore
+from celery_config.saga.engine.plan import Operation, PlannedLink
 from tests.service.celery_config.conftest import Hotel
 from tests.trip import BookFlight, BookHotel, CancelHotel, Trip, TripData
 
@@ -42,13 +43,13 @@ def _gate(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def registered() -> Any:
-    """The hotel's two tasks, registered as a participant's; each test puts its own hotel behind them."""
+    """The hotel's two tasks, registered as a participant's; each test runs them with its own hotel."""
     behind: dict[str, Hotel] = {}
     tasks = [
-        handlers.register(
+        handlers.register_handler(
             Handler(BookHotel, local=handlers.one_by_one(lambda command: behind["hotel"].book(command)))
         ),
-        handlers.register(
+        handlers.register_handler(
             Handler(CancelHotel, local=handlers.one_by_one(lambda command: behind["hotel"].cancel(command)))
         ),
     ]
@@ -61,9 +62,9 @@ def registered() -> Any:
 
 
 @pytest.fixture
-def trip(registered: dict[str, Hotel], hotel: Hotel) -> Chains:
+def trip(registered: dict[str, Hotel], hotel: Hotel) -> ChainBuilder:
     registered["hotel"] = hotel
-    return Chains(Trip, hotel.saga, encode(TripData(trip=hotel.trip, nights=2)), attempt=0)
+    return ChainBuilder(Trip, hotel.saga, encode(TripData(trip=hotel.trip, nights=2)), attempt=0)
 
 
 def deliver(message: dict[str, Any], *, retries: int = 0) -> Any:
@@ -89,10 +90,10 @@ def deliver(message: dict[str, Any], *, retries: int = 0) -> Any:
 
 
 def test_the_reply_joins_the_others_and_the_next_link_is_published(
-    trip: Chains, sent: list[Any], hotel: Hotel
+    trip: ChainBuilder, sent: list[Any], hotel: Hotel
 ) -> None:
-    """Rule 6: the link's own task id, route and errback are kept (rules 2 and 3)."""
-    chain = trip.drive("hotel", {"earlier": {"x": 1}})
+    """Rule 6 (outcomes): the link's own task id, route and errback are kept (rules 2 and 3)."""
+    chain = trip.build(Drive("hotel"), {"earlier": {"x": 1}})
     replies, failure = deliver(chain)
     assert failure is None
     assert replies == {"earlier": {"x": 1}, "hotel": hotel.row.reply}
@@ -109,21 +110,23 @@ def test_the_reply_joins_the_others_and_the_next_link_is_published(
     ]
 
 
-def test_another_attempt_is_answered_from_the_barrier(trip: Chains, sent: list[Any], hotel: Hotel) -> None:
-    """Rule 2: a step's id is the same however often it is sent; only the task's id tells attempts apart."""
-    first, _ = deliver(trip.drive("hotel", {}))
-    again, _ = deliver(replace(trip, attempt=1).drive("hotel", {}))
+def test_another_attempt_is_answered_from_the_barrier(
+    trip: ChainBuilder, sent: list[Any], hotel: Hotel
+) -> None:
+    """Rule 2 (ids): a step's id is the same however often it is sent; only the task's id tells attempts apart."""
+    first, _ = deliver(trip.build(Drive("hotel")))
+    again, _ = deliver(replace(trip, attempt=1).build(Drive("hotel")))
     assert again == first
     assert hotel.bookings == 1
     assert sent[0]["options"]["task_id"] != sent[1]["options"]["task_id"]
 
 
 def test_a_refusal_fires_the_errback_once_with_nothing_added(
-    trip: Chains, sent: list[Any], hotel: Hotel
+    trip: ChainBuilder, sent: list[Any], hotel: Hotel
 ) -> None:
     """Rules 3 and 6: after the refusal is committed; the chain ends."""
     hotel.full = True
-    _, failure = deliver(trip.drive("hotel", {}))
+    _, failure = deliver(trip.build(Drive("hotel")))
     assert "hotel_full" in str(failure.retval)
     (errback,) = sent
     assert (errback["task"], errback["args"]) == (STEP_FAILED, [])
@@ -132,10 +135,10 @@ def test_a_refusal_fires_the_errback_once_with_nothing_added(
     assert not OutboxMessage.objects.filter(kind="task").exists()
 
 
-def test_an_error_is_tried_again_from_the_outbox(trip: Chains, sent: list[Any], hotel: Hotel) -> None:
-    """Rule 10: the row keeps task id, chain and errbacks, counts the try, and waits; nothing is fired."""
+def test_an_error_is_tried_again_from_the_outbox(trip: ChainBuilder, sent: list[Any], hotel: Hotel) -> None:
+    """Rule 10 (retries): the row keeps task id, chain and errbacks, counts the try, and waits; nothing is fired."""
     hotel.broken = ConnectionError("away")
-    chain = trip.drive("hotel", {})
+    chain = trip.build(Drive("hotel"))
     _, failure = deliver(chain, retries=2)
     assert failure is not None
     assert sent == []
@@ -162,39 +165,39 @@ def test_an_error_is_tried_again_from_the_outbox(trip: Chains, sent: list[Any], 
 
 
 def test_when_the_tries_are_used_up_the_errback_fires_and_the_log_is_told_why(
-    trip: Chains, sent: list[Any], hotel: Hotel
+    trip: ChainBuilder, sent: list[Any], hotel: Hotel
 ) -> None:
-    """Rule 18: then the orchestrator decides; nothing is stored, for nothing was done."""
+    """Rule 18 (time limits): then the orchestrator decides; nothing is stored, for nothing was done."""
     hotel.broken = ConnectionError("away")
-    _, failure = deliver(trip.drive("hotel", {}), retries=len(settings.TIMES.retry_delays))
+    _, failure = deliver(trip.build(Drive("hotel")), retries=len(settings.TIMES.retry_delays))
     assert "away" in str(failure.retval)
     assert [message["task"] for message in sent] == [STEP_FAILED]
     assert hotel.events == ["failed"]
     assert not BarrierRow.objects.exists()
 
 
-def test_an_undo_that_refuses_is_tried_again(trip: Chains, sent: list[Any], hotel: Hotel) -> None:
-    """Rule 6."""
+def test_an_undo_that_refuses_is_tried_again(trip: ChainBuilder, sent: list[Any], hotel: Hotel) -> None:
+    """Rule 6 (outcomes)."""
     hotel.act()
     hotel.broken = handlers.Refused("too_late", "the guest is here")
-    deliver(trip.undo_before("flight"))
+    deliver(trip.build(UndoBefore("flight")))
     assert sent == []
     assert OutboxMessage.objects.get(kind="task").payload["options"]["retries"] == 1
 
 
-def test_an_undo_hands_the_replies_on_unchanged(trip: Chains, sent: list[Any], hotel: Hotel) -> None:
+def test_an_undo_hands_the_replies_on_unchanged(trip: ChainBuilder, sent: list[Any], hotel: Hotel) -> None:
     hotel.act()
-    replies, _ = deliver(trip.undo_before("flight"))
+    replies, _ = deliver(trip.build(UndoBefore("flight")))
     assert replies == {}
     assert [message["task"] for message in sent] == [COMPENSATED]
     assert hotel.bookings == 0
 
 
 def test_a_message_that_cannot_be_decoded_goes_to_the_dead_letters_at_once(
-    trip: Chains, sent: list[Any], hotel: Hotel
+    trip: ChainBuilder, sent: list[Any], hotel: Hotel
 ) -> None:
-    """Rule 19: it will not be understood the next time either, and its letter is an unknown failure of the step."""
-    chain = trip.drive("hotel", {})
+    """Rule 19 (dead letters): no later try would decode it; its dead letter is an unknown failure of the step."""
+    chain = trip.build(Drive("hotel"))
     chain["kwargs"]["command"] = {"trip": "not an id"}
     _, rejected = deliver(chain)
     assert isinstance(rejected.retval, Reject)
@@ -205,30 +208,32 @@ def test_a_message_that_cannot_be_decoded_goes_to_the_dead_letters_at_once(
 
 
 class TestFence:
-    def fence(self, trip: Chains, pivot: str) -> dict[str, Any]:
+    def fence(self, trip: ChainBuilder, pivot: str) -> dict[str, Any]:
         link = trip.fence(Trip.steps[0])
         link["task"], link["kwargs"]["pivot"] = FENCE, pivot
-        undo = trip.built(Planned(Operation.UNDO, "hotel"))
+        undo = trip.build_link(PlannedLink(Operation.UNDO, "hotel"))
         return link | {"args": [{}], "options": link["options"] | {"chain": [undo]}}
 
     def test_of_a_pivot_that_never_ran_lets_the_undos_pass(
-        self, trip: Chains, sent: list[Any], hotel: Hotel
+        self, trip: ChainBuilder, sent: list[Any], hotel: Hotel
     ) -> None:
-        """Rule 13."""
+        """Rule 13 (the fence)."""
         deliver(self.fence(trip, BookHotel.wire_name()))
         assert [message["task"] for message in sent] == [CancelHotel.wire_name()]
         assert hotel.row.action == "tombstone"
 
     def test_of_a_pivot_that_ran_ends_the_chain_without_an_errback(
-        self, trip: Chains, sent: list[Any], hotel: Hotel
+        self, trip: ChainBuilder, sent: list[Any], hotel: Hotel
     ) -> None:
-        """Rule 13: `Ignore`: no next link, no errback; the proof is in the outbox."""
+        """Rule 13 (the fence): `Ignore`: no next link, no errback; the proof is in the outbox."""
         hotel.act()
         deliver(self.fence(trip, BookHotel.wire_name()))
         assert sent == []
         assert hotel.events == ["done", PIVOT_RAN]
 
-    def test_of_a_command_nobody_handles_here_lets_nothing_pass(self, trip: Chains, sent: list[Any]) -> None:
+    def test_of_a_command_nobody_handles_here_lets_nothing_pass(
+        self, trip: ChainBuilder, sent: list[Any]
+    ) -> None:
         """A tombstone in the wrong service would prove nothing."""
         deliver(self.fence(trip, "payment.charge_trip"))
         assert sent == []
@@ -237,21 +242,21 @@ class TestFence:
 
 def test_a_command_has_one_handler(registered: Any) -> None:
     with pytest.raises(DefinitionError, match="two handlers"):
-        handlers.register(Handler(BookHotel, local=handlers.one_by_one(lambda command: None)))
+        handlers.register_handler(Handler(BookHotel, local=handlers.one_by_one(lambda command: None)))
 
 
 @pytest.mark.django_db(transaction=True)
 def test_while_the_database_is_away_the_broker_keeps_the_message(
-    trip: Chains, hotel: Hotel, sent: list[Any], monkeypatch: pytest.MonkeyPatch
+    trip: ChainBuilder, hotel: Hotel, sent: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rule 10: nothing can be promised without a database, so the message goes back and no errback fires."""
+    """Rule 10 (retries): nothing can be promised without a database, so the message goes back and no errback fires."""
 
     def away(*_: Any, **__: Any) -> None:
         raise OperationalError("no connection")
 
     hotel.broken = ConnectionError("something else")
     monkeypatch.setattr(writing, "add_task", away)
-    _, rejected = deliver(trip.drive("hotel", {}))
+    _, rejected = deliver(trip.build(Drive("hotel")))
     assert isinstance(rejected.retval, Reject)
     assert rejected.retval.requeue is True
     assert sent == []
@@ -259,49 +264,49 @@ def test_while_the_database_is_away_the_broker_keeps_the_message(
 
 @pytest.mark.parametrize("retries", [0, 99])
 def test_a_database_that_is_away_is_no_try(
-    trip: Chains, hotel: Hotel, sent: list[Any], monkeypatch: pytest.MonkeyPatch, retries: int
+    trip: ChainBuilder, hotel: Hotel, sent: list[Any], monkeypatch: pytest.MonkeyPatch, retries: int
 ) -> None:
-    """Rule 10: not even the last one. It goes back, and no errback fires."""
+    """Rule 10 (retries): not even the last one. It goes back, and no errback fires."""
     hotel.broken = OperationalError("no connection")
     monkeypatch.setattr(database_gate, "database_takes_writes", lambda: False)
-    _, rejected = deliver(trip.drive("hotel", {}), retries=retries)
+    _, rejected = deliver(trip.build(Drive("hotel")), retries=retries)
     assert rejected.retval.requeue is True
     assert sent == []
 
 
 def test_one_that_takes_nothing_any_more_closes_the_gate(
-    trip: Chains, hotel: Hotel, monkeypatch: pytest.MonkeyPatch
+    trip: ChainBuilder, hotel: Hotel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A standby answers every question; what it says of a write is no error of the connection."""
+    """A standby answers queries; its refusal of a write is not an error of the connection."""
 
     def read_only(*_: Any, **__: Any) -> None:
         raise InternalError("cannot execute INSERT in a read-only transaction")
 
     hotel.broken = InternalError("cannot execute UPDATE in a read-only transaction")
     monkeypatch.setattr(writing, "add_task", read_only)
-    _, rejected = deliver(trip.drive("hotel", {}))
+    _, rejected = deliver(trip.build(Drive("hotel")))
     assert rejected.retval.requeue is True
     assert database_gate.database_away.is_set()
 
 
 @pytest.mark.parametrize("odd", ["\x00", "\ud800"])
 def test_what_the_database_cannot_store_is_a_dead_letter_at_once(
-    trip: Chains, hotel: Hotel, odd: str
+    trip: ChainBuilder, hotel: Hotel, odd: str
 ) -> None:
     """Promising it again would fail as often as it came back."""
     hotel.broken = RuntimeError("whatever")
-    message = trip.drive("hotel", {}) | {"args": [{"earlier": {"x": odd}}]}
+    message = trip.build(Drive("hotel")) | {"args": [{"earlier": {"x": odd}}]}
     _, rejected = deliver(message)
     assert rejected.retval.requeue is False
     assert not database_gate.database_away.is_set()
     assert not OutboxMessage.objects.exists()
 
 
-def test_what_flower_is_shown_fits_into_a_header(trip: Chains, hotel: Hotel) -> None:
+def test_what_flower_is_shown_fits_into_a_header(trip: ChainBuilder, hotel: Hotel) -> None:
     """However long it was: one that exceeds a frame could never be sent again."""
     hotel.broken = RuntimeError("whatever")
     request = Context(
-        id="1", args=[{}], kwargs=trip.drive("hotel", {})["kwargs"], retries=0, kwargsrepr="x" * 130_000
+        id="1", args=[{}], kwargs=trip.build(Drive("hotel"))["kwargs"], retries=0, kwargsrepr="x" * 130_000
     )
     current_app.tasks[BookHotel.wire_name()].carry_out([request])
     assert len(OutboxMessage.objects.get().payload["options"]["kwargsrepr"]) == LONGEST_SHOWN

@@ -15,16 +15,16 @@ from django.conf import settings
 from rest_framework.test import APIClient
 
 from celery_config.contracts.base import encode
-from celery_config.errors import OutcomeUnknown, Refused, ServiceUnavailable, StepSuperseded
+from celery_config.errors import CallFailed, OutcomeUnknown, Refused, ServiceUnavailable, StepSuperseded
 from celery_config.http.circuit_breaker import CircuitBreaker
-from celery_config.http.json_client import JsonClient, Outcomes
+from celery_config.http.json_client import JsonClient
 from celery_config.messaging.barrier.fences import PIVOT_RAN
 from celery_config.messaging.deliveries import Delivery, Outcome, TriedLater
 from celery_config.messaging.models import BarrierRow, OutboxMessage
 from celery_config.messaging.tasks import DurableTask, Work, durable_task
 from celery_config.participant import handlers
 from celery_config.participant.handlers import StepMessage
-from celery_config.participant.rest_client import CallFailed, Participant
+from celery_config.participant.rest_client import Participant
 from compose.local import ports
 from tests.service.celery_config.conftest import Hotel
 from tests.trip import BookHotel, CancelHotel
@@ -51,8 +51,8 @@ class OverRest:
     """Through the orchestrator's client and this service's own pages, over a socket."""
 
     def __init__(self, url: str, token: str) -> None:
-        client = JsonClient(url, Outcomes(Refused, OutcomeUnknown, CallFailed), token=token)
-        breaker = CircuitBreaker(failures=100, rest=1.0, counts=lambda error: True)
+        client = JsonClient(url, token=token)
+        breaker = CircuitBreaker(failures=100, reset_timeout=1.0, counts=lambda error: True)
         self.participant = Participant(client, breaker)
 
     def send(self, task: str, message: dict[str, Any], replies: dict[str, Any]) -> Outcome:
@@ -72,10 +72,10 @@ def transport(request: pytest.FixtureRequest) -> Transport:
 @pytest.fixture
 def registered(hotel: Hotel) -> Iterator[Hotel]:
     """The hotel as a participant of this service, less for this test."""
-    handlers.find_handler()  # as a web server does when it starts
+    handlers.load_handlers()  # as a web server does when it starts
     names = list(hotel.handlers)
     for handler in hotel.handlers.values():
-        handlers.register(handler)
+        handlers.register_handler(handler)
     current_app.finalize()
     yield hotel
     for name in names:
@@ -187,7 +187,7 @@ def test_a_reply_that_is_not_there_is_not_waited_for(guest: Guest, replies: dict
 
 @pytest.mark.parametrize("error", [ValueError("disk full"), KeyError("a shelf of its own")])
 def test_an_error_leaves_nothing_behind_and_may_be_sent_again(guest: Guest, error: Exception) -> None:
-    """Also one that would say, were it the message's, that the message is wrong."""
+    """Even an error that would mean, if the message caused it, that the message is wrong."""
     guest.hotel.broken = error
     outcome = guest.book()
     assert isinstance(outcome, Exception)
@@ -243,9 +243,9 @@ class TestWhoIsAway:
     """Over REST a participant that is not there did nothing, and that is no try."""
 
     def away(self) -> Participant:
-        outcomes = Outcomes(Refused, OutcomeUnknown, CallFailed, away=ServiceUnavailable)
-        client = JsonClient(f"http://{ports.LOOPBACK}:{ports.free_port()}", outcomes, seconds=1.0)
-        return Participant(client, CircuitBreaker(failures=2, rest=60.0, counts=lambda error: True))
+        url = f"http://{ports.LOOPBACK}:{ports.free_port()}"
+        client = JsonClient(url, seconds=1.0, away=ServiceUnavailable)
+        return Participant(client, CircuitBreaker(failures=2, reset_timeout=60.0, counts=lambda error: True))
 
     def test_is_away_and_then_left_alone(self) -> None:
         participant = self.away()

@@ -102,7 +102,7 @@ class TestConsumer:
         consumer.strategies = {NAME: None}
         consumer.connection_errors = ()
         consumer.window_open = False
-        consumer.acks = SimpleNamespace(received=lambda _: None)  # type: ignore[assignment]
+        consumer.acks = SimpleNamespace(note_delivery=lambda _: None)  # type: ignore[assignment]
         consumer.app = SimpleNamespace(tasks={NAME: SimpleNamespace(work=None)})
         monkeypatch.setattr(consumer, "call_soon", lambda _: told.append("open window"), raising=False)
         return consumer.create_task_handler()
@@ -126,7 +126,7 @@ class TestConsumer:
     def test_one_that_came_back_often_runs_alone(
         self, receive: Callable[[Any], None], told: list[str]
     ) -> None:
-        """Rule 19: somebody may have died on it."""
+        """Rule 19 (dead letters): somebody may have died on it."""
         receive(self.message(told, **{"x-delivery-count": SUSPICIOUS}))
         assert told == ["run"]
 
@@ -138,7 +138,7 @@ class TestConsumer:
         assert told == ["open window", "run"]
 
     def test_an_eta_is_ours_to_wait_for(self, receive: Callable[[Any], None], told: list[str]) -> None:
-        """Rule 10: Celery would hold the message, unacknowledged, in the window."""
+        """Rule 10 (transient errors): Celery would hold the message, unacknowledged, in the window."""
         message = self.message(told, eta="2999-01-01T00:00:00+00:00")
         receive(message)
         assert message.headers.get("eta") is None
@@ -166,7 +166,7 @@ class TestConsumer:
     def test_headers_that_celery_would_stumble_over(
         self, receive: Callable[[Any], None], told: list[str], headers: dict[str, Any]
     ) -> None:
-        """Rule 19: no message ends a worker."""
+        """Rule 19 (dead letters): no message ends a worker."""
         receive(self.message(told, **headers))
         assert told == ["dead letter"]
 

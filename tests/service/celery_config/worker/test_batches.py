@@ -31,11 +31,12 @@ from celery_config.messaging.deliveries import Call
 from celery_config.messaging.models import BarrierRow, OutboxMessage
 from celery_config.messaging.tasks import DurableTask
 from celery_config.participant import handlers
-from celery_config.saga.engine.chains import Chains
-from celery_config.saga.engine.plan import Operation, Planned
+from celery_config.saga.engine.chains import ChainBuilder
+from celery_config.saga.engine.machine import Drive
+from celery_config.saga.engine.plan import Operation, PlannedLink
 from celery_config.worker import batches as module
 from celery_config.worker import continuations
-from celery_config.worker.batches import Batches, Waiting
+from celery_config.worker.batches import BatchRunner, OutsideCall
 from tests.service.celery_config.conftest import Bank
 from tests.trip import BookHotel, CancelHotel, ChargeTrip, HotelBooked, Trip, TripData
 
@@ -61,7 +62,7 @@ def cancel(commands: Sequence[CancelHotel]) -> list[None]:
 @pytest.fixture(scope="module")
 def tasks() -> Iterator[dict[str, DurableTask]]:
     made = {
-        handler.command.wire_name(): handlers.register(handler)
+        handler.command.wire_name(): handlers.register_handler(handler)
         for handler in (Handler(BookHotel, local=book), Handler(CancelHotel, local=cancel))
     }
     yield made
@@ -92,11 +93,11 @@ def delivered(task: DurableTask, told: list[str], **headers: Any) -> Request:
 
 def context(nights: int = 2, *, saga: UUID | None = None, operation: str = "do") -> Context:
     """A message as the worker hands it on."""
-    chains = Chains(Trip, saga or uuid4(), encode(TripData(trip=uuid4(), nights=nights)), attempt=0)
+    chains = ChainBuilder(Trip, saga or uuid4(), encode(TripData(trip=uuid4(), nights=nights)), attempt=0)
     if operation == "do":
-        message = chains.drive("hotel", {})
+        message = chains.build(Drive("hotel"))
     else:
-        link = chains.built(Planned(Operation.UNDO, "hotel"))
+        link = chains.build_link(PlannedLink(Operation.UNDO, "hotel"))
         message = {**link, "args": [{}], "options": {**link["options"], "chain": []}}
     options = message["options"]
     return Context(
@@ -140,7 +141,7 @@ class TestSteps:
         assert len(many) == len(few)
 
     def test_twins_in_one_batch_run_one_after_the_other(self, hotel: DurableTask) -> None:
-        """Rule 5: the second is answered from the barrier."""
+        """Rule 5 (the barrier): the second is answered from the barrier."""
         request = context()
         first, twin, other = outcomes(hotel, request, Context(vars(request)), context())
         assert first == twin != other
@@ -153,7 +154,7 @@ class TestSteps:
         assert Group.objects.count() == 2
 
     def test_one_that_fails_spoils_no_other(self, hotel: DurableTask) -> None:
-        """Rule 10: it is tried again from the outbox; the others are done."""
+        """Rule 10 (transient errors): it is tried again from the outbox; the others are done."""
         good, bad, also_good = outcomes(hotel, context(), context(BROKEN), context())
         assert isinstance(bad, Ignore)
         assert {"hotel"} == set(good) == set(also_good)
@@ -181,11 +182,11 @@ class TestSteps:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_batch_of_calls_is_settled_together(bank: Bank) -> None:
-    """Rule 8: intents first, then the calls, then what they answered; one that is unknown waits for its next try."""
+    """Rule 8 (effects outside): intents first, then the calls, then their answers; an unknown one is tried later."""
     banks = [bank, Bank(), Bank()]
     for other in banks[1:]:
         other.provider = bank.provider
-    handler = handlers.register(Handler(ChargeTrip, outside=bank.charge))
+    handler = handlers.register_handler(Handler(ChargeTrip, outside=bank.charge))
     task = current_app.tasks[handler.name]
     try:
         requests = [
@@ -208,7 +209,7 @@ def test_a_batch_of_calls_is_settled_together(bank: Bank) -> None:
         assert set(BarrierRow.objects.values_list("action", flat=True)) == {"intent"}
         answered = [(delivery, call, call.answer()) for delivery, call in waiting]
         with CaptureQueriesContext(connection) as queries:
-            ended = task.settle(answered)
+            ended = task.finish_calls(answered)
         assert [set(outcome) for _, outcome in ended] == [{"charge"}] * 3
         assert sum("FOR UPDATE" in query["sql"] for query in queries) <= 1
         assert set(BarrierRow.objects.values_list("action", flat=True)) == {"done"}
@@ -228,7 +229,7 @@ def test_what_follows_is_what_celery_would_send(
     )
     (theirs,) = sent
     (outcome,) = outcomes(task, request)
-    (ours,) = continuations.following(task.name, request, outcome)
+    (ours,) = continuations.next_messages(task.name, request, outcome)
     for name in ("task", "args", "kwargs"):
         assert json.loads(json.dumps(ours[name])) == json.loads(json.dumps(theirs[name])), name
     for name in ("task_id", "exchange", "routing_key", "mandatory", "link_error", "parent_id", "root_id"):
@@ -256,63 +257,65 @@ class TestRunner:
         return []
 
     @pytest.fixture
-    def batches(self, monkeypatch: pytest.MonkeyPatch) -> Batches:
+    def runner(self, monkeypatch: pytest.MonkeyPatch) -> BatchRunner:
         app = current_app._get_current_object()
         monkeypatch.setattr(module, "PUBLISH_WAITS", (0.0,))
-        batches = Batches(SimpleNamespace(app=app, pool=None))
-        batches.publisher = SimpleNamespace(publish=lambda messages: set(range(len(messages))))  # type: ignore[assignment]
-        return batches
+        runner = BatchRunner(SimpleNamespace(app=app, pool=None))
+        runner.publisher = SimpleNamespace(publish=lambda messages: set(range(len(messages))))  # type: ignore[assignment]
+        return runner
 
     @pytest.fixture
     def hotel(self, tasks: dict[str, DurableTask]) -> DurableTask:
         return tasks[BookHotel.wire_name()]
 
-    def test_all_that_waits_is_one_batch(self, batches: Batches, told: list[str], hotel: DurableTask) -> None:
+    def test_all_that_waits_is_one_batch(
+        self, runner: BatchRunner, told: list[str], hotel: DurableTask
+    ) -> None:
         for _ in range(3):
-            batches.put(delivered(hotel, told))
-        taken = batches.take()
+            runner.add(delivered(hotel, told))
+        taken = runner.take_batch()
         assert len(taken) == 3
-        batches.conclude(module.carry_out(taken))
+        runner.conclude(module.carry_out(taken))
         assert told == ["ack"] * 3
 
     def test_what_came_back_often_runs_alone(
-        self, batches: Batches, told: list[str], hotel: DurableTask
+        self, runner: BatchRunner, told: list[str], hotel: DurableTask
     ) -> None:
-        """Rule 19: it may be what killed a worker."""
+        """Rule 19 (dead letters): it may be what killed a worker."""
         for count in (0, 1, SUSPICIOUS, SUSPICIOUS, 0):
-            batches.put(delivered(hotel, told, **{"x-delivery-count": count}))
+            runner.add(delivered(hotel, told, **{"x-delivery-count": count}))
         sizes = []
-        while batches.inbox:
-            sizes.append(len(batches.take()))
+        while runner.inbox:
+            sizes.append(len(runner.take_batch()))
         assert sizes == [2, 1, 1, 1]
 
     def test_one_that_nobody_foresaw_spoils_no_other(
-        self, batches: Batches, told: list[str], hotel: DurableTask
+        self, runner: BatchRunner, told: list[str], hotel: DurableTask
     ) -> None:
         odd, fine = delivered(hotel, told), delivered(hotel, told)
         odd.on_accepted = lambda *_: 1 / 0
-        batches.work_off([odd, fine])
+        runner.run_batch([odd, fine])
         assert told == ["requeue", "ack"]
 
     def test_one_with_an_eta_waits_in_the_outbox(
-        self, batches: Batches, told: list[str], hotel: DurableTask
+        self, runner: BatchRunner, told: list[str], hotel: DurableTask
     ) -> None:
-        """Rule 10: neither in the broker nor in a worker's window."""
+        """Rule 10 (transient errors): neither in the broker nor in a worker's window."""
         later = (timezone.now() + timedelta(hours=1)).isoformat()
         item = delivered(hotel, told, **{NOT_BEFORE: later})
-        batches.work_off([item])
+        runner.run_batch([item])
         assert (told, BarrierRow.objects.count()) == (["ack"], 0)
         row = OutboxMessage.objects.get()
         assert timedelta(minutes=59) < row.due_at - timezone.now() <= timedelta(hours=1)
         assert (row.payload["options"]["task_id"], row.payload["options"]["retries"]) == (item.id, 0)
 
     def test_what_the_broker_did_not_take_the_relay_sends_later(
-        self, batches: Batches, told: list[str], hotel: DurableTask
+        self, runner: BatchRunner, told: list[str], hotel: DurableTask
     ) -> None:
         """Given back, the message would come again at once, and use up its deliveries."""
-        batches.publisher.publish = lambda messages: {1}  # type: ignore[method-assign,assignment]
+        runner.publisher.publish = lambda messages: {1}  # type: ignore[method-assign,assignment]
         requests = [delivered(hotel, told) for _ in range(2)]
-        batches.conclude(module.carry_out(requests))
+        runner.conclude(module.carry_out(requests))
         assert told == ["ack", "ack"]
         (promised,) = OutboxMessage.objects.filter(kind="task")
         assert promised.payload["options"]["parent_id"] == requests[0].id
@@ -320,70 +323,70 @@ class TestRunner:
         assert str(promised.saga) == promised.payload["kwargs"]["saga"]
 
     def test_what_neither_broker_nor_database_take_is_not_acknowledged(
-        self, batches: Batches, told: list[str], hotel: DurableTask, monkeypatch: pytest.MonkeyPatch
+        self, runner: BatchRunner, told: list[str], hotel: DurableTask, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def fails(*_: Any) -> None:
             raise OperationalError("the disk is full")
 
-        batches.publisher.publish = lambda messages: {1}  # type: ignore[method-assign,assignment]
+        runner.publisher.publish = lambda messages: {1}  # type: ignore[method-assign,assignment]
         ended = module.carry_out([delivered(hotel, told) for _ in range(2)])
         monkeypatch.setattr(module.writing, "add_tasks", fails)
         monkeypatch.setattr(database_gate, "close_if_away", lambda error: None)
-        batches.conclude(ended)
+        runner.conclude(ended)
         assert told == ["requeue", "ack"]
 
     def test_nothing_is_acknowledged_while_nothing_can_be_published(
-        self, batches: Batches, told: list[str], hotel: DurableTask
+        self, runner: BatchRunner, told: list[str], hotel: DurableTask
     ) -> None:
         def lost(messages: Any) -> set[int]:
             raise ConnectionResetError
 
-        batches.publisher.publish = lost  # type: ignore[method-assign,assignment]
-        batches.put(delivered(hotel, told))
-        batches.put(delivered(hotel, told))
-        batches.stopping = True
-        batches.publisher.close = lambda: None  # type: ignore[method-assign]
-        batches.run()
+        runner.publisher.publish = lost  # type: ignore[method-assign,assignment]
+        runner.add(delivered(hotel, told))
+        runner.add(delivered(hotel, told))
+        runner.stopping = True
+        runner.publisher.close = lambda: None  # type: ignore[method-assign]
+        runner.run()
         assert told == ["requeue", "requeue"]
         assert set(BarrierRow.objects.values_list("action", flat=True)) == {"done"}
 
     def test_while_the_database_is_away_it_gives_back_when_nothing_is_consumed_any_more(
-        self, batches: Batches, told: list[str], monkeypatch: pytest.MonkeyPatch
+        self, runner: BatchRunner, told: list[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Rule 10: it would come again at once, and again, until its delivery limit is used up."""
+        """Rule 10 (transient errors): it would come again at once, and again, until its delivery limit is used up."""
         monkeypatch.setattr(database_gate, "database_away", threading.Event())
         monkeypatch.setattr(database_gate, "consumption_paused", threading.Event())
         waits = Waits()
-        monkeypatch.setattr(batches, "arrived", waits)
+        monkeypatch.setattr(runner, "arrived", waits)
         database_gate.database_away.set()
-        runner = threading.Thread(target=lambda: (batches.wait_for_gate(), told.append("gives back")))
-        runner.start()
+        thread = threading.Thread(target=lambda: (runner.wait_for_gate(), told.append("gives back")))
+        thread.start()
         assert waits.begun.wait(5.0)
         assert told == []
         database_gate.consumption_paused.set()
-        batches.look_again()
-        runner.join(5.0)
+        runner.wake()
+        thread.join(5.0)
         assert told == ["gives back"]
 
     @pytest.mark.parametrize("finish_calls", [True, False])
-    def test_an_answer_after_the_stop(self, batches: Batches, finish_calls: bool) -> None:
+    def test_an_answer_after_the_stop(self, runner: BatchRunner, finish_calls: bool) -> None:
         """It is waited for when the worker stops, and dropped when the connection was lost."""
-        batches.calls = 1
-        batches.thread = SimpleNamespace(join=lambda: None)  # type: ignore[assignment]
-        batches.stop(finish_calls=finish_calls)
-        assert batches.is_over() is not finish_calls
-        answer = Waiting(SimpleNamespace(), SimpleNamespace())  # type: ignore[arg-type]
-        batches.answer(answer)
-        assert batches.is_over()
-        assert batches.take() == ([answer] if finish_calls else [])
-        assert batches.take() == []
+        runner.calls = 1
+        runner.thread = SimpleNamespace(join=lambda: None)  # type: ignore[assignment]
+        runner.stop(finish_calls=finish_calls)
+        assert runner.is_finished() is not finish_calls
+        answer = OutsideCall(SimpleNamespace(), SimpleNamespace())  # type: ignore[arg-type]
+        runner.add_answer(answer)
+        assert runner.is_finished()
+        assert runner.take_batch() == ([answer] if finish_calls else [])
+        assert runner.take_batch() == []
 
     def test_stopping_gives_back_what_was_not_begun(
-        self, batches: Batches, told: list[str], hotel: DurableTask
+        self, runner: BatchRunner, told: list[str], hotel: DurableTask
     ) -> None:
-        batches.put(delivered(hotel, told))
-        batches.start = lambda: None  # type: ignore[method-assign]
-        batches.thread = SimpleNamespace(join=lambda: None)  # type: ignore[assignment]
-        batches.stop(finish_calls=True)
-        assert batches.take() == []
+        runner.add(delivered(hotel, told))
+        runner.start = lambda: None  # type: ignore[method-assign]
+        runner.thread = SimpleNamespace(join=lambda: None)  # type: ignore[assignment]
+        runner.stop(finish_calls=True)
+        assert runner.take_batch() == []
         assert told == []

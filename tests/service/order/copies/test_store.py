@@ -106,7 +106,7 @@ def test_a_late_event_does_not_bring_a_deleted_product_back() -> None:
         "name", "price", "currency", "active", "version", "deleted"
     )
     assert left.get() == ("", 0, "", False, 3, True)
-    assert selectors.catalogue([SKU]) == {}
+    assert selectors.read_catalogue([SKU]) == {}
 
 
 class TestAGap:

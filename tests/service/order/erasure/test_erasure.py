@@ -27,7 +27,7 @@ from celery_config.errors import OperatorRefused, SagaPaused
 from celery_config.messaging.inbox.subscriptions import deliver
 from celery_config.messaging.models import OutboxMessage
 from celery_config.messaging.outbox import writing
-from celery_config.saga.engine import runner, step_log
+from celery_config.saga.engine import refusals, runner
 from celery_config.saga.engine.machine import StepFailed
 from celery_config.saga.models import DeadLetter, SagaInstance, SagaStep
 from celery_config.saga.operations import pauses
@@ -64,12 +64,12 @@ AT = "2026-11-23T14:00:00Z"
 def confirmed(shop: Shop) -> Placed:
     order = Placed(shop.place("key-1").order)
     order.heard()
-    runner.complete({order.saga_id: REPLIES})
+    runner.complete_sagas({order.saga_id: REPLIES})
     return order
 
 
 def ask(shop: Shop) -> Erasure:
-    return requests.ask(customer=shop.customer.pk, by="operator", why="a letter")
+    return requests.request_erasure(customer=shop.customer.pk, by="operator", why="a letter")
 
 
 def sagas(asked: Erasure) -> list[SagaInstance]:
@@ -88,7 +88,7 @@ def finish(asked: Erasure) -> Erasure:
             "forget-buyer": receipt(asked),
             "forget-recipient": receipt(asked, **{"shipment.Shipment": 1}),
         }
-        runner.complete({saga.pk: replies})
+        runner.complete_sagas({saga.pk: replies})
     return Erasure.objects.get(pk=asked.pk)
 
 
@@ -113,7 +113,7 @@ class TestWhatIsForgotten:
 
     def test_a_cancelled_order_and_who_cancelled_it(self, shop: Shop, placed: Placed) -> None:
         cancelling.ask_to_cancel(order=placed.order, reason="cancelled by ada-account")
-        runner.compensated({placed.saga_id: runner.Unwound({})})
+        runner.end_stop_chains({placed.saga_id: runner.StopChainEnd({})})
         assert told("ada-account")
         ask(shop)
         assert told(*PERSONAL) == []
@@ -129,8 +129,10 @@ class TestWhatIsForgotten:
         assert list(DATA_MAP.find_residue()) == []
 
     def test_refunds_are_kept_without_their_words(self, shop: Shop, confirmed: Placed) -> None:
-        refund = services.ask_for_refund(order=confirmed.id, amount=255, reason="Ada was not at home")
-        runner.complete({refund.saga: {"refund-payment": {"refund": str(refund.id), "refunded_amount": 255}}})
+        refund = services.request_refund(order=confirmed.id, amount=255, reason="Ada was not at home")
+        runner.complete_sagas(
+            {refund.saga: {"refund-payment": {"refund": str(refund.id), "refunded_amount": 255}}}
+        )
         ask(shop)
         assert told(*PERSONAL) == []
         assert Refund.objects.get().amount == 255
@@ -140,14 +142,14 @@ class TestWhatIsForgotten:
         self, shop: Shop, confirmed: Placed, outcome: str
     ) -> None:
         ask(shop)
-        refund = services.ask_for_refund(order=confirmed.id, amount=255, reason="Ada was not at home")
+        refund = services.request_refund(order=confirmed.id, amount=255, reason="Ada was not at home")
         if outcome == "paid":
-            runner.complete(
+            runner.complete_sagas(
                 {refund.saga: {"refund-payment": {"refund": str(refund.id), "refunded_amount": 255}}}
             )
         else:
             data = SimpleNamespace(refund=refund.id)
-            services.refuse_refunds([(data, {"code": "card_closed", "reason": "Ada has moved"})])
+            services.mark_refunds_refused([(data, {"code": "card_closed", "reason": "Ada has moved"})])
         kept = Refund.objects.get()
         assert (kept.amount, kept.reason, kept.detail, kept.status) == (255, "", "", outcome)
         assert list(DATA_MAP.find_residue()) == []
@@ -217,17 +219,17 @@ class TestItsSaga:
         asked = ask(shop)
         first, second = sagas(asked)
         assert {*first.data["about"], *second.data["about"]} == {str(confirmed.id), str(confirmed.saga_id)}
-        runner.complete({first.pk: {"forget-payer": receipt(asked, **{"payment.Payment": 1})}})
+        runner.complete_sagas({first.pk: {"forget-payer": receipt(asked, **{"payment.Payment": 1})}})
         assert Erasure.objects.get().status == "under way"
-        runner.complete({second.pk: {"forget-payer": receipt(asked, **{"payment.Payment": 2})}})
+        runner.complete_sagas({second.pk: {"forget-payer": receipt(asked, **{"payment.Payment": 2})}})
         assert Erasure.objects.get().status == "done"
         assert ErasureReceipt.objects.get(service="payment").rows == {"payment.Payment": 3}
 
     def test_nobody_stops_it(self, shop: Shop, pass_time: Callable[[float], None]) -> None:
         asked = ask(shop)
         (saga,) = sagas(asked)
-        assert runner.stop(saga.pk, code="cancelled", reason="") == "forward"
-        runner.receive(saga.pk, StepFailed("forget-payer", "do"))
+        assert runner.request_stop(saga.pk, code="cancelled", reason="") == "forward"
+        runner.handle_trigger(saga.pk, StepFailed("forget-payer", "do"))
         saga.refresh_from_db()
         assert saga.status == "forward"
 
@@ -255,7 +257,7 @@ class TestWhoCannotBeForgottenNow:
         assert placed.order.customer == shop.customer
 
     def test_who_waits_for_money(self, shop: Shop, confirmed: Placed) -> None:
-        services.ask_for_refund(order=confirmed.id, amount=255, reason="broken")
+        services.request_refund(order=confirmed.id, amount=255, reason="broken")
         with pytest.raises(OrdersUnderWay, match=str(confirmed.id)):
             ask(shop)
 
@@ -266,7 +268,7 @@ class TestWhoCannotBeForgottenNow:
 
     def test_who_never_was(self, shop: Shop) -> None:
         with pytest.raises(NotFound):
-            requests.ask(customer=uuid4(), by="operator", why="x")
+            requests.request_erasure(customer=uuid4(), by="operator", why="x")
 
     def test_nobody_while_erasures_are_held_up(self, shop: Shop) -> None:
         pauses.pause(saga="forget-customer", step="", by="op", why="legal hold")
@@ -276,7 +278,7 @@ class TestWhoCannotBeForgottenNow:
 
     def test_nobody_without_a_reason(self, shop: Shop) -> None:
         with pytest.raises(OperatorRefused):
-            requests.ask(customer=shop.customer.pk, by="op", why=" ")
+            requests.request_erasure(customer=shop.customer.pk, by="op", why=" ")
 
 
 class TestWhatComesLate:
@@ -288,7 +290,7 @@ class TestWhatComesLate:
     def test_an_order_is_refused(self, shop: Shop, confirmed: Placed) -> None:
         ask(shop)
         for key in ("", "key-1", "key-2"):
-            (outcome,) = place_orders(client="ada", asked=[OrderSubmission(shop.request(), key)])
+            (outcome,) = place_orders(client="ada", submissions=[OrderSubmission(shop.request(), key)])
             assert isinstance(outcome, UnknownCustomer)
         assert told(*PERSONAL) == []
 
@@ -326,13 +328,13 @@ class TestWhatComesLate:
 
     def test_a_failure_of_an_ended_saga_is_not_written_down(self, shop: Shop, confirmed: Placed) -> None:
         ask(shop)
-        step_log.note_failure(confirmed.saga_id, "book-shipment", "do", {"reason": "Ada moved"})
+        refusals.record_failure(confirmed.saga_id, "book-shipment", "do", {"reason": "Ada moved"})
         assert told(*PERSONAL) == []
 
     def test_a_refusal_that_is_heard_of_late_has_no_words(self, shop: Shop, placed: Placed) -> None:
         """The provider names the token that it does not know."""
         cancelling.ask_to_cancel(order=placed.order, reason="")
-        runner.compensated({placed.saga_id: runner.Unwound({})})
+        runner.end_stop_chains({placed.saga_id: runner.StopChainEnd({})})
         ask(shop)
         refusal = PaymentRefused(code="invalid_token", reason="no such card token: tok_visa")
         about: dict[str, Any] = {
@@ -380,8 +382,8 @@ class TestAtTheSameMoment:
             key = "" if n % 2 else f"key-{n}"
             asked = OrderSubmission(shop.request(customer=customer.pk), key)
             outcome, result = together(
-                lambda asked=asked: place_orders(client="ada", asked=[asked])[0],
-                lambda pk=customer.pk: requests.ask(customer=pk, by="op", why="x"),
+                lambda asked=asked: place_orders(client="ada", submissions=[asked])[0],
+                lambda pk=customer.pk: requests.request_erasure(customer=pk, by="op", why="x"),
             )
             placed = Order.objects.filter(pk=asked.id).exists()
             assert placed == isinstance(result, OrdersUnderWay), result
@@ -392,7 +394,7 @@ class TestAtTheSameMoment:
         with transaction.atomic():
             ask(shop)
             placing = in_background(
-                lambda: place_orders(client="ada", asked=[OrderSubmission(shop.request(), "")])
+                lambda: place_orders(client="ada", submissions=[OrderSubmission(shop.request(), "")])
             )
             # Of its own, since a transaction sees the activity of others as it saw it first.
             in_background(until_waiting_for_a_lock).result(20)

@@ -24,7 +24,7 @@ def _catalogue(shop: Shop) -> None:
 
 
 def place(*invoices: Invoice, token: str = "tok_approved") -> Placement:
-    return service.place(invoices, token=token, progress=lambda _: None)
+    return service.place_invoices(invoices, token=token, progress=lambda _: None)
 
 
 def test_an_invoice_is_placed_once() -> None:

@@ -89,7 +89,7 @@ class TestUnderApi:
         def broken(user: Any) -> Any:
             raise RuntimeError("the secret is 42")
 
-        monkeypatch.setattr(selectors, "orders_for", broken)
+        monkeypatch.setattr(selectors, "visible_orders", broken)
         peer.raise_request_exception = False
         answer = peer.get("/api/orders/")
         assert told(answer) == (500, PROBLEM, "internal_error")
@@ -192,7 +192,7 @@ def test_a_database_that_is_busy(client: Client, monkeypatch: pytest.MonkeyPatch
     def busy(*args: object) -> None:
         raise OperationalError("canceling statement due to lock timeout")
 
-    monkeypatch.setattr("order_project.selectors.orders_for", busy)
+    monkeypatch.setattr("order_project.selectors.visible_orders", busy)
     client.force_login(User.objects.create_user("ada", password="x"))
     answer = client.get("/api/orders/")
     assert (answer.status_code, answer.json()["code"]) == (503, "busy")

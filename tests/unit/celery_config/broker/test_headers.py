@@ -8,7 +8,7 @@ from typing import Any
 from celery import Celery
 from celery.worker.request import Request
 
-from celery_config.broker.publisher import ASSUMED
+from celery_config.broker.publisher import CELERY_DEFAULTS
 
 
 def test_celery_reads_a_message_without_them_as_one_with_them() -> None:
@@ -32,5 +32,5 @@ def test_celery_reads_a_message_without_them_as_one_with_them() -> None:
             found.replaced_task_nesting, context.replaced_task_nesting, found.stamps,
         ]  # fmt: skip
 
-    assert seen(request({})) == seen(request(ASSUMED))
+    assert seen(request({})) == seen(request(CELERY_DEFAULTS))
     assert seen(request({"retries": 1, "timelimit": [1, 2], "replaced_task_nesting": 1})) != seen(request({}))

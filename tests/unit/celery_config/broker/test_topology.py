@@ -1,4 +1,4 @@
-"""The one table of exchanges, queues, routes and permissions (rule 27)."""
+"""The one table of exchanges, queues, routes and permissions (rule 27, topology)."""
 
 from __future__ import annotations
 
@@ -6,19 +6,28 @@ import base64
 import hashlib
 import json
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from celery_config.broker import topology
-from celery_config.broker.topology import definitions, kombu_queues, permissions, queues
-from celery_config.common.services import SERVICES
+from celery_config.broker.topology import Topology
+from celery_config.common.services import SERVICES, SUBSCRIPTIONS
+from celery_config.contracts.payment import PaymentReceived
+from celery_config.contracts.subscriptions import merge_patterns, subscribe
+from celery_config.errors import DefinitionError
 
+ROOT = Path(__file__).resolve().parents[4]
+
+TOPOLOGY = Topology.load(SUBSCRIPTIONS)
 USERS = dict.fromkeys((*SERVICES, topology.FLOWER_USER, "admin"), "secret")
 
 
 def test_every_work_queue_is_quorum_limited_and_dead_lettered() -> None:
-    """Rule 19: the delivery limit is 20, and what reaches it is kept."""
-    work = [q for q in queues() if q.name.endswith((".commands", ".events"))]
+    """Rule 19 (dead letters): the delivery limit is 20, and what reaches it is kept."""
+    work = [q for q in TOPOLOGY.queues() if q.name.endswith((".commands", ".events"))]
     assert {q.name for q in work} == {f"{s}.{kind}" for s in SERVICES for kind in ("commands", "events")}
     for queue in work:
         assert queue.arguments == {
@@ -27,32 +36,32 @@ def test_every_work_queue_is_quorum_limited_and_dead_lettered() -> None:
 
 
 def test_dead_letters_are_never_dead_lettered_again() -> None:
-    """Rule 19."""
-    (dead,) = [q for q in queues() if q.name == topology.DEAD_LETTERS]
+    """Rule 19 (dead letters)."""
+    (dead,) = [q for q in TOPOLOGY.queues() if q.name == topology.DEAD_LETTERS]
     assert "x-dead-letter-exchange" not in dead.arguments
     assert "x-delivery-limit" not in dead.arguments
 
 
 def test_what_has_no_way_on_is_never_dropped_for_its_deliveries() -> None:
     """RabbitMQ 4 would: queues without a limit get one of 20. Before it, a policy may not say -1 (no limit)."""
-    ends = {q.name for q in queues() if "x-dead-letter-exchange" not in q.arguments}
+    ends = {q.name for q in TOPOLOGY.queues() if "x-dead-letter-exchange" not in q.arguments}
     assert ends == {topology.DEAD_LETTERS, topology.UNROUTED}
-    (policy,) = definitions(USERS)["policies"]
-    assert {q.name for q in queues() if re.search(policy["pattern"], q.name)} == ends
+    (policy,) = TOPOLOGY.definitions(USERS)["policies"]
+    assert {q.name for q in TOPOLOGY.queues() if re.search(policy["pattern"], q.name)} == ends
     assert (policy["vhost"], policy["apply-to"]) == (topology.VHOST, "queues")
     assert policy["definition"]["delivery-limit"] > 10**9
 
 
 def test_an_event_without_a_subscriber_is_kept_aside() -> None:
-    """Rule 21: the events exchange has an alternate exchange to `unrouted`, bounded."""
+    """Rule 21 (events and commands): the events exchange has an alternate exchange to `unrouted`, bounded."""
     assert topology.EXCHANGES[topology.EVENTS] == ("topic", {"alternate-exchange": topology.UNROUTED})
-    (unrouted,) = [q for q in queues() if q.name == topology.UNROUTED]
+    (unrouted,) = [q for q in TOPOLOGY.queues() if q.name == topology.UNROUTED]
     assert unrouted.arguments["x-max-length"] > 0
     assert unrouted.bindings == ((topology.UNROUTED, ""),)
 
 
 def test_a_command_must_arrive() -> None:
-    """Rule 21."""
+    """Rule 21 (events and commands)."""
     assert topology.commands_to("payment") == {
         "exchange": "commands",
         "routing_key": "payment",
@@ -61,40 +70,71 @@ def test_a_command_must_arrive() -> None:
 
 
 def test_workers_declare_nothing() -> None:
-    """Rule 27: a worker's queues and exchanges are all marked so; embedded mode declares them."""
+    """Rule 27 (topology): a worker's queues and exchanges are all marked so; embedded mode declares them."""
     for declare in (False, True):
-        for queue in kombu_queues(declare=declare):
+        for queue in TOPOLOGY.kombu_queues(declare=declare):
             assert queue.no_declare is not declare
             assert all(b.exchange.no_declare is not declare for b in queue.bindings)
             # Celery would otherwise put its default exchange here, and declare and bind to that.
             assert (queue.exchange.name, queue.routing_key) == next(
-                q.bindings[0] for q in queues() if q.name == queue.name
+                q.bindings[0] for q in TOPOLOGY.queues() if q.name == queue.name
             )
 
 
 def test_the_definitions_and_the_workers_have_one_table() -> None:
-    """Rule 27: they never disagree about a queue, its arguments or its bindings."""
-    made = definitions(USERS)
-    by_kombu = {q.name: q.queue_arguments for q in kombu_queues(declare=False)}
+    """Rule 27 (topology): they never disagree about a queue, its arguments or its bindings."""
+    made = TOPOLOGY.definitions(USERS)
+    by_kombu = {q.name: q.queue_arguments for q in TOPOLOGY.kombu_queues(declare=False)}
     assert {q["name"]: q["arguments"] for q in made["queues"]} == by_kombu
     bound = {(b["source"], b["destination"], b["routing_key"]) for b in made["bindings"]}
     assert bound == {
-        (b.exchange.name, q.name, b.routing_key) for q in kombu_queues(declare=False) for b in q.bindings
+        (b.exchange.name, q.name, b.routing_key)
+        for q in TOPOLOGY.kombu_queues(declare=False)
+        for b in q.bindings
     }
     assert {e["name"] for e in made["exchanges"]} == set(topology.EXCHANGES)
     assert json.loads(json.dumps(made)) == made
 
 
+class TestBindings:
+    """Rule 27 (topology): a queue is bound to what its service subscribes to."""
+
+    def test_a_pattern_covers_the_events_that_it_matches(self) -> None:
+        one, all_of_them = (subscribe(to, call="x") for to in (PaymentReceived, "payment.*"))
+        assert merge_patterns([one, all_of_them, one]) == ("payment.*",)
+        assert merge_patterns([one, one]) == (PaymentReceived.wire_name(),)
+
+    def test_a_service_without_subscriptions_has_no_events_queue(self) -> None:
+        alone = Topology({"payment": ()})
+        assert alone.worker_queues("payment") == ["payment.commands"]
+        assert "payment.events" not in {queue.name for queue in alone.queues()}
+
+    def test_they_are_read_without_the_services(self) -> None:
+        """To import a service's package makes its Celery app the current one."""
+        load = (
+            "from celery_config.broker.topology import SUBSCRIPTIONS, Topology; Topology.load(SUBSCRIPTIONS)"
+        )
+        code = f"import sys; {load}; print(any(n.endswith(('_app', '_project')) for n in sys.modules))"
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        assert done.stdout == "False\n"
+
+    def test_a_service_that_is_not_there_is_named(self) -> None:
+        with pytest.raises(DefinitionError, match="loyalty_app"):
+            Topology.load({"loyalty": "loyalty_app.subscriptions.SUBSCRIPTIONS"})
+
+
 @pytest.mark.parametrize("service", SERVICES)
 class TestPermissions:
-    """Rule 27: a service's broker user is held to its own queues."""
+    """Rule 27 (topology): a service's broker user is held to its own queues."""
 
     def allowed(self, service: str, kind: str, name: str) -> bool:
-        return re.search(permissions(service)[kind], name) is not None
+        return re.search(TOPOLOGY.permissions(service)[kind], name) is not None
 
     def test_it_reads_its_own_queues_alone(self, service: str) -> None:
-        for queue in queues():
-            own = queue.name in topology.consumed_by(service)
+        for queue in TOPOLOGY.queues():
+            own = queue.name in TOPOLOGY.worker_queues(service)
             orchestrators = service == "order" and queue.name in (topology.DEAD_LETTERS, topology.UNROUTED)
             assert self.allowed(service, "read", queue.name) == (own or orchestrators), queue.name
 
@@ -102,11 +142,11 @@ class TestPermissions:
         for name in (topology.COMMANDS, topology.EVENTS, topology.TASK_EVENTS):
             assert self.allowed(service, "write", name)
         watched = [topology.commands_queue(s) for s in SERVICES] if service == "order" else []
-        for name in ("", "amq.default", *(q.name for q in queues())):
+        for name in ("", "amq.default", *(q.name for q in TOPOLOGY.queues())):
             assert self.allowed(service, "write", name) == (name in watched), name
 
     def test_it_declares_nothing_but_its_own_remote_control(self, service: str) -> None:
-        for name in [*topology.EXCHANGES, *(q.name for q in queues())]:
+        for name in [*topology.EXCHANGES, *(q.name for q in TOPOLOGY.queues())]:
             assert not self.allowed(service, "configure", name), name
         for other in SERVICES:
             reply_queue = f"6f1c7a0e.reply.{other}.control.pidbox"
@@ -115,13 +155,13 @@ class TestPermissions:
 
 def test_passwords_are_hashed_as_rabbitmq_wants() -> None:
     """Salt of four bytes, then SHA-256 over salt and password."""
-    raw = base64.b64decode(topology.password_hash("secret"))
+    raw = base64.b64decode(topology.hash_password("secret"))
     assert raw[4:] == hashlib.sha256(raw[:4] + b"secret").digest()
-    assert "secret" not in json.dumps(definitions(USERS))
+    assert "secret" not in json.dumps(TOPOLOGY.definitions(USERS))
 
 
 def test_only_the_administrator_is_one() -> None:
-    made = definitions(USERS)
+    made = TOPOLOGY.definitions(USERS)
     assert [u["name"] for u in made["users"] if u["tags"] == "administrator"] == ["admin"]
     everything = {"configure": ".*", "write": ".*", "read": ".*"}
     assert [p["user"] for p in made["permissions"] if everything.items() <= p.items()] == ["admin"]

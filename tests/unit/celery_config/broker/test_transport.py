@@ -92,7 +92,7 @@ class TestReading:
 
 class TestWriting:
     def test_what_is_written_together_leaves_at_once_in_the_end(self, ends: Ends) -> None:
-        with ends.transport.together():
+        with ends.transport.hold_writes():
             ends.transport.write(b"one")
             ends.transport.write(b"two")
             assert ends.received() == b""
@@ -102,7 +102,7 @@ class TestWriting:
 
     def test_what_an_error_interrupts_is_not_sent_later(self, ends: Ends) -> None:
         def write_half() -> None:
-            with ends.transport.together():
+            with ends.transport.hold_writes():
                 ends.transport.write(b"half")
                 raise RuntimeError
 
@@ -113,9 +113,9 @@ class TestWriting:
 
     def test_much_is_sent_before_the_end(self, ends: Ends) -> None:
         ends.transport.send = (sent := []).append  # type: ignore[assignment]
-        with ends.transport.together():
-            ends.transport.write(b"x" * (transport.HELD + 1))
-            assert [len(each) for each in sent] == [transport.HELD + 1]
+        with ends.transport.hold_writes():
+            ends.transport.write(b"x" * (transport.MAX_HELD_BYTES + 1))
+            assert [len(each) for each in sent] == [transport.MAX_HELD_BYTES + 1]
 
     def test_a_network_that_is_gone_is_a_lost_connection(self, ends: Ends) -> None:
         """No time-out of ours, which would mean that a broker is there and confirms nothing."""
@@ -126,7 +126,7 @@ class TestWriting:
         ends.transport.send = gone  # type: ignore[assignment]
 
         def write_together() -> None:
-            with ends.transport.together():
+            with ends.transport.hold_writes():
                 ends.transport.write(b"x")
 
         with pytest.raises(RecoverableConnectionError):
@@ -151,11 +151,11 @@ class TestBeforeTheLoopWaits:
         def drain_events(timeout: float) -> None:
             with ends.transport.having_timeout(timeout):
                 read.append(ends.transport.read_frame()[2])
-            consumer.untold = True
+            consumer.has_new = True
 
         raw = SimpleNamespace(transport=ends.transport)
         consumer.connection = SimpleNamespace(connection=raw, connected=True, drain_events=drain_events)
-        consumer.batches = SimpleNamespace(look_again=lambda: told.append(b",".join(read)))
+        consumer.runner = SimpleNamespace(wake=lambda: told.append(b",".join(read)))
         consumer.told = told
         return consumer
 
@@ -174,10 +174,10 @@ class TestBeforeTheLoopWaits:
         consumer = self.consumer(ends)
         ends.broker.sendall(frame(b"1") + frame(b"2") + frame(b"3") + frame(b"4")[:8])
         consumer.connection.drain_events(1)
-        consumer.read_on()
+        consumer.read_buffered()
         assert consumer.told == [b"1,2,3"]
-        consumer.read_on()
+        consumer.read_buffered()
         assert consumer.told == [b"1,2,3"]
 
     def test_a_lost_connection_is_not_asked(self) -> None:
-        assert transport.of(SimpleNamespace(connection=None, connected=False)) is None
+        assert transport.get_buffered(SimpleNamespace(connection=None, connected=False)) is None

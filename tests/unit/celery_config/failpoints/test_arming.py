@@ -34,7 +34,7 @@ def test_switched_off_they_are_nothing() -> None:
 def test_each_fires_once_and_tells_where(here: Armed, tmp_path: Path) -> None:
     name = arm(tmp_path, Failpoint(Point.BEFORE_COMMIT, "payment.capture_payment", Way.NO_DATABASE))
     twin = Armed(tmp_path, {})
-    twin.look()
+    twin.read_changes()
     with structlog.contextvars.bound_contextvars(task="payment.capture_payment", saga="s-1"):
         assert here.reach(Point.AFTER_CALL) is None
         assert here.reach(Point.BEFORE_COMMIT) is Way.NO_DATABASE
@@ -58,7 +58,7 @@ def test_it_can_wait_for_a_later_one(here: Armed, tmp_path: Path) -> None:
 
 def test_disarmed_it_fires_no_more(here: Armed, tmp_path: Path) -> None:
     arm(tmp_path, Failpoint(Point.RELAYED, "", Way.KILL))
-    here.look()
+    here.read_changes()
     disarm(tmp_path)
     assert here.reach(Point.RELAYED) is None
 

@@ -32,7 +32,9 @@ def refuse() -> None:
 
 
 def breaker() -> CircuitBreaker:
-    return CircuitBreaker(failures=3, rest=10.0, counts=lambda error: isinstance(error, TimeoutError))
+    return CircuitBreaker(
+        failures=3, reset_timeout=10.0, counts=lambda error: isinstance(error, TimeoutError)
+    )
 
 
 def tripped() -> CircuitBreaker:

@@ -11,7 +11,16 @@ import pytest
 
 from celery_config.contracts.base import Command, Reply
 from celery_config.errors import DefinitionError
-from celery_config.saga.dsl import Saga, Step, compensatable, field_sources, find, minutes, pivot, retriable
+from celery_config.saga.dsl import (
+    Saga,
+    Step,
+    compensatable,
+    field_sources,
+    find_saga,
+    minutes,
+    pivot,
+    retriable,
+)
 from tests.trip import (
     BookFlight,
     BookHotel,
@@ -41,8 +50,8 @@ def define(steps: Sequence[Step], deadline: float = minutes(15), **more: Any) ->
 @pytest.mark.parametrize("steps", [[HOTEL, FLIGHT, CHARGE, TICKET], [HOTEL, FLIGHT], [HOTEL, CHARGE]])
 def test_a_right_definition(steps: list[Step]) -> None:
     saga = define(steps)
-    assert find(saga.name, 1) is saga
-    assert find(saga.name, 2) is None
+    assert find_saga(saga.name, 1) is saga
+    assert find_saga(saga.name, 2) is None
 
 
 @pytest.mark.parametrize(
@@ -103,7 +112,7 @@ def test_a_version_is_defined_once() -> None:
     """Rule 24: running sagas keep their definition, so that a change needs a new version."""
     with pytest.raises(DefinitionError, match="raise the version"):
         define([HOTEL], name="trip")
-    assert find("trip", 1) is Trip
+    assert find_saga("trip", 1) is Trip
 
 
 def test_where_the_fields_of_a_command_come_from() -> None:

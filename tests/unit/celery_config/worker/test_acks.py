@@ -1,4 +1,4 @@
-"""One frame acknowledges much, and never what is still under way (rule 6)."""
+"""One frame acknowledges much, and never what is still under way (rule 6, answers)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def delivered(
     acks = BatchAcknowledger(soon.append, (), multiple=multiple)
     letters = [Letter(number, heard) for number in range(1, count + 1)]
     for letter in letters:
-        acks.received(letter)  # type: ignore[arg-type]
+        acks.note_delivery(letter)  # type: ignore[arg-type]
     return acks, letters
 
 

@@ -8,7 +8,7 @@ import io
 import pytest
 
 from celery_config.contracts.inventory import MAX_PRICE, Line
-from order_project.importing.invoices import COLUMNS, InvoiceFile, Product, minor_units, read
+from order_project.importing.invoices import COLUMNS, InvoiceFile, Product, minor_units, read_invoices
 
 CLEAN = dict(
     zip(COLUMNS, ("536365", "85123A", "LANTERN", "6", "2.55", "17850", "United Kingdom"), strict=True)
@@ -22,7 +22,7 @@ def reading(*rows: dict[str, str]) -> InvoiceFile:
     writer.writeheader()
     writer.writerows(CLEAN | row for row in rows)
     file.seek(0)
-    return read(file)
+    return read_invoices(file)
 
 
 def test_a_clean_invoice() -> None:

@@ -1,4 +1,4 @@
-"""A queue that confirms nothing, as after the loss of most of its nodes: it holds up no other, and loses nothing."""
+"""A queue that confirms nothing (most of its nodes are lost) delays no other queue, and loses nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from celery_config.messaging.outbox.publishing import publish_batch
 from celery_config.messaging.tasks import DurableTask
 from celery_config.participant import handlers
 from celery_config.participant.handlers import one_by_one
-from celery_config.worker.batches import Batches
+from celery_config.worker.batches import BatchRunner
 from compose.local.rabbitmq import RabbitServer
 from tests.service.broker import app_of, drain, kwargs_of, leaderless
 from tests.service.celery_config.messaging.outbox.test_relay import promise, task
@@ -73,8 +73,8 @@ class TestPublisher:
             began = time.monotonic()
             for _ in range(3):
                 assert publisher.publish([*many, task(1, "shipment")]) == {50}
-                (lane,) = [lane for route, lane in publisher.lanes.items() if route in publisher.stuck]
-                assert len(lane.ids) == 1
+                (channel,) = [each for route, each in publisher.channels.items() if route in publisher.stuck]
+                assert len(channel.ids) == 1
             assert time.monotonic() - began < 3 * TIMEOUT
         monkeypatch.setattr(module, "PROBE_SECONDS", 60.0)
         until(lambda: publisher.publish(many) == set(range(50)), "the queue takes messages again")
@@ -83,7 +83,7 @@ class TestPublisher:
 
 class TestRelay:
     def test_the_rows_of_other_queues_go_out(self, publisher: Publisher, rabbit: RabbitServer) -> None:
-        """Rule 21."""
+        """Rule 21 (events)."""
         promise(*(task(n, service) for n in range(30) for service in ("payment", "shipment")))
         with leaderless(rabbit, STUCK):
             began = time.monotonic()
@@ -109,7 +109,7 @@ class TestWorker:
     @pytest.fixture
     def hotel(self) -> Iterator[DurableTask]:
         handler = Handler(BookHotel, local=one_by_one(lambda each: HotelBooked(booking=each.trip)))
-        yield handlers.register(handler)
+        yield handlers.register_handler(handler)
         del handlers.registry[handler.command.wire_name()]
         current_app.tasks.unregister(handler.command.wire_name())
 
@@ -117,14 +117,14 @@ class TestWorker:
         self, app: Celery, publisher: Publisher, rabbit: RabbitServer, hotel: DurableTask
     ) -> None:
         told: list[str] = []
-        batches = Batches(SimpleNamespace(app=app))
-        batches.publisher = publisher
+        runner = BatchRunner(SimpleNamespace(app=app))
+        runner.publisher = publisher
         requests = [delivered(hotel, told) for _ in range(4)]
         (after,) = {link["task"] for request in requests for link in [next_link(request)]}
         queue = next_link(requests[0])["options"]["routing_key"] + ".commands"
         with leaderless(rabbit, queue):
             for request in requests:
-                batches.work_off([request])
+                runner.run_batch([request])
         assert told == ["ack"] * 4
         promised = OutboxMessage.objects.filter(kind="task")
         assert promised.count() == 4

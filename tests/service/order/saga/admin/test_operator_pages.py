@@ -113,7 +113,7 @@ class TestTheSagaPage:
     def test_of_a_stopping_saga_asks_each_participant_once(
         self, admin_client: Client, placed: Placed, asked: list[str]
     ) -> None:
-        runner.receive(placed.saga_id, StepFailed("reserve-stock", "do"))
+        runner.handle_trigger(placed.saga_id, StepFailed("reserve-stock", "do"))
         shown(admin_client, page(placed))
         assert sorted(asked) == ["inventory", "payment", "shipment"]
 
@@ -190,7 +190,7 @@ class TestAVerbsPage:
         self, admin_client: Client, placed: Placed, barrier: dict[str, Answer]
     ) -> None:
         """Who saw what a retry does to a running saga did not see what it does to a stopping one."""
-        runner.receive(placed.saga_id, StepFailed("reserve-stock", "do"))
+        runner.handle_trigger(placed.saga_id, StepFailed("reserve-stock", "do"))
         html = said(admin_client, page(placed, "retry"), why="stuck", seen="running")
         assert "it has become stopping meanwhile" in html
         assert 'name="seen" value="stopping"' in html

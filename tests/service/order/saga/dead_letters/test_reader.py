@@ -22,7 +22,7 @@ from celery_config.broker import topology
 from celery_config.messaging.barrier.fences import PIVOT_RAN
 from celery_config.saga.dead_letters import reader as module
 from celery_config.saga.dead_letters.letter import Letter
-from celery_config.saga.dead_letters.reader import AT_ONCE, DeadLetterReader, keep, keep_alone
+from celery_config.saga.dead_letters.reader import BATCH, DeadLetterReader, process_alone, process_letters
 from celery_config.saga.engine import runner
 from celery_config.saga.engine.machine import StepFailed
 from celery_config.saga.engine.unit_of_work import UnitOfWork
@@ -53,7 +53,7 @@ def letter(
 
 def kept(*messages: Message) -> None:
     """Keep them as one batch."""
-    keep([Letter.of(message) for message in messages])
+    process_letters([Letter.parse(message) for message in messages])
 
 
 def link(placed: Placed, task: str) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def dead(placed: Placed, task: str) -> DeadLetter:
 
 @pytest.fixture
 def stopping(placed: Placed) -> Placed:
-    runner.stop(placed.saga_id, code="cancelled", reason="")
+    runner.request_stop(placed.saga_id, code="cancelled", reason="")
     return placed
 
 
@@ -298,7 +298,7 @@ class TestABatch:
         def fails(*_: Any) -> None:
             raise ConnectionError
 
-        monkeypatch.setattr(module, "store", fails)
+        monkeypatch.setattr(module, "insert_letters", fails)
         with pytest.raises(ConnectionError):
             kept(letter("inventory.reserve_stock", link(placed, "inventory.reserve_stock")["kwargs"]))
         assert placed.saga.status == "running"
@@ -308,21 +308,21 @@ class TestABatch:
     ) -> None:
         poisoned(placed, monkeypatch)
         (message, *_) = self.letters(placed)
-        keep_alone(Letter.of(message))
+        process_alone(Letter.parse(message))
         assert "could not be told: RuntimeError('a bug')" in DeadLetter.objects.get().consequence
         assert placed.saga.status == "running"
 
 
 def poisoned(placed: Placed, monkeypatch: pytest.MonkeyPatch) -> None:
     """From now on no failure of this saga can be taken."""
-    take = UnitOfWork.take
+    take = UnitOfWork.apply_trigger
 
     def fails(work: UnitOfWork[Any, Any], row: Any, came: Any, *more: Any) -> Any:
         if row.pk == placed.saga_id and isinstance(came, StepFailed):
             raise RuntimeError("a bug")
         return take(work, row, came, *more)
 
-    monkeypatch.setattr(UnitOfWork, "take", fails)
+    monkeypatch.setattr(UnitOfWork, "apply_trigger", fails)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -369,10 +369,10 @@ class TestReading:
         return len(drain(rabbit, topology.DEAD_LETTERS))
 
     def test_more_than_one_batch(self, shop: Shop, rabbit: RabbitServer, reader: DeadLetterReader) -> None:
-        self.send(rabbit, *(letter("x", {"n": n}) for n in range(2 * AT_ONCE + 1)))
-        self.read_until(reader, 2 * AT_ONCE + 1)
+        self.send(rabbit, *(letter("x", {"n": n}) for n in range(2 * BATCH + 1)))
+        self.read_until(reader, 2 * BATCH + 1)
         bodies = DeadLetter.objects.values_list("body", flat=True)
-        assert sorted(json.loads(body)[1]["n"] for body in bodies) == [*range(2 * AT_ONCE + 1)]
+        assert sorted(json.loads(body)[1]["n"] for body in bodies) == [*range(2 * BATCH + 1)]
         assert self.left(rabbit, reader) == 0
 
     def test_a_batch_is_acknowledged_with_one_frame(
@@ -419,7 +419,7 @@ class TestReading:
 
         self.send(rabbit, letter("x", {"n": 1}), letter("x", {"n": 2}))
         with monkeypatch.context() as broken:
-            broken.setattr(module, "store", fails)
+            broken.setattr(module, "insert_letters", fails)
             until(lambda: raises(reader.read, OperationalError), "the letters have come")
             assert raises(reader.read, OperationalError)
         assert not DeadLetter.objects.exists()
@@ -432,7 +432,7 @@ class TestReading:
     ) -> None:
         dies = DeadLetterReader(app)
         self.send(rabbit, *(letter("x", {"n": n}) for n in range(3)))
-        until(lambda: dies.receive() and len(dies.in_hand) == 3, "they have come")
+        until(lambda: dies.receive() and len(dies.unacknowledged) == 3, "they have come")
         dies.close()
         self.read_until(reader, 3)
         assert (DeadLetter.objects.count(), self.left(rabbit, reader)) == (3, 0)

@@ -65,7 +65,10 @@ class TestStart:
 class TestStop:
     def test_one_decision_one_row_one_chain(self, placed: Placed) -> None:
         """Rule 12."""
-        assert runner.receive(placed.saga_id, StepFailed("reserve-stock", "do"), cause=CAUSE) == "stopping"
+        assert (
+            runner.handle_trigger(placed.saga_id, StepFailed("reserve-stock", "do"), cause=CAUSE)
+            == "stopping"
+        )
         assert placed.chains == [DRIVE, STOP]
         assert placed.saga.cause == CAUSE
         assert placed.decisions() == ["running stopping"]
@@ -73,9 +76,9 @@ class TestStop:
 
     def test_a_second_reason_changes_nothing(self, placed: Placed) -> None:
         """Rule 12."""
-        runner.receive(placed.saga_id, StepFailed("reserve-stock", "do"), cause=CAUSE)
-        runner.stop(placed.saga_id, code="cancelled", reason="too slow")
-        runner.receive(
+        runner.handle_trigger(placed.saga_id, StepFailed("reserve-stock", "do"), cause=CAUSE)
+        runner.request_stop(placed.saga_id, code="cancelled", reason="too slow")
+        runner.handle_trigger(
             placed.saga_id, StepFailed("book-shipment", "do"), cause={"code": "x", "step": "y", "reason": "z"}
         )
         assert placed.chains == [DRIVE, STOP]
@@ -83,8 +86,8 @@ class TestStop:
 
     def test_each_chain_is_a_new_attempt_under_the_same_command_ids(self, placed: Placed) -> None:
         """Rule 2."""
-        runner.stop(placed.saga_id, code="cancelled", reason="")
-        runner.receive(placed.saga_id, WatchdogFired())
+        runner.request_stop(placed.saga_id, code="cancelled", reason="")
+        runner.handle_trigger(placed.saga_id, WatchdogFired())
         _, first, second = placed.messages
         ids = [{link["options"]["task_id"] for link in links_of(chain)} for chain in (first, second)]
         assert not ids[0] & ids[1]
@@ -93,20 +96,20 @@ class TestStop:
 
     def test_a_failed_undo_sends_the_rest_incomplete(self, placed: Placed) -> None:
         """Rule 15: it parks nothing, and closes nothing."""
-        runner.stop(placed.saga_id, code="cancelled", reason="")
-        runner.receive(placed.saga_id, StepFailed("reserve-stock", "undo"))
+        runner.request_stop(placed.saga_id, code="cancelled", reason="")
+        runner.handle_trigger(placed.saga_id, StepFailed("reserve-stock", "undo"))
         assert placed.chains[-1] == ["payment.void_payment", "order.compensated"]
         assert links_of(placed.messages[-1])[-1]["kwargs"]["incomplete"] is True
-        runner.compensated({placed.saga_id: runner.Unwound({}, incomplete=True)})
+        runner.end_stop_chains({placed.saga_id: runner.StopChainEnd({}, incomplete=True)})
         assert (placed.saga.status, placed.order.status) == ("stopping", "placed")
         assert placed.saga.due_at
 
     def test_the_end_closes_saga_and_order_together(self, placed: Placed) -> None:
-        runner.receive(placed.saga_id, StepFailed("reserve-stock", "do"), cause=CAUSE)
+        runner.handle_trigger(placed.saga_id, StepFailed("reserve-stock", "do"), cause=CAUSE)
         merge(
             placed.saga_id, "reserve-stock", StepState.REFUSED, {"code": "out_of_stock", "reason": "2 left"}
         )
-        runner.compensated({placed.saga_id: runner.Unwound({})})
+        runner.end_stop_chains({placed.saga_id: runner.StopChainEnd({})})
         assert (placed.saga.status, placed.order.status) == ("compensated", "cancelled")
         assert (placed.order.cancel_code, placed.order.cancel_reason) == ("out_of_stock", "2 left")
         assert placed.saga.cause == {"step": "reserve-stock", "code": "out_of_stock", "reason": "2 left"}
@@ -118,7 +121,7 @@ class TestStop:
 class TestComplete:
     def test_it_closes_saga_and_order_and_fills_the_log(self, placed: Placed) -> None:
         """Rule 11: all replies travel with it."""
-        runner.complete({placed.saga_id: REPLIES})
+        runner.complete_sagas({placed.saga_id: REPLIES})
         assert (placed.saga.status, placed.order.status) == ("completed", "confirmed")
         assert placed.order.tracking_number == "SB-1"
         assert placed.log == dict.fromkeys(REPLIES, "done")
@@ -127,28 +130,28 @@ class TestComplete:
         assert OutboxMessage.objects.get(kind="event").name == "order.order_confirmed"
 
     def test_a_repeat_changes_nothing(self, placed: Placed) -> None:
-        runner.complete({placed.saga_id: REPLIES})
+        runner.complete_sagas({placed.saga_id: REPLIES})
         ended = placed.saga.ended_at
-        runner.complete({placed.saga_id: REPLIES})
+        runner.complete_sagas({placed.saga_id: REPLIES})
         assert placed.saga.ended_at == ended
         assert OutboxMessage.objects.filter(kind="event").count() == 1
 
     def test_while_stopping_it_counts_for_nothing(self, placed: Placed) -> None:
         """Rule 11: the fence will answer."""
-        runner.stop(placed.saga_id, code="cancelled", reason="")
-        runner.complete({placed.saga_id: REPLIES})
+        runner.request_stop(placed.saga_id, code="cancelled", reason="")
+        runner.complete_sagas({placed.saga_id: REPLIES})
         assert (placed.saga.status, placed.order.status) == ("stopping", "placed")
 
     def test_going_forward_it_counts(self, placed: Placed) -> None:
         """Rule 11."""
-        runner.receive(placed.saga_id, PivotRan())
-        runner.complete({placed.saga_id: REPLIES})
+        runner.handle_trigger(placed.saga_id, PivotRan())
+        runner.complete_sagas({placed.saga_id: REPLIES})
         assert placed.saga.status == "completed"
 
     def test_a_parked_saga_accepts_the_proof_of_its_end(self, placed: Placed) -> None:
         """Rules 11 and 25."""
         placed.set(status="parked", due_at=None)
-        runner.complete({placed.saga_id: REPLIES})
+        runner.complete_sagas({placed.saga_id: REPLIES})
         assert (placed.saga.status, placed.order.status) == ("completed", "confirmed")
 
     def test_saga_and_order_close_in_one_transaction(
@@ -162,10 +165,10 @@ class TestComplete:
         with monkeypatch.context() as patched:
             patched.setattr(services.writing, "add_events", fails)
             with pytest.raises(ConnectionError):
-                runner.complete({placed.saga_id: REPLIES})
+                runner.complete_sagas({placed.saga_id: REPLIES})
         assert (placed.saga.status, placed.order.status) == ("running", "placed")
         assert placed.log == dict.fromkeys(REPLIES, "")
-        runner.complete({placed.saga_id: REPLIES})
+        runner.complete_sagas({placed.saga_id: REPLIES})
         assert placed.saga.status == "completed"
 
 
@@ -173,8 +176,8 @@ class TestForward:
     def test_the_fences_word_drives_a_stopping_saga_forward(self, placed: Placed) -> None:
         """Rule 13: from the first step the log does not know, with the replies it knows."""
         placed.log_as("done", "authorize-payment", "reserve-stock", "book-shipment", "capture-payment")
-        runner.stop(placed.saga_id, code="cancelled", reason="")
-        runner.receive(placed.saga_id, PivotRan())
+        runner.request_stop(placed.saga_id, code="cancelled", reason="")
+        runner.handle_trigger(placed.saga_id, PivotRan())
         assert placed.saga.status == "forward"
         assert placed.chains[-1] == [*ACTIONS[4:], "order.complete"]
         known = list(REPLIES)[:4]
@@ -182,16 +185,18 @@ class TestForward:
 
     def test_word_of_the_pivot_in_the_log_turns_it_too(self, placed: Placed) -> None:
         """Rule 13."""
-        assert runner.receive(placed.saga_id, StepLogged("capture-payment", StepState.DONE)) == "forward"
+        assert (
+            runner.handle_trigger(placed.saga_id, StepLogged("capture-payment", StepState.DONE)) == "forward"
+        )
         assert placed.chains == [DRIVE], "a running chain is on its way"
 
     def test_a_failure_after_the_pivot_goes_forward_and_is_looked_at_soon(self, placed: Placed) -> None:
         """Rule 14."""
-        runner.receive(placed.saga_id, StepFailed("commit-stock", "do"), cause=CAUSE)
+        runner.handle_trigger(placed.saga_id, StepFailed("commit-stock", "do"), cause=CAUSE)
         assert placed.saga.status == "forward"
         assert placed.chains == [DRIVE]
         assert seconds_until(placed.saga.due_at) <= settings.TIMES.silence_timeout / 4 + 1
-        runner.stop(placed.saga_id, code="cancelled", reason="")
+        runner.request_stop(placed.saga_id, code="cancelled", reason="")
         assert placed.saga.status == "forward"
 
 
@@ -231,7 +236,7 @@ class TestParked:
     def test_a_humans_retry_is_a_stop_with_its_fence(self, placed: Placed) -> None:
         """Rule 25: with all its patience back."""
         placed.set(status="parked", due_at=None, drives=9, since=clock.now() - timedelta(days=9))
-        assert runner.receive(placed.saga_id, Retry()) == "stopping"
+        assert runner.handle_trigger(placed.saga_id, Retry()) == "stopping"
         assert placed.chains[-1] == STOP
         assert placed.saga.drives == 0
         assert seconds_until(placed.saga.due_at) > 0
@@ -246,23 +251,25 @@ class TestVersions:
         new = shop.order()
         assert [old.saga.version, new.saga.version] == [1, 2]
         assert new.chains[0][:2] == [ACTIONS[1], ACTIONS[0]]
-        runner.stop(old.saga_id, code="cancelled", reason="")
-        runner.stop(new.saga_id, code="cancelled", reason="")
+        runner.request_stop(old.saga_id, code="cancelled", reason="")
+        runner.request_stop(new.saga_id, code="cancelled", reason="")
         assert old.chains[-1] == STOP
         assert new.chains[-1] == [FENCE, UNDOS[0], UNDOS[2], UNDOS[1], "order.compensated"]
 
     def test_an_unknown_version_is_left_alone_and_made_due(self, placed: Placed) -> None:
         """Rule 24: its message is done with; a worker that knows the version finds the saga due."""
         placed.set(version=99)
-        assert runner.receive(placed.saga_id, StepFailed("reserve-stock", "do"), cause=CAUSE) == "running"
+        assert (
+            runner.handle_trigger(placed.saga_id, StepFailed("reserve-stock", "do"), cause=CAUSE) == "running"
+        )
         assert placed.chains == [DRIVE]
         assert seconds_until(placed.saga.due_at) <= settings.TIMES.silence_timeout / 4 + 1
 
 
 def test_a_message_for_no_saga_is_let_go() -> None:
-    assert runner.receive(uuid4(), WatchdogFired()) is None
-    runner.complete({uuid4(): REPLIES})
-    runner.compensated({uuid4(): runner.Unwound({})})
+    assert runner.handle_trigger(uuid4(), WatchdogFired()) is None
+    runner.complete_sagas({uuid4(): REPLIES})
+    runner.end_stop_chains({uuid4(): runner.StopChainEnd({})})
     assert not SagaInstance.objects.exists()
 
 
@@ -275,8 +282,9 @@ class TestTwins:
     def test_many_reasons_to_stop_make_one_stop(self, shop: Shop) -> None:
         placed = shop.order()
         asked = together(
-            *[lambda: runner.stop(placed.saga_id, code="cancelled", reason="")] * 3,
-            *[lambda: runner.receive(placed.saga_id, StepFailed("reserve-stock", "do"), cause=CAUSE)] * 3,
+            *[lambda: runner.request_stop(placed.saga_id, code="cancelled", reason="")] * 3,
+            *[lambda: runner.handle_trigger(placed.saga_id, StepFailed("reserve-stock", "do"), cause=CAUSE)]
+            * 3,
         )
         assert asked == ["stopping"] * 6
         assert placed.chains == [DRIVE, STOP]
@@ -285,8 +293,8 @@ class TestTwins:
         """Rule 11: one of them wins; an order is never confirmed while its stop goes out."""
         for _ in range(self.RACES):
             placed = shop.order()
-            cancel = partial(runner.stop, placed.saga_id, code="cancelled", reason="")
-            state, _ = together(cancel, partial(runner.complete, {placed.saga_id: REPLIES}))
+            cancel = partial(runner.request_stop, placed.saga_id, code="cancelled", reason="")
+            state, _ = together(cancel, partial(runner.complete_sagas, {placed.saga_id: REPLIES}))
             ended = {"stopping": ("stopping", "placed"), "completed": ("completed", "confirmed")}[state]
             assert (placed.saga.status, placed.order.status) == ended
             assert placed.chains == [DRIVE, STOP][: 2 if state == "stopping" else 1]
@@ -299,6 +307,8 @@ class TestTwins:
             event = cloud_event(
                 captured, subject="x", saga=placed.saga_id, step="capture-payment", outcome="done"
             )
-            done = together(partial(deliver, [event]), partial(runner.complete, {placed.saga_id: REPLIES}))
+            done = together(
+                partial(deliver, [event]), partial(runner.complete_sagas, {placed.saga_id: REPLIES})
+            )
             assert done == [None, None]
             assert (placed.saga.status, placed.order.status) == ("completed", "confirmed")

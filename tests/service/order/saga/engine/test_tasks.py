@@ -65,7 +65,7 @@ class TestErrbacks:
 
     def test_of_a_fence_proves_nothing(self, placed: Placed) -> None:
         """Rule 13: it only makes the saga due."""
-        runner.stop(placed.saga_id, code="cancelled", reason="")
+        runner.request_stop(placed.saga_id, code="cancelled", reason="")
         before = placed.saga
         run(errback_of(placed, "payment.fence"))
         assert placed.saga.status == "stopping"
@@ -74,7 +74,7 @@ class TestErrbacks:
 
     def test_of_an_undo_lets_the_others_go_on(self, placed: Placed) -> None:
         """Rule 15."""
-        runner.stop(placed.saga_id, code="cancelled", reason="")
+        runner.request_stop(placed.saga_id, code="cancelled", reason="")
         run(errback_of(placed, "shipment.cancel_shipment"))
         assert placed.chains[-1] == ["inventory.release_stock", "payment.void_payment", COMPENSATED]
         assert placed.saga.status == "stopping"
@@ -83,7 +83,7 @@ class TestErrbacks:
     def test_of_the_last_link_only_makes_it_due(self, placed: Placed, task: str) -> None:
         """Rule 19."""
         if task == COMPENSATED:
-            runner.stop(placed.saga_id, code="cancelled", reason="")
+            runner.request_stop(placed.saga_id, code="cancelled", reason="")
         before = placed.saga
         run(errback_of(placed, task))
         assert placed.saga.status == before.status
@@ -94,7 +94,7 @@ class TestErrbacks:
         old = errback_of(placed, "inventory.reserve_stock")
         placed.log_as("done", "authorize-payment")
         placed.heard()
-        runner.receive(placed.saga_id, runner.StopAsked())
+        runner.handle_trigger(placed.saga_id, runner.CancelRequested())
         run(old)
         assert len(placed.chains) == 1
 
@@ -107,20 +107,20 @@ class TestEnds:
 
     def test_the_end_of_a_stop(self, placed: Placed) -> None:
         """Rule 12."""
-        runner.stop(placed.saga_id, code="cancelled", reason="cancelled by ada")
+        runner.request_stop(placed.saga_id, code="cancelled", reason="cancelled by ada")
         run(last_link(placed), {})
         assert (placed.saga.status, placed.order.cancel_code) == ("compensated", "cancelled")
 
     def test_the_end_of_an_incomplete_stop_closes_nothing(self, placed: Placed) -> None:
         """Rule 15."""
-        runner.stop(placed.saga_id, code="cancelled", reason="")
+        runner.request_stop(placed.saga_id, code="cancelled", reason="")
         run(errback_of(placed, "shipment.cancel_shipment"))
         run(last_link(placed), {})
         assert placed.saga.status == "stopping"
 
     def test_the_fences_word(self, placed: Placed) -> None:
         """Rule 13: as a participant promises it."""
-        runner.stop(placed.saga_id, code="cancelled", reason="")
+        runner.request_stop(placed.saga_id, code="cancelled", reason="")
         proof = {"saga": str(placed.saga_id), "step": "capture-payment", "reply": REPLIES["capture-payment"]}
         run({"task": PIVOT_RAN, "kwargs": proof})
         assert placed.saga.status == "forward"
@@ -129,13 +129,13 @@ class TestEnds:
 
     def test_the_fences_other_word(self, placed: Placed) -> None:
         """Rule 12: with it and the undos' events a stop gets on by a link a drive, though none sends the next."""
-        runner.stop(placed.saga_id, code="cancelled", reason="")
+        runner.request_stop(placed.saga_id, code="cancelled", reason="")
         run({"task": PIVOT_FENCED, "kwargs": {"saga": str(placed.saga_id), "step": "capture-payment"}})
         assert (placed.saga.status, placed.log["capture-payment"]) == ("stopping", "undone")
-        runner.receive(placed.saga_id, WatchdogFired())
+        runner.handle_trigger(placed.saga_id, WatchdogFired())
         assert placed.chains[-1][0] == "shipment.cancel_shipment"
         announce(placed, ShipmentCancelled(order=placed.id), "book-shipment", "undo", "undone")
-        runner.receive(placed.saga_id, WatchdogFired())
+        runner.handle_trigger(placed.saga_id, WatchdogFired())
         assert placed.chains[-1] == ["inventory.release_stock", "payment.void_payment", COMPENSATED]
 
 
@@ -167,7 +167,7 @@ class TestEvents:
     def test_the_pivots_turns_the_saga_forward(self, placed: Placed, before: str, chains: int) -> None:
         """Rule 13: a running chain is on its way; a stopping one must be driven."""
         if before == "stopping":
-            runner.stop(placed.saga_id, code="cancelled", reason="")
+            runner.request_stop(placed.saga_id, code="cancelled", reason="")
         announce(placed, captured(), "capture-payment", "do", "done")
         assert placed.saga.status == "forward"
         assert len(placed.chains) == chains

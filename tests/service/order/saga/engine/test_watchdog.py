@@ -159,7 +159,7 @@ class TestRunning:
 class TestStopping:
     @pytest.fixture
     def stopping(self, silent: Placed, pass_time: PassTime) -> Placed:
-        runner.stop(silent.saga_id, code="cancelled", reason="by ada")
+        runner.request_stop(silent.saga_id, code="cancelled", reason="by ada")
         silent.heard()
         pass_time(1.2 * SILENCE)
         return silent
@@ -205,7 +205,7 @@ class TestForward:
     @pytest.fixture
     def forward(self, silent: Placed, pass_time: PassTime) -> Placed:
         silent.log_as("done", "authorize-payment", "reserve-stock", "book-shipment", "capture-payment")
-        runner.receive(silent.saga_id, PivotRan())
+        runner.handle_trigger(silent.saga_id, PivotRan())
         silent.heard()
         pass_time(1.2 * SILENCE)
         return silent
@@ -255,11 +255,11 @@ class TestTick:
         assert not watchdog.Attendance(nobody).is_complete()
 
     def test_it_is_a_duty_of_the_relay(self, settings: Any) -> None:
-        assert "celery_config.saga.duties.duties" in settings.RELAY_DUTIES
-        assert {duty.name for duty in duties.duties()} >= {"watchdog", "dead letters"}
+        assert "celery_config.saga.duties.saga_duties" in settings.RELAY_DUTIES
+        assert {duty.name for duty in duties.saga_duties()} >= {"watchdog", "dead letters"}
 
     def test_the_metrics_count_what_is_open(self, silent: Placed) -> None:
-        duties.measure()
+        duties.measure_sagas()
         assert watchdog.metrics.SAGAS.labels("running")._value.get() == 1
         assert watchdog.metrics.DUE_AGE._value.get() > 0
 

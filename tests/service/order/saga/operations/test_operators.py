@@ -14,7 +14,7 @@ from django.utils import timezone
 from celery_config.errors import OperatorRefused, SagaPaused
 from celery_config.messaging.states import Action, Undo
 from celery_config.saga.course import Answer, Held
-from celery_config.saga.engine import runner, step_log
+from celery_config.saga.engine import refusals, runner
 from celery_config.saga.engine.machine import StepFailed, WatchdogFired
 from celery_config.saga.engine.saga_flow import SAGAS
 from celery_config.saga.models import OperatorAction, SagaInstance
@@ -41,10 +41,10 @@ def held(action: Action, undo: Undo = Undo.NONE, **reply: Any) -> Held:
 
 def park(placed: Placed, *, reason: str = "void: no such hold auth_0123456789abcdef") -> None:
     """As after a day of undos that failed."""
-    runner.receive(placed.saga_id, StepFailed("reserve-stock", "do"))
-    step_log.note_failure(placed.saga_id, "authorize-payment", "undo", {"code": "error", "reason": reason})
+    runner.handle_trigger(placed.saga_id, StepFailed("reserve-stock", "do"))
+    refusals.record_failure(placed.saga_id, "authorize-payment", "undo", {"code": "error", "reason": reason})
     placed.set(since=timezone.now() - timedelta(days=3))
-    assert runner.receive(placed.saga_id, WatchdogFired()) == "parked"
+    assert runner.handle_trigger(placed.saga_id, WatchdogFired()) == "parked"
 
 
 class TestParked:
@@ -211,7 +211,7 @@ class TestPause:
         with pytest.raises(SagaPaused, match="stock count"):
             shop.place()
         assert SagaInstance.objects.count() == 1
-        assert runner.receive(placed.saga_id, StepFailed("book-shipment", "do")) == "stopping"
+        assert runner.handle_trigger(placed.saga_id, StepFailed("book-shipment", "do")) == "stopping"
         pauses.unpause(**what, by="ada", why="counted")
         shop.place()
         assert [a.verb for a in OperatorAction.objects.all()] == ["unpause", "pause"]

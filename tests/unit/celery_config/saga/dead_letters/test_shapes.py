@@ -9,8 +9,9 @@ from uuid import uuid4
 import pytest
 
 from celery_config.contracts.base import encode
-from celery_config.saga.dead_letters.shapes import misfit, shapes_of_steps
-from celery_config.saga.engine.chains import Chains
+from celery_config.saga.dead_letters.shapes import find_mismatch, step_shapes
+from celery_config.saga.engine.chains import ChainBuilder
+from celery_config.saga.engine.machine import Drive, Stop
 from celery_config.saga.testing import links_of
 from tests.trip import Trip, trip_data
 
@@ -35,18 +36,18 @@ class FenceMessage:
     pivot: str
 
 
-SHAPES = shapes_of_steps([Trip], StepMessage, FenceMessage)
-CHAINS = Chains(Trip, uuid4(), encode(trip_data()), 0)
+SHAPES = step_shapes([Trip], StepMessage, FenceMessage)
+CHAINS = ChainBuilder(Trip, uuid4(), encode(trip_data()), 0)
 SENT = {
     link["task"]: link["kwargs"]
-    for chain in (CHAINS.stop(), CHAINS.drive("hotel", {}))
+    for chain in (CHAINS.build(Stop()), CHAINS.build(Drive("hotel")))
     for link in links_of(chain)
 }
 HOTEL = {"hotel": {"booking": str(uuid4())}}
 
 
 def of(task: str, *args: Any, queue: str = "", **changed: Any) -> str | None:
-    return misfit(SHAPES[task], queue or SHAPES[task].queue, [*args], SENT[task] | changed)
+    return find_mismatch(SHAPES[task], queue or SHAPES[task].queue, [*args], SENT[task] | changed)
 
 
 def test_every_command_undo_and_fence_has_a_shape() -> None:
@@ -62,7 +63,7 @@ def test_what_a_saga_sends_fits(task: str) -> None:
 
 
 def test_where_it_came_from_may_be_unknown() -> None:
-    assert misfit(SHAPES[BOOK], "", [{}], SENT[BOOK]) is None
+    assert find_mismatch(SHAPES[BOOK], "", [{}], SENT[BOOK]) is None
 
 
 @pytest.mark.parametrize(

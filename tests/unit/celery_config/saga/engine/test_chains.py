@@ -13,7 +13,8 @@ import pytest
 from celery_config.contracts.base import Command, Reply, command_id, encode
 from celery_config.errors import ChainTooLarge
 from celery_config.saga.dsl import Saga, compensatable, minutes
-from celery_config.saga.engine.chains import COMPENSATED, COMPLETE, LARGEST_CHAIN, STEP_FAILED, Chains
+from celery_config.saga.engine.chains import COMPENSATED, COMPLETE, LARGEST_CHAIN, STEP_FAILED, ChainBuilder
+from celery_config.saga.engine.machine import Drive, Stop, UndoBefore
 from celery_config.saga.testing import fence, links_of, name_of
 from tests.trip import (
     BookFlight,
@@ -31,8 +32,8 @@ SAGA = UUID("6f1c7a0e-1111-4222-8333-444455556666")
 DATA = encode(trip_data())
 
 
-def chains(saga: type[Saga] = Trip, attempt: int = 0) -> Chains:
-    return Chains(saga, SAGA, DATA, attempt)
+def chains(saga: type[Saga] = Trip, attempt: int = 0) -> ChainBuilder:
+    return ChainBuilder(saga, SAGA, DATA, attempt)
 
 
 def names(chain: dict[str, Any]) -> list[str]:
@@ -41,7 +42,7 @@ def names(chain: dict[str, Any]) -> list[str]:
 
 def all_links(attempt: int = 0) -> list[dict[str, Any]]:
     made = chains(attempt=attempt)
-    return [*links_of(made.drive("hotel", {})), *links_of(made.stop())]
+    return [*links_of(made.build(Drive("hotel"))), *links_of(made.build(Stop()))]
 
 
 ACTIONS = [BookHotel.wire_name(), BookFlight.wire_name(), ChargeTrip.wire_name(), IssueTicket.wire_name()]
@@ -51,30 +52,30 @@ UNDOS = [CancelFlight.wire_name(), CancelHotel.wire_name()]
 class TestWhatIsSent:
     def test_a_start_is_every_step_and_the_end(self) -> None:
         """Rule 1: the whole chain is one message, JSON through and through."""
-        chain = chains().drive("hotel", {})
+        chain = chains().build(Drive("hotel"))
         assert names(chain) == [*ACTIONS, COMPLETE]
         assert json.loads(json.dumps(chain)) == chain
 
     @pytest.mark.parametrize(("step", "left"), [("flight", ACTIONS[1:]), ("ticket", ACTIONS[3:]), (None, [])])
     def test_a_drive_starts_at_a_step_with_the_replies_known(self, step: str | None, left: list[str]) -> None:
         """Rule 17."""
-        chain = chains().drive(step, {"hotel": {"booking": "b"}})
+        chain = chains().build(Drive(step), {"hotel": {"booking": "b"}})
         assert names(chain) == [*left, COMPLETE]
         assert chain["args"] == [{"hotel": {"booking": "b"}}]
 
     def test_a_stop_is_the_fence_first_and_every_undo_last_to_first(self) -> None:
         """Rule 12."""
-        assert names(chains().stop()) == [fence(ChargeTrip), *UNDOS, COMPENSATED]
-        assert links_of(chains().stop())[-1]["kwargs"]["incomplete"] is False
+        assert names(chains().build(Stop())) == [fence(ChargeTrip), *UNDOS, COMPENSATED]
+        assert links_of(chains().build(Stop()))[-1]["kwargs"]["incomplete"] is False
 
     def test_a_stop_without_a_pivot_has_no_fence(self) -> None:
         """Rule 11: the lock on the saga's row decided."""
-        assert names(chains(Holiday).stop()) == [*UNDOS, COMPENSATED]
+        assert names(chains(Holiday).build(Stop())) == [*UNDOS, COMPENSATED]
 
     @pytest.mark.parametrize(("failed", "rest"), [("flight", UNDOS[1:]), ("hotel", [])])
     def test_after_a_failed_undo_the_rest_goes_on_incomplete(self, failed: str, rest: list[str]) -> None:
         """Rule 15."""
-        chain = chains().undo_before(failed)
+        chain = chains().build(UndoBefore(failed))
         assert names(chain) == [*rest, COMPENSATED]
         assert links_of(chain)[-1]["kwargs"]["incomplete"] is True
 
@@ -128,7 +129,7 @@ class TestEveryLink:
             assert (options["exchange"], options["mandatory"]) == ("commands", True)
 
     def test_what_it_needs_from_earlier_replies_is_named(self) -> None:
-        links = links_of(chains().drive("hotel", {}))
+        links = links_of(chains().build(Drive("hotel")))
         assert [link["kwargs"].get("needs") for link in links] == [
             None,
             None,
@@ -140,7 +141,7 @@ class TestEveryLink:
 
     def test_an_undo_carries_ids_only(self) -> None:
         """Rule 7."""
-        for link in links_of(chains().stop())[1:-1]:
+        for link in links_of(chains().build(Stop()))[1:-1]:
             assert link["kwargs"]["command"] == {"trip": DATA["trip"]}
 
 
@@ -170,20 +171,20 @@ class Big(Saga):
 
 def test_a_chain_over_128_kb_is_refused() -> None:
     """Rule 4."""
-    empty = len(json.dumps(Chains(Big, uuid4(), {"id": "1", "what": ""}, 0).drive("take", {})))
+    empty = len(json.dumps(ChainBuilder(Big, uuid4(), {"id": "1", "what": ""}, 0).build(Drive("take"))))
     fits = {"id": "1", "what": "x" * (LARGEST_CHAIN - empty)}
-    Chains(Big, uuid4(), fits, 0).drive("take", {})
+    ChainBuilder(Big, uuid4(), fits, 0).build(Drive("take"))
     odd = {"id": "1", "what": "Ü" * (len(fits["what"]) // 6)}
-    Chains(Big, uuid4(), odd, 0).drive("take", {})
+    ChainBuilder(Big, uuid4(), odd, 0).build(Drive("take"))
     with pytest.raises(ChainTooLarge):
-        Chains(Big, uuid4(), {"id": "1", "what": odd["what"] + "Ü"}, 0).drive("take", {})
+        ChainBuilder(Big, uuid4(), {"id": "1", "what": odd["what"] + "Ü"}, 0).build(Drive("take"))
     with pytest.raises(ChainTooLarge, match="over the 131072 a chain may have"):
-        Chains(Big, uuid4(), {"id": "1", "what": fits["what"] + "x"}, 0).drive("take", {})
+        ChainBuilder(Big, uuid4(), {"id": "1", "what": fits["what"] + "x"}, 0).build(Drive("take"))
 
 
 def test_flower_is_shown_ids_only() -> None:
     """Addresses and payment tokens are in the arguments, and nobody's to see there."""
-    for link in links_of(chains().drive("hotel", {})):
+    for link in links_of(chains().build(Drive("hotel"))):
         for options in (link["options"], link["options"]["link_error"][0]["options"]):
             assert options["argsrepr"] == "()"
             assert set(literal_eval(options["kwargsrepr"])) <= {

@@ -33,7 +33,7 @@ from celery_config.saga.engine.machine import (
     WatchdogFired,
     decide,
 )
-from celery_config.saga.engine.plan import planned
+from celery_config.saga.engine.plan import plan_links
 from celery_config.saga.states import ENDED, OPEN, Status, StepState
 from tests.trip import Holiday, Trip
 
@@ -159,7 +159,7 @@ def test_a_stop_is_driven_again_from_the_first_gap_on(log: dict[str, StepState],
     """Rule 12: the log chooses where it starts, and nothing behind that is skipped."""
     send = decide(Trip, View(Status.STOPPING, log), WatchdogFired()).send
     assert send is not None
-    links = [f"{link.operation} {link.step}".strip() for link in planned(Trip, send)]
+    links = [f"{link.operation} {link.step}".strip() for link in plan_links(Trip, send)]
     assert links == [*left, "compensated"]
 
 

@@ -26,8 +26,8 @@ from celery_config.saga.testing import (
     simulation,
 )
 from celery_config.saga.testing import broker as broker_module
-from celery_config.saga.testing.choices import Replayed, Sampled
-from celery_config.saga.testing.search import drawn
+from celery_config.saga.testing.search import draw_setting
+from celery_config.saga.testing.strategies import RandomStrategy, ReplayStrategy
 from tests.broken import BROKEN
 from tests.schedules import Portion, print_result
 from tests.trip import Holiday, Trip
@@ -118,12 +118,12 @@ def test_the_same_seed_plays_the_same_and_portions_add_up() -> None:
 
 def test_a_sampled_schedule_replays_to_the_same_end() -> None:
     for number in range(200):
-        sampled = Sampled(Random(number), 12, 0.1)
+        sampled = RandomStrategy(Random(number), 12, 0.1)
         setting = simulation.Setting(Trip, frozenset({"hotel", "charge"}))
         first = simulation.simulate(setting, sampled)
-        replayed = Replayed(sampled.made)
+        replayed = ReplayStrategy(sampled.departures)
         assert simulation.simulate(setting, replayed) == first
-        assert replayed.made == sampled.made
+        assert replayed.departures == sampled.departures
 
 
 def test_everything_that_may_happen_happens() -> None:
@@ -161,7 +161,9 @@ def test_every_guarantee_can_be_broken() -> None:
     for number in range(600):
         for engine in BROKEN.values():
             random = Random(number)
-            outcome = simulation.simulate(drawn(Trip, random), Sampled(random, 20, 0.1), engine=engine)
+            outcome = simulation.simulate(
+                draw_setting(Trip, random), RandomStrategy(random, 20, 0.1), engine=engine
+            )
             left = {p: text for p, text in left.items() if not re.fullmatch(text, outcome.violation)}
         if not left:
             break

@@ -1,4 +1,4 @@
-"""What really happened at each participant, whatever anybody's log says; it knows no decision of the engine."""
+"""Participant state: the ground truth of a simulation, which no log and no decision of the engine changes."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ class Violation(Exception):
 
 
 @dataclass(slots=True, eq=False)
-class Books:
-    """One step at its participant: the barrier's row, and what was done in its database or at its provider."""
+class ParticipantState:
+    """One step at its participant: its barrier row, and its effects in the database or at the provider."""
 
     name: str
     position: int
     outside: bool
-    lasting: bool  # its undo, or the step itself past the pivot, fails until somebody repairs it
+    lasting: bool  # its undo, or past the pivot the step itself, fails until it is repaired
     compensatable: bool
     is_pivot: bool
     refusable: bool
@@ -28,16 +28,14 @@ class Books:
     ever_undone: bool = False
     never: bool = False
     contents: str = ""
-    provider: str = (
-        ""  # what the provider holds under the step's idempotency key: "", live, refused, cancelled
-    )
+    provider: str = ""  # what it holds under the step's idempotency key: "", live, refused, cancelled
 
     @property
     def live(self) -> bool:
         return self.effects > 0
 
     def do(self, contents: str) -> None:
-        """The effect takes place."""
+        """The effect happens."""
         self.effects += 1
         self.contents = contents
         if self.effects > 1:
@@ -48,14 +46,14 @@ class Books:
             raise Violation(f"{self.name} was done after it was undone")
 
     def undo(self) -> None:
-        """The effect is taken back."""
+        """The effect is compensated."""
         self.effects -= 1
         self.ever_undone = True
         if self.effects < 0:
             raise Violation(f"{self.name} was undone, though there was nothing to undo")
 
     def provider_does(self) -> None:
-        """The provider gets a request with the step's key; it carries out each key once."""
+        """The provider gets a request with the step's key; it carries out a key once."""
         if not self.provider:
             self.provider = "live"
             self.do("as asked")

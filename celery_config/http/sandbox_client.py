@@ -1,0 +1,66 @@
+"""The sandbox's client: what its payment provider and its carrier have in common."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any, ClassVar, Generic, TypeVar
+from uuid import UUID
+
+from celery_config.common.loading import require_setting
+from celery_config.http.client import CALL_SECONDS
+from celery_config.http.json_client import JsonClient
+from celery_config.http.webhooks import Envelope, open_envelope
+
+E = TypeVar("E")
+S = TypeVar("S", bound="SandboxClient[Any]")
+PAGE = "500"
+
+
+class SandboxClient(Generic[E]):
+    """Calls the sandbox at `url`.
+
+    Args:
+        seconds: limit of one call in total.
+        webhook_secret: signs the sandbox's webhooks; without a secret, every webhook is refused.
+    """
+
+    path: ClassVar[str]
+    """Of the list of its entries."""
+    secret_setting: ClassVar[str]
+
+    def __init__(self, url: str, *, seconds: float = CALL_SECONDS, webhook_secret: str = "") -> None:
+        self._webhook_secret = webhook_secret
+        self._http = JsonClient(url, seconds=seconds)
+
+    @classmethod
+    def from_settings(cls: type[S], settings: Any, *, seconds: float) -> S:
+        url = require_setting(settings, "SANDBOX_URL", needed_by="the sandbox")
+        return cls(url, seconds=seconds, webhook_secret=getattr(settings, cls.secret_setting, ""))
+
+    def find_entries(self, order: UUID) -> list[E]:
+        """The entries of one order."""
+        return list(self._list_entries({"reference": str(order)}))
+
+    def list_entries(self, since: datetime | None = None) -> Iterator[E]:
+        """Every entry made since then, page by page."""
+        return self._list_entries({"since": since.isoformat()} if since else {})
+
+    def close(self) -> None:
+        """Close the kept connections."""
+        self._http.close()
+
+    def make_entry(self, item: dict[str, Any]) -> E:
+        """One item of the list as an entry."""
+        raise NotImplementedError
+
+    def open_event(self, body: bytes, headers: Mapping[str, str]) -> Envelope:
+        """Verify a webhook and return its event."""
+        return open_envelope(body, headers, self._webhook_secret, now=time.time())
+
+    def _post(self, path: str, body: Mapping[str, Any], key: UUID | str) -> dict[str, Any]:
+        return self._http.post(path, body, key=str(key))
+
+    def _list_entries(self, params: dict[str, str]) -> Iterator[E]:
+        return map(self.make_entry, self._http.items(self.path, params | {"limit": PAGE}))

@@ -1,0 +1,67 @@
+"""Refusals: the saga log keeps why a step was refused or given up, and a compensated saga ends with that cause."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from celery_config.db import bulk
+from celery_config.saga.models import SagaInstance, SagaStep
+from celery_config.saga.states import StepState
+
+# Causes that say what stopped the saga, but not why.
+WITHOUT_REASON = ("step_failed", "dead_letter", "deadline_passed")
+
+
+def explain_causes(sagas: Sequence[SagaInstance]) -> None:
+    """Set the cause of compensated sagas to the refusal that stopped them, where the cause says no more than a step.
+
+    A refusal comes home by three roads. Celery's errback, which is immutable here (rule 3), carries ids and no reason,
+    so the other two bring it; each of the three may be late or lost:
+
+    1. The errback `order.step_failed`: it stops the saga at once, with a cause that only names the step.
+    2. The participant's event: `step_log.merge_entries` writes a refusal to the log, `record_failure` used-up tries.
+    3. The replies of the stop chain: the fence or undo of a refused step answers with the refusal that its barrier
+       holds, and `record_refusals` writes it. It is complete when the chain ends, which is when this function reads.
+
+    The first refused step of the saga is the cause; the caller saves the rows.
+    """
+    unexplained = [row.pk for row in sagas if row.cause.get("code") in WITHOUT_REASON]
+    if not unexplained:
+        return
+    refused = SagaStep.objects.filter(saga__in=unexplained, refusal__isnull=False)
+    refused = refused.exclude(logged=StepState.DONE).order_by("position")
+    causes: dict[UUID, dict[str, str]] = {}
+    for saga, step, refusal in refused.values_list("saga_id", "name", "refusal"):
+        causes.setdefault(saga, {"step": step, **(refusal or {})})
+    for row in sagas:
+        row.cause = row.cause | causes.get(row.pk, {})
+
+
+def record_refusals(refusals: Mapping[tuple[UUID, str], dict[str, Any]]) -> None:
+    """Write the refusals, by saga and step, that a stop chain's replies brought from the barriers."""
+    if not refusals:
+        return
+    sagas, steps = {saga for saga, _ in refusals}, {step for _, step in refusals}
+    found = steps_of_unended(sagas).select_for_update().filter(name__in=steps).order_by("pk")
+    refused = [row for row in found.only("saga_id", "name") if (row.saga_id, row.name) in refusals]
+    for row in refused:
+        row.refusal = refusals[row.saga_id, row.name]
+    bulk.update(SagaStep, refused, ["refusal"])
+
+
+def record_failure(saga_id: UUID, step: str, operation: str, reason: dict[str, str]) -> None:
+    """Write why a participant gave up; a twin of the message may still do the step."""
+    found = steps_of_unended([saga_id]).filter(name=step)
+    found.update(failure={"operation": operation, **reason})
+    if operation == "do":
+        found.filter(refusal__isnull=True).update(refusal=reason)  # the best cause until a refusal is known
+
+
+def steps_of_unended(sagas: Iterable[UUID]) -> QuerySet[SagaStep]:
+    """The steps of the sagas that have not ended; the cause of the others is final."""
+    unended = SagaInstance.objects.filter(pk__in=list(sagas), ended_at__isnull=True)
+    return SagaStep.objects.filter(saga__in=unended.values("pk"))
