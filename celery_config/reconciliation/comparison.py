@@ -20,8 +20,8 @@ class BookedEffect:
     """One effect in the records of one side.
 
     Args:
-        id: the other side's name for it; it matches the two sides' records.
-        order: None when the other side's reference is none of ours.
+        id: the other side's id of the effect, which matches the two sides' records.
+        order: None if the other side's reference is not one of our orders.
         facts: what must be equal on both sides, such as state or amount (minor units).
     """
 
@@ -57,16 +57,14 @@ def compare(
         if their.order in unsettled or (our and our.order in unsettled):
             continue
         if our is None:
-            yield Finding(
-                FindingKind.ORPHAN, their.id, their.order, f"only they have it: {describe_facts(their.facts)}"
-            )
+            detail = f"only they have it: {describe_facts(their.facts)}"
+            yield Finding(FindingKind.ORPHAN, their.id, their.order, detail)
         elif differences := list(find_differences(our, their)):
             yield Finding(FindingKind.DIFFERENT, their.id, our.order, "; ".join(differences))
     for our in known.values():
         if our.order not in unsettled:
-            yield Finding(
-                FindingKind.MISSING, our.id, our.order, f"only we have it: {describe_facts(our.facts)}"
-            )
+            detail = f"only we have it: {describe_facts(our.facts)}"
+            yield Finding(FindingKind.MISSING, our.id, our.order, detail)
 
 
 def find_differences(our: BookedEffect, their: BookedEffect) -> Iterator[str]:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
 from django.db.models import Model, Q, QuerySet
+from django.utils import timezone
 
 from celery_config.errors import CallFailed, OutcomeUnknown, Refused
 from celery_config.messaging.models import BarrierRow
@@ -81,6 +82,10 @@ class ReconciliationSource:
         suspects = list(compare(theirs=theirs, ours=ours, unsettled=unsettled))
         under_way = unsettled & {entry.order for entry in theirs}
         return Comparison(len(theirs), len(under_way), list(self._confirm(client, suspects)))
+
+    def compare_last(self, days: float | None) -> Comparison:
+        """Compare the entries of the last days, or all of them."""
+        return self.compare(None if days is None else timezone.now() - timedelta(days=days))
 
     def _confirm(self, client: Client, suspects: Iterable[Finding]) -> Iterator[Finding]:
         """Yield what a second look, order by order, shows again."""
