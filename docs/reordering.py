@@ -9,7 +9,7 @@ from pathlib import Path
 from celery_config.common.services import SERVICES
 from celery_config.contracts.base import Event
 from celery_config.contracts.order import OrderPlaced
-from celery_config.contracts.subscriptions import ReactionRule, lacks
+from celery_config.contracts.subscriptions import ReactionRule, find_missing_fields
 from docs.asyncapi import parts
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -62,7 +62,7 @@ def find_incomplete_events(lines: Sequence[ReactionRule]) -> Iterator[type[Event
     """Yield the events that lack a field that a later rule needs, when the rules follow each other like this."""
     carried: list[type[Event]] = [OrderPlaced, *(line.announce for line in lines)]
     for number, line in enumerate(lines):
-        missing = find_missing_fields(line, carried[number])
+        missing = find_unmet_needs(line, carried[number])
         for field in missing:
             # The last event that has it must pass it on, and so must all events between.
             for earlier in range(number, 0, -1):
@@ -71,8 +71,11 @@ def find_incomplete_events(lines: Sequence[ReactionRule]) -> Iterator[type[Event
                 yield carried[earlier]
 
 
-def find_missing_fields(line: ReactionRule, event: type[Event]) -> set[str]:
-    faults = [*lacks(line.command, event), *lacks(line.announce, event, line.command.done)]
+def find_unmet_needs(line: ReactionRule, event: type[Event]) -> set[str]:
+    faults = [
+        *find_missing_fields(line.command, event),
+        *find_missing_fields(line.announce, event, line.command.done),
+    ]
     return {each.partition(".")[2].partition(" ")[0] for each in faults}
 
 
