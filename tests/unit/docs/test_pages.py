@@ -252,14 +252,6 @@ class TestPages:
             )
 
     @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
-    def test_files_named_in_code_quotes_exist(self, path: Path) -> None:
-        """Paths below a folder of the project, but for those that the page tells its reader to make."""
-        prose = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
-        made = {*re.findall(r"Create `([^`]+)`", prose), "compose/.env"}
-        named = set(re.findall(rf"`((?:{'|'.join([*CODE, 'docs', 'tests'])})/[\w./-]+)`", prose))
-        assert {name for name in named - made if not (ROOT / name).exists()} == set()
-
-    @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
     def test_python_in_the_pages_is_python(self, path: Path) -> None:
         for block in re.findall(r"```python\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL):
             ast.parse(dedent(block))
