@@ -16,7 +16,7 @@ from django.utils.module_loading import import_string
 
 from celery_config.broker import topology
 from celery_config.common.services import ORCHESTRATOR, SERVICES
-from celery_config.contracts.base import Event, StepGaveUp, fields_of
+from celery_config.contracts.base import Event, StepGaveUp, contract_fields
 from celery_config.contracts.subscriptions import EventSubscription, ReactionRule
 
 Parts = Mapping[str, Sequence[EventSubscription | ReactionRule]]
@@ -194,7 +194,7 @@ def purpose(each: EventSubscription | ReactionRule) -> str:
 
 def table_of(kind: type[Event]) -> list[tuple[str, str]]:
     """Names and types of an event's fields."""
-    return [(field.name, str(field.type)) for field in fields_of(kind)]
+    return [(field.name, str(field.type)) for field in contract_fields(kind)]
 
 
 def schema(request: HttpRequest) -> JsonResponse:

@@ -12,7 +12,7 @@ def application(package: str) -> WSGIHandler:
     """Make the WSGI application of the service in `package`."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", f"{package}.config.settings")
     handler = get_wsgi_application()
-    from celery_config.participant.handlers import find_handler  # needs the Django apps
+    from celery_config.participant.handlers import load_handlers  # needs the Django apps
 
-    find_handler()  # loads the tasks now; the first command over REST must be answered in time
+    load_handlers()  # loads the tasks now; the first command over REST must be answered in time
     return handler

@@ -13,11 +13,11 @@ from celery_config.common.services import ORCHESTRATOR, SERVICES
 from celery_config.contracts.base import Command
 from celery_config.contracts.subscriptions import ReactionRule
 from celery_config.saga.dsl import Saga, StepKind
+from docs.generated import replace_part
 from docs.reordering import forward, in_order, package_of, path_of, reactions, touched
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "why.md"
-BEGIN, END = "<!-- begin: ./manage.py flows -->", "<!-- end -->"
 
 
 def main(argv: list[str]) -> int:
@@ -155,9 +155,7 @@ def reordered(first: str, second: str) -> str:
 
 def page() -> str:
     """docs/why.md with both flows, as the code has them."""
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{''.join(sections())}{END}{after}"
+    return replace_part(PAGE, "./manage.py flows", "".join(sections()))
 
 
 def sections() -> Iterable[str]:

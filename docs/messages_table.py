@@ -10,9 +10,9 @@ from pathlib import Path
 
 from celery_config.common.services import SERVICES
 from celery_config.contracts.base import Command, Event, Message, Refusal, Reply, StepGaveUp
+from docs.generated import replace_part
 
 PAGE = Path(__file__).resolve().parent / "reference" / "messages.md"
-BEGIN, END = "<!-- begin: python -m docs.messages_table -->", "<!-- end -->"
 
 
 def tables() -> str:
@@ -68,9 +68,7 @@ def role(kind: type[Event]) -> str:
 
 def page() -> str:
     """The page with its tables brought up to date."""
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{tables()}{END}{after}"
+    return replace_part(PAGE, "python -m docs.messages_table", tables())
 
 
 if __name__ == "__main__":

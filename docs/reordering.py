@@ -9,7 +9,7 @@ from pathlib import Path
 from celery_config.common.services import SERVICES
 from celery_config.contracts.base import Event
 from celery_config.contracts.order import OrderPlaced
-from celery_config.contracts.subscriptions import ReactionRule, lacks
+from celery_config.contracts.subscriptions import ReactionRule, find_missing_fields
 from docs.asyncapi import parts
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -72,7 +72,10 @@ def poorer(lines: Sequence[ReactionRule]) -> Iterator[type[Event]]:
 
 
 def missing(line: ReactionRule, heard: type[Event]) -> set[str]:
-    told = [*lacks(line.command, heard), *lacks(line.announce, heard, line.command.done)]
+    told = [
+        *find_missing_fields(line.command, heard),
+        *find_missing_fields(line.announce, heard, line.command.done),
+    ]
     return {each.partition(".")[2].partition(" ")[0] for each in told}
 
 

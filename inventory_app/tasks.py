@@ -14,14 +14,14 @@ from celery_config.contracts.inventory import (
     StockReserved,
 )
 from celery_config.errors import Refused
-from celery_config.participant.choreography import register
+from celery_config.participant.choreography import register_subscriptions
 from celery_config.participant.handlers import handles, handles_one, register_fence
 from inventory_app import services
 from inventory_app.erasure import DATA_MAP
 from inventory_app.subscriptions import SUBSCRIPTIONS
 
 register_fence("inventory")
-register(SUBSCRIPTIONS)
+register_subscriptions(SUBSCRIPTIONS)
 
 
 @handles(ReserveStock)

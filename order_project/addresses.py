@@ -9,10 +9,10 @@ from django.core.exceptions import ValidationError
 from django.db.models import Q
 
 from celery_config.common.iso import validate_country
-from celery_config.contracts.base import decode, fields_of
+from celery_config.contracts.base import contract_fields, decode
 from celery_config.contracts.values import Address
 
-PARTS = [field.name for field in fields_of(Address)]
+PARTS = [field.name for field in contract_fields(Address)]
 
 
 def validate_address(value: Any) -> None:

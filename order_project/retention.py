@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from celery_config.common.identifiers import min_uuid7_at
 from celery_config.messaging.outbox.relay import Duty
-from celery_config.messaging.retention import BATCH, EVERY_SECONDS, delete
+from celery_config.messaging.retention import BATCH, EVERY_SECONDS, delete_batch
 from order_project.models import IdempotencyKey, SeenEvent
 
 
@@ -25,11 +25,11 @@ def duties() -> list[Duty]:
 def forget_keys() -> bool:
     """Delete a batch of old keys; return whether more may be left."""
     horizon = timezone.now() - timedelta(days=settings.SAGA_RETENTION_DAYS)
-    return delete(IdempotencyKey, Q(created_at__lt=horizon), "created_at")
+    return delete_batch(IdempotencyKey, Q(created_at__lt=horizon), "created_at")
 
 
 def forget_seen(batch: int = BATCH) -> bool:
     """Delete a batch of events seen of orders that ended long ago; return whether more may be left."""
     horizon = timezone.now() - timedelta(days=settings.SAGA_RETENTION_DAYS)
     long_ended = Q(choreography__lt=min_uuid7_at(horizon), choreography__order__ended_at__lt=horizon)
-    return delete(SeenEvent, long_ended, "choreography", batch)
+    return delete_batch(SeenEvent, long_ended, "choreography", batch)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from celery_config.participant.choreography import register
+from celery_config.participant.choreography import register_subscriptions
 from order_project.subscriptions import SUBSCRIPTIONS
 
-register(SUBSCRIPTIONS)
+register_subscriptions(SUBSCRIPTIONS)

@@ -23,7 +23,7 @@ from celery_config.contracts.payment import (
     VoidPayment,
 )
 from celery_config.errors import OutcomeUnknown, Refused
-from celery_config.participant.choreography import register
+from celery_config.participant.choreography import register_subscriptions
 from celery_config.participant.handlers import (
     Answered,
     OneByOne,
@@ -41,7 +41,7 @@ from payment_app.services import HeldAmount
 from payment_app.subscriptions import SUBSCRIPTIONS
 
 register_fence("payment")
-register(SUBSCRIPTIONS)
+register_subscriptions(SUBSCRIPTIONS)
 
 
 def is_key_expired(request: dict[str, Any]) -> bool:

@@ -19,7 +19,7 @@ from celery_config.contracts.shipment import (
     ShipmentDispatched,
 )
 from celery_config.errors import Refused
-from celery_config.participant.choreography import register
+from celery_config.participant.choreography import register_subscriptions
 from celery_config.participant.handlers import Answered, handles_one, handles_outside, register_fence
 from shipment_app import selectors, services
 from shipment_app.carriers import Booked, carrier
@@ -30,7 +30,7 @@ from shipment_app.services import Booking
 from shipment_app.subscriptions import SUBSCRIPTIONS
 
 register_fence("shipment")
-register(SUBSCRIPTIONS)
+register_subscriptions(SUBSCRIPTIONS)
 
 
 @handles_outside(BookShipment)

@@ -1,9 +1,8 @@
-"""A saga of our own for the engine's tests: a trip with a hotel and a flight, paid, then ticketed."""
+"""A saga for the engine's tests: a trip with a hotel and a flight, paid, then ticketed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 from uuid import UUID, uuid4
 
 from celery_config.contracts.base import Command, Refusal, Reply
@@ -12,100 +11,100 @@ from celery_config.saga.dsl import Saga, compensatable, minutes, pivot, retriabl
 
 @dataclass(frozen=True, kw_only=True)
 class HotelBooked(Reply):
-    service: ClassVar[str] = "inventory"
+    service = "inventory"
     booking: UUID
 
 
 @dataclass(frozen=True, kw_only=True)
 class HotelRefused(Refusal):
-    service: ClassVar[str] = "inventory"
+    service = "inventory"
 
 
 @dataclass(frozen=True, kw_only=True)
 class HotelCancelled(Reply):
-    service: ClassVar[str] = "inventory"
+    service = "inventory"
     trip: UUID
 
 
 @dataclass(frozen=True, kw_only=True)
 class BookHotel(Command):
-    service: ClassVar[str] = "inventory"
-    done: ClassVar[type[Reply]] = HotelBooked
-    refused: ClassVar[type[Refusal] | None] = HotelRefused
+    service = "inventory"
+    done = HotelBooked
+    refused = HotelRefused
     trip: UUID
     nights: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class CancelHotel(Command):
-    service: ClassVar[str] = "inventory"
-    done: ClassVar[type[Reply]] = HotelCancelled
+    service = "inventory"
+    done = HotelCancelled
     trip: UUID
 
 
 @dataclass(frozen=True, kw_only=True)
 class FlightBooked(Reply):
-    service: ClassVar[str] = "shipment"
+    service = "shipment"
     seat: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class FlightRefused(Refusal):
-    service: ClassVar[str] = "shipment"
+    service = "shipment"
 
 
 @dataclass(frozen=True, kw_only=True)
 class FlightCancelled(Reply):
-    service: ClassVar[str] = "shipment"
+    service = "shipment"
     trip: UUID
 
 
 @dataclass(frozen=True, kw_only=True)
 class BookFlight(Command):
-    service: ClassVar[str] = "shipment"
-    done: ClassVar[type[Reply]] = FlightBooked
-    refused: ClassVar[type[Refusal] | None] = FlightRefused
+    service = "shipment"
+    done = FlightBooked
+    refused = FlightRefused
     trip: UUID
     luggage: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class CancelFlight(Command):
-    service: ClassVar[str] = "shipment"
-    done: ClassVar[type[Reply]] = FlightCancelled
+    service = "shipment"
+    done = FlightCancelled
     trip: UUID
 
 
 @dataclass(frozen=True, kw_only=True)
 class TripCharged(Reply):
-    service: ClassVar[str] = "payment"
+    service = "payment"
     charge: UUID
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChargeRefused(Refusal):
-    service: ClassVar[str] = "payment"
+    service = "payment"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChargeTrip(Command):
-    service: ClassVar[str] = "payment"
-    done: ClassVar[type[Reply]] = TripCharged
-    refused: ClassVar[type[Refusal] | None] = ChargeRefused
+    service = "payment"
+    done = TripCharged
+    refused = ChargeRefused
     trip: UUID
     booking: UUID
 
 
 @dataclass(frozen=True, kw_only=True)
 class TicketIssued(Reply):
-    service: ClassVar[str] = "shipment"
+    service = "shipment"
     ticket: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class IssueTicket(Command):
-    service: ClassVar[str] = "shipment"
-    done: ClassVar[type[Reply]] = TicketIssued
+    service = "shipment"
+    done = TicketIssued
     trip: UUID
     seat: str
 

@@ -1,8 +1,7 @@
-"""The base classes of commands, replies and refusals, and how they become JSON and back. Pure.
+"""Base classes of all contracts: newer and older workers understand each other's messages (rule 24, versions). Pure.
 
-A contract is a frozen dataclass. Encoding and decoding is msgspec's: a decoder checks every type,
-ignores fields it does not know and fills the ones it misses from their defaults, so that a command
-can gain a defaulted field while older and newer workers run side by side (rule 24).
+A contract is a frozen dataclass; msgspec encodes and decodes it. A decoder checks every type, ignores unknown fields
+and fills missing ones from their defaults, so a command can gain a field with a default.
 """
 
 from __future__ import annotations
@@ -20,27 +19,35 @@ T = TypeVar("T")
 COMMAND_IDS = uuid5(NAMESPACE_URL, "order-saga:command-id")
 
 
-def snake(name: str) -> str:
+def snake_case(name: str) -> str:
     """`ReserveStock` -> `reserve_stock`."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 
 class Message:
-    """A contract of one service. Its name on the wire is `service.snake_case_of_the_class`."""
+    """A contract of one service: that of its module's name, if the class names no other.
+
+    Its name on the wire is `service.snake_case_of_the_class`.
+    """
 
     service: ClassVar[str]
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if cls.__module__ != __name__ and not hasattr(cls, "service"):
+            cls.service = cls.__module__.rpartition(".")[2]
+
     @classmethod
     def wire_name(cls) -> str:
-        return f"{cls.service}.{snake(cls.__name__)}"
+        return f"{cls.service}.{snake_case(cls.__name__)}"
 
 
 class Event(Message):
-    """What happened, in the past tense, announced to whoever wants to know."""
+    """What happened, in the past tense; announced to all subscribers."""
 
 
 class Reply(Event):
-    """What a step did. Travels along the chain, and is announced to all as an event."""
+    """What a step did. It travels along the chain, and is announced as an event."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,9 +60,9 @@ class Refusal(Event):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StepGaveUp(Event):
-    """A participant's tries at a step are used up; whether it was done is for its barrier to say."""
+    """A participant's tries of a step are used up; its barrier says whether the step was done."""
 
-    service: ClassVar[str] = "step"
+    service = "step"
     code: str
     reason: str
 
@@ -69,11 +76,11 @@ class Command(Message):
     @property
     def subject(self) -> str:
         """What the command is about (its first field), for logs and for the subject of its events."""
-        return str(getattr(self, fields_of(self)[0].name))
+        return str(getattr(self, contract_fields(self)[0].name))
 
 
-def fields_of(contract: Any) -> tuple[dataclasses.Field[Any], ...]:
-    """The fields of a contract, which is a dataclass though its base class cannot say so."""
+def contract_fields(contract: Any) -> tuple[dataclasses.Field[Any], ...]:
+    """The fields of a contract: a dataclass, though the type of its base class does not say so."""
     return dataclasses.fields(contract)
 
 
@@ -94,7 +101,7 @@ def decode(kind: type[T], data: Any) -> T:
 def command_id(saga: UUID, step: str, operation: str) -> UUID:
     """The identity of one operation of one step: the barrier's key and the provider's idempotency key.
 
-    It never contains the attempt, so that every repeat is recognised (rule 2).
+    It never contains the attempt, so that every repeat is recognised (rule 2, ids).
     """
     return uuid5(COMMAND_IDS, f"{saga}/{step}/{operation}")
 
@@ -102,24 +109,24 @@ def command_id(saga: UUID, step: str, operation: str) -> UUID:
 def command_hash(command: Any) -> str:
     """SHA-256 (hex) over the fields that differ from their defaults, in the command and in what it contains.
 
-    A deploy that adds a defaulted field therefore changes no hash of a command under way (rule 5).
+    A deploy that adds a defaulted field therefore changes no hash of a command under way (rule 5, the barrier).
     """
-    text = json.dumps(without_defaults(command), sort_keys=True, separators=(",", ":"))
+    text = json.dumps(strip_defaults(command), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def without_defaults(value: Any) -> Any:
+def strip_defaults(value: Any) -> Any:
     """`value` as JSON-ready builtins; of a dataclass only the fields that differ from their defaults."""
     if isinstance(value, list | tuple):
-        return [without_defaults(item) for item in value]
+        return [strip_defaults(item) for item in value]
     if not dataclasses.is_dataclass(value):
         return encode(value)
     fields = {
-        field.name: (getattr(value, field.name), default_of(field)) for field in dataclasses.fields(value)
+        field.name: (getattr(value, field.name), field_default(field)) for field in dataclasses.fields(value)
     }
-    return {name: without_defaults(given) for name, (given, default) in fields.items() if given != default}
+    return {name: strip_defaults(given) for name, (given, default) in fields.items() if given != default}
 
 
-def default_of(field: dataclasses.Field[Any]) -> Any:
+def field_default(field: dataclasses.Field[Any]) -> Any:
     """The field's default; the sentinel `MISSING`, which nothing equals, when it has none."""
     return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()

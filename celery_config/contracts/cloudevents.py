@@ -1,4 +1,4 @@
-"""The form in which events travel: CloudEvents 1.0, structured mode (https://cloudevents.io, JSON format). Pure."""
+"""CloudEvents: events travel as CloudEvents 1.0 in structured mode (https://cloudevents.io, JSON format). Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from uuid import UUID
 from celery_config.contracts.base import Event, encode
 
 
-def structured(
+def structured_event(
     event: Event,
     *,
     service: str,
@@ -21,14 +21,14 @@ def structured(
 ) -> dict[str, Any]:
     """Return `event` as a CloudEvents structure.
 
-    Its type says which schema its data have, as an event only ever gains fields with a default: there is no need of a
-    `dataschema`. What counts the versions of a row, if the event is about one, is a field of its data.
+    Its type names the schema of its data, because an event only gains fields with a default; it needs no `dataschema`.
+    The version of the row it is about, if there is one, is a field of its data.
 
     Args:
-        service: whose event it is.
+        service: the service that announces it.
         subject: the id of what it is about (order id, SKU); never empty.
         saga: the correlation id, if it belongs to a saga.
-        extensions: further attributes, named in small letters and digits: step, operation, outcome.
+        extensions: further attributes, named in lower-case letters and digits: step, operation, outcome.
     """
     correlation = {"saga": str(saga)} if saga else {}
     return {

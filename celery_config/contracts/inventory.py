@@ -4,41 +4,36 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar
 from uuid import UUID
 
 from celery_config.contracts.base import Command, Event, Refusal, Reply
 from celery_config.contracts.values import Address, Counted
 from celery_config.contracts.values import Line as Line
 
-# No spaces at the ends and no slash or backslash, since a SKU is a part of URLs.
+# No space at an end, no slash and no backslash, because a SKU is a part of URLs.
 SKU_PATTERN = r"^[^\s/\\]([^\t\r\n/\\]*[^\s/\\])?$"
 MAX_SKU = 64
 MAX_NAME = 200
-# Far over anything real, and far under what the columns bear.
+# Far above any real price, and far below what the columns hold.
 MAX_PRICE = 10**12
 
 
 @dataclass(frozen=True, kw_only=True)
 class StockReserved(Reply):
-    service: ClassVar[str] = "inventory"
     reservation: UUID
 
 
 @dataclass(frozen=True, kw_only=True)
-class StockRefused(Refusal):
-    service: ClassVar[str] = "inventory"
+class StockRefused(Refusal): ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class StockReleased(Reply):
-    service: ClassVar[str] = "inventory"
     order: UUID
 
 
 @dataclass(frozen=True, kw_only=True)
 class StockCommitted(Reply):
-    service: ClassVar[str] = "inventory"
     reservation: UUID
 
 
@@ -46,9 +41,8 @@ class StockCommitted(Reply):
 class ReserveStock(Command):
     """Hold all lines or none."""
 
-    service: ClassVar[str] = "inventory"
-    done: ClassVar[type[Reply]] = StockReserved
-    refused: ClassVar[type[Refusal] | None] = StockRefused
+    done = StockReserved
+    refused = StockRefused
     order: UUID
     lines: tuple[Line, ...]
 
@@ -57,8 +51,7 @@ class ReserveStock(Command):
 class ReleaseStock(Command):
     """Undo of `ReserveStock`."""
 
-    service: ClassVar[str] = "inventory"
-    done: ClassVar[type[Reply]] = StockReleased
+    done = StockReleased
     order: UUID
 
 
@@ -66,17 +59,15 @@ class ReleaseStock(Command):
 class CommitStock(Command):
     """The reserved goods leave the stock for good."""
 
-    service: ClassVar[str] = "inventory"
-    done: ClassVar[type[Reply]] = StockCommitted
+    done = StockCommitted
     order: UUID
     reservation: UUID
 
 
 @dataclass(frozen=True, kw_only=True)
 class BuyerForgotten(Reply):
-    """A receipt: how many rows of which table told of the person, until when."""
+    """A receipt: how many rows of which table had the person's data, and when they were erased."""
 
-    service: ClassVar[str] = "inventory"
     erasure: UUID
     rows: tuple[Counted, ...]
     at: datetime
@@ -84,10 +75,9 @@ class BuyerForgotten(Reply):
 
 @dataclass(frozen=True, kw_only=True)
 class ForgetBuyer(Command):
-    """Forget whose goods were held. `about`: the ids of their orders, which have ended, and of the sagas of those."""
+    """Erase whose goods were held. `about`: the ids of the person's orders, all ended, and of their sagas."""
 
-    service: ClassVar[str] = "inventory"
-    done: ClassVar[type[Reply]] = BuyerForgotten
+    done = BuyerForgotten
     erasure: UUID
     customer: UUID
     about: tuple[UUID, ...]
@@ -97,7 +87,6 @@ class ForgetBuyer(Command):
 class ProductChanged(Event):
     """The full state of one product; `version` counts its changes without a gap."""
 
-    service: ClassVar[str] = "inventory"
     sku: str
     name: str
     price: int
@@ -111,19 +100,17 @@ class ProductChanged(Event):
 class ProductDeleted(Event):
     """The product is gone; `version` is one more than its last state had."""
 
-    service: ClassVar[str] = "inventory"
     sku: str
     version: int
 
 
-# Of choreographed orders: what inventory announces, with what those after it need.
+# Inventory's events in choreographed orders, with the fields that later services need.
 
 
 @dataclass(frozen=True, kw_only=True)
 class InventoryFetched(Event):
     """All lines are held."""
 
-    service: ClassVar[str] = "inventory"
     order: UUID
     payment: UUID
     reservation: UUID
@@ -134,9 +121,8 @@ class InventoryFetched(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class InventoryRefused(Event):
-    """Not all lines are there, so none is held."""
+    """Not all lines are in stock, so none is held."""
 
-    service: ClassVar[str] = "inventory"
     order: UUID
     code: str
     reason: str
@@ -146,7 +132,6 @@ class InventoryRefused(Event):
 class InventoryIssued(Event):
     """The goods have left the stock for good."""
 
-    service: ClassVar[str] = "inventory"
     order: UUID
     shipment: UUID
 
@@ -155,5 +140,4 @@ class InventoryIssued(Event):
 class InventoryReturned(Event):
     """Nothing is held, and nothing will be."""
 
-    service: ClassVar[str] = "inventory"
     order: UUID

@@ -1,9 +1,8 @@
-"""What the order service announces."""
+"""The order service's events; amounts are integer minor units of `currency`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 from uuid import UUID
 
 from celery_config.contracts.base import Event
@@ -14,15 +13,13 @@ from celery_config.contracts.values import Address, Line
 class OrderConfirmed(Event):
     """Every step of the order is done."""
 
-    service: ClassVar[str] = "order"
     order: UUID
 
 
 @dataclass(frozen=True, kw_only=True)
 class OrderCancelled(Event):
-    """Nothing of the order is left done; `code` says why."""
+    """All effects of the order are undone; `code` says why."""
 
-    service: ClassVar[str] = "order"
     order: UUID
     code: str
     reason: str
@@ -32,7 +29,6 @@ class OrderCancelled(Event):
 class CustomerChanged(Event):
     """The full state of one customer; `version` counts its changes without a gap."""
 
-    service: ClassVar[str] = "order"
     customer: UUID
     name: str
     email: str
@@ -46,19 +42,17 @@ class CustomerChanged(Event):
 class CustomerDeleted(Event):
     """The customer is gone; `version` is one more than the last state had."""
 
-    service: ClassVar[str] = "order"
     customer: UUID
     version: int
 
 
-# Of choreographed orders, which no command reaches: each service acts on what the others announce.
+# Choreographed orders get no commands: each service reacts to the others' events.
 
 
 @dataclass(frozen=True, kw_only=True)
 class OrderPlaced(Event):
-    """An order waits for whoever has a part in it; `amount` in minor units of `currency`, weight in grams."""
+    """A choreographed order begins; `amount` in minor units of `currency`, weight in grams."""
 
-    service: ClassVar[str] = "order"
     order: UUID
     customer: UUID
     amount: int
@@ -72,9 +66,8 @@ class OrderPlaced(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class OrderWithdrawn(Event):
-    """The order shall not be, unless its money was taken already; `code` says why."""
+    """The order is to be undone, unless its money was taken already; `code` says why."""
 
-    service: ClassVar[str] = "order"
     order: UUID
     code: str
     reason: str

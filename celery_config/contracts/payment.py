@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar
 from uuid import UUID
 
 from celery_config.contracts.base import Command, Event, Refusal, Reply
@@ -13,56 +12,48 @@ from celery_config.contracts.values import Address, Counted, Line
 
 @dataclass(frozen=True, kw_only=True)
 class PaymentAuthorized(Reply):
-    service: ClassVar[str] = "payment"
     payment: UUID
     amount: int
     currency: str
     expires_at: datetime | None = None
-    """When the provider lets go of what nobody captured."""
+    """When the provider releases an amount that was not captured."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class PaymentRefused(Refusal):
-    service: ClassVar[str] = "payment"
+class PaymentRefused(Refusal): ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class PaymentVoided(Reply):
-    service: ClassVar[str] = "payment"
     order: UUID
 
 
 @dataclass(frozen=True, kw_only=True)
 class PaymentCaptured(Reply):
-    service: ClassVar[str] = "payment"
     payment: UUID
     captured_amount: int
 
 
 @dataclass(frozen=True, kw_only=True)
-class CaptureRefused(Refusal):
-    service: ClassVar[str] = "payment"
+class CaptureRefused(Refusal): ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class PaymentRefunded(Reply):
-    service: ClassVar[str] = "payment"
     refund: UUID
     refunded_amount: int
 
 
 @dataclass(frozen=True, kw_only=True)
-class RefundRefused(Refusal):
-    service: ClassVar[str] = "payment"
+class RefundRefused(Refusal): ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class AuthorizePayment(Command):
-    """Hold `amount` on what `payment_token` stands for."""
+    """Hold `amount` on the payment method of `payment_token`."""
 
-    service: ClassVar[str] = "payment"
-    done: ClassVar[type[Reply]] = PaymentAuthorized
-    refused: ClassVar[type[Refusal] | None] = PaymentRefused
+    done = PaymentAuthorized
+    refused = PaymentRefused
     order: UUID
     customer: UUID
     amount: int
@@ -74,8 +65,7 @@ class AuthorizePayment(Command):
 class VoidPayment(Command):
     """Undo of `AuthorizePayment`."""
 
-    service: ClassVar[str] = "payment"
-    done: ClassVar[type[Reply]] = PaymentVoided
+    done = PaymentVoided
     order: UUID
 
 
@@ -83,9 +73,8 @@ class VoidPayment(Command):
 class CapturePayment(Command):
     """Take the authorized money."""
 
-    service: ClassVar[str] = "payment"
-    done: ClassVar[type[Reply]] = PaymentCaptured
-    refused: ClassVar[type[Refusal] | None] = CaptureRefused
+    done = PaymentCaptured
+    refused = CaptureRefused
     order: UUID
     payment: UUID
 
@@ -94,9 +83,8 @@ class CapturePayment(Command):
 class RefundPayment(Command):
     """Give back `refund_amount` of a captured payment. `refund` names this refund."""
 
-    service: ClassVar[str] = "payment"
-    done: ClassVar[type[Reply]] = PaymentRefunded
-    refused: ClassVar[type[Refusal] | None] = RefundRefused
+    done = PaymentRefunded
+    refused = RefundRefused
     order: UUID
     refund: UUID
     refund_amount: int
@@ -105,9 +93,8 @@ class RefundPayment(Command):
 
 @dataclass(frozen=True, kw_only=True)
 class PayerForgotten(Reply):
-    """A receipt: how many rows of which table told of the person, until when."""
+    """A receipt: how many rows of which table had the person's data, and when they were erased."""
 
-    service: ClassVar[str] = "payment"
     erasure: UUID
     rows: tuple[Counted, ...]
     at: datetime
@@ -115,23 +102,21 @@ class PayerForgotten(Reply):
 
 @dataclass(frozen=True, kw_only=True)
 class ForgetPayer(Command):
-    """Forget who paid. `about`: the ids of their orders, which have ended, and of the sagas that carried those."""
+    """Erase who paid. `about`: the ids of the person's orders, all ended, and of their sagas."""
 
-    service: ClassVar[str] = "payment"
-    done: ClassVar[type[Reply]] = PayerForgotten
+    done = PayerForgotten
     erasure: UUID
     customer: UUID
     about: tuple[UUID, ...]
 
 
-# Of choreographed orders: what payment announces, with what those after it need.
+# Payment's events in choreographed orders, with the fields that later services need.
 
 
 @dataclass(frozen=True, kw_only=True)
 class PaymentReceived(Event):
     """The money is held."""
 
-    service: ClassVar[str] = "payment"
     order: UUID
     payment: UUID
     lines: tuple[Line, ...]
@@ -139,14 +124,13 @@ class PaymentReceived(Event):
     weight_grams: int
     parcels: int
     expires_at: datetime | None = None
-    """When whoever holds the money lets go of it."""
+    """When the provider releases the money."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PaymentCollected(Event):
     """The money was taken: from here on the order only goes forward."""
 
-    service: ClassVar[str] = "payment"
     order: UUID
     payment: UUID
     captured_amount: int
@@ -156,9 +140,8 @@ class PaymentCollected(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class PaymentFailed(Event):
-    """The money cannot be held, or not be taken."""
+    """The money cannot be held, or cannot be taken."""
 
-    service: ClassVar[str] = "payment"
     order: UUID
     code: str
     reason: str
@@ -166,9 +149,8 @@ class PaymentFailed(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class PaymentReleased(Event):
-    """Nothing is held, and nothing will be taken: whoever did something for the order undoes it."""
+    """Nothing is held, and nothing will be taken: every service undoes its part of the order."""
 
-    service: ClassVar[str] = "payment"
     order: UUID
     code: str
     reason: str
@@ -176,7 +158,6 @@ class PaymentReleased(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class PaymentRetained(Event):
-    """The money was taken before anybody asked to have it back: nothing is undone."""
+    """The money was taken before the withdrawal came: nothing is undone."""
 
-    service: ClassVar[str] = "payment"
     order: UUID

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar
 from uuid import UUID
 
 from celery_config.contracts.base import Command, Event, Refusal, Reply
@@ -14,33 +13,28 @@ from celery_config.contracts.values import Counted
 
 @dataclass(frozen=True, kw_only=True)
 class ShipmentBooked(Reply):
-    service: ClassVar[str] = "shipment"
     shipment: UUID
     tracking_number: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShipmentRefused(Refusal):
-    service: ClassVar[str] = "shipment"
+class ShipmentRefused(Refusal): ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShipmentCancelled(Reply):
-    service: ClassVar[str] = "shipment"
     order: UUID
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShipmentDispatched(Reply):
-    service: ClassVar[str] = "shipment"
     shipment: UUID
 
 
 @dataclass(frozen=True, kw_only=True)
 class BookShipment(Command):
-    service: ClassVar[str] = "shipment"
-    done: ClassVar[type[Reply]] = ShipmentBooked
-    refused: ClassVar[type[Refusal] | None] = ShipmentRefused
+    done = ShipmentBooked
+    refused = ShipmentRefused
     order: UUID
     address: Address
     weight_grams: int
@@ -51,8 +45,7 @@ class BookShipment(Command):
 class CancelShipment(Command):
     """Undo of `BookShipment`."""
 
-    service: ClassVar[str] = "shipment"
-    done: ClassVar[type[Reply]] = ShipmentCancelled
+    done = ShipmentCancelled
     order: UUID
 
 
@@ -60,17 +53,15 @@ class CancelShipment(Command):
 class DispatchShipment(Command):
     """The carrier may take the parcel."""
 
-    service: ClassVar[str] = "shipment"
-    done: ClassVar[type[Reply]] = ShipmentDispatched
+    done = ShipmentDispatched
     order: UUID
     shipment: UUID
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecipientForgotten(Reply):
-    """A receipt: how many rows of which table told of the person, until when."""
+    """A receipt: how many rows of which table had the person's data, and when they were erased."""
 
-    service: ClassVar[str] = "shipment"
     erasure: UUID
     rows: tuple[Counted, ...]
     at: datetime
@@ -78,23 +69,21 @@ class RecipientForgotten(Reply):
 
 @dataclass(frozen=True, kw_only=True)
 class ForgetRecipient(Command):
-    """Forget who got parcels. `about`: the ids of their orders, which have ended, and of the sagas of those."""
+    """Erase who got parcels. `about`: the ids of the person's orders, all ended, and of their sagas."""
 
-    service: ClassVar[str] = "shipment"
-    done: ClassVar[type[Reply]] = RecipientForgotten
+    done = RecipientForgotten
     erasure: UUID
     customer: UUID
     about: tuple[UUID, ...]
 
 
-# Of choreographed orders: what shipment announces, with what those after it need.
+# Shipment's events in choreographed orders, with the fields that later services need.
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShipmentArranged(Event):
     """The carrier is booked."""
 
-    service: ClassVar[str] = "shipment"
     order: UUID
     payment: UUID
     reservation: UUID
@@ -104,9 +93,8 @@ class ShipmentArranged(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class ShipmentFailed(Event):
-    """No carrier goes there."""
+    """No carrier delivers there."""
 
-    service: ClassVar[str] = "shipment"
     order: UUID
     code: str
     reason: str
@@ -116,7 +104,6 @@ class ShipmentFailed(Event):
 class ShipmentDeparted(Event):
     """The carrier may take the parcel."""
 
-    service: ClassVar[str] = "shipment"
     order: UUID
 
 
@@ -124,5 +111,4 @@ class ShipmentDeparted(Event):
 class ShipmentRecalled(Event):
     """Nothing is booked, and nothing will be."""
 
-    service: ClassVar[str] = "shipment"
     order: UUID

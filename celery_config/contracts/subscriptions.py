@@ -1,15 +1,15 @@
-"""The words a service's `subscriptions.py` is written with. Pure.
+"""Subscriptions: a service's `subscriptions.py` declares what it receives and reacts to, checked when read. Pure.
 
     SUBSCRIPTIONS = [
-        hears(ProductChanged, call="celery_config.copies.subscriber.hear", once=False),
-        on(OrderPlaced, do=AuthorizePayment, announce=PaymentReceived, refused=PaymentFailed),
-        on(OrderWithdrawn, undo=AuthorizePayment, by=VoidPayment, announce=PaymentReleased,
-           unless=CapturePayment, retained=PaymentRetained),
+        subscribe(ProductChanged, call="celery_config.copies.subscriber.hear", once=False),
+        react(OrderPlaced, do=AuthorizePayment, announce=PaymentReceived, refused=PaymentFailed),
+        react(OrderWithdrawn, undo=AuthorizePayment, by=VoidPayment, announce=PaymentReleased,
+              unless=CapturePayment, retained=PaymentRetained),
     ]
 
-`hears` is for whoever has to know. `on` is choreography: the service acts by itself, with no orchestrator, through the
-same handlers, barrier and outbox as if it had been sent the command. The fields of what is done and announced are found
-by name, in the event that was heard and in the reply; this is checked when the line is read.
+`subscribe` calls a function with the events. `react` is choreography: without an orchestrator, the event makes the
+service carry out a command, through the same handlers, barrier and outbox as a command that was sent. The fields of the
+command and of the announced event are found by name, in the event and in the reply.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
 
-from celery_config.contracts.base import Command, Event, fields_of
+from celery_config.contracts.base import Command, Event, contract_fields
 from celery_config.errors import DefinitionError
 
 
 @dataclass(frozen=True)
 class EventSubscription:
-    """A function that is called with events; see `hears`."""
+    """A function that is called with events; see `subscribe`."""
 
     to: tuple[type[Event] | str, ...]
     call: str
@@ -40,13 +40,13 @@ class EventSubscription:
 
 @dataclass(frozen=True, kw_only=True)
 class ReactionRule:
-    """What a service does by itself on events; see `on`."""
+    """What an event makes a service do; see `react`."""
 
     to: tuple[type[Event], ...]
     action: type[Command]
-    """Whose step it is: what is done, or undone."""
+    """The step that is done or undone."""
     command: type[Command]
-    """What is carried out: the action, or its undo."""
+    """The command that is carried out: the action, or its undo."""
     announce: type[Event]
     refused: type[Event] | None
     unless: type[Command] | None
@@ -70,18 +70,18 @@ class ReactionRule:
 
     def faults(self) -> Iterator[str]:
         if {self.action.service, *(kind.service for kind in self.announces)} != {self.command.service}:
-            yield "a service acts and announces for itself alone"
+            yield "the action, its undo and all announced events must belong to one service"
         if bool(self.unless) != bool(self.retained):
-            yield "`unless` and `retained` belong together: what must not have run, and what is said if it did"
+            yield "`unless` and `retained` belong together: the pivot, and the event that announces that it ran"
         if self.operation == "do" and (self.command.refused is None) != (self.refused is None):
-            yield f"{self.command.__name__} may be refused exactly if that is announced"
-        for heard in self.to:
-            yield from lacks(self.command, heard)
-            yield from lacks(self.announce, heard, self.command.done)
+            yield f"`refused` must be given exactly if {self.command.__name__} may be refused"
+        for event in self.to:
+            yield from find_missing_fields(self.command, event)
+            yield from find_missing_fields(self.announce, event, self.command.done)
             if self.refused and self.command.refused:
-                yield from lacks(self.refused, heard, self.command.refused)
+                yield from find_missing_fields(self.refused, event, self.command.refused)
             if self.retained:
-                yield from lacks(self.retained, heard)
+                yield from find_missing_fields(self.retained, event)
 
 
 def merge_patterns(subscriptions: Iterable[EventSubscription | ReactionRule]) -> tuple[str, ...]:
@@ -90,10 +90,10 @@ def merge_patterns(subscriptions: Iterable[EventSubscription | ReactionRule]) ->
     return tuple(p for p in patterns if not any(p != wider and fnmatchcase(p, wider) for wider in patterns))
 
 
-def lacks(wanted: type, *sources: type) -> Iterator[str]:
-    """Yield what is wrong if a field of `wanted` comes from nowhere."""
-    known = {field.name for source in sources for field in fields_of(source)}
-    for field in fields_of(wanted):
+def find_missing_fields(wanted: type, *sources: type) -> Iterator[str]:
+    """Yield a fault for each field of `wanted` that no source has."""
+    known = {field.name for source in sources for field in contract_fields(source)}
+    for field in contract_fields(wanted):
         optional = (
             field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
         )
@@ -107,9 +107,10 @@ def subscribe(*to: type[Event] | str, call: str, once: bool = True) -> EventSubs
 
     Args:
         to: contracts (their events are decoded), or topic patterns such as `payment.*` (it gets the data as they came).
-        call: its dotted path, so that these lines can be read without the service.
+        call: its dotted path, so that other programs can read this file without importing the service.
         once: remember the events' ids, so that a repeat is not handled again. A function whose repeats are harmless by
-            themselves (a monotone merge) may do without.
+            themselves (a monotone merge) does not need it. The inbox stores `call` with each id: a function that moves
+            handles old events again.
     """
     return EventSubscription(to, call, once)
 
@@ -124,22 +125,22 @@ def react(
     unless: type[Command] | None = None,
     retained: type[Event] | None = None,
 ) -> ReactionRule:
-    """Carry out a command of one's own, once for each order, when one of these events is heard.
+    """Carry out a command of this service, once for each order, when one of these events arrives.
 
     Args:
-        do: what to do; or
-        undo, by: what to undo, and the command that does it.
-        announce: what is said when it is done, or undone.
-        refused: what is said when it is refused, or given up; compensating for the others.
-        unless: a pivot: nothing is undone if it ran, and it never will once it is undone; and then
-        retained: is said.
+        do: the command; or
+        undo, by: the action to undo, and the command that undoes it.
+        announce: the event when it is done, or undone.
+        refused: the event when it is refused, or its tries are used up; the other services compensate on it.
+        unless: a pivot: if it ran nothing is undone; if not, it never will run once this is undone.
+        retained: the event when the pivot ran.
 
     Raises:
-        DefinitionError: a field comes from nowhere, or somebody else's part would be done.
+        DefinitionError: a field has no source, or something belongs to another service.
     """
     action, command = do or undo, do or by
     if action is None or command is None or bool(do) == bool(undo):
-        raise DefinitionError("on(…) takes `do`, or `undo` and `by`")
+        raise DefinitionError("react(…) takes `do`, or `undo` and `by`")
     return ReactionRule(
         to=events,
         action=action,

@@ -1,4 +1,4 @@
-"""What several services speak of: parts of messages, which belong to none of them alone."""
+"""Values that the messages of several services contain. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """How many units of what."""
+    """A quantity, in units, of one product."""
 
     sku: str
     quantity: int
@@ -26,7 +26,7 @@ class Address:
 
 @dataclass(frozen=True, kw_only=True)
 class Counted:
-    """How many rows of which table."""
+    """A number of rows of a table."""
 
     table: str
     rows: int

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 from django.utils.module_loading import import_string
 
-from celery_config.contracts.base import Event, fields_of
+from celery_config.contracts.base import Event, contract_fields
 from celery_config.contracts.subscriptions import merge_patterns
 from celery_config.copies.registry import VERSION, Copy, Publication, copies, names_of, publications
 
@@ -67,7 +67,7 @@ def faults_of_contracts(changed: type[Event], deleted: type[Event]) -> Iterator[
 
 
 def has_version(contract: type[Event]) -> bool:
-    return VERSION in [field.name for field in fields_of(contract)]
+    return VERSION in [field.name for field in contract_fields(contract)]
 
 
 def matches(kind: str, patterns: Iterable[str]) -> bool:

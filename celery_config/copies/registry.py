@@ -12,7 +12,7 @@ from typing import Any
 from django.db import models, transaction
 from django.db.models.signals import post_delete, post_save
 
-from celery_config.contracts.base import Event, fields_of, snake
+from celery_config.contracts.base import Event, contract_fields, snake_case
 from celery_config.copies.models import CopiedRow, Published
 from celery_config.errors import DefinitionError
 from celery_config.messaging.outbox import notifier
@@ -23,7 +23,7 @@ VERSION, CHANGED = "version", "_changed"
 
 def name_of(changed: type[Event]) -> str:
     """What the rows that such events are about are called: `product`."""
-    name = snake(changed.__name__)
+    name = snake_case(changed.__name__)
     if not name.endswith(CHANGED):
         raise DefinitionError(f"{changed.__name__} must be called …Changed, after what has changed")
     return name.removesuffix(CHANGED)
@@ -31,7 +31,7 @@ def name_of(changed: type[Event]) -> str:
 
 def names_of(contract: type[Event]) -> list[str]:
     """The key's name and those of the fields; a contract's first field is its key."""
-    return [field.name for field in fields_of(contract) if field.name != VERSION]
+    return [field.name for field in contract_fields(contract) if field.name != VERSION]
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Copy:
 
     @property
     def name(self) -> str:
-        return snake(self.model.__name__)
+        return snake_case(self.model.__name__)
 
     @property
     def service(self) -> str:

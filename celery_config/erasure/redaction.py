@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from celery_config.contracts.base import fields_of
+from celery_config.contracts.base import contract_fields
 from celery_config.contracts.values import Address
 
 NOBODY = UUID(int=0)
 """In the place of a customer's id, where there has to be one."""
 # The country stays, since it decides about taxes. A reason is free text: `cancelled by ada`.
 PERSONAL: dict[str, str] = {
-    **{field.name: "" for field in fields_of(Address) if field.name != "country"},
+    **{field.name: "" for field in contract_fields(Address) if field.name != "country"},
     "email": "",
     "payment_token": "",
     "reason": "",

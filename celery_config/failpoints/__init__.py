@@ -1,0 +1,1 @@
+"""Failpoints: named points at which a test makes a process die. Outside of tests they do nothing."""

@@ -1,0 +1,1 @@
+"""Calls to other systems over HTTP: time limits, retries, the circuit breaker, signed webhooks."""

@@ -1,4 +1,4 @@
-"""Outbox, inbox and barrier in every service's admin: read-only."""
+"""Admin pages of barrier, outbox, inbox and contradictions in every service: read-only."""
 
 from __future__ import annotations
 

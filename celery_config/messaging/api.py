@@ -1,4 +1,4 @@
-"""What each service shows the others of its messaging: its event feed and its barrier."""
+"""The messaging API that each service offers the others: event feed, barrier rows, state of the outbox."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FEED_LIMIT = 1000
 
 
 class EventFeed(APIView):
-    """Events in the order in which their transactions became visible, for whoever must catch up (rule 20)."""
+    """Events in the order in which their transactions became visible, for readers that catch up (rule 20, the feed)."""
 
     @extend_schema(
         parameters=[
@@ -28,7 +28,7 @@ class EventFeed(APIView):
         responses={200: dict},
     )
     def get(self, request: Request) -> Response:
-        """Ids commit out of order, so only rows below every running transaction are served."""
+        """Return only rows below every running transaction, because ids commit out of order."""
         feed = feed_after(request.query_params.get("after", ""))
         found = [
             {"cursor": f"{t}-{i}", "event": payload}
@@ -46,7 +46,7 @@ class BarrierSerializer(serializers.ModelSerializer[BarrierRow]):
 
 
 class BarrierList(generics.ListAPIView[BarrierRow]):
-    """What became of every step here; for the audit and for whoever decides about a parked saga."""
+    """The outcome of every step here, for the audit and for operators who decide about a parked saga."""
 
     serializer_class = BarrierSerializer
     queryset = BarrierRow.objects.all()

@@ -1,8 +1,8 @@
-"""While its own database is away a worker takes no messages (rule 10).
+"""The database gate: while its database is away a worker takes no messages (rule 10, retries).
 
-A task that loses the database closes the gate; the consumer (worker.py) sees it, stops consuming,
-and opens it again when the database answers. What goes back to the broker meanwhile waits until nothing is consumed
-any more: it would be delivered again at once, and burn its delivery limit within half a second.
+A task that loses the database closes the gate. The consumer (worker/consumer.py) then stops consuming, and opens the
+gate when the database answers. A message goes back to the broker only after consumption has stopped: it would be
+delivered again at once, and reach its delivery limit within half a second.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ consumption_paused = threading.Event()
 
 
 def close_if_away(error: BaseException) -> None:
-    """Drop this thread's connection if an error broke it; close the gate when nothing can be written any more."""
+    """Drop this thread's connection if an error broke it; close the gate if the database takes no writes."""
     drop_if_unusable()
     if isinstance(error, (OperationalError, InterfaceError)) and not database_takes_writes():
         database_away.set()
 
 
 def close() -> None:
-    """Close the gate: not even a promise could be written."""
+    """Close the gate: not even an outbox row could be written."""
     connection.close()
     database_away.set()
 
@@ -31,17 +31,17 @@ def close() -> None:
 def drop_if_unusable() -> None:
     """Drop this thread's connection if it is broken, or if its last transaction neither ended nor failed.
 
-    That is what Django leaves behind when anything but a database error comes out of a COMMIT: whatever is written
-    through that connection afterwards seems committed, and never is.
+    Django leaves that behind when a COMMIT raises anything but a database error: later writes through that connection
+    seem committed, and never are.
     """
     if not connection.in_atomic_block:
         connection.close_if_unusable_or_obsolete()
 
 
 def database_takes_writes() -> bool:
-    """Whether a row can be written right now. A standby and a full disk answer every question, and take nothing."""
+    """Whether a row can be written right now. A standby and a full disk answer queries, and take no writes."""
     from celery_config.messaging.models import (
-        OutboxMessage,  # the worker knows this module before there are models
+        OutboxMessage,  # the worker imports this module before the models
     )
 
     try:

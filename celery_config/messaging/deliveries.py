@@ -1,11 +1,11 @@
-"""What a task works on: all messages of its kind that have arrived, each with an outcome of its own.
+"""Deliveries: a task gets all messages of its kind that have arrived, and each has an outcome of its own.
 
-A lone message is a batch of one. An outcome is what Celery would see of a single run:
+A single message is a batch of one. An outcome is what Celery would see of a single run:
 
-- a value: the message is done; what a chain's link returns goes on to the next link;
+- a value: the message is done, and the value goes to the next link of a chain;
 - an exception: `Ignore` (done, nothing goes on), `Reject` (to the dead letters, or back to the broker), any other fires
   the errback;
-- a `Call`: not known before somebody outside has answered.
+- a `Call`: the answer of someone outside decides.
 """
 
 from __future__ import annotations
@@ -25,35 +25,35 @@ Outcome = Any
 
 
 class TriedLater(Ignore):
-    """The outbox holds the message until then; nothing else follows from this delivery."""
+    """The outbox holds the message for its next try; this delivery has no other effect."""
 
 
 @dataclass(frozen=True)
 class Delivery(Generic[M]):
-    """One message in hand."""
+    """One message that a task works on."""
 
     request: Context
     message: M
     """Its keyword arguments, decoded."""
     replies: dict[str, Any] = field(default_factory=dict)
-    """What the chain brings along: the replies of the links before, by step."""
+    """The replies of the chain's earlier links, by step."""
     began: float = field(default_factory=time.perf_counter)
 
 
 @dataclass(frozen=True)
 class Call:
-    """A call outside that decides an outcome: made without a transaction, settled together with others in one."""
+    """A call outside that decides an outcome. It is made without a transaction; one transaction finishes many."""
 
     make: Callable[[], Any]
-    settle: Callable[[Sequence[tuple[Any, Any]]], list[Outcome]]
-    """Takes all that was answered of one kind, as pairs of `about` and answer, and returns the outcomes; again a `Call`
-    where another is needed."""
+    finish: Callable[[Sequence[tuple[Any, Any]]], list[Outcome]]
+    """Takes the answers of one kind as pairs of `about` and answer, stores them, and returns the outcomes. An outcome
+    that needs another call is a `Call` again."""
     about: Any = None
     kind: Any = None
-    """What is settled together is of one kind."""
+    """Calls of one kind are finished together."""
 
     def answer(self) -> Any:
-        """Make the call; return what came of it, an exception included."""
+        """Make the call; return its answer or its exception."""
         try:
             return self.make()
         except Exception as error:
@@ -61,20 +61,20 @@ class Call:
 
 
 def is_failure(answer: Any) -> bool:
-    """Whether nobody knows what became of a call; a refusal is an answer."""
+    """Whether the effect of a call is unknown; a refusal is an answer."""
     return isinstance(answer, Exception) and not isinstance(answer, Refused)
 
 
-def ended(outcomes: Sequence[Outcome]) -> Outcome:
-    """The outcome of a lone message, its calls made here.
+def resolve_outcome(outcomes: Sequence[Outcome]) -> Outcome:
+    """The outcome of a single message, whose calls are made in this thread.
 
     Raises:
-        Exception: a call's, when nobody knows what became of it.
+        Exception: that of a call whose effect is unknown.
     """
     (outcome,) = outcomes
     while isinstance(outcome, Call):
         answer = outcome.answer()
         if is_failure(answer):
             raise answer
-        (outcome,) = outcome.settle([(outcome.about, answer)])
+        (outcome,) = outcome.finish([(outcome.about, answer)])
     return outcome

@@ -1,4 +1,4 @@
-"""What the relay of every service does besides publishing: it measures its lag and deletes what is old."""
+"""The duties that the relay of every service has: it measures its lag and deletes what is old."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ def measure_lag() -> None:
 def standard_duties() -> list[Duty]:
     return [
         Duty("lag", measure_lag, 1.0),
-        Duty("retention", retention.forget_old, retention.EVERY_SECONDS),
+        Duty("retention", retention.delete_expired, retention.EVERY_SECONDS),
     ]

@@ -1,4 +1,4 @@
-"""How events travel: a Celery message brings one CloudEvent, or many of one type (rule 21, events)."""
+"""Event envelopes: a Celery message carries one CloudEvent, or several of one type (rule 21, events)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RECEIVE, RECEIVE_ALL = "events.receive", "events.receive_all"
 
 
 def events_message(kind: str, events: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The message that tells all subscribers of events of one type.
+    """The message that carries events of one type to all subscribers.
 
     One event is a CloudEvent in structured mode, several are a batch (https://cloudevents.io, JSON format).
     """
@@ -22,10 +22,10 @@ def events_message(kind: str, events: Sequence[dict[str, Any]]) -> dict[str, Any
     if others:
         shown = topology.flower_options(event=kind, events=len(events))
         return {"task": RECEIVE_ALL, "args": [], "kwargs": {"events": list(events)}, "options": route | shown}
-    return one_message(first, route)
+    return single_event_message(first, route)
 
 
-def one_message(event: dict[str, Any], route: dict[str, Any]) -> dict[str, Any]:
+def single_event_message(event: dict[str, Any], route: dict[str, Any]) -> dict[str, Any]:
     shown = topology.flower_options(saga=event.get("saga"), event=event["type"], subject=event.get("subject"))
     return {
         "task": RECEIVE, "args": [], "kwargs": event, "options": {**route, "task_id": event["id"], **shown},
@@ -34,7 +34,7 @@ def one_message(event: dict[str, Any], route: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class EventMessage:
-    """A CloudEvent in structured mode; checked as an `Envelope` where it is delivered."""
+    """A CloudEvent in structured mode; delivery checks it as an `Envelope`."""
 
     id: UUID
     type: str
@@ -48,8 +48,8 @@ class EventsMessage:
     events: tuple[EventMessage, ...]
 
 
-def kind_of(message: Any) -> str:
-    """The type of the events that a message brings; empty, if it brings none."""
+def event_type(message: Any) -> str:
+    """The type of the events that a message carries; empty if it carries none."""
     match message:
         case EventMessage():
             return message.type

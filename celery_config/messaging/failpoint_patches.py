@@ -1,4 +1,4 @@
-"""Failpoints in code that is not ours: Django's commit, the driver's publish, Celery's ack. Tests only."""
+"""Failpoint patches stop a process at Django's commit, the driver's publish or Celery's ack. Tests only."""
 
 from __future__ import annotations
 
@@ -16,24 +16,23 @@ from celery_config.db.functions import commit_failpoints
 from celery_config.failpoints.points import Point, reach
 
 STEP_FAILED = f"{ORCHESTRATOR}.step_failed"
-
-
-# What this process never sends: `errbacks` or `continuations` of chains. The broker drops what has no route.
+# What this process never sends: `errbacks` or `continuations` of chains. The broker drops a message without a route.
 LOSES = "FAILPOINTS_LOSE"
 NOWHERE = "nowhere"
 
 
 def install() -> None:
-    """Put them there."""
     commit = BaseDatabaseWrapper._commit  # type: ignore[attr-defined]
     publish = Channel._basic_publish
     acknowledge = Request.acknowledge
 
-    def committing(wrapper: BaseDatabaseWrapper) -> None:
+    def commit_with_failpoints(wrapper: BaseDatabaseWrapper) -> None:
         with commit_failpoints():
             commit(wrapper)
 
-    def publishing(channel: Channel, message: Any, exchange: str = "", *args: Any, **options: Any) -> Any:
+    def publish_with_failpoints(
+        channel: Channel, message: Any, exchange: str = "", *args: Any, **options: Any
+    ) -> Any:
         if is_lost(message):
             options |= {"routing_key": NOWHERE, "mandatory": False}
         result = publish(channel, message, exchange, *args, **options)
@@ -41,18 +40,18 @@ def install() -> None:
             reach(Point.UNCONFIRMED)
         return result
 
-    def acknowledging(request: Request) -> None:
+    def acknowledge_with_failpoint(request: Request) -> None:
         reach(Point.UNACKED)
         acknowledge(request)
 
-    BaseDatabaseWrapper._commit = committing  # type: ignore[attr-defined]
+    BaseDatabaseWrapper._commit = commit_with_failpoints  # type: ignore[attr-defined]
     # Without confirms a channel calls the second of its two names for it.
-    Channel._basic_publish = Channel.basic_publish = publishing
-    Request.acknowledge = acknowledging
+    Channel._basic_publish = Channel.basic_publish = publish_with_failpoints
+    Request.acknowledge = acknowledge_with_failpoint
 
 
 def is_lost(message: Any) -> bool:
-    """Whether Celery itself, not a relay, wants to send what shall be lost."""
+    """Whether Celery itself, not a relay, sends a message that this process must lose."""
     task = (message.headers or {}).get("task")
     if not task or "task" not in structlog.contextvars.get_contextvars():
         return False

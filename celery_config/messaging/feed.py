@@ -14,10 +14,10 @@ CURSOR = re.compile("(?P<transaction>[0-9]{1,19})-(?P<row>[0-9]{1,19})")
 
 
 def feed_after(cursor: str) -> QuerySet[OutboxMessage]:
-    """The events behind a cursor, in the order in which they became visible.
+    """The events after a cursor, in the order in which they became visible.
 
     Raises:
-        ValidationError: it is no cursor.
+        ValidationError: this is not a cursor.
     """
     transaction, row = parse_cursor(cursor)
     feed = (

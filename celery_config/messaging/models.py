@@ -1,4 +1,4 @@
-"""The tables of messaging; the same in every database."""
+"""The tables of messaging, the same in every service's database: barrier, outbox, inbox, contradictions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from celery_config.messaging.states import Action, Undo
 
 
 class CurrentTransaction(models.Func):
-    """The id of the writing transaction, by which readers know which rows are complete (rule 20)."""
+    """The id of the writing transaction, by which readers know which rows are complete (rule 20, the feed)."""
 
     template = "(pg_current_xact_id()::text::bigint)"
     output_field = models.BigIntegerField()
@@ -21,7 +21,7 @@ class CurrentTransaction(models.Func):
 
 
 class BarrierRow(models.Model):
-    """One step of one saga at this participant: what became of it and of its compensation (rules 5 to 7)."""
+    """One step of one saga at this participant: its outcome and that of its undo (rules 5 to 7, the barrier)."""
 
     key = models.UUIDField(primary_key=True)
     saga = models.UUIDField(db_index=True)
@@ -54,7 +54,7 @@ class BarrierRow(models.Model):
 
 
 class OutboxMessage(models.Model):
-    """What this service has promised to send; written in the transaction that makes it true."""
+    """A message that this service has promised to send; written in the transaction that makes it true."""
 
     class Kind(models.TextChoices):
         TASK = "task"
@@ -88,7 +88,7 @@ class OutboxMessage(models.Model):
 
 
 class InboxEntry(models.Model):
-    """An event that a handler has dealt with (rule 21)."""
+    """An event that a handler has handled (rule 21, events)."""
 
     event = models.UUIDField()
     handler = models.CharField(max_length=120)
@@ -105,7 +105,7 @@ class InboxEntry(models.Model):
 
 
 class Contradiction(models.Model):
-    """An event from outside that contradicts what we know; it changed nothing and waits for a human. Append-only."""
+    """A provider's event that contradicts our rows; it changed nothing and waits for an operator. Append-only."""
 
     event = models.CharField(max_length=255, unique=True, help_text="the event's id, in the sender's words")
     kind = models.CharField(max_length=120)

@@ -1,4 +1,4 @@
-"""The states of a barrier row: what became of a step, and what became of its compensation. Pure."""
+"""The states of a barrier row: the outcome of a step, and that of its compensation. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ class Action(StrEnum):
     INTENT = "intent"  # a call outside may be under way
     DONE = "done"
     REFUSED = "refused"
-    TOMBSTONE = "tombstone"  # its undo or fence came first; it never will run
+    TOMBSTONE = "tombstone"  # its undo or fence came first: the action will never run
 
 
 class Undo(StrEnum):

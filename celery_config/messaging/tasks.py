@@ -1,4 +1,4 @@
-"""The one kind of Celery task used here: it takes batches, and its transient errors go to the outbox (rule 10)."""
+"""Durable tasks take batches; an unexpected error is tried again from the outbox (rule 10, retries)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from celery_config.messaging.outbox import writing
 log = structlog.get_logger(__name__)
 LONGEST_SHOWN = 1000
 Handle = Callable[[Sequence[Delivery[Any]]], list[Outcome]]
-Ended = list[tuple[Delivery[Any], Outcome]]
+DeliveryOutcomes = list[tuple[Delivery[Any], Outcome]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,17 +36,17 @@ class Work:
     """What a task does."""
 
     message: type[Any]
-    """What its keyword arguments are decoded as; what cannot be is rejected to the dead letters at once."""
+    """The type of its keyword arguments; a message that does not decode goes to the dead letters at once."""
     handle: Handle
-    """Returns the outcomes of some messages, in their order."""
+    """Returns the outcomes of the messages, in their order."""
     exhausted: Literal["errback", "dead letter"]
-    """What becomes of an error after the last try: its errback fires, or its message goes to the dead letters."""
+    """What follows the last failed try: the errback fires, or the message goes to the dead letters."""
     chained: bool = False
     """Whether it gets the replies of the links before it."""
     conclude: Callable[[Delivery[Any], Outcome], Outcome] = lambda _, outcome: outcome
-    """Turns what `handle` returned for a message into the outcome that Celery sees."""
+    """Turns an outcome that `handle` returned into the one that Celery sees."""
     on_exhausted: Callable[[Delivery[Any], Exception], Outcome] | None = None
-    """Called before either end, in a transaction of its own; what it returns, if anything, is the end instead."""
+    """Called first after the last failed try, in a transaction of its own; a returned outcome replaces the error."""
 
 
 class DurableTask(Task):
@@ -55,55 +55,55 @@ class DurableTask(Task):
     abstract = True
     work: ClassVar[Work]
 
-    def alone(self) -> Any:
+    def run_alone(self) -> Any:
         """Carry out the message that Celery itself delivered: a batch of one, its calls made in this thread."""
         ((delivery, outcome),) = self.carry_out([self.request])
         while isinstance(outcome, Call):
-            ((_, outcome),) = self.settle([(delivery, outcome, outcome.answer())])
+            ((_, outcome),) = self.finish_calls([(delivery, outcome, outcome.answer())])
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
-    def carry_out(self, requests: Sequence[Context]) -> Ended:
-        """Return what became of each message, or the call that decides it."""
-        self.name_log_lines()
-        ended: Ended = []
-        understood: list[Delivery[Any]] = []
+    def carry_out(self, requests: Sequence[Context]) -> DeliveryOutcomes:
+        """Return the outcome of each message, or the call that decides it."""
+        self.bind_log_context()
+        ended: DeliveryOutcomes = []
+        ready: list[Delivery[Any]] = []
         for request in requests:
             reach(Point.DELIVERED)
             try:
-                delivery = self.delivery(request)
+                delivery = self.decode_delivery(request)
             except msgspec.ValidationError as error:
-                ended.append((Delivery(request, None), misunderstood(error)))
+                ended.append((Delivery(request, None), reject_malformed(error)))
                 continue
             eta = request.get(NOT_BEFORE)
             if eta and (wait := seconds_until(eta)) > 0:
                 ended.append((delivery, self.postpone(request, wait)))
             else:
-                understood.append(delivery)
-        return ended + self.attempt(understood, self.work.handle)
+                ready.append(delivery)
+        return ended + self.attempt(ready, self.work.handle)
 
-    def settle(self, answered: Sequence[tuple[Delivery[Any], Call, Any]]) -> Ended:
-        """Return what became of messages whose calls were answered; the calls are of one kind."""
-        self.name_log_lines()
+    def finish_calls(self, answered: Sequence[tuple[Delivery[Any], Call, Any]]) -> DeliveryOutcomes:
+        """Return the outcomes of messages whose calls, all of one kind, were answered."""
+        self.bind_log_context()
         known = {id(delivery): (call, answer) for delivery, call, answer in answered}
 
-        def settle_calls(deliveries: Sequence[Delivery[Any]]) -> list[Outcome]:
+        def finish(deliveries: Sequence[Delivery[Any]]) -> list[Outcome]:
             pairs = [known[id(delivery)] for delivery in deliveries]
-            return pairs[0][0].settle([(call.about, answer) for call, answer in pairs])
+            return pairs[0][0].finish([(call.about, answer) for call, answer in pairs])
 
-        failed = [(d, self.decided(d, answer)) for d, _, answer in answered if is_failure(answer)]
-        return failed + self.attempt([d for d, _, answer in answered if not is_failure(answer)], settle_calls)
+        failed = [(d, self.decide_outcome(d, answer)) for d, _, answer in answered if is_failure(answer)]
+        return failed + self.attempt([d for d, _, answer in answered if not is_failure(answer)], finish)
 
-    def name_log_lines(self) -> None:
+    def bind_log_context(self) -> None:
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(task=self.name)
 
-    def delivery(self, request: Context) -> Delivery[Any]:
-        """The message as its handler sees it.
+    def decode_delivery(self, request: Context) -> Delivery[Any]:
+        """Return the message as its handler sees it.
 
         Raises:
-            msgspec.ValidationError: it is not what this task takes.
+            msgspec.ValidationError: the message does not fit this task.
         """
         replies: list[dict[str, Any]] = decode(list[dict[str, Any]], request.args)
         if len(replies) != self.work.chained:
@@ -111,8 +111,8 @@ class DurableTask(Task):
         message = decode(self.work.message, request.kwargs)
         return Delivery(request, message, replies[0] if replies else {})
 
-    def attempt(self, deliveries: Sequence[Delivery[Any]], work: Handle) -> Ended:
-        """All together; where that fails, each alone, so that one does not spoil the others."""
+    def attempt(self, deliveries: Sequence[Delivery[Any]], work: Handle) -> DeliveryOutcomes:
+        """Handle all together; where that fails, each alone, so that one message does not spoil the others."""
         if not deliveries:
             return []
         try:
@@ -122,10 +122,10 @@ class DurableTask(Task):
                 database_gate.drop_if_unusable()
                 return [ended for delivery in deliveries for ended in self.attempt([delivery], work)]
             outcomes = [error]
-        return [(d, self.decided(d, o)) for d, o in zip(deliveries, outcomes, strict=True)]
+        return [(d, self.decide_outcome(d, o)) for d, o in zip(deliveries, outcomes, strict=True)]
 
-    def decided(self, delivery: Delivery[Any], outcome: Outcome) -> Outcome:
-        """An error becomes another try, a dead letter or an errback; all else is decided already."""
+    def decide_outcome(self, delivery: Delivery[Any], outcome: Outcome) -> Outcome:
+        """Turn an error into another try, a dead letter or an errback; let the handler's task conclude a value."""
         if isinstance(outcome, Call):
             return outcome
         if not isinstance(outcome, Exception):
@@ -137,7 +137,7 @@ class DurableTask(Task):
             return outcome
         if not isinstance(outcome, self.throws):
             if isinstance(outcome, msgspec.ValidationError):
-                return misunderstood(outcome)
+                return reject_malformed(outcome)
             database_gate.close_if_away(outcome)
             if database_gate.database_away.is_set():  # which is no try
                 return Reject(outcome, requeue=True)
@@ -157,10 +157,7 @@ class DurableTask(Task):
         return outcome
 
     def try_later(self, delivery: Delivery[Any], error: Exception) -> Ignore | Reject | None:
-        """Promise the message again after a wait; None when its tries are used up.
-
-        While the database is away nothing can be promised, and the message goes back to the broker.
-        """
+        """Promise the message again after a wait; return None when its tries are used up."""
         delay = settings.TIMES.retry_delay(delivery.request.retries)
         if delay is None:
             return None
@@ -171,14 +168,15 @@ class DurableTask(Task):
         return outcome
 
     def postpone(self, request: Context, seconds: float, *, retries: int | None = None) -> Ignore | Reject:
-        """Promise the message again after a wait; without a database it goes back to the broker.
+        """Promise the message again after a wait.
 
-        What the database cannot store at all goes to the dead letters.
+        While the database is away nothing can be promised, and the message goes back to the broker. A message that the
+        database cannot store goes to the dead letters.
         """
         saga = request.kwargs.get("saga")
         try:
             with transaction.atomic():
-                message = message_of(self.name, request, request.retries if retries is None else retries)
+                message = retry_message(self.name, request, request.retries if retries is None else retries)
                 writing.add_task(message, saga=UUID(saga) if saga else None, delay=seconds)
         except (DataError, ValueError) as failure:
             log.error("to the dead letters", fault=str(failure))
@@ -197,25 +195,25 @@ def durable_task(
 
     Args:
         throws: decided outcomes, which fire the errback as they are.
-        send_events: whether Flower hears of each run.
+        send_events: whether Flower sees each run.
     """
 
     def run(task: DurableTask, *args: Any, **kwargs: Any) -> Any:
-        return task.alone()
+        return task.run_alone()
 
-    # `bind` also makes Celery publish these as errbacks instead of running them inline (rule 3).
+    # `bind` also makes Celery publish these as errbacks instead of running them inline (rule 3, the errback).
     options = {"bind": True, "throws": throws, "send_events": send_events, "work": work}
     return shared_task(name=name, base=DurableTask, **options)(run)
 
 
-def misunderstood(error: msgspec.ValidationError) -> Reject:
-    """It will not be understood the next time either."""
+def reject_malformed(error: msgspec.ValidationError) -> Reject:
+    """A message that does not decode now never will."""
     log.error("to the dead letters", fault=str(error))
     return Reject(error, requeue=False)
 
 
-def message_of(name: str, request: Context, retries: int) -> dict[str, Any]:
-    """The message in hand as an outbox payload for its next try; same id, chain and errbacks."""
+def retry_message(name: str, request: Context, retries: int) -> dict[str, Any]:
+    """The outbox payload of a message's next try: the same id, chain and errbacks."""
     return {
         "task": name,
         "args": list(request.args),
@@ -227,7 +225,7 @@ def message_of(name: str, request: Context, retries: int) -> dict[str, Any]:
             "chain": request.chain,
             "link_error": request.errbacks,
             "retries": retries,
-            # Headers must fit into one frame, whoever wrote them.
+            # Headers must fit into one frame.
             "argsrepr": (getattr(request, "argsrepr", None) or "")[:LONGEST_SHOWN],
             "kwargsrepr": (getattr(request, "kwargsrepr", None) or "")[:LONGEST_SHOWN],
             **topology.commands_to(settings.SERVICE),

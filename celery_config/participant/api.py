@@ -1,4 +1,4 @@
-"""Commands over REST: the same command, command id, barrier and refusals as over the broker, answered at once."""
+"""The participant's HTTP API: commands, manual settlement and webhooks pass the same barrier as messages do."""
 
 from __future__ import annotations
 
@@ -27,13 +27,18 @@ from celery_config.errors import OutcomeUnknown, Refused, StepSuperseded, Webhoo
 from celery_config.http.webhooks import CallEvent
 from celery_config.messaging.barrier import manual, webhooks
 from celery_config.messaging.barrier.webhooks import OutcomeNotification
-from celery_config.messaging.deliveries import Delivery, Outcome, ended
+from celery_config.messaging.deliveries import Delivery, Outcome, resolve_outcome
 from celery_config.messaging.tasks import DurableTask
-from celery_config.participant.handlers import find_handler
+from celery_config.participant.handlers import load_handlers
 from celery_config.web.error_pages import BodyTooLarge
 from celery_config.web.fields import IdField
 from celery_config.web.permissions import IsService, permission
 from celery_config.web.problems import Conflict, Unprocessable
+
+log = structlog.get_logger(__name__)
+# Webhook bodies have a few kilobytes; nothing of a body is trusted before its signature is checked.
+MAX_BYTES = 256 * 1024
+IGNORED, REFUSED = "ignored", "refused"
 
 
 class Gone(APIException):
@@ -44,7 +49,7 @@ class Gone(APIException):
 
 
 class BadGateway(APIException):
-    """502: somebody whom the command needs did not say what became of it."""
+    """502: a provider did not say whether its call took effect."""
 
     status_code = status.HTTP_502_BAD_GATEWAY
     default_code = "unknown_outcome"
@@ -56,6 +61,21 @@ class CommandInput(serializers.Serializer[Any]):
     replies = serializers.DictField(help_text="the replies of the steps before it, by step")
 
 
+class BarrierSettleInput(serializers.Serializer[Any]):
+    task = serializers.CharField(max_length=120, help_text="wire name of the action's or undo's command")
+    saga = IdField()
+    step = serializers.CharField(max_length=80)
+    operation = serializers.ChoiceField(("do", "undo"))
+    subject = serializers.CharField(max_length=64)
+    command = serializers.DictField()
+    answer = serializers.DictField(help_text="what the provider would have answered")
+    note = serializers.CharField(max_length=1000, help_text="who says so, and why")
+
+
+class WebhookOutput(serializers.Serializer[Any]):
+    outcome = serializers.ChoiceField([*(o.value for o in webhooks.NotificationResult), IGNORED])
+
+
 class Commands(APIView):
     permission_classes = (IsService,)
 
@@ -63,12 +83,12 @@ class Commands(APIView):
     def post(self, request: Request) -> Response:
         """Carry out one command: 200 with the `replies` that go on, 422 refused, 410 outlived, 409 for a human.
 
-        `{"ended": true}` answers a fence whose pivot ran. Whatever else goes wrong is a 5xx: nobody knows what was
-        done, and the same request is sent again.
+        `{"ended": true}` answers a fence whose pivot ran. Any other failure is a 5xx: it is unknown what was done, and
+        the same request is sent again.
         """
         given = CommandInput(data=request.data)
         given.is_valid(raise_exception=True)
-        outcome = carry_out(**given.validated_data)
+        outcome = run_command(**given.validated_data)
         match outcome:
             case Ignore():
                 return Response({"ended": True})
@@ -83,14 +103,14 @@ class Commands(APIView):
         return Response({"replies": outcome})
 
 
-def carry_out(task: str, message: dict[str, Any], replies: dict[str, Any]) -> Outcome:
-    """The outcome of a task, as the broker's worker would find it; its calls outside are made here.
+def run_command(task: str, message: dict[str, Any], replies: dict[str, Any]) -> Outcome:
+    """Run a task as the broker's worker would, its calls outside included, and return its outcome.
 
     Raises:
         NotFound: there is no such task.
-        OutcomeUnknown: a call outside ended so.
-        Conflict: what it says cannot be stored.
-        ValidationError: the message is not what it takes.
+        BadGateway: the effect of a call outside is unknown.
+        Conflict: the message has contents that cannot be stored.
+        ValidationError: the message does not fit the task.
     """
     found = current_app.tasks.get(task)
     if not isinstance(found, DurableTask) or not found.work.chained:
@@ -100,7 +120,7 @@ def carry_out(task: str, message: dict[str, Any], replies: dict[str, Any]) -> Ou
         delivery = Delivery(Context(), decode(work.message, message), replies)
         # The answer is a part of the command, for the log and the failpoints.
         structlog.contextvars.bind_contextvars(task=task)
-        return work.conclude(delivery, ended(work.handle([delivery])))
+        return work.conclude(delivery, resolve_outcome(work.handle([delivery])))
     except OutcomeUnknown as error:
         raise BadGateway(str(error)) from error
     except DataError as error:  # as a message it would be a dead letter: no try will store it
@@ -111,55 +131,33 @@ def carry_out(task: str, message: dict[str, Any], replies: dict[str, Any]) -> Ou
         raise ValidationError({"message": f"{task} cannot take it: {error}"}) from error
 
 
-class BarrierSettleInput(serializers.Serializer[Any]):
-    task = serializers.CharField(max_length=120, help_text="wire name of the action's or undo's command")
-    saga = IdField()
-    step = serializers.CharField(max_length=80)
-    operation = serializers.ChoiceField(("do", "undo"))
-    subject = serializers.CharField(max_length=64)
-    command = serializers.DictField()
-    answer = serializers.DictField(help_text="what the provider would have answered")
-    note = serializers.CharField(max_length=1000, help_text="who says so, and why")
-
-
 class SettleBarrier(APIView):
     permission_classes = (permission("messaging.change_barrierrow"),)
 
     @extend_schema(request=BarrierSettleInput, responses={200: dict})
     def post(self, request: Request) -> Response:
-        """Write what a human found out over the open intent of a call outside, as the provider's own answer."""
+        """Store what a human found out over the open intent of a call outside, as the provider's own answer."""
         given = BarrierSettleInput(data=request.data)
         given.is_valid(raise_exception=True)
         try:
-            told = manual.settle(find_handler(), **given.validated_data)
+            result = manual.settle_manually(load_handlers(), **given.validated_data)
         except (msgspec.ValidationError, KeyError) as error:
-            raise serializers.ValidationError({"answer": f"it lacks something: {error}"}) from error
-        return Response({"settled": told})
-
-
-log = structlog.get_logger(__name__)
-# Theirs are of a few kilobytes; before the signature is checked, everything is a stranger's.
-MAX_BYTES = 256 * 1024
-IGNORED = "ignored"
-REFUSED = "refused"
-
-
-class WebhookOutput(serializers.Serializer[Any]):
-    outcome = serializers.ChoiceField([*(o.value for o in webhooks.Outcome), IGNORED])
+            raise ValidationError({"answer": f"it lacks something: {error}"}) from error
+        return Response({"settled": result})
 
 
 class Provider(Protocol):
-    """What sends events."""
+    """The service outside that sends the events."""
 
     def read_event(self, body: bytes, headers: Mapping[str, str]) -> CallEvent | None:
-        """Verify a webhook and return its event; None when it says nothing of the end of a call."""
+        """Verify a webhook and return its event; None when it does not report the end of a call."""
         ...
 
 
 class WebhookApi(APIView):
-    """Takes in the events of a provider; `describe_outcome` says what an event tells of one of our calls.
+    """Takes in the events of a provider; `describe_outcome` turns an event into a notification.
 
-    Every signed event is answered 200, so that the sender stops repeating it, unless we could not write it.
+    Every signed event is answered 200, so that the sender stops repeating it, unless our database did not take it.
     """
 
     authentication_classes: ClassVar[list[Any]] = []  # type: ignore[misc]
@@ -182,6 +180,8 @@ class WebhookApi(APIView):
             raise
         key = parse_uuid(event.key) if event else None
         notification = self.describe_outcome(event, key) if key else None
-        outcome = webhooks.receive(find_handler(), notification).value if notification else IGNORED
+        outcome = (
+            webhooks.receive_notification(load_handlers(), notification).value if notification else IGNORED
+        )
         metrics.WEBHOOKS.labels(outcome).inc()
         return Response({"outcome": outcome})

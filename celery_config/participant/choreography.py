@@ -1,12 +1,12 @@
-"""How a participant acts on events by itself: the lines of its `subscriptions.py` (contracts/subscriptions.py), carried out.
+"""Choreography: a participant reacts to events as its `subscriptions.py` says, once for each order (rule 22).
 
-The same handlers as for commands, the same barrier, intents and outbox: only the asking and the telling differ. What is
-asked is in the event that was heard; what comes of it is told as an event, in the transaction in which it becomes true.
-The barrier's key is order, action and operation (rule 22), not the event's id: whoever hears the same again, or of the
-same order another reason to undo, finds it done.
+It uses the same handlers as for commands, and the same barrier, intents and outbox. The command's fields come from the
+event, and the result is announced as an event, in the transaction in which it becomes true. The barrier's key is made
+of order, action and operation, not of the event's id: the same event again, or another reason to undo the same order,
+finds it done.
 
-Whoever placed the order says an event again when nothing is heard of it. Such an event bears the number of its `drive`,
-and what was done long ago is then told once more, so that the others hear it, too.
+When the order service gets no answer, it repeats an event with the number of a `drive`. The stored result is then
+announced again with the same number, so that services that missed it receive it, too.
 """
 
 from __future__ import annotations
@@ -21,43 +21,43 @@ from celery.exceptions import Ignore
 from django.db import transaction
 from django.utils.module_loading import import_string
 
-from celery_config.contracts.base import Event, StepGaveUp, decode, encode
+from celery_config.contracts.base import Event, decode, encode
 from celery_config.contracts.subscriptions import EventSubscription, ReactionRule
 from celery_config.erasure import tombstones
 from celery_config.errors import DefinitionError, Refused
-from celery_config.messaging.barrier.actions import act
-from celery_config.messaging.barrier.compensations import undo
-from celery_config.messaging.barrier.fences import Fence, fence
+from celery_config.messaging.barrier.actions import run_actions
+from celery_config.messaging.barrier.compensations import undo_actions
+from celery_config.messaging.barrier.fences import Fence, fence_pivots
 from celery_config.messaging.barrier.steps import Handler, Step
 from celery_config.messaging.barrier.store import AnyRow
 from celery_config.messaging.deliveries import Call, Delivery, Outcome
-from celery_config.messaging.inbox.subscriptions import reactors, subscribes
+from celery_config.messaging.inbox.subscriptions import add_subscription, reactors
 from celery_config.messaging.outbox import writing
 from celery_config.messaging.states import Action
-from celery_config.participant.handlers import measure, registry, run_deduplicated, why_given_up
+from celery_config.participant.handlers import describe_giving_up, measure_step, registry, run_deduplicated
 
 FLOW = "choreographed"
 
 
-def register(subscriptions: Iterable[EventSubscription | ReactionRule]) -> None:
-    """Let this service hear, and act on, what its `subscriptions.py` says.
+def register_subscriptions(subscriptions: Iterable[EventSubscription | ReactionRule]) -> None:
+    """Let this service receive and react to events as its `subscriptions.py` says.
 
     Raises:
-        DefinitionError: two lines act on one kind of event.
+        DefinitionError: two rules react to one kind of event.
     """
     for each in subscriptions:
         if isinstance(each, EventSubscription):
-            subscribes(*each.to, once=each.once)(import_string(each.call))
+            add_subscription(import_string(each.call), *each.to, once=each.once)
             continue
         for kind in each.patterns:
             if kind in reactors:
-                raise DefinitionError(f"two lines act on {kind}; one event asks for one thing")
+                raise DefinitionError(f"two rules react to {kind}; one event asks for one action")
             reactors[kind] = ReactionHandler(each)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Heard:
-    """An event of a choreographed order."""
+class TriggeringEvent:
+    """An event of a choreographed order that asks for a reaction."""
 
     saga: UUID
     """The order's id."""
@@ -65,151 +65,154 @@ class Heard:
     drive: int = 0
 
 
-def answer_event(event: Event, heard: Heard, key: UUID, **extensions: Any) -> dict[str, Any]:
-    """The CloudEvent that answers what was heard; `key` is of whatever did it."""
-    name = f"{event.wire_name()}/{heard.drive}"
-    return announced(event, order=heard.saga, drive=heard.drive, event_id=uuid5(key, name), **extensions)
+def answer_event(event: Event, trigger: TriggeringEvent, key: UUID, **extensions: Any) -> dict[str, Any]:
+    """The CloudEvent that answers an event; `key` is the id of the step that did it."""
+    event_id = uuid5(key, f"{event.wire_name()}/{trigger.drive}")
+    return choreography_event(event, order=trigger.saga, drive=trigger.drive, event_id=event_id, **extensions)
 
 
-def announced(event: Event, *, order: UUID, drive: int = 0, event_id: UUID, **more: Any) -> dict[str, Any]:
-    """A CloudEvent of a choreographed order; said again, it bears the number of its drive."""
+def choreography_event(
+    event: Event, *, order: UUID, drive: int = 0, event_id: UUID, **extensions: Any
+) -> dict[str, Any]:
+    """A CloudEvent of a choreographed order; a repeated one has the number of its drive."""
     if drive:
-        more["drive"] = drive
-    return writing.cloud_event(event, subject=str(order), saga=order, event_id=event_id, flow=FLOW, **more)
+        extensions["drive"] = drive
+    return writing.cloud_event(
+        event, subject=str(order), saga=order, event_id=event_id, flow=FLOW, **extensions
+    )
 
 
 @dataclass(frozen=True)
 class ReactionStep(Step):
-    """A step that an event asked for."""
+    """A step that an event asks for."""
 
-    reaction: ReactionRule = field(kw_only=True)
-    heard: Heard = field(kw_only=True)
+    rule: ReactionRule = field(kw_only=True)
+    trigger: TriggeringEvent = field(kw_only=True)
     repeats: bool = field(kw_only=True)
-    """Whether what was done before is told once more; it was not, if a webhook or a human wrote it between tries."""
+    """Whether a stored outcome is announced again: a webhook or an operator may have stored it between two tries."""
 
-    def announcement(self, event: Event, outcome: str) -> dict[str, Any]:
-        kind = self.reaction.refused if outcome == "refused" else self.reaction.announce
+    def announcements(self, event: Event, outcome: str) -> list[dict[str, Any]]:
+        kind = self.rule.refused if outcome == "refused" else self.rule.announce
         assert kind is not None
-        return answer_event(decode(kind, self.heard.data | encode(event)), self.heard, self.id)
+        return [answer_event(decode(kind, self.trigger.data | encode(event)), self.trigger, self.id)]
 
-    def again(self, handler: Handler, outcome: Outcome) -> dict[str, Any] | None:
-        """What was said when it was done; None of what never was, or is not known yet."""
-        if isinstance(outcome, Refused) and handler.command.refused:
-            return self.announcement(
-                handler.command.refused(code=outcome.code, reason=outcome.reason), "refused"
-            )
+    def reannouncements(self, handler: Handler, outcome: Outcome) -> list[dict[str, Any]]:
+        """The event of a stored outcome again; none if the outcome has none, or is not known yet."""
+        command = handler.command
+        if isinstance(outcome, Refused) and command.refused:
+            return self.announcements(command.refused(code=outcome.code, reason=outcome.reason), "refused")
         if isinstance(outcome, (Exception, Call)):
-            return None
+            return []
         reply = outcome if self.operation == "do" else encode(self.command)
-        return self.announcement(decode(handler.command.done, reply), "done")
+        return self.announcements(decode(command.done, reply), "done")
 
 
 @dataclass(frozen=True)
 class PivotDecision(Fence):
-    """The pivot's step; its service decides by itself whether it is too late for the undo that was asked for."""
+    """The pivot's step: its own service decides whether it is too late for the undo that an event asks for."""
 
-    asked: ReactionStep = field(kw_only=True)
+    undo: ReactionStep = field(kw_only=True)
 
-    def announcement(self, event: Event, outcome: str) -> None:
-        """What is told is the verdict."""
+    def announcements(self, event: Event, outcome: str) -> list[dict[str, Any]]:
+        return []  # only the decision is announced
 
     @classmethod
-    def report(cls, told_of: Sequence[tuple[Any, AnyRow]]) -> None:
-        """Say of which orders the pivot ran; of the others it is said when they are undone."""
-        writing.add_events(verdict.told() for verdict, row in told_of if row.action == Action.DONE)
+    def report(cls, decided: Sequence[tuple[Any, AnyRow]]) -> None:
+        """Announce which pivots ran; the others are announced when they are undone."""
+        writing.add_events(step.retained_event() for step, row in decided if row.action == Action.DONE)
 
-    def told(self) -> dict[str, Any]:
-        kind, heard = self.asked.reaction.retained, self.asked.heard
+    def retained_event(self) -> dict[str, Any]:
+        kind, trigger = self.undo.rule.retained, self.undo.trigger
         assert kind is not None
-        return answer_event(decode(kind, heard.data), heard, self.id)
+        return answer_event(decode(kind, trigger.data), trigger, self.id)
 
 
 @dataclass(frozen=True)
 class ReactionHandler:
-    """Plays one line of a service's part: the `Reactor` of its events."""
+    """Carries out one rule of a service's `subscriptions.py`: the `Reactor` of its events."""
 
-    reaction: ReactionRule
+    rule: ReactionRule
 
     @cached_property
     def handler(self) -> Handler:
-        name = self.reaction.command.wire_name()
+        name = self.rule.command.wire_name()
         if name not in registry:
             raise DefinitionError(f"{name} has no handler; `subscriptions.py` asks for it")
         return registry[name]
 
     def react(self, deliveries: Sequence[Delivery[Any]]) -> list[Outcome]:
-        return run_deduplicated(deliveries, self.part, lambda _, parts: self.play(parts))
+        return run_deduplicated(deliveries, self.decode_step, lambda _, steps: self.run_and_reannounce(steps))
 
-    def part(self, delivery: Delivery[Any]) -> ReactionStep:
+    def decode_step(self, delivery: Delivery[Any]) -> ReactionStep:
         """
         Raises:
-            msgspec.ValidationError: the event lacks what it must bring.
+            msgspec.ValidationError: the event lacks a field that the command needs.
         """
-        reaction, heard = self.reaction, decode(Heard, delivery.request.kwargs)
-        command = decode(reaction.command, heard.data)
-        name = reaction.action.wire_name()
+        rule, trigger = self.rule, decode(TriggeringEvent, delivery.request.kwargs)
+        command = decode(rule.command, trigger.data)
+        name = rule.action.wire_name()
+        repeats = bool(trigger.drive or delivery.request.retries)
         return ReactionStep(
-            heard.saga, name, reaction.operation, command.subject, command,
-            reaction=reaction, heard=heard, repeats=bool(heard.drive or delivery.request.retries),
+            trigger.saga, name, rule.operation, command.subject, command, rule=rule, trigger=trigger, repeats=repeats
         )  # fmt: skip
 
-    def play(self, parts: Sequence[Any]) -> list[Outcome]:
-        outcomes = self.carry_out(parts)
-        self.repeat([pair for pair in zip(parts, outcomes, strict=True) if pair[0].repeats])
+    def run_and_reannounce(self, steps: Sequence[Any]) -> list[Outcome]:
+        outcomes = self.run(steps)
+        self.reannounce([pair for pair in zip(steps, outcomes, strict=True) if pair[0].repeats])
         return outcomes
 
-    def carry_out(self, parts: Sequence[ReactionStep]) -> list[Outcome]:
-        if self.reaction.operation == "do":
-            return act(self.handler, parts)
-        if self.reaction.unless is None:
-            return undo(self.handler, parts, registry.get)
-        pivot = self.reaction.unless.wire_name()
-        verdicts = fence(
-            [PivotDecision(part.saga, pivot, "do", part.subject, asked=part) for part in parts],
-            pivot,
-            registry.get,
-        )
-        return self.unless_retained(list(zip(parts, verdicts, strict=True)))
+    def run(self, steps: Sequence[ReactionStep]) -> list[Outcome]:
+        if self.rule.operation == "do":
+            return run_actions(self.handler, steps)
+        if self.rule.unless is None:
+            return undo_actions(self.handler, steps, registry.get)
+        pivot = self.rule.unless.wire_name()
+        fences = [PivotDecision(step.saga, pivot, "do", step.subject, undo=step) for step in steps]
+        decisions = fence_pivots(fences, pivot, registry.get)
+        return self.undo_unless_retained(list(zip(steps, decisions, strict=True)))
 
-    def unless_retained(self, judged: Sequence[tuple[ReactionStep, Outcome]]) -> list[Outcome]:
-        """Undo, once it is known that the pivot did not run and never will."""
-        free = [part for part, verdict in judged if not isinstance(verdict, (Ignore, Call))]
-        undone = dict(zip(map(id, free), undo(self.handler, free, registry.get), strict=True)) if free else {}
+    def undo_unless_retained(self, decided: Sequence[tuple[ReactionStep, Outcome]]) -> list[Outcome]:
+        """Undo where it is certain that the pivot did not run and never will."""
+        free = [step for step, decision in decided if not isinstance(decision, (Ignore, Call))]
+        outcomes = undo_actions(self.handler, free, registry.get) if free else []
+        undone = dict(zip(map(id, free), outcomes, strict=True))
         return [
-            self.once_judged(part, verdict) if isinstance(verdict, Call) else undone.get(id(part), verdict)
-            for part, verdict in judged
+            self.undo_after(step, decision) if isinstance(decision, Call) else undone.get(id(step), decision)
+            for step, decision in decided
         ]
 
-    def once_judged(self, part: ReactionStep, verdict: Call) -> Call:
-        """The call that settles whether the pivot ran, and what follows from it."""
-        return replace(verdict, settle=lambda pairs: self.unless_retained([(part, *verdict.settle(pairs))]))
+    def undo_after(self, step: ReactionStep, call: Call) -> Call:
+        """The call that settles whether the pivot ran, followed by the undo if it did not."""
+        return replace(
+            call, finish=lambda answered: self.undo_unless_retained([(step, *call.finish(answered))])
+        )
 
-    def repeat(self, wanted: Sequence[tuple[ReactionStep, Outcome]]) -> None:
-        """Say once more what was done before; said twice, it is the same event.
+    def reannounce(self, repeated: Sequence[tuple[ReactionStep, Outcome]]) -> None:
+        """Announce stored outcomes again, under the same event ids.
 
-        Not of people who were forgotten: it would pass on what came late of them.
+        Not those of erased people: that would bring back what the event says about them.
         """
-        gone = tombstones.erased_among({part.heard.saga for part, _ in wanted})
-        alive = [(part, outcome) for part, outcome in wanted if part.heard.saga not in gone]
-        again = [event for part, outcome in alive if (event := part.again(self.handler, outcome))]
-        if again:
+        erased = tombstones.erased_among({step.trigger.saga for step, _ in repeated})
+        alive = [(step, outcome) for step, outcome in repeated if step.trigger.saga not in erased]
+        events = [e for step, outcome in alive for e in step.reannouncements(self.handler, outcome)]
+        if events:
             with transaction.atomic():
-                writing.add_events(again)
+                writing.add_events(events)
 
     def conclude(self, delivery: Delivery[Any], outcome: Outcome) -> Outcome:
-        kwargs, name = delivery.request.kwargs, self.reaction.command.wire_name()
-        measure(name, delivery, outcome, order=kwargs.get("subject"), heard=kwargs.get("type"), step=name)
+        kwargs, name = delivery.request.kwargs, self.rule.command.wire_name()
+        measure_step(
+            name, delivery, outcome, order=kwargs.get("subject"), heard=kwargs.get("type"), step=name
+        )
         return outcome
 
     def give_up(self, delivery: Delivery[Any], error: Exception) -> None:
-        """Before the pivot, that is a refusal; after it, and of an undo, whoever placed the order drives it again."""
-        part, why = self.part(delivery), why_given_up(error)
-        if tombstones.erased_among({part.heard.saga}):
+        """Announce a refusal where the rule has one (before the pivot), else a failure, which makes the order due."""
+        step, reason = self.decode_step(delivery), describe_giving_up(error)
+        if tombstones.erased_among({step.trigger.saga}):
             return
-        writing.add_events(
-            [part.announcement(why, "refused") if self.reaction.refused else self.failure(part, why)]
-        )
-
-    def failure(self, part: ReactionStep, why: StepGaveUp) -> dict[str, Any]:
-        about = {"step": part.name, "operation": part.operation, "outcome": "failed"}
-        return answer_event(why, part.heard, part.id, **about)
+        if self.rule.refused:
+            writing.add_events(step.announcements(reason, "refused"))
+            return
+        about = {"step": step.name, "operation": step.operation, "outcome": "failed"}
+        writing.add_events([answer_event(reason, step.trigger, step.id, **about)])

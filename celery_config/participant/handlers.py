@@ -1,13 +1,17 @@
-"""What a participant's `tasks.py` is written with.
+"""Handlers: a participant's `tasks.py` registers them, and each carries out a step's command exactly once.
 
     @handles(ReserveStock)
     def reserve_stock(commands: Sequence[ReserveStock]) -> list[StockReserved | Refused]:
         return services.reserve_stock(commands)
 
-makes the Celery task `inventory.reserve_stock`. It gets all commands that have arrived, each once, and returns a reply
-or a refusal for each; what it writes, the barrier's rows, the replies and the events are one transaction. An undo
-returns None for each. `handles_one` is the form for a function that takes a single command; `handles_outside` the one
-for effects at a provider. Every participant also gets the task `SERVICE.fence`.
+makes the Celery task `inventory.reserve_stock`. The function gets all commands that have arrived, each once, and
+returns a reply or a refusal for each (None for an undo). What it writes, the barrier rows, the replies and the events
+are one transaction. `handles_one` is for a function that takes a single command, `handles_outside` for effects at a
+provider. Every participant also has the task `SERVICE.fence`.
+
+A refused step, or one whose tries are used up, fires Celery's errback, which carries no reason. So this side sends the
+reason by two other roads: as the step's event (`StepWrites.mark_refused`, `announce_giving_up`), and, in a stop chain,
+among the replies (`stored_refusal`). The orchestrator joins the three (rule 6, refusals).
 """
 
 from __future__ import annotations
@@ -30,21 +34,13 @@ from celery_config.common import metrics
 from celery_config.common.grouping import group_by, split_unique
 from celery_config.contracts.base import Command, Reply, StepGaveUp, decode
 from celery_config.errors import DefinitionError, OutcomeUnknown, Refused, StepSuperseded
-from celery_config.messaging.barrier.actions import act
-from celery_config.messaging.barrier.compensations import undo
-from celery_config.messaging.barrier.fences import Fence, fence
-from celery_config.messaging.barrier.steps import (
-    FindHandler,
-    Handler,
-    LocalStep,
-    OutsideStep,
-    S,
-    Step,
-    event_of,
-)
+from celery_config.messaging.barrier.actions import run_actions
+from celery_config.messaging.barrier.compensations import undo_actions
+from celery_config.messaging.barrier.fences import Fence, fence_pivots
+from celery_config.messaging.barrier.steps import FindHandler, Handler, LocalStep, OutsideStep, S, Step
 from celery_config.messaging.deliveries import Delivery, Outcome
 from celery_config.messaging.outbox import writing
-from celery_config.messaging.retention import forgotten
+from celery_config.messaging.retention import find_forgotten
 from celery_config.messaging.tasks import Work, durable_task
 
 log = structlog.get_logger(__name__)
@@ -57,7 +53,7 @@ importing = threading.Lock()
 
 @dataclass(frozen=True, kw_only=True)
 class StepMessage:
-    """A link of a chain; `needs` says which field of the command comes from which step's reply."""
+    """A link of a chain; `needs` names the fields of the command that come from earlier steps' replies."""
 
     saga: UUID
     step: str
@@ -68,7 +64,7 @@ class StepMessage:
 
     @property
     def subject(self) -> str:
-        """What the command is about: its first field."""
+        """The id of what the command is about: its first field."""
         return str(next(iter(self.command.values()), ""))
 
 
@@ -88,18 +84,18 @@ def handles(command: type[Command]) -> Callable[[LocalStep], LocalStep]:
     """Register the function as the handler of `command`, for effects in this service's own database."""
 
     def decorate(function: LocalStep) -> LocalStep:
-        register(Handler(command, local=function))
+        register_handler(Handler(command, local=function))
         return function
 
     return decorate
 
 
 def handles_one(command: type[Command]) -> Callable[[Callable[[Any], Reply | None]], Any]:
-    """Register a function that takes one command; of several, each runs in a savepoint of its own.
+    """Register a function that takes one command and returns the reply (None for an undo), or raises `Refused`.
 
-    It gets the decoded command and returns the reply (an undo returns None). To refuse, it raises `Refused`.
+    In a batch each command runs in a savepoint of its own.
     """
-    return lambda function: register(Handler(command, local=one_by_one(function)))
+    return lambda function: register_handler(Handler(command, local=one_by_one(function)))
 
 
 def one_by_one(function: Callable[[Any], Reply | None]) -> LocalStep:
@@ -117,7 +113,7 @@ def one_by_one(function: Callable[[Any], Reply | None]) -> LocalStep:
 
 
 class OneByOne:
-    """For a step outside whose requests and answers are dealt with one at a time: `request` and `settle_one`."""
+    """Base of an outside step that handles requests and answers one at a time: `request` and `settle_one`."""
 
     def request(self, command: Any) -> dict[str, Any]:
         """Return the full request, from the command and our own rows."""
@@ -138,40 +134,41 @@ def handles_outside(command: type[Command]) -> Callable[[type[OutsideStep]], typ
     """Register the class (`requests`, `call`, `settle`) as the handler of `command`, for effects at a provider."""
 
     def decorate(cls: type[OutsideStep]) -> type[OutsideStep]:
-        register(Handler(command, outside=cls()))
+        register_handler(Handler(command, outside=cls()))
         return cls
 
     return decorate
 
 
-def find_handler() -> FindHandler:
-    """What finds a handler by its command's name, in a process that is no worker.
+def load_handlers() -> FindHandler:
+    """Import the tasks, which register the handlers, in a process that is not a worker; return the look-up by name.
 
-    Handlers register themselves when the tasks are imported, which a web process has no other reason for; its threads
-    wait for the one that does.
+    The lock makes the other threads of a web process wait for the first import.
     """
     with importing:
         current_app.loader.import_default_modules()
     return registry.get
 
 
-def register(handler: Handler) -> Task:
+def register_handler(handler: Handler) -> Task:
     name = handler.command.wire_name()
     if name in registry:
         raise DefinitionError(f"{name} has two handlers; a command has one")
     registry[name] = handler
 
-    def carry_out(operation: str, messages: Sequence[Step]) -> list[Outcome]:
-        return undo(handler, messages, registry.get) if operation == "undo" else act(handler, messages)
+    def carry_out(operation: str, steps: Sequence[Step]) -> list[Outcome]:
+        if operation == "undo":
+            return undo_actions(handler, steps, registry.get)
+        return run_actions(handler, steps)
 
     def handle(deliveries: Sequence[Delivery[StepMessage]]) -> list[Outcome]:
-        return run_deduplicated(deliveries, lambda delivery: step_of(handler, delivery), carry_out)
+        return run_deduplicated(deliveries, lambda delivery: decode_step(handler, delivery), carry_out)
 
     work = Work(
         message=StepMessage,
         chained=True,
         handle=handle,
-        conclude=concluded,
+        conclude=conclude_step,
         exhausted="errback",
         on_exhausted=announce_giving_up,
     )
@@ -179,7 +176,7 @@ def register(handler: Handler) -> Task:
 
 
 def register_fence(service: str) -> Task:
-    """Register `SERVICE.fence`, which settles whether pivots of this participant ran (rule 13)."""
+    """Register `SERVICE.fence`, which makes certain whether pivots of this participant ran (rule 13, the fence)."""
 
     def handle(deliveries: Sequence[Delivery[FenceMessage]]) -> list[Outcome]:
         (pivot, *others) = {delivery.message.pivot for delivery in deliveries}
@@ -188,10 +185,12 @@ def register_fence(service: str) -> Task:
         return run_deduplicated(
             deliveries,
             lambda d: Fence(d.message.saga, d.message.step, "do", d.message.subject),
-            lambda _, messages: fence(messages, pivot, registry.get),
+            lambda _, messages: fence_pivots(messages, pivot, registry.get),
         )
 
-    work = Work(message=FenceMessage, chained=True, handle=handle, conclude=concluded, exhausted="errback")
+    work = Work(
+        message=FenceMessage, chained=True, handle=handle, conclude=conclude_step, exhausted="errback"
+    )
     return durable_task(f"{service}.fence", work)
 
 
@@ -201,13 +200,13 @@ def run_deduplicated(
     carry_out: Callable[[str, Sequence[S]], list[Outcome]],
 ) -> list[Outcome]:
     """Carry out the steps of one operation together; a twin in the same batch waits for the next round."""
-    steps = [(id(delivery), step(delivery)) for delivery in deliveries]
-    gone = forgotten([each for _, each in steps])
+    steps = {id(delivery): step(delivery) for delivery in deliveries}
+    expired = find_forgotten(list(steps.values()))
     outcomes: dict[int, Outcome] = {
-        number: reject_expired(each) for number, each in steps if each.key in gone
+        number: reject_expired(each) for number, each in steps.items() if each.key in expired
     }
-    steps = [(number, each) for number, each in steps if number not in outcomes]
-    for part in split_unique(steps, lambda each: each[1].key):
+    live = [(number, each) for number, each in steps.items() if number not in outcomes]
+    for part in split_unique(live, lambda each: each[1].key):
         for operation, group in group_by(lambda each: each[1].operation, part).items():
             ended = carry_out(operation, [each for _, each in group])
             outcomes |= zip((number for number, _ in group), ended, strict=True)
@@ -215,16 +214,16 @@ def run_deduplicated(
 
 
 def reject_expired(step: Step) -> Reject:
-    """Its barrier row is not there, and may have been: nobody can say whether it was carried out."""
+    """Reject a step whose barrier row is missing and may have been deleted: it may have been carried out."""
     fault = f"saga {step.saga} began more than {settings.SAGA_RETENTION_DAYS:g} days ago"
     log.error("to the dead letters", fault=fault)
     return Reject(fault, requeue=False)
 
 
-def step_of(handler: Handler, delivery: Delivery[StepMessage]) -> Step:
+def decode_step(handler: Handler, delivery: Delivery[StepMessage]) -> Step:
     """
     Raises:
-        msgspec.ValidationError: the command, or a reply that it needs, is not there; it will not come later either.
+        msgspec.ValidationError: the command, or a reply that it needs, is missing; another try would not help.
     """
     message = delivery.message
     try:
@@ -235,10 +234,10 @@ def step_of(handler: Handler, delivery: Delivery[StepMessage]) -> Step:
     return Step(message.saga, message.step, message.operation, command.subject, command)
 
 
-def concluded(delivery: Delivery[Any], outcome: Outcome) -> Outcome:
-    """Time the step, log how it ended, and let its reply (or its refusal, in a stop chain) join the others."""
+def conclude_step(delivery: Delivery[Any], outcome: Outcome) -> Outcome:
+    """Time and log the step, and add its reply (in a stop chain its refusal) to those of the earlier links."""
     message = delivery.message
-    measure(
+    measure_step(
         structlog.contextvars.get_contextvars()["task"],
         delivery,
         outcome,
@@ -254,15 +253,15 @@ def concluded(delivery: Delivery[Any], outcome: Outcome) -> Outcome:
     return delivery.replies | ({message.step: outcome} if is_action else outcome)
 
 
-def measure(task: str, delivery: Delivery[Any], outcome: Outcome, **about: Any) -> None:
-    """Time what was carried out, and log how it ended."""
-    how, detail = ended(outcome)
+def measure_step(task: str, delivery: Delivery[Any], outcome: Outcome, **about: Any) -> None:
+    """Record the time of a step, and log its outcome."""
+    how, detail = describe_outcome(outcome)
     seconds = time.perf_counter() - delivery.began
     metrics.STEP_SECONDS.labels(task, how).observe(seconds)
     log.info(how, **about, ms=round(seconds * 1000, 1), **({"detail": detail} if detail else {}))
 
 
-def ended(outcome: Outcome) -> tuple[str, str]:
+def describe_outcome(outcome: Outcome) -> tuple[str, str]:
     match outcome:
         case Refused():
             return "refused", str(outcome)
@@ -276,12 +275,12 @@ def ended(outcome: Outcome) -> tuple[str, str]:
 
 
 def announce_giving_up(delivery: Delivery[StepMessage], error: Exception) -> None:
-    """Tell the saga log why; the errback itself carries no reason."""
+    """Announce why a step failed; the errback itself carries no reason."""
     message = delivery.message
     step = Step(message.saga, message.step, message.operation, message.subject)
-    writing.add_events([event_of(step, why_given_up(error), "failed")])
+    writing.add_events(step.announcements(describe_giving_up(error), "failed"))
 
 
-def why_given_up(error: Exception) -> StepGaveUp:
+def describe_giving_up(error: Exception) -> StepGaveUp:
     code = "unknown_outcome" if isinstance(error, OutcomeUnknown) else "error"
     return StepGaveUp(code=code, reason=str(error)[:500])

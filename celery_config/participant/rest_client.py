@@ -1,6 +1,6 @@
 """The client of a participant's commands over REST: one command, one answer, within one time limit.
 
-The participant's barrier makes a repeat harmless, as over the broker. So a call whose outcome is unknown is made again.
+As over the broker, the participant's barrier makes a repeat harmless: a call whose outcome is unknown is repeated.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ OUTLIVED, REJECTED = "outlived", "command_rejected"
 
 @dataclass(frozen=True)
 class Participant:
-    """One participant."""
+    """A participant's web."""
 
     client: JsonClient
     breaker: CircuitBreaker
     at_once: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(AT_ONCE))
-    """A bulkhead (Nygard, Release It!): what its web has no thread for waits here, before its time runs."""
+    """A bulkhead (Nygard, Release It!): calls beyond its web threads wait here, before their time limit begins."""
 
     def ask(self, task: str, message: dict[str, Any], replies: dict[str, Any], *, key: str) -> Outcome:
         """Send a command and return what the participant's task would have returned.
@@ -39,8 +39,8 @@ class Participant:
         Args:
             task: its wire name.
             message: what the broker would have carried.
-            replies: those of the steps before it, by step.
-            key: names the command in both services' logs; the barrier's own key lies in the message.
+            replies: those of the earlier steps, by step.
+            key: names the command in both services' logs; the barrier's own key is in the message.
 
         Raises:
             Refused: its final no.
@@ -66,16 +66,16 @@ class Participant:
 
 @functools.cache
 def participant(service: str) -> Participant:
-    """The participant called so; it keeps its connections and is shared by all threads."""
+    """Return the client of a participant; it keeps its connections, and all threads share it."""
     client = JsonClient(
         settings.SERVICE_URLS[service],
         seconds=settings.TIMES.command,
         token=settings.SERVICE_TOKENS[service],
         away=ServiceUnavailable,
     )
-    unwell = CircuitBreaker(
+    breaker = CircuitBreaker(
         failures=FAILURES_IN_A_ROW,
         reset_timeout=settings.TIMES.call,
         counts=lambda error: isinstance(error, OutcomeUnknown),
     )
-    return Participant(client, unwell)
+    return Participant(client, breaker)

@@ -20,7 +20,7 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from celery_config.common.timeouts import Timeouts
-from celery_config.contracts.base import Command, fields_of
+from celery_config.contracts.base import Command, contract_fields
 from celery_config.errors import DefinitionError
 
 
@@ -125,13 +125,13 @@ def field_sources(saga: type[Saga], step: Step, command: type[Command]) -> dict[
     Raises:
         DefinitionError: a field has no source, or two replies have it.
     """
-    known = {f.name for f in fields_of(saga.data)}
+    known = {f.name for f in contract_fields(saga.data)}
     before = saga.steps[: saga.index(step.name)]
     sources = {}
-    for field in fields_of(command):
+    for field in contract_fields(command):
         if field.name in known:
             continue
-        owners = [s.name for s in before if field.name in {f.name for f in fields_of(s.command.done)}]
+        owners = [s.name for s in before if field.name in {f.name for f in contract_fields(s.command.done)}]
         if len(owners) > 1:
             raise DefinitionError(
                 f"{command.__name__}.{field.name} could come from {' and '.join(owners)}; rename it"
@@ -181,17 +181,17 @@ def check_kinds(saga: type[Saga]) -> str | None:
 
 
 def check_commands(saga: type[Saga]) -> str | None:
-    data = {f.name for f in fields_of(saga.data)}
+    data = {f.name for f in contract_fields(saga.data)}
     for step in saga.steps:
         field_sources(saga, step, step.command)
         if step.kind is StepKind.RETRIABLE and step.command.refused:
             return f"{step.name} follows the pivot, so {step.command.__name__} may not be refused"
         if step.undo is None:
             continue
-        wanted = {f.name for f in fields_of(step.undo)}
+        wanted = {f.name for f in contract_fields(step.undo)}
         if not wanted <= data:
             return f"{step.undo.__name__} carries ids of the saga's data only; not there: {', '.join(wanted - data)}"
-        announced = {f.name for f in fields_of(step.undo.done)}
+        announced = {f.name for f in contract_fields(step.undo.done)}
         if not announced <= wanted:
             return (
                 f"{step.undo.done.__name__} is announced even if nothing was done: only its command's fields"

@@ -14,7 +14,7 @@ from django.utils import timezone
 from celery_config.common import metrics
 from celery_config.common.identifiers import min_uuid7_at
 from celery_config.messaging.outbox.relay import Duty
-from celery_config.messaging.retention import BATCH, EVERY_SECONDS, delete
+from celery_config.messaging.retention import BATCH, EVERY_SECONDS, delete_batch
 from celery_config.saga.engine import clock
 from celery_config.saga.engine.flows import flows
 from celery_config.saga.engine.saga_flow import SAGAS
@@ -62,5 +62,5 @@ def delete_old_log(batch: int = BATCH) -> bool:
     """Delete a batch of steps and decisions of sagas that ended long ago; return whether there may be more."""
     horizon = timezone.now() - timedelta(days=settings.SAGA_RETENTION_DAYS)
     long_ended = Q(saga__lt=min_uuid7_at(horizon), saga__ended_at__lt=horizon)
-    full = [delete(model, long_ended, "saga_id", batch) for model in (SagaStep, SagaDecision)]
+    full = [delete_batch(model, long_ended, "saga_id", batch) for model in (SagaStep, SagaDecision)]
     return any(full)

@@ -36,9 +36,9 @@ from celery_config.broker.publisher import Publisher, broker_errors
 from celery_config.common.grouping import group_by
 from celery_config.messaging import database_gate
 from celery_config.messaging.deliveries import Call, Delivery, Outcome, TriedLater
-from celery_config.messaging.event_envelopes import kind_of
+from celery_config.messaging.event_envelopes import event_type
 from celery_config.messaging.outbox import writing
-from celery_config.messaging.tasks import DurableTask, Ended
+from celery_config.messaging.tasks import DeliveryOutcomes, DurableTask
 from celery_config.worker.continuations import Message, next_messages, strip_sender
 from celery_config.worker.limits import MAX_CALLS, MAX_MESSAGES
 
@@ -162,9 +162,9 @@ class BatchRunner:
             for item in left:
                 finish_request(get_request(item), Reject("its batch failed", requeue=True), 0.0)
 
-    def conclude(self, ended: Ended) -> None:
+    def conclude(self, ended: DeliveryOutcomes) -> None:
         """Publish what follows, then acknowledge; the relay sends later what the broker does not take now."""
-        final: Ended = []
+        final: DeliveryOutcomes = []
         for delivery, outcome in ended:
             if isinstance(outcome, Call):
                 with self.arrived:
@@ -185,7 +185,9 @@ class BatchRunner:
         lost = set() if kept else {number for number, _ in unsent}
         self.wait_for_gate()
         for number, (delivery, outcome) in enumerate(final):
-            structlog.contextvars.bind_contextvars(task=task_name(delivery), event=kind_of(delivery.message))
+            structlog.contextvars.bind_contextvars(
+                task=task_name(delivery), event=event_type(delivery.message)
+            )
             seconds = time.perf_counter() - delivery.began
             rejection = Reject("neither broker nor database took what follows", requeue=True)
             finish_request(delivery.request.received, rejection if number in lost else outcome, seconds)
@@ -218,17 +220,17 @@ def leave_to_relay(messages: Sequence[Message]) -> bool:
     return True
 
 
-def carry_out(batch: Sequence[Item]) -> Ended:
+def carry_out(batch: Sequence[Item]) -> DeliveryOutcomes:
     """Let each task carry out its part."""
     requests = [item for item in batch if isinstance(item, Request) and not item.revoked()]
     answered = [item for item in batch if isinstance(item, OutsideCall)]
-    ended: Ended = []
+    ended: DeliveryOutcomes = []
     for task, group in group_by(get_task, requests).items():
         ended += task.carry_out([make_context(request) for request in group])
     for (task, *_), calls in group_by(
-        lambda each: (get_task(each), each.call.settle, each.call.kind), answered
+        lambda each: (get_task(each), each.call.finish, each.call.kind), answered
     ).items():
-        ended += task.settle([(each.delivery, each.call, each.answer) for each in calls])
+        ended += task.finish_calls([(each.delivery, each.call, each.answer) for each in calls])
     return ended
 
 

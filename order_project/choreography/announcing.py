@@ -14,7 +14,7 @@ from celery_config.contracts.order import OrderPlaced, OrderWithdrawn
 from celery_config.db import bulk
 from celery_config.db.bulk import Statement
 from celery_config.messaging.outbox import writing
-from celery_config.participant.choreography import announced
+from celery_config.participant.choreography import choreography_event
 from celery_config.saga.engine.flows import schedule_check
 from order_project.models import Choreography
 
@@ -37,10 +37,13 @@ def begin(now: datetime, deadline: float, orders: Sequence[OrderPlaced]) -> list
     ]
     for row in made:
         schedule_check(row, now)
-    return [*bulk.insert_statement(Choreography, made, INSERTED), *writing.events(map(announce, orders))]
+    return [
+        *bulk.insert_statement(Choreography, made, INSERTED),
+        *writing.event_statements(map(announce, orders)),
+    ]
 
 
 def announce(event: OrderPlaced | OrderWithdrawn, drive: int = 0) -> dict[str, Any]:
     """Return the CloudEvent; each drive has a new one."""
     event_id = uuid5(event.order, f"{event.wire_name()}/{drive}")
-    return announced(event, order=event.order, drive=drive, event_id=event_id)
+    return choreography_event(event, order=event.order, drive=drive, event_id=event_id)

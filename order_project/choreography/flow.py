@@ -55,7 +55,7 @@ class ChoreographyFlow(WatchedFlow[Choreography, SeenByOrder]):
         "status", "cause", "failure", "attempt", "drives", "since", "due_at", "owner", "answer_by", "fingerprint",
     )  # fmt: skip
     news = (SeenEvent, "choreography", "at")
-    to_outbox = staticmethod(writing.events)
+    to_outbox = staticmethod(writing.event_statements)
     # There is none that sends an order forward: payment says whether it is too late to undo anything.
     verbs = {
         "retry": Verb(

@@ -1,0 +1,1 @@
+"""Erasure of a customer: requested over HTTP or in the admin, carried out by a saga, proved by receipts."""

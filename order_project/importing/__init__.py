@@ -1,0 +1,1 @@
+"""The import of invoice files: it reads them and places an order for each."""

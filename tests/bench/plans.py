@@ -76,10 +76,10 @@ def list_questions(service: str) -> Iterator[tuple[str, Callable[[], object]]]:
     from celery_config.messaging.duties import measure_lag
     from celery_config.messaging.outbox import publishing
 
-    yield "relay: looks", publishing.anything_due
-    yield "relay: takes", lambda: publishing.locked(200)
+    yield "relay: looks", publishing.has_due_rows
+    yield "relay: takes", lambda: publishing.lock_due_rows(200)
     yield "relay: lag", measure_lag
-    yield "relay: retention", retention.forget_old
+    yield "relay: retention", retention.delete_expired
     yield from list_pages()
     if service == "order":
         yield from list_order_questions()

@@ -32,8 +32,8 @@ PARTICIPANTS = (
         breaks="every delivery of a command believes that it is the first",
         rule="rule 5",
         file="celery_config/messaging/barrier/store.py",
-        old='made = set(bulk.insert_new(BarrierRow, in_order(rows), INSERTED, returning="key"))',
-        new="""bulk.insert_new(BarrierRow, in_order(rows), INSERTED, returning="key")
+        old='made = set(bulk.insert_new(BarrierRow, sort_by_key(rows), INSERTED, returning="key"))',
+        new="""bulk.insert_new(BarrierRow, sort_by_key(rows), INSERTED, returning="key")
     made = {row.key for row in rows}""",
         suite="shared",
         tests=("messaging/barrier/test_steps.py::TestAction",),
@@ -54,13 +54,13 @@ PARTICIPANTS = (
         rule="rule 5",
         file="celery_config/messaging/barrier/actions.py",
         old="""    with transaction.atomic():
-        outcomes = work(handler, messages, rows, written)
-        written.insert()
+        outcomes = run_handler(handler, steps, writes)
+        writes.insert()
 """,
-        new="""    store.claim(list(rows.values()))
+        new="""    store.claim_rows(list(writes.rows.values()))
     with transaction.atomic():
-        outcomes = work(handler, messages, rows, written)
-        written.write()
+        outcomes = run_handler(handler, steps, writes)
+        writes.flush()
 """,
         suite="shared",
         tests=("messaging/barrier/test_steps.py::TestAction",),
@@ -90,7 +90,7 @@ PARTICIPANTS = (
         breaks="a refusal is raised before it is committed, so that a repeat may say yes",
         rule="rule 6",
         file="celery_config/messaging/barrier/actions.py",
-        old="            written.refused(handler, step, rows[step.key], reply)\n",
+        old="            outcomes[step.key] = writes.mark_refused(handler, step, reply)\n",
         new="            raise reply\n",
         suite="shared",
         tests=("messaging/barrier/test_steps.py::TestAction",),
@@ -100,12 +100,12 @@ PARTICIPANTS = (
         breaks="an undo that overtakes its action leaves nothing behind, and the action runs afterwards",
         rule="rule 7",
         file="celery_config/messaging/barrier/compensations.py",
-        old="        written.write()\n    return begun\n",
+        old="        writes.flush()\n    return opened\n",
         new=(
-            "        written.write()\n"
-            "        overtaken = [step.key for step, _, decision in begun if decision is OnUndo.TOMBSTONE]\n"
+            "        writes.flush()\n"
+            "        overtaken = [step.key for step, _, decision in opened if decision is OnUndo.TOMBSTONE]\n"
             "        BarrierRow.objects.filter(key__in=overtaken).delete()\n"
-            "    return begun\n"
+            "    return opened\n"
         ),
         suite="shared",
         tests=("messaging/barrier/test_steps.py::TestUndo",),
@@ -135,10 +135,10 @@ PARTICIPANTS = (
         breaks="the provider is called before the intent is committed",
         rule="rule 8",
         file="celery_config/messaging/barrier/actions.py",
-        old="        there = store.claim(list(rows.values()))\n    outcomes:",
+        old="        there = store.claim_rows(list(rows.values()))\n    outcomes:",
         new=(
-            "        there = store.claim(list(rows.values()))\n"
-            "        for step in messages:\n"
+            "        there = store.claim_rows(list(rows.values()))\n"
+            "        for step in steps:\n"
             "            handler.outside.call(step.id, rows[step.key].request)\n"
             "    outcomes:"
         ),
@@ -150,8 +150,8 @@ PARTICIPANTS = (
         breaks="each try of a call takes an idempotency key of its own",
         rule="rule 8",
         file="celery_config/messaging/barrier/actions.py",
-        old="call(PendingCall(handler, step, request), step.id, settle_actions)",
-        new='call(PendingCall(handler, step, request), __import__("uuid").uuid4(), settle_actions)',
+        old="prepare_call(PendingCall(handler, step, request), step.id, finish_actions)",
+        new='prepare_call(PendingCall(handler, step, request), __import__("uuid").uuid4(), finish_actions)',
         suite="shared",
         tests=("messaging/barrier/test_outside.py::TestAction",),
     ),
@@ -190,12 +190,12 @@ PARTICIPANTS = (
         breaks="a fence of a pivot that never ran does not keep it from running later",
         rule="rule 13",
         file="celery_config/messaging/barrier/fences.py",
-        old="        begun = claimed(messages, rows, on_fence)\n",
+        old="        claimed = claim_steps(steps, rows, on_fence)\n",
         new=(
-            "        there = barrier.lock(list(rows))\n"
-            "        found = [(step, there.get(step.key)) for step in messages]\n"
-            "        decided = [(s, row, on_fence(barrier.state(row) if row else None)) for s, row in found]\n"
-            "        begun = [(s, row or rows[s.key], decision) for s, row, decision in decided]\n"
+            "        there = store.lock_rows(list(rows))\n"
+            "        found = [(step, there.get(step.key)) for step in steps]\n"
+            "        decided = [(s, row, on_fence(store.pure_row(row) if row else None)) for s, row in found]\n"
+            "        claimed = [(s, row or rows[s.key], decision) for s, row, decision in decided]\n"
         ),
         suite="shared",
         tests=("messaging/barrier/test_steps.py::TestFence",),
@@ -205,7 +205,7 @@ PARTICIPANTS = (
         breaks="a fence that finds the pivot done tells nobody",
         rule="rule 13",
         file="celery_config/messaging/barrier/fences.py",
-        old="        messages[0].report(known)\n",
+        old="        steps[0].report(certain)\n",
         new="",
         suite="shared",
         tests=("messaging/barrier/test_steps.py::TestFence",),
@@ -215,8 +215,8 @@ PARTICIPANTS = (
         breaks="the stop chain goes on to the undos although the pivot ran",
         rule="rule 13",
         file="celery_config/messaging/barrier/fences.py",
-        old='return Ignore(f"{row.step} of saga {row.saga} ran") if ran else refusal_of(row)',
-        new="return refusal_of(row)",
+        old='return Ignore(f"{row.step} of saga {row.saga} ran") if ran else store.stored_refusal(row)',
+        new="return store.stored_refusal(row)",
         suite="shared",
         tests=("participant/test_retries.py::TestFence",),
     ),
@@ -380,8 +380,8 @@ PARTICIPANTS = (
         breaks="an event is remembered although its handler failed",
         rule="rule 21",
         file="celery_config/messaging/inbox/subscriptions.py",
-        old="    with transaction.atomic():\n        for subscription, received in wanted:",
-        new="    if wanted:\n        for subscription, received in wanted:",
+        old="    with transaction.atomic():\n        for subscription, received in selected:",
+        new="    if wanted:\n        for subscription, received in selected:",
         suite="shared",
         tests=("messaging/inbox/test_inbox.py",),
     ),

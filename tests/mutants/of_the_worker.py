@@ -162,7 +162,7 @@ WORKERS = (
         breaks="one event that nobody understands takes its whole batch along",
         rule="rule 21",
         file="celery_config/messaging/inbox/receiver.py",
-        old="if fault := unpack(events):",
+        old="if fault := unpack_batch(events):",
         new="if fault := None:",
         suite="shared",
         tests=("messaging/inbox/test_inbox.py",),

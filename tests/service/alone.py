@@ -1,4 +1,4 @@
-"""One step at a time, its calls made at once: a batch of one."""
+"""Runs a single step, a batch of one, with its calls."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from celery_config.messaging.deliveries import Outcome
 
 
 def act(handler: Handler, step: Step) -> Any:
-    return ended(actions.act(handler, [step]))
+    return ended(actions.run_actions(handler, [step]))
 
 
 def undo(handler: Handler, step: Step, find: FindHandler) -> Any:
-    return ended(compensations.undo(handler, [step], find))
+    return ended(compensations.undo_actions(handler, [step], find))
 
 
 def fence(step: Step, pivot: str, find: FindHandler) -> bool:
-    """Say whether the pivot ran."""
+    """Return whether the pivot ran."""
     fence = fences.Fence(step.saga, step.name, step.operation, step.subject, step.command)
     try:
-        ended(fences.fence([fence], pivot, find))
+        ended(fences.fence_pivots([fence], pivot, find))
     except Ignore:
         return True
     return False
 
 
 def ended(outcomes: list[Outcome]) -> Any:
-    outcome = deliveries.ended(outcomes)
+    outcome = deliveries.resolve_outcome(outcomes)
     if isinstance(outcome, Exception):
         raise outcome
     return outcome

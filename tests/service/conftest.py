@@ -21,7 +21,7 @@ from celery_config.messaging.barrier.steps import Step
 from celery_config.messaging.deliveries import Call
 from celery_config.messaging.event_envelopes import RECEIVE
 from celery_config.messaging.models import OutboxMessage
-from celery_config.participant.choreography import announced
+from celery_config.participant.choreography import choreography_event
 from celery_config.participant.handlers import registry
 from compose.local.rabbitmq import RabbitServer
 from tests.service import alone
@@ -59,7 +59,7 @@ class Participant:
             what the worker would see: a refusal, a failed call.
         """
         order = UUID(str(getattr(event, "order")))  # noqa: B009
-        message = announced(event, order=order, drive=drive, event_id=uuid4())
+        message = choreography_event(event, order=order, drive=drive, event_id=uuid4())
         return self.take(Context(args=[], kwargs=message, id=message["id"]))
 
     def take_again(self, message: dict[str, Any]) -> list[Event]:
@@ -73,7 +73,7 @@ class Participant:
         before = set(OutboxMessage.objects.values_list("id", flat=True))
         ((delivery, outcome),) = self.receive.carry_out([request])
         while isinstance(outcome, Call):
-            ((delivery, outcome),) = self.receive.settle([(delivery, outcome, outcome.answer())])
+            ((delivery, outcome),) = self.receive.finish_calls([(delivery, outcome, outcome.answer())])
         if isinstance(outcome, Exception) and not isinstance(outcome, (Refused, StepSuperseded, Ignore)):
             raise outcome
         said = OutboxMessage.objects.filter(kind="event").exclude(id__in=before).order_by("id")

@@ -1,4 +1,4 @@
-"""Everything that a service has written down anywhere, as one text: for who looks for what must not be there."""
+"""All rows of a service's database as one text, to search for data that must not be there."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def everything() -> str:
 
 
 def told(*words: str) -> list[str]:
-    """The rows in which one of the words stands."""
+    """The rows that contain one of the words."""
     return [row for row in everything().splitlines() if any(word in row for word in words)]
 
 
 def counts(reply: dict[str, Any]) -> dict[str, int]:
-    """What a receipt says: rows by table."""
+    """The numbers of a receipt: rows by table."""
     return {each["table"]: each["rows"] for each in reply["rows"]}

@@ -1,0 +1,1 @@
+"""The barrier: one row for each step, so that its effect happens once."""

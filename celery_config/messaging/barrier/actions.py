@@ -1,7 +1,10 @@
-"""Actions, local and outside: the effect happens once, whoever asks how often (rules 5, 6 and 8).
+"""Actions: each takes effect once, however often its message comes (rule 5, the barrier; rule 8, effects outside).
 
-All messages of one command that have arrived are carried out together; a lone one is a batch of one. No saga comes
-twice in a batch (participant/handlers.py ensures that).
+All messages of one command that have arrived run together; a single one is a batch of one. No saga comes twice in a
+batch: `run_deduplicated` in participant/handlers.py sees to that.
+
+    run_actions ─┬─ run_local ── run_then_insert, or else claim_then_run ── run_handler
+                 └─ open_intents ── the provider's call ── finish_actions ── store_answers ── run_settle
 """
 
 from __future__ import annotations
@@ -15,208 +18,197 @@ from celery.exceptions import Reject
 from django.db import IntegrityError, transaction
 
 from celery_config.contracts.base import Reply, command_hash
-from celery_config.errors import CommandConflict, Refused, StepSuperseded
+from celery_config.errors import CommandConflict, DefinitionError, Refused, StepSuperseded
 from celery_config.failpoints.points import Point, reach
 from celery_config.messaging.barrier import store
 from celery_config.messaging.barrier.decisions import OnAction, OnResult, on_action, on_result
-from celery_config.messaging.barrier.steps import Handler, Step, StepWrites
-from celery_config.messaging.barrier.store import AnyRow
+from celery_config.messaging.barrier.steps import FindHandler, Handler, Step, StepWrites
+from celery_config.messaging.barrier.store import AnyRow, NewRow
 from celery_config.messaging.deliveries import Call, Outcome
 from celery_config.messaging.states import Action
-
-Answer = dict[str, Any] | Refused
 
 
 @dataclass(frozen=True)
 class PendingCall:
-    """What a call outside was made for."""
+    """What a call outside is made for."""
 
     handler: Handler
     step: Step
     request: dict[str, Any]
 
 
-Pairs = Sequence[tuple[PendingCall, Answer]]
+AnsweredCalls = Sequence[tuple[PendingCall, dict[str, Any] | Refused]]
 
 
-def act(handler: Handler, messages: Sequence[Step]) -> list[Outcome]:
+def run_actions(handler: Handler, steps: Sequence[Step]) -> list[Outcome]:
     """Carry out actions once.
 
     Returns:
-        Of each the reply, now or as it was stored; the call it needs; or why its chain stops here (Refused,
-        StepOutlived).
+        For each its reply, new or stored; the call it needs; or why its chain stops here (Refused, StepSuperseded).
     """
-    return act_outside(handler, messages) if handler.outside else act_here(handler, messages)
+    return open_intents(handler, steps) if handler.outside else run_local(handler, steps)
 
 
-def act_here(handler: Handler, messages: Sequence[Step]) -> list[Outcome]:
-    """In this service's own database: barrier, work, events and replies are one transaction.
+def run_local(handler: Handler, steps: Sequence[Step]) -> list[Outcome]:
+    """In this service's own database: barrier rows, work, events and replies are one transaction.
 
-    Mostly nobody was here before. The work is then done first, and its barrier rows are inserted with its replies and
-    events by one statement. Where a row is there already, that or the work itself fails, nothing was done, and all are
-    claimed one by one.
+    Nearly always the steps are new. So the work is done first, and one statement inserts its barrier rows with its
+    replies and events. Where a row exists already, that statement or the work fails and all is rolled back; then the
+    rows are claimed before the work.
     """
     try:
-        return act_first(handler, messages)
+        return run_then_insert(handler, steps)
     except Exception as error:
-        if isinstance(error, IntegrityError) or store.knows(step.key for step in messages):
-            return act_claimed(handler, messages)
+        if isinstance(error, IntegrityError) or store.known_keys(step.key for step in steps):
+            return claim_then_run(handler, steps)
         raise
 
 
-def act_first(handler: Handler, messages: Sequence[Step]) -> list[Outcome]:
-    """Carry out actions that nobody has carried out.
+def run_then_insert(handler: Handler, steps: Sequence[Step]) -> list[Outcome]:
+    """Carry out new actions.
 
     Raises:
-        IntegrityError: somebody has, or the work itself broke a constraint; nothing was done.
+        IntegrityError: one is not new, or the work itself broke a constraint; nothing was done.
     """
-    rows, _ = new_rows(handler, messages, Action.DONE)
-    written = StepWrites()
+    writes = StepWrites(new_action_rows(handler, steps, Action.DONE))
     with transaction.atomic():
-        outcomes = work(handler, messages, rows, written)
-        written.insert()
+        outcomes = run_handler(handler, steps, writes)
+        writes.insert()
         reach(Point.BARRIER_INSERTED)
-    return [outcomes[step.key] for step in messages]
+    return [outcomes[step.key] for step in steps]
 
 
-def act_claimed(handler: Handler, messages: Sequence[Step]) -> list[Outcome]:
-    """Carry out the actions whose barrier rows nobody has; answer the others from theirs."""
-    rows, digests = new_rows(handler, messages, Action.DONE)
-    written = StepWrites()
+def claim_then_run(handler: Handler, steps: Sequence[Step]) -> list[Outcome]:
+    """Carry out the actions that are new; answer the others from their barrier rows."""
+    rows = new_action_rows(handler, steps, Action.DONE)
+    writes = StepWrites(rows)
     with transaction.atomic():
-        there = store.claim(list(rows.values()))
-        outcomes = work(handler, [step for step in messages if step.key not in there], rows, written)
-        written.write()
-    return [
-        replayed(there[step.key], digests[step.key]) if step.key in there else outcomes[step.key]
-        for step in messages
-    ]
+        there = store.claim_rows(list(rows.values()))
+        outcomes = run_handler(handler, [step for step in steps if step.key not in there], writes)
+        writes.flush()
+    replayed = {key: replay_outcome(row, rows[key].command_hash) for key, row in there.items()}
+    return [(outcomes | replayed)[step.key] for step in steps]
 
 
-def work(
-    handler: Handler, fresh: Sequence[Step], rows: Mapping[UUID, AnyRow], written: StepWrites
-) -> dict[UUID, Outcome]:
-    """Let the handler carry out the commands; collect what that writes and return the outcomes by key."""
+def run_handler(handler: Handler, steps: Sequence[Step], writes: StepWrites) -> dict[UUID, Outcome]:
+    """Let the handler carry out the commands; collect what is to be written and return the outcomes by key."""
     assert handler.local is not None
-    replies = handler.local([step.command for step in fresh]) if fresh else []
+    replies = handler.local([step.command for step in steps]) if steps else []
     outcomes: dict[UUID, Outcome] = {}
-    for step, reply in zip(fresh, replies, strict=True):
+    for step, reply in zip(steps, replies, strict=True):
         if isinstance(reply, Refused):
-            written.refused(handler, step, rows[step.key], reply)
-            outcomes[step.key] = reply
+            outcomes[step.key] = writes.mark_refused(handler, step, reply)
         else:
-            assert reply is not None, f"{handler.command.__name__} must be replied to"
-            outcomes[step.key] = written.done(step, rows[step.key], reply)
+            assert reply is not None, f"{handler.command.__name__} must return a reply"
+            outcomes[step.key] = writes.mark_done(step, reply)
     return outcomes
 
 
-def act_outside(handler: Handler, messages: Sequence[Step]) -> list[Outcome]:
-    """At a provider: intents are committed before any call (rule 8).
+def open_intents(handler: Handler, steps: Sequence[Step]) -> list[Outcome]:
+    """Commit the intents of calls to a provider before any call is made (rule 8, effects outside).
 
-    A twin, or a repeat after a crash, that finds the open intent repeats the call with the same key.
+    A twin, or a repeat after a crash, that finds the intent open repeats the call with the same key.
     """
     assert handler.outside is not None
-    asked = handler.outside.requests([step.command for step in messages])
-    requests = dict(zip((step.key for step in messages), asked, strict=True))
-    rows, digests = new_rows(handler, messages, Action.INTENT, requests)
+    requests = handler.outside.requests([step.command for step in steps])
+    by_key = {step.key: request for step, request in zip(steps, requests, strict=True)}
+    rows = new_action_rows(handler, steps, Action.INTENT, by_key)
     with transaction.atomic():
-        there = store.claim(list(rows.values()))
+        there = store.claim_rows(list(rows.values()))
     outcomes: list[Outcome] = []
-    for step in messages:
-        row = there.get(step.key)
-        if row and on_action(store.state(row), digests[step.key]) is not OnAction.CALL_AGAIN:
-            outcomes.append(replayed(row, digests[step.key]))
+    for step in steps:
+        row, digest = there.get(step.key), rows[step.key].command_hash
+        if row and on_action(store.pure_row(row), digest) is not OnAction.CALL_AGAIN:
+            outcomes.append(replay_outcome(row, digest))
         else:
             request = (row or rows[step.key]).request
-            outcomes.append(call(PendingCall(handler, step, request), step.id, settle_actions))
+            outcomes.append(prepare_call(PendingCall(handler, step, request), step.id, finish_actions))
     return outcomes
 
 
-def call(asked: PendingCall, key: UUID, settle: Callable[[Sequence[Any]], list[Outcome]]) -> Call:
-    """The call of an open intent, with the key and the request that were stored with it."""
-    assert asked.handler.outside is not None
-    outside = asked.handler.outside
+def prepare_call(pending: PendingCall, key: UUID, finish: Callable[[Sequence[Any]], list[Outcome]]) -> Call:
+    """The call of an open intent, with the key and the request that the barrier holds.
+
+    Args:
+        finish: stores the answers, and returns the outcomes.
+    """
+    assert pending.handler.outside is not None
+    outside = pending.handler.outside
 
     def make() -> dict[str, Any]:
         reach(Point.BEFORE_CALL)
-        answer = outside.call(key, asked.request)
+        answer = outside.call(key, pending.request)
         reach(Point.AFTER_CALL)
         return answer
 
-    return Call(make, settle, asked, kind=asked.handler.command)
+    return Call(make, finish, pending, kind=pending.handler.command)
 
 
-def settle_actions(pairs: Pairs) -> list[Outcome]:
-    """Write the answers of actions over their open intents."""
-    written = StepWrites()
-    with transaction.atomic():
-        rows = store.lock([asked.step.key for asked, _ in pairs])
-        outcomes = write_answers(pairs, rows, written)
-        written.write()
-    return outcomes
+def find_calling_handler(find: FindHandler, command: str) -> Handler:
+    """The handler of a command whose effect is outside.
+
+    Raises:
+        DefinitionError: this service has none.
+    """
+    handler = find(command)
+    if handler is None or handler.outside is None:
+        raise DefinitionError(f"no handler that makes a call is registered for {command}")
+    return handler
 
 
-def write_answers(pairs: Pairs, rows: Mapping[UUID, AnyRow], written: StepWrites) -> list[Outcome]:
-    """Collect what the answers of actions change; return the outcome of each."""
+def finish_actions(answered: AnsweredCalls) -> list[Outcome]:
+    with StepWrites.over(pending.step for pending, _ in answered) as writes:
+        return store_answers(answered, writes)
+
+
+def store_answers(answered: AnsweredCalls, writes: StepWrites) -> list[Outcome]:
+    """Store the answers of actions over their open intents, and no others; return the outcome of each."""
     outcomes: dict[UUID, Outcome] = {}
     done = []
-    for asked, answer in pairs:
-        step, row = asked.step, rows[asked.step.key]
+    for pending, answer in answered:
+        step, row = pending.step, writes.rows[pending.step.key]
         refused = isinstance(answer, Refused)
-        match on_result(store.state(row), done=not refused):
+        match on_result(store.pure_row(row), done=not refused):
             case OnResult.KNOWN:
                 outcomes[step.key] = dict(row.reply)
-                written.found(asked.handler, step, outcomes[step.key])
+                writes.reannounce(pending.handler, step, outcomes[step.key])
             case OnResult.TOO_LATE:
-                late = StepSuperseded(
-                    f"{step.name} of saga {step.saga} was undone while its call was under way"
-                )
+                late = StepSuperseded(f"{step.name} of saga {step.saga} was undone while its call ran")
                 outcomes[step.key] = answer if refused else late
             case OnResult.WRITE if isinstance(answer, Refused):
-                written.refused(asked.handler, step, row, answer)
-                outcomes[step.key] = answer
+                outcomes[step.key] = writes.mark_refused(pending.handler, step, answer)
             case OnResult.WRITE:
-                done.append((asked, answer))
-    for (asked, _), reply in zip(done, settled(done), strict=True):
-        outcomes[asked.step.key] = written.done(asked.step, rows[asked.step.key], reply)
-    return [outcomes[asked.step.key] for asked, _ in pairs]
+                done.append((pending, answer))
+    for (pending, _), reply in zip(done, run_settle(done), strict=True):
+        outcomes[pending.step.key] = writes.mark_done(pending.step, reply)
+    return [outcomes[pending.step.key] for pending, _ in answered]
 
 
-def settled(done: Sequence[tuple[PendingCall, Any]]) -> list[Reply]:
-    """Let the handler write what its calls answered into the service's own rows; return the replies."""
+def run_settle(done: Sequence[tuple[PendingCall, Any]]) -> list[Reply]:
+    """Let the handler write the answers into the service's own rows; return the replies."""
     if not done:
         return []
     handler = done[0][0].handler
     assert handler.outside is not None
-    replies = handler.outside.settle([(asked.request, answer) for asked, answer in done])
+    replies = handler.outside.settle([(pending.request, answer) for pending, answer in done])
     if len(replies) != len(done) or None in replies:
         raise RuntimeError(f"settle() of {handler.command.__name__} must return a reply for each answer")
     return [reply for reply in replies if reply is not None]
 
 
-def new_rows(
-    handler: Handler, messages: Sequence[Step], action: Action, requests: Mapping[UUID, Any] | None = None
-) -> tuple[dict[UUID, AnyRow], dict[UUID, str]]:
-    """The barrier rows of actions, and the hashes of their commands."""
-    digests = {step.key: command_hash(step.command) for step in messages}
-    rows: dict[UUID, AnyRow] = {
-        step.key: store.new_row(
-            step.key,
-            step.saga,
-            step.name,
-            handler.command.wire_name(),
-            command_hash=digests[step.key],
-            action=action,
-            request=(requests or {}).get(step.key),
-        )
-        for step in messages
+def new_action_rows(
+    handler: Handler, steps: Sequence[Step], action: Action, requests: Mapping[UUID, Any] | None = None
+) -> dict[UUID, NewRow]:
+    name, stored = handler.command.wire_name(), requests or {}
+    return {
+        s.key: s.new_row(name, action, command_hash=command_hash(s.command), request=stored.get(s.key))
+        for s in steps
     }
-    return rows, digests
 
 
-def replayed(row: AnyRow, digest: str) -> Outcome:
-    """The answer to a repeat, from what is stored."""
-    match on_action(store.state(row), digest):
+def replay_outcome(row: AnyRow, digest: str) -> Outcome:
+    """The answer to a repeat, from its barrier row."""
+    match on_action(store.pure_row(row), digest):
         case OnAction.REPLY_AGAIN:
             return dict(row.reply)
         case OnAction.REFUSE_AGAIN:

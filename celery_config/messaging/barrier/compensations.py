@@ -1,8 +1,12 @@
-"""Undos: whatever the action did, or may have done, is undone once; what never ran, never will (rules 7 and 8)."""
+"""Undos: what the action did, or may have done, is undone once; an action that never ran never will (rule 7, the undo).
+
+undo_actions ── open_undos ─┬─ the undo's call ── finish_undos ── store_undo_answers
+                            └─ the action's call again, in doubt ── finish_doubts ── the undo
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -12,158 +16,132 @@ from django.db import transaction
 from celery_config.contracts.base import encode
 from celery_config.errors import Refused
 from celery_config.messaging.barrier import store
-from celery_config.messaging.barrier.actions import Answer, PendingCall, call, settled
-from celery_config.messaging.barrier.decisions import OnUndo, on_undo
-from celery_config.messaging.barrier.steps import (
-    FindHandler,
-    Handler,
-    Step,
-    StepWrites,
-    claimed,
-    refusal_of,
-    unrefusable,
+from celery_config.messaging.barrier.actions import (
+    AnsweredCalls,
+    PendingCall,
+    find_calling_handler,
+    prepare_call,
+    run_settle,
 )
+from celery_config.messaging.barrier.decisions import OnUndo, on_undo
+from celery_config.messaging.barrier.steps import FindHandler, Handler, Step, StepWrites, claim_steps
 from celery_config.messaging.barrier.store import AnyRow
 from celery_config.messaging.deliveries import Call, Outcome
 from celery_config.messaging.states import Action, Undo
 
 
 @dataclass(frozen=True)
-class Doubt(PendingCall):
+class DoubtfulCall(PendingCall):
     """The repeated call of an action that is to be undone; `handler` is the action's."""
 
     undo: Handler
 
 
-def undo(handler: Handler, messages: Sequence[Step], find: FindHandler) -> list[Outcome]:
-    """Undo actions, wherever their effects and their compensations are.
+def undo_actions(handler: Handler, steps: Sequence[Step], find: FindHandler) -> list[Outcome]:
+    """Undo actions, in this service's own database or outside.
 
     Args:
         handler: the undo's.
-        messages: the undos'.
-        find: gives the action's handler by its command's name, with which an open intent is settled first.
+        steps: the undos.
+        find: gives the action's handler, whose call is repeated first where an intent is open: "not found" at the
+            provider never settles a doubt (rule 8, effects outside).
 
     Returns:
-        Of each the refusal of its action, by step, if that was refused; or the call it needs.
+        For each the refusal of its action, by step, if that was refused; or the call it needs.
 
     Raises:
-        RuntimeError: the handler refused. An undo may not (rule 6): nothing is stored and it is tried again.
+        RuntimeError: the handler refused. An undo may not (rule 6, outcomes): nothing is stored and it is tried again.
     """
-    begun = begin(handler, messages)
-    calls = undo_calls(handler, [step for step, _, decision in begun if decision is OnUndo.UNDO])
-    for step, row, decision in begun:
+    opened = open_undos(handler, steps)
+    calls = prepare_undo_calls(handler, [step for step, _, decision in opened if decision is OnUndo.UNDO])
+    for step, row, decision in opened:
         if decision is OnUndo.SETTLE_FIRST:
-            calls[step.key] = doubt(handler, find, step, row)
-    return [calls.get(step.key) or refusal_of(row) for step, row, _ in begun]
+            doubt = DoubtfulCall(find_calling_handler(find, row.command), step, row.request, handler)
+            calls[step.key] = prepare_call(doubt, row.key, finish_doubts)
+    return [calls.get(step.key) or store.stored_refusal(row) for step, row, _ in opened]
 
 
-def begin(handler: Handler, messages: Sequence[Step]) -> list[tuple[Step, AnyRow, OnUndo]]:
-    """First transaction of undos: the tombstone, or the local undo itself, or the open undo intent (rule 7)."""
-    rows = {
-        step.key: store.new_row(step.key, step.saga, step.name, "", action=Action.TOMBSTONE, undo=Undo.DONE)
-        for step in messages
-    }
-    written = StepWrites()
+def open_undos(handler: Handler, steps: Sequence[Step]) -> list[tuple[Step, AnyRow, OnUndo]]:
+    """First transaction of undos: the tombstone, the local undo itself, or the open undo intent (rule 7, the undo)."""
+    rows = {step.key: step.new_row("", Action.TOMBSTONE, undo=Undo.DONE) for step in steps}
     with transaction.atomic():
-        begun = claimed(messages, rows, on_undo)
-        undo_here = [step for step, _, decision in begun if decision is OnUndo.UNDO and handler.local]
-        if undo_here:
-            assert handler.local is not None
-            check_undone(handler, handler.local([step.command for step in undo_here]))
-        for step, row, decision in begun:
-            match decision:
-                case OnUndo.TOMBSTONE | OnUndo.NOTHING_TO_UNDO:
-                    written.undone(step, row)
-                case OnUndo.UNDO if handler.local:
-                    written.undone(step, row)
-                case OnUndo.UNDO | OnUndo.SETTLE_FIRST:
-                    written.set(row, undo=Undo.INTENT.value)
-        written.write()
-    return begun
+        opened = claim_steps(steps, rows, on_undo)
+        writes = StepWrites({step.key: row for step, row, _ in opened})
+        run_local_undos(handler, [step for step, _, decision in opened if decision is OnUndo.UNDO])
+        for step, _, decision in opened:
+            is_open = decision is OnUndo.SETTLE_FIRST or (decision is OnUndo.UNDO and not handler.local)
+            if is_open:
+                writes.update(step, undo=Undo.INTENT)
+            elif decision is not OnUndo.REPEAT:
+                writes.mark_undone(step)
+        writes.flush()
+    return opened
 
 
-def check_undone(handler: Handler, outcomes: Iterable[Any]) -> None:
-    """Raise when one of them was refused: an undo may not be."""
-    for outcome in outcomes:
-        if isinstance(outcome, Refused):
-            raise unrefusable(handler) from outcome
+def run_local_undos(handler: Handler, steps: Sequence[Step]) -> None:
+    """Let the handler undo in this service's own database, if that is where it undoes."""
+    if steps and handler.local:
+        for outcome in handler.local([step.command for step in steps]):
+            if isinstance(outcome, Refused):
+                raise handler.forbidden_refusal() from outcome
 
 
-def undo_calls(handler: Handler, messages: Sequence[Step]) -> dict[UUID, Call]:
+def prepare_undo_calls(handler: Handler, steps: Sequence[Step]) -> dict[UUID, Call]:
     """The calls that undo at a provider, by key of the barrier row; none for a local undo."""
-    if handler.outside is None or not messages:
+    if handler.outside is None or not steps:
         return {}
-    requests = handler.outside.requests([step.command for step in messages])
+    requests = handler.outside.requests([step.command for step in steps])
     return {
-        step.key: call(PendingCall(handler, step, request), step.id, settle_undos)
-        for step, request in zip(messages, requests, strict=True)
+        step.key: prepare_call(PendingCall(handler, step, request), step.id, finish_undos)
+        for step, request in zip(steps, requests, strict=True)
     }
 
 
-def settle_undos(pairs: Sequence[tuple[PendingCall, Answer]]) -> list[Outcome]:
-    """Write the answers of undos, unless they are written."""
-    written = StepWrites()
-    handler = pairs[0][0].handler
-    with transaction.atomic():
-        rows = store.lock([asked.step.key for asked, _ in pairs])
-        write_undone([pair for pair in pairs if not isinstance(pair[1], Refused)], rows, written)
-        written.write()
+def finish_undos(answered: AnsweredCalls) -> list[Outcome]:
+    handler = answered[0][0].handler
+    with StepWrites.over(pending.step for pending, _ in answered) as writes:
+        store_undo_answers([pair for pair in answered if not isinstance(pair[1], Refused)], writes)
     return [
-        unrefusable(handler) if isinstance(answer, Refused) else refusal_of(rows[asked.step.key])
-        for asked, answer in pairs
+        handler.forbidden_refusal()
+        if isinstance(answer, Refused)
+        else store.stored_refusal(writes.rows[pending.step.key])
+        for pending, answer in answered
     ]
 
 
-def write_undone(
-    pairs: Sequence[tuple[PendingCall, Any]], rows: Mapping[UUID, AnyRow], written: StepWrites
-) -> None:
-    """Collect what the answers of undos change."""
-    fresh = [(asked, answer) for asked, answer in pairs if rows[asked.step.key].undo != Undo.DONE]
+def store_undo_answers(answered: Sequence[tuple[PendingCall, Any]], writes: StepWrites) -> None:
+    """Store the answers of undos, except those that are stored already."""
+    fresh = [pair for pair in answered if writes.rows[pair[0].step.key].undo != Undo.DONE]
     if not fresh:
         return
     handler = fresh[0][0].handler
     assert handler.outside is not None
-    handler.outside.settle([(asked.request, answer) for asked, answer in fresh])
-    for asked, _ in fresh:
-        written.undone(asked.step, rows[asked.step.key])
+    handler.outside.settle([(pending.request, answer) for pending, answer in fresh])
+    for pending, _ in fresh:
+        writes.mark_undone(pending.step)
 
 
-def doubt(handler: Handler, find: FindHandler, step: Step, row: AnyRow) -> Call:
-    """The action's call once more, with its key and its stored request: doubt is never settled by "not found"."""
-    return call(Doubt(caller_of(find, row), step, row.request, handler), row.key, settle_doubts)
-
-
-def caller_of(find: FindHandler, row: AnyRow) -> Handler:
-    """The handler that left the open intent of this row."""
-    handler = find(row.command)
-    if handler is None or handler.outside is None:
-        raise RuntimeError(f"{row.command} left an intent, but no handler with a call is registered for it")
-    return handler
-
-
-def settle_doubts(pairs: Sequence[tuple[Doubt, Answer]]) -> list[Outcome]:
-    """Write what the repeated calls of actions brought to light; what turned out done is undone next."""
-    written = StepWrites()
+def finish_doubts(answered: Sequence[tuple[DoubtfulCall, dict[str, Any] | Refused]]) -> list[Outcome]:
+    """Store what the repeated calls of actions found out; what turned out done is undone next."""
     undo_next: list[Step] = []
-    done: list[tuple[Doubt, Any]] = []
-    with transaction.atomic():
-        rows = store.lock([asked.step.key for asked, _ in pairs])
-        for asked, answer in pairs:
-            row = rows[asked.step.key]
+    done: list[tuple[DoubtfulCall, Any]] = []
+    with StepWrites.over(pending.step for pending, _ in answered) as writes:
+        for pending, answer in answered:
+            row = writes.rows[pending.step.key]
             if row.undo == Undo.DONE:
                 continue
             if isinstance(answer, Refused):
-                written.set(row, action=Action.REFUSED.value)
-                written.undone(asked.step, row)
+                writes.update(pending.step, action=Action.REFUSED)
+                writes.mark_undone(pending.step)
                 continue
-            undo_next.append(asked.step)
+            undo_next.append(pending.step)
             if row.action == Action.INTENT:
-                done.append((asked, answer))
-        for (asked, _), reply in zip(done, settled(done), strict=True):
-            written.set(rows[asked.step.key], action=Action.DONE.value, reply=encode(reply))
-        written.write()
-    handler = pairs[0][0].undo
+                done.append((pending, answer))
+        for (pending, _), reply in zip(done, run_settle(done), strict=True):
+            writes.update(pending.step, action=Action.DONE, reply=encode(reply))
+    handler = answered[0][0].undo
     if undo_next and handler.local:
-        begin(handler, undo_next)
-    calls = undo_calls(handler, undo_next)
-    return [calls.get(asked.step.key) or refusal_of(rows[asked.step.key]) for asked, _ in pairs]
+        open_undos(handler, undo_next)
+    calls = prepare_undo_calls(handler, undo_next)
+    keys = [pending.step.key for pending, _ in answered]
+    return [calls.get(key) or store.stored_refusal(writes.rows[key]) for key in keys]

@@ -1,8 +1,8 @@
-"""What a barrier row means for a message: the whole truth table, pure.
+"""The barrier's decisions: what its row means for each kind of message, as one truth table. Pure.
 
-One row stands for one step of one saga. `action` says what became of the step, `undo` what became of
-its compensation. The pattern is DTM's barrier (empty, repeated and late compensations are harmless),
-with the intent added for effects outside.
+One row stands for one step of one saga: `action` is the outcome of the step, `undo` that of its compensation. The
+pattern is the barrier of DTM (https://dtm.pub: empty, repeated and late compensations are harmless), with the intent
+added for effects outside.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class OnResult(StrEnum):
 class OnNotification(StrEnum):
     WRITE = "write"
     KNOWN = "known"
-    CONTRADICTS = "contradicts"  # by this row the call was never made, or ended otherwise
+    CONTRADICTS = "contradicts"  # the row says that the call was never made, or ended otherwise
 
 
 class OnUndo(StrEnum):
@@ -50,7 +50,7 @@ class OnUndo(StrEnum):
 
 
 class OnFence(StrEnum):
-    NEVER = "never"  # it did not run and, by the tombstone, never will
+    NEVER = "never"  # it did not run and, because of the tombstone, never will
     RAN = "ran"
     SETTLE_FIRST = "settle first"
 
@@ -71,7 +71,7 @@ def on_action(row: Row | None, command_hash: str) -> OnAction:
 
 
 def on_result(row: Row, *, done: bool) -> OnResult:
-    """What to do with the answer of an action's call: it is written only over an open intent (rule 8)."""
+    """What to do with a call's answer: it is stored only over an open intent (rule 8, effects outside)."""
     if row.action is Action.INTENT and row.undo is not Undo.DONE:
         return OnResult.WRITE
     if done and row.action is Action.DONE and row.undo is Undo.NONE:
@@ -80,20 +80,17 @@ def on_result(row: Row, *, done: bool) -> OnResult:
 
 
 def on_notification(row: Row | None, *, done: bool) -> OnNotification:
-    """What to do when somebody outside says, unasked, how an action's call ended; `row` is None when none was made.
+    """What to do when a webhook says how an action's call ended; `row` is None when no call was made.
 
-    Only an open intent is written over, as by the call's own answer. Whatever became of the action afterwards, an
-    event that says what the row says is an echo.
+    As with the call's own answer, only an open intent is written over. An event that says what the row says is known,
+    even if the action was undone since.
     """
     if row is None:
         return OnNotification.CONTRADICTS
     if on_result(row, done=done) is OnResult.WRITE:
         return OnNotification.WRITE
-    return (
-        OnNotification.KNOWN
-        if row.action is (Action.DONE if done else Action.REFUSED)
-        else OnNotification.CONTRADICTS
-    )
+    is_known = row.action is (Action.DONE if done else Action.REFUSED)
+    return OnNotification.KNOWN if is_known else OnNotification.CONTRADICTS
 
 
 def on_undo(row: Row | None) -> OnUndo:

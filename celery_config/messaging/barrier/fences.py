@@ -1,4 +1,4 @@
-"""Fences: whether a pivot ran is settled before anything is undone (rule 13)."""
+"""Fences: before anything is undone it is certain that the pivot did not run, and never will (rule 13, the fence)."""
 
 from __future__ import annotations
 
@@ -11,10 +11,15 @@ from django.db import transaction
 from celery_config.broker import topology
 from celery_config.common.services import ORCHESTRATOR
 from celery_config.messaging.barrier import store
-from celery_config.messaging.barrier.actions import Answer, PendingCall, call, write_answers
-from celery_config.messaging.barrier.compensations import caller_of
+from celery_config.messaging.barrier.actions import (
+    AnsweredCalls,
+    PendingCall,
+    find_calling_handler,
+    prepare_call,
+    store_answers,
+)
 from celery_config.messaging.barrier.decisions import OnFence, on_fence
-from celery_config.messaging.barrier.steps import FindHandler, Step, StepWrites, claimed, refusal_of
+from celery_config.messaging.barrier.steps import FindHandler, Step, StepWrites, claim_steps
 from celery_config.messaging.barrier.store import AnyRow
 from celery_config.messaging.deliveries import Outcome
 from celery_config.messaging.outbox import writing
@@ -24,60 +29,59 @@ PIVOT_RAN, PIVOT_FENCED = (f"{ORCHESTRATOR}.{name}" for name in ("pivot_ran", "p
 
 
 class Fence(Step):
-    """A pivot's step that must not be done any more; its orchestrator is told which it is."""
+    """The step of a pivot that must not run any more; its orchestrator learns whether it ran before."""
 
     @classmethod
-    def report(cls, told: Sequence[tuple[Any, AnyRow]]) -> None:
-        """Promise the proof that the pivots ran, with their replies, or that they never will."""
-        writing.add_tasks((step.saga, describe_fence(step, row)) for step, row in told)
+    def report(cls, decided: Sequence[tuple[Any, AnyRow]]) -> None:
+        """Promise the messages that say which pivots ran, with their replies, and which never will."""
+        writing.add_tasks((step.saga, fence_message(step, row)) for step, row in decided)
 
 
-def fence(messages: Sequence[Fence], pivot: str, find: FindHandler) -> list[Outcome]:
+def fence_pivots(steps: Sequence[Fence], pivot: str, find: FindHandler) -> list[Outcome]:
     """Make sure that pivots never run, or report that they ran.
 
     Args:
-        messages: the pivots' steps, of one class.
+        steps: the pivots' steps, of one class.
         pivot: the wire name of the pivot's command, for the tombstone.
-        find: gives its handler, with which an open intent is settled.
+        find: gives its handler, whose call is repeated where an intent is open.
 
     Returns:
-        Of each the pivot's refusal, by step, if it was refused; `Ignore` if it ran, which ends the chain; or the call
-        that settles it.
+        For each the pivot's refusal, by step, if it was refused; `Ignore` if it ran, which ends the chain; or the call
+        that settles the doubt.
     """
     return [
-        call(PendingCall(caller_of(find, row), step, row.request), row.key, settle_fences)
+        prepare_call(
+            PendingCall(find_calling_handler(find, row.command), step, row.request), row.key, finish_fences
+        )
         if decision is OnFence.SETTLE_FIRST
-        else outcome(row, decision is OnFence.RAN)
-        for step, row, decision in begin(messages, pivot)
+        else fence_outcome(row, decision is OnFence.RAN)
+        for step, row, decision in claim_pivots(steps, pivot)
     ]
 
 
-def begin(messages: Sequence[Fence], pivot: str) -> list[tuple[Fence, AnyRow, OnFence]]:
-    """First transaction: a tombstone if the pivot never ran, word of it if it did."""
-    rows = {
-        step.key: store.new_row(step.key, step.saga, step.name, pivot, action=Action.TOMBSTONE)
-        for step in messages
-    }
+def claim_pivots(steps: Sequence[Fence], pivot: str) -> list[tuple[Fence, AnyRow, OnFence]]:
+    """First transaction: a tombstone where the pivot never ran, and the report of all that is certain."""
+    rows = {step.key: step.new_row(pivot, Action.TOMBSTONE) for step in steps}
     with transaction.atomic():
-        begun = claimed(messages, rows, on_fence)
-        known = [(step, row) for step, row, decision in begun if decision is not OnFence.SETTLE_FIRST]
-        messages[0].report(known)
-    return begun
+        claimed = claim_steps(steps, rows, on_fence)
+        certain = [(s, row) for s, row, decision in claimed if decision is not OnFence.SETTLE_FIRST]
+        steps[0].report(certain)
+    return claimed
 
 
-def settle_fences(pairs: Sequence[tuple[PendingCall, Answer]]) -> list[Outcome]:
-    """Write what the repeated calls of pivots brought to light, and report those that ran."""
-    written = StepWrites()
-    with transaction.atomic():
-        rows = store.lock([asked.step.key for asked, _ in pairs])
-        write_answers(pairs, rows, written)
-        written.write()
-        told: list[tuple[Any, AnyRow]] = [(asked.step, rows[asked.step.key]) for asked, _ in pairs]
-        told[0][0].report(told)
-    return [outcome(row, row.action == Action.DONE) for _, row in told]
+@transaction.atomic
+def finish_fences(answered: AnsweredCalls) -> list[Outcome]:
+    """Store what the repeated calls of pivots found out, and report it."""
+    with StepWrites.over(pending.step for pending, _ in answered) as writes:
+        store_answers(answered, writes)
+    decided: list[tuple[Any, AnyRow]] = [
+        (pending.step, writes.rows[pending.step.key]) for pending, _ in answered
+    ]
+    decided[0][0].report(decided)
+    return [fence_outcome(row, row.action == Action.DONE) for _, row in decided]
 
 
-def describe_fence(step: Step, row: AnyRow) -> dict[str, Any]:
+def fence_message(step: Step, row: AnyRow) -> dict[str, Any]:
     ran = row.action == Action.DONE
     return {
         "task": PIVOT_RAN if ran else PIVOT_FENCED,
@@ -90,6 +94,6 @@ def describe_fence(step: Step, row: AnyRow) -> dict[str, Any]:
     }
 
 
-def outcome(row: AnyRow, ran: bool) -> Outcome:
+def fence_outcome(row: AnyRow, ran: bool) -> Outcome:
     """The chain of a saga whose pivot ran ends here."""
-    return Ignore(f"{row.step} of saga {row.saga} ran") if ran else refusal_of(row)
+    return Ignore(f"{row.step} of saga {row.saga} ran") if ran else store.stored_refusal(row)

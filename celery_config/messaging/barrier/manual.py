@@ -1,4 +1,4 @@
-"""A human tells what became of a call outside, when nobody else can: the answer is written as the provider's own."""
+"""Manual settlement: an operator says how a call ended, and the barrier stores it as the provider's own answer."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from django.db import transaction
 
 from celery_config.contracts.base import command_id, decode
 from celery_config.errors import OperatorRefused
-from celery_config.messaging.barrier.actions import PendingCall, write_answers
-from celery_config.messaging.barrier.compensations import write_undone
+from celery_config.messaging.barrier.actions import PendingCall, store_answers
+from celery_config.messaging.barrier.compensations import store_undo_answers
 from celery_config.messaging.barrier.steps import FindHandler, Handler, Step, StepWrites
 from celery_config.messaging.models import BarrierRow
 from celery_config.messaging.states import Action, Undo
 
 
 @transaction.atomic
-def settle(
+def settle_manually(
     find: FindHandler,
     *,
     task: str,
@@ -29,7 +29,7 @@ def settle(
     answer: dict[str, Any],
     note: str,
 ) -> str:
-    """Write `answer` over the open intent of a step's action (`do`) or of its undo (`undo`).
+    """Store `answer` over the open intent of a step's action (`do`) or of its undo (`undo`).
 
     Args:
         find: gives a handler by its command's name.
@@ -37,10 +37,10 @@ def settle(
         subject: what the saga is about: the order.
         command: the command's fields.
         answer: what the provider would have answered.
-        note: who says so, and why; kept in the barrier.
+        note: who says so, and why; the barrier keeps it.
 
     Returns:
-        What was done, in words.
+        What was done, as a sentence.
 
     Raises:
         OperatorRefused: there is no open intent of this operation.
@@ -50,36 +50,35 @@ def settle(
     row = BarrierRow.objects.select_for_update().filter(key=command_id(saga, step, "do")).first()
     if handler is None or row is None:
         raise OperatorRefused(f"{step} never came here, so nothing of it is in doubt")
-    written = StepWrites()
-    if operation == "do":
-        told = settle_action(handler, row, Step(saga, step, operation, subject), answer, written)
-    else:
-        message = Step(saga, step, operation, subject, decode(handler.command, command))
-        told = settle_undo(handler, row, message, answer, written)
-    written.set(row, note=note)
-    written.write()
-    return told
+    undo = decode(handler.command, command) if operation == "undo" else None
+    target = Step(saga, step, operation, subject, undo)
+    writes = StepWrites({row.key: row})
+    store_answer = store_action_answer if operation == "do" else store_undo_answer
+    result = store_answer(handler, row, target, answer, writes)
+    writes.update(target, note=note)
+    writes.flush()
+    return result
 
 
-def settle_action(
-    handler: Handler, row: BarrierRow, message: Step, answer: dict[str, Any], written: StepWrites
+def store_action_answer(
+    handler: Handler, row: BarrierRow, step: Step, answer: dict[str, Any], writes: StepWrites
 ) -> str:
     if handler.outside is None or row.action != Action.INTENT or row.undo != Undo.NONE:
         raise OperatorRefused(f"{row.step} has no open call: its barrier says {row.action}")
-    write_answers([(PendingCall(handler, message, row.request), answer)], {row.key: row}, written)
-    return f"{row.step} is done, says a human"
+    store_answers([(PendingCall(handler, step, row.request), answer)], writes)
+    return f"{row.step} is recorded as done"
 
 
-def settle_undo(
-    handler: Handler, row: BarrierRow, message: Step, answer: dict[str, Any], written: StepWrites
+def store_undo_answer(
+    handler: Handler, row: BarrierRow, step: Step, answer: dict[str, Any], writes: StepWrites
 ) -> str:
     if handler.outside is None or row.undo != Undo.INTENT:
         raise OperatorRefused(f"the undo of {row.step} has no open call: {row.undo or 'it never came here'}")
     if row.action == Action.INTENT:
-        # The action itself was never settled: nothing is live there, says the human, so nothing was ever done.
-        written.set(row, action=Action.REFUSED.value)
-        written.undone(message, row)
+        # The action's own call is still open: the operator says that nothing is live there, so nothing was done.
+        writes.update(step, action=Action.REFUSED)
+        writes.mark_undone(step)
     else:
-        (request,) = handler.outside.requests([message.command])
-        write_undone([(PendingCall(handler, message, request), answer)], {row.key: row}, written)
-    return f"{row.step} is undone, says a human"
+        (request,) = handler.outside.requests([step.command])
+        store_undo_answers([(PendingCall(handler, step, request), answer)], writes)
+    return f"{row.step} is recorded as undone"

@@ -1,40 +1,44 @@
-"""What a participant is asked to do, how it says what it can, and what a transaction leaves behind of it."""
+"""Steps and their handlers, and all that one transaction writes about them: barrier rows and events, or neither."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol, TypeVar
 from uuid import UUID, uuid5
+
+from django.db import transaction
 
 from celery_config.contracts.base import Command, Event, Reply, command_id, decode, encode
 from celery_config.db import bulk
 from celery_config.errors import Refused
 from celery_config.messaging.barrier import store
 from celery_config.messaging.barrier.decisions import Row
-from celery_config.messaging.barrier.store import AnyRow
+from celery_config.messaging.barrier.store import AnyRow, NewRow
 from celery_config.messaging.outbox import writing
 from celery_config.messaging.states import Action, Undo
 
 D = TypeVar("D")
 S = TypeVar("S", bound="Step")
 FindHandler = Callable[[str], "Handler | None"]
+"""Gives a handler by the wire name of its command."""
 LocalStep = Callable[[Sequence[Any]], Sequence[Reply | Refused | None]]
 
 
 class OutsideStep(Protocol):
-    """A step whose effect is at a provider: requests are stored, calls made, their answers settled (rule 8)."""
+    """A step whose effect is at a provider: store requests, make calls, settle answers (rule 8, effects outside)."""
 
     def requests(self, commands: Sequence[Any]) -> list[dict[str, Any]]:
         """Return the full request of each, from the command and our own rows; committed before the call."""
 
     def call(self, key: UUID, request: dict[str, Any]) -> dict[str, Any]:
-        """Make one call with `key` as idempotency key and return the answer; others are under way meanwhile.
+        """Make one call with `key` as idempotency key and return the answer. Other calls run at the same time.
 
         Raises:
             Refused: the provider's final no.
-            Unknown: nobody knows; the call will be repeated with the same key.
+            OutcomeUnknown: the call may or may not have taken effect; it is repeated with the same key.
         """
 
     def settle(self, answered: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> Sequence[Reply | None]:
@@ -48,6 +52,10 @@ class Handler:
     command: type[Command]
     local: LocalStep | None = None
     outside: OutsideStep | None = None
+
+    def forbidden_refusal(self) -> RuntimeError:
+        """After the pivot, and in an undo, a refusal is an error: not stored, tried again (rule 6, outcomes)."""
+        return RuntimeError(f"{self.command.__name__} may not be refused")
 
 
 @dataclass(frozen=True)
@@ -66,103 +74,96 @@ class Step:
 
     @cached_property
     def key(self) -> UUID:
-        """Of its barrier row, which action, undo and fence share."""
+        """The key of its barrier row, which action, undo and fence share."""
         return command_id(self.saga, self.name, "do")
 
-    def announcement(self, event: Event, outcome: str) -> dict[str, Any] | None:
-        """The CloudEvent that tells everybody; the saga log of the orchestrator is fed from this (rule 16)."""
-        return event_of(self, event, outcome)
+    def new_row(self, command: str, action: Action, **fields: Any) -> NewRow:
+        return NewRow(self.key, self.saga, self.name, command, action, **fields)
 
-    def again(self, handler: Handler, outcome: Any) -> dict[str, Any] | None:
-        """What is told of an outcome that was there before; nothing, where a chain carries it on."""
-        return None
+    def announcements(self, event: Event, outcome: str) -> list[dict[str, Any]]:
+        """The CloudEvents that announce the outcome; they also feed the saga log (rule 16, events)."""
+        about = {"step": self.name, "operation": self.operation, "outcome": outcome}
+        event_id = uuid5(self.id, outcome)
+        return [writing.cloud_event(event, subject=self.subject, saga=self.saga, event_id=event_id, **about)]
+
+    def reannouncements(self, handler: Handler, outcome: Any) -> list[dict[str, Any]]:
+        """The events that announce a stored outcome again; none where a chain carries the outcome on."""
+        return []
 
 
 @dataclass
 class StepWrites:
-    """What one transaction writes into barrier and outbox, collected and written at once."""
+    """What one transaction writes into barrier and outbox: collected step by step, written by one statement.
 
-    rows: dict[UUID, AnyRow] = field(default_factory=dict)
+    Args:
+        rows: the barrier rows, by key: new, claimed or locked in this transaction.
+    """
+
+    rows: Mapping[UUID, AnyRow]
+    changed: dict[UUID, AnyRow] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
 
-    def set(self, row: AnyRow, **fields: Any) -> None:
+    @classmethod
+    @contextmanager
+    def over(cls, steps: Iterable[Step]) -> Iterator[StepWrites]:
+        """One transaction over the barrier rows of these steps: it begins with their locks and ends with `flush`."""
+        with transaction.atomic():
+            writes = cls(store.lock_rows([step.key for step in steps]))
+            yield writes
+            writes.flush()
+
+    def update(self, step: Step, **fields: Any) -> None:
+        row = self.changed[step.key] = self.rows[step.key]
         for name, value in fields.items():
             setattr(row, name, value)
-        self.rows[row.key] = row
 
-    def announce(self, step: Step, event: Event, outcome: str) -> None:
-        """Say what became of the step, if it has anything to say of that."""
-        if told := step.announcement(event, outcome):
-            self.events.append(told)
-
-    def done(self, step: Step, row: AnyRow, reply: Reply) -> dict[str, Any]:
+    def mark_done(self, step: Step, reply: Reply) -> dict[str, Any]:
         stored = encode(reply)
-        self.set(row, action=Action.DONE.value, reply=stored)
-        self.announce(step, reply, "done")
+        self.update(step, action=Action.DONE, reply=stored)
+        self.events += step.announcements(reply, "done")
         return stored
 
-    def refused(self, handler: Handler, step: Step, row: AnyRow, error: Refused) -> None:
+    def mark_refused(self, handler: Handler, step: Step, error: Refused) -> Refused:
         kind = handler.command.refused
         if kind is None:
-            raise unrefusable(handler) from error
+            raise handler.forbidden_refusal() from error
         refusal = kind(code=error.code, reason=error.reason)
-        self.set(row, action=Action.REFUSED.value, reply=encode(refusal))
-        self.announce(step, refusal, "refused")
+        self.update(step, action=Action.REFUSED, reply=encode(refusal))
+        self.events += step.announcements(refusal, "refused")
+        return error
 
-    def undone(self, step: Step, row: AnyRow) -> None:
-        """An undo's reply says only which order: its fields are the undo command's own."""
+    def mark_undone(self, step: Step) -> None:
+        """The reply of an undo names only the order: its fields are those of the undo's command."""
         assert step.command is not None
-        self.set(row, undo=Undo.DONE.value)
-        self.announce(step, decode(type(step.command).done, encode(step.command)), "undone")
+        self.update(step, undo=Undo.DONE)
+        reply = decode(type(step.command).done, encode(step.command))
+        self.events += step.announcements(reply, "undone")
 
-    def found(self, handler: Handler, step: Step, outcome: Any) -> None:
-        """Somebody else wrote it; whoever waits for just this step's word is told all the same."""
-        if told := step.again(handler, outcome):
-            self.events.append(told)
+    def reannounce(self, handler: Handler, step: Step, outcome: Any) -> None:
+        """Announce an outcome that another message has written, if someone waits for an event of this very step."""
+        self.events += step.reannouncements(handler, outcome)
 
     def insert(self) -> None:
-        """Write rows that are not there yet.
+        """Insert the rows, which must be new.
 
         Raises:
-            IntegrityError: one is.
+            IntegrityError: the database has one of them already.
         """
-        bulk.execute(*store.inserted(self.rows.values()), *writing.events(self.events))
+        bulk.execute(*store.insert_statement(self.changed.values()), *writing.event_statements(self.events))
 
-    def write(self) -> None:
-        """Write over rows that are claimed or locked."""
-        stored = store.written(self.rows.values(), "action", "undo", "reply", "note")
-        bulk.execute(*stored, *writing.events(self.events))
+    def flush(self) -> None:
+        """Write the rows, which are claimed or locked here."""
+        changes = store.update_statement(self.changed.values(), "action", "undo", "reply", "note")
+        bulk.execute(*changes, *writing.event_statements(self.events))
 
 
-def claimed(
-    messages: Sequence[S], rows: Mapping[UUID, AnyRow], decide: Callable[[Row | None], D]
+def claim_steps(
+    steps: Sequence[S], rows: Mapping[UUID, AnyRow], decide: Callable[[Row | None], D]
 ) -> list[tuple[S, AnyRow, D]]:
-    """Claim the rows, by key; return what to do about each step, with its row, ours or the one that was there."""
-    there = store.claim(list(rows.values()))
+    """Claim the rows; return each step with its row (new, or the one that was there) and what to do about it."""
+    there = store.claim_rows(list(rows.values()))
     return [
-        (step, there.get(step.key, rows[step.key]), decide(store.state(row) if row else None))
-        for step in messages
+        (step, row or rows[step.key], decide(store.pure_row(row) if row else None))
+        for step in steps
         for row in [there.get(step.key)]
     ]
-
-
-def event_of(step: Step, event: Event, outcome: str) -> dict[str, Any]:
-    return writing.cloud_event(
-        event,
-        subject=step.subject,
-        saga=step.saga,
-        event_id=uuid5(step.id, outcome),
-        step=step.name,
-        operation=step.operation,
-        outcome=outcome,
-    )
-
-
-def unrefusable(handler: Handler) -> RuntimeError:
-    """Past the pivot, and in an undo, a "no" is an error: nothing is stored and it is tried again (rule 6)."""
-    return RuntimeError(f"{handler.command.__name__} may not be refused")
-
-
-def refusal_of(row: AnyRow) -> dict[str, Any]:
-    """Why the step was refused, if it was; the stop chain carries it home."""
-    return {row.step: row.reply} if row.action == Action.REFUSED and row.reply else {}

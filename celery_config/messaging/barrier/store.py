@@ -1,9 +1,9 @@
-"""The barrier's SQL: who inserts the row owns the step; everybody else reads what became of it (rule 5).
+"""The barrier's SQL: who inserts a step's row owns the step; others read its outcome (rule 5, the barrier).
 
 `INSERT … ON CONFLICT DO NOTHING RETURNING` in READ COMMITTED: a twin waits for the first one's commit
 (at most the connection's `lock_timeout`) and then reads the stored row. `bulk_create(ignore_conflicts=True)`
 would not say which rows it inserted, and a plain INSERT would abort the transaction. Rows are inserted and locked in
-the order of their keys, so that two batches never wait for each other in a circle (rule 10).
+the order of their keys, so that two batches never wait for each other in a circle (rule 10, one lock order).
 """
 
 from __future__ import annotations
@@ -25,16 +25,20 @@ INSERTED = ("key", "saga", "step", "command", "command_hash", "action", "undo", 
 
 @dataclass(slots=True)
 class NewRow:
-    """A row that is not in the database yet: what a `BarrierRow` is, without the price of a model's instance."""
+    """A row that is not in the database yet: what a `BarrierRow` is, without the cost of a model's instance.
+
+    Args:
+        key: the command id of the step's action.
+    """
 
     key: UUID
     saga: UUID
     step: str
     command: str
-    command_hash: str
     action: str
-    undo: str
-    request: Any
+    command_hash: str = ""
+    undo: str = Undo.NONE
+    request: Any = None
     reply: Any = None
     note: str = ""
     updated_at: Any = None
@@ -43,58 +47,48 @@ class NewRow:
 AnyRow = BarrierRow | NewRow
 
 
-def new_row(
-    key: UUID,
-    saga: UUID,
-    step: str,
-    command: str,
-    *,
-    command_hash: str = "",
-    action: Action,
-    undo: Undo = Undo.NONE,
-    request: dict[str, Any] | None = None,
-) -> NewRow:
-    """The row of a step that nobody has claimed yet; `key` is the command id of its action."""
-    return NewRow(key, saga, step, command, command_hash, action.value, undo.value, request)
+def insert_statement(rows: Iterable[AnyRow]) -> list[bulk.Statement]:
+    """Inserts new rows; it fails where one exists already."""
+    return bulk.insert_statement(BarrierRow, sort_by_key(rows), (*INSERTED, "reply"))
 
 
-def inserted(rows: Iterable[AnyRow]) -> list[bulk.Statement]:
-    """What inserts rows that nobody has; it fails where somebody does."""
-    return bulk.insert_statement(BarrierRow, in_order(rows), (*INSERTED, "reply"))
-
-
-def in_order(rows: Iterable[AnyRow]) -> list[AnyRow]:
+def sort_by_key(rows: Iterable[AnyRow]) -> list[AnyRow]:
     return sorted(rows, key=lambda row: row.key)
 
 
-def claim(rows: Sequence[AnyRow]) -> dict[UUID, BarrierRow]:
+def claim_rows(rows: Sequence[AnyRow]) -> dict[UUID, BarrierRow]:
     """Insert the rows; return those that were there already, by key, locked until the transaction ends."""
-    made = set(bulk.insert_new(BarrierRow, in_order(rows), INSERTED, returning="key"))
+    made = set(bulk.insert_new(BarrierRow, sort_by_key(rows), INSERTED, returning="key"))
     if made:
         reach(Point.BARRIER_INSERTED)
     there = [row.key for row in rows if row.key not in made]
-    return lock(there) if there else {}
+    return lock_rows(there) if there else {}
 
 
-def knows(keys: Iterable[UUID]) -> set[UUID]:
+def known_keys(keys: Iterable[UUID]) -> set[UUID]:
     """Those of the keys that have a row."""
     return set(BarrierRow.objects.filter(key__in=list(keys)).values_list("key", flat=True))
 
 
-def lock(keys: Collection[UUID]) -> dict[UUID, BarrierRow]:
+def lock_rows(keys: Collection[UUID]) -> dict[UUID, BarrierRow]:
     """Return the rows by key, locked until the transaction ends."""
     found = BarrierRow.objects.select_for_update().filter(key__in=keys).order_by("key")
     return {row.key: row for row in found}
 
 
-def written(rows: Iterable[AnyRow], *fields: str) -> list[bulk.Statement]:
-    """What writes these fields of rows that are locked here."""
+def update_statement(rows: Iterable[AnyRow], *fields: str) -> list[bulk.Statement]:
+    """Writes these fields of rows that are locked in this transaction."""
     changed = list(rows)
     for row in changed:
         row.updated_at = Now()
     return bulk.update_statement(BarrierRow, changed, [*fields, "updated_at"])
 
 
-def state(row: AnyRow) -> Row:
+def pure_row(row: AnyRow) -> Row:
     """The row as the pure decisions see it."""
     return Row(Action(row.action), Undo(row.undo), row.command_hash)
+
+
+def stored_refusal(row: AnyRow) -> dict[str, Any]:
+    """The refusal of the step by its name, if it was refused: what the stop chain carries back to the orchestrator."""
+    return {row.step: row.reply} if row.action == Action.REFUSED and row.reply else {}

@@ -1,14 +1,14 @@
-"""A webhook is a hint that settles a doubt: it is written over an open intent as the call's own answer (rule 8).
+"""Webhooks settle doubts early: an event is stored over an open intent as the call's answer (rule 8, effects outside).
 
-It is never needed. Whoever made the call repeats it, and so do undo and fence; the hint only comes sooner. Nor does it
-carry the chain on. What it writes goes to the saga log as the step's event (rule 16), which turns a saga forward whose
-pivot it was; the chain itself goes on when the worker's own next try finds the stored reply, and if there is no next
-try, by the watchdog's drive (rule 17). So an event that is lost, late or repeated costs time at most.
+No webhook is ever needed: the worker repeats the call, and so do undo and fence. Nor does a webhook carry the chain on.
+What it writes goes to the saga log as the step's event (rule 16, events), which turns a saga forward if the step is its
+pivot; the chain goes on when the worker's next try finds the stored reply or, without a next try, by the watchdog's
+drive (rule 17, the watchdog). So a webhook that is lost, late or repeated costs time at most.
 
-A signature does not make it true. The call must be one of ours, made for just this command, and what it tells must be
-what was asked for. Everything else changes nothing and is kept as a `Contradiction`, since behind it may be an effect
-that nobody here knows of. Which of the hint and the call's own answer is written is decided by the lock of the barrier
-row; whether a hint is a repeat, by the row's state and the contradiction's unique key.
+A signature does not make an event true. The call must be ours and made for exactly this command, and the event's facts
+must be those of the request. Any other event changes nothing and is kept as a `Contradiction`, because an effect may
+stand behind it that this service does not know. The lock of the barrier row decides whether the webhook or the call's
+own answer is stored; the row's state and the contradiction's unique key show whether a webhook is a repeat.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from uuid import UUID
 import structlog
 from django.db import IntegrityError, transaction
 
-from celery_config.contracts.base import Command, command_id, fields_of
+from celery_config.contracts.base import Command, command_id, contract_fields
 from celery_config.errors import OrderSagaError, Refused
 from celery_config.messaging.barrier import store
-from celery_config.messaging.barrier.actions import PendingCall, write_answers
-from celery_config.messaging.barrier.compensations import write_undone
+from celery_config.messaging.barrier.actions import PendingCall, find_calling_handler, store_answers
+from celery_config.messaging.barrier.compensations import store_undo_answers
 from celery_config.messaging.barrier.decisions import OnNotification, on_notification
-from celery_config.messaging.barrier.steps import FindHandler, Handler, Step, StepWrites
+from celery_config.messaging.barrier.steps import FindHandler, Step, StepWrites
 from celery_config.messaging.models import BarrierRow, Contradiction
 from celery_config.messaging.states import Action, Undo
 
 log = structlog.get_logger(__name__)
 
 
-class Outcome(StrEnum):
+class NotificationResult(StrEnum):
     SETTLED = "settled"
     KNOWN = "known"
     CONTRADICTS = "contradicts"
@@ -43,14 +43,14 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class OutcomeNotification:
-    """What an event says of one of our calls, in the words of the step that made it.
+    """What an event says about one of our calls, in the terms of the step that made it.
 
     Args:
-        event: the event's id, and `kind` its type, in the sender's words.
+        event: the event's id, and `kind` its type, both as the sender names them.
         key: the idempotency key of the call: our command id.
         command: what the call was made for.
         subject: the order.
-        facts: what was asked for, as they tell it; fields of the request that is stored with the intent.
+        facts: what the event says the request was; fields of the request that is stored with the intent.
         answer: what the call answered, or would have.
         undo: the undo's command, if the call was an undo's.
     """
@@ -70,8 +70,8 @@ class Contradicted(OrderSagaError):
 
 
 @transaction.atomic
-def receive(find: FindHandler, hint: OutcomeNotification) -> Outcome:
-    """Settle what the hint is about, if it is in doubt.
+def receive_notification(find: FindHandler, notification: OutcomeNotification) -> NotificationResult:
+    """Settle the call of the notification, if its outcome is in doubt.
 
     Args:
         find: gives a handler by its command's name.
@@ -79,93 +79,101 @@ def receive(find: FindHandler, hint: OutcomeNotification) -> Outcome:
     Raises:
         OperationalError: the database is away or a lock is held too long; nothing is kept, the sender repeats.
     """
-    bound = {"event_id": hint.event, "kind": hint.kind, "order": str(hint.subject), "key": str(hint.key)}
+    bound = {
+        "event_id": notification.event,
+        "kind": notification.kind,
+        "order": str(notification.subject),
+        "key": str(notification.key),
+    }
     try:
-        # A savepoint: what a handler wrote before our rows contradicted it goes back.
+        # A savepoint: what a handler wrote before our rows contradicted it is rolled back.
         with transaction.atomic():
-            settled = settle_undo(find, hint) if hint.undo else settle_action(find, hint)
+            store_answer = store_undo_answer if notification.undo else store_action_answer
+            settled = store_answer(find, notification)
     except (OrderSagaError, IntegrityError) as error:
         log.error("event contradicts what we know; nothing was changed", reason=str(error), **bound)
-        keep(hint, str(error))
-        return Outcome.CONTRADICTS
+        keep_contradiction(notification, str(error))
+        return NotificationResult.CONTRADICTS
     log.info("event settled a doubt" if settled else "event told what we knew", **bound)
-    return Outcome.SETTLED if settled else Outcome.KNOWN
+    return NotificationResult.SETTLED if settled else NotificationResult.KNOWN
 
 
-def settle_action(find: FindHandler, hint: OutcomeNotification) -> bool:
-    """Write the answer of an action's call over its open intent; False when there is none."""
-    row = BarrierRow.objects.select_for_update().filter(key=hint.key).first()
-    decision = on_notification(store.state(row) if row else None, done=not isinstance(hint.answer, Refused))
+def store_action_answer(find: FindHandler, notification: OutcomeNotification) -> bool:
+    """Store the answer of an action's call over its open intent; return False if the row says the same already.
+
+    Raises:
+        Contradicted: the row or the request says otherwise.
+    """
+    row = BarrierRow.objects.select_for_update().filter(key=notification.key).first()
+    done = not isinstance(notification.answer, Refused)
+    decision = on_notification(store.pure_row(row) if row else None, done=done)
     if row is None:
         raise Contradicted("no call of ours has this key")
     if decision is OnNotification.CONTRADICTS:
         raise Contradicted(f"{row.step} of saga {row.saga} is {row.action} here")
-    if row.command != hint.command.wire_name():
+    if row.command != notification.command.wire_name():
         raise Contradicted(f"the key is that of {row.command}")
-    compare(row.request or {}, hint.facts)
+    check_facts(row.request or {}, notification.facts)
     if decision is OnNotification.KNOWN:
         return False
-    step = Step(row.saga, row.step, "do", str(hint.subject))
-    written = StepWrites()
-    asked = PendingCall(handler_of(find, row.command), step, row.request)
-    write_answers([(asked, hint.answer)], {row.key: row}, written)
-    written.write()
+    step = Step(row.saga, row.step, "do", str(notification.subject))
+    pending = PendingCall(find_calling_handler(find, row.command), step, row.request)
+    writes = StepWrites({row.key: row})
+    store_answers([(pending, notification.answer)], writes)
+    writes.flush()
     return True
 
 
-def settle_undo(find: FindHandler, hint: OutcomeNotification) -> bool:
-    """Write the answer of an undo's call, if that is open; an undo that nobody waits for is nobody's doubt."""
-    assert hint.undo is not None
-    assert not isinstance(hint.answer, Refused), "an undo is not refused"
-    row = open_undo(hint)
+def store_undo_answer(find: FindHandler, notification: OutcomeNotification) -> bool:
+    """Store the answer of an undo's call, if its intent is open; return False if it is not: nothing is in doubt."""
+    assert notification.undo is not None
+    assert not isinstance(notification.answer, Refused), "an undo is not refused"
+    row = find_open_undo(notification)
     if row is None:
         return False
-    handler = handler_of(find, hint.undo.wire_name())
+    handler = find_calling_handler(find, notification.undo.wire_name())
     assert handler.outside is not None
-    step = Step(row.saga, row.step, "undo", str(hint.subject), hint.undo)
-    (request,) = handler.outside.requests([hint.undo])
-    compare(request, hint.facts)
-    written = StepWrites()
-    write_undone([(PendingCall(handler, step, request), hint.answer)], {row.key: row}, written)
-    written.write()
+    step = Step(row.saga, row.step, "undo", str(notification.subject), notification.undo)
+    (request,) = handler.outside.requests([notification.undo])
+    check_facts(request, notification.facts)
+    writes = StepWrites({row.key: row})
+    store_undo_answers([(PendingCall(handler, step, request), notification.answer)], writes)
+    writes.flush()
     return True
 
 
-def open_undo(hint: OutcomeNotification) -> BarrierRow | None:
-    """The row whose undo made the call. Its key is the action's, so it is sought among the open ones of the subject."""
-    about = fields_of(hint.command)[0].name
+def find_open_undo(notification: OutcomeNotification) -> BarrierRow | None:
+    """The row whose undo made the call. Its key is the action's, so the search is among the subject's open undos."""
+    about = contract_fields(notification.command)[0].name
     rows = BarrierRow.objects.select_for_update().filter(
-        command=hint.command.wire_name(),
+        command=notification.command.wire_name(),
         undo=Undo.INTENT,
         action=Action.DONE,
-        **{f"request__{about}": str(hint.subject)},
+        **{f"request__{about}": str(notification.subject)},
     )
-    return next((row for row in rows if command_id(row.saga, row.step, "undo") == hint.key), None)
+    return next((row for row in rows if command_id(row.saga, row.step, "undo") == notification.key), None)
 
 
-def handler_of(find: FindHandler, command: str) -> Handler:
-    handler = find(command)
-    if handler is None or handler.outside is None:
-        raise Contradicted(f"{command} has no handler here that calls anybody")
-    return handler
-
-
-def compare(request: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
-    """Raise Contradicted unless what they tell is what we asked for."""
+def check_facts(request: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+    """Raise Contradicted unless the event's facts are those of our request."""
     wrong = [
-        f"{name}: asked {request.get(name)}, told {told}"
-        for name, told in facts.items()
-        if request.get(name) != told
+        f"{name}: asked {request.get(name)}, told {value}"
+        for name, value in facts.items()
+        if request.get(name) != value
     ]
     if wrong:
         raise Contradicted("; ".join(wrong))
 
 
-def keep(hint: OutcomeNotification, reason: str) -> None:
-    """Keep it for a human, once."""
-    refused = isinstance(hint.answer, Refused)
-    told = {**hint.facts, "answer": str(hint.answer) if refused else hint.answer}
+def keep_contradiction(notification: OutcomeNotification, reason: str) -> None:
+    """Keep it for an operator, once."""
+    answer = str(notification.answer) if isinstance(notification.answer, Refused) else notification.answer
     row = Contradiction(
-        event=hint.event, kind=hint.kind, key=hint.key, subject=hint.subject, reason=reason, told=told
+        event=notification.event,
+        kind=notification.kind,
+        key=notification.key,
+        subject=notification.subject,
+        reason=reason,
+        told={**notification.facts, "answer": answer},
     )
     Contradiction.objects.bulk_create([row], ignore_conflicts=True)

@@ -1,0 +1,1 @@
+"""The inbox: each handler gets an event once."""

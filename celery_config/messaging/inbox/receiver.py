@@ -1,4 +1,4 @@
-"""How events travel: as Celery messages of one event, or of many of one type (rule 21)."""
+"""The tasks that receive events: no event is lost or blocks the others, whatever fails on it (rule 21, events)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from celery_config.messaging.event_envelopes import (
     RECEIVE_ALL,
     EventMessage,
     EventsMessage,
-    one_message,
+    single_event_message,
 )
 from celery_config.messaging.inbox.subscriptions import Reactor, deliver, reactors
 from celery_config.messaging.outbox import writing
@@ -29,24 +29,24 @@ from celery_config.messaging.tasks import Work, durable_task
 log = structlog.get_logger(__name__)
 
 
-def receive(deliveries: Sequence[Delivery[EventMessage]]) -> list[Outcome]:
-    """Receive events, each for whoever acts on its kind or, if nobody does, for all who subscribed."""
+def receive_events(deliveries: Sequence[Delivery[EventMessage]]) -> list[Outcome]:
+    """Give events to the reactor of their type or, where it has none, to all subscribers."""
     types = {delivery.message.type for delivery in deliveries}
     structlog.contextvars.bind_contextvars(event=",".join(sorted(types)))
     outcomes: dict[int, Outcome] = {}
-    for group in group_by(lambda delivery: id(reactor_of(delivery)), deliveries).values():
-        reactor = reactor_of(group[0])
-        some = reactor.react(group) if reactor else hear(group)
+    for group in group_by(lambda delivery: id(find_reactor(delivery)), deliveries).values():
+        reactor = find_reactor(group[0])
+        some = reactor.react(group) if reactor else deliver_or_reject(group)
         outcomes |= zip(map(id, group), some, strict=True)
     return [outcomes[id(delivery)] for delivery in deliveries]
 
 
-def reactor_of(delivery: Delivery[EventMessage]) -> Reactor | None:
+def find_reactor(delivery: Delivery[EventMessage]) -> Reactor | None:
     return reactors.get(delivery.message.type)
 
 
-def hear(deliveries: Sequence[Delivery[EventMessage]]) -> list[Outcome]:
-    """Deliver events. One that nobody understands goes to the dead letters."""
+def deliver_or_reject(deliveries: Sequence[Delivery[EventMessage]]) -> list[Outcome]:
+    """Deliver events; one without a subscriber goes to the dead letters."""
     try:
         deliver([delivery.request.kwargs for delivery in deliveries])
     except DefinitionError as error:
@@ -57,22 +57,22 @@ def hear(deliveries: Sequence[Delivery[EventMessage]]) -> list[Outcome]:
     return [None] * len(deliveries)
 
 
-def concluded(delivery: Delivery[EventMessage], outcome: Outcome) -> Outcome:
-    reactor = reactor_of(delivery)
+def conclude_reaction(delivery: Delivery[EventMessage], outcome: Outcome) -> Outcome:
+    reactor = find_reactor(delivery)
     return reactor.conclude(delivery, outcome) if reactor else outcome
 
 
-def given_up(delivery: Delivery[EventMessage], error: Exception) -> Outcome:
-    """What becomes of an event whose tries are used up: nothing more, if somebody acted on it and says so."""
-    reactor = reactor_of(delivery)
+def give_up_reaction(delivery: Delivery[EventMessage], error: Exception) -> Outcome:
+    """Let the reactor announce that the tries are used up, which ends the event; without one it is a dead letter."""
+    reactor = find_reactor(delivery)
     if reactor is None:
         return None
     reactor.give_up(delivery, error)
     return Ignore(f"gave up: {error}")
 
 
-def receive_all(deliveries: Sequence[Delivery[EventsMessage]]) -> list[Outcome]:
-    """Receive batches of events. What fails together comes again one by one, each with tries of its own."""
+def receive_batches(deliveries: Sequence[Delivery[EventsMessage]]) -> list[Outcome]:
+    """Deliver batches of events. A batch that fails comes again event by event, each with tries of its own."""
     events = [event for delivery in deliveries for event in delivery.request.kwargs["events"]]
     structlog.contextvars.bind_contextvars(event=",".join(sorted({event["type"] for event in events})))
     try:
@@ -82,38 +82,40 @@ def receive_all(deliveries: Sequence[Delivery[EventsMessage]]) -> list[Outcome]:
             raise
         log.exception("a batch of events failed; each comes again alone", events=len(events))
         database_gate.drop_if_unusable()
-        if fault := unpack(events):
+        if fault := unpack_batch(events):
             return [Reject(fault, requeue=False)]
     return [None] * len(deliveries)
 
 
 @transaction.atomic
-def unpack(events: Sequence[dict[str, Any]]) -> Exception | None:
-    """Promise each event to ourselves alone; return why, if one of them cannot be stored."""
+def unpack_batch(events: Sequence[dict[str, Any]]) -> Exception | None:
+    """Promise each event to this service alone; return why, if one of them cannot be stored."""
     route, fault = topology.commands_to(settings.SERVICE), None
     for event in events:
         try:
             with transaction.atomic():
-                writing.add_tasks([(event.get("saga"), one_message(event, route))])
+                writing.add_tasks([(event.get("saga"), single_event_message(event, route))])
         except (DataError, ValueError) as error:
             log.error("an event that cannot be stored", event_id=event["id"], error=str(error))
             fault = error
     return fault
 
 
-# Flower shows what was asked of whom; there are as many facts as commands, and the saga log shows them better.
+# Flower shows commands; there are as many events, and the saga log shows them better.
 durable_task(
     RECEIVE,
     Work(
         message=EventMessage,
-        handle=receive,
+        handle=receive_events,
         exhausted="dead letter",
-        conclude=concluded,
-        on_exhausted=given_up,
+        conclude=conclude_reaction,
+        on_exhausted=give_up_reaction,
     ),
     throws=(Refused, StepSuperseded),
     send_events=False,
 )
 durable_task(
-    RECEIVE_ALL, Work(message=EventsMessage, handle=receive_all, exhausted="dead letter"), send_events=False
+    RECEIVE_ALL,
+    Work(message=EventsMessage, handle=receive_batches, exhausted="dead letter"),
+    send_events=False,
 )

@@ -1,4 +1,4 @@
-"""Receiving events: one Celery task, a table of subscriptions, an inbox (rule 21).
+"""The inbox: every subscriber gets an event, and if it asks for that, gets no event twice (rule 21, events).
 
 All events that have arrived are handled together, those of one kind by one call of each handler.
 """
@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 class Envelope:
     """A CloudEvent without its data; `saga`, `step`, `operation`, `outcome` are set on a saga's events.
 
-    Those of a choreographed order have its id as `saga`, a `flow`, and, when said again, the number of the `drive`.
+    A choreographed order's events have its id as `saga`, a `flow` and, when repeated, the number of the `drive`.
     """
 
     id: UUID
@@ -50,7 +50,7 @@ class Envelope:
 
 @dataclass(frozen=True)
 class Received:
-    """An event in hand: what it says, as its contract or as it came."""
+    """A received event: its data, as its contract or as they came, and its envelope."""
 
     data: Any
     envelope: Envelope
@@ -67,86 +67,81 @@ class Subscription:
 
     @property
     def name(self) -> str:
+        """The handler's name in the inbox: a handler that subscribes with `once` and moves forgets what it handled."""
         return f"{self.handler.__module__}.{self.handler.__qualname__}"
 
 
 class Reactor(Protocol):
-    """Whoever acts on events: each has an outcome of its own, perhaps a call outside, as that of a command."""
+    """Acts on events of one type: each has an outcome of its own as a command has, perhaps a call outside."""
 
     def react(self, deliveries: Sequence[Delivery[Any]]) -> list[Outcome]:
-        """Act on each of them once."""
+        """Act on each event once."""
 
     def conclude(self, delivery: Delivery[Any], outcome: Outcome) -> Outcome:
-        """Measure and log what became of one."""
+        """Measure and log the outcome of one event."""
 
     def give_up(self, delivery: Delivery[Any], error: Exception) -> None:
-        """Say that the tries are used up."""
+        """Announce that the tries are used up."""
 
 
 subscriptions: list[Subscription] = []
 reactors: dict[str, Reactor] = {}
-"""By the type of the events."""
+"""By the type of their events."""
 
 
-def subscribes(*to: type[Event] | str, once: bool = True) -> Callable[[EventHandler], EventHandler]:
-    """Call the function with the events of these kinds that have arrived, in the order in which they came.
+def add_subscription(handler: EventHandler, *to: type[Event] | str, once: bool = True) -> None:
+    """Call the handler with the events of these kinds that have arrived, in the order of arrival.
 
     Args:
-        to: contracts (the events are decoded), or patterns such as `payment.*` (it gets the data as they came).
-        once: remember the events' ids, so that a repeat is not handled again. A handler whose repeats are
-            harmless by themselves (a monotone merge) may do without.
+        to: contracts (their events are decoded), or topic patterns such as `payment.*` (it gets the data as they came).
+        once: remember the events' ids, so that a repeat is not handled again.
     """
-
-    def register(function: EventHandler) -> EventHandler:
-        subscriptions.append(Subscription(to, function, once))
-        return function
-
-    return register
+    subscriptions.append(Subscription(to, handler, once))
 
 
 def deliver(events: Sequence[dict[str, Any]]) -> None:
-    """Give CloudEvents to everyone who subscribed, all in one transaction.
+    """Give CloudEvents to all their subscribers, in one transaction.
 
     Raises:
-        DefinitionError: nobody here understands one of them.
-        msgspec.ValidationError: one is not the CloudEvent its type promises.
+        DefinitionError: an event has no subscriber here.
+        msgspec.ValidationError: an event does not fit its type's contract.
     """
     envelopes = [decode(Envelope, event) for event in events]
-    wanted = [(subscription, understood(subscription, events, envelopes)) for subscription in subscriptions]
-    heard = {received.envelope.type for _, some in wanted for received in some}
-    if unheard := {envelope.type for envelope in envelopes} - heard:
-        raise DefinitionError(f"no handler subscribes to {', '.join(unheard)}, yet its queue is bound to it")
+    selected = [(each, select_events(each, events, envelopes)) for each in subscriptions]
+    subscribed = {received.envelope.type for _, some in selected for received in some}
+    if unknown := {envelope.type for envelope in envelopes} - subscribed:
+        raise DefinitionError(f"no handler subscribes to {', '.join(unknown)}, yet its queue is bound to it")
     with transaction.atomic():
-        for subscription, received in wanted:
-            fresh = remembered(received, subscription.name) if subscription.once else received
+        for subscription, received in selected:
+            fresh = claim_events(received, subscription.name) if subscription.once else received
             if fresh:
                 subscription.handler(fresh)
     for envelope in envelopes:
         metrics.EVENTS_HANDLED.labels(envelope.type).inc()
 
 
-def understood(
+def select_events(
     subscription: Subscription, events: Sequence[dict[str, Any]], envelopes: Sequence[Envelope]
 ) -> list[Received]:
-    """The events that this subscription is about."""
+    """Return the events that match this subscription."""
     found = []
     for event, envelope in zip(events, envelopes, strict=True):
-        if wanted := wanted_as(envelope.type, subscription.to):
+        if match := match_type(envelope.type, subscription.to):
             data = event.get("data")
-            found.append(Received(data if isinstance(wanted, str) else decode(wanted, data), envelope))
+            found.append(Received(data if isinstance(match, str) else decode(match, data), envelope))
     return found
 
 
 @functools.cache
-def wanted_as(kind: str, to: tuple[type[Event] | str, ...]) -> type[Event] | str | None:
-    """The contract or pattern by which events of this kind are wanted; None: they are not."""
+def match_type(kind: str, to: tuple[type[Event] | str, ...]) -> type[Event] | str | None:
+    """Return the contract or pattern that matches events of this kind, or None."""
     return next(
         (each for each in to if fnmatchcase(kind, each if isinstance(each, str) else each.wire_name())), None
     )
 
 
-def remembered(received: Sequence[Received], handler: str) -> list[Received]:
-    """Claim the events for the handler; return those that were not dealt with before."""
+def claim_events(received: Sequence[Received], handler: str) -> list[Received]:
+    """Write the events' inbox entries; return those events that the handler has not handled before."""
     if not received:
         return []
     once = {each.envelope.id: each for each in received}

@@ -1,0 +1,1 @@
+"""The outbox and its relay: a message is written with what makes it true, and sent at least once."""

@@ -1,4 +1,4 @@
-"""Publishing what the outbox holds: takes rows that are due, sends them, and forgets what the broker took."""
+"""Publishing from the outbox: a row is done once the broker confirmed it, and a crash before sends it twice."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ class Promise:
     payload: dict[str, Any]
 
 
-def packed(rows: Sequence[Promise]) -> list[tuple[dict[str, Any], list[Promise]]]:
-    """The Celery messages of rows: a task each as it was written, events of one type up to `PACK` in one.
+def pack_messages(rows: Sequence[Promise]) -> list[tuple[dict[str, Any], list[Promise]]]:
+    """Return the Celery messages of rows: a task as it was written, events of one type up to `PACK` in one.
 
-    Those of a choreographed order are acted on as commands are, and travel as these do: one by one.
+    Events of a choreographed order are acted on as commands are, and travel like them: one by one.
     """
     messages = [(row.payload, [row]) for row in rows if row.kind == Kind.TASK]
     for name, events in group_by(
@@ -54,57 +54,56 @@ def packed(rows: Sequence[Promise]) -> list[tuple[dict[str, Any], list[Promise]]
     return messages
 
 
-def due() -> Q:
-    """The rows that may be published now."""
+def due_filter() -> Q:
     return Q(published_at__isnull=True, due_at__lte=Now())
 
 
 @cached_sql
-def look() -> QuerySet[OutboxMessage, Any]:
-    """The statement behind `anything_due`."""
-    return OutboxMessage.objects.filter(due()).values("pk")[:1]
+def select_any_due() -> QuerySet[OutboxMessage, Any]:
+    """The statement of `has_due_rows`."""
+    return OutboxMessage.objects.filter(due_filter()).values("pk")[:1]
 
 
 @cached_sql
-def take(limit: int) -> QuerySet[OutboxMessage, Any]:
-    """The statement behind `locked`."""
-    found = OutboxMessage.objects.filter(due()).order_by("due_at", "id")
+def select_due(limit: int) -> QuerySet[OutboxMessage, Any]:
+    """The statement of `lock_due_rows`."""
+    found = OutboxMessage.objects.filter(due_filter()).order_by("due_at", "id")
     ours = found.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)
     return ours.values_list("id", "kind", "name", "payload")[:limit]
 
 
-def anything_due() -> bool:
+def has_due_rows() -> bool:
     """Whether a row waits to be published: one cheap statement, outside any transaction."""
     with connection.cursor() as cursor:
-        cursor.execute(*look())
+        cursor.execute(*select_any_due())
         return cursor.fetchone() is not None
 
 
-def locked(limit: int) -> list[Promise]:
-    """Up to `limit` rows that are due, less those that another relay has in hand; locked for us."""
+def lock_due_rows(limit: int) -> list[Promise]:
+    """Lock and return up to `limit` due rows, except those that another relay has locked."""
     with connection.cursor() as cursor:
-        cursor.execute(*take(limit))
+        cursor.execute(*select_due(limit))
         return [Promise(id, kind, name, decode(payload)) for id, kind, name, payload in cursor.fetchall()]
 
 
 def publish_batch(publisher: Publisher, limit: int) -> int:
     """Publish up to `limit` due rows and return how many were found.
 
-    The rows stay locked until the broker confirmed them, so two relays never send one row; a crash in between
-    sends it twice, which the barrier and the inbox bear.
+    The rows stay locked until the broker confirmed them, so two relays never send the same row. After a crash it is
+    sent twice: barrier and inbox recognise the repeat.
     """
     with transaction.atomic():
-        rows = locked(limit)
+        rows = lock_due_rows(limit)
         if not rows:
             return 0
-        messages = packed(rows)
+        messages = pack_messages(rows)
         taken = publisher.publish([message for message, _ in messages])
         reach(Point.RELAYED)
-        # A row that a crash brings back is sent again, which the barrier and the inbox bear.
+        # A row that a crash brings back is only sent again.
         functions.disable_synchronous_commit()
         sent = [row for i, (_, some) in enumerate(messages) if i in taken for row in some]
         refused = [row.id for i, (_, some) in enumerate(messages) if i not in taken for row in some]
-        # A command has done its duty; an event stays for those who must catch up (rule 20).
+        # A sent command is deleted; an event stays for readers that must catch up (rule 20, the feed).
         published = [SimpleNamespace(id=r.id, published_at=Now()) for r in sent if r.kind == Kind.EVENT]
         bulk.execute(
             *bulk.delete_statement(OutboxMessage, [r.id for r in sent if r.kind == Kind.TASK]),

@@ -1,4 +1,7 @@
-"""The relay: publishes outbox rows that are due, and sweeps. Many may run; row locks share the work."""
+"""The relay publishes due outbox rows and runs a service's periodic duties: watchdog, retention, copies, sweeps.
+
+Several may run at once; row locks share the work.
+"""
 
 from __future__ import annotations
 
@@ -16,24 +19,24 @@ from celery_config.broker.publisher import Publisher, broker_errors
 from celery_config.db import functions
 from celery_config.messaging import database_gate
 from celery_config.messaging.models import OutboxMessage
-from celery_config.messaging.outbox.publishing import anything_due, due, publish_batch
+from celery_config.messaging.outbox.publishing import due_filter, has_due_rows, publish_batch
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass
 class Duty:
-    """Something the relay does every `seconds`; when `run` says that there is more, after the next publishing."""
+    """Work that the relay does every `seconds`, and again after the next batch if `run` returns True: there is more."""
 
     name: str
     run: Callable[[], bool | None]
     seconds: float
     next_at: float = field(default=0.0)
 
-    def do_when_due(self) -> bool:
+    def run_if_due(self) -> bool:
         """Run it if its time has come and return whether there is more to do at once.
 
-        Whatever is wrong with it is logged and must not stop the publishing.
+        An error of its own is logged and does not stop the publishing.
         """
         if time.monotonic() < self.next_at:
             return False
@@ -52,20 +55,19 @@ class Duty:
 
 def oldest_unpublished_seconds() -> float:
     """Age in seconds of the oldest row that is due and not published; 0 when there is none."""
-    oldest = OutboxMessage.objects.filter(due()).aggregate(at=Min("due_at"))["at"]
+    oldest = OutboxMessage.objects.filter(due_filter()).aggregate(at=Min("due_at"))["at"]
     return max(0.0, (functions.fetch_now() - oldest).total_seconds()) if oldest else 0.0
 
 
 def run(
     app: Celery, duties: Sequence[Duty], stopped: Callable[[float], bool], wait_for_call: Callable[[], bool]
 ) -> None:
-    """Relay until told to stop; outlive every absence of the broker and the database.
+    """Relay until asked to stop; wait out every absence of the broker and the database.
 
     Args:
-        duties: done between batches.
-        stopped: waits up to so many seconds and says whether to stop.
-        wait_for_call: waits until the next look is due, or somebody calls because there is something to publish; says
-            which it was.
+        duties: run between batches.
+        stopped: waits up to so many seconds and returns whether to stop.
+        wait_for_call: waits until the next poll is due; returns True as soon as it is notified of something to publish.
     """
     structlog.contextvars.bind_contextvars(duty=f"{settings.SERVICE} publish")
     publisher = Publisher(app, settings.TIMES.publish)
@@ -73,12 +75,12 @@ def run(
     called = False
     while True:
         try:
-            found = publish_batch(publisher, settings.RELAY_BATCH) if called or anything_due() else 0
-            behind = [duty for duty in duties if duty.do_when_due()]
+            found = publish_batch(publisher, settings.RELAY_BATCH) if called or has_due_rows() else 0
+            behind = [duty for duty in duties if duty.run_if_due()]
             trouble_wait = 0.1
             called, wait = False, 0.0
             if found < settings.RELAY_BATCH and not behind:
-                # Rows are let gather: a batch costs nearly the same whatever its size.
+                # Let rows gather: a batch costs nearly the same at any size.
                 if found and stopped(settings.RELAY_GATHER_SECONDS):
                     break
                 called = wait_for_call()

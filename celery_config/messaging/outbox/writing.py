@@ -1,4 +1,4 @@
-"""Writing to the outbox: always inside the transaction that makes the message true."""
+"""Writing to the outbox: a message is promised in the transaction that makes it true, so both happen or neither."""
 
 from __future__ import annotations
 
@@ -29,98 +29,79 @@ def add_task(message: dict[str, Any], *, saga: UUID | None, delay: float = 0) ->
 
     Args:
         message: `task`, `args`, `kwargs` and `options` as `Celery.send_task` takes them, JSON only.
-        saga: whom it belongs to.
+        saga: the saga it belongs to.
         delay: seconds until it may be published.
     """
     if not delay:
         add_tasks([(saga, message)])
         return
-    check_transaction()
+    require_transaction()
     row = OutboxMessage(kind=OutboxMessage.Kind.TASK, name=message["task"], saga=saga, payload=message)
-    # The database's clock, as everything that asks what is due does: ours may be off.
+    # The database's clock, by which all read what is due: ours may be off.
     row.due_at = Now() + timedelta(seconds=delay)
     row.save(force_insert=True)
 
 
 def add_tasks(messages: Iterable[tuple[UUID | None, dict[str, Any]]]) -> None:
     """Promise many Celery messages, each with its saga, with one statement."""
-    check_transaction()
-    bulk.execute(*tasks(messages))
+    require_transaction()
+    bulk.execute(*task_statements(messages))
 
 
-def tasks(messages: Iterable[tuple[UUID | None, dict[str, Any]]]) -> list[Statement]:
-    """What promises many Celery messages, each with its saga; a part of the statement that makes them true."""
-    return called_for(
-        promised(
-            SimpleNamespace(
-                kind=OutboxMessage.Kind.TASK.value, name=message["task"], saga=saga, payload=message
-            )
+def task_statements(messages: Iterable[tuple[UUID | None, dict[str, Any]]]) -> list[Statement]:
+    """Promises many Celery messages, each with its saga, as a part of the statement that makes them true."""
+    kind = OutboxMessage.Kind.TASK.value
+    return notify_after_commit(
+        insert_statement(
+            SimpleNamespace(kind=kind, name=message["task"], saga=saga, payload=message)
             for saga, message in messages
         )
     )
 
 
-def promised(messages: Iterable[Any]) -> list[Statement]:
-    """What writes the rows."""
+def insert_statement(messages: Iterable[Any]) -> list[Statement]:
     # Not instances of the model: four defaults that the database fills in anyway cost as much as all the rest.
     return bulk.insert_statement(OutboxMessage, list(messages), INSERTED)
 
 
-def called_for(changes: Iterable[Statement]) -> list[Statement]:
-    """The same, with the relay called once they are committed."""
+def notify_after_commit(changes: Iterable[Statement]) -> list[Statement]:
+    """The same statements, after whose commit the relay is notified."""
     return [replace(change, on_commit=notifier.notify_relay) for change in changes]
 
 
-def check_transaction() -> None:
+def require_transaction() -> None:
     if not connection.in_atomic_block:
         raise RuntimeError(
-            "an outbox row belongs into the transaction that makes it true: wrap this in atomic()"
+            "an outbox row belongs in the transaction that makes it true: wrap this in atomic()"
         )
 
 
-def add_event(
-    event: Event,
-    *,
-    subject: str,
-    saga: UUID | None = None,
-    event_id: UUID | None = None,
-    **extensions: str,
-) -> None:
-    """Announce `event` as a CloudEvent 1.0 (structured mode, rule 21).
-
-    Args:
-        event: the contract; its type is the event's type.
-        subject: the id of what it is about (order id, SKU).
-        saga: the correlation id, if it belongs to a saga.
-        event_id: fixed where a repeat must be recognised.
-        extensions: further CloudEvents attributes: step, operation, outcome.
-    """
-    add_events([cloud_event(event, subject=subject, saga=saga, event_id=event_id, **extensions)])
+def add_event(event: Event, *, subject: str, **attributes: Any) -> None:
+    """Announce `event` as a CloudEvent 1.0 (rule 21, events); for the arguments see `cloud_event`."""
+    add_events([cloud_event(event, subject=subject, **attributes)])
 
 
 def add_events(announced: Iterable[dict[str, Any]]) -> None:
     """Announce many CloudEvents with one statement."""
-    check_transaction()
-    bulk.execute(*events(announced))
+    require_transaction()
+    bulk.execute(*event_statements(announced))
 
 
-def events(announced: Iterable[dict[str, Any]]) -> list[Statement]:
-    """What announces many CloudEvents; a part of the statement that makes them true."""
-    told = list(announced)
-    changes = promised(
-        SimpleNamespace(
-            kind=OutboxMessage.Kind.EVENT.value, name=event["type"], saga=event.get("saga"), payload=event
-        )
-        for event in told
+def event_statements(announced: Iterable[dict[str, Any]]) -> list[Statement]:
+    """Announces many CloudEvents, as a part of the statement that makes them true."""
+    events, kind = list(announced), OutboxMessage.Kind.EVENT.value
+    changes = insert_statement(
+        SimpleNamespace(kind=kind, name=event["type"], saga=event.get("saga"), payload=event)
+        for event in events
     )
-    return changes if all(map(only_completes_the_log, told)) else called_for(changes)
+    return changes if all(map(is_log_only, events)) else notify_after_commit(changes)
 
 
-def only_completes_the_log(event: Mapping[str, Any]) -> bool:
-    """Whether nobody waits for it: the chain has carried what it says on.
+def is_log_only(event: Mapping[str, Any]) -> bool:
+    """Whether the event only completes the saga log, while the chain carries its news on.
 
-    Such events wait for the relay's next look, a crowd of them in one message; sent as they come they cost a third of
-    all the CPU of an order that travels alone.
+    Such events wait for the relay's next poll, and many travel in one message; sent at once they cost a third of all
+    the CPU of an order that travels alone.
     """
     return "step" in event and "flow" not in event
 
@@ -128,8 +109,15 @@ def only_completes_the_log(event: Mapping[str, Any]) -> bool:
 def cloud_event(
     event: Event, *, subject: str, saga: UUID | None = None, event_id: UUID | None = None, **extensions: Any
 ) -> dict[str, Any]:
-    """Return `event` as this service's CloudEvent, of now."""
-    return cloudevents.structured(
+    """Return `event` as a CloudEvent of this service, with the present time.
+
+    Args:
+        subject: the id of what it is about (order id, SKU).
+        saga: the correlation id, if it belongs to a saga.
+        event_id: fixed where a repeat must be recognised.
+        extensions: further CloudEvents attributes: step, operation, outcome.
+    """
+    return cloudevents.structured_event(
         event,
         service=settings.SERVICE,
         subject=subject,

@@ -14,7 +14,7 @@ from celery_config.broker.validation import find_fault
 from celery_config.common.services import ORCHESTRATOR
 from celery_config.contracts.base import decode
 from celery_config.messaging.event_envelopes import RECEIVE, RECEIVE_ALL
-from celery_config.messaging.inbox.subscriptions import Envelope, subscriptions, understood
+from celery_config.messaging.inbox.subscriptions import Envelope, select_events, subscriptions
 from celery_config.participant.handlers import FenceMessage, StepMessage
 from celery_config.saga.dead_letters.shapes import Shape, find_mismatch, step_shapes
 from celery_config.saga.dsl import Saga
@@ -67,7 +67,7 @@ def find_event_mismatch(kwargs: dict[str, Any]) -> str | None:
     try:
         envelope = decode(Envelope, kwargs)
         for subscription in subscriptions:
-            understood(subscription, [kwargs], [envelope])
+            select_events(subscription, [kwargs], [envelope])
     except msgspec.ValidationError as error:
         return str(error)
     return None

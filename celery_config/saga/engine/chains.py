@@ -17,7 +17,7 @@ import msgspec
 
 from celery_config.broker.topology import commands_to, flower_options
 from celery_config.common.services import ORCHESTRATOR
-from celery_config.contracts.base import Command, command_id, fields_of
+from celery_config.contracts.base import Command, command_id, contract_fields
 from celery_config.errors import ChainTooLarge
 from celery_config.saga.dsl import Saga, Step, Via, field_sources
 from celery_config.saga.engine.machine import Send
@@ -70,7 +70,7 @@ class ChainBuilder:
         return self.step_link(step.undo, step, "undo", {})
 
     def step_link(self, command: type[Command], step: Step, operation: str, more: dict[str, Any]) -> Link:
-        names = [f.name for f in fields_of(command)]
+        names = [f.name for f in contract_fields(command)]
         fields = {name: self.data[name] for name in names if name in self.data}
         more = {"operation": operation, "command": fields, **more}
         return self.participant_link(command.wire_name(), step, operation, more)
@@ -100,7 +100,7 @@ class ChainBuilder:
 
     @property
     def subject(self) -> str:
-        return str(self.data[fields_of(self.saga.data)[0].name])
+        return str(self.data[contract_fields(self.saga.data)[0].name])
 
     def options(self, service: str, step: str, operation: str, key: str) -> dict[str, Any]:
         """The route to `service`, what Flower shows, and the task id, which `key` and the attempt make unique."""

@@ -72,7 +72,7 @@ class SagaFlow(WatchedFlow[SagaInstance, SagaFacts]):
         "status", "cause", "attempt", "drives", "since", "due_at", "owner", "answer_by", "fingerprint", "ended_at",
     )  # fmt: skip
     news = (SagaStep, "saga", "updated_at")
-    to_outbox = staticmethod(writing.tasks)
+    to_outbox = staticmethod(writing.task_statements)
     verbs = {
         "retry": Verb(
             "Retry now: look at it as the watchdog would; a parked saga is stopped, fence included",

@@ -91,7 +91,7 @@ def prepare_starts(saga: type[Saga], wanted: Sequence[tuple[UUID, Any]]) -> Prep
     statements = [
         *bulk.insert_statement(SagaInstance, instances, SAGA_COLUMNS),
         *bulk.insert_statement(SagaStep, steps, STEP_COLUMNS),
-        *writing.tasks(chains),
+        *writing.task_statements(chains),
     ]
     return PreparedStarts(outcomes, statements)
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import structlog
 
-from celery_config.contracts.base import fields_of
+from celery_config.contracts.base import contract_fields
 from celery_config.errors import OperatorRefused
 from celery_config.http.service_client import ServiceCallError, ServiceCallRefused, ServiceClient
 from celery_config.messaging.states import Action, Undo
@@ -73,7 +73,7 @@ def settle(
         "step": step,
         "operation": operation,
         "subject": subject,
-        "command": {f.name: course.data[f.name] for f in fields_of(command) if f.name in course.data},
+        "command": {f.name: course.data[f.name] for f in contract_fields(command) if f.name in course.data},
         "answer": answer,
         "note": note,
     }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from celery_config.contracts.base import fields_of
+from celery_config.contracts.base import contract_fields
 from celery_config.messaging.states import Action, Undo
 from celery_config.saga.course import Answer, Course, Known
 from celery_config.saga.dsl import Step
@@ -67,7 +67,7 @@ def doubt_about(known: Known, answer: Answer, step: str) -> tuple[bool, str] | N
 def effect(
     step: Step, data: Mapping[str, Any], reply: Mapping[str, Any], doubtful: bool, because: str
 ) -> Effect:
-    asked = {f.name: data[f.name] for f in fields_of(step.command) if f.name in data}
+    asked = {f.name: data[f.name] for f in contract_fields(step.command) if f.name in data}
     expires = reply.get("expires_at")
     return Effect(
         step=step.name,

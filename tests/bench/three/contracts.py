@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 from uuid import UUID
 
 from celery_config.contracts.base import Command, Refusal, Reply
@@ -11,20 +10,20 @@ from celery_config.contracts.base import Command, Refusal, Reply
 
 @dataclass(frozen=True, kw_only=True)
 class MoneyTaken(Reply):
-    service: ClassVar[str] = "payment"
+    service = "payment"
     payment: UUID
 
 
 @dataclass(frozen=True, kw_only=True)
 class MoneyGivenBack(Reply):
-    service: ClassVar[str] = "payment"
+    service = "payment"
     order: UUID
 
 
 @dataclass(frozen=True, kw_only=True)
 class TakeMoney(Command):
-    service: ClassVar[str] = "payment"
-    done: ClassVar[type[Reply]] = MoneyTaken
+    service = "payment"
+    done = MoneyTaken
     order: UUID
     amount: int
 
@@ -33,27 +32,27 @@ class TakeMoney(Command):
 class GiveMoneyBack(Command):
     """Undoes `TakeMoney`."""
 
-    service: ClassVar[str] = "payment"
-    done: ClassVar[type[Reply]] = MoneyGivenBack
+    service = "payment"
+    done = MoneyGivenBack
     order: UUID
 
 
 @dataclass(frozen=True, kw_only=True)
 class GoodsTaken(Reply):
-    service: ClassVar[str] = "inventory"
+    service = "inventory"
     order: UUID
 
 
 @dataclass(frozen=True, kw_only=True)
 class GoodsRefused(Refusal):
-    service: ClassVar[str] = "inventory"
+    service = "inventory"
 
 
 @dataclass(frozen=True, kw_only=True)
 class TakeGoods(Command):
-    service: ClassVar[str] = "inventory"
-    done: ClassVar[type[Reply]] = GoodsTaken
-    refused: ClassVar[type[Refusal] | None] = GoodsRefused
+    service = "inventory"
+    done = GoodsTaken
+    refused = GoodsRefused
     order: UUID
     sku: str
     quantity: int
@@ -61,7 +60,7 @@ class TakeGoods(Command):
 
 @dataclass(frozen=True, kw_only=True)
 class GoodsPutBack(Reply):
-    service: ClassVar[str] = "inventory"
+    service = "inventory"
     order: UUID
 
 
@@ -69,27 +68,27 @@ class GoodsPutBack(Reply):
 class PutGoodsBack(Command):
     """Undoes `TakeGoods`."""
 
-    service: ClassVar[str] = "inventory"
-    done: ClassVar[type[Reply]] = GoodsPutBack
+    service = "inventory"
+    done = GoodsPutBack
     order: UUID
 
 
 @dataclass(frozen=True, kw_only=True)
 class ParcelSent(Reply):
-    service: ClassVar[str] = "shipment"
+    service = "shipment"
     shipment: UUID
 
 
 @dataclass(frozen=True, kw_only=True)
 class ParcelCalledBack(Reply):
-    service: ClassVar[str] = "shipment"
+    service = "shipment"
     order: UUID
 
 
 @dataclass(frozen=True, kw_only=True)
 class SendParcel(Command):
-    service: ClassVar[str] = "shipment"
-    done: ClassVar[type[Reply]] = ParcelSent
+    service = "shipment"
+    done = ParcelSent
     order: UUID
     address: str
 
@@ -98,6 +97,6 @@ class SendParcel(Command):
 class CallParcelBack(Command):
     """Undoes `SendParcel`."""
 
-    service: ClassVar[str] = "shipment"
-    done: ClassVar[type[Reply]] = ParcelCalledBack
+    service = "shipment"
+    done = ParcelCalledBack
     order: UUID

@@ -236,7 +236,7 @@ def test_what_a_webhook_settled_is_told_by_the_next_try(
         broken.setattr(gateway(), "authorize", held_and_lost)
         assert buyer.placed() == []
     row = BarrierRow.objects.get()
-    said = webhooks.receive(
+    said = webhooks.receive_notification(
         registry.get,
         OutcomeNotification(
             event="e", kind="authorized", key=row.key, subject=buyer.order, command=AuthorizePayment,

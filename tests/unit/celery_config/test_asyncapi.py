@@ -20,7 +20,7 @@ from cloudevents.core.formats.json import JSONFormat
 from celery_config.asyncapi import announced_by, document, every_event, kinds_of
 from celery_config.common.services import ORCHESTRATOR, SERVICES
 from celery_config.contracts.base import Event, decode, encode
-from celery_config.contracts.cloudevents import structured
+from celery_config.contracts.cloudevents import structured_event
 from celery_config.contracts.subscriptions import EventSubscription
 from docs import asyncapi
 from order_project.choreography.derivation import EVENTS_OF_AN_ORDER
@@ -71,7 +71,7 @@ def references(value: Any) -> list[str]:
 
 
 def cloud_event(kind: type[Event], data: dict[str, Any]) -> dict[str, Any]:
-    event = structured(
+    event = structured_event(
         decode(kind, data), service="payment", subject="x", time=datetime.now(UTC), saga=uuid4(), event_id=uuid4(),
         step="s", operation="do", outcome="done", flow="choreographed", drive=1,
     )  # fmt: skip

@@ -221,7 +221,7 @@ def test_the_tables_of_messages_are_those_of_the_contracts() -> None:
     assert messages_table.PAGE.read_text(encoding="utf-8") == messages_table.page()
 
 
-@pytest.mark.parametrize("package", ["celery_config/api", *PACKAGES])
+@pytest.mark.parametrize("package", ["celery_config", *PACKAGES])
 def test_every_url_is_described(package: str) -> None:
     described = set(re.findall(r"`(/[^` ?]*)`", page("api")))
     for file in [ROOT / package / "urls.py", ROOT / package / "api.py"]:
@@ -255,6 +255,23 @@ class TestPages:
     def test_python_in_the_pages_is_python(self, path: Path) -> None:
         for block in re.findall(r"```python\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL):
             ast.parse(dedent(block))
+
+    @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+    def test_what_python_in_the_pages_imports_exists(self, path: Path) -> None:
+        """But for what the page itself tells its reader to write."""
+        blocks = re.findall(r"```python\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL)
+        trees = [ast.parse(dedent(block)) for block in blocks]
+        written = {
+            n.name for tree in trees for n in tree.body if isinstance(n, (ast.FunctionDef, ast.ClassDef))
+        }
+        imports = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+        for node in imports:
+            file = ROOT / (node.module or "").replace(".", "/")
+            file = file / "__init__.py" if file.is_dir() else file.with_suffix(".py")
+            if file.exists():
+                there = names_defined(ast.parse(file.read_text(encoding="utf-8"))) | written
+                there |= {each.stem for each in file.parent.iterdir() if file.name == "__init__.py"}
+                assert {alias.name for alias in node.names} <= there, f"{path.name}: {ast.unparse(node)}"
 
     def test_the_flow_in_the_readme_is_the_flow(self) -> None:
         (block,) = re.findall(
@@ -290,6 +307,19 @@ def test_nothing_speaks_of_the_machine_it_was_written_on() -> None:
     texts = [*PAGES, *(ROOT / "docs").rglob("*.py"), *(f for p in CODE for f in (ROOT / p).rglob("*.py"))]
     forbidden = re.compile(r"(?<![\w.$])/(?:work|root|home/\w+)/|/tmp/")
     assert [str(p.relative_to(ROOT)) for p in texts if forbidden.search(p.read_text(encoding="utf-8"))] == []
+
+
+def names_defined(tree: ast.Module) -> set[str]:
+    """The names that a module binds on its first level."""
+    names: set[str] = set()
+    for node in tree.body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            names.add(node.name)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            names |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, (ast.Assign, ast.AnnAssign)):
+            names |= {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
+    return names
 
 
 def links_of(path: Path) -> set[Path]:

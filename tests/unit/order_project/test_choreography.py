@@ -138,7 +138,7 @@ class TestALine:
             react(Asked, undo=AuthorizePayment, by=VoidPayment, announce=Answered, unless=CapturePayment)
 
     def test_nobody_announces_for_another(self) -> None:
-        with pytest.raises(DefinitionError, match="for itself alone"):
+        with pytest.raises(DefinitionError, match="must belong to one service"):
             react(Asked, undo=AuthorizePayment, by=VoidPayment, announce=Asked)
 
     def test_one_thing_is_done(self) -> None:

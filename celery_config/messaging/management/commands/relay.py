@@ -18,7 +18,7 @@ from celery_config.messaging.outbox.notifier import RelayListener
 
 
 class Command(BaseCommand):
-    help = "Publish the outbox, run what is due, sweep. Several may run at once."
+    help = "Publish the outbox and run this service's periodic duties. Several may run at once."
 
     def handle(self, *args: Any, **options: Any) -> None:
         stop = threading.Event()
@@ -31,5 +31,5 @@ class Command(BaseCommand):
         functions.force_index_plans()
         self.stdout.write(f"{settings.SERVICE} relay ready")
         self.stdout.flush()
-        bell = RelayListener(settings.RELAY_WAKE, settings.RELAY_POLL_SECONDS)
-        relay.run(current_app._get_current_object(), duties, stop.wait, bell.wait)
+        listener = RelayListener(settings.RELAY_WAKE, settings.RELAY_POLL_SECONDS)
+        relay.run(current_app._get_current_object(), duties, stop.wait, listener.wait)

@@ -1,4 +1,4 @@
-"""While its own database is away a worker takes no messages (rule 10)."""
+"""While its own database is away a worker takes no messages (rule 10, retries)."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ class TestConsumer:
 
 
 class TestRemoteControl:
-    """Its queue may belong to a connection that is dead without the broker's knowing."""
+    """Its queue may belong to a connection that is dead while the broker does not know it."""
 
     def test_it_waits_for_its_queue(self, monkeypatch: pytest.MonkeyPatch) -> None:
         told: list[str] = []
@@ -178,6 +178,6 @@ GOOD = {"headers": {"task": "x.do", "id": "1"}, "payload": [[], {}, {}]}
     ],
 )
 def test_what_no_worker_could_run_is_found_before_it_is_acknowledged(broken: Any, fault: str | None) -> None:
-    """Rule 19: Celery by itself would lose it, or die."""
+    """Rule 19 (dead letters): Celery by itself would lose it, or die."""
     found = find_fault(SimpleNamespace(**GOOD | broken), {"x.do"})  # type: ignore[arg-type]
     assert (fault in found) if fault and found else found is fault

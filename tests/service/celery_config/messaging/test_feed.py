@@ -1,4 +1,4 @@
-"""The event feed, for whoever must catch up (rule 20)."""
+"""The event feed misses no event (rule 20, the feed)."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_strangers_read_nothing() -> None:
 
 @concurrent
 def test_an_event_that_commits_late_is_never_missed() -> None:
-    """Rule 20: ids commit out of order; what came after a transaction that still runs waits for it."""
+    """Rule 20 (the feed): ids commit out of order; what came after a transaction that still runs waits for it."""
     written, go = threading.Event(), threading.Event()
 
     def slow() -> None:

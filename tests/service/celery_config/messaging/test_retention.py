@@ -1,4 +1,4 @@
-"""What is forgotten: only what nobody can ask for any more."""
+"""Retention deletes only rows that no message can need any more."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ class TestBarrier:
     def test_rows_of_sagas_past_the_horizon_go_and_the_others_stay(self) -> None:
         old = row(uuid7(ago(DAYS + 2)), days=DAYS + 2)
         young = row(uuid7(ago(DAYS - 1)), days=DAYS - 1)
-        retention.forget_old()
+        retention.delete_expired()
         assert list(BarrierRow.objects.values_list("key", flat=True)) == [young]
         assert old != young
 
     @pytest.mark.parametrize(("action", "undo"), [("intent", ""), ("done", "intent")])
     def test_one_with_an_open_call_is_never_forgotten(self, action: str, undo: str) -> None:
-        """Rule 8: the provider may hold something, and only this row knows under which key."""
+        """Rule 8 (effects outside): the provider may hold something, and only this row knows under which key."""
         key = row(uuid7(ago(400)), days=400, action=action, undo=undo)
-        retention.forget_old()
+        retention.delete_expired()
         assert BarrierRow.objects.get().key == key
 
     def test_whatever_may_still_be_carried_out_is_kept(self) -> None:
@@ -56,14 +56,14 @@ class TestBarrier:
         for days in (DAYS - 0.5, DAYS + 0.5, DAYS + 1.5):
             saga = uuid7(ago(days))
             key = row(saga, days=days)
-            retention.forget_old()
+            retention.delete_expired()
             assert BarrierRow.objects.filter(key=key).exists() or retention.is_too_old(saga)
 
     def test_much_is_forgotten_a_batch_at_a_time(self) -> None:
         for _ in range(5):
             row(uuid7(ago(DAYS + 2)), days=DAYS + 2)
         left = []
-        while retention.forget_old(batch=2):
+        while retention.delete_expired(batch=2):
             left.append(BarrierRow.objects.count())
         assert left == [3, 1]
         assert not BarrierRow.objects.exists()
@@ -72,7 +72,7 @@ class TestBarrier:
         settings.SAGA_RETENTION_DAYS = 0.5
         row(uuid7(ago(0.6)), days=0.6)
         kept = row(uuid7(ago(0.52)), days=0.52)
-        retention.forget_old()
+        retention.delete_expired()
         assert BarrierRow.objects.get().key == kept
 
 
@@ -104,7 +104,7 @@ class TestTooOld:
         assert not outcomes[0].requeue
 
     def test_while_its_row_is_there_it_is_carried_out(self) -> None:
-        """Rule 8: an open call must be settled, however long its saga was parked."""
+        """Rule 8 (effects outside): an open call must be settled, however long its saga was parked."""
         old = uuid7(ago(DAYS + 30))
         row(old, days=DAYS + 30, action="intent")
         outcomes, done = self.carried_out(old)

@@ -1,4 +1,4 @@
-"""A participant's task in Celery's own tracer: what it hands on, and how its errors are tried again (rule 10)."""
+"""A participant's task in Celery's own tracer: its next link, and how its errors are tried again (rule 10)."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def _gate(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def registered() -> Any:
-    """The hotel's two tasks, registered as a participant's; each test puts its own hotel behind them."""
+    """The hotel's two tasks, registered as a participant's; each test runs them with its own hotel."""
     behind: dict[str, Hotel] = {}
     tasks = [
-        handlers.register(
+        handlers.register_handler(
             Handler(BookHotel, local=handlers.one_by_one(lambda command: behind["hotel"].book(command)))
         ),
-        handlers.register(
+        handlers.register_handler(
             Handler(CancelHotel, local=handlers.one_by_one(lambda command: behind["hotel"].cancel(command)))
         ),
     ]
@@ -92,7 +92,7 @@ def deliver(message: dict[str, Any], *, retries: int = 0) -> Any:
 def test_the_reply_joins_the_others_and_the_next_link_is_published(
     trip: ChainBuilder, sent: list[Any], hotel: Hotel
 ) -> None:
-    """Rule 6: the link's own task id, route and errback are kept (rules 2 and 3)."""
+    """Rule 6 (outcomes): the link's own task id, route and errback are kept (rules 2 and 3)."""
     chain = trip.build(Drive("hotel"), {"earlier": {"x": 1}})
     replies, failure = deliver(chain)
     assert failure is None
@@ -113,7 +113,7 @@ def test_the_reply_joins_the_others_and_the_next_link_is_published(
 def test_another_attempt_is_answered_from_the_barrier(
     trip: ChainBuilder, sent: list[Any], hotel: Hotel
 ) -> None:
-    """Rule 2: a step's id is the same however often it is sent; only the task's id tells attempts apart."""
+    """Rule 2 (ids): a step's id is the same however often it is sent; only the task's id tells attempts apart."""
     first, _ = deliver(trip.build(Drive("hotel")))
     again, _ = deliver(replace(trip, attempt=1).build(Drive("hotel")))
     assert again == first
@@ -136,7 +136,7 @@ def test_a_refusal_fires_the_errback_once_with_nothing_added(
 
 
 def test_an_error_is_tried_again_from_the_outbox(trip: ChainBuilder, sent: list[Any], hotel: Hotel) -> None:
-    """Rule 10: the row keeps task id, chain and errbacks, counts the try, and waits; nothing is fired."""
+    """Rule 10 (retries): the row keeps task id, chain and errbacks, counts the try, and waits; nothing is fired."""
     hotel.broken = ConnectionError("away")
     chain = trip.build(Drive("hotel"))
     _, failure = deliver(chain, retries=2)
@@ -167,7 +167,7 @@ def test_an_error_is_tried_again_from_the_outbox(trip: ChainBuilder, sent: list[
 def test_when_the_tries_are_used_up_the_errback_fires_and_the_log_is_told_why(
     trip: ChainBuilder, sent: list[Any], hotel: Hotel
 ) -> None:
-    """Rule 18: then the orchestrator decides; nothing is stored, for nothing was done."""
+    """Rule 18 (time limits): then the orchestrator decides; nothing is stored, for nothing was done."""
     hotel.broken = ConnectionError("away")
     _, failure = deliver(trip.build(Drive("hotel")), retries=len(settings.TIMES.retry_delays))
     assert "away" in str(failure.retval)
@@ -177,7 +177,7 @@ def test_when_the_tries_are_used_up_the_errback_fires_and_the_log_is_told_why(
 
 
 def test_an_undo_that_refuses_is_tried_again(trip: ChainBuilder, sent: list[Any], hotel: Hotel) -> None:
-    """Rule 6."""
+    """Rule 6 (outcomes)."""
     hotel.act()
     hotel.broken = handlers.Refused("too_late", "the guest is here")
     deliver(trip.build(UndoBefore("flight")))
@@ -196,7 +196,7 @@ def test_an_undo_hands_the_replies_on_unchanged(trip: ChainBuilder, sent: list[A
 def test_a_message_that_cannot_be_decoded_goes_to_the_dead_letters_at_once(
     trip: ChainBuilder, sent: list[Any], hotel: Hotel
 ) -> None:
-    """Rule 19: it will not be understood the next time either, and its letter is an unknown failure of the step."""
+    """Rule 19 (dead letters): no later try would decode it; its dead letter is an unknown failure of the step."""
     chain = trip.build(Drive("hotel"))
     chain["kwargs"]["command"] = {"trip": "not an id"}
     _, rejected = deliver(chain)
@@ -217,7 +217,7 @@ class TestFence:
     def test_of_a_pivot_that_never_ran_lets_the_undos_pass(
         self, trip: ChainBuilder, sent: list[Any], hotel: Hotel
     ) -> None:
-        """Rule 13."""
+        """Rule 13 (the fence)."""
         deliver(self.fence(trip, BookHotel.wire_name()))
         assert [message["task"] for message in sent] == [CancelHotel.wire_name()]
         assert hotel.row.action == "tombstone"
@@ -225,7 +225,7 @@ class TestFence:
     def test_of_a_pivot_that_ran_ends_the_chain_without_an_errback(
         self, trip: ChainBuilder, sent: list[Any], hotel: Hotel
     ) -> None:
-        """Rule 13: `Ignore`: no next link, no errback; the proof is in the outbox."""
+        """Rule 13 (the fence): `Ignore`: no next link, no errback; the proof is in the outbox."""
         hotel.act()
         deliver(self.fence(trip, BookHotel.wire_name()))
         assert sent == []
@@ -242,14 +242,14 @@ class TestFence:
 
 def test_a_command_has_one_handler(registered: Any) -> None:
     with pytest.raises(DefinitionError, match="two handlers"):
-        handlers.register(Handler(BookHotel, local=handlers.one_by_one(lambda command: None)))
+        handlers.register_handler(Handler(BookHotel, local=handlers.one_by_one(lambda command: None)))
 
 
 @pytest.mark.django_db(transaction=True)
 def test_while_the_database_is_away_the_broker_keeps_the_message(
     trip: ChainBuilder, hotel: Hotel, sent: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rule 10: nothing can be promised without a database, so the message goes back and no errback fires."""
+    """Rule 10 (retries): nothing can be promised without a database, so the message goes back and no errback fires."""
 
     def away(*_: Any, **__: Any) -> None:
         raise OperationalError("no connection")
@@ -266,7 +266,7 @@ def test_while_the_database_is_away_the_broker_keeps_the_message(
 def test_a_database_that_is_away_is_no_try(
     trip: ChainBuilder, hotel: Hotel, sent: list[Any], monkeypatch: pytest.MonkeyPatch, retries: int
 ) -> None:
-    """Rule 10: not even the last one. It goes back, and no errback fires."""
+    """Rule 10 (retries): not even the last one. It goes back, and no errback fires."""
     hotel.broken = OperationalError("no connection")
     monkeypatch.setattr(database_gate, "database_takes_writes", lambda: False)
     _, rejected = deliver(trip.build(Drive("hotel")), retries=retries)
@@ -277,7 +277,7 @@ def test_a_database_that_is_away_is_no_try(
 def test_one_that_takes_nothing_any_more_closes_the_gate(
     trip: ChainBuilder, hotel: Hotel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A standby answers every question; what it says of a write is no error of the connection."""
+    """A standby answers queries; its refusal of a write is not an error of the connection."""
 
     def read_only(*_: Any, **__: Any) -> None:
         raise InternalError("cannot execute INSERT in a read-only transaction")

@@ -72,10 +72,10 @@ def transport(request: pytest.FixtureRequest) -> Transport:
 @pytest.fixture
 def registered(hotel: Hotel) -> Iterator[Hotel]:
     """The hotel as a participant of this service, less for this test."""
-    handlers.find_handler()  # as a web server does when it starts
+    handlers.load_handlers()  # as a web server does when it starts
     names = list(hotel.handlers)
     for handler in hotel.handlers.values():
-        handlers.register(handler)
+        handlers.register_handler(handler)
     current_app.finalize()
     yield hotel
     for name in names:
@@ -187,7 +187,7 @@ def test_a_reply_that_is_not_there_is_not_waited_for(guest: Guest, replies: dict
 
 @pytest.mark.parametrize("error", [ValueError("disk full"), KeyError("a shelf of its own")])
 def test_an_error_leaves_nothing_behind_and_may_be_sent_again(guest: Guest, error: Exception) -> None:
-    """Also one that would say, were it the message's, that the message is wrong."""
+    """Even an error that would mean, if the message caused it, that the message is wrong."""
     guest.hotel.broken = error
     outcome = guest.book()
     assert isinstance(outcome, Exception)

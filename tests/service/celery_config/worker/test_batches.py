@@ -62,7 +62,7 @@ def cancel(commands: Sequence[CancelHotel]) -> list[None]:
 @pytest.fixture(scope="module")
 def tasks() -> Iterator[dict[str, DurableTask]]:
     made = {
-        handler.command.wire_name(): handlers.register(handler)
+        handler.command.wire_name(): handlers.register_handler(handler)
         for handler in (Handler(BookHotel, local=book), Handler(CancelHotel, local=cancel))
     }
     yield made
@@ -186,7 +186,7 @@ def test_a_batch_of_calls_is_settled_together(bank: Bank) -> None:
     banks = [bank, Bank(), Bank()]
     for other in banks[1:]:
         other.provider = bank.provider
-    handler = handlers.register(Handler(ChargeTrip, outside=bank.charge))
+    handler = handlers.register_handler(Handler(ChargeTrip, outside=bank.charge))
     task = current_app.tasks[handler.name]
     try:
         requests = [
@@ -209,7 +209,7 @@ def test_a_batch_of_calls_is_settled_together(bank: Bank) -> None:
         assert set(BarrierRow.objects.values_list("action", flat=True)) == {"intent"}
         answered = [(delivery, call, call.answer()) for delivery, call in waiting]
         with CaptureQueriesContext(connection) as queries:
-            ended = task.settle(answered)
+            ended = task.finish_calls(answered)
         assert [set(outcome) for _, outcome in ended] == [{"charge"}] * 3
         assert sum("FOR UPDATE" in query["sql"] for query in queries) <= 1
         assert set(BarrierRow.objects.values_list("action", flat=True)) == {"done"}

@@ -9,14 +9,14 @@ from uuid import UUID, uuid4
 import msgspec
 import pytest
 
-from celery_config.contracts.base import command_hash, command_id, decode, encode, snake
+from celery_config.contracts.base import command_hash, command_id, decode, encode, snake_case
 from tests.trip import BookFlight, BookHotel
 
 TRIP = UUID("6f1c7a0e-1111-4222-8333-444455556666")
 
 
 def test_names_on_the_wire() -> None:
-    assert snake("ReserveStock") == "reserve_stock"
+    assert snake_case("ReserveStock") == "reserve_stock"
     assert BookHotel.wire_name() == "inventory.book_hotel"
     assert BookHotel(trip=TRIP, nights=1).subject == str(TRIP)
 
@@ -37,11 +37,11 @@ def test_a_missing_or_mistyped_field_is_an_error_that_names_it(data: dict[str, o
 
 class TestCommandId:
     def test_it_is_fixed_by_saga_step_and_operation_alone(self) -> None:
-        """Rule 2: there is no attempt in it, and it never changes between releases."""
+        """Rule 2 (ids): there is no attempt in it, and it never changes between releases."""
         assert command_id(TRIP, "hotel", "do") == UUID("b132ad32-ccb3-57a1-abaa-8bade97495ad")
 
     def test_each_part_counts(self) -> None:
-        """Rule 2."""
+        """Rule 2 (ids)."""
         ids = {
             command_id(s, step, op)
             for s in (TRIP, uuid4())
@@ -68,7 +68,7 @@ class TestCommandHash:
         ],
     )
     def test_an_added_defaulted_field_changes_no_hash(self, added: object) -> None:
-        """Rule 5."""
+        """Rule 5 (the barrier)."""
         grown = make_dataclass(
             "BookHotel", [("extra", object, added)], bases=(BookHotel,), frozen=True, kw_only=True
         )
@@ -78,7 +78,7 @@ class TestCommandHash:
         )
 
     def test_nor_does_one_inside_a_nested_value(self) -> None:
-        """Rule 5: the address of a shipment may grow a second line while orders are under way."""
+        """Rule 5 (the barrier): the address of a shipment may grow a second line while orders are under way."""
 
         @dataclass(frozen=True)
         class Street:

@@ -1,4 +1,4 @@
-"""Every released contract: its golden JSON is decoded by today's code (rule 24).
+"""Every released contract: its golden JSON is decoded by today's code (rule 24, versions).
 
 `golden/WIRE_NAME.json` is what some released version sent. A new contract gets a new file; one
 that has gained a field gets a further file, `WIRE_NAME+FIELD.json`. A file is never changed.
@@ -40,13 +40,13 @@ def golden(name: str) -> dict[str, Any]:
 
 
 def test_every_contract_has_its_golden_json_and_every_golden_json_its_contract() -> None:
-    """Rule 24: a released name never disappears; a new one is recorded."""
+    """Rule 24 (versions): a released name never disappears; a new one is recorded."""
     assert {path.stem.partition("+")[0] for path in GOLDEN.glob("*.json")} == set(ALL)
 
 
 @pytest.mark.parametrize("file", sorted(path.stem for path in GOLDEN.glob("*.json")))
 def test_what_was_released_is_still_understood(file: str) -> None:
-    """Rule 24: it decodes, and what it says comes out again unchanged."""
+    """Rule 24 (versions): it decodes, and what it says comes out again unchanged."""
     data = golden(file)
     again = json.loads(json.dumps(encode(decode(ALL[file.partition("+")[0]], data))))
     assert {field: again[field] for field in data} == data
@@ -54,7 +54,7 @@ def test_what_was_released_is_still_understood(file: str) -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_unknown_fields_are_ignored(name: str) -> None:
-    """Rule 24: an older worker reads what a newer one wrote, nested values included."""
+    """Rule 24 (versions): an older worker reads what a newer one wrote, nested values included."""
 
     def with_more(value: Any) -> Any:
         if isinstance(value, list):
@@ -68,7 +68,7 @@ def test_unknown_fields_are_ignored(name: str) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_defaulted_field_more_changes_no_hash(name: str) -> None:
-    """Rule 5: a deploy never makes a conflict out of a command under way."""
+    """Rule 5 (the barrier): a deploy never makes a conflict out of a command under way."""
     kind = COMMANDS[name]
     grown = make_dataclass(
         kind.__name__,
@@ -82,7 +82,7 @@ def test_a_defaulted_field_more_changes_no_hash(name: str) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_hash_is_the_same_in_every_release(name: str) -> None:
-    """Rule 5: old barrier rows are compared with what today's code computes."""
+    """Rule 5 (the barrier): old barrier rows are compared with what today's code computes."""
     recorded = json.loads((GOLDEN / "hashes" / "commands.json").read_text())
     assert command_hash(decode(COMMANDS[name], golden(name))) == recorded[name]
 
@@ -108,14 +108,14 @@ def test_a_command_says_how_it_is_answered(name: str) -> None:
 
 
 def test_order_lines_travel_in_one_command_only() -> None:
-    """Rule 4: 675 lines in two commands would be 274 kB."""
+    """Rule 4 (small chains): 675 lines in two commands would be 274 kB."""
     assert [
         name for name, kind in COMMANDS.items() if "lines" in {f.name for f in dataclasses.fields(kind)}
     ] == ["inventory.reserve_stock"]
 
 
 def test_replies_are_small() -> None:
-    """Rule 4: replies are ids, numbers and times; none repeats lines or addresses."""
+    """Rule 4 (small chains): replies are ids, numbers and times; none repeats lines or addresses."""
     small = {"UUID", "int", "str", "datetime", "datetime | None", "tuple[Counted, ...]"}
     for kind in COMMANDS.values():
         for field in dataclasses.fields(kind.done):

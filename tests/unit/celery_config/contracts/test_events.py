@@ -27,7 +27,7 @@ def test_an_event_is_a_fact_in_the_past_tense(name: str) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_everything_a_participant_does_reaches_the_saga_log(command: str) -> None:
-    """Rule 16: its reply and its refusal are routed to the orchestrator's events queue."""
+    """Rule 16 (events): its reply and its refusal are routed to the orchestrator's events queue."""
     kind = COMMANDS[command]
     for event in filter(None, (kind.done, kind.refused)):
         routed = [p for p in PATTERNS[ORCHESTRATOR] if topic_matches(p, event.wire_name())]
@@ -35,7 +35,7 @@ def test_everything_a_participant_does_reaches_the_saga_log(command: str) -> Non
 
 
 def test_a_subscription_names_services_that_exist() -> None:
-    """Rule 21: a mistyped pattern would silently get nothing."""
+    """Rule 21 (events): a mistyped pattern would silently get nothing."""
     for patterns in PATTERNS.values():
         for pattern in patterns:
             assert any(topic_matches(pattern, name) for name in EVENTS), pattern

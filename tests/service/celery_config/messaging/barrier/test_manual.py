@@ -1,4 +1,4 @@
-"""A human tells what became of a call outside when nobody else can."""
+"""Manual settlement: an operator says how a call outside ended."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NOTE = "their support says so (ada)"
 
 def settle(bank: Bank, operation: str, answer: dict[str, Any]) -> str:
     handler = bank.charge_handler if operation == "do" else bank.cancel_handler
-    return manual.settle(
+    return manual.settle_manually(
         bank.handlers.get,
         task=handler.command.wire_name(),
         saga=bank.saga,
@@ -37,7 +37,7 @@ def doubt(bank: Bank, operation: str) -> None:
 
 
 def test_a_doubtful_action_is_done_as_if_the_provider_had_answered(bank: Bank) -> None:
-    """Rule 25: reply, event and our own rows are written; a repeat is answered from them."""
+    """Rule 25 (parked): reply, event and our own rows are written; a repeat is answered from them."""
     doubt(bank, "do")
     settle(bank, "do", {"provider_id": "ch_by_hand"})
     assert (bank.row.action, bank.row.note, bank.events, bank.payments) == ("done", NOTE, ["done"], 1)
@@ -87,7 +87,7 @@ def test_an_answer_that_lacks_something_writes_nothing(bank: Bank) -> None:
 def test_a_local_step_has_no_call_to_tell_of(hotel: Hotel) -> None:
     hotel.act()
     with pytest.raises(OperatorRefused, match="no open call"):
-        manual.settle(
+        manual.settle_manually(
             hotel.handlers.get,
             task=hotel.book_handler.command.wire_name(),
             saga=hotel.saga,

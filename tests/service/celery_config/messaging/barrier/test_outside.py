@@ -1,4 +1,4 @@
-"""A step with an effect outside: intent, call, result; every doubt is settled by repeating the call (rule 8)."""
+"""Effects outside: intent, call, result; repeating the call settles every doubt (rule 8, effects outside)."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class TestAction:
         assert bank.provider.books == {bank.key: "charged"}
 
     def test_the_intent_is_committed_before_the_call_with_the_full_request(self, bank: Bank) -> None:
-        """Rule 8."""
+        """Rule 8 (effects outside)."""
         seen: list[Any] = []
         bank.provider.before = lambda: seen.append((bank.row.action, bank.row.request))
         bank.act()
         assert seen == [("intent", {"trip": str(bank.trip), "rate": 100})]
 
     def test_the_command_id_is_the_providers_key(self, bank: Bank) -> None:
-        """Rule 2."""
+        """Rule 2 (ids)."""
         bank.act()
         assert bank.provider.keys("charge") == {bank.row.key}
 
@@ -51,7 +51,7 @@ class TestAction:
     def test_whatever_ends_the_call_it_is_repeated_with_the_same_key_and_request(
         self, bank: Bank, when: str, fault: Any
     ) -> None:
-        """Rule 8: dead between intent and call, or between call and result; timed out unheard, or undone."""
+        """Rule 8 (effects outside): dead before the call or after it; timed out before it arrived, or after."""
         setattr(bank.provider, when, fault)
         with pytest.raises((Killed, OutcomeUnknown)):
             bank.act()
@@ -64,7 +64,7 @@ class TestAction:
         assert (bank.row.action, bank.events, bank.payments) == ("done", ["done"], 1)
 
     def test_dead_while_writing_the_result(self, bank: Bank) -> None:
-        """Rule 8: result, our own rows and the event are one transaction."""
+        """Rule 8 (effects outside): result, our own rows and the event are one transaction."""
         settle = bank.charge.settle_one
 
         def dies(request: dict[str, Any], answer: dict[str, Any]) -> Any:
@@ -81,14 +81,14 @@ class TestAction:
 
     @concurrent
     def test_twins_at_once(self, bank: Bank) -> None:
-        """Rule 8: a twin that finds an open intent repeats the call; the result is written once."""
+        """Rule 8 (effects outside): a twin that finds an open intent repeats the call; the result is written once."""
         replies = together(*[bank.act] * 5)
         assert replies == [bank.row.reply] * 5
         assert (bank.payments, bank.events, bank.provider.books) == (1, ["done"], {bank.key: "charged"})
 
     @concurrent
     def test_a_result_that_comes_after_the_undo_is_too_late(self, bank: Bank) -> None:
-        """Rule 8: it is not written over a row that is no intent any more, and the chain stops."""
+        """Rule 8 (effects outside): it is not written over a row that is no intent any more, and the chain stops."""
         under_way, go = threading.Event(), threading.Event()
 
         def slow() -> None:
@@ -120,7 +120,7 @@ class TestUndo:
         assert (len(bank.provider.calls), bank.events) == (2, ["done", "undone"])
 
     def test_of_what_never_ran(self, bank: Bank) -> None:
-        """Rule 7."""
+        """Rule 7 (the undo)."""
         bank.undo()
         with pytest.raises(StepSuperseded):
             bank.act()
@@ -128,7 +128,7 @@ class TestUndo:
 
     @pytest.mark.parametrize("when", ["before", "after"])
     def test_doubt_is_settled_by_the_same_call_then_undone(self, bank: Bank, when: str) -> None:
-        """Rule 8: never by asking whether it is there; a request may still be under way."""
+        """Rule 8 (effects outside): never by asking whether it is there; a request may still be under way."""
         setattr(bank.provider, when, unknown)
         with pytest.raises(OutcomeUnknown):
             bank.act()
@@ -139,7 +139,7 @@ class TestUndo:
         assert (bank.row.undo, bank.payments, bank.events) == ("done", 0, ["undone"])
 
     def test_doubt_that_turns_out_a_refusal_leaves_nothing_to_undo(self, bank: Bank) -> None:
-        """Rule 8."""
+        """Rule 8 (effects outside)."""
         bank.provider.before = unknown
         with pytest.raises(OutcomeUnknown):
             bank.act()
@@ -149,7 +149,7 @@ class TestUndo:
         assert (bank.row.action, bank.row.undo, bank.events) == ("refused", "done", ["undone"])
 
     def test_doubt_that_stays_is_tried_again(self, bank: Bank) -> None:
-        """Rule 8: the undo fails; nothing is taken for granted."""
+        """Rule 8 (effects outside): the undo fails; nothing is taken for granted."""
         bank.provider.before = unknown
         with pytest.raises(OutcomeUnknown):
             bank.act()
@@ -194,7 +194,7 @@ class TestUndo:
 
 class TestFence:
     def test_of_what_never_ran(self, bank: Bank) -> None:
-        """Rule 13."""
+        """Rule 13 (the fence)."""
         assert bank.fence() is False
         with pytest.raises(StepSuperseded):
             bank.act()
@@ -217,7 +217,7 @@ class TestFence:
         assert bank.act() == bank.row.reply
 
     def test_doubt_that_turns_out_a_refusal(self, bank: Bank) -> None:
-        """Rule 13: refused, it never will run."""
+        """Rule 13 (the fence): refused, it never will run."""
         bank.provider.before = unknown
         with pytest.raises(OutcomeUnknown):
             bank.act()
@@ -228,7 +228,7 @@ class TestFence:
             bank.act()
 
     def test_doubt_that_stays_is_tried_again(self, bank: Bank) -> None:
-        """Rule 13: a fence that knows nothing lets no undo pass."""
+        """Rule 13 (the fence): a fence that knows nothing lets no undo pass."""
         bank.provider.before = unknown
         with pytest.raises(OutcomeUnknown):
             bank.act()
@@ -239,7 +239,7 @@ class TestFence:
 
     @concurrent
     def test_a_race_with_the_pivot(self) -> None:
-        """Rule 13: if the fence says never, nothing was charged and nothing will be."""
+        """Rule 13 (the fence): if the fence says never, nothing was charged and nothing will be."""
         for _ in range(RACES):
             bank = Bank()
             outcome, ran = together(bank.act, bank.fence)
@@ -253,7 +253,7 @@ class TestFence:
 
     @concurrent
     def test_one_that_comes_while_the_pivots_call_is_under_way(self, bank: Bank) -> None:
-        """Rule 13: it does not wait for it; both get the provider's one answer."""
+        """Rule 13 (the fence): it does not wait for it; both get the provider's one answer."""
         under_way, go = threading.Event(), threading.Event()
 
         def slow() -> None:

@@ -25,14 +25,14 @@ RACES = 40
 
 class TestAction:
     def test_done(self, hotel: Hotel) -> None:
-        """Rule 6: domain change, event and reply together."""
+        """Rule 6 (outcomes): domain change, event and reply together."""
         reply = hotel.act()
         assert hotel.bookings == 1
         assert (hotel.row.action, hotel.row.reply) == ("done", reply)
         assert hotel.events == ["done"]
 
     def test_its_event_carries_the_full_reply_and_says_which_step(self, hotel: Hotel) -> None:
-        """Rule 16: a CloudEvent whose id is fixed, so that a repeat is recognised."""
+        """Rule 16 (events): a CloudEvent whose id is fixed, so that a repeat is recognised."""
         reply = hotel.act()
         event = OutboxMessage.objects.get().payload
         assert event["data"] == reply
@@ -46,19 +46,19 @@ class TestAction:
         assert (event["subject"], event["specversion"]) == (str(hotel.trip), "1.0")
 
     def test_a_repeat_is_answered_from_the_row(self, hotel: Hotel) -> None:
-        """Rule 6."""
+        """Rule 6 (outcomes)."""
         assert hotel.act() == hotel.act()
         assert (hotel.bookings, hotel.events) == (1, ["done"])
 
     def test_a_repeat_is_answered_though_the_work_would_fail_now(self, hotel: Hotel) -> None:
-        """Rule 6: a step that is done says so, whatever doing it again would run into."""
+        """Rule 6 (outcomes): a step that is done says so, whatever doing it again would run into."""
         reply = hotel.act()
         hotel.broken = RuntimeError("there is no such room any more")
         assert hotel.act() == reply
         assert (hotel.bookings, hotel.events) == (1, ["done"])
 
     def test_a_refusal_is_stored_announced_and_given_again(self, hotel: Hotel) -> None:
-        """Rule 6: back to the savepoint, stored, then raised; a room free again changes nothing."""
+        """Rule 6 (outcomes): back to the savepoint, stored, then raised; a room free again changes nothing."""
         hotel.full = True
         with pytest.raises(Refused, match="hotel_full"):
             hotel.act()
@@ -69,7 +69,7 @@ class TestAction:
         assert hotel.row.reply == {"code": "hotel_full", "reason": "no room left"}
 
     def test_an_error_leaves_nothing_behind(self, hotel: Hotel) -> None:
-        """Rule 6: no row, so that the next try is a first try."""
+        """Rule 6 (outcomes): no row, so that the next try is a first try."""
         hotel.broken = ValueError("disk full")
         with pytest.raises(ValueError, match="disk full"):
             hotel.act()
@@ -78,14 +78,14 @@ class TestAction:
         assert hotel.act()
 
     def test_a_crash_before_the_commit_leaves_nothing_behind(self, hotel: Hotel) -> None:
-        """Rule 6: one transaction, the event included."""
+        """Rule 6 (outcomes): one transaction, the event included."""
         with transaction.atomic():
             hotel.act()
             transaction.set_rollback(True)
         assert (hotel.bookings, hotel.events, BarrierRow.objects.count()) == (0, [], 0)
 
     def test_other_contents_under_one_id_are_a_conflict_for_a_human(self, hotel: Hotel) -> None:
-        """Rule 5: neither is trusted; the message goes to the dead letters and the row stays."""
+        """Rule 5 (the barrier): neither is trusted; the message goes to the dead letters and the row stays."""
         reply = hotel.act(nights=3)
         with pytest.raises(Reject) as rejected:
             hotel.act(nights=4)
@@ -94,7 +94,7 @@ class TestAction:
         assert (hotel.row.reply, hotel.bookings, hotel.events) == (reply, 1, ["done"])
 
     def test_a_retriable_step_may_not_refuse(self) -> None:
-        """Rule 6: it is an error, not stored, tried again."""
+        """Rule 6 (outcomes): it is an error, not stored, tried again."""
         step = Step(uuid4(), "ticket", "do", "t", IssueTicket(trip=uuid4(), seat="1A"))
         with pytest.raises(RuntimeError, match="IssueTicket may not be refused") as error:
             alone.act(Handler(IssueTicket, local=one_by_one(issue_ticket)), step)
@@ -104,7 +104,7 @@ class TestAction:
 
     @concurrent
     def test_twins_at_once(self, hotel: Hotel) -> None:
-        """Rule 5: one effect, one event, one reply for all."""
+        """Rule 5 (the barrier): one effect, one event, one reply for all."""
         replies = together(*[hotel.act] * 6)
         assert replies == [hotel.row.reply] * 6
         assert (hotel.bookings, hotel.events) == (1, ["done"])
@@ -118,14 +118,14 @@ class TestAction:
 
 class TestUndo:
     def test_of_what_was_done(self, hotel: Hotel) -> None:
-        """Rule 7."""
+        """Rule 7 (the undo)."""
         hotel.act()
         hotel.undo()
         assert (hotel.bookings, hotel.row.action, hotel.row.undo) == (0, "done", "done")
         assert hotel.events == ["done", "undone"]
 
     def test_a_repeat_changes_nothing(self, hotel: Hotel) -> None:
-        """Rule 7."""
+        """Rule 7 (the undo)."""
         hotel.act()
         hotel.undo()
         hotel.broken = AssertionError("the handler is not called again")
@@ -133,7 +133,7 @@ class TestUndo:
         assert hotel.events == ["done", "undone"]
 
     def test_of_what_never_ran_is_a_tombstone(self, hotel: Hotel) -> None:
-        """Rule 7: the late action is refused for ever."""
+        """Rule 7 (the undo): the late action is refused for ever."""
         hotel.undo()
         assert (hotel.row.action, hotel.row.undo, hotel.events) == ("tombstone", "done", ["undone"])
         for _ in range(2):
@@ -142,7 +142,7 @@ class TestUndo:
         assert hotel.bookings == 0
 
     def test_a_repeat_of_an_undone_action_is_refused(self, hotel: Hotel) -> None:
-        """Rule 6: its stored reply would send the chain on."""
+        """Rule 6 (outcomes): its stored reply would send the chain on."""
         hotel.act()
         hotel.undo()
         with pytest.raises(StepSuperseded):
@@ -150,7 +150,7 @@ class TestUndo:
         assert hotel.bookings == 0
 
     def test_of_what_was_refused(self, hotel: Hotel) -> None:
-        """Rule 7: nothing to undo; its handler is not called."""
+        """Rule 7 (the undo): nothing to undo; its handler is not called."""
         hotel.full = True
         with pytest.raises(Refused):
             hotel.act()
@@ -166,7 +166,7 @@ class TestUndo:
         assert (hotel.bookings, hotel.row.undo, hotel.events) == (1, "", ["done"])
 
     def test_it_may_not_refuse(self, hotel: Hotel) -> None:
-        """Rule 6: an error, tried again; a `Refused` would fire the errback at once."""
+        """Rule 6 (outcomes): an error, tried again; a `Refused` would fire the errback at once."""
         hotel.act()
         hotel.broken = Refused("too_late", "the guest is here")
         with pytest.raises(RuntimeError, match="CancelHotel may not be refused"):
@@ -181,7 +181,7 @@ class TestUndo:
 
     @concurrent
     def test_a_race_with_its_action(self) -> None:
-        """Rule 7: whoever comes first, nothing is left and nothing can come after."""
+        """Rule 7 (the undo): whoever comes first, nothing is left and nothing can come after."""
         replied = 0
         for _ in range(RACES):
             hotel = Hotel()
@@ -201,7 +201,7 @@ class TestUndo:
 
 class TestFence:
     def test_of_what_never_ran(self, hotel: Hotel) -> None:
-        """Rule 13: it never will; the chain goes on to the undos."""
+        """Rule 13 (the fence): it never will; the chain goes on to the undos."""
         assert hotel.fence() is False
         with pytest.raises(StepSuperseded):
             hotel.act()
@@ -210,7 +210,7 @@ class TestFence:
         assert word["kwargs"] == {"saga": str(hotel.saga), "step": "hotel"}
 
     def test_of_what_was_refused(self, hotel: Hotel) -> None:
-        """Rule 13."""
+        """Rule 13 (the fence)."""
         hotel.full = True
         with pytest.raises(Refused):
             hotel.act()
@@ -218,7 +218,7 @@ class TestFence:
         assert hotel.events == ["refused", PIVOT_FENCED]
 
     def test_of_what_ran(self, hotel: Hotel) -> None:
-        """Rule 13: its proof, with the reply, is promised to the orchestrator in the same transaction."""
+        """Rule 13 (the fence): its proof, with the reply, is promised to the orchestrator in the same transaction."""
         reply = hotel.act()
         with transaction.atomic():
             assert hotel.fence() is True
@@ -231,12 +231,12 @@ class TestFence:
         assert proof["options"].items() >= commands_to("order").items()
 
     def test_it_is_idempotent(self, hotel: Hotel) -> None:
-        """Rule 13: a tombstone it finds is a "never", again and again."""
+        """Rule 13 (the fence): a tombstone it finds is a "never", again and again."""
         assert [hotel.fence() for _ in range(3)] == [False] * 3
 
     @concurrent
     def test_a_race_with_the_pivot(self) -> None:
-        """Rule 13: exactly one of them wins, and both know which."""
+        """Rule 13 (the fence): exactly one of them wins, and both know which."""
         ran_count = 0
         for _ in range(RACES):
             hotel = Hotel()

@@ -1,4 +1,4 @@
-"""The barrier's one statement, with real twins on real connections (rule 5)."""
+"""The barrier's one statement, with real twins on real connections (rule 5, the barrier)."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ pytestmark = pytest.mark.django_db
 
 
 def claim(saga: UUID, action: Action = Action.DONE) -> bool:
-    row = store.new_row(
+    row = store.NewRow(
         command_id(saga, "hotel", "do"), saga, "hotel", "inventory.book_hotel",
         command_hash="h", action=action, request={"n": [1]},
     )  # fmt: skip
     with transaction.atomic():
-        return not store.claim([row])
+        return not store.claim_rows([row])
 
 
 def write(saga: UUID, **fields: Any) -> None:
     with transaction.atomic():
-        (row,) = store.lock([command_id(saga, "hotel", "do")]).values()
+        (row,) = store.lock_rows([command_id(saga, "hotel", "do")]).values()
         for name, value in fields.items():
             setattr(row, name, value)
-        bulk.execute(*store.written([row], *fields))
+        bulk.execute(*store.update_statement([row], *fields))
 
 
 def test_the_first_claim_makes_the_row_and_the_second_finds_it() -> None:
@@ -49,7 +49,7 @@ def test_the_first_claim_makes_the_row_and_the_second_finds_it() -> None:
         "inventory.book_hotel",
         {"n": [1]},
     )
-    assert store.state(row) == Row(Action.INTENT, Undo.NONE, "h")
+    assert store.pure_row(row) == Row(Action.INTENT, Undo.NONE, "h")
     assert row.created_at
     assert row.updated_at
 
@@ -83,7 +83,7 @@ class TestTwins:
 
     @pytest.mark.parametrize("commit", [True, False])
     def test_a_twin_waits_then_reads_what_was_stored_or_takes_over(self, commit: bool) -> None:
-        """Rule 5: after a commit it reads the stored reply; after a rollback it owns the step."""
+        """Rule 5 (the barrier): after a commit it reads the stored reply; after a rollback it owns the step."""
         saga, claimed, go = uuid4(), threading.Event(), threading.Event()
         first = in_background(lambda: self.hold(saga, claimed, go, commit=commit))
         assert claimed.wait(20)
@@ -95,7 +95,7 @@ class TestTwins:
         assert twin.result(20) == ((False, {"from": "the first"}) if commit else (True, None))
 
     def test_a_twin_waits_only_so_long(self) -> None:
-        """Rule 5: then it is a transient error, tried again later."""
+        """Rule 5 (the barrier): then it is a transient error, tried again later."""
         saga, claimed, go = uuid4(), threading.Event(), threading.Event()
 
         def impatient() -> bool:
@@ -112,7 +112,7 @@ class TestTwins:
         assert "lock timeout" in str(twin)
 
     def test_many_at_once(self) -> None:
-        """Rule 5: one owner, however many."""
+        """Rule 5 (the barrier): one owner, however many."""
         for _ in range(10):
             saga = uuid4()
             assert sorted(together(*[lambda saga=saga: claim(saga)] * 8)) == [False] * 7 + [True]
@@ -123,7 +123,7 @@ class TestTwins:
     ("setting", "value"), [("lock_timeout", "3s"), ("transaction_isolation", "read committed")]
 )
 def test_what_the_barrier_needs_of_its_connection(setting: str, value: str) -> None:
-    """Rule 5: in a stricter isolation a twin would fail instead of reading the stored reply."""
+    """Rule 5 (the barrier): in a stricter isolation a twin would fail instead of reading the stored reply."""
     with connection.cursor() as cursor:
         cursor.execute(f"SHOW {setting}")
         assert cursor.fetchone() == (value,)

@@ -1,4 +1,4 @@
-"""An event from outside settles a doubt once, as the call's own answer would, and is not believed blindly (rule 8)."""
+"""Webhooks settle a doubt once, as the call's own answer would, and only where the facts fit (rule 8)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from celery_config.errors import OutcomeUnknown, Refused, StepSuperseded
 from celery_config.messaging.barrier import webhooks
-from celery_config.messaging.barrier.webhooks import Outcome, OutcomeNotification
+from celery_config.messaging.barrier.webhooks import NotificationResult, OutcomeNotification
 from celery_config.messaging.models import Contradiction
 from tests.service.celery_config.conftest import Bank, unknown
 from tests.service.together import concurrent, in_background, together, until_waiting_for_a_lock
@@ -21,8 +21,8 @@ RACES = 25
 DECLINED = Refused("card_declined", "the bank said no")
 
 
-def hint(bank: Bank, operation: str = "do", **changes: Any) -> OutcomeNotification:
-    """What the provider tells of the bank's one call."""
+def notification(bank: Bank, operation: str = "do", **changes: Any) -> OutcomeNotification:
+    """What the provider says about the bank's one call."""
     fields: dict[str, Any] = {
         "event": "evt_1",
         "kind": "charge.made",
@@ -36,12 +36,12 @@ def hint(bank: Bank, operation: str = "do", **changes: Any) -> OutcomeNotificati
     return OutcomeNotification(**(fields | changes))
 
 
-def receive(bank: Bank, told: OutcomeNotification) -> Outcome:
-    return webhooks.receive(bank.handlers.get, told)
+def receive(bank: Bank, told: OutcomeNotification) -> NotificationResult:
+    return webhooks.receive_notification(bank.handlers.get, told)
 
 
 def doubt(bank: Bank, operation: str = "do") -> None:
-    """Leave an open intent behind, whose call was done over there."""
+    """Leave an open intent behind, whose call the provider carried out."""
     bank.provider.after = unknown
     with pytest.raises(OutcomeUnknown):
         bank.act() if operation == "do" else bank.undo()
@@ -54,10 +54,10 @@ def reasons() -> list[str]:
 class TestDoubt:
     def test_is_settled_once_with_reply_rows_and_event(self, bank: Bank) -> None:
         doubt(bank)
-        assert [receive(bank, hint(bank)) for _ in range(3)] == [
-            Outcome.SETTLED,
-            Outcome.KNOWN,
-            Outcome.KNOWN,
+        assert [receive(bank, notification(bank)) for _ in range(3)] == [
+            NotificationResult.SETTLED,
+            NotificationResult.KNOWN,
+            NotificationResult.KNOWN,
         ]
         assert (bank.row.action, bank.events, bank.payments) == ("done", ["done"], 1)
         assert (
@@ -68,39 +68,39 @@ class TestDoubt:
     def test_of_a_refusal_too(self, bank: Bank) -> None:
         bank.provider.refuses = True
         doubt(bank)
-        assert receive(bank, hint(bank, answer=DECLINED)) is Outcome.SETTLED
+        assert receive(bank, notification(bank, answer=DECLINED)) is NotificationResult.SETTLED
         assert (bank.row.action, bank.events, bank.payments) == ("refused", ["refused"], 0)
         with pytest.raises(Refused, match="card_declined"):
             bank.act()
 
     def test_while_the_answer_is_still_on_its_way(self, bank: Bank) -> None:
         """The event comes before the reply; the reply then finds itself known."""
-        bank.provider.after = lambda: told.append(receive(bank, hint(bank)))
-        told: list[Outcome] = []
+        bank.provider.after = lambda: told.append(receive(bank, notification(bank)))
+        told: list[NotificationResult] = []
         reply = bank.act()
-        assert told == [Outcome.SETTLED]
+        assert told == [NotificationResult.SETTLED]
         assert (bank.row.reply, bank.events, bank.payments) == (reply, ["done"], 1)
 
     def test_after_the_undo_has_begun(self, bank: Bank) -> None:
         doubt(bank)
-        bank.provider.before = lambda: told.append(receive(bank, hint(bank)))
-        told: list[Outcome] = []
+        bank.provider.before = lambda: told.append(receive(bank, notification(bank)))
+        told: list[NotificationResult] = []
         bank.undo()
-        assert told == [Outcome.SETTLED]
+        assert told == [NotificationResult.SETTLED]
         assert (bank.row.action, bank.row.undo, bank.payments) == ("done", "done", 0)
         assert bank.provider.books == {bank.key: "cancelled"}
 
     def test_of_a_pivot_lets_the_fence_say_that_it_ran(self, bank: Bank) -> None:
         doubt(bank)
-        receive(bank, hint(bank))
+        receive(bank, notification(bank))
         assert bank.fence() is True
         assert len(bank.provider.calls) == 1
 
     def test_of_an_undo(self, bank: Bank) -> None:
         bank.act()
         doubt(bank, "undo")
-        told = [receive(bank, hint(bank, "undo")) for _ in range(2)]
-        assert told == [Outcome.SETTLED, Outcome.KNOWN]
+        told = [receive(bank, notification(bank, "undo")) for _ in range(2)]
+        assert told == [NotificationResult.SETTLED, NotificationResult.KNOWN]
         assert (bank.row.undo, bank.events, bank.payments) == ("done", ["done", "undone"], 0)
         bank.undo()
         assert bank.events == ["done", "undone"]
@@ -109,19 +109,19 @@ class TestDoubt:
 class TestEcho:
     def test_of_what_is_known_changes_nothing(self, bank: Bank) -> None:
         bank.act()
-        assert receive(bank, hint(bank)) is Outcome.KNOWN
+        assert receive(bank, notification(bank)) is NotificationResult.KNOWN
         assert (bank.events, bank.payments) == (["done"], 1)
 
     def test_of_what_was_undone_long_since(self, bank: Bank) -> None:
         bank.act()
         bank.undo()
-        assert receive(bank, hint(bank)) is Outcome.KNOWN
-        assert receive(bank, hint(bank, "undo")) is Outcome.KNOWN
+        assert receive(bank, notification(bank)) is NotificationResult.KNOWN
+        assert receive(bank, notification(bank, "undo")) is NotificationResult.KNOWN
         assert (bank.row.undo, bank.events, bank.payments, reasons()) == ("done", ["done", "undone"], 0, [])
 
     def test_of_an_undo_that_nobody_asked_for(self, bank: Bank) -> None:
         bank.act()
-        assert receive(bank, hint(bank, "undo")) is Outcome.KNOWN
+        assert receive(bank, notification(bank, "undo")) is NotificationResult.KNOWN
         assert (bank.row.undo, bank.payments) == ("", 1)
 
 
@@ -138,15 +138,15 @@ class TestContradiction:
     def test_of_a_doubt_leaves_the_doubt(self, bank: Bank, changes: dict[str, Any], reason: str) -> None:
         doubt(bank)
         for _ in range(2):
-            assert receive(bank, hint(bank, **changes)) is Outcome.CONTRADICTS
+            assert receive(bank, notification(bank, **changes)) is NotificationResult.CONTRADICTS
         assert (bank.row.action, bank.events, bank.payments) == ("intent", [], 0)
         (kept,) = reasons()
         assert reason in kept
 
     def test_of_a_tombstone_does_not_wake_it(self, bank: Bank) -> None:
-        """They say that a call was done which we never made."""
+        """The event reports a call that we never made."""
         bank.undo()
-        assert receive(bank, hint(bank)) is Outcome.CONTRADICTS
+        assert receive(bank, notification(bank)) is NotificationResult.CONTRADICTS
         assert (bank.row.action, bank.payments, reasons()) == (
             "tombstone",
             0,
@@ -157,22 +157,22 @@ class TestContradiction:
 
     def test_of_done_with_refused_and_the_other_way_round(self, bank: Bank) -> None:
         bank.act()
-        assert receive(bank, hint(bank, answer=DECLINED)) is Outcome.CONTRADICTS
+        assert receive(bank, notification(bank, answer=DECLINED)) is NotificationResult.CONTRADICTS
         other = Bank()
         other.provider.refuses = True
         with pytest.raises(Refused):
             other.act()
-        assert receive(other, hint(other, event="evt_2")) is Outcome.CONTRADICTS
+        assert receive(other, notification(other, event="evt_2")) is NotificationResult.CONTRADICTS
         assert (bank.row.action, other.row.action, len(reasons())) == ("done", "refused", 2)
 
     def test_by_our_own_rows_takes_back_what_was_written(self, bank: Bank) -> None:
-        """Somebody has that charge already: the handler's insert fails."""
+        """Another row has that charge already: the handler's insert fails."""
         doubt(bank)
         other = Bank()
         other.trip = bank.trip
         other.act()
         stolen = {"provider_id": f"ch_{other.key.hex[:8]}"}
-        assert receive(bank, hint(bank, answer=stolen)) is Outcome.CONTRADICTS
+        assert receive(bank, notification(bank, answer=stolen)) is NotificationResult.CONTRADICTS
         assert (bank.row.action, bank.events) == ("intent", [])
         bank.act()
         assert bank.row.action == "done"
@@ -180,7 +180,10 @@ class TestContradiction:
     def test_of_an_undo(self, bank: Bank) -> None:
         bank.act()
         doubt(bank, "undo")
-        assert receive(bank, hint(bank, "undo", facts={"trip": "another"})) is Outcome.CONTRADICTS
+        assert (
+            receive(bank, notification(bank, "undo", facts={"trip": "another"}))
+            is NotificationResult.CONTRADICTS
+        )
         assert bank.row.undo == "intent"
 
 
@@ -190,7 +193,7 @@ class TestRaces:
         for _ in range(RACES):
             one = Bank()
             doubt(one)
-            results = together(one.act, *[lambda b=one: receive(b, hint(b))] * 3, one.act)
+            results = together(one.act, *[lambda b=one: receive(b, notification(b))] * 3, one.act)
             assert not [r for r in results if isinstance(r, Exception)], results
             assert (one.row.action, one.events, one.payments) == ("done", ["done"], 1)
             assert results[0] == results[-1] == one.row.reply
@@ -201,7 +204,7 @@ class TestRaces:
         for _ in range(RACES):
             one = Bank()
             doubt(one)
-            results = together(one.undo, *[lambda b=one: receive(b, hint(b))] * 3)
+            results = together(one.undo, *[lambda b=one: receive(b, notification(b))] * 3)
             assert not [r for r in results if isinstance(r, Exception)], results
             assert (one.row.undo, one.payments, one.provider.books) == ("done", 0, {one.key: "cancelled"})
         assert reasons() == []
@@ -210,7 +213,7 @@ class TestRaces:
         for _ in range(RACES):
             one = Bank()
             doubt(one)
-            results = together(one.fence, *[lambda b=one: receive(b, hint(b))] * 2)
+            results = together(one.fence, *[lambda b=one: receive(b, notification(b))] * 2)
             assert (results[0], one.row.action, one.payments) == (True, "done", 1)
             assert one.events.count("done") == 1
 
@@ -226,16 +229,16 @@ class TestRaces:
             return settle(*args)
 
         monkeypatch.setattr(bank.charge, "settle", slowly)
-        event = in_background(lambda: receive(bank, hint(bank)))
+        event = in_background(lambda: receive(bank, notification(bank)))
         assert entered.wait(20)
         answer = in_background(bank.act)
         until_waiting_for_a_lock()
         go.set()
-        assert (event.result(20), answer.result(20)) == (Outcome.SETTLED, bank.row.reply)
+        assert (event.result(20), answer.result(20)) == (NotificationResult.SETTLED, bank.row.reply)
         assert (bank.events, bank.payments) == (["done"], 1)
 
     def test_the_same_contradiction_at_once_is_kept_once(self, bank: Bank) -> None:
         doubt(bank)
-        wrong = hint(bank, event=str(uuid4()), facts={"rate": 1})
-        assert together(*[lambda: receive(bank, wrong)] * 6) == [Outcome.CONTRADICTS] * 6
+        wrong = notification(bank, event=str(uuid4()), facts={"rate": 1})
+        assert together(*[lambda: receive(bank, wrong)] * 6) == [NotificationResult.CONTRADICTS] * 6
         assert len(reasons()) == 1

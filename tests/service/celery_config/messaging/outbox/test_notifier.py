@@ -1,4 +1,4 @@
-"""The relay is called when a promise is committed, and looks by itself where nobody can call it."""
+"""A commit notifies the relay, which polls where no notification can come."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def named(settings: Any) -> str:
 
 @pytest.fixture
 def bell(named: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[RelayListener]:
-    monkeypatch.setattr(notifier, "LOOK_SECONDS", LONG)
+    monkeypatch.setattr(notifier, "POLL_SECONDS", LONG)
     made = RelayListener(named, 0.0)
     yield made
     signal.set_wakeup_fd(-1)
-    for each in made.hears:
+    for each in made.sockets:
         each.close()
 
 
@@ -94,4 +94,4 @@ def test_where_another_relay_is_called_it_looks_by_itself(named: str, bell: Rela
     second = RelayListener(named, 0.05)
     assert second.seconds == 0.05
     assert waited(second) < 5
-    assert [each.type for each in second.hears] == [socket.SOCK_STREAM]
+    assert [each.type for each in second.sockets] == [socket.SOCK_STREAM]

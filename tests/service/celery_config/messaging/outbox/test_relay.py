@@ -57,7 +57,7 @@ def announce(event: Any, name: str | None = None) -> None:
 
 
 class Books:
-    """A publisher that writes down what it is given and takes what it is told to."""
+    """A publisher that records what it gets, and confirms what the test says."""
 
     def __init__(self, refuse: Sequence[int] = ()) -> None:
         self.sent: list[dict[str, Any]] = []
@@ -71,7 +71,7 @@ class Books:
 
 
 class TestRows:
-    """What becomes of the rows; the publisher is not real here."""
+    """The outbox rows after publishing; the publisher is not real here."""
 
     def test_a_command_that_was_sent_has_done_its_duty(self) -> None:
         promise(task(1), task(2))
@@ -79,7 +79,7 @@ class TestRows:
         assert not OutboxMessage.objects.exists()
 
     def test_an_event_stays_for_those_who_must_catch_up(self) -> None:
-        """Rule 20."""
+        """Rule 20 (the feed)."""
         announce(HotelBooked(booking=uuid4()))
         publish_batch(Books(), 10)  # type: ignore[arg-type]
         row = OutboxMessage.objects.get()
@@ -87,7 +87,7 @@ class TestRows:
         assert publish_batch(Books(), 10) == 0  # type: ignore[arg-type]
 
     def test_an_event_travels_as_one_task_whose_kwargs_are_the_cloudevent(self) -> None:
-        """Rule 21."""
+        """Rule 21 (events)."""
         announce(HotelBooked(booking=uuid4()))
         books = Books()
         publish_batch(books, 10)  # type: ignore[arg-type]
@@ -120,7 +120,7 @@ class TestRows:
         assert [row.published_at is None for row in events] == [True] * PACK + [False] * 3
 
     def test_what_must_wait_waits(self) -> None:
-        """Rule 10."""
+        """Rule 10 (retries)."""
         promise(task(1), delay=60)
         assert publish_batch(Books(), 10) == 0  # type: ignore[arg-type]
         OutboxMessage.objects.update(due_at=timezone.now() - timedelta(seconds=1))
@@ -141,7 +141,7 @@ class TestRows:
         assert 5 < (row.due_at - timezone.now()).total_seconds() <= 11
 
     def test_a_crash_before_the_commit_sends_it_again(self) -> None:
-        """Which barrier and inbox bear; losing it nobody could."""
+        """Barrier and inbox recognise a repeat; a lost message could not be replaced."""
 
         class Dies(Books):
             def publish(self, messages: Sequence[dict[str, Any]]) -> set[int]:
@@ -161,7 +161,7 @@ class TestRows:
         assert 29 < relay.oldest_unpublished_seconds() < 35
 
     def test_what_is_past_the_horizon_is_forgotten_and_what_is_unsent_never(self) -> None:
-        """Rule 20."""
+        """Rule 20 (the feed)."""
         for _ in range(3):
             announce(HotelBooked(booking=uuid4()))
         old, new, unsent = OutboxMessage.objects.order_by("id")
@@ -171,13 +171,13 @@ class TestRows:
         OutboxMessage.objects.filter(id=unsent.id).update(due_at=long_ago, created_at=long_ago)
         InboxEntry.objects.create(event=uuid4(), handler="old", received_at=long_ago)
         InboxEntry.objects.create(event=uuid4(), handler="new")
-        retention.forget_old()
+        retention.delete_expired()
         assert set(OutboxMessage.objects.values_list("id", flat=True)) == {new.id, unsent.id}
         assert InboxEntry.objects.get().handler == "new"
 
     @concurrent
     def test_two_relays_never_send_one_row(self) -> None:
-        """Rule 21: row locks share the work."""
+        """Rule 21 (events): row locks share the work."""
         promise(*[task(n) for n in range(60)])
         books = [Books(), Books()]
 
@@ -223,7 +223,7 @@ class TestPublisher:
         assert message.properties["delivery_mode"] == 2
 
     def test_a_retry_keeps_its_count(self, publisher: Publisher, rabbit: RabbitServer) -> None:
-        """Rule 10."""
+        """Rule 10 (retries)."""
         publisher.publish([task(1, retries=3, root_id="r", parent_id="p")])
         (message,) = drain(rabbit, "payment.commands")
         headers = message.properties["application_headers"]
@@ -232,7 +232,7 @@ class TestPublisher:
     def test_an_unroutable_command_is_refused_and_the_others_go(
         self, publisher: Publisher, rabbit: RabbitServer
     ) -> None:
-        """Rule 21: `mandatory`; a confirm alone would hide it."""
+        """Rule 21 (events): `mandatory`; a confirm alone would hide it."""
         messages = [task(1), task(2, routing_key="nobody"), task(3)]
         assert publisher.publish(messages) == {0, 2}
         assert [kwargs_of(m) for m in drain(rabbit, "payment.commands")] == [{"n": 1}, {"n": 3}]
@@ -265,14 +265,14 @@ class TestPublisher:
                 channel.queue_delete("full")
 
     def test_an_event_nobody_wants_is_no_error(self, publisher: Publisher, rabbit: RabbitServer) -> None:
-        """Rule 21: it goes to `unrouted`."""
+        """Rule 21 (events): it goes to `unrouted`."""
         announce(HotelBooked(booking=uuid4()), name="order.nobody_asked")
         assert publish_batch(publisher, 10) == 1
         assert OutboxMessage.objects.get().published_at
         assert len(drain(rabbit, "unrouted")) == 1
 
     def test_an_event_reaches_who_subscribed(self, publisher: Publisher, rabbit: RabbitServer) -> None:
-        """Rule 21."""
+        """Rule 21 (events)."""
         announce(HotelBooked(booking=uuid4()))
         publish_batch(publisher, 10)
         (message,) = drain(rabbit, "order.events")
@@ -293,7 +293,7 @@ class TestPublisher:
     def test_a_broker_that_stands_still_is_left_without_a_farewell(
         self, app: Celery, rabbit: RabbitServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Rule 21: its answer to a farewell would be waited for for ever."""
+        """Rule 21 (events): closing would wait for an answer without limit."""
         monkeypatch.setattr(module, "PROBE_SECONDS", 0.0)
         publisher = Publisher(app, timeout=1.0)
         assert publisher.publish([task(1)]) == {0}
@@ -309,7 +309,7 @@ class TestPublisher:
         until(lambda: publisher.publish([task(3)]) == {0}, "the broker takes messages again")
 
     def test_a_network_that_is_gone_refuses_nothing(self) -> None:
-        """ETIMEDOUT is no broker that confirms nothing: the rows stay due."""
+        """ETIMEDOUT means a lost connection, not a broker without confirms: the rows stay due."""
 
         class Gone(Books):
             def publish(self, messages: Sequence[dict[str, Any]]) -> set[int]:
@@ -324,7 +324,7 @@ class TestPublisher:
     def test_a_broker_that_takes_nothing_is_given_up_in_time(
         self, app: Celery, rabbit: RabbitServer, size: int
     ) -> None:
-        """Rule 21: row locks are held meanwhile. Out of memory, RabbitMQ stops reading what publishers send."""
+        """Rule 21 (events): row locks are held until then. Out of memory, RabbitMQ stops reading from publishers."""
         publisher = Publisher(app, timeout=1.5)
         publisher.open()
         rabbit.ctl("set_vm_memory_high_watermark", "absolute", "1")
@@ -359,7 +359,7 @@ class TestRun:
         assert len(drain(rabbit, "payment.commands")) == 3
 
     def test_a_duty_that_has_more_to_do_goes_on_at_once(self, app: Celery, rabbit: RabbitServer) -> None:
-        """What came in a crowd is not worked off at one batch every few seconds."""
+        """A large backlog is not deleted at the pace of one batch every few seconds."""
         left = iter([True, True, False])
         calls: list[bool] = []
 

@@ -1,4 +1,4 @@
-"""A queue that confirms nothing, as after the loss of most of its nodes: it holds up no other, and loses nothing."""
+"""A queue that confirms nothing (most of its nodes are lost) delays no other queue, and loses nothing."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class TestPublisher:
 
 class TestRelay:
     def test_the_rows_of_other_queues_go_out(self, publisher: Publisher, rabbit: RabbitServer) -> None:
-        """Rule 21."""
+        """Rule 21 (events)."""
         promise(*(task(n, service) for n in range(30) for service in ("payment", "shipment")))
         with leaderless(rabbit, STUCK):
             began = time.monotonic()
@@ -109,7 +109,7 @@ class TestWorker:
     @pytest.fixture
     def hotel(self) -> Iterator[DurableTask]:
         handler = Handler(BookHotel, local=one_by_one(lambda each: HotelBooked(booking=each.trip)))
-        yield handlers.register(handler)
+        yield handlers.register_handler(handler)
         del handlers.registry[handler.command.wire_name()]
         current_app.tasks.unregister(handler.command.wire_name())
 

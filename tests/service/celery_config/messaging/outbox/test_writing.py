@@ -24,7 +24,7 @@ MESSAGE = {"task": "payment.authorize_payment", "args": [{}], "kwargs": {"x": 1}
 @pytest.mark.django_db(transaction=True)
 class TestTransaction:
     def test_a_promise_outside_a_transaction_is_refused(self) -> None:
-        """Rule 1: a row must stand or fall with what makes it true."""
+        """Rule 1 (the outbox row): a row must stand or fall with what makes it true."""
         with pytest.raises(RuntimeError, match="wrap this in atomic"):
             writing.add_task(MESSAGE, saga=None)
         with pytest.raises(RuntimeError, match="wrap this in atomic"):
@@ -38,7 +38,7 @@ class TestTransaction:
 
     @postgresql
     def test_rows_know_their_transaction(self) -> None:
-        """Rule 20: by it a reader knows which rows are complete."""
+        """Rule 20 (the feed): by it a reader knows which rows are complete."""
         with transaction.atomic(), connection.cursor() as cursor:
             writing.add_task(MESSAGE, saga=None)
             cursor.execute("SELECT pg_current_xact_id()::text::bigint")
@@ -57,7 +57,7 @@ def test_a_task_keeps_its_message_as_it_is() -> None:
 
 @pytest.mark.django_db
 def test_a_task_may_have_to_wait() -> None:
-    """Rule 10: no ETA in the broker."""
+    """Rule 10 (retries): no ETA in the broker."""
     writing.add_task(MESSAGE, saga=None, delay=60)
     wait = OutboxMessage.objects.get().due_at - timezone.now()
     assert timedelta(seconds=55) < wait <= timedelta(seconds=60)
@@ -65,7 +65,7 @@ def test_a_task_may_have_to_wait() -> None:
 
 @pytest.mark.django_db
 def test_a_clock_that_is_off_makes_nobody_wait_longer() -> None:
-    """What is due is asked of the database, and so is when it will be."""
+    """The database's clock decides what is due, and when it will be."""
     real = timezone.now()
     with time_machine.travel(real + timedelta(hours=1)):
         writing.add_task(MESSAGE, saga=None, delay=60)
@@ -77,7 +77,7 @@ def test_a_clock_that_is_off_makes_nobody_wait_longer() -> None:
 
 @pytest.mark.django_db
 def test_an_event_is_a_cloudevent_in_structured_mode() -> None:
-    """Rule 21."""
+    """Rule 21 (events)."""
     saga, event_id, booking = uuid4(), uuid4(), uuid4()
     writing.add_event(
         HotelBooked(booking=booking),

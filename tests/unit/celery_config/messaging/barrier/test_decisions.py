@@ -112,20 +112,20 @@ def test_the_tables_are_whole() -> None:
 
 @pytest.mark.parametrize(("found", "then"), list(ACTION.items()))
 def test_an_action(found: str, then: OnAction) -> None:
-    """Rule 6."""
+    """Rule 6 (outcomes)."""
     assert on_action(row(found), HASH) is then
 
 
 @pytest.mark.parametrize("found", sorted(STATES))
 def test_an_action_with_other_contents(found: str) -> None:
-    """Rule 5: a conflict, unless the step is over for good."""
+    """Rule 5 (the barrier): a conflict, unless the step is over for good."""
     outlived = ACTION[found] is OnAction.OUTLIVED
     assert on_action(row(found), "b" * 64) is (OnAction.OUTLIVED if outlived else OnAction.CONFLICT)
 
 
 @pytest.mark.parametrize(("found", "then"), list(RESULT.items()))
 def test_the_result_of_a_call(found: str, then: tuple[OnResult, OnResult]) -> None:
-    """Rule 8: it is written only over an open intent."""
+    """Rule 8 (effects outside): it is written only over an open intent."""
     there = row(found)
     assert there is not None
     assert (on_result(there, done=True), on_result(there, done=False)) == then
@@ -133,17 +133,17 @@ def test_the_result_of_a_call(found: str, then: tuple[OnResult, OnResult]) -> No
 
 @pytest.mark.parametrize(("found", "then"), list(HINT.items()))
 def test_an_event_from_outside(found: str, then: tuple[OnNotification, OnNotification]) -> None:
-    """Rule 8: a hint is written only over an open intent, and what cannot be is never believed."""
+    """Rule 8 (effects outside): a hint is written only over an open intent, and what cannot be is never believed."""
     assert (on_notification(row(found), done=True), on_notification(row(found), done=False)) == then
 
 
 @pytest.mark.parametrize(("found", "then"), list(UNDO.items()))
 def test_an_undo(found: str, then: OnUndo) -> None:
-    """Rule 7."""
+    """Rule 7 (the undo)."""
     assert on_undo(row(found)) is then
 
 
 @pytest.mark.parametrize(("found", "then"), list(FENCE.items()))
 def test_a_fence(found: str, then: OnFence) -> None:
-    """Rule 13."""
+    """Rule 13 (the fence)."""
     assert on_fence(row(found)) is then
