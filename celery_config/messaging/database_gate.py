@@ -1,4 +1,4 @@
-"""The database gate: while its database is away a worker takes no messages (rule 10, retries).
+"""The database gate: while its database is away a worker takes no messages (rule 10, locks and retries).
 
 A task that loses the database closes the gate. The consumer (worker/consumer.py) then stops consuming, and opens the
 gate when the database answers. A message goes back to the broker only after consumption has stopped: it would be

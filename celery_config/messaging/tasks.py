@@ -1,4 +1,4 @@
-"""Durable tasks take batches; an unexpected error is tried again from the outbox (rule 10, retries)."""
+"""Durable tasks take batches; an unexpected error is tried again from the outbox (rule 10, locks and retries)."""
 
 from __future__ import annotations
 

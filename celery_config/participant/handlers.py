@@ -11,7 +11,7 @@ provider. Every participant also has the task `SERVICE.fence`.
 
 A refused step, or one whose tries are used up, fires Celery's errback, which carries no reason. So this side sends the
 reason by two other roads: as the step's event (`StepWrites.mark_refused`, `announce_giving_up`), and, in a stop chain,
-among the replies (`stored_refusal`). The orchestrator joins the three (rule 6, refusals).
+among the replies (`stored_refusal`). The orchestrator joins the three (rule 6, outcomes).
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ class Step:
         return NewRow(self.key, self.saga, self.name, command, action, **fields)
 
     def announcements(self, event: Event, outcome: str) -> list[dict[str, Any]]:
-        """The CloudEvents that announce the outcome; they also feed the saga log (rule 16, events)."""
+        """The CloudEvents that announce the outcome; they also feed the saga log (rule 16, the saga log)."""
         about = {"step": self.name, "operation": self.operation, "outcome": outcome}
         event_id = uuid5(self.id, outcome)
         return [writing.cloud_event(event, subject=self.subject, saga=self.saga, event_id=event_id, **about)]

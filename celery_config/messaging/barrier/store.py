@@ -3,7 +3,7 @@
 `INSERT … ON CONFLICT DO NOTHING RETURNING` in READ COMMITTED: a twin waits for the first one's commit
 (at most the connection's `lock_timeout`) and then reads the stored row. `bulk_create(ignore_conflicts=True)`
 would not say which rows it inserted, and a plain INSERT would abort the transaction. Rows are inserted and locked in
-the order of their keys, so that two batches never wait for each other in a circle (rule 10, one lock order).
+the order of their keys, so that two batches never wait for each other in a circle (rule 10, locks and retries).
 """
 
 from __future__ import annotations

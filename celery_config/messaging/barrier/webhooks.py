@@ -1,9 +1,9 @@
 """Webhooks settle doubts early: an event is stored over an open intent as the call's answer (rule 8, effects outside).
 
 No webhook is ever needed: the worker repeats the call, and so do undo and fence. Nor does a webhook carry the chain on.
-What it writes goes to the saga log as the step's event (rule 16, events), which turns a saga forward if the step is its
-pivot; the chain goes on when the worker's next try finds the stored reply or, without a next try, by the watchdog's
-drive (rule 17, the watchdog). So a webhook that is lost, late or repeated costs time at most.
+What it writes goes to the saga log as the step's event (rule 16, the saga log), which turns a saga forward if the step
+is its pivot. The chain goes on when the worker's next try finds the stored reply or, without a next try, by a drive
+(rule 17, the watchdog). So a webhook that is lost, late or repeated costs time at most.
 
 A signature does not make an event true. The call must be ours and made for exactly this command, and the event's facts
 must be those of the request. Any other event changes nothing and is kept as a `Contradiction`, because an effect may

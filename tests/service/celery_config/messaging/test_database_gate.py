@@ -1,4 +1,4 @@
-"""While its own database is away a worker takes no messages (rule 10, retries)."""
+"""While its own database is away a worker takes no messages (rule 10, locks and retries)."""
 
 from __future__ import annotations
 

@@ -136,7 +136,7 @@ def test_a_refusal_fires_the_errback_once_with_nothing_added(
 
 
 def test_an_error_is_tried_again_from_the_outbox(trip: ChainBuilder, sent: list[Any], hotel: Hotel) -> None:
-    """Rule 10 (retries): the row keeps task id, chain and errbacks, counts the try, and waits; nothing is fired."""
+    """Rule 10 (locks and retries): the row keeps id, chain and errbacks, counts the try, waits; nothing is fired."""
     hotel.broken = ConnectionError("away")
     chain = trip.build(Drive("hotel"))
     _, failure = deliver(chain, retries=2)
@@ -167,7 +167,7 @@ def test_an_error_is_tried_again_from_the_outbox(trip: ChainBuilder, sent: list[
 def test_when_the_tries_are_used_up_the_errback_fires_and_the_log_is_told_why(
     trip: ChainBuilder, sent: list[Any], hotel: Hotel
 ) -> None:
-    """Rule 18 (time limits): then the orchestrator decides; nothing is stored, for nothing was done."""
+    """Rule 18 (who gives up first): then the orchestrator decides; nothing is stored, for nothing was done."""
     hotel.broken = ConnectionError("away")
     _, failure = deliver(trip.build(Drive("hotel")), retries=len(settings.TIMES.retry_delays))
     assert "away" in str(failure.retval)
@@ -249,7 +249,7 @@ def test_a_command_has_one_handler(registered: Any) -> None:
 def test_while_the_database_is_away_the_broker_keeps_the_message(
     trip: ChainBuilder, hotel: Hotel, sent: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rule 10 (retries): nothing can be promised without a database, so the message goes back and no errback fires."""
+    """Rule 10 (locks and retries): without a database nothing can be promised; it goes back, no errback fires."""
 
     def away(*_: Any, **__: Any) -> None:
         raise OperationalError("no connection")
@@ -266,7 +266,7 @@ def test_while_the_database_is_away_the_broker_keeps_the_message(
 def test_a_database_that_is_away_is_no_try(
     trip: ChainBuilder, hotel: Hotel, sent: list[Any], monkeypatch: pytest.MonkeyPatch, retries: int
 ) -> None:
-    """Rule 10 (retries): not even the last one. It goes back, and no errback fires."""
+    """Rule 10 (locks and retries): not even the last one. It goes back, and no errback fires."""
     hotel.broken = OperationalError("no connection")
     monkeypatch.setattr(database_gate, "database_takes_writes", lambda: False)
     _, rejected = deliver(trip.build(Drive("hotel")), retries=retries)

@@ -27,7 +27,7 @@ def test_an_event_is_a_fact_in_the_past_tense(name: str) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_everything_a_participant_does_reaches_the_saga_log(command: str) -> None:
-    """Rule 16 (events): its reply and its refusal are routed to the orchestrator's events queue."""
+    """Rule 16 (the saga log): its reply and its refusal are routed to the orchestrator's events queue."""
     kind = COMMANDS[command]
     for event in filter(None, (kind.done, kind.refused)):
         routed = [p for p in PATTERNS[ORCHESTRATOR] if topic_matches(p, event.wire_name())]

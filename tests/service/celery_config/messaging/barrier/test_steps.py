@@ -32,7 +32,7 @@ class TestAction:
         assert hotel.events == ["done"]
 
     def test_its_event_carries_the_full_reply_and_says_which_step(self, hotel: Hotel) -> None:
-        """Rule 16 (events): a CloudEvent whose id is fixed, so that a repeat is recognised."""
+        """Rule 16 (the saga log): a CloudEvent whose id is fixed, so that a repeat is recognised."""
         reply = hotel.act()
         event = OutboxMessage.objects.get().payload
         assert event["data"] == reply

@@ -120,7 +120,7 @@ class TestRows:
         assert [row.published_at is None for row in events] == [True] * PACK + [False] * 3
 
     def test_what_must_wait_waits(self) -> None:
-        """Rule 10 (retries)."""
+        """Rule 10 (locks and retries)."""
         promise(task(1), delay=60)
         assert publish_batch(Books(), 10) == 0  # type: ignore[arg-type]
         OutboxMessage.objects.update(due_at=timezone.now() - timedelta(seconds=1))
@@ -223,7 +223,7 @@ class TestPublisher:
         assert message.properties["delivery_mode"] == 2
 
     def test_a_retry_keeps_its_count(self, publisher: Publisher, rabbit: RabbitServer) -> None:
-        """Rule 10 (retries)."""
+        """Rule 10 (locks and retries)."""
         publisher.publish([task(1, retries=3, root_id="r", parent_id="p")])
         (message,) = drain(rabbit, "payment.commands")
         headers = message.properties["application_headers"]

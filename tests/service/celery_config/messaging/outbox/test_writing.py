@@ -24,7 +24,7 @@ MESSAGE = {"task": "payment.authorize_payment", "args": [{}], "kwargs": {"x": 1}
 @pytest.mark.django_db(transaction=True)
 class TestTransaction:
     def test_a_promise_outside_a_transaction_is_refused(self) -> None:
-        """Rule 1 (the outbox row): a row must stand or fall with what makes it true."""
+        """Rule 1 (the start): a row must stand or fall with what makes it true."""
         with pytest.raises(RuntimeError, match="wrap this in atomic"):
             writing.add_task(MESSAGE, saga=None)
         with pytest.raises(RuntimeError, match="wrap this in atomic"):
@@ -57,7 +57,7 @@ def test_a_task_keeps_its_message_as_it_is() -> None:
 
 @pytest.mark.django_db
 def test_a_task_may_have_to_wait() -> None:
-    """Rule 10 (retries): no ETA in the broker."""
+    """Rule 10 (locks and retries): no ETA in the broker."""
     writing.add_task(MESSAGE, saga=None, delay=60)
     wait = OutboxMessage.objects.get().due_at - timezone.now()
     assert timedelta(seconds=55) < wait <= timedelta(seconds=60)
