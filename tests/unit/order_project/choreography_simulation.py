@@ -1,6 +1,6 @@
 """All four services' `subscriptions.py`, played without any of them: every message may come late, twice or never.
 
-A participant is its barrier and the lines of its part; the decisions are the real ones, of messaging/barrier/decisions.py.
+A participant is its barrier and its lines; the decisions are the real ones (messaging/barrier/decisions.py).
 """
 
 from __future__ import annotations
