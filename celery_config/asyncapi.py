@@ -1,4 +1,4 @@
-"""The events as an AsyncAPI 3.0 document (https://www.asyncapi.com), from contracts, topology and subscriptions."""
+"""The AsyncAPI 3.0 document (https://www.asyncapi.com): it is built from contracts, topology and subscriptions."""
 
 from __future__ import annotations
 
@@ -19,70 +19,75 @@ from celery_config.common.services import ORCHESTRATOR, SERVICES
 from celery_config.contracts.base import Event, StepGaveUp, contract_fields
 from celery_config.contracts.subscriptions import EventSubscription, ReactionRule
 
-Parts = Mapping[str, Sequence[EventSubscription | ReactionRule]]
-"""What services listen to, by service."""
+Line = EventSubscription | ReactionRule
+Subscriptions = Mapping[str, Sequence[Line]]
+"""The lines of each service's `subscriptions.py`."""
 SCHEMA, MESSAGE, CHANNEL = "#/components/schemas/{name}", "#/components/messages/{name}", "#/channels/{name}"
 ENVELOPE: dict[str, Any] = {
     "type": "object",
     "required": ["specversion", "id", "source", "type", "subject", "time", "datacontenttype", "data"],
     "properties": {
         "specversion": {"const": "1.0"},
-        "id": {"type": "string", "format": "uuid", "description": "a repeat of the event has the same"},
+        "id": {"type": "string", "format": "uuid", "description": "a repeat of the event has the same id"},
         "source": {"type": "string", "format": "uri-reference"},
-        "subject": {"type": "string", "minLength": 1, "description": "the order, the SKU, the customer"},
+        "subject": {"type": "string", "minLength": 1, "description": "the order, the SKU or the customer"},
         "time": {"type": "string", "format": "date-time"},
         "datacontenttype": {"const": "application/json"},
-        "saga": {"type": "string", "format": "uuid", "description": "the saga; the order, if it has none"},
+        "saga": {
+            "type": "string",
+            "format": "uuid",
+            "description": "the saga, or the order if it has no saga",
+        },
         "step": {"type": "string", "description": "of a saga"},
         "operation": {"enum": ["do", "undo"]},
         "outcome": {"enum": ["done", "refused", "undone", "failed"]},
         "flow": {"const": "choreographed"},
-        "drive": {"type": "integer", "minimum": 1, "description": "it was said before, and is said again"},
+        "drive": {
+            "type": "integer",
+            "minimum": 1,
+            "description": "the event was published before and is repeated",
+        },
     },
 }
 ABOUT = """\
 Every event is a CloudEvent 1.0 in structured mode.
 On the broker it is the keyword arguments of the Celery task `events.receive`; a message's body is `[[], EVENT, {}]`.
-Several of one type may come together, as `[[], {"events": [EVENT, …]}, {}]` of the task `events.receive_all`.
-`GET /api/events/` of each service has them as they are.
+One message may carry several events of a type, as `[[], {"events": [EVENT, …]}, {}]` of the task `events.receive_all`.
+`GET /api/events/` of each service returns them unchanged.
 
 Readers ignore fields that they do not know.
-An event only ever gains fields that have a default; anything else is a new event: the type says which schema it has.
-What a reader subscribes to and cannot understand goes to the dead letters."""
+An event only gains fields that have a default; any other change makes a new event, so the type determines the schema.
+An event that a subscriber cannot decode goes to the dead letters."""
+BROKER = {
+    "host": "broker:5672", "pathname": f"/{topology.VHOST}", "protocol": "amqp", "description": "RabbitMQ",
+}  # fmt: skip
 
 
-def document(parts: Parts, title: str = "Order Saga") -> dict[str, Any]:
-    """The document of these services: what they announce and what they hear."""
-    heard = [kind for listens in parts.values() for each in listens for kind in kinds_of(each)]
-    shown = dict.fromkeys([*(kind for service in parts for kind in announced_by(service)), *heard])
-    schemas = msgspec.json.schema_components(list(shown), ref_template=SCHEMA)[1]
+def build_document(subscriptions: Subscriptions, title: str = "Order Saga") -> dict[str, Any]:
+    """The document of these services: what they announce and what they receive."""
+    announced = [kind for service in subscriptions for kind in list_announced(service)]
+    received = [kind for lines in subscriptions.values() for line in lines for kind in match_events(line)]
+    kinds = list(dict.fromkeys([*announced, *received]))
+    schemas = msgspec.json.schema_components(kinds, ref_template=SCHEMA)[1]
+    operations = [
+        each for service, lines in subscriptions.items() for each in list_operations(service, lines)
+    ]
     return {
         "asyncapi": "3.0.0",
         "info": {"title": title, "version": "1", "description": ABOUT},
         "defaultContentType": "application/cloudevents+json",
-        "servers": {
-            "broker": {
-                "host": "broker:5672",
-                "pathname": f"/{topology.VHOST}",
-                "protocol": "amqp",
-                "description": "RabbitMQ",
-            }
-        },
-        "channels": {kind.wire_name(): channel(kind) for kind in shown},
-        "operations": {
-            name: operation
-            for service, listens in parts.items()
-            for name, operation in does(service, listens)
-        },
+        "servers": {"broker": BROKER},
+        "channels": {kind.wire_name(): build_channel(kind) for kind in kinds},
+        "operations": dict(operations),
         "components": {
-            "messages": {kind.wire_name(): message(kind) for kind in shown},
+            "messages": {kind.wire_name(): build_message(kind) for kind in kinds},
             "schemas": {"CloudEvent": ENVELOPE, **schemas},
         },
     }
 
 
-def every_event() -> list[type[Event]]:
-    """All that is ever announced."""
+def list_events() -> list[type[Event]]:
+    """All events of all services."""
     modules = [importlib.import_module(f"celery_config.contracts.{each}") for each in SERVICES]
     return [
         kind
@@ -92,82 +97,63 @@ def every_event() -> list[type[Event]]:
     ] + [StepGaveUp]
 
 
-def announced_by(service: str) -> list[type[Event]]:
+def list_announced(service: str) -> list[type[Event]]:
     others = [] if service == ORCHESTRATOR else [StepGaveUp]
-    return [kind for kind in every_event() if kind.service == service] + others
+    return [kind for kind in list_events() if kind.service == service] + others
 
 
-def kinds_of(each: EventSubscription | ReactionRule) -> Iterator[type[Event]]:
-    """The events that a line is about, those of its patterns included."""
-    for kind in every_event():
-        if any(fnmatchcase(kind.wire_name(), pattern) for pattern in each.patterns):
+def match_events(line: Line) -> Iterator[type[Event]]:
+    """The events that match the patterns of a line."""
+    for kind in list_events():
+        if any(fnmatchcase(kind.wire_name(), pattern) for pattern in line.patterns):
             yield kind
 
 
-def channel(kind: type[Event]) -> dict[str, Any]:
-    name, (exchange, _) = kind.wire_name(), topology.EXCHANGES[topology.EVENTS]
+def build_channel(kind: type[Event]) -> dict[str, Any]:
+    name, (exchange_type, _) = kind.wire_name(), topology.EXCHANGES[topology.EVENTS]
+    exchange = {
+        "name": topology.EVENTS, "type": exchange_type, "durable": True, "autoDelete": False, "vhost": topology.VHOST,
+    }  # fmt: skip
     return {
         "address": name,
         "servers": [{"$ref": "#/servers/broker"}],
         "messages": {name: {"$ref": MESSAGE.format(name=name)}},
-        "bindings": {
-            "amqp": {
-                "is": "routingKey",
-                "exchange": {
-                    "name": topology.EVENTS,
-                    "type": exchange,
-                    "durable": True,
-                    "autoDelete": False,
-                    "vhost": topology.VHOST,
-                },
-                "bindingVersion": "0.3.0",
-            }
-        },
+        "bindings": {"amqp": {"is": "routingKey", "exchange": exchange, "bindingVersion": "0.3.0"}},
     }
 
 
-def summary_of(kind: type[Event]) -> str:
-    """The first paragraph of what the contract says of itself; empty, if it says nothing."""
-    said = " ".join((kind.__doc__ or "").split("\n\n")[0].split())
-    return "" if said.startswith(f"{kind.__name__}(") else said
+def read_summary(kind: type[Event]) -> str:
+    """The first paragraph of the contract's docstring; empty if it has none."""
+    text = " ".join((kind.__doc__ or "").split("\n\n")[0].split())
+    return "" if text.startswith(f"{kind.__name__}(") else text
 
 
-def message(kind: type[Event]) -> dict[str, Any]:
-    summary = summary_of(kind)
+def build_message(kind: type[Event]) -> dict[str, Any]:
+    summary = read_summary(kind)
+    data = {"$ref": SCHEMA.format(name=kind.__name__)}
+    properties = {"type": {"const": kind.wire_name()}, "data": data}
     return {
         "name": kind.wire_name(),
         "title": kind.__name__,
         **({"summary": summary} if summary else {}),
-        "payload": {
-            "allOf": [
-                {"$ref": SCHEMA.format(name="CloudEvent")},
-                {
-                    "properties": {
-                        "type": {"const": kind.wire_name()},
-                        "data": {"$ref": SCHEMA.format(name=kind.__name__)},
-                    }
-                },
-            ]
-        },
+        "payload": {"allOf": [{"$ref": SCHEMA.format(name="CloudEvent")}, {"properties": properties}]},
     }
 
 
-def does(
-    service: str, listens: Iterable[EventSubscription | ReactionRule]
-) -> Iterator[tuple[str, dict[str, Any]]]:
+def list_operations(service: str, lines: Iterable[Line]) -> Iterator[tuple[str, dict[str, Any]]]:
     """What a service sends and receives."""
-    for kind in announced_by(service):
-        yield f"{service}.sends.{kind.wire_name()}", operation("send", service, kind)
-    reasons: dict[type[Event], list[str]] = {}
-    for each in listens:
-        for kind in kinds_of(each):
-            reasons.setdefault(kind, []).append(purpose(each))
-    for kind, purposes in reasons.items():
-        told = operation("receive", service, kind)
-        yield f"{service}.receives.{kind.wire_name()}", told | {"summary": "; ".join(purposes)}
+    for kind in list_announced(service):
+        yield f"{service}.sends.{kind.wire_name()}", build_operation("send", service, kind)
+    reactions: dict[type[Event], list[str]] = {}
+    for line in lines:
+        for kind in match_events(line):
+            reactions.setdefault(kind, []).append(describe_reaction(line))
+    for kind, described in reactions.items():
+        received = build_operation("receive", service, kind)
+        yield f"{service}.receives.{kind.wire_name()}", received | {"summary": "; ".join(described)}
 
 
-def operation(action: str, service: str, kind: type[Event]) -> dict[str, Any]:
+def build_operation(action: str, service: str, kind: type[Event]) -> dict[str, Any]:
     name = kind.wire_name()
     return {
         "action": action,
@@ -177,39 +163,38 @@ def operation(action: str, service: str, kind: type[Event]) -> dict[str, Any]:
     }
 
 
-def purpose(each: EventSubscription | ReactionRule) -> str:
-    """What is done about it, in words."""
-    if isinstance(each, EventSubscription):
-        return each.call
-    if each.operation == "do":
-        said = " or ".join(kind.__name__ for kind in (each.announce, each.refused) if kind)
-        return f"{each.command.__name__}, then {said}"
-    but = (
-        f", unless {each.unless.__name__} ran: then {each.retained.__name__}"
-        if each.unless and each.retained
-        else ""
-    )
-    return f"{each.command.__name__}, then {each.announce.__name__}{but}"
+def describe_reaction(line: Line) -> str:
+    """What the service does with the event."""
+    if isinstance(line, EventSubscription):
+        return line.call
+    if line.operation == "do":
+        announced = " or ".join(kind.__name__ for kind in (line.announce, line.refused) if kind)
+        return f"{line.command.__name__}, then {announced}"
+    text = f"{line.command.__name__}, then {line.announce.__name__}"
+    if line.unless and line.retained:
+        text += f", unless {line.unless.__name__} ran: then {line.retained.__name__}"
+    return text
 
 
-def table_of(kind: type[Event]) -> list[tuple[str, str]]:
+def list_fields(kind: type[Event]) -> list[tuple[str, str]]:
     """Names and types of an event's fields."""
     return [(field.name, str(field.type)) for field in contract_fields(kind)]
 
 
-def schema(request: HttpRequest) -> JsonResponse:
-    """What this service announces and hears (AsyncAPI 3.0)."""
-    listens = import_string(settings.SUBSCRIPTIONS)
-    return JsonResponse(document({settings.SERVICE: listens}, f"Order Saga: {settings.SERVICE}"))
+def show_schema(request: HttpRequest) -> JsonResponse:
+    """What this service announces and receives, as AsyncAPI 3.0."""
+    lines = import_string(settings.SUBSCRIPTIONS)
+    return JsonResponse(build_document({settings.SERVICE: lines}, f"Order Saga: {settings.SERVICE}"))
 
 
-def page(request: HttpRequest) -> HttpResponse:
-    """The same for people."""
-    said = [(kind.wire_name(), summary_of(kind), table_of(kind)) for kind in announced_by(settings.SERVICE)]
-    heard = [
-        (", ".join(kind.wire_name() for kind in kinds_of(each)), purpose(each))
-        for each in import_string(settings.SUBSCRIPTIONS)
+def show_page(request: HttpRequest) -> HttpResponse:
+    """The same as a page for people."""
+    announced = [
+        (kind.wire_name(), read_summary(kind), list_fields(kind)) for kind in list_announced(settings.SERVICE)
     ]
-    return render(
-        request, "messaging/events.html", {"service": settings.SERVICE, "said": said, "heard": heard}
-    )
+    received = [
+        (", ".join(kind.wire_name() for kind in match_events(line)), describe_reaction(line))
+        for line in import_string(settings.SUBSCRIPTIONS)
+    ]
+    context = {"service": settings.SERVICE, "announced": announced, "received": received}
+    return render(request, "messaging/events.html", context)

@@ -1,4 +1,4 @@
-"""`/healthz`: the process lives. `/readyz`: database, broker and relay are fine. `/metrics`: for Prometheus."""
+"""Health: `/healthz` answers while the process lives, `/readyz` checks what it needs, `/metrics` is for Prometheus."""
 
 from __future__ import annotations
 
@@ -21,20 +21,22 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 
 def readyz(request: HttpRequest) -> HttpResponse:
-    """200 when everything this service stands on answers, else 503; the body says what does not.
+    """200 when database, broker and relay are fine, else 503; the body names what is not.
 
-    A copy that is late is shown and takes nothing out of service: what there is of it is still right to have.
+    The body also names copies that are late. They do not make the service unready, because their rows are still useful.
     """
-    found = {name: check() for name, check in CHECKS.items()}
+    relay = ask_database(check_relay)
+    found = {"database": check_database(), "broker": check_broker(), "relay": relay}
     good = all(text.startswith("ok") for text in found.values())
-    return JsonResponse({"ready": good, **found, **lateness()}, status=200 if good else 503)
+    late = {"copies": ask_database(freshness.summarize_lag)} if copies else {}
+    return JsonResponse({"ready": good, **found, **late}, status=200 if good else 503)
 
 
 def metrics(request: HttpRequest) -> HttpResponse:
     return HttpResponse(generate_latest(), content_type=CONTENT_TYPE_LATEST)
 
 
-def database() -> str:
+def check_database() -> str:
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
@@ -43,35 +45,24 @@ def database() -> str:
     return "ok"
 
 
-def broker() -> str:
+def check_broker() -> str:
     try:
         with current_app.connection_for_write() as broker_connection:
             broker_connection.ensure_connection(max_retries=0, timeout=3)
-    except Exception as error:  # whatever a transport raises, it is not ready
+    except Exception as error:  # a transport may raise any error
         return f"away: {type(error).__name__}"
     return "ok"
 
 
-def relay() -> str:
+def check_relay() -> str:
+    lag = oldest_unpublished_seconds()
+    if lag < RELAY_LAG_LIMIT:
+        return f"ok: {lag:.1f} s behind"
+    return f"late: {lag:.0f} s behind; is the relay running?"
+
+
+def ask_database(check: Callable[[], str]) -> str:
     try:
-        lag = oldest_unpublished_seconds()
+        return check()
     except (DatabaseError, InterfaceError):
         return "unknown: no database"
-    return (
-        f"ok: {lag:.1f} s behind"
-        if lag < RELAY_LAG_LIMIT
-        else f"late: {lag:.0f} s behind; is the relay running?"
-    )
-
-
-def lateness() -> dict[str, str]:
-    """How late the copies kept here are; nothing where there are none."""
-    if not copies:
-        return {}
-    try:
-        return {"copies": freshness.in_words()}
-    except (DatabaseError, InterfaceError):
-        return {"copies": "unknown: no database"}
-
-
-CHECKS: dict[str, Callable[[], str]] = {"database": database, "broker": broker, "relay": relay}

@@ -1,4 +1,4 @@
-"""The pages every service has."""
+"""The URLs of every service: pages, admin, the APIs of all patterns, and its own API."""
 
 from __future__ import annotations
 
@@ -22,37 +22,37 @@ from celery_config.messaging.api import BarrierList, EventFeed, OutboxState
 from celery_config.participant.api import Commands, SettleBarrier
 from celery_config.web import site
 from celery_config.web.error_pages import HANDLERS
-from celery_config.web.parsers import Json
+from celery_config.web.parsers import NestingSafeJsonParser
 
 
 class TokenApi(ObtainAuthToken):
-    """A user's token for a name and a password, in JSON or as a form; not often, for it may be guessing."""
+    """A user's token for a name and a password, as JSON or a form. It is throttled against guessing."""
 
-    parser_classes = (Json, FormParser)
+    parser_classes = (NestingSafeJsonParser, FormParser)
     throttle_classes = (ScopedRateThrottle,)
     throttle_scope = "token"
 
 
-def home(request: HttpRequest) -> HttpResponse:
+def show_home(request: HttpRequest) -> HttpResponse:
     return render(request, "messaging/home.html", {"service": settings.SERVICE})
 
 
 def url_configuration(api: Sequence[URLPattern | URLResolver]) -> dict[str, Any]:
-    """The URL configuration of a service whose own API is `api`: its URLs, and what answers errors."""
+    """The URL configuration of a service with the API `api`: its URLs and its error handlers."""
     return {"urlpatterns": service_urls(api), **HANDLERS}
 
 
 def service_urls(api: Sequence[URLPattern | URLResolver]) -> list[URLPattern | URLResolver]:
     return [
-        path("", home, name="home"),
-        # Pages that name no icon, as JSON has none, make a browser ask for this.
-        path("favicon.ico", RedirectView.as_view(url=site.icon())),
+        path("", show_home, name="home"),
+        # A browser requests this for pages without an icon, such as JSON.
+        path("favicon.ico", RedirectView.as_view(url=site.icon_url())),
         path("admin/", admin.site.urls),
         path("api/", include(api)),
         path("api/commands/", Commands.as_view(), name="commands"),
         path("api/events/", EventFeed.as_view(), name="events"),
-        path("api/events/schema/", asyncapi.schema, name="asyncapi"),
-        path("api/events/docs/", asyncapi.page, name="events-docs"),
+        path("api/events/schema/", asyncapi.show_schema, name="asyncapi"),
+        path("api/events/docs/", asyncapi.show_page, name="events-docs"),
         path("api/barrier/", BarrierList.as_view(), name="barrier"),
         path("api/barrier/settle/", SettleBarrier.as_view(), name="barrier-settle"),
         path("api/outbox/", OutboxState.as_view(), name="outbox"),

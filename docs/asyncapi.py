@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from celery_config.asyncapi import Parts, document
+from celery_config.asyncapi import Subscriptions, build_document
 from celery_config.broker.topology import read_subscriptions
 from celery_config.common.services import SUBSCRIPTIONS
 
@@ -29,7 +29,9 @@ def main(argv: list[str]) -> int:
 
 
 def text() -> str:
-    return HEAD + yaml.dump(document(parts()), Dumper=Page, sort_keys=False, allow_unicode=True, width=110)
+    return HEAD + yaml.dump(
+        build_document(parts()), Dumper=Page, sort_keys=False, allow_unicode=True, width=110
+    )
 
 
 class Page(yaml.SafeDumper):
@@ -47,6 +49,6 @@ Page.add_representer(
 )
 
 
-def parts() -> Parts:
+def parts() -> Subscriptions:
     """What each service listens to, by its `subscriptions.py`."""
     return {service: read_subscriptions(name) for service, name in SUBSCRIPTIONS.items()}

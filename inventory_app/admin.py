@@ -9,15 +9,15 @@ from django.db.models import F
 from django.http import HttpRequest
 
 from celery_config.web.admin import ReadOnlyAdmin, ReadOnlyInline, ServiceAdmin, text_filter
-from celery_config.web.columns import column, id_column, label_column, money_column, number_of
+from celery_config.web.columns import column, id_column, label_column, money_column, number_column
 from inventory_app import services
 from inventory_app.domain import ProductData
 from inventory_app.models import Movement, Product, Reservation, ReservationLine, Stock
 
 SHOWN_PRICE = money_column("price", "price as shown")
 SKU = column("sku", "product_id", "product", lambda movement: movement.product_id)
-QUANTITY = number_of("quantity")
-LEVELS = tuple(map(number_of, ("on_hand", "reserved", "available", "opening")))
+QUANTITY = number_column("quantity")
+LEVELS = tuple(map(number_column, ("on_hand", "reserved", "available", "opening")))
 STATE = label_column("state", {"held": "info", "released": "warning", "committed": "success"})
 
 
@@ -78,7 +78,8 @@ class ReservationAdmin(ReadOnlyAdmin):
 @admin.register(Movement)
 class MovementAdmin(ReadOnlyAdmin):
     list_display = (
-        "created_at", SKU, "kind", QUANTITY, number_of("on_hand"), number_of("reserved"), id_column("order"), "reason",
+        "created_at", SKU, "kind", QUANTITY, number_column("on_hand"), number_column("reserved"), id_column("order"),
+        "reason",
     )  # fmt: skip
     list_filter = ("kind",)
     search_ids = ("order", "adjustment")

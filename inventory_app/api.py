@@ -19,7 +19,7 @@ from celery_config.common.iso import validate_currency
 from celery_config.contracts.inventory import MAX_NAME, MAX_PRICE, MAX_SKU, SKU_PATTERN
 from celery_config.reconciliation.api import FactsApi
 from celery_config.web.fields import IdField
-from celery_config.web.pagination import Pages
+from celery_config.web.pagination import CursorPages
 from celery_config.web.problems import Unprocessable
 from inventory_app import domain, selectors, services
 from inventory_app.errors import InventoryError
@@ -34,13 +34,13 @@ class SkuField(serializers.CharField):
         super().__init__(max_length=MAX_SKU, validators=[pattern], **options)
 
 
-class BySku(Pages):
+class BySku(CursorPages):
     """Sorted by SKU, since many rows are created at the same moment."""
 
     ordering = "pk"
 
 
-class NewestFirst(Pages):
+class NewestFirst(CursorPages):
     """Sorted by id, since the movements of one order are made at the same moment."""
 
     ordering = "-id"

@@ -49,5 +49,5 @@ def commit_stock(commands: Sequence[CommitStock]) -> list[StockCommitted]:
 
 @handles_one(ForgetBuyer)
 def forget_buyer(command: ForgetBuyer) -> BuyerForgotten:
-    receipt = DATA_MAP.forget(command.customer, command.about)
-    return BuyerForgotten(erasure=command.erasure, rows=receipt.counted, at=receipt.at)
+    receipt = DATA_MAP.erase(command.customer, command.about)
+    return BuyerForgotten(erasure=command.erasure, rows=receipt.counts, at=receipt.at)

@@ -15,12 +15,12 @@ from celery_config.saga.admin.operator_pages import OperatorPages
 from celery_config.web.admin import ReadOnlyAdmin, ReadOnlyInline, text_filter
 from celery_config.web.columns import (
     id_column,
-    json_of,
+    join_lines,
+    json_column,
     label_column,
-    lines,
     link_column,
     money_column,
-    saga_of,
+    saga_column,
 )
 from order_project.choreography.admin import ChoreographyAdmin
 from order_project.erasure.admin import PAGE as ERASURE_PAGE
@@ -62,7 +62,8 @@ class RefundInline(ReadOnlyInline):
 @admin.register(Order)
 class OrderAdmin(ReadOnlyAdmin):
     list_display = (
-        id_column("id"), STATUS, money_column("total"), "customer", "cancel_code", saga_of(short=True), "created_at",
+        id_column("id"), STATUS, money_column("total"), "customer", "cancel_code", saga_column(short=True),
+        "created_at",
     )  # fmt: skip
     list_filter = ("status", text_filter("currency"), text_filter("cancel_code"))
     list_select_related = ("customer",)
@@ -72,13 +73,13 @@ class OrderAdmin(ReadOnlyAdmin):
     ordering = ("-created_at",)
     inlines = (LineInline, RefundInline)
     fields = (
-        "id", STATUS, "customer", money_column("total"), "weight_grams", "deliver_to", saga_of(), "tracking_number",
+        "id", STATUS, "customer", money_column("total"), "weight_grams", "deliver_to", saga_column(), "tracking_number",
         "cancel_code", "cancel_reason", "reference", "created_at", "ended_at",
     )  # fmt: skip
 
     @display(description="address")
     def deliver_to(self, order: Order) -> Any:
-        return lines(
+        return join_lines(
             order.address.get(part, "") for part in ("name", "line1", "city", "postal_code", "country")
         )
 
@@ -99,7 +100,7 @@ class RefundAdmin(ReadOnlyAdmin):
     search_help_text = "refund id, order id or saga id"
     ordering = ("-created_at",)
     fields = (
-        "id", link_column("order_id", ORDER_PAGE, "order"), REFUNDED, "reason", REFUND_STATUS, "detail", saga_of(),
+        "id", link_column("order_id", ORDER_PAGE, "order"), REFUNDED, "reason", REFUND_STATUS, "detail", saga_column(),
         "created_at",
     )  # fmt: skip
 
@@ -147,7 +148,7 @@ class IdempotencyKeyAdmin(ReadOnlyAdmin):
     search_fields = ("key__exact",)
     search_help_text = "the whole key"
     ordering = ("-id",)
-    fields = ("client", "key", "request_hash", json_of("response"), "created_at")
+    fields = ("client", "key", "request_hash", json_column("response"), "created_at")
 
 
 # Sagas here are about orders and erasures, which the engine does not know.

@@ -16,7 +16,7 @@ from rest_framework.response import Response
 
 from celery_config.saga.models import SagaInstance, SagaStep
 from celery_config.saga.operations import api as saga_api
-from celery_config.web.problems import problem
+from celery_config.web.problems import build_problem
 from order_project import cancelling, placing, selectors, services
 from order_project.choreography.flow import CHOREOGRAPHIES
 from order_project.customers import CustomerList, CustomerShow, ProductShow
@@ -186,7 +186,7 @@ def client_id(request: Request) -> str:
 
 def render_result(result: Placed | APIException) -> dict[str, Any]:
     if isinstance(result, APIException):
-        return problem(result, result.status_code)
+        return build_problem(result, result.status_code)
     return {"status": status.HTTP_202_ACCEPTED, **render_placed(result)}
 
 

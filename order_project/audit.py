@@ -14,7 +14,7 @@ from django.db.models import Q
 from celery_config.common.services import PARTICIPANTS
 from celery_config.copies import sync
 from celery_config.copies.registry import copies
-from celery_config.copies.source_client import SourceOf
+from celery_config.copies.source_client import SourceClient
 from celery_config.http.service_client import ServiceClient
 from celery_config.messaging.outbox.relay import oldest_unpublished_seconds
 from celery_config.saga.dsl import Saga
@@ -239,7 +239,7 @@ def check_books(peers: Mapping[str, ServiceClient]) -> Iterator[str]:
 def check_copies(peers: Mapping[str, ServiceClient]) -> Iterator[str]:
     """Yield differences between our copies and their sources; changes under way get time to arrive (rule 20)."""
     for copy in copies.values():
-        found = sync.compare(SourceOf(copy, peers[copy.service]), patience=COPY_SECONDS)
+        found = sync.compare(SourceClient(copy, peers[copy.service]), patience=COPY_SECONDS)
         if found.differing:
             yield f"order: {found.differing} rows of {copy.name} differ from {copy.service}'s: {', '.join(found.keys)}"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from celery_config.contracts.inventory import ProductChanged, ProductDeleted
 from celery_config.contracts.order import CustomerChanged, CustomerDeleted
-from celery_config.copies.registry import keep, publish
+from celery_config.copies.registry import keep_copy, publish
 from order_project.models import CatalogueProduct, Customer
 
 publish(Customer, CustomerChanged, CustomerDeleted)
-keep(CatalogueProduct, ProductChanged, ProductDeleted)
+keep_copy(CatalogueProduct, ProductChanged, ProductDeleted)

@@ -28,7 +28,7 @@ from celery_config.contracts.subscriptions import subscribe
 
 # Repeats of all of these are harmless: the version decides, the saga log only rises, and seen is seen.
 SUBSCRIPTIONS = [
-    subscribe(ProductChanged, ProductDeleted, call="celery_config.copies.subscriber.hear", once=False),
+    subscribe(ProductChanged, ProductDeleted, call="celery_config.copies.subscriber.handle_events", once=False),
     subscribe(
         "payment.*", "inventory.*", "shipment.*", "step.*",
         call="celery_config.saga.engine.tasks.write_saga_log", once=False,

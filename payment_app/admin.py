@@ -17,8 +17,8 @@ from celery_config.web.columns import (
     column,
     id_column,
     label_column,
-    labelled,
     link_column,
+    make_label,
     money_column,
     table_column,
 )
@@ -31,7 +31,7 @@ REFUND_PAGE, PAYMENT_PAGE = "admin:payment_refund_change", "admin:payment_paymen
 
 def label_outcome(refund: Refund) -> SafeString:
     answer = str(refund.outcome) if hasattr(refund, "outcome") else "not answered yet"
-    return labelled(answer, {"paid": "success", "not answered yet": "info"})
+    return make_label(answer, {"paid": "success", "not answered yet": "info"})
 
 
 OUTCOME = column("outcome", "outcome", "provider's answer", label_outcome)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from celery_config.contracts.order import CustomerChanged, CustomerDeleted
-from celery_config.copies.registry import keep
+from celery_config.copies.registry import keep_copy
 from payment_app.models import BillingCustomer
 
-keep(BillingCustomer, CustomerChanged, CustomerDeleted)
+keep_copy(BillingCustomer, CustomerChanged, CustomerDeleted)

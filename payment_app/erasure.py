@@ -7,6 +7,6 @@ from celery_config.erasure.locations import DataLocation
 from payment_app.models import BillingCustomer, Payment
 
 DATA_MAP = DataMap(
-    traces=(DataLocation(Payment, by=("order",), blank={"customer": None}),),
+    locations=(DataLocation(Payment, by=("order",), blank={"customer": None}),),
     copy=BillingCustomer,
 )

@@ -18,7 +18,7 @@ from celery_config.contracts.shipment import ShipmentArranged, ShipmentFailed
 from celery_config.contracts.subscriptions import EventSubscription, ReactionRule, react, subscribe
 
 SUBSCRIPTIONS: list[EventSubscription | ReactionRule] = [
-    subscribe(CustomerChanged, CustomerDeleted, call="celery_config.copies.subscriber.hear", once=False),
+    subscribe(CustomerChanged, CustomerDeleted, call="celery_config.copies.subscriber.handle_events", once=False),
     react(OrderPlaced, do=AuthorizePayment, announce=PaymentReceived, refused=PaymentFailed),
     react(ShipmentArranged, do=CapturePayment, announce=PaymentCollected, refused=PaymentFailed),
     # Payment has the pivot, so payment decides whether it is too late; only its event makes the others undo.

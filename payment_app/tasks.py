@@ -204,5 +204,5 @@ class Refund(OneByOne):
 
 @handles_one(ForgetPayer)
 def forget_payer(command: ForgetPayer) -> PayerForgotten:
-    receipt = DATA_MAP.forget(command.customer, command.about)
-    return PayerForgotten(erasure=command.erasure, rows=receipt.counted, at=receipt.at)
+    receipt = DATA_MAP.erase(command.customer, command.about)
+    return PayerForgotten(erasure=command.erasure, rows=receipt.counts, at=receipt.at)

@@ -10,7 +10,7 @@ from celery_config.erasure.locations import DataLocation
 from shipment_app.models import DeliveryAddress, Shipment
 
 DATA_MAP = DataMap(
-    traces=(
+    locations=(
         DataLocation(
             Shipment, by=("order",), blank=dict.fromkeys(("name", "line1", "city", "postal_code"), "")
         ),

@@ -20,5 +20,7 @@ SUBSCRIPTIONS: list[EventSubscription | ReactionRule] = [
     react(InventoryFetched, do=BookShipment, announce=ShipmentArranged, refused=ShipmentFailed),
     react(InventoryIssued, do=DispatchShipment, announce=ShipmentDeparted),
     react(PaymentReleased, undo=BookShipment, by=CancelShipment, announce=ShipmentRecalled),
-    subscribe(CustomerChanged, CustomerDeleted, call="celery_config.copies.subscriber.hear", once=False),
+    subscribe(
+        CustomerChanged, CustomerDeleted, call="celery_config.copies.subscriber.handle_events", once=False
+    ),
 ]

@@ -120,5 +120,5 @@ class Dispatch(End):
 
 @handles_one(ForgetRecipient)
 def forget_recipient(command: ForgetRecipient) -> RecipientForgotten:
-    receipt = DATA_MAP.forget(command.customer, command.about)
-    return RecipientForgotten(erasure=command.erasure, rows=receipt.counted, at=receipt.at)
+    receipt = DATA_MAP.erase(command.customer, command.about)
+    return RecipientForgotten(erasure=command.erasure, rows=receipt.counts, at=receipt.at)

@@ -1,7 +1,7 @@
 """Subscriptions: a service's `subscriptions.py` declares what it receives and reacts to, checked when read. Pure.
 
     SUBSCRIPTIONS = [
-        subscribe(ProductChanged, call="celery_config.copies.subscriber.hear", once=False),
+        subscribe(ProductChanged, call="celery_config.copies.subscriber.handle_events", once=False),
         react(OrderPlaced, do=AuthorizePayment, announce=PaymentReceived, refused=PaymentFailed),
         react(OrderWithdrawn, undo=AuthorizePayment, by=VoidPayment, announce=PaymentReleased,
               unless=CapturePayment, retained=PaymentRetained),

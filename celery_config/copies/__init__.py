@@ -1,5 +1,5 @@
-"""Copies: what one service keeps of another's data, kept equal by events, and provably so.
+"""Copies: one service's data replicated into another's database, and proved equal to its source.
 
-The owner of a table publishes it: a trigger counts each row's versions and announces every change. Whoever needs
-some of its fields keeps a copy, fed by these events; ranges of checksums prove that it is equal, and mend what is not.
+The source's table has triggers that count each row's versions and announce every change. A copy holds some fields of
+it and is fed by these events. Checksums of key ranges find the rows that differ; a repair writes them.
 """

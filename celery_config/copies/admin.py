@@ -1,4 +1,4 @@
-"""Copies and tombstones in every service's admin: read-only."""
+"""Read-only admin pages of copies and tombstones, in every service."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from celery_config.copies.models import CopyState, Tombstone
 from celery_config.copies.registry import copies
 from celery_config.db import functions
 from celery_config.web.admin import ReadOnlyAdmin, text_filter
-from celery_config.web.columns import labelled, number_of
+from celery_config.web.columns import make_label, number_column
 
 
 @admin.register(CopyState)
 class CopyAdmin(ReadOnlyAdmin):
-    list_display = ("name", "source", "behind", "looked_at", number_of("rows"), "equal", "checked_at")
+    list_display = ("name", "source", "behind", "looked_at", number_column("rows"), "equal", "checked_at")
     search_fields = ("name__icontains",)
     search_help_text = "name of a copy"
     ordering = ("name",)
     fields = (
-        "name", "source", "behind", "behind_since", "looked_at", "cursor", number_of("rows"), number_of("differing"),
-        "checked_at", "check_due_at",
+        "name", "source", "behind", "behind_since", "looked_at", "cursor",
+        number_column("rows"), number_column("differing"), "checked_at", "check_due_at",
     )  # fmt: skip
 
     @display(description="source")
@@ -34,8 +34,8 @@ class CopyAdmin(ReadOnlyAdmin):
 
     @display(description="behind")
     def behind(self, state: CopyState) -> str:
-        """Age of the oldest change that is not in the copy."""
-        lag = freshness.lag_of(state, functions.fetch_now())
+        """Age of the oldest change that the copy does not have."""
+        lag = freshness.compute_lag(state, functions.fetch_now())
         return "unknown" if lag is None else f"{lag:.1f} s"
 
     @display(description="compared")
@@ -43,7 +43,7 @@ class CopyAdmin(ReadOnlyAdmin):
         if state.differing is None:
             return "-"
         text = f"{state.differing} differ" if state.differing else "equal"
-        return labelled(text, {text: "danger" if state.differing else "success"})
+        return make_label(text, {text: "danger" if state.differing else "success"})
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return bool(copies) and super().has_module_permission(request)

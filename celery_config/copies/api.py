@@ -1,4 +1,4 @@
-"""What a service shows of what it publishes, so that copies can be compared, and of the copies it keeps."""
+"""The HTTP API of replication: a source's rows, checksums and changes, the state of the copies, and reads of a copy."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 import msgspec
-from django.core.exceptions import ValidationError as BadKey
+from django.core.exceptions import ValidationError as InvalidKey
 from django.db.models.fields.json import KT
 from django.http import HttpResponse
 from django.urls import URLPattern, path
@@ -18,89 +18,92 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from celery_config.copies import freshness
-from celery_config.copies.models import LONGEST_KEY, CopiedRow
-from celery_config.copies.ranges import split
-from celery_config.copies.readers import KEYS_AT_ONCE, Source, stream
+from celery_config.copies.models import MAX_KEY_LENGTH, CopiedRow
+from celery_config.copies.ranges import split_by_size
+from celery_config.copies.readers import KEYS_PER_REQUEST, SourceReader, stream_rows
 from celery_config.copies.registry import Publication, publications
 from celery_config.db import functions
 from celery_config.messaging.feed import feed_after
 
-MOST_RANGES, LARGEST_PIECE, MOST_PIECES, MOST_ROWS = 100, 5000, 200, 5000
-CHANGES = 1000
-WAIT_SECONDS, FIRST_LOOK, LOOK_SECONDS = 1.0, 0.01, 0.1
+MAX_RANGES, MAX_PIECE_ROWS, MAX_PIECES, MAX_ROWS, MAX_CHANGES = 100, 5000, 200, 5000, 1000
+WAIT_SECONDS, FIRST_PAUSE, MAX_PAUSE = 1.0, 0.01, 0.1
 encoder = msgspec.json.Encoder()
 
 
 class BoundsInput(serializers.Serializer[Any]):
     after = serializers.CharField(
-        max_length=LONGEST_KEY, allow_null=True, help_text="null: from the first key"
+        max_length=MAX_KEY_LENGTH, allow_null=True, help_text="null: from the first key"
     )
-    upto = serializers.CharField(max_length=LONGEST_KEY, allow_null=True, help_text="null: to the last key")
+    upto = serializers.CharField(
+        max_length=MAX_KEY_LENGTH, allow_null=True, help_text="null: to the last key"
+    )
 
 
 class FieldsInput(serializers.Serializer[Any]):
-    # DRF's `fields` are its own.
+    # DRF uses the attribute `fields` itself.
     def get_fields(self) -> Any:
         names = serializers.ListField(
-            child=serializers.CharField(), help_text="of the contract; those that are kept"
+            child=serializers.CharField(), help_text="the fields of the contract that the copy keeps"
         )
         return {**super().get_fields(), "fields": names}
 
 
 class PiecesInput(FieldsInput):
-    ranges = serializers.ListField(child=BoundsInput(), min_length=1, max_length=MOST_RANGES)
-    size = serializers.IntegerField(min_value=1, max_value=LARGEST_PIECE, help_text="rows a piece")
-    most = serializers.IntegerField(min_value=1, max_value=MOST_PIECES, help_text="pieces of a range")
+    ranges = serializers.ListField(child=BoundsInput(), min_length=1, max_length=MAX_RANGES)
+    size = serializers.IntegerField(min_value=1, max_value=MAX_PIECE_ROWS, help_text="rows of a piece")
+    most = serializers.IntegerField(min_value=1, max_value=MAX_PIECES, help_text="pieces of a range, at most")
 
 
 class RowsInput(FieldsInput):
     range = BoundsInput(required=False)
     most = serializers.IntegerField(
-        min_value=1, max_value=MOST_ROWS, default=MOST_ROWS, help_text="of a range"
+        min_value=1, max_value=MAX_ROWS, default=MAX_ROWS, help_text="rows of the range, at most"
     )
     keys = serializers.ListField(
-        child=serializers.CharField(max_length=LONGEST_KEY), required=False, max_length=KEYS_AT_ONCE
+        child=serializers.CharField(max_length=MAX_KEY_LENGTH), required=False, max_length=KEYS_PER_REQUEST
     )
 
 
 class PublishedAPI(APIView):
-    """A table that is published here. Staff and services alone: it answers with whatever the contract has."""
+    """A published table. Only for staff and services, because it answers with every field of the contract."""
 
-    def publication(self) -> Publication:
+    def get_publication(self) -> Publication:
         try:
             return publications[self.kwargs["name"]]
         except KeyError as error:
-            raise NotFound("Nothing is published here under this name.") from error
+            raise NotFound("This service publishes nothing under this name.") from error
 
-    def given(self, serializer: type[FieldsInput], request: Request) -> tuple[Source, dict[str, Any]]:
-        """What is asked, and whom."""
-        asked = serializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        publication, fields = self.publication(), asked.validated_data["fields"]
+    def read_request(
+        self, serializer: type[FieldsInput], request: Request
+    ) -> tuple[SourceReader, dict[str, Any]]:
+        """The source with the requested fields, and the validated request."""
+        given = serializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        publication, fields = self.get_publication(), given.validated_data["fields"]
         if unknown := set(fields) - set(publication.fields):
             raise ValidationError({"fields": f"not in the contract: {', '.join(sorted(unknown))}"})
-        return Source(publication, fields), asked.validated_data
+        return SourceReader(publication, fields), given.validated_data
 
     def handle_exception(self, exc: Exception) -> Any:
-        return super().handle_exception(ValidationError("not a key") if isinstance(exc, BadKey) else exc)
+        return super().handle_exception(ValidationError("not a key") if isinstance(exc, InvalidKey) else exc)
 
 
-def answer(content: Any) -> HttpResponse:
-    """JSON by msgspec: there may be thousands of rows, which DRF's renderer would take ten times as long for."""
+def json_response(content: Any) -> HttpResponse:
+    """JSON by msgspec: for thousands of rows DRF's renderer takes ten times as long."""
     return HttpResponse(encoder.encode(content), content_type="application/json")
 
 
 class PublishedShow(PublishedAPI):
     @extend_schema(responses={200: dict})
     def get(self, request: Request, name: str) -> Response:
-        """What it is called, its fields, and how many rows and tombstones there are."""
-        publication = self.publication()
+        """The name of the table, its fields, and the number of rows and tombstones."""
+        publication = self.get_publication()
         return Response(
             {
                 "name": publication.name,
                 "key": publication.key,
                 "fields": publication.fields,
-                "rows": Source(publication, ()).count(),
+                "rows": SourceReader(publication, ()).count_rows(),
             }
         )
 
@@ -108,11 +111,11 @@ class PublishedShow(PublishedAPI):
 class PublishedPieces(PublishedAPI):
     @extend_schema(request=PiecesInput, responses={200: dict})
     def post(self, request: Request, name: str) -> HttpResponse:
-        """Each range split into pieces of `size` rows, with a checksum each; what differs is asked for again."""
-        source, given = self.given(PiecesInput, request)
-        return answer(
+        """Each range split into pieces of `size` rows, with a checksum each; ask again for pieces that differ."""
+        source, given = self.read_request(PiecesInput, request)
+        return json_response(
             [
-                split(stream(source, **bounds), bounds["upto"], given["size"], given["most"])
+                split_by_size(stream_rows(source, **bounds), bounds["upto"], given["size"], given["most"])
                 for bounds in given["ranges"]
             ]
         )
@@ -121,91 +124,91 @@ class PublishedPieces(PublishedAPI):
 class PublishedRows(PublishedAPI):
     @extend_schema(request=RowsInput, responses={200: dict})
     def post(self, request: Request, name: str) -> HttpResponse:
-        """The rows with these `keys`, or the first `most` of a `range`; deleted ones have no values."""
-        source, given = self.given(RowsInput, request)
+        """The rows with these `keys`, or the first `most` rows of a `range`; deleted rows have no values."""
+        source, given = self.read_request(RowsInput, request)
         if "keys" in given:
-            return answer(list(source.of(given["keys"]).values()))
+            return json_response(list(source.read_keys(given["keys"]).values()))
         bounds = given.get("range", {"after": None, "upto": None})
-        return answer(source.after(bounds["after"], bounds["upto"], given["most"]))
+        return json_response(source.read_range(bounds["after"], bounds["upto"], given["most"]))
 
 
 class PublishedChanges(PublishedAPI):
     @extend_schema(
-        parameters=[OpenApiParameter("after", str, description="a `cursor`; empty: all")],
+        parameters=[OpenApiParameter("after", str, description="a `cursor`; empty: all changes")],
         responses={200: dict},
     )
     def get(self, request: Request, name: str) -> HttpResponse:
-        """Which rows changed, and when, in the order in which their transactions became visible."""
-        publication, after = self.publication(), request.query_params.get("after", "")
+        """The rows that changed, and when, in the order in which their transactions became visible."""
+        publication, after = self.get_publication(), request.query_params.get("after", "")
         feed = feed_after(after)
-        # The end is looked up first: what becomes visible in between is behind it.
+        # The end is read first, so that changes which become visible later are after it.
         end = feed.order_by("-transaction", "-id").values_list("transaction", "id").first()
         kinds = [publication.changed.wire_name(), publication.deleted.wire_name()]
         found = (
             feed.filter(name__in=kinds)
             .annotate(version=KT("payload__data__version"))
-            .values_list("transaction", "id", "payload__subject", "version", "created_at")[:CHANGES]
+            .values_list("transaction", "id", "payload__subject", "version", "created_at")[:MAX_CHANGES]
         )
         now = functions.fetch_now()
         changes = [
             {"cursor": f"{t}-{i}", "key": key, "version": int(version), "age": (now - at).total_seconds()}
             for t, i, key, version, at in found
         ]
-        if len(changes) == CHANGES or end is None:
+        if len(changes) == MAX_CHANGES or end is None:
             cursor = changes[-1]["cursor"] if changes else after
         else:
             cursor = "{}-{}".format(*end)
-        return answer({"changes": changes, "cursor": cursor})
+        return json_response({"changes": changes, "cursor": cursor})
 
 
 class CopiesList(APIView):
     @extend_schema(responses={200: dict})
     def get(self, request: Request) -> Response:
-        """The copies kept here: how far each is behind its source, and how it compared with it last."""
-        return Response({"copies": [freshness.shown(state) for state in freshness.states()]})
+        """The copies that this service keeps: the lag of each, and the result of its last comparison."""
+        return Response({"copies": [freshness.describe_state(state) for state in freshness.list_states()]})
 
 
-class NotYetHere(exceptions.APIException):
+class CopyBehind(exceptions.APIException):
     """425: the copy does not have this version yet."""
 
     status_code = status.HTTP_425_TOO_EARLY
     default_code = "copy_behind"
-    default_detail = "The copy kept here does not have this version of the row yet. Try again."
-    wait = 1  # DRF makes Retry-After of it
+    default_detail = "This service's copy does not have this version of the row yet. Try again."
+    wait = 1  # DRF sends it as Retry-After
 
 
 class CopiedDetail(generics.GenericAPIView[Any]):
-    """A row of a copy. Subclasses name the model's rows as `queryset`, tombstones included, and its serializer."""
+    """A row of a copy. Subclasses set `queryset` (all rows, tombstones included) and `serializer_class`."""
 
     lookup_url_kwarg = "pk"
 
     @extend_schema(
         parameters=[
-            OpenApiParameter("min_version", int, description="wait for this version, for a second at most"),
+            OpenApiParameter("min_version", int, description="wait for this version, for at most a second")
         ]
     )
     def get(self, request: Request, **_: Any) -> Response:
-        """The row at `min_version` or later; 425 `copy_behind` with Retry-After when it has not come yet."""
-        wanted = min_version(request)
+        """The row at `min_version` or later; 425 `copy_behind` with Retry-After if the copy does not have it yet."""
+        wanted = read_min_version(request)
         ends = time.monotonic() + WAIT_SECONDS
-        look = FIRST_LOOK
-        while (row := self.row()) is None or row.version < wanted:
+        pause = FIRST_PAUSE
+        while (row := self.find_row()) is None or row.version < wanted:
             if wanted == 0:
                 raise NotFound
-            if time.monotonic() + look > ends:
-                raise NotYetHere
-            time.sleep(look)  # the worker writes it in another process
-            look = min(2 * look, LOOK_SECONDS)
+            if time.monotonic() + pause > ends:
+                raise CopyBehind
+            time.sleep(pause)  # the worker, another process, writes the row
+            pause = min(2 * pause, MAX_PAUSE)
         if row.deleted:
             raise NotFound
         return Response(self.get_serializer(row).data)
 
-    def row(self) -> CopiedRow | None:
-        found: CopiedRow | None = self.get_queryset().filter(pk=self.kwargs[self.lookup_url_kwarg]).first()
-        return found
+    def find_row(self) -> CopiedRow | None:
+        row: CopiedRow | None = self.get_queryset().filter(pk=self.kwargs[self.lookup_url_kwarg]).first()
+        return row
 
 
-def min_version(request: Request) -> int:
+def read_min_version(request: Request) -> int:
     text = request.query_params.get("min_version", "0")
     if not (text.isascii() and text.isdigit() and len(text) < 19):
         raise ValidationError({"min_version": "must be a whole number"})

@@ -15,12 +15,12 @@ class CopiesConfig(AppConfig):
     def ready(self) -> None:
         from celery_config.copies import checks  # noqa: F401  (registers them)
 
-        # Each service's `copies.py` says what it publishes and what it keeps.
+        # Each service's `copies.py` declares what it publishes and what it keeps.
         autodiscover_modules("copies")
-        post_migrate.connect(install, sender=self)
+        post_migrate.connect(install_triggers, sender=self)
 
 
-def install(using: str, **_: Any) -> None:
+def install_triggers(using: str, **_: Any) -> None:
     """After every `migrate`: SQLite drops a table's triggers when it alters the table, and contracts gain fields."""
     from celery_config.copies import triggers
 

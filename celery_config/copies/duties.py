@@ -1,4 +1,4 @@
-"""What the relay does for the copies kept here: it looks how far they are, and compares them with their sources."""
+"""The relay's duties for copies: it measures their lag and compares them with their sources."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from prometheus_client import Gauge
 from celery_config.copies import freshness, sync
 from celery_config.copies.models import CopyState
 from celery_config.copies.registry import copies
-from celery_config.copies.source_client import SourceOf, source_of
-from celery_config.copies.sync import Compared
+from celery_config.copies.source_client import SourceClient, open_source
+from celery_config.copies.sync import SyncResult
 from celery_config.db.functions import Now
 from celery_config.http.service_client import ServiceCallError
 from celery_config.messaging.outbox.relay import Duty
 
 log = structlog.get_logger(__name__)
 LOOK_SECONDS, CHECK_SECONDS = 5.0, 60.0
-# A system that just started has other things to do.
+# A system that has just started has more urgent work.
 FIRST_CHECK_AFTER_SECONDS = 300.0
 EXPECTED = (ServiceCallError, DatabaseError, InterfaceError)
 DIFFERENCES = Gauge(
@@ -36,8 +36,8 @@ CHECKED_AT = Gauge(
 )
 
 
-class Beside:
-    """A duty in a thread of its own: a source that is slow must not hold back what the relay publishes."""
+class BackgroundDuty:
+    """A duty with a thread of its own, so that a slow source does not delay the relay's publishing."""
 
     def __init__(self, name: str, run: Callable[[], None]) -> None:
         self.name = name
@@ -45,12 +45,12 @@ class Beside:
         self.thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin, unless the last one is still at it."""
+        """Start the thread, unless the last one still runs."""
         if self.thread is None or not self.thread.is_alive():
-            self.thread = threading.Thread(target=self.work, name=self.name, daemon=True)
+            self.thread = threading.Thread(target=self.run_and_disconnect, name=self.name, daemon=True)
             self.thread.start()
 
-    def work(self) -> None:
+    def run_and_disconnect(self) -> None:
         with structlog.contextvars.bound_contextvars(duty=self.name):
             try:
                 self.run()
@@ -59,54 +59,52 @@ class Beside:
 
 
 def duties() -> list[Duty]:
-    """Of a service's relay; none where no copies are kept."""
+    """The duties of a service's relay; none if the service keeps no copies."""
     if not copies:
         return []
     now = time.monotonic()
-    looks, checks = Beside("copies: look", look_at_all), Beside("copies: check", check_what_is_due)
+    look = BackgroundDuty("copies: look", measure_lags)
+    check = BackgroundDuty("copies: check", check_due_copies)
     return [
-        Duty(looks.name, looks.start, LOOK_SECONDS, next_at=now + LOOK_SECONDS),
-        Duty(checks.name, checks.start, CHECK_SECONDS, next_at=now + FIRST_CHECK_AFTER_SECONDS),
+        Duty(look.name, look.start, LOOK_SECONDS, next_at=now + LOOK_SECONDS),
+        Duty(check.name, check.start, CHECK_SECONDS, next_at=now + FIRST_CHECK_AFTER_SECONDS),
     ]
 
 
-def look_at_all() -> None:
+def measure_lags() -> None:
     for copy in copies.values():
         try:
-            with source_of(copy, settings.TIMES.call) as source:
-                freshness.look(source)
+            with open_source(copy, settings.TIMES.call) as source:
+                freshness.measure_lag(source)
         except EXPECTED as error:
             log.warning("nobody knows how far the copy is", copy=copy.name, error=str(error))
 
 
-def check_what_is_due() -> None:
-    """Compare copies with their sources when it is time; of several relays one does it."""
+def check_due_copies() -> None:
+    """Compare the copies whose check is due; only one of several relays does it."""
     for copy in copies.values():
-        freshness.state_of(copy)
+        freshness.get_state(copy)
         next_at = Now() + timedelta(hours=settings.COPY_CHECK_HOURS)
         due = CopyState.objects.filter(pk=copy.name, check_due_at__lte=Now())
         if not due.update(check_due_at=next_at):
             continue
         try:
-            with source_of(copy) as source:
-                check(source)
+            with open_source(copy) as source:
+                check_copy(source)
         except EXPECTED as error:
             log.error("copy not compared; tried again at the next check", copy=copy.name, error=str(error))
 
 
-def check(source: SourceOf) -> Compared:
-    """Compare, and keep what was found where admin and metrics show it."""
-    found = sync.compare(source, patience=sync.PATIENCE_SECONDS)
-    remember(source.copy.name, found)
+def check_copy(source: SourceClient) -> None:
+    """Compare a copy with its source, and save what was found for admin and metrics."""
+    found, name = sync.compare(source, patience=sync.PATIENCE_SECONDS), source.copy.name
+    save_result(name, found)
     if found.differing:
-        log.error(
-            "a copy differs from its source", copy=source.copy.name, rows=found.differing, keys=found.keys
-        )
-    return found
+        log.error("a copy differs from its source", copy=name, rows=found.differing, keys=found.keys)
 
 
-def remember(name: str, found: Compared) -> None:
-    kept = {"checked_at": Now(), "rows": found.rows, "differing": found.differing}
-    CopyState.objects.update_or_create(name=name, defaults=kept)
+def save_result(name: str, found: SyncResult) -> None:
+    values = {"checked_at": Now(), "rows": found.rows, "differing": found.differing}
+    CopyState.objects.update_or_create(name=name, defaults=values)
     DIFFERENCES.labels(name).set(found.differing)
     CHECKED_AT.labels(name).set_to_current_time()

@@ -1,4 +1,4 @@
-"""Columns of tables that are published or copied."""
+"""Columns of published tables and of copies: triggers set their values, and saving an instance never resets them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.db.models import F
 
 
 class KeyField(models.CharField):  # type: ignore[type-arg]
-    """A text key that sorts by its bytes on every database, so that two services agree on the order of their rows."""
+    """A text key that every database sorts by its bytes, so that two services have their rows in the same order."""
 
     def db_parameters(self, connection: Any) -> Any:
         collation = "C" if connection.vendor == "postgresql" else None
@@ -17,7 +17,7 @@ class KeyField(models.CharField):  # type: ignore[type-arg]
 
 
 class SetByTrigger:
-    """What an instance has of it may be old: saving the instance leaves it as it is."""
+    """Saving an instance leaves the column as it is, because the instance may have an old value."""
 
     attname: str
 
@@ -26,8 +26,8 @@ class SetByTrigger:
 
 
 class VersionField(SetByTrigger, models.PositiveIntegerField):  # type: ignore[type-arg]
-    """Counts the changes of a row's published fields, without a gap, from 1."""
+    """Counts the changes of a row's published fields, from 1 and without a gap."""
 
 
 class ChangedAtField(SetByTrigger, models.DateTimeField):  # type: ignore[type-arg]
-    """When its version was counted, by its own database's clock."""
+    """When the row got its version, by the clock of its own database."""

@@ -1,8 +1,8 @@
-"""How far a copy is behind its source: the age of the oldest change that is not in it.
+"""The lag of a copy: the age of the oldest change at the source that the copy does not have.
 
-The source lists its changes in the order in which they became visible; a cursor stands where all before it are in the
-copy. So it is true also when nothing changes, and when events are lost: what does not come makes the copy older and
-older, until it is asked for.
+The source lists its changes in the order in which they became visible, and a cursor marks the place up to which the
+copy has all of them. So the lag is right when nothing changes, and also when an event is lost: the change that does
+not arrive grows older until the copy requests the row.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from prometheus_client import Gauge
 from celery_config.copies import resync, store
 from celery_config.copies.models import CopyState
 from celery_config.copies.registry import Copy, copies
-from celery_config.copies.source_client import Changed, SourceOf
+from celery_config.copies.source_client import RowChange, SourceClient
 from celery_config.db import functions
 
 log = structlog.get_logger(__name__)
-PAGES = 20
+MAX_PAGES = 20
 LAG = Gauge(
     "order_saga_copy_lag_seconds",
     "Age of the oldest change of the source that a copy does not have.",
@@ -31,29 +31,28 @@ LAG = Gauge(
 )
 
 
-def state_of(copy: Copy) -> CopyState:
+def get_state(copy: Copy) -> CopyState:
     state, _ = CopyState.objects.get_or_create(name=copy.name)
     return state
 
 
-def states() -> list[CopyState]:
-    """Those of the copies kept here, whether anybody has looked yet or not."""
+def list_states() -> list[CopyState]:
+    """One for each copy kept here, even if its lag has never been measured."""
     known = {state.name: state for state in CopyState.objects.all()}
     return [known.get(name) or CopyState(name=name) for name in sorted(copies)]
 
 
-def look(source: SourceOf) -> None:
-    """Move the cursor past all that is in the copy; ask for what should have come long ago.
+def measure_lag(source: SourceClient) -> None:
+    """Move the cursor past all changes that the copy has, store the lag, and request rows that are overdue.
 
     Raises:
-        PeerError: the source does not answer.
+        ServiceCallError: the source does not answer.
     """
     copy = source.copy
-    state = state_of(copy)
-    cursor, missing = state.cursor, list[Changed]()
-    for _ in range(PAGES):
-        page = source.changes(cursor)
-        known = store.known_versions(copy, {change.key for change in page.changes})
+    cursor, missing = get_state(copy).cursor, list[RowChange]()
+    for _ in range(MAX_PAGES):
+        page = source.fetch_changes(cursor)
+        known = store.read_versions(copy, {change.key for change in page.changes})
         missing = [change for change in page.changes if known.get(change.key, 0) < change.version]
         if missing:
             before = page.changes[: page.changes.index(missing[0])]
@@ -68,32 +67,32 @@ def look(source: SourceOf) -> None:
         cursor=cursor, looked_at=now, behind_since=now - timedelta(seconds=lag) if missing else None
     )
     LAG.labels(copy.name).set(lag)
-    fetch_overdue(copy, missing)
+    request_overdue(copy, missing)
 
 
-def fetch_overdue(copy: Copy, missing: Sequence[Changed]) -> None:
-    """What is older than the patience with a silent saga does not come by itself."""
+def request_overdue(copy: Copy, missing: Sequence[RowChange]) -> None:
+    """Request the rows of changes that are older than the silence timeout: their events were lost."""
     overdue = {change.key for change in missing if change.age > settings.TIMES.silence_timeout}
     if overdue:
         log.warning("changes that never came are asked for", copy=copy.name, rows=len(overdue))
         with transaction.atomic():
-            resync.ask(copy, sorted(overdue), delay=0)
+            resync.request_rows(copy, sorted(overdue), delay=0)
 
 
-def lag_of(state: CopyState, now: datetime) -> float | None:
-    """Seconds behind the source; None: nobody could say for too long."""
+def compute_lag(state: CopyState, now: datetime) -> float | None:
+    """Seconds behind the source; None if the last measurement is too old to tell."""
     if state.looked_at is None or (now - state.looked_at).total_seconds() > settings.COPY_LAG_LIMIT_SECONDS:
         return None
     return (now - state.behind_since).total_seconds() if state.behind_since else 0.0
 
 
-def shown(state: CopyState) -> dict[str, Any]:
+def describe_state(state: CopyState) -> dict[str, Any]:
     """For the API."""
     copy = copies[state.name]
     return {
         "name": state.name,
         "source": f"{copy.service}.{copy.source}",
-        "lag_seconds": lag_of(state, functions.fetch_now()),
+        "lag_seconds": compute_lag(state, functions.fetch_now()),
         "looked_at": state.looked_at,
         "checked_at": state.checked_at,
         "rows": state.rows,
@@ -101,15 +100,14 @@ def shown(state: CopyState) -> dict[str, Any]:
     }
 
 
-def in_words() -> str:
+def summarize_lag() -> str:
     """For `/readyz`; begins with `ok` while no copy is late."""
     now, late, worst = functions.fetch_now(), list[str](), 0.0
-    for state in states():
-        lag = lag_of(state, now)
+    for state in list_states():
+        lag = compute_lag(state, now)
         if lag is None:
-            late.append(
-                f"{state.name} unknown: does the relay run, and does {copies[state.name].service} answer?"
-            )
+            service = copies[state.name].service
+            late.append(f"{state.name} unknown: does the relay run, and does {service} answer?")
         elif lag > settings.COPY_LAG_LIMIT_SECONDS:
             late.append(f"{state.name} {lag:.0f} s behind")
         worst = max(worst, lag or 0.0)

@@ -1,4 +1,4 @@
-"""The tables behind copies; the same in every database."""
+"""The tables of copies: base classes of published and copied tables, tombstones, and the state of each copy."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from django.db import models
 from celery_config.copies.fields import ChangedAtField, KeyField, VersionField
 from celery_config.db.functions import Now
 
-LONGEST_KEY = 200
-FOREVER = 2**53 - 1
-"""The version of what never comes back; the largest whole number that JSON has everywhere."""
+MAX_KEY_LENGTH = 200
+FINAL_VERSION = 2**53 - 1
+"""The version of retired rows: no version is newer. It is the largest integer that every JSON parser reads exactly."""
 
 
 class Published(models.Model):
-    """A table whose changes its service announces; a trigger writes these two columns."""
+    """A table whose changes its service announces; triggers write these two columns."""
 
     version = VersionField(
         db_default=0, editable=False, help_text="counts the changes, without a gap, from 1"
@@ -27,17 +27,17 @@ class Published(models.Model):
 
 
 class LiveRows(models.Manager[Any]):
-    """The rows that there are at the source, as far as is known here."""
+    """The rows that are not deleted at the source, as far as the copy knows."""
 
     def get_queryset(self) -> models.QuerySet[Any]:
         return super().get_queryset().filter(deleted=False)
 
 
 class CopiedRow(models.Model):
-    """A row of another service's table; it is written by `celery_config.copies` alone.
+    """A row of another service's table; only `celery_config.copies` writes it.
 
-    Its own fields are some of those of the source's contract, under the same names. A deleted row stays as a tombstone,
-    with its fields blanked, so that a late event does not bring it back.
+    A subclass adds fields of the source's contract, under the same names. A deleted row stays as a tombstone with
+    blank fields, so that a late event does not restore it.
     """
 
     version = models.BigIntegerField(help_text="of the row at its source")
@@ -53,24 +53,22 @@ class CopiedRow(models.Model):
 
 
 class Tombstone(models.Model):
-    """The version with which a published row was deleted; it stays, also when the key comes back later."""
+    """The version with which a published row was deleted; it stays when the key is inserted again."""
 
     source = models.CharField(max_length=80, help_text="what was published")
-    key = KeyField(max_length=LONGEST_KEY)
+    key = KeyField(max_length=MAX_KEY_LENGTH)
     version = models.BigIntegerField()
     deleted_at = models.DateTimeField()
 
     class Meta:
-        constraints: ClassVar = [
-            models.UniqueConstraint(fields=["source", "key"], name="tombstone_once"),
-        ]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["source", "key"], name="tombstone_once")]
 
     def __str__(self) -> str:
         return f"{self.source} {self.key} v{self.version}"
 
 
 class CopyState(models.Model):
-    """How far a copy is, as its relay saw it last, and how it compared with its source."""
+    """The lag of a copy when the relay last measured it, and the result of its last comparison."""
 
     name = models.CharField(primary_key=True, max_length=80)
     cursor = models.CharField(

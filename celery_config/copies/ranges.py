@@ -1,7 +1,7 @@
-"""Ranges of keys with checksums, by which two services find the rows that differ without sending the others. Pure.
+"""Range checksums: two services find the rows that differ without sending the rows that are equal. Pure.
 
-Range-based set reconciliation: a range is split into pieces, equal checksums settle a piece, the others are split
-again (Aljoscha Meyer, "Range-Based Set Reconciliation", 2022). The source says where the pieces end.
+Range-based set reconciliation: a range is split into pieces, a piece with equal checksums is done, the others are
+split again (Aljoscha Meyer, "Range-Based Set Reconciliation", 2022). The source decides where the pieces end.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from typing import Any
 import msgspec
 
 DIGEST_BYTES = 12
-# Databases keep the members of JSON objects in orders of their own.
+# Each database has an order of its own for the members of a JSON object.
 encoder = msgspec.json.Encoder(order="deterministic")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One row at one version; `values` are those of the fields that were asked for, None of a deleted row."""
+class RowVersion:
+    """A row at one version. `values` are those of the requested fields; None means that the row is deleted."""
 
     key: str
     version: int
     changed_at: datetime
     values: tuple[Any, ...] | None
 
-    def same(self, other: Entry | None) -> bool:
-        """Whether both say the same, though perhaps not of the same moment."""
+    def equals(self, other: RowVersion | None) -> bool:
+        """Whether version and values are equal; the times may differ."""
         return other is not None and (self.version, self.values) == (other.version, other.values)
 
 
 @dataclass(frozen=True)
 class Range:
-    """The keys beyond `after` and up to `upto`; None: without a bound."""
+    """The keys greater than `after` and up to `upto`; None means no bound."""
 
     after: str | None = None
     upto: str | None = None
@@ -44,7 +44,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Piece:
-    """What one side has up to a key, from where the piece before it ended."""
+    """Number and checksum of one side's rows up to a key, from the end of the piece before it."""
 
     upto: str | None
     rows: int
@@ -52,71 +52,65 @@ class Piece:
 
 
 @dataclass
-class Sum:
-    """A checksum in the making: of key, version and values of each row, in the order of the keys."""
+class ChecksumBuilder:
+    """Computes a checksum over key, version and values of rows, which are added in the order of their keys."""
 
     rows: int = 0
-    made: Any = field(default_factory=lambda: hashlib.blake2b(digest_size=DIGEST_BYTES))
+    digest: Any = field(default_factory=lambda: hashlib.blake2b(digest_size=DIGEST_BYTES))
 
-    def add(self, entry: Entry) -> None:
+    def add(self, row: RowVersion) -> None:
         self.rows += 1
-        self.made.update(encoder.encode((entry.key, entry.version, entry.values)))
+        self.digest.update(encoder.encode((row.key, row.version, row.values)))
 
-    def piece(self, upto: str | None) -> Piece:
-        return Piece(upto, self.rows, self.made.hexdigest())
-
-
-def newest(*of: Iterable[Entry]) -> list[Entry]:
-    """One entry a key: the one of the highest version."""
-    found: dict[str, Entry] = {}
-    for entries in of:
-        for entry in entries:
-            if entry.key not in found or found[entry.key].version < entry.version:
-                found[entry.key] = entry
-    return list(found.values())
+    def build_piece(self, upto: str | None) -> Piece:
+        return Piece(upto, self.rows, self.digest.hexdigest())
 
 
-def split(entries: Iterable[Entry], upto: str | None, size: int, most: int) -> list[Piece]:
-    """Split a range into at most `most` pieces of `size` rows; the last one ends at `upto` if that is all.
+def pick_newest(*sources: Iterable[RowVersion]) -> list[RowVersion]:
+    """Of each key the row with the highest version."""
+    newest: dict[str, RowVersion] = {}
+    for rows in sources:
+        for row in rows:
+            if row.key not in newest or newest[row.key].version < row.version:
+                newest[row.key] = row
+    return list(newest.values())
+
+
+def split_by_size(rows: Iterable[RowVersion], upto: str | None, size: int, most: int) -> list[Piece]:
+    """Split a range into at most `most` pieces of `size` rows.
 
     Args:
-        entries: of the range, in the order of their keys; no more of them are read than needed.
+        rows: those of the range, in the order of their keys; the function reads no more than it needs.
+        upto: the end of the range, where the last piece ends if the pieces cover the whole range.
     """
-    coming, pieces = iter(entries), list[Piece]()
+    remaining, pieces = iter(rows), list[Piece]()
     while len(pieces) < most:
-        some, last = Sum(), None
-        for entry in islice(coming, size):
-            some.add(entry)
-            last = entry.key
-        if some.rows < size:
-            return [*pieces, some.piece(upto)]
-        pieces.append(some.piece(last))
+        builder, last = ChecksumBuilder(), None
+        for row in islice(remaining, size):
+            builder.add(row)
+            last = row.key
+        if builder.rows < size:
+            return [*pieces, builder.build_piece(upto)]
+        pieces.append(builder.build_piece(last))
     return pieces
 
 
-def sums(entries: Iterable[Entry], bounds: Sequence[str | None]) -> list[Piece]:
-    """The pieces that end at `bounds`, as the other side has split them."""
-    pieces, some, number = list[Piece](), Sum(), 0
-    for entry in entries:
-        while beyond(entry.key, bounds[number]):
-            pieces.append(some.piece(bounds[number]))
-            some, number = Sum(), number + 1
-        some.add(entry)
-    for bound in bounds[number:]:
-        pieces.append(some.piece(bound))
-        some = Sum()
+def split_at(rows: Iterable[RowVersion], bounds: Sequence[str | None]) -> list[Piece]:
+    """The pieces that end at `bounds`, which are the bounds of the other side's pieces."""
+    pieces, builder = list[Piece](), ChecksumBuilder()
+    for row in rows:
+        while (bound := bounds[len(pieces)]) is not None and row.key > bound:
+            pieces.append(builder.build_piece(bound))
+            builder = ChecksumBuilder()
+        builder.add(row)
+    for bound in bounds[len(pieces) :]:
+        pieces.append(builder.build_piece(bound))
+        builder = ChecksumBuilder()
     return pieces
 
 
-def beyond(key: str, bound: str | None) -> bool:
-    return bound is not None and key > bound
-
-
-def differing(after: str | None, theirs: Sequence[Piece], ours: Sequence[Piece]) -> list[Range]:
-    """Where two sides differ, of the ranges that begin beyond `after`."""
-    found = []
-    for one, other in zip(theirs, ours, strict=True):
-        if one != other:
-            found.append(Range(after, one.upto))
-        after = one.upto
-    return found
+def find_differing(after: str | None, theirs: Sequence[Piece], ours: Sequence[Piece]) -> list[Range]:
+    """The ranges of the pieces that differ; the first piece begins after the key `after`."""
+    starts = [after, *(piece.upto for piece in theirs[:-1])]
+    pairs = zip(starts, theirs, ours, strict=True)
+    return [Range(start, their.upto) for start, their, our in pairs if their != our]

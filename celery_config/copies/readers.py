@@ -1,106 +1,109 @@
-"""Rows as both sides of a copy see them: in the order of their keys, deleted ones as tombstones."""
+"""Readers of rows: a source and its copy are read alike, in the order of their keys, deleted rows as tombstones."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from itertools import starmap
+from operator import attrgetter
 from typing import Any, Protocol
 
 from django.db.models import QuerySet
 
 from celery_config.contracts.base import encode
 from celery_config.copies.models import Tombstone
-from celery_config.copies.ranges import Entry, newest
+from celery_config.copies.ranges import RowVersion, pick_newest
 from celery_config.copies.registry import Copy, Publication
 
-PAGE = 5000
-KEYS_AT_ONCE = 500
+PAGE_ROWS = 5000
+KEYS_PER_REQUEST = 500
 
 
-class Side(Protocol):
-    """Where entries are read from."""
+class RowReader(Protocol):
+    """Where rows are read from."""
 
-    def after(self, key: str | None, upto: str | None, most: int) -> list[Entry]:
-        """The first `most` entries beyond `key` (None: from the beginning) and up to `upto` (None: to the end)."""
+    def read_range(self, after: str | None, upto: str | None, most: int) -> list[RowVersion]:
+        """The first `most` rows with keys greater than `after` and up to `upto`; None means no bound."""
 
-    def of(self, keys: Collection[str]) -> dict[str, Entry]:
-        """The entries with these keys, those that there are."""
+    def read_keys(self, keys: Collection[str]) -> dict[str, RowVersion]:
+        """The rows with these keys, as far as they exist."""
 
 
-class Source:
-    """What is published here, with these fields."""
+class SourceReader:
+    """Reads these fields of a table that this service publishes."""
 
     def __init__(self, publication: Publication, fields: Sequence[str]) -> None:
-        self.key = publication.model._meta.pk
+        self.key: Any = publication.model._meta.pk
         live = publication.model._default_manager.values_list("pk", "version", "updated_at", *fields)
-        buried = Tombstone.objects.filter(source=publication.name)
         self.live: QuerySet[Any, Any] = live
-        self.buried: QuerySet[Any, Any] = buried.values_list("key", "version", "deleted_at")
+        deleted = Tombstone.objects.filter(source=publication.name)
+        self.deleted: QuerySet[Any, Any] = deleted.values_list("key", "version", "deleted_at")
 
-    def after(self, key: str | None, upto: str | None, most: int) -> list[Entry]:
-        # A key that is deleted or comes back in between is found at least once: tombstones stay, and are read last.
-        live = between(self.live, "pk", self.native(key), self.native(upto), most)
-        buried = between(self.buried, "key", key, upto, most)
-        return sorted(newest(living(live), tombs(buried)), key=by_key)[:most]
+    def read_range(self, after: str | None, upto: str | None, most: int) -> list[RowVersion]:
+        # A key that is deleted or inserted again between the two reads is found in at least one of them: tombstones
+        # stay, and are read last.
+        live = filter_range(self.live, "pk", parse_key(self.key, after), parse_key(self.key, upto), most)
+        deleted = filter_range(self.deleted, "key", after, upto, most)
+        rows = pick_newest(starmap(make_live, live), starmap(make_tombstone, deleted))
+        return sorted(rows, key=attrgetter("key"))[:most]
 
-    def of(self, keys: Collection[str]) -> dict[str, Entry]:
-        live = self.live.filter(pk__in=[self.native(key) for key in keys])
-        buried = self.buried.filter(key__in=keys)
-        return {entry.key: entry for entry in newest(living(live), tombs(buried))}
+    def read_keys(self, keys: Collection[str]) -> dict[str, RowVersion]:
+        live = self.live.filter(pk__in=[parse_key(self.key, key) for key in keys])
+        deleted = self.deleted.filter(key__in=keys)
+        return {
+            row.key: row for row in pick_newest(starmap(make_live, live), starmap(make_tombstone, deleted))
+        }
 
-    def native(self, key: str | None) -> Any:
-        return None if key is None else self.key.to_python(key)  # type: ignore[union-attr]
-
-    def count(self) -> int:
-        return self.live.count() + self.buried.count()
+    def count_rows(self) -> int:
+        return self.live.count() + self.deleted.count()
 
 
-class Kept:
-    """A copy that is kept here."""
+class CopyReader:
+    """Reads a copy that this service keeps."""
 
     def __init__(self, copy: Copy) -> None:
         self.key = copy.key
         names = ("pk", "version", "changed_at", "deleted", *copy.fields)
         self.rows: QuerySet[Any, Any] = copy.model.everything.values_list(*names)
 
-    def after(self, key: str | None, upto: str | None, most: int) -> list[Entry]:
-        first, last = (None if each is None else self.key.to_python(each) for each in (key, upto))
-        return list(copied(between(self.rows, "pk", first, last, most)))
+    def read_range(self, after: str | None, upto: str | None, most: int) -> list[RowVersion]:
+        first, last = parse_key(self.key, after), parse_key(self.key, upto)
+        return list(starmap(make_copied, filter_range(self.rows, "pk", first, last, most)))
 
-    def of(self, keys: Collection[str]) -> dict[str, Entry]:
-        found = self.rows.filter(pk__in=[self.key.to_python(key) for key in keys])
-        return {entry.key: entry for entry in copied(found)}
+    def read_keys(self, keys: Collection[str]) -> dict[str, RowVersion]:
+        rows = self.rows.filter(pk__in=[parse_key(self.key, key) for key in keys])
+        return {row.key: row for row in starmap(make_copied, rows)}
 
 
-def between(query: QuerySet[Any, Any], key: str, after: Any, upto: Any, most: int) -> QuerySet[Any, Any]:
+def parse_key(field: Any, key: str | None) -> Any:
+    return None if key is None else field.to_python(key)
+
+
+def filter_range(query: QuerySet[Any, Any], key: str, after: Any, upto: Any, most: int) -> QuerySet[Any, Any]:
     bounds = {f"{key}__gt": after, f"{key}__lte": upto}
-    return query.filter(**{name: value for name, value in bounds.items() if value is not None}).order_by(key)[
-        :most
-    ]
+    found = query.filter(**{name: bound for name, bound in bounds.items() if bound is not None})
+    return found.order_by(key)[:most]
 
 
-def living(rows: Iterable[Sequence[Any]]) -> Iterator[Entry]:
-    for key, version, changed_at, *values in rows:
-        yield Entry(str(key), version, changed_at, tuple(map(encode, values)))
+def make_live(key: Any, version: int, changed_at: Any, *values: Any) -> RowVersion:
+    return RowVersion(str(key), version, changed_at, tuple(map(encode, values)))
 
 
-def tombs(rows: Iterable[Sequence[Any]]) -> Iterator[Entry]:
-    for key, version, deleted_at in rows:
-        yield Entry(key, version, deleted_at, None)
+def make_tombstone(key: Any, version: int, deleted_at: Any) -> RowVersion:
+    return RowVersion(str(key), version, deleted_at, None)
 
 
-def copied(rows: Iterable[Sequence[Any]]) -> Iterator[Entry]:
-    for key, version, changed_at, deleted, *values in rows:
-        yield Entry(str(key), version, changed_at, None if deleted else tuple(map(encode, values)))
+def make_copied(key: Any, version: int, changed_at: Any, deleted: bool, *values: Any) -> RowVersion:
+    if deleted:
+        return make_tombstone(key, version, changed_at)
+    return make_live(key, version, changed_at, *values)
 
 
-def by_key(entry: Entry) -> str:
-    return entry.key
-
-
-def stream(side: Side, after: str | None, upto: str | None) -> Iterator[Entry]:
-    """All entries of a range, a page in memory at a time."""
-    while page := side.after(after, upto, PAGE):
+def stream_rows(
+    reader: RowReader, after: str | None, upto: str | None, page_rows: int = PAGE_ROWS
+) -> Iterator[RowVersion]:
+    """All rows of a range, with one page of them in memory at a time."""
+    while page := reader.read_range(after, upto, page_rows):
         yield from page
-        if len(page) < PAGE:
+        if len(page) < page_rows:
             return
         after = page[-1].key

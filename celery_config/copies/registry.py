@@ -1,7 +1,7 @@
-"""What is published and what is kept: each service says it in its `copies.py`, a line each.
+"""The registry of publications and copies: each service declares them in its `copies.py`, one line each.
 
 publish(Customer, CustomerChanged, CustomerDeleted)
-keep(CatalogueProduct, ProductChanged, ProductDeleted)
+keep_copy(CatalogueProduct, ProductChanged, ProductDeleted)
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from celery_config.copies.models import CopiedRow, Published
 from celery_config.errors import DefinitionError
 from celery_config.messaging.outbox import notifier
 
-OF_EVERY_COPY = {field.name for field in CopiedRow._meta.local_fields}
+COMMON_FIELDS = {field.name for field in CopiedRow._meta.local_fields}
 VERSION, CHANGED = "version", "_changed"
 
 
-def name_of(changed: type[Event]) -> str:
-    """What the rows that such events are about are called: `product`."""
+def name_rows(changed: type[Event]) -> str:
+    """The name of the rows that these events are about: `product` for ProductChanged."""
     name = snake_case(changed.__name__)
     if not name.endswith(CHANGED):
-        raise DefinitionError(f"{changed.__name__} must be called …Changed, after what has changed")
+        raise DefinitionError(f"The name of {changed.__name__} must end with Changed")
     return name.removesuffix(CHANGED)
 
 
-def names_of(contract: type[Event]) -> list[str]:
-    """The key's name and those of the fields; a contract's first field is its key."""
+def field_names(contract: type[Event]) -> list[str]:
+    """The fields of a contract without its version; the first one is the key."""
     return [field.name for field in contract_fields(contract) if field.name != VERSION]
 
 
 @dataclass(frozen=True)
 class Publication:
-    """A table of ours that others may copy."""
+    """A table of this service that others may copy."""
 
     model: type[Published]
     changed: type[Event]
@@ -44,20 +44,20 @@ class Publication:
 
     @property
     def name(self) -> str:
-        return name_of(self.changed)
+        return name_rows(self.changed)
 
     @property
     def key(self) -> str:
-        return names_of(self.changed)[0]
+        return field_names(self.changed)[0]
 
     @property
     def fields(self) -> tuple[str, ...]:
-        return tuple(names_of(self.changed)[1:])
+        return tuple(field_names(self.changed)[1:])
 
 
 @dataclass(frozen=True)
 class Copy:
-    """A table of ours that holds some fields of another service's."""
+    """A table of this service that holds some fields of another service's table."""
 
     model: type[CopiedRow]
     changed: type[Event]
@@ -69,12 +69,12 @@ class Copy:
 
     @property
     def service(self) -> str:
-        """Whose rows these are."""
+        """The service that owns the source."""
         return self.changed.service
 
     @property
     def source(self) -> str:
-        return name_of(self.changed)
+        return name_rows(self.changed)
 
     @property
     def key(self) -> models.Field[Any, Any]:
@@ -84,9 +84,9 @@ class Copy:
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """What of the contract it holds."""
+        """The fields of the contract that the copy holds."""
         ours = self.model._meta.concrete_fields
-        return tuple(f.name for f in ours if not f.primary_key and f.name not in OF_EVERY_COPY)
+        return tuple(f.name for f in ours if not f.primary_key and f.name not in COMMON_FIELDS)
 
 
 publications: dict[str, Publication] = {}
@@ -94,19 +94,19 @@ copies: dict[str, Copy] = {}
 
 
 def publish(model: type[Published], changed: type[Event], deleted: type[Event]) -> None:
-    """Let others copy the fields that `changed` names: its first field is the model's primary key."""
+    """Let others copy the fields that `changed` names; its first field is the model's primary key."""
     publication = Publication(model, changed, deleted)
     publications[publication.name] = publication
-    # What goes past the ORM's instances is found at the relay's next look.
+    # Changes that send no signal are published at the relay's next look.
     for signal in (post_save, post_delete):
-        signal.connect(call_relay, sender=model)
+        signal.connect(notify_relay_after_commit, sender=model)
 
 
-def keep(model: type[CopiedRow], changed: type[Event], deleted: type[Event]) -> None:
-    """Keep a copy, with those fields of `changed` that the model has; `subscriptions.py` lets the events be heard."""
+def keep_copy(model: type[CopiedRow], changed: type[Event], deleted: type[Event]) -> None:
+    """Keep a copy of the fields of `changed` that the model has; `subscriptions.py` must subscribe to both events."""
     copy = Copy(model, changed, deleted)
     copies[copy.name] = copy
 
 
-def call_relay(**_: Any) -> None:
+def notify_relay_after_commit(**_: Any) -> None:
     transaction.on_commit(notifier.notify_relay)

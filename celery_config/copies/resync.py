@@ -1,11 +1,10 @@
-"""Asking the source for rows of which an event is missing: a promise in the outbox, which no crash drops."""
+"""The resync reads rows from the source when an event is missing. Its task is in the outbox, so no crash loses it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -14,17 +13,17 @@ from prometheus_client import Counter
 from celery_config.broker import topology
 from celery_config.common import grouping
 from celery_config.copies import store
-from celery_config.copies.ranges import Entry
-from celery_config.copies.readers import KEYS_AT_ONCE
-from celery_config.copies.registry import copies
-from celery_config.copies.source_client import source_of
+from celery_config.copies.ranges import RowVersion
+from celery_config.copies.readers import KEYS_PER_REQUEST
+from celery_config.copies.registry import Copy, copies
+from celery_config.copies.source_client import open_source
 from celery_config.messaging.deliveries import Call, Delivery, Outcome
 from celery_config.messaging.outbox import writing
 from celery_config.messaging.tasks import Work, durable_task
 
 RESYNC = "copies.resync"
-# What was only overtaken comes within this time, in which other gaps gather, too.
-LATE_SECONDS = 2.0
+# An event that another one has overtaken arrives within this time, and other gaps join the same task.
+DELAY_SECONDS = 2.0
 RESYNCED = Counter(
     "order_saga_copy_resyncs_total",
     "Rows of a copy that were asked for since an event was missing.",
@@ -34,48 +33,52 @@ RESYNCED = Counter(
 
 @dataclass(frozen=True, kw_only=True)
 class Resync:
-    """Rows of a copy to be asked for."""
+    """The message of the task: rows of a copy to read from its source."""
 
     copy: str
     keys: tuple[str, ...]
 
 
-def ask(copy: Any, keys: Sequence[str], delay: float = LATE_SECONDS) -> None:
-    """Promise to bring these rows up to what the source has then; a part of the transaction that missed something."""
+def request_rows(copy: Copy, keys: Sequence[str], delay: float = DELAY_SECONDS) -> None:
+    """Add tasks to the outbox that read these rows; call it in the transaction that found the gap.
+
+    Args:
+        delay: seconds until the tasks are published.
+    """
     RESYNCED.labels(copy.name).inc(len(keys))
-    for some in grouping.split_chunks(keys, KEYS_AT_ONCE):
+    for some in grouping.split_chunks(keys, KEYS_PER_REQUEST):
+        shown = topology.flower_options(copy=copy.name, rows=len(some))
         message = {
             "task": RESYNC,
             "args": [],
             "kwargs": {"copy": copy.name, "keys": list(some)},
-            "options": {
-                **topology.commands_to(settings.SERVICE),
-                **topology.flower_options(copy=copy.name, rows=len(some)),
-            },
+            "options": {**topology.commands_to(settings.SERVICE), **shown},
         }
         writing.add_task(message, saga=None, delay=delay)
 
 
-def resync(deliveries: Sequence[Delivery[Resync]]) -> list[Outcome]:
-    """Each asks the source, outside any transaction; the answers are applied together."""
-    return [Call(partial(fetch, each.message), settle, about=each.message.copy) for each in deliveries]
+def handle_resyncs(deliveries: Sequence[Delivery[Resync]]) -> list[Outcome]:
+    """Each delivery calls its source outside a transaction; one transaction applies all answers."""
+    return [
+        Call(partial(fetch_rows, each.message), apply_answers, about=each.message.copy) for each in deliveries
+    ]
 
 
-def fetch(message: Resync) -> list[Entry]:
+def fetch_rows(message: Resync) -> list[RowVersion]:
     """
     Raises:
-        PeerError: the source does not answer.
+        ServiceCallError: the source does not answer.
     """
-    with source_of(copies[message.copy], settings.TIMES.call) as source:
-        return list(source.rows_of(message.keys).values())
+    with open_source(copies[message.copy], settings.TIMES.call) as source:
+        return list(source.read_keys(message.keys).values())
 
 
 @transaction.atomic
-def settle(answered: Sequence[tuple[str, list[Entry]]]) -> list[Outcome]:
-    for name, entries in answered:
-        store.apply(copies[name], entries)
-    return [None for _ in answered]
+def apply_answers(answers: Sequence[tuple[str, list[RowVersion]]]) -> list[Outcome]:
+    for name, rows in answers:
+        store.apply_rows(copies[name], rows)
+    return [None for _ in answers]
 
 
-# A source that stays away makes no dead letter: the relay's look at its changes finds later what is missing.
-durable_task(RESYNC, Work(message=Resync, handle=resync, exhausted="errback"), send_events=False)
+# A source that does not answer causes no dead letter: the relay's next look at its changes finds what is missing.
+durable_task(RESYNC, Work(message=Resync, handle=handle_resyncs, exhausted="errback"), send_events=False)

@@ -1,22 +1,23 @@
-"""Asking the source of a copy: over its HTTP API, never by opening its database."""
+"""The client of a copy's source: it calls the other service's HTTP API and never opens its database."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from celery_config.common.grouping import split_chunks
 from celery_config.contracts.base import decode
-from celery_config.copies.ranges import Entry, Piece, Range
-from celery_config.copies.readers import KEYS_AT_ONCE
+from celery_config.copies.ranges import Piece, Range, RowVersion
+from celery_config.copies.readers import KEYS_PER_REQUEST
 from celery_config.copies.registry import Copy
 from celery_config.http.service_client import SECONDS, ServiceClient
 
 
 @dataclass(frozen=True)
-class Changed:
-    """A change of a row at the source."""
+class RowChange:
+    """One change of a row at the source."""
 
     cursor: str
     key: str
@@ -26,60 +27,63 @@ class Changed:
 
 
 @dataclass(frozen=True)
-class Changes:
-    """Changes in the order in which they became visible."""
+class ChangePage:
+    """Changes in the order in which their transactions became visible."""
 
-    changes: tuple[Changed, ...]
+    changes: tuple[RowChange, ...]
     cursor: str
-    """What to ask after next, once all of these are known."""
+    """Where the next page begins."""
 
 
-class SourceOf:
-    """The source of one copy. Every question raises PeerError when there is no answer."""
+class SourceClient:
+    """The source of one copy, as a `RowReader`.
 
-    def __init__(self, copy: Copy, peer: ServiceClient) -> None:
+    Every request raises ServiceCallError when the source does not answer.
+    """
+
+    def __init__(self, copy: Copy, client: ServiceClient) -> None:
         self.copy = copy
-        self.peer = peer
+        self.client = client
         self.path = f"/api/published/{copy.source}"
 
-    def ask(self, what: str, kind: Any, **body: Any) -> Any:
-        return decode(kind, self.peer.post(f"{self.path}/{what}/", {"fields": self.copy.fields, **body}))
+    def post(self, what: str, kind: Any, **body: Any) -> Any:
+        return decode(kind, self.client.post(f"{self.path}/{what}/", {"fields": self.copy.fields, **body}))
 
-    def count(self) -> int:
-        """How many rows and tombstones there are."""
-        return int(self.peer.get(f"{self.path}/")["rows"])
+    def count_rows(self) -> int:
+        """How many rows and tombstones the source has."""
+        return int(self.client.get(f"{self.path}/")["rows"])
 
-    def pieces(self, ranges: Sequence[Range], size: int, most: int) -> list[list[Piece]]:
-        """Each range in at most `most` pieces of `size` rows; the rest of a range is to be asked for again."""
-        asked = [{"after": each.after, "upto": each.upto} for each in ranges]
-        answer: list[list[Piece]] = self.ask("pieces", list[list[Piece]], ranges=asked, size=size, most=most)
-        return answer
+    def fetch_pieces(self, ranges: Sequence[Range], size: int, most: int) -> list[list[Piece]]:
+        """Each range in at most `most` pieces of `size` rows; ask again for the rest of a range."""
+        bounds = [asdict(each) for each in ranges]
+        pieces: list[list[Piece]] = self.post(
+            "pieces", list[list[Piece]], ranges=bounds, size=size, most=most
+        )
+        return pieces
 
-    def rows_between(self, each: Range, most: int) -> list[Entry]:
-        """The first `most` entries of a range."""
-        asked = {"after": each.after, "upto": each.upto}
-        found: list[Entry] = self.ask("rows", list[Entry], range=asked, most=most)
+    def read_range(self, after: str | None, upto: str | None, most: int) -> list[RowVersion]:
+        bounds = {"after": after, "upto": upto}
+        rows: list[RowVersion] = self.post("rows", list[RowVersion], range=bounds, most=most)
+        return rows
+
+    def read_keys(self, keys: Collection[str]) -> dict[str, RowVersion]:
+        found: dict[str, RowVersion] = {}
+        for some in split_chunks(sorted(keys), KEYS_PER_REQUEST):
+            rows: list[RowVersion] = self.post("rows", list[RowVersion], keys=some)
+            found |= {row.key: row for row in rows}
         return found
 
-    def rows_of(self, keys: Collection[str]) -> dict[str, Entry]:
-        """The entries with these keys, those that there are."""
-        wanted, found = sorted(keys), dict[str, Entry]()
-        for start in range(0, len(wanted), KEYS_AT_ONCE):
-            some: list[Entry] = self.ask("rows", list[Entry], keys=wanted[start : start + KEYS_AT_ONCE])
-            found |= {entry.key: entry for entry in some}
-        return found
-
-    def changes(self, after: str) -> Changes:
-        """What changed after a cursor; some of it, if it is much."""
-        answer: Changes = decode(Changes, self.peer.get(f"{self.path}/changes/?after={after}"))
-        return answer
+    def fetch_changes(self, after: str) -> ChangePage:
+        """A page of the changes after a cursor."""
+        page: ChangePage = decode(ChangePage, self.client.get(f"{self.path}/changes/?after={after}"))
+        return page
 
 
 @contextmanager
-def source_of(copy: Copy, seconds: float = SECONDS) -> Iterator[SourceOf]:
+def open_source(copy: Copy, seconds: float = SECONDS) -> Iterator[SourceClient]:
     """
     Args:
-        seconds: how long to wait for an answer.
+        seconds: how long one request may take.
     """
-    with ServiceClient(copy.service, seconds) as peer:
-        yield SourceOf(copy, peer)
+    with ServiceClient(copy.service, seconds) as client:
+        yield SourceClient(copy, client)

@@ -1,100 +1,84 @@
-"""Bringing a copy up to what its source says: many rows with one statement, in whatever order they come."""
+"""The store of copies: a row is overwritten only by a newer version, so events may come in any order and repeatedly."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 from types import SimpleNamespace
 from typing import Any
 
 from django.db import connection, models, transaction
 
-from celery_config.copies.ranges import Entry, newest
+from celery_config.copies.ranges import RowVersion, pick_newest
 from celery_config.copies.registry import VERSION, Copy
 from celery_config.db import bulk
 
-OF_A_ROW = ("version", "deleted", "changed_at")
+ROW_FIELDS = ("version", "deleted", "changed_at")
 
 
-def apply(copy: Copy, entries: Iterable[Entry]) -> None:
-    """Write these rows, each unless a newer version is there."""
-    made = [row_of(copy, entry) for entry in sorted(newest(entries), key=lambda entry: entry.key)]
-    bulk.execute(
-        *bulk.upsert_newer_statement(copy.model, made, ("pk", *OF_A_ROW, *copy.fields), VERSION, "applied_at")
-    )
+def apply_rows(copy: Copy, rows: Iterable[RowVersion]) -> None:
+    """Write each of these rows unless the copy has the same or a newer version."""
+    made = [make_row(copy, row) for row in sorted(pick_newest(rows), key=attrgetter("key"))]
+    fields = ("pk", *ROW_FIELDS, *copy.fields)
+    bulk.execute(*bulk.upsert_newer_statement(copy.model, made, fields, VERSION, "applied_at"))
 
 
 @transaction.atomic
-def replace(copy: Copy, pairs: Iterable[tuple[Entry | None, Entry | None]]) -> None:
-    """Put what the source has in the place of what we had, unless ours has moved on since it was read.
+def replace_rows(copy: Copy, pairs: Iterable[tuple[RowVersion | None, RowVersion | None]]) -> None:
+    """Replace rows of the copy by those of the source, except rows that have changed since they were read.
+
+    Both statements run in one transaction, so no reader misses a row.
 
     Args:
-        pairs: ours and theirs of each key; ours must have been read first, so that what the source then does not have
-            it will never announce.
+        pairs: our row and the source's row of each key. Ours must have been read first: a row that the source did not
+            have after that is a row that it will never announce.
     """
     pairs = list(pairs)
-    forget(copy, [ours for ours, _ in pairs if ours])
-    apply(copy, [theirs for _, theirs in pairs if theirs])
+    if seen := [key_and(copy, our.key, version=our.version) for our, _ in pairs if our]:
+        match_rows("DELETE", copy, seen, ("pk", VERSION))
+    apply_rows(copy, [their for _, their in pairs if their])
 
 
-def forget(copy: Copy, seen: Sequence[Entry]) -> None:
-    """Delete rows that are still at the version that was seen. A part of a transaction: nobody sees them missing."""
-    if seen:
-        given = [plain_row(copy, entry.key, version=entry.version) for entry in seen]
-        with connection.cursor() as cursor:
-            cursor.execute(
-                forgetting(copy.model, connection.vendor),
-                [bulk.json_parameter(copy.model, given, ("pk", VERSION))],
-            )
+def read_versions(copy: Copy, keys: Iterable[str]) -> dict[str, int]:
+    """The versions that the copy has of these rows."""
+    select = f"SELECT {bulk.quote_name(bulk.get_field(copy.model, 'pk').column)}, version"
+    found = match_rows(select, copy, [key_and(copy, key) for key in keys], ("pk",))
+    return {str(copy.key.to_python(key)): version for key, version in found}
 
 
-def known_versions(copy: Copy, keys: Iterable[str]) -> dict[str, int]:
-    """The versions that we have of these rows."""
-    given = [plain_row(copy, key) for key in keys]
+def match_rows(action: str, copy: Copy, rows: Sequence[Any], fields: tuple[str, ...]) -> Sequence[Any]:
+    """Delete or select the copy's rows that have the same values in these fields as one of `rows`."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            asking(copy.model, connection.vendor), [bulk.json_parameter(copy.model, given, ("pk",))]
-        )
-        return {str(copy.key.to_python(key)): version for key, version in cursor.fetchall()}
+        statement = build_statement(action, copy.model, fields, connection.vendor)
+        cursor.execute(statement, [bulk.json_parameter(copy.model, rows, fields)])
+        return cursor.fetchall() if cursor.description else ()
 
 
 @functools.cache
-def forgetting(model: type[models.Model], vendor: str) -> str:
-    pair = ", ".join(bulk.quote_name(bulk.get_field(model, name).column) for name in ("pk", VERSION))
-    given = bulk.json_relation(model, ("pk", VERSION), vendor)
-    return f"DELETE FROM {bulk.table_name(model)} WHERE ({pair}) IN (SELECT {pair} FROM {given})"
+def build_statement(action: str, model: type[models.Model], fields: tuple[str, ...], vendor: str) -> str:
+    columns = ", ".join(bulk.quote_name(bulk.get_field(model, name).column) for name in fields)
+    given = bulk.json_relation(model, fields, vendor)
+    return f"{action} FROM {bulk.table_name(model)} WHERE ({columns}) IN (SELECT {columns} FROM {given})"
 
 
-@functools.cache
-def asking(model: type[models.Model], vendor: str) -> str:
-    key = bulk.quote_name(bulk.get_field(model, "pk").column)
-    given = bulk.json_relation(model, ("pk",), vendor)
-    return f"SELECT {key}, version FROM {bulk.table_name(model)} WHERE {key} IN (SELECT {key} FROM {given})"
+def make_row(copy: Copy, row: RowVersion) -> SimpleNamespace:
+    deleted = row.values is None
+    values = tombstone_values(copy) if row.values is None else dict(zip(copy.fields, row.values, strict=True))
+    return key_and(copy, row.key, version=row.version, deleted=deleted, changed_at=row.changed_at, **values)
 
 
-def row_of(copy: Copy, entry: Entry) -> SimpleNamespace:
-    values = blanks(copy) if entry.values is None else dict(zip(copy.fields, entry.values, strict=True))
-    return plain_row(
-        copy,
-        entry.key,
-        version=entry.version,
-        deleted=entry.values is None,
-        changed_at=entry.changed_at,
-        **values,
-    )
-
-
-def plain_row(copy: Copy, key: str, **values: Any) -> SimpleNamespace:
-    # Not instances of the model, which cost as much as all the rest.
+def key_and(copy: Copy, key: str, **values: Any) -> SimpleNamespace:
+    # An instance of the model would cost as much as everything else together.
     return SimpleNamespace(**{copy.key.attname: key}, **values)
 
 
-def blanks(copy: Copy) -> Mapping[str, Any]:
-    """What is left of a deleted row."""
-    return {name: blank(copy.model._meta.get_field(name)) for name in copy.fields}
+def tombstone_values(copy: Copy) -> Mapping[str, Any]:
+    """What a deleted row has in its fields."""
+    return {name: blank_value(copy.model._meta.get_field(name)) for name in copy.fields}
 
 
-def blank(field: Any) -> Any:
+def blank_value(field: Any) -> Any:
     if field.null:
         return None
     if isinstance(field, models.JSONField):

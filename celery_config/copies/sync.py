@@ -1,31 +1,33 @@
-"""Comparing a copy with its source, and mending it, while both go on changing."""
+"""The synchronization of a copy: it finds and repairs the rows that differ from the source, while both still change."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from celery_config.common import grouping
 from celery_config.copies import store
-from celery_config.copies.ranges import Entry, Range, differing, sums
-from celery_config.copies.readers import Kept, stream
-from celery_config.copies.source_client import SourceOf
+from celery_config.copies.ranges import Piece, Range, RowVersion, find_differing, split_at
+from celery_config.copies.readers import CopyReader, stream_rows
+from celery_config.copies.source_client import SourceClient
 
-PIECE, PIECES = 1000, 20
-"""Rows whose checksum is sent, and how many checksums are asked for at once."""
-SMALL = 32
-"""Rows that are sent themselves, if one of them differs."""
-RANGES_AT_ONCE = 50
-JUDGED_AT_ONCE = 1000
+PIECE_ROWS, PIECES = 1000, 20
+"""Rows of one checksum, and checksums of one request."""
+SMALL_PIECE_ROWS = 32
+"""Rows that are sent themselves when one of them differs."""
+RANGES_PER_REQUEST = 50
+SUSPECTS_AT_ONCE = 1000
 PATIENCE_SECONDS = 30.0
-FIRST_WAIT, LONGEST_WAIT = 0.1, 2.0
-Pair = tuple[Entry | None, Entry | None]
-"""What we have and what the source has of one key, read in this order."""
+FIRST_PAUSE, MAX_PAUSE = 0.1, 2.0
+MAX_SHOWN_KEYS = 20
+Progress = Callable[[int], None]
+Pair = tuple[RowVersion | None, RowVersion | None]
+"""The copy's row and the source's row of one key, read in this order."""
 
 
 @dataclass
-class Compared:
+class SyncResult:
     """What a comparison found."""
 
     rows: int = 0
@@ -36,167 +38,150 @@ class Compared:
     """The first of those that differ."""
 
 
-Progress = Callable[[int], None]
-SHOWN_KEYS = 20
-
-
 def compare(
-    source: SourceOf,
-    *,
-    mend: bool = False,
-    patience: float,
-    progress: Progress = lambda _: None,
-) -> Compared:
-    """Find the rows that differ, and still do so when what is under way has had time to arrive.
+    source: SourceClient, *, mend: bool = False, patience: float, progress: Progress = lambda _: None
+) -> SyncResult:
+    """Find the rows that differ, and still differ after changes under way had time to arrive.
 
     Args:
-        mend: write them as the source has them.
-        patience: seconds, in all, for what is under way.
-        progress: told the number of rows compared.
+        mend: write these rows as the source has them.
+        patience: seconds to wait for changes under way, for all rows together.
+        progress: called with the number of rows compared so far.
 
     Raises:
-        PeerError: the source does not answer.
+        ServiceCallError: the source does not answer.
     """
-    found, kept, wait = Compared(), Kept(source.copy), Waiting(patience)
+    sync, wait = Synchronizer(source, progress), Patience(patience)
     suspects: list[str] = []
-    for ranges in walk(source, kept, found, progress):
+    for ranges in sync.walk_ranges():
         suspects += [
-            key for each in narrowed(source, kept, ranges) for key in suspects_of(source, kept, each)
+            key for each in sync.narrow_ranges(ranges) for key in find_unequal(sync.read_range(each))
         ]
-        while len(suspects) >= JUDGED_AT_ONCE:
-            judge(source, kept, suspects[:JUDGED_AT_ONCE], wait, found, mend=mend)
-            del suspects[:JUDGED_AT_ONCE]
-    judge(source, kept, suspects, wait, found, mend=mend)
-    return found
+        while len(suspects) >= SUSPECTS_AT_ONCE:
+            sync.judge_suspects(suspects[:SUSPECTS_AT_ONCE], wait, mend=mend)
+            del suspects[:SUSPECTS_AT_ONCE]
+    sync.judge_suspects(suspects, wait, mend=mend)
+    return sync.result
 
 
-def rebuild(source: SourceOf, progress: Progress = lambda _: None) -> Compared:
-    """Write whatever differs as the source has it, range by range, from an empty copy if need be.
+def rebuild(source: SourceClient, progress: Progress = lambda _: None) -> SyncResult:
+    """Write every row that differs as the source has it, range by range, even into an empty copy.
 
-    Events may flow meanwhile: what they brought after we looked stays. Nobody sees a row missing that is not.
+    Events may arrive at the same time: what they wrote after the copy was read stays. No reader misses a row.
     """
-    found, kept = Compared(), Kept(source.copy)
-    for ranges in walk(source, kept, found, progress):
+    sync = Synchronizer(source, progress)
+    for ranges in sync.walk_ranges():
         for each in ranges:
-            ours = {entry.key: entry for entry in stream(kept, each.after, each.upto)}
-            theirs = {entry.key: entry for entry in rows_of_range(source, each)}
-            pairs = [(ours.get(key), theirs.get(key)) for key in ours.keys() | theirs.keys()]
-            found.mended += write(kept, source, pairs)
-    return found
+            sync.mend_rows(sync.read_range(each).values())
+    return sync.result
 
 
-def walk(source: SourceOf, kept: Kept, found: Compared, progress: Progress) -> Iterator[list[Range]]:
-    """Go through all keys; yield the ranges of up to `PIECE` rows whose checksums differ."""
-    after: str | None = None
-    while True:
-        (theirs,) = source.pieces([Range(after)], PIECE, PIECES)
-        ours = sums(stream(kept, after, theirs[-1].upto), [piece.upto for piece in theirs])
-        found.rows += sum(piece.rows for piece in theirs)
-        yield differing(after, theirs, ours)
-        progress(found.rows)
-        after = theirs[-1].upto
-        if after is None:
-            return
-
-
-def narrowed(source: SourceOf, kept: Kept, ranges: Sequence[Range]) -> Iterator[Range]:
-    """The small ranges within these that differ."""
-    for some in grouping.split_chunks(ranges, RANGES_AT_ONCE):
-        # A range may have grown since it was measured.
-        for each, theirs in zip(some, source.pieces(some, SMALL, 4 * PIECE // SMALL), strict=True):
-            ours = sums(stream(kept, each.after, theirs[-1].upto), [piece.upto for piece in theirs])
-            yield from differing(each.after, theirs, ours)
-            if theirs[-1].upto != each.upto:
-                yield Range(theirs[-1].upto, each.upto)
-
-
-def suspects_of(source: SourceOf, kept: Kept, each: Range) -> list[str]:
-    """The keys within a small range of which the two say different things at present."""
-    ours = {entry.key: entry for entry in stream(kept, each.after, each.upto)}
-    theirs = {entry.key: entry for entry in rows_of_range(source, each)}
-    return [key for key in ours.keys() | theirs.keys() if differs(ours.get(key), theirs.get(key))]
-
-
-def rows_of_range(source: SourceOf, each: Range) -> Iterator[Entry]:
-    while page := source.rows_between(each, PIECE):
-        yield from page
-        if len(page) < PIECE:
-            return
-        each = Range(page[-1].key, each.upto)
-
-
-def differs(ours: Entry | None, theirs: Entry | None) -> bool:
-    return not ours.same(theirs) if ours else theirs is not None
-
-
-class Waiting:
-    """Patience that is used up once, however many rows need it."""
+class Patience:
+    """A waiting time that all rows share."""
 
     def __init__(self, seconds: float) -> None:
         self.left = seconds
-        self.next = FIRST_WAIT
+        self.pause = FIRST_PAUSE
 
-    def more(self) -> bool:
-        """Wait a little; False when there is no patience left."""
+    def wait(self) -> bool:
+        """Wait a little; return False when no time is left."""
         if self.left <= 0:
             return False
-        seconds = min(self.next, self.left)
-        time.sleep(seconds)  # what is waited for happens in other processes, which give no sign
+        seconds = min(self.pause, self.left)
+        time.sleep(seconds)  # other processes write the rows and send no signal
         self.left -= seconds
-        self.next = min(2 * self.next, LONGEST_WAIT)
+        self.pause = min(2 * self.pause, MAX_PAUSE)
         return True
 
 
-def judge(
-    source: SourceOf, kept: Kept, suspects: Sequence[str], wait: Waiting, found: Compared, *, mend: bool
-) -> None:
-    """Look at suspects again and again: what arrives meanwhile differs no more, the rest is counted."""
-    standing = settled(source, kept, suspects, wait)
-    if mend:
-        found.mended += write(kept, source, standing.values())
-        standing = {k: pair for k, pair in read(source, kept, list(standing)).items() if differs(*pair)}
-    found.differing += len(standing)
-    found.keys += sorted(standing)[: SHOWN_KEYS - len(found.keys)]
+class Synchronizer:
+    """One comparison of a copy with its source, and what it has found so far."""
+
+    def __init__(self, source: SourceClient, progress: Progress) -> None:
+        self.source = source
+        self.copy = CopyReader(source.copy)
+        self.progress = progress
+        self.result = SyncResult()
+
+    def walk_ranges(self) -> Iterator[list[Range]]:
+        """Go through all keys; yield the ranges of up to `PIECE_ROWS` rows whose checksums differ."""
+        after: str | None = None
+        while True:
+            (theirs,) = self.source.fetch_pieces([Range(after)], PIECE_ROWS, PIECES)
+            differing = self.compare_pieces(after, theirs)
+            self.result.rows += sum(piece.rows for piece in theirs)
+            yield differing
+            self.progress(self.result.rows)
+            after = theirs[-1].upto
+            if after is None:
+                return
+
+    def narrow_ranges(self, ranges: Sequence[Range]) -> Iterator[Range]:
+        """The small ranges within these that differ."""
+        # More pieces than a range had: it may have grown since.
+        most = 4 * PIECE_ROWS // SMALL_PIECE_ROWS
+        for some in grouping.split_chunks(ranges, RANGES_PER_REQUEST):
+            fetched = self.source.fetch_pieces(some, SMALL_PIECE_ROWS, most)
+            for each, theirs in zip(some, fetched, strict=True):
+                yield from self.compare_pieces(each.after, theirs)
+                if theirs[-1].upto != each.upto:
+                    yield Range(theirs[-1].upto, each.upto)
+
+    def compare_pieces(self, after: str | None, theirs: Sequence[Piece]) -> list[Range]:
+        bounds = [piece.upto for piece in theirs]
+        return find_differing(after, theirs, split_at(stream_rows(self.copy, after, bounds[-1]), bounds))
+
+    def read_range(self, each: Range) -> dict[str, Pair]:
+        ours = {row.key: row for row in stream_rows(self.copy, each.after, each.upto)}
+        theirs = {row.key: row for row in stream_rows(self.source, each.after, each.upto, PIECE_ROWS)}
+        return {key: (ours.get(key), theirs.get(key)) for key in ours.keys() | theirs.keys()}
+
+    def read_keys(self, keys: Sequence[str]) -> dict[str, Pair]:
+        ours = self.copy.read_keys(keys)
+        theirs = self.source.read_keys(keys)
+        return {key: (ours.get(key), theirs.get(key)) for key in keys}
+
+    def mend_rows(self, pairs: Iterable[Pair]) -> None:
+        """Write the rows that differ as the source has them."""
+        wrong = [pair for pair in pairs if differs(*pair)]
+        for some in grouping.split_chunks(wrong, PIECE_ROWS):
+            store.replace_rows(self.source.copy, some)
+        self.result.mended += len(wrong)
+
+    def judge_suspects(self, suspects: Sequence[str], wait: Patience, *, mend: bool) -> None:
+        """Count the suspects that still differ after the wait; with `mend`, repair them first."""
+        differing = self.confirm_suspects(suspects, wait)
+        if mend:
+            self.mend_rows(differing.values())
+            differing = find_unequal(self.read_keys(list(differing)))
+        self.result.differing += len(differing)
+        self.result.keys += sorted(differing)[: MAX_SHOWN_KEYS - len(self.result.keys)]
+
+    def confirm_suspects(self, suspects: Sequence[str], wait: Patience) -> dict[str, Pair]:
+        """The suspects that no event can make equal, or for which none arrived in time."""
+        certain, waiting = dict[str, Pair](), dict[str, Pair]()
+        first_versions = dict[str, int]()
+        keys = list(suspects)
+        while keys:
+            waiting.clear()
+            for key, (ours, theirs) in find_unequal(self.read_keys(keys)).items():
+                # An event under way can make them equal: ours was read first, and the source announces every version.
+                if theirs and (ours is None or ours.version < theirs.version):
+                    # A row may change all the time, so the copy only needs the version that was seen first.
+                    wanted = first_versions.setdefault(key, theirs.version)
+                    if ours is None or ours.version < wanted:
+                        waiting[key] = (ours, theirs)
+                else:
+                    certain[key] = (ours, theirs)
+            keys = list(waiting)
+            if not keys or not wait.wait():
+                break
+        return certain | waiting
 
 
-def settled(source: SourceOf, kept: Kept, suspects: Sequence[str], wait: Waiting) -> dict[str, Pair]:
-    """Those of the suspects that differ for good, or longer than there is patience."""
-    certain, open_ = dict[str, Pair](), dict[str, Pair]()
-    first = dict[str, int]()
-    keys = list(suspects)
-    while keys:
-        for key, (ours, theirs) in read(source, kept, keys).items():
-            open_.pop(key, None)
-            if not differs(ours, theirs):
-                continue
-            if not may_arrive(ours, theirs):
-                certain[key] = (ours, theirs)
-                continue
-            # A row that changes all the time need not be caught up with: what was there at first has to come.
-            assert theirs
-            wanted = first.setdefault(key, theirs.version)
-            if ours is None or ours.version < wanted:
-                open_[key] = (ours, theirs)
-        keys = list(open_)
-        if not keys or not wait.more():
-            break
-    return certain | open_
+def find_unequal(pairs: Mapping[str, Pair]) -> dict[str, Pair]:
+    return {key: pair for key, pair in pairs.items() if differs(*pair)}
 
 
-def may_arrive(ours: Entry | None, theirs: Entry | None) -> bool:
-    """Whether an event that is under way can make them equal: ours was read first, and the source never forgets."""
-    return theirs is not None and (ours is None or ours.version < theirs.version)
-
-
-def read(source: SourceOf, kept: Kept, keys: Sequence[str]) -> dict[str, Pair]:
-    ours = kept.of(keys)
-    theirs = source.rows_of(keys)
-    return {key: (ours.get(key), theirs.get(key)) for key in keys}
-
-
-def write(kept: Kept, source: SourceOf, pairs: Iterable[Pair]) -> int:
-    """Write what differs, and return how many rows that are."""
-    wrong = [pair for pair in pairs if differs(*pair)]
-    for some in grouping.split_chunks(wrong, PIECE):
-        store.replace(source.copy, some)
-    return len(wrong)
+def differs(ours: RowVersion | None, theirs: RowVersion | None) -> bool:
+    return not ours.equals(theirs) if ours else theirs is not None

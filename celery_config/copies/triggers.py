@@ -1,7 +1,7 @@
-"""The triggers of published tables: they count versions, leave tombstones, and write the events into the outbox.
+"""The triggers of published tables: no change is missed, whether an ORM instance, `QuerySet.update` or SQL makes it.
 
-A trigger sees what no code of ours could: `QuerySet.update`, `bulk_create`, the admin, SQL typed by hand. It is made
-from the contract after every `migrate`.
+They count versions, write tombstones, and write the events into the outbox. They are built from the contract, and
+installed after every `migrate`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from celery_config.copies.models import Tombstone
 from celery_config.copies.registry import Publication, publications
 from celery_config.messaging.models import OutboxMessage
 
-STATEMENTS = {"postgresql": triggers_postgresql.statements, "sqlite": triggers_sqlite.statements}
+STATEMENTS = {"postgresql": triggers_postgresql.build_statements, "sqlite": triggers_sqlite.build_statements}
 
 
 def install_all(using: str) -> None:
-    """Make the triggers of everything that is published here, if its tables are there."""
+    """Install the triggers of all publications whose tables exist."""
     connection = connections[using]
     with connection.cursor() as cursor:
         tables = connection.introspection.table_names(cursor)
@@ -31,12 +31,12 @@ def install_all(using: str) -> None:
 
 
 def install(cursor: Any, publication: Publication, vendor: str) -> None:
-    """Make the triggers; where the same ones are there, nothing is locked for it."""
+    """Install the triggers. If PostgreSQL has the same ones already, this takes no lock."""
     wanted = STATEMENTS[vendor](publication)
     mark = hashlib.sha256("\0".join(wanted).encode()).hexdigest()
-    if vendor == "postgresql" and triggers_postgresql.mark_of(cursor, publication) == mark:
+    if vendor == "postgresql" and triggers_postgresql.read_mark(cursor, publication) == mark:
         return
     for statement in wanted:
         cursor.execute(statement)
     if vendor == "postgresql":
-        triggers_postgresql.set_mark(cursor, publication, mark)
+        triggers_postgresql.write_mark(cursor, publication, mark)

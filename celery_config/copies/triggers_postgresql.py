@@ -1,4 +1,4 @@
-"""The triggers of a published table on PostgreSQL: versions row by row, events with one statement for all rows."""
+"""Triggers on PostgreSQL: they count versions row by row, and write the events of all rows with one statement."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from typing import Any
 
 from celery_config.contracts.base import Event
 from celery_config.copies.registry import VERSION, Publication
+from celery_config.copies.trigger_events import cloud_event
 
 COUNT = """
 CREATE OR REPLACE FUNCTION {table}_count() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP = 'INSERT' THEN
-        -- Whoever is deleting this key at the moment is waited for: the version goes on after the tombstone's.
+        -- Waits for a transaction that is deleting this key: the version continues after its tombstone's.
         PERFORM FROM {table} WHERE {key} = NEW.{key} FOR KEY SHARE;
         NEW.version := 1 + coalesce((SELECT version FROM copies_tombstone
                                      WHERE source = '{name}' AND key = NEW.{key}::text), 0);
         NEW.updated_at := statement_timestamp();
     ELSIF NEW.{key} <> OLD.{key} THEN
-        RAISE EXCEPTION 'the key of a row that others copy never changes: delete it and insert another'
+        RAISE EXCEPTION 'the key of a published row never changes: delete the row and insert another one'
             USING ERRCODE = 'restrict_violation';
     ELSIF {differs} THEN
         NEW.version := OLD.version + 1;
@@ -37,7 +38,8 @@ BEGIN
     IF EXISTS (SELECT FROM rows_after JOIN copies_tombstone AS tombstone
                ON tombstone.source = '{name}' AND tombstone.key = rows_after.{key}::text
                WHERE tombstone.version >= rows_after.version) THEN
-        RAISE EXCEPTION 'the key was deleted at the same moment: try again' USING ERRCODE = 'serialization_failure';
+        RAISE EXCEPTION 'another transaction has just deleted this key: try again'
+            USING ERRCODE = 'serialization_failure';
     END IF;
     INSERT INTO messaging_outboxmessage (kind, name, payload)
     SELECT 'event', '{changed}', {changed_event} FROM rows_after ORDER BY rows_after.{key};
@@ -71,7 +73,7 @@ BEGIN
 END $$
 """
 
-# Function, and when it is called.
+# The functions, and when each is called.
 TRIGGERS = {
     "count": "BEFORE INSERT OR UPDATE ON {table} FOR EACH ROW",
     "announce_new": "AFTER INSERT ON {table} REFERENCING NEW TABLE AS rows_after FOR EACH STATEMENT",
@@ -82,23 +84,22 @@ TRIGGERS = {
 }
 
 
-def statements(publication: Publication) -> list[str]:
-    """What makes the functions and their triggers."""
+def build_statements(publication: Publication) -> list[str]:
+    """The statements that create the functions and their triggers."""
     meta: Any = publication.model._meta
     table, key = meta.db_table, meta.pk.column
     columns = {name: meta.get_field(name).column for name in publication.fields}
     data = {publication.key: key, **columns, VERSION: VERSION}
+    deleted = {publication.key: "key", VERSION: VERSION}
     parts = {
         "table": table,
         "key": key,
         "name": publication.name,
         "changed": publication.changed.wire_name(),
         "deleted": publication.deleted.wire_name(),
-        "differs": f"({row('NEW', columns)}) IS DISTINCT FROM ({row('OLD', columns)})",
-        "changed_event": cloud_event(publication.changed, "rows_after", key, data),
-        "deleted_event": cloud_event(
-            publication.deleted, "buried", "key", {publication.key: "key", VERSION: VERSION}
-        ),
+        "differs": f"({list_columns('NEW', columns)}) IS DISTINCT FROM ({list_columns('OLD', columns)})",
+        "changed_event": build_event(publication.changed, "rows_after", key, data),
+        "deleted_event": build_event(publication.deleted, "buried", "key", deleted),
     }
     made = [each.format(**parts) for each in (COUNT, ANNOUNCE_NEW, ANNOUNCE_CHANGED)]
     made.append(BURY.format(**parts, bury="bury", rows="rows_before"))
@@ -111,43 +112,25 @@ def statements(publication: Publication) -> list[str]:
     return made
 
 
-def row(which: str, columns: Mapping[str, str]) -> str:
-    return ", ".join(f"{which}.{column}" for column in columns.values())
+def list_columns(row: str, columns: Mapping[str, str]) -> str:
+    return ", ".join(f"{row}.{column}" for column in columns.values())
 
 
-def cloud_event(event: type[Event], rows: str, key: str, data: Mapping[str, str]) -> str:
-    """The event of a row of `rows`, as `outbox.cloud_event` makes them.
-
-    Args:
-        data: the event's fields with their columns.
-    """
-    kind = event.wire_name()
-    attributes = {
-        "specversion": "'1.0'",
-        "id": f"md5('{kind}/' || {rows}.{key} || '/' || {rows}.version)::uuid",
-        "source": f"'/{event.service}'",
-        "type": f"'{kind}'",
-        "subject": f"{rows}.{key}::text",
-        "time": f"{rows}.updated_at",
-        "datacontenttype": "'application/json'",
-        "data": json_object({name: f"{rows}.{column}" for name, column in data.items()}),
-    }
-    return json_object(attributes)
+def build_event(event: type[Event], rows: str, key: str, data: Mapping[str, str]) -> str:
+    """The event of each row of `rows`; `data` has the column of each field."""
+    values = {name: f"{rows}.{column}" for name, column in data.items()}
+    mark = f"md5('{event.wire_name()}/' || {rows}.{key} || '/' || {rows}.version)::uuid"
+    subject, time = f"{rows}.{key}::text", f"{rows}.updated_at"
+    return cloud_event(event, "jsonb_build_object", values, id=mark, subject=subject, time=time)
 
 
-def json_object(values: Mapping[str, str]) -> str:
-    pairs = ", ".join(f"'{name}', {value}" for name, value in values.items())
-    return f"jsonb_build_object({pairs})"
-
-
-def mark_of(cursor: Any, publication: Publication) -> str | None:
-    """The mark of the triggers that are there."""
-    cursor.execute(
-        "SELECT obj_description(to_regproc(%s), 'pg_proc')", [f"{publication.model._meta.db_table}_count"]
-    )
+def read_mark(cursor: Any, publication: Publication) -> str | None:
+    """The mark of the triggers that the database has."""
+    function = f"{publication.model._meta.db_table}_count"
+    cursor.execute("SELECT obj_description(to_regproc(%s), 'pg_proc')", [function])
     mark: str | None = cursor.fetchone()[0]
     return mark
 
 
-def set_mark(cursor: Any, publication: Publication, mark: str) -> None:
+def write_mark(cursor: Any, publication: Publication, mark: str) -> None:
     cursor.execute(f"COMMENT ON FUNCTION {publication.model._meta.db_table}_count() IS '{mark}'")

@@ -1,5 +1,5 @@
-"""Forgetting a person: what a service knows of one, how that is blanked, and how nothing brings it back.
+"""Erasure: a service blanks a customer's personal data, proves it by a receipt, and refuses data that arrives later.
 
-Each service says in its `erasure.py` where it may know something of a person. What forgets them and what looks for
-leftovers both follow from that one declaration.
+Each service declares in its `erasure.py` where it may hold personal data. The erasure and the audit use that same
+declaration.
 """

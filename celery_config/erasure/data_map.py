@@ -1,4 +1,4 @@
-"""What a service remembers of a person: forgotten in one transaction, looked for by the audit ever after."""
+"""The data map of a service: one transaction erases a customer's personal data, and the audit finds any residue."""
 
 from __future__ import annotations
 
@@ -6,98 +6,96 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q
 
 from celery_config.contracts.values import Counted
-from celery_config.copies.models import FOREVER, CopiedRow
+from celery_config.copies.models import FINAL_VERSION, CopiedRow
 from celery_config.copies.registry import Copy, copies
 from celery_config.copies.retirement import tombstone_rows
-from celery_config.copies.store import blanks
+from celery_config.copies.store import tombstone_values
 from celery_config.db import functions
 from celery_config.erasure.locations import DataLocation
-from celery_config.erasure.tombstones import all_of_them, mark_erased
+from celery_config.erasure.tombstones import mark_erased, read_all_erased
 from celery_config.messaging.models import BarrierRow, OutboxMessage
 
-SHOWN = 3
-# Of orders that have ended nothing has to be sent any more. An event stays where it is, for whoever reads the feed.
-OF_MESSAGES = (
-    DataLocation(BarrierRow, by=("saga",), within=("request", "reply")),
-    DataLocation(
-        OutboxMessage,
-        by=("saga", "payload__kwargs__subject"),
-        where=Q(kind=OutboxMessage.Kind.TASK),
-        gone=True,
-    ),
-    DataLocation(OutboxMessage, by=("saga",), where=Q(kind=OutboxMessage.Kind.EVENT), within=("payload",)),
+MAX_SHOWN = 3
+TASK, EVENT = Q(kind=OutboxMessage.Kind.TASK), Q(kind=OutboxMessage.Kind.EVENT)
+# The orders have ended, so none of their tasks has to be published. Events stay for the readers of the feed.
+MESSAGE_LOCATIONS = (
+    DataLocation(BarrierRow, by=("saga",), redact=("request", "reply")),
+    DataLocation(OutboxMessage, by=("saga", "payload__kwargs__subject"), where=TASK, delete=True),
+    DataLocation(OutboxMessage, by=("saga",), where=EVENT, redact=("payload",)),
 )
 
 
 @dataclass(frozen=True)
 class Receipt:
-    """What a service forgot: how many rows of which table said something, and when."""
+    """How many rows of each table a service has erased, and when."""
 
     rows: dict[str, int]
     at: datetime
 
     @property
-    def counted(self) -> tuple[Counted, ...]:
-        """As a reply carries it."""
+    def counts(self) -> tuple[Counted, ...]:
+        """In the form of a reply."""
         return tuple(Counted(table=table, rows=rows) for table, rows in self.rows.items())
 
 
 @dataclass(frozen=True)
 class DataMap:
-    """Where a service may know something of a person; its messages are known here."""
+    """The places where a service may hold personal data. Its messages are included."""
 
-    traces: tuple[DataLocation, ...] = ()
+    locations: tuple[DataLocation, ...] = ()
     copy: type[CopiedRow] | None = None
-    """Its copy of customers."""
+    """The service's copy of customers."""
 
     @transaction.atomic(savepoint=False)
-    def forget(self, customer: UUID, about: Collection[UUID]) -> Receipt:
-        """Blank what is known of a customer, for good. Repeats find nothing more, and are harmless.
+    def erase(self, customer: UUID, about: Collection[UUID]) -> Receipt:
+        """Blank the customer's personal data for good. A repeat finds nothing more.
 
         Args:
-            about: the ids of their orders, and of the sagas that carried those. None of them is under way.
+            about: the ids of the customer's orders and of their sagas; all of them have ended.
         """
         ids = {customer, *about}
         mark_erased(ids)
         counts: dict[str, int] = {}
         if self.copy:
-            counts[self.copy._meta.label] = tombstone_rows(self.kept(self.copy), [customer])
-        for trace in (*self.traces, *OF_MESSAGES):
-            counts[trace.name] = counts.get(trace.name, 0) + trace.forget(ids)
+            counts[self.copy._meta.label] = tombstone_rows(self.kept_copy, [customer])
+        for location in (*self.locations, *MESSAGE_LOCATIONS):
+            counts[location.name] = counts.get(location.name, 0) + location.erase(ids)
         return Receipt(counts, functions.fetch_now())
 
     def find_residue(self) -> Iterator[str]:
-        """Whatever is still, or again, known of people who were forgotten, in words."""
+        """Describe the personal data of erased customers that is left or has come back, a line for each table."""
         found: dict[str, list[str]] = {}
-        for ids in all_of_them():
-            for trace in self.all_traces():
-                for row in trace.rows_with_data(ids):
-                    found.setdefault(trace.name, []).append(str(row.pk))
+        for ids in read_all_erased():
+            for location in self.all_locations():
+                for row in location.rows_with_data(ids):
+                    found.setdefault(location.name, []).append(str(row.pk))
         for name, rows in found.items():
-            named = ", ".join(rows[:SHOWN]) + (", …" if len(rows) > SHOWN else "")
-            yield f"{len(rows)} rows of {name} still tell of somebody who was forgotten: {named}"
+            shown = ", ".join(rows[:MAX_SHOWN]) + (", …" if len(rows) > MAX_SHOWN else "")
+            yield f"{len(rows)} rows of {name} hold personal data of an erased customer: {shown}"
 
-    def mend(self) -> dict[str, int]:
-        """Blank what `leftovers` finds; return how many rows of which table that were."""
+    def erase_residue(self) -> dict[str, int]:
+        """Blank what `find_residue` finds; return the number of rows of each table."""
         counts: Counter[str] = Counter()
-        for ids in all_of_them():
+        for ids in read_all_erased():
             with transaction.atomic():
-                for trace in self.all_traces():
-                    counts[trace.name] += trace.forget(ids)
+                for location in self.all_locations():
+                    counts[location.name] += location.erase(ids)
         return dict(+counts)
 
-    def all_traces(self) -> Iterator[DataLocation]:
-        yield from self.traces
-        yield from OF_MESSAGES
+    def all_locations(self) -> Iterator[DataLocation]:
+        yield from self.locations
+        yield from MESSAGE_LOCATIONS
         if self.copy:
-            tomb = {**blanks(self.kept(self.copy)), "deleted": True, "version": FOREVER}
-            yield DataLocation(self.copy, by=("pk",), blank=tomb)
+            tombstone = {**tombstone_values(self.kept_copy), "deleted": True, "version": FINAL_VERSION}
+            yield DataLocation(self.copy, by=("pk",), blank=tombstone)
 
-    def kept(self, model: type[CopiedRow]) -> Copy:
-        return next(copy for copy in copies.values() if copy.model is model)
+    @cached_property
+    def kept_copy(self) -> Copy:
+        return next(copy for copy in copies.values() if copy.model is self.copy)

@@ -1,4 +1,4 @@
-"""The table behind erasure; the same in every database."""
+"""The table of erasure: one tombstone for each erased id, the same in every database."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from celery_config.db.functions import Now
 
 
 class Forgotten(models.Model):
-    """A customer who was forgotten, or an order or saga of theirs: a tombstone, by which what comes late is known."""
+    """An erased customer, or an order or saga of the customer. It identifies messages that arrive later."""
 
     id = models.UUIDField(primary_key=True, help_text="of a customer, or of an order or saga of theirs")
     at = models.DateTimeField(db_default=Now())

@@ -1,4 +1,4 @@
-"""What messages say of a person, and what is left of that. Pure."""
+"""Redaction removes personal data from a message and keeps its form, so every reader can still decode it. Pure."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from uuid import UUID
 from celery_config.contracts.base import contract_fields
 from celery_config.contracts.values import Address
 
-NOBODY = UUID(int=0)
-"""In the place of a customer's id, where there has to be one."""
-# The country stays, since it decides about taxes. A reason is free text: `cancelled by ada`.
-PERSONAL: dict[str, str] = {
+NO_CUSTOMER = UUID(int=0)
+"""Replaces a customer's id where the contract requires one."""
+# The country decides about taxes, so it stays. A reason is free text, such as `cancelled by ada`.
+PERSONAL_FIELDS: dict[str, str] = {
     **{field.name: "" for field in contract_fields(Address) if field.name != "country"},
     "email": "",
     "payment_token": "",
     "reason": "",
-    "customer": str(NOBODY),
+    "customer": str(NO_CUSTOMER),
 }
-"""By the names of fields in contracts, which are the same in every message and in every stored request."""
+"""What replaces each personal field. Its name is the same in all contracts and in all stored requests."""
 
 
-def blanked(value: Any) -> Any:
-    """JSON without what it says of a person. It keeps its form, so that whoever decodes it still can."""
+def redact(value: Any) -> Any:
+    """Return the JSON value with its personal fields blanked."""
     if isinstance(value, list):
-        return [blanked(each) for each in value]
+        return [redact(each) for each in value]
     if not isinstance(value, dict):
         return value
     return {
-        name: PERSONAL[name] if name in PERSONAL and isinstance(each, str) else blanked(each)
+        name: PERSONAL_FIELDS[name] if name in PERSONAL_FIELDS and isinstance(each, str) else redact(each)
         for name, each in value.items()
     }

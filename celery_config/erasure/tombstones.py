@@ -1,4 +1,4 @@
-"""The tombstones of whoever was forgotten: what comes late, twice or again is known by its ids."""
+"""Tombstones of erased customers: messages that arrive late or again are recognised by the ids in them."""
 
 from __future__ import annotations
 
@@ -10,32 +10,30 @@ from uuid import UUID
 from celery_config.db import bulk
 from celery_config.erasure.models import Forgotten
 
-AT_ONCE = 1000
+BATCH = 1000
 UUIDS = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 def mark_erased(ids: Iterable[UUID]) -> None:
-    """Never know these again; a part of the transaction that forgets them. Repeats are harmless."""
+    """Write a tombstone for each id; call it in the transaction that erases. A repeat changes nothing."""
     bulk.insert_new(Forgotten, [SimpleNamespace(id=each) for each in sorted(ids)], ("id",), returning="id")
 
 
 def erased_among(ids: Collection[UUID]) -> set[UUID]:
-    """Those of the ids that are to be forgotten."""
+    """The ids that have a tombstone."""
     return set(Forgotten.objects.filter(id__in=ids).values_list("id", flat=True)) if ids else set()
 
 
-def all_of_them() -> Iterator[list[UUID]]:
-    """The ids of all who were forgotten, some at a time."""
-    last = UUID(int=0)
-    while found := list(
-        Forgotten.objects.filter(id__gt=last).order_by("id").values_list("id", flat=True)[:AT_ONCE]
-    ):
+def read_all_erased() -> Iterator[list[UUID]]:
+    """All ids that have a tombstone, in batches."""
+    rows, last = Forgotten.objects.order_by("id").values_list("id", flat=True), UUID(int=0)
+    while found := list(rows.filter(id__gt=last)[:BATCH]):
         yield found
         last = found[-1]
 
 
-def mentioned(texts: Sequence[str]) -> list[bool]:
-    """Of each text, whether it speaks of somebody who was forgotten: it has one of their ids."""
+def find_mentions(texts: Sequence[str]) -> list[bool]:
+    """For each text, whether it contains an id that has a tombstone."""
     named = [{UUID(each) for each in UUIDS.findall(text)} for text in texts]
-    forgotten = erased_among(set().union(*named))
-    return [bool(ids & forgotten) for ids in named]
+    erased = erased_among(set().union(*named))
+    return [bool(ids & erased) for ids in named]

@@ -6,7 +6,7 @@ from django.contrib import admin
 
 from celery_config.messaging.models import BarrierRow, Contradiction, InboxEntry, OutboxMessage
 from celery_config.web.admin import ReadOnlyAdmin, text_filter
-from celery_config.web.columns import id_column, json_of, label_column, saga_of
+from celery_config.web.columns import id_column, json_column, label_column, saga_column
 
 OUTCOMES = {
     "done": "success",
@@ -26,20 +26,21 @@ class BarrierAdmin(ReadOnlyAdmin):
     search_help_text = "saga id"
     ordering = ("-created_at",)
     fields = (
-        "key", saga_of(), "step", "command", "command_hash", ACTION, UNDO, json_of("request"), json_of("reply"), "note",
-        "created_at", "updated_at",
+        "key", saga_column(), "step", "command", "command_hash", ACTION, UNDO, json_column("request"),
+        json_column("reply"), "note", "created_at", "updated_at",
     )  # fmt: skip
 
 
 @admin.register(OutboxMessage)
 class OutboxAdmin(ReadOnlyAdmin):
-    list_display = ("id", "kind", "name", saga_of(short=True), "due_at", "published_at")
+    list_display = ("id", "kind", "name", saga_column(short=True), "due_at", "published_at")
     list_filter = ("kind", ("published_at", admin.EmptyFieldListFilter), text_filter("name"))
     search_ids = ("saga",)
     search_help_text = "saga id"
     ordering = ("-id",)
     fields = (
-        "id", "transaction", "kind", "name", saga_of(), json_of("payload"), "due_at", "published_at", "created_at",
+        "id", "transaction", "kind", "name", saga_column(), json_column("payload"), "due_at", "published_at",
+        "created_at",
     )  # fmt: skip
 
 
@@ -60,4 +61,4 @@ class ContradictionAdmin(ReadOnlyAdmin):
     search_ids = ("subject", "key")
     search_help_text = "order id or idempotency key"
     ordering = ("-received_at",)
-    fields = ("event", "kind", "key", "subject", "reason", json_of("told"), "received_at")
+    fields = ("event", "kind", "key", "subject", "reason", json_column("told"), "received_at")

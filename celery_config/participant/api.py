@@ -32,7 +32,7 @@ from celery_config.messaging.tasks import DurableTask
 from celery_config.participant.handlers import load_handlers
 from celery_config.web.error_pages import BodyTooLarge
 from celery_config.web.fields import IdField
-from celery_config.web.permissions import IsService, permission
+from celery_config.web.permissions import IsService, require_permission
 from celery_config.web.problems import Conflict, Unprocessable
 
 log = structlog.get_logger(__name__)
@@ -132,7 +132,7 @@ def run_command(task: str, message: dict[str, Any], replies: dict[str, Any]) -> 
 
 
 class SettleBarrier(APIView):
-    permission_classes = (permission("messaging.change_barrierrow"),)
+    permission_classes = (require_permission("messaging.change_barrierrow"),)
 
     @extend_schema(request=BarrierSettleInput, responses={200: dict})
     def post(self, request: Request) -> Response:

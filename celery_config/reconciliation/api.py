@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from datetime import timedelta
 from typing import Any, ClassVar
 from uuid import UUID
 
-from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.exceptions import APIException
@@ -24,18 +22,18 @@ MAX_DAYS = 3650
 
 class FactsInput(serializers.Serializer[Any]):
     orders = serializers.ListField(child=IdField(), max_length=MAX_ORDERS)
-    totals = serializers.BooleanField(default=True, help_text="false: leave out what is about all orders")
+    totals = serializers.BooleanField(default=True, help_text="false: without what is about all orders")
 
 
 class FactsApi(APIView):
-    """`facts(orders)` returns what was done, by order id; `totals()` what holds of all, with `faults` in words."""
+    """Subclasses set `facts(orders)`, what was done by order id, and `totals()`, which has `faults` as sentences."""
 
     facts: Callable[[Collection[UUID]], dict[str, dict[str, Any]]]
     totals: Callable[[], dict[str, Any]]
 
     @extend_schema(request=FactsInput, responses={200: dict})
     def post(self, request: Request) -> Response:
-        """What this service did for each of the orders; a read with a long question."""
+        """What this service did for each of the orders. It only reads; POST allows a long list."""
         given = FactsInput(data=request.data)
         given.is_valid(raise_exception=True)
         answer: dict[str, Any] = {"facts": self.facts(given.validated_data["orders"])}
@@ -61,8 +59,10 @@ class BooksInput(serializers.Serializer[Any]):
 
 class BooksOutput(serializers.Serializer[Any]):
     checked = serializers.IntegerField(help_text="entries in their books")
-    under_way = serializers.IntegerField(help_text="orders not judged, since a call for them is open")
-    findings = serializers.ListField(child=serializers.CharField(), help_text="every difference, in words")
+    under_way = serializers.IntegerField(help_text="orders not judged because a call for them is open")
+    findings = serializers.ListField(
+        child=serializers.CharField(), help_text="every difference, a sentence each"
+    )
 
 
 class ReconciliationApi(APIView):
@@ -72,12 +72,11 @@ class ReconciliationApi(APIView):
 
     @extend_schema(parameters=[BooksInput], responses=BooksOutput)
     def get(self, request: Request) -> Response:
-        """Compare their books with ours; no findings means that they agree."""
+        """The books of the source compared with ours; without findings they agree."""
         given = BooksInput(data=request.query_params)
         given.is_valid(raise_exception=True)
-        days = given.validated_data.get("days")
         try:
-            result = self.source.compare(None if days is None else timezone.now() - timedelta(days=days))
+            result = self.source.compare_last(given.validated_data.get("days"))
         except UNREADABLE as error:
             raise SourceUnavailable(self.source.name) from error
         answer = {

@@ -9,19 +9,19 @@ from typing import Any
 from uuid import UUID
 
 
-class Kind(StrEnum):
+class FindingKind(StrEnum):
     ORPHAN = "orphan"  # only in their records: an effect that we do not know of
     MISSING = "missing"  # only in our records
     DIFFERENT = "different"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class BookedEffect:
     """One effect in the records of one side.
 
     Args:
-        id: the other side's name for it; it matches the two sides' records.
-        order: None when the other side's reference is none of ours.
+        id: the other side's id of the effect, which matches the two sides' records.
+        order: None if the other side's reference is not one of our orders.
         facts: what must be equal on both sides, such as state or amount (minor units).
     """
 
@@ -34,7 +34,7 @@ class Entry:
 class Finding:
     """One difference; `detail` describes it in words."""
 
-    kind: Kind
+    kind: FindingKind
     id: str
     order: UUID | None
     detail: str
@@ -44,7 +44,7 @@ class Finding:
 
 
 def compare(
-    *, theirs: Iterable[Entry], ours: Iterable[Entry], unsettled: Collection[UUID] = frozenset()
+    *, theirs: Iterable[BookedEffect], ours: Iterable[BookedEffect], unsettled: Collection[UUID] = frozenset()
 ) -> Iterator[Finding]:
     """Yield every difference between the two sides.
 
@@ -57,17 +57,17 @@ def compare(
         if their.order in unsettled or (our and our.order in unsettled):
             continue
         if our is None:
-            yield Finding(
-                Kind.ORPHAN, their.id, their.order, f"only they have it: {describe_facts(their.facts)}"
-            )
+            detail = f"only they have it: {describe_facts(their.facts)}"
+            yield Finding(FindingKind.ORPHAN, their.id, their.order, detail)
         elif differences := list(find_differences(our, their)):
-            yield Finding(Kind.DIFFERENT, their.id, our.order, "; ".join(differences))
+            yield Finding(FindingKind.DIFFERENT, their.id, our.order, "; ".join(differences))
     for our in known.values():
         if our.order not in unsettled:
-            yield Finding(Kind.MISSING, our.id, our.order, f"only we have it: {describe_facts(our.facts)}")
+            detail = f"only we have it: {describe_facts(our.facts)}"
+            yield Finding(FindingKind.MISSING, our.id, our.order, detail)
 
 
-def find_differences(our: Entry, their: Entry) -> Iterator[str]:
+def find_differences(our: BookedEffect, their: BookedEffect) -> Iterator[str]:
     """Yield in words each fact that differs between the two entries."""
     pairs = {"order": (our.order, their.order)}
     pairs |= {name: (our.facts.get(name), their.facts.get(name)) for name in {**our.facts, **their.facts}}

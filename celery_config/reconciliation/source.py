@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
 from django.db.models import Model, Q, QuerySet
+from django.utils import timezone
 
 from celery_config.errors import CallFailed, OutcomeUnknown, Refused
 from celery_config.messaging.models import BarrierRow
 from celery_config.messaging.states import Action, Undo
-from celery_config.reconciliation.comparison import Entry, Finding, Kind, compare
+from celery_config.reconciliation.comparison import BookedEffect, Finding, FindingKind, compare
 
 UNREADABLE = (Refused, OutcomeUnknown, CallFailed)
 """How a call to a source can fail."""
@@ -82,6 +83,10 @@ class ReconciliationSource:
         under_way = unsettled & {entry.order for entry in theirs}
         return Comparison(len(theirs), len(under_way), list(self._confirm(client, suspects)))
 
+    def compare_last(self, days: float | None) -> Comparison:
+        """Compare the entries of the last days, or all of them."""
+        return self.compare(None if days is None else timezone.now() - timedelta(days=days))
+
     def _confirm(self, client: Client, suspects: Iterable[Finding]) -> Iterator[Finding]:
         """Yield what a second look, order by order, shows again."""
         checked: set[UUID] = set()
@@ -97,19 +102,19 @@ class ReconciliationSource:
         theirs = [self._make_entry(item) for item in client.find_entries(order)]
         if before != list(self._read_ours(order=order)) or order in find_orders_under_way():
             return
-        if not theirs and suspect.kind is not Kind.MISSING:
+        if not theirs and suspect.kind is not FindingKind.MISSING:
             # A provider's search may lag behind its list, and the list has shown the entry.
             yield suspect
             return
         yield from compare(theirs=theirs, ours=before)
 
-    def _read_ours(self, **conditions: Any) -> Iterator[Entry]:
+    def _read_ours(self, **conditions: Any) -> Iterator[BookedEffect]:
         rows: QuerySet[Model] = self.model._default_manager.filter(**conditions)
         return map(self._make_entry, rows.only(self.id_field, "order", *self.facts).iterator())
 
-    def _make_entry(self, item: Any) -> Entry:
+    def _make_entry(self, item: Any) -> BookedEffect:
         facts = {name: getattr(item, name) for name in self.facts}
-        return Entry(getattr(item, self.id_field), item.order, facts)
+        return BookedEffect(getattr(item, self.id_field), item.order, facts)
 
 
 def find_orders_under_way() -> set[UUID]:

@@ -22,12 +22,12 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from celery_config.messaging.outbox.relay import Duty
-from celery_config.reconciliation.comparison import Kind
+from celery_config.reconciliation.comparison import FindingKind
 from celery_config.reconciliation.source import UNREADABLE, ReconciliationSource
 
 log = structlog.get_logger(__name__)
 DAY_SECONDS = 24 * 3600.0
-# A saga is driven for a day and some hours and an authorization lives a week; older entries do not change.
+# A saga runs for a day and some hours, and an authorization lives for a week. Older entries do not change.
 REACHES_BACK = timedelta(days=8)
 # A relay that has just started publishes its outbox first.
 FIRST_AFTER_SECONDS = 300.0
@@ -50,7 +50,7 @@ def sweep(source: ReconciliationSource) -> None:
     for finding in result.findings:
         log.error("books differ", books=source.name, difference=str(finding))
     counted = Counter(finding.kind for finding in result.findings)
-    for kind in Kind:
+    for kind in FindingKind:
         DIFFERENCES.labels(source.name, kind.value).set(counted[kind])
     SWEPT_AT.labels(source.name).set_to_current_time()
     log.info("books compared", books=source.name, checked=result.checked, differences=len(result.findings))
@@ -80,15 +80,15 @@ class ReconcileCommand(BaseCommand):
         parser.add_argument("--days", type=float, help="only the last DAYS days (default: everything)")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        days = options["days"]
         try:
-            result = self.source.compare(None if days is None else timezone.now() - timedelta(days=days))
+            result = self.source.compare_last(options["days"])
         except UNREADABLE as error:
             raise CommandError(
-                f"The {self.source.name}'s books cannot be read ({error}). Is it up, and its address right?",
+                f"The {self.source.name}'s books cannot be read ({error})."
+                f" Is the {self.source.name} running, and is its address right?",
                 returncode=2,
             ) from error
-        # Piped into a file or a log, an id must not be broken over lines.
+        # In a file or log, an id must not be broken over two lines.
         width = None if self.stdout.isatty() else PIPED_WIDTH
         console = Console(file=self.stdout, width=width)  # type: ignore[arg-type]
         if result.findings:

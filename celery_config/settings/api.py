@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-ICON = "celery_config.web.site.icon"
+ICON = "celery_config.web.site.icon_url"
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "celery_config.web.authentication.ServiceAuthentication",
-        "celery_config.web.authentication.BuiltTokenAuthentication",
+        "celery_config.web.authentication.CachedTokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAdminUser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["celery_config.web.parsers.Json"],
-    "DEFAULT_FILTER_BACKENDS": ["celery_config.web.filters.Filters"],
-    "DEFAULT_PAGINATION_CLASS": "celery_config.web.pagination.Pages",
+    "DEFAULT_PARSER_CLASSES": ["celery_config.web.parsers.NestingSafeJsonParser"],
+    "DEFAULT_FILTER_BACKENDS": ["celery_config.web.filters.StrictFilterBackend"],
+    "DEFAULT_PAGINATION_CLASS": "celery_config.web.pagination.CursorPages",
     "DEFAULT_SCHEMA_CLASS": "celery_config.web.schema.QualifiedSchema",
     "EXCEPTION_HANDLER": "celery_config.web.problems.problem_details",
     "PAGE_SIZE": 50,
@@ -50,7 +50,7 @@ def api_settings(service: str, *, tls: bool) -> dict[str, Any]:
             "SITE_URL": "/",
             "SITE_ICON": ICON,
             "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": ICON}],
-            "ENVIRONMENT": "celery_config.web.site.environment",
+            "ENVIRONMENT": "celery_config.web.site.environment_badge",
             "STYLES": ["/static/order_saga/admin.css"],
         },
     }

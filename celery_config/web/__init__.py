@@ -1,1 +1,1 @@
-"""What the four HTTP APIs share: authentication, problem details, pages, health, feeds."""
+"""The DRF and admin kit of all services: authentication, problem details, pagination, filters, admin."""

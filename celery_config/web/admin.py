@@ -1,4 +1,4 @@
-"""What the admin pages of all services share, and the accounts of who uses them."""
+"""The admin kit: no page of a large table reads the whole table, and pages of facts are read-only."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 
 
 def text_filter(field: str) -> tuple[str, type[FieldTextFilter]]:
-    """A filter in which one types: one of all values there are would read the whole table for each page."""
+    """A filter with a text field. A list of all values would read the whole table for each page."""
     return field, FieldTextFilter
 
 
-class FirstPages(Paginator):  # type: ignore[type-arg]
-    """Counts as far as one leafs through: to count everything would be to read the whole table for each page."""
+class BoundedPaginator(Paginator):  # type: ignore[type-arg]
+    """Counts up to `max_count` rows. To count all would read the whole table for each page."""
 
-    most = 10_000
+    max_count = 10_000
     template_name = "order_saga/pagination.html"
 
     @cached_property
     def count(self) -> int:
         rows: Any = self.object_list.order_by()  # type: ignore[attr-defined]
-        return int(rows[: self.most].count())
+        return int(rows[: self.max_count].count())
 
 
 class ServiceAdmin(ModelAdmin):  # type: ignore[misc]
     """A page of a table that may be large.
 
-    `search_ids` are looked up as ids; Django would compare them as texts, for which there is no index.
-    `search_fields` are whole lookups (`name__icontains`), asked when no id is searched.
+    A search for a UUID compares it with `search_ids`; Django would compare texts, which no index supports. Other words
+    are searched by the lookups in `search_fields`: `name__icontains`.
     """
 
     search_ids: tuple[str, ...] = ()
-    paginator = FirstPages
+    paginator = BoundedPaginator
     show_full_result_count = False
     list_per_page = 50
     list_filter_submit = True
@@ -57,21 +57,21 @@ class ServiceAdmin(ModelAdmin):  # type: ignore[misc]
     ) -> tuple[QuerySet[Any], bool]:
         for word in search_term.split():
             wanted: list[Any] = [(name, word) for name in self.search_fields]
-            if self.search_ids and (found := as_id(word)):
+            if self.search_ids and (found := parse_uuid(word)):
                 wanted = [(name, found) for name in self.search_ids]
             queryset = queryset.filter(Q.create(wanted, connector=Q.OR)) if wanted else queryset.none()
         return queryset, False
 
 
-def as_id(word: str) -> UUID | None:
+def parse_uuid(word: str) -> UUID | None:
     try:
         return UUID(word)
     except ValueError:
         return None
 
 
-class FactsOnly:
-    """Rows that are facts: to be read, found and filtered, never edited."""
+class ReadOnlyMixin:
+    """Rows can be read, searched and filtered, and never edited."""
 
     fields: Any = None
 
@@ -89,11 +89,11 @@ class FactsOnly:
         return False
 
 
-class ReadOnlyAdmin(FactsOnly, ServiceAdmin):
+class ReadOnlyAdmin(ReadOnlyMixin, ServiceAdmin):
     """A read-only page."""
 
 
-class ReadOnlyInline(FactsOnly, TabularInline):  # type: ignore[misc]
+class ReadOnlyInline(ReadOnlyMixin, TabularInline):  # type: ignore[misc]
     extra = 0
     can_delete = False
     hide_title = True
@@ -106,9 +106,9 @@ for model in (User, Group, TokenProxy):
 
 @admin.register(User)
 class AccountAdmin(UserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
-    """Django's page in unfold's dress."""
+    """Django's page in unfold's style."""
 
-    compressed_fields = False  # beside their labels the two boxes of permissions are too wide
+    compressed_fields = False  # the two boxes of permissions are too wide beside their labels
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
@@ -116,16 +116,16 @@ class AccountAdmin(UserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
 
 @admin.register(Group)
 class RoleAdmin(GroupAdmin, ModelAdmin):  # type: ignore[misc]
-    """Django's page in unfold's dress."""
+    """Django's page in unfold's style."""
 
     compressed_fields = False
 
 
 @admin.register(TokenProxy)
-class KeylessTokenAdmin(TokenAdmin, ModelAdmin):  # type: ignore[misc]
-    """Tokens are given and taken here, and shown to nobody: their owner gets one from `/api/token/`."""
+class HiddenTokenAdmin(TokenAdmin, ModelAdmin):  # type: ignore[misc]
+    """Staff create and delete tokens here and never see them: the owner gets the token from `/api/token/`."""
 
     list_display = ("user", "created")
-    list_display_links = None  # a token's page has the token for its title
+    list_display_links = None  # the title of a token's page is the token
     list_select_related = ("user",)
     ordering = ("user__username",)

@@ -1,4 +1,4 @@
-"""How people, and one service, the audit or the importer prove themselves."""
+"""Authentication: people use a token of their own; other services, the audit and the importer use the service token."""
 
 from __future__ import annotations
 
@@ -10,11 +10,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import QuerySet
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
-from rest_framework.authentication import (
-    BaseAuthentication,
-    TokenAuthentication,
-    get_authorization_header,
-)
+from rest_framework.authentication import BaseAuthentication, TokenAuthentication, get_authorization_header
 from rest_framework.authtoken.models import Token
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
@@ -22,15 +18,15 @@ from rest_framework.request import Request
 from celery_config.db.functions import cached_sql
 
 
-class BuiltTokenAuthentication(TokenAuthentication):
-    """DRF's, with a statement that is built once: every request asks, and building it took as long as asking."""
+class CachedTokenAuthentication(TokenAuthentication):
+    """DRF's own with a cached statement: every request needs it, and building it took as long as running it."""
 
     def authenticate_credentials(self, key: str) -> tuple[Any, Token]:
         """
         Raises:
-            AuthenticationFailed: nobody has this token, or who has may not use it.
+            AuthenticationFailed: no user has this token, or the user is inactive.
         """
-        statement, _ = who_has_token("")
+        statement, _ = users_with_token("")
         found = get_user_model().objects.raw(statement, [key])
         user = next(iter(found), None)
         if user is None:
@@ -41,13 +37,13 @@ class BuiltTokenAuthentication(TokenAuthentication):
 
 
 @cached_sql
-def who_has_token(key: str) -> QuerySet[Any, Any]:
-    """Built for any key: `""`."""
+def users_with_token(key: str) -> QuerySet[Any, Any]:
+    """The statement is built once, with the key `""`, and used for every key."""
     return get_user_model().objects.filter(auth_token__key=key)
 
 
 class ServiceUser(AnonymousUser):
-    """Whoever holds the service token: may do what staff may do in the API; has no row and no admin."""
+    """The holder of the service token: has the API permissions of staff, no row in the database, and no admin."""
 
     is_staff = True  # type: ignore[assignment]
     username = "service"  # type: ignore[assignment]

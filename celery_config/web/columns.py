@@ -1,6 +1,6 @@
-"""Columns and fields of the admin pages: each function here makes one that shows a value as people read it.
+"""Columns of the admin pages: each function makes a column that shows a value as people read it, without secrets.
 
-`path` names a field of the row, with `__` from one row to the next: `payment__order`.
+`path` names a field of the row; `__` leads to a related row: `payment__order`.
 """
 
 from __future__ import annotations
@@ -25,23 +25,16 @@ from celery_config.common.money import money
 Column = Callable[[Model], Any]
 EMPTY = "-"
 BLANK: tuple[Any, ...] = ("", None, [], {})
-# Who pays and where somebody lives is nobody's business on a page about something else.
-HIDDEN = ("payment_token",)
-OF_AN_ADDRESS = ("city", "country")
-AMOUNTS = (
-    "amount",
-    "captured",
-    "captured_amount",
-    "price",
-    "refunded",
-    "refunded_amount",
-    "total",
-    "unit_price",
-)
+SECRET_FIELDS = ("payment_token",)
+# A page about something else shows no more of an address.
+SHOWN_ADDRESS_FIELDS = ("city", "country")
+AMOUNT_FIELDS = (
+    "amount", "captured", "captured_amount", "price", "refunded", "refunded_amount", "total", "unit_price",
+)  # fmt: skip
 
 
 def column(kind: str, path: str, title: str, show: Callable[[Any], Any]) -> Column:
-    """A column that `show`s a row, is sorted by `path`, and whose cells have the class `field-{kind}_{path}`."""
+    """A column that `show`s a row and sorts by `path`; its cells have the CSS class `field-{kind}_{path}`."""
 
     @admin.display(description=title or path.rpartition("__")[2].replace("_", " "), ordering=path)
     def shown(row: Model) -> Any:
@@ -51,132 +44,134 @@ def column(kind: str, path: str, title: str, show: Callable[[Any], Any]) -> Colu
     return shown
 
 
-def value_of(row: Any, path: str) -> Any:
+def get_value(row: Any, path: str) -> Any:
     return reduce(getattr, path.split("__"), row)
 
 
 def id_column(path: str, title: str = "") -> Column:
-    """The start of an id; the whole of it when the pointer rests there."""
-    return column("id", path, title, lambda row: short_id(value_of(row, path)))
+    """The end of an id; its tooltip has the whole id."""
+    return column("id", path, title, lambda row: shorten_id(get_value(row, path)))
 
 
 def money_column(path: str, title: str = "", *, currency: str = "currency") -> Column:
-    return column("money", path, title, lambda row: money(value_of(row, path), value_of(row, currency)))
+    return column("money", path, title, lambda row: money(get_value(row, path), get_value(row, currency)))
 
 
-def number_of(path: str, title: str = "") -> Column:
-    """A quantity, as wide as an amount of money and with its marks."""
-    return column("number", path, title, lambda row: number(value_of(row, path)))
+def number_column(path: str, title: str = "") -> Column:
+    """A quantity, aligned and separated like an amount of money."""
+    return column("number", path, title, lambda row: format_number(get_value(row, path)))
 
 
 def time_column(path: str, title: str = "") -> Column:
-    return column("time", path, title, lambda row: time(value_of(row, path)))
+    return column("time", path, title, lambda row: format_time(get_value(row, path)))
 
 
 def label_column(path: str, colours: Mapping[str, str], title: str = "", *, empty: str = "") -> Column:
-    return column("label", path, title, lambda row: labelled(str(value_of(row, path)) or empty, colours))
+    return column("label", path, title, lambda row: make_label(str(get_value(row, path)) or empty, colours))
 
 
 def link_column(path: str, view: str, title: str = "", *, short: bool = False) -> Column:
-    """A link to the page `view` of the row with this id, where the service has such a page."""
+    """A link to the page `view` of the row with this id, if the service has such a page."""
 
     def show(row: Model) -> Any:
-        value = value_of(row, path)
-        return link(view, value, short_id(value) if short else value) if value else EMPTY
+        value = get_value(row, path)
+        return make_link(view, value, shorten_id(value) if short else value) if value else EMPTY
 
     return column("id", path, title, show)
 
 
-def saga_of(path: str = "saga", title: str = "", *, short: bool = False) -> Column:
+def saga_column(path: str = "saga", title: str = "", *, short: bool = False) -> Column:
     return link_column(path, "admin:saga_sagainstance_change", title, short=short)
 
 
 def table_column(path: str, title: str = "") -> Column:
     """A JSON object as a small table."""
-    return column("table", path, title, lambda row: table(value_of(row, path)))
+    return column("table", path, title, lambda row: make_table(get_value(row, path)))
 
 
-def json_of(path: str, title: str = "") -> Column:
-    """JSON as it is, but for what is private; a text that is JSON counts as JSON."""
+def json_column(path: str, title: str = "") -> Column:
+    """Formatted JSON without secrets; the value may be a text that contains JSON."""
 
     def show(row: Model) -> Any:
-        value = value_of(row, path)
+        value = get_value(row, path)
         if isinstance(value, str):
             try:
                 value = json.loads(value)
             except ValueError:
                 return value or EMPTY
-        return prettify_json(without_secrets(value), None) if value else EMPTY
+        return prettify_json(hide_secrets(value), None) if value else EMPTY
 
     return column("json", path, title, show)
 
 
-def labelled(word: str, colours: Mapping[str, str]) -> SafeString:
-    """A coloured word: `colours` are unfold's info, success, warning and danger."""
+def make_label(word: str, colours: Mapping[str, str]) -> SafeString:
+    """A word in one of unfold's colours: info, success, warning, danger."""
     return display_for_label(word, EMPTY, colours) if word else SafeString(EMPTY)
 
 
-def number(value: int | None) -> str:
+def format_number(value: int | None) -> str:
     return EMPTY if value is None else f"{value:,}".replace("-", "−")
 
 
-def time(at: datetime | None) -> str:
+def format_time(at: datetime | None) -> str:
     return date_format(localtime(at), "DATETIME_FORMAT") if at else EMPTY
 
 
-def short_id(value: Any) -> SafeString:
-    """Its end: ids that grow with time begin alike."""
+def shorten_id(value: Any) -> SafeString:
+    """The end of an id, because ids that grow with time begin alike."""
     return format_html('<span title="{}">…{}</span>', value, str(value)[-8:]) if value else SafeString(EMPTY)
 
 
-def link(view: str, pk: Any, text: Any) -> Any:
+def make_link(view: str, pk: Any, text: Any) -> Any:
     try:
         return format_html('<a class="text-link" href="{}">{}</a>', reverse(view, args=[pk]), text)
     except NoReverseMatch:
         return text
 
 
-def lines(texts: Iterable[str]) -> SafeString:
+def join_lines(texts: Iterable[str]) -> SafeString:
     return format_html_join(SafeString("<br>"), "{}", ([text] for text in texts if text))
 
 
-def without_secrets(value: Any) -> Any:
-    """`value` without payment tokens, and with no more of an address than city and country."""
+def hide_secrets(value: Any, name: str = "") -> Any:
+    """A JSON value without payment tokens, and with only the city and the country of an address."""
+    if name in SECRET_FIELDS:
+        return "hidden"
     if isinstance(value, list):
-        return [without_secrets(item) for item in value]
+        return [hide_secrets(item) for item in value]
     if not isinstance(value, dict):
         return value
-    return {name: "hidden" if name in HIDDEN else reduced(name, item) for name, item in value.items()}
+    if name == "address":
+        return {part: value[part] for part in SHOWN_ADDRESS_FIELDS if part in value}
+    return {name: hide_secrets(item, name) for name, item in value.items()}
 
 
-def reduced(name: str, value: Any) -> Any:
-    if name == "address" and isinstance(value, dict):
-        return {part: value[part] for part in OF_AN_ADDRESS if part in value}
-    return without_secrets(value)
-
-
-def table(value: Mapping[str, Any] | None) -> SafeString:
-    """A JSON object's names and values, without what is private or empty, and with amounts as money."""
+def make_table(value: Mapping[str, Any] | None) -> SafeString:
+    """A JSON object's names and values as a table, without secrets and empty values, and with amounts as money."""
     if not value:
         return SafeString(EMPTY)
-    rows = format_html_join("", "<tr><th>{}</th><td>{}</td></tr>", in_words(without_secrets(dict(value))))
+    rows = format_html_join("", "<tr><th>{}</th><td>{}</td></tr>", list_items(hide_secrets(dict(value))))
     return format_html('<table class="facts">{}</table>', rows)
 
 
-def in_words(value: dict[str, Any]) -> list[tuple[str, Any]]:
+def list_items(value: dict[str, Any]) -> list[tuple[str, Any]]:
     currency = value.get("currency")
+    has_amount = any(name in value for name in AMOUNT_FIELDS)
     return [
-        (name.replace("_", " "), money(item, currency) if currency and name in AMOUNTS else words(item))
+        (
+            name.replace("_", " "),
+            money(item, currency) if currency and name in AMOUNT_FIELDS else describe_value(item),
+        )
         for name, item in value.items()
-        if item not in BLANK and not (name == "currency" and any(amount in value for amount in AMOUNTS))
+        if item not in BLANK and not (name == "currency" and has_amount)
     ]
 
 
-def words(value: Any) -> Any:
+def describe_value(value: Any) -> Any:
     if isinstance(value, list):
-        return lines(str(words(item)) for item in value)
+        return join_lines(str(describe_value(item)) for item in value)
     if isinstance(value, dict):
-        return ", ".join(f"{name} {words(item)}" for name, item in in_words(value))
+        return ", ".join(f"{name} {describe_value(item)}" for name, item in list_items(value))
     if isinstance(value, bool):
         return "yes" if value else "no"
     return EMPTY if value is None else value

@@ -1,4 +1,4 @@
-"""Errors that Django answers before or without a view: problem details under /api/, its own pages elsewhere."""
+"""Error pages: errors that Django answers itself are problem details under /api/ and Django's own pages elsewhere."""
 
 from __future__ import annotations
 
@@ -7,20 +7,16 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
 from rest_framework import exceptions, status
 
-from celery_config.web.problems import PROBLEM_TYPE, problem
+from celery_config.web.problems import PROBLEM_TYPE, ApiError, build_problem
 
-
-class BadRequest(exceptions.APIException):
-    status_code = status.HTTP_400_BAD_REQUEST
-    default_code = "bad_request"
-    default_detail = "The request is not one that this service can read."
-
-
-class HostNotAllowed(BadRequest):
-    default_code = "host_not_allowed"
-    default_detail = (
-        "The Host header names no host of this service. Use an address that its hosts setting lists."
-    )
+HOST_NOT_ALLOWED = (
+    "The Host header names no host of this service. Use an address that its hosts setting lists."
+)
+UNREADABLE = "The service cannot read this request."
+NOTHING_HERE = "There is nothing at this address. /api/docs/ lists all addresses."
+INTERNAL_ERROR = (
+    "An error occurred in this service. Try again; if it stays, give the operator the X-Request-ID."
+)
 
 
 class BodyTooLarge(exceptions.APIException):
@@ -29,48 +25,48 @@ class BodyTooLarge(exceptions.APIException):
     default_detail = "The body is too large. Send less in one request."
 
 
-class NoSuchUrl(exceptions.NotFound):
-    default_detail = "Nothing is at this address. /api/docs/ lists what there is."
-
-
-class InternalError(exceptions.APIException):
-    default_code = "internal_error"
-    default_detail = "Something went wrong here. Try again; if it stays, give the operator the X-Request-ID."
-
-
 def is_api(request: HttpRequest) -> bool:
     return request.path_info.startswith("/api/")
 
 
-def answer(error: exceptions.APIException) -> HttpResponse:
-    return JsonResponse(
-        problem(error, error.status_code), status=error.status_code, content_type=PROBLEM_TYPE
-    )
+def respond(error: exceptions.APIException) -> HttpResponse:
+    problem = build_problem(error, error.status_code)
+    return JsonResponse(problem, status=error.status_code, content_type=PROBLEM_TYPE)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     if not is_api(request):
         return defaults.bad_request(request, exception)
     if isinstance(exception, RequestDataTooBig):
-        return answer(BodyTooLarge())
-    return answer(HostNotAllowed() if isinstance(exception, DisallowedHost) else BadRequest())
+        return respond(BodyTooLarge())
+    if isinstance(exception, DisallowedHost):
+        return respond(
+            ApiError(HOST_NOT_ALLOWED, status_code=status.HTTP_400_BAD_REQUEST, code="host_not_allowed")
+        )
+    return respond(ApiError(UNREADABLE, status_code=status.HTTP_400_BAD_REQUEST, code="bad_request"))
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
     if not is_api(request):
         return defaults.permission_denied(request, exception)
-    return answer(exceptions.PermissionDenied())
+    return respond(exceptions.PermissionDenied())
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return answer(NoSuchUrl()) if is_api(request) else defaults.page_not_found(request, exception)
+    if not is_api(request):
+        return defaults.page_not_found(request, exception)
+    return respond(exceptions.NotFound(NOTHING_HERE))
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    return answer(InternalError()) if is_api(request) else defaults.server_error(request)
+    if not is_api(request):
+        return defaults.server_error(request)
+    return respond(
+        ApiError(INTERNAL_ERROR, status_code=status.HTTP_500_INTERNAL_SERVER_ERROR, code="internal_error")
+    )
 
 
-# The names that Django looks for in a service's URL configuration.
+# Django looks for these names in a service's URL configuration.
 HANDLERS = {
     "handler400": bad_request,
     "handler403": permission_denied,

@@ -1,4 +1,4 @@
-"""Fields of requests that several services read."""
+"""Serializer fields that several services use."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rest_framework import serializers
 
 
 class IdField(serializers.UUIDField):
-    """A UUID as text; DRF's own makes one of any number, too."""
+    """A UUID as text; DRF's own field also accepts any integer."""
 
     def to_internal_value(self, data: Any) -> UUID:
         if not isinstance(data, str):

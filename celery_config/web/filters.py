@@ -1,4 +1,4 @@
-"""Filters of lists that refuse a value of the wrong type instead of ignoring it."""
+"""Strict filters of lists: a value of the wrong type is a 400 and is never ignored."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from django.db import models
 from django_filters.rest_framework import BooleanFilter, DjangoFilterBackend, FilterSet, NumberFilter
 
 WHOLE_NUMBER = re.compile("-?[0-9]{1,19}")
-WORDS = {"true": True, "1": True, "false": False, "0": False}
+BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
-class BooleanWords(forms.CharField):
-    """Django's own field takes every other word for "not asked"."""
+class StrictBooleanField(forms.CharField):
+    """Django's own field treats every unknown word as no filter."""
 
     def clean(self, value: Any) -> bool | None:
         word = super().clean(value).lower()
-        if word and word not in WORDS:
+        if word and word not in BOOLEANS:
             raise forms.ValidationError(f"{value!r} is neither true nor false.", code="invalid")
-        return WORDS.get(word)
+        return BOOLEANS.get(word)
 
 
 class StrictBooleanFilter(BooleanFilter):
-    field_class = BooleanWords
+    field_class = StrictBooleanField
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **({"widget": forms.TextInput} | options))
 
 
-class WholeNumbers(forms.IntegerField):
-    """Django's own takes every way in which Python writes a number."""
+class StrictIntegerField(forms.IntegerField):
+    """Django's own field accepts every way in which Python writes a number."""
 
     def to_python(self, value: Any) -> int | None:
         if value and not WHOLE_NUMBER.fullmatch(value):
@@ -39,15 +39,15 @@ class WholeNumbers(forms.IntegerField):
         return super().to_python(value)
 
 
-class WholeNumberFilter(NumberFilter):
-    field_class = WholeNumbers
+class StrictIntegerFilter(NumberFilter):
+    field_class = StrictIntegerField
 
 
 class StrictFilterSet(FilterSet):
     FILTER_DEFAULTS = {
         **FilterSet.FILTER_DEFAULTS,
         **{
-            kind: {"filter_class": WholeNumberFilter}
+            kind: {"filter_class": StrictIntegerFilter}
             for kind in FilterSet.FILTER_DEFAULTS
             if issubclass(kind, models.IntegerField)
         },
@@ -55,5 +55,5 @@ class StrictFilterSet(FilterSet):
     }
 
 
-class Filters(DjangoFilterBackend):
+class StrictFilterBackend(DjangoFilterBackend):
     filterset_base = StrictFilterSet

@@ -1,4 +1,4 @@
-"""What every request goes through in every service."""
+"""Middleware of every service: each request has an id, and views never see a hostile address or body."""
 
 from __future__ import annotations
 
@@ -15,19 +15,27 @@ from gunicorn.http.errors import ParseException
 
 from celery_config.failpoints.points import Point, reach
 
-GetResponse = Callable[[HttpRequest], HttpResponse]
-
-# What a proxy or client may choose: nothing that could forge a log line or a header.
+# What a proxy or client may send as an id: nothing that could forge a log line or a header.
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 CHUNK_BYTES = 65_536
-SKIPPED_CHUNKS = 512
+MAX_SKIPPED_CHUNKS = 512
 
 
-class RequestContextMiddleware:
-    """Gives every request an id that its log lines and its answer carry."""
+class Middleware:
+    """Passes a request on, unless a subclass raises an error."""
 
-    def __init__(self, get_response: GetResponse) -> None:
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        self.check_request(request)
+        return self.get_response(request)
+
+    def check_request(self, request: HttpRequest) -> None: ...
+
+
+class RequestContextMiddleware(Middleware):
+    """Gives every request an id, which its log lines and its response carry."""
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         given = request.headers.get("X-Request-ID", "")
@@ -41,55 +49,48 @@ class RequestContextMiddleware:
         return response
 
 
-class NoNulMiddleware:
-    """Refuses NUL in an address: PostgreSQL takes none. The API says itself which parameter of a query has one."""
+class NoNulMiddleware(Middleware):
+    """Refuses NUL in an address, because PostgreSQL cannot store it. API views check the parameters of a query."""
 
-    def __init__(self, get_response: GetResponse) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        of_a_page = not request.path_info.startswith("/api/")
-        if "\0" in request.path or (of_a_page and "%00" in request.get_full_path()):
+    def check_request(self, request: HttpRequest) -> None:
+        is_page = not request.path_info.startswith("/api/")
+        if "\0" in request.path or (is_page and "%00" in request.get_full_path()):
             raise BadRequest("NUL in the address")
-        return self.get_response(request)
 
 
-class BodyLimitMiddleware:
-    """Holds the API to DATA_UPLOAD_MAX_MEMORY_SIZE: DRF's parsers read the stream, past Django's own check.
+class BodyLimitMiddleware(Middleware):
+    """Enforces DATA_UPLOAD_MAX_MEMORY_SIZE for the API, where DRF's parsers bypass Django's own check.
 
-    Django takes a body without a Content-Length for empty. One in chunks, whose end the server tells, is measured here.
+    Django takes a body without a Content-Length for empty, so a body in chunks is measured here.
     """
 
-    def __init__(self, get_response: GetResponse) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        if request.path_info.startswith("/api/"):
-            if "chunked" in request.headers.get("Transfer-Encoding", ""):
-                measure_body(request)
-            try:
-                _ = request.body
-            except RequestDataTooBig:
-                skip_body(request)
-                raise
-        return self.get_response(request)
+    def check_request(self, request: HttpRequest) -> None:
+        if not request.path_info.startswith("/api/"):
+            return
+        if "chunked" in request.headers.get("Transfer-Encoding", ""):
+            measure_body(request)
+        try:
+            _ = request.body
+        except RequestDataTooBig:
+            skip_body(request)
+            raise
 
 
 def measure_body(request: HttpRequest) -> None:
-    """Read a body in chunks up to the limit; what is longer stays longer than allowed, its rest unread."""
+    """Read a body in chunks up to the limit. The rest of a longer body stays unread."""
     if not request.META.get("wsgi.input_terminated"):
-        raise BadRequest("a body in chunks, on a server that does not tell its end")
+        raise BadRequest("a body in chunks, but the server does not mark its end")
     stream, limit = request.META["wsgi.input"], settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     try:
         body = stream.read(limit + 1)
     except (OSError, ParseException) as error:
-        raise BadRequest("the body was cut off, or its chunks are none") from error
+        raise BadRequest("the body was cut off, or its chunks are invalid") from error
     request.META["CONTENT_LENGTH"] = str(len(body))
     request._stream = stream if len(body) > limit else BytesIO(body)
 
 
 def skip_body(request: HttpRequest) -> None:
-    """Most clients read an answer when all is sent: a connection closed before resets it, and it is lost."""
-    for _ in range(SKIPPED_CHUNKS):
+    """Read the rest: most clients send everything before they read, and would lose an answer sent earlier."""
+    for _ in range(MAX_SKIPPED_CHUNKS):
         if not request.read(CHUNK_BYTES):
             return

@@ -1,4 +1,4 @@
-"""Pages by cursor: their cost does not grow with the table."""
+"""Pagination by cursor: the cost of a page does not grow with the table, and an invalid cursor or limit is an error."""
 
 from __future__ import annotations
 
@@ -6,47 +6,47 @@ import re
 from typing import Any
 from urllib.parse import urlsplit
 
-from django.core.exceptions import ValidationError as BadValue
+from django.core.exceptions import ValidationError as InvalidValue
 from django.db import DataError
 from django.http import QueryDict
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 
-LONGEST_PAGE = 500
+MAX_LIMIT = 500
 
 
-class Pages(CursorPagination):
+class CursorPages(CursorPagination):
     """Newest first; `?limit=` up to 500."""
 
     page_size = 50
     page_size_query_param = "limit"
-    page_size_query_description = f"rows a page, 1 to {LONGEST_PAGE}"
-    max_page_size = LONGEST_PAGE
+    page_size_query_description = f"rows of a page, 1 to {MAX_LIMIT}"
+    max_page_size = MAX_LIMIT
     ordering = "-created_at"
 
     def get_page_size(self, request: Request) -> int | None:
-        """DRF's own ignores a limit that is none and clamps one that is too large."""
+        """DRF ignores a limit that is not a number, and reduces one that is too large; here both are errors."""
         limit = request.query_params.get("limit")
         if limit is None:
             return self.page_size
         size = int(limit) if re.fullmatch("[0-9]{1,9}", limit) else 0
-        if not 1 <= size <= LONGEST_PAGE:
-            raise ValidationError({"limit": f"must be a whole number from 1 to {LONGEST_PAGE}"})
+        if not 1 <= size <= MAX_LIMIT:
+            raise ValidationError({"limit": f"must be a whole number from 1 to {MAX_LIMIT}"})
         return size
 
     def decode_cursor(self, request: Request) -> Any:
-        """DRF's own takes what it cannot read for the first page."""
+        """DRF answers a cursor that it cannot read with the first page; here it is an error."""
         cursor = super().decode_cursor(request)
         if cursor is not None:
             ours = QueryDict(urlsplit(self.encode_cursor(cursor)).query)
             given = request.query_params[self.cursor_query_param]
             if not given or given != ours[self.cursor_query_param]:
-                raise ValueError("a cursor that was not made here")
+                raise ValueError("a cursor that this service did not make")
         return cursor
 
     def paginate_queryset(self, *args: Any, **kwargs: Any) -> Any:
         try:
             return super().paginate_queryset(*args, **kwargs)
-        except (BadValue, NotFound, ValueError, TypeError, OverflowError, DataError) as error:
+        except (InvalidValue, NotFound, ValueError, TypeError, OverflowError, DataError) as error:
             raise ValidationError({"cursor": "not a cursor; follow `next` and `previous`"}) from error

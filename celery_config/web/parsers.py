@@ -1,4 +1,4 @@
-"""JSON, and nothing that could break its parser."""
+"""The JSON parser of the APIs: any body is parsed or refused with 400, and none breaks the parser."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from rest_framework.exceptions import ParseError
 from rest_framework.parsers import JSONParser
 
 
-class Json(JSONParser):
+class NestingSafeJsonParser(JSONParser):
     def parse(self, *args: Any, **kwargs: Any) -> Any:
         try:
             return super().parse(*args, **kwargs)

@@ -1,4 +1,4 @@
-"""Who may do what over the API, where being staff is not enough."""
+"""Permissions of API views that require more than a staff account."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from celery_config.web.authentication import ServiceUser
 
 
 class IsService(BasePermission):
-    """Another service, proven by our service token; no human, whatever they may do elsewhere."""
+    """Only another service, identified by our service token; no person, whatever permissions they have."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
         return isinstance(request.user, ServiceUser)
 
 
-def permission(name: str) -> type[BasePermission]:
-    """Return the DRF permission class for who holds Django's permission `name`, and for services."""
+def require_permission(name: str) -> type[BasePermission]:
+    """Return a DRF permission class for services and for users with Django's permission `name`."""
 
-    class MayDo(BasePermission):
+    class HasPermission(BasePermission):
         def has_permission(self, request: Request, view: Any) -> bool:
             user = request.user
             return isinstance(user, ServiceUser) or bool(user and user.has_perm(name))
 
-    return MayDo
+    return HasPermission

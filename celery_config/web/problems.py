@@ -1,7 +1,8 @@
-"""Every API error as RFC 9457 problem details with a stable code."""
+"""Problem details: every API error is an RFC 9457 document with a stable code."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
@@ -25,10 +26,27 @@ from celery_config.http.service_client import ServiceCallError
 log = structlog.get_logger(__name__)
 
 PROBLEM_TYPE = "application/problem+json"
+ANSWERS: dict[type[Exception], dict[str, Any]] = {
+    SagaPaused: {"status_code": status.HTTP_503_SERVICE_UNAVAILABLE, "code": "paused"},
+    OperatorRefused: {"status_code": status.HTTP_409_CONFLICT, "code": "operator_refused"},
+    ServiceCallError: {"status_code": status.HTTP_502_BAD_GATEWAY, "code": "peer_failed"},
+    SignatureInvalid: {"status_code": status.HTTP_400_BAD_REQUEST, "code": "invalid_signature"},
+    SignatureStale: {"status_code": status.HTTP_400_BAD_REQUEST, "code": "stale_signature"},
+    EventUnreadable: {"status_code": status.HTTP_400_BAD_REQUEST, "code": "unreadable_event"},
+}
+"""Status and code of the errors that are answered with their own text."""
+
+
+class ApiError(exceptions.APIException):
+    """An error with this status, code and text."""
+
+    def __init__(self, detail: str, *, status_code: int, code: str) -> None:
+        super().__init__(detail, code)
+        self.status_code = status_code
 
 
 class Conflict(exceptions.APIException):
-    """409: the request is right but comes too late, or contradicts an earlier one."""
+    """409: the request is valid, but it comes too late or contradicts an earlier one."""
 
     status_code = status.HTTP_409_CONFLICT
     default_code = "conflict"
@@ -36,16 +54,24 @@ class Conflict(exceptions.APIException):
 
 
 class Unprocessable(exceptions.APIException):
-    """422: well-formed, but it cannot be done."""
+    """422: the request is well-formed, but it cannot be carried out."""
 
     status_code = status.HTTP_422_UNPROCESSABLE_ENTITY
     default_code = "unprocessable"
     default_detail = "The request cannot be carried out."
 
 
+class Busy(exceptions.APIException):
+    """503: the database cannot be reached, or another transaction holds the row for too long."""
+
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    default_code = "busy"
+    default_detail = "The service cannot answer this at the moment. Try again, with the same Idempotency-Key."
+
+
 def problem_details(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's exception handler: `type`, `title`, `status`, `detail`, `code`, and `errors` of each field."""
-    error = as_answer(error)
+    error = to_api_error(error)
     response = exception_handler(error, context)
     if response is None:
         return None
@@ -54,98 +80,42 @@ def problem_details(error: Exception, context: dict[str, Any]) -> Response | Non
     elif isinstance(error, PermissionDenied):
         error = exceptions.PermissionDenied()
     assert isinstance(error, exceptions.APIException)
-    response.data = problem(error, response.status_code)
+    response.data = build_problem(error, response.status_code)
     response.content_type = PROBLEM_TYPE
     return response
 
 
-class Paused(exceptions.APIException):
-    """503: an operator holds up what was asked for."""
-
-    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
-    default_code = "paused"
-
-
-class OperatorConflict(Conflict):
-    default_code = "operator_refused"
-
-
-class PeerSilent(exceptions.APIException):
-    """502: another service did not answer, or refused."""
-
-    status_code = status.HTTP_502_BAD_GATEWAY
-    default_code = "peer_failed"
-
-
-class WrongSignature(exceptions.APIException):
-    """400: the sender of an event does not know the secret."""
-
-    status_code = status.HTTP_400_BAD_REQUEST
-    default_code = "invalid_signature"
-
-
-class OldSignature(WrongSignature):
-    default_code = "stale_signature"
-
-
-class NoEvent(WrongSignature):
-    default_code = "unreadable_event"
-
-
-class Busy(exceptions.APIException):
-    """503: the database is away, or somebody holds the row for too long."""
-
-    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
-    default_code = "busy"
-    default_detail = "This cannot be answered at the moment. Try again, with the same Idempotency-Key."
-
-
-ANSWERS: dict[type[Exception], type[exceptions.APIException]] = {
-    SagaPaused: Paused,
-    OperatorRefused: OperatorConflict,
-    ServiceCallError: PeerSilent,
-    SignatureInvalid: WrongSignature,
-    SignatureStale: OldSignature,
-    EventUnreadable: NoEvent,
-}
-
-
-def as_answer(error: Exception) -> Exception:
-    """The HTTP answer that an error of the engine stands for; others as they are."""
+def to_api_error(error: Exception) -> Exception:
+    """The HTTP answer for a database error or an error in `ANSWERS`; other errors stay as they are."""
     if isinstance(error, OperationalError | InterfaceError):
         log.error("database busy or away", error=str(error))
         return Busy()
-    kind = ANSWERS.get(type(error))
-    return kind(str(error)) if kind else error
+    answer = ANSWERS.get(type(error))
+    return ApiError(str(error), **answer) if answer else error
 
 
-def problem(error: exceptions.APIException, status_code: int) -> dict[str, Any]:
-    body: dict[str, Any] = {
-        "type": "about:blank",
-        "title": HTTPStatus(status_code).phrase,
-        "status": status_code,
-    }
+def build_problem(error: exceptions.APIException, status_code: int) -> dict[str, Any]:
+    body = {"type": "about:blank", "title": HTTPStatus(status_code).phrase, "status": status_code}
+    details = error.get_full_details()
     if isinstance(error, exceptions.ValidationError):
-        fields = list(flat(error.get_full_details()))
+        fields = list(flatten_details(details))
         return body | {
-            "title": "Invalid input.",
-            "detail": fields[0]["detail"],
-            "code": "invalid",
-            "errors": fields,
-        }
-    detail = error.get_full_details()
-    assert isinstance(detail, dict)
-    return body | {"detail": detail["message"], "code": detail["code"]}
+            "title": "Invalid input.", "detail": fields[0]["detail"], "code": "invalid", "errors": fields,
+        }  # fmt: skip
+    assert isinstance(details, dict)
+    return body | {"detail": details["message"], "code": details["code"]}
 
 
-def flat(details: Any, path: str = "") -> Any:
-    """Every leaf of DRF's nested error details as `field`, `code`, `detail`."""
+def flatten_details(details: Any, path: str = "") -> Iterator[dict[str, Any]]:
+    """Every error in DRF's nested details as `field`, `code` and `detail`."""
     if isinstance(details, dict) and set(details) == {"message", "code"}:
         yield {"field": path, "code": details["code"], "detail": str(details["message"])}
     elif isinstance(details, dict):
         for key, value in details.items():
-            yield from flat(value, path if key == "non_field_errors" else f"{path}.{key}".lstrip("."))
+            yield from flatten_details(
+                value, path if key == "non_field_errors" else f"{path}.{key}".lstrip(".")
+            )
     else:
         for index, value in enumerate(details):
             nested = isinstance(value, dict) and set(value) != {"message", "code"}
-            yield from flat(value, f"{path}[{index}]" if nested else path)
+            yield from flatten_details(value, f"{path}[{index}]" if nested else path)

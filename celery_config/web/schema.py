@@ -1,4 +1,4 @@
-"""How the OpenAPI document names things."""
+"""The OpenAPI document's names: serializers of different API classes never share one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The admin site: the service's own pages come first, accounts last."""
+"""The admin site: it lists the service's own pages first and the accounts last."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.templatetags.static import static
 from unfold.sites import UnfoldAdminSite
 
-FOLLOWING = ("saga", "copies", "messaging", "auth", "authtoken")
+APPS_AFTER_THE_SERVICE = ("saga", "copies", "messaging", "auth", "authtoken")
 
 
 class ServiceSite(UnfoldAdminSite):
@@ -19,15 +19,15 @@ class ServiceSite(UnfoldAdminSite):
         apps: dict[str, dict[str, Any]] = self._build_app_dict(request, app_label)
         if app_label:
             return list(apps.values())
-        return [apps[label] for label in (settings.SERVICE, *FOLLOWING) if label in apps]
+        return [apps[label] for label in (settings.SERVICE, *APPS_AFTER_THE_SERVICE) if label in apps]
 
 
-def icon(_: HttpRequest | None = None) -> str:
-    """The address of the picture by which this service's tab is told from the others'."""
+def icon_url(_: HttpRequest | None = None) -> str:
+    """The address of this service's icon, which tells its browser tab from the others."""
     return static(f"order_saga/{settings.SERVICE}.svg")
 
 
-def environment(_: HttpRequest) -> tuple[str, str]:
-    """The badge at the top of each page: its text and its colour."""
+def environment_badge(_: HttpRequest) -> tuple[str, str]:
+    """The text and the colour of the badge at the top of each page."""
     colour = "danger" if settings.ENVIRONMENT == "production" else "info"
     return settings.ENVIRONMENT, colour

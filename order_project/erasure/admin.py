@@ -15,7 +15,7 @@ from celery_config.errors import OperatorRefused, SagaPaused
 from celery_config.saga.admin.forms import WhyForm
 from celery_config.saga.admin.widgets import act_page, form_data, operator
 from celery_config.web.admin import ReadOnlyAdmin, ReadOnlyInline, ServiceAdmin
-from celery_config.web.columns import id_column, labelled, table_column
+from celery_config.web.columns import id_column, make_label, table_column
 from order_project.erasure import requests
 from order_project.models import Customer, Erasure, ErasureReceipt
 
@@ -42,7 +42,7 @@ class ErasureAdmin(ReadOnlyAdmin):
 
     @display(description="status")
     def status(self, erasure: Erasure) -> Any:
-        return labelled(erasure.status, COLOURS)
+        return make_label(erasure.status, COLOURS)
 
 
 class CanBeForgotten(ServiceAdmin):

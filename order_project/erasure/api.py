@@ -13,12 +13,12 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from celery_config.saga.operations.api import WhyInput, checked
-from celery_config.web.pagination import Pages
-from celery_config.web.permissions import permission
+from celery_config.web.pagination import CursorPages
+from celery_config.web.permissions import require_permission
 from order_project.erasure import requests
 from order_project.models import Erasure, ErasureReceipt
 
-MayErase = permission("order.add_erasure")
+MayErase = require_permission("order.add_erasure")
 
 
 class ReceiptOutput(serializers.ModelSerializer[ErasureReceipt]):
@@ -42,7 +42,7 @@ class ErasureOutput(serializers.ModelSerializer[Erasure]):
         return reverse("erasure", args=[erasure.pk])
 
 
-class NewestFirst(Pages):
+class NewestFirst(CursorPages):
     ordering = "-asked_at"
 
 

@@ -21,7 +21,7 @@ from celery_config.copies.registry import publications
 from celery_config.copies.retirement import retire_rows
 from celery_config.erasure.data_map import DataMap
 from celery_config.erasure.locations import DataLocation
-from celery_config.erasure.tombstones import mentioned
+from celery_config.erasure.tombstones import find_mentions
 from celery_config.messaging.models import OutboxMessage
 from celery_config.saga.models import DeadLetter, SagaDecision, SagaInstance, SagaStep
 from order_project.models import Choreography, Customer, IdempotencyKey, Order, Refund, SeenEvent
@@ -37,10 +37,10 @@ class OrderDataMap(DataMap):
     def find_residue(self) -> Iterator[str]:
         yield from super().find_residue()
         for letter in find_letters():
-            yield f"dead letter {letter} still tells of somebody who was forgotten"
+            yield f"dead letter {letter} holds personal data of an erased customer"
 
-    def mend(self) -> dict[str, int]:
-        counts = super().mend()
+    def erase_residue(self) -> dict[str, int]:
+        counts = super().erase_residue()
         if letters := find_letters():
             name = DeadLetter._meta.label
             blanked = DeadLetter.objects.filter(pk__in=letters).update(**BLANK_LETTER)
@@ -51,29 +51,29 @@ class OrderDataMap(DataMap):
 def find_letters() -> list[int]:
     """Return the dead letters that name an erased person."""
     letters = DeadLetter.objects.exclude(body="").order_by("pk").values_list("pk", "body")
-    return [letter for letter, body in letters.iterator(LETTERS) if any(mentioned([body]))]
+    return [letter for letter, body in letters.iterator(LETTERS) if any(find_mentions([body]))]
 
 
 DATA_MAP = OrderDataMap(
-    traces=(
-        DataLocation(Order, by=("id",), blank={"customer": None, "cancel_reason": ""}, within=("address",)),
+    locations=(
+        DataLocation(Order, by=("id",), blank={"customer": None, "cancel_reason": ""}, redact=("address",)),
         DataLocation(Refund, by=("order",), blank={"reason": "", "detail": ""}),
-        DataLocation(Choreography, by=("order",), blank={"placed": {}}, within=("cause", "failure")),
-        DataLocation(SeenEvent, by=("choreography",), within=("content",)),
-        DataLocation(SagaInstance, by=("id",), within=("data", "cause")),
-        DataLocation(SagaStep, by=("saga",), within=("reply", "refusal", "failure")),
+        DataLocation(Choreography, by=("order",), blank={"placed": {}}, redact=("cause", "failure")),
+        DataLocation(SeenEvent, by=("choreography",), redact=("content",)),
+        DataLocation(SagaInstance, by=("id",), redact=("data", "cause")),
+        DataLocation(SagaStep, by=("saga",), redact=("reply", "refusal", "failure")),
         DataLocation(SagaDecision, by=("saga",), blank={"detail": ""}),
         DataLocation(DeadLetter, by=("saga",), blank=BLANK_LETTER),
         DataLocation(
-            OutboxMessage, by=("payload__subject",), where=Q(name__in=OF_ORDERS), within=("payload",)
+            OutboxMessage, by=("payload__subject",), where=Q(name__in=OF_ORDERS), redact=("payload",)
         ),
         # The deletion event follows, and its key is the customer's id.
         DataLocation(
-            OutboxMessage, by=("payload__subject",), where=Q(name=CustomerChanged.wire_name()), gone=True
+            OutboxMessage, by=("payload__subject",), where=Q(name=CustomerChanged.wire_name()), delete=True
         ),
         DataLocation(LogEntry, by=("object_id",), blank={"object_repr": "", "change_message": ""}),
-        DataLocation(IdempotencyKey, by=("response__order",), gone=True),
-        DataLocation(Customer, by=("id",), gone=True),
+        DataLocation(IdempotencyKey, by=("response__order",), delete=True),
+        DataLocation(Customer, by=("id",), delete=True),
     )
 )
 
@@ -99,7 +99,7 @@ def erase_customer(customer: Customer, about: Collection[UUID]) -> tuple[dict[st
 
 def reapply_erasure(customer: UUID, about: Collection[UUID]) -> tuple[dict[str, int], datetime]:
     """Erase what arrived since the first erasure."""
-    receipt = DATA_MAP.forget(customer, about)
+    receipt = DATA_MAP.erase(customer, about)
     # These letters belong to no saga.
     letters = DeadLetter.objects.filter(body__contains=str(customer)).update(**BLANK_LETTER)
     receipt.rows[DeadLetter._meta.label] += letters

@@ -181,4 +181,4 @@ def test_what_is_left_anywhere_is_found_by_the_audit(shop: Shop) -> None:
         "inventory: 1 rows of messaging.OutboxMessage",
         "shipment: 1 rows of shipment.Shipment",
     ):
-        assert f"{found} still tell of somebody who was forgotten" in done.stdout
+        assert f"{found} hold personal data of an erased customer" in done.stdout

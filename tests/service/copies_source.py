@@ -1,4 +1,4 @@
-"""A source in memory, which answers as another service's API would; and counts what that would send."""
+"""A source in memory that answers like another service's API and counts the bytes that the API would send."""
 
 from __future__ import annotations
 
@@ -8,64 +8,62 @@ from typing import Any
 
 import msgspec
 
-from celery_config.copies.ranges import Entry, split
-from celery_config.copies.readers import stream
+from celery_config.copies.ranges import RowVersion, split_by_size
+from celery_config.copies.readers import stream_rows
 from celery_config.copies.registry import Copy
-from celery_config.copies.source_client import SourceOf
+from celery_config.copies.source_client import SourceClient
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 encoder = msgspec.json.Encoder()
 
 
-class Shelf:
-    """Entries in the order of their keys, as a `Side`."""
+class RowsInMemory:
+    """Rows in the order of their keys, as a `RowReader`."""
 
     def __init__(self) -> None:
-        self.entries: dict[str, Entry] = {}
+        self.rows: dict[str, RowVersion] = {}
 
-    def after(self, key: str | None, upto: str | None, most: int) -> list[Entry]:
-        found = [
-            self.entries[each]
-            for each in sorted(self.entries)
-            if (key is None or each > key) and (upto is None or each <= upto)
-        ]
-        return found[:most]
+    def read_range(self, after: str | None, upto: str | None, most: int) -> list[RowVersion]:
+        keys = [key for key in sorted(self.rows) if key > (after or "") and (upto is None or key <= upto)]
+        return self.select(keys[:most])
 
-    def of(self, keys: Collection[str]) -> dict[str, Entry]:
-        return {key: self.entries[key] for key in keys if key in self.entries}
+    def select(self, keys: Collection[str]) -> list[RowVersion]:
+        return [self.rows[key] for key in keys if key in self.rows]
+
+    def read_keys(self, keys: Collection[str]) -> dict[str, RowVersion]:
+        return {row.key: row for row in self.select(keys)}
 
 
-class SourceInMemory(SourceOf):
-    """`before` is called before each answer: what happens at the source in between."""
+class SourceInMemory(SourceClient):
+    """`before` is called with its number before each answer: it is what happens at the source in between."""
 
     def __init__(self, copy: Copy) -> None:
         self.copy = copy
-        self.shelf = Shelf()
+        self.memory = RowsInMemory()
         self.sent = 0
         self.asked = 0
         self.before: Callable[[int], None] = lambda number: None
-        self.changed: list[dict[str, Any]] = []
 
-    def put(self, key: str, version: int, values: tuple[Any, ...] | None) -> Entry:
-        entry = self.shelf.entries[key] = Entry(key, version, AT, values)
-        return entry
+    def put(self, key: str, version: int, values: tuple[Any, ...] | None) -> RowVersion:
+        row = self.memory.rows[key] = RowVersion(key, version, AT, values)
+        return row
 
-    def ask(self, what: str, kind: Any, **body: Any) -> Any:
+    def post(self, what: str, kind: Any, **body: Any) -> Any:
         self.asked += 1
         self.before(self.asked)
         answer: Any
         if what == "pieces":
             answer = [
-                split(stream(self.shelf, **each), each["upto"], body["size"], body["most"])
+                split_by_size(stream_rows(self.memory, **each), each["upto"], body["size"], body["most"])
                 for each in body["ranges"]
             ]
         elif "keys" in body:
-            answer = list(self.shelf.of(body["keys"]).values())
+            answer = self.memory.select(body["keys"])
         else:
-            answer = self.shelf.after(body["range"]["after"], body["range"]["upto"], body["most"])
+            answer = self.memory.read_range(**body["range"], most=body["most"])
         sent = encoder.encode(answer)
         self.sent += len(sent)
         return msgspec.json.decode(sent, type=kind)
 
-    def count(self) -> int:
-        return len(self.shelf.entries)
+    def count_rows(self) -> int:
+        return len(self.memory.rows)

@@ -27,7 +27,7 @@ from celery_config.saga.admin.widgets import (
 )
 from celery_config.saga.engine.flows import find_flow
 from celery_config.saga.operations import operators
-from celery_config.web.columns import labelled
+from celery_config.web.columns import make_label
 
 # A page's form may not have many more fields.
 MOST_AT_ONCE = 500
@@ -66,7 +66,7 @@ def table_of(admin: ModelAdmin[Any], rows: Iterable[Any], verb: str) -> Table:
     shown = [
         [
             format_html(LINK, page_of(row), no_wrap(row.title)),
-            labelled(row.status, COLOURS),
+            make_label(row.status, COLOURS),
             break_words(row.fingerprint),
             "yes" if row.status in fitting else "no, it will be refused",
         ]

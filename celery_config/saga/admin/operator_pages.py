@@ -23,7 +23,7 @@ from celery_config.saga.models import WatchedRow
 from celery_config.saga.operations import barrier_client, operators, previews
 from celery_config.saga.states import Status
 from celery_config.web.admin import ReadOnlyAdmin
-from celery_config.web.columns import labelled
+from celery_config.web.columns import make_label
 
 DECIDED_ABOUT = (Status.PARKED, Status.STOPPING)
 
@@ -153,8 +153,8 @@ class OperatorPages(ReadOnlyAdmin):
         """What the verb would do, and what its operator must see before."""
         preview = previews.preview(row, verb)
         going = {
-            "before": labelled(preview.before, COLOURS),
-            "after": labelled(preview.after, COLOURS),
+            "before": make_label(preview.before, COLOURS),
+            "after": make_label(preview.after, COLOURS),
             "sends": preview.sends,
         }
         shown = evidence(self.flow.find_course(row), preview.barriers)

@@ -17,10 +17,10 @@ from celery_config.saga.dsl import Saga
 from celery_config.saga.models import OperatorAction, SagaPause
 from celery_config.saga.operations import pauses
 from celery_config.web.admin import ReadOnlyAdmin
-from celery_config.web.columns import column, link
+from celery_config.web.columns import column, make_link
 
 LIST = "admin:saga_sagapause_changelist"
-RESUME = column("action", "pk", " ", lambda row: link("admin:saga_sagapause_resume", row.pk, "Resume…"))
+RESUME = column("action", "pk", " ", lambda row: make_link("admin:saga_sagapause_resume", row.pk, "Resume…"))
 
 
 @admin.register(SagaPause)

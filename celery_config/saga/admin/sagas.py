@@ -16,7 +16,15 @@ from celery_config.saga.dsl import Saga
 from celery_config.saga.engine import clock
 from celery_config.saga.models import OperatorAction, SagaDecision, SagaInstance, SagaStep
 from celery_config.web.admin import ReadOnlyInline
-from celery_config.web.columns import EMPTY, id_column, label_column, link, table_column, time, time_column
+from celery_config.web.columns import (
+    EMPTY,
+    format_time,
+    id_column,
+    label_column,
+    make_link,
+    table_column,
+    time_column,
+)
 
 STATUS = label_column("status", COLOURS)
 STEP_COLOURS = {"done": "success", "refused": "danger", "undone": "warning"}
@@ -94,12 +102,12 @@ class SagaAdmin(OperatorPages):
     @display(description="subject")
     def about(self, saga: SagaInstance) -> Any:
         view = self.subject_views.get(saga.name)
-        return link(view, saga.subject, saga.subject) if view else saga.subject
+        return make_link(view, saga.subject, saga.subject) if view else saga.subject
 
     @display(description="saga time now")
     def saga_time(self, saga: SagaInstance) -> str:
         """It stands still while a participant is away, so that a time in it says little without."""
-        return time(clock.now())
+        return format_time(clock.now())
 
     @display(description="why")
     def why(self, saga: SagaInstance) -> str:

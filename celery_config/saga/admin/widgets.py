@@ -27,7 +27,7 @@ from celery_config.http.service_client import ServiceCallError
 from celery_config.saga.course import Answer, Course
 from celery_config.saga.models import OperatorAction
 from celery_config.saga.operations.effects import Effect, effects
-from celery_config.web.columns import EMPTY, labelled
+from celery_config.web.columns import EMPTY, make_label
 
 COLOURS = {
     "running": "info",
@@ -122,7 +122,7 @@ def effects_table(found: Iterable[Effect]) -> Table:
         [
             no_wrap(effect.step),
             effect.holder,
-            labelled("in doubt" if effect.doubtful else "live", WORDS),
+            make_label("in doubt" if effect.doubtful else "live", WORDS),
             amount_of(effect),
             moment(effect.expires_at, "expired"),
             effect.because,
@@ -143,7 +143,7 @@ def barrier_table(course: Course, answers: Mapping[str, Answer]) -> Table:
     for step in course.steps:
         answer = answers.get(step.command.service)
         held = answer.get(step.name) if answer is not None else None
-        says = labelled(SILENT, WORDS) if answer is None else str(held or "nothing came here")
+        says = make_label(SILENT, WORDS) if answer is None else str(held or "nothing came here")
         note = held.note if held and held.note else EMPTY
         known = course.log.get(step.name)
         logged = str(known.logged) if known and known.logged else "not known"
@@ -168,6 +168,6 @@ def moment(at: datetime | None, when_past: str) -> Any:
     now = timezone.now()
     past = at <= now
     away = f"{timesince(at, now)} ago" if past else f"in {timeuntil(at, now)}"
-    label = labelled(when_past, WORDS) if past else ""
+    label = make_label(when_past, WORDS) if past else ""
     shown = date_format(localtime(at), "DATETIME_FORMAT")
     return format_html('<span class="whole">{} <small>{}</small> {}</span>', shown, away, label)

@@ -136,7 +136,7 @@ def process_alone(letter: Letter) -> None:
 
 def insert_letters(letters: Sequence[Letter], consequences: Sequence[str]) -> None:
     """Store letters; of one that mentions an erased person, only that it came."""
-    mentions = tombstones.mentioned([letter.body for letter in letters])
+    mentions = tombstones.find_mentions([letter.body for letter in letters])
     letters = [
         replace(letter, body="", headers={}, fault="") if forgotten else letter
         for letter, forgotten in zip(letters, mentions, strict=True)

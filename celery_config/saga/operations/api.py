@@ -19,10 +19,10 @@ from celery_config.saga.engine.flows import WatchedFlow
 from celery_config.saga.engine.saga_flow import SAGAS
 from celery_config.saga.models import OperatorAction, SagaInstance, SagaPause, WatchedRow
 from celery_config.saga.operations import operators, pauses, previews, selectors
-from celery_config.web.pagination import Pages
-from celery_config.web.permissions import permission
+from celery_config.web.pagination import CursorPages
+from celery_config.web.permissions import require_permission
 
-MayOperate = permission("saga.change_sagainstance")
+MayOperate = require_permission("saga.change_sagainstance")
 
 
 class WhyInput(serializers.Serializer[Any]):
@@ -63,7 +63,7 @@ class PauseOutput(serializers.ModelSerializer[SagaPause]):
         fields = ("saga", "step", "since", "by", "why")
 
 
-class NewestFirst(Pages):
+class NewestFirst(CursorPages):
     ordering = "-started_at"
 
 

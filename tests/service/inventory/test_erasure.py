@@ -63,5 +63,5 @@ def test_the_audit_finds_what_is_left(shop: Shop, participant: Participant, orde
     row.payload["data"]["address"]["city"] = ADDRESS.city
     row.save()
     assert shop.faults() == [
-        f"1 rows of messaging.OutboxMessage still tell of somebody who was forgotten: {row.pk}"
+        f"1 rows of messaging.OutboxMessage hold personal data of an erased customer: {row.pk}"
     ]

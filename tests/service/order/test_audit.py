@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from celery_config.common.services import PARTICIPANTS
 from celery_config.contracts.base import encode
-from celery_config.copies.readers import Kept, stream
+from celery_config.copies.readers import CopyReader, stream_rows
 from celery_config.copies.registry import copies
 from celery_config.http import service_client
 from celery_config.messaging.models import OutboxMessage
@@ -36,7 +36,7 @@ class Catalogue:
 
     def __init__(self) -> None:
         self.source = SourceInMemory(copies["catalogue_product"])
-        for entry in stream(Kept(self.source.copy), None, None):
+        for entry in stream_rows(CopyReader(self.source.copy), None, None):
             self.source.shelf.entries[entry.key] = entry
 
     def told(self, what: str, body: dict[str, Any]) -> Any:

@@ -11,10 +11,10 @@ import pytest
 from celery_config.contracts.base import decode, encode
 from celery_config.contracts.order import CustomerChanged
 from celery_config.contracts.values import Address
-from celery_config.copies.ranges import Range, split, sums
-from celery_config.copies.readers import Source, stream
+from celery_config.copies.ranges import Range, split_at, split_by_size
+from celery_config.copies.readers import SourceReader, stream_rows
 from celery_config.copies.registry import Copy, publications
-from celery_config.copies.source_client import Changes, SourceOf
+from celery_config.copies.source_client import ChangePage, SourceClient
 from celery_config.messaging.models import OutboxMessage
 from order_project.models import Customer
 
@@ -24,7 +24,7 @@ FIELDS = ("name", "email", "currency", "billing_address")
 
 
 class PeerHere:
-    """The order service's API as another service's `Peer` would reach it."""
+    """The order service's API as another service's client would call it."""
 
     def __init__(self, client: Any) -> None:
         self.client = client
@@ -47,10 +47,10 @@ class Billing(Copy):
 
 
 @pytest.fixture
-def source(peer: Any) -> SourceOf:
+def source(peer: Any) -> SourceClient:
     publication = publications["customer"]
     copy = Billing(None, publication.changed, publication.deleted)  # type: ignore[arg-type]
-    return SourceOf(copy, PeerHere(peer))  # type: ignore[arg-type]
+    return SourceClient(copy, PeerHere(peer))  # type: ignore[arg-type]
 
 
 def make(count: int) -> list[str]:
@@ -102,30 +102,32 @@ class TestOverHttp:
 
 
 class TestAsPublished:
-    def test_pieces_and_rows_are_those_of_the_table(self, source: SourceOf) -> None:
+    def test_pieces_and_rows_are_those_of_the_table(self, source: SourceClient) -> None:
         keys = make(30)
         Customer.objects.filter(pk=keys[3]).delete()
-        here = Source(publications["customer"], FIELDS)
-        ours = split(stream(here, None, None), None, 8, 10)
-        assert source.pieces([Range()], 8, 10) == [ours]
+        here = SourceReader(publications["customer"], FIELDS)
+        ours = split_by_size(stream_rows(here, None, None), None, 8, 10)
+        assert source.fetch_pieces([Range()], 8, 10) == [ours]
         assert [piece.rows for piece in ours] == [8, 8, 8, 6]
-        assert sums(stream(here, None, None), [piece.upto for piece in ours]) == ours
-        assert source.count() == 30
-        rows = source.rows_between(Range(keys[1], keys[4]), 10)
+        assert split_at(stream_rows(here, None, None), [piece.upto for piece in ours]) == ours
+        assert source.count_rows() == 30
+        rows = source.read_range(keys[1], keys[4], 10)
         assert [(row.key, row.version, row.values is None) for row in rows] == [
             (keys[2], 1, False), (keys[3], 2, True), (keys[4], 1, False),
         ]  # fmt: skip
         customer = Customer.objects.get(pk=keys[2])
         assert rows[0].values == (customer.name, customer.email, "", encode(HOME))
-        assert source.rows_of([keys[3], keys[5], str(UUID(int=1))]).keys() == {keys[3], keys[5]}
+        assert source.read_keys([keys[3], keys[5], str(UUID(int=1))]).keys() == {keys[3], keys[5]}
 
-    def test_a_long_range_is_asked_for_piece_by_piece(self, source: SourceOf) -> None:
+    def test_a_long_range_is_asked_for_piece_by_piece(self, source: SourceClient) -> None:
         keys = make(30)
-        (pieces,) = source.pieces([Range()], 4, 3)
+        (pieces,) = source.fetch_pieces([Range()], 4, 3)
         assert [piece.upto for piece in pieces] == [keys[3], keys[7], keys[11]]
-        assert [len(each) for each in source.pieces([Range(keys[11]), Range(None, keys[1])], 10, 9)] == [2, 1]
+        assert [
+            len(each) for each in source.fetch_pieces([Range(keys[11]), Range(None, keys[1])], 10, 9)
+        ] == [2, 1]
 
-    def test_changes_come_in_their_order_and_end_where_nothing_is_left(self, source: SourceOf) -> None:
+    def test_changes_come_in_their_order_and_end_where_nothing_is_left(self, source: SourceClient) -> None:
         keys = make(2)
         Customer.objects.filter(pk=keys[0]).update(name="New")
         Customer.objects.filter(pk=keys[1]).delete()
@@ -134,14 +136,14 @@ class TestAsPublished:
             (keys[0], 1), (keys[1], 1), (keys[0], 2), (keys[1], 2),
         ]  # fmt: skip
         assert 0 <= found.changes[0].age < 60
-        later = source.changes(found.changes[1].cursor).changes
+        later = source.fetch_changes(found.changes[1].cursor).changes
         assert [change.cursor for change in later] == [change.cursor for change in found.changes[2:]]
-        assert source.changes(found.cursor) == Changes((), found.cursor)
+        assert source.fetch_changes(found.cursor) == ChangePage((), found.cursor)
 
-    def visible(self, source: SourceOf, after: str) -> Changes:
+    def visible(self, source: SourceClient, after: str) -> ChangePage:
         # In a test's own transaction nothing is below every running one.
         OutboxMessage.objects.update(transaction=0)
-        return source.changes(after)
+        return source.fetch_changes(after)
 
     @pytest.mark.parametrize(
         ("url", "body"),

@@ -12,7 +12,7 @@ from rest_framework.test import APIClient
 from structlog.testing import capture_logs
 
 from celery_config.errors import OutcomeUnknown
-from celery_config.reconciliation.comparison import Kind
+from celery_config.reconciliation.comparison import FindingKind
 from celery_config.reconciliation.source import Comparison
 from celery_config.reconciliation.sweep import sweep
 from payment_app.gateways import gateway
@@ -28,7 +28,7 @@ def sandbox(empty_books: SandboxProcess) -> SandboxProcess:
     return empty_books
 
 
-def kinds(result: Comparison) -> list[Kind]:
+def kinds(result: Comparison) -> list[FindingKind]:
     return [finding.kind for finding in result.findings]
 
 
@@ -46,7 +46,7 @@ def test_a_charge_nobody_here_knows_is_an_orphan(shop: Shop) -> None:
         key=uuid4(), order=shop.order, amount=500, currency="GBP", token="tok_approved"
     )
     (finding,) = SOURCE.compare().findings
-    assert (finding.kind, finding.id, finding.order) == (Kind.ORPHAN, held.provider_id, shop.order)
+    assert (finding.kind, finding.id, finding.order) == (FindingKind.ORPHAN, held.provider_id, shop.order)
 
 
 def test_a_call_under_way_is_not_judged(shop: Shop) -> None:
@@ -62,14 +62,14 @@ def test_a_capture_by_hand_differs(shop: Shop) -> None:
     shop.authorize()
     gateway().capture(key=uuid4(), provider_id=shop.payment().provider_id, amount=1999)
     (finding,) = SOURCE.compare().findings
-    assert finding.kind is Kind.DIFFERENT
+    assert finding.kind is FindingKind.DIFFERENT
     assert finding.detail == "state: ours authorized, theirs captured; captured: ours 0, theirs 1999"
 
 
 def test_what_the_provider_does_not_know_is_missing(shop: Shop) -> None:
     shop.authorize()
     Payment.objects.update(provider_id="auth_unheard_of")
-    assert sorted(kinds(SOURCE.compare())) == [Kind.MISSING, Kind.ORPHAN]
+    assert sorted(kinds(SOURCE.compare())) == [FindingKind.MISSING, FindingKind.ORPHAN]
 
 
 def test_a_difference_that_a_second_look_does_not_show_is_none(

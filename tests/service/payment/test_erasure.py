@@ -14,11 +14,11 @@ from celery_config.contracts.base import encode
 from celery_config.contracts.order import CustomerChanged, CustomerDeleted, OrderPlaced
 from celery_config.contracts.payment import ForgetPayer
 from celery_config.contracts.values import Address, Line
-from celery_config.copies.models import FOREVER
-from celery_config.copies.ranges import Entry
-from celery_config.copies.readers import Kept
+from celery_config.copies.models import FINAL_VERSION
+from celery_config.copies.ranges import RowVersion
+from celery_config.copies.readers import CopyReader
 from celery_config.copies.registry import copies
-from celery_config.copies.store import replace
+from celery_config.copies.store import replace_rows
 from celery_config.erasure.models import Forgotten
 from celery_config.messaging.inbox.subscriptions import deliver
 from celery_config.messaging.models import BarrierRow, OutboxMessage
@@ -101,7 +101,7 @@ class TestWhatIsForgotten:
         assert not any(counts(reply).values())
         row = kept(shop)
         assert row
-        assert (row.deleted, row.version) == (True, FOREVER)
+        assert (row.deleted, row.version) == (True, FINAL_VERSION)
 
     def test_nobody_else(self, shop: Shop, participant: Participant) -> None:
         other = uuid4()
@@ -129,16 +129,16 @@ class TestWhatComesLate:
 
     def test_a_rebuild_puts_the_sources_tombstone_there(self, shop: Shop) -> None:
         copy, key = copies["billing_customer"], str(shop.customer)
-        ours = Kept(copy).of([key])[key]
-        replace(copy, [(ours, Entry(key, FOREVER, timezone.now(), None))])
+        ours = CopyReader(copy).read_keys([key])[key]
+        replace_rows(copy, [(ours, RowVersion(key, FINAL_VERSION, timezone.now(), None))])
         row = kept(shop)
         assert row
-        assert (row.deleted, row.version) == (True, FOREVER)
+        assert (row.deleted, row.version) == (True, FINAL_VERSION)
 
     def test_a_repair_from_an_older_source_writes_nothing(self, shop: Shop) -> None:
         copy, key = copies["billing_customer"], str(shop.customer)
         values = tuple(encode(getattr(changed(shop.customer, 2), name)) for name in copy.fields)
-        replace(copy, [(None, Entry(key, 2, timezone.now(), values))])
+        replace_rows(copy, [(None, RowVersion(key, 2, timezone.now(), values))])
         assert told(*PERSONAL) == []
 
     def test_a_repeated_command_is_answered_and_writes_nothing(self, shop: Shop) -> None:
@@ -186,7 +186,7 @@ def test_an_event_at_the_same_moment_comes_too_late(shop: Shop, participant: Par
         )
         row = kept(shop)
         assert row
-        assert (row.deleted, row.version, row.name) == (True, FOREVER, "")
+        assert (row.deleted, row.version, row.name) == (True, FINAL_VERSION, "")
 
 
 class TestLeftovers:
@@ -195,14 +195,14 @@ class TestLeftovers:
     @pytest.fixture
     def ids(self, db: None) -> tuple[UUID, UUID]:
         customer, order = uuid4(), uuid7()
-        DATA_MAP.forget(customer, [order])
+        DATA_MAP.erase(customer, [order])
         assert faults() == []
         return customer, order
 
     def test_a_customer_in_the_copy(self, ids: tuple[UUID, UUID]) -> None:
         BillingCustomer.everything.filter(pk=ids[0]).update(name="Zelda", deleted=False)
         assert faults() == [
-            f"1 rows of payment.BillingCustomer still tell of somebody who was forgotten: {ids[0]}"
+            f"1 rows of payment.BillingCustomer hold personal data of an erased customer: {ids[0]}"
         ]
 
     def test_a_customer_of_a_payment(self, ids: tuple[UUID, UUID]) -> None:

@@ -11,7 +11,7 @@ from celery_config.common.identifiers import uuid7
 from celery_config.contracts.inventory import InventoryFetched
 from celery_config.contracts.order import CustomerChanged
 from celery_config.contracts.shipment import Address, ForgetRecipient
-from celery_config.copies.models import FOREVER
+from celery_config.copies.models import FINAL_VERSION
 from celery_config.messaging.inbox.subscriptions import deliver
 from celery_config.messaging.models import BarrierRow
 from celery_config.messaging.outbox import writing
@@ -64,7 +64,7 @@ def test_where_they_live_goes_and_the_parcel_stays(participant: Participant) -> 
     hear(changed(customer, 2))
     assert told(*PERSONAL) == []
     row = DeliveryAddress.everything.get()
-    assert (row.deleted, row.version) == (True, FOREVER)
+    assert (row.deleted, row.version) == (True, FINAL_VERSION)
 
 
 def test_an_event_that_is_said_again_tells_nobody_where_they_lived(participant: Participant) -> None:
@@ -87,7 +87,7 @@ def test_an_event_that_is_said_again_tells_nobody_where_they_lived(participant: 
 @pytest.fixture
 def ids() -> tuple[UUID, UUID]:
     customer, order = uuid4(), uuid7()
-    DATA_MAP.forget(customer, [order])
+    DATA_MAP.erase(customer, [order])
     assert selectors.totals()["faults"] == []
     return customer, order
 
@@ -95,7 +95,7 @@ def ids() -> tuple[UUID, UUID]:
 def test_the_audit_finds_an_address_in_the_copy(ids: tuple[UUID, UUID]) -> None:
     DeliveryAddress.everything.filter(pk=ids[0]).update(delivery_address=ADDRESS)
     (fault,) = selectors.totals()["faults"]
-    assert fault == f"1 rows of shipment.DeliveryAddress still tell of somebody who was forgotten: {ids[0]}"
+    assert fault == f"1 rows of shipment.DeliveryAddress hold personal data of an erased customer: {ids[0]}"
 
 
 def test_the_audit_finds_the_address_of_a_shipment(ids: tuple[UUID, UUID], participant: Participant) -> None:

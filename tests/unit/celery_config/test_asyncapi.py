@@ -17,7 +17,7 @@ import yaml
 from cloudevents.core.bindings.http import HTTPMessage, from_http_event
 from cloudevents.core.formats.json import JSONFormat
 
-from celery_config.asyncapi import announced_by, document, every_event, kinds_of
+from celery_config.asyncapi import build_document, list_announced, list_events, match_events
 from celery_config.common.services import ORCHESTRATOR, SERVICES
 from celery_config.contracts.base import Event, decode, encode
 from celery_config.contracts.cloudevents import structured_event
@@ -29,8 +29,8 @@ from tests.unit.celery_config.contracts.test_contracts import golden
 SCHEMA = json.loads(
     gzip.decompress((Path(__file__).parent / "asyncapi" / "3.0.0-without-id.json.gz").read_bytes())
 )
-WHOLE = document(asyncapi.parts())
-EVENTS = {kind.wire_name(): kind for kind in every_event()}
+WHOLE = build_document(asyncapi.parts())
+EVENTS = {kind.wire_name(): kind for kind in list_events()}
 
 
 class TestDocument:
@@ -44,7 +44,7 @@ class TestDocument:
 
     @pytest.mark.parametrize("service", SERVICES)
     def test_so_is_that_of_each_service(self, service: str) -> None:
-        jsonschema.validate(document({service: asyncapi.parts()[service]}), SCHEMA)
+        jsonschema.validate(build_document({service: asyncapi.parts()[service]}), SCHEMA)
 
     def test_every_reference_leads_somewhere(self) -> None:
         whole = yaml.safe_load(asyncapi.text())
@@ -84,11 +84,11 @@ class TestSubscriptions:
     def test_every_line_is_about_something(self) -> None:
         for listens in asyncapi.parts().values():
             for each in listens:
-                assert list(kinds_of(each)), each
+                assert list(match_events(each)), each
 
     def test_orchestrated_orders_cost_the_participants_nothing(self) -> None:
         """Nothing that a saga's step announces is delivered to a participant."""
-        of_sagas = {kind.wire_name() for kind in every_event() if not is_choreographed(kind)}
+        of_sagas = {kind.wire_name() for kind in list_events() if not is_choreographed(kind)}
         for service, listens in asyncapi.parts().items():
             if service != ORCHESTRATOR:
                 acted_on = {
@@ -100,7 +100,7 @@ class TestSubscriptions:
                 assert acted_on & of_sagas == set()
 
     def test_every_event_is_somebodys(self) -> None:
-        assert set(EVENTS.values()) == {k for s in SERVICES for k in announced_by(s)}
+        assert set(EVENTS.values()) == {k for s in SERVICES for k in list_announced(s)}
 
 
 def is_choreographed(kind: type[Event]) -> bool:

@@ -12,13 +12,13 @@ from rich.console import Console
 from celery_config.common.console import progress_bars
 from celery_config.copies import duties, sync
 from celery_config.copies.registry import Copy, copies
-from celery_config.copies.source_client import source_of
-from celery_config.copies.sync import Compared
+from celery_config.copies.source_client import open_source
+from celery_config.copies.sync import SyncResult
 from celery_config.http.service_client import ServiceCallError
 
 
 class Command(BaseCommand):
-    help = "Compare the copies kept here with their sources, and mend them; exit 1 when they differ."
+    help = "Compare this service's copies with their sources, and repair them; exit 1 when they differ."
 
     def add_arguments(self, parser: CommandParser) -> None:
         what = parser.add_mutually_exclusive_group()
@@ -27,30 +27,30 @@ class Command(BaseCommand):
             "--repair", action="store_true", help="write the rows that differ as the source has them"
         )
         what.add_argument(
-            "--rebuild", action="store_true", help="refill it range by range, while events flow"
+            "--rebuild", action="store_true", help="refill the copy range by range, while events arrive"
         )
-        parser.add_argument("--copy", metavar="NAME", help="only this one (default: all that are kept here)")
+        parser.add_argument("--copy", metavar="NAME", help="only this copy (default: all copies)")
         parser.add_argument(
             "--patience",
             type=float,
             default=sync.PATIENCE_SECONDS,
             metavar="SECONDS",
-            help="how long changes that are under way may take (default: %(default)s)",
+            help="how long to wait for changes under way (default: %(default)s)",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         console = Console(stderr=True)
-        found = [self.one(copy, console, options) for copy in wanted(options["copy"])]
-        rows, differing = (sum(getattr(each, name) for each in found) for name in ("rows", "differing"))
+        found = [self.sync_copy(copy, console, options) for copy in select_copies(options["copy"])]
+        rows, differing = sum(each.rows for each in found), sum(each.differing for each in found)
         self.stdout.write(f"sync: {rows} rows compared, {differing} differ")
         if differing:
             sys.exit(1)
 
-    def one(self, copy: Copy, console: Console, options: dict[str, Any]) -> Compared:
-        """Compare one copy, after mending it if that was asked for."""
+    def sync_copy(self, copy: Copy, console: Console, options: dict[str, Any]) -> SyncResult:
+        """Rebuild one copy if the options say so, then compare it."""
         try:
-            with source_of(copy) as source, progress_bars(console) as bars:
-                total = source.count()
+            with open_source(copy) as source, progress_bars(console) as bars:
+                total = source.count_rows()
                 mended = 0
                 if options["rebuild"]:
                     bar = bars.add_task("rebuild", total=total)
@@ -65,19 +65,18 @@ class Command(BaseCommand):
                 bars.update(bar, total=found.rows, completed=found.rows)
         except ServiceCallError as error:
             raise CommandError(str(error), returncode=2) from error
-        duties.remember(copy.name, found)
+        duties.save_result(copy.name, found)
         self.stdout.write(
             f"{copy.name} of {copy.service}.{copy.source}: {found.rows} rows, {mended + found.mended} mended,"
-            f" {found.differing} differ, {source.peer.exchanged} bytes exchanged"
+            f" {found.differing} differ, {source.client.exchanged} bytes exchanged"
         )
         if found.keys:
-            self.stdout.write(
-                f"  differing: {', '.join(found.keys)}{' …' if found.differing > len(found.keys) else ''}"
-            )
+            more = " …" if found.differing > len(found.keys) else ""
+            self.stdout.write(f"  differing: {', '.join(found.keys)}{more}")
         return found
 
 
-def wanted(name: str | None) -> list[Copy]:
+def select_copies(name: str | None) -> list[Copy]:
     if not copies:
         raise CommandError(f"{settings.SERVICE} keeps no copies.")
     if name is None:

@@ -12,11 +12,11 @@ from celery_config.erasure.data_map import DataMap
 
 
 class Command(BaseCommand):
-    help = "Blank what the audit finds here of people who were forgotten."
+    help = "Blank the personal data of erased customers that the audit finds in this service."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        memory: DataMap = import_string(settings.DATA_MAP)
-        found = memory.mend()
+        data_map: DataMap = import_string(settings.DATA_MAP)
+        found = data_map.erase_residue()
         for name, rows in sorted(found.items()):
             self.stdout.write(f"{name}: {rows} rows")
         self.stdout.write(f"forget_again: {sum(found.values())} rows blanked or deleted")

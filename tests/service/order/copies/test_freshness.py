@@ -16,7 +16,7 @@ from celery_config.copies import api as copies_api
 from celery_config.copies import duties, freshness, resync, store
 from celery_config.copies.models import CopyState
 from celery_config.copies.registry import copies
-from celery_config.copies.source_client import Changed, Changes
+from celery_config.copies.source_client import ChangePage, RowChange
 from celery_config.http.service_client import ServiceCallError
 from celery_config.messaging.models import OutboxMessage
 from tests.service.copies_source import SourceInMemory
@@ -31,19 +31,19 @@ class SourceWithChanges(SourceInMemory):
 
     def __init__(self) -> None:
         super().__init__(copies["catalogue_product"])
-        self.log: list[Changed] = []
+        self.log: list[RowChange] = []
         self.end = "0-0"
 
     def change(self, key: str, version: int, *, age: float = 1.0, arrives: bool = True) -> None:
         self.end = f"0-{len(self.log) + 1}"
-        self.log.append(Changed(self.end, key, version, age))
+        self.log.append(RowChange(self.end, key, version, age))
         if arrives:
-            store.apply(self.copy, [self.put(key, version, VALUES)])
+            store.apply_rows(self.copy, [self.put(key, version, VALUES)])
 
-    def changes(self, after: str) -> Changes:
+    def fetch_changes(self, after: str) -> ChangePage:
         done = int((after or "0-0").partition("-")[2])
         page = tuple(self.log[done : done + 3])
-        return Changes(page, page[-1].cursor if len(page) == 3 else self.end)
+        return ChangePage(page, page[-1].cursor if len(page) == 3 else self.end)
 
 
 @pytest.fixture
@@ -59,17 +59,17 @@ class TestLag:
     def test_a_copy_that_has_everything_is_not_behind(self, source: SourceWithChanges) -> None:
         for n in range(8):
             source.change(f"S{n}", 1)
-        freshness.look(source)
+        freshness.measure_lag(source)
         assert (state().cursor, state().behind_since) == ("0-8", None)
-        assert freshness.lag_of(state(), timezone.now()) == 0.0
+        assert freshness.compute_lag(state(), timezone.now()) == 0.0
 
     def test_the_oldest_change_that_is_missing_counts(self, source: SourceWithChanges) -> None:
         source.change("A", 1, age=50)
         source.change("B", 1, age=40, arrives=False)
         source.change("C", 1, age=30, arrives=False)
         source.change("D", 1, age=20)
-        freshness.look(source)
-        lag = freshness.lag_of(state(), timezone.now())
+        freshness.measure_lag(source)
+        lag = freshness.compute_lag(state(), timezone.now())
         assert lag is not None
         assert 40 <= lag < 45
         assert state().cursor == "0-1"
@@ -77,24 +77,24 @@ class TestLag:
     def test_a_later_version_does_as_well(self, source: SourceWithChanges) -> None:
         source.change("A", 1, arrives=False)
         source.change("A", 2)
-        freshness.look(source)
+        freshness.measure_lag(source)
         assert state().cursor == "0-2"
 
     def test_what_never_came_is_asked_for(self, source: SourceWithChanges) -> None:
         source.change("A", 1, age=10_000, arrives=False)
         source.change("B", 1, age=1, arrives=False)
-        freshness.look(source)
+        freshness.measure_lag(source)
         payload = OutboxMessage.objects.get(name=resync.RESYNC).payload
         assert payload["kwargs"] == {"copy": "catalogue_product", "keys": ["A"]}
 
     def test_nobody_knows_when_nobody_could_look(self) -> None:
         old = timezone.now() - timedelta(minutes=5)
-        assert freshness.lag_of(CopyState(looked_at=None), timezone.now()) is None
-        assert freshness.lag_of(CopyState(looked_at=old), timezone.now()) is None
+        assert freshness.compute_lag(CopyState(looked_at=None), timezone.now()) is None
+        assert freshness.compute_lag(CopyState(looked_at=old), timezone.now()) is None
 
     def test_ready_stays_ready_and_says_which_copy_is_late(self, source: SourceWithChanges) -> None:
         source.change("A", 1, age=90, arrives=False)
-        freshness.look(source)
+        freshness.measure_lag(source)
         answer = Client().get("/readyz").json()
         assert answer["copies"].startswith("late: catalogue_product 9")
         assert answer["ready"] == all(
@@ -103,7 +103,7 @@ class TestLag:
 
     def test_the_api_shows_it(self, source: SourceWithChanges, peer: Any) -> None:
         source.change("A", 1)
-        freshness.look(source)
+        freshness.measure_lag(source)
         (shown,) = peer.get("/api/copies/").json()["copies"]
         assert (shown["name"], shown["source"], shown["lag_seconds"]) == (
             "catalogue_product",
@@ -131,7 +131,7 @@ class TestMinVersion:
         assert peer.get("/api/products/B/?min_version=1").status_code == 425
 
     def test_what_is_gone_or_never_was_is_not_found(self, source: SourceWithChanges, peer: Any) -> None:
-        store.apply(source.copy, [source.put("A", 4, None)])
+        store.apply_rows(source.copy, [source.put("A", 4, None)])
         for query in ("", "?min_version=4"):
             assert self.get(peer, query).status_code == 404
         assert peer.get("/api/products/B/").status_code == 404
@@ -159,12 +159,12 @@ class TestTheCommand:
         from celery_config.copies.management.commands import sync as command
 
         @contextmanager
-        def source_of(copy: Any) -> Any:
-            source.peer = SimpleNamespace(exchanged=source.sent)  # type: ignore[assignment]
+        def open_source(copy: Any) -> Any:
+            source.client = SimpleNamespace(exchanged=source.sent)  # type: ignore[assignment]
             yield source
 
-        monkeypatch.setattr(command, "source_of", source_of)
-        monkeypatch.setattr(duties, "source_of", source_of)
+        monkeypatch.setattr(command, "open_source", open_source)
+        monkeypatch.setattr(duties, "open_source", open_source)
         return source
 
     def run(self, *options: str) -> tuple[str, int]:
@@ -207,8 +207,8 @@ class TestTheCommand:
     ) -> None:
         reached.put("A", 1, VALUES)
         monkeypatch.setattr(duties.sync, "PATIENCE_SECONDS", 0.0)
-        duties.check_what_is_due()
+        duties.check_due_copies()
         assert state().differing == 1
         asked = reached.asked
-        duties.check_what_is_due()
+        duties.check_due_copies()
         assert reached.asked == asked

@@ -12,7 +12,7 @@ from celery import current_app
 from celery_config.contracts.base import Event
 from celery_config.contracts.inventory import ProductChanged, ProductDeleted
 from celery_config.copies import resync
-from celery_config.copies.ranges import Entry
+from celery_config.copies.ranges import RowVersion
 from celery_config.http.service_client import ServiceCallError
 from celery_config.messaging.inbox.subscriptions import deliver
 from celery_config.messaging.models import OutboxMessage
@@ -64,7 +64,7 @@ def test_a_new_product_and_its_changes() -> None:
 
 @pytest.mark.parametrize("order", list(itertools.permutations([1, 2, 3])))
 def test_in_whatever_order_they_come_the_newest_stays(order: tuple[int, ...]) -> None:
-    """Rule 21: events carry full state and a version; relays publish out of order and that is harmless."""
+    """Rule 21 (events): they carry full state and a version; relays publish out of order and that is harmless."""
     for version in order:
         receive(change(version))
     assert the_copy() == state(3)
@@ -123,7 +123,7 @@ class TestAGap:
     def test_the_answer_is_applied(self, monkeypatch: pytest.MonkeyPatch) -> None:
         receive(change(3))
         values = ("Heart 5", 105, "GBP", 150, True)
-        monkeypatch.setattr(resync, "fetch", lambda message: [Entry(SKU, 5, AT, values)])
+        monkeypatch.setattr(resync, "fetch_rows", lambda message: [RowVersion(SKU, 5, AT, values)])
         message = OutboxMessage.objects.get(name=resync.RESYNC).payload
         current_app.tasks[message["task"]](**message["kwargs"])
         assert the_copy() == state(5)
@@ -134,7 +134,7 @@ class TestAGap:
         def away(message: Any) -> None:
             raise ServiceCallError("away")
 
-        monkeypatch.setattr(resync, "fetch", away)
+        monkeypatch.setattr(resync, "fetch_rows", away)
         task = current_app.tasks[resync.RESYNC]
         with pytest.raises(Exception, match="again in"):
             task(copy="catalogue_product", keys=[SKU])
@@ -143,7 +143,7 @@ class TestAGap:
 
 @concurrent
 def test_many_at_once() -> None:
-    """Rule 21: of two newcomers one waits for the other and then compares versions."""
+    """Rule 21 (events): of two inserts one waits for the other and then compares versions."""
     for _ in range(5):
         CatalogueProduct.everything.all().delete()
         done = together(*[lambda v=v: receive(change(v)) for v in (3, 1, 5, 2, 4)])

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from celery_config.copies import store, sync
-from celery_config.copies.readers import Kept, stream
+from celery_config.copies.readers import CopyReader, stream_rows
 from celery_config.copies.registry import copies
 from celery_config.http.service_client import ServiceCallError
 from order_project.models import CatalogueProduct
@@ -31,17 +31,17 @@ def fill(source: SourceInMemory, count: int, *, step: int = 1) -> list[str]:
     """Both sides equal, every hundredth key deleted."""
     keys = [f"S{n * step:06d}" for n in range(count)]
     made = [source.put(key, 1 + n % 7, None if n % 100 == 99 else values(n)) for n, key in enumerate(keys)]
-    store.apply(source.copy, made)
+    store.apply_rows(source.copy, made)
     return keys
 
 
 def equal(source: SourceInMemory) -> bool:
-    ours = list(stream(Kept(source.copy), None, None))
-    theirs = list(stream(source.shelf, None, None))
+    ours = list(stream_rows(CopyReader(source.copy), None, None))
+    theirs = list(stream_rows(source.memory, None, None))
     return [(e.key, e.version, e.values) for e in ours] == [(e.key, e.version, e.values) for e in theirs]
 
 
-def compare(source: SourceInMemory, **options: Any) -> sync.Compared:
+def compare(source: SourceInMemory, **options: Any) -> sync.SyncResult:
     return sync.compare(source, **{"patience": PATIENCE, **options})
 
 
@@ -53,7 +53,7 @@ def test_equal_sides_send_little(source: SourceInMemory) -> None:
 
 
 def test_two_empty_sides_are_equal(source: SourceInMemory) -> None:
-    assert compare(source) == sync.Compared()
+    assert compare(source) == sync.SyncResult()
 
 
 def damage(source: SourceInMemory, keys: list[str]) -> list[str]:
@@ -107,7 +107,7 @@ def test_a_copy_is_rebuilt_from_nothing(source: SourceInMemory) -> None:
 
 def test_a_source_that_is_empty_empties_the_copy(source: SourceInMemory) -> None:
     fill(source, 2500)
-    source.shelf.entries.clear()
+    source.memory.rows.clear()
     assert sync.rebuild(source).mended == 2500
     assert not CatalogueProduct.everything.exists()
 
@@ -125,7 +125,7 @@ def test_a_million_rows_would_send_less_than_a_hundredth(source: SourceInMemory)
 def sync_bytes(source: SourceInMemory) -> bytes:
     from tests.service.copies_source import encoder
 
-    return encoder.encode(list(source.shelf.entries.values()))
+    return encoder.encode(list(source.memory.rows.values()))
 
 
 class TestWhileEventsFlow:
@@ -135,7 +135,7 @@ class TestWhileEventsFlow:
 
         def arrive(number: int) -> None:
             if number == 5:
-                store.apply(source.copy, late)
+                store.apply_rows(source.copy, late)
 
         source.before = arrive
         assert compare(source, patience=5.0).differing == 0
@@ -151,8 +151,8 @@ class TestWhileEventsFlow:
         source.put(keys[7], 20, values(20))
 
         def go_on(number: int) -> None:
-            store.apply(source.copy, [entries[number - 1]])
-            source.shelf.entries[keys[7]] = entries[number]
+            store.apply_rows(source.copy, [entries[number - 1]])
+            source.memory.rows[keys[7]] = entries[number]
 
         source.before = go_on
         assert compare(source, patience=5.0).differing == 0
@@ -168,7 +168,7 @@ class TestWhileEventsFlow:
 
         def arrive(number: int) -> None:
             if number == 2:  # between our read and the answer
-                store.apply(source.copy, newer)
+                store.apply_rows(source.copy, newer)
 
         source.before = arrive
         sync.rebuild(source)
@@ -184,10 +184,10 @@ class TestWhileEventsFlow:
         keys = fill(source, 300)
         for _ in range(5):
             for key in chance.sample(keys, 60):
-                now = source.shelf.entries[key]
+                now = source.memory.rows[key]
                 entry = source.put(key, now.version + 1, chance.choice([None, values(chance.randrange(99))]))
                 if chance.random() < 0.7:
-                    store.apply(source.copy, [entry])
+                    store.apply_rows(source.copy, [entry])
             compare(source, patience=0, mend=True)
             assert equal(source)
 

@@ -22,7 +22,7 @@ from celery_config.common.identifiers import uuid7
 from celery_config.common.services import PARTICIPANTS
 from celery_config.contracts.base import encode
 from celery_config.contracts.payment import PaymentRefused
-from celery_config.copies.models import FOREVER, Tombstone
+from celery_config.copies.models import FINAL_VERSION, Tombstone
 from celery_config.errors import OperatorRefused, SagaPaused
 from celery_config.messaging.inbox.subscriptions import deliver
 from celery_config.messaging.models import OutboxMessage
@@ -302,7 +302,7 @@ class TestWhatComesLate:
         with pytest.raises(Error), transaction.atomic():
             Customer.objects.bulk_create([Customer(id=shop.customer.pk, name="Ada")])
         assert told(*PERSONAL) == []
-        assert Tombstone.objects.get(key=str(shop.customer.pk)).version == FOREVER
+        assert Tombstone.objects.get(key=str(shop.customer.pk)).version == FINAL_VERSION
 
     def test_a_change_over_http_finds_nobody(self, shop: Shop, peer: APIClient) -> None:
         ask(shop)
@@ -313,7 +313,7 @@ class TestWhatComesLate:
         ask(shop)
         said = OutboxMessage.objects.filter(name="order.customer_deleted").order_by("id")
         versions = [each["data"]["version"] for each in said.values_list("payload", flat=True)]
-        assert versions[-1] == FOREVER
+        assert versions[-1] == FINAL_VERSION
 
     def test_events_of_a_choreographed_order_are_heard_no_more(self, shop: Shop) -> None:
         dancer = Dancer(shop)
@@ -522,7 +522,7 @@ class TestLeftovers:
         plant(*ids)
         (found,) = DATA_MAP.find_residue()
         assert name in found
-        assert "still tell" in found
+        assert "personal data of an erased customer" in found
         call_command("forget_again")
         assert list(DATA_MAP.find_residue()) == []
 
@@ -532,7 +532,7 @@ class TestLeftovers:
         others.carried_out(ids[1])
         assert audit.run(lambda _: None) == (1, [])
         for service in PARTICIPANTS:
-            others.faults[service] = [f"1 rows of {service}.X still tell of somebody who was forgotten: 1"]
+            others.faults[service] = [f"1 rows of {service}.X hold personal data of an erased customer: 1"]
         Order.objects.update(address={"city": "London"})
         _, findings = audit.run(lambda _: None)
         assert sorted(finding.what.partition(":")[0] for finding in findings) == [

@@ -15,7 +15,7 @@ from celery_config.contracts.order import CustomerChanged, OrderPlaced
 from celery_config.contracts.payment import AuthorizePayment
 from celery_config.contracts.shipment import BookShipment
 from celery_config.contracts.values import Address, Line
-from celery_config.erasure.redaction import NOBODY, blanked
+from celery_config.erasure.redaction import NO_CUSTOMER, redact
 from celery_config.saga.dsl import Saga, minutes, retriable
 from celery_config.saga.engine.machine import (
     IGNORE,
@@ -58,25 +58,25 @@ PERSONAL = ("Ada", "ada@example.com", "Harbour", "Dublin", "D02", "tok_secret")
 class TestWhatIsLeftOfAMessage:
     @pytest.mark.parametrize("said", SAID, ids=lambda said: type(said).__name__)
     def test_nothing_personal_and_still_the_same_contract(self, said: Any) -> None:
-        left = blanked(encode(said))
+        left = redact(encode(said))
         assert not [word for word in PERSONAL if word in json.dumps(left)]
         assert type(decode(type(said), left)) is type(said)
-        assert blanked(left) == left
+        assert redact(left) == left
 
     def test_what_books_need_stays(self) -> None:
-        left = decode(OrderPlaced, blanked(encode(SAID[1])))
+        left = decode(OrderPlaced, redact(encode(SAID[1])))
         assert (left.order, left.amount, left.lines, left.address.country) == (
             ID, 1, (Line(sku="TEA", quantity=2),), "IE",
         )  # fmt: skip
-        assert left.customer == NOBODY
+        assert left.customer == NO_CUSTOMER
 
     def test_a_reason_is_free_text(self) -> None:
         cause = {"step": "", "code": "cancelled", "reason": "cancelled by ada"}
-        assert blanked(cause) == {"step": "", "code": "cancelled", "reason": ""}
+        assert redact(cause) == {"step": "", "code": "cancelled", "reason": ""}
 
     @pytest.mark.parametrize("value", [None, {}, [], 3, "text", {"name": None}, {"name": {"sku": 1}}])
     def test_what_is_not_personal_is_as_it_was(self, value: Any) -> None:
-        assert blanked(value) == value
+        assert redact(value) == value
 
 
 @dataclass(frozen=True, kw_only=True)
