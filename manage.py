@@ -30,7 +30,7 @@ SYSTEM_COMMANDS = {
     "mutants": ("tests.mutants.run", "deliberately broken variants, each caught by a test or the audit"),
     "flower": ("compose.local.flower", "Flower, for the workers of all four services"),
     "asyncapi": ("docs.asyncapi", "the events of all services as an AsyncAPI document"),
-    "flows": ("docs.flows", "who waits for whom in each flow of an order, from the code"),
+    "flows": ("docs.flows", "what each service waits for in each flow of an order"),
     "architecture": ("docs.architecture", "the map of the code, from its imports"),
     "topology": ("celery_config.broker.topology", "print the broker's definitions as JSON"),
 }

@@ -1,4 +1,4 @@
-"""`./manage.py flows`: who waits for whom in each flow of an order, from the code."""
+"""`./manage.py flows`: what each service waits for in each flow of an order, from the code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,13 @@ from celery_config.contracts.base import Command
 from celery_config.contracts.subscriptions import ReactionRule
 from celery_config.saga.dsl import Saga, StepKind
 from docs.generated import replace_part
-from docs.reordering import forward, in_order, package_of, path_of, reactions, touched
+from docs.reordering import (
+    find_changed_files,
+    find_path,
+    forward_reactions,
+    read_reactions,
+    sort_by_flow,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "why.md"
@@ -34,69 +40,71 @@ def main(argv: list[str]) -> int:
     if options.write:
         PAGE.write_text(page(), encoding="utf-8")
     elif options.reorder:
-        print(reordered(*options.reorder))
+        print(describe_reordering(*options.reorder))
     else:
-        print("\n\n".join((flow.mermaid if options.mermaid else flow.text)() for flow in flows()))
+        print("\n\n".join((flow.mermaid if options.mermaid else flow.text)() for flow in read_flows()))
     return 0
 
 
 @dataclass(frozen=True)
 class Wait:
-    """One line of a flow: `who` does something when `after` has happened, and says so."""
+    """One line of a flow: a service waits for something, acts, and announces events."""
 
-    who: str
-    after: str
-    does: str
-    says: tuple[str, ...]
-    told_by: str
-    """Whose word it waits for."""
+    service: str
+    awaited: str
+    action: str
+    announced: tuple[str, ...]
+    sender: str
+    """The service that sends what is awaited."""
 
 
 @dataclass(frozen=True)
 class Flow:
-    """How an order gets from the first to the last service."""
+    """The way of an order from the first to the last service."""
 
     title: str
     files: tuple[str, ...]
     waits: tuple[Wait, ...]
 
     def text(self) -> str:
-        rows = [(w.who, "waits for", w.after, "then", w.does, ", ".join(w.says)) for w in self.waits]
+        rows = [
+            (w.service, "waits for", w.awaited, "then", w.action, ", ".join(w.announced)) for w in self.waits
+        ]
         widths = [max(len(row[column]) for row in rows) for column in range(6)]
         lines = [
-            f"{who:{widths[0]}}  {waits} {after:{widths[2]}}  {then} {does:{widths[4]}}  {says}".rstrip()
-            for who, waits, after, then, does, says in rows
+            f"{name:{widths[0]}}  {waits} {after:{widths[2]}}  {then} {action:{widths[4]}}  {events}".rstrip()
+            for name, waits, after, then, action, events in rows
         ]
         return "\n".join(
             [self.title, *(f"  {file}" for file in self.files), "", *(f"  {line}" for line in lines)]
         )
 
     def mermaid(self) -> str:
-        """A sequence diagram: who tells whom what."""
-        services = dict.fromkeys(name for wait in self.waits for name in (wait.told_by, wait.who))
+        """A sequence diagram of what each service sends to which."""
+        services = dict.fromkeys(name for wait in self.waits for name in (wait.sender, wait.service))
         lines = ["sequenceDiagram", *(f"  participant {name}" for name in services)]
         for wait in self.waits:
-            lines.append(f"  {wait.told_by}->>{wait.who}: {wait.after}")
-            lines.append(f"  Note over {wait.who}: {wait.does}")
+            lines.append(f"  {wait.sender}->>{wait.service}: {wait.awaited}")
+            lines.append(f"  Note over {wait.service}: {wait.action}")
         return "\n".join(lines)
 
 
-def flows() -> list[Flow]:
-    return [orchestrated(saga_of_new_orders()), choreographed()]
+def read_flows() -> list[Flow]:
+    return [read_orchestrated(find_default_saga()), read_choreographed()]
 
 
-def saga_of_new_orders() -> type[Saga]:
-    """The saga that new orders take by default."""
+def find_default_saga() -> type[Saga]:
+    """Return the saga that new orders take by default."""
     os.environ["DJANGO_SETTINGS_MODULE"] = "order_project.config.settings"
     importlib.import_module("django").setup()
     return Saga.registry["place-order", 1]
 
 
-def orchestrated(saga: type[Saga]) -> Flow:
+def read_orchestrated(saga: type[Saga]) -> Flow:
     """Each service waits for its command, which the order service chained to the reply before it."""
     us, waits, before = ORCHESTRATOR, [], ""
     for step in saga.steps:
-        waits.append(asked(step.command, before))
+        waits.append(wait_for_command(step.command, before))
         before = step.command.done.__name__
     waits.append(Wait(us, before, "confirms the order", (), saga.steps[-1].command.service))
     pivot = saga.steps[saga.pivot_index()]
@@ -105,52 +113,52 @@ def orchestrated(saga: type[Saga]) -> Flow:
     before = "the fence"
     for step in reversed([each for each in saga.steps if each.kind is StepKind.COMPENSATABLE]):
         assert step.undo
-        waits.append(asked(step.undo, before))
+        waits.append(wait_for_command(step.undo, before))
         before = step.undo.done.__name__
-    waits.append(Wait(us, before, "cancels the order", (), waits[-1].who))
-    return Flow("orchestrated", (path_of(saga),), tuple(waits))
+    waits.append(Wait(us, before, "cancels the order", (), waits[-1].service))
+    return Flow("orchestrated", (find_path(saga),), tuple(waits))
 
 
-def asked(command: type[Command], before: str) -> Wait:
-    says = tuple(kind.__name__ for kind in (command.done, command.refused) if kind)
+def wait_for_command(command: type[Command], before: str) -> Wait:
+    announced = tuple(kind.__name__ for kind in (command.done, command.refused) if kind)
     after = f"{command.__name__} after {before}" if before else command.__name__
-    return Wait(command.service, after, command.__name__, says, ORCHESTRATOR)
+    return Wait(command.service, after, command.__name__, announced, ORCHESTRATOR)
 
 
-def choreographed() -> Flow:
+def read_choreographed() -> Flow:
     """Each service waits for the events of others."""
     waits = [
-        Wait(each.command.service, heard.__name__, does(each), names(each), heard.service)
-        for each in in_order(reactions())
-        for heard in each.to
+        Wait(each.command.service, event.__name__, describe_action(each), name_events(each), event.service)
+        for each in sort_by_flow(read_reactions())
+        for event in each.to
     ]
     us = ORCHESTRATOR
-    last = forward(reactions())[-1]
+    last = forward_reactions(read_reactions())[-1]
     waits.append(Wait(us, "all of these", "confirms the order", (), last.command.service))
-    undos = [each for each in reactions() if each.operation == "undo"]
+    undos = [each for each in read_reactions() if each.operation == "undo"]
     undone = " and ".join(each.announce.__name__ for each in undos)
     waits.append(Wait(us, undone, "cancels the order", (), undos[-1].command.service))
-    files = [f"{package_of(service)}/subscriptions.py" for service in SERVICES]
+    files = [f"{SERVICES[service].package}/subscriptions.py" for service in SERVICES]
     return Flow("choreographed", tuple(files), tuple(waits))
 
 
-def does(each: ReactionRule) -> str:
+def describe_action(each: ReactionRule) -> str:
     return f"{each.command.__name__}{f' unless {each.unless.__name__} ran' if each.unless else ''}"
 
 
-def names(each: ReactionRule) -> tuple[str, ...]:
+def name_events(each: ReactionRule) -> tuple[str, ...]:
     return tuple(kind.__name__ for kind in each.announces)
 
 
-def reordered(first: str, second: str) -> str:
+def describe_reordering(first: str, second: str) -> str:
     """The files that change, for each flow, when two neighbours change places."""
-    told = []
+    lines = []
     for flow, files in (
-        ("orchestrated", [path_of(saga_of_new_orders())]),
-        ("choreographed", sorted(touched(first, second))),
+        ("orchestrated", [find_path(find_default_saga())]),
+        ("choreographed", sorted(find_changed_files(first, second))),
     ):
-        told += [f"{flow}: {len(files)} file{'s' * (len(files) != 1)}", *(f"  {file}" for file in files)]
-    return "\n".join(told)
+        lines += [f"{flow}: {len(files)} file{'s' * (len(files) != 1)}", *(f"  {file}" for file in files)]
+    return "\n".join(lines)
 
 
 def page() -> str:
@@ -159,9 +167,9 @@ def page() -> str:
 
 
 def sections() -> Iterable[str]:
-    for flow in flows():
-        yield f"### {flow.title.capitalize()}: who waits for whom\n\n"
+    for flow in read_flows():
+        yield f"### {flow.title.capitalize()}: what each service waits for\n\n"
         yield f"```mermaid\n{flow.mermaid()}\n```\n\n```text\n{flow.text()}\n```\n\n"
     yield "### What it takes to hold the stock before the money\n\n"
-    pair = [line.command.__name__ for line in forward(reactions())[:2]]
-    yield f"`./manage.py flows --reorder {' '.join(pair)}` says:\n\n```text\n{reordered(*pair)}\n```\n"
+    pair = [line.command.__name__ for line in forward_reactions(read_reactions())[:2]]
+    yield f"`./manage.py flows --reorder {' '.join(pair)}` says:\n\n```text\n{describe_reordering(*pair)}\n```\n"

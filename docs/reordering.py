@@ -1,4 +1,4 @@
-"""What it takes to let two neighbours of the choreographed flow change places, found in its lines and contracts."""
+"""The files that change when two neighbours of the choreographed flow change places, from its rules and contracts."""
 
 from __future__ import annotations
 
@@ -15,77 +15,73 @@ from docs.asyncapi import parts
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def reactions() -> list[ReactionRule]:
-    return [each for listens in parts().values() for each in listens if isinstance(each, ReactionRule)]
+def read_reactions() -> list[ReactionRule]:
+    return [each for rules in parts().values() for each in rules if isinstance(each, ReactionRule)]
 
 
-def in_order(lines: Sequence[ReactionRule]) -> list[ReactionRule]:
-    """As an order meets them: what is done, then what undoes it."""
-    ahead = forward(lines)
+def sort_by_flow(lines: Sequence[ReactionRule]) -> list[ReactionRule]:
+    """Sort the rules as an order meets them: the actions, then the undos."""
+    ahead = forward_reactions(lines)
     return [*ahead, *(each for each in lines if each not in ahead)]
 
 
-def forward(lines: Sequence[ReactionRule]) -> list[ReactionRule]:
-    """The lines that carry an order out, each behind the one whose word it waits for."""
+def forward_reactions(lines: Sequence[ReactionRule]) -> list[ReactionRule]:
+    """Return the rules that carry an order out, each behind the one for whose event it waits."""
     found: list[ReactionRule] = []
-    said: type[Event] = OrderPlaced
-    while line := next((each for each in lines if said in each.to and each.operation == "do"), None):
+    event: type[Event] = OrderPlaced
+    while line := next((each for each in lines if event in each.to and each.operation == "do"), None):
         found.append(line)
-        said = line.announce
+        event = line.announce
     return found
 
 
-def touched(first: str, second: str) -> set[str]:
-    """The files of the choreographed flow that change.
+def find_changed_files(first: str, second: str) -> set[str]:
+    """Return the files of the choreographed flow that change when two neighbours change places.
 
-    These are the lines that wait for another event than before, and the contracts that must now carry what came after.
+    These are the rules that wait for another event than before, and the contracts that must now carry more fields.
 
     Raises:
-        SystemExit: the two are no neighbours.
+        SystemExit: the two are not neighbours.
     """
-    before = forward(reactions())
+    before = forward_reactions(read_reactions())
     at = [each.command.__name__ for each in before]
     if first not in at or second not in at or at.index(second) != at.index(first) + 1:
         raise SystemExit(f"{first} and {second} do not follow each other; there are: {', '.join(at)}")
     place = at.index(first)
     after = [*before[:place], before[place + 1], before[place], *before[place + 2 :]]
-    said: type[Event] = OrderPlaced
+    event: type[Event] = OrderPlaced
     files = set()
     for line in after:
-        if said not in line.to:
-            files.add(f"{package_of(line.command.service)}/subscriptions.py")
-        said = line.announce
-    return files | {path_of(kind) for kind in poorer(after)}
+        if event not in line.to:
+            files.add(f"{SERVICES[line.command.service].package}/subscriptions.py")
+        event = line.announce
+    return files | {find_path(kind) for kind in find_incomplete_events(after)}
 
 
-def poorer(lines: Sequence[ReactionRule]) -> Iterator[type[Event]]:
-    """The events that lack something that a line behind them needs, when the lines follow each other so."""
+def find_incomplete_events(lines: Sequence[ReactionRule]) -> Iterator[type[Event]]:
+    """Yield the events that lack a field that a later rule needs, when the rules follow each other like this."""
     carried: list[type[Event]] = [OrderPlaced, *(line.announce for line in lines)]
     for number, line in enumerate(lines):
-        wanted = missing(line, carried[number])
-        for field in wanted:
-            # Whoever knew it last must pass it on, and all between them and this line.
+        missing = find_unmet_needs(line, carried[number])
+        for field in missing:
+            # The last event that has it must pass it on, and so must all events between.
             for earlier in range(number, 0, -1):
-                if field in fields(carried[earlier]):
+                if field in field_names(carried[earlier]):
                     break
                 yield carried[earlier]
 
 
-def missing(line: ReactionRule, heard: type[Event]) -> set[str]:
-    told = [
-        *find_missing_fields(line.command, heard),
-        *find_missing_fields(line.announce, heard, line.command.done),
+def find_unmet_needs(line: ReactionRule, event: type[Event]) -> set[str]:
+    faults = [
+        *find_missing_fields(line.command, event),
+        *find_missing_fields(line.announce, event, line.command.done),
     ]
-    return {each.partition(".")[2].partition(" ")[0] for each in told}
+    return {each.partition(".")[2].partition(" ")[0] for each in faults}
 
 
-def fields(kind: type[Event]) -> set[str]:
+def field_names(kind: type[Event]) -> set[str]:
     return set(inspect.get_annotations(kind)) - {"service"}
 
 
-def package_of(service: str) -> str:
-    return SERVICES[service].package
-
-
-def path_of(kind: type) -> str:
+def find_path(kind: type) -> str:
     return str(Path(inspect.getfile(kind)).relative_to(ROOT))

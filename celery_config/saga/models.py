@@ -86,7 +86,7 @@ class SagaInstance(WatchedRow):
             models.CheckConstraint(
                 condition=models.Q(due_at__isnull=False) | ~models.Q(status__in=[s.value for s in OPEN]),
                 name="an_open_saga_is_due_some_time",
-            ),
+            )
         ]
         indexes: ClassVar = [
             models.Index(fields=["due_at"], name="saga_due", condition=models.Q(due_at__isnull=False)),

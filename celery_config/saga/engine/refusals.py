@@ -19,8 +19,8 @@ WITHOUT_REASON = ("step_failed", "dead_letter", "deadline_passed")
 def explain_causes(sagas: Sequence[SagaInstance]) -> None:
     """Set the cause of compensated sagas to the refusal that stopped them, where the cause says no more than a step.
 
-    A refusal comes home by three roads. Celery's errback, which is immutable here (rule 3), carries ids and no reason,
-    so the other two bring it; each of the three may be late or lost:
+    A refusal comes home by three roads, because Celery's errback carries ids and no reason: it is immutable, so that
+    it is published and never run inline (rule 3, the errback). Each of the three may be late or lost:
 
     1. The errback `order.step_failed`: it stops the saga at once, with a cause that only names the step.
     2. The participant's event: `step_log.merge_entries` writes a refusal to the log, `record_failure` used-up tries.

@@ -130,7 +130,7 @@ class SagaFlow(WatchedFlow[SagaInstance, SagaFacts]):
         refusals.explain_causes([row for row in ended if row.status == Status.COMPENSATED])
 
     def finish(self, transitions: Sequence[Transition[SagaInstance]], facts: SagaFacts) -> None:
-        """Write the decisions down, and tell the sagas' owners in the transaction that ends them (rule 11)."""
+        """Write the decisions down, and tell the sagas' owners in the transaction that ends them (rule 11, the end)."""
         unexpected = [
             record_decision(each)
             for each in transitions

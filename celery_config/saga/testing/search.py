@@ -34,14 +34,7 @@ class Report:
         self.departures.update(choices.values())
 
 
-def check_random(
-    saga: type[Saga],
-    *,
-    count: int,
-    seed: int,
-    first: int = 0,
-    engine: Engine = REAL,
-) -> Report:
+def check_random(saga: type[Saga], *, count: int, seed: int, first: int = 0, engine: Engine = REAL) -> Report:
     """Play `count` schedules of this seed, from number `first` on.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Who waits for whom, from the code; and what it takes to change that."""
+"""What each service waits for is read from the code, and so are the files that a reordering changes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from docs import flows, reordering
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def said(*arguments: str) -> str:
+def run_flows(*arguments: str) -> str:
     """What the command prints; a process of its own, since one process has one settings module."""
     command = [sys.executable, "manage.py", "flows", *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
@@ -28,7 +28,7 @@ def test_the_page_is_what_the_code_says() -> None:
 
 
 def test_each_waits_for_the_one_before() -> None:
-    lines = [line.split() for line in said().splitlines()]
+    lines = [line.split() for line in run_flows().splitlines()]
     waits = {(words[0], words[3]) for words in lines if words[1:3] == ["waits", "for"]}
     assert {
         ("payment", "OrderPlaced"),
@@ -38,7 +38,7 @@ def test_each_waits_for_the_one_before() -> None:
 
 
 def test_one_file_changes_in_one_flow_and_many_in_the_other() -> None:
-    orchestrated, _, choreographed = said("--reorder", "AuthorizePayment", "ReserveStock").partition(
+    orchestrated, _, choreographed = run_flows("--reorder", "AuthorizePayment", "ReserveStock").partition(
         "choreographed"
     )
     assert orchestrated.split()[1:] == ["1", "file", "order_project/sagas/place_order.py"]
@@ -49,4 +49,4 @@ def test_one_file_changes_in_one_flow_and_many_in_the_other() -> None:
 
 def test_only_neighbours_change_places() -> None:
     with pytest.raises(SystemExit, match="do not follow each other"):
-        reordering.touched("ReserveStock", "CapturePayment")
+        reordering.find_changed_files("ReserveStock", "CapturePayment")

@@ -12,7 +12,7 @@ from textwrap import dedent
 import pytest
 
 from celery_config.common.services import PACKAGES, SERVICES
-from docs import messages_table
+from docs import messages_table, rules
 from manage import SYSTEM_COMMANDS
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -285,6 +285,27 @@ class TestPages:
         indexes = {readme, *(page for page in links_of(readme) if page.name == "README.md")}
         found = indexes.union(*map(links_of, indexes))
         assert {str(page.relative_to(ROOT)) for page in PAGES if page not in found} == set()
+
+
+class TestRules:
+    def test_every_rule_has_a_name_and_no_two_share_one(self) -> None:
+        assert list(rules.read_names()) == list(range(1, 28))
+        assert len(set(rules.read_names().values())) == 27
+
+    def test_the_list_of_names_is_that_of_the_rules(self) -> None:
+        listed = (
+            (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8").partition("## The rules by name")[2]
+        )
+        assert re.findall(r"(\d+) ([\w ]+?)(?= [·|])", listed) == [
+            (str(n), x) for n, x in rules.read_names().items()
+        ]
+
+    @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+    def test_a_page_mentions_a_rule_with_its_name(self, path: Path) -> None:
+        text = " ".join(path.read_text(encoding="utf-8").split())
+        for number, after in re.findall(r"\brule (\d+)(.{,40})", text):
+            name = rules.read_names()[int(number)]
+            assert after.startswith((f", {name}", f" ({name})")), f"{path.name}: rule {number} is {name}"
 
 
 class TestDecisions:
