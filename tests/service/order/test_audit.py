@@ -40,7 +40,7 @@ class Catalogue:
             self.source.memory.rows[entry.key] = entry
 
     def told(self, what: str, body: dict[str, Any]) -> Any:
-        return encode(self.source.ask(what, Any, **body))
+        return encode(self.source.post(what, Any, **body))
 
 
 class Services:
