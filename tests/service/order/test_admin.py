@@ -124,7 +124,7 @@ def test_times_have_seconds(admin_client: Client, placed: Placed) -> None:
 @pytest.mark.parametrize("page", ["saga_deadletter", "order_refund", "messaging_inboxentry"])
 def test_an_empty_list_offers_nothing_to_create(admin_client: Client, shop: Shop, page: str) -> None:
     html, _ = opened(admin_client, page)
-    assert "none is added by hand" in html
+    assert "you cannot add one" in html
     assert "Create" not in html
 
 

@@ -37,10 +37,10 @@ class Catalogue:
     def __init__(self) -> None:
         self.source = SourceInMemory(copies["catalogue_product"])
         for entry in stream_rows(CopyReader(self.source.copy), None, None):
-            self.source.shelf.entries[entry.key] = entry
+            self.source.memory.rows[entry.key] = entry
 
     def told(self, what: str, body: dict[str, Any]) -> Any:
-        return encode(self.source.ask(what, Any, **body))
+        return encode(self.source.post(what, Any, **body))
 
 
 class Services:
