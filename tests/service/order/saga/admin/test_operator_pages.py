@@ -34,11 +34,11 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The participants that were asked; each says that nothing came to it."""
     services: list[str] = []
 
-    def ask_one(service: str, saga: Any) -> Answer:
+    def read_barrier(service: str, saga: Any) -> Answer:
         services.append(service)
         return {}
 
-    monkeypatch.setattr(barrier_client, "ask_one", ask_one)
+    monkeypatch.setattr(barrier_client, "read_barrier", read_barrier)
     return services
 
 
@@ -50,7 +50,7 @@ def barrier(monkeypatch: pytest.MonkeyPatch) -> dict[str, Answer]:
         "inventory": {},
         "shipment": {},
     }
-    monkeypatch.setattr(barrier_client, "ask_one", lambda service, saga: told[service])
+    monkeypatch.setattr(barrier_client, "read_barrier", lambda service, saga: told[service])
     return told
 
 
