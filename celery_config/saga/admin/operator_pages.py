@@ -128,8 +128,9 @@ class OperatorPages(ReadOnlyAdmin):
         if row is None:
             return self.redirect_to_list(request, object_id)
         return confirm_and_act(
-            self, request, WhyForm(get_posted_data(request)), get_page_url(row), partial(operators.take_over, row),
-            partial(self.read_evidence, row), title=f"Take over {row.title}", original=row, button="Take over",
+            self, request, WhyForm(get_posted_data(request)), get_page_url(row),
+            partial(operators.take_over, row), partial(self.read_evidence, row),
+            title=f"Take over {row.title}", original=row, button="Take over",
             about=f"You become its owner, who decides about it, in the place of {row.owner}. Nothing is sent.",
             refused="" if row.status == Status.PARKED else parking.UNOWNED.format(row.status),
         )  # fmt: skip
@@ -155,8 +156,8 @@ class OperatorPages(ReadOnlyAdmin):
         title = self.get_unfold_action(name).description
         return confirm_and_act(
             self, request, form, get_page_url(row), partial(operators.perform, row, name),
-            partial(self.build_preview_context, row, name), title=f"{title}: {row.title}", original=row, button=title,
-            about=self.flow.verbs[name].label,
+            partial(self.build_preview_context, row, name), title=f"{title}: {row.title}",
+            original=row, button=title, about=self.flow.verbs[name].label,
         )  # fmt: skip
 
     def build_preview_context(self, row: WatchedRow, verb: str) -> dict[str, Any]:

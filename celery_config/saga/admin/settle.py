@@ -52,7 +52,8 @@ def settle_page(
 
     return confirm_and_act(
         admin, request, form, back, settle, title=f"Settle by hand: {row.title}", about=ABOUT, original=row,
-        button="Settle by hand", refused=explain_no_settlement(row.status, intents), **build_evidence(course, answers),
+        button="Settle by hand", refused=explain_no_settlement(row.status, intents),
+        **build_evidence(course, answers),
     )  # fmt: skip
 
 

@@ -258,7 +258,7 @@ class TestSettlingByHand:
             told.append((saga, step, operation, answer, note))
             return "authorize-payment is undone, says a human"
 
-        monkeypatch.setattr(barrier_client, "settle", settle)
+        monkeypatch.setattr(barrier_client, "send_settlement", settle)
         form = {"intent": "authorize-payment undo", "answer": "{}", "why": "their support says so"}
         html = said(admin_client, page(parked, "settle_by_hand"), **form)
         assert told == [(parked.saga_id, "authorize-payment", "undo", {}, "their support says so (admin)")]
@@ -279,7 +279,7 @@ class TestSettlingByHand:
         def settle(*_: Any, **__: Any) -> str:
             raise ServiceCallError("payment does not answer at http://127.0.0.1:8002")
 
-        monkeypatch.setattr(barrier_client, "settle", settle)
+        monkeypatch.setattr(barrier_client, "send_settlement", settle)
         form = {"intent": "authorize-payment undo", "answer": "{}", "why": "x"}
         html = said(admin_client, page(parked, "settle_by_hand"), **form)
         assert "Nothing was changed: payment does not answer" in html
