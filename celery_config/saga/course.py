@@ -38,7 +38,7 @@ Answer = Mapping[str, Held] | None
 
 @dataclass(frozen=True)
 class Course:
-    """What is to be done, and what is known of it: a saga's, or that of an order which nobody orchestrates."""
+    """The steps of a saga or choreographed order, and what is known of each."""
 
     steps: Sequence[Step]
     data: Mapping[str, Any]

@@ -32,7 +32,7 @@ class WatchedRow(models.Model):
     name: Any
     """The kind of flow."""
     subject: Any
-    """The order's id."""
+    """The id of what it is about."""
 
     status = models.CharField(
         max_length=12, choices=[(s.value, s.value) for s in Status], default=Status.RUNNING.value

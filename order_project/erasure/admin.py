@@ -13,7 +13,7 @@ from unfold.decorators import action, display
 
 from celery_config.errors import OperatorRefused, SagaPaused
 from celery_config.saga.admin.forms import WhyForm
-from celery_config.saga.admin.widgets import act_page, form_data, operator
+from celery_config.saga.admin.widgets import get_operator_name, get_posted_data, render_confirmation
 from celery_config.web.admin import ReadOnlyAdmin, ReadOnlyInline, ServiceAdmin
 from celery_config.web.columns import id_column, make_label, table_column
 from order_project.erasure import requests
@@ -59,16 +59,16 @@ class CanBeForgotten(ServiceAdmin):
         if row is None:
             answer: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
             return answer
-        back, form = reverse("admin:order_customer_change", args=[row.pk]), WhyForm(form_data(request))
+        back, form = reverse("admin:order_customer_change", args=[row.pk]), WhyForm(get_posted_data(request))
         if form.is_valid():
             return self.forgotten(request, row, form.cleaned_data["why"], back)
-        return act_page(
+        return render_confirmation(
             self, request, title=f"Forget {row}", about=ABOUT, original=row, form=form, button="Forget", back=back,
         )  # fmt: skip
 
     def forgotten(self, request: HttpRequest, row: Customer, why: str, back: str) -> HttpResponse:
         try:
-            erasure = requests.request_erasure(customer=row.pk, by=operator(request), why=why)
+            erasure = requests.request_erasure(customer=row.pk, by=get_operator_name(request), why=why)
         except (APIException, OperatorRefused, SagaPaused) as error:
             self.message_user(request, f"Nothing was changed: {error}", messages.ERROR)
             return redirect(back)

@@ -1,4 +1,4 @@
-"""A verb for many at once, with one why."""
+"""One verb on many rows, with one reason."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from celery_config.saga.admin.widgets import (
     COLOURS,
     LINK,
     Table,
-    act_page,
     break_words,
-    no_wrap,
-    operator,
-    page_of,
+    get_operator_name,
+    get_page_url,
+    keep_on_one_line,
+    render_confirmation,
 )
 from celery_config.saga.engine.flows import find_flow
 from celery_config.saga.operations import operators
@@ -36,7 +36,7 @@ MOST_AT_ONCE = 500
 def each_page(
     admin: ModelAdmin[Any], request: HttpRequest, chosen: QuerySet[Any], verb: str, title: str
 ) -> HttpResponse | None:
-    """Ask why, then do it to each of them; the participants are not asked, nor is one held up by another."""
+    """Ask for the reason, then act on each row. No participant is asked; one failure does not stop the others."""
     rows = list(chosen[: MOST_AT_ONCE + 1])
     if len(rows) > MOST_AT_ONCE:
         admin.message_user(request, f"choose at most {MOST_AT_ONCE} at once", messages.ERROR)
@@ -48,7 +48,7 @@ def each_page(
     hidden = [("action", f"{verb}_each"), ("confirmed", "yes")]
     hidden += [(ACTION_CHECKBOX_NAME, str(row.pk)) for row in rows]
     meta = admin.opts
-    return act_page(
+    return render_confirmation(
         admin,
         request,
         title=f"{title} {len(rows)} {meta.verbose_name_plural if len(rows) > 1 else meta.verbose_name}",
@@ -65,7 +65,7 @@ def table_of(admin: ModelAdmin[Any], rows: Iterable[Any], verb: str) -> Table:
     fitting = find_flow(admin.model).verbs[verb].triggers
     shown = [
         [
-            format_html(LINK, page_of(row), no_wrap(row.title)),
+            format_html(LINK, get_page_url(row), keep_on_one_line(row.title)),
             make_label(row.status, COLOURS),
             break_words(row.fingerprint),
             "yes" if row.status in fitting else "no, it will be refused",
@@ -76,15 +76,15 @@ def table_of(admin: ModelAdmin[Any], rows: Iterable[Any], verb: str) -> Table:
 
 
 def do_each(admin: ModelAdmin[Any], request: HttpRequest, rows: Iterable[Any], verb: str, why: str) -> None:
-    """Tell of each how it went."""
+    """Perform the verb on each row; show the results."""
     done, refused = [], []
     for row in rows:
         try:
-            effect = operators.perform(row, verb, by=operator(request), why=why).effect
+            effect = operators.perform(row, verb, by=get_operator_name(request), why=why).effect
         except OperatorRefused as refusal:
             refused.append((str(row.pk), str(refusal)))
         else:
             done.append((str(row.pk), effect))
-    for told, level in ((done, messages.SUCCESS), (refused, messages.ERROR)):
-        if told:
-            admin.message_user(request, format_html_join(SafeString("<br>"), "{}: {}", told), level)
+    for results, level in ((done, messages.SUCCESS), (refused, messages.ERROR)):
+        if results:
+            admin.message_user(request, format_html_join(SafeString("<br>"), "{}: {}", results), level)

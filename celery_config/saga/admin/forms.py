@@ -1,4 +1,4 @@
-"""What operators are asked before anything is done."""
+"""Forms that an operator fills in before an act."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ Choices = list[tuple[str, Any]]
 class WhyForm(forms.Form):
     why = forms.CharField(
         max_length=1000,
-        help_text="kept with your name, for whoever asks later",
+        help_text="kept with your name",
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
     )
 
 
 class SeenForm(WhyForm):
-    """`seen` is the status that the page showed: one that has moved since is looked at anew."""
+    """`seen` is the status that the page showed; if the status has changed since, the page is shown again."""
 
     seen = forms.CharField(widget=forms.HiddenInput)
 
 
 class JsonObject(forms.JSONField):
-    """An empty object is an answer, too."""
+    """Accepts an empty object as an answer."""
 
     empty_values = [None, ""]
 

@@ -16,7 +16,14 @@ from celery_config.errors import OperatorRefused
 from celery_config.saga.admin.bulk_actions import each_page
 from celery_config.saga.admin.forms import SeenForm, WhyForm
 from celery_config.saga.admin.settle import settle_page
-from celery_config.saga.admin.widgets import COLOURS, ask_and_act, evidence, form_data, moment, page_of
+from celery_config.saga.admin.widgets import (
+    COLOURS,
+    build_evidence,
+    confirm_and_act,
+    format_deadline,
+    get_page_url,
+    get_posted_data,
+)
 from celery_config.saga.engine import parking
 from celery_config.saga.engine.flows import WatchedFlow, find_flow
 from celery_config.saga.models import WatchedRow
@@ -29,7 +36,7 @@ DECIDED_ABOUT = (Status.PARKED, Status.STOPPING)
 
 
 class FingerprintFilter(admin.SimpleListFilter):
-    """By what parked it. Only what is parked has that, and only that is read, by the index of what has not ended."""
+    """Filter by fingerprint. Only parked rows have one; the query uses the index of open rows."""
 
     title = "what parked it"
     parameter_name = "fingerprint"
@@ -62,14 +69,14 @@ class OperatorPages(ReadOnlyAdmin):
     def actions_detail(self) -> tuple[str, ...]:
         return (*self.flow.verbs, "take_over", "settle_by_hand")
 
-    def fits(self, action_name: str, row: WatchedRow) -> bool:
+    def is_offered(self, action_name: str, row: WatchedRow) -> bool:
         """Whether an action fits the status of the row."""
         if verb := self.flow.verbs.get(action_name):
             return row.status in verb.triggers
         return row.status in ((Status.PARKED,) if action_name == "take_over" else operators.IN_DOUBT)
 
     def has_act_permission(self, request: HttpRequest, _: Any = None) -> bool:
-        """The verbs are for who may change sagas, though nobody edits one by hand."""
+        """Users with `change_sagainstance` may act; no user edits a row."""
         return request.user.has_perm("saga.change_sagainstance")
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
@@ -78,7 +85,7 @@ class OperatorPages(ReadOnlyAdmin):
         names = {
             self.get_unfold_action(name).action_name
             for name in self.actions_detail
-            if row and self.fits(name, row)
+            if row and self.is_offered(name, row)
         }
         offered = super().get_actions_detail(request, object_id)
         return [verb for verb in offered if verb.action_name in names]
@@ -86,40 +93,44 @@ class OperatorPages(ReadOnlyAdmin):
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Any = None, **kwargs: Any
     ) -> HttpResponse:
-        """Participants are asked only about what somebody may have to decide about."""
+        """Ask the participants only about parked and stopping rows; others need no decision."""
         if obj and obj.status in DECIDED_ABOUT:
-            context |= {"standing": self.standing(obj), "answer_by": moment(obj.answer_by, "overdue")}
+            context |= {
+                "standing": self.read_evidence(obj),
+                "answer_by": format_deadline(obj.answer_by, "overdue"),
+            }
         answer: HttpResponse = super().render_change_form(request, context, *args, obj=obj, **kwargs)
         return answer
 
-    def standing(self, row: WatchedRow) -> dict[str, Any]:
-        """What its owner must see at the top of the page (rule 25); asks the participants."""
+    def read_evidence(self, row: WatchedRow) -> dict[str, Any]:
+        """Ask the participants, and return what the owner must see at the top of the page (rule 25, parked)."""
         try:
             course = self.flow.find_course(row)
         except OperatorRefused as refusal:
             return {"warnings": [str(refusal)]}
-        return evidence(course, barrier_client.ask(course.steps, row.pk))
+        return build_evidence(course, barrier_client.read_barriers(course.steps, row.pk))
 
     @action(description="Retry", icon="refresh", permissions=["act"])
     def retry(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.verb_page(request, object_id, "retry")
+        return self.show_verb(request, object_id, "retry")
 
     @action(description="Compensate", icon="undo", permissions=["act"])
     def compensate(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.verb_page(request, object_id, "compensate")
+        return self.show_verb(request, object_id, "compensate")
 
     @action(description="Resume forward", icon="fast_forward", permissions=["act"])
     def resume(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.verb_page(request, object_id, "resume")
+        return self.show_verb(request, object_id, "resume")
 
     @action(description="Take over", icon="person_add", permissions=["act"], url_path="take-over")
     def take_over(self, request: HttpRequest, object_id: str) -> HttpResponse:
         row = self.get_object(request, object_id)
         if row is None:
-            return self.unknown(request, object_id)
-        return ask_and_act(
-            self, request, WhyForm(form_data(request)), page_of(row), partial(operators.take_over, row),
-            partial(self.standing, row), title=f"Take over {row.title}", original=row, button="Take over",
+            return self.redirect_to_list(request, object_id)
+        return confirm_and_act(
+            self, request, WhyForm(get_posted_data(request)), get_page_url(row),
+            partial(operators.take_over, row), partial(self.read_evidence, row),
+            title=f"Take over {row.title}", original=row, button="Take over",
             about=f"You become its owner, who decides about it, in the place of {row.owner}. Nothing is sent.",
             refused="" if row.status == Status.PARKED else parking.UNOWNED.format(row.status),
         )  # fmt: skip
@@ -128,14 +139,14 @@ class OperatorPages(ReadOnlyAdmin):
     def settle_by_hand(self, request: HttpRequest, object_id: str) -> HttpResponse:
         row = self.get_object(request, object_id)
         if row is None:
-            return self.unknown(request, object_id)
-        return settle_page(self, request, row, page_of(row), self.answers)
+            return self.redirect_to_list(request, object_id)
+        return settle_page(self, request, row, get_page_url(row), self.answers)
 
-    def verb_page(self, request: HttpRequest, object_id: str, name: str) -> HttpResponse:
+    def show_verb(self, request: HttpRequest, object_id: str, name: str) -> HttpResponse:
         row = self.get_object(request, object_id)
         if row is None:
-            return self.unknown(request, object_id)
-        form = SeenForm(form_data(request), initial={"seen": row.status})
+            return self.redirect_to_list(request, object_id)
+        form = SeenForm(get_posted_data(request), initial={"seen": row.status})
         if form.is_valid() and form.cleaned_data["seen"] != row.status:
             moved = (
                 f"Nothing was changed: it has become {row.status} meanwhile. This is what would happen now."
@@ -143,24 +154,24 @@ class OperatorPages(ReadOnlyAdmin):
             self.message_user(request, moved, messages.WARNING)
             form = SeenForm(initial={"seen": row.status, "why": form.cleaned_data["why"]})
         title = self.get_unfold_action(name).description
-        return ask_and_act(
-            self, request, form, page_of(row), partial(operators.perform, row, name),
-            partial(self.preview, row, name), title=f"{title}: {row.title}", original=row, button=title,
-            about=self.flow.verbs[name].label,
+        return confirm_and_act(
+            self, request, form, get_page_url(row), partial(operators.perform, row, name),
+            partial(self.build_preview_context, row, name), title=f"{title}: {row.title}",
+            original=row, button=title, about=self.flow.verbs[name].label,
         )  # fmt: skip
 
-    def preview(self, row: WatchedRow, verb: str) -> dict[str, Any]:
-        """What the verb would do, and what its operator must see before."""
+    def build_preview_context(self, row: WatchedRow, verb: str) -> dict[str, Any]:
+        """Return what the verb would do, and what the operator must see first."""
         preview = previews.preview(row, verb)
         going = {
             "before": make_label(preview.before, COLOURS),
             "after": make_label(preview.after, COLOURS),
             "sends": preview.sends,
         }
-        shown = evidence(self.flow.find_course(row), preview.barriers)
+        shown = build_evidence(self.flow.find_course(row), preview.barriers)
         return {"refused": preview.refused, "going": going, **shown}
 
-    def unknown(self, request: HttpRequest, object_id: str) -> HttpResponse:
+    def redirect_to_list(self, request: HttpRequest, object_id: str) -> HttpResponse:
         answer: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
         return answer
 

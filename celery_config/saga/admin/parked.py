@@ -1,4 +1,4 @@
-"""What is parked, by what parked it: the page to look at first when one is woken."""
+"""Page of parked flows, grouped by fingerprint: an on-call operator begins here."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.timesince import timesince
 
-from celery_config.saga.admin.widgets import LINK, Table, break_words, moment
+from celery_config.saga.admin.widgets import LINK, Table, break_words, format_deadline
 from celery_config.saga.engine import clock
 from celery_config.saga.models import ParkedSaga
-from celery_config.saga.operations.selectors import ParkedGroup, parked_groups
+from celery_config.saga.operations.selectors import ParkedGroup, read_parked_groups
 from celery_config.saga.states import Status
 from celery_config.web.admin import ReadOnlyAdmin
 
@@ -36,7 +36,7 @@ class ParkedAdmin(ReadOnlyAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        groups = parked_groups()
+        groups = read_parked_groups()
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
@@ -55,7 +55,7 @@ def groups_table(groups: list[ParkedGroup]) -> Table:
             apps.get_model(group.kind)._meta.verbose_name,
             group.count,
             timesince(group.parked_first, now),
-            moment(group.answer_by, "overdue"),
+            format_deadline(group.answer_by, "overdue"),
             ", ".join(group.owners),
         ]
         for group in groups

@@ -28,7 +28,7 @@ from celery_config.web.columns import (
 
 STATUS = label_column("status", COLOURS)
 STEP_COLOURS = {"done": "success", "refused": "danger", "undone": "warning"}
-# Beside times by the clock on the wall they look wrong unless they say what they are.
+# The label says it: beside wall-clock times, saga times look wrong.
 SAGA_TIMES = (
     time_column("since", "in this status since (saga time)"),
     time_column("deadline_at", "deadline (saga time)"),
@@ -106,7 +106,7 @@ class SagaAdmin(OperatorPages):
 
     @display(description="saga time now")
     def saga_time(self, saga: SagaInstance) -> str:
-        """It stands still while a participant is away, so that a time in it says little without."""
+        """Saga time stops while a service is away. Compare the times above with this one."""
         return format_time(clock.now())
 
     @display(description="why")

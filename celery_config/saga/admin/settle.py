@@ -1,4 +1,4 @@
-"""The page on which a human tells what became of a call outside."""
+"""Page on which an operator enters the outcome of an open call outside."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString
 from celery_config.errors import OperatorRefused
 from celery_config.messaging.states import Action, Undo
 from celery_config.saga.admin.forms import SettleForm
-from celery_config.saga.admin.widgets import ask_and_act, evidence, form_data
+from celery_config.saga.admin.widgets import build_evidence, confirm_and_act, get_posted_data
 from celery_config.saga.course import Answer, Course
 from celery_config.saga.engine.flows import find_flow
 from celery_config.saga.models import OperatorAction, WatchedRow
@@ -39,20 +39,21 @@ def settle_page(
     except OperatorRefused as refusal:
         admin.message_user(request, str(refusal), messages.ERROR)
         return redirect(back)
-    answers = barrier_client.ask(course.steps, row.pk)
+    answers = barrier_client.read_barriers(course.steps, row.pk)
     intents = open_intents(course, answers)
     choices = [
         (f"{step} {operation}", f"{step} ({operation}): {MEANING[operation]}") for step, operation in intents
     ]
-    form = SettleForm(form_data(request), choices, examples_of(course, intents, examples))
+    form = SettleForm(get_posted_data(request), choices, examples_of(course, intents, examples))
 
     def settle(*, by: str, why: str) -> OperatorAction:
         step, _, operation = form.cleaned_data["intent"].rpartition(" ")
         return operators.settle_by_hand(row, step, operation, form.cleaned_data["answer"], by=by, why=why)
 
-    return ask_and_act(
+    return confirm_and_act(
         admin, request, form, back, settle, title=f"Settle by hand: {row.title}", about=ABOUT, original=row,
-        button="Settle by hand", refused=refusal_of(row.status, intents), **evidence(course, answers),
+        button="Settle by hand", refused=explain_no_settlement(row.status, intents),
+        **build_evidence(course, answers),
     )  # fmt: skip
 
 
@@ -68,14 +69,14 @@ def open_intents(course: Course, answers: Mapping[str, Answer]) -> list[tuple[st
     return found
 
 
-def refusal_of(status: str, intents: list[tuple[str, str]]) -> str:
+def explain_no_settlement(status: str, intents: list[tuple[str, str]]) -> str:
     if status not in operators.IN_DOUBT:
         return operators.NOT_IN_DOUBT.format(status)
     return "" if intents else "no participant that answers has an open call: nothing is in doubt there"
 
 
 def examples_of(course: Course, intents: list[tuple[str, str]], examples: Examples) -> SafeString:
-    """How an answer to each open call looks."""
+    """Show an example of the answer to each open call."""
     commands = {(s.name, "do"): s.command for s in course.steps}
     commands |= {(s.name, "undo"): s.undo for s in course.steps if s.undo}
     names = [(step, operation, commands[step, operation].wire_name()) for step, operation in intents]

@@ -1,4 +1,4 @@
-"""What the operators' pages show: tables for unfold's table component, and the page that asks before it acts."""
+"""Parts of the operators' pages: tables of effects and barriers, and the confirmation page. No act without a reason."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from celery_config.errors import OperatorRefused
 from celery_config.http.service_client import ServiceCallError
 from celery_config.saga.course import Answer, Course
 from celery_config.saga.models import OperatorAction
-from celery_config.saga.operations.effects import Effect, effects
+from celery_config.saga.operations.effects import Effect, find_effects
 from celery_config.web.columns import EMPTY, make_label
 
 COLOURS = {
@@ -43,8 +43,8 @@ WORDS = {SILENT: "danger", "overdue": "danger", "expired": "danger", "in doubt":
 Table = dict[str, Any]
 
 
-def act_page(admin: ModelAdmin[Any], request: HttpRequest, **context: Any) -> HttpResponse:
-    """The page that shows what would happen, asks why, and has the button that does it.
+def render_confirmation(admin: ModelAdmin[Any], request: HttpRequest, **context: Any) -> HttpResponse:
+    """Render the page that shows what would happen, asks for the reason, and has the button.
 
     Args:
         context: `title`; `form` and `button`, or why it is `refused`; `back`, where cancelling leads; perhaps
@@ -55,40 +55,40 @@ def act_page(admin: ModelAdmin[Any], request: HttpRequest, **context: Any) -> Ht
     return TemplateResponse(request, "saga/act.html", whole)
 
 
-def page_of(row: Model) -> str:
-    """The address of the row's admin page."""
+def get_page_url(row: Model) -> str:
+    """Return the address of the row's admin page."""
     return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
 
 
-def form_data(request: HttpRequest) -> Any:
-    """What a form is given: nothing but a POST ever fills one."""
+def get_posted_data(request: HttpRequest) -> Any:
+    """Return the POST data; None for any other method."""
     return request.POST if request.method == "POST" else None
 
 
-def operator(request: HttpRequest) -> str:
+def get_operator_name(request: HttpRequest) -> str:
     return request.user.get_username()
 
 
-def ask_and_act(
+def confirm_and_act(
     admin: ModelAdmin[Any],
     request: HttpRequest,
     form: Form,
     back: str,
     act: Callable[..., OperatorAction],
-    look: Callable[[], Mapping[str, Any]] = dict,
+    load_context: Callable[[], Mapping[str, Any]] = dict,
     **context: Any,
 ) -> HttpResponse:
-    """Show the page that asks why; once it is answered, act, say how it went, and return to `back`.
+    """Show the confirmation page; when it is sent with a reason, act, show the result, and return to `back`.
 
     Args:
         act: takes `by` and `why`.
-        look: returns more of the context; it is called only when the page is shown.
-        context: as for `act_page`.
+        load_context: returns more of the context; it is called only when the page is shown.
+        context: as for `render_confirmation`.
     """
     try:
         if not form.is_valid():
-            return act_page(admin, request, form=form, back=back, **context, **look())
-        done = act(by=operator(request), why=form.cleaned_data["why"])
+            return render_confirmation(admin, request, form=form, back=back, **context, **load_context())
+        done = act(by=get_operator_name(request), why=form.cleaned_data["why"])
     except (OperatorRefused, ServiceCallError) as error:
         admin.message_user(request, f"Nothing was changed: {error}", messages.ERROR)
     else:
@@ -97,19 +97,19 @@ def ask_and_act(
     return redirect(back)
 
 
-def evidence(course: Course, answers: Mapping[str, Answer]) -> dict[str, Any]:
-    """What is live and what each participant says, for `act_page`."""
-    found = effects(course, answers)
+def build_evidence(course: Course, answers: Mapping[str, Answer]) -> dict[str, Any]:
+    """Build the tables of live effects and of the barriers, for `render_confirmation`."""
+    found = find_effects(course, answers)
     return {
-        "warnings": silent(answers),
+        "warnings": list_silent_services(answers),
         "tables": [
-            ("Live or in doubt", effects_table(found), "Nothing: no effect is live, none is in doubt."),
-            ("What the participants say now", barrier_table(course, answers), ""),
+            ("Live or in doubt", build_effects_table(found), "Nothing: no effect is live, none is in doubt."),
+            ("What the participants say now", build_barrier_table(course, answers), ""),
         ],
     }
 
 
-def silent(answers: Mapping[str, Answer]) -> list[str]:
+def list_silent_services(answers: Mapping[str, Answer]) -> list[str]:
     return [
         f"{service} {SILENT}: what it holds is shown as the saga log knows it."
         for service, answer in answers.items()
@@ -117,14 +117,14 @@ def silent(answers: Mapping[str, Answer]) -> list[str]:
     ]
 
 
-def effects_table(found: Iterable[Effect]) -> Table:
+def build_effects_table(found: Iterable[Effect]) -> Table:
     rows = [
         [
-            no_wrap(effect.step),
+            keep_on_one_line(effect.step),
             effect.holder,
             make_label("in doubt" if effect.doubtful else "live", WORDS),
-            amount_of(effect),
-            moment(effect.expires_at, "expired"),
+            format_amount(effect),
+            format_deadline(effect.expires_at, "expired"),
             effect.because,
         ]
         for effect in found
@@ -132,13 +132,13 @@ def effects_table(found: Iterable[Effect]) -> Table:
     return {"headers": ["step", "holder", "state", "amount", "expires", "because"], "rows": rows}
 
 
-def amount_of(effect: Effect) -> Any:
+def format_amount(effect: Effect) -> Any:
     if effect.amount is None or not effect.currency:
         return EMPTY
     return format_html('<span class="amount">{}</span>', money(effect.amount, effect.currency))
 
 
-def barrier_table(course: Course, answers: Mapping[str, Answer]) -> Table:
+def build_barrier_table(course: Course, answers: Mapping[str, Answer]) -> Table:
     rows = []
     for step in course.steps:
         answer = answers.get(step.command.service)
@@ -147,22 +147,22 @@ def barrier_table(course: Course, answers: Mapping[str, Answer]) -> Table:
         note = held.note if held and held.note else EMPTY
         known = course.log.get(step.name)
         logged = str(known.logged) if known and known.logged else "not known"
-        rows.append([no_wrap(step.name), str(step.kind), step.command.service, says, note, logged])
+        rows.append([keep_on_one_line(step.name), str(step.kind), step.command.service, says, note, logged])
     return {"headers": ["step", "kind", "participant", "its barrier", "note", "saga log"], "rows": rows}
 
 
-def no_wrap(text: str) -> SafeString:
-    """On one line: a step's name else breaks at its hyphens."""
+def keep_on_one_line(text: str) -> SafeString:
+    """Keep text on one line; the browser would break a step's name at its hyphens."""
     return format_html('<span class="whole">{}</span>', text)
 
 
 def break_words(text: str) -> SafeString:
-    """Wherever it must, so that it stays within its cell: what parked a saga may be one long word."""
+    """Allow breaks anywhere: a fingerprint may be one long word."""
     return format_html('<span class="broken">{}</span>', text)
 
 
-def moment(at: datetime | None, when_past: str) -> Any:
-    """A time on the wall, and how long it is until then; `when_past` labels what is over."""
+def format_deadline(at: datetime | None, when_past: str) -> Any:
+    """Format a wall-clock time with its distance from now; a past time gets the label `when_past`."""
     if at is None:
         return EMPTY
     now = timezone.now()

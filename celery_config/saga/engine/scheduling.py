@@ -1,4 +1,4 @@
-"""When the watchdog looks at a saga (rule 17). Pure, over whatever counts time."""
+"""When the watchdog looks at a saga (rule 17, the watchdog). Pure; works with datetimes and with seconds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ def next_check_at(status: str, *, now: Instant, silent_until: Instant, deadline:
 
 
 def earlier_check(due: Instant | None, *, now: Instant, soon: Instant) -> Instant:
-    """`soon`, or earlier if that was meant anyway; never what is overdue, which would be looked at for ever."""
+    """Return the earlier of `soon` and a `due` in the future.
+
+    An overdue time is replaced; it would be checked in every tick.
+    """
     return min(due, soon) if due is not None and due > now else soon
 
 

@@ -1,4 +1,5 @@
-"""The watchdog heals whatever Celery, the broker or a crash dropped: it looks at rows whose due time came (rule 17).
+"""The watchdog drives or stops flows whose due time has passed, so a lost message stops no order for good
+(rule 17, the watchdog).
 
 Runs in the orchestrator's relay; several may run.
 """
@@ -34,15 +35,15 @@ log = structlog.get_logger(__name__)
 BATCH = 500
 
 
-def tick(attendance: Attendance) -> None:
-    """One look: advance saga time, then redrive the sagas that are due. Nothing happens while a service is down."""
-    running = attendance.is_complete()
+def tick(workers: WorkerCheck) -> None:
+    """Advance saga time, then redrive the sagas that are due. Nothing is redriven while a service is down."""
+    running = workers.is_complete()
     now = clock.tick(running=running)
     if running:
         redrive_due(SAGAS, now)
 
 
-class Attendance:
+class WorkerCheck:
     """Whether the broker answers and every service has a worker on its commands; says so when that changes.
 
     The file-based broker of the embedded mode cannot tell who consumes; there it is assumed.
@@ -55,7 +56,7 @@ class Attendance:
 
     def is_complete(self) -> bool:
         try:
-            missing = self.absent()
+            missing = self.find_missing()
         except broker_errors(self.app):
             self.close()
             missing = ["broker"]
@@ -67,11 +68,11 @@ class Attendance:
             self.missing = missing
         return not missing
 
-    def absent(self) -> list[str]:
-        """The services without a worker.
+    def find_missing(self) -> list[str]:
+        """Return the services without a worker.
 
         Raises:
-            the broker's errors: it is not there.
+            the broker's errors: it does not answer.
         """
         if self.connection is None:
             self.connection = self.app.connection_for_read()
@@ -92,7 +93,7 @@ class Attendance:
 def redrive_due(flow: WatchedFlow[Any, Any], now: datetime) -> int:
     """Redrive up to `BATCH` silent rows of a flow, and return how many were looked at.
 
-    A row whose own outbox row is not published yet is not silent: we have not spoken.
+    A row whose own outbox row is not published yet is skipped: its message was not sent yet.
     """
     unpublished = OutboxMessage.objects.filter(saga=OuterRef("pk"), published_at__isnull=True)
     with transaction.atomic():
@@ -100,7 +101,7 @@ def redrive_due(flow: WatchedFlow[Any, Any], now: datetime) -> int:
             flow.model._default_manager.filter(due_at__lte=now, status__in=OPEN)
             .exclude(Exists(unpublished))
             .select_for_update(
-                skip_locked=connection.features.has_select_for_update_skip_locked, of=of_self()
+                skip_locked=connection.features.has_select_for_update_skip_locked, of=lock_target()
             )
             .order_by("due_at")[:BATCH]
         )
@@ -117,7 +118,7 @@ def redrive_due(flow: WatchedFlow[Any, Any], now: datetime) -> int:
     return len(found)
 
 
-def of_self() -> tuple[str, ...]:
+def lock_target() -> tuple[str, ...]:
     return ("self",) if connection.features.has_select_for_update_of else ()
 
 

@@ -80,7 +80,7 @@ class ParkedGroups(APIView):
     @extend_schema(responses={200: dict})
     def get(self, request: Request) -> Response:
         """What is parked, grouped by what parked it; the most sagas first."""
-        return Response({"groups": [encode(group) for group in selectors.parked_groups()]})
+        return Response({"groups": [encode(group) for group in selectors.read_parked_groups()]})
 
 
 class SagaEffects(APIView):
@@ -88,7 +88,7 @@ class SagaEffects(APIView):
     def get(self, request: Request, pk: UUID) -> Response:
         """Each live or doubtful effect with its holder, amount and expiry; asks every participant."""
         row = get_object_or_404(SagaInstance, pk=pk)
-        return Response({"effects": [encode(effect) for effect in selectors.effects_of(row)]})
+        return Response({"effects": [encode(effect) for effect in selectors.read_effects(row)]})
 
 
 class Operating(APIView):
@@ -103,14 +103,14 @@ class Operating(APIView):
         self,
         request: Request,
         pk: UUID,
-        does: Callable[..., OperatorAction],
-        asked: type[WhyInput],
-        **more: Any,
+        perform: Callable[..., OperatorAction],
+        input_class: type[WhyInput],
+        **arguments: Any,
     ) -> dict[str, Any]:
-        """Do it in the name of the user, and return what was written down of it; 404 when there is no such row."""
+        """Perform the act as the user; return its record. 404 if there is no such row."""
         row = self.get_row(pk)
-        done = does(row, by=request.user.get_username(), **checked(asked, request), **more)
-        return ActionOutput(done).data
+        given = validate_input(input_class, request)
+        return ActionOutput(perform(row, by=request.user.get_username(), **given, **arguments)).data
 
 
 class Verb(Operating):
@@ -121,7 +121,7 @@ class Verb(Operating):
 
     @extend_schema(request=WhyInput, responses={202: ActionOutput})
     def post(self, request: Request, pk: UUID, verb: str) -> Response:
-        """Do it. 409: it does not fit where the saga or order stands."""
+        """Perform the verb. 409: the status does not allow it."""
         done = self.act(request, pk, operators.perform, WhyInput, verb=verb)
         return Response(done, status=status.HTTP_202_ACCEPTED)
 
@@ -168,17 +168,17 @@ class Pauses(APIView):
     @extend_schema(request=PauseInput, responses={201: ActionOutput})
     def post(self, request: Request) -> Response:
         """Let no new saga of a name, or with a step, start; running ones go on."""
-        done = pauses.pause(**checked(PauseInput, request), by=request.user.get_username())
+        done = pauses.pause(**validate_input(PauseInput, request), by=request.user.get_username())
         return Response(ActionOutput(done).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(request=PauseInput, responses={200: ActionOutput})
     def delete(self, request: Request) -> Response:
         """End a pause."""
-        done = pauses.unpause(**checked(PauseInput, request), by=request.user.get_username())
+        done = pauses.unpause(**validate_input(PauseInput, request), by=request.user.get_username())
         return Response(ActionOutput(done).data)
 
 
-def checked(kind: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
+def validate_input(kind: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
     given = kind(data=request.data)
     given.is_valid(raise_exception=True)
     return given.validated_data  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""The trail of what operators did: who, when, why, and what came of it (rule 25)."""
+"""The audit trail of operators' actions: who, when, why, and the result (rule 25, parked)."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ EFFECT_LENGTH = 300
 
 
 def check_reason(why: str) -> None:
-    """Raise OperatorRefused when nobody said why."""
+    """Raise OperatorRefused if the reason is empty."""
     if not why.strip():
         raise OperatorRefused("say why: it is kept with your name")
 
 
-def written(
+def record_action(
     verb: str,
     *,
     by: str,
     why: str,
-    effect: str,
+    result_text: str,
     what: str = "",
     row: WatchedRow | None = None,
 ) -> OperatorAction:
-    """Keep it, in the transaction in which it was done.
+    """Insert the operator's action; call it in the transaction of the act.
 
     Args:
-        what: it was done to, where that is not the whole flow.
-        row: the flow that it was done to.
-        effect: what came of it, in words; cut after 300 characters.
+        what: the step or pause, if the act is not on the whole flow.
+        row: the flow.
+        result_text: what changed and what was sent; cut after 300 characters.
     """
     return OperatorAction.objects.create(
         saga=row if isinstance(row, SagaInstance) else None,
@@ -37,5 +37,5 @@ def written(
         what=what,
         by=by,
         why=why,
-        effect=effect[:EFFECT_LENGTH],
+        effect=result_text[:EFFECT_LENGTH],
     )

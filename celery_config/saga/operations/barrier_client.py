@@ -1,4 +1,4 @@
-"""Asking the participants what became of a saga's steps, and telling them what a human found out."""
+"""Client of the participants' barriers: reads their rows, and stores an outcome that an operator found."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from celery_config.saga.course import Answer, Course, Held
 from celery_config.saga.dsl import Step
 
 log = structlog.get_logger(__name__)
-# A page waits for this; who does not answer by then is shown as not answering.
+# A page waits this long; then it shows the service as not answering.
 SECONDS = 5.0
 
 
-def ask(steps: Sequence[Step], saga_id: UUID) -> dict[str, Answer]:
+def read_barriers(steps: Sequence[Step], saga_id: UUID) -> dict[str, Answer]:
     """Return what each participant's barrier says of these steps; None for one that does not answer.
 
-    They are asked at once: who waits for the page waits for the slowest only.
+    They are asked in parallel: a page waits for the slowest only.
 
     Args:
         saga_id: or a choreographed order's id.
     """
     services = list(dict.fromkeys(step.command.service for step in steps))
     with ThreadPoolExecutor(len(services)) as threads:
-        answers = threads.map(ask_one, services, [saga_id] * len(services))
+        answers = threads.map(read_barrier, services, [saga_id] * len(services))
         return dict(zip(services, answers, strict=True))
 
 
-def ask_one(service: str, saga_id: UUID) -> Answer:
+def read_barrier(service: str, saga_id: UUID) -> Answer:
     try:
         with ServiceClient(service, SECONDS) as peer:
             rows = peer.get(f"/api/barrier/?saga={saga_id}&limit=500")["results"]
@@ -47,7 +47,7 @@ def ask_one(service: str, saga_id: UUID) -> Answer:
     }
 
 
-def settle(
+def send_settlement(
     course: Course,
     saga_id: UUID,
     step: str,
@@ -57,16 +57,16 @@ def settle(
     *,
     note: str,
 ) -> str:
-    """Have a participant write `answer` over its open intent of a step; return what it says it did.
+    """Ask a participant to write `answer` over its open intent of a step; return its report.
 
     Raises:
-        OperatorRefused: there is no such step, nothing that undoes it, or no open intent; the text says why.
-        PeerError: it did not answer.
+        OperatorRefused: no such step, no undo of it, or no open intent; the text says which.
+        ServiceCallError: it did not answer.
     """
     commands = {each.name: each.undo if operation == "undo" else each.command for each in course.steps}
     command = commands.get(step)
     if command is None:
-        raise OperatorRefused(f"there is no step {step!r} that could be {operation}ne")
+        raise OperatorRefused(f"step {step!r} has no command for {operation!r}")
     body = {
         "task": command.wire_name(),
         "saga": str(saga_id),

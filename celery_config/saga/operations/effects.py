@@ -1,4 +1,4 @@
-"""What is live or in doubt of a saga: the list that whoever decides about a parked one must see (rule 25). Pure."""
+"""Effects of a saga that are live or in doubt: an operator must see them before a decision (rule 25, parked). Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from celery_config.saga.states import StepState
 
 @dataclass(frozen=True)
 class Effect:
-    """Something a saga did that is not undone, or of which nobody knows yet."""
+    """Something that a saga did and did not undo, or may have done."""
 
     step: str
     holder: str
@@ -28,7 +28,7 @@ class Effect:
     because: str
 
 
-def effects(course: Course, barriers: Mapping[str, Answer]) -> list[Effect]:
+def find_effects(course: Course, barriers: Mapping[str, Answer]) -> list[Effect]:
     """Return every live or doubtful effect, in the order of the steps.
 
     Args:
@@ -38,18 +38,18 @@ def effects(course: Course, barriers: Mapping[str, Answer]) -> list[Effect]:
     for step in course.steps:
         known = course.log.get(step.name, Known(StepState.NOTHING, None))
         answer = barriers.get(step.command.service)
-        told = doubt_about(known, answer, step.name)
-        if told is None:
+        judged = judge_effect(known, answer, step.name)
+        if judged is None:
             continue
-        doubtful, because = told
+        doubtful, reason = judged
         held = answer.get(step.name) if answer is not None else None
         reply = (held and held.reply) or known.reply or {}
-        found.append(effect(step, course.data, reply, doubtful, because))
+        found.append(make_effect(step, course.data, reply, doubtful, reason))
     return found
 
 
-def doubt_about(known: Known, answer: Answer, step: str) -> tuple[bool, str] | None:
-    """Whether an effect is in doubt, and why one thinks so; None when there is none."""
+def judge_effect(known: Known, answer: Answer, step: str) -> tuple[bool, str] | None:
+    """Return whether the step's effect is in doubt, and the reason; None if the step has no effect."""
     if answer is None:
         if known.logged in (StepState.REFUSED, StepState.UNDONE):
             return None
@@ -64,8 +64,8 @@ def doubt_about(known: Known, answer: Answer, step: str) -> tuple[bool, str] | N
     return False, "done, and not undone"
 
 
-def effect(
-    step: Step, data: Mapping[str, Any], reply: Mapping[str, Any], doubtful: bool, because: str
+def make_effect(
+    step: Step, data: Mapping[str, Any], reply: Mapping[str, Any], doubtful: bool, reason: str
 ) -> Effect:
     asked = {f.name: data[f.name] for f in contract_fields(step.command) if f.name in data}
     expires = reply.get("expires_at")
@@ -73,13 +73,13 @@ def effect(
         step=step.name,
         holder=step.command.service,
         doubtful=doubtful,
-        amount=amount_in(reply) or amount_in(asked),
+        amount=find_amount(reply) or find_amount(asked),
         currency=str(reply.get("currency") or data.get("currency") or ""),
         expires_at=datetime.fromisoformat(expires) if expires else None,
-        because=because,
+        because=reason,
     )
 
 
-def amount_in(fields: Mapping[str, Any]) -> int | None:
-    """The field that is called `amount`, or ends so."""
+def find_amount(fields: Mapping[str, Any]) -> int | None:
+    """Return the first field whose name ends with `amount`."""
     return next((value for name, value in fields.items() if name.endswith("amount")), None)

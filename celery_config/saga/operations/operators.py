@@ -1,6 +1,6 @@
-"""Operators act on flows of every kind, and each act is written down: who, when, why (rule 25, parked).
+"""Operators act on flows of every kind; each act is recorded: who, when, why (rule 25, parked).
 
-Admin and API call these. Each verb has a preview (`verbs.preview`): where the flow would go, what would be sent, and
+Admin and API call these. Each verb has a preview (`previews.preview`): where the flow would go, what would be sent, and
 what each participant's barrier says at this moment. A verb that does not fit is refused and changes nothing.
 """
 
@@ -17,29 +17,29 @@ from celery_config.saga.engine.machine import IGNORE
 from celery_config.saga.engine.unit_of_work import UnitOfWork
 from celery_config.saga.models import OperatorAction, WatchedRow
 from celery_config.saga.operations import barrier_client
-from celery_config.saga.operations.audit_trail import check_reason, written
-from celery_config.saga.operations.previews import refusal_of
+from celery_config.saga.operations.audit_trail import check_reason, record_action
+from celery_config.saga.operations.previews import explain_refusal
 from celery_config.saga.states import Status
 
-# Where a call outside may have been open for so long that a human must tell its outcome.
+# In these, a call outside may have been open for so long that an operator must find its outcome.
 IN_DOUBT = (Status.PARKED, Status.STOPPING, Status.FORWARD)
-NOT_IN_DOUBT = "it is {}: nothing is in doubt for as long that a human must tell"
+NOT_IN_DOUBT = "it is {}: no call has been open long enough to be settled by hand"
 
 
 def perform(seen: WatchedRow, verb: str, *, by: str, why: str) -> OperatorAction:
-    """Do it, and write down who did and why, in one transaction.
+    """Perform the verb and record the action, in one transaction.
 
     Args:
         seen: the row as it was read; it is locked and read again.
 
     Raises:
-        OperatorRefused: it does not fit where the flow stands now.
+        OperatorRefused: the status of the flow does not allow it.
     """
     check_reason(why)
     flow = find_flow(type(seen))
     course, proof = flow.find_course(seen), None
     if verb == "resume":
-        proof = flow.find_proof(seen, barrier_client.ask(course.steps, seen.pk))
+        proof = flow.find_proof(seen, barrier_client.read_barriers(course.steps, seen.pk))
     cause = {"step": "", "code": "cancelled", "reason": f"{why} ({by})"} if verb == "compensate" else None
     with transaction.atomic():
         # The log before the row: locks in one order everywhere.
@@ -49,10 +49,12 @@ def perform(seen: WatchedRow, verb: str, *, by: str, why: str) -> OperatorAction
         before, trigger = row.status, flow.verbs[verb].triggers.get(Status(row.status))
         decision = work.apply_trigger(row, trigger, cause) if trigger else IGNORE
         if decision == IGNORE:
-            raise OperatorRefused(refusal_of(row, verb))
+            raise OperatorRefused(explain_refusal(row, verb))
         work.write()
         sent = ", ".join(flow.describe_send(row, decision.send)) if decision.send else "nothing"
-        return written(verb, row=row, by=by, why=why, effect=f"{before} to {row.status}; sent: {sent}")
+        return record_action(
+            verb, row=row, by=by, why=why, result_text=f"{before} to {row.status}; sent: {sent}"
+        )
 
 
 def take_over(seen: WatchedRow, *, by: str, why: str) -> OperatorAction:
@@ -64,13 +66,13 @@ def take_over(seen: WatchedRow, *, by: str, why: str) -> OperatorAction:
     check_reason(why)
     with transaction.atomic():
         (row,) = find_flow(type(seen)).lock([seen.pk])
-        return written("take over", row=row, by=by, why=why, effect=parking.take_over(row, by))
+        return record_action("take over", row=row, by=by, why=why, result_text=parking.take_over(row, by))
 
 
 def settle_by_hand(
     row: WatchedRow, step: str, operation: str, answer: dict[str, Any], *, by: str, why: str
 ) -> OperatorAction:
-    """Tell a participant what became of a call outside whose outcome nobody knows but you.
+    """Send a participant the outcome of an open call, as the operator found it.
 
     The participant writes it over its open intent and announces it; ask for a retry afterwards.
 
@@ -81,11 +83,15 @@ def settle_by_hand(
 
     Raises:
         OperatorRefused: the flow is neither parked, stopping nor forward, or the participant has no open intent.
-        PeerError: the participant did not answer.
+        ServiceCallError: the participant did not answer.
     """
     check_reason(why)
     if row.status not in IN_DOUBT:
         raise OperatorRefused(NOT_IN_DOUBT.format(row.status))
     course, note = find_flow(type(row)).find_course(row), f"{why} ({by})"
-    effect = barrier_client.settle(course, row.pk, step, operation, row.subject, answer, note=note)
-    return written("settle by hand", row=row, what=f"{step} ({operation})", by=by, why=why, effect=effect)
+    result_text = barrier_client.send_settlement(
+        course, row.pk, step, operation, row.subject, answer, note=note
+    )
+    return record_action(
+        "settle by hand", row=row, what=f"{step} ({operation})", by=by, why=why, result_text=result_text
+    )

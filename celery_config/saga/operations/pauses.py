@@ -7,7 +7,7 @@ from django.db import transaction
 from celery_config.errors import OperatorRefused
 from celery_config.saga.dsl import Saga
 from celery_config.saga.models import OperatorAction, SagaPause
-from celery_config.saga.operations.audit_trail import check_reason, written
+from celery_config.saga.operations.audit_trail import check_reason, record_action
 
 
 def pause(*, saga: str = "", step: str = "", by: str, why: str) -> OperatorAction:
@@ -29,7 +29,7 @@ def pause(*, saga: str = "", step: str = "", by: str, why: str) -> OperatorActio
         _, made = SagaPause.objects.get_or_create(saga=saga, step=step, defaults={"by": by, "why": why})
         if not made:
             raise OperatorRefused(f"{saga or step} is paused already")
-        return written("pause", what=saga or step, by=by, why=why, effect="no new ones start")
+        return record_action("pause", what=saga or step, by=by, why=why, result_text="no new ones start")
 
 
 def unpause(*, saga: str = "", step: str = "", by: str, why: str) -> OperatorAction:
@@ -44,7 +44,7 @@ def unpause(*, saga: str = "", step: str = "", by: str, why: str) -> OperatorAct
         gone, _ = SagaPause.objects.filter(saga=saga, step=step).delete()
         if not gone:
             raise OperatorRefused(f"{saga or step} is not paused")
-        return written("unpause", what=saga or step, by=by, why=why, effect="new ones start again")
+        return record_action("unpause", what=saga or step, by=by, why=why, result_text="new ones start again")
 
 
 def check_one(saga: str, step: str) -> None:

@@ -9,8 +9,8 @@ from celery_config.saga.engine.flows import find_flow
 from celery_config.saga.engine.machine import IGNORE
 from celery_config.saga.engine.unit_of_work import UnitOfWork
 from celery_config.saga.models import WatchedRow
-from celery_config.saga.operations.barrier_client import ask
-from celery_config.saga.operations.effects import Effect, effects
+from celery_config.saga.operations.barrier_client import read_barriers
+from celery_config.saga.operations.effects import Effect, find_effects
 from celery_config.saga.states import ENDED, Status
 
 
@@ -36,24 +36,24 @@ def preview(row: WatchedRow, verb: str) -> Preview:
     """
     flow = find_flow(type(row))
     course = flow.find_course(row)
-    answers = ask(course.steps, row.pk)
+    answers = read_barriers(course.steps, row.pk)
     proof = flow.find_proof(row, answers)
     # A barrier's word that the pivot ran counts as if the log had it already.
     work = UnitOfWork.begin(flow, [row], [proof] if proof else [])
     trigger = flow.verbs[verb].triggers.get(Status(row.status))
     decision = (trigger and flow.decide(row, trigger, work.now, work.facts)) or IGNORE
     return Preview(
-        refused=refusal_of(row, verb) if decision == IGNORE else "",
+        refused=explain_refusal(row, verb) if decision == IGNORE else "",
         before=row.status,
         after=decision.status or row.status,
         sends=flow.describe_send(row, decision.send) if decision.send else [],
-        effects=effects(course, answers),
+        effects=find_effects(course, answers),
         barriers=answers,
     )
 
 
-def refusal_of(row: WatchedRow, verb: str) -> str:
-    """Return why the verb does not fit."""
+def explain_refusal(row: WatchedRow, verb: str) -> str:
+    """Return why the status does not allow the verb."""
     kind = row._meta.verbose_name
     if row.status in ENDED:
         return f"the {kind} has ended: {row.status}"

@@ -14,7 +14,7 @@ from django.db.models import Count, Min
 from celery_config.saga.engine.flows import find_flow, flows
 from celery_config.saga.models import WatchedRow
 from celery_config.saga.operations import barrier_client
-from celery_config.saga.operations.effects import Effect, effects
+from celery_config.saga.operations.effects import Effect, find_effects
 from celery_config.saga.states import Status
 
 
@@ -33,13 +33,13 @@ class ParkedGroup:
     owners: list[str]
 
 
-def parked_groups() -> list[ParkedGroup]:
+def read_parked_groups() -> list[ParkedGroup]:
     """Return what is parked, grouped by what parked it; the largest group first."""
-    groups = [group for model in flows for group in groups_of(model)]
+    groups = [group for model in flows for group in read_groups(model)]
     return sorted(groups, key=lambda group: (-group.count, group.fingerprint))
 
 
-def groups_of(model: type[WatchedRow]) -> list[ParkedGroup]:
+def read_groups(model: type[WatchedRow]) -> list[ParkedGroup]:
     rows = (
         model._default_manager.filter(status=Status.PARKED)
         .order_by()
@@ -49,11 +49,11 @@ def groups_of(model: type[WatchedRow]) -> list[ParkedGroup]:
     by_fingerprint = groupby(
         sorted(rows, key=itemgetter("fingerprint", "owner")), key=itemgetter("fingerprint")
     )
-    return [group_of(model._meta.label_lower, shared, list(parts)) for shared, parts in by_fingerprint]
+    return [merge_group(model._meta.label_lower, shared, list(parts)) for shared, parts in by_fingerprint]
 
 
-def group_of(kind: str, fingerprint: str, parts: Sequence[Mapping[str, Any]]) -> ParkedGroup:
-    """One group of what its owners have of it."""
+def merge_group(kind: str, fingerprint: str, parts: Sequence[Mapping[str, Any]]) -> ParkedGroup:
+    """Merge the counts by owner of one fingerprint."""
     return ParkedGroup(
         kind=kind,
         fingerprint=fingerprint,
@@ -64,11 +64,11 @@ def group_of(kind: str, fingerprint: str, parts: Sequence[Mapping[str, Any]]) ->
     )
 
 
-def effects_of(row: WatchedRow) -> list[Effect]:
+def read_effects(row: WatchedRow) -> list[Effect]:
     """Return each live or doubtful effect of a flow, after asking every participant (rule 25).
 
     Raises:
         OperatorRefused: this code does not know the row's version.
     """
     course = find_flow(type(row)).find_course(row)
-    return effects(course, barrier_client.ask(course.steps, row.pk))
+    return find_effects(course, barrier_client.read_barriers(course.steps, row.pk))

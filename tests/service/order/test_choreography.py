@@ -360,7 +360,7 @@ class TestParked:
         step = "payment.authorize_payment"
         doubt = Held(Action.DONE, Undo.INTENT, {"amount": 1785, "currency": "EUR"})
         told: dict[str, Answer] = {"payment": {step: doubt}, "inventory": {}, "shipment": None}
-        monkeypatch.setattr(barrier_client, "ask_one", lambda service, order: told[service])
+        monkeypatch.setattr(barrier_client, "read_barrier", lambda service, order: told[service])
         return told
 
     @pytest.fixture
@@ -401,7 +401,7 @@ class TestParked:
         assert (row.owner, row.answer_by is not None) == ("operations", True)
 
     def test_it_is_on_the_page_of_what_is_parked(self, parked: Dancer, admin_client: Client) -> None:
-        (group,) = selectors.parked_groups()
+        (group,) = selectors.read_parked_groups()
         assert (group.kind, group.count, group.owners) == ("order.choreography", 1, ["operations"])
         shown = admin_client.get(reverse("admin:saga_parkedsaga_changelist")).content.decode()
         assert "choreographed order" in shown
@@ -413,7 +413,7 @@ class TestParked:
         operators.perform(parked.row, "retry", by="ada", why="provider is back")
         assert (parked.row.status, parked.row.owner, parked.row.answer_by) == ("stopping", "", None)
         assert parked.said() == [("order.order_withdrawn", parked.row.attempt)]
-        assert selectors.parked_groups() == []
+        assert selectors.read_parked_groups() == []
 
     def test_its_end_takes_it_off_the_list(self, parked: Dancer) -> None:
         parked.hear(*parked.back()[1:])
@@ -582,7 +582,7 @@ class TestRetrying:
             operators.perform(dancer.row, "retry", by="op", why="?")
 
     def test_the_pages(self, dancer: Dancer, admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(barrier_client, "ask_one", lambda service, order: None)
+        monkeypatch.setattr(barrier_client, "read_barrier", lambda service, order: None)
         dancer.hear(dancer.back()[0])
         for url in (
             reverse("admin:order_choreography_changelist"),

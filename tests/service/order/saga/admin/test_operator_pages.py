@@ -34,11 +34,11 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The participants that were asked; each says that nothing came to it."""
     services: list[str] = []
 
-    def ask_one(service: str, saga: Any) -> Answer:
+    def read_barrier(service: str, saga: Any) -> Answer:
         services.append(service)
         return {}
 
-    monkeypatch.setattr(barrier_client, "ask_one", ask_one)
+    monkeypatch.setattr(barrier_client, "read_barrier", read_barrier)
     return services
 
 
@@ -50,7 +50,7 @@ def barrier(monkeypatch: pytest.MonkeyPatch) -> dict[str, Answer]:
         "inventory": {},
         "shipment": {},
     }
-    monkeypatch.setattr(barrier_client, "ask_one", lambda service, saga: told[service])
+    monkeypatch.setattr(barrier_client, "read_barrier", lambda service, saga: told[service])
     return told
 
 
@@ -258,7 +258,7 @@ class TestSettlingByHand:
             told.append((saga, step, operation, answer, note))
             return "authorize-payment is undone, says a human"
 
-        monkeypatch.setattr(barrier_client, "settle", settle)
+        monkeypatch.setattr(barrier_client, "send_settlement", settle)
         form = {"intent": "authorize-payment undo", "answer": "{}", "why": "their support says so"}
         html = said(admin_client, page(parked, "settle_by_hand"), **form)
         assert told == [(parked.saga_id, "authorize-payment", "undo", {}, "their support says so (admin)")]
@@ -279,7 +279,7 @@ class TestSettlingByHand:
         def settle(*_: Any, **__: Any) -> str:
             raise ServiceCallError("payment does not answer at http://127.0.0.1:8002")
 
-        monkeypatch.setattr(barrier_client, "settle", settle)
+        monkeypatch.setattr(barrier_client, "send_settlement", settle)
         form = {"intent": "authorize-payment undo", "answer": "{}", "why": "x"}
         html = said(admin_client, page(parked, "settle_by_hand"), **form)
         assert "Nothing was changed: payment does not answer" in html

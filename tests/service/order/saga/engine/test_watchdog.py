@@ -238,21 +238,21 @@ class TestTick:
         self, silent: Placed, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Rule 17."""
-        attendance = watchdog.Attendance(current_app)
-        absent = ["payment"]
-        monkeypatch.setattr(attendance, "absent", lambda: list(absent))
+        workers = watchdog.WorkerCheck(current_app)
+        missing = ["payment"]
+        monkeypatch.setattr(workers, "find_missing", lambda: list(missing))
         before = clock.now()
-        watchdog.tick(attendance)
+        watchdog.tick(workers)
         assert (silent.chains, clock.now()) == ([], before)
-        absent.clear()
-        watchdog.tick(attendance)
+        missing.clear()
+        watchdog.tick(workers)
         assert silent.chains == [DRIVE]
 
     def test_a_broker_that_does_not_answer_is_somebody_down(self) -> None:
         """Rule 17: and no error, whatever its library calls it."""
         nobody = Celery("order", broker="amqp://127.0.0.1:1//", set_as_current=False, fixups=[])
         nobody.conf.broker_transport_options = {"max_retries": 0, "interval_start": 0}
-        assert not watchdog.Attendance(nobody).is_complete()
+        assert not watchdog.WorkerCheck(nobody).is_complete()
 
     def test_it_is_a_duty_of_the_relay(self, settings: Any) -> None:
         assert "celery_config.saga.duties.saga_duties" in settings.RELAY_DUTIES

@@ -31,7 +31,7 @@ AUTHORIZED = {**REPLIES["authorize-payment"], "expires_at": EXPIRES.isoformat()}
 def barrier(monkeypatch: pytest.MonkeyPatch) -> dict[str, Answer]:
     """What the participants answer: nothing came to any of them, unless a test says more."""
     told: dict[str, Answer] = {"payment": {}, "inventory": {}, "shipment": {}}
-    monkeypatch.setattr(barrier_client, "ask_one", lambda service, saga: told[service])
+    monkeypatch.setattr(barrier_client, "read_barrier", lambda service, saga: told[service])
     return told
 
 
@@ -72,7 +72,7 @@ class TestParked:
         for _ in range(3):
             park(shop.order(), reason=f"void: no such hold {uuid4()} after {uuid4().int} tries")
         park(shop.order(), reason="void: wrong key")
-        groups = selectors.parked_groups()
+        groups = selectors.read_parked_groups()
         assert [g.count for g in groups] == [3, 1]
         assert groups[0].fingerprint.endswith("no such hold # after # tries")
 
@@ -80,7 +80,7 @@ class TestParked:
         park(placed)
         operators.perform(placed.saga, "retry", by="ada", why="provider is back")
         assert (placed.saga.status, placed.saga.owner, placed.saga.answer_by) == ("stopping", "", None)
-        assert selectors.parked_groups() == []
+        assert selectors.read_parked_groups() == []
 
     def test_each_live_or_doubtful_effect_is_listed(self, placed: Placed, barrier: dict[str, Answer]) -> None:
         """Rule 25: with holder, amount and expiry of the authorization; what is undone is not."""
@@ -88,7 +88,7 @@ class TestParked:
         barrier["payment"] = {"authorize-payment": held(Action.DONE, Undo.INTENT, **AUTHORIZED)}
         barrier["inventory"] = {"reserve-stock": held(Action.REFUSED)}
         barrier["shipment"] = None
-        hold, booking, dispatch = selectors.effects_of(placed.saga)
+        hold, booking, dispatch = selectors.read_effects(placed.saga)
         assert (hold.step, hold.holder, hold.doubtful) == ("authorize-payment", "payment", True)
         assert (hold.amount, hold.currency, hold.expires_at) == (1785, "EUR", EXPIRES)
         assert (booking.holder, booking.doubtful) == ("shipment", True)
@@ -99,7 +99,7 @@ class TestParked:
         self, placed: Placed, barrier: dict[str, Answer]
     ) -> None:
         barrier["payment"] = {"authorize-payment": held(Action.INTENT)}
-        (effect,) = selectors.effects_of(placed.saga)
+        (effect,) = selectors.read_effects(placed.saga)
         assert (effect.doubtful, effect.amount, effect.currency) == (True, 1785, "EUR")
 
     @pytest.mark.parametrize("row", [held(Action.TOMBSTONE), held(Action.DONE, Undo.DONE)])
@@ -107,7 +107,7 @@ class TestParked:
         self, placed: Placed, barrier: dict[str, Answer], row: Held
     ) -> None:
         barrier["payment"] = {"authorize-payment": row}
-        assert selectors.effects_of(placed.saga) == []
+        assert selectors.read_effects(placed.saga) == []
 
 
 class TestVerbs:
