@@ -54,7 +54,7 @@ def test_a_price_is_in_a_currency_of_iso_4217(peer: Any, db: None) -> None:
 def test_the_admin_holds_it_to_that_list_too(admin_client: Any) -> None:
     url = reverse("admin:inventory_product_add")
     sent = {**ITEM, "active": "on"}
-    assert "no ISO 4217 currency" in admin_client.post(url, {**sent, "currency": "ZZZ"}).content.decode()
+    assert "not an ISO 4217 currency" in admin_client.post(url, {**sent, "currency": "ZZZ"}).content.decode()
     assert not Product.objects.exists()
     assert admin_client.post(url, sent).status_code == 302
 

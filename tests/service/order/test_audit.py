@@ -273,7 +273,7 @@ class TestOurOwn:
 
     def test_an_order_without_a_saga(self, placed: Placed, others: Services) -> None:
         placed.saga.delete()
-        assert found() == ["nobody sees to it: it has no saga and is not choreographed"]
+        assert found() == ["it has no saga and is not choreographed, so nothing carries it on"]
 
     def test_an_order_past_its_deadline(self, placed: Placed, others: Services) -> None:
         placed.set(deadline_at=timezone.now() - timedelta(days=1))

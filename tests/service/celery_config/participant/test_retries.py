@@ -209,7 +209,7 @@ def test_a_message_that_cannot_be_decoded_goes_to_the_dead_letters_at_once(
 
 class TestFence:
     def fence(self, trip: ChainBuilder, pivot: str) -> dict[str, Any]:
-        link = trip.fence(Trip.steps[0])
+        link = trip.build_link(PlannedLink(Operation.FENCE, Trip.steps[0].name))
         link["task"], link["kwargs"]["pivot"] = FENCE, pivot
         undo = trip.build_link(PlannedLink(Operation.UNDO, "hotel"))
         return link | {"args": [{}], "options": link["options"] | {"chain": [undo]}}
