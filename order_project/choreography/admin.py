@@ -1,4 +1,4 @@
-"""Choreographed orders in the admin: their status, what was seen of them, and the operators' verbs (rule 25, parked)."""
+"""Choreographed orders in the admin: status, what was seen of each, and the operators' verbs (rule 25, parked)."""
 
 from __future__ import annotations
 

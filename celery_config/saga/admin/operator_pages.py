@@ -93,7 +93,7 @@ class OperatorPages(ReadOnlyAdmin):
         return answer
 
     def standing(self, row: WatchedRow) -> dict[str, Any]:
-        """What its owner must see at the top of the page (rule 25); asks the participants."""
+        """Ask the participants, and return what the owner must see at the top of the page (rule 25, parked)."""
         try:
             course = self.flow.find_course(row)
         except OperatorRefused as refusal:

@@ -1,4 +1,4 @@
-"""When the watchdog looks at a saga (rule 17). Pure, over whatever counts time."""
+"""When the watchdog looks at a saga (rule 17, the watchdog). Pure; works with datetimes and with seconds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The watchdog heals whatever Celery, the broker or a crash dropped: it looks at rows whose due time came (rule 17).
+"""The watchdog drives or stops flows whose due time has passed, so a lost message stops no order for good
+(rule 17, the watchdog).
 
 Runs in the orchestrator's relay; several may run.
 """

@@ -1,4 +1,4 @@
-"""The trail of what operators did: who, when, why, and what came of it (rule 25)."""
+"""The audit trail of operators' actions: who, when, why, and the result (rule 25, parked)."""
 
 from __future__ import annotations
 

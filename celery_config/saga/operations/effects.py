@@ -1,4 +1,4 @@
-"""What is live or in doubt of a saga: the list that whoever decides about a parked one must see (rule 25). Pure."""
+"""Effects of a saga that are live or in doubt: an operator must see them before a decision (rule 25, parked). Pure."""
 
 from __future__ import annotations
 
