@@ -385,7 +385,7 @@ class TestParked:
         assert row.fingerprint == (
             "place-order (choreographed): payment.authorize_payment (undo) error: void: no such hold #"
         )
-        assert "said" in row.cause["parked"]
+        assert "announced" in row.cause["parked"]
 
     def test_what_nobody_gave_up_lacks_a_word(self, dancer: Dancer, pass_time: PassTime) -> None:
         dancer.hear(*dancer.forward()[:4])
