@@ -1,10 +1,10 @@
-"""Error tree: every error of this code that another module catches. Pure.
+"""The errors that cross the borders of the patterns. Pure.
 
 OrderSagaError
 ├── DefinitionError         a saga, contract or subscription breaks a rule; found at import or by `check`
 ├── Refused                 a participant's business "no": final, stored, announced; stops the saga
 ├── OutcomeUnknown          an effect outside may have happened or not; the same call is repeated
-│   └── ServiceUnavailable  the called service is away and did nothing; this was no try
+│   └── ServiceUnavailable  the called service is away and did nothing; this does not count as a try
 ├── CallFailed              the other side did not accept a call: our settings or our code are wrong
 ├── CommandConflict         two different commands have one id: a human must look
 ├── StepSuperseded          the step was undone or fenced before this message came; it never will run
@@ -83,11 +83,11 @@ class ChainTooLarge(OrderSagaError):
 
 
 class SagaPaused(OrderSagaError):
-    """No new saga of this kind starts; the text says who paused it, and why."""
+    """No new saga of this kind starts; the text says since when, and why."""
 
 
 class OperatorRefused(OrderSagaError):
-    """The verb does not fit the state of the saga; nothing was changed."""
+    """The verb does not fit the state, or a reason or name is missing; nothing was changed."""
 
 
 class WebhookRefused(OrderSagaError):

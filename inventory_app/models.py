@@ -69,7 +69,7 @@ class Stock(models.Model):
 
 
 class Reservation(models.Model):
-    """The stock that one order holds or held. Only the order's saga ends it, never a timer (rule 9, reservations)."""
+    """The stock that one order holds or held. Only the order's saga ends it (rule 9, no timers of participants)."""
 
     id = models.UUIDField(primary_key=True)
     order = models.UUIDField(unique=True)

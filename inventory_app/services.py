@@ -1,7 +1,7 @@
 """The writes of the inventory service; each is one transaction with its events, or a part of its caller's.
 
 Every change locks the stock rows in the order of their SKUs, so that no two orders wait for each other in a circle
-(rule 10, lock order). One statement writes all locked rows back.
+(rule 10, locks and retries). One statement writes all locked rows back.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from celery_config.web.columns import (
 )
 from order_project.choreography.admin import ChoreographyAdmin
 from order_project.erasure.admin import PAGE as ERASURE_PAGE
-from order_project.erasure.admin import CanBeForgotten, ErasureAdmin
+from order_project.erasure.admin import ErasureAdmin, ForgettableAdmin
 from order_project.models import (
     CatalogueProduct,
     Choreography,
@@ -106,7 +106,7 @@ class RefundAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Customer)
-class CustomerAdmin(CanBeForgotten):
+class CustomerAdmin(ForgettableAdmin):
     list_display = ("name", "email", "reference", "created_at")
     search_ids = ("id",)
     search_fields = ("name__icontains", "email__icontains", "reference__exact")

@@ -108,7 +108,7 @@ def iterate_orders() -> Iterator[list[Order]]:
 
 def check_orders(orders: Sequence[Order], peers: Mapping[str, ServiceClient]) -> list[Finding]:
     # Status is read before the facts, since an order that has ended does not change afterwards.
-    carried = selectors.carried(orders)
+    carried = selectors.read_flows(orders)
     ids = [str(o.id) for o in orders]
     refunds_before = read_refunds(orders)
     facts = {
@@ -237,7 +237,7 @@ def check_books(peers: Mapping[str, ServiceClient]) -> Iterator[str]:
 
 
 def check_copies(peers: Mapping[str, ServiceClient]) -> Iterator[str]:
-    """Yield differences between our copies and their sources; changes under way get time to arrive (rule 20)."""
+    """Yield differences of our copies from their sources; changes under way get time to arrive (rule 20, the feed)."""
     for copy in copies.values():
         found = sync.compare(SourceClient(copy, peers[copy.service]), patience=COPY_SECONDS)
         if found.differing:

@@ -1,4 +1,4 @@
-"""Idempotency keys: one request makes one order, however often it is sent (rule 1, the start of a saga)."""
+"""Idempotency keys: one request makes one order, however often it is sent (rule 1, the start)."""
 
 from __future__ import annotations
 

@@ -197,7 +197,7 @@ class SeenEvent(models.Model):
 
 
 class Refund(models.Model):
-    """A requested refund; its saga carries it out (rule 23, refunds are sagas of their own)."""
+    """A requested refund; its saga carries it out (rule 23, refunds)."""
 
     id = models.UUIDField(primary_key=True, default=uuid7)
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="refunds")
@@ -221,7 +221,7 @@ class Refund(models.Model):
 
 
 class IdempotencyKey(models.Model):
-    """A client's idempotency key with the hash of its request and the response (rule 1, the start of a saga)."""
+    """A client's idempotency key with the hash of its request and the response (rule 1, the start)."""
 
     client = models.CharField(max_length=150)
     key = models.CharField(max_length=200)

@@ -175,7 +175,7 @@ def announce_drafts(
         return [], []
     now = starting.read_time_unless_paused(saga)
     placed = [draft.data for draft in drafts]
-    return [(draft, None) for draft in drafts], announcing.begin(now, saga.deadline, placed)
+    return [(draft, None) for draft in drafts], announcing.prepare_announcements(now, saga.deadline, placed)
 
 
 def draft_order(

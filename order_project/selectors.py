@@ -67,8 +67,8 @@ def read_sagas(ids: Iterable[UUID]) -> dict[UUID, SagaInstance]:
     return {saga.pk: saga for saga in SagaInstance.objects.filter(pk__in=list(ids)).prefetch_related("steps")}
 
 
-def carried(orders: Sequence[Order]) -> dict[UUID, SagaInstance | Choreography]:
-    """What says where each order stands: its saga or, if it has none, its choreography."""
+def read_flows(orders: Sequence[Order]) -> dict[UUID, SagaInstance | Choreography]:
+    """Return each order's saga or, if it has none, its choreography, by the order's id."""
     sagas = SagaInstance.objects.in_bulk([order.saga for order in orders if order.saga])
     others = Choreography.objects.in_bulk([order.pk for order in orders if not order.saga])
     return others | {order.pk: sagas[order.saga] for order in orders if order.saga in sagas}

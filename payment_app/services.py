@@ -106,7 +106,7 @@ def record_captures(amounts: Mapping[UUID, int]) -> None:
 
 
 @transaction.atomic
-def promise_refund(*, refund: UUID, order: UUID, amount: int, currency: str, key: UUID) -> Refund:
+def reserve_refund(*, refund: UUID, order: UUID, amount: int, currency: str, key: UUID) -> Refund:
     """Set `amount` aside for a refund before the provider is called (rule 23, refunds); a repeat changes nothing.
 
     Args:

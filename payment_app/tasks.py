@@ -174,7 +174,7 @@ class Capture:
 
 @handles_outside(RefundPayment)
 class Refund(OneByOne):
-    """Give captured money back; our rows promise it before the provider is called (rule 23, refunds)."""
+    """Give captured money back; our rows set the amount aside before the provider is called (rule 23, refunds)."""
 
     def request(self, command: RefundPayment) -> dict[str, Any]:
         payment = selectors.find_payment(command.order)
@@ -184,7 +184,7 @@ class Refund(OneByOne):
     def call(self, key: UUID, request: dict[str, Any]) -> dict[str, Any]:
         command = decode(RefundPayment, request)
         refund, order, amount = command.refund, command.order, command.refund_amount
-        services.promise_refund(refund=refund, order=order, amount=amount, currency=command.currency, key=key)
+        services.reserve_refund(refund=refund, order=order, amount=amount, currency=command.currency, key=key)
         if is_key_expired(request):
             raise IdempotencyKeyExpired(
                 f"refund {refund} of order {order}: do the provider's records show it?"

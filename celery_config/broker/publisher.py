@@ -66,7 +66,7 @@ class Publisher:
     def __init__(self, app: Celery, timeout: float) -> None:
         """
         Args:
-            timeout: seconds for a whole batch; a publish holds row locks (rule 21, events and commands).
+            timeout: seconds for a whole batch; a publish holds row locks (rule 21, events).
         """
         self.app = app
         self.timeout = timeout

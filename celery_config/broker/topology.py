@@ -221,7 +221,7 @@ def is_worker_queue(queue: str) -> bool:
 
 
 def commands_to(service: str) -> dict[str, Any]:
-    """The publishing options of a command; one that no queue takes is an error (rule 21, events and commands)."""
+    """The publishing options of a command; one that no queue takes is an error (rule 21, events)."""
     return {"exchange": COMMANDS, "routing_key": service, "mandatory": True}
 
 

@@ -1,4 +1,4 @@
-"""JSON codec: it reads and writes what kombu's own codec does, three times as fast and ten times as fast.
+"""JSON codec, compatible with kombu's: reads three times and writes ten times as fast.
 
 kombu still reads what it wrote of types that JSON does not know (`__type__`), and converts what msgspec cannot write.
 """

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from celery_config.common.identifiers import min_uuid7_at, uuid7_time
 from celery_config.messaging.barrier import store
-from celery_config.messaging.barrier.steps import Step
+from celery_config.messaging.barrier.steps import StepRequest
 from celery_config.messaging.models import BarrierRow, InboxEntry, OutboxMessage
 from celery_config.messaging.states import Action, Undo
 
@@ -34,7 +34,7 @@ def is_too_old(saga: UUID) -> bool:
     return began is not None and began < timezone.now() - timedelta(days=settings.SAGA_RETENTION_DAYS)
 
 
-def find_forgotten(steps: Sequence[Step]) -> set[UUID]:
+def find_forgotten(steps: Sequence[StepRequest]) -> set[UUID]:
     """Return the keys of steps whose barrier rows may have been deleted."""
     old = {step.key for step in steps if is_too_old(step.saga)}
     return old - store.known_keys(old) if old else old

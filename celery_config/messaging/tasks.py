@@ -139,9 +139,9 @@ class DurableTask(Task):
             if isinstance(outcome, msgspec.ValidationError):
                 return reject_malformed(outcome)
             database_gate.close_if_away(outcome)
-            if database_gate.database_away.is_set():  # which is no try
+            if database_gate.database_away.is_set():  # does not count as a try
                 return Reject(outcome, requeue=True)
-            if isinstance(outcome, ServiceUnavailable):  # which is none either
+            if isinstance(outcome, ServiceUnavailable):  # does not count either
                 return self.postpone(delivery.request, settings.TIMES.away)
             if later := self.try_later(delivery, outcome):
                 return later

@@ -1,12 +1,7 @@
-"""Choreography: a participant reacts to events as its `subscriptions.py` says, once for each order (rule 22).
+"""A participant reacts to events as its `subscriptions.py` says (rule 22, choreography): once for an order and action.
 
-It uses the same handlers as for commands, and the same barrier, intents and outbox. The command's fields come from the
-event, and the result is announced as an event, in the transaction in which it becomes true. The barrier's key is made
-of order, action and operation, not of the event's id: the same event again, or another reason to undo the same order,
-finds it done.
-
-When the order service gets no answer, it repeats an event with the number of a `drive`. The stored result is then
-announced again with the same number, so that services that missed it receive it, too.
+Key: order + action + operation, never the event's id.
+Repeat: an event with a `drive` number makes the participant announce its stored result again, with that number.
 """
 
 from __future__ import annotations
@@ -28,7 +23,7 @@ from celery_config.errors import DefinitionError, Refused
 from celery_config.messaging.barrier.actions import run_actions
 from celery_config.messaging.barrier.compensations import undo_actions
 from celery_config.messaging.barrier.fences import Fence, fence_pivots
-from celery_config.messaging.barrier.steps import Handler, Step
+from celery_config.messaging.barrier.steps import Handler, StepRequest
 from celery_config.messaging.barrier.store import AnyRow
 from celery_config.messaging.deliveries import Call, Delivery, Outcome
 from celery_config.messaging.inbox.subscriptions import add_subscription, reactors
@@ -60,21 +55,23 @@ class TriggeringEvent:
     """An event of a choreographed order that asks for a reaction."""
 
     saga: UUID
-    """The order's id."""
+    """The order's id; named `saga` because the barrier's column is `saga`."""
     data: dict[str, Any]
     drive: int = 0
 
 
-def answer_event(event: Event, trigger: TriggeringEvent, key: UUID, **extensions: Any) -> dict[str, Any]:
-    """The CloudEvent that answers an event; `key` is the id of the step that did it."""
+def build_answer_event(
+    event: Event, trigger: TriggeringEvent, key: UUID, **extensions: Any
+) -> dict[str, Any]:
+    """Return the CloudEvent that answers an event; `key` is the id of the step that did it."""
     event_id = uuid5(key, f"{event.wire_name()}/{trigger.drive}")
-    return choreography_event(event, order=trigger.saga, drive=trigger.drive, event_id=event_id, **extensions)
+    return build_event(event, order=trigger.saga, drive=trigger.drive, event_id=event_id, **extensions)
 
 
-def choreography_event(
+def build_event(
     event: Event, *, order: UUID, drive: int = 0, event_id: UUID, **extensions: Any
 ) -> dict[str, Any]:
-    """A CloudEvent of a choreographed order; a repeated one has the number of its drive."""
+    """Return a CloudEvent of a choreographed order; a repeated one has the number of its drive."""
     if drive:
         extensions["drive"] = drive
     return writing.cloud_event(
@@ -83,7 +80,7 @@ def choreography_event(
 
 
 @dataclass(frozen=True)
-class ReactionStep(Step):
+class ReactionStep(StepRequest):
     """A step that an event asks for."""
 
     rule: ReactionRule = field(kw_only=True)
@@ -91,40 +88,42 @@ class ReactionStep(Step):
     repeats: bool = field(kw_only=True)
     """Whether a stored outcome is announced again: a webhook or an operator may have stored it between two tries."""
 
-    def announcements(self, event: Event, outcome: str) -> list[dict[str, Any]]:
+    def build_announcements(self, event: Event, outcome: str) -> list[dict[str, Any]]:
         kind = self.rule.refused if outcome == "refused" else self.rule.announce
         assert kind is not None
-        return [answer_event(decode(kind, self.trigger.data | encode(event)), self.trigger, self.id)]
+        return [build_answer_event(decode(kind, self.trigger.data | encode(event)), self.trigger, self.id)]
 
-    def reannouncements(self, handler: Handler, outcome: Outcome) -> list[dict[str, Any]]:
-        """The event of a stored outcome again; none if the outcome has none, or is not known yet."""
+    def build_reannouncements(self, handler: Handler, outcome: Outcome) -> list[dict[str, Any]]:
+        """Return the event of a stored outcome again; none if the outcome has none, or is not known yet."""
         command = handler.command
         if isinstance(outcome, Refused) and command.refused:
-            return self.announcements(command.refused(code=outcome.code, reason=outcome.reason), "refused")
+            return self.build_announcements(
+                command.refused(code=outcome.code, reason=outcome.reason), "refused"
+            )
         if isinstance(outcome, (Exception, Call)):
             return []
         reply = outcome if self.operation == "do" else encode(self.command)
-        return self.announcements(decode(command.done, reply), "done")
+        return self.build_announcements(decode(command.done, reply), "done")
 
 
 @dataclass(frozen=True)
 class PivotDecision(Fence):
-    """The pivot's step: its own service decides whether it is too late for the undo that an event asks for."""
+    """Fence of the pivot in a reaction: if the pivot ran, the undo is too late and `retained` is announced."""
 
     undo: ReactionStep = field(kw_only=True)
 
-    def announcements(self, event: Event, outcome: str) -> list[dict[str, Any]]:
+    def build_announcements(self, event: Event, outcome: str) -> list[dict[str, Any]]:
         return []  # only the decision is announced
 
     @classmethod
     def report(cls, decided: Sequence[tuple[Any, AnyRow]]) -> None:
-        """Announce which pivots ran; the others are announced when they are undone."""
-        writing.add_events(step.retained_event() for step, row in decided if row.action == Action.DONE)
+        """Announce `retained` for the pivots that ran; the other orders are announced when they are undone."""
+        writing.add_events(step.build_retained_event() for step, row in decided if row.action == Action.DONE)
 
-    def retained_event(self) -> dict[str, Any]:
+    def build_retained_event(self) -> dict[str, Any]:
         kind, trigger = self.undo.rule.retained, self.undo.trigger
         assert kind is not None
-        return answer_event(decode(kind, trigger.data), trigger, self.id)
+        return build_answer_event(decode(kind, trigger.data), trigger, self.id)
 
 
 @dataclass(frozen=True)
@@ -177,24 +176,24 @@ class ReactionHandler:
         outcomes = undo_actions(self.handler, free, registry.get) if free else []
         undone = dict(zip(map(id, free), outcomes, strict=True))
         return [
-            self.undo_after(step, decision) if isinstance(decision, Call) else undone.get(id(step), decision)
+            self.chain_undo(step, decision) if isinstance(decision, Call) else undone.get(id(step), decision)
             for step, decision in decided
         ]
 
-    def undo_after(self, step: ReactionStep, call: Call) -> Call:
-        """The call that settles whether the pivot ran, followed by the undo if it did not."""
+    def chain_undo(self, step: ReactionStep, call: Call) -> Call:
+        """Return the call that settles whether the pivot ran, followed by the undo if it did not."""
         return replace(
             call, finish=lambda answered: self.undo_unless_retained([(step, *call.finish(answered))])
         )
 
     def reannounce(self, repeated: Sequence[tuple[ReactionStep, Outcome]]) -> None:
-        """Announce stored outcomes again, under the same event ids.
+        """Announce stored outcomes again: each drive has new event ids, a retry of the same message keeps them.
 
-        Not those of erased people: that would bring back what the event says about them.
+        Skip erased orders: a repeated event would restore personal data.
         """
         erased = tombstones.erased_among({step.trigger.saga for step, _ in repeated})
         alive = [(step, outcome) for step, outcome in repeated if step.trigger.saga not in erased]
-        events = [e for step, outcome in alive for e in step.reannouncements(self.handler, outcome)]
+        events = [e for step, outcome in alive for e in step.build_reannouncements(self.handler, outcome)]
         if events:
             with transaction.atomic():
                 writing.add_events(events)
@@ -207,12 +206,15 @@ class ReactionHandler:
         return outcome
 
     def give_up(self, delivery: Delivery[Any], error: Exception) -> None:
-        """Announce a refusal where the rule has one (before the pivot), else a failure, which makes the order due."""
+        """Announce a refusal where the rule has one (before the pivot), else a failure.
+
+        The order service keeps the failure; it is the reason if the order is parked.
+        """
         step, reason = self.decode_step(delivery), describe_giving_up(error)
         if tombstones.erased_among({step.trigger.saga}):
             return
         if self.rule.refused:
-            writing.add_events(step.announcements(reason, "refused"))
+            writing.add_events(step.build_announcements(reason, "refused"))
             return
         about = {"step": step.name, "operation": step.operation, "outcome": "failed"}
-        writing.add_events([answer_event(reason, step.trigger, step.id, **about)])
+        writing.add_events([build_answer_event(reason, step.trigger, step.id, **about)])

@@ -37,7 +37,7 @@ from celery_config.errors import DefinitionError, OutcomeUnknown, Refused, StepS
 from celery_config.messaging.barrier.actions import run_actions
 from celery_config.messaging.barrier.compensations import undo_actions
 from celery_config.messaging.barrier.fences import Fence, fence_pivots
-from celery_config.messaging.barrier.steps import FindHandler, Handler, LocalStep, OutsideStep, S, Step
+from celery_config.messaging.barrier.steps import FindHandler, Handler, LocalStep, OutsideStep, S, StepRequest
 from celery_config.messaging.deliveries import Delivery, Outcome
 from celery_config.messaging.outbox import writing
 from celery_config.messaging.retention import find_forgotten
@@ -156,7 +156,7 @@ def register_handler(handler: Handler) -> Task:
         raise DefinitionError(f"{name} has two handlers; a command has one")
     registry[name] = handler
 
-    def carry_out(operation: str, steps: Sequence[Step]) -> list[Outcome]:
+    def carry_out(operation: str, steps: Sequence[StepRequest]) -> list[Outcome]:
         if operation == "undo":
             return undo_actions(handler, steps, registry.get)
         return run_actions(handler, steps)
@@ -213,14 +213,14 @@ def run_deduplicated(
     return [outcomes[id(delivery)] for delivery in deliveries]
 
 
-def reject_expired(step: Step) -> Reject:
+def reject_expired(step: StepRequest) -> Reject:
     """Reject a step whose barrier row is missing and may have been deleted: it may have been carried out."""
     fault = f"saga {step.saga} began more than {settings.SAGA_RETENTION_DAYS:g} days ago"
     log.error("to the dead letters", fault=fault)
     return Reject(fault, requeue=False)
 
 
-def decode_step(handler: Handler, delivery: Delivery[StepMessage]) -> Step:
+def decode_step(handler: Handler, delivery: Delivery[StepMessage]) -> StepRequest:
     """
     Raises:
         msgspec.ValidationError: the command, or a reply that it needs, is missing; another try would not help.
@@ -231,7 +231,7 @@ def decode_step(handler: Handler, delivery: Delivery[StepMessage]) -> Step:
     except (KeyError, TypeError) as error:
         raise msgspec.ValidationError(f"the replies before it lack what it needs: {error!r}") from error
     command = decode(handler.command, message.command | needed)
-    return Step(message.saga, message.step, message.operation, command.subject, command)
+    return StepRequest(message.saga, message.step, message.operation, command.subject, command)
 
 
 def conclude_step(delivery: Delivery[Any], outcome: Outcome) -> Outcome:
@@ -277,8 +277,8 @@ def describe_outcome(outcome: Outcome) -> tuple[str, str]:
 def announce_giving_up(delivery: Delivery[StepMessage], error: Exception) -> None:
     """Announce why a step failed; the errback itself carries no reason."""
     message = delivery.message
-    step = Step(message.saga, message.step, message.operation, message.subject)
-    writing.add_events(step.announcements(describe_giving_up(error), "failed"))
+    step = StepRequest(message.saga, message.step, message.operation, message.subject)
+    writing.add_events(step.build_announcements(describe_giving_up(error), "failed"))
 
 
 def describe_giving_up(error: Exception) -> StepGaveUp:

@@ -19,7 +19,7 @@ OPEN = (Status.RUNNING, Status.STOPPING, Status.FORWARD)
 
 
 class StepState(StrEnum):
-    """What the saga log knows of a step; it only rises (rule 16, events)."""
+    """What the saga log knows of a step; it only rises (rule 16, the saga log)."""
 
     NOTHING = ""
     DONE = "done"

@@ -6,8 +6,8 @@
   first message that is not suspected of killing workers. A killer message therefore dies alone, and the delivery counts
   of its neighbours stay low (rule 19, dead letters).
 - A message with an ETA waits in the outbox. Celery would hold it in the worker, where it fills the window (rule 10,
-  transient errors).
-- While the database is away nothing is consumed (rule 10, transient errors).
+  locks and retries).
+- While the database is away nothing is consumed (rule 10, locks and retries).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class SagaConsumer(Consumer):
     """See the module."""
 
     class Blueprint(Consumer.Blueprint):
-        # Nothing is delayed in the broker (rule 10, transient errors), and workers may not declare queues for it.
+        # Nothing is delayed in the broker (rule 10, locks and retries), and workers may not declare queues for it.
         default_steps = [
             "celery_config.worker.bootsteps:RetryingControl" if step.endswith(":Control") else step
             for step in Consumer.Blueprint.default_steps

@@ -1,7 +1,8 @@
 """Faults on purpose: before the work, after it, or instead of an answer.
 
-A test token causes its fault only on the first call with a key. A fault that is set through /control/faults hits the
-next `count` calls (or events) under its path, with any key. Faults are kept in memory: a restart clears them.
+A test token causes its fault on the first call with a key; `tok_timeout` also makes the first repeats late. A fault
+that is set through /control/faults hits the next `count` calls (or events) under its path, with any key. Faults are
+kept in memory: a restart clears them.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ APPROVED = {
 
 
 def token_fault(request: Request, settings: Settings) -> Fault | None:
-    """Return how the first call with a key misbehaves because of its test token; repeats are answered at once."""
+    """Return the fault of a test token: for the first call with a key and, with `ALWAYS_LATE`, its first repeats."""
     return {
         "tok_slow": Fault("delay", settings.slow_seconds),
         "tok_timeout_then_succeeds": Fault("timeout", settings.timeout_seconds),

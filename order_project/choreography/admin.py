@@ -1,4 +1,4 @@
-"""Choreographed orders in the admin: the status of each, what was seen of it, and the operators' verbs (rule 25)."""
+"""Choreographed orders in the admin: status, what was seen of each, and the operators' verbs (rule 25, parked)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Choreographed orders are announced; everything else follows from the events of the services (rule 22)."""
+"""Choreographed orders are announced; all else follows from the services' events (rule 22, choreography)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from celery_config.contracts.order import OrderPlaced, OrderWithdrawn
 from celery_config.db import bulk
 from celery_config.db.bulk import Statement
 from celery_config.messaging.outbox import writing
-from celery_config.participant.choreography import choreography_event
+from celery_config.participant.choreography import build_event
 from celery_config.saga.engine.flows import schedule_check
 from order_project.models import Choreography
 
@@ -23,8 +23,8 @@ INSERTED = (
 )  # fmt: skip
 
 
-def begin(now: datetime, deadline: float, orders: Sequence[OrderPlaced]) -> list[Statement]:
-    """Return what announces orders, and has them checked when nothing is heard; the caller places them with it.
+def prepare_announcements(now: datetime, deadline: float, orders: Sequence[OrderPlaced]) -> list[Statement]:
+    """Return the statements that insert the orders' choreographies, with the watchdog's first check, and their events.
 
     Args:
         now: saga time.
@@ -39,11 +39,11 @@ def begin(now: datetime, deadline: float, orders: Sequence[OrderPlaced]) -> list
         schedule_check(row, now)
     return [
         *bulk.insert_statement(Choreography, made, INSERTED),
-        *writing.event_statements(map(announce, orders)),
+        *writing.event_statements(map(build_announcement, orders)),
     ]
 
 
-def announce(event: OrderPlaced | OrderWithdrawn, drive: int = 0) -> dict[str, Any]:
+def build_announcement(event: OrderPlaced | OrderWithdrawn, drive: int = 0) -> dict[str, Any]:
     """Return the CloudEvent; each drive has a new one."""
     event_id = uuid5(event.order, f"{event.wire_name()}/{drive}")
-    return choreography_event(event, order=event.order, drive=drive, event_id=event_id)
+    return build_event(event, order=event.order, drive=drive, event_id=event_id)

@@ -18,10 +18,10 @@ from celery_config.saga.course import Course, Known
 from celery_config.saga.engine import flows, parking
 from celery_config.saga.engine.flows import Cause, Transition, Verb, WatchedFlow, make_view
 from celery_config.saga.engine.machine import Decision, Retry
-from celery_config.saga.engine.step_log import Entry
+from celery_config.saga.engine.step_log import LoggedStep
 from celery_config.saga.states import OPEN, Status, StepState
 from order_project import services
-from order_project.choreography.announcing import announce
+from order_project.choreography.announcing import build_announcement
 from order_project.choreography.derivation import (
     COLLECTED,
     DEADLINE_PASSED,
@@ -71,7 +71,7 @@ class ChoreographyFlow(WatchedFlow[Choreography, SeenByOrder]):
         ),
     }
 
-    def read_facts(self, rows: Sequence[Choreography], proved: Sequence[Entry] = ()) -> SeenByOrder:
+    def read_facts(self, rows: Sequence[Choreography], proved: Sequence[LoggedStep] = ()) -> SeenByOrder:
         return read_events(rows)
 
     def decide(
@@ -87,17 +87,17 @@ class ChoreographyFlow(WatchedFlow[Choreography, SeenByOrder]):
             return self.withdraw(row, cause or TOO_OLD, seen)
         row.attempt += 1
         if send is Announcement.ORDER:
-            return announce(decode(OrderPlaced, row.placed), row.attempt)
+            return build_announcement(decode(OrderPlaced, row.placed), row.attempt)
         known = find_cause(seen)
         event = OrderWithdrawn(order=row.pk, code=known.get("code", ""), reason=known.get("reason", ""))
-        return announce(event, row.attempt)
+        return build_announcement(event, row.attempt)
 
     def withdraw(self, row: Choreography, cause: Cause, seen: dict[str, dict[str, Any]]) -> dict[str, Any]:
         """Withdraw an order for the first time: that counts as seen, and stops it."""
         event = OrderWithdrawn(order=row.pk, code=cause["code"], reason=cause["reason"])
         record_events([(row.pk, event)])
         seen[WITHDRAWN] = plain_values(event)
-        return announce(event)
+        return build_announcement(event)
 
     def explain_status(self, row: Choreography, cause: Cause | None, facts: SeenByOrder) -> None:
         seen = facts[row.pk]
@@ -146,8 +146,8 @@ def find_known(kinds: tuple[str, ...], seen: Seen) -> Known:
 
 
 def park(row: Choreography, seen: Seen) -> None:
-    """Park an order of which this was seen."""
-    why = f"said {row.attempt} times again without coming to an end"
+    """Park an order; `seen` gives the reason."""
+    why = f"announced {row.attempt} times again and has not ended"
     if is_contradicted(seen):
         why = fault = CONTRADICTED
     elif row.failure:

@@ -45,7 +45,7 @@ class ErasureAdmin(ReadOnlyAdmin):
         return make_label(erasure.status, COLOURS)
 
 
-class CanBeForgotten(ServiceAdmin):
+class ForgettableAdmin(ServiceAdmin):
     """For the admin of customers."""
 
     actions_detail = ("forget",)
@@ -61,12 +61,12 @@ class CanBeForgotten(ServiceAdmin):
             return answer
         back, form = reverse("admin:order_customer_change", args=[row.pk]), WhyForm(get_posted_data(request))
         if form.is_valid():
-            return self.forgotten(request, row, form.cleaned_data["why"], back)
+            return self.request_and_redirect(request, row, form.cleaned_data["why"], back)
         return render_confirmation(
             self, request, title=f"Forget {row}", about=ABOUT, original=row, form=form, button="Forget", back=back,
         )  # fmt: skip
 
-    def forgotten(self, request: HttpRequest, row: Customer, why: str, back: str) -> HttpResponse:
+    def request_and_redirect(self, request: HttpRequest, row: Customer, why: str, back: str) -> HttpResponse:
         try:
             erasure = requests.request_erasure(customer=row.pk, by=get_operator_name(request), why=why)
         except (APIException, OperatorRefused, SagaPaused) as error:

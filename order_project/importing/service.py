@@ -161,7 +161,7 @@ def wait_for_ends(orders: Sequence[UUID], progress: Progress, *, patience: float
 def count_outcomes(orders: Sequence[UUID]) -> Counter[str]:
     """Count the orders by outcome: `completed`, or the status with its reason."""
     found = list(Order.objects.filter(id__in=orders))
-    carried = selectors.carried(found)
+    carried = selectors.read_flows(found)
     counted: Counter[str] = Counter()
     for order in found:
         row = carried[order.id]

@@ -28,7 +28,7 @@ class OrderData:
 
 
 class PlaceOrder(Saga):
-    """Take the money, hold the stock, book the carrier, or leave no trace."""
+    """Hold the money, reserve the stock, book the carrier, then take the money; or undo all."""
 
     name, version, deadline, data = "place-order", 1, minutes(15), OrderData
     steps = [

@@ -1,4 +1,4 @@
-"""The broker's permissions on a real RabbitMQ: what each user needs works, all else is refused (rule 27)."""
+"""The broker's permissions on a real RabbitMQ: what each user needs works, all else is refused (rule 27, topology)."""
 
 import os
 import sys

@@ -12,7 +12,7 @@ ENGINE = (
         breaks="a step has a new command id each time it is sent",
         rule="rule 2",
         file="celery_config/participant/handlers.py",
-        old="return Step(message.saga, message.step, message.operation, command.subject, command)",
+        old="return StepRequest(message.saga, message.step, message.operation, command.subject, command)",
         new=(
             'name = f"{message.step}{message.attempt or str()}"\n'
             "    return Step(message.saga, name, message.operation, command.subject, command)"

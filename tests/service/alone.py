@@ -8,19 +8,19 @@ from celery.exceptions import Ignore
 
 from celery_config.messaging import deliveries
 from celery_config.messaging.barrier import actions, compensations, fences
-from celery_config.messaging.barrier.steps import FindHandler, Handler, Step
+from celery_config.messaging.barrier.steps import FindHandler, Handler, StepRequest
 from celery_config.messaging.deliveries import Outcome
 
 
-def act(handler: Handler, step: Step) -> Any:
+def act(handler: Handler, step: StepRequest) -> Any:
     return ended(actions.run_actions(handler, [step]))
 
 
-def undo(handler: Handler, step: Step, find: FindHandler) -> Any:
+def undo(handler: Handler, step: StepRequest, find: FindHandler) -> Any:
     return ended(compensations.undo_actions(handler, [step], find))
 
 
-def fence(step: Step, pivot: str, find: FindHandler) -> bool:
+def fence(step: StepRequest, pivot: str, find: FindHandler) -> bool:
     """Return whether the pivot ran."""
     fence = fences.Fence(step.saga, step.name, step.operation, step.subject, step.command)
     try:

@@ -17,11 +17,11 @@ from celery_config.broker.topology import Topology
 from celery_config.common.services import SERVICES, SUBSCRIPTIONS
 from celery_config.contracts.base import Command, Event, decode
 from celery_config.errors import Refused, StepSuperseded
-from celery_config.messaging.barrier.steps import Step
+from celery_config.messaging.barrier.steps import StepRequest
 from celery_config.messaging.deliveries import Call
 from celery_config.messaging.event_envelopes import RECEIVE
 from celery_config.messaging.models import OutboxMessage
-from celery_config.participant.choreography import choreography_event
+from celery_config.participant.choreography import build_event
 from celery_config.participant.handlers import registry
 from compose.local.rabbitmq import RabbitServer
 from tests.service import alone
@@ -40,17 +40,19 @@ class Participant:
     def do(self, command: Command, *, saga: UUID | None = None, step: str = "step") -> dict[str, Any]:
         """Carry out an action; without `saga` it belongs to a saga of its own."""
         handler = registry[command.wire_name()]
-        done: dict[str, Any] = alone.act(handler, Step(saga or uuid4(), step, "do", command.subject, command))
+        done: dict[str, Any] = alone.act(
+            handler, StepRequest(saga or uuid4(), step, "do", command.subject, command)
+        )
         return done
 
     def undo(self, command: Command, *, saga: UUID, step: str = "step") -> None:
         """Carry out the undo of a step."""
         handler = registry[command.wire_name()]
-        alone.undo(handler, Step(saga, step, "undo", command.subject, command), registry.get)
+        alone.undo(handler, StepRequest(saga, step, "undo", command.subject, command), registry.get)
 
     def fence(self, pivot: type[Command], *, saga: UUID, step: str = "step", subject: str = "") -> bool:
         """Fence a pivot; say whether it ran."""
-        return alone.fence(Step(saga, step, "do", subject), pivot.wire_name(), registry.get)
+        return alone.fence(StepRequest(saga, step, "do", subject), pivot.wire_name(), registry.get)
 
     def hear(self, event: Event, *, drive: int = 0) -> list[Event]:
         """Hear an event of a choreographed order, to the end; return what is announced then, decoded.
@@ -59,7 +61,7 @@ class Participant:
             what the worker would see: a refusal, a failed call.
         """
         order = UUID(str(getattr(event, "order")))  # noqa: B009
-        message = choreography_event(event, order=order, drive=drive, event_id=uuid4())
+        message = build_event(event, order=order, drive=drive, event_id=uuid4())
         return self.take(Context(args=[], kwargs=message, id=message["id"]))
 
     def take_again(self, message: dict[str, Any]) -> list[Event]:

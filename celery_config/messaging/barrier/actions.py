@@ -22,7 +22,7 @@ from celery_config.errors import CommandConflict, DefinitionError, Refused, Step
 from celery_config.failpoints.points import Point, reach
 from celery_config.messaging.barrier import store
 from celery_config.messaging.barrier.decisions import OnAction, OnResult, on_action, on_result
-from celery_config.messaging.barrier.steps import FindHandler, Handler, Step, StepWrites
+from celery_config.messaging.barrier.steps import FindHandler, Handler, StepRequest, StepWrites
 from celery_config.messaging.barrier.store import AnyRow, NewRow
 from celery_config.messaging.deliveries import Call, Outcome
 from celery_config.messaging.states import Action
@@ -33,14 +33,14 @@ class PendingCall:
     """What a call outside is made for."""
 
     handler: Handler
-    step: Step
+    step: StepRequest
     request: dict[str, Any]
 
 
 AnsweredCalls = Sequence[tuple[PendingCall, dict[str, Any] | Refused]]
 
 
-def run_actions(handler: Handler, steps: Sequence[Step]) -> list[Outcome]:
+def run_actions(handler: Handler, steps: Sequence[StepRequest]) -> list[Outcome]:
     """Carry out actions once.
 
     Returns:
@@ -49,7 +49,7 @@ def run_actions(handler: Handler, steps: Sequence[Step]) -> list[Outcome]:
     return open_intents(handler, steps) if handler.outside else run_local(handler, steps)
 
 
-def run_local(handler: Handler, steps: Sequence[Step]) -> list[Outcome]:
+def run_local(handler: Handler, steps: Sequence[StepRequest]) -> list[Outcome]:
     """In this service's own database: barrier rows, work, events and replies are one transaction.
 
     Nearly always the steps are new. So the work is done first, and one statement inserts its barrier rows with its
@@ -64,7 +64,7 @@ def run_local(handler: Handler, steps: Sequence[Step]) -> list[Outcome]:
         raise
 
 
-def run_then_insert(handler: Handler, steps: Sequence[Step]) -> list[Outcome]:
+def run_then_insert(handler: Handler, steps: Sequence[StepRequest]) -> list[Outcome]:
     """Carry out new actions.
 
     Raises:
@@ -78,7 +78,7 @@ def run_then_insert(handler: Handler, steps: Sequence[Step]) -> list[Outcome]:
     return [outcomes[step.key] for step in steps]
 
 
-def claim_then_run(handler: Handler, steps: Sequence[Step]) -> list[Outcome]:
+def claim_then_run(handler: Handler, steps: Sequence[StepRequest]) -> list[Outcome]:
     """Carry out the actions that are new; answer the others from their barrier rows."""
     rows = new_action_rows(handler, steps, Action.DONE)
     writes = StepWrites(rows)
@@ -90,7 +90,7 @@ def claim_then_run(handler: Handler, steps: Sequence[Step]) -> list[Outcome]:
     return [(outcomes | replayed)[step.key] for step in steps]
 
 
-def run_handler(handler: Handler, steps: Sequence[Step], writes: StepWrites) -> dict[UUID, Outcome]:
+def run_handler(handler: Handler, steps: Sequence[StepRequest], writes: StepWrites) -> dict[UUID, Outcome]:
     """Let the handler carry out the commands; collect what is to be written and return the outcomes by key."""
     assert handler.local is not None
     replies = handler.local([step.command for step in steps]) if steps else []
@@ -104,7 +104,7 @@ def run_handler(handler: Handler, steps: Sequence[Step], writes: StepWrites) -> 
     return outcomes
 
 
-def open_intents(handler: Handler, steps: Sequence[Step]) -> list[Outcome]:
+def open_intents(handler: Handler, steps: Sequence[StepRequest]) -> list[Outcome]:
     """Commit the intents of calls to a provider before any call is made (rule 8, effects outside).
 
     A twin, or a repeat after a crash, that finds the intent open repeats the call with the same key.
@@ -197,7 +197,7 @@ def run_settle(done: Sequence[tuple[PendingCall, Any]]) -> list[Reply]:
 
 
 def new_action_rows(
-    handler: Handler, steps: Sequence[Step], action: Action, requests: Mapping[UUID, Any] | None = None
+    handler: Handler, steps: Sequence[StepRequest], action: Action, requests: Mapping[UUID, Any] | None = None
 ) -> dict[UUID, NewRow]:
     name, stored = handler.command.wire_name(), requests or {}
     return {

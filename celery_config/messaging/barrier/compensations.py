@@ -24,7 +24,7 @@ from celery_config.messaging.barrier.actions import (
     run_settle,
 )
 from celery_config.messaging.barrier.decisions import OnUndo, on_undo
-from celery_config.messaging.barrier.steps import FindHandler, Handler, Step, StepWrites, claim_steps
+from celery_config.messaging.barrier.steps import FindHandler, Handler, StepRequest, StepWrites, claim_steps
 from celery_config.messaging.barrier.store import AnyRow
 from celery_config.messaging.deliveries import Call, Outcome
 from celery_config.messaging.states import Action, Undo
@@ -37,7 +37,7 @@ class DoubtfulCall(PendingCall):
     undo: Handler
 
 
-def undo_actions(handler: Handler, steps: Sequence[Step], find: FindHandler) -> list[Outcome]:
+def undo_actions(handler: Handler, steps: Sequence[StepRequest], find: FindHandler) -> list[Outcome]:
     """Undo actions, in this service's own database or outside.
 
     Args:
@@ -61,7 +61,7 @@ def undo_actions(handler: Handler, steps: Sequence[Step], find: FindHandler) -> 
     return [calls.get(step.key) or store.stored_refusal(row) for step, row, _ in opened]
 
 
-def open_undos(handler: Handler, steps: Sequence[Step]) -> list[tuple[Step, AnyRow, OnUndo]]:
+def open_undos(handler: Handler, steps: Sequence[StepRequest]) -> list[tuple[StepRequest, AnyRow, OnUndo]]:
     """First transaction of undos: the tombstone, the local undo itself, or the open undo intent (rule 7, the undo)."""
     rows = {step.key: step.new_row("", Action.TOMBSTONE, undo=Undo.DONE) for step in steps}
     with transaction.atomic():
@@ -78,7 +78,7 @@ def open_undos(handler: Handler, steps: Sequence[Step]) -> list[tuple[Step, AnyR
     return opened
 
 
-def run_local_undos(handler: Handler, steps: Sequence[Step]) -> None:
+def run_local_undos(handler: Handler, steps: Sequence[StepRequest]) -> None:
     """Let the handler undo in this service's own database, if that is where it undoes."""
     if steps and handler.local:
         for outcome in handler.local([step.command for step in steps]):
@@ -86,7 +86,7 @@ def run_local_undos(handler: Handler, steps: Sequence[Step]) -> None:
                 raise handler.forbidden_refusal() from outcome
 
 
-def prepare_undo_calls(handler: Handler, steps: Sequence[Step]) -> dict[UUID, Call]:
+def prepare_undo_calls(handler: Handler, steps: Sequence[StepRequest]) -> dict[UUID, Call]:
     """The calls that undo at a provider, by key of the barrier row; none for a local undo."""
     if handler.outside is None or not steps:
         return {}
@@ -123,7 +123,7 @@ def store_undo_answers(answered: Sequence[tuple[PendingCall, Any]], writes: Step
 
 def finish_doubts(answered: Sequence[tuple[DoubtfulCall, dict[str, Any] | Refused]]) -> list[Outcome]:
     """Store what the repeated calls of actions found out; what turned out done is undone next."""
-    undo_next: list[Step] = []
+    undo_next: list[StepRequest] = []
     done: list[tuple[DoubtfulCall, Any]] = []
     with StepWrites.over(pending.step for pending, _ in answered) as writes:
         for pending, answer in answered:

@@ -19,7 +19,7 @@ from celery_config.messaging.barrier.actions import (
     store_answers,
 )
 from celery_config.messaging.barrier.decisions import OnFence, on_fence
-from celery_config.messaging.barrier.steps import FindHandler, Step, StepWrites, claim_steps
+from celery_config.messaging.barrier.steps import FindHandler, StepRequest, StepWrites, claim_steps
 from celery_config.messaging.barrier.store import AnyRow
 from celery_config.messaging.deliveries import Outcome
 from celery_config.messaging.outbox import writing
@@ -28,7 +28,7 @@ from celery_config.messaging.states import Action
 PIVOT_RAN, PIVOT_FENCED = (f"{ORCHESTRATOR}.{name}" for name in ("pivot_ran", "pivot_fenced"))
 
 
-class Fence(Step):
+class Fence(StepRequest):
     """The step of a pivot that must not run any more; its orchestrator learns whether it ran before."""
 
     @classmethod
@@ -81,7 +81,7 @@ def finish_fences(answered: AnsweredCalls) -> list[Outcome]:
     return [fence_outcome(row, row.action == Action.DONE) for _, row in decided]
 
 
-def fence_message(step: Step, row: AnyRow) -> dict[str, Any]:
+def fence_message(step: StepRequest, row: AnyRow) -> dict[str, Any]:
     ran = row.action == Action.DONE
     return {
         "task": PIVOT_RAN if ran else PIVOT_FENCED,

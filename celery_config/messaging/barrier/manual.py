@@ -11,7 +11,7 @@ from celery_config.contracts.base import command_id, decode
 from celery_config.errors import OperatorRefused
 from celery_config.messaging.barrier.actions import PendingCall, store_answers
 from celery_config.messaging.barrier.compensations import store_undo_answers
-from celery_config.messaging.barrier.steps import FindHandler, Handler, Step, StepWrites
+from celery_config.messaging.barrier.steps import FindHandler, Handler, StepRequest, StepWrites
 from celery_config.messaging.models import BarrierRow
 from celery_config.messaging.states import Action, Undo
 
@@ -51,7 +51,7 @@ def settle_manually(
     if handler is None or row is None:
         raise OperatorRefused(f"{step} never came here, so nothing of it is in doubt")
     undo = decode(handler.command, command) if operation == "undo" else None
-    target = Step(saga, step, operation, subject, undo)
+    target = StepRequest(saga, step, operation, subject, undo)
     writes = StepWrites({row.key: row})
     store_answer = store_action_answer if operation == "do" else store_undo_answer
     result = store_answer(handler, row, target, answer, writes)
@@ -61,7 +61,7 @@ def settle_manually(
 
 
 def store_action_answer(
-    handler: Handler, row: BarrierRow, step: Step, answer: dict[str, Any], writes: StepWrites
+    handler: Handler, row: BarrierRow, step: StepRequest, answer: dict[str, Any], writes: StepWrites
 ) -> str:
     if handler.outside is None or row.action != Action.INTENT or row.undo != Undo.NONE:
         raise OperatorRefused(f"{row.step} has no open call: its barrier says {row.action}")
@@ -70,7 +70,7 @@ def store_action_answer(
 
 
 def store_undo_answer(
-    handler: Handler, row: BarrierRow, step: Step, answer: dict[str, Any], writes: StepWrites
+    handler: Handler, row: BarrierRow, step: StepRequest, answer: dict[str, Any], writes: StepWrites
 ) -> str:
     if handler.outside is None or row.undo != Undo.INTENT:
         raise OperatorRefused(f"the undo of {row.step} has no open call: {row.undo or 'it never came here'}")

@@ -21,7 +21,7 @@ from celery_config.messaging.outbox import writing
 from celery_config.messaging.states import Action, Undo
 
 D = TypeVar("D")
-S = TypeVar("S", bound="Step")
+S = TypeVar("S", bound="StepRequest")
 FindHandler = Callable[[str], "Handler | None"]
 """Gives a handler by the wire name of its command."""
 LocalStep = Callable[[Sequence[Any]], Sequence[Reply | Refused | None]]
@@ -59,7 +59,7 @@ class Handler:
 
 
 @dataclass(frozen=True)
-class Step:
+class StepRequest:
     """One message to a participant."""
 
     saga: UUID
@@ -80,14 +80,14 @@ class Step:
     def new_row(self, command: str, action: Action, **fields: Any) -> NewRow:
         return NewRow(self.key, self.saga, self.name, command, action, **fields)
 
-    def announcements(self, event: Event, outcome: str) -> list[dict[str, Any]]:
-        """The CloudEvents that announce the outcome; they also feed the saga log (rule 16, the saga log)."""
+    def build_announcements(self, event: Event, outcome: str) -> list[dict[str, Any]]:
+        """Return the CloudEvents that announce the outcome; they also feed the saga log (rule 16, the saga log)."""
         about = {"step": self.name, "operation": self.operation, "outcome": outcome}
         event_id = uuid5(self.id, outcome)
         return [writing.cloud_event(event, subject=self.subject, saga=self.saga, event_id=event_id, **about)]
 
-    def reannouncements(self, handler: Handler, outcome: Any) -> list[dict[str, Any]]:
-        """The events that announce a stored outcome again; none where a chain carries the outcome on."""
+    def build_reannouncements(self, handler: Handler, outcome: Any) -> list[dict[str, Any]]:
+        """Return the events that announce a stored outcome again; none where a chain carries the outcome on."""
         return []
 
 
@@ -105,43 +105,43 @@ class StepWrites:
 
     @classmethod
     @contextmanager
-    def over(cls, steps: Iterable[Step]) -> Iterator[StepWrites]:
+    def over(cls, steps: Iterable[StepRequest]) -> Iterator[StepWrites]:
         """One transaction over the barrier rows of these steps: it begins with their locks and ends with `flush`."""
         with transaction.atomic():
             writes = cls(store.lock_rows([step.key for step in steps]))
             yield writes
             writes.flush()
 
-    def update(self, step: Step, **fields: Any) -> None:
+    def update(self, step: StepRequest, **fields: Any) -> None:
         row = self.changed[step.key] = self.rows[step.key]
         for name, value in fields.items():
             setattr(row, name, value)
 
-    def mark_done(self, step: Step, reply: Reply) -> dict[str, Any]:
+    def mark_done(self, step: StepRequest, reply: Reply) -> dict[str, Any]:
         stored = encode(reply)
         self.update(step, action=Action.DONE, reply=stored)
-        self.events += step.announcements(reply, "done")
+        self.events += step.build_announcements(reply, "done")
         return stored
 
-    def mark_refused(self, handler: Handler, step: Step, error: Refused) -> Refused:
+    def mark_refused(self, handler: Handler, step: StepRequest, error: Refused) -> Refused:
         kind = handler.command.refused
         if kind is None:
             raise handler.forbidden_refusal() from error
         refusal = kind(code=error.code, reason=error.reason)
         self.update(step, action=Action.REFUSED, reply=encode(refusal))
-        self.events += step.announcements(refusal, "refused")
+        self.events += step.build_announcements(refusal, "refused")
         return error
 
-    def mark_undone(self, step: Step) -> None:
+    def mark_undone(self, step: StepRequest) -> None:
         """The reply of an undo names only the order: its fields are those of the undo's command."""
         assert step.command is not None
         self.update(step, undo=Undo.DONE)
         reply = decode(type(step.command).done, encode(step.command))
-        self.events += step.announcements(reply, "undone")
+        self.events += step.build_announcements(reply, "undone")
 
-    def reannounce(self, handler: Handler, step: Step, outcome: Any) -> None:
+    def reannounce(self, handler: Handler, step: StepRequest, outcome: Any) -> None:
         """Announce an outcome that another message has written, if someone waits for an event of this very step."""
-        self.events += step.reannouncements(handler, outcome)
+        self.events += step.build_reannouncements(handler, outcome)
 
     def insert(self) -> None:
         """Insert the rows, which must be new.

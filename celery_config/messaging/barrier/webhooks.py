@@ -28,7 +28,7 @@ from celery_config.messaging.barrier import store
 from celery_config.messaging.barrier.actions import PendingCall, find_calling_handler, store_answers
 from celery_config.messaging.barrier.compensations import store_undo_answers
 from celery_config.messaging.barrier.decisions import OnNotification, on_notification
-from celery_config.messaging.barrier.steps import FindHandler, Step, StepWrites
+from celery_config.messaging.barrier.steps import FindHandler, StepRequest, StepWrites
 from celery_config.messaging.models import BarrierRow, Contradiction
 from celery_config.messaging.states import Action, Undo
 
@@ -116,7 +116,7 @@ def store_action_answer(find: FindHandler, notification: OutcomeNotification) ->
     check_facts(row.request or {}, notification.facts)
     if decision is OnNotification.KNOWN:
         return False
-    step = Step(row.saga, row.step, "do", str(notification.subject))
+    step = StepRequest(row.saga, row.step, "do", str(notification.subject))
     pending = PendingCall(find_calling_handler(find, row.command), step, row.request)
     writes = StepWrites({row.key: row})
     store_answers([(pending, notification.answer)], writes)
@@ -133,7 +133,7 @@ def store_undo_answer(find: FindHandler, notification: OutcomeNotification) -> b
         return False
     handler = find_calling_handler(find, notification.undo.wire_name())
     assert handler.outside is not None
-    step = Step(row.saga, row.step, "undo", str(notification.subject), notification.undo)
+    step = StepRequest(row.saga, row.step, "undo", str(notification.subject), notification.undo)
     (request,) = handler.outside.requests([notification.undo])
     check_facts(request, notification.facts)
     writes = StepWrites({row.key: row})
@@ -157,7 +157,7 @@ def find_open_undo(notification: OutcomeNotification) -> BarrierRow | None:
 def check_facts(request: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
     """Raise Contradicted unless the event's facts are those of our request."""
     wrong = [
-        f"{name}: asked {request.get(name)}, told {value}"
+        f"{name}: asked {request.get(name)}, reported {value}"
         for name, value in facts.items()
         if request.get(name) != value
     ]

@@ -1,1 +1,1 @@
-"""The inbox: each handler gets an event once."""
+"""The inbox: a handler that asks for it gets each event once."""

@@ -67,7 +67,7 @@ class Subscription:
 
     @property
     def name(self) -> str:
-        """The handler's name in the inbox: a handler that subscribes with `once` and moves forgets what it handled."""
+        """The handler's dotted path. If you rename the function, the inbox treats old events as new."""
         return f"{self.handler.__module__}.{self.handler.__qualname__}"
 
 

@@ -1,4 +1,4 @@
-"""Message builder: a saga's links as one Celery chain for one outbox row (rule 1, start). Pure.
+"""Message builder: a saga's links as one Celery chain for one outbox row (rule 1, the start). Pure.
 
 Every link has a preset task id (rule 2, ids), an explicit route, and an immutable `link_error` that only the
 orchestrator knows (rule 3, the errback). The rest of a chain lies in its first message, last link first, as Celery's

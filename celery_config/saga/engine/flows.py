@@ -20,7 +20,7 @@ from celery_config.db.bulk import Statement
 from celery_config.saga.course import Answer, Course
 from celery_config.saga.engine import scheduling
 from celery_config.saga.engine.machine import Decision, View
-from celery_config.saga.engine.step_log import Entry
+from celery_config.saga.engine.step_log import LoggedStep
 from celery_config.saga.models import WatchedRow
 from celery_config.saga.states import ENDED, Status
 
@@ -78,7 +78,7 @@ class WatchedFlow(ABC, Generic[Row, Facts]):
         return list(found.order_by("pk"))
 
     @abstractmethod
-    def read_facts(self, rows: Sequence[Row], proved: Sequence[Entry] = ()) -> Facts:
+    def read_facts(self, rows: Sequence[Row], proved: Sequence[LoggedStep] = ()) -> Facts:
         """Read what is known of the rows; `proved` counts as known, though it is not written down."""
 
     @abstractmethod
@@ -108,7 +108,7 @@ class WatchedFlow(ABC, Generic[Row, Facts]):
             OperatorRefused: this code does not know the row's version.
         """
 
-    def find_proof(self, row: Row, answers: Mapping[str, Answer]) -> Entry | None:
+    def find_proof(self, row: Row, answers: Mapping[str, Answer]) -> LoggedStep | None:
         """Return what the participants' barriers prove that a resumption needs."""
         return None
 

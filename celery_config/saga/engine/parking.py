@@ -1,4 +1,4 @@
-"""A parked flow has an owner, a time by which they decide, and a fingerprint that it shares with others (rule 25)."""
+"""A parked flow has an owner, a time by which they decide, and a fingerprint for similar faults (rule 25, parked)."""
 
 from __future__ import annotations
 

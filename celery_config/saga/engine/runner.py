@@ -18,7 +18,7 @@ from celery_config.saga.engine import clock, refusals, step_log
 from celery_config.saga.engine.flows import Cause, WatchedFlow
 from celery_config.saga.engine.machine import CancelRequested, Compensated, Completed, Trigger
 from celery_config.saga.engine.saga_flow import SAGAS, SagaFacts
-from celery_config.saga.engine.step_log import Entry
+from celery_config.saga.engine.step_log import LoggedStep
 from celery_config.saga.engine.unit_of_work import UnitOfWork
 from celery_config.saga.states import ENDED, Status, StepState
 
@@ -70,7 +70,7 @@ def complete_sagas(replies: Mapping[UUID, dict[str, Any]]) -> None:
     with transaction.atomic():
         # The log before the rows, as an event's transaction does: locks are taken in one order everywhere.
         step_log.merge_entries(
-            Entry(saga, step, StepState.DONE, reply)
+            LoggedStep(saga, step, StepState.DONE, reply)
             for saga, by_step in replies.items()
             for step, reply in by_step.items()
         )

@@ -37,7 +37,7 @@ from celery_config.saga.engine.machine import (
     decide,
 )
 from celery_config.saga.engine.plan import plan_links
-from celery_config.saga.engine.step_log import Entry
+from celery_config.saga.engine.step_log import LoggedStep
 from celery_config.saga.models import SagaDecision, SagaInstance, SagaStep
 from celery_config.saga.states import ENDED, Status, StepState
 
@@ -90,7 +90,7 @@ class SagaFlow(WatchedFlow[SagaInstance, SagaFacts]):
         ),
     }
 
-    def read_facts(self, rows: Sequence[SagaInstance], proved: Sequence[Entry] = ()) -> SagaFacts:
+    def read_facts(self, rows: Sequence[SagaInstance], proved: Sequence[LoggedStep] = ()) -> SagaFacts:
         logs = step_log.read_log(rows)
         for entry in proved:
             logs.setdefault(entry.saga, {})[entry.step] = entry.outcome
@@ -153,12 +153,12 @@ class SagaFlow(WatchedFlow[SagaInstance, SagaFacts]):
         known = {step.name: Known(StepState(step.logged), step.reply) for step in row.steps.all()}
         return Course(definition(row).steps, row.data, known)
 
-    def find_proof(self, row: SagaInstance, answers: Mapping[str, Answer]) -> Entry | None:
+    def find_proof(self, row: SagaInstance, answers: Mapping[str, Answer]) -> LoggedStep | None:
         """Return the pivot's reply, if its participant's barrier says that it ran."""
         pivot = next((s for s in definition(row).steps if s.kind is StepKind.PIVOT), None)
         held = (answers.get(pivot.command.service) or {}).get(pivot.name) if pivot else None
         if pivot and held and held.action is Action.DONE:
-            return Entry(row.pk, pivot.name, StepState.DONE, dict(held.reply or {}))
+            return LoggedStep(row.pk, pivot.name, StepState.DONE, dict(held.reply or {}))
         return None
 
     def describe_send(self, row: SagaInstance, send: Send) -> list[str]:

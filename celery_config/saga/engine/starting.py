@@ -1,4 +1,4 @@
-"""Saga start: a saga's rows, its outbox row and its subject's row are written together or not (rule 1, start)."""
+"""Saga start: a saga's rows, its outbox row and its subject's row are written together or not (rule 1, the start)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Saga log: the latest known state of every step; it only rises (rule 16, events).
+"""Saga log: the latest known state of every step; it only rises (rule 16, the saga log).
 
 The log is a hint fed by participants' events; their barriers are the truth.
 """
@@ -23,7 +23,7 @@ ENTRY_COLUMNS = ("saga", "name", "logged", "reply", "refusal")
 
 
 @dataclass(frozen=True)
-class Entry:
+class LoggedStep:
     """One step's state, as an event reports it."""
 
     saga: UUID
@@ -32,9 +32,9 @@ class Entry:
     content: dict[str, Any] | None
 
 
-def merge_entries(entries: Iterable[Entry]) -> list[Entry]:
-    """Raise the log where the entries say more (rule 16, events); return the entries that changed it."""
-    best: dict[tuple[UUID, str], Entry] = {}
+def merge_entries(entries: Iterable[LoggedStep]) -> list[LoggedStep]:
+    """Raise the log where the entries say more (rule 16, the saga log); return the entries that changed it."""
+    best: dict[tuple[UUID, str], LoggedStep] = {}
     for entry in entries:
         known = best.setdefault((entry.saga, entry.step), entry)
         if entry.outcome.rank > known.outcome.rank:

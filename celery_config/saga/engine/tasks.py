@@ -88,7 +88,7 @@ def handle_pivot_ran(deliveries: Sequence[Delivery[PivotRanMessage]]) -> list[Ou
     messages = [delivery.message for delivery in deliveries]
     with transaction.atomic():
         step_log.merge_entries(
-            step_log.Entry(each.saga, each.step, StepState.DONE, each.reply) for each in messages
+            step_log.LoggedStep(each.saga, each.step, StepState.DONE, each.reply) for each in messages
         )
         runner.handle_triggers({each.saga: PivotRan() for each in messages})
     return [None] * len(deliveries)
@@ -97,7 +97,8 @@ def handle_pivot_ran(deliveries: Sequence[Delivery[PivotRanMessage]]) -> list[Ou
 def handle_pivot_fenced(deliveries: Sequence[Delivery[PivotFencedMessage]]) -> list[Outcome]:
     """A fence found that its pivot did not run and never will; the undos are already under way."""
     step_log.merge_entries(
-        step_log.Entry(each.message.saga, each.message.step, StepState.UNDONE, None) for each in deliveries
+        step_log.LoggedStep(each.message.saga, each.message.step, StepState.UNDONE, None)
+        for each in deliveries
     )
     return [None] * len(deliveries)
 
@@ -122,7 +123,7 @@ durable_task(CALL, CALL_WORK, throws=(Refused, StepSuperseded))
 
 
 def write_saga_log(received: Sequence[Received]) -> None:
-    """Merge participants' events into the log (rule 16, events); the pivot's event turns its saga forward."""
+    """Merge participants' events into the log (rule 16, the saga log); the pivot's event turns its saga forward."""
     entries = []
     for each in received:
         event = each.envelope
@@ -131,7 +132,7 @@ def write_saga_log(received: Sequence[Received]) -> None:
         if event.outcome == "failed":
             refusals.record_failure(event.saga, event.step, event.operation, each.data)
         else:
-            entries.append(step_log.Entry(event.saga, event.step, StepState(event.outcome), each.data))
+            entries.append(step_log.LoggedStep(event.saga, event.step, StepState(event.outcome), each.data))
     pivots = pivot_names()
     runner.handle_triggers(
         {
@@ -142,7 +143,7 @@ def write_saga_log(received: Sequence[Received]) -> None:
     )
 
 
-def redact_erased(entries: Sequence[step_log.Entry]) -> list[step_log.Entry]:
+def redact_erased(entries: Sequence[step_log.LoggedStep]) -> list[step_log.LoggedStep]:
     """The entries; late refusals about erased people lose their free text."""
     refused = {entry.saga for entry in entries if entry.outcome is StepState.REFUSED}
     erased = tombstones.erased_among(refused)

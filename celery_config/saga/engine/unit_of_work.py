@@ -21,7 +21,7 @@ from celery_config.saga.engine.flows import (
     soon_after,
 )
 from celery_config.saga.engine.machine import IGNORE, Decision
-from celery_config.saga.engine.step_log import Entry
+from celery_config.saga.engine.step_log import LoggedStep
 from celery_config.saga.states import OPEN, Status
 
 
@@ -43,7 +43,7 @@ class UnitOfWork(Generic[Row, Facts]):
 
     @classmethod
     def begin(
-        cls, flow: WatchedFlow[Row, Facts], found: Sequence[Row], proved: Sequence[Entry] = ()
+        cls, flow: WatchedFlow[Row, Facts], found: Sequence[Row], proved: Sequence[LoggedStep] = ()
     ) -> UnitOfWork[Row, Facts]:
         """Begin a unit of work on these locked rows: read the clock and the facts."""
         return cls(flow, clock.now(), flow.read_facts(found, proved))

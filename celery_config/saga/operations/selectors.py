@@ -65,7 +65,7 @@ def merge_group(kind: str, fingerprint: str, parts: Sequence[Mapping[str, Any]])
 
 
 def read_effects(row: WatchedRow) -> list[Effect]:
-    """Return each live or doubtful effect of a flow, after asking every participant (rule 25).
+    """Return each live or doubtful effect of a flow, after asking every participant (rule 25, parked).
 
     Raises:
         OperatorRefused: this code does not know the row's version.

@@ -19,13 +19,13 @@ TOMBSTONE_OF_FENCE = Row(Action.TOMBSTONE)
 
 
 def supersedes(known: StepState, outcome: StepState) -> bool:
-    """Whether the saga log replaces `known` by `outcome` (rule 16, events)."""
+    """Whether the saga log replaces `known` by `outcome` (rule 16, the saga log)."""
     return known.rank < outcome.rank
 
 
 @dataclass(frozen=True)
 class Engine:
-    """`undo_claims` and `fence_claims`: the tombstones inserted if a step has no row (rule 7, undo; rule 13, fence)."""
+    """`undo_claims`, `fence_claims`: tombstones for steps without a row (rule 7, the undo; rule 13, the fence)."""
 
     decide: Callable[[type[Saga], View, Trigger], Decision[Send]] = machine.decide
     planned: Callable[[type[Saga], Send], tuple[PlannedLink, ...]] = plan.plan_links

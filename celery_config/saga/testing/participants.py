@@ -70,7 +70,7 @@ class Participants:
         return f"{choice}: {decision}"
 
     def undo(self, message: Message) -> str:
-        """A local undo (rule 7, undo)."""
+        """A local undo (rule 7, the undo)."""
         state = self.states[message.step]
         decision, claimed = self.on_undo(state)
         choice = self.choose(

@@ -14,7 +14,7 @@ from django.db import connection
 
 from celery_config.contracts.base import Command
 from celery_config.errors import OutcomeUnknown, Refused
-from celery_config.messaging.barrier.steps import Handler, Step
+from celery_config.messaging.barrier.steps import Handler, StepRequest
 from celery_config.messaging.models import BarrierRow, OutboxMessage
 from celery_config.participant.handlers import OneByOne, one_by_one
 from tests.service import alone
@@ -60,8 +60,8 @@ class Hotel:
         """As if the booking were a pivot."""
         return alone.fence(self.step("do", None), BookHotel.wire_name(), self.handlers.get)
 
-    def step(self, operation: str, command: Command | None) -> Step:
-        return Step(self.saga, "hotel", operation, str(self.trip), command)
+    def step(self, operation: str, command: Command | None) -> StepRequest:
+        return StepRequest(self.saga, "hotel", operation, str(self.trip), command)
 
     @property
     def bookings(self) -> int:
@@ -193,8 +193,8 @@ class Bank:
     def fence(self) -> bool:
         return alone.fence(self.step("do", None), ChargeTrip.wire_name(), self.handlers.get)
 
-    def step(self, operation: str, command: Command | None) -> Step:
-        return Step(self.saga, "charge", operation, str(self.trip), command)
+    def step(self, operation: str, command: Command | None) -> StepRequest:
+        return StepRequest(self.saga, "charge", operation, str(self.trip), command)
 
     @property
     def key(self) -> UUID:

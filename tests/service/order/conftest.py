@@ -151,4 +151,4 @@ def pass_time(shop: Shop) -> Callable[[float], None]:
 
 def merge(saga: UUID, step: str, outcome: StepState, content: dict[str, Any]) -> bool:
     """Let an event tell the log; whether it changed anything."""
-    return bool(step_log.merge_entries([step_log.Entry(saga, step, outcome, content)]))
+    return bool(step_log.merge_entries([step_log.LoggedStep(saga, step, outcome, content)]))

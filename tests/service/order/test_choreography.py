@@ -41,7 +41,7 @@ from celery_config.errors import OperatorRefused, SagaPaused
 from celery_config.messaging.inbox.subscriptions import deliver
 from celery_config.messaging.models import OutboxMessage
 from celery_config.messaging.states import Action, Undo
-from celery_config.participant.choreography import choreography_event
+from celery_config.participant.choreography import build_event
 from celery_config.saga import duties
 from celery_config.saga.course import Answer, Held
 from celery_config.saga.dead_letters.letter import Letter
@@ -103,7 +103,7 @@ class Dancer:
         ]
 
     def hear(self, *events: Event, **more: Any) -> None:
-        deliver([choreography_event(each, order=self.id, event_id=uuid7(), **more) for each in events])
+        deliver([build_event(each, order=self.id, event_id=uuid7(), **more) for each in events])
 
     def said(self) -> list[tuple[str, int]]:
         """What the order service announced, and on which drive; all of it is published then."""
@@ -196,7 +196,7 @@ class TestHearing:
         assert {*content} == {"order", "payment", "weight_grams", "parcels", "expires_at"}
 
     def test_an_order_of_nobody_changes_nothing(self, dancer: Dancer) -> None:
-        deliver([choreography_event(InventoryReturned(order=ID), order=ID, event_id=uuid7())])
+        deliver([build_event(InventoryReturned(order=ID), order=ID, event_id=uuid7())])
         assert not SeenEvent.objects.exists()
 
     def test_what_has_ended_stays_so_when_the_rest_is_forgotten(self, dancer: Dancer) -> None:
@@ -385,7 +385,7 @@ class TestParked:
         assert row.fingerprint == (
             "place-order (choreographed): payment.authorize_payment (undo) error: void: no such hold #"
         )
-        assert "said" in row.cause["parked"]
+        assert "announced" in row.cause["parked"]
 
     def test_what_nobody_gave_up_lacks_a_word(self, dancer: Dancer, pass_time: PassTime) -> None:
         dancer.hear(*dancer.forward()[:4])
@@ -520,7 +520,7 @@ class TestDeadLetters:
     """Rule 19: what the broker gave up on, somebody looks after."""
 
     def dead(self, dancer: Dancer) -> str:
-        event = choreography_event(dancer.forward()[0], order=dancer.id, event_id=uuid7())
+        event = build_event(dancer.forward()[0], order=dancer.id, event_id=uuid7())
         process_letters([Letter.parse(letter("events.receive", event))])
         return DeadLetter.objects.latest("id").consequence
 

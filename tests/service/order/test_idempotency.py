@@ -1,4 +1,4 @@
-"""A client's idempotency key (rule 1): unique per client, with a hash of the request; it goes first."""
+"""A client's idempotency key (rule 1, the start): unique per client, with a hash of the request; it goes first."""
 
 from __future__ import annotations
 

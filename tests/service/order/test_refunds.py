@@ -1,4 +1,4 @@
-"""Refunds: a saga of their own each, never beyond the order's total (rule 23)."""
+"""Refunds: a saga of their own each, never beyond the order's total (rule 23, refunds)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Refunds: promised in our rows before the provider is asked, never more than was captured (rule 23)."""
+"""Refunds: promised in our rows before the provider is asked, never more than was captured (rule 23, refunds)."""
 
 from __future__ import annotations
 

@@ -210,8 +210,8 @@ class TestWhatIsNot:
     @pytest.mark.parametrize(
         ("changes", "reason"),
         [
-            ({"amount": 1}, "amount: asked 1999, told 1"),
-            ({"currency": "USD"}, "currency: asked GBP, told USD"),
+            ({"amount": 1}, "amount: asked 1999, reported 1"),
+            ({"currency": "USD"}, "currency: asked GBP, reported USD"),
             ({"reference": str(UUID(int=3))}, "order: asked"),
         ],
     )

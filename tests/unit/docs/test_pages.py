@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[3]
 REFERENCE = ROOT / "docs" / "reference"
 CODE = ["celery_config", "compose", *PACKAGES]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+MODULES = [path for package in CODE for path in sorted((ROOT / package).rglob("*.py"))]
 NAME = re.compile(r"^[A-Z{][A-Z0-9_{}]+$")
 READERS = {"str", "int", "float", "bool", "list", "get", "database_settings"}
 # Set by the operating system, or by manage.py itself.
@@ -300,9 +301,9 @@ class TestRules:
             (str(n), x) for n, x in rules.read_names().items()
         ]
 
-    @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
-    def test_a_page_mentions_a_rule_with_its_name(self, path: Path) -> None:
-        text = " ".join(path.read_text(encoding="utf-8").split())
+    @pytest.mark.parametrize("path", [*PAGES, *MODULES], ids=lambda path: str(path.relative_to(ROOT)))
+    def test_a_page_or_module_mentions_a_rule_with_its_name(self, path: Path) -> None:
+        text = " ".join(path.read_text(encoding="utf-8").replace("#", "").split())
         for number, after in re.findall(r"\brule (\d+)(.{,40})", text):
             name = rules.read_names()[int(number)]
             assert after.startswith((f", {name}", f" ({name})")), f"{path.name}: rule {number} is {name}"

@@ -14,7 +14,7 @@ from django.utils import timezone
 from celery_config.common.identifiers import uuid7
 from celery_config.contracts.base import command_id
 from celery_config.messaging import retention
-from celery_config.messaging.barrier.steps import Step
+from celery_config.messaging.barrier.steps import StepRequest
 from celery_config.messaging.deliveries import Delivery
 from celery_config.messaging.models import BarrierRow
 from celery_config.participant.handlers import StepMessage, run_deduplicated
@@ -91,7 +91,9 @@ class TestTooOld:
             done.extend(step.saga for step in steps)
             return ["done"] * len(steps)
 
-        outcomes = run_deduplicated(deliveries, lambda d: Step(d.message.saga, "hotel", "do", ""), carry_out)
+        outcomes = run_deduplicated(
+            deliveries, lambda d: StepRequest(d.message.saga, "hotel", "do", ""), carry_out
+        )
         return outcomes, done
 
     def test_what_comes_for_a_saga_whose_rows_may_be_gone_is_not_carried_out(self) -> None:

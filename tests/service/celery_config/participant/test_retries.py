@@ -1,4 +1,4 @@
-"""A participant's task in Celery's own tracer: its next link, and how its errors are tried again (rule 10)."""
+"""A participant's task in Celery's own tracer: its next link, and its retries (rule 10, locks and retries)."""
 
 from __future__ import annotations
 

@@ -240,7 +240,7 @@ class TestTheDoor:
 
 
 class TestWhoIsAway:
-    """Over REST a participant that is not there did nothing, and that is no try."""
+    """Over REST a participant that is not there did nothing, and that does not count as a try."""
 
     def away(self) -> Participant:
         url = f"http://{ports.LOOPBACK}:{ports.free_port()}"

@@ -1,4 +1,4 @@
-"""One frame acknowledges much, and never what is still under way (rule 6, answers)."""
+"""One frame acknowledges much, and never what is still under way (rule 6, outcomes)."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from django.db import transaction
 from celery_config.broker.topology import commands_to
 from celery_config.errors import CommandConflict, Refused, StepSuperseded
 from celery_config.messaging.barrier.fences import PIVOT_FENCED, PIVOT_RAN
-from celery_config.messaging.barrier.steps import Handler, Step
+from celery_config.messaging.barrier.steps import Handler, StepRequest
 from celery_config.messaging.models import BarrierRow, OutboxMessage
 from celery_config.participant.handlers import one_by_one
 from tests.service import alone
@@ -95,7 +95,7 @@ class TestAction:
 
     def test_a_retriable_step_may_not_refuse(self) -> None:
         """Rule 6 (outcomes): it is an error, not stored, tried again."""
-        step = Step(uuid4(), "ticket", "do", "t", IssueTicket(trip=uuid4(), seat="1A"))
+        step = StepRequest(uuid4(), "ticket", "do", "t", IssueTicket(trip=uuid4(), seat="1A"))
         with pytest.raises(RuntimeError, match="IssueTicket may not be refused") as error:
             alone.act(Handler(IssueTicket, local=one_by_one(issue_ticket)), step)
         assert isinstance(error.value.__cause__, Refused)

@@ -1,4 +1,4 @@
-"""Webhooks settle a doubt once, as the call's own answer would, and only where the facts fit (rule 8)."""
+"""Webhooks settle a doubt once, as the call's answer would, and only where the facts fit (rule 8, effects outside)."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ class TestContradiction:
     @pytest.mark.parametrize(
         ("changes", "reason"),
         [
-            ({"facts": {"rate": 1}}, "rate: asked 100, told 1"),
+            ({"facts": {"rate": 1}}, "rate: asked 100, reported 1"),
             ({"facts": {"trip": str(UUID(int=9))}}, "trip: asked"),
             ({"key": UUID(int=5)}, "no call of ours"),
             ({"command": IssueTicket}, "the key is that of payment.charge_trip"),

@@ -1,4 +1,4 @@
-"""What the dead-letter queue brings back (rule 19)."""
+"""What the dead-letter queue brings back (rule 19, dead letters)."""
 
 from __future__ import annotations
 

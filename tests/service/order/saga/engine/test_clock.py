@@ -1,4 +1,4 @@
-"""Saga time (rule 17): orders are not compensated because we were down."""
+"""Saga time (rule 17, the watchdog): orders are not compensated because we were down."""
 
 from __future__ import annotations
 

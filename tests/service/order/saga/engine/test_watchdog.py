@@ -1,4 +1,4 @@
-"""The watchdog: what is silent is driven again, what is late is stopped, what cannot end is parked (rule 17)."""
+"""The watchdog: it drives the silent again, stops the late, parks what cannot end (rule 17, the watchdog)."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def test_only_a_running_saga_that_was_heard_of_is_left_alone(
 
 
 def test_a_step_that_fails_for_a_day_is_not_driven_twice_a_minute() -> None:
-    """Its errback, a minute after each drive, asks for a look soon: that too grows with the drives (rule 17)."""
+    """Its errback asks for a check a minute after each drive; that grows with the drives (rule 17, the watchdog)."""
     times, at, drives = Timeouts(), 0.0, 0
     while at < times.compensation_timeout:
         at += 60 + times.soon_after(drives)
