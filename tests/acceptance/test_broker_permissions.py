@@ -217,13 +217,13 @@ class TestWhatIsNeededWorks:
         relay.send(saga, *tasks, command={"lines": [{"sku": f"SKU-{n}", "quantity": n} for n in range(500)]})
         relay.send(other, *tasks)
 
+        # Each worker sends its events to Flower by a timer of its own, so one saga says nothing about another.
         @soon
         def all_done() -> None:
-            for search in (str(saga), f"kwargs:{saga}"):
+            for search in (str(saga), f"kwargs:{saga}", f"kwargs:saga={other}"):
                 assert found(flower, search) == {(task, "SUCCESS") for task in tasks}
 
         all_done()
-        assert found(flower, f"kwargs:saga={other}") == {(task, "SUCCESS") for task in tasks}
         assert found(flower, str(uuid4())) == set()
 
     def test_an_errback_reaches_the_order(self, relay: Relay, flower: httpx.Client) -> None:
