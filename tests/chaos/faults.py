@@ -29,6 +29,7 @@ ROLES = ("worker", "relay", "web")
 FIRST_VERSION, SECOND_VERSION = 3, 1
 AWAY_SECONDS = 60.0
 FIRING_SECONDS = 15.0
+POLL_SECONDS = 0.1
 CUT = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = %s AND usename = %s"
 
 
@@ -88,10 +89,16 @@ class Faults:
     def deploy_second_version(self) -> bool:
         """Let new orders use the second version while orders of the first one are under way.
 
-        The restarter starts the process again.
+        The restarter starts the process again. A web server that is dead at present may be restarting with the first
+        version, so the signal waits for it.
         """
         choose_version(self.stack, SECOND_VERSION)
-        return self.send_signal("order-web", signal.SIGTERM)
+        end = time.monotonic() + FIRING_SECONDS
+        while not self.send_signal("order-web", signal.SIGTERM):
+            if time.monotonic() > end:
+                return False
+            time.sleep(POLL_SECONDS)
+        return True
 
     def send_signal(self, name: str, number: signal.Signals) -> bool:
         with contextlib.suppress(ProcessLookupError):

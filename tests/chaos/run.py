@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import psycopg
@@ -26,6 +27,7 @@ from tests.chaos.system import STOP_SECONDS, fetch_rows, find_failpoints, start_
 
 FAULTS_AT_ONCE = 3
 PAUSE_SECONDS = (0.3, 2.5)
+POLL_SECONDS = 0.1
 QUIET_SECONDS = 120.0
 COMPENSATED_SHARE = 0.2
 EXECUTION_SHARE = 0.1
@@ -145,8 +147,18 @@ def cause_later(
     kind: str,
     report: Report,
 ) -> None:
-    if not over.wait(seconds):
+    """Cause a fault that a run needs: later, and not while another fault has stopped the database."""
+    if not over.wait(seconds) and wait_for_database(faults.stack, over):
         cause_and_count(faults, kind, cause, report)
+
+
+def wait_for_database(stack: Stack, over: threading.Event) -> bool:
+    """Return whether the order service's database answers before the run is over."""
+    while not over.wait(POLL_SECONDS):
+        with suppress(psycopg.OperationalError):
+            count_in_flight(stack)
+            return True
+    return False
 
 
 def cause_and_count(faults: Faults, kind: str, cause: Callable[[], bool], report: Report) -> None:
