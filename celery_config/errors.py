@@ -2,10 +2,11 @@
 
 OrderSagaError
 ├── DefinitionError         a saga, contract or subscription breaks a rule; found at import or by `check`
-├── Refused                 a participant's business "no": final, stored, announced; stops the saga
+├── CodedError              the base of errors with a code and a reason
+│   ├── Refused             a participant's business "no": final, stored, announced; stops the saga
+│   └── CallFailed          the other side did not accept a call: our settings or our code are wrong
 ├── OutcomeUnknown          an effect outside may have happened or not; the same call is repeated
 │   └── ServiceUnavailable  the called service is away and did nothing; this does not count as a try
-├── CallFailed              the other side did not accept a call: our settings or our code are wrong
 ├── CommandConflict         two different commands have one id: a human must look
 ├── StepSuperseded          the step was undone or fenced before this message came; it never will run
 ├── ChainTooLarge           an order's messages exceed the limit
@@ -28,8 +29,8 @@ class DefinitionError(OrderSagaError):
     """The definition breaks a rule; the text names the rule and the correction."""
 
 
-class Refused(OrderSagaError):
-    """A business refusal.
+class CodedError(OrderSagaError):
+    """The base of errors with a code.
 
     Args:
         code: stable, for programs: `card_declined`.
@@ -45,6 +46,10 @@ class Refused(OrderSagaError):
         return f"{self.code}: {self.reason}"
 
 
+class Refused(CodedError):
+    """A business refusal."""
+
+
 class OutcomeUnknown(OrderSagaError):
     """The outcome of a call to the outside is unknown; repeating the call with the same key settles it."""
 
@@ -53,21 +58,8 @@ class ServiceUnavailable(OutcomeUnknown):
     """The service is away; the message waits for it as it would in the service's queue."""
 
 
-class CallFailed(OrderSagaError):
-    """The other side did not accept the call as such; it did nothing, and no repeat helps until a human mends it.
-
-    Args:
-        code: stable, for programs: `idempotency_conflict`.
-        reason: for people.
-    """
-
-    def __init__(self, code: str, reason: str) -> None:
-        super().__init__(code, reason)
-        self.code = code
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return f"{self.code}: {self.reason}"
+class CallFailed(CodedError):
+    """The other side did not accept the call as such; it did nothing, and no repeat helps until a human mends it."""
 
 
 class CommandConflict(OrderSagaError):

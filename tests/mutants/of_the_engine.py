@@ -223,7 +223,7 @@ ENGINE = (
     ),
     Mutant(
         name="resume-without-proof",
-        breaks="a human may send a parked saga forward though nobody knows that its pivot ran",
+        breaks="a human may send a parked saga forward without a proof that its pivot ran",
         rule="rule 25",
         file=f"{SAGA}/engine/machine.py",
         old="proved = view.status is Status.PARKED and pivot_is_done(saga, view)",

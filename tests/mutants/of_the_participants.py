@@ -202,7 +202,7 @@ PARTICIPANTS = (
     ),
     Mutant(
         name="fence-keeps-silent",
-        breaks="a fence that finds the pivot done tells nobody",
+        breaks="a fence that finds the pivot done does not report it",
         rule="rule 13",
         file="celery_config/messaging/barrier/fences.py",
         old="        steps[0].report(certain)\n",
@@ -302,7 +302,7 @@ PARTICIPANTS = (
     ),
     Mutant(
         name="events-forgotten",
-        breaks="an event is deleted when it is published, so that nobody can catch up",
+        breaks="an event is deleted when it is published, so that no reader can catch up",
         rule="rule 20",
         file=f"{MESSAGING}/outbox/publishing.py",
         old="""            *bulk.delete_statement(OutboxMessage, [r.id for r in sent if r.kind == Kind.TASK]),
@@ -387,7 +387,7 @@ PARTICIPANTS = (
     ),
     Mutant(
         name="garbage-to-celery",
-        breaks="a message that nobody can run is left to Celery, which acknowledges it away",
+        breaks="a message that no worker can run is left to Celery, which acknowledges it away",
         rule="rule 19",
         file="celery_config/worker/consumer.py",
         old="            if fault := find_fault(message, self.strategies):",

@@ -256,7 +256,7 @@ ORDER = (
     ),
     Mutant(
         name="gap-unseen",
-        breaks="a missing event makes nobody ask the source for its row",
+        breaks="after a missing event the source is not asked for its row",
         rule="rule 20",
         file="celery_config/copies/subscriber.py",
         old="max(new) - known > len(new)",
@@ -433,7 +433,7 @@ CHOREOGRAPHY = (
     ),
     Mutant(
         name="silence-is-golden",
-        breaks="a choreographed order of which nothing is heard waits for ever",
+        breaks="a silent choreographed order is never driven again",
         rule="rule 22",
         file="order_project/choreography/derivation.py",
         old="            return Decision(send=choose_announcement(view.status))\n",
@@ -443,7 +443,7 @@ CHOREOGRAPHY = (
     ),
     Mutant(
         name="parked-by-nobody",
-        breaks="a choreographed order is parked, and nobody owns it or knows why",
+        breaks="a choreographed order is parked without an owner and a reason",
         rule="rule 25",
         file="order_project/choreography/flow.py",
         old="                park(row, seen)\n",
@@ -463,7 +463,7 @@ CHOREOGRAPHY = (
     ),
     Mutant(
         name="dead-event-unheard",
-        breaks="a dead letter of a choreographed order's event makes nobody look at the order",
+        breaks="a dead letter of a choreographed order's event does not make the order due",
         rule="rule 19",
         file="celery_config/saga/dead_letters/reader.py",
         old="known |= runner.advance_checks(flow, lost)",

@@ -59,7 +59,7 @@ WORKERS = (
     ),
     Mutant(
         name="stop-waits-for-ever",
-        breaks="a worker whose connection is lost waits for calls that nobody will answer",
+        breaks="a worker whose connection is lost waits for calls that will have no answer",
         rule="rule 10",
         file=BATCHES,
         old="        return self.stopping and not (self.finish_calls and self.calls)",
@@ -99,7 +99,7 @@ WORKERS = (
     ),
     Mutant(
         name="gap-skipped",
-        breaks="a stop that is driven again leaves out an undo that nobody knows to be done",
+        breaks="a stop that is driven again leaves out an undo that is not known to be done",
         rule="rule 12",
         file="celery_config/saga/engine/machine.py",
         old="    return Stop(sum(1 for _ in takewhile(lambda s: view.log.get(s.name) in CLOSED, links)))",
@@ -159,7 +159,7 @@ WORKERS = (
     ),
     Mutant(
         name="pack-spoiled",
-        breaks="one event that nobody understands takes its whole batch along",
+        breaks="one event that cannot be read takes its whole batch along",
         rule="rule 21",
         file="celery_config/messaging/inbox/receiver.py",
         old="if fault := unpack_batch(events):",

@@ -56,12 +56,12 @@ def each_page(
         form=form,
         button=title,
         back=request.get_full_path(),
-        tables=[("Chosen", table_of(admin, rows, verb), "")],
+        tables=[("Chosen", build_table(admin, rows, verb), "")],
         hidden=hidden,
     )
 
 
-def table_of(admin: ModelAdmin[Any], rows: Iterable[Any], verb: str) -> Table:
+def build_table(admin: ModelAdmin[Any], rows: Iterable[Any], verb: str) -> Table:
     fitting = find_flow(admin.model).verbs[verb].triggers
     shown = [
         [

@@ -4,7 +4,7 @@
 loses, repeats and delays messages and kills workers; `plugin` offers them as a pytest fixture.
 """
 
-from celery_config.saga.testing.scenario import Scenario, fence, given, links_of, name_of
+from celery_config.saga.testing.scenario import Scenario, fence, given, list_links, name_of
 from celery_config.saga.testing.schedules import Schedule, ScheduleFailed, replay
 from celery_config.saga.testing.search import Report, check_all, check_random
 from celery_config.saga.testing.suite import Schedules
@@ -19,7 +19,7 @@ __all__ = [
     "check_random",
     "fence",
     "given",
-    "links_of",
+    "list_links",
     "name_of",
     "replay",
 ]

@@ -51,7 +51,7 @@ def fence(pivot: type[Command]) -> str:
     return f"fence {pivot.wire_name()}"
 
 
-def links_of(chain: Link) -> list[Link]:
+def list_links(chain: Link) -> list[Link]:
     """The links of a chain in the order in which they run."""
     return [chain, *reversed(chain["options"]["chain"])]
 
@@ -185,7 +185,7 @@ class Scenario:
     def _send(self, send: Send) -> None:
         builder = ChainBuilder(self.saga, self.id, self.data, self.attempt)
         self.attempt += 1
-        self.links = links_of(builder.build(send, self.replies if isinstance(send, Drive) else {}))
+        self.links = list_links(builder.build(send, self.replies if isinstance(send, Drive) else {}))
 
     def _check(self, holds: bool, wanted: str) -> None:
         sent = [name_of(link) for link in self.links] or "nothing"

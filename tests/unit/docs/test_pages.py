@@ -142,7 +142,7 @@ class TestErrors:
         files = [ROOT / p / "errors.py" for p in CODE if p != "order_project"]
         trees = [ast.parse(file.read_text(encoding="utf-8")) for file in files if file.exists()]
         # Bases that nobody raises, and what both tables of codes are about.
-        bases = {"OrderSagaError", "PaymentError", "Refused", "OutcomeUnknown"}
+        bases = {"OrderSagaError", "CodedError", "PaymentError", "Refused", "OutcomeUnknown"}
         # Answers of inventory's API, known by their codes.
         answers = {"UnknownProduct", "RepeatedProduct", "StockBelowReserved", "AdjustmentConflict"}
         names = {node.name for tree in trees for node in tree.body if isinstance(node, ast.ClassDef)}
@@ -283,8 +283,8 @@ class TestPages:
     def test_every_page_can_be_found_from_the_readme(self) -> None:
         """By its links, or by those of an index to which it links."""
         readme = ROOT / "README.md"
-        indexes = {readme, *(page for page in links_of(readme) if page.name == "README.md")}
-        found = indexes.union(*map(links_of, indexes))
+        indexes = {readme, *(page for page in find_links(readme) if page.name == "README.md")}
+        found = indexes.union(*map(find_links, indexes))
         assert {str(page.relative_to(ROOT)) for page in PAGES if page not in found} == set()
 
 
@@ -344,7 +344,7 @@ def names_defined(tree: ast.Module) -> set[str]:
     return names
 
 
-def links_of(path: Path) -> set[Path]:
+def find_links(path: Path) -> set[Path]:
     """The files of the project to which a page links."""
     links = re.findall(r"\]\(([^)\s]+)\)", path.read_text(encoding="utf-8"))
     return {(path.parent / link.partition("#")[0]).resolve() for link in links}

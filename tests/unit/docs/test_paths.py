@@ -78,7 +78,7 @@ def is_importable(name: str) -> bool:
     return False
 
 
-def prose_of(path: Path) -> str:
+def read_prose(path: Path) -> str:
     """The comments and docstrings of a module, or a page without its code blocks and links."""
     source = path.read_text(encoding="utf-8")
     if path.suffix == ".md":
@@ -101,7 +101,7 @@ def prose_of(path: Path) -> str:
     ids=lambda path: str(path.relative_to(ROOT)),
 )
 def test_what_a_text_names_exists(path: Path) -> None:
-    prose = prose_of(path)
+    prose = read_prose(path)
     made = set(re.findall(r"Create `([^`]+)`", prose)) | {"compose/.env"}
     assert {name for name in stale_names(prose) if not any(name in each for each in made)} == set()
 

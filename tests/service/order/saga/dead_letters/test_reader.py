@@ -27,7 +27,7 @@ from celery_config.saga.engine import runner
 from celery_config.saga.engine.machine import StepFailed
 from celery_config.saga.engine.unit_of_work import UnitOfWork
 from celery_config.saga.models import DeadLetter
-from celery_config.saga.testing import links_of
+from celery_config.saga.testing import list_links
 from compose.local.rabbitmq import RabbitServer
 from tests.service.broker import ADMIN, app_of, drain, leaderless
 from tests.service.order.conftest import REPLIES, Placed, Shop
@@ -57,7 +57,7 @@ def kept(*messages: Message) -> None:
 
 
 def link(placed: Placed, task: str) -> dict[str, Any]:
-    (found,) = [link for link in links_of(placed.messages[-1]) if link["task"] == task]
+    (found,) = [link for link in list_links(placed.messages[-1]) if link["task"] == task]
     return found
 
 
@@ -192,7 +192,7 @@ class TestWhyItWasRejected:
 
     def test_whatever_a_saga_sends_fits(self, stopping: Placed) -> None:
         queues = {name.partition(".")[0]: name for name in self.QUEUES}
-        for each in (link for message in stopping.messages for link in links_of(message)):
+        for each in (link for message in stopping.messages for link in list_links(message)):
             fault = rejected(each["task"], each["kwargs"], queues[each["task"].partition(".")[0]], REPLIES)
             assert "it fits its task" in fault, each["task"]
 

@@ -19,7 +19,7 @@ from celery_config.saga.engine import clock, runner
 from celery_config.saga.engine.machine import PivotRan, Retry, StepFailed, StepLogged, WatchdogFired
 from celery_config.saga.models import SagaInstance, SagaStep
 from celery_config.saga.states import StepState
-from celery_config.saga.testing import links_of
+from celery_config.saga.testing import list_links
 from order_project import services
 from tests.service.order.conftest import REPLIES, Placed, Shop, merge
 from tests.service.together import concurrent, together
@@ -89,7 +89,7 @@ class TestStop:
         runner.request_stop(placed.saga_id, code="cancelled", reason="")
         runner.handle_trigger(placed.saga_id, WatchdogFired())
         _, first, second = placed.messages
-        ids = [{link["options"]["task_id"] for link in links_of(chain)} for chain in (first, second)]
+        ids = [{link["options"]["task_id"] for link in list_links(chain)} for chain in (first, second)]
         assert not ids[0] & ids[1]
         assert [chain["kwargs"]["attempt"] for chain in (first, second)] == [1, 2]
         assert placed.saga.attempt == 2
@@ -99,7 +99,7 @@ class TestStop:
         runner.request_stop(placed.saga_id, code="cancelled", reason="")
         runner.handle_trigger(placed.saga_id, StepFailed("reserve-stock", "undo"))
         assert placed.chains[-1] == ["payment.void_payment", "order.compensated"]
-        assert links_of(placed.messages[-1])[-1]["kwargs"]["incomplete"] is True
+        assert list_links(placed.messages[-1])[-1]["kwargs"]["incomplete"] is True
         runner.end_stop_chains({placed.saga_id: runner.StopChainEnd({}, incomplete=True)})
         assert (placed.saga.status, placed.order.status) == ("stopping", "placed")
         assert placed.saga.due_at

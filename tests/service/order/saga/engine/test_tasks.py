@@ -18,7 +18,7 @@ from celery_config.messaging.outbox.writing import cloud_event
 from celery_config.saga.engine import runner
 from celery_config.saga.engine.chains import COMPENSATED, COMPLETE, STEP_FAILED
 from celery_config.saga.engine.machine import WatchdogFired
-from celery_config.saga.testing import links_of
+from celery_config.saga.testing import list_links
 from tests.service.order.conftest import REPLIES, Placed, Shop, run
 
 pytestmark = pytest.mark.django_db
@@ -36,12 +36,12 @@ def announce(placed: Placed, event: Event, step: str, operation: str, outcome: s
 
 def errback_of(placed: Placed, task: str) -> dict[str, Any]:
     """The errback of a link of the newest chain."""
-    (found,) = [link for link in links_of(placed.messages[-1]) if link["task"] == task]
+    (found,) = [link for link in list_links(placed.messages[-1]) if link["task"] == task]
     return found["options"]["link_error"][0]  # type: ignore[no-any-return]
 
 
 def last_link(placed: Placed) -> dict[str, Any]:
-    return links_of(placed.messages[-1])[-1]
+    return list_links(placed.messages[-1])[-1]
 
 
 class TestErrbacks:

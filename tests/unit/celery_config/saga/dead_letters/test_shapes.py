@@ -12,7 +12,7 @@ from celery_config.contracts.base import encode
 from celery_config.saga.dead_letters.shapes import find_mismatch, step_shapes
 from celery_config.saga.engine.chains import ChainBuilder
 from celery_config.saga.engine.machine import Drive, Stop
-from celery_config.saga.testing import links_of
+from celery_config.saga.testing import list_links
 from tests.trip import Trip, trip_data
 
 BOOK, CANCEL, CHARGE, FENCE = (
@@ -41,7 +41,7 @@ CHAINS = ChainBuilder(Trip, uuid4(), encode(trip_data()), 0)
 SENT = {
     link["task"]: link["kwargs"]
     for chain in (CHAINS.build(Stop()), CHAINS.build(Drive("hotel")))
-    for link in links_of(chain)
+    for link in list_links(chain)
 }
 HOTEL = {"hotel": {"booking": str(uuid4())}}
 

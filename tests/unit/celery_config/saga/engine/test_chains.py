@@ -15,7 +15,7 @@ from celery_config.errors import ChainTooLarge
 from celery_config.saga.dsl import Saga, compensatable, minutes
 from celery_config.saga.engine.chains import COMPENSATED, COMPLETE, LARGEST_CHAIN, STEP_FAILED, ChainBuilder
 from celery_config.saga.engine.machine import Drive, Stop, UndoBefore
-from celery_config.saga.testing import fence, links_of, name_of
+from celery_config.saga.testing import fence, list_links, name_of
 from tests.trip import (
     BookFlight,
     BookHotel,
@@ -37,12 +37,12 @@ def chains(saga: type[Saga] = Trip, attempt: int = 0) -> ChainBuilder:
 
 
 def names(chain: dict[str, Any]) -> list[str]:
-    return [name_of(link) for link in links_of(chain)]
+    return [name_of(link) for link in list_links(chain)]
 
 
 def all_links(attempt: int = 0) -> list[dict[str, Any]]:
     made = chains(attempt=attempt)
-    return [*links_of(made.build(Drive("hotel"))), *links_of(made.build(Stop()))]
+    return [*list_links(made.build(Drive("hotel"))), *list_links(made.build(Stop()))]
 
 
 ACTIONS = [BookHotel.wire_name(), BookFlight.wire_name(), ChargeTrip.wire_name(), IssueTicket.wire_name()]
@@ -66,7 +66,7 @@ class TestWhatIsSent:
     def test_a_stop_is_the_fence_first_and_every_undo_last_to_first(self) -> None:
         """Rule 12."""
         assert names(chains().build(Stop())) == [fence(ChargeTrip), *UNDOS, COMPENSATED]
-        assert links_of(chains().build(Stop()))[-1]["kwargs"]["incomplete"] is False
+        assert list_links(chains().build(Stop()))[-1]["kwargs"]["incomplete"] is False
 
     def test_a_stop_without_a_pivot_has_no_fence(self) -> None:
         """Rule 11: the lock on the saga's row decided."""
@@ -77,7 +77,7 @@ class TestWhatIsSent:
         """Rule 15."""
         chain = chains().build(UndoBefore(failed))
         assert names(chain) == [*rest, COMPENSATED]
-        assert links_of(chain)[-1]["kwargs"]["incomplete"] is True
+        assert list_links(chain)[-1]["kwargs"]["incomplete"] is True
 
 
 class TestEveryLink:
@@ -129,7 +129,7 @@ class TestEveryLink:
             assert (options["exchange"], options["mandatory"]) == ("commands", True)
 
     def test_what_it_needs_from_earlier_replies_is_named(self) -> None:
-        links = links_of(chains().build(Drive("hotel")))
+        links = list_links(chains().build(Drive("hotel")))
         assert [link["kwargs"].get("needs") for link in links] == [
             None,
             None,
@@ -141,7 +141,7 @@ class TestEveryLink:
 
     def test_an_undo_carries_ids_only(self) -> None:
         """Rule 7."""
-        for link in links_of(chains().build(Stop()))[1:-1]:
+        for link in list_links(chains().build(Stop()))[1:-1]:
             assert link["kwargs"]["command"] == {"trip": DATA["trip"]}
 
 
@@ -184,7 +184,7 @@ def test_a_chain_over_128_kb_is_refused() -> None:
 
 def test_flower_is_shown_ids_only() -> None:
     """Addresses and payment tokens are in the arguments, and nobody's to see there."""
-    for link in links_of(chains().build(Drive("hotel"))):
+    for link in list_links(chains().build(Drive("hotel"))):
         for options in (link["options"], link["options"]["link_error"][0]["options"]):
             assert options["argsrepr"] == "()"
             assert set(literal_eval(options["kwargsrepr"])) <= {
