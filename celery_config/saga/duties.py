@@ -18,7 +18,8 @@ from celery_config.messaging.retention import BATCH, EVERY_SECONDS, delete_batch
 from celery_config.saga.engine import clock
 from celery_config.saga.engine.flows import flows
 from celery_config.saga.engine.saga_flow import SAGAS
-from celery_config.saga.engine.watchdog import WorkerCheck, redrive_others, tick
+from celery_config.saga.engine.standstill import StandstillCheck
+from celery_config.saga.engine.watchdog import redrive_others, tick
 from celery_config.saga.models import SagaDecision, SagaStep
 from celery_config.saga.states import OPEN, Status
 
@@ -31,7 +32,7 @@ def saga_duties() -> list[Duty]:
     scale = min(1.0, max(0.1, settings.TIMES.scale))
     others = [flow for flow in flows.values() if flow is not SAGAS]
     return [
-        Duty("watchdog", partial(tick, WorkerCheck(app)), scale),
+        Duty("watchdog", partial(tick, StandstillCheck(app)), scale),
         *(
             Duty(str(flow.model._meta.verbose_name_plural), partial(redrive_others, flow), scale)
             for flow in others

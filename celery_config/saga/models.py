@@ -18,6 +18,12 @@ class SagaClock(models.Model):
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     now = models.DateTimeField()
     ticked_at = models.DateTimeField()
+    stands_since = models.DateTimeField(
+        null=True, help_text="wall time since which it stands; empty: it runs"
+    )
+    stands_for = models.CharField(
+        max_length=200, blank=True, db_default="", default="", help_text="why it stands"
+    )
 
     def __str__(self) -> str:
         return f"saga time {self.now}"

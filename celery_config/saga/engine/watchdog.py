@@ -9,17 +9,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-import structlog
-from celery import Celery
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
-from kombu import Connection
 
-from celery_config.broker import topology
-from celery_config.broker.publisher import broker_errors, drop_connection
 from celery_config.common import metrics
-from celery_config.common.services import SERVICES
 from celery_config.db.functions import Now
 from celery_config.failpoints.points import Point, reach
 from celery_config.messaging.models import OutboxMessage
@@ -27,67 +21,20 @@ from celery_config.saga.engine import clock, scheduling
 from celery_config.saga.engine.flows import WatchedFlow
 from celery_config.saga.engine.machine import WatchdogFired
 from celery_config.saga.engine.saga_flow import SAGAS
+from celery_config.saga.engine.standstill import StandstillCheck
 from celery_config.saga.engine.unit_of_work import UnitOfWork
 from celery_config.saga.models import WatchedRow
 from celery_config.saga.states import OPEN
 
-log = structlog.get_logger(__name__)
 BATCH = 500
 
 
-def tick(workers: WorkerCheck) -> None:
-    """Advance saga time, then redrive the sagas that are due. Nothing is redriven while a service is down."""
-    running = workers.is_complete()
-    now = clock.tick(running=running)
-    if running:
+def tick(standstill: StandstillCheck) -> None:
+    """Advance saga time, then redrive the sagas that are due. Nothing is redriven while saga time stands."""
+    reasons = standstill.find_reasons()
+    now = clock.tick(", ".join(reasons))
+    if not reasons:
         redrive_due(SAGAS, now)
-
-
-class WorkerCheck:
-    """Whether the broker answers and every service has a worker on its commands; says so when that changes.
-
-    The file-based broker of the embedded mode cannot tell who consumes; there it is assumed.
-    """
-
-    def __init__(self, app: Celery) -> None:
-        self.app = app
-        self.connection: Connection | None = None
-        self.missing: list[str] = []
-
-    def is_complete(self) -> bool:
-        try:
-            missing = self.find_missing()
-        except broker_errors(self.app):
-            self.close()
-            missing = ["broker"]
-        if missing != self.missing:
-            if missing:
-                log.warning("saga time stands", missing=missing)
-            else:
-                log.info("saga time runs")
-            self.missing = missing
-        return not missing
-
-    def find_missing(self) -> list[str]:
-        """Return the services without a worker.
-
-        Raises:
-            the broker's errors: it does not answer.
-        """
-        if self.connection is None:
-            self.connection = self.app.connection_for_read()
-            self.connection.ensure_connection(max_retries=1, timeout=5)
-        if self.connection.transport.driver_type != "amqp":
-            return []
-        channel = self.connection.default_channel
-        queues = {s: channel.queue_declare(topology.commands_queue(s), passive=True) for s in SERVICES}
-        return [service for service, queue in queues.items() if not queue.consumer_count]
-
-    def close(self) -> None:
-        """Forget the connection; the next look opens a new one."""
-        connection_to_broker, self.connection = self.connection, None
-        if connection_to_broker is not None:
-            drop_connection(connection_to_broker)
 
 
 def redrive_due(flow: WatchedFlow[Any, Any], now: datetime) -> int:

@@ -18,7 +18,8 @@ from celery_config.saga import duties
 from celery_config.saga.engine import clock, runner, watchdog
 from celery_config.saga.engine.machine import PivotRan
 from celery_config.saga.engine.saga_flow import SAGAS
-from celery_config.saga.models import SagaInstance
+from celery_config.saga.engine.standstill import StandstillCheck
+from celery_config.saga.models import SagaClock, SagaInstance
 from tests.service.order.conftest import Placed, Shop
 from tests.service.order.saga.engine.test_runner import ACTIONS, DRIVE, STOP
 from tests.service.together import concurrent, in_background
@@ -238,21 +239,23 @@ class TestTick:
         self, silent: Placed, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Rule 17."""
-        workers = watchdog.WorkerCheck(current_app)
+        standstill = StandstillCheck(current_app)
         missing = ["payment"]
-        monkeypatch.setattr(workers, "find_missing", lambda: list(missing))
+        monkeypatch.setattr(standstill.probe, "is_blocked", lambda: False)
+        monkeypatch.setattr(standstill.workers, "find_missing", lambda: list(missing))
         before = clock.now()
-        watchdog.tick(workers)
+        watchdog.tick(standstill)
         assert (silent.chains, clock.now()) == ([], before)
+        assert SagaClock.objects.get().stands_for == "payment"
         missing.clear()
-        watchdog.tick(workers)
+        watchdog.tick(standstill)
         assert silent.chains == [DRIVE]
 
     def test_a_broker_that_does_not_answer_is_somebody_down(self) -> None:
         """Rule 17: and no error, whatever its library calls it."""
         nobody = Celery("order", broker="amqp://127.0.0.1:1//", set_as_current=False, fixups=[])
         nobody.conf.broker_transport_options = {"max_retries": 0, "interval_start": 0}
-        assert not watchdog.WorkerCheck(nobody).is_complete()
+        assert StandstillCheck(nobody).find_reasons() == ["broker"]
 
     def test_it_is_a_duty_of_the_relay(self, settings: Any) -> None:
         assert "celery_config.saga.duties.saga_duties" in settings.RELAY_DUTIES
