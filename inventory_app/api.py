@@ -193,11 +193,6 @@ class MovementsApi(generics.ListAPIView[Movement]):
     filterset_fields = ("product", "order", "kind")
 
 
-class InventoryFactsApi(FactsApi):
-    facts = staticmethod(selectors.facts)
-    totals = staticmethod(selectors.totals)
-
-
 def parse_body(serializer: type[serializers.Serializer[Any]], request: Request) -> Any:
     """The valid data of a request's body."""
     given = serializer(data=request.data)
@@ -222,5 +217,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("stock/adjustments/", AdjustmentApi.as_view(), name="adjustments"),
     path("reservations/", ReservationsApi.as_view(), name="reservations"),
     path("movements/", MovementsApi.as_view(), name="movements"),
-    path("facts/", InventoryFactsApi.as_view(), name="facts"),
+    path("facts/", FactsApi.as_view(facts=selectors.facts, totals=selectors.totals), name="facts"),
 ]

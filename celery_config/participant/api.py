@@ -155,7 +155,7 @@ class Provider(Protocol):
 
 
 class WebhookApi(APIView):
-    """Takes in the events of a provider; `describe_outcome` turns an event into a notification.
+    """Takes in the events of a `provider`; `describe_outcome` turns an event into a notification. `as_view` takes both.
 
     Every signed event is answered 200, so that the sender stops repeating it, unless our database did not take it.
     """
@@ -163,8 +163,8 @@ class WebhookApi(APIView):
     authentication_classes: ClassVar[list[Any]] = []  # type: ignore[misc]
     permission_classes: ClassVar[list[Any]] = []  # type: ignore[misc]
 
-    provider: Callable[[], Provider]
-    describe_outcome: Callable[[Any, UUID], OutcomeNotification | None]
+    provider: Callable[[], Provider] = None  # type: ignore[assignment]
+    describe_outcome: Callable[[Any, UUID], OutcomeNotification | None] = None  # type: ignore[assignment]
 
     @extend_schema(request=OpenApiTypes.OBJECT, responses=WebhookOutput, auth=[])
     def post(self, request: Request) -> Response:

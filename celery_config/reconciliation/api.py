@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID
 
 from drf_spectacular.utils import extend_schema
@@ -26,10 +26,10 @@ class FactsInput(serializers.Serializer[Any]):
 
 
 class FactsApi(APIView):
-    """Subclasses set `facts(orders)`, what was done by order id, and `totals()`, which has `faults` as sentences."""
+    """`as_view` takes `facts(orders)`, what was done by order id, and `totals()`, which has `faults` as sentences."""
 
-    facts: Callable[[Collection[UUID]], dict[str, dict[str, Any]]]
-    totals: Callable[[], dict[str, Any]]
+    facts: Callable[[Collection[UUID]], dict[str, dict[str, Any]]] = None  # type: ignore[assignment]
+    totals: Callable[[], dict[str, Any]] = None  # type: ignore[assignment]
 
     @extend_schema(request=FactsInput, responses={200: dict})
     def post(self, request: Request) -> Response:
@@ -66,9 +66,9 @@ class BooksOutput(serializers.Serializer[Any]):
 
 
 class ReconciliationApi(APIView):
-    """The records of `source` compared with ours."""
+    """The records of `source`, which `as_view` takes, compared with ours."""
 
-    source: ClassVar[ReconciliationSource]
+    source: ReconciliationSource = None  # type: ignore[assignment]
 
     @extend_schema(parameters=[BooksInput], responses=BooksOutput)
     def get(self, request: Request) -> Response:
