@@ -16,13 +16,14 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from celery_config.common.loading import make_from_setting
 from celery_config.errors import CallFailed, OutcomeUnknown, Refused
 from payment_app.gateways import (
+    BUILT_IN,
     AuthorizationRecord,
     Gateway,
     SandboxGateway,
     StripeGateway,
-    gateway_from_settings,
 )
 from tests.bench.providers import InstantGateway
 from tests.unit.compose.sandbox.sandbox_process import TIMEOUT_SECONDS, SandboxProcess
@@ -390,14 +391,18 @@ def held_or_none(stripe: StripeGateway, key: UUID, order: UUID) -> str | None:
         return None
 
 
+def make_gateway(name: str, **settings: str) -> Gateway:
+    given = SimpleNamespace(PAYMENT_GATEWAY=name, **settings)
+    return make_from_setting("PAYMENT_GATEWAY", given, BUILT_IN, seconds=1.0)
+
+
 def test_the_settings_choose_the_gateway() -> None:
-    at_sandbox = SimpleNamespace(PAYMENT_GATEWAY="sandbox", SANDBOX_URL="http://127.0.0.1:8090")
-    assert isinstance(gateway_from_settings(at_sandbox), SandboxGateway)
-    at_stripe = SimpleNamespace(PAYMENT_GATEWAY="stripe", STRIPE_API_KEY="sk_test_x", STRIPE_API_BASE="")
-    assert isinstance(gateway_from_settings(at_stripe), StripeGateway)
+    at_sandbox = make_gateway("sandbox", SANDBOX_URL="http://127.0.0.1:8090")
+    assert isinstance(at_sandbox, SandboxGateway)
+    at_stripe = make_gateway("stripe", STRIPE_API_KEY="sk_test_x", STRIPE_API_BASE="")
+    assert isinstance(at_stripe, StripeGateway)
     with pytest.raises(ValueError, match="needs STRIPE_API_KEY"):
-        gateway_from_settings(SimpleNamespace(PAYMENT_GATEWAY="stripe"))
+        make_gateway("stripe")
     with pytest.raises(ValueError, match="set it to sandbox, stripe or"):
-        gateway_from_settings(SimpleNamespace(PAYMENT_GATEWAY="cash"))
-    own = gateway_from_settings(SimpleNamespace(PAYMENT_GATEWAY="tests.bench.providers.InstantGateway"))
-    assert isinstance(own, InstantGateway)
+        make_gateway("cash")
+    assert isinstance(make_gateway("tests.bench.providers.InstantGateway"), InstantGateway)

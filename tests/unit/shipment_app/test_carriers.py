@@ -14,14 +14,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from celery_config.common.loading import make_from_setting
 from celery_config.contracts.shipment import Address
 from celery_config.errors import CallFailed, OutcomeUnknown, Refused
-from shipment_app.carriers import (
-    Booked,
-    SandboxCarrier,
-    ShipmentRecord,
-    carrier_from_settings,
-)
+from shipment_app.carriers import BUILT_IN, Booked, Carrier, SandboxCarrier, ShipmentRecord
 from tests.bench.providers import InstantCarrier
 from tests.unit.compose.sandbox.sandbox_process import SandboxProcess
 
@@ -144,12 +140,16 @@ def test_killed_between_booking_and_answer(tmp_path: Path) -> None:
     process.stop()
 
 
+def make_carrier(name: str, **settings: str) -> Carrier:
+    given = SimpleNamespace(CARRIER=name, **settings)
+    return make_from_setting("CARRIER", given, BUILT_IN, seconds=SECONDS)
+
+
 def test_the_settings_say_where_the_carrier_is(process: SandboxProcess) -> None:
-    carrier = carrier_from_settings(SimpleNamespace(CARRIER="sandbox", SANDBOX_URL=process.url))
+    carrier = make_carrier("sandbox", SANDBOX_URL=process.url)
     assert list(carrier.list_entries(since=datetime(2100, 1, 1, tzinfo=UTC))) == []
     with pytest.raises(ValueError, match="SANDBOX_URL"):
-        carrier_from_settings(SimpleNamespace(CARRIER="sandbox"))
+        make_carrier("sandbox")
     with pytest.raises(ValueError, match="set it to sandbox or"):
-        carrier_from_settings(SimpleNamespace(CARRIER="pigeon"))
-    own = carrier_from_settings(SimpleNamespace(CARRIER="tests.bench.providers.InstantCarrier"))
-    assert isinstance(own, InstantCarrier)
+        make_carrier("pigeon")
+    assert isinstance(make_carrier("tests.bench.providers.InstantCarrier"), InstantCarrier)
