@@ -19,31 +19,19 @@ from celery_config.common.iso import validate_currency
 from celery_config.contracts.inventory import MAX_NAME, MAX_PRICE, MAX_SKU, SKU_PATTERN
 from celery_config.reconciliation.api import FactsApi
 from celery_config.web.fields import IdField
-from celery_config.web.pagination import CursorPages
 from celery_config.web.problems import Unprocessable
 from inventory_app import domain, selectors, services
 from inventory_app.errors import InventoryError
 from inventory_app.models import Movement, Product, Reservation, Stock
 
 MAX_ITEMS = 1000
+BY_SKU = "pk"  # many products are created at the same moment
 
 
 class SkuField(serializers.CharField):
     def __init__(self, **options: Any) -> None:
         pattern = RegexValidator(SKU_PATTERN, "Not a SKU: no slash, no space at an end.")
         super().__init__(max_length=MAX_SKU, validators=[pattern], **options)
-
-
-class BySku(CursorPages):
-    """Sorted by SKU, since many rows are created at the same moment."""
-
-    ordering = "pk"
-
-
-class NewestFirst(CursorPages):
-    """Sorted by id, since the movements of one order are made at the same moment."""
-
-    ordering = "-id"
 
 
 class ProductSerializer(serializers.ModelSerializer[Product]):
@@ -59,7 +47,7 @@ class ProductsApi(generics.ListAPIView[Product]):
     """The catalogue."""
 
     serializer_class = ProductSerializer
-    pagination_class = BySku
+    ordering = BY_SKU
     queryset = Product.objects.all()
     filterset_fields = ("active", "currency")
 
@@ -109,7 +97,7 @@ class StockApi(generics.ListAPIView[Stock]):
 
     serializer_class = OutputSerializer
     queryset = Stock.objects.annotate(available=F("on_hand") - F("reserved"))
-    pagination_class = BySku
+    ordering = BY_SKU
     filterset_fields = ("product",)
 
 
@@ -188,7 +176,7 @@ class MovementsApi(generics.ListAPIView[Movement]):
     """Every change of stock."""
 
     serializer_class = MovementSerializer
-    pagination_class = NewestFirst
+    ordering = "-id"  # the movements of one order are made at the same moment
     queryset = Movement.objects.all()
     filterset_fields = ("product", "order", "kind")
 

@@ -13,7 +13,6 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from celery_config.saga.operations.api import WhyInput, validate_input
-from celery_config.web.pagination import CursorPages
 from celery_config.web.permissions import require_permission
 from order_project.erasure import requests
 from order_project.models import Erasure, ErasureReceipt
@@ -42,10 +41,6 @@ class ErasureOutput(serializers.ModelSerializer[Erasure]):
         return reverse("erasure", args=[erasure.pk])
 
 
-class NewestFirst(CursorPages):
-    ordering = "-asked_at"
-
-
 class CustomerForget(APIView):
     permission_classes = (MayErase,)
 
@@ -64,7 +59,7 @@ class ErasureList(generics.ListAPIView[Erasure]):
     permission_classes = (MayErase,)
     serializer_class = ErasureOutput
     queryset = Erasure.objects.prefetch_related("receipts")
-    pagination_class = NewestFirst
+    ordering = "-asked_at"
     filterset_fields = ("customer",)
 
 

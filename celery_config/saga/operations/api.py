@@ -19,7 +19,6 @@ from celery_config.saga.engine.flows import WatchedFlow
 from celery_config.saga.engine.saga_flow import SAGAS
 from celery_config.saga.models import OperatorAction, SagaInstance, SagaPause, WatchedRow
 from celery_config.saga.operations import operators, pauses, previews, selectors
-from celery_config.web.pagination import CursorPages
 from celery_config.web.permissions import require_permission
 
 MayOperate = require_permission("saga.change_sagainstance")
@@ -63,16 +62,12 @@ class PauseOutput(serializers.ModelSerializer[SagaPause]):
         fields = ("saga", "step", "since", "by", "why")
 
 
-class NewestFirst(CursorPages):
-    ordering = "-started_at"
-
-
 class SagaList(generics.ListAPIView[SagaInstance]):
     """Sagas, newest first."""
 
     serializer_class = SagaOutput
     queryset = SagaInstance.objects.all()
-    pagination_class = NewestFirst
+    ordering = "-started_at"
     filterset_fields = ("status", "name", "version", "subject", "fingerprint", "owner")
 
 
