@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -99,12 +99,7 @@ def add_receipt(erasure: Erasure, service: str, forgotten: Mapping[str, int], at
     """Add to the receipt of a service; the erasure is locked, or new."""
     receipt = ErasureReceipt.objects.filter(erasure=erasure, service=service).first()
     receipt = receipt or ErasureReceipt(erasure=erasure, service=service)
-    receipt.rows, receipt.at = sum_counts([receipt.rows, forgotten]), at
+    rows = Counter(receipt.rows)
+    rows.update(forgotten)
+    receipt.rows, receipt.at = dict(rows), at
     receipt.save()
-
-
-def sum_counts(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    summed: Counter[str] = Counter()
-    for each in counts:
-        summed.update(each)
-    return dict(summed)
