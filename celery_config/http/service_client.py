@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from typing import Any
 
 import httpx
 from django.conf import settings
-
-from celery_config.common.grouping import split_chunks
 
 SECONDS = 60.0
 
@@ -77,10 +74,6 @@ class ServiceClient:
             raise ServiceCallError(
                 f"{self.service} answered {method} {path} with something that is not JSON"
             ) from error
-
-    def post_in_chunks(self, path: str, name: str, items: Sequence[Any], size: int) -> Iterator[Any]:
-        """Post `{name: items}` in parts of `size` and yield each answer."""
-        return (self.post(path, {name: chunk}) for chunk in split_chunks(items, size))
 
 
 def describe_error(response: httpx.Response) -> str:
