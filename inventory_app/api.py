@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from django.core.validators import RegexValidator
 from django.db.models import F
 from django.urls import URLPattern, URLResolver, path
 from drf_spectacular.utils import extend_schema
@@ -16,13 +15,13 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from celery_config.common.iso import validate_currency
-from celery_config.contracts.inventory import MAX_NAME, MAX_PRICE, MAX_SKU, SKU_PATTERN
+from celery_config.contracts.inventory import MAX_NAME, MAX_PRICE, MAX_SKU
 from celery_config.reconciliation.api import FactsApi
 from celery_config.web.fields import IdField
 from celery_config.web.problems import Unprocessable
 from inventory_app import domain, selectors, services
 from inventory_app.errors import InventoryError
-from inventory_app.models import Movement, Product, Reservation, Stock
+from inventory_app.models import Movement, Product, Reservation, Stock, validate_sku
 
 MAX_ITEMS = 1000
 BY_SKU = "pk"  # many products are created at the same moment
@@ -30,8 +29,7 @@ BY_SKU = "pk"  # many products are created at the same moment
 
 class SkuField(serializers.CharField):
     def __init__(self, **options: Any) -> None:
-        pattern = RegexValidator(SKU_PATTERN, "Not a SKU: no slash, no space at an end.")
-        super().__init__(max_length=MAX_SKU, validators=[pattern], **options)
+        super().__init__(max_length=MAX_SKU, validators=[validate_sku], **options)
 
 
 class ProductSerializer(serializers.ModelSerializer[Product]):
