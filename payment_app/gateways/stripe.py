@@ -151,9 +151,7 @@ class StripeGateway:
             try:
                 return call()
             except stripe.StripeError as error:
-                if not is_replayed_fault(error):
-                    raise translate_error(error) from error
-                found = self._look(made)
+                found = self._look(made) if is_replayed_fault(error) else None
                 if found is None:
                     raise translate_error(error) from error
                 return found
