@@ -30,7 +30,6 @@ CHUNK = 500
 OUTBOX_LIMIT_SECONDS = 60.0
 COPY_SECONDS = 10.0
 LISTS = {"payment": "/api/payments/", "inventory": "/api/reservations/", "shipment": "/api/shipments/"}
-NOTHING: dict[str, Any] = {}
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,7 @@ def check_orders(orders: Sequence[Order], peers: Mapping[str, ServiceClient]) ->
     now = clock.now()
     findings = []
     for order in orders:
-        of_order = Facts(**{name: found.get(str(order.id)) or NOTHING for name, found in facts.items()})
+        of_order = Facts(**{name: found.get(str(order.id), {}) for name, found in facts.items()})
         row = carried.get(order.id)
         late = row is not None and row.status == Status.RUNNING and now > row.deadline_at
         lines = {line.sku: line.quantity for line in order.lines.all()}
