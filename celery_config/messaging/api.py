@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from django.db.models import F
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import generics, serializers
 from rest_framework.request import Request
@@ -51,9 +48,6 @@ class BarrierList(generics.ListAPIView[BarrierRow]):
     serializer_class = BarrierSerializer
     queryset = BarrierRow.objects.all()
     filterset_fields = ("saga", "step", "action", "undo")
-
-    def get_queryset(self) -> Any:
-        return super().get_queryset().order_by(F("created_at").desc())
 
 
 class OutboxState(APIView):
