@@ -94,14 +94,7 @@ class Connection(pyamqp.Connection):
     def Transport(self, host: str, connect_timeout: float, ssl: Any, *times: Any, **more: Any) -> Any:
         if ssl:
             return super().Transport(host, connect_timeout, ssl, *times, **more)
-        read_timeout, write_timeout = times
-        return BufferedTransport(
-            host,
-            connect_timeout=connect_timeout,
-            read_timeout=read_timeout,
-            write_timeout=write_timeout,
-            **more,
-        )
+        return BufferedTransport(host, connect_timeout, *times, **more)
 
 
 class Transport(pyamqp.Transport):
