@@ -42,14 +42,6 @@ class Headers(msgspec.Struct):
     stamps: dict[str, Any] | None = None
     delivery_count: int = msgspec.field(default=0, name=DELIVERY_COUNT)
 
-    @classmethod
-    def parse(cls, message: Message) -> Headers:
-        """
-        Raises:
-            msgspec.ValidationError: these are not the headers of a task; the text names the wrong one.
-        """
-        return msgspec.convert(message.headers or {}, cls)
-
 
 def is_suspicious(message: Message) -> bool:
     """Whether it runs alone (rule 19, dead letters); its headers must have been checked."""

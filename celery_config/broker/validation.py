@@ -20,7 +20,7 @@ def find_fault(message: Message, known: Any = None) -> str | None:
     if not (isinstance(headers.get("task"), str) and isinstance(headers.get("id"), str)):
         return "not a Celery task message: the headers `task` and `id` are missing, or not text"
     try:
-        Headers.parse(message)
+        msgspec.convert(headers, Headers)
     except msgspec.ValidationError as error:
         return f"malformed headers: {error}"
     if known is not None and headers["task"] not in known:
