@@ -71,6 +71,7 @@ def run(
     """
     structlog.contextvars.bind_contextvars(duty=f"{settings.SERVICE} publish")
     publisher = Publisher(app, settings.TIMES.publish)
+    away: tuple[type[BaseException], ...] = (DatabaseError, InterfaceError, *broker_errors(app))
     trouble_wait = 0.1
     called = False
     while True:
@@ -84,12 +85,7 @@ def run(
                 if found and stopped(settings.RELAY_GATHER_SECONDS):
                     break
                 called = wait_for_call()
-        except (
-            DatabaseError,
-            InterfaceError,
-            *broker_errors(app),
-            *app.connection_for_write().channel_errors,
-        ) as error:
+        except away as error:
             log.warning("relay waits for the database or broker", error=repr(error))
             publisher.close()
             connection.close()
