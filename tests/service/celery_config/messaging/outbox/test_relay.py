@@ -51,7 +51,7 @@ def promise(*messages: dict[str, Any], delay: float = 0) -> None:
 
 def announce(event: Any, name: str | None = None) -> None:
     with transaction.atomic():
-        writing.add_event(event, subject="x")
+        writing.add_events([writing.cloud_event(event, subject="x")])
         if name:
             OutboxMessage.objects.filter(kind="event").update(name=name)
 
