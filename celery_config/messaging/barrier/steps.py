@@ -87,7 +87,7 @@ class StepRequest:
         return [writing.cloud_event(event, subject=self.subject, saga=self.saga, event_id=event_id, **about)]
 
     def build_reannouncements(self, handler: Handler, outcome: Any) -> list[dict[str, Any]]:
-        """Return the events that announce a stored outcome again; none where a chain carries the outcome on."""
+        """Return the events that announce again what another message has stored; none where a chain carries it on."""
         return []
 
 
@@ -138,10 +138,6 @@ class StepWrites:
         self.update(step, undo=Undo.DONE)
         reply = decode(type(step.command).done, encode(step.command))
         self.events += step.build_announcements(reply, "undone")
-
-    def reannounce(self, handler: Handler, step: StepRequest, outcome: Any) -> None:
-        """Announce an outcome that another message has written, if someone waits for an event of this very step."""
-        self.events += step.build_reannouncements(handler, outcome)
 
     def insert(self) -> None:
         """Insert the rows, which must be new.
