@@ -79,9 +79,4 @@ class ReconciliationApi(APIView):
             result = self.source.compare_last(given.validated_data.get("days"))
         except UNREADABLE as error:
             raise SourceUnavailable(self.source.name) from error
-        answer = {
-            "checked": result.checked,
-            "under_way": result.under_way,
-            "findings": [str(finding) for finding in result.findings],
-        }
-        return Response(BooksOutput(answer).data)
+        return Response(BooksOutput(result).data)
