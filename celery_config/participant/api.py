@@ -151,7 +151,6 @@ class Provider(Protocol):
 
     def read_event(self, body: bytes, headers: Mapping[str, str]) -> CallEvent | None:
         """Verify a webhook and return its event; None when it does not report the end of a call."""
-        ...
 
 
 class WebhookApi(APIView):

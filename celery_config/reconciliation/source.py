@@ -29,11 +29,9 @@ class Client(Protocol):
 
     def find_entries(self, order: UUID) -> Iterable[Any]:
         """The entries of one order."""
-        ...
 
     def list_entries(self, since: datetime | None = None) -> Iterable[Any]:
         """Every entry made since then."""
-        ...
 
 
 @dataclass(frozen=True)
