@@ -6,7 +6,6 @@ A duty of the relay and a command compare a source with our rows.
 from __future__ import annotations
 
 import sys
-import threading
 import time
 from collections import Counter
 from datetime import timedelta
@@ -15,13 +14,13 @@ from typing import Any, ClassVar
 
 import structlog
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, InterfaceError
 from django.utils import timezone
 from prometheus_client import Gauge
 from rich.console import Console
 from rich.table import Column, Table
 
-from celery_config.messaging.outbox.relay import Duty
+from celery_config.messaging.outbox.relay import BackgroundDuty, Duty
 from celery_config.reconciliation.comparison import FindingKind
 from celery_config.reconciliation.source import UNREADABLE, ReconciliationSource
 
@@ -45,8 +44,6 @@ def sweep(source: ReconciliationSource) -> None:
             "books could not be compared; the next sweep tries again", books=source.name, error=repr(error)
         )
         return
-    finally:
-        connection.close()
     for finding in result.findings:
         log.error("books differ", books=source.name, difference=str(finding))
     counted = Counter(finding.kind for finding in result.findings)
@@ -56,15 +53,10 @@ def sweep(source: ReconciliationSource) -> None:
     log.info("books compared", books=source.name, checked=result.checked, differences=len(result.findings))
 
 
-def start_sweep(source: ReconciliationSource) -> None:
-    """Sweep in a thread of its own: a slow source must not delay what the relay publishes."""
-    threading.Thread(target=sweep, args=(source,), name=f"{source.name}-sweep", daemon=True).start()
-
-
 def make_duties(source: ReconciliationSource) -> list[Duty]:
     """The daily sweep as a duty of the relay (RELAY_DUTIES)."""
-    first_at = time.monotonic() + FIRST_AFTER_SECONDS
-    return [Duty(f"{source.name} sweep", partial(start_sweep, source), DAY_SECONDS, next_at=first_at)]
+    duty = BackgroundDuty(f"{source.name} sweep", partial(sweep, source))
+    return [Duty(duty.name, duty.start, DAY_SECONDS, next_at=time.monotonic() + FIRST_AFTER_SECONDS)]
 
 
 class ReconcileCommand(BaseCommand):

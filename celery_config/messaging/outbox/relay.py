@@ -5,6 +5,7 @@ Several may run at once; row locks share the work.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -51,6 +52,28 @@ class Duty:
             database_gate.drop_if_unusable()
             log.exception("a duty of the relay failed", duty=self.name)
         return not self.next_at
+
+
+class BackgroundDuty:
+    """A duty with a thread of its own, so that a slow source does not delay the relay's publishing."""
+
+    def __init__(self, name: str, run: Callable[[], None]) -> None:
+        self.name = name
+        self.run = run
+        self.thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start the thread, unless the last one still runs."""
+        if self.thread is None or not self.thread.is_alive():
+            self.thread = threading.Thread(target=self.run_and_disconnect, name=self.name, daemon=True)
+            self.thread.start()
+
+    def run_and_disconnect(self) -> None:
+        with structlog.contextvars.bound_contextvars(duty=self.name):
+            try:
+                self.run()
+            finally:
+                connection.close()
 
 
 def oldest_unpublished_seconds() -> float:
