@@ -76,7 +76,7 @@ class ReconciliationApi(APIView):
         given = BooksInput(data=request.query_params)
         given.is_valid(raise_exception=True)
         try:
-            result = self.source.compare_last(given.validated_data.get("days"))
+            result = self.source.compare(given.validated_data.get("days"))
         except UNREADABLE as error:
             raise SourceUnavailable(self.source.name) from error
         return Response(BooksOutput(result).data)

@@ -8,14 +8,12 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from datetime import timedelta
 from functools import partial
 from typing import Any, ClassVar
 
 import structlog
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, InterfaceError
-from django.utils import timezone
 from prometheus_client import Gauge
 from rich.console import Console
 from rich.table import Column, Table
@@ -27,7 +25,7 @@ from celery_config.reconciliation.source import UNREADABLE, ReconciliationSource
 log = structlog.get_logger(__name__)
 DAY_SECONDS = 24 * 3600.0
 # A saga runs for a day and some hours, and an authorization lives for a week. Older entries do not change.
-REACHES_BACK = timedelta(days=8)
+REACHES_BACK_DAYS = 8
 # A relay that has just started publishes its outbox first.
 FIRST_AFTER_SECONDS = 300.0
 PIPED_WIDTH = 200
@@ -38,7 +36,7 @@ SWEPT_AT = Gauge("order_saga_books_swept_timestamp_seconds", "When the books wer
 def sweep(source: ReconciliationSource) -> None:
     """Compare the last days, log every difference and set the metrics; log the error when the source cannot be read."""
     try:
-        result = source.compare(timezone.now() - REACHES_BACK)
+        result = source.compare(REACHES_BACK_DAYS)
     except (*UNREADABLE, DatabaseError, InterfaceError) as error:
         log.error(
             "books could not be compared; the next sweep tries again", books=source.name, error=repr(error)
@@ -73,7 +71,7 @@ class ReconcileCommand(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            result = self.source.compare_last(options["days"])
+            result = self.source.compare(options["days"])
         except UNREADABLE as error:
             raise CommandError(
                 f"The {self.source.name}'s books cannot be read ({error})."
