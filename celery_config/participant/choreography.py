@@ -93,9 +93,9 @@ class ReactionStep(StepRequest):
         assert kind is not None
         return [build_answer_event(decode(kind, self.trigger.data | encode(event)), self.trigger, self.id)]
 
-    def build_reannouncements(self, handler: Handler, outcome: Outcome) -> list[dict[str, Any]]:
+    def build_reannouncements(self, outcome: Outcome) -> list[dict[str, Any]]:
         """Return the event of a stored outcome again; none if the outcome has none, or is not known yet."""
-        command = handler.command
+        command = self.rule.command
         if isinstance(outcome, Refused) and command.refused:
             return self.build_announcements(
                 command.refused(code=outcome.code, reason=outcome.reason), "refused"
@@ -193,7 +193,7 @@ class ReactionHandler:
         """
         erased = tombstones.erased_among({step.trigger.saga for step, _ in repeated})
         alive = [(step, outcome) for step, outcome in repeated if step.trigger.saga not in erased]
-        events = [e for step, outcome in alive for e in step.build_reannouncements(self.handler, outcome)]
+        events = [event for step, outcome in alive for event in step.build_reannouncements(outcome)]
         if events:
             with transaction.atomic():
                 writing.add_events(events)

@@ -171,7 +171,7 @@ def store_answers(answered: AnsweredCalls, writes: StepWrites) -> list[Outcome]:
         match on_result(store.pure_row(row), done=not refused):
             case OnResult.KNOWN:
                 outcomes[step.key] = dict(row.reply)
-                writes.events += step.build_reannouncements(pending.handler, outcomes[step.key])
+                writes.events += step.build_reannouncements(outcomes[step.key])
             case OnResult.TOO_LATE:
                 late = StepSuperseded(f"{step.name} of saga {step.saga} was undone while its call ran")
                 outcomes[step.key] = answer if refused else late

@@ -86,7 +86,7 @@ class StepRequest:
         event_id = uuid5(self.id, outcome)
         return [writing.cloud_event(event, subject=self.subject, saga=self.saga, event_id=event_id, **about)]
 
-    def build_reannouncements(self, handler: Handler, outcome: Any) -> list[dict[str, Any]]:
+    def build_reannouncements(self, outcome: Any) -> list[dict[str, Any]]:
         """Return the events that announce again what another message has stored; none where a chain carries it on."""
         return []
 
