@@ -14,8 +14,8 @@ from celery.exceptions import Ignore, Reject
 from django.db import DataError
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
-from rest_framework import serializers, status
-from rest_framework.exceptions import APIException, NotFound, ValidationError
+from rest_framework import serializers
+from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -23,7 +23,7 @@ from rest_framework.views import APIView
 from celery_config.common import metrics
 from celery_config.common.identifiers import parse_uuid
 from celery_config.contracts.base import decode
-from celery_config.errors import OutcomeUnknown, Refused, StepSuperseded, WebhookRefused
+from celery_config.errors import Refused, WebhookRefused
 from celery_config.http.webhooks import CallEvent
 from celery_config.messaging.barrier import manual, webhooks
 from celery_config.messaging.barrier.webhooks import OutcomeNotification
@@ -39,20 +39,6 @@ log = structlog.get_logger(__name__)
 # Webhook bodies have a few kilobytes; nothing of a body is trusted before its signature is checked.
 MAX_BYTES = 256 * 1024
 IGNORED, REFUSED = "ignored", "refused"
-
-
-class Gone(APIException):
-    """410: the step was undone or fenced; it never will run."""
-
-    status_code = status.HTTP_410_GONE
-    default_code = "outlived"
-
-
-class BadGateway(APIException):
-    """502: a provider did not say whether its call took effect."""
-
-    status_code = status.HTTP_502_BAD_GATEWAY
-    default_code = "unknown_outcome"
 
 
 class CommandInput(serializers.Serializer[Any]):
@@ -94,8 +80,6 @@ class Commands(APIView):
                 return Response({"ended": True})
             case Refused():
                 raise Unprocessable(outcome.reason, code=outcome.code)
-            case StepSuperseded():
-                raise Gone(str(outcome))
             case Reject():
                 raise Conflict(str(outcome.reason), code="command_rejected")
             case Exception():
@@ -108,7 +92,7 @@ def run_command(task: str, message: dict[str, Any], replies: dict[str, Any]) -> 
 
     Raises:
         NotFound: there is no such task.
-        BadGateway: the effect of a call outside is unknown.
+        OutcomeUnknown: the effect of a call outside is unknown.
         Conflict: the message has contents that cannot be stored.
         ValidationError: the message does not fit the task.
     """
@@ -121,8 +105,6 @@ def run_command(task: str, message: dict[str, Any], replies: dict[str, Any]) -> 
         # The answer is a part of the command, for the log and the failpoints.
         structlog.contextvars.bind_contextvars(task=task)
         return work.conclude(delivery, resolve_outcome(work.handle([delivery])))
-    except OutcomeUnknown as error:
-        raise BadGateway(str(error)) from error
     except DataError as error:  # as a message it would be a dead letter: no try will store it
         raise Conflict(
             f"{task} has contents that cannot be stored: {error}", code="command_rejected"
