@@ -8,13 +8,13 @@ from uuid import UUID
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
-from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from celery_config.reconciliation.source import UNREADABLE, ReconciliationSource
 from celery_config.web.fields import IdField
+from celery_config.web.problems import ApiError
 
 MAX_ORDERS = 500
 MAX_DAYS = 3650
@@ -40,15 +40,6 @@ class FactsApi(APIView):
         if given.validated_data["totals"]:
             answer["totals"] = self.totals()
         return Response(answer)
-
-
-class SourceUnavailable(APIException):
-    """503: the source cannot be read now; the code names it: `provider_away`."""
-
-    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
-
-    def __init__(self, source: str) -> None:
-        super().__init__(f"The {source}'s books cannot be read now. Try again.", code=f"{source}_away")
 
 
 class BooksInput(serializers.Serializer[Any]):
@@ -78,5 +69,9 @@ class ReconciliationApi(APIView):
         try:
             result = self.source.compare(given.validated_data.get("days"))
         except UNREADABLE as error:
-            raise SourceUnavailable(self.source.name) from error
+            raise ApiError(
+                f"The {self.source.name}'s books cannot be read now. Try again.",
+                status_code=status.HTTP_503_SERVICE_UNAVAILABLE,
+                code=f"{self.source.name}_away",
+            ) from error
         return Response(BooksOutput(result).data)
