@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import connection, transaction
 
-from celery_config.db.functions import Now, parse_time
+from celery_config.db.functions import Now, fetch_all, parse_time
 from celery_config.saga.models import SagaClock
 
 MAX_REASON = 200
@@ -16,10 +16,8 @@ ASK = f"SELECT now FROM {SagaClock._meta.db_table} WHERE id = 1"
 
 def now() -> datetime:
     """The present saga time, by plain SQL: every transaction of a saga reads it."""
-    with connection.cursor() as cursor:
-        cursor.execute(ASK)
-        row = cursor.fetchone()
-    return parse_time(row[0]) if row else start()
+    found = fetch_all(ASK)
+    return parse_time(found[0][0]) if found else start()
 
 
 def start() -> datetime:
