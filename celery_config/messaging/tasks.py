@@ -74,7 +74,7 @@ class DurableTask(Task):
             try:
                 delivery = self.decode_delivery(request)
             except msgspec.ValidationError as error:
-                ended.append((Delivery(request, None), reject_malformed(error)))
+                ended.append((Delivery(request, None), reject_for_good(error)))
                 continue
             eta = request.get(NOT_BEFORE)
             if eta and (wait := seconds_until(eta)) > 0:
@@ -137,7 +137,7 @@ class DurableTask(Task):
             return outcome
         if not isinstance(outcome, self.throws):
             if isinstance(outcome, msgspec.ValidationError):
-                return reject_malformed(outcome)
+                return reject_for_good(outcome)
             database_gate.close_if_away(outcome)
             if database_gate.database_away.is_set():  # does not count as a try
                 return Reject(outcome, requeue=True)
@@ -179,8 +179,7 @@ class DurableTask(Task):
                 message = retry_message(self.name, request, request.retries if retries is None else retries)
                 writing.add_task(message, saga=UUID(saga) if saga else None, delay=seconds)
         except (DataError, ValueError) as failure:
-            log.error("to the dead letters", fault=str(failure))
-            return Reject(failure, requeue=False)
+            return reject_for_good(failure)
         except DatabaseFailure as failure:
             database_gate.close()
             log.error("database away; the message goes back to the broker", error=str(failure))
@@ -206,8 +205,8 @@ def durable_task(
     return shared_task(name=name, base=DurableTask, **options)(run)
 
 
-def reject_malformed(error: msgspec.ValidationError) -> Reject:
-    """A message that does not decode now never will."""
+def reject_for_good(error: Exception) -> Reject:
+    """A message that does not decode or cannot be stored now never will."""
     log.error("to the dead letters", fault=str(error))
     return Reject(error, requeue=False)
 
