@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import structlog
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, InterfaceError
 from prometheus_client import Gauge
 
 from celery_config.copies import freshness, sync
@@ -18,6 +18,7 @@ from celery_config.copies.registry import copies
 from celery_config.copies.source_client import SourceClient, open_source
 from celery_config.copies.sync import SyncResult
 from celery_config.db.functions import Now
+from celery_config.db.limits import slow_statements
 from celery_config.http.service_client import ServiceCallError
 from celery_config.messaging.outbox.relay import Duty
 
@@ -51,11 +52,8 @@ class BackgroundDuty:
             self.thread.start()
 
     def run_and_disconnect(self) -> None:
-        with structlog.contextvars.bound_contextvars(duty=self.name):
-            try:
-                self.run()
-            finally:
-                connection.close()
+        with structlog.contextvars.bound_contextvars(duty=self.name), slow_statements():
+            self.run()
 
 
 def duties() -> list[Duty]:

@@ -15,12 +15,13 @@ from typing import Any, ClassVar
 
 import structlog
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, InterfaceError
 from django.utils import timezone
 from prometheus_client import Gauge
 from rich.console import Console
 from rich.table import Column, Table
 
+from celery_config.db.limits import slow_statements
 from celery_config.messaging.outbox.relay import Duty
 from celery_config.reconciliation.comparison import FindingKind
 from celery_config.reconciliation.source import UNREADABLE, ReconciliationSource
@@ -39,14 +40,13 @@ SWEPT_AT = Gauge("order_saga_books_swept_timestamp_seconds", "When the books wer
 def sweep(source: ReconciliationSource) -> None:
     """Compare the last days, log every difference and set the metrics; log the error when the source cannot be read."""
     try:
-        result = source.compare(timezone.now() - REACHES_BACK)
+        with slow_statements():
+            result = source.compare(timezone.now() - REACHES_BACK)
     except (*UNREADABLE, DatabaseError, InterfaceError) as error:
         log.error(
             "books could not be compared; the next sweep tries again", books=source.name, error=repr(error)
         )
         return
-    finally:
-        connection.close()
     for finding in result.findings:
         log.error("books differ", books=source.name, difference=str(finding))
     counted = Counter(finding.kind for finding in result.findings)
