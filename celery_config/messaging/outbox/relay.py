@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import structlog
 from celery import Celery
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.db.models import Min
 
 from celery_config.broker.publisher import Publisher, broker_errors
@@ -45,7 +45,7 @@ class Duty:
             with structlog.contextvars.bound_contextvars(duty=self.name):
                 if self.run():
                     self.next_at = 0.0
-        except (DatabaseError, InterfaceError):
+        except (OperationalError, InterfaceError):
             raise
         except Exception:
             database_gate.drop_if_unusable()
