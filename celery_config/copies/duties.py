@@ -54,6 +54,8 @@ def measure_lags() -> None:
                 freshness.measure_lag(source)
         except EXPECTED as error:
             log.warning("nobody knows how far the copy is", copy=copy.name, error=str(error))
+        except Exception:  # the other copies have no part in it
+            log.exception("the lag of a copy could not be measured", copy=copy.name)
 
 
 def check_due_copies() -> None:
@@ -69,6 +71,8 @@ def check_due_copies() -> None:
                 check_copy(source)
         except EXPECTED as error:
             log.error("copy not compared; tried again at the next check", copy=copy.name, error=str(error))
+        except Exception:
+            log.exception("copy not compared; tried again at the next check", copy=copy.name)
 
 
 def check_copy(source: SourceClient) -> None:

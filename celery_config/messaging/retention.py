@@ -17,6 +17,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from celery_config.common.identifiers import min_uuid7_at, uuid7_time
+from celery_config.db.limits import slow_statements
 from celery_config.messaging.barrier import store
 from celery_config.messaging.barrier.steps import StepRequest
 from celery_config.messaging.models import BarrierRow, InboxEntry, OutboxMessage
@@ -40,6 +41,7 @@ def find_forgotten(steps: Sequence[StepRequest]) -> set[UUID]:
     return old - store.known_keys(old) if old else old
 
 
+@slow_statements()
 def delete_expired(batch: int = BATCH) -> bool:
     """Delete a batch of old events, inbox entries and decided barrier rows; return whether there may be more."""
     events = timezone.now() - timedelta(days=settings.EVENT_RETENTION_DAYS)

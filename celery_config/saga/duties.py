@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from celery_config.common import metrics
 from celery_config.common.identifiers import min_uuid7_at
+from celery_config.db.limits import slow_statements
 from celery_config.messaging.outbox.relay import Duty
 from celery_config.messaging.retention import BATCH, EVERY_SECONDS, delete_batch
 from celery_config.saga.engine import clock
@@ -59,6 +60,7 @@ def measure_sagas() -> None:
     metrics.DUE_AGE.set(max(0.0, (clock.now() - oldest).total_seconds()) if oldest else 0)
 
 
+@slow_statements()
 def delete_old_log(batch: int = BATCH) -> bool:
     """Delete a batch of steps and decisions of sagas that ended long ago; return whether there may be more."""
     horizon = timezone.now() - timedelta(days=settings.SAGA_RETENTION_DAYS)

@@ -78,6 +78,8 @@ def service_settings(
         },
         "DEFAULT_AUTO_FIELD": "django.db.models.BigAutoField",
         "LOGGING_CONFIG": None,
+        # What web, worker and relay allow one statement. Commands (migrate, audit, sync, …) have no limit.
+        "STATEMENT_SECONDS": env.float("STATEMENT_SECONDS", 15.0),
         "TIMES": Timeouts(scale=env.float("SAGA_TIME_SCALE", 1.0)),
         # The owner decides about a parked saga within so many hours.
         "PARKED_OWNER": env.str("PARKED_OWNER", "operations"),

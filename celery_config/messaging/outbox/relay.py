@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 import structlog
 from celery import Celery
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.db.models import Min
 
 from celery_config.broker.publisher import Publisher, broker_errors
 from celery_config.db import functions
+from celery_config.db.limits import slow_statements
 from celery_config.messaging import database_gate
 from celery_config.messaging.models import OutboxMessage
 from celery_config.messaging.outbox.publishing import due_filter, has_due_rows, publish_batch
@@ -46,7 +47,7 @@ class Duty:
             with structlog.contextvars.bound_contextvars(duty=self.name):
                 if self.run():
                     self.next_at = 0.0
-        except (DatabaseError, InterfaceError):
+        except (OperationalError, InterfaceError):
             raise
         except Exception:
             database_gate.drop_if_unusable()
@@ -55,7 +56,7 @@ class Duty:
 
 
 class BackgroundDuty:
-    """A duty with a thread of its own, so that a slow source does not delay the relay's publishing."""
+    """A duty with a thread of its own, so that a slow source or statement does not delay the relay's publishing."""
 
     def __init__(self, name: str, run: Callable[[], None]) -> None:
         self.name = name
@@ -69,11 +70,8 @@ class BackgroundDuty:
             self.thread.start()
 
     def run_and_disconnect(self) -> None:
-        with structlog.contextvars.bound_contextvars(duty=self.name):
-            try:
-                self.run()
-            finally:
-                connection.close()
+        with structlog.contextvars.bound_contextvars(duty=self.name), slow_statements():
+            self.run()
 
 
 def oldest_unpublished_seconds() -> float:

@@ -6,14 +6,19 @@ Runs in the orchestrator's relay; several may run.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
+from uuid import UUID
 
+import structlog
 from django.conf import settings
-from django.db import connection, transaction
-from django.db.models import Exists, OuterRef
+from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from celery_config.common import metrics
+from celery_config.common.isolation import run_isolated
 from celery_config.db.functions import Now
 from celery_config.failpoints.points import Point, reach
 from celery_config.messaging.models import OutboxMessage
@@ -26,7 +31,10 @@ from celery_config.saga.engine.unit_of_work import UnitOfWork
 from celery_config.saga.models import WatchedRow
 from celery_config.saga.states import OPEN
 
+log = structlog.get_logger(__name__)
 BATCH = 500
+MAX_REASON = 500
+DATABASE_AWAY = (OperationalError, InterfaceError)
 
 
 def tick(standstill: StandstillCheck) -> None:
@@ -40,17 +48,36 @@ def tick(standstill: StandstillCheck) -> None:
 def redrive_due(flow: WatchedFlow[Any, Any], now: datetime) -> int:
     """Redrive up to `BATCH` silent rows of a flow, and return how many were looked at.
 
-    A row whose own outbox row is not published yet is skipped: its message was not sent yet.
+    One that cannot be driven is parked; the others are driven.
+    """
+    ids = list(find_due(flow, now).order_by("due_at").values_list("pk", flat=True)[:BATCH])
+    return run_isolated(
+        ids, partial(redrive_rows, flow, now), partial(park_undrivable, flow, now), passed_on=DATABASE_AWAY
+    )
+
+
+def find_due(flow: WatchedFlow[Any, Any], now: datetime) -> QuerySet[Any]:
+    """The open rows whose time has come.
+
+    A row whose message could be sent and is not yet published is skipped: nothing was said, so nothing can be heard.
+    One whose message waits for later (a retry) is skipped up to its deadline.
     """
     unpublished = OutboxMessage.objects.filter(saga=OuterRef("pk"), published_at__isnull=True)
+    return flow.model._default_manager.filter(due_at__lte=now, status__in=OPEN).exclude(
+        Exists(unpublished.filter(due_at__lte=Now())) | (Exists(unpublished) & Q(deadline_at__gt=now))
+    )
+
+
+def redrive_rows(flow: WatchedFlow[Any, Any], now: datetime, ids: Sequence[UUID]) -> int:
+    """Redrive these rows in one transaction, unless another relay has them; return how many were looked at."""
     with transaction.atomic():
         found = list(
-            flow.model._default_manager.filter(due_at__lte=now, status__in=OPEN)
-            .exclude(Exists(unpublished))
+            find_due(flow, now)
+            .filter(pk__in=ids)
             .select_for_update(
                 skip_locked=connection.features.has_select_for_update_skip_locked, of=lock_target()
             )
-            .order_by("due_at")[:BATCH]
+            .order_by("due_at")
         )
         table, key, at = flow.news
         lately = {f"{at}__gt": Now() - timedelta(seconds=settings.TIMES.silence_timeout)}
@@ -63,6 +90,19 @@ def redrive_due(flow: WatchedFlow[Any, Any], now: datetime) -> int:
         if found:
             reach(Point.DECIDED)
     return len(found)
+
+
+def park_undrivable(flow: WatchedFlow[Any, Any], now: datetime, row_id: UUID, error: Exception) -> None:
+    """Park a row that cannot be driven; a human finds out why."""
+    log.error("a saga cannot be driven: it is parked", saga=str(row_id), exc_info=error)
+    with transaction.atomic():
+        found = [row for row in flow.lock([row_id]) if row.status in OPEN]
+        work = UnitOfWork(flow, now, flow.read_facts(found))
+        for row in found:
+            work.park(
+                row, f"it cannot be driven: {error}"[:MAX_REASON], f"cannot be driven: {type(error).__name__}"
+            )
+        work.write()
 
 
 def lock_target() -> tuple[str, ...]:

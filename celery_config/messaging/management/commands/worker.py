@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from celery_config.broker.topology import Topology
 from celery_config.common import metrics, process
-from celery_config.db import functions
+from celery_config.db import functions, limits
 
 
 class Command(BaseCommand):
@@ -28,6 +28,7 @@ class Command(BaseCommand):
         current_app.loader.import_default_modules()
         process.tune_gc()
         functions.force_index_plans()
+        limits.limit_statements(settings.STATEMENT_SECONDS)
         signals.worker_ready.connect(self.say_ready)
         queues = Topology.load({settings.SERVICE: settings.SUBSCRIPTIONS}).worker_queues(settings.SERVICE)
         # Threads serve this work better than processes: less memory, a quarter more throughput on two cores.
