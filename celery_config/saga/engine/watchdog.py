@@ -63,7 +63,8 @@ def find_due(flow: WatchedFlow[Any, Any], now: datetime) -> QuerySet[Any]:
     One whose message waits for later (a retry) is skipped up to its deadline.
     """
     unpublished = OutboxMessage.objects.filter(saga=OuterRef("pk"), published_at__isnull=True)
-    return flow.model._default_manager.filter(due_at__lte=now, status__in=OPEN).exclude(
+    due: QuerySet[Any, Any] = flow.model._default_manager.filter(due_at__lte=now, status__in=OPEN)
+    return due.exclude(
         Exists(unpublished.filter(due_at__lte=Now())) | (Exists(unpublished) & Q(deadline_at__gt=now))
     )
 
