@@ -9,6 +9,7 @@ OrderSagaError
 │   └── ServiceUnavailable  the called service is away and did nothing; this does not count as a try
 ├── CommandConflict         two different commands have one id: a human must look
 ├── StepSuperseded          the step was undone or fenced before this message came; it never will run
+├── HandlerExited           the code of a handler tried to end its thread or process
 ├── ChainTooLarge           an order's messages exceed the limit
 ├── SagaPaused              an operator holds up new sagas of this kind
 ├── OperatorRefused         an operator's request would break a rule
@@ -68,6 +69,10 @@ class CommandConflict(OrderSagaError):
 
 class StepSuperseded(OrderSagaError):
     """The action came after its compensation or fence."""
+
+
+class HandlerExited(OrderSagaError):
+    """A handler raised `SystemExit` or another error that is no `Exception`; it counts as any unexpected error."""
 
 
 class ChainTooLarge(OrderSagaError):

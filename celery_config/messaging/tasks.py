@@ -19,9 +19,9 @@ from django.db import Error as DatabaseFailure
 from celery_config.broker import topology
 from celery_config.broker.headers import NOT_BEFORE, seconds_until
 from celery_config.contracts.base import decode
-from celery_config.errors import ServiceUnavailable
+from celery_config.errors import HandlerExited, ServiceUnavailable
 from celery_config.failpoints.points import Point, reach
-from celery_config.messaging import database_gate
+from celery_config.messaging import database_gate, under_way
 from celery_config.messaging.deliveries import Call, Delivery, Outcome, TriedLater, is_failure
 from celery_config.messaging.outbox import writing
 
@@ -116,12 +116,15 @@ class DurableTask(Task):
         if not deliveries:
             return []
         try:
-            outcomes = work(deliveries)
-        except Exception as error:
+            with under_way.noted(self.name, deliveries):
+                outcomes = work(deliveries)
+        except (
+            BaseException
+        ) as error:  # `SystemExit` would end the thread, and leave a worker that does nothing
             if len(deliveries) > 1:
                 database_gate.drop_if_unusable()
                 return [ended for delivery in deliveries for ended in self.attempt([delivery], work)]
-            outcomes = [error]
+            outcomes = [error if isinstance(error, Exception) else HandlerExited(repr(error))]
         return [(d, self.decide_outcome(d, o)) for d, o in zip(deliveries, outcomes, strict=True)]
 
     def decide_outcome(self, delivery: Delivery[Any], outcome: Outcome) -> Outcome:

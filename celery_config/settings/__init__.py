@@ -100,6 +100,8 @@ def service_settings(
         # A copy is late when it is so many seconds behind; it is compared with its source every so many hours.
         "COPY_LAG_LIMIT_SECONDS": env.float("COPY_LAG_LIMIT_SECONDS", 60.0),
         "COPY_CHECK_HOURS": env.float("COPY_CHECK_HOURS", 24.0),
+        # A worker ends when one handler, or one call of it to the outside, takes longer.
+        "HANDLER_SECONDS": env.float("HANDLER_SECONDS", 300.0),
         "SAGA_RETENTION_DAYS": env.float("SAGA_RETENTION_DAYS", 90),
         "EVENT_RETENTION_DAYS": env.float("EVENT_RETENTION_DAYS", 30),
         **web_settings(package, apps),
