@@ -39,7 +39,7 @@ from celery_config.saga.engine.machine import (
 from celery_config.saga.engine.plan import plan_links
 from celery_config.saga.engine.step_log import LoggedStep
 from celery_config.saga.models import SagaDecision, SagaInstance, SagaStep
-from celery_config.saga.states import ENDED, Status, StepState
+from celery_config.saga.states import ENDED, OPEN, Status, StepState
 
 log = structlog.get_logger(__name__)
 DEADLINE_PASSED = {
@@ -76,8 +76,7 @@ class SagaFlow(WatchedFlow[SagaInstance, SagaFacts]):
     verbs = {
         "retry": Verb(
             "Retry now: look at it as the watchdog would; a parked saga is stopped, fence included",
-            {s: WatchdogFired() for s in (Status.RUNNING, Status.STOPPING, Status.FORWARD)}
-            | {Status.PARKED: Retry()},
+            dict.fromkeys(OPEN, WatchdogFired()) | {Status.PARKED: Retry()},
         ),
         "compensate": Verb(
             "Compensate now: fence the pivot, then undo every step",
