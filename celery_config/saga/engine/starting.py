@@ -33,18 +33,23 @@ SAGA_COLUMNS = (
 STEP_COLUMNS = ("saga", "name", "position", "kind", "command", "logged")
 
 
-def start_saga(saga: type[Saga], data: Any, *, subject: UUID) -> UUID:
-    """Write one saga in the caller's transaction, which also writes the subject's row; return the saga's id.
+def start_sagas(saga: type[Saga], wanted: Sequence[tuple[UUID, Any]]) -> list[UUID]:
+    """Write sagas in the caller's transaction, which also writes their subject's row; return their ids.
+
+    Args:
+        wanted: the subject and data of each.
 
     Raises:
         SagaPaused, ChainTooLarge: nothing was written.
     """
-    prepared = prepare_starts(saga, [(subject, data)])
-    (outcome,) = prepared.outcomes
-    if isinstance(outcome, ChainTooLarge):
-        raise outcome
+    prepared = prepare_starts(saga, wanted)
+    started: list[UUID] = []
+    for outcome in prepared.outcomes:
+        if isinstance(outcome, ChainTooLarge):
+            raise outcome
+        started.append(outcome)
     bulk.execute(*prepared.statements)
-    return outcome
+    return started
 
 
 @dataclass(frozen=True)
