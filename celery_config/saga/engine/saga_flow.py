@@ -68,9 +68,7 @@ class SagaFacts:
 
 class SagaFlow(WatchedFlow[SagaInstance, SagaFacts]):
     model = SagaInstance
-    columns = (
-        "status", "cause", "attempt", "drives", "since", "due_at", "owner", "answer_by", "fingerprint", "ended_at",
-    )  # fmt: skip
+    columns = (*WatchedFlow.columns, "ended_at")
     news = (SagaStep, "saga", "updated_at")
     to_outbox = staticmethod(writing.task_statements)
     verbs = {
