@@ -18,6 +18,7 @@ from celery_config.common.iso import validate_currency
 from celery_config.contracts.inventory import MAX_NAME, MAX_PRICE, MAX_SKU
 from celery_config.reconciliation.api import FactsApi
 from celery_config.web.fields import IdField
+from celery_config.web.parsers import parse_body
 from celery_config.web.problems import Unprocessable
 from inventory_app import domain, selectors, services
 from inventory_app.errors import InventoryError
@@ -177,13 +178,6 @@ class MovementsApi(generics.ListAPIView[Movement]):
     ordering = "-id"  # the movements of one order are made at the same moment
     queryset = Movement.objects.all()
     filterset_fields = ("product", "order", "kind")
-
-
-def parse_body(serializer: type[serializers.Serializer[Any]], request: Request) -> Any:
-    """The valid data of a request's body."""
-    given = serializer(data=request.data)
-    given.is_valid(raise_exception=True)
-    return given.validated_data
 
 
 @contextmanager

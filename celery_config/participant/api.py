@@ -32,6 +32,7 @@ from celery_config.messaging.tasks import DurableTask
 from celery_config.participant.handlers import load_handlers
 from celery_config.web.error_pages import BodyTooLarge
 from celery_config.web.fields import IdField
+from celery_config.web.parsers import parse_body
 from celery_config.web.permissions import IsService, require_permission
 from celery_config.web.problems import Conflict, Unprocessable
 
@@ -72,9 +73,7 @@ class Commands(APIView):
         `{"ended": true}` answers a fence whose pivot ran. Any other failure is a 5xx: it is unknown what was done, and
         the same request is sent again.
         """
-        given = CommandInput(data=request.data)
-        given.is_valid(raise_exception=True)
-        outcome = run_command(**given.validated_data)
+        outcome = run_command(**parse_body(CommandInput, request))
         match outcome:
             case Ignore():
                 return Response({"ended": True})
@@ -119,10 +118,9 @@ class SettleBarrier(APIView):
     @extend_schema(request=BarrierSettleInput, responses={200: dict})
     def post(self, request: Request) -> Response:
         """Store what a human found out over the open intent of a call outside, as the provider's own answer."""
-        given = BarrierSettleInput(data=request.data)
-        given.is_valid(raise_exception=True)
+        given = parse_body(BarrierSettleInput, request)
         try:
-            result = manual.settle_manually(load_handlers(), **given.validated_data)
+            result = manual.settle_manually(load_handlers(), **given)
         except (msgspec.ValidationError, KeyError) as error:
             raise ValidationError({"answer": f"it lacks something: {error}"}) from error
         return Response({"settled": result})

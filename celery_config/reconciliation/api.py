@@ -14,6 +14,7 @@ from rest_framework.views import APIView
 
 from celery_config.reconciliation.source import UNREADABLE, ReconciliationSource
 from celery_config.web.fields import IdField
+from celery_config.web.parsers import parse_body
 from celery_config.web.problems import ApiError
 
 MAX_ORDERS = 500
@@ -34,10 +35,9 @@ class FactsApi(APIView):
     @extend_schema(request=FactsInput, responses={200: dict})
     def post(self, request: Request) -> Response:
         """What this service did for each of the orders. It only reads; POST allows a long list."""
-        given = FactsInput(data=request.data)
-        given.is_valid(raise_exception=True)
-        answer: dict[str, Any] = {"facts": self.facts(given.validated_data["orders"])}
-        if given.validated_data["totals"]:
+        given = parse_body(FactsInput, request)
+        answer: dict[str, Any] = {"facts": self.facts(given["orders"])}
+        if given["totals"]:
             answer["totals"] = self.totals()
         return Response(answer)
 

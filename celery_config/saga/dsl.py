@@ -154,11 +154,8 @@ def find_fault(saga: type[Saga]) -> str | None:
     for wanted in ("name", "version", "deadline", "data", "steps"):
         if not hasattr(saga, wanted):
             return f"`{wanted}` is missing"
-    checks: tuple[Callable[[type[Saga]], str | None], ...] = (check_names, check_kinds, check_commands)
-    for check in checks:
-        if fault := check(saga):
-            return fault
-    return Timeouts().check_ordering(saga.deadline)
+    fault = check_names(saga) or check_kinds(saga) or check_commands(saga)
+    return fault or Timeouts().check_ordering(saga.deadline)
 
 
 def check_names(saga: type[Saga]) -> str | None:

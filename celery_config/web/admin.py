@@ -10,7 +10,7 @@ from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
 from django.core.paginator import Paginator
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.functional import cached_property
 from rest_framework.authtoken.admin import TokenAdmin
 from rest_framework.authtoken.models import TokenProxy
@@ -61,6 +61,11 @@ class ServiceAdmin(ModelAdmin):  # type: ignore[misc]
                 wanted = [(name, found) for name in self.search_ids]
             queryset = queryset.filter(Q.create(wanted, connector=Q.OR)) if wanted else queryset.none()
         return queryset, False
+
+    def redirect_to_list(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Leave the page of a row that does not exist."""
+        answer: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+        return answer
 
 
 def parse_uuid(word: str) -> UUID | None:

@@ -19,6 +19,7 @@ from celery_config.saga.engine.flows import WatchedFlow
 from celery_config.saga.engine.saga_flow import SAGAS
 from celery_config.saga.models import OperatorAction, SagaInstance, SagaPause, WatchedRow
 from celery_config.saga.operations import operators, pauses, previews, selectors
+from celery_config.web.parsers import parse_body
 from celery_config.web.permissions import require_permission
 
 MayOperate = require_permission("saga.change_sagainstance")
@@ -104,7 +105,7 @@ class Operating(APIView):
     ) -> dict[str, Any]:
         """Perform the act as the user; return its record. 404 if there is no such row."""
         row = self.get_row(pk)
-        given = validate_input(input_class, request)
+        given = parse_body(input_class, request)
         return ActionOutput(perform(row, by=request.user.get_username(), **given, **arguments)).data
 
 
@@ -163,20 +164,14 @@ class Pauses(APIView):
     @extend_schema(request=PauseInput, responses={201: ActionOutput})
     def post(self, request: Request) -> Response:
         """Let no new saga of a name, or with a step, start; running ones go on."""
-        done = pauses.pause(**validate_input(PauseInput, request), by=request.user.get_username())
+        done = pauses.pause(**parse_body(PauseInput, request), by=request.user.get_username())
         return Response(ActionOutput(done).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(request=PauseInput, responses={200: ActionOutput})
     def delete(self, request: Request) -> Response:
         """End a pause."""
-        done = pauses.unpause(**validate_input(PauseInput, request), by=request.user.get_username())
+        done = pauses.unpause(**parse_body(PauseInput, request), by=request.user.get_username())
         return Response(ActionOutput(done).data)
-
-
-def validate_input(kind: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
-    given = kind(data=request.data)
-    given.is_valid(raise_exception=True)
-    return given.validated_data  # type: ignore[no-any-return]
 
 
 urlpatterns = [

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
 from django.db.models import Count, Min
 
+from celery_config.common.grouping import group_by
 from celery_config.saga.engine.flows import find_flow, flows
 from celery_config.saga.models import WatchedRow
 from celery_config.saga.operations import barrier_client
@@ -46,10 +46,8 @@ def read_groups(model: type[WatchedRow]) -> list[ParkedGroup]:
         .values("fingerprint", "owner")
         .annotate(count=Count("pk"), parked_first=Min("since"), answer_by=Min("answer_by"))
     )
-    by_fingerprint = groupby(
-        sorted(rows, key=itemgetter("fingerprint", "owner")), key=itemgetter("fingerprint")
-    )
-    return [merge_group(model._meta.label_lower, shared, list(parts)) for shared, parts in by_fingerprint]
+    by_fingerprint = group_by(itemgetter("fingerprint"), rows)
+    return [merge_group(model._meta.label_lower, *group) for group in by_fingerprint.items()]
 
 
 def merge_group(kind: str, fingerprint: str, parts: Sequence[Mapping[str, Any]]) -> ParkedGroup:
@@ -60,7 +58,7 @@ def merge_group(kind: str, fingerprint: str, parts: Sequence[Mapping[str, Any]])
         count=sum(part["count"] for part in parts),
         parked_first=min(part["parked_first"] for part in parts),
         answer_by=min((part["answer_by"] for part in parts if part["answer_by"]), default=None),
-        owners=[part["owner"] for part in parts if part["owner"]],
+        owners=sorted(part["owner"] for part in parts if part["owner"]),
     )
 
 
