@@ -32,8 +32,17 @@ from django.db import transaction
 
 from celery_config.common import metrics
 from celery_config.common.grouping import group_by, split_unique
-from celery_config.contracts.base import Command, Reply, StepGaveUp, decode
-from celery_config.errors import DefinitionError, OutcomeUnknown, Refused, StepSuperseded
+from celery_config.contracts.base import Command, Reply, StepGaveUp, fill_command
+from celery_config.errors import (
+    CallFailed,
+    DefinitionError,
+    OutcomeUnknown,
+    Refused,
+    ServiceUnavailable,
+    StepSuperseded,
+)
+from celery_config.messaging import retention
+from celery_config.messaging.barrier import store
 from celery_config.messaging.barrier.actions import run_actions
 from celery_config.messaging.barrier.compensations import undo_actions
 from celery_config.messaging.barrier.fences import Fence, fence_pivots
@@ -226,11 +235,7 @@ def decode_step(handler: Handler, delivery: Delivery[StepMessage]) -> StepReques
         msgspec.ValidationError: the command, or a reply that it needs, is missing; another try would not help.
     """
     message = delivery.message
-    try:
-        needed = {name: delivery.replies[source][name] for name, source in (message.needs or {}).items()}
-    except (KeyError, TypeError) as error:
-        raise msgspec.ValidationError(f"the replies before it lack what it needs: {error!r}") from error
-    command = decode(handler.command, message.command | needed)
+    command = fill_command(handler.command, message.command, message.needs or {}, delivery.replies)
     return StepRequest(message.saga, message.step, message.operation, command.subject, command)
 
 
