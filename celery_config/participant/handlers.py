@@ -130,6 +130,9 @@ class OneByOne:
 
     def settle_one(self, request: dict[str, Any], answer: dict[str, Any]) -> Reply | None:
         """Write the answer into our own rows and return the reply (None for an undo)."""
+    def look_up(self, key: UUID, request: dict[str, Any]) -> dict[str, Any] | None:
+        return None
+
         raise NotImplementedError
 
     def requests(self, commands: Sequence[Any]) -> list[dict[str, Any]]:

@@ -100,6 +100,9 @@ def service_settings(
         # A copy is late when it is so many seconds behind; it is compared with its source every so many hours.
         "COPY_LAG_LIMIT_SECONDS": env.float("COPY_LAG_LIMIT_SECONDS", 60.0),
         "COPY_CHECK_HOURS": env.float("COPY_CHECK_HOURS", 24.0),
+        # A provider or carrier may forget an idempotency key after a day (https://docs.stripe.com/api/idempotent_requests);
+        # an hour earlier a call is looked up before it is repeated.
+        "PROVIDER_KEY_HOURS": env.float("PROVIDER_KEY_HOURS", 23.0),
         "SAGA_RETENTION_DAYS": env.float("SAGA_RETENTION_DAYS", 90),
         "EVENT_RETENTION_DAYS": env.float("EVENT_RETENTION_DAYS", 30),
         **web_settings(package, apps),

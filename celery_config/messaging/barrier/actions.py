@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from celery.exceptions import Reject
 from django.db import IntegrityError, transaction
 
+from django.utils import timezone
 from celery_config.contracts.base import Reply, command_hash
 from celery_config.errors import CommandConflict, DefinitionError, Refused, StepSuperseded
 from celery_config.failpoints.points import Point, reach
@@ -36,6 +38,14 @@ class PendingCall:
     step: StepRequest
     request: dict[str, Any]
 
+    asked_at: datetime | None = None
+    """When its intent was committed; None: just now."""
+
+    @property
+    def is_key_forgotten(self) -> bool:
+        """Whether the provider may have forgotten the key with which the call was first made."""
+        lifetime = timedelta(hours=settings.PROVIDER_KEY_HOURS)
+        return self.asked_at is not None and timezone.now() - self.asked_at > lifetime
 
 AnsweredCalls = Sequence[tuple[PendingCall, dict[str, Any] | Refused]]
 
@@ -131,13 +141,17 @@ def prepare_call(pending: PendingCall, key: UUID, finish: Callable[[Sequence[Any
 
     Args:
         finish: stores the answers, and returns the outcomes.
+    Past its key's lifetime it is looked up before it is repeated: a forgotten key would let the provider do it again.
+
     """
     assert pending.handler.outside is not None
     outside = pending.handler.outside
 
     def make() -> dict[str, Any]:
         reach(Point.BEFORE_CALL)
-        answer = outside.call(key, pending.request)
+        answer = outside.look_up(key, pending.request) if pending.is_key_forgotten else None
+        if answer is None:
+            answer = outside.call(key, pending.request)
         reach(Point.AFTER_CALL)
         return answer
 
