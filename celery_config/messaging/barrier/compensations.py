@@ -111,8 +111,11 @@ def finish_undos(answered: AnsweredCalls) -> list[Outcome]:
 
 
 def store_undo_answers(answered: Sequence[tuple[PendingCall, Any]], writes: StepWrites) -> None:
-    """Store the answers of undos, except those that are stored already."""
+    """Store the answers of undos; one that a webhook or an operator told before is only announced."""
     fresh = [pair for pair in answered if writes.rows[pair[0].step.key].undo != Undo.DONE]
+    for pending, answer in answered:
+        if writes.rows[pending.step.key].undo == Undo.DONE:
+            writes.events += pending.step.build_reannouncements(answer)
     if not fresh:
         return
     handler = fresh[0][0].handler
@@ -130,8 +133,9 @@ def finish_doubts(answered: Sequence[tuple[DoubtfulCall, dict[str, Any] | Refuse
         for pending, answer in answered:
             row = writes.rows[pending.step.key]
             if row.undo == Undo.DONE:
+                writes.events += pending.step.build_reannouncements({})
                 continue
-            if isinstance(answer, Refused):
+            if isinstance(answer, Refused) and row.action != Action.DONE:
                 writes.update(pending.step, action=Action.REFUSED)
                 writes.mark_undone(pending.step)
                 continue
