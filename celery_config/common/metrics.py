@@ -26,6 +26,10 @@ UNPUBLISHED = Counter(
 OUTBOX_AGE = Gauge(
     "order_saga_outbox_age_seconds", "Age of the oldest outbox row that is due and unpublished."
 )
+BARRIER_UNANSWERED = Gauge(
+    "order_saga_barrier_unanswered_seconds",
+    "How long old barrier rows have been kept because nobody says whether their saga has ended.",
+)
 DUE_AGE = Gauge(
     "order_saga_due_age_seconds", "How long the most overdue saga has been waiting for the watchdog."
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery_config.common import metrics
 from celery_config.messaging import retention
-from celery_config.messaging.outbox.relay import Duty, oldest_unpublished_seconds
+from celery_config.messaging.outbox.relay import BackgroundDuty, Duty, oldest_unpublished_seconds
 
 
 def measure_lag() -> None:
@@ -12,7 +12,9 @@ def measure_lag() -> None:
 
 
 def standard_duties() -> list[Duty]:
+    barrier = BackgroundDuty("retention of the barrier", retention.BarrierRetention().run)
     return [
         Duty("lag", measure_lag, 1.0),
         Duty("retention", retention.delete_expired, retention.EVERY_SECONDS),
+        Duty(barrier.name, barrier.start, retention.EVERY_SECONDS),
     ]

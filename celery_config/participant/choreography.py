@@ -20,6 +20,7 @@ from celery_config.contracts.base import Event, decode, encode
 from celery_config.contracts.subscriptions import EventSubscription, ReactionRule
 from celery_config.erasure import tombstones
 from celery_config.errors import DefinitionError, Refused
+from celery_config.messaging.barrier import store
 from celery_config.messaging.barrier.actions import run_actions
 from celery_config.messaging.barrier.compensations import undo_actions
 from celery_config.messaging.barrier.fences import Fence, fence_pivots
@@ -86,7 +87,8 @@ class ReactionStep(StepRequest):
     rule: ReactionRule = field(kw_only=True)
     trigger: TriggeringEvent = field(kw_only=True)
     repeats: bool = field(kw_only=True)
-    """Whether a stored outcome is announced again: a webhook or an operator may have stored it between two tries."""
+    """Whether a stored outcome is announced again: a webhook or an operator may have stored it between two tries, or
+    before the worker died that made the call."""
 
     def build_announcements(self, event: Event, outcome: str) -> list[dict[str, Any]]:
         kind = self.rule.refused if outcome == "refused" else self.rule.announce
@@ -150,14 +152,18 @@ class ReactionHandler:
         rule, trigger = self.rule, decode(TriggeringEvent, delivery.request.kwargs)
         command = decode(rule.command, trigger.data)
         name = rule.action.wire_name()
-        repeats = bool(trigger.drive or delivery.request.retries)
+        request = delivery.request
+        redelivered = (request.delivery_info or {}).get("redelivered")
+        repeats = bool(trigger.drive or request.retries or redelivered)
         return ReactionStep(
             trigger.saga, name, rule.operation, command.subject, command, rule=rule, trigger=trigger, repeats=repeats
         )  # fmt: skip
 
     def run_and_reannounce(self, steps: Sequence[Any]) -> list[Outcome]:
+        repeated = [step.key for step in steps if step.repeats]
+        known = store.known_keys(repeated) if repeated else set()
         outcomes = self.run(steps)
-        self.reannounce([pair for pair in zip(steps, outcomes, strict=True) if pair[0].repeats])
+        self.reannounce([pair for pair in zip(steps, outcomes, strict=True) if pair[0].key in known])
         return outcomes
 
     def run(self, steps: Sequence[ReactionStep]) -> list[Outcome]:

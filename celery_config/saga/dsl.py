@@ -20,7 +20,7 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from celery_config.common.timeouts import Timeouts
-from celery_config.contracts.base import Command, contract_fields
+from celery_config.contracts.base import Command, contract_fields, is_required
 from celery_config.errors import DefinitionError
 
 
@@ -138,7 +138,7 @@ def field_sources(saga: type[Saga], step: Step, command: type[Command]) -> dict[
             )
         if owners:
             sources[field.name] = owners[0]
-        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+        elif is_required(field):
             raise DefinitionError(
                 f"{command.__name__}.{field.name} of step {step.name} is neither in the saga's data"
                 f" ({', '.join(sorted(known))}) nor in the reply of an earlier step"

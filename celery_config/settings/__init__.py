@@ -102,6 +102,9 @@ def service_settings(
         "COPY_CHECK_HOURS": env.float("COPY_CHECK_HOURS", 24.0),
         # A worker ends when one handler, or one call of it to the outside, takes longer.
         "HANDLER_SECONDS": env.float("HANDLER_SECONDS", 300.0),
+        # A provider or carrier may forget an idempotency key after a day (https://docs.stripe.com/api/idempotent_requests);
+        # an hour earlier a call is looked up before it is repeated.
+        "PROVIDER_KEY_HOURS": env.float("PROVIDER_KEY_HOURS", 23.0),
         "SAGA_RETENTION_DAYS": env.float("SAGA_RETENTION_DAYS", 90),
         "EVENT_RETENTION_DAYS": env.float("EVENT_RETENTION_DAYS", 30),
         **web_settings(package, apps),

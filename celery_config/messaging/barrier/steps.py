@@ -41,6 +41,13 @@ class OutsideStep(Protocol):
             OutcomeUnknown: the call may or may not have taken effect; it is repeated with the same key.
         """
 
+    def look_up(self, key: UUID, request: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the answer of an earlier call as the provider's records show it; None if they show none.
+
+        Asked before a call is repeated whose key the provider may have forgotten (`PROVIDER_KEY_HOURS`): it would be
+        done twice. Steps that the provider itself cannot do twice (a capture, a cancellation) return None.
+        """
+
     def settle(self, answered: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> Sequence[Reply | None]:
         """Write (request, answer) into our own rows and return the replies (None for an undo)."""
 

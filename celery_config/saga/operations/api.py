@@ -15,12 +15,14 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from celery_config.contracts.base import encode
+from celery_config.messaging.retention import SAGAS_AT_ONCE
 from celery_config.saga.engine.flows import WatchedFlow
 from celery_config.saga.engine.saga_flow import SAGAS
 from celery_config.saga.models import OperatorAction, SagaInstance, SagaPause, WatchedRow
 from celery_config.saga.operations import operators, pauses, previews, selectors
+from celery_config.web.fields import IdField
 from celery_config.web.parsers import parse_body
-from celery_config.web.permissions import require_permission
+from celery_config.web.permissions import IsService, require_permission
 
 MayOperate = require_permission("saga.change_sagainstance")
 
@@ -77,6 +79,21 @@ class ParkedGroups(APIView):
     def get(self, request: Request) -> Response:
         """What is parked, grouped by what parked it; the most sagas first."""
         return Response({"groups": [encode(group) for group in selectors.read_parked_groups()]})
+
+
+class SagaEndsInput(serializers.Serializer[Any]):
+    sagas = serializers.ListField(
+        child=IdField(), max_length=SAGAS_AT_ONCE, help_text="ids of sagas, or of choreographed orders"
+    )
+
+
+class EndedSagas(APIView):
+    permission_classes = (IsService,)
+
+    @extend_schema(request=SagaEndsInput, responses={200: dict})
+    def post(self, request: Request) -> Response:
+        """Which of these sagas `ended` a while ago, so that nobody needs to remember them, and which are `open`."""
+        return Response(encode(selectors.read_ends(validate_input(SagaEndsInput, request)["sagas"])))
 
 
 class SagaEffects(APIView):
@@ -178,6 +195,7 @@ urlpatterns = [
     path("sagas/", SagaList.as_view(), name="sagas"),
     path("sagas/parked/", ParkedGroups.as_view(), name="sagas-parked"),
     path("sagas/pauses/", Pauses.as_view(), name="saga-pauses"),
+    path("sagas/ended/", EndedSagas.as_view(), name="sagas-ended"),
     path("sagas/<uuid:pk>/effects/", SagaEffects.as_view(), name="saga-effects"),
     *operator_paths("saga", SAGAS),
 ]

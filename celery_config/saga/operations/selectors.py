@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import itemgetter
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Count, Min
 
 from celery_config.common.grouping import group_by
+from celery_config.messaging.retention import SagaEnds, compute_margin
+from celery_config.saga.engine import clock
 from celery_config.saga.engine.flows import find_flow, flows
 from celery_config.saga.models import WatchedRow
 from celery_config.saga.operations import barrier_client
 from celery_config.saga.operations.effects import Effect, find_effects
-from celery_config.saga.states import Status
+from celery_config.saga.states import ENDED, Status
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,21 @@ def merge_group(kind: str, fingerprint: str, parts: Sequence[Mapping[str, Any]])
         answer_by=min((part["answer_by"] for part in parts if part["answer_by"]), default=None),
         owners=sorted(part["owner"] for part in parts if part["owner"]),
     )
+
+
+def read_ends(ids: Collection[UUID]) -> SagaEnds:
+    """Return which of these sagas, and rows of other flows, have ended long ago, and which may still be driven."""
+    long_ago = clock.now() - compute_margin()
+    ended: set[UUID] = set()
+    known: set[UUID] = set()
+    for model in flows:
+        for id, status, since in model._default_manager.filter(pk__in=ids).values_list(
+            "pk", "status", "since"
+        ):
+            known.add(id)
+            if status in ENDED and since < long_ago:
+                ended.add(id)
+    return SagaEnds(ended=frozenset(ended), open=frozenset(known - ended))
 
 
 def read_effects(row: WatchedRow) -> list[Effect]:

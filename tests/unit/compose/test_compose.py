@@ -33,7 +33,6 @@ EXAMPLE = ROOT / "compose" / ".env.example"
 FILE = ROOT / "compose" / "compose.yaml"
 PROCESSES = ("migrate", "web", "worker", "relay")
 PLACEHOLDER = "change-me"
-KEEPERS_OF_CUSTOMERS = ("payment", "shipment")
 BROKER_USERS = (*SERVICES, FLOWER_USER, "admin")
 
 
@@ -180,8 +179,8 @@ class TestConfinement:
                 own.add(f"{service}_webhook_secret")
             if service == ORCHESTRATOR:
                 own |= {f"{s}_service_token" for s in SERVICES}
-            if service in KEEPERS_OF_CUSTOMERS:
-                own.add("order_service_token")
+            # Each asks the orchestrator which sagas have ended.
+            own.add(f"{ORCHESTRATOR}_service_token")
         else:
             own = {
                 "postgres": {"postgres_password", *(f"{s}_database_password" for s in SERVICES)},

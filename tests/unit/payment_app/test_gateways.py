@@ -149,6 +149,23 @@ class TestEveryGateway:
         with pytest.raises(Refused, match="already_voided"):
             gateway.capture(key=uuid4(), provider_id=held, amount=1250)
 
+    def test_when_its_keys_are_forgotten_only_the_records_tell_what_was_done(
+        self, gateway: Gateway, request: pytest.FixtureRequest
+    ) -> None:
+        """Rule 8 (effects outside): so it is looked up first. Only what has a state of its own is not done twice."""
+        provider: Any = request.getfixturevalue("server" if isinstance(gateway, StripeGateway) else "process")
+        order, keys = uuid4(), [uuid4() for _ in range(4)]
+        held, other = (authorize(gateway, order=order, key=key) for key in keys[:2])
+        gateway.capture(key=keys[2], provider_id=held, amount=1000)
+        gateway.void(key=keys[3], provider_id=other)
+        provider.forget_keys()
+        assert {entry.provider_id for entry in gateway.find_entries(order)} == {held, other}
+        assert authorize(gateway, order=order, key=keys[0]) not in {held, other}
+        with pytest.raises(Refused, match="already_captured"):
+            gateway.capture(key=keys[2], provider_id=held, amount=1000)
+        with pytest.raises(Refused, match="already_voided"):
+            gateway.void(key=keys[3], provider_id=other)
+
     def test_a_key_used_for_another_request_fails_loudly(self, gateway: Gateway) -> None:
         key, order = uuid4(), uuid4()
         authorize(gateway, key=key, order=order)

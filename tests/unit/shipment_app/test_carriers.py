@@ -100,6 +100,23 @@ def test_a_refusal_is_the_same_every_time(
     assert carrier.find_entries(order) == []
 
 
+def test_when_its_keys_are_forgotten_only_the_records_tell_what_was_done(
+    carrier: SandboxCarrier, process: SandboxProcess
+) -> None:
+    """Rule 8 (effects outside): so it is looked up first. Only what has a state of its own is not done twice."""
+    order, keys = uuid4(), [uuid4() for _ in range(4)]
+    gone, void = (book(carrier, order=order, key=key).carrier_id for key in keys[:2])
+    carrier.dispatch(key=keys[2], carrier_id=gone)
+    carrier.cancel(key=keys[3], carrier_id=void)
+    process.forget_keys()
+    assert {found.carrier_id for found in carrier.find_entries(order)} == {gone, void}
+    assert book(carrier, order=order, key=keys[0]).carrier_id not in {gone, void}
+    with pytest.raises(Refused, match="already_dispatched"):
+        carrier.dispatch(key=keys[2], carrier_id=gone)
+    with pytest.raises(Refused, match="already_cancelled"):
+        carrier.cancel(key=keys[3], carrier_id=void)
+
+
 def test_our_own_mistakes_are_no_refusals(carrier: SandboxCarrier) -> None:
     key, order = uuid4(), uuid4()
     book(carrier, key=key, order=order)
