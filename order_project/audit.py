@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db.models import Q
 
+from celery_config.broker import cluster
 from celery_config.common.services import PARTICIPANTS
 from celery_config.copies import sync
 from celery_config.copies.registry import copies
@@ -67,25 +68,25 @@ def run(progress: Callable[[int], None]) -> tuple[int, list[Finding]]:
     Raises:
         ServiceCallError: a service does not answer.
     """
-    with ExitStack() as stack:
-        peers = {name: stack.enter_context(ServiceClient(name)) for name in PARTICIPANTS}
-        checked, findings = 0, []
-        for orders in iterate_orders():
-            findings += check_orders(orders, peers)
-            checked += len(orders)
-            progress(checked)
-        findings += [
-            Finding("", what)
-            for what in (
-                *check_totals(peers),
-                *check_books(peers),
-                *check_outboxes(peers),
-                *check_versions(),
-                *check_copies(peers),
-                *find_residue(),
-                *find_unknown_orders(peers),
-            )
-        ]
+    peers = {name: ServiceClient(name) for name in PARTICIPANTS}
+    checked, findings = 0, []
+    for orders in iterate_orders():
+        findings += check_orders(orders, peers)
+        checked += len(orders)
+        progress(checked)
+    findings += [
+        Finding("", what)
+        for what in (
+            *check_totals(peers),
+            *check_books(peers),
+            *check_outboxes(peers),
+            *check_queues(),
+            *check_versions(),
+            *check_copies(peers),
+            *find_residue(),
+            *find_unknown_orders(peers),
+        )
+    ]
     return checked, findings
 
 
@@ -254,6 +255,17 @@ def check_outboxes(peers: Mapping[str, ServiceClient]) -> Iterator[str]:
     for name, age in {"order": oldest_unpublished_seconds(), **ages}.items():
         if age > OUTBOX_LIMIT_SECONDS:
             yield f"{name}: an outbox row has been due for {age:.0f} s; is its relay running?"
+
+
+def check_queues() -> Iterator[str]:
+    """Yield queues that lack members or hold dead letters, where RabbitMQ's management API is known."""
+    if settings.BROKER_API:
+        try:
+            faults = cluster.find_faults(settings.BROKER_API)
+        except cluster.BrokerApiError as error:
+            faults = [f"nobody knows the members of the queues: {error}"]
+        for what in faults:
+            yield f"broker: {what}"
 
 
 def check_versions() -> Iterator[str]:

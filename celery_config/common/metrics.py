@@ -38,6 +38,14 @@ DEAD_LETTERS = Counter(
     "order_saga_dead_letters_total", "Messages that came back as dead letters.", ["reason"]
 )
 REDRIVES = Counter("order_saga_redrives_total", "Sagas the watchdog drove again.", ["status"])
+QUEUE_MISSING_MEMBERS = Gauge(
+    "order_saga_queue_missing_members", "Members that a queue lacks or that are down.", ["queue"]
+)
+QUEUE_WAITING_DEAD_LETTERS = Gauge(
+    "order_saga_queue_waiting_dead_letters",
+    "Dead letters in a queue that the queue of dead letters has not confirmed.",
+    ["queue"],
+)
 PARKED_OVERDUE = Gauge("order_saga_parked_overdue", "Parked sagas whose owner has not decided in time.")
 SAGAS = Gauge("order_saga_sagas", "Sagas that have not ended, by status.", ["status"])
 

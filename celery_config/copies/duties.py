@@ -50,8 +50,7 @@ def duties() -> list[Duty]:
 def measure_lags() -> None:
     for copy in copies.values():
         try:
-            with open_source(copy, settings.TIMES.call) as source:
-                freshness.measure_lag(source)
+            freshness.measure_lag(open_source(copy, settings.TIMES.call))
         except EXPECTED as error:
             log.warning("nobody knows how far the copy is", copy=copy.name, error=str(error))
         except Exception:  # the other copies have no part in it
@@ -67,8 +66,7 @@ def check_due_copies() -> None:
         if not due.update(check_due_at=next_at):
             continue
         try:
-            with open_source(copy) as source:
-                check_copy(source)
+            check_copy(open_source(copy))
         except EXPECTED as error:
             log.error("copy not compared; tried again at the next check", copy=copy.name, error=str(error))
         except Exception:

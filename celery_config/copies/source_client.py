@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
@@ -75,11 +74,9 @@ class SourceClient:
         return decode(ChangePage, self.client.get(f"{self.path}/changes/?after={after}"))
 
 
-@contextmanager
-def open_source(copy: Copy, seconds: float = SECONDS) -> Iterator[SourceClient]:
+def open_source(copy: Copy, seconds: float = SECONDS) -> SourceClient:
     """
     Args:
         seconds: how long one request may take.
     """
-    with ServiceClient(copy.service, seconds) as client:
-        yield SourceClient(copy, client)
+    return SourceClient(copy, ServiceClient(copy.service, seconds))

@@ -231,6 +231,10 @@ class DeadLetter(models.Model):
     operation = models.CharField(max_length=20, blank=True)
     fault = models.CharField(max_length=300, blank=True, default="", help_text="what is wrong with it")
     consequence = models.CharField(max_length=200, help_text="what was done about it")
+    dealt_with_at = models.DateTimeField(
+        null=True, blank=True, help_text="when an operator said so; it is deleted after its time"
+    )
+    dealt_with_by = models.CharField(max_length=150, blank=True, db_default="", default="")
     headers = models.JSONField(default=dict)
     body = models.TextField(blank=True)
 

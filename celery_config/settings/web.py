@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from celery_config.settings.environment import env
+
 THIRD_PARTY_APPS = [
     # Unfold's own configuration would replace our admin site by its own.
     "unfold.apps.BasicAppConfig",
@@ -42,6 +44,7 @@ def web_settings(package: str, apps: tuple[str, ...]) -> dict[str, Any]:
         "MIDDLEWARE": [
             "celery_config.web.middleware.RequestContextMiddleware",
             "django.middleware.security.SecurityMiddleware",
+            "celery_config.web.middleware.HttpsMiddleware",
             "whitenoise.middleware.WhiteNoiseMiddleware",
             "django.contrib.sessions.middleware.SessionMiddleware",
             "django.middleware.common.CommonMiddleware",
@@ -101,11 +104,15 @@ def security_settings(service: str, *, tls: bool) -> dict[str, Any]:
         "CSRF_COOKIE_NAME": f"{service}_csrf",
         "SESSION_COOKIE_SECURE": tls,
         "CSRF_COOKIE_SECURE": tls,
-        "SECURE_SSL_REDIRECT": tls,
-        "SECURE_REDIRECT_EXEMPT": [r"^healthz$", r"^readyz$", r"^metrics$"],
+        "TLS": tls,
+        # Where other services call, over plain HTTP; 0: nowhere.
+        "INTERNAL_PORT": env.int("INTERNAL_PORT", 0),
         "SECURE_HSTS_SECONDS": 31_536_000 if tls else 0,
-        "SECURE_HSTS_INCLUDE_SUBDOMAINS": tls,
-        "SECURE_HSTS_PRELOAD": tls,
+        # They bind every other host of the domain, and a browser never forgets the second.
+        "SECURE_HSTS_INCLUDE_SUBDOMAINS": env.bool("HSTS_INCLUDE_SUBDOMAINS", False),
+        "SECURE_HSTS_PRELOAD": env.bool("HSTS_PRELOAD", False),
+        # Django asks for these two, and for its redirect; HttpsMiddleware refuses instead.
+        "SILENCED_SYSTEM_CHECKS": ["security.W005", "security.W008", "security.W021"],
         "SECURE_PROXY_SSL_HEADER": ("HTTP_X_FORWARDED_PROTO", "https") if tls else None,
         "X_FRAME_OPTIONS": "DENY",
     }

@@ -61,11 +61,11 @@ def upload_catalogue(products: Sequence[Product], *, opening: int) -> None:
         for p in products
     ]  # fmt: skip
     stock = [{"sku": p.sku, "quantity": opening} for p in products]
-    with ServiceClient("inventory") as inventory:
-        for some in split_chunks(items, CHUNK):
-            inventory.post("/api/products/", {"products": some})
-        for some in split_chunks(stock, CHUNK):
-            inventory.post("/api/stock/opening/", {"items": some})
+    inventory = ServiceClient("inventory")
+    for some in split_chunks(items, CHUNK):
+        inventory.post("/api/products/", {"products": some})
+    for some in split_chunks(stock, CHUNK):
+        inventory.post("/api/stock/opening/", {"items": some})
 
 
 def wait_for_copy(products: Sequence[Product], progress: Progress, *, patience: float) -> None:

@@ -93,7 +93,7 @@ class EndedSagas(APIView):
     @extend_schema(request=SagaEndsInput, responses={200: dict})
     def post(self, request: Request) -> Response:
         """Which of these sagas `ended` a while ago, so that nobody needs to remember them, and which are `open`."""
-        return Response(encode(selectors.read_ends(validate_input(SagaEndsInput, request)["sagas"])))
+        return Response(encode(selectors.read_ends(parse_body(SagaEndsInput, request)["sagas"])))
 
 
 class SagaEffects(APIView):

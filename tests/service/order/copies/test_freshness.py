@@ -153,15 +153,13 @@ def test_a_read_waits_for_what_comes_soon(peer: Any) -> None:
 class TestTheCommand:
     @pytest.fixture
     def reached(self, source: SourceWithChanges, monkeypatch: pytest.MonkeyPatch) -> SourceWithChanges:
-        from contextlib import contextmanager
         from types import SimpleNamespace
 
         from celery_config.copies.management.commands import sync as command
 
-        @contextmanager
         def open_source(copy: Any) -> Any:
             source.client = SimpleNamespace(exchanged=source.sent)  # type: ignore[assignment]
-            yield source
+            return source
 
         monkeypatch.setattr(command, "open_source", open_source)
         monkeypatch.setattr(duties, "open_source", open_source)

@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import pytest
 from celery import Celery
+from django.contrib.auth.models import Permission, User
 from django.db import OperationalError, connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -507,3 +508,39 @@ def raises(call: Callable[[], object], error: type[Exception]) -> bool:
     except error:
         return True
     return False
+
+
+class TestDealtWith:
+    PAGE = "/admin/saga/deadletter/"
+
+    def deal_with(self, client: Client, *letters: DeadLetter) -> str:
+        form = {"action": "deal_with", "_selected_action": [str(each.pk) for each in letters]}
+        return str(client.post(self.PAGE, form, follow=True).content.decode())
+
+    def test_an_operator_says_so_once(self, shop: Shop, admin_client: Client) -> None:
+        kept(*(letter("x", {"n": n}) for n in range(3)))
+        first, second, third = DeadLetter.objects.order_by("id")
+        assert "2 dealt with" in self.deal_with(admin_client, first, second)
+        before = DeadLetter.objects.get(pk=first.pk)
+        assert (before.dealt_with_by, before.dealt_with_at is None) == ("admin", False)
+        assert "1 dealt with" in self.deal_with(admin_client, first, third)
+        assert DeadLetter.objects.get(pk=first.pk).dealt_with_at == before.dealt_with_at
+
+    def test_who_may_only_look_may_not(
+        self, shop: Shop, client: Client, django_user_model: type[User]
+    ) -> None:
+        user = django_user_model.objects.create_user("eve", password="x", is_staff=True)
+        user.user_permissions.add(Permission.objects.get(codename="view_deadletter"))
+        client.force_login(user)
+        kept(letter("x", {"n": 1}))
+        page = client.get(self.PAGE).content.decode()
+        assert "deal_with" not in page
+        self.deal_with(client, DeadLetter.objects.get())
+        assert DeadLetter.objects.get().dealt_with_at is None
+
+    def test_what_is_left_can_be_listed(self, shop: Shop, admin_client: Client) -> None:
+        kept(letter("done.task", {"n": 1}), letter("open.task", {"n": 2}))
+        self.deal_with(admin_client, DeadLetter.objects.get(task="done.task"))
+        page, _ = opened(admin_client, "saga_deadletter", dealt_with_at__isempty="1")
+        assert "open.task" in page
+        assert "done.task" not in page
