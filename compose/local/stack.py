@@ -5,8 +5,6 @@ import shutil
 from collections.abc import Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from celery_config.broker.topology import FLOWER_USER, Topology
 from celery_config.common.services import SERVICES, SUBSCRIPTIONS
@@ -94,15 +92,6 @@ class Stack:
             self.rabbitmq = RabbitServer(
                 folder / "rabbitmq", users, definitions, log=self.logs / "rabbitmq.log"
             )
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     @property
     def admin_login(self) -> tuple[str, str]:
