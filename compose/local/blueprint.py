@@ -8,8 +8,8 @@ from celery_config.common.services import SERVICES
 from celery_config.common.timeouts import Timeouts
 from compose.local import ports
 from compose.local.environment import ADMIN, ROOT, WEBHOOKS, Addresses, flower_url, web_url
-from compose.local.process import Process
-from compose.local.readiness import ReadyCheck, answers, at_once
+from compose.local.process import Process, ReadyCheck, at_once
+from compose.local.readiness import answers
 
 
 class Blueprint:

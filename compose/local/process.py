@@ -11,7 +11,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -19,7 +19,6 @@ from typing import Any, TypeAlias
 from compose.local.errors import ProcessFailed
 from compose.local.guardian import guardian
 from compose.local.private_files import append_private
-from compose.local.readiness import ReadyCheck, at_once
 
 _LINES_SHOWN = 20
 _SECONDS_BETWEEN_CHECKS = 0.1
@@ -42,6 +41,12 @@ class Death:
 
 
 Deaths: TypeAlias = "queue.SimpleQueue[Death]"
+ReadyCheck: TypeAlias = "Callable[[Process], bool]"
+
+
+def at_once(_: "Process") -> bool:
+    """Ready as soon as it runs."""
+    return True
 
 
 def popen_user(user: str | None) -> dict[str, Any]:
