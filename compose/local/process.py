@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from compose.local.errors import ProcessFailed
-from compose.local.guardian import guardian
+from compose.local.guardian import guardian, kill_group
 from compose.local.private_files import append_private
 
 _LINES_SHOWN = 20
@@ -140,16 +140,11 @@ class Process:
 
     def _attend(self, popen: "subprocess.Popen[bytes]", ended: threading.Event) -> None:
         code = popen.wait()
-        self._kill_group(popen.pid)
+        kill_group(popen.pid)
         guardian.forget(popen.pid)
         if not self._end_is_expected:
             self.deaths.put(Death(self.name, code, self.last_lines()))
         ended.set()
-
-    @staticmethod
-    def _kill_group(group: int) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(group, signal.SIGKILL)
 
     def wait_until_ready(self, timeout: float = 60.0) -> None:
         """Wait until the check says that it is ready.
@@ -195,7 +190,7 @@ class Process:
         """Kill the whole group at once, as a power cut would, and wait for its end."""
         self._end_is_expected = True
         if self.is_running:
-            self._kill_group(self.pid)
+            kill_group(self.pid)
             self._ended.wait()
 
     def stop(self, timeout: float = 20.0) -> None:
