@@ -22,12 +22,13 @@ THIRD_PARTY_APPS = [
 ]
 
 
-def web_settings(package: str, apps: tuple[str, ...]) -> dict[str, Any]:
-    """Apps, middleware, templates, static files.
+def web_settings(service: str, package: str, apps: tuple[str, ...], *, tls: bool) -> dict[str, Any]:
+    """Apps, middleware, templates, static files, cookies and headers.
 
     Args:
         package: the service's Python package, which is its one Django app.
         apps: further Django apps.
+        tls: whether a proxy in front ends TLS, and nothing else is served.
     """
     return {
         "INSTALLED_APPS": [
@@ -86,16 +87,6 @@ def web_settings(package: str, apps: tuple[str, ...]) -> dict[str, Any]:
         # Static files are served from the packages themselves: nothing to collect before a start.
         "WHITENOISE_USE_FINDERS": True,
         "WHITENOISE_AUTOREFRESH": False,
-    }
-
-
-def security_settings(service: str, *, tls: bool) -> dict[str, Any]:
-    """Cookies and headers.
-
-    Args:
-        tls: whether a proxy in front ends TLS, and nothing else is served.
-    """
-    return {
         # Cookies ignore ports: without names of their own four admins on one host log each other out.
         "SESSION_COOKIE_NAME": f"{service}_session",
         "CSRF_COOKIE_NAME": f"{service}_csrf",
