@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any, ClassVar
-from uuid import UUID
 
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
@@ -17,6 +16,8 @@ from rest_framework.authtoken.models import TokenProxy
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.contrib.filters.admin import FieldTextFilter
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+
+from celery_config.common.identifiers import parse_uuid
 
 
 def text_filter(field: str) -> tuple[str, type[FieldTextFilter]]:
@@ -61,13 +62,6 @@ class ServiceAdmin(ModelAdmin):  # type: ignore[misc]
                 wanted = [(name, found) for name in self.search_ids]
             queryset = queryset.filter(Q.create(wanted, connector=Q.OR)) if wanted else queryset.none()
         return queryset, False
-
-
-def parse_uuid(word: str) -> UUID | None:
-    try:
-        return UUID(word)
-    except ValueError:
-        return None
 
 
 class ReadOnlyMixin:
