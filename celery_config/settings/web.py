@@ -59,7 +59,6 @@ def web_settings(service: str, package: str, apps: tuple[str, ...], *, tls: bool
         "TEMPLATES": [
             {
                 "BACKEND": "django.template.backends.django.DjangoTemplates",
-                "DIRS": [],
                 "APP_DIRS": True,
                 "OPTIONS": {
                     "context_processors": [
@@ -78,15 +77,12 @@ def web_settings(service: str, package: str, apps: tuple[str, ...], *, tls: bool
                 "CommonPasswordValidator",
             )
         ],
-        "USE_TZ": True,
         "TIME_ZONE": "UTC",
         "LANGUAGE_CODE": "en-gb",
         "FORMAT_MODULE_PATH": ["celery_config.web.formats"],
         "STATIC_URL": "static/",
-        "STATIC_ROOT": None,
         # Static files are served from the packages themselves: nothing to collect before a start.
         "WHITENOISE_USE_FINDERS": True,
-        "WHITENOISE_AUTOREFRESH": False,
         # Cookies ignore ports: without names of their own four admins on one host log each other out.
         "SESSION_COOKIE_NAME": f"{service}_session",
         "CSRF_COOKIE_NAME": f"{service}_csrf",
@@ -98,5 +94,4 @@ def web_settings(service: str, package: str, apps: tuple[str, ...], *, tls: bool
         "SECURE_HSTS_INCLUDE_SUBDOMAINS": tls,
         "SECURE_HSTS_PRELOAD": tls,
         "SECURE_PROXY_SSL_HEADER": ("HTTP_X_FORWARDED_PROTO", "https") if tls else None,
-        "X_FRAME_OPTIONS": "DENY",
     }
