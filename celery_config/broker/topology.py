@@ -49,8 +49,8 @@ UNROUTED_KEPT = 10_000
 # Policies, unlike arguments, also reach queues that exist. Queues without a limit of their own get one from RabbitMQ 4:
 # 20, and then the message is dropped. This one is never reached; only RabbitMQ 4 knows -1 for no limit.
 KEPT = {"delivery-limit": 2**31 - 1}
-# A dead letter stays in its queue until the dead-letter queue has confirmed it. RabbitMQ demands the overflow, which has
-# no effect on a queue without a length limit.
+# A dead letter stays in its queue until the dead-letter queue has confirmed it. RabbitMQ demands the overflow, which
+# has no effect on a queue without a length limit.
 AT_LEAST_ONCE = {"dead-letter-strategy": "at-least-once", "overflow": "reject-publish"}
 IN_VHOST, DURABLE = {"vhost": VHOST}, {"durable": True, "auto_delete": False}
 

@@ -15,7 +15,7 @@ from celery_config.settings.api import api_settings
 from celery_config.settings.celery import celery_settings
 from celery_config.settings.databases import database_settings
 from celery_config.settings.environment import ROOT, env
-from celery_config.settings.web import security_settings, web_settings
+from celery_config.settings.web import web_settings
 
 __all__ = ["celery_settings", "env", "service_settings"]
 
@@ -107,8 +107,7 @@ def service_settings(
         "PROVIDER_KEY_HOURS": env.float("PROVIDER_KEY_HOURS", 23.0),
         "SAGA_RETENTION_DAYS": env.float("SAGA_RETENTION_DAYS", 90),
         "EVENT_RETENTION_DAYS": env.float("EVENT_RETENTION_DAYS", 30),
-        **web_settings(package, apps),
-        **security_settings(service, tls=tls),
+        **web_settings(service, package, apps, tls=tls),
         **api_settings(service, tls=tls),
         **celery_settings(service, env.str(f"{prefix}_BROKER_URL", "filesystem://"), embedded / "broker"),
     }

@@ -24,12 +24,13 @@ THIRD_PARTY_APPS = [
 ]
 
 
-def web_settings(package: str, apps: tuple[str, ...]) -> dict[str, Any]:
-    """Apps, middleware, templates, static files.
+def web_settings(service: str, package: str, apps: tuple[str, ...], *, tls: bool) -> dict[str, Any]:
+    """Apps, middleware, templates, static files, cookies and headers.
 
     Args:
         package: the service's Python package, which is its one Django app.
         apps: further Django apps.
+        tls: whether a proxy in front ends TLS, and nothing else is served.
     """
     return {
         "INSTALLED_APPS": [
@@ -61,7 +62,6 @@ def web_settings(package: str, apps: tuple[str, ...]) -> dict[str, Any]:
         "TEMPLATES": [
             {
                 "BACKEND": "django.template.backends.django.DjangoTemplates",
-                "DIRS": [],
                 "APP_DIRS": True,
                 "OPTIONS": {
                     "context_processors": [
@@ -80,25 +80,12 @@ def web_settings(package: str, apps: tuple[str, ...]) -> dict[str, Any]:
                 "CommonPasswordValidator",
             )
         ],
-        "USE_TZ": True,
         "TIME_ZONE": "UTC",
         "LANGUAGE_CODE": "en-gb",
         "FORMAT_MODULE_PATH": ["celery_config.web.formats"],
         "STATIC_URL": "static/",
-        "STATIC_ROOT": None,
         # Static files are served from the packages themselves: nothing to collect before a start.
         "WHITENOISE_USE_FINDERS": True,
-        "WHITENOISE_AUTOREFRESH": False,
-    }
-
-
-def security_settings(service: str, *, tls: bool) -> dict[str, Any]:
-    """Cookies and headers.
-
-    Args:
-        tls: whether a proxy in front ends TLS, and nothing else is served.
-    """
-    return {
         # Cookies ignore ports: without names of their own four admins on one host log each other out.
         "SESSION_COOKIE_NAME": f"{service}_session",
         "CSRF_COOKIE_NAME": f"{service}_csrf",
@@ -114,5 +101,4 @@ def security_settings(service: str, *, tls: bool) -> dict[str, Any]:
         # Django asks for these two, and for its redirect; HttpsMiddleware refuses instead.
         "SILENCED_SYSTEM_CHECKS": ["security.W005", "security.W008", "security.W021"],
         "SECURE_PROXY_SSL_HEADER": ("HTTP_X_FORWARDED_PROTO", "https") if tls else None,
-        "X_FRAME_OPTIONS": "DENY",
     }

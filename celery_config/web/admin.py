@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any, ClassVar
-from uuid import UUID
 
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
@@ -17,6 +16,8 @@ from rest_framework.authtoken.models import TokenProxy
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.contrib.filters.admin import FieldTextFilter
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+
+from celery_config.common.identifiers import parse_uuid
 
 
 def text_filter(field: str) -> tuple[str, type[FieldTextFilter]]:
@@ -66,13 +67,6 @@ class ServiceAdmin(ModelAdmin):  # type: ignore[misc]
         """Leave the page of a row that does not exist."""
         answer: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
         return answer
-
-
-def parse_uuid(word: str) -> UUID | None:
-    try:
-        return UUID(word)
-    except ValueError:
-        return None
 
 
 class ReadOnlyMixin:

@@ -142,9 +142,6 @@ class StripeGateway:
     def read_event(self, body: bytes, headers: Mapping[str, str]) -> ProviderEvent | None:
         return stripe_events.read_event(body, headers.get("Stripe-Signature", ""), self._webhook_secret)
 
-    def close(self) -> None:
-        self._transport.close()
-
     def _call(self, call: Callable[[], T], made: Callable[[], T | None]) -> T:
         """The result of a call; when the key only shows a stored 5xx, what `made` finds of it."""
         with self._transport.limit():

@@ -17,11 +17,11 @@ from rich.table import Table
 
 from celery_config.broker.topology import VHOST, commands_queue
 from celery_config.common.services import PARTICIPANTS, SERVICES
-from celery_config.failpoints import arming
 from compose.local.postgres import PostgresServer
 from compose.local.rabbitmq import RabbitServer
 from compose.local.stack import Stack
 from tests.chaos.cases import list_cases
+from tests.chaos.failpoints import arm
 from tests.chaos.queue_faults import disturb_queue
 from tests.chaos.system import STOP_SECONDS, choose_version, fetch_rows, stop_process, stop_processes
 
@@ -125,7 +125,7 @@ class Faults:
     def fire_failpoint(self) -> bool:
         """Arm a random failpoint and wait until it fires; return False when no process reached it in time."""
         case = self.chance.choice(self.cases)
-        name = arming.arm(self.folder, replace(case.failpoint, skip=self.chance.randrange(3)))
+        name = arm(self.folder, replace(case.failpoint, skip=self.chance.randrange(3)))
         end = time.monotonic() + FIRING_SECONDS
         while time.monotonic() < end:
             if (self.folder / "fired" / name).exists():

@@ -15,9 +15,9 @@ import psycopg
 from rich.console import Console
 
 from celery_config.common.console import progress_bars
-from celery_config.failpoints import arming
 from compose.local.stack import Stack
 from tests.chaos.client import Client
+from tests.chaos.failpoints import disarm
 from tests.chaos.faults import ALARM_SECONDS, FIRST_VERSION, FaultCounts, Faults
 from tests.chaos.load import Load
 from tests.chaos.permanent_faults import WORSE, choose_clock_settings, choose_settings
@@ -83,7 +83,7 @@ def parse_options(argv: list[str]) -> argparse.Namespace:
 
 def run_chaos(stack: Stack, options: argparse.Namespace, console: Console) -> Report:
     report, chance, folder = Report(), random.Random(options.seed), find_failpoints(stack.var)
-    arming.disarm(folder)
+    disarm(folder)
     client = Client(stack, random.Random(chance.random()))
     client.stock_shelves()
     load = Load(client, options.orders, options.duration, options.seed)
@@ -107,7 +107,7 @@ def run_chaos(stack: Stack, options: argparse.Namespace, console: Console) -> Re
             over.set()
             causing.join()
             watching.join()
-            arming.disarm(folder)
+            disarm(folder)
         report.violations, report.quiet_after = wait_and_find_violations(stack, QUIET_SECONDS)
         report.violations += restarter.failures
     report.violations += [

@@ -12,7 +12,6 @@ from typing import Any
 import psycopg
 from rich.console import Console
 
-from celery_config.failpoints import arming
 from compose.local.environment import var_folder, without_servers
 from compose.local.errors import LocalError
 from compose.local.stack import Stack
@@ -52,7 +51,7 @@ def start_system(
             "BROKER_HEARTBEAT": str(HEARTBEAT),
             "STATEMENT_SECONDS": str(STATEMENT_SECONDS),
             "LOG_FORMAT": "json",
-            arming.VARIABLE: str(find_failpoints(var)),
+            "FAILPOINTS": str(find_failpoints(var)),
             **(settings or {}),
         },
         # Servers that the environment names belong to others: they must not be killed.

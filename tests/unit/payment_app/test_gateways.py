@@ -44,7 +44,6 @@ def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess
 def sandbox(process: SandboxProcess) -> Iterator[SandboxGateway]:
     gateway = SandboxGateway(process.url, seconds=SECONDS)
     yield gateway
-    gateway.close()
     process.clear_faults()
 
 
@@ -55,10 +54,8 @@ def server() -> Iterator[StripeServer]:
 
 
 @pytest.fixture
-def stripe(server: StripeServer) -> Iterator[StripeGateway]:
-    gateway = StripeGateway(API_KEY, api_base=server.url, seconds=SECONDS)
-    yield gateway
-    gateway.close()
+def stripe(server: StripeServer) -> StripeGateway:
+    return StripeGateway(API_KEY, api_base=server.url, seconds=SECONDS)
 
 
 @pytest.fixture(params=["sandbox", "stripe"])
@@ -294,7 +291,6 @@ class TestSandbox:
             with pytest.raises(OutcomeUnknown, match="answers another call"):
                 authorize(gateway)
             assert authorize(gateway, key=key) == first
-            gateway.close()
 
     def test_killed_between_charge_and_answer(self, tmp_path: Path) -> None:
         process = SandboxProcess(tmp_path / "sandbox.sqlite3").start()

@@ -37,7 +37,6 @@ def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess
 def carrier(process: SandboxProcess) -> Iterator[SandboxCarrier]:
     carrier = SandboxCarrier(process.url, seconds=SECONDS)
     yield carrier
-    carrier.close()
     process.clear_faults()
 
 
