@@ -10,7 +10,6 @@ from django.http import HttpRequest
 from unfold.decorators import action
 
 from celery_config.db.functions import Now
-from celery_config.saga.admin.widgets import get_operator_name
 from celery_config.saga.models import DeadLetter, OperatorAction
 from celery_config.web.admin import ReadOnlyAdmin, text_filter
 from celery_config.web.columns import id_column, json_column, saga_column
@@ -39,7 +38,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     def deal_with(self, request: HttpRequest, chosen: QuerySet[DeadLetter]) -> None:
         """Say that nothing is left to do about these letters; those that were dealt with before stay as they are."""
         fresh = chosen.filter(dealt_with_at__isnull=True)
-        count = fresh.update(dealt_with_at=Now(), dealt_with_by=get_operator_name(request))
+        count = fresh.update(dealt_with_at=Now(), dealt_with_by=request.user.get_username())
         self.message_user(request, f"{count} dealt with; they are deleted after their time", messages.SUCCESS)
 
 
