@@ -55,10 +55,7 @@ def is_deep(raw: str | bytes, body: Any) -> bool:
     if sum(map(raw.count, opening)) <= MAX_DEPTH:  # type: ignore[arg-type]
         return False
     level = [body]
-    for _ in range(MAX_DEPTH):
-        if not (level := next_level(level)):
-            return False
-    return True
+    return all((level := next_level(level)) for _ in range(MAX_DEPTH))
 
 
 def is_signature(value: Any) -> bool:
