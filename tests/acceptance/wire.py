@@ -49,6 +49,11 @@ class Letter:
         )
 
     @property
+    def size(self) -> int:
+        """Its bytes, without properties that a client wrote."""
+        return len(self.body) + len(self.raw or b"")
+
+    @property
     def headers(self) -> dict[str, Any]:
         return dict(self.properties.get("application_headers") or {})
 
