@@ -44,7 +44,7 @@ def noted(task: str, deliveries: Sequence[Delivery[Any]], *, is_call: bool = Fal
 
 
 def find_stalled(seconds: float) -> list[str]:
-    """Return the tasks whose handlers have been at work for longer than so many seconds: other messages wait for them."""
+    """Return the tasks whose handlers have been at work for longer; other messages wait for them."""
     since = time.monotonic() - seconds
     return [run.task for run in list_runs() if not run.is_call and run.began < since]
 

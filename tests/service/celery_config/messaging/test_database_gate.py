@@ -179,7 +179,7 @@ class TestRemoteControl:
         assert told == ["listens", "waits no more", "stop"]
 
 
-GOOD = {"headers": {"task": "x.do", "id": "1"}, "payload": [[], {}, {}]}
+GOOD = {"headers": {"task": "x.do", "id": "1"}, "payload": [[], {}, {}], "body": b""}
 
 
 @pytest.mark.parametrize(
