@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.wsgi import get_wsgi_application
 
+from celery_config.common import metrics
 from celery_config.db.limits import limit_statements
 
 
@@ -19,4 +20,5 @@ def application(package: str) -> WSGIHandler:
 
     limit_statements(settings.STATEMENT_SECONDS)
     load_handlers()  # loads the tasks now; the first command over REST must be answered in time
+    metrics.prepare()
     return handler

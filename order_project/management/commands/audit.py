@@ -28,6 +28,8 @@ class Command(BaseCommand):
                 checked, findings = audit.run(lambda n: bar.update(task, completed=n))
         except ServiceCallError as error:
             raise CommandError(str(error)) from error
+        for warning in audit.find_warnings():
+            console.print(f"warning: {warning}", style="yellow", markup=False)
         if findings:
             table = Table("order", "finding")
             for finding in findings[:SHOWN]:

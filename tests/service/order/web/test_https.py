@@ -54,8 +54,9 @@ def test_a_page_is_refused_too(client: Client) -> None:
 
 
 def test_probes_are_answered(client: Client) -> None:
-    for page in ("/healthz", "/metrics"):
+    for page in ("/healthz", "/readyz", "/metrics"):
         assert client.get(page, HTTP_HOST="localhost").status_code == 200
+    assert "flows" in client.get("/flowz", HTTP_HOST="localhost").json()
 
 
 def test_without_tls_everybody_is_answered(peer: APIClient, settings: Any) -> None:
