@@ -9,8 +9,10 @@ OrderSagaError
 │   └── ServiceUnavailable  the called service is away and did nothing; this does not count as a try
 ├── CommandConflict         two different commands have one id: a human must look
 ├── StepSuperseded          the step was undone or fenced before this message came; it never will run
+├── StepLost                what was done before is not in the database: it was set back; a human must look
 ├── ChainTooLarge           an order's messages exceed the limit
 ├── SagaPaused              an operator holds up new sagas of this kind
+│   └── Recovering          the service's database was restored, and `recover` is not done
 ├── OperatorRefused         an operator's request would break a rule
 └── WebhookRefused          an event from outside is not believed
     ├── SignatureInvalid    not signed with the secret
@@ -70,12 +72,21 @@ class StepSuperseded(OrderSagaError):
     """The action came after its compensation or fence."""
 
 
+class StepLost(OrderSagaError):
+    """A step was done, or a step that this one builds on, and the service's database knows nothing of it: it was restored
+    to an earlier moment. Nothing is done, and nothing says that it never ran; the flow is parked."""
+
+
 class ChainTooLarge(OrderSagaError):
     """The messages of an order are larger than the limit; send fewer lines."""
 
 
 class SagaPaused(OrderSagaError):
     """No new saga of this kind starts; the text says since when, and why."""
+
+
+class Recovering(SagaPaused):
+    """The service starts nothing for clients until its restored database is recovered."""
 
 
 class OperatorRefused(OrderSagaError):

@@ -5,12 +5,13 @@ InventoryError
 ├── RepeatedProduct     one call names a product twice
 ├── StockBelowReserved  an adjustment would take away what orders hold
 ├── AdjustmentConflict  one adjustment id with two different adjustments
-└── ReservationLost     an order's reservation is missing, or in another state than the command needs
+└── ReservationLost     an order's reservation is in another state than the command needs
+    └── ReservationMissing  or it is missing
 """
 
 from __future__ import annotations
 
-from celery_config.errors import OrderSagaError
+from celery_config.errors import OrderSagaError, StepLost
 
 
 class InventoryError(OrderSagaError):
@@ -47,3 +48,7 @@ class ReservationLost(InventoryError):
     """Compare the order's saga with its reservation and movements here."""
 
     code = "reservation_lost"
+
+
+class ReservationMissing(ReservationLost, StepLost):
+    """The order's stock was reserved, and there is no such reservation here."""

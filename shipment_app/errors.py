@@ -2,12 +2,13 @@
 
 ShipmentError
 ├── NoShipment         an order has no shipment here that could be cancelled or dispatched
+│   └── ShipmentMissing  or none at all
 └── CarrierDisagrees   the carrier says that a shipment has ended the other way
 """
 
 from __future__ import annotations
 
-from celery_config.errors import OrderSagaError
+from celery_config.errors import OrderSagaError, StepLost
 
 
 class ShipmentError(OrderSagaError):
@@ -20,6 +21,10 @@ class NoShipment(ShipmentError):
     """Compare the order's saga with the barrier and the shipments here, and with the carrier's records."""
 
     code = "no_shipment"
+
+
+class ShipmentMissing(NoShipment, StepLost):
+    """The order's shipment was booked, and there is no such shipment here."""
 
 
 class CarrierDisagrees(ShipmentError):

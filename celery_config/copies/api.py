@@ -23,7 +23,7 @@ from celery_config.copies.ranges import split_by_size
 from celery_config.copies.readers import KEYS_PER_REQUEST, SourceReader, stream_rows
 from celery_config.copies.registry import Publication, publications
 from celery_config.db import functions
-from celery_config.messaging.feed import feed_after
+from celery_config.messaging.feed import open_feed
 
 MAX_RANGES, MAX_PIECE_ROWS, MAX_PIECES, MAX_ROWS, MAX_CHANGES = 100, 5000, 200, 5000, 1000
 WAIT_SECONDS, FIRST_PAUSE, MAX_PAUSE = 1.0, 0.01, 0.1
@@ -138,27 +138,39 @@ class PublishedChanges(PublishedAPI):
         responses={200: dict},
     )
     def get(self, request: Request, name: str) -> HttpResponse:
-        """The rows that changed, and when, in the order in which their transactions became visible."""
+        """The rows that changed, and when, in the order in which their transactions became visible.
+
+        In another `epoch` than that of the cursor, all changes again. While the source is `recovering` from a restore,
+        its rows are not yet what they should be.
+        """
         publication, after = self.get_publication(), request.query_params.get("after", "")
-        feed = feed_after(after)
+        feed = open_feed(after)
         # The end is read first, so that changes which become visible later are after it.
-        end = feed.order_by("-transaction", "-id").values_list("transaction", "id").first()
+        end = feed.events.order_by("-transaction", "-id").values_list("transaction", "id").first()
         kinds = [publication.changed.wire_name(), publication.deleted.wire_name()]
         found = (
-            feed.filter(name__in=kinds)
+            feed.events.filter(name__in=kinds)
             .annotate(version=KT("payload__data__version"))
             .values_list("transaction", "id", "payload__subject", "version", "created_at")[:MAX_CHANGES]
         )
         now = functions.fetch_now()
         changes = [
-            {"cursor": f"{t}-{i}", "key": key, "version": int(version), "age": (now - at).total_seconds()}
+            {
+                "cursor": feed.make_cursor(t, i),
+                "key": key,
+                "version": int(version),
+                "age": (now - at).total_seconds(),
+            }
             for t, i, key, version, at in found
         ]
         if len(changes) == MAX_CHANGES or end is None:
-            cursor = changes[-1]["cursor"] if changes else after
+            cursor = changes[-1]["cursor"] if changes else feed.after
         else:
-            cursor = "{}-{}".format(*end)
-        return json_response({"changes": changes, "cursor": cursor})
+            cursor = feed.make_cursor(*end)
+        recovering = feed.epoch.recovering_since is not None
+        return json_response(
+            {"changes": changes, "cursor": cursor, "epoch": feed.epoch.token, "recovering": recovering}
+        )
 
 
 class CopiesList(APIView):

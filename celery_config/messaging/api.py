@@ -7,15 +7,29 @@ from typing import Any
 from django.db.models import F
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import generics, serializers
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from celery_config.messaging.feed import feed_after
+from celery_config.messaging import epochs
+from celery_config.messaging.feed import open_feed
 from celery_config.messaging.models import BarrierRow
 from celery_config.messaging.outbox.relay import oldest_unpublished_seconds
 
 FEED_LIMIT = 1000
+
+
+class RefusedWhileRecovering(APIView):
+    """What clients change, and only clients: refused with 503 `recovering` while a restored database is recovered.
+
+    What began before, the other services and the operators go on.
+    """
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        if request.method not in SAFE_METHODS:
+            epochs.check_not_recovering()
 
 
 class EventFeed(APIView):
@@ -29,12 +43,12 @@ class EventFeed(APIView):
     )
     def get(self, request: Request) -> Response:
         """Return only rows below every running transaction, because ids commit out of order."""
-        feed = feed_after(request.query_params.get("after", ""))
+        feed = open_feed(request.query_params.get("after", ""))
         found = [
-            {"cursor": f"{t}-{i}", "event": payload}
-            for t, i, payload in feed.values_list("transaction", "id", "payload")[:FEED_LIMIT]
+            {"cursor": feed.make_cursor(transaction, row), "event": payload}
+            for transaction, row, payload in feed.events.values_list("transaction", "id", "payload")[:FEED_LIMIT]
         ]
-        return Response({"events": found, "more": len(found) == FEED_LIMIT})
+        return Response({"events": found, "more": len(found) == FEED_LIMIT, "epoch": feed.epoch.token})
 
 
 class BarrierSerializer(serializers.ModelSerializer[BarrierRow]):

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from celery_config.common import metrics
-from celery_config.messaging import retention
+from celery_config.messaging import epochs, retention
 from celery_config.messaging.outbox.relay import Duty, oldest_unpublished_seconds
+
+EPOCH_SECONDS = 60.0
 
 
 def measure_lag() -> None:
     metrics.OUTBOX_AGE.set(oldest_unpublished_seconds())
 
 
+def look_at_epoch() -> None:
+    """See whether the database was set back, even if nobody reads the feed."""
+    epochs.current()
+
+
 def standard_duties() -> list[Duty]:
     return [
         Duty("lag", measure_lag, 1.0),
+        Duty("epoch", look_at_epoch, EPOCH_SECONDS),
         Duty("retention", retention.delete_expired, retention.EVERY_SECONDS),
     ]

@@ -23,7 +23,14 @@ from rest_framework.views import APIView
 from celery_config.common import metrics
 from celery_config.common.identifiers import parse_uuid
 from celery_config.contracts.base import decode
-from celery_config.errors import OutcomeUnknown, Refused, StepSuperseded, WebhookRefused
+from celery_config.errors import (
+    OutcomeUnknown,
+    Recovering,
+    Refused,
+    ServiceUnavailable,
+    StepSuperseded,
+    WebhookRefused,
+)
 from celery_config.http.webhooks import CallEvent
 from celery_config.messaging.barrier import manual, webhooks
 from celery_config.messaging.barrier.webhooks import OutcomeNotification
@@ -83,7 +90,8 @@ class Commands(APIView):
     def post(self, request: Request) -> Response:
         """Carry out one command: 200 with the `replies` that go on, 422 refused, 410 outlived, 409 for a human.
 
-        `{"ended": true}` answers a fence whose pivot ran. Any other failure is a 5xx: it is unknown what was done, and
+        `{"ended": true}` answers a fence whose pivot ran, and a step that was lost when the database was set back; 503
+        `recovering` says that nothing was done. Any other failure is a 5xx: it is unknown what was done, and
         the same request is sent again.
         """
         given = CommandInput(data=request.data)
@@ -98,6 +106,8 @@ class Commands(APIView):
                 raise Gone(str(outcome))
             case Reject():
                 raise Conflict(str(outcome.reason), code="command_rejected")
+            case ServiceUnavailable():
+                raise Recovering(str(outcome))
             case Exception():
                 raise outcome
         return Response({"replies": outcome})

@@ -18,8 +18,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -32,13 +34,23 @@ from django.db import transaction
 
 from celery_config.common import metrics
 from celery_config.common.grouping import group_by, split_unique
+from celery_config.common.identifiers import uuid7_time
 from celery_config.contracts.base import Command, Reply, StepGaveUp, decode
-from celery_config.errors import DefinitionError, OutcomeUnknown, Refused, StepSuperseded
+from celery_config.errors import (
+    DefinitionError,
+    OutcomeUnknown,
+    Refused,
+    ServiceUnavailable,
+    StepLost,
+    StepSuperseded,
+)
+from celery_config.messaging import epochs
+from celery_config.messaging.barrier import store
 from celery_config.messaging.barrier.actions import run_actions
 from celery_config.messaging.barrier.compensations import undo_actions
 from celery_config.messaging.barrier.fences import Fence, fence_pivots
 from celery_config.messaging.barrier.steps import FindHandler, Handler, LocalStep, OutsideStep, S, StepRequest
-from celery_config.messaging.deliveries import Delivery, Outcome
+from celery_config.messaging.deliveries import Delivery, Outcome, ReportedLost
 from celery_config.messaging.outbox import writing
 from celery_config.messaging.retention import find_forgotten
 from celery_config.messaging.tasks import Work, durable_task
@@ -47,6 +59,7 @@ log = structlog.get_logger(__name__)
 Attempt = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 Answered = Sequence[tuple[dict[str, Any], dict[str, Any]]]
 """Requests of calls outside, each with its answer."""
+KNOWN_DONE = "done"
 registry: dict[str, Handler] = {}
 importing = threading.Lock()
 
@@ -61,6 +74,8 @@ class StepMessage:
     attempt: Attempt
     command: dict[str, Any]
     needs: dict[str, str] | None = None
+    known: str = ""
+    """What the saga log knows of the step; not a part of the command, so no hash holds it."""
 
     @property
     def subject(self) -> str:
@@ -77,6 +92,7 @@ class FenceMessage:
     attempt: Attempt
     pivot: str
     subject: str
+    known: str = ""
     operation: Literal["fence"] = "fence"
 
 
@@ -184,7 +200,9 @@ def register_fence(service: str) -> Task:
             raise DefinitionError(f"{service} was asked to fence {pivot}, which it does not handle")
         return run_deduplicated(
             deliveries,
-            lambda d: Fence(d.message.saga, d.message.step, "do", d.message.subject),
+            lambda d: Fence(
+                d.message.saga, d.message.step, "do", d.message.subject, known_done=d.message.known == KNOWN_DONE
+            ),
             lambda _, messages: fence_pivots(messages, pivot, registry.get),
         )
 
@@ -205,12 +223,60 @@ def run_deduplicated(
     outcomes: dict[int, Outcome] = {
         number: reject_expired(each) for number, each in steps.items() if each.key in expired
     }
+    outcomes |= settle_lost({number: each for number, each in steps.items() if number not in outcomes})
     live = [(number, each) for number, each in steps.items() if number not in outcomes]
     for part in split_unique(live, lambda each: each[1].key):
         for operation, group in group_by(lambda each: each[1].operation, part).items():
-            ended = carry_out(operation, [each for _, each in group])
+            ended = carry_out_or_report(partial(carry_out, operation), [each for _, each in group])
             outcomes |= zip((number for number, _ in group), ended, strict=True)
     return [outcomes[id(delivery)] for delivery in deliveries]
+
+
+def settle_lost(steps: Mapping[int, StepRequest]) -> dict[int, Outcome]:
+    """Return the outcomes of the steps whose missing barrier row does not mean that they never ran, by number.
+
+    One that is known to be done was lost when the database was set back (rule 7, the undo): it is reported. While a
+    restored database is recovered, no missing row of an older saga proves anything: its undos and fences wait.
+    """
+    recovery = epochs.find_recovery()
+    doubtful = {
+        number: each
+        for number, each in steps.items()
+        if each.known_done or (recovery and each.needs_a_row and began_before(each.saga, recovery))
+    }
+    if not doubtful:
+        return {}
+    there = store.known_keys(each.key for each in doubtful.values())
+    return {
+        number: report_lost(each, StepLost(f"{each.name} was done, and {settings.SERVICE} has no barrier row of it"))
+        for number, each in doubtful.items()
+        if each.key not in there
+    }
+
+
+def began_before(saga: UUID, moment: datetime) -> bool:
+    began = uuid7_time(saga)
+    return began is None or began < moment
+
+
+def carry_out_or_report(carry_out: Callable[[Sequence[S]], list[Outcome]], steps: Sequence[S]) -> list[Outcome]:
+    """Carry out steps; report a single one that builds on what is lost. Several are tried again one by one."""
+    try:
+        return carry_out(steps)
+    except StepLost as error:
+        if len(steps) > 1:
+            raise
+        return [report_lost(steps[0], error)]
+
+
+def report_lost(step: StepRequest, error: StepLost) -> Outcome:
+    """Tell the orchestrator, or wait for `recover`. No barrier row is written: it would say that the step never ran."""
+    if epochs.find_recovery():
+        return ServiceUnavailable(f"{error}; it waits until `recover` is done")
+    log.error("lost: the database was set back", saga=str(step.saga), step=step.name, reason=str(error))
+    with transaction.atomic():
+        step.report_lost(error)
+    return ReportedLost(str(error))
 
 
 def reject_expired(step: StepRequest) -> Reject:
@@ -231,7 +297,10 @@ def decode_step(handler: Handler, delivery: Delivery[StepMessage]) -> StepReques
     except (KeyError, TypeError) as error:
         raise msgspec.ValidationError(f"the replies before it lack what it needs: {error!r}") from error
     command = decode(handler.command, message.command | needed)
-    return StepRequest(message.saga, message.step, message.operation, command.subject, command)
+    known_done = message.known == KNOWN_DONE
+    return StepRequest(
+        message.saga, message.step, message.operation, command.subject, command, known_done=known_done
+    )
 
 
 def conclude_step(delivery: Delivery[Any], outcome: Outcome) -> Outcome:
@@ -265,6 +334,8 @@ def describe_outcome(outcome: Outcome) -> tuple[str, str]:
     match outcome:
         case Refused():
             return "refused", str(outcome)
+        case ReportedLost():
+            return "lost", str(outcome)
         case StepSuperseded():
             return "outlived", ""
         case Ignore():

@@ -17,6 +17,7 @@ from rest_framework.views import exception_handler
 from celery_config.errors import (
     EventUnreadable,
     OperatorRefused,
+    Recovering,
     SagaPaused,
     SignatureInvalid,
     SignatureStale,
@@ -28,6 +29,7 @@ log = structlog.get_logger(__name__)
 PROBLEM_TYPE = "application/problem+json"
 ANSWERS: dict[type[Exception], dict[str, Any]] = {
     SagaPaused: {"status_code": status.HTTP_503_SERVICE_UNAVAILABLE, "code": "paused"},
+    Recovering: {"status_code": status.HTTP_503_SERVICE_UNAVAILABLE, "code": "recovering"},
     OperatorRefused: {"status_code": status.HTTP_409_CONFLICT, "code": "operator_refused"},
     ServiceCallError: {"status_code": status.HTTP_502_BAD_GATEWAY, "code": "peer_failed"},
     SignatureInvalid: {"status_code": status.HTTP_400_BAD_REQUEST, "code": "invalid_signature"},

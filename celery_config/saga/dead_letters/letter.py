@@ -10,13 +10,14 @@ from uuid import UUID
 from kombu.message import Message
 
 from celery_config.messaging.barrier.fences import PIVOT_FENCED, PIVOT_RAN
+from celery_config.messaging.barrier.steps import STEP_LOST
 from celery_config.messaging.event_envelopes import RECEIVE, RECEIVE_ALL
 from celery_config.saga.dead_letters.diagnosis import diagnose
 from celery_config.saga.engine.chains import STEP_FAILED
 
 MAX_BODY = 64 * 1024
 # Their messages name a step and an operation too, but they report about the step.
-REPORTS = (STEP_FAILED, PIVOT_RAN, PIVOT_FENCED, RECEIVE, RECEIVE_ALL)
+REPORTS = (STEP_FAILED, STEP_LOST, PIVOT_RAN, PIVOT_FENCED, RECEIVE, RECEIVE_ALL)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -22,6 +23,7 @@ from celery_config.errors import ChainTooLarge
 from celery_config.saga.dsl import Saga, Step, Via, field_sources
 from celery_config.saga.engine.machine import Send
 from celery_config.saga.engine.plan import Operation, PlannedLink, plan_links
+from celery_config.saga.states import StepState
 
 LARGEST_CHAIN = 128 * 1024
 STEP_FAILED, COMPLETE, COMPENSATED, CALL = (
@@ -38,6 +40,8 @@ class ChainBuilder:
     id: UUID
     data: dict[str, Any]
     attempt: int
+    log: Mapping[str, StepState] = MappingProxyType({})
+    """What is known of the steps; each link says it of its own step."""
 
     def build(self, send: Send, replies: Mapping[str, Any] | None = None) -> Link:
         """The message that `send` stands for.
@@ -76,7 +80,12 @@ class ChainBuilder:
         return self.participant_link(command.wire_name(), step, operation, more)
 
     def participant_link(self, task: str, step: Step, operation: str, more: dict[str, Any]) -> Link:
-        """The link that the participant's worker carries out; over REST our own worker calls the participant."""
+        """The link that the participant's worker carries out; over REST our own worker calls the participant.
+
+        That the step is known to be done stands beside the command: no hash holds it (rule 7, the undo).
+        """
+        if self.log.get(step.name) is StepState.DONE:
+            more = {**more, "known": StepState.DONE.value}
         if step.via is Via.AMQP:
             return self.link(task, step.command.service, step.name, operation, more)
         message = {"saga": str(self.id), "step": step.name, "attempt": self.attempt, **more}

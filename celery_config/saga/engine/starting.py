@@ -17,6 +17,7 @@ from celery_config.db import bulk
 from celery_config.db.bulk import Statement
 from celery_config.db.functions import parse_time
 from celery_config.errors import ChainTooLarge
+from celery_config.messaging import epochs
 from celery_config.messaging.outbox import writing
 from celery_config.saga.dsl import Saga
 from celery_config.saga.engine import clock, pauses
@@ -36,7 +37,7 @@ def start_saga(saga: type[Saga], data: Any, *, subject: UUID) -> UUID:
     """Write one saga in the caller's transaction, which also writes the subject's row; return the saga's id.
 
     Raises:
-        SagaPaused, ChainTooLarge: nothing was written.
+        SagaPaused, Recovering, ChainTooLarge: nothing was written.
     """
     prepared = prepare_starts(saga, [(subject, data)])
     (outcome,) = prepared.outcomes
@@ -61,7 +62,7 @@ def prepare_starts(saga: type[Saga], wanted: Sequence[tuple[UUID, Any]]) -> Prep
         wanted: the subject and data of each.
 
     Raises:
-        SagaPaused: none can start.
+        SagaPaused, Recovering: none can start.
     """
     now = read_time_unless_paused(saga)
     instances: list[SagaInstance] = []
@@ -97,15 +98,18 @@ def prepare_starts(saga: type[Saga], wanted: Sequence[tuple[UUID, Any]]) -> Prep
 
 
 def read_time_unless_paused(saga: type[Saga]) -> datetime:
-    """The present saga time; one query also asks for pauses.
+    """The present saga time; one query also asks for pauses, and whether the database is being recovered.
 
     Raises:
         SagaPaused: sagas of this kind are paused.
+        Recovering: nothing starts until `recover` is done.
     """
     pause, values = pauses.pause_query(saga.name, tuple(step.name for step in saga.steps))
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT ({clock.ASK}), EXISTS ({pause})", values)
-        (now, paused) = cursor.fetchone()
+        cursor.execute(f"SELECT ({clock.ASK}), EXISTS ({pause}), {epochs.IS_RECOVERING}", values)
+        (now, paused, recovering) = cursor.fetchone()
+    if recovering:
+        epochs.check_not_recovering()
     if paused:
         pauses.check_not_paused(saga)
     return parse_time(now) if now else clock.start()
