@@ -75,5 +75,7 @@ class OutboxState(APIView):
 
     @extend_schema(responses={200: dict})
     def get(self, request: Request) -> Response:
-        """Age in seconds of the oldest row that is due and not published."""
-        return Response({"oldest_unpublished_seconds": oldest_unpublished_seconds()})
+        """Age in seconds of the oldest row that is due and not published, and whether the database is being recovered."""
+        return Response(
+            {"oldest_unpublished_seconds": oldest_unpublished_seconds(), "recovering": epochs.is_recovering()}
+        )
