@@ -20,10 +20,11 @@ from rest_framework.views import APIView
 from celery_config.copies import freshness
 from celery_config.copies.models import MAX_KEY_LENGTH, CopiedRow
 from celery_config.copies.ranges import split_by_size
-from celery_config.copies.readers import KEYS_PER_REQUEST, SourceReader, stream_rows
-from celery_config.copies.registry import Publication, publications
+from celery_config.copies.readers import KEYS_PER_REQUEST, CopyReader, SourceReader, stream_rows
+from celery_config.copies.registry import Publication, copies, publications
 from celery_config.db import functions
 from celery_config.messaging.feed import open_feed
+from celery_config.web.permissions import IsService
 
 MAX_RANGES, MAX_PIECE_ROWS, MAX_PIECES, MAX_ROWS, MAX_CHANGES = 100, 5000, 200, 5000, 1000
 WAIT_SECONDS, FIRST_PAUSE, MAX_PAUSE = 1.0, 0.01, 0.1
@@ -180,6 +181,23 @@ class CopiesList(APIView):
         return Response({"copies": [freshness.describe_state(state) for state in freshness.list_states()]})
 
 
+class CopyRows(APIView):
+    """The rows of a copy, for its source, which recovers from an older backup by them."""
+
+    permission_classes = (IsService,)
+
+    @extend_schema(
+        parameters=[OpenApiParameter("after", str, description="the last key of the page before")],
+        responses={200: dict},
+    )
+    def get(self, request: Request, name: str) -> HttpResponse:
+        """Rows in the order of their keys, with the versions that they had at their source."""
+        if (copy := copies.get(name)) is None:
+            raise NotFound("This service keeps no copy of this name.")
+        rows = CopyReader(copy).read_range(request.query_params.get("after"), None, MAX_ROWS)
+        return json_response({"fields": copy.fields, "rows": rows, "more": len(rows) == MAX_ROWS})
+
+
 class CopyBehind(exceptions.APIException):
     """425: the copy does not have this version yet."""
 
@@ -229,6 +247,7 @@ def read_min_version(request: Request) -> int:
 
 urlpatterns: list[URLPattern] = [
     path("api/copies/", CopiesList.as_view(), name="copies"),
+    path("api/copies/<slug:name>/", CopyRows.as_view(), name="copy-rows"),
     path("api/published/<slug:name>/", PublishedShow.as_view(), name="published"),
     path("api/published/<slug:name>/pieces/", PublishedPieces.as_view(), name="published-pieces"),
     path("api/published/<slug:name>/rows/", PublishedRows.as_view(), name="published-rows"),

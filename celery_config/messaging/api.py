@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db.models import F
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import generics, serializers
+from rest_framework.exceptions import ValidationError
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from celery_config.common.identifiers import min_uuid7_at
 from celery_config.messaging import epochs
 from celery_config.messaging.feed import open_feed
 from celery_config.messaging.models import BarrierRow
@@ -52,22 +55,47 @@ class EventFeed(APIView):
 
 
 class BarrierSerializer(serializers.ModelSerializer[BarrierRow]):
+    order = serializers.SerializerMethodField()
+
     class Meta:
         model = BarrierRow
         fields = (
-            "key", "saga", "step", "command", "action", "undo", "reply", "note", "created_at", "updated_at",
+            "key", "saga", "order", "step", "command", "action", "undo", "reply", "note", "created_at", "updated_at",
         )  # fmt: skip
+
+    def get_order(self, row: BarrierRow) -> str | None:
+        """The order that a step at a provider was asked for; others do not name it."""
+        order = (row.request or {}).get("order")
+        return str(order) if order else None
 
 
 class BarrierList(generics.ListAPIView[BarrierRow]):
-    """The outcome of every step here, for the audit and for operators who decide about a parked saga."""
+    """The outcome of every step here, for the audit and for operators who decide about a parked saga.
+
+    `began_since`: only sagas that began then or later.
+    """
 
     serializer_class = BarrierSerializer
     queryset = BarrierRow.objects.all()
     filterset_fields = ("saga", "step", "action", "undo")
 
     def get_queryset(self) -> Any:
-        return super().get_queryset().order_by(F("created_at").desc())
+        rows = super().get_queryset().order_by(F("created_at").desc())
+        if since := self.request.query_params.get("began_since"):
+            rows = rows.filter(saga__gte=min_uuid7_at(read_time(since)))
+        return rows
+
+
+def read_time(text: str) -> datetime:
+    """
+    Raises:
+        ValidationError: this is no time.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ValidationError({"began_since": "must be a time in ISO 8601"}) from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 class OutboxState(APIView):

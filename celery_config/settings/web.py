@@ -54,6 +54,7 @@ def web_settings(package: str, apps: tuple[str, ...]) -> dict[str, Any]:
         ],
         "ROOT_URLCONF": f"{package}.config.urls",
         "DATA_MAP": f"{package}.erasure.DATA_MAP",
+        "RECOVERY": f"{package}.recovery.make_plan",
         "WSGI_APPLICATION": f"{package}.config.wsgi.application",
         "TEMPLATES": [
             {
