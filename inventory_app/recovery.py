@@ -21,14 +21,17 @@ from celery_config.participant.recovery import (
     UNDONE,
     KnownFlow,
     LostRow,
+    describe_rows,
     find_lost_rows,
     read_flows,
     read_rows,
+    write_tombstones,
 )
 from inventory_app import domain, services
 from inventory_app.domain import ProductData, ReservationState
 from inventory_app.models import Movement, Reservation
 
+COMMANDS = (ReserveStock, CommitStock)
 LOG, COPY = "the order service's log", "the order service's copy of the catalogue"
 
 
@@ -70,7 +73,7 @@ def recover_reservation(flow: KnownFlow) -> Iterator[Repair | Question]:
     wanted = find_state(flow)
     if wanted is None:
         if lost:
-            yield Repair(str(flow.order), describe_rows(lost), LOG, partial(write_tombstones, lost))
+            yield Repair(str(flow.order), describe_rows(lost), LOG, partial(write_tombstones, lost, COMMANDS))
         return
     if reservation is None and flow.decode_command(ReserveStock) is None:
         yield Question(str(flow.order), "its stock was reserved, and nobody knows any more which")
@@ -120,14 +123,3 @@ class ReservationRecovery:
         for row in self.lost:
             command, reply = replies[row.step.command]
             row.write(command, note, reply=encode(reply))
-
-
-def write_tombstones(lost: list[LostRow], note: str) -> None:
-    """Write rows of steps that never ran."""
-    commands: dict[str, Any] = {each.wire_name(): each for each in (ReserveStock, CommitStock)}
-    for row in lost:
-        row.write(commands[row.step.command], note)
-
-
-def describe_rows(lost: list[LostRow]) -> str:
-    return "barrier: " + ", ".join(f"{row.step.step} {row.step.logged}" for row in lost)

@@ -20,7 +20,16 @@ from celery_config.contracts.payment import (
     RefundPayment,
 )
 from celery_config.messaging.recovery import Plan, Question, Repair
-from celery_config.participant.recovery import DONE, KnownFlow, LostRow, find_lost_rows, read_flows, read_rows
+from celery_config.participant.recovery import (
+    DONE,
+    KnownFlow,
+    LostRow,
+    describe_rows,
+    find_lost_rows,
+    read_flows,
+    read_rows,
+    write_tombstones,
+)
 from celery_config.reconciliation.source import find_orders_under_way
 from payment_app import services
 from payment_app.domain import State
@@ -29,6 +38,7 @@ from payment_app.gateways.base import AuthorizationRecord
 from payment_app.models import Payment, Refund
 from payment_app.services import HeldAmount
 
+COMMANDS = (AuthorizePayment, CapturePayment)
 BOOKS = "the provider's books and the order service's log"
 ADVICE = {
     "authorized": "release it at the provider if no order stands behind it; it ends by itself after a week",
@@ -80,7 +90,7 @@ def recover_payment(
         if payment is None and authorize.was_done:
             yield Question(order, "its money was held, and neither we nor the provider know of it")
         elif lost and payment is None:
-            yield Repair(order, describe_rows(lost), "the order service's log", partial(write_tombstones, lost))
+            yield Repair(order, describe_rows(lost), "the order service's log", partial(write_tombstones, lost, COMMANDS))
         return
     (record,) = records
     if payment is None and (fault := find_mismatch(flow, record)):
@@ -179,12 +189,6 @@ class PaymentRecovery:
         }
 
 
-def write_tombstones(lost: list[LostRow], note: str) -> None:
-    """Write rows of steps that never ran."""
-    commands = {each.wire_name(): each for each in (AuthorizePayment, CapturePayment)}
-    for row in lost:
-        row.write(commands[row.step.command], note)
-
 
 def recover_refund(flow: KnownFlow, records: list[AuthorizationRecord]) -> Iterator[Repair | Question]:
     """What is to be done about a refund that the order service knows to be paid."""
@@ -239,9 +243,3 @@ def describe(records: list[AuthorizationRecord]) -> str:
     return "; ".join(
         f"{each.provider_id} {each.state}, {each.amount} {each.currency}, captured {each.captured}" for each in records
     )
-
-
-def describe_rows(lost: list[LostRow]) -> str:
-    return "barrier: " + ", ".join(f"{row.step.step} {row.step.logged}" for row in lost)
-
-

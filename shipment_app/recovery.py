@@ -12,7 +12,15 @@ from uuid import UUID
 from celery_config.contracts.base import encode
 from celery_config.contracts.shipment import BookShipment, DispatchShipment, ShipmentBooked, ShipmentDispatched
 from celery_config.messaging.recovery import Plan, Question, Repair
-from celery_config.participant.recovery import KnownFlow, LostRow, find_lost_rows, read_flows, read_rows
+from celery_config.participant.recovery import (
+    KnownFlow,
+    LostRow,
+    describe_rows,
+    find_lost_rows,
+    read_flows,
+    read_rows,
+    write_tombstones,
+)
 from celery_config.reconciliation.source import find_orders_under_way
 from shipment_app import services
 from shipment_app.carriers import Booked, carrier
@@ -21,6 +29,7 @@ from shipment_app.domain import ShipmentState
 from shipment_app.models import Shipment
 from shipment_app.services import Booking
 
+COMMANDS = (BookShipment, DispatchShipment)
 BOOKS = "the carrier's books and the order service's log"
 ADVICE = {
     "booked": "cancel it at the carrier if no order stands behind it",
@@ -69,7 +78,7 @@ def recover_shipment(
         if shipment is None and book.was_done:
             yield Question(order, "its shipment was booked, and neither we nor the carrier know of it")
         elif lost and shipment is None:
-            yield Repair(order, describe_rows(lost), "the order service's log", partial(write_tombstones, lost))
+            yield Repair(order, describe_rows(lost), "the order service's log", partial(write_tombstones, lost, COMMANDS))
         return
     (record,) = records
     if shipment is None and (fault := find_mismatch(flow, record)):
@@ -146,12 +155,6 @@ class ShipmentRecovery:
         return None if row.key in read_rows(self.flow) else row
 
 
-def write_tombstones(lost: list[LostRow], note: str) -> None:
-    """Write rows of steps that never ran."""
-    commands: dict[str, Any] = {each.wire_name(): each for each in (BookShipment, DispatchShipment)}
-    for row in lost:
-        row.write(commands[row.step.command], note)
-
 
 def find_strangers(books: dict[UUID | None, list[ShipmentRecord]], known: set[UUID]) -> Iterator[Question]:
     """What the carrier has for orders that the order service does not know, and that we do not know either."""
@@ -165,7 +168,3 @@ def find_strangers(books: dict[UUID | None, list[ShipmentRecord]], known: set[UU
 
 def describe(records: list[ShipmentRecord]) -> str:
     return "; ".join(f"{each.carrier_id} {each.state}, {each.tracking_number}" for each in records)
-
-
-def describe_rows(lost: list[LostRow]) -> str:
-    return "barrier: " + ", ".join(f"{row.step.step} {row.step.logged}" for row in lost)

@@ -28,12 +28,14 @@ class Repair:
         what: will be written, in words.
         proof: whose books say so.
         write: writes it; the argument is a note for the rows that keep one.
+        leaves: what a human must decide when it is written.
     """
 
     subject: str
     what: str
     proof: str
     write: Callable[[str], None] = field(repr=False)
+    leaves: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,8 @@ def carry_out(make_plan: Planner, note: str) -> Recovered:
                 written.append(repair)
         if len(written) == before:
             break
-    return Recovered(written, [*plan.questions, *describe_failed(failed.items())])
+    left = [Question(each.subject, each.leaves) for each in written if each.leaves]
+    return Recovered(written, [*left, *plan.questions, *describe_failed(failed.items())])
 
 
 def write(repair: Repair, note: str) -> str:

@@ -6,7 +6,7 @@ did stands in the service's own rows, which each service recovers with the books
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -146,3 +146,15 @@ def knows_less(row: BarrierRow | None, step: KnownStep) -> bool:
 
 def read_rows(flow: KnownFlow) -> dict[UUID, BarrierRow]:
     return {row.key: row for row in BarrierRow.objects.filter(saga=flow.saga)}
+
+
+def describe_rows(lost: Iterable[LostRow]) -> str:
+    """The rows in words."""
+    return "barrier: " + ", ".join(f"{row.step.step} {row.step.logged}" for row in lost)
+
+
+def write_tombstones(lost: Iterable[LostRow], commands: Iterable[type[Command]], note: str) -> None:
+    """Write rows of steps that never ran, of these commands."""
+    by_name = {command.wire_name(): command for command in commands}
+    for row in lost:
+        row.write(by_name[row.step.command], note)

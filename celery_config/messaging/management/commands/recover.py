@@ -50,7 +50,8 @@ class Command(BaseCommand):
                 repairs, questions = self.approve(make_plan, options["approve"])
             else:
                 plan = make_plan()
-                repairs, questions = plan.repairs, plan.questions
+                left = [Question(each.subject, each.leaves) for each in plan.repairs if each.leaves]
+                repairs, questions = plan.repairs, [*left, *plan.questions]
         except (ServiceCallError, Refused, OutcomeUnknown, CallFailed) as error:
             raise CommandError(f"not all books can be read: {error}", returncode=2) from error
         rows = list_rows(repairs, questions, written=bool(options["approve"]))
