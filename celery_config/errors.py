@@ -73,8 +73,10 @@ class StepSuperseded(OrderSagaError):
 
 
 class StepLost(OrderSagaError):
-    """A step was done, or a step that this one builds on, and the service's database knows nothing of it: it was restored
-    to an earlier moment. Nothing is done, and nothing says that it never ran; the flow is parked."""
+    """A step was done, or one that it builds on, and the service's database knows nothing of it: it was set back.
+
+    Nothing is done, and nothing says that it never ran; the flow is parked.
+    """
 
 
 class ChainTooLarge(OrderSagaError):

@@ -50,13 +50,18 @@ def make_plan() -> Plan:
     if plan.repairs or plan.questions or epochs.is_recovering():
         newest = Movement.objects.order_by("-id").first()
         since = f"since {newest.created_at:%Y-%m-%d %H:%M:%S} UTC" if newest else "ever"
-        plan.add(Question("", f"opening stock and adjustments booked {since} are in nobody's books: repeat them"))
+        plan.add(
+            Question("", f"opening stock and adjustments booked {since} are in nobody's books: repeat them")
+        )
     return plan
 
 
 def recover_product(row: NewerRow) -> Repair | Question:
     if row.values is None:
-        return Question(row.key, f"product, deleted in version {row.version}, is here in version {row.ours}: delete it again")
+        return Question(
+            row.key,
+            f"product, deleted in version {row.version}, is here in version {row.ours}: delete it again",
+        )
     product = ProductData(sku=row.key, **row.values)
     what = f"product: version {row.version}, here {row.ours or 'missing'}"
     return Repair(row.key, what, COPY, partial(write_product, product))

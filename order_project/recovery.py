@@ -1,8 +1,8 @@
 """Recovery of the order service: the other services' rows say which orders, refunds and customers it has lost.
 
-What they prove is written: that an order was there, what was done for it, for whom, and for how much in all. What nobody
-else has is a human's: the prices of its lines, and the key under which its client may send it again. An order that has
-not ended is parked, and an operator decides by the verbs that there are.
+What they prove is written: that an order was there, what was done for it, for whom, and for how much in all. What
+nobody else has is a human's: the prices of its lines, and the key under which its client may send it again. An order
+that has not ended is parked, and an operator decides by the verbs that there are.
 """
 
 from __future__ import annotations
@@ -176,7 +176,11 @@ def describe_unproven(found: Found) -> str:
     """Say what nobody else has of an order."""
     catalogue = selectors.read_catalogue(found.lines)
     today = sum(catalogue[sku].price * quantity for sku, quantity in found.lines.items() if sku in catalogue)
-    prices = "" if today == find_total(found) else f", and today its lines cost {today} instead of {find_total(found)}"
+    prices = (
+        ""
+        if today == find_total(found)
+        else f", and today its lines cost {today} instead of {find_total(found)}"
+    )
     return (
         "its client's idempotency key is lost: the same request makes a second order; the prices of its lines are"
         f" today's{prices}; it has no invoice number"
@@ -358,11 +362,15 @@ def recover_customer(rows: dict[str, NewerRow]) -> Iterator[Repair | Question]:
         yield Question(row.key, "a customer who was deleted is here again: delete it again")
     elif len(rows) < 2 or len({each.version for each in rows.values()}) > 1:
         known = "; ".join(f"{service}: version {each.version}" for service, each in rows.items())
-        yield Question(row.key, f"a customer changed, and the copies do not agree about the latest version: {known}")
+        yield Question(
+            row.key, f"a customer changed, and the copies do not agree about the latest version: {known}"
+        )
     else:
         values = {name: value for each in rows.values() for name, value in (each.values or {}).items()}
         what = f"customer: version {row.version}, here {row.ours or 'missing'}"
-        yield Repair(row.key, what, "the copies of payment and shipment", partial(write_customer, row.key, values))
+        yield Repair(
+            row.key, what, "the copies of payment and shipment", partial(write_customer, row.key, values)
+        )
 
 
 def write_customer(key: str, values: Mapping[str, Any], note: str) -> None:

@@ -136,7 +136,9 @@ def check_refund(*, state: State | None, payment_currency: str, amount: int, cur
     """
     check_captured(state)
     if state is not State.CAPTURED:
-        raise Refused("not_captured", f"The payment of this order is {state} here, so nothing can be given back.")
+        raise Refused(
+            "not_captured", f"The payment of this order is {state} here, so nothing can be given back."
+        )
     if currency != payment_currency:
         raise Refused("wrong_currency", f"The payment is in {payment_currency}, not in {currency}.")
     check_amount(amount)

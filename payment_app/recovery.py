@@ -90,7 +90,12 @@ def recover_payment(
         if payment is None and authorize.was_done:
             yield Question(order, "its money was held, and neither we nor the provider know of it")
         elif lost and payment is None:
-            yield Repair(order, describe_rows(lost), "the order service's log", partial(write_tombstones, lost, COMMANDS))
+            yield Repair(
+                order,
+                describe_rows(lost),
+                "the order service's log",
+                partial(write_tombstones, lost, COMMANDS),
+            )
         return
     (record,) = records
     if payment is None and (fault := find_mismatch(flow, record)):
@@ -124,7 +129,9 @@ class PaymentRecovery:
     def describe(self, payment: Payment | None) -> str:
         record, was = self.record, payment.state if payment else "missing"
         rows = f"; {describe_rows(self.lost)}" if self.lost else ""
-        return f"payment {was} to {record.state}, {record.amount} {record.currency}, {record.provider_id}{rows}"
+        return (
+            f"payment {was} to {record.state}, {record.amount} {record.currency}, {record.provider_id}{rows}"
+        )
 
     def write(self, note: str) -> None:
         order, record = self.flow.order, self.record
@@ -151,7 +158,12 @@ class PaymentRecovery:
         for command in (AuthorizePayment, CapturePayment):
             row = rows.get(command.wire_name()) or self.prove(command)
             if row:
-                row.write(command, note, reply=self.make_reply(command, payment), request=self.make_request(command, payment))
+                row.write(
+                    command,
+                    note,
+                    reply=self.make_reply(command, payment),
+                    request=self.make_request(command, payment),
+                )
 
     def prove(self, command: type[AuthorizePayment | CapturePayment]) -> LostRow | None:
         """The row of a step that the provider has carried out and the log does not know yet."""
@@ -187,7 +199,6 @@ class PaymentRecovery:
             "amount": payment.amount,
             "currency": payment.currency,
         }
-
 
 
 def recover_refund(flow: KnownFlow, records: list[AuthorizationRecord]) -> Iterator[Repair | Question]:
@@ -230,7 +241,7 @@ def write_refund(row: LostRow, command: RefundPayment, note: str) -> None:
 def find_strangers(
     books: dict[UUID | None, list[AuthorizationRecord]], known: set[UUID]
 ) -> Iterator[Question]:
-    """What the provider holds or took for orders that the order service does not know, and that we do not know either."""
+    """What the provider holds or took for orders that neither the order service nor we know."""
     ours = set(Payment.objects.values_list("provider_id", flat=True))
     for order, records in books.items():
         for record in records:
@@ -241,5 +252,6 @@ def find_strangers(
 
 def describe(records: list[AuthorizationRecord]) -> str:
     return "; ".join(
-        f"{each.provider_id} {each.state}, {each.amount} {each.currency}, captured {each.captured}" for each in records
+        f"{each.provider_id} {each.state}, {each.amount} {each.currency}, captured {each.captured}"
+        for each in records
     )

@@ -10,7 +10,12 @@ from typing import Any
 from uuid import UUID
 
 from celery_config.contracts.base import encode
-from celery_config.contracts.shipment import BookShipment, DispatchShipment, ShipmentBooked, ShipmentDispatched
+from celery_config.contracts.shipment import (
+    BookShipment,
+    DispatchShipment,
+    ShipmentBooked,
+    ShipmentDispatched,
+)
 from celery_config.messaging.recovery import Plan, Question, Repair
 from celery_config.participant.recovery import (
     KnownFlow,
@@ -78,7 +83,12 @@ def recover_shipment(
         if shipment is None and book.was_done:
             yield Question(order, "its shipment was booked, and neither we nor the carrier know of it")
         elif lost and shipment is None:
-            yield Repair(order, describe_rows(lost), "the order service's log", partial(write_tombstones, lost, COMMANDS))
+            yield Repair(
+                order,
+                describe_rows(lost),
+                "the order service's log",
+                partial(write_tombstones, lost, COMMANDS),
+            )
         return
     (record,) = records
     if shipment is None and (fault := find_mismatch(flow, record)):
@@ -110,7 +120,10 @@ class ShipmentRecovery:
     lost: list[LostRow]
 
     def describe(self, shipment: Shipment | None) -> str:
-        was, rows = shipment.state if shipment else "missing", f"; {describe_rows(self.lost)}" if self.lost else ""
+        was, rows = (
+            shipment.state if shipment else "missing",
+            f"; {describe_rows(self.lost)}" if self.lost else "",
+        )
         return f"shipment {was} to {self.record.state}, {self.record.tracking_number}{rows}"
 
     def write(self, note: str) -> None:
@@ -153,7 +166,6 @@ class ShipmentRecovery:
             return None
         row = LostRow(self.flow, step)
         return None if row.key in read_rows(self.flow) else row
-
 
 
 def find_strangers(books: dict[UUID | None, list[ShipmentRecord]], known: set[UUID]) -> Iterator[Question]:

@@ -117,7 +117,9 @@ def mend_ahead(source: SourceClient, newest: Mapping[str, int]) -> None:
     theirs = source.read_keys(suspects)
     ahead = [key for key, row in ours.items() if key not in theirs or theirs[key].version < row.version]
     if ahead:
-        log.error("the copy is ahead of its source, which was set back", copy=source.copy.name, keys=ahead[:20])
+        log.error(
+            "the copy is ahead of its source, which was set back", copy=source.copy.name, keys=ahead[:20]
+        )
         sync.rebuild(source)
 
 

@@ -56,7 +56,9 @@ def find_newer(service: str, copy: str, publication: str) -> Iterator[NewerRow]:
     source, after = SourceReader(publications[publication], ()), ""
     with ServiceClient(service) as peer:
         while True:
-            page = decode(_Page, peer.get(f"/api/copies/{copy}/" + (f"?after={quote(after)}" if after else "")))
+            page = decode(
+                _Page, peer.get(f"/api/copies/{copy}/" + (f"?after={quote(after)}" if after else ""))
+            )
             ours = source.read_keys([row.key for row in page.rows])
             for row in page.rows:
                 here = ours[row.key].version if row.key in ours else 0

@@ -12,7 +12,7 @@ from celery_config.contracts.base import encode
 from celery_config.copies import resync
 from celery_config.copies.ranges import RowVersion
 from celery_config.copies.registry import VERSION, Copy, copies, field_names
-from celery_config.copies.store import apply_rows, read_versions
+from celery_config.copies.store import apply_rows, lock_epoch, read_versions
 from celery_config.messaging.inbox.subscriptions import Received
 
 log = structlog.get_logger(__name__)
@@ -31,7 +31,7 @@ def apply_events(copy: Copy, events: Sequence[Received]) -> None:
     Events of another epoch are dropped: the source does not stand by those of an old one, and a new one begins with a
     refill.
     """
-    epoch = store.lock_epoch(copy)
+    epoch = lock_epoch(copy)
     rows = [read_event(copy, event) for event in events if is_of_epoch(event, epoch)]
     if not rows:
         return

@@ -49,7 +49,9 @@ class EventFeed(APIView):
         feed = open_feed(request.query_params.get("after", ""))
         found = [
             {"cursor": feed.make_cursor(transaction, row), "event": payload}
-            for transaction, row, payload in feed.events.values_list("transaction", "id", "payload")[:FEED_LIMIT]
+            for transaction, row, payload in feed.events.values_list("transaction", "id", "payload")[
+                :FEED_LIMIT
+            ]
         ]
         return Response({"events": found, "more": len(found) == FEED_LIMIT, "epoch": feed.epoch.token})
 
@@ -103,7 +105,7 @@ class OutboxState(APIView):
 
     @extend_schema(responses={200: dict})
     def get(self, request: Request) -> Response:
-        """Age in seconds of the oldest row that is due and not published, and whether the database is being recovered."""
+        """Age in seconds of the oldest row that is due and not published; whether the database is being recovered."""
         return Response(
             {"oldest_unpublished_seconds": oldest_unpublished_seconds(), "recovering": epochs.is_recovering()}
         )

@@ -31,7 +31,7 @@ SERVER = (
     "SELECT system_identifier::text || '/' || timeline_id FROM pg_control_system() AS cluster,"
     " pg_control_checkpoint() AS checkpoint"
 )
-# What a transaction wrote that this server has not reached yet came from elsewhere. Our own is not finished yet, either.
+# What a transaction wrote that this server has not reached came from elsewhere. Our own is not finished yet, either.
 NEXT_TRANSACTION = "pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
 FROM_ELSEWHERE = (
     f"transaction >= {NEXT_TRANSACTION}"
@@ -122,9 +122,11 @@ def begin(why: str, *, present: Present | None = None, seen: str = "", recoverin
     if seen and row.token != seen:
         return row
     if connection.vendor == "postgresql":
-        # Every row that is visible here is complete, so readers may have it whatever its transaction's id was elsewhere.
+        # A row that is visible here is complete, so readers may have it whatever its transaction's id was elsewhere.
         horizon = RawSQL("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint", ())
-        OutboxMessage.objects.filter(kind=OutboxMessage.Kind.EVENT, transaction__gte=horizon).update(transaction=0)
+        OutboxMessage.objects.filter(kind=OutboxMessage.Kind.EVENT, transaction__gte=horizon).update(
+            transaction=0
+        )
     row.token, row.server = _make_token(), (present or look()).server
     row.began_at, row.why = Now(), why[:300]
     if recovering:

@@ -1,7 +1,7 @@
 """Recovery of a restored database: what others' books prove is written when a human approves; the rest is a human's.
 
-Each service's `recovery.py` makes the plan. Making one changes nothing; carrying it out writes repair by repair, each in a
-transaction of its own, so that one that fails becomes a question and harms no other.
+Each service's `recovery.py` makes the plan. Making one changes nothing; carrying it out writes repair by repair, each
+in a transaction of its own, so that one that fails becomes a question and harms no other.
 """
 
 from __future__ import annotations

@@ -194,7 +194,12 @@ class ReactionHandler:
         pivot = self.rule.unless.wire_name()
         fences = {
             id(step): PivotDecision(
-                step.saga, pivot, "do", step.subject, undo=step, known_done=pivot in step.trigger.known.split()
+                step.saga,
+                pivot,
+                "do",
+                step.subject,
+                undo=step,
+                known_done=pivot in step.trigger.known.split(),
             )
             for step in steps
         }

@@ -201,7 +201,11 @@ def register_fence(service: str) -> Task:
         return run_deduplicated(
             deliveries,
             lambda d: Fence(
-                d.message.saga, d.message.step, "do", d.message.subject, known_done=d.message.known == KNOWN_DONE
+                d.message.saga,
+                d.message.step,
+                "do",
+                d.message.subject,
+                known_done=d.message.known == KNOWN_DONE,
             ),
             lambda _, messages: fence_pivots(messages, pivot, registry.get),
         )
@@ -248,7 +252,9 @@ def settle_lost(steps: Mapping[int, StepRequest]) -> dict[int, Outcome]:
         return {}
     there = store.known_keys(each.key for each in doubtful.values())
     return {
-        number: report_lost(each, StepLost(f"{each.name} was done, and {settings.SERVICE} has no barrier row of it"))
+        number: report_lost(
+            each, StepLost(f"{each.name} was done, and {settings.SERVICE} has no barrier row of it")
+        )
         for number, each in doubtful.items()
         if each.key not in there
     }
@@ -259,7 +265,9 @@ def began_before(saga: UUID, moment: datetime) -> bool:
     return began is None or began < moment
 
 
-def carry_out_or_report(carry_out: Callable[[Sequence[S]], list[Outcome]], steps: Sequence[S]) -> list[Outcome]:
+def carry_out_or_report(
+    carry_out: Callable[[Sequence[S]], list[Outcome]], steps: Sequence[S]
+) -> list[Outcome]:
     """Carry out steps; report a single one that builds on what is lost. Several are tried again one by one."""
     try:
         return carry_out(steps)

@@ -1,7 +1,7 @@
 """A participant's recovery: barrier rows that its restored database lost, as the order service's log proves them.
 
-The log knows a step as done because the participant said so in the transaction that wrote the barrier row. What the step
-did stands in the service's own rows, which each service recovers with the books outside: see its `recovery.py`.
+The log knows a step as done because the participant said so in the transaction that wrote the barrier row. What the
+step did stands in the service's own rows, which each service recovers with the books outside: see its `recovery.py`.
 """
 
 from __future__ import annotations

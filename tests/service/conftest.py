@@ -54,14 +54,14 @@ class Participant:
         """Fence a pivot; say whether it ran."""
         return alone.fence(StepRequest(saga, step, "do", subject), pivot.wire_name(), registry.get)
 
-    def hear(self, event: Event, *, drive: int = 0) -> list[Event]:
+    def hear(self, event: Event, *, drive: int = 0, known: str = "") -> list[Event]:
         """Hear an event of a choreographed order, to the end; return what is announced then, decoded.
 
         Raises:
             what the worker would see: a refusal, a failed call.
         """
         order = UUID(str(getattr(event, "order")))  # noqa: B009
-        message = build_event(event, order=order, drive=drive, event_id=uuid4())
+        message = build_event(event, order=order, drive=drive, known=known, event_id=uuid4())
         return self.take(Context(args=[], kwargs=message, id=message["id"]))
 
     def take_again(self, message: dict[str, Any]) -> list[Event]:

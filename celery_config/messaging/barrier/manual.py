@@ -49,7 +49,10 @@ def settle_manually(
     handler = find(task)
     row = BarrierRow.objects.select_for_update().filter(key=command_id(saga, step, "do")).first()
     if handler is None or row is None:
-        raise OperatorRefused(f"{step} never came here, so nothing of it is in doubt")
+        raise OperatorRefused(
+            f"{step} has no barrier row here, so no call of it is open; if the saga log knows it as done, this"
+            " service's database was set back and `recover` is the way"
+        )
     undo = decode(handler.command, command) if operation == "undo" else None
     target = StepRequest(saga, step, operation, subject, undo)
     writes = StepWrites({row.key: row})

@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -40,7 +39,7 @@ class ChainBuilder:
     id: UUID
     data: dict[str, Any]
     attempt: int
-    log: Mapping[str, StepState] = MappingProxyType({})
+    log: Mapping[str, StepState] = dataclasses.field(default_factory=dict)
     """What is known of the steps; each link says it of its own step."""
 
     def build(self, send: Send, replies: Mapping[str, Any] | None = None) -> Link:

@@ -82,9 +82,7 @@ def handle_step_failed(deliveries: Sequence[Delivery[StepFailedMessage]]) -> lis
 def handle_step_lost(deliveries: Sequence[Delivery[StepLostMessage]]) -> list[Outcome]:
     """A participant was set back behind a step that was done: the saga is parked (rule 25, parked)."""
     for part in split_unique([delivery.message for delivery in deliveries], lambda lost: lost.saga):
-        causes = {
-            each.saga: {"step": each.step, "code": LOST, "reason": each.reason} for each in part
-        }
+        causes = {each.saga: {"step": each.step, "code": LOST, "reason": each.reason} for each in part}
         with transaction.atomic():
             for each in part:
                 reason = {"code": LOST, "reason": each.reason}

@@ -32,8 +32,8 @@ DELAYS: dict[str, tuple[float, ...]] = {
 class Message:
     """A message under way (a link, an errback, an event), or a worker in the middle of a step.
 
-    `replies` has a bit for each step whose reply it carries, `known` for each that the log knew as done; `phase` is where
-    its worker stands, if it has one.
+    `replies` has a bit for each step whose reply it carries, `known` one for each that the log knew as done; `phase` is
+    where its worker stands, if it has one.
     """
 
     kind: str

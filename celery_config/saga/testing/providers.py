@@ -117,7 +117,11 @@ class ExternalParticipants(Participants):
         if message.phase:
             return self.continue_undo(message, state)
         decision, _ = self.on_undo(state)
-        if self.is_lost(message, state) or not state.outside or decision not in (OnUndo.UNDO, OnUndo.SETTLE_FIRST):
+        if (
+            self.is_lost(message, state)
+            or not state.outside
+            or decision not in (OnUndo.UNDO, OnUndo.SETTLE_FIRST)
+        ):
             return super().undo(message)
         cannot = self.cannot_undo(state, decision)
         choice = self.choose(message, "at work", NEVER_SUCCEEDS if cannot else ("goes well", *LEAVES_NOTHING))

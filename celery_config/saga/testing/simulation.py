@@ -149,7 +149,11 @@ class Simulation:
         the log knew is beyond the protocol: such messages wait while the participant is recovered.
         """
         state = self.states.get(message.step)
-        if state is None or not state.outside or self.orchestrator.log[state.name] is not StepState.DONE:
+        if (
+            state is None
+            or not (state.outside and state.live)
+            or self.orchestrator.log[state.name] is not StepState.DONE
+        ):
             return
         under_way = [waiting for _, _, waiting in self.broker.waiting]
         if any(may_undo(each, state) or (each.phase and each.step == state.name) for each in under_way):

@@ -26,7 +26,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--report", type=Path, metavar="FILE", help="write every finding into a CSV file")
-        parser.add_argument("--json", action="store_true", help="print every finding as JSON, and nothing else")
+        parser.add_argument(
+            "--json", action="store_true", help="print every finding as JSON, and nothing else"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         # What is on standard output with --json is one document.
@@ -41,7 +43,9 @@ class Command(BaseCommand):
             write_report(options["report"], findings)
         if options["json"]:
             rows = [{"order": each.order, "finding": each.what} for each in findings]
-            self.stdout.write(json.dumps({"checked": checked, "violations": len(rows), "findings": rows}, indent=1))
+            self.stdout.write(
+                json.dumps({"checked": checked, "violations": len(rows), "findings": rows}, indent=1)
+            )
         else:
             show(console, findings, options["report"])
             self.stdout.write(f"audit: {checked} orders checked, {len(findings)} violations")

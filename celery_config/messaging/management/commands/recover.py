@@ -36,13 +36,19 @@ class Command(BaseCommand):
             "--begin", metavar="WHY", help="the database was restored: refuse clients until recover is done"
         )
         what.add_argument("--approve", metavar="WHY", help="write what is proven, and let clients in again")
-        parser.add_argument("--report", type=Path, metavar="FILE", help="write the whole list into a CSV file")
-        parser.add_argument("--json", action="store_true", help="print the whole list as JSON, and nothing else")
+        parser.add_argument(
+            "--report", type=Path, metavar="FILE", help="write the whole list into a CSV file"
+        )
+        parser.add_argument(
+            "--json", action="store_true", help="print the whole list as JSON, and nothing else"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["begin"]:
             epochs.begin(f"restored: {options['begin']}")
-            self.stdout.write("recover: a new epoch began; clients are refused until `recover --approve` is done")
+            self.stdout.write(
+                "recover: a new epoch began; clients are refused until `recover --approve` is done"
+            )
             return
         make_plan: Planner = import_string(settings.RECOVERY)
         try:
