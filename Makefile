@@ -39,7 +39,7 @@ bench: $(VENV)/.run ## orders per second beside a bare Celery chain; PEERS=1 add
 bench-growth: $(VENV)/.run ## the same with up to a million finished orders in the tables; SIZES=
 	@$(RUN) bench --growth $(SIZES)
 
-bench-soak: $(VENV)/.run ## an hour of steady load; memory must stay flat; SECONDS= RATE=
+bench-soak: $(VENV)/.run ## an hour of steady load and an hour idle; memory must stay flat; SECONDS= RATE=
 	@$(RUN) bench --soak $(or $(SECONDS),3600) $(if $(RATE),--rate $(RATE))
 
 $(VENV)/.run: requirements.lock | $(VENV)/bin/python

@@ -9,8 +9,10 @@ from celery.app.events import Events
 from celery.events.dispatcher import EventDispatcher
 from kombu import Connection
 
+from celery_config.broker import transport
 from celery_config.common import codec
 from celery_config.worker.bootsteps import DatabaseGate, FastPath, Frames, SlowStart
+from celery_config.worker.time_limit import HandlerTimeLimit
 
 BUFFERED_EVENTS = 500
 
@@ -37,9 +39,11 @@ def make_celery(service: str, package: str) -> Celery:
     """Return the Celery app of `service`, configured by `package`'s Django settings."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", f"{package}.config.settings")
     codec.register()
+    transport.register()
     app = Celery(service, events=UnconfirmedEvents, set_as_current=True)
     app.set_default()  # `current_app` in every thread; `set_as_current` sets it in this thread only
     app.config_from_object("django.conf:settings", namespace="CELERY")
     app.autodiscover_tasks()
     app.steps["consumer"].update({SlowStart, Frames, FastPath, DatabaseGate})
+    app.steps["worker"].add(HandlerTimeLimit)
     return app

@@ -1,24 +1,4 @@
-"""The errors that cross the borders of the patterns. Pure.
-
-OrderSagaError
-├── DefinitionError         a saga, contract or subscription breaks a rule; found at import or by `check`
-├── CodedError              the base of errors with a code and a reason
-│   ├── Refused             a participant's business "no": final, stored, announced; stops the saga
-│   └── CallFailed          the other side did not accept a call: our settings or our code are wrong
-├── OutcomeUnknown          an effect outside may have happened or not; the same call is repeated
-│   └── ServiceUnavailable  the called service is away and did nothing; this does not count as a try
-├── CommandConflict         two different commands have one id: a human must look
-├── StepSuperseded          the step was undone or fenced before this message came; it never will run
-├── StepLost                what was done before is not in the database: it was set back; a human must look
-├── ChainTooLarge           an order's messages exceed the limit
-├── SagaPaused              an operator holds up new sagas of this kind
-│   └── Recovering          the service's database was restored, and `recover` is not done
-├── OperatorRefused         an operator's request would break a rule
-└── WebhookRefused          an event from outside is not believed
-    ├── SignatureInvalid    not signed with the secret
-    ├── SignatureStale      signed too long ago
-    └── EventUnreadable     signed, and not an event
-"""
+"""The errors that cross the borders of the patterns. Pure."""
 
 from __future__ import annotations
 
@@ -28,7 +8,7 @@ class OrderSagaError(Exception):
 
 
 class DefinitionError(OrderSagaError):
-    """The definition breaks a rule; the text names the rule and the correction."""
+    """A saga, contract or subscription breaks a rule, found at import or by `check`; the text names rule and remedy."""
 
 
 class CodedError(OrderSagaError):
@@ -49,27 +29,34 @@ class CodedError(OrderSagaError):
 
 
 class Refused(CodedError):
-    """A business refusal."""
+    """A participant's business "no": final, stored, announced; it stops the saga."""
 
 
 class OutcomeUnknown(OrderSagaError):
-    """The outcome of a call to the outside is unknown; repeating the call with the same key settles it."""
+    """An effect outside may have happened or not; repeating the call with the same key settles it."""
 
 
 class ServiceUnavailable(OutcomeUnknown):
-    """The service is away; the message waits for it as it would in the service's queue."""
+    """The called service is away and did nothing; the message waits as in that service's queue, and this is no try."""
 
 
 class CallFailed(CodedError):
-    """The other side did not accept the call as such; it did nothing, and no repeat helps until a human mends it."""
+    """The other side did not accept the call as such: our settings or our code are wrong.
+
+    It did nothing, and no repeat helps until a human mends it.
+    """
 
 
 class CommandConflict(OrderSagaError):
-    """Two different commands have the same id; neither is trusted."""
+    """Two different commands have the same id; neither is trusted, and a human must look."""
 
 
 class StepSuperseded(OrderSagaError):
-    """The action came after its compensation or fence."""
+    """The step was undone or fenced before this message came; it never will run."""
+
+
+class HandlerExited(OrderSagaError):
+    """A handler raised `SystemExit` or another error that is no `Exception`; it counts as any unexpected error."""
 
 
 class StepLost(OrderSagaError):
@@ -84,7 +71,7 @@ class ChainTooLarge(OrderSagaError):
 
 
 class SagaPaused(OrderSagaError):
-    """No new saga of this kind starts; the text says since when, and why."""
+    """An operator holds up new sagas of this kind; the text says since when, and why."""
 
 
 class Recovering(SagaPaused):
@@ -92,7 +79,7 @@ class Recovering(SagaPaused):
 
 
 class OperatorRefused(OrderSagaError):
-    """The verb does not fit the state, or a reason or name is missing; nothing was changed."""
+    """An operator's request would break a rule, or a reason or name is missing; nothing was changed."""
 
 
 class WebhookRefused(OrderSagaError):

@@ -39,11 +39,7 @@ def show_home(request: HttpRequest) -> HttpResponse:
 
 def url_configuration(api: Sequence[URLPattern | URLResolver]) -> dict[str, Any]:
     """The URL configuration of a service with the API `api`: its URLs and its error handlers."""
-    return {"urlpatterns": service_urls(api), **HANDLERS}
-
-
-def service_urls(api: Sequence[URLPattern | URLResolver]) -> list[URLPattern | URLResolver]:
-    return [
+    urls: list[URLPattern | URLResolver] = [
         path("", show_home, name="home"),
         # A browser requests this for pages without an icon, such as JSON.
         path("favicon.ico", RedirectView.as_view(url=site.icon_url())),
@@ -64,3 +60,4 @@ def service_urls(api: Sequence[URLPattern | URLResolver]) -> list[URLPattern | U
         path("readyz", health.readyz),
         path("metrics", health.metrics),
     ]
+    return {"urlpatterns": urls, **HANDLERS}

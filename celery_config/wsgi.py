@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 
 import structlog
+from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.wsgi import get_wsgi_application
+
+from celery_config.db.limits import limit_statements
 
 log = structlog.get_logger(__name__)
 
@@ -17,6 +20,7 @@ def application(package: str) -> WSGIHandler:
     handler = get_wsgi_application()
     from celery_config.participant.handlers import load_handlers  # needs the Django apps
 
+    limit_statements(settings.STATEMENT_SECONDS)
     load_handlers()  # loads the tasks now; the first command over REST must be answered in time
     look_at_epoch()
     return handler

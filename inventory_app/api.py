@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from django.core.validators import RegexValidator
 from django.db.models import F
 from django.urls import URLPattern, URLResolver, path
 from drf_spectacular.utils import extend_schema
@@ -15,35 +14,23 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from celery_config.common.iso import validate_currency
-from celery_config.contracts.inventory import MAX_NAME, MAX_PRICE, MAX_SKU, SKU_PATTERN
+from celery_config.contracts.inventory import MAX_NAME, MAX_PRICE, MAX_SKU
 from celery_config.messaging.api import RefusedWhileRecovering
 from celery_config.reconciliation.api import FactsApi
 from celery_config.web.fields import IdField
-from celery_config.web.pagination import CursorPages
+from celery_config.web.parsers import parse_body
 from celery_config.web.problems import Unprocessable
 from inventory_app import domain, selectors, services
 from inventory_app.errors import InventoryError
-from inventory_app.models import Movement, Product, Reservation, Stock
+from inventory_app.models import Movement, Product, Reservation, Stock, validate_sku
 
 MAX_ITEMS = 1000
+BY_SKU = "pk"  # many products are created at the same moment
 
 
 class SkuField(serializers.CharField):
     def __init__(self, **options: Any) -> None:
-        pattern = RegexValidator(SKU_PATTERN, "Not a SKU: no slash, no space at an end.")
-        super().__init__(max_length=MAX_SKU, validators=[pattern], **options)
-
-
-class BySku(CursorPages):
-    """Sorted by SKU, since many rows are created at the same moment."""
-
-    ordering = "pk"
-
-
-class NewestFirst(CursorPages):
-    """Sorted by id, since the movements of one order are made at the same moment."""
-
-    ordering = "-id"
+        super().__init__(max_length=MAX_SKU, validators=[validate_sku], **options)
 
 
 class ProductSerializer(serializers.ModelSerializer[Product]):
@@ -59,7 +46,7 @@ class ProductsApi(RefusedWhileRecovering, generics.ListAPIView[Product]):
     """The catalogue."""
 
     serializer_class = ProductSerializer
-    pagination_class = BySku
+    ordering = BY_SKU
     queryset = Product.objects.all()
     filterset_fields = ("active", "currency")
 
@@ -109,7 +96,7 @@ class StockApi(generics.ListAPIView[Stock]):
 
     serializer_class = OutputSerializer
     queryset = Stock.objects.annotate(available=F("on_hand") - F("reserved"))
-    pagination_class = BySku
+    ordering = BY_SKU
     filterset_fields = ("product",)
 
 
@@ -188,21 +175,9 @@ class MovementsApi(generics.ListAPIView[Movement]):
     """Every change of stock."""
 
     serializer_class = MovementSerializer
-    pagination_class = NewestFirst
+    ordering = "-id"  # the movements of one order are made at the same moment
     queryset = Movement.objects.all()
     filterset_fields = ("product", "order", "kind")
-
-
-class InventoryFactsApi(FactsApi):
-    facts = staticmethod(selectors.facts)
-    totals = staticmethod(selectors.totals)
-
-
-def parse_body(serializer: type[serializers.Serializer[Any]], request: Request) -> Any:
-    """The valid data of a request's body."""
-    given = serializer(data=request.data)
-    given.is_valid(raise_exception=True)
-    return given.validated_data
 
 
 @contextmanager
@@ -222,5 +197,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("stock/adjustments/", AdjustmentApi.as_view(), name="adjustments"),
     path("reservations/", ReservationsApi.as_view(), name="reservations"),
     path("movements/", MovementsApi.as_view(), name="movements"),
-    path("facts/", InventoryFactsApi.as_view(), name="facts"),
+    path("facts/", FactsApi.as_view(facts=selectors.facts, totals=selectors.totals), name="facts"),
 ]

@@ -4,4 +4,3 @@ from django.apps import AppConfig
 class InventoryConfig(AppConfig):
     name = "inventory_app"
     label = "inventory"
-    verbose_name = "Inventory"

@@ -1,13 +1,4 @@
-"""Errors of the inventory service. Pure.
-
-InventoryError
-├── UnknownProduct      no product has this SKU
-├── RepeatedProduct     one call names a product twice
-├── StockBelowReserved  an adjustment would take away what orders hold
-├── AdjustmentConflict  one adjustment id with two different adjustments
-└── ReservationLost     an order's reservation is in another state than the command needs
-    └── ReservationMissing  or it is missing
-"""
+"""Errors of the inventory service. Pure."""
 
 from __future__ import annotations
 
@@ -21,31 +12,34 @@ class InventoryError(OrderSagaError):
 
 
 class UnknownProduct(InventoryError):
-    """Create the product first: POST /api/products/."""
+    """No product has this SKU; create it first: POST /api/products/."""
 
     code = "unknown_sku"
 
 
 class RepeatedProduct(InventoryError):
-    """Name each product once in a call."""
+    """One call names a product twice; name each once."""
 
     code = "repeated_sku"
 
 
 class StockBelowReserved(InventoryError):
-    """Adjust by less, or wait until the orders are released or committed."""
+    """An adjustment would take what orders hold; adjust by less, or wait until they are released or committed."""
 
     code = "stock_below_reserved"
 
 
 class AdjustmentConflict(InventoryError):
-    """Choose a new id for a new adjustment."""
+    """One id names two different adjustments; choose a new id for the new one."""
 
     code = "adjustment_conflict"
 
 
 class ReservationLost(InventoryError):
-    """Compare the order's saga with its reservation and movements here."""
+    """An order's reservation is missing, or in another state than the command needs.
+
+    Compare the order's saga with its reservation and movements here.
+    """
 
     code = "reservation_lost"
 

@@ -16,6 +16,8 @@ from celery_config.db.functions import Now
 from inventory_app import domain
 from inventory_app.domain import Change, ReservationState
 
+validate_sku = RegexValidator(SKU_PATTERN, "Not a SKU: no slash, no space at an end.")
+
 
 class Product(Published):
     """A product of the catalogue. Its SKU never changes; rows are locked in the order of their SKUs."""
@@ -24,7 +26,7 @@ class Product(Published):
         "SKU",
         primary_key=True,
         max_length=MAX_SKU,
-        validators=[RegexValidator(SKU_PATTERN, "Not a SKU: no slash, no space at an end.")],
+        validators=[validate_sku],
     )
     name = models.CharField(max_length=MAX_NAME)
     price = models.BigIntegerField(

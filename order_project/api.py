@@ -16,6 +16,7 @@ from rest_framework.response import Response
 
 from celery_config.saga.models import SagaInstance, SagaStep
 from celery_config.saga.operations import api as saga_api
+from celery_config.web.parsers import parse_body
 from celery_config.web.problems import build_problem
 from order_project import cancelling, placing, selectors, services
 from order_project.choreography.flow import CHOREOGRAPHIES
@@ -143,13 +144,12 @@ class OrderList(generics.GenericAPIView[Order]):
     )
     def post(self, request: Request) -> Response:
         """Place an order. The answer says where to look; a repeat with the same Idempotency-Key places nothing."""
-        given = OrderInput(data=request.data)
-        given.is_valid(raise_exception=True)
+        given = parse_body(OrderInput, request)
         key = read_idempotency_key(request)
         customers = CustomerAccess(request.user)
-        customers.look_up([given.validated_data])
+        customers.look_up([given])
         with customers.transaction():
-            wanted = read_request(given.validated_data, customers)
+            wanted = read_request(given, customers)
             placed = placing.place_order(client=client_id(request), request=wanted, idempotency_key=key)
         answer = render_placed(placed)
         return Response(
@@ -166,11 +166,10 @@ class OrderBatch(generics.GenericAPIView[Order]):
     @extend_schema(responses={200: dict})
     def post(self, request: Request) -> Response:
         """Place many orders, each with an outcome of its own: `status` 202 with the order, or the problem it has."""
-        given = BatchInput(data=request.data)
-        given.is_valid(raise_exception=True)
+        given = parse_body(BatchInput, request)
         customers = CustomerAccess(request.user)
         with customers.transaction():
-            read = validate_orders(given.validated_data["orders"], customers)
+            read = validate_orders(given["orders"], customers)
             submissions = [each for each in read if isinstance(each, OrderSubmission)]
             outcomes = iter(placing.place_orders(client=client_id(request), submissions=submissions))
             results = [next(outcomes) if isinstance(each, OrderSubmission) else each for each in read]
@@ -255,10 +254,9 @@ class RefundList(generics.ListAPIView[Refund]):
     @extend_schema(request=RefundInput, responses={202: RefundOutput})
     def post(self, request: Request, pk: UUID) -> Response:
         """Give money back for a confirmed order."""
-        given = RefundInput(data=request.data)
-        given.is_valid(raise_exception=True)
+        given = parse_body(RefundInput, request)
         order = generics.get_object_or_404(Order, pk=pk)
-        refund = services.request_refund(order=order.pk, **given.validated_data)
+        refund = services.request_refund(order=order.pk, **given)
         return Response(RefundOutput(refund).data, status=status.HTTP_202_ACCEPTED)
 
 

@@ -4,7 +4,6 @@ from django.apps import AppConfig
 class OrderConfig(AppConfig):
     name = "order_project"
     label = "order"
-    verbose_name = "Order"
 
     def ready(self) -> None:
         from order_project import checks, sagas  # noqa: F401  (registers the checks and the sagas)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db.models import Q
 
+from celery_config.broker import cluster
 from celery_config.common.services import PARTICIPANTS
 from celery_config.copies import sync
 from celery_config.copies.registry import copies
@@ -31,7 +32,6 @@ CHUNK = 500
 OUTBOX_LIMIT_SECONDS = 60.0
 COPY_SECONDS = 10.0
 LISTS = {"payment": "/api/payments/", "inventory": "/api/reservations/", "shipment": "/api/shipments/"}
-NOTHING: dict[str, Any] = {}
 
 
 @dataclass(frozen=True)
@@ -69,25 +69,25 @@ def run(progress: Callable[[int], None]) -> tuple[int, list[Finding]]:
     Raises:
         ServiceCallError: a service does not answer.
     """
-    with ExitStack() as stack:
-        peers = {name: stack.enter_context(ServiceClient(name)) for name in PARTICIPANTS}
-        checked, findings = 0, []
-        for orders in iterate_orders():
-            findings += check_orders(orders, peers)
-            checked += len(orders)
-            progress(checked)
-        findings += [
-            Finding("", what)
-            for what in (
-                *check_totals(peers),
-                *check_books(peers),
-                *check_outboxes(peers),
-                *check_versions(),
-                *check_copies(peers),
-                *find_residue(),
-                *find_unknown_orders(peers),
-            )
-        ]
+    peers = {name: ServiceClient(name) for name in PARTICIPANTS}
+    checked, findings = 0, []
+    for orders in iterate_orders():
+        findings += check_orders(orders, peers)
+        checked += len(orders)
+        progress(checked)
+    findings += [
+        Finding("", what)
+        for what in (
+            *check_totals(peers),
+            *check_books(peers),
+            *check_outboxes(peers),
+            *check_queues(),
+            *check_versions(),
+            *check_copies(peers),
+            *find_residue(),
+            *find_unknown_orders(peers),
+        )
+    ]
     return checked, findings
 
 
@@ -120,7 +120,7 @@ def check_orders(orders: Sequence[Order], peers: Mapping[str, ServiceClient]) ->
     now = clock.now()
     findings = []
     for order in orders:
-        of_order = Facts(**{name: found.get(str(order.id)) or NOTHING for name, found in facts.items()})
+        of_order = Facts(**{name: found.get(str(order.id), {}) for name, found in facts.items()})
         row = carried.get(order.id)
         late = row is not None and row.status == Status.RUNNING and now > row.deadline_at
         lines = {line.sku: line.quantity for line in order.lines.all()}
@@ -261,6 +261,17 @@ def check_outboxes(peers: Mapping[str, ServiceClient]) -> Iterator[str]:
     for name, waits in {"order": epochs.is_recovering(), **recovering}.items():
         if waits:
             yield f"{name}: its database was restored, and `./manage.py {name} recover` is not done"
+
+
+def check_queues() -> Iterator[str]:
+    """Yield queues that lack members or hold dead letters, where RabbitMQ's management API is known."""
+    if settings.BROKER_API:
+        try:
+            faults = cluster.find_faults(settings.BROKER_API)
+        except cluster.BrokerApiError as error:
+            faults = [f"nobody knows the members of the queues: {error}"]
+        for what in faults:
+            yield f"broker: {what}"
 
 
 def check_versions() -> Iterator[str]:

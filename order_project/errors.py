@@ -1,19 +1,4 @@
-"""The refusals of the order service: each class is an HTTP answer with a stable code.
-
-APIException
-├── Unprocessable
-│   ├── BadLines          422 each line's fault has its own code
-│   ├── UnknownCustomer   422 unknown_customer
-│   └── OrderTooLarge     422 order_too_large
-├── PermissionDenied
-│   └── NotYourself       403 not_yourself
-└── Conflict
-    ├── KeyReused         409 idempotency_key_reused
-    ├── TooLate           409 too_late
-    ├── NotRefundable     409 not_refundable
-    ├── CustomerHasOrders 409 customer_has_orders
-    └── OrdersUnderWay    409 orders_under_way
-"""
+"""The refusals of the order service: each is an HTTP answer, with the status of its base and a stable code."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from celery_config.common.identifiers import min_uuid7_at
+from celery_config.db.limits import slow_statements
 from celery_config.messaging.outbox.relay import Duty
 from celery_config.messaging.retention import BATCH, EVERY_SECONDS, delete_batch
 from order_project.models import IdempotencyKey, SeenEvent
@@ -22,12 +23,14 @@ def duties() -> list[Duty]:
     ]
 
 
+@slow_statements()
 def forget_keys() -> bool:
     """Delete a batch of old keys; return whether more may be left."""
     horizon = timezone.now() - timedelta(days=settings.SAGA_RETENTION_DAYS)
     return delete_batch(IdempotencyKey, Q(created_at__lt=horizon), "created_at")
 
 
+@slow_statements()
 def forget_seen(batch: int = BATCH) -> bool:
     """Delete a batch of events seen of orders that ended long ago; return whether more may be left."""
     horizon = timezone.now() - timedelta(days=settings.SAGA_RETENTION_DAYS)

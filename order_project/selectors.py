@@ -12,7 +12,7 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from celery_config.db import bulk
-from celery_config.db.functions import cached_sql
+from celery_config.db.functions import cached_sql, fetch_all
 from celery_config.saga.models import SagaInstance
 from order_project.domain import CatalogueEntry
 from order_project.models import CatalogueProduct, Choreography, Customer, Order
@@ -21,15 +21,11 @@ from order_project.models import CatalogueProduct, Choreography, Customer, Order
 def read_catalogue(skus: Iterable[str]) -> dict[str, CatalogueEntry]:
     """Return the products with these SKUs from the order service's own copy, by SKU."""
     wanted = [SimpleNamespace(sku=sku) for sku in skus]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            catalogue_sql(connection.vendor), [bulk.json_parameter(CatalogueProduct, wanted, ("sku",))]
-        )
-        found = [
-            CatalogueEntry(sku, name, price, currency, weight, bool(active))
-            for sku, name, price, currency, weight, active in cursor.fetchall()
-        ]
-    return {entry.sku: entry for entry in found}
+    given = bulk.json_parameter(CatalogueProduct, wanted, ("sku",))
+    return {
+        sku: CatalogueEntry(sku, name, price, currency, weight, bool(active))
+        for sku, name, price, currency, weight, active in fetch_all(catalogue_sql(connection.vendor), [given])
+    }
 
 
 @functools.cache
@@ -44,10 +40,8 @@ def catalogue_sql(vendor: str) -> str:
 def find_customer(user: Any) -> UUID | None:
     """Return the id of the user's customer, or None; every order of a user runs this."""
     statement, _ = customer_query(0)
-    with connection.cursor() as cursor:
-        cursor.execute(statement, [user.pk])
-        found = cursor.fetchone()
-    return Customer._meta.pk.to_python(found[0]) if found else None
+    found = fetch_all(statement, [user.pk])
+    return Customer._meta.pk.to_python(found[0][0]) if found else None
 
 
 @cached_sql

@@ -74,7 +74,7 @@ def request_refund(*, order: UUID, amount: int, reason: str) -> Refund:
     refund = uuid7()
     saga = Saga.registry["refund-order", 1]
     data = saga.data(order=order, refund=refund, refund_amount=amount, currency=row.currency)
-    saga_id = starting.start_saga(saga, data, subject=order)
+    (saga_id,) = starting.start_sagas(saga, [(order, data)])
     why = reason if row.customer_id else ""  # nothing personal is written about an erased customer
     return Refund.objects.create(id=refund, order=row, amount=amount, reason=why, saga=saga_id)
 

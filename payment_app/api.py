@@ -96,27 +96,17 @@ class BillingCustomerApi(CopiedDetail):
     queryset = BillingCustomer.everything.all()
 
 
-class ProviderBooksApi(ReconciliationApi):
-    source = SOURCE
-
-
-class ProviderEventsApi(WebhookApi):
-    provider = staticmethod(gateway)
-    describe_outcome = staticmethod(describe_outcome)
-
-
-class PaymentFactsApi(FactsApi):
-    facts = staticmethod(selectors.facts)
-    totals = staticmethod(selectors.totals)
-
-
 urlpatterns: list[URLPattern | URLResolver] = [
     path("payments/", PaymentsApi.as_view(), name="payments"),
     path("payments/<uuid:pk>/", PaymentApi.as_view(), name="payment"),
     path("ledger/", LedgerApi.as_view(), name="ledger"),
     path("ledger/balances/", BalancesApi.as_view(), name="balances"),
     path("customers/<uuid:pk>/", BillingCustomerApi.as_view(), name="billing-customer"),
-    path("provider-books/", ProviderBooksApi.as_view(), name="provider-books"),
-    path("provider-events/", ProviderEventsApi.as_view(), name="provider-events"),
-    path("facts/", PaymentFactsApi.as_view(), name="facts"),
+    path("provider-books/", ReconciliationApi.as_view(source=SOURCE), name="provider-books"),
+    path(
+        "provider-events/",
+        WebhookApi.as_view(provider=gateway, describe_outcome=describe_outcome),
+        name="provider-events",
+    ),
+    path("facts/", FactsApi.as_view(facts=selectors.facts, totals=selectors.totals), name="facts"),
 ]

@@ -4,4 +4,3 @@ from django.apps import AppConfig
 class PaymentConfig(AppConfig):
     name = "payment_app"
     label = "payment"
-    verbose_name = "Payment"

@@ -20,9 +20,6 @@ TOKEN = re.compile(r"[\x21-\x7e]{1,500}")
 # Card networks release an authorization that is not captured within a week.
 # Source: https://docs.stripe.com/payments/place-a-hold-on-a-payment-method
 AUTHORIZATION_LIFETIME = timedelta(days=7)
-# A provider may forget an idempotency key after a day, as Stripe does; we stop to trust ours an hour earlier.
-# Source: https://docs.stripe.com/api/idempotent_requests
-KEY_LIFETIME = timedelta(hours=23)
 
 
 class State(StrEnum):

@@ -1,12 +1,4 @@
-"""Errors of the payment service that a human settles. Pure.
-
-PaymentError
-├── NoPayment              a command needs the order's payment and there is none
-├── VoidImpossible         the money to release was captured
-├── ProviderDisagrees      the provider did what our rows do not allow
-├── IdempotencyKeyExpired  too late to repeat a call whose outcome is unknown
-└── Unbalanced             a ledger transaction does not sum to zero
-"""
+"""Errors of the payment service that a human settles. Pure."""
 
 from __future__ import annotations
 

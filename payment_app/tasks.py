@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -44,9 +43,9 @@ register_fence("payment")
 register_subscriptions(SUBSCRIPTIONS)
 
 
-def is_key_expired(request: dict[str, Any]) -> bool:
-    """Whether the provider may have forgotten the key with which this stored request was first sent."""
-    return timezone.now() - datetime.fromisoformat(request["asked_at"]) > domain.KEY_LIFETIME
+def asked_at() -> str:
+    """What workers of the release before this one expect in a request that they repeat."""
+    return timezone.now().isoformat()
 
 
 @handles_outside(AuthorizePayment)
@@ -55,9 +54,8 @@ class Authorize:
 
     def requests(self, commands: Sequence[AuthorizePayment]) -> list[dict[str, Any]]:
         paid = selectors.find_payments([command.order for command in commands])
-        asked_at = timezone.now().isoformat()
         return [
-            encode(command) | {"paid_already": command.order in paid, "asked_at": asked_at}
+            encode(command) | {"paid_already": command.order in paid, "asked_at": asked_at()}
             for command in commands
         ]
 
@@ -67,13 +65,16 @@ class Authorize:
         domain.check_authorization(
             amount=amount, currency=currency, token=token, paid_already=request["paid_already"]
         )
-        if is_key_expired(request):
-            for record in gateway().find_entries(command.order):
-                return {"provider_id": record.provider_id}
         authorized = gateway().authorize(
             key=key, order=command.order, amount=amount, currency=currency, token=token
         )
         return {"provider_id": authorized.provider_id}
+
+    def look_up(self, key: UUID, request: dict[str, Any]) -> dict[str, Any] | None:
+        if not request["paid_already"]:
+            for record in gateway().find_entries(UUID(request["order"])):
+                return {"provider_id": record.provider_id}
+        return None
 
     def settle(self, answered: Answered) -> list[PaymentAuthorized]:
         payments = services.record_authorizations(
@@ -155,6 +156,9 @@ class Capture:
                 raise
         return {}
 
+    def look_up(self, key: UUID, request: dict[str, Any]) -> None:
+        """Nothing: money is taken once, whatever the key; the provider says that it was (`is_captured_by_us`)."""
+
     def is_captured_by_us(self, request: dict[str, Any]) -> bool:
         """Whether this capture took the money in an earlier call, whose key the provider has forgotten.
 
@@ -182,22 +186,39 @@ class Refund(OneByOne):
         payment = selectors.find_payment(command.order)
         domain.check_captured(State(payment.state) if payment else None)
         provider_id = payment.provider_id if payment else ""
-        return encode(command) | {"provider_id": provider_id, "asked_at": timezone.now().isoformat()}
+        return encode(command) | {"provider_id": provider_id, "asked_at": asked_at()}
 
     def call(self, key: UUID, request: dict[str, Any]) -> dict[str, Any]:
-        command = decode(RefundPayment, request)
-        refund, order, amount = command.refund, command.order, command.refund_amount
-        services.reserve_refund(refund=refund, order=order, amount=amount, currency=command.currency, key=key)
-        if is_key_expired(request):
-            raise IdempotencyKeyExpired(
-                f"refund {refund} of order {order}: do the provider's records show it?"
-            )
+        command = self.reserve(key, request)
         try:
-            refunded = gateway().refund(key=key, provider_id=request["provider_id"], amount=amount)
+            refunded = gateway().refund(
+                key=key, provider_id=request["provider_id"], amount=command.refund_amount
+            )
         except Refused as refusal:
-            services.record_refund_declined(refund=refund, code=refusal.code, reason=refusal.reason)
+            services.record_refund_declined(refund=command.refund, code=refusal.code, reason=refusal.reason)
             raise
         return {"refund_id": refunded.refund_id}
+
+    def look_up(self, key: UUID, request: dict[str, Any]) -> dict[str, Any] | None:
+        """
+        Raises:
+            IdempotencyKeyExpired: the provider's records show the sum of an order's refunds, and not each of them.
+        """
+        command = self.reserve(key, request)
+        raise IdempotencyKeyExpired(
+            f"refund {command.refund} of order {command.order}: do the provider's records show it?"
+        )
+
+    def reserve(self, key: UUID, request: dict[str, Any]) -> RefundPayment:
+        command = decode(RefundPayment, request)
+        services.reserve_refund(
+            refund=command.refund,
+            order=command.order,
+            amount=command.refund_amount,
+            currency=command.currency,
+            key=key,
+        )
+        return command
 
     def settle_one(self, request: dict[str, Any], answer: dict[str, Any]) -> PaymentRefunded:
         command = decode(RefundPayment, request)

@@ -52,25 +52,15 @@ class DeliveryAddressApi(CopiedDetail):
     queryset = DeliveryAddress.everything.all()
 
 
-class CarrierBooksApi(ReconciliationApi):
-    source = SOURCE
-
-
-class CarrierEventsApi(WebhookApi):
-    provider = staticmethod(carrier)
-    describe_outcome = staticmethod(describe_outcome)
-
-
-class ShipmentFactsApi(FactsApi):
-    facts = staticmethod(selectors.facts)
-    totals = staticmethod(selectors.totals)
-
-
 urlpatterns: list[URLPattern | URLResolver] = [
     path("shipments/", ShipmentsApi.as_view(), name="shipments"),
     path("shipments/<uuid:pk>/", ShipmentApi.as_view(), name="shipment"),
     path("delivery-addresses/<uuid:pk>/", DeliveryAddressApi.as_view(), name="delivery-address"),
-    path("carrier-books/", CarrierBooksApi.as_view(), name="carrier-books"),
-    path("carrier-events/", CarrierEventsApi.as_view(), name="carrier-events"),
-    path("facts/", ShipmentFactsApi.as_view(), name="facts"),
+    path("carrier-books/", ReconciliationApi.as_view(source=SOURCE), name="carrier-books"),
+    path(
+        "carrier-events/",
+        WebhookApi.as_view(provider=carrier, describe_outcome=describe_outcome),
+        name="carrier-events",
+    ),
+    path("facts/", FactsApi.as_view(facts=selectors.facts, totals=selectors.totals), name="facts"),
 ]

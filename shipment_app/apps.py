@@ -4,4 +4,3 @@ from django.apps import AppConfig
 class ShipmentConfig(AppConfig):
     name = "shipment_app"
     label = "shipment"
-    verbose_name = "Shipment"

@@ -1,10 +1,4 @@
-"""Errors of the shipment service that a human settles. Pure.
-
-ShipmentError
-├── NoShipment         an order has no shipment here that could be cancelled or dispatched
-│   └── ShipmentMissing  or none at all
-└── CarrierDisagrees   the carrier says that a shipment has ended the other way
-"""
+"""Errors of the shipment service that a human settles. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +12,10 @@ class ShipmentError(OrderSagaError):
 
 
 class NoShipment(ShipmentError):
-    """Compare the order's saga with the barrier and the shipments here, and with the carrier's records."""
+    """An order has no shipment here that could be cancelled or dispatched.
+
+    Compare the order's saga with the barrier and the shipments here, and with the carrier's records.
+    """
 
     code = "no_shipment"
 
@@ -28,6 +25,6 @@ class ShipmentMissing(NoShipment, StepLost):
 
 
 class CarrierDisagrees(ShipmentError):
-    """The shipment was ended at the carrier without us; settle it with the carrier."""
+    """The shipment was ended the other way at the carrier, without us; settle it with the carrier."""
 
     code = "carrier_disagrees"

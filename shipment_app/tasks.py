@@ -49,6 +49,12 @@ class Book:
         )
         return encode(booked)
 
+    def look_up(self, key: UUID, request: dict[str, Any]) -> dict[str, Any] | None:
+        """The order's one shipment: an order that was booked before is not booked again."""
+        for record in carrier().find_entries(UUID(request["order"])):
+            return encode(Booked(record.carrier_id, record.tracking_number))
+        return None
+
     def settle(self, answered: Answered) -> list[ShipmentBooked]:
         shipments = services.record_bookings(
             *(
@@ -74,6 +80,9 @@ class End:
         orders = [command.order for command in commands]
         ids = selectors.find_carrier_ids(orders)
         return [{"order": str(order), "carrier_id": id} for order, id in zip(orders, ids, strict=True)]
+
+    def look_up(self, key: UUID, request: dict[str, Any]) -> None:
+        """Nothing: a shipment ends once, whatever the key; the carrier says that it has ended (`accept_ended`)."""
 
     def end_shipments(self, answered: Answered) -> list[UUID]:
         return services.end_shipments([UUID(request["order"]) for request, _ in answered], self.state)

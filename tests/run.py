@@ -21,6 +21,7 @@ from celery_config.common.services import ORCHESTRATOR, PACKAGES, SERVICES
 from compose.local import packages
 from compose.local.environment import ROOT, var_folder
 from compose.local.postgres import PostgresServer
+from tests import browser
 
 PYTHON = sys.executable
 MODULE = (PYTHON, "-m")
@@ -75,7 +76,7 @@ def main(argv: list[str]) -> int:
     chosen = options.only or GROUPS
     if {*chosen} - SERVERLESS:
         packages.find_or_install(console)
-    browser = packages.find_or_install_browser(console) if "acceptance" in chosen else None
+    chromium = browser.find_or_install_browser(console) if "acceptance" in chosen else None
     groups = {
         "checks": lambda: side_by_side(checks(var), console),
         "unit": lambda: side_by_side([pytest("unit", "tests/unit", "-n", "2")], console),
@@ -86,7 +87,7 @@ def main(argv: list[str]) -> int:
                 pytest(
                     "acceptance",
                     *("tests/acceptance", "-n", "2", "--dist", "loadfile"),
-                    env={"CHROMIUM": str(browser)},
+                    env={"CHROMIUM": str(chromium)},
                 )
             ],
             console,

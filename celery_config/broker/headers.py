@@ -1,11 +1,12 @@
 """Headers of a task message, checked before Celery reads them.
 
-Everyone who may publish can write anything there, and Celery trusts it: a time limit that is not a pair ends a worker.
+Everyone who may publish can write anything there, and Celery trusts it: a time limit that is not a pair ends a worker,
+and an expired message also revokes every other one with its id.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import MAXYEAR, UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -19,13 +20,17 @@ SUSPICIOUS = 3
 back whole batches, and running them one by one would only be slow."""
 
 
+# An id becomes a property of the next message, which has room for 255 bytes.
+Id = Annotated[str, msgspec.Meta(max_length=255)]
+
+
 class Headers(msgspec.Struct):
     """See Celery's message protocol, version 2."""
 
     task: str
-    id: str
-    root_id: str | None = None
-    parent_id: str | None = None
+    id: Id
+    root_id: Id | None = None
+    parent_id: Id | None = None
     group: str | None = None
     shadow: str | None = None
     lang: str | None = None
@@ -33,22 +38,23 @@ class Headers(msgspec.Struct):
     argsrepr: str | None = None
     kwargsrepr: str | None = None
     eta: datetime | None = None
-    expires: datetime | None = None
+    expires: None = None
+    """None of our messages expires."""
     retries: Annotated[int, msgspec.Meta(ge=0)] | None = None
-    timelimit: tuple[float | None, float | None] | None = None
+    timelimit: tuple[None, None] | None = None
+    """The limit of handlers is the worker's."""
     ignore_result: bool | None = None
     replaced_task_nesting: int | None = None
     stamped_headers: list[str] | None = None
     stamps: dict[str, Any] | None = None
     delivery_count: int = msgspec.field(default=0, name=DELIVERY_COUNT)
 
-    @classmethod
-    def parse(cls, message: Message) -> Headers:
-        """
-        Raises:
-            msgspec.ValidationError: these are not the headers of a task; the text names the wrong one.
-        """
-        return msgspec.convert(message.headers or {}, cls)
+    def __post_init__(self) -> None:
+        ids = f"{self.id}{self.root_id}{self.parent_id}"
+        if not (ids.isascii() and ids.isprintable()):
+            raise ValueError("an id that is not printable ASCII")
+        if self.eta and self.eta.year == MAXYEAR:  # in UTC it may be a year later, which nobody can read
+            raise ValueError(f"an ETA in the year {MAXYEAR}")
 
 
 def is_suspicious(message: Message) -> bool:
@@ -56,7 +62,7 @@ def is_suspicious(message: Message) -> bool:
     return int(message.headers.get(DELIVERY_COUNT, 0)) >= SUSPICIOUS
 
 
-def seconds_until(eta: str) -> float:
-    """The seconds until a message's ETA; negative when it is past."""
-    moment = datetime.fromisoformat(eta)
+def seconds_until(eta: Any) -> float:
+    """The seconds until a message's ETA, of any form that `Headers` takes; negative when it is past."""
+    moment = msgspec.convert(eta, datetime)
     return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - datetime.now(UTC)).total_seconds()

@@ -46,9 +46,12 @@ EXCHANGES = {
 # alive through some bad minutes (rule 19, dead letters).
 DELIVERY_LIMIT = 20
 UNROUTED_KEPT = 10_000
-# Queues without a limit of their own get one from RabbitMQ 4: 20, and then the message is dropped. This one is never
-# reached; only RabbitMQ 4 knows -1 for no limit. A policy, unlike an argument, also reaches queues that exist.
-POLICIES = {"kept": (rf"^({DEAD_LETTERS}|{UNROUTED})$", {"delivery-limit": 2**31 - 1})}
+# Policies, unlike arguments, also reach queues that exist. Queues without a limit of their own get one from RabbitMQ 4:
+# 20, and then the message is dropped. This one is never reached; only RabbitMQ 4 knows -1 for no limit.
+KEPT = {"delivery-limit": 2**31 - 1}
+# A dead letter stays in its queue until the dead-letter queue has confirmed it. RabbitMQ demands the overflow, which
+# has no effect on a queue without a length limit.
+AT_LEAST_ONCE = {"dead-letter-strategy": "at-least-once", "overflow": "reject-publish"}
 IN_VHOST, DURABLE = {"vhost": VHOST}, {"durable": True, "auto_delete": False}
 
 
@@ -98,6 +101,14 @@ class Topology:
             QueueSpec(UNROUTED, ((UNROUTED, ""),), bounded),
         ]
 
+    def policies(self) -> dict[str, tuple[str, dict[str, Any]]]:
+        """The broker's policies: for each name a pattern of queues, and what holds for them."""
+        work = [queue.name for queue in self.queues() if "x-dead-letter-exchange" in queue.arguments]
+        return {
+            "kept": (f"^({DEAD_LETTERS}|{UNROUTED})$", KEPT),
+            "dead-lettered-at-least-once": (f"^({'|'.join(map(re.escape, work))})$", AT_LEAST_ONCE),
+        }
+
     def kombu_queues(self, *, declare: bool) -> list[Queue]:
         """The queues as kombu objects.
 
@@ -137,8 +148,8 @@ class Topology:
             passwords: of each user: every service, `flower`, and any administrator (another name).
         """
         rights = {user: self.permissions(user) for user in (*SERVICES, FLOWER_USER) if user in passwords}
-        # Flower reads the lengths of queues from the management API.
-        tags = {**dict.fromkeys(rights, ""), FLOWER_USER: "management"}
+        # From the management API Flower reads the lengths of queues, and the order service also nodes and members.
+        tags = {**dict.fromkeys(rights, ""), FLOWER_USER: "management", ORCHESTRATOR: "monitoring"}
         everything = {"configure": ".*", "write": ".*", "read": ".*"}
         rights |= {user: everything for user in passwords if user not in tags}
         return {
@@ -156,7 +167,7 @@ class Topology:
             "policies": [
                 {"name": name, **IN_VHOST, "pattern": pattern}
                 | {"apply-to": "queues", "priority": 0, "definition": definition}
-                for name, (pattern, definition) in POLICIES.items()
+                for name, (pattern, definition) in self.policies().items()
             ],
             "exchanges": [
                 {"name": name, **IN_VHOST, "type": kind, **DURABLE, "internal": False, "arguments": arguments}

@@ -12,9 +12,12 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from socket import MSG_DONTWAIT
 from typing import Any
 
+from amqp import serialization, spec
 from amqp.exceptions import RecoverableConnectionError
 from amqp.transport import TCPTransport
-from kombu.transport import pyamqp
+from kombu.transport import TRANSPORT_ALIASES, pyamqp
+
+from celery_config.broker.properties import mend_routing_key, read_properties
 
 READ_BYTES = 32 * 1024
 MAX_HELD_BYTES = 256 * 1024
@@ -94,14 +97,12 @@ class Connection(pyamqp.Connection):
     def Transport(self, host: str, connect_timeout: float, ssl: Any, *times: Any, **more: Any) -> Any:
         if ssl:
             return super().Transport(host, connect_timeout, ssl, *times, **more)
-        read_timeout, write_timeout = times
-        return BufferedTransport(
-            host,
-            connect_timeout=connect_timeout,
-            read_timeout=read_timeout,
-            write_timeout=write_timeout,
-            **more,
-        )
+        return BufferedTransport(host, connect_timeout, *times, **more)
+
+    def on_inbound_method(self, channel_id: int, method: Any, arguments: bytes, content: Any) -> Any:
+        if method == spec.Basic.Deliver:
+            arguments = mend_routing_key(arguments)
+        return super().on_inbound_method(channel_id, method, arguments, content)
 
 
 class Transport(pyamqp.Transport):
@@ -121,6 +122,19 @@ class Transport(pyamqp.Transport):
             raise RecoverableConnectionError("the broker is disconnected")
         with suppress(TimeoutError):  # the rest of the message is still under way
             connection.drain_events(timeout=0)
+
+
+class SSLTransport(Transport, pyamqp.SSLTransport):
+    """kombu's transport for `amqps://`."""
+
+
+def register() -> None:
+    """Let every connection of this process be one of these, and read properties within bounds.
+
+    After a failover kombu goes by the URL's scheme alone.
+    """
+    TRANSPORT_ALIASES.update({"amqp": f"{__name__}:Transport", "amqps": f"{__name__}:SSLTransport"})
+    serialization.PROPERTY_CLASSES[spec.Basic.CLASS_ID] = read_properties
 
 
 def hold_writes(connection: Any) -> AbstractContextManager[None]:

@@ -33,7 +33,7 @@ def min_uuid7_at(moment: datetime) -> UUID:
 
 
 def parse_uuid(text: str) -> UUID | None:
-    """The id of ours that another system kept for us; None for a text that is no id of ours."""
+    """The id that a person or another system wrote; None for a text that is no id of ours."""
     try:
         return UUID(text)
     except ValueError:

@@ -26,6 +26,10 @@ UNPUBLISHED = Counter(
 OUTBOX_AGE = Gauge(
     "order_saga_outbox_age_seconds", "Age of the oldest outbox row that is due and unpublished."
 )
+BARRIER_UNANSWERED = Gauge(
+    "order_saga_barrier_unanswered_seconds",
+    "How long old barrier rows have been kept because nobody says whether their saga has ended.",
+)
 DUE_AGE = Gauge(
     "order_saga_due_age_seconds", "How long the most overdue saga has been waiting for the watchdog."
 )
@@ -34,6 +38,14 @@ DEAD_LETTERS = Counter(
     "order_saga_dead_letters_total", "Messages that came back as dead letters.", ["reason"]
 )
 REDRIVES = Counter("order_saga_redrives_total", "Sagas the watchdog drove again.", ["status"])
+QUEUE_MISSING_MEMBERS = Gauge(
+    "order_saga_queue_missing_members", "Members that a queue lacks or that are down.", ["queue"]
+)
+QUEUE_WAITING_DEAD_LETTERS = Gauge(
+    "order_saga_queue_waiting_dead_letters",
+    "Dead letters in a queue that the queue of dead letters has not confirmed.",
+    ["queue"],
+)
 PARKED_OVERDUE = Gauge("order_saga_parked_overdue", "Parked sagas whose owner has not decided in time.")
 SAGAS = Gauge("order_saga_sagas", "Sagas that have not ended, by status.", ["status"])
 

@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -76,11 +77,16 @@ class Command(Message):
 
     done: ClassVar[type[Reply]]
     refused: ClassVar[type[Refusal] | None] = None
+    hashed_defaults: ClassVar[tuple[str, ...]] = ()
+    """Fields with a default that the command's first release had: they count in its hash where they differ from it."""
 
     @property
     def subject(self) -> str:
         """What the command is about (its first field), for logs and for the subject of its events."""
         return str(getattr(self, contract_fields(self)[0].name))
+
+
+C = TypeVar("C", bound=Command)
 
 
 def contract_fields(contract: Any) -> tuple[dataclasses.Field[Any], ...]:
@@ -110,27 +116,55 @@ def command_id(saga: UUID, step: str, operation: str) -> UUID:
     return uuid5(COMMAND_IDS, f"{saga}/{step}/{operation}")
 
 
-def command_hash(command: Any) -> str:
-    """SHA-256 (hex) over the fields that differ from their defaults, in the command and in what it contains.
+def fill_command(
+    kind: type[C], fields: Mapping[str, Any], needs: Mapping[str, str], replies: Mapping[str, Any]
+) -> C:
+    """Return a command from its message and the replies before it.
 
-    A deploy that adds a defaulted field therefore changes no hash of a command under way (rule 5, the barrier).
+    Args:
+        needs: the fields that come from a reply, with its step. A reply that an older release stored may lack a field
+            that came later; the command then takes its default.
+
+    Raises:
+        msgspec.ValidationError: a field is missing or of the wrong type.
     """
-    text = json.dumps(strip_defaults(command), sort_keys=True, separators=(",", ":"))
+    optional = {field.name for field in contract_fields(kind) if not is_required(field)}
+    try:
+        needed = {
+            name: replies[step][name]
+            for name, step in needs.items()
+            if name in replies[step] or name not in optional
+        }
+    except (KeyError, TypeError) as error:
+        raise msgspec.ValidationError(f"the replies before it lack what it needs: {error!r}") from error
+    return decode(kind, {**fields, **needed})
+
+
+def command_hash(command: Any) -> str:
+    """SHA-256 (hex) over what every release knows of a command: its fields without a default, also in its values.
+
+    A saga under way is driven again by the code of the day. A field that was added since may then be filled from the
+    saga's data, from a reply or from an event; it has a default, so it is still the same command (rule 5, the barrier).
+    """
+    text = json.dumps(select_hashed(command), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def strip_defaults(value: Any) -> Any:
-    """`value` as JSON-ready builtins; of a dataclass only the fields that differ from their defaults."""
+def select_hashed(value: Any) -> Any:
+    """`value` as JSON-ready builtins; of a dataclass only the fields that count in a hash."""
     if isinstance(value, list | tuple):
-        return [strip_defaults(item) for item in value]
+        return [select_hashed(item) for item in value]
     if not dataclasses.is_dataclass(value):
         return encode(value)
-    fields = {
-        field.name: (getattr(value, field.name), field_default(field)) for field in dataclasses.fields(value)
+    counted = getattr(value, "hashed_defaults", ())
+    return {
+        field.name: select_hashed(given)
+        for field in dataclasses.fields(value)
+        for given in [getattr(value, field.name)]
+        if is_required(field) or (field.name in counted and given != field.default)
     }
-    return {name: strip_defaults(given) for name, (given, default) in fields.items() if given != default}
 
 
-def field_default(field: dataclasses.Field[Any]) -> Any:
-    """The field's default; the sentinel `MISSING`, which nothing equals, when it has none."""
-    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+def is_required(field: dataclasses.Field[Any]) -> bool:
+    """Whether the field has no default."""
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING

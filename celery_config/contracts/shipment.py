@@ -35,6 +35,7 @@ class ShipmentDispatched(Reply):
 class BookShipment(Command):
     done = ShipmentBooked
     refused = ShipmentRefused
+    hashed_defaults = ("parcels",)
     order: UUID
     address: Address
     weight_grams: int

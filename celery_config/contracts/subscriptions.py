@@ -14,13 +14,12 @@ command and of the announced event are found by name, in the event and in the re
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
 
-from celery_config.contracts.base import Command, Event, contract_fields
+from celery_config.contracts.base import Command, Event, contract_fields, is_required
 from celery_config.errors import DefinitionError
 
 
@@ -94,10 +93,7 @@ def find_missing_fields(wanted: type, *sources: type) -> Iterator[str]:
     """Yield a fault for each field of `wanted` that no source has."""
     known = {field.name for source in sources for field in contract_fields(source)}
     for field in contract_fields(wanted):
-        optional = (
-            field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
-        )
-        if field.name not in known and not optional:
+        if field.name not in known and is_required(field):
             names = " and ".join(source.__name__ for source in sources)
             yield f"{wanted.__name__}.{field.name} is not in {names}"
 

@@ -24,6 +24,7 @@ from celery_config.copies.readers import KEYS_PER_REQUEST, CopyReader, SourceRea
 from celery_config.copies.registry import Publication, copies, publications
 from celery_config.db import functions
 from celery_config.messaging.feed import open_feed
+from celery_config.web.parsers import parse_body
 from celery_config.web.permissions import IsService
 
 MAX_RANGES, MAX_PIECE_ROWS, MAX_PIECES, MAX_ROWS, MAX_CHANGES = 100, 5000, 200, 5000, 1000
@@ -78,12 +79,11 @@ class PublishedAPI(APIView):
         self, serializer: type[FieldsInput], request: Request
     ) -> tuple[SourceReader, dict[str, Any]]:
         """The source with the requested fields, and the validated request."""
-        given = serializer(data=request.data)
-        given.is_valid(raise_exception=True)
-        publication, fields = self.get_publication(), given.validated_data["fields"]
+        given = parse_body(serializer, request)
+        publication, fields = self.get_publication(), given["fields"]
         if unknown := set(fields) - set(publication.fields):
             raise ValidationError({"fields": f"not in the contract: {', '.join(sorted(unknown))}"})
-        return SourceReader(publication, fields), given.validated_data
+        return SourceReader(publication, fields), given
 
     def handle_exception(self, exc: Exception) -> Any:
         return super().handle_exception(ValidationError("not a key") if isinstance(exc, InvalidKey) else exc)

@@ -59,12 +59,9 @@ def check_copy(copy: Copy) -> Iterator[CheckMessage]:
 def check_contracts(changed: type[Event], deleted: type[Event]) -> Iterator[CheckMessage]:
     """Both must have the key as first field and a version; a deletion has no other field."""
     key = field_names(changed)[0]
-    if field_names(deleted) != [key] or not all(has_version(each) for each in (changed, deleted)):
+    versioned = [VERSION in {field.name for field in contract_fields(each)} for each in (changed, deleted)]
+    if field_names(deleted) != [key] or not all(versioned):
         yield Error(
             f"{deleted.__name__} must have {key} and version, and {changed.__name__} must have a version.",
             id="copies.E004",
         )
-
-
-def has_version(contract: type[Event]) -> bool:
-    return VERSION in [field.name for field in contract_fields(contract)]

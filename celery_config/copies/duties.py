@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable
 from datetime import timedelta
 
 import structlog
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, InterfaceError
 from prometheus_client import Gauge
 
 from celery_config.copies import freshness, sync
@@ -19,7 +17,7 @@ from celery_config.copies.source_client import SourceClient, open_source
 from celery_config.copies.sync import SyncResult
 from celery_config.db.functions import Now
 from celery_config.http.service_client import ServiceCallError
-from celery_config.messaging.outbox.relay import Duty
+from celery_config.messaging.outbox.relay import BackgroundDuty, Duty
 
 log = structlog.get_logger(__name__)
 LOOK_SECONDS, CHECK_SECONDS = 5.0, 60.0
@@ -34,28 +32,6 @@ DIFFERENCES = Gauge(
 CHECKED_AT = Gauge(
     "order_saga_copy_checked_timestamp_seconds", "When a copy was last compared with its source.", ["copy"]
 )
-
-
-class BackgroundDuty:
-    """A duty with a thread of its own, so that a slow source does not delay the relay's publishing."""
-
-    def __init__(self, name: str, run: Callable[[], None]) -> None:
-        self.name = name
-        self.run = run
-        self.thread: threading.Thread | None = None
-
-    def start(self) -> None:
-        """Start the thread, unless the last one still runs."""
-        if self.thread is None or not self.thread.is_alive():
-            self.thread = threading.Thread(target=self.run_and_disconnect, name=self.name, daemon=True)
-            self.thread.start()
-
-    def run_and_disconnect(self) -> None:
-        with structlog.contextvars.bound_contextvars(duty=self.name):
-            try:
-                self.run()
-            finally:
-                connection.close()
 
 
 def duties() -> list[Duty]:
@@ -74,10 +50,11 @@ def duties() -> list[Duty]:
 def measure_lags() -> None:
     for copy in copies.values():
         try:
-            with open_source(copy, settings.TIMES.call) as source:
-                freshness.measure_lag(source)
+            freshness.measure_lag(open_source(copy, settings.TIMES.call))
         except EXPECTED as error:
             log.warning("nobody knows how far the copy is", copy=copy.name, error=str(error))
+        except Exception:  # the other copies have no part in it
+            log.exception("the lag of a copy could not be measured", copy=copy.name)
 
 
 def check_due_copies() -> None:
@@ -89,10 +66,11 @@ def check_due_copies() -> None:
         if not due.update(check_due_at=next_at):
             continue
         try:
-            with open_source(copy) as source:
-                check_copy(source)
+            check_copy(open_source(copy))
         except EXPECTED as error:
             log.error("copy not compared; tried again at the next check", copy=copy.name, error=str(error))
+        except Exception:
+            log.exception("copy not compared; tried again at the next check", copy=copy.name)
 
 
 def check_copy(source: SourceClient) -> None:

@@ -7,10 +7,11 @@ split again (Aljoscha Meyer, "Range-Based Set Reconciliation", 2022). The source
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
+from itertools import groupby, islice
 from typing import Any
 
 import msgspec
@@ -51,19 +52,13 @@ class Piece:
     checksum: str
 
 
-@dataclass
-class ChecksumBuilder:
-    """Computes a checksum over key, version and values of rows, which are added in the order of their keys."""
-
-    rows: int = 0
-    digest: Any = field(default_factory=lambda: hashlib.blake2b(digest_size=DIGEST_BYTES))
-
-    def add(self, row: RowVersion) -> None:
-        self.rows += 1
-        self.digest.update(encoder.encode((row.key, row.version, row.values)))
-
-    def build_piece(self, upto: str | None) -> Piece:
-        return Piece(upto, self.rows, self.digest.hexdigest())
+def make_piece(rows: Iterable[RowVersion], upto: str | None) -> Piece:
+    """The piece of these rows, in the order of their keys: its checksum covers key, version and values."""
+    count, digest = 0, hashlib.blake2b(digest_size=DIGEST_BYTES)
+    for row in rows:
+        count += 1
+        digest.update(encoder.encode((row.key, row.version, row.values)))
+    return Piece(upto, count, digest.hexdigest())
 
 
 def pick_newest(*sources: Iterable[RowVersion]) -> list[RowVersion]:
@@ -85,28 +80,19 @@ def split_by_size(rows: Iterable[RowVersion], upto: str | None, size: int, most:
     """
     remaining, pieces = iter(rows), list[Piece]()
     while len(pieces) < most:
-        builder, last = ChecksumBuilder(), None
-        for row in islice(remaining, size):
-            builder.add(row)
-            last = row.key
-        if builder.rows < size:
-            return [*pieces, builder.build_piece(upto)]
-        pieces.append(builder.build_piece(last))
+        some = list(islice(remaining, size))
+        if len(some) < size:
+            return [*pieces, make_piece(some, upto)]
+        pieces.append(make_piece(some, some[-1].key))
     return pieces
 
 
 def split_at(rows: Iterable[RowVersion], bounds: Sequence[str | None]) -> list[Piece]:
     """The pieces that end at `bounds`, which are the bounds of the other side's pieces."""
-    pieces, builder = list[Piece](), ChecksumBuilder()
-    for row in rows:
-        while (bound := bounds[len(pieces)]) is not None and row.key > bound:
-            pieces.append(builder.build_piece(bound))
-            builder = ChecksumBuilder()
-        builder.add(row)
-    for bound in bounds[len(pieces) :]:
-        pieces.append(builder.build_piece(bound))
-        builder = ChecksumBuilder()
-    return pieces
+    keys = [bound for bound in bounds if bound is not None]
+    numbered = groupby(rows, lambda row: bisect_left(keys, row.key))
+    found = {number: make_piece(some, bounds[number]) for number, some in numbered}
+    return [found.get(number) or make_piece((), bound) for number, bound in enumerate(bounds)]
 
 
 def find_differing(after: str | None, theirs: Sequence[Piece], ours: Sequence[Piece]) -> list[Range]:

@@ -69,8 +69,8 @@ def fetch_rows(message: Resync) -> list[RowVersion]:
     Raises:
         ServiceCallError: the source does not answer.
     """
-    with open_source(copies[message.copy], settings.TIMES.call) as source:
-        return list(source.read_keys(message.keys).values())
+    source = open_source(copies[message.copy], settings.TIMES.call)
+    return list(source.read_keys(message.keys).values())
 
 
 @transaction.atomic

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from celery_config.common.grouping import split_chunks
 from celery_config.contracts.base import decode
@@ -13,6 +12,8 @@ from celery_config.copies.ranges import Piece, Range, RowVersion
 from celery_config.copies.readers import KEYS_PER_REQUEST
 from celery_config.copies.registry import Copy
 from celery_config.http.service_client import SECONDS, ServiceClient
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class SourceClient:
         self.client = client
         self.path = f"/api/published/{copy.source}"
 
-    def post(self, what: str, kind: Any, **body: Any) -> Any:
+    def post(self, what: str, kind: type[T], **body: Any) -> T:
         return decode(kind, self.client.post(f"{self.path}/{what}/", {"fields": self.copy.fields, **body}))
 
     def count_rows(self) -> int:
@@ -60,34 +61,26 @@ class SourceClient:
     def fetch_pieces(self, ranges: Sequence[Range], size: int, most: int) -> list[list[Piece]]:
         """Each range in at most `most` pieces of `size` rows; ask again for the rest of a range."""
         bounds = [asdict(each) for each in ranges]
-        pieces: list[list[Piece]] = self.post(
-            "pieces", list[list[Piece]], ranges=bounds, size=size, most=most
-        )
-        return pieces
+        return self.post("pieces", list[list[Piece]], ranges=bounds, size=size, most=most)
 
     def read_range(self, after: str | None, upto: str | None, most: int) -> list[RowVersion]:
         bounds = {"after": after, "upto": upto}
-        rows: list[RowVersion] = self.post("rows", list[RowVersion], range=bounds, most=most)
-        return rows
+        return self.post("rows", list[RowVersion], range=bounds, most=most)
 
     def read_keys(self, keys: Collection[str]) -> dict[str, RowVersion]:
         found: dict[str, RowVersion] = {}
         for some in split_chunks(sorted(keys), KEYS_PER_REQUEST):
-            rows: list[RowVersion] = self.post("rows", list[RowVersion], keys=some)
-            found |= {row.key: row for row in rows}
+            found |= {row.key: row for row in self.post("rows", list[RowVersion], keys=some)}
         return found
 
     def fetch_changes(self, after: str) -> ChangePage:
         """A page of the changes after a cursor."""
-        page: ChangePage = decode(ChangePage, self.client.get(f"{self.path}/changes/?after={after}"))
-        return page
+        return decode(ChangePage, self.client.get(f"{self.path}/changes/?after={after}"))
 
 
-@contextmanager
-def open_source(copy: Copy, seconds: float = SECONDS) -> Iterator[SourceClient]:
+def open_source(copy: Copy, seconds: float = SECONDS) -> SourceClient:
     """
     Args:
         seconds: how long one request may take.
     """
-    with ServiceClient(copy.service, seconds) as client:
-        yield SourceClient(copy, client)
+    return SourceClient(copy, ServiceClient(copy.service, seconds))

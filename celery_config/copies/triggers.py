@@ -19,8 +19,8 @@ from celery_config.messaging.models import Epoch, OutboxMessage
 STATEMENTS = {"postgresql": triggers_postgresql.build_statements, "sqlite": triggers_sqlite.build_statements}
 
 
-def install_all(using: str) -> None:
-    """Install the triggers of all publications whose tables exist."""
+def install_all(using: str, **_: Any) -> None:
+    """Install the triggers of all publications whose tables exist, after every `migrate`."""
     connection = connections[using]
     with connection.cursor() as cursor:
         tables = connection.introspection.table_names(cursor)

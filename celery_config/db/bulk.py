@@ -17,7 +17,7 @@ from django.db import connection, models, transaction
 
 from celery_config.common.codec import encode_strictly
 from celery_config.common.grouping import group_by
-from celery_config.db.functions import NOW, Now, commit_failpoints
+from celery_config.db.functions import NOW, Now, commit_failpoints, fetch_all
 
 Model = type[models.Model]
 
@@ -45,10 +45,9 @@ def insert_new(model: Model, rows: Sequence[Any], fields: Sequence[str], *, retu
     """Insert the rows that no unique constraint forbids; return a field of these, in no order."""
     if not rows:
         return []
-    with connection.cursor() as cursor:
-        sql = build_insert(model, tuple(fields), returning, connection.vendor)
-        cursor.execute(sql, [json_parameter(model, rows, fields)])
-        return [get_field(model, returning).to_python(value) for (value,) in cursor.fetchall()]
+    sql = build_insert(model, tuple(fields), returning, connection.vendor)
+    made = fetch_all(sql, [json_parameter(model, rows, fields)])
+    return [get_field(model, returning).to_python(value) for (value,) in made]
 
 
 def update(model: Model, rows: Sequence[Any], fields: Sequence[str]) -> None:

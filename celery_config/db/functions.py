@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -46,11 +46,17 @@ def cached_sql(query: Callable[..., QuerySet[Any, Any]]) -> Callable[..., tuple[
     return statement
 
 
+def fetch_all(sql: str, parameters: Sequence[Any] | None = None) -> list[Any]:
+    """Execute plain SQL and return its rows."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        rows: list[Any] = cursor.fetchall()
+    return rows
+
+
 def fetch_now() -> datetime:
     """Ask the database for its present time: one round trip."""
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {POSTGRESQL_NOW if connection.vendor == 'postgresql' else SQLITE_NOW}")
-        (moment,) = cursor.fetchone()
+    ((moment,),) = fetch_all(f"SELECT {POSTGRESQL_NOW if connection.vendor == 'postgresql' else SQLITE_NOW}")
     return parse_time(moment)
 
 

@@ -2,7 +2,7 @@
 
     FAILPOINTS=FOLDER     every process that starts with this variable reads FOLDER/armed
 
-Each file in that folder is one failpoint (`arm` writes it): the point, the operation that reaches it, and the way to
+Each file in that folder is one failpoint: the point, the operation that reaches it, and the way to
 die. The first process that reaches it claims the file, so each failpoint fires once, however many processes run and
 however often they start again; FOLDER/fired shows what fired, and where. Without FAILPOINTS `reach` does nothing, and
 production refuses the variable. The idea is FreeBSD's fail(9).
@@ -16,16 +16,13 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
 import structlog
 
 from celery_config.failpoints import points
 from celery_config.failpoints.points import Point, Way
-
-VARIABLE = "FAILPOINTS"
 
 
 @dataclass(frozen=True)
@@ -126,22 +123,6 @@ def find_connections(port: int) -> Iterator[socket.socket]:
 def make_folders(folder: Path) -> None:
     for part in ("armed", "fired"):
         (folder / part).mkdir(parents=True, exist_ok=True)
-
-
-def arm(folder: Path, failpoint: Failpoint) -> str:
-    """Arm a failpoint for the next process that reaches it; return its name in `fired`."""
-    make_folders(folder)
-    name = f"{uuid4()}.json"
-    draft = folder / name
-    draft.write_text(json.dumps(asdict(failpoint)))
-    draft.rename(folder / "armed" / name)
-    return name
-
-
-def disarm(folder: Path) -> None:
-    """Remove what has not fired."""
-    for path in (folder / "armed").glob("*.json"):
-        path.unlink(missing_ok=True)
 
 
 def install(folder: Path, *, database_port: int, broker_port: int) -> None:

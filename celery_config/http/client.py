@@ -174,13 +174,6 @@ class DeadlineClient:
         finally:
             self._deadline.at = outer
 
-    def close(self) -> None:
-        """Close the kept connections; the next call opens new ones."""
-        with self._guard:
-            client, self._client = self._client, None
-        if client is not None:
-            client.close()
-
     def _for_this_process(self) -> httpx.Client:
         with self._guard:
             # Two processes that share a connection after a fork would read each other's answers.

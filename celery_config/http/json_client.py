@@ -60,10 +60,6 @@ class JsonClient:
             yield from page["items"]
             after = page["next"]
 
-    def close(self) -> None:
-        """Close the kept connections."""
-        self._client.close()
-
     def _call(self, method: str, path: str, **parts: Any) -> dict[str, Any]:
         try:
             response = self._client.send(method, self._base_url + path, **parts)

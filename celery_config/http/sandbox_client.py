@@ -47,10 +47,6 @@ class SandboxClient(Generic[E]):
         """Every entry made since then, page by page."""
         return self._list_entries({"since": since.isoformat()} if since else {})
 
-    def close(self) -> None:
-        """Close the kept connections."""
-        self._http.close()
-
     def make_entry(self, item: dict[str, Any]) -> E:
         """One item of the list as an entry."""
         raise NotImplementedError

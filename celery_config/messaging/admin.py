@@ -13,7 +13,6 @@ OUTCOMES = {
     "refused": "danger",
     "intent": "warning",
     "tombstone": "info",
-    "failed": "danger",
 }
 ACTION, UNDO = label_column("action", OUTCOMES), label_column("undo", OUTCOMES)
 

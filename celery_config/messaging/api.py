@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db.models import F
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import generics, serializers
 from rest_framework.exceptions import ValidationError
@@ -82,7 +81,7 @@ class BarrierList(generics.ListAPIView[BarrierRow]):
     filterset_fields = ("saga", "step", "action", "undo")
 
     def get_queryset(self) -> Any:
-        rows = super().get_queryset().order_by(F("created_at").desc())
+        rows = super().get_queryset()
         if since := self.request.query_params.get("began_since"):
             rows = rows.filter(saga__gte=min_uuid7_at(read_time(since)))
         return rows

@@ -15,8 +15,6 @@ from celery_config.settings import env
 
 class MessagingConfig(AppConfig):
     name = "celery_config.messaging"
-    label = "messaging"
-    verbose_name = "Messaging"
 
     def ready(self) -> None:
         # Celery finds the tasks of an app in its module `tasks`; those that receive events are in another one.

@@ -11,6 +11,9 @@ import threading
 
 from django.db import Error, InterfaceError, OperationalError, connection, transaction
 
+from celery_config.db import limits
+
+ANSWER_SECONDS = 3.0
 database_away = threading.Event()
 consumption_paused = threading.Event()
 
@@ -45,7 +48,8 @@ def database_takes_writes() -> bool:
     )
 
     try:
-        with transaction.atomic():
+        # Asked by the worker's event loop, which must not stand still for as long as a statement may.
+        with limits.answer_within(ANSWER_SECONDS), transaction.atomic():
             OutboxMessage.objects.create(kind=OutboxMessage.Kind.EVENT, name="gate", payload={})
             transaction.set_rollback(True)
     except Error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery_config.common import metrics
 from celery_config.messaging import epochs, retention
-from celery_config.messaging.outbox.relay import Duty, oldest_unpublished_seconds
+from celery_config.messaging.outbox.relay import BackgroundDuty, Duty, oldest_unpublished_seconds
 
 EPOCH_SECONDS = 60.0
 
@@ -19,8 +19,10 @@ def look_at_epoch() -> None:
 
 
 def standard_duties() -> list[Duty]:
+    barrier = BackgroundDuty("retention of the barrier", retention.BarrierRetention().run)
     return [
         Duty("lag", measure_lag, 1.0),
         Duty("epoch", look_at_epoch, EPOCH_SECONDS),
         Duty("retention", retention.delete_expired, retention.EVERY_SECONDS),
+        Duty(barrier.name, barrier.start, retention.EVERY_SECONDS),
     ]

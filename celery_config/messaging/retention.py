@@ -1,31 +1,47 @@
 """Retention: events, inbox entries and barrier rows are deleted after their time, so no table grows without limit.
 
-A saga's id holds the time at which the saga began. A message of a saga that began too long ago, and without a barrier
-row, goes to the dead letters instead of being carried out: that is why old barrier rows can be deleted.
+A saga's id holds the time at which the saga began. Barrier rows of a saga that began too long ago are deleted when the
+orchestrator says that it has ended: a saga that is open, however old, may still be driven, undone or settled. So a
+message of an old saga that finds no barrier row is carried out only if its saga is open; then it never came before.
+Any other is refused, because it may have been carried out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import timedelta
+import functools
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
+import structlog
 from django.conf import settings
-from django.db import models
-from django.db.models import Q
+from django.db import DatabaseError, InterfaceError, models
+from django.db.models import Min, Q
 from django.utils import timezone
 
+from celery_config.common import metrics
 from celery_config.common.identifiers import min_uuid7_at, uuid7_time
-from celery_config.messaging.barrier import store
-from celery_config.messaging.barrier.steps import StepRequest
+from celery_config.common.services import ORCHESTRATOR
+from celery_config.contracts.base import decode
+from celery_config.db.limits import slow_statements
+from celery_config.errors import CallFailed, OutcomeUnknown, ServiceUnavailable
+from celery_config.http.json_client import JsonClient
 from celery_config.messaging.models import BarrierRow, InboxEntry, OutboxMessage
 from celery_config.messaging.states import Action, Undo
 
+log = structlog.get_logger(__name__)
 # A batch takes a few milliseconds, so that publishing does not wait for it.
 BATCH, EVERY_SECONDS = 1000, 5.0
-# Clocks differ: rows are kept a little longer than their messages are accepted.
+SAGAS_AT_ONCE = 500
+# Clocks differ: rows are kept a little longer than their messages are accepted, and after the end of their saga.
 MARGIN = timedelta(days=1)
+# Rows that were kept are asked about again after an hour; an orchestrator that did not answer, after a minute.
+WALK_SECONDS, RETRY_SECONDS = 3600.0, 60.0
+LATE = timedelta(days=7)
+OPEN_CALL = Q(action=Action.INTENT.value) | Q(undo=Undo.INTENT.value)
 
 
 def is_too_old(saga: UUID) -> bool:
@@ -34,24 +50,129 @@ def is_too_old(saga: UUID) -> bool:
     return began is not None and began < timezone.now() - timedelta(days=settings.SAGA_RETENTION_DAYS)
 
 
-def find_forgotten(steps: Sequence[StepRequest]) -> set[UUID]:
-    """Return the keys of steps whose barrier rows may have been deleted."""
-    old = {step.key for step in steps if is_too_old(step.saga)}
-    return old - store.known_keys(old) if old else old
+def compute_margin() -> timedelta:
+    """How much longer than their time, and than their saga, barrier rows are kept."""
+    return min(MARGIN, timedelta(days=settings.SAGA_RETENTION_DAYS) / 10)
 
 
+@dataclass(frozen=True)
+class SagaEnds:
+    """What the orchestrator knows of some sagas and choreographed orders; it does not know those in neither."""
+
+    ended: frozenset[UUID] = frozenset()
+    """Those that ended long enough ago (`compute_margin`) for no message of theirs to be under way any more."""
+    open: frozenset[UUID] = frozenset()
+
+
+def ask_orchestrator(sagas: Collection[UUID]) -> SagaEnds:
+    """Ask which of these sagas have ended.
+
+    Raises:
+        OutcomeUnknown, CallFailed: it did not answer.
+    """
+    asked = {"sagas": [str(saga) for saga in sagas]}
+    return decode(SagaEnds, orchestrator().post("/api/sagas/ended/", asked, key=str(uuid4())))
+
+
+@functools.cache
+def orchestrator() -> JsonClient:
+    """The client of the orchestrator; it keeps its connections, and all threads share it."""
+    return JsonClient(
+        settings.SERVICE_URLS[ORCHESTRATOR],
+        seconds=settings.TIMES.call,
+        token=settings.SERVICE_TOKENS[ORCHESTRATOR],
+        away=ServiceUnavailable,
+    )
+
+
+class BarrierRetention:
+    """Deletes the barrier rows of old sagas that have ended, batch by batch in the order of the sagas' ids.
+
+    It walks past the rows that are kept, so they hold up nothing, and begins again after `WALK_SECONDS`. Rows of which
+    no orchestrator knows are kept, too; the metric shows how long they wait.
+
+    Args:
+        ask: gives what is known of sagas.
+    """
+
+    def __init__(self, ask: Callable[[Collection[UUID]], SagaEnds] = ask_orchestrator) -> None:
+        self.ask = ask
+        self.walk_at = self.ask_at = 0.0
+        self.position = UUID(int=0)
+        self.unknown: datetime | None = None
+        """When the oldest row was written, of those in this walk whose saga the orchestrator does not know."""
+
+    def run(self, sagas: int = SAGAS_AT_ONCE) -> None:
+        """Walk on from where the last run stopped to the last old row.
+
+        Args:
+            sagas: how many are asked about at once.
+        """
+        now = time.monotonic()
+        if now < self.ask_at:
+            return
+        if now >= self.walk_at:
+            self.walk_at, self.position, self.unknown = now + WALK_SECONDS, UUID(int=0), None
+        found: dict[UUID, datetime] = {}
+        try:
+            while found := self.find_old_sagas(sagas):
+                self.delete_ended(found)
+        except (OutcomeUnknown, CallFailed) as error:
+            log.warning("old barrier rows are kept: their orchestrator does not answer", error=str(error))
+            self.ask_at = now + RETRY_SECONDS
+        except (DatabaseError, InterfaceError) as error:
+            log.warning("old barrier rows are kept until the database answers", error=str(error))
+        self.report(oldest(self.unknown, *found.values()))
+
+    def find_old_sagas(self, limit: int) -> dict[UUID, datetime]:
+        """Return the next sagas whose rows are past their time, each with the time of its first row."""
+        rows = BarrierRow.objects.filter(self.old_rows(), saga__gt=self.position).order_by("saga")
+        return dict(rows.values_list("saga").annotate(first=Min("created_at"))[:limit])
+
+    @staticmethod
+    def old_rows() -> Q:
+        """Rows past their time; never one with an open call, since only it knows the call's key."""
+        before = timezone.now() - timedelta(days=settings.SAGA_RETENTION_DAYS) - compute_margin()
+        return Q(saga__lt=min_uuid7_at(before), created_at__lt=before) & ~OPEN_CALL
+
+    def delete_ended(self, found: dict[UUID, datetime]) -> None:
+        """Delete the rows of those that have ended, and walk on.
+
+        Raises:
+            OutcomeUnknown, CallFailed: the orchestrator did not answer; nothing was deleted.
+        """
+        known = self.ask(found)
+        # The condition is in the statement that deletes: a row may have been taken up again since it was found.
+        BarrierRow.objects.filter(self.old_rows(), saga__in=known.ended & found.keys()).delete()
+        answered = known.ended | known.open
+        self.unknown = oldest(self.unknown, *(at for saga, at in found.items() if saga not in answered))
+        self.position = max(found)
+
+    @staticmethod
+    def report(unanswered: datetime | None) -> None:
+        """Show for how long rows have waited for word of their saga's end.
+
+        Args:
+            unanswered: when the oldest of them was written.
+        """
+        kept = timedelta(days=settings.SAGA_RETENTION_DAYS) + compute_margin()
+        late = timezone.now() - kept - unanswered if unanswered else timedelta()
+        metrics.BARRIER_UNANSWERED.set(late.total_seconds())
+        if late > LATE:
+            log.error("nobody says whether the sagas of old barrier rows have ended", days=late.days)
+
+
+def oldest(*moments: datetime | None) -> datetime | None:
+    return min(filter(None, moments), default=None)
+
+
+@slow_statements()
 def delete_expired(batch: int = BATCH) -> bool:
-    """Delete a batch of old events, inbox entries and decided barrier rows; return whether there may be more."""
+    """Delete a batch of old events and inbox entries; return whether there may be more."""
     events = timezone.now() - timedelta(days=settings.EVENT_RETENTION_DAYS)
-    kept = timedelta(days=settings.SAGA_RETENTION_DAYS)
-    sagas = timezone.now() - kept - min(MARGIN, kept / 10)
-    open_call = Q(action=Action.INTENT.value) | Q(undo=Undo.INTENT.value)
     full = [
         delete_batch(OutboxMessage, Q(published_at__lt=events), "published_at", batch),
         delete_batch(InboxEntry, Q(received_at__lt=events), "received_at", batch),
-        delete_batch(
-            BarrierRow, Q(saga__lt=min_uuid7_at(sagas), created_at__lt=sagas) & ~open_call, "saga", batch
-        ),
     ]
     return any(full)
 

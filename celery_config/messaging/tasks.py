@@ -19,9 +19,9 @@ from django.db import Error as DatabaseFailure
 from celery_config.broker import topology
 from celery_config.broker.headers import NOT_BEFORE, seconds_until
 from celery_config.contracts.base import decode
-from celery_config.errors import ServiceUnavailable
+from celery_config.errors import HandlerExited, ServiceUnavailable
 from celery_config.failpoints.points import Point, reach
-from celery_config.messaging import database_gate
+from celery_config.messaging import database_gate, under_way
 from celery_config.messaging.deliveries import Call, Delivery, Outcome, TriedLater, is_failure
 from celery_config.messaging.outbox import writing
 
@@ -74,7 +74,7 @@ class DurableTask(Task):
             try:
                 delivery = self.decode_delivery(request)
             except msgspec.ValidationError as error:
-                ended.append((Delivery(request, None), reject_malformed(error)))
+                ended.append((Delivery(request, None), reject_for_good(error)))
                 continue
             eta = request.get(NOT_BEFORE)
             if eta and (wait := seconds_until(eta)) > 0:
@@ -116,12 +116,15 @@ class DurableTask(Task):
         if not deliveries:
             return []
         try:
-            outcomes = work(deliveries)
-        except Exception as error:
+            with under_way.noted(self.name, deliveries):
+                outcomes = work(deliveries)
+        except (
+            BaseException
+        ) as error:  # `SystemExit` would end the thread, and leave a worker that does nothing
             if len(deliveries) > 1:
                 database_gate.drop_if_unusable()
                 return [ended for delivery in deliveries for ended in self.attempt([delivery], work)]
-            outcomes = [error]
+            outcomes = [error if isinstance(error, Exception) else HandlerExited(repr(error))]
         return [(d, self.decide_outcome(d, o)) for d, o in zip(deliveries, outcomes, strict=True)]
 
     def decide_outcome(self, delivery: Delivery[Any], outcome: Outcome) -> Outcome:
@@ -137,7 +140,7 @@ class DurableTask(Task):
             return outcome
         if not isinstance(outcome, self.throws):
             if isinstance(outcome, msgspec.ValidationError):
-                return reject_malformed(outcome)
+                return reject_for_good(outcome)
             database_gate.close_if_away(outcome)
             if database_gate.database_away.is_set():  # does not count as a try
                 return Reject(outcome, requeue=True)
@@ -179,8 +182,7 @@ class DurableTask(Task):
                 message = retry_message(self.name, request, request.retries if retries is None else retries)
                 writing.add_task(message, saga=UUID(saga) if saga else None, delay=seconds)
         except (DataError, ValueError) as failure:
-            log.error("to the dead letters", fault=str(failure))
-            return Reject(failure, requeue=False)
+            return reject_for_good(failure)
         except DatabaseFailure as failure:
             database_gate.close()
             log.error("database away; the message goes back to the broker", error=str(failure))
@@ -206,8 +208,8 @@ def durable_task(
     return shared_task(name=name, base=DurableTask, **options)(run)
 
 
-def reject_malformed(error: msgspec.ValidationError) -> Reject:
-    """A message that does not decode now never will."""
+def reject_for_good(error: Exception) -> Reject:
+    """A message that does not decode or cannot be stored now never will."""
     log.error("to the dead letters", fault=str(error))
     return Reject(error, requeue=False)
 

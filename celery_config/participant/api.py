@@ -14,8 +14,8 @@ from celery.exceptions import Ignore, Reject
 from django.db import DataError
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
-from rest_framework import serializers, status
-from rest_framework.exceptions import APIException, NotFound, ValidationError
+from rest_framework import serializers
+from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -23,14 +23,7 @@ from rest_framework.views import APIView
 from celery_config.common import metrics
 from celery_config.common.identifiers import parse_uuid
 from celery_config.contracts.base import decode
-from celery_config.errors import (
-    OutcomeUnknown,
-    Recovering,
-    Refused,
-    ServiceUnavailable,
-    StepSuperseded,
-    WebhookRefused,
-)
+from celery_config.errors import Recovering, Refused, ServiceUnavailable, WebhookRefused
 from celery_config.http.webhooks import CallEvent
 from celery_config.messaging.barrier import manual, webhooks
 from celery_config.messaging.barrier.webhooks import OutcomeNotification
@@ -39,6 +32,7 @@ from celery_config.messaging.tasks import DurableTask
 from celery_config.participant.handlers import load_handlers
 from celery_config.web.error_pages import BodyTooLarge
 from celery_config.web.fields import IdField
+from celery_config.web.parsers import parse_body
 from celery_config.web.permissions import IsService, require_permission
 from celery_config.web.problems import Conflict, Unprocessable
 
@@ -46,20 +40,6 @@ log = structlog.get_logger(__name__)
 # Webhook bodies have a few kilobytes; nothing of a body is trusted before its signature is checked.
 MAX_BYTES = 256 * 1024
 IGNORED, REFUSED = "ignored", "refused"
-
-
-class Gone(APIException):
-    """410: the step was undone or fenced; it never will run."""
-
-    status_code = status.HTTP_410_GONE
-    default_code = "outlived"
-
-
-class BadGateway(APIException):
-    """502: a provider did not say whether its call took effect."""
-
-    status_code = status.HTTP_502_BAD_GATEWAY
-    default_code = "unknown_outcome"
 
 
 class CommandInput(serializers.Serializer[Any]):
@@ -94,16 +74,12 @@ class Commands(APIView):
         `recovering` says that nothing was done. Any other failure is a 5xx: it is unknown what was done, and
         the same request is sent again.
         """
-        given = CommandInput(data=request.data)
-        given.is_valid(raise_exception=True)
-        outcome = run_command(**given.validated_data)
+        outcome = run_command(**parse_body(CommandInput, request))
         match outcome:
             case Ignore():
                 return Response({"ended": True})
             case Refused():
                 raise Unprocessable(outcome.reason, code=outcome.code)
-            case StepSuperseded():
-                raise Gone(str(outcome))
             case Reject():
                 raise Conflict(str(outcome.reason), code="command_rejected")
             case ServiceUnavailable():
@@ -118,7 +94,7 @@ def run_command(task: str, message: dict[str, Any], replies: dict[str, Any]) -> 
 
     Raises:
         NotFound: there is no such task.
-        BadGateway: the effect of a call outside is unknown.
+        OutcomeUnknown: the effect of a call outside is unknown.
         Conflict: the message has contents that cannot be stored.
         ValidationError: the message does not fit the task.
     """
@@ -131,8 +107,6 @@ def run_command(task: str, message: dict[str, Any], replies: dict[str, Any]) -> 
         # The answer is a part of the command, for the log and the failpoints.
         structlog.contextvars.bind_contextvars(task=task)
         return work.conclude(delivery, resolve_outcome(work.handle([delivery])))
-    except OutcomeUnknown as error:
-        raise BadGateway(str(error)) from error
     except DataError as error:  # as a message it would be a dead letter: no try will store it
         raise Conflict(
             f"{task} has contents that cannot be stored: {error}", code="command_rejected"
@@ -147,10 +121,9 @@ class SettleBarrier(APIView):
     @extend_schema(request=BarrierSettleInput, responses={200: dict})
     def post(self, request: Request) -> Response:
         """Store what a human found out over the open intent of a call outside, as the provider's own answer."""
-        given = BarrierSettleInput(data=request.data)
-        given.is_valid(raise_exception=True)
+        given = parse_body(BarrierSettleInput, request)
         try:
-            result = manual.settle_manually(load_handlers(), **given.validated_data)
+            result = manual.settle_manually(load_handlers(), **given)
         except (msgspec.ValidationError, KeyError) as error:
             raise ValidationError({"answer": f"it lacks something: {error}"}) from error
         return Response({"settled": result})
@@ -161,11 +134,10 @@ class Provider(Protocol):
 
     def read_event(self, body: bytes, headers: Mapping[str, str]) -> CallEvent | None:
         """Verify a webhook and return its event; None when it does not report the end of a call."""
-        ...
 
 
 class WebhookApi(APIView):
-    """Takes in the events of a provider; `describe_outcome` turns an event into a notification.
+    """Takes in the events of a `provider`; `describe_outcome` turns an event into a notification. `as_view` takes both.
 
     Every signed event is answered 200, so that the sender stops repeating it, unless our database did not take it.
     """
@@ -173,8 +145,8 @@ class WebhookApi(APIView):
     authentication_classes: ClassVar[list[Any]] = []  # type: ignore[misc]
     permission_classes: ClassVar[list[Any]] = []  # type: ignore[misc]
 
-    provider: Callable[[], Provider]
-    describe_outcome: Callable[[Any, UUID], OutcomeNotification | None]
+    provider: Callable[[], Provider] = None  # type: ignore[assignment]
+    describe_outcome: Callable[[Any, UUID], OutcomeNotification | None] = None  # type: ignore[assignment]
 
     @extend_schema(request=OpenApiTypes.OBJECT, responses=WebhookOutput, auth=[])
     def post(self, request: Request) -> Response:

@@ -20,6 +20,7 @@ from celery_config.contracts.base import LOST, Event, StepGaveUp, decode, encode
 from celery_config.contracts.subscriptions import EventSubscription, ReactionRule
 from celery_config.erasure import tombstones
 from celery_config.errors import DefinitionError, Refused, StepLost
+from celery_config.messaging.barrier import store
 from celery_config.messaging.barrier.actions import run_actions
 from celery_config.messaging.barrier.compensations import undo_actions
 from celery_config.messaging.barrier.fences import Fence, fence_pivots
@@ -102,7 +103,8 @@ class ReactionStep(StepRequest):
     rule: ReactionRule = field(kw_only=True)
     trigger: TriggeringEvent = field(kw_only=True)
     repeats: bool = field(kw_only=True)
-    """Whether a stored outcome is announced again: a webhook or an operator may have stored it between two tries."""
+    """Whether a stored outcome is announced again: a webhook or an operator may have stored it between two tries, or
+    before the worker died that made the call."""
 
     def build_announcements(self, event: Event, outcome: str) -> list[dict[str, Any]]:
         kind = self.rule.refused if outcome == "refused" else self.rule.announce
@@ -115,9 +117,9 @@ class ReactionStep(StepRequest):
         gave_up = StepGaveUp(code=LOST, reason=str(error)[:500])
         writing.add_events([build_answer_event(gave_up, self.trigger, self.id, **about)])
 
-    def build_reannouncements(self, handler: Handler, outcome: Outcome) -> list[dict[str, Any]]:
+    def build_reannouncements(self, outcome: Outcome) -> list[dict[str, Any]]:
         """Return the event of a stored outcome again; none if the outcome has none, or is not known yet."""
-        command = handler.command
+        command = self.rule.command
         if isinstance(outcome, Refused) and command.refused:
             return self.build_announcements(
                 command.refused(code=outcome.code, reason=outcome.reason), "refused"
@@ -175,15 +177,19 @@ class ReactionHandler:
         rule, trigger = self.rule, decode(TriggeringEvent, delivery.request.kwargs)
         command = decode(rule.command, trigger.data)
         name = rule.action.wire_name()
-        repeats = bool(trigger.drive or delivery.request.retries)
+        request = delivery.request
+        redelivered = (request.delivery_info or {}).get("redelivered")
+        repeats = bool(trigger.drive or request.retries or redelivered)
         return ReactionStep(
             trigger.saga, name, rule.operation, command.subject, command, rule=rule, trigger=trigger, repeats=repeats,
             known_done=name in trigger.known.split(),
         )  # fmt: skip
 
     def run_and_reannounce(self, steps: Sequence[Any]) -> list[Outcome]:
+        repeated = [step.key for step in steps if step.repeats]
+        known = store.known_keys(repeated) if repeated else set()
         outcomes = self.run(steps)
-        self.reannounce([pair for pair in zip(steps, outcomes, strict=True) if pair[0].repeats])
+        self.reannounce([pair for pair in zip(steps, outcomes, strict=True) if pair[0].key in known])
         return outcomes
 
     def run(self, steps: Sequence[ReactionStep]) -> list[Outcome]:
@@ -234,7 +240,7 @@ class ReactionHandler:
         """
         erased = tombstones.erased_among({step.trigger.saga for step, _ in repeated})
         alive = [(step, outcome) for step, outcome in repeated if step.trigger.saga not in erased]
-        events = [e for step, outcome in alive for e in step.build_reannouncements(self.handler, outcome)]
+        events = [event for step, outcome in alive for event in step.build_reannouncements(outcome)]
         if events:
             with transaction.atomic():
                 writing.add_events(events)

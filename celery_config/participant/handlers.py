@@ -35,8 +35,9 @@ from django.db import transaction
 from celery_config.common import metrics
 from celery_config.common.grouping import group_by, split_unique
 from celery_config.common.identifiers import uuid7_time
-from celery_config.contracts.base import Command, Reply, StepGaveUp, decode
+from celery_config.contracts.base import Command, Reply, StepGaveUp, fill_command
 from celery_config.errors import (
+    CallFailed,
     DefinitionError,
     OutcomeUnknown,
     Refused,
@@ -44,7 +45,7 @@ from celery_config.errors import (
     StepLost,
     StepSuperseded,
 )
-from celery_config.messaging import epochs
+from celery_config.messaging import epochs, retention
 from celery_config.messaging.barrier import store
 from celery_config.messaging.barrier.actions import run_actions
 from celery_config.messaging.barrier.compensations import undo_actions
@@ -52,7 +53,6 @@ from celery_config.messaging.barrier.fences import Fence, fence_pivots
 from celery_config.messaging.barrier.steps import FindHandler, Handler, LocalStep, OutsideStep, S, StepRequest
 from celery_config.messaging.deliveries import Delivery, Outcome, ReportedLost
 from celery_config.messaging.outbox import writing
-from celery_config.messaging.retention import find_forgotten
 from celery_config.messaging.tasks import Work, durable_task
 
 log = structlog.get_logger(__name__)
@@ -60,6 +60,9 @@ Attempt = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 Answered = Sequence[tuple[dict[str, Any], dict[str, Any]]]
 """Requests of calls outside, each with its answer."""
 KNOWN_DONE = "done"
+NumberedStep = tuple[int, S]
+CarryOut = Callable[[str, Sequence[S]], list[Outcome]]
+"""Carries out the steps of one operation, of which no two have the same barrier row."""
 registry: dict[str, Handler] = {}
 importing = threading.Lock()
 
@@ -134,6 +137,9 @@ class OneByOne:
     def request(self, command: Any) -> dict[str, Any]:
         """Return the full request, from the command and our own rows."""
         raise NotImplementedError
+
+    def look_up(self, key: UUID, request: dict[str, Any]) -> dict[str, Any] | None:
+        return None
 
     def settle_one(self, request: dict[str, Any], answer: dict[str, Any]) -> Reply | None:
         """Write the answer into our own rows and return the reply (None for an undo)."""
@@ -217,23 +223,49 @@ def register_fence(service: str) -> Task:
 
 
 def run_deduplicated(
-    deliveries: Sequence[Delivery[Any]],
-    step: Callable[[Delivery[Any]], S],
-    carry_out: Callable[[str, Sequence[S]], list[Outcome]],
+    deliveries: Sequence[Delivery[Any]], step: Callable[[Delivery[Any]], S], carry_out: CarryOut[S]
 ) -> list[Outcome]:
     """Carry out the steps of one operation together; a twin in the same batch waits for the next round."""
     steps = {id(delivery): step(delivery) for delivery in deliveries}
-    expired = find_forgotten(list(steps.values()))
-    outcomes: dict[int, Outcome] = {
-        number: reject_expired(each) for number, each in steps.items() if each.key in expired
-    }
-    outcomes |= settle_lost({number: each for number, each in steps.items() if number not in outcomes})
-    live = [(number, each) for number, each in steps.items() if number not in outcomes]
-    for part in split_unique(live, lambda each: each[1].key):
+    outcomes = settle_lost(steps)
+    sound = [each for each in steps.items() if each[0] not in outcomes]
+    old = [each for each in sound if retention.is_too_old(each[1].saga)]
+    if not old:
+        outcomes |= run_parts(sound, carry_out)
+    else:
+        young = [each for each in sound if each not in old]
+        outcomes |= run_parts(young, carry_out) | run_old(old, carry_out)
+    return [outcomes[id(delivery)] for delivery in deliveries]
+
+
+def run_parts(steps: Sequence[NumberedStep[S]], carry_out: CarryOut[S]) -> dict[int, Outcome]:
+    outcomes: dict[int, Outcome] = {}
+    for part in split_unique(steps, lambda each: each[1].key):
         for operation, group in group_by(lambda each: each[1].operation, part).items():
             ended = carry_out_or_report(partial(carry_out, operation), [each for _, each in group])
             outcomes |= zip((number for number, _ in group), ended, strict=True)
-    return [outcomes[id(delivery)] for delivery in deliveries]
+    return outcomes
+
+
+def run_old(steps: Sequence[NumberedStep[S]], carry_out: CarryOut[S]) -> dict[int, Outcome]:
+    """Carry out steps of sagas that are so old that their barrier rows may have been deleted.
+
+    A step with a row is carried out in the transaction that locks the row: retention cannot delete it meanwhile. A step
+    without one is carried out if its saga is open, whose rows are never deleted; so it never came before.
+    """
+    with transaction.atomic():
+        known = store.lock_rows([step.key for _, step in steps])
+        outcomes = run_parts([each for each in steps if each[1].key in known], carry_out)
+    missing = [each for each in steps if each[1].key not in known]
+    if not missing:
+        return outcomes
+    try:
+        still_open = retention.ask_orchestrator({step.saga for _, step in missing}).open
+    except (OutcomeUnknown, CallFailed) as error:
+        away = ServiceUnavailable(f"nobody says whether the saga is open: {error}")
+        return outcomes | dict.fromkeys((number for number, _ in missing), away)
+    expired = {number: reject_expired(step) for number, step in missing if step.saga not in still_open}
+    return outcomes | expired | run_parts([each for each in missing if each[0] not in expired], carry_out)
 
 
 def settle_lost(steps: Mapping[int, StepRequest]) -> dict[int, Outcome]:
@@ -289,7 +321,7 @@ def report_lost(step: StepRequest, error: StepLost) -> Outcome:
 
 def reject_expired(step: StepRequest) -> Reject:
     """Reject a step whose barrier row is missing and may have been deleted: it may have been carried out."""
-    fault = f"saga {step.saga} began more than {settings.SAGA_RETENTION_DAYS:g} days ago"
+    fault = f"saga {step.saga} began more than {settings.SAGA_RETENTION_DAYS:g} days ago, and is not open"
     log.error("to the dead letters", fault=fault)
     return Reject(fault, requeue=False)
 
@@ -300,11 +332,7 @@ def decode_step(handler: Handler, delivery: Delivery[StepMessage]) -> StepReques
         msgspec.ValidationError: the command, or a reply that it needs, is missing; another try would not help.
     """
     message = delivery.message
-    try:
-        needed = {name: delivery.replies[source][name] for name, source in (message.needs or {}).items()}
-    except (KeyError, TypeError) as error:
-        raise msgspec.ValidationError(f"the replies before it lack what it needs: {error!r}") from error
-    command = decode(handler.command, message.command | needed)
+    command = fill_command(handler.command, message.command, message.needs or {}, delivery.replies)
     known_done = message.known == KNOWN_DONE
     return StepRequest(
         message.saga, message.step, message.operation, command.subject, command, known_done=known_done

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
-from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from celery_config.reconciliation.source import UNREADABLE, ReconciliationSource
 from celery_config.web.fields import IdField
+from celery_config.web.parsers import parse_body
+from celery_config.web.problems import ApiError
 
 MAX_ORDERS = 500
 MAX_DAYS = 3650
@@ -26,29 +27,19 @@ class FactsInput(serializers.Serializer[Any]):
 
 
 class FactsApi(APIView):
-    """Subclasses set `facts(orders)`, what was done by order id, and `totals()`, which has `faults` as sentences."""
+    """`as_view` takes `facts(orders)`, what was done by order id, and `totals()`, which has `faults` as sentences."""
 
-    facts: Callable[[Collection[UUID]], dict[str, dict[str, Any]]]
-    totals: Callable[[], dict[str, Any]]
+    facts: Callable[[Collection[UUID]], dict[str, dict[str, Any]]] = None  # type: ignore[assignment]
+    totals: Callable[[], dict[str, Any]] = None  # type: ignore[assignment]
 
     @extend_schema(request=FactsInput, responses={200: dict})
     def post(self, request: Request) -> Response:
         """What this service did for each of the orders. It only reads; POST allows a long list."""
-        given = FactsInput(data=request.data)
-        given.is_valid(raise_exception=True)
-        answer: dict[str, Any] = {"facts": self.facts(given.validated_data["orders"])}
-        if given.validated_data["totals"]:
+        given = parse_body(FactsInput, request)
+        answer: dict[str, Any] = {"facts": self.facts(given["orders"])}
+        if given["totals"]:
             answer["totals"] = self.totals()
         return Response(answer)
-
-
-class SourceUnavailable(APIException):
-    """503: the source cannot be read now; the code names it: `provider_away`."""
-
-    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
-
-    def __init__(self, source: str) -> None:
-        super().__init__(f"The {source}'s books cannot be read now. Try again.", code=f"{source}_away")
 
 
 class BooksInput(serializers.Serializer[Any]):
@@ -66,9 +57,9 @@ class BooksOutput(serializers.Serializer[Any]):
 
 
 class ReconciliationApi(APIView):
-    """The records of `source` compared with ours."""
+    """The records of `source`, which `as_view` takes, compared with ours."""
 
-    source: ClassVar[ReconciliationSource]
+    source: ReconciliationSource = None  # type: ignore[assignment]
 
     @extend_schema(parameters=[BooksInput], responses=BooksOutput)
     def get(self, request: Request) -> Response:
@@ -76,12 +67,11 @@ class ReconciliationApi(APIView):
         given = BooksInput(data=request.query_params)
         given.is_valid(raise_exception=True)
         try:
-            result = self.source.compare_last(given.validated_data.get("days"))
+            result = self.source.compare(given.validated_data.get("days"))
         except UNREADABLE as error:
-            raise SourceUnavailable(self.source.name) from error
-        answer = {
-            "checked": result.checked,
-            "under_way": result.under_way,
-            "findings": [str(finding) for finding in result.findings],
-        }
-        return Response(BooksOutput(answer).data)
+            raise ApiError(
+                f"The {self.source.name}'s books cannot be read now. Try again.",
+                status_code=status.HTTP_503_SERVICE_UNAVAILABLE,
+                code=f"{self.source.name}_away",
+            ) from error
+        return Response(BooksOutput(result).data)

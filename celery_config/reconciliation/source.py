@@ -29,11 +29,9 @@ class Client(Protocol):
 
     def find_entries(self, order: UUID) -> Iterable[Any]:
         """The entries of one order."""
-        ...
 
     def list_entries(self, since: datetime | None = None) -> Iterable[Any]:
         """Every entry made since then."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -65,16 +63,14 @@ class ReconciliationSource:
     id_field: str
     facts: tuple[str, ...]
 
-    def compare(self, since: datetime | None = None) -> Comparison:
-        """Compare the source's entries with our rows.
-
-        Args:
-            since: leave out what was made before.
+    def compare(self, days: float | None = None) -> Comparison:
+        """Compare the source's entries of the last days, or all of them, with our rows.
 
         Raises:
             Refused, OutcomeUnknown, CallFailed: the source cannot be read.
         """
         client = self.client()
+        since = None if days is None else timezone.now() - timedelta(days=days)
         # Theirs before ours: what the source did before this moment is in our rows by then, or its call is under way.
         theirs = [self._make_entry(item) for item in client.list_entries(since)]
         ours = list(self._read_ours(created_at__gte=since) if since else self._read_ours())
@@ -82,10 +78,6 @@ class ReconciliationSource:
         suspects = list(compare(theirs=theirs, ours=ours, unsettled=unsettled))
         under_way = unsettled & {entry.order for entry in theirs}
         return Comparison(len(theirs), len(under_way), list(self._confirm(client, suspects)))
-
-    def compare_last(self, days: float | None) -> Comparison:
-        """Compare the entries of the last days, or all of them."""
-        return self.compare(None if days is None else timezone.now() - timedelta(days=days))
 
     def _confirm(self, client: Client, suspects: Iterable[Finding]) -> Iterator[Finding]:
         """Yield what a second look, order by order, shows again."""

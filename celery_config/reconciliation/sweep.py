@@ -6,29 +6,26 @@ A duty of the relay and a command compare a source with our rows.
 from __future__ import annotations
 
 import sys
-import threading
 import time
 from collections import Counter
-from datetime import timedelta
 from functools import partial
 from typing import Any, ClassVar
 
 import structlog
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import DatabaseError, InterfaceError, connection
-from django.utils import timezone
+from django.db import DatabaseError, InterfaceError
 from prometheus_client import Gauge
 from rich.console import Console
 from rich.table import Column, Table
 
-from celery_config.messaging.outbox.relay import Duty
+from celery_config.messaging.outbox.relay import BackgroundDuty, Duty
 from celery_config.reconciliation.comparison import FindingKind
 from celery_config.reconciliation.source import UNREADABLE, ReconciliationSource
 
 log = structlog.get_logger(__name__)
 DAY_SECONDS = 24 * 3600.0
 # A saga runs for a day and some hours, and an authorization lives for a week. Older entries do not change.
-REACHES_BACK = timedelta(days=8)
+REACHES_BACK_DAYS = 8
 # A relay that has just started publishes its outbox first.
 FIRST_AFTER_SECONDS = 300.0
 PIPED_WIDTH = 200
@@ -39,14 +36,12 @@ SWEPT_AT = Gauge("order_saga_books_swept_timestamp_seconds", "When the books wer
 def sweep(source: ReconciliationSource) -> None:
     """Compare the last days, log every difference and set the metrics; log the error when the source cannot be read."""
     try:
-        result = source.compare(timezone.now() - REACHES_BACK)
+        result = source.compare(REACHES_BACK_DAYS)
     except (*UNREADABLE, DatabaseError, InterfaceError) as error:
         log.error(
             "books could not be compared; the next sweep tries again", books=source.name, error=repr(error)
         )
         return
-    finally:
-        connection.close()
     for finding in result.findings:
         log.error("books differ", books=source.name, difference=str(finding))
     counted = Counter(finding.kind for finding in result.findings)
@@ -56,15 +51,10 @@ def sweep(source: ReconciliationSource) -> None:
     log.info("books compared", books=source.name, checked=result.checked, differences=len(result.findings))
 
 
-def start_sweep(source: ReconciliationSource) -> None:
-    """Sweep in a thread of its own: a slow source must not delay what the relay publishes."""
-    threading.Thread(target=sweep, args=(source,), name=f"{source.name}-sweep", daemon=True).start()
-
-
 def make_duties(source: ReconciliationSource) -> list[Duty]:
     """The daily sweep as a duty of the relay (RELAY_DUTIES)."""
-    first_at = time.monotonic() + FIRST_AFTER_SECONDS
-    return [Duty(f"{source.name} sweep", partial(start_sweep, source), DAY_SECONDS, next_at=first_at)]
+    duty = BackgroundDuty(f"{source.name} sweep", partial(sweep, source))
+    return [Duty(duty.name, duty.start, DAY_SECONDS, next_at=time.monotonic() + FIRST_AFTER_SECONDS)]
 
 
 class ReconcileCommand(BaseCommand):
@@ -81,7 +71,7 @@ class ReconcileCommand(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            result = self.source.compare_last(options["days"])
+            result = self.source.compare(options["days"])
         except UNREADABLE as error:
             raise CommandError(
                 f"The {self.source.name}'s books cannot be read ({error})."

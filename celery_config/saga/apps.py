@@ -3,7 +3,6 @@ from django.apps import AppConfig
 
 class SagaConfig(AppConfig):
     name = "celery_config.saga"
-    label = "saga"
     verbose_name = "Orchestration"
 
     def ready(self) -> None:

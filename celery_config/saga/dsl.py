@@ -20,7 +20,7 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from celery_config.common.timeouts import Timeouts
-from celery_config.contracts.base import Command, contract_fields
+from celery_config.contracts.base import Command, contract_fields, is_required
 from celery_config.errors import DefinitionError
 
 
@@ -138,7 +138,7 @@ def field_sources(saga: type[Saga], step: Step, command: type[Command]) -> dict[
             )
         if owners:
             sources[field.name] = owners[0]
-        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+        elif is_required(field):
             raise DefinitionError(
                 f"{command.__name__}.{field.name} of step {step.name} is neither in the saga's data"
                 f" ({', '.join(sorted(known))}) nor in the reply of an earlier step"
@@ -154,11 +154,8 @@ def find_fault(saga: type[Saga]) -> str | None:
     for wanted in ("name", "version", "deadline", "data", "steps"):
         if not hasattr(saga, wanted):
             return f"`{wanted}` is missing"
-    checks: tuple[Callable[[type[Saga]], str | None], ...] = (check_names, check_kinds, check_commands)
-    for check in checks:
-        if fault := check(saga):
-            return fault
-    return Timeouts().check_ordering(saga.deadline)
+    fault = check_names(saga) or check_kinds(saga) or check_commands(saga)
+    return fault or Timeouts().check_ordering(saga.deadline)
 
 
 def check_names(saga: type[Saga]) -> str | None:

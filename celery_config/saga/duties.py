@@ -6,21 +6,30 @@ from collections import Counter
 from datetime import timedelta
 from functools import partial
 
+import structlog
 from celery import current_app
 from django.conf import settings
-from django.db.models import Count, Min, Q
+from django.db.models import Count, Exists, Min, OuterRef, Q
 from django.utils import timezone
 
+from celery_config.broker import cluster
 from celery_config.common import metrics
 from celery_config.common.identifiers import min_uuid7_at
-from celery_config.messaging.outbox.relay import Duty
+from celery_config.db.limits import slow_statements
+from celery_config.messaging.outbox.relay import BackgroundDuty, Duty
 from celery_config.messaging.retention import BATCH, EVERY_SECONDS, delete_batch
 from celery_config.saga.engine import clock
 from celery_config.saga.engine.flows import flows
 from celery_config.saga.engine.saga_flow import SAGAS
-from celery_config.saga.engine.watchdog import WorkerCheck, redrive_others, tick
-from celery_config.saga.models import SagaDecision, SagaStep
-from celery_config.saga.states import OPEN, Status
+from celery_config.saga.engine.standstill import StandstillCheck
+from celery_config.saga.engine.watchdog import redrive_others, tick
+from celery_config.saga.models import DeadLetter, SagaDecision, SagaStep
+from celery_config.saga.states import ENDED, OPEN, Status
+
+log = structlog.get_logger(__name__)
+QUEUES_SECONDS = 30.0
+# It looks at every old letter that stays.
+LETTERS_SECONDS = 3600.0
 
 
 def saga_duties() -> list[Duty]:
@@ -31,7 +40,7 @@ def saga_duties() -> list[Duty]:
     scale = min(1.0, max(0.1, settings.TIMES.scale))
     others = [flow for flow in flows.values() if flow is not SAGAS]
     return [
-        Duty("watchdog", partial(tick, WorkerCheck(app)), scale),
+        Duty("watchdog", partial(tick, StandstillCheck(app)), scale),
         *(
             Duty(str(flow.model._meta.verbose_name_plural), partial(redrive_others, flow), scale)
             for flow in others
@@ -39,6 +48,11 @@ def saga_duties() -> list[Duty]:
         Duty("dead letters", DeadLetterReader(app).read, scale),
         Duty("saga metrics", measure_sagas, 5.0),
         Duty("retention of the log", delete_old_log, EVERY_SECONDS),
+        Duty("retention of dead letters", delete_old_letters, LETTERS_SECONDS),
+        *(
+            [Duty("queues", BackgroundDuty("queues", measure_queues).start, QUEUES_SECONDS)]
+            * bool(settings.BROKER_API)
+        ),
     ]
 
 
@@ -58,9 +72,36 @@ def measure_sagas() -> None:
     metrics.DUE_AGE.set(max(0.0, (clock.now() - oldest).total_seconds()) if oldest else 0)
 
 
+def measure_queues() -> None:
+    """Set the gauges of the broker's queues."""
+    try:
+        queues = cluster.read_queues(settings.BROKER_API)
+    except cluster.BrokerApiError as error:
+        log.warning("nobody knows the members of the queues", error=str(error))
+        return
+    for queue in queues:
+        metrics.QUEUE_MISSING_MEMBERS.labels(queue.name).set(queue.missing)
+        metrics.QUEUE_WAITING_DEAD_LETTERS.labels(queue.name).set(queue.waiting)
+
+
+@slow_statements()
 def delete_old_log(batch: int = BATCH) -> bool:
     """Delete a batch of steps and decisions of sagas that ended long ago; return whether there may be more."""
     horizon = timezone.now() - timedelta(days=settings.SAGA_RETENTION_DAYS)
     long_ended = Q(saga__lt=min_uuid7_at(horizon), saga__ended_at__lt=horizon)
     full = [delete_batch(model, long_ended, "saga_id", batch) for model in (SagaStep, SagaDecision)]
     return any(full)
+
+
+@slow_statements()
+def delete_old_letters(batch: int = BATCH) -> bool:
+    """Delete a batch of old dead letters that were dealt with; return whether there may be more.
+
+    A letter is dealt with when its flow has ended, or an operator says so. Others stay, however old they are.
+    """
+    horizon = timezone.now() - timedelta(days=settings.SAGA_RETENTION_DAYS)
+    dealt_with = Q(dealt_with_at__lt=horizon)
+    for model in flows:
+        ended = model._default_manager.filter(pk=OuterRef("saga"), status__in=ENDED)
+        dealt_with |= Q(Exists(ended))
+    return delete_batch(DeadLetter, Q(received_at__lt=horizon) & dealt_with, "received_at", batch)

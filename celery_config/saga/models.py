@@ -18,6 +18,12 @@ class SagaClock(models.Model):
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     now = models.DateTimeField()
     ticked_at = models.DateTimeField()
+    stands_since = models.DateTimeField(
+        null=True, help_text="wall time since which it stands; empty: it runs"
+    )
+    stands_for = models.CharField(
+        max_length=200, blank=True, db_default="", default="", help_text="why it stands"
+    )
 
     def __str__(self) -> str:
         return f"saga time {self.now}"
@@ -225,6 +231,10 @@ class DeadLetter(models.Model):
     operation = models.CharField(max_length=20, blank=True)
     fault = models.CharField(max_length=300, blank=True, default="", help_text="what is wrong with it")
     consequence = models.CharField(max_length=200, help_text="what was done about it")
+    dealt_with_at = models.DateTimeField(
+        null=True, blank=True, help_text="when an operator said so; it is deleted after its time"
+    )
+    dealt_with_by = models.CharField(max_length=150, blank=True, db_default="", default="")
     headers = models.JSONField(default=dict)
     body = models.TextField(blank=True)
 

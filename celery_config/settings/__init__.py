@@ -15,7 +15,7 @@ from celery_config.settings.api import api_settings
 from celery_config.settings.celery import celery_settings
 from celery_config.settings.databases import database_settings
 from celery_config.settings.environment import ROOT, env
-from celery_config.settings.web import security_settings, web_settings
+from celery_config.settings.web import web_settings
 
 __all__ = ["celery_settings", "env", "service_settings"]
 
@@ -78,6 +78,8 @@ def service_settings(
         },
         "DEFAULT_AUTO_FIELD": "django.db.models.BigAutoField",
         "LOGGING_CONFIG": None,
+        # What web, worker and relay allow one statement. Commands (migrate, audit, sync, …) have no limit.
+        "STATEMENT_SECONDS": env.float("STATEMENT_SECONDS", 15.0),
         "TIMES": Timeouts(scale=env.float("SAGA_TIME_SCALE", 1.0)),
         # The owner decides about a parked saga within so many hours.
         "PARKED_OWNER": env.str("PARKED_OWNER", "operations"),
@@ -98,10 +100,14 @@ def service_settings(
         # A copy is late when it is so many seconds behind; it is compared with its source every so many hours.
         "COPY_LAG_LIMIT_SECONDS": env.float("COPY_LAG_LIMIT_SECONDS", 60.0),
         "COPY_CHECK_HOURS": env.float("COPY_CHECK_HOURS", 24.0),
+        # A worker ends when one handler, or one call of it to the outside, takes longer.
+        "HANDLER_SECONDS": env.float("HANDLER_SECONDS", 300.0),
+        # A provider or carrier may forget an idempotency key after a day (https://docs.stripe.com/api/idempotent_requests);
+        # an hour earlier a call is looked up before it is repeated.
+        "PROVIDER_KEY_HOURS": env.float("PROVIDER_KEY_HOURS", 23.0),
         "SAGA_RETENTION_DAYS": env.float("SAGA_RETENTION_DAYS", 90),
         "EVENT_RETENTION_DAYS": env.float("EVENT_RETENTION_DAYS", 30),
-        **web_settings(package, apps),
-        **security_settings(service, tls=tls),
+        **web_settings(service, package, apps, tls=tls),
         **api_settings(service, tls=tls),
         **celery_settings(service, env.str(f"{prefix}_BROKER_URL", "filesystem://"), embedded / "broker"),
     }

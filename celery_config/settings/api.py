@@ -18,7 +18,6 @@ REST_FRAMEWORK = {
     "DEFAULT_PAGINATION_CLASS": "celery_config.web.pagination.CursorPages",
     "DEFAULT_SCHEMA_CLASS": "celery_config.web.schema.QualifiedSchema",
     "EXCEPTION_HANDLER": "celery_config.web.problems.problem_details",
-    "PAGE_SIZE": 50,
     # Limits the guessing of passwords; each web process counts in Django's cache.
     "DEFAULT_THROTTLE_RATES": {"token": "10/minute"},
 }
@@ -39,7 +38,6 @@ def api_settings(service: str, *, tls: bool) -> dict[str, Any]:
             "SERVE_INCLUDE_SCHEMA": False,
             "SWAGGER_UI_DIST": "SIDECAR",
             "SWAGGER_UI_FAVICON_HREF": "/favicon.ico",
-            "REDOC_DIST": "SIDECAR",
             "COMPONENT_SPLIT_REQUEST": True,
         },
         # People open four admins at the same time: title, icon and header name the service.
@@ -47,7 +45,6 @@ def api_settings(service: str, *, tls: bool) -> dict[str, Any]:
             "SITE_TITLE": f"{service.capitalize()} · Order Saga",
             "SITE_HEADER": service.capitalize(),
             "SITE_SUBHEADER": "Order Saga · times in UTC",
-            "SITE_URL": "/",
             "SITE_ICON": ICON,
             "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": ICON}],
             "ENVIRONMENT": "celery_config.web.site.environment_badge",

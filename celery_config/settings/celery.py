@@ -9,10 +9,10 @@ from celery_config.broker import topology
 from celery_config.common.services import SUBSCRIPTIONS
 from celery_config.settings.environment import env
 
-# `amqps` (TLS) has kombu's own.
 TRANSPORTS = {
     "filesystem": "celery_config.broker.filesystem:Transport",
     "amqp": "celery_config.broker.transport:Transport",
+    "amqps": "celery_config.broker.transport:SSLTransport",
 }
 
 

@@ -26,6 +26,11 @@ def database_settings(variable: str, sqlite_file: Path) -> dict[str, Any]:
             "OPTIONS": {
                 "options": " ".join(f"-c {name}={ms}" for name, ms in limits.items()),
                 "connect_timeout": 5,
+                # A host that is gone without a word is noticed within twenty-five seconds.
+                "keepalives_idle": 10,
+                "keepalives_interval": 5,
+                "keepalives_count": 3,
+                "tcp_user_timeout": 25_000,
                 # The frequent statements never change: they are planned once per connection, not for each order.
                 "server_side_binding": True,
                 "prepare_threshold": 2,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from celery_config.settings.environment import env
+
 THIRD_PARTY_APPS = [
     # Unfold's own configuration would replace our admin site by its own.
     "unfold.apps.BasicAppConfig",
@@ -22,12 +24,13 @@ THIRD_PARTY_APPS = [
 ]
 
 
-def web_settings(package: str, apps: tuple[str, ...]) -> dict[str, Any]:
-    """Apps, middleware, templates, static files.
+def web_settings(service: str, package: str, apps: tuple[str, ...], *, tls: bool) -> dict[str, Any]:
+    """Apps, middleware, templates, static files, cookies and headers.
 
     Args:
         package: the service's Python package, which is its one Django app.
         apps: further Django apps.
+        tls: whether a proxy in front ends TLS, and nothing else is served.
     """
     return {
         "INSTALLED_APPS": [
@@ -42,6 +45,7 @@ def web_settings(package: str, apps: tuple[str, ...]) -> dict[str, Any]:
         "MIDDLEWARE": [
             "celery_config.web.middleware.RequestContextMiddleware",
             "django.middleware.security.SecurityMiddleware",
+            "celery_config.web.middleware.HttpsMiddleware",
             "whitenoise.middleware.WhiteNoiseMiddleware",
             "django.contrib.sessions.middleware.SessionMiddleware",
             "django.middleware.common.CommonMiddleware",
@@ -59,7 +63,6 @@ def web_settings(package: str, apps: tuple[str, ...]) -> dict[str, Any]:
         "TEMPLATES": [
             {
                 "BACKEND": "django.template.backends.django.DjangoTemplates",
-                "DIRS": [],
                 "APP_DIRS": True,
                 "OPTIONS": {
                     "context_processors": [
@@ -78,35 +81,25 @@ def web_settings(package: str, apps: tuple[str, ...]) -> dict[str, Any]:
                 "CommonPasswordValidator",
             )
         ],
-        "USE_TZ": True,
         "TIME_ZONE": "UTC",
         "LANGUAGE_CODE": "en-gb",
         "FORMAT_MODULE_PATH": ["celery_config.web.formats"],
         "STATIC_URL": "static/",
-        "STATIC_ROOT": None,
         # Static files are served from the packages themselves: nothing to collect before a start.
         "WHITENOISE_USE_FINDERS": True,
-        "WHITENOISE_AUTOREFRESH": False,
-    }
-
-
-def security_settings(service: str, *, tls: bool) -> dict[str, Any]:
-    """Cookies and headers.
-
-    Args:
-        tls: whether a proxy in front ends TLS, and nothing else is served.
-    """
-    return {
         # Cookies ignore ports: without names of their own four admins on one host log each other out.
         "SESSION_COOKIE_NAME": f"{service}_session",
         "CSRF_COOKIE_NAME": f"{service}_csrf",
         "SESSION_COOKIE_SECURE": tls,
         "CSRF_COOKIE_SECURE": tls,
-        "SECURE_SSL_REDIRECT": tls,
-        "SECURE_REDIRECT_EXEMPT": [r"^healthz$", r"^readyz$", r"^metrics$"],
+        "TLS": tls,
+        # Where other services call, over plain HTTP; 0: nowhere.
+        "INTERNAL_PORT": env.int("INTERNAL_PORT", 0),
         "SECURE_HSTS_SECONDS": 31_536_000 if tls else 0,
-        "SECURE_HSTS_INCLUDE_SUBDOMAINS": tls,
-        "SECURE_HSTS_PRELOAD": tls,
+        # They bind every other host of the domain, and a browser never forgets the second.
+        "SECURE_HSTS_INCLUDE_SUBDOMAINS": env.bool("HSTS_INCLUDE_SUBDOMAINS", False),
+        "SECURE_HSTS_PRELOAD": env.bool("HSTS_PRELOAD", False),
+        # Django asks for these two, and for its redirect; HttpsMiddleware refuses instead.
+        "SILENCED_SYSTEM_CHECKS": ["security.W005", "security.W008", "security.W021"],
         "SECURE_PROXY_SSL_HEADER": ("HTTP_X_FORWARDED_PROTO", "https") if tls else None,
-        "X_FRAME_OPTIONS": "DENY",
     }

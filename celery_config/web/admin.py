@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from typing import Any, ClassVar
-from uuid import UUID
 
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
 from django.core.paginator import Paginator
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.functional import cached_property
 from rest_framework.authtoken.admin import TokenAdmin
 from rest_framework.authtoken.models import TokenProxy
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.contrib.filters.admin import FieldTextFilter
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+
+from celery_config.common.identifiers import parse_uuid
 
 
 def text_filter(field: str) -> tuple[str, type[FieldTextFilter]]:
@@ -62,12 +63,10 @@ class ServiceAdmin(ModelAdmin):  # type: ignore[misc]
             queryset = queryset.filter(Q.create(wanted, connector=Q.OR)) if wanted else queryset.none()
         return queryset, False
 
-
-def parse_uuid(word: str) -> UUID | None:
-    try:
-        return UUID(word)
-    except ValueError:
-        return None
+    def redirect_to_list(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Leave the page of a row that does not exist."""
+        answer: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+        return answer
 
 
 class ReadOnlyMixin:

@@ -7,10 +7,14 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
 from rest_framework import exceptions, status
 
+from celery_config.web.middleware import HttpsRequired
 from celery_config.web.problems import PROBLEM_TYPE, ApiError, build_problem
 
 HOST_NOT_ALLOWED = (
     "The Host header names no host of this service. Use an address that its hosts setting lists."
+)
+HTTPS_REQUIRED = (
+    "This service takes HTTPS alone. A token that this request carried was readable on its way: replace it."
 )
 UNREADABLE = "The service cannot read this request."
 NOTHING_HERE = "There is nothing at this address. /api/docs/ lists all addresses."
@@ -49,6 +53,8 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
     if not is_api(request):
         return defaults.permission_denied(request, exception)
+    if isinstance(exception, HttpsRequired):
+        return respond(ApiError(HTTPS_REQUIRED, status_code=status.HTTP_403_FORBIDDEN, code="https_required"))
     return respond(exceptions.PermissionDenied())
 
 

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import structlog
 from django.conf import settings
-from django.core.exceptions import BadRequest, RequestDataTooBig
+from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
 from gunicorn.http.errors import ParseException
 
@@ -19,6 +19,10 @@ from celery_config.failpoints.points import Point, reach
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 CHUNK_BYTES = 65_536
 MAX_SKIPPED_CHUNKS = 512
+
+
+class HttpsRequired(PermissionDenied):
+    """The request came without TLS."""
 
 
 class Middleware:
@@ -47,6 +51,21 @@ class RequestContextMiddleware(Middleware):
         reach(Point.RESPONSE_PENDING)
         response["X-Request-ID"] = request_id
         return response
+
+
+class HttpsMiddleware(Middleware):
+    """Refuses what came without TLS. A redirect would hide that its token was in the clear already.
+
+    Other services call at `INTERNAL_PORT`, which nobody outside reaches: there plain HTTP is answered. The port is that
+    of the socket; no header can claim it.
+    """
+
+    exempt = ("/healthz", "/readyz", "/metrics")
+
+    def check_request(self, request: HttpRequest) -> None:
+        internal = request.META["SERVER_PORT"] == str(settings.INTERNAL_PORT)
+        if settings.TLS and not (internal or request.is_secure() or request.path_info in self.exempt):
+            raise HttpsRequired("HTTPS is required here.")
 
 
 class NoNulMiddleware(Middleware):

@@ -17,7 +17,7 @@ MAX_LIMIT = 500
 
 
 class CursorPages(CursorPagination):
-    """Newest first; `?limit=` up to 500."""
+    """Newest first, or as the view's `ordering` says; `?limit=` up to 500."""
 
     page_size = 50
     page_size_query_param = "limit"
@@ -34,6 +34,10 @@ class CursorPages(CursorPagination):
         if not 1 <= size <= MAX_LIMIT:
             raise ValidationError({"limit": f"must be a whole number from 1 to {MAX_LIMIT}"})
         return size
+
+    def get_ordering(self, request: Request, queryset: Any, view: Any) -> Any:
+        self.ordering = getattr(view, "ordering", self.ordering)
+        return super().get_ordering(request, queryset, view)
 
     def decode_cursor(self, request: Request) -> Any:
         """DRF answers a cursor that it cannot read with the first page; here it is an error."""

@@ -17,10 +17,12 @@ from rest_framework.views import exception_handler
 from celery_config.errors import (
     EventUnreadable,
     OperatorRefused,
+    OutcomeUnknown,
     Recovering,
     SagaPaused,
     SignatureInvalid,
     SignatureStale,
+    StepSuperseded,
 )
 from celery_config.http.service_client import ServiceCallError
 
@@ -31,6 +33,8 @@ ANSWERS: dict[type[Exception], dict[str, Any]] = {
     SagaPaused: {"status_code": status.HTTP_503_SERVICE_UNAVAILABLE, "code": "paused"},
     Recovering: {"status_code": status.HTTP_503_SERVICE_UNAVAILABLE, "code": "recovering"},
     OperatorRefused: {"status_code": status.HTTP_409_CONFLICT, "code": "operator_refused"},
+    StepSuperseded: {"status_code": status.HTTP_410_GONE, "code": "outlived"},
+    OutcomeUnknown: {"status_code": status.HTTP_502_BAD_GATEWAY, "code": "unknown_outcome"},
     ServiceCallError: {"status_code": status.HTTP_502_BAD_GATEWAY, "code": "peer_failed"},
     SignatureInvalid: {"status_code": status.HTTP_400_BAD_REQUEST, "code": "invalid_signature"},
     SignatureStale: {"status_code": status.HTTP_400_BAD_REQUEST, "code": "stale_signature"},

@@ -28,22 +28,24 @@ from celery.exceptions import Ignore, Reject
 from celery.worker import state
 from celery.worker.request import Request
 from django.conf import settings
-from django.db import Error as DatabaseFailure
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 
 from celery_config.broker.headers import is_suspicious
 from celery_config.broker.publisher import Publisher, broker_errors
 from celery_config.common.grouping import group_by
-from celery_config.messaging import database_gate
+from celery_config.errors import HandlerExited
+from celery_config.messaging import database_gate, under_way
 from celery_config.messaging.deliveries import Call, Delivery, Outcome, TriedLater
 from celery_config.messaging.event_envelopes import event_type
 from celery_config.messaging.outbox import writing
 from celery_config.messaging.tasks import DeliveryOutcomes, DurableTask
 from celery_config.worker.continuations import Message, next_messages, strip_sender
 from celery_config.worker.limits import MAX_CALLS, MAX_MESSAGES
+from celery_config.worker.time_limit import end_process
 
 log = structlog.get_logger(__name__)
 PUBLISH_WAITS = (0.1, 0.5, 2.0)
+DATABASE_AWAY = (OperationalError, InterfaceError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,9 +126,13 @@ class BatchRunner:
         return self.stopping and not (self.finish_calls and self.calls)
 
     def run(self) -> None:
-        while batch := self.take_batch():
-            self.run_batch(batch)
-        self.publisher.close()
+        try:
+            while batch := self.take_batch():
+                self.run_batch(batch)
+            self.publisher.close()
+        except BaseException:
+            log.critical("the batches ended by an error, and with them the worker", exc_info=True)
+            end_process()
 
     def take_batch(self) -> list[Item]:
         """Wait for messages and return all that are there; none when it is time to stop.
@@ -146,10 +152,15 @@ class BatchRunner:
             return batch
 
     def run_batch(self, batch: Sequence[Item]) -> None:
-        """Run a batch; if it fails, run each message alone, so that one message does not spoil the others."""
+        """Run a batch; if it fails, run each message alone, so that one message does not spoil the others.
+
+        A message that fails alone goes back to the broker if broker or database were away, and otherwise to the dead
+        letters: it would come back at once, and spoil every batch until its deliveries are used up.
+        """
         try:
             self.conclude(carry_out(batch))
-        except Exception as error:
+        except BaseException as error:
+            database_gate.close_if_away(error)
             # The broker still has what was not acknowledged, and the barrier knows what of it was done.
             left = [item for item in batch if not get_request(item).acknowledged]
             if len(batch) > 1 and not isinstance(error, self.broker_errors):
@@ -157,10 +168,12 @@ class BatchRunner:
                 for item in left:
                     self.run_batch([item])
                 return
-            log.exception("failed; back to the broker", messages=len(batch))
+            away = isinstance(error, (*self.broker_errors, *DATABASE_AWAY))
+            where = "back to the broker" if away else "to the dead letters"
+            log.exception(f"failed; {where}", messages=len(batch))
             self.wait_for_gate()
             for item in left:
-                finish_request(get_request(item), Reject("its batch failed", requeue=True), 0.0)
+                finish_request(get_request(item), Reject("its batch failed", requeue=away), 0.0)
 
     def conclude(self, ended: DeliveryOutcomes) -> None:
         """Publish what follows, then acknowledge; the relay sends later what the broker does not take now."""
@@ -181,16 +194,14 @@ class BatchRunner:
         taken = self.publish([message for _, message in following])
         unsent = [each for index, each in enumerate(following) if index not in taken]
         # Given back to the broker they would come again at once, and use up their deliveries.
-        kept = not unsent or leave_to_relay([message for _, message in unsent])
-        lost = set() if kept else {number for number, _ in unsent}
+        lost = leave_to_relay(unsent) if unsent else {}
         self.wait_for_gate()
         for number, (delivery, outcome) in enumerate(final):
             structlog.contextvars.bind_contextvars(
                 task=task_name(delivery), event=event_type(delivery.message)
             )
             seconds = time.perf_counter() - delivery.began
-            rejection = Reject("neither broker nor database took what follows", requeue=True)
-            finish_request(delivery.request.received, rejection if number in lost else outcome, seconds)
+            finish_request(delivery.request.received, lost.get(number, outcome), seconds)
 
     def publish(self, messages: list[Message]) -> set[int]:
         """Publish and return the indexes that the broker took; try again while its connection is lost."""
@@ -207,17 +218,29 @@ class BatchRunner:
         raise AssertionError("not reached")
 
 
-def leave_to_relay(messages: Sequence[Message]) -> bool:
-    """Write to the outbox, in a transaction of its own, what could not be sent; False if this fails, too."""
+def leave_to_relay(unsent: Sequence[tuple[int, Message]]) -> dict[int, Reject]:
+    """Write to the outbox, in a transaction of its own, what could not be sent.
+
+    Args:
+        unsent: each message with the number of the outcome that it follows from.
+
+    Returns:
+        the outcomes of which nothing can follow: back to the broker if the database is away, else dead letters.
+    """
     try:
         with transaction.atomic():
-            writing.add_tasks((each["kwargs"].get("saga"), strip_sender(each)) for each in messages)
-    except (DatabaseFailure, ValueError) as error:
+            writing.add_tasks((each["kwargs"].get("saga"), strip_sender(each)) for _, each in unsent)
+    except Exception as error:
         database_gate.close_if_away(error)
-        log.exception("what follows could be neither sent nor promised", messages=len(messages))
-        return False
-    log.warning("the broker did not take what follows; the relay sends it later", messages=len(messages))
-    return True
+        away = isinstance(error, DATABASE_AWAY)
+        if len(unsent) > 1 and not away:  # one that cannot be stored does not spoil the others
+            return {
+                number: rejection for each in unsent for number, rejection in leave_to_relay([each]).items()
+            }
+        log.exception("what follows could be neither sent nor promised", messages=len(unsent))
+        return {number: Reject("nothing can follow", requeue=away) for number, _ in unsent}
+    log.warning("the broker did not take what follows; the relay sends it later", messages=len(unsent))
+    return {}
 
 
 def carry_out(batch: Sequence[Item]) -> DeliveryOutcomes:
@@ -235,9 +258,15 @@ def carry_out(batch: Sequence[Item]) -> DeliveryOutcomes:
 
 
 def make_call(runner: BatchRunner, waiting: OutsideCall) -> None:
-    """Make the call, in a thread of its own."""
-    structlog.contextvars.bind_contextvars(task=task_name(waiting.delivery))
-    runner.add_answer(replace(waiting, answer=waiting.call.answer()))
+    """Make the call, in a thread of its own, and always give an answer: the message would be held for ever."""
+    task = task_name(waiting.delivery)
+    structlog.contextvars.bind_contextvars(task=task)
+    try:
+        with under_way.noted(task, [waiting.delivery]):
+            answer = waiting.call.answer()
+    except BaseException as error:
+        answer = HandlerExited(repr(error))
+    runner.add_answer(replace(waiting, answer=answer))
 
 
 def make_context(request: Request) -> Context:

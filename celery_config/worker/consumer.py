@@ -1,7 +1,7 @@
 """Consumer of our workers: no message is lost, and none that kills a worker or has to wait harms the others.
 
 - A message that no worker can run (undecodable, malformed, foreign) goes to the dead letters. Celery by itself would
-  acknowledge and lose it, or die.
+  acknowledge and lose it, hold it, or die. Foreign are also the tasks that are built into Celery.
 - The prefetch window opens slowly: a worker begins with one message at a time, and takes its full window after the
   first message that is not suspected of killing workers. A killer message therefore dies alone, and the delivery counts
   of its neighbours stay low (rule 19, dead letters).
@@ -51,21 +51,17 @@ class SagaConsumer(Consumer):
 
     def __init__(self, on_task_request: Callable[[Request], None], *args: Any, **kwargs: Any) -> None:
         super().__init__(on_task_request, *args, **kwargs)
-        self.run_in_pool = on_task_request
         self.on_task_request = self.dispatch
 
     def dispatch(self, request: Request) -> None:
-        """Give our tasks to the runner; other tasks, and any with a time limit of its own, to Celery's pool."""
-        if hasattr(request.task, "work") and not any(request.time_limits):
-            # Of the channel that brought it: after a reconnect another message has its delivery tag.
-            acks, message = self.acks, request.message
-            request._on_ack = lambda *_: acks.acknowledge(message)
-            self.runner.add(request)
-            self.has_new = True
-            if self.hub is None:
-                self.wake_runner()
-        else:
-            self.run_in_pool(request)
+        """Give a task to the runner instead of Celery's pool."""
+        # Of the channel that brought it: after a reconnect another message has its delivery tag.
+        acks, message = self.acks, request.message
+        request._on_ack = lambda *_: acks.acknowledge(message)
+        self.runner.add(request)
+        self.has_new = True
+        if self.hub is None:
+            self.wake_runner()
 
     def read_buffered(self) -> None:
         """Read what has been received already, before the event loop waits; then wake the runner for all of it."""
@@ -81,20 +77,37 @@ class SagaConsumer(Consumer):
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Message], None]:
         run = super().create_task_handler(*args, **kwargs)
+        ours = {name for name, task in self.app.tasks.items() if hasattr(task, "work")}
 
         def receive(message: Message) -> None:
-            if fault := find_fault(message, self.strategies):
-                log.error("to the dead letters", fault=fault, queue=message.delivery_info.get("routing_key"))
-                message.reject_log_error(log, self.connection_errors)
+            if fault := find_fault(message, ours):
+                self.send_to_dead_letters(message, fault)
                 return
             if not is_suspicious(message):
                 self.open_window()
-            if message.headers.get("eta") and hasattr(self.app.tasks[message.headers["task"]], "work"):
+            if message.headers.get("eta"):
                 message.headers[NOT_BEFORE] = message.headers.pop("eta")
             self.acks.note_delivery(message)
-            run(message)
+            try:
+                run(message)
+            except self.connection_errors:
+                raise
+            except Exception as error:  # what a sender wrote ends no worker
+                log.exception("a message that Celery cannot receive")
+                self.send_to_dead_letters(message, repr(error))
 
         return receive
+
+    def send_to_dead_letters(self, message: Message, fault: str) -> None:
+        log.error("to the dead letters", fault=fault, queue=message.delivery_info.get("routing_key"))
+        message.reject_log_error(log, self.connection_errors)
+
+    def on_decode_error(self, message: Message, exc: Exception) -> None:
+        """Lose no message that kombu cannot read; Celery would acknowledge it."""
+        if message.delivery_info.get("consumer_tag") in (message.channel.no_ack_consumers or ()):
+            log.error("a remote control message that cannot be read", error=repr(exc))
+        else:
+            self.send_to_dead_letters(message, repr(exc))
 
     def on_send_event_buffered(self) -> None:
         """Do nothing: a timer sends many task events together; Celery would send each as soon as it has time."""

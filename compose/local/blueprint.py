@@ -2,16 +2,18 @@
 
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from celery_config.common.services import SERVICES
 from celery_config.common.timeouts import Timeouts
 from compose.local import ports
 from compose.local.environment import ADMIN, ROOT, WEBHOOKS, Addresses, flower_url, web_url
-from compose.local.process import Process
-from compose.local.readiness import ReadyCheck, answers, at_once
+from compose.local.process import Process, ReadyCheck, at_once
+from compose.local.readiness import answers
 
 
+@dataclass(frozen=True, kw_only=True)
 class Blueprint:
     """Makes the processes; it starts none.
 
@@ -22,20 +24,11 @@ class Blueprint:
         with_webhooks: the sandbox sends webhooks to payment and shipment.
     """
 
-    def __init__(
-        self,
-        environment: Mapping[str, str],
-        settings_of: Mapping[str, Mapping[str, str]],
-        addresses: Addresses,
-        sandbox_database: Path,
-        *,
-        with_webhooks: bool,
-    ) -> None:
-        self._environment = environment
-        self._settings_of = settings_of
-        self._addresses = addresses
-        self._sandbox_database = sandbox_database
-        self._with_webhooks = with_webhooks
+    environment: Mapping[str, str]
+    settings_of: Mapping[str, Mapping[str, str]]
+    addresses: Addresses
+    sandbox_database: Path
+    with_webhooks: bool
 
     def all_of(self, service: str) -> list[Process]:
         """Return the processes of a service that stay up: web, worker and relay."""
@@ -58,36 +51,36 @@ class Blueprint:
             f"{service}-web",
             *("-m", "gunicorn", f"{SERVICES[service].package}.config.wsgi:application"),
             *("--config", "compose/gunicorn/gunicornconfig.py"),
-            *("--bind", f"{ports.LOOPBACK}:{self._addresses.web[service]}"),
-            ready=answers(f"{web_url(self._addresses, service)}/readyz"),
+            *("--bind", f"{ports.LOOPBACK}:{self.addresses.web[service]}"),
+            ready=answers(f"{web_url(self.addresses, service)}/readyz"),
         )
 
     def sandbox(self) -> Process:
-        times = Timeouts(scale=float(self._environment.get("SAGA_TIME_SCALE", "1")))
+        times = Timeouts(scale=float(self.environment.get("SAGA_TIME_SCALE", "1")))
         return self._process(
             "sandbox",
-            *("-m", "compose.sandbox", "--port", str(self._addresses.sandbox)),
-            *("--database", str(self._sandbox_database)),
-            *(self._webhooks() if self._with_webhooks else ()),
+            *("-m", "compose.sandbox", "--port", str(self.addresses.sandbox)),
+            *("--database", str(self.sandbox_database)),
+            *(self._webhooks() if self.with_webhooks else ()),
             # Longer than a caller waits, at every scale of the protocol's times.
             *("--timeout-seconds", str(1.5 * times.call)),
             *("--slow-seconds", str(0.1 * times.call)),
-            ready=answers(f"{self._environment['SANDBOX_URL']}/healthz"),
+            ready=answers(f"{self.environment['SANDBOX_URL']}/healthz"),
         )
 
     def _webhooks(self) -> tuple[str, ...]:
-        payment, shipment = (web_url(self._addresses, s) + WEBHOOKS[s] for s in ("payment", "shipment"))
+        payment, shipment = (web_url(self.addresses, s) + WEBHOOKS[s] for s in ("payment", "shipment"))
         return ("--payment-webhook", payment, "--carrier-webhook", shipment)
 
     def flower(self) -> Process:
-        login = f"{ADMIN}:{self._environment['ADMIN_PASSWORD']}"
+        login = f"{ADMIN}:{self.environment['ADMIN_PASSWORD']}"
         return self._process(
             "flower",
             *("manage.py", "flower"),
-            ready=answers(f"{flower_url(self._addresses)}/healthcheck"),
+            ready=answers(f"{flower_url(self.addresses)}/healthcheck"),
             settings={
                 "FLOWER_ADDRESS": ports.LOOPBACK,
-                "FLOWER_PORT": str(self._addresses.flower),
+                "FLOWER_PORT": str(self.addresses.flower),
                 "FLOWER_BASIC_AUTH": login,
             },
         )
@@ -99,8 +92,8 @@ class Blueprint:
             name=name,
             argv=[sys.executable, *argv],
             env={
-                **self._environment,
-                **self._settings_of.get(name.partition("-")[0], {}),
+                **self.environment,
+                **self.settings_of.get(name.partition("-")[0], {}),
                 **(settings or {}),
             },
             cwd=ROOT,

@@ -47,13 +47,10 @@ def var_folder(environ: Mapping[str, str] = os.environ) -> Path:
     return Path(environ.get("ORDER_SAGA_VAR", str(ROOT / "var"))).resolve()
 
 
-def _url_names(kind: str) -> list[str]:
-    return [f"{service.upper()}_{kind}_URL" for service in SERVICES]
-
-
 def names_all(kind: Literal["DATABASE", "BROKER"], environ: Mapping[str, str]) -> bool:
     """Whether `environ` names the database, or the broker, of every service, and no private server is needed."""
-    return all(environ.get(name) for name in _url_names(kind))
+    names = [f"{service.upper()}_{kind}_URL" for service in SERVICES]
+    return all(environ.get(name) for name in names)
 
 
 def build(
@@ -106,13 +103,12 @@ def build(
     # Each process names its own settings module; one named here would make all four services the same.
     inherited = {name: value for name, value in environ.items() if value and name != "DJANGO_SETTINGS_MODULE"}
     if mode == "embedded":
-        servers = {*_url_names("DATABASE"), *_url_names("BROKER")}
-        inherited = {name: value for name, value in inherited.items() if name not in servers}
+        inherited = without_servers(inherited)
     return {**generated, **inherited, **ours}
 
 
 def without_servers(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return `environ` without the servers that it names, for a stack with private servers."""
+    """Return `environ` without the servers that it names, for a stack with private servers or with none."""
     return {n: value for n, value in environ.items() if not n.endswith(("_DATABASE_URL", "_BROKER_URL"))}
 
 

@@ -1,11 +1,4 @@
-"""The errors of starting the system on this machine: each text says what is wrong and what to do.
-
-LocalError
-├── FolderInUse       another stack runs in the same folder
-├── PackagesMissing   the servers' programs are missing and cannot be installed from here
-├── ServerFailed      a private PostgreSQL or RabbitMQ did not start, stop or answer as it should
-└── ProcessFailed     a process ended too early, was not ready in time, or failed its one task
-"""
+"""The errors of starting the system on this machine: each text says what is wrong and what to do."""
 
 
 class LocalError(Exception):
@@ -21,7 +14,7 @@ class PackagesMissing(LocalError):
 
 
 class ServerFailed(LocalError):
-    """A private server did not start, stop or answer as it should."""
+    """A private PostgreSQL or RabbitMQ did not start, stop or answer as it should."""
 
 
 class ProcessFailed(LocalError):

@@ -62,7 +62,8 @@ def _is_alive(leader: int) -> bool:
     return True
 
 
-def _kill_group(group: int) -> None:
+def kill_group(group: int) -> None:
+    """Kill every process of the group, if there is one."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(group, signal.SIGKILL)
 
@@ -75,10 +76,10 @@ def _stop_groups(groups: dict[int, signal.Signals]) -> None:
     while groups and time.monotonic() < deadline:
         for group in [group for group in groups if not _is_alive(group)]:
             del groups[group]
-            _kill_group(group)
+            kill_group(group)
         time.sleep(0.05)
     for group in groups:
-        _kill_group(group)
+        kill_group(group)
 
 
 def _read_groups() -> dict[int, signal.Signals]:

@@ -1,4 +1,4 @@
-"""The programs of PostgreSQL, RabbitMQ and Chromium: found where Debian puts them, installed when root lacks them."""
+"""The programs of PostgreSQL and RabbitMQ: found where Debian puts them, installed when root lacks them."""
 
 import os
 import re
@@ -25,7 +25,6 @@ _SERVERS_MISSING = (
     "the environment (ORDER_DATABASE_URL, ORDER_BROKER_URL and so on for each service), or run the system in "
     "containers: docker compose -f compose/compose.yaml up"
 )
-_BROWSER_MISSING = "The tests of the pages need Chromium (Debian, Ubuntu: sudo apt-get install chromium)."
 
 _POLICY = Path("/usr/sbin/policy-rc.d")
 _POLICY_TEXT = "#!/bin/sh\n# Services are started privately, not by the packages.\nexit 101\n"
@@ -93,21 +92,17 @@ def find_or_install(console: Console | None = None) -> Binaries:
     Raises:
         PackagesMissing: they are missing and cannot be installed from here; says what to install.
     """
-    return _find_or_install(find, ("postgresql", "rabbitmq-server"), _SERVERS_MISSING, console)
+    return find_or_install_packages(find, ("postgresql", "rabbitmq-server"), _SERVERS_MISSING, console)
 
 
-def find_or_install_browser(console: Console | None = None) -> Path:
-    """Return a Chromium for the tests of the pages; when there is none and we are root, install Debian's first.
-
-    Raises:
-        PackagesMissing: there is none, and it cannot be installed from here.
-    """
-    return Path(_find_or_install(lambda: shutil.which("chromium"), ("chromium",), _BROWSER_MISSING, console))
-
-
-def _find_or_install(
+def find_or_install_packages(
     find: Callable[[], T | None], packages: tuple[str, ...], missing: str, console: Console | None
 ) -> T:
+    """Return what `find` finds; when it finds nothing and we are root, install these packages of Debian first.
+
+    Raises:
+        PackagesMissing: nothing is found, and it cannot be installed from here; with the text `missing`.
+    """
     found = find()
     if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
         _install(console or Console(), *packages)

@@ -3,9 +3,11 @@
 It runs two management commands in one process, because loading Django takes longer than either of them.
 """
 
-import importlib
 import os
 import sys
+
+import django
+from django.core.management import call_command
 
 from celery_config.common.services import SERVICES
 
@@ -13,8 +15,7 @@ from celery_config.common.services import SERVICES
 def main(argv: list[str]) -> int:
     """Apply the migrations of a service and make its administrator with the password ADMIN_PASSWORD."""
     os.environ["DJANGO_SETTINGS_MODULE"] = SERVICES[argv[0]].settings_module
-    importlib.import_module("django").setup()
-    call_command = importlib.import_module("django.core.management").call_command
+    django.setup()
     call_command("migrate", interactive=False, verbosity=0)
     call_command("ensure_admin")
     return 0

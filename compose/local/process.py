@@ -11,15 +11,14 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from compose.local.errors import ProcessFailed
-from compose.local.guardian import guardian
+from compose.local.guardian import guardian, kill_group
 from compose.local.private_files import append_private
-from compose.local.readiness import ReadyCheck, at_once
 
 _LINES_SHOWN = 20
 _SECONDS_BETWEEN_CHECKS = 0.1
@@ -42,6 +41,12 @@ class Death:
 
 
 Deaths: TypeAlias = "queue.SimpleQueue[Death]"
+ReadyCheck: TypeAlias = "Callable[[Process], bool]"
+
+
+def at_once(_: "Process") -> bool:
+    """Ready as soon as it runs."""
+    return True
 
 
 def popen_user(user: str | None) -> dict[str, Any]:
@@ -135,16 +140,11 @@ class Process:
 
     def _attend(self, popen: "subprocess.Popen[bytes]", ended: threading.Event) -> None:
         code = popen.wait()
-        self._kill_group(popen.pid)
+        kill_group(popen.pid)
         guardian.forget(popen.pid)
         if not self._end_is_expected:
             self.deaths.put(Death(self.name, code, self.last_lines()))
         ended.set()
-
-    @staticmethod
-    def _kill_group(group: int) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(group, signal.SIGKILL)
 
     def wait_until_ready(self, timeout: float = 60.0) -> None:
         """Wait until the check says that it is ready.
@@ -190,7 +190,7 @@ class Process:
         """Kill the whole group at once, as a power cut would, and wait for its end."""
         self._end_is_expected = True
         if self.is_running:
-            self._kill_group(self.pid)
+            kill_group(self.pid)
             self._ended.wait()
 
     def stop(self, timeout: float = 20.0) -> None:

@@ -1,23 +1,11 @@
 """Readiness checks: each says whether a process is ready, and is repeated until it says yes."""
 
-from collections.abc import Callable
 from functools import cache
-from typing import Protocol
 
 import httpx
 
 from compose.local import ports
-
-
-class Running(Protocol):
-    """The part of a process that a check may read."""
-
-    def output(self) -> str:
-        """Return what the process wrote since its last start."""
-        ...
-
-
-ReadyCheck = Callable[[Running], bool]
+from compose.local.process import Process, ReadyCheck
 
 
 @cache
@@ -29,7 +17,7 @@ def _client() -> httpx.Client:
 def answers(url: str) -> ReadyCheck:
     """Ready when GET `url` returns status 200."""
 
-    def check(_: Running) -> bool:
+    def check(_: Process) -> bool:
         try:
             return _client().get(url).status_code == httpx.codes.OK
         except httpx.TransportError:
@@ -46,8 +34,3 @@ def listens(port: int) -> ReadyCheck:
 def says(text: str) -> ReadyCheck:
     """Ready when `text` occurs in the process's output."""
     return lambda process: text in process.output()
-
-
-def at_once(_: Running) -> bool:
-    """Ready as soon as it runs."""
-    return True

@@ -5,8 +5,6 @@ import shutil
 from collections.abc import Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from celery_config.broker.topology import FLOWER_USER, Topology
 from celery_config.common.services import SERVICES, SUBSCRIPTIONS
@@ -75,11 +73,11 @@ class Stack:
             **(settings or {}),
         }
         self._sandbox_database = self.var / mode / "sandbox" / "sandbox.sqlite3"
-        self._blueprint = Blueprint(
-            self.environment,
-            self.settings_of,
-            self.addresses,
-            self._sandbox_database,
+        self.blueprint = Blueprint(
+            environment=self.environment,
+            settings_of=self.settings_of,
+            addresses=self.addresses,
+            sandbox_database=self._sandbox_database,
             with_webhooks=with_webhooks,
         )
         self.has_flower = with_flower and mode == "servers" and "FLOWER_BROKER_URL" in self.environment
@@ -94,15 +92,6 @@ class Stack:
             self.rabbitmq = RabbitServer(
                 folder / "rabbitmq", users, definitions, log=self.logs / "rabbitmq.log"
             )
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     @property
     def admin_login(self) -> tuple[str, str]:
@@ -138,20 +127,6 @@ class Stack:
             self._servers[name].restart()
         else:
             self.supervisor.restart(name, timeout)
-
-    def run_workers(self, service: str, count: int, timeout: float = 60.0) -> None:
-        """Bring a service to `count` workers: start those that are missing, stop the others.
-
-        Raises:
-            ProcessFailed: one did not start.
-        """
-        workers = [self._blueprint.worker(service, n + 1) for n in range(count)]
-        wanted = {worker.name: worker for worker in workers}
-        mine = [name for name in self.supervisor.names if name.startswith(f"{service}-worker")]
-        there = {name for name in mine if self.supervisor[name].is_running}
-        for name in there - wanted.keys():
-            self.supervisor[name].stop()
-        self.supervisor.start([wanted[name] for name in wanted.keys() - there], timeout)
 
     @property
     def _servers(self) -> dict[str, PostgresServer | RabbitServer]:
@@ -195,11 +170,11 @@ class Stack:
 
         def start_service(service: str) -> None:
             database.result()
-            self.supervisor.run(self._blueprint.prepare(service), timeout)
+            self.supervisor.run(self.blueprint.prepare(service), timeout)
             broker.result()
-            self.supervisor.start(self._blueprint.all_of(service), timeout)
+            self.supervisor.start(self.blueprint.all_of(service), timeout)
 
-        running = [database, broker, pool.submit(self.supervisor.start, [self._blueprint.sandbox()], timeout)]
+        running = [database, broker, pool.submit(self.supervisor.start, [self.blueprint.sandbox()], timeout)]
         running += [pool.submit(start_service, service) for service in SERVICES]
         if self.has_flower:
             running.append(pool.submit(self._start_flower, broker, timeout))
@@ -208,7 +183,7 @@ class Stack:
 
     def _start_flower(self, broker: "Future[None]", timeout: float) -> None:
         broker.result()
-        self.supervisor.start([self._blueprint.flower()], timeout)
+        self.supervisor.start([self.blueprint.flower()], timeout)
 
     def stop(self) -> None:
         """Stop all processes, then the private servers; the data stay for the next stack."""

@@ -6,8 +6,6 @@ import threading
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from compose.local.errors import ProcessFailed
 from compose.local.output import LogPrinter
@@ -31,14 +29,6 @@ class Supervisor:
         self._is_closed = False
         self._lock = threading.Lock()
         self.deaths: Deaths = queue.SimpleQueue()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     def __getitem__(self, name: str) -> Process:
         try:

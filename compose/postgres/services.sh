@@ -10,13 +10,6 @@ variable_of() {
     echo "$1_DATABASE_PASSWORD" | tr '[:lower:]' '[:upper:]'
 }
 
-for variable in POSTGRES_PASSWORD $(for service in $services; do variable_of "$service"; done); do
-    if [ -z "$(printenv "$variable")" ] || printenv "$variable" | grep -q 'change-me'; then
-        echo "Set $variable in compose/.env, then remove the volume postgres-data and start again." >&2
-        exit 1
-    fi
-done
-
 for service in $services; do
     psql --no-psqlrc --set=ON_ERROR_STOP=1 --username="$POSTGRES_USER" --dbname="$POSTGRES_DB" \
         --set=service="$service" --set=variable="$(variable_of "$service")" <<'SQL'
@@ -27,6 +20,7 @@ REVOKE ALL ON DATABASE :"service" FROM PUBLIC;
 SQL
 done
 
+# Last: the health check asks for it.
 psql --no-psqlrc --set=ON_ERROR_STOP=1 --username="$POSTGRES_USER" --dbname="$POSTGRES_DB" <<'SQL'
 REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC;
 SQL

@@ -12,9 +12,8 @@ import structlog
 
 from celery_config.common.logging import configure_logging
 from compose.sandbox.application import Sandbox
-from compose.sandbox.http import Shop
+from compose.sandbox.http import Settings, Shop
 from compose.sandbox.server import Server
-from compose.sandbox.settings import Settings
 from compose.sandbox.store import Store
 from compose.sandbox.webhooks import Target
 

@@ -58,6 +58,7 @@ class Sandbox:
             ("GET", "/carrier/shipments/{id}", SHIPMENTS.retrieve),
             ("POST", "/control/faults", control.plan_fault),
             ("DELETE", "/control/faults", control.clear_faults),
+            ("DELETE", "/control/keys", control.forget_keys),
             ("GET", "/control/stats", control.stats),
             ("GET", "/healthz", control.healthz),
         ]

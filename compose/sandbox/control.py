@@ -42,6 +42,12 @@ class Control:
         self._faults.clear()
         return Answer(200, {"faults": []})
 
+    def forget_keys(self, shop: Shop, request: Request) -> Answer:
+        """DELETE /control/keys: forget every idempotency key and its answer, as a provider does after some time."""
+        forgotten = _count_rows(shop, "SELECT COUNT(*) FROM answers")
+        shop.store.run("DELETE FROM answers")
+        return Answer(200, {"forgotten": forgotten})
+
     def stats(self, shop: Shop, request: Request) -> Answer:
         """GET /control/stats: the calls since the start, the sums of the books, the faults still to come."""
         with self._guard:

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from compose.sandbox.settings import Settings
 from compose.sandbox.store import Store
 
 
@@ -36,6 +35,15 @@ class Answer:
     status: int
     body: dict[str, Any]
     copies: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One for each command-line option; times are in seconds, weights in grams."""
+
+    slow_seconds: float = 2.0
+    timeout_seconds: float = 30.0
+    max_weight_grams: int = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,7 @@ from typing import Any
 from compose.sandbox.bodies import Authorize, Capture, Empty, Refund, read
 from compose.sandbox.books import Book, iso
 from compose.sandbox.faults import Fault
-from compose.sandbox.http import Answer, Refused, Request, Shop
-from compose.sandbox.settings import Settings
+from compose.sandbox.http import Answer, Refused, Request, Settings, Shop
 from compose.sandbox.store import now
 
 DECLINES = {

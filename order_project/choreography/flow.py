@@ -51,9 +51,7 @@ TOO_OLD = {"code": DEADLINE_PASSED, "reason": "the order did not end before its 
 class ChoreographyFlow(WatchedFlow[Choreography, SeenByOrder]):
     model = Choreography
     event_flow = FLOW
-    columns = (
-        "status", "cause", "failure", "attempt", "drives", "since", "due_at", "owner", "answer_by", "fingerprint",
-    )  # fmt: skip
+    columns = (*WatchedFlow.columns, "failure")
     news = (SeenEvent, "choreography", "at")
     to_outbox = staticmethod(writing.event_statements)
     # There is none that sends an order forward: payment says whether it is too late to undo anything.

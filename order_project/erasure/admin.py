@@ -13,7 +13,7 @@ from unfold.decorators import action, display
 
 from celery_config.errors import OperatorRefused, SagaPaused
 from celery_config.saga.admin.forms import WhyForm
-from celery_config.saga.admin.widgets import get_operator_name, get_posted_data, render_confirmation
+from celery_config.saga.admin.widgets import render_confirmation
 from celery_config.web.admin import ReadOnlyAdmin, ReadOnlyInline, ServiceAdmin
 from celery_config.web.columns import id_column, make_label, table_column
 from order_project.erasure import requests
@@ -57,9 +57,8 @@ class ForgettableAdmin(ServiceAdmin):
     def forget(self, request: HttpRequest, object_id: str) -> HttpResponse:
         row: Customer | None = self.get_object(request, object_id)
         if row is None:
-            answer: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
-            return answer
-        back, form = reverse("admin:order_customer_change", args=[row.pk]), WhyForm(get_posted_data(request))
+            return self.redirect_to_list(request, object_id)
+        back, form = reverse("admin:order_customer_change", args=[row.pk]), WhyForm(request.POST or None)
         if form.is_valid():
             return self.request_and_redirect(request, row, form.cleaned_data["why"], back)
         return render_confirmation(
@@ -68,7 +67,7 @@ class ForgettableAdmin(ServiceAdmin):
 
     def request_and_redirect(self, request: HttpRequest, row: Customer, why: str, back: str) -> HttpResponse:
         try:
-            erasure = requests.request_erasure(customer=row.pk, by=get_operator_name(request), why=why)
+            erasure = requests.request_erasure(customer=row.pk, by=request.user.get_username(), why=why)
         except (APIException, OperatorRefused, SagaPaused) as error:
             self.message_user(request, f"Nothing was changed: {error}", messages.ERROR)
             return redirect(back)

@@ -12,8 +12,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from celery_config.saga.operations.api import WhyInput, validate_input
-from celery_config.web.pagination import CursorPages
+from celery_config.saga.operations.api import WhyInput
+from celery_config.web.parsers import parse_body
 from celery_config.web.permissions import require_permission
 from order_project.erasure import requests
 from order_project.models import Erasure, ErasureReceipt
@@ -42,17 +42,13 @@ class ErasureOutput(serializers.ModelSerializer[Erasure]):
         return reverse("erasure", args=[erasure.pk])
 
 
-class NewestFirst(CursorPages):
-    ordering = "-asked_at"
-
-
 class CustomerForget(APIView):
     permission_classes = (MayErase,)
 
     @extend_schema(request=WhyInput, responses={202: ErasureOutput})
     def post(self, request: Request, pk: UUID) -> Response:
         """Forget a customer, for good. A repeat finds the erasure; 409 `orders_under_way`: orders have to end first."""
-        why = validate_input(WhyInput, request)["why"]
+        why = parse_body(WhyInput, request)["why"]
         erasure = requests.request_erasure(customer=pk, by=request.user.get_username(), why=why)
         answer = ErasureOutput(Erasure.objects.get(pk=erasure.pk)).data
         return Response(answer, status=status.HTTP_202_ACCEPTED, headers={"Location": answer["url"]})
@@ -64,7 +60,7 @@ class ErasureList(generics.ListAPIView[Erasure]):
     permission_classes = (MayErase,)
     serializer_class = ErasureOutput
     queryset = Erasure.objects.prefetch_related("receipts")
-    pagination_class = NewestFirst
+    ordering = "-asked_at"
     filterset_fields = ("customer",)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -14,9 +14,7 @@ from rest_framework.exceptions import NotFound
 
 from celery_config.common.grouping import split_chunks
 from celery_config.common.services import ORCHESTRATOR
-from celery_config.db import bulk
 from celery_config.db.functions import Now
-from celery_config.errors import ChainTooLarge
 from celery_config.saga.dsl import Saga
 from celery_config.saga.engine import starting
 from celery_config.saga.models import SagaInstance
@@ -54,12 +52,9 @@ def request_erasure(*, customer: UUID, by: str, why: str) -> Erasure:
     saga = Saga.registry["forget-customer", 1]
     parts = [tuple(some) for some in split_chunks(about, IDS_A_SAGA)] or [()]
     made = Erasure.objects.create(customer=customer, by=by, why=why, open_sagas=len(parts))
-    started = starting.prepare_starts(
+    starting.start_sagas(
         saga, [(made.pk, saga.data(erasure=made.pk, customer=customer, about=part)) for part in parts]
     )
-    if too_large := [outcome for outcome in started.outcomes if isinstance(outcome, ChainTooLarge)]:
-        raise too_large[0]
-    bulk.execute(*started.statements)
     forgotten, at = data.erase_customer(found, about)
     add_receipt(made, ORCHESTRATOR, forgotten, at)
     log.info("customer forgotten here", customer=str(customer), erasure=str(made.pk), rows=forgotten)
@@ -99,12 +94,7 @@ def add_receipt(erasure: Erasure, service: str, forgotten: Mapping[str, int], at
     """Add to the receipt of a service; the erasure is locked, or new."""
     receipt = ErasureReceipt.objects.filter(erasure=erasure, service=service).first()
     receipt = receipt or ErasureReceipt(erasure=erasure, service=service)
-    receipt.rows, receipt.at = sum_counts([receipt.rows, forgotten]), at
+    rows = Counter(receipt.rows)
+    rows.update(forgotten)
+    receipt.rows, receipt.at = dict(rows), at
     receipt.save()
-
-
-def sum_counts(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    summed: Counter[str] = Counter()
-    for each in counts:
-        summed.update(each)
-    return dict(summed)

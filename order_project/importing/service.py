@@ -10,6 +10,7 @@ from uuid import UUID
 
 from rest_framework.exceptions import APIException
 
+from celery_config.common.grouping import split_chunks
 from celery_config.contracts.inventory import MAX_NAME
 from celery_config.contracts.shipment import Address
 from celery_config.http.service_client import ServiceClient
@@ -60,11 +61,11 @@ def upload_catalogue(products: Sequence[Product], *, opening: int) -> None:
         for p in products
     ]  # fmt: skip
     stock = [{"sku": p.sku, "quantity": opening} for p in products]
-    with ServiceClient("inventory") as inventory:
-        for _ in inventory.post_in_chunks("/api/products/", "products", items, CHUNK):
-            pass
-        for _ in inventory.post_in_chunks("/api/stock/opening/", "items", stock, CHUNK):
-            pass
+    inventory = ServiceClient("inventory")
+    for some in split_chunks(items, CHUNK):
+        inventory.post("/api/products/", {"products": some})
+    for some in split_chunks(stock, CHUNK):
+        inventory.post("/api/stock/opening/", {"items": some})
 
 
 def wait_for_copy(products: Sequence[Product], progress: Progress, *, patience: float) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from celery_config.contracts.inventory import CommitStock, Line, ReleaseStock, ReserveStock
 from celery_config.contracts.payment import AuthorizePayment, CapturePayment, VoidPayment
 from celery_config.contracts.shipment import Address, BookShipment, CancelShipment, DispatchShipment
-from celery_config.saga.dsl import Saga, compensatable, minutes, pivot, retriable
+from celery_config.saga.dsl import Saga, Via, compensatable, minutes, pivot, retriable
 from order_project.services import cancel_orders, confirm_orders
 
 
@@ -61,12 +61,5 @@ class PlaceOrderOverHttp(Saga):
     """The first one with every command sent over REST: the same barriers, refusals and ends."""
 
     name, version, deadline, data = "place-order", 3, minutes(15), OrderData
-    steps = [
-        compensatable("authorize-payment", AuthorizePayment, undo=VoidPayment, via="http"),
-        compensatable("reserve-stock", ReserveStock, undo=ReleaseStock, via="http"),
-        compensatable("book-shipment", BookShipment, undo=CancelShipment, via="http"),
-        pivot("capture-payment", CapturePayment, via="http"),
-        retriable("commit-stock", CommitStock, via="http"),
-        retriable("dispatch-shipment", DispatchShipment, via="http"),
-    ]
+    steps = [replace(step, via=Via.HTTP) for step in PlaceOrder.steps]
     on_completed, on_compensated = confirm_orders, cancel_orders

@@ -110,7 +110,3 @@ class Gateway(Protocol):
             EventUnreadable: the provider signed it, but it cannot be read.
         """
         ...
-
-    def close(self) -> None:
-        """Close the kept connections."""
-        ...

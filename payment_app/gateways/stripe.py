@@ -142,18 +142,13 @@ class StripeGateway:
     def read_event(self, body: bytes, headers: Mapping[str, str]) -> ProviderEvent | None:
         return stripe_events.read_event(body, headers.get("Stripe-Signature", ""), self._webhook_secret)
 
-    def close(self) -> None:
-        self._transport.close()
-
     def _call(self, call: Callable[[], T], made: Callable[[], T | None]) -> T:
         """The result of a call; when the key only shows a stored 5xx, what `made` finds of it."""
         with self._transport.limit():
             try:
                 return call()
             except stripe.StripeError as error:
-                if not is_replayed_fault(error):
-                    raise translate_error(error) from error
-                found = self._look(made)
+                found = self._look(made) if is_replayed_fault(error) else None
                 if found is None:
                     raise translate_error(error) from error
                 return found

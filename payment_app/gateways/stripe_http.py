@@ -44,7 +44,3 @@ class StripeTransport(stripe.HTTPClient):
             reason = f"{type(error).__name__}: {error}"
             raise stripe.APIConnectionError(reason, should_retry=False) from error  # type: ignore[no-untyped-call]
         return response.text, response.status_code, response.headers
-
-    def close(self) -> None:
-        """Close the kept connections."""
-        self._client.close()

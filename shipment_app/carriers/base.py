@@ -88,7 +88,3 @@ class Carrier(Protocol):
             EventUnreadable: the carrier signed it, but it cannot be read.
         """
         ...
-
-    def close(self) -> None:
-        """Close the kept connections."""
-        ...

@@ -24,9 +24,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         "servers", var=var, settings={"SAGA_TIME_SCALE": TIME_SCALE}, environ=environ, with_flower=True
     )
     try:
-        with stack:
-            yield stack
+        stack.start()
+        yield stack
     finally:
+        stack.stop()
         stack.delete_data()
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import time
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -12,7 +15,9 @@ import pytest
 
 from celery_config.broker.topology import commands_queue, events_queue
 from celery_config.common.services import SERVICES
-from tests.acceptance.killer_worker import KILL
+from compose.local.process import Process
+from tests import hostile_properties
+from tests.acceptance.killers import BREAK, EXIT, EXIT_CODE_OF_HANG, HANG, KILL
 from tests.acceptance.shop import Shop, until
 from tests.acceptance.wire import Letter
 
@@ -21,22 +26,33 @@ FLOOD = 10_000
 # A quarter of the limit of the queues: the test is shorter, and harder for the innocents.
 DELIVERY_LIMIT = 5
 MANY_LATER = 300
+SMALL = 50_000  # bytes
+UNPACKED = 400_000_000  # bytes, of a message of 2 MB
 
 
 def letter(
-    queue: str, body: Any, *, task: str = "inventory.reserve_stock", headers: dict[str, Any] | None = None
+    queue: str,
+    body: Any,
+    *,
+    task: str = "inventory.reserve_stock",
+    headers: dict[str, Any] | None = None,
+    raw: bytes | None = None,
+    key: bytes | None = None,
 ) -> Letter:
     """A message as Celery would write it, but for what the test says."""
-    if headers == PLAIN:
-        return Letter(queue, body, {})
+    if headers == PLAIN or raw is not None:
+        return Letter(queue, body, {}, raw)
+    if key is not None:
+        headers = {"task": task, "id": str(uuid4()), "CC": [queue]}
     given = {"task": task, "id": str(uuid4()), "lang": "py"} if headers is None else headers
     content = {"content_type": "application/json", "content_encoding": "utf-8"}
-    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Letter(queue, raw, {**content, "application_headers": given, "delivery_mode": 2})
+    text = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Letter(queue, text, {**content, "application_headers": given, "delivery_mode": 2}, key=key)
 
 
 NO_EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 PLAIN = {"no": "AMQP properties at all"}
+BOMB = zlib.compress(bytes(UNPACKED), 1)
 HOSTILE: dict[str, dict[str, Any]] = {
     "a plain AMQP message": {"body": b"hello", "headers": PLAIN},
     "not JSON": {"body": b"\x00\xff{{{"},
@@ -71,6 +87,32 @@ HOSTILE: dict[str, dict[str, Any]] = {
         "headers": {"task": "inventory.reserve_stock", "id": "x", "eta": "soon"},
     },
     "an errback that is none": {"body": [[], {}, {**NO_EMBED, "errbacks": [7]}]},
+    "an ETA in a year that no database tells": {
+        "body": [[], {}, NO_EMBED],
+        "headers": {"task": "inventory.reserve_stock", "id": "x", "eta": "9999-12-31T23:59:59-23:59"},
+    },
+    "a task of Celery's own, for another year": {
+        "body": [[], {}, NO_EMBED],
+        "headers": {"task": "celery.backend_cleanup", "id": "x", "eta": "2999-01-01T00:00:00+00:00"},
+    },
+    "one that has expired": {
+        "body": [[], {}, NO_EMBED],
+        "headers": {"task": "inventory.reserve_stock", "id": "x", "expires": "2020-01-01T00:00:00+00:00"},
+    },
+    "a time limit of its own": {
+        "body": [[], {}, NO_EMBED],
+        "headers": {"task": "inventory.reserve_stock", "id": "x", "timelimit": [0.001, None]},
+    },
+    "an id longer than a property": {
+        "body": [[], {}, NO_EMBED],
+        "headers": {"task": "inventory.reserve_stock", "id": "x" * 300},
+    },
+    "a body nested deeply": {"body": b"[[" + b"[" * 900 + b"]" * 900 + b"], {}, null]"},
+    "a routing key that is no text": {"body": [[], {}], "key": b"\xff\xfe"},
+    **{
+        name: {"body": BOMB if "packed" in name or name == "compressed" else b"[[], {}, null]", "raw": raw}
+        for name, raw in hostile_properties.hostile("inventory.reserve_stock").items()
+    },
     "no kwargs": {"body": [[], {}, NO_EMBED]},
     "kwargs of no saga": {"body": [[{}], {"saga": "no uuid", "step": 1}, NO_EMBED]},
     "a command of wrong types": {
@@ -98,8 +140,10 @@ class TestHostileMessages:
         until(lambda: len(kept()) >= len(HOSTILE), "all of them are kept")
         assert {(row["queue"], row["reason"]) for row in kept()} == {(queue, "rejected")}
         assert len(kept()) == len(HOSTILE)
-        for service in ("inventory", "order"):
-            assert shop.process(f"{service}-worker").is_running
+        assert sum("reserve_stock" in row["task"] for row in kept()) > len(HOSTILE) / 2
+        for process in ("inventory-worker", "order-worker", "order-relay"):
+            assert shop.process(process).is_running
+            assert peak_memory(shop.process(process)) < UNPACKED
 
     def test_ten_thousand_of_them(self, shop: Shop) -> None:
         """Every queue, garbage of ten megabytes among them; those of a saga name it, and its order ends."""
@@ -108,7 +152,7 @@ class TestHostileMessages:
         orders = shop.place_all([shop.order()] * 5)
         sagas = [shop.saga(order)["id"] for order in orders]
         queues = [*map(commands_queue, SERVICES), events_queue("order")]
-        small = [hostile for name, hostile in HOSTILE.items() if "megabyte" not in name]
+        small = [hostile for hostile in HOSTILE.values() if letter(queues[0], **hostile).size < SMALL]
         of_a_saga = [
             {"body": [[{}], {"saga": saga, "step": "reserve-stock", "no": "such"}, NO_EMBED]}
             for saga in sagas
@@ -164,25 +208,72 @@ class TestAKillerAmongInnocents:
     def test_dies_alone(self, shop: Shop) -> None:
         assert shop.stack.rabbitmq is not None
         known = {row["id"] for row in shop.dead_letters()}
-        worker, queue = shop.process("inventory-worker"), commands_queue("inventory")
-        ours, worker.argv = worker.argv, [worker.argv[0], "-m", "tests.acceptance.killer_worker"]
+        queue = commands_queue("inventory")
         policy = ("-p", "order-saga", "harsh", f"^{queue}$", json.dumps({"delivery-limit": DELIVERY_LIMIT}))
         shop.stack.rabbitmq.ctl("set_policy", "--apply-to", "queues", *policy)
         try:
-            worker.kill()
-            orders = shop.place_all([shop.order()] * (INNOCENTS // 2))
-            until(lambda: shop.wire.waiting(queue) >= INNOCENTS // 2, "half of the innocents wait")
-            shop.wire.send(letter(queue, [[], {}, NO_EMBED], task=KILL))
-            orders += shop.place_all([shop.order()] * (INNOCENTS // 2))
-            until(lambda: shop.wire.waiting(queue) > INNOCENTS, "all wait")
-            deaths = supervise(shop, lambda: any(row["task"] == KILL for row in new(shop, known)))
-            shop.all_confirmed(orders)
+            with killers(shop) as worker:
+                worker.kill()
+                orders = shop.place_all([shop.order()] * (INNOCENTS // 2))
+                until(lambda: shop.wire.waiting(queue) >= INNOCENTS // 2, "half of the innocents wait")
+                shop.wire.send(letter(queue, [[], {}, NO_EMBED], task=KILL))
+                orders += shop.place_all([shop.order()] * (INNOCENTS // 2))
+                until(lambda: shop.wire.waiting(queue) > INNOCENTS, "all wait")
+                deaths = supervise(shop, lambda: any(row["task"] == KILL for row in new(shop, known)))
+                shop.all_confirmed(orders)
         finally:
-            worker.argv = ours
             shop.stack.rabbitmq.ctl("clear_policy", "-p", "order-saga", "harsh")
-            shop.stack.restart("inventory-worker")
         assert deaths == DELIVERY_LIMIT + 1
         assert [(row["task"], row["reason"]) for row in new(shop, known)] == [(KILL, "delivery_limit")]
+
+
+class TestAWorkerThatCannotGoOn:
+    def test_ends_with_a_code_of_its_own_or_goes_on(self, shop: Shop) -> None:
+        """A handler that exits ends nothing; one that never returns, or a bug in the event loop, ends the process."""
+        known = {row["id"] for row in shop.dead_letters()}
+        queue = commands_queue("inventory")
+
+        def send(task: str) -> None:
+            shop.wire.send(letter(queue, [[], {}, NO_EMBED], task=task))
+
+        def is_kept(task: str) -> bool:
+            return [row["reason"] for row in new(shop, known) if row["task"] == task] == ["rejected"]
+
+        with killers(shop, HANDLER_SECONDS="2") as worker:
+            shop.stack.restart("inventory-worker")
+            send(EXIT)
+            shop.all_confirmed(shop.place_all([shop.order()] * 3))
+            until(lambda: is_kept(EXIT), "its tries are used up")
+            send(HANG)
+            assert worker.wait(30.0) == EXIT_CODE_OF_HANG
+            shop.stack.supervisor.deaths.get()
+            worker.start()
+            shop.all_confirmed(shop.place_all([shop.order()] * 3))
+            assert is_kept(HANG)
+            send(BREAK)
+            assert worker.wait(30.0) == 1
+            shop.stack.supervisor.deaths.get()
+        shop.all_confirmed(shop.place_all([shop.order()] * 3))
+
+
+@contextmanager
+def killers(shop: Shop, **settings: str) -> Iterator[Process]:
+    """Let the inventory worker, when it starts the next time, have tasks that end it; afterwards start ours again."""
+    worker = shop.process("inventory-worker")
+    ours = worker.env or {}
+    worker.env = {**ours, "TASK_MODULES": "tests.acceptance.killer_tasks", **settings}
+    try:
+        yield worker
+    finally:
+        worker.env = ours
+        shop.stack.restart("inventory-worker")
+
+
+def peak_memory(process: Process) -> int:
+    """The most memory that the process ever had, in bytes."""
+    with open(f"/proc/{process.pid}/status") as status:
+        (line,) = (line for line in status if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024
 
 
 def new(shop: Shop, known: set[int]) -> list[dict[str, Any]]:

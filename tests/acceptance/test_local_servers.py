@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import stat
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,13 +13,15 @@ import psutil
 import psycopg
 import pytest
 from kombu import Connection
+from psycopg.conninfo import conninfo_to_dict
 
 from celery_config.broker import topology
 from celery_config.broker.topology import VHOST, Topology
 from celery_config.common.services import SERVICES, SUBSCRIPTIONS
 from compose.local import ports
-from compose.local.environment import Addresses, build
+from compose.local.environment import ROOT, Addresses, build
 from compose.local.errors import FolderInUse, ServerFailed
+from compose.local.packages import find_or_install
 from compose.local.postgres import PostgresServer
 from compose.local.rabbitmq import RabbitServer
 from compose.local.stack import Stack
@@ -43,6 +47,27 @@ def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitServer]
     server.start()
     yield server
     server.kill()
+
+
+def make_services(server: PostgresServer, **passwords: str | None) -> "subprocess.CompletedProcess[str]":
+    """Run the script that makes roles and databases in a new volume; a password that is None is not set."""
+    address = conninfo_to_dict(server.superuser_url())
+    given = {f"{service.upper()}_DATABASE_PASSWORD": "secret" for service in SERVICES} | passwords
+    return subprocess.run(
+        [ROOT / "compose" / "postgres" / "services.sh"],
+        env={
+            "PATH": f"{find_or_install().postgres}:{os.environ['PATH']}",
+            "PGHOST": str(address["host"]),
+            "PGPORT": str(address["port"]),
+            "PGPASSWORD": str(address["password"]),
+            "POSTGRES_USER": "postgres",
+            "POSTGRES_DB": "postgres",
+            **{name: password for name, password in given.items() if password is not None},
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 class TestPostgres:
@@ -110,6 +135,28 @@ class TestPostgres:
                     psycopg.connect(server.url(name, "order")).close()
                     with pytest.raises(psycopg.OperationalError, match=r"no pg_hba\.conf entry"):
                         psycopg.connect(server.url(name, "payment"))
+        finally:
+            server.stop()
+            server.wipe()
+
+    def test_the_health_check_of_the_containers_asks_for_what_is_made_last(self, tmp_path: Path) -> None:
+        (question,) = re.findall(r'--command="(.+?)"', (ROOT / "compose" / "compose.yaml").read_text())
+        server = PostgresServer(tmp_path, [])
+        server.start()
+        try:
+            with psycopg.connect(server.superuser_url(), autocommit=True) as connection:
+                # As PostgreSQL makes a new volume.
+                connection.execute("GRANT CONNECT ON DATABASE postgres, template1 TO PUBLIC")
+                assert connection.execute(question).fetchone() == (True,)  # healthy is false
+                found = make_services(server, SHIPMENT_DATABASE_PASSWORD=None)
+                assert found.returncode != 0
+                assert connection.execute(question).fetchone() == (True,)
+                for service in SERVICES:
+                    connection.execute(f'DROP DATABASE IF EXISTS "{service}"')
+                    connection.execute(f'DROP ROLE IF EXISTS "{service}"')
+                found = make_services(server)
+                assert found.returncode == 0, found.stderr
+                assert connection.execute(question).fetchone() == (False,)
         finally:
             server.stop()
             server.wipe()
@@ -197,7 +244,7 @@ class TestRabbit:
         columns = ("name", "type", "policy")
         listed = json.loads(rabbitmq.ctl("list_queues", "-p", VHOST, *columns, "--formatter=json"))
         found = {queue["name"]: (queue["type"], queue["policy"]) for queue in listed}
-        assert found["order.commands"] == ("quorum", "")
+        assert found["order.commands"] == ("quorum", "dead-lettered-at-least-once")
         assert found[topology.DEAD_LETTERS] == found[topology.UNROUTED] == ("quorum", "kept")
 
     @staticmethod

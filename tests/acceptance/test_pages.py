@@ -9,8 +9,8 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from celery_config.common.services import SERVICES
-from compose.local.packages import find_or_install_browser
 from tests.acceptance.shop import SOLD_OUT, Shop, until
+from tests.browser import find_or_install_browser
 
 QUIET = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",

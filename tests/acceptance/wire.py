@@ -17,6 +17,7 @@ from kombu import Connection
 from celery_config.broker.topology import COMMANDS, EVENTS, Topology, commands_queue, events_queue
 from celery_config.common.services import SERVICES, SUBSCRIPTIONS
 from compose.local.stack import Stack
+from tests.hostile_properties import RawMessage
 
 PATTERNS = Topology.load(SUBSCRIPTIONS).patterns
 LOOK_SECONDS = 0.2
@@ -26,11 +27,31 @@ THE_LAST = "the last one for its reader"
 
 @dataclass(frozen=True)
 class Letter:
-    """A message and the queue it was meant for."""
+    """A message and the queue it was meant for.
+
+    Args:
+        raw: the bytes of its properties, if no client would write them so.
+        key: the routing key, if it is not the queue's name.
+    """
 
     queue: str
     body: bytes
     properties: dict[str, Any]
+    raw: bytes | None = None
+    key: bytes | None = None
+
+    @property
+    def message(self) -> amqp.Message:
+        return (
+            amqp.Message(self.body, **self.properties)
+            if self.raw is None
+            else RawMessage(self.body, self.raw)
+        )
+
+    @property
+    def size(self) -> int:
+        """Its bytes, without properties that a client wrote."""
+        return len(self.body) + len(self.raw or b"")
 
     @property
     def headers(self) -> dict[str, Any]:
@@ -84,9 +105,7 @@ class Wire:
             channel.confirm_select()
             channel.events["basic_ack"].add(confirmed)
             for letter in letters:
-                channel.basic_publish(
-                    amqp.Message(letter.body, **letter.properties), exchange="", routing_key=letter.queue
-                )
+                channel.basic_publish(letter.message, exchange="", routing_key=letter.key or letter.queue)
             while unconfirmed:
                 channel.connection.drain_events(timeout=HOLD_SECONDS)
 

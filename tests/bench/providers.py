@@ -30,9 +30,6 @@ class Instant:
     def read_event(self, body: bytes, headers: Mapping[str, str]) -> None:
         return None
 
-    def close(self) -> None:
-        pass
-
 
 class InstantGateway(Instant):
     """Approves every payment."""

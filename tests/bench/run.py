@@ -56,7 +56,7 @@ def main(argv: list[str]) -> int:
     options = parse(argv)
     # A file has no width: tables are not folded in it.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
-    stack = system.make_stack(choose_settings(options))
+    stack = system.make_stack(choose_settings(options), with_webhooks=bool(options.soak))
     console.print(f"Logs: {stack.logs}", soft_wrap=True)
     try:
         if options.peers:
@@ -99,7 +99,12 @@ def parse(argv: list[str]) -> argparse.Namespace:
     instead.add_argument(
         "--workers", type=parse_numbers, metavar="N,N,…", help="the speed by workers a service"
     )
-    instead.add_argument("--soak", type=int, metavar="SECONDS", help="steady load; memory must stay flat")
+    instead.add_argument(
+        "--soak",
+        type=int,
+        metavar="SECONDS",
+        help="so long under steady load, then as long idle; memory must stay flat",
+    )
     instead.add_argument(
         "--retention",
         type=int,

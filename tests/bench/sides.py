@@ -30,6 +30,7 @@ class Side(Protocol):
 
 SIDES = {
     "place-order": "tests.bench.ours",
+    "place-order over HTTP": "tests.bench.over_http",
     "place-order over REST": "tests.bench.over_rest",
     "place-order choreographed": "tests.bench.choreographed",
     "place-order bare": "tests.bench.bare.order",

@@ -21,17 +21,18 @@ from tests.bench.measure import Run, run_client
 WARM_UP_SHARE = 0.3
 
 
-def make_stack(settings: Mapping[str, str] | None = None) -> Stack:
+def make_stack(settings: Mapping[str, str] | None = None, *, with_webhooks: bool = False) -> Stack:
     """Return the stack, not started.
 
     Args:
         settings: environment variables of its processes besides the usual ones.
+        with_webhooks: the sandbox sends webhooks; the bare chain does not take them.
     """
     stack = Stack(
         "servers",
         var=var_folder() / "bench",
         settings={"LOG_FORMAT": "json", **(settings or {})},
-        with_webhooks=False,  # the bare chain does not take them
+        with_webhooks=with_webhooks,
         environ=without_servers(os.environ),
     )
     for service in SERVICES:

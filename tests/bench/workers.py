@@ -24,7 +24,7 @@ def measure_workers(stack: Stack, console: Console, options: argparse.Namespace)
         for number in range(1, options.rounds + 1):
             for count, runs in found.items():
                 for service in SERVICES:
-                    stack.run_workers(service, count)
+                    run_workers(stack, service, count)
                 warm_up(stack, progress, options.orders)
                 title = f"{count} workers a service, round {number}"
                 runs.append(run_ours(stack, progress, title, options.orders))
@@ -38,3 +38,18 @@ def measure_workers(stack: Stack, console: Console, options: argparse.Namespace)
     speeds = ", ".join(f"{take_median(runs).per_second:.1f} with {count}" for count, runs in found.items())
     print(f"workers: {speeds}; {len(faults)} faults", flush=True)
     return 1 if faults else 0
+
+
+def run_workers(stack: Stack, service: str, count: int) -> None:
+    """Bring a service to `count` workers: start those that are missing, stop the others.
+
+    Raises:
+        ProcessFailed: one did not start.
+    """
+    workers = [stack.blueprint.worker(service, n + 1) for n in range(count)]
+    wanted = {worker.name: worker for worker in workers}
+    mine = [name for name in stack.supervisor.names if name.startswith(f"{service}-worker")]
+    there = {name for name in mine if stack.supervisor[name].is_running}
+    for name in there - wanted.keys():
+        stack.supervisor[name].stop()
+    stack.supervisor.start([wanted[name] for name in wanted.keys() - there])

@@ -44,6 +44,7 @@ class Situation(StrEnum):
     OVERDUE = "for overdue orders"
     PARKED = "for parked orders"
     TOO_LATE = "after a late cancel"
+    WEBHOOK_FIRST = "with the webhook before the answer"
 
 
 # (process, operation): the points that it passes. An undo and the fence insert a barrier row only if their action never
@@ -166,6 +167,30 @@ SITUATIONS: dict[tuple[Execution, str], Sequence[Situation]] = {
     (Execution.BY_EVENTS, "order.order_withdrawn"): (Situation.NONE, Situation.TOO_LATE),
 }
 
+# A webhook has told the outcome when the answer of the call comes, done or refused. Whatever fails then, the outcome
+# must reach the others: along the chain, or as the event of a choreographed order.
+CALLS_OUTSIDE = (
+    ("payment", "payment.authorize_payment"), ("payment", "payment.capture_payment"),
+    ("payment", "payment.void_payment"), ("shipment", "shipment.book_shipment"),
+    ("shipment", "shipment.cancel_shipment"), ("shipment", "shipment.dispatch_shipment"),
+)  # fmt: skip
+REFUSABLE = ("payment.authorize_payment", "shipment.book_shipment")
+WEBHOOK_FIRST: dict[Execution, Operations] = {
+    Execution.OVER_BROKER: {
+        (f"{service}-worker", task): (
+            Point.AFTER_CALL, Point.NEXT_UNPUBLISHED, *(REFUSAL if task in REFUSABLE else ()),
+        )
+        for service, task in CALLS_OUTSIDE
+    },
+    Execution.OVER_REST: {
+        (f"{service}-web", task): (Point.AFTER_CALL, Point.RESPONSE_PENDING) for service, task in CALLS_OUTSIDE
+    },
+    Execution.BY_EVENTS: {
+        (f"{service}-worker", "events.receive"): (Point.AFTER_CALL, Point.NEXT_UNPUBLISHED, *REFUSAL)
+        for service in ("payment", "shipment")
+    },
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Case:
@@ -205,6 +230,12 @@ def list_cases() -> list[Case]:
         for execution, operations in OPERATIONS.items()
         for (process, operation), points in operations.items()
         for situation in SITUATIONS.get((execution, operation), (Situation.NONE,))
+        for point in points
+        for way in Way
+    ] + [
+        Case(execution, process, operation, point, way, Situation.WEBHOOK_FIRST)
+        for execution, operations in WEBHOOK_FIRST.items()
+        for (process, operation), points in operations.items()
         for point in points
         for way in Way
     ]

@@ -15,14 +15,15 @@ from pathlib import Path
 
 from rich.table import Table
 
+from celery_config.broker.topology import VHOST, commands_queue
 from celery_config.common.services import PARTICIPANTS, SERVICES
-from celery_config.failpoints import arming
 from compose.local.postgres import PostgresServer
 from compose.local.rabbitmq import RabbitServer
 from compose.local.stack import Stack
 from tests.chaos.cases import list_cases
+from tests.chaos.failpoints import arm
 from tests.chaos.queue_faults import disturb_queue
-from tests.chaos.system import STOP_SECONDS, choose_version, fetch_rows, stop_process
+from tests.chaos.system import STOP_SECONDS, choose_version, fetch_rows, stop_process, stop_processes
 
 ROLES = ("worker", "relay", "web")
 # Versions of the flow. The first one sends its commands over REST; its orders are under way when the second one comes.
@@ -30,6 +31,10 @@ FIRST_VERSION, SECOND_VERSION = 3, 1
 AWAY_SECONDS = 60.0
 FIRING_SECONDS = 15.0
 POLL_SECONDS = 0.1
+# Longer than the broker's heartbeats and than a statement may take.
+HANG_SECONDS = (5.0, 12.0)
+# Longer than an order's deadline.
+ALARM_SECONDS = 35.0
 CUT = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = %s AND usename = %s"
 
 
@@ -70,6 +75,10 @@ class Faults:
             "database connections cut": (self.cut_database_connections, 5),
             "PostgreSQL killed": (lambda: self.kill_server(self.stack.postgres), 2),
             "RabbitMQ killed": (lambda: self.kill_server(self.stack.rabbitmq), 2),
+            "PostgreSQL hung": (self.hang_database, 2),
+            "RabbitMQ hung": (self.hang_broker, 2),
+            "an alarm of RabbitMQ": (self.raise_alarm, 2),
+            "a queue that answers nothing": (self.hang_queue, 2),
             "messages duplicated": (lambda: self.disturb_queue("duplicated"), 5),
             "messages delayed": (lambda: self.disturb_queue("delayed"), 4),
             "messages reordered": (lambda: self.disturb_queue("reordered"), 4),
@@ -116,7 +125,7 @@ class Faults:
     def fire_failpoint(self) -> bool:
         """Arm a random failpoint and wait until it fires; return False when no process reached it in time."""
         case = self.chance.choice(self.cases)
-        name = arming.arm(self.folder, replace(case.failpoint, skip=self.chance.randrange(3)))
+        name = arm(self.folder, replace(case.failpoint, skip=self.chance.randrange(3)))
         end = time.monotonic() + FIRING_SECONDS
         while time.monotonic() < end:
             if (self.folder / "fired" / name).exists():
@@ -137,6 +146,49 @@ class Faults:
             if wipe:
                 server.wipe()
             server.start()
+        return True
+
+    def hang_database(self) -> bool:
+        """Stop all processes of PostgreSQL: connections stay, hosts answer, and no statement ends."""
+        assert self.stack.postgres is not None
+        with self.server_lock:
+            postmaster = self.stack.postgres.process.pid
+            processes = [
+                postmaster,
+                *map(int, Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()),
+            ]
+            with stop_processes(processes):
+                time.sleep(self.chance.uniform(*HANG_SECONDS))
+        return True
+
+    def hang_broker(self) -> bool:
+        """Stop RabbitMQ's process for longer than two heartbeats."""
+        assert self.stack.rabbitmq is not None
+        with self.server_lock, stop_processes([self.stack.rabbitmq.process.pid]):
+            time.sleep(self.chance.uniform(*HANG_SECONDS))
+        return True
+
+    def raise_alarm(self, seconds: float | None = None) -> bool:
+        """Raise RabbitMQ's memory alarm for a while: it delivers, and takes nothing."""
+        assert self.stack.rabbitmq is not None
+        with self.server_lock:
+            self.stack.rabbitmq.ctl("set_vm_memory_high_watermark", "absolute", "1")
+            try:
+                time.sleep(seconds or self.chance.uniform(*HANG_SECONDS))
+            finally:
+                self.stack.rabbitmq.ctl("set_vm_memory_high_watermark", "absolute", "1GB")
+        return True
+
+    def hang_queue(self) -> bool:
+        """Suspend the leader of a participant's commands queue: it confirms and delivers nothing."""
+        assert self.stack.rabbitmq is not None
+        leader = f"whereis('{VHOST}_{commands_queue(self.chance.choice(PARTICIPANTS))}')"
+        with self.server_lock:
+            self.stack.rabbitmq.ctl("eval", f"sys:suspend({leader}).")
+            try:
+                time.sleep(self.chance.uniform(*HANG_SECONDS))
+            finally:
+                self.stack.rabbitmq.ctl("eval", f"sys:resume({leader}).")
         return True
 
     def lose_broker_data(self) -> bool:

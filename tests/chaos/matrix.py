@@ -17,10 +17,10 @@ from rich.console import Console
 
 from celery_config.common.console import progress_bars
 from celery_config.common.grouping import group_by
-from celery_config.failpoints import arming
 from compose.local.stack import Stack
 from tests.chaos.cases import Case, Execution, draw_cases, list_cases, split_batches
 from tests.chaos.client import CHOREOGRAPHED, FINE, KINDS, ORCHESTRATED, Client
+from tests.chaos.failpoints import arm, disarm
 from tests.chaos.quiet import count_in_flight, wait_and_find_violations
 from tests.chaos.restarter import Restarter
 from tests.chaos.situations import SituationMaker
@@ -72,7 +72,7 @@ class Matrix:
         self.flow = ORCHESTRATED
         self.silencers: dict[Case, str] = {}
         """The names of their failpoints, by the case that needs them."""
-        arming.disarm(folder)
+        disarm(folder)
         self.client = Client(stack, chance)
         self.client.stock_shelves()
         self.restarter = Restarter(stack, folder / "fired", STOP_SECONDS)
@@ -111,7 +111,7 @@ class Matrix:
             self.stack.restart("order-web")
 
     def try_together(self, batch: Sequence[Case], situations: SituationMaker) -> list[str]:
-        names = {arming.arm(self.folder, case.failpoint): case for case in batch}
+        names = {arm(self.folder, case.failpoint): case for case in batch}
         end = time.monotonic() + FIRING_SECONDS
         while (left := self.find_unfired(names)) and time.monotonic() < end:
             # With more orders the watchdog would be busy with those that wait for a dead process.
@@ -119,7 +119,7 @@ class Matrix:
                 self.silence_participants(left)
                 self.make_traffic(situations, left)
             time.sleep(POLL_SECONDS)
-        arming.disarm(self.folder)
+        disarm(self.folder)
         self.silencers.clear()
         return [f"no process reached this point: {case}" for case in left] + self.wait_and_find_violations()
 
@@ -134,7 +134,7 @@ class Matrix:
         for case in wanted:
             armed = self.silencers.get(case)
             if case.silencer and (armed is None or self.has_fired(armed)):
-                self.silencers[case] = arming.arm(self.folder, case.silencer)
+                self.silencers[case] = arm(self.folder, case.silencer)
 
     def make_traffic(self, situations: SituationMaker, wanted: Sequence[Case]) -> None:
         """Place an order of each kind, cancel one, change a product, and arrange the situation that the cases need."""

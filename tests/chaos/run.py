@@ -15,10 +15,10 @@ import psycopg
 from rich.console import Console
 
 from celery_config.common.console import progress_bars
-from celery_config.failpoints import arming
 from compose.local.stack import Stack
 from tests.chaos.client import Client
-from tests.chaos.faults import FIRST_VERSION, FaultCounts, Faults
+from tests.chaos.failpoints import disarm
+from tests.chaos.faults import ALARM_SECONDS, FIRST_VERSION, FaultCounts, Faults
 from tests.chaos.load import Load
 from tests.chaos.permanent_faults import WORSE, choose_clock_settings, choose_settings
 from tests.chaos.quiet import count_in_flight, wait_and_find_violations
@@ -37,6 +37,11 @@ STATUSES = """
     SELECT status, count(*) FROM (
         SELECT status FROM saga_sagainstance UNION ALL SELECT status FROM order_choreography
     ) AS flows GROUP BY status
+"""
+# Every fault of a run is a part of the system that is down; that is no reason to end an order.
+BY_DEADLINE = """
+    SELECT subject, cause->>'reason' FROM saga_sagainstance WHERE cause->>'code' = 'deadline_passed'
+    UNION ALL SELECT order_id::text, cause->>'reason' FROM order_choreography WHERE cause->>'code' = 'deadline_passed'
 """
 EXECUTIONS = """
     SELECT CASE version WHEN 3 THEN 'over REST' ELSE 'over the broker' END, count(*) FROM saga_sagainstance GROUP BY 1
@@ -78,7 +83,7 @@ def parse_options(argv: list[str]) -> argparse.Namespace:
 
 def run_chaos(stack: Stack, options: argparse.Namespace, console: Console) -> Report:
     report, chance, folder = Report(), random.Random(options.seed), find_failpoints(stack.var)
-    arming.disarm(folder)
+    disarm(folder)
     client = Client(stack, random.Random(chance.random()))
     client.stock_shelves()
     load = Load(client, options.orders, options.duration, options.seed)
@@ -102,9 +107,13 @@ def run_chaos(stack: Stack, options: argparse.Namespace, console: Console) -> Re
             over.set()
             causing.join()
             watching.join()
-            arming.disarm(folder)
+            disarm(folder)
         report.violations, report.quiet_after = wait_and_find_violations(stack, QUIET_SECONDS)
         report.violations += restarter.failures
+    report.violations += [
+        f"order {order} ended by deadline: {reason}"
+        for order, reason in fetch_rows(stack, "order", BY_DEADLINE)
+    ]
     report.statuses = dict(fetch_rows(stack, "order", STATUSES))
     report.executions = dict(fetch_rows(stack, "order", EXECUTIONS))
     client.close()
@@ -124,12 +133,21 @@ def cause_faults(faults: Faults, report: Report, over: threading.Event, options:
     once: dict[str, Callable[[], bool]] = {
         "a service away for a minute": faults.take_service_away,
         "another version of the flow deployed": faults.deploy_second_version,
+        "an alarm of RabbitMQ, longer than a deadline": lambda: faults.raise_alarm(ALARM_SECONDS),
     }
     if options.worse == "broker":
         once["the broker's data lost"] = faults.lose_broker_data
     with ThreadPoolExecutor(FAULTS_AT_ONCE + len(once)) as pool:
         running = [
-            pool.submit(cause_later, over, options.duration * (0.2 + 0.3 * n), cause, faults, kind, report)
+            pool.submit(
+                cause_later,
+                over,
+                options.duration * (0.15 + 0.7 * n / len(once)),
+                cause,
+                faults,
+                kind,
+                report,
+            )
             for n, (kind, cause) in enumerate(once.items())
         ]
         while not over.wait(faults.chance.uniform(*PAUSE_SECONDS)):

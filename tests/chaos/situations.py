@@ -1,9 +1,11 @@
-"""The situations that some cases need: an order is silent, overdue, parked, or cancelled too late."""
+"""The situations that some cases need: an order is silent, overdue, parked, cancelled too late, or answered late."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+
+import httpx
 
 from compose.local.stack import Stack
 from tests.chaos.cases import Case, Execution, Situation
@@ -13,6 +15,8 @@ from tests.chaos.system import execute, fetch_rows, stop_process
 
 # Shorter than the time in which the broker waits for the heartbeat of a stopped process.
 WAIT_SECONDS = 3.0
+# Late, and still within the limit of a call, which is a second at the time scale of these runs.
+LATE_ANSWERS, LATE_SECONDS = 12, 0.3
 TABLES = {Execution.OVER_BROKER: "saga_sagainstance", Execution.BY_EVENTS: "order_choreography"}
 DUE = "due_at = clock.now - interval '1 second' FROM saga_sagaclock clock WHERE"
 SILENT = f"UPDATE {{table}} SET {DUE} status IN ('running', 'stopping', 'forward')"
@@ -48,6 +52,8 @@ class SituationMaker:
                 self.park_order(retried=any(case.operation == "POST retry" for case in wanted))
             case Situation.TOO_LATE:
                 self.cancel_too_late()
+            case Situation.WEBHOOK_FIRST:
+                self.delay_answers()
 
     def park_order(self, *, retried: bool) -> None:
         """Let an order be parked, because its undo is not answered, and perhaps retry it; then it is undone."""
@@ -65,6 +71,14 @@ class SituationMaker:
             order = self.client.place_order("fine", CHOREOGRAPHED)
             self.wait_for(lambda: bool(fetch_rows(self.stack, "payment", CAPTURED, order)))
             self.client.cancel_order(order)
+
+    def delay_answers(self) -> None:
+        """Let provider and carrier answer the next calls late; they tell the outcomes by webhook at once."""
+        for path in ("/provider/authorizations", "/carrier/shipments"):
+            fault = {"path": path, "kind": "timeout", "count": LATE_ANSWERS, "seconds": LATE_SECONDS}
+            httpx.post(
+                f"{self.stack.sandbox_url}/control/faults", json=fault, trust_env=False
+            ).raise_for_status()
 
     def wait_for(self, condition: Callable[[], bool]) -> None:
         """Wait, but not so long that the broker misses the stopped process; another one may have died as planned."""

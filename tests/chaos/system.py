@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,6 @@ from typing import Any
 import psycopg
 from rich.console import Console
 
-from celery_config.failpoints import arming
 from compose.local.environment import var_folder, without_servers
 from compose.local.errors import LocalError
 from compose.local.stack import Stack
@@ -20,6 +19,7 @@ from compose.local.stack import Stack
 # With this the watchdog calls a saga silent after 3.6 s, and its deadline is 27 s.
 TIME_SCALE = "0.03"
 HEARTBEAT = 2
+STATEMENT_SECONDS = 3
 # RabbitMQ closes a connection that was silent for two heartbeats.
 STOP_SECONDS = 3 * HEARTBEAT + 1.0
 Settings = Mapping[str, str]
@@ -49,8 +49,9 @@ def start_system(
         settings={
             "SAGA_TIME_SCALE": TIME_SCALE,
             "BROKER_HEARTBEAT": str(HEARTBEAT),
+            "STATEMENT_SECONDS": str(STATEMENT_SECONDS),
             "LOG_FORMAT": "json",
-            arming.VARIABLE: str(find_failpoints(var)),
+            "FAILPOINTS": str(find_failpoints(var)),
             **(settings or {}),
         },
         # Servers that the environment names belong to others: they must not be killed.
@@ -96,6 +97,22 @@ def stop_process(stack: Stack, name: str) -> Iterator[bool]:
     finally:
         with suppress(ProcessLookupError):
             os.killpg(group, signal.SIGCONT)
+
+
+@contextmanager
+def stop_processes(pids: Iterable[int]) -> Iterator[None]:
+    """Stop processes (SIGSTOP) for the block; those that have ended meanwhile are passed over."""
+    stopped = []
+    try:
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+                stopped.append(pid)
+        yield
+    finally:
+        for pid in stopped:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
 
 
 def fetch_rows(stack: Stack, service: str, query: str, *values: Any) -> list[tuple[Any, ...]]:

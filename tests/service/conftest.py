@@ -54,15 +54,21 @@ class Participant:
         """Fence a pivot; say whether it ran."""
         return alone.fence(StepRequest(saga, step, "do", subject), pivot.wire_name(), registry.get)
 
-    def hear(self, event: Event, *, drive: int = 0, known: str = "") -> list[Event]:
+    def hear(
+        self, event: Event, *, drive: int = 0, known: str = "", redelivered: bool = False
+    ) -> list[Event]:
         """Hear an event of a choreographed order, to the end; return what is announced then, decoded.
+
+        Args:
+            redelivered: whether another worker had it before.
 
         Raises:
             what the worker would see: a refusal, a failed call.
         """
         order = UUID(str(getattr(event, "order")))  # noqa: B009
         message = build_event(event, order=order, drive=drive, known=known, event_id=uuid4())
-        return self.take(Context(args=[], kwargs=message, id=message["id"]))
+        delivery = {"redelivered": redelivered}
+        return self.take(Context(args=[], kwargs=message, id=message["id"], delivery_info=delivery))
 
     def take_again(self, message: dict[str, Any]) -> list[Event]:
         """Take an event that the outbox holds for another try."""

@@ -66,11 +66,14 @@ def until(holds: Callable[[], Any], what: str) -> None:
 def until_waiting_for_a_lock(sessions: int = 1) -> None:
     """Until so many sessions of this database wait for each other's locks."""
 
-    def waiting() -> bool:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-            )
-            return bool(cursor.fetchone()[0] >= sessions)
+    until(lambda: count_waiting() >= sessions, f"{sessions} sessions wait for a lock")
 
-    until(waiting, f"{sessions} sessions wait for a lock")
+
+def count_waiting() -> int:
+    """How many sessions of this database wait for a lock at this moment, also when asked in a transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_clear_snapshot()")
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return int(cursor.fetchone()[0])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from compose.local import packages
-from tests import run
+from tests import browser, run
 from tests.run import GROUPS, Result, Suite, main, parse
 
 
@@ -31,8 +31,8 @@ def test_a_group_without_servers_installs_none(
     group: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setenv("ORDER_SAGA_VAR", str(tmp_path))
-    for name in ("find_or_install", "find_or_install_browser"):
-        monkeypatch.setattr(packages, name, lambda *_: pytest.fail("a server is looked for"))
+    for module, name in ((packages, "find_or_install"), (browser, "find_or_install_browser")):
+        monkeypatch.setattr(module, name, lambda *_: pytest.fail("a server is looked for"))
     passed = [Result(Suite("one", []), 0, 0.0, "no count of tests")]
     monkeypatch.setattr(run, "side_by_side", lambda *_: passed)
     assert main([group]) == 0

@@ -1,20 +1,49 @@
-"""Django's PostgreSQL backend with a connection check that needs no round trip."""
+"""Django's PostgreSQL backend, with answers that are waited for up to a limit and a check that needs no round trip."""
 
 from __future__ import annotations
 
 import select
+from types import SimpleNamespace
+from typing import Any
 
+import psycopg
 from django.db.backends.postgresql import base
+
+
+class LimitedConnection(psycopg.Connection[Any]):
+    """A connection that gives up a server that does not answer (`db/limits.py`)."""
+
+    answer_seconds: float | None = None
+    """How long to wait for one answer; None: without limit."""
+
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        """
+        Raises:
+            OperationalError: no answer came in time; the connection is closed.
+        """
+        if timeout is not None:
+            return super().wait(gen, interval, timeout)
+        try:
+            return super().wait(gen, interval, self.answer_seconds)
+        except psycopg.errors._WaitTimeout as error:
+            # Not `close`: nothing may be asked of a server that does not answer.
+            self.pgconn.finish()
+            raise psycopg.OperationalError(
+                f"the database has not answered for {self.answer_seconds:g} s; the connection is closed"
+            ) from error
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
     """A connection that the server has closed has something to read: a last message, or the end of the stream."""
 
+    Database: Any = SimpleNamespace(**{**vars(psycopg), "connect": LimitedConnection.connect})
+
     def is_usable(self) -> bool:
         """Whether the connection works; Django asks before the first statement of every request.
 
         Django's own check sends a statement, a tenth of the cost of accepting an order. While there is nothing to read,
-        the server has not closed the connection. (No check finds a server that vanished silently.)
+        the server has not closed the connection. (No check finds a server that vanished silently: TCP's keepalives and
+        the limits of each answer do.)
         """
         if self.connection is not None and not self.connection.closed:
             poll = select.poll()

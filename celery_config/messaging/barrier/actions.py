@@ -11,11 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from celery.exceptions import Reject
+from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from celery_config.contracts.base import Reply, command_hash
 from celery_config.errors import CommandConflict, DefinitionError, Refused, StepSuperseded
@@ -35,6 +38,14 @@ class PendingCall:
     handler: Handler
     step: StepRequest
     request: dict[str, Any]
+    asked_at: datetime | None = None
+    """When its intent was committed; None: just now."""
+
+    @property
+    def is_key_forgotten(self) -> bool:
+        """Whether the provider may have forgotten the key with which the call was first made."""
+        lifetime = timedelta(hours=settings.PROVIDER_KEY_HOURS)
+        return self.asked_at is not None and timezone.now() - self.asked_at > lifetime
 
 
 AnsweredCalls = Sequence[tuple[PendingCall, dict[str, Any] | Refused]]
@@ -121,13 +132,16 @@ def open_intents(handler: Handler, steps: Sequence[StepRequest]) -> list[Outcome
         if row and on_action(store.pure_row(row), digest) is not OnAction.CALL_AGAIN:
             outcomes.append(replay_outcome(row, digest))
         else:
-            request = (row or rows[step.key]).request
-            outcomes.append(prepare_call(PendingCall(handler, step, request), step.id, finish_actions))
+            asked = row or rows[step.key]
+            pending = PendingCall(handler, step, asked.request, asked.created_at)
+            outcomes.append(prepare_call(pending, step.id, finish_actions))
     return outcomes
 
 
 def prepare_call(pending: PendingCall, key: UUID, finish: Callable[[Sequence[Any]], list[Outcome]]) -> Call:
     """The call of an open intent, with the key and the request that the barrier holds.
+
+    Past its key's lifetime it is looked up before it is repeated: a forgotten key would let the provider do it again.
 
     Args:
         finish: stores the answers, and returns the outcomes.
@@ -137,7 +151,9 @@ def prepare_call(pending: PendingCall, key: UUID, finish: Callable[[Sequence[Any
 
     def make() -> dict[str, Any]:
         reach(Point.BEFORE_CALL)
-        answer = outside.call(key, pending.request)
+        answer = outside.look_up(key, pending.request) if pending.is_key_forgotten else None
+        if answer is None:
+            answer = outside.call(key, pending.request)
         reach(Point.AFTER_CALL)
         return answer
 
@@ -170,8 +186,8 @@ def store_answers(answered: AnsweredCalls, writes: StepWrites) -> list[Outcome]:
         refused = isinstance(answer, Refused)
         match on_result(store.pure_row(row), done=not refused):
             case OnResult.KNOWN:
-                outcomes[step.key] = dict(row.reply)
-                writes.reannounce(pending.handler, step, outcomes[step.key])
+                outcomes[step.key] = stored_outcome(row)
+                writes.events += step.build_reannouncements(outcomes[step.key])
             case OnResult.TOO_LATE:
                 late = StepSuperseded(f"{step.name} of saga {step.saga} was undone while its call ran")
                 outcomes[step.key] = answer if refused else late
@@ -206,13 +222,18 @@ def new_action_rows(
     }
 
 
+def stored_outcome(row: AnyRow) -> dict[str, Any] | Refused:
+    """The reply or the refusal that the row of an action holds."""
+    if row.action == Action.REFUSED:
+        return Refused(row.reply["code"], row.reply["reason"])
+    return dict(row.reply)
+
+
 def replay_outcome(row: AnyRow, digest: str) -> Outcome:
     """The answer to a repeat, from its barrier row."""
     match on_action(store.pure_row(row), digest):
-        case OnAction.REPLY_AGAIN:
-            return dict(row.reply)
-        case OnAction.REFUSE_AGAIN:
-            return Refused(row.reply["code"], row.reply["reason"])
+        case OnAction.REPLY_AGAIN | OnAction.REFUSE_AGAIN:
+            return stored_outcome(row)
         case OnAction.OUTLIVED:
             return StepSuperseded(f"{row.step} of saga {row.saga} was undone or fenced; it will not run")
         case OnAction.CONFLICT:

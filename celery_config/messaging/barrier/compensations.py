@@ -7,7 +7,7 @@ undo_actions ── open_undos ─┬─ the undo's call ── finish_undos ─
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -34,7 +34,7 @@ from celery_config.messaging.states import Action, Undo
 class DoubtfulCall(PendingCall):
     """The repeated call of an action that is to be undone; `handler` is the action's."""
 
-    undo: Handler
+    undo: Handler = field(kw_only=True)
 
 
 def undo_actions(handler: Handler, steps: Sequence[StepRequest], find: FindHandler) -> list[Outcome]:
@@ -56,7 +56,8 @@ def undo_actions(handler: Handler, steps: Sequence[StepRequest], find: FindHandl
     calls = prepare_undo_calls(handler, [step for step, _, decision in opened if decision is OnUndo.UNDO])
     for step, row, decision in opened:
         if decision is OnUndo.SETTLE_FIRST:
-            doubt = DoubtfulCall(find_calling_handler(find, row.command), step, row.request, handler)
+            action = find_calling_handler(find, row.command)
+            doubt = DoubtfulCall(action, step, row.request, row.created_at, undo=handler)
             calls[step.key] = prepare_call(doubt, row.key, finish_doubts)
     return [calls.get(step.key) or store.stored_refusal(row) for step, row, _ in opened]
 
@@ -110,8 +111,11 @@ def finish_undos(answered: AnsweredCalls) -> list[Outcome]:
 
 
 def store_undo_answers(answered: Sequence[tuple[PendingCall, Any]], writes: StepWrites) -> None:
-    """Store the answers of undos, except those that are stored already."""
+    """Store the answers of undos; one that a webhook or an operator told before is only announced."""
     fresh = [pair for pair in answered if writes.rows[pair[0].step.key].undo != Undo.DONE]
+    for pending, answer in answered:
+        if writes.rows[pending.step.key].undo == Undo.DONE:
+            writes.events += pending.step.build_reannouncements(answer)
     if not fresh:
         return
     handler = fresh[0][0].handler
@@ -129,8 +133,9 @@ def finish_doubts(answered: Sequence[tuple[DoubtfulCall, dict[str, Any] | Refuse
         for pending, answer in answered:
             row = writes.rows[pending.step.key]
             if row.undo == Undo.DONE:
+                writes.events += pending.step.build_reannouncements({})
                 continue
-            if isinstance(answer, Refused):
+            if isinstance(answer, Refused) and row.action != Action.DONE:
                 writes.update(pending.step, action=Action.REFUSED)
                 writes.mark_undone(pending.step)
                 continue

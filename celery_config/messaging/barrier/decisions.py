@@ -71,12 +71,14 @@ def on_action(row: Row | None, command_hash: str) -> OnAction:
 
 
 def on_result(row: Row, *, done: bool) -> OnResult:
-    """What to do with a call's answer: it is stored only over an open intent (rule 8, effects outside)."""
+    """What to do with a call's answer: it is stored only over an open intent (rule 8, effects outside).
+
+    A webhook or an operator may have told it before; then it is known.
+    """
     if row.action is Action.INTENT and row.undo is not Undo.DONE:
         return OnResult.WRITE
-    if done and row.action is Action.DONE and row.undo is Undo.NONE:
-        return OnResult.KNOWN
-    return OnResult.TOO_LATE
+    known = Action.DONE if done else Action.REFUSED
+    return OnResult.KNOWN if row.action is known and row.undo is Undo.NONE else OnResult.TOO_LATE
 
 
 def on_notification(row: Row | None, *, done: bool) -> OnNotification:

@@ -55,7 +55,9 @@ def fence_pivots(steps: Sequence[Fence], pivot: str, find: FindHandler) -> list[
     """
     return [
         prepare_call(
-            PendingCall(find_calling_handler(find, row.command), step, row.request), row.key, finish_fences
+            PendingCall(find_calling_handler(find, row.command), step, row.request, row.created_at),
+            row.key,
+            finish_fences,
         )
         if decision is OnFence.SETTLE_FIRST
         else fence_outcome(row, decision is OnFence.RAN)

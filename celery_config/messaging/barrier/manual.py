@@ -13,6 +13,7 @@ from celery_config.messaging.barrier.actions import PendingCall, store_answers
 from celery_config.messaging.barrier.compensations import store_undo_answers
 from celery_config.messaging.barrier.steps import FindHandler, Handler, StepRequest, StepWrites
 from celery_config.messaging.models import BarrierRow
+from celery_config.messaging.retention import is_too_old
 from celery_config.messaging.states import Action, Undo
 
 
@@ -49,9 +50,12 @@ def settle_manually(
     handler = find(task)
     row = BarrierRow.objects.select_for_update().filter(key=command_id(saga, step, "do")).first()
     if handler is None or row is None:
+        forgotten = (
+            ", or its barrier row was deleted before old sagas kept theirs" if is_too_old(saga) else ""
+        )
         raise OperatorRefused(
-            f"{step} has no barrier row here, so no call of it is open; if the saga log knows it as done, this"
-            " service's database was set back and `recover` is the way"
+            f"{step} has no barrier row here{forgotten}: no call of it can be settled; if the saga log knows it as"
+            " done, this service's database was set back, and `recover` is the way"
         )
     undo = decode(handler.command, command) if operation == "undo" else None
     target = StepRequest(saga, step, operation, subject, undo)

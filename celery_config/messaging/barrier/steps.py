@@ -44,6 +44,13 @@ class OutsideStep(Protocol):
             OutcomeUnknown: the call may or may not have taken effect; it is repeated with the same key.
         """
 
+    def look_up(self, key: UUID, request: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the answer of an earlier call as the provider's records show it; None if they show none.
+
+        Asked before a call is repeated whose key the provider may have forgotten (`PROVIDER_KEY_HOURS`): it would be
+        done twice. Steps that the provider itself cannot do twice (a capture, a cancellation) return None.
+        """
+
     def settle(self, answered: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> Sequence[Reply | None]:
         """Write (request, answer) into our own rows and return the replies (None for an undo)."""
 
@@ -111,8 +118,8 @@ class StepRequest:
         }  # fmt: skip
         writing.add_tasks([(self.saga, message)])
 
-    def build_reannouncements(self, handler: Handler, outcome: Any) -> list[dict[str, Any]]:
-        """Return the events that announce a stored outcome again; none where a chain carries the outcome on."""
+    def build_reannouncements(self, outcome: Any) -> list[dict[str, Any]]:
+        """Return the events that announce again what another message has stored; none where a chain carries it on."""
         return []
 
 
@@ -163,10 +170,6 @@ class StepWrites:
         self.update(step, undo=Undo.DONE)
         reply = decode(type(step.command).done, encode(step.command))
         self.events += step.build_announcements(reply, "undone")
-
-    def reannounce(self, handler: Handler, step: StepRequest, outcome: Any) -> None:
-        """Announce an outcome that another message has written, if someone waits for an event of this very step."""
-        self.events += step.build_reannouncements(handler, outcome)
 
     def insert(self) -> None:
         """Insert the rows, which must be new.

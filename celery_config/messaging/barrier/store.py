@@ -41,6 +41,7 @@ class NewRow:
     request: Any = None
     reply: Any = None
     note: str = ""
+    created_at: Any = None
     updated_at: Any = None
 
 

@@ -74,16 +74,13 @@ def select_due(limit: int) -> QuerySet[OutboxMessage, Any]:
 
 def has_due_rows() -> bool:
     """Whether a row waits to be published: one cheap statement, outside any transaction."""
-    with connection.cursor() as cursor:
-        cursor.execute(*select_any_due())
-        return cursor.fetchone() is not None
+    return bool(functions.fetch_all(*select_any_due()))
 
 
 def lock_due_rows(limit: int) -> list[Promise]:
     """Lock and return up to `limit` due rows, except those that another relay has locked."""
-    with connection.cursor() as cursor:
-        cursor.execute(*select_due(limit))
-        return [Promise(id, kind, name, decode(payload)) for id, kind, name, payload in cursor.fetchall()]
+    found = functions.fetch_all(*select_due(limit))
+    return [Promise(id, kind, name, decode(payload)) for id, kind, name, payload in found]
 
 
 def publish_batch(publisher: Publisher, limit: int) -> int:

@@ -5,6 +5,7 @@ Several may run at once; row locks share the work.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -12,11 +13,12 @@ from dataclasses import dataclass, field
 import structlog
 from celery import Celery
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.db.models import Min
 
 from celery_config.broker.publisher import Publisher, broker_errors
 from celery_config.db import functions
+from celery_config.db.limits import slow_statements
 from celery_config.messaging import database_gate
 from celery_config.messaging.models import OutboxMessage
 from celery_config.messaging.outbox.publishing import due_filter, has_due_rows, publish_batch
@@ -45,12 +47,31 @@ class Duty:
             with structlog.contextvars.bound_contextvars(duty=self.name):
                 if self.run():
                     self.next_at = 0.0
-        except (DatabaseError, InterfaceError):
+        except (OperationalError, InterfaceError):
             raise
         except Exception:
             database_gate.drop_if_unusable()
             log.exception("a duty of the relay failed", duty=self.name)
         return not self.next_at
+
+
+class BackgroundDuty:
+    """A duty with a thread of its own, so that a slow source or statement does not delay the relay's publishing."""
+
+    def __init__(self, name: str, run: Callable[[], None]) -> None:
+        self.name = name
+        self.run = run
+        self.thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start the thread, unless the last one still runs."""
+        if self.thread is None or not self.thread.is_alive():
+            self.thread = threading.Thread(target=self.run_and_disconnect, name=self.name, daemon=True)
+            self.thread.start()
+
+    def run_and_disconnect(self) -> None:
+        with structlog.contextvars.bound_contextvars(duty=self.name), slow_statements():
+            self.run()
 
 
 def oldest_unpublished_seconds() -> float:
@@ -71,6 +92,7 @@ def run(
     """
     structlog.contextvars.bind_contextvars(duty=f"{settings.SERVICE} publish")
     publisher = Publisher(app, settings.TIMES.publish)
+    away: tuple[type[BaseException], ...] = (DatabaseError, InterfaceError, *broker_errors(app))
     trouble_wait = 0.1
     called = False
     while True:
@@ -84,12 +106,7 @@ def run(
                 if found and stopped(settings.RELAY_GATHER_SECONDS):
                     break
                 called = wait_for_call()
-        except (
-            DatabaseError,
-            InterfaceError,
-            *broker_errors(app),
-            *app.connection_for_write().channel_errors,
-        ) as error:
+        except away as error:
             log.warning("relay waits for the database or broker", error=repr(error))
             publisher.close()
             connection.close()

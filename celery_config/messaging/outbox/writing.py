@@ -76,13 +76,8 @@ def require_transaction() -> None:
         )
 
 
-def add_event(event: Event, *, subject: str, **attributes: Any) -> None:
-    """Announce `event` as a CloudEvent 1.0 (rule 21, events); for the arguments see `cloud_event`."""
-    add_events([cloud_event(event, subject=subject, **attributes)])
-
-
 def add_events(announced: Iterable[dict[str, Any]]) -> None:
-    """Announce many CloudEvents with one statement."""
+    """Announce many CloudEvents with one statement (rule 21, events); `cloud_event` makes one."""
     require_transaction()
     bulk.execute(*event_statements(announced))
 

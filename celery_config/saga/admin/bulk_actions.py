@@ -20,7 +20,6 @@ from celery_config.saga.admin.widgets import (
     LINK,
     Table,
     break_words,
-    get_operator_name,
     get_page_url,
     keep_on_one_line,
     render_confirmation,
@@ -80,7 +79,7 @@ def do_each(admin: ModelAdmin[Any], request: HttpRequest, rows: Iterable[Any], v
     done, refused = [], []
     for row in rows:
         try:
-            effect = operators.perform(row, verb, by=get_operator_name(request), why=why).effect
+            effect = operators.perform(row, verb, by=request.user.get_username(), why=why).effect
         except OperatorRefused as refusal:
             refused.append((str(row.pk), str(refusal)))
         else:

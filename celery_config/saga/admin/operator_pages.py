@@ -22,7 +22,6 @@ from celery_config.saga.admin.widgets import (
     confirm_and_act,
     format_deadline,
     get_page_url,
-    get_posted_data,
 )
 from celery_config.saga.engine import parking
 from celery_config.saga.engine.flows import WatchedFlow, find_flow
@@ -128,7 +127,7 @@ class OperatorPages(ReadOnlyAdmin):
         if row is None:
             return self.redirect_to_list(request, object_id)
         return confirm_and_act(
-            self, request, WhyForm(get_posted_data(request)), get_page_url(row),
+            self, request, WhyForm(request.POST or None), get_page_url(row),
             partial(operators.take_over, row), partial(self.read_evidence, row),
             title=f"Take over {row.title}", original=row, button="Take over",
             about=f"You become its owner, who decides about it, in the place of {row.owner}. Nothing is sent.",
@@ -146,7 +145,7 @@ class OperatorPages(ReadOnlyAdmin):
         row = self.get_object(request, object_id)
         if row is None:
             return self.redirect_to_list(request, object_id)
-        form = SeenForm(get_posted_data(request), initial={"seen": row.status})
+        form = SeenForm(request.POST or None, initial={"seen": row.status})
         if form.is_valid() and form.cleaned_data["seen"] != row.status:
             moved = (
                 f"Nothing was changed: it has become {row.status} meanwhile. This is what would happen now."
@@ -170,10 +169,6 @@ class OperatorPages(ReadOnlyAdmin):
         }
         shown = build_evidence(self.flow.find_course(row), preview.barriers)
         return {"refused": preview.refused, "going": going, **shown}
-
-    def redirect_to_list(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        answer: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
-        return answer
 
     @admin.action(description="Retry…", permissions=["act"])
     def retry_each(self, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse | None:

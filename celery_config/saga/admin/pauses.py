@@ -12,7 +12,7 @@ from unfold.decorators import action
 from unfold.enums import ActionVariant
 
 from celery_config.saga.admin.forms import Choices, PauseForm, WhyForm
-from celery_config.saga.admin.widgets import confirm_and_act, get_posted_data
+from celery_config.saga.admin.widgets import confirm_and_act
 from celery_config.saga.dsl import Saga
 from celery_config.saga.models import OperatorAction, SagaPause
 from celery_config.saga.operations import pauses
@@ -43,7 +43,7 @@ class PauseAdmin(ReadOnlyAdmin):
 
     @action(description="Pause…", icon="pause", permissions=["act"], variant=ActionVariant.DANGER)
     def pause(self, request: HttpRequest) -> HttpResponse:
-        form = PauseForm(get_posted_data(request), list_pausable())
+        form = PauseForm(request.POST or None, list_pausable())
 
         def pause(*, by: str, why: str) -> OperatorAction:
             kind, _, name = form.cleaned_data["what"].partition(" ")
@@ -61,11 +61,10 @@ class PauseAdmin(ReadOnlyAdmin):
     def resume(self, request: HttpRequest, object_id: str) -> HttpResponse:
         pause = self.get_object(request, object_id)
         if pause is None:
-            answer: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
-            return answer
+            return self.redirect_to_list(request, object_id)
         about = f"{pause}, since {pause.since:%Y-%m-%d %H:%M} UTC, by {pause.by}: {pause.why}. New ones start again."
         return confirm_and_act(
-            self, request, WhyForm(get_posted_data(request)), reverse(LIST),
+            self, request, WhyForm(request.POST or None), reverse(LIST),
             partial(pauses.unpause, saga=pause.saga, step=pause.step),
             title="End pause: let new sagas start", about=about, original=pause, button="End pause",
         )  # fmt: skip

@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString
 from celery_config.errors import OperatorRefused
 from celery_config.messaging.states import Action, Undo
 from celery_config.saga.admin.forms import SettleForm
-from celery_config.saga.admin.widgets import build_evidence, confirm_and_act, get_posted_data
+from celery_config.saga.admin.widgets import build_evidence, confirm_and_act
 from celery_config.saga.course import Answer, Course
 from celery_config.saga.engine.flows import find_flow
 from celery_config.saga.models import OperatorAction, WatchedRow
@@ -44,7 +44,7 @@ def settle_page(
     choices = [
         (f"{step} {operation}", f"{step} ({operation}): {MEANING[operation]}") for step, operation in intents
     ]
-    form = SettleForm(get_posted_data(request), choices, examples_of(course, intents, examples))
+    form = SettleForm(request.POST or None, choices, examples_of(course, intents, examples))
 
     def settle(*, by: str, why: str) -> OperatorAction:
         step, _, operation = form.cleaned_data["intent"].rpartition(" ")

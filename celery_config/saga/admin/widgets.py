@@ -60,15 +60,6 @@ def get_page_url(row: Model) -> str:
     return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
 
 
-def get_posted_data(request: HttpRequest) -> Any:
-    """Return the POST data; None for any other method."""
-    return request.POST if request.method == "POST" else None
-
-
-def get_operator_name(request: HttpRequest) -> str:
-    return request.user.get_username()
-
-
 def confirm_and_act(
     admin: ModelAdmin[Any],
     request: HttpRequest,
@@ -88,7 +79,7 @@ def confirm_and_act(
     try:
         if not form.is_valid():
             return render_confirmation(admin, request, form=form, back=back, **context, **load_context())
-        done = act(by=get_operator_name(request), why=form.cleaned_data["why"])
+        done = act(by=request.user.get_username(), why=form.cleaned_data["why"])
     except (OperatorRefused, ServiceCallError) as error:
         admin.message_user(request, f"Nothing was changed: {error}", messages.ERROR)
     else:

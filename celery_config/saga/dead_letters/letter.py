@@ -16,6 +16,8 @@ from celery_config.saga.dead_letters.diagnosis import diagnose
 from celery_config.saga.engine.chains import STEP_FAILED
 
 MAX_BODY = 64 * 1024
+# The broker's; of headers that are not read, the sender may have written the reason.
+REASONS = ("rejected", "expired", "maxlen", "delivery_limit")
 # Their messages name a step and an operation too, but they report about the step.
 REPORTS = (STEP_FAILED, STEP_LOST, PIVOT_RAN, PIVOT_FENCED, RECEIVE, RECEIVE_ALL)
 
@@ -42,12 +44,23 @@ class Letter:
     @classmethod
     def parse(cls, message: Message) -> Letter:
         """Read what can be read; never raises."""
+        try:
+            return cls.read(message)
+        except Exception as error:  # nested too deeply for one of the readers, or too large for the memory
+            return cls(
+                reason="unknown", queue="", task="", task_id="", saga=None, step="", operation="", flow="",
+                fault=f"it cannot be read: {type(error).__name__}", headers={}, body=sanitize_text(message.body),
+                event_sagas=frozenset(),
+            )  # fmt: skip
+
+    @classmethod
+    def read(cls, message: Message) -> Letter:
         headers, kwargs = sanitize_json(dict(message.headers or {})), read_kwargs(message)
         death = last_death(headers.get("x-death"))
         reason = str(death.get("reason", headers.get("x-first-death-reason", "unknown")))
         queue = str(death.get("queue", headers.get("x-first-death-queue", "")))
         return cls(
-            reason=reason[:40],
+            reason=reason if reason in REASONS else "unknown",
             queue=queue[:120],
             task=str(headers.get("task", ""))[:200],
             task_id=str(headers.get("id", ""))[:255],

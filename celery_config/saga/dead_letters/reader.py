@@ -61,9 +61,15 @@ class DeadLetterReader:
             self.open()
         if self.channel is None:
             return False
-        self.channel.connection.heartbeat_tick()
-        while len(self.unacknowledged) < BATCH and transport.drain_one(self.channel.connection, POLL_SECONDS):
-            pass
+        try:
+            self.channel.connection.heartbeat_tick()
+            while len(self.unacknowledged) < BATCH and transport.drain_one(
+                self.channel.connection, POLL_SECONDS
+            ):
+                pass
+        except Exception:  # the rest of a message may still be under way; the broker sends all of it again
+            self.close()
+            raise
         return bool(self.unacknowledged)
 
     def process(self) -> None:

@@ -25,6 +25,8 @@ from celery_config.saga.engine.plan import Operation, PlannedLink, plan_links
 from celery_config.saga.states import StepState
 
 LARGEST_CHAIN = 128 * 1024
+REDRIVE_MARGIN = 16 * 1024
+"""What a later attempt may add: replies of steps that are done, and longer attempt numbers."""
 STEP_FAILED, COMPLETE, COMPENSATED, CALL = (
     f"{ORCHESTRATOR}.{name}" for name in ("step_failed", "complete", "compensated", "call")
 )
@@ -49,9 +51,11 @@ class ChainBuilder:
             replies: those known so far, by step; the first link's argument.
 
         Raises:
-            ChainTooLarge: the message would exceed `LARGEST_CHAIN` bytes (rule 4, small chains).
+            ChainTooLarge: the message would exceed `LARGEST_CHAIN` bytes, or, of a redrive, those and
+                `REDRIVE_MARGIN` (rule 4, small chains): what was accepted can also be driven again.
         """
-        return join_links([self.build_link(link) for link in plan_links(self.saga, send)], replies or {})
+        links = [self.build_link(link) for link in plan_links(self.saga, send)]
+        return join_links(links, replies or {}, LARGEST_CHAIN + (REDRIVE_MARGIN if self.attempt else 0))
 
     def build_link(self, link: PlannedLink) -> Link:
         match link.operation:
@@ -118,14 +122,12 @@ class ChainBuilder:
         return {"task_id": str(task_id), **commands_to(service), **shown}
 
 
-def join_links(links: list[Link], replies: Mapping[str, Any]) -> Link:
-    """The first link, with all others in its options and `replies` as its argument."""
+def join_links(links: list[Link], replies: Mapping[str, Any], limit: int = LARGEST_CHAIN) -> Link:
+    """The first link, with all others in its options and `replies` as its argument; `limit` is in bytes."""
     first, rest = links[0], links[1:]
     message = {**first, "args": [replies], "options": {**first["options"], "chain": rest[::-1]}}
     # JSON's escapes take up to three times the bytes of UTF-8. The fast encoder clears most messages.
     largest = 3 * len(msgspec.json.encode(message))
-    if largest > LARGEST_CHAIN and (size := len(json.dumps(message))) > LARGEST_CHAIN:
-        raise ChainTooLarge(
-            f"the messages of this saga take {size} bytes, over the {LARGEST_CHAIN} a chain may have"
-        )
+    if largest > limit and (size := len(json.dumps(message))) > limit:
+        raise ChainTooLarge(f"the messages of this saga take {size} bytes, over the {limit} a chain may have")
     return message

@@ -7,18 +7,17 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import connection, transaction
 
-from celery_config.db.functions import Now, parse_time
+from celery_config.db.functions import Now, fetch_all, parse_time
 from celery_config.saga.models import SagaClock
 
+MAX_REASON = 200
 ASK = f"SELECT now FROM {SagaClock._meta.db_table} WHERE id = 1"
 
 
 def now() -> datetime:
     """The present saga time, by plain SQL: every transaction of a saga reads it."""
-    with connection.cursor() as cursor:
-        cursor.execute(ASK)
-        row = cursor.fetchone()
-    return parse_time(row[0]) if row else start()
+    found = fetch_all(ASK)
+    return parse_time(found[0][0]) if found else start()
 
 
 def start() -> datetime:
@@ -27,11 +26,11 @@ def start() -> datetime:
     return SagaClock.objects.values_list("now", flat=True).get(pk=1)
 
 
-def tick(*, running: bool) -> datetime:
+def tick(stands_for: str = "") -> datetime:
     """Advance saga time by the time since the last tick, at most `clock_step` seconds, by the database's clock.
 
     Args:
-        running: False while the broker or a participant is down: saga time stands.
+        stands_for: why saga time stands, such as `broker`; empty: it runs.
     """
     with transaction.atomic():
         skip = connection.features.has_select_for_update_skip_locked
@@ -41,8 +40,12 @@ def tick(*, running: bool) -> datetime:
         if clock is None:
             return now()  # another relay is ticking, or it is the first tick of all
         elapsed = max(timedelta(0), clock.real - clock.ticked_at)
-        if running:
+        if stands_for:
+            clock.stands_since = clock.stands_since or clock.real
+        else:
+            clock.stands_since = None
             clock.now += min(elapsed, timedelta(seconds=settings.TIMES.clock_step))
+        clock.stands_for = stands_for[:MAX_REASON]
         clock.ticked_at = clock.real
-        clock.save(update_fields=["now", "ticked_at"])
+        clock.save(update_fields=["now", "ticked_at", "stands_since", "stands_for"])
         return clock.now

@@ -62,7 +62,9 @@ class WatchedFlow(ABC, Generic[Row, Facts]):
     """One kind of flow. `Facts` is what its decisions need and its rows do not hold, read for many rows at once."""
 
     model: type[Row]
-    columns: Sequence[str]
+    columns: Sequence[str] = (
+        "status", "cause", "attempt", "drives", "since", "due_at", "owner", "answer_by", "fingerprint",
+    )  # fmt: skip
     """What a unit of work writes of a row."""
     news: tuple[type[Model], str, str]
     """The table that shows when something was heard of a row: the table, its key to the row, its time."""

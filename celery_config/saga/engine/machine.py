@@ -121,6 +121,14 @@ class WatchdogFired:
         return "silent until due"
 
 
+@dataclass(frozen=True)
+class DriveFailed:
+    """What the saga needs could not be made; nothing decides about that, it is parked."""
+
+    def __str__(self) -> str:
+        return "cannot be driven"
+
+
 Trigger = (
     StepFailed
     | StepLost

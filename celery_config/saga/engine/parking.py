@@ -31,7 +31,11 @@ def park(row: WatchedRow, why: str, fault: str, replies: Iterable[Mapping[str, A
     row.cause = {**row.cause, "parked": why}
     row.owner = settings.PARKED_OWNER
     row.answer_by = min([timezone.now() + timedelta(hours=settings.PARKED_ANSWER_HOURS), *expiries])
-    row.fingerprint = f"{row.name}: {fault}"[:200]
+    row.fingerprint = make_fingerprint(row, fault)
+
+
+def make_fingerprint(row: WatchedRow, fault: str) -> str:
+    return f"{row.name}: {fault}"[:200]
 
 
 def unpark(row: WatchedRow) -> None:

@@ -10,9 +10,10 @@ from uuid import UUID
 
 import structlog
 
-from celery_config.errors import OutcomeUnknown
+from celery_config.contracts.base import encode
 from celery_config.failpoints.points import Point, reach
 from celery_config.messaging.deliveries import Call, Delivery, Outcome
+from celery_config.participant.handlers import describe_giving_up
 from celery_config.participant.rest_client import participant
 from celery_config.saga.engine import refusals
 from celery_config.saga.engine.chains import CALL
@@ -52,6 +53,5 @@ def unpack_answers(answered: Sequence[tuple[Any, Outcome]]) -> list[Outcome]:
 
 def record_exhaustion(delivery: Delivery[CallMessage], error: Exception) -> None:
     """Write the reason to the saga log, since the errback carries none."""
-    message, code = delivery.message, "unknown_outcome" if isinstance(error, OutcomeUnknown) else "error"
-    reason = {"code": code, "reason": str(error)[:500]}
+    message, reason = delivery.message, encode(describe_giving_up(error))
     refusals.record_failure(message.saga, message.step, message.operation, reason)

@@ -39,7 +39,7 @@ from celery_config.saga.engine.machine import (
 from celery_config.saga.engine.plan import plan_links
 from celery_config.saga.engine.step_log import LoggedStep
 from celery_config.saga.models import SagaDecision, SagaInstance, SagaStep
-from celery_config.saga.states import ENDED, Status, StepState
+from celery_config.saga.states import ENDED, OPEN, Status, StepState
 
 log = structlog.get_logger(__name__)
 DEADLINE_PASSED = {
@@ -68,16 +68,13 @@ class SagaFacts:
 
 class SagaFlow(WatchedFlow[SagaInstance, SagaFacts]):
     model = SagaInstance
-    columns = (
-        "status", "cause", "attempt", "drives", "since", "due_at", "owner", "answer_by", "fingerprint", "ended_at",
-    )  # fmt: skip
+    columns = (*WatchedFlow.columns, "ended_at")
     news = (SagaStep, "saga", "updated_at")
     to_outbox = staticmethod(writing.task_statements)
     verbs = {
         "retry": Verb(
             "Retry now: look at it as the watchdog would; a parked saga is stopped, fence included",
-            {s: WatchdogFired() for s in (Status.RUNNING, Status.STOPPING, Status.FORWARD)}
-            | {Status.PARKED: Retry()},
+            dict.fromkeys(OPEN, WatchdogFired()) | {Status.PARKED: Retry()},
         ),
         "compensate": Verb(
             "Compensate now: fence the pivot, then undo every step",

@@ -11,20 +11,21 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import Q, QuerySet
 
 from celery_config.contracts.base import encode
 from celery_config.db import bulk
 from celery_config.db.bulk import Statement
-from celery_config.db.functions import parse_time
-from celery_config.errors import ChainTooLarge
+from celery_config.db.functions import cached_sql, parse_time
+from celery_config.errors import ChainTooLarge, SagaPaused
 from celery_config.messaging import epochs
 from celery_config.messaging.outbox import writing
 from celery_config.saga.dsl import Saga
-from celery_config.saga.engine import clock, pauses
+from celery_config.saga.engine import clock
 from celery_config.saga.engine.chains import ChainBuilder
 from celery_config.saga.engine.flows import schedule_check
 from celery_config.saga.engine.machine import Drive, first_status
-from celery_config.saga.models import SagaInstance, SagaStep
+from celery_config.saga.models import SagaInstance, SagaPause, SagaStep
 
 SAGA_COLUMNS = (
     "id", "name", "version", "subject", "status", "data", "cause", "attempt", "drives",
@@ -33,18 +34,23 @@ SAGA_COLUMNS = (
 STEP_COLUMNS = ("saga", "name", "position", "kind", "command", "logged")
 
 
-def start_saga(saga: type[Saga], data: Any, *, subject: UUID) -> UUID:
-    """Write one saga in the caller's transaction, which also writes the subject's row; return the saga's id.
+def start_sagas(saga: type[Saga], wanted: Sequence[tuple[UUID, Any]]) -> list[UUID]:
+    """Write sagas in the caller's transaction, which also writes their subject's row; return their ids.
+
+    Args:
+        wanted: the subject and data of each.
 
     Raises:
         SagaPaused, Recovering, ChainTooLarge: nothing was written.
     """
-    prepared = prepare_starts(saga, [(subject, data)])
-    (outcome,) = prepared.outcomes
-    if isinstance(outcome, ChainTooLarge):
-        raise outcome
+    prepared = prepare_starts(saga, wanted)
+    started: list[UUID] = []
+    for outcome in prepared.outcomes:
+        if isinstance(outcome, ChainTooLarge):
+            raise outcome
+        started.append(outcome)
     bulk.execute(*prepared.statements)
-    return outcome
+    return started
 
 
 @dataclass(frozen=True)
@@ -104,12 +110,23 @@ def read_time_unless_paused(saga: type[Saga]) -> datetime:
         SagaPaused: sagas of this kind are paused.
         Recovering: nothing starts until `recover` is done.
     """
-    pause, values = pauses.pause_query(saga.name, tuple(step.name for step in saga.steps))
+    steps = tuple(step.name for step in saga.steps)
+    query, values = pause_query(saga.name, steps)
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT ({clock.ASK}), EXISTS ({pause}), {epochs.IS_RECOVERING}", values)
+        cursor.execute(f"SELECT ({clock.ASK}), EXISTS ({query}), {epochs.IS_RECOVERING}", values)
         (now, paused, recovering) = cursor.fetchone()
     if recovering:
         epochs.check_not_recovering()
-    if paused:
-        pauses.check_not_paused(saga)
+    if paused and (pause := find_pauses(saga.name, steps).first()):
+        raise SagaPaused(f"{pause}, since {pause.since:%Y-%m-%d %H:%M} UTC: {pause.why}")
     return parse_time(now) if now else clock.start()
+
+
+def find_pauses(saga: str, steps: tuple[str, ...]) -> QuerySet[SagaPause]:
+    return SagaPause.objects.filter(Q(saga=saga) | Q(step__in=steps))
+
+
+@cached_sql
+def pause_query(saga: str, steps: tuple[str, ...]) -> QuerySet[SagaPause, Any]:
+    """The SQL that finds a pause."""
+    return find_pauses(saga, steps).values("pk")[:1]

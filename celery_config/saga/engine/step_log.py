@@ -15,7 +15,7 @@ from uuid import UUID
 from django.db import connection
 
 from celery_config.db import bulk
-from celery_config.db.functions import NOW
+from celery_config.db.functions import NOW, fetch_all
 from celery_config.saga.models import SagaInstance, SagaStep
 from celery_config.saga.states import StepState
 
@@ -51,12 +51,9 @@ def merge_entries(entries: Iterable[LoggedStep]) -> list[LoggedStep]:
         )
         for entry in best.values()
     ]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            merge_statement(connection.vendor), [bulk.json_parameter(SagaStep, rows, ENTRY_COLUMNS)]
-        )
-        raised = [(to_uuid(saga), step) for saga, step in cursor.fetchall()]
-    return [best[key] for key in raised]
+    given = bulk.json_parameter(SagaStep, rows, ENTRY_COLUMNS)
+    raised = fetch_all(merge_statement(connection.vendor), [given])
+    return [best[to_uuid(saga), step] for saga, step in raised]
 
 
 @functools.cache

@@ -20,7 +20,7 @@ from celery_config.saga.engine.flows import (
     schedule_check,
     soon_after,
 )
-from celery_config.saga.engine.machine import IGNORE, Decision
+from celery_config.saga.engine.machine import IGNORE, Decision, DriveFailed
 from celery_config.saga.engine.step_log import LoggedStep
 from celery_config.saga.states import OPEN, Status
 
@@ -81,6 +81,18 @@ class UnitOfWork(Generic[Row, Facts]):
             schedule_check(row, self.now)
         parking.unpark(row)
         self.flow.explain_status(row, cause, self.facts)
+
+    def park(self, row: Row, why: str, fault: str) -> None:
+        """Park a row for a reason that is not one of its flow; `fault` is the same for all with the same fault."""
+        before, row.status = Status(row.status), Status.PARKED.value
+        row.since, row.due_at = self.now, None
+        self.flow.explain_status(row, None, self.facts)
+        row.cause |= {"parked": why}
+        row.fingerprint = parking.make_fingerprint(row, fault)
+        self.changed[row.pk] = row
+        self.transitions.append(
+            Transition(row, before, Status.PARKED, DriveFailed(), Decision(Status.PARKED), why)
+        )
 
     def advance_check(self, row: Row) -> None:
         """Make the watchdog check an open row soon, but not at once.

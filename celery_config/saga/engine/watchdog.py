@@ -6,20 +6,19 @@ Runs in the orchestrator's relay; several may run.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
+from uuid import UUID
 
 import structlog
-from celery import Celery
 from django.conf import settings
-from django.db import connection, transaction
-from django.db.models import Exists, OuterRef
-from kombu import Connection
+from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from celery_config.broker import topology
-from celery_config.broker.publisher import broker_errors, drop_connection
 from celery_config.common import metrics
-from celery_config.common.services import SERVICES
+from celery_config.common.isolation import run_isolated
 from celery_config.db.functions import Now
 from celery_config.failpoints.points import Point, reach
 from celery_config.messaging.models import OutboxMessage
@@ -27,83 +26,59 @@ from celery_config.saga.engine import clock, scheduling
 from celery_config.saga.engine.flows import WatchedFlow
 from celery_config.saga.engine.machine import WatchdogFired
 from celery_config.saga.engine.saga_flow import SAGAS
+from celery_config.saga.engine.standstill import StandstillCheck
 from celery_config.saga.engine.unit_of_work import UnitOfWork
 from celery_config.saga.models import WatchedRow
 from celery_config.saga.states import OPEN
 
 log = structlog.get_logger(__name__)
 BATCH = 500
+MAX_REASON = 500
+DATABASE_AWAY = (OperationalError, InterfaceError)
 
 
-def tick(workers: WorkerCheck) -> None:
-    """Advance saga time, then redrive the sagas that are due. Nothing is redriven while a service is down."""
-    running = workers.is_complete()
-    now = clock.tick(running=running)
-    if running:
+def tick(standstill: StandstillCheck) -> None:
+    """Advance saga time, then redrive the sagas that are due. Nothing is redriven while saga time stands."""
+    reasons = standstill.find_reasons()
+    now = clock.tick(", ".join(reasons))
+    if not reasons:
         redrive_due(SAGAS, now)
-
-
-class WorkerCheck:
-    """Whether the broker answers and every service has a worker on its commands; says so when that changes.
-
-    The file-based broker of the embedded mode cannot tell who consumes; there it is assumed.
-    """
-
-    def __init__(self, app: Celery) -> None:
-        self.app = app
-        self.connection: Connection | None = None
-        self.missing: list[str] = []
-
-    def is_complete(self) -> bool:
-        try:
-            missing = self.find_missing()
-        except broker_errors(self.app):
-            self.close()
-            missing = ["broker"]
-        if missing != self.missing:
-            if missing:
-                log.warning("saga time stands", missing=missing)
-            else:
-                log.info("saga time runs")
-            self.missing = missing
-        return not missing
-
-    def find_missing(self) -> list[str]:
-        """Return the services without a worker.
-
-        Raises:
-            the broker's errors: it does not answer.
-        """
-        if self.connection is None:
-            self.connection = self.app.connection_for_read()
-            self.connection.ensure_connection(max_retries=1, timeout=5)
-        if self.connection.transport.driver_type != "amqp":
-            return []
-        channel = self.connection.default_channel
-        queues = {s: channel.queue_declare(topology.commands_queue(s), passive=True) for s in SERVICES}
-        return [service for service, queue in queues.items() if not queue.consumer_count]
-
-    def close(self) -> None:
-        """Forget the connection; the next look opens a new one."""
-        connection_to_broker, self.connection = self.connection, None
-        if connection_to_broker is not None:
-            drop_connection(connection_to_broker)
 
 
 def redrive_due(flow: WatchedFlow[Any, Any], now: datetime) -> int:
     """Redrive up to `BATCH` silent rows of a flow, and return how many were looked at.
 
-    A row whose own outbox row is not published yet is skipped: its message was not sent yet.
+    One that cannot be driven is parked; the others are driven.
+    """
+    ids = list(find_due(flow, now).order_by("due_at").values_list("pk", flat=True)[:BATCH])
+    return run_isolated(
+        ids, partial(redrive_rows, flow, now), partial(park_undrivable, flow, now), passed_on=DATABASE_AWAY
+    )
+
+
+def find_due(flow: WatchedFlow[Any, Any], now: datetime) -> QuerySet[Any]:
+    """The open rows whose time has come.
+
+    A row whose message could be sent and is not yet published is skipped: nothing was said, so nothing can be heard.
+    One whose message waits for later (a retry) is skipped up to its deadline.
     """
     unpublished = OutboxMessage.objects.filter(saga=OuterRef("pk"), published_at__isnull=True)
+    due: QuerySet[Any, Any] = flow.model._default_manager.filter(due_at__lte=now, status__in=OPEN)
+    return due.exclude(
+        Exists(unpublished.filter(due_at__lte=Now())) | (Exists(unpublished) & Q(deadline_at__gt=now))
+    )
+
+
+def redrive_rows(flow: WatchedFlow[Any, Any], now: datetime, ids: Sequence[UUID]) -> int:
+    """Redrive these rows in one transaction, unless another relay has them; return how many were looked at."""
     with transaction.atomic():
         found = list(
-            flow.model._default_manager.filter(due_at__lte=now, status__in=OPEN)
-            .exclude(Exists(unpublished))
+            find_due(flow, now)
+            .filter(pk__in=ids)
             .select_for_update(
                 skip_locked=connection.features.has_select_for_update_skip_locked, of=lock_target()
             )
-            .order_by("due_at")[:BATCH]
+            .order_by("due_at")
         )
         table, key, at = flow.news
         lately = {f"{at}__gt": Now() - timedelta(seconds=settings.TIMES.silence_timeout)}
@@ -116,6 +91,19 @@ def redrive_due(flow: WatchedFlow[Any, Any], now: datetime) -> int:
         if found:
             reach(Point.DECIDED)
     return len(found)
+
+
+def park_undrivable(flow: WatchedFlow[Any, Any], now: datetime, row_id: UUID, error: Exception) -> None:
+    """Park a row that cannot be driven; a human finds out why."""
+    log.error("a saga cannot be driven: it is parked", saga=str(row_id), exc_info=error)
+    with transaction.atomic():
+        found = [row for row in flow.lock([row_id]) if row.status in OPEN]
+        work = UnitOfWork(flow, now, flow.read_facts(found))
+        for row in found:
+            work.park(
+                row, f"it cannot be driven: {error}"[:MAX_REASON], f"cannot be driven: {type(error).__name__}"
+            )
+        work.write()
 
 
 def lock_target() -> tuple[str, ...]:

@@ -15,11 +15,13 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from celery_config.contracts.base import encode
+from celery_config.messaging.retention import SAGAS_AT_ONCE
 from celery_config.saga.engine.flows import WatchedFlow
 from celery_config.saga.engine.saga_flow import SAGAS
 from celery_config.saga.models import OperatorAction, SagaInstance, SagaPause, WatchedRow
 from celery_config.saga.operations import known_flows, operators, pauses, previews, selectors
-from celery_config.web.pagination import CursorPages
+from celery_config.web.fields import IdField
+from celery_config.web.parsers import parse_body
 from celery_config.web.permissions import IsService, require_permission
 
 MayOperate = require_permission("saga.change_sagainstance")
@@ -63,16 +65,12 @@ class PauseOutput(serializers.ModelSerializer[SagaPause]):
         fields = ("saga", "step", "since", "by", "why")
 
 
-class NewestFirst(CursorPages):
-    ordering = "-started_at"
-
-
 class SagaList(generics.ListAPIView[SagaInstance]):
     """Sagas, newest first."""
 
     serializer_class = SagaOutput
     queryset = SagaInstance.objects.all()
-    pagination_class = NewestFirst
+    ordering = "-started_at"
     filterset_fields = ("status", "name", "version", "subject", "fingerprint", "owner")
 
 
@@ -81,6 +79,21 @@ class ParkedGroups(APIView):
     def get(self, request: Request) -> Response:
         """What is parked, grouped by what parked it; the most sagas first."""
         return Response({"groups": [encode(group) for group in selectors.read_parked_groups()]})
+
+
+class SagaEndsInput(serializers.Serializer[Any]):
+    sagas = serializers.ListField(
+        child=IdField(), max_length=SAGAS_AT_ONCE, help_text="ids of sagas, or of choreographed orders"
+    )
+
+
+class EndedSagas(APIView):
+    permission_classes = (IsService,)
+
+    @extend_schema(request=SagaEndsInput, responses={200: dict})
+    def post(self, request: Request) -> Response:
+        """Which of these sagas `ended` a while ago, so that nobody needs to remember them, and which are `open`."""
+        return Response(encode(selectors.read_ends(parse_body(SagaEndsInput, request)["sagas"])))
 
 
 class SagaEffects(APIView):
@@ -128,7 +141,7 @@ class Operating(APIView):
     ) -> dict[str, Any]:
         """Perform the act as the user; return its record. 404 if there is no such row."""
         row = self.get_row(pk)
-        given = validate_input(input_class, request)
+        given = parse_body(input_class, request)
         return ActionOutput(perform(row, by=request.user.get_username(), **given, **arguments)).data
 
 
@@ -187,20 +200,14 @@ class Pauses(APIView):
     @extend_schema(request=PauseInput, responses={201: ActionOutput})
     def post(self, request: Request) -> Response:
         """Let no new saga of a name, or with a step, start; running ones go on."""
-        done = pauses.pause(**validate_input(PauseInput, request), by=request.user.get_username())
+        done = pauses.pause(**parse_body(PauseInput, request), by=request.user.get_username())
         return Response(ActionOutput(done).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(request=PauseInput, responses={200: ActionOutput})
     def delete(self, request: Request) -> Response:
         """End a pause."""
-        done = pauses.unpause(**validate_input(PauseInput, request), by=request.user.get_username())
+        done = pauses.unpause(**parse_body(PauseInput, request), by=request.user.get_username())
         return Response(ActionOutput(done).data)
-
-
-def validate_input(kind: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
-    given = kind(data=request.data)
-    given.is_valid(raise_exception=True)
-    return given.validated_data  # type: ignore[no-any-return]
 
 
 urlpatterns = [
@@ -208,6 +215,7 @@ urlpatterns = [
     path("sagas/known/", KnownFlows.as_view(), name="sagas-known"),
     path("sagas/parked/", ParkedGroups.as_view(), name="sagas-parked"),
     path("sagas/pauses/", Pauses.as_view(), name="saga-pauses"),
+    path("sagas/ended/", EndedSagas.as_view(), name="sagas-ended"),
     path("sagas/<uuid:pk>/effects/", SagaEffects.as_view(), name="saga-effects"),
     *operator_paths("saga", SAGAS),
 ]

@@ -37,8 +37,7 @@ def read_barriers(steps: Sequence[Step], saga_id: UUID) -> dict[str, Answer]:
 
 def read_barrier(service: str, saga_id: UUID) -> Answer:
     try:
-        with ServiceClient(service, SECONDS) as peer:
-            rows = peer.get(f"/api/barrier/?saga={saga_id}&limit=500")["results"]
+        rows = ServiceClient(service, SECONDS).get(f"/api/barrier/?saga={saga_id}&limit=500")["results"]
     except ServiceCallError as error:
         log.warning("a participant does not answer", service=service, error=str(error))
         return None
@@ -78,7 +77,6 @@ def send_settlement(
         "note": note,
     }
     try:
-        with ServiceClient(command.service, SECONDS) as peer:
-            return str(peer.post("/api/barrier/settle/", body)["settled"])
+        return str(ServiceClient(command.service, SECONDS).post("/api/barrier/settle/", body)["settled"])
     except ServiceCallRefused as error:
         raise OperatorRefused(str(error)) from error

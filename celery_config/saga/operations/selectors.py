@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import groupby
 from operator import itemgetter
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Count, Min
 
+from celery_config.common.grouping import group_by
+from celery_config.messaging.retention import SagaEnds, compute_margin
+from celery_config.saga.engine import clock
 from celery_config.saga.engine.flows import find_flow, flows
 from celery_config.saga.models import WatchedRow
 from celery_config.saga.operations import barrier_client
 from celery_config.saga.operations.effects import Effect, find_effects
-from celery_config.saga.states import Status
+from celery_config.saga.states import ENDED, Status
 
 
 @dataclass(frozen=True)
@@ -46,10 +49,8 @@ def read_groups(model: type[WatchedRow]) -> list[ParkedGroup]:
         .values("fingerprint", "owner")
         .annotate(count=Count("pk"), parked_first=Min("since"), answer_by=Min("answer_by"))
     )
-    by_fingerprint = groupby(
-        sorted(rows, key=itemgetter("fingerprint", "owner")), key=itemgetter("fingerprint")
-    )
-    return [merge_group(model._meta.label_lower, shared, list(parts)) for shared, parts in by_fingerprint]
+    by_fingerprint = group_by(itemgetter("fingerprint"), rows)
+    return [merge_group(model._meta.label_lower, *group) for group in by_fingerprint.items()]
 
 
 def merge_group(kind: str, fingerprint: str, parts: Sequence[Mapping[str, Any]]) -> ParkedGroup:
@@ -60,8 +61,23 @@ def merge_group(kind: str, fingerprint: str, parts: Sequence[Mapping[str, Any]])
         count=sum(part["count"] for part in parts),
         parked_first=min(part["parked_first"] for part in parts),
         answer_by=min((part["answer_by"] for part in parts if part["answer_by"]), default=None),
-        owners=[part["owner"] for part in parts if part["owner"]],
+        owners=sorted(part["owner"] for part in parts if part["owner"]),
     )
+
+
+def read_ends(ids: Collection[UUID]) -> SagaEnds:
+    """Return which of these sagas, and rows of other flows, have ended long ago, and which may still be driven."""
+    long_ago = clock.now() - compute_margin()
+    ended: set[UUID] = set()
+    known: set[UUID] = set()
+    for model in flows:
+        for id, status, since in model._default_manager.filter(pk__in=ids).values_list(
+            "pk", "status", "since"
+        ):
+            known.add(id)
+            if status in ENDED and since < long_ago:
+                ended.add(id)
+    return SagaEnds(ended=frozenset(ended), open=frozenset(known - ended))
 
 
 def read_effects(row: WatchedRow) -> list[Effect]:

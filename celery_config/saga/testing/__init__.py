@@ -6,8 +6,7 @@ loses, repeats and delays messages and kills workers; `plugin` offers them as a 
 
 from celery_config.saga.testing.scenario import Scenario, fence, given, list_links, name_of
 from celery_config.saga.testing.schedules import Schedule, ScheduleFailed, replay
-from celery_config.saga.testing.search import Report, check_all, check_random
-from celery_config.saga.testing.suite import Schedules
+from celery_config.saga.testing.search import Report, Schedules, check_all, check_random
 
 __all__ = [
     "Report",

@@ -13,10 +13,10 @@ from celery_config.saga.engine.machine import (
     PivotRan,
     Resume,
     Retry,
+    Send,
     StepFailed,
     StepLogged,
     StepLost,
-    Stop,
     Trigger,
     View,
     WatchdogFired,
@@ -87,12 +87,10 @@ class Orchestrator:
 
     def dispatch(self, message: Message) -> None:
         match message.kind:
-            case "errback":
-                self.apply_trigger(StepFailed(message.step, message.operation))
-            case "dead letter" if message.operation in ("do", "undo"):
-                self.apply_trigger(StepFailed(message.step, message.operation))
-            case "dead letter":
+            case "dead letter" if message.operation not in ("do", "undo"):
                 self.schedule_check()
+            case "errback" | "dead letter":
+                self.apply_trigger(StepFailed(message.step, message.operation))
             case "event":
                 outcome = StepState(message.operation)
                 changed = self.merge(message.step, outcome)
@@ -174,8 +172,8 @@ class Orchestrator:
             now = self.broker.now
             self.due = scheduling.earlier_check(self.due, now=now, soon=now + TIMES.soon_after(self.drives))
 
-    def send_chain(self, send: Drive | Stop | object) -> None:
-        chain = self.engine.planned(self.saga, send)  # type: ignore[arg-type]
+    def send_chain(self, send: Send) -> None:
+        chain = self.engine.planned(self.saga, send)
         done = StepState.DONE
         known = sum(1 << n for name, n in self.positions.items() if self.log[name] is done)
         replies = known if isinstance(send, Drive) else 0

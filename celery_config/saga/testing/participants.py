@@ -112,13 +112,7 @@ class Participants:
             return self.fail(message, choice)
         if state.row is None:
             state.row = self.engine.fence_claims
-        if decision is OnFence.RAN:
-            self.report_fence(state, "pivot ran")
-            if choice != "goes well":
-                self.broker.redeliver(message)
-            return f"{choice}: {decision}"
-        self.report_fence(state, "pivot fenced")
-        self.finish(message, choice)
+        self.finish_fence(message, state, choice, ran=decision is OnFence.RAN)
         return f"{choice}: {decision}"
 
     def is_lost(self, message: Message, state: ParticipantState) -> bool:
@@ -129,10 +123,14 @@ class Participants:
         self.broker.send(Message("step lost", message.step, message.kind))
         return "lost: the database was set back"
 
-    def report_fence(self, state: ParticipantState, word: str) -> None:
-        """Send the fence's report to the orchestrator."""
-        state.never |= word == "pivot fenced"
-        self.broker.send(Message(word, state.name))
+    def finish_fence(self, message: Message, state: ParticipantState, choice: str, *, ran: bool) -> None:
+        """Report to the orchestrator; the stop chain goes on only if the pivot did not run."""
+        state.never |= not ran
+        self.broker.send(Message("pivot ran" if ran else "pivot fenced", state.name))
+        if not ran:
+            self.finish(message, choice)
+        elif choice != "goes well":
+            self.broker.redeliver(message)
 
     def publish_event(self, state: ParticipantState, outcome: str) -> None:
         self.broker.send(Message("event", state.name, outcome))
@@ -154,8 +152,9 @@ class Participants:
             replies |= 1 << self.states[message.step].position
         at = message.at + 1
         link = message.chain[at]
-        kind = link.operation
-        following = Message(kind, link.step, "", message.chain, at, replies, ASKED, known=message.known)
+        following = Message(
+            link.operation, link.step, "", message.chain, at, replies, ASKED, known=message.known
+        )
         self.broker.send(following)
 
     def fail(self, message: Message, choice: str) -> str:

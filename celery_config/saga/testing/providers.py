@@ -81,12 +81,16 @@ class ExternalParticipants(Participants):
             self.broker.enqueue(request, delay)
         elif choice != "times out":
             state.provider_does()
+        message.answer = "no" if state.provider == "refused" else "done"
+        return self.conclude_call(message, choice, then)
+
+    def conclude_call(self, message: Message, choice: str, then: str) -> str:
+        """Go on with the provider's answer, or without one."""
         if choice.startswith("gives up"):
             self.send_errback(message, after=TRIES)
         elif choice.startswith(("times out", "crashes")):
             self.broker.redeliver(message)
         else:
-            message.answer = "no" if state.provider == "refused" else "done"
             self.continue_later(message, then, AFTER_THE_SILENCE if choice.endswith(" late") else SOON)
         return choice
 
@@ -157,13 +161,7 @@ class ExternalParticipants(Participants):
         choice = self.choose(message, message.phase, UNDO_ANSWERS)
         if choice != "gives up":
             state.provider_cancels()
-        if choice.startswith("gives up"):
-            self.send_errback(message, after=TRIES)
-        elif choice.startswith("times out"):
-            self.broker.redeliver(message)
-        else:
-            self.continue_later(message, UNDONE, AFTER_THE_SILENCE if choice.endswith(" late") else SOON)
-        return choice
+        return self.conclude_call(message, choice, UNDONE)
 
     def fence(self, message: Message) -> str:
         state = self.states[message.step]
@@ -182,13 +180,8 @@ class ExternalParticipants(Participants):
             return self.fail(message, choice)
         self.write_result(message, state)
         assert state.row is not None
-        if state.row.action is Action.DONE:
-            self.report_fence(state, "pivot ran")
-            if choice != "goes well":
-                self.broker.redeliver(message)
-            return choice
-        self.report_fence(state, "pivot fenced")
-        return self.finish(message, choice)
+        self.finish_fence(message, state, choice, ran=state.row.action is Action.DONE)
+        return choice
 
     def request(self, message: Message) -> str:
         """A request that timed out reaches the provider late."""

@@ -10,7 +10,7 @@ from random import Random
 from celery_config.saga.dsl import Saga, StepKind
 from celery_config.saga.testing.engine import REAL, Engine
 from celery_config.saga.testing.orchestrator import OPERATOR
-from celery_config.saga.testing.schedules import Schedule, ScheduleFailed, shrink
+from celery_config.saga.testing.schedules import Schedule, ScheduleFailed, replay, shrink
 from celery_config.saga.testing.simulation import Outcome, Setting, simulate
 from celery_config.saga.testing.strategies import RandomStrategy, ReplayStrategy
 
@@ -34,7 +34,9 @@ class Report:
         self.departures.update(choices.values())
 
 
-def check_random(saga: type[Saga], *, count: int, seed: int, first: int = 0, engine: Engine = REAL) -> Report:
+def check_random(
+    saga: type[Saga], *, count: int = 10_000, seed: int = 1, first: int = 0, engine: Engine = REAL
+) -> Report:
     """Play `count` schedules of this seed, from number `first` on.
 
     Raises:
@@ -54,7 +56,7 @@ def check_random(saga: type[Saga], *, count: int, seed: int, first: int = 0, eng
 
 
 def check_all(
-    saga: type[Saga], *, departures: int, outside: Iterable[str] = (), engine: Engine = REAL
+    saga: type[Saga], *, departures: int = 1, outside: Iterable[str] = (), engine: Engine = REAL
 ) -> Report:
     """Play every schedule with at most this many departures, the shortest first.
 
@@ -79,6 +81,14 @@ def check_all(
                 deeper.extend(extend_by_one(strategy))
         level = deeper
     return report
+
+
+class Schedules:
+    """Plays schedules of a saga; a broken guarantee fails the test with the shortest schedule found."""
+
+    check = staticmethod(check_random)
+    check_all = staticmethod(check_all)
+    replay = staticmethod(replay)
 
 
 def extend_by_one(strategy: ReplayStrategy) -> Iterator[dict[str, str]]:

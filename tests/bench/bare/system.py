@@ -14,8 +14,8 @@ from celery_config.broker.topology import DELIVERY_LIMIT
 from celery_config.common.services import SERVICES
 from compose.local import ports
 from compose.local.environment import ROOT
-from compose.local.process import Process
-from compose.local.readiness import ReadyCheck, answers, at_once
+from compose.local.process import Process, ReadyCheck, at_once
+from compose.local.readiness import answers
 from compose.local.stack import Stack
 
 SANDBOX = "bare-sandbox"

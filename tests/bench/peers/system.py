@@ -12,8 +12,8 @@ import httpx
 from compose.local import ports
 from compose.local.environment import ROOT
 from compose.local.errors import LocalError
-from compose.local.process import Process
-from compose.local.readiness import ReadyCheck, answers, listens, says
+from compose.local.process import Process, ReadyCheck
+from compose.local.readiness import answers, listens, says
 from compose.local.stack import Stack
 from tests.bench.loads import DBOS, RESTATE
 from tests.bench.peers.home import PeerPackages

@@ -16,6 +16,7 @@ from django.conf import settings as django_settings
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
+from celery_config.broker import cluster
 from celery_config.common.services import PARTICIPANTS
 from celery_config.contracts.base import encode
 from celery_config.copies.readers import CopyReader, stream_rows
@@ -132,9 +133,8 @@ class Services:
 def others(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Services:
     fake = Services()
     transport = httpx.MockTransport(fake.answer)
-    real = httpx.Client
     monkeypatch.setattr(
-        service_client.httpx, "Client", lambda **options: real(transport=transport, **options)
+        service_client, "http_client", lambda _, url: httpx.Client(base_url=url, transport=transport)
     )
     monkeypatch.setattr(audit, "COPY_SECONDS", 0.0)
     return fake
@@ -331,6 +331,29 @@ class TestTheirs:
     def test_an_outbox_that_nobody_publishes(self, others: Services, shop: Shop, service: str) -> None:
         others.lag[service] = 61.0
         assert found() == [f"{service}: an outbox row has been due for 61 s; is its relay running?"]
+
+
+class TestTheBrokers:
+    API = "http://order:secret@broker:15672/api/"
+
+    def test_queues_with_too_few_members_and_letters_that_wait(
+        self, others: Services, shop: Shop, settings: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        queue = {"type": "quorum", "members": ["one"], "online": ["one"], "messages_dlx": 0}
+        answers = {
+            "nodes": [{"name": name} for name in ("one", "two", "three")],
+            "queues": [{**queue, "name": "payment.commands"}, {"type": "classic", "name": "celeryev.1"}],
+        }
+        monkeypatch.setattr(cluster, "ask", lambda api, path: answers[path.split("?")[0].split("/")[0]])
+        assert found() == []  # nobody is asked without an address
+        settings.BROKER_API = self.API
+        assert found() == ["broker: the queue payment.commands has 1 of 3 members: grow it"]
+
+    def test_an_api_that_does_not_answer(self, others: Services, shop: Shop, settings: Any) -> None:
+        settings.BROKER_API = "http://order:secret@127.0.0.1:1/api/"
+        (what,) = found()
+        assert what.startswith("broker: nobody knows the members of the queues: ")
+        assert "secret" not in what
 
 
 def test_every_page_of_orders_is_looked_at(

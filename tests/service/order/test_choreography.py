@@ -452,11 +452,6 @@ class TestParked:
         class Payment:
             def __init__(self, *_: Any) -> None: ...
 
-            def __enter__(self) -> Payment:
-                return self
-
-            def __exit__(self, *_: object) -> None: ...
-
             def post(self, path: str, body: dict[str, Any]) -> dict[str, str]:
                 sent.append(body)
                 return {"settled": "it is undone, says a human"}

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import pytest
-from django.db import IntegrityError, connection
+from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from celery_config.contracts.inventory import Line
 from celery_config.saga.models import SagaInstance
+from order_project.domain import Flow
 from order_project.errors import BadLines, KeyReused
 from order_project.models import IdempotencyKey, Order
 from order_project.placing import place_orders
@@ -79,11 +81,64 @@ class TestTwins:
             assert len(both) == 2
             assert Order.objects.count() == SagaInstance.objects.count() == (n + 1) * 8
 
-    def test_what_is_no_repeat_is_not_taken_for_one(self, shop: Shop) -> None:
-        shop.place(reference="INVOICE-1")
-        with pytest.raises(IntegrityError):
-            shop.place("key", reference="INVOICE-1")
-        assert not IdempotencyKey.objects.exists()
+
+class TestReferences:
+    """An invoice number of another system: its order keeps it, while the key under which it came is forgotten."""
+
+    @pytest.fixture
+    def invoice(self, shop: Shop) -> UUID:
+        """An order of long ago, whose key is forgotten."""
+        order = shop.place("invoice 1", "import", reference="1").order
+        IdempotencyKey.objects.all().delete()
+        return order
+
+    @staticmethod
+    def submit(shop: Shop, *asked: tuple[str, dict[str, Any]]) -> list[Any]:
+        wanted = [OrderSubmission(shop.request(**more), key) for key, more in asked]
+        return place_orders(client="import", submissions=wanted)
+
+    def test_a_repeat_is_answered_with_its_order_and_the_others_are_placed(
+        self, shop: Shop, invoice: UUID
+    ) -> None:
+        again, new = self.submit(shop, ("invoice 1", {"reference": "1"}), ("invoice 2", {"reference": "2"}))
+        assert again == Placed(invoice, repeated=True)
+        assert not new.repeated
+        assert Order.objects.count() == SagaInstance.objects.count() == 2
+
+    @pytest.mark.parametrize(
+        "other", [{"lines": (Line(sku=HEART, quantity=8),)}, {"flow": Flow.CHOREOGRAPHED}]
+    )
+    def test_with_other_contents_it_is_refused(
+        self, shop: Shop, invoice: UUID, other: dict[str, Any]
+    ) -> None:
+        refused, new = self.submit(
+            shop, ("invoice 1", {"reference": "1", **other}), ("invoice 2", {"reference": "2"})
+        )
+        assert (type(refused), type(new)) == (KeyReused, Placed)
+        assert Order.objects.count() == 2
+
+    def test_of_an_erased_customer(self, shop: Shop, invoice: UUID) -> None:
+        """Who it was and where it went is not known any more; what it was is."""
+        Order.objects.update(customer=None, address={})
+        (again,) = self.submit(shop, ("invoice 1", {"reference": "1"}))
+        assert again == Placed(invoice, repeated=True)
+
+    def test_under_two_keys_in_one_batch_it_is_one_order(self, shop: Shop) -> None:
+        first, again, other = self.submit(
+            shop,
+            ("a", {"reference": "1"}),
+            ("b", {"reference": "1"}),
+            ("c", {"reference": "1", "lines": (Line(sku=HEART, quantity=8),)}),
+        )
+        assert again == Placed(first.order, repeated=True)
+        assert isinstance(other, KeyReused)
+        assert Order.objects.count() == 1
+
+    @concurrent
+    def test_at_once(self, shop: Shop) -> None:
+        placed = together(*[lambda n=n: shop.place(f"key-{n}", reference="1") for n in range(4)])
+        assert len({each.order for each in placed}) == 1
+        assert Order.objects.count() == 1
 
 
 class TestManyInOneTransaction:

@@ -10,8 +10,8 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from celery_config.common.identifiers import uuid7
-from celery_config.saga.duties import delete_old_log
-from celery_config.saga.models import SagaDecision, SagaInstance, SagaStep
+from celery_config.saga.duties import delete_old_letters, delete_old_log
+from celery_config.saga.models import DeadLetter, SagaDecision, SagaInstance, SagaStep
 from order_project.models import IdempotencyKey
 from order_project.retention import forget_keys
 
@@ -47,6 +47,29 @@ def test_old_keys_go() -> None:
     assert IdempotencyKey.objects.get().key == "young"
 
 
-def test_both_are_duties_of_the_relay() -> None:
+def letter(task: str, *, received: object = LONG_AGO, **fields: object) -> None:
+    DeadLetter.objects.create(task=task, received_at=received, reason="rejected", queue="q", **fields)
+
+
+def test_a_dead_letter_goes_when_it_was_dealt_with_long_ago() -> None:
+    ended, parked = saga(ended=True), saga(ended=False)
+    letter("of a saga that ended", saga=ended.pk)
+    letter("an operator said so", dealt_with_at=LONG_AGO, dealt_with_by="ada")
+    letter("of a saga that is open", saga=parked.pk)
+    letter("of no saga")
+    letter("an operator said so today", dealt_with_at=timezone.now(), dealt_with_by="ada")
+    letter("came today, of a saga that ended", saga=ended.pk, received=timezone.now())
+    assert delete_old_letters(batch=1)
+    assert delete_old_letters(batch=1)
+    assert not delete_old_letters(batch=1)
+    assert list(DeadLetter.objects.order_by("id").values_list("task", flat=True)) == [
+        "of a saga that is open",
+        "of no saga",
+        "an operator said so today",
+        "came today, of a saga that ended",
+    ]
+
+
+def test_all_are_duties_of_the_relay() -> None:
     names = {duty.name for path in settings.RELAY_DUTIES for duty in import_string(path)()}
-    assert {"retention of the log", "retention of keys"} <= names
+    assert {"retention of the log", "retention of keys", "retention of dead letters"} <= names

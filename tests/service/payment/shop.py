@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 from celery_config.contracts.payment import AuthorizePayment, CapturePayment, RefundPayment, VoidPayment
+from celery_config.db.functions import Now
+from celery_config.messaging.models import BarrierRow
 from payment_app.domain import payment_id
 from payment_app.gateways import AuthorizationRecord, gateway
 from payment_app.models import Payment
@@ -55,6 +58,12 @@ class Shop:
             order=self.order, refund=refund or uuid4(), refund_amount=amount, currency=currency
         )
         return self.participant.do(command, saga=saga, step="refund-payment")
+
+    def forget_keys(self, saga: UUID | None = None) -> None:
+        """Two days later: the provider has forgotten the keys of all calls; those of this saga are as old."""
+        rows = BarrierRow.objects.filter(saga=saga or self.saga)
+        rows.update(created_at=Now() - timedelta(days=2))
+        self.sandbox.forget_keys()
 
     def payment(self) -> Payment:
         return Payment.objects.get(order=self.order)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
@@ -9,20 +10,22 @@ from uuid import uuid4
 import pytest
 
 from celery_config.common.identifiers import uuid7
-from celery_config.contracts.base import Event
+from celery_config.contracts.base import Command, Event, command_id
 from celery_config.contracts.inventory import InventoryRefused
 from celery_config.contracts.order import OrderPlaced, OrderWithdrawn
 from celery_config.contracts.payment import (
     AuthorizePayment,
+    CapturePayment,
     PaymentCollected,
     PaymentFailed,
     PaymentReceived,
     PaymentReleased,
     PaymentRetained,
+    VoidPayment,
 )
 from celery_config.contracts.shipment import ShipmentArranged
 from celery_config.contracts.values import Address, Line
-from celery_config.errors import OutcomeUnknown
+from celery_config.errors import OutcomeUnknown, Refused
 from celery_config.messaging.barrier import webhooks
 from celery_config.messaging.barrier.webhooks import OutcomeNotification
 from celery_config.messaging.models import BarrierRow, OutboxMessage
@@ -265,3 +268,58 @@ def test_what_is_known_goes_on_with_the_answers(buyer: Buyer) -> None:
     buyer.hear(OrderWithdrawn(order=buyer.order, code="x", reason=""), known="shipment.book_shipment")
     released = OutboxMessage.objects.get(name=PaymentReleased.wire_name()).payload
     assert released["known"] == "shipment.book_shipment"
+
+
+class TestAWebhookBeforeTheAnswer:
+    """Rule 8 (effects outside): it tells the saga log only, so the answer that finds itself known is announced."""
+
+    @pytest.fixture
+    def told(self, buyer: Buyer, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+        """Let the provider's event come before the answer of the next call of this kind."""
+
+        def before(method: str, command: type[Command], undo: Command | None = None) -> None:
+            call = getattr(gateway(), method)
+            key = command_id(buyer.order, command.wire_name(), "undo" if undo else "do")
+
+            def called(**asked: Any) -> Any:
+                answer: Any = {}
+                try:
+                    made = call(**asked)
+                    answer = {"provider_id": made.provider_id} if made else {}
+                    return made
+                except Refused as refused:
+                    answer = refused
+                    raise
+                finally:
+                    said = OutcomeNotification("e", method, key, command, buyer.order, {}, answer, undo)
+                    assert webhooks.receive_notification(registry.get, said) == "settled"
+
+            monkeypatch.setattr(gateway(), method, called)
+
+        return before
+
+    def test_of_an_authorization(self, buyer: Buyer, told: Callable[..., None]) -> None:
+        told("authorize", AuthorizePayment)
+        assert buyer.placed() == ["PaymentAuthorized", "PaymentReceived"]
+
+    def test_of_a_refusal(self, buyer: Buyer, told: Callable[..., None]) -> None:
+        buyer.token = "tok_card_declined"
+        told("authorize", AuthorizePayment)
+        assert buyer.placed() == ["PaymentRefused", "PaymentFailed"]
+
+    def test_of_a_capture(self, buyer: Buyer, told: Callable[..., None]) -> None:
+        buyer.placed()
+        told("capture", CapturePayment)
+        assert buyer.arranged() == ["PaymentCaptured", "PaymentCollected"]
+
+    def test_of_a_capture_that_is_refused(self, buyer: Buyer, told: Callable[..., None]) -> None:
+        buyer.token = "tok_capture_refused"
+        buyer.placed()
+        told("capture", CapturePayment)
+        assert buyer.arranged() == ["CaptureRefused", "PaymentFailed"]
+
+    def test_of_a_void(self, buyer: Buyer, told: Callable[..., None]) -> None:
+        buyer.placed()
+        told("void", AuthorizePayment, VoidPayment(order=buyer.order))
+        assert buyer.withdrawn() == ["PaymentVoided", "PaymentReleased"]
+        assert buyer.state == "voided"

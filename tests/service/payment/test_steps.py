@@ -8,14 +8,13 @@ from uuid import uuid4
 import pytest
 from django.utils import timezone
 
-from celery_config.contracts.base import command_id
 from celery_config.errors import OutcomeUnknown, Refused, StepSuperseded
 from celery_config.messaging.models import BarrierRow, OutboxMessage
 from payment_app.domain import payment_id
 from payment_app.errors import NoPayment, VoidImpossible
 from payment_app.gateways import gateway
 from payment_app.models import LedgerTransaction, Payment, Posting
-from tests.service.payment.shop import AUTHORIZE, CAPTURE, Shop
+from tests.service.payment.shop import CAPTURE, Shop
 
 
 @pytest.mark.parametrize("token", ["tok_approved", "tok_slow"])
@@ -178,17 +177,55 @@ def test_a_capture_whose_key_was_forgotten_is_known_by_its_amount(shop: Shop, ta
             shop.capture()
 
 
-def test_an_authorization_whose_key_may_be_forgotten_is_looked_up_first(shop: Shop) -> None:
+@pytest.mark.parametrize("end", ["void", "authorize"])
+def test_an_authorization_whose_key_was_forgotten_is_looked_up_first(shop: Shop, end: str) -> None:
+    """Rule 8 (effects outside): repeated with that key it would hold the money twice."""
     with pytest.raises(OutcomeUnknown):
         shop.authorize("tok_error_after_charging")
-    intent = BarrierRow.objects.get(key=command_id(shop.saga, AUTHORIZE, "do"))
-    assert intent.request
-    intent.request["asked_at"] = (timezone.now() - timedelta(days=2)).isoformat()
-    intent.save()
+    shop.forget_keys()
     asked = shop.sandbox.calls("POST /provider/authorizations")
     assert asked
-    shop.void()
+    if end == "void":
+        shop.void()
+    else:
+        shop.authorize("tok_error_after_charging")
     assert shop.sandbox.calls("POST /provider/authorizations") == asked
+    assert [entry.state for entry in shop.books()] == ["voided" if end == "void" else "authorized"]
+
+
+def test_an_authorization_that_the_provider_does_not_show_is_asked_for_again(shop: Shop) -> None:
+    """Rule 8 (effects outside): "not found" settles no doubt, so the call is repeated all the same."""
+    shop.sandbox.fault("/provider/authorizations", "error_500")
+    with pytest.raises(OutcomeUnknown):
+        shop.authorize()
+    shop.forget_keys()
+    shop.void()
+    assert [entry.state for entry in shop.books()] == ["voided"]
+
+
+@pytest.mark.parametrize("end", ["capture", "fence"])
+def test_a_capture_whose_key_was_forgotten_takes_the_money_once(shop: Shop, end: str) -> None:
+    shop.authorize()
+    shop.sandbox.fault("/provider/authorizations", "error_after")
+    with pytest.raises(OutcomeUnknown):
+        shop.capture()
+    shop.forget_keys()
+    if end == "capture":
+        shop.capture()
+    else:
+        assert shop.fence() is True
+    assert shop.payment().state == "captured"
+    assert [(entry.state, entry.captured) for entry in shop.books()] == [("captured", 1999)]
+
+
+def test_a_void_whose_key_was_forgotten_is_what_was_wanted(shop: Shop) -> None:
+    shop.authorize()
+    shop.sandbox.fault("/provider/authorizations", "error_after")
+    with pytest.raises(OutcomeUnknown):
+        shop.void()
+    shop.forget_keys()
+    shop.void()
+    assert shop.payment().state == "voided"
     assert [entry.state for entry in shop.books()] == ["voided"]
 
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
 from uuid import UUID
 
 import pytest
 
 from celery_config.common.identifiers import uuid7
-from celery_config.contracts.base import Event
+from celery_config.contracts.base import Event, command_id
 from celery_config.contracts.inventory import InventoryFetched, InventoryIssued
 from celery_config.contracts.payment import PaymentReleased
+from celery_config.contracts.shipment import ShipmentFailed
 from celery_config.contracts.values import Address
+from celery_config.messaging.models import BarrierRow
+from shipment_app.carriers import carrier
 from tests.service.conftest import Participant
-from tests.service.shipment.parcels import ADDRESS, ours, theirs
+from tests.service.shipment.parcels import ADDRESS, book, ours, theirs
+from tests.service.shipment.test_webhooks import event, outcome
 
 pytestmark = pytest.mark.usefixtures("carrier_process")
 ID = UUID(int=7)
@@ -53,3 +59,83 @@ def test_what_was_booked_is_cancelled_and_what_comes_late_is_not_booked(particip
         assert names(participant.hear(released)) == ["ShipmentRecalled"]
     assert participant.hear(fetched(late)) == []
     assert (ours(order), theirs(order), ours(late)) == ("cancelled", ["cancelled"], None)
+
+
+class TestAWebhookBeforeTheAnswer:
+    """Rule 8 (effects outside): it tells the saga log only, so the answer that finds itself known is announced."""
+
+    @pytest.fixture
+    def told(self, monkeypatch: pytest.MonkeyPatch, stranger: Any) -> Callable[..., None]:
+        """Let the carrier's event come before the answer of the next call of this kind."""
+
+        def before(
+            method: str, order: UUID, kind: str, step: str, operation: str = "do", **data: Any
+        ) -> None:
+            call, key = getattr(carrier(), method), command_id(order, step, operation)
+
+            def called(**asked: Any) -> Any:
+                try:
+                    return call(**asked)
+                finally:
+                    body = event(book(order), kind, key, parcels=1, **data)
+                    assert outcome(stranger, body) == "settled"
+
+            monkeypatch.setattr(carrier(), method, called)
+
+        return before
+
+    REFUSED = {"code": "address_unreachable", "reason": "no delivery to this address in AQ"}
+
+    def test_of_a_booking(self, participant: Participant, told: Callable[..., None]) -> None:
+        order = uuid7()
+        told("book", order, "shipment.booked", "shipment.book_shipment")
+        assert names(participant.hear(fetched(order))) == ["ShipmentBooked", "ShipmentArranged"]
+
+    def test_of_a_refusal(self, participant: Participant, told: Callable[..., None]) -> None:
+        order = uuid7()
+        told("book", order, "shipment.refused", "shipment.book_shipment", **self.REFUSED)
+        (_, failed) = participant.hear(fetched(order, "AQ"))
+        assert failed == ShipmentFailed(order=order, **self.REFUSED)
+        assert BarrierRow.objects.get().action == "refused"
+
+    def test_of_a_dispatch(self, participant: Participant, told: Callable[..., None]) -> None:
+        order = uuid7()
+        participant.hear(fetched(order))
+        told("dispatch", order, "shipment.dispatched", "shipment.dispatch_shipment")
+        issued = InventoryIssued(order=order, shipment=ID)
+        assert names(participant.hear(issued)) == ["ShipmentDispatched", "ShipmentDeparted"]
+
+    def test_of_a_cancellation(self, participant: Participant, told: Callable[..., None]) -> None:
+        order = uuid7()
+        participant.hear(fetched(order))
+        told("cancel", order, "shipment.cancelled", "shipment.book_shipment", "undo")
+        released = PaymentReleased(order=order, code="cancelled", reason="by ada")
+        assert names(participant.hear(released)) == ["ShipmentCancelled", "ShipmentRecalled"]
+        assert ours(order) == "cancelled"
+
+    @pytest.mark.parametrize("country", ["GB", "AQ"])
+    def test_of_a_call_whose_worker_died(
+        self,
+        participant: Participant,
+        told: Callable[..., None],
+        country: str,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """The message comes again to a worker that finds the outcome, and knows of no call."""
+        order = uuid7()
+        said = self.REFUSED if country == "AQ" else {}
+        kind = "shipment.refused" if said else "shipment.booked"
+        with monkeypatch.context() as dying:
+            dying.setattr(Participant, "take", take_and_die)
+            told("book", order, kind, "shipment.book_shipment", **said)
+            participant.hear(fetched(order, country))
+        again = participant.hear(fetched(order, country), redelivered=True)
+        assert names(again) == ["ShipmentFailed" if said else "ShipmentArranged"]
+        assert participant.hear(fetched(order, country)) == []
+
+
+def take_and_die(participant: Participant, request: Any) -> list[Event]:
+    """Make the call of an event, and die before its answer is written."""
+    ((_, call),) = participant.receive.carry_out([request])
+    call.answer()
+    return []

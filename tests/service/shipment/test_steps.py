@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
 from celery_config.contracts.shipment import BookShipment
+from celery_config.db.functions import Now
 from celery_config.errors import CallFailed, OutcomeUnknown, Refused, StepSuperseded
 from celery_config.messaging.models import BarrierRow, OutboxMessage
 from shipment_app import services
@@ -103,6 +106,64 @@ def test_doubt_is_settled_before_it_is_undone(participant: Any, carrier_process:
     assert (ours(command.order), theirs(command.order)) == ("cancelled", ["cancelled"])
     with pytest.raises(StepSuperseded):
         participant.do(command, saga=saga)
+
+
+def forget_keys(process: Any, saga: UUID) -> None:
+    """Two days later: the carrier has forgotten the keys of all calls; those of this saga are as old."""
+    BarrierRow.objects.filter(saga=saga).update(created_at=Now() - timedelta(days=2))
+    process.forget_keys()
+
+
+@pytest.mark.parametrize("end", ["undo", "repeat", "fence"])
+def test_a_booking_whose_key_was_forgotten_is_looked_up_first(
+    participant: Any, carrier_process: Any, end: str
+) -> None:
+    """Rule 8 (effects outside): repeated with that key it would be a second parcel."""
+    command, saga = book(), uuid4()
+    carrier_process.fault("/carrier/shipments", "error_after")
+    with pytest.raises(OutcomeUnknown):
+        participant.do(command, saga=saga)
+    forget_keys(carrier_process, saga)
+    match end:
+        case "undo":
+            participant.undo(cancel(command.order), saga=saga)
+        case "repeat":
+            participant.do(command, saga=saga)
+        case "fence":
+            assert participant.fence(BookShipment, saga=saga, subject=str(command.order))
+    state = "cancelled" if end == "undo" else "booked"
+    assert (ours(command.order), theirs(command.order)) == (state, [state])
+
+
+def test_a_booking_that_the_carrier_does_not_show_is_asked_for_again(
+    participant: Any, carrier_process: Any
+) -> None:
+    """Rule 8 (effects outside): "not found" settles no doubt, so the call is repeated all the same."""
+    command, saga = book(), uuid4()
+    carrier_process.fault("/carrier/shipments", "error_500")
+    with pytest.raises(OutcomeUnknown):
+        participant.do(command, saga=saga)
+    forget_keys(carrier_process, saga)
+    participant.do(command, saga=saga)
+    assert (ours(command.order), theirs(command.order)) == ("booked", ["booked"])
+
+
+def test_an_end_whose_key_was_forgotten_is_what_was_wanted(participant: Any, carrier_process: Any) -> None:
+    gone, void = book(), book()
+    sagas = {gone.order: uuid4(), void.order: uuid4()}
+    ends: list[Callable[[], Any]] = [
+        lambda: participant.do(dispatch(gone.order), saga=sagas[gone.order], step="dispatch"),
+        lambda: participant.undo(cancel(void.order), saga=sagas[void.order]),
+    ]
+    for command, end in zip((gone, void), ends, strict=True):
+        participant.do(command, saga=sagas[command.order])
+        carrier_process.fault("/carrier/shipments", "error_after")
+        with pytest.raises(OutcomeUnknown):
+            end()
+        forget_keys(carrier_process, sagas[command.order])
+        end()
+    assert (theirs(gone.order), theirs(void.order)) == (["dispatched"], ["cancelled"])
+    assert (ours(gone.order), ours(void.order)) == ("dispatched", "cancelled")
 
 
 def test_the_fence_settles_a_doubtful_booking(participant: Any, carrier_process: Any) -> None:

@@ -22,7 +22,7 @@ from celery_config.broker.topology import (
     Topology,
     control_exchange,
 )
-from celery_config.common.services import ORCHESTRATOR, SERVICES, SUBSCRIPTIONS
+from celery_config.common.services import ORCHESTRATOR, PARTICIPANTS, SERVICES, SUBSCRIPTIONS
 from compose import new_env
 from compose.local.environment import WEBHOOKS
 
@@ -33,7 +33,6 @@ EXAMPLE = ROOT / "compose" / ".env.example"
 FILE = ROOT / "compose" / "compose.yaml"
 PROCESSES = ("migrate", "web", "worker", "relay")
 PLACEHOLDER = "change-me"
-KEEPERS_OF_CUSTOMERS = ("payment", "shipment")
 BROKER_USERS = (*SERVICES, FLOWER_USER, "admin")
 
 
@@ -54,6 +53,21 @@ def resolve(environment: dict[str, str], env_file: Path) -> "subprocess.Complete
         text=True,
         check=False,
     )
+
+
+def run_script(name: str, environment: dict[str, str], *, path: str) -> "subprocess.CompletedProcess[str]":
+    """Run a script of compose/ as a container does, with a command to go on with."""
+    return subprocess.run(
+        [str(ROOT / "compose" / name), "echo", "started"],
+        env={"PATH": path, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def start(**environment: str) -> "subprocess.CompletedProcess[str]":
+    return run_script("entrypoint.sh", environment, path=os.environ["PATH"])
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +125,7 @@ class TestConfiguration:
                 command = " ".join(containers[f"{service}-{process}"]["command"])
                 wanted = SERVICES[service].package if process == "web" else service
                 assert re.search(rf"\b{wanted}\b", command), command
-        others = {"postgres", "rabbitmq", "rabbitmq-definitions", "sandbox", "flower"}
+        others = {"postgres", "rabbitmq", "configuration", "sandbox", "flower"}
         assert set(containers) == {f"{s}-{p}" for s in SERVICES for p in PROCESSES} | others
 
     def test_servers_are_of_the_promised_versions_and_pinned(
@@ -123,6 +137,43 @@ class TestConfiguration:
         assert len(bases) == 2
         assert all(re.fullmatch(r"python:3\.11\.\d+-slim-\w+", base) for base in bases)
 
+    def test_one_service_builds_the_image_and_nobody_pulls_it(
+        self, containers: dict[str, dict[str, Any]]
+    ) -> None:
+        assert [name for name, container in containers.items() if "build" in container] == ["configuration"]
+        assert {container["pull_policy"] for _, container in ours(containers)} == {"never"}
+
+    def test_no_mount_depends_on_the_modes_of_the_checkout(
+        self, containers: dict[str, dict[str, Any]]
+    ) -> None:
+        mounts = [mount for container in containers.values() for mount in container.get("volumes", ())]
+        assert {mount["type"] for mount in mounts} == {"volume"}
+
+    def test_ports_are_configurable(self, secrets: dict[str, str]) -> None:
+        moved = {f"{name}_PORT": str(9000 + n) for n, name in enumerate((*SERVICES, "flower", "rabbitmq"))}
+        moved = {name.upper(): port for name, port in moved.items()}
+        done = resolve({**secrets, **moved}, EXAMPLE)
+        services = json.loads(done.stdout)["services"]
+        published = [port["published"] for s in services.values() for port in s.get("ports", ())]
+        assert sorted(published) == sorted(moved.values())
+
+    def test_services_call_each_other_where_nobody_outside_reaches_them(
+        self, containers: dict[str, dict[str, Any]]
+    ) -> None:
+        called = {"order": PARTICIPANTS, "payment": ["order"], "shipment": ["order"], "inventory": []}
+        for service, peers in called.items():
+            for process in PROCESSES:
+                environment = containers[f"{service}-{process}"]["environment"]
+                internal = environment["INTERNAL_PORT"]
+                for peer in peers:
+                    assert environment[f"{peer.upper()}_URL"] == f"http://{peer}-web:{internal}"
+                assert f"--bind 0.0.0.0:{internal}" in environment["GUNICORN_CMD_ARGS"]
+            assert internal not in [str(port["target"]) for port in containers[f"{service}-web"]["ports"]]
+        webhooks = [word for word in containers["sandbox"]["command"] if "-webhook=" in word]
+        assert [word.partition("=")[2].rpartition("/api/")[0] for word in webhooks] == [
+            f"http://{service}-web:{internal}" for service in WEBHOOKS
+        ]
+
     def test_nobody_starts_before_what_it_needs(self, containers: dict[str, dict[str, Any]]) -> None:
         for service in SERVICES:
             for process in ("web", "worker", "relay"):
@@ -131,15 +182,16 @@ class TestConfiguration:
                 assert needs["rabbitmq"]["condition"] == "service_healthy"
             needs = containers[f"{service}-migrate"]["depends_on"]
             assert needs["postgres"]["condition"] == "service_healthy"
-        needs = containers["rabbitmq"]["depends_on"]
-        assert needs["rabbitmq-definitions"]["condition"] == "service_completed_successfully"
+        for server in ("postgres", "rabbitmq"):
+            needs = containers[server]["depends_on"]
+            assert needs["configuration"]["condition"] == "service_completed_successfully"
 
     def test_what_stays_is_watched_restarted_and_given_time_to_end(
         self, containers: dict[str, dict[str, Any]]
     ) -> None:
         for name, container in containers.items():
             if container["restart"] == "no":
-                assert name == "rabbitmq-definitions" or name.endswith("-migrate")
+                assert name == "configuration" or name.endswith("-migrate")
             else:
                 assert container["restart"] == "unless-stopped"
                 assert container["healthcheck"]["test"]
@@ -156,8 +208,8 @@ class TestConfinement:
             assert container["security_opt"] == ["no-new-privileges:true"]
             assert not container.get("privileged")
             assert "cap_add" not in container
-            # RabbitMQ writes beside its data.
-            assert container.get("read_only", False) is (name != "rabbitmq")
+            assert container["read_only"] is True
+            assert int(container["mem_limit"]) <= 2**30
 
     def test_each_container_gets_its_own_secrets_alone(
         self, containers: dict[str, dict[str, Any]], secrets: dict[str, str]
@@ -180,12 +232,12 @@ class TestConfinement:
                 own.add(f"{service}_webhook_secret")
             if service == ORCHESTRATOR:
                 own |= {f"{s}_service_token" for s in SERVICES}
-            if service in KEEPERS_OF_CUSTOMERS:
-                own.add("order_service_token")
+            # Each asks the orchestrator which sagas have ended.
+            own.add(f"{ORCHESTRATOR}_service_token")
         else:
             own = {
                 "postgres": {"postgres_password", *(f"{s}_database_password" for s in SERVICES)},
-                "rabbitmq-definitions": {f"rabbitmq_{user}_password" for user in BROKER_USERS},
+                "configuration": {f"rabbitmq_{user}_password" for user in BROKER_USERS},
                 "sandbox": {f"{service}_webhook_secret" for service in WEBHOOKS},
                 "flower": {"flower_password", "rabbitmq_flower_password"},
             }.get(container, set())
@@ -216,22 +268,65 @@ class TestConfinement:
         }
         inside = {name for name, network in system["networks"].items() if (network or {}).get("internal")}
         assert set(containers["postgres"]["networks"]) <= inside
+        # The broker's page and Flower are for operators, and no web shares their way out.
+        for name in ("rabbitmq", "flower"):
+            assert set(containers[name]["networks"]) - inside == {"operations"}
+        assert [n for n, c in containers.items() if "operations" in c.get("networks", ())] == [
+            "flower",
+            "rabbitmq",
+        ]
         assert set(containers["sandbox"]["networks"]) <= inside
 
     def test_a_placeholder_left_in_place_stops_our_containers(self) -> None:
-        def start(**environment: str) -> "subprocess.CompletedProcess[str]":
-            return subprocess.run(
-                [str(ROOT / "compose" / "entrypoint.sh"), "echo", "started"],
-                env={"PATH": os.environ["PATH"], **environment},
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-
         refused = start(ORDER_SECRET_KEY=PLACEHOLDER, ORDER_BROKER_URL=f"amqp://order:{PLACEHOLDER}@host/")
         assert refused.returncode == 78
         assert "ORDER_BROKER_URL ORDER_SECRET_KEY" in refused.stderr
         assert start(ORDER_SECRET_KEY="real").stdout == "started\n"
+
+    @pytest.mark.parametrize("password", ["a/b", "a?b", "a#b", "a@b", "a:b", "a%40", "a[b", "a b"])
+    def test_a_password_that_breaks_its_address_stops_our_containers(self, password: str) -> None:
+        addresses = {
+            "ORDER_DATABASE_URL": f"postgres://order:{password}@postgres:5432/order",
+            "ORDER_BROKER_URL": f"amqp://order:{password}@rabbitmq:5672/order-saga",
+            "FLOWER_BROKER_API": f"http://flower:{password}@rabbitmq:15672/api/",
+            "RABBITMQ_ORDER_PASSWORD": password,
+        }
+        for name, value in addresses.items():
+            refused = start(**{name: value})
+            assert (refused.returncode, refused.stdout) == (78, "")
+            assert f" {name} -" in refused.stderr
+            assert password not in refused.stderr
+
+    def test_an_address_that_works_is_let_through(self) -> None:
+        fine = start(
+            ORDER_DATABASE_URL="postgres://order:Aa0-._~!$&*+=@db.example.com:5432/order?sslmode=require",
+            ORDER_BROKER_URL="amqp://order:secret@one:5672/order-saga;amqp://order:secret@two:5672/order-saga",
+            PAYMENT_DATABASE_URL="postgres://payment@postgres/payment",
+            RABBITMQ_ADMIN_PASSWORD="any/thing: it is in no address",
+            ORDER_URL="http://localhost:8001",
+        )
+        assert (fine.stdout, fine.stderr) == ("started\n", "")
+
+    @pytest.mark.parametrize("password", ["", PLACEHOLDER, "a/b", "a%40", "a b"])
+    def test_postgres_refuses_a_wrong_password_before_it_makes_its_volume(
+        self, password: str, tmp_path: Path
+    ) -> None:
+        initdb = tmp_path / "docker-entrypoint.sh"
+        initdb.write_text("#!/bin/sh\necho made a volume\n")
+        initdb.chmod(0o755)
+
+        def start_postgres(**environment: str) -> "subprocess.CompletedProcess[str]":
+            passwords = {f"{service.upper()}_DATABASE_PASSWORD": "fine" for service in SERVICES}
+            return run_script(
+                "postgres/entrypoint.sh",
+                {"POSTGRES_PASSWORD": "fine", **passwords, **environment},
+                path=f"{tmp_path}:{os.environ['PATH']}",
+            )
+
+        refused = start_postgres(SHIPMENT_DATABASE_PASSWORD=password)
+        assert (refused.returncode, refused.stdout) == (78, "")
+        assert "SHIPMENT_DATABASE_PASSWORD" in refused.stderr
+        assert start_postgres().stdout == "made a volume\n"
 
     def test_the_image_holds_no_secret_file(self) -> None:
         left_out = (ROOT / "compose" / "Dockerfile.dockerignore").read_text().splitlines()

@@ -59,6 +59,11 @@ class StripeServer(ThreadingHTTPServer):
         self._lock = threading.RLock()
         self._ids = itertools.count(1)
 
+    def forget_keys(self) -> None:
+        """Forget every idempotency key, as Stripe does after a day or more."""
+        with self._lock:
+            self._answers.clear()
+
     def reply(self, method: str, path: str, form: Form, key: str) -> tuple[Reply, bool]:
         """The answer, and whether it is a stored one."""
         self.requests.append((method, path, form))

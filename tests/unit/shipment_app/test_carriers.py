@@ -14,14 +14,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from celery_config.common.loading import make_from_setting
 from celery_config.contracts.shipment import Address
 from celery_config.errors import CallFailed, OutcomeUnknown, Refused
-from shipment_app.carriers import (
-    Booked,
-    SandboxCarrier,
-    ShipmentRecord,
-    carrier_from_settings,
-)
+from shipment_app.carriers import BUILT_IN, Booked, Carrier, SandboxCarrier, ShipmentRecord
 from tests.bench.providers import InstantCarrier
 from tests.unit.compose.sandbox.sandbox_process import SandboxProcess
 
@@ -41,7 +37,6 @@ def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess
 def carrier(process: SandboxProcess) -> Iterator[SandboxCarrier]:
     carrier = SandboxCarrier(process.url, seconds=SECONDS)
     yield carrier
-    carrier.close()
     process.clear_faults()
 
 
@@ -104,6 +99,23 @@ def test_a_refusal_is_the_same_every_time(
     assert carrier.find_entries(order) == []
 
 
+def test_when_its_keys_are_forgotten_only_the_records_tell_what_was_done(
+    carrier: SandboxCarrier, process: SandboxProcess
+) -> None:
+    """Rule 8 (effects outside): so it is looked up first. Only what has a state of its own is not done twice."""
+    order, keys = uuid4(), [uuid4() for _ in range(4)]
+    gone, void = (book(carrier, order=order, key=key).carrier_id for key in keys[:2])
+    carrier.dispatch(key=keys[2], carrier_id=gone)
+    carrier.cancel(key=keys[3], carrier_id=void)
+    process.forget_keys()
+    assert {found.carrier_id for found in carrier.find_entries(order)} == {gone, void}
+    assert book(carrier, order=order, key=keys[0]).carrier_id not in {gone, void}
+    with pytest.raises(Refused, match="already_dispatched"):
+        carrier.dispatch(key=keys[2], carrier_id=gone)
+    with pytest.raises(Refused, match="already_cancelled"):
+        carrier.cancel(key=keys[3], carrier_id=void)
+
+
 def test_our_own_mistakes_are_no_refusals(carrier: SandboxCarrier) -> None:
     key, order = uuid4(), uuid4()
     book(carrier, key=key, order=order)
@@ -144,12 +156,16 @@ def test_killed_between_booking_and_answer(tmp_path: Path) -> None:
     process.stop()
 
 
+def make_carrier(name: str, **settings: str) -> Carrier:
+    given = SimpleNamespace(CARRIER=name, **settings)
+    return make_from_setting("CARRIER", given, BUILT_IN, seconds=SECONDS)
+
+
 def test_the_settings_say_where_the_carrier_is(process: SandboxProcess) -> None:
-    carrier = carrier_from_settings(SimpleNamespace(CARRIER="sandbox", SANDBOX_URL=process.url))
+    carrier = make_carrier("sandbox", SANDBOX_URL=process.url)
     assert list(carrier.list_entries(since=datetime(2100, 1, 1, tzinfo=UTC))) == []
     with pytest.raises(ValueError, match="SANDBOX_URL"):
-        carrier_from_settings(SimpleNamespace(CARRIER="sandbox"))
+        make_carrier("sandbox")
     with pytest.raises(ValueError, match="set it to sandbox or"):
-        carrier_from_settings(SimpleNamespace(CARRIER="pigeon"))
-    own = carrier_from_settings(SimpleNamespace(CARRIER="tests.bench.providers.InstantCarrier"))
-    assert isinstance(own, InstantCarrier)
+        make_carrier("pigeon")
+    assert isinstance(make_carrier("tests.bench.providers.InstantCarrier"), InstantCarrier)

@@ -48,8 +48,9 @@ class Command(BaseCommand):
 
     def sync_copy(self, copy: Copy, console: Console, options: dict[str, Any]) -> SyncResult:
         """Rebuild one copy if the options say so, then compare it."""
+        source = open_source(copy)
         try:
-            with open_source(copy) as source, progress_bars(console) as bars:
+            with progress_bars(console) as bars:
                 total = source.count_rows()
                 mended = 0
                 if options["rebuild"]:

@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand
 from django.utils.module_loading import import_string
 
 from celery_config.common import metrics, process
-from celery_config.db import functions
+from celery_config.db import functions, limits
 from celery_config.messaging.outbox import relay
 from celery_config.messaging.outbox.notifier import RelayListener
 
@@ -29,6 +29,7 @@ class Command(BaseCommand):
         duties = [duty for path in settings.RELAY_DUTIES for duty in import_string(path)()]
         process.tune_gc()
         functions.force_index_plans()
+        limits.limit_statements(settings.STATEMENT_SECONDS)
         self.stdout.write(f"{settings.SERVICE} relay ready")
         self.stdout.flush()
         listener = RelayListener(settings.RELAY_WAKE, settings.RELAY_POLL_SECONDS)

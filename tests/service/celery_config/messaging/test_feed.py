@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def announce(subject: str) -> None:
-    writing.add_event(HotelBooked(booking=uuid4()), subject=subject)
+    writing.add_events([writing.cloud_event(HotelBooked(booking=uuid4()), subject=subject)])
 
 
 def read(after: str = "", *, status: int = 200) -> tuple[list[str], str]:

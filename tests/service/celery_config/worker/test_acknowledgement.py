@@ -21,7 +21,7 @@ from celery_config.broker.headers import NOT_BEFORE, SUSPICIOUS
 from celery_config.messaging.tasks import Work, durable_task
 from celery_config.worker.consumer import SagaConsumer
 
-NAME = "messaging.do_something"
+NAME, CELERYS = "messaging.do_something", "celery.backend_cleanup"
 
 
 @dataclass(frozen=True)
@@ -96,21 +96,25 @@ class TestConsumer:
         return []
 
     @pytest.fixture
-    def receive(self, told: list[str], monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
+    def consumer(self, told: list[str], monkeypatch: pytest.MonkeyPatch) -> SagaConsumer:
         monkeypatch.setattr(Consumer, "create_task_handler", lambda *_: lambda _: told.append("run"))
         consumer = SagaConsumer.__new__(SagaConsumer)
-        consumer.strategies = {NAME: None}
-        consumer.connection_errors = ()
+        consumer.connection_errors = (ConnectionError,)
         consumer.window_open = False
         consumer.acks = SimpleNamespace(note_delivery=lambda _: None)  # type: ignore[assignment]
-        consumer.app = SimpleNamespace(tasks={NAME: SimpleNamespace(work=None)})
+        consumer.app = SimpleNamespace(tasks={NAME: SimpleNamespace(work=None), CELERYS: SimpleNamespace()})
         monkeypatch.setattr(consumer, "call_soon", lambda _: told.append("open window"), raising=False)
+        return consumer
+
+    @pytest.fixture
+    def receive(self, consumer: SagaConsumer) -> Callable[[Any], None]:
         return consumer.create_task_handler()
 
     @staticmethod
     def message(told: list[str], *, task: str = NAME, **headers: Any) -> Any:
         return SimpleNamespace(
             headers={"task": task, "id": "1", **headers},
+            body="[[], {}, {}]",
             payload=[[], {}, {}],
             delivery_info={"redelivered": "x-delivery-count" in headers, "routing_key": "payment"},
             reject_log_error=lambda *_: told.append("dead letter"),
@@ -154,6 +158,9 @@ class TestConsumer:
             {"stamped_headers": 5},
             {"eta": "tomorrow"},
             {"expires": ["now"]},
+            {"expires": "2020-01-01T00:00:00Z"},
+            {"timelimit": [0.001, None]},
+            {"refused": "by its properties"},
             {"retries": -1},
             {"retries": "1e1"},
             {"x-delivery-count": "often"},
@@ -175,3 +182,40 @@ class TestConsumer:
     ) -> None:
         receive(self.message(told, task="no.such"))
         assert told == ["dead letter"]
+
+    def test_a_task_of_celerys_own_is_not_ours(self, receive: Callable[[Any], None], told: list[str]) -> None:
+        """With an ETA of tomorrow two hundred of them filled the window until then."""
+        receive(self.message(told, task=CELERYS, eta="2999-01-01T00:00:00+00:00"))
+        assert told == ["dead letter"]
+
+    @pytest.mark.parametrize("error", [RecursionError, MemoryError, TypeError])
+    def test_one_that_celery_cannot_receive_ends_no_worker(
+        self, consumer: SagaConsumer, told: list[str], monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+    ) -> None:
+        def fails(_: Any) -> None:
+            raise error
+
+        monkeypatch.setattr(Consumer, "create_task_handler", lambda *_: fails)
+        consumer.create_task_handler()(self.message(told))
+        assert told == ["open window", "dead letter"]
+
+    def test_a_lost_connection_is_celerys_to_mend(
+        self, consumer: SagaConsumer, told: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def lost(_: Any) -> None:
+            raise ConnectionResetError
+
+        monkeypatch.setattr(Consumer, "create_task_handler", lambda *_: lost)
+        with pytest.raises(ConnectionResetError):
+            consumer.create_task_handler()(self.message(told))
+
+    @pytest.mark.parametrize(("tag", "then"), [("work", ["dead letter"]), ("remote control", [])])
+    def test_one_that_kombu_cannot_read_is_not_acknowledged_away(
+        self, consumer: SagaConsumer, told: list[str], tag: str, then: list[str]
+    ) -> None:
+        """Remote control's messages need no acknowledgement, and allow none."""
+        message = self.message(told)
+        message.channel = SimpleNamespace(no_ack_consumers={"remote control"})
+        message.delivery_info["consumer_tag"] = tag
+        consumer.on_decode_error(message, ValueError())
+        assert told == then

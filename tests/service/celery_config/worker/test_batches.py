@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -27,7 +28,7 @@ from celery_config.contracts.base import encode
 from celery_config.errors import Refused, StepSuperseded
 from celery_config.messaging import database_gate
 from celery_config.messaging.barrier.steps import Handler
-from celery_config.messaging.deliveries import Call
+from celery_config.messaging.deliveries import Call, Delivery
 from celery_config.messaging.models import BarrierRow, OutboxMessage
 from celery_config.messaging.tasks import DurableTask
 from celery_config.participant import handlers
@@ -109,6 +110,13 @@ def context(nights: int = 2, *, saga: UUID | None = None, operation: str = "do")
         root_id="root",
         headers={},
     )
+
+
+def raising(error: BaseException) -> Callable[..., Any]:
+    def fails(*_: Any) -> None:
+        raise error
+
+    return fails
 
 
 def outcomes(task: DurableTask, *requests: Context) -> list[Any]:
@@ -292,16 +300,79 @@ class TestRunner:
     def test_one_that_nobody_foresaw_spoils_no_other(
         self, runner: BatchRunner, told: list[str], hotel: DurableTask
     ) -> None:
+        """Given back it would come again at once, twenty times, and spoil a batch each time."""
         odd, fine = delivered(hotel, told), delivered(hotel, told)
         odd.on_accepted = lambda *_: 1 / 0
         runner.run_batch([odd, fine])
-        assert told == ["requeue", "ack"]
+        assert told == ["dead letter", "ack"]
 
-    def test_one_with_an_eta_waits_in_the_outbox(
+    def test_one_that_failed_because_the_database_was_away_goes_back(
         self, runner: BatchRunner, told: list[str], hotel: DurableTask
     ) -> None:
+        unlucky = delivered(hotel, told)
+        unlucky.on_accepted = raising(OperationalError())
+        runner.run_batch([unlucky])
+        assert told == ["requeue"]
+
+    @pytest.mark.parametrize("exit", [SystemExit(0), KeyboardInterrupt(), GeneratorExit()])
+    def test_a_handler_that_exits_leaves_a_worker_that_works(
+        self, runner: BatchRunner, told: list[str], hotel: DurableTask, exit: BaseException
+    ) -> None:
+        bad = delivered(hotel, told)
+        bad.on_accepted = raising(exit)
+        runner.add(bad)
+        runner.add(delivered(hotel, told))
+        runner.stopping = True  # after these
+        runner.publisher.close = lambda: None  # type: ignore[method-assign]
+        runner.run()
+        assert told == ["dead letter", "ack"]
+
+    def test_a_handler_that_exits_has_its_tries(
+        self, runner: BatchRunner, told: list[str], hotel: DurableTask, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Like any other error; the others of its batch are done."""
+        odd, fine = delivered(hotel, told), delivered(hotel, told)
+        handle = hotel.work.handle
+
+        def exits(deliveries: Sequence[Delivery[Any]]) -> list[Any]:
+            if any(each.request.id == odd.id for each in deliveries):
+                raise SystemExit(1)
+            return handle(deliveries)
+
+        monkeypatch.setattr(hotel, "work", replace(hotel.work, handle=exits))
+        runner.run_batch([odd, fine])
+        assert told == ["ack", "ack"]
+        (again,) = OutboxMessage.objects.filter(kind="task")
+        assert again.payload["options"]["task_id"] == odd.id
+
+    def test_a_call_that_exits_is_answered(
+        self, runner: BatchRunner, told: list[str], hotel: DurableTask
+    ) -> None:
+        """It was waited for without end, and its message held."""
+        runner.calls = 1
+        delivery = hotel.decode_delivery(module.make_context(delivered(hotel, told)))
+        call = Call(raising(SystemExit(1)), lambda _: [])
+        module.make_call(runner, OutsideCall(delivery, call))
+        runner.conclude(module.carry_out(runner.take_batch()))
+        assert (runner.calls, told) == (0, ["ack"])
+        assert OutboxMessage.objects.get(kind="task").payload["options"]["retries"] == 1
+
+    def test_a_worker_whose_batches_ended_ends(
+        self, runner: BatchRunner, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It would consume and do nothing."""
+        ended: list[str] = []
+        monkeypatch.setattr(module, "end_process", lambda: ended.append("the process"))
+        monkeypatch.setattr(runner, "take_batch", raising(SystemExit(0)))
+        runner.run()
+        assert ended == ["the process"]
+
+    @pytest.mark.parametrize("zone", ["+00:00", "Z", "z"])
+    def test_one_with_an_eta_waits_in_the_outbox(
+        self, runner: BatchRunner, told: list[str], hotel: DurableTask, zone: str
+    ) -> None:
         """Rule 10 (transient errors): neither in the broker nor in a worker's window."""
-        later = (timezone.now() + timedelta(hours=1)).isoformat()
+        later = (timezone.now() + timedelta(hours=1)).isoformat().replace("+00:00", zone)
         item = delivered(hotel, told, **{NOT_BEFORE: later})
         runner.run_batch([item])
         assert (told, BarrierRow.objects.count()) == (["ack"], 0)
@@ -321,6 +392,19 @@ class TestRunner:
         assert promised.payload["options"]["parent_id"] == requests[0].id
         assert "sender" not in promised.payload
         assert str(promised.saga) == promised.payload["kwargs"]["saga"]
+
+    def test_what_cannot_be_stored_spoils_no_other(
+        self, runner: BatchRunner, told: list[str], hotel: DurableTask
+    ) -> None:
+        runner.publisher.publish = lambda messages: set()  # type: ignore[method-assign,assignment]
+        requests = [delivered(hotel, told) for _ in range(3)]
+        deep: Any = None
+        for _ in range(2_000):
+            deep = [deep]
+        requests[1].message.payload[2]["chain"][-1]["kwargs"]["deep"] = deep
+        runner.conclude(module.carry_out(requests))
+        assert told == ["ack", "dead letter", "ack"]
+        assert OutboxMessage.objects.filter(kind="task").count() == 2
 
     def test_what_neither_broker_nor_database_take_is_not_acknowledged(
         self, runner: BatchRunner, told: list[str], hotel: DurableTask, monkeypatch: pytest.MonkeyPatch

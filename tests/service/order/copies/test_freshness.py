@@ -15,7 +15,7 @@ from django.utils import timezone
 from celery_config.copies import api as copies_api
 from celery_config.copies import duties, freshness, resync, store
 from celery_config.copies.models import CopyState
-from celery_config.copies.registry import copies
+from celery_config.copies.registry import Copy, copies
 from celery_config.copies.source_client import ChangePage, RowChange
 from celery_config.http.service_client import ServiceCallError
 from celery_config.messaging.models import OutboxMessage
@@ -153,15 +153,13 @@ def test_a_read_waits_for_what_comes_soon(peer: Any) -> None:
 class TestTheCommand:
     @pytest.fixture
     def reached(self, source: SourceWithChanges, monkeypatch: pytest.MonkeyPatch) -> SourceWithChanges:
-        from contextlib import contextmanager
         from types import SimpleNamespace
 
         from celery_config.copies.management.commands import sync as command
 
-        @contextmanager
         def open_source(copy: Any) -> Any:
             source.client = SimpleNamespace(exchanged=source.sent)  # type: ignore[assignment]
-            yield source
+            return source
 
         monkeypatch.setattr(command, "open_source", open_source)
         monkeypatch.setattr(duties, "open_source", open_source)
@@ -212,3 +210,18 @@ class TestTheCommand:
         asked = reached.asked
         duties.check_due_copies()
         assert reached.asked == asked
+
+    def test_a_copy_that_cannot_be_checked_holds_up_no_other(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        tried: list[str] = []
+
+        def open_source(copy: Copy, *_: float) -> Any:
+            tried.append(copy.name)
+            raise ValueError("its answer makes no sense")
+
+        ((name, copy),) = copies.items()
+        monkeypatch.setattr(duties, "copies", {"first": copy, "second": copy})
+        monkeypatch.setattr(duties, "open_source", open_source)
+        duties.measure_lags()
+        assert tried == [name, name]
+        duties.check_due_copies()
+        assert tried == [name, name, name]  # once each time that it is due

@@ -11,7 +11,7 @@ from celery_config.contracts.inventory import Line
 from order_project.importing import service
 from order_project.importing.invoices import Invoice
 from order_project.importing.service import Placement
-from order_project.models import CatalogueProduct, Order
+from order_project.models import CatalogueProduct, IdempotencyKey, Order
 from tests.service.order.conftest import HEART, LAMP, Shop
 
 FIRST = Invoice("536365", "17850", "GB", [Line(sku=HEART, quantity=6)])
@@ -30,6 +30,14 @@ def place(*invoices: Invoice, token: str = "tok_approved") -> Placement:
 def test_an_invoice_is_placed_once() -> None:
     assert place(FIRST).orders == place(FIRST).orders
     assert Order.objects.get().reference == "536365"
+
+
+def test_an_invoice_whose_key_was_forgotten_is_known_by_its_number() -> None:
+    first = place(FIRST)
+    IdempotencyKey.objects.all().delete()
+    again = place(FIRST, SECOND)
+    assert (again.orders[0], again.repeated, again.faults) == (first.orders[0], 1, [])
+    assert Order.objects.count() == 2
 
 
 @pytest.mark.parametrize(

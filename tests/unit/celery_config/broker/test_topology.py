@@ -46,10 +46,22 @@ def test_what_has_no_way_on_is_never_dropped_for_its_deliveries() -> None:
     """RabbitMQ 4 would: queues without a limit get one of 20. Before it, a policy may not say -1 (no limit)."""
     ends = {q.name for q in TOPOLOGY.queues() if "x-dead-letter-exchange" not in q.arguments}
     assert ends == {topology.DEAD_LETTERS, topology.UNROUTED}
-    (policy,) = TOPOLOGY.definitions(USERS)["policies"]
+    (policy,) = [p for p in TOPOLOGY.definitions(USERS)["policies"] if p["name"] == "kept"]
     assert {q.name for q in TOPOLOGY.queues() if re.search(policy["pattern"], q.name)} == ends
     assert (policy["vhost"], policy["apply-to"]) == (topology.VHOST, "queues")
     assert policy["definition"]["delivery-limit"] > 10**9
+
+
+def test_every_work_queue_dead_letters_at_least_once() -> None:
+    """By policy, which also reaches queues that exist. RabbitMQ applies one policy to a queue."""
+    policies = TOPOLOGY.definitions(USERS)["policies"]
+    for queue in TOPOLOGY.queues():
+        (policy,) = [p for p in policies if re.search(p["pattern"], queue.name)]
+        if "x-dead-letter-exchange" in queue.arguments:
+            assert policy["definition"] == {
+                "dead-letter-strategy": "at-least-once", "overflow": "reject-publish"
+            }  # fmt: skip
+            assert not {"x-overflow", "x-max-length", "x-max-length-bytes"} & queue.arguments.keys()
 
 
 def test_an_event_without_a_subscriber_is_kept_aside() -> None:

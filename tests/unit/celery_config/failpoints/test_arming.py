@@ -13,8 +13,9 @@ import pytest
 import structlog
 
 from celery_config.failpoints import points
-from celery_config.failpoints.arming import Armed, Failpoint, arm, disarm
+from celery_config.failpoints.arming import Armed, Failpoint
 from celery_config.failpoints.points import Point, Way
+from tests.chaos.failpoints import arm, disarm
 
 
 @pytest.fixture

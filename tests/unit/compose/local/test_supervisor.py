@@ -16,8 +16,8 @@ from rich.console import Console
 from compose.local import ports
 from compose.local.errors import ProcessFailed
 from compose.local.output import LogPrinter
-from compose.local.process import Process
-from compose.local.readiness import ReadyCheck, answers, at_once, listens, says
+from compose.local.process import Process, ReadyCheck, at_once
+from compose.local.readiness import answers, listens, says
 from compose.local.supervisor import Supervisor
 
 SLEEP = "import time; print('ready', flush=True); time.sleep(60)"
@@ -51,8 +51,9 @@ def child_of(process: Process) -> int:
 
 @pytest.fixture
 def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
-    with Supervisor(tmp_path) as supervisor:
-        yield supervisor
+    supervisor = Supervisor(tmp_path)
+    yield supervisor
+    supervisor.stop()
 
 
 def test_a_log_is_for_its_owner_alone(supervisor: Supervisor, tmp_path: Path) -> None:
@@ -74,9 +75,9 @@ def test_starts_in_parallel_and_writes_a_log_for_each(supervisor: Supervisor, tm
     assert [(tmp_path / f"p{number}.log").read_text() for number in range(4)] == ["ready\n"] * 4
 
 
-def test_stop_ends_all_with_sigterm(tmp_path: Path) -> None:
-    with Supervisor(tmp_path) as supervisor:
-        supervisor.start([python("a", SLEEP), python("b", SLEEP)], timeout=WAIT)
+def test_stop_ends_all_with_sigterm(supervisor: Supervisor) -> None:
+    supervisor.start([python("a", SLEEP), python("b", SLEEP)], timeout=WAIT)
+    supervisor.stop()
     assert [supervisor[name].exit_code for name in "ab"] == [-signal.SIGTERM] * 2
     assert supervisor.deaths.empty()
 

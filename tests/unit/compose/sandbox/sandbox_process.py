@@ -55,6 +55,10 @@ class SandboxProcess:
         """Forget every planned fault."""
         self.call("DELETE", "/control/faults")
 
+    def forget_keys(self) -> None:
+        """Forget every idempotency key, as a provider does after some time."""
+        self.call("DELETE", "/control/keys")
+
     def calls(self, name: str) -> int:
         """How often an endpoint was called since the start."""
         return int(self.call("GET", "/control/stats")["calls"].get(name, 0))

@@ -304,6 +304,16 @@ def test_the_reference_page_names_every_token_fault_and_endpoint() -> None:
     assert {name for name in named if f"`{name}`" not in page} == set()
 
 
+def test_a_forgotten_key_is_a_new_one(http: httpx.Client, sandbox: SandboxProcess) -> None:
+    body, key = shipment(), str(uuid4())
+    first = post(http, "/carrier/shipments", body, key).json()
+    assert post(http, "/carrier/shipments", body, key).json() == first
+    assert sandbox.call("DELETE", "/control/keys")["forgotten"] >= 1
+    second = post(http, "/carrier/shipments", body, key).json()
+    assert second["id"] != first["id"]
+    assert len(booked(http, body["reference"], "/carrier/shipments")) == 2
+
+
 def test_clearing_the_faults_ends_every_wait(http: httpx.Client, sandbox: SandboxProcess) -> None:
     sandbox.fault("/carrier", "timeout", seconds=60)
     before = sandbox.call("GET", "/control/stats")["books"]["shipments"]

@@ -81,6 +81,36 @@ class TestDoubt:
         assert told == [NotificationResult.SETTLED]
         assert (bank.row.reply, bank.events, bank.payments) == (reply, ["done"], 1)
 
+    def test_of_a_refusal_while_the_answer_is_still_on_its_way(self, bank: Bank) -> None:
+        """The chain's errback fires all the same."""
+        bank.provider.refuses = True
+        bank.provider.after = lambda: told.append(receive(bank, notification(bank, answer=DECLINED)))
+        told: list[NotificationResult] = []
+        with pytest.raises(Refused, match="card_declined"):
+            bank.act()
+        assert told == [NotificationResult.SETTLED]
+        assert (bank.row.action, bank.events, bank.payments) == ("refused", ["refused"], 0)
+
+    def test_of_an_undo_while_its_answer_is_still_on_its_way(self, bank: Bank) -> None:
+        bank.act()
+        bank.provider.after = lambda: told.append(receive(bank, notification(bank, "undo")))
+        told: list[NotificationResult] = []
+        bank.undo()
+        assert told == [NotificationResult.SETTLED]
+        assert (bank.row.undo, bank.events, bank.payments) == ("done", ["done", "undone"], 0)
+
+    def test_of_what_a_repeated_call_denies(self, bank: Bank) -> None:
+        """What the event told was done is undone, though the call that settles the doubt is refused now."""
+        doubt(bank)
+        bank.provider.books.clear()  # its key is forgotten
+        bank.provider.refuses = True
+        bank.provider.before = lambda: told.append(receive(bank, notification(bank)))
+        told: list[NotificationResult] = []
+        bank.undo()
+        assert told == [NotificationResult.SETTLED]
+        assert (bank.row.action, bank.row.undo, bank.payments) == ("done", "done", 0)
+        assert bank.provider.keys("cancel")
+
     def test_after_the_undo_has_begun(self, bank: Bank) -> None:
         doubt(bank)
         bank.provider.before = lambda: told.append(receive(bank, notification(bank)))

@@ -16,7 +16,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from celery import Celery, current_app
-from django.db import transaction
+from django.db import DataError, transaction
 from django.utils import timezone
 from kombu import Connection
 
@@ -51,7 +51,7 @@ def promise(*messages: dict[str, Any], delay: float = 0) -> None:
 
 def announce(event: Any, name: str | None = None) -> None:
     with transaction.atomic():
-        writing.add_event(event, subject="x")
+        writing.add_events([writing.cloud_event(event, subject="x")])
         if name:
             OutboxMessage.objects.filter(kind="event").update(name=name)
 
@@ -368,6 +368,21 @@ class TestRun:
             return calls[-1]
 
         self.relay_until(app, lambda: len(calls) == 3, [relay.Duty("work", work, 3600)])
+
+    def test_a_duty_that_the_database_refuses_something_holds_up_no_other(
+        self, app: Celery, rabbit: RabbitServer
+    ) -> None:
+        """A value too long is its own fault; only a database that is away is everybody's."""
+        done: list[bool] = []
+
+        def fail() -> None:
+            raise DataError("value too long")
+
+        self.relay_until(
+            app,
+            lambda: bool(done),
+            [relay.Duty("faulty", fail, 0.01), relay.Duty("other", lambda: done.append(True), 3600)],
+        )
 
     def test_it_outlives_the_broker(self, app: Celery, rabbit: RabbitServer) -> None:
         """The rows wait; when the broker is back they go out."""

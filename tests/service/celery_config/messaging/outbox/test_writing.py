@@ -28,7 +28,7 @@ class TestTransaction:
         with pytest.raises(RuntimeError, match="wrap this in atomic"):
             writing.add_task(MESSAGE, saga=None)
         with pytest.raises(RuntimeError, match="wrap this in atomic"):
-            writing.add_event(HotelBooked(booking=uuid4()), subject="x")
+            writing.add_events([writing.cloud_event(HotelBooked(booking=uuid4()), subject="x")])
 
     def test_a_rollback_takes_the_promise_back(self) -> None:
         with transaction.atomic():
@@ -79,7 +79,7 @@ def test_a_clock_that_is_off_makes_nobody_wait_longer() -> None:
 def test_an_event_is_a_cloudevent_in_structured_mode() -> None:
     """Rule 21 (events)."""
     saga, event_id, booking = uuid4(), uuid4(), uuid4()
-    writing.add_event(
+    event = writing.cloud_event(
         HotelBooked(booking=booking),
         subject="trip-1",
         saga=saga,
@@ -87,6 +87,7 @@ def test_an_event_is_a_cloudevent_in_structured_mode() -> None:
         step="hotel",
         outcome="done",
     )
+    writing.add_events([event])
     row = OutboxMessage.objects.get()
     assert (row.kind, row.name, row.saga) == ("event", "inventory.hotel_booked", saga)
     required = {"id", "source", "specversion", "type"}
@@ -100,5 +101,5 @@ def test_an_event_is_a_cloudevent_in_structured_mode() -> None:
 
 @pytest.mark.django_db
 def test_an_event_of_no_saga_says_so_by_silence() -> None:
-    writing.add_event(HotelBooked(booking=uuid4()), subject="x")
+    writing.add_events([writing.cloud_event(HotelBooked(booking=uuid4()), subject="x")])
     assert "saga" not in OutboxMessage.objects.get().payload

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import zlib
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from uuid import uuid4
 
 import pytest
 from celery import Celery
+from django.contrib.auth.models import Permission, User
 from django.db import OperationalError, connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -19,6 +21,7 @@ from kombu import Connection
 from kombu.message import Message
 
 from celery_config.broker import topology
+from celery_config.broker.properties import REFUSED
 from celery_config.messaging.barrier.fences import PIVOT_RAN
 from celery_config.saga.dead_letters import reader as module
 from celery_config.saga.dead_letters.letter import Letter
@@ -29,6 +32,8 @@ from celery_config.saga.engine.unit_of_work import UnitOfWork
 from celery_config.saga.models import DeadLetter
 from celery_config.saga.testing import list_links
 from compose.local.rabbitmq import RabbitServer
+from tests import hostile_properties
+from tests.hostile_properties import RawMessage
 from tests.service.broker import ADMIN, app_of, drain, leaderless
 from tests.service.order.conftest import REPLIES, Placed, Shop
 from tests.service.order.saga.engine.test_runner import DRIVE, STOP
@@ -171,6 +176,19 @@ class TestWhatIsKept:
         assert row.consequence == "kept: it belongs to no saga"
         assert row.fault
         assert len(row.body) <= 64 * 1024
+
+    @pytest.mark.parametrize("error", [RecursionError, MemoryError])
+    def test_one_that_cannot_be_read_at_all(
+        self, db: None, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+    ) -> None:
+        def fails(_: Message) -> Letter:
+            raise error
+
+        monkeypatch.setattr(Letter, "read", fails)
+        kept(letter("x", {"n": 1}))
+        row = DeadLetter.objects.get()
+        assert (row.fault, row.reason) == (f"it cannot be read: {error.__name__}", "unknown")
+        assert json.loads(row.body)[1] == {"n": 1}
 
     def test_a_body_is_readable(self, shop: Shop) -> None:
         kept(letter("x", {"n": 1}))
@@ -375,6 +393,35 @@ class TestReading:
         assert sorted(json.loads(body)[1]["n"] for body in bodies) == [*range(2 * BATCH + 1)]
         assert self.left(rabbit, reader) == 0
 
+    def test_those_with_properties_that_no_client_writes(
+        self, shop: Shop, rabbit: RabbitServer, reader: DeadLetterReader
+    ) -> None:
+        """Each of them ended the reading, again and again, and held up all behind it."""
+        hostile = hostile_properties.hostile("inventory.reserve_stock").values()
+        with Connection(rabbit.url(ADMIN), transport_options={"confirm_publish": True}) as connection:
+            for raw in hostile:
+                message = RawMessage(zlib.compress(bytes(10_000_000)), raw)
+                connection.default_channel.basic_publish(message, topology.DEAD_LETTERS, b"\xff\xfe")
+        self.send(rabbit, letter("x", {"n": 1}))
+        self.read_until(reader, len(hostile) + 1)
+        *others, last = DeadLetter.objects.order_by("id")
+        assert (last.task, self.left(rabbit, reader)) == ("x", 0)
+        for row in others:
+            assert (row.task, row.fault) == ("inventory.reserve_stock", row.headers[REFUSED])
+
+    def test_an_error_while_reading_leaves_no_half_message_behind(
+        self, shop: Shop, rabbit: RabbitServer, reader: DeadLetterReader, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fails(*_: Any) -> bool:
+            raise RuntimeError("a bug")
+
+        self.send(rabbit, letter("x", {"n": 1}))
+        with monkeypatch.context() as broken:
+            broken.setattr(module.transport, "drain_one", fails)
+            assert raises(reader.read, RuntimeError)
+        assert reader.connection is None
+        self.read_until(reader, 1)
+
     def test_a_batch_is_acknowledged_with_one_frame(
         self, shop: Shop, rabbit: RabbitServer, reader: DeadLetterReader, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -461,3 +508,39 @@ def raises(call: Callable[[], object], error: type[Exception]) -> bool:
     except error:
         return True
     return False
+
+
+class TestDealtWith:
+    PAGE = "/admin/saga/deadletter/"
+
+    def deal_with(self, client: Client, *letters: DeadLetter) -> str:
+        form = {"action": "deal_with", "_selected_action": [str(each.pk) for each in letters]}
+        return str(client.post(self.PAGE, form, follow=True).content.decode())
+
+    def test_an_operator_says_so_once(self, shop: Shop, admin_client: Client) -> None:
+        kept(*(letter("x", {"n": n}) for n in range(3)))
+        first, second, third = DeadLetter.objects.order_by("id")
+        assert "2 dealt with" in self.deal_with(admin_client, first, second)
+        before = DeadLetter.objects.get(pk=first.pk)
+        assert (before.dealt_with_by, before.dealt_with_at is None) == ("admin", False)
+        assert "1 dealt with" in self.deal_with(admin_client, first, third)
+        assert DeadLetter.objects.get(pk=first.pk).dealt_with_at == before.dealt_with_at
+
+    def test_who_may_only_look_may_not(
+        self, shop: Shop, client: Client, django_user_model: type[User]
+    ) -> None:
+        user = django_user_model.objects.create_user("eve", password="x", is_staff=True)
+        user.user_permissions.add(Permission.objects.get(codename="view_deadletter"))
+        client.force_login(user)
+        kept(letter("x", {"n": 1}))
+        page = client.get(self.PAGE).content.decode()
+        assert "deal_with" not in page
+        self.deal_with(client, DeadLetter.objects.get())
+        assert DeadLetter.objects.get().dealt_with_at is None
+
+    def test_what_is_left_can_be_listed(self, shop: Shop, admin_client: Client) -> None:
+        kept(letter("done.task", {"n": 1}), letter("open.task", {"n": 2}))
+        self.deal_with(admin_client, DeadLetter.objects.get(task="done.task"))
+        page, _ = opened(admin_client, "saga_deadletter", dealt_with_at__isempty="1")
+        assert "open.task" in page
+        assert "done.task" not in page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -10,15 +11,17 @@ from typing import Any
 import pytest
 from celery import Celery, current_app
 from django.conf import settings
-from django.db import transaction
+from django.db import OperationalError, transaction
 
 from celery_config.db.functions import Now
 from celery_config.messaging.models import OutboxMessage
 from celery_config.saga import duties
 from celery_config.saga.engine import clock, runner, watchdog
+from celery_config.saga.engine.chains import LARGEST_CHAIN
 from celery_config.saga.engine.machine import PivotRan
 from celery_config.saga.engine.saga_flow import SAGAS
-from celery_config.saga.models import SagaInstance
+from celery_config.saga.engine.standstill import StandstillCheck
+from celery_config.saga.models import SagaClock, SagaInstance
 from tests.service.order.conftest import Placed, Shop
 from tests.service.order.saga.engine.test_runner import ACTIONS, DRIVE, STOP
 from tests.service.together import concurrent, in_background
@@ -111,6 +114,93 @@ class TestWhatIsLookedAt:
         go.set()
         holder.result(20)
         assert (len(busy.chains), len(free.chains)) == (0, 1)
+
+
+class TestARowThatCannotBeDriven:
+    """One poisoned row stops nobody else."""
+
+    def test_it_is_parked_and_the_others_are_driven(self, shop: Shop, pass_time: PassTime) -> None:
+        before, poisoned, after = [shop.order() for _ in range(3)]
+        for placed in (before, poisoned, after):
+            placed.heard()
+        poisoned.set(data=poisoned.saga.data | {"payment_token": "x" * 200_000})
+        pass_time(1.2 * SILENCE)
+        assert look() == 2
+        assert (before.chains, after.chains) == ([DRIVE], [DRIVE])
+        saga = poisoned.saga
+        assert (saga.status, saga.due_at, saga.owner) == ("parked", None, settings.PARKED_OWNER)
+        assert saga.cause["parked"].startswith("it cannot be driven: the messages of this saga take 2")
+        assert saga.fingerprint == "place-order: cannot be driven: ChainTooLarge"
+        assert poisoned.decisions() == ["running parked"]
+        assert look() == 0
+
+    def test_a_callback_that_fails_for_one_row_holds_up_no_other(
+        self, shop: Shop, pass_time: PassTime, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        orders = [shop.order() for _ in range(5)]
+        for placed in orders:
+            placed.heard()
+        pass_time(1.2 * SILENCE)
+        finish = SAGAS.finish
+
+        def fail_for_one(transitions: Any, facts: Any) -> None:
+            if any(each.row.pk == orders[3].saga_id and each.after == "running" for each in transitions):
+                raise ValueError("it has a fault of its own")
+            finish(transitions, facts)
+
+        monkeypatch.setattr(SAGAS, "finish", fail_for_one)
+        assert look() == 4
+        assert [placed.saga.status for placed in orders].count("running") == 4
+        assert orders[3].saga.cause["parked"] == "it cannot be driven: it has a fault of its own"
+
+    def test_a_database_that_is_away_is_no_fault_of_a_row(
+        self, silent: Placed, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_: Any) -> None:
+            raise OperationalError("the connection was lost")
+
+        monkeypatch.setattr(SAGAS, "finish", fail)
+        with pytest.raises(OperationalError):
+            look()
+        assert silent.saga.status == "running"
+
+    def test_an_order_of_the_largest_size_is_driven_again(self, shop: Shop, pass_time: PassTime) -> None:
+        """Rule 4 (small chains): each later attempt is a little longer than the first."""
+        placed = shop.order()
+        (first,) = placed.messages
+        missing = LARGEST_CHAIN - len(json.dumps(first))
+        token = placed.saga.data["payment_token"]
+        placed.set(data=placed.saga.data | {"payment_token": token + "x" * missing})
+        placed.heard()
+        pass_time(1.2 * SILENCE)
+        look()
+        assert placed.saga.status == "running"
+        (again,) = placed.messages
+        assert len(json.dumps(again)) >= LARGEST_CHAIN
+
+
+class TestAMessageThatWaitsForLater:
+    """A retry over REST waits in the outbox while its participant is away."""
+
+    @pytest.fixture
+    def waiting(self, placed: Placed) -> Placed:
+        OutboxMessage.objects.filter(saga=placed.saga_id).update(due_at=Now() + timedelta(minutes=1))
+        return placed
+
+    def test_it_is_not_driven_beside_its_retry(self, waiting: Placed, pass_time: PassTime) -> None:
+        pass_time(1.2 * SILENCE)
+        assert look() == 0
+
+    def test_past_its_deadline_it_is_stopped(self, waiting: Placed, pass_time: PassTime) -> None:
+        pass_time((waiting.saga.deadline_at - clock.now()).total_seconds())
+        assert look() == 1
+        assert waiting.saga.status == "stopping"
+        assert waiting.saga.cause["code"] == "deadline_passed"
+
+    def test_what_was_never_sent_waits_past_its_deadline(self, placed: Placed, pass_time: PassTime) -> None:
+        """Its route takes nothing: we are down, not the order."""
+        pass_time(3600)
+        assert look() == 0
 
 
 class TestRunning:
@@ -238,21 +328,23 @@ class TestTick:
         self, silent: Placed, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Rule 17."""
-        workers = watchdog.WorkerCheck(current_app)
+        standstill = StandstillCheck(current_app)
         missing = ["payment"]
-        monkeypatch.setattr(workers, "find_missing", lambda: list(missing))
+        monkeypatch.setattr(standstill.probe, "is_blocked", lambda: False)
+        monkeypatch.setattr(standstill.workers, "find_missing", lambda: list(missing))
         before = clock.now()
-        watchdog.tick(workers)
+        watchdog.tick(standstill)
         assert (silent.chains, clock.now()) == ([], before)
+        assert SagaClock.objects.get().stands_for == "payment"
         missing.clear()
-        watchdog.tick(workers)
+        watchdog.tick(standstill)
         assert silent.chains == [DRIVE]
 
     def test_a_broker_that_does_not_answer_is_somebody_down(self) -> None:
         """Rule 17: and no error, whatever its library calls it."""
         nobody = Celery("order", broker="amqp://127.0.0.1:1//", set_as_current=False, fixups=[])
         nobody.conf.broker_transport_options = {"max_retries": 0, "interval_start": 0}
-        assert not watchdog.WorkerCheck(nobody).is_complete()
+        assert StandstillCheck(nobody).find_reasons() == ["broker"]
 
     def test_it_is_a_duty_of_the_relay(self, settings: Any) -> None:
         assert "celery_config.saga.duties.saga_duties" in settings.RELAY_DUTIES

@@ -56,7 +56,7 @@ RESULT = {
     "done": (OnResult.KNOWN, OnResult.TOO_LATE),
     "done/intent": (OnResult.TOO_LATE, OnResult.TOO_LATE),
     "done/done": (OnResult.TOO_LATE, OnResult.TOO_LATE),
-    "refused": (OnResult.TOO_LATE, OnResult.TOO_LATE),
+    "refused": (OnResult.TOO_LATE, OnResult.KNOWN),
     "refused/intent": (OnResult.TOO_LATE, OnResult.TOO_LATE),
     "refused/done": (OnResult.TOO_LATE, OnResult.TOO_LATE),
     "tombstone": (OnResult.TOO_LATE, OnResult.TOO_LATE),

@@ -201,6 +201,15 @@ def test_a_chain_over_128_kb_is_refused() -> None:
         ChainBuilder(Big, uuid4(), {"id": "1", "what": fits["what"] + "x"}, 0).build(Drive("take"))
 
 
+def test_what_was_accepted_can_be_driven_again() -> None:
+    """A later attempt has longer numbers, and brings the replies of what is done."""
+    empty = len(json.dumps(ChainBuilder(Big, uuid4(), {"id": "1", "what": ""}, 0).build(Drive("take"))))
+    fits = {"id": "1", "what": "x" * (LARGEST_CHAIN - empty)}
+    ChainBuilder(Big, uuid4(), fits, 10_000).build(Drive("take"), {"before": {"id": "y" * 10_000}})
+    with pytest.raises(ChainTooLarge):
+        ChainBuilder(Big, uuid4(), fits, 1).build(Drive("take"), {"before": {"id": "y" * 20_000}})
+
+
 def test_flower_is_shown_ids_only() -> None:
     """Addresses and payment tokens are in the arguments, and nobody's to see there."""
     for link in list_links(chains().build(Drive("hotel"))):

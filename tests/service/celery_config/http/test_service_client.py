@@ -1,0 +1,52 @@
+"""The client of other services: one for each, for the life of the process."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from typing import Any
+
+import pytest
+
+from celery_config.common.services import SERVICES
+from celery_config.http.service_client import ServiceCallError, ServiceClient
+
+
+@pytest.fixture
+def contexts(monkeypatch: pytest.MonkeyPatch) -> list[None]:
+    """One entry for each TLS context that is made."""
+    made: list[None] = []
+    real = ssl.create_default_context
+
+    def make(*args: Any, **options: Any) -> ssl.SSLContext:
+        made.append(None)
+        return real(*args, **options)
+
+    monkeypatch.setattr(ssl, "create_default_context", make)
+    return made
+
+
+def ask(service: str) -> None:
+    with pytest.raises(ServiceCallError, match=f"{service} does not answer"):
+        ServiceClient(service, 1.0).get("/")
+
+
+def test_however_often_a_service_is_asked_it_costs_one_tls_context(
+    contexts: list[None], settings: Any
+) -> None:
+    # Nobody listens at ports 1 to 4.
+    settings.SERVICE_URLS = {name: f"http://127.0.0.1:{n}" for n, name in enumerate(SERVICES, 1)}
+    for _ in range(20):
+        ask("order")
+    assert len(contexts) <= 1
+    for service in SERVICES:
+        ask(service)
+    assert len(contexts) <= len(SERVICES)
+
+
+def test_no_two_processes_share_a_connection(settings: Any) -> None:
+    from celery_config.http.service_client import http_client
+
+    here = http_client(os.getpid(), "http://127.0.0.1:1")
+    assert http_client(os.getpid(), "http://127.0.0.1:1") is here
+    assert http_client(os.getpid() + 1, "http://127.0.0.1:1") is not here
