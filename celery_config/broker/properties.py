@@ -44,9 +44,8 @@ def read_properties(frame: bytes, offset: int) -> tuple[dict[str, Any], int]:
             fault = find_excess(properties)
             if fault is None:
                 return properties, end
-        except (
-            Exception
-        ) as error:  # bad UTF-8, an impossible date, an unknown type, RecursionError, MemoryError
+        # Bad UTF-8, an impossible date, an unknown type, RecursionError, MemoryError.
+        except Exception as error:
             fault = f"unreadable headers: {type(error).__name__}: {error}"
     kept = {"content_type": properties["content_type"]} if "content_type" in properties else {}
     return {**kept, "application_headers": {**find_texts(frame), REFUSED: fault}}, len(frame)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -59,7 +59,7 @@ def test_headers_that_do_not(headers: dict[str, Any]) -> None:
     assert find_fault(message(**headers)) is None
 
 
-IN_AN_HOUR = datetime.now(UTC) + timedelta(hours=1)
+IN_AN_HOUR = datetime(2126, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ IN_AN_HOUR = datetime.now(UTC) + timedelta(hours=1)
 )
 def test_whatever_is_taken_for_an_eta_can_be_waited_for(eta: Any) -> None:
     assert find_fault(message(eta=eta)) is None
-    assert 3000 < seconds_until(eta) <= 3600
+    assert 10**9 < seconds_until(eta) < 10**10
 
 
 @pytest.mark.parametrize("wide", [1, 1000])
