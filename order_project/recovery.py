@@ -109,12 +109,11 @@ def find_orders() -> dict[UUID, Found]:
     """The orders that a participant has rows of, and we have not."""
     found: dict[UUID, Found] = {}
     for service, path in LISTS.items():
-        with ServiceClient(service) as peer:
-            for page in read_pages(peer, f"{path}?limit={PAGE}"):
-                rows = {UUID(row["order"]): row for row in page}
-                known = set(Order.objects.filter(pk__in=rows).values_list("pk", flat=True))
-                for order in rows.keys() - known:
-                    found.setdefault(order, Found(order)).rows[service] = rows[order]
+        for page in read_pages(ServiceClient(service), f"{path}?limit={PAGE}"):
+            rows = {UUID(row["order"]): row for row in page}
+            known = set(Order.objects.filter(pk__in=rows).values_list("pk", flat=True))
+            for order in rows.keys() - known:
+                found.setdefault(order, Found(order)).rows[service] = rows[order]
     return found
 
 
@@ -131,10 +130,9 @@ def read_barriers() -> Iterator[Row]:
     newest = SagaInstance.objects.order_by("-pk").first()
     since = f"&began_since={(newest.started_at - MARGIN).isoformat()}".replace("+", "%2B") if newest else ""
     for service in PARTICIPANTS:
-        with ServiceClient(service) as peer:
-            for page in read_pages(peer, f"/api/barrier/?limit={PAGE}{since}"):
-                for row in page:
-                    yield {**row, "service": service}
+        for page in read_pages(ServiceClient(service), f"/api/barrier/?limit={PAGE}{since}"):
+            for row in page:
+                yield {**row, "service": service}
 
 
 def join_barrier(orders: Mapping[UUID, Found], barrier: list[Row]) -> None:

@@ -146,9 +146,9 @@ class PaymentRecovery:
                 provider_id=record.provider_id,
             )
             (payment,) = services.record_authorizations(held)
-        if payment.state == State.AUTHORIZED and record.state == State.CAPTURED:
+        if payment.state == State.AUTHORIZED and record.state == "captured":
             services.record_captures({payment.id: record.captured})
-        elif payment.state == State.AUTHORIZED and record.state == State.VOIDED:
+        elif payment.state == State.AUTHORIZED and record.state == "voided":
             services.record_void(order=order)
         self.write_rows(payment, note)
 
@@ -168,7 +168,7 @@ class PaymentRecovery:
     def prove(self, command: type[AuthorizePayment | CapturePayment]) -> LostRow | None:
         """The row of a step that the provider has carried out and the log does not know yet."""
         step = self.flow.find(command)
-        done = command is AuthorizePayment or self.record.state == State.CAPTURED
+        done = command is AuthorizePayment or self.record.state == "captured"
         if step is None or step.logged or not done:
             return None
         row = LostRow(self.flow, step)

@@ -140,14 +140,14 @@ class ShipmentRecovery:
                 booked=booked,
             )
             (shipment,) = services.record_bookings(booking)
-        if shipment.state == ShipmentState.BOOKED and record.state != ShipmentState.BOOKED:
+        if shipment.state == ShipmentState.BOOKED and record.state != "booked":
             services.end_shipments([order], ShipmentState(record.state))
         self.write_rows(shipment, note)
 
     def write_rows(self, shipment: Shipment, note: str) -> None:
         """Write what the log proves, and what the carrier's record proves of a step that the log does not know."""
         rows = {row.step.command: row for row in self.lost}
-        replies = {
+        replies: dict[Any, Any] = {
             BookShipment: ShipmentBooked(shipment=shipment.id, tracking_number=shipment.tracking_number),
             DispatchShipment: ShipmentDispatched(shipment=shipment.id),
         }
@@ -161,7 +161,7 @@ class ShipmentRecovery:
     def prove(self, command: Any) -> LostRow | None:
         """The row of a step that the carrier has carried out and the log does not know yet."""
         step = self.flow.find(command)
-        done = command is BookShipment or self.record.state == ShipmentState.DISPATCHED
+        done = command is BookShipment or self.record.state == "dispatched"
         if step is None or step.logged or not done:
             return None
         row = LostRow(self.flow, step)

@@ -53,18 +53,16 @@ def find_newer(service: str, copy: str, publication: str) -> Iterator[NewerRow]:
     Raises:
         ServiceCallError: it does not answer.
     """
-    source, after = SourceReader(publications[publication], ()), ""
-    with ServiceClient(service) as peer:
-        while True:
-            page = decode(
-                _Page, peer.get(f"/api/copies/{copy}/" + (f"?after={quote(after)}" if after else ""))
-            )
-            ours = source.read_keys([row.key for row in page.rows])
-            for row in page.rows:
-                here = ours[row.key].version if row.key in ours else 0
-                if row.version > here:
-                    values = None if row.values is None else dict(zip(page.fields, row.values, strict=True))
-                    yield NewerRow(row.key, row.version, values, here)
-            if not page.more:
-                return
-            after = page.rows[-1].key
+    source, peer, after = SourceReader(publications[publication], ()), ServiceClient(service), ""
+    while True:
+        start = f"?after={quote(after)}" if after else ""
+        page = decode(_Page, peer.get(f"/api/copies/{copy}/{start}"))
+        ours = source.read_keys([row.key for row in page.rows])
+        for row in page.rows:
+            here = ours[row.key].version if row.key in ours else 0
+            if row.version > here:
+                values = None if row.values is None else dict(zip(page.fields, row.values, strict=True))
+                yield NewerRow(row.key, row.version, values, here)
+        if not page.more:
+            return
+        after = page.rows[-1].key

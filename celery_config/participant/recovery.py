@@ -80,13 +80,12 @@ def read_flows() -> Iterator[KnownFlow]:
     Raises:
         ServiceCallError: the order service does not answer.
     """
-    with ServiceClient(ORCHESTRATOR) as peer:
-        path = f"/api/sagas/known/?service={settings.SERVICE}"
-        page = decode(_Page, peer.get(path))
+    peer, path = ServiceClient(ORCHESTRATOR), f"/api/sagas/known/?service={settings.SERVICE}"
+    page = decode(_Page, peer.get(path))
+    yield from page.flows
+    while page.next:
+        page = decode(_Page, peer.get(f"{path}&after={page.next}"))
         yield from page.flows
-        while page.next:
-            page = decode(_Page, peer.get(f"{path}&after={page.next}"))
-            yield from page.flows
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,6 @@ def shop(db: None, participant: Participant, sandbox: SandboxProcess, settings: 
     gateway.cache_clear()
     yield Shop(participant, sandbox)
     sandbox.clear_faults()
-    gateway().close()
     gateway.cache_clear()
 
 

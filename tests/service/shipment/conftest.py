@@ -25,5 +25,4 @@ def carrier_process(
     carrier.cache_clear()
     yield sandbox
     sandbox.clear_faults()
-    carrier().close()
     carrier.cache_clear()
