@@ -1,19 +1,28 @@
-"""Health: `/healthz` answers while the process lives, `/readyz` checks what it needs, `/metrics` is for Prometheus."""
+"""Health: `/healthz` (the process lives), `/readyz` (it can accept), `/flowz` (everything moves), `/metrics`.
+
+Only `/healthz` and `/readyz` are for what restarts processes or sends them requests. An outbox survives the absence of
+all that `/flowz` looks at: a web that is taken out of service for it only loses orders.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from celery import current_app
+from celery import Celery, current_app
+from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from django.utils.module_loading import import_string
+from kombu import Connection
+from prometheus_client import CONTENT_TYPE_LATEST, Metric, generate_latest
+from prometheus_client.registry import Collector
 
-from celery_config.copies import freshness
-from celery_config.copies.registry import copies
-from celery_config.messaging.outbox.relay import oldest_unpublished_seconds
+from celery_config.broker.publisher import broker_errors, drop_connection
+from celery_config.broker.topology import Topology
+from celery_config.common.metrics import WEB, read_gauge
 
-RELAY_LAG_LIMIT = 60.0
+HOST_SECONDS = 3.0
+GOOD, WARNING = "ok", "warning"
 
 
 def healthz(request: HttpRequest) -> HttpResponse:
@@ -21,19 +30,42 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 
 def readyz(request: HttpRequest) -> HttpResponse:
-    """200 when database, broker and relay are fine, else 503; the body names what is not.
+    """200 when this process can accept, else 503. It needs its database and no more."""
+    database = check_database()
+    ready = database.startswith(GOOD)
+    return JsonResponse({"ready": ready, "database": database}, status=200 if ready else 503)
 
-    The body also names copies that are late. They do not make the service unready, because their rows are still useful.
-    """
-    relay = ask_database(check_relay)
-    found = {"database": check_database(), "broker": check_broker(), "relay": relay}
-    good = all(text.startswith("ok") for text in found.values())
-    late = {"copies": ask_database(freshness.summarize_lag)} if copies else {}
-    return JsonResponse({"ready": good, **found, **late}, status=200 if good else 503)
+
+def flowz(request: HttpRequest) -> HttpResponse:
+    """200 when everything moves, else 503; the body says what does not. A warning leaves it 200."""
+    found = {"database": check_database(), **check_broker(current_app._get_current_object())}
+    for name, path in settings.FLOW_CHECKS.items():
+        if text := ask_database(import_string(path)):
+            found[name] = text
+    flows = all(text.startswith((GOOD, WARNING)) for text in found.values())
+    return JsonResponse({"flows": flows, **found}, status=200 if flows else 503)
 
 
 def metrics(request: HttpRequest) -> HttpResponse:
-    return HttpResponse(generate_latest(), content_type=CONTENT_TYPE_LATEST)
+    return HttpResponse(generate_latest(WEB), content_type=CONTENT_TYPE_LATEST)
+
+
+class DatabaseMeasures(Collector):
+    """What the service's database says at this moment; while it is away, only that."""
+
+    def collect(self) -> Iterator[Metric]:
+        found: list[Metric] = []
+        try:
+            for path in settings.MEASURES:
+                found += import_string(path)()
+        except (DatabaseError, InterfaceError):
+            found = []
+        up = bool(found)
+        yield read_gauge("order_saga_database_up", "Whether the service's database answers.", up)
+        yield from found
+
+
+WEB.register(DatabaseMeasures())
 
 
 def check_database() -> str:
@@ -42,23 +74,48 @@ def check_database() -> str:
             cursor.execute("SELECT 1")
     except (DatabaseError, InterfaceError) as error:
         return f"away: {type(error).__name__}"
-    return "ok"
+    return GOOD
 
 
-def check_broker() -> str:
+def check_broker(app: Celery) -> dict[str, str]:
+    """Whether any host of the broker answers, and whether each queue of this service has a worker."""
+    found: Connection | None = None
     try:
-        with current_app.connection_for_write() as broker_connection:
-            broker_connection.ensure_connection(max_retries=0, timeout=3)
-    except Exception as error:  # a transport may raise any error
-        return f"away: {type(error).__name__}"
-    return "ok"
+        found = connect_to_any(app)
+        if found.transport.driver_type != "amqp":
+            return {"broker": GOOD, "workers": GOOD}
+        queues = Topology.load({settings.SERVICE: settings.SUBSCRIPTIONS}).worker_queues(settings.SERVICE)
+        channel = found.default_channel
+        idle = [queue for queue in queues if not channel.queue_declare(queue, passive=True).consumer_count]
+    except broker_errors(app) as error:
+        return {"broker": f"away: {type(error).__name__}", "workers": "unknown: no broker"}
+    finally:
+        if found is not None:
+            drop_connection(found)
+    return {"broker": GOOD, "workers": f"none on {', '.join(idle)}" if idle else GOOD}
 
 
-def check_relay() -> str:
-    lag = oldest_unpublished_seconds()
-    if lag < RELAY_LAG_LIMIT:
-        return f"ok: {lag:.1f} s behind"
-    return f"late: {lag:.0f} s behind; is the relay running?"
+def connect_to_any(app: Celery) -> Connection:
+    """Connect to the first host of the URL that answers.
+
+    Raises:
+        the broker's errors: none does.
+    """
+    broker = app.connection_for_read()
+    hosts = broker.alt or [""]
+    for number, host in enumerate(hosts, start=1):
+        if host:
+            broker.switch(host)
+        broker.connect_timeout = HOST_SECONDS
+        try:
+            broker.ensure_connection(max_retries=0)
+        except broker_errors(app):
+            drop_connection(broker)
+            if number == len(hosts):
+                raise
+        else:
+            break
+    return broker
 
 
 def ask_database(check: Callable[[], str]) -> str:

@@ -58,6 +58,7 @@ def url_configuration(api: Sequence[URLPattern | URLResolver]) -> dict[str, Any]
         path("api/docs/", SpectacularSwaggerView.as_view(permission_classes=[]), name="docs"),
         path("healthz", health.healthz),
         path("readyz", health.readyz),
+        path("flowz", health.flowz),
         path("metrics", health.metrics),
     ]
     return {"urlpatterns": urls, **HANDLERS}

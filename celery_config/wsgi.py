@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.wsgi import get_wsgi_application
 
+from celery_config.common import metrics
 from celery_config.db.limits import limit_statements
 
 log = structlog.get_logger(__name__)
@@ -22,6 +23,7 @@ def application(package: str) -> WSGIHandler:
 
     limit_statements(settings.STATEMENT_SECONDS)
     load_handlers()  # loads the tasks now; the first command over REST must be answered in time
+    metrics.prepare()
     look_at_epoch()
     return handler
 

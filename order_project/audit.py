@@ -19,6 +19,7 @@ from celery_config.copies.source_client import SourceClient
 from celery_config.http.service_client import ServiceClient
 from celery_config.messaging import epochs
 from celery_config.messaging.outbox.relay import oldest_unpublished_seconds
+from celery_config.saga import measures
 from celery_config.saga.dsl import Saga
 from celery_config.saga.engine import clock
 from celery_config.saga.models import SagaInstance
@@ -89,6 +90,15 @@ def run(progress: Callable[[int], None]) -> tuple[int, list[Finding]]:
         )
     ]
     return checked, findings
+
+
+def find_warnings() -> Iterator[str]:
+    """Yield what breaks no promise yet: nothing moves somewhere, or something has been open for too long."""
+    for check in (measures.check_saga_time, measures.check_participants, measures.check_deadlines):
+        text = check()
+        if not text.startswith("ok"):
+            name = check.__name__.removeprefix("check_").replace("_", " ")
+            yield f"{name}: {text.removeprefix('warning: ')}"
 
 
 def iterate_orders() -> Iterator[list[Order]]:

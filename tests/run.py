@@ -21,7 +21,7 @@ from celery_config.common.services import ORCHESTRATOR, PACKAGES, SERVICES
 from compose.local import packages
 from compose.local.environment import ROOT, var_folder
 from compose.local.postgres import PostgresServer
-from tests import browser
+from tests import browser, prometheus
 
 PYTHON = sys.executable
 MODULE = (PYTHON, "-m")
@@ -77,6 +77,8 @@ def main(argv: list[str]) -> int:
     if {*chosen} - SERVERLESS:
         packages.find_or_install(console)
     chromium = browser.find_or_install_browser(console) if "acceptance" in chosen else None
+    if "acceptance" in chosen:
+        prometheus.find_or_install_promtool(console)
     groups = {
         "checks": lambda: side_by_side(checks(var), console),
         "unit": lambda: side_by_side([pytest("unit", "tests/unit", "-n", "2")], console),

@@ -1,4 +1,4 @@
-"""The relay's duties for copies: it measures their lag and compares them with their sources."""
+"""The relay's duties for copies: it follows their sources and compares them with these."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from datetime import timedelta
 import structlog
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError
-from prometheus_client import Gauge
 
 from celery_config.copies import freshness, sync
 from celery_config.copies.models import CopyState
@@ -24,14 +23,6 @@ LOOK_SECONDS, CHECK_SECONDS = 5.0, 60.0
 # A system that has just started has more urgent work.
 FIRST_CHECK_AFTER_SECONDS = 300.0
 EXPECTED = (ServiceCallError, DatabaseError, InterfaceError)
-DIFFERENCES = Gauge(
-    "order_saga_copy_differences",
-    "Rows in which a copy differed from its source when they were compared.",
-    ["copy"],
-)
-CHECKED_AT = Gauge(
-    "order_saga_copy_checked_timestamp_seconds", "When a copy was last compared with its source.", ["copy"]
-)
 
 
 def duties() -> list[Duty]:
@@ -84,5 +75,3 @@ def check_copy(source: SourceClient) -> None:
 def save_result(name: str, found: SyncResult) -> None:
     values = {"checked_at": Now(), "rows": found.rows, "differing": found.differing}
     CopyState.objects.update_or_create(name=name, defaults=values)
-    DIFFERENCES.labels(name).set(found.differing)
-    CHECKED_AT.labels(name).set_to_current_time()

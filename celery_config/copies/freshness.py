@@ -17,7 +17,6 @@ from typing import Any
 import structlog
 from django.conf import settings
 from django.db import transaction
-from prometheus_client import Gauge
 
 from celery_config.copies import resync, store, sync
 from celery_config.copies.models import FINAL_VERSION, CopyState
@@ -28,11 +27,6 @@ from celery_config.db import functions
 
 log = structlog.get_logger(__name__)
 MAX_PAGES = 20
-LAG = Gauge(
-    "order_saga_copy_lag_seconds",
-    "Age of the oldest change of the source that a copy does not have.",
-    ["copy"],
-)
 
 
 def get_state(copy: Copy) -> CopyState:
@@ -66,7 +60,6 @@ def measure_lag(source: SourceClient) -> None:
     CopyState.objects.filter(pk=copy.name, epoch=page.epoch).update(
         cursor=cursor, looked_at=now, behind_since=now - timedelta(seconds=lag) if missing else None
     )
-    LAG.labels(copy.name).set(lag)
     request_overdue(copy, missing)
 
 
@@ -154,7 +147,9 @@ def describe_state(state: CopyState) -> dict[str, Any]:
 
 
 def summarize_lag() -> str:
-    """For `/readyz`; begins with `ok` while no copy is late."""
+    """For `/flowz`; begins with `ok` while no copy is late. Empty: none is kept here."""
+    if not copies:
+        return ""
     now, late, worst = functions.fetch_now(), list[str](), 0.0
     for state in list_states():
         lag = compute_lag(state, now)

@@ -11,7 +11,7 @@ from django.db import transaction
 from prometheus_client import Counter
 
 from celery_config.broker import topology
-from celery_config.common import grouping
+from celery_config.common import grouping, metrics
 from celery_config.copies import store
 from celery_config.copies.ranges import RowVersion
 from celery_config.copies.readers import KEYS_PER_REQUEST
@@ -28,7 +28,13 @@ RESYNCED = Counter(
     "order_saga_copy_resyncs_total",
     "Rows of a copy that were asked for since an event was missing.",
     ["copy"],
+    registry=metrics.Registries(metrics.WORKER, metrics.RELAY),
 )
+
+
+@metrics.prepare_at_start
+def prepare_metrics() -> None:
+    metrics.prepare_labels(RESYNCED, copies)
 
 
 @dataclass(frozen=True, kw_only=True)

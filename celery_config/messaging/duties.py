@@ -1,16 +1,11 @@
-"""The duties that the relay of every service has: it measures its lag and deletes what is old."""
+"""The duties that the relay of every service has: it deletes what is old."""
 
 from __future__ import annotations
 
-from celery_config.common import metrics
 from celery_config.messaging import epochs, retention
-from celery_config.messaging.outbox.relay import BackgroundDuty, Duty, oldest_unpublished_seconds
+from celery_config.messaging.outbox.relay import BackgroundDuty, Duty
 
 EPOCH_SECONDS = 60.0
-
-
-def measure_lag() -> None:
-    metrics.OUTBOX_AGE.set(oldest_unpublished_seconds())
 
 
 def look_at_epoch() -> None:
@@ -21,7 +16,6 @@ def look_at_epoch() -> None:
 def standard_duties() -> list[Duty]:
     barrier = BackgroundDuty("retention of the barrier", retention.BarrierRetention().run)
     return [
-        Duty("lag", measure_lag, 1.0),
         Duty("epoch", look_at_epoch, EPOCH_SECONDS),
         Duty("retention", retention.delete_expired, retention.EVERY_SECONDS),
         Duty(barrier.name, barrier.start, retention.EVERY_SECONDS),

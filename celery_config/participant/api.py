@@ -148,6 +148,12 @@ class WebhookApi(APIView):
     provider: Callable[[], Provider] = None  # type: ignore[assignment]
     describe_outcome: Callable[[Any, UUID], OutcomeNotification | None] = None  # type: ignore[assignment]
 
+    @classmethod
+    def as_view(cls, **initkwargs: Any) -> Any:
+        # Only a service that takes events has their counters.
+        metrics.prepare_labels(metrics.WEBHOOKS, [*webhooks.NotificationResult, IGNORED, REFUSED])
+        return super().as_view(**initkwargs)
+
     @extend_schema(request=OpenApiTypes.OBJECT, responses=WebhookOutput, auth=[])
     def post(self, request: Request) -> Response:
         """Take in a signed event; it settles the doubt about one of our calls, or nothing."""

@@ -60,6 +60,7 @@ Attempt = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 Answered = Sequence[tuple[dict[str, Any], dict[str, Any]]]
 """Requests of calls outside, each with its answer."""
 KNOWN_DONE = "done"
+OUTCOMES = ("done", "refused", "outlived", "pivot ran", "lost", "failed")
 NumberedStep = tuple[int, S]
 CarryOut = Callable[[str, Sequence[S]], list[Outcome]]
 """Carries out the steps of one operation, of which no two have the same barrier row."""
@@ -364,6 +365,12 @@ def measure_step(task: str, delivery: Delivery[Any], outcome: Outcome, **about: 
     seconds = time.perf_counter() - delivery.began
     metrics.STEP_SECONDS.labels(task, how).observe(seconds)
     log.info(how, **about, ms=round(seconds * 1000, 1), **({"detail": detail} if detail else {}))
+
+
+@metrics.prepare_at_start
+def prepare_metrics() -> None:
+    tasks = [handler.command.wire_name() for handler in registry.values()]
+    metrics.prepare_labels(metrics.STEP_SECONDS, tasks, OUTCOMES)
 
 
 def describe_outcome(outcome: Outcome) -> tuple[str, str]:

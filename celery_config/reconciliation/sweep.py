@@ -18,6 +18,7 @@ from prometheus_client import Gauge
 from rich.console import Console
 from rich.table import Column, Table
 
+from celery_config.common import metrics
 from celery_config.messaging.outbox.relay import BackgroundDuty, Duty
 from celery_config.reconciliation.comparison import FindingKind
 from celery_config.reconciliation.source import UNREADABLE, ReconciliationSource
@@ -29,8 +30,18 @@ REACHES_BACK_DAYS = 8
 # A relay that has just started publishes its outbox first.
 FIRST_AFTER_SECONDS = 300.0
 PIPED_WIDTH = 200
-DIFFERENCES = Gauge("order_saga_book_differences", "Differences found by the last sweep.", ["books", "kind"])
-SWEPT_AT = Gauge("order_saga_books_swept_timestamp_seconds", "When the books were last compared.", ["books"])
+DIFFERENCES = Gauge(
+    "order_saga_book_differences",
+    "Differences found by the last sweep.",
+    ["books", "kind"],
+    registry=metrics.RELAY,
+)
+SWEPT_AT = Gauge(
+    "order_saga_books_swept_timestamp_seconds",
+    "When the books were last compared; 0: never since this relay began.",
+    ["books"],
+    registry=metrics.RELAY,
+)
 
 
 def sweep(source: ReconciliationSource) -> None:
@@ -53,6 +64,7 @@ def sweep(source: ReconciliationSource) -> None:
 
 def make_duties(source: ReconciliationSource) -> list[Duty]:
     """The daily sweep as a duty of the relay (RELAY_DUTIES)."""
+    SWEPT_AT.labels(source.name).set(0)
     duty = BackgroundDuty(f"{source.name} sweep", partial(sweep, source))
     return [Duty(duty.name, duty.start, DAY_SECONDS, next_at=time.monotonic() + FIRST_AFTER_SECONDS)]
 

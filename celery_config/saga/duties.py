@@ -1,15 +1,14 @@
-"""Duties of the orchestrator's relay: watchdog, dead letters, metrics of flows, retention of the saga log."""
+"""Duties of the orchestrator's relay: watchdog, dead letters, members of queues, retention of the saga log."""
 
 from __future__ import annotations
 
-from collections import Counter
 from datetime import timedelta
 from functools import partial
 
 import structlog
 from celery import current_app
 from django.conf import settings
-from django.db.models import Count, Exists, Min, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from celery_config.broker import cluster
@@ -18,13 +17,12 @@ from celery_config.common.identifiers import min_uuid7_at
 from celery_config.db.limits import slow_statements
 from celery_config.messaging.outbox.relay import BackgroundDuty, Duty
 from celery_config.messaging.retention import BATCH, EVERY_SECONDS, delete_batch
-from celery_config.saga.engine import clock
 from celery_config.saga.engine.flows import flows
 from celery_config.saga.engine.saga_flow import SAGAS
 from celery_config.saga.engine.standstill import StandstillCheck
 from celery_config.saga.engine.watchdog import redrive_others, tick
 from celery_config.saga.models import DeadLetter, SagaDecision, SagaStep
-from celery_config.saga.states import ENDED, OPEN, Status
+from celery_config.saga.states import ENDED
 
 log = structlog.get_logger(__name__)
 QUEUES_SECONDS = 30.0
@@ -46,7 +44,6 @@ def saga_duties() -> list[Duty]:
             for flow in others
         ),
         Duty("dead letters", DeadLetterReader(app).read, scale),
-        Duty("saga metrics", measure_sagas, 5.0),
         Duty("retention of the log", delete_old_log, EVERY_SECONDS),
         Duty("retention of dead letters", delete_old_letters, LETTERS_SECONDS),
         *(
@@ -56,29 +53,16 @@ def saga_duties() -> list[Duty]:
     ]
 
 
-def measure_sagas() -> None:
-    """Set the gauges of all flows together."""
-    counts: Counter[str] = Counter()
-    overdue, dues = 0, []
-    for model in flows:
-        unended = model._default_manager.filter(status__in=[*OPEN, Status.PARKED]).order_by()
-        counts.update(dict(unended.values_list("status").annotate(n=Count("pk"))))
-        overdue += unended.filter(status=Status.PARKED, answer_by__lt=timezone.now()).count()
-        dues.append(model._default_manager.filter(due_at__isnull=False).aggregate(at=Min("due_at"))["at"])
-    for status in (*OPEN, Status.PARKED):
-        metrics.SAGAS.labels(str(status)).set(counts[str(status)])
-    metrics.PARKED_OVERDUE.set(overdue)
-    oldest = min(filter(None, dues), default=None)
-    metrics.DUE_AGE.set(max(0.0, (clock.now() - oldest).total_seconds()) if oldest else 0)
-
-
 def measure_queues() -> None:
     """Set the gauges of the broker's queues."""
     try:
         queues = cluster.read_queues(settings.BROKER_API)
     except cluster.BrokerApiError as error:
         log.warning("nobody knows the members of the queues", error=str(error))
-        return
+        queues = []
+    # What was true some time ago may not be any more, and a queue may be gone.
+    metrics.QUEUE_MISSING_MEMBERS.clear()
+    metrics.QUEUE_WAITING_DEAD_LETTERS.clear()
     for queue in queues:
         metrics.QUEUE_MISSING_MEMBERS.labels(queue.name).set(queue.missing)
         metrics.QUEUE_WAITING_DEAD_LETTERS.labels(queue.name).set(queue.waiting)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -26,6 +28,8 @@ def service_settings(
     *,
     apps: tuple[str, ...] = (),
     duties: tuple[str, ...] = (),
+    measures: tuple[str, ...] = (),
+    flow_checks: Mapping[str, str] = MappingProxyType({}),
     secrets: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """The settings of one service.
@@ -35,6 +39,8 @@ def service_settings(
         package: its Python package, which is its one Django app.
         apps: further Django apps.
         duties: dotted paths of functions that return what its relay does besides the duties of every relay.
+        measures: dotted paths of functions that return what its database says, for Prometheus.
+        flow_checks: dotted paths of functions that say whether something moves, by the names that `/flowz` gives them.
         secrets: further environment variables that production must set.
 
     Raises:
@@ -89,6 +95,16 @@ def service_settings(
             "celery_config.copies.duties.duties",
             *duties,
         ],
+        "MEASURES": [
+            "celery_config.messaging.measures.measure_outbox",
+            "celery_config.copies.measures.measure_copies",
+            *measures,
+        ],
+        "FLOW_CHECKS": {
+            "relay": "celery_config.messaging.measures.check_relay",
+            "copies": "celery_config.copies.freshness.summarize_lag",
+            **flow_checks,
+        },
         "METRICS_PORT": env.int("METRICS_PORT", 0),
         "METRICS_HOST": env.str("METRICS_HOST", "127.0.0.1"),
         # Where the relay listens for processes that wrote to the outbox, `host:port` (UDP).

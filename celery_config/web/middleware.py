@@ -60,7 +60,7 @@ class HttpsMiddleware(Middleware):
     of the socket; no header can claim it.
     """
 
-    exempt = ("/healthz", "/readyz", "/metrics")
+    exempt = ("/healthz", "/readyz", "/flowz", "/metrics")
 
     def check_request(self, request: HttpRequest) -> None:
         internal = request.META["SERVER_PORT"] == str(settings.INTERNAL_PORT)

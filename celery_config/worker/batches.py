@@ -262,7 +262,7 @@ def make_call(runner: BatchRunner, waiting: OutsideCall) -> None:
     task = task_name(waiting.delivery)
     structlog.contextvars.bind_contextvars(task=task)
     try:
-        with under_way.noted(task, [waiting.delivery]):
+        with under_way.noted(task, [waiting.delivery], is_call=True):
             answer = waiting.call.answer()
     except BaseException as error:
         answer = HandlerExited(repr(error))

@@ -10,8 +10,9 @@ from celery import bootsteps
 from celery.worker import state
 from celery.worker.consumer.control import Control
 from celery.worker.consumer.tasks import Tasks
+from django.conf import settings
 
-from celery_config.messaging import database_gate
+from celery_config.messaging import database_gate, under_way
 from celery_config.worker.acks import BatchAcknowledger
 from celery_config.worker.consumer import SagaConsumer
 
@@ -95,7 +96,10 @@ class RetryingControl(Control):
 
 
 class DatabaseGate(bootsteps.StartStopStep):
-    """Stops consuming while the database is away, and asks every half second whether it is back."""
+    """Stops consuming while the database is away or a handler hangs, and asks every half second whether that is over.
+
+    Without a consumer saga time stands: no order is compensated for what waits behind a hung handler.
+    """
 
     requires = (Tasks,)
 
@@ -107,12 +111,18 @@ class DatabaseGate(bootsteps.StartStopStep):
         self.timer.cancel()
 
     def check(self, consumer: SagaConsumer) -> None:
-        if database_gate.database_away.is_set() and not database_gate.consumption_paused.is_set():
-            log.error("database away: no more messages are taken")
+        stalled = under_way.find_stalled(settings.STATEMENT_SECONDS)
+        if not database_gate.consumption_paused.is_set():
+            if stalled:
+                log.error("a handler does not end: no more messages are taken", tasks=stalled)
+            elif database_gate.database_away.is_set():
+                log.error("database away: no more messages are taken")
+            else:
+                return
             consumer.task_consumer.cancel()
             database_gate.consumption_paused.set()
             consumer.runner.wake()
-        if database_gate.consumption_paused.is_set() and database_gate.database_takes_writes():
+        if not stalled and database_gate.database_takes_writes():
             log.warning("database back: taking messages again")
             database_gate.database_away.clear()
             database_gate.consumption_paused.clear()

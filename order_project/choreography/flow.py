@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
+from django.conf import settings
+from django.db.models import Q
 
 from celery_config.common.grouping import group_by
 from celery_config.contracts.base import decode
@@ -108,6 +110,10 @@ class ChoreographyFlow(WatchedFlow[Choreography, SeenByOrder]):
                 row.cause = {}
             case Status.PARKED:
                 park(row, seen)
+
+    def open_too_long(self, now: datetime) -> Q:
+        began = now - timedelta(seconds=settings.TIMES.deadline(PlaceOrder.deadline))
+        return Q(status__in=OPEN, order__created_at__lt=began)
 
     def finish(self, transitions: Sequence[Transition[Choreography]], facts: SeenByOrder) -> None:
         """Confirm and cancel orders, in the transaction that ends them."""

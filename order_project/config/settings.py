@@ -6,7 +6,20 @@ DUTIES = (
     "celery_config.saga.duties.saga_duties",
     "order_project.retention.duties",
 )
-globals().update(service_settings("order", "order_project", apps=("celery_config.saga",), duties=DUTIES))
+CHECKS = {
+    name: f"celery_config.saga.measures.check_{name}"
+    for name in ("saga_time", "participants", "queues", "pauses", "deadlines")
+}
+globals().update(
+    service_settings(
+        "order",
+        "order_project",
+        apps=("celery_config.saga",),
+        duties=DUTIES,
+        measures=("celery_config.saga.measures.measure_flows", "celery_config.saga.measures.measure_time"),
+        flow_checks=CHECKS,
+    )
+)
 
 DATA_MAP = "order_project.erasure.data.DATA_MAP"
 # 1: payment first, as a shop usually starts; 2: inventory first; 3: as 1, over REST. Running orders finish on theirs.

@@ -108,5 +108,5 @@ def test_an_event_that_is_lost_makes_the_copy_late_until_it_is_asked_for(shop: S
     )
     shown = call(shop, "order", "GET", "/api/copies/").json()["copies"]
     assert [copy["name"] for copy in shown] == ["catalogue_product"]
-    ready = httpx.get(f"{shop.stack.url('order')}/readyz", trust_env=False).json()
-    assert ready["copies"].startswith("ok")
+    flow = httpx.get(f"{shop.stack.url('order')}/flowz", trust_env=False).json()
+    assert flow["copies"].startswith("ok")

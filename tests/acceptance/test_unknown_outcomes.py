@@ -154,6 +154,18 @@ class TestTheEvent:
         outside.check([order], "confirmed")
         assert [outside.barrier(service, order) for service in STEPS] == [("done", "")] * 2
 
+    def test_comes_before_each_answer_of_choreographed_orders_and_no_watchdog_is_needed(
+        self, shop: Shop, outside: Outside
+    ) -> None:
+        """Done and refused: the answer that finds itself known is announced to the other services."""
+        for path in LISTS.values():
+            outside.fault(path, "timeout", count=MANY, seconds=0.4)
+        refusals: list[dict[str, Any]] = [{"address": UNREACHABLE}, {"payment_token": "tok_card_declined"}]
+        orders = [shop.place(flow="choreographed", **fields) for fields in ({}, *refusals)]
+        outside.check(orders, "confirmed", "cancelled")
+        query = "SELECT sum(attempt) AS n FROM order_choreography WHERE order_id::text = ANY(%s)"
+        assert shop.rows("order", query, orders)[0]["n"] == 0, "something had to be announced again"
+
     @pytest.mark.parametrize("kind", ["duplicate", "reorder", "forge", "delay", "lose"])
     def test_comes_twice_out_of_order_forged_late_or_never(
         self, shop: Shop, outside: Outside, kind: str

@@ -116,14 +116,16 @@ def list_pages() -> Iterator[tuple[str, Callable[[], object]]]:
 
 def list_order_questions() -> Iterator[tuple[str, Callable[[], object]]]:
     """Yield the questions that only the order service asks."""
-    from celery_config.saga.duties import delete_old_log, measure_sagas
+    from celery_config.saga.duties import delete_old_log
     from celery_config.saga.engine import clock, watchdog
     from celery_config.saga.engine.saga_flow import SAGAS
+    from celery_config.saga.measures import measure_flows, measure_time
     from order_project import audit
     from order_project.retention import forget_keys
 
     yield "watchdog: drives what is due", lambda: watchdog.redrive_due(SAGAS, clock.now())
-    yield "watchdog: metrics", measure_sagas
+    yield "web: metrics of flows", lambda: list(measure_flows())
+    yield "web: metrics of saga time", lambda: list(measure_time())
     yield "retention: log", delete_old_log
     yield "retention: keys", forget_keys
     yield "audit: a page of orders", lambda: next(audit.iterate_orders(), None)

@@ -6,7 +6,7 @@ All events that have arrived are handled together, those of one kind by one call
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -120,6 +120,21 @@ def deliver(events: Sequence[dict[str, Any]]) -> None:
                 subscription.handler(fresh)
     for envelope in envelopes:
         metrics.EVENTS_HANDLED.labels(envelope.type).inc()
+
+
+@metrics.prepare_at_start
+def prepare_metrics() -> None:
+    known = {event.wire_name() for event in iterate_subclasses(Event) if hasattr(event, "service")}
+    to = [each.to for each in subscriptions]
+    metrics.prepare_labels(
+        metrics.EVENTS_HANDLED, [kind for kind in known if any(match_type(kind, some) for some in to)]
+    )
+
+
+def iterate_subclasses(kind: type[Event]) -> Iterator[type[Event]]:
+    for each in kind.__subclasses__():
+        yield each
+        yield from iterate_subclasses(each)
 
 
 def select_events(

@@ -26,6 +26,7 @@ log = structlog.get_logger(__name__)
 REFUSED_WAIT = timedelta(seconds=10)
 Kind = OutboxMessage.Kind
 PACK = 50
+metrics.prepare_labels(metrics.PUBLISHED, Kind.values)
 
 
 @dataclass(frozen=True)

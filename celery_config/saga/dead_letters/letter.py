@@ -18,6 +18,7 @@ from celery_config.saga.engine.chains import STEP_FAILED
 MAX_BODY = 64 * 1024
 # The broker's; of headers that are not read, the sender may have written the reason.
 REASONS = ("rejected", "expired", "maxlen", "delivery_limit")
+UNKNOWN = "unknown"
 # Their messages name a step and an operation too, but they report about the step.
 REPORTS = (STEP_FAILED, STEP_LOST, PIVOT_RAN, PIVOT_FENCED, RECEIVE, RECEIVE_ALL)
 
@@ -48,7 +49,7 @@ class Letter:
             return cls.read(message)
         except Exception as error:  # nested too deeply for one of the readers, or too large for the memory
             return cls(
-                reason="unknown", queue="", task="", task_id="", saga=None, step="", operation="", flow="",
+                reason=UNKNOWN, queue="", task="", task_id="", saga=None, step="", operation="", flow="",
                 fault=f"it cannot be read: {type(error).__name__}", headers={}, body=sanitize_text(message.body),
                 event_sagas=frozenset(),
             )  # fmt: skip
@@ -60,7 +61,7 @@ class Letter:
         reason = str(death.get("reason", headers.get("x-first-death-reason", "unknown")))
         queue = str(death.get("queue", headers.get("x-first-death-queue", "")))
         return cls(
-            reason=reason if reason in REASONS else "unknown",
+            reason=reason if reason in REASONS else UNKNOWN,
             queue=queue[:120],
             task=str(headers.get("task", ""))[:200],
             task_id=str(headers.get("id", ""))[:255],

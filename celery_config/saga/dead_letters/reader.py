@@ -21,7 +21,7 @@ from celery_config.common import metrics
 from celery_config.db import bulk
 from celery_config.erasure import tombstones
 from celery_config.messaging import database_gate
-from celery_config.saga.dead_letters.letter import Letter, sanitize_text
+from celery_config.saga.dead_letters.letter import REASONS, UNKNOWN, Letter, sanitize_text
 from celery_config.saga.engine import runner
 from celery_config.saga.engine.flows import flows
 from celery_config.saga.engine.machine import StepFailed
@@ -34,6 +34,7 @@ BATCH = 200
 READ_FOR_SECONDS = 0.5  # the relay's other duties wait meanwhile
 POLL_SECONDS = 0.001  # the longest wait for the next message
 COLUMNS = ("reason", "queue", "task", "task_id", "saga", "step", "operation", "fault", "headers", "body")
+metrics.prepare_labels(metrics.DEAD_LETTERS, [*REASONS, UNKNOWN])
 
 
 class DeadLetterReader:

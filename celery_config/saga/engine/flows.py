@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Model
+from django.db.models import Model, Q
 
 from celery_config.db.bulk import Statement
 from celery_config.saga.course import Answer, Course
@@ -94,6 +94,10 @@ class WatchedFlow(ABC, Generic[Row, Facts]):
     @abstractmethod
     def explain_status(self, row: Row, cause: Cause | None, facts: Facts) -> None:
         """Write on the row why it has its new status; `parking.park` it if that is parked."""
+
+    def open_too_long(self, now: datetime) -> Q:
+        """The open rows that began longer ago than their deadline, by the clock on the wall."""
+        return Q(pk__in=[])
 
     def explain_ends(self, ended: Sequence[Row]) -> None:
         """Complete the causes of rows that have ended, before they are written."""

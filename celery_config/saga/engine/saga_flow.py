@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 from uuid import UUID
 
 import structlog
+from django.conf import settings
+from django.db.models import Q
 from django.utils import timezone
 
 from celery_config.common import metrics
@@ -49,6 +51,14 @@ DEADLINE_PASSED = {
 }
 # The event that the pivot is done, of a saga that is on its way anyway: it comes for every order.
 EXPECTED: Decision[Send] = Decision(Status.FORWARD)
+
+
+@metrics.prepare_at_start
+def prepare_metrics() -> None:
+    sagas = {name for name, _ in Saga.registry}
+    metrics.prepare_labels(metrics.SAGA_SECONDS, sagas, ENDED)
+    others = {model.name for model in flows.flows if model is not SagaInstance}
+    metrics.prepare_labels(metrics.SAGAS_ENDED, sagas | others, ENDED)
 
 
 @dataclass
@@ -123,6 +133,13 @@ class SagaFlow(WatchedFlow[SagaInstance, SagaFacts]):
                 find_fault(steps),
                 [s.reply for s in steps if s.logged == StepState.DONE and s.reply],
             )
+
+    def open_too_long(self, now: datetime) -> Q:
+        late = Q(pk__in=[])
+        for (name, version), saga in Saga.registry.items():
+            began = now - timedelta(seconds=settings.TIMES.deadline(saga.deadline))
+            late |= Q(name=name, version=version, started_at__lt=began)
+        return late & Q(status__in=OPEN)
 
     def explain_ends(self, ended: Sequence[SagaInstance]) -> None:
         refusals.explain_causes([row for row in ended if row.status == Status.COMPENSATED])

@@ -35,6 +35,7 @@ log = structlog.get_logger(__name__)
 BATCH = 500
 MAX_REASON = 500
 DATABASE_AWAY = (OperationalError, InterfaceError)
+metrics.prepare_labels(metrics.REDRIVES, OPEN)
 
 
 def tick(standstill: StandstillCheck) -> None:

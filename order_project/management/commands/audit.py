@@ -39,6 +39,8 @@ class Command(BaseCommand):
                 checked, findings = audit.run(lambda n: bar.update(task, completed=n))
         except ServiceCallError as error:
             raise CommandError(str(error)) from error
+        for warning in audit.find_warnings():
+            console.print(f"warning: {warning}", style="yellow", markup=False)
         if options["report"]:
             write_report(options["report"], findings)
         if options["json"]:

@@ -18,7 +18,6 @@ from django.urls import reverse
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from celery_config.common import metrics
 from celery_config.common.identifiers import uuid7
 from celery_config.common.money import money
 from celery_config.contracts.base import Event, StepGaveUp, decode
@@ -42,7 +41,7 @@ from celery_config.messaging.inbox.subscriptions import deliver
 from celery_config.messaging.models import OutboxMessage
 from celery_config.messaging.states import Action, Undo
 from celery_config.participant.choreography import build_event
-from celery_config.saga import duties
+from celery_config.saga import measures
 from celery_config.saga.course import Answer, Held
 from celery_config.saga.dead_letters.letter import Letter
 from celery_config.saga.dead_letters.reader import process_letters
@@ -507,8 +506,8 @@ class TestParked:
 
     def test_an_overdue_one_is_counted(self, parked: Dancer) -> None:
         parked.set(answer_by=timezone.now() - timedelta(hours=1))
-        duties.measure_sagas()
-        assert metrics.PARKED_OVERDUE._value.get() == 1
+        found = {metric.name: metric for metric in measures.measure_flows()}
+        assert found["order_saga_parked_overdue"].samples[0].value == 1
 
 
 class TestDeadLetters:

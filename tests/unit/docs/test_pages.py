@@ -12,7 +12,7 @@ from textwrap import dedent
 import pytest
 
 from celery_config.common.services import PACKAGES, SERVICES
-from docs import messages_table, rules
+from docs import alerts_table, messages_table, rules
 from manage import SYSTEM_COMMANDS
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -24,7 +24,7 @@ NAME = re.compile(r"^[A-Z{][A-Z0-9_{}]+$")
 READERS = {"str", "int", "float", "bool", "list", "get", "database_settings"}
 # Set by the operating system, or by manage.py itself.
 NOT_OURS = {"PATH", "DJANGO_SETTINGS_MODULE"}
-METRICS = {"Counter", "Gauge", "Histogram"}
+METRICS = {"Counter", "Gauge", "Histogram", "read_gauge"}
 REFUSALS = {"Refused", "LineFault"}
 SANDBOX_ERRORS = {"Refused", "InvalidRequest", "NotFound", "KeyConflict", "Broken"}
 STATES = {"payment_app": ("captured", "voided"), "compose": ("captured", "voided", "dispatched", "cancelled")}
@@ -215,6 +215,11 @@ def test_every_metric_is_described_and_no_other() -> None:
     }
     rows = {cell for cell in first_cells(page("metrics")) if re.fullmatch(r"order_saga_\w+", cell)}
     assert rows == names
+
+
+def test_the_alerts_are_those_of_the_rules() -> None:
+    """After a change of compose/monitoring/rules.yaml: `python -m docs.alerts_table`."""
+    assert alerts_table.PAGE.read_text(encoding="utf-8") == alerts_table.page()
 
 
 def test_the_tables_of_messages_are_those_of_the_contracts() -> None:

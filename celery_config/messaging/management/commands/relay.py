@@ -24,9 +24,9 @@ class Command(BaseCommand):
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        metrics.serve()
         current_app.finalize()
         duties = [duty for path in settings.RELAY_DUTIES for duty in import_string(path)()]
+        metrics.serve(metrics.RELAY)
         process.tune_gc()
         functions.force_index_plans()
         limits.limit_statements(settings.STATEMENT_SECONDS)

@@ -26,8 +26,8 @@ class Command(BaseCommand):
         parser.add_argument("--name", default=f"{settings.SERVICE}@%h", help="node name")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        metrics.serve()
         current_app.loader.import_default_modules()
+        metrics.serve(metrics.WORKER)
         process.tune_gc()
         functions.force_index_plans()
         limits.limit_statements(settings.STATEMENT_SECONDS)

@@ -13,7 +13,7 @@ from celery.worker import pidbox
 from django.db import InterfaceError, OperationalError, ProgrammingError, connection, transaction
 
 from celery_config.broker.validation import find_fault
-from celery_config.messaging import database_gate
+from celery_config.messaging import database_gate, under_way
 from celery_config.messaging.models import InboxEntry, OutboxMessage
 from celery_config.worker.bootsteps import DatabaseGate, RetryingControl
 from tests.service.together import postgresql
@@ -132,6 +132,24 @@ class TestConsumer:
         assert consumer.told == ["cancel", "wake the runner", "consume"]
         assert not database_gate.database_away.is_set()
 
+    def test_a_handler_that_does_not_end_closes_it_and_a_call_outside_does_not(
+        self, consumer: Any, monkeypatch: pytest.MonkeyPatch, settings: Any
+    ) -> None:
+        """Its database hangs, say. Other messages wait for it, and without a consumer saga time stands."""
+        settings.STATEMENT_SECONDS = 0.0
+        monkeypatch.setattr(database_gate, "database_takes_writes", lambda: True)
+        step = DatabaseGate(None)
+        step.start(consumer)
+        with under_way.noted("hotel.book", [], is_call=True):
+            step.check(consumer)
+            assert consumer.told == []
+        with under_way.noted("hotel.book", []):
+            step.check(consumer)
+            step.check(consumer)
+            assert consumer.told == ["cancel", "wake the runner"]
+        step.check(consumer)
+        assert consumer.told == ["cancel", "wake the runner", "consume"]
+
 
 class TestRemoteControl:
     """Its queue may belong to a connection that is dead while the broker does not know it."""
@@ -161,7 +179,7 @@ class TestRemoteControl:
         assert told == ["listens", "waits no more", "stop"]
 
 
-GOOD = {"headers": {"task": "x.do", "id": "1"}, "payload": [[], {}, {}]}
+GOOD = {"headers": {"task": "x.do", "id": "1"}, "payload": [[], {}, {}], "body": b""}
 
 
 @pytest.mark.parametrize(

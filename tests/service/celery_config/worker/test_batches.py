@@ -316,8 +316,14 @@ class TestRunner:
 
     @pytest.mark.parametrize("exit", [SystemExit(0), KeyboardInterrupt(), GeneratorExit()])
     def test_a_handler_that_exits_leaves_a_worker_that_works(
-        self, runner: BatchRunner, told: list[str], hotel: DurableTask, exit: BaseException
+        self,
+        runner: BatchRunner,
+        told: list[str],
+        hotel: DurableTask,
+        exit: BaseException,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
+        monkeypatch.setattr(module, "end_process", lambda: told.append("the worker ends"))
         bad = delivered(hotel, told)
         bad.on_accepted = raising(exit)
         runner.add(bad)

@@ -29,7 +29,7 @@ class Hangs:
     def __init__(self, messages: int, told: list[str]) -> None:
         self.told, self.released = told, threading.Event()
         self.deliveries = [self.delivery(str(number)) for number in range(messages)]
-        self.thread = threading.Thread(target=self.never_return)
+        self.thread = threading.Thread(target=self.never_return, daemon=True)
         self.thread.start()
         until(under_way.list_runs, "it has begun")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
 from io import StringIO
 from typing import Any
@@ -13,7 +14,7 @@ from django.test import Client
 from django.utils import timezone
 
 from celery_config.copies import api as copies_api
-from celery_config.copies import duties, freshness, resync, store
+from celery_config.copies import duties, freshness, measures, resync, store
 from celery_config.copies.models import CopyState
 from celery_config.copies.registry import Copy, copies
 from celery_config.copies.source_client import ChangePage, RowChange
@@ -92,14 +93,24 @@ class TestLag:
         assert freshness.compute_lag(CopyState(looked_at=None), timezone.now()) is None
         assert freshness.compute_lag(CopyState(looked_at=old), timezone.now()) is None
 
-    def test_ready_stays_ready_and_says_which_copy_is_late(self, source: SourceWithChanges) -> None:
+    def test_the_page_of_what_moves_says_which_copy_is_late(self, source: SourceWithChanges) -> None:
         source.change("A", 1, age=90, arrives=False)
         freshness.measure_lag(source)
-        answer = Client().get("/readyz").json()
-        assert answer["copies"].startswith("late: catalogue_product 9")
-        assert answer["ready"] == all(
-            answer[name].startswith("ok") for name in ("database", "broker", "relay")
-        )
+        answer = Client().get("/flowz")
+        assert answer.status_code == 503
+        assert answer.json()["copies"].startswith("late: catalogue_product 9")
+
+    def test_its_metric_rises_when_nobody_looks(self, source: SourceWithChanges) -> None:
+        def measure() -> float:
+            (lag, *_) = measures.measure_copies()
+            return float(lag.samples[0].value)
+
+        assert measure() == math.inf, "nobody has ever looked"
+        source.change("A", 1)
+        freshness.measure_lag(source)
+        assert measure() == 0
+        CopyState.objects.update(looked_at=timezone.now() - timedelta(minutes=5))
+        assert 300 <= measure() < 310
 
     def test_the_api_shows_it(self, source: SourceWithChanges, peer: Any) -> None:
         source.change("A", 1)

@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from rest_framework.test import APIClient
 
-from celery_config.settings.web import security_settings
+from celery_config.settings.web import web_settings
 
 pytestmark = pytest.mark.django_db
 INTERNAL_PORT = 8100
@@ -54,8 +54,9 @@ def test_a_page_is_refused_too(client: Client) -> None:
 
 
 def test_probes_are_answered(client: Client) -> None:
-    for page in ("/healthz", "/metrics"):
+    for page in ("/healthz", "/readyz", "/metrics"):
         assert client.get(page, HTTP_HOST="localhost").status_code == 200
+    assert "flows" in client.get("/flowz", HTTP_HOST="localhost").json()
 
 
 def test_without_tls_everybody_is_answered(peer: APIClient, settings: Any) -> None:
@@ -65,7 +66,8 @@ def test_without_tls_everybody_is_answered(peer: APIClient, settings: Any) -> No
 
 def test_only_this_host_is_bound_to_https_unless_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     def hsts() -> dict[str, Any]:
-        return {n: v for n, v in security_settings("order", tls=True).items() if n.startswith("SECURE_HSTS")}
+        made = web_settings("order", "order_project", (), tls=True)
+        return {name: value for name, value in made.items() if name.startswith("SECURE_HSTS")}
 
     assert hsts() == {
         "SECURE_HSTS_SECONDS": 31_536_000,

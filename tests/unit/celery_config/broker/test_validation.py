@@ -71,6 +71,7 @@ IN_AN_HOUR = datetime(2126, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
         IN_AN_HOUR.replace(tzinfo=None).isoformat(),
         IN_AN_HOUR.replace(tzinfo=None),
     ],
+    ids=["with an offset", "small z", "small t", "without an offset", "a time of AMQP"],
 )
 def test_whatever_is_taken_for_an_eta_can_be_waited_for(eta: Any) -> None:
     assert find_fault(message(eta=eta)) is None

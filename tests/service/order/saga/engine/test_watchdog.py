@@ -350,11 +350,6 @@ class TestTick:
         assert "celery_config.saga.duties.saga_duties" in settings.RELAY_DUTIES
         assert {duty.name for duty in duties.saga_duties()} >= {"watchdog", "dead letters"}
 
-    def test_the_metrics_count_what_is_open(self, silent: Placed) -> None:
-        duties.measure_sagas()
-        assert watchdog.metrics.SAGAS.labels("running")._value.get() == 1
-        assert watchdog.metrics.DUE_AGE._value.get() > 0
-
 
 def test_a_lost_broker_is_healed_from_the_rows_alone(shop: Shop, pass_time: PassTime) -> None:
     """Rule 17: whatever was in the queues, every order is on its way again."""

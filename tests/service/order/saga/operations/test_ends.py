@@ -58,7 +58,6 @@ class TestOverHttp:
         settings.SERVICE_URLS = {**settings.SERVICE_URLS, "order": live_server.url}
         retention.orchestrator.cache_clear()
         yield
-        retention.orchestrator().close()
         retention.orchestrator.cache_clear()
 
     def test_a_participant_asks_about_many_at_once(self, shop: Shop, served: None) -> None:

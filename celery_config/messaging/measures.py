@@ -1,0 +1,27 @@
+"""What the database says of the outbox, for Prometheus and for the page of what moves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client import Metric
+
+from celery_config.common.metrics import read_gauge
+from celery_config.messaging.outbox.relay import oldest_unpublished_seconds
+
+RELAY_LAG_LIMIT = 60.0
+
+
+def measure_outbox() -> Iterator[Metric]:
+    yield read_gauge(
+        "order_saga_outbox_age_seconds",
+        "Age of the oldest outbox row that is due and unpublished.",
+        oldest_unpublished_seconds(),
+    )
+
+
+def check_relay() -> str:
+    lag = oldest_unpublished_seconds()
+    if lag < RELAY_LAG_LIMIT:
+        return f"ok: {lag:.1f} s behind"
+    return f"late: {lag:.0f} s behind; is the relay running, and does the broker take messages?"

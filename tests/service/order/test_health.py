@@ -1,0 +1,225 @@
+"""The pages for probes and operators: what this process can, and what moves; and what Prometheus is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from celery import Celery
+from django.conf import settings as django_settings
+from django.db import OperationalError
+from django.test import Client
+from prometheus_client import REGISTRY
+from prometheus_client.parser import text_string_to_metric_families
+
+from celery_config import health
+from celery_config.broker.topology import Topology
+from celery_config.common import metrics
+from celery_config.db.functions import Now
+from celery_config.messaging.models import OutboxMessage
+from celery_config.saga import measures
+from celery_config.saga.engine import clock
+from celery_config.saga.models import SagaClock, SagaPause
+from compose.local.rabbitmq import RabbitServer
+from order_project import audit
+from tests.service.broker import app_of
+from tests.service.order.conftest import Placed, Shop
+
+pytestmark = pytest.mark.django_db
+HOURS = timedelta(hours=2)
+DEAD_HOST = "amqp://order:secret@127.0.0.1:1/order-saga"
+
+
+def raise_away(*_: Any) -> Any:
+    raise OperationalError("the connection is lost")
+
+
+@pytest.fixture
+def database_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "connection", SimpleNamespace(cursor=raise_away))
+    for module, name in ((measures, "measure_flows"), (measures, "check_saga_time")):
+        monkeypatch.setattr(module, name, raise_away)
+
+
+@pytest.fixture
+def app(rabbit: RabbitServer, tmp_path: Path) -> Iterator[Celery]:
+    with app_of("order", rabbit, tmp_path) as app:
+        yield app
+
+
+def look() -> tuple[int, dict[str, Any]]:
+    answer = Client().get("/flowz")
+    return answer.status_code, answer.json()
+
+
+def scrape() -> dict[tuple[str, str], float]:
+    """What the web tells Prometheus: name and label's value of each sample."""
+    text = Client().get("/metrics").content.decode()
+    return {
+        (sample.name, ",".join(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+class TestReady:
+    """A probe that routes requests: the outbox is there to survive all else."""
+
+    def test_without_a_broker_a_process_can_accept(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(health, "check_broker", raise_away)
+        answer = Client().get("/readyz")
+        assert (answer.status_code, answer.json()) == (200, {"ready": True, "database": "ok"})
+
+    @pytest.mark.usefixtures("database_away")
+    def test_without_its_database_it_cannot(self) -> None:
+        answer = Client().get("/readyz")
+        assert (answer.status_code, answer.json()["ready"]) == (503, False)
+
+
+class TestFlow:
+    def test_a_message_that_nobody_sends_is_named(self, shop: Shop) -> None:
+        shop.order()
+        assert look()[1]["relay"].startswith("ok")
+        OutboxMessage.objects.update(due_at=Now() - timedelta(minutes=3))
+        status, found = look()
+        assert (status, found["flows"]) == (503, False)
+        assert found["relay"].startswith("late: 180 s behind")
+
+    def test_standing_time_is_named_with_its_cause(self, shop: Shop) -> None:
+        assert look()[1]["saga_time"] == "ok: it runs"
+        clock.tick("payment")
+        SagaClock.objects.update(stands_since=Now() - HOURS)
+        status, found = look()
+        assert (status, found["saga_time"]) == (503, "stands for 7200 s: payment")
+
+    def test_a_relay_that_does_not_tick_is_a_cause(self, shop: Shop) -> None:
+        SagaClock.objects.update(ticked_at=Now() - HOURS)
+        assert look()[1]["saga_time"] == "stands for 7200 s: no relay"
+
+    def test_a_pause_is_named(self, shop: Shop) -> None:
+        SagaPause.objects.create(saga="place-order", by="ada", why="the carrier is on strike")
+        status, found = look()
+        assert (status, found["pauses"]) == (503, "no new sagas of place-order")
+
+    def test_what_is_open_past_its_deadline_is_a_warning(self, placed: Placed) -> None:
+        assert look()[1]["deadlines"] == "ok"
+        placed.set(started_at=Now() - HOURS)
+        found = look()[1]
+        assert found["deadlines"].startswith("warning: open for longer than its deadline: place-order of ")
+        assert str(placed.saga_id) in found["deadlines"]
+
+    @pytest.mark.usefixtures("database_away")
+    def test_without_a_database_the_page_still_answers(self) -> None:
+        status, found = look()
+        assert (status, found["database"]) == (503, "away: OperationalError")
+        assert found["saga_time"] == "unknown: no database"
+
+
+class TestTheBroker:
+    """Seen from a service, with its own rights, on a real broker."""
+
+    def test_that_has_one_host_left_of_three_answers(self, app: Celery, rabbit: RabbitServer) -> None:
+        app.conf.broker_url = ";".join([DEAD_HOST, DEAD_HOST, rabbit.url("order")])
+        assert health.check_broker(app)["broker"] == "ok"
+
+    def test_of_which_no_host_is_left_is_away(self, app: Celery) -> None:
+        app.conf.broker_url = ";".join([DEAD_HOST, DEAD_HOST])
+        assert health.check_broker(app)["broker"].startswith("away")
+
+    def test_a_queue_without_a_worker_is_named(self, app: Celery) -> None:
+        queues = Topology.load({"order": django_settings.SUBSCRIPTIONS}).worker_queues("order")
+        assert health.check_broker(app)["workers"] == f"none on {', '.join(queues)}"
+
+    def test_with_workers_nothing_is_missing(self, app: Celery) -> None:
+        queues = Topology.load({"order": django_settings.SUBSCRIPTIONS}).worker_queues("order")
+        with app.connection_for_read() as connection:
+            for queue in queues:
+                connection.default_channel.basic_consume(queue, consumer_tag=queue)
+            assert health.check_broker(app) == {"broker": "ok", "workers": "ok"}
+
+    def test_a_participant_without_a_worker_is_named(
+        self, app: Celery, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(measures, "current_app", SimpleNamespace(_get_current_object=lambda: app))
+        with app.connection_for_read() as connection:
+            queue = Topology.load({"order": django_settings.SUBSCRIPTIONS}).worker_queues("order")[0]
+            connection.default_channel.basic_consume(queue, consumer_tag=queue)
+            assert measures.check_participants().startswith("without a worker: ")
+            assert "payment" in measures.check_participants()
+
+
+class TestMetrics:
+    def test_the_outbox_s_age_needs_no_relay(self, shop: Shop) -> None:
+        shop.order()
+        OutboxMessage.objects.update(due_at=Now() - HOURS)
+        assert 7200 <= scrape()["order_saga_outbox_age_seconds", ""] < 7210
+
+    def test_the_age_of_what_is_due_rises_while_saga_time_stands(self, placed: Placed) -> None:
+        clock.tick("payment")
+        assert scrape()["order_saga_due_age_seconds", ""] == 0
+        SagaClock.objects.update(stands_since=Now() - HOURS)
+        assert scrape()["order_saga_due_age_seconds", ""] > 600
+        assert scrape()["order_saga_sagas", "running"] == 1
+
+    def test_standing_time_is_shown_by_cause(self, shop: Shop) -> None:
+        assert scrape()["order_saga_time_standing_seconds", ""] == 0
+        clock.tick("payment, inventory")
+        SagaClock.objects.update(stands_since=Now() - HOURS)
+        found = scrape()
+        for cause in ("payment", "inventory"):
+            assert 7200 <= found["order_saga_time_standing_seconds", cause] < 7210
+        clock.tick()
+        assert scrape()["order_saga_time_standing_seconds", ""] == 0
+
+    def test_what_is_open_past_its_deadline_is_counted(self, placed: Placed) -> None:
+        assert scrape()["order_saga_open_past_deadline", ""] == 0
+        placed.set(started_at=Now() - HOURS)
+        assert scrape()["order_saga_open_past_deadline", ""] == 1
+
+    @pytest.mark.usefixtures("database_away")
+    def test_without_a_database_nothing_is_claimed(self) -> None:
+        found = scrape()
+        assert found["order_saga_database_up", ""] == 0
+        assert not {name for name, _ in found} & {"order_saga_outbox_age_seconds", "order_saga_sagas"}
+
+    def test_the_web_shows_nothing_of_worker_and_relay(self, db: None) -> None:
+        names = {name for name, _ in scrape()}
+        assert {"order_saga_database_up", "order_saga_outbox_age_seconds", "order_saga_sagas"} <= names
+        foreign = {"order_saga_barrier_unanswered_seconds", "order_saga_outbox_refused_total"}
+        assert not names & foreign
+        shown = {metric.name for metric in metrics.WORKER.collect() if metric.name.startswith("order_saga")}
+        assert not shown & {"order_saga_outbox_age_seconds", "order_saga_barrier_unanswered_seconds"}
+
+    def test_no_metric_of_ours_is_shown_by_nobody(self) -> None:
+        assert not [metric.name for metric in REGISTRY.collect() if metric.name.startswith("order_saga")]
+
+    def test_labelled_counters_are_there_from_the_start(self) -> None:
+        metrics.prepare()
+        for registry, name, labels in (
+            (metrics.RELAY, "order_saga_dead_letters_total", {"reason": "delivery_limit"}),
+            (metrics.RELAY, "order_saga_redrives_total", {"status": "stopping"}),
+            (metrics.RELAY, "order_saga_outbox_published_total", {"kind": "event"}),
+            (metrics.RELAY, "order_saga_copy_resyncs_total", {"copy": "catalogue_product"}),
+            (metrics.WORKER, "order_saga_sagas_ended_total", {"saga": "place-order", "outcome": "completed"}),
+            (metrics.WORKER, "order_saga_events_handled_total", {"type": "inventory.product_changed"}),
+            (
+                metrics.WORKER,
+                "order_saga_saga_seconds_count",
+                {"saga": "refund-order", "outcome": "completed"},
+            ),
+        ):
+            assert registry.get_sample_value(name, labels) is not None, name
+
+
+class TestTheAudit:
+    def test_warns_of_what_stands(self, placed: Placed) -> None:
+        assert [*audit.find_warnings()] == []
+        clock.tick("payment")
+        placed.set(started_at=Now() - HOURS)
+        warnings = [*audit.find_warnings()]
+        assert warnings[0] == "saga time: stands for 0 s: payment"
+        assert warnings[1].startswith("deadlines: open for longer than its deadline: place-order of ")
