@@ -12,11 +12,8 @@ ENGINE = (
         breaks="a step has a new command id each time it is sent",
         rule="rule 2",
         file="celery_config/participant/handlers.py",
-        old="return StepRequest(message.saga, message.step, message.operation, command.subject, command)",
-        new=(
-            'name = f"{message.step}{message.attempt or str()}"\n'
-            "    return Step(message.saga, name, message.operation, command.subject, command)"
-        ),
+        old="message.saga, message.step, message.operation, command.subject",
+        new='message.saga, f"{message.step}{message.attempt or str()}", message.operation, command.subject',
         suite="shared",
         tests=("participant/test_retries.py",),
     ),
