@@ -1,11 +1,12 @@
-"""Every deliberately broken variant: the engine's, the services', and those of erasure."""
+"""Every deliberately broken variant: the engine's, the services', and those of erasure and operation."""
 
 from __future__ import annotations
 
 from tests.mutants.of_erasure import ERASURE
 from tests.mutants.of_the_engine import ENGINE
+from tests.mutants.of_the_operation import OPERATION
 from tests.mutants.of_the_participants import PARTICIPANTS
 from tests.mutants.of_the_services import SERVICES
 from tests.mutants.of_the_worker import WORKERS
 
-VARIANTS = (*PARTICIPANTS, *ENGINE, *SERVICES, *WORKERS, *ERASURE)
+VARIANTS = (*PARTICIPANTS, *ENGINE, *SERVICES, *WORKERS, *ERASURE, *OPERATION)

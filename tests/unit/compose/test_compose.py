@@ -148,6 +148,10 @@ class TestConfiguration:
     ) -> None:
         mounts = [mount for container in containers.values() for mount in container.get("volumes", ())]
         assert {mount["type"] for mount in mounts} == {"volume"}
+        # Who only reads a volume does not become its owner while it is empty.
+        assert all(
+            mount.get("volume", {}).get("nocopy", False) is mount.get("read_only", False) for mount in mounts
+        )
 
     def test_ports_are_configurable(self, secrets: dict[str, str]) -> None:
         moved = {f"{name}_PORT": str(9000 + n) for n, name in enumerate((*SERVICES, "flower", "rabbitmq"))}
