@@ -11,7 +11,7 @@ from pathlib import Path
 from celery_config.common.services import SERVICES
 
 VENV = Path(__file__).resolve().parent / ".venv"
-ASKING = ("audit", "import_orders", "reconcile", "sync")
+ASKING = ("audit", "import_orders", "reconcile", "recover", "sync")
 SYSTEM_COMMANDS = {
     "up": ("compose.local.up", "start the whole stack on PostgreSQL and RabbitMQ"),
     "demo": ("compose.local.demo", "100 orders through the four services, without any server"),

@@ -47,6 +47,14 @@ ENVELOPE: dict[str, Any] = {
             "minimum": 1,
             "description": "the event was published before and is repeated",
         },
+        "known": {
+            "type": "string",
+            "description": "steps that the order service knows to be done, separated by spaces",
+        },
+        "epoch": {
+            "type": "string",
+            "description": "of the database of a published table; versions of different epochs do not compare",
+        },
     },
 }
 ABOUT = """\

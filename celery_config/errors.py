@@ -59,12 +59,23 @@ class HandlerExited(OrderSagaError):
     """A handler raised `SystemExit` or another error that is no `Exception`; it counts as any unexpected error."""
 
 
+class StepLost(OrderSagaError):
+    """A step was done, or one that it builds on, and the service's database knows nothing of it: it was set back.
+
+    Nothing is done, and nothing says that it never ran; the flow is parked.
+    """
+
+
 class ChainTooLarge(OrderSagaError):
     """The messages of an order are larger than the limit; send fewer lines."""
 
 
 class SagaPaused(OrderSagaError):
     """An operator holds up new sagas of this kind; the text says since when, and why."""
+
+
+class Recovering(SagaPaused):
+    """The service starts nothing for clients until its restored database is recovered."""
 
 
 class OperatorRefused(OrderSagaError):

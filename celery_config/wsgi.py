@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 
+import structlog
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.wsgi import get_wsgi_application
 
 from celery_config.common import metrics
 from celery_config.db.limits import limit_statements
+
+log = structlog.get_logger(__name__)
 
 
 def application(package: str) -> WSGIHandler:
@@ -21,4 +24,19 @@ def application(package: str) -> WSGIHandler:
     limit_statements(settings.STATEMENT_SECONDS)
     load_handlers()  # loads the tasks now; the first command over REST must be answered in time
     metrics.prepare()
+    look_at_epoch()
     return handler
+
+
+def look_at_epoch() -> None:
+    """A restored database refuses clients from the first request on."""
+    from django.db import DatabaseError, connection
+
+    from celery_config.messaging import epochs
+
+    try:
+        epochs.current()
+    except DatabaseError as error:
+        log.warning("nobody knows yet whether the database was restored", error=str(error))
+    finally:
+        connection.close()  # a server that loads the application first and forks then must not share it

@@ -12,10 +12,10 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import generics, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from celery_config.common.iso import validate_currency
 from celery_config.contracts.inventory import MAX_NAME, MAX_PRICE, MAX_SKU
+from celery_config.messaging.api import RefusedWhileRecovering
 from celery_config.reconciliation.api import FactsApi
 from celery_config.web.fields import IdField
 from celery_config.web.parsers import parse_body
@@ -42,7 +42,7 @@ class ProductSerializer(serializers.ModelSerializer[Product]):
         )  # fmt: skip
 
 
-class ProductsApi(generics.ListAPIView[Product]):
+class ProductsApi(RefusedWhileRecovering, generics.ListAPIView[Product]):
     """The catalogue."""
 
     serializer_class = ProductSerializer
@@ -100,7 +100,7 @@ class StockApi(generics.ListAPIView[Stock]):
     filterset_fields = ("product",)
 
 
-class OpeningStockApi(APIView):
+class OpeningStockApi(RefusedWhileRecovering):
     """The first stock of products."""
 
     class InputSerializer(serializers.Serializer[Any]):
@@ -135,7 +135,7 @@ class MovementSerializer(serializers.ModelSerializer[Movement]):
         )  # fmt: skip
 
 
-class AdjustmentApi(APIView):
+class AdjustmentApi(RefusedWhileRecovering):
     """Corrections of the stock."""
 
     class InputSerializer(serializers.Serializer[Any]):

@@ -10,7 +10,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from celery_config.contracts.inventory import Line
 from celery_config.errors import Refused
-from inventory_app.errors import RepeatedProduct, ReservationLost, StockBelowReserved
+from inventory_app.errors import RepeatedProduct, ReservationLost, ReservationMissing, StockBelowReserved
 
 RESERVATION_IDS = uuid5(NAMESPACE_URL, "order-saga:reservation")
 NAMED = 20
@@ -131,10 +131,11 @@ def check_ended(state: str | None, into: ReservationState, order: UUID) -> None:
         state: None when there is no reservation.
 
     Raises:
-        ReservationLost: there is none, or it ended the other way.
+        ReservationMissing: there is none.
+        ReservationLost: it ended the other way.
     """
     if state is None:
-        raise ReservationLost(f"order {order} has no reservation to be {into}")
+        raise ReservationMissing(f"order {order} has no reservation to be {into}")
     if state != into:
         raise ReservationLost(f"the reservation of order {order} is {state}; it cannot be {into}")
 

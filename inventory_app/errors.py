@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from celery_config.errors import OrderSagaError
+from celery_config.errors import OrderSagaError, StepLost
 
 
 class InventoryError(OrderSagaError):
@@ -42,3 +42,7 @@ class ReservationLost(InventoryError):
     """
 
     code = "reservation_lost"
+
+
+class ReservationMissing(ReservationLost, StepLost):
+    """The order's stock was reserved, and there is no such reservation here."""

@@ -17,6 +17,7 @@ from celery_config.copies import sync
 from celery_config.copies.registry import copies
 from celery_config.copies.source_client import SourceClient
 from celery_config.http.service_client import ServiceClient
+from celery_config.messaging import epochs
 from celery_config.messaging.outbox.relay import oldest_unpublished_seconds
 from celery_config.saga import measures
 from celery_config.saga.dsl import Saga
@@ -261,10 +262,15 @@ def find_residue() -> Iterator[str]:
 
 
 def check_outboxes(peers: Mapping[str, ServiceClient]) -> Iterator[str]:
-    ages = {name: peer.get("/api/outbox/")["oldest_unpublished_seconds"] for name, peer in peers.items()}
+    states = {name: peer.get("/api/outbox/") for name, peer in peers.items()}
+    ages = {name: state["oldest_unpublished_seconds"] for name, state in states.items()}
     for name, age in {"order": oldest_unpublished_seconds(), **ages}.items():
         if age > OUTBOX_LIMIT_SECONDS:
             yield f"{name}: an outbox row has been due for {age:.0f} s; is its relay running?"
+    recovering = {name: state.get("recovering", False) for name, state in states.items()}
+    for name, waits in {"order": epochs.is_recovering(), **recovering}.items():
+        if waits:
+            yield f"{name}: its database was restored, and `./manage.py {name} recover` is not done"
 
 
 def check_queues() -> Iterator[str]:

@@ -11,6 +11,7 @@ from rest_framework.exceptions import NotFound
 from rest_framework.permissions import IsAuthenticated
 
 from celery_config.copies.api import CopiedDetail
+from celery_config.messaging.api import RefusedWhileRecovering
 from order_project.addresses import validate_address
 from order_project.errors import CustomerHasOrders
 from order_project.inputs import AddressInput
@@ -51,7 +52,7 @@ def save_customer(customer: Customer) -> Customer:
     return customer
 
 
-class CustomerList(generics.ListCreateAPIView[Customer]):
+class CustomerList(RefusedWhileRecovering, generics.ListCreateAPIView[Customer]):
     """Customers, newest first."""
 
     serializer_class = CustomerSerializer
@@ -59,7 +60,7 @@ class CustomerList(generics.ListCreateAPIView[Customer]):
     filterset_fields = ("reference", "email")
 
 
-class CustomerShow(generics.RetrieveUpdateDestroyAPIView[Customer]):
+class CustomerShow(RefusedWhileRecovering, generics.RetrieveUpdateDestroyAPIView[Customer]):
     """One customer. Its `version` is what `min_version` means where others keep copies."""
 
     serializer_class = CustomerSerializer

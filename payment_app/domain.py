@@ -12,7 +12,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 import pycountry
 
 from celery_config.errors import Refused
-from payment_app.errors import Unbalanced
+from payment_app.errors import NoPayment, Unbalanced
 
 IDS = uuid5(NAMESPACE_URL, "order-saga:payment")
 MAX_AMOUNT = 10**12
@@ -100,24 +100,42 @@ def check_authorization(*, amount: int, currency: str, token: str, paid_already:
 
 
 def check_capture(*, state: State | None, ours: UUID | None, named: UUID) -> None:
-    """Raise Refused unless the payment to capture is the order's own and is authorized.
+    """Check that the payment to capture is the order's own and is authorized.
 
     Args:
         state: of the order's payment; None when it has none.
         ours, named: id of the order's payment, and the id named in the command.
+
+    Raises:
+        NoPayment: there is none, although the authorization's reply names it.
+        Refused: it is another one, or in another state.
     """
     if state is None:
-        raise Refused("no_payment", "The order has no payment to capture.")
+        raise NoPayment(f"payment {named} was authorized, and there is no such payment here")
     if ours != named:
         raise Refused("wrong_payment", f"The order's payment is {ours}, not {named}.")
     if state is not State.AUTHORIZED:
         raise Refused(f"already_{state}", f"The payment is already {state}.")
 
 
+def check_captured(state: State | None) -> None:
+    """Raise NoPayment unless the payment to refund was captured: only confirmed orders are refunded."""
+    if state in (None, State.AUTHORIZED):
+        raise NoPayment(f"a confirmed order is refunded, and its payment is {state or 'missing'} here")
+
+
 def check_refund(*, state: State | None, payment_currency: str, amount: int, currency: str) -> None:
-    """Raise Refused with the first reason not to refund; the row decides whether enough is left."""
+    """Check that money may be given back; the row decides whether enough is left.
+
+    Raises:
+        NoPayment: the payment is missing or not captured yet. Only a confirmed order is refunded, so it was captured.
+        Refused: the first reason not to refund.
+    """
+    check_captured(state)
     if state is not State.CAPTURED:
-        raise Refused("not_captured", "No money was taken for this order, so none can be given back.")
+        raise Refused(
+            "not_captured", f"The payment of this order is {state} here, so nothing can be given back."
+        )
     if currency != payment_currency:
         raise Refused("wrong_currency", f"The payment is in {payment_currency}, not in {currency}.")
     check_amount(amount)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from celery_config.errors import OrderSagaError
+from celery_config.errors import OrderSagaError, StepLost
 
 
 class PaymentError(OrderSagaError):
     """Base of all; the step is tried again, then the saga is parked for a human."""
 
 
-class NoPayment(PaymentError):
-    """The order has no payment here, although the command needs one."""
+class NoPayment(PaymentError, StepLost):
+    """The order has no payment here, or none that was captured, although the command says that it was made."""
 
 
 class VoidImpossible(PaymentError):

@@ -133,12 +133,14 @@ class Capture:
         return [self.request(command, payments.get(command.order)) for command in commands]
 
     def request(self, command: CapturePayment, payment: Payment | None) -> dict[str, Any]:
+        if payment is None:  # before an intent is opened: nothing of this capture is in doubt
+            raise NoPayment(f"payment {command.payment} was authorized, and there is no such payment here")
         return encode(command) | {
-            "ours": str(payment.id) if payment else None,
-            "state": payment.state if payment else None,
-            "provider_id": payment.provider_id if payment else "",
-            "amount": payment.amount if payment else 0,
-            "currency": payment.currency if payment else "",
+            "ours": str(payment.id),
+            "state": payment.state,
+            "provider_id": payment.provider_id,
+            "amount": payment.amount,
+            "currency": payment.currency,
         }
 
     def call(self, key: UUID, request: dict[str, Any]) -> dict[str, Any]:
@@ -182,6 +184,7 @@ class Refund(OneByOne):
 
     def request(self, command: RefundPayment) -> dict[str, Any]:
         payment = selectors.find_payment(command.order)
+        domain.check_captured(State(payment.state) if payment else None)
         provider_id = payment.provider_id if payment else ""
         return encode(command) | {"provider_id": provider_id, "asked_at": asked_at()}
 

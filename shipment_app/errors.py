@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from celery_config.errors import OrderSagaError
+from celery_config.errors import OrderSagaError, StepLost
 
 
 class ShipmentError(OrderSagaError):
@@ -18,6 +18,10 @@ class NoShipment(ShipmentError):
     """
 
     code = "no_shipment"
+
+
+class ShipmentMissing(NoShipment, StepLost):
+    """The order's shipment was booked, and there is no such shipment here."""
 
 
 class CarrierDisagrees(ShipmentError):

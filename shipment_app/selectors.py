@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db.models import Count
 
 from shipment_app.erasure import DATA_MAP
-from shipment_app.errors import NoShipment
+from shipment_app.errors import ShipmentMissing
 from shipment_app.models import Shipment
 
 
@@ -17,12 +17,12 @@ def find_carrier_ids(orders: Collection[UUID]) -> list[str]:
     """The carrier's ids of the orders' shipments, in the given order.
 
     Raises:
-        NoShipment: an order has no shipment here.
+        ShipmentMissing: an order has no shipment here.
     """
     found = dict(Shipment.objects.filter(order__in=list(orders)).values_list("order", "carrier_id"))
     for order in orders:
         if order not in found:
-            raise NoShipment(f"order {order} has no shipment here")
+            raise ShipmentMissing(f"order {order} has no shipment here")
     return [found[order] for order in orders]
 
 

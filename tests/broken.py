@@ -185,6 +185,7 @@ BROKEN: dict[str, Engine] = {
     "a result is written over a closed intent": replace(REAL, on_result=writes_always),
     "a result is not written": replace(REAL, on_result=lambda row, *, done: OnResult.KNOWN),
     "an undo takes doubt for nothing": on_undo({OnUndo.SETTLE_FIRST: OnUndo.NOTHING_TO_UNDO}),
+    "a missing row is taken for never": replace(REAL, is_lost=lambda row, *, known_done: False),
     "an undo is repeated": on_undo({OnUndo.REPEAT: OnUndo.UNDO}),
     "an undo undoes what was refused": on_undo({OnUndo.NOTHING_TO_UNDO: OnUndo.UNDO}),
     "a fence takes doubt for never": on_fence({OnFence.SETTLE_FIRST: OnFence.NEVER}),

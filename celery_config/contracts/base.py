@@ -68,6 +68,10 @@ class StepGaveUp(Event):
     reason: str
 
 
+LOST = "step_lost"
+"""The code of a step that was done and of which its service knows nothing any more."""
+
+
 class Command(Message):
     """What a participant is asked to do, in the imperative."""
 

@@ -23,7 +23,7 @@ class CopyAdmin(ReadOnlyAdmin):
     search_help_text = "name of a copy"
     ordering = ("name",)
     fields = (
-        "name", "source", "behind", "behind_since", "looked_at", "cursor",
+        "name", "source", "behind", "behind_since", "looked_at", "epoch", "cursor",
         number_column("rows"), number_column("differing"), "checked_at", "check_due_at",
     )  # fmt: skip
 

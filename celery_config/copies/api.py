@@ -20,11 +20,12 @@ from rest_framework.views import APIView
 from celery_config.copies import freshness
 from celery_config.copies.models import MAX_KEY_LENGTH, CopiedRow
 from celery_config.copies.ranges import split_by_size
-from celery_config.copies.readers import KEYS_PER_REQUEST, SourceReader, stream_rows
-from celery_config.copies.registry import Publication, publications
+from celery_config.copies.readers import KEYS_PER_REQUEST, CopyReader, SourceReader, stream_rows
+from celery_config.copies.registry import Publication, copies, publications
 from celery_config.db import functions
-from celery_config.messaging.feed import feed_after
+from celery_config.messaging.feed import open_feed
 from celery_config.web.parsers import parse_body
+from celery_config.web.permissions import IsService
 
 MAX_RANGES, MAX_PIECE_ROWS, MAX_PIECES, MAX_ROWS, MAX_CHANGES = 100, 5000, 200, 5000, 1000
 WAIT_SECONDS, FIRST_PAUSE, MAX_PAUSE = 1.0, 0.01, 0.1
@@ -138,27 +139,39 @@ class PublishedChanges(PublishedAPI):
         responses={200: dict},
     )
     def get(self, request: Request, name: str) -> HttpResponse:
-        """The rows that changed, and when, in the order in which their transactions became visible."""
+        """The rows that changed, and when, in the order in which their transactions became visible.
+
+        In another `epoch` than that of the cursor, all changes again. While the source is `recovering` from a restore,
+        its rows are not yet what they should be.
+        """
         publication, after = self.get_publication(), request.query_params.get("after", "")
-        feed = feed_after(after)
+        feed = open_feed(after)
         # The end is read first, so that changes which become visible later are after it.
-        end = feed.order_by("-transaction", "-id").values_list("transaction", "id").first()
+        end = feed.events.order_by("-transaction", "-id").values_list("transaction", "id").first()
         kinds = [publication.changed.wire_name(), publication.deleted.wire_name()]
         found = (
-            feed.filter(name__in=kinds)
+            feed.events.filter(name__in=kinds)
             .annotate(version=KT("payload__data__version"))
             .values_list("transaction", "id", "payload__subject", "version", "created_at")[:MAX_CHANGES]
         )
         now = functions.fetch_now()
         changes = [
-            {"cursor": f"{t}-{i}", "key": key, "version": int(version), "age": (now - at).total_seconds()}
+            {
+                "cursor": feed.make_cursor(t, i),
+                "key": key,
+                "version": int(version),
+                "age": (now - at).total_seconds(),
+            }
             for t, i, key, version, at in found
         ]
         if len(changes) == MAX_CHANGES or end is None:
-            cursor = changes[-1]["cursor"] if changes else after
+            cursor = changes[-1]["cursor"] if changes else feed.after
         else:
-            cursor = "{}-{}".format(*end)
-        return json_response({"changes": changes, "cursor": cursor})
+            cursor = feed.make_cursor(*end)
+        recovering = feed.epoch.recovering_since is not None
+        return json_response(
+            {"changes": changes, "cursor": cursor, "epoch": feed.epoch.token, "recovering": recovering}
+        )
 
 
 class CopiesList(APIView):
@@ -166,6 +179,23 @@ class CopiesList(APIView):
     def get(self, request: Request) -> Response:
         """The copies that this service keeps: the lag of each, and the result of its last comparison."""
         return Response({"copies": [freshness.describe_state(state) for state in freshness.list_states()]})
+
+
+class CopyRows(APIView):
+    """The rows of a copy, for its source, which recovers from an older backup by them."""
+
+    permission_classes = (IsService,)
+
+    @extend_schema(
+        parameters=[OpenApiParameter("after", str, description="the last key of the page before")],
+        responses={200: dict},
+    )
+    def get(self, request: Request, name: str) -> HttpResponse:
+        """Rows in the order of their keys, with the versions that they had at their source."""
+        if (copy := copies.get(name)) is None:
+            raise NotFound("This service keeps no copy of this name.")
+        rows = CopyReader(copy).read_range(request.query_params.get("after"), None, MAX_ROWS)
+        return json_response({"fields": copy.fields, "rows": rows, "more": len(rows) == MAX_ROWS})
 
 
 class CopyBehind(exceptions.APIException):
@@ -217,6 +247,7 @@ def read_min_version(request: Request) -> int:
 
 urlpatterns: list[URLPattern] = [
     path("api/copies/", CopiesList.as_view(), name="copies"),
+    path("api/copies/<slug:name>/", CopyRows.as_view(), name="copy-rows"),
     path("api/published/<slug:name>/", PublishedShow.as_view(), name="published"),
     path("api/published/<slug:name>/pieces/", PublishedPieces.as_view(), name="published-pieces"),
     path("api/published/<slug:name>/rows/", PublishedRows.as_view(), name="published-rows"),

@@ -3,11 +3,14 @@
 The source lists its changes in the order in which they became visible, and a cursor marks the place up to which the
 copy has all of them. So the lag is right when nothing changes, and also when an event is lost: the change that does
 not arrive grows older until the copy requests the row.
+
+A source that was set back says so by another epoch, or its row is older than ours, which nothing else can cause. Then
+the copy is refilled: its versions and its cursor count for nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,10 +18,11 @@ import structlog
 from django.conf import settings
 from django.db import transaction
 
-from celery_config.copies import resync, store
-from celery_config.copies.models import CopyState
+from celery_config.copies import resync, store, sync
+from celery_config.copies.models import FINAL_VERSION, CopyState
+from celery_config.copies.readers import CopyReader
 from celery_config.copies.registry import Copy, copies
-from celery_config.copies.source_client import RowChange, SourceClient
+from celery_config.copies.source_client import ChangePage, RowChange, SourceClient
 from celery_config.db import functions
 
 log = structlog.get_logger(__name__)
@@ -42,25 +46,74 @@ def measure_lag(source: SourceClient) -> None:
     Raises:
         ServiceCallError: the source does not answer.
     """
-    copy = source.copy
-    cursor, missing = get_state(copy).cursor, list[RowChange]()
+    copy, state = source.copy, get_state(source.copy)
+    cursor, page = state.cursor, source.fetch_changes(state.cursor)
+    if page.recovering:
+        log.warning("the source is being recovered; the copy waits for it", copy=copy.name)
+        return
+    if page.epoch != state.rebuilt_epoch:
+        begin_again(source, page.epoch)
+        cursor, page = "", source.fetch_changes("")
+    cursor, missing = read_changes(source, page, cursor)
+    now = functions.fetch_now()
+    lag = missing[0].age if missing else 0.0
+    CopyState.objects.filter(pk=copy.name, epoch=page.epoch).update(
+        cursor=cursor, looked_at=now, behind_since=now - timedelta(seconds=lag) if missing else None
+    )
+    request_overdue(copy, missing)
+
+
+def read_changes(source: SourceClient, page: ChangePage, cursor: str) -> tuple[str, list[RowChange]]:
+    """The cursor behind all changes that the copy has, and the changes that it does not have.
+
+    Args:
+        page: the changes after `cursor`; the next pages are fetched.
+    """
+    copy, newest = source.copy, dict[str, int]()
     for _ in range(MAX_PAGES):
-        page = source.fetch_changes(cursor)
         known = store.read_versions(copy, {change.key for change in page.changes})
         missing = [change for change in page.changes if known.get(change.key, 0) < change.version]
         if missing:
             before = page.changes[: page.changes.index(missing[0])]
-            cursor = before[-1].cursor if before else cursor
-            break
+            return before[-1].cursor if before else cursor, missing
+        newest |= {change.key: change.version for change in page.changes}
         done, cursor = page.cursor == cursor or not page.changes, page.cursor
         if done:
+            mend_ahead(source, newest)
             break
-    now = functions.fetch_now()
-    lag = missing[0].age if missing else 0.0
-    CopyState.objects.filter(pk=copy.name).update(
-        cursor=cursor, looked_at=now, behind_since=now - timedelta(seconds=lag) if missing else None
-    )
-    request_overdue(copy, missing)
+        page = source.fetch_changes(cursor)
+    return cursor, []
+
+
+def begin_again(source: SourceClient, epoch: str) -> None:
+    """Refill the copy in the source's new epoch. Events of other epochs are dropped from now on."""
+    copy = CopyState.objects.filter(pk=source.copy.name)
+    log.warning("the source begins a new epoch; the copy is refilled", copy=source.copy.name, epoch=epoch)
+    copy.update(epoch=epoch, cursor="")
+    mended = sync.rebuild(source).mended
+    copy.filter(epoch=epoch).update(rebuilt_epoch=epoch)
+    log.info("the copy is refilled", copy=source.copy.name, epoch=epoch, rows=mended)
+
+
+def mend_ahead(source: SourceClient, newest: Mapping[str, int]) -> None:
+    """Refill the copy if a row is newer than its source's: the source was set back and does not know it.
+
+    Args:
+        newest: the newest version that the source announced, by key. A newer one may have come since, so the copy's row
+            and then the source's are read again.
+    """
+    known = store.read_versions(source.copy, newest)
+    suspects = [key for key, version in newest.items() if version < known.get(key, 0) != FINAL_VERSION]
+    if not suspects:
+        return
+    ours = CopyReader(source.copy).read_keys(suspects)
+    theirs = source.read_keys(suspects)
+    ahead = [key for key, row in ours.items() if key not in theirs or theirs[key].version < row.version]
+    if ahead:
+        log.error(
+            "the copy is ahead of its source, which was set back", copy=source.copy.name, keys=ahead[:20]
+        )
+        sync.rebuild(source)
 
 
 def request_overdue(copy: Copy, missing: Sequence[RowChange]) -> None:

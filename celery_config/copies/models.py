@@ -74,6 +74,16 @@ class CopyState(models.Model):
     cursor = models.CharField(
         max_length=50, blank=True, default="", help_text="all changes up to here are in the copy"
     )
+    epoch = models.CharField(
+        max_length=8,
+        blank=True,
+        db_default="",
+        default="",
+        help_text="of the source; other epochs' events are dropped",
+    )
+    rebuilt_epoch = models.CharField(
+        max_length=8, blank=True, db_default="", default="", help_text="the one in which it was last refilled"
+    )
     behind_since = models.DateTimeField(
         null=True, blank=True, help_text="when the oldest change was made that is not in the copy"
     )

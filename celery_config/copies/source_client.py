@@ -34,6 +34,10 @@ class ChangePage:
     changes: tuple[RowChange, ...]
     cursor: str
     """Where the next page begins."""
+    epoch: str = ""
+    """Of the source; a source of an older release names none."""
+    recovering: bool = False
+    """Whether the source was restored and is not yet what it should be."""
 
 
 class SourceClient:

@@ -40,6 +40,15 @@ def replace_rows(copy: Copy, pairs: Iterable[tuple[RowVersion | None, RowVersion
     apply_rows(copy, [their for _, their in pairs if their])
 
 
+def lock_epoch(copy: Copy) -> str:
+    """The epoch of the copy; it does not change before the transaction ends."""
+    share = " FOR SHARE" if connection.vendor == "postgresql" else ""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT epoch FROM copies_copystate WHERE name = %s{share}", [copy.name])
+        found = cursor.fetchone()
+    return str(found[0]) if found else ""
+
+
 def read_versions(copy: Copy, keys: Iterable[str]) -> dict[str, int]:
     """The versions that the copy has of these rows."""
     select = f"SELECT {bulk.quote_name(bulk.get_field(copy.model, 'pk').column)}, version"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from celery_config.common import grouping
 from celery_config.copies import store
+from celery_config.copies.models import FINAL_VERSION
 from celery_config.copies.ranges import Piece, Range, RowVersion, find_differing, split_at
 from celery_config.copies.readers import CopyReader, stream_rows
 from celery_config.copies.source_client import SourceClient
@@ -143,7 +144,7 @@ class Synchronizer:
 
     def mend_rows(self, pairs: Iterable[Pair]) -> None:
         """Write the rows that differ as the source has them."""
-        wrong = [pair for pair in pairs if differs(*pair)]
+        wrong = [pair for pair in pairs if differs(*pair) and not is_final(pair[0])]
         for some in grouping.split_chunks(wrong, PIECE_ROWS):
             store.replace_rows(self.source.copy, some)
         self.result.mended += len(wrong)
@@ -185,3 +186,8 @@ def find_unequal(pairs: Mapping[str, Pair]) -> dict[str, Pair]:
 
 def differs(ours: RowVersion | None, theirs: RowVersion | None) -> bool:
     return not ours.equals(theirs) if ours else theirs is not None
+
+
+def is_final(row: RowVersion | None) -> bool:
+    """Whether the row is retired: even a source that was set back does not bring it back."""
+    return row is not None and row.version == FINAL_VERSION

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 
 from celery_config.contracts.base import Event
 
+EPOCH = "coalesce((SELECT token FROM messaging_epoch), '')"
+"""Of this database: the attribute that lets readers tell versions before and after a restore apart."""
+
 
 def cloud_event(event: type[Event], function: str, data: Mapping[str, str], **attributes: str) -> str:
     """

@@ -14,7 +14,7 @@ from django.db import connections
 from celery_config.copies import triggers_postgresql, triggers_sqlite
 from celery_config.copies.models import Tombstone
 from celery_config.copies.registry import Publication, publications
-from celery_config.messaging.models import OutboxMessage
+from celery_config.messaging.models import Epoch, OutboxMessage
 
 STATEMENTS = {"postgresql": triggers_postgresql.build_statements, "sqlite": triggers_sqlite.build_statements}
 
@@ -25,7 +25,7 @@ def install_all(using: str, **_: Any) -> None:
     with connection.cursor() as cursor:
         tables = connection.introspection.table_names(cursor)
         for publication in publications.values():
-            needed = {model._meta.db_table for model in (publication.model, Tombstone, OutboxMessage)}
+            needed = {model._meta.db_table for model in (publication.model, Tombstone, OutboxMessage, Epoch)}
             if needed <= set(tables):
                 install(cursor, publication, connection.vendor)
 

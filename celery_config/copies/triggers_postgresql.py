@@ -7,7 +7,7 @@ from typing import Any
 
 from celery_config.contracts.base import Event
 from celery_config.copies.registry import VERSION, Publication
-from celery_config.copies.trigger_events import cloud_event
+from celery_config.copies.trigger_events import EPOCH, cloud_event
 
 COUNT = """
 CREATE OR REPLACE FUNCTION {table}_count() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -119,9 +119,10 @@ def list_columns(row: str, columns: Mapping[str, str]) -> str:
 def build_event(event: type[Event], rows: str, key: str, data: Mapping[str, str]) -> str:
     """The event of each row of `rows`; `data` has the column of each field."""
     values = {name: f"{rows}.{column}" for name, column in data.items()}
-    mark = f"md5('{event.wire_name()}/' || {rows}.{key} || '/' || {rows}.version)::uuid"
+    # A database that was set back makes a version again, with other contents: that is another event.
+    mark = f"md5('{event.wire_name()}/' || {rows}.{key} || '/' || {rows}.version || {EPOCH})::uuid"
     subject, time = f"{rows}.{key}::text", f"{rows}.updated_at"
-    return cloud_event(event, "jsonb_build_object", values, id=mark, subject=subject, time=time)
+    return cloud_event(event, "jsonb_build_object", values, id=mark, subject=subject, time=time, epoch=EPOCH)
 
 
 def read_mark(cursor: Any, publication: Publication) -> str | None:

@@ -10,7 +10,7 @@ from django.db import models
 from celery_config.contracts.base import Event
 from celery_config.copies.models import FINAL_VERSION
 from celery_config.copies.registry import VERSION, Publication
-from celery_config.copies.trigger_events import cloud_event
+from celery_config.copies.trigger_events import EPOCH, cloud_event
 from celery_config.db.functions import SQLITE_NOW
 
 NEW = """
@@ -88,9 +88,9 @@ def build_statements(publication: Publication) -> list[str]:
 
 def build_event(event: type[Event], key: str, time: str, data: Mapping[str, str]) -> str:
     """The event of the row that the statement calls `given`."""
-    mark = hyphenate(f"MD5('{event.wire_name()}/' || {key} || '/' || given.version)")
+    mark = hyphenate(f"MD5('{event.wire_name()}/' || {key} || '/' || given.version || {EPOCH})")
     at = f"replace(given.{time}, ' ', 'T') || '+00:00'"
-    return cloud_event(event, "json_object", data, id=mark, subject=key, time=at)
+    return cloud_event(event, "json_object", data, id=mark, subject=key, time=at, epoch=EPOCH)
 
 
 def key_text(row: str, key: models.Field[Any, Any]) -> str:

@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from typing import Any
+
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import generics, serializers
+from rest_framework.exceptions import ValidationError
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from celery_config.messaging.feed import feed_after
+from celery_config.common.identifiers import min_uuid7_at
+from celery_config.messaging import epochs
+from celery_config.messaging.feed import open_feed
 from celery_config.messaging.models import BarrierRow
 from celery_config.messaging.outbox.relay import oldest_unpublished_seconds
 
 FEED_LIMIT = 1000
+
+
+class RefusedWhileRecovering(APIView):
+    """What clients change, and only clients: refused with 503 `recovering` while a restored database is recovered.
+
+    What began before, the other services and the operators go on.
+    """
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        if request.method not in SAFE_METHODS:
+            epochs.check_not_recovering()
 
 
 class EventFeed(APIView):
@@ -26,28 +45,58 @@ class EventFeed(APIView):
     )
     def get(self, request: Request) -> Response:
         """Return only rows below every running transaction, because ids commit out of order."""
-        feed = feed_after(request.query_params.get("after", ""))
+        feed = open_feed(request.query_params.get("after", ""))
         found = [
-            {"cursor": f"{t}-{i}", "event": payload}
-            for t, i, payload in feed.values_list("transaction", "id", "payload")[:FEED_LIMIT]
+            {"cursor": feed.make_cursor(transaction, row), "event": payload}
+            for transaction, row, payload in feed.events.values_list("transaction", "id", "payload")[
+                :FEED_LIMIT
+            ]
         ]
-        return Response({"events": found, "more": len(found) == FEED_LIMIT})
+        return Response({"events": found, "more": len(found) == FEED_LIMIT, "epoch": feed.epoch.token})
 
 
 class BarrierSerializer(serializers.ModelSerializer[BarrierRow]):
+    order = serializers.SerializerMethodField()
+
     class Meta:
         model = BarrierRow
         fields = (
-            "key", "saga", "step", "command", "action", "undo", "reply", "note", "created_at", "updated_at",
+            "key", "saga", "order", "step", "command", "action", "undo", "reply", "note", "created_at", "updated_at",
         )  # fmt: skip
+
+    def get_order(self, row: BarrierRow) -> str | None:
+        """The order that a step at a provider was asked for; others do not name it."""
+        order = (row.request or {}).get("order")
+        return str(order) if order else None
 
 
 class BarrierList(generics.ListAPIView[BarrierRow]):
-    """The outcome of every step here, for the audit and for operators who decide about a parked saga."""
+    """The outcome of every step here, for the audit and for operators who decide about a parked saga.
+
+    `began_since`: only sagas that began then or later.
+    """
 
     serializer_class = BarrierSerializer
     queryset = BarrierRow.objects.all()
     filterset_fields = ("saga", "step", "action", "undo")
+
+    def get_queryset(self) -> Any:
+        rows = super().get_queryset()
+        if since := self.request.query_params.get("began_since"):
+            rows = rows.filter(saga__gte=min_uuid7_at(read_time(since)))
+        return rows
+
+
+def read_time(text: str) -> datetime:
+    """
+    Raises:
+        ValidationError: this is no time.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ValidationError({"began_since": "must be a time in ISO 8601"}) from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 class OutboxState(APIView):
@@ -55,5 +104,7 @@ class OutboxState(APIView):
 
     @extend_schema(responses={200: dict})
     def get(self, request: Request) -> Response:
-        """Age in seconds of the oldest row that is due and not published."""
-        return Response({"oldest_unpublished_seconds": oldest_unpublished_seconds()})
+        """Age in seconds of the oldest row that is due and not published; whether the database is being recovered."""
+        return Response(
+            {"oldest_unpublished_seconds": oldest_unpublished_seconds(), "recovering": epochs.is_recovering()}
+        )

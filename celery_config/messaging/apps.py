@@ -1,10 +1,12 @@
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
+from django.db.models.signals import post_migrate
 from kombu.utils.url import parse_url
 
 from celery_config.failpoints import arming
@@ -17,6 +19,7 @@ class MessagingConfig(AppConfig):
     def ready(self) -> None:
         # Celery finds the tasks of an app in its module `tasks`; those that receive events are in another one.
         import_module("celery_config.messaging.inbox.receiver")
+        post_migrate.connect(begin_epoch, sender=self)
         if folder := env.str("FAILPOINTS", ""):
             if settings.ENVIRONMENT == "production":
                 raise ImproperlyConfigured("FAILPOINTS kills processes; it is for tests only.")
@@ -29,3 +32,10 @@ class MessagingConfig(AppConfig):
                 broker_port=int(parse_url(settings.CELERY_BROKER_URL).get("port") or 0),
             )
             failpoint_patches.install()
+
+
+def begin_epoch(**_: Any) -> None:
+    """After every `migrate`: the triggers of published tables read the epoch's row."""
+    from celery_config.messaging import epochs
+
+    epochs.current()

@@ -28,6 +28,10 @@ class TriedLater(Ignore):
     """The outbox holds the message for its next try; this delivery has no other effect."""
 
 
+class ReportedLost(Ignore):
+    """The database was set back behind the step; the orchestrator is told, and nothing goes on."""
+
+
 @dataclass(frozen=True)
 class Delivery(Generic[M]):
     """One message that a task works on."""

@@ -104,6 +104,22 @@ class InboxEntry(models.Model):
         return f"{self.event} by {self.handler}"
 
 
+class Epoch(models.Model):
+    """Which history this database tells (one row); see `epochs`."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    token = models.CharField(max_length=8)
+    server = models.CharField(max_length=60, blank=True, help_text="cluster and timeline of the database")
+    began_at = models.DateTimeField(db_default=Now())
+    why = models.CharField(max_length=300, blank=True, db_default="", default="")
+    recovering_since = models.DateTimeField(
+        null=True, blank=True, help_text="clients are refused until `recover` is done"
+    )
+
+    def __str__(self) -> str:
+        return self.token
+
+
 class Contradiction(models.Model):
     """A provider's event that contradicts our rows; it changed nothing and waits for an operator. Append-only."""
 

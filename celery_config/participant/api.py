@@ -23,7 +23,7 @@ from rest_framework.views import APIView
 from celery_config.common import metrics
 from celery_config.common.identifiers import parse_uuid
 from celery_config.contracts.base import decode
-from celery_config.errors import Refused, WebhookRefused
+from celery_config.errors import Recovering, Refused, ServiceUnavailable, WebhookRefused
 from celery_config.http.webhooks import CallEvent
 from celery_config.messaging.barrier import manual, webhooks
 from celery_config.messaging.barrier.webhooks import OutcomeNotification
@@ -70,7 +70,8 @@ class Commands(APIView):
     def post(self, request: Request) -> Response:
         """Carry out one command: 200 with the `replies` that go on, 422 refused, 410 outlived, 409 for a human.
 
-        `{"ended": true}` answers a fence whose pivot ran. Any other failure is a 5xx: it is unknown what was done, and
+        `{"ended": true}` answers a fence whose pivot ran, and a step that was lost when the database was set back; 503
+        `recovering` says that nothing was done. Any other failure is a 5xx: it is unknown what was done, and
         the same request is sent again.
         """
         outcome = run_command(**parse_body(CommandInput, request))
@@ -81,6 +82,8 @@ class Commands(APIView):
                 raise Unprocessable(outcome.reason, code=outcome.code)
             case Reject():
                 raise Conflict(str(outcome.reason), code="command_rejected")
+            case ServiceUnavailable():
+                raise Recovering(str(outcome))
             case Exception():
                 raise outcome
         return Response({"replies": outcome})

@@ -16,10 +16,10 @@ from celery.exceptions import Ignore
 from django.db import transaction
 from django.utils.module_loading import import_string
 
-from celery_config.contracts.base import Event, decode, encode
+from celery_config.contracts.base import LOST, Event, StepGaveUp, decode, encode
 from celery_config.contracts.subscriptions import EventSubscription, ReactionRule
 from celery_config.erasure import tombstones
-from celery_config.errors import DefinitionError, Refused
+from celery_config.errors import DefinitionError, Refused, StepLost
 from celery_config.messaging.barrier import store
 from celery_config.messaging.barrier.actions import run_actions
 from celery_config.messaging.barrier.compensations import undo_actions
@@ -30,7 +30,13 @@ from celery_config.messaging.deliveries import Call, Delivery, Outcome
 from celery_config.messaging.inbox.subscriptions import add_subscription, reactors
 from celery_config.messaging.outbox import writing
 from celery_config.messaging.states import Action
-from celery_config.participant.handlers import describe_giving_up, measure_step, registry, run_deduplicated
+from celery_config.participant.handlers import (
+    describe_giving_up,
+    measure_step,
+    registry,
+    run_deduplicated,
+    settle_lost,
+)
 
 FLOW = "choreographed"
 
@@ -59,6 +65,8 @@ class TriggeringEvent:
     """The order's id; named `saga` because the barrier's column is `saga`."""
     data: dict[str, Any]
     drive: int = 0
+    known: str = ""
+    """The steps that the order service knows to be done, separated by spaces; answers pass it on."""
 
 
 def build_answer_event(
@@ -66,15 +74,23 @@ def build_answer_event(
 ) -> dict[str, Any]:
     """Return the CloudEvent that answers an event; `key` is the id of the step that did it."""
     event_id = uuid5(key, f"{event.wire_name()}/{trigger.drive}")
-    return build_event(event, order=trigger.saga, drive=trigger.drive, event_id=event_id, **extensions)
+    return build_event(
+        event, order=trigger.saga, drive=trigger.drive, known=trigger.known, event_id=event_id, **extensions
+    )
 
 
 def build_event(
-    event: Event, *, order: UUID, drive: int = 0, event_id: UUID, **extensions: Any
+    event: Event, *, order: UUID, drive: int = 0, known: str = "", event_id: UUID, **extensions: Any
 ) -> dict[str, Any]:
-    """Return a CloudEvent of a choreographed order; a repeated one has the number of its drive."""
+    """Return a CloudEvent of a choreographed order; a repeated one has the number of its drive.
+
+    Args:
+        known: the steps that are known to be done, separated by spaces.
+    """
     if drive:
         extensions["drive"] = drive
+    if known:
+        extensions["known"] = known
     return writing.cloud_event(
         event, subject=str(order), saga=order, event_id=event_id, flow=FLOW, **extensions
     )
@@ -94,6 +110,12 @@ class ReactionStep(StepRequest):
         kind = self.rule.refused if outcome == "refused" else self.rule.announce
         assert kind is not None
         return [build_answer_event(decode(kind, self.trigger.data | encode(event)), self.trigger, self.id)]
+
+    def report_lost(self, error: StepLost) -> None:
+        """Announce it as a failure; the order service parks the order."""
+        about = {"step": self.name, "operation": self.operation, "outcome": "failed"}
+        gave_up = StepGaveUp(code=LOST, reason=str(error)[:500])
+        writing.add_events([build_answer_event(gave_up, self.trigger, self.id, **about)])
 
     def build_reannouncements(self, outcome: Outcome) -> list[dict[str, Any]]:
         """Return the event of a stored outcome again; none if the outcome has none, or is not known yet."""
@@ -116,6 +138,9 @@ class PivotDecision(Fence):
 
     def build_announcements(self, event: Event, outcome: str) -> list[dict[str, Any]]:
         return []  # only the decision is announced
+
+    def report_lost(self, error: StepLost) -> None:
+        self.undo.report_lost(error)
 
     @classmethod
     def report(cls, decided: Sequence[tuple[Any, AnyRow]]) -> None:
@@ -156,7 +181,8 @@ class ReactionHandler:
         redelivered = (request.delivery_info or {}).get("redelivered")
         repeats = bool(trigger.drive or request.retries or redelivered)
         return ReactionStep(
-            trigger.saga, name, rule.operation, command.subject, command, rule=rule, trigger=trigger, repeats=repeats
+            trigger.saga, name, rule.operation, command.subject, command, rule=rule, trigger=trigger, repeats=repeats,
+            known_done=name in trigger.known.split(),
         )  # fmt: skip
 
     def run_and_reannounce(self, steps: Sequence[Any]) -> list[Outcome]:
@@ -172,9 +198,24 @@ class ReactionHandler:
         if self.rule.unless is None:
             return undo_actions(self.handler, steps, registry.get)
         pivot = self.rule.unless.wire_name()
-        fences = [PivotDecision(step.saga, pivot, "do", step.subject, undo=step) for step in steps]
-        decisions = fence_pivots(fences, pivot, registry.get)
-        return self.undo_unless_retained(list(zip(steps, decisions, strict=True)))
+        fences = {
+            id(step): PivotDecision(
+                step.saga,
+                pivot,
+                "do",
+                step.subject,
+                undo=step,
+                known_done=pivot in step.trigger.known.split(),
+            )
+            for step in steps
+        }
+        outcomes = settle_lost(fences)
+        sound = [step for step in steps if id(step) not in outcomes]
+        if sound:
+            decisions = fence_pivots([fences[id(step)] for step in sound], pivot, registry.get)
+            undone = self.undo_unless_retained(list(zip(sound, decisions, strict=True)))
+            outcomes |= zip(map(id, sound), undone, strict=True)
+        return [outcomes[id(step)] for step in steps]
 
     def undo_unless_retained(self, decided: Sequence[tuple[ReactionStep, Outcome]]) -> list[Outcome]:
         """Undo where it is certain that the pivot did not run and never will."""

@@ -18,8 +18,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -32,6 +34,7 @@ from django.db import transaction
 
 from celery_config.common import metrics
 from celery_config.common.grouping import group_by, split_unique
+from celery_config.common.identifiers import uuid7_time
 from celery_config.contracts.base import Command, Reply, StepGaveUp, fill_command
 from celery_config.errors import (
     CallFailed,
@@ -39,15 +42,16 @@ from celery_config.errors import (
     OutcomeUnknown,
     Refused,
     ServiceUnavailable,
+    StepLost,
     StepSuperseded,
 )
-from celery_config.messaging import retention
+from celery_config.messaging import epochs, retention
 from celery_config.messaging.barrier import store
 from celery_config.messaging.barrier.actions import run_actions
 from celery_config.messaging.barrier.compensations import undo_actions
 from celery_config.messaging.barrier.fences import Fence, fence_pivots
 from celery_config.messaging.barrier.steps import FindHandler, Handler, LocalStep, OutsideStep, S, StepRequest
-from celery_config.messaging.deliveries import Delivery, Outcome
+from celery_config.messaging.deliveries import Delivery, Outcome, ReportedLost
 from celery_config.messaging.outbox import writing
 from celery_config.messaging.tasks import Work, durable_task
 
@@ -55,7 +59,8 @@ log = structlog.get_logger(__name__)
 Attempt = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 Answered = Sequence[tuple[dict[str, Any], dict[str, Any]]]
 """Requests of calls outside, each with its answer."""
-OUTCOMES = ("done", "refused", "outlived", "pivot ran", "failed")
+KNOWN_DONE = "done"
+OUTCOMES = ("done", "refused", "outlived", "pivot ran", "lost", "failed")
 NumberedStep = tuple[int, S]
 CarryOut = Callable[[str, Sequence[S]], list[Outcome]]
 """Carries out the steps of one operation, of which no two have the same barrier row."""
@@ -73,6 +78,8 @@ class StepMessage:
     attempt: Attempt
     command: dict[str, Any]
     needs: dict[str, str] | None = None
+    known: str = ""
+    """What the saga log knows of the step; not a part of the command, so no hash holds it."""
 
     @property
     def subject(self) -> str:
@@ -89,6 +96,7 @@ class FenceMessage:
     attempt: Attempt
     pivot: str
     subject: str
+    known: str = ""
     operation: Literal["fence"] = "fence"
 
 
@@ -199,7 +207,13 @@ def register_fence(service: str) -> Task:
             raise DefinitionError(f"{service} was asked to fence {pivot}, which it does not handle")
         return run_deduplicated(
             deliveries,
-            lambda d: Fence(d.message.saga, d.message.step, "do", d.message.subject),
+            lambda d: Fence(
+                d.message.saga,
+                d.message.step,
+                "do",
+                d.message.subject,
+                known_done=d.message.known == KNOWN_DONE,
+            ),
             lambda _, messages: fence_pivots(messages, pivot, registry.get),
         )
 
@@ -214,12 +228,14 @@ def run_deduplicated(
 ) -> list[Outcome]:
     """Carry out the steps of one operation together; a twin in the same batch waits for the next round."""
     steps = {id(delivery): step(delivery) for delivery in deliveries}
-    old = [each for each in steps.items() if retention.is_too_old(each[1].saga)]
+    outcomes = settle_lost(steps)
+    sound = [each for each in steps.items() if each[0] not in outcomes]
+    old = [each for each in sound if retention.is_too_old(each[1].saga)]
     if not old:
-        outcomes = run_parts(list(steps.items()), carry_out)
+        outcomes |= run_parts(sound, carry_out)
     else:
-        young = [each for each in steps.items() if each not in old]
-        outcomes = run_parts(young, carry_out) | run_old(old, carry_out)
+        young = [each for each in sound if each not in old]
+        outcomes |= run_parts(young, carry_out) | run_old(old, carry_out)
     return [outcomes[id(delivery)] for delivery in deliveries]
 
 
@@ -227,7 +243,7 @@ def run_parts(steps: Sequence[NumberedStep[S]], carry_out: CarryOut[S]) -> dict[
     outcomes: dict[int, Outcome] = {}
     for part in split_unique(steps, lambda each: each[1].key):
         for operation, group in group_by(lambda each: each[1].operation, part).items():
-            ended = carry_out(operation, [each for _, each in group])
+            ended = carry_out_or_report(partial(carry_out, operation), [each for _, each in group])
             outcomes |= zip((number for number, _ in group), ended, strict=True)
     return outcomes
 
@@ -253,6 +269,57 @@ def run_old(steps: Sequence[NumberedStep[S]], carry_out: CarryOut[S]) -> dict[in
     return outcomes | expired | run_parts([each for each in missing if each[0] not in expired], carry_out)
 
 
+def settle_lost(steps: Mapping[int, StepRequest]) -> dict[int, Outcome]:
+    """Return the outcomes of the steps whose missing barrier row does not mean that they never ran, by number.
+
+    One that is known to be done was lost when the database was set back (rule 7, the undo): it is reported. While a
+    restored database is recovered, no missing row of an older saga proves anything: its undos and fences wait.
+    """
+    recovery = epochs.find_recovery()
+    doubtful = {
+        number: each
+        for number, each in steps.items()
+        if each.known_done or (recovery and each.needs_a_row and began_before(each.saga, recovery))
+    }
+    if not doubtful:
+        return {}
+    there = store.known_keys(each.key for each in doubtful.values())
+    return {
+        number: report_lost(
+            each, StepLost(f"{each.name} was done, and {settings.SERVICE} has no barrier row of it")
+        )
+        for number, each in doubtful.items()
+        if each.key not in there
+    }
+
+
+def began_before(saga: UUID, moment: datetime) -> bool:
+    began = uuid7_time(saga)
+    return began is None or began < moment
+
+
+def carry_out_or_report(
+    carry_out: Callable[[Sequence[S]], list[Outcome]], steps: Sequence[S]
+) -> list[Outcome]:
+    """Carry out steps; report a single one that builds on what is lost. Several are tried again one by one."""
+    try:
+        return carry_out(steps)
+    except StepLost as error:
+        if len(steps) > 1:
+            raise
+        return [report_lost(steps[0], error)]
+
+
+def report_lost(step: StepRequest, error: StepLost) -> Outcome:
+    """Tell the orchestrator, or wait for `recover`. No barrier row is written: it would say that the step never ran."""
+    if epochs.find_recovery():
+        return ServiceUnavailable(f"{error}; it waits until `recover` is done")
+    log.error("lost: the database was set back", saga=str(step.saga), step=step.name, reason=str(error))
+    with transaction.atomic():
+        step.report_lost(error)
+    return ReportedLost(str(error))
+
+
 def reject_expired(step: StepRequest) -> Reject:
     """Reject a step whose barrier row is missing and may have been deleted: it may have been carried out."""
     fault = f"saga {step.saga} began more than {settings.SAGA_RETENTION_DAYS:g} days ago, and is not open"
@@ -267,7 +334,10 @@ def decode_step(handler: Handler, delivery: Delivery[StepMessage]) -> StepReques
     """
     message = delivery.message
     command = fill_command(handler.command, message.command, message.needs or {}, delivery.replies)
-    return StepRequest(message.saga, message.step, message.operation, command.subject, command)
+    known_done = message.known == KNOWN_DONE
+    return StepRequest(
+        message.saga, message.step, message.operation, command.subject, command, known_done=known_done
+    )
 
 
 def conclude_step(delivery: Delivery[Any], outcome: Outcome) -> Outcome:
@@ -307,6 +377,8 @@ def describe_outcome(outcome: Outcome) -> tuple[str, str]:
     match outcome:
         case Refused():
             return "refused", str(outcome)
+        case ReportedLost():
+            return "lost", str(outcome)
         case StepSuperseded():
             return "outlived", ""
         case Ignore():

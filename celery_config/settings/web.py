@@ -58,6 +58,7 @@ def web_settings(service: str, package: str, apps: tuple[str, ...], *, tls: bool
         ],
         "ROOT_URLCONF": f"{package}.config.urls",
         "DATA_MAP": f"{package}.erasure.DATA_MAP",
+        "RECOVERY": f"{package}.recovery.make_plan",
         "WSGI_APPLICATION": f"{package}.config.wsgi.application",
         "TEMPLATES": [
             {

@@ -18,6 +18,7 @@ from celery_config.errors import (
     EventUnreadable,
     OperatorRefused,
     OutcomeUnknown,
+    Recovering,
     SagaPaused,
     SignatureInvalid,
     SignatureStale,
@@ -30,6 +31,7 @@ log = structlog.get_logger(__name__)
 PROBLEM_TYPE = "application/problem+json"
 ANSWERS: dict[type[Exception], dict[str, Any]] = {
     SagaPaused: {"status_code": status.HTTP_503_SERVICE_UNAVAILABLE, "code": "paused"},
+    Recovering: {"status_code": status.HTTP_503_SERVICE_UNAVAILABLE, "code": "recovering"},
     OperatorRefused: {"status_code": status.HTTP_409_CONFLICT, "code": "operator_refused"},
     StepSuperseded: {"status_code": status.HTTP_410_GONE, "code": "outlived"},
     OutcomeUnknown: {"status_code": status.HTTP_502_BAD_GATEWAY, "code": "unknown_outcome"},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid5
@@ -43,7 +43,13 @@ def prepare_announcements(now: datetime, deadline: float, orders: Sequence[Order
     ]
 
 
-def build_announcement(event: OrderPlaced | OrderWithdrawn, drive: int = 0) -> dict[str, Any]:
-    """Return the CloudEvent; each drive has a new one."""
+def build_announcement(
+    event: OrderPlaced | OrderWithdrawn, drive: int = 0, known: Iterable[str] = ()
+) -> dict[str, Any]:
+    """Return the CloudEvent; each drive has a new one.
+
+    Args:
+        known: the steps that were seen to be done and not undone.
+    """
     event_id = uuid5(event.order, f"{event.wire_name()}/{drive}")
-    return build_event(event, order=event.order, drive=drive, event_id=event_id)
+    return build_event(event, order=event.order, drive=drive, known=" ".join(known), event_id=event_id)

@@ -120,7 +120,12 @@ class WithdrawalAsked:
     """An operator wants the order undone."""
 
 
-Trigger = EventsSeen | CancelRequested | WithdrawalAsked | Retry | WatchdogFired
+@dataclass(frozen=True)
+class StepLost:
+    """A service was set back behind what was seen of the order."""
+
+
+Trigger = EventsSeen | StepLost | CancelRequested | WithdrawalAsked | Retry | WatchdogFired
 
 
 def decide(view: View, trigger: Trigger) -> Decision[Announcement]:
@@ -136,6 +141,8 @@ def decide(view: View, trigger: Trigger) -> Decision[Announcement]:
         case EventsSeen() if derived != view.status and (view.status in OPEN or derived in ENDED):
             soon = derived is Status.FORWARD and COLLECTED not in view.log
             return Decision(derived, soon=soon)
+        case StepLost() if view.status in OPEN:
+            return Decision(Status.PARKED)
         case CancelRequested() if view.status is Status.RUNNING:
             return Decision(Status.STOPPING, Announcement.WITHDRAWAL)
         case WithdrawalAsked() if derived in (Status.RUNNING, Status.STOPPING):

@@ -87,17 +87,17 @@ class ChoreographyFlow(WatchedFlow[Choreography, SeenByOrder]):
             return self.withdraw(row, cause or TOO_OLD, seen)
         row.attempt += 1
         if send is Announcement.ORDER:
-            return build_announcement(decode(OrderPlaced, row.placed), row.attempt)
+            return build_announcement(decode(OrderPlaced, row.placed), row.attempt, find_done(seen))
         known = find_cause(seen)
         event = OrderWithdrawn(order=row.pk, code=known.get("code", ""), reason=known.get("reason", ""))
-        return build_announcement(event, row.attempt)
+        return build_announcement(event, row.attempt, find_done(seen))
 
     def withdraw(self, row: Choreography, cause: Cause, seen: dict[str, dict[str, Any]]) -> dict[str, Any]:
         """Withdraw an order for the first time: that counts as seen, and stops it."""
         event = OrderWithdrawn(order=row.pk, code=cause["code"], reason=cause["reason"])
         record_events([(row.pk, event)])
         seen[WITHDRAWN] = plain_values(event)
-        return build_announcement(event)
+        return build_announcement(event, known=find_done(seen))
 
     def explain_status(self, row: Choreography, cause: Cause | None, facts: SeenByOrder) -> None:
         seen = facts[row.pk]
@@ -147,6 +147,15 @@ def find_known(kinds: tuple[str, ...], seen: Seen) -> Known:
     if seen.keys() & {*undone}:
         return Known(StepState.UNDONE, None)
     return Known(StepState.DONE, seen[done]) if done in seen else Known(StepState.NOTHING, None)
+
+
+def find_done(seen: Seen) -> list[str]:
+    """Return the steps that were seen to be done and not undone, by the names that the services know them by."""
+    return [
+        command.wire_name()
+        for command, kinds in EVENTS_OF_STEPS.items()
+        if find_known(kinds, seen).logged is StepState.DONE
+    ]
 
 
 def park(row: Choreography, seen: Seen) -> None:

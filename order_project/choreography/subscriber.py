@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from celery_config.contracts.base import StepGaveUp, encode
+from celery_config.contracts.base import LOST, StepGaveUp, encode
 from celery_config.messaging.inbox.subscriptions import Received
 from celery_config.saga.engine.unit_of_work import UnitOfWork
-from order_project.choreography.derivation import EventsSeen
+from order_project.choreography.derivation import EventsSeen, StepLost
 from order_project.choreography.events import record_events
 from order_project.choreography.flow import CHOREOGRAPHIES
 
@@ -29,6 +29,9 @@ def handle_events(received: Sequence[Received]) -> None:
             about = {"step": each.envelope.step, "operation": each.envelope.operation}
             row.failure = about | encode(each.data)
             work.changed[row.pk] = row
+    lost = {row.pk for row, each in news if isinstance(each.data, StepGaveUp) and each.data.code == LOST}
     for row in known.values():
         work.apply_trigger(row, EventsSeen())
+        if row.pk in lost:
+            work.apply_trigger(row, StepLost())
     work.write()

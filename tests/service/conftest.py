@@ -54,7 +54,9 @@ class Participant:
         """Fence a pivot; say whether it ran."""
         return alone.fence(StepRequest(saga, step, "do", subject), pivot.wire_name(), registry.get)
 
-    def hear(self, event: Event, *, drive: int = 0, redelivered: bool = False) -> list[Event]:
+    def hear(
+        self, event: Event, *, drive: int = 0, known: str = "", redelivered: bool = False
+    ) -> list[Event]:
         """Hear an event of a choreographed order, to the end; return what is announced then, decoded.
 
         Args:
@@ -64,7 +66,7 @@ class Participant:
             what the worker would see: a refusal, a failed call.
         """
         order = UUID(str(getattr(event, "order")))  # noqa: B009
-        message = build_event(event, order=order, drive=drive, event_id=uuid4())
+        message = build_event(event, order=order, drive=drive, known=known, event_id=uuid4())
         delivery = {"redelivered": redelivered}
         return self.take(Context(args=[], kwargs=message, id=message["id"], delivery_info=delivery))
 

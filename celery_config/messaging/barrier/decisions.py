@@ -111,3 +111,12 @@ def on_fence(row: Row | None) -> OnFence:
     if row is None or row.action in (Action.REFUSED, Action.TOMBSTONE):
         return OnFence.NEVER
     return OnFence.RAN if row.action is Action.DONE else OnFence.SETTLE_FIRST
+
+
+def is_lost(row: Row | None, *, known_done: bool) -> bool:
+    """Whether a missing row proves that the database was set back, and not that the action never ran.
+
+    Args:
+        known_done: the sender knows that the action was done; that was said in the transaction that wrote the row.
+    """
+    return known_done and row is None

@@ -31,6 +31,10 @@ PIVOT_RAN, PIVOT_FENCED = (f"{ORCHESTRATOR}.{name}" for name in ("pivot_ran", "p
 class Fence(StepRequest):
     """The step of a pivot that must not run any more; its orchestrator learns whether it ran before."""
 
+    @property
+    def needs_a_row(self) -> bool:
+        return True
+
     @classmethod
     def report(cls, decided: Sequence[tuple[Any, AnyRow]]) -> None:
         """Promise the messages that say which pivots ran, with their replies, and which never will."""

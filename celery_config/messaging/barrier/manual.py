@@ -53,7 +53,10 @@ def settle_manually(
         forgotten = (
             ", or its barrier row was deleted before old sagas kept theirs" if is_too_old(saga) else ""
         )
-        raise OperatorRefused(f"{step} never came here{forgotten}: no call of it can be settled")
+        raise OperatorRefused(
+            f"{step} has no barrier row here{forgotten}: no call of it can be settled; if the saga log knows it as"
+            " done, this service's database was set back, and `recover` is the way"
+        )
     undo = decode(handler.command, command) if operation == "undo" else None
     target = StepRequest(saga, step, operation, subject, undo)
     writes = StepWrites({row.key: row})

@@ -11,15 +11,18 @@ from uuid import UUID, uuid5
 
 from django.db import transaction
 
+from celery_config.broker import topology
+from celery_config.common.services import ORCHESTRATOR
 from celery_config.contracts.base import Command, Event, Reply, command_id, decode, encode
 from celery_config.db import bulk
-from celery_config.errors import Refused
+from celery_config.errors import Refused, StepLost
 from celery_config.messaging.barrier import store
 from celery_config.messaging.barrier.decisions import Row
 from celery_config.messaging.barrier.store import AnyRow, NewRow
 from celery_config.messaging.outbox import writing
 from celery_config.messaging.states import Action, Undo
 
+STEP_LOST = f"{ORCHESTRATOR}.step_lost"
 D = TypeVar("D")
 S = TypeVar("S", bound="StepRequest")
 FindHandler = Callable[[str], "Handler | None"]
@@ -74,6 +77,8 @@ class StepRequest:
     operation: str
     subject: str
     command: Command | None = field(default=None, repr=False)
+    known_done: bool = field(default=False, kw_only=True)
+    """Whether the sender knows that the action was done; then its barrier row exists, or the database was set back."""
 
     @cached_property
     def id(self) -> UUID:
@@ -84,6 +89,11 @@ class StepRequest:
         """The key of its barrier row, which action, undo and fence share."""
         return command_id(self.saga, self.name, "do")
 
+    @property
+    def needs_a_row(self) -> bool:
+        """Whether a missing barrier row would count as proof that the action never ran."""
+        return self.operation == "undo"
+
     def new_row(self, command: str, action: Action, **fields: Any) -> NewRow:
         return NewRow(self.key, self.saga, self.name, command, action, **fields)
 
@@ -92,6 +102,21 @@ class StepRequest:
         about = {"step": self.name, "operation": self.operation, "outcome": outcome}
         event_id = uuid5(self.id, outcome)
         return [writing.cloud_event(event, subject=self.subject, saga=self.saga, event_id=event_id, **about)]
+
+    def report_lost(self, error: StepLost) -> None:
+        """Promise the message that parks the saga; call it in a transaction."""
+        message = {
+            "task": STEP_LOST,
+            "args": [],
+            "kwargs": {
+                "saga": str(self.saga), "step": self.name, "operation": self.operation, "reason": str(error)[:500],
+            },
+            "options": {
+                **topology.commands_to(ORCHESTRATOR),
+                **topology.flower_options(saga=self.saga, step=self.name, subject=self.subject),
+            },
+        }  # fmt: skip
+        writing.add_tasks([(self.saga, message)])
 
     def build_reannouncements(self, outcome: Any) -> list[dict[str, Any]]:
         """Return the events that announce again what another message has stored; none where a chain carries it on."""

@@ -30,7 +30,8 @@ log = structlog.get_logger(__name__)
 class Envelope:
     """A CloudEvent without its data; `saga`, `step`, `operation`, `outcome` are set on a saga's events.
 
-    A choreographed order's events have its id as `saga`, a `flow` and, when repeated, the number of the `drive`.
+    A choreographed order's events have its id as `saga`, a `flow` and, when repeated, the number of the `drive`. An
+    event of a published table has the `epoch` of its database.
     """
 
     id: UUID
@@ -46,6 +47,7 @@ class Envelope:
     outcome: str = ""
     flow: str = ""
     drive: int = 0
+    epoch: str = ""
 
 
 @dataclass(frozen=True)

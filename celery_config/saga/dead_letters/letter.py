@@ -10,6 +10,7 @@ from uuid import UUID
 from kombu.message import Message
 
 from celery_config.messaging.barrier.fences import PIVOT_FENCED, PIVOT_RAN
+from celery_config.messaging.barrier.steps import STEP_LOST
 from celery_config.messaging.event_envelopes import RECEIVE, RECEIVE_ALL
 from celery_config.saga.dead_letters.diagnosis import diagnose
 from celery_config.saga.engine.chains import STEP_FAILED
@@ -19,7 +20,7 @@ MAX_BODY = 64 * 1024
 REASONS = ("rejected", "expired", "maxlen", "delivery_limit")
 UNKNOWN = "unknown"
 # Their messages name a step and an operation too, but they report about the step.
-REPORTS = (STEP_FAILED, PIVOT_RAN, PIVOT_FENCED, RECEIVE, RECEIVE_ALL)
+REPORTS = (STEP_FAILED, STEP_LOST, PIVOT_RAN, PIVOT_FENCED, RECEIVE, RECEIVE_ALL)
 
 
 @dataclass(frozen=True, kw_only=True)

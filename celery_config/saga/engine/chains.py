@@ -22,6 +22,7 @@ from celery_config.errors import ChainTooLarge
 from celery_config.saga.dsl import Saga, Step, Via, field_sources
 from celery_config.saga.engine.machine import Send
 from celery_config.saga.engine.plan import Operation, PlannedLink, plan_links
+from celery_config.saga.states import StepState
 
 LARGEST_CHAIN = 128 * 1024
 REDRIVE_MARGIN = 16 * 1024
@@ -40,6 +41,8 @@ class ChainBuilder:
     id: UUID
     data: dict[str, Any]
     attempt: int
+    log: Mapping[str, StepState] = dataclasses.field(default_factory=dict)
+    """What is known of the steps; each link says it of its own step."""
 
     def build(self, send: Send, replies: Mapping[str, Any] | None = None) -> Link:
         """The message that `send` stands for.
@@ -80,7 +83,12 @@ class ChainBuilder:
         return self.participant_link(command.wire_name(), step, operation, more)
 
     def participant_link(self, task: str, step: Step, operation: str, more: dict[str, Any]) -> Link:
-        """The link that the participant's worker carries out; over REST our own worker calls the participant."""
+        """The link that the participant's worker carries out; over REST our own worker calls the participant.
+
+        That the step is known to be done stands beside the command: no hash holds it (rule 7, the undo).
+        """
+        if self.log.get(step.name) is StepState.DONE:
+            more = {**more, "known": StepState.DONE.value}
         if step.via is Via.AMQP:
             return self.link(task, step.command.service, step.name, operation, more)
         message = {"saga": str(self.id), "step": step.name, "attempt": self.attempt, **more}

@@ -42,6 +42,17 @@ class StepFailed:
 
 
 @dataclass(frozen=True)
+class StepLost:
+    """A participant's database knows nothing of a step that was done: it was set back."""
+
+    step: str
+    operation: str
+
+    def __str__(self) -> str:
+        return f"lost: {self.step} ({self.operation})"
+
+
+@dataclass(frozen=True)
 class StepLogged:
     """A participant's event changed the log."""
 
@@ -120,6 +131,7 @@ class DriveFailed:
 
 Trigger = (
     StepFailed
+    | StepLost
     | StepLogged
     | PivotRan
     | Completed
@@ -204,6 +216,8 @@ def decide(saga: type[Saga], view: View, trigger: Trigger) -> Decision[Send]:
             return on_step_logged(saga, view, step, outcome)
         case StepFailed(step, operation):
             return on_step_failed(saga, view, step, operation)
+        case StepLost():
+            return Decision(Status.PARKED) if view.status in OPEN else IGNORE
         case CancelRequested():
             return Decision(Status.STOPPING, Stop()) if view.status is Status.RUNNING else IGNORE
         case Retry() if saga.only_forward():

@@ -117,7 +117,8 @@ class SagaFlow(WatchedFlow[SagaInstance, SagaFacts]):
     ) -> tuple[UUID, dict[str, Any]]:
         row.attempt += 1
         replies = facts.replies.get(row.pk, {}) if isinstance(send, Drive) else {}
-        return row.pk, ChainBuilder(definition(row), row.pk, row.data, row.attempt).build(send, replies)
+        log = facts.logs.get(row.pk, {})
+        return row.pk, ChainBuilder(definition(row), row.pk, row.data, row.attempt, log).build(send, replies)
 
     def explain_status(self, row: SagaInstance, cause: Cause | None, facts: SagaFacts) -> None:
         if row.status in ENDED:
@@ -128,7 +129,7 @@ class SagaFlow(WatchedFlow[SagaInstance, SagaFacts]):
             steps = list(row.steps.all())
             parking.park(
                 row,
-                f"driven {row.attempt} times without coming to an end",
+                cause["reason"] if cause else f"driven {row.attempt} times without coming to an end",
                 find_fault(steps),
                 [s.reply for s in steps if s.logged == StepState.DONE and s.reply],
             )

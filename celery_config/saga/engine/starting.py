@@ -18,6 +18,7 @@ from celery_config.db import bulk
 from celery_config.db.bulk import Statement
 from celery_config.db.functions import cached_sql, parse_time
 from celery_config.errors import ChainTooLarge, SagaPaused
+from celery_config.messaging import epochs
 from celery_config.messaging.outbox import writing
 from celery_config.saga.dsl import Saga
 from celery_config.saga.engine import clock
@@ -40,7 +41,7 @@ def start_sagas(saga: type[Saga], wanted: Sequence[tuple[UUID, Any]]) -> list[UU
         wanted: the subject and data of each.
 
     Raises:
-        SagaPaused, ChainTooLarge: nothing was written.
+        SagaPaused, Recovering, ChainTooLarge: nothing was written.
     """
     prepared = prepare_starts(saga, wanted)
     started: list[UUID] = []
@@ -67,7 +68,7 @@ def prepare_starts(saga: type[Saga], wanted: Sequence[tuple[UUID, Any]]) -> Prep
         wanted: the subject and data of each.
 
     Raises:
-        SagaPaused: none can start.
+        SagaPaused, Recovering: none can start.
     """
     now = read_time_unless_paused(saga)
     instances: list[SagaInstance] = []
@@ -103,16 +104,19 @@ def prepare_starts(saga: type[Saga], wanted: Sequence[tuple[UUID, Any]]) -> Prep
 
 
 def read_time_unless_paused(saga: type[Saga]) -> datetime:
-    """The present saga time; one query also asks for pauses.
+    """The present saga time; one query also asks for pauses, and whether the database is being recovered.
 
     Raises:
         SagaPaused: sagas of this kind are paused.
+        Recovering: nothing starts until `recover` is done.
     """
     steps = tuple(step.name for step in saga.steps)
     query, values = pause_query(saga.name, steps)
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT ({clock.ASK}), EXISTS ({query})", values)
-        (now, paused) = cursor.fetchone()
+        cursor.execute(f"SELECT ({clock.ASK}), EXISTS ({query}), {epochs.IS_RECOVERING}", values)
+        (now, paused, recovering) = cursor.fetchone()
+    if recovering:
+        epochs.check_not_recovering()
     if paused and (pause := find_pauses(saga.name, steps).first()):
         raise SagaPaused(f"{pause}, since {pause.since:%Y-%m-%d %H:%M} UTC: {pause.why}")
     return parse_time(now) if now else clock.start()

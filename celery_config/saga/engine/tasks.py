@@ -10,16 +10,18 @@ from uuid import UUID
 from django.db import transaction
 
 from celery_config.common.grouping import split_unique
+from celery_config.contracts.base import LOST
 from celery_config.erasure import tombstones
 from celery_config.errors import Refused, StepSuperseded
 from celery_config.messaging.barrier.fences import PIVOT_FENCED, PIVOT_RAN
+from celery_config.messaging.barrier.steps import STEP_LOST
 from celery_config.messaging.deliveries import Delivery, Outcome
 from celery_config.messaging.inbox.subscriptions import Received
 from celery_config.messaging.tasks import Handle, Work, durable_task
 from celery_config.saga.dsl import Saga, StepKind
 from celery_config.saga.engine import refusals, runner, step_log
 from celery_config.saga.engine.chains import CALL, COMPENSATED, COMPLETE, STEP_FAILED
-from celery_config.saga.engine.machine import PivotRan, StepFailed, StepLogged
+from celery_config.saga.engine.machine import PivotRan, StepFailed, StepLogged, StepLost
 from celery_config.saga.engine.rest_steps import CallMessage, call_participants, record_exhaustion
 from celery_config.saga.engine.runner import StopChainEnd
 from celery_config.saga.states import StepState
@@ -31,6 +33,14 @@ class StepFailedMessage:
     step: str
     operation: str
     attempt: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepLostMessage:
+    saga: UUID
+    step: str
+    operation: str
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +76,18 @@ def handle_step_failed(deliveries: Sequence[Delivery[StepFailedMessage]]) -> lis
             for each in part
         }
         runner.handle_triggers({each.saga: StepFailed(each.step, each.operation) for each in part}, causes)
+    return [None] * len(deliveries)
+
+
+def handle_step_lost(deliveries: Sequence[Delivery[StepLostMessage]]) -> list[Outcome]:
+    """A participant was set back behind a step that was done: the saga is parked (rule 25, parked)."""
+    for part in split_unique([delivery.message for delivery in deliveries], lambda lost: lost.saga):
+        causes = {each.saga: {"step": each.step, "code": LOST, "reason": each.reason} for each in part}
+        with transaction.atomic():
+            for each in part:
+                reason = {"code": LOST, "reason": each.reason}
+                refusals.record_failure(each.saga, each.step, each.operation, reason)
+            runner.handle_triggers({each.saga: StepLost(each.step, each.operation) for each in part}, causes)
     return [None] * len(deliveries)
 
 
@@ -108,6 +130,7 @@ def register_task(name: str, message: type[Any], handle: Handle, *, chained: boo
 
 
 register_task(STEP_FAILED, StepFailedMessage, handle_step_failed)
+register_task(STEP_LOST, StepLostMessage, handle_step_lost)
 register_task(COMPLETE, EndMessage, handle_complete, chained=True)
 register_task(COMPENSATED, EndMessage, handle_compensated, chained=True)
 register_task(PIVOT_RAN, PivotRanMessage, handle_pivot_ran)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import generics, serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -19,7 +19,7 @@ from celery_config.messaging.retention import SAGAS_AT_ONCE
 from celery_config.saga.engine.flows import WatchedFlow
 from celery_config.saga.engine.saga_flow import SAGAS
 from celery_config.saga.models import OperatorAction, SagaInstance, SagaPause, WatchedRow
-from celery_config.saga.operations import operators, pauses, previews, selectors
+from celery_config.saga.operations import known_flows, operators, pauses, previews, selectors
 from celery_config.web.fields import IdField
 from celery_config.web.parsers import parse_body
 from celery_config.web.permissions import IsService, require_permission
@@ -102,6 +102,25 @@ class SagaEffects(APIView):
         """Each live or doubtful effect with its holder, amount and expiry; asks every participant."""
         row = get_object_or_404(SagaInstance, pk=pk)
         return Response({"effects": [encode(effect) for effect in selectors.read_effects(row)]})
+
+
+class KnownFlows(APIView):
+    permission_classes = (IsService,)
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("service", str, required=True, description="whose steps"),
+            OpenApiParameter("after", str, description="`next` of the page before"),
+        ],
+        responses={200: dict},
+    )
+    def get(self, request: Request) -> Response:
+        """What is known of a participant's steps in every flow, oldest first: for its recovery from an older backup."""
+        return Response(
+            known_flows.read_page(
+                request.query_params.get("service", ""), request.query_params.get("after", "")
+            )
+        )
 
 
 class Operating(APIView):
@@ -193,6 +212,7 @@ class Pauses(APIView):
 
 urlpatterns = [
     path("sagas/", SagaList.as_view(), name="sagas"),
+    path("sagas/known/", KnownFlows.as_view(), name="sagas-known"),
     path("sagas/parked/", ParkedGroups.as_view(), name="sagas-parked"),
     path("sagas/pauses/", Pauses.as_view(), name="saga-pauses"),
     path("sagas/ended/", EndedSagas.as_view(), name="sagas-ended"),

@@ -55,6 +55,8 @@ def judge_effect(known: Known, answer: Answer, step: str) -> tuple[bool, str] | 
             return None
         return True, f"its service does not answer; the saga log says: {known.logged or 'not known yet'}"
     held = answer.get(step)
+    if held is None and known.logged is StepState.DONE:
+        return True, "it was done, and its service knows nothing of it: the service's database was set back"
     if held is None or held.undo is Undo.DONE or held.action in (Action.REFUSED, Action.TOMBSTONE):
         return None
     if held.action is Action.INTENT:

@@ -32,7 +32,8 @@ DELAYS: dict[str, tuple[float, ...]] = {
 class Message:
     """A message under way (a link, an errback, an event), or a worker in the middle of a step.
 
-    `replies` has a bit for each step whose reply it carries; `phase` is where its worker stands, if it has one.
+    `replies` has a bit for each step whose reply it carries, `known` one for each that the log knew as done; `phase` is
+    where its worker stands, if it has one.
     """
 
     kind: str
@@ -46,13 +47,18 @@ class Message:
     answer: str = ""
     number: int = 0
     in_outbox_until: float = 0.0
+    known: int = 0
 
     def __str__(self) -> str:
         return " ".join(word for word in (self.kind, self.operation, self.step, str(self.number)) if word)
 
     def copy(self) -> Message:
         """The same message, before any worker took it."""
-        return Message(self.kind, self.step, self.operation, self.chain, self.at, self.replies, self.contents)
+        again = Message(
+            self.kind, self.step, self.operation, self.chain, self.at, self.replies, self.contents
+        )
+        again.known = self.known
+        return again
 
 
 class Broker:

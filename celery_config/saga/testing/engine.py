@@ -33,6 +33,7 @@ class Engine:
     on_result: Callable[..., OnResult] = decisions.on_result
     on_undo: Callable[[Row | None], OnUndo] = decisions.on_undo
     on_fence: Callable[[Row | None], OnFence] = decisions.on_fence
+    is_lost: Callable[..., bool] = decisions.is_lost
     rises: Callable[[StepState, StepState], bool] = supersedes
     undo_claims: Row | None = TOMBSTONE_OF_UNDO
     fence_claims: Row | None = TOMBSTONE_OF_FENCE

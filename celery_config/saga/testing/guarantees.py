@@ -49,13 +49,15 @@ def check_at_the_end(
 def check_providers(states: Collection[ParticipantState]) -> None:
     for state in states:
         ours = state.row is not None and state.row.action is Action.DONE and state.row.undo is not Undo.DONE
-        if state.outside and ours != (state.provider == "live"):
+        if state.outside and not state.set_back and ours != (state.provider == "live"):
             raise Violation(
                 f"{state.name} is {state.provider or 'unknown'} at its provider, but its barrier says otherwise"
             )
 
 
 def check_parked(saga: Orchestrator, states: Collection[ParticipantState], may_park: Collection[str]) -> None:
+    if any(state.set_back for state in states):
+        return
     pivot_ran = saga.saga.only_forward() or any(state.is_pivot and state.live for state in states)
     if not any(state.name in may_park and is_stuck(state, pivot_ran) for state in states):
         raise Violation("the saga is parked, although nothing that is left failed for long")

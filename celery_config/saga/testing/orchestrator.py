@@ -16,6 +16,7 @@ from celery_config.saga.engine.machine import (
     Send,
     StepFailed,
     StepLogged,
+    StepLost,
     Trigger,
     View,
     WatchdogFired,
@@ -41,7 +42,7 @@ OPERATOR: Options = (
 )
 # The states of docs/protocol.md. An end is final, so the callback runs once.
 TRANSITIONS = {
-    Status.RUNNING: {Status.COMPLETED, Status.STOPPING, Status.FORWARD},
+    Status.RUNNING: {Status.COMPLETED, Status.STOPPING, Status.FORWARD, Status.PARKED},
     Status.STOPPING: {Status.COMPENSATED, Status.FORWARD, Status.PARKED},
     Status.FORWARD: {Status.COMPLETED, Status.PARKED},
     Status.PARKED: {Status.STOPPING, Status.FORWARD, Status.COMPLETED, Status.COMPENSATED},
@@ -95,6 +96,8 @@ class Orchestrator:
                 changed = self.merge(message.step, outcome)
                 if changed and outcome is StepState.DONE and message.step in self.pivots:
                     self.apply_trigger(StepLogged(message.step, outcome))
+            case "step lost":
+                self.apply_trigger(StepLost(message.step, message.operation))
             case "pivot ran":
                 self.merge(message.step, StepState.DONE)
                 self.apply_trigger(PivotRan())
@@ -175,7 +178,8 @@ class Orchestrator:
         known = sum(1 << n for name, n in self.positions.items() if self.log[name] is done)
         replies = known if isinstance(send, Drive) else 0
         link = chain[0]
-        self.broker.send_from_outbox(Message(link.operation, link.step, "", chain, 0, replies, ASKED))
+        message = Message(link.operation, link.step, "", chain, 0, replies, ASKED, known=known)
+        self.broker.send_from_outbox(message)
 
     def run_watchdog(self, *, early: bool = False) -> str:
         """The watchdog checks the saga; return what it did."""

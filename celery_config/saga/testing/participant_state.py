@@ -27,6 +27,7 @@ class ParticipantState:
     effects: int = 0
     ever_undone: bool = False
     never: bool = False
+    set_back: bool = False  # its database lost the row; the effect at the provider is still there
     contents: str = ""
     provider: str = ""  # what it holds under the step's idempotency key: "", live, refused, cancelled
 

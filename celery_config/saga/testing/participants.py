@@ -34,6 +34,8 @@ class Participants:
     def do(self, message: Message) -> str:
         """A local action; `ExternalParticipants` continues an action at a provider."""
         state = self.states[message.step]
+        if self.is_lost(message, state):
+            return self.report_lost(message)
         if state.needs & ~message.replies:
             raise Violation(f"{state.name} was sent without a reply it needs")
         decision = self.engine.on_action(state.row, message.contents)
@@ -72,6 +74,8 @@ class Participants:
     def undo(self, message: Message) -> str:
         """A local undo (rule 7, the undo)."""
         state = self.states[message.step]
+        if self.is_lost(message, state):
+            return self.report_lost(message)
         decision, claimed = self.on_undo(state)
         choice = self.choose(
             message, "at work", NEVER_SUCCEEDS if self.cannot_undo(state, decision) else ORDINARY
@@ -100,6 +104,8 @@ class Participants:
     def fence(self, message: Message) -> str:
         """The pivot's fence (rule 13, the fence)."""
         state = self.states[message.step]
+        if self.is_lost(message, state):
+            return self.report_lost(message)
         decision = self.engine.on_fence(state.row)
         choice = self.choose(message, "at work", ORDINARY)
         if choice in LEAVES_NOTHING:
@@ -108,6 +114,14 @@ class Participants:
             state.row = self.engine.fence_claims
         self.finish_fence(message, state, choice, ran=decision is OnFence.RAN)
         return f"{choice}: {decision}"
+
+    def is_lost(self, message: Message, state: ParticipantState) -> bool:
+        return self.engine.is_lost(state.row, known_done=bool(message.known >> state.position & 1))
+
+    def report_lost(self, message: Message) -> str:
+        """Report a step that is known to be done and has no row; nothing is written, and the chain ends."""
+        self.broker.send(Message("step lost", message.step, message.kind))
+        return "lost: the database was set back"
 
     def finish_fence(self, message: Message, state: ParticipantState, choice: str, *, ran: bool) -> None:
         """Report to the orchestrator; the stop chain goes on only if the pivot did not run."""
@@ -138,7 +152,10 @@ class Participants:
             replies |= 1 << self.states[message.step].position
         at = message.at + 1
         link = message.chain[at]
-        self.broker.send(Message(link.operation, link.step, "", message.chain, at, replies, ASKED))
+        following = Message(
+            link.operation, link.step, "", message.chain, at, replies, ASKED, known=message.known
+        )
+        self.broker.send(following)
 
     def fail(self, message: Message, choice: str) -> str:
         """End a message that committed nothing."""

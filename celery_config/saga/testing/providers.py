@@ -48,6 +48,8 @@ class ExternalParticipants(Participants):
         if message.phase == RESULT:
             return self.handle_result(message, state)
         decision = self.engine.on_action(state.row, message.contents)
+        if self.is_lost(message, state):
+            return self.report_lost(message)
         if state.needs & ~message.replies or decision not in (OnAction.RUN, OnAction.CALL_AGAIN):
             return super().do(message)
         lasting = state.lasting and not state.compensatable
@@ -119,7 +121,11 @@ class ExternalParticipants(Participants):
         if message.phase:
             return self.continue_undo(message, state)
         decision, _ = self.on_undo(state)
-        if not state.outside or decision not in (OnUndo.UNDO, OnUndo.SETTLE_FIRST):
+        if (
+            self.is_lost(message, state)
+            or not state.outside
+            or decision not in (OnUndo.UNDO, OnUndo.SETTLE_FIRST)
+        ):
             return super().undo(message)
         cannot = self.cannot_undo(state, decision)
         choice = self.choose(message, "at work", NEVER_SUCCEEDS if cannot else ("goes well", *LEAVES_NOTHING))
@@ -162,7 +168,8 @@ class ExternalParticipants(Participants):
         if message.phase == SETTLE:
             return self.call_provider(message, state, then=SETTLED)
         if message.phase != SETTLED:
-            if self.engine.on_fence(state.row) is not OnFence.SETTLE_FIRST:
+            lost = self.is_lost(message, state)
+            if lost or self.engine.on_fence(state.row) is not OnFence.SETTLE_FIRST:
                 return super().fence(message)
             choice = self.choose(message, "at work", ("goes well", *LEAVES_NOTHING))
             if choice in LEAVES_NOTHING:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from celery_config.messaging.states import Action
 from celery_config.saga.dsl import Saga, StepKind, field_sources
+from celery_config.saga.engine.plan import Operation
 from celery_config.saga.states import OPEN, StepState
 from celery_config.saga.testing.broker import Broker, Message
 from celery_config.saga.testing.engine import REAL, Engine
@@ -18,6 +19,7 @@ from celery_config.saga.testing.strategies import Options, Strategy
 
 INTERRUPTIONS: Options = (
     "nothing", "somebody cancels", "the watchdog looks", "the deadline passes", "the broker loses everything",
+    "its database is set back",
 )  # fmt: skip
 # A message moves once for each phase of its worker; each move needs a point with a unique name.
 AFTERWARDS = {phase: f"{phase}, afterwards".removeprefix(", ") for phase in ("", UNDER_WAY, *PHASES)}
@@ -136,7 +138,27 @@ class Simulation:
                 self.orchestrator.pass_deadline()
             case "the broker loses everything":
                 self.broker.lose_everything()
+            case "its database is set back":
+                self.set_back(message)
         self.trace_move(happens, f"the saga is {self.orchestrator.status}")
+
+    def set_back(self, message: Message) -> None:
+        """Restore the database of a step's participant to a moment before the step, whose effect is at a provider.
+
+        The log and every message that may yet undo it know that it was done. What a message says that was sent before
+        the log knew is beyond the protocol: such messages wait while the participant is recovered.
+        """
+        state = self.states.get(message.step)
+        if (
+            state is None
+            or not (state.outside and state.live)
+            or self.orchestrator.log[state.name] is not StepState.DONE
+        ):
+            return
+        under_way = [waiting for _, _, waiting in self.broker.waiting]
+        if any(may_undo(each, state) or (each.phase and each.step == state.name) for each in under_way):
+            return
+        state.row, state.set_back = None, True
 
     def trace_move(self, who: str, happened: str) -> None:
         if self.trace:
@@ -169,3 +191,11 @@ def initial_states(setting: Setting) -> dict[str, ParticipantState]:
         )
         for n, s in enumerate(setting.saga.steps)
     }
+
+
+def may_undo(message: Message, state: ParticipantState) -> bool:
+    """Whether the message was sent before the log knew of the step, and undoes or fences it on its way."""
+    if message.known >> state.position & 1:
+        return False
+    links = message.chain[message.at :]
+    return any(link.step == state.name and link.operation is not Operation.DO for link in links)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 from rich.table import Table
 
@@ -20,8 +24,15 @@ SHOWN = 50
 class Command(BaseCommand):
     help = "Ask every service what it did for each order, and compare. Exit 1 on any finding."
 
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--report", type=Path, metavar="FILE", help="write every finding into a CSV file")
+        parser.add_argument(
+            "--json", action="store_true", help="print every finding as JSON, and nothing else"
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
-        console = Console()
+        # What is on standard output with --json is one document.
+        console = Console(stderr=options["json"])
         try:
             with progress_bars(console) as bar:
                 task = bar.add_task("audit", total=Order.objects.count())
@@ -30,13 +41,34 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         for warning in audit.find_warnings():
             console.print(f"warning: {warning}", style="yellow", markup=False)
-        if findings:
-            table = Table("order", "finding")
-            for finding in findings[:SHOWN]:
-                table.add_row(finding.order, finding.what, style="red")
-            console.print(table)
-            if len(findings) > SHOWN:
-                console.print(f"… and {len(findings) - SHOWN} more")
-        self.stdout.write(f"audit: {checked} orders checked, {len(findings)} violations")
+        if options["report"]:
+            write_report(options["report"], findings)
+        if options["json"]:
+            rows = [{"order": each.order, "finding": each.what} for each in findings]
+            self.stdout.write(
+                json.dumps({"checked": checked, "violations": len(rows), "findings": rows}, indent=1)
+            )
+        else:
+            show(console, findings, options["report"])
+            self.stdout.write(f"audit: {checked} orders checked, {len(findings)} violations")
         if findings:
             sys.exit(1)
+
+
+def show(console: Console, findings: Sequence[audit.Finding], report: Path | None) -> None:
+    if not findings:
+        return
+    table = Table("order", "finding")
+    for finding in findings[:SHOWN]:
+        table.add_row(finding.order, finding.what, style="red")
+    console.print(table)
+    if len(findings) > SHOWN:
+        where = f"all are in {report}" if report else "--report FILE writes all"
+        console.print(f"… and {len(findings) - SHOWN} more; {where}")
+
+
+def write_report(path: Path, findings: Sequence[audit.Finding]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(["order", "finding"])
+        rows.writerows([each.order, each.what] for each in findings)

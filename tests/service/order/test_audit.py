@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -19,7 +21,9 @@ from celery_config.common.services import PARTICIPANTS
 from celery_config.contracts.base import encode
 from celery_config.copies.readers import CopyReader, stream_rows
 from celery_config.copies.registry import copies
+from celery_config.errors import Recovering
 from celery_config.http import service_client
+from celery_config.messaging import epochs
 from celery_config.messaging.models import OutboxMessage
 from celery_config.saga.engine import runner
 from celery_config.saga.engine.machine import StepFailed
@@ -381,3 +385,31 @@ class TestCommand:
         others.away = "inventory"
         with pytest.raises(CommandError, match="inventory does not answer"):
             call_command("audit")
+
+    def test_every_finding_is_in_the_report_and_in_the_json(
+        self, shop: Shop, others: Services, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        others.strangers["payment"] = [str(uuid4()) for _ in range(60)]
+        report = tmp_path / "audit.csv"
+        with pytest.raises(SystemExit, match="1"):
+            call_command("audit", "--report", str(report))
+        assert f"and 10 more; all are in {report}" in capsys.readouterr().out.replace("\n", "")
+        with report.open(newline="") as file:
+            assert len(list(csv.DictReader(file))) == 60
+        with pytest.raises(SystemExit, match="1"):
+            call_command("audit", "--json")
+        told = json.loads(capsys.readouterr().out)
+        assert (told["checked"], told["violations"], len(told["findings"])) == (0, 60, 60)
+        assert told["findings"][0].keys() == {"order", "finding"}
+
+    def test_a_database_that_waits_for_recover_is_a_finding(self, shop: Shop, others: Services) -> None:
+        epochs.begin("restored")
+        assert found() == ["order: its database was restored, and `./manage.py order recover` is not done"]
+
+
+def test_no_order_is_placed_until_recover_is_done(shop: Shop) -> None:
+    epochs.begin("restored: the disk")
+    with pytest.raises(Recovering, match="the disk"):
+        shop.place()
+    epochs.end_recovery()
+    assert shop.place().order

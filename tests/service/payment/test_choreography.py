@@ -47,8 +47,8 @@ class Buyer:
         self.shop, self.participant, self.token = shop, participant, token
         self.order = shop.order = uuid7()
 
-    def hear(self, event: Event, *, drive: int = 0) -> list[str]:
-        return [type(each).__name__ for each in self.participant.hear(event, drive=drive)]
+    def hear(self, event: Event, *, drive: int = 0, known: str = "") -> list[str]:
+        return [type(each).__name__ for each in self.participant.hear(event, drive=drive, known=known)]
 
     def placed(self, drive: int = 0) -> list[str]:
         return self.hear(self.announcement, drive=drive)
@@ -249,6 +249,25 @@ def test_what_a_webhook_settled_is_told_by_the_next_try(
     assert said == "settled"
     (again,) = OutboxMessage.objects.filter(kind="task").values_list("payload", flat=True)
     assert [type(each).__name__ for each in buyer.participant.take_again(again)] == ["PaymentReceived"]
+
+
+@pytest.mark.parametrize("known", ["payment.authorize_payment", "payment.capture_payment"])
+def test_what_the_order_service_saw_done_is_not_said_to_have_never_been(buyer: Buyer, known: str) -> None:
+    """The database was set back: a release would let the others undo while the money is held, or taken."""
+    buyer.placed()
+    BarrierRow.objects.exclude(command="" if "authorize" in known else AuthorizePayment.wire_name()).delete()
+    event = OrderWithdrawn(order=buyer.order, code="cancelled", reason="by ada")
+    assert buyer.hear(event, known=known) == ["StepGaveUp"]
+    payload = OutboxMessage.objects.get(name="step.step_gave_up").payload
+    assert (payload["data"]["code"], payload["outcome"]) == ("step_lost", "failed")
+    assert not BarrierRow.objects.filter(action="tombstone").exists()
+
+
+def test_what_is_known_goes_on_with_the_answers(buyer: Buyer) -> None:
+    buyer.placed()
+    buyer.hear(OrderWithdrawn(order=buyer.order, code="x", reason=""), known="shipment.book_shipment")
+    released = OutboxMessage.objects.get(name=PaymentReleased.wire_name()).payload
+    assert released["known"] == "shipment.book_shipment"
 
 
 class TestAWebhookBeforeTheAnswer:

@@ -9,10 +9,11 @@ from uuid import uuid4
 import pytest
 
 from celery_config.errors import OutcomeUnknown, Refused
+from celery_config.messaging.models import BarrierRow
 from payment_app import selectors
-from payment_app.errors import IdempotencyKeyExpired
+from payment_app.errors import IdempotencyKeyExpired, NoPayment
 from payment_app.gateways import gateway
-from payment_app.models import Refund, RefundOutcome
+from payment_app.models import Payment, Refund, RefundOutcome
 from tests.service.payment.shop import Shop
 from tests.service.together import postgresql
 
@@ -111,8 +112,20 @@ def test_a_refund_whose_key_may_be_forgotten_is_left_to_a_human(shop: Shop) -> N
 
 def test_nothing_is_given_back_that_was_not_taken(shop: Shop) -> None:
     shop.authorize()
-    with pytest.raises(Refused, match="not_captured"):
+    shop.void()
+    with pytest.raises(Refused, match="not_captured: The payment of this order is voided here"):
         shop.refund(1)
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_a_confirmed_orders_refund_does_not_say_that_nothing_was_taken(shop: Shop, lost: bool) -> None:
+    """Only confirmed orders are refunded: a payment that is missing, or only held, was lost in a restore."""
+    shop.authorize()
+    if lost:
+        Payment.objects.all().delete()
+    with pytest.raises(NoPayment):
+        shop.refund(1)
+    assert not BarrierRow.objects.filter(step="refund-payment").exists()
 
 
 def test_a_refunds_id_is_used_once(shop: Shop) -> None:

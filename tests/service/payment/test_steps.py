@@ -9,12 +9,12 @@ import pytest
 from django.utils import timezone
 
 from celery_config.errors import OutcomeUnknown, Refused, StepSuperseded
-from celery_config.messaging.models import OutboxMessage
+from celery_config.messaging.models import BarrierRow, OutboxMessage
 from payment_app.domain import payment_id
 from payment_app.errors import NoPayment, VoidImpossible
 from payment_app.gateways import gateway
 from payment_app.models import LedgerTransaction, Payment, Posting
-from tests.service.payment.shop import Shop
+from tests.service.payment.shop import CAPTURE, Shop
 
 
 @pytest.mark.parametrize("token", ["tok_approved", "tok_slow"])
@@ -135,11 +135,17 @@ def test_a_capture_takes_the_money_and_books_it(shop: Shop) -> None:
     assert set(lines) == {("provider_clearing", "GBP", 1999), ("sales", "GBP", -1999)}
 
 
-def test_a_capture_without_money_held_is_refused(shop: Shop) -> None:
-    with pytest.raises(Refused, match="no_payment"):
-        shop.capture()
+def test_a_capture_whose_payment_is_lost_is_no_refusal(shop: Shop) -> None:
+    """Its command names the payment, so it was authorized: a refusal would compensate with the money held."""
     shop.authorize()
-    shop.saga = uuid4()
+    Payment.objects.all().delete()
+    with pytest.raises(NoPayment):
+        shop.capture()
+    assert not BarrierRow.objects.filter(step=CAPTURE).exists()
+
+
+def test_a_capture_of_another_payment_is_refused(shop: Shop) -> None:
+    shop.authorize()
     with pytest.raises(Refused, match="wrong_payment"):
         shop.capture(payment=uuid4())
 

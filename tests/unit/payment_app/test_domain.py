@@ -9,7 +9,7 @@ import pytest
 from celery_config.errors import Refused
 from payment_app import domain
 from payment_app.domain import ACCOUNTS, AccountCode, Line, State, TransactionKind
-from payment_app.errors import Unbalanced
+from payment_app.errors import NoPayment, Unbalanced
 
 
 def code_of(refused: pytest.ExceptionInfo[Refused]) -> str:
@@ -110,7 +110,6 @@ def test_only_held_money_of_the_order_itself_is_captured() -> None:
     ours, other = uuid4(), uuid4()
     domain.check_capture(state=State.AUTHORIZED, ours=ours, named=ours)
     for state, mine, asked, code in [
-        (None, None, other, "no_payment"),
         (State.AUTHORIZED, ours, other, "wrong_payment"),
         (State.VOIDED, ours, ours, "already_voided"),
         (State.CAPTURED, ours, ours, "already_captured"),
@@ -118,13 +117,13 @@ def test_only_held_money_of_the_order_itself_is_captured() -> None:
         with pytest.raises(Refused) as refused:
             domain.check_capture(state=state, ours=mine, named=asked)
         assert code_of(refused) == code
+    with pytest.raises(NoPayment, match=str(ours)):
+        domain.check_capture(state=None, ours=None, named=ours)
 
 
 def test_only_captured_money_is_given_back_and_in_its_own_currency() -> None:
     domain.check_refund(state=State.CAPTURED, payment_currency="GBP", amount=5, currency="GBP")
     for state, currency, amount, code in [
-        (None, "GBP", 5, "not_captured"),
-        (State.AUTHORIZED, "GBP", 5, "not_captured"),
         (State.VOIDED, "GBP", 5, "not_captured"),
         (State.CAPTURED, "EUR", 5, "wrong_currency"),
         (State.CAPTURED, "GBP", 0, "invalid_amount"),
@@ -133,3 +132,6 @@ def test_only_captured_money_is_given_back_and_in_its_own_currency() -> None:
         with pytest.raises(Refused) as refused:
             domain.check_refund(state=state, payment_currency="GBP", amount=amount, currency=currency)
         assert code_of(refused) == code
+    for lost in (None, State.AUTHORIZED):
+        with pytest.raises(NoPayment):
+            domain.check_refund(state=lost, payment_currency="GBP", amount=5, currency="GBP")

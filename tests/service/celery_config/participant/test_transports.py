@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from typing import Any, Protocol
 from uuid import uuid4
 
@@ -12,13 +13,17 @@ from celery import current_app
 from celery.app.task import Context
 from celery.exceptions import Ignore, Reject
 from django.conf import settings
+from django.utils import timezone
 from rest_framework.test import APIClient
 
+from celery_config.common.identifiers import uuid7
 from celery_config.contracts.base import encode
 from celery_config.errors import CallFailed, OutcomeUnknown, Refused, ServiceUnavailable, StepSuperseded
 from celery_config.http.circuit_breaker import CircuitBreaker
 from celery_config.http.json_client import JsonClient
+from celery_config.messaging import epochs
 from celery_config.messaging.barrier.fences import PIVOT_RAN
+from celery_config.messaging.barrier.steps import STEP_LOST
 from celery_config.messaging.deliveries import Delivery, Outcome, TriedLater
 from celery_config.messaging.models import BarrierRow, OutboxMessage
 from celery_config.messaging.tasks import DurableTask, Work, durable_task
@@ -51,7 +56,7 @@ class OverRest:
     """Through the orchestrator's client and this service's own pages, over a socket."""
 
     def __init__(self, url: str, token: str) -> None:
-        client = JsonClient(url, token=token)
+        client = JsonClient(url, token=token, away=ServiceUnavailable)
         breaker = CircuitBreaker(failures=100, reset_timeout=1.0, counts=lambda error: True)
         self.participant = Participant(client, breaker)
 
@@ -92,8 +97,8 @@ class Guest:
     def book(self, nights: int = 3, **replies: Any) -> Outcome:
         return self.send(BookHotel(trip=self.hotel.trip, nights=nights), "do", replies)
 
-    def cancel(self, **replies: Any) -> Outcome:
-        return self.send(CancelHotel(trip=self.hotel.trip), "undo", replies)
+    def cancel(self, known: str = "", **replies: Any) -> Outcome:
+        return self.send(CancelHotel(trip=self.hotel.trip), "undo", replies, known=known)
 
     def send(self, command: Any, operation: str, replies: dict[str, Any], **more: Any) -> Outcome:
         message = {
@@ -106,8 +111,9 @@ class Guest:
         }
         return self.transport.send(command.wire_name(), message, replies)
 
-    def fence(self) -> Outcome:
+    def fence(self, known: str = "") -> Outcome:
         message = {
+            "known": known,
             "saga": str(self.hotel.saga),
             "step": "hotel",
             "attempt": 0,
@@ -174,6 +180,58 @@ def test_other_contents_under_one_id_are_for_a_human(guest: Guest) -> None:
     assert isinstance(outcome, Reject)
     assert not outcome.requeue
     assert guest.hotel.bookings == 1
+
+
+class TestADatabaseThatWasSetBack:
+    """The saga log knows the step as done, and there is no row of it (rule 7, the undo)."""
+
+    @pytest.fixture
+    def lost(self, guest: Guest) -> Guest:
+        guest.book()
+        BarrierRow.objects.all().delete()
+        OutboxMessage.objects.all().delete()
+        return guest
+
+    def assert_reported(self, lost: Guest, outcome: Outcome, operation: str) -> None:
+        assert isinstance(outcome, Ignore)
+        assert not BarrierRow.objects.exists(), "a row would say that it never ran"
+        message = OutboxMessage.objects.get().payload
+        assert message["task"] == STEP_LOST
+        about = {"saga": str(lost.hotel.saga), "step": "hotel", "operation": operation}
+        assert message["kwargs"].items() >= about.items()
+
+    def test_an_undo_does_not_say_that_it_never_ran(self, lost: Guest) -> None:
+        self.assert_reported(lost, lost.cancel(known="done"), "undo")
+        assert lost.hotel.bookings == 1
+
+    def test_nor_does_a_fence(self, lost: Guest) -> None:
+        self.assert_reported(lost, lost.fence(known="done"), "do")
+
+    def test_nor_is_the_action_done_again(self, lost: Guest) -> None:
+        command = BookHotel(trip=lost.hotel.trip, nights=3)
+        self.assert_reported(lost, lost.send(command, "do", {}, known="done"), "do")
+        assert lost.hotel.bookings == 1
+
+    def test_what_is_known_is_no_part_of_the_command(self, guest: Guest) -> None:
+        guest.book()
+        command = BookHotel(trip=guest.hotel.trip, nights=3)
+        assert guest.send(command, "do", {}, known="done") == {"hotel": guest.hotel.row.reply}
+        assert guest.cancel(known="done") == {}
+        assert guest.hotel.bookings == 0
+
+    def test_while_it_is_recovered_a_missing_row_proves_nothing(self, guest: Guest) -> None:
+        epochs.begin("restored")
+        for outcome in (guest.cancel(), guest.fence(), guest.cancel(known="done")):
+            assert isinstance(outcome, ServiceUnavailable | TriedLater)
+        assert not BarrierRow.objects.exists()
+        assert not OutboxMessage.objects.filter(name=STEP_LOST).exists()
+        epochs.end_recovery()
+        assert guest.cancel() == {}
+
+    def test_meanwhile_younger_sagas_go_on(self, guest: Guest) -> None:
+        epochs.begin("restored")
+        guest.hotel.saga = uuid7(timezone.now() + timedelta(minutes=1))
+        assert guest.cancel() == {}
 
 
 @pytest.mark.parametrize("replies", [{}, {"flight": {}}, {"flight": None}])

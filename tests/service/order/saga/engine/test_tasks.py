@@ -13,6 +13,7 @@ from celery_config.contracts.inventory import StockRefused, StockReleased, Stock
 from celery_config.contracts.payment import PaymentCaptured
 from celery_config.contracts.shipment import ShipmentCancelled
 from celery_config.messaging.barrier.fences import PIVOT_FENCED, PIVOT_RAN
+from celery_config.messaging.barrier.steps import STEP_LOST
 from celery_config.messaging.inbox.subscriptions import deliver
 from celery_config.messaging.outbox.writing import cloud_event
 from celery_config.saga.engine import runner
@@ -47,7 +48,7 @@ def last_link(placed: Placed) -> dict[str, Any]:
 class TestErrbacks:
     def test_they_are_known_here_and_published_even_for_our_own_links(self) -> None:
         """Rule 3: bound tasks take a first argument, so Celery never runs them inline."""
-        for name in (STEP_FAILED, COMPLETE, COMPENSATED, PIVOT_RAN, PIVOT_FENCED):
+        for name in (STEP_FAILED, STEP_LOST, COMPLETE, COMPENSATED, PIVOT_RAN, PIVOT_FENCED):
             assert current_app.tasks[name].__bound__
 
     @pytest.mark.parametrize(
@@ -62,6 +63,20 @@ class TestErrbacks:
         """Rule 14."""
         run(errback_of(placed, "inventory.commit_stock"))
         assert placed.saga.status == "forward"
+
+    @pytest.mark.parametrize("before", ["running", "stopping", "forward", "compensated"])
+    def test_a_step_that_its_service_lost_parks(self, placed: Placed, before: str) -> None:
+        """Rule 25."""
+        placed.set(status=before)
+        reason = "authorize-payment was done, and payment has no barrier row of it"
+        lost = {"saga": placed.saga_id, "step": "authorize-payment", "operation": "undo", "reason": reason}
+        current_app.tasks[STEP_LOST](**{**lost, "saga": str(placed.saga_id)})
+        saga = placed.saga
+        if before == "compensated":
+            assert saga.status == "compensated"
+            return
+        assert (saga.status, saga.cause["parked"], saga.due_at) == ("parked", reason, None)
+        assert saga.fingerprint.startswith("place-order: authorize-payment (undo) step_lost")
 
     def test_of_a_fence_proves_nothing(self, placed: Placed) -> None:
         """Rule 13: it only makes the saga due."""

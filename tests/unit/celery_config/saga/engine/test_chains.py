@@ -15,6 +15,7 @@ from celery_config.errors import ChainTooLarge
 from celery_config.saga.dsl import Saga, compensatable, minutes
 from celery_config.saga.engine.chains import COMPENSATED, COMPLETE, LARGEST_CHAIN, STEP_FAILED, ChainBuilder
 from celery_config.saga.engine.machine import Drive, Stop, UndoBefore
+from celery_config.saga.states import StepState
 from celery_config.saga.testing import fence, list_links, name_of
 from tests.trip import (
     BookFlight,
@@ -47,6 +48,24 @@ def all_links(attempt: int = 0) -> list[dict[str, Any]]:
 
 ACTIONS = [BookHotel.wire_name(), BookFlight.wire_name(), ChargeTrip.wire_name(), IssueTicket.wire_name()]
 UNDOS = [CancelFlight.wire_name(), CancelHotel.wire_name()]
+
+
+class TestWhatIsKnown:
+    """That a step is known to be done stands in its link, beside the command (rule 7, the undo)."""
+
+    @pytest.mark.parametrize("saga", [Trip])
+    def test_each_link_says_it_of_its_own_step(self, saga: type[Saga]) -> None:
+        log = {"hotel": StepState.DONE, "flight": StepState.UNDONE, "charge": StepState.NOTHING}
+        builder = ChainBuilder(saga, SAGA, DATA, 3, log)
+        for chain in (builder.build(Drive("hotel")), builder.build(Stop())):
+            known = {link["kwargs"]["step"]: link["kwargs"].get("known") for link in list_links(chain)}
+            assert known.pop("hotel") == "done"
+            assert set(known.values()) == {None}
+        (undo,) = [link for link in list_links(builder.build(Stop())) if name_of(link) == UNDOS[1]]
+        assert "known" not in undo["kwargs"]["command"]
+
+    def test_a_start_says_nothing(self) -> None:
+        assert all("known" not in link["kwargs"] for link in all_links())
 
 
 class TestWhatIsSent:

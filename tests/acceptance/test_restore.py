@@ -1,0 +1,169 @@
+"""One database is restored from an older backup, on real servers: nothing is lost silently, and `recover` mends it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from compose.local.packages import find_or_install
+from tests.acceptance.shop import KETTLE, TEA, UNREACHABLE, Shop, product, until
+from tests.acceptance.wire import Letter
+
+WHY = "a test"
+
+
+def is_booking(letter: Letter) -> bool:
+    return letter.task == "shipment.book_shipment"
+
+
+class Backup:
+    """One service's database, as it was."""
+
+    def __init__(self, shop: Shop, service: str, folder: Path) -> None:
+        self.shop, self.service = shop, service
+        self.file = folder / f"{service}.dump"
+        self.processes = [f"{service}-{kind}" for kind in ("web", "worker", "relay")]
+        self.run("pg_dump", "--format=custom", f"--file={self.file}")
+
+    def run(self, program: str, *arguments: str) -> None:
+        assert self.shop.stack.postgres is not None
+        url = self.shop.stack.postgres.superuser_url(self.service)
+        path = find_or_install().postgres / program
+        done = subprocess.run(
+            [path, f"--dbname={url}", *arguments], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+
+    def restore(self) -> None:
+        """Stop the service and put its database back; the service stays down."""
+        for name in self.processes:
+            self.shop.process(name).stop()
+        arguments = ("--clean", "--if-exists", "--single-transaction", str(self.file))
+        self.run("pg_restore", *arguments)
+
+    def start(self) -> None:
+        self.shop.restart_all(*self.processes)
+
+    def recover(self, *options: str) -> list[dict[str, str]]:
+        done = self.shop.command(self.service, "recover", *options, "--json")
+        assert done.stdout, done.stderr
+        rows: list[dict[str, str]] = json.loads(done.stdout)
+        return rows
+
+    def begin(self) -> None:
+        done = self.shop.command(self.service, "recover", "--begin", WHY)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture
+def backup(shop: Shop, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Backup]:
+    """A backup of the service that the test names; the service runs afterwards."""
+    made = Backup(shop, request.param, tmp_path)
+    yield made
+    if not all(shop.process(name).is_running for name in made.processes):
+        made.start()
+
+
+def knows(shop: Shop, saga: str, step: str) -> bool:
+    """Whether the saga log knows the step as done."""
+    query = "SELECT 1 FROM saga_sagastep WHERE saga_id = %s AND name = %s AND logged = 'done'"
+    return bool(shop.rows("order", query, saga, step))
+
+
+def states(rows: list[dict[str, str]], order: str) -> set[str]:
+    return {row["state"] for row in rows if row["of"] == order}
+
+
+@pytest.mark.parametrize("backup", ["payment", "shipment", "inventory"], indirect=True)
+def test_what_a_participant_lost_is_written_from_others_books(shop: Shop, backup: Backup) -> None:
+    done = shop.place()
+    refused = shop.place(address=UNREACHABLE)
+    shop.all_confirmed([done])
+    shop.ends([refused])
+    with shop.wire.held_back("shipment", is_booking) as held:
+        on_its_way = shop.place()
+        saga = shop.saga(on_its_way)["id"]
+        until(lambda: held.of(saga), "its money is held, and its stock")
+        until(lambda: knows(shop, saga, "reserve-stock"), "the saga log knows it")
+        if backup.service == "inventory":
+            shop.stock(product("NEW", 700), quantity=0)
+        backup.restore()
+        backup.begin()
+        planned = backup.recover()
+        assert states(planned, done) == {"to write"}
+        written = backup.recover("--approve", WHY)
+        assert states(written, done) == {"written"}
+        questions = [row["of"] for row in written if row["state"] == "for a human"]
+        assert questions == ([""] if backup.service == "inventory" else [])
+        backup.start()
+    shop.shopper.http.post(f"/api/orders/{on_its_way}/cancel/")  # if its deadline has not
+    assert shop.ends([on_its_way])[on_its_way].status == "cancelled"
+
+
+@pytest.mark.parametrize("backup", ["payment"], indirect=True)
+def test_what_nobody_noticed_parks_and_goes_on_when_it_is_recovered(shop: Shop, backup: Backup) -> None:
+    """Today's order was refused `no_payment` and compensated, with the money still held."""
+    with shop.wire.held_back("shipment", is_booking) as held:
+        order = shop.place()
+        saga = shop.saga(order)["id"]
+        until(lambda: held.of(saga), "its money is held")
+        until(lambda: knows(shop, saga, "authorize-payment"), "the saga log knows it")
+        backup.restore()
+        backup.start()
+    shop.wire.send(*held.letters)
+    until(lambda: shop.saga(order)["status"] == "parked", "it is parked")
+    (effect,) = [
+        each
+        for each in shop.shopper.http.get(f"/api/sagas/{saga}/effects/").json()["effects"]
+        if each["step"] == "authorize-payment"
+    ]
+    assert "was set back" in effect["because"]
+    assert states(backup.recover("--approve", WHY), order) == {"written"}
+    shop.shopper.http.post(f"/api/sagas/{saga}/retry/", json={"why": WHY}).raise_for_status()
+    assert shop.ends([order])[order].status == "cancelled"
+    assert shop.facts("payment", order)["state"] == "voided"
+
+
+@pytest.mark.parametrize("backup", ["order"], indirect=True)
+def test_orders_that_nobody_knows_are_known_again(shop: Shop, backup: Backup) -> None:
+    customer: dict[str, Any] = {"name": "Ada", "email": "ada@example.com"}
+    made = shop.shopper.http.post("/api/customers/", json=customer).raise_for_status().json()
+    done, other = shop.place_all([shop.order(), shop.order(flow="choreographed")])
+    refused = shop.place(address=UNREACHABLE)
+    shop.ends([done, other, refused])
+    (amount,) = shop.rows("payment", 'SELECT amount FROM payment_payment WHERE "order" = %s', done)
+    asked = {"amount": 100, "reason": "late"}
+    refund = (
+        shop.shopper.http.post(f"/api/orders/{done}/refunds/", json=asked).raise_for_status().json()["id"]
+    )
+    paid = "SELECT 1 FROM order_refund WHERE id = %s AND status = 'paid'"
+    until(lambda: shop.rows("order", paid, refund), "the refund is paid")
+    with shop.wire.held_back("shipment", is_booking) as held:
+        on_its_way = shop.place()
+        until(lambda: held.letters, "its money is held")
+    known = "SELECT 1 FROM payment_billingcustomer WHERE customer = %s"
+    until(lambda: shop.rows("payment", known, made["id"]), "payment knows the customer")
+    backup.restore()
+    backup.begin()
+    backup.start()
+    answer = shop.shopper.place(shop.order(), key="sent again")
+    assert (answer.status_code, answer.json()["code"]) == (503, "recovering")
+    rows = backup.recover("--approve", WHY)
+    for order in (done, other, refused, on_its_way):
+        assert states(rows, order) == {"written", "for a human"}, rows
+    assert shop.shopper.place(shop.order()).status_code == 202
+    assert shop.shopper.detail(done)["status"] == "confirmed"
+    assert shop.shopper.detail(done)["total"] == amount["amount"]
+    assert [line["sku"] for line in shop.shopper.detail(done)["lines"]] == [KETTLE, TEA]
+    assert shop.rows("order", paid, refund)
+    assert shop.rows("order", "SELECT 1 FROM order_customer WHERE id = %s AND name = 'Ada'", made["id"])
+    assert shop.shopper.detail(refused)["status"] == "cancelled"
+    assert shop.shopper.detail(on_its_way)["status"] == "parked"
+    saga = shop.saga(on_its_way)["id"]
+    shop.shopper.http.post(f"/api/sagas/{saga}/retry/", json={"why": WHY}).raise_for_status()
+    assert shop.ends([on_its_way])[on_its_way].status == "cancelled"
