@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from django.conf import settings
 from prometheus_client import Metric
 
 from celery_config.common.metrics import read_gauge
+from celery_config.messaging import epochs
 from celery_config.messaging.outbox.publishing import count_set_aside
 from celery_config.messaging.outbox.relay import oldest_unpublished_seconds
 
@@ -31,3 +33,10 @@ def check_relay() -> str:
     if lag < RELAY_LAG_LIMIT:
         return f"ok: {lag:.1f} s behind"
     return f"late: {lag:.0f} s behind; is the relay running, and does the broker take messages?"
+
+
+def check_recovery() -> str:
+    """Empty as a rule: only a database that was restored is recovered."""
+    if not epochs.is_recovering():
+        return ""
+    return f"the database was restored, and `./manage.py {settings.SERVICE} recover` is not done"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -15,8 +16,10 @@ from docs.alerts_table import RULES, read_rules
 from tests.prometheus import find_or_install_promtool
 
 ALERTS = [rule["alert"] for rule in read_rules()]
-# A phase is longer than the longest `for` and window of a rule.
-PHASE, SETTLING = 90, 20
+NAMED = {name for rule in read_rules() for name in re.findall(r"order_saga_\w+", rule["expr"])}
+# Minutes. A phase is longer than the longest `for` and window of a rule.
+PHASE, SETTLING, STEP = 90, 20, 5
+SAMPLES = PHASE // STEP
 Series = dict[str, float]
 """Values by series, such as `up{service="order"}`."""
 
@@ -29,7 +32,7 @@ def write_test(name: str, phases: Sequence[Series], firing: Sequence[Collection[
     series = sorted({name for phase in phases for name in phase})
     return {
         "name": name,
-        "interval": "1m",
+        "interval": f"{STEP}m",
         "input_series": [
             {"series": each, "values": " ".join(repeat(phase.get(each)) for phase in phases)}
             for each in series
@@ -43,32 +46,32 @@ def write_test(name: str, phases: Sequence[Series], firing: Sequence[Collection[
                 ],
             }
             for number, expected in enumerate(firing)
-            for window in [PHASE - (2 if expected else SETTLING)]
+            for window in [PHASE - (STEP if expected else SETTLING)]
         ],
     }
 
 
 def repeat(value: float | None) -> str:
     if value is None:
-        return f"_x{PHASE}"
-    return f"{'Inf' if value == float('inf') else f'{value:.9g}'}+0x{PHASE - 1}"
+        return f"_x{SAMPLES}"
+    return f"{'Inf' if value == float('inf') else f'{value:.9g}'}+0x{SAMPLES - 1}"
 
 
 def evaluate(folder: Path, *tests: dict[str, Any]) -> None:
     """Let promtool carry out the tests."""
     file = folder / "rules_test.yaml"
     file.write_text(
-        yaml.safe_dump({"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": list(tests)})
+        yaml.safe_dump({"rule_files": [str(RULES)], "evaluation_interval": f"{STEP}m", "tests": list(tests)})
     )
     promtool = find_or_install_promtool()
     done = subprocess.run(
-        [promtool, "test", "rules", file], capture_output=True, text=True, timeout=60, check=False
+        [promtool, "test", "rules", file], capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def scrape(targets: Mapping[tuple[str, str], str]) -> Series:
-    """What Prometheus would store now.
+    """What Prometheus would store now, of what the rules read.
 
     Args:
         targets: the address of each process, by service and kind.

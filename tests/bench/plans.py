@@ -73,12 +73,12 @@ def explain_question(ask: Callable[[], object]) -> dict[str, Any]:
 def list_questions(service: str) -> Iterator[tuple[str, Callable[[], object]]]:
     """Yield the questions that are asked regularly, with the names of those that ask."""
     from celery_config.messaging import retention
-    from celery_config.messaging.duties import measure_lag
+    from celery_config.messaging.measures import measure_outbox
     from celery_config.messaging.outbox import publishing
 
     yield "relay: looks", publishing.has_due_rows
     yield "relay: takes", lambda: publishing.lock_due_rows(200)
-    yield "relay: lag", measure_lag
+    yield "web: metrics of the outbox", lambda: list(measure_outbox())
     yield "relay: retention", retention.delete_expired
     yield from list_pages()
     if service == "order":

@@ -13,6 +13,7 @@ from celery import Celery
 from django.conf import settings as django_settings
 from django.db import OperationalError
 from django.test import Client
+from django.utils.module_loading import import_string
 from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -20,6 +21,7 @@ from celery_config import health
 from celery_config.broker.topology import Topology
 from celery_config.common import metrics
 from celery_config.db.functions import Now
+from celery_config.messaging import epochs
 from celery_config.messaging.models import OutboxMessage
 from celery_config.saga import measures
 from celery_config.saga.engine import clock
@@ -99,6 +101,16 @@ class TestFlow:
     def test_a_relay_that_does_not_tick_is_a_cause(self, shop: Shop) -> None:
         SagaClock.objects.update(ticked_at=Now() - HOURS)
         assert look()[1]["saga_time"] == "stands for 7200 s: no relay"
+
+    def test_a_database_that_is_not_recovered_is_named(self, shop: Shop) -> None:
+        assert "recovery" not in look()[1]
+        epochs.begin("restored from a backup")
+        status, found = look()
+        assert (status, found["recovery"]) == (
+            503,
+            "the database was restored, and `./manage.py order recover` is not done",
+        )
+        epochs.end_recovery()
 
     def test_a_pause_is_named(self, shop: Shop) -> None:
         SagaPause.objects.create(saga="place-order", by="ada", why="the carrier is on strike")
@@ -198,6 +210,8 @@ class TestMetrics:
         assert not [metric.name for metric in REGISTRY.collect() if metric.name.startswith("order_saga")]
 
     def test_labelled_counters_are_there_from_the_start(self) -> None:
+        for path in django_settings.RELAY_DUTIES:  # as the relay does
+            import_string(path)()
         metrics.prepare()
         for registry, name, labels in (
             (metrics.RELAY, "order_saga_dead_letters_total", {"reason": "delivery_limit"}),

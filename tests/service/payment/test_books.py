@@ -7,10 +7,10 @@ from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
-from prometheus_client import REGISTRY
 from rest_framework.test import APIClient
 from structlog.testing import capture_logs
 
+from celery_config.common.metrics import RELAY
 from celery_config.errors import OutcomeUnknown
 from celery_config.reconciliation.comparison import FindingKind
 from celery_config.reconciliation.source import Comparison
@@ -116,9 +116,7 @@ def test_the_daily_sweep_logs_and_counts(shop: Shop, transactional_db: None) -> 
     with capture_logs() as logs:
         sweep(SOURCE)
     assert [entry["event"] for entry in logs] == ["books differ", "books compared"]
-    assert (
-        REGISTRY.get_sample_value("order_saga_book_differences", {"books": "provider", "kind": "orphan"}) == 1
-    )
+    assert RELAY.get_sample_value("order_saga_book_differences", {"books": "provider", "kind": "orphan"}) == 1
     (duty,) = duties()
     assert duty.seconds == 24 * 3600
 
