@@ -16,7 +16,7 @@ from kombu import Connection
 from kombu.entity import PERSISTENT_DELIVERY_MODE
 from kombu.exceptions import OperationalError
 
-from celery_config.broker import transport
+from celery_config.broker import topology, transport
 from celery_config.common import codec
 
 log = structlog.get_logger(__name__)
@@ -31,13 +31,15 @@ CELERY_DEFAULTS = {
     "stamps": {},
 }
 Route = tuple[str, str]
+"""An exchange, and what stands for the queues behind it."""
 PROBE_SECONDS = 5.0
 LOOK_SECONDS = 0.001
 
 
 def route(message: dict[str, Any]) -> Route:
-    """Exchange and routing key."""
-    return message["options"]["exchange"], message["options"]["routing_key"]
+    """Tasks that go to one queue have one route, whatever their keys."""
+    exchange = message["options"]["exchange"]
+    return exchange, topology.find_target(exchange, message["options"]["routing_key"])
 
 
 def connection_errors(app: Celery) -> tuple[type[BaseException], ...]:
@@ -169,7 +171,14 @@ class Publisher:
                 **properties,
             )
             body = codec.encode(built.body)
-            channel.send(body, built, task_id, *route(message), mandatory=options.get("mandatory", False))
+            channel.send(
+                body,
+                built,
+                task_id,
+                options["exchange"],
+                options["routing_key"],
+                mandatory=options.get("mandatory", False),
+            )
         except connection_errors(self.app):
             raise
         except Exception:  # nothing of this message was written, so the others can go on
