@@ -15,12 +15,13 @@ from celery_config.broker import cluster
 from celery_config.common import metrics
 from celery_config.common.identifiers import min_uuid7_at
 from celery_config.db.limits import slow_statements
+from celery_config.messaging.outbox import publishing
 from celery_config.messaging.outbox.relay import BackgroundDuty, Duty
 from celery_config.messaging.retention import BATCH, EVERY_SECONDS, delete_batch
 from celery_config.saga.engine.flows import flows
 from celery_config.saga.engine.saga_flow import SAGAS
 from celery_config.saga.engine.standstill import StandstillCheck
-from celery_config.saga.engine.watchdog import redrive_others, tick
+from celery_config.saga.engine.watchdog import give_time_back, redrive_others, tick
 from celery_config.saga.models import DeadLetter, SagaDecision, SagaStep
 from celery_config.saga.states import ENDED
 
@@ -31,7 +32,9 @@ LETTERS_SECONDS = 3600.0
 
 
 def saga_duties() -> list[Duty]:
-    """The duties that the orchestrator's relay runs beside publishing."""
+    """The duties that the orchestrator's relay runs beside publishing; deadlines follow what it publishes late."""
+    if give_time_back not in publishing.late_publish_observers:
+        publishing.late_publish_observers.append(give_time_back)
     app = current_app._get_current_object()
     from celery_config.saga.dead_letters.reader import DeadLetterReader
 

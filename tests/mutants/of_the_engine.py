@@ -178,6 +178,16 @@ ENGINE = (
         tests=("saga/engine/test_watchdog.py::TestAMessageThatWaitsForLater",),
     ),
     Mutant(
+        name="late-counts",
+        breaks="the time for which our outbox could not send a saga's message counts against its deadline",
+        rule="rule 17",
+        file=f"{SAGA}/engine/watchdog.py",
+        old="            row.deadline_at += waited\n",
+        new="",
+        suite="order",
+        tests=("saga/engine/test_watchdog.py::TestAMessageThatWasSentLate",),
+    ),
+    Mutant(
         name="one-stops-all",
         breaks="a saga that cannot be driven stops the driving of all others",
         rule="rule 17",

@@ -25,7 +25,7 @@ from celery_config.failpoints.points import Point, reach
 from celery_config.messaging.models import UNSENT, OutboxMessage
 from celery_config.saga.engine import clock, scheduling
 from celery_config.saga.engine.backlogs import Backlogs
-from celery_config.saga.engine.flows import WatchedFlow
+from celery_config.saga.engine.flows import WatchedFlow, flows
 from celery_config.saga.engine.machine import CancelRequested, WatchdogFired
 from celery_config.saga.engine.saga_flow import SAGAS
 from celery_config.saga.engine.standstill import StandstillCheck
@@ -188,3 +188,22 @@ def redrive_others(flow: WatchedFlow[Any, Any], backlogs: Backlogs = NO_BACKLOGS
     Saga time stands while a service is down; then nothing new becomes due.
     """
     return redrive_due(flow, clock.now(), backlogs) == BATCH
+
+
+def give_time_back(late: Mapping[UUID, float]) -> None:
+    """Move the deadlines of open rows by the time for which our own outbox could not send their message.
+
+    A stuck route is no fault of theirs, and saga time goes on for those who do not need it.
+
+    Args:
+        late: seconds, by row.
+    """
+    for flow in flows.values():
+        rows: QuerySet[Any, Any] = flow.model._default_manager.filter(pk__in=late, status__in=OPEN)
+        skip = connection.features.has_select_for_update_skip_locked
+        moved = list(rows.select_for_update(skip_locked=skip, of=lock_target()))
+        for row in moved:
+            waited = timedelta(seconds=late[row.pk])
+            row.deadline_at += waited
+            row.due_at = row.due_at and row.due_at + waited
+        bulk.update(flow.model, moved, ["deadline_at", "due_at"])

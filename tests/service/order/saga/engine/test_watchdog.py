@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +15,7 @@ from django.db import OperationalError, transaction
 
 from celery_config.db.functions import Now
 from celery_config.messaging.models import OutboxMessage
+from celery_config.messaging.outbox import publishing
 from celery_config.saga import duties
 from celery_config.saga.engine import clock, runner, watchdog
 from celery_config.saga.engine.backlogs import Backlogs
@@ -202,6 +203,41 @@ class TestAMessageThatWaitsForLater:
         """Its route takes nothing: we are down, not the order."""
         pass_time(3600)
         assert look() == 0
+
+
+class TestAMessageThatWasSentLate:
+    """Its route took nothing for a while; that is no reason to end the saga."""
+
+    def test_its_deadline_and_its_next_check_move(self, placed: Placed, shop: Shop) -> None:
+        other, before = shop.order().saga, placed.saga
+        watchdog.give_time_back({before.pk: 600.0})
+        assert placed.saga.deadline_at == before.deadline_at + timedelta(minutes=10)
+        assert placed.saga.due_at == before.due_at + timedelta(minutes=10)
+        assert SagaInstance.objects.get(pk=other.pk).deadline_at == other.deadline_at
+
+    def test_the_relay_says_so_when_it_publishes(self, placed: Placed, settings: Any) -> None:
+        duties.saga_duties()
+        duties.saga_duties()
+        assert publishing.late_publish_observers.count(watchdog.give_time_back) == 1
+        before = placed.saga
+        OutboxMessage.objects.filter(saga=before.pk).update(due_at=Now() - timedelta(minutes=10))
+
+        class TakesAll:
+            held: set[str] = set()
+            faults: dict[int, str] = {}
+
+            def publish(self, messages: Sequence[Any]) -> set[int]:
+                return set(range(len(messages)))
+
+        assert publishing.publish_batch(TakesAll(), 10) > 0  # type: ignore[arg-type]
+        moved = (placed.saga.deadline_at - before.deadline_at).total_seconds()
+        assert 600 <= moved < 660
+
+    def test_one_that_has_ended_stays_as_it_is(self, placed: Placed) -> None:
+        placed.set(status="completed", due_at=None)
+        before = placed.saga
+        watchdog.give_time_back({before.pk: 600.0})
+        assert (placed.saga.deadline_at, placed.saga.due_at) == (before.deadline_at, None)
 
 
 class TestRunning:
