@@ -18,6 +18,7 @@ from celery_config.copies.registry import copies
 from celery_config.copies.source_client import SourceClient
 from celery_config.http.service_client import ServiceClient
 from celery_config.messaging import epochs
+from celery_config.messaging.outbox.publishing import count_set_aside
 from celery_config.messaging.outbox.relay import oldest_unpublished_seconds
 from celery_config.saga import measures
 from celery_config.saga.dsl import Saga
@@ -262,14 +263,20 @@ def find_residue() -> Iterator[str]:
 
 
 def check_outboxes(peers: Mapping[str, ServiceClient]) -> Iterator[str]:
-    states = {name: peer.get("/api/outbox/") for name, peer in peers.items()}
-    ages = {name: state["oldest_unpublished_seconds"] for name, state in states.items()}
-    for name, age in {"order": oldest_unpublished_seconds(), **ages}.items():
-        if age > OUTBOX_LIMIT_SECONDS:
+    ours = {
+        "oldest_unpublished_seconds": oldest_unpublished_seconds(),
+        "set_aside": count_set_aside(),
+        "recovering": epochs.is_recovering(),
+    }
+    for name, state in {
+        "order": ours,
+        **{name: peer.get("/api/outbox/") for name, peer in peers.items()},
+    }.items():
+        if (age := state["oldest_unpublished_seconds"]) > OUTBOX_LIMIT_SECONDS:
             yield f"{name}: an outbox row has been due for {age:.0f} s; is its relay running?"
-    recovering = {name: state.get("recovering", False) for name, state in states.items()}
-    for name, waits in {"order": epochs.is_recovering(), **recovering}.items():
-        if waits:
+        if aside := state.get("set_aside"):  # older versions do not say
+            yield f"{name}: {aside} outbox rows are set aside, because they cannot be sent; see the admin's outbox"
+        if state.get("recovering"):
             yield f"{name}: its database was restored, and `./manage.py {name} recover` is not done"
 
 

@@ -1,24 +1,39 @@
-"""Buffered AMQP transport: py-amqp's TCP transport with fewer system calls.
+"""AMQP transport: py-amqp's with fewer system calls, and with a time limit for everything that waits for the broker.
 
 py-amqp reads each frame in three pieces, with two changes of the socket's time-out around each, and writes each message
 by itself. Each of these calls releases Python's lock, and the thread that runs the batch takes it. Here a read takes
 what has arrived, a frame that is in the buffer needs no time-out, and a batch of messages is one write.
+
+py-amqp waits without limit for the answer to a call: to open or close a channel or connection, to declare or cancel. A
+broker that hangs, or that has a resource alarm, does not answer. What is written has a limit already: the kernel gives
+up after a second in which the broker takes nothing (`TCP_USER_TIMEOUT`, which py-amqp sets).
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from socket import MSG_DONTWAIT
 from typing import Any
 
+import kombu
+import structlog
 from amqp import serialization, spec
 from amqp.exceptions import RecoverableConnectionError
 from amqp.transport import TCPTransport
+from kombu.exceptions import OperationalError
 from kombu.transport import TRANSPORT_ALIASES, pyamqp
 
 from celery_config.broker.properties import mend_routing_key, read_properties
 
+log = structlog.get_logger(__name__)
+CONNECT_SECONDS = 4.0
+"""For each of the hosts, to connect."""
+ANSWER_SECONDS = 10.0
+"""For each call that the broker answers."""
+FAREWELL_SECONDS = 1.0
+"""To close a channel or connection in good order; then it is dropped."""
 READ_BYTES = 32 * 1024
 MAX_HELD_BYTES = 256 * 1024
 HEADER = 7  # of a frame: type, channel, and the size of the payload; one byte that ends the frame follows it
@@ -91,13 +106,76 @@ class BufferedTransport(TCPTransport):
             self.held.clear()
 
 
-class Connection(pyamqp.Connection):
+class AnswersInTime:
+    """Part of a channel and of a connection: a call that is not answered in time loses the connection."""
+
+    connection: Any
+    is_closing: bool
+
+    def wait(self, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
+        connection = self.connection
+        if connection is None:
+            raise RecoverableConnectionError("connection already closed")
+        before = connection.answer_by
+        seconds = timeout or (FAREWELL_SECONDS if self.is_closing else ANSWER_SECONDS)
+        connection.answer_by = time.monotonic() + seconds
+        try:
+            return super().wait(*args, **kwargs)  # type: ignore[misc]
+        finally:
+            connection.answer_by = before
+
+
+class Channel(AnswersInTime, pyamqp.Channel):
+    """A channel whose calls have a time limit."""
+
+    closed_by_broker = False
+    """Whether the broker has closed it; py-amqp opens it again at once, without its confirm mode."""
+
+    def _on_close(self, *args: Any) -> None:
+        self.closed_by_broker = True
+        super()._on_close(*args)
+
+    def _do_revive(self) -> None:
+        # While writes are held, nothing that is asked would leave, so that nothing would be answered.
+        if getattr(self.connection.transport, "holding", False):
+            self.is_open = False
+        else:
+            super()._do_revive()
+
+
+class Connection(AnswersInTime, pyamqp.Connection):
     """A connection over this transport; over TLS, however it was requested, over py-amqp's own."""
+
+    Channel = Channel
+    answer_by: float | None = None
+    """Until when the call under way must be answered."""
+    blocked = False
+    """Whether the broker says that it reads nothing more from here: it has a resource alarm."""
 
     def Transport(self, host: str, connect_timeout: float, ssl: Any, *times: Any, **more: Any) -> Any:
         if ssl:
             return super().Transport(host, connect_timeout, ssl, *times, **more)
         return BufferedTransport(host, connect_timeout, *times, **more)
+
+    def drain_events(self, timeout: float | None = None) -> Any:
+        if timeout is not None or self.answer_by is None:
+            return super().drain_events(timeout)
+        try:
+            while not self.blocking_read(max(0.001, self.answer_by - time.monotonic())):
+                if time.monotonic() > self.answer_by:
+                    raise TimeoutError("not answered in time")
+        except TimeoutError as error:
+            # Whatever is called next on it would wait as long.
+            self.collect()
+            raise RecoverableConnectionError("the broker does not answer") from error
+
+    def _on_blocked(self) -> None:
+        self.blocked = True
+        super()._on_blocked()
+
+    def _on_unblocked(self) -> None:
+        self.blocked = False
+        super()._on_unblocked()
 
     def on_inbound_method(self, channel_id: int, method: Any, arguments: bytes, content: Any) -> Any:
         if method == spec.Basic.Deliver:
@@ -135,6 +213,36 @@ def register() -> None:
     """
     TRANSPORT_ALIASES.update({"amqp": f"{__name__}:Transport", "amqps": f"{__name__}:SSLTransport"})
     serialization.PROPERTY_CLASSES[spec.Basic.CLASS_ID] = read_properties
+
+
+answered: dict[tuple[str, ...], str] = {}
+"""Of several hosts the one that answered last."""
+
+
+def connect(connection: kombu.Connection) -> None:
+    """Connect to the first of the URL's hosts that answers, beginning with the one that did last.
+
+    Each host has `CONNECT_SECONDS`, so that one that hangs does not hide the others.
+
+    Raises:
+        OperationalError: none does.
+        AMQP errors: one answers and does not let us in.
+    """
+    hosts = tuple(connection.alt or ())
+    first = answered.get(hosts, "")
+    for host in sorted(hosts, key=first.__ne__) or [""]:
+        if host:
+            connection.switch(host)
+        connection.connect_timeout = CONNECT_SECONDS
+        try:
+            connection.ensure_connection(max_retries=0)
+        except OperationalError as error:
+            log.debug("a host of the broker does not answer", host=connection.as_uri(), error=repr(error))
+            failure = error
+        else:
+            answered[hosts] = host
+            return
+    raise failure
 
 
 def hold_writes(connection: Any) -> AbstractContextManager[None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from celery_config.broker.routes import events_route
 from celery_config.contracts.base import Event
 from celery_config.copies.registry import VERSION, Publication
 from celery_config.copies.trigger_events import EPOCH, cloud_event
@@ -41,8 +42,8 @@ BEGIN
         RAISE EXCEPTION 'another transaction has just deleted this key: try again'
             USING ERRCODE = 'serialization_failure';
     END IF;
-    INSERT INTO messaging_outboxmessage (kind, name, payload)
-    SELECT 'event', '{changed}', {changed_event} FROM rows_after ORDER BY rows_after.{key};
+    INSERT INTO messaging_outboxmessage (kind, name, route, payload)
+    SELECT 'event', '{changed}', '{changed_route}', {changed_event} FROM rows_after ORDER BY rows_after.{key};
     RETURN NULL;
 END $$
 """
@@ -50,8 +51,8 @@ END $$
 ANNOUNCE_CHANGED = """
 CREATE OR REPLACE FUNCTION {table}_announce_changed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO messaging_outboxmessage (kind, name, payload)
-    SELECT 'event', '{changed}', {changed_event}
+    INSERT INTO messaging_outboxmessage (kind, name, route, payload)
+    SELECT 'event', '{changed}', '{changed_route}', {changed_event}
     FROM rows_after JOIN rows_before ON rows_before.{key} = rows_after.{key}
     WHERE rows_after.version > rows_before.version ORDER BY rows_after.{key};
     RETURN NULL;
@@ -67,8 +68,8 @@ BEGIN
         ON CONFLICT (source, key) DO UPDATE SET version = excluded.version, deleted_at = excluded.deleted_at
         RETURNING key, version, deleted_at AS updated_at
     )
-    INSERT INTO messaging_outboxmessage (kind, name, payload)
-    SELECT 'event', '{deleted}', {deleted_event} FROM buried ORDER BY key;
+    INSERT INTO messaging_outboxmessage (kind, name, route, payload)
+    SELECT 'event', '{deleted}', '{deleted_route}', {deleted_event} FROM buried ORDER BY key;
     RETURN NULL;
 END $$
 """
@@ -97,6 +98,8 @@ def build_statements(publication: Publication) -> list[str]:
         "name": publication.name,
         "changed": publication.changed.wire_name(),
         "deleted": publication.deleted.wire_name(),
+        "changed_route": events_route(publication.changed.wire_name()),
+        "deleted_route": events_route(publication.deleted.wire_name()),
         "differs": f"({list_columns('NEW', columns)}) IS DISTINCT FROM ({list_columns('OLD', columns)})",
         "changed_event": build_event(publication.changed, "rows_after", key, data),
         "deleted_event": build_event(publication.deleted, "buried", "key", deleted),

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import models
 
+from celery_config.broker.routes import events_route
 from celery_config.contracts.base import Event
 from celery_config.copies.models import FINAL_VERSION
 from celery_config.copies.registry import VERSION, Publication
@@ -33,8 +34,8 @@ END
 """
 
 ANNOUNCE = """
-    INSERT INTO messaging_outboxmessage (kind, name, payload)
-    SELECT 'event', '{changed}', {changed_event} FROM {table} AS given WHERE given.{key} = NEW.{key};
+    INSERT INTO messaging_outboxmessage (kind, name, route, payload)
+    SELECT 'event', '{changed}', '{changed_route}', {changed_event} FROM {table} AS given WHERE given.{key} = NEW.{key};
 """
 
 KEY = """
@@ -48,8 +49,8 @@ CREATE TRIGGER {table}_copies_bury AFTER DELETE ON {table} BEGIN
     INSERT INTO copies_tombstone (source, key, version, deleted_at)
     VALUES ('{name}', {old_key_text}, OLD.version + 1, {now})
     ON CONFLICT (source, key) DO UPDATE SET version = excluded.version, deleted_at = excluded.deleted_at;
-    INSERT INTO messaging_outboxmessage (kind, name, payload)
-    SELECT 'event', '{deleted}', {deleted_event} FROM copies_tombstone AS given
+    INSERT INTO messaging_outboxmessage (kind, name, route, payload)
+    SELECT 'event', '{deleted}', '{deleted_route}', {deleted_event} FROM copies_tombstone AS given
     WHERE source = '{name}' AND key = {old_key_text};
 END
 """
@@ -74,6 +75,8 @@ def build_statements(publication: Publication) -> list[str]:
         "final": FINAL_VERSION,
         "changed": publication.changed.wire_name(),
         "deleted": publication.deleted.wire_name(),
+        "changed_route": events_route(publication.changed.wire_name()),
+        "deleted_route": events_route(publication.deleted.wire_name()),
         "columns": ", ".join(field.column for field in columns.values()),
         "differs": " OR ".join(f"OLD.{f.column} IS NOT NEW.{f.column}" for f in columns.values()),
         "new_key_text": key_text("NEW", meta.pk),

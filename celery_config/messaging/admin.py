@@ -1,10 +1,21 @@
-"""Admin pages of barrier, outbox, inbox and contradictions in every service: read-only."""
+"""Admin pages of barrier, outbox, inbox and contradictions in every service: read-only.
+
+The one act is to send again what the outbox has set aside.
+"""
 
 from __future__ import annotations
 
-from django.contrib import admin
+from typing import Any
 
-from celery_config.messaging.models import BarrierRow, Contradiction, InboxEntry, OutboxMessage
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from unfold.forms import ActionForm
+from unfold.widgets import UnfoldAdminTextInputWidget
+
+from celery_config.messaging.models import SET_ASIDE, BarrierRow, Contradiction, InboxEntry, OutboxMessage
+from celery_config.messaging.outbox import publishing
 from celery_config.web.admin import ReadOnlyAdmin, text_filter
 from celery_config.web.columns import id_column, json_column, label_column, saga_column
 
@@ -30,17 +41,53 @@ class BarrierAdmin(ReadOnlyAdmin):
     )  # fmt: skip
 
 
+class WhyActionForm(ActionForm):  # type: ignore[misc]
+    why = forms.CharField(
+        max_length=1000,
+        required=False,
+        widget=UnfoldAdminTextInputWidget(attrs={"placeholder": "why"}),
+    )
+
+
+class SetAsideFilter(admin.SimpleListFilter):
+    title = "set aside"
+    parameter_name = "set_aside"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "Yes: it cannot be sent")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(SET_ASIDE) if self.value() else queryset
+
+
 @admin.register(OutboxMessage)
 class OutboxAdmin(ReadOnlyAdmin):
-    list_display = ("id", "kind", "name", saga_column(short=True), "due_at", "published_at")
-    list_filter = ("kind", ("published_at", admin.EmptyFieldListFilter), text_filter("name"))
+    list_display = ("id", "kind", "name", saga_column(short=True), "route", "due_at", "published_at", "fault")
+    list_filter = ("kind", ("published_at", admin.EmptyFieldListFilter), SetAsideFilter, text_filter("name"))
+    actions = ("send_again",)
+    action_form = WhyActionForm
     search_ids = ("saga",)
     search_help_text = "saga id"
     ordering = ("-id",)
     fields = (
-        "id", "transaction", "kind", "name", saga_column(), json_column("payload"), "due_at", "published_at",
-        "created_at",
+        "id", "transaction", "kind", "name", saga_column(), "route", json_column("payload"), "due_at",
+        "published_at", "fault", "created_at",
     )  # fmt: skip
+
+    def has_send_again_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("messaging.change_outboxmessage")
+
+    @admin.action(description="Send again what was set aside", permissions=["send_again"])
+    def send_again(self, request: HttpRequest, queryset: QuerySet[OutboxMessage]) -> None:
+        why = request.POST.get("why", "").strip()
+        if not why:
+            self.message_user(request, "Nothing was changed: say why", messages.ERROR)
+            return
+        chosen = list(queryset.filter(SET_ASIDE))
+        for row in chosen:
+            self.log_change(request, row, f"sent again: {why}; it was set aside: {row.fault}")
+        publishing.send_again(chosen, by=request.user.get_username(), why=why)
+        self.message_user(request, f"Done: {len(chosen)} rows are sent again", messages.SUCCESS)
 
 
 @admin.register(InboxEntry)

@@ -17,6 +17,7 @@ from celery_config.common.identifiers import min_uuid7_at
 from celery_config.messaging import epochs
 from celery_config.messaging.feed import open_feed
 from celery_config.messaging.models import BarrierRow
+from celery_config.messaging.outbox.publishing import count_set_aside
 from celery_config.messaging.outbox.relay import oldest_unpublished_seconds
 
 FEED_LIMIT = 1000
@@ -104,7 +105,13 @@ class OutboxState(APIView):
 
     @extend_schema(responses={200: dict})
     def get(self, request: Request) -> Response:
-        """Age in seconds of the oldest row that is due and not published; whether the database is being recovered."""
+        """For how long the oldest unpublished row could have been sent; how many are set aside;
+        whether the database is being recovered.
+        """
         return Response(
-            {"oldest_unpublished_seconds": oldest_unpublished_seconds(), "recovering": epochs.is_recovering()}
+            {
+                "oldest_unpublished_seconds": oldest_unpublished_seconds(),
+                "set_aside": count_set_aside(),
+                "recovering": epochs.is_recovering(),
+            }
         )

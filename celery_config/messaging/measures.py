@@ -9,6 +9,7 @@ from prometheus_client import Metric
 
 from celery_config.common.metrics import read_gauge
 from celery_config.messaging import epochs
+from celery_config.messaging.outbox.publishing import count_set_aside
 from celery_config.messaging.outbox.relay import oldest_unpublished_seconds
 
 RELAY_LAG_LIMIT = 60.0
@@ -17,8 +18,13 @@ RELAY_LAG_LIMIT = 60.0
 def measure_outbox() -> Iterator[Metric]:
     yield read_gauge(
         "order_saga_outbox_age_seconds",
-        "Age of the oldest outbox row that is due and unpublished.",
+        "How long the oldest unpublished outbox row could have been sent.",
         oldest_unpublished_seconds(),
+    )
+    yield read_gauge(
+        "order_saga_outbox_set_aside",
+        "Outbox rows that cannot be sent and wait for an operator.",
+        count_set_aside(),
     )
 
 
@@ -34,3 +40,8 @@ def check_recovery() -> str:
     if not epochs.is_recovering():
         return ""
     return f"the database was restored, and `./manage.py {settings.SERVICE} recover` is not done"
+
+
+def check_set_aside() -> str:
+    count = count_set_aside()
+    return f"{count} rows cannot be sent; the admin's outbox says why" if count else "ok"

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from django.db import models
 
+from celery_config.broker.routes import MAX_ROUTE
 from celery_config.db.functions import Now
 from celery_config.messaging.states import Action, Undo
 
@@ -53,6 +54,10 @@ class BarrierRow(models.Model):
         return f"{self.step} of {self.saga}: {self.action}{' / undo ' + self.undo if self.undo else ''}"
 
 
+UNSENT = models.Q(published_at__isnull=True, fault__isnull=True)
+SET_ASIDE = models.Q(published_at__isnull=True, fault__isnull=False)
+
+
 class OutboxMessage(models.Model):
     """A message that this service has promised to send; written in the transaction that makes it true."""
 
@@ -66,18 +71,26 @@ class OutboxMessage(models.Model):
     name = models.CharField(max_length=120, help_text="task name or event type")
     saga = models.UUIDField(null=True, blank=True)
     payload = models.JSONField()
-    due_at = models.DateTimeField(db_default=Now())
+    route = models.CharField(
+        max_length=MAX_ROUTE,
+        blank=True,
+        db_default="",
+        default="",
+        help_text="exchange and routing key; empty in rows of older versions",
+    )
+    due_at = models.DateTimeField(db_default=Now(), help_text="when it could first be sent; never moved")
+    # NULL and not empty: a partial index serves a condition without a parameter only.
+    fault = models.TextField(null=True, blank=True, help_text="why it cannot be sent: it is set aside")
     published_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
         verbose_name = "outbox message"
         indexes: ClassVar = [
-            models.Index(
-                fields=["due_at", "id"],
-                name="outbox_to_publish",
-                condition=models.Q(published_at__isnull=True),
-            ),
+            models.Index(fields=["due_at", "id"], name="outbox_due", condition=UNSENT),
+            # For what is left while some routes are held back.
+            models.Index(fields=["route", "due_at", "id"], name="outbox_by_route", condition=UNSENT),
+            models.Index(fields=["id"], name="outbox_set_aside", condition=SET_ASIDE),
             models.Index(fields=["saga"], name="outbox_by_saga"),
             models.Index(fields=["transaction", "id"], name="outbox_feed", condition=models.Q(kind="event")),
             models.Index(fields=["published_at"], name="outbox_retention"),

@@ -14,11 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from celery.worker.consumer import Consumer
 from celery.worker.request import Request
+from kombu import Connection
 from kombu.message import Message
 
 from celery_config.broker import transport
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from celery_config.worker.batches import BatchRunner
 
 log = structlog.get_logger(__name__)
+CONNECT_WAIT, MAX_WAIT = 0.5, 5.0
+"""Seconds between two tries to connect: each time longer by the first, up to the second."""
 
 
 class SagaConsumer(Consumer):
@@ -52,6 +56,16 @@ class SagaConsumer(Consumer):
     def __init__(self, on_task_request: Callable[[Request], None], *args: Any, **kwargs: Any) -> None:
         super().__init__(on_task_request, *args, **kwargs)
         self.on_task_request = self.dispatch
+
+    def ensure_connected(self, connection: Connection) -> Connection:
+        """Connect, however long it takes, with waits that are no longer than the relay's."""
+        connection.ensure_connection = partial(  # type: ignore[method-assign]
+            connection.ensure_connection,
+            interval_start=CONNECT_WAIT,
+            interval_step=CONNECT_WAIT,
+            interval_max=MAX_WAIT,
+        )
+        return super().ensure_connected(connection)
 
     def dispatch(self, request: Request) -> None:
         """Give a task to the runner instead of Celery's pool."""

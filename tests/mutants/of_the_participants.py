@@ -290,11 +290,11 @@ PARTICIPANTS = (
         breaks="the relay commits that a row is gone before it publishes it",
         rule="rule 21",
         file=f"{MESSAGING}/outbox/publishing.py",
-        old="""        taken = publisher.publish([message for message, _ in messages])
+        old="""        sent = send_rows(publisher, [row for row in rows if row.id not in faults], faults)
         reach(Point.RELAYED)
 """,
         new="""        OutboxMessage.objects.filter(id__in=[row.id for row in rows]).delete()
-    taken = publisher.publish([message for message, _ in messages])
+    sent = send_rows(publisher, [row for row in rows if row.id not in faults], faults)
     with transaction.atomic():
 """,
         suite="shared",
@@ -305,8 +305,8 @@ PARTICIPANTS = (
         breaks="two relays take the same rows, without a lock",
         rule="rule 21",
         file=f"{MESSAGING}/outbox/publishing.py",
-        old="found.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)",
-        new="found",
+        old="rows.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)",
+        new="rows",
         suite="shared",
         tests=("messaging/outbox/test_relay.py::TestRows",),
     ),
@@ -315,8 +315,8 @@ PARTICIPANTS = (
         breaks="a message that the broker did not take counts as sent",
         rule="rule 21",
         file=f"{MESSAGING}/outbox/publishing.py",
-        old="        sent = [row for i, (_, some) in enumerate(messages) if i in taken for row in some]\n",
-        new="        sent = rows\n",
+        old="        sent += [row for i, (_, some) in enumerate(messages) if i in taken for row in some]\n",
+        new="        sent += rows\n",
         suite="shared",
         tests=("messaging/outbox/test_relay.py::TestRows",),
     ),
@@ -325,8 +325,8 @@ PARTICIPANTS = (
         breaks="when one queue confirms nothing, the messages for all others wait with its own",
         rule="rule 21",
         file="celery_config/broker/publisher.py",
-        old="                break\n",
-        new='                raise TimeoutError("not all are confirmed")\n',
+        old="until - time.monotonic()):\n                break\n",
+        new='until - time.monotonic()):\n                raise TimeoutError("not all are confirmed")\n',
         suite="shared",
         tests=("messaging/outbox/test_stuck_queues.py::TestPublisher",),
     ),
@@ -335,8 +335,8 @@ PARTICIPANTS = (
         breaks="every batch waits again for a queue that is known to confirm nothing",
         rule="rule 21",
         file="celery_config/broker/publisher.py",
-        old="            self.stuck.add(where)\n",
-        new="            pass\n",
+        old="                self.hold(self.stuck, where)\n",
+        new="                pass\n",
         suite="shared",
         tests=("messaging/outbox/test_stuck_queues.py::TestPublisher",),
     ),

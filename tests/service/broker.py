@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,13 +23,20 @@ ADMIN = "admin"
 
 
 @contextmanager
-def app_of(service: str, rabbit: RabbitServer, folder: Path) -> Iterator[Celery]:
-    """The service's Celery app with its own broker user, and every queue empty."""
+def app_of(
+    service: str, rabbit: RabbitServer, folder: Path, *, hosts_before: Sequence[str] = ()
+) -> Iterator[Celery]:
+    """The service's Celery app with its own broker user, and every queue empty.
+
+    Args:
+        hosts_before: addresses that stand first in its broker's URL.
+    """
     with Connection(rabbit.url(ADMIN)) as connection:
         for queue in Topology.load(SUBSCRIPTIONS).queues():
             connection.default_channel.queue_purge(queue.name)
     app = Celery(service, set_as_current=False, fixups=[])
-    app.config_from_object(celery_settings(service, rabbit.url(service), folder), namespace="CELERY")
+    url = ";".join([*hosts_before, rabbit.url(service)])
+    app.config_from_object(celery_settings(service, url, folder), namespace="CELERY")
     yield app
     app.close()
 
@@ -43,6 +52,36 @@ def drain(rabbit: RabbitServer, queue: str) -> list[Any]:
                 found.append(message)
                 empty_since = time.monotonic()
     return found
+
+
+@contextmanager
+def dead_hosts() -> Iterator[list[str]]:
+    """A broker host that refuses connections, and one that accepts them and says nothing."""
+    with socket.socket() as refuses, socket.socket() as hangs:
+        for each in (refuses, hangs):
+            each.bind(("127.0.0.1", 0))
+        hangs.listen()
+        yield [f"amqp://x:x@127.0.0.1:{each.getsockname()[1]}/{VHOST}" for each in (refuses, hangs)]
+
+
+@contextmanager
+def alarmed(rabbit: RabbitServer) -> Iterator[None]:
+    """A broker with a resource alarm: it delivers, and takes nothing."""
+    rabbit.ctl("set_vm_memory_high_watermark", "absolute", "1")
+    try:
+        yield
+    finally:
+        rabbit.ctl("set_vm_memory_high_watermark", "absolute", "1GB")
+
+
+@contextmanager
+def frozen(rabbit: RabbitServer) -> Iterator[None]:
+    """A broker that hangs: its host answers, and it does not."""
+    rabbit.process.send(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        rabbit.process.send(signal.SIGCONT)
 
 
 @contextmanager

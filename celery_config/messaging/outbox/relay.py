@@ -13,15 +13,14 @@ from dataclasses import dataclass, field
 import structlog
 from celery import Celery
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.db import InterfaceError, OperationalError, connection
 from django.db.models import Min
 
 from celery_config.broker.publisher import Publisher, broker_errors
 from celery_config.db import functions
 from celery_config.db.limits import slow_statements
 from celery_config.messaging import database_gate
-from celery_config.messaging.models import OutboxMessage
-from celery_config.messaging.outbox.publishing import due_filter, has_due_rows, publish_batch
+from celery_config.messaging.outbox.publishing import due_rows, has_due_rows, publish_batch
 
 log = structlog.get_logger(__name__)
 
@@ -75,8 +74,11 @@ class BackgroundDuty:
 
 
 def oldest_unpublished_seconds() -> float:
-    """Age in seconds of the oldest row that is due and not published; 0 when there is none."""
-    oldest = OutboxMessage.objects.filter(due_filter()).aggregate(at=Min("due_at"))["at"]
+    """For how many seconds the oldest row that is not published could have been sent; 0 when there is none.
+
+    Rows that are set aside do not count.
+    """
+    oldest = due_rows().aggregate(at=Min("due_at"))["at"]
     return max(0.0, (functions.fetch_now() - oldest).total_seconds()) if oldest else 0.0
 
 
@@ -92,25 +94,50 @@ def run(
     """
     structlog.contextvars.bind_contextvars(duty=f"{settings.SERVICE} publish")
     publisher = Publisher(app, settings.TIMES.publish)
-    away: tuple[type[BaseException], ...] = (DatabaseError, InterfaceError, *broker_errors(app))
+    away: tuple[type[BaseException], ...] = (OperationalError, InterfaceError, *broker_errors(app))
     trouble_wait = 0.1
     called = False
     while True:
+        found, behind, trouble = 0, False, False
         try:
-            found = publish_batch(publisher, settings.RELAY_BATCH) if called or has_due_rows() else 0
-            behind = [duty for duty in duties if duty.run_if_due()]
+            found = publish_due(publisher, called)
+        except away as error:
+            trouble = True
+            log.warning("relay waits for the database or broker", error=repr(error))
+        except Exception:  # the duties go on: the watchdog and the dead letters need no outbox
+            trouble = True
+            log.exception("the relay cannot publish")
+        if trouble:
+            publisher.close()
+            connection.close()
+        try:
+            behind = bool([duty for duty in duties if duty.run_if_due()])
+        except (OperationalError, InterfaceError) as error:
+            trouble = True
+            log.warning("relay waits for the database or broker", error=repr(error))
+            connection.close()
+        called, wait = False, 0.0
+        if trouble:
+            wait = trouble_wait = min(trouble_wait * 2, 5.0)
+        else:
             trouble_wait = 0.1
-            called, wait = False, 0.0
             if found < settings.RELAY_BATCH and not behind:
                 # Let rows gather: a batch costs nearly the same at any size.
                 if found and stopped(settings.RELAY_GATHER_SECONDS):
                     break
                 called = wait_for_call()
-        except away as error:
-            log.warning("relay waits for the database or broker", error=repr(error))
-            publisher.close()
-            connection.close()
-            wait = trouble_wait = min(trouble_wait * 2, 5.0)
         if stopped(wait):
             break
     publisher.close()
+
+
+def publish_due(publisher: Publisher, called: bool) -> int:
+    """Publish what is due, as `publish_batch` does; nothing while the broker has a resource alarm.
+
+    Args:
+        called: whether someone has said that there is something.
+    """
+    publisher.look()
+    if publisher.blocked:
+        return 0
+    return publish_batch(publisher, settings.RELAY_BATCH) if called or publisher.held or has_due_rows() else 0

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
+from celery_config.broker.routes import events_route, find_route
 from celery_config.contracts import cloudevents
 from celery_config.contracts.base import Event
 from celery_config.db import bulk
@@ -21,7 +22,7 @@ from celery_config.db.functions import Now
 from celery_config.messaging.models import OutboxMessage
 from celery_config.messaging.outbox import notifier
 
-INSERTED = ("kind", "name", "saga", "payload")
+INSERTED = ("kind", "name", "saga", "payload", "route")
 
 
 def add_task(message: dict[str, Any], *, saga: UUID | None, delay: float = 0) -> None:
@@ -36,7 +37,13 @@ def add_task(message: dict[str, Any], *, saga: UUID | None, delay: float = 0) ->
         add_tasks([(saga, message)])
         return
     require_transaction()
-    row = OutboxMessage(kind=OutboxMessage.Kind.TASK, name=message["task"], saga=saga, payload=message)
+    row = OutboxMessage(
+        kind=OutboxMessage.Kind.TASK,
+        name=message["task"],
+        saga=saga,
+        payload=message,
+        route=find_route(message),
+    )
     # The database's clock, by which all read what is due: ours may be off.
     row.due_at = Now() + timedelta(seconds=delay)
     row.save(force_insert=True)
@@ -53,7 +60,9 @@ def task_statements(messages: Iterable[tuple[UUID | None, dict[str, Any]]]) -> l
     kind = OutboxMessage.Kind.TASK.value
     return notify_after_commit(
         insert_statement(
-            SimpleNamespace(kind=kind, name=message["task"], saga=saga, payload=message)
+            SimpleNamespace(
+                kind=kind, name=message["task"], saga=saga, payload=message, route=find_route(message)
+            )
             for saga, message in messages
         )
     )
@@ -86,7 +95,13 @@ def event_statements(announced: Iterable[dict[str, Any]]) -> list[Statement]:
     """Announces many CloudEvents, as a part of the statement that makes them true."""
     events, kind = list(announced), OutboxMessage.Kind.EVENT.value
     changes = insert_statement(
-        SimpleNamespace(kind=kind, name=event["type"], saga=event.get("saga"), payload=event)
+        SimpleNamespace(
+            kind=kind,
+            name=event["type"],
+            saga=event.get("saga"),
+            payload=event,
+            route=events_route(event["type"]),
+        )
         for event in events
     )
     return changes if all(map(is_log_only, events)) else notify_after_commit(changes)

@@ -103,7 +103,7 @@ class DeadLetterReader:
         self.connection = self.app.connection_for_read()
         if self.connection.transport.driver_type != "amqp":
             return  # the embedded broker has no dead-letter routes
-        self.connection.ensure_connection(max_retries=1, timeout=5)
+        transport.connect(self.connection)
         self.channel = self.connection.default_channel
         self.channel.basic_qos(0, 2 * BATCH, False)
         # `nowait`, because a queue without a leader sends no answer.

@@ -75,7 +75,7 @@ class WorkerCheck:
         """
         if self.connection is None:
             self.connection = self.app.connection_for_read()
-            self.connection.ensure_connection(max_retries=1, timeout=5)
+            transport.connect(self.connection)
         if self.connection.transport.driver_type != "amqp":
             return []
         channel = self.connection.default_channel
@@ -126,7 +126,7 @@ class PublishProbe:
         self.connection = base.clone(
             transport_options={**(base.transport_options or {}), "confirm_publish": False}
         )
-        self.connection.ensure_connection(max_retries=1, timeout=5)
+        transport.connect(self.connection)
         if self.connection.transport.driver_type == "amqp":
             self.channel = self.connection.default_channel
             self.channel.confirm_select()

@@ -21,7 +21,7 @@ from celery_config.common import metrics
 from celery_config.common.isolation import run_isolated
 from celery_config.db.functions import Now
 from celery_config.failpoints.points import Point, reach
-from celery_config.messaging.models import OutboxMessage
+from celery_config.messaging.models import UNSENT, OutboxMessage
 from celery_config.saga.engine import clock, scheduling
 from celery_config.saga.engine.flows import WatchedFlow
 from celery_config.saga.engine.machine import WatchdogFired
@@ -61,9 +61,10 @@ def find_due(flow: WatchedFlow[Any, Any], now: datetime) -> QuerySet[Any]:
     """The open rows whose time has come.
 
     A row whose message could be sent and is not yet published is skipped: nothing was said, so nothing can be heard.
-    One whose message waits for later (a retry) is skipped up to its deadline.
+    One whose message waits for later (a retry) is skipped up to its deadline. One that is set aside, since it cannot be
+    sent, hides nothing.
     """
-    unpublished = OutboxMessage.objects.filter(saga=OuterRef("pk"), published_at__isnull=True)
+    unpublished = OutboxMessage.objects.filter(UNSENT, saga=OuterRef("pk"))
     due: QuerySet[Any, Any] = flow.model._default_manager.filter(due_at__lte=now, status__in=OPEN)
     return due.exclude(
         Exists(unpublished.filter(due_at__lte=Now())) | (Exists(unpublished) & Q(deadline_at__gt=now))

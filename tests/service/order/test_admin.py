@@ -6,6 +6,7 @@ from typing import Any, get_args
 from uuid import uuid4
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.urls import reverse
 from rest_framework.authtoken.models import Token
@@ -101,6 +102,20 @@ def test_the_outbox_page_keeps_what_is_private(admin_client: Client, placed: Pla
     html = shown(admin_client, "messaging_outboxmessage", OutboxMessage.objects.get(saga=placed.saga_id).pk)
     assert "authorize_payment" in html
     assert not [word for word in ("tok_visa", "1 High St", "SW1") if word in html]
+
+
+def test_the_outbox_page_sends_again_what_was_set_aside(admin_client: Client, placed: Placed) -> None:
+    row = OutboxMessage.objects.get(saga=placed.saga_id)
+    OutboxMessage.objects.filter(pk=row.pk).update(fault="501 FRAME_ERROR")
+    html, _ = opened(admin_client, "messaging_outboxmessage", set_aside="yes")
+    assert "501 FRAME_ERROR" in html
+    page = reverse("admin:messaging_outboxmessage_changelist")
+    act = {"action": "send_again", "_selected_action": row.pk}
+    admin_client.post(page, act)
+    assert OutboxMessage.objects.get(pk=row.pk).fault
+    admin_client.post(page, {**act, "why": "it fits now"})
+    assert OutboxMessage.objects.get(pk=row.pk).fault is None
+    assert "it fits now" in LogEntry.objects.get().change_message
 
 
 def test_decisions_read_as_words(admin_client: Client, stopped: Placed) -> None:

@@ -57,6 +57,7 @@ class Services:
         self.books: dict[str, list[str]] = {"payment": [], "shipment": []}
         self.strangers: dict[str, list[str]] = {name: [] for name in PARTICIPANTS}
         self.lag = dict.fromkeys(PARTICIPANTS, 0.0)
+        self.set_aside = dict.fromkeys(PARTICIPANTS, 0)
         self.catalogue = Catalogue()
         self.away = ""
         self.meanwhile: Callable[[], None] = lambda: None
@@ -74,7 +75,11 @@ class Services:
             case "/api/payments/" | "/api/reservations/" | "/api/shipments/":
                 return httpx.Response(200, json=self.page(service, request))
             case "/api/outbox/":
-                return httpx.Response(200, json={"oldest_unpublished_seconds": self.lag[service]})
+                state = {
+                    "oldest_unpublished_seconds": self.lag[service],
+                    "set_aside": self.set_aside[service],
+                }
+                return httpx.Response(200, json=state)
             case "/api/published/product/pieces/" | "/api/published/product/rows/":
                 what = request.url.path.split("/")[-2]
                 return httpx.Response(200, json=self.catalogue.told(what, json.loads(request.content)))
@@ -301,6 +306,15 @@ class TestOurOwn:
         OutboxMessage.objects.update(due_at=timezone.now() - timedelta(minutes=2))
         (finding,) = found()
         assert "order: an outbox row has been due for 1" in finding
+
+    def test_promises_that_cannot_be_sent(self, completed: Placed, others: Services) -> None:
+        OutboxMessage.objects.filter(pk=OutboxMessage.objects.latest("id").pk).update(
+            published_at=None, fault="501"
+        )
+        others.set_aside["payment"] = 2
+        assert [finding.partition(",")[0] for finding in found()] == [
+            "order: 1 outbox rows are set aside", "payment: 2 outbox rows are set aside",
+        ]  # fmt: skip
 
     def test_a_copy_of_the_catalogue_that_differs(self, completed: Placed, others: Services) -> None:
         CatalogueProduct.objects.filter(sku=HEART).update(price=1)

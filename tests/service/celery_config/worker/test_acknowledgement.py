@@ -120,6 +120,17 @@ class TestConsumer:
             reject_log_error=lambda *_: told.append("dead letter"),
         )
 
+    def test_it_comes_back_as_fast_as_the_relay_after_a_long_outage(
+        self, consumer: SagaConsumer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Celery itself would wait half a minute between two tries in the end."""
+        monkeypatch.setattr(
+            Consumer, "ensure_connected", lambda _, connection: connection.ensure_connection()
+        )
+        waits: dict[str, float] = {}
+        consumer.ensure_connected(SimpleNamespace(ensure_connection=lambda **given: waits.update(given)))  # type: ignore[arg-type]
+        assert waits["interval_max"] <= 5
+
     def test_a_message_that_came_for_the_first_time_opens_the_window(
         self, receive: Callable[[Any], None], told: list[str]
     ) -> None:

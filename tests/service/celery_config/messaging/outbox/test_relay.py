@@ -16,7 +16,8 @@ from uuid import UUID, uuid4
 
 import pytest
 from celery import Celery, current_app
-from django.db import DataError, transaction
+from django.db import DataError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from kombu import Connection
 
@@ -26,8 +27,8 @@ from celery_config.broker.publisher import Publisher, broker_errors
 from celery_config.contracts.base import encode
 from celery_config.messaging import retention
 from celery_config.messaging.models import InboxEntry, OutboxMessage
-from celery_config.messaging.outbox import relay, writing
-from celery_config.messaging.outbox.publishing import PACK, publish_batch
+from celery_config.messaging.outbox import publishing, relay, writing
+from celery_config.messaging.outbox.publishing import PACK, count_set_aside, publish_batch, send_again
 from celery_config.saga.engine.chains import ChainBuilder
 from celery_config.saga.engine.machine import Drive
 from compose.local.rabbitmq import RabbitServer
@@ -64,6 +65,9 @@ class Books:
         self.refuse = set(refuse)
         self.app = current_app
         self.timeout = 1.0
+        self.held: set[str] = set()
+        self.probe_is_due = False
+        self.faults: dict[int, str] = {}
 
     def publish(self, messages: Sequence[dict[str, Any]]) -> set[int]:
         self.sent += messages
@@ -132,13 +136,14 @@ class TestRows:
         assert [publish_batch(books, 2) for _ in range(4)] == [2, 2, 1, 0]  # type: ignore[arg-type]
         assert [m["kwargs"]["n"] for m in books.sent] == [0, 1, 2, 3, 4]
 
-    def test_what_the_broker_did_not_take_stays_and_holds_nobody_up(self) -> None:
+    def test_what_the_broker_did_not_take_stays_as_it_is(self) -> None:
+        """A refused publish does not make a row look younger."""
         promise(task(1), task(2), task(3))
         publish_batch(Books(refuse=[1]), 10)  # type: ignore[arg-type]
         row = OutboxMessage.objects.get()
         assert row.payload["kwargs"] == {"n": 2}
         assert row.published_at is None
-        assert 5 < (row.due_at - timezone.now()).total_seconds() <= 11
+        assert row.due_at <= timezone.now()
 
     def test_a_crash_before_the_commit_sends_it_again(self) -> None:
         """Barrier and inbox recognise a repeat; a lost message could not be replaced."""
@@ -159,6 +164,13 @@ class TestRows:
         assert relay.oldest_unpublished_seconds() == 0
         OutboxMessage.objects.update(due_at=timezone.now() - timedelta(seconds=30))
         assert 29 < relay.oldest_unpublished_seconds() < 35
+        publish_batch(Books(refuse=[0]), 10)  # type: ignore[arg-type]
+        assert 29 < relay.oldest_unpublished_seconds() < 35
+
+    def test_a_row_that_is_set_aside_is_no_lag(self) -> None:
+        promise(task(1))
+        OutboxMessage.objects.update(due_at=timezone.now() - timedelta(seconds=30), fault="it cannot be sent")
+        assert relay.oldest_unpublished_seconds() == 0
 
     def test_what_is_past_the_horizon_is_forgotten_and_what_is_unsent_never(self) -> None:
         """Rule 20 (the feed)."""
@@ -175,6 +187,63 @@ class TestRows:
         assert set(OutboxMessage.objects.values_list("id", flat=True)) == {new.id, unsent.id}
         assert InboxEntry.objects.get().handler == "new"
 
+    @pytest.mark.parametrize(
+        ("kind", "payload"), [("task", {"task": "payment.do"}), ("task", []), ("event", {"id": "x"})]
+    )
+    def test_what_is_no_message_is_set_aside_until_an_operator_sends_it_again(
+        self, kind: str, payload: Any
+    ) -> None:
+        OutboxMessage.objects.create(kind=kind, name="inventory.hotel_booked", payload=payload)
+        promise(task(1))
+        announce(HotelBooked(booking=uuid4()))
+        books = Books()
+        assert publish_batch(books, 10) == 3  # type: ignore[arg-type]
+        assert len(books.sent) == 2
+        aside = OutboxMessage.objects.filter(fault__isnull=False)
+        assert str(aside.get().fault).startswith("not a message")
+        assert publish_batch(books, 10) == 0  # type: ignore[arg-type]
+        assert count_set_aside() == 1
+        send_again(list(aside), by="ada", why="it was a test")
+        assert not aside.all().exists()
+
+    def test_one_event_that_cannot_be_sent_does_not_take_its_neighbours_along(self) -> None:
+        """Those that travel together are tried alone."""
+
+        class Spoiled(Books):
+            def publish(self, messages: Sequence[dict[str, Any]]) -> set[int]:
+                self.faults = {i: "poison" for i, each in enumerate(messages) if "spoiled" in str(each)}
+                return super().publish(messages) - self.faults.keys()
+
+        for _ in range(3):
+            announce(HotelBooked(booking=uuid4()))
+        spoiled = OutboxMessage.objects.order_by("id")[1]
+        OutboxMessage.objects.filter(pk=spoiled.pk).update(payload={**spoiled.payload, "data": "spoiled"})
+        publish_batch(Spoiled(), 10)  # type: ignore[arg-type]
+        assert OutboxMessage.objects.get(published_at__isnull=True).fault == "poison"
+
+    def test_who_wants_to_hear_of_sagas_that_were_published_late_does(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        late, early = uuid4(), uuid4()
+        with transaction.atomic():
+            writing.add_tasks(
+                [(late, task(1)), (late, task(2)), (early, task(3)), (None, task(4)), (late, task(5))]
+            )
+        first, second, _, nobodys, kept = OutboxMessage.objects.order_by("id")
+        for row, seconds in ((first, 30), (second, 60), (nobodys, 60), (kept, 90)):
+            OutboxMessage.objects.filter(pk=row.pk).update(due_at=timezone.now() - timedelta(seconds=seconds))
+        told: list[Any] = []
+
+        def fails(late: Any) -> None:
+            raise ValueError(OutboxMessage.objects.filter(saga=early).delete())
+
+        monkeypatch.setattr(publishing, "late_publish_observers", [fails, told.append])
+        publish_batch(Books(refuse=[0]), 10)  # type: ignore[arg-type]
+        ((saga, seconds),) = told[0].items()
+        assert (saga, len(told)) == (late, 1)
+        assert 60 <= seconds < 65
+        assert OutboxMessage.objects.get().pk == kept.pk
+
     @concurrent
     def test_two_relays_never_send_one_row(self) -> None:
         """Rule 21 (events): row locks share the work."""
@@ -188,6 +257,56 @@ class TestRows:
         assert together(*[lambda b=b: work(b) for b in books]) == [None, None]
         sent = sorted(m["kwargs"]["n"] for b in books for m in b.sent)
         assert sent == list(range(60))
+
+
+class TestHeldRoutes:
+    """The rows of a route that takes nothing cost nothing while they wait."""
+
+    HELD = "commands/payment"
+
+    def test_they_are_neither_read_nor_written(self) -> None:
+        promise(*[task(n) for n in range(20)], task(20, "shipment"))
+        announce(HotelBooked(booking=uuid4()))
+        before = {row.pk: row.due_at for row in OutboxMessage.objects.filter(route=self.HELD)}
+        books = Books()
+        books.held = {self.HELD}
+        assert publish_batch(books, 4) == 2  # type: ignore[arg-type]
+        assert {message["options"]["exchange"] for message in books.sent} == {"commands", "events"}
+        assert {row.pk: row.due_at for row in OutboxMessage.objects.filter(published_at=None)} == before
+        with CaptureQueriesContext(connection) as queries:
+            assert publish_batch(books, 4) == 0  # type: ignore[arg-type]
+        assert len(queries) == 1 + 2  # begin and commit
+
+    def test_one_of_them_probes_it(self) -> None:
+        promise(*[task(n) for n in range(20)])
+        books = Books()
+        books.held, books.probe_is_due = {self.HELD}, True
+        assert publish_batch(books, 4) == 1  # type: ignore[arg-type]
+        assert [message["kwargs"] for message in books.sent] == [{"n": 0}]
+
+    def test_a_long_queue_leaves_room_for_the_others(self) -> None:
+        promise(*[task(n, "inventory") for n in range(20)], task(20, "shipment"), task(21))
+        books = Books()
+        books.held = {self.HELD}
+        assert publish_batch(books, 4) == 4  # type: ignore[arg-type]
+        assert sorted(message["kwargs"]["n"] for message in books.sent) == [0, 1, 20]
+
+    def test_rows_of_an_older_version_get_their_route_once(self) -> None:
+        promise(task(1), task(2, "shipment"))
+        announce(HotelBooked(booking=uuid4()))
+        OutboxMessage.objects.update(route="")
+        books = Books(refuse=[0])
+        books.held = {self.HELD}
+        assert publish_batch(books, 10) == 3  # type: ignore[arg-type]
+        assert OutboxMessage.objects.get(published_at=None).route == self.HELD
+        assert publish_batch(books, 10) == 0  # type: ignore[arg-type]
+
+    def test_rows_of_an_older_version_are_published(self) -> None:
+        promise(task(1))
+        announce(HotelBooked(booking=uuid4()))
+        OutboxMessage.objects.update(route="")
+        assert publish_batch(Books(), 10) == 2  # type: ignore[arg-type]
+        assert not OutboxMessage.objects.filter(published_at=None).exists()
 
 
 @pytest.fixture
@@ -243,13 +362,39 @@ class TestPublisher:
         """Longer than AMQP's short texts are."""
         promise(task(1), task(2, task_id="x" * 300), task(3))
         assert publish_batch(publisher, 10) == 3
-        assert OutboxMessage.objects.get().payload["kwargs"] == {"n": 2}
+        row = OutboxMessage.objects.get()
+        assert row.payload["kwargs"] == {"n": 2}
+        assert "ubyte format" in str(row.fault)
         assert [kwargs_of(m) for m in drain(rabbit, "payment.commands")] == [{"n": 1}, {"n": 3}]
 
-    def test_one_the_queue_refuses_stays_and_the_channel_is_opened_anew(
+    def test_one_because_of_which_the_broker_closes_the_connection_is_found_and_set_aside(
         self, publisher: Publisher, rabbit: RabbitServer
     ) -> None:
+        """Headers must fit into one frame: `501 FRAME_ERROR`."""
+        promise(*[task(n, **({"root_id": "x" * 131_072} if n == 5 else {})) for n in range(20)])
+        assert publish_batch(publisher, 20) == 20
+        row = OutboxMessage.objects.get()
+        assert row.payload["kwargs"] == {"n": 5}
+        assert "501" in str(row.fault)
+        # What was confirmed before the error came again.
+        assert {kwargs_of(m)["n"] for m in drain(rabbit, "payment.commands")} == {*range(20)} - {5}
+
+    def test_an_exchange_that_is_missing_holds_its_own_messages_only(
+        self, publisher: Publisher, rabbit: RabbitServer
+    ) -> None:
+        promise(task(1), task(2, exchange="missing"), task(3))
+        publish_batch(publisher, 10)
+        row = OutboxMessage.objects.get()
+        assert (row.route, row.fault, publisher.held) == ("missing/payment", None, {row.route})
+        promise(task(4))
+        assert publish_batch(publisher, 10) == 1
+        assert {kwargs_of(m)["n"] for m in drain(rabbit, "payment.commands")} == {1, 3, 4}
+
+    def test_one_the_queue_refuses_stays_and_the_channel_is_opened_anew(
+        self, publisher: Publisher, rabbit: RabbitServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """A NACK: right after a node's death a channel goes on refusing until it is closed."""
+        monkeypatch.setattr(module, "PROBE_SECONDS", 0.0)
         with Connection(rabbit.url(ADMIN)) as connection:
             channel = connection.default_channel
             full = {"x-max-length": 1, "x-overflow": "reject-publish"}
@@ -383,6 +528,19 @@ class TestRun:
             lambda: bool(done),
             [relay.Duty("faulty", fail, 0.01), relay.Duty("other", lambda: done.append(True), 3600)],
         )
+
+    def test_its_duties_go_on_while_nothing_can_be_published(
+        self, app: Celery, rabbit: RabbitServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The watchdog and the reader of the dead letters are among them."""
+
+        def fail(*_: Any) -> int:
+            raise KeyError("an error that nobody thought of")
+
+        monkeypatch.setattr(relay, "publish_batch", fail)
+        promise(task(1))
+        seen: list[float] = []
+        self.relay_until(app, lambda: len(seen) == 3, [relay.Duty("count", lambda: seen.append(0), 0.01)])
 
     def test_it_outlives_the_broker(self, app: Celery, rabbit: RabbitServer) -> None:
         """The rows wait; when the broker is back they go out."""

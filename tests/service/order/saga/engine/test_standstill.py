@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from celery import Celery
 
+from celery_config.broker import transport
 from celery_config.common.services import SERVICES
 from celery_config.saga.engine import standstill
 from celery_config.saga.engine.standstill import BLOCKED, BROKER, StandstillCheck
 from compose.local.rabbitmq import RabbitServer
-from tests.service.broker import app_of
-from tests.service.together import until
+from tests.service.broker import app_of, dead_hosts, frozen
+from tests.service.together import in_background, until
 
 
 @pytest.fixture
@@ -55,3 +56,22 @@ class TestABrokerWithAnAlarm:
         finally:
             rabbit.start()
         until(lambda: check.find_reasons() == [*SERVICES], "the broker is back")
+
+    def test_a_broker_that_hangs_is_named_in_time(
+        self, check: StandstillCheck, rabbit: RabbitServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(transport, "ANSWER_SECONDS", 0.5)
+        monkeypatch.setattr(check.probe, "is_blocked", lambda: False)
+        check.find_reasons()
+        with frozen(rabbit):
+            assert in_background(check.find_reasons).result(10) == [BROKER]
+
+
+def test_each_host_of_several_is_asked(
+    rabbit: RabbitServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "CONNECT_SECONDS", 0.5)
+    with dead_hosts() as hosts, app_of("order", rabbit, tmp_path, hosts_before=hosts) as app:
+        check = StandstillCheck(app)
+        assert check.find_reasons() == [*SERVICES]
+        check.close()
