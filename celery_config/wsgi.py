@@ -30,13 +30,13 @@ def application(package: str) -> WSGIHandler:
 
 def look_at_epoch() -> None:
     """A restored database refuses clients from the first request on."""
-    from django.db import DatabaseError, connection
+    from django.db import DatabaseError, InterfaceError, connection
 
     from celery_config.messaging import epochs
 
     try:
         epochs.current()
-    except DatabaseError as error:
+    except (DatabaseError, InterfaceError) as error:
         log.warning("nobody knows yet whether the database was restored", error=str(error))
     finally:
         connection.close()  # a server that loads the application first and forks then must not share it

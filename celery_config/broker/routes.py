@@ -11,9 +11,10 @@ MAX_ROUTE = 511
 
 
 def find_route(message: Mapping[str, Any]) -> str:
-    """The exchange and routing key of a message, as `Celery.send_task` takes it."""
+    """Where a message goes, as `Celery.send_task` takes it. Tasks for one queue have one route, whatever their keys."""
     options = message["options"]
-    return join_route(options.get("exchange"), options.get("routing_key"))
+    exchange, key = options.get("exchange"), options.get("routing_key")
+    return join_route(exchange, topology.find_target(exchange, key) if isinstance(key, str) else key)
 
 
 def events_route(kind: str) -> str:

@@ -29,12 +29,17 @@ from celery_config.errors import DefinitionError
 VHOST = "order-saga"
 FLOWER_USER = "flower"
 
+TASKS, URGENT_TASKS = "tasks", "urgent-tasks"
+# What older versions published tasks to. Chains and outbox rows of the sagas that began under them name it, so it can
+# go when the last of these sagas has ended (rule 24, versions).
 COMMANDS = "commands"
 EVENTS = "events"
 UNROUTED = "unrouted"
 DEAD_LETTERS = "dead-letters"
 TASK_EVENTS = "celeryev"
 EXCHANGES = {
+    TASKS: ("topic", {}),
+    URGENT_TASKS: ("topic", {}),
     COMMANDS: ("direct", {}),
     EVENTS: ("topic", {"alternate-exchange": UNROUTED}),
     UNROUTED: ("fanout", {}),
@@ -83,7 +88,7 @@ class Topology:
 
     def worker_queues(self, service: str) -> list[str]:
         """The queues that a worker of `service` reads."""
-        return [commands_queue(service)] + ([events_queue(service)] if self.patterns[service] else [])
+        return task_queues(service) + ([events_queue(service)] if self.patterns[service] else [])
 
     def queues(self) -> list[QueueSpec]:
         """Every queue of the system."""
@@ -91,7 +96,14 @@ class Topology:
         work = {**quorum, "x-delivery-limit": DELIVERY_LIMIT, "x-dead-letter-exchange": DEAD_LETTERS}
         bounded = {**quorum, "x-max-length": UNROUTED_KEPT, "x-overflow": "drop-head"}
         return [
-            *(QueueSpec(commands_queue(service), ((COMMANDS, service),), work) for service in SERVICES),
+            *(
+                QueueSpec(commands_queue(service), ((TASKS, f"{service}.#"), (COMMANDS, service)), work)
+                for service in SERVICES
+            ),
+            *(
+                QueueSpec(urgent_queue(service), ((URGENT_TASKS, f"{service}.#"),), work)
+                for service in SERVICES
+            ),
             *(
                 QueueSpec(events_queue(service), tuple((EVENTS, pattern) for pattern in patterns), work)
                 for service, patterns in self.patterns.items()
@@ -128,12 +140,12 @@ class Topology:
             return {"configure": f"^({own})$", "write": f"^({own})$", "read": f"^({TASK_EVENTS}|{own})$"}
         # Celery's remote control names every exchange and queue of one service after its control exchange.
         control = rf"(.+\.)?{re.escape(control_exchange(user))}\.pidbox"
-        write = [COMMANDS, EVENTS, TASK_EVENTS]
+        write = [TASKS, URGENT_TASKS, COMMANDS, EVENTS, TASK_EVENTS]
         read = [re.escape(queue) for queue in self.worker_queues(user)]
         if user == ORCHESTRATOR:
-            # The watchdog counts the consumers of every commands queue. Since RabbitMQ 4.3 even a look at a queue
-            # needs a right on it, and the right to write (to bind it) is the smallest.
-            write += [re.escape(commands_queue(service)) for service in SERVICES]
+            # The watchdog counts the messages and consumers of every worker's queues. Since RabbitMQ 4.3 even a look at
+            # a queue needs a right on it, and the right to write (to bind it) is the smallest.
+            write += [re.escape(queue) for service in self.patterns for queue in self.worker_queues(service)]
             read += [DEAD_LETTERS, UNROUTED]
         return {
             "configure": f"^({control})$",
@@ -215,7 +227,22 @@ def make_kombu_queue(spec: QueueSpec, exchanges: Mapping[str, Exchange], *, decl
 
 
 def commands_queue(service: str) -> str:
+    """The queue of new work: actions that can still be undone, and what is no step."""
     return f"{service}.commands"
+
+
+def urgent_queue(service: str) -> str:
+    """The queue of what must not wait behind new work: the pivot and all behind it, fences, undos, ends of sagas."""
+    return f"{service}.urgent"
+
+
+def task_queues(service: str) -> list[str]:
+    return [commands_queue(service), urgent_queue(service)]
+
+
+def task_queue(service: str, *, urgent: bool) -> str:
+    """The queue that `route_task` leads to."""
+    return urgent_queue(service) if urgent else commands_queue(service)
 
 
 def events_queue(service: str) -> str:
@@ -228,12 +255,27 @@ def control_exchange(service: str) -> str:
 
 def is_worker_queue(queue: str) -> bool:
     """Whether workers read this queue."""
-    return any(queue in (commands_queue(service), events_queue(service)) for service in SERVICES)
+    return any(queue in (*task_queues(service), events_queue(service)) for service in SERVICES)
 
 
-def commands_to(service: str) -> dict[str, Any]:
-    """The publishing options of a command; one that no queue takes is an error (rule 21, events)."""
-    return {"exchange": COMMANDS, "routing_key": service, "mandatory": True}
+def route_task(service: str, task: str, *, urgent: bool) -> dict[str, Any]:
+    """The publishing options of a task for `service` (rule 28, routing); one that no queue takes is an error.
+
+    The key is the service and the task, whose name begins with the service if it is the service's own. What is urgent
+    has an exchange of its own, since a topic's pattern cannot exclude, and the same task may be either.
+    """
+    key = task if task.startswith(f"{service}.") else f"{service}.{task}"
+    return {"exchange": URGENT_TASKS if urgent else TASKS, "routing_key": key, "mandatory": True}
+
+
+def find_target(exchange: str, routing_key: str) -> str:
+    """What stands for the queues that a key leads to: the service of a task, else the key."""
+    return routing_key.partition(".")[0] if exchange in (TASKS, URGENT_TASKS) else routing_key
+
+
+def is_urgent(delivery_info: Mapping[str, Any] | None) -> bool:
+    """Whether a message came as an urgent one."""
+    return delivery_info is not None and delivery_info.get("exchange") == URGENT_TASKS
 
 
 def flower_options(**ids: object) -> dict[str, str]:

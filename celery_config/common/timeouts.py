@@ -21,7 +21,7 @@ class Timeouts:
     """All values in seconds.
 
     Raises:
-        DefinitionError: the scale is so small that a call outlasts the watchdog's silence.
+        DefinitionError: the scale is so small that a call outlasts the watchdog's silence; `queued_deadlines` under 1.
     """
 
     scale: float = 1.0
@@ -30,8 +30,12 @@ class Timeouts:
     """Short, because a wait delays every message of a batch."""
     publish: float = 10.0
     clock_step: float = 5.0
+    queued_deadlines: float = 4.0
+    """How many of its deadlines a saga may last while what it waits for is in a queue that is being worked off."""
 
     def __post_init__(self) -> None:
+        if self.queued_deadlines < 1:
+            raise DefinitionError(f"QUEUED_DEADLINES={self.queued_deadlines:g} is under 1")
         if self.longest_tries(1) >= self.silence_timeout:
             raise DefinitionError(
                 f"SAGA_TIME_SCALE={self.scale:g} leaves no time for a call of {self.call:g} s; use 0.03 or more"
@@ -78,6 +82,15 @@ class Timeouts:
 
     def deadline(self, seconds: float) -> float:
         return seconds * self.scale
+
+    @property
+    def in_hand(self) -> float:
+        """How long a worker may have a message in hand, of which nothing else is known."""
+        return self.silence_timeout / 2
+
+    def longest_queued(self, deadline_seconds: float) -> float:
+        """How long a saga may last while it waits in queues; its deadline is given before scaling."""
+        return self.queued_deadlines * self.deadline(deadline_seconds)
 
     def silence_after(self, drives: int) -> float:
         """The wait before the next drive: doubled each time, at most an hour, with a jitter of a fifth."""

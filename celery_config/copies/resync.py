@@ -58,7 +58,7 @@ def request_rows(copy: Copy, keys: Sequence[str], delay: float = DELAY_SECONDS) 
             "task": RESYNC,
             "args": [],
             "kwargs": {"copy": copy.name, "keys": list(some)},
-            "options": {**topology.commands_to(settings.SERVICE), **shown},
+            "options": {**topology.route_task(settings.SERVICE, RESYNC, urgent=False), **shown},
         }
         writing.add_task(message, saga=None, delay=delay)
 

@@ -105,7 +105,7 @@ class OutboxState(APIView):
 
     @extend_schema(responses={200: dict})
     def get(self, request: Request) -> Response:
-        """For how long the oldest unpublished row could have been sent; how many are set aside;
+        """For how long the oldest unpublished row could have been sent; how many rows cannot be sent and are set aside;
         whether the database is being recovered.
         """
         return Response(

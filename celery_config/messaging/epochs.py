@@ -132,7 +132,7 @@ def begin(why: str, *, present: Present | None = None, seen: str = "", recoverin
     if recovering:
         row.recovering_since = Now()
     row.save()
-    _forget_known()
+    forget_known()
     log.warning("a new epoch began", why=why, epoch=row.token, recovering=recovering)
     row.refresh_from_db()
     return row
@@ -140,7 +140,7 @@ def begin(why: str, *, present: Present | None = None, seen: str = "", recoverin
 
 def end_recovery() -> None:
     """Let clients in again."""
-    _forget_known()
+    forget_known()
     Epoch.objects.filter(pk=1).update(recovering_since=None)
 
 
@@ -162,7 +162,8 @@ def find_recovery() -> datetime | None:
     return began_at
 
 
-def _forget_known() -> None:
+def forget_known() -> None:
+    """Let the next question reach the database."""
     global _known
     _known = (NEVER, None)
 

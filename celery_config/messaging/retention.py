@@ -99,8 +99,8 @@ class BarrierRetention:
         self.ask = ask
         self.walk_at = self.ask_at = 0.0
         self.position = UUID(int=0)
-        self.unknown: datetime | None = None
-        """When the oldest row was written, of those in this walk whose saga the orchestrator does not know."""
+        self.unknown: tuple[datetime, UUID] | None = None
+        """The oldest saga of this walk that the orchestrator does not know, after the time of its first row."""
 
     def run(self, sagas: int = SAGAS_AT_ONCE) -> None:
         """Walk on from where the last run stopped to the last old row.
@@ -122,7 +122,7 @@ class BarrierRetention:
             self.ask_at = now + RETRY_SECONDS
         except (DatabaseError, InterfaceError) as error:
             log.warning("old barrier rows are kept until the database answers", error=str(error))
-        self.report(oldest(self.unknown, *found.values()))
+        self.report(oldest(self.unknown, *((at, saga) for saga, at in found.items())))
 
     def find_old_sagas(self, limit: int) -> dict[UUID, datetime]:
         """Return the next sagas whose rows are past their time, each with the time of its first row."""
@@ -145,25 +145,27 @@ class BarrierRetention:
         # The condition is in the statement that deletes: a row may have been taken up again since it was found.
         BarrierRow.objects.filter(self.old_rows(), saga__in=known.ended & found.keys()).delete()
         answered = known.ended | known.open
-        self.unknown = oldest(self.unknown, *(at for saga, at in found.items() if saga not in answered))
+        unknown = ((at, saga) for saga, at in found.items() if saga not in answered)
+        self.unknown = oldest(self.unknown, *unknown)
         self.position = max(found)
 
     @staticmethod
-    def report(unanswered: datetime | None) -> None:
+    def report(unanswered: tuple[datetime, UUID] | None) -> None:
         """Show for how long rows have waited for word of their saga's end.
 
         Args:
-            unanswered: when the oldest of them was written.
+            unanswered: the oldest saga of which there is none, after the time of its first row.
         """
+        written, saga = unanswered or (timezone.now(), None)
         kept = timedelta(days=settings.SAGA_RETENTION_DAYS) + compute_margin()
-        late = timezone.now() - kept - unanswered if unanswered else timedelta()
+        late = max(timezone.now() - written - kept, timedelta())
         metrics.BARRIER_UNANSWERED.set(late.total_seconds())
         if late > LATE:
-            log.error("nobody says whether the sagas of old barrier rows have ended", days=late.days)
+            log.error("nobody says whether an old saga has ended", oldest=str(saga), days=late.days)
 
 
-def oldest(*moments: datetime | None) -> datetime | None:
-    return min(filter(None, moments), default=None)
+def oldest(*sagas: tuple[datetime, UUID] | None) -> tuple[datetime, UUID] | None:
+    return min(filter(None, sagas), default=None)
 
 
 @slow_statements()

@@ -215,7 +215,8 @@ def reject_for_good(error: Exception) -> Reject:
 
 
 def retry_message(name: str, request: Context, retries: int) -> dict[str, Any]:
-    """The outbox payload of a message's next try: the same id, chain and errbacks."""
+    """The outbox payload of a message's next try: the same id, chain, errbacks and urgency."""
+    urgent = topology.is_urgent(request.delivery_info)
     return {
         "task": name,
         "args": list(request.args),
@@ -230,6 +231,6 @@ def retry_message(name: str, request: Context, retries: int) -> dict[str, Any]:
             # Headers must fit into one frame.
             "argsrepr": (getattr(request, "argsrepr", None) or "")[:LONGEST_SHOWN],
             "kwargsrepr": (getattr(request, "kwargsrepr", None) or "")[:LONGEST_SHOWN],
-            **topology.commands_to(settings.SERVICE),
+            **topology.route_task(settings.SERVICE, name, urgent=urgent),
         },
     }

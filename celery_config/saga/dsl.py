@@ -15,7 +15,7 @@ A saga (Garcia-Molina and Salem, 1987) has compensatable steps, then at most one
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from enum import StrEnum
 from typing import Any, ClassVar
 
@@ -112,6 +112,11 @@ class Saga:
         """The position of the pivot. Without one: the number of steps, or -1 if the saga only goes forward."""
         none = -1 if cls.only_forward() else len(cls.steps)
         return next((i for i, s in enumerate(cls.steps) if s.kind is StepKind.PIVOT), none)
+
+    @classmethod
+    def is_past_pivot(cls, done: Container[str]) -> bool:
+        """Whether the pivot is among the steps that are done."""
+        return any(s.kind is StepKind.PIVOT and s.name in done for s in cls.steps)
 
 
 def find_saga(name: str, version: int) -> type[Saga] | None:

@@ -36,11 +36,16 @@ def saga_duties() -> list[Duty]:
     from celery_config.saga.dead_letters.reader import DeadLetterReader
 
     scale = min(1.0, max(0.1, settings.TIMES.scale))
+    standstill = StandstillCheck(app)
     others = [flow for flow in flows.values() if flow is not SAGAS]
     return [
-        Duty("watchdog", partial(tick, StandstillCheck(app)), scale),
+        Duty("watchdog", partial(tick, standstill), scale),
         *(
-            Duty(str(flow.model._meta.verbose_name_plural), partial(redrive_others, flow), scale)
+            Duty(
+                str(flow.model._meta.verbose_name_plural),
+                partial(redrive_others, flow, standstill.backlogs),
+                scale,
+            )
             for flow in others
         ),
         Duty("dead letters", DeadLetterReader(app).read, scale),

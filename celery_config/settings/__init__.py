@@ -86,7 +86,9 @@ def service_settings(
         "LOGGING_CONFIG": None,
         # What web, worker and relay allow one statement. Commands (migrate, audit, sync, …) have no limit.
         "STATEMENT_SECONDS": env.float("STATEMENT_SECONDS", 15.0),
-        "TIMES": Timeouts(scale=env.float("SAGA_TIME_SCALE", 1.0)),
+        "TIMES": Timeouts(
+            scale=env.float("SAGA_TIME_SCALE", 1.0), queued_deadlines=env.float("QUEUED_DEADLINES", 4.0)
+        ),
         # The owner decides about a parked saga within so many hours.
         "PARKED_OWNER": env.str("PARKED_OWNER", "operations"),
         "PARKED_ANSWER_HOURS": env.float("PARKED_ANSWER_HOURS", 4.0),

@@ -56,7 +56,7 @@ def celery_settings(service: str, broker_url: str, folder: Path) -> dict[str, An
         "task_queues": topology.Topology.load(subscriptions).kombu_queues(declare=embedded),
         "task_create_missing_queues": False,
         "task_default_queue": topology.commands_queue(service),
-        "task_default_exchange": topology.COMMANDS,
+        "task_default_exchange": topology.TASKS,
         "task_default_routing_key": service,
         "task_publish_retry_policy": {
             "max_retries": 5,

@@ -6,6 +6,9 @@ transaction, all links that follow are published together and confirmed once, an
 message that waits alone runs at once, so low load loses nothing; while a batch waits for the disk and the broker, the
 next one gathers.
 
+What is urgent (rule 28, routing) comes first in every batch, and calls in threads of its own: it never waits behind the
+new work that has been taken before it.
+
 Calls to the outside run in threads of their own, and their answers join the next batch: up to `MAX_CALLS` slow calls
 delay no other message. After a crash between commit and acknowledgement the messages come again, find their barrier
 rows, and their next links go out again under the same task ids.
@@ -30,6 +33,7 @@ from celery.worker.request import Request
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
 
+from celery_config.broker import topology
 from celery_config.broker.headers import is_suspicious
 from celery_config.broker.publisher import Publisher, broker_errors
 from celery_config.common.grouping import group_by
@@ -68,9 +72,13 @@ class BatchRunner:
     """
 
     def __init__(self, consumer: Any) -> None:
-        self.callers = ThreadPoolExecutor(MAX_CALLS, thread_name_prefix="call")
+        self.callers = {
+            urgent: ThreadPoolExecutor(MAX_CALLS, thread_name_prefix="urgent call" if urgent else "call")
+            for urgent in (True, False)
+        }
         self.publisher = Publisher(consumer.app, settings.TIMES.publish)
         self.broker_errors = broker_errors(consumer.app)
+        self.urgent: deque[Item] = deque()
         self.inbox: deque[Item] = deque()
         self.arrived = threading.Condition()
         self.calls = 0
@@ -88,23 +96,33 @@ class BatchRunner:
         """
         with self.arrived:
             self.stopping, self.finish_calls = True, finish_calls
-            self.inbox = deque(item for item in self.inbox if finish_calls and isinstance(item, OutsideCall))
+            for line in (self.urgent, self.inbox):
+                left = [item for item in line if finish_calls and isinstance(item, OutsideCall)]
+                line.clear()
+                line.extend(left)
             self.arrived.notify()
         self.thread.join()
-        self.callers.shutdown(wait=False, cancel_futures=True)
+        self.stop_callers()
+
+    def stop_callers(self) -> None:
+        for callers in self.callers.values():
+            callers.shutdown(wait=False, cancel_futures=True)
 
     def add(self, request: Request) -> None:
         """Add a message; `wake` follows after the last of those that arrived together."""
         with self.arrived:
             if not self.stopping:
-                self.inbox.append(request)
+                self.line_of(request).append(request)
 
     def add_answer(self, answered: OutsideCall) -> None:
         with self.arrived:
             self.calls -= 1
             if not self.stopping or self.finish_calls:
-                self.inbox.append(answered)
+                self.line_of(answered).append(answered)
             self.arrived.notify()
+
+    def line_of(self, item: Item) -> deque[Item]:
+        return self.urgent if is_urgent(item) else self.inbox
 
     def wake(self) -> None:
         """Let the runner see that messages arrived or that the database gate moved."""
@@ -135,18 +153,18 @@ class BatchRunner:
             end_process()
 
     def take_batch(self) -> list[Item]:
-        """Wait for messages and return all that are there; none when it is time to stop.
+        """Wait for messages and return all that are there, the urgent ones first; none when it is time to stop.
 
         A message that may be what killed a worker runs alone.
         """
         with self.arrived:
-            self.arrived.wait_for(lambda: self.inbox or self.is_finished())
+            self.arrived.wait_for(lambda: self.urgent or self.inbox or self.is_finished())
             batch: list[Item] = []
-            while self.inbox and len(batch) < MAX_MESSAGES:
-                alone = may_kill(self.inbox[0])
+            while len(batch) < MAX_MESSAGES and (line := self.urgent or self.inbox):
+                alone = may_kill(line[0])
                 if batch and alone:
                     break
-                batch.append(self.inbox.popleft())
+                batch.append(line.popleft())
                 if alone:
                     break
             return batch
@@ -182,7 +200,8 @@ class BatchRunner:
             if isinstance(outcome, Call):
                 with self.arrived:
                     self.calls += 1
-                self.callers.submit(make_call, self, OutsideCall(delivery, outcome))
+                waiting = OutsideCall(delivery, outcome)
+                self.callers[is_urgent(waiting)].submit(make_call, self, waiting)
             else:
                 final.append((delivery, outcome))
         # Each message that follows, with the number of the outcome that it follows from.
@@ -305,6 +324,10 @@ def get_task(item: Item) -> DurableTask:
 
 def task_name(delivery: Delivery[Any]) -> str:
     return str(delivery.request.received.task.name)
+
+
+def is_urgent(item: Item) -> bool:
+    return topology.is_urgent(get_request(item).message.delivery_info)
 
 
 def may_kill(item: Item) -> bool:

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db.models import Q
 
 from celery_config.common.grouping import group_by
+from celery_config.common.services import PARTICIPANTS
 from celery_config.contracts.base import decode
 from celery_config.contracts.order import OrderPlaced, OrderWithdrawn
 from celery_config.messaging.outbox import writing
@@ -132,6 +133,13 @@ class ChoreographyFlow(WatchedFlow[Choreography, SeenByOrder]):
         steps = [replace(step, name=step.command.wire_name()) for step in PlaceOrder.steps]
         known = {step.name: find_known(EVENTS_OF_STEPS[step.command], seen) for step in steps}
         return Course(steps, row.placed, known)
+
+    def find_queues(self, row: Choreography, facts: SeenByOrder) -> Sequence[str]:
+        service, _, _ = find_next_event(facts[row.pk]).partition(".")
+        return flows.event_queues(service) if service in PARTICIPANTS else ()
+
+    def deadline_seconds(self, row: Choreography) -> float:
+        return PlaceOrder.deadline
 
     def describe_send(self, row: Choreography, send: Announcement) -> list[str]:
         return [f"announce {send}"]

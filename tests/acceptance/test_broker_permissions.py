@@ -20,11 +20,12 @@ from celery_config.broker.topology import (
     EVENTS,
     FLOWER_USER,
     TASK_EVENTS,
+    TASKS,
     UNROUTED,
+    URGENT_TASKS,
     Topology,
-    commands_queue,
-    commands_to,
     control_exchange,
+    route_task,
 )
 from celery_config.common.services import SERVICES, SUBSCRIPTIONS
 from celery_config.saga.engine.chains import STEP_FAILED, Link, join_links
@@ -40,6 +41,7 @@ TOPOLOGY = Topology.load(SUBSCRIPTIONS)
 ADMINISTRATOR = "admin"
 USERS = (*SERVICES, FLOWER_USER)
 LOGIN = ("admin", "look-only")
+SHARED = {TASKS, URGENT_TASKS, COMMANDS, EVENTS, TASK_EVENTS}
 QUEUES = [queue.name for queue in TOPOLOGY.queues()]
 READABLE: dict[str, set[str]] = {
     **{service: set(TOPOLOGY.worker_queues(service)) for service in SERVICES},
@@ -82,13 +84,13 @@ class TestEachUserIsHeldToItsOwn:
     def test_takes_no_queue_or_exchange_away_and_makes_none(self, broker: RabbitServer, user: str) -> None:
         for queue in QUEUES:
             assert refuses(broker, user, "queue_delete", queue)
-        for exchange in (COMMANDS, EVENTS, DEAD_LETTERS, UNROUTED, TASK_EVENTS):
+        for exchange in (*SHARED, DEAD_LETTERS, UNROUTED):
             assert refuses(broker, user, "exchange_delete", exchange)
         assert refuses(broker, user, "queue_declare", "mine", auto_delete=True)
         assert refuses(broker, user, "exchange_declare", "mine", "direct", auto_delete=True)
 
     def test_binds_no_queue_to_messages_of_others(self, broker: RabbitServer, user: str) -> None:
-        for exchange in (COMMANDS, EVENTS) if user == FLOWER_USER else (COMMANDS, EVENTS, TASK_EVENTS):
+        for exchange in SHARED - {TASK_EVENTS} if user == FLOWER_USER else SHARED:
             for queue in [*QUEUES, f"{TASK_EVENTS}.{uuid4()}", f"x.{control_exchange(user)}.pidbox"]:
                 assert refuses(broker, user, "queue_bind", queue, exchange, "#"), (queue, exchange)
 
@@ -96,10 +98,10 @@ class TestEachUserIsHeldToItsOwn:
         # An unknown routing key: nothing arrives anywhere.
         allowed = {
             exchange
-            for exchange in ("", COMMANDS, EVENTS, TASK_EVENTS, DEAD_LETTERS, UNROUTED)
+            for exchange in ("", *SHARED, DEAD_LETTERS, UNROUTED)
             if not refuses(broker, user, "basic_publish", exchange, "nobody")
         }
-        assert allowed == (set() if user == FLOWER_USER else {COMMANDS, EVENTS, TASK_EVENTS})
+        assert allowed == (set() if user == FLOWER_USER else SHARED)
 
     def test_controls_its_own_workers_alone(self, broker: RabbitServer, user: str) -> None:
         for service in SERVICES:
@@ -186,10 +188,11 @@ class Relay:
             "task": STEP_FAILED,
             "args": [],
             "kwargs": who,
-            "options": {"task_id": str(uuid4()), **commands_to("order")},
+            "options": {"task_id": str(uuid4()), **route_task("order", STEP_FAILED, urgent=True)},
             "immutable": True,
         }
-        options = {"task_id": str(uuid4()), **commands_to(task.split(".")[0]), "link_error": [errback]}
+        route = route_task(task.split(".")[0], task, urgent=task.startswith("shipment"))
+        options = {"task_id": str(uuid4()), **route, "link_error": [errback]}
         return {"task": task, "args": [], "kwargs": {**who, **kwargs}, "options": options}
 
 
@@ -256,8 +259,8 @@ class TestWhatIsNeededWorks:
     def test_the_watchdog_counts_the_workers_of_all(self, relay: Relay, processes: Supervisor) -> None:
         with relay.app.connection_for_read() as connection:
             channel: Any = connection.default_channel
-            for service in SERVICES:
-                assert channel.queue_declare(commands_queue(service), passive=True).consumer_count == 1
+            for queue in (queue for service in SERVICES for queue in TOPOLOGY.worker_queues(service)):
+                assert channel.queue_declare(queue, passive=True).consumer_count == 1
 
     @pytest.mark.parametrize("service", SERVICES)
     def test_remote_control_of_ones_own(

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from celery_config.broker.topology import commands_queue
-from celery_config.common.services import SERVICES
+from celery_config.broker.topology import commands_queue, urgent_queue
+from celery_config.common.services import PARTICIPANTS, SERVICES
 from tests.acceptance.orders import ORDERS, all_end_as_they_should, mixed_orders
 from tests.acceptance.shop import Shop, until
 from tests.acceptance.wire import Letter
@@ -80,7 +80,7 @@ class TestTheBroker:
 
 
 class TestTheDatabases:
-    QUEUES = tuple(commands_queue(service) for service in SERVICES)
+    QUEUES = (*map(commands_queue, PARTICIPANTS), urgent_queue("order"))
 
     def a_repeat_for_each(self, shop: Shop) -> list[Letter]:
         """A command for each service that it has carried out before."""

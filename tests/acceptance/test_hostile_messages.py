@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import pytest
 
-from celery_config.broker.topology import commands_queue, events_queue
+from celery_config.broker.topology import commands_queue, events_queue, task_queues, urgent_queue
 from celery_config.common.services import SERVICES
 from compose.local.process import Process
 from tests import hostile_properties
@@ -126,7 +126,7 @@ HOSTILE: dict[str, dict[str, Any]] = {
 
 
 class TestHostileMessages:
-    @pytest.mark.parametrize("queue", [commands_queue("inventory"), commands_queue("order")])
+    @pytest.mark.parametrize("queue", [commands_queue("inventory"), urgent_queue("order")])
     def test_end_as_dead_letters_and_orders_go_on(self, shop: Shop, queue: str) -> None:
         known = {row["id"] for row in shop.dead_letters()}
         orders = shop.place_all([shop.order()] * 10)
@@ -151,7 +151,7 @@ class TestHostileMessages:
         before = shop.rows("order", count)[0]["n"]
         orders = shop.place_all([shop.order()] * 5)
         sagas = [shop.saga(order)["id"] for order in orders]
-        queues = [*map(commands_queue, SERVICES), events_queue("order")]
+        queues = [*(queue for service in SERVICES for queue in task_queues(service)), events_queue("order")]
         small = [hostile for hostile in HOSTILE.values() if letter(queues[0], **hostile).size < SMALL]
         of_a_saga = [
             {"body": [[{}], {"saga": saga, "step": "reserve-stock", "no": "such"}, NO_EMBED]}

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from celery_config.broker.topology import commands_queue, events_queue
+from celery_config.broker.topology import events_queue, task_queues
 from celery_config.common.services import PARTICIPANTS, SERVICES
 from celery_config.saga.engine.chains import STEP_FAILED
 from tests.acceptance.shop import SOLD_OUT, UNREACHABLE, Shop, until
 from tests.acceptance.test_cancellation import cancel, logged
 from tests.acceptance.wire import Letter
 
-QUEUES = [*map(commands_queue, SERVICES), events_queue("order")]
+QUEUES = [*(queue for service in SERVICES for queue in task_queues(service)), events_queue("order")]
 
 
 def every_fate(shop: Shop) -> dict[str, dict[str, Any]]:

@@ -14,11 +14,17 @@ from uuid import uuid4
 import amqp
 from kombu import Connection
 
-from celery_config.broker.topology import COMMANDS, EVENTS, Topology, commands_queue, events_queue
+from celery_config.broker.topology import (
+    EVENTS,
+    Topology,
+    events_queue,
+    task_queues,
+)
 from celery_config.common.services import SERVICES, SUBSCRIPTIONS
 from compose.local.stack import Stack
 from tests.hostile_properties import RawMessage
 
+BINDINGS = {queue.name: queue.bindings for queue in Topology.load(SUBSCRIPTIONS).queues()}
 PATTERNS = Topology.load(SUBSCRIPTIONS).patterns
 LOOK_SECONDS = 0.2
 HOLD_SECONDS = 30.0
@@ -145,10 +151,8 @@ class Wire:
         """Collect a copy of everything that is sent between the services."""
         copied: list[Letter] = []
         with contextlib.ExitStack() as readers:
-            for service in SERVICES:
-                readers.enter_context(
-                    self.reading(commands_queue(service), copied.append, (COMMANDS, service))
-                )
+            for queue in (queue for service in SERVICES for queue in task_queues(service)):
+                readers.enter_context(self.reading(queue, copied.append, *BINDINGS[queue]))
             for service in PATTERNS:
                 readers.enter_context(
                     self.reading(events_queue(service), copied.append, *events_for(service))
@@ -161,7 +165,7 @@ class Wire:
 
         What is held stays held, also afterwards: `send` delivers it.
         """
-        held, queue = Held(), commands_queue(service)
+        held = Held()
 
         def decide(letter: Letter) -> None:
             if wanted(letter):
@@ -170,8 +174,10 @@ class Wire:
                 self.send(letter)
 
         # Bound before the other is unbound: for a moment a message may come twice, but none is lost.
-        to_service = (COMMANDS, service)
-        with self.reading(queue, decide, to_service), self.unbound(queue, to_service):
+        with contextlib.ExitStack() as intercepted:
+            for queue in task_queues(service):
+                intercepted.enter_context(self.reading(queue, decide, *BINDINGS[queue]))
+                intercepted.enter_context(self.unbound(queue, *BINDINGS[queue]))
             yield held
 
     @contextlib.contextmanager

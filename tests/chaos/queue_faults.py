@@ -11,13 +11,13 @@ from typing import Any
 import amqp
 from kombu import Connection
 
-from celery_config.broker.topology import commands_queue, events_queue
+from celery_config.broker.topology import events_queue, task_queues
 from celery_config.common.services import SERVICES
 from compose.local.stack import Stack
 
 MESSAGES_AT_MOST = 20
 CONSUME_SECONDS = 1.5
-QUEUES = (*(commands_queue(s) for s in SERVICES), events_queue("order"))
+QUEUES = (*(queue for s in SERVICES for queue in task_queues(s)), events_queue("order"))
 
 
 def disturb_queue(stack: Stack, how: str, chance: random.Random) -> int:

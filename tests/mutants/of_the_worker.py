@@ -8,6 +8,16 @@ BATCHES, WORKER = "celery_config/worker/batches.py", "celery_config/worker/consu
 
 WORKERS = (
     Mutant(
+        name="first-come-first-served",
+        breaks="a worker takes what is urgent after the new work that came before it",
+        rule="rule 28",
+        file="celery_config/worker/batches.py",
+        old="return self.urgent if is_urgent(item) else self.inbox",
+        new="return self.inbox",
+        suite="shared",
+        tests=("worker/test_batches.py::TestRunner::test_what_is_urgent_comes_first",),
+    ),
+    Mutant(
         name="acked-before-published",
         breaks="a batch is acknowledged although neither broker nor database took what follows from it",
         rule="rule 6",

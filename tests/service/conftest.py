@@ -17,6 +17,7 @@ from celery_config.broker.topology import Topology
 from celery_config.common.services import SERVICES, SUBSCRIPTIONS
 from celery_config.contracts.base import Command, Event, decode
 from celery_config.errors import Refused, StepSuperseded
+from celery_config.messaging import epochs
 from celery_config.messaging.barrier.steps import StepRequest
 from celery_config.messaging.deliveries import Call
 from celery_config.messaging.event_envelopes import RECEIVE
@@ -90,6 +91,13 @@ class Participant:
     @property
     def receive(self) -> Any:
         return current_app.tasks[RECEIVE]
+
+
+@pytest.fixture(autouse=True)
+def _no_recovery() -> Iterator[None]:
+    """No test learns from the one before that a database is being recovered."""
+    yield
+    epochs.forget_known()
 
 
 @pytest.fixture

@@ -89,12 +89,13 @@ def finish_fences(answered: AnsweredCalls) -> list[Outcome]:
 
 def fence_message(step: StepRequest, row: AnyRow) -> dict[str, Any]:
     ran = row.action == Action.DONE
+    task = PIVOT_RAN if ran else PIVOT_FENCED
     return {
-        "task": PIVOT_RAN if ran else PIVOT_FENCED,
+        "task": task,
         "args": [],
         "kwargs": {"saga": str(step.saga), "step": step.name, **({"reply": row.reply} if ran else {})},
         "options": {
-            **topology.commands_to(ORCHESTRATOR),
+            **topology.route_task(ORCHESTRATOR, task, urgent=True),
             **topology.flower_options(saga=step.saga, step=step.name, subject=step.subject),
         },
     }

@@ -112,7 +112,7 @@ class StepRequest:
                 "saga": str(self.saga), "step": self.name, "operation": self.operation, "reason": str(error)[:500],
             },
             "options": {
-                **topology.commands_to(ORCHESTRATOR),
+                **topology.route_task(ORCHESTRATOR, STEP_LOST, urgent=True),
                 **topology.flower_options(saga=self.saga, step=self.name, subject=self.subject),
             },
         }  # fmt: skip

@@ -90,7 +90,7 @@ def receive_batches(deliveries: Sequence[Delivery[EventsMessage]]) -> list[Outco
 @transaction.atomic
 def unpack_batch(events: Sequence[dict[str, Any]]) -> Exception | None:
     """Promise each event to this service alone; return why, if one of them cannot be stored."""
-    route, fault = topology.commands_to(settings.SERVICE), None
+    route, fault = topology.route_task(settings.SERVICE, RECEIVE, urgent=False), None
     for event in events:
         try:
             with transaction.atomic():

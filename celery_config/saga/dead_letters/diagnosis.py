@@ -9,7 +9,7 @@ import msgspec
 from celery import current_app
 from kombu.message import Message
 
-from celery_config.broker.topology import commands_queue, events_queue, is_worker_queue
+from celery_config.broker.topology import events_queue, is_worker_queue, task_queues
 from celery_config.broker.validation import find_fault
 from celery_config.common.services import ORCHESTRATOR
 from celery_config.contracts.base import decode
@@ -52,7 +52,7 @@ def load_shapes() -> dict[str, Shape]:
     current_app.loader.import_default_modules()  # the relay has not loaded the tasks yet
     own = {
         name: Shape(
-            events_queue(ORCHESTRATOR) if name in (RECEIVE, RECEIVE_ALL) else commands_queue(ORCHESTRATOR),
+            [events_queue(ORCHESTRATOR)] if name in (RECEIVE, RECEIVE_ALL) else task_queues(ORCHESTRATOR),
             task.work.message,
             task.work.chained,
         )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from celery_config.broker.topology import commands_queue
+from celery_config.broker.topology import task_queues
 from celery_config.contracts.base import Command, decode
 from celery_config.saga.dsl import Saga
 
@@ -18,13 +18,13 @@ class Shape:
     """What a task accepts.
 
     Args:
-        queue: the queue of its workers.
+        queues: those that its workers read it from.
         message: the type of its keyword arguments.
         chained: whether it gets the replies of the links before it.
         command: the type of a step's command; None: it is no step.
     """
 
-    queue: str
+    queues: Sequence[str]
     message: type[Any]
     chained: bool
     command: type[Command] | None = None
@@ -39,10 +39,10 @@ def step_shapes(sagas: Iterable[type[Saga]], step: type[Any], fence: type[Any]) 
     """
     shapes = {}
     for each in (each for saga in sagas for each in saga.steps):
-        queue = commands_queue(each.command.service)
-        shapes[f"{each.command.service}.fence"] = Shape(queue, fence, chained=True)
+        queues = task_queues(each.command.service)
+        shapes[f"{each.command.service}.fence"] = Shape(queues, fence, chained=True)
         for command in filter(None, (each.command, each.undo)):
-            shapes[command.wire_name()] = Shape(queue, step, chained=True, command=command)
+            shapes[command.wire_name()] = Shape(queues, step, chained=True, command=command)
     return shapes
 
 
@@ -52,8 +52,10 @@ def find_mismatch(shape: Shape, queue: str, args: list[Any], kwargs: dict[str, A
     Args:
         queue: where the message came from; empty if unknown.
     """
-    if queue and queue != shape.queue:
-        return f"it came to {queue!r}, whose workers do not know its task: that belongs into {shape.queue!r}"
+    if queue and queue not in shape.queues:
+        return (
+            f"it came to {queue!r}, whose workers do not know its task: that belongs into {shape.queues[0]!r}"
+        )
     try:
         replies = decode(list[dict[str, Any]], args)
         if len(replies) != shape.chained:

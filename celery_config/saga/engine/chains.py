@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 from uuid import UUID, uuid5
 
 import msgspec
 
-from celery_config.broker.topology import commands_to, flower_options
+from celery_config.broker.topology import flower_options, route_task, task_queue
 from celery_config.common.services import ORCHESTRATOR
 from celery_config.contracts.base import Command, command_id, contract_fields
 from celery_config.errors import ChainTooLarge
@@ -30,6 +30,7 @@ REDRIVE_MARGIN = 16 * 1024
 STEP_FAILED, COMPLETE, COMPENSATED, CALL = (
     f"{ORCHESTRATOR}.{name}" for name in ("step_failed", "complete", "compensated", "call")
 )
+ERRBACK_ROUTE = route_task(ORCHESTRATOR, STEP_FAILED, urgent=True)
 Link = dict[str, Any]
 
 
@@ -54,7 +55,7 @@ class ChainBuilder:
             ChainTooLarge: the message would exceed `LARGEST_CHAIN` bytes, or, of a redrive, those and
                 `REDRIVE_MARGIN` (rule 4, small chains): what was accepted can also be driven again.
         """
-        links = [self.build_link(link) for link in plan_links(self.saga, send)]
+        links = [self.build_link(link) for link in plan_chain(self.saga, send, replies or {})]
         return join_links(links, replies or {}, LARGEST_CHAIN + (REDRIVE_MARGIN if self.attempt else 0))
 
     def build_link(self, link: PlannedLink) -> Link:
@@ -69,20 +70,25 @@ class ChainBuilder:
         match link.operation:
             case Operation.DO:
                 needs = field_sources(self.saga, step, step.command)
-                return self.step_link(step.command, step, "do", {"needs": needs} if needs else {})
+                needed = {"needs": needs} if needs else {}
+                return self.step_link(step.command, step, "do", needed, urgent=link.urgent)
             case Operation.FENCE:
                 more = {"pivot": step.command.wire_name(), "subject": self.subject}
                 return self.participant_link(f"{step.command.service}.fence", step, "fence", more)
         assert step.undo is not None
         return self.step_link(step.undo, step, "undo", {})
 
-    def step_link(self, command: type[Command], step: Step, operation: str, more: dict[str, Any]) -> Link:
+    def step_link(
+        self, command: type[Command], step: Step, operation: str, more: dict[str, Any], *, urgent: bool = True
+    ) -> Link:
         names = [f.name for f in contract_fields(command)]
         fields = {name: self.data[name] for name in names if name in self.data}
         more = {"operation": operation, "command": fields, **more}
-        return self.participant_link(command.wire_name(), step, operation, more)
+        return self.participant_link(command.wire_name(), step, operation, more, urgent=urgent)
 
-    def participant_link(self, task: str, step: Step, operation: str, more: dict[str, Any]) -> Link:
+    def participant_link(
+        self, task: str, step: Step, operation: str, more: dict[str, Any], *, urgent: bool = True
+    ) -> Link:
         """The link that the participant's worker carries out; over REST our own worker calls the participant.
 
         That the step is known to be done stands beside the command: no hash holds it (rule 7, the undo).
@@ -90,13 +96,16 @@ class ChainBuilder:
         if self.log.get(step.name) is StepState.DONE:
             more = {**more, "known": StepState.DONE.value}
         if step.via is Via.AMQP:
-            return self.link(task, step.command.service, step.name, operation, more)
+            return self.link(task, step.command.service, step.name, operation, more, urgent=urgent)
         message = {"saga": str(self.id), "step": step.name, "attempt": self.attempt, **more}
         more = {"operation": operation, "task": task, "message": message}
-        return self.link(CALL, ORCHESTRATOR, step.name, operation, more)
+        return self.link(CALL, ORCHESTRATOR, step.name, operation, more, urgent=urgent)
 
-    def link(self, task: str, service: str, step: str, operation: str, more: dict[str, Any]) -> Link:
-        options = self.options(service, step, operation, operation)
+    def link(
+        self, task: str, service: str, step: str, operation: str, more: dict[str, Any], *, urgent: bool = True
+    ) -> Link:
+        route = route_task(service, task, urgent=urgent)
+        options = self.options(route, step, operation, operation)
         options["link_error"] = [self.errback(step, operation)]
         kwargs = {"saga": str(self.id), "step": step, "attempt": self.attempt, **more}
         return {"task": task, "args": [], "kwargs": kwargs, "options": options}
@@ -106,7 +115,7 @@ class ChainBuilder:
             "task": STEP_FAILED,
             "args": [],
             "kwargs": {"saga": str(self.id), "step": step, "operation": operation, "attempt": self.attempt},
-            "options": self.options(ORCHESTRATOR, step, operation, f"{operation} failed"),
+            "options": self.options(ERRBACK_ROUTE, step, operation, f"{operation} failed"),
             "immutable": True,
         }
 
@@ -114,12 +123,29 @@ class ChainBuilder:
     def subject(self) -> str:
         return str(self.data[contract_fields(self.saga.data)[0].name])
 
-    def options(self, service: str, step: str, operation: str, key: str) -> dict[str, Any]:
-        """The route to `service`, what Flower shows, and the task id, which `key` and the attempt make unique."""
+    def options(self, route: Mapping[str, Any], step: str, operation: str, key: str) -> dict[str, Any]:
+        """The route, what Flower shows, and the task id, which `key` and the attempt make unique."""
         ids = {"saga": self.id, "step": step, "operation": operation}
         task_id = uuid5(command_id(self.id, step, key), str(self.attempt))
         shown = flower_options(**ids, subject=self.subject, attempt=self.attempt)
-        return {"task_id": str(task_id), **commands_to(service), **shown}
+        return {"task_id": str(task_id), **route, **shown}
+
+
+def plan_chain(saga: type[Saga], send: Send, done: Container[str]) -> Sequence[PlannedLink]:
+    """The links that `send` stands for; all are urgent once the pivot is done, also a repeat of what comes before it.
+
+    Args:
+        done: the names of the steps that are known as done.
+    """
+    links = plan_links(saga, send)
+    return [link._replace(urgent=True) for link in links] if saga.is_past_pivot(done) else links
+
+
+def find_queue(saga: type[Saga], link: PlannedLink) -> str:
+    """The queue that a link waits in."""
+    step = saga.steps[saga.index(link.step)] if link.step else None
+    service = step.command.service if step and step.via is Via.AMQP else ORCHESTRATOR
+    return task_queue(service, urgent=link.urgent)
 
 
 def join_links(links: list[Link], replies: Mapping[str, Any], limit: int = LARGEST_CHAIN) -> Link:

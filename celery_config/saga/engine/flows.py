@@ -16,6 +16,8 @@ from uuid import UUID
 from django.conf import settings
 from django.db.models import Model, Q
 
+from celery_config.broker.topology import events_queue, urgent_queue
+from celery_config.common.services import ORCHESTRATOR
 from celery_config.db.bulk import Statement
 from celery_config.saga.course import Answer, Course
 from celery_config.saga.engine import scheduling
@@ -119,8 +121,25 @@ class WatchedFlow(ABC, Generic[Row, Facts]):
         return None
 
     @abstractmethod
+    def find_queues(self, row: Row, facts: Facts) -> Sequence[str]:
+        """Return the queues in which what an open row waits for may be; none if that is not known."""
+
+    @abstractmethod
+    def deadline_seconds(self, row: Row) -> float:
+        """Return how long a row may run, at a scale of one."""
+
+    @abstractmethod
     def describe_send(self, row: Row, send: Any) -> list[str]:
         """Return the links of what a decision sends, in the order in which they run."""
+
+
+# News of every flow, errbacks and ends of chains go through these.
+NEWS_QUEUES = (urgent_queue(ORCHESTRATOR), events_queue(ORCHESTRATOR))
+
+
+def event_queues(service: str) -> Sequence[str]:
+    """The queues in which an event for a service, or its answer, may wait."""
+    return (events_queue(service), *NEWS_QUEUES)
 
 
 flows: dict[type[WatchedRow], WatchedFlow[Any, Any]] = {}

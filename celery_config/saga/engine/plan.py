@@ -26,6 +26,8 @@ class PlannedLink(NamedTuple):
     operation: Operation
     step: str = ""
     incomplete: bool = False
+    urgent: bool = True
+    """Whether it overtakes new work, which is every action that can still be undone (rule 28, routing)."""
 
 
 plans: dict[tuple[type[Saga], Send], tuple[PlannedLink, ...]] = {}
@@ -44,7 +46,10 @@ def make_plan(saga: type[Saga], send: Send) -> tuple[PlannedLink, ...]:
     match send:
         case Drive(step):
             start = len(saga.steps) if step is None else saga.index(step)
-            actions = [PlannedLink(Operation.DO, s.name) for s in saga.steps[start:]]
+            actions = [
+                PlannedLink(Operation.DO, s.name, urgent=s.kind is not StepKind.COMPENSATABLE)
+                for s in saga.steps[start:]
+            ]
             return (*actions, PlannedLink(Operation.COMPLETE))
         case Stop(known):
             fences = [PlannedLink(Operation.FENCE, s.name) for s in saga.steps[pivot : pivot + 1]]

@@ -24,7 +24,7 @@ from celery_config.messaging.states import Action
 from celery_config.saga.course import Answer, Course, Known
 from celery_config.saga.dsl import Saga, StepKind, find_saga
 from celery_config.saga.engine import flows, parking, refusals, step_log
-from celery_config.saga.engine.chains import ChainBuilder
+from celery_config.saga.engine.chains import ChainBuilder, find_queue, plan_chain
 from celery_config.saga.engine.flows import Cause, Transition, Verb, WatchedFlow, make_view
 from celery_config.saga.engine.machine import (
     CancelRequested,
@@ -175,6 +175,19 @@ class SagaFlow(WatchedFlow[SagaInstance, SagaFacts]):
         if pivot and held and held.action is Action.DONE:
             return LoggedStep(row.pk, pivot.name, StepState.DONE, dict(held.reply or {}))
         return None
+
+    def find_queues(self, row: SagaInstance, facts: SagaFacts) -> Sequence[str]:
+        saga, log = find_saga(row.name, row.version), facts.logs.get(row.pk, {})
+        if saga is None:
+            return ()
+        # What it would be sent if it had just become silent is what it waits for.
+        send = decide(saga, make_view(row, row.since, log), WatchdogFired()).send
+        assert send is not None
+        done = {step for step, outcome in log.items() if outcome is StepState.DONE}
+        return (find_queue(saga, plan_chain(saga, send, done)[0]), *flows.NEWS_QUEUES)
+
+    def deadline_seconds(self, row: SagaInstance) -> float:
+        return definition(row).deadline
 
     def describe_send(self, row: SagaInstance, send: Send) -> list[str]:
         links = plan_links(definition(row), send)

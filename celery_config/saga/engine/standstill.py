@@ -1,22 +1,25 @@
 """Standstill: saga time stands while what every saga needs is down, so that this compensates no order.
 
 What is checked (rule 17, the watchdog): the broker answers, it takes messages, and each service has a worker on its
-commands. A broker with a resource alarm answers and delivers, and takes nothing.
+tasks. A broker with a resource alarm answers and delivers, and takes nothing.
 """
 
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 from typing import Any
 
 import structlog
 from amqp import Message
 from celery import Celery
+from django.conf import settings
 from kombu import Connection
 
 from celery_config.broker import topology, transport
 from celery_config.broker.publisher import broker_errors, drop_connection
-from celery_config.common.services import SERVICES
+from celery_config.common.services import SERVICES, SUBSCRIPTIONS
+from celery_config.saga.engine.backlogs import Backlogs
 
 log = structlog.get_logger(__name__)
 BROKER = "broker"
@@ -36,6 +39,7 @@ class StandstillCheck:
     def __init__(self, app: Celery) -> None:
         self.app = app
         self.workers = WorkerCheck(app)
+        self.backlogs = Backlogs(timedelta(seconds=settings.TIMES.in_hand))
         self.probe = PublishProbe(app)
         self.reasons: list[str] = []
 
@@ -61,11 +65,15 @@ class StandstillCheck:
 
 
 class WorkerCheck:
-    """Whether every service has a worker on its commands."""
+    """Whether every service has a worker on its tasks, and how long its queues are."""
 
     def __init__(self, app: Celery) -> None:
         self.app = app
         self.connection: Connection | None = None
+        table = topology.Topology.load(SUBSCRIPTIONS)
+        self.queues = [queue for service in SERVICES for queue in table.worker_queues(service)]
+        self.lengths: dict[str, int] = {}
+        """Messages that no worker has taken yet, by queue; without a consumer, as without a leader, none are seen."""
 
     def find_missing(self) -> list[str]:
         """Return the services without a worker.
@@ -79,8 +87,13 @@ class WorkerCheck:
         if self.connection.transport.driver_type != "amqp":
             return []
         channel = self.connection.default_channel
-        queues = {s: channel.queue_declare(topology.commands_queue(s), passive=True) for s in SERVICES}
-        return [service for service, queue in queues.items() if not queue.consumer_count]
+        found = {queue: channel.queue_declare(queue, passive=True) for queue in self.queues}
+        self.lengths = {queue: look.message_count for queue, look in found.items() if look.consumer_count}
+        return [
+            service
+            for service in SERVICES
+            if not all(found[queue].consumer_count for queue in topology.task_queues(service))
+        ]
 
     def close(self) -> None:
         connection, self.connection = self.connection, None
@@ -114,7 +127,7 @@ class PublishProbe:
             seconds = LOOK_SECONDS
         else:
             self.waits, seconds = True, PROBE_SECONDS
-            self.channel.basic_publish(Message(""), topology.COMMANDS, PROBE_KEY)
+            self.channel.basic_publish(Message(""), topology.TASKS, PROBE_KEY)
         until = time.monotonic() + seconds
         while self.waits and transport.drain_one(self.connection, until - time.monotonic()):
             pass

@@ -6,7 +6,7 @@ Runs in the orchestrator's relay; several may run.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -19,21 +19,29 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from celery_config.common import metrics
 from celery_config.common.isolation import run_isolated
+from celery_config.db import bulk
 from celery_config.db.functions import Now
 from celery_config.failpoints.points import Point, reach
 from celery_config.messaging.models import UNSENT, OutboxMessage
 from celery_config.saga.engine import clock, scheduling
+from celery_config.saga.engine.backlogs import Backlogs
 from celery_config.saga.engine.flows import WatchedFlow
-from celery_config.saga.engine.machine import WatchdogFired
+from celery_config.saga.engine.machine import CancelRequested, WatchdogFired
 from celery_config.saga.engine.saga_flow import SAGAS
 from celery_config.saga.engine.standstill import StandstillCheck
 from celery_config.saga.engine.unit_of_work import UnitOfWork
 from celery_config.saga.models import WatchedRow
-from celery_config.saga.states import OPEN
+from celery_config.saga.states import OPEN, Status
 
 log = structlog.get_logger(__name__)
 BATCH = 500
 MAX_REASON = 500
+NO_BACKLOGS = Backlogs()
+QUEUED_TOO_LONG = {
+    "step": "",
+    "code": "queued_too_long",
+    "reason": "what it waits for did not get its turn in a queue that is too long",
+}
 DATABASE_AWAY = (OperationalError, InterfaceError)
 metrics.prepare_labels(metrics.REDRIVES, OPEN)
 
@@ -43,17 +51,21 @@ def tick(standstill: StandstillCheck) -> None:
     reasons = standstill.find_reasons()
     now = clock.tick(", ".join(reasons))
     if not reasons:
-        redrive_due(SAGAS, now)
+        standstill.backlogs.note(standstill.workers.lengths, now)
+        redrive_due(SAGAS, now, standstill.backlogs)
 
 
-def redrive_due(flow: WatchedFlow[Any, Any], now: datetime) -> int:
+def redrive_due(flow: WatchedFlow[Any, Any], now: datetime, backlogs: Backlogs = NO_BACKLOGS) -> int:
     """Redrive up to `BATCH` silent rows of a flow, and return how many were looked at.
 
     One that cannot be driven is parked; the others are driven.
     """
     ids = list(find_due(flow, now).order_by("due_at").values_list("pk", flat=True)[:BATCH])
     return run_isolated(
-        ids, partial(redrive_rows, flow, now), partial(park_undrivable, flow, now), passed_on=DATABASE_AWAY
+        ids,
+        partial(redrive_rows, flow, now, backlogs),
+        partial(park_undrivable, flow, now),
+        passed_on=DATABASE_AWAY,
     )
 
 
@@ -71,7 +83,7 @@ def find_due(flow: WatchedFlow[Any, Any], now: datetime) -> QuerySet[Any]:
     )
 
 
-def redrive_rows(flow: WatchedFlow[Any, Any], now: datetime, ids: Sequence[UUID]) -> int:
+def redrive_rows(flow: WatchedFlow[Any, Any], now: datetime, backlogs: Backlogs, ids: Sequence[UUID]) -> int:
     """Redrive these rows in one transaction, unless another relay has them; return how many were looked at."""
     with transaction.atomic():
         found = list(
@@ -87,8 +99,10 @@ def redrive_rows(flow: WatchedFlow[Any, Any], now: datetime, ids: Sequence[UUID]
         news = table._default_manager.filter(**{f"{key}__in": [row.pk for row in found]}, **lately)
         heard_of = set(news.values_list(key, flat=True))
         work = UnitOfWork(flow, now, flow.read_facts(found))
+        queued = leave_queued(found, work, heard_of, backlogs)
         for row in found:
-            redrive(row, work, row.pk in heard_of)
+            if row.pk not in queued:
+                redrive(row, work, row.pk in heard_of)
         work.write()
         if found:
             reach(Point.DECIDED)
@@ -123,9 +137,54 @@ def redrive(row: WatchedRow, work: UnitOfWork[Any, Any], heard_lately: bool) -> 
     work.apply_trigger(row, WatchdogFired())
 
 
-def redrive_others(flow: WatchedFlow[Any, Any]) -> bool:
+def leave_queued(
+    rows: Sequence[Any], work: UnitOfWork[Any, Any], heard_of: Collection[UUID], backlogs: Backlogs
+) -> set[UUID]:
+    """Put off the rows whose message may wait in a queue that is being worked off, and stop those that waited too long.
+
+    Their deadlines move along, so that a backlog stops no order; nothing is sent, so that it does not grow.
+
+    Returns:
+        the ids of the rows that are dealt with.
+    """
+    left, dealt_with = list[Any](), set[UUID]()
+    if not backlogs.exist(work.now):
+        return dealt_with
+    silence = timedelta(seconds=settings.TIMES.silence_timeout)
+    # A retry waits in the outbox, not in a queue.
+    promised = OutboxMessage.objects.filter(saga__in=[row.pk for row in rows], published_at__isnull=True)
+    retried = set(promised.values_list("saga", flat=True))
+    for row in rows:
+        if row.pk in retried:
+            continue
+        # Its message was sent by then, since it is due about a silence later. Of one that moved lately, or whose
+        # deadline made it due earlier, that is not known.
+        early = row.pk in heard_of or row.due_at == row.deadline_at
+        sent_by = work.now if early else row.due_at - 0.8 * silence
+        queues = work.flow.find_queues(row, work.facts)
+        if not any(backlogs.may_hold(queue, sent_by, work.now) for queue in queues):
+            continue
+        longest = settings.TIMES.longest_queued(work.flow.deadline_seconds(row))
+        if work.now < row.since + timedelta(seconds=longest):
+            next_at = work.now + silence
+            if row.status == Status.RUNNING:
+                row.deadline_at = max(row.deadline_at + (next_at - row.due_at), next_at + silence)
+            row.due_at = next_at
+            left.append(row)
+        elif row.status == Status.RUNNING:
+            work.apply_trigger(row, CancelRequested(), QUEUED_TOO_LONG)
+        else:
+            continue
+        dealt_with.add(row.pk)
+    if left:
+        bulk.update(work.flow.model, left, ["due_at", "deadline_at"])
+        log.info("not driven again: their messages wait in queues", sagas=len(left))
+    return dealt_with
+
+
+def redrive_others(flow: WatchedFlow[Any, Any], backlogs: Backlogs = NO_BACKLOGS) -> bool:
     """Redrive rows of another flow than sagas; return whether there may be more.
 
     Saga time stands while a service is down; then nothing new becomes due.
     """
-    return redrive_due(flow, clock.now()) == BATCH
+    return redrive_due(flow, clock.now(), backlogs) == BATCH

@@ -18,7 +18,9 @@ from celery_config.broker.topology import (
     EXCHANGES,
     FLOWER_USER,
     TASK_EVENTS,
+    TASKS,
     UNROUTED,
+    URGENT_TASKS,
     Topology,
     control_exchange,
 )
@@ -383,7 +385,9 @@ class TestDefinitions:
     def test_services_write_to_shared_exchanges_and_flower_to_none(self, rendered: dict[str, Any]) -> None:
         for user in (*SERVICES, FLOWER_USER):
             written = {name for name in ("", *EXCHANGES) if self.may(rendered, user, "write", name)}
-            assert written == ({COMMANDS, EVENTS, TASK_EVENTS} if user in SERVICES else set())
+            assert written == (
+                {TASKS, URGENT_TASKS, COMMANDS, EVENTS, TASK_EVENTS} if user in SERVICES else set()
+            )
 
     def test_remote_control_stays_within_a_service(self, rendered: dict[str, Any]) -> None:
         for user in (*SERVICES, FLOWER_USER):

@@ -152,8 +152,8 @@ def test_an_error_is_tried_again_from_the_outbox(trip: ChainBuilder, sent: list[
     assert options["link_error"] == chain["options"]["link_error"]
     assert (options["retries"], options["root_id"], options["parent_id"]) == (3, "root", "parent")
     assert (options["exchange"], options["routing_key"], options["mandatory"]) == (
-        "commands",
-        settings.SERVICE,
+        "tasks",
+        f"{settings.SERVICE}.{BookHotel.wire_name()}",
         True,
     )
     planned = settings.TIMES.retry_delays[2]

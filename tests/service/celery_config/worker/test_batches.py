@@ -72,7 +72,7 @@ def tasks() -> Iterator[dict[str, DurableTask]]:
         current_app.tasks.unregister(name)
 
 
-def delivered(task: DurableTask, told: list[str], **headers: Any) -> Request:
+def delivered(task: DurableTask, told: list[str], *, exchange: str = "", **headers: Any) -> Request:
     """A message that the broker has brought; `told` is told what it hears of it."""
     made = context()
     embed = {"chain": made.chain, "errbacks": made.errbacks}
@@ -81,7 +81,7 @@ def delivered(task: DurableTask, told: list[str], **headers: Any) -> Request:
         headers={"task": task.name, "id": made.id, "root_id": "root", **headers},
         content_type="application/json",
         content_encoding="utf-8",
-        delivery_info={},
+        delivery_info={"exchange": exchange},
     )
     return Request(
         message,
@@ -286,6 +286,38 @@ class TestRunner:
         runner.conclude(module.carry_out(taken))
         assert told == ["ack"] * 3
 
+    def test_what_is_urgent_comes_first(
+        self, runner: BatchRunner, told: list[str], hotel: DurableTask, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Rule 28 (routing): also before what was taken from the broker long before it."""
+        monkeypatch.setattr(module, "MAX_MESSAGES", 3)
+        late, later = [delivered(hotel, told, exchange="urgent-tasks") for _ in range(2)]
+        new = [delivered(hotel, told, exchange="tasks") for _ in range(3)]
+        for request in (*new, late, later):
+            runner.add(request)
+        assert runner.take_batch() == [late, later, new[0]]
+        assert runner.take_batch() == new[1:]
+
+    def test_an_urgent_call_does_not_wait_for_a_caller(
+        self, runner: BatchRunner, told: list[str], hotel: DurableTask
+    ) -> None:
+        """Rule 28: all callers of new work may be busy."""
+        go, asked = threading.Event(), threading.Event()
+
+        def call(exchange: str, answer: Callable[[], Any]) -> tuple[Delivery[Any], Call]:
+            request = SimpleNamespace(received=delivered(hotel, told, exchange=exchange))
+            return Delivery(request, None), Call(answer, finish=lambda answered: [None])
+
+        slow = [call("tasks", lambda: go.wait(20)) for _ in range(module.MAX_CALLS)]
+        try:
+            runner.conclude([*slow, call("urgent-tasks", asked.set)])
+            assert asked.wait(5)
+            (first,) = runner.take_batch()
+            assert module.is_urgent(first)
+        finally:
+            go.set()
+            runner.stop_callers()
+
     def test_what_came_back_often_runs_alone(
         self, runner: BatchRunner, told: list[str], hotel: DurableTask
     ) -> None:
@@ -465,7 +497,9 @@ class TestRunner:
         runner.thread = SimpleNamespace(join=lambda: None)  # type: ignore[assignment]
         runner.stop(finish_calls=finish_calls)
         assert runner.is_finished() is not finish_calls
-        answer = OutsideCall(SimpleNamespace(), SimpleNamespace())  # type: ignore[arg-type]
+        message = SimpleNamespace(delivery_info={})
+        request = SimpleNamespace(received=SimpleNamespace(message=message))
+        answer = OutsideCall(SimpleNamespace(request=request), SimpleNamespace())  # type: ignore[arg-type]
         runner.add_answer(answer)
         assert runner.is_finished()
         assert runner.take_batch() == ([answer] if finish_calls else [])

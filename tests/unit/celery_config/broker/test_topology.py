@@ -27,8 +27,10 @@ USERS = dict.fromkeys((*SERVICES, topology.FLOWER_USER, "admin"), "secret")
 
 def test_every_work_queue_is_quorum_limited_and_dead_lettered() -> None:
     """Rule 19 (dead letters): the delivery limit is 20, and what reaches it is kept."""
-    work = [q for q in TOPOLOGY.queues() if q.name.endswith((".commands", ".events"))]
-    assert {q.name for q in work} == {f"{s}.{kind}" for s in SERVICES for kind in ("commands", "events")}
+    work = [q for q in TOPOLOGY.queues() if q.name.endswith((".commands", ".urgent", ".events"))]
+    assert {q.name for q in work} == {
+        f"{s}.{kind}" for s in SERVICES for kind in ("commands", "urgent", "events")
+    }
     for queue in work:
         assert queue.arguments == {
             "x-queue-type": "quorum", "x-delivery-limit": 20, "x-dead-letter-exchange": "dead-letters"
@@ -72,13 +74,44 @@ def test_an_event_without_a_subscriber_is_kept_aside() -> None:
     assert unrouted.bindings == ((topology.UNROUTED, ""),)
 
 
-def test_a_command_must_arrive() -> None:
-    """Rule 21 (events and commands)."""
-    assert topology.commands_to("payment") == {
-        "exchange": "commands",
-        "routing_key": "payment",
-        "mandatory": True,
-    }
+def queues_of(exchange: str, key: str) -> list[str]:
+    """The queues that a message gets into, by the broker's rules."""
+
+    def matches(pattern: str) -> bool:
+        if topology.EXCHANGES[exchange][0] == "direct":
+            return key == pattern
+        return re.fullmatch(pattern.replace(".", r"\.").replace(r"\.#", r"(\..+)?"), key) is not None
+
+    return [
+        q.name
+        for q in TOPOLOGY.queues()
+        for source, key_ in q.bindings
+        if source == exchange and matches(key_)
+    ]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+class TestRouting:
+    """Rule 28 (routing)."""
+
+    @pytest.mark.parametrize(
+        ("task", "key"), [("{}.do_it", "{}.do_it"), ("events.receive", "{}.events.receive")]
+    )
+    @pytest.mark.parametrize("urgent", [True, False])
+    def test_a_task_gets_into_one_queue_of_its_service(
+        self, service: str, task: str, key: str, urgent: bool
+    ) -> None:
+        route = topology.route_task(service, task.format(service), urgent=urgent)
+        assert (route["routing_key"], route["mandatory"]) == (key.format(service), True)
+        queue = topology.task_queue(service, urgent=urgent)
+        assert queues_of(route["exchange"], route["routing_key"]) == [queue]
+        assert topology.is_urgent(route) is urgent
+        assert topology.find_target(route["exchange"], route["routing_key"]) == service
+
+    def test_what_older_versions_sent_still_arrives(self, service: str) -> None:
+        """Rule 24 (versions): chains and outbox rows under way name exchange and key."""
+        assert queues_of("commands", service) == [f"{service}.commands"]
+        assert not topology.is_urgent({"exchange": "commands", "routing_key": service})
 
 
 def test_workers_declare_nothing() -> None:
@@ -118,7 +151,7 @@ class TestBindings:
 
     def test_a_service_without_subscriptions_has_no_events_queue(self) -> None:
         alone = Topology({"payment": ()})
-        assert alone.worker_queues("payment") == ["payment.commands"]
+        assert alone.worker_queues("payment") == ["payment.commands", "payment.urgent"]
         assert "payment.events" not in {queue.name for queue in alone.queues()}
 
     def test_they_are_read_without_the_services(self) -> None:
@@ -151,9 +184,9 @@ class TestPermissions:
             assert self.allowed(service, "read", queue.name) == (own or orchestrators), queue.name
 
     def test_it_writes_through_the_shared_exchanges_alone(self, service: str) -> None:
-        for name in (topology.COMMANDS, topology.EVENTS, topology.TASK_EVENTS):
+        for name in ("tasks", "urgent-tasks", topology.COMMANDS, topology.EVENTS, topology.TASK_EVENTS):
             assert self.allowed(service, "write", name)
-        watched = [topology.commands_queue(s) for s in SERVICES] if service == "order" else []
+        watched = [q for s in SERVICES for q in TOPOLOGY.worker_queues(s)] if service == "order" else []
         for name in ("", "amq.default", *(q.name for q in TOPOLOGY.queues())):
             assert self.allowed(service, "write", name) == (name in watched), name
 

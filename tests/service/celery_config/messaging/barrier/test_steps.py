@@ -8,7 +8,7 @@ import pytest
 from celery.exceptions import Reject
 from django.db import transaction
 
-from celery_config.broker.topology import commands_to
+from celery_config.broker.topology import route_task
 from celery_config.errors import CommandConflict, Refused, StepSuperseded
 from celery_config.messaging.barrier.fences import PIVOT_FENCED, PIVOT_RAN
 from celery_config.messaging.barrier.steps import Handler, StepRequest
@@ -228,7 +228,7 @@ class TestFence:
         assert hotel.events == ["done", PIVOT_RAN]
         proof = OutboxMessage.objects.get(name=PIVOT_RAN).payload
         assert proof["kwargs"] == {"saga": str(hotel.saga), "step": "hotel", "reply": reply}
-        assert proof["options"].items() >= commands_to("order").items()
+        assert proof["options"].items() >= route_task("order", PIVOT_RAN, urgent=True).items()
 
     def test_it_is_idempotent(self, hotel: Hotel) -> None:
         """Rule 13 (the fence): a tombstone it finds is a "never", again and again."""

@@ -193,7 +193,7 @@ class TestBatches:
         assert Group.objects.count() == 1
         rows = [row.payload for row in OutboxMessage.objects.order_by("id")]
         assert [(row["task"], row["kwargs"]) for row in rows] == [("events.receive", event) for event in fine]
-        assert {row["options"]["routing_key"] for row in rows} == {settings.SERVICE}
+        assert {row["options"]["routing_key"] for row in rows} == {f"{settings.SERVICE}.events.receive"}
 
     def test_one_that_cannot_be_stored_takes_no_other_along(self) -> None:
         """Its batch is kept as a dead letter; the others are promised."""

@@ -40,7 +40,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def task(n: int = 0, service: str = "payment", **options: Any) -> dict[str, Any]:
-    route = topology.commands_to(service) | {"task_id": str(UUID(int=n + 1))} | options
+    route = topology.route_task(service, "do", urgent=False) | {"task_id": str(UUID(int=n + 1))} | options
     return {"task": f"{service}.do", "args": [], "kwargs": {"n": n}, "options": route}
 
 
@@ -399,7 +399,7 @@ class TestPublisher:
             channel = connection.default_channel
             full = {"x-max-length": 1, "x-overflow": "reject-publish"}
             channel.queue_declare("full", durable=False, auto_delete=False, arguments=full)
-            channel.queue_bind("full", topology.COMMANDS, "full")
+            channel.queue_bind("full", topology.TASKS, "full")
             try:
                 assert publisher.publish([task(1, routing_key="full")]) == {0}
                 assert publisher.publish([task(2, routing_key="full"), task(3)]) == {1}

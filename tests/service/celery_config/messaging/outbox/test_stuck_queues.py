@@ -15,6 +15,7 @@ from celery.worker.request import Request
 
 from celery_config.broker import publisher as module
 from celery_config.broker.publisher import Publisher
+from celery_config.broker.topology import commands_queue
 from celery_config.messaging.barrier.steps import Handler
 from celery_config.messaging.models import OutboxMessage
 from celery_config.messaging.outbox.publishing import publish_batch
@@ -119,7 +120,7 @@ class TestWorker:
         runner.publisher = publisher
         requests = [delivered(hotel, told) for _ in range(4)]
         (after,) = {link["task"] for request in requests for link in [next_link(request)]}
-        queue = next_link(requests[0])["options"]["routing_key"] + ".commands"
+        queue = commands_queue(after.partition(".")[0])
         with leaderless(rabbit, queue):
             for request in requests:
                 runner.run_batch([request])

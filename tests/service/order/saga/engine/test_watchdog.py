@@ -17,12 +17,13 @@ from celery_config.db.functions import Now
 from celery_config.messaging.models import OutboxMessage
 from celery_config.saga import duties
 from celery_config.saga.engine import clock, runner, watchdog
+from celery_config.saga.engine.backlogs import Backlogs
 from celery_config.saga.engine.chains import LARGEST_CHAIN
 from celery_config.saga.engine.machine import PivotRan
 from celery_config.saga.engine.saga_flow import SAGAS
 from celery_config.saga.engine.standstill import StandstillCheck
 from celery_config.saga.models import SagaClock, SagaInstance
-from tests.service.order.conftest import Placed, Shop
+from tests.service.order.conftest import REPLIES, Placed, Shop
 from tests.service.order.saga.engine.test_runner import ACTIONS, DRIVE, STOP
 from tests.service.together import concurrent, in_background
 
@@ -321,6 +322,139 @@ class TestForward:
         pass_time(settings.TIMES.compensation_timeout)
         look()
         assert (forward.saga.status, forward.chains) == ("parked", [])
+
+
+class TestBacklog:
+    """Rule 17: what waits for its turn in a queue that is being worked off is neither silent nor late."""
+
+    IN_HAND = settings.TIMES.in_hand
+    LONGEST = settings.TIMES.longest_queued(900)
+
+    @pytest.fixture
+    def backlogs(self, placed: Placed) -> Backlogs:
+        """Payment's new work: a hundred messages, the order's among them."""
+        backlogs = Backlogs(timedelta(seconds=self.IN_HAND))
+        backlogs.note({"payment.commands": 100}, clock.now())
+        placed.heard()
+        return backlogs
+
+    @staticmethod
+    def look(backlogs: Backlogs) -> int:
+        return watchdog.redrive_due(SAGAS, clock.now(), backlogs)
+
+    def test_nothing_is_sent_and_no_deadline_passes(
+        self, placed: Placed, backlogs: Backlogs, pass_time: PassTime
+    ) -> None:
+        pass_time(1.2 * SILENCE)
+        looks = 0
+        while clock.now() < placed.saga.since + timedelta(seconds=2 * 900 * settings.TIMES.scale):
+            backlogs.note({"payment.commands": 100 - looks}, clock.now())
+            assert self.look(backlogs) == 1
+            assert (placed.chains, placed.saga.status, placed.saga.drives) == ([], "running", 0)
+            assert placed.saga.deadline_at >= placed.saga.due_at + timedelta(seconds=SILENCE)
+            assert wait_of(placed) == pytest.approx(SILENCE, abs=0.1)
+            pass_time(SILENCE)
+            looks += 1
+        assert looks > 10
+
+    def test_once_all_that_was_there_is_gone_it_is_driven(
+        self, placed: Placed, backlogs: Backlogs, pass_time: PassTime
+    ) -> None:
+        """The queue is not empty: others came after it."""
+        pass_time(1.2 * SILENCE)
+        backlogs.note({"payment.commands": 250}, clock.now())
+        self.look(backlogs)
+        pass_time(SILENCE)
+        backlogs.note({"payment.commands": 30}, clock.now())
+        self.look(backlogs)
+        assert placed.chains == []
+        pass_time(self.IN_HAND)
+        for length in (100, 20, 60, 30):
+            backlogs.note({"payment.commands": length}, clock.now())
+        pass_time(1.1 * self.IN_HAND)
+        backlogs.note({"payment.commands": 40}, clock.now())
+        self.look(backlogs)
+        assert placed.chains == [DRIVE]
+
+    def test_what_a_worker_may_have_in_hand_is_not_sent_again(
+        self, placed: Placed, backlogs: Backlogs, pass_time: PassTime
+    ) -> None:
+        pass_time(1.2 * SILENCE)
+        backlogs.note({"payment.commands": 0}, clock.now())
+        self.look(backlogs)
+        assert placed.chains == []
+        pass_time(SILENCE)
+        backlogs.note({"payment.commands": 0}, clock.now())
+        self.look(backlogs)
+        assert placed.chains == [DRIVE]
+
+    def test_after_a_long_wait_it_has_time_for_the_rest(
+        self, placed: Placed, backlogs: Backlogs, pass_time: PassTime
+    ) -> None:
+        pass_time(900 * settings.TIMES.scale)
+        backlogs.note({"payment.commands": 90}, clock.now())
+        self.look(backlogs)
+        backlogs.note({"payment.commands": 0}, clock.now())
+        pass_time(SILENCE)
+        self.look(backlogs)
+        assert (placed.saga.status, placed.chains) == ("running", [DRIVE])
+
+    def test_after_four_deadlines_it_is_stopped_and_says_why(
+        self, placed: Placed, backlogs: Backlogs, pass_time: PassTime
+    ) -> None:
+        pass_time(1.2 * SILENCE)
+        backlogs.note({"payment.commands": 90}, clock.now())
+        self.look(backlogs)
+        pass_time(self.LONGEST)
+        backlogs.note({"payment.commands": 80}, clock.now())
+        self.look(backlogs)
+        assert (placed.saga.status, placed.chains) == ("stopping", [STOP])
+        assert placed.saga.cause["code"] == "queued_too_long"
+
+    @pytest.mark.parametrize(
+        ("done", "queue", "waits"),
+        [
+            (0, "payment.commands", True),
+            (0, "payment.urgent", False),
+            (0, "inventory.commands", False),
+            (1, "inventory.commands", True),
+            (3, "payment.urgent", True),
+            (3, "payment.commands", False),
+            (6, "order.urgent", True),
+            (2, "order.events", True),
+        ],
+    )
+    def test_it_waits_where_its_next_step_or_the_news_of_it_is(
+        self, silent: Placed, done: int, queue: str, waits: bool
+    ) -> None:
+        """An event of a step that is done may wait as well."""
+        silent.log_as("done", *list(REPLIES)[:done])
+        backlogs = Backlogs()
+        backlogs.note({queue: 10}, clock.now())
+        self.look(backlogs)
+        assert (silent.chains == []) is waits
+
+    def test_a_stop_chain_that_waits_is_not_sent_again(self, silent: Placed, pass_time: PassTime) -> None:
+        runner.request_stop(silent.saga_id, code="cancelled", reason="by ada")
+        silent.heard()
+        pass_time(1.2 * SILENCE)
+        backlogs = Backlogs()
+        backlogs.note({"payment.urgent": 10}, clock.now())
+        self.look(backlogs)
+        assert silent.chains == []
+        pass_time(self.LONGEST)
+        backlogs.note({"payment.urgent": 9}, clock.now())
+        self.look(backlogs)
+        assert (silent.chains, silent.saga.status) == ([STOP], "stopping")
+
+    def test_a_retry_waits_in_no_queue(self, placed: Placed, backlogs: Backlogs, pass_time: PassTime) -> None:
+        OutboxMessage.objects.create(
+            kind="task", name="retry", saga=placed.saga_id, payload={}, due_at=Now() + timedelta(hours=1)
+        )
+        pass_time(900 * settings.TIMES.scale)
+        backlogs.note({"payment.commands": 90}, clock.now())
+        self.look(backlogs)
+        assert placed.saga.cause["code"] == "deadline_passed"
 
 
 class TestTick:

@@ -47,7 +47,7 @@ HOTEL = {"hotel": {"booking": str(uuid4())}}
 
 
 def of(task: str, *args: Any, queue: str = "", **changed: Any) -> str | None:
-    return find_mismatch(SHAPES[task], queue or SHAPES[task].queue, [*args], SENT[task] | changed)
+    return find_mismatch(SHAPES[task], queue or SHAPES[task].queues[-1], [*args], SENT[task] | changed)
 
 
 def test_every_command_undo_and_fence_has_a_shape() -> None:

@@ -10,11 +10,20 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from celery_config.broker.topology import commands_queue, urgent_queue
 from celery_config.contracts.base import Command, Reply, command_id, encode
 from celery_config.errors import ChainTooLarge
 from celery_config.saga.dsl import Saga, compensatable, minutes
-from celery_config.saga.engine.chains import COMPENSATED, COMPLETE, LARGEST_CHAIN, STEP_FAILED, ChainBuilder
-from celery_config.saga.engine.machine import Drive, Stop, UndoBefore
+from celery_config.saga.engine.chains import (
+    COMPENSATED,
+    COMPLETE,
+    LARGEST_CHAIN,
+    STEP_FAILED,
+    ChainBuilder,
+    find_queue,
+    plan_chain,
+)
+from celery_config.saga.engine.machine import Drive, Send, Stop, UndoBefore
 from celery_config.saga.states import StepState
 from celery_config.saga.testing import fence, list_links, name_of
 from tests.trip import (
@@ -44,6 +53,10 @@ def names(chain: dict[str, Any]) -> list[str]:
 def all_links(attempt: int = 0) -> list[dict[str, Any]]:
     made = chains(attempt=attempt)
     return [*list_links(made.build(Drive("hotel"))), *list_links(made.build(Stop()))]
+
+
+def new_work(chain: dict[str, Any]) -> list[str]:
+    return [name_of(link) for link in list_links(chain) if link["options"]["exchange"] == "tasks"]
 
 
 ACTIONS = [BookHotel.wire_name(), BookFlight.wire_name(), ChargeTrip.wire_name(), IssueTicket.wire_name()]
@@ -119,8 +132,8 @@ class TestEveryLink:
             assert errback["args"] == []
             options = errback["options"]
             assert (options["exchange"], options["routing_key"], options["mandatory"]) == (
-                "commands",
-                "order",
+                "urgent-tasks",
+                "order.step_failed",
                 True,
             )
             assert errback["kwargs"]["saga"] == str(SAGA)
@@ -144,8 +157,27 @@ class TestEveryLink:
         """Rule 21: commands are `mandatory`."""
         for link in all_links():
             options = link["options"]
-            assert options["routing_key"] == link["task"].partition(".")[0]
-            assert (options["exchange"], options["mandatory"]) == ("commands", True)
+            assert (options["routing_key"], options["mandatory"]) == (link["task"], True)
+
+    def test_only_an_action_that_can_still_be_undone_is_new_work(self) -> None:
+        """Rule 28: the pivot and all behind it, fence, undos and ends overtake it."""
+        assert new_work(chains().build(Drive("hotel"))) == ACTIONS[:2]
+        assert new_work(chains().build(Stop())) == []
+        assert new_work(chains().build(UndoBefore("flight"))) == []
+
+    def test_nothing_is_new_work_once_the_pivot_is_done(self) -> None:
+        """Rule 28: not even the repeat of a step before it, whose event was lost."""
+        known = {step: {} for step in ("flight", "charge")}
+        assert new_work(chains(attempt=1).build(Drive("hotel"), known)) == []
+        assert new_work(chains(attempt=1).build(Drive("hotel"), {"flight": {}})) == ACTIONS[:2]
+
+    @pytest.mark.parametrize("send", [Drive("hotel"), Drive("charge"), Drive(None), Stop(), Stop(2)], ids=str)
+    def test_the_queue_that_a_row_waits_for_is_the_one_its_link_is_routed_to(self, send: Send) -> None:
+        """Rule 17: the watchdog looks there."""
+        options = chains().build(send)["options"]
+        queue = find_queue(Trip, plan_chain(Trip, send, {})[0])
+        service = options["routing_key"].partition(".")[0]
+        assert queue == {"tasks": commands_queue, "urgent-tasks": urgent_queue}[options["exchange"]](service)
 
     def test_what_it_needs_from_earlier_replies_is_named(self) -> None:
         links = list_links(chains().build(Drive("hotel")))
