@@ -72,12 +72,16 @@ def explain_question(ask: Callable[[], object]) -> dict[str, Any]:
 
 def list_questions(service: str) -> Iterator[tuple[str, Callable[[], object]]]:
     """Yield the questions that are asked regularly, with the names of those that ask."""
+    from celery import current_app
+
+    from celery_config.broker.publisher import Publisher
     from celery_config.messaging import retention
     from celery_config.messaging.measures import measure_outbox
     from celery_config.messaging.outbox import publishing
 
+    publisher = Publisher(current_app._get_current_object(), timeout=1.0)
     yield "relay: looks", publishing.has_due_rows
-    yield "relay: takes", lambda: publishing.lock_due_rows(200)
+    yield "relay: takes", lambda: publishing.lock_due_rows(publisher, 200)
     yield "web: metrics of the outbox", lambda: list(measure_outbox())
     yield "relay: retention", retention.delete_expired
     yield from list_pages()

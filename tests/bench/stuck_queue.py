@@ -60,6 +60,7 @@ def measure(rabbit: RabbitServer, rows: int) -> None:
     from django.core.management import call_command
     from django.db import connection, transaction
 
+    from celery_config.broker.routes import find_route
     from celery_config.db import functions
     from celery_config.messaging.models import OutboxMessage
     from celery_config.messaging.outbox import relay, writing
@@ -74,12 +75,12 @@ def measure(rabbit: RabbitServer, rows: int) -> None:
     app = current_app._get_current_object()
 
     def publish_one() -> float:
-        options = topology.commands_to("shipment") | {"task_id": str(uuid4())}
+        options = topology.route_task("shipment", "shipment.do", urgent=False) | {"task_id": str(uuid4())}
         message = {"task": "shipment.do", "args": [], "kwargs": {}, "options": options}
         began = time.monotonic()
         with transaction.atomic():
             writing.add_tasks([(None, message)])
-        while OutboxMessage.objects.filter(route="commands/shipment").exists():
+        while OutboxMessage.objects.filter(route=find_route(message)).exists():
             time.sleep(0.005)
         return time.monotonic() - began
 
