@@ -17,11 +17,11 @@ from kombu import Connection
 from prometheus_client import CONTENT_TYPE_LATEST, Metric, generate_latest
 from prometheus_client.registry import Collector
 
+from celery_config.broker import transport
 from celery_config.broker.publisher import broker_errors, drop_connection
 from celery_config.broker.topology import Topology
 from celery_config.common.metrics import WEB, read_gauge
 
-HOST_SECONDS = 3.0
 GOOD, WARNING = "ok", "warning"
 
 
@@ -81,7 +81,8 @@ def check_broker(app: Celery) -> dict[str, str]:
     """Whether any host of the broker answers, and whether each queue of this service has a worker."""
     found: Connection | None = None
     try:
-        found = connect_to_any(app)
+        found = app.connection_for_read()
+        transport.connect(found)
         if found.transport.driver_type != "amqp":
             return {"broker": GOOD, "workers": GOOD}
         queues = Topology.load({settings.SERVICE: settings.SUBSCRIPTIONS}).worker_queues(settings.SERVICE)
@@ -93,29 +94,6 @@ def check_broker(app: Celery) -> dict[str, str]:
         if found is not None:
             drop_connection(found)
     return {"broker": GOOD, "workers": f"none on {', '.join(idle)}" if idle else GOOD}
-
-
-def connect_to_any(app: Celery) -> Connection:
-    """Connect to the first host of the URL that answers.
-
-    Raises:
-        the broker's errors: none does.
-    """
-    broker = app.connection_for_read()
-    hosts = broker.alt or [""]
-    for number, host in enumerate(hosts, start=1):
-        if host:
-            broker.switch(host)
-        broker.connect_timeout = HOST_SECONDS
-        try:
-            broker.ensure_connection(max_retries=0)
-        except broker_errors(app):
-            drop_connection(broker)
-            if number == len(hosts):
-                raise
-        else:
-            break
-    return broker
 
 
 def ask_database(check: Callable[[], str]) -> str:

@@ -40,3 +40,8 @@ def check_recovery() -> str:
     if not epochs.is_recovering():
         return ""
     return f"the database was restored, and `./manage.py {settings.SERVICE} recover` is not done"
+
+
+def check_set_aside() -> str:
+    count = count_set_aside()
+    return f"{count} rows cannot be sent; the admin's outbox says why" if count else "ok"

@@ -104,6 +104,7 @@ def service_settings(
         ],
         "FLOW_CHECKS": {
             "relay": "celery_config.messaging.measures.check_relay",
+            "set_aside": "celery_config.messaging.measures.check_set_aside",
             "recovery": "celery_config.messaging.measures.check_recovery",
             "copies": "celery_config.copies.freshness.summarize_lag",
             **flow_checks,

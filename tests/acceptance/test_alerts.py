@@ -23,6 +23,7 @@ CONDITIONS = {
     "ProcessDown": ('up{job="order-saga",service="payment",process="relay"}', 1, 0),
     "DatabaseAway": ('order_saga_database_up{service="payment"}', 1, 0),
     "OutboxLate": ('order_saga_outbox_age_seconds{service="payment"}', 50, 70),
+    "RowsSetAside": ('order_saga_outbox_set_aside{service="payment"}', 0, 1),
     "TimeStands": ('order_saga_time_standing_seconds{cause="payment"}', 50, 70),
     "WatchdogLate": ("order_saga_due_age_seconds", 500, 700),
     "OpenPastDeadline": ("order_saga_open_past_deadline", 0, 1),
@@ -160,6 +161,13 @@ def test_what_stands_still_is_told(shop: Shop, tmp_path: Path) -> None:
     )
     forged = httpx.post(f"{shop.stack.url('payment')}/api/provider-events/", json={}, trust_env=False)
     assert forged.is_client_error
+    execute(
+        shop,
+        "payment",
+        "INSERT INTO messaging_outboxmessage (kind, name, payload) VALUES ('task', 'none', '{}')",
+    )
+    aside = "SELECT 1 FROM messaging_outboxmessage WHERE fault IS NOT NULL"
+    until(lambda: shop.rows("payment", aside), "the row is set aside")
     letters = len(shop.dead_letters())
     shop.wire.send(Letter(commands_queue("order"), b"{", {"content_type": "application/json"}))
     until(lambda: len(shop.dead_letters()) > letters, "the dead letter is kept")
@@ -176,6 +184,7 @@ def test_what_stands_still_is_told(shop: Shop, tmp_path: Path) -> None:
                 meanwhile = scrape(shop)
                 told = flow(shop)
             ready = httpx.get(f"{shop.stack.url('order')}/readyz", trust_env=False)
+    execute(shop, "payment", "DELETE FROM messaging_outboxmessage WHERE fault IS NOT NULL")
     faults.mend()
     door.ask(saga, "retry")
     assert_compensated(shop, order)
@@ -203,7 +212,7 @@ def test_what_stands_still_is_told(shop: Shop, tmp_path: Path) -> None:
     assert said["participants"] == "without a worker: payment"
     assert said["deadlines"].startswith("warning: ")
     rose = named("DeadLetters", "WebhooksRefused")
-    parked = named("CopyDiffers", "Parked", "ParkedOverdue")
+    parked = named("CopyDiffers", "Parked", "ParkedOverdue", "RowsSetAside")
     blocked = named("OutboxLate", "TimeStands", "WatchdogLate", "OpenPastDeadline")
     down = [*blocked, *named("ProcessDown", "DatabaseAway", "CopyLate")]
     evaluate(

@@ -91,6 +91,14 @@ class TestFlow:
         assert (status, found["flows"]) == (503, False)
         assert found["relay"].startswith("late: 180 s behind")
 
+    def test_a_message_that_cannot_be_sent_is_named_and_not_late(self, shop: Shop) -> None:
+        shop.order()
+        OutboxMessage.objects.update(due_at=Now() - HOURS, fault="it fits into no frame")
+        status, found = look()
+        assert (status, found["set_aside"]) == (503, "1 rows cannot be sent; the admin's outbox says why")
+        assert found["relay"].startswith("ok")
+        assert scrape()["order_saga_outbox_set_aside", ""] == 1
+
     def test_standing_time_is_named_with_its_cause(self, shop: Shop) -> None:
         assert look()[1]["saga_time"] == "ok: it runs"
         clock.tick("payment")
