@@ -138,7 +138,7 @@ class TestAsPublished:
         assert 0 <= found.changes[0].age < 60
         later = source.fetch_changes(found.changes[1].cursor).changes
         assert [change.cursor for change in later] == [change.cursor for change in found.changes[2:]]
-        assert source.fetch_changes(found.cursor) == ChangePage((), found.cursor)
+        assert source.fetch_changes(found.cursor) == ChangePage((), found.cursor, epoch=found.epoch)
 
     def visible(self, source: SourceClient, after: str) -> ChangePage:
         # In a test's own transaction nothing is below every running one.
