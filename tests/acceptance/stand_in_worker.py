@@ -6,22 +6,37 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from celery import Celery
+from celery.worker.consumer import Consumer
+from celery.worker.request import Request
 
 from celery_config.app import UnconfirmedEvents
 from celery_config.broker.topology import Topology
 from celery_config.common.services import ORCHESTRATOR, SUBSCRIPTIONS
 from celery_config.settings import celery_settings
 from celery_config.worker.bootsteps import Frames, SlowStart
+from celery_config.worker.consumer import SagaConsumer
+
+
+class StandInConsumer(SagaConsumer):
+    """Gives Celery's pool the stand-ins, which are foreign tasks to our consumer."""
+
+    create_task_handler = Consumer.create_task_handler
+
+    def __init__(self, on_task_request: Callable[[Request], None], *args: Any, **kwargs: Any) -> None:
+        super().__init__(on_task_request, *args, **kwargs)
+        self.on_task_request = on_task_request
 
 
 def make_app(service: str, broker_url: str, folder: Path) -> Celery:
     """Return the Celery app of `service`, as its Django project would make it, without Django."""
     app = Celery(service, events=UnconfirmedEvents, fixups=[])
     app.config_from_object(celery_settings(service, broker_url, folder), namespace="CELERY")
+    app.conf.worker_consumer = "tests.acceptance.stand_in_worker:StandInConsumer"
     app.steps["consumer"].update({SlowStart, Frames})
     return app
 

@@ -262,7 +262,7 @@ class TestRows:
 class TestHeldRoutes:
     """The rows of a route that takes nothing cost nothing while they wait."""
 
-    HELD = "commands/payment"
+    HELD = "tasks/payment"
 
     def test_they_are_neither_read_nor_written(self) -> None:
         promise(*[task(n) for n in range(20)], task(20, "shipment"))
@@ -271,7 +271,7 @@ class TestHeldRoutes:
         books = Books()
         books.held = {self.HELD}
         assert publish_batch(books, 4) == 2  # type: ignore[arg-type]
-        assert {message["options"]["exchange"] for message in books.sent} == {"commands", "events"}
+        assert {message["options"]["exchange"] for message in books.sent} == {"tasks", "events"}
         assert {row.pk: row.due_at for row in OutboxMessage.objects.filter(published_at=None)} == before
         with CaptureQueriesContext(connection) as queries:
             assert publish_batch(books, 4) == 0  # type: ignore[arg-type]
@@ -385,7 +385,7 @@ class TestPublisher:
         promise(task(1), task(2, exchange="missing"), task(3))
         publish_batch(publisher, 10)
         row = OutboxMessage.objects.get()
-        assert (row.route, row.fault, publisher.held) == ("missing/payment", None, {row.route})
+        assert (row.route, row.fault, publisher.held) == ("missing/payment.do", None, {row.route})
         promise(task(4))
         assert publish_batch(publisher, 10) == 1
         assert {kwargs_of(m)["n"] for m in drain(rabbit, "payment.commands")} == {1, 3, 4}
