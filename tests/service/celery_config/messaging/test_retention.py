@@ -266,7 +266,7 @@ def test_settling_by_hand_does_not_say_that_what_was_forgotten_never_came() -> N
     }  # fmt: skip
     with pytest.raises(OperatorRefused, match="or its barrier row was deleted"):
         manual.settle_manually(lambda _: None, saga=uuid7(ago(400)), **asked)
-    with pytest.raises(OperatorRefused, match="hotel never came here: "):
+    with pytest.raises(OperatorRefused, match="hotel has no barrier row here: "):
         manual.settle_manually(lambda _: None, saga=uuid7(), **asked)
 
 

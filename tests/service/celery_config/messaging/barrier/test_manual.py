@@ -65,7 +65,7 @@ def test_an_undo_of_a_doubtful_action_says_that_nothing_is_live(bank: Bank) -> N
 
 @pytest.mark.parametrize("operation", ["do", "undo"])
 def test_what_never_came_is_not_in_doubt(bank: Bank, operation: str) -> None:
-    with pytest.raises(OperatorRefused, match="never came here"):
+    with pytest.raises(OperatorRefused, match="no barrier row here"):
         settle(bank, operation, {})
 
 
