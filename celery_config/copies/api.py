@@ -187,6 +187,7 @@ class CopyRows(APIView):
     permission_classes = (IsService,)
 
     @extend_schema(
+        operation_id="copy_rows_retrieve",
         parameters=[OpenApiParameter("after", str, description="the last key of the page before")],
         responses={200: dict},
     )
