@@ -62,7 +62,7 @@ class SetAsideFilter(admin.SimpleListFilter):
 
 @admin.register(OutboxMessage)
 class OutboxAdmin(ReadOnlyAdmin):
-    list_display = ("id", "kind", "name", saga_column(short=True), "route", "due_at", "published_at", "fault")
+    list_display = ("id", "kind", "name", saga_column(short=True), "due_at", "published_at", "is_sendable")
     list_filter = ("kind", ("published_at", admin.EmptyFieldListFilter), SetAsideFilter, text_filter("name"))
     actions = ("send_again",)
     action_form = WhyActionForm
@@ -73,6 +73,11 @@ class OutboxAdmin(ReadOnlyAdmin):
         "id", "transaction", "kind", "name", saga_column(), "route", json_column("payload"), "due_at",
         "published_at", "fault", "created_at",
     )  # fmt: skip
+
+    @admin.display(description="can be sent", boolean=True)
+    def is_sendable(self, row: OutboxMessage) -> bool:
+        """The fault, which may be long, is on the row's own page."""
+        return row.fault is None
 
     def has_send_again_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("messaging.change_outboxmessage")

@@ -30,7 +30,7 @@ class SlowStart(bootsteps.StartStopStep):
     def start(self, consumer: SagaConsumer) -> None:
         if consumer.connection.transport.driver_type != "amqp":
             return
-        consumer.window_open = False
+        consumer.opened = set()
         consumer.connection.default_channel.basic_qos(0, 1, False)
 
 
@@ -126,4 +126,4 @@ class DatabaseGate(bootsteps.StartStopStep):
             log.warning("database back: taking messages again")
             database_gate.database_away.clear()
             database_gate.consumption_paused.clear()
-            consumer.task_consumer.consume()
+            consumer.consume_slowly()

@@ -2,9 +2,9 @@
 
 - A message that no worker can run (undecodable, malformed, foreign) goes to the dead letters. Celery by itself would
   acknowledge and lose it, hold it, or die. Foreign are also the tasks that are built into Celery.
-- The prefetch window opens slowly: a worker begins with one message at a time, and takes its full window after the
-  first message that is not suspected of killing workers. A killer message therefore dies alone, and the delivery counts
-  of its neighbours stay low (rule 19, dead letters).
+- The prefetch window of a queue opens slowly: a worker begins with one message at a time, and takes its full window
+  after the first message of this queue that is not suspected of killing workers. A killer message therefore dies alone,
+  and the delivery counts of its neighbours stay low (rule 19, dead letters).
 - A message with an ETA waits in the outbox. Celery would hold it in the worker, where it fills the window (rule 10,
   locks and retries).
 - While the database is away nothing is consumed (rule 10, locks and retries).
@@ -26,7 +26,6 @@ from kombu.message import Message
 from celery_config.broker import transport
 from celery_config.broker.headers import NOT_BEFORE, is_suspicious
 from celery_config.broker.validation import find_fault
-from celery_config.messaging import database_gate
 from celery_config.worker.acks import BatchAcknowledger
 from celery_config.worker.limits import MAX_CALLS, MAX_MESSAGES
 
@@ -51,7 +50,9 @@ class SagaConsumer(Consumer):
 
     runner: BatchRunner
     acks: BatchAcknowledger
-    window_open, has_new = True, False
+    opened: set[str] | None = None
+    """The tags of the queues' consumers that have the full window; None: there are no windows."""
+    has_new = False
 
     def __init__(self, on_task_request: Callable[[Request], None], *args: Any, **kwargs: Any) -> None:
         super().__init__(on_task_request, *args, **kwargs)
@@ -98,7 +99,7 @@ class SagaConsumer(Consumer):
                 self.send_to_dead_letters(message, fault)
                 return
             if not is_suspicious(message):
-                self.open_window()
+                self.open_window(message.delivery_info.get("consumer_tag", ""))
             if message.headers.get("eta"):
                 message.headers[NOT_BEFORE] = message.headers.pop("eta")
             self.acks.note_delivery(message)
@@ -126,16 +127,28 @@ class SagaConsumer(Consumer):
     def on_send_event_buffered(self) -> None:
         """Do nothing: a timer sends many task events together; Celery would send each as soon as it has time."""
 
-    def open_window(self) -> None:
-        """Take the full prefetch window from now on."""
-        if self.window_open:
+    def open_window(self, tag: str) -> None:
+        """Take the full prefetch window of one queue from now on; `tag` is that of its consumer."""
+        if self.opened is None or tag in self.opened:
             return
-        self.window_open = True
-        self.call_soon(self._consume_with_full_window)
+        self.opened.add(tag)
+        self.call_soon(self._consume_with_full_window, tag)
 
-    def _consume_with_full_window(self) -> None:
+    def _consume_with_full_window(self, tag: str) -> None:
         # On quorum queues the prefetch belongs to a consumer and is fixed when it begins: begin again.
-        self.task_consumer.cancel()
+        consumer, tags = self.task_consumer, self.task_consumer._active_tags
+        queue = next((queue for queue in consumer.queues if tags.get(queue.name) == tag), None)
+        if queue is None or self.opened is None:
+            return  # nothing is consumed at present
+        consumer.cancel_by_queue(queue)
         self.connection.default_channel.basic_qos(0, MAX_MESSAGES + MAX_CALLS, False)
-        if not database_gate.consumption_paused.is_set():
-            self.task_consumer.consume()
+        consumer.add_queue(queue)
+        consumer.consume()
+        self.opened.add(tags[queue.name])
+
+    def consume_slowly(self) -> None:
+        """Begin to consume, each queue with a window of one message."""
+        if self.opened is not None:
+            self.opened.clear()
+            self.connection.default_channel.basic_qos(0, 1, False)
+        self.task_consumer.consume()

@@ -111,7 +111,9 @@ class TestConsumer:
         tasks = SimpleNamespace(cancel=lambda: told.append("cancel"), consume=lambda: told.append("consume"))
         timer = SimpleNamespace(call_repeatedly=lambda *_: SimpleNamespace(cancel=lambda: None))
         runner = SimpleNamespace(wake=lambda: told.append("wake the runner"))
-        return SimpleNamespace(task_consumer=tasks, timer=timer, told=told, runner=runner)
+        return SimpleNamespace(
+            task_consumer=tasks, timer=timer, told=told, runner=runner, consume_slowly=tasks.consume
+        )
 
     def test_it_stops_consuming_and_begins_again(
         self, consumer: Any, monkeypatch: pytest.MonkeyPatch

@@ -100,10 +100,10 @@ class TestConsumer:
         monkeypatch.setattr(Consumer, "create_task_handler", lambda *_: lambda _: told.append("run"))
         consumer = SagaConsumer.__new__(SagaConsumer)
         consumer.connection_errors = (ConnectionError,)
-        consumer.window_open = False
+        consumer.opened = set()
         consumer.acks = SimpleNamespace(note_delivery=lambda _: None)  # type: ignore[assignment]
         consumer.app = SimpleNamespace(tasks={NAME: SimpleNamespace(work=None), CELERYS: SimpleNamespace()})
-        monkeypatch.setattr(consumer, "call_soon", lambda _: told.append("open window"), raising=False)
+        monkeypatch.setattr(consumer, "call_soon", lambda *_: told.append("open window"), raising=False)
         return consumer
 
     @pytest.fixture
@@ -137,6 +137,16 @@ class TestConsumer:
         receive(self.message(told))
         receive(self.message(told))
         assert told == ["open window", "run", "run"]
+
+    def test_each_queue_has_a_window_of_its_own(
+        self, receive: Callable[[Any], None], told: list[str]
+    ) -> None:
+        """Else what is urgent would open the window of new work, and a killer there take its neighbours along."""
+        for tag in ("urgent", "urgent", "new"):
+            message = self.message(told)
+            message.delivery_info["consumer_tag"] = tag
+            receive(message)
+        assert told == ["open window", "run", "run", "open window", "run"]
 
     def test_one_that_came_back_often_runs_alone(
         self, receive: Callable[[Any], None], told: list[str]
