@@ -11,6 +11,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.text import Truncator
 from unfold.forms import ActionForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
@@ -19,6 +20,7 @@ from celery_config.messaging.outbox import publishing
 from celery_config.web.admin import ReadOnlyAdmin, text_filter
 from celery_config.web.columns import id_column, json_column, label_column, saga_column
 
+MAX_SHOWN = 60
 OUTCOMES = {
     "done": "success",
     "refused": "danger",
@@ -62,7 +64,7 @@ class SetAsideFilter(admin.SimpleListFilter):
 
 @admin.register(OutboxMessage)
 class OutboxAdmin(ReadOnlyAdmin):
-    list_display = ("id", "kind", "name", saga_column(short=True), "due_at", "published_at", "is_sendable")
+    list_display = ("id", "kind", "name", saga_column(short=True), "due_at", "published_at", "short_fault")
     list_filter = ("kind", ("published_at", admin.EmptyFieldListFilter), SetAsideFilter, text_filter("name"))
     actions = ("send_again",)
     action_form = WhyActionForm
@@ -74,10 +76,10 @@ class OutboxAdmin(ReadOnlyAdmin):
         "published_at", "fault", "created_at",
     )  # fmt: skip
 
-    @admin.display(description="can be sent", boolean=True)
-    def is_sendable(self, row: OutboxMessage) -> bool:
-        """The fault, which may be long, is on the row's own page."""
-        return row.fault is None
+    @admin.display(description="fault")
+    def short_fault(self, row: OutboxMessage) -> str | None:
+        """The whole of it is on the row's own page."""
+        return Truncator(row.fault).chars(MAX_SHOWN) if row.fault else None
 
     def has_send_again_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("messaging.change_outboxmessage")
