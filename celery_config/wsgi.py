@@ -37,6 +37,6 @@ def look_at_epoch() -> None:
     try:
         epochs.current()
     except (DatabaseError, InterfaceError) as error:
-        log.warning("nobody knows yet whether the database was restored", error=str(error))
+        log.warning("it is not known yet whether the database was restored", error=str(error))
     finally:
         connection.close()  # a server that loads the application first and forks then must not share it

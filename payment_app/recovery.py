@@ -26,6 +26,7 @@ from celery_config.participant.recovery import (
     LostRow,
     describe_rows,
     find_lost_rows,
+    prove_row,
     read_flows,
     read_rows,
     write_tombstones,
@@ -167,12 +168,8 @@ class PaymentRecovery:
 
     def prove(self, command: type[AuthorizePayment | CapturePayment]) -> LostRow | None:
         """The row of a step that the provider has carried out and the log does not know yet."""
-        step = self.flow.find(command)
-        done = command is AuthorizePayment or self.record.state == "captured"
-        if step is None or step.logged or not done:
-            return None
-        row = LostRow(self.flow, step)
-        return None if row.key in read_rows(self.flow) else row
+        is_done = command is AuthorizePayment or self.record.state == "captured"
+        return prove_row(self.flow, command) if is_done else None
 
     def make_reply(self, command: type[Any], payment: Payment) -> dict[str, Any]:
         if command is CapturePayment:

@@ -22,6 +22,7 @@ from celery_config.participant.recovery import (
     LostRow,
     describe_rows,
     find_lost_rows,
+    prove_row,
     read_flows,
     read_rows,
     write_tombstones,
@@ -160,12 +161,8 @@ class ShipmentRecovery:
 
     def prove(self, command: Any) -> LostRow | None:
         """The row of a step that the carrier has carried out and the log does not know yet."""
-        step = self.flow.find(command)
-        done = command is BookShipment or self.record.state == "dispatched"
-        if step is None or step.logged or not done:
-            return None
-        row = LostRow(self.flow, step)
-        return None if row.key in read_rows(self.flow) else row
+        is_done = command is BookShipment or self.record.state == "dispatched"
+        return prove_row(self.flow, command) if is_done else None
 
 
 def find_strangers(books: dict[UUID | None, list[ShipmentRecord]], known: set[UUID]) -> Iterator[Question]:

@@ -53,7 +53,9 @@ class Headers(msgspec.Struct):
         ids = f"{self.id}{self.root_id}{self.parent_id}"
         if not (ids.isascii() and ids.isprintable()):
             raise ValueError("an id that is not printable ASCII")
-        if self.eta and self.eta.year == MAXYEAR:  # in UTC it may be a year later, which nobody can read
+        if (
+            self.eta and self.eta.year == MAXYEAR
+        ):  # in UTC it may be in the year after, which no datetime holds
             raise ValueError(f"an ETA in the year {MAXYEAR}")
 
 

@@ -70,7 +70,7 @@ UNPUBLISHED = Counter(
 )
 BARRIER_UNANSWERED = Gauge(
     "order_saga_barrier_unanswered_seconds",
-    "How long old barrier rows have been kept because nobody says whether their saga has ended.",
+    "How long old barrier rows have been kept because it is not known whether their saga has ended.",
     registry=RELAY,
 )
 WEBHOOKS = Counter(

@@ -9,7 +9,7 @@ EPOCH_SECONDS = 60.0
 
 
 def look_at_epoch() -> None:
-    """See whether the database was set back, even if nobody reads the feed."""
+    """See whether the database was set back, even if no service reads the feed."""
     epochs.current()
 
 

@@ -263,7 +263,7 @@ def run_old(steps: Sequence[NumberedStep[S]], carry_out: CarryOut[S]) -> dict[in
     try:
         still_open = retention.ask_orchestrator({step.saga for _, step in missing}).open
     except (OutcomeUnknown, CallFailed) as error:
-        away = ServiceUnavailable(f"nobody says whether the saga is open: {error}")
+        away = ServiceUnavailable(f"it is not known whether the saga is open: {error}")
         return outcomes | dict.fromkeys((number for number, _ in missing), away)
     expired = {number: reject_expired(step) for number, step in missing if step.saga not in still_open}
     return outcomes | expired | run_parts([each for each in missing if each[0] not in expired], carry_out)

@@ -143,6 +143,15 @@ def knows_less(row: BarrierRow | None, step: KnownStep) -> bool:
     return step.logged == UNDONE and row.action == Action.DONE and row.undo != Undo.DONE
 
 
+def prove_row(flow: KnownFlow, command: type[Command]) -> LostRow | None:
+    """The row of a step that the books outside prove to be done, if neither the log nor the barrier knows the step."""
+    step = flow.find(command)
+    if step is None or step.logged:
+        return None
+    row = LostRow(flow, step)
+    return None if row.key in read_rows(flow) else row
+
+
 def read_rows(flow: KnownFlow) -> dict[UUID, BarrierRow]:
     return {row.key: row for row in BarrierRow.objects.filter(saga=flow.saga)}
 

@@ -112,16 +112,16 @@ class BatchRunner:
         """Add a message; `wake` follows after the last of those that arrived together."""
         with self.arrived:
             if not self.stopping:
-                self.line_of(request).append(request)
+                self.choose_line(request).append(request)
 
     def add_answer(self, answered: OutsideCall) -> None:
         with self.arrived:
             self.calls -= 1
             if not self.stopping or self.finish_calls:
-                self.line_of(answered).append(answered)
+                self.choose_line(answered).append(answered)
             self.arrived.notify()
 
-    def line_of(self, item: Item) -> deque[Item]:
+    def choose_line(self, item: Item) -> deque[Item]:
         return self.urgent if is_urgent(item) else self.inbox
 
     def wake(self) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from celery_config.broker.topology import VHOST, commands_queue
+from celery_config.broker.topology import commands_queue
 from celery_config.common.services import PARTICIPANTS, SERVICES
 from compose.local.postgres import PostgresServer
 from compose.local.rabbitmq import RabbitServer
@@ -24,6 +24,7 @@ from tests.chaos.cases import list_cases
 from tests.chaos.failpoints import arm
 from tests.chaos.queue_faults import disturb_queue
 from tests.chaos.system import STOP_SECONDS, choose_version, fetch_rows, stop_process, stop_processes
+from tests.service.broker import alarmed, frozen, leaderless
 
 ROLES = ("worker", "relay", "web")
 # Versions of the flow. The first one sends its commands over REST; its orders are under way when the second one comes.
@@ -164,31 +165,23 @@ class Faults:
     def hang_broker(self) -> bool:
         """Stop RabbitMQ's process for longer than two heartbeats."""
         assert self.stack.rabbitmq is not None
-        with self.server_lock, stop_processes([self.stack.rabbitmq.process.pid]):
+        with self.server_lock, frozen(self.stack.rabbitmq):
             time.sleep(self.chance.uniform(*HANG_SECONDS))
         return True
 
     def raise_alarm(self, seconds: float | None = None) -> bool:
         """Raise RabbitMQ's memory alarm for a while: it delivers, and takes nothing."""
         assert self.stack.rabbitmq is not None
-        with self.server_lock:
-            self.stack.rabbitmq.ctl("set_vm_memory_high_watermark", "absolute", "1")
-            try:
-                time.sleep(seconds or self.chance.uniform(*HANG_SECONDS))
-            finally:
-                self.stack.rabbitmq.ctl("set_vm_memory_high_watermark", "absolute", "1GB")
+        with self.server_lock, alarmed(self.stack.rabbitmq):
+            time.sleep(seconds or self.chance.uniform(*HANG_SECONDS))
         return True
 
     def hang_queue(self) -> bool:
         """Suspend the leader of a participant's commands queue: it confirms and delivers nothing."""
         assert self.stack.rabbitmq is not None
-        leader = f"whereis('{VHOST}_{commands_queue(self.chance.choice(PARTICIPANTS))}')"
-        with self.server_lock:
-            self.stack.rabbitmq.ctl("eval", f"sys:suspend({leader}).")
-            try:
-                time.sleep(self.chance.uniform(*HANG_SECONDS))
-            finally:
-                self.stack.rabbitmq.ctl("eval", f"sys:resume({leader}).")
+        queue = commands_queue(self.chance.choice(PARTICIPANTS))
+        with self.server_lock, leaderless(self.stack.rabbitmq, queue):
+            time.sleep(self.chance.uniform(*HANG_SECONDS))
         return True
 
     def lose_broker_data(self) -> bool:

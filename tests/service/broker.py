@@ -23,7 +23,7 @@ ADMIN = "admin"
 
 
 @contextmanager
-def app_of(
+def make_app(
     service: str, rabbit: RabbitServer, folder: Path, *, hosts_before: Sequence[str] = ()
 ) -> Iterator[Celery]:
     """The service's Celery app with its own broker user, and every queue empty.

@@ -117,7 +117,7 @@ def select_due(limit: int) -> QuerySet[OutboxMessage, Any]:
 
 
 @cached_sql
-def select_due_of(route: str, limit: int) -> QuerySet[OutboxMessage, Any]:
+def select_due_on_route(route: str, limit: int) -> QuerySet[OutboxMessage, Any]:
     """The statement of `lock_due_rows` for one route.
 
     A range of one route, so that only the index on routes gives this order.
@@ -150,11 +150,13 @@ def lock_due_rows(publisher: Publisher, limit: int) -> tuple[list[Promise], bool
         routes = [route for (route,) in functions.fetch_all(ROUTES)]
         free = [route for route in routes if route not in publisher.held]
         share = max(1, limit // max(1, len(free)))
-        parts = [functions.fetch_all(*select_due_of(route, share)) for route in free]
+        parts = [functions.fetch_all(*select_due_on_route(route, share)) for route in free]
         full = any(len(part) == share for part in parts)
         if publisher.probe_is_due:
             parts += [
-                functions.fetch_all(*select_due_of(route, 1)) for route in routes if route in publisher.held
+                functions.fetch_all(*select_due_on_route(route, 1))
+                for route in routes
+                if route in publisher.held
             ]
         found = [row for part in parts for row in part]
     rows = [
@@ -220,11 +222,11 @@ def settle_unsent(rows: Sequence[Promise], sent: set[int], faults: Mapping[int, 
         if fault := faults.get(row.id):
             log.error("an outbox row cannot be sent: it is set aside", row=row.id, name=row.name, fault=fault)
             OutboxMessage.objects.filter(pk=row.id).update(fault=fault[:MAX_FAULT])
-    routed = [SimpleNamespace(id=row.id, route=route_of(row)) for row in left if not row.route]
+    routed = [SimpleNamespace(id=row.id, route=find_row_route(row)) for row in left if not row.route]
     bulk.update(OutboxMessage, routed, ["route"])
 
 
-def route_of(row: Promise) -> str:
+def find_row_route(row: Promise) -> str:
     return find_route(row.payload) if row.kind == Kind.TASK else events_route(row.name)
 
 

@@ -28,7 +28,7 @@ from celery_config.saga.engine import clock
 from celery_config.saga.models import SagaClock, SagaPause
 from compose.local.rabbitmq import RabbitServer
 from order_project import audit
-from tests.service.broker import app_of
+from tests.service.broker import make_app
 from tests.service.order.conftest import Placed, Shop
 
 pytestmark = pytest.mark.django_db
@@ -49,7 +49,7 @@ def database_away(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def app(rabbit: RabbitServer, tmp_path: Path) -> Iterator[Celery]:
-    with app_of("order", rabbit, tmp_path) as app:
+    with make_app("order", rabbit, tmp_path) as app:
         yield app
 
 

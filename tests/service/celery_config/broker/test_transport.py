@@ -14,14 +14,14 @@ from celery_config.broker import publisher as publisher_module
 from celery_config.broker import topology, transport
 from celery_config.broker.publisher import Publisher, broker_errors
 from compose.local.rabbitmq import RabbitServer
-from tests.service.broker import alarmed, app_of, dead_hosts, frozen
+from tests.service.broker import alarmed, dead_hosts, frozen, make_app
 from tests.service.celery_config.messaging.outbox.test_relay import task
 from tests.service.together import in_background, until
 
 
 @pytest.fixture
 def app(rabbit: RabbitServer, tmp_path: Path) -> Iterator[Celery]:
-    with app_of("inventory", rabbit, tmp_path) as app:
+    with make_app("inventory", rabbit, tmp_path) as app:
         yield app
 
 
@@ -32,7 +32,7 @@ class TestSeveralHosts:
         self, rabbit: RabbitServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(transport, "CONNECT_SECONDS", 0.5)
-        with dead_hosts() as hosts, app_of("inventory", rabbit, tmp_path, hosts_before=hosts) as app:
+        with dead_hosts() as hosts, make_app("inventory", rabbit, tmp_path, hosts_before=hosts) as app:
             publisher = Publisher(app, timeout=5)
             assert publisher.publish([task(1)]) == {0}
             publisher.close()

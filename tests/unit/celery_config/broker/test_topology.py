@@ -74,7 +74,7 @@ def test_an_event_without_a_subscriber_is_kept_aside() -> None:
     assert unrouted.bindings == ((topology.UNROUTED, ""),)
 
 
-def queues_of(exchange: str, key: str) -> list[str]:
+def find_bound_queues(exchange: str, key: str) -> list[str]:
     """The queues that a message gets into, by the broker's rules."""
 
     def matches(pattern: str) -> bool:
@@ -104,13 +104,13 @@ class TestRouting:
         route = topology.route_task(service, task.format(service), urgent=urgent)
         assert (route["routing_key"], route["mandatory"]) == (key.format(service), True)
         queue = topology.task_queue(service, urgent=urgent)
-        assert queues_of(route["exchange"], route["routing_key"]) == [queue]
+        assert find_bound_queues(route["exchange"], route["routing_key"]) == [queue]
         assert topology.is_urgent(route) is urgent
         assert topology.find_target(route["exchange"], route["routing_key"]) == service
 
     def test_what_older_versions_sent_still_arrives(self, service: str) -> None:
         """Rule 24 (versions): chains and outbox rows under way name exchange and key."""
-        assert queues_of("commands", service) == [f"{service}.commands"]
+        assert find_bound_queues("commands", service) == [f"{service}.commands"]
         assert not topology.is_urgent({"exchange": "commands", "routing_key": service})
 
 

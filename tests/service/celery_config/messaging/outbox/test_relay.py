@@ -32,7 +32,7 @@ from celery_config.messaging.outbox.publishing import PACK, count_set_aside, pub
 from celery_config.saga.engine.chains import ChainBuilder
 from celery_config.saga.engine.machine import Drive
 from compose.local.rabbitmq import RabbitServer
-from tests.service.broker import ADMIN, app_of, drain, kwargs_of
+from tests.service.broker import ADMIN, drain, kwargs_of, make_app
 from tests.service.together import concurrent, in_background, together, until
 from tests.trip import FlightBooked, HotelBooked, Trip, trip_data
 
@@ -311,7 +311,7 @@ class TestHeldRoutes:
 
 @pytest.fixture
 def app(rabbit: RabbitServer, tmp_path: Path) -> Iterator[Celery]:
-    with app_of("inventory", rabbit, tmp_path) as app:
+    with make_app("inventory", rabbit, tmp_path) as app:
         yield app
 
 

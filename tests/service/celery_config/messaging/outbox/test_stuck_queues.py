@@ -24,7 +24,7 @@ from celery_config.participant import handlers
 from celery_config.participant.handlers import one_by_one
 from celery_config.worker.batches import BatchRunner
 from compose.local.rabbitmq import RabbitServer
-from tests.service.broker import app_of, drain, kwargs_of, leaderless
+from tests.service.broker import drain, kwargs_of, leaderless, make_app
 from tests.service.celery_config.messaging.outbox.test_relay import promise, task
 from tests.service.celery_config.worker.test_batches import delivered
 from tests.service.together import until
@@ -37,7 +37,7 @@ TIMEOUT = 1.0
 
 @pytest.fixture
 def app(rabbit: RabbitServer, tmp_path: Path) -> Iterator[Celery]:
-    with app_of("inventory", rabbit, tmp_path) as app:
+    with make_app("inventory", rabbit, tmp_path) as app:
         yield app
 
 

@@ -34,7 +34,7 @@ from celery_config.saga.testing import list_links
 from compose.local.rabbitmq import RabbitServer
 from tests import hostile_properties
 from tests.hostile_properties import RawMessage
-from tests.service.broker import ADMIN, app_of, drain, leaderless
+from tests.service.broker import ADMIN, drain, leaderless, make_app
 from tests.service.order.conftest import REPLIES, Placed, Shop
 from tests.service.order.saga.engine.test_runner import DRIVE, STOP
 from tests.service.pages import opened
@@ -349,7 +349,7 @@ class TestReading:
 
     @pytest.fixture
     def app(self, rabbit: RabbitServer, tmp_path: Path) -> Iterator[Celery]:
-        with app_of("order", rabbit, tmp_path) as app:
+        with make_app("order", rabbit, tmp_path) as app:
             yield app
 
     @pytest.fixture

@@ -13,13 +13,13 @@ from celery_config.common.services import SERVICES
 from celery_config.saga.engine import standstill
 from celery_config.saga.engine.standstill import BLOCKED, BROKER, StandstillCheck
 from compose.local.rabbitmq import RabbitServer
-from tests.service.broker import app_of, dead_hosts, frozen
+from tests.service.broker import alarmed, dead_hosts, frozen, make_app
 from tests.service.together import in_background, until
 
 
 @pytest.fixture
 def app(rabbit: RabbitServer, tmp_path: Path) -> Iterator[Celery]:
-    with app_of("order", rabbit, tmp_path) as app:
+    with make_app("order", rabbit, tmp_path) as app:
         yield app
 
 
@@ -37,12 +37,9 @@ class TestABrokerWithAnAlarm:
     def test_time_stands_until_the_alarm_is_over(self, check: StandstillCheck, rabbit: RabbitServer) -> None:
         check.workers.find_missing = list  # type: ignore[method-assign]
         assert check.find_reasons() == []
-        rabbit.ctl("set_vm_memory_high_watermark", "absolute", "1")
-        try:
+        with alarmed(rabbit):
             until(lambda: check.find_reasons() == [BLOCKED], "the alarm is seen")
             assert check.find_reasons() == [BLOCKED]
-        finally:
-            rabbit.ctl("set_vm_memory_high_watermark", "absolute", "1GB")
         until(lambda: check.find_reasons() == [], "the broker takes messages again")
 
     def test_a_service_without_a_worker_is_named(self, check: StandstillCheck) -> None:
@@ -71,7 +68,7 @@ def test_each_host_of_several_is_asked(
     rabbit: RabbitServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transport, "CONNECT_SECONDS", 0.5)
-    with dead_hosts() as hosts, app_of("order", rabbit, tmp_path, hosts_before=hosts) as app:
+    with dead_hosts() as hosts, make_app("order", rabbit, tmp_path, hosts_before=hosts) as app:
         check = StandstillCheck(app)
         assert check.find_reasons() == [*SERVICES]
         check.close()
