@@ -1,6 +1,6 @@
 """Recovery of inventory: the order service's log says what was reserved, its copy of the catalogue what was sold.
 
-Nobody else has books of the stock itself: opening stock and adjustments that were lost are a human's to repeat.
+No other service has books of the stock itself: opening stock and adjustments that were lost are a human's to repeat.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def make_plan() -> Plan:
         newest = Movement.objects.order_by("-id").first()
         since = f"since {newest.created_at:%Y-%m-%d %H:%M:%S} UTC" if newest else "ever"
         plan.add(
-            Question("", f"opening stock and adjustments booked {since} are in nobody's books: repeat them")
+            Question("", f"opening stock and adjustments booked {since} are in no other books: repeat them")
         )
     return plan
 
@@ -81,7 +81,7 @@ def recover_reservation(flow: KnownFlow) -> Iterator[Repair | Question]:
             yield Repair(str(flow.order), describe_rows(lost), LOG, partial(write_tombstones, lost, COMMANDS))
         return
     if reservation is None and flow.decode_command(ReserveStock) is None:
-        yield Question(str(flow.order), "its stock was reserved, and nobody knows any more which")
+        yield Question(str(flow.order), "its stock was reserved, and no service knows any more which")
     elif reservation is None or reservation.state == ReservationState.HELD != wanted or lost:
         recovery = ReservationRecovery(flow, wanted, lost)
         yield Repair(str(flow.order), recovery.describe(reservation), LOG, recovery.write)

@@ -1,8 +1,8 @@
 """Recovery of the order service: the other services' rows say which orders, refunds and customers it has lost.
 
-What they prove is written: that an order was there, what was done for it, for whom, and for how much in all. What
-nobody else has is a human's: the prices of its lines, and the key under which its client may send it again. An order
-that has not ended is parked, and an operator decides by the verbs that there are.
+What they prove is written: that an order was there, what was done for it, for which customer, and for how much in all.
+What no other service has is a human's: the prices of its lines, and the key under which its client may send it again.
+An order that has not ended is parked, and an operator decides by the verbs that there are.
 """
 
 from __future__ import annotations
@@ -156,10 +156,10 @@ def recover_order(found: Found) -> Iterator[Repair | Question]:
     """What is to be done about one order that is not here."""
     what = "; ".join(f"{service}: {row['state']}" for service, row in found.rows.items())
     if found.saga is None:
-        yield Question(str(found.id), f"an order that nobody knows, {what}: no saga of it is found")
+        yield Question(str(found.id), f"an order that no service knows, {what}: no saga of it is found")
         return
     if not find_total(found):
-        yield Question(str(found.id), f"an order that nobody knows, {what}: what it costs is not known")
+        yield Question(str(found.id), f"an order that no service knows, {what}: what it costs is not known")
         return
     yield Repair(
         str(found.id),
@@ -171,7 +171,7 @@ def recover_order(found: Found) -> Iterator[Repair | Question]:
 
 
 def describe_unproven(found: Found) -> str:
-    """Say what nobody else has of an order."""
+    """Say what no other service has of an order."""
     catalogue = selectors.read_catalogue(found.lines)
     today = sum(catalogue[sku].price * quantity for sku, quantity in found.lines.items() if sku in catalogue)
     prices = (

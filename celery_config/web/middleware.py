@@ -56,8 +56,8 @@ class RequestContextMiddleware(Middleware):
 class HttpsMiddleware(Middleware):
     """Refuses what came without TLS. A redirect would hide that its token was in the clear already.
 
-    Other services call at `INTERNAL_PORT`, which nobody outside reaches: there plain HTTP is answered. The port is that
-    of the socket; no header can claim it.
+    Other services call at `INTERNAL_PORT`, which is not reachable from outside: there plain HTTP is answered. The port
+    is that of the socket; no header can claim it.
     """
 
     exempt = ("/healthz", "/readyz", "/flowz", "/metrics")

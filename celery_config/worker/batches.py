@@ -277,7 +277,7 @@ def carry_out(batch: Sequence[Item]) -> DeliveryOutcomes:
 
 
 def make_call(runner: BatchRunner, waiting: OutsideCall) -> None:
-    """Make the call, in a thread of its own, and always give an answer: the message would be held for ever."""
+    """Make the call, in a thread of its own, and always give an answer: else the message is never acknowledged."""
     task = task_name(waiting.delivery)
     structlog.contextvars.bind_contextvars(task=task)
     try:

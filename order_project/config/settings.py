@@ -24,6 +24,6 @@ globals().update(
 DATA_MAP = "order_project.erasure.data.DATA_MAP"
 # 1: payment first, as a shop usually starts; 2: inventory first; 3: as 1, over REST. Running orders finish on theirs.
 PLACE_ORDER_VERSION = env.int("PLACE_ORDER_VERSION", 1)
-# RabbitMQ's management API, which knows the members of queues; empty: nobody looks.
+# RabbitMQ's management API, which knows the members of queues; empty: the members are not checked.
 BROKER_API = env.str("ORDER_BROKER_API", "")
 SANDBOX_URL = env.str("SANDBOX_URL", "http://127.0.0.1:8090")

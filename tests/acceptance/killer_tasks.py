@@ -22,7 +22,7 @@ class Nothing:
 
 
 def break_event_loop() -> None:
-    """Let an error that nobody foresaw reach Celery's event loop."""
+    """Let an unforeseen error reach Celery's event loop."""
 
     def fails(connection: Any) -> bool:
         raise RuntimeError("a bug")

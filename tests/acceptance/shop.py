@@ -162,7 +162,7 @@ class Shop:
 
     @contextlib.contextmanager
     def locked(self, service: str, table: str, mode: str) -> Iterator[None]:
-        """Hold a lock on a table, so that whoever wants it stands in the midst of its work."""
+        """Hold a lock on a table, so that each process that needs it stops in the middle of its work."""
         with psycopg.connect(self._database(service)) as connection:
             connection.execute(f"LOCK TABLE {table} IN {mode} MODE")
             yield

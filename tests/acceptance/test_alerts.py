@@ -93,7 +93,7 @@ def without(shop: Shop, *names: str) -> Iterator[None]:
 
 @contextmanager
 def without_database(shop: Shop, service: str) -> Iterator[None]:
-    """Nobody may connect to the service's database."""
+    """No process may connect to the service's database."""
     shop.administer(f"ALTER DATABASE {service} ALLOW_CONNECTIONS false")
     shop.administer(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{service}'")
     try:

@@ -82,7 +82,7 @@ class TestCancelWhenTheLogIsStale:
             assert {step["state"] for step in shop.saga(order)["steps"]} == {""}
 
             answer = cancel(shop, order)
-            # Nobody here can know yet: the fence is asked.
+            # No process can know yet: the fence is asked.
             assert answer.status_code == 202
             until(lambda: shop.saga(order)["status"] == "forward", "the fence has answered")
             too_late = cancel(shop, order)

@@ -1,4 +1,4 @@
-"""Messages nobody should send: no worker dies of them, nothing is lost, and each is kept with its reason."""
+"""Messages that must not be sent: no worker dies of them, nothing is lost, and each is kept with its reason."""
 
 from __future__ import annotations
 

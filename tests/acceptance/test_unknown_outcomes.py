@@ -1,7 +1,7 @@
 """The provider and the carrier do what was asked and do not say so, or say so late, twice, wrongly, or to a stranger.
 
-Whatever they do, the order ends; no order has two live charges or bookings, and nobody outside holds anything that
-nobody here knows of. That is read in their own books, and by the audit after each test.
+Whatever they do, the order ends; no order has two live charges or bookings, and nothing is held outside that
+no service knows of. That is read in their own books, and by the audit after each test.
 """
 
 from __future__ import annotations
@@ -212,7 +212,7 @@ class TestTheEvent:
             assert shop.facts(service, order) == facts
 
     def test_is_forged_for_an_order_in_doubt(self, shop: Shop, outside: Outside) -> None:
-        """Nobody but the provider can say that it is done, or that it was refused."""
+        """Only the provider can say that it is done, or that it was refused."""
         outside.fault(WEBHOOKS["payment"], "lose", count=MANY)
         outside.fault(LISTS["payment"], "timeout", seconds=HELD_UP)
         order = shop.place()
@@ -244,7 +244,7 @@ class TestASlowOtherSide:
     @pytest.mark.parametrize("dies", [False, True], ids=["alive", "killed"])
     def test_holds_up_nobody_else(self, shop: Shop, outside: Outside, dies: bool) -> None:
         """Also after a worker died on it, and the broker gives out first what it had in hand."""
-        # A call may take ten seconds, and nobody asks again meanwhile.
+        # A call may take ten seconds, and no process asks again meanwhile.
         with shop.restarted_with({"SAGA_TIME_SCALE": "1"}, "payment-worker", "order-web", "order-relay"):
             outside.fault(LISTS["payment"], "hang", count=SLOW, seconds=HELD_UP)
             slow = shop.place_all([shop.order()] * SLOW)

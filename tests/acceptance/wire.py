@@ -126,7 +126,7 @@ class Wire:
 
     @contextlib.contextmanager
     def holding(self, queue: str) -> Iterator[None]:
-        """Have a queue that nobody else may use, as soon as nobody else has it."""
+        """Have a queue for this process alone, as soon as no other process has it."""
         end = time.monotonic() + HOLD_SECONDS
         while True:
             with self.channel() as channel:

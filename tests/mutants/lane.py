@@ -96,7 +96,7 @@ class Lane:
         argv = [sys.executable, *PYTEST, *tests]
         service = SHARED_WITH if suite == "shared" else suite
         if service in SERVICES:
-            # The migrations are the same in every variant; a database is made anew after a run that was cut off.
+            # The migrations are the same in every variant; a database is made again after a run that was cut off.
             argv += [f"--ds={SERVICES[service].settings_module}", "--reuse-db"]
             argv += [] if service in self.databases else ["--create-db"]
         self.databases.discard(service)

@@ -57,7 +57,7 @@ ERASURE = (
     ),
     Mutant(
         name="erased-and-inserted-again",
-        breaks="saving an old instance inserts a forgotten customer anew",
+        breaks="saving an old instance inserts a forgotten customer again",
         rule="erasure",
         file="celery_config/copies/retirement.py",
         old='update_fields=["version", "deleted_at"]',

@@ -17,7 +17,7 @@ OPERATION = (
     ),
     Mutant(
         name="letters-forgotten",
-        breaks="an old dead letter is deleted although nobody has dealt with it",
+        breaks="an old dead letter is deleted although no operator has dealt with it",
         rule="rule 19",
         file="celery_config/saga/duties.py",
         old="Q(received_at__lt=horizon) & dealt_with",

@@ -157,7 +157,7 @@ PARTICIPANTS = (
     ),
     Mutant(
         name="new-request",
-        breaks="a repeated call asks anew instead of asking what was stored",
+        breaks="a repeated call sends a new question instead of the stored one",
         rule="rule 8",
         file="celery_config/messaging/barrier/actions.py",
         old="asked = row or rows[step.key]",
@@ -207,7 +207,7 @@ PARTICIPANTS = (
     ),
     Mutant(
         name="known-refusal-untold",
-        breaks="a refusal that a webhook told before the answer is announced to nobody",
+        breaks="a refusal that a webhook told before the answer is not announced",
         rule="rule 22",
         file=f"{MESSAGING}/barrier/decisions.py",
         old="known = Action.DONE if done else Action.REFUSED",

@@ -69,7 +69,7 @@ WORKERS = (
     ),
     Mutant(
         name="failed-comes-again",
-        breaks="a message that fails where nobody foresaw it comes back twenty times, and spoils a batch each time",
+        breaks="a message that fails with an unforeseen error comes back twenty times, and spoils a batch each time",
         rule="rule 19",
         file=BATCHES,
         old="away = isinstance(error, (*self.broker_errors, *DATABASE_AWAY))",
@@ -99,7 +99,7 @@ WORKERS = (
     ),
     Mutant(
         name="hangs-unseen",
-        breaks="a handler that never returns holds its worker, and nobody hears of it",
+        breaks="a handler that never returns holds its worker unseen",
         rule="rule 19",
         file="celery_config/messaging/under_way.py",
         old="    _runs.add(run)\n",

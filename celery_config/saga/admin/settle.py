@@ -23,7 +23,7 @@ from celery_config.saga.models import OperatorAction, WatchedRow
 from celery_config.saga.operations import barrier_client, operators
 
 ABOUT = (
-    "Only when the provider's support, or somebody who saw the parcel, told you what became of a call that nobody else"
+    "Only when the provider's support, or a person who saw the parcel, told you what became of a call that no one else"
     " can ask about. The participant writes your answer as if the provider had given it. Ask for a retry afterwards."
 )
 MEANING = {"do": "the call was made and went well", "undo": "it was undone, or never was done"}

@@ -92,7 +92,7 @@ class EndedSagas(APIView):
 
     @extend_schema(request=SagaEndsInput, responses={200: dict})
     def post(self, request: Request) -> Response:
-        """Which of these sagas `ended` a while ago, so that nobody needs to remember them, and which are `open`."""
+        """Which of these sagas `ended` a while ago, so that no service needs to remember them, and which are `open`."""
         return Response(encode(selectors.read_ends(parse_body(SagaEndsInput, request)["sagas"])))
 
 
@@ -168,7 +168,7 @@ class TakeOver(Operating):
 class Settle(Operating):
     @extend_schema(request=SettleInput, responses={200: ActionOutput})
     def post(self, request: Request, pk: UUID) -> Response:
-        """Say what became of a call outside, when nobody else can; ask for a retry afterwards."""
+        """Say what became of a call outside, when no service can; ask for a retry afterwards."""
         return Response(self.act(request, pk, operators.settle_by_hand, SettleInput))
 
 
