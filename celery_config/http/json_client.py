@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from celery_config.errors import CallFailed, OutcomeUnknown, Refused
+from celery_config.errors import MAX_REASON, CallFailed, OutcomeUnknown, Refused, clean_code, clean_text
 from celery_config.http.client import CALL_SECONDS, DeadlineClient
 
 REFUSED = 422
@@ -75,7 +75,7 @@ class JsonClient:
         status = response.status_code
         if status >= 500 or status in LATER:
             kind = self._away if status == UNAVAILABLE else OutcomeUnknown
-            raise kind(f"{method} {path}: answered {status}: {response.text[:200]}")
+            raise kind(f"{method} {path}: answered {status}: {clean_text(response.text, limit=200)}")
         try:
             body = response.json()
         except ValueError:
@@ -84,13 +84,14 @@ class JsonClient:
             if not isinstance(body, dict):
                 raise OutcomeUnknown(f"{method} {path}: answered {status}, but not with a JSON object")
             return body
-        code, reason = read_error(body, str(status), response.text[:200])
+        code, reason = read_error(body, str(status), clean_text(response.text, limit=200))
         raise Refused(code, reason) if status == REFUSED else CallFailed(code, reason)
 
 
 def read_error(body: Any, code: str, reason: str) -> tuple[str, str]:
-    """The code and reason in the body of an error; the given ones where it has none."""
+    """The code and reason in the body of an error, cleaned; the given ones where it has none."""
     details = body.get("error", body) if isinstance(body, dict) else {}
     if not isinstance(details, dict):
         return code, reason
-    return str(details.get("code", code)), str(details.get("reason") or details.get("detail") or reason)
+    code, text = clean_code(details.get("code"), code), details.get("reason") or details.get("detail")
+    return code, clean_text(text, reason if text is None else code, limit=MAX_REASON)

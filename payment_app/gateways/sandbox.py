@@ -8,9 +8,8 @@ from typing import Any
 from uuid import UUID
 
 from celery_config.common.identifiers import parse_uuid
-from celery_config.errors import Refused
 from celery_config.http.sandbox_client import SandboxClient
-from celery_config.http.webhooks import convert_data
+from celery_config.http.webhooks import Name, convert
 from payment_app.gateways.base import AuthorizationRecord, Authorized, Operation, ProviderEvent, Refunded
 
 OPERATIONS: dict[str, Operation] = {
@@ -28,17 +27,31 @@ class EventData:
 
     reference: str
     amount: int
-    currency: str
-    id: str = ""
-    authorization: str = ""
+    currency: Name
+    id: Name = ""
+    authorization: Name = ""
     captured: int = 0
-    code: str = ""
-    reason: str = ""
+    code: Any = None
+    reason: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What the sandbox made or changed."""
+
+    id: Name
 
 
 class SandboxGateway(SandboxClient[AuthorizationRecord]):
     path = "/provider/authorizations"
     secret_setting = "PAYMENT_WEBHOOK_SECRET"
+    codes = frozenset(
+        {
+            "card_declined", "insufficient_funds", "invalid_token", "authorization_expired", "already_captured",
+            "already_voided", "not_captured", "amount_too_large",
+        }
+    )  # fmt: skip
+    unknown_code = "card_declined"
 
     def authorize(
         self, *, key: UUID | str, order: UUID, amount: int, currency: str, token: str
@@ -50,30 +63,30 @@ class SandboxGateway(SandboxClient[AuthorizationRecord]):
             "reference": str(order),
             "metadata": {"order": str(order)},
         }
-        return Authorized(self._post(self.path, body, key)["id"])
+        return Authorized(self._post(self.path, body, key, Made).id)
 
     def capture(self, *, key: UUID | str, provider_id: str, amount: int) -> None:
-        self._post(f"{self.path}/{provider_id}/capture", {"amount": amount}, key)
+        self._post(f"{self.path}/{provider_id}/capture", {"amount": amount}, key, Made)
 
     def void(self, *, key: UUID | str, provider_id: str) -> None:
-        self._post(f"{self.path}/{provider_id}/void", {}, key)
+        self._post(f"{self.path}/{provider_id}/void", {}, key, Made)
 
     def refund(self, *, key: UUID | str, provider_id: str, amount: int) -> Refunded:
         body = {"authorization": provider_id, "amount": amount}
-        return Refunded(self._post("/provider/refunds", body, key)["id"])
+        return Refunded(self._post("/provider/refunds", body, key, Made).id)
 
     def read_event(self, body: bytes, headers: Mapping[str, str]) -> ProviderEvent | None:
         envelope = self.open_event(body, headers)
         operation = OPERATIONS.get(envelope.type)
         if operation is None:
             return None
-        data = convert_data(envelope, EventData)
+        data = convert(envelope.data, EventData)
         return ProviderEvent(
             id=envelope.id,
             kind=envelope.type,
             key=envelope.idempotency_key,
             order=parse_uuid(data.reference),
-            refused=Refused(data.code, data.reason) if data.code else None,
+            refused=self.make_refusal(data.code, data.reason) if data.code else None,
             operation=operation,
             provider_id=data.authorization or data.id,
             amount=data.captured if operation == "capture" else data.amount,

@@ -12,10 +12,10 @@ from typing import Any
 import stripe
 
 from celery_config.common.identifiers import parse_uuid
-from celery_config.errors import EventUnreadable, Refused, SignatureInvalid, SignatureStale
+from celery_config.errors import EventUnreadable, SignatureInvalid, SignatureStale
 from celery_config.http.webhooks import TOLERANCE_SECONDS
 from payment_app.gateways.base import Operation, ProviderEvent
-from payment_app.gateways.stripe_errors import find_decline_code
+from payment_app.gateways.stripe_errors import make_decline
 
 OPERATIONS: dict[str, Operation] = {
     "payment_intent.amount_capturable_updated": "authorize",
@@ -81,5 +81,6 @@ def make_event(event: dict[str, Any], operation: Operation, key: str) -> Provide
     # A card's error is stored under the key; any other error may be gone when the call is repeated.
     if error["type"] != "card_error":
         return None
-    code = find_decline_code(error.get("decline_code"), error.get("code"))
-    return replace(made, refused=Refused(code, error.get("message") or code))
+    return replace(
+        made, refused=make_decline(error.get("decline_code"), error.get("code"), error.get("message"))
+    )

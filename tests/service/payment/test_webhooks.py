@@ -159,6 +159,33 @@ class TestWhatIsSettled:
         with pytest.raises(Refused, match="card_declined"):
             shop.authorize("tok_card_declined")
 
+    @pytest.mark.parametrize(
+        ("code", "reason", "shown"),
+        [
+            ("card_declined", "n\x00o \ud83d", "card_declined: n o"),
+            ("c" * 65, "no", "card_declined: no"),
+            (["card_declined"], {"en": "no"}, "card_declined: card_declined"),
+        ],
+    )
+    def test_a_refusal_in_strange_words(
+        self, shop: Shop, stranger: Client, code: object, reason: object, shown: str
+    ) -> None:
+        shop.sandbox.fault("/provider", "error_after")
+        with pytest.raises(OutcomeUnknown):
+            shop.authorize("tok_card_declined")
+        body = body_of(shop, "authorization.refused", key(shop, AUTHORIZE), code=code, reason=reason)
+        assert outcome(send(stranger, body)) == "settled"
+        with pytest.raises(Refused) as refused:
+            shop.authorize("tok_card_declined")
+        assert str(refused.value) == shown
+
+    @pytest.mark.parametrize("name", ["id", "currency"])
+    def test_a_name_that_cannot_be_stored_is_unreadable(
+        self, in_doubt: Shop, stranger: Client, name: str
+    ) -> None:
+        body = body_of(in_doubt, "authorization.authorized", key(in_doubt, AUTHORIZE), **{name: "a\x00b"})
+        assert send(stranger, body).json()["code"] == "unreadable_event"
+
     def test_a_capture_is_booked_once(self, shop: Shop, stranger: Client) -> None:
         shop.authorize()
         shop.sandbox.fault("/provider", "error_after")
@@ -325,6 +352,17 @@ class TestStripe:
         )
         assert outcome(self.send(stranger, body)) == "settled"
         with pytest.raises(Refused, match="insufficient_funds"):
+            shop.authorize(LOST)
+
+    @pytest.mark.parametrize("code", ["c" * 65, ["card_declined"], None])
+    def test_a_declined_card_in_strange_words(self, shop: Shop, stranger: Client, code: object) -> None:
+        self.doubt(shop)
+        error = {"type": "card_error", "code": code, "message": "n\x00o \ud83d"}
+        body = self.event(
+            shop, "payment_intent.payment_failed", key(shop, AUTHORIZE), last_payment_error=error
+        )
+        assert outcome(self.send(stranger, body)) == "settled"
+        with pytest.raises(Refused, match=r"card_declined: n o$"):
             shop.authorize(LOST)
 
     def test_a_fault_of_theirs_is_no_refusal(self, shop: Shop, stranger: Client) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -30,6 +31,8 @@ from tests.unit.compose.sandbox.sandbox_process import TIMEOUT_SECONDS, SandboxP
 from tests.unit.payment_app.stripe_server import API_KEY, StripeServer, stripe_server
 
 SECONDS = 1.0
+STRIPE_ANSWERS = json.loads(Path(__file__).with_name("stripe_answers.json").read_text())
+LONG = "c" * 65
 T = TypeVar("T")
 
 
@@ -240,6 +243,31 @@ def parrot() -> Iterator[str]:
         server.shutdown()
 
 
+@contextmanager
+def answering(status: int, body: object) -> Iterator[str]:
+    """A server that answers every call so."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            content = body if isinstance(body, bytes) else json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Quiet."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
 class TestSandbox:
     """Faults of the sandbox as a caller of the gateway sees them."""
 
@@ -291,6 +319,34 @@ class TestSandbox:
             with pytest.raises(OutcomeUnknown, match="answers another call"):
                 authorize(gateway)
             assert authorize(gateway, key=key) == first
+
+    @pytest.mark.parametrize(
+        ("code", "reason", "shown"),
+        [
+            ("insufficient_funds", "no\x00 money \ud83d", "insufficient_funds: no money"),
+            (LONG, "no", "card_declined: no"),
+            (["card_declined"], {"en": "no"}, "card_declined: 422"),
+            ("card_declined", "n" * 10_000, "card_declined: " + "n" * 499 + "…"),
+        ],
+    )
+    def test_strange_words_become_a_known_code_and_a_short_text(
+        self, code: object, reason: object, shown: str
+    ) -> None:
+        with answering(422, {"error": {"code": code, "reason": reason}}) as url, pytest.raises(Refused) as no:
+            authorize(SandboxGateway(url, seconds=SECONDS))
+        assert str(no.value) == shown
+
+    @pytest.mark.parametrize(
+        "body", [{}, {"id": ["auth_1"]}, {"id": "auth\x00"}, {"id": "a" * 300}, b"\xff", []]
+    )
+    def test_an_answer_that_names_nothing_is_unknown(self, body: object) -> None:
+        with answering(201, body) as url, pytest.raises(OutcomeUnknown):
+            authorize(SandboxGateway(url, seconds=SECONDS))
+
+    def test_a_faults_text_can_be_stored(self) -> None:
+        with answering(500, b"down\x00 for\r\nlunch") as url, pytest.raises(OutcomeUnknown) as unknown:
+            authorize(SandboxGateway(url, seconds=SECONDS))
+        assert str(unknown.value).endswith("answered 500: down for lunch")
 
     def test_killed_between_charge_and_answer(self, tmp_path: Path) -> None:
         process = SandboxProcess(tmp_path / "sandbox.sqlite3").start()
@@ -383,6 +439,17 @@ class TestStripe:
         with pytest.raises(Refused) as declined:
             authorize(stripe, **changes)
         assert declined.value.code == code
+
+    @pytest.mark.parametrize("kind", STRIPE_ANSWERS)
+    def test_strange_words_become_a_known_code_and_a_short_text(
+        self, stripe: StripeGateway, server: StripeServer, kind: str
+    ) -> None:
+        server.answer = STRIPE_ANSWERS[kind]
+        with pytest.raises(Refused) as declined:
+            authorize(stripe)
+        assert declined.value.code == "card_declined"
+        shown = {"NUL": "Your card was declined.", "half a surrogate pair": "Declined here"}
+        assert declined.value.reason == shown.get(kind, "no" if "65" in kind else "card_declined")
 
     def test_a_wrong_api_key_is_no_refusal_of_the_card(self, server: StripeServer) -> None:
         with pytest.raises(CallFailed, match="AuthenticationError"):
