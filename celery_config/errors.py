@@ -75,7 +75,7 @@ class ServiceUnavailable(OutcomeUnknown):
 class CallFailed(CodedError):
     """The other side did not accept the call as such: our settings or our code are wrong.
 
-    It did nothing, and no repeat helps until a human mends it.
+    This call did nothing, an earlier one with the same key may have, and no repeat helps until a human mends it.
     """
 
 

@@ -195,9 +195,13 @@ class Refund(OneByOne):
                 key=key, provider_id=request["provider_id"], amount=command.refund_amount
             )
         except Refused as refusal:
-            services.record_refund_declined(refund=command.refund, code=refusal.code, reason=refusal.reason)
+            self.record_refusal(request, refusal)
             raise
         return {"refund_id": refunded.refund_id}
+
+    def record_refusal(self, request: dict[str, Any], refusal: Refused) -> None:
+        refund = decode(RefundPayment, request).refund
+        services.record_refund_declined(refund=refund, code=refusal.code, reason=refusal.reason)
 
     def look_up(self, key: UUID, request: dict[str, Any]) -> dict[str, Any] | None:
         """

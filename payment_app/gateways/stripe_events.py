@@ -15,7 +15,7 @@ from celery_config.common.identifiers import parse_uuid
 from celery_config.errors import EventUnreadable, SignatureInvalid, SignatureStale
 from celery_config.http.webhooks import TOLERANCE_SECONDS
 from payment_app.gateways.base import Operation, ProviderEvent
-from payment_app.gateways.stripe_errors import make_decline
+from payment_app.gateways.stripe_answers import make_decline
 
 OPERATIONS: dict[str, Operation] = {
     "payment_intent.amount_capturable_updated": "authorize",

@@ -19,6 +19,7 @@ import pytest
 
 from celery_config.common.loading import make_from_setting
 from celery_config.errors import CallFailed, OutcomeUnknown, Refused
+from celery_config.http.sandbox_client import INVALID
 from payment_app.gateways import (
     BUILT_IN,
     AuthorizationRecord,
@@ -26,6 +27,8 @@ from payment_app.gateways import (
     SandboxGateway,
     StripeGateway,
 )
+from payment_app.gateways.base import Operation
+from payment_app.gateways.stripe_answers import STATUSES, Proof
 from tests.bench.providers import InstantGateway
 from tests.unit.compose.sandbox.sandbox_process import TIMEOUT_SECONDS, SandboxProcess
 from tests.unit.payment_app.stripe_server import API_KEY, StripeServer, stripe_server
@@ -172,8 +175,8 @@ class TestEveryGateway:
         with pytest.raises(CallFailed):
             authorize(gateway, key=key, order=order, amount=1)
 
-    def test_an_unknown_authorization_is_our_mistake(self, gateway: Gateway) -> None:
-        with pytest.raises(CallFailed):
+    def test_of_an_unknown_authorization_nothing_is_done(self, gateway: Gateway) -> None:
+        with pytest.raises(Refused, match="invalid_request"):
             gateway.void(key=uuid4(), provider_id="nothing")
 
     def test_the_books_show_every_entry_over_many_pages(
@@ -251,12 +254,14 @@ def answering(status: int, body: object) -> Iterator[str]:
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
+            self.rfile.read(int(self.headers.get("Content-Length", "0")))
             content = body if isinstance(body, bytes) else json.dumps(body).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
+
+        do_GET = do_POST
 
         def log_message(self, format: str, *args: object) -> None:
             """Quiet."""
@@ -337,6 +342,37 @@ class TestSandbox:
         assert str(no.value) == shown
 
     @pytest.mark.parametrize(
+        ("status", "code", "proves"),
+        [
+            *((status, code, Refused) for code, status in INVALID.items()),
+            (422, "card_declined", Refused),
+            (404, "no_such_endpoint", CallFailed),
+            (404, "", CallFailed),
+            (400, "", CallFailed),
+            (403, "", CallFailed),
+            (409, "idempotency_conflict", CallFailed),
+            (408, "", CallFailed),
+            (500, "internal_error", OutcomeUnknown),
+            (503, "", OutcomeUnknown),
+        ],
+    )
+    def test_what_an_answer_proves(self, status: int, code: str, proves: type[Exception]) -> None:
+        with (
+            answering(status, {"error": {"code": code, "reason": "no"}}) as url,
+            pytest.raises(proves) as end,
+        ):
+            authorize(SandboxGateway(url, seconds=SECONDS))
+        assert type(end.value) is proves
+        if proves is Refused:
+            assert end.value.code == (code if status == 422 else "invalid_request")  # type: ignore[attr-defined]
+
+    @pytest.mark.parametrize("status", [400, 404, 422])
+    def test_a_list_that_is_refused_proves_nothing(self, status: int) -> None:
+        error = {"error": {"code": "not_found", "reason": "no"}}
+        with answering(status, error) as url, pytest.raises(CallFailed):
+            SandboxGateway(url, seconds=SECONDS).find_entries(uuid4())
+
+    @pytest.mark.parametrize(
         "body", [{}, {"id": ["auth_1"]}, {"id": "auth\x00"}, {"id": "a" * 300}, b"\xff", []]
     )
     def test_an_answer_that_names_nothing_is_unknown(self, body: object) -> None:
@@ -363,6 +399,16 @@ class TestSandbox:
         held = authorize(gateway, key=key, order=order, token="tok_timeout_then_succeeds")
         assert entry(gateway, order).provider_id == held
         process.stop()
+
+
+MISSING = {"type": "invalid_request_error", "code": "resource_missing"}
+
+
+def unexpected(status: str) -> dict[str, Any]:
+    """The error of a call that does not fit the intent's status."""
+    intent = {"id": "pi_1", "object": "payment_intent", "status": status}
+    code = "payment_intent_unexpected_state"
+    return {"type": "invalid_request_error", "code": code, "payment_intent": intent}
 
 
 class TestStripe:
@@ -439,6 +485,107 @@ class TestStripe:
         with pytest.raises(Refused) as declined:
             authorize(stripe, **changes)
         assert declined.value.code == code
+
+    @pytest.mark.parametrize(
+        ("status", "error", "proves"),
+        [
+            (402, {"type": "card_error", "code": "expired_card"}, "expired_card"),
+            (402, {"type": "card_error", "code": "brand_new_code"}, "card_declined"),
+            (402, {"type": "invalid_request_error"}, "card_declined"),
+            (400, {"type": "invalid_request_error"}, "invalid_request"),
+            (400, {"type": "invalid_request_error", "code": "amount_too_small"}, "amount_too_small"),
+            (400, {"type": "invalid_request_error", "code": "amount_too_large"}, "amount_too_large"),
+            (400, {"type": "invalid_request_error", "code": "charge_already_refunded"}, "amount_too_large"),
+            (400, {"type": "invalid_request_error", "param": "currency"}, "currency_not_supported"),
+            (400, {"type": "invalid_request_error", "code": ["x"], "param": {"a": 1}}, "invalid_request"),
+            (404, {**MISSING, "param": "payment_method"}, "invalid_token"),
+            (404, MISSING, "invalid_request"),
+            (400, unexpected("succeeded"), "already_captured"),
+            (400, unexpected("canceled"), "already_voided"),
+            (400, unexpected("requires_action"), "unexpected_state"),
+            (400, unexpected("processing"), OutcomeUnknown),
+            (404, {"type": "invalid_request_error"}, CallFailed),
+            (400, {"type": "idempotency_error"}, CallFailed),
+            (401, {"type": "invalid_request_error"}, CallFailed),
+            (403, {"type": "invalid_request_error"}, CallFailed),
+            (429, {"type": "invalid_request_error", "code": "lock_timeout"}, OutcomeUnknown),
+            (409, {"type": "idempotency_error", "code": "idempotency_key_in_use"}, OutcomeUnknown),
+            (424, {"type": "api_error"}, OutcomeUnknown),
+            (500, {"type": "api_error"}, OutcomeUnknown),
+            (503, {"type": "api_error"}, OutcomeUnknown),
+        ],
+    )  # fmt: skip
+    def test_what_an_error_proves(
+        self,
+        stripe: StripeGateway,
+        server: StripeServer,
+        status: int,
+        error: dict[str, Any],
+        proves: str | type[Exception],
+    ) -> None:
+        server.answer = status, {"error": {"message": "no", **error}}
+        with pytest.raises((Refused, OutcomeUnknown, CallFailed)) as end:
+            authorize(stripe)
+        assert (end.value.code if isinstance(end.value, Refused) else type(end.value)) == proves
+
+    @pytest.mark.parametrize(
+        ("operation", "status"),
+        [(each, status) for each in STATUSES for status in [*STATUSES[each], "brand_new"]],
+    )
+    def test_what_a_status_proves(
+        self, stripe: StripeGateway, server: StripeServer, operation: Operation, status: str
+    ) -> None:
+        """The call is answered 200 with this status, and so is every look-up."""
+        held = authorize(stripe)
+        server.intents[held]["status"] = status
+        server.answer = (
+            200,
+            {**server.intents[held], "object": "refund" if operation == "refund" else "payment_intent"},
+        )
+        calls: dict[str, Callable[[], Any]] = {
+            "authorize": lambda: authorize(stripe),
+            "capture": lambda: stripe.capture(key=uuid4(), provider_id=held, amount=1250),
+            "void": lambda: stripe.void(key=uuid4(), provider_id=held),
+            "refund": lambda: stripe.refund(key=uuid4(), provider_id=held, amount=1250),
+        }
+        proof = STATUSES[operation].get(status, Proof.NOT_KNOWN)
+        if proof == Proof.DONE:
+            calls[operation]()
+            return
+        with pytest.raises(OutcomeUnknown if proof == Proof.NOT_KNOWN else Refused) as end:
+            calls[operation]()
+        assert f"is {status} at Stripe" in str(end.value)
+        if isinstance(end.value, Refused):
+            assert end.value.code == proof
+
+    @pytest.mark.parametrize(
+        ("status", "code"), [("requires_capture", ""), ("requires_payment_method", "card_declined")]
+    )
+    def test_an_intent_that_is_processing_is_polled(
+        self, stripe: StripeGateway, server: StripeServer, status: str, code: str
+    ) -> None:
+        """Stripe stores the first answer under the key: each repeat looks the intent up."""
+        order, key = uuid4(), uuid4()
+        server.first_status = "processing"
+        for _ in range(2):
+            with pytest.raises(OutcomeUnknown, match="processing at Stripe"):
+                authorize(stripe, key=key, order=order)
+        (intent,) = server.intents.values()
+        intent["status"] = status
+        if not code:
+            assert authorize(stripe, key=key, order=order) == intent["id"]
+            return
+        intent["last_payment_error"] = {"type": "card_error", "message": "Your bank said no."}
+        with pytest.raises(Refused, match=f"{code}: Your bank said no"):
+            authorize(stripe, key=key, order=order)
+
+    def test_a_look_up_that_is_refused_proves_nothing(
+        self, stripe: StripeGateway, server: StripeServer
+    ) -> None:
+        held = authorize(stripe)
+        server.answer = 200, {**server.intents.pop(held), "status": "processing"}
+        with pytest.raises(CallFailed, match="No such payment_intent"):
+            stripe.capture(key=uuid4(), provider_id=held, amount=1250)
 
     @pytest.mark.parametrize("kind", STRIPE_ANSWERS)
     def test_strange_words_become_a_known_code_and_a_short_text(
