@@ -394,10 +394,60 @@ class TestStripe:
         assert send(stranger, body, **{"Stripe-Signature": ""}).json()["code"] == "invalid_signature"
         assert row(shop, AUTHORIZE).action == "intent"
 
-    @pytest.mark.parametrize("body", [b"nonsense", b"[]", b"{}", b'{"object": "event"}'])
+    @pytest.mark.parametrize("body", [b"nonsense", b"[]", b"7", b"[" * 100_000, b"1" * 5000])
     def test_a_signed_body_that_is_no_event(self, shop: Shop, stranger: Client, body: bytes) -> None:
         gateway.cache_clear()
         assert self.send(stranger, body).json()["code"] == "unreadable_event"
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"type": "customer.created", "id": "evt\x00"},
+            {"type": "customer.created", "id": None, "data": [], "request": "req_1"},
+            {"type": "v1.billing.meter.no_meter_found", "object": "v2.core.event", "data": None},
+            {"type": ["payment_intent.succeeded"]},
+            {"type": "brand\x00new \ud83d"},
+            {"type": None},
+        ],
+    )
+    def test_what_concerns_no_call_is_taken_whatever_its_form(
+        self, shop: Shop, stranger: Client, changes: dict[str, Any]
+    ) -> None:
+        """Stripe repeats for days what is not answered with a 2xx."""
+        gateway.cache_clear()
+        event = json.loads(self.event(shop, "customer.created", key(shop, AUTHORIZE)))
+        assert outcome(self.send(stranger, json.dumps(event | changes).encode())) == "ignored"
+
+    @pytest.mark.parametrize(
+        "changes",
+        [{"id": "evt\x00"}, {"id": "evt\ud83d"}, {"id": "e" * 256}, {"id": ""}, {"id": None}, {"data": {}}],
+    )
+    def test_a_name_that_cannot_be_stored_is_unreadable(
+        self, shop: Shop, stranger: Client, changes: dict[str, Any]
+    ) -> None:
+        self.doubt(shop)
+        kind = "payment_intent.amount_capturable_updated"
+        event = json.loads(self.event(shop, kind, key(shop, AUTHORIZE)))
+        answer = self.send(stranger, json.dumps(event | changes).encode())
+        assert (answer.status_code, answer.json()["code"]) == (400, "unreadable_event")
+        bad = self.event(shop, kind, key(shop, AUTHORIZE), id="pi\x00")
+        assert self.send(stranger, bad).json()["code"] == "unreadable_event"
+
+    @pytest.mark.parametrize(
+        "request_", ["req_1", None, {"id": None, "idempotency_key": None}, {"id": "req_1"}]
+    )
+    def test_without_a_key_of_the_request_the_key_of_the_intent_counts(
+        self, shop: Shop, stranger: Client, request_: object
+    ) -> None:
+        """Old versions of the API name the request only; an intent that was processing changes without one."""
+        self.doubt(shop)
+        event = json.loads(self.event(shop, "payment_intent.amount_capturable_updated", key(shop, AUTHORIZE)))
+        body = json.dumps(event | {"request": request_}).encode()
+        assert [outcome(self.send(stranger, body)) for _ in range(2)] == ["settled", "known"]
+        for kind in ("payment_intent.succeeded", "payment_intent.canceled"):
+            assert outcome(
+                self.send(stranger, json.dumps(event | {"request": request_, "type": kind}).encode())
+            ) == ("ignored")
 
     def test_an_event_that_lacks_something(self, shop: Shop, stranger: Client) -> None:
         self.doubt(shop)
