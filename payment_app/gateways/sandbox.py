@@ -8,9 +8,11 @@ from typing import Any
 from uuid import UUID
 
 from celery_config.common.identifiers import parse_uuid
+from celery_config.common.money import currency_digits
 from celery_config.http.sandbox_client import SandboxClient
 from celery_config.http.webhooks import Name, convert
 from payment_app.gateways.base import AuthorizationRecord, Authorized, Operation, ProviderEvent, Refunded
+from payment_app.gateways.currencies import Currencies, ProviderUnit
 
 OPERATIONS: dict[str, Operation] = {
     "authorization.authorized": "authorize",
@@ -19,6 +21,8 @@ OPERATIONS: dict[str, Operation] = {
     "authorization.voided": "void",
     "refund.refunded": "refund",
 }
+# It counts every currency as ISO 4217 does.
+CURRENCIES: Currencies = {code: ProviderUnit(digits) for code, digits in currency_digits().items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,7 @@ class Made:
 class SandboxGateway(SandboxClient[AuthorizationRecord]):
     path = "/provider/authorizations"
     secret_setting = "PAYMENT_WEBHOOK_SECRET"
+    currencies = CURRENCIES
     codes = frozenset(
         {
             "card_declined", "insufficient_funds", "invalid_token", "authorization_expired", "already_captured",
@@ -65,13 +70,13 @@ class SandboxGateway(SandboxClient[AuthorizationRecord]):
         }
         return Authorized(self._post(self.path, body, key, Made).id)
 
-    def capture(self, *, key: UUID | str, provider_id: str, amount: int) -> None:
+    def capture(self, *, key: UUID | str, provider_id: str, amount: int, currency: str) -> None:
         self._post(f"{self.path}/{provider_id}/capture", {"amount": amount}, key, Made)
 
     def void(self, *, key: UUID | str, provider_id: str) -> None:
         self._post(f"{self.path}/{provider_id}/void", {}, key, Made)
 
-    def refund(self, *, key: UUID | str, provider_id: str, amount: int) -> Refunded:
+    def refund(self, *, key: UUID | str, provider_id: str, amount: int, currency: str) -> Refunded:
         body = {"authorization": provider_id, "amount": amount}
         return Refunded(self._post("/provider/refunds", body, key, Made).id)
 

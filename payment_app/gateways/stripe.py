@@ -15,7 +15,6 @@ import stripe
 
 from celery_config.common.identifiers import parse_uuid
 from celery_config.common.loading import require_setting
-from celery_config.errors import Refused
 from celery_config.http.client import CALL_SECONDS
 from payment_app.gateways import stripe_events
 from payment_app.gateways.base import (
@@ -26,19 +25,18 @@ from payment_app.gateways.base import (
     Refunded,
     State,
 )
+from payment_app.gateways.currencies import convert_from_provider, convert_to_provider
 from payment_app.gateways.stripe_answers import (
     check_status,
     is_replayed_fault,
     translate_error,
     translate_read_error,
 )
+from payment_app.gateways.stripe_currencies import CURRENCIES
 from payment_app.gateways.stripe_http import StripeTransport
 
 # In every other status of a PaymentIntent, Stripe holds no money.
 STATES: dict[str, State] = {"requires_capture": "authorized", "succeeded": "captured", "canceled": "voided"}
-# Stripe wants these in hundredths, but ISO 4217 gives them no minor unit.
-# Source: https://docs.stripe.com/currencies#special-cases
-ODD_CURRENCIES = {"ISK", "UGX"}
 PAGE = 100
 T = TypeVar("T")
 # Otherwise the library writes an identifier to the home directory and sends it with timings.
@@ -54,6 +52,8 @@ class StripeGateway:
         seconds: limit of one call in total, the look-up after a stored 5xx included.
         webhook_secret: of the webhook endpoint; without a secret, every webhook is refused.
     """
+
+    currencies = CURRENCIES
 
     def __init__(
         self,
@@ -86,12 +86,8 @@ class StripeGateway:
     def authorize(
         self, *, key: UUID | str, order: UUID, amount: int, currency: str, token: str
     ) -> Authorized:
-        if currency in ODD_CURRENCIES:
-            raise Refused(
-                "currency_not_supported", f"{currency} cannot be paid through Stripe here; use another one"
-            )
         params: Any = {
-            "amount": amount,
+            "amount": convert_to_provider(CURRENCIES, amount, currency),
             "currency": currency.lower(),
             "capture_method": "manual",
             "confirm": True,
@@ -107,12 +103,11 @@ class StripeGateway:
             )
             return Authorized(self._check_intent("authorize", intent).id)
 
-    def capture(self, *, key: UUID | str, provider_id: str, amount: int) -> None:
+    def capture(self, *, key: UUID | str, provider_id: str, amount: int, currency: str) -> None:
+        params: Any = {"amount_to_capture": convert_to_provider(CURRENCIES, amount, currency)}
         with self._transport.limit():
             intent = self._call(
-                lambda: self._intents.capture(
-                    provider_id, {"amount_to_capture": amount}, {"idempotency_key": str(key)}
-                ),
+                lambda: self._intents.capture(provider_id, params, {"idempotency_key": str(key)}),
                 lambda: self._find_in_status(provider_id, "succeeded"),
             )
             self._check_intent("capture", intent)
@@ -125,8 +120,12 @@ class StripeGateway:
             )
             self._check_intent("void", intent)
 
-    def refund(self, *, key: UUID | str, provider_id: str, amount: int) -> Refunded:
-        params: Any = {"payment_intent": provider_id, "amount": amount, "metadata": {"key": str(key)}}
+    def refund(self, *, key: UUID | str, provider_id: str, amount: int, currency: str) -> Refunded:
+        params: Any = {
+            "payment_intent": provider_id,
+            "amount": convert_to_provider(CURRENCIES, amount, currency),
+            "metadata": {"key": str(key)},
+        }
         with self._transport.limit():
             refund = self._call(
                 lambda: self._refunds.create(params, {"idempotency_key": str(key)}),
@@ -212,14 +211,19 @@ def _make_record(intent: stripe.PaymentIntent) -> AuthorizationRecord | None:
     charge = cast("stripe.Charge | None", intent.latest_charge)
     # Stripe counts what a capture released as refunded too; only captured money can come back.
     released = intent.amount - intent.amount_received
+    currency = intent.currency.upper()
+
+    def ours(amount: int) -> int:
+        return convert_from_provider(CURRENCIES, amount, currency)
+
     return AuthorizationRecord(
         provider_id=intent.id,
         order=parse_uuid(_metadata(intent).get("order", "")),
         state=state,
-        amount=intent.amount,
-        captured=intent.amount_received,
-        refunded=max(charge.amount_refunded - released, 0) if charge else 0,
-        currency=intent.currency.upper(),
+        amount=ours(intent.amount),
+        captured=ours(intent.amount_received),
+        refunded=ours(max(charge.amount_refunded - released, 0)) if charge else 0,
+        currency=currency,
     )
 
 

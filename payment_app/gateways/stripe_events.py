@@ -17,7 +17,9 @@ from celery_config.common.identifiers import parse_uuid
 from celery_config.errors import EventUnreadable, SignatureInvalid, SignatureStale
 from celery_config.http.webhooks import TOLERANCE_SECONDS, Name, convert, read_json
 from payment_app.gateways.base import Operation, ProviderEvent
+from payment_app.gateways.currencies import convert_from_provider
 from payment_app.gateways.stripe_answers import STATUSES, Proof, make_decline
+from payment_app.gateways.stripe_currencies import CURRENCIES
 
 OPERATIONS: dict[str, Operation] = {
     "payment_intent.amount_capturable_updated": "authorize",
@@ -90,6 +92,7 @@ def make_event(event: Event, operation: Operation) -> ProviderEvent | None:
     key = find_key(event, operation)
     if not key:
         return None
+    currency = thing.currency.upper()
     made = ProviderEvent(
         id=event.id,
         kind=event.type,
@@ -97,8 +100,8 @@ def make_event(event: Event, operation: Operation) -> ProviderEvent | None:
         operation=operation,
         order=parse_uuid(read_metadata(thing, "order")),
         provider_id=thing.id,
-        amount=thing.amount,
-        currency=thing.currency.upper(),
+        amount=convert_from_provider(CURRENCIES, thing.amount, currency),
+        currency=currency,
     )
     if operation == "refund":
         paid = STATUSES["refund"].get(thing.status or "") == Proof.DONE
@@ -106,7 +109,7 @@ def make_event(event: Event, operation: Operation) -> ProviderEvent | None:
     if operation == "capture":
         if thing.amount_received is None:
             raise EventUnreadable("the event lacks `amount_received`")
-        return replace(made, amount=thing.amount_received)
+        return replace(made, amount=convert_from_provider(CURRENCIES, thing.amount_received, currency))
     if event.type != "payment_intent.payment_failed":
         return made
     error = thing.last_payment_error or {}

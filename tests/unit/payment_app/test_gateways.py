@@ -17,11 +17,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from celery_config.common.loading import make_from_setting
 from celery_config.errors import CallFailed, OutcomeUnknown, Refused
 from celery_config.http.sandbox_client import INVALID
+from payment_app import gateways
 from payment_app.gateways import (
-    BUILT_IN,
     AuthorizationRecord,
     Gateway,
     SandboxGateway,
@@ -103,21 +102,26 @@ class TestEveryGateway:
         order = uuid4()
         held = authorize(gateway, order=order)
         assert entry(gateway, order) == AuthorizationRecord(held, order, "authorized", 1250, 0, 0, "EUR")
-        gateway.capture(key=uuid4(), provider_id=held, amount=1000)
+        gateway.capture(key=uuid4(), provider_id=held, amount=1000, currency="EUR")
         assert entry(gateway, order) == AuthorizationRecord(held, order, "captured", 1250, 1000, 0, "EUR")
-        first = gateway.refund(key=uuid4(), provider_id=held, amount=300)
-        assert first.refund_id != gateway.refund(key=uuid4(), provider_id=held, amount=700).refund_id
+        first = gateway.refund(key=uuid4(), provider_id=held, amount=300, currency="EUR")
+        assert (
+            first.refund_id
+            != gateway.refund(key=uuid4(), provider_id=held, amount=700, currency="EUR").refund_id
+        )
         assert entry(gateway, order).refunded == 1000
         with pytest.raises(Refused, match="amount_too_large"):
-            gateway.refund(key=uuid4(), provider_id=held, amount=1)
+            gateway.refund(key=uuid4(), provider_id=held, amount=1, currency="EUR")
 
     def test_the_same_key_does_its_work_once(self, gateway: Gateway) -> None:
         order, keys = uuid4(), [uuid4() for _ in range(3)]
         held = {authorize(gateway, key=keys[0], order=order) for _ in range(3)}
         (provider_id,) = held
         for _ in range(2):
-            gateway.capture(key=keys[1], provider_id=provider_id, amount=1250)
-        refunds = {gateway.refund(key=keys[2], provider_id=provider_id, amount=50) for _ in range(2)}
+            gateway.capture(key=keys[1], provider_id=provider_id, amount=1250, currency="EUR")
+        refunds = {
+            gateway.refund(key=keys[2], provider_id=provider_id, amount=50, currency="EUR") for _ in range(2)
+        }
         assert len(refunds) == 1
         assert entry(gateway, order) == AuthorizationRecord(
             provider_id, order, "captured", 1250, 1250, 50, "EUR"
@@ -136,10 +140,10 @@ class TestEveryGateway:
     def test_captured_twice_and_voided_after_capture(self, gateway: Gateway) -> None:
         held = authorize(gateway)
         with pytest.raises(Refused, match="amount_too_large"):
-            gateway.capture(key=uuid4(), provider_id=held, amount=1251)
-        gateway.capture(key=uuid4(), provider_id=held, amount=1250)
+            gateway.capture(key=uuid4(), provider_id=held, amount=1251, currency="EUR")
+        gateway.capture(key=uuid4(), provider_id=held, amount=1250, currency="EUR")
         with pytest.raises(Refused, match="already_captured"):
-            gateway.capture(key=uuid4(), provider_id=held, amount=1250)
+            gateway.capture(key=uuid4(), provider_id=held, amount=1250, currency="EUR")
         with pytest.raises(Refused, match="already_captured"):
             gateway.void(key=uuid4(), provider_id=held)
 
@@ -150,7 +154,7 @@ class TestEveryGateway:
             gateway.void(key=key, provider_id=held)
         assert entry(gateway, order).state == "voided"
         with pytest.raises(Refused, match="already_voided"):
-            gateway.capture(key=uuid4(), provider_id=held, amount=1250)
+            gateway.capture(key=uuid4(), provider_id=held, amount=1250, currency="EUR")
 
     def test_when_its_keys_are_forgotten_only_the_records_tell_what_was_done(
         self, gateway: Gateway, request: pytest.FixtureRequest
@@ -159,13 +163,13 @@ class TestEveryGateway:
         provider: Any = request.getfixturevalue("server" if isinstance(gateway, StripeGateway) else "process")
         order, keys = uuid4(), [uuid4() for _ in range(4)]
         held, other = (authorize(gateway, order=order, key=key) for key in keys[:2])
-        gateway.capture(key=keys[2], provider_id=held, amount=1000)
+        gateway.capture(key=keys[2], provider_id=held, amount=1000, currency="EUR")
         gateway.void(key=keys[3], provider_id=other)
         provider.forget_keys()
         assert {entry.provider_id for entry in gateway.find_entries(order)} == {held, other}
         assert authorize(gateway, order=order, key=keys[0]) not in {held, other}
         with pytest.raises(Refused, match="already_captured"):
-            gateway.capture(key=keys[2], provider_id=held, amount=1000)
+            gateway.capture(key=keys[2], provider_id=held, amount=1000, currency="EUR")
         with pytest.raises(Refused, match="already_voided"):
             gateway.void(key=keys[3], provider_id=other)
 
@@ -420,9 +424,11 @@ class TestStripe:
         order, keys = uuid4(), [uuid4() for _ in range(5)]
         held = twice(server, lambda: authorize(stripe, key=keys[0], order=order))
         assert list(server.intents) == [held]
-        twice(server, lambda: stripe.capture(key=keys[1], provider_id=held, amount=1250))
+        twice(server, lambda: stripe.capture(key=keys[1], provider_id=held, amount=1250, currency="EUR"))
         assert entry(stripe, order).captured == 1250
-        refund = twice(server, lambda: stripe.refund(key=keys[2], provider_id=held, amount=10))
+        refund = twice(
+            server, lambda: stripe.refund(key=keys[2], provider_id=held, amount=10, currency="EUR")
+        )
         assert [made["id"] for made in server.refunds] == [refund.refund_id]
         dropped = authorize(stripe, key=keys[3], order=order)
         twice(server, lambda: stripe.void(key=keys[4], provider_id=dropped))
@@ -478,7 +484,8 @@ class TestStripe:
             ({"amount": 1}, "amount_too_small"),
             ({"token": "tok_nobody_knows"}, "invalid_token"),
             ({"token": "pm_card_chargeDeclinedExpiredCard"}, "expired_card"),
-            ({"currency": "ISK"}, "currency_not_supported"),
+            ({"currency": "IRR"}, "currency_not_supported"),
+            ({"currency": "KWD", "amount": 12345}, "amount_not_payable"),
         ],
     )
     def test_other_refusals(self, stripe: StripeGateway, changes: dict[str, Any], code: str) -> None:
@@ -544,9 +551,9 @@ class TestStripe:
         )
         calls: dict[str, Callable[[], Any]] = {
             "authorize": lambda: authorize(stripe),
-            "capture": lambda: stripe.capture(key=uuid4(), provider_id=held, amount=1250),
+            "capture": lambda: stripe.capture(key=uuid4(), provider_id=held, amount=1250, currency="EUR"),
             "void": lambda: stripe.void(key=uuid4(), provider_id=held),
-            "refund": lambda: stripe.refund(key=uuid4(), provider_id=held, amount=1250),
+            "refund": lambda: stripe.refund(key=uuid4(), provider_id=held, amount=1250, currency="EUR"),
         }
         proof = STATUSES[operation].get(status, Proof.NOT_KNOWN)
         if proof == Proof.DONE:
@@ -585,7 +592,7 @@ class TestStripe:
         held = authorize(stripe)
         server.answer = 200, {**server.intents.pop(held), "status": "processing"}
         with pytest.raises(CallFailed, match="No such payment_intent"):
-            stripe.capture(key=uuid4(), provider_id=held, amount=1250)
+            stripe.capture(key=uuid4(), provider_id=held, amount=1250, currency="EUR")
 
     @pytest.mark.parametrize("kind", STRIPE_ANSWERS)
     def test_strange_words_become_a_known_code_and_a_short_text(
@@ -619,8 +626,12 @@ def held_or_none(stripe: StripeGateway, key: UUID, order: UUID) -> str | None:
 
 
 def make_gateway(name: str, **settings: str) -> Gateway:
-    given = SimpleNamespace(PAYMENT_GATEWAY=name, **settings)
-    return make_from_setting("PAYMENT_GATEWAY", given, BUILT_IN, seconds=1.0)
+    return gateways.make_gateway(SimpleNamespace(PAYMENT_GATEWAY=name, **settings), seconds=1.0)
+
+
+class GatewayWithoutTable:
+    def __init__(self, settings: Any, *, seconds: float) -> None:
+        pass
 
 
 def test_the_settings_choose_the_gateway() -> None:
@@ -632,4 +643,6 @@ def test_the_settings_choose_the_gateway() -> None:
         make_gateway("stripe")
     with pytest.raises(ValueError, match="set it to sandbox, stripe or"):
         make_gateway("cash")
+    with pytest.raises(ValueError, match="no `currencies`"):
+        make_gateway("tests.unit.payment_app.test_gateways.GatewayWithoutTable")
     assert isinstance(make_gateway("tests.bench.providers.InstantGateway"), InstantGateway)
