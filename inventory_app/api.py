@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import cached_property
 from typing import Any
 
 from django.db.models import F
@@ -47,11 +48,14 @@ class ProductSerializer(serializers.ModelSerializer[Product]):
         )  # fmt: skip
 
     def get_payment_warning(self, product: Product) -> str:
-        if "payable" not in self.context:
-            self.context["payable"] = selectors.read_payable()
         return domain.explain_payment_fault(
-            product.price, product.currency, self.context["payable"].get(product.currency)
+            product.price, product.currency, self.payable.get(product.currency)
         )
+
+    @cached_property
+    def payable(self) -> dict[str, domain.Payable]:
+        """Read once for all products of an answer."""
+        return selectors.read_payable()
 
 
 class WarningSerializer(serializers.Serializer[Any]):

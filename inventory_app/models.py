@@ -62,7 +62,7 @@ class PayableCurrency(CopiedRow):
         verbose_name_plural = "currencies (copy)"
 
     def __str__(self) -> str:
-        return self.currency
+        return str(self.currency)
 
 
 class Stock(models.Model):

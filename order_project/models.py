@@ -86,7 +86,7 @@ class PayableCurrency(CopiedRow):
         verbose_name_plural = "currencies (copy)"
 
     def __str__(self) -> str:
-        return self.currency
+        return str(self.currency)
 
 
 class Order(models.Model):

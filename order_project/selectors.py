@@ -23,10 +23,19 @@ def read_catalogue(skus: Iterable[str]) -> dict[str, CatalogueEntry]:
     wanted = [SimpleNamespace(sku=sku) for sku in skus]
     given = bulk.json_parameter(CatalogueProduct, wanted, ("sku",))
     return {
-        row[0]: CatalogueEntry(
-            *row[:5], active=bool(row[5]), payable=None if row[6] is None else bool(row[6]), step=row[7] or 1
+        sku: CatalogueEntry(
+            sku,
+            name,
+            price,
+            currency,
+            weight,
+            bool(active),
+            None if accepted is None else bool(accepted),
+            step or 1,
         )
-        for row in fetch_all(catalogue_sql(connection.vendor), [given])
+        for sku, name, price, currency, weight, active, accepted, step in fetch_all(
+            catalogue_sql(connection.vendor), [given]
+        )
     }
 
 

@@ -17,7 +17,11 @@ EVERY_SECONDS = 60.0
 
 def duties() -> list[Duty]:
     """For RELAY_DUTIES: what the gateway takes is announced at once when the relay starts with another one."""
-    return [Duty("currencies", announce_currencies, EVERY_SECONDS)]
+    return [Duty("currencies", run_announcement, EVERY_SECONDS)]
+
+
+def run_announcement() -> None:
+    announce_currencies()
 
 
 @transaction.atomic

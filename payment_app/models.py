@@ -41,7 +41,7 @@ class Currency(Published):
         verbose_name_plural = "currencies"
 
     def __str__(self) -> str:
-        return self.currency
+        return str(self.currency)
 
 
 class Payment(models.Model):

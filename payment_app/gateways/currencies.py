@@ -33,7 +33,7 @@ def find_step(currencies: Currencies, currency: str) -> int | None:
     if unit is None or digits is None:
         return None
     theirs, ours = 10 ** max(unit.digits - digits, 0), 10 ** max(digits - unit.digits, 0)
-    return ours * unit.step // math.gcd(theirs, unit.step)
+    return int(ours * unit.step // math.gcd(theirs, unit.step))
 
 
 def check_payable(currencies: Currencies, amount: int, currency: str) -> None:
@@ -55,8 +55,7 @@ def convert_to_provider(currencies: Currencies, amount: int, currency: str) -> i
         Refused: it cannot be paid.
     """
     check_payable(currencies, amount, currency)
-    shift = currencies[currency].digits - currency_digits()[currency]
-    return amount * 10**shift if shift >= 0 else amount // 10**-shift
+    return scale(amount, currencies[currency].digits - currency_digits()[currency])
 
 
 def convert_from_provider(currencies: Currencies, amount: int, currency: str) -> int:
@@ -64,5 +63,9 @@ def convert_from_provider(currencies: Currencies, amount: int, currency: str) ->
     unit, digits = currencies.get(currency), currency_digits().get(currency)
     if unit is None or digits is None:
         return amount
-    shift = digits - unit.digits
-    return amount * 10**shift if shift >= 0 else amount // 10**-shift
+    return scale(amount, digits - unit.digits)
+
+
+def scale(amount: int, digits: int) -> int:
+    """The amount with so many digits more or, if negative, less."""
+    return amount * int(10**digits) if digits >= 0 else amount // int(10**-digits)
