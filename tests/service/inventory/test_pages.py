@@ -32,11 +32,13 @@ def test_products_are_put_and_read(shop: Any, peer: Any) -> None:
         "created": 2,
         "changed": 0,
         "unchanged": 0,
+        "warnings": [],
     }
     assert peer.post("/api/products/", body, format="json").json() == {
         "created": 0,
         "changed": 0,
         "unchanged": 2,
+        "warnings": [],
     }
     assert peer.get("/api/products/A/").json()["version"] == 1
     assert peer.get("/api/products/BANK%20CHARGES/").json()["name"] == "Lamp"
