@@ -38,7 +38,11 @@ def find_step(currencies: Currencies, currency: str) -> int | None:
 
 def check_payable(currencies: Currencies, amount: int, currency: str) -> None:
     """Raise Refused unless the provider can count this amount, in our minor units, of a currency that it takes."""
-    step = find_step(currencies, currency)
+    check_step(find_step(currencies, currency), amount, currency)
+
+
+def check_step(step: int | None, amount: int, currency: str) -> None:
+    """The same, with what `find_step` found."""
     if step is None:
         raise Refused("currency_not_supported", f"The payment provider does not take {currency}.")
     if amount % step:

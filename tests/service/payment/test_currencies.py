@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from celery_config.common.money import currency_digits
-from celery_config.errors import Refused
+from celery_config.errors import CallFailed, OutcomeUnknown, Refused
 from celery_config.messaging.models import BarrierRow, OutboxMessage
 from payment_app.currencies import announce_currencies
 from payment_app.gateways import gateway
@@ -75,6 +75,24 @@ def test_what_cannot_be_paid_is_a_refusal_before_any_call(
     row: Any = BarrierRow.objects.get()
     assert (row.action, row.reply["code"]) == ("refused", code)
     assert at_stripe.sandbox.calls("POST /provider/authorizations") == calls
+
+
+def test_a_table_that_changed_since_proves_nothing_of_the_call_before(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The money may be held: only the table of the moment in which the intent was opened decides."""
+    with pytest.raises(OutcomeUnknown):
+        shop.authorize("tok_error_after_charging", amount=12345, currency="KWD")
+    with monkeypatch.context() as changed:
+        changed.setattr(type(gateway()), "currencies", CURRENCIES)
+        with pytest.raises(CallFailed, match="amount_not_payable"):
+            shop.authorize("tok_error_after_charging", amount=12345, currency="KWD")
+        assert BarrierRow.objects.get().action == "intent"
+    shop.authorize("tok_error_after_charging", amount=12345, currency="KWD")
+    monkeypatch.setattr(type(gateway()), "currencies", CURRENCIES)
+    with pytest.raises(CallFailed, match="amount_not_payable"):
+        shop.capture()
+    assert [entry.state for entry in shop.books()] == ["authorized"]
 
 
 def test_a_refund_in_a_step_that_the_provider_does_not_know_is_declined(at_stripe: Shop) -> None:
