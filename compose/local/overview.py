@@ -32,5 +32,5 @@ def make_overview(
             table.add_row(f"{service} {page}", address, end_section=page == "API docs")
     if flower:
         table.add_row("Flower", f"{flower}/")
-    table.add_row("sandbox", f"{environment['SANDBOX_URL']}/")
+    table.add_row("sandbox (for programs)", f"{environment['SANDBOX_URL']}/")
     return table
