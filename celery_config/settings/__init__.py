@@ -99,6 +99,7 @@ def service_settings(
         ],
         "MEASURES": [
             "celery_config.messaging.measures.measure_outbox",
+            "celery_config.messaging.measures.measure_recovery",
             "celery_config.copies.measures.measure_copies",
             *measures,
         ],
