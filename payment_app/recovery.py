@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from celery_config.common.services import ORCHESTRATOR
 from celery_config.contracts.base import command_id, encode
 from celery_config.contracts.payment import (
     AuthorizePayment,
@@ -19,6 +20,7 @@ from celery_config.contracts.payment import (
     PaymentCaptured,
     RefundPayment,
 )
+from celery_config.erasure.recovery import recover_erasures
 from celery_config.messaging.recovery import Plan, Question, Repair
 from celery_config.participant.recovery import (
     DONE,
@@ -34,6 +36,7 @@ from celery_config.participant.recovery import (
 from celery_config.reconciliation.source import find_orders_under_way
 from payment_app import services
 from payment_app.domain import State
+from payment_app.erasure import DATA_MAP
 from payment_app.gateways import gateway
 from payment_app.gateways.base import AuthorizationRecord
 from payment_app.models import Payment, Refund
@@ -60,6 +63,7 @@ def make_plan() -> Plan:
     for record in gateway().list_entries():
         books[record.order].append(record)
     plan, known = Plan(), set[UUID]()
+    plan.add(*recover_erasures(DATA_MAP, ORCHESTRATOR))
     under_way = find_orders_under_way()
     for flow in read_flows():
         known.add(flow.order)
