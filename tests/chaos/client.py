@@ -21,6 +21,7 @@ ORCHESTRATED, CHOREOGRAPHED = FLOWS = ("orchestrated", "choreographed")
 CLEAR_SECONDS = 90.0
 RETRY_SECONDS = 0.2
 KNOWN = "SELECT count(*) FROM order_catalogueproduct WHERE sku = ANY(%s)"
+PAUSES, PAUSE = "/api/sagas/pauses/", {"saga": "place-order", "why": "a database is restored"}
 UNCLEAR = (httpx.TransportError, httpx.HTTPStatusError)
 
 # How an order should go; each refusal happens at another step.
@@ -101,6 +102,19 @@ class Client:
         """Request that a choreographed order is driven again; return 202, or 409 when it has ended."""
         path, why = f"/api/orders/{order}/retry/", {"why": "a crash is over"}
         return self.request("POST", path, why, accept=(202, 409)).status_code
+
+    def retry_saga(self, saga: str) -> int:
+        """Request that a parked saga is stopped; return 202, or 409 when it is parked no more."""
+        path, why = f"/api/sagas/{saga}/retry/", {"why": "a database was restored"}
+        return self.request("POST", path, why, accept=(202, 409)).status_code
+
+    def pause_orders(self) -> None:
+        """Let no order start that is orchestrated."""
+        self.request("POST", PAUSES, PAUSE, accept=(201, 409))
+
+    def end_pause(self) -> None:
+        """Let orders start again; the order service's own restore may have ended the pause already."""
+        self.request("DELETE", PAUSES, PAUSE, accept=(200, 409))
 
     def read_status(self, order: str) -> str:
         return str(self.request("GET", f"/api/orders/{order}/").json()["status"])
