@@ -46,6 +46,7 @@ class Client:
     def __init__(self, stack: Stack, chance: random.Random) -> None:
         self.stack = stack
         self.chance = chance
+        self.clear_seconds = CLEAR_SECONDS
         self.http = httpx.Client(base_url=stack.url("order"), trust_env=False, timeout=15)
         name, password = stack.admin_login
         answer = self.request("POST", "/api/token/", {"username": name, "password": password})
@@ -130,10 +131,10 @@ class Client:
         """Repeat the request until the answer is clear: a status in `accept`, or any below 400.
 
         Raises:
-            httpx.HTTPStatusError: the answer is another status below 500, or none was clear within `CLEAR_SECONDS`.
-            httpx.TransportError: there was no answer within `CLEAR_SECONDS`.
+            httpx.HTTPStatusError: the answer is another status below 500, or none was clear within `clear_seconds`.
+            httpx.TransportError: there was no answer within `clear_seconds`.
         """
-        end = time.monotonic() + CLEAR_SECONDS
+        end = time.monotonic() + self.clear_seconds
         while True:
             try:
                 answer = self.http.request(method, path, json=body, headers=headers)

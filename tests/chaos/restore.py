@@ -6,10 +6,9 @@ The procedure is docs/how-to/restore-a-database.md. What it lists for a human ma
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +24,8 @@ from tests.chaos.system import fetch_rows
 
 WHY = "chaos"
 SETTLE_SECONDS = 90.0
+# Customers repeat their orders while these are paused, which is longer than any other fault lasts.
+PATIENCE_SECONDS = 300.0
 WRITTEN, FOR_A_HUMAN = "written", "for a human"
 # A retry is the documented answer to these, and to no other reason for which an order is parked.
 PARKED = """
@@ -80,9 +81,9 @@ def restore_database(
 ) -> Restored:
     """Set a service's database back while `load` is placed, and follow the procedure."""
     seen = Restored(service)
-    placing = threading.Thread(target=load.place_all)
-    placing.start()
-    try:
+    client.clear_seconds = PATIENCE_SECONDS
+    with ThreadPoolExecutor(1) as pool:
+        placing = pool.submit(load.place_all)
         wait_until_placed(load, placing, 1 / 3)
         backup = Backup(stack, service, stack.var / f"{service}.dump")
         backup.take()
@@ -94,16 +95,15 @@ def restore_database(
             backup.restore()
             follow_procedure(stack, seen)
         client.end_pause()
-    finally:
-        placing.join()
+        placing.result()
     settle_parked(stack, client, seen)
     seen.unknown = [order for (order,) in fetch_rows(stack, "order", UNKNOWN, load.placed)]
     seen.violations += find_effects(stack, seen)
     return seen
 
 
-def wait_until_placed(load: Load, placing: threading.Thread, share: float) -> None:
-    while len(load.placed) < share * load.orders and placing.is_alive():
+def wait_until_placed(load: Load, placing: Future[None], share: float) -> None:
+    while len(load.placed) < share * load.orders and not placing.done():
         time.sleep(POLL_SECONDS / 5)
 
 
