@@ -27,6 +27,7 @@ from celery_config.participant.recovery import (
     KnownFlow,
     LostRow,
     describe_rows,
+    find_lost_fences,
     find_lost_rows,
     prove_row,
     read_flows,
@@ -85,7 +86,8 @@ def recover_payment(
         is_open: our own call may be under way; if the order has not ended, its next message settles it.
     """
     payment = Payment.objects.filter(order=flow.order).first()
-    lost = find_lost_rows(flow, read_rows(flow))
+    rows = read_rows(flow)
+    lost = [*find_lost_rows(flow, rows), *find_lost_fences(flow, rows, CapturePayment)]
     order, authorize = str(flow.order), flow.find(AuthorizePayment)
     assert authorize is not None
     if len(records) > 1:
@@ -161,7 +163,7 @@ class PaymentRecovery:
         """Write what the log proves, and what the provider's record proves of a step that the log does not know."""
         rows = {row.step.command: row for row in self.lost}
         for command in (AuthorizePayment, CapturePayment):
-            row = rows.get(command.wire_name()) or self.prove(command)
+            row = self.prove(command) or rows.get(command.wire_name())
             if row:
                 row.write(
                     command,

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from compose.local.packages import find_or_install
 from tests.acceptance.alerts import Series, evaluate, scrape, write_test
 from tests.acceptance.shop import KETTLE, TEA, UNREACHABLE, Shop, product, until
 from tests.acceptance.wire import Letter
+from tests.backup import Backup
 
 WHY = "a test"
 
@@ -21,30 +20,20 @@ def is_booking(letter: Letter) -> bool:
     return letter.task == "shipment.book_shipment"
 
 
-class Backup:
-    """One service's database, as it was."""
+class BackedUp:
+    """One service whose database comes back from a backup, which is taken now."""
 
     def __init__(self, shop: Shop, service: str, folder: Path) -> None:
         self.shop, self.service = shop, service
-        self.file = folder / f"{service}.dump"
+        self.backup = Backup(shop.stack, service, folder / f"{service}.dump")
         self.processes = [f"{service}-{kind}" for kind in ("web", "worker", "relay")]
-        self.run("pg_dump", "--format=custom", f"--file={self.file}")
-
-    def run(self, program: str, *arguments: str) -> None:
-        assert self.shop.stack.postgres is not None
-        url = self.shop.stack.postgres.superuser_url(self.service)
-        path = find_or_install().postgres / program
-        done = subprocess.run(
-            [path, f"--dbname={url}", *arguments], capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
+        self.backup.take()
 
     def restore(self) -> None:
         """Stop the service and put its database back; the service stays down."""
         for name in self.processes:
             self.shop.process(name).stop()
-        arguments = ("--clean", "--if-exists", "--single-transaction", str(self.file))
-        self.run("pg_restore", *arguments)
+        self.backup.restore()
 
     def start(self) -> None:
         self.shop.restart_all(*self.processes)
@@ -61,9 +50,9 @@ class Backup:
 
 
 @pytest.fixture
-def backup(shop: Shop, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Backup]:
+def backup(shop: Shop, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[BackedUp]:
     """A backup of the service that the test names; the service runs afterwards."""
-    made = Backup(shop, request.param, tmp_path)
+    made = BackedUp(shop, request.param, tmp_path)
     yield made
     if not all(shop.process(name).is_running for name in made.processes):
         made.start()
@@ -98,7 +87,7 @@ def states(rows: list[dict[str, str]], order: str) -> set[str]:
 
 
 @pytest.mark.parametrize("backup", ["payment", "shipment", "inventory"], indirect=True)
-def test_what_a_participant_lost_is_written_from_others_books(shop: Shop, backup: Backup) -> None:
+def test_what_a_participant_lost_is_written_from_others_books(shop: Shop, backup: BackedUp) -> None:
     customer = make_customer(shop)
     done, erased = shop.place_all([shop.order(), shop.order(customer=customer)])
     refused = shop.place(address=UNREACHABLE)
@@ -127,7 +116,7 @@ def test_what_a_participant_lost_is_written_from_others_books(shop: Shop, backup
 
 
 @pytest.mark.parametrize("backup", ["payment"], indirect=True)
-def test_what_nobody_noticed_parks_and_goes_on_when_it_is_recovered(shop: Shop, backup: Backup) -> None:
+def test_what_nobody_noticed_parks_and_goes_on_when_it_is_recovered(shop: Shop, backup: BackedUp) -> None:
     """Today's order was refused `no_payment` and compensated, with the money still held."""
     with shop.wire.held_back("shipment", is_booking) as held:
         order = shop.place()
@@ -151,7 +140,7 @@ def test_what_nobody_noticed_parks_and_goes_on_when_it_is_recovered(shop: Shop, 
 
 
 @pytest.mark.parametrize("backup", ["order"], indirect=True)
-def test_orders_that_nobody_knows_are_known_again(shop: Shop, backup: Backup, tmp_path: Path) -> None:
+def test_orders_that_nobody_knows_are_known_again(shop: Shop, backup: BackedUp, tmp_path: Path) -> None:
     made = make_customer(shop)
     done, other = shop.place_all([shop.order(), shop.order(flow="choreographed")])
     refused = shop.place(address=UNREACHABLE)

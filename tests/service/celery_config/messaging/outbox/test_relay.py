@@ -136,6 +136,13 @@ class TestRows:
         assert [publish_batch(books, 2) for _ in range(4)] == [2, 2, 1, 0]  # type: ignore[arg-type]
         assert [m["kwargs"]["n"] for m in books.sent] == [0, 1, 2, 3, 4]
 
+    def test_what_a_queue_left_behind_does_not_go_before_all_others(self) -> None:
+        """Rows of another route waited until 20,000 older ones had left."""
+        promise(*[task(n) for n in range(20)], task(20, "shipment"), task(21, "inventory"), task(22))
+        books = Books()
+        assert publish_batch(books, 4) == 4  # type: ignore[arg-type]
+        assert [message["kwargs"]["n"] for message in books.sent] == [0, 1, 2, 3, 21, 20]
+
     def test_what_the_broker_did_not_take_stays_as_it_is(self) -> None:
         """A refused publish does not make a row look younger."""
         promise(task(1), task(2), task(3))
