@@ -39,7 +39,7 @@ class Announcement:
 
     def is_alive(self) -> bool:
         try:
-            return psutil.Process(self.pid).cmdline() == self.command
+            return bool(psutil.Process(self.pid).cmdline() == self.command)
         except psutil.Error:
             return False
 
