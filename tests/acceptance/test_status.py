@@ -25,14 +25,18 @@ def test_what_works_and_what_waits_for_a_human(shop: Shop) -> None:
     assert shop.stack.flower_url in text
     shop.rows(
         "order",
-        "INSERT INTO saga_deadletter (reason, queue, task, task_id, step, operation, consequence, headers, body)"
-        " VALUES ('rejected', 'q', '', '', '', '', 'kept', '{}', '') RETURNING id",
+        "INSERT INTO saga_deadletter (reason, queue, task, task_id, step, operation, fault, consequence, headers, body)"
+        " VALUES ('rejected', 'q', '', '', '', '', '', 'kept', '{}', '') RETURNING id",
     )
-    assert f"dead letters: {shop.stack.url('order')}/admin/saga/deadletter/" in state(shop)[1]
+    assert f"1 dead letters: {shop.stack.url('order')}/admin/saga/deadletter/" in state(shop)[1]
+    shop.rows("order", "DELETE FROM saga_deadletter RETURNING id")
 
 
 def test_what_does_not_work(shop: Shop) -> None:
-    with shop.paused("payment-worker"), shop.paused("shipment-web"):
+    shop.process("shipment-web").stop()
+    try:
         code, text = state(shop)
+    finally:
+        shop.restart_all("shipment-web")
     assert code == 1
     assert "no answer" in text
