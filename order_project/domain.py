@@ -48,12 +48,21 @@ class Priced:
 
 @dataclass(frozen=True)
 class CatalogueEntry:
+    """A product, and what is known of its currency at the payment provider.
+
+    Args:
+        payable: whether the provider takes the currency; None when it is not known yet.
+        step: of the amounts that it takes, in minor units.
+    """
+
     sku: str
     name: str
     price: int
     currency: str
     weight_grams: int
     active: bool
+    payable: bool | None = None
+    step: int = 1
 
 
 @dataclass(frozen=True)
@@ -81,7 +90,21 @@ def find_faults(lines: list[Line], catalogue: Mapping[str, CatalogueEntry], curr
             LineFault("too_many_lines", f"An order has at most {MAX_LINES} lines; this one has {len(lines)}.")
         ]
     faults = [fault for line in lines if (fault := find_line_fault(line, catalogue.get(line.sku), currency))]
-    return faults or find_total_faults(price_lines(lines, catalogue))
+    return (
+        faults
+        or find_total_faults(price_lines(lines, catalogue))
+        or find_payment_faults(price_lines(lines, catalogue), catalogue[lines[0].sku])
+    )
+
+
+def find_payment_faults(lines: list[Priced], entry: CatalogueEntry) -> list[LineFault]:
+    """Return why the payment provider would refuse the total; `entry` is any product of the order's one currency."""
+    if entry.payable is False:
+        return [LineFault("currency_not_supported", f"{entry.currency} cannot be paid here.")]
+    if entry.payable and (total := sum_total(lines)) % entry.step:
+        what = f"The total of {total} minor units of {entry.currency} cannot be paid"
+        return [LineFault("amount_not_payable", f"{what}: it must be a multiple of {entry.step}.")]
+    return []
 
 
 def find_total_faults(lines: list[Priced]) -> list[LineFault]:

@@ -49,6 +49,11 @@ class NotRefundable(Conflict):
     default_detail = "Only a confirmed order can be refunded, and not beyond its total."
 
 
+class AmountNotPayable(Unprocessable):
+    default_code = "amount_not_payable"
+    default_detail = "The payment provider takes and gives no such amount."
+
+
 class CustomerHasOrders(Conflict):
     default_code = "customer_has_orders"
     default_detail = "Orders refer to this customer, who therefore stays."

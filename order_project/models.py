@@ -75,6 +75,21 @@ class CatalogueProduct(CopiedRow):
         return f"{self.sku} {self.name}"
 
 
+class PayableCurrency(CopiedRow):
+    """The copy of payment's currencies: what the payment provider takes. A missing row is not known yet."""
+
+    currency = KeyField(primary_key=True, max_length=3)
+    accepted = models.BooleanField()
+    step = models.BigIntegerField(help_text="amounts are multiples of it, in minor units")
+
+    class Meta:
+        verbose_name = "currency (copy)"
+        verbose_name_plural = "currencies (copy)"
+
+    def __str__(self) -> str:
+        return str(self.currency)
+
+
 class Order(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7)
     customer = models.ForeignKey(

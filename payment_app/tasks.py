@@ -35,6 +35,7 @@ from payment_app.domain import State
 from payment_app.erasure import DATA_MAP
 from payment_app.errors import IdempotencyKeyExpired, NoPayment, VoidImpossible
 from payment_app.gateways import gateway
+from payment_app.gateways.currencies import check_payable
 from payment_app.models import Payment
 from payment_app.services import HeldAmount
 from payment_app.subscriptions import SUBSCRIPTIONS
@@ -65,6 +66,7 @@ class Authorize:
         domain.check_authorization(
             amount=amount, currency=currency, token=token, paid_already=request["paid_already"]
         )
+        check_payable(gateway().currencies, amount, currency)
         authorized = gateway().authorize(
             key=key, order=command.order, amount=amount, currency=currency, token=token
         )
@@ -150,7 +152,12 @@ class Capture:
             named=UUID(request["payment"]),
         )
         try:
-            gateway().capture(key=key, provider_id=request["provider_id"], amount=request["amount"])
+            gateway().capture(
+                key=key,
+                provider_id=request["provider_id"],
+                amount=request["amount"],
+                currency=request["currency"],
+            )
         except Refused as refusal:
             if refusal.code != "already_captured" or not self.is_captured_by_us(request):
                 raise
@@ -191,13 +198,21 @@ class Refund(OneByOne):
     def call(self, key: UUID, request: dict[str, Any]) -> dict[str, Any]:
         command = self.reserve(key, request)
         try:
+            check_payable(gateway().currencies, command.refund_amount, command.currency)
             refunded = gateway().refund(
-                key=key, provider_id=request["provider_id"], amount=command.refund_amount
+                key=key,
+                provider_id=request["provider_id"],
+                amount=command.refund_amount,
+                currency=command.currency,
             )
         except Refused as refusal:
-            services.record_refund_declined(refund=command.refund, code=refusal.code, reason=refusal.reason)
+            self.record_refusal(request, refusal)
             raise
         return {"refund_id": refunded.refund_id}
+
+    def record_refusal(self, request: dict[str, Any], refusal: Refused) -> None:
+        refund = decode(RefundPayment, request).refund
+        services.record_refund_declined(refund=refund, code=refusal.code, reason=refusal.reason)
 
     def look_up(self, key: UUID, request: dict[str, Any]) -> dict[str, Any] | None:
         """

@@ -44,6 +44,7 @@ from celery_config.errors import (
     ServiceUnavailable,
     StepLost,
     StepSuperseded,
+    clean_text,
 )
 from celery_config.messaging import epochs, retention
 from celery_config.messaging.barrier import store
@@ -397,4 +398,4 @@ def announce_giving_up(delivery: Delivery[StepMessage], error: Exception) -> Non
 
 def describe_giving_up(error: Exception) -> StepGaveUp:
     code = "unknown_outcome" if isinstance(error, OutcomeUnknown) else "error"
-    return StepGaveUp(code=code, reason=str(error)[:500])
+    return StepGaveUp(code=code, reason=clean_text(str(error), repr(error)[:100]))

@@ -36,11 +36,11 @@ from tests.service.order.conftest import HEART, REPLIES, Placed, Shop, merge
 pytestmark = pytest.mark.django_db
 
 
-class Catalogue:
-    """Inventory's products: those that our copy held when a test began."""
+class SourceOf:
+    """The source of a copy: it has the rows that our copy held when a test began."""
 
-    def __init__(self) -> None:
-        self.source = SourceInMemory(copies["catalogue_product"])
+    def __init__(self, name: str) -> None:
+        self.source = SourceInMemory(copies[name])
         for entry in stream_rows(CopyReader(self.source.copy), None, None):
             self.source.memory.rows[entry.key] = entry
 
@@ -59,7 +59,7 @@ class Services:
         self.lag = dict.fromkeys(PARTICIPANTS, 0.0)
         self.set_aside = dict.fromkeys(PARTICIPANTS, 0)
         self.unanswered = dict.fromkeys(PARTICIPANTS, "")
-        self.catalogue = Catalogue()
+        self.catalogue, self.currencies = SourceOf("catalogue_product"), SourceOf("payable_currency")
         self.away = ""
         self.meanwhile: Callable[[], None] = lambda: None
         self.names = {httpx.URL(django_settings.SERVICE_URLS[name]).port: name for name in PARTICIPANTS}
@@ -85,6 +85,9 @@ class Services:
             case "/api/published/product/pieces/" | "/api/published/product/rows/":
                 what = request.url.path.split("/")[-2]
                 return httpx.Response(200, json=self.catalogue.told(what, json.loads(request.content)))
+            case "/api/published/currency/pieces/" | "/api/published/currency/rows/":
+                what = request.url.path.split("/")[-2]
+                return httpx.Response(200, json=self.currencies.told(what, json.loads(request.content)))
         return httpx.Response(404)
 
     def page(self, service: str, request: httpx.Request) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from celery_config.saga.engine.machine import PivotRan
 from celery_config.saga.models import SagaInstance
 from order_project import cancelling, domain, services
 from order_project.errors import BadLines, OrderTooLarge, TooLate
-from order_project.models import CatalogueProduct, Order
+from order_project.models import CatalogueProduct, Order, PayableCurrency
 from tests.service.order.conftest import ADDRESS, HEART, LAMP, REPLIES, Placed, Shop
 
 pytestmark = pytest.mark.django_db
@@ -76,6 +76,34 @@ class TestPlacing:
         CatalogueProduct.objects.filter(sku=HEART).update(active=False)
         with pytest.raises(BadLines, match="not sold"):
             shop.place()
+
+    @pytest.mark.parametrize(
+        ("known", "code"),
+        [
+            ({"accepted": False, "step": 1}, "currency_not_supported"),
+            ({"accepted": True, "step": 10}, "amount_not_payable"),
+        ],
+    )
+    def test_what_the_provider_does_not_take_is_refused(
+        self, shop: Shop, known: dict[str, Any], code: str
+    ) -> None:
+        PayableCurrency.objects.create(currency="EUR", version=1, **known)
+        with pytest.raises(BadLines) as refused:
+            shop.place()
+        assert refused.value.faults[0].code == code
+        assert nothing_was_written()
+
+    @pytest.mark.parametrize(
+        "known",
+        [
+            {"currency": "EUR", "accepted": True, "step": 5},
+            {"currency": "GBP", "accepted": False, "step": 1},
+            {"currency": "EUR", "accepted": False, "step": 1, "deleted": True},
+        ],
+    )
+    def test_what_it_takes_or_is_not_known_yet_is_placed(self, shop: Shop, known: dict[str, Any]) -> None:
+        PayableCurrency.everything.create(version=1, **known)
+        assert Placed(shop.place().order).order.total == 1785
 
     def test_a_full_order_of_675_lines_fits(self, shop: Shop) -> None:
         """Rule 4: lines travel in one command only."""
