@@ -18,6 +18,7 @@ from rest_framework.throttling import ScopedRateThrottle
 
 from celery_config import asyncapi, health
 from celery_config.copies import api as copies
+from celery_config.erasure.api import ForgottenList
 from celery_config.messaging.api import BarrierList, EventFeed, OutboxState
 from celery_config.participant.api import Commands, SettleBarrier
 from celery_config.web import site
@@ -39,6 +40,8 @@ def show_home(request: HttpRequest) -> HttpResponse:
 
 def url_configuration(api: Sequence[URLPattern | URLResolver]) -> dict[str, Any]:
     """The URL configuration of a service with the API `api`: its URLs and its error handlers."""
+    # The page has a template for GET alone.
+    docs_page = SpectacularSwaggerView.as_view(permission_classes=[], http_method_names=["get", "head"])
     urls: list[URLPattern | URLResolver] = [
         path("", show_home, name="home"),
         # A browser requests this for pages without an icon, such as JSON.
@@ -52,10 +55,11 @@ def url_configuration(api: Sequence[URLPattern | URLResolver]) -> dict[str, Any]
         path("api/barrier/", BarrierList.as_view(), name="barrier"),
         path("api/barrier/settle/", SettleBarrier.as_view(), name="barrier-settle"),
         path("api/outbox/", OutboxState.as_view(), name="outbox"),
+        path("api/forgotten/", ForgottenList.as_view(), name="forgotten"),
         *copies.urlpatterns,
         path("api/token/", TokenApi.as_view(), name="token"),
         path("api/schema/", SpectacularAPIView.as_view(permission_classes=[]), name="schema"),
-        path("api/docs/", SpectacularSwaggerView.as_view(permission_classes=[]), name="docs"),
+        path("api/docs/", docs_page, name="docs"),
         path("healthz", health.healthz),
         path("readyz", health.readyz),
         path("flowz", health.flowz),
