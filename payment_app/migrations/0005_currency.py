@@ -6,23 +6,35 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('payment', '0004_erasure'),
+        ("payment", "0004_erasure"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Currency',
+            name="Currency",
             fields=[
-                ('version', celery_config.copies.fields.VersionField(db_default=0, editable=False, help_text='counts the changes, without a gap, from 1')),
-                ('updated_at', celery_config.copies.fields.ChangedAtField(db_default=celery_config.db.functions.Now(), editable=False)),
-                ('currency', celery_config.copies.fields.KeyField(max_length=3, primary_key=True, serialize=False)),
-                ('accepted', models.BooleanField()),
-                ('step', models.BigIntegerField(help_text='amounts are multiples of it, in minor units')),
+                (
+                    "version",
+                    celery_config.copies.fields.VersionField(
+                        db_default=0, editable=False, help_text="counts the changes, without a gap, from 1"
+                    ),
+                ),
+                (
+                    "updated_at",
+                    celery_config.copies.fields.ChangedAtField(
+                        db_default=celery_config.db.functions.Now(), editable=False
+                    ),
+                ),
+                (
+                    "currency",
+                    celery_config.copies.fields.KeyField(max_length=3, primary_key=True, serialize=False),
+                ),
+                ("accepted", models.BooleanField()),
+                ("step", models.BigIntegerField(help_text="amounts are multiples of it, in minor units")),
             ],
             options={
-                'verbose_name_plural': 'currencies',
+                "verbose_name_plural": "currencies",
             },
         ),
     ]
