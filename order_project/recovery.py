@@ -30,7 +30,7 @@ from celery_config.saga.models import SagaInstance, SagaStep
 from celery_config.saga.states import Status, StepState
 from order_project import selectors
 from order_project.choreography.derivation import EVENTS_OF_STEPS
-from order_project.domain import OrderStatus, RefundStatus
+from order_project.domain import OrderStatus, PriceSource, RefundStatus
 from order_project.models import Choreography, Customer, Order, OrderLine, Refund, SeenEvent
 from order_project.sagas.place_order import PlaceOrder
 
@@ -222,6 +222,7 @@ def write_order(found: Found, note: str) -> None:
             name=catalogue[sku].name if sku in catalogue else "",
             quantity=quantity,
             unit_price=catalogue[sku].price if sku in catalogue else 0,
+            price_source=PriceSource.RECOVERED,
         )
         for sku, quantity in found.lines.items()
     )

@@ -116,7 +116,10 @@ def build_request(
 ) -> OrderRequest:
     return OrderRequest(
         customer=customer,
-        lines=tuple(domain.merge_lines(invoice.lines)),
+        lines=tuple(
+            domain.RequestLine(sku=line.sku, quantity=line.quantity)
+            for line in domain.merge_lines(invoice.lines)
+        ),
         currency=CURRENCY,
         payment_token=token,
         address=build_address(invoice),
