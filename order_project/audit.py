@@ -18,7 +18,7 @@ from celery_config.copies import sync
 from celery_config.copies.registry import copies
 from celery_config.copies.source_client import SourceClient
 from celery_config.http.service_client import ServiceClient
-from celery_config.messaging import epochs
+from celery_config.messaging import epochs, retention
 from celery_config.messaging.outbox.publishing import count_set_aside
 from celery_config.messaging.outbox.relay import oldest_unpublished_seconds
 from celery_config.saga import measures
@@ -242,13 +242,10 @@ def check_totals(peers: Mapping[str, ServiceClient]) -> Iterator[str]:
 def find_unknown_orders(peers: Mapping[str, ServiceClient]) -> Iterator[str]:
     """Yield what a participant did for an order that does not exist: orders are committed before they are announced."""
     for name, path in LISTS.items():
-        url: str | None = f"{path}?limit={CHUNK}"
-        while url:
-            page = peers[name].get(url)
-            theirs = {UUID(row["order"]) for row in page["results"]}
+        for page in peers[name].get_pages(f"{path}?limit={CHUNK}"):
+            theirs = {UUID(row["order"]) for row in page}
             for order in theirs - set(Order.objects.filter(pk__in=theirs).values_list("pk", flat=True)):
                 yield f"{name}: did something for {order}, which is no order of ours"
-            url = page["next"]
 
 
 def check_books(peers: Mapping[str, ServiceClient]) -> Iterator[str]:
@@ -277,6 +274,7 @@ def check_outboxes(peers: Mapping[str, ServiceClient]) -> Iterator[str]:
         "oldest_unpublished_seconds": oldest_unpublished_seconds(),
         "set_aside": count_set_aside(),
         "recovering": epochs.is_recovering(),
+        "unanswered": retention.describe_unanswered(),
     }
     for name, state in {
         "order": ours,
@@ -288,6 +286,8 @@ def check_outboxes(peers: Mapping[str, ServiceClient]) -> Iterator[str]:
             yield f"{name}: {aside} outbox rows are set aside, because they cannot be sent; see the admin's outbox"
         if state.get("recovering"):
             yield f"{name}: its database was restored, and `./manage.py {name} recover` is not done"
+        if unanswered := state.get("unanswered"):
+            yield f"{name}: {unanswered}"
 
 
 def check_queues() -> Iterator[str]:

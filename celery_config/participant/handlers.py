@@ -315,7 +315,7 @@ def report_lost(step: StepRequest, error: StepLost) -> Outcome:
     if epochs.find_recovery():
         return ServiceUnavailable(f"{error}; it waits until `recover` is done")
     log.error("lost: the database was set back", saga=str(step.saga), step=step.name, reason=str(error))
-    with transaction.atomic():
+    with structlog.contextvars.bound_contextvars(event="report of a lost step"), transaction.atomic():
         step.report_lost(error)
     return ReportedLost(str(error))
 

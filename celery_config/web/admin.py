@@ -63,6 +63,11 @@ class ServiceAdmin(ModelAdmin):  # type: ignore[misc]
             queryset = queryset.filter(Q.create(wanted, connector=Q.OR)) if wanted else queryset.none()
         return queryset, False
 
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """A new row has no values yet that only the database writes: its form does not show them."""
+        fields = super().get_fields(request, obj)
+        return fields if obj else [name for name in fields if name not in self.get_readonly_fields(request)]
+
     def redirect_to_list(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Leave the page of a row that does not exist."""
         answer: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, object_id)

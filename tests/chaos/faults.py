@@ -23,6 +23,7 @@ from compose.local.stack import Stack
 from tests.chaos.cases import list_cases
 from tests.chaos.failpoints import arm
 from tests.chaos.queue_faults import disturb_queue
+from tests.chaos.stuck_queue import declare_queue
 from tests.chaos.system import STOP_SECONDS, choose_version, fetch_rows, stop_process, stop_processes
 from tests.service.broker import alarmed, frozen, leaderless
 
@@ -186,7 +187,9 @@ class Faults:
 
     def lose_broker_data(self) -> bool:
         """Start the broker without its data: every message is lost."""
-        return self.kill_server(self.stack.rabbitmq, wipe=True)
+        done = self.kill_server(self.stack.rabbitmq, wipe=True)
+        declare_queue(self.stack)
+        return done
 
     def take_service_away(self, seconds: float = AWAY_SECONDS) -> bool:
         """Stop all processes of a participant, and start them again after so many seconds."""

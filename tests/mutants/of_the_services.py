@@ -46,6 +46,16 @@ PAYMENT = (
         tests=("test_steps.py",),
     ),
     Mutant(
+        name="lost-fence-stays-lost",
+        breaks="recovery forgets the fence that payment's database has lost, and a late capture takes the money",
+        rule="rule 13",
+        file="payment_app/recovery.py",
+        old="[*find_lost_rows(flow, rows), *find_lost_fences(flow, rows, CapturePayment)]",
+        new="find_lost_rows(flow, rows)",
+        suite="payment",
+        tests=("test_recovered_fences.py",),
+    ),
+    Mutant(
         name="capture-not-booked",
         breaks="money is taken, and the ledger does not say so",
         rule="payment",

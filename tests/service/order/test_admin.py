@@ -18,7 +18,7 @@ from celery_config.saga.engine import machine, runner
 from celery_config.saga.engine.machine import StepFailed
 from celery_config.saga.models import DeadLetter, SagaInstance
 from order_project.domain import RequestLine
-from order_project.models import Refund
+from order_project.models import Customer, Refund
 from tests.service.order.conftest import HEART, Placed, Shop
 from tests.service.pages import assert_finds_by_index, assert_reads_little, lists, opened
 
@@ -48,6 +48,16 @@ def test_a_list_reads_little(admin_client: Client, shop: Shop, page: str) -> Non
 def test_a_search_finds_by_id(admin_client: Client, placed: Placed, page: str) -> None:
     assert_finds_by_index(admin_client, page, str(placed.saga_id))
     assert "match" in opened(admin_client, page, q=str(uuid4()))[0]
+
+
+def test_a_customer_is_added_by_its_form(admin_client: Client) -> None:
+    page = reverse("admin:order_customer_add")
+    assert admin_client.get(page).status_code == 200
+    admin_client.post(
+        page,
+        {"name": "Ada", "email": "ada@example.org", "billing_address": "null", "delivery_address": "null"},
+    )
+    assert Customer.objects.get().name == "Ada"
 
 
 @pytest.mark.parametrize("word", ["ada@example", "{id}", "{saga}", "no-such-reference"])

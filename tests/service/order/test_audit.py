@@ -59,6 +59,7 @@ class Services:
         self.strangers: dict[str, list[str]] = {name: [] for name in PARTICIPANTS}
         self.lag = dict.fromkeys(PARTICIPANTS, 0.0)
         self.set_aside = dict.fromkeys(PARTICIPANTS, 0)
+        self.unanswered = dict.fromkeys(PARTICIPANTS, "")
         self.catalogue = Catalogue()
         self.away = ""
         self.meanwhile: Callable[[], None] = lambda: None
@@ -79,6 +80,7 @@ class Services:
                 state = {
                     "oldest_unpublished_seconds": self.lag[service],
                     "set_aside": self.set_aside[service],
+                    "unanswered": self.unanswered[service],
                 }
                 return httpx.Response(200, json=state)
             case "/api/published/product/pieces/" | "/api/published/product/rows/":
@@ -436,6 +438,10 @@ class TestCommand:
     def test_a_database_that_waits_for_recover_is_a_finding(self, shop: Shop, others: Services) -> None:
         epochs.begin("restored")
         assert found() == ["order: its database was restored, and `./manage.py order recover` is not done"]
+
+    def test_old_barrier_rows_of_unknown_sagas_are_a_finding(self, shop: Shop, others: Services) -> None:
+        others.unanswered["shipment"] = "barrier rows of 2 old sagas are kept"
+        assert found() == ["shipment: barrier rows of 2 old sagas are kept"]
 
 
 def test_no_order_is_placed_until_recover_is_done(shop: Shop) -> None:
