@@ -11,7 +11,8 @@ from order_project.importing.countries import find_country_code
     ("name", "code"),
     [
         ("Turkey", "TR"), ("Türkiye", "TR"), ("Russia", "RU"), ("Korea", "KR"), ("South Korea", "KR"),
-        ("North Korea", "KP"), ("The Netherlands", "NL"), ("The Czech Republic", "CZ"), ("Holland", "NL"), ("UAE", "AE"), ("U.A.E.", "AE"),
+        ("North Korea", "KP"), ("The Netherlands", "NL"), ("Holland", "NL"),
+        ("UAE", "AE"), ("U.A.E.", "AE"), ("The Czech Republic", "CZ"),
         ("Great Britain", "GB"), ("Northern Ireland", "GB"), ("U.K.", "GB"), ("GBR", "GB"), ("united kingdom", "GB"),
         ("EIRE", "IE"), ("Éire", "IE"), ("Ivory Coast", "CI"), ("Cote d'Ivoire", "CI"), ("Côte d’Ivoire", "CI"),
         ("Czech Republic", "CZ"), ("Czechia", "CZ"), ("Cape Verde", "CV"), ("Swaziland", "SZ"), ("Burma", "MM"),
