@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('order', '0007_parked_choreographies'),
+        ('order', '0008_email_addresses'),
     ]
 
     operations = [
