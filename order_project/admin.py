@@ -45,7 +45,13 @@ REFUNDED = money_column("amount", currency="order__currency")
 
 class LineInline(ReadOnlyInline):
     model = OrderLine
-    fields = ("sku", "name", "quantity", money_column("unit_price", "price", currency="order__currency"))
+    fields = (
+        "sku",
+        "name",
+        "quantity",
+        money_column("unit_price", "price", currency="order__currency"),
+        "price_source",
+    )
 
 
 class RefundInline(ReadOnlyInline):

@@ -35,7 +35,7 @@ from celery_config.saga.models import SagaInstance, SagaStep
 from celery_config.saga.states import Status, StepState
 from order_project import selectors
 from order_project.choreography.derivation import EVENTS_OF_STEPS
-from order_project.domain import OrderStatus, RefundStatus
+from order_project.domain import OrderStatus, PriceSource, RefundStatus
 from order_project.erasure.data import DATA_MAP, erase_customer
 from order_project.erasure.requests import lock_ended
 from order_project.models import Choreography, Customer, Order, OrderLine, Refund, SeenEvent
@@ -233,6 +233,7 @@ def write_order(found: Found, note: str) -> None:
             name=catalogue[sku].name if sku in catalogue else "",
             quantity=quantity,
             unit_price=catalogue[sku].price if sku in catalogue else 0,
+            price_source=PriceSource.RECOVERED,
         )
         for sku, quantity in found.lines.items()
     )

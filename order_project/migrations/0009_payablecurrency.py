@@ -6,33 +6,26 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("order", "0008_email_addresses"),
+        ('order', '0008_email_addresses'),
     ]
 
     operations = [
         migrations.CreateModel(
-            name="PayableCurrency",
+            name='PayableCurrency',
             fields=[
-                ("version", models.BigIntegerField(help_text="of the row at its source")),
-                ("deleted", models.BooleanField(db_default=False, default=False)),
-                (
-                    "changed_at",
-                    models.DateTimeField(
-                        db_default=celery_config.db.functions.Now(), help_text="at its source"
-                    ),
-                ),
-                ("applied_at", models.DateTimeField(db_default=celery_config.db.functions.Now())),
-                (
-                    "currency",
-                    celery_config.copies.fields.KeyField(max_length=3, primary_key=True, serialize=False),
-                ),
-                ("accepted", models.BooleanField()),
-                ("step", models.BigIntegerField(help_text="amounts are multiples of it, in minor units")),
+                ('version', models.BigIntegerField(help_text='of the row at its source')),
+                ('deleted', models.BooleanField(db_default=False, default=False)),
+                ('changed_at', models.DateTimeField(db_default=celery_config.db.functions.Now(), help_text='at its source')),
+                ('applied_at', models.DateTimeField(db_default=celery_config.db.functions.Now())),
+                ('currency', celery_config.copies.fields.KeyField(max_length=3, primary_key=True, serialize=False)),
+                ('accepted', models.BooleanField()),
+                ('step', models.BigIntegerField(help_text='amounts are multiples of it, in minor units')),
             ],
             options={
-                "verbose_name": "currency (copy)",
-                "verbose_name_plural": "currencies (copy)",
+                'verbose_name': 'currency (copy)',
+                'verbose_name_plural': 'currencies (copy)',
             },
         ),
     ]

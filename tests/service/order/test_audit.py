@@ -29,6 +29,7 @@ from celery_config.saga.engine import runner
 from celery_config.saga.engine.machine import StepFailed
 from celery_config.saga.states import StepState
 from order_project import audit, services
+from order_project.domain import RequestLine
 from order_project.models import CatalogueProduct, Order, Refund
 from tests.service.copies_source import SourceInMemory
 from tests.service.order.conftest import HEART, REPLIES, Placed, Shop, merge
@@ -192,6 +193,17 @@ class TestNothingIsFound:
     def test_of_a_completed_order(self, completed: Placed) -> None:
         assert audit.run(lambda _: None) == (1, [])
 
+    def test_of_one_product_at_two_agreed_prices(self, shop: Shop, others: Services) -> None:
+        lines = tuple(RequestLine(sku=HEART, quantity=q, unit_price=price) for q, price in ((3, 199), (4, 1)))
+        placed = Placed(shop.place(lines=lines).order)
+        runner.complete_sagas({placed.saga_id: REPLIES})
+        others.carried_out(placed)
+        assert found() == []
+
+    def test_of_a_recovered_order_whose_prices_nobody_knows(self, completed: Placed) -> None:
+        completed.order.lines.update(unit_price=1, price_source="recovered")
+        assert found() == []
+
     def test_of_a_compensated_order(self, compensated: Placed) -> None:
         assert found() == []
 
@@ -216,6 +228,11 @@ class TestNothingIsFound:
         others.did("payment", completed, refunded=300, refunds_open=300, ledger_sum_ok=False)
         others.meanwhile = lambda: refuse(refund) if refund.status == "asked" else None
         assert found() == []
+
+
+def test_lines_that_cost_something_else(placed: Placed, others: Services) -> None:
+    placed.order.lines.update(unit_price=200)
+    assert found() == ["its lines cost 1400, and its total is 1785"]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from order_project.domain import (
     MAX_TOTAL,
     MAX_WEIGHT_GRAMS,
     CatalogueEntry,
+    RequestLine,
     count_parcels,
     find_faults,
     merge_lines,
@@ -23,7 +24,8 @@ def entry(*, price: int = 100, grams: int = 10, currency: str = "GBP", **more: A
 
 def codes(catalogue_entry: CatalogueEntry, quantity: int = 1) -> list[str]:
     return [
-        f.code for f in find_faults([Line(sku="TEA", quantity=quantity)], {"TEA": catalogue_entry}, "GBP")
+        f.code
+        for f in find_faults([RequestLine(sku="TEA", quantity=quantity)], {"TEA": catalogue_entry}, "GBP")
     ]
 
 
