@@ -47,6 +47,12 @@ class CallFailed(CodedError):
     """
 
 
+class StateContradicted(OrderSagaError):
+    """A command contradicts what this service or its provider holds; it did nothing, and a human compares the two."""
+
+    code = "contradicted"
+
+
 class CommandConflict(OrderSagaError):
     """Two different commands have the same id; neither is trusted, and a human must look."""
 

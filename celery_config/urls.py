@@ -40,6 +40,8 @@ def show_home(request: HttpRequest) -> HttpResponse:
 
 def url_configuration(api: Sequence[URLPattern | URLResolver]) -> dict[str, Any]:
     """The URL configuration of a service with the API `api`: its URLs and its error handlers."""
+    # The page has a template for GET alone.
+    docs_page = SpectacularSwaggerView.as_view(permission_classes=[], http_method_names=["get", "head"])
     urls: list[URLPattern | URLResolver] = [
         path("", show_home, name="home"),
         # A browser requests this for pages without an icon, such as JSON.
@@ -57,7 +59,7 @@ def url_configuration(api: Sequence[URLPattern | URLResolver]) -> dict[str, Any]
         *copies.urlpatterns,
         path("api/token/", TokenApi.as_view(), name="token"),
         path("api/schema/", SpectacularAPIView.as_view(permission_classes=[]), name="schema"),
-        path("api/docs/", SpectacularSwaggerView.as_view(permission_classes=[]), name="docs"),
+        path("api/docs/", docs_page, name="docs"),
         path("healthz", health.healthz),
         path("readyz", health.readyz),
         path("flowz", health.flowz),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from celery_config.errors import OrderSagaError, StepLost
+from celery_config.errors import OrderSagaError, StateContradicted, StepLost
 
 
 class InventoryError(OrderSagaError):
@@ -35,7 +35,7 @@ class AdjustmentConflict(InventoryError):
     code = "adjustment_conflict"
 
 
-class ReservationLost(InventoryError):
+class ReservationLost(InventoryError, StateContradicted):
     """An order's reservation is missing, or in another state than the command needs.
 
     Compare the order's saga with its reservation and movements here.

@@ -14,7 +14,7 @@ from rest_framework.exceptions import APIException, ValidationError
 from celery_config.common.iso import validate_country, validate_currency
 from celery_config.contracts.inventory import MAX_PRICE
 from celery_config.contracts.shipment import Address
-from celery_config.web.fields import IdField
+from celery_config.web.fields import IdField, WordField
 from order_project import domain, selectors, services
 from order_project.errors import NotYourself, PriceNotYours, UnknownCustomer
 from order_project.models import Customer
@@ -50,7 +50,7 @@ class OrderInput(serializers.Serializer[Any]):
     currency = serializers.CharField(validators=[validate_currency], help_text="ISO 4217")
     payment_token = serializers.CharField(max_length=200)
     address = AddressInput()
-    flow = serializers.ChoiceField(
+    flow = WordField(
         [flow.value for flow in domain.Flow],
         default=domain.Flow.ORCHESTRATED.value,
         help_text="whether a saga asks the services, or each acts on what the others announce",
@@ -66,7 +66,7 @@ class BatchInput(serializers.Serializer[Any]):
     """The orders are read one by one, so that one that is wrong spoils no other."""
 
     orders = serializers.ListField(
-        child=serializers.DictField(),
+        child=serializers.JSONField(allow_null=True),
         allow_empty=False,
         max_length=MOST_AT_ONCE,
         help_text="each as for POST /api/orders/, and perhaps an `idempotency_key`",

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from django.conf import settings
 from django.db import models
 
+from celery_config.common.email_address import validate_email_address
 from celery_config.common.identifiers import uuid7
 from celery_config.common.iso import validate_currency
 from celery_config.copies.fields import KeyField
@@ -26,7 +27,7 @@ class Customer(Published):
         max_length=64, unique=True, null=True, blank=True, help_text="number in another system"
     )
     name = models.CharField(max_length=200)
-    email = models.EmailField(blank=True)
+    email = models.CharField(max_length=254, blank=True, validators=[validate_email_address])
     currency = models.CharField(
         max_length=3,
         blank=True,

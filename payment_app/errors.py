@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from celery_config.errors import OrderSagaError, StepLost
+from celery_config.errors import OrderSagaError, StateContradicted, StepLost
 
 
-class PaymentError(OrderSagaError):
-    """Base of all; the step is tried again, then the saga is parked for a human."""
+class PaymentError(StateContradicted):
+    """Base of all; the step is tried again, then the saga is parked for a human. `code` is stable."""
+
+    code = "payment_error"
 
 
 class NoPayment(PaymentError, StepLost):
@@ -25,5 +27,5 @@ class IdempotencyKeyExpired(PaymentError):
     """The provider may have forgotten the call's key; look at its records before you repeat the call."""
 
 
-class Unbalanced(PaymentError):
+class Unbalanced(OrderSagaError):
     """The lines of a ledger transaction do not sum to zero; nothing was posted."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from celery_config.errors import OrderSagaError, StepLost
+from celery_config.errors import StateContradicted, StepLost
 
 
-class ShipmentError(OrderSagaError):
+class ShipmentError(StateContradicted):
     """Base of all; the step is tried again, then the saga is parked for a human. `code` is stable."""
 
     code = "shipment_error"

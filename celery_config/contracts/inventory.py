@@ -10,8 +10,8 @@ from celery_config.contracts.base import Command, Event, Refusal, Reply
 from celery_config.contracts.values import Address, Counted
 from celery_config.contracts.values import Line as Line
 
-# No space at an end, no slash and no backslash, because a SKU is a part of URLs.
-SKU_PATTERN = r"^[^\s/\\]([^\t\r\n/\\]*[^\s/\\])?$"
+# No space at an end, no slash, no backslash, and not `.` or `..`, because a SKU is a part of URLs.
+SKU_PATTERN = r"^(?!\.\.?$)[^\s/\\]([^\t\r\n/\\]*[^\s/\\])?$"
 MAX_SKU = 64
 MAX_NAME = 200
 # Far above any real price, and far below what the columns hold.

@@ -31,7 +31,7 @@ from celery_config.messaging.deliveries import Delivery, Outcome, resolve_outcom
 from celery_config.messaging.tasks import DurableTask
 from celery_config.participant.handlers import load_handlers
 from celery_config.web.error_pages import BodyTooLarge
-from celery_config.web.fields import IdField
+from celery_config.web.fields import IdField, JsonObjectField, WordField
 from celery_config.web.parsers import parse_body
 from celery_config.web.permissions import IsService, require_permission
 from celery_config.web.problems import Conflict, Unprocessable
@@ -52,10 +52,10 @@ class BarrierSettleInput(serializers.Serializer[Any]):
     task = serializers.CharField(max_length=120, help_text="wire name of the action's or undo's command")
     saga = IdField()
     step = serializers.CharField(max_length=80)
-    operation = serializers.ChoiceField(("do", "undo"))
+    operation = WordField(("do", "undo"))
     subject = serializers.CharField(max_length=64)
-    command = serializers.DictField()
-    answer = serializers.DictField(help_text="what the provider would have answered")
+    command = JsonObjectField()
+    answer = JsonObjectField(help_text="what the provider would have answered")
     note = serializers.CharField(max_length=1000, help_text="who says so, and why")
 
 
@@ -69,6 +69,8 @@ class Commands(APIView):
     @extend_schema(request=CommandInput, responses={200: dict})
     def post(self, request: Request) -> Response:
         """Carry out one command: 200 with the `replies` that go on, 422 refused, 410 outlived, 409 for a human.
+
+        424 `call_failed`: the provider or carrier did not take the call, and nothing was done.
 
         `{"ended": true}` answers a fence whose pivot ran, and a step that was lost when the database was set back; 503
         `recovering` says that nothing was done. Any other failure is a 5xx: it is unknown what was done, and
@@ -96,6 +98,7 @@ def run_command(task: str, message: dict[str, Any], replies: dict[str, Any]) -> 
         NotFound: there is no such task.
         OutcomeUnknown: the effect of a call outside is unknown.
         Conflict: the message has contents that cannot be stored.
+        CallFailed: the provider or carrier did not accept the call; nothing was done.
         ValidationError: the message does not fit the task.
     """
     found = current_app.tasks.get(task)
@@ -107,10 +110,11 @@ def run_command(task: str, message: dict[str, Any], replies: dict[str, Any]) -> 
         # The answer is a part of the command, for the log and the failpoints.
         structlog.contextvars.bind_contextvars(task=task)
         return work.conclude(delivery, resolve_outcome(work.handle([delivery])))
-    except DataError as error:  # as a message it would be a dead letter: no try will store it
-        raise Conflict(
-            f"{task} has contents that cannot be stored: {error}", code="command_rejected"
-        ) from error
+    except (
+        DataError,
+        UnicodeEncodeError,
+    ) as error:  # as a message it would be a dead letter: no try will store it
+        raise Conflict(f"{task} has contents that cannot be stored.", code="command_rejected") from error
     except msgspec.ValidationError as error:
         raise ValidationError({"message": f"{task} cannot take it: {error}"}) from error
 

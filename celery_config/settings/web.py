@@ -44,6 +44,7 @@ def web_settings(service: str, package: str, apps: tuple[str, ...], *, tls: bool
         ],
         "MIDDLEWARE": [
             "celery_config.web.middleware.RequestContextMiddleware",
+            "celery_config.web.middleware.ApiSlashMiddleware",
             "django.middleware.security.SecurityMiddleware",
             "celery_config.web.middleware.HttpsMiddleware",
             "whitenoise.middleware.WhiteNoiseMiddleware",

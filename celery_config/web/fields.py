@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
 from rest_framework import serializers
+
+from celery_config.web.text import has_unstorable_text
 
 
 class IdField(serializers.UUIDField):
@@ -15,3 +18,24 @@ class IdField(serializers.UUIDField):
         if not isinstance(data, str):
             self.fail("invalid", value=data)
         return super().to_internal_value(data)
+
+
+class WordField(serializers.ChoiceField):
+    """One of some words. The error names them; that of DRF's own field names only what was sent."""
+
+    def __init__(self, choices: Iterable[str], **options: Any) -> None:
+        words = list(choices)
+        refusal = f"must be one of {', '.join(words)}".replace("{", "{{").replace("}", "}}")
+        super().__init__(choices=words, error_messages={"invalid_choice": refusal}, **options)
+
+
+class JsonObjectField(serializers.DictField):
+    """A JSON object that PostgreSQL can store."""
+
+    default_error_messages = {"unstorable": "has a NUL or half a surrogate pair in a text"}
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        value: dict[str, Any] = super().to_internal_value(data)
+        if has_unstorable_text(value):
+            self.fail("unstorable")
+        return value

@@ -7,9 +7,16 @@ from typing import Any
 
 from django import forms
 from django.db import models
-from django_filters.rest_framework import BooleanFilter, DjangoFilterBackend, FilterSet, NumberFilter
+from django_filters.rest_framework import (
+    BooleanFilter,
+    ChoiceFilter,
+    DjangoFilterBackend,
+    FilterSet,
+    NumberFilter,
+)
 
-WHOLE_NUMBER = re.compile("-?[0-9]{1,19}")
+WHOLE_NUMBER = re.compile("-?[0-9]+")
+MAX_DIGITS = 19
 BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -36,6 +43,8 @@ class StrictIntegerField(forms.IntegerField):
     def to_python(self, value: Any) -> int | None:
         if value and not WHOLE_NUMBER.fullmatch(value):
             raise forms.ValidationError(f"{value!r} is not a whole number.", code="invalid")
+        if value and len(value.lstrip("-")) > MAX_DIGITS:
+            raise forms.ValidationError(f"A number has at most {MAX_DIGITS} digits here.", code="invalid")
         return super().to_python(value)
 
 
@@ -53,6 +62,15 @@ class StrictFilterSet(FilterSet):
         },
         models.BooleanField: {"filter_class": StrictBooleanFilter},
     }
+
+    @classmethod
+    def filter_for_lookup(cls, field: Any, lookup_type: str) -> tuple[Any, dict[str, Any]]:
+        """The error of a field with choices names them."""
+        kind, options = super().filter_for_lookup(field, lookup_type)
+        if kind is ChoiceFilter or (kind and issubclass(kind, ChoiceFilter)):
+            words = ", ".join(str(value) for value, _ in field.flatchoices)
+            options["error_messages"] = {"invalid_choice": f"must be one of {words}"}
+        return kind, options
 
 
 class StrictFilterBackend(DjangoFilterBackend):

@@ -53,6 +53,18 @@ class RequestContextMiddleware(Middleware):
         return response
 
 
+class ApiSlashMiddleware(Middleware):
+    """Reads an address under /api/ without its last slash as the one with it.
+
+    Django redirects to the slash, and clients follow a redirected POST with a GET: nothing is done, the answer is 200.
+    """
+
+    def check_request(self, request: HttpRequest) -> None:
+        if f"{request.path_info}/".startswith("/api/") and not request.path_info.endswith("/"):
+            request.path_info += "/"
+            request.path += "/"
+
+
 class HttpsMiddleware(Middleware):
     """Refuses what came without TLS. A redirect would hide that its token was in the clear already.
 
@@ -86,7 +98,7 @@ class BodyLimitMiddleware(Middleware):
     def check_request(self, request: HttpRequest) -> None:
         if not request.path_info.startswith("/api/"):
             return
-        if "chunked" in request.headers.get("Transfer-Encoding", ""):
+        if "chunked" in request.headers.get("Transfer-Encoding", "").lower():
             measure_body(request)
         try:
             _ = request.body

@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+from json import JSONDecodeError
 from typing import Any
 
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.serializers import Serializer
+from rest_framework.utils import json
 
 
 class NestingSafeJsonParser(JSONParser):
-    def parse(self, *args: Any, **kwargs: Any) -> Any:
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
+        encoding = (parser_context or {}).get("encoding") or "utf-8"
         try:
-            return super().parse(*args, **kwargs)
-        except RecursionError as error:
-            raise ParseError("JSON parse error - nested too deeply") from error
+            return json.loads(stream.read().decode(encoding))
+        except (ValueError, LookupError, RecursionError) as error:
+            raise ParseError(f"JSON parse error - {describe_fault(error, encoding)}") from error
+
+
+def describe_fault(error: Exception, encoding: str) -> str:
+    """What is wrong with a body, in words that do not depend on Python's."""
+    match error:
+        case RecursionError():
+            return "nested too deeply"
+        case LookupError():
+            return "the charset is unknown; send UTF-8"
+        case UnicodeError():
+            return f"the body is not {encoding}"
+        case JSONDecodeError():
+            return f"{error.msg}: line {error.lineno} column {error.colno}"
+    return "a number is too long, or is NaN or Infinity"
 
 
 def parse_body(serializer: type[Serializer[Any]], request: Request) -> Any:

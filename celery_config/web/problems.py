@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
 from celery_config.errors import (
+    CallFailed,
     EventUnreadable,
     OperatorRefused,
     OutcomeUnknown,
@@ -22,17 +23,25 @@ from celery_config.errors import (
     SagaPaused,
     SignatureInvalid,
     SignatureStale,
+    StateContradicted,
     StepSuperseded,
 )
 from celery_config.http.service_client import ServiceCallError
+from celery_config.web.text import make_printable
 
 log = structlog.get_logger(__name__)
 
 PROBLEM_TYPE = "application/problem+json"
+PAUSE_SECONDS = 60  # Retry-After of what ends when a human ends it
 ANSWERS: dict[type[Exception], dict[str, Any]] = {
-    SagaPaused: {"status_code": status.HTTP_503_SERVICE_UNAVAILABLE, "code": "paused"},
-    Recovering: {"status_code": status.HTTP_503_SERVICE_UNAVAILABLE, "code": "recovering"},
+    SagaPaused: {"status_code": status.HTTP_503_SERVICE_UNAVAILABLE, "code": "paused", "wait": PAUSE_SECONDS},
+    Recovering: {
+        "status_code": status.HTTP_503_SERVICE_UNAVAILABLE,
+        "code": "recovering",
+        "wait": PAUSE_SECONDS,
+    },
     OperatorRefused: {"status_code": status.HTTP_409_CONFLICT, "code": "operator_refused"},
+    CallFailed: {"status_code": status.HTTP_424_FAILED_DEPENDENCY, "code": "call_failed"},
     StepSuperseded: {"status_code": status.HTTP_410_GONE, "code": "outlived"},
     OutcomeUnknown: {"status_code": status.HTTP_502_BAD_GATEWAY, "code": "unknown_outcome"},
     ServiceCallError: {"status_code": status.HTTP_502_BAD_GATEWAY, "code": "peer_failed"},
@@ -44,11 +53,16 @@ ANSWERS: dict[type[Exception], dict[str, Any]] = {
 
 
 class ApiError(exceptions.APIException):
-    """An error with this status, code and text."""
+    """An error with this status, code and text.
 
-    def __init__(self, detail: str, *, status_code: int, code: str) -> None:
+    Args:
+        wait: seconds, sent as Retry-After.
+    """
+
+    def __init__(self, detail: str, *, status_code: int, code: str, wait: int | None = None) -> None:
         super().__init__(detail, code)
         self.status_code = status_code
+        self.wait = wait
 
 
 class Conflict(exceptions.APIException):
@@ -96,6 +110,8 @@ def to_api_error(error: Exception) -> Exception:
     if isinstance(error, OperationalError | InterfaceError):
         log.error("database busy or away", error=str(error))
         return Busy()
+    if isinstance(error, StateContradicted):
+        return Conflict(str(error), code=error.code)
     answer = ANSWERS.get(type(error))
     return ApiError(str(error), **answer) if answer else error
 
@@ -109,13 +125,17 @@ def build_problem(error: exceptions.APIException, status_code: int) -> dict[str,
             "title": "Invalid input.", "detail": fields[0]["detail"], "code": "invalid", "errors": fields,
         }  # fmt: skip
     assert isinstance(details, dict)
-    return body | {"detail": details["message"], "code": details["code"]}
+    return body | {"detail": make_printable(str(details["message"])), "code": details["code"]}
 
 
 def flatten_details(details: Any, path: str = "") -> Iterator[dict[str, Any]]:
     """Every error in DRF's nested details as `field`, `code` and `detail`."""
     if isinstance(details, dict) and set(details) == {"message", "code"}:
-        yield {"field": path, "code": details["code"], "detail": str(details["message"])}
+        yield {
+            "field": make_printable(path),
+            "code": details["code"],
+            "detail": make_printable(str(details["message"])),
+        }
     elif isinstance(details, dict):
         for key, value in details.items():
             yield from flatten_details(

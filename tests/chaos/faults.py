@@ -17,6 +17,7 @@ from rich.table import Table
 
 from celery_config.broker.topology import commands_queue
 from celery_config.common.services import PARTICIPANTS, SERVICES
+from compose.local.errors import LocalError
 from compose.local.postgres import PostgresServer
 from compose.local.rabbitmq import RabbitServer
 from compose.local.stack import Stack
@@ -33,6 +34,7 @@ FIRST_VERSION, SECOND_VERSION = 3, 1
 AWAY_SECONDS = 60.0
 FIRING_SECONDS = 15.0
 POLL_SECONDS = 0.1
+TRIES = 5
 # Longer than the broker's heartbeats and than a statement may take.
 HANG_SECONDS = (5.0, 12.0)
 # Longer than an order's deadline.
@@ -199,8 +201,18 @@ class Faults:
             self.stack.supervisor.kill(name)
         time.sleep(seconds)
         for name in names:
-            self.stack.supervisor.restart(name)
+            self.bring_back(name)
         return True
+
+    def bring_back(self, name: str) -> None:
+        """Start a process, also if it is not ready in time because another fault has stopped what it needs."""
+        for left in reversed(range(TRIES)):
+            try:
+                self.stack.supervisor.restart(name)
+                return
+            except LocalError:
+                if not left:
+                    raise
 
     def disturb_queue(self, how: str) -> bool:
         with self.server_lock:

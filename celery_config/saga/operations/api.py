@@ -20,7 +20,7 @@ from celery_config.saga.engine.flows import WatchedFlow
 from celery_config.saga.engine.saga_flow import SAGAS
 from celery_config.saga.models import OperatorAction, SagaInstance, SagaPause, WatchedRow
 from celery_config.saga.operations import known_flows, operators, pauses, previews, selectors
-from celery_config.web.fields import IdField
+from celery_config.web.fields import IdField, JsonObjectField, WordField
 from celery_config.web.parsers import parse_body
 from celery_config.web.permissions import IsService, require_permission
 
@@ -33,8 +33,8 @@ class WhyInput(serializers.Serializer[Any]):
 
 class SettleInput(WhyInput):
     step = serializers.CharField(max_length=80)
-    operation = serializers.ChoiceField(("do", "undo"))
-    answer = serializers.DictField(help_text="what the provider would have answered")
+    operation = WordField(("do", "undo"))
+    answer = JsonObjectField(help_text="what the provider would have answered")
 
 
 class PauseInput(WhyInput):

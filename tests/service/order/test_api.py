@@ -64,6 +64,10 @@ class TestPlacing:
         assert answer.json()["status"] == "placed"
         assert ada.get(answer.json()["url"]).json()["total"] == 1785
 
+    def test_without_the_last_slash_it_is_placed_too(self, ada: APIClient) -> None:
+        answer = ada.post(ORDERS.removesuffix("/"), WISH, format="json")
+        assert (answer.status_code, Order.objects.count()) == (202, 1)
+
     def test_a_repeat_with_its_key_is_the_same_order(self, ada: APIClient, bob: APIClient) -> None:
         """Rule 1."""
         first, again = post(ada, "k").json(), post(ada, "k").json()
@@ -168,6 +172,11 @@ class TestPlacingMany:
         assert Order.objects.get().pk == UUID(results[0]["order"])
         assert ada.get(results[0]["url"]).json()["total"] == 1785
 
+    @pytest.mark.parametrize("wrong", ["no order", None, 7, [], {}])
+    def test_what_is_no_order_spoils_no_other(self, ada: APIClient, wrong: Any) -> None:
+        results = self.post(ada, wrong, WISH).json()["results"]
+        assert [(r["status"], r.get("code")) for r in results] == [(400, "invalid"), (202, None)]
+
     def test_it_costs_the_same_however_many(
         self, staff: APIClient, shop: Shop, django_assert_num_queries: Any
     ) -> None:
@@ -181,7 +190,7 @@ class TestPlacingMany:
         self.post(ada, WISH | {"lines": [{"sku": "no-such", "quantity": 1}]})
         assert not Customer.objects.filter(user__username="ada").exists()
 
-    @pytest.mark.parametrize("orders", [[], [WISH] * 101, ["no order"]])
+    @pytest.mark.parametrize("orders", [[], [WISH] * 101])
     def test_what_is_no_list_of_orders(self, ada: APIClient, orders: list[Any]) -> None:
         answer = self.post(ada, *orders)
         assert (answer.status_code, answer.json()["code"]) == (400, "invalid")

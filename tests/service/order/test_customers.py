@@ -96,6 +96,27 @@ class TestOverHttp:
         (key,) = make(1)
         assert peer.patch(f"/api/customers/{key}/", change, format="json").status_code == 400
 
+    def test_any_number_of_them_has_no_number_elsewhere(self, peer: Any) -> None:
+        for reference in ("", None, ""):
+            made = peer.post("/api/customers/", {"name": "Ada", "reference": reference}, format="json")
+            assert (made.status_code, made.data["reference"]) == (201, None)
+
+    @pytest.mark.parametrize(
+        "email",
+        ["ada@example.com", "ада@пример.рф", "संपर्क@डाटामेल.भारत", "用户@例子.广告", "jörg@example.com"],
+    )
+    def test_an_address_of_mail_in_any_script(self, peer: Any, email: str) -> None:
+        made = peer.post("/api/customers/", {"name": "Ada", "email": email}, format="json")
+        assert (made.status_code, made.data.get("email")) == (201, email)
+
+    @pytest.mark.parametrize(
+        "email",
+        ["ada", "ада@", "@пример.рф", "a\u202eb@example.com", "ada lovelace@example.com", "a\0@example.com"],
+    )
+    def test_what_is_no_address_of_mail(self, peer: Any, email: str) -> None:
+        answer = peer.post("/api/customers/", {"name": "Ada", "email": email}, format="json")
+        assert answer.status_code == 400
+
     def test_strangers_see_nothing(self, stranger: Any) -> None:
         for url in ("/api/customers/", "/api/copies/", "/api/published/customer/"):
             assert stranger.get(url).status_code in (401, 403)

@@ -18,6 +18,6 @@ def test_lines_that_do_not_add_up_were_recovered(shop: Shop) -> None:
     """Else the audit would find them at each run: their prices are those of the day of the recovery."""
     other, same = shop.order().order, shop.order().order
     other.lines.update(unit_price=1)
-    migration = import_module("order_project.migrations.0008_prices_of_lines")
+    migration = import_module("order_project.migrations.0009_prices_of_lines")
     migration.mark_recovered_lines(apps, SimpleNamespace(connection=connection))
     assert [order.lines.get().price_source for order in (other, same)] == ["recovered", "catalogue"]

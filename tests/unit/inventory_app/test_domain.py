@@ -85,12 +85,12 @@ def test_a_product_named_twice_is_an_error() -> None:
         domain.check_unique(["A", "B", "A"])
 
 
-@pytest.mark.parametrize("sku", ["85123A", "POST", "BANK CHARGES", "gift_0001_20", "C.2-x", "é"])
+@pytest.mark.parametrize("sku", ["85123A", "POST", "BANK CHARGES", "gift_0001_20", "C.2-x", "é", "...", ".A"])
 def test_skus(sku: str) -> None:
     assert re.match(SKU_PATTERN, sku)
 
 
-@pytest.mark.parametrize("sku", ["", " A", "A ", "A/B", "A\\B", "A\nB"])
+@pytest.mark.parametrize("sku", ["", " A", "A ", "A/B", "A\\B", "A\nB", ".", ".."])
 def test_what_is_no_sku(sku: str) -> None:
     assert not re.match(SKU_PATTERN, sku)
 

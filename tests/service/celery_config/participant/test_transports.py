@@ -18,7 +18,14 @@ from rest_framework.test import APIClient
 
 from celery_config.common.identifiers import uuid7
 from celery_config.contracts.base import encode
-from celery_config.errors import CallFailed, OutcomeUnknown, Refused, ServiceUnavailable, StepSuperseded
+from celery_config.errors import (
+    CallFailed,
+    OutcomeUnknown,
+    Refused,
+    ServiceUnavailable,
+    StateContradicted,
+    StepSuperseded,
+)
 from celery_config.http.circuit_breaker import CircuitBreaker
 from celery_config.http.json_client import JsonClient
 from celery_config.messaging import epochs
@@ -281,6 +288,7 @@ class TestTheDoor:
             ({"attempt": -1}, 400, "invalid"),
             ({"attempt": 2**70}, 400, "invalid"),
             ({"step": "a\0"}, 409, "command_rejected"),
+            ({"step": "\ud83d"}, 409, "command_rejected"),
             ({"step": "a" * 5000}, 409, "command_rejected"),
         ],
     )
@@ -295,6 +303,22 @@ class TestTheDoor:
         answer = peer.post("/api/commands/", body, format="json")
         assert (answer.status_code, answer.json()["code"]) == (status, code)
         assert hotel.bookings == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (CallFailed("invalid_request", "no such field"), "call_failed"),
+        (StateContradicted("it is released"), "contradicted"),
+    ],
+)
+def test_over_rest_a_failure_that_did_nothing_is_told_from_an_unknown_one(
+    registered: Hotel, live_server: Any, error: Exception, code: str
+) -> None:
+    registered.broken = error
+    outcome = Guest(registered, OverRest(live_server.url, settings.SERVICE_TOKEN)).book()
+    assert isinstance(outcome, CallFailed)
+    assert (outcome.code, outcome.reason) == (code, str(error))
 
 
 class TestWhoIsAway:

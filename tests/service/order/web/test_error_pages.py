@@ -68,8 +68,10 @@ class TestUnderApi:
     def test_a_body_in_chunks_that_is_too_large(self, peer: APIClient, kind: str) -> None:
         assert told(in_chunks(peer, TOO_LARGE * 2, kind)) == (413, PROBLEM, "body_too_large")
 
-    def test_a_body_in_chunks_is_read(self, peer: APIClient) -> None:
-        answer = in_chunks(peer, '{"username": "ada", "password": "x"}', "application/json")
+    @pytest.mark.parametrize("coding", ["chunked", "Chunked", "CHUNKED"])
+    def test_a_body_in_chunks_is_read(self, peer: APIClient, coding: str) -> None:
+        body = '{"username": "ada", "password": "x"}'
+        answer = in_chunks(peer, body, "application/json", HTTP_TRANSFER_ENCODING=coding)
         assert [error["code"] for error in answer.json()["errors"]] == ["authorization"]
 
     @pytest.mark.parametrize("broken", [ConnectionResetError, InvalidChunkSize(b"ZZ")])
@@ -114,6 +116,44 @@ class TestUnderApi:
     @pytest.mark.parametrize("version", ["", "1", "-1", "9" * 19])
     def test_a_number(self, peer: APIClient, version: str) -> None:
         assert peer.get(f"/api/sagas/?version={version}").status_code == 200
+
+    @pytest.mark.parametrize(
+        ("query", "told"),
+        [
+            (f"sagas/?version={'9' * 20}", "A number has at most 19 digits here."),
+            ("orders/?status=done", "must be one of placed, confirmed, cancelled"),
+        ],
+    )
+    def test_a_filter_says_what_it_takes(self, peer: APIClient, query: str, told: str) -> None:
+        assert peer.get(f"/api/{query}").json()["detail"] == told
+
+    @pytest.mark.parametrize(
+        ("body", "kind", "told"),
+        [
+            (b'{"why": "\xff"}', "application/json", "the body is not utf-8"),
+            (
+                b'{"why": %s}' % (b"9" * 5000),
+                "application/json",
+                "a number is too long, or is NaN or Infinity",
+            ),
+            (b'{"why": NaN}', "application/json", "a number is too long, or is NaN or Infinity"),
+            (b"{}", "application/json; charset=hex", "the charset is unknown; send UTF-8"),
+            (b"[" * 20_000, "application/json", "nested too deeply"),
+            (b'{"why"', "application/json", "Expecting ':' delimiter: line 1 column 7"),
+        ],
+    )
+    def test_a_body_that_is_no_json(self, peer: APIClient, body: bytes, kind: str, told: str) -> None:
+        answer = peer.post("/api/orders/", body, content_type=kind)
+        assert (answer.status_code, answer.json()["code"]) == (400, "parse_error")
+        assert answer.json()["detail"] == f"JSON parse error - {told}"
+
+    def test_half_a_surrogate_pair_can_be_answered(self, peer: APIClient) -> None:
+        answer = peer.post(
+            "/api/orders/", rb'{"flow": "\ud83d", "currency": "\ud83d"}', content_type="application/json"
+        )
+        assert told(answer) == (400, PROBLEM, "invalid")
+        flow = next(error for error in answer.json()["errors"] if error["field"] == "flow")
+        assert flow["detail"] == "must be one of orchestrated, choreographed"
 
     def test_nul_in_the_address(self, peer: APIClient) -> None:
         assert told(peer.get("/api/sagas/%00/")) == (400, PROBLEM, "bad_request")

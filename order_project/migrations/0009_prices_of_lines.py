@@ -14,7 +14,7 @@ def mark_recovered_lines(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("order", "0007_parked_choreographies"),
+        ("order", "0008_email_addresses"),
     ]
 
     operations = [

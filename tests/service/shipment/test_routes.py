@@ -1,0 +1,16 @@
+"""Every address of the API, in both spellings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.service.routes import api_routes, assert_reached_without_slash
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.parametrize("route", [*api_routes()])
+def test_the_last_slash_may_be_left_out(stranger: Any, route: str) -> None:
+    assert_reached_without_slash(stranger, route)
