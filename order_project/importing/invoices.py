@@ -204,7 +204,7 @@ def find_sku_fault(text: str) -> str:
     if re.fullmatch(EXPONENT, text):
         return DIGITS_LOST
     is_valid = NUL not in text and len(text) <= MAX_SKU and re.search(SKU_PATTERN, text)
-    return "" if is_valid else f"over {MAX_SKU} characters, a slash or a NUL"
+    return "" if is_valid else f"over {MAX_SKU} characters, a slash, a NUL, or one that no address can name"
 
 
 def find_number_fault(text: str) -> str:
