@@ -28,15 +28,8 @@ HOSTILE_JSON: dict[str, str] = {
     "escaped NUL": json.dumps({"name": "a\0"}),
     "half pair": json.dumps({"name": "\ud83d"}),
 }
-QUERIES = (
-    {"q": "a\0"},
-    {"q": "x" * 3000},
-    {"p": "abc"},
-    {"p": "9" * 30},
-    {"o": "abc"},
-    {"nothing__here": "1"},
-)
-FOREIGN_KEYS = ("abc", "0", str(UUID(int=7)), "9" * 30, "_00")
+QUERIES = ({"q": "a\0"}, {"q": "x" * 3000, "p": "9" * 30, "o": "abc"}, {"nothing__here": "1"})
+FOREIGN_KEYS = ("abc", str(UUID(int=7)), "9" * 30)
 # Django's own forms: one hostile value in all fields, not in each.
 OF_DJANGO = ("auth", "authtoken")
 
@@ -108,9 +101,11 @@ def hostile_forms(form: forms.BaseForm, given: Mapping[str, str], *, each: bool)
     """The valid values; then those with one hostile value, in each field or in all of them."""
     valid = valid_values(form, given)
     yield valid
-    for value in HOSTILE.values():
-        yield dict.fromkeys(form.fields, value)
-    for name, field in form.fields.items() if each else ():
+    if not each:
+        yield from (dict.fromkeys(form.fields, value) for value in HOSTILE.values())
+        return
+    shown = {name: field for name, field in form.fields.items() if not field.widget.is_hidden}
+    for name, field in shown.items():
         of_json = HOSTILE_JSON if isinstance(field, forms.JSONField) else {}
         for value in (*HOSTILE.values(), *of_json.values()):
             yield {**valid, name: value}
@@ -137,17 +132,17 @@ def assert_list_answers_everything(client: Client, model: type[models.Model], ke
     parameters = [
         name for spec in getattr(changes, "filter_specs", ()) for name in spec.expected_parameters()
     ]
-    hostile = [{name: value} for name in parameters for value in ("", "abc", "9" * 30, "2026-13-45")]
+    hostile = [{name: value} for name in parameters for value in ("abc", "9" * 30)]
     for query in (*QUERIES, *hostile):
         send(client, address, query)
     request = RequestFactory().get(address)
     request.user = User.objects.get(is_superuser=True)
     for action in admin.site._registry[model].get_actions(request):
         act = {"action": action, "why": "so", "confirmed": "yes", "post": "yes"}
-        for keys in ([], ["abc"], ["a\0"], [key, "9" * 30]):
+        for keys in (["abc"], ["a\0"], [key, "9" * 30]):
             send(client, address, {**act, "_selected_action": keys}, post=True)
-        for value in HOSTILE.values():
-            send(client, address, {**act, "_selected_action": [key], "why": value}, post=True)
+        for why in ("", HOSTILE["long"], HOSTILE["NUL"]):
+            send(client, address, {**act, "_selected_action": [key], "why": why}, post=True)
 
 
 def ensure_row(model: type[models.Model]) -> models.Model:

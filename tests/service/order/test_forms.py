@@ -31,7 +31,8 @@ HOME = {"name": "Ada", "line1": "1 High St", "city": "London", "postal_code": "S
 ADDRESSES: list[Any] = [
     None,
     HOME,
-    *({**HOME, part: value} for part in HOME for value in ("", "x" * 5000, "a\0", "\ud83d", None, 7, [[]])),
+    *({**HOME, part: value} for part in HOME for value in ("", "x" * 5000)),
+    *({**HOME, "city": value} for value in ("a\0", "\ud83d", None, 7, [[]])),
     *({name: value for name, value in HOME.items() if name != part} for part in HOME),
     {**HOME, "state": "NY"},
     {**HOME, "country": "ZZ"},
