@@ -12,6 +12,7 @@ from django.shortcuts import render
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from rest_framework.authtoken.serializers import AuthTokenSerializer
 from rest_framework.authtoken.views import ObtainAuthToken
 from rest_framework.parsers import FormParser
 from rest_framework.throttling import ScopedRateThrottle
@@ -23,12 +24,18 @@ from celery_config.messaging.api import BarrierList, EventFeed, OutboxState
 from celery_config.participant.api import Commands, SettleBarrier
 from celery_config.web import site
 from celery_config.web.error_pages import HANDLERS
+from celery_config.web.inputs import KnownFieldsOnly
 from celery_config.web.parsers import NestingSafeJsonParser
+
+
+class TokenInput(KnownFieldsOnly, AuthTokenSerializer):
+    """A name and a password."""
 
 
 class TokenApi(ObtainAuthToken):
     """A user's token for a name and a password, as JSON or a form. It is throttled against guessing."""
 
+    serializer_class = TokenInput
     parser_classes = (NestingSafeJsonParser, FormParser)
     throttle_classes = (ScopedRateThrottle,)
     throttle_scope = "token"

@@ -20,6 +20,7 @@ from celery_config.contracts.inventory import MAX_NAME, MAX_PRICE, MAX_SKU
 from celery_config.messaging.api import RefusedWhileRecovering
 from celery_config.reconciliation.api import FactsApi
 from celery_config.web.fields import IdField
+from celery_config.web.inputs import ClientInput
 from celery_config.web.parsers import parse_body
 from celery_config.web.problems import Unprocessable
 from inventory_app import domain, selectors, services
@@ -71,8 +72,8 @@ class ProductsApi(RefusedWhileRecovering, generics.ListAPIView[Product]):
     queryset = Product.objects.all()
     filterset_fields = ("active", "currency")
 
-    class InputSerializer(serializers.Serializer[Any]):
-        class ItemSerializer(serializers.Serializer[Any]):
+    class InputSerializer(ClientInput):
+        class ItemSerializer(ClientInput):
             sku = SkuField()
             name = serializers.CharField(max_length=MAX_NAME)
             price = serializers.IntegerField(min_value=0, max_value=MAX_PRICE)
@@ -127,8 +128,8 @@ class StockApi(generics.ListAPIView[Stock]):
 class OpeningStockApi(RefusedWhileRecovering):
     """The first stock of products."""
 
-    class InputSerializer(serializers.Serializer[Any]):
-        class ItemSerializer(serializers.Serializer[Any]):
+    class InputSerializer(ClientInput):
+        class ItemSerializer(ClientInput):
             sku = SkuField()
             quantity = serializers.IntegerField(min_value=0, max_value=domain.MAX_QUANTITY)
 
@@ -162,7 +163,7 @@ class MovementSerializer(serializers.ModelSerializer[Movement]):
 class AdjustmentApi(RefusedWhileRecovering):
     """Corrections of the stock."""
 
-    class InputSerializer(serializers.Serializer[Any]):
+    class InputSerializer(ClientInput):
         adjustment = IdField(help_text="your id of the adjustment; a repeat changes nothing")
         sku = SkuField()
         quantity = serializers.IntegerField(min_value=-domain.MAX_QUANTITY, max_value=domain.MAX_QUANTITY)

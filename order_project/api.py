@@ -16,6 +16,7 @@ from rest_framework.response import Response
 
 from celery_config.saga.models import SagaInstance, SagaStep
 from celery_config.saga.operations import api as saga_api
+from celery_config.web.inputs import ClientInput
 from celery_config.web.parsers import parse_body
 from celery_config.web.problems import build_problem
 from order_project import cancelling, placing, selectors, services
@@ -32,6 +33,8 @@ from order_project.inputs import (
 )
 from order_project.models import Choreography, Order, OrderLine, Refund, SeenEvent
 from order_project.requests import OrderSubmission, Placed
+
+KEY_OF_BATCH = "A batch has no key of its own: give each order its `idempotency_key`."
 
 
 class StepOutput(serializers.ModelSerializer[SagaStep]):
@@ -166,6 +169,8 @@ class OrderBatch(generics.GenericAPIView[Order]):
     @extend_schema(responses={200: dict})
     def post(self, request: Request) -> Response:
         """Place many orders, each with an outcome of its own: `status` 202 with the order, or the problem it has."""
+        if "Idempotency-Key" in request.headers:
+            raise serializers.ValidationError({"Idempotency-Key": KEY_OF_BATCH})
         given = parse_body(BatchInput, request)
         customers = CustomerAccess(request.user)
         with customers.transaction():
@@ -223,6 +228,7 @@ class OrderCancel(OrderAPI):
     @extend_schema(request=None, responses={202: dict})
     def post(self, request: Request, pk: UUID) -> Response:
         """Ask to cancel. 202: it is stopping; 409 with the reason: it is too late."""
+        parse_body(ClientInput, request)
         order = self.get_object()
         state = cancelling.ask_to_cancel(order=order, reason=f"cancelled by {request.user.get_username()}")
         return Response(
@@ -231,7 +237,7 @@ class OrderCancel(OrderAPI):
         )
 
 
-class RefundInput(serializers.Serializer[Any]):
+class RefundInput(ClientInput):
     amount = serializers.IntegerField(min_value=1, help_text="minor units of the order's currency")
     reason = serializers.CharField(max_length=200)
 

@@ -12,14 +12,14 @@ from rest_framework.permissions import IsAuthenticated
 
 from celery_config.copies.api import CopiedDetail
 from celery_config.messaging.api import RefusedWhileRecovering
-from order_project.addresses import validate_address
+from celery_config.web.inputs import KnownFieldsOnly
+from order_project.addresses import AddressInput, validate_address
 from order_project.errors import CustomerHasOrders
-from order_project.inputs import AddressInput
 from order_project.models import CatalogueProduct, Customer
 
 
-class CustomerSerializer(serializers.ModelSerializer[Customer]):
-    # An address is changed as a whole, also by PATCH.
+class CustomerSerializer(KnownFieldsOnly, serializers.ModelSerializer[Customer]):
+    # An address is changed as a whole: the validator finds what a PATCH leaves out.
     billing_address = AddressInput(required=False, allow_null=True, validators=[validate_address])
     delivery_address = AddressInput(required=False, allow_null=True, validators=[validate_address])
 

@@ -11,11 +11,13 @@ from django.db import transaction
 from rest_framework import serializers
 from rest_framework.exceptions import APIException, ValidationError
 
-from celery_config.common.iso import validate_country, validate_currency
+from celery_config.common.iso import validate_currency
 from celery_config.contracts.inventory import MAX_PRICE
 from celery_config.contracts.shipment import Address
 from celery_config.web.fields import IdField, WordField
+from celery_config.web.inputs import ClientInput
 from order_project import domain, selectors, services
+from order_project.addresses import AddressInput
 from order_project.errors import NotYourself, PriceNotYours, UnknownCustomer
 from order_project.models import Customer
 from order_project.requests import OrderRequest, OrderSubmission
@@ -26,7 +28,7 @@ PARSED_LINES = 10 * domain.MAX_LINES
 LONGEST_KEY = 200
 
 
-class LineInput(serializers.Serializer[Any]):
+class LineInput(ClientInput):
     sku = serializers.CharField(max_length=64)
     quantity = serializers.IntegerField(min_value=1, max_value=domain.MAX_QUANTITY)
     unit_price = serializers.IntegerField(
@@ -37,15 +39,9 @@ class LineInput(serializers.Serializer[Any]):
     )
 
 
-class AddressInput(serializers.Serializer[Any]):
-    name = serializers.CharField(max_length=200)
-    line1 = serializers.CharField(max_length=200)
-    city = serializers.CharField(max_length=100)
-    postal_code = serializers.CharField(max_length=20)
-    country = serializers.CharField(validators=[validate_country], help_text="ISO 3166-1 alpha-2")
+class OrderInput(ClientInput):
+    hints = {"idempotency_key": "Send the key as the header Idempotency-Key."}
 
-
-class OrderInput(serializers.Serializer[Any]):
     lines = serializers.ListField(child=LineInput(), allow_empty=False, max_length=PARSED_LINES)
     currency = serializers.CharField(validators=[validate_currency], help_text="ISO 4217")
     payment_token = serializers.CharField(max_length=200)
@@ -62,7 +58,7 @@ class BatchOrderInput(OrderInput):
     idempotency_key = serializers.CharField(max_length=LONGEST_KEY, required=False)
 
 
-class BatchInput(serializers.Serializer[Any]):
+class BatchInput(ClientInput):
     """The orders are read one by one, so that one that is wrong spoils no other."""
 
     orders = serializers.ListField(

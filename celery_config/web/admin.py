@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
 from django.core.paginator import Paginator
-from django.db.models import Q, QuerySet
+from django.db.models import JSONField, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.utils.functional import cached_property
 from rest_framework.authtoken.admin import TokenAdmin
 from rest_framework.authtoken.models import TokenProxy
@@ -18,6 +20,7 @@ from unfold.contrib.filters.admin import FieldTextFilter
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from celery_config.common.identifiers import parse_uuid
+from celery_config.web.forms import AutocompleteWidget, StorableJsonField, is_valid_key
 
 
 def text_filter(field: str) -> tuple[str, type[FieldTextFilter]]:
@@ -37,7 +40,30 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]
         return int(rows[: self.max_count].count())
 
 
-class ServiceAdmin(ModelAdmin):  # type: ignore[misc]
+class SafeFormMixin:
+    """The forms of a list and of a row take or refuse whatever is sent."""
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        """Django looks for the chosen rows by whatever is sent as their keys."""
+        key = queryset.model._meta.pk
+        if not all(is_valid_key(key, each) for each in request.POST.getlist(ACTION_CHECKBOX_NAME)):
+            self.message_user(request, "Nothing was changed: there is no such row", messages.ERROR)  # type: ignore[attr-defined]
+            return redirect(request.get_full_path())
+        answer: HttpResponse | None = super().response_action(request, queryset)  # type: ignore[misc]
+        return answer
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
+        if isinstance(db_field, JSONField):
+            options |= {"form_class": StorableJsonField, "validators": db_field.validators}
+        return super().formfield_for_dbfield(db_field, request, **options)  # type: ignore[misc]
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
+        if db_field.name in self.get_autocomplete_fields(request):  # type: ignore[attr-defined]
+            options["widget"] = AutocompleteWidget(db_field, self.admin_site)  # type: ignore[attr-defined]
+        return super().formfield_for_foreignkey(db_field, request, **options)  # type: ignore[misc]
+
+
+class ServiceAdmin(SafeFormMixin, ModelAdmin):  # type: ignore[misc]
     """A page of a table that may be large.
 
     A search for a UUID compares it with `search_ids`; Django would compare texts, which no index supports. Other words
@@ -109,7 +135,7 @@ for model in (User, Group, TokenProxy):
 
 
 @admin.register(User)
-class AccountAdmin(UserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
+class AccountAdmin(SafeFormMixin, UserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
     """Django's page in unfold's style."""
 
     compressed_fields = False  # the two boxes of permissions are too wide beside their labels
@@ -119,14 +145,14 @@ class AccountAdmin(UserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
 
 
 @admin.register(Group)
-class RoleAdmin(GroupAdmin, ModelAdmin):  # type: ignore[misc]
+class RoleAdmin(SafeFormMixin, GroupAdmin, ModelAdmin):  # type: ignore[misc]
     """Django's page in unfold's style."""
 
     compressed_fields = False
 
 
 @admin.register(TokenProxy)
-class HiddenTokenAdmin(TokenAdmin, ModelAdmin):  # type: ignore[misc]
+class HiddenTokenAdmin(SafeFormMixin, TokenAdmin, ModelAdmin):  # type: ignore[misc]
     """Staff create and delete tokens here and never see them: the owner gets the token from `/api/token/`."""
 
     list_display = ("user", "created")

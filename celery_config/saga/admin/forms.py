@@ -7,6 +7,8 @@ from typing import Any
 from django import forms
 from unfold.widgets import UnfoldAdminRadioSelectWidget, UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget
 
+from celery_config.web.forms import StorableJsonField
+
 Choices = list[tuple[str, Any]]
 
 
@@ -24,10 +26,8 @@ class SeenForm(WhyForm):
     seen = forms.CharField(widget=forms.HiddenInput)
 
 
-class JsonObject(forms.JSONField):
+class JsonObject(StorableJsonField):
     """Accepts an empty object as an answer."""
-
-    empty_values = [None, ""]
 
     def to_python(self, value: Any) -> Any:
         given = super().to_python(value)

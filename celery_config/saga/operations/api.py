@@ -21,13 +21,14 @@ from celery_config.saga.engine.saga_flow import SAGAS
 from celery_config.saga.models import OperatorAction, SagaInstance, SagaPause, WatchedRow
 from celery_config.saga.operations import known_flows, operators, pauses, previews, selectors
 from celery_config.web.fields import IdField, JsonObjectField, WordField
+from celery_config.web.inputs import ClientInput
 from celery_config.web.parsers import parse_body
 from celery_config.web.permissions import IsService, require_permission
 
 MayOperate = require_permission("saga.change_sagainstance")
 
 
-class WhyInput(serializers.Serializer[Any]):
+class WhyInput(ClientInput):
     why = serializers.CharField(max_length=1000, help_text="kept with your name")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID, uuid4
@@ -93,6 +94,12 @@ class TestPlacing:
             ({"payment_token": None}, "payment_token"),
             ({"address": {**WISH["address"], "country": "Britain"}}, "address.country"),
             ({"address": {**WISH["address"], "country": "ZZ"}}, "address.country"),
+            ({"address": {**WISH["address"], "state": "NY"}}, "address.state"),
+            ({"address": {**WISH["address"], "phone": "1"}}, "address.phone"),
+            ({"lines": [{"sku": HEART, "quantity": 1, "colour": "red"}]}, "lines.0.colour"),
+            ({"coupon": "SPRING"}, "coupon"),
+            ({"idempotency_key": "k"}, "idempotency_key"),
+            ({"x" * 500: 1}, "x" * 100),
         ],
     )
     def test_invalid_input_names_the_field(self, ada: APIClient, wrong: dict[str, Any], field: str) -> None:
@@ -101,6 +108,18 @@ class TestPlacing:
         assert answer.headers["Content-Type"] == "application/problem+json"
         assert field in {error["field"] for error in answer.json()["errors"]}
         assert not Order.objects.exists()
+
+    def test_an_unknown_field_with_half_a_surrogate_pair_is_named(self, ada: APIClient) -> None:
+        answer = ada.post(ORDERS, json.dumps({"\ud83d": 1}), content_type="application/json")
+        assert r"\ud83d" in [error["field"] for error in answer.json()["errors"]]
+
+    def test_an_unknown_field_is_named_beside_the_other_errors(self, ada: APIClient) -> None:
+        errors = post(ada, currency="euro", coupon="SPRING", idempotency_key="k").json()["errors"]
+        assert {(e["field"], e["code"], e["detail"]) for e in errors if e["field"] != "currency"} == {
+            ("coupon", "unknown_field", "This field is unknown here."),
+            ("idempotency_key", "unknown_field", "Send the key as the header Idempotency-Key."),
+        }
+        assert len(errors) == 3
 
     def test_what_cannot_be_ordered_has_a_stable_code(self, ada: APIClient) -> None:
         answer = post(ada, lines=[{"sku": "no-such", "quantity": 1}])
@@ -186,6 +205,20 @@ class TestPlacingMany:
         with django_assert_num_queries(len(one)):
             assert {r["status"] for r in self.post(staff, *[wish] * 30).json()["results"]} == {202}
 
+    def test_an_unknown_field_refuses_its_order_alone(self, ada: APIClient) -> None:
+        strange = WISH | {"address": {**WISH["address"], "state": "NY"}}
+        results = self.post(ada, strange, WISH).json()["results"]
+        assert [r["status"] for r in results] == [400, 202]
+        assert [error["field"] for error in results[0]["errors"]] == ["address.state"]
+
+    def test_a_key_in_the_header_is_refused(self, ada: APIClient) -> None:
+        answer = ada.post(
+            f"{ORDERS}batch/", {"orders": [WISH]}, format="json", headers={"Idempotency-Key": "retry-1"}
+        )
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "Idempotency-Key")
+        assert "give each order its `idempotency_key`" in answer.json()["detail"]
+        assert not Order.objects.exists()
+
     def test_all_refused_makes_nobody_a_customer(self, ada: APIClient) -> None:
         self.post(ada, WISH | {"lines": [{"sku": "no-such", "quantity": 1}]})
         assert not Customer.objects.filter(user__username="ada").exists()
@@ -213,6 +246,18 @@ class TestWhoMayDoWhat:
         assert bob.get(url).status_code == 404
         assert bob.post(f"{url}cancel/").status_code == 404
         assert [len(c.get(ORDERS).json()["results"]) for c in (ada, bob, staff)] == [1, 0, 1]
+
+    def test_an_act_takes_no_unknown_field(self, staff: APIClient, ada: APIClient) -> None:
+        url = post(ada).json()["url"]
+        for path, body in (
+            (f"{url}cancel/", {"reason": "x"}),
+            (f"{url}refunds/", {"amount": 1, "reason": "x", "currency": "EUR"}),
+            ("/api/customers/", {"name": "Ada", "phone": "1"}),
+            ("/api/token/", {"username": "ada", "password": "x", "scope": "all"}),
+        ):
+            answer = staff.post(path, body, format="json")
+            codes = [error["code"] for error in answer.json()["errors"]]
+            assert (answer.status_code, "unknown_field" in codes) == (400, True), path
 
     def test_refunds_are_for_staff(self, ada: APIClient) -> None:
         url = post(ada).json()["url"]

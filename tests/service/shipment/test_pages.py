@@ -68,6 +68,12 @@ def test_facts_for_the_audit(order: UUID, peer: Any) -> None:
         assert (refused.status_code, refused.json()["code"]) == (400, "invalid")
 
 
+def test_a_newer_audit_may_ask_for_more(order: UUID, peer: Any) -> None:
+    """Rule 24: what another service sends may have unknown fields."""
+    answer = peer.post("/api/facts/", {"orders": [str(order)], "depth": 2}, format="json")
+    assert (answer.status_code, [*answer.json()["facts"]]) == (200, [str(order)])
+
+
 def test_equal_books_have_no_findings(order: UUID, participant: Any) -> None:
     cancelled, saga = book(), uuid4()
     participant.do(cancelled, saga=saga)

@@ -81,6 +81,12 @@ def test_a_booking(parcel: Parcel, stranger: Any) -> None:
     assert OutboxMessage.objects.filter(name="shipment.shipment_booked").count() == 1
 
 
+def test_an_event_may_have_unknown_fields(parcel: Parcel, stranger: Any) -> None:
+    """Rule 24: the carrier's format gains fields."""
+    body = event(parcel.command, "shipment.booked", parcel.key(), colour="red") | {"api_version": "9"}
+    assert outcome(stranger, body) == "settled"
+
+
 def test_a_refusal(parcel: Parcel, stranger: Any) -> None:
     body = event(
         parcel.command, "shipment.refused", parcel.key(), code="address_unreachable", reason="too far"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any, Protocol
@@ -140,6 +141,16 @@ def test_its_reply_joins_the_others(guest: Guest) -> None:
     assert outcome == {"flight": {"seat": "1A"}, "hotel": guest.hotel.row.reply}
     assert (guest.hotel.bookings, guest.hotel.events) == (1, ["done"])
     assert guest.hotel.row.key == guest.hotel.step("do", None).key
+
+
+def test_unknown_fields_are_ignored(guest: Guest) -> None:
+    """Rule 24: a newer orchestrator may send more than this service knows."""
+    command = encode(BookHotel(trip=guest.hotel.trip, nights=3)) | {"breakfast": True}
+    message = {
+        "saga": str(guest.hotel.saga), "step": "hotel", "operation": "do", "attempt": 0, "command": command, "lane": 7,
+    }  # fmt: skip
+    outcome = guest.transport.send(BookHotel.wire_name(), message, {})
+    assert (outcome, guest.hotel.bookings) == ({"hotel": guest.hotel.row.reply}, 1)
 
 
 def test_a_repeat_is_answered_alike_and_does_nothing(guest: Guest) -> None:
@@ -300,7 +311,7 @@ class TestTheDoor:
             "command": encode(BookHotel(trip=hotel.trip, nights=3)), **said,
         }  # fmt: skip
         body = {"task": BookHotel.wire_name(), "message": message, "replies": {}}
-        answer = peer.post("/api/commands/", body, format="json")
+        answer = peer.post("/api/commands/", json.dumps(body), content_type="application/json")
         assert (answer.status_code, answer.json()["code"]) == (status, code)
         assert hotel.bookings == 0
 
