@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
+import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -14,6 +16,7 @@ VENV = Path(__file__).resolve().parent / ".venv"
 ASKING = ("audit", "import_orders", "reconcile", "recover", "sync")
 SYSTEM_COMMANDS = {
     "up": ("compose.local.up", "start the whole stack on PostgreSQL and RabbitMQ"),
+    "status": ("compose.local.status", "addresses, login, health, and what waits for a human"),
     "demo": ("compose.local.demo", "100 orders through the four services, without any server"),
     "bench": ("tests.bench.run", "orders per second, latency and CPU, against a bare Celery chain"),
     "test": ("tests.run", "every test, on real servers"),
@@ -48,26 +51,54 @@ def usage() -> str:
 
 
 def main(argv: list[str]) -> int:
-    if len(argv) > 1 and argv[1] in SERVICES:
-        os.environ["DJANGO_SETTINGS_MODULE"] = SERVICES[argv[1]].settings_module
-        if not os.environ.get(f"{argv[1].upper()}_DATABASE_URL"):
-            from compose.local import running
-
-            var = Path(os.environ.get("ORDER_SAGA_VAR") or VENV.parent / "var")
-            if not running.join_stack(var) and needs_a_stack(argv):
-                print(
-                    f"Nothing is running in {var}: start it with `make up` in another terminal.",
-                    file=sys.stderr,
-                )
-                return 1
-        from django.core.management import execute_from_command_line
-
-        execute_from_command_line([f"{argv[0]} {argv[1]}", *argv[2:]])
+    name = argv[1] if len(argv) > 1 else "help"
+    if name in SERVICES:
+        return run_service_command(argv)
+    if name in SYSTEM_COMMANDS:
+        return importlib.import_module(SYSTEM_COMMANDS[name][0]).main(argv[2:]) or 0
+    if name in ("help", "--help", "-h"):
+        print(usage())
         return 0
-    if len(argv) > 1 and argv[1] in SYSTEM_COMMANDS:
-        return importlib.import_module(SYSTEM_COMMANDS[argv[1]][0]).main(argv[2:]) or 0
-    print(usage(), file=sys.stderr if len(argv) > 1 else sys.stdout)
-    return 2 if len(argv) > 1 and argv[1] not in ("help", "--help", "-h") else 0
+    guesses = difflib.get_close_matches(name, [*SERVICES, *SYSTEM_COMMANDS], n=1)
+    guess = f" Did you mean `{' '.join(['./manage.py', *guesses, *argv[2:]])}`?" if guesses else ""
+    print(
+        f"There is no service and no command `{name}`.{guess} `./manage.py help` lists both.", file=sys.stderr
+    )
+    return 2
+
+
+def run_service_command(argv: list[str]) -> int:
+    """Run a management command of a service, in the running stack if no database is named."""
+    service = argv[1]
+    os.environ["DJANGO_SETTINGS_MODULE"] = SERVICES[service].settings_module
+    if not os.environ.get(f"{service.upper()}_DATABASE_URL"):
+        from compose.local import running
+        from compose.local.errors import LocalError
+
+        var = Path(os.environ.get("ORDER_SAGA_VAR") or VENV.parent / "var")
+        try:
+            is_running = running.join_stack(var)
+        except LocalError as error:
+            print(error, file=sys.stderr)
+            return 1
+        if not is_running and needs_a_stack(argv):
+            print(
+                f"Nothing is running in {var}: start it with `make up` in another terminal.", file=sys.stderr
+            )
+            return 1
+    from django.core.exceptions import ImproperlyConfigured
+    from django.core.management import execute_from_command_line
+    from django.db import InterfaceError, OperationalError
+
+    try:
+        execute_from_command_line([f"{argv[0]} {service}", *argv[2:]])
+    except (ImproperlyConfigured, OperationalError, InterfaceError) as error:
+        if "--traceback" in argv:
+            raise
+        what = "The settings are wrong" if isinstance(error, ImproperlyConfigured) else "The database failed"
+        print(f"{service}: {what}: {error}".strip(), file=sys.stderr)
+        return 1
+    return 0
 
 
 def needs_a_stack(argv: list[str]) -> bool:
@@ -77,12 +108,24 @@ def needs_a_stack(argv: list[str]) -> bool:
 
 
 def use_venv() -> None:
-    """Continue under the project's own .venv when no other environment is active."""
+    """Continue under the project's own .venv when no other environment is active.
+
+    Without it, and without the packages, say how it is made.
+    """
     python = VENV / "bin" / "python"
     if sys.prefix == sys.base_prefix and python.exists():
         os.execv(python, [str(python), *sys.argv])
+    if importlib.util.find_spec("django") is None:
+        sys.exit(
+            "The packages of Order Saga are not installed: run `make demo` once. It makes .venv, which this command"
+            " then uses."
+        )
 
 
 if __name__ == "__main__":
-    use_venv()
-    sys.exit(main(sys.argv))
+    try:
+        use_venv()
+        sys.exit(main(sys.argv))
+    except KeyboardInterrupt:
+        print("\nStopped by Ctrl-C.", file=sys.stderr)
+        sys.exit(130)

@@ -2,6 +2,32 @@
 
 from __future__ import annotations
 
+import re
+
+MAX_TEXT = 500
+# Longer than any reason of our own.
+MAX_REASON = 2000
+CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+def clean_text(value: object, fallback: str = "", *, limit: int = MAX_TEXT) -> str:
+    """A text from outside that every database stores and every page shows: printable, on one line, at most `limit`.
+
+    Args:
+        fallback: stands for what is no text, or has nothing printable.
+    """
+    if not isinstance(value, str):
+        return fallback
+    # NUL, halves of surrogate pairs, marks that change the direction of writing and line ends are not printable.
+    printable = "".join(each if each.isprintable() else " " for each in value[: 2 * limit])
+    text = " ".join(printable.split())
+    return (text if len(text) <= limit else text[: limit - 1] + "…") or fallback
+
+
+def clean_code(value: object, fallback: str) -> str:
+    """A code from outside; `fallback` stands for what cannot be one."""
+    return value if isinstance(value, str) and CODE.fullmatch(value) else fallback
+
 
 class OrderSagaError(Exception):
     """The base class."""
@@ -12,14 +38,18 @@ class DefinitionError(OrderSagaError):
 
 
 class CodedError(OrderSagaError):
-    """The base of errors with a code.
+    """The base of errors with a code. Both parts are cleaned, because they may come from outside.
 
     Args:
         code: stable, for programs: `card_declined`.
         reason: for people.
     """
 
+    unknown_code = "error"
+
     def __init__(self, code: str, reason: str) -> None:
+        code = clean_code(code, self.unknown_code)
+        reason = clean_text(reason, code, limit=MAX_REASON)
         super().__init__(code, reason)
         self.code = code
         self.reason = reason
@@ -29,7 +59,9 @@ class CodedError(OrderSagaError):
 
 
 class Refused(CodedError):
-    """A participant's business "no": final, stored, announced; it stops the saga."""
+    """A participant's business "no": final, stored, announced; it stops the saga. Nothing was done."""
+
+    unknown_code = "declined"
 
 
 class OutcomeUnknown(OrderSagaError):
@@ -43,7 +75,7 @@ class ServiceUnavailable(OutcomeUnknown):
 class CallFailed(CodedError):
     """The other side did not accept the call as such: our settings or our code are wrong.
 
-    It did nothing, and no repeat helps until a human mends it.
+    This call did nothing, an earlier one with the same key may have, and no repeat helps until a human mends it.
     """
 
 

@@ -4,21 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import F
 from django.http import HttpRequest
 
 from celery_config.web.admin import ReadOnlyAdmin, ReadOnlyInline, ServiceAdmin, text_filter
 from celery_config.web.columns import column, id_column, label_column, money_column, number_column
-from inventory_app import services
+from inventory_app import domain, selectors, services
 from inventory_app.domain import ProductData
-from inventory_app.models import Movement, Product, Reservation, ReservationLine, Stock
+from inventory_app.models import Movement, PayableCurrency, Product, Reservation, ReservationLine, Stock
 
 SHOWN_PRICE = money_column("price", "price as shown")
 SKU = column("sku", "product_id", "product", lambda movement: movement.product_id)
 QUANTITY = number_column("quantity")
 LEVELS = tuple(map(number_column, ("on_hand", "reserved", "available", "opening")))
 STATE = label_column("state", {"held": "info", "released": "warning", "committed": "success"})
+
+
+def warn_of_payment(product: Product) -> str:
+    payable = selectors.read_payable(product.currency).get(product.currency)
+    return domain.explain_payment_fault(product.price, product.currency, payable)
+
+
+PAYMENT = column(
+    "payment", "currency", "payment", lambda product: warn_of_payment(product) or "no fault known"
+)
 
 
 @admin.register(Product)
@@ -28,8 +38,8 @@ class ProductAdmin(ServiceAdmin):
     search_fields = ("sku__icontains", "name__icontains")
     search_help_text = "SKU or name"
     ordering = ("sku",)
-    fields = (*services.PRODUCT_FIELDS, SHOWN_PRICE, "version", "created_at", "updated_at")
-    readonly_fields = (SHOWN_PRICE, "version", "created_at", "updated_at")
+    fields = (*services.PRODUCT_FIELDS, SHOWN_PRICE, PAYMENT, "version", "created_at", "updated_at")
+    readonly_fields = (SHOWN_PRICE, PAYMENT, "version", "created_at", "updated_at")
 
     def get_fields(self, request: HttpRequest, obj: Product | None = None) -> Any:
         return self.fields if obj else ("sku", *services.PRODUCT_FIELDS)
@@ -37,6 +47,8 @@ class ProductAdmin(ServiceAdmin):
     def save_model(self, request: HttpRequest, obj: Product, form: Any, change: bool) -> None:
         names = ("sku", *services.PRODUCT_FIELDS)
         services.put_products(products=[ProductData(**{name: getattr(obj, name) for name in names})])
+        if warning := warn_of_payment(obj):
+            self.message_user(request, f"{obj.sku}: {warning}.", messages.WARNING)
 
     def has_delete_permission(self, request: HttpRequest, obj: Product | None = None) -> bool:
         return False  # orders and movements refer to the product; make it inactive instead
@@ -86,3 +98,13 @@ class MovementAdmin(ReadOnlyAdmin):
     search_fields = ("product__exact",)
     search_help_text = "SKU, order id or adjustment id"
     ordering = ("-id",)
+
+
+@admin.register(PayableCurrency)
+class PayableCurrencyAdmin(ReadOnlyAdmin):
+    list_display = ("currency", "accepted", "step", "version", "changed_at")
+    list_filter = ("accepted",)
+    search_fields = ("currency__icontains",)
+    search_help_text = "ISO 4217 code"
+    ordering = ("currency",)
+    fields = ("currency", "accepted", "step", "version", "changed_at", "applied_at")

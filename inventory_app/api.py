@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
+from functools import cached_property
 from typing import Any
 
 from django.db.models import F
@@ -35,12 +37,31 @@ class SkuField(serializers.CharField):
 
 
 class ProductSerializer(serializers.ModelSerializer[Product]):
+    payment_warning = serializers.SerializerMethodField(
+        help_text="why an order of it could not be paid; empty if it can, or if that is not known yet"
+    )
+
     class Meta:
         model = Product
         fields = (
-            "sku", "name", "price", "currency", "weight_grams", "active", "version",
+            "sku", "name", "price", "currency", "weight_grams", "active", "payment_warning", "version",
             "created_at", "updated_at",
         )  # fmt: skip
+
+    def get_payment_warning(self, product: Product) -> str:
+        return domain.explain_payment_fault(
+            product.price, product.currency, self.payable.get(product.currency)
+        )
+
+    @cached_property
+    def payable(self) -> dict[str, domain.Payable]:
+        """Read once for all products of an answer."""
+        return selectors.read_payable()
+
+
+class WarningSerializer(serializers.Serializer[Any]):
+    sku = serializers.CharField()
+    detail = serializers.CharField()
 
 
 class ProductsApi(RefusedWhileRecovering, generics.ListAPIView[Product]):
@@ -66,14 +87,17 @@ class ProductsApi(RefusedWhileRecovering, generics.ListAPIView[Product]):
         created = serializers.IntegerField()
         changed = serializers.IntegerField()
         unchanged = serializers.IntegerField()
+        warnings = WarningSerializer(many=True, help_text="products of which an order could not be paid")
 
     @extend_schema(request=InputSerializer, responses=OutputSerializer)
     def post(self, request: Request) -> Response:
         """Create products, or change them to what is sent, all in one transaction."""
-        items = parse_body(self.InputSerializer, request)["products"]
+        products = [
+            domain.ProductData(**item) for item in parse_body(self.InputSerializer, request)["products"]
+        ]
         with translate_errors():
-            put = services.put_products(products=[domain.ProductData(**item) for item in items])
-        return Response(self.OutputSerializer(put).data)
+            put = services.put_products(products=products)
+        return Response(self.OutputSerializer({**asdict(put), "warnings": warn_of_payment(products)}).data)
 
 
 class ProductApi(generics.RetrieveAPIView[Product]):
@@ -179,6 +203,15 @@ class MovementsApi(generics.ListAPIView[Movement]):
     ordering = "-id"  # the movements of one order are made at the same moment
     queryset = Movement.objects.all()
     filterset_fields = ("product", "order", "kind")
+
+
+def warn_of_payment(products: Iterable[domain.ProductData]) -> list[dict[str, str]]:
+    payable = selectors.read_payable()
+    faults = {
+        each.sku: domain.explain_payment_fault(each.price, each.currency, payable.get(each.currency))
+        for each in products
+    }
+    return [{"sku": sku, "detail": fault} for sku, fault in faults.items() if fault]
 
 
 @contextmanager

@@ -60,6 +60,28 @@ class ProductData:
     active: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Payable:
+    """What the payment provider takes of a currency; `step` in minor units."""
+
+    accepted: bool
+    step: int
+
+
+def explain_payment_fault(price: int, currency: str, payable: Payable | None) -> str:
+    """Say why an order of one piece could not be paid; empty if it could, or if that is not known yet."""
+    if payable is None:
+        return ""
+    if not payable.accepted:
+        return f"the payment provider does not take {currency}: no order of this product is accepted"
+    if price % payable.step:
+        return (
+            f"the payment provider takes {currency} in steps of {payable.step} minor units: an order whose total is"
+            " no multiple of that is refused"
+        )
+    return ""
+
+
 def reservation_id(order: UUID) -> UUID:
     """The id of an order's one reservation; it follows from the order."""
     return uuid5(RESERVATION_IDS, str(order))

@@ -11,7 +11,7 @@ from django.db.models import F, Q
 from celery_config.common.iso import validate_currency
 from celery_config.contracts.inventory import MAX_NAME, MAX_PRICE, MAX_SKU, SKU_PATTERN
 from celery_config.copies.fields import KeyField
-from celery_config.copies.models import Published
+from celery_config.copies.models import CopiedRow, Published
 from celery_config.db.functions import Now
 from inventory_app import domain
 from inventory_app.domain import Change, ReservationState
@@ -48,6 +48,21 @@ class Product(Published):
 
     def __str__(self) -> str:
         return f"{self.sku} {self.name}"
+
+
+class PayableCurrency(CopiedRow):
+    """The copy of payment's currencies: what the payment provider takes. A missing row is not known yet."""
+
+    currency = KeyField(primary_key=True, max_length=3)
+    accepted = models.BooleanField()
+    step = models.BigIntegerField(help_text="amounts are multiples of it, in minor units")
+
+    class Meta:
+        verbose_name = "currency (copy)"
+        verbose_name_plural = "currencies (copy)"
+
+    def __str__(self) -> str:
+        return str(self.currency)
 
 
 class Stock(models.Model):

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from celery_config.common.services import ORCHESTRATOR
 from celery_config.contracts.base import encode
 from celery_config.contracts.inventory import CommitStock, ReserveStock, StockCommitted, StockReserved
 from celery_config.copies.recovery import NewerRow, find_newer
+from celery_config.erasure.recovery import recover_erasures
 from celery_config.errors import Refused
 from celery_config.messaging import epochs
 from celery_config.messaging.recovery import Plan, Question, Repair
@@ -29,6 +31,7 @@ from celery_config.participant.recovery import (
 )
 from inventory_app import domain, services
 from inventory_app.domain import ProductData, ReservationState
+from inventory_app.erasure import DATA_MAP
 from inventory_app.models import Movement, Reservation
 
 COMMANDS = (ReserveStock, CommitStock)
@@ -42,6 +45,7 @@ def make_plan() -> Plan:
         ServiceCallError: the order service does not answer.
     """
     plan = Plan()
+    plan.add(*recover_erasures(DATA_MAP, ORCHESTRATOR))
     for row in find_newer("order", "catalogue_product", "product"):
         plan.add(recover_product(row))
     for flow in read_flows():

@@ -9,9 +9,9 @@ from uuid import UUID
 from django.db.models import BigIntegerField, F, OuterRef, Q, QuerySet, Subquery, Sum, Value
 from django.db.models.functions import Coalesce
 
-from inventory_app.domain import Change, ReservationState, join_names
+from inventory_app.domain import Change, Payable, ReservationState, join_names
 from inventory_app.erasure import DATA_MAP
-from inventory_app.models import Movement, Reservation, ReservationLine, Stock
+from inventory_app.models import Movement, PayableCurrency, Reservation, ReservationLine, Stock
 
 
 def facts(orders: Collection[UUID]) -> dict[str, dict[str, Any]]:
@@ -69,3 +69,9 @@ def sum_reservations(state: ReservationState) -> Coalesce:
 def sum_units(rows: QuerySet[Any]) -> Coalesce:
     rows = rows.filter(product=OuterRef("pk")).order_by().values("product").annotate(units=Sum("quantity"))
     return Coalesce(Subquery(rows.values("units")), Value(0), output_field=BigIntegerField())
+
+
+def read_payable(*currencies: str) -> dict[str, Payable]:
+    """Return what the payment provider takes of these currencies, by default of all, as far as it is known."""
+    rows = PayableCurrency.objects.filter(pk__in=currencies) if currencies else PayableCurrency.objects.all()
+    return {row.currency: Payable(row.accepted, row.step) for row in rows}

@@ -33,6 +33,7 @@ from order_project.models import (
     IdempotencyKey,
     Order,
     OrderLine,
+    PayableCurrency,
     Refund,
 )
 
@@ -44,7 +45,13 @@ REFUNDED = money_column("amount", currency="order__currency")
 
 class LineInline(ReadOnlyInline):
     model = OrderLine
-    fields = ("sku", "name", "quantity", money_column("unit_price", "price", currency="order__currency"))
+    fields = (
+        "sku",
+        "name",
+        "quantity",
+        money_column("unit_price", "price", currency="order__currency"),
+        "price_source",
+    )
 
 
 class RefundInline(ReadOnlyInline):
@@ -140,6 +147,16 @@ class CatalogueAdmin(ReadOnlyAdmin):
         "changed_at",
         "applied_at",
     )
+
+
+@admin.register(PayableCurrency)
+class PayableCurrencyAdmin(ReadOnlyAdmin):
+    list_display = ("currency", "accepted", "step", "version", "changed_at")
+    list_filter = ("accepted",)
+    search_fields = ("currency__icontains",)
+    search_help_text = "ISO 4217 code"
+    ordering = ("currency",)
+    fields = ("currency", "accepted", "step", "version", "changed_at", "applied_at")
 
 
 @admin.register(IdempotencyKey)

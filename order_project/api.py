@@ -83,7 +83,7 @@ class ChoreographyOutput(serializers.ModelSerializer[Choreography]):
 class LineOutput(serializers.ModelSerializer[OrderLine]):
     class Meta:
         model = OrderLine
-        fields = ("sku", "name", "quantity", "unit_price")
+        fields = ("sku", "name", "quantity", "unit_price", "price_source")
 
 
 class OrderOutput(serializers.ModelSerializer[Order]):

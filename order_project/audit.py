@@ -13,11 +13,12 @@ from django.db.models import Q
 
 from celery_config.broker import cluster
 from celery_config.common.services import PARTICIPANTS
+from celery_config.contracts.inventory import Line
 from celery_config.copies import sync
 from celery_config.copies.registry import copies
 from celery_config.copies.source_client import SourceClient
 from celery_config.http.service_client import ServiceClient
-from celery_config.messaging import epochs
+from celery_config.messaging import epochs, retention
 from celery_config.messaging.outbox.publishing import count_set_aside
 from celery_config.messaging.outbox.relay import oldest_unpublished_seconds
 from celery_config.saga import measures
@@ -26,7 +27,7 @@ from celery_config.saga.engine import clock
 from celery_config.saga.models import SagaInstance
 from celery_config.saga.states import ENDED, OPEN, Status
 from order_project import selectors
-from order_project.domain import OrderStatus, RefundStatus
+from order_project.domain import OrderStatus, PriceSource, RefundStatus, count_units
 from order_project.erasure.data import DATA_MAP
 from order_project.models import Order, Refund
 
@@ -134,8 +135,9 @@ def check_orders(orders: Sequence[Order], peers: Mapping[str, ServiceClient]) ->
         of_order = Facts(**{name: found.get(str(order.id), {}) for name, found in facts.items()})
         row = carried.get(order.id)
         late = row is not None and row.status == Status.RUNNING and now > row.deadline_at
-        lines = {line.sku: line.quantity for line in order.lines.all()}
+        lines = count_units(Line(sku=line.sku, quantity=line.quantity) for line in order.lines.all())
         of_refunds = refunds.get(order.id, Refunds())
+        findings += [Finding(str(order.id), what) for what in check_prices(order)]
         for what in check_order(order, lines, row.status if row else None, of_order, of_refunds, late=late):
             findings.append(Finding(str(order.id), what))
     return findings
@@ -177,6 +179,14 @@ def check_order(
         yield from check_compensated(order, facts)
     elif late:
         yield "is past its deadline and still runs"
+
+
+def check_prices(order: Order) -> Iterator[str]:
+    """Yield that an order's total is not what its lines cost; a recovered line has another price than it had."""
+    lines = order.lines.all()
+    cost = sum(line.unit_price * line.quantity for line in lines)
+    if cost != order.total and all(line.price_source != PriceSource.RECOVERED for line in lines):
+        yield f"its lines cost {cost}, and its total is {order.total}"
 
 
 def check_refunds(payment: Mapping[str, Any], refunds: Refunds) -> Iterator[str]:
@@ -232,13 +242,10 @@ def check_totals(peers: Mapping[str, ServiceClient]) -> Iterator[str]:
 def find_unknown_orders(peers: Mapping[str, ServiceClient]) -> Iterator[str]:
     """Yield what a participant did for an order that does not exist: orders are committed before they are announced."""
     for name, path in LISTS.items():
-        url: str | None = f"{path}?limit={CHUNK}"
-        while url:
-            page = peers[name].get(url)
-            theirs = {UUID(row["order"]) for row in page["results"]}
+        for page in peers[name].get_pages(f"{path}?limit={CHUNK}"):
+            theirs = {UUID(row["order"]) for row in page}
             for order in theirs - set(Order.objects.filter(pk__in=theirs).values_list("pk", flat=True)):
                 yield f"{name}: did something for {order}, which is no order of ours"
-            url = page["next"]
 
 
 def check_books(peers: Mapping[str, ServiceClient]) -> Iterator[str]:
@@ -267,6 +274,7 @@ def check_outboxes(peers: Mapping[str, ServiceClient]) -> Iterator[str]:
         "oldest_unpublished_seconds": oldest_unpublished_seconds(),
         "set_aside": count_set_aside(),
         "recovering": epochs.is_recovering(),
+        "unanswered": retention.describe_unanswered(),
     }
     for name, state in {
         "order": ours,
@@ -278,6 +286,8 @@ def check_outboxes(peers: Mapping[str, ServiceClient]) -> Iterator[str]:
             yield f"{name}: {aside} outbox rows are set aside, because they cannot be sent; see the admin's outbox"
         if state.get("recovering"):
             yield f"{name}: its database was restored, and `./manage.py {name} recover` is not done"
+        if unanswered := state.get("unanswered"):
+            yield f"{name}: {unanswered}"
 
 
 def check_queues() -> Iterator[str]:

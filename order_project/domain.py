@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from celery_config.contracts.inventory import Line
+from celery_config.contracts.inventory import MAX_PRICE, Line
 
 MAX_LINES = 675
 MAX_QUANTITY = 100_000
@@ -35,25 +36,50 @@ class RefundStatus(StrEnum):
     REFUSED = "refused"
 
 
+class PriceSource(StrEnum):
+    """Where the price of a line comes from."""
+
+    CATALOGUE = "catalogue"
+    AGREED = "agreed"  # staff or an invoice gave it
+    RECOVERED = "recovered"  # the catalogue's at the recovery of a lost order, whose total may be another
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestLine(Line):
+    """A line that is asked for; `unit_price`, in minor units, is the agreed price, and None the catalogue's."""
+
+    unit_price: int | None = None
+
+
 @dataclass(frozen=True)
 class Priced:
-    """A line at the catalogue's price; `unit_price` in minor units."""
+    """A line with its price; `unit_price` in minor units."""
 
     sku: str
     name: str
     quantity: int
     unit_price: int
     weight_grams: int
+    price_source: PriceSource = PriceSource.CATALOGUE
 
 
 @dataclass(frozen=True)
 class CatalogueEntry:
+    """A product, and what is known of its currency at the payment provider.
+
+    Args:
+        payable: whether the provider takes the currency; None when it is not known yet.
+        step: of the amounts that it takes, in minor units.
+    """
+
     sku: str
     name: str
     price: int
     currency: str
     weight_grams: int
     active: bool
+    payable: bool | None = None
+    step: int = 1
 
 
 @dataclass(frozen=True)
@@ -66,13 +92,31 @@ class LineFault:
 
 def merge_lines(lines: Iterable[Line]) -> list[Line]:
     """Lines of the same product become one; in the order of their first appearance."""
-    quantities: dict[str, int] = {}
+    return [Line(sku=sku, quantity=quantity) for sku, quantity in count_units(lines).items()]
+
+
+def merge_request_lines(lines: Iterable[RequestLine]) -> list[RequestLine]:
+    """Lines of the same product at the same price become one; in the order of their first appearance."""
+    quantities: dict[tuple[str, int | None], int] = {}
     for line in lines:
-        quantities[line.sku] = quantities.get(line.sku, 0) + line.quantity
-    return [Line(sku=sku, quantity=quantity) for sku, quantity in quantities.items()]
+        quantities[line.sku, line.unit_price] = quantities.get((line.sku, line.unit_price), 0) + line.quantity
+    return [
+        RequestLine(sku=sku, quantity=quantity, unit_price=price)
+        for (sku, price), quantity in quantities.items()
+    ]
 
 
-def find_faults(lines: list[Line], catalogue: Mapping[str, CatalogueEntry], currency: str) -> list[LineFault]:
+def count_units(lines: Iterable[Line]) -> Counter[str]:
+    """Return the quantity of each product, over all its prices."""
+    units: Counter[str] = Counter()
+    for line in lines:
+        units[line.sku] += line.quantity
+    return units
+
+
+def find_faults(
+    lines: list[RequestLine], catalogue: Mapping[str, CatalogueEntry], currency: str
+) -> list[LineFault]:
     """Return every fault of an order's lines, or none. `currency` is the order's."""
     if not lines:
         return [LineFault("empty_order", "An order has at least one line.")]
@@ -80,8 +124,26 @@ def find_faults(lines: list[Line], catalogue: Mapping[str, CatalogueEntry], curr
         return [
             LineFault("too_many_lines", f"An order has at most {MAX_LINES} lines; this one has {len(lines)}.")
         ]
-    faults = [fault for line in lines if (fault := find_line_fault(line, catalogue.get(line.sku), currency))]
-    return faults or find_total_faults(price_lines(lines, catalogue))
+    units = count_units(lines)
+    faults = [
+        fault
+        for line in lines
+        if (fault := find_line_fault(line, units[line.sku], catalogue.get(line.sku), currency))
+    ]
+    if faults:
+        return faults
+    priced = price_lines(lines, catalogue)
+    return find_total_faults(priced) or find_payment_faults(priced, catalogue[lines[0].sku])
+
+
+def find_payment_faults(lines: list[Priced], entry: CatalogueEntry) -> list[LineFault]:
+    """Return why the payment provider would refuse the total; `entry` is any product of the order's one currency."""
+    if entry.payable is False:
+        return [LineFault("currency_not_supported", f"{entry.currency} cannot be paid here.")]
+    if entry.payable and (total := sum_total(lines)) % entry.step:
+        what = f"The total of {total} minor units of {entry.currency} cannot be paid"
+        return [LineFault("amount_not_payable", f"{what}: it must be a multiple of {entry.step}.")]
+    return []
 
 
 def find_total_faults(lines: list[Priced]) -> list[LineFault]:
@@ -97,10 +159,18 @@ def find_total_faults(lines: list[Priced]) -> list[LineFault]:
     return []
 
 
-def find_line_fault(line: Line, entry: CatalogueEntry | None, currency: str) -> LineFault | None:
-    if not 1 <= line.quantity <= MAX_QUANTITY:
+def find_line_fault(
+    line: RequestLine, units: int, entry: CatalogueEntry | None, currency: str
+) -> LineFault | None:
+    """Return what is wrong with a line, or None. `units`: the product's quantity, over all its prices."""
+    if line.quantity < 1 or units > MAX_QUANTITY:
         return LineFault(
-            "bad_quantity", f"{line.sku}: the quantity must be 1 to {MAX_QUANTITY}, not {line.quantity}."
+            "bad_quantity", f"{line.sku}: the quantity must be 1 to {MAX_QUANTITY}, not {units}."
+        )
+    if line.unit_price is not None and not 0 <= line.unit_price <= MAX_PRICE:
+        return LineFault(
+            "bad_price",
+            f"{line.sku}: an agreed price is 0 to {MAX_PRICE:,} minor units, not {line.unit_price:,}.",
         )
     if entry is None:
         return LineFault("unknown_sku", f"{line.sku}: no such product.")
@@ -111,13 +181,17 @@ def find_line_fault(line: Line, entry: CatalogueEntry | None, currency: str) -> 
     return None
 
 
-def price_lines(lines: Iterable[Line], catalogue: Mapping[str, CatalogueEntry]) -> list[Priced]:
-    """Price the lines from the catalogue, never from the client."""
-    return [
-        Priced(line.sku, entry.name, line.quantity, entry.price, entry.weight_grams)
-        for line in lines
-        for entry in [catalogue[line.sku]]
-    ]
+def price_lines(lines: Iterable[RequestLine], catalogue: Mapping[str, CatalogueEntry]) -> list[Priced]:
+    """Give each line its agreed price or the catalogue's."""
+    return [price_line(line, catalogue[line.sku]) for line in lines]
+
+
+def price_line(line: RequestLine, entry: CatalogueEntry) -> Priced:
+    if line.unit_price is None:
+        return Priced(line.sku, entry.name, line.quantity, entry.price, entry.weight_grams)
+    return Priced(
+        line.sku, entry.name, line.quantity, line.unit_price, entry.weight_grams, PriceSource.AGREED
+    )
 
 
 def sum_total(lines: Iterable[Priced]) -> int:

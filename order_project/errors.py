@@ -29,6 +29,11 @@ class NotYourself(PermissionDenied):
     default_detail = "You may order for yourself only. Leave `customer` out."
 
 
+class PriceNotYours(PermissionDenied):
+    default_code = "price_not_yours"
+    default_detail = "Only staff may agree on a price. Leave `unit_price` out: the catalogue's price holds."
+
+
 class OrderTooLarge(Unprocessable):
     default_code = "order_too_large"
     default_detail = "The order is too large to be carried; split it."
@@ -47,6 +52,11 @@ class TooLate(Conflict):
 class NotRefundable(Conflict):
     default_code = "not_refundable"
     default_detail = "Only a confirmed order can be refunded, and not beyond its total."
+
+
+class AmountNotPayable(Unprocessable):
+    default_code = "amount_not_payable"
+    default_detail = "The payment provider takes and gives no such amount."
 
 
 class CustomerHasOrders(Conflict):

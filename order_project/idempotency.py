@@ -11,7 +11,7 @@ from uuid import UUID
 from celery_config.contracts.base import encode
 from celery_config.db import bulk
 from celery_config.db.bulk import Statement
-from order_project.domain import Flow, merge_lines
+from order_project.domain import Flow, PriceSource, RequestLine, merge_request_lines
 from order_project.errors import KeyReused
 from order_project.models import IdempotencyKey, Order
 from order_project.requests import OrderRequest, OrderSubmission, Placed, PlacingResult
@@ -75,8 +75,15 @@ def read_references(submissions: Sequence[OrderSubmission]) -> dict[UUID, Placin
 
 def is_same_order(order: Order, request: OrderRequest) -> bool:
     """Whether the request asks for what the order is. Of an erased customer's order, customer and address are gone."""
-    lines = {line.sku: line.quantity for line in order.lines.all()}
-    asked = {line.sku: line.quantity for line in merge_lines(request.lines)}
+    ordered = merge_request_lines(
+        RequestLine(
+            sku=line.sku,
+            quantity=line.quantity,
+            unit_price=line.unit_price if line.price_source == PriceSource.AGREED else None,
+        )
+        for line in order.lines.all()
+    )
+    lines, asked = frozenset(ordered), frozenset(merge_request_lines(request.lines))
     same = (lines, order.currency, order.flow) == (asked, request.currency, request.flow)
     whose = (order.customer_id, order.address) == (request.customer, encode(request.address))
     return same and (whose or order.customer_id is None)
@@ -99,6 +106,10 @@ def answer_repeat(request_hash: str, order: UUID, request: OrderRequest) -> Plac
 def hash_request(request: OrderRequest) -> str:
     """Return the SHA-256 (hex) of a request: what its key stands for."""
     content = encode(request)
+    # Keys live longer than releases: the first ones had one flow and no agreed prices.
     if request.flow is Flow.ORCHESTRATED:
-        del content["flow"]  # keys live longer than releases, and the first releases had one flow
+        del content["flow"]
+    for line in content["lines"]:
+        if line["unit_price"] is None:
+            del line["unit_price"]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

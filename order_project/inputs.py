@@ -12,13 +12,13 @@ from rest_framework import serializers
 from rest_framework.exceptions import APIException, ValidationError
 
 from celery_config.common.iso import validate_currency
-from celery_config.contracts.inventory import Line
+from celery_config.contracts.inventory import MAX_PRICE
 from celery_config.contracts.shipment import Address
 from celery_config.web.fields import IdField, WordField
 from celery_config.web.inputs import ClientInput
 from order_project import domain, selectors, services
 from order_project.addresses import AddressInput
-from order_project.errors import NotYourself, UnknownCustomer
+from order_project.errors import NotYourself, PriceNotYours, UnknownCustomer
 from order_project.models import Customer
 from order_project.requests import OrderRequest, OrderSubmission
 
@@ -31,6 +31,12 @@ LONGEST_KEY = 200
 class LineInput(ClientInput):
     sku = serializers.CharField(max_length=64)
     quantity = serializers.IntegerField(min_value=1, max_value=domain.MAX_QUANTITY)
+    unit_price = serializers.IntegerField(
+        min_value=0,
+        max_value=MAX_PRICE,
+        required=False,
+        help_text="agreed price in minor units, by staff only; default: the catalogue's",
+    )
 
 
 class OrderInput(ClientInput):
@@ -122,10 +128,13 @@ def read_request(given: dict[str, Any], customers: CustomerAccess) -> OrderReque
 
     Raises:
         UnknownCustomer, NotYourself: the client may not order for this customer.
+        PriceNotYours: a client who is not staff gives a price.
     """
+    if not customers.user.is_staff and any("unit_price" in line for line in given["lines"]):
+        raise PriceNotYours
     return OrderRequest(
         customer=customers.allowed(given.get("customer")),
-        lines=tuple(Line(**line) for line in given["lines"]),
+        lines=tuple(domain.RequestLine(**line) for line in given["lines"]),
         currency=given["currency"],
         payment_token=given["payment_token"],
         address=Address(**given["address"]),

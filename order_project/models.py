@@ -17,7 +17,7 @@ from celery_config.db.functions import Now
 from celery_config.saga.models import WatchedRow
 from celery_config.saga.states import OPEN
 from order_project.addresses import is_address, validate_address
-from order_project.domain import Flow, OrderStatus, RefundStatus
+from order_project.domain import Flow, OrderStatus, PriceSource, RefundStatus
 
 
 class Customer(Published):
@@ -75,6 +75,21 @@ class CatalogueProduct(CopiedRow):
         return f"{self.sku} {self.name}"
 
 
+class PayableCurrency(CopiedRow):
+    """The copy of payment's currencies: what the payment provider takes. A missing row is not known yet."""
+
+    currency = KeyField(primary_key=True, max_length=3)
+    accepted = models.BooleanField()
+    step = models.BigIntegerField(help_text="amounts are multiples of it, in minor units")
+
+    class Meta:
+        verbose_name = "currency (copy)"
+        verbose_name_plural = "currencies (copy)"
+
+    def __str__(self) -> str:
+        return str(self.currency)
+
+
 class Order(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7)
     customer = models.ForeignKey(
@@ -129,10 +144,19 @@ class OrderLine(models.Model):
     name = models.CharField(max_length=200)
     quantity = models.PositiveIntegerField()
     unit_price = models.BigIntegerField(help_text="minor units")
+    # The default is the database's, too: the version before writes lines without it.
+    price_source = models.CharField(
+        max_length=10,
+        choices=[(s.value, s.value) for s in PriceSource],
+        default=PriceSource.CATALOGUE.value,
+        db_default=PriceSource.CATALOGUE.value,
+    )
 
     class Meta:
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["order", "sku"], name="order_line_once"),
+            models.UniqueConstraint(
+                fields=["order", "sku", "unit_price", "price_source"], name="order_line_once_a_price"
+            ),
             models.CheckConstraint(condition=models.Q(quantity__gt=0), name="order_line_has_quantity"),
         ]
 

@@ -29,7 +29,7 @@ ORDER = (
     "id", "customer", "status", "currency", "total", "weight_grams", "address", "saga", "tracking_number",
     "cancel_code", "cancel_reason", "reference",
 )  # fmt: skip
-LINE = ("order", "sku", "name", "quantity", "unit_price")
+LINE = ("order", "sku", "name", "quantity", "unit_price", "price_source")
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,7 @@ def draft_order(
     Raises:
         BadLines: a line cannot be ordered, or all lines together cannot.
     """
-    request, lines = submission.request, domain.merge_lines(submission.request.lines)
+    request, lines = submission.request, domain.merge_request_lines(submission.request.lines)
     if faults := domain.find_faults(lines, catalogue, request.currency):
         raise BadLines(faults)
     priced = domain.price_lines(lines, catalogue)
@@ -198,7 +198,7 @@ def draft_order(
         amount=domain.sum_total(priced),
         currency=request.currency,
         payment_token=request.payment_token,
-        lines=tuple(lines),
+        lines=tuple(domain.merge_lines(lines)),  # stock is reserved once a product, whatever its prices
         address=request.address,
         weight_grams=weight,
         parcels=domain.count_parcels(weight),
@@ -223,7 +223,12 @@ def order_statements(placed: Sequence[tuple[Draft, UUID | None]]) -> list[Statem
     ]
     lines = [
         OrderLine(
-            order_id=draft.submission.id, sku=p.sku, name=p.name, quantity=p.quantity, unit_price=p.unit_price
+            order_id=draft.submission.id,
+            sku=p.sku,
+            name=p.name,
+            quantity=p.quantity,
+            unit_price=p.unit_price,
+            price_source=p.price_source,
         )
         for draft, _ in placed
         for p in draft.lines

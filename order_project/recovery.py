@@ -8,7 +8,7 @@ An order that has not ended is parked, and an operator decides by the verbs that
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -16,11 +16,16 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.db.models import Q
 
 from celery_config.common.services import PARTICIPANTS
 from celery_config.contracts.payment import RefundPayment
 from celery_config.copies.recovery import NewerRow, find_newer
+from celery_config.copies.registry import publications
+from celery_config.copies.retirement import retire_rows
 from celery_config.db.functions import Now
+from celery_config.erasure.recovery import recover_erasures
+from celery_config.erasure.tombstones import mark_erased
 from celery_config.http.service_client import ServiceClient
 from celery_config.messaging.recovery import Plan, Question, Repair
 from celery_config.messaging.states import Action, Undo
@@ -30,7 +35,9 @@ from celery_config.saga.models import SagaInstance, SagaStep
 from celery_config.saga.states import Status, StepState
 from order_project import selectors
 from order_project.choreography.derivation import EVENTS_OF_STEPS
-from order_project.domain import OrderStatus, RefundStatus
+from order_project.domain import OrderStatus, PriceSource, RefundStatus
+from order_project.erasure.data import DATA_MAP, erase_customer
+from order_project.erasure.requests import lock_ended
 from order_project.models import Choreography, Customer, Order, OrderLine, Refund, SeenEvent
 from order_project.sagas.place_order import PlaceOrder
 
@@ -39,6 +46,10 @@ PAGE = 500
 # Sagas begin in the order of their ids, but for what commits late.
 MARGIN = timedelta(hours=1)
 CAUSE = {"step": "", "code": "recovered", "reason": "recovered from the other services' books"}
+RECORD_LOST = (
+    "the record of the erasure is lost, with its receipts; if it had not reached every service, `./manage.py SERVICE"
+    " recover` carries it out there"
+)
 BLANK_ADDRESS = {"name": "", "line1": "", "city": "", "postal_code": "", "country": ""}
 ADDRESS_FIELDS = tuple(BLANK_ADDRESS)
 Row = Mapping[str, Any]
@@ -94,6 +105,7 @@ def make_plan() -> Plan:
         ServiceCallError: a service does not answer.
     """
     plan = Plan()
+    plan.add(*recover_erasures(DATA_MAP, *PARTICIPANTS, find_needed=find_unended))
     for row in find_customers():
         plan.add(*recover_customer(row))
     orders = find_orders()
@@ -105,11 +117,18 @@ def make_plan() -> Plan:
     return plan
 
 
+def find_unended(ids: Collection[UUID]) -> set[UUID]:
+    """Those of the ids that name an order that has not ended here, its saga, or its customer."""
+    orders = Order.objects.filter(Q(pk__in=ids) | Q(saga__in=ids) | Q(customer__in=ids))
+    unended = orders.filter(status=OrderStatus.PLACED).values_list("pk", "saga", "customer")
+    return {id for row in unended for id in row if id} & {*ids}
+
+
 def find_orders() -> dict[UUID, Found]:
     """The orders that a participant has rows of, and we have not."""
     found: dict[UUID, Found] = {}
     for service, path in LISTS.items():
-        for page in read_pages(ServiceClient(service), f"{path}?limit={PAGE}"):
+        for page in ServiceClient(service).get_pages(f"{path}?limit={PAGE}"):
             rows = {UUID(row["order"]): row for row in page}
             known = set(Order.objects.filter(pk__in=rows).values_list("pk", flat=True))
             for order in rows.keys() - known:
@@ -117,20 +136,12 @@ def find_orders() -> dict[UUID, Found]:
     return found
 
 
-def read_pages(peer: ServiceClient, path: str) -> Iterator[list[Row]]:
-    url: str | None = path
-    while url:
-        page = peer.get(url)
-        yield page["results"]
-        url = page["next"]
-
-
 def read_barriers() -> Iterator[Row]:
     """The participants' barrier rows of sagas that began after our newest, and of choreographed orders."""
     newest = SagaInstance.objects.order_by("-pk").first()
     since = f"&began_since={(newest.started_at - MARGIN).isoformat()}".replace("+", "%2B") if newest else ""
     for service in PARTICIPANTS:
-        for page in read_pages(ServiceClient(service), f"/api/barrier/?limit={PAGE}{since}"):
+        for page in ServiceClient(service).get_pages(f"/api/barrier/?limit={PAGE}{since}"):
             for row in page:
                 yield {**row, "service": service}
 
@@ -222,6 +233,7 @@ def write_order(found: Found, note: str) -> None:
             name=catalogue[sku].name if sku in catalogue else "",
             quantity=quantity,
             unit_price=catalogue[sku].price if sku in catalogue else 0,
+            price_source=PriceSource.RECOVERED,
         )
         for sku, quantity in found.lines.items()
     )
@@ -352,10 +364,9 @@ def find_customers() -> list[dict[str, NewerRow]]:
 
 def recover_customer(rows: dict[str, NewerRow]) -> Iterator[Repair | Question]:
     row = next(iter(rows.values()))
-    if row.is_erased and row.ours:
-        yield Question(row.key, "a customer who was erased is here again: ask for the erasure again")
-    elif row.is_erased:
-        return
+    if erased := [service for service, each in rows.items() if each.is_erased]:
+        proof = f"the copies of {' and '.join(erased)}"
+        yield Repair(row.key, "erase the customer", proof, partial(erase_again, row.key), leaves=RECORD_LOST)
     elif row.values is None:
         yield Question(row.key, "a customer who was deleted is here again: delete it again")
     elif len(rows) < 2 or len({each.version for each in rows.values()}) > 1:
@@ -369,6 +380,20 @@ def recover_customer(rows: dict[str, NewerRow]) -> Iterator[Repair | Question]:
         yield Repair(
             row.key, what, "the copies of payment and shipment", partial(write_customer, row.key, values)
         )
+
+
+def erase_again(key: str, note: str) -> None:
+    """Erase a customer who is here again; where there is none, let none of this id come back.
+
+    Raises:
+        OrdersUnderWay: an order of this customer has not ended.
+    """
+    customer = Customer.objects.select_for_update().filter(pk=key).first()
+    if customer:
+        erase_customer(customer, lock_ended(customer))
+    else:
+        mark_erased([UUID(key)])
+        retire_rows(publications["customer"], [UUID(key)])
 
 
 def write_customer(key: str, values: Mapping[str, Any], note: str) -> None:

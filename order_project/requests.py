@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from celery_config.common.identifiers import uuid7
-from celery_config.contracts.inventory import Line
 from celery_config.contracts.shipment import Address
-from order_project.domain import Flow
+from order_project.domain import Flow, RequestLine
 from order_project.errors import BadLines, KeyReused, OrderTooLarge, UnknownCustomer
 
 
@@ -17,7 +16,7 @@ class OrderRequest:
     """The order that a client asks for."""
 
     customer: UUID
-    lines: tuple[Line, ...]
+    lines: tuple[RequestLine, ...]
     currency: str
     payment_token: str
     address: Address

@@ -23,8 +23,19 @@ def read_catalogue(skus: Iterable[str]) -> dict[str, CatalogueEntry]:
     wanted = [SimpleNamespace(sku=sku) for sku in skus]
     given = bulk.json_parameter(CatalogueProduct, wanted, ("sku",))
     return {
-        sku: CatalogueEntry(sku, name, price, currency, weight, bool(active))
-        for sku, name, price, currency, weight, active in fetch_all(catalogue_sql(connection.vendor), [given])
+        sku: CatalogueEntry(
+            sku,
+            name,
+            price,
+            currency,
+            weight,
+            bool(active),
+            None if accepted is None else bool(accepted),
+            step or 1,
+        )
+        for sku, name, price, currency, weight, active, accepted, step in fetch_all(
+            catalogue_sql(connection.vendor), [given]
+        )
     }
 
 
@@ -32,8 +43,10 @@ def read_catalogue(skus: Iterable[str]) -> dict[str, CatalogueEntry]:
 def catalogue_sql(vendor: str) -> str:
     """Return the SQL that reads any number of products; it is built once, since every order runs it."""
     return (
-        "SELECT sku, name, price, currency, weight_grams, active FROM order_catalogueproduct"
-        f" WHERE NOT deleted AND sku IN (SELECT sku FROM {bulk.json_relation(CatalogueProduct, ('sku',), vendor)})"
+        "SELECT p.sku, p.name, p.price, p.currency, p.weight_grams, p.active, c.accepted, c.step"
+        " FROM order_catalogueproduct p"
+        " LEFT JOIN order_payablecurrency c ON c.currency = p.currency AND NOT c.deleted"
+        f" WHERE NOT p.deleted AND p.sku IN (SELECT sku FROM {bulk.json_relation(CatalogueProduct, ('sku',), vendor)})"
     )
 
 

@@ -17,8 +17,8 @@ from celery_config.messaging.outbox import writing
 from celery_config.saga.dsl import Saga
 from celery_config.saga.engine import starting
 from order_project.domain import OrderStatus, RefundStatus
-from order_project.errors import NotRefundable
-from order_project.models import Customer, Order, Refund
+from order_project.errors import AmountNotPayable, NotRefundable
+from order_project.models import Customer, Order, PayableCurrency, Refund
 
 
 def confirm_orders(completed: Sequence[tuple[Any, Mapping[str, Any]]]) -> None:
@@ -66,11 +66,15 @@ def request_refund(*, order: UUID, amount: int, reason: str) -> Refund:
 
     Raises:
         NotRefundable: the order is not confirmed, or all refunds together would exceed its total.
+        AmountNotPayable: the payment provider gives back no such amount.
     """
     row = Order.objects.select_for_update().get(id=order)
     before = row.refunds.exclude(status=RefundStatus.REFUSED).aggregate(sum=Sum("amount"))["sum"] or 0
     if row.status != OrderStatus.CONFIRMED or before + amount > row.total:
         raise NotRefundable
+    known = PayableCurrency.objects.filter(pk=row.currency, accepted=True).first()
+    if known and amount % known.step:
+        raise AmountNotPayable(f"A refund in {row.currency} must be a multiple of {known.step} minor units.")
     refund = uuid7()
     saga = Saga.registry["refund-order", 1]
     data = saga.data(order=order, refund=refund, refund_amount=amount, currency=row.currency)

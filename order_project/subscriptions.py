@@ -12,6 +12,8 @@ from celery_config.contracts.inventory import (
     ProductDeleted,
 )
 from celery_config.contracts.payment import (
+    CurrencyChanged,
+    CurrencyDeleted,
     PaymentCollected,
     PaymentFailed,
     PaymentReceived,
@@ -28,7 +30,10 @@ from celery_config.contracts.subscriptions import subscribe
 
 # Repeats of all of these are harmless: the version decides, the saga log only rises, and seen is seen.
 SUBSCRIPTIONS = [
-    subscribe(ProductChanged, ProductDeleted, call="celery_config.copies.subscriber.handle_events", once=False),
+    subscribe(
+        ProductChanged, ProductDeleted, CurrencyChanged, CurrencyDeleted,
+        call="celery_config.copies.subscriber.handle_events", once=False,
+    ),
     subscribe(
         "payment.*", "inventory.*", "shipment.*", "step.*",
         call="celery_config.saga.engine.tasks.write_saga_log", once=False,

@@ -22,7 +22,7 @@ from celery_config.web.columns import (
     money_column,
     table_column,
 )
-from payment_app.models import Account, BillingCustomer, LedgerTransaction, Payment, Posting, Refund
+from payment_app.models import Account, BillingCustomer, Currency, LedgerTransaction, Payment, Posting, Refund
 
 STATE = label_column("state", {"authorized": "info", "captured": "success", "voided": "warning"})
 REFUNDED = money_column("amount", currency="payment__currency")
@@ -149,3 +149,13 @@ class BillingCustomerAdmin(ReadOnlyAdmin):
     fields = (
         "customer", "name", "email", "currency", table_column("billing_address"), "version", "changed_at", "applied_at",
     )  # fmt: skip
+
+
+@admin.register(Currency)
+class CurrencyAdmin(ReadOnlyAdmin):
+    list_display = ("currency", "accepted", "step", "version", "updated_at")
+    list_filter = ("accepted",)
+    search_fields = ("currency__icontains",)
+    search_help_text = "ISO 4217 code"
+    ordering = ("currency",)
+    fields = ("currency", "accepted", "step", "version", "updated_at")

@@ -1,9 +1,11 @@
-"""The copies that payment keeps of other services' tables."""
+"""What payment publishes of its tables, and what it keeps of others'."""
 
 from __future__ import annotations
 
 from celery_config.contracts.order import CustomerChanged, CustomerDeleted
-from celery_config.copies.registry import keep_copy
-from payment_app.models import BillingCustomer
+from celery_config.contracts.payment import CurrencyChanged, CurrencyDeleted
+from celery_config.copies.registry import keep_copy, publish
+from payment_app.models import BillingCustomer, Currency
 
+publish(Currency, CurrencyChanged, CurrencyDeleted)
 keep_copy(BillingCustomer, CustomerChanged, CustomerDeleted)

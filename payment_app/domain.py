@@ -9,8 +9,7 @@ from datetime import timedelta
 from enum import StrEnum
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-import pycountry
-
+from celery_config.common.money import currency_digits
 from celery_config.errors import Refused
 from payment_app.errors import NoPayment, Unbalanced
 
@@ -93,8 +92,8 @@ def check_authorization(*, amount: int, currency: str, token: str, paid_already:
     if paid_already:
         raise Refused("already_authorized", "The order has a payment; an order is paid once.")
     check_amount(amount)
-    if not currency.isupper() or pycountry.currencies.get(alpha_3=currency) is None:
-        raise Refused("unknown_currency", f"{currency!r} is no ISO 4217 currency.")
+    if currency not in currency_digits():
+        raise Refused("unknown_currency", f"{currency!r} is no ISO 4217 currency that can be paid with.")
     if not TOKEN.fullmatch(token):
         raise Refused("invalid_token", "The payment token is empty, too long, or has strange characters.")
 

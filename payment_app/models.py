@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 from django.db import models
 from django.db.models import F, Q
 
-from celery_config.copies.models import CopiedRow
+from celery_config.copies.fields import KeyField
+from celery_config.copies.models import CopiedRow, Published
 from celery_config.db.functions import Now
 from payment_app.domain import AccountCode, State, TransactionKind
 
@@ -27,6 +28,20 @@ class BillingCustomer(CopiedRow):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Currency(Published):
+    """What the provider takes of one currency of ISO 4217; the relay writes it from the gateway's table."""
+
+    currency = KeyField(primary_key=True, max_length=3)
+    accepted = models.BooleanField()
+    step = models.BigIntegerField(help_text="amounts are multiples of it, in minor units")
+
+    class Meta:
+        verbose_name_plural = "currencies"
+
+    def __str__(self) -> str:
+        return str(self.currency)
 
 
 class Payment(models.Model):

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from celery_config.common.services import ORCHESTRATOR
 from celery_config.contracts.base import command_id, encode
 from celery_config.contracts.payment import (
     AuthorizePayment,
@@ -19,12 +20,14 @@ from celery_config.contracts.payment import (
     PaymentCaptured,
     RefundPayment,
 )
+from celery_config.erasure.recovery import recover_erasures
 from celery_config.messaging.recovery import Plan, Question, Repair
 from celery_config.participant.recovery import (
     DONE,
     KnownFlow,
     LostRow,
     describe_rows,
+    find_lost_fences,
     find_lost_rows,
     prove_row,
     read_flows,
@@ -34,6 +37,7 @@ from celery_config.participant.recovery import (
 from celery_config.reconciliation.source import find_orders_under_way
 from payment_app import services
 from payment_app.domain import State
+from payment_app.erasure import DATA_MAP
 from payment_app.gateways import gateway
 from payment_app.gateways.base import AuthorizationRecord
 from payment_app.models import Payment, Refund
@@ -60,6 +64,7 @@ def make_plan() -> Plan:
     for record in gateway().list_entries():
         books[record.order].append(record)
     plan, known = Plan(), set[UUID]()
+    plan.add(*recover_erasures(DATA_MAP, ORCHESTRATOR))
     under_way = find_orders_under_way()
     for flow in read_flows():
         known.add(flow.order)
@@ -81,7 +86,8 @@ def recover_payment(
         is_open: our own call may be under way; if the order has not ended, its next message settles it.
     """
     payment = Payment.objects.filter(order=flow.order).first()
-    lost = find_lost_rows(flow, read_rows(flow))
+    rows = read_rows(flow)
+    lost = [*find_lost_rows(flow, rows), *find_lost_fences(flow, rows, CapturePayment)]
     order, authorize = str(flow.order), flow.find(AuthorizePayment)
     assert authorize is not None
     if len(records) > 1:
@@ -157,7 +163,7 @@ class PaymentRecovery:
         """Write what the log proves, and what the provider's record proves of a step that the log does not know."""
         rows = {row.step.command: row for row in self.lost}
         for command in (AuthorizePayment, CapturePayment):
-            row = rows.get(command.wire_name()) or self.prove(command)
+            row = self.prove(command) or rows.get(command.wire_name())
             if row:
                 row.write(
                     command,

@@ -21,7 +21,7 @@ from celery_config.contracts.payment import (
     RefundPayment,
     VoidPayment,
 )
-from celery_config.errors import OutcomeUnknown, Refused
+from celery_config.errors import CallFailed, OutcomeUnknown, Refused
 from celery_config.participant.choreography import register_subscriptions
 from celery_config.participant.handlers import (
     Answered,
@@ -35,6 +35,7 @@ from payment_app.domain import State
 from payment_app.erasure import DATA_MAP
 from payment_app.errors import IdempotencyKeyExpired, NoPayment, VoidImpossible
 from payment_app.gateways import gateway
+from payment_app.gateways.currencies import check_payable, check_step, find_step
 from payment_app.models import Payment
 from payment_app.services import HeldAmount
 from payment_app.subscriptions import SUBSCRIPTIONS
@@ -48,6 +49,26 @@ def asked_at() -> str:
     return timezone.now().isoformat()
 
 
+def read_step(currency: str) -> int | None:
+    """In which step the provider takes this currency, to be kept with the intent; None: it does not take it."""
+    return find_step(gateway().currencies, currency)
+
+
+def check_amount(request: dict[str, Any], amount: int, currency: str) -> None:
+    """Check that the provider can count the amount, by the table of the moment in which the intent was opened.
+
+    Raises:
+        Refused: it cannot; no try was or will be sent.
+        CallFailed: it can no more, or an older release opened the intent; a try before may have been sent.
+    """
+    if "step" in request:
+        check_step(request["step"], amount, currency)
+    try:
+        check_payable(gateway().currencies, amount, currency)
+    except Refused as refusal:
+        raise CallFailed(refusal.code, f"{refusal.reason} It did when the call was begun.") from refusal
+
+
 @handles_outside(AuthorizePayment)
 class Authorize:
     """Hold the orders' amounts."""
@@ -55,7 +76,12 @@ class Authorize:
     def requests(self, commands: Sequence[AuthorizePayment]) -> list[dict[str, Any]]:
         paid = selectors.find_payments([command.order for command in commands])
         return [
-            encode(command) | {"paid_already": command.order in paid, "asked_at": asked_at()}
+            encode(command)
+            | {
+                "paid_already": command.order in paid,
+                "asked_at": asked_at(),
+                "step": read_step(command.currency),
+            }
             for command in commands
         ]
 
@@ -65,6 +91,7 @@ class Authorize:
         domain.check_authorization(
             amount=amount, currency=currency, token=token, paid_already=request["paid_already"]
         )
+        check_amount(request, amount, currency)
         authorized = gateway().authorize(
             key=key, order=command.order, amount=amount, currency=currency, token=token
         )
@@ -141,6 +168,8 @@ class Capture:
             "provider_id": payment.provider_id,
             "amount": payment.amount,
             "currency": payment.currency,
+            # What is held was counted when it was authorized: a capture is never refused for its amount.
+            "step": 1,
         }
 
     def call(self, key: UUID, request: dict[str, Any]) -> dict[str, Any]:
@@ -149,8 +178,14 @@ class Capture:
             ours=UUID(request["ours"]) if request["ours"] else None,
             named=UUID(request["payment"]),
         )
+        check_amount(request, request["amount"], request["currency"])
         try:
-            gateway().capture(key=key, provider_id=request["provider_id"], amount=request["amount"])
+            gateway().capture(
+                key=key,
+                provider_id=request["provider_id"],
+                amount=request["amount"],
+                currency=request["currency"],
+            )
         except Refused as refusal:
             if refusal.code != "already_captured" or not self.is_captured_by_us(request):
                 raise
@@ -186,18 +221,30 @@ class Refund(OneByOne):
         payment = selectors.find_payment(command.order)
         domain.check_captured(State(payment.state) if payment else None)
         provider_id = payment.provider_id if payment else ""
-        return encode(command) | {"provider_id": provider_id, "asked_at": asked_at()}
+        return encode(command) | {
+            "provider_id": provider_id,
+            "asked_at": asked_at(),
+            "step": read_step(command.currency),
+        }
 
     def call(self, key: UUID, request: dict[str, Any]) -> dict[str, Any]:
         command = self.reserve(key, request)
         try:
+            check_amount(request, command.refund_amount, command.currency)
             refunded = gateway().refund(
-                key=key, provider_id=request["provider_id"], amount=command.refund_amount
+                key=key,
+                provider_id=request["provider_id"],
+                amount=command.refund_amount,
+                currency=command.currency,
             )
         except Refused as refusal:
-            services.record_refund_declined(refund=command.refund, code=refusal.code, reason=refusal.reason)
+            self.record_refusal(request, refusal)
             raise
         return {"refund_id": refunded.refund_id}
+
+    def record_refusal(self, request: dict[str, Any], refusal: Refused) -> None:
+        refund = decode(RefundPayment, request).refund
+        services.record_refund_declined(refund=refund, code=refusal.code, reason=refusal.reason)
 
     def look_up(self, key: UUID, request: dict[str, Any]) -> dict[str, Any] | None:
         """

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+from celery_config.common.services import ORCHESTRATOR
 from celery_config.contracts.base import encode
 from celery_config.contracts.shipment import (
     BookShipment,
@@ -16,6 +17,7 @@ from celery_config.contracts.shipment import (
     ShipmentBooked,
     ShipmentDispatched,
 )
+from celery_config.erasure.recovery import recover_erasures
 from celery_config.messaging.recovery import Plan, Question, Repair
 from celery_config.participant.recovery import (
     KnownFlow,
@@ -32,6 +34,7 @@ from shipment_app import services
 from shipment_app.carriers import Booked, carrier
 from shipment_app.carriers.base import ShipmentRecord
 from shipment_app.domain import ShipmentState
+from shipment_app.erasure import DATA_MAP
 from shipment_app.models import Shipment
 from shipment_app.services import Booking
 
@@ -55,6 +58,7 @@ def make_plan() -> Plan:
     for record in carrier().list_entries():
         books[record.order].append(record)
     plan, known = Plan(), set[UUID]()
+    plan.add(*recover_erasures(DATA_MAP, ORCHESTRATOR))
     under_way = find_orders_under_way()
     for flow in read_flows():
         known.add(flow.order)

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import httpx
 
 from celery_config.broker.topology import DEAD_LETTERS, VHOST
+from celery_config.common import metrics
 from celery_config.http.client import DeadlineClient
 
 SECONDS = 5.0
@@ -79,6 +80,20 @@ def read_queues(api: str) -> list[QueueState]:
 def find_faults(api: str) -> list[str]:
     """What is wrong with the queues, in words; for `api` and errors see `read_queues`."""
     return [fault for queue in read_queues(api) for fault in queue.find_faults()]
+
+
+def measure_queues(api: str) -> None:
+    """Set the gauges of the queues; for `api` and errors see `read_queues`."""
+    queues: list[QueueState] = []
+    try:
+        queues = read_queues(api)
+    finally:
+        # What was true some time ago may not be any more, and a queue may be gone.
+        metrics.QUEUE_MISSING_MEMBERS.clear()
+        metrics.QUEUE_WAITING_DEAD_LETTERS.clear()
+        for queue in queues:
+            metrics.QUEUE_MISSING_MEMBERS.labels(queue.name).set(queue.missing)
+            metrics.QUEUE_WAITING_DEAD_LETTERS.labels(queue.name).set(queue.waiting)
 
 
 @functools.cache

@@ -1,16 +1,20 @@
-"""ISO code validators: models and APIs accept only codes of the ISO lists."""
+"""ISO codes: models and APIs accept only those of the ISO lists that can be used."""
 
 from __future__ import annotations
 
 import pycountry
 from django.core.exceptions import ValidationError
 
+from celery_config.common.money import currency_digits
+
 
 def validate_currency(code: str) -> None:
-    """Raise ValidationError unless `code` is one of ISO 4217, in capitals."""
-    # pycountry ignores the case.
-    if not code.isupper() or pycountry.currencies.get(alpha_3=code) is None:
-        raise ValidationError(f"{code!r} is not an ISO 4217 currency, such as EUR.", code="unknown_currency")
+    """Raise ValidationError unless `code` is a currency of ISO 4217 that can be paid with, in capitals."""
+    if code not in currency_digits():
+        raise ValidationError(
+            f"{code!r} is not an ISO 4217 currency that can be paid with, such as EUR.",
+            code="unknown_currency",
+        )
 
 
 def validate_country(code: str) -> None:

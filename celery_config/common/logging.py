@@ -30,7 +30,9 @@ def configure_logging(service: str, form: str, level: str) -> None:
         level: of our own loggers; libraries log from WARNING on.
     """
     console = form == "console" or (form == "auto" and sys.stderr.isatty())
-    renderer: Any = structlog.dev.ConsoleRenderer()
+    # Without local variables, which hold tokens and addresses; what matters is at the two ends of the stack.
+    traceback = structlog.dev.RichTracebackFormatter(show_locals=False, max_frames=6, extra_lines=0)
+    renderer: Any = structlog.dev.ConsoleRenderer(exception_formatter=traceback)
     if not console:
         renderer = structlog.processors.JSONRenderer(serializer=lambda event, **_: encode_anything(event))
 
@@ -40,8 +42,7 @@ def configure_logging(service: str, form: str, level: str) -> None:
 
     final: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, add_service]
     if not console:
-        # Without local variables: they hold tokens and addresses.
-        transformer = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        transformer = structlog.tracebacks.ExceptionDictTransformer(show_locals=False, max_frames=20)
         final.append(structlog.processors.ExceptionRenderer(transformer))
     logging.config.dictConfig(
         {

@@ -1,11 +1,44 @@
-"""Money for people to read; everywhere else amounts are integers in minor units. Pure."""
+"""Money: the currencies that can be paid with, and amounts for people to read. Everywhere else an amount is an integer.
+
+An amount is in minor units of ISO 4217. Pure.
+"""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping
 from decimal import Decimal
+from types import MappingProxyType
+from typing import Any
 
+import iso4217
 from babel.numbers import format_currency
 from iso4217 import Currency
+
+# Units of account that the list marks neither as a fund nor as without a minor unit.
+UNITS_OF_ACCOUNT = {"UYW", "XAD"}
+
+
+@functools.cache
+def currency_digits() -> Mapping[str, int]:
+    """The digits of each currency of ISO 4217 that can be paid with.
+
+    Without metals (XAU), baskets and codes for tests (XDR, XTS, XXX), which have no minor unit, and without funds and
+    other units of account (CLF, CHE, UYW).
+    """
+    funds = {row.findtext("Ccy") for row in iso4217.raw_xml.iter("CcyNtry") if is_fund(row)}
+    return MappingProxyType(
+        {
+            each.code: each.exponent
+            for each in iso4217.Currency
+            if each.exponent is not None and each.code not in funds | UNITS_OF_ACCOUNT
+        }
+    )
+
+
+def is_fund(row: Any) -> bool:
+    name = row.find("CcyNm")
+    return name is not None and name.get("IsFund") == "true"
 
 
 def money(amount: int, currency: str) -> str:

@@ -110,6 +110,25 @@ class ForgetPayer(Command):
     about: tuple[UUID, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class CurrencyChanged(Event):
+    """What the payment provider takes of one currency; `version` counts its changes without a gap."""
+
+    currency: str
+    accepted: bool
+    step: int
+    """Amounts are multiples of it, in minor units."""
+    version: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurrencyDeleted(Event):
+    """The currency is no currency of ISO 4217 any more; `version` is one more than its last state had."""
+
+    currency: str
+    version: int
+
+
 # Payment's events in choreographed orders, with the fields that later services need.
 
 

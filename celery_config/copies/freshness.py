@@ -88,7 +88,9 @@ def read_changes(source: SourceClient, page: ChangePage, cursor: str) -> tuple[s
 def begin_again(source: SourceClient, epoch: str) -> None:
     """Refill the copy in the source's new epoch. Events of other epochs are dropped from now on."""
     copy = CopyState.objects.filter(pk=source.copy.name)
-    log.warning("the source begins a new epoch; the copy is refilled", copy=source.copy.name, epoch=epoch)
+    # A new copy expects its first epoch.
+    tell = log.warning if copy.exclude(epoch="").exists() else log.info
+    tell("the source begins a new epoch; the copy is refilled", copy=source.copy.name, epoch=epoch)
     copy.update(epoch=epoch, cursor="")
     mended = sync.rebuild(source).mended
     copy.filter(epoch=epoch).update(rebuilt_epoch=epoch)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from uuid import UUID
 
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Q
 
+from celery_config.common.isolation import run_isolated
 from celery_config.contracts.values import Counted
 from celery_config.copies.models import FINAL_VERSION, CopiedRow
 from celery_config.copies.registry import Copy, copies
@@ -20,6 +21,7 @@ from celery_config.copies.store import tombstone_values
 from celery_config.db import functions
 from celery_config.erasure.locations import DataLocation
 from celery_config.erasure.tombstones import mark_erased, read_all_erased
+from celery_config.messaging import database_gate
 from celery_config.messaging.models import BarrierRow, OutboxMessage
 
 MAX_SHOWN = 3
@@ -43,6 +45,36 @@ class Receipt:
     def counts(self) -> tuple[Counted, ...]:
         """In the form of a reply."""
         return tuple(Counted(table=table, rows=rows) for table, rows in self.rows.items())
+
+
+class RowsHeld(Exception):
+    """The database answers, and did not give the rows in time: somebody else holds them."""
+
+
+@dataclass(frozen=True)
+class ErasedResidue:
+    """What was blanked or deleted again: the number of rows of each table; and what could not be, in words."""
+
+    rows: Counter[str] = field(default_factory=Counter)
+    failed: list[str] = field(default_factory=list)
+
+    def erase(self, location: DataLocation, ids: Sequence[UUID]) -> int:
+        """Blank the rows about these ids, all or none."""
+        try:
+            with transaction.atomic():
+                erased = location.erase(ids)
+        except OperationalError as error:
+            database_gate.drop_if_unusable()
+            if database_gate.database_takes_writes():
+                raise RowsHeld(str(error)) from error
+            raise
+        self.rows[location.name] += erased
+        return erased
+
+    def set_aside(self, location: DataLocation, id: UUID, error: Exception) -> None:
+        # The lines below the first may show the row's data.
+        reason, _, _ = str(error).partition("\n")
+        self.failed.append(f"{location.name}, rows about {id}: {reason or type(error).__name__}")
 
 
 @dataclass(frozen=True)
@@ -80,14 +112,22 @@ class DataMap:
             shown = ", ".join(rows[:MAX_SHOWN]) + (", …" if len(rows) > MAX_SHOWN else "")
             yield f"{len(rows)} rows of {name} hold personal data of an erased customer: {shown}"
 
-    def erase_residue(self) -> dict[str, int]:
-        """Blank what `find_residue` finds; return the number of rows of each table."""
-        counts: Counter[str] = Counter()
+    def erase_residue(self) -> ErasedResidue:
+        """Blank what `find_residue` finds. What cannot be blanked of one id and table stops nothing else.
+
+        Raises:
+            OperationalError, InterfaceError: the database is away.
+        """
+        done = ErasedResidue()
         for ids in read_all_erased():
-            with transaction.atomic():
-                for location in self.all_locations():
-                    counts[location.name] += location.erase(ids)
-        return dict(+counts)
+            for location in self.all_locations():
+                run_isolated(
+                    ids,
+                    partial(done.erase, location),
+                    partial(done.set_aside, location),
+                    passed_on=(OperationalError, InterfaceError),
+                )
+        return done
 
     def all_locations(self) -> Iterator[DataLocation]:
         yield from self.locations

@@ -15,7 +15,7 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,10 +41,10 @@ class Armed:
     """The failpoints of one folder, as one process sees them.
 
     Args:
-        ports: of the database and of the broker.
+        ports: of the database and of the broker's hosts.
     """
 
-    def __init__(self, folder: Path, ports: dict[Way, int]) -> None:
+    def __init__(self, folder: Path, ports: dict[Way, Collection[int]]) -> None:
         self.armed, self.fired = folder / "armed", folder / "fired"
         self.ports = ports
         self.read_at = 0
@@ -108,13 +108,13 @@ def current_operations() -> list[str]:
     return str(next(filter(None, names), "")).split(",")
 
 
-def find_connections(port: int) -> Iterator[socket.socket]:
-    """Yield every TCP connection of this process to `port`, whatever code opened it."""
+def find_connections(ports: Collection[int]) -> Iterator[socket.socket]:
+    """Yield every TCP connection of this process to one of the ports, whatever code opened it."""
     for descriptor in os.listdir("/proc/self/fd"):
         with contextlib.suppress(OSError):
             connection = socket.socket(fileno=os.dup(int(descriptor)))
             over_ip = connection.family in (socket.AF_INET, socket.AF_INET6)
-            if over_ip and connection.getpeername()[1] == port:
+            if over_ip and connection.getpeername()[1] in ports:
                 yield connection
             else:
                 connection.close()
@@ -125,7 +125,7 @@ def make_folders(folder: Path) -> None:
         (folder / part).mkdir(parents=True, exist_ok=True)
 
 
-def install(folder: Path, *, database_port: int, broker_port: int) -> None:
+def install(folder: Path, *, database_port: int, broker_ports: Collection[int]) -> None:
     """Let this process read `folder` at every point."""
     make_folders(folder)
-    points.react_with(Armed(folder, {Way.NO_DATABASE: database_port, Way.NO_BROKER: broker_port}).reach)
+    points.react_with(Armed(folder, {Way.NO_DATABASE: [database_port], Way.NO_BROKER: broker_ports}).reach)

@@ -1,8 +1,8 @@
 """A JSON client with idempotency keys: each call returns the answer, or raises one of three errors.
 
-- Refused: the other side understood the call and refuses it (422); final.
+- Refused: the other side understood the call and refuses it (422); final, and nothing was done.
 - OutcomeUnknown: time-out, 5xx, broken connection, unreadable answer; repeat the call with the same key.
-- CallFailed: our side is wrong (other 4xx); the call did nothing and a human has to look.
+- CallFailed: our side is wrong (other 4xx); this call did nothing, and a human has to look.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from typing import Any
 
 import httpx
 
-from celery_config.errors import CallFailed, OutcomeUnknown, Refused
+from celery_config.errors import MAX_REASON, CallFailed, OutcomeUnknown, Refused, clean_code, clean_text
 from celery_config.http.client import CALL_SECONDS, DeadlineClient
 
-REFUSED = 422
-LATER = {408, 425, 429}
+Answers = Mapping[int | tuple[int, str], type[Exception]]
+"""What an answer proves: the error that a status, or a status with a code, becomes."""
+ANSWERS: Answers = {408: OutcomeUnknown, 422: Refused, 425: OutcomeUnknown, 429: OutcomeUnknown}
 UNAVAILABLE = 503
 KEY_HEADER = "Idempotency-Key"
 
@@ -28,6 +29,7 @@ class JsonClient:
     Args:
         seconds: limit of one call in total.
         away: raised when the service cannot be reached, or answers 503: it did nothing.
+        answers: what its answers prove. One that is not there: of a 5xx OutcomeUnknown, else CallFailed.
     """
 
     def __init__(
@@ -37,9 +39,11 @@ class JsonClient:
         seconds: float = CALL_SECONDS,
         token: str = "",
         away: type[OutcomeUnknown] = OutcomeUnknown,
+        answers: Answers = ANSWERS,
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._away = away
+        self._answers = answers
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._client = DeadlineClient(seconds=seconds)
 
@@ -49,7 +53,7 @@ class JsonClient:
         return self._call("POST", path, headers=headers, content=json.dumps(body))
 
     def get(self, path: str, params: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """Read something."""
+        """Read something; no error of it proves anything of a call, so it is never Refused."""
         return self._call("GET", path, headers=self._headers, params=params)
 
     def items(self, path: str, params: Mapping[str, str]) -> Iterator[dict[str, Any]]:
@@ -65,17 +69,14 @@ class JsonClient:
             response = self._client.send(method, self._base_url + path, **parts)
         except httpx.TransportError as error:
             unreached = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
-            kind = self._away if unreached else OutcomeUnknown
-            raise kind(f"{method} {path}: {type(error).__name__}: {error}") from error
+            unknown = self._away if unreached else OutcomeUnknown
+            raise unknown(f"{method} {path}: {type(error).__name__}: {error}") from error
         asked = parts["headers"].get(KEY_HEADER)
         if response.headers.get(KEY_HEADER, asked) != asked:
             # A second answer to an earlier call that came late; ours would be read by the next call.
             response.extensions["network_stream"].close()
             raise OutcomeUnknown(f"{method} {path}: what came answers another call")
         status = response.status_code
-        if status >= 500 or status in LATER:
-            kind = self._away if status == UNAVAILABLE else OutcomeUnknown
-            raise kind(f"{method} {path}: answered {status}: {response.text[:200]}")
         try:
             body = response.json()
         except ValueError:
@@ -84,13 +85,23 @@ class JsonClient:
             if not isinstance(body, dict):
                 raise OutcomeUnknown(f"{method} {path}: answered {status}, but not with a JSON object")
             return body
-        code, reason = read_error(body, str(status), response.text[:200])
-        raise Refused(code, reason) if status == REFUSED else CallFailed(code, reason)
+        code, reason = read_error(body, str(status), clean_text(response.text, limit=200))
+        kind = self._find_error(status, code)
+        if issubclass(kind, OutcomeUnknown):
+            raise kind(f"{method} {path}: answered {status}: {clean_text(response.text, limit=200)}")
+        raise CallFailed(code, reason) if method == "GET" else kind(code, reason)
+
+    def _find_error(self, status: int, code: str) -> type[Exception]:
+        if status == UNAVAILABLE:
+            return self._away
+        default = OutcomeUnknown if status >= 500 else CallFailed
+        return self._answers.get((status, code)) or self._answers.get(status, default)
 
 
 def read_error(body: Any, code: str, reason: str) -> tuple[str, str]:
-    """The code and reason in the body of an error; the given ones where it has none."""
+    """The code and reason in the body of an error, cleaned; the given ones where it has none."""
     details = body.get("error", body) if isinstance(body, dict) else {}
     if not isinstance(details, dict):
         return code, reason
-    return str(details.get("code", code)), str(details.get("reason") or details.get("detail") or reason)
+    code, text = clean_code(details.get("code"), code), details.get("reason") or details.get("detail")
+    return code, clean_text(text, reason if text is None else code, limit=MAX_REASON)

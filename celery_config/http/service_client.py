@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -48,6 +49,14 @@ class ServiceClient:
 
     def post(self, path: str, body: Any) -> Any:
         return self.call("POST", path, json=body)
+
+    def get_pages(self, path: str) -> Iterator[list[dict[str, Any]]]:
+        """The rows of a list, page by page."""
+        url: str | None = path
+        while url:
+            page = self.get(url)
+            yield page["results"]
+            url = page["next"]
 
     def call(self, method: str, path: str, **options: Any) -> Any:
         """Return the JSON answer.

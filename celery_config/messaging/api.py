@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from celery_config.common.identifiers import min_uuid7_at
-from celery_config.messaging import epochs
+from celery_config.messaging import epochs, retention
 from celery_config.messaging.feed import open_feed
 from celery_config.messaging.models import BarrierRow
 from celery_config.messaging.outbox.publishing import count_set_aside
@@ -106,12 +106,14 @@ class OutboxState(APIView):
     @extend_schema(responses={200: dict})
     def get(self, request: Request) -> Response:
         """For how long the oldest unpublished row could have been sent; how many rows cannot be sent and are set aside;
-        whether the database is being recovered.
+        whether the database is being recovered; why old barrier rows are kept, if it is not known whether their saga
+        has ended.
         """
         return Response(
             {
                 "oldest_unpublished_seconds": oldest_unpublished_seconds(),
                 "set_aside": count_set_aside(),
                 "recovering": epochs.is_recovering(),
+                "unanswered": retention.describe_unanswered(),
             }
         )

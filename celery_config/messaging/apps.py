@@ -29,7 +29,9 @@ class MessagingConfig(AppConfig):
             arming.install(
                 Path(folder),
                 database_port=int(connection.settings_dict["PORT"] or 0),
-                broker_port=int(parse_url(settings.CELERY_BROKER_URL).get("port") or 0),
+                broker_ports=[
+                    int(parse_url(url).get("port") or 0) for url in settings.CELERY_BROKER_URL.split(";")
+                ],
             )
             failpoint_patches.install()
 

@@ -1,4 +1,4 @@
-"""What the database says of the outbox, for Prometheus and for the page of what moves."""
+"""What the database says of the outbox and of its own recovery, for Prometheus and for the page of what moves."""
 
 from __future__ import annotations
 
@@ -25,6 +25,14 @@ def measure_outbox() -> Iterator[Metric]:
         "order_saga_outbox_set_aside",
         "Outbox rows that cannot be sent and wait for an operator.",
         count_set_aside(),
+    )
+
+
+def measure_recovery() -> Iterator[Metric]:
+    yield read_gauge(
+        "order_saga_recovering",
+        "Whether clients are refused because the database was restored and `recover` is not done.",
+        epochs.is_recovering(),
     )
 
 

@@ -85,6 +85,41 @@ def orchestrator() -> JsonClient:
     )
 
 
+def old_rows(late: timedelta = timedelta()) -> Q:
+    """Rows past their time; never one with an open call, since only it knows the call's key.
+
+    Args:
+        late: only rows that were past it so long ago.
+    """
+    before = timezone.now() - timedelta(days=settings.SAGA_RETENTION_DAYS) - compute_margin() - late
+    return Q(saga__lt=min_uuid7_at(before), created_at__lt=before) & ~OPEN_CALL
+
+
+def find_old_sagas(after: UUID, limit: int, late: timedelta = timedelta()) -> dict[UUID, datetime]:
+    """Return the sagas next to this one whose rows are past their time, each with the time of its first row."""
+    rows = BarrierRow.objects.filter(old_rows(late), saga__gt=after).order_by("saga")
+    return dict(rows.values_list("saga").annotate(first=Min("created_at"))[:limit])
+
+
+def describe_unanswered() -> str:
+    """Say whose rows were kept for a week since it is not known whether their saga has ended; empty: nobody's."""
+    unknown: list[UUID] = []
+    position = UUID(int=0)
+    while found := find_old_sagas(position, SAGAS_AT_ONCE, LATE):
+        try:
+            known = ask_orchestrator(found)
+        except (OutcomeUnknown, CallFailed):
+            return (
+                f"barrier rows of {min(found)} and other old sagas are kept: the order service does not say whether"
+                " they have ended"
+            )
+        unknown += sorted(found.keys() - known.ended - known.open)
+        position = max(found)
+    if not unknown:
+        return ""
+    return f"barrier rows of {len(unknown)} old sagas are kept: the order service does not know {unknown[0]}"
+
+
 class BarrierRetention:
     """Deletes the barrier rows of old sagas that have ended, batch by batch in the order of the sagas' ids.
 
@@ -115,7 +150,7 @@ class BarrierRetention:
             self.walk_at, self.position, self.unknown = now + WALK_SECONDS, UUID(int=0), None
         found: dict[UUID, datetime] = {}
         try:
-            while found := self.find_old_sagas(sagas):
+            while found := find_old_sagas(self.position, sagas):
                 self.delete_ended(found)
         except (OutcomeUnknown, CallFailed) as error:
             log.warning("old barrier rows are kept: their orchestrator does not answer", error=str(error))
@@ -123,17 +158,6 @@ class BarrierRetention:
         except (DatabaseError, InterfaceError) as error:
             log.warning("old barrier rows are kept until the database answers", error=str(error))
         self.report(oldest(self.unknown, *((at, saga) for saga, at in found.items())))
-
-    def find_old_sagas(self, limit: int) -> dict[UUID, datetime]:
-        """Return the next sagas whose rows are past their time, each with the time of its first row."""
-        rows = BarrierRow.objects.filter(self.old_rows(), saga__gt=self.position).order_by("saga")
-        return dict(rows.values_list("saga").annotate(first=Min("created_at"))[:limit])
-
-    @staticmethod
-    def old_rows() -> Q:
-        """Rows past their time; never one with an open call, since only it knows the call's key."""
-        before = timezone.now() - timedelta(days=settings.SAGA_RETENTION_DAYS) - compute_margin()
-        return Q(saga__lt=min_uuid7_at(before), created_at__lt=before) & ~OPEN_CALL
 
     def delete_ended(self, found: dict[UUID, datetime]) -> None:
         """Delete the rows of those that have ended, and walk on.
@@ -143,7 +167,7 @@ class BarrierRetention:
         """
         known = self.ask(found)
         # The condition is in the statement that deletes: a row may have been taken up again since it was found.
-        BarrierRow.objects.filter(self.old_rows(), saga__in=known.ended & found.keys()).delete()
+        BarrierRow.objects.filter(old_rows(), saga__in=known.ended & found.keys()).delete()
         answered = known.ended | known.open
         unknown = ((at, saga) for saga, at in found.items() if saga not in answered)
         self.unknown = oldest(self.unknown, *unknown)

@@ -44,6 +44,7 @@ from celery_config.errors import (
     ServiceUnavailable,
     StepLost,
     StepSuperseded,
+    clean_text,
 )
 from celery_config.messaging import epochs, retention
 from celery_config.messaging.barrier import store
@@ -315,7 +316,7 @@ def report_lost(step: StepRequest, error: StepLost) -> Outcome:
     if epochs.find_recovery():
         return ServiceUnavailable(f"{error}; it waits until `recover` is done")
     log.error("lost: the database was set back", saga=str(step.saga), step=step.name, reason=str(error))
-    with transaction.atomic():
+    with structlog.contextvars.bound_contextvars(event="report of a lost step"), transaction.atomic():
         step.report_lost(error)
     return ReportedLost(str(error))
 
@@ -397,4 +398,4 @@ def announce_giving_up(delivery: Delivery[StepMessage], error: Exception) -> Non
 
 def describe_giving_up(error: Exception) -> StepGaveUp:
     code = "unknown_outcome" if isinstance(error, OutcomeUnknown) else "error"
-    return StepGaveUp(code=code, reason=str(error)[:500])
+    return StepGaveUp(code=code, reason=clean_text(str(error), repr(error)[:100]))

@@ -22,6 +22,8 @@ from celery_config.messaging.models import BarrierRow
 from celery_config.messaging.states import Action, Undo
 
 DONE, UNDONE = "done", "undone"
+# What is parked is stopped by a retry, or goes forward because its pivot is proven to have run.
+BEING_STOPPED = ("stopping", "parked")
 
 
 @dataclass(frozen=True)
@@ -90,10 +92,15 @@ def read_flows() -> Iterator[KnownFlow]:
 
 @dataclass(frozen=True)
 class LostRow:
-    """A barrier row that is missing here, or older than what is known of its step."""
+    """A barrier row that is missing here, or older than what is known of its step.
+
+    Args:
+        never_ran: the step must not run any more, as a fence would have it.
+    """
 
     flow: KnownFlow
     step: KnownStep
+    never_ran: bool = False
 
     @property
     def key(self) -> UUID:
@@ -107,7 +114,7 @@ class LostRow:
             request: of a step at a provider: what was asked.
         """
         sent = self.flow.decode_command(command)
-        undone = self.step.logged == UNDONE
+        undone = self.never_ran or self.step.logged == UNDONE
         action = Action.TOMBSTONE if undone and not self.step.was_done else Action.DONE
         BarrierRow.objects.update_or_create(
             key=self.key,
@@ -119,7 +126,7 @@ class LostRow:
                 "action": action,
                 # The fence's tombstone has no undo; nothing asks for the difference.
                 "undo": Undo.DONE if undone else Undo.NONE,
-                "request": request,
+                "request": request if action is Action.DONE else None,
                 "reply": (self.step.reply or reply) if action is Action.DONE else None,
                 "note": note,
                 "updated_at": Now(),
@@ -135,6 +142,22 @@ def find_lost_rows(flow: KnownFlow, rows: Mapping[UUID, BarrierRow]) -> list[Los
     """
     found = [LostRow(flow, step) for step in flow.steps if step.logged in (DONE, UNDONE)]
     return [lost for lost in found if knows_less(rows.get(lost.key), lost.step)]
+
+
+def find_lost_fences(flow: KnownFlow, rows: Mapping[UUID, BarrierRow], pivot: type[Command]) -> list[LostRow]:
+    """The pivot of a flow that is being stopped, if neither the log nor the barrier knows anything of it.
+
+    The fence may have been lost, and with it the message that tells the log; the undos that follow it may be done. A
+    late message would then run the pivot, so the fence is repeated here. Ask the books outside first whether it ran.
+
+    Args:
+        rows: the barrier rows of the flow, by key.
+    """
+    step = flow.find(pivot)
+    if flow.status not in BEING_STOPPED or step is None or step.logged:
+        return []
+    fence = LostRow(flow, step, never_ran=True)
+    return [] if fence.key in rows else [fence]
 
 
 def knows_less(row: BarrierRow | None, step: KnownStep) -> bool:
@@ -158,7 +181,8 @@ def read_rows(flow: KnownFlow) -> dict[UUID, BarrierRow]:
 
 def describe_rows(lost: Iterable[LostRow]) -> str:
     """The rows in words."""
-    return "barrier: " + ", ".join(f"{row.step.step} {row.step.logged}" for row in lost)
+    states = (f"{row.step.step} {'never to run' if row.never_ran else row.step.logged}" for row in lost)
+    return "barrier: " + ", ".join(states)
 
 
 def write_tombstones(lost: Iterable[LostRow], commands: Iterable[type[Command]], note: str) -> None:

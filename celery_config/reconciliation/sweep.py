@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 import structlog
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, InterfaceError
 from prometheus_client import Gauge
@@ -24,7 +25,6 @@ from celery_config.reconciliation.comparison import FindingKind
 from celery_config.reconciliation.source import UNREADABLE, ReconciliationSource
 
 log = structlog.get_logger(__name__)
-DAY_SECONDS = 24 * 3600.0
 # A saga runs for a day and some hours, and an authorization lives for a week. Older entries do not change.
 REACHES_BACK_DAYS = 8
 # A relay that has just started publishes its outbox first.
@@ -66,7 +66,9 @@ def make_duties(source: ReconciliationSource) -> list[Duty]:
     """The daily sweep as a duty of the relay (RELAY_DUTIES)."""
     SWEPT_AT.labels(source.name).set(0)
     duty = BackgroundDuty(f"{source.name} sweep", partial(sweep, source))
-    return [Duty(duty.name, duty.start, DAY_SECONDS, next_at=time.monotonic() + FIRST_AFTER_SECONDS)]
+    every = settings.BOOKS_CHECK_HOURS * 3600
+    first_at = time.monotonic() + min(every, FIRST_AFTER_SECONDS)
+    return [Duty(duty.name, duty.start, every, next_at=first_at)]
 
 
 class ReconcileCommand(BaseCommand):

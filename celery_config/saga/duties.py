@@ -12,7 +12,6 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from celery_config.broker import cluster
-from celery_config.common import metrics
 from celery_config.common.identifiers import min_uuid7_at
 from celery_config.db.limits import slow_statements
 from celery_config.messaging.outbox import publishing
@@ -64,16 +63,9 @@ def saga_duties() -> list[Duty]:
 def measure_queues() -> None:
     """Set the gauges of the broker's queues."""
     try:
-        queues = cluster.read_queues(settings.BROKER_API)
+        cluster.measure_queues(settings.BROKER_API)
     except cluster.BrokerApiError as error:
         log.warning("nobody knows the members of the queues", error=str(error))
-        queues = []
-    # What was true some time ago may not be any more, and a queue may be gone.
-    metrics.QUEUE_MISSING_MEMBERS.clear()
-    metrics.QUEUE_WAITING_DEAD_LETTERS.clear()
-    for queue in queues:
-        metrics.QUEUE_MISSING_MEMBERS.labels(queue.name).set(queue.missing)
-        metrics.QUEUE_WAITING_DEAD_LETTERS.labels(queue.name).set(queue.waiting)
 
 
 @slow_statements()

@@ -17,7 +17,7 @@ from celery_config.common.metrics import read_gauge
 from celery_config.db import functions
 from celery_config.saga.engine.flows import flows
 from celery_config.saga.engine.standstill import WorkerCheck
-from celery_config.saga.models import SagaClock, SagaPause
+from celery_config.saga.models import DeadLetter, SagaClock, SagaPause
 from celery_config.saga.states import OPEN, Status
 
 # A relay ticks every second.
@@ -49,6 +49,14 @@ def measure_flows() -> Iterator[Metric]:
         "order_saga_open_past_deadline",
         "Sagas that have been open for longer than their deadline, by the clock on the wall.",
         late,
+    )
+
+
+def measure_dead_letters() -> Iterator[Metric]:
+    yield read_gauge(
+        "order_saga_dead_letters_open",
+        "Dead letters that no operator has dealt with.",
+        DeadLetter.objects.filter(dealt_with_at__isnull=True).count(),
     )
 
 

@@ -99,6 +99,7 @@ def service_settings(
         ],
         "MEASURES": [
             "celery_config.messaging.measures.measure_outbox",
+            "celery_config.messaging.measures.measure_recovery",
             "celery_config.copies.measures.measure_copies",
             *measures,
         ],
@@ -120,6 +121,7 @@ def service_settings(
         # A copy is late when it is so many seconds behind; it is compared with its source every so many hours.
         "COPY_LAG_LIMIT_SECONDS": env.float("COPY_LAG_LIMIT_SECONDS", 60.0),
         "COPY_CHECK_HOURS": env.float("COPY_CHECK_HOURS", 24.0),
+        "BOOKS_CHECK_HOURS": env.float("BOOKS_CHECK_HOURS", 24.0),
         # A worker ends when one handler, or one call of it to the outside, takes longer.
         "HANDLER_SECONDS": env.float("HANDLER_SECONDS", 300.0),
         # A provider or carrier may forget an idempotency key after a day (https://docs.stripe.com/api/idempotent_requests);

@@ -5,14 +5,29 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
 
 from celery_config.common.timeouts import Timeouts
 from celery_config.settings.environment import env
 
+POSTGRES = ("postgres", "postgresql")
+
 
 def database_settings(variable: str, sqlite_file: Path) -> dict[str, Any]:
-    """PostgreSQL from `variable`, else SQLite, whose transactions are serial from the start (rule 26, SQLite)."""
+    """PostgreSQL from `variable`, else SQLite, whose transactions are serial from the start (rule 26, SQLite).
+
+    Raises:
+        ImproperlyConfigured: the variable names another kind of database.
+    """
     if variable in os.environ:
+        scheme = urlsplit(os.environ[variable]).scheme
+        if scheme not in POSTGRES:
+            raise ImproperlyConfigured(
+                f"{variable} names a database of the kind {scheme!r}; set it to"
+                " postgres://USER:PASSWORD@HOST:5432/DATABASE."
+            )
         limits = {
             "lock_timeout": int(Timeouts().lock_wait * 1000),
             # A process that hangs in a transaction must lose its locks. The relay waits for the broker within its

@@ -88,6 +88,8 @@ def web_settings(service: str, package: str, apps: tuple[str, ...], *, tls: bool
         "STATIC_URL": "static/",
         # Static files are served from the packages themselves: nothing to collect before a start.
         "WHITENOISE_USE_FINDERS": True,
+        # After a login at /admin/login/ itself, which names no page to return to.
+        "LOGIN_REDIRECT_URL": "admin:index",
         # Cookies ignore ports: without names of their own four admins on one host log each other out.
         "SESSION_COOKIE_NAME": f"{service}_session",
         "CSRF_COOKIE_NAME": f"{service}_csrf",

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from compose.local.errors import FolderInUse
+from compose.local.folders import make_folder
 
 
 def claim_file(path: Path, mode: int) -> int | None:
@@ -33,7 +34,7 @@ class FolderClaim:
     """
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         self._descriptor = claim_file(folder / "claim", 0o600)
         if self._descriptor is None:
             raise FolderInUse(

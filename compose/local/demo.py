@@ -20,9 +20,9 @@ from compose.local import running
 from compose.local.environment import ROOT, var_folder
 from compose.local.errors import LocalError
 from compose.local.output import print_error
+from compose.local.overview import make_overview
 from compose.local.shopper import Ended, Shopper, percentile
 from compose.local.stack import Stack
-from compose.local.up import make_overview
 
 # The protocol's times are divided by twenty, so that a provider's time-out takes seconds.
 TIME_SCALE = "0.05"
@@ -58,11 +58,11 @@ LIMITS = (
 def main(argv: list[str]) -> int:
     options = parse(argv)
     console = Console(highlight=False)
-    var = var_folder() / "demo"
     settings = {"SAGA_TIME_SCALE": os.environ.get("SAGA_TIME_SCALE", TIME_SCALE)}
-    stack = Stack("embedded", var=var, settings=settings, show=False)
-    stack.delete_data()
+    stack: Stack | None = None
     try:
+        stack = Stack("embedded", var=var_folder() / running.DEMO, settings=settings)
+        stack.delete_data()
         with console.status("Starting four services, a worker and a relay each …"):
             stack.start()
         return place_orders(stack, console, options)
@@ -73,18 +73,30 @@ def main(argv: list[str]) -> int:
         print_error(console, error)
         return 1
     finally:
-        stack.stop()
+        if stack:
+            stack.stop()
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./manage.py demo", description=__doc__)
-    parser.add_argument("--orders", type=int, default=100)
+    parser.add_argument("--orders", type=count, default=100)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--flow", choices=FLOWS, default=FLOWS[0], help="who carries the orders out")
     parser.add_argument(
         "--keep", action="store_true", default=os.environ.get("KEEP") == "1", help="leave it running"
     )
     return parser.parse_args(argv)
+
+
+def count(text: str) -> int:
+    """The number of orders.
+
+    Raises:
+        argparse.ArgumentTypeError: it is no whole number from 1 on.
+    """
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text} is no whole number from 1 on")
+    return int(text)
 
 
 def place_orders(stack: Stack, console: Console, options: argparse.Namespace) -> int:
@@ -109,7 +121,8 @@ def place_orders(stack: Stack, console: Console, options: argparse.Namespace) ->
     violations = audit(stack)
     console.print(LIMITS, style="dim")
     if options.keep:
-        console.print(make_overview(stack, "It keeps running"))
+        notes = (*stack.addresses.moved, "Ctrl-C stops it")
+        console.print(make_overview(stack.environment, "It keeps running", notes=notes))
     else:
         console.print("`KEEP=1 make demo` leaves it running, to look at the admin pages and the API.")
         console.print(f"Logs: {stack.logs}", soft_wrap=True)
@@ -120,7 +133,7 @@ def place_orders(stack: Stack, console: Console, options: argparse.Namespace) ->
     )
     print(last, flush=True)
     if options.keep:
-        with running.announce(var_folder(), stack.environment):
+        with running.announce(stack.var, stack.environment):
             while True:
                 signal.pause()
     return 0 if not violations and not status["parked"] else 1

@@ -27,18 +27,40 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Addresses:
-    """The ports of this run: the usual ones where they are free."""
+    """The ports of this run.
+
+    Args:
+        moved: a sentence for each port that another program has.
+    """
 
     web: Mapping[str, int]
     sandbox: int
     flower: int
+    moved: tuple[str, ...] = ()
 
     @classmethod
-    def choose(cls) -> "Addresses":
+    def choose(cls, folder: Path) -> "Addresses":
+        """Choose the ports that are kept in `folder`; at first the usual ones, where they are free.
+
+        Raises:
+            LocalError: the file of the kept ports is broken, or the folder cannot be made.
+        """
+        usual = {s: port for s, (_, port) in SERVICES.items()} | {
+            "sandbox": _SANDBOX_PORT,
+            "flower": _FLOWER_PORT,
+        }
+        kept = KeptValues(folder / "ports.json")
+        wanted = {name: kept.find_port(name) or port for name, port in usual.items()}
+        found = {name: kept.port(name, port) for name, port in usual.items()}
         return cls(
-            web={service: ports.free_port(port) for service, (_, port) in SERVICES.items()},
-            sandbox=ports.free_port(_SANDBOX_PORT),
-            flower=ports.free_port(_FLOWER_PORT),
+            web={service: found[service] for service in SERVICES},
+            sandbox=found["sandbox"],
+            flower=found["flower"],
+            moved=tuple(
+                f"Port {wanted[name]} is taken by another program: {name} has {port}"
+                for name, port in found.items()
+                if port != wanted[name]
+            ),
         )
 
 

@@ -5,6 +5,14 @@ class LocalError(Exception):
     """Base of everything that this package raises."""
 
 
+class FileBroken(LocalError):
+    """A file that keeps secrets, ports or the running stack cannot be read."""
+
+
+class FolderMissing(LocalError):
+    """A folder for our files cannot be made."""
+
+
 class FolderInUse(LocalError):
     """Another stack runs in the same folder."""
 

@@ -1,4 +1,4 @@
-"""The printer of log files: it prints many files as they grow, each line with a coloured name before it."""
+"""The printer of log files: it prints many files as they grow, each line short, with a coloured name before it."""
 
 import threading
 from itertools import cycle
@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from compose.local.errors import LocalError
+from compose.local.lines import shorten
 
 _COLOURS = ("cyan", "green", "yellow", "magenta", "blue", "bright_red", "bright_cyan", "bright_green")
 _SECONDS_BETWEEN_LOOKS = 0.1
@@ -28,7 +29,7 @@ class _LogFile:
             whole_lines, newline, _ = file.read().rpartition(b"\n")
         self._position += len(whole_lines) + len(newline)
         lines = whole_lines.decode(errors="replace").splitlines()
-        return [Text.assemble(self._prefix, Text.from_ansi(line)) for line in lines]
+        return [Text.assemble(self._prefix, shorten(line)) for line in lines]
 
 
 class LogPrinter:
@@ -60,6 +61,8 @@ class LogPrinter:
     def _print(self) -> None:
         for followed in list(self._followed.values()):
             for line in followed.read_new_lines():
+                if self._console.is_terminal:
+                    line.truncate(self._console.width, overflow="ellipsis")
                 self._console.print(line, soft_wrap=True)
 
 

@@ -47,6 +47,12 @@ def _claim(port: int) -> bool:
     return descriptor is not None
 
 
+def take(port: int) -> bool:
+    """Hold `port` if a server could listen on it now; say whether it is held."""
+    with _lock:
+        return is_free(port) and (port in _claimed or _claim(port))
+
+
 def free_port(preferred: int | None = None) -> int:
     """Return `preferred` when it is free, else a free port that no process of ours has.
 

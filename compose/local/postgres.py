@@ -76,14 +76,20 @@ class PostgresServer(PrivateServer):
         """Start the server on its data, if there are any; make the roles and databases that are missing.
 
         Raises:
-            ServerFailed: there is no user to run it as.
+            ServerFailed: there is no user to run it as, or the data are not ours.
             ProcessFailed: initdb failed, or the server ended or was not ready within `timeout` seconds.
             PackagesMissing: PostgreSQL is not installed.
         """
         binaries = find_or_install()
         data = self._data_folder() / "data"
-        if not (data / "PG_VERSION").exists():
+        made_by = data / "PG_VERSION"
+        if not made_by.exists():
             self._initialize(binaries, data)
+        elif made_by.read_text().strip() != binaries.postgres.parent.name:
+            raise ServerFailed(
+                f"{data} was made by PostgreSQL {made_by.read_text().strip()}, and here is"
+                f" {binaries.postgres.parent.name}: install that version, or name another folder in ORDER_SAGA_VAR"
+            )
         self._configure(data)
         self._process = Process(
             name="postgres",
@@ -203,7 +209,12 @@ class PostgresServer(PrivateServer):
     def _answers(self) -> bool:
         try:
             psycopg.connect(self.superuser_url(), connect_timeout=5).close()
-        except psycopg.OperationalError:
+        except psycopg.OperationalError as error:
+            if "authentication failed" in str(error):
+                raise ServerFailed(
+                    f"the data in {self._data_folder()} have other passwords than {self.folder / 'kept.json'}: restore"
+                    " that file, or name another folder in ORDER_SAGA_VAR"
+                ) from error
             return False
         return True
 

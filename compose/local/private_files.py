@@ -5,14 +5,16 @@ import os
 import secrets
 import threading
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from compose.local import ports
+from compose.local.errors import FileBroken
+from compose.local.folders import make_folder
 
 
 def write_private(path: Path, text: str) -> None:
     """Write `text` to a new file at `path`, mode 0600; it replaces an older file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     unfinished = path.with_name(f"{path.name}.new")
     unfinished.unlink(missing_ok=True)
     with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -22,10 +24,29 @@ def write_private(path: Path, text: str) -> None:
 
 def append_private(path: Path) -> BinaryIO:
     """Open the file at `path` to append to it; its mode becomes 0600."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
     os.fchmod(file.fileno(), 0o600)
     return file
+
+
+def read_kept(path: Path) -> dict[str, Any]:
+    """Read the JSON object in the file at `path`; empty if there is no file.
+
+    Raises:
+        FileBroken: the file holds something else.
+    """
+    try:
+        kept = json.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError):
+        kept = None
+    if not isinstance(kept, dict):
+        raise FileBroken(
+            f"{path} cannot be read as a JSON object: restore it, or delete it and it is made again"
+        )
+    return kept
 
 
 class KeptValues:
@@ -34,7 +55,7 @@ class KeptValues:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
-        self._values: dict[str, str | int] = json.loads(path.read_text()) if path.exists() else {}
+        self._values: dict[str, str | int] = read_kept(path)
 
     def secret(self, name: str, length: int = 24) -> str:
         """Return the secret `name`: URL-safe text made of `length` random bytes."""
@@ -43,14 +64,24 @@ class KeptValues:
                 self._keep(name, secrets.token_urlsafe(length))
             return str(self._values[name])
 
-    def port(self, name: str) -> int:
-        """Return the port `name`; a new one when something else listens on it."""
+    def find_port(self, name: str) -> int | None:
+        """Return the port `name` if it was made before."""
+        kept = self._values.get(name)
+        return kept if isinstance(kept, int) else None
+
+    def port(self, name: str, usual: int | None = None) -> int:
+        """Return the port `name`; a new one when something else listens on it.
+
+        Args:
+            usual: which port to try at its first use.
+        """
         with self._lock:
-            kept = self._values.get(name)
-            if not (isinstance(kept, int) and ports.is_free(kept)):
-                kept = ports.free_port()
-                self._keep(name, kept)
-            return kept
+            kept = self.find_port(name)
+            if kept and ports.take(kept):
+                return kept
+            port = ports.free_port(usual if kept is None else None)
+            self._keep(name, port)
+            return port
 
     def _keep(self, name: str, value: str | int) -> None:
         self._values[name] = value

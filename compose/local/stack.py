@@ -28,7 +28,6 @@ class Stack:
         var: the folder of all generated files; `ORDER_SAGA_VAR` or `var/` when None.
         settings: environment variables of this stack; they win over all others.
         environ: the environment it starts from.
-        show: print what the processes write.
         with_flower: also run Flower.
         with_webhooks: the sandbox sends webhooks to payment and shipment.
 
@@ -43,7 +42,6 @@ class Stack:
         var: Path | None = None,
         settings: Mapping[str, str] | None = None,
         environ: Mapping[str, str] = os.environ,
-        show: bool = False,
         with_flower: bool = False,
         with_webhooks: bool = True,
     ) -> None:
@@ -53,8 +51,8 @@ class Stack:
         self.settings_of: dict[str, dict[str, str]] = {}
         """Further environment variables for the processes of a service, by service; they win."""
         self._claim = FolderClaim(self.var / mode)
-        self.supervisor = Supervisor(self.logs, show=show)
-        self.addresses = Addresses.choose()
+        self.supervisor = Supervisor(self.logs)
+        self.addresses = Addresses.choose(self.var / mode)
         self.postgres: PostgresServer | None = None
         self.rabbitmq: RabbitServer | None = None
         if mode == "servers":

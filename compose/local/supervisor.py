@@ -17,14 +17,13 @@ class Supervisor:
 
     Args:
         logs: folder of the log files, one for each process.
-        show: also print every line, with the process's name before it.
 
     `deaths` receives each process that ends although it was not asked to end.
     """
 
-    def __init__(self, logs: Path, *, show: bool = False) -> None:
+    def __init__(self, logs: Path) -> None:
         self._logs = logs
-        self._printer = LogPrinter() if show else None
+        self._printer: LogPrinter | None = None
         self._processes: dict[str, Process] = {}
         self._is_closed = False
         self._lock = threading.Lock()
@@ -49,9 +48,14 @@ class Supervisor:
             process.log = self._logs / f"{process.name}.log"
             process.log.unlink(missing_ok=True)
         self._processes[process.name] = process
-        if self._printer:
-            self._printer.follow(process.name, process.log)
         return process
+
+    def show(self) -> None:
+        """Print from now on what the processes write, with the name of each before its lines."""
+        self._printer = LogPrinter()
+        for process in self._processes.values():
+            if process.log:
+                self._printer.follow(process.name, process.log)
 
     def start(self, processes: Iterable[Process], timeout: float = 60.0) -> None:
         """Start all at once and wait until all are ready.

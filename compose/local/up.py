@@ -1,19 +1,16 @@
 """`./manage.py up`: the whole system on real servers until Ctrl-C; a process that ends by itself is started again."""
 
 import argparse
-import os
 import signal
-import sys
 import time
 from threading import Thread
 
 from rich.console import Console
-from rich.table import Table
 
-from celery_config.common.services import SERVICES
 from compose.local import running
 from compose.local.errors import LocalError
 from compose.local.output import print_error
+from compose.local.overview import make_overview
 from compose.local.process import Death
 from compose.local.stack import Stack
 
@@ -36,20 +33,30 @@ def main(argv: list[str]) -> int:
 
 
 def _run(options: argparse.Namespace, console: Console) -> int:
-    # The processes write to files and cannot know that people read their lines in a terminal.
-    readable = {"LOG_FORMAT": "console"} if sys.stdout.isatty() and "LOG_FORMAT" not in os.environ else {}
     # A shell ignores SIGINT for commands in the background; we react there too.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     started = time.monotonic()
     stack: Stack | None = None
     try:
-        stack = Stack("servers", settings=readable, show=not options.quiet, with_flower=not options.no_flower)
+        stack = Stack("servers", with_flower=not options.no_flower)
         if options.fresh:
             stack.delete_data()
-        stack.start()
-        with running.announce(stack.var, stack.environment):
-            console.print(make_overview(stack, f"Ready after {time.monotonic() - started:.1f} s"))
+        with console.status(
+            "Starting PostgreSQL, RabbitMQ and four services, each with web, worker and relay …"
+        ):
+            stack.start()
+        flower = stack.flower_url if stack.has_flower else ""
+        with running.announce(stack.var, stack.environment, flower=flower):
+            notes = (
+                *stack.addresses.moved,
+                "`./manage.py status` shows all this at any time",
+                "Ctrl-C stops everything",
+            )
+            title = f"Ready after {time.monotonic() - started:.1f} s"
+            console.print(make_overview(stack.environment, title, flower=flower, notes=notes))
+            if not options.quiet:
+                stack.supervisor.show()
             _keep_running(stack, console)
     except KeyboardInterrupt:
         console.print("\nStopping …")
@@ -73,24 +80,6 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--quiet", action="store_true", help="do not print the logs (they are in var/log)")
     parser.add_argument("--no-flower", action="store_true", help="leave Flower out")
     return parser.parse_args(argv)
-
-
-def make_overview(stack: Stack, title: str) -> Table:
-    """Return a table of all addresses, with the login and the folder of the logs below it."""
-    name, password = stack.admin_login
-    table = Table(
-        title=title,
-        caption=f"Login everywhere: {name} / {password}\nLogs: {stack.logs}\nCtrl-C stops everything",
-    )
-    table.add_column("what")
-    table.add_column("where", no_wrap=True)
-    for service in SERVICES:
-        for page, path in (("", "/"), ("admin", "/admin/"), ("API docs", "/api/docs/")):
-            table.add_row(f"{service} {page}", f"{stack.url(service)}{path}", end_section=page == "API docs")
-    if stack.has_flower:
-        table.add_row("Flower", f"{stack.flower_url}/")
-    table.add_row("sandbox", f"{stack.sandbox_url}/")
-    return table
 
 
 def _keep_running(stack: Stack, console: Console) -> None:

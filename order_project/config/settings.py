@@ -10,13 +10,14 @@ CHECKS = {
     name: f"celery_config.saga.measures.check_{name}"
     for name in ("saga_time", "participants", "queues", "pauses", "deadlines")
 }
+MEASURES = tuple(f"celery_config.saga.measures.measure_{name}" for name in ("flows", "dead_letters", "time"))
 globals().update(
     service_settings(
         "order",
         "order_project",
         apps=("celery_config.saga",),
         duties=DUTIES,
-        measures=("celery_config.saga.measures.measure_flows", "celery_config.saga.measures.measure_time"),
+        measures=MEASURES,
         flow_checks=CHECKS,
     )
 )

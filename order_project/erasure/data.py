@@ -19,7 +19,7 @@ from django.db.models import Q
 from celery_config.contracts.order import CustomerChanged, OrderCancelled, OrderConfirmed
 from celery_config.copies.registry import publications
 from celery_config.copies.retirement import retire_rows
-from celery_config.erasure.data_map import DataMap
+from celery_config.erasure.data_map import DataMap, ErasedResidue
 from celery_config.erasure.locations import DataLocation
 from celery_config.erasure.tombstones import find_mentions
 from celery_config.messaging.models import OutboxMessage
@@ -39,13 +39,12 @@ class OrderDataMap(DataMap):
         for letter in find_letters():
             yield f"dead letter {letter} holds personal data of an erased customer"
 
-    def erase_residue(self) -> dict[str, int]:
-        counts = super().erase_residue()
+    def erase_residue(self) -> ErasedResidue:
+        done = super().erase_residue()
         if letters := find_letters():
-            name = DeadLetter._meta.label
             blanked = DeadLetter.objects.filter(pk__in=letters).update(**BLANK_LETTER)
-            counts[name] = counts.get(name, 0) + blanked
-        return counts
+            done.rows[DeadLetter._meta.label] += blanked
+        return done
 
 
 def find_letters() -> list[int]:

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-import csv
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 
-import pycountry
-
-from celery_config.contracts.inventory import MAX_PRICE, MAX_SKU, SKU_PATTERN, Line
+from celery_config.contracts.inventory import MAX_PRICE, MAX_SKU, SKU_PATTERN
+from order_project.domain import RequestLine
+from order_project.importing.countries import find_country_code
+from order_project.importing.table import Row, Table, read_table
 
 COLUMNS = ("InvoiceNo", "StockCode", "Description", "Quantity", "UnitPrice", "CustomerID", "Country")
 CURRENCY = "GBP"
 MAX_NUMBER = 64
 NUL = "\0"
-# Names in such files that are not in ISO 3166.
-COUNTRY_ALIASES = {"EIRE": "IE", "RSA": "ZA", "USA": "US", "UK": "GB", "Channel Islands": "JE"}
-
-
-class NotAnInvoiceFile(Exception):
-    """The file lacks columns or is not text; nothing was read."""
+# A spreadsheet writes long numbers so, and their last digits are gone.
+EXPONENT = r"[0-9]+([.,][0-9]+)?[eE][+-][0-9]+"
+DIGITS_LOST = "its last digits are lost in exponent form; format the column as text, and save the file again"
+# Binary fractions have more digits than the price that they stand for.
+PENCE_TOLERANCE = Decimal("1e-6")
 
 
 @dataclass(frozen=True)
 class Fault:
-    """Why an invoice is refused; `line` counts the file's lines from 1, the header being the first."""
+    """Why an invoice is refused; `line` is where its row begins, the file's first being 1."""
 
     line: int
     invoice: str
@@ -45,15 +44,24 @@ class Product:
 
 @dataclass
 class Invoice:
+    """`file_lines`: how many of the file's lines its rows take."""
+
     number: str
     customer: str = ""
     country: str = ""
-    lines: list[Line] = field(default_factory=list)
+    lines: list[RequestLine] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
+    file_lines: int = 0
+
+    @property
+    def total(self) -> int:
+        """What the invoice says that it costs, in minor units."""
+        return sum(line.quantity * (line.unit_price or 0) for line in self.lines)
 
 
 @dataclass(frozen=True)
 class InvoiceFile:
+    table: Table
     invoices: list[Invoice]
     products: dict[str, Product]
 
@@ -65,46 +73,91 @@ class InvoiceFile:
     def faults(self) -> list[Fault]:
         return [fault for invoice in self.invoices for fault in invoice.faults]
 
+    @property
+    def empty_lines(self) -> int:
+        """The lines that are in no row of an invoice, after the header."""
+        rows = sum(invoice.file_lines for invoice in self.invoices)
+        return len(self.table.lines) - self.table.header.lines - rows
 
-def read_invoices(lines: Iterable[str]) -> InvoiceFile:
+
+def read_invoices(data: bytes, encoding: str | None = None) -> InvoiceFile:
     """Read an invoice file into invoices and products.
 
     A product's price is the first valid one in the file.
 
+    Args:
+        encoding: default: recognised.
+
     Raises:
-        NotAnInvoiceFile: a column is missing.
+        NotATable: it is not text, or a column is missing or there twice.
     """
-    reader = csv.DictReader(lines)
-    missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-    if missing:
-        raise NotAnInvoiceFile(
-            f"The file lacks the columns {', '.join(missing)}; it needs {', '.join(COLUMNS)}."
-        )
+    table = read_table(data, COLUMNS, encoding)
+    places = {name: table.header.names.index(name) for name in COLUMNS}
+    decimal_comma = table.header.delimiter != ","
     invoices: dict[str, Invoice] = {}
     products: dict[str, Product] = {}
-    for row in reader:
-        values = {name: (row[name] or "").strip() for name in COLUMNS}
+    for row in table.rows:
+        if row.is_empty:
+            continue
+        values = {name: read_cell(row, at) for name, at in places.items()}
+        values |= {name: drop_point_zero(values[name]) for name in ("InvoiceNo", "CustomerID")}
+        if decimal_comma:
+            values |= {name: use_decimal_point(values[name]) for name in ("Quantity", "UnitPrice")}
         invoice = invoices.setdefault(values["InvoiceNo"], Invoice(values["InvoiceNo"]))
+        invoice.file_lines += row.lines
+        unreadable = find_row_fault(row, len(table.header.names), max(places.values()))
         faults = [
-            Fault(reader.line_num, invoice.number, code, detail)
-            for code, detail in find_faults(values, invoice)
+            Fault(row.line, invoice.number, code, detail)
+            for code, detail in ([unreadable] if unreadable else find_faults(values, invoice))
         ]
         invoice.faults += faults
-        if product := read_product(values):
+        if not unreadable and (product := read_product(values)):
             products.setdefault(product.sku, product)
         if not faults:
-            invoice.customer, invoice.country = (
-                values["CustomerID"],
-                find_country_code(values["Country"]) or "",
+            invoice.customer = values["CustomerID"]
+            invoice.country = find_country_code(values["Country"]) or ""
+            invoice.lines.append(
+                RequestLine(
+                    sku=values["StockCode"],
+                    quantity=whole_number(values["Quantity"]) or 0,
+                    unit_price=minor_units(values["UnitPrice"]),
+                )
             )
-            invoice.lines.append(Line(sku=values["StockCode"], quantity=int(values["Quantity"])))
-    return InvoiceFile(list(invoices.values()), products)
+    return InvoiceFile(table, list(invoices.values()), products)
+
+
+def read_cell(row: Row, at: int) -> str:
+    return row.cells[at].strip() if at < len(row.cells) else ""
+
+
+def drop_point_zero(text: str) -> str:
+    """Return a number as it was before a program took it for a fraction: pandas writes customer 17850 as 17850.0."""
+    return re.sub(r"^([0-9]+)[.,]0$", r"\1", text)
+
+
+def use_decimal_point(text: str) -> str:
+    """Return a number of a file with decimal commas.
+
+    Three digits behind a comma or point may be thousands: such a number keeps its comma, with which it is none.
+    """
+    if re.fullmatch(r"[+-]?[0-9]{1,3}[.,][0-9]{3}", text):
+        return text.replace(".", ",")
+    return re.sub(r"^([+-]?[0-9]+),([0-9]+)$", r"\1.\2", text)
+
+
+def find_row_fault(row: Row, width: int, last: int) -> tuple[str, str] | None:
+    """Return the code and detail of what makes the whole row unreadable. `last`: the last cell that is needed."""
+    if row.fault:
+        return "bad_row", row.fault
+    if not last < len(row.cells) <= width:
+        return "wrong_cells", f"the row has {len(row.cells)} cells, and the header {width}"
+    return None
 
 
 def read_product(row: dict[str, str]) -> Product | None:
     """Return the product of a row, even if its invoice is refused; None when inventory would refuse it."""
     sku, name, price = row["StockCode"], row["Description"], minor_units(row["UnitPrice"])
-    if not is_sku(sku) or NUL in name or not price or not 0 < price <= MAX_PRICE:
+    if find_sku_fault(sku) or NUL in name or not price or not 0 < price <= MAX_PRICE:
         return None
     return Product(sku, name or sku, price)
 
@@ -114,12 +167,9 @@ def find_faults(row: dict[str, str], invoice: Invoice) -> Iterator[tuple[str, st
     quantity, price = whole_number(row["Quantity"]), minor_units(row["UnitPrice"])
     if not row["InvoiceNo"]:
         yield "missing_invoice", "the row has no invoice number"
-    elif not is_number(row["InvoiceNo"]):
-        yield (
-            "bad_invoice",
-            f"{row['InvoiceNo']!r:.100} is no invoice number: over {MAX_NUMBER} characters, or a NUL",
-        )
-    if row["InvoiceNo"].upper().startswith("C"):
+    elif why := find_number_fault(row["InvoiceNo"]):
+        yield "bad_invoice", f"{row['InvoiceNo']!r:.100} is no invoice number: {why}"
+    if re.fullmatch("[cC][0-9]+", row["InvoiceNo"]):
         yield "credit_note", "a credit note is not an order"
     elif quantity is None:
         yield "bad_quantity", f"{row['Quantity']!r:.100} is not a whole number"
@@ -127,58 +177,62 @@ def find_faults(row: dict[str, str], invoice: Invoice) -> Iterator[tuple[str, st
         yield "negative_quantity", f"the quantity is {quantity}"
     if not row["StockCode"]:
         yield "missing_product", "the row has no stock code"
-    elif not is_sku(row["StockCode"]):
-        yield (
-            "bad_product",
-            f"{row['StockCode']!r:.100} is no SKU: over {MAX_SKU} characters, a slash or a NUL",
-        )
+    elif why := find_sku_fault(row["StockCode"]):
+        yield "bad_product", f"{row['StockCode']!r:.100} is no SKU: {why}"
     if NUL in row["Description"]:
         yield "bad_description", f"{row['Description']!r:.100} has a NUL"
     if price is None:
-        yield "bad_price", f"{row['UnitPrice']!r:.100} is not a price"
+        yield "bad_price", f"{row['UnitPrice']!r:.100} is not a price in whole pence, such as 2.55"
     elif price <= 0:
         yield "zero_price", f"the price is {row['UnitPrice']:.100}"
     elif price > MAX_PRICE:
         yield "bad_price", f"{row['UnitPrice']:.100} is beyond any price"
     if not row["CustomerID"]:
         yield "missing_customer", "the row has no customer"
-    elif not is_number(row["CustomerID"]):
-        yield (
-            "bad_customer",
-            f"{row['CustomerID']!r:.100} is no customer: over {MAX_NUMBER} characters, or a NUL",
-        )
+    elif why := find_number_fault(row["CustomerID"]):
+        yield "bad_customer", f"{row['CustomerID']!r:.100} is no customer: {why}"
     elif invoice.customer and row["CustomerID"] != invoice.customer:
         yield "two_customers", f"the invoice names {invoice.customer} and {row['CustomerID']}"
-    if find_country_code(row["Country"]) is None:
-        yield "unknown_country", f"{row['Country']!r:.100} is no country known to ISO 3166"
+    if (country := find_country_code(row["Country"])) is None:
+        yield "unknown_country", f"{row['Country']!r:.100} is no country"
+    elif invoice.country and country != invoice.country:
+        yield "two_countries", f"the invoice names {invoice.country} and {country}"
 
 
-def is_sku(text: str) -> bool:
-    return NUL not in text and len(text) <= MAX_SKU and re.search(SKU_PATTERN, text) is not None
+def find_sku_fault(text: str) -> str:
+    """Return why the text can be no SKU, or nothing."""
+    if re.fullmatch(EXPONENT, text):
+        return DIGITS_LOST
+    is_valid = NUL not in text and len(text) <= MAX_SKU and re.search(SKU_PATTERN, text)
+    return "" if is_valid else f"over {MAX_SKU} characters, a slash, a NUL, or one that no address can name"
 
 
-def is_number(text: str) -> bool:
-    """Return whether the text can be the number of an invoice or a customer."""
-    return NUL not in text and len(text) <= MAX_NUMBER
+def find_number_fault(text: str) -> str:
+    """Return why the text can be no number of an invoice or a customer, or nothing."""
+    if re.fullmatch(EXPONENT, text):
+        return DIGITS_LOST
+    if text.count('"') % 2:
+        return "half a pair of quotes"
+    return f"over {MAX_NUMBER} characters, or a NUL" if NUL in text or len(text) > MAX_NUMBER else ""
+
+
+def read_decimal(text: str) -> Decimal | None:
+    """Return a plain decimal number; None for one with an exponent, thousands or foreign digits, or for none."""
+    return Decimal(text) if re.fullmatch(r"[+-]?[0-9]{1,18}(\.[0-9]{1,30})?", text) else None
 
 
 def whole_number(text: str) -> int | None:
-    return int(text) if re.fullmatch("[+-]?[0-9]{1,18}", text) else None
+    number = read_decimal(text)
+    return int(number) if number is not None and number == int(number) else None
 
 
 def minor_units(text: str) -> int | None:
-    """Convert pounds to pence, rounded half up; None when the text is no number, or a number beyond any price."""
-    try:
-        return int((Decimal(text) * 100).quantize(Decimal(1), ROUND_HALF_UP))
-    except (ArithmeticError, ValueError):
-        return None
+    """Convert pounds to pence; None when the text is no number, or has a fraction of a penny.
 
-
-def find_country_code(name: str) -> str | None:
-    """Return the ISO 3166-1 alpha-2 code of a country's name, or None."""
-    if name in COUNTRY_ALIASES:
-        return COUNTRY_ALIASES[name]
-    try:
-        return str(pycountry.countries.lookup(name).alpha_2)
-    except LookupError:
+    A rounded price times a quantity would be another total than the invoice's.
+    """
+    pounds = read_decimal(text)
+    if pounds is None:
         return None
+    pence = round(pounds * 100)
+    return pence if abs(pounds * 100 - pence) < PENCE_TOLERANCE else None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
 from uuid import UUID
 
 from rest_framework.exceptions import APIException
@@ -17,7 +18,7 @@ from celery_config.http.service_client import ServiceClient
 from celery_config.saga.models import SagaInstance
 from celery_config.saga.states import OPEN
 from order_project import domain, placing, selectors, services
-from order_project.domain import Flow
+from order_project.domain import Flow, RequestLine
 from order_project.errors import KeyReused
 from order_project.importing.invoices import CURRENCY, Fault, Invoice, Product
 from order_project.models import CatalogueProduct, Choreography, Order
@@ -31,24 +32,36 @@ AT_ONCE = 25
 """Orders placed in one transaction: enough to save round trips, and few enough that workers begin at once."""
 LOOK_SECONDS = 0.1
 PLACED_DIFFERENTLY = (
-    "an earlier run placed an invoice of this number with other lines, customer, country or payment token;"
+    "an earlier run placed an invoice of this number with other lines, prices, customer, country or payment token;"
     " its order stands"
 )
 
 Progress = Callable[[int], None]
 
 
+class Prices(StrEnum):
+    """Whose prices the orders have."""
+
+    INVOICE = "invoice"  # each line that of its own row
+    CATALOGUE = "catalogue"  # the first one of the product in the file, since the catalogue takes that
+
+
 class Stalled(Exception):
     """Nothing moved for too long; the text says which process to look at."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Placement:
     """The orders of the file's invoices, and the invoices that were refused."""
 
-    orders: list[UUID]
-    repeated: int
-    faults: list[Fault]
+    accepted: dict[UUID, Invoice] = field(default_factory=dict)
+    """By the id of the order."""
+    repeated: int = 0
+    faults: list[Fault] = field(default_factory=list)
+
+    @property
+    def orders(self) -> list[UUID]:
+        return list(self.accepted)
 
 
 def upload_catalogue(products: Sequence[Product], *, opening: int) -> None:
@@ -88,41 +101,56 @@ def wait_for_copy(products: Sequence[Product], progress: Progress, *, patience: 
 
 
 def place_invoices(
-    invoices: Sequence[Invoice], *, token: str, progress: Progress, flow: Flow = Flow.ORCHESTRATED
+    invoices: Sequence[Invoice],
+    *,
+    token: str,
+    progress: Progress,
+    flow: Flow = Flow.ORCHESTRATED,
+    prices: Prices = Prices.INVOICE,
 ) -> Placement:
     """Place one order for each invoice; a second run places none twice."""
     customers = services.ensure_customers(sorted({i.customer for i in invoices}))
-    orders, repeated, faults = [], 0, []
+    placement = Placement()
     for start in range(0, len(invoices), AT_ONCE):
         some = invoices[start : start + AT_ONCE]
         submissions = [
-            OrderSubmission(build_request(i, customers[i.customer], token, flow), f"invoice {i.number}")
+            OrderSubmission(
+                build_request(i, customers[i.customer], token, flow, prices), f"invoice {i.number}"
+            )
             for i in some
         ]
         for invoice, outcome in zip(
             some, placing.place_orders(client=CLIENT, submissions=submissions), strict=True
         ):
             if isinstance(outcome, Placed):
-                orders.append(outcome.order)
-                repeated += outcome.repeated
+                placement.accepted[outcome.order] = invoice
+                placement.repeated += outcome.repeated
             else:
-                faults.append(describe_refusal(invoice, outcome))
+                placement.faults.append(describe_refusal(invoice, outcome))
         progress(start + len(some))
-    return Placement(orders, repeated, faults)
+    return placement
 
 
-def build_request(
-    invoice: Invoice, customer: UUID, token: str, flow: Flow = Flow.ORCHESTRATED
-) -> OrderRequest:
+def build_request(invoice: Invoice, customer: UUID, token: str, flow: Flow, prices: Prices) -> OrderRequest:
+    lines = [
+        line if prices is Prices.INVOICE else RequestLine(sku=line.sku, quantity=line.quantity)
+        for line in invoice.lines
+    ]
     return OrderRequest(
         customer=customer,
-        lines=tuple(domain.merge_lines(invoice.lines)),
+        lines=tuple(domain.merge_request_lines(lines)),
         currency=CURRENCY,
         payment_token=token,
         address=build_address(invoice),
         reference=invoice.number,
         flow=flow,
     )
+
+
+def find_differences(accepted: Mapping[UUID, Invoice]) -> list[int]:
+    """Return how much more each order costs than its invoice, in minor units, for those that differ."""
+    totals = Order.objects.filter(pk__in=accepted).values_list("pk", "total")
+    return [more for order, total in totals if (more := total - accepted[order].total)]
 
 
 def describe_refusal(invoice: Invoice, error: APIException) -> Fault:

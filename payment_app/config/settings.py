@@ -6,7 +6,7 @@ PAYMENT_GATEWAY = env.str("PAYMENT_GATEWAY", "sandbox")
 WEBHOOK_SECRETS = {"sandbox": "PAYMENT_WEBHOOK_SECRET", "stripe": "STRIPE_WEBHOOK_SECRET"}
 
 needed = tuple(name for gateway, name in WEBHOOK_SECRETS.items() if gateway == PAYMENT_GATEWAY)
-DUTIES = ("payment_app.reconciliation.duties",)
+DUTIES = ("payment_app.reconciliation.duties", "payment_app.currencies.duties")
 globals().update(service_settings("payment", "payment_app", duties=DUTIES, secrets=needed))
 
 SANDBOX_URL = env.str("SANDBOX_URL", "http://127.0.0.1:8090")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 from django.conf import settings
 
@@ -35,6 +36,16 @@ def gateway() -> Gateway:
     It keeps its connections, and all threads of this process share it.
 
     Raises:
-        ValueError: a setting is missing or has no meaning.
+        ValueError: a setting is missing or has no meaning, or the gateway has no table of currencies.
     """
-    return make_from_setting("PAYMENT_GATEWAY", settings, BUILT_IN, seconds=settings.TIMES.call)
+    return make_gateway(settings, seconds=settings.TIMES.call)
+
+
+def make_gateway(settings: Any, *, seconds: float) -> Gateway:
+    made: Gateway = make_from_setting("PAYMENT_GATEWAY", settings, BUILT_IN, seconds=seconds)
+    if not getattr(made, "currencies", None):
+        raise ValueError(
+            f"PAYMENT_GATEWAY: {type(made).__name__} has no `currencies`; say what its provider takes, see"
+            " docs/how-to/add-a-provider.md"
+        )
+    return made

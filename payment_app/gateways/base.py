@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 from uuid import UUID
 
 from celery_config.http.webhooks import CallEvent
+from payment_app.gateways.currencies import Currencies
 
 State = Literal["authorized", "captured", "voided"]
 Operation = Literal["authorize", "capture", "void", "refund"]
@@ -67,19 +68,24 @@ class Gateway(Protocol):
 
     A call that returns is done; every other end is Refused, OutcomeUnknown or CallFailed (celery_config/errors.py).
     `key` is the idempotency key: any number of calls with one key do their work once and end alike. Each call, or
-    page of a list, ends within the time limit of the gateway.
+    page of a list, ends within the time limit of the gateway. All amounts are in minor units of ISO 4217; what the
+    provider counts in is the gateway's own affair.
     """
+
+    currencies: Currencies
+    """What the provider takes, and in which units and steps; payment announces it."""
 
     def authorize(
         self, *, key: UUID | str, order: UUID, amount: int, currency: str, token: str
     ) -> Authorized:
         """Hold `amount` on the card behind `token`; the provider keeps `order` beside it.
 
-        Codes of refusals: card_declined, insufficient_funds, invalid_token, or the provider's own.
+        Codes of refusals: card_declined, insufficient_funds, invalid_token, currency_not_supported,
+        amount_not_payable, or the provider's own.
         """
         ...
 
-    def capture(self, *, key: UUID | str, provider_id: str, amount: int) -> None:
+    def capture(self, *, key: UUID | str, provider_id: str, amount: int, currency: str) -> None:
         """Take `amount`, at most what is held, once; the rest is released.
 
         Codes of refusals: already_captured, already_voided, amount_too_large.
@@ -90,7 +96,7 @@ class Gateway(Protocol):
         """Release the held money. Codes of refusals: already_captured, already_voided."""
         ...
 
-    def refund(self, *, key: UUID | str, provider_id: str, amount: int) -> Refunded:
+    def refund(self, *, key: UUID | str, provider_id: str, amount: int, currency: str) -> Refunded:
         """Give back captured money, all or a part. Codes of refusals: amount_too_large, not_captured."""
         ...
 

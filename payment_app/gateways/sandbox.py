@@ -8,10 +8,11 @@ from typing import Any
 from uuid import UUID
 
 from celery_config.common.identifiers import parse_uuid
-from celery_config.errors import Refused
+from celery_config.common.money import currency_digits
 from celery_config.http.sandbox_client import SandboxClient
-from celery_config.http.webhooks import convert_data
+from celery_config.http.webhooks import Name, convert
 from payment_app.gateways.base import AuthorizationRecord, Authorized, Operation, ProviderEvent, Refunded
+from payment_app.gateways.currencies import Currencies, ProviderUnit
 
 OPERATIONS: dict[str, Operation] = {
     "authorization.authorized": "authorize",
@@ -20,6 +21,8 @@ OPERATIONS: dict[str, Operation] = {
     "authorization.voided": "void",
     "refund.refunded": "refund",
 }
+# It counts every currency as ISO 4217 does.
+CURRENCIES: Currencies = {code: ProviderUnit(digits) for code, digits in currency_digits().items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +31,32 @@ class EventData:
 
     reference: str
     amount: int
-    currency: str
-    id: str = ""
-    authorization: str = ""
+    currency: Name
+    id: Name = ""
+    authorization: Name = ""
     captured: int = 0
-    code: str = ""
-    reason: str = ""
+    code: Any = None
+    reason: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What the sandbox made or changed."""
+
+    id: Name
 
 
 class SandboxGateway(SandboxClient[AuthorizationRecord]):
     path = "/provider/authorizations"
     secret_setting = "PAYMENT_WEBHOOK_SECRET"
+    currencies = CURRENCIES
+    codes = frozenset(
+        {
+            "card_declined", "insufficient_funds", "invalid_token", "authorization_expired", "already_captured",
+            "already_voided", "not_captured", "amount_too_large",
+        }
+    )  # fmt: skip
+    unknown_code = "card_declined"
 
     def authorize(
         self, *, key: UUID | str, order: UUID, amount: int, currency: str, token: str
@@ -50,30 +68,30 @@ class SandboxGateway(SandboxClient[AuthorizationRecord]):
             "reference": str(order),
             "metadata": {"order": str(order)},
         }
-        return Authorized(self._post(self.path, body, key)["id"])
+        return Authorized(self._post(self.path, body, key, Made).id)
 
-    def capture(self, *, key: UUID | str, provider_id: str, amount: int) -> None:
-        self._post(f"{self.path}/{provider_id}/capture", {"amount": amount}, key)
+    def capture(self, *, key: UUID | str, provider_id: str, amount: int, currency: str) -> None:
+        self._post(f"{self.path}/{provider_id}/capture", {"amount": amount}, key, Made)
 
     def void(self, *, key: UUID | str, provider_id: str) -> None:
-        self._post(f"{self.path}/{provider_id}/void", {}, key)
+        self._post(f"{self.path}/{provider_id}/void", {}, key, Made)
 
-    def refund(self, *, key: UUID | str, provider_id: str, amount: int) -> Refunded:
+    def refund(self, *, key: UUID | str, provider_id: str, amount: int, currency: str) -> Refunded:
         body = {"authorization": provider_id, "amount": amount}
-        return Refunded(self._post("/provider/refunds", body, key)["id"])
+        return Refunded(self._post("/provider/refunds", body, key, Made).id)
 
     def read_event(self, body: bytes, headers: Mapping[str, str]) -> ProviderEvent | None:
         envelope = self.open_event(body, headers)
         operation = OPERATIONS.get(envelope.type)
         if operation is None:
             return None
-        data = convert_data(envelope, EventData)
+        data = convert(envelope.data, EventData)
         return ProviderEvent(
             id=envelope.id,
             kind=envelope.type,
             key=envelope.idempotency_key,
             order=parse_uuid(data.reference),
-            refused=Refused(data.code, data.reason) if data.code else None,
+            refused=self.make_refusal(data.code, data.reason) if data.code else None,
             operation=operation,
             provider_id=data.authorization or data.id,
             amount=data.captured if operation == "capture" else data.amount,

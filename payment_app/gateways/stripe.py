@@ -15,18 +15,28 @@ import stripe
 
 from celery_config.common.identifiers import parse_uuid
 from celery_config.common.loading import require_setting
-from celery_config.errors import OutcomeUnknown, Refused
 from celery_config.http.client import CALL_SECONDS
 from payment_app.gateways import stripe_events
-from payment_app.gateways.base import AuthorizationRecord, Authorized, ProviderEvent, Refunded, State
-from payment_app.gateways.stripe_errors import is_replayed_fault, translate_error
+from payment_app.gateways.base import (
+    AuthorizationRecord,
+    Authorized,
+    Operation,
+    ProviderEvent,
+    Refunded,
+    State,
+)
+from payment_app.gateways.currencies import convert_from_provider, convert_to_provider
+from payment_app.gateways.stripe_answers import (
+    check_status,
+    is_replayed_fault,
+    translate_error,
+    translate_read_error,
+)
+from payment_app.gateways.stripe_currencies import CURRENCIES
 from payment_app.gateways.stripe_http import StripeTransport
 
 # In every other status of a PaymentIntent, Stripe holds no money.
 STATES: dict[str, State] = {"requires_capture": "authorized", "succeeded": "captured", "canceled": "voided"}
-# Stripe wants these in hundredths, but ISO 4217 gives them no minor unit.
-# Source: https://docs.stripe.com/currencies#special-cases
-ODD_CURRENCIES = {"ISK", "UGX"}
 PAGE = 100
 T = TypeVar("T")
 # Otherwise the library writes an identifier to the home directory and sends it with timings.
@@ -42,6 +52,8 @@ class StripeGateway:
         seconds: limit of one call in total, the look-up after a stored 5xx included.
         webhook_secret: of the webhook endpoint; without a secret, every webhook is refused.
     """
+
+    currencies = CURRENCIES
 
     def __init__(
         self,
@@ -74,12 +86,8 @@ class StripeGateway:
     def authorize(
         self, *, key: UUID | str, order: UUID, amount: int, currency: str, token: str
     ) -> Authorized:
-        if currency in ODD_CURRENCIES:
-            raise Refused(
-                "currency_not_supported", f"{currency} cannot be paid through Stripe here; use another one"
-            )
         params: Any = {
-            "amount": amount,
+            "amount": convert_to_provider(CURRENCIES, amount, currency),
             "currency": currency.lower(),
             "capture_method": "manual",
             "confirm": True,
@@ -88,45 +96,47 @@ class StripeGateway:
             "metadata": {"order": str(order), "key": str(key)},
             **_describe_card(token),
         }
-        intent = self._call(
-            lambda: self._intents.create(params, {"idempotency_key": str(key)}),
-            lambda: next((i for i in self._search("key", str(key)) if i.status in STATES), None),
-        )
-        if intent.status not in STATES:
-            raise OutcomeUnknown(f"payment intent {intent.id} is {intent.status}, neither held nor refused")
-        return Authorized(intent.id)
+        with self._transport.limit():
+            intent = self._call(
+                lambda: self._intents.create(params, {"idempotency_key": str(key)}),
+                lambda: next((i for i in self._search("key", str(key)) if i.status in STATES), None),
+            )
+            return Authorized(self._check_intent("authorize", intent).id)
 
-    def capture(self, *, key: UUID | str, provider_id: str, amount: int) -> None:
-        self._call(
-            lambda: self._intents.capture(
-                provider_id, {"amount_to_capture": amount}, {"idempotency_key": str(key)}
-            ),
-            lambda: self._find_in_status(provider_id, "succeeded"),
-        )
+    def capture(self, *, key: UUID | str, provider_id: str, amount: int, currency: str) -> None:
+        params: Any = {"amount_to_capture": convert_to_provider(CURRENCIES, amount, currency)}
+        with self._transport.limit():
+            intent = self._call(
+                lambda: self._intents.capture(provider_id, params, {"idempotency_key": str(key)}),
+                lambda: self._find_in_status(provider_id, "succeeded"),
+            )
+            self._check_intent("capture", intent)
 
     def void(self, *, key: UUID | str, provider_id: str) -> None:
-        self._call(
-            lambda: self._intents.cancel(provider_id, {}, {"idempotency_key": str(key)}),
-            lambda: self._find_in_status(provider_id, "canceled"),
-        )
+        with self._transport.limit():
+            intent = self._call(
+                lambda: self._intents.cancel(provider_id, {}, {"idempotency_key": str(key)}),
+                lambda: self._find_in_status(provider_id, "canceled"),
+            )
+            self._check_intent("void", intent)
 
-    def refund(self, *, key: UUID | str, provider_id: str, amount: int) -> Refunded:
-        params: Any = {"payment_intent": provider_id, "amount": amount, "metadata": {"key": str(key)}}
-        refund = self._call(
-            lambda: self._refunds.create(params, {"idempotency_key": str(key)}),
-            lambda: self._find_refund(provider_id, str(key)),
-        )
-        if refund.status in {"failed", "canceled"}:
-            raise Refused("refund_failed", f"refund {refund.id} is {refund.status}")
+    def refund(self, *, key: UUID | str, provider_id: str, amount: int, currency: str) -> Refunded:
+        params: Any = {
+            "payment_intent": provider_id,
+            "amount": convert_to_provider(CURRENCIES, amount, currency),
+            "metadata": {"key": str(key)},
+        }
+        with self._transport.limit():
+            refund = self._call(
+                lambda: self._refunds.create(params, {"idempotency_key": str(key)}),
+                lambda: self._find_refund(provider_id, str(key)),
+            )
+        check_status("refund", refund)
         return Refunded(refund.id)
 
     def find_entries(self, order: UUID) -> list[AuthorizationRecord]:
-        try:
-            return [
-                record for intent in self._search("order", str(order)) if (record := _make_record(intent))
-            ]
-        except stripe.StripeError as error:
-            raise translate_error(error) from error
+        found = self._read(lambda: self._search("order", str(order)))
+        return [record for intent in found if (record := _make_record(intent))]
 
     def list_entries(self, since: datetime | None = None) -> Iterator[AuthorizationRecord]:
         params: Any = {"limit": PAGE, "expand": ["data.latest_charge"]}
@@ -137,27 +147,39 @@ class StripeGateway:
                 if record := _make_record(intent):
                     yield record
         except stripe.StripeError as error:
-            raise translate_error(error) from error
+            raise translate_read_error(error) from error
 
     def read_event(self, body: bytes, headers: Mapping[str, str]) -> ProviderEvent | None:
         return stripe_events.read_event(body, headers.get("Stripe-Signature", ""), self._webhook_secret)
 
     def _call(self, call: Callable[[], T], made: Callable[[], T | None]) -> T:
         """The result of a call; when the key only shows a stored 5xx, what `made` finds of it."""
-        with self._transport.limit():
-            try:
-                return call()
-            except stripe.StripeError as error:
-                found = self._look(made) if is_replayed_fault(error) else None
-                if found is None:
-                    raise translate_error(error) from error
-                return found
-
-    def _look(self, made: Callable[[], T | None]) -> T | None:
         try:
-            return made()
+            return call()
         except stripe.StripeError as error:
-            raise translate_error(error) from error
+            found = self._read(made) if is_replayed_fault(error) else None
+            if found is None:
+                raise translate_error(error) from error
+            return found
+
+    def _check_intent(self, operation: Operation, intent: stripe.PaymentIntent) -> stripe.PaymentIntent:
+        """Return the intent if it proves that the call is done.
+
+        A repeat of the call gets the stored answer again, so an intent that was `processing` is looked up.
+
+        Raises:
+            Refused, OutcomeUnknown: as in `check_status`.
+        """
+        if intent.status == "processing":
+            intent = self._read(lambda: self._intents.retrieve(intent.id))
+        check_status(operation, intent)
+        return intent
+
+    def _read(self, read: Callable[[], T]) -> T:
+        try:
+            return read()
+        except stripe.StripeError as error:
+            raise translate_read_error(error) from error
 
     def _search(self, name: str, value: str) -> list[stripe.PaymentIntent]:
         """Search Stripe's index, which is up to a minute late: what it does not find may exist too."""
@@ -189,14 +211,19 @@ def _make_record(intent: stripe.PaymentIntent) -> AuthorizationRecord | None:
     charge = cast("stripe.Charge | None", intent.latest_charge)
     # Stripe counts what a capture released as refunded too; only captured money can come back.
     released = intent.amount - intent.amount_received
+    currency = intent.currency.upper()
+
+    def ours(amount: int) -> int:
+        return convert_from_provider(CURRENCIES, amount, currency)
+
     return AuthorizationRecord(
         provider_id=intent.id,
         order=parse_uuid(_metadata(intent).get("order", "")),
         state=state,
-        amount=intent.amount,
-        captured=intent.amount_received,
-        refunded=max(charge.amount_refunded - released, 0) if charge else 0,
-        currency=intent.currency.upper(),
+        amount=ours(intent.amount),
+        captured=ours(intent.amount_received),
+        refunded=ours(max(charge.amount_refunded - released, 0)) if charge else 0,
+        currency=currency,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import time
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,20 @@ def write_test(name: str, phases: Sequence[Series], firing: Sequence[Collection[
     }
 
 
+def expect(series: str, phase: int, count: int) -> dict[str, Any]:
+    """For a test of `write_test`: in this phase so many series of an expression over `ALERTS` were there.
+
+    Args:
+        series: such as `ALERTS{alertname="OrderSagaParked"}`.
+    """
+    window = f"[{PHASE - STEP}m]"
+    return {
+        "expr": f"count(count_over_time({series}{window}))",
+        "eval_time": f"{(phase + 1) * PHASE - 1}m",
+        "exp_samples": [{"labels": "{}", "value": count}],
+    }
+
+
 def repeat(value: float | None) -> str:
     if value is None:
         return f"_x{SAMPLES}"
@@ -85,11 +100,23 @@ def scrape(targets: Mapping[tuple[str, str], str]) -> Series:
             found[f"up{{{target}}}"] = 0
             continue
         found[f"up{{{target}}}"] = 1
-        for family in text_string_to_metric_families(text):
-            for sample in family.samples:
-                if sample.name.startswith("order_saga_") and not sample.name.endswith(
-                    ("_bucket", "_created")
-                ):
-                    labels = "".join(f',{name}="{value}"' for name, value in sample.labels.items())
-                    found[f"{sample.name}{{{target}{labels}}}"] = sample.value
+        found |= parse(text, target)
+    return found
+
+
+def parse(text: str, target: str) -> Series:
+    """What a process exports of ours.
+
+    Times are seconds from now: promtool's clock begins with 0, so they are as old in the first phase as they are here.
+
+    Args:
+        target: the labels that Prometheus gives the process.
+    """
+    found: Series = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if sample.name.startswith("order_saga_") and not sample.name.endswith(("_bucket", "_created")):
+                labels = ",".join([target, *(f'{name}="{value}"' for name, value in sample.labels.items())])
+                is_time = sample.name.endswith("_timestamp_seconds")
+                found[f"{sample.name}{{{labels}}}"] = sample.value - time.time() * is_time
     return found

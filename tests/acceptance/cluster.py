@@ -6,7 +6,11 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import httpx
+
+from celery_config.broker.topology import VHOST
 from compose.local import ports
 from compose.local.packages import Binaries, find_or_install
 from compose.local.process import Process
@@ -19,6 +23,8 @@ quorum_queue.continuous_membership_reconciliation.target_group_size = 3
 quorum_queue.continuous_membership_reconciliation.trigger_interval = 1000
 """
 RECONCILES = (3, 13)
+# What moves dead letters sends again after a second without a confirm; by default it waits for three minutes.
+ADVANCED = "[{rabbit, [{dead_letter_worker_publisher_confirm_timeout, 1000}]}].\n"
 
 
 def read_version() -> tuple[int, ...]:
@@ -50,6 +56,18 @@ class Node(RabbitServer):
         """The address of the management API for `user`."""
         return f"http://{user}:{self.passwords[user]}@{ports.LOOPBACK}:{self.management_port}/api/"
 
+    def delete_queue(self, queue: str) -> None:
+        self._ask("DELETE", f"queues/{VHOST}/{queue}")
+
+    def load_definitions(self) -> None:
+        """Make what is missing of the vhost's exchanges, queues and bindings."""
+        self._ask("POST", "definitions", self._definitions(self.passwords))
+
+    def _ask(self, method: str, path: str, body: Any = None) -> None:
+        url = f"http://{ports.LOOPBACK}:{self.management_port}/api/{path}"
+        login = ("admin", self.passwords["admin"])
+        httpx.request(method, url, json=body, auth=login, trust_env=False, timeout=30.0).raise_for_status()
+
     def grow_queues(self, node: Node) -> None:
         """Let every quorum queue have a member on `node`."""
         subprocess.run(
@@ -70,6 +88,8 @@ class Node(RabbitServer):
             file.write(f"cluster_formation.classic_config.nodes.1 = {self.first.name}\n")
             if read_version() >= RECONCILES:
                 file.write(RECONCILIATION)
+            file.write("collect_statistics_interval = 1000\n")
+        (self.folder / "advanced.config").write_text(ADVANCED)
         (self.folder / "enabled_plugins").write_text("[rabbitmq_management].")
         return environment
 
@@ -77,7 +97,8 @@ class Node(RabbitServer):
         own = super()._environment()
         # One port mapper and one cookie for all.
         shared = {"ERL_EPMD_PORT": str(self.first._epmd_port), "HOME": str(self.first.folder / "home")}
-        return {**own, **shared, "RABBITMQ_NODENAME": self.name}
+        advanced = {"RABBITMQ_ADVANCED_CONFIG_FILE": str(self.folder / "advanced.config")}
+        return {**own, **shared, **advanced, "RABBITMQ_NODENAME": self.name}
 
     def _start_port_mapper(self, binaries: Binaries, environment: Mapping[str, str]) -> Process:
         if self.first is self:

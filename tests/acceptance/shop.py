@@ -215,9 +215,9 @@ class Shop:
         return self._preloaded[service].run(*arguments, patience=patience)
 
     def command_with(
-        self, settings: Mapping[str, str], *arguments: str, patience: float = 120.0
+        self, settings: Mapping[str, str], *arguments: str, patience: float = 120.0, given: str = ""
     ) -> subprocess.CompletedProcess[str]:
-        """Run `./manage.py …` with other settings, in a process of its own."""
+        """Run `./manage.py …` with other settings, in a process of its own; `given` is its standard input."""
         return subprocess.run(
             [sys.executable, "manage.py", *arguments],
             cwd=ROOT,
@@ -226,6 +226,7 @@ class Shop:
             text=True,
             timeout=patience,
             check=False,
+            input=given,
         )
 
     def audit(self) -> None:

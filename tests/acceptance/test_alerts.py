@@ -5,17 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import psycopg
 
 from celery_config.broker.topology import commands_queue
+from celery_config.common.identifiers import uuid7
 from celery_config.common.services import SERVICES
 from tests.acceptance import alerts
 from tests.acceptance.alerts import evaluate, write_test
-from tests.acceptance.shop import Shop, until
+from tests.acceptance.shop import CURRENCY, Shop, until
 from tests.acceptance.test_operators import Door, Faults, assert_compensated, park_unvoided
+from tests.acceptance.test_unknown_outcomes import Outside
 from tests.acceptance.wire import Letter
 
 # For each alert a series, its value on a quiet day, and one that makes it fire. Times count from the test's start.
@@ -24,6 +28,7 @@ CONDITIONS = {
     "DatabaseAway": ('order_saga_database_up{service="payment"}', 1, 0),
     "OutboxLate": ('order_saga_outbox_age_seconds{service="payment"}', 50, 70),
     "RowsSetAside": ('order_saga_outbox_set_aside{service="payment"}', 0, 1),
+    "Recovering": ('order_saga_recovering{service="payment"}', 0, 1),
     "TimeStands": ('order_saga_time_standing_seconds{cause="payment"}', 50, 70),
     "WatchdogLate": ("order_saga_due_age_seconds", 500, 700),
     "OpenPastDeadline": ("order_saga_open_past_deadline", 0, 1),
@@ -44,6 +49,7 @@ CONDITIONS = {
     "BooksNotCompared": ('order_saga_books_swept_timestamp_seconds{books="provider"}', 1e9, -200_000),
 }  # fmt: skip
 QUIET: tuple[str, ...] = ()
+HOUR = 3600.0
 
 
 def named(*alerts: str) -> list[str]:
@@ -147,9 +153,61 @@ AGE = """
 NOT_FOLLOWED = "UPDATE copies_copystate SET looked_at = looked_at - interval '1 hour', behind_since = NULL"
 
 
+OFTEN = {"BOOKS_CHECK_HOURS": "0.0003"}
+OLD = f"""
+    INSERT INTO messaging_barrierrow (key, saga, step, command, command_hash, action, undo, created_at) VALUES (
+        gen_random_uuid(), '{uuid7(datetime.now(UTC) - timedelta(days=200))}', 'book-shipment',
+        'shipment.book_shipment', '', 'done', '', now() - interval '200 days'
+    )"""
+"""A barrier row of a saga that the order service does not know."""
+NOT_OLD = "DELETE FROM messaging_barrierrow WHERE created_at < now() - interval '100 days'"
+
+
+def find_compared(found: alerts.Series) -> set[str]:
+    """The books that a relay has compared since it began."""
+    name = "order_saga_books_swept_timestamp_seconds"
+    return {
+        books
+        for books in ("provider", "carrier")
+        for series, value in found.items()
+        if series.startswith(name) and f'books="{books}"' in series and value > -HOUR
+    }
+
+
+def find_positive(found: alerts.Series, name: str) -> list[str]:
+    return [series for series, value in found.items() if series.startswith(name) and value > 0]
+
+
+def weigh(shop: Shop, order: str, more: str) -> None:
+    """Let the carrier's books and ours say different weights of a parcel."""
+    change = f'UPDATE shipment_shipment SET weight_grams = weight_grams {more} WHERE "order" = '
+    execute(shop, "shipment", f"{change}'{order}'")
+
+
 def test_what_stands_still_is_told(shop: Shop, tmp_path: Path) -> None:
     """Everything that can go wrong at once goes wrong; then it is mended, and all is quiet."""
-    faults, door = Faults(shop), Door(shop)
+    done = shop.place()
+    shop.all_confirmed([done])
+    for service, age in (("order", "3 days"), ("payment", "0 days"), ("shipment", "0 days")):
+        execute(shop, service, f"UPDATE copies_copystate SET checked_at = now() - interval '{age}'")
+    execute(shop, "shipment", OLD)
+    weigh(shop, done, "+ 1")
+    faults = Faults(shop)
+    faults.plan("/provider/authorizations")
+    with shop.restarted_with(OFTEN, "payment-relay", "shipment-relay"):
+        for name in ("order_saga_book_differences", "order_saga_barrier_unanswered_seconds"):
+            until(lambda name=name: find_positive(scrape(shop), name), f"{name} is positive")
+        uncompared = scrape(shop)
+        faults.mend()
+        weigh(shop, done, "- 1")
+        assert shop.command("order", "sync").returncode == 0
+        until(lambda: find_compared(scrape(shop)) == {"provider", "carrier"}, "all books are compared")
+        until(lambda: not find_positive(scrape(shop), "order_saga_book_differences"), "they are equal")
+        let_stand_still(shop, faults, done, uncompared, tmp_path)
+
+
+def let_stand_still(shop: Shop, faults: Faults, done: str, uncompared: alerts.Series, tmp_path: Path) -> None:
+    door, outside = Door(shop), Outside(shop)
     until(lambda: flow(shop).is_success, "everything moves")
     before = scrape(shop)
 
@@ -161,20 +219,26 @@ def test_what_stands_still_is_told(shop: Shop, tmp_path: Path) -> None:
     )
     forged = httpx.post(f"{shop.stack.url('payment')}/api/provider-events/", json={}, trust_env=False)
     assert forged.is_client_error
-    execute(
-        shop,
-        "payment",
-        "INSERT INTO messaging_outboxmessage (kind, name, payload) VALUES ('task', 'none', '{}')",
-    )
+    event = {"id": uuid4().hex, "type": "authorization.captured", "idempotency_key": str(uuid4())}
+    amounts = {"amount": 1, "currency": CURRENCY, "captured": 1}
+    told = outside.tell("payment", {**event, "data": {"id": "pa_1", "reference": done, **amounts}})
+    assert told.json()["outcome"] == "contradicts"
+    for service in SERVICES:
+        execute(
+            shop,
+            service,
+            "INSERT INTO messaging_outboxmessage (kind, name, payload) VALUES ('task', 'none', '{}')",
+        )
     aside = "SELECT 1 FROM messaging_outboxmessage WHERE fault IS NOT NULL"
-    until(lambda: shop.rows("payment", aside), "the row is set aside")
+    for service in SERVICES:
+        until(lambda service=service: shop.rows(service, aside), f"{service} sets the row aside")
     letters = len(shop.dead_letters())
     shop.wire.send(Letter(commands_queue("order"), b"{", {"content_type": "application/json"}))
     until(lambda: len(shop.dead_letters()) > letters, "the dead letter is kept")
     execute(shop, "order", "UPDATE order_catalogueproduct SET price = price + 1 WHERE sku = 'TEA'")
     assert shop.command("order", "sync", "--check", "--patience", "0.1").returncode == 1
     with_letter = scrape(shop)
-    with without(shop, "payment-worker"):
+    with without(shop, "payment-worker", "shipment-relay"):
         until(lambda: stands_for(shop, "payment"), "saga time stands")
         with without(shop, "order-relay"):
             waiting = [shop.place()]
@@ -182,9 +246,11 @@ def test_what_stands_still_is_told(shop: Shop, tmp_path: Path) -> None:
             execute(shop, "order", NOT_FOLLOWED)
             with without_database(shop, "shipment"):
                 meanwhile = scrape(shop)
-                told = flow(shop)
+                moves = flow(shop)
+            execute(shop, "shipment", NOT_OLD)
             ready = httpx.get(f"{shop.stack.url('order')}/readyz", trust_env=False)
-    execute(shop, "payment", "DELETE FROM messaging_outboxmessage WHERE fault IS NOT NULL")
+    for service in SERVICES:
+        execute(shop, service, "DELETE FROM messaging_outboxmessage WHERE fault IS NOT NULL")
     faults.mend()
     door.ask(saga, "retry")
     assert_compensated(shop, order)
@@ -192,6 +258,7 @@ def test_what_stands_still_is_told(shop: Shop, tmp_path: Path) -> None:
     assert shop.command("order", "sync").returncode == 0
     shop.all_confirmed(waiting)
     until(lambda: flow(shop).is_success, "everything moves again")
+    until(lambda: find_compared(scrape(shop)) == {"provider", "carrier"}, "all books are compared again")
     after = scrape(shop)
 
     with alarm(shop):
@@ -204,22 +271,24 @@ def test_what_stands_still_is_told(shop: Shop, tmp_path: Path) -> None:
     in_the_end = scrape(shop)
 
     assert ready.status_code == 200
-    assert told.status_code == 503
-    said = told.json()
+    assert moves.status_code == 503
+    said = moves.json()
     assert said["relay"].startswith("late: 36")
     assert said["saga_time"].startswith("stands for 36")
     assert said["saga_time"].endswith("payment, no relay")
     assert said["participants"] == "without a worker: payment"
     assert said["deadlines"].startswith("warning: ")
-    rose = named("DeadLetters", "WebhooksRefused")
+    unanswered = named("BarrierUnanswered")
+    unaware = [*named("BooksDiffer", "BooksNotCompared", "CopyNotCompared"), *unanswered]
+    rose = named("DeadLetters", "WebhookContradicts", "WebhooksRefused")
     parked = named("CopyDiffers", "Parked", "ParkedOverdue", "RowsSetAside")
     blocked = named("OutboxLate", "TimeStands", "WatchdogLate", "OpenPastDeadline")
     down = [*blocked, *named("ProcessDown", "DatabaseAway", "CopyLate")]
-    evaluate(
-        tmp_path,
-        write_test(
-            "a stack in trouble",
-            [before, with_letter, meanwhile, after, alarmed, in_the_end],
-            [QUIET, [*parked, *rose], [*parked, *down], QUIET, blocked, QUIET],
-        ),
+    test = write_test(
+        "a stack in trouble",
+        [uncompared, before, with_letter, meanwhile, after, alarmed, in_the_end],
+        [unaware, unanswered, [*parked, *rose, *unanswered], [*parked, *down], QUIET, blocked, QUIET],
     )
+    aside_in_each = 'ALERTS{alertname="OrderSagaRowsSetAside",alertstate="firing"}'
+    test["promql_expr_test"].append(alerts.expect(aside_in_each, phase=2, count=len(SERVICES)))
+    evaluate(tmp_path, test)

@@ -107,6 +107,6 @@ def test_an_event_that_is_lost_makes_the_copy_late_until_it_is_asked_for(shop: S
         lambda: shop.rows("order", query)[0]["price"] == price, "the order service asks for what never came"
     )
     shown = call(shop, "order", "GET", "/api/copies/").json()["copies"]
-    assert [copy["name"] for copy in shown] == ["catalogue_product"]
+    assert [copy["name"] for copy in shown] == ["catalogue_product", "payable_currency"]
     flow = httpx.get(f"{shop.stack.url('order')}/flowz", trust_env=False).json()
     assert flow["copies"].startswith("ok")

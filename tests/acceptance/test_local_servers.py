@@ -288,7 +288,7 @@ def test_one_stack_a_folder(tmp_path: Path) -> None:
 def test_the_environment_names_the_servers_and_stays_the_same(
     postgres: PostgresServer, rabbitmq: RabbitServer, tmp_path: Path
 ) -> None:
-    addresses = Addresses.choose()
+    addresses = Addresses.choose(tmp_path)
 
     def made(**environ: str) -> dict[str, str]:
         return build(

@@ -25,6 +25,20 @@ IS_TIDY = """() => {
         && [...list.querySelectorAll("tbody tr")].every(row => row.offsetHeight < 60);
 }"""
 
+# On a phone: nothing is beyond the edge, and each line of a card is as wide as the card and whole.
+FITS_A_PHONE = """() => document.documentElement.scrollWidth <= innerWidth
+    && [...document.querySelectorAll("#result_list tbody tr")].every(row => [...row.cells].every(
+        cell => cell.scrollWidth <= cell.clientWidth && row.clientWidth - cell.offsetWidth < 2
+    ))"""
+DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+
+
+def fits_a_phone(page: Page) -> bool:
+    page.set_viewport_size(PHONE)
+    fits = bool(page.evaluate(FITS_A_PHONE))
+    page.set_viewport_size(DESKTOP)
+    return fits
+
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
@@ -83,7 +97,7 @@ def complaints() -> Complaints:
 def context(browser: Browser, open_shop: Shop) -> Iterator[BrowserContext]:
     """A browser that is logged in to all four admins at once."""
     name, password = open_shop.stack.admin_login
-    with browser.new_context(viewport={"width": 1280, "height": 800}) as context:
+    with browser.new_context(viewport=DESKTOP) as context:
         page = context.new_page()
         for service in SERVICES:
             page.goto(f"{open_shop.stack.url(service)}/admin/")
@@ -112,6 +126,7 @@ class TestTheAdmins:
                 assert answer
                 assert answer.status == 200, url
                 assert page.evaluate(IS_TIDY), f"{url} is too wide, or a row of it breaks"
+                assert fits_a_phone(page), f"{url} does not fit a phone"
                 rows = page.eval_on_selector_all(
                     "#result_list a[href*='/change/']", "links => links.map(a => a.href)"
                 )
@@ -119,6 +134,7 @@ class TestTheAdmins:
                     detail = page.goto(rows[0])
                     assert detail
                     assert detail.status == 200, rows[0]
+                    assert fits_a_phone(page), f"{rows[0]} does not fit a phone"
                 shown += 1
         assert not complaints
         # Each service has the four lists of messaging and accounts at least.

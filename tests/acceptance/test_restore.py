@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from compose.local.packages import find_or_install
+from tests.acceptance.alerts import Series, evaluate, scrape, write_test
 from tests.acceptance.shop import KETTLE, TEA, UNREACHABLE, Shop, product, until
 from tests.acceptance.wire import Letter
+from tests.backup import Backup
 
 WHY = "a test"
 
@@ -21,30 +20,20 @@ def is_booking(letter: Letter) -> bool:
     return letter.task == "shipment.book_shipment"
 
 
-class Backup:
-    """One service's database, as it was."""
+class BackedUp:
+    """One service whose database comes back from a backup, which is taken now."""
 
     def __init__(self, shop: Shop, service: str, folder: Path) -> None:
         self.shop, self.service = shop, service
-        self.file = folder / f"{service}.dump"
+        self.backup = Backup(shop.stack, service, folder / f"{service}.dump")
         self.processes = [f"{service}-{kind}" for kind in ("web", "worker", "relay")]
-        self.run("pg_dump", "--format=custom", f"--file={self.file}")
-
-    def run(self, program: str, *arguments: str) -> None:
-        assert self.shop.stack.postgres is not None
-        url = self.shop.stack.postgres.superuser_url(self.service)
-        path = find_or_install().postgres / program
-        done = subprocess.run(
-            [path, f"--dbname={url}", *arguments], capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
+        self.backup.take()
 
     def restore(self) -> None:
         """Stop the service and put its database back; the service stays down."""
         for name in self.processes:
             self.shop.process(name).stop()
-        arguments = ("--clean", "--if-exists", "--single-transaction", str(self.file))
-        self.run("pg_restore", *arguments)
+        self.backup.restore()
 
     def start(self) -> None:
         self.shop.restart_all(*self.processes)
@@ -61,9 +50,9 @@ class Backup:
 
 
 @pytest.fixture
-def backup(shop: Shop, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Backup]:
+def backup(shop: Shop, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[BackedUp]:
     """A backup of the service that the test names; the service runs afterwards."""
-    made = Backup(shop, request.param, tmp_path)
+    made = BackedUp(shop, request.param, tmp_path)
     yield made
     if not all(shop.process(name).is_running for name in made.processes):
         made.start()
@@ -75,16 +64,36 @@ def knows(shop: Shop, saga: str, step: str) -> bool:
     return bool(shop.rows("order", query, saga, step))
 
 
+def scrape_recovery(shop: Shop) -> Series:
+    """Whether the order service says that it is being recovered."""
+    found = scrape({("order", "web"): f"{shop.stack.url('order')}/metrics"})
+    return {series: value for series, value in found.items() if series.startswith("order_saga_recovering")}
+
+
+def make_customer(shop: Shop) -> str:
+    customer = {"name": "Ada", "email": "ada@example.com"}
+    return str(shop.shopper.http.post("/api/customers/", json=customer).raise_for_status().json()["id"])
+
+
+def erase(shop: Shop, customer: str) -> None:
+    """Erase a customer everywhere."""
+    answer = shop.shopper.http.post(f"/api/customers/{customer}/forget/", json={"why": WHY})
+    url = answer.raise_for_status().json()["url"]
+    until(lambda: shop.shopper.http.get(url).json()["status"] == "done", "the customer is erased")
+
+
 def states(rows: list[dict[str, str]], order: str) -> set[str]:
     return {row["state"] for row in rows if row["of"] == order}
 
 
 @pytest.mark.parametrize("backup", ["payment", "shipment", "inventory"], indirect=True)
-def test_what_a_participant_lost_is_written_from_others_books(shop: Shop, backup: Backup) -> None:
-    done = shop.place()
+def test_what_a_participant_lost_is_written_from_others_books(shop: Shop, backup: BackedUp) -> None:
+    customer = make_customer(shop)
+    done, erased = shop.place_all([shop.order(), shop.order(customer=customer)])
     refused = shop.place(address=UNREACHABLE)
-    shop.all_confirmed([done])
+    shop.all_confirmed([done, erased])
     shop.ends([refused])
+    erase(shop, customer)
     with shop.wire.held_back("shipment", is_booking) as held:
         on_its_way = shop.place()
         saga = shop.saga(on_its_way)["id"]
@@ -97,7 +106,8 @@ def test_what_a_participant_lost_is_written_from_others_books(shop: Shop, backup
         planned = backup.recover()
         assert states(planned, done) == {"to write"}
         written = backup.recover("--approve", WHY)
-        assert states(written, done) == {"written"}
+        assert states(written, done) == states(written, erased) == {"written"}
+        assert shop.rows(backup.service, "SELECT 1 FROM erasure_forgotten WHERE id = %s", erased)
         questions = [row["of"] for row in written if row["state"] == "for a human"]
         assert questions == ([""] if backup.service == "inventory" else [])
         backup.start()
@@ -106,7 +116,7 @@ def test_what_a_participant_lost_is_written_from_others_books(shop: Shop, backup
 
 
 @pytest.mark.parametrize("backup", ["payment"], indirect=True)
-def test_what_nobody_noticed_parks_and_goes_on_when_it_is_recovered(shop: Shop, backup: Backup) -> None:
+def test_what_nobody_noticed_parks_and_goes_on_when_it_is_recovered(shop: Shop, backup: BackedUp) -> None:
     """Today's order was refused `no_payment` and compensated, with the money still held."""
     with shop.wire.held_back("shipment", is_booking) as held:
         order = shop.place()
@@ -130,9 +140,8 @@ def test_what_nobody_noticed_parks_and_goes_on_when_it_is_recovered(shop: Shop, 
 
 
 @pytest.mark.parametrize("backup", ["order"], indirect=True)
-def test_orders_that_nobody_knows_are_known_again(shop: Shop, backup: Backup) -> None:
-    customer: dict[str, Any] = {"name": "Ada", "email": "ada@example.com"}
-    made = shop.shopper.http.post("/api/customers/", json=customer).raise_for_status().json()
+def test_orders_that_nobody_knows_are_known_again(shop: Shop, backup: BackedUp, tmp_path: Path) -> None:
+    made = make_customer(shop)
     done, other = shop.place_all([shop.order(), shop.order(flow="choreographed")])
     refused = shop.place(address=UNREACHABLE)
     shop.ends([done, other, refused])
@@ -146,22 +155,27 @@ def test_orders_that_nobody_knows_are_known_again(shop: Shop, backup: Backup) ->
     with shop.wire.held_back("shipment", is_booking) as held:
         on_its_way = shop.place()
         until(lambda: held.letters, "its money is held")
-    known = "SELECT 1 FROM payment_billingcustomer WHERE customer = %s"
-    until(lambda: shop.rows("payment", known, made["id"]), "payment knows the customer")
-    backup.restore()
+        known = "SELECT 1 FROM payment_billingcustomer WHERE customer = %s"
+        until(lambda: shop.rows("payment", known, made), "payment knows the customer")
+        backup.restore()
     backup.begin()
     backup.start()
+    refusing = scrape_recovery(shop)
     answer = shop.shopper.place(shop.order(), key="sent again")
     assert (answer.status_code, answer.json()["code"]) == (503, "recovering")
     rows = backup.recover("--approve", WHY)
     for order in (done, other, refused, on_its_way):
         assert states(rows, order) == {"written", "for a human"}, rows
+    alert = write_test(
+        "a restored database", [refusing, scrape_recovery(shop)], [["OrderSagaRecovering"], []]
+    )
+    evaluate(tmp_path, alert)
     assert shop.shopper.place(shop.order()).status_code == 202
     assert shop.shopper.detail(done)["status"] == "confirmed"
     assert shop.shopper.detail(done)["total"] == amount["amount"]
     assert [line["sku"] for line in shop.shopper.detail(done)["lines"]] == [KETTLE, TEA]
     assert shop.rows("order", paid, refund)
-    assert shop.rows("order", "SELECT 1 FROM order_customer WHERE id = %s AND name = 'Ada'", made["id"])
+    assert shop.rows("order", "SELECT 1 FROM order_customer WHERE id = %s AND name = 'Ada'", made)
     assert shop.shopper.detail(refused)["status"] == "cancelled"
     assert shop.shopper.detail(on_its_way)["status"] == "parked"
     saga = shop.saga(on_its_way)["id"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from order_project.domain import Flow
+from order_project.domain import Flow, RequestLine
 from order_project.placing import place_order
 from order_project.requests import OrderRequest
 from tests.bench.goods import ADDRESS, CURRENCY, TOKEN
@@ -17,6 +17,11 @@ def make_side() -> OrderSide:
 
 def place_one(customer: UUID, lines: Lines, flow: Flow = Flow.ORCHESTRATED) -> None:
     request = OrderRequest(
-        customer=customer, lines=lines, currency=CURRENCY, payment_token=TOKEN, address=ADDRESS, flow=flow
+        customer=customer,
+        lines=tuple(RequestLine(sku=line.sku, quantity=line.quantity) for line in lines),
+        currency=CURRENCY,
+        payment_token=TOKEN,
+        address=ADDRESS,
+        flow=flow,
     )
     place_order(client="bench", request=request)

@@ -34,18 +34,20 @@ class Instant:
 class InstantGateway(Instant):
     """Approves every payment."""
 
+    currencies = gateways.SandboxGateway.currencies
+
     def authorize(
         self, *, key: UUID | str, order: UUID, amount: int, currency: str, token: str
     ) -> gateways.Authorized:
         return gateways.Authorized(f"instant_{key}")
 
-    def capture(self, *, key: UUID | str, provider_id: str, amount: int) -> None:
+    def capture(self, *, key: UUID | str, provider_id: str, amount: int, currency: str) -> None:
         pass
 
     def void(self, *, key: UUID | str, provider_id: str) -> None:
         pass
 
-    def refund(self, *, key: UUID | str, provider_id: str, amount: int) -> gateways.Refunded:
+    def refund(self, *, key: UUID | str, provider_id: str, amount: int, currency: str) -> gateways.Refunded:
         return gateways.Refunded(f"instant_{key}")
 
     def find_entries(self, order: UUID) -> list[gateways.AuthorizationRecord]:

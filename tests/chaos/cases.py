@@ -45,6 +45,7 @@ class Situation(StrEnum):
     PARKED = "for parked orders"
     TOO_LATE = "after a late cancel"
     WEBHOOK_FIRST = "with the webhook before the answer"
+    ROW_LOST = "with the row of a done step lost"
 
 
 # (process, operation): the points that it passes. An undo and the fence insert a barrier row only if their action never
@@ -191,6 +192,17 @@ WEBHOOK_FIRST: dict[Execution, Operations] = {
     },
 }  # fmt: skip
 
+# A participant has no row of a step that is known to be done, as after a restore: it says so, and the order is parked.
+REPORT_OF_LOSS = "report of a lost step"
+REPORT = (Point.BEFORE_COMMIT, Point.COMMITTED)
+ROW_LOST: dict[Execution, Operations] = {
+    Execution.OVER_BROKER: {("payment-worker", REPORT_OF_LOSS): REPORT, ("order-worker", "order.step_lost"): TASK},
+    Execution.OVER_REST: {("payment-web", REPORT_OF_LOSS): REPORT},
+    Execution.BY_EVENTS: {
+        ("payment-worker", REPORT_OF_LOSS): REPORT, ("order-worker", "step.step_gave_up"): EVENT,
+    },
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Case:
@@ -233,8 +245,12 @@ def list_cases() -> list[Case]:
         for point in points
         for way in Way
     ] + [
-        Case(execution, process, operation, point, way, Situation.WEBHOOK_FIRST)
-        for execution, operations in WEBHOOK_FIRST.items()
+        Case(execution, process, operation, point, way, situation)
+        for situation, executions in (
+            (Situation.WEBHOOK_FIRST, WEBHOOK_FIRST),
+            (Situation.ROW_LOST, ROW_LOST),
+        )
+        for execution, operations in executions.items()
         for (process, operation), points in operations.items()
         for point in points
         for way in Way

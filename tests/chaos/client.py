@@ -21,6 +21,7 @@ ORCHESTRATED, CHOREOGRAPHED = FLOWS = ("orchestrated", "choreographed")
 CLEAR_SECONDS = 90.0
 RETRY_SECONDS = 0.2
 KNOWN = "SELECT count(*) FROM order_catalogueproduct WHERE sku = ANY(%s)"
+PAUSES, PAUSE = "/api/sagas/pauses/", {"saga": "place-order", "why": "a database is restored"}
 UNCLEAR = (httpx.TransportError, httpx.HTTPStatusError)
 
 # How an order should go; each refusal happens at another step.
@@ -45,6 +46,7 @@ class Client:
     def __init__(self, stack: Stack, chance: random.Random) -> None:
         self.stack = stack
         self.chance = chance
+        self.clear_seconds = CLEAR_SECONDS
         self.http = httpx.Client(base_url=stack.url("order"), trust_env=False, timeout=15)
         name, password = stack.admin_login
         answer = self.request("POST", "/api/token/", {"username": name, "password": password})
@@ -102,6 +104,19 @@ class Client:
         path, why = f"/api/orders/{order}/retry/", {"why": "a crash is over"}
         return self.request("POST", path, why, accept=(202, 409)).status_code
 
+    def retry_saga(self, saga: str) -> int:
+        """Request that a parked saga is stopped; return 202, or 409 when it is parked no more."""
+        path, why = f"/api/sagas/{saga}/retry/", {"why": "a database was restored"}
+        return self.request("POST", path, why, accept=(202, 409)).status_code
+
+    def pause_orders(self) -> None:
+        """Let no order start that is orchestrated."""
+        self.request("POST", PAUSES, PAUSE, accept=(201, 409))
+
+    def end_pause(self) -> None:
+        """Let orders start again; the order service's own restore may have ended the pause already."""
+        self.request("DELETE", PAUSES, PAUSE, accept=(200, 409))
+
     def read_status(self, order: str) -> str:
         return str(self.request("GET", f"/api/orders/{order}/").json()["status"])
 
@@ -116,10 +131,10 @@ class Client:
         """Repeat the request until the answer is clear: a status in `accept`, or any below 400.
 
         Raises:
-            httpx.HTTPStatusError: the answer is another status below 500, or none was clear within `CLEAR_SECONDS`.
-            httpx.TransportError: there was no answer within `CLEAR_SECONDS`.
+            httpx.HTTPStatusError: the answer is another status below 500, or none was clear within `clear_seconds`.
+            httpx.TransportError: there was no answer within `clear_seconds`.
         """
-        end = time.monotonic() + CLEAR_SECONDS
+        end = time.monotonic() + self.clear_seconds
         while True:
             try:
                 answer = self.http.request(method, path, json=body, headers=headers)

@@ -17,12 +17,14 @@ from rich.table import Table
 
 from celery_config.broker.topology import commands_queue
 from celery_config.common.services import PARTICIPANTS, SERVICES
+from compose.local.errors import LocalError
 from compose.local.postgres import PostgresServer
 from compose.local.rabbitmq import RabbitServer
 from compose.local.stack import Stack
 from tests.chaos.cases import list_cases
 from tests.chaos.failpoints import arm
 from tests.chaos.queue_faults import disturb_queue
+from tests.chaos.stuck_queue import declare_queue
 from tests.chaos.system import STOP_SECONDS, choose_version, fetch_rows, stop_process, stop_processes
 from tests.service.broker import alarmed, frozen, leaderless
 
@@ -32,6 +34,7 @@ FIRST_VERSION, SECOND_VERSION = 3, 1
 AWAY_SECONDS = 60.0
 FIRING_SECONDS = 15.0
 POLL_SECONDS = 0.1
+TRIES = 5
 # Longer than the broker's heartbeats and than a statement may take.
 HANG_SECONDS = (5.0, 12.0)
 # Longer than an order's deadline.
@@ -186,7 +189,9 @@ class Faults:
 
     def lose_broker_data(self) -> bool:
         """Start the broker without its data: every message is lost."""
-        return self.kill_server(self.stack.rabbitmq, wipe=True)
+        done = self.kill_server(self.stack.rabbitmq, wipe=True)
+        declare_queue(self.stack)
+        return done
 
     def take_service_away(self, seconds: float = AWAY_SECONDS) -> bool:
         """Stop all processes of a participant, and start them again after so many seconds."""
@@ -196,8 +201,18 @@ class Faults:
             self.stack.supervisor.kill(name)
         time.sleep(seconds)
         for name in names:
-            self.stack.supervisor.restart(name)
+            self.bring_back(name)
         return True
+
+    def bring_back(self, name: str) -> None:
+        """Start a process, also if it is not ready in time because another fault has stopped what it needs."""
+        for left in reversed(range(TRIES)):
+            try:
+                self.stack.supervisor.restart(name)
+                return
+            except LocalError:
+                if not left:
+                    raise
 
     def disturb_queue(self, how: str) -> bool:
         with self.server_lock:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
+from typing import Any
 
 import psycopg
 
@@ -38,6 +40,11 @@ def count_in_flight(stack: Stack) -> int:
     return int(fetch_rows(stack, "order", IN_FLIGHT)[0][0])
 
 
+def find_open(stack: Stack) -> list[tuple[Any, ...]]:
+    """Return the orders that have not ended, each with its status; parked ones are among them."""
+    return fetch_rows(stack, "order", OPEN_ORDERS)
+
+
 def wait_until_quiet(stack: Stack, seconds: float) -> float:
     """Wait until every order has ended and every outbox is empty; return the seconds that this took.
 
@@ -47,7 +54,7 @@ def wait_until_quiet(stack: Stack, seconds: float) -> float:
     began = time.monotonic()
     while True:
         try:
-            left = fetch_rows(stack, "order", OPEN_ORDERS)
+            left = find_open(stack)
             waiting = {s: int(fetch_rows(stack, s, UNPUBLISHED)[0][0]) for s in SERVICES}
             if not left and not any(waiting.values()):
                 return time.monotonic() - began
@@ -61,10 +68,20 @@ def wait_until_quiet(stack: Stack, seconds: float) -> float:
 
 def find_violations(stack: Stack) -> list[str]:
     """Return what the audit finds and which copies differ; empty when all is as promised."""
-    found = run_check(stack, ["order", "audit"], " 0 violations")
+    found = audit_orders(stack)
     for service in KEEPERS:
         found += run_check(stack, [service, "sync", "--check"], " 0 differ")
     return found
+
+
+def audit_orders(stack: Stack) -> list[str]:
+    """Return the findings of the audit, each with its order; or all that it printed, if it could not be done."""
+    done = run_command(stack, "order", "audit", "--json")
+    try:
+        found = json.loads(done.stdout)["findings"]
+    except (ValueError, KeyError):
+        return [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+    return [f"{each['order']}: {each['finding']}" for each in found]
 
 
 def wait_and_find_violations(stack: Stack, seconds: float) -> tuple[list[str], float]:
@@ -78,11 +95,16 @@ def wait_and_find_violations(stack: Stack, seconds: float) -> tuple[list[str], f
 
 def run_check(stack: Stack, command: list[str], clean: str) -> list[str]:
     """Run a command of a service; return the lines that it printed, or none if the last one ends with `clean`."""
-    argv, environment = [sys.executable, "manage.py", *command], {**stack.environment, "COLUMNS": "200"}
-    done = subprocess.run(
-        argv, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, check=False
-    )
+    done = run_command(stack, *command)
     last = done.stdout.strip().splitlines()[-1:] or [""]
     if done.returncode == 0 and last[0].endswith(clean):
         return []
     return [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+
+
+def run_command(stack: Stack, *command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of a service: `order audit`."""
+    argv, environment = [sys.executable, "manage.py", *command], {**stack.environment, "COLUMNS": "200"}
+    return subprocess.run(
+        argv, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, check=False
+    )

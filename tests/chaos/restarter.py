@@ -10,6 +10,7 @@ import signal
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -51,6 +52,14 @@ class Restarter:
     ) -> None:
         self.over.set()
         self.thread.join()
+
+    @contextlib.contextmanager
+    def leave_alone(self, names: Sequence[str]) -> Iterator[None]:
+        """Start none of these processes in the block, which stops and starts them itself."""
+        with contextlib.ExitStack() as locks:
+            for name in names:
+                locks.enter_context(self.process_locks[name])
+            yield
 
     def run(self) -> None:
         stopped: dict[int, float] = {}

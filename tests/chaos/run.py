@@ -1,4 +1,8 @@
-"""`./manage.py chaos`: orders over HTTP while random faults happen; then all orders end and the audit is clean."""
+"""`./manage.py chaos`: orders over HTTP while random faults happen; then all orders end and the audit is clean.
+
+Two of three hosts of the broker are dead all the time. First a queue takes nothing while 20,000 rows wait for it; then
+everything fails at random; in the end one service's database comes back from a backup.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import argparse
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,15 +19,27 @@ import psycopg
 from rich.console import Console
 
 from celery_config.common.console import progress_bars
+from celery_config.common.services import SERVICES
 from compose.local.stack import Stack
 from tests.chaos.client import Client
 from tests.chaos.failpoints import disarm
 from tests.chaos.faults import ALARM_SECONDS, FIRST_VERSION, FaultCounts, Faults
 from tests.chaos.load import Load
-from tests.chaos.permanent_faults import WORSE, choose_clock_settings, choose_settings
+from tests.chaos.permanent_faults import (
+    WORSE,
+    choose_clock_settings,
+    choose_settings,
+    describe_hosts,
+    draw_broker_hosts,
+    merge_settings,
+    name_broker_hosts,
+)
 from tests.chaos.quiet import count_in_flight, wait_and_find_violations
 from tests.chaos.restarter import Restarter
+from tests.chaos.restore import Restored, restore_database
+from tests.chaos.stuck_queue import StuckQueue, stick_queue
 from tests.chaos.system import STOP_SECONDS, fetch_rows, find_failpoints, start_system
+from tests.service.broker import dead_hosts
 
 FAULTS_AT_ONCE = 3
 PAUSE_SECONDS = (0.3, 2.5)
@@ -33,6 +49,8 @@ COMPENSATED_SHARE = 0.2
 EXECUTION_SHARE = 0.1
 KINDS_WANTED = 8
 SECONDS_PER_FAULT = 6.0
+# What is placed while a database is restored.
+LAST_SHARE, LAST_ORDERS, LAST_SECONDS = 0.1, 30, 2.0
 STATUSES = """
     SELECT status, count(*) FROM (
         SELECT status FROM saga_sagainstance UNION ALL SELECT status FROM order_choreography
@@ -58,6 +76,11 @@ class Report:
     statuses: Mapping[str, int] = field(default_factory=dict)
     executions: Mapping[str, int] = field(default_factory=dict)
     quiet_after: float = 0.0
+    hosts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """The addresses of the broker's hosts, by service; one of them is alive."""
+    stuck: StuckQueue | None = None
+    restored: Restored | None = None
+    accepted: int = 0
 
 
 def main(argv: list[str]) -> int:
@@ -65,8 +88,14 @@ def main(argv: list[str]) -> int:
     console = Console(highlight=False)
     console.print(f"seed {options.seed}")
     settings = {"PLACE_ORDER_VERSION": str(FIRST_VERSION), **choose_settings(options.worse)}
-    with start_system("chaos", console, settings, choose_clock_settings(options.worse)) as stack:
-        report = run_chaos(stack, options, console)
+    report = Report()
+
+    def choose_settings_of(stack: Stack) -> dict[str, dict[str, str]]:
+        report.hosts = draw_broker_hosts(stack, dead, random.Random(f"{options.seed}/hosts"))
+        return merge_settings(choose_clock_settings(options.worse), name_broker_hosts(report.hosts))
+
+    with dead_hosts() as dead, start_system("chaos", console, settings, choose_settings_of) as stack:
+        run_chaos(stack, options, console, report)
     return print_report(report, options, console)
 
 
@@ -81,12 +110,14 @@ def parse_options(argv: list[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def run_chaos(stack: Stack, options: argparse.Namespace, console: Console) -> Report:
-    report, chance, folder = Report(), random.Random(options.seed), find_failpoints(stack.var)
+def run_chaos(stack: Stack, options: argparse.Namespace, console: Console, report: Report) -> None:
+    chance, folder = random.Random(options.seed), find_failpoints(stack.var)
     disarm(folder)
     client = Client(stack, random.Random(chance.random()))
     client.stock_shelves()
-    load = Load(client, options.orders, options.duration, options.seed)
+    last_orders = max(LAST_ORDERS, int(LAST_SHARE * options.orders))
+    load = Load(client, max(0, options.orders - last_orders), options.duration, options.seed)
+    last_load = Load(client, min(last_orders, options.orders), LAST_SECONDS, options.seed + 1)
     faults = Faults(stack, folder, chance)
     over = threading.Event()
     with (
@@ -108,16 +139,38 @@ def run_chaos(stack: Stack, options: argparse.Namespace, console: Console) -> Re
             causing.join()
             watching.join()
             disarm(folder)
+        with console.status("One database comes back from a backup …"):
+            restore_one(stack, client, last_load, restarter, options, report)
         report.violations, report.quiet_after = wait_and_find_violations(stack, QUIET_SECONDS)
         report.violations += restarter.failures
+    assert report.restored is not None
+    report.violations = [what for what in report.violations if not report.restored.is_for_a_human(what)]
+    report.violations += report.restored.violations
+    report.violations += report.stuck.find_violations() if report.stuck else []
     report.violations += [
         f"order {order} ended by deadline: {reason}"
         for order, reason in fetch_rows(stack, "order", BY_DEADLINE)
     ]
     report.statuses = dict(fetch_rows(stack, "order", STATUSES))
     report.executions = dict(fetch_rows(stack, "order", EXECUTIONS))
+    report.accepted = len(load.placed) + len(last_load.placed)
     client.close()
-    return report
+
+
+def restore_one(
+    stack: Stack,
+    client: Client,
+    load: Load,
+    restarter: Restarter,
+    options: argparse.Namespace,
+    report: Report,
+) -> None:
+    """Set the database of a service back that the seed draws, while the last orders are placed."""
+    service = random.Random(f"{options.seed}/lost").choice([*SERVICES])
+    wait_for_database(stack, threading.Event())
+    report.restored = restore_database(stack, client, load, restarter, service)
+    counts = report.faults.landed if report.restored.in_flight else report.faults.missed
+    counts["one database restored from a backup"] += 1
 
 
 def show_progress(load: Load, over: threading.Event, show: Callable[[int], None]) -> None:
@@ -128,8 +181,11 @@ def show_progress(load: Load, over: threading.Event, show: Callable[[int], None]
 def cause_faults(faults: Faults, report: Report, over: threading.Event, options: argparse.Namespace) -> None:
     """Cause random faults, a few at the same time, until all orders are placed.
 
-    Once, one service is away for a minute; once, another version of the flow is deployed.
+    Before them a queue is stuck. Once, one service is away for a minute; once, another version of the flow is deployed.
     """
+    began = time.monotonic()
+    stick_one(faults, report, over, options)
+    rest = max(0.0, options.duration - (time.monotonic() - began))
     once: dict[str, Callable[[], bool]] = {
         "a service away for a minute": faults.take_service_away,
         "another version of the flow deployed": faults.deploy_second_version,
@@ -142,7 +198,7 @@ def cause_faults(faults: Faults, report: Report, over: threading.Event, options:
             pool.submit(
                 cause_later,
                 over,
-                options.duration * (0.15 + 0.7 * n / len(once)),
+                rest * 0.7 * n / len(once),
                 cause,
                 faults,
                 kind,
@@ -155,6 +211,14 @@ def cause_faults(faults: Faults, report: Report, over: threading.Event, options:
             if len(running) < FAULTS_AT_ONCE + len(once):
                 kind = faults.draw_kind()
                 running.append(pool.submit(cause_and_count, faults, kind, faults.kinds[kind][0], report))
+
+
+def stick_one(faults: Faults, report: Report, over: threading.Event, options: argparse.Namespace) -> None:
+    """Let the seed draw the service whose rows wait for a queue that takes nothing."""
+    service = random.Random(f"{options.seed}/stuck").choice([*SERVICES])
+    seen = report.stuck = stick_queue(faults.stack, service, over)
+    has_landed = seen.learned is not None and seen.ended > 0
+    (report.faults.landed if has_landed else report.faults.missed)["a queue stuck with 20,000 rows"] += 1
 
 
 def cause_later(
@@ -194,6 +258,11 @@ def cause_and_count(faults: Faults, kind: str, cause: Callable[[], bool], report
 
 def print_report(report: Report, options: argparse.Namespace, console: Console) -> int:
     console.print(report.faults.make_table())
+    console.print(describe_hosts(report.hosts))
+    for seen in (report.stuck, report.restored):
+        console.print(str(seen), markup=False, soft_wrap=True)
+    for row in report.restored.questions if report.restored else ():
+        console.print(f"for a human: {row['of']} {row['what']}", markup=False, soft_wrap=True)
     for counts in (report.statuses, report.executions):
         console.print(", ".join(f"{count} {what}" for what, count in sorted(counts.items())))
     orders, landed = sum(report.statuses.values()), report.faults.landed.total()
@@ -221,6 +290,6 @@ def find_weaknesses(report: Report, orders: int, landed: int, options: argparse.
     for how in ("over the broker", "over REST", "by events"):
         if report.executions.get(how, 0) < EXECUTION_SHARE * orders:
             found.append(f"only {report.executions.get(how, 0)} of {orders} orders were carried out {how}")
-    if orders < options.orders:
-        found.append(f"only {orders} of {options.orders} orders were accepted")
+    if report.accepted < options.orders:
+        found.append(f"only {report.accepted} of {options.orders} orders were accepted")
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -30,14 +30,14 @@ def start_system(
     name: str,
     console: Console,
     settings: Settings | None = None,
-    settings_of: Mapping[str, dict[str, str]] | None = None,
+    choose_settings_of: Callable[[Stack], Mapping[str, dict[str, str]]] = lambda _: {},
 ) -> Iterator[Stack]:
     """Start a stack without the data of the last run, and stop it at the end of the block.
 
     Args:
         name: of its folder.
         settings: environment variables of all processes.
-        settings_of: further environment variables, by service.
+        choose_settings_of: gives further environment variables, by service, for the stack that is not started yet.
 
     Raises:
         SystemExit: the system failed (LocalError); what failed has been printed.
@@ -57,7 +57,7 @@ def start_system(
         # Servers that the environment names belong to others: they must not be killed.
         environ=without_servers(os.environ),
     )
-    stack.settings_of.update(settings_of or {})
+    stack.settings_of.update(choose_settings_of(stack))
     try:
         stack.delete_data()
         try:

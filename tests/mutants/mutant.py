@@ -12,6 +12,7 @@ FOLDERS = {
     "payment": "tests/service/payment",
     "inventory": "tests/service/inventory",
     "shipment": "tests/service/shipment",
+    "acceptance": "tests/acceptance",
 }
 
 

@@ -331,6 +331,16 @@ PARTICIPANTS = (
         tests=("messaging/outbox/test_stuck_queues.py::TestPublisher",),
     ),
     Mutant(
+        name="backlog-goes-first",
+        breaks="what a stuck queue has left behind goes before the newer rows of all other routes",
+        rule="rule 21",
+        file="celery_config/messaging/outbox/publishing.py",
+        old="        if full:\n            found +=",
+        new="        if full and publisher.held:\n            found +=",
+        suite="shared",
+        tests=("messaging/outbox/test_relay.py::TestRows",),
+    ),
+    Mutant(
         name="stuck-queue-forgotten",
         breaks="every batch waits again for a queue that is known to confirm nothing",
         rule="rule 21",

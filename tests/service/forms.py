@@ -170,7 +170,7 @@ def made_up_values(model: type[models.Model]) -> dict[str, Any]:
             or field.null
         ):
             continue
-        if field.is_relation:
+        if field.related_model:
             values[field.name] = ensure_row(field.related_model)
         elif field.choices:
             values[field.name] = field.choices[0][0]
@@ -186,5 +186,5 @@ MADE_UP: dict[type[models.Field[Any, Any]], Any] = {
     models.DateTimeField: timezone.now,
     models.JSONField: dict,
     models.BooleanField: bool,
-    **dict.fromkeys(NUMBERS, lambda: 1),
+    **{number: lambda: 1 for number in NUMBERS},
 }

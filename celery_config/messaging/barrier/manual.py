@@ -8,13 +8,15 @@ from uuid import UUID
 from django.db import transaction
 
 from celery_config.contracts.base import command_id, decode
-from celery_config.errors import OperatorRefused
+from celery_config.errors import OperatorRefused, Refused
 from celery_config.messaging.barrier.actions import PendingCall, store_answers
 from celery_config.messaging.barrier.compensations import store_undo_answers
 from celery_config.messaging.barrier.steps import FindHandler, Handler, StepRequest, StepWrites
 from celery_config.messaging.models import BarrierRow
 from celery_config.messaging.retention import is_too_old
 from celery_config.messaging.states import Action, Undo
+
+REFUSAL = {"code", "reason"}
 
 
 @transaction.atomic
@@ -37,7 +39,7 @@ def settle_manually(
         task: wire name of the action's or undo's command.
         subject: what the saga is about: the order.
         command: the command's fields.
-        answer: what the provider would have answered.
+        answer: what the provider would have answered; of a refused action its `code` and `reason`.
         note: who says so, and why; the barrier keeps it.
 
     Returns:
@@ -71,15 +73,24 @@ def store_action_answer(
     handler: Handler, row: BarrierRow, step: StepRequest, answer: dict[str, Any], writes: StepWrites
 ) -> str:
     if handler.outside is None or row.action != Action.INTENT or row.undo != Undo.NONE:
+        if row.undo == Undo.INTENT:
+            raise OperatorRefused(f"{row.step} is being undone: settle its undo (undo), not the action (do)")
         raise OperatorRefused(f"{row.step} has no open call: its barrier says {row.action}")
-    store_answers([(PendingCall(handler, step, row.request), answer)], writes)
-    return f"{row.step} is recorded as done"
+    told = Refused(answer["code"], answer["reason"]) if answer.keys() == REFUSAL else answer
+    if isinstance(told, Refused):
+        if handler.command.refused is None:
+            raise OperatorRefused(f"{row.step} may not be refused: only what it did can be told")
+        handler.record_refusal(row.request, told)
+    store_answers([(PendingCall(handler, step, row.request), told)], writes)
+    return f"{row.step} is recorded as {'refused' if isinstance(told, Refused) else 'done'}"
 
 
 def store_undo_answer(
     handler: Handler, row: BarrierRow, step: StepRequest, answer: dict[str, Any], writes: StepWrites
 ) -> str:
     if handler.outside is None or row.undo != Undo.INTENT:
+        if row.action == Action.INTENT and row.undo == Undo.NONE:
+            raise OperatorRefused(f"the undo of {row.step} has not begun: settle the action (do)")
         raise OperatorRefused(f"the undo of {row.step} has no open call: {row.undo or 'it never came here'}")
     if row.action == Action.INTENT:
         # The action's own call is still open: the operator says that nothing is live there, so nothing was done.

@@ -63,6 +63,12 @@ class Handler:
     local: LocalStep | None = None
     outside: OutsideStep | None = None
 
+    def record_refusal(self, request: dict[str, Any], refusal: Refused) -> None:
+        """Let a step that keeps rows about refusals write one that an operator found; most steps keep none."""
+        record = getattr(self.outside, "record_refusal", None)
+        if record:
+            record(request, refusal)
+
     def forbidden_refusal(self) -> RuntimeError:
         """After the pivot, and in an undo, a refusal is an error: not stored, tried again (rule 6, outcomes)."""
         return RuntimeError(f"{self.command.__name__} may not be refused")

@@ -1,13 +1,14 @@
 """Publishing from the outbox: a row is done once the broker confirmed it, and a crash before sends it twice.
 
-Rows are taken by the time since which they can be sent. While the publisher holds a route back, they are taken route by
-route, and the rows of that one are neither read nor written. A row that can never be sent is set aside for an operator.
+Rows are taken by the time since which they can be sent; when there are many, a share of each route is among them. While
+the publisher holds a route back, they are taken route by route, and the rows of that one are neither read nor written.
+A row that can never be sent is set aside for an operator.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from types import SimpleNamespace
@@ -139,26 +140,23 @@ def has_due_rows() -> bool:
 
 
 def lock_due_rows(publisher: Publisher, limit: int) -> tuple[list[Promise], bool]:
-    """Lock and return up to `limit` due rows, except those that another relay has locked; and whether there are more.
+    """Lock and return due rows, except those that another relay has locked; and whether there are more.
 
-    Of a route that is held, no rows; one row, when it is time to probe it.
+    They are the oldest `limit`. If there are more, a share of each route that has none among them is added: behind the
+    rows that a queue left when it took nothing, all others would wait. Of a route that is held, no rows; one row, when
+    it is time to probe it.
     """
     if not publisher.held:
         found = functions.fetch_all(*select_due(limit))
         full = len(found) == limit
+        if full:
+            found += lock_shares(read_routes() - {route for *_, route, _ in found}, limit)[0]
     else:
-        routes = [route for (route,) in functions.fetch_all(ROUTES)]
-        free = [route for route in routes if route not in publisher.held]
-        share = max(1, limit // max(1, len(free)))
-        parts = [functions.fetch_all(*select_due_on_route(route, share)) for route in free]
-        full = any(len(part) == share for part in parts)
+        routes = read_routes()
+        found, full = lock_shares(routes - publisher.held, limit)
         if publisher.probe_is_due:
-            parts += [
-                functions.fetch_all(*select_due_on_route(route, 1))
-                for route in routes
-                if route in publisher.held
-            ]
-        found = [row for part in parts for row in part]
+            for route in sorted(routes & publisher.held):
+                found += functions.fetch_all(*select_due_on_route(route, 1))
     rows = [
         Promise(id, kind, name, decode(payload), route, late)
         for id, kind, name, payload, route, late in found
@@ -166,8 +164,20 @@ def lock_due_rows(publisher: Publisher, limit: int) -> tuple[list[Promise], bool
     return rows, full
 
 
+def read_routes() -> set[str]:
+    """The routes of the rows that are not sent."""
+    return {route for (route,) in functions.fetch_all(ROUTES)}
+
+
+def lock_shares(routes: Collection[str], limit: int) -> tuple[list[tuple[Any, ...]], bool]:
+    """Lock and return up to `limit` due rows, as many of each route, the oldest first; and whether there are more."""
+    share = max(1, limit // max(1, len(routes)))
+    parts = [functions.fetch_all(*select_due_on_route(route, share)) for route in sorted(routes)]
+    return [row for part in parts for row in part], any(len(part) == share for part in parts)
+
+
 def publish_batch(publisher: Publisher, limit: int) -> int:
-    """Publish up to `limit` due rows; return how many were found, or `limit` if there may be more.
+    """Publish due rows, as `lock_due_rows` takes them; return how many were found, or `limit` if there may be more.
 
     The rows stay locked until the broker confirmed them, so two relays never send the same row. After a crash it is
     sent twice: barrier and inbox recognise the repeat.

@@ -37,7 +37,8 @@ class Duty:
     def run_if_due(self) -> bool:
         """Run it if its time has come and return whether there is more to do at once.
 
-        An error of its own is logged and does not stop the publishing.
+        An error of its own is logged and does not stop the publishing. So is `SystemExit`: with it the relay would end
+        without a word, and with the exit code 0.
         """
         if time.monotonic() < self.next_at:
             return False
@@ -46,9 +47,9 @@ class Duty:
             with structlog.contextvars.bound_contextvars(duty=self.name):
                 if self.run():
                     self.next_at = 0.0
-        except (OperationalError, InterfaceError):
+        except (OperationalError, InterfaceError, KeyboardInterrupt):
             raise
-        except Exception:
+        except BaseException:
             database_gate.drop_if_unusable()
             log.exception("a duty of the relay failed", duty=self.name)
         return not self.next_at
@@ -70,7 +71,10 @@ class BackgroundDuty:
 
     def run_and_disconnect(self) -> None:
         with structlog.contextvars.bound_contextvars(duty=self.name), slow_statements():
-            self.run()
+            try:
+                self.run()
+            except BaseException:  # `SystemExit` ends a thread without a word
+                log.exception("a duty of the relay failed", duty=self.name)
 
 
 def oldest_unpublished_seconds() -> float:
@@ -104,7 +108,9 @@ def run(
         except away as error:
             trouble = True
             log.warning("relay waits for the database or broker", error=repr(error))
-        except Exception:  # the duties go on: the watchdog and the dead letters need no outbox
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # the duties go on: the watchdog and the dead letters need no outbox
             trouble = True
             log.exception("the relay cannot publish")
         if trouble:

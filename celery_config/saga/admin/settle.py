@@ -26,7 +26,11 @@ ABOUT = (
     "Only when the provider's support, or a person who saw the parcel, told you what became of a call that no one else"
     " can ask about. The participant writes your answer as if the provider had given it. Ask for a retry afterwards."
 )
-MEANING = {"do": "the call was made and went well", "undo": "it was undone, or never was done"}
+MEANING = {
+    "do": "the call was made and went well, or was refused",
+    "undo": "it was undone, or never was done",
+}
+REFUSED = {"code": "card_declined", "reason": "what the provider said"}
 Examples = Mapping[str, Mapping[str, Any]]
 """What a provider answers, by the wire name of the command."""
 
@@ -81,6 +85,8 @@ def examples_of(course: Course, intents: list[tuple[str, str]], examples: Exampl
     commands |= {(s.name, "undo"): s.undo for s in course.steps if s.undo}
     names = [(step, operation, commands[step, operation].wire_name()) for step, operation in intents]
     known = [(step, op, dumps(examples[name])) for step, op, name in names if name in examples]
+    refusable = [step for step, operation in intents if commands[step, operation].refused]
+    known += [(step, "do, refused", dumps(REFUSED)) for step in refusable]
     if not known:
         return SafeString("what the provider would have answered, as a JSON object")
     listed = format_html_join(SafeString("<br>"), "{} ({}): <code>{}</code>", known)

@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
-import csv
+import argparse
+import sys
 from collections import Counter
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from celery_config.common.console import progress_bars
 from celery_config.errors import SagaPaused
 from celery_config.http.service_client import ServiceCallError
 from order_project.domain import Flow
-from order_project.importing import invoices, service
-from order_project.importing.invoices import Fault
+from order_project.importing import invoices, report, service
+from order_project.importing.invoices import Fault, InvoiceFile
+from order_project.importing.service import Placement, Prices
+from order_project.importing.table import LEGACY, NotATable
+
+SOME_REJECTED, NOTHING_USABLE = 3, 4
+"""Exit codes. 0: every invoice is in; 1: the import could not do its work; 2: wrong options."""
+STANDARD_INPUT = (Path("-"), Path("/dev/stdin"))
 
 
 class Command(BaseCommand):
     help = "Place one order for each clean invoice of a file; dirty ones go to a report."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("file", type=Path)
+        parser.add_argument("file", type=Path, help="the invoices (CSV); - is standard input")
         parser.add_argument(
             "--stock",
             choices=["per-sku", "unlimited"],
@@ -33,7 +42,13 @@ class Command(BaseCommand):
             help="opening stock of every product",
         )
         parser.add_argument(
-            "--quantity", type=int, default=500, help="units of each product with --stock per-sku"
+            "--quantity", type=read_quantity, default=500, help="units of each product with --stock per-sku"
+        )
+        parser.add_argument(
+            "--prices",
+            choices=[prices.value for prices in Prices],
+            default=Prices.INVOICE.value,
+            help="of each line its own price, or the catalogue's: the product's first one in the file",
         )
         parser.add_argument("--token", default="tok_approved", help="payment token of every order")
         parser.add_argument(
@@ -42,6 +57,7 @@ class Command(BaseCommand):
             default=Flow.ORCHESTRATED.value,
             help="who sees to it that the orders are carried out",
         )
+        parser.add_argument("--encoding", help="of the file, such as cp1250; default: recognised")
         parser.add_argument("--report", type=Path, help="where refused invoices are listed (CSV)")
         parser.add_argument(
             "--patience", type=float, default=120, help="seconds without progress before giving up"
@@ -49,61 +65,121 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         console = Console()
-        file = self.parse(options["file"])
-        products = list(file.products.values())
+        file = self.parse(options["file"], options["encoding"])
+        # What cannot be reported is not placed.
+        with self.open_report(options["report"]) as out:
+            report.write_header(out)
+            report.write_faults(out, file.faults)
+            placement, counted = self.place(console, file, options)
+            report.write_faults(out, placement.faults)
+        show(console, counted, file.faults + placement.faults, out.name, placement.repeated)
+        rejected = len(file.invoices) - len(placement.orders)
+        self.stdout.write(describe_lines(file, placement))
+        self.stdout.write(describe_prices(placement))
+        self.stdout.write(
+            f"import: {len(file.invoices)} invoices, {len(placement.orders)} accepted, {rejected} rejected"
+        )
+        if not placement.orders:
+            raise SystemExit(NOTHING_USABLE)
+        if rejected:
+            raise SystemExit(SOME_REJECTED)
+
+    def parse(self, path: Path, encoding: str | None) -> InvoiceFile:
+        try:
+            # Another user's pipe cannot be opened by its name, as in a container.
+            data = sys.stdin.buffer.read() if path in STANDARD_INPUT else path.read_bytes()
+            file = invoices.read_invoices(data, encoding)
+        except OSError as error:
+            raise CommandError(
+                f"{path} cannot be read: {error.strerror}.", returncode=NOTHING_USABLE
+            ) from error
+        except NotATable as error:
+            raise CommandError(f"{path}: {error}", returncode=NOTHING_USABLE) from error
+        if file.table.encoding == LEGACY and not encoding:
+            self.stdout.write(
+                f"{path} is not UTF-8; it is read as Windows-1252 (Latin-1). If it is another, say so with --encoding."
+            )
+        return file
+
+    def open_report(self, path: Path | None) -> TextIO:
+        try:
+            if path:
+                return report.open_report(path)
+            out, reason = report.open_default_report(settings.VAR)
+        except OSError as error:
+            raise CommandError(
+                f"The report cannot be written, so nothing was placed: {error}. Choose a place with --report."
+            ) from error
+        if reason:
+            self.stdout.write(reason)
+        return out
+
+    def place(
+        self, console: Console, file: InvoiceFile, options: dict[str, Any]
+    ) -> tuple[Placement, Counter[str]]:
+        """Upload the catalogue, place the orders and wait for their ends; return them, counted by outcome."""
+        products, patience = list(file.products.values()), options["patience"]
         opening = service.UNLIMITED if options["stock"] == "unlimited" else options["quantity"]
         try:
             with progress_bars(console) as bar:
                 copied = bar.add_task("catalogue", total=len(products))
                 service.upload_catalogue(products, opening=opening)
-                service.wait_for_copy(
-                    products, lambda n: bar.update(copied, completed=n), patience=options["patience"]
-                )
+                service.wait_for_copy(products, lambda n: bar.update(copied, completed=n), patience=patience)
                 placing = bar.add_task("placing", total=len(file.clean))
                 placement = service.place_invoices(
                     file.clean,
                     token=options["token"],
                     progress=lambda n: bar.update(placing, completed=n),
                     flow=Flow(options["flow"]),
+                    prices=Prices(options["prices"]),
                 )
                 ending = bar.add_task("finishing", total=len(placement.orders))
                 counted = service.wait_for_ends(
-                    placement.orders, lambda n: bar.update(ending, completed=n), patience=options["patience"]
+                    placement.orders, lambda n: bar.update(ending, completed=n), patience=patience
                 )
         except (ServiceCallError, SagaPaused, service.Stalled) as error:
             raise CommandError(str(error)) from error
-        faults = file.faults + placement.faults
-        report = options["report"] or settings.VAR / "import_orders-report.csv"
-        write_report(report, faults)
-        show(console, counted, faults, report, placement.repeated)
-        rejected = len(file.invoices) - len(placement.orders)
-        self.stdout.write(
-            f"import: {len(file.invoices)} invoices, {len(placement.orders)} accepted, {rejected} rejected"
-        )
-
-    def parse(self, path: Path) -> invoices.InvoiceFile:
-        try:
-            with path.open(encoding="utf-8-sig", newline="") as lines:
-                return invoices.read_invoices(lines)
-        except OSError as error:
-            raise CommandError(f"{path} cannot be read: {error.strerror}.") from error
-        except UnicodeDecodeError as error:
-            raise CommandError(f"{path} is not UTF-8 ({error}); convert it first.") from error
-        except (invoices.NotAnInvoiceFile, csv.Error) as error:
-            raise CommandError(f"{path}: {error}") from error
+        return placement, counted
 
 
-def write_report(path: Path, faults: Sequence[Fault]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="") as out:
-        writer = csv.writer(out)
-        writer.writerow(["line", "invoice", "code", "detail"])
-        writer.writerows((f.line or "", f.invoice, f.code, f.detail) for f in faults)
+def read_quantity(text: str) -> int:
+    """Return the units of an opening stock.
+
+    Raises:
+        argparse.ArgumentTypeError: it is no whole number, or less than none.
+    """
+    try:
+        quantity = int(text)
+    except ValueError:
+        quantity = -1
+    if quantity < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of units: 0 or more")
+    return quantity
 
 
-def show(
-    console: Console, counted: Counter[str], faults: Sequence[Fault], report: Path, repeated: int
-) -> None:
+def describe_lines(file: InvoiceFile, placement: Placement) -> str:
+    """Say where each line of the file went."""
+    total, header = len(file.table.lines), file.table.header.lines
+    accepted = sum(invoice.file_lines for invoice in placement.accepted.values())
+    rejected = total - header - file.empty_lines - accepted
+    return (
+        f"lines: {total} in the file, {header} of the header, {accepted} of accepted invoices, {rejected} of rejected"
+        f" ones, {file.empty_lines} empty"
+    )
+
+
+def describe_prices(placement: Placement) -> str:
+    """Say how many orders cost something else than their invoices, and how much."""
+    differences = service.find_differences(placement.accepted)
+    more = Decimal(sum(each for each in differences if each > 0)) / 100
+    less = Decimal(-sum(each for each in differences if each < 0)) / 100
+    how_much = f": {more:,.2f} {invoices.CURRENCY} more and {less:,.2f} less in all" if differences else ""
+    return (
+        f"prices: {len(differences)} of {len(placement.orders)} orders differ from their invoices{how_much}"
+    )
+
+
+def show(console: Console, counted: Counter[str], faults: Sequence[Fault], place: str, repeated: int) -> None:
     table = Table("outcome", "invoices")
     for outcome, count in counted.most_common():
         table.add_row(outcome, str(count), style="green" if outcome == "completed" else "yellow")
@@ -114,4 +190,4 @@ def show(
     if repeated:
         console.print(f"{repeated} invoices had been placed by an earlier run and were not placed again.")
     if faults:
-        console.print(f"Why invoices were rejected, line by line: {report}")
+        console.print(f"Why invoices were rejected, line by line: {escape(place)}", soft_wrap=True)

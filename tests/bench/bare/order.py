@@ -27,8 +27,9 @@ def place_order(customer: UUID, lines: Lines) -> None:
     order_id = uuid4()
     with transaction.atomic():
         merged = domain.merge_lines(lines)
+        wanted = [domain.RequestLine(sku=line.sku, quantity=line.quantity) for line in merged]
         catalogue = selectors.read_catalogue([line.sku for line in merged])
-        priced = domain.price_lines(merged, catalogue)
+        priced = domain.price_lines(wanted, catalogue)
         order = Order(
             id=order_id,
             customer_id=customer,

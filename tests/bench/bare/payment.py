@@ -33,6 +33,11 @@ def authorize_payment(
 def capture_payment(replies: dict[str, Any], *, order: str) -> dict[str, Any]:
     payment = selectors.find_payment(UUID(order))
     assert payment is not None
-    gateway().capture(key=f"{order}/capture", provider_id=payment.provider_id, amount=payment.amount)
+    gateway().capture(
+        key=f"{order}/capture",
+        provider_id=payment.provider_id,
+        amount=payment.amount,
+        currency=payment.currency,
+    )
     services.record_captures({payment.id: payment.amount})
     return replies | {"captured": payment.amount}

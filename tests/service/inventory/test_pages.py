@@ -10,7 +10,7 @@ import pytest
 from django.urls import reverse
 
 from inventory_app import services
-from inventory_app.models import Product
+from inventory_app.models import PayableCurrency, Product
 from tests.service.pages import assert_finds_by_index, assert_reads_little, lists, opened
 
 READS = ["products", "stock", "reservations", "movements"]
@@ -32,11 +32,13 @@ def test_products_are_put_and_read(shop: Any, peer: Any) -> None:
         "created": 2,
         "changed": 0,
         "unchanged": 0,
+        "warnings": [],
     }
     assert peer.post("/api/products/", body, format="json").json() == {
         "created": 0,
         "changed": 0,
         "unchanged": 2,
+        "warnings": [],
     }
     assert peer.get("/api/products/A/").json()["version"] == 1
     assert peer.get("/api/products/BANK%20CHARGES/").json()["name"] == "Lamp"
@@ -217,6 +219,51 @@ def test_the_admin_changes_products_through_the_service(shop: Any, admin_client:
     assert admin_client.post(change, {**form, "price": 300}).status_code == 302
     product = Product.objects.get()
     assert (product.price, product.version) == (300, 2)
+
+
+@pytest.fixture
+def kwd_in_tens(db: None) -> None:
+    """What the provider takes of two currencies; of the others nothing is known."""
+    PayableCurrency.objects.create(currency="KWD", accepted=True, step=10, version=1)
+    PayableCurrency.objects.create(currency="IRR", accepted=False, step=1, version=1)
+
+
+def put(peer: Any, **changes: Any) -> dict[str, Any]:
+    product = {"sku": "TEA", "name": "Tea", "price": 12345, "currency": "KWD", "weight_grams": 1}
+    answer = peer.post("/api/products/", {"products": [product | changes]}, format="json")
+    assert answer.status_code == 200, answer.content
+    return dict(answer.json())
+
+
+@pytest.mark.parametrize(
+    ("price", "currency", "words"),
+    [
+        (12345, "KWD", "takes KWD in steps of 10 minor units"),
+        (12340, "KWD", ""),
+        (12345, "IRR", "does not take IRR"),
+        (12345, "EUR", ""),
+    ],
+)
+def test_a_product_that_cannot_be_paid_is_warned_of(
+    shop: Any, kwd_in_tens: None, peer: Any, admin_client: Any, price: int, currency: str, words: str
+) -> None:
+    warnings = put(peer, price=price, currency=currency)["warnings"]
+    assert [words in each["detail"] for each in warnings] == ([True] if words else [])
+    assert words in peer.get("/api/products/TEA/").json()["payment_warning"]
+    (listed,) = peer.get("/api/products/").json()["results"]
+    assert bool(listed["payment_warning"]) == bool(words)
+    form = {"name": "Tea!", "price": price, "currency": currency, "weight_grams": 1, "active": "on"}
+    change = reverse("admin:inventory_product_change", args=["TEA"])
+    html = admin_client.post(change, form, follow=True).content.decode()
+    assert (("TEA: the payment provider" in html) and (words in html)) == bool(words)
+    assert (words or "no fault known") in admin_client.get(change).content.decode()
+
+
+@pytest.mark.parametrize("currency", ["XXX", "XAU", "XTS", "CLF"])
+def test_what_is_no_money_is_refused(shop: Any, peer: Any, currency: str) -> None:
+    product = {"sku": "TEA", "name": "Tea", "price": 1, "currency": currency, "weight_grams": 1}
+    answer = peer.post("/api/products/", {"products": [product]}, format="json")
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (400, "unknown_currency")
 
 
 def test_the_schema_and_its_page_are_served(shop: Any, stranger: Any) -> None:

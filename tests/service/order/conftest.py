@@ -11,7 +11,6 @@ import pytest
 from celery import current_app
 from django.utils import timezone
 
-from celery_config.contracts.inventory import Line
 from celery_config.contracts.shipment import Address
 from celery_config.db.functions import Now
 from celery_config.messaging.models import OutboxMessage
@@ -20,6 +19,7 @@ from celery_config.saga.models import SagaClock, SagaInstance
 from celery_config.saga.states import StepState
 from celery_config.saga.testing import list_links, name_of
 from order_project import placing, requests
+from order_project.domain import RequestLine
 from order_project.models import CatalogueProduct, Customer, Order
 from order_project.requests import OrderRequest
 
@@ -55,7 +55,7 @@ class Shop:
     def request(self, **more: Any) -> OrderRequest:
         given: dict[str, Any] = {
             "customer": self.customer.pk,
-            "lines": (Line(sku=HEART, quantity=7),),
+            "lines": (RequestLine(sku=HEART, quantity=7),),
             "currency": "EUR",
             "payment_token": "tok_visa",
             "address": ADDRESS,

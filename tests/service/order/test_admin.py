@@ -17,8 +17,9 @@ from celery_config.saga import states
 from celery_config.saga.engine import machine, runner
 from celery_config.saga.engine.machine import StepFailed
 from celery_config.saga.models import DeadLetter, SagaInstance
+from order_project.domain import RequestLine
 from order_project.models import Customer, Refund
-from tests.service.order.conftest import Placed, Shop
+from tests.service.order.conftest import HEART, Placed, Shop
 from tests.service.pages import assert_finds_by_index, assert_reads_little, lists, opened
 
 
@@ -85,6 +86,12 @@ def test_the_order_page_reads_as_people_do(admin_client: Client, placed: Placed)
     assert f">{placed.order.total}<" not in html
     assert "Ada<br>1 High St<br>London" in html
     assert reverse("admin:saga_sagainstance_change", args=[placed.saga_id]) in html
+
+
+def test_the_order_page_says_which_price_was_agreed(admin_client: Client, shop: Shop) -> None:
+    lines = tuple(RequestLine(sku=HEART, quantity=1, unit_price=price) for price in (199, None))
+    html = shown(admin_client, "order_order", shop.place(lines=lines).order)
+    assert html.index("1.99") < html.index("agreed") < html.index("2.55")
 
 
 def test_the_saga_page_tells_the_two_clocks_apart(admin_client: Client, placed: Placed) -> None:

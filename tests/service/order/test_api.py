@@ -87,6 +87,8 @@ class TestPlacing:
             ({"lines": []}, "lines"),
             ({"lines": [{"sku": HEART, "quantity": 0}]}, "lines.0.quantity"),
             ({"lines": [{"sku": HEART}]}, "lines.0.quantity"),
+            ({"lines": [{"sku": HEART, "quantity": 1, "unit_price": -1}]}, "lines.0.unit_price"),
+            ({"lines": [{"sku": HEART, "quantity": 1, "unit_price": None}]}, "lines.0.unit_price"),
             ({"currency": "euro"}, "currency"),
             ({"currency": "ZZZ"}, "currency"),
             ({"payment_token": None}, "payment_token"),
@@ -137,6 +139,21 @@ class TestPlacing:
         assert first.customer == Customer.objects.get(user__username="ada")
         again = Order.objects.get(pk=post(ada, customer=str(first.customer_id)).json()["order"])
         assert again.customer == first.customer
+
+    def test_staff_agree_on_a_price_and_the_order_shows_it(self, staff: APIClient, shop: Shop) -> None:
+        line = {"sku": HEART, "quantity": 7, "unit_price": 200}
+        answer = post(staff, customer=str(shop.customer.pk), lines=[line])
+        (shown,) = staff.get(answer.json()["url"]).json()["lines"]
+        assert (shown["unit_price"], shown["price_source"]) == (200, "agreed")
+
+    @pytest.mark.parametrize("price", [0, 200, 255])
+    def test_others_give_no_price(self, ada: APIClient, price: int) -> None:
+        wish = WISH | {"lines": [{"sku": HEART, "quantity": 7, "unit_price": price}]}
+        answer = ada.post(ORDERS, wish, format="json")
+        assert (answer.status_code, answer.json()["code"]) == (403, "price_not_yours")
+        (result,) = ada.post(f"{ORDERS}batch/", {"orders": [wish]}, format="json").json()["results"]
+        assert (result["status"], result["code"]) == (403, "price_not_yours")
+        assert not Order.objects.exists()
 
     def test_a_refused_order_makes_nobody_a_customer(self, ada: APIClient) -> None:
         assert post(ada, lines=[{"sku": "no-such", "quantity": 1}]).status_code == 422
@@ -257,7 +274,13 @@ class TestShowing:
         assert [s["state"] for s in shown["saga"]["steps"]] == ["done", "", "", "", "", ""]
         assert (shown["saga"]["status"], shown["status"]) == ("running", "placed")
         assert shown["lines"] == [
-            {"sku": HEART, "name": f"Product {HEART}", "quantity": 7, "unit_price": 255}
+            {
+                "sku": HEART,
+                "name": f"Product {HEART}",
+                "quantity": 7,
+                "unit_price": 255,
+                "price_source": "catalogue",
+            }
         ]
 
     def test_a_list_costs_the_same_however_long(

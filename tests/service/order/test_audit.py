@@ -29,6 +29,7 @@ from celery_config.saga.engine import runner
 from celery_config.saga.engine.machine import StepFailed
 from celery_config.saga.states import StepState
 from order_project import audit, services
+from order_project.domain import RequestLine
 from order_project.models import CatalogueProduct, Order, Refund
 from tests.service.copies_source import SourceInMemory
 from tests.service.order.conftest import HEART, REPLIES, Placed, Shop, merge
@@ -36,11 +37,11 @@ from tests.service.order.conftest import HEART, REPLIES, Placed, Shop, merge
 pytestmark = pytest.mark.django_db
 
 
-class Catalogue:
-    """Inventory's products: those that our copy held when a test began."""
+class SourceOf:
+    """The source of a copy: it has the rows that our copy held when a test began."""
 
-    def __init__(self) -> None:
-        self.source = SourceInMemory(copies["catalogue_product"])
+    def __init__(self, name: str) -> None:
+        self.source = SourceInMemory(copies[name])
         for entry in stream_rows(CopyReader(self.source.copy), None, None):
             self.source.memory.rows[entry.key] = entry
 
@@ -58,7 +59,8 @@ class Services:
         self.strangers: dict[str, list[str]] = {name: [] for name in PARTICIPANTS}
         self.lag = dict.fromkeys(PARTICIPANTS, 0.0)
         self.set_aside = dict.fromkeys(PARTICIPANTS, 0)
-        self.catalogue = Catalogue()
+        self.unanswered = dict.fromkeys(PARTICIPANTS, "")
+        self.catalogue, self.currencies = SourceOf("catalogue_product"), SourceOf("payable_currency")
         self.away = ""
         self.meanwhile: Callable[[], None] = lambda: None
         self.names = {httpx.URL(django_settings.SERVICE_URLS[name]).port: name for name in PARTICIPANTS}
@@ -78,11 +80,15 @@ class Services:
                 state = {
                     "oldest_unpublished_seconds": self.lag[service],
                     "set_aside": self.set_aside[service],
+                    "unanswered": self.unanswered[service],
                 }
                 return httpx.Response(200, json=state)
             case "/api/published/product/pieces/" | "/api/published/product/rows/":
                 what = request.url.path.split("/")[-2]
                 return httpx.Response(200, json=self.catalogue.told(what, json.loads(request.content)))
+            case "/api/published/currency/pieces/" | "/api/published/currency/rows/":
+                what = request.url.path.split("/")[-2]
+                return httpx.Response(200, json=self.currencies.told(what, json.loads(request.content)))
         return httpx.Response(404)
 
     def page(self, service: str, request: httpx.Request) -> dict[str, Any]:
@@ -187,6 +193,17 @@ class TestNothingIsFound:
     def test_of_a_completed_order(self, completed: Placed) -> None:
         assert audit.run(lambda _: None) == (1, [])
 
+    def test_of_one_product_at_two_agreed_prices(self, shop: Shop, others: Services) -> None:
+        lines = tuple(RequestLine(sku=HEART, quantity=q, unit_price=price) for q, price in ((3, 199), (4, 1)))
+        placed = Placed(shop.place(lines=lines).order)
+        runner.complete_sagas({placed.saga_id: REPLIES})
+        others.carried_out(placed)
+        assert found() == []
+
+    def test_of_a_recovered_order_whose_prices_nobody_knows(self, completed: Placed) -> None:
+        completed.order.lines.update(unit_price=1, price_source="recovered")
+        assert found() == []
+
     def test_of_a_compensated_order(self, compensated: Placed) -> None:
         assert found() == []
 
@@ -211,6 +228,11 @@ class TestNothingIsFound:
         others.did("payment", completed, refunded=300, refunds_open=300, ledger_sum_ok=False)
         others.meanwhile = lambda: refuse(refund) if refund.status == "asked" else None
         assert found() == []
+
+
+def test_lines_that_cost_something_else(placed: Placed, others: Services) -> None:
+    placed.order.lines.update(unit_price=200)
+    assert found() == ["its lines cost 1400, and its total is 1785"]
 
 
 @pytest.mark.parametrize(
@@ -419,6 +441,10 @@ class TestCommand:
     def test_a_database_that_waits_for_recover_is_a_finding(self, shop: Shop, others: Services) -> None:
         epochs.begin("restored")
         assert found() == ["order: its database was restored, and `./manage.py order recover` is not done"]
+
+    def test_old_barrier_rows_of_unknown_sagas_are_a_finding(self, shop: Shop, others: Services) -> None:
+        others.unanswered["shipment"] = "barrier rows of 2 old sagas are kept"
+        assert found() == ["shipment: barrier rows of 2 old sagas are kept"]
 
 
 def test_no_order_is_placed_until_recover_is_done(shop: Shop) -> None:

@@ -112,12 +112,14 @@ class TestFlow:
 
     def test_a_database_that_is_not_recovered_is_named(self, shop: Shop) -> None:
         assert "recovery" not in look()[1]
+        assert scrape()["order_saga_recovering", ""] == 0
         epochs.begin("restored from a backup")
         status, found = look()
         assert (status, found["recovery"]) == (
             503,
             "the database was restored, and `./manage.py order recover` is not done",
         )
+        assert scrape()["order_saga_recovering", ""] == 1
         epochs.end_recovery()
 
     def test_a_pause_is_named(self, shop: Shop) -> None:

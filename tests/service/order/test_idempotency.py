@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -9,10 +10,10 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from celery_config.contracts.inventory import Line
 from celery_config.saga.models import SagaInstance
-from order_project.domain import Flow
+from order_project.domain import Flow, RequestLine
 from order_project.errors import BadLines, KeyReused
+from order_project.idempotency import hash_request
 from order_project.models import IdempotencyKey, Order
 from order_project.placing import place_orders
 from order_project.requests import OrderSubmission, Placed
@@ -32,7 +33,9 @@ def test_without_a_key_every_request_is_an_order(shop: Shop) -> None:
     assert shop.place().order != shop.place().order
 
 
-@pytest.mark.parametrize("other", [{"payment_token": "tok_other"}, {"lines": (Line(sku=HEART, quantity=8),)}])
+@pytest.mark.parametrize(
+    "other", [{"payment_token": "tok_other"}, {"lines": (RequestLine(sku=HEART, quantity=8),)}]
+)
 def test_the_same_key_for_another_request_is_refused(shop: Shop, other: dict[str, Any]) -> None:
     shop.place("key-1")
     with pytest.raises(KeyReused):
@@ -50,6 +53,14 @@ def test_a_refused_request_leaves_its_key_free(shop: Shop) -> None:
         shop.place("key-1", currency="USD")
     assert not IdempotencyKey.objects.exists()
     assert not shop.place("key-1").repeated
+
+
+def test_a_key_outlives_the_release_that_knew_no_agreed_prices(shop: Shop) -> None:
+    request = replace(shop.request(), customer=UUID(int=1))
+    first_release = "51da90cdc7540004afce08b725a824f53fcf9096c6a91a63fc0118d0cd79b8e7"
+    assert hash_request(request) == first_release
+    agreed = (RequestLine(sku=HEART, quantity=7, unit_price=255),)
+    assert hash_request(replace(request, lines=agreed)) != first_release
 
 
 @concurrent
@@ -106,7 +117,12 @@ class TestReferences:
         assert Order.objects.count() == SagaInstance.objects.count() == 2
 
     @pytest.mark.parametrize(
-        "other", [{"lines": (Line(sku=HEART, quantity=8),)}, {"flow": Flow.CHOREOGRAPHED}]
+        "other",
+        [
+            {"lines": (RequestLine(sku=HEART, quantity=8),)},
+            {"lines": (RequestLine(sku=HEART, quantity=7, unit_price=199),)},
+            {"flow": Flow.CHOREOGRAPHED},
+        ],
     )
     def test_with_other_contents_it_is_refused(
         self, shop: Shop, invoice: UUID, other: dict[str, Any]
@@ -116,6 +132,14 @@ class TestReferences:
         )
         assert (type(refused), type(new)) == (KeyReused, Placed)
         assert Order.objects.count() == 2
+
+    def test_with_the_same_agreed_prices_in_another_order(self, shop: Shop) -> None:
+        lines = tuple(
+            RequestLine(sku=HEART, quantity=q, unit_price=price) for q, price in ((1, 199), (2, 255))
+        )
+        first = shop.place("a", reference="1", lines=lines)
+        again = shop.place("b", reference="1", lines=lines[::-1])
+        assert again == Placed(first.order, repeated=True)
 
     def test_of_an_erased_customer(self, shop: Shop, invoice: UUID) -> None:
         """Who it was and where it went is not known any more; what it was is."""
@@ -128,7 +152,7 @@ class TestReferences:
             shop,
             ("a", {"reference": "1"}),
             ("b", {"reference": "1"}),
-            ("c", {"reference": "1", "lines": (Line(sku=HEART, quantity=8),)}),
+            ("c", {"reference": "1", "lines": (RequestLine(sku=HEART, quantity=8),)}),
         )
         assert again == Placed(first.order, repeated=True)
         assert isinstance(other, KeyReused)
@@ -156,7 +180,7 @@ class TestManyInOneTransaction:
             ("b", {"currency": "USD"}),
             ("old", {"payment_token": "tok_other"}),
             ("", {}),
-            ("c", {"lines": (Line(sku=HEART, quantity=8),)}),
+            ("c", {"lines": (RequestLine(sku=HEART, quantity=8),)}),
         )
         assert [type(outcome) for outcome in outcomes] == [
             Placed,

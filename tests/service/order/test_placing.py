@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from celery_config.contracts.inventory import Line
 from celery_config.db import bulk
 from celery_config.messaging.models import OutboxMessage
 from celery_config.saga.engine import runner
@@ -15,8 +14,9 @@ from celery_config.saga.engine.chains import LARGEST_CHAIN
 from celery_config.saga.engine.machine import PivotRan
 from celery_config.saga.models import SagaInstance
 from order_project import cancelling, domain, services
+from order_project.domain import RequestLine
 from order_project.errors import BadLines, OrderTooLarge, TooLate
-from order_project.models import CatalogueProduct, Order
+from order_project.models import CatalogueProduct, Order, PayableCurrency
 from tests.service.order.conftest import ADDRESS, HEART, LAMP, REPLIES, Placed, Shop
 
 pytestmark = pytest.mark.django_db
@@ -26,8 +26,8 @@ def nothing_was_written() -> bool:
     return not (Order.objects.exists() or SagaInstance.objects.exists() or OutboxMessage.objects.exists())
 
 
-def lines(*pairs: tuple[str, int]) -> tuple[Line, ...]:
-    return tuple(Line(sku=sku, quantity=quantity) for sku, quantity in pairs)
+def lines(*pairs: tuple[str, int]) -> tuple[RequestLine, ...]:
+    return tuple(RequestLine(sku=sku, quantity=quantity) for sku, quantity in pairs)
 
 
 class TestPlacing:
@@ -45,6 +45,20 @@ class TestPlacing:
             (LAMP, 1),
         ]
 
+    def test_an_agreed_price_holds_and_is_kept_as_one(self, shop: Shop) -> None:
+        placed = Placed(shop.place(lines=(RequestLine(sku=HEART, quantity=7, unit_price=199),)).order)
+        assert (placed.order.total, placed.saga.data["amount"]) == (1393, 1393)
+        assert placed.order.lines.get().price_source == "agreed"
+
+    def test_lines_are_one_a_product_and_price_and_stock_is_reserved_once_a_product(self, shop: Shop) -> None:
+        asked = [(1, 199), (2, None), (3, 199), (4, 255)]
+        wanted = tuple(RequestLine(sku=HEART, quantity=q, unit_price=price) for q, price in asked)
+        placed = Placed(shop.place(lines=wanted).order)
+        kept = placed.order.lines.order_by("id").values_list("quantity", "unit_price", "price_source")
+        assert list(kept) == [(4, 199, "agreed"), (2, 255, "catalogue"), (4, 255, "agreed")]
+        assert placed.order.total == 4 * 199 + 6 * 255
+        assert placed.saga.data["lines"] == [{"sku": HEART, "quantity": 10}]
+
     def test_the_sagas_data_is_all_that_its_commands_need(self, shop: Shop) -> None:
         placed = shop.order()
         data = placed.saga.data
@@ -60,6 +74,18 @@ class TestPlacing:
             ({"lines": ()}, "empty_order"),
             ({"lines": lines((HEART, 0))}, "bad_quantity"),
             ({"lines": lines((HEART, domain.MAX_QUANTITY), (HEART, 1))}, "bad_quantity"),
+            (
+                {
+                    "lines": tuple(
+                        RequestLine(sku=HEART, quantity=domain.MAX_QUANTITY, unit_price=price)
+                        for price in (1, 2)
+                    )
+                },
+                "bad_quantity",
+            ),
+            ({"lines": (RequestLine(sku=HEART, quantity=1, unit_price=-1),)}, "bad_price"),
+            ({"lines": (RequestLine(sku=HEART, quantity=1, unit_price=10**13),)}, "bad_price"),
+            ({"lines": (RequestLine(sku=HEART, quantity=1, unit_price=0),)}, "nothing_to_pay"),
             ({"currency": "USD"}, "wrong_currency"),
             ({"lines": lines(*[(f"s{n}", 1) for n in range(domain.MAX_LINES + 1)])}, "too_many_lines"),
         ],
@@ -76,6 +102,34 @@ class TestPlacing:
         CatalogueProduct.objects.filter(sku=HEART).update(active=False)
         with pytest.raises(BadLines, match="not sold"):
             shop.place()
+
+    @pytest.mark.parametrize(
+        ("known", "code"),
+        [
+            ({"accepted": False, "step": 1}, "currency_not_supported"),
+            ({"accepted": True, "step": 10}, "amount_not_payable"),
+        ],
+    )
+    def test_what_the_provider_does_not_take_is_refused(
+        self, shop: Shop, known: dict[str, Any], code: str
+    ) -> None:
+        PayableCurrency.objects.create(currency="EUR", version=1, **known)
+        with pytest.raises(BadLines) as refused:
+            shop.place()
+        assert refused.value.faults[0].code == code
+        assert nothing_was_written()
+
+    @pytest.mark.parametrize(
+        "known",
+        [
+            {"currency": "EUR", "accepted": True, "step": 5},
+            {"currency": "GBP", "accepted": False, "step": 1},
+            {"currency": "EUR", "accepted": False, "step": 1, "deleted": True},
+        ],
+    )
+    def test_what_it_takes_or_is_not_known_yet_is_placed(self, shop: Shop, known: dict[str, Any]) -> None:
+        PayableCurrency.everything.create(version=1, **known)
+        assert Placed(shop.place().order).order.total == 1785
 
     def test_a_full_order_of_675_lines_fits(self, shop: Shop) -> None:
         """Rule 4: lines travel in one command only."""

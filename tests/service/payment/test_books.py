@@ -60,7 +60,7 @@ def test_a_call_under_way_is_not_judged(shop: Shop) -> None:
 
 def test_a_capture_by_hand_differs(shop: Shop) -> None:
     shop.authorize()
-    gateway().capture(key=uuid4(), provider_id=shop.payment().provider_id, amount=1999)
+    gateway().capture(key=uuid4(), provider_id=shop.payment().provider_id, amount=1999, currency="GBP")
     (finding,) = SOURCE.compare().findings
     assert finding.kind is FindingKind.DIFFERENT
     assert finding.detail == "state: ours authorized, theirs captured; captured: ours 0, theirs 1999"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Collection
 from uuid import UUID, uuid4
 
 import pytest
 from django.core.management import call_command
+from django.db import connection, transaction
 from django.utils import timezone
 
 from celery_config.common.identifiers import uuid7
@@ -19,6 +21,7 @@ from celery_config.copies.ranges import RowVersion
 from celery_config.copies.readers import CopyReader
 from celery_config.copies.registry import copies
 from celery_config.copies.store import replace_rows
+from celery_config.erasure.locations import DataLocation
 from celery_config.erasure.models import Forgotten
 from celery_config.messaging.inbox.subscriptions import deliver
 from celery_config.messaging.models import BarrierRow, OutboxMessage
@@ -29,7 +32,7 @@ from payment_app.models import BillingCustomer, LedgerTransaction, Payment
 from tests.service.conftest import Participant
 from tests.service.everything import counts, told
 from tests.service.payment.shop import Shop
-from tests.service.together import concurrent, together
+from tests.service.together import LONGEST_WAIT, concurrent, in_background, together
 
 ADDRESS = Address(name="Zelda Quill", line1="7 Gorse Lane", city="Ayr", postal_code="KA7", country="GB")
 PERSONAL = ("Zelda", "zelda@example.com", "Gorse", "tok_approved")
@@ -189,6 +192,26 @@ def test_an_event_at_the_same_moment_comes_too_late(shop: Shop, participant: Par
         assert (row.deleted, row.version, row.name) == (True, FINAL_VERSION, "")
 
 
+@concurrent
+def test_a_row_that_somebody_holds_stops_no_other(capsys: pytest.CaptureFixture[str]) -> None:
+    held, free = uuid4(), uuid4()
+    for customer in (held, free):
+        DATA_MAP.erase(customer, [])
+    BillingCustomer.everything.update(name="Zelda", deleted=False, version=3)
+
+    def erase_again() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '100ms'")
+        call_command("forget_again")
+
+    with transaction.atomic():
+        BillingCustomer.everything.select_for_update().get(pk=held)
+        with pytest.raises(SystemExit):
+            in_background(erase_again).result(LONGEST_WAIT)
+    assert "1 rows blanked or deleted, 1 failed" in capsys.readouterr().out
+    assert [row.pk for row in BillingCustomer.objects.all()] == [held]
+
+
 class TestLeftovers:
     """The audit asks for totals, and tells their faults."""
 
@@ -233,6 +256,32 @@ class TestLeftovers:
             "forget_again: 2 rows blanked or deleted",
         ]  # fmt: skip
         assert faults() == []
+
+    def test_one_that_fails_stops_no_other(
+        self, ids: tuple[UUID, UUID], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        others = [uuid4() for _ in range(5)]
+        for customer in others:
+            DATA_MAP.erase(customer, [])
+        BillingCustomer.everything.update(name="Zelda", deleted=False, version=3)
+        OutboxMessage.objects.create(kind="task", name="n", saga=ids[1], payload={})
+
+        def erase(location: DataLocation, among: Collection[UUID]) -> int:
+            if location.model is BillingCustomer and ids[0] in among:
+                raise ValueError("a trigger of ours refuses\nDETAIL: Zelda")
+            return erase_unharmed(location, among)
+
+        erase_unharmed = DataLocation.erase
+        monkeypatch.setattr(DataLocation, "erase", erase)
+        with pytest.raises(SystemExit) as ended:
+            call_command("forget_again")
+        assert ended.value.code == 1
+        assert capsys.readouterr().out.splitlines() == [
+            "messaging.OutboxMessage: 1 rows", "payment.BillingCustomer: 5 rows",
+            f"not blanked: payment.BillingCustomer, rows about {ids[0]}: a trigger of ours refuses",
+            "forget_again: 6 rows blanked or deleted, 1 failed",
+        ]  # fmt: skip
+        assert [row.pk for row in BillingCustomer.objects.all()] == [ids[0]]
 
     def test_many_are_counted_and_some_named(self, ids: tuple[UUID, UUID]) -> None:
         for _ in range(5):

@@ -72,7 +72,9 @@ def test_one_refund_many_times_at_once_is_one_refund(
 
 def test_the_providers_no_takes_the_promise_back(shop: Shop) -> None:
     payment = shop.paid(100)
-    gateway().refund(key=uuid4(), provider_id=payment.provider_id, amount=80)  # by hand, past our books
+    gateway().refund(
+        key=uuid4(), provider_id=payment.provider_id, amount=80, currency="GBP"
+    )  # by hand, past our books
     refund, saga = uuid4(), uuid4()
     for _ in range(2):
         with pytest.raises(Refused, match="amount_too_large"):

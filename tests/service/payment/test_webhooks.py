@@ -159,6 +159,33 @@ class TestWhatIsSettled:
         with pytest.raises(Refused, match="card_declined"):
             shop.authorize("tok_card_declined")
 
+    @pytest.mark.parametrize(
+        ("code", "reason", "shown"),
+        [
+            ("card_declined", "n\x00o \ud83d", "card_declined: n o"),
+            ("c" * 65, "no", "card_declined: no"),
+            (["card_declined"], {"en": "no"}, "card_declined: card_declined"),
+        ],
+    )
+    def test_a_refusal_in_strange_words(
+        self, shop: Shop, stranger: Client, code: object, reason: object, shown: str
+    ) -> None:
+        shop.sandbox.fault("/provider", "error_after")
+        with pytest.raises(OutcomeUnknown):
+            shop.authorize("tok_card_declined")
+        body = body_of(shop, "authorization.refused", key(shop, AUTHORIZE), code=code, reason=reason)
+        assert outcome(send(stranger, body)) == "settled"
+        with pytest.raises(Refused) as refused:
+            shop.authorize("tok_card_declined")
+        assert str(refused.value) == shown
+
+    @pytest.mark.parametrize("name", ["id", "currency"])
+    def test_a_name_that_cannot_be_stored_is_unreadable(
+        self, in_doubt: Shop, stranger: Client, name: str
+    ) -> None:
+        body = body_of(in_doubt, "authorization.authorized", key(in_doubt, AUTHORIZE), **{name: "a\x00b"})
+        assert send(stranger, body).json()["code"] == "unreadable_event"
+
     def test_a_capture_is_booked_once(self, shop: Shop, stranger: Client) -> None:
         shop.authorize()
         shop.sandbox.fault("/provider", "error_after")
@@ -327,6 +354,17 @@ class TestStripe:
         with pytest.raises(Refused, match="insufficient_funds"):
             shop.authorize(LOST)
 
+    @pytest.mark.parametrize("code", ["c" * 65, ["card_declined"], None])
+    def test_a_declined_card_in_strange_words(self, shop: Shop, stranger: Client, code: object) -> None:
+        self.doubt(shop)
+        error = {"type": "card_error", "code": code, "message": "n\x00o \ud83d"}
+        body = self.event(
+            shop, "payment_intent.payment_failed", key(shop, AUTHORIZE), last_payment_error=error
+        )
+        assert outcome(self.send(stranger, body)) == "settled"
+        with pytest.raises(Refused, match=r"card_declined: n o$"):
+            shop.authorize(LOST)
+
     def test_a_fault_of_theirs_is_no_refusal(self, shop: Shop, stranger: Client) -> None:
         self.doubt(shop)
         error = {"type": "api_error", "message": "try again"}
@@ -356,10 +394,60 @@ class TestStripe:
         assert send(stranger, body, **{"Stripe-Signature": ""}).json()["code"] == "invalid_signature"
         assert row(shop, AUTHORIZE).action == "intent"
 
-    @pytest.mark.parametrize("body", [b"nonsense", b"[]", b"{}", b'{"object": "event"}'])
+    @pytest.mark.parametrize("body", [b"nonsense", b"[]", b"7", b"[" * 100_000, b"1" * 5000])
     def test_a_signed_body_that_is_no_event(self, shop: Shop, stranger: Client, body: bytes) -> None:
         gateway.cache_clear()
         assert self.send(stranger, body).json()["code"] == "unreadable_event"
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"type": "customer.created", "id": "evt\x00"},
+            {"type": "customer.created", "id": None, "data": [], "request": "req_1"},
+            {"type": "v1.billing.meter.no_meter_found", "object": "v2.core.event", "data": None},
+            {"type": ["payment_intent.succeeded"]},
+            {"type": "brand\x00new \ud83d"},
+            {"type": None},
+        ],
+    )
+    def test_what_concerns_no_call_is_taken_whatever_its_form(
+        self, shop: Shop, stranger: Client, changes: dict[str, Any]
+    ) -> None:
+        """Stripe repeats for days what is not answered with a 2xx."""
+        gateway.cache_clear()
+        event = json.loads(self.event(shop, "customer.created", key(shop, AUTHORIZE)))
+        assert outcome(self.send(stranger, json.dumps(event | changes).encode())) == "ignored"
+
+    @pytest.mark.parametrize(
+        "changes",
+        [{"id": "evt\x00"}, {"id": "evt\ud83d"}, {"id": "e" * 256}, {"id": ""}, {"id": None}, {"data": {}}],
+    )
+    def test_a_name_that_cannot_be_stored_is_unreadable(
+        self, shop: Shop, stranger: Client, changes: dict[str, Any]
+    ) -> None:
+        self.doubt(shop)
+        kind = "payment_intent.amount_capturable_updated"
+        event = json.loads(self.event(shop, kind, key(shop, AUTHORIZE)))
+        answer = self.send(stranger, json.dumps(event | changes).encode())
+        assert (answer.status_code, answer.json()["code"]) == (400, "unreadable_event")
+        bad = self.event(shop, kind, key(shop, AUTHORIZE), id="pi\x00")
+        assert self.send(stranger, bad).json()["code"] == "unreadable_event"
+
+    @pytest.mark.parametrize(
+        "request_", ["req_1", None, {"id": None, "idempotency_key": None}, {"id": "req_1"}]
+    )
+    def test_without_a_key_of_the_request_the_key_of_the_intent_counts(
+        self, shop: Shop, stranger: Client, request_: object
+    ) -> None:
+        """Old versions of the API name the request only; an intent that was processing changes without one."""
+        self.doubt(shop)
+        event = json.loads(self.event(shop, "payment_intent.amount_capturable_updated", key(shop, AUTHORIZE)))
+        body = json.dumps(event | {"request": request_}).encode()
+        assert [outcome(self.send(stranger, body)) for _ in range(2)] == ["settled", "known"]
+        for kind in ("payment_intent.succeeded", "payment_intent.canceled"):
+            assert outcome(
+                self.send(stranger, json.dumps(event | {"request": request_, "type": kind}).encode())
+            ) == ("ignored")
 
     def test_an_event_that_lacks_something(self, shop: Shop, stranger: Client) -> None:
         self.doubt(shop)

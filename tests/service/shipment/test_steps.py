@@ -12,7 +12,7 @@ import pytest
 
 from celery_config.contracts.shipment import BookShipment
 from celery_config.db.functions import Now
-from celery_config.errors import CallFailed, OutcomeUnknown, Refused, StepSuperseded
+from celery_config.errors import OutcomeUnknown, Refused, StepSuperseded
 from celery_config.messaging.models import BarrierRow, OutboxMessage
 from shipment_app import services
 from shipment_app.domain import ShipmentState, shipment_id
@@ -247,7 +247,7 @@ def test_an_order_without_a_shipment_is_an_error(participant: Any) -> None:
         participant.undo(cancel(command.order), saga=saga)
 
 
-def test_our_own_mistake_is_no_refusal(participant: Any) -> None:
-    with pytest.raises(CallFailed, match="weight_grams"):
+def test_an_invalid_request_is_a_refusal(participant: Any) -> None:
+    with pytest.raises(Refused, match="weight_grams"):
         participant.do(book(weight_grams=-1))
-    assert BarrierRow.objects.get().action == "intent"
+    assert BarrierRow.objects.get().reply["code"] == "invalid_request"

@@ -240,6 +240,8 @@ class TestConfinement:
                 own.add(f"{service}_webhook_secret")
             if service == ORCHESTRATOR:
                 own |= {f"{s}_service_token" for s in SERVICES}
+            if service == "inventory":  # it keeps a copy of payment's currencies
+                own.add("payment_service_token")
             # Each asks the orchestrator which sagas have ended.
             own.add(f"{ORCHESTRATOR}_service_token")
         else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from celery_config.contracts.inventory import Line
@@ -9,19 +11,21 @@ from order_project.domain import (
     MAX_TOTAL,
     MAX_WEIGHT_GRAMS,
     CatalogueEntry,
+    RequestLine,
     count_parcels,
     find_faults,
     merge_lines,
 )
 
 
-def entry(*, price: int = 100, grams: int = 10, currency: str = "GBP", active: bool = True) -> CatalogueEntry:
-    return CatalogueEntry("TEA", "Tea", price, currency, grams, active)
+def entry(*, price: int = 100, grams: int = 10, currency: str = "GBP", **more: Any) -> CatalogueEntry:
+    return CatalogueEntry("TEA", "Tea", price, currency, grams, **{"active": True, **more})
 
 
 def codes(catalogue_entry: CatalogueEntry, quantity: int = 1) -> list[str]:
     return [
-        f.code for f in find_faults([Line(sku="TEA", quantity=quantity)], {"TEA": catalogue_entry}, "GBP")
+        f.code
+        for f in find_faults([RequestLine(sku="TEA", quantity=quantity)], {"TEA": catalogue_entry}, "GBP")
     ]
 
 
@@ -37,10 +41,24 @@ def test_a_good_order_has_no_fault() -> None:
         (entry(price=0), "nothing_to_pay"),
         (entry(price=MAX_TOTAL + 1), "order_too_large"),
         (entry(grams=MAX_WEIGHT_GRAMS + 1), "order_too_large"),
+        (entry(payable=False), "currency_not_supported"),
+        (entry(payable=True, price=12345, step=10), "amount_not_payable"),
     ],
 )
 def test_what_cannot_be_ordered(catalogue_entry: CatalogueEntry, code: str) -> None:
     assert codes(catalogue_entry) == [code]
+
+
+@pytest.mark.parametrize(
+    ("catalogue_entry", "quantity"),
+    [
+        (entry(price=12345), 1),  # what the provider takes is not known yet
+        (entry(payable=True, price=12340, step=10), 1),
+        (entry(payable=True, price=12345, step=10), 2),  # the total counts
+    ],
+)
+def test_what_can_be_paid(catalogue_entry: CatalogueEntry, quantity: int) -> None:
+    assert codes(catalogue_entry, quantity) == []
 
 
 def test_what_no_carrier_could_write_down_is_refused_before_anything_is_done() -> None:

@@ -40,7 +40,11 @@ class StripeFault(Exception):
 
 
 class StripeServer(ThreadingHTTPServer):
-    """Keeps intents, refunds and keys in memory; `error_after` and `hold` make the next POST misbehave."""
+    """Keeps intents, refunds and keys in memory; `error_after` and `hold` make the next POST misbehave.
+
+    `first_status` is that of a new intent whose card is good. `answer` is the next POST's answer, stored under its
+    key; nothing is done then.
+    """
 
     daemon_threads = True
 
@@ -52,6 +56,8 @@ class StripeServer(ThreadingHTTPServer):
         self.requests: list[tuple[str, str, Form]] = []
         self.error_before = 0
         self.error_after = 0
+        self.answer: Reply | None = None
+        self.first_status = "requires_capture"
         self.drip_seconds = 0.0
         self.hold: threading.Event | None = None
         self.held = threading.Event()
@@ -86,6 +92,9 @@ class StripeServer(ThreadingHTTPServer):
         if self.error_before:
             self.error_before -= 1
             return fault
+        if self.answer:
+            reply, self.answer = self.answer, None
+            return reply
         reply = self._worked(method, path, form)
         if self.hold:
             self.held.set()
@@ -166,7 +175,7 @@ class StripeServer(ThreadingHTTPServer):
             "amount": intent["amount"],
             "amount_refunded": 0,
         }
-        intent.update(status="requires_capture", latest_charge=charge)
+        intent.update(status=self.first_status, latest_charge=charge)
         return dict(intent)
 
     def _capture(self, identity: str, form: Form) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,20 +17,24 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from celery_config.common.loading import make_from_setting
 from celery_config.errors import CallFailed, OutcomeUnknown, Refused
+from celery_config.http.sandbox_client import INVALID
+from payment_app import gateways
 from payment_app.gateways import (
-    BUILT_IN,
     AuthorizationRecord,
     Gateway,
     SandboxGateway,
     StripeGateway,
 )
+from payment_app.gateways.base import Operation
+from payment_app.gateways.stripe_answers import STATUSES, Proof
 from tests.bench.providers import InstantGateway
 from tests.unit.compose.sandbox.sandbox_process import TIMEOUT_SECONDS, SandboxProcess
 from tests.unit.payment_app.stripe_server import API_KEY, StripeServer, stripe_server
 
 SECONDS = 1.0
+STRIPE_ANSWERS = json.loads(Path(__file__).with_name("stripe_answers.json").read_text())
+LONG = "c" * 65
 T = TypeVar("T")
 
 
@@ -97,21 +102,26 @@ class TestEveryGateway:
         order = uuid4()
         held = authorize(gateway, order=order)
         assert entry(gateway, order) == AuthorizationRecord(held, order, "authorized", 1250, 0, 0, "EUR")
-        gateway.capture(key=uuid4(), provider_id=held, amount=1000)
+        gateway.capture(key=uuid4(), provider_id=held, amount=1000, currency="EUR")
         assert entry(gateway, order) == AuthorizationRecord(held, order, "captured", 1250, 1000, 0, "EUR")
-        first = gateway.refund(key=uuid4(), provider_id=held, amount=300)
-        assert first.refund_id != gateway.refund(key=uuid4(), provider_id=held, amount=700).refund_id
+        first = gateway.refund(key=uuid4(), provider_id=held, amount=300, currency="EUR")
+        assert (
+            first.refund_id
+            != gateway.refund(key=uuid4(), provider_id=held, amount=700, currency="EUR").refund_id
+        )
         assert entry(gateway, order).refunded == 1000
         with pytest.raises(Refused, match="amount_too_large"):
-            gateway.refund(key=uuid4(), provider_id=held, amount=1)
+            gateway.refund(key=uuid4(), provider_id=held, amount=1, currency="EUR")
 
     def test_the_same_key_does_its_work_once(self, gateway: Gateway) -> None:
         order, keys = uuid4(), [uuid4() for _ in range(3)]
         held = {authorize(gateway, key=keys[0], order=order) for _ in range(3)}
         (provider_id,) = held
         for _ in range(2):
-            gateway.capture(key=keys[1], provider_id=provider_id, amount=1250)
-        refunds = {gateway.refund(key=keys[2], provider_id=provider_id, amount=50) for _ in range(2)}
+            gateway.capture(key=keys[1], provider_id=provider_id, amount=1250, currency="EUR")
+        refunds = {
+            gateway.refund(key=keys[2], provider_id=provider_id, amount=50, currency="EUR") for _ in range(2)
+        }
         assert len(refunds) == 1
         assert entry(gateway, order) == AuthorizationRecord(
             provider_id, order, "captured", 1250, 1250, 50, "EUR"
@@ -130,10 +140,10 @@ class TestEveryGateway:
     def test_captured_twice_and_voided_after_capture(self, gateway: Gateway) -> None:
         held = authorize(gateway)
         with pytest.raises(Refused, match="amount_too_large"):
-            gateway.capture(key=uuid4(), provider_id=held, amount=1251)
-        gateway.capture(key=uuid4(), provider_id=held, amount=1250)
+            gateway.capture(key=uuid4(), provider_id=held, amount=1251, currency="EUR")
+        gateway.capture(key=uuid4(), provider_id=held, amount=1250, currency="EUR")
         with pytest.raises(Refused, match="already_captured"):
-            gateway.capture(key=uuid4(), provider_id=held, amount=1250)
+            gateway.capture(key=uuid4(), provider_id=held, amount=1250, currency="EUR")
         with pytest.raises(Refused, match="already_captured"):
             gateway.void(key=uuid4(), provider_id=held)
 
@@ -144,7 +154,7 @@ class TestEveryGateway:
             gateway.void(key=key, provider_id=held)
         assert entry(gateway, order).state == "voided"
         with pytest.raises(Refused, match="already_voided"):
-            gateway.capture(key=uuid4(), provider_id=held, amount=1250)
+            gateway.capture(key=uuid4(), provider_id=held, amount=1250, currency="EUR")
 
     def test_when_its_keys_are_forgotten_only_the_records_tell_what_was_done(
         self, gateway: Gateway, request: pytest.FixtureRequest
@@ -153,13 +163,13 @@ class TestEveryGateway:
         provider: Any = request.getfixturevalue("server" if isinstance(gateway, StripeGateway) else "process")
         order, keys = uuid4(), [uuid4() for _ in range(4)]
         held, other = (authorize(gateway, order=order, key=key) for key in keys[:2])
-        gateway.capture(key=keys[2], provider_id=held, amount=1000)
+        gateway.capture(key=keys[2], provider_id=held, amount=1000, currency="EUR")
         gateway.void(key=keys[3], provider_id=other)
         provider.forget_keys()
         assert {entry.provider_id for entry in gateway.find_entries(order)} == {held, other}
         assert authorize(gateway, order=order, key=keys[0]) not in {held, other}
         with pytest.raises(Refused, match="already_captured"):
-            gateway.capture(key=keys[2], provider_id=held, amount=1000)
+            gateway.capture(key=keys[2], provider_id=held, amount=1000, currency="EUR")
         with pytest.raises(Refused, match="already_voided"):
             gateway.void(key=keys[3], provider_id=other)
 
@@ -169,8 +179,8 @@ class TestEveryGateway:
         with pytest.raises(CallFailed):
             authorize(gateway, key=key, order=order, amount=1)
 
-    def test_an_unknown_authorization_is_our_mistake(self, gateway: Gateway) -> None:
-        with pytest.raises(CallFailed):
+    def test_of_an_unknown_authorization_nothing_is_done(self, gateway: Gateway) -> None:
+        with pytest.raises(Refused, match="invalid_request"):
             gateway.void(key=uuid4(), provider_id="nothing")
 
     def test_the_books_show_every_entry_over_many_pages(
@@ -240,6 +250,33 @@ def parrot() -> Iterator[str]:
         server.shutdown()
 
 
+@contextmanager
+def answering(status: int, body: object) -> Iterator[str]:
+    """A server that answers every call so."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", "0")))
+            content = body if isinstance(body, bytes) else json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Quiet."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
 class TestSandbox:
     """Faults of the sandbox as a caller of the gateway sees them."""
 
@@ -292,6 +329,65 @@ class TestSandbox:
                 authorize(gateway)
             assert authorize(gateway, key=key) == first
 
+    @pytest.mark.parametrize(
+        ("code", "reason", "shown"),
+        [
+            ("insufficient_funds", "no\x00 money \ud83d", "insufficient_funds: no money"),
+            (LONG, "no", "card_declined: no"),
+            (["card_declined"], {"en": "no"}, "card_declined: 422"),
+            ("card_declined", "n" * 10_000, "card_declined: " + "n" * 499 + "…"),
+        ],
+    )
+    def test_strange_words_become_a_known_code_and_a_short_text(
+        self, code: object, reason: object, shown: str
+    ) -> None:
+        with answering(422, {"error": {"code": code, "reason": reason}}) as url, pytest.raises(Refused) as no:
+            authorize(SandboxGateway(url, seconds=SECONDS))
+        assert str(no.value) == shown
+
+    @pytest.mark.parametrize(
+        ("status", "code", "proves"),
+        [
+            *((status, code, Refused) for code, status in INVALID.items()),
+            (422, "card_declined", Refused),
+            (404, "no_such_endpoint", CallFailed),
+            (404, "", CallFailed),
+            (400, "", CallFailed),
+            (403, "", CallFailed),
+            (409, "idempotency_conflict", CallFailed),
+            (408, "", CallFailed),
+            (500, "internal_error", OutcomeUnknown),
+            (503, "", OutcomeUnknown),
+        ],
+    )
+    def test_what_an_answer_proves(self, status: int, code: str, proves: type[Exception]) -> None:
+        with (
+            answering(status, {"error": {"code": code, "reason": "no"}}) as url,
+            pytest.raises(proves) as end,
+        ):
+            authorize(SandboxGateway(url, seconds=SECONDS))
+        assert type(end.value) is proves
+        if proves is Refused:
+            assert end.value.code == (code if status == 422 else "invalid_request")  # type: ignore[attr-defined]
+
+    @pytest.mark.parametrize("status", [400, 404, 422])
+    def test_a_list_that_is_refused_proves_nothing(self, status: int) -> None:
+        error = {"error": {"code": "not_found", "reason": "no"}}
+        with answering(status, error) as url, pytest.raises(CallFailed):
+            SandboxGateway(url, seconds=SECONDS).find_entries(uuid4())
+
+    @pytest.mark.parametrize(
+        "body", [{}, {"id": ["auth_1"]}, {"id": "auth\x00"}, {"id": "a" * 300}, b"\xff", []]
+    )
+    def test_an_answer_that_names_nothing_is_unknown(self, body: object) -> None:
+        with answering(201, body) as url, pytest.raises(OutcomeUnknown):
+            authorize(SandboxGateway(url, seconds=SECONDS))
+
+    def test_a_faults_text_can_be_stored(self) -> None:
+        with answering(500, b"down\x00 for\r\nlunch") as url, pytest.raises(OutcomeUnknown) as unknown:
+            authorize(SandboxGateway(url, seconds=SECONDS))
+        assert str(unknown.value).endswith("answered 500: down for lunch")
+
     def test_killed_between_charge_and_answer(self, tmp_path: Path) -> None:
         process = SandboxProcess(tmp_path / "sandbox.sqlite3").start()
         gateway = SandboxGateway(process.url, seconds=SECONDS * 2)
@@ -309,6 +405,16 @@ class TestSandbox:
         process.stop()
 
 
+MISSING = {"type": "invalid_request_error", "code": "resource_missing"}
+
+
+def unexpected(status: str) -> dict[str, Any]:
+    """The error of a call that does not fit the intent's status."""
+    intent = {"id": "pi_1", "object": "payment_intent", "status": status}
+    code = "payment_intent_unexpected_state"
+    return {"type": "invalid_request_error", "code": code, "payment_intent": intent}
+
+
 class TestStripe:
     """What only Stripe does."""
 
@@ -318,9 +424,11 @@ class TestStripe:
         order, keys = uuid4(), [uuid4() for _ in range(5)]
         held = twice(server, lambda: authorize(stripe, key=keys[0], order=order))
         assert list(server.intents) == [held]
-        twice(server, lambda: stripe.capture(key=keys[1], provider_id=held, amount=1250))
+        twice(server, lambda: stripe.capture(key=keys[1], provider_id=held, amount=1250, currency="EUR"))
         assert entry(stripe, order).captured == 1250
-        refund = twice(server, lambda: stripe.refund(key=keys[2], provider_id=held, amount=10))
+        refund = twice(
+            server, lambda: stripe.refund(key=keys[2], provider_id=held, amount=10, currency="EUR")
+        )
         assert [made["id"] for made in server.refunds] == [refund.refund_id]
         dropped = authorize(stripe, key=keys[3], order=order)
         twice(server, lambda: stripe.void(key=keys[4], provider_id=dropped))
@@ -376,13 +484,126 @@ class TestStripe:
             ({"amount": 1}, "amount_too_small"),
             ({"token": "tok_nobody_knows"}, "invalid_token"),
             ({"token": "pm_card_chargeDeclinedExpiredCard"}, "expired_card"),
-            ({"currency": "ISK"}, "currency_not_supported"),
+            ({"currency": "IRR"}, "currency_not_supported"),
+            ({"currency": "KWD", "amount": 12345}, "amount_not_payable"),
         ],
     )
     def test_other_refusals(self, stripe: StripeGateway, changes: dict[str, Any], code: str) -> None:
         with pytest.raises(Refused) as declined:
             authorize(stripe, **changes)
         assert declined.value.code == code
+
+    @pytest.mark.parametrize(
+        ("status", "error", "proves"),
+        [
+            (402, {"type": "card_error", "code": "expired_card"}, "expired_card"),
+            (402, {"type": "card_error", "code": "brand_new_code"}, "card_declined"),
+            (402, {"type": "invalid_request_error"}, "card_declined"),
+            (400, {"type": "invalid_request_error"}, "invalid_request"),
+            (400, {"type": "invalid_request_error", "code": "amount_too_small"}, "amount_too_small"),
+            (400, {"type": "invalid_request_error", "code": "amount_too_large"}, "amount_too_large"),
+            (400, {"type": "invalid_request_error", "code": "charge_already_refunded"}, "amount_too_large"),
+            (400, {"type": "invalid_request_error", "param": "currency"}, "currency_not_supported"),
+            (400, {"type": "invalid_request_error", "code": ["x"], "param": {"a": 1}}, "invalid_request"),
+            (404, {**MISSING, "param": "payment_method"}, "invalid_token"),
+            (404, MISSING, "invalid_request"),
+            (400, unexpected("succeeded"), "already_captured"),
+            (400, unexpected("canceled"), "already_voided"),
+            (400, unexpected("requires_action"), "unexpected_state"),
+            (400, unexpected("processing"), OutcomeUnknown),
+            (404, {"type": "invalid_request_error"}, CallFailed),
+            (400, {"type": "idempotency_error"}, CallFailed),
+            (401, {"type": "invalid_request_error"}, CallFailed),
+            (403, {"type": "invalid_request_error"}, CallFailed),
+            (429, {"type": "invalid_request_error", "code": "lock_timeout"}, OutcomeUnknown),
+            (409, {"type": "idempotency_error", "code": "idempotency_key_in_use"}, OutcomeUnknown),
+            (424, {"type": "api_error"}, OutcomeUnknown),
+            (500, {"type": "api_error"}, OutcomeUnknown),
+            (503, {"type": "api_error"}, OutcomeUnknown),
+        ],
+    )  # fmt: skip
+    def test_what_an_error_proves(
+        self,
+        stripe: StripeGateway,
+        server: StripeServer,
+        status: int,
+        error: dict[str, Any],
+        proves: str | type[Exception],
+    ) -> None:
+        server.answer = status, {"error": {"message": "no", **error}}
+        with pytest.raises((Refused, OutcomeUnknown, CallFailed)) as end:
+            authorize(stripe)
+        assert (end.value.code if isinstance(end.value, Refused) else type(end.value)) == proves
+
+    @pytest.mark.parametrize(
+        ("operation", "status"),
+        [(each, status) for each in STATUSES for status in [*STATUSES[each], "brand_new"]],
+    )
+    def test_what_a_status_proves(
+        self, stripe: StripeGateway, server: StripeServer, operation: Operation, status: str
+    ) -> None:
+        """The call is answered 200 with this status, and so is every look-up."""
+        held = authorize(stripe)
+        server.intents[held]["status"] = status
+        server.answer = (
+            200,
+            {**server.intents[held], "object": "refund" if operation == "refund" else "payment_intent"},
+        )
+        calls: dict[str, Callable[[], Any]] = {
+            "authorize": lambda: authorize(stripe),
+            "capture": lambda: stripe.capture(key=uuid4(), provider_id=held, amount=1250, currency="EUR"),
+            "void": lambda: stripe.void(key=uuid4(), provider_id=held),
+            "refund": lambda: stripe.refund(key=uuid4(), provider_id=held, amount=1250, currency="EUR"),
+        }
+        proof = STATUSES[operation].get(status, Proof.NOT_KNOWN)
+        if proof == Proof.DONE:
+            calls[operation]()
+            return
+        with pytest.raises(OutcomeUnknown if proof == Proof.NOT_KNOWN else Refused) as end:
+            calls[operation]()
+        assert f"is {status} at Stripe" in str(end.value)
+        if isinstance(end.value, Refused):
+            assert end.value.code == proof
+
+    @pytest.mark.parametrize(
+        ("status", "code"), [("requires_capture", ""), ("requires_payment_method", "card_declined")]
+    )
+    def test_an_intent_that_is_processing_is_polled(
+        self, stripe: StripeGateway, server: StripeServer, status: str, code: str
+    ) -> None:
+        """Stripe stores the first answer under the key: each repeat looks the intent up."""
+        order, key = uuid4(), uuid4()
+        server.first_status = "processing"
+        for _ in range(2):
+            with pytest.raises(OutcomeUnknown, match="processing at Stripe"):
+                authorize(stripe, key=key, order=order)
+        (intent,) = server.intents.values()
+        intent["status"] = status
+        if not code:
+            assert authorize(stripe, key=key, order=order) == intent["id"]
+            return
+        intent["last_payment_error"] = {"type": "card_error", "message": "Your bank said no."}
+        with pytest.raises(Refused, match=f"{code}: Your bank said no"):
+            authorize(stripe, key=key, order=order)
+
+    def test_a_look_up_that_is_refused_proves_nothing(
+        self, stripe: StripeGateway, server: StripeServer
+    ) -> None:
+        held = authorize(stripe)
+        server.answer = 200, {**server.intents.pop(held), "status": "processing"}
+        with pytest.raises(CallFailed, match="No such payment_intent"):
+            stripe.capture(key=uuid4(), provider_id=held, amount=1250, currency="EUR")
+
+    @pytest.mark.parametrize("kind", STRIPE_ANSWERS)
+    def test_strange_words_become_a_known_code_and_a_short_text(
+        self, stripe: StripeGateway, server: StripeServer, kind: str
+    ) -> None:
+        server.answer = STRIPE_ANSWERS[kind]
+        with pytest.raises(Refused) as declined:
+            authorize(stripe)
+        assert declined.value.code == "card_declined"
+        shown = {"NUL": "Your card was declined.", "half a surrogate pair": "Declined here"}
+        assert declined.value.reason == shown.get(kind, "no" if "65" in kind else "card_declined")
 
     def test_a_wrong_api_key_is_no_refusal_of_the_card(self, server: StripeServer) -> None:
         with pytest.raises(CallFailed, match="AuthenticationError"):
@@ -405,8 +626,12 @@ def held_or_none(stripe: StripeGateway, key: UUID, order: UUID) -> str | None:
 
 
 def make_gateway(name: str, **settings: str) -> Gateway:
-    given = SimpleNamespace(PAYMENT_GATEWAY=name, **settings)
-    return make_from_setting("PAYMENT_GATEWAY", given, BUILT_IN, seconds=1.0)
+    return gateways.make_gateway(SimpleNamespace(PAYMENT_GATEWAY=name, **settings), seconds=1.0)
+
+
+class GatewayWithoutTable:
+    def __init__(self, settings: Any, *, seconds: float) -> None:
+        pass
 
 
 def test_the_settings_choose_the_gateway() -> None:
@@ -418,4 +643,6 @@ def test_the_settings_choose_the_gateway() -> None:
         make_gateway("stripe")
     with pytest.raises(ValueError, match="set it to sandbox, stripe or"):
         make_gateway("cash")
+    with pytest.raises(ValueError, match="no `currencies`"):
+        make_gateway("tests.unit.payment_app.test_gateways.GatewayWithoutTable")
     assert isinstance(make_gateway("tests.bench.providers.InstantGateway"), InstantGateway)

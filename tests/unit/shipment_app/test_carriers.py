@@ -116,14 +116,14 @@ def test_when_its_keys_are_forgotten_only_the_records_tell_what_was_done(
         carrier.cancel(key=keys[3], carrier_id=void)
 
 
-def test_our_own_mistakes_are_no_refusals(carrier: SandboxCarrier) -> None:
+def test_an_invalid_request_did_nothing_and_a_used_key_may_have(carrier: SandboxCarrier) -> None:
     key, order = uuid4(), uuid4()
     book(carrier, key=key, order=order)
     with pytest.raises(CallFailed, match="idempotency_conflict"):
         book(carrier, key=key, order=order, parcels=3)
-    with pytest.raises(CallFailed, match="invalid_field"):
+    with pytest.raises(Refused, match="invalid_request"):
         book(carrier, weight_grams=0)
-    with pytest.raises(CallFailed, match="not_found"):
+    with pytest.raises(Refused, match="invalid_request"):
         carrier.cancel(key=uuid4(), carrier_id="nothing")
 
 

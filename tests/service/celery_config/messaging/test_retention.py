@@ -13,6 +13,7 @@ import pytest
 from celery.exceptions import Reject
 from django.db import transaction
 from django.utils import timezone
+from rest_framework.test import APIClient
 from structlog.testing import capture_logs
 
 from celery_config.common import metrics
@@ -169,6 +170,28 @@ class TestBarrier:
         assert timedelta(days=8) < late < timedelta(days=10)
         said = [log["oldest"] for log in logs if log["event"] == "nobody says whether an old saga has ended"]
         assert said == [str(old)]
+
+    def test_the_audit_is_told_of_it(self, orchestrator: Orchestrator, peer: APIClient) -> None:
+        """Without the relay, whose gauge shows it, too."""
+
+        def ask() -> str:
+            told: str = peer.get("/api/outbox/").json()["unanswered"]
+            return told
+
+        assert ask() == ""
+        row(uuid7(ago(DAYS + 7)), days=DAYS + 7)
+        assert (ask(), orchestrator.asked) == ("", [])  # not for a week yet
+        old, other = uuid7(ago(DAYS + 10)), uuid7(ago(DAYS + 9))
+        for saga in (old, other):
+            row(saga, days=DAYS + 9)
+        assert ask() == ""
+        orchestrator.open, orchestrator.unknown = {other}, {old}
+        assert ask() == f"barrier rows of 1 old sagas are kept: the order service does not know {old}"
+        orchestrator.away = True
+        assert ask() == (
+            f"barrier rows of {old} and other old sagas are kept: the order service does not say whether they have"
+            " ended"
+        )
 
     def test_where_less_is_kept_the_margin_is_less(self, sweep: Callable[[], None], settings: Any) -> None:
         settings.SAGA_RETENTION_DAYS = 0.5

@@ -47,6 +47,12 @@ class SourceWithChanges(SourceInMemory):
         return ChangePage(page, page[-1].cursor if len(page) == 3 else self.end)
 
 
+@pytest.fixture(autouse=True)
+def one_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests follow one copy; the other one has its own source."""
+    monkeypatch.delitem(copies, "payable_currency")
+
+
 @pytest.fixture
 def source() -> SourceWithChanges:
     return SourceWithChanges()

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from celery_config.contracts.inventory import Line
+from order_project.domain import RequestLine
 from order_project.importing import service
 from order_project.importing.invoices import Invoice
 from order_project.importing.service import Placement
 from order_project.models import CatalogueProduct, IdempotencyKey, Order
 from tests.service.order.conftest import HEART, LAMP, Shop
 
-FIRST = Invoice("536365", "17850", "GB", [Line(sku=HEART, quantity=6)])
-SECOND = Invoice("536366", "17850", "GB", [Line(sku=LAMP, quantity=1)])
+FIRST = Invoice("536365", "17850", "GB", [RequestLine(sku=HEART, quantity=6)])
+SECOND = Invoice("536366", "17850", "GB", [RequestLine(sku=LAMP, quantity=1)])
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +42,7 @@ def test_an_invoice_whose_key_was_forgotten_is_known_by_its_number() -> None:
 
 @pytest.mark.parametrize(
     "other",
-    [{"lines": [Line(sku=HEART, quantity=7)]}, {"customer": "13047"}, {"country": "FR"}],
+    [{"lines": [RequestLine(sku=HEART, quantity=7)]}, {"customer": "13047"}, {"country": "FR"}],
 )
 def test_one_that_was_placed_with_other_contents(other: dict[str, Any]) -> None:
     place(FIRST)
@@ -54,9 +54,12 @@ def test_one_that_was_placed_with_other_contents(other: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     ("line", "code"),
-    [(Line(sku="no such", quantity=1), "unknown_sku"), (Line(sku=HEART, quantity=10**17), "bad_quantity")],
+    [
+        (RequestLine(sku="no such", quantity=1), "unknown_sku"),
+        (RequestLine(sku=HEART, quantity=10**17), "bad_quantity"),
+    ],
 )
-def test_one_that_cannot_be_ordered(line: Line, code: str) -> None:
+def test_one_that_cannot_be_ordered(line: RequestLine, code: str) -> None:
     placement = place(replace(FIRST, lines=[line]), SECOND)
     assert [(f.invoice, f.code) for f in placement.faults] == [("536365", code)]
     assert len(placement.orders) == 1

@@ -68,7 +68,8 @@ def test_a_cut_connection_is_cut_and_no_other(tmp_path: Path) -> None:
     pair = socket.socketpair()  # a socket that has no port
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
         to_one, to_other = (socket.create_connection(s.getsockname()) for s in (one, other))
-        Armed(tmp_path, {Way.NO_BROKER: one.getsockname()[1]}).die(Way.NO_BROKER)
+        dead_host = 1
+        Armed(tmp_path, {Way.NO_BROKER: [dead_host, one.getsockname()[1]]}).die(Way.NO_BROKER)
         assert to_one.recv(1) == b""
         other.accept()[0].sendall(b"x")
         assert to_other.recv(1) == b"x"

@@ -7,7 +7,8 @@ import io
 
 import pytest
 
-from celery_config.contracts.inventory import MAX_PRICE, Line
+from celery_config.contracts.inventory import MAX_PRICE
+from order_project.domain import RequestLine
 from order_project.importing.invoices import COLUMNS, InvoiceFile, Product, minor_units, read_invoices
 
 CLEAN = dict(
@@ -21,15 +22,27 @@ def reading(*rows: dict[str, str]) -> InvoiceFile:
     writer = csv.DictWriter(file, (*COLUMNS, "InvoiceDate"))
     writer.writeheader()
     writer.writerows(CLEAN | row for row in rows)
-    file.seek(0)
-    return read_invoices(file)
+    return read_invoices(file.getvalue().encode())
+
+
+def read(text: str) -> InvoiceFile:
+    """Read what follows the usual header."""
+    return read_invoices(f"{','.join(COLUMNS)}\n{text}".encode())
+
+
+def codes(file: InvoiceFile) -> list[tuple[int, str, str]]:
+    return [(fault.line, fault.invoice, fault.code) for fault in file.faults]
 
 
 def test_a_clean_invoice() -> None:
-    file = reading({}, {"StockCode": "71053", "UnitPrice": "3.394999"})
+    file = reading({}, {"StockCode": "71053", "UnitPrice": "3.3900"})
     (invoice,) = file.clean
     assert (invoice.number, invoice.customer, invoice.country) == ("536365", "17850", "GB")
-    assert invoice.lines == [Line(sku="85123A", quantity=6), Line(sku="71053", quantity=6)]
+    assert invoice.lines == [
+        RequestLine(sku="85123A", quantity=6, unit_price=255),
+        RequestLine(sku="71053", quantity=6, unit_price=339),
+    ]
+    assert invoice.total == 6 * 255 + 6 * 339
     assert file.products == {"85123A": LANTERN, "71053": Product("71053", "LANTERN", 339)}
 
 
@@ -47,12 +60,22 @@ def test_a_clean_invoice() -> None:
         ("UnitPrice", "1\0", "bad_price"),
         ("UnitPrice", "", "bad_price"),
         ("UnitPrice", str(MAX_PRICE), "bad_price"),
-        ("UnitPrice", "1e-400", "zero_price"),
+        ("UnitPrice", "1e-400", "bad_price"),
+        ("UnitPrice", "1E+1", "bad_price"),
+        ("UnitPrice", "1_000", "bad_price"),
+        ("UnitPrice", "1,000", "bad_price"),
+        ("UnitPrice", "２.５５", "bad_price"),
+        ("UnitPrice", "3.394999", "bad_price"),
+        ("UnitPrice", "0.001", "bad_price"),
         ("UnitPrice", "-0", "zero_price"),
+        ("UnitPrice", "0.00", "zero_price"),
+        ("UnitPrice", "-2.55", "zero_price"),
         ("Quantity", "9" * 5000, "bad_quantity"),
         ("Quantity", "1.5", "bad_quantity"),
         ("Quantity", "1_0", "bad_quantity"),
         ("Quantity", "NaN", "bad_quantity"),
+        ("Quantity", "6e+02", "bad_quantity"),
+        ("Quantity", "６", "bad_quantity"),
         ("Quantity", "1\0", "bad_quantity"),
         ("Quantity", "0", "negative_quantity"),
         ("StockCode", "", "missing_product"),
@@ -61,19 +84,26 @@ def test_a_clean_invoice() -> None:
         ("StockCode", "851/A", "bad_product"),
         ("StockCode", "851\nA", "bad_product"),
         ("StockCode", "8" * 65, "bad_product"),
+        ("StockCode", "8.5E+12", "bad_product"),
         ("Description", "a \0 b", "bad_description"),
         ("CustomerID", "1\0", "bad_customer"),
         ("CustomerID", "1" * 65, "bad_customer"),
+        ("CustomerID", "1.785E+04", "bad_customer"),
         ("Country", "France\0", "unknown_country"),
         ("Country", "x" * 10_000, "unknown_country"),
         ("InvoiceNo", "", "missing_invoice"),
         ("InvoiceNo", "1\0", "bad_invoice"),
         ("InvoiceNo", "1" * 65, "bad_invoice"),
+        ("InvoiceNo", "5.36E+05", "bad_invoice"),
+        ("InvoiceNo", "5,36e+05", "bad_invoice"),
+        ("InvoiceNo", '20"', "bad_invoice"),
+        ("InvoiceNo", "C536379", "credit_note"),
+        ("InvoiceNo", "c900", "credit_note"),
     ],
 )
 def test_an_odd_value_refuses_its_invoice_and_no_other(column: str, value: str, code: str) -> None:
     file = reading({column: value}, {"InvoiceNo": "536366"})
-    assert [(fault.line, fault.code) for fault in file.faults] == [(2 + value.count("\n"), code)]
+    assert [(fault.line, fault.code) for fault in file.faults] == [(2, code)]
     assert len(file.faults[0].detail) < 250
     assert [invoice.number for invoice in file.clean] == ["536366"]
     assert file.products == {"85123A": LANTERN}
@@ -87,6 +117,120 @@ def test_what_is_odd_and_does_no_harm(row: dict[str, str]) -> None:
     assert len(reading(row).clean) == 1
 
 
-@pytest.mark.parametrize(("text", "pence"), [("2.555", 256), ("2.554", 255), ("1E+1", 1000), ("-1", -100)])
-def test_pounds_become_pence(text: str, pence: int) -> None:
+@pytest.mark.parametrize(
+    ("text", "pence"),
+    [
+        ("2.55", 255),
+        ("2.5", 250),
+        ("2.5500", 255),
+        ("-1", -100),
+        ("2.5500000000000003", 255),
+        ("2.555", None),
+    ],
+)
+def test_pounds_become_whole_pence(text: str, pence: int | None) -> None:
     assert minor_units(text) == pence
+
+
+def test_an_order_number_that_begins_with_c_is_no_credit_note() -> None:
+    file = reading({"InvoiceNo": "CA-2016-000001", "CustomerID": "C-00001", "Country": "Canada"})
+    assert [(i.number, i.customer, i.country) for i in file.clean] == [("CA-2016-000001", "C-00001", "CA")]
+
+
+def test_numbers_as_pandas_writes_them() -> None:
+    file = read_invoices(
+        b",InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"
+        b"0,900030,S1,MUG,6,2010-12-01 08:26:00,2.55,17850.0,United Kingdom\n"
+        b"1,900031.0,S1,MUG,6.0,2010-12-01 08:26:00,2.55,17850,United Kingdom\n"
+    )
+    assert [(i.number, i.customer, i.lines[0].quantity) for i in file.clean] == [
+        ("900030", "17850", 6),
+        ("900031", "17850", 6),
+    ]
+
+
+def test_the_price_of_each_line_is_its_own() -> None:
+    file = reading({}, {"UnitPrice": "200.00"}, {"InvoiceNo": "536366", "UnitPrice": "1.00"})
+    assert [[line.unit_price for line in invoice.lines] for invoice in file.clean] == [[255, 20000], [100]]
+    assert file.products == {"85123A": LANTERN}
+
+
+def test_an_unclosed_quote_refuses_its_own_row_and_invoice() -> None:
+    good = "".join(f"9000{n},S9,MUG,1,2.00,17850,United Kingdom\n" for n in range(21, 61))
+    also = "900020,S9,MUG,1,2.00,17850,United Kingdom\n"
+    file = read('900020,S9,"7 INCH FRAME,1,2.00,17850,United Kingdom\n' + good + also)
+    assert codes(file) == [(2, "900020", "bad_row")]
+    assert "line 2" in file.faults[0].detail
+    assert len(file.clean) == 40
+
+
+@pytest.mark.parametrize(
+    "closes",
+    [
+        '900021,S9,"BOX, SMALL",1,2.00,17850,United Kingdom',
+        '900021,S9,LAMP 7",1,2.00,17850,United Kingdom',
+        '900021,S9,"",1,2.00,17850,United Kingdom',
+    ],
+)
+def test_a_later_quote_does_not_hide_what_an_unclosed_one_swallowed(closes: str) -> None:
+    file = read(
+        '900020,S9,"7 INCH FRAME,1,2.00,17850,United Kingdom\n'
+        "900022,S9,MUG,1,2.00,17850,United Kingdom\n"
+        f"{closes}\n"
+        "900023,S9,MUG,1,2.00,17850,United Kingdom\n"
+    )
+    assert codes(file) == [(2, "900020", "bad_row")]
+    assert [invoice.number for invoice in file.clean] == ["900022", "900021", "900023"]
+
+
+def test_a_cell_may_have_lines() -> None:
+    file = read('900020,S9,"MUG\nBLUE",1,2.00,17850,United Kingdom\n900021,S9,MUG,1,x,17850,United Kingdom\n')
+    assert file.products["S9"].name == "MUG\nBLUE"
+    assert codes(file) == [(4, "900021", "bad_price")]
+
+
+@pytest.mark.parametrize(
+    ("row", "code"),
+    [
+        ("900007,S6,BLUE MUG,6,2,55,826,United Kingdom", "wrong_cells"),
+        ("900007,S6,BLUE MUG,6,2,17850,United Kingdom,", "wrong_cells"),
+        ("900007,S6,BLUE MUG,6", "wrong_cells"),
+        ('900007,S6,"BLUE" MUG,6,2.00,17850,United Kingdom', "bad_row"),
+        ("900007,S6," + "x" * 200_000 + ",6,2.00,17850,United Kingdom", "bad_row"),
+    ],
+)
+def test_a_row_that_is_none(row: str, code: str) -> None:
+    file = read(f"{row}\n900008,S1,MUG,6,2.55,17850,United Kingdom\n")
+    assert codes(file) == [(2, "900007", code)]
+    assert [invoice.number for invoice in file.clean] == ["900008"]
+    assert file.products.keys() == {"S1"}
+
+
+def test_every_line_is_counted() -> None:
+    file = read('900020,S9,"MUG\nBLUE",1,2.00,17850,France\n\n,,,,,,\nC1,S9,MUG,1,2.00,17850,France\n')
+    assert {invoice.number: invoice.file_lines for invoice in file.invoices} == {"900020": 2, "C1": 1}
+    assert (len(file.table.lines), file.table.header.lines, file.empty_lines) == (6, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("price", "pence"),
+    [
+        ("2,55", 255),
+        ("2.55", 255),
+        ("2,5", 250),
+        ("2", 200),
+        ("1,000", None),
+        ("1.000", None),
+        ("1.000,50", None),
+    ],
+)
+def test_a_decimal_comma_where_columns_are_separated_otherwise(price: str, pence: int | None) -> None:
+    """Three digits behind it may be thousands."""
+    header, row = ";".join(COLUMNS), f"900001;S1;MUG;6,0;{price};17850,0;United Kingdom"
+    file = read_invoices(f"{header}\n{row}\n".encode())
+    assert [i.lines[0].unit_price for i in file.clean] == ([] if pence is None else [pence])
+    assert [(i.number, i.customer) for i in file.clean] == ([] if pence is None else [("900001", "17850")])
+
+
+def test_one_invoice_in_two_countries() -> None:
+    assert codes(reading({}, {"Country": "France"})) == [(3, "536365", "two_countries")]

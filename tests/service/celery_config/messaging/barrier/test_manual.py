@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from celery_config.errors import OperatorRefused, OutcomeUnknown, StepSuperseded
+from celery_config.errors import OperatorRefused, OutcomeUnknown, Refused, StepSuperseded
 from celery_config.messaging.barrier import manual
 from tests.service.celery_config.conftest import Bank, Hotel, unknown
 
@@ -61,6 +61,32 @@ def test_an_undo_of_a_doubtful_action_says_that_nothing_is_live(bank: Bank) -> N
     assert (bank.row.action, bank.row.undo, bank.events, bank.payments) == ("refused", "done", ["undone"], 0)
     with pytest.raises(StepSuperseded):
         bank.act()
+
+
+def test_a_doubtful_action_was_refused(bank: Bank) -> None:
+    doubt(bank, "do")
+    assert settle(bank, "do", {"code": "declined", "reason": "n\x00o"}) == "charge is recorded as refused"
+    assert (bank.row.action, bank.row.reply, bank.events) == (
+        "refused", {"code": "declined", "reason": "n o"}, ["refused"],
+    )  # fmt: skip
+    with pytest.raises(Refused, match="declined: n o"):
+        bank.act()
+    assert len(bank.provider.calls) == 1
+
+
+@pytest.mark.parametrize("answer", [{"code": "declined", "reason": "no"}, {"provider_id": "ch_1"}])
+def test_of_what_is_being_undone_only_the_undo_is_settled(bank: Bank, answer: dict[str, Any]) -> None:
+    doubt(bank, "do")
+    doubt(bank, "undo")
+    with pytest.raises(OperatorRefused, match=r"being undone: settle its undo"):
+        settle(bank, "do", answer)
+    settle(bank, "undo", {})
+
+
+def test_of_what_is_not_being_undone_the_action_is_settled(bank: Bank) -> None:
+    doubt(bank, "do")
+    with pytest.raises(OperatorRefused, match=r"has not begun: settle the action"):
+        settle(bank, "undo", {})
 
 
 @pytest.mark.parametrize("operation", ["do", "undo"])

@@ -136,6 +136,13 @@ class TestRows:
         assert [publish_batch(books, 2) for _ in range(4)] == [2, 2, 1, 0]  # type: ignore[arg-type]
         assert [m["kwargs"]["n"] for m in books.sent] == [0, 1, 2, 3, 4]
 
+    def test_what_a_queue_left_behind_does_not_go_before_all_others(self) -> None:
+        """Rows of another route waited until 20,000 older ones had left."""
+        promise(*[task(n) for n in range(20)], task(20, "shipment"), task(21, "inventory"), task(22))
+        books = Books()
+        assert publish_batch(books, 4) == 4  # type: ignore[arg-type]
+        assert [message["kwargs"]["n"] for message in books.sent] == [0, 1, 2, 3, 21, 20]
+
     def test_what_the_broker_did_not_take_stays_as_it_is(self) -> None:
         """A refused publish does not make a row look younger."""
         promise(task(1), task(2), task(3))
@@ -514,14 +521,15 @@ class TestRun:
 
         self.relay_until(app, lambda: len(calls) == 3, [relay.Duty("work", work, 3600)])
 
-    def test_a_duty_that_the_database_refuses_something_holds_up_no_other(
-        self, app: Celery, rabbit: RabbitServer
+    @pytest.mark.parametrize("error", [DataError("value too long"), SystemExit(0)], ids=repr)
+    def test_a_duty_that_fails_holds_up_no_other(
+        self, app: Celery, rabbit: RabbitServer, error: BaseException
     ) -> None:
         """A value too long is its own fault; only a database that is away is everybody's."""
         done: list[bool] = []
 
         def fail() -> None:
-            raise DataError("value too long")
+            raise error
 
         self.relay_until(
             app,
@@ -529,13 +537,14 @@ class TestRun:
             [relay.Duty("faulty", fail, 0.01), relay.Duty("other", lambda: done.append(True), 3600)],
         )
 
+    @pytest.mark.parametrize("error", [KeyError("an error that nobody thought of"), SystemExit(0)], ids=repr)
     def test_its_duties_go_on_while_nothing_can_be_published(
-        self, app: Celery, rabbit: RabbitServer, monkeypatch: pytest.MonkeyPatch
+        self, app: Celery, rabbit: RabbitServer, monkeypatch: pytest.MonkeyPatch, error: BaseException
     ) -> None:
         """The watchdog and the reader of the dead letters are among them."""
 
         def fail(*_: Any) -> int:
-            raise KeyError("an error that nobody thought of")
+            raise error
 
         monkeypatch.setattr(relay, "publish_batch", fail)
         promise(task(1))

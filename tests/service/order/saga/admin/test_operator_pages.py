@@ -245,6 +245,8 @@ class TestSettlingByHand:
         assert 'value="authorize-payment undo"' in html
         assert 'value="book-shipment do"' in html
         assert "tracking_number" in html
+        assert "book-shipment (do, refused)" in html
+        assert "authorize-payment (do, refused)" not in html
         assert 'value="reserve-stock' not in html
 
     def test_hands_on_what_the_human_says(

@@ -1,0 +1,103 @@
+"""`./manage.py status`: the addresses, login and health of what runs here, and what waits for a human."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+from rich.console import Console
+from rich.table import Table
+
+from celery_config.common.services import SERVICES
+from compose.local.environment import var_folder
+from compose.local.errors import LocalError
+from compose.local.output import print_error
+from compose.local.overview import make_overview
+from compose.local.running import Announcement, find_running
+
+ANSWER_SECONDS = 5.0
+FINE = ("ok", "warning")
+WAITING = {
+    ("order_saga_sagas", "parked"): "parked: {url}/admin/saga/parkedsaga/",
+    ("order_saga_dead_letters_open", ""): "dead letters: {url}/admin/saga/deadletter/",
+    ("order_saga_outbox_set_aside", ""): "messages that cannot be sent: {url}/admin/messaging/outboxmessage/",
+}
+"""What waits for a human, by the metric that counts it and the status that is meant."""
+
+
+def main(argv: list[str]) -> int:
+    """Print the state of each stack that runs.
+
+    Returns:
+        0 if all of them work, 1 if something does not, or if none runs.
+    """
+    argparse.ArgumentParser(prog="./manage.py status", description=__doc__).parse_args(argv)
+    console, var = Console(highlight=False), var_folder()
+    try:
+        found = find_running(var)
+    except LocalError as error:
+        print_error(console, error)
+        return 1
+    if not found:
+        console.print(
+            f"Nothing is running in {var}: start it with `make up` or `KEEP=1 make demo`.", soft_wrap=True
+        )
+        return 1
+    return max([print_state(announcement, console) for announcement in found])
+
+
+def print_state(announcement: Announcement, console: Console) -> int:
+    """Print one stack's state; return 1 if a service does not accept orders or something does not move."""
+    environment = {**os.environ, **announcement.environment}
+    console.print(make_overview(environment, f"Process {announcement.pid}", flower=announcement.flower))
+    health = Table("service", "accepts", "moves", title="Health")
+    waiting: list[str] = []
+    code = 0
+    with httpx.Client(timeout=ANSWER_SECONDS, trust_env=False) as client:
+        for service in SERVICES:
+            url = environment[f"{service.upper()}_URL"]
+            accepts, moves = find_faults(client, f"{url}/readyz"), find_faults(client, f"{url}/flowz")
+            health.add_row(
+                service, *(", ".join(faults) or "[green]yes[/green]" for faults in (accepts, moves))
+            )
+            code = max(code, int(bool(accepts or moves)))
+            waiting += [f"{service}: {line}" for line in find_waiting(client, url)]
+    console.print(health)
+    console.print(
+        "\n".join(["Waiting for a human:", *waiting] if waiting else ["Nothing waits for a human."])
+    )
+    return code
+
+
+def find_faults(client: httpx.Client, url: str) -> list[str]:
+    """What a page of health says is wrong."""
+    try:
+        answer = client.get(url)
+        told: dict[str, Any] = answer.json()
+    except (httpx.HTTPError, ValueError) as error:
+        return [f"no answer ({type(error).__name__})"]
+    if answer.status_code == httpx.codes.OK:
+        return []
+    return [
+        f"{name}: {text}"
+        for name, text in told.items()
+        if isinstance(text, str) and not text.startswith(FINE)
+    ]
+
+
+def find_waiting(client: httpx.Client, url: str) -> Iterator[str]:
+    """What waits for a human at a service, with the page that shows it."""
+    try:
+        page = client.get(f"{url}/metrics").text
+    except httpx.HTTPError as error:
+        yield f"not known ({type(error).__name__})"
+        return
+    for family in text_string_to_metric_families(page):
+        for sample in family.samples:
+            text = WAITING.get((sample.name, sample.labels.get("status", "")))
+            if text and sample.value:
+                yield f"{sample.value:g} {text.format(url=url)}"

@@ -1,0 +1,42 @@
+"""`./manage.py status` on the running system."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from compose.local.running import Announcement
+from compose.local.status import print_state
+from tests.acceptance.shop import Shop, until
+
+
+def state(shop: Shop) -> tuple[int, str]:
+    console = Console(file=io.StringIO(), record=True, width=200)
+    running = Announcement(0, [], shop.stack.environment, shop.stack.flower_url)
+    return print_state(running, console), console.export_text()
+
+
+def test_what_works_and_what_waits_for_a_human(shop: Shop) -> None:
+    until(lambda: state(shop)[0] == 0, "everything moves")
+    _, text = state(shop)
+    for service in ("order", "payment", "inventory", "shipment"):
+        assert f"{shop.stack.url(service)}/admin/" in text
+    assert shop.stack.flower_url in text
+    shop.rows(
+        "order",
+        "INSERT INTO saga_deadletter (reason, queue, task, task_id, step, operation, fault, consequence, headers, body)"
+        " VALUES ('rejected', 'q', '', '', '', '', '', 'kept', '{}', '') RETURNING id",
+    )
+    assert f"1 dead letters: {shop.stack.url('order')}/admin/saga/deadletter/" in state(shop)[1]
+    shop.rows("order", "DELETE FROM saga_deadletter RETURNING id")
+
+
+def test_what_does_not_work(shop: Shop) -> None:
+    shop.process("shipment-web").stop()
+    try:
+        code, text = state(shop)
+    finally:
+        shop.restart_all("shipment-web")
+    assert code == 1
+    assert "no answer" in text

@@ -1,0 +1,164 @@
+"""`import_orders` says where each line of the file went, and what of it is not in."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from order_project.importing import service
+from order_project.models import CatalogueProduct, Order
+from tests.service.order.conftest import HEART, LAMP, Shop
+
+HEADER = "InvoiceNo,StockCode,Description,Quantity,UnitPrice,CustomerID,Country"
+FIRST = f"900001,{HEART},HEART,6,2.55,17850,United Kingdom"
+SECOND = f"900002,{LAMP},LAMP,1,3.00,17850,Turkey"
+FAULTY = f"900003,{LAMP},LAMP,0,3.00,17850,Turkey"
+
+
+@pytest.fixture(autouse=True)
+def _others(shop: Shop, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Inventory has taken the catalogue, and the orders end: both are other processes' work."""
+    settings.VAR = tmp_path / "var"
+    CatalogueProduct.objects.update(currency="GBP")
+    monkeypatch.setattr(service, "upload_catalogue", lambda products, opening: None)
+    monkeypatch.setattr(service, "wait_for_ends", lambda orders, *_, patience: Counter(completed=len(orders)))
+
+
+def run(*arguments: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, list[str]]:
+    """Return the exit code and what was printed."""
+    code = 0
+    try:
+        call_command("import_orders", *arguments)
+    except SystemExit as ended:
+        code = int(ended.code or 0)
+    return code, capsys.readouterr().out.splitlines()
+
+
+def write(folder: Path, *rows: str) -> str:
+    path = folder / "invoices.csv"
+    path.write_text("\n".join([HEADER, *rows]) + "\n", encoding="utf-8")
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("rows", "code", "lines", "last"),
+    [
+        ([FIRST, SECOND], 0, (3, 2, 0, 0), (2, 2, 0)),
+        ([FIRST, "", FAULTY], 3, (4, 1, 1, 1), (2, 1, 1)),
+        ([FAULTY], 4, (2, 0, 1, 0), (1, 0, 1)),
+        ([], 4, (1, 0, 0, 0), (0, 0, 0)),
+    ],
+)
+def test_the_exit_code_and_the_summary(
+    rows: list[str],
+    code: int,
+    lines: tuple[int, ...],
+    last: tuple[int, ...],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ended, printed = run(write(tmp_path, *rows), capsys=capsys)
+    total, accepted, rejected, empty = lines
+    assert ended == code
+    assert printed[-3:] == [
+        f"lines: {total} in the file, 1 of the header, {accepted} of accepted invoices, {rejected} of rejected ones,"
+        f" {empty} empty",
+        f"prices: 0 of {last[1]} orders differ from their invoices",
+        "import: {} invoices, {} accepted, {} rejected".format(*last),
+    ]
+
+
+@pytest.mark.parametrize("name", ["-", "/dev/stdin"])
+def test_the_file_may_be_standard_input(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = f"{HEADER}\n{FIRST}\n".encode("utf-16")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+    assert run(name, capsys=capsys)[0] == 0
+    assert Order.objects.get().reference == "900001"
+
+
+def test_each_line_has_the_price_of_its_own_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path, FIRST, FIRST.replace("2.55", "200.00"))
+    assert run(path, capsys=capsys)[0] == 0
+    assert Order.objects.get().total == 6 * 255 + 6 * 20_000
+
+
+def test_with_the_catalogues_prices_it_says_how_many_orders_differ_and_by_how_much(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path, FIRST, SECOND, FIRST.replace("900001", "900004").replace("2.55", "200.00"))
+    code, printed = run(path, "--prices", "catalogue", capsys=capsys)
+    assert code == 0
+    assert list(Order.objects.order_by("reference").values_list("total", flat=True)) == [1530, 339, 1530]
+    assert printed[-2] == (
+        "prices: 2 of 3 orders differ from their invoices: 0.39 GBP more and 1,184.70 less in all"
+    )
+
+
+def test_the_report_is_opened_before_anything_is_placed(tmp_path: Path) -> None:
+    path = write(tmp_path, FIRST)
+    with pytest.raises(CommandError, match="cannot be written, so nothing was placed") as refused:
+        call_command("import_orders", path, "--report", f"{path}/report.csv")
+    assert refused.value.returncode == 1
+    assert not Order.objects.exists()
+
+
+def test_without_a_place_of_its_own_the_report_is_among_the_temporary_files(
+    settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As in a container, whose files are read-only."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    path = write(tmp_path, FIRST, FAULTY)
+    settings.VAR = Path(path) / "var"
+    code, printed = run(path, capsys=capsys)
+    assert code == 3
+    assert [line for line in printed if "cannot be written" in line and str(tmp_path) in line]
+    with (tmp_path / "import_orders-report.csv").open(encoding="utf-8", newline="") as report:
+        assert [row["code"] for row in csv.DictReader(report)] == ["negative_quantity"]
+
+
+def test_a_report_has_the_faults_of_the_file_even_if_placing_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise service.Stalled("nothing moves")
+
+    monkeypatch.setattr(service, "place_invoices", fail)
+    with pytest.raises(CommandError, match="nothing moves"):
+        call_command("import_orders", write(tmp_path, FIRST, FAULTY))
+    assert "negative_quantity" in (tmp_path / "var" / "import_orders-report.csv").read_text()
+
+
+@pytest.mark.parametrize("quantity", ["-3", "1.5", "many"])
+def test_an_opening_stock_that_is_none(quantity: str, tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="no number of units"):
+        call_command("import_orders", write(tmp_path, FIRST), f"--quantity={quantity}")
+    assert not Order.objects.exists()
+
+
+def test_an_encoding_that_nothing_proves_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "invoices.csv"
+    path.write_bytes(f"{HEADER}\n{FIRST.replace('HEART,', 'CAFÉ,')}\n".encode("latin-1"))
+    code, printed = run(str(path), capsys=capsys)
+    assert code == 0
+    assert "is read as Windows-1252 (Latin-1)" in printed[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"), [(None, "cannot be read"), (b"", "is empty"), (b"a,b\n", "lacks the columns")]
+)
+def test_a_file_of_which_nothing_is_usable(content: bytes | None, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "invoices.csv"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(CommandError, match=says) as refused:
+        call_command("import_orders", str(path))
+    assert refused.value.returncode == 4

@@ -1,0 +1,110 @@
+"""The command line: a wrong word, a wrong setting or Ctrl-C gives one sentence, and no traceback."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from socket import socket
+
+import pytest
+
+from compose.local.environment import ROOT
+from compose.local.ports import LOOPBACK
+
+BARE = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+
+
+def manage(var: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "manage.py", *arguments], cwd=ROOT, env={**BARE, "ORDER_SAGA_VAR": str(var), **environ},
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("ordr", "audit"), "no service and no command `ordr`. Did you mean `./manage.py order audit`?"),
+        (("staus",), "Did you mean `./manage.py status`?"),
+        (("zzz",), "no service and no command `zzz`. `./manage.py help` lists both."),
+    ],
+)
+def test_a_wrong_word(tmp_path: Path, arguments: tuple[str, ...], told: str) -> None:
+    done = manage(tmp_path, *arguments)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert told in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "told"),
+    [
+        (
+            ("order", "check"),
+            {"ORDER_DATABASE_URL": "mysql://u:p@db/order"},
+            "a database of the kind 'mysql'",
+        ),
+        (
+            ("order", "check"),
+            {"ENVIRONMENT": "production"},
+            "ENVIRONMENT=production needs ORDER_DATABASE_URL",
+        ),
+        (("payment", "check"), {"PAYMENT_GATEWAY": "strype"}, "PAYMENT_GATEWAY is 'strype'; set it to"),
+        (
+            ("shipment", "check"),
+            {"CARRIER": "no.such.Carrier"},
+            "CARRIER is 'no.such.Carrier', which cannot be",
+        ),
+        (
+            ("order", "migrate"),
+            {"ORDER_DATABASE_URL": "postgres://u:p@127.0.0.1:1/o"},
+            "The database failed:",
+        ),
+        (("status",), {}, "Nothing is running in"),
+        (("demo",), {"ORDER_SAGA_VAR": "/dev/null/var"}, "/dev/null/var/demo/embedded cannot be made"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(
+    tmp_path: Path, arguments: tuple[str, ...], environ: dict[str, str], told: str
+) -> None:
+    done = manage(tmp_path, *arguments, **environ)
+    assert done.returncode == 1
+    assert told in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_without_the_packages_it_says_how_they_come(tmp_path: Path) -> None:
+    """As after a clone: there is no .venv, and Python has none of them."""
+    (tmp_path / "celery_config").symlink_to(ROOT / "celery_config")
+    shutil.copy(ROOT / "manage.py", tmp_path)
+    code = (
+        "import runpy, sys; sys.path.insert(0, '.'); sys.argv = ['manage.py', 'up'];"
+        " runpy.run_path('manage.py', run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code], cwd=tmp_path, env=BARE, capture_output=True, text=True, check=False,
+        timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("The packages of Order Saga are not installed: run `make demo` once.")
+
+
+def test_ctrl_c(tmp_path: Path) -> None:
+    """While a command waits for a database that does not answer."""
+    with closing(socket()) as database:
+        database.bind((LOOPBACK, 0))
+        database.listen()
+        database.settimeout(60)
+        url = f"postgres://u:p@{LOOPBACK}:{database.getsockname()[1]}/order"
+        process = subprocess.Popen(
+            [sys.executable, "manage.py", "order", "migrate"], cwd=ROOT, stderr=subprocess.PIPE, text=True,
+            env={**BARE, "ORDER_DATABASE_URL": url},
+        )  # fmt: skip
+        with closing(database.accept()[0]):
+            process.send_signal(signal.SIGINT)
+            _, told = process.communicate(timeout=60)
+    assert (process.returncode, told) == (130, "\nStopped by Ctrl-C.\n")
