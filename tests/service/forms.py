@@ -157,11 +157,11 @@ NUMBERS = (
     models.SmallIntegerField, models.FloatField,
 )  # fmt: skip
 # What the constraints of a table ask for.
-ASKED = {"saga.sagapause": {"saga": "place-order"}, "order.refund": {"amount": 1}}
+ASKED: dict[str, dict[str, Any]] = {"saga.sagapause": {"saga": "place-order"}, "order.refund": {"amount": 1}}
 
 
 def made_up_values(model: type[models.Model]) -> dict[str, Any]:
-    values: dict[str, Any] = dict(ASKED.get(label_of(model), {}))
+    values: dict[str, Any] = {**ASKED.get(label_of(model), {})}
     for field in model._meta.concrete_fields:
         if (
             field.name in values
