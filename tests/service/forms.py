@@ -157,11 +157,11 @@ NUMBERS = (
     models.SmallIntegerField, models.FloatField,
 )  # fmt: skip
 # What the constraints of a table ask for.
-ASKED = {"saga.sagapause": {"saga": "place-order"}, "order.refund": {"amount": 1}}
+ASKED: dict[str, dict[str, Any]] = {"saga.sagapause": {"saga": "place-order"}, "order.refund": {"amount": 1}}
 
 
 def made_up_values(model: type[models.Model]) -> dict[str, Any]:
-    values: dict[str, Any] = dict(ASKED.get(label_of(model), {}))
+    values: dict[str, Any] = {**ASKED.get(label_of(model), {})}
     for field in model._meta.concrete_fields:
         if (
             field.name in values
@@ -170,7 +170,7 @@ def made_up_values(model: type[models.Model]) -> dict[str, Any]:
             or field.null
         ):
             continue
-        if field.is_relation:
+        if field.related_model:
             values[field.name] = ensure_row(field.related_model)
         elif field.choices:
             values[field.name] = field.choices[0][0]
@@ -186,5 +186,5 @@ MADE_UP: dict[type[models.Field[Any, Any]], Any] = {
     models.DateTimeField: timezone.now,
     models.JSONField: dict,
     models.BooleanField: bool,
-    **dict.fromkeys(NUMBERS, lambda: 1),
+    **{number: lambda: 1 for number in NUMBERS},
 }

@@ -52,7 +52,7 @@ def know(monkeypatch: pytest.MonkeyPatch, erased: list[UUID], *booked: tuple[UUI
 def recover() -> None:
     """Write what is proven. The carrier also has the parcels of other tests, and a human is asked about those."""
     with suppress(SystemExit):
-        call_command("recover", "--approve", "a test")
+        call_command("recover", "--approve", "a test", "--json")
 
 
 @pytest.mark.parametrize("lost", [True, False])
