@@ -188,7 +188,8 @@ def test_what_stands_still_is_told(shop: Shop, tmp_path: Path) -> None:
     """Everything that can go wrong at once goes wrong; then it is mended, and all is quiet."""
     done = shop.place()
     shop.all_confirmed([done])
-    for service, age in (("order", "3 days"), ("payment", "0 days"), ("shipment", "0 days")):
+    ages = {"order": "3 days"} | dict.fromkeys(("payment", "inventory", "shipment"), "0 days")
+    for service, age in ages.items():
         execute(shop, service, f"UPDATE copies_copystate SET checked_at = now() - interval '{age}'")
     execute(shop, "shipment", OLD)
     weigh(shop, done, "+ 1")
