@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from kombu.message import Message
 
-from celery_config.broker.headers import Headers
+from celery_config.broker.incoming_headers import Headers
 from celery_config.broker.properties import REFUSED, next_level
 
 MAX_DEPTH = 500

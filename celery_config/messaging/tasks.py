@@ -17,7 +17,7 @@ from django.db import DataError, transaction
 from django.db import Error as DatabaseFailure
 
 from celery_config.broker import topology
-from celery_config.broker.headers import NOT_BEFORE, seconds_until
+from celery_config.broker.incoming_headers import NOT_BEFORE, seconds_until
 from celery_config.contracts.base import decode
 from celery_config.errors import HandlerExited, ServiceUnavailable
 from celery_config.failpoints.points import Point, reach

@@ -34,7 +34,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
 
 from celery_config.broker import topology
-from celery_config.broker.headers import is_suspicious
+from celery_config.broker.incoming_headers import is_suspicious
 from celery_config.broker.publisher import Publisher, broker_errors
 from celery_config.common.grouping import group_by
 from celery_config.errors import HandlerExited

@@ -24,7 +24,7 @@ from kombu import Connection
 from kombu.message import Message
 
 from celery_config.broker import transport
-from celery_config.broker.headers import NOT_BEFORE, is_suspicious
+from celery_config.broker.incoming_headers import NOT_BEFORE, is_suspicious
 from celery_config.broker.validation import find_fault
 from celery_config.worker.acks import BatchAcknowledger
 from celery_config.worker.limits import MAX_CALLS, MAX_MESSAGES

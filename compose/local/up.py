@@ -42,9 +42,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         stack = Stack("servers", with_flower=not options.no_flower)
         if options.fresh:
             stack.delete_data()
-        with console.status(
-            "Starting PostgreSQL, RabbitMQ and four services …"
-        ):
+        with console.status("Starting PostgreSQL, RabbitMQ and four services …"):
             stack.start()
         flower = stack.flower_url if stack.has_flower else ""
         with running.announce(stack.var, stack.environment, flower=flower):

@@ -17,7 +17,7 @@ from celery.worker.consumer import Consumer
 from celery.worker.request import Request
 from kombu.message import Message
 
-from celery_config.broker.headers import NOT_BEFORE, SUSPICIOUS
+from celery_config.broker.incoming_headers import NOT_BEFORE, SUSPICIOUS
 from celery_config.messaging.tasks import Work, durable_task
 from celery_config.worker.consumer import SagaConsumer
 

@@ -23,7 +23,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from kombu.message import Message
 
-from celery_config.broker.headers import NOT_BEFORE, SUSPICIOUS
+from celery_config.broker.incoming_headers import NOT_BEFORE, SUSPICIOUS
 from celery_config.contracts.base import encode
 from celery_config.errors import Refused, StepSuperseded
 from celery_config.messaging import database_gate

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from kombu.message import Message
 
-from celery_config.broker.headers import seconds_until
+from celery_config.broker.incoming_headers import seconds_until
 from celery_config.broker.validation import MAX_DEPTH, find_fault
 
 TASK = "inventory.reserve_stock"
