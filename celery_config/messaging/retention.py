@@ -102,7 +102,7 @@ def find_old_sagas(after: UUID, limit: int, late: timedelta = timedelta()) -> di
 
 
 def describe_unanswered() -> str:
-    """Say whose rows were kept for a week since it is not known whether their saga has ended; empty: nobody's."""
+    """Name the sagas whose rows have been kept for a week, since it is not known whether they ended; empty: none."""
     unknown: list[UUID] = []
     position = UUID(int=0)
     while found := find_old_sagas(position, SAGAS_AT_ONCE, LATE):

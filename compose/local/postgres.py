@@ -15,6 +15,7 @@ from psycopg import sql
 
 from compose.local import ports
 from compose.local.errors import ProcessFailed, ServerFailed
+from compose.local.folders import make_folder
 from compose.local.packages import Binaries, find_or_install
 from compose.local.private_files import write_private
 from compose.local.process import Process, popen_user
@@ -131,7 +132,7 @@ class PostgresServer(PrivateServer):
 
     def _data_folder(self) -> Path:
         """Return a folder that the server's user can reach: ours, or a temporary one whose path ours keeps."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         if self._user is None or self._is_reachable(self.folder):
             return self.folder
         note = self.folder / "location"

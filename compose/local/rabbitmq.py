@@ -12,6 +12,7 @@ from typing import Any
 from celery_config.broker.topology import VHOST
 from compose.local import ports
 from compose.local.errors import ServerFailed
+from compose.local.folders import make_folder
 from compose.local.packages import Binaries, find_or_install
 from compose.local.private_files import write_private
 from compose.local.process import Process
@@ -169,7 +170,7 @@ class RabbitServer(PrivateServer):
 
     def _configure(self) -> dict[str, str]:
         for name in ("home", "mnesia", "generated"):
-            (self.folder / name).mkdir(parents=True, exist_ok=True)
+            make_folder(self.folder / name)
         passwords = {user: self._kept.secret(user) for user in self._users}
         definitions = self.folder / "definitions.json"
         write_private(definitions, json.dumps(self._definitions(passwords), indent=1))

@@ -12,6 +12,7 @@ from compose.local import environment, packages
 from compose.local.blueprint import Blueprint
 from compose.local.claims import FolderClaim
 from compose.local.environment import ADMIN, Addresses, Mode
+from compose.local.folders import make_folder
 from compose.local.postgres import PostgresServer
 from compose.local.rabbitmq import RabbitServer
 from compose.local.supervisor import Supervisor
@@ -149,7 +150,7 @@ class Stack:
         """
         if self._servers:
             packages.find_or_install()
-        self._sandbox_database.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self._sandbox_database.parent)
         try:
             with ThreadPoolExecutor(max_workers=4 + len(SERVICES)) as pool:
                 try:

@@ -53,7 +53,7 @@ class Restored:
         written: rows of `recover` that it wrote.
         questions: its rows for a human.
         retried: orders and sagas that were parked because of the restore.
-        unknown: orders that were accepted and that nobody but their clients knows.
+        unknown: orders that were accepted and that only their clients know.
     """
 
     service: str

@@ -90,11 +90,11 @@ def main(argv: list[str]) -> int:
     settings = {"PLACE_ORDER_VERSION": str(FIRST_VERSION), **choose_settings(options.worse)}
     report = Report()
 
-    def choose_settings_of(stack: Stack) -> dict[str, dict[str, str]]:
+    def choose_service_settings(stack: Stack) -> dict[str, dict[str, str]]:
         report.hosts = draw_broker_hosts(stack, dead, random.Random(f"{options.seed}/hosts"))
         return merge_settings(choose_clock_settings(options.worse), name_broker_hosts(report.hosts))
 
-    with dead_hosts() as dead, start_system("chaos", console, settings, choose_settings_of) as stack:
+    with dead_hosts() as dead, start_system("chaos", console, settings, choose_service_settings) as stack:
         run_chaos(stack, options, console, report)
     return print_report(report, options, console)
 

@@ -30,14 +30,14 @@ def start_system(
     name: str,
     console: Console,
     settings: Settings | None = None,
-    choose_settings_of: Callable[[Stack], Mapping[str, dict[str, str]]] = lambda _: {},
+    choose_service_settings: Callable[[Stack], Mapping[str, dict[str, str]]] = lambda _: {},
 ) -> Iterator[Stack]:
     """Start a stack without the data of the last run, and stop it at the end of the block.
 
     Args:
         name: of its folder.
         settings: environment variables of all processes.
-        choose_settings_of: gives further environment variables, by service, for the stack that is not started yet.
+        choose_service_settings: gives further environment variables, by service, for the stack that is not started yet.
 
     Raises:
         SystemExit: the system failed (LocalError); what failed has been printed.
@@ -57,7 +57,7 @@ def start_system(
         # Servers that the environment names belong to others: they must not be killed.
         environ=without_servers(os.environ),
     )
-    stack.settings_of.update(choose_settings_of(stack))
+    stack.settings_of.update(choose_service_settings(stack))
     try:
         stack.delete_data()
         try:

@@ -8,7 +8,7 @@ RULES, EACH_RULE = "compose/monitoring/rules.yaml", ("test_alerts.py::TestEachRu
 ALERTS = (
     Mutant(
         name="alert-wakes-late",
-        breaks="messages that wait for five minutes wake nobody",
+        breaks="no alert fires for messages that wait for five minutes",
         rule="alerts",
         file=RULES,
         old="(order_saga_outbox_age_seconds) > 60",

@@ -43,7 +43,7 @@ def registered(*, of_django: bool = True) -> list[type[models.Model]]:
     return [model for model in admin.site._registry if of_django or model._meta.app_label not in OF_DJANGO]
 
 
-def label_of(model: type[models.Model]) -> str:
+def make_label(model: type[models.Model]) -> str:
     return model._meta.label_lower
 
 
@@ -161,7 +161,7 @@ ASKED: dict[str, dict[str, Any]] = {"saga.sagapause": {"saga": "place-order"}, "
 
 
 def made_up_values(model: type[models.Model]) -> dict[str, Any]:
-    values: dict[str, Any] = {**ASKED.get(label_of(model), {})}
+    values: dict[str, Any] = {**ASKED.get(make_label(model), {})}
     for field in model._meta.concrete_fields:
         if (
             field.name in values

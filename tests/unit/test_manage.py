@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import subprocess
@@ -15,15 +14,7 @@ import pytest
 
 from compose.local.environment import ROOT
 from compose.local.ports import LOOPBACK
-
-BARE = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-
-
-def manage(var: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "manage.py", *arguments], cwd=ROOT, env={**BARE, "ORDER_SAGA_VAR": str(var), **environ},
-        capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
+from tests.unit.command_line import BARE, manage
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ import pytest
 from django.db import models
 from django.test import Client
 
-from tests.service.forms import assert_answers_everything, label_of, registered
+from tests.service.forms import assert_answers_everything, make_label, registered
 
 GIVEN = {"sku": "A1", "name": "Lamp", "currency": "GBP"}
 
 
-@pytest.mark.parametrize("model", registered(of_django=False), ids=label_of)
+@pytest.mark.parametrize("model", registered(of_django=False), ids=make_label)
 def test_every_page_answers_everything(admin_client: Client, model: type[models.Model]) -> None:
     assert_answers_everything(admin_client, model, GIVEN)

@@ -244,7 +244,7 @@ def put(peer: Any, **changes: Any) -> dict[str, Any]:
         (12345, "EUR", ""),
     ],
 )
-def test_a_product_that_cannot_be_paid_is_warned_of(
+def test_a_product_that_cannot_be_paid_shows_a_warning(
     shop: Any, kwd_in_tens: None, peer: Any, admin_client: Any, price: int, currency: str, words: str
 ) -> None:
     warnings = put(peer, price=price, currency=currency)["warnings"]

@@ -11,13 +11,13 @@ from django.test import Client
 
 from order_project.domain import Flow
 from order_project.models import Customer
-from tests.service.forms import assert_answers_everything, label_of, registered, send
+from tests.service.forms import assert_answers_everything, make_label, registered, send
 from tests.service.order.conftest import Shop
 
 GIVEN = {"name": "Ada", "email": "ada@example.com", "username": "ada"}
 
 
-@pytest.mark.parametrize("model", registered(), ids=label_of)
+@pytest.mark.parametrize("model", registered(), ids=make_label)
 def test_every_page_answers_everything(
     admin_client: Client, shop: Shop, settings: Any, model: type[models.Model]
 ) -> None:

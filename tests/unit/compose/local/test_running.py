@@ -11,16 +11,7 @@ from pathlib import Path
 import pytest
 
 from compose.local import running
-from compose.local.environment import ROOT
-
-BARE = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-
-
-def manage(var: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "manage.py", *arguments], cwd=ROOT, env={**BARE, "ORDER_SAGA_VAR": str(var), **environ},
-        capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
+from tests.unit.command_line import manage
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def test_what_is_refused_says_what_was_seen(data: bytes, says: str) -> None:
         read_table(data, COLUMNS)
 
 
-def test_an_encoding_that_there_is_none_of() -> None:
+def test_an_unknown_encoding() -> None:
     with pytest.raises(NotATable, match="no encoding 'klingon'"):
         read_table(b"x", COLUMNS, "klingon")
 

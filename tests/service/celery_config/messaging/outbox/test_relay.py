@@ -537,7 +537,7 @@ class TestRun:
             [relay.Duty("faulty", fail, 0.01), relay.Duty("other", lambda: done.append(True), 3600)],
         )
 
-    @pytest.mark.parametrize("error", [KeyError("an error that nobody thought of"), SystemExit(0)], ids=repr)
+    @pytest.mark.parametrize("error", [KeyError("an unforeseen error"), SystemExit(0)], ids=repr)
     def test_its_duties_go_on_while_nothing_can_be_published(
         self, app: Celery, rabbit: RabbitServer, monkeypatch: pytest.MonkeyPatch, error: BaseException
     ) -> None:
