@@ -97,7 +97,12 @@ def build(
     kept = KeptValues(var / "secrets.json")
     # Celery's warning to root fits a server on a network. Ours is on a developer's machine and takes JSON alone.
     root_is_fine = "ignore:You're running the worker with superuser privileges"
-    generated = {"ADMIN_PASSWORD": kept.secret("admin", 9), "PYTHONWARNINGS": root_is_fine}
+    generated = {
+        "ADMIN_PASSWORD": kept.secret("admin", 9),
+        "PYTHONWARNINGS": root_is_fine,
+        # glibc gives threads up to eight heaps a core, and each heap keeps what one thread once needed.
+        "MALLOC_ARENA_MAX": "2",
+    }
     for service in SERVICES:
         prefix = service.upper()
         generated[f"{prefix}_SECRET_KEY"] = kept.secret(f"{service}-key", 48)
