@@ -40,6 +40,12 @@ timezone = 'UTC'
 logging_collector = off
 log_line_prefix = '%m [%p] %u@%d '
 """
+# What a test wrote need not outlive the machine.
+_FOR_TESTS = """\
+fsync = off
+full_page_writes = off
+synchronous_commit = off
+"""
 
 
 class PostgresServer(PrivateServer):
@@ -49,7 +55,8 @@ class PostgresServer(PrivateServer):
         folder: keeps port, passwords and data. The data move to a private temporary folder when we are root and the
             unprivileged user that runs the server cannot reach `folder`.
         roles: each owns a database of the same name, and may connect to no other.
-        for_tests: each role may also create databases, and connect to `test_<role>` (and `…_gwN` beside it).
+        for_tests: each role may also create databases, and connect to `test_<role>` (and `…_gwN` beside it); nothing
+            waits for the disk.
         log: the file that receives the server's output.
     """
 
@@ -191,7 +198,8 @@ class PostgresServer(PrivateServer):
     def _configure(self, data: Path) -> None:
         hba = data / "pg_hba.conf"
         hba.write_text("".join(f"{line}\n" for line in self._access_rules()))
-        (data / "postgresql.auto.conf").write_text(_CONFIGURATION.format(port=self.port, hba=hba))
+        configuration = _CONFIGURATION.format(port=self.port, hba=hba)
+        (data / "postgresql.auto.conf").write_text(configuration + (_FOR_TESTS if self._for_tests else ""))
 
     def _access_rules(self) -> Iterator[str]:
         yield f"host all {SUPERUSER} {ports.LOOPBACK}/32 scram-sha-256"

@@ -27,6 +27,7 @@ from celery_config.participant.handlers import registry
 from compose.local.rabbitmq import RabbitServer
 from tests.service import alone
 from tests.service.broker import ADMIN
+from tests.service.quick import made_quick
 from tests.service.together import together as call_together
 from tests.unit.celery_config.contracts.test_contracts import ALL
 from tests.unit.compose.sandbox.sandbox_process import SandboxProcess
@@ -91,6 +92,12 @@ class Participant:
     @property
     def receive(self) -> Any:
         return current_app.tasks[RECEIVE]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick() -> Iterator[None]:
+    with made_quick():
+        yield
 
 
 @pytest.fixture(autouse=True)
