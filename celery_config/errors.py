@@ -89,6 +89,10 @@ class CommandConflict(OrderSagaError):
     """Two different commands have the same id; neither is trusted, and a human must look."""
 
 
+class Forged(OrderSagaError):
+    """A message is not from the service that alone may send it; nothing was done."""
+
+
 class StepSuperseded(OrderSagaError):
     """The step was undone or fenced before this message came; it never will run."""
 

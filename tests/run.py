@@ -151,6 +151,7 @@ def production(service: str) -> dict[str, str]:
         f"{prefix}_BROKER_URL": f"amqp://{service}:secret@broker:5672/order-saga",
         f"{prefix}_SECRET_KEY": "correct horse battery staple, and fifty letters more: 0123456789",
         f"{prefix}_SERVICE_TOKEN": "a-token-of-its-own",
+        **{f"{name.upper()}_MESSAGE_KEYS": f"a-key-of-{name}" for name in SERVICES},
         f"{prefix}_HOSTS": f"{service}.example.org",
         f"{prefix}_WEBHOOK_SECRET": "a-webhook-secret-of-its-own",
     }

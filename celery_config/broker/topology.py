@@ -34,9 +34,13 @@ TASKS, URGENT_TASKS = "tasks", "urgent-tasks"
 # go when the last of these sagas has ended (rule 24, versions).
 COMMANDS = "commands"
 EVENTS = "events"
+STEP_EVENTS = "step"
+"""What the type of an event begins with that any participant announces: it gave up a step."""
 UNROUTED = "unrouted"
 DEAD_LETTERS = "dead-letters"
 TASK_EVENTS = "celeryev"
+EVENT_TASKS = "events."
+"""What the names of the tasks that receive events begin with."""
 EXCHANGES = {
     TASKS: ("topic", {}),
     URGENT_TASKS: ("topic", {}),
@@ -46,6 +50,10 @@ EXCHANGES = {
     DEAD_LETTERS: ("fanout", {}),
     TASK_EVENTS: ("topic", {}),
 }
+
+PROBE_KEY = "standstill.probe"
+"""No queue is bound to it: the orchestrator only wants the broker's confirm."""
+TASK_EXCHANGES = (TASKS, URGENT_TASKS, COMMANDS)
 
 # Each lost connection counts as a delivery of every prefetched message, so the limit must leave a harmless message
 # alive through some bad minutes (rule 19, dead letters).
@@ -153,6 +161,20 @@ class Topology:
             "read": f"^({'|'.join(read)}|{control})$",
         }
 
+    def topic_permissions(self, user: str) -> dict[str, str]:
+        """The routing keys that `user` may publish under, as a regular expression for each topic exchange.
+
+        A service announces its own events alone, and events that wait for another try reach its own queue alone. Any
+        service sends commands to any other, because it passes on the links of a chain; a link proves by itself who
+        made it (`message_authentication`).
+        """
+        if user == FLOWER_USER:
+            return {}
+        link = rf"({'|'.join(SERVICES)})\.[a-z_]+"
+        probe = rf"|{re.escape(PROBE_KEY)}" if user == ORCHESTRATOR else ""
+        tasks = rf"^({user}\..+|{link}{probe})$"
+        return {EVENTS: rf"^({user}|{STEP_EVENTS})\.[a-z_]+$", TASKS: tasks, URGENT_TASKS: tasks}
+
     def definitions(self, passwords: Mapping[str, str]) -> dict[str, Any]:
         """The broker's definitions file.
 
@@ -176,6 +198,12 @@ class Topology:
                 for user, password in passwords.items()
             ],
             "permissions": [{"user": user, **IN_VHOST, **granted} for user, granted in rights.items()],
+            # Without an entry of its own a user may publish under any key.
+            "topic_permissions": [
+                {"user": user, **IN_VHOST, "exchange": exchange, "write": keys, "read": ".*"}
+                for user in rights
+                for exchange, keys in self.topic_permissions(user).items()
+            ],
             "policies": [
                 {"name": name, **IN_VHOST, "pattern": pattern}
                 | {"apply-to": "queues", "priority": 0, "definition": definition}
@@ -266,6 +294,20 @@ def route_task(service: str, task: str, *, urgent: bool) -> dict[str, Any]:
     """
     key = task if task.startswith(f"{service}.") else f"{service}.{task}"
     return {"exchange": URGENT_TASKS if urgent else TASKS, "routing_key": key, "mandatory": True}
+
+
+def find_route_fault(exchange: str, routing_key: str, task: str) -> str | None:
+    """Say why no service of ours sends this task by this route, or None; other exchanges take nothing from services.
+
+    The broker knows who may use a key, so the key must tell the truth about the task.
+    """
+    service = routing_key.partition(".")[0]
+    fits = True
+    if exchange in (TASKS, URGENT_TASKS):
+        fits = service in SERVICES and routing_key in (task, f"{service}.{task}")
+    elif exchange in (COMMANDS, EVENTS):
+        fits = task.startswith(EVENT_TASKS) is (exchange == EVENTS)
+    return None if fits else f"{task!r} does not belong under the key {routing_key!r} of {exchange!r}"
 
 
 def find_target(exchange: str, routing_key: str) -> str:

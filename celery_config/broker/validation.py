@@ -10,6 +10,7 @@ from kombu.message import Message
 
 from celery_config.broker.incoming_headers import Headers
 from celery_config.broker.properties import REFUSED, next_level
+from celery_config.broker.topology import EVENT_TASKS, EVENTS, TASK_EXCHANGES, find_route_fault
 
 MAX_DEPTH = 500
 """Of a body; Python reads and writes almost a thousand levels."""
@@ -46,6 +47,30 @@ def find_fault(message: Message, known: Container[str] | None = None) -> str | N
         return "malformed body: callbacks, errbacks and chain must be lists of signatures"
     if is_deep(message.body, body):
         return f"malformed body: nested deeper than {MAX_DEPTH}"
+    return find_sender_fault(message, headers["task"], kwargs) or find_link_fault(links)
+
+
+def find_sender_fault(message: Message, task: str, kwargs: dict[str, Any]) -> str | None:
+    """Return why the route of a message does not fit what it holds: its sender would have a right that it lacks."""
+    route = message.delivery_info or {}
+    exchange, key = str(route.get("exchange", "")), str(route.get("routing_key", ""))
+    if fault := find_route_fault(exchange, key, task):
+        return f"forged: {fault}"
+    events = kwargs.get("events", [kwargs]) if exchange == EVENTS else []
+    if any(not isinstance(event, dict) or event.get("type") != key for event in events):
+        return f"forged: an event that is announced as {key!r} has another type"
+    return None
+
+
+def find_link_fault(links: list[list[dict[str, Any]]]) -> str | None:
+    """Return why we may not publish what follows from this message with our own rights: its chain and its errbacks."""
+    for link in [each for some in links for each in some]:
+        options = link.get("options")
+        route = options if isinstance(options, dict) else {}
+        exchange, key = str(route.get("exchange", "")), str(route.get("routing_key", ""))
+        known = exchange in TASK_EXCHANGES and not link["task"].startswith(EVENT_TASKS)
+        if not known or find_route_fault(exchange, key, link["task"]):
+            return f"forged: its chain would publish {link['task']!r} to {exchange!r} under the key {key!r}"
     return None
 
 

@@ -19,7 +19,7 @@ from django.db import Error as DatabaseFailure
 from celery_config.broker import topology
 from celery_config.broker.incoming_headers import NOT_BEFORE, seconds_until
 from celery_config.contracts.base import decode
-from celery_config.errors import HandlerExited, ServiceUnavailable
+from celery_config.errors import Forged, HandlerExited, ServiceUnavailable
 from celery_config.failpoints.points import Point, reach
 from celery_config.messaging import database_gate, under_way
 from celery_config.messaging.deliveries import Call, Delivery, Outcome, TriedLater, is_failure
@@ -28,6 +28,7 @@ from celery_config.messaging.outbox import writing
 log = structlog.get_logger(__name__)
 LONGEST_SHOWN = 1000
 Handle = Callable[[Sequence[Delivery[Any]]], list[Outcome]]
+Sender = Literal["", "orchestrator", "participant"]
 DeliveryOutcomes = list[tuple[Delivery[Any], Outcome]]
 
 
@@ -39,6 +40,9 @@ class Work:
     """The type of its keyword arguments; a message that does not decode goes to the dead letters at once."""
     handle: Handle
     """Returns the outcomes of the messages, in their order."""
+    sender: Sender = ""
+    """Who must have made the message (rule 29, authenticity): the orchestrator, or the service that it names; or the
+    broker's rights decide."""
     exhausted: Literal["errback", "dead letter"]
     """What follows the last failed try: the errback fires, or the message goes to the dead letters."""
     chained: bool = False
@@ -47,6 +51,20 @@ class Work:
     """Turns an outcome that `handle` returned into the one that Celery sees."""
     on_exhausted: Callable[[Delivery[Any], Exception], Outcome] | None = None
     """Called first after the last failed try, in a transaction of its own; a returned outcome replaces the error."""
+
+    def read_message(self, task: str, kwargs: dict[str, Any]) -> Any:
+        """Return the message that a task's keyword arguments are.
+
+        Raises:
+            Forged: they do not come from their sender.
+            msgspec.ValidationError: they do not fit this task.
+        """
+        message = decode(self.message, kwargs)
+        if self.sender == "orchestrator":
+            settings.MESSAGE_KEYS.check_message(settings.SERVICE, task, kwargs)
+        elif self.sender == "participant":
+            settings.MESSAGE_KEYS.check_message(message.service, task, kwargs)
+        return message
 
 
 class DurableTask(Task):
@@ -73,7 +91,7 @@ class DurableTask(Task):
             reach(Point.DELIVERED)
             try:
                 delivery = self.decode_delivery(request)
-            except msgspec.ValidationError as error:
+            except (Forged, msgspec.ValidationError) as error:
                 ended.append((Delivery(request, None), reject_for_good(error)))
                 continue
             eta = request.get(NOT_BEFORE)
@@ -103,12 +121,12 @@ class DurableTask(Task):
         """Return the message as its handler sees it.
 
         Raises:
-            msgspec.ValidationError: the message does not fit this task.
+            Forged, msgspec.ValidationError: the message is not for this task.
         """
         replies: list[dict[str, Any]] = decode(list[dict[str, Any]], request.args)
         if len(replies) != self.work.chained:
             raise msgspec.ValidationError(f"{self.name} takes {int(self.work.chained)} positional arguments")
-        message = decode(self.work.message, request.kwargs)
+        message = self.work.read_message(self.name, request.kwargs)
         return Delivery(request, message, replies[0] if replies else {})
 
     def attempt(self, deliveries: Sequence[Delivery[Any]], work: Handle) -> DeliveryOutcomes:

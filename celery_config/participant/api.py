@@ -22,8 +22,7 @@ from rest_framework.views import APIView
 
 from celery_config.common import metrics
 from celery_config.common.identifiers import parse_uuid
-from celery_config.contracts.base import decode
-from celery_config.errors import Recovering, Refused, ServiceUnavailable, WebhookRefused
+from celery_config.errors import Forged, Recovering, Refused, ServiceUnavailable, WebhookRefused
 from celery_config.http.webhooks import CallEvent
 from celery_config.messaging.barrier import manual, webhooks
 from celery_config.messaging.barrier.webhooks import OutcomeNotification
@@ -97,7 +96,7 @@ def run_command(task: str, message: dict[str, Any], replies: dict[str, Any]) -> 
     Raises:
         NotFound: there is no such task.
         OutcomeUnknown: the effect of a call outside is unknown.
-        Conflict: the message has contents that cannot be stored.
+        Conflict: the message has contents that cannot be stored, or it is not the orchestrator's.
         CallFailed: the provider or carrier did not accept the call; nothing was done.
         ValidationError: the message does not fit the task.
     """
@@ -106,7 +105,7 @@ def run_command(task: str, message: dict[str, Any], replies: dict[str, Any]) -> 
         raise NotFound(f"{task} is no command of this service")
     work = found.work
     try:
-        delivery = Delivery(Context(), decode(work.message, message), replies)
+        delivery = Delivery(Context(), work.read_message(task, message), replies)
         # The answer is a part of the command, for the log and the failpoints.
         structlog.contextvars.bind_contextvars(task=task)
         return work.conclude(delivery, resolve_outcome(work.handle([delivery])))
@@ -115,6 +114,8 @@ def run_command(task: str, message: dict[str, Any], replies: dict[str, Any]) -> 
         UnicodeEncodeError,
     ) as error:  # as a message it would be a dead letter: no try will store it
         raise Conflict(f"{task} has contents that cannot be stored.", code="command_rejected") from error
+    except Forged as error:
+        raise Conflict(str(error), code="command_rejected") from error
     except msgspec.ValidationError as error:
         raise ValidationError({"message": f"{task} cannot take it: {error}"}) from error
 

@@ -32,6 +32,7 @@ from celery.exceptions import Ignore, Reject
 from django.conf import settings
 from django.db import transaction
 
+from celery_config.broker.message_authentication import WORDS, read_words
 from celery_config.common import metrics
 from celery_config.common.grouping import group_by, split_unique
 from celery_config.common.identifiers import uuid7_time
@@ -190,6 +191,7 @@ def register_handler(handler: Handler) -> Task:
 
     work = Work(
         message=StepMessage,
+        sender="orchestrator",
         chained=True,
         handle=handle,
         conclude=conclude_step,
@@ -219,7 +221,12 @@ def register_fence(service: str) -> Task:
         )
 
     work = Work(
-        message=FenceMessage, chained=True, handle=handle, conclude=conclude_step, exhausted="errback"
+        message=FenceMessage,
+        sender="orchestrator",
+        chained=True,
+        handle=handle,
+        conclude=conclude_step,
+        exhausted="errback",
     )
     return durable_task(f"{service}.fence", work)
 
@@ -342,7 +349,7 @@ def decode_step(handler: Handler, delivery: Delivery[StepMessage]) -> StepReques
 
 
 def conclude_step(delivery: Delivery[Any], outcome: Outcome) -> Outcome:
-    """Time and log the step, and add its reply (in a stop chain its refusal) to those of the earlier links."""
+    """Time and log the step, and add its reply (in a stop chain its refusal) and our word to those before it."""
     message = delivery.message
     measure_step(
         structlog.contextvars.get_contextvars()["task"],
@@ -357,7 +364,17 @@ def conclude_step(delivery: Delivery[Any], outcome: Outcome) -> Outcome:
     if isinstance(outcome, Exception):
         return outcome
     is_action = message.operation == "do"
-    return delivery.replies | ({message.step: outcome} if is_action else outcome)
+    brought = {message.step: outcome} if is_action else outcome
+    return delivery.replies | brought | give_word(delivery, "done" if is_action else "undone", brought)
+
+
+def give_word(delivery: Delivery[Any], outcome: str, brought: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the words of the chain's participants with our own about this step (rule 29, authenticity)."""
+    message = delivery.message
+    word = settings.MESSAGE_KEYS.sign_outcome(
+        settings.SERVICE, str(message.saga), message.step, outcome, brought.get(message.step)
+    )
+    return {WORDS: read_words(delivery.replies) | {message.step: word}} if word else {}
 
 
 def measure_step(task: str, delivery: Delivery[Any], outcome: Outcome, **about: Any) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
+from celery_config.broker.message_authentication import MessageKeys, Mode, read_keys
 from celery_config.common.logging import configure_logging
 from celery_config.common.services import ORCHESTRATOR, SERVICES, SUBSCRIPTIONS
 from celery_config.common.timeouts import Timeouts
@@ -52,10 +53,11 @@ def service_settings(
     production = env.str("ENVIRONMENT", "local") == "production"
     tls = production and env.bool("TLS", True)
     if production:
-        names = [
-            f"{prefix}_{n}" for n in ("DATABASE_URL", "BROKER_URL", "SECRET_KEY", "SERVICE_TOKEN", "HOSTS")
-        ]
-        missing = [name for name in (*names, *secrets) if not os.environ.get(name)]
+        own = ("DATABASE_URL", "BROKER_URL", "SECRET_KEY", "SERVICE_TOKEN", "HOSTS", "MESSAGE_KEYS")
+        names = dict.fromkeys(
+            [*(f"{prefix}_{name}" for name in own), *map(name_keys, known_keys(service)), *secrets]
+        )
+        missing = [name for name in names if not os.environ.get(name)]
         if missing:
             raise ImproperlyConfigured(
                 f"ENVIRONMENT=production needs {', '.join(missing)} in the environment."
@@ -77,6 +79,7 @@ def service_settings(
         "SERVICE_TOKENS": {
             name: env.str(f"{name.upper()}_SERVICE_TOKEN", f"local-only-{name}-token") for name in SERVICES
         },
+        "MESSAGE_KEYS": read_message_keys(service),
         "ALLOWED_HOSTS": env.list(f"{prefix}_HOSTS", default=["127.0.0.1", "localhost", "[::1]"]),
         "CSRF_TRUSTED_ORIGINS": env.list(f"{prefix}_TRUSTED_ORIGINS", default=[]),
         "DATABASES": {
@@ -133,6 +136,34 @@ def service_settings(
         **api_settings(service, tls=tls),
         **celery_settings(service, env.str(f"{prefix}_BROKER_URL", "filesystem://"), embedded / "broker"),
     }
+
+
+def read_message_keys(service: str) -> MessageKeys:
+    """The keys that prove who made a message; a participant has its own, the orchestrator has all.
+
+    Raises:
+        ImproperlyConfigured: MESSAGE_AUTHENTICATION is none of its values, or a key is empty.
+    """
+    mode = env.str("MESSAGE_AUTHENTICATION", Mode.REQUIRE.value)
+    if mode not in [*Mode]:
+        raise ImproperlyConfigured(f"MESSAGE_AUTHENTICATION is {mode!r}; it is one of {', '.join(Mode)}.")
+    keys = {
+        name: read_keys(env.str(name_keys(name), f"local-only-{name}-messages"))
+        for name in known_keys(service)
+    }
+    if empty := [name_keys(name) for name, some in keys.items() if not some]:
+        raise ImproperlyConfigured(f"{', '.join(empty)} holds no key.")
+    return MessageKeys(keys, Mode(mode))
+
+
+def known_keys(service: str) -> tuple[str, ...]:
+    """The services whose message keys `service` holds."""
+    return tuple(SERVICES) if service == ORCHESTRATOR else (service,)
+
+
+def name_keys(service: str) -> str:
+    """The environment variable of a service's message keys."""
+    return f"{service.upper()}_MESSAGE_KEYS"
 
 
 def service_url(service: str) -> Any:

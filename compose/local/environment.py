@@ -107,6 +107,7 @@ def build(
         prefix = service.upper()
         generated[f"{prefix}_SECRET_KEY"] = kept.secret(f"{service}-key", 48)
         generated[f"{prefix}_SERVICE_TOKEN"] = kept.secret(f"{service}-token")
+        generated[f"{prefix}_MESSAGE_KEYS"] = kept.secret(f"{service}-messages")
         if service in WEBHOOKS:
             generated[f"{prefix}_WEBHOOK_SECRET"] = kept.secret(f"{service}-webhooks")
         if postgres:

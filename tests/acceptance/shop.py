@@ -15,6 +15,7 @@ import httpx
 import psycopg
 from psycopg.rows import dict_row
 
+from celery_config.broker.message_authentication import MessageKeys, Mode, read_keys
 from compose.local.environment import ROOT
 from compose.local.process import Process
 from compose.local.shopper import Ended, Shopper
@@ -118,6 +119,11 @@ class Shop:
         """How many of the orders are under way at this moment."""
         open_ones = "SELECT count(*) AS n FROM order_order WHERE id::text = ANY(%s) AND ended_at IS NULL"
         return int(self.rows("order", open_ones, list(orders))[0]["n"])
+
+    def message_keys(self, service: str) -> MessageKeys:
+        """The key that the service shares with the order service."""
+        keys = read_keys(self.stack.environment[f"{service.upper()}_MESSAGE_KEYS"])
+        return MessageKeys({service: keys}, Mode.REQUIRE)
 
     def rows(self, service: str, query: str, *values: Any) -> list[dict[str, Any]]:
         """What a query finds in a service's database."""

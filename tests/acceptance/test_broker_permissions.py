@@ -99,9 +99,23 @@ class TestEachUserIsHeldToItsOwn:
         allowed = {
             exchange
             for exchange in ("", *SHARED, DEAD_LETTERS, UNROUTED)
-            if not refuses(broker, user, "basic_publish", exchange, "nobody")
+            if not refuses(broker, user, "basic_publish", exchange, f"{user}.nothing")
         }
         assert allowed == (set() if user == FLOWER_USER else SHARED)
+
+    def test_speaks_for_itself_alone(self, broker: RabbitServer, user: str) -> None:
+        """Any service passes on links to any other, and no other announces its events or gives it events again."""
+        for service in SERVICES:
+            is_own = service == user
+            for exchange, key in (
+                (EVENTS, f"{service}.nothing_happened"),
+                (TASKS, f"{service}.events.receive"),
+                (URGENT_TASKS, f"{service}.events.receive_all"),
+            ):
+                assert refuses(broker, user, "basic_publish", exchange, key) is not is_own, (exchange, key)
+            for exchange in (TASKS, URGENT_TASKS):
+                passes = not refuses(broker, user, "basic_publish", exchange, f"{service}.do_nothing")
+                assert passes is (user != FLOWER_USER)
 
     def test_controls_its_own_workers_alone(self, broker: RabbitServer, user: str) -> None:
         for service in SERVICES:

@@ -193,6 +193,7 @@ class TestAMessageForLater:
         """Rule 10: more of them than a worker's window has room for."""
         queue, saga = commands_queue("shipment"), str(uuid4())
         fence = {"saga": saga, "step": "x", "attempt": 0, "pivot": "x", "subject": "x"}
+        fence |= shop.message_keys("shipment").sign_message("shipment", "shipment.fence", fence)
         headers = {"task": "shipment.fence", "id": str(uuid4()), "eta": "2999-01-01T00:00:00+00:00"}
         shop.wire.send(*[letter(queue, [[{}], fence, NO_EMBED], headers=headers)] * MANY_LATER)
         shop.all_confirmed(shop.place_all([shop.order()] * 5))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,8 +12,10 @@ from celery import current_app
 from celery.app.task import Context
 from celery.exceptions import Ignore
 from django.conf import settings as django_settings
+from django.test import override_settings
 from rest_framework.test import APIClient
 
+from celery_config.broker.message_authentication import Mode
 from celery_config.broker.topology import Topology
 from celery_config.common.services import SERVICES, SUBSCRIPTIONS
 from celery_config.contracts.base import Command, Event, decode
@@ -97,6 +100,14 @@ class Participant:
 @pytest.fixture(scope="session", autouse=True)
 def _quick() -> Iterator[None]:
     with made_quick():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _messages_without_codes() -> Iterator[None]:
+    """A test writes its messages by hand, without codes; tests of the codes turn them on."""
+    keys = replace(django_settings.MESSAGE_KEYS, mode=Mode.OFF)
+    with override_settings(MESSAGE_KEYS=keys):
         yield
 
 

@@ -8,7 +8,6 @@ from typing import Any
 from celery.exceptions import Ignore
 from django.db import transaction
 
-from celery_config.broker import topology
 from celery_config.common.services import ORCHESTRATOR
 from celery_config.messaging.barrier import store
 from celery_config.messaging.barrier.actions import (
@@ -89,16 +88,7 @@ def finish_fences(answered: AnsweredCalls) -> list[Outcome]:
 
 def fence_message(step: StepRequest, row: AnyRow) -> dict[str, Any]:
     ran = row.action == Action.DONE
-    task = PIVOT_RAN if ran else PIVOT_FENCED
-    return {
-        "task": task,
-        "args": [],
-        "kwargs": {"saga": str(step.saga), "step": step.name, **({"reply": row.reply} if ran else {})},
-        "options": {
-            **topology.route_task(ORCHESTRATOR, task, urgent=True),
-            **topology.flower_options(saga=step.saga, step=step.name, subject=step.subject),
-        },
-    }
+    return step.build_report(PIVOT_RAN, {"reply": row.reply}) if ran else step.build_report(PIVOT_FENCED, {})
 
 
 def fence_outcome(row: AnyRow, ran: bool) -> Outcome:

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, Protocol, TypeVar
 from uuid import UUID, uuid5
 
+from django.conf import settings
 from django.db import transaction
 
 from celery_config.broker import topology
@@ -111,18 +112,21 @@ class StepRequest:
 
     def report_lost(self, error: StepLost) -> None:
         """Promise the message that parks the saga; call it in a transaction."""
-        message = {
-            "task": STEP_LOST,
+        lost = {"operation": self.operation, "reason": str(error)[:500]}
+        writing.add_tasks([(self.saga, self.build_report(STEP_LOST, lost))])
+
+    def build_report(self, task: str, more: Mapping[str, Any]) -> dict[str, Any]:
+        """The message that tells the orchestrator something about this step, as this service's own word."""
+        kwargs = {"saga": str(self.saga), "step": self.name, "service": settings.SERVICE, **more}
+        return {
+            "task": task,
             "args": [],
-            "kwargs": {
-                "saga": str(self.saga), "step": self.name, "operation": self.operation, "reason": str(error)[:500],
-            },
+            "kwargs": kwargs | settings.MESSAGE_KEYS.sign_message(settings.SERVICE, task, kwargs),
             "options": {
-                **topology.route_task(ORCHESTRATOR, STEP_LOST, urgent=True),
+                **topology.route_task(ORCHESTRATOR, task, urgent=True),
                 **topology.flower_options(saga=self.saga, step=self.name, subject=self.subject),
             },
-        }  # fmt: skip
-        writing.add_tasks([(self.saga, message)])
+        }
 
     def build_reannouncements(self, outcome: Any) -> list[dict[str, Any]]:
         """Return the events that announce again what another message has stored; none where a chain carries it on."""

@@ -7,8 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from celery import current_app
+from django.conf import settings
 from kombu.message import Message
 
+from celery_config.broker.topology import find_route_fault
+from celery_config.common.services import PARTICIPANTS
+from celery_config.errors import Forged
 from celery_config.messaging.barrier.fences import PIVOT_FENCED, PIVOT_RAN
 from celery_config.messaging.barrier.steps import STEP_LOST
 from celery_config.messaging.event_envelopes import RECEIVE, RECEIVE_ALL
@@ -41,6 +46,8 @@ class Letter:
     body: str
     event_sagas: frozenset[UUID]
     """The sagas of its events, if it is a batch of events."""
+    is_forged: bool = False
+    """Whether its sender pretended to be another; then no saga acts on it."""
 
     @classmethod
     def parse(cls, message: Message) -> Letter:
@@ -60,16 +67,19 @@ class Letter:
         death = last_death(headers.get("x-death"))
         reason = str(death.get("reason", headers.get("x-first-death-reason", "unknown")))
         queue = str(death.get("queue", headers.get("x-first-death-queue", "")))
+        task = str(headers.get("task", ""))
+        forgery = find_forgery(task, kwargs, death)
         return cls(
             reason=reason if reason in REASONS else UNKNOWN,
             queue=queue[:120],
-            task=str(headers.get("task", ""))[:200],
+            task=task[:200],
             task_id=str(headers.get("id", ""))[:255],
             saga=read_saga_id(kwargs),
             step=str(kwargs.get("step", ""))[:80],
             operation=str(kwargs.get("operation", ""))[:20],
             flow=str(kwargs.get("flow", "")),
-            fault=sanitize_text(diagnose_safely(message, reason, queue))[:300],
+            fault=sanitize_text(forgery or diagnose_safely(message, reason, queue))[:300],
+            is_forged=bool(forgery),
             headers=headers,
             body=sanitize_text(message.body),
             event_sagas=frozenset(saga for event in read_events(kwargs) if (saga := read_saga_id(event))),
@@ -84,6 +94,25 @@ class Letter:
     def sagas(self) -> frozenset[UUID]:
         """The sagas that it is about."""
         return frozenset([self.saga]) if self.saga else self.event_sagas
+
+
+def find_forgery(task: str, kwargs: dict[str, Any], death: dict[str, Any]) -> str | None:
+    """Say how the sender pretended to be another, or None: by a wrong code, or by a key that is not of this task.
+
+    Args:
+        death: the broker's own note of where the message came from.
+    """
+    found = current_app.tasks.get(task)
+    sender = found.work.sender if hasattr(found, "work") else ""
+    service = str(kwargs.get("service")) if sender == "participant" else task.partition(".")[0]
+    keys = death.get("routing-keys")
+    try:
+        if sender or ({"operation", "step"} <= kwargs.keys() and service in PARTICIPANTS):
+            settings.MESSAGE_KEYS.check_message(service, task, kwargs)
+    except Forged as error:
+        return str(error)
+    exchange, key = str(death.get("exchange", "")), str(keys[0]) if isinstance(keys, list) and keys else ""
+    return find_route_fault(exchange, key, task)
 
 
 def diagnose_safely(message: Message, reason: str, queue: str) -> str:

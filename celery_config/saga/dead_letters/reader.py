@@ -165,7 +165,7 @@ def report_letters(letters: Sequence[Letter], consequences: Sequence[str]) -> No
 
 def apply_letters(letters: Sequence[Letter]) -> list[str]:
     """Let the sagas decide, letter by letter; return what was done about each."""
-    sagas = {saga for letter in letters for saga in letter.sagas}
+    sagas = {saga for letter in letters if not letter.is_forged for saga in letter.sagas}
     found = {row.pk: row for row in SAGAS.lock(sagas)}
     work = UnitOfWork.begin(SAGAS, [*found.values()])
     checked = advance_checks(letters)
@@ -191,6 +191,8 @@ def apply_letter(
     letter: Letter, found: Mapping[UUID, SagaInstance], work: UnitOfWork[SagaInstance, SagaFacts]
 ) -> str:
     """A dead action counts as a failed step, a dead undo as its errback; all else only makes its sagas due."""
+    if letter.is_forged:
+        return "kept: it is forged, so nothing follows from it"
     if not letter.sagas:
         return "kept: it belongs to no saga"
     row = found.get(letter.saga) if letter.saga else None

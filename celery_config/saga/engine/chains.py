@@ -15,6 +15,7 @@ from uuid import UUID, uuid5
 
 import msgspec
 
+from celery_config.broker.message_authentication import MessageKeys
 from celery_config.broker.topology import flower_options, route_task, task_queue
 from celery_config.common.services import ORCHESTRATOR
 from celery_config.contracts.base import Command, command_id, contract_fields
@@ -44,6 +45,8 @@ class ChainBuilder:
     attempt: int
     log: Mapping[str, StepState] = dataclasses.field(default_factory=dict)
     """What is known of the steps; each link says it of its own step."""
+    keys: MessageKeys = dataclasses.field(default_factory=MessageKeys)
+    """They prove that the links are ours (rule 29, authenticity)."""
 
     def build(self, send: Send, replies: Mapping[str, Any] | None = None) -> Link:
         """The message that `send` stands for.
@@ -98,6 +101,7 @@ class ChainBuilder:
         if step.via is Via.AMQP:
             return self.link(task, step.command.service, step.name, operation, more, urgent=urgent)
         message = {"saga": str(self.id), "step": step.name, "attempt": self.attempt, **more}
+        message |= self.keys.sign_message(step.command.service, task, message)
         more = {"operation": operation, "task": task, "message": message}
         return self.link(CALL, ORCHESTRATOR, step.name, operation, more, urgent=urgent)
 
@@ -108,6 +112,7 @@ class ChainBuilder:
         options = self.options(route, step, operation, operation)
         options["link_error"] = [self.errback(step, operation)]
         kwargs = {"saga": str(self.id), "step": step, "attempt": self.attempt, **more}
+        kwargs |= self.keys.sign_message(service, task, kwargs)
         return {"task": task, "args": [], "kwargs": kwargs, "options": options}
 
     def errback(self, step: str, operation: str) -> Link:

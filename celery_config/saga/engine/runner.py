@@ -5,7 +5,7 @@ No other part of the engine writes these rows; the messages of a decision go to 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -14,15 +14,34 @@ from uuid import UUID
 import structlog
 from django.db import transaction
 
+from celery_config.saga.dsl import Step, find_saga
 from celery_config.saga.engine import clock, refusals, step_log
 from celery_config.saga.engine.flows import Cause, WatchedFlow
-from celery_config.saga.engine.machine import CancelRequested, Compensated, Completed, Trigger
+from celery_config.saga.engine.machine import CLOSED, CancelRequested, Compensated, Completed, Stop, Trigger
+from celery_config.saga.engine.plan import plan_links
 from celery_config.saga.engine.saga_flow import SAGAS, SagaFacts
 from celery_config.saga.engine.step_log import LoggedStep
 from celery_config.saga.engine.unit_of_work import UnitOfWork
+from celery_config.saga.models import SagaInstance
 from celery_config.saga.states import ENDED, Status, StepState
 
 log = structlog.get_logger(__name__)
+
+
+Speakers = Callable[[str], str | None]
+"""Gives the service whose word a chain's end has for a step; empty if no word is needed, None if there is none."""
+
+
+def trust(_step: str) -> str:
+    return ""
+
+
+@dataclass(frozen=True)
+class ChainEnd:
+    """What the end of a chain of actions brings: the replies of the steps."""
+
+    replies: dict[str, Any]
+    find_speaker: Speakers = trust
 
 
 @dataclass(frozen=True)
@@ -31,6 +50,7 @@ class StopChainEnd:
 
     refusals: Mapping[str, Any]
     incomplete: bool = False
+    find_speaker: Speakers = trust
 
 
 def handle_trigger(
@@ -65,29 +85,91 @@ def handle_triggers(
         return found
 
 
-def complete_sagas(replies: Mapping[UUID, dict[str, Any]]) -> None:
-    """Complete the sagas, by their chains' replies: log, end and callback in one transaction (rule 11, the end)."""
+def complete_sagas(ends: Mapping[UUID, ChainEnd]) -> set[UUID]:
+    """Complete the sagas, by their chains' replies: log, end and callback in one transaction (rule 11, the end).
+
+    Returns:
+        The sagas that go on: of one of their steps neither the log nor its participant's word says that it is done.
+    """
     with transaction.atomic():
         # The log before the rows, as an event's transaction does: locks are taken in one order everywhere.
         step_log.merge_entries(
-            LoggedStep(saga, step, StepState.DONE, reply)
-            for saga, by_step in replies.items()
-            for step, reply in by_step.items()
+            LoggedStep(saga, step, StepState.DONE, reply, speaker)
+            for saga, end in ends.items()
+            for step, reply in end.replies.items()
+            if (speaker := end.find_speaker(step)) is not None
         )
-        work = UnitOfWork(SAGAS, clock.now(), SagaFacts(brought=replies))
-        for row in SAGAS.lock(replies):
-            if row.status not in ENDED:
+        rows = [row for row in SAGAS.lock(ends) if row.status not in ENDED]
+        facts = SagaFacts(rows, brought={saga: end.replies for saga, end in ends.items()})
+        unproved = find_unproved(rows, ends, facts)
+        work = UnitOfWork(SAGAS, clock.now(), facts)
+        for row in rows:
+            if row.pk in unproved:
+                work.advance_check(row)
+            else:
                 work.apply_trigger(row, Completed())
         work.write()
+    return unproved
 
 
-def end_stop_chains(ends: Mapping[UUID, StopChainEnd]) -> None:
-    """Write the refusals that the stop chains brought, and let the sagas decide about their end."""
+def find_unproved(rows: Sequence[SagaInstance], ends: Mapping[UUID, ChainEnd], facts: SagaFacts) -> set[UUID]:
+    """Return the sagas of which a step is not proved to be done; replace replies that only the chain repeats."""
+    doubtful: dict[UUID, list[str]] = {}
+    for row in rows:
+        saga, end = find_saga(row.name, row.version), ends[row.pk]
+        steps = [] if saga is None or end.find_speaker is trust else saga.steps
+        if some := [step.name for step in steps if not is_proved(step, end.find_speaker)]:
+            doubtful[row.pk] = some
+    if not doubtful:
+        return set()
+    known = step_log.read_replies([row for row in rows if row.pk in doubtful])
+    for saga_id, steps_of_it in doubtful.items():
+        proved = {name: known.get(saga_id, {}).get(name) for name in steps_of_it}
+        facts.brought = {**facts.brought, saga_id: {**facts.brought[saga_id], **proved}}
+    return {saga_id for saga_id, some in doubtful.items() if not known.get(saga_id, {}).keys() >= set(some)}
+
+
+def is_proved(step: Step, find_speaker: Speakers) -> bool:
+    """Whether the end of a chain has the word of the step's own participant."""
+    return find_speaker(step.name) in ("", step.command.service)
+
+
+def end_stop_chains(ends: Mapping[UUID, StopChainEnd]) -> set[UUID]:
+    """Write the refusals that the stop chains brought, and let the sagas decide about their end.
+
+    Returns:
+        The sagas that go on: of a fence or undo neither the log nor its participant's word says that it is done.
+    """
     with transaction.atomic():
         refusals.record_refusals(
-            {(saga, step): refusal for saga, end in ends.items() for step, refusal in end.refusals.items()}
+            {
+                (saga, step): refusal
+                for saga, end in ends.items()
+                for step, refusal in end.refusals.items()
+                if end.find_speaker(step) is not None
+            }
         )
-        handle_triggers({saga: Compensated(end.incomplete) for saga, end in ends.items()})
+        found = SAGAS.lock(ends)
+        work = UnitOfWork.begin(SAGAS, found)
+        unproved = {row.pk for row in found if not is_undone(row, ends[row.pk], work.facts)}
+        for row in found:
+            if row.pk in unproved:
+                work.advance_check(row)
+            else:
+                work.apply_trigger(row, Compensated(ends[row.pk].incomplete))
+        work.write()
+    return unproved
+
+
+def is_undone(row: SagaInstance, end: StopChainEnd, facts: SagaFacts) -> bool:
+    """Whether it is proved of each fence and undo of a stop chain that it is done, or the chain says that it is not."""
+    saga, log = find_saga(row.name, row.version), facts.logs.get(row.pk, {})
+    if saga is None or end.incomplete or row.status in ENDED or end.find_speaker is trust:
+        return True
+    links = [link.step for link in plan_links(saga, Stop()) if link.step]
+    return all(
+        log.get(name) in CLOSED or is_proved(saga.steps[saga.index(name)], end.find_speaker) for name in links
+    )
 
 
 def request_stop(

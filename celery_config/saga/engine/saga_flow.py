@@ -118,7 +118,8 @@ class SagaFlow(WatchedFlow[SagaInstance, SagaFacts]):
         row.attempt += 1
         replies = facts.replies.get(row.pk, {}) if isinstance(send, Drive) else {}
         log = facts.logs.get(row.pk, {})
-        return row.pk, ChainBuilder(definition(row), row.pk, row.data, row.attempt, log).build(send, replies)
+        chains = ChainBuilder(definition(row), row.pk, row.data, row.attempt, log, settings.MESSAGE_KEYS)
+        return row.pk, chains.build(send, replies)
 
     def explain_status(self, row: SagaInstance, cause: Cause | None, facts: SagaFacts) -> None:
         if row.status in ENDED:

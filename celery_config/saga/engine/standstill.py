@@ -27,7 +27,6 @@ BLOCKED = "broker takes no messages"
 PROBE_SECONDS = 1.0
 LOOK_SECONDS = 0.001
 # No queue is bound to it: the broker confirms the message and drops it.
-PROBE_KEY = "standstill.probe"
 
 
 class StandstillCheck:
@@ -127,7 +126,7 @@ class PublishProbe:
             seconds = LOOK_SECONDS
         else:
             self.waits, seconds = True, PROBE_SECONDS
-            self.channel.basic_publish(Message(""), topology.TASKS, PROBE_KEY)
+            self.channel.basic_publish(Message(""), topology.TASKS, topology.PROBE_KEY)
         until = time.monotonic() + seconds
         while self.waits and transport.drain_one(self.connection, until - time.monotonic()):
             pass

@@ -81,7 +81,8 @@ def prepare_starts(saga: type[Saga], wanted: Sequence[tuple[UUID, Any]]) -> Prep
         row.deadline_at = now + timedelta(seconds=settings.TIMES.deadline(saga.deadline))
         schedule_check(row, now)
         try:
-            chain = ChainBuilder(saga, row.pk, row.data, attempt=0).build(Drive(saga.steps[0].name))
+            builder = ChainBuilder(saga, row.pk, row.data, attempt=0, keys=settings.MESSAGE_KEYS)
+            chain = builder.build(Drive(saga.steps[0].name))
         except ChainTooLarge as error:
             outcomes.append(error)
             continue

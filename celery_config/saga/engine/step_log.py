@@ -9,27 +9,42 @@ import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from django.db import connection
 
 from celery_config.db import bulk
 from celery_config.db.functions import NOW, fetch_all
+from celery_config.saga.dsl import StepKind
 from celery_config.saga.models import SagaInstance, SagaStep
 from celery_config.saga.states import StepState
 
-ENTRY_COLUMNS = ("saga", "name", "logged", "reply", "refusal")
+R = TypeVar("R", bound="StepReport")
+ENTRY_COLUMNS = ("saga", "name", "logged", "reply", "refusal", "command")
 
 
 @dataclass(frozen=True)
 class LoggedStep:
-    """One step's state, as an event reports it."""
+    """One step's state, as its participant reports it."""
 
     saga: UUID
     step: str
     outcome: StepState
     content: dict[str, Any] | None
+    service: str = ""
+    """Who says so: the entry counts for a step of this service alone. Empty: it is proved otherwise."""
+
+
+class StepReport(Protocol):
+    """A service's message about a step."""
+
+    @property
+    def saga(self) -> UUID: ...
+    @property
+    def step(self) -> str: ...
+    @property
+    def service(self) -> str: ...
 
 
 def merge_entries(entries: Iterable[LoggedStep]) -> list[LoggedStep]:
@@ -48,6 +63,7 @@ def merge_entries(entries: Iterable[LoggedStep]) -> list[LoggedStep]:
             logged=entry.outcome.value,
             reply=entry.content if entry.outcome is StepState.DONE else None,
             refusal=entry.content if entry.outcome is StepState.REFUSED else None,
+            command=own_commands(entry.service),
         )
         for entry in best.values()
     ]
@@ -66,6 +82,7 @@ def merge_statement(vendor: str) -> str:
             SELECT step.id, given.logged, given.reply, given.refusal
             FROM saga_sagastep AS step
             JOIN {relation} ON step.saga_id = given.saga_id AND step.name = given.name
+                AND substr(step.command, 1, length(given.command)) = given.command
             ORDER BY step.id{locks}
         )
         UPDATE saga_sagastep SET
@@ -79,7 +96,31 @@ def merge_statement(vendor: str) -> str:
         RETURNING saga_sagastep.saga_id, saga_sagastep.name"""
 
 
+def find_done_pivots(sagas: Iterable[UUID]) -> set[UUID]:
+    """The sagas whose pivot the log knows as done."""
+    done = SagaStep.objects.filter(saga__in=list(sagas), kind=StepKind.PIVOT.value, logged=StepState.DONE)
+    return set(done.values_list("saga_id", flat=True))
+
+
+def keep_own(reports: Sequence[R]) -> list[R]:
+    """The reports about steps of the services that make them."""
+    found = SagaStep.objects.filter(saga__in={each.saga for each in reports})
+    commands = {
+        (saga, name): command for saga, name, command in found.values_list("saga_id", "name", "command")
+    }
+    return [
+        each
+        for each in reports
+        if commands.get((each.saga, each.step), "").startswith(own_commands(each.service))
+    ]
+
+
 to_uuid = SagaInstance._meta.get_field("id").to_python
+
+
+def own_commands(service: str) -> str:
+    """What the names of a service's commands begin with; empty for any service."""
+    return f"{service}." if service else ""
 
 
 def read_log(sagas: Sequence[SagaInstance]) -> dict[UUID, dict[str, StepState]]:

@@ -7,23 +7,25 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
 
+from celery_config.broker.message_authentication import WORDS, MessageKeys, read_words
 from celery_config.common.grouping import split_unique
 from celery_config.contracts.base import LOST
 from celery_config.erasure import tombstones
-from celery_config.errors import Refused, StepSuperseded
+from celery_config.errors import Forged, Refused, StepSuperseded
 from celery_config.messaging.barrier.fences import PIVOT_FENCED, PIVOT_RAN
 from celery_config.messaging.barrier.steps import STEP_LOST
 from celery_config.messaging.deliveries import Delivery, Outcome
 from celery_config.messaging.inbox.subscriptions import Received
-from celery_config.messaging.tasks import Handle, Work, durable_task
+from celery_config.messaging.tasks import Handle, Sender, Work, durable_task, reject_for_good
 from celery_config.saga.dsl import Saga, StepKind
 from celery_config.saga.engine import refusals, runner, step_log
 from celery_config.saga.engine.chains import CALL, COMPENSATED, COMPLETE, STEP_FAILED
 from celery_config.saga.engine.machine import PivotRan, StepFailed, StepLogged, StepLost
 from celery_config.saga.engine.rest_steps import CallMessage, call_participants, record_exhaustion
-from celery_config.saga.engine.runner import StopChainEnd
+from celery_config.saga.engine.runner import ChainEnd, Speakers, StopChainEnd
 from celery_config.saga.states import StepState
 
 
@@ -41,6 +43,7 @@ class StepLostMessage:
     step: str
     operation: str
     reason: str
+    service: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,12 +59,14 @@ class PivotRanMessage:
     saga: UUID
     step: str
     reply: dict[str, Any]
+    service: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PivotFencedMessage:
     saga: UUID
     step: str
+    service: str = ""
 
 
 def handle_step_failed(deliveries: Sequence[Delivery[StepFailedMessage]]) -> list[Outcome]:
@@ -81,7 +86,8 @@ def handle_step_failed(deliveries: Sequence[Delivery[StepFailedMessage]]) -> lis
 
 def handle_step_lost(deliveries: Sequence[Delivery[StepLostMessage]]) -> list[Outcome]:
     """A participant was set back behind a step that was done: the saga is parked (rule 25, parked)."""
-    for part in split_unique([delivery.message for delivery in deliveries], lambda lost: lost.saga):
+    said = step_log.keep_own([delivery.message for delivery in deliveries])
+    for part in split_unique(said, lambda lost: lost.saga):
         causes = {each.saga: {"step": each.step, "code": LOST, "reason": each.reason} for each in part}
         with transaction.atomic():
             for each in part:
@@ -93,16 +99,48 @@ def handle_step_lost(deliveries: Sequence[Delivery[StepLostMessage]]) -> list[Ou
 
 def handle_complete(deliveries: Sequence[Delivery[EndMessage]]) -> list[Outcome]:
     """The last link of a chain of actions."""
-    runner.complete_sagas({delivery.message.saga: delivery.replies for delivery in deliveries})
-    return [None] * len(deliveries)
+    outcomes: dict[int, Outcome] = {}
+    for part in split_unique(deliveries, lambda delivery: delivery.message.saga):
+        ends = {}
+        for each in part:
+            replies, speakers = read_end(each, StepState.DONE)
+            ends[each.message.saga] = ChainEnd(replies, speakers)
+        outcomes |= reject_unproved(part, runner.complete_sagas(ends))
+    return [outcomes[id(delivery)] for delivery in deliveries]
 
 
 def handle_compensated(deliveries: Sequence[Delivery[EndMessage]]) -> list[Outcome]:
     """The last link of a stop chain."""
+    outcomes: dict[int, Outcome] = {}
     for part in split_unique(deliveries, lambda delivery: delivery.message.saga):
-        ends = {each.message.saga: StopChainEnd(each.replies, each.message.incomplete) for each in part}
-        runner.end_stop_chains(ends)
-    return [None] * len(deliveries)
+        ends = {}
+        for each in part:
+            refused, speakers = read_end(each, StepState.UNDONE)
+            ends[each.message.saga] = StopChainEnd(refused, each.message.incomplete, speakers)
+        outcomes |= reject_unproved(part, runner.end_stop_chains(ends))
+    return [outcomes[id(delivery)] for delivery in deliveries]
+
+
+def read_end(delivery: Delivery[EndMessage], outcome: StepState) -> tuple[dict[str, Any], Speakers]:
+    """Return what a chain's end brings of its steps, and who says so (rule 29, authenticity)."""
+    brought = {step: content for step, content in delivery.replies.items() if step != WORDS}
+    words, saga = read_words(delivery.replies), str(delivery.message.saga)
+    keys: MessageKeys = settings.MESSAGE_KEYS
+
+    def find_speaker(step: str) -> str | None:
+        return keys.find_speaker(words.get(step), saga, step, outcome.value, brought.get(step))
+
+    return brought, find_speaker
+
+
+def reject_unproved(deliveries: Sequence[Delivery[EndMessage]], unproved: set[UUID]) -> dict[int, Outcome]:
+    """The outcomes of ends of chains, by delivery; one that lacks a step's own word becomes a dead letter."""
+    return {
+        id(delivery): reject_for_good(Forged("the word of a step's own service is missing or false"))
+        if delivery.message.saga in unproved
+        else None
+        for delivery in deliveries
+    }
 
 
 def handle_pivot_ran(deliveries: Sequence[Delivery[PivotRanMessage]]) -> list[Outcome]:
@@ -110,33 +148,41 @@ def handle_pivot_ran(deliveries: Sequence[Delivery[PivotRanMessage]]) -> list[Ou
     messages = [delivery.message for delivery in deliveries]
     with transaction.atomic():
         step_log.merge_entries(
-            step_log.LoggedStep(each.saga, each.step, StepState.DONE, each.reply) for each in messages
+            step_log.LoggedStep(each.saga, each.step, StepState.DONE, each.reply, each.service)
+            for each in messages
         )
-        runner.handle_triggers({each.saga: PivotRan() for each in messages})
+        proved = step_log.find_done_pivots(each.saga for each in messages)
+        runner.handle_triggers({saga: PivotRan() for saga in proved})
     return [None] * len(deliveries)
 
 
 def handle_pivot_fenced(deliveries: Sequence[Delivery[PivotFencedMessage]]) -> list[Outcome]:
     """A fence found that its pivot did not run and never will; the undos are already under way."""
     step_log.merge_entries(
-        step_log.LoggedStep(each.message.saga, each.message.step, StepState.UNDONE, None)
+        step_log.LoggedStep(
+            each.message.saga, each.message.step, StepState.UNDONE, None, each.message.service
+        )
         for each in deliveries
     )
     return [None] * len(deliveries)
 
 
-def register_task(name: str, message: type[Any], handle: Handle, *, chained: bool = False) -> None:
-    durable_task(name, Work(message=message, handle=handle, chained=chained, exhausted="dead letter"))
+def register_task(
+    name: str, message: type[Any], handle: Handle, *, sender: Sender = "", chained: bool = False
+) -> None:
+    work = Work(message=message, handle=handle, sender=sender, chained=chained, exhausted="dead letter")
+    durable_task(name, work)
 
 
 register_task(STEP_FAILED, StepFailedMessage, handle_step_failed)
-register_task(STEP_LOST, StepLostMessage, handle_step_lost)
-register_task(COMPLETE, EndMessage, handle_complete, chained=True)
-register_task(COMPENSATED, EndMessage, handle_compensated, chained=True)
-register_task(PIVOT_RAN, PivotRanMessage, handle_pivot_ran)
-register_task(PIVOT_FENCED, PivotFencedMessage, handle_pivot_fenced)
+register_task(STEP_LOST, StepLostMessage, handle_step_lost, sender="participant")
+register_task(COMPLETE, EndMessage, handle_complete, sender="orchestrator", chained=True)
+register_task(COMPENSATED, EndMessage, handle_compensated, sender="orchestrator", chained=True)
+register_task(PIVOT_RAN, PivotRanMessage, handle_pivot_ran, sender="participant")
+register_task(PIVOT_FENCED, PivotFencedMessage, handle_pivot_fenced, sender="participant")
 CALL_WORK = Work(
     message=CallMessage,
+    sender="orchestrator",
     handle=call_participants,
     chained=True,
     exhausted="errback",
@@ -155,7 +201,10 @@ def write_saga_log(received: Sequence[Received]) -> None:
         if event.outcome == "failed":
             refusals.record_failure(event.saga, event.step, event.operation, each.data)
         else:
-            entries.append(step_log.LoggedStep(event.saga, event.step, StepState(event.outcome), each.data))
+            # The broker lets a service announce events under its own name only.
+            service = event.type.partition(".")[0]
+            outcome = StepState(event.outcome)
+            entries.append(step_log.LoggedStep(event.saga, event.step, outcome, each.data, service))
     pivots = pivot_names()
     runner.handle_triggers(
         {

@@ -153,7 +153,7 @@ def others(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Services:
 
 @pytest.fixture
 def completed(placed: Placed, others: Services) -> Placed:
-    runner.complete_sagas({placed.saga_id: REPLIES})
+    runner.complete_sagas({placed.saga_id: runner.ChainEnd(REPLIES)})
     others.carried_out(placed)
     return placed
 
@@ -196,7 +196,7 @@ class TestNothingIsFound:
     def test_of_one_product_at_two_agreed_prices(self, shop: Shop, others: Services) -> None:
         lines = tuple(RequestLine(sku=HEART, quantity=q, unit_price=price) for q, price in ((3, 199), (4, 1)))
         placed = Placed(shop.place(lines=lines).order)
-        runner.complete_sagas({placed.saga_id: REPLIES})
+        runner.complete_sagas({placed.saga_id: runner.ChainEnd(REPLIES)})
         others.carried_out(placed)
         assert found() == []
 
@@ -398,7 +398,7 @@ def test_every_page_of_orders_is_looked_at(
     monkeypatch.setattr(audit, "CHUNK", 2)
     placed = [shop.order() for _ in range(5)]
     for one in placed:
-        runner.complete_sagas({one.saga_id: REPLIES})
+        runner.complete_sagas({one.saga_id: runner.ChainEnd(REPLIES)})
     checked, findings = audit.run(lambda _: None)
     assert checked == 5
     assert {finding.order for finding in findings} == {str(one.id) for one in placed}

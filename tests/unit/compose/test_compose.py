@@ -232,14 +232,16 @@ class TestConfinement:
         """The variables of .env that a container should know."""
         service, _, process = container.rpartition("-")
         if service in SERVICES:
-            own = {f"{service}_{n}" for n in ("database_password", "secret_key", "service_token")}
+            own = {
+                f"{service}_{n}" for n in ("database_password", "secret_key", "service_token", "message_keys")
+            }
             own |= {f"rabbitmq_{service}_password"}
             if process == "migrate":
                 own.add(f"{service}_admin_password")
             if service in WEBHOOKS:
                 own.add(f"{service}_webhook_secret")
             if service == ORCHESTRATOR:
-                own |= {f"{s}_service_token" for s in SERVICES}
+                own |= {f"{s}_{n}" for s in SERVICES for n in ("service_token", "message_keys")}
             if service == "inventory":  # it keeps a copy of payment's currencies
                 own.add("payment_service_token")
             # Each asks the orchestrator which sagas have ended.

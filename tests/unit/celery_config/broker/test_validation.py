@@ -34,6 +34,74 @@ def test_a_task_that_is_not_ours() -> None:
     )
 
 
+def link(task: str = "shipment.book_shipment", **route: Any) -> dict[str, Any]:
+    options = {"exchange": "tasks", "routing_key": "shipment.book_shipment", **route}
+    return {"task": task, "args": [], "kwargs": {}, "options": options}
+
+
+def came(exchange: str, key: str, task: str, kwargs: Any = None, **embed: Any) -> str | None:
+    """The fault of a message that came through this exchange under this key."""
+    made = message(json.dumps([[], kwargs or {}, embed or None]), task=task)
+    made.delivery_info = {"exchange": exchange, "routing_key": key}
+    return find_fault(made)
+
+
+class TestWhoMaySendIt:
+    """The broker lets a service use some keys, so a key must tell the truth about its task; a chain as well."""
+
+    PRODUCT = {"type": "inventory.product_changed"}
+
+    @pytest.mark.parametrize(
+        ("exchange", "key", "task", "kwargs"),
+        [
+            ("tasks", TASK, TASK, {}),
+            ("urgent-tasks", "order.step_failed", "order.step_failed", {}),
+            ("tasks", "order.events.receive", "events.receive", PRODUCT),
+            ("events", "inventory.product_changed", "events.receive", PRODUCT),
+            ("events", "inventory.product_changed", "events.receive_all", {"events": [PRODUCT, PRODUCT]}),
+            ("commands", "inventory", TASK, {}),
+        ],
+    )
+    def test_what_services_send(self, exchange: str, key: str, task: str, kwargs: Any) -> None:
+        assert came(exchange, key, task, kwargs) is None
+
+    @pytest.mark.parametrize(
+        ("exchange", "key", "task", "kwargs"),
+        [
+            ("tasks", "order.step_failed", "events.receive", PRODUCT),
+            ("tasks", "inventory.release_stock", TASK, {}),
+            ("tasks", "elsewhere.events.receive", "events.receive", PRODUCT),
+            ("commands", "order", "events.receive", PRODUCT),
+            ("events", "payment.payment_captured", "events.receive", PRODUCT),
+            ("events", "payment.payment_captured", "events.receive", {}),
+            ("events", "payment.x", "events.receive_all", {"events": [{"type": "payment.x"}, PRODUCT]}),
+            ("events", "payment.x", "events.receive_all", {"events": [5]}),
+            ("events", "inventory.reserve_stock", TASK, {}),
+        ],
+    )
+    def test_what_they_do_not(self, exchange: str, key: str, task: str, kwargs: Any) -> None:
+        assert str(came(exchange, key, task, kwargs)).startswith("forged: ")
+
+    def test_a_chain_of_ours(self) -> None:
+        legacy = link(exchange="commands", routing_key="shipment")
+        assert came("tasks", TASK, TASK, chain=[link(), legacy], errbacks=[link()]) is None
+
+    @pytest.mark.parametrize(
+        "forged",
+        [
+            link(exchange="events", routing_key="inventory.product_changed"),
+            link("events.receive", exchange="events", routing_key="inventory.product_changed"),
+            link("events.receive", routing_key="inventory.events.receive"),
+            link("celery.map"), link(exchange="celeryev"), link(exchange=""), link(routing_key="order.complete"),
+            {"task": "shipment.book_shipment"}, {"task": "shipment.book_shipment", "options": "x"},
+        ],
+        ids=str,
+    )  # fmt: skip
+    @pytest.mark.parametrize("where", ["chain", "errbacks", "callbacks"])
+    def test_a_chain_that_would_use_our_rights(self, forged: dict[str, Any], where: str) -> None:
+        assert str(came("tasks", TASK, TASK, **{where: [link(), forged]})).startswith("forged: ")
+
+
 @pytest.mark.parametrize(
     "headers",
     [

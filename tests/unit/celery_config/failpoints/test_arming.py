@@ -82,7 +82,7 @@ def test_production_refuses_to_start_with_them(tmp_path: Path) -> None:
         **os.environ, "ENVIRONMENT": "production", "FAILPOINTS": str(tmp_path),
         "PAYMENT_DATABASE_URL": "postgres://payment:x@db:5432/payment", "PAYMENT_HOSTS": "x",
         "PAYMENT_BROKER_URL": "amqp://payment:x@broker:5672/order-saga", "PAYMENT_SECRET_KEY": "k" * 60,
-        "PAYMENT_SERVICE_TOKEN": "t", "PAYMENT_WEBHOOK_SECRET": "w",
+        "PAYMENT_SERVICE_TOKEN": "t", "PAYMENT_WEBHOOK_SECRET": "w", "PAYMENT_MESSAGE_KEYS": "m",
     }  # fmt: skip
     done = subprocess.run(
         [sys.executable, "manage.py", "payment", "check"],

@@ -329,6 +329,15 @@ def publisher(app: Celery) -> Iterator[Publisher]:
     publisher.close()
 
 
+@pytest.fixture
+def orders_publisher(rabbit: RabbitServer, tmp_path: Path) -> Iterator[Publisher]:
+    """That of the order service, which alone may use a key that leads to no service."""
+    with make_app("order", rabbit, tmp_path) as app:
+        publisher = Publisher(app, timeout=10)
+        yield publisher
+        publisher.close()
+
+
 class TestPublisher:
     def test_a_batch_is_published_and_confirmed(self, publisher: Publisher, rabbit: RabbitServer) -> None:
         assert publisher.publish([task(n) for n in range(150)]) == set(range(150))
@@ -356,11 +365,11 @@ class TestPublisher:
         assert (headers["retries"], headers["root_id"], headers["parent_id"]) == (3, "r", "p")
 
     def test_an_unroutable_command_is_refused_and_the_others_go(
-        self, publisher: Publisher, rabbit: RabbitServer
+        self, orders_publisher: Publisher, rabbit: RabbitServer
     ) -> None:
         """Rule 21 (events): `mandatory`; a confirm alone would hide it."""
-        messages = [task(1), task(2, routing_key="nobody"), task(3)]
-        assert publisher.publish(messages) == {0, 2}
+        messages = [task(1), task(2, routing_key=topology.PROBE_KEY), task(3)]
+        assert orders_publisher.publish(messages) == {0, 2}
         assert [kwargs_of(m) for m in drain(rabbit, "payment.commands")] == [{"n": 1}, {"n": 3}]
 
     def test_one_that_cannot_be_sent_does_not_hold_up_the_others(
@@ -398,7 +407,7 @@ class TestPublisher:
         assert {kwargs_of(m)["n"] for m in drain(rabbit, "payment.commands")} == {1, 3, 4}
 
     def test_one_the_queue_refuses_stays_and_the_channel_is_opened_anew(
-        self, publisher: Publisher, rabbit: RabbitServer, monkeypatch: pytest.MonkeyPatch
+        self, orders_publisher: Publisher, rabbit: RabbitServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A NACK: right after a node's death a channel goes on refusing until it is closed."""
         monkeypatch.setattr(module, "PROBE_SECONDS", 0.0)
@@ -406,20 +415,23 @@ class TestPublisher:
             channel = connection.default_channel
             full = {"x-max-length": 1, "x-overflow": "reject-publish"}
             channel.queue_declare("full", durable=False, auto_delete=False, arguments=full)
-            channel.queue_bind("full", topology.TASKS, "full")
+            channel.queue_bind("full", topology.TASKS, topology.PROBE_KEY)
+            to_it, publisher = {"routing_key": topology.PROBE_KEY}, orders_publisher
             try:
-                assert publisher.publish([task(1, routing_key="full")]) == {0}
-                assert publisher.publish([task(2, routing_key="full"), task(3)]) == {1}
+                assert publisher.publish([task(1, **to_it)]) == {0}
+                assert publisher.publish([task(2, **to_it), task(3)]) == {1}
                 assert publisher.connection is None
                 channel.queue_purge("full")
-                assert publisher.publish([task(2, routing_key="full")]) == {0}
+                assert publisher.publish([task(2, **to_it)]) == {0}
             finally:
                 channel.queue_delete("full")
 
-    def test_an_event_nobody_wants_is_no_error(self, publisher: Publisher, rabbit: RabbitServer) -> None:
+    def test_an_event_nobody_wants_is_no_error(
+        self, orders_publisher: Publisher, rabbit: RabbitServer
+    ) -> None:
         """Rule 21 (events): it goes to `unrouted`."""
         announce(HotelBooked(booking=uuid4()), name="order.nobody_asked")
-        assert publish_batch(publisher, 10) == 1
+        assert publish_batch(orders_publisher, 10) == 1
         assert OutboxMessage.objects.get().published_at
         assert len(drain(rabbit, "unrouted")) == 1
 

@@ -121,7 +121,7 @@ class TestStop:
 class TestComplete:
     def test_it_closes_saga_and_order_and_fills_the_log(self, placed: Placed) -> None:
         """Rule 11: all replies travel with it."""
-        runner.complete_sagas({placed.saga_id: REPLIES})
+        runner.complete_sagas({placed.saga_id: runner.ChainEnd(REPLIES)})
         assert (placed.saga.status, placed.order.status) == ("completed", "confirmed")
         assert placed.order.tracking_number == "SB-1"
         assert placed.log == dict.fromkeys(REPLIES, "done")
@@ -130,28 +130,28 @@ class TestComplete:
         assert OutboxMessage.objects.get(kind="event").name == "order.order_confirmed"
 
     def test_a_repeat_changes_nothing(self, placed: Placed) -> None:
-        runner.complete_sagas({placed.saga_id: REPLIES})
+        runner.complete_sagas({placed.saga_id: runner.ChainEnd(REPLIES)})
         ended = placed.saga.ended_at
-        runner.complete_sagas({placed.saga_id: REPLIES})
+        runner.complete_sagas({placed.saga_id: runner.ChainEnd(REPLIES)})
         assert placed.saga.ended_at == ended
         assert OutboxMessage.objects.filter(kind="event").count() == 1
 
     def test_while_stopping_it_counts_for_nothing(self, placed: Placed) -> None:
         """Rule 11: the fence will answer."""
         runner.request_stop(placed.saga_id, code="cancelled", reason="")
-        runner.complete_sagas({placed.saga_id: REPLIES})
+        runner.complete_sagas({placed.saga_id: runner.ChainEnd(REPLIES)})
         assert (placed.saga.status, placed.order.status) == ("stopping", "placed")
 
     def test_going_forward_it_counts(self, placed: Placed) -> None:
         """Rule 11."""
         runner.handle_trigger(placed.saga_id, PivotRan())
-        runner.complete_sagas({placed.saga_id: REPLIES})
+        runner.complete_sagas({placed.saga_id: runner.ChainEnd(REPLIES)})
         assert placed.saga.status == "completed"
 
     def test_a_parked_saga_accepts_the_proof_of_its_end(self, placed: Placed) -> None:
         """Rules 11 and 25."""
         placed.set(status="parked", due_at=None)
-        runner.complete_sagas({placed.saga_id: REPLIES})
+        runner.complete_sagas({placed.saga_id: runner.ChainEnd(REPLIES)})
         assert (placed.saga.status, placed.order.status) == ("completed", "confirmed")
 
     def test_saga_and_order_close_in_one_transaction(
@@ -165,10 +165,10 @@ class TestComplete:
         with monkeypatch.context() as patched:
             patched.setattr(services.writing, "add_events", fails)
             with pytest.raises(ConnectionError):
-                runner.complete_sagas({placed.saga_id: REPLIES})
+                runner.complete_sagas({placed.saga_id: runner.ChainEnd(REPLIES)})
         assert (placed.saga.status, placed.order.status) == ("running", "placed")
         assert placed.log == dict.fromkeys(REPLIES, "")
-        runner.complete_sagas({placed.saga_id: REPLIES})
+        runner.complete_sagas({placed.saga_id: runner.ChainEnd(REPLIES)})
         assert placed.saga.status == "completed"
 
 
@@ -268,7 +268,7 @@ class TestVersions:
 
 def test_a_message_for_no_saga_is_let_go() -> None:
     assert runner.handle_trigger(uuid4(), WatchdogFired()) is None
-    runner.complete_sagas({uuid4(): REPLIES})
+    runner.complete_sagas({uuid4(): runner.ChainEnd(REPLIES)})
     runner.end_stop_chains({uuid4(): runner.StopChainEnd({})})
     assert not SagaInstance.objects.exists()
 
@@ -294,7 +294,9 @@ class TestTwins:
         for _ in range(self.RACES):
             placed = shop.order()
             cancel = partial(runner.request_stop, placed.saga_id, code="cancelled", reason="")
-            state, _ = together(cancel, partial(runner.complete_sagas, {placed.saga_id: REPLIES}))
+            state, _ = together(
+                cancel, partial(runner.complete_sagas, {placed.saga_id: runner.ChainEnd(REPLIES)})
+            )
             ended = {"stopping": ("stopping", "placed"), "completed": ("completed", "confirmed")}[state]
             assert (placed.saga.status, placed.order.status) == ended
             assert placed.chains == [DRIVE, STOP][: 2 if state == "stopping" else 1]
@@ -308,7 +310,8 @@ class TestTwins:
                 captured, subject="x", saga=placed.saga_id, step="capture-payment", outcome="done"
             )
             done = together(
-                partial(deliver, [event]), partial(runner.complete_sagas, {placed.saga_id: REPLIES})
+                partial(deliver, [event]),
+                partial(runner.complete_sagas, {placed.saga_id: runner.ChainEnd(REPLIES)}),
             )
             assert done == [None, None]
             assert (placed.saga.status, placed.order.status) == ("completed", "confirmed")

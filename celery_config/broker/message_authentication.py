@@ -1,0 +1,128 @@
+"""Message authentication: commands are the orchestrator's, outcomes their participant's (rule 29, authenticity). Pure.
+
+The broker's rights say who may publish what under which key (`topology`). They cannot say who made a link: participants
+pass on the links of a chain. So each participant shares a key with the orchestrator, and with nobody else. A link, and
+a participant's word about its own step, carry a code that only these two can make: HMAC-SHA256 (RFC 2104), of which 128
+bits are kept. Who can check a link can forge only links to itself.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from celery_config.errors import Forged
+
+CODE = "mac"
+"""The name of the code among a message's keyword arguments."""
+UNSIGNED = {CODE, "attempt"}
+"""What a code does not cover: an attempt only tells tries apart in Flower."""
+WORDS = "words"
+"""Beside the replies of a chain's steps: the participants' codes for them, by step; no step has this name."""
+CODE_BYTES = 16
+
+
+class Mode(StrEnum):
+    """What is demanded of messages. An upgrade goes from `off` through `accept` to `require`."""
+
+    OFF = "off"
+    ACCEPT = "accept"
+    """Messages are sent with codes; one that comes without is taken, as older versions sent it."""
+    REQUIRE = "require"
+
+
+@dataclass(frozen=True)
+class MessageKeys:
+    """The keys of one service.
+
+    Args:
+        keys: by the service that shares them with the orchestrator; a participant has only its own. The first makes
+            codes, all are accepted, so a key can be changed without a stop.
+        mode: what is demanded.
+    """
+
+    keys: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict)
+    mode: Mode = Mode.OFF
+
+    def sign_message(self, service: str, task: str, kwargs: Mapping[str, Any]) -> dict[str, str]:
+        """Return the code as a further keyword argument of a message between the orchestrator and `service`."""
+        if self.mode is Mode.OFF:
+            return {}
+        return {CODE: self._make(service, _encode_message(task, kwargs))}
+
+    def check_message(self, service: str, task: str, kwargs: Mapping[str, Any]) -> None:
+        """
+        Raises:
+            Forged: neither the orchestrator nor `service` made this message.
+        """
+        code = kwargs.get(CODE)
+        if self._must_check(code) and not self._fits(service, _encode_message(task, kwargs), code):
+            raise Forged(f"{task} is not authentic: its code is {'wrong' if code else 'missing'}")
+
+    def sign_outcome(self, service: str, saga: str, step: str, outcome: str, content: Any) -> str:
+        """Return a participant's word: `SERVICE:CODE`, or an empty text if codes are off."""
+        if self.mode is Mode.OFF:
+            return ""
+        return f"{service}:{self._make(service, _encode_outcome(service, saga, step, outcome, content))}"
+
+    def find_speaker(self, word: Any, saga: str, step: str, outcome: str, content: Any) -> str | None:
+        """Return the service whose word this is; empty if no word is demanded, None if there is none or it is false."""
+        if not self._must_check(word):
+            return ""
+        service, _, code = word.partition(":") if isinstance(word, str) else ("", "", "")
+        try:
+            fits = self._fits(service, _encode_outcome(service, saga, step, outcome, content), code)
+        except Forged:
+            return None
+        return service if fits else None
+
+    def _must_check(self, code: Any) -> bool:
+        return self.mode is Mode.REQUIRE or (self.mode is Mode.ACCEPT and bool(code))
+
+    def _make(self, service: str, content: bytes) -> str:
+        return _digest(self.keys[service][0], content)
+
+    def _fits(self, service: str, content: bytes, code: Any) -> bool:
+        if not isinstance(code, str) or not code.isascii():
+            return False
+        return any(hmac.compare_digest(_digest(key, content), code) for key in self.keys.get(service, ()))
+
+
+def read_words(replies: Mapping[str, Any]) -> dict[str, Any]:
+    """The words of a chain's participants, by step; empty if there are none."""
+    words = replies.get(WORDS)
+    return words if isinstance(words, dict) else {}
+
+
+def _digest(key: bytes, content: bytes) -> str:
+    return hmac.digest(key, content, "sha256")[:CODE_BYTES].hex()
+
+
+def _encode_message(task: str, kwargs: Mapping[str, Any]) -> bytes:
+    return _encode(["message", task, {name: value for name, value in kwargs.items() if name not in UNSIGNED}])
+
+
+def _encode_outcome(service: str, saga: str, step: str, outcome: str, content: Any) -> bytes:
+    return _encode(["outcome", service, saga, step, outcome, content])
+
+
+def _encode(content: Any) -> bytes:
+    try:
+        return msgspec.json.encode(content, order="deterministic")
+    except (
+        ValueError,
+        TypeError,
+        OverflowError,
+        RecursionError,
+    ) as error:  # what no service of ours would send
+        raise Forged(f"it has contents that no service sends: {type(error).__name__}") from error
+
+
+def read_keys(text: str) -> tuple[bytes, ...]:
+    """Read the keys of a setting, which are separated by commas."""
+    return tuple(key.strip().encode() for key in text.split(",") if key.strip())

@@ -1,0 +1,215 @@
+"""What each service could send with its own broker password alone, in another's name: refused, seen, nothing changed.
+
+The broker refuses what its rights say. What it lets pass, because a service hands on links to any other, is a dead
+letter, on which no saga acts (rule 29, authenticity).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from amqp.exceptions import AccessRefused
+from kombu import Connection
+
+from celery_config.broker.topology import COMMANDS, EVENTS, TASK_EVENTS, TASKS, URGENT_TASKS
+from celery_config.messaging.barrier.fences import PIVOT_RAN
+from celery_config.saga.engine.chains import COMPLETE, STEP_FAILED
+from tests.acceptance.shop import ADDRESS, TEA, Shop, until
+
+NO_EMBED: dict[str, Any] = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
+STRANGER = {**ADDRESS, "name": "Somebody Else", "line1": "9 Other Road"}
+
+
+class Intruder:
+    """One service's broker user and message key, in the hands of somebody who knows the code."""
+
+    def __init__(self, shop: Shop, service: str) -> None:
+        self.shop, self.service = shop, service
+        self.keys = shop.message_keys(service)
+
+    def sign(self, task: str, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """The arguments with the only code that this service can make."""
+        return kwargs | self.keys.sign_message(self.service, task, kwargs)
+
+    def send(self, exchange: str, key: str, task: str, *body: Any, chain: list[Any] | None = None) -> bool:
+        """Publish a task message; return whether the broker took it."""
+        assert self.shop.stack.rabbitmq is not None
+        url = self.shop.stack.rabbitmq.url(self.service)
+        with Connection(url, transport_options={"confirm_publish": True}) as connection:
+            channel: Any = connection.channel()
+            args, kwargs = body
+            headers = {"task": task, "id": str(uuid4())}
+            with connection.Producer(channel) as producer:
+                try:
+                    producer.publish(
+                        [args, kwargs, {**NO_EMBED, "chain": chain}],
+                        exchange=exchange, routing_key=key, headers=headers, serializer="json",
+                    )  # fmt: skip
+                except AccessRefused:
+                    return False
+        return True
+
+
+@pytest.fixture
+def refused_letters(shop: Shop) -> Any:
+    """Wait for dead letters of these tasks; all say that they are forged."""
+    known = {row["id"] for row in shop.dead_letters()}
+
+    def wait(*tasks: str) -> None:
+        def fresh() -> list[dict[str, Any]]:
+            return [row for row in shop.dead_letters() if row["id"] not in known]
+
+        until(lambda: len(fresh()) >= len(tasks), "every forgery is kept as a dead letter")
+        assert sorted(row["task"] for row in fresh()) == sorted(tasks)
+        for row in fresh():
+            assert (
+                "authentic" in row["fault"] or "forged" in row["fault"] or "unknown task" in row["fault"]
+            ), row
+            assert row["consequence"].startswith("kept: "), row
+
+    return wait
+
+
+def cloud_event(kind: str, subject: str, data: dict[str, Any], **more: Any) -> dict[str, Any]:
+    about = {"specversion": "1.0", "id": str(uuid4()), "source": f"/{kind.partition('.')[0]}", "type": kind}
+    return {**about, "subject": subject, "time": "2026-11-29T00:00:00+00:00", "data": data, **more}
+
+
+def test_events_of_others_are_refused_by_the_broker(shop: Shop) -> None:
+    """A price by payment, an address by inventory, a capture by shipment."""
+    order = shop.place(flow="choreographed")
+    product = {
+        "sku": TEA,
+        "name": "Tea",
+        "price": 1,
+        "currency": "EUR",
+        "weight_grams": 1,
+        "active": True,
+        "version": 999,
+    }
+    customer = {"customer": str(uuid4()), "name": "x", "version": 999}
+    captured = {"payment": str(uuid4()), "captured_amount": 1}
+    for service, kind, data in (
+        ("payment", "inventory.product_changed", {**product, "version": 999}),
+        ("inventory", "order.customer_changed", customer),
+        ("shipment", "payment.payment_captured", captured),
+    ):
+        intruder = Intruder(shop, service)
+        event = cloud_event(kind, TEA, data, saga=order, flow="place-order")
+        assert not intruder.send(EVENTS, kind, "events.receive", [], event)
+        # As a task, for the inbox of the order service, past the exchange of events.
+        assert not intruder.send(TASKS, "order.events.receive", "events.receive", [], event)
+    shop.all_confirmed([order])
+    [copy] = shop.rows("order", "SELECT price FROM order_catalogueproduct WHERE sku = %s", TEA)
+    assert copy["price"] == 890
+
+
+def test_events_of_others_under_a_key_of_ones_own(shop: Shop, refused_letters: Any) -> None:
+    event = cloud_event("inventory.product_changed", TEA, {"sku": TEA, "price": 1, "version": 999})
+    assert Intruder(shop, "payment").send(EVENTS, "payment.payment_voided", "events.receive", [], event)
+    assert Intruder(shop, "payment").send(TASKS, "order.step_failed", "events.receive", [], event)
+    assert Intruder(shop, "payment").send(COMMANDS, "order", "events.receive", [], event)
+    until(
+        lambda: len([r for r in shop.dead_letters() if "product_changed" in r["body"]]) >= 3, "three letters"
+    )
+    [copy] = shop.rows("order", "SELECT price FROM order_catalogueproduct WHERE sku = %s", TEA)
+    assert copy["price"] == 890
+
+
+def test_an_end_that_nobody_vouches_for(shop: Shop, refused_letters: Any) -> None:
+    """Shipment says that an order is complete whose card was not asked yet, and is refused later."""
+    shop.process("payment-worker").stop()
+    try:
+        order = shop.place(payment_token="tok_card_declined")
+        saga = shop.saga(order)["id"]
+        intruder = Intruder(shop, "shipment")
+        end = {"saga": saga, "step": "", "attempt": 0, "operation": "complete"}
+        replies = {"capture-payment": {"payment": str(uuid4()), "captured_amount": 1}}
+        ran = {
+            "saga": saga,
+            "step": "capture-payment",
+            "service": "payment",
+            "reply": replies["capture-payment"],
+        }
+        assert intruder.send(URGENT_TASKS, COMPLETE, COMPLETE, [replies], intruder.sign(COMPLETE, end))
+        assert intruder.send(URGENT_TASKS, PIVOT_RAN, PIVOT_RAN, [], intruder.sign(PIVOT_RAN, ran))
+        refused_letters(COMPLETE, PIVOT_RAN)
+        assert shop.saga(order)["status"] == "running"
+    finally:
+        shop.restart_all("payment-worker")
+    (ended,) = shop.ends([order]).values()
+    assert ended.status != "confirmed"
+    assert shop.facts("shipment", order).get("state") in (None, "cancelled")
+
+
+def test_commands_that_the_orchestrator_did_not_give(shop: Shop, refused_letters: Any) -> None:
+    """A refund by inventory, a parcel to a stranger by payment, an erasure by shipment."""
+    order = shop.place()
+    shop.all_confirmed([order])
+    before = {service: shop.facts(service, order) for service in ("payment", "inventory", "shipment")}
+    nowhere = str(uuid4())
+    forged: list[tuple[str, str, dict[str, Any]]] = [
+        (
+            "inventory",
+            "payment.refund_payment",
+            {"order": order, "refund": str(uuid4()), "refund_amount": 890, "currency": "EUR"},
+        ),
+        ("payment", "shipment.book_shipment", {"order": nowhere, "address": STRANGER, "weight_grams": 1}),
+        ("payment", "shipment.dispatch_shipment", {"order": nowhere, "shipment": str(uuid4())}),
+        (
+            "shipment",
+            "payment.forget_payer",
+            {"erasure": str(uuid4()), "customer": str(uuid4()), "about": [order]},
+        ),
+    ]
+    for service, task, command in forged:
+        intruder = Intruder(shop, service)
+        kwargs = {"saga": str(uuid4()), "step": "x", "attempt": 0, "operation": "do", "command": command}
+        for exchange in (TASKS, URGENT_TASKS):
+            assert intruder.send(exchange, task, task, [{}], intruder.sign(task, kwargs))
+        assert intruder.send(COMMANDS, task.partition(".")[0], task, [{}], kwargs)
+    refused_letters(*[task for _, task, _ in forged for _ in range(3)])
+    assert {service: shop.facts(service, order) for service in before} == before
+    assert shop.facts("shipment", nowhere) == {}
+
+
+def test_chains_that_would_use_the_victims_rights(shop: Shop, refused_letters: Any) -> None:
+    """Whoever receives a message publishes what follows from it, so it may not lead anywhere else."""
+    intruder = Intruder(shop, "inventory")
+    event = cloud_event("payment.payment_captured", "x", {"payment": str(uuid4()), "captured_amount": 1})
+    links = [
+        ("events.receive", {"exchange": EVENTS, "routing_key": "payment.payment_captured"}),
+        ("events.receive", {"exchange": TASKS, "routing_key": "payment.events.receive"}),
+        ("celery.map", {"exchange": TASKS, "routing_key": "payment.refund_payment"}),
+        ("task-sent", {"exchange": TASK_EVENTS, "routing_key": "task.sent"}),
+    ]
+    task = "payment.authorize_payment"
+    for name, options in links:
+        chain = [{"task": name, "args": [], "kwargs": event, "options": options, "immutable": True}]
+        kwargs = {"saga": str(uuid4()), "step": "x", "attempt": 0, "operation": "do", "command": {}}
+        assert intruder.send(TASKS, task, task, [{}], kwargs, chain=chain)
+    assert intruder.send(TASKS, "payment.map", "celery.map", [], {"task": "x", "it": [1]})
+    refused_letters("celery.map", *[task] * len(links))
+
+
+def test_a_failure_that_did_not_happen_stops_an_order_and_takes_nothing(shop: Shop) -> None:
+    """Errbacks prove nothing: the order is paid and sent, or neither."""
+    shop.process("payment-worker").stop()
+    try:
+        order = shop.place()
+        failed = {
+            "saga": shop.saga(order)["id"],
+            "step": "dispatch-shipment",
+            "operation": "do",
+            "attempt": 0,
+        }
+        assert Intruder(shop, "inventory").send(URGENT_TASKS, STEP_FAILED, STEP_FAILED, [], failed)
+    finally:
+        shop.restart_all("payment-worker")
+    (ended,) = shop.ends([order]).values()
+    payment, shipment = shop.facts("payment", order), shop.facts("shipment", order)
+    paid = payment.get("state") == "captured"
+    assert (ended.status == "confirmed") is paid
+    assert (shipment.get("state") == "dispatched") is paid

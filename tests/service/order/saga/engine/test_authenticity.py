@@ -1,0 +1,231 @@
+"""What another service says of a step, or what only the last link repeats, proves nothing (rule 29, authenticity)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+import pytest
+from celery.exceptions import Reject
+from django.conf import settings
+from django.test import override_settings
+from kombu.message import Message
+
+from celery_config.broker.message_authentication import WORDS, MessageKeys, Mode
+from celery_config.contracts.payment import PaymentCaptured
+from celery_config.messaging.barrier.fences import PIVOT_FENCED, PIVOT_RAN
+from celery_config.messaging.barrier.steps import STEP_LOST
+from celery_config.messaging.inbox.subscriptions import deliver
+from celery_config.messaging.outbox.writing import cloud_event
+from celery_config.saga.dead_letters.letter import Letter
+from celery_config.saga.dead_letters.reader import process_letters
+from celery_config.saga.engine import runner
+from celery_config.saga.models import DeadLetter
+from celery_config.saga.testing import list_links
+from tests.service.order.conftest import REPLIES, Placed, run
+
+pytestmark = pytest.mark.django_db
+OWNERS = {
+    "authorize-payment": "payment", "reserve-stock": "inventory", "book-shipment": "shipment",
+    "capture-payment": "payment", "commit-stock": "inventory", "dispatch-shipment": "shipment",
+}  # fmt: skip
+TO_UNDO = ("capture-payment", "book-shipment", "reserve-stock", "authorize-payment")
+
+
+@pytest.fixture(autouse=True)
+def keys() -> Iterator[MessageKeys]:
+    """Those of the order service, which demands codes."""
+    keys = replace(settings.MESSAGE_KEYS, mode=Mode.REQUIRE)
+    with override_settings(MESSAGE_KEYS=keys):
+        yield keys
+
+
+def say(placed: Placed, outcome: str, said: dict[str, Any], **speakers: str) -> dict[str, Any]:
+    """What a chain's end brings: contents of steps, with the word of each step's owner, or of another speaker."""
+    words = {
+        step: settings.MESSAGE_KEYS.sign_outcome(
+            speakers.get(step.replace("-", "_"), OWNERS[step]), str(placed.saga_id), step, outcome, content
+        )
+        for step, content in said.items()
+    }
+    return {step: content for step, content in said.items() if content is not None} | {WORDS: words}
+
+
+def complete(placed: Placed, replies: dict[str, Any]) -> Any:
+    return run(list_links(placed.messages[-1])[-1], replies)
+
+
+def report(placed: Placed, service: str, task: str, **about: Any) -> dict[str, Any]:
+    """A report as this service can make it, with its own key."""
+    kwargs = {"saga": str(placed.saga_id), "service": service, **about}
+    return {"task": task, "kwargs": kwargs | settings.MESSAGE_KEYS.sign_message(service, task, kwargs)}
+
+
+def assert_untouched(placed: Placed, status: str = "running") -> None:
+    assert placed.saga.status == status
+    assert set(placed.log.values()) == {""}
+
+
+class TestTheEnd:
+    def test_with_every_steps_own_word(self, placed: Placed) -> None:
+        complete(placed, say(placed, "done", REPLIES))
+        assert placed.saga.status == "completed"
+        assert placed.order.status == "confirmed"
+
+    @pytest.mark.parametrize(
+        "brought",
+        [
+            pytest.param(lambda placed: REPLIES, id="replies that nobody vouches for"),
+            pytest.param(
+                lambda placed: say(placed, "done", REPLIES, capture_payment="shipment"),
+                id="another service speaks for the pivot",
+            ),
+            pytest.param(
+                lambda placed: (
+                    say(placed, "done", REPLIES) | {"capture-payment": {"payment": str(UUID(int=9))}}
+                ),
+                id="the reply was changed on the way",
+            ),
+            pytest.param(
+                lambda placed: say(
+                    placed, "done", {k: v for k, v in REPLIES.items() if k != "capture-payment"}
+                ),
+                id="the pivot is left out",
+            ),
+            pytest.param(lambda placed: say(placed, "undone", REPLIES), id="words about something else"),
+            pytest.param(lambda placed: {**REPLIES, WORDS: ["x"]}, id="no words at all"),
+        ],
+    )
+    def test_without_them_it_is_a_dead_letter(self, placed: Placed, brought: Any) -> None:
+        with pytest.raises(Reject):
+            complete(placed, brought(placed))
+        assert placed.saga.status == "running"
+        assert placed.order.status != "confirmed"
+        assert placed.log["capture-payment"] == ""
+
+    def test_what_the_log_knows_needs_no_word_and_its_reply_counts(self, placed: Placed) -> None:
+        placed.log_as("done", "authorize-payment", "reserve-stock", "book-shipment", "capture-payment")
+        late = {step: REPLIES[step] for step in ("commit-stock", "dispatch-shipment")}
+        invented = {"capture-payment": {"payment": str(UUID(int=9)), "captured_amount": 1}}
+        complete(placed, invented | say(placed, "done", late))
+        assert placed.saga.status == "completed"
+        assert placed.saga.steps.get(name="capture-payment").reply == REPLIES["capture-payment"]
+
+    def test_a_link_that_nobody_made(self, placed: Placed) -> None:
+        link = list_links(placed.messages[-1])[-1]
+        forged = {**link, "kwargs": {**link["kwargs"], "mac": "00"}}
+        with pytest.raises(Reject):
+            run(forged, say(placed, "done", REPLIES))
+        assert_untouched(placed)
+
+
+class TestTheEndOfAStop:
+    @pytest.fixture
+    def stopping(self, placed: Placed) -> Placed:
+        runner.request_stop(placed.saga_id, code="cancelled", reason="")
+        return placed
+
+    def test_with_every_undos_own_word(self, stopping: Placed) -> None:
+        complete(stopping, say(stopping, "undone", dict.fromkeys(TO_UNDO)))
+        assert stopping.saga.status == "compensated"
+
+    @pytest.mark.parametrize("left_out", TO_UNDO)
+    def test_one_that_is_left_out(self, stopping: Placed, left_out: str) -> None:
+        said = {step: None for step in TO_UNDO if step != left_out}
+        with pytest.raises(Reject):
+            complete(stopping, say(stopping, "undone", said))
+        assert stopping.saga.status == "stopping"
+
+    def test_one_that_the_log_knows(self, stopping: Placed) -> None:
+        stopping.log_as("refused", "authorize-payment")
+        stopping.log_as("undone", "capture-payment")
+        complete(stopping, say(stopping, "undone", {"book-shipment": None, "reserve-stock": None}))
+        assert stopping.saga.status == "compensated"
+
+    def test_a_reason_that_nobody_vouches_for_is_not_kept(self, stopping: Placed) -> None:
+        invented = {"reserve-stock": {"code": "sold_out", "reason": "the customer stole it"}}
+        with pytest.raises(Reject):
+            complete(stopping, say(stopping, "undone", dict.fromkeys(TO_UNDO)) | invented)
+        assert stopping.saga.steps.get(name="reserve-stock").refusal is None
+
+
+class TestReports:
+    PIVOT: dict[str, Any] = {"step": "capture-payment", "reply": REPLIES["capture-payment"]}
+
+    def test_of_the_pivots_own_service(self, placed: Placed) -> None:
+        run(report(placed, "payment", PIVOT_RAN, **self.PIVOT))
+        assert placed.saga.status == "forward"
+
+    @pytest.mark.parametrize("task", [PIVOT_RAN, PIVOT_FENCED])
+    def test_of_another_service(self, placed: Placed, task: str) -> None:
+        run(report(placed, "shipment", task, **self.PIVOT))
+        assert_untouched(placed)
+
+    def test_of_another_service_about_its_own_step(self, placed: Placed) -> None:
+        run(report(placed, "shipment", PIVOT_RAN, step="book-shipment", reply=REPLIES["book-shipment"]))
+        assert placed.saga.status == "running"
+
+    def test_in_anothers_name(self, placed: Placed) -> None:
+        forged = report(placed, "shipment", PIVOT_RAN, **self.PIVOT)
+        with pytest.raises(Reject):
+            run({**forged, "kwargs": {**forged["kwargs"], "service": "payment"}})
+        assert_untouched(placed)
+
+    @pytest.mark.parametrize(("service", "status"), [("shipment", "running"), ("payment", "parked")])
+    def test_that_a_step_was_lost(self, placed: Placed, service: str, status: str) -> None:
+        run(report(placed, service, STEP_LOST, step="authorize-payment", operation="undo", reason="x"))
+        assert placed.saga.status == status
+
+
+class TestEvents:
+    @pytest.mark.parametrize("step", ["capture-payment", "authorize-payment"])
+    def test_say_something_of_their_own_services_steps_alone(self, placed: Placed, step: str) -> None:
+        event = PaymentCaptured(payment=UUID(int=1), captured_amount=1)
+        message = cloud_event(
+            event, subject=str(placed.id), saga=placed.saga_id, step=step, operation="do", outcome="done"
+        )
+        foreign = {**message, "type": "shipment.shipment_booked", "data": REPLIES["book-shipment"]}
+        deliver([foreign])
+        assert_untouched(placed)
+
+
+class TestDeadLetters:
+    def put(self, kwargs: dict[str, Any], task: str = "payment.capture_payment", **death: Any) -> DeadLetter:
+        headers = {
+            "task": task,
+            "id": "1",
+            "x-death": [{"reason": "rejected", "queue": "payment.urgent", **death}],
+        }
+        message = Message(
+            body=json.dumps([[{}], kwargs, {}]).encode(), content_type="application/json",
+            content_encoding="utf-8", headers=headers, accept={"application/json"},
+        )  # fmt: skip
+        process_letters([Letter.parse(message)])
+        return DeadLetter.objects.latest("id")
+
+    def test_one_of_ours_counts(self, placed: Placed) -> None:
+        (link,) = [
+            each for each in list_links(placed.messages[-1]) if each["task"] == "payment.capture_payment"
+        ]
+        assert "taken as the failure" in self.put(link["kwargs"]).consequence
+        assert placed.saga.status == "stopping"
+
+    def test_a_forged_one_changes_nothing_and_is_kept(self, placed: Placed) -> None:
+        due = placed.saga.due_at
+        (link,) = [
+            each for each in list_links(placed.messages[-1]) if each["task"] == "payment.capture_payment"
+        ]
+        kept = self.put(link["kwargs"] | {"operation": "undo"})
+        assert kept.consequence == "kept: it is forged, so nothing follows from it"
+        assert kept.fault == "payment.capture_payment is not authentic: its code is wrong"
+        assert (placed.saga.status, placed.saga.due_at) == ("running", due)
+
+    def test_one_that_came_under_a_key_of_another_task(self, placed: Placed) -> None:
+        event = {"type": "payment.payment_captured", "saga": str(placed.saga_id)}
+        route = {"exchange": "tasks", "routing-keys": ["order.complete"]}
+        kept = self.put(event, "events.receive", **route)
+        assert kept.consequence.startswith("kept: it is forged")
+        assert_untouched(placed)

@@ -1,0 +1,115 @@
+"""A code is made by two services alone, covers all that a message says, and any of several keys may have made it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from celery_config.broker.message_authentication import MessageKeys, Mode, read_keys
+from celery_config.errors import Forged
+
+TASK = "payment.capture_payment"
+KWARGS: dict[str, Any] = {
+    "saga": "0193", "step": "capture-payment", "attempt": 0, "operation": "do",
+    "command": {"order": "1", "ratio": 1.5, "lines": [{"sku": "Ä", "quantity": 2}]}, "needs": {"payment": "authorize"},
+}  # fmt: skip
+ORDER = MessageKeys({"payment": (b"p",), "shipment": (b"s",), "order": (b"o",)}, Mode.REQUIRE)
+PAYMENT = MessageKeys({"payment": (b"p",)}, Mode.REQUIRE)
+SHIPMENT = MessageKeys({"shipment": (b"s",)}, Mode.REQUIRE)
+REPLY = {"payment": "7", "captured_amount": 100}
+
+
+def sent(keys: MessageKeys = ORDER, service: str = "payment", **changed: Any) -> dict[str, Any]:
+    """The message as it arrives: through JSON, its fields in another order."""
+    kwargs = KWARGS | keys.sign_message(service, TASK, KWARGS) | changed
+    return json.loads(json.dumps(kwargs, sort_keys=True))  # type: ignore[no-any-return]
+
+
+class TestMessages:
+    def test_its_own_service_takes_it(self) -> None:
+        PAYMENT.check_message("payment", TASK, sent())
+        PAYMENT.check_message("payment", TASK, sent(attempt=3))  # which only tells tries apart
+
+    @pytest.mark.parametrize(
+        "changed",
+        [
+            {"saga": "0194"}, {"step": "x"}, {"operation": "undo"}, {"known": "done"}, {"needs": {}},
+            {"command": KWARGS["command"] | {"order": "2"}}, {"mac": ""}, {"mac": None}, {"mac": "ä"}, {"mac": 5},
+            {"command": {"order": "\ud800"}}, {"command": 2**2000},
+        ],
+        ids=str,
+    )  # fmt: skip
+    def test_whatever_is_changed_is_refused(self, changed: dict[str, Any]) -> None:
+        with pytest.raises(Forged):
+            PAYMENT.check_message("payment", TASK, sent() | changed)
+
+    def test_another_task_is_refused(self) -> None:
+        with pytest.raises(Forged, match="wrong"):
+            PAYMENT.check_message("payment", "payment.refund_payment", sent())
+
+    def test_another_participant_cannot_make_it(self) -> None:
+        forged = KWARGS | SHIPMENT.sign_message("shipment", TASK, KWARGS)
+        with pytest.raises(Forged, match="wrong"):
+            PAYMENT.check_message("payment", TASK, forged)
+        with pytest.raises(KeyError):
+            SHIPMENT.sign_message("payment", TASK, KWARGS)
+
+    def test_any_key_of_the_list_counts_and_the_first_makes_codes(self) -> None:
+        both = MessageKeys({"payment": read_keys("new, p")}, Mode.REQUIRE)
+        both.check_message("payment", TASK, sent())
+        new = MessageKeys({"payment": (b"new",)}, Mode.REQUIRE)
+        new.check_message("payment", TASK, sent(both))
+        with pytest.raises(Forged):
+            PAYMENT.check_message("payment", TASK, sent(both))
+
+    @pytest.mark.parametrize("mode", [Mode.OFF, Mode.ACCEPT])
+    def test_an_older_version_sends_none(self, mode: Mode) -> None:
+        MessageKeys(PAYMENT.keys, mode).check_message("payment", TASK, KWARGS)
+        with pytest.raises(Forged, match="missing"):
+            PAYMENT.check_message("payment", TASK, KWARGS)
+
+    def test_a_wrong_code_is_refused_while_none_is_demanded(self) -> None:
+        with pytest.raises(Forged, match="wrong"):
+            MessageKeys(PAYMENT.keys, Mode.ACCEPT).check_message("payment", TASK, sent(saga="0194"))
+
+    def test_off_sends_none(self) -> None:
+        assert MessageKeys(ORDER.keys).sign_message("payment", TASK, KWARGS) == {}
+        assert MessageKeys(ORDER.keys).sign_outcome("payment", "1", "x", "done", {}) == ""
+
+
+class TestWords:
+    WORD = PAYMENT.sign_outcome("payment", "0193", "capture-payment", "done", REPLY)
+
+    def test_name_who_speaks(self) -> None:
+        assert ORDER.find_speaker(self.WORD, "0193", "capture-payment", "done", REPLY) == "payment"
+
+    def test_of_another_service_name_that_service(self) -> None:
+        word = SHIPMENT.sign_outcome("shipment", "0193", "capture-payment", "done", REPLY)
+        assert ORDER.find_speaker(word, "0193", "capture-payment", "done", REPLY) == "shipment"
+        stolen = word.replace("shipment", "payment")
+        assert ORDER.find_speaker(stolen, "0193", "capture-payment", "done", REPLY) is None
+
+    @pytest.mark.parametrize(
+        "about",
+        [
+            ("0194", "capture-payment", "done", REPLY),
+            ("0193", "authorize-payment", "done", REPLY),
+            ("0193", "capture-payment", "undone", REPLY),
+            ("0193", "capture-payment", "done", REPLY | {"payment": "8"}),
+            ("0193", "capture-payment", "done", None),
+            ("0193", "capture-payment", "done", {"payment": "\ud800"}),
+        ],
+    )
+    def test_count_for_what_they_say_alone(self, about: Any) -> None:
+        assert ORDER.find_speaker(self.WORD, *about) is None
+
+    @pytest.mark.parametrize("word", [None, "", 5, [], "payment:", "nobody:00"])
+    def test_that_are_none(self, word: Any) -> None:
+        assert ORDER.find_speaker(word, "0193", "capture-payment", "done", REPLY) is None
+
+    def test_are_not_demanded_of_older_versions(self) -> None:
+        accept = MessageKeys(ORDER.keys, Mode.ACCEPT)
+        assert accept.find_speaker(None, "0193", "capture-payment", "done", REPLY) == ""
+        assert accept.find_speaker("payment:00", "0193", "capture-payment", "done", REPLY) is None
