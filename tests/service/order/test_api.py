@@ -293,7 +293,7 @@ class TestShowing:
 
     def test_lists_are_filtered_and_paged(self, staff: APIClient, shop: Shop) -> None:
         done = shop.order()
-        runner.complete_sagas({done.saga_id: REPLIES})
+        runner.complete_sagas({done.saga_id: runner.ChainEnd(REPLIES)})
         for _ in range(3):
             shop.order()
         confirmed = staff.get(ORDERS, {"status": "confirmed"}).json()["results"]
@@ -319,7 +319,7 @@ class TestCancelling:
         )  # fmt: skip
 
     def test_when_it_is_too_late_the_reason_is_said(self, ada: APIClient, order: dict[str, Any]) -> None:
-        runner.complete_sagas({Placed(order["order"]).saga_id: REPLIES})
+        runner.complete_sagas({Placed(order["order"]).saga_id: runner.ChainEnd(REPLIES)})
         answer = ada.post(f"{order['url']}cancel/")
         assert (answer.status_code, answer.json()["code"]) == (409, "too_late")
         assert "completed" in answer.json()["detail"]
@@ -332,7 +332,7 @@ class TestCancelling:
 
 class TestRefunds:
     def test_staff_ask_for_one(self, staff: APIClient, placed: Placed) -> None:
-        runner.complete_sagas({placed.saga_id: REPLIES})
+        runner.complete_sagas({placed.saga_id: runner.ChainEnd(REPLIES)})
         url = f"{ORDERS}{placed.id}/refunds/"
         answer = staff.post(url, {"amount": 255, "reason": "broken"}, format="json")
         assert (answer.status_code, answer.json()["status"]) == (202, "asked")
@@ -340,7 +340,7 @@ class TestRefunds:
 
     def test_not_beyond_the_total(self, staff: APIClient, placed: Placed) -> None:
         """Rule 23."""
-        runner.complete_sagas({placed.saga_id: REPLIES})
+        runner.complete_sagas({placed.saga_id: runner.ChainEnd(REPLIES)})
         answer = staff.post(f"{ORDERS}{placed.id}/refunds/", {"amount": 1786, "reason": "x"}, format="json")
         assert (answer.status_code, answer.json()["code"]) == (409, "not_refundable")
 

@@ -177,7 +177,7 @@ def ask(placed: Placed, amount: int) -> Refund:
 
 def pay(refund: Refund) -> None:
     reply = {"refund": str(refund.id), "refunded_amount": refund.amount}
-    runner.complete_sagas({refund.saga: {"refund-payment": reply}})
+    runner.complete_sagas({refund.saga: runner.ChainEnd({"refund-payment": reply})})
 
 
 def refuse(refund: Refund) -> None:

@@ -194,7 +194,7 @@ class TestCancelling:
         runner.handle_trigger(placed.saga_id, PivotRan())
         with pytest.raises(TooLate, match="forward"):
             cancelling.ask_to_cancel(order=placed.order, reason="by ada")
-        runner.complete_sagas({placed.saga_id: REPLIES})
+        runner.complete_sagas({placed.saga_id: runner.ChainEnd(REPLIES)})
         with pytest.raises(TooLate, match="completed"):
             cancelling.ask_to_cancel(order=placed.order, reason="by ada")
 

@@ -91,7 +91,7 @@ def test_a_customer_who_is_here_again_is_erased_again(
 ) -> None:
     order = Placed(shop.place("key-1").order)
     order.heard()
-    runner.complete_sagas({order.saga_id: REPLIES})
+    runner.complete_sagas({order.saga_id: runner.ChainEnd(REPLIES)})
     assert order.saga_id
     others.erase(shop.customer.pk, order.id, order.saga_id)
     assert "0 written" not in recover(capsys)
@@ -138,6 +138,6 @@ def test_an_order_that_has_not_ended_here_keeps_its_data_until_then(
     assert not Forgotten.objects.exists()
     epochs.end_recovery()
     placed.heard()
-    runner.complete_sagas({placed.saga_id: REPLIES})
+    runner.complete_sagas({placed.saga_id: runner.ChainEnd(REPLIES)})
     recover(capsys)
     assert told(*PERSONAL) == []

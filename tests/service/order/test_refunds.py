@@ -22,7 +22,7 @@ TOTAL = 1785
 
 @pytest.fixture
 def confirmed(placed: Placed) -> Placed:
-    runner.complete_sagas({placed.saga_id: REPLIES})
+    runner.complete_sagas({placed.saga_id: runner.ChainEnd(REPLIES)})
     return placed
 
 
@@ -32,7 +32,7 @@ def ask(placed: Placed, amount: int) -> Refund:
 
 def pay(refund: Refund) -> None:
     reply = {"refund": str(refund.id), "refunded_amount": refund.amount}
-    runner.complete_sagas({refund.saga: {"refund-payment": reply}})
+    runner.complete_sagas({refund.saga: runner.ChainEnd({"refund-payment": reply})})
 
 
 def refuse(refund: Refund) -> None:
@@ -99,7 +99,7 @@ def test_one_refund_closes_no_other(confirmed: Placed) -> None:
 def test_many_at_once_stay_within_the_total(shop: Shop) -> None:
     """Rule 23: the order's row is locked while the sum is taken."""
     placed = shop.order()
-    runner.complete_sagas({placed.saga_id: REPLIES})
+    runner.complete_sagas({placed.saga_id: runner.ChainEnd(REPLIES)})
     asked = together(*[lambda: ask(placed, 500)] * 6)
     assert sorted(type(r).__name__ for r in asked) == ["NotRefundable"] * 3 + ["Refund"] * 3
     assert sum(Refund.objects.values_list("amount", flat=True)) <= TOTAL

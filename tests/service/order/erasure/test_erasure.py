@@ -64,8 +64,12 @@ AT = "2026-11-23T14:00:00Z"
 def confirmed(shop: Shop) -> Placed:
     order = Placed(shop.place("key-1").order)
     order.heard()
-    runner.complete_sagas({order.saga_id: REPLIES})
+    runner.complete_sagas({order.saga_id: runner.ChainEnd(REPLIES)})
     return order
+
+
+def paid_back(refund: UUID, amount: int) -> runner.ChainEnd:
+    return runner.ChainEnd({"refund-payment": {"refund": str(refund), "refunded_amount": amount}})
 
 
 def ask(shop: Shop) -> Erasure:
@@ -88,7 +92,7 @@ def finish(asked: Erasure) -> Erasure:
             "forget-buyer": receipt(asked),
             "forget-recipient": receipt(asked, **{"shipment.Shipment": 1}),
         }
-        runner.complete_sagas({saga.pk: replies})
+        runner.complete_sagas({saga.pk: runner.ChainEnd(replies)})
     return Erasure.objects.get(pk=asked.pk)
 
 
@@ -130,9 +134,7 @@ class TestWhatIsForgotten:
 
     def test_refunds_are_kept_without_their_words(self, shop: Shop, confirmed: Placed) -> None:
         refund = services.request_refund(order=confirmed.id, amount=255, reason="Ada was not at home")
-        runner.complete_sagas(
-            {refund.saga: {"refund-payment": {"refund": str(refund.id), "refunded_amount": 255}}}
-        )
+        runner.complete_sagas({refund.saga: paid_back(refund.id, 255)})
         ask(shop)
         assert told(*PERSONAL) == []
         assert Refund.objects.get().amount == 255
@@ -144,9 +146,7 @@ class TestWhatIsForgotten:
         ask(shop)
         refund = services.request_refund(order=confirmed.id, amount=255, reason="Ada was not at home")
         if outcome == "paid":
-            runner.complete_sagas(
-                {refund.saga: {"refund-payment": {"refund": str(refund.id), "refunded_amount": 255}}}
-            )
+            runner.complete_sagas({refund.saga: paid_back(refund.id, 255)})
         else:
             data = SimpleNamespace(refund=refund.id)
             services.mark_refunds_refused([(data, {"code": "card_closed", "reason": "Ada has moved"})])
@@ -219,9 +219,13 @@ class TestItsSaga:
         asked = ask(shop)
         first, second = sagas(asked)
         assert {*first.data["about"], *second.data["about"]} == {str(confirmed.id), str(confirmed.saga_id)}
-        runner.complete_sagas({first.pk: {"forget-payer": receipt(asked, **{"payment.Payment": 1})}})
+        runner.complete_sagas(
+            {first.pk: runner.ChainEnd({"forget-payer": receipt(asked, **{"payment.Payment": 1})})}
+        )
         assert Erasure.objects.get().status == "under way"
-        runner.complete_sagas({second.pk: {"forget-payer": receipt(asked, **{"payment.Payment": 2})}})
+        runner.complete_sagas(
+            {second.pk: runner.ChainEnd({"forget-payer": receipt(asked, **{"payment.Payment": 2})})}
+        )
         assert Erasure.objects.get().status == "done"
         assert ErasureReceipt.objects.get(service="payment").rows == {"payment.Payment": 3}
 

@@ -313,5 +313,5 @@ class TestTwins:
                 partial(deliver, [event]),
                 partial(runner.complete_sagas, {placed.saga_id: runner.ChainEnd(REPLIES)}),
             )
-            assert done == [None, None]
+            assert done == [None, set()]
             assert (placed.saga.status, placed.order.status) == ("completed", "confirmed")
