@@ -181,7 +181,7 @@ class TestRemoteControl:
         assert told == ["listens", "waits no more", "stop"]
 
 
-GOOD = {"headers": {"task": "x.do", "id": "1"}, "payload": [[], {}, {}], "body": b""}
+GOOD = {"headers": {"task": "x.do", "id": "1"}, "payload": [[], {}, {}], "body": b"", "delivery_info": {}}
 
 
 @pytest.mark.parametrize(

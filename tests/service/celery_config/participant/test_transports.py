@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Protocol
 from uuid import uuid4
@@ -14,9 +15,11 @@ from celery import current_app
 from celery.app.task import Context
 from celery.exceptions import Ignore, Reject
 from django.conf import settings
+from django.test import override_settings
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from celery_config.broker.message_authentication import WORDS, MessageKeys, Mode
 from celery_config.common.identifiers import uuid7
 from celery_config.contracts.base import encode
 from celery_config.errors import (
@@ -365,3 +368,53 @@ class TestWhoIsAway:
             assert isinstance(outcome, TriedLater)
             promised = OutboxMessage.objects.get(name=name)
             assert promised.payload["options"]["retries"] == 1000
+
+
+class TestAuthenticity:
+    """Rule 29 (authenticity): over either transport a participant does what the orchestrator's code covers, no more."""
+
+    @pytest.fixture(autouse=True)
+    def keys(self) -> Iterator[MessageKeys]:
+        keys = replace(settings.MESSAGE_KEYS, mode=Mode.REQUIRE)
+        with override_settings(MESSAGE_KEYS=keys):
+            yield keys
+
+    def signed(self, hotel: Hotel, **changed: Any) -> dict[str, Any]:
+        command = encode(BookHotel(trip=hotel.trip, nights=3))
+        kwargs = {
+            "saga": str(hotel.saga),
+            "step": "hotel",
+            "operation": "do",
+            "attempt": 0,
+            "command": command,
+        }
+        code = settings.MESSAGE_KEYS.sign_message(settings.SERVICE, BookHotel.wire_name(), kwargs)
+        return {**kwargs, **code, **changed}
+
+    def test_what_the_orchestrator_sends_is_done_and_vouched_for(
+        self, registered: Hotel, transport: Transport, keys: MessageKeys
+    ) -> None:
+        before = {"flight": {"seat": "1A"}, WORDS: {"flight": "inventory:00"}}
+        outcome = transport.send(BookHotel.wire_name(), self.signed(registered, attempt=2), before)
+        words = outcome.pop(WORDS)
+        assert registered.bookings == 1
+        assert words.pop("flight") == "inventory:00"
+        about = (str(registered.saga), "hotel", "done", outcome["hotel"])
+        assert keys.find_speaker(words.pop("hotel"), *about) == settings.SERVICE
+
+    @pytest.mark.parametrize(
+        "changed",
+        [{"mac": None}, {"mac": "00"}, {"saga": str(uuid4())}, {"step": "flight"}, {"command": {}}],
+        ids=str,
+    )
+    def test_what_it_did_not_send_is_a_dead_letter(
+        self, registered: Hotel, transport: Transport, changed: dict[str, Any]
+    ) -> None:
+        outcome = transport.send(BookHotel.wire_name(), self.signed(registered, **changed), {})
+        assert isinstance(outcome, Reject)
+        assert not outcome.requeue
+        assert (registered.bookings, BarrierRow.objects.count()) == (0, 0)
+
+    def test_words_that_are_none_stop_nothing(self, registered: Hotel, transport: Transport) -> None:
+        outcome = transport.send(BookHotel.wire_name(), self.signed(registered), {WORDS: ["x"]})
+        assert set(outcome[WORDS]) == {"hotel"}

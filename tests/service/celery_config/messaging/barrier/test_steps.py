@@ -207,7 +207,7 @@ class TestFence:
             hotel.act()
         assert (hotel.bookings, hotel.row.action, hotel.events) == (0, "tombstone", [PIVOT_FENCED])
         word = OutboxMessage.objects.get(name=PIVOT_FENCED).payload
-        assert word["kwargs"] == {"saga": str(hotel.saga), "step": "hotel"}
+        assert word["kwargs"] == {"saga": str(hotel.saga), "step": "hotel", "service": "shipment"}
 
     def test_of_what_was_refused(self, hotel: Hotel) -> None:
         """Rule 13 (the fence)."""
@@ -227,7 +227,12 @@ class TestFence:
         assert hotel.fence() is True
         assert hotel.events == ["done", PIVOT_RAN]
         proof = OutboxMessage.objects.get(name=PIVOT_RAN).payload
-        assert proof["kwargs"] == {"saga": str(hotel.saga), "step": "hotel", "reply": reply}
+        assert proof["kwargs"] == {
+            "saga": str(hotel.saga),
+            "step": "hotel",
+            "service": "shipment",
+            "reply": reply,
+        }
         assert proof["options"].items() >= route_task("order", PIVOT_RAN, urgent=True).items()
 
     def test_it_is_idempotent(self, hotel: Hotel) -> None:
