@@ -307,7 +307,7 @@ def find_route_fault(exchange: str, routing_key: str, task: str) -> str | None:
         fits = service in SERVICES and routing_key in (task, f"{service}.{task}")
     elif exchange in (COMMANDS, EVENTS):
         fits = task.startswith(EVENT_TASKS) is (exchange == EVENTS)
-    return None if fits else f"{task!r} does not belong under the key {routing_key!r} of {exchange!r}"
+    return None if fits else f"forged: {task!r} does not belong under the key {routing_key!r} of {exchange!r}"
 
 
 def find_target(exchange: str, routing_key: str) -> str:

@@ -55,7 +55,7 @@ def find_sender_fault(message: Message, task: str, kwargs: dict[str, Any]) -> st
     route = message.delivery_info or {}
     exchange, key = str(route.get("exchange", "")), str(route.get("routing_key", ""))
     if fault := find_route_fault(exchange, key, task):
-        return f"forged: {fault}"
+        return fault
     events = kwargs.get("events", [kwargs]) if exchange == EVENTS else []
     if any(not isinstance(event, dict) or event.get("type") != key for event in events):
         return f"forged: an event that is announced as {key!r} has another type"

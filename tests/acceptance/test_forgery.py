@@ -14,10 +14,10 @@ from amqp.exceptions import AccessRefused
 from kombu import Connection
 
 from celery_config.broker.topology import COMMANDS, EVENTS, TASK_EVENTS, TASKS, URGENT_TASKS
-from celery_config.messaging.barrier.fences import PIVOT_RAN
 from celery_config.saga.engine.chains import COMPLETE, STEP_FAILED
 from tests.acceptance.shop import ADDRESS, TEA, Shop, until
 
+PIVOT_RAN = "order.pivot_ran"
 NO_EMBED: dict[str, Any] = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 STRANGER = {**ADDRESS, "name": "Somebody Else", "line1": "9 Other Road"}
 
