@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import transaction
+from django.core.exceptions import ValidationError as DjangoValidationError
+from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 from rest_framework import generics, serializers
 from rest_framework.exceptions import NotFound
+from rest_framework.fields import get_error_detail
 from rest_framework.permissions import IsAuthenticated
 
 from celery_config.copies.api import CopiedDetail
@@ -50,8 +52,20 @@ class CustomerSerializer(KnownFieldsOnly, serializers.ModelSerializer[Customer])
 
 @transaction.atomic
 def save_customer(customer: Customer) -> Customer:
-    """Commit a customer and read its version, which the table's trigger counts."""
-    customer.save()
+    """Commit a customer and read its version, which the table's trigger counts.
+
+    Raises:
+        ValidationError: another request has taken its reference since the serializer looked.
+    """
+    try:
+        with transaction.atomic():
+            customer.save()
+    except IntegrityError:
+        try:
+            customer.validate_unique()
+        except DjangoValidationError as error:
+            raise serializers.ValidationError(get_error_detail(error)) from error
+        raise
     customer.refresh_from_db()
     return customer
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 import msgspec
 import pytest
+from django.conf import settings
+from rest_framework.test import APIClient
 
 from celery_config.contracts.base import decode, encode
 from celery_config.contracts.order import CustomerChanged
@@ -17,6 +20,7 @@ from celery_config.copies.registry import Copy, publications
 from celery_config.copies.source_client import ChangePage, SourceClient
 from celery_config.messaging.models import OutboxMessage
 from order_project.models import Customer
+from tests.service.together import concurrent, together
 
 pytestmark = pytest.mark.django_db
 HOME = Address(name="Ada", line1="1 High St", city="London", postal_code="SW1", country="GB")
@@ -184,3 +188,22 @@ class TestAsPublished:
 
     def test_what_is_not_published_is_a_404(self, peer: Any) -> None:
         assert peer.get("/api/published/order/").status_code == 404
+
+
+@concurrent
+def test_two_at_once_with_one_reference() -> None:
+    """Both looked before either wrote: the second gets what it would have got a moment later, not a 500."""
+
+    def create(reference: str) -> tuple[int, Any]:
+        client = APIClient()
+        client.credentials(HTTP_AUTHORIZATION=f"Bearer {settings.SERVICE_TOKEN}")
+        body = {"name": "Ada", "email": "ada@example.org", "currency": "EUR", "reference": reference}
+        answer = client.post("/api/customers/", body, format="json")
+        return answer.status_code, answer.json()
+
+    for attempt in range(10):
+        create_one = partial(create, f"C-{attempt}")
+        (created, _), (refused, problem) = sorted(together(create_one, create_one))
+        assert (created, refused) == (201, 400)
+        assert [error["field"] for error in problem["errors"]] == ["reference"]
+        assert problem["errors"][0]["code"] == "unique"
