@@ -11,6 +11,7 @@ up after a second in which the broker takes nothing (`TCP_USER_TIMEOUT`, which p
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -36,6 +37,7 @@ FAREWELL_SECONDS = 1.0
 """To close a channel or connection in good order; then it is dropped."""
 READ_BYTES = 32 * 1024
 MAX_HELD_BYTES = 256 * 1024
+DEFAULT_TLS = {"cert_reqs": ssl.CERT_REQUIRED}
 HEADER = 7  # of a frame: type, channel, and the size of the payload; one byte that ends the frame follows it
 
 
@@ -144,7 +146,10 @@ class Channel(AnswersInTime, pyamqp.Channel):
 
 
 class Connection(AnswersInTime, pyamqp.Connection):
-    """A connection over this transport; over TLS, however it was requested, over py-amqp's own."""
+    """A connection over this transport; over TLS, however it was requested, over py-amqp's own.
+
+    TLS is TLS: py-amqp by itself checks neither the certificate nor the host's name.
+    """
 
     Channel = Channel
     answer_by: float | None = None
@@ -152,9 +157,14 @@ class Connection(AnswersInTime, pyamqp.Connection):
     blocked = False
     """Whether the broker says that it reads nothing more from here: it has a resource alarm."""
 
-    def Transport(self, host: str, connect_timeout: float, ssl: Any, *times: Any, **more: Any) -> Any:
-        if ssl:
-            return super().Transport(host, connect_timeout, ssl, *times, **more)
+    def Transport(self, host: str, connect_timeout: float, tls: Any, *times: Any, **more: Any) -> Any:
+        if tls:
+            named = {
+                **DEFAULT_TLS,
+                **(tls if isinstance(tls, dict) else {}),
+                "server_hostname": host_name(host),
+            }
+            return super().Transport(host, connect_timeout, named, *times, **more)
         return BufferedTransport(host, connect_timeout, *times, **more)
 
     def drain_events(self, timeout: float | None = None) -> Any:
@@ -181,6 +191,12 @@ class Connection(AnswersInTime, pyamqp.Connection):
         if method == spec.Basic.Deliver:
             arguments = mend_routing_key(arguments)
         return super().on_inbound_method(channel_id, method, arguments, content)
+
+
+def host_name(host: str) -> str:
+    """The name in `name:port`, or the address in `[address]:port`."""
+    name, _, _ = host.rpartition(":")
+    return name.strip("[]")
 
 
 class Transport(pyamqp.Transport):

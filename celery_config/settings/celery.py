@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
 
 from celery_config.broker import topology
 from celery_config.common.services import SUBSCRIPTIONS
@@ -14,6 +17,31 @@ TRANSPORTS = {
     "amqp": "celery_config.broker.transport:Transport",
     "amqps": "celery_config.broker.transport:SSLTransport",
 }
+
+
+def read_broker_tls(variable: str, url: str) -> dict[str, Any] | None:
+    """The TLS options of a broker's URL, which the name and certificate of its host must satisfy; None without TLS.
+
+    Raises:
+        ImproperlyConfigured: the URL has parameters, which nothing here reads, or only some of its hosts use TLS.
+    """
+    if "?" in url:
+        raise ImproperlyConfigured(
+            f"{variable} has parameters behind '?', which are not read; set BROKER_CA_CERTS, BROKER_CLIENT_CERT and"
+            " BROKER_CLIENT_KEY instead."
+        )
+    schemes = {part.strip().partition(":")[0] for part in url.split(";")}
+    if "amqps" not in schemes:
+        return None
+    if schemes != {"amqps"}:
+        raise ImproperlyConfigured(
+            f"{variable} names hosts with TLS and without; use amqps:// for all of them."
+        )
+    names = {"ca_certs": "CA_CERTS", "certfile": "CLIENT_CERT", "keyfile": "CLIENT_KEY"}
+    files = {option: env.str(f"BROKER_{name}", "") for option, name in names.items()}
+    # kombu fills in the name of the host.
+    checked = {"cert_reqs": ssl.CERT_REQUIRED, "server_hostname": None}
+    return checked | {option: file for option, file in files.items() if file}
 
 
 def celery_settings(service: str, broker_url: str, folder: Path) -> dict[str, Any]:
@@ -37,8 +65,10 @@ def celery_settings(service: str, broker_url: str, folder: Path) -> dict[str, An
             "polling_interval": 0.05,
             "subscriptions": SUBSCRIPTIONS,
         }
+    tls = read_broker_tls(f"{service.upper()}_BROKER_URL", broker_url)
     settings = {
         "broker_url": broker_url,
+        "broker_use_ssl": tls,
         "broker_transport": TRANSPORTS.get(broker_url.partition(":")[0]),
         "broker_transport_options": transport,
         "broker_connection_retry_on_startup": True,

@@ -18,6 +18,8 @@ POSTGRES = ("postgres", "postgresql")
 def database_settings(variable: str, sqlite_file: Path) -> dict[str, Any]:
     """PostgreSQL from `variable`, else SQLite, whose transactions are serial from the start (rule 26, SQLite).
 
+    What stands behind the URL's `?` goes to libpq, such as `sslmode=verify-full`; it wins over what is set here.
+
     Raises:
         ImproperlyConfigured: the variable names another kind of database.
     """
@@ -34,12 +36,14 @@ def database_settings(variable: str, sqlite_file: Path) -> dict[str, Any]:
             # transaction.
             "idle_in_transaction_session_timeout": int(6 * Timeouts().publish * 1000),
         }
+        named = env.db_url(variable, engine="celery_config.db.postgresql")
+        given = named.pop("OPTIONS", {})
+        ours = " ".join(f"-c {name}={ms}" for name, ms in limits.items())
         return {
-            **env.db_url(variable, engine="celery_config.db.postgresql"),
+            **named,
             "CONN_MAX_AGE": None,
             "CONN_HEALTH_CHECKS": True,
             "OPTIONS": {
-                "options": " ".join(f"-c {name}={ms}" for name, ms in limits.items()),
                 "connect_timeout": 5,
                 # A host that is gone without a word is noticed within twenty-five seconds.
                 "keepalives_idle": 10,
@@ -49,6 +53,8 @@ def database_settings(variable: str, sqlite_file: Path) -> dict[str, Any]:
                 # The frequent statements never change: they are planned once per connection, not for each order.
                 "server_side_binding": True,
                 "prepare_threshold": 2,
+                **given,
+                "options": f"{ours} {given.get('options', '')}".strip(),
             },
         }
     sqlite_file.parent.mkdir(parents=True, exist_ok=True)

@@ -24,6 +24,7 @@ from tornado import web
 
 from celery_config.broker import topology
 from celery_config.common.services import SUBSCRIPTIONS
+from celery_config.settings.celery import read_broker_tls
 
 CONFIGURATION = Path(__file__).resolve().parents[1] / "flower" / "flowerconfig.py"
 
@@ -73,6 +74,7 @@ def make_app(broker_url: str) -> Celery:
         event_queue_prefix=topology.TASK_EVENTS,
         # The queues on Flower's broker page; none is declared.
         task_queues=topology.Topology.load(SUBSCRIPTIONS).kombu_queues(declare=False),
+        broker_use_ssl=read_broker_tls("FLOWER_BROKER_URL", broker_url),
         broker_connection_retry_on_startup=True,
         timezone="UTC",
     )
