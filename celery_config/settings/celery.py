@@ -37,8 +37,11 @@ def read_broker_tls(variable: str, url: str) -> dict[str, Any] | None:
         raise ImproperlyConfigured(
             f"{variable} names hosts with TLS and without; use amqps:// for all of them."
         )
-    names = {"ca_certs": "CA_CERTS", "certfile": "CLIENT_CERT", "keyfile": "CLIENT_KEY"}
-    files = {option: env.str(f"BROKER_{name}", "") for option, name in names.items()}
+    files = {
+        "ca_certs": env.str("BROKER_CA_CERTS", ""),
+        "certfile": env.str("BROKER_CLIENT_CERT", ""),
+        "keyfile": env.str("BROKER_CLIENT_KEY", ""),
+    }
     # kombu fills in the name of the host.
     checked = {"cert_reqs": ssl.CERT_REQUIRED, "server_hostname": None}
     return checked | {option: file for option, file in files.items() if file}
