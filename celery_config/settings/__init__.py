@@ -20,6 +20,8 @@ from celery_config.settings.databases import database_settings
 from celery_config.settings.environment import ROOT, env
 from celery_config.settings.web import web_settings
 
+ENVIRONMENTS = ("local", "production")
+LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 __all__ = ["celery_settings", "env", "service_settings"]
 
 
@@ -45,29 +47,31 @@ def service_settings(
         secrets: further environment variables that production must set.
 
     Raises:
-        ImproperlyConfigured: production lacks a secret, database or broker.
+        ImproperlyConfigured: there is no such environment, or a secret, database or broker is missing.
     """
     prefix = service.upper()
     var = Path(env.str("ORDER_SAGA_VAR", str(ROOT / "var")))
     embedded = var / "embedded"
-    production = env.str("ENVIRONMENT", "local") == "production"
+    environment = env.str("ENVIRONMENT", "local")
+    if environment not in ENVIRONMENTS:
+        raise ImproperlyConfigured(f"ENVIRONMENT is {environment!r}; it is one of {', '.join(ENVIRONMENTS)}.")
+    production = environment == "production"
     tls = production and env.bool("TLS", True)
+    hosts = env.list(f"{prefix}_HOSTS", default=[*LOOPBACK_HOSTS])
+    keys = map(name_keys, known_keys(service))
+    with_known_defaults = (f"{prefix}_SECRET_KEY", f"{prefix}_SERVICE_TOKEN", *keys, *secrets)
     if production:
-        own = ("DATABASE_URL", "BROKER_URL", "SECRET_KEY", "SERVICE_TOKEN", "HOSTS", "MESSAGE_KEYS")
-        names = dict.fromkeys(
-            [*(f"{prefix}_{name}" for name in own), *map(name_keys, known_keys(service)), *secrets]
-        )
-        missing = [name for name in names if not os.environ.get(name)]
-        if missing:
-            raise ImproperlyConfigured(
-                f"ENVIRONMENT=production needs {', '.join(missing)} in the environment."
-            )
+        servers = (f"{prefix}_{name}" for name in ("DATABASE_URL", "BROKER_URL", "HOSTS"))
+        demand("ENVIRONMENT=production", *servers, *with_known_defaults)
+    elif set(hosts) - set(LOOPBACK_HOSTS):
+        # The defaults stand in this repository, so they are for a machine that others cannot reach.
+        demand(f"{prefix}_HOSTS with a host that is not this machine", *with_known_defaults)
     configure_logging(service, env.str("LOG_FORMAT", "auto"), env.str("LOG_LEVEL", "INFO"))
 
     return {
         "SERVICE": service,
         "SUBSCRIPTIONS": SUBSCRIPTIONS[service],
-        "ENVIRONMENT": "production" if production else "local",
+        "ENVIRONMENT": environment,
         "BASE_DIR": ROOT,
         "VAR": var,
         "DEBUG": False,
@@ -80,7 +84,7 @@ def service_settings(
             name: env.str(f"{name.upper()}_SERVICE_TOKEN", f"local-only-{name}-token") for name in SERVICES
         },
         "MESSAGE_KEYS": read_message_keys(service),
-        "ALLOWED_HOSTS": env.list(f"{prefix}_HOSTS", default=["127.0.0.1", "localhost", "[::1]"]),
+        "ALLOWED_HOSTS": hosts,
         "CSRF_TRUSTED_ORIGINS": env.list(f"{prefix}_TRUSTED_ORIGINS", default=[]),
         "DATABASES": {
             "default": database_settings(f"{prefix}_DATABASE_URL", embedded / f"{service}.sqlite3")
@@ -136,6 +140,16 @@ def service_settings(
         **api_settings(service, tls=tls),
         **celery_settings(service, env.str(f"{prefix}_BROKER_URL", "filesystem://"), embedded / "broker"),
     }
+
+
+def demand(why: str, *names: str) -> None:
+    """
+    Raises:
+        ImproperlyConfigured: one of the variables is not in the environment, or is empty.
+    """
+    missing = [name for name in names if not os.environ.get(name)]
+    if missing:
+        raise ImproperlyConfigured(f"{why} needs {', '.join(missing)} in the environment.")
 
 
 def read_message_keys(service: str) -> MessageKeys:

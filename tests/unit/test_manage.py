@@ -44,6 +44,17 @@ def test_a_wrong_word(tmp_path: Path, arguments: tuple[str, ...], told: str) -> 
             {"ENVIRONMENT": "production"},
             "ENVIRONMENT=production needs ORDER_DATABASE_URL",
         ),
+        (
+            ("order", "check"),
+            {"ENVIRONMENT": "prod"},
+            "ENVIRONMENT is 'prod'; it is one of local, production.",
+        ),
+        (
+            ("order", "check"),
+            {"ORDER_HOSTS": "127.0.0.1,shop.example.org"},
+            "ORDER_HOSTS with a host that is not this machine needs ORDER_SECRET_KEY, ORDER_SERVICE_TOKEN,"
+            " ORDER_MESSAGE_KEYS, PAYMENT_MESSAGE_KEYS",
+        ),
         (("payment", "check"), {"PAYMENT_GATEWAY": "strype"}, "PAYMENT_GATEWAY is 'strype'; set it to"),
         (
             ("shipment", "check"),
