@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from shipment_app.models import DeliveryAddress
 from tests.service.shipment.parcels import ADDRESS
 
 pytestmark = pytest.mark.usefixtures("transactional_db")
+import_module("shipment_app.tasks")  # it subscribes
 CUSTOMER = UUID(int=7)
 COMMON = {"customer": str(CUSTOMER), "name": "Ada", "email": "", "currency": "GBP", "billing_address": None}
 
