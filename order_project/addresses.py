@@ -18,8 +18,6 @@ from celery_config.web.problems import flatten_details
 
 # The first release had these; a reader of that release needs them all, empty or not.
 KEPT_PARTS = [field.name for field in contract_fields(Address) if is_required(field)]
-
-
 BY_COUNTRY: dict[str, Any] = {
     "required": False,
     "allow_blank": True,
