@@ -7,29 +7,72 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db.models import Q
 from rest_framework import serializers
+from rest_framework.exceptions import ErrorDetail
 
+from celery_config.common.address_parts import find_missing_parts
 from celery_config.common.iso import validate_country
-from celery_config.contracts.base import contract_fields
+from celery_config.contracts.base import contract_fields, encode, is_required
 from celery_config.contracts.values import Address
 from celery_config.web.inputs import ClientInput
 from celery_config.web.problems import flatten_details
 
-PARTS = [field.name for field in contract_fields(Address)]
+# The first release had these; a reader of that release needs them all, empty or not.
+KEPT_PARTS = [field.name for field in contract_fields(Address) if is_required(field)]
+BY_COUNTRY: dict[str, Any] = {
+    "required": False,
+    "allow_blank": True,
+    "help_text": "whether it is required depends on the country",
+}
 
 
 class AddressInput(ClientInput):
     name = serializers.CharField(max_length=200)
     line1 = serializers.CharField(max_length=200)
-    city = serializers.CharField(max_length=100)
-    postal_code = serializers.CharField(max_length=20)
+    line2 = serializers.CharField(max_length=200, required=False, allow_blank=True)
+    city = serializers.CharField(max_length=100, **BY_COUNTRY)
+    region = serializers.CharField(max_length=100, **BY_COUNTRY)
+    postal_code = serializers.CharField(max_length=20, **BY_COUNTRY)
     country = serializers.CharField(validators=[validate_country], help_text="ISO 3166-1 alpha-2")
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        """Return the address as it is stored. A PATCH changes an address as a whole.
+
+        Raises:
+            ValidationError: a part is wrong, or lacks although the country requires it.
+        """
+        if getattr(self.root, "partial", False):
+            return read_address(data)
+        given = dict.fromkeys(KEPT_PARTS, "") | super().to_internal_value(data)
+        if missing := find_missing_parts(given):
+            detail = f"This field is required in an address of {given['country']}."
+            raise serializers.ValidationError({part: [ErrorDetail(detail, "required")] for part in missing})
+        return encode(Address(**given))
+
+
+def read_address(value: Any) -> dict[str, Any]:
+    """Return the address that a client or a person gives, as it is stored.
+
+    Raises:
+        serializers.ValidationError: it is none.
+    """
+    given = AddressInput(data=value)
+    given.is_valid(raise_exception=True)
+    return dict(given.validated_data)
 
 
 def validate_address(value: Any) -> None:
     """Raise ValidationError, with the errors of the API, unless `value` is an address."""
-    given = AddressInput(data=value)
+    clean_address(value)
+
+
+def clean_address(value: Any) -> dict[str, Any]:
+    """Return the address of a form, as it is stored.
+
+    Raises:
+        ValidationError: it is none; the texts are those of the API.
+    """
     try:
-        given.is_valid(raise_exception=True)
+        return read_address(value)
     except serializers.ValidationError as error:
         faults = flatten_details(error.get_full_details())
         raise ValidationError(
@@ -38,5 +81,5 @@ def validate_address(value: Any) -> None:
 
 
 def is_address(column: str) -> Q:
-    """Return the condition that a column is empty or has all parts, so that subscribers can read what is announced."""
-    return Q((f"{column}__isnull", True)) | Q((f"{column}__has_keys", PARTS))
+    """Return the condition that a column is empty or an address, so that subscribers can read what is announced."""
+    return Q((f"{column}__isnull", True)) | Q((f"{column}__has_keys", KEPT_PARTS))

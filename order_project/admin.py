@@ -8,12 +8,14 @@ from django.contrib import admin
 from django.http import HttpRequest
 from unfold.decorators import display
 
+from celery_config.common.address_parts import find_missing_parts
 from celery_config.contracts.payment import AuthorizePayment, CapturePayment, RefundPayment, VoidPayment
 from celery_config.contracts.shipment import BookShipment, CancelShipment, DispatchShipment
 from celery_config.saga.admin import SagaAdmin
 from celery_config.saga.admin.operator_pages import OperatorPages
 from celery_config.web.admin import ReadOnlyAdmin, ReadOnlyInline, text_filter
 from celery_config.web.columns import (
+    ADDRESS_LINES,
     id_column,
     join_lines,
     json_column,
@@ -25,6 +27,7 @@ from celery_config.web.columns import (
 from order_project.choreography.admin import ChoreographyAdmin
 from order_project.erasure.admin import PAGE as ERASURE_PAGE
 from order_project.erasure.admin import ErasureAdmin, ForgettableAdmin
+from order_project.forms import AddressField
 from order_project.models import (
     CatalogueProduct,
     Choreography,
@@ -86,9 +89,10 @@ class OrderAdmin(ReadOnlyAdmin):
 
     @display(description="address")
     def deliver_to(self, order: Order) -> Any:
-        return join_lines(
-            order.address.get(part, "") for part in ("name", "line1", "city", "postal_code", "country")
-        )
+        lines = [order.address.get(part, "") for part in ADDRESS_LINES]
+        missing = find_missing_parts(order.address) if order.customer_id else []
+        mark = f"incomplete: {' and '.join(missing).replace('_', ' ')} missing" if missing else ""
+        return join_lines([*lines, mark])
 
 
 admin.site.register(Choreography, ChoreographyAdmin)
@@ -125,6 +129,11 @@ class CustomerAdmin(ForgettableAdmin):
         "id", "name", "email", "currency", "billing_address", "delivery_address", "reference", "user", "version",
         "created_at", "updated_at",
     )  # fmt: skip
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
+        if db_field.name in ("billing_address", "delivery_address"):
+            return AddressField(label=db_field.verbose_name)
+        return super().formfield_for_dbfield(db_field, request, **options)
 
     def has_delete_permission(self, request: HttpRequest, obj: Customer | None = None) -> bool:
         return False  # orders and ledgers refer to them

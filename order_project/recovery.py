@@ -19,7 +19,9 @@ from django.conf import settings
 from django.db.models import Q
 
 from celery_config.common.services import PARTICIPANTS
+from celery_config.contracts.base import decode, encode
 from celery_config.contracts.payment import RefundPayment
+from celery_config.contracts.values import Address
 from celery_config.copies.recovery import NewerRow, find_newer
 from celery_config.copies.registry import publications
 from celery_config.copies.retirement import retire_rows
@@ -34,6 +36,7 @@ from celery_config.saga.engine import clock, parking
 from celery_config.saga.models import SagaInstance, SagaStep
 from celery_config.saga.states import Status, StepState
 from order_project import selectors
+from order_project.addresses import KEPT_PARTS
 from order_project.choreography.derivation import EVENTS_OF_STEPS
 from order_project.domain import OrderStatus, PriceSource, RefundStatus
 from order_project.erasure.data import DATA_MAP, erase_customer
@@ -50,8 +53,7 @@ RECORD_LOST = (
     "the record of the erasure is lost, with its receipts; if it had not reached every service, `./manage.py SERVICE"
     " recover` carries it out there"
 )
-BLANK_ADDRESS = {"name": "", "line1": "", "city": "", "postal_code": "", "country": ""}
-ADDRESS_FIELDS = tuple(BLANK_ADDRESS)
+BLANK_ADDRESS = dict.fromkeys(KEPT_PARTS, "")
 Row = Mapping[str, Any]
 
 
@@ -210,7 +212,7 @@ def write_order(found: Found, note: str) -> None:
     status = {Status.COMPLETED: OrderStatus.CONFIRMED, Status.COMPENSATED: OrderStatus.CANCELLED}
     ended = found.status in status
     choreographed = found.saga == found.id
-    address = {name: found.shipment[name] for name in ADDRESS_FIELDS} if found.shipment else BLANK_ADDRESS
+    address = encode(decode(Address, found.shipment or BLANK_ADDRESS))
     order = Order.objects.create(
         id=found.id,
         customer=Customer.objects.filter(pk=customer).first() if customer else None,

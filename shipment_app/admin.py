@@ -8,7 +8,7 @@ from django.contrib import admin
 from unfold.decorators import display
 
 from celery_config.web.admin import ReadOnlyAdmin, text_filter
-from celery_config.web.columns import id_column, join_lines, label_column, table_column
+from celery_config.web.columns import ADDRESS_LINES, id_column, join_lines, label_column, table_column
 from shipment_app.models import DeliveryAddress, Shipment
 
 STATE = label_column("state", {"booked": "info", "cancelled": "warning", "dispatched": "success"})
@@ -31,9 +31,7 @@ class ShipmentAdmin(ReadOnlyAdmin):
 
     @display(description="address")
     def deliver_to(self, shipment: Shipment) -> Any:
-        return join_lines(
-            (shipment.name, shipment.line1, shipment.city, shipment.postal_code, shipment.country)
-        )
+        return join_lines(getattr(shipment, part) for part in ADDRESS_LINES)
 
 
 @admin.register(DeliveryAddress)

@@ -19,8 +19,8 @@ class ShipmentSerializer(serializers.ModelSerializer[Shipment]):
     class Meta:
         model = Shipment
         fields = (
-            "id", "order", "state", "carrier_id", "tracking_number", "name", "line1", "city", "postal_code",
-            "country", "weight_grams", "parcels", "created_at", "updated_at",
+            "id", "order", "state", "carrier_id", "tracking_number", "name", "line1", "line2", "city",
+            "region", "postal_code", "country", "weight_grams", "parcels", "created_at", "updated_at",
         )  # fmt: skip
 
 

@@ -12,7 +12,9 @@ from shipment_app.models import DeliveryAddress, Shipment
 DATA_MAP = DataMap(
     locations=(
         DataLocation(
-            Shipment, by=("order",), blank=dict.fromkeys(("name", "line1", "city", "postal_code"), "")
+            Shipment,
+            by=("order",),
+            blank=dict.fromkeys(("name", "line1", "line2", "city", "region", "postal_code"), ""),
         ),
     ),
     copy=DeliveryAddress,

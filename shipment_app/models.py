@@ -41,6 +41,9 @@ class Shipment(models.Model):
     city = models.TextField()
     postal_code = models.TextField()
     country = models.TextField(help_text="ISO 3166-1 alpha-2")
+    # The defaults are the database's, too: the version before writes shipments without them.
+    line2 = models.TextField(blank=True, default="", db_default="")
+    region = models.TextField(blank=True, default="", db_default="")
     weight_grams = models.PositiveIntegerField()
     parcels = models.PositiveIntegerField()
     created_at = models.DateTimeField(db_default=Now(), db_index=True)

@@ -18,7 +18,7 @@ from shipment_app.models import Shipment
 
 BOOKED = (
     "id", "order", "state", "carrier_id", "tracking_number", "name", "line1", "city", "postal_code", "country",
-    "weight_grams", "parcels",
+    "line2", "region", "weight_grams", "parcels",
 )  # fmt: skip
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from celery_config.contracts.base import Value
+
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
@@ -14,14 +16,19 @@ class Line:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Address:
-    """Where the parcel goes; `country` is ISO 3166-1 alpha-2."""
+class Address(Value):
+    """Where the parcel goes; `country` is ISO 3166-1 alpha-2. A part that does not exist there is empty.
+
+    Parts of addresses that were taken earlier, or that an import found, may lack what the country requires.
+    """
 
     name: str
     line1: str
     city: str
     postal_code: str
     country: str
+    line2: str = ""
+    region: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -47,7 +47,12 @@ class FieldsInput(serializers.Serializer[Any]):
         names = serializers.ListField(
             child=serializers.CharField(), help_text="the fields of the contract that the copy keeps"
         )
-        return {**super().get_fields(), "fields": names}
+        known = serializers.ListField(
+            child=serializers.CharField(),
+            default=list,
+            help_text="the parts of values with a default that the copy's release knows",
+        )
+        return {**super().get_fields(), "fields": names, "known": known}
 
 
 class PiecesInput(FieldsInput):
@@ -83,7 +88,7 @@ class PublishedAPI(APIView):
         publication, fields = self.get_publication(), given["fields"]
         if unknown := set(fields) - set(publication.fields):
             raise ValidationError({"fields": f"not in the contract: {', '.join(sorted(unknown))}"})
-        return SourceReader(publication, fields), given
+        return SourceReader(publication, fields, given["known"]), given
 
     def handle_exception(self, exc: Exception) -> Any:
         return super().handle_exception(ValidationError("not a key") if isinstance(exc, InvalidKey) else exc)

@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from celery_config.contracts.base import encode
 from celery_config.copies.models import Tombstone
 from celery_config.copies.ranges import RowVersion, pick_newest
-from celery_config.copies.registry import Copy, Publication
+from celery_config.copies.registry import Copy, Publication, list_later_parts
 
 PAGE_ROWS = 5000
 KEYS_PER_REQUEST = 500
@@ -29,9 +29,16 @@ class RowReader(Protocol):
 
 
 class SourceReader:
-    """Reads these fields of a table that this service publishes."""
+    """Reads these fields of a table that this service publishes, as a copy of any release has them.
 
-    def __init__(self, publication: Publication, fields: Sequence[str]) -> None:
+    Args:
+        known: the later parts of values that the copy's release knows. It has nothing in the others, and no copy has a
+            later part that is empty.
+    """
+
+    def __init__(self, publication: Publication, fields: Sequence[str], known: Collection[str] = ()) -> None:
+        self.later = list_later_parts(publication.changed)
+        self.known = self.later & set(known)
         self.key: Any = publication.model._meta.pk
         live = publication.model._default_manager.values_list("pk", "version", "updated_at", *fields)
         self.live: QuerySet[Any, Any] = live
@@ -43,14 +50,27 @@ class SourceReader:
         # stay, and are read last.
         live = filter_range(self.live, "pk", parse_key(self.key, after), parse_key(self.key, upto), most)
         deleted = filter_range(self.deleted, "key", after, upto, most)
-        rows = pick_newest(starmap(make_live, live), starmap(make_tombstone, deleted))
+        rows = pick_newest(starmap(self.make_live, live), starmap(make_tombstone, deleted))
         return sorted(rows, key=attrgetter("key"))[:most]
 
     def read_keys(self, keys: Collection[str]) -> dict[str, RowVersion]:
         live = self.live.filter(pk__in=[parse_key(self.key, key) for key in keys])
         deleted = self.deleted.filter(key__in=keys)
         return {
-            row.key: row for row in pick_newest(starmap(make_live, live), starmap(make_tombstone, deleted))
+            row.key: row
+            for row in pick_newest(starmap(self.make_live, live), starmap(make_tombstone, deleted))
+        }
+
+    def make_live(self, key: Any, version: int, changed_at: Any, *values: Any) -> RowVersion:
+        return make_live(key, version, changed_at, *map(self.select_parts, values))
+
+    def select_parts(self, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {
+            name: part
+            for name, part in value.items()
+            if name not in self.later or (part and name in self.known)
         }
 
     def count_rows(self) -> int:

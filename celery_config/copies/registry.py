@@ -7,12 +7,12 @@ keep_copy(CatalogueProduct, ProductChanged, ProductDeleted)
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from django.db import models, transaction
 from django.db.models.signals import post_delete, post_save
 
-from celery_config.contracts.base import Event, contract_fields, snake_case
+from celery_config.contracts.base import Event, Value, contract_fields, is_required, snake_case
 from celery_config.copies.models import CopiedRow, Published
 from celery_config.errors import DefinitionError
 from celery_config.messaging.outbox import notifier
@@ -32,6 +32,13 @@ def name_rows(changed: type[Event]) -> str:
 def field_names(contract: type[Event]) -> list[str]:
     """The fields of a contract without its version; the first one is the key."""
     return [field.name for field in contract_fields(contract) if field.name != VERSION]
+
+
+def list_later_parts(contract: type[Event]) -> frozenset[str]:
+    """The parts of the contract's values that came after its first release: those with a default."""
+    kinds = {kind for hint in get_type_hints(contract).values() for kind in (hint, *get_args(hint))}
+    values = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Value)]
+    return frozenset(part.name for kind in values for part in contract_fields(kind) if not is_required(part))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from celery_config.common.grouping import split_chunks
 from celery_config.contracts.base import decode
 from celery_config.copies.ranges import Piece, Range, RowVersion
 from celery_config.copies.readers import KEYS_PER_REQUEST
-from celery_config.copies.registry import Copy
+from celery_config.copies.registry import Copy, list_later_parts
 from celery_config.http.service_client import SECONDS, ServiceClient
 
 T = TypeVar("T")
@@ -52,7 +52,8 @@ class SourceClient:
         self.path = f"/api/published/{copy.source}"
 
     def post(self, what: str, kind: type[T], **body: Any) -> T:
-        return decode(kind, self.client.post(f"{self.path}/{what}/", {"fields": self.copy.fields, **body}))
+        wanted = {"fields": self.copy.fields, "known": sorted(list_later_parts(self.copy.changed))}
+        return decode(kind, self.client.post(f"{self.path}/{what}/", {**wanted, **body}))
 
     def count_rows(self) -> int:
         """How many rows and tombstones the source has."""

@@ -28,6 +28,7 @@ BLANK: tuple[Any, ...] = ("", None, [], {})
 SECRET_FIELDS = ("payment_token",)
 # A page about something else shows no more of an address.
 SHOWN_ADDRESS_FIELDS = ("city", "country")
+ADDRESS_LINES = ("name", "line1", "line2", "city", "region", "postal_code", "country")
 AMOUNT_FIELDS = (
     "amount", "captured", "captured_amount", "price", "refunded", "refunded_amount", "total", "unit_price",
 )  # fmt: skip

@@ -11,6 +11,7 @@ from msgspec import Meta, Struct, ValidationError, convert, field
 from compose.sandbox.http import InvalidRequest
 
 Text = Annotated[str, Meta(max_length=500, pattern=r"\S")]
+Part = Annotated[str, Meta(max_length=500)]
 Amount = Annotated[int, Meta(ge=1, le=10**12)]
 T = TypeVar("T", bound=Struct)
 
@@ -40,12 +41,16 @@ class Refund(Body, frozen=True):
     amount: Amount
 
 
-class Address(Body, frozen=True):
+class Address(Body, frozen=True, omit_defaults=True):
+    """A parcel is taken though parts of its address are unknown."""
+
     name: Text
-    line1: Text
-    city: Text
-    postal_code: Text
     country: Annotated[str, Meta(pattern=r"^[A-Z]{2}\Z")]
+    line1: Part = ""
+    line2: Part = ""
+    city: Part = ""
+    region: Part = ""
+    postal_code: Part = ""
 
 
 class Booking(Body, frozen=True):

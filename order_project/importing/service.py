@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from uuid import UUID
 
 from rest_framework.exceptions import APIException
 
+from celery_config.common.address_parts import find_missing_parts
 from celery_config.common.grouping import split_chunks
 from celery_config.contracts.inventory import MAX_NAME
 from celery_config.contracts.shipment import Address
@@ -22,7 +23,7 @@ from order_project.domain import Flow, RequestLine
 from order_project.errors import KeyReused
 from order_project.importing.invoices import CURRENCY, Fault, Invoice, Product
 from order_project.models import CatalogueProduct, Choreography, Order
-from order_project.requests import OrderRequest, OrderSubmission, Placed
+from order_project.requests import OrderRequest, OrderSubmission, Placed, PlacingResult
 
 CLIENT = "import"
 GRAMS_EACH = 20
@@ -113,15 +114,8 @@ def place_invoices(
     placement = Placement()
     for start in range(0, len(invoices), AT_ONCE):
         some = invoices[start : start + AT_ONCE]
-        submissions = [
-            OrderSubmission(
-                build_request(i, customers[i.customer], token, flow, prices), f"invoice {i.number}"
-            )
-            for i in some
-        ]
-        for invoice, outcome in zip(
-            some, placing.place_orders(client=CLIENT, submissions=submissions), strict=True
-        ):
+        requests = [build_request(i, customers[i.customer], token, flow, prices) for i in some]
+        for invoice, outcome in zip(some, place_requests(requests), strict=True):
             if isinstance(outcome, Placed):
                 placement.accepted[outcome.order] = invoice
                 placement.repeated += outcome.repeated
@@ -129,6 +123,23 @@ def place_invoices(
                 placement.faults.append(describe_refusal(invoice, outcome))
         progress(start + len(some))
     return placement
+
+
+def place_requests(requests: Sequence[OrderRequest]) -> list[PlacingResult]:
+    """Place these orders. One that the release before placed, whose addresses had made-up parts, is a repeat, too."""
+    outcomes = submit_requests(requests)
+    taken = [number for number, outcome in enumerate(outcomes) if isinstance(outcome, KeyReused)]
+    if not taken:
+        return outcomes
+    earlier = [replace(requests[n], address=build_earlier_address(requests[n])) for n in taken]
+    for number, outcome in zip(taken, submit_requests(earlier), strict=True):
+        outcomes[number] = outcome
+    return outcomes
+
+
+def submit_requests(requests: Sequence[OrderRequest]) -> list[PlacingResult]:
+    submissions = [OrderSubmission(each, f"invoice {each.reference}") for each in requests]
+    return placing.place_orders(client=CLIENT, submissions=submissions)
 
 
 def build_request(invoice: Invoice, customer: UUID, token: str, flow: Flow, prices: Prices) -> OrderRequest:
@@ -160,14 +171,22 @@ def describe_refusal(invoice: Invoice, error: APIException) -> Fault:
 
 
 def build_address(invoice: Invoice) -> Address:
-    """Return the invoice's address, of which the file knows the country only."""
+    """Return the invoice's address, of which the file knows the country only. It is incomplete: nothing is made up."""
     return Address(
-        name=f"Customer {invoice.customer}",
-        line1=f"Invoice {invoice.number}",
-        city="unknown",
-        postal_code="unknown",
-        country=invoice.country,
+        name=f"Customer {invoice.customer}", line1="", city="", postal_code="", country=invoice.country
     )
+
+
+def build_earlier_address(request: OrderRequest) -> Address:
+    """Return the address that the release before made up for an invoice."""
+    line1 = f"Invoice {request.reference}"
+    return replace(request.address, line1=line1, city="unknown", postal_code="unknown")
+
+
+def count_incomplete(orders: Collection[UUID]) -> int:
+    """Return how many of these orders have an address that lacks what its country requires."""
+    addresses = Order.objects.filter(pk__in=orders).values_list("address", flat=True)
+    return sum(bool(find_missing_parts(address)) for address in addresses)
 
 
 def wait_for_ends(orders: Sequence[UUID], progress: Progress, *, patience: float) -> Counter[str]:

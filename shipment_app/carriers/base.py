@@ -61,7 +61,11 @@ class Carrier(Protocol):
     def book(
         self, *, key: UUID | str, order: UUID, address: Address, weight_grams: int, parcels: int
     ) -> Booked:
-        """Book a shipment. Codes of refusals: address_unreachable, parcel_too_heavy, or the carrier's own."""
+        """Book a shipment. Codes of refusals: address_unreachable, parcel_too_heavy, or the carrier's own.
+
+        The address may lack what its country requires (`celery_config/common/address_parts.py`). A carrier that needs
+        more refuses.
+        """
         ...
 
     def cancel(self, *, key: UUID | str, carrier_id: str) -> None:

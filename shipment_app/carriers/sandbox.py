@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
 
 from celery_config.common.identifiers import parse_uuid
+from celery_config.contracts.base import encode
 from celery_config.contracts.shipment import Address
 from celery_config.http.sandbox_client import SandboxClient
 from celery_config.http.webhooks import Name, convert
@@ -56,7 +57,7 @@ class SandboxCarrier(SandboxClient[ShipmentRecord]):
     ) -> Booked:
         body = {
             "reference": str(order),
-            "address": asdict(address),
+            "address": encode(address),
             "weight_grams": weight_grams,
             "parcels": parcels,
         }

@@ -58,6 +58,7 @@ FAULTY: dict[str, tuple[dict[str, Any], int, str]] = {
     "no country": ({"address": {**ADDRESS, "country": "Ireland"}}, 400, "invalid"),
     "unknown country": ({"address": {**ADDRESS, "country": "ZZ"}}, 400, "invalid"),
     "no address": ({"address": None}, 400, "invalid"),
+    "no region where the country needs one": ({"address": {**ADDRESS, "country": "US"}}, 400, "invalid"),
     "unknown customer": ({"customer": str(uuid4())}, 422, "unknown_customer"),
 }
 

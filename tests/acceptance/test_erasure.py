@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import httpx
 import psycopg
 
 from celery_config.broker.topology import DEAD_LETTERS, Topology
@@ -14,13 +15,15 @@ from tests.acceptance.test_copies import call, execute, sync
 from tests.acceptance.wire import Letter, as_bytes
 
 HOME = {
-    "name": "Quillon Featherstone", "line1": "3 Wisteria Steps", "city": "Llanfair", "postal_code": "LL61 5UJ",
-    "country": "GB",
+    "name": "Quillon Featherstone", "line1": "3 Wisteria Steps", "line2": "Attic of Gwenllian", "city": "Llanfair",
+    "region": "Anglesey", "postal_code": "LL61 5UJ", "country": "GB",
 }  # fmt: skip
 EMAIL = "quillon@featherstone.example"
 # The provider names a token that it does not know in its refusal, from where it goes everywhere.
 TOKEN = "tok_9931_llwyd"
-WORDS = ("Quillon", "Featherstone", "featherstone", "Wisteria", "Llanfair", "LL61", TOKEN)
+WORDS = (
+    "Quillon", "Featherstone", "featherstone", "Wisteria", "Gwenllian", "Llanfair", "Anglesey", "LL61", TOKEN,
+)  # fmt: skip
 QUEUES = [queue for service in SERVICES for queue in Topology.load(SUBSCRIPTIONS).worker_queues(service)]
 
 
@@ -48,6 +51,12 @@ def told_on_the_wire(shop: Shop, *words: str) -> list[str]:
                 text = bytes(as_bytes(message.body)).decode()
                 found += [f"{queue}: {text}"] if any(word in text for word in words) else []
     return found
+
+
+def parcels(shop: Shop, order: str) -> list[dict[str, Any]]:
+    """What the carrier has of an order."""
+    answer = httpx.get(f"{shop.stack.sandbox_url}/carrier/shipments?reference={order}", trust_env=False)
+    return list(answer.raise_for_status().json()["items"])
 
 
 def erasure(shop: Shop, asked: dict[str, Any]) -> dict[str, Any]:
@@ -80,6 +89,8 @@ def test_four_receipts_nothing_left_and_nothing_comes_back(shop: Shop) -> None:
                 "both know them",
             )
     assert {row.partition(".")[0] for row in told(shop, *WORDS)} == {*SERVICES}
+    for order in orders:
+        assert [parcel["address"] for parcel in parcels(shop, order)] == [HOME]
     facts = {service: {o: shop.facts(service, o) for o in orders} for service in PARTICIPANTS}
 
     with shop.paused("order-relay"):

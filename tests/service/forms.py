@@ -87,6 +87,13 @@ def valid_values(form: forms.BaseForm, given: Mapping[str, str]) -> dict[str, An
     """What a person would send: what the form shows, and something that fits where it shows nothing."""
     values: dict[str, Any] = {}
     for name, field in form.fields.items():
+        if isinstance(field, forms.MultiValueField):
+            shown = field.widget.decompress(form[name].value())
+            values |= {
+                f"{name}{part}": value or ""
+                for part, value in zip(field.widget.widgets_names, shown, strict=True)
+            }
+            continue
         value = form[name].value()
         if name in given and value in (None, ""):
             value = given[name]
@@ -107,8 +114,9 @@ def hostile_forms(form: forms.BaseForm, given: Mapping[str, str], *, each: bool)
     shown = {name: field for name, field in form.fields.items() if not field.widget.is_hidden}
     for name, field in shown.items():
         of_json = HOSTILE_JSON if isinstance(field, forms.JSONField) else {}
+        parts = field.widget.widgets_names if isinstance(field, forms.MultiValueField) else [""]
         for value in (*HOSTILE.values(), *of_json.values()):
-            yield {**valid, name: value}
+            yield from ({**valid, f"{name}{part}": value} for part in parts)
 
 
 def assert_answers_everything(client: Client, model: type[models.Model], given: Mapping[str, str]) -> None:

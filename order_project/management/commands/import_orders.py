@@ -75,6 +75,7 @@ class Command(BaseCommand):
         show(console, counted, file.faults + placement.faults, out.name, placement.repeated)
         rejected = len(file.invoices) - len(placement.orders)
         self.stdout.write(describe_lines(file, placement))
+        self.stdout.write(describe_addresses(placement))
         self.stdout.write(describe_prices(placement))
         self.stdout.write(
             f"import: {len(file.invoices)} invoices, {len(placement.orders)} accepted, {rejected} rejected"
@@ -177,6 +178,12 @@ def describe_prices(placement: Placement) -> str:
     return (
         f"prices: {len(differences)} of {len(placement.orders)} orders differ from their invoices{how_much}"
     )
+
+
+def describe_addresses(placement: Placement) -> str:
+    """Say how many orders have an address that a carrier may refuse."""
+    incomplete, orders = service.count_incomplete(placement.orders), len(placement.orders)
+    return f"addresses: {incomplete} of {orders} orders have an incomplete one; a carrier that needs more refuses"
 
 
 def show(console: Console, counted: Counter[str], faults: Sequence[Fault], place: str, repeated: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, get_args
 from uuid import uuid4
 
@@ -18,7 +19,7 @@ from celery_config.saga.engine import machine, runner
 from celery_config.saga.engine.machine import StepFailed
 from celery_config.saga.models import DeadLetter, SagaInstance
 from order_project.domain import RequestLine
-from order_project.models import Customer, Refund
+from order_project.models import Customer, Order, Refund
 from tests.service.order.conftest import HEART, Placed, Shop
 from tests.service.pages import assert_finds_by_index, assert_reads_little, lists, opened
 
@@ -53,11 +54,38 @@ def test_a_search_finds_by_id(admin_client: Client, placed: Placed, page: str) -
 def test_a_customer_is_added_by_its_form(admin_client: Client) -> None:
     page = reverse("admin:order_customer_add")
     assert admin_client.get(page).status_code == 200
-    admin_client.post(
-        page,
-        {"name": "Ada", "email": "ada@example.org", "billing_address": "null", "delivery_address": "null"},
-    )
+    admin_client.post(page, {"name": "Ada", "email": "ada@example.org"})
     assert Customer.objects.get().name == "Ada"
+
+
+KEPT = {"name": "Ada", "line1": "1 Main St", "city": "Denver", "postal_code": "80202", "country": "US"}
+
+
+def test_a_kept_address_is_completed_when_its_customer_is_edited(admin_client: Client) -> None:
+    customer = Customer.objects.create(name="Ada", billing_address=KEPT)
+    page = reverse("admin:order_customer_change", args=[customer.pk])
+    fields = {"name": "Ada", **{f"billing_address_{part}": text for part, text in KEPT.items()}}
+    form = shown(admin_client, "order_customer", customer.pk)
+    label = re.search(r'<label [^>]*for="(\w+)">postal code</label>', form)
+    assert label
+    assert re.search(rf'name="billing_address_postal_code" value="80202" [^>]*id="{label[1]}"', form)
+    refused = admin_client.post(page, fields)
+    errors = refused.context["adminform"].form.errors
+    assert errors == {"billing_address": ["region: This field is required in an address of US."]}
+    answer = admin_client.post(page, {**fields, "billing_address_region": "CO", "billing_address_line2": ""})
+    assert answer.status_code == 302
+    customer.refresh_from_db()
+    assert (customer.billing_address, customer.delivery_address) == ({**KEPT, "region": "CO"}, None)
+
+
+def test_an_order_shows_what_its_address_lacks(admin_client: Client, placed: Placed) -> None:
+    assert "incomplete" not in shown(admin_client, "order_order", placed.id)
+    Order.objects.update(address={**KEPT, "line1": "", "line2": "Flat 3"})
+    page = shown(admin_client, "order_order", placed.id)
+    assert "Flat 3" in page
+    assert "incomplete: line1 and region missing" in page
+    Order.objects.update(customer=None)  # erased
+    assert "incomplete" not in shown(admin_client, "order_order", placed.id)
 
 
 @pytest.mark.parametrize("word", ["ada@example", "{id}", "{saga}", "no-such-reference"])

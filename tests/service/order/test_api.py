@@ -16,6 +16,7 @@ from rest_framework.test import APIClient
 
 from celery_config.contracts.base import encode
 from celery_config.saga.engine import runner
+from celery_config.saga.models import SagaInstance
 from order_project.models import Customer, Order
 from tests.service.order.conftest import ADDRESS, HEART, REPLIES, Placed, Shop
 
@@ -26,6 +27,14 @@ WISH: dict[str, Any] = {
     "currency": "EUR",
     "payment_token": "tok_visa",
     "address": encode(ADDRESS),
+}
+
+HONG_KONG = {
+    "name": "Ada",
+    "line1": "1 Harbour Road",
+    "city": "Hong Kong",
+    "postal_code": "",
+    "country": "HK",
 }
 
 
@@ -65,6 +74,18 @@ class TestPlacing:
         assert answer.json()["status"] == "placed"
         assert ada.get(answer.json()["url"]).json()["total"] == 1785
 
+    @pytest.mark.parametrize("parts", [{}, {"line2": "Flat 3", "region": "Kowloon"}])
+    def test_an_address_has_the_parts_of_its_country(self, ada: APIClient, parts: dict[str, str]) -> None:
+        """Hong Kong has no postal codes."""
+        assert post(ada, address={**HONG_KONG, "line2": "", **parts}).status_code == 202
+        assert Order.objects.get().address == {**HONG_KONG, **parts}
+        assert SagaInstance.objects.get().data["address"] == {**HONG_KONG, **parts}
+
+    def test_a_part_may_be_left_out_where_the_country_has_none(self, ada: APIClient) -> None:
+        given = {"name": "Ada", "line1": "1 Orchard Road", "postal_code": "238801", "country": "SG"}
+        assert post(ada, address=given).status_code == 202
+        assert Order.objects.get().address == {**given, "city": ""}
+
     def test_without_the_last_slash_it_is_placed_too(self, ada: APIClient) -> None:
         answer = ada.post(ORDERS.removesuffix("/"), WISH, format="json")
         assert (answer.status_code, Order.objects.count()) == (202, 1)
@@ -96,6 +117,10 @@ class TestPlacing:
             ({"address": {**WISH["address"], "country": "ZZ"}}, "address.country"),
             ({"address": {**WISH["address"], "state": "NY"}}, "address.state"),
             ({"address": {**WISH["address"], "phone": "1"}}, "address.phone"),
+            ({"address": {**WISH["address"], "postal_code": ""}}, "address.postal_code"),
+            ({"address": {**WISH["address"], "country": "US"}}, "address.region"),
+            ({"address": {**HONG_KONG, "city": "", "region": " "}}, "address.region"),
+            ({"address": {**HONG_KONG, "line2": "x" * 201}}, "address.line2"),
             ({"lines": [{"sku": HEART, "quantity": 1, "colour": "red"}]}, "lines.0.colour"),
             ({"coupon": "SPRING"}, "coupon"),
             ({"idempotency_key": "k"}, "idempotency_key"),

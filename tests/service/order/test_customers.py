@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -14,7 +15,7 @@ from rest_framework.test import APIClient
 from celery_config.contracts.base import decode, encode
 from celery_config.contracts.order import CustomerChanged
 from celery_config.contracts.values import Address
-from celery_config.copies.ranges import Range, split_at, split_by_size
+from celery_config.copies.ranges import Range, make_piece, split_at, split_by_size
 from celery_config.copies.readers import SourceReader, stream_rows
 from celery_config.copies.registry import Copy, publications
 from celery_config.copies.source_client import ChangePage, SourceClient
@@ -83,6 +84,19 @@ class TestOverHttp:
             delivery_address=HOME, version=2,
         )  # fmt: skip
 
+    def test_a_patch_changes_an_address_as_a_whole(self, peer: Any) -> None:
+        (key,) = make(1)
+        url = f"/api/customers/{key}/"
+        answer = peer.patch(url, {"billing_address": {**encode(HOME), "country": "US"}}, format="json")
+        assert [error["field"] for error in answer.json()["errors"]] == ["billing_address.region"]
+        answer = peer.patch(url, {"billing_address": {"name": "Ada", "country": "HK"}}, format="json")
+        assert [error["field"] for error in answer.json()["errors"]] == ["billing_address.line1"]
+        hong_kong = {"name": "Ada", "line1": "1", "line2": "", "region": "Kowloon", "country": "HK"}
+        assert peer.patch(url, {"billing_address": hong_kong}, format="json").status_code == 200
+        kept = {**hong_kong, "city": "", "postal_code": ""}
+        del kept["line2"]
+        assert peer.get(url).data["billing_address"] == kept
+
     def test_one_with_orders_stays(self, peer: Any, shop: Any) -> None:
         shop.order()
         answer = peer.delete(f"/api/customers/{shop.customer.pk}/")
@@ -143,6 +157,24 @@ class TestAsPublished:
         customer = Customer.objects.get(pk=keys[2])
         assert rows[0].values == (customer.name, customer.email, "", encode(HOME))
         assert source.read_keys([keys[3], keys[5], str(UUID(int=1))]).keys() == {keys[3], keys[5]}
+
+    def test_a_copy_of_the_release_before_has_no_difference_in_parts_that_it_does_not_know(
+        self, peer: Any, source: SourceClient
+    ) -> None:
+        (key,) = make(1)
+        Customer.objects.update(billing_address={**encode(HOME), "line2": "Flat 3", "region": ""})
+        (today,) = source.read_keys([key]).values()
+        assert today.values
+        assert today.values[-1] == {**encode(HOME), "line2": "Flat 3"}
+        body = {"fields": FIELDS, "keys": [key]}
+        (before,) = peer.post("/api/published/customer/rows/", body, format="json").json()
+        assert before["values"][-1] == encode(HOME)
+        whole = {"ranges": [{"after": None, "upto": None}], "size": 9, "most": 9, "fields": FIELDS}
+        ((piece,),) = peer.post("/api/published/customer/pieces/", whole, format="json").json()
+        assert (
+            piece["checksum"]
+            == make_piece([replace(today, values=(*today.values[:-1], encode(HOME)))], None).checksum
+        )
 
     def test_a_long_range_is_asked_for_piece_by_piece(self, source: SourceClient) -> None:
         keys = make(30)

@@ -10,6 +10,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from celery_config.contracts.values import Address
 from celery_config.saga.models import SagaInstance
 from order_project.domain import Flow, RequestLine
 from order_project.errors import BadLines, KeyReused
@@ -17,7 +18,7 @@ from order_project.idempotency import hash_request
 from order_project.models import IdempotencyKey, Order
 from order_project.placing import place_orders
 from order_project.requests import OrderSubmission, Placed
-from tests.service.order.conftest import HEART, Shop
+from tests.service.order.conftest import ADDRESS, HEART, Shop
 from tests.service.together import concurrent, together
 
 pytestmark = pytest.mark.django_db
@@ -63,6 +64,14 @@ def test_a_key_outlives_the_release_that_knew_no_agreed_prices(shop: Shop) -> No
     assert hash_request(replace(request, lines=agreed)) != first_release
 
 
+def test_a_key_outlives_the_release_that_knew_fewer_parts_of_an_address(shop: Shop) -> None:
+    request = replace(shop.request(), customer=UUID(int=1))
+    first_release = hash_request(request)
+    assert first_release == "51da90cdc7540004afce08b725a824f53fcf9096c6a91a63fc0118d0cd79b8e7"
+    for more in ({"line2": "Flat 3"}, {"region": "CO"}):
+        assert hash_request(replace(request, address=replace(ADDRESS, **more))) != first_release
+
+
 @concurrent
 class TestTwins:
     def test_many_at_once_are_one_order(self, shop: Shop) -> None:
@@ -102,6 +111,13 @@ class TestReferences:
         order = shop.place("invoice 1", "import", reference="1").order
         IdempotencyKey.objects.all().delete()
         return order
+
+    def test_an_address_of_the_release_before_is_the_same(self, shop: Shop, invoice: UUID) -> None:
+        """It was stored without the parts that came later, and so is one today that does not need them."""
+        kept = {"name": "Ada", "line1": "1 High St", "city": "London", "postal_code": "SW1", "country": "GB"}
+        assert Order.objects.get().address == kept
+        again = self.submit(shop, ("", {"reference": "1", "address": Address(**kept, line2="", region="")}))
+        assert again == [Placed(invoice, repeated=True)]
 
     @staticmethod
     def submit(shop: Shop, *asked: tuple[str, dict[str, Any]]) -> list[Any]:

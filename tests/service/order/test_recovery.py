@@ -61,7 +61,9 @@ class Others:
         self.rows["inventory", "/api/reservations/"] = [
             {**of, "id": str(uuid4()), "state": "committed", "lines": [{"sku": HEART, "quantity": 7}]}
         ]
-        where = {**address, "city": "London", "postal_code": "SW1", "country": "GB"}
+        where = {
+            **address, "line2": "", "city": "London", "region": "Essex", "postal_code": "SW1", "country": "GB",
+        }  # fmt: skip
         self.rows["shipment", "/api/shipments/"] = [
             {**of, "id": str(uuid4()), "state": "dispatched", "weight_grams": 1, "parcels": 1,
              "tracking_number": "SB-1", **where}

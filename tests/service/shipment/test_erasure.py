@@ -23,13 +23,14 @@ from tests.service.everything import counts, told
 from tests.service.shipment.parcels import ADDRESS, book, dispatch
 
 pytestmark = pytest.mark.usefixtures("carrier_process")
-PERSONAL = ("Mill Lane", "YO1 7HH", "York")
+HOME = {**ADDRESS, "line2": "Flat 3b", "region": "Ridings"}
+PERSONAL = ("Mill Lane", "Flat 3b", "YO1 7HH", "York", "Ridings")
 
 
 def changed(customer: UUID, version: int = 1) -> CustomerChanged:
     return CustomerChanged(
         customer=customer, name="Ada", email="", currency="GBP", billing_address=None,
-        delivery_address=Address(**ADDRESS), version=version,
+        delivery_address=Address(**HOME), version=version,
     )  # fmt: skip
 
 
@@ -42,7 +43,7 @@ def forget(customer: UUID, *about: UUID) -> ForgetRecipient:
 
 
 def test_where_they_live_goes_and_the_parcel_stays(participant: Participant) -> None:
-    customer, saga, command = uuid4(), uuid7(), book()
+    customer, saga, command = uuid4(), uuid7(), book(**HOME)
     hear(changed(customer))
     participant.do(command, saga=saga, step="book")
     participant.do(dispatch(command.order), saga=saga, step="dispatch")

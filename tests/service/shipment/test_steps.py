@@ -44,6 +44,19 @@ def test_a_shipment_is_booked_and_dispatched(participant: Any) -> None:
     ]
 
 
+def test_a_shipment_has_all_parts_of_its_address(participant: Any) -> None:
+    command = book(line2="Flat 3", region="Yorkshire")
+    participant.do(command)
+    row = Shipment.objects.get(order=command.order)
+    assert (row.line1, row.line2, row.region) == ("1 Mill Lane", "Flat 3", "Yorkshire")
+
+
+def test_an_incomplete_address_is_the_carriers_decision(participant: Any) -> None:
+    participant.do(book(line1="", city="", postal_code=""))
+    with pytest.raises(Refused, match="address_unreachable"):
+        participant.do(book(line1="", city="", postal_code="", country="AQ"), saga=uuid4())
+
+
 def test_repeats_reply_again(participant: Any) -> None:
     command, saga = book(), uuid4()
     assert participant.do(command, saga=saga) == participant.do(command, saga=saga)

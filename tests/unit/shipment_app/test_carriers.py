@@ -12,9 +12,11 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
+import httpx
 import pytest
 
 from celery_config.common.loading import make_from_setting
+from celery_config.contracts.base import encode
 from celery_config.contracts.shipment import Address
 from celery_config.errors import CallFailed, OutcomeUnknown, Refused
 from shipment_app.carriers import BUILT_IN, Booked, Carrier, SandboxCarrier, ShipmentRecord
@@ -68,6 +70,20 @@ def test_a_shipment_is_booked_once_and_dispatched(carrier: SandboxCarrier) -> No
     assert entry(carrier, order) == replace(expected, state="dispatched")
     with pytest.raises(Refused, match="already_dispatched"):
         carrier.cancel(key=uuid4(), carrier_id=booked.carrier_id)
+
+
+def test_the_carrier_gets_the_parts_of_the_address_that_there_are(
+    carrier: SandboxCarrier, process: SandboxProcess
+) -> None:
+    """So a request of the release before, sent again under its key, is the same request."""
+    for address in (ADDRESS, replace(ADDRESS, line2="Flat 3", region="Yorkshire")):
+        order = uuid4()
+        book(carrier, order=order, address=address)
+        (item,) = httpx.get(f"{process.url}/carrier/shipments?reference={order}").json()["items"]
+        assert item["address"] == encode(address)
+    assert encode(ADDRESS) == {
+        "name": "Ada", "line1": "1 Mill Lane", "city": "York", "postal_code": "YO1 7HH", "country": "GB",
+    }  # fmt: skip
 
 
 def test_a_cancelled_shipment_does_not_leave(carrier: SandboxCarrier) -> None:

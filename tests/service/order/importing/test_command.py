@@ -67,9 +67,10 @@ def test_the_exit_code_and_the_summary(
     ended, printed = run(write(tmp_path, *rows), capsys=capsys)
     total, accepted, rejected, empty = lines
     assert ended == code
-    assert printed[-3:] == [
+    assert printed[-4:] == [
         f"lines: {total} in the file, 1 of the header, {accepted} of accepted invoices, {rejected} of rejected ones,"
         f" {empty} empty",
+        f"addresses: {last[1]} of {last[1]} orders have an incomplete one; a carrier that needs more refuses",
         f"prices: 0 of {last[1]} orders differ from their invoices",
         "import: {} invoices, {} accepted, {} rejected".format(*last),
     ]

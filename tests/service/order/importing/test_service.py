@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from celery_config.contracts.values import Address
 from order_project.domain import RequestLine
 from order_project.importing import service
 from order_project.importing.invoices import Invoice
@@ -38,6 +39,30 @@ def test_an_invoice_whose_key_was_forgotten_is_known_by_its_number() -> None:
     again = place(FIRST, SECOND)
     assert (again.orders[0], again.repeated, again.faults) == (first.orders[0], 1, [])
     assert Order.objects.count() == 2
+
+
+def test_one_of_the_release_that_made_up_addresses_is_a_repeat(monkeypatch: pytest.MonkeyPatch) -> None:
+    def build_address(invoice: Invoice) -> Address:
+        return Address(
+            name=f"Customer {invoice.customer}", line1=f"Invoice {invoice.number}", city="unknown",
+            postal_code="unknown", country=invoice.country,
+        )  # fmt: skip
+
+    with monkeypatch.context() as before:
+        before.setattr(service, "build_address", build_address)
+        first = place(FIRST)
+    again = place(FIRST, SECOND)
+    IdempotencyKey.objects.all().delete()
+    by_number = place(FIRST)
+    assert (again.orders[0], again.repeated, by_number.orders) == (first.orders[0], 1, first.orders)
+    assert again.faults == by_number.faults == []
+
+
+def test_an_address_says_no_more_than_the_file(shop: Shop) -> None:
+    orders = [*place(FIRST).orders, shop.place(currency="GBP").order]
+    kept = {"name": "Customer 17850", "line1": "", "city": "", "postal_code": "", "country": "GB"}
+    assert Order.objects.get(pk=orders[0]).address == kept
+    assert service.count_incomplete(orders) == 1
 
 
 @pytest.mark.parametrize(

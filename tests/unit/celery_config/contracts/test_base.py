@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from celery_config.contracts.base import command_hash, command_id, decode, encode, fill_command, snake_case
+from celery_config.contracts.shipment import Address, BookShipment
 from tests.trip import BookFlight, BookHotel
 
 TRIP = UUID("6f1c7a0e-1111-4222-8333-444455556666")
@@ -26,6 +27,16 @@ def test_a_message_survives_its_round_trip() -> None:
     command = BookHotel(trip=TRIP, nights=2)
     assert encode(command) == {"trip": str(TRIP), "nights": 2}
     assert decode(BookHotel, encode(command)) == command
+
+
+def test_a_value_is_sent_and_stored_without_the_later_parts_that_it_does_not_need() -> None:
+    """Rule 24 (versions): it looks as it did in the release that did not know them."""
+    first = {"name": "Ada", "line1": "1 High St", "city": "London", "postal_code": "SW1", "country": "GB"}
+    for given in (first, {**first, "line2": "", "region": ""}):
+        for address in (Address(**given), decode(Address, given)):
+            assert encode(address) == first
+            assert encode(BookShipment(order=TRIP, address=address, weight_grams=1))["address"] == first
+    assert encode(Address(**first, line2="Flat 3")) == {**first, "line2": "Flat 3"}
 
 
 @pytest.mark.parametrize(

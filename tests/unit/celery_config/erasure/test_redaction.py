@@ -38,8 +38,9 @@ from tests.trip import Trip
 pytest_plugins = ["celery_config.saga.testing.plugin"]
 ID = UUID(int=7)
 HOME = Address(
-    name="Ada Example", line1="1 Harbour Street", city="Dublin", postal_code="D02 X285", country="IE"
-)
+    name="Ada Example", line1="1 Harbour Street", line2="Flat 3", city="Dublin", region="Leinster",
+    postal_code="D02 X285", country="IE",
+)  # fmt: skip
 SAID = (
     CustomerChanged(
         customer=ID, name="Ada", email="ada@example.com", currency="EUR", billing_address=HOME, delivery_address=None,
@@ -52,7 +53,7 @@ SAID = (
     AuthorizePayment(order=ID, customer=ID, amount=1, currency="EUR", payment_token="tok_secret"),
     BookShipment(order=ID, address=HOME, weight_grams=1),
 )  # fmt: skip
-PERSONAL = ("Ada", "ada@example.com", "Harbour", "Dublin", "D02", "tok_secret")
+PERSONAL = ("Ada", "ada@example.com", "Harbour", "Flat 3", "Dublin", "Leinster", "D02", "tok_secret")
 
 
 class TestWhatIsLeftOfAMessage:
