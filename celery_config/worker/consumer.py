@@ -43,7 +43,7 @@ class SagaConsumer(Consumer):
     class Blueprint(Consumer.Blueprint):
         # Nothing is delayed in the broker (rule 10, locks and retries), and workers may not declare queues for it.
         default_steps = [
-            "celery_config.worker.bootsteps:RetryingControl" if step.endswith(":Control") else step
+            "celery_config.worker.bootsteps:ReadingControl" if step.endswith(":Control") else step
             for step in Consumer.Blueprint.default_steps
             if not step.endswith(":DelayedDelivery")
         ]
