@@ -16,6 +16,7 @@ from django.conf import settings
 from celery_config.messaging import database_gate, under_way
 from celery_config.worker.acks import BatchAcknowledger
 from celery_config.worker.consumer import SagaConsumer
+from celery_config.worker.replacement import MessageReplacer
 
 log = structlog.get_logger(__name__)
 GATE_SECONDS = 0.5
@@ -77,12 +78,14 @@ class FastPath(bootsteps.StartStopStep):
         from celery_config.worker.batches import BatchRunner
 
         consumer.has_new = False
+        consumer.replacer = MessageReplacer(consumer.app, consumer.acks.acknowledge)
         consumer.runner = BatchRunner(consumer)
         consumer.runner.start()
 
     def stop(self, consumer: SagaConsumer) -> None:
         # After a lost connection there is nothing to wait for: the broker delivers all messages again.
         consumer.runner.stop(finish_calls=state.should_stop is not None)
+        consumer.replacer.stop()
 
 
 class ReadingControl(Control):
