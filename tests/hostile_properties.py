@@ -79,5 +79,7 @@ def hostile(task: str, *, id: str = "1") -> dict[str, bytes]:
         "an encoding that takes hours": properties(plain, content_encoding=b"punycode"),
         "a type that is no text": properties(plain, content_type=b"\xff\xfe"),
         "a correlation id that is no text": properties(plain, correlation_id=b"\xff"),
+        "a death that is too long": properties({**plain, "x-death": text("x" * 100_000)}),
+        "a death that is nested too deeply": properties({**plain, "x-death": nested(1500)}),
         "a time that no calendar has": properties({**plain, "at": b"T" + struct.pack(">Q", 2**63)}),
     }

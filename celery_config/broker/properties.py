@@ -16,6 +16,8 @@ from typing import Any
 from amqp.serialization import decode_properties_basic
 
 REFUSED = "refused"
+DEATHS = "x-death"
+"""The broker's note of each time that a message became a dead letter."""
 MAX_BYTES = 32 * 1024
 MAX_DEPTH = 8
 """The broker's own `x-death` has a depth of 4."""
@@ -48,7 +50,9 @@ def read_properties(frame: bytes, offset: int) -> tuple[dict[str, Any], int]:
         except Exception as error:
             fault = f"unreadable headers: {type(error).__name__}: {error}"
     kept = {"content_type": properties["content_type"]} if "content_type" in properties else {}
-    return {**kept, "application_headers": {**find_texts(frame), REFUSED: fault}}, len(frame)
+    # A worker must know that it is there, though not what it says.
+    deaths = {DEATHS: "not read"} if DEATHS.encode() in frame else {}
+    return {**kept, "application_headers": {**find_texts(frame), **deaths, REFUSED: fault}}, len(frame)
 
 
 def find_excess(properties: dict[str, Any]) -> str | None:

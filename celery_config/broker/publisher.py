@@ -5,35 +5,26 @@ Relays and workers publish this way.
 
 from __future__ import annotations
 
-import struct
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
 import structlog
 from amqp import exceptions as amqp
 from celery import Celery
 from kombu import Connection
-from kombu.entity import PERSISTENT_DELIVERY_MODE
 from kombu.exceptions import OperationalError
 
 from celery_config.broker import transport
-from celery_config.broker.routes import find_route
-from celery_config.common import codec
+from celery_config.broker.outgoing_messages import (
+    WRITE_ERRORS,
+    PreparedMessage,
+    describe_fault,
+    prepare_message,
+)
+from celery_config.broker.route_channel import RouteChannel
 
 log = structlog.get_logger(__name__)
-# Options that say where a message goes; all others (retries, chain, argsrepr, …) become a part of it.
-ROUTING_OPTIONS = {"task_id", "link_error", "exchange", "routing_key", "mandatory"}
-# Celery's defaults for missing headers; each header that is sent costs both ends.
-CELERY_DEFAULTS = {
-    "retries": 0,
-    "timelimit": [None, None],
-    "ignore_result": False,
-    "replaced_task_nesting": 0,
-    "stamps": {},
-}
 PROBE_SECONDS = 5.0
 LOOK_SECONDS = 0.001
 BLOCKED_SECONDS = 1.0
@@ -46,10 +37,6 @@ MESSAGE_ERRORS = (
     amqp.ContentTooLarge,
     amqp.PreconditionFailed,
 )
-# Errors that it raises because of where a message goes: there is no such exchange, or no right to it.
-ROUTE_ERRORS = (amqp.AccessRefused, amqp.NotFound)
-# py-amqp's when it writes what AMQP cannot hold; nothing of the message is sent then.
-WRITE_ERRORS = (struct.error, TypeError, ValueError, OverflowError, RecursionError)
 
 
 def connection_errors(app: Celery) -> tuple[type[BaseException], ...]:
@@ -67,21 +54,6 @@ def drop_connection(connection: Connection) -> None:
     connection.collect()
 
 
-@dataclass(frozen=True)
-class PreparedMessage:
-    """A message as it is written to the broker."""
-
-    route: str
-    task: str
-    id: str
-    body: str
-    headers: dict[str, Any]
-    properties: dict[str, Any]
-    exchange: str
-    routing_key: str
-    mandatory: bool
-
-
 class Publisher:
     """One connection to the broker. Not for use by several threads.
 
@@ -90,7 +62,8 @@ class Publisher:
     as refused. Their messages are held back, at no cost to the others, until the broker confirms what was sent there,
     or one probing message, which is sent every `PROBE_SECONDS`.
 
-    A message because of which the broker closes the channel or the connection is found by halves.
+    A message because of which the broker closes the channel or the connection is found by halves. If the broker
+    closes a channel for any other reason, such as a missing exchange or a right that we lack, it refuses that route.
     """
 
     def __init__(self, app: Celery, timeout: float) -> None:
@@ -133,7 +106,10 @@ class Publisher:
         Raises:
             OSError, kombu and amqp errors: the connection failed; what was sent may arrive twice.
         """
-        prepared = self.prepare_all(messages)
+        return self.publish_prepared(self.prepare_all(messages))
+
+    def publish_prepared(self, prepared: Mapping[int, PreparedMessage]) -> set[int]:
+        """Publish like `publish`, which see for errors, what is prepared already."""
         try:
             return self._publish(prepared)
         except BaseException:
@@ -145,45 +121,13 @@ class Publisher:
         prepared: dict[int, PreparedMessage] = {}
         for index, message in enumerate(messages):
             try:
-                prepared[index] = self.prepare(message)
+                prepared[index] = prepare_message(self.app, message)
             except Exception as error:  # nothing is written yet: it is this message's own
                 self.note_fault(index, error, task=message.get("task"))
         return prepared
 
-    def prepare(self, message: dict[str, Any]) -> PreparedMessage:
-        """Build one message as it is written.
-
-        `Celery.send_task` and kombu's producer also route, declare and look up the codec, which takes as much time
-        again; every message here has its route. `sender` names the task whose outcome it is, for the log and the
-        failpoints.
-        """
-        options = message["options"]
-        if sender := message.get("sender"):
-            structlog.contextvars.bind_contextvars(task=sender)
-        properties = {name: value for name, value in options.items() if name not in ROUTING_OPTIONS}
-        task_id = options.get("task_id") or str(uuid4())
-        built = self.app.amqp.create_task_message(
-            task_id,
-            message["task"],
-            message["args"],
-            message["kwargs"],
-            errbacks=options.get("link_error"),
-            **properties,
-        )
-        return PreparedMessage(
-            route=find_route(message),
-            task=message["task"],
-            id=task_id,
-            body=codec.encode(built.body),
-            headers={n: value for n, value in built.headers.items() if value != CELERY_DEFAULTS.get(n)},
-            properties={**built.properties, "delivery_mode": PERSISTENT_DELIVERY_MODE},
-            exchange=options["exchange"],
-            routing_key=options["routing_key"],
-            mandatory=options.get("mandatory", False),
-        )
-
     def note_fault(self, index: int, error: Exception, **about: Any) -> None:
-        self.faults[index] = repr(error)
+        self.faults[index] = describe_fault(error)
         log.error("a message cannot be sent", **about, exc_info=error)
 
     def _publish(self, prepared: Mapping[int, PreparedMessage]) -> set[int]:
@@ -198,37 +142,36 @@ class Publisher:
         while parts:
             part = parts.pop()
             try:
-                taken |= self.publish_part(prepared, part, probing=probing)
+                took, refused = self.publish_part(prepared, part, probing=probing)
             except MESSAGE_ERRORS as error:
                 self.close()
-                middle = len(part) // 2
-                if middle:
-                    parts += [part[middle:], part[:middle]]
-                elif part:
-                    self.note_fault(part[0], error, task=prepared[part[0]].task, task_id=prepared[part[0]].id)
-            except ROUTE_ERRORS as error:
-                closed = [
-                    where for where, channel in self.channels.items() if channel.channel.closed_by_broker
-                ]
-                self.close()
-                if not closed:
-                    raise
-                for where in closed:
-                    log.error("the broker refuses a route", route=where, error=repr(error))
-                    self.hold(self.refused, where)
-                parts.append(part)
-                probing = False
+                took, refused = set(), [(part, error)]
+            taken |= took
+            for indexes, error in refused:
+                parts += self.halve(prepared, indexes, error)
             if time.monotonic() > until:
                 break  # the rest stays for the next call
         return taken
 
+    def halve(
+        self, prepared: Mapping[int, PreparedMessage], part: Sequence[int], error: Exception
+    ) -> list[Sequence[int]]:
+        """Return the halves of what holds a message that the broker refuses; none if it is that message."""
+        middle = len(part) // 2
+        if middle:
+            return [part[middle:], part[:middle]]
+        for index in part:
+            self.note_fault(index, error, task=prepared[index].task, task_id=prepared[index].id)
+        return []
+
     def publish_part(
         self, prepared: Mapping[int, PreparedMessage], part: Sequence[int], *, probing: bool
-    ) -> set[int]:
+    ) -> tuple[set[int], list[tuple[Sequence[int], Exception]]]:
+        """Publish a part; return what the broker took, and what it closed a channel for because of some message."""
         until = time.monotonic() + self.timeout
         self.open()
         if self.blocked:
-            return set()
+            return set(), []
         held = self.held
         wanted = dict.fromkeys(prepared[index].route for index in part)
         channels = {where: self.find_channel(where) for where in wanted if probing or where not in held}
@@ -247,12 +190,15 @@ class Publisher:
             if self.blocked:
                 until = min(until, time.monotonic() + BLOCKED_SECONDS)
         taken: set[int] = set()
+        refused: list[tuple[Sequence[int], Exception]] = []
         for where, indexes in sent.items():
-            taken |= self.collect_taken(where, indexes, prepared)
-        if any(channel.refused for channel in waited_for):
-            # Right after the death of a cluster's node a channel continues to refuse until it is closed.
-            self.close()
-        return taken
+            error = channels[where].closed
+            if isinstance(error, MESSAGE_ERRORS):
+                self.leave_channel(where)
+                refused.append((indexes, error))
+            else:
+                taken |= self.collect_taken(where, indexes, prepared)
+        return taken, refused
 
     def collect_taken(
         self, where: str, indexes: Sequence[int], prepared: Mapping[int, PreparedMessage]
@@ -264,17 +210,33 @@ class Publisher:
                 log.error("a queue confirms nothing", route=where, messages=len(indexes))
                 self.hold(self.stuck, where)
             return set()
+        if channel.closed:
+            self.refuse_route(where)
+            return set()
         taken = set()
         for index, fault in zip(indexes, channel.collect_faults(), strict=True):
             if fault:
                 log.error("the broker refused a message", task=prepared[index].task, reason=fault)
             else:
                 taken.add(index)
+        if channel.refused:
+            # Right after the death of a cluster's node a channel continues to refuse until it is closed.
+            self.leave_channel(where)
         if len(taken) == len(indexes):
             self.release(where)
         else:
             self.hold(self.refused, where)
         return taken
+
+    def refuse_route(self, where: str) -> None:
+        """Hold back a route whose channel the broker has closed; the others have theirs."""
+        log.error("the broker refuses a route", route=where, error=repr(self.channels[where].closed))
+        self.leave_channel(where)
+        self.hold(self.refused, where)
+
+    def leave_channel(self, where: str) -> None:
+        """Let the next message of a route have another channel. None may be left that waits for a queue."""
+        self.channels.pop(where).channel.leave()
 
     def hold(self, kind: set[str], where: str) -> None:
         """Hold back a route's messages."""
@@ -291,11 +253,12 @@ class Publisher:
                 log.warning("a queue takes messages again", route=where)
 
     def find_channel(self, where: str) -> RouteChannel:
-        channel = self.channels.get(where)
-        if channel is None:
+        if where in self.channels and self.channels[where].closed:
+            self.leave_channel(where)
+        if where not in self.channels:
             assert self.connection is not None
-            channel = self.channels[where] = RouteChannel(self.connection)
-        return channel
+            self.channels[where] = RouteChannel(self.connection)
+        return self.channels[where]
 
     def write(self, channel: RouteChannel, index: int, message: PreparedMessage) -> bool:
         """Write one message to the broker; return False if it cannot be written."""
@@ -320,11 +283,14 @@ class Publisher:
             pass
         for where in [*self.stuck]:
             channel = self.channels.get(where)
-            if channel and not channel.waits:
-                if any(channel.collect_faults()):
-                    self.hold(self.refused, where)
-                else:
-                    self.release(where)
+            if channel is None or channel.waits:
+                continue
+            if channel.closed:
+                self.refuse_route(where)
+            elif any(channel.collect_faults()):
+                self.hold(self.refused, where)
+            else:
+                self.release(where)
 
     def open(self) -> None:
         """Connect, if there is no connection."""
@@ -346,67 +312,3 @@ class Publisher:
         self.channels.clear()
         if connection is not None:
             drop_connection(connection)
-
-
-class RouteChannel:
-    """A channel in confirm mode: what was sent on it since the last `collect_faults`, and what became of it."""
-
-    def __init__(self, connection: Connection) -> None:
-        self.ids: list[str] = []
-        self.settled: dict[int, bool] = {}
-        self.returned: dict[str, str] = {}
-        self.first_tag = 1
-        self.refused = False
-        """Whether the broker has refused anything; for a queue that has died it continues to."""
-        self.confirms = connection.transport.driver_type == "amqp"
-        self.channel = connection.channel() if self.confirms else connection.default_channel
-        if self.confirms:
-            self.channel.confirm_select()
-            self.channel.events["basic_ack"].add(lambda tag, multiple: self.note_confirm(tag, multiple, True))
-            self.channel.events["basic_nack"].add(
-                lambda tag, multiple: self.note_confirm(tag, multiple, False)
-            )
-            self.channel.events["basic_return"].add(self.note_return)
-
-    @property
-    def waits(self) -> bool:
-        """Whether something is not confirmed yet."""
-        return self.confirms and len(self.settled) < len(self.ids)
-
-    def is_connected(self) -> bool:
-        return self.channel.connection is not None and bool(self.channel.connection.connected)
-
-    def send(self, message: PreparedMessage) -> None:
-        self.channel.basic_publish(
-            self.channel.prepare_message(
-                message.body,
-                content_type=codec.CONTENT_TYPE,
-                content_encoding=codec.CONTENT_ENCODING,
-                headers=message.headers,
-                properties=message.properties,
-            ),
-            exchange=message.exchange,
-            routing_key=message.routing_key,
-            mandatory=message.mandatory,
-        )
-        self.ids.append(message.id)
-
-    def note_confirm(self, tag: int, multiple: bool, accepted: bool) -> None:
-        self.refused |= not accepted
-        for each in range(self.first_tag if multiple else tag, tag + 1):
-            self.settled.setdefault(each, accepted)
-
-    def note_return(self, error: Exception, exchange: str, routing_key: str, message: Any) -> None:
-        self.returned[message.properties["correlation_id"]] = (
-            f"{error} (exchange {exchange!r}, key {routing_key!r})"
-        )
-
-    def collect_faults(self) -> list[str]:
-        """Return the fault of each message in order, empty for those the broker took, and begin the next batch."""
-        ids, returned, settled = self.ids, self.returned, self.settled
-        tags = range(self.first_tag, self.first_tag + len(ids))
-        self.ids, self.returned, self.settled, self.first_tag = [], {}, {}, tags.stop
-        return [
-            returned.get(each, "" if not self.confirms or settled[tag] else "not confirmed")
-            for tag, each in zip(tags, ids, strict=True)
-        ]

@@ -41,6 +41,9 @@ DEAD_LETTERS = "dead-letters"
 TASK_EVENTS = "celeryev"
 EVENT_TASKS = "events."
 """What the names of the tasks that receive events begin with."""
+RECEIVE, RECEIVE_ALL = f"{EVENT_TASKS}receive", f"{EVENT_TASKS}receive_all"
+MOST_EVENTS = 50
+"""In one message. A batch that fails is split, and each of its events may become a dead letter."""
 EXCHANGES = {
     TASKS: ("topic", {}),
     URGENT_TASKS: ("topic", {}),

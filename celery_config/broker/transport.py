@@ -21,7 +21,7 @@ from typing import Any
 import kombu
 import structlog
 from amqp import serialization, spec
-from amqp.exceptions import RecoverableConnectionError
+from amqp.exceptions import AMQPError, ChannelError, RecoverableConnectionError, error_for_code
 from amqp.transport import TCPTransport
 from kombu.exceptions import OperationalError
 from kombu.transport import TRANSPORT_ALIASES, pyamqp
@@ -130,19 +130,25 @@ class AnswersInTime:
 class Channel(AnswersInTime, pyamqp.Channel):
     """A channel whose calls have a time limit."""
 
-    closed_by_broker = False
-    """Whether the broker has closed it; py-amqp opens it again at once, without its confirm mode."""
+    notes_close = False
+    """Whether the broker's close of it is noted; else it is raised, in whatever reads from the connection."""
+    closed: AMQPError | None = None
+    """Why the broker has closed it."""
 
-    def _on_close(self, *args: Any) -> None:
-        self.closed_by_broker = True
-        super()._on_close(*args)
-
-    def _do_revive(self) -> None:
-        # While writes are held, nothing that is asked would leave, so that nothing would be answered.
-        if getattr(self.connection.transport, "holding", False):
-            self.is_open = False
+    def _on_close(self, code: int, text: str, class_id: int, method_id: int) -> None:
+        if self.notes_close:
+            # Until the close is confirmed, the broker drops what is still written on this channel.
+            self.closed = error_for_code(code, text, (class_id, method_id), ChannelError)
         else:
-            super()._do_revive()
+            super()._on_close(code, text, class_id, method_id)
+
+    def leave(self) -> None:
+        """Close it, or confirm that the broker has, without waiting for an answer."""
+        if self.closed:
+            self.send_method(spec.Channel.CloseOk)
+            self.collect()
+        else:
+            self.send_method(spec.Channel.Close, "BsBB", (0, "", 0, 0))
 
 
 class Connection(AnswersInTime, pyamqp.Connection):

@@ -10,7 +10,14 @@ from kombu.message import Message
 
 from celery_config.broker.incoming_headers import Headers
 from celery_config.broker.properties import REFUSED, next_level
-from celery_config.broker.topology import EVENT_TASKS, EVENTS, TASK_EXCHANGES, find_route_fault
+from celery_config.broker.topology import (
+    EVENT_TASKS,
+    EVENTS,
+    MOST_EVENTS,
+    RECEIVE_ALL,
+    TASK_EXCHANGES,
+    find_route_fault,
+)
 
 MAX_DEPTH = 500
 """Of a body; Python reads and writes almost a thousand levels."""
@@ -56,8 +63,16 @@ def find_sender_fault(message: Message, task: str, kwargs: dict[str, Any]) -> st
     exchange, key = str(route.get("exchange", "")), str(route.get("routing_key", ""))
     if fault := find_route_fault(exchange, key, task):
         return fault
-    events = kwargs.get("events", [kwargs]) if exchange == EVENTS else []
-    if any(not isinstance(event, dict) or event.get("type") != key for event in events):
+    events: Any = [kwargs]
+    if task == RECEIVE_ALL:
+        events = kwargs.get("events")
+        if not isinstance(events, list):
+            return "malformed body: its events are no list"
+        if len(events) > MOST_EVENTS:
+            return f"malformed body: {len(events)} events, more than {MOST_EVENTS}"
+    if exchange == EVENTS and any(
+        not isinstance(event, dict) or event.get("type") != key for event in events
+    ):
         return f"forged: an event that is announced as {key!r} has another type"
     return None
 

@@ -8,8 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from celery_config.broker import topology
-
-RECEIVE, RECEIVE_ALL = "events.receive", "events.receive_all"
+from celery_config.broker.topology import RECEIVE, RECEIVE_ALL
 
 
 def events_message(kind: str, events: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from prometheus_client import Metric
 from celery_config.common.metrics import read_gauge
 from celery_config.messaging import epochs
 from celery_config.messaging.outbox.publishing import count_set_aside
-from celery_config.messaging.outbox.relay import oldest_unpublished_seconds
+from celery_config.messaging.outbox.relay import find_oldest_unpublished, oldest_unpublished_seconds
 
 RELAY_LAG_LIMIT = 60.0
 
@@ -37,10 +37,13 @@ def measure_recovery() -> Iterator[Metric]:
 
 
 def check_relay() -> str:
-    lag = oldest_unpublished_seconds()
+    lag, route = find_oldest_unpublished()
     if lag < RELAY_LAG_LIMIT:
         return f"ok: {lag:.1f} s behind"
-    return f"late: {lag:.0f} s behind; is the relay running, and does the broker take messages?"
+    return (
+        f"late: {lag:.0f} s behind, first with what goes to {route}; "
+        "does the relay run, and does the broker take messages there?"
+    )
 
 
 def check_recovery() -> str:

@@ -10,16 +10,32 @@ from celery import bootsteps
 from celery.worker import state
 from celery.worker.consumer.control import Control
 from celery.worker.consumer.tasks import Tasks
+from celery.worker.control import Panel
 from django.conf import settings
 
 from celery_config.messaging import database_gate, under_way
 from celery_config.worker.acks import BatchAcknowledger
 from celery_config.worker.consumer import SagaConsumer
+from celery_config.worker.replacement import MessageReplacer
 
 log = structlog.get_logger(__name__)
 GATE_SECONDS = 0.5
 EVENTS_SECONDS = 0.25
 CONTROL_SECONDS = 5.0
+READING_COMMANDS = (
+    "active",
+    "active_queues",
+    "clock",
+    "conf",
+    "ping",
+    "query_task",
+    "registered",
+    "report",
+    "reserved",
+    "revoked",
+    "scheduled",
+    "stats",
+)
 
 
 class SlowStart(bootsteps.StartStopStep):
@@ -62,16 +78,20 @@ class FastPath(bootsteps.StartStopStep):
         from celery_config.worker.batches import BatchRunner
 
         consumer.has_new = False
+        consumer.replacer = MessageReplacer(consumer.app, consumer.acks.acknowledge)
         consumer.runner = BatchRunner(consumer)
         consumer.runner.start()
 
     def stop(self, consumer: SagaConsumer) -> None:
         # After a lost connection there is nothing to wait for: the broker delivers all messages again.
         consumer.runner.stop(finish_calls=state.should_stop is not None)
+        consumer.replacer.stop()
 
 
-class RetryingControl(Control):
-    """Remote control that waits until its queue is free.
+class ReadingControl(Control):
+    """Remote control that tells about the worker and changes nothing, and that waits until its queue is free.
+
+    Celery's other commands hold messages back, end the worker or make it drop tasks, and leave no trace.
 
     The queue has the node's name and belongs to one connection. A connection that was cut silently lives on at the
     broker until a heartbeat is missed, and Celery's worker would end because of that.
@@ -79,6 +99,7 @@ class RetryingControl(Control):
 
     def __init__(self, consumer: SagaConsumer, **kwargs: Any) -> None:
         super().__init__(consumer, **kwargs)
+        self.box.node.handlers = {name: Panel.data[name] for name in READING_COMMANDS}
         self.start, self.stop = self.start_box, self.stop_box
         self.retry: Any = None
 

@@ -2,6 +2,7 @@
 
 - A message that no worker can run (undecodable, malformed, foreign) goes to the dead letters. Celery by itself would
   acknowledge and lose it, hold it, or die. Foreign are also the tasks that are built into Celery.
+- A message whose dead letter would do harm to the broker is replaced first, however often it came.
 - The prefetch window of a queue opens slowly: a worker begins with one message at a time, and takes its full window
   after the first message of this queue that is not suspected of killing workers. A killer message therefore dies alone,
   and the delivery counts of its neighbours stay low (rule 19, dead letters).
@@ -28,6 +29,7 @@ from celery_config.broker.incoming_headers import NOT_BEFORE, is_suspicious
 from celery_config.broker.validation import find_fault
 from celery_config.worker.acks import BatchAcknowledger
 from celery_config.worker.limits import MAX_CALLS, MAX_MESSAGES
+from celery_config.worker.replacement import MessageReplacer, is_deadly
 
 if TYPE_CHECKING:
     from celery_config.worker.batches import BatchRunner
@@ -43,12 +45,13 @@ class SagaConsumer(Consumer):
     class Blueprint(Consumer.Blueprint):
         # Nothing is delayed in the broker (rule 10, locks and retries), and workers may not declare queues for it.
         default_steps = [
-            "celery_config.worker.bootsteps:RetryingControl" if step.endswith(":Control") else step
+            "celery_config.worker.bootsteps:ReadingControl" if step.endswith(":Control") else step
             for step in Consumer.Blueprint.default_steps
             if not step.endswith(":DelayedDelivery")
         ]
 
     runner: BatchRunner
+    replacer: MessageReplacer
     acks: BatchAcknowledger
     opened: set[str] | None = None
     """The tags of the queues' consumers that have the full window; None: there are no windows."""
@@ -95,6 +98,8 @@ class SagaConsumer(Consumer):
         ours = {name for name, task in self.app.tasks.items() if hasattr(task, "work")}
 
         def receive(message: Message) -> None:
+            if self.replace_if_deadly(message):
+                return
             if fault := find_fault(message, ours):
                 self.send_to_dead_letters(message, fault)
                 return
@@ -113,6 +118,14 @@ class SagaConsumer(Consumer):
 
         return receive
 
+    def replace_if_deadly(self, message: Message) -> bool:
+        """Replace a message that the broker cannot dead-letter; the file-based broker has no dead letters."""
+        if self.opened is None or not is_deadly(message):
+            return False
+        self.acks.note_delivery(message)
+        self.replacer.add(message)
+        return True
+
     def send_to_dead_letters(self, message: Message, fault: str) -> None:
         log.error("to the dead letters", fault=fault, queue=message.delivery_info.get("routing_key"))
         message.reject_log_error(log, self.connection_errors)
@@ -121,7 +134,7 @@ class SagaConsumer(Consumer):
         """Lose no message that kombu cannot read; Celery would acknowledge it."""
         if message.delivery_info.get("consumer_tag") in (message.channel.no_ack_consumers or ()):
             log.error("a remote control message that cannot be read", error=repr(exc))
-        else:
+        elif not self.replace_if_deadly(message):
             self.send_to_dead_letters(message, repr(exc))
 
     def on_send_event_buffered(self) -> None:

@@ -103,6 +103,10 @@ HOSTILE: dict[str, dict[str, Any]] = {
         "body": [[], {}, NO_EMBED],
         "headers": {"task": "inventory.reserve_stock", "id": "x", "timelimit": [0.001, None]},
     },
+    "deaths that no broker noted": {
+        "body": [[{}], {}, {}],
+        "headers": {"task": "inventory.reserve_stock", "id": "x", "x-death": [1, 2, {"queue": 7}]},
+    },
     "an id longer than a property": {
         "body": [[], {}, NO_EMBED],
         "headers": {"task": "inventory.reserve_stock", "id": "x" * 300},

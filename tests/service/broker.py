@@ -14,7 +14,7 @@ from typing import Any
 from celery import Celery
 from kombu import Connection
 
-from celery_config.broker.topology import VHOST, Topology
+from celery_config.broker.topology import EXCHANGES, VHOST, Topology
 from celery_config.common.services import SUBSCRIPTIONS
 from celery_config.settings import celery_settings
 from compose.local.rabbitmq import RabbitServer
@@ -93,6 +93,24 @@ def leaderless(rabbit: RabbitServer, queue: str) -> Iterator[None]:
         yield
     finally:
         rabbit.ctl("eval", f"sys:resume({server}).")
+
+
+@contextmanager
+def without_exchange(rabbit: RabbitServer, exchange: str) -> Iterator[None]:
+    """An exchange of ours is missing for a while: an administrator's mistake."""
+    topology = Topology.load(SUBSCRIPTIONS)
+    with Connection(rabbit.url(ADMIN)) as connection:
+        channel = connection.default_channel
+        channel.exchange_delete(exchange)
+        try:
+            yield
+        finally:
+            kind, arguments = EXCHANGES[exchange]
+            channel.exchange_declare(exchange, kind, durable=True, auto_delete=False, arguments=arguments)
+            for queue in topology.queues():
+                for source, key in queue.bindings:
+                    if source == exchange:
+                        channel.queue_bind(queue.name, exchange, key)
 
 
 def kwargs_of(message: Any) -> Any:

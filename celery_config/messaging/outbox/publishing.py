@@ -21,6 +21,7 @@ from django.db.models import Case, ExpressionWrapper, F, QuerySet, When
 
 from celery_config.broker.publisher import Publisher
 from celery_config.broker.routes import events_route, find_route
+from celery_config.broker.topology import MOST_EVENTS
 from celery_config.common import metrics
 from celery_config.common.codec import decode
 from celery_config.common.grouping import group_by, split_chunks
@@ -32,7 +33,6 @@ from celery_config.messaging.models import SET_ASIDE, UNSENT, OutboxMessage
 
 log = structlog.get_logger(__name__)
 Kind = OutboxMessage.Kind
-PACK = 50
 metrics.prepare_labels(metrics.PUBLISHED, Kind.values)
 LATE = timedelta(seconds=5)
 MAX_FAULT = 1000
@@ -83,7 +83,9 @@ def find_fault(row: Promise) -> str:
     return f"not a message: it lacks {', '.join(missing)}" if missing else ""
 
 
-def pack_messages(rows: Sequence[Promise], pack: int = PACK) -> list[tuple[dict[str, Any], list[Promise]]]:
+def pack_messages(
+    rows: Sequence[Promise], pack: int = MOST_EVENTS
+) -> list[tuple[dict[str, Any], list[Promise]]]:
     """Return the Celery messages of rows: a task as it was written, events of one type up to `pack` in one.
 
     Events of a choreographed order are acted on as commands are, and travel like them: one by one.
@@ -212,7 +214,7 @@ def send_rows(publisher: Publisher, rows: Sequence[Promise], faults: dict[int, s
     If events that travel together cannot be sent, each is tried alone.
     """
     sent: list[Promise] = []
-    for pack in (PACK, 1):
+    for pack in (MOST_EVENTS, 1):
         messages = pack_messages(rows, pack)
         taken = publisher.publish([message for message, _ in messages])
         sent += [row for i, (_, some) in enumerate(messages) if i in taken for row in some]

@@ -11,6 +11,7 @@ from celery import current_app
 from django.conf import settings
 from kombu.message import Message
 
+from celery_config.broker.properties import DEATHS, REFUSED
 from celery_config.broker.topology import find_route_fault
 from celery_config.common.services import PARTICIPANTS
 from celery_config.errors import Forged
@@ -64,7 +65,7 @@ class Letter:
     @classmethod
     def read(cls, message: Message) -> Letter:
         headers, kwargs = sanitize_json(dict(message.headers or {})), read_kwargs(message)
-        death = last_death(headers.get("x-death"))
+        death = last_death(headers.get(DEATHS))
         reason = str(death.get("reason", headers.get("x-first-death-reason", "unknown")))
         queue = str(death.get("queue", headers.get("x-first-death-queue", "")))
         task = str(headers.get("task", ""))
@@ -78,7 +79,9 @@ class Letter:
             step=str(kwargs.get("step", ""))[:80],
             operation=str(kwargs.get("operation", ""))[:20],
             flow=str(kwargs.get("flow", "")),
-            fault=sanitize_text(forgery or diagnose_safely(message, reason, queue))[:300],
+            fault=sanitize_text(
+                str(headers.get(REFUSED, "")) or forgery or diagnose_safely(message, reason, queue)
+            )[:300],
             is_forged=bool(forgery),
             headers=headers,
             body=sanitize_text(message.body),

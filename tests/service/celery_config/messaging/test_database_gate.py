@@ -9,13 +9,14 @@ from uuid import uuid4
 
 import pytest
 from amqp.exceptions import ResourceLocked
-from celery.worker import pidbox
+from celery import Celery
+from celery.worker import pidbox, state
 from django.db import InterfaceError, OperationalError, ProgrammingError, connection, transaction
 
 from celery_config.broker.validation import find_fault
 from celery_config.messaging import database_gate, under_way
 from celery_config.messaging.models import InboxEntry, OutboxMessage
-from celery_config.worker.bootsteps import DatabaseGate, RetryingControl
+from celery_config.worker.bootsteps import DatabaseGate, ReadingControl
 from tests.service.together import postgresql
 
 
@@ -169,9 +170,11 @@ class TestRemoteControl:
         entry = SimpleNamespace(cancel=lambda: told.append("waits no more"))
         timer = SimpleNamespace(call_after=lambda _, call, args: later.append((call, args)) or entry)
         consumer = SimpleNamespace(timer=timer)
-        box = SimpleNamespace(start=start, stop=lambda _: told.append("stop"), shutdown=None)
+        box = SimpleNamespace(
+            start=start, stop=lambda _: told.append("stop"), shutdown=None, node=SimpleNamespace()
+        )
         monkeypatch.setattr(pidbox, "Pidbox", lambda _: box)
-        step = RetryingControl(SimpleNamespace(pool=None))
+        step = ReadingControl(SimpleNamespace(pool=None))
         step.start(consumer)
         ((again, args),) = later
         assert told == []
@@ -179,6 +182,26 @@ class TestRemoteControl:
         again(*args)
         step.stop(consumer)
         assert told == ["listens", "waits no more", "stop"]
+
+    def test_it_tells_and_changes_nothing(self) -> None:
+        """A rate limit held 57 messages, and every check said that all was well."""
+        app = Celery("x", broker="memory://", set_as_current=False, fixups=[])
+        app.tasks["x.do"] = SimpleNamespace(rate_limit=None)
+        consumer = SimpleNamespace(
+            app=app, hostname="x@host", pool=None, controller=SimpleNamespace(use_eventloop=True),
+            reset_rate_limits=lambda: None,
+        )  # fmt: skip
+        node = ReadingControl(consumer).box.node
+        assert node.dispatch("ping") == {"ok": "pong"}
+        for command, arguments in (
+            ("rate_limit", {"task_name": "x.do", "rate_limit": "1/h"}),
+            ("revoke", {"task_id": "1"}),
+            ("hello", {"from_node": "y", "revoked": {"1": 1.0}}),
+            ("shutdown", {}),
+        ):
+            assert node.dispatch(command, arguments) == {"error": f"KeyError('{command}')"}
+        assert app.tasks["x.do"].rate_limit is None
+        assert "1" not in state.revoked
 
 
 GOOD = {"headers": {"task": "x.do", "id": "1"}, "payload": [[], {}, {}], "body": b"", "delivery_info": {}}

@@ -10,6 +10,7 @@ import pytest
 from kombu.message import Message
 
 from celery_config.broker.incoming_headers import seconds_until
+from celery_config.broker.topology import MOST_EVENTS
 from celery_config.broker.validation import MAX_DEPTH, find_fault
 
 TASK = "inventory.reserve_stock"
@@ -77,10 +78,19 @@ class TestWhoMaySendIt:
             ("events", "payment.x", "events.receive_all", {"events": [{"type": "payment.x"}, PRODUCT]}),
             ("events", "payment.x", "events.receive_all", {"events": [5]}),
             ("events", "inventory.reserve_stock", TASK, {}),
+            ("events", "payment.x", "events.receive", PRODUCT | {"events": [{"type": "payment.x"}]}),
         ],
     )
     def test_what_they_do_not(self, exchange: str, key: str, task: str, kwargs: Any) -> None:
         assert str(came(exchange, key, task, kwargs)).startswith("forged: ")
+
+    @pytest.mark.parametrize("exchange", ["events", "tasks"])
+    @pytest.mark.parametrize("events", [5, None, "x", {"type": 1}, [PRODUCT] * (MOST_EVENTS + 1)])
+    def test_a_batch_is_a_list_and_no_longer_than_ours(self, exchange: str, events: Any) -> None:
+        """One message with 3,000 events became as many dead letters."""
+        key = {"events": "inventory.product_changed", "tasks": "order.events.receive_all"}[exchange]
+        fault = came(exchange, key, "events.receive_all", {"events": events})
+        assert str(fault).startswith("malformed body: ")
 
     def test_a_chain_of_ours(self) -> None:
         legacy = link(exchange="commands", routing_key="shipment")

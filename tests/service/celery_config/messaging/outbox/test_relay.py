@@ -24,15 +24,16 @@ from kombu import Connection
 from celery_config.broker import publisher as module
 from celery_config.broker import topology
 from celery_config.broker.publisher import Publisher, broker_errors
+from celery_config.broker.topology import MOST_EVENTS
 from celery_config.contracts.base import encode
 from celery_config.messaging import retention
 from celery_config.messaging.models import InboxEntry, OutboxMessage
 from celery_config.messaging.outbox import publishing, relay, writing
-from celery_config.messaging.outbox.publishing import PACK, count_set_aside, publish_batch, send_again
+from celery_config.messaging.outbox.publishing import count_set_aside, publish_batch, send_again
 from celery_config.saga.engine.chains import ChainBuilder
 from celery_config.saga.engine.machine import Drive
 from compose.local.rabbitmq import RabbitServer
-from tests.service.broker import ADMIN, drain, kwargs_of, make_app
+from tests.service.broker import ADMIN, drain, kwargs_of, make_app, without_exchange
 from tests.service.together import concurrent, in_background, together, until
 from tests.trip import FlightBooked, HotelBooked, Trip, trip_data
 
@@ -42,6 +43,11 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def task(n: int = 0, service: str = "payment", **options: Any) -> dict[str, Any]:
     route = topology.route_task(service, "do", urgent=False) | {"task_id": str(UUID(int=n + 1))} | options
     return {"task": f"{service}.do", "args": [], "kwargs": {"n": n}, "options": route}
+
+
+def old_task(n: int = 0) -> dict[str, Any]:
+    """As an older version sent it to payment, and the only one on its route."""
+    return task(n, exchange=topology.COMMANDS, routing_key="payment")
 
 
 def promise(*messages: dict[str, Any], delay: float = 0) -> None:
@@ -106,22 +112,22 @@ class TestRows:
     def test_events_of_one_type_travel_together(self) -> None:
         """As a batch of CloudEvents; in their order, and the commands beside them."""
         promise(task(1))
-        for _ in range(PACK + 2):
+        for _ in range(MOST_EVENTS + 2):
             announce(HotelBooked(booking=uuid4()))
         announce(FlightBooked(seat="12A"))
         books = Books(refuse=[1])
-        assert publish_batch(books, 100) == PACK + 4  # type: ignore[arg-type]
+        assert publish_batch(books, 100) == MOST_EVENTS + 4  # type: ignore[arg-type]
         events = list(OutboxMessage.objects.filter(kind="event").order_by("id"))
         booked, alone = [row.payload for row in events[:-1]], events[-1].payload
         assert [message["kwargs"] for message in books.sent] == [
-            {"n": 1}, {"events": booked[:PACK]}, {"events": booked[PACK:]}, alone,
+            {"n": 1}, {"events": booked[:MOST_EVENTS]}, {"events": booked[MOST_EVENTS:]}, alone,
         ]  # fmt: skip
         assert [message["task"] for message in books.sent[1:]] == [
             "events.receive_all", "events.receive_all", "events.receive",
         ]  # fmt: skip
         assert {m["options"]["routing_key"] for m in books.sent[1:3]} == {"inventory.hotel_booked"}
         # What the broker did not take stays, all of it.
-        assert [row.published_at is None for row in events] == [True] * PACK + [False] * 3
+        assert [row.published_at is None for row in events] == [True] * MOST_EVENTS + [False] * 3
 
     def test_what_must_wait_waits(self) -> None:
         """Rule 10 (locks and retries)."""
@@ -380,7 +386,7 @@ class TestPublisher:
         assert publish_batch(publisher, 10) == 3
         row = OutboxMessage.objects.get()
         assert row.payload["kwargs"] == {"n": 2}
-        assert "ubyte format" in str(row.fault)
+        assert row.fault == "its id is longer than 255 bytes"
         assert [kwargs_of(m) for m in drain(rabbit, "payment.commands")] == [{"n": 1}, {"n": 3}]
 
     def test_one_because_of_which_the_broker_closes_the_connection_is_found_and_set_aside(
@@ -395,16 +401,44 @@ class TestPublisher:
         # What was confirmed before the error came again.
         assert {kwargs_of(m)["n"] for m in drain(rabbit, "payment.commands")} == {*range(20)} - {5}
 
-    def test_an_exchange_that_is_missing_holds_its_own_messages_only(
+    @pytest.mark.parametrize(
+        ("options", "fault"),
+        [
+            ({"exchange": "nowhere"}, "we publish to no exchange 'nowhere'"),
+            ({"exchange": None}, "it names no exchange"),
+            ({"routing_key": None}, "it names no routing key"),
+            ({"routing_key": "payment." + "x" * 300}, "its routing key is longer than 255 bytes"),
+            ({"reply_to": "x" * 300}, "it holds a name longer than 255 bytes"),
+        ],
+    )
+    def test_one_that_no_try_would_send_is_set_aside_and_says_why(
+        self, publisher: Publisher, rabbit: RabbitServer, options: dict[str, Any], fault: str
+    ) -> None:
+        promise(task(1), task(2), task(3))
+        (row,) = OutboxMessage.objects.filter(payload__kwargs__n=2)
+        row.payload["options"] |= options
+        row.save()
+        assert publish_batch(publisher, 10) == 3
+        row = OutboxMessage.objects.get()
+        assert (count_set_aside(), publisher.held) == (1, set())
+        assert str(row.fault).startswith(fault)
+        assert [kwargs_of(m) for m in drain(rabbit, "payment.commands")] == [{"n": 1}, {"n": 3}]
+
+    def test_an_exchange_of_ours_that_is_missing_holds_its_own_messages_only(
         self, publisher: Publisher, rabbit: RabbitServer
     ) -> None:
-        promise(task(1), task(2, exchange="missing"), task(3))
-        publish_batch(publisher, 10)
-        row = OutboxMessage.objects.get()
-        assert (row.route, row.fault, publisher.held) == ("missing/payment.do", None, {row.route})
-        promise(task(4))
-        assert publish_batch(publisher, 10) == 1
-        assert {kwargs_of(m)["n"] for m in drain(rabbit, "payment.commands")} == {1, 3, 4}
+        with without_exchange(rabbit, topology.COMMANDS):
+            promise(task(1), old_task(2), task(3))
+            publish_batch(publisher, 10)
+            row = OutboxMessage.objects.get()
+            assert (row.route, row.fault, publisher.held) == ("commands/payment", None, {row.route})
+            connection = publisher.connection
+            promise(task(4))
+            assert publish_batch(publisher, 10) == 1
+            assert publisher.connection is connection
+        # None came twice, though the broker refused one of them.
+        assert sorted(kwargs_of(m)["n"] for m in drain(rabbit, "payment.commands")) == [1, 3, 4]
+        until(lambda: publish_batch(publisher, 10) == 1, "it is sent once the exchange is there")
 
     def test_one_the_queue_refuses_stays_and_the_channel_is_opened_anew(
         self, orders_publisher: Publisher, rabbit: RabbitServer, monkeypatch: pytest.MonkeyPatch
@@ -419,8 +453,9 @@ class TestPublisher:
             to_it, publisher = {"routing_key": topology.PROBE_KEY}, orders_publisher
             try:
                 assert publisher.publish([task(1, **to_it)]) == {0}
+                kept = publisher.connection
                 assert publisher.publish([task(2, **to_it), task(3)]) == {1}
-                assert publisher.connection is None
+                assert (list(publisher.channels), publisher.connection) == (["tasks/payment"], kept)
                 channel.queue_purge("full")
                 assert publisher.publish([task(2, **to_it)]) == {0}
             finally:

@@ -14,6 +14,7 @@ from celery import Celery, current_app
 from celery.worker.request import Request
 
 from celery_config.broker import publisher as module
+from celery_config.broker import topology
 from celery_config.broker.publisher import Publisher
 from celery_config.broker.topology import commands_queue
 from celery_config.messaging.barrier.steps import Handler
@@ -24,8 +25,8 @@ from celery_config.participant import handlers
 from celery_config.participant.handlers import one_by_one
 from celery_config.worker.batches import BatchRunner
 from compose.local.rabbitmq import RabbitServer
-from tests.service.broker import drain, kwargs_of, leaderless, make_app
-from tests.service.celery_config.messaging.outbox.test_relay import promise, task
+from tests.service.broker import drain, kwargs_of, leaderless, make_app, without_exchange
+from tests.service.celery_config.messaging.outbox.test_relay import old_task, promise, task
 from tests.service.celery_config.worker.test_batches import delivered
 from tests.service.together import until
 from tests.trip import BookHotel, HotelBooked
@@ -79,6 +80,20 @@ class TestPublisher:
         monkeypatch.setattr(module, "PROBE_SECONDS", 60.0)
         until(lambda: publisher.publish(many) == set(range(50)), "the queue takes messages again")
         assert {kwargs_of(m)["n"] for m in drain(rabbit, STUCK)} == set(range(50))
+
+    def test_it_goes_on_though_another_route_is_refused(
+        self, publisher: Publisher, rabbit: RabbitServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Each probe of the one is refused, and takes no confirm of the others with it."""
+        monkeypatch.setattr(module, "PROBE_SECONDS", 0.5)
+        all_three = [task(1), task(2, "shipment"), old_task(3)]
+        with without_exchange(rabbit, topology.COMMANDS):
+            with leaderless(rabbit, STUCK):
+                assert publisher.publish(all_three) == {1}
+                time.sleep(2 * module.PROBE_SECONDS)
+                assert publisher.publish(all_three) == {1}
+            until(lambda: publisher.publish(all_three) == {0, 1}, "the queue takes messages again")
+        until(lambda: publisher.publish(all_three) == {0, 1, 2}, "the exchange is there again")
 
 
 class TestRelay:

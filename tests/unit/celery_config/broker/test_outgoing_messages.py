@@ -8,7 +8,7 @@ from typing import Any
 from celery import Celery
 from celery.worker.request import Request
 
-from celery_config.broker.publisher import CELERY_DEFAULTS
+from celery_config.broker.outgoing_messages import CELERY_DEFAULTS
 
 
 def test_celery_reads_a_message_without_them_as_one_with_them() -> None:
