@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 from kombu import Connection
 
 from celery_config.broker.topology import COMMANDS, task_queues
@@ -35,6 +36,23 @@ class SlowWorker:
             yield
 
 
+def pass_deadline(shop: Shop) -> None:
+    """Let a deadline of saga time pass."""
+    clock = "SELECT now FROM saga_sagaclock"
+    before = shop.rows("order", clock)[0]["now"]
+
+    def passed() -> float:
+        return float((shop.rows("order", clock)[0]["now"] - before).total_seconds())
+
+    until(lambda: passed() > DEADLINE, "a deadline passes", patience=120)
+
+
+def flow(shop: Shop, service: str) -> str:
+    """What a service says does not move."""
+    told = httpx.get(f"{shop.stack.url(service)}/flowz", trust_env=False, timeout=10.0).json()
+    return "; ".join(f"{name}: {text}" for name, text in told.items())
+
+
 def count_redrives(shop: Shop, orders: list[str]) -> int:
     query = "SELECT sum(attempt) AS n FROM saga_sagainstance WHERE subject = ANY(%s)"
     return int(shop.rows("order", query, orders)[0]["n"])
@@ -46,14 +64,8 @@ class TestAQueueThatIsLong:
         shop.stack.supervisor.kill("payment-worker")
         orders = shop.place_all([shop.order()] * MANY)
         until(lambda: shop.wire.waiting("payment.commands") >= MANY, "all orders have come to payment")
-        clock = "SELECT now FROM saga_sagaclock"
         with SlowWorker(shop, "payment").at_work():
-            before = shop.rows("order", clock)[0]["now"]
-
-            def passed() -> float:
-                return float((shop.rows("order", clock)[0]["now"] - before).total_seconds())
-
-            until(lambda: passed() > DEADLINE, "a deadline passes", patience=120)
+            pass_deadline(shop)
             assert shop.in_flight(orders) == MANY
             assert count_redrives(shop, orders) == 0
         shop.stack.restart("payment-worker")
@@ -75,6 +87,34 @@ class TestAQueueThatIsLong:
             " WHERE saga::text = ANY(%s) AND step = 'authorize-payment')"
         )
         assert shop.rows("payment", query, sagas, sagas)[0]["n"] > 0
+
+
+class TestAServiceThatIsStuck:
+    """Rule 17: for longer than a deadline; saga time runs, and no order of either flow is stopped for it."""
+
+    def test_its_relay_hangs(self, shop: Shop) -> None:
+        with shop.paused("payment-relay"):
+            orders = shop.place_all([shop.order(), shop.order(flow="choreographed")] * 3)
+            until(
+                lambda: "payment: the relay is" in flow(shop, "order"),
+                "the order service says so",
+                patience=12,
+            )
+            assert "relay: late" in flow(shop, "payment")
+            pass_deadline(shop)
+            assert shop.in_flight(orders) >= 3
+        shop.all_confirmed(orders)
+
+    def test_its_database_is_locked(self, shop: Shop) -> None:
+        with shop.locked("payment", "payment_payment", "ACCESS EXCLUSIVE"):
+            orders = shop.place_all([shop.order(), shop.order(flow="choreographed")] * 3)
+            said = "messages wait for another try since"
+            until(lambda: said in flow(shop, "payment"), "payment says so", patience=20)
+            assert "due to lock timeout" in flow(shop, "payment")
+            until(lambda: f"payment: {said}" in flow(shop, "order"), "the order service says so")
+            pass_deadline(shop)
+            assert shop.in_flight(orders) == len(orders)
+        shop.all_confirmed(orders)
 
 
 class TestAnUpgradeUnderLoad:
