@@ -89,29 +89,17 @@ class TestAQueueThatIsLong:
         assert shop.rows("payment", query, sagas, sagas)[0]["n"] > 0
 
 
-class TestAServiceThatIsStuck:
-    """Rule 17: for longer than a deadline; saga time runs, and no order of either flow is stopped for it."""
-
-    def test_its_relay_hangs(self, shop: Shop) -> None:
-        with shop.paused("payment-relay"):
+class TestServicesThatAreStuck:
+    def test_stop_no_order_and_say_so(self, shop: Shop) -> None:
+        """Rule 17: a relay that hangs and a table that is locked, longer than a deadline; saga time runs."""
+        fails = "messages wait for another try since"
+        with shop.locked("shipment", "shipment_shipment", "ACCESS EXCLUSIVE"), shop.paused("payment-relay"):
             orders = shop.place_all([shop.order(), shop.order(flow="choreographed")] * 3)
-            until(
-                lambda: "payment: the relay is" in flow(shop, "order"),
-                "the order service says so",
-                patience=12,
-            )
-            assert "relay: late" in flow(shop, "payment")
-            pass_deadline(shop)
-            assert shop.in_flight(orders) >= 3
-        shop.all_confirmed(orders)
-
-    def test_its_database_is_locked(self, shop: Shop) -> None:
-        with shop.locked("payment", "payment_payment", "ACCESS EXCLUSIVE"):
-            orders = shop.place_all([shop.order(), shop.order(flow="choreographed")] * 3)
-            said = "messages wait for another try since"
-            until(lambda: said in flow(shop, "payment"), "payment says so", patience=20)
-            assert "due to lock timeout" in flow(shop, "payment")
-            until(lambda: f"payment: {said}" in flow(shop, "order"), "the order service says so")
+            until(lambda: "relay: late" in flow(shop, "payment"), "payment says so", patience=15)
+            until(lambda: f"messages: {fails}" in flow(shop, "shipment"), "shipment says so", patience=20)
+            assert "due to lock timeout" in flow(shop, "shipment")
+            assert "hindrances: payment: the relay is " in flow(shop, "order")
+            assert f"shipment: {fails}" in flow(shop, "order")
             pass_deadline(shop)
             assert shop.in_flight(orders) == len(orders)
         shop.all_confirmed(orders)
