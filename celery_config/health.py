@@ -1,12 +1,15 @@
 """Health: `/healthz` (the process lives), `/readyz` (it can accept), `/flowz` (everything moves), `/metrics`.
 
 Only `/healthz` and `/readyz` are for what restarts processes or sends them requests. An outbox survives the absence of
-all that `/flowz` looks at: a web that is taken out of service for it only loses orders.
+all that `/flowz` looks at: a web that is taken out of service for it only loses orders. Each check has a time limit, so
+that a server that hangs is named and not waited for.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 from celery import Celery, current_app
 from django.conf import settings
@@ -21,8 +24,17 @@ from celery_config.broker import transport
 from celery_config.broker.publisher import broker_errors, drop_connection
 from celery_config.broker.topology import Topology
 from celery_config.common.metrics import WEB, read_gauge
+from celery_config.db import limits
 
 GOOD, WARNING = "ok", "warning"
+ANSWER_SECONDS = 3.0
+"""How long a database or broker may take to answer one check."""
+DATABASE_SECONDS = 4.0
+"""How long all checks of the database together may take."""
+BROKER_SECONDS = 2.0
+"""How long the broker's hosts together may take to let us in."""
+ELSEWHERE = ("participants", "queues", "hindrances")
+"""The checks that ask the broker or other services, and not the database."""
 
 
 def healthz(request: HttpRequest) -> HttpResponse:
@@ -38,10 +50,18 @@ def readyz(request: HttpRequest) -> HttpResponse:
 
 def flowz(request: HttpRequest) -> HttpResponse:
     """200 when everything moves, else 503; the body says what does not. A warning leaves it 200."""
-    found = {"database": check_database(), **check_broker(current_app._get_current_object())}
-    for name, path in settings.FLOW_CHECKS.items():
-        if text := ask_database(import_string(path)):
-            found[name] = text
+    checks = {name: import_string(path) for name, path in settings.FLOW_CHECKS.items()}
+    elsewhere = {name: check for name, check in checks.items() if name in ELSEWHERE}
+    with ThreadPoolExecutor(1 + len(ELSEWHERE)) as pool:
+        broker = pool.submit(check_broker, current_app._get_current_object())
+        asked = {name: pool.submit(check) for name, check in elsewhere.items()}
+        found = {"database": check_database()}
+        by = time.monotonic() + DATABASE_SECONDS if found["database"] == GOOD else 0.0
+        told = {name: ask_database(check, by) for name, check in checks.items() if name not in elsewhere}
+        found |= broker.result() | {
+            name: asked[name].result() if name in asked else told[name] for name in checks
+        }
+    found = {name: text for name, text in found.items() if text}
     flows = all(text.startswith((GOOD, WARNING)) for text in found.values())
     return JsonResponse({"flows": flows, **found}, status=200 if flows else 503)
 
@@ -56,8 +76,9 @@ class DatabaseMeasures(Collector):
     def collect(self) -> Iterator[Metric]:
         found: list[Metric] = []
         try:
-            for path in settings.MEASURES:
-                found += import_string(path)()
+            if check_database() == GOOD:
+                for path in settings.MEASURES:
+                    found += import_string(path)()
         except (DatabaseError, InterfaceError):
             found = []
         up = bool(found)
@@ -69,10 +90,13 @@ WEB.register(DatabaseMeasures())
 
 
 def check_database() -> str:
+    began = time.monotonic()
     try:
-        with connection.cursor() as cursor:
+        with limits.answer_within(ANSWER_SECONDS), connection.cursor() as cursor:
             cursor.execute("SELECT 1")
     except (DatabaseError, InterfaceError) as error:
+        if time.monotonic() - began >= ANSWER_SECONDS:
+            return f"does not answer within {ANSWER_SECONDS:g} s"
         return f"away: {type(error).__name__}"
     return GOOD
 
@@ -82,10 +106,11 @@ def check_broker(app: Celery) -> dict[str, str]:
     found: Connection | None = None
     try:
         found = app.connection_for_read()
-        transport.connect(found)
+        transport.connect(found, BROKER_SECONDS / max(1, len(found.alt or ())))
         if found.transport.driver_type != "amqp":
             return {"broker": GOOD, "workers": GOOD}
         queues = Topology.load({settings.SERVICE: settings.SUBSCRIPTIONS}).worker_queues(settings.SERVICE)
+        found.connection.answer_seconds = ANSWER_SECONDS
         channel = found.default_channel
         idle = [queue for queue in queues if not channel.queue_declare(queue, passive=True).consumer_count]
     except broker_errors(app) as error:
@@ -96,8 +121,18 @@ def check_broker(app: Celery) -> dict[str, str]:
     return {"broker": GOOD, "workers": f"none on {', '.join(idle)}" if idle else GOOD}
 
 
-def ask_database(check: Callable[[], str]) -> str:
-    try:
-        return check()
-    except (DatabaseError, InterfaceError):
+def ask_database(check: Callable[[], str], by: float) -> str:
+    """Return what a check says, or why that is not known.
+
+    Args:
+        by: until when the database must have answered; 0: it does not answer at all.
+    """
+    if not by:
         return "unknown: no database"
+    if (left := min(by - time.monotonic(), ANSWER_SECONDS)) <= 0:
+        return "unknown: the database took too long for the checks before"
+    try:
+        with limits.answer_within(left):
+            return check()
+    except (DatabaseError, InterfaceError) as error:
+        return f"unknown: {str(error).partition(chr(10))[0]}"

@@ -20,7 +20,7 @@ from rest_framework.throttling import ScopedRateThrottle
 from celery_config import asyncapi, health
 from celery_config.copies import api as copies
 from celery_config.erasure.api import ForgottenList
-from celery_config.messaging.api import BarrierList, EventFeed, OutboxState
+from celery_config.messaging.api import BarrierList, EventFeed, OutboxState, TroubleList
 from celery_config.participant.api import Commands, SettleBarrier
 from celery_config.web import site
 from celery_config.web.error_pages import HANDLERS
@@ -62,6 +62,7 @@ def url_configuration(api: Sequence[URLPattern | URLResolver]) -> dict[str, Any]
         path("api/barrier/", BarrierList.as_view(), name="barrier"),
         path("api/barrier/settle/", SettleBarrier.as_view(), name="barrier-settle"),
         path("api/outbox/", OutboxState.as_view(), name="outbox"),
+        path("api/trouble/", TroubleList.as_view(), name="trouble"),
         path("api/forgotten/", ForgottenList.as_view(), name="forgotten"),
         *copies.urlpatterns,
         path("api/token/", TokenApi.as_view(), name="token"),

@@ -18,7 +18,7 @@ from celery_config.copies import sync
 from celery_config.copies.registry import copies
 from celery_config.copies.source_client import SourceClient
 from celery_config.http.service_client import ServiceClient
-from celery_config.messaging import epochs, retention
+from celery_config.messaging import epochs, retention, trouble
 from celery_config.messaging.outbox.publishing import count_set_aside
 from celery_config.messaging.outbox.relay import oldest_unpublished_seconds
 from celery_config.saga import measures
@@ -96,7 +96,10 @@ def run(progress: Callable[[int], None]) -> tuple[int, list[Finding]]:
 
 def find_warnings() -> Iterator[str]:
     """Yield what breaks no promise yet: nothing moves somewhere, or something has been open for too long."""
-    for check in (measures.check_saga_time, measures.check_participants, measures.check_deadlines):
+    for check in (
+        measures.check_saga_time, measures.check_participants, measures.check_hindrances, trouble.check_messages,
+        measures.check_deadlines,
+    ):  # fmt: skip
         text = check()
         if not text.startswith("ok"):
             name = check.__name__.removeprefix("check_").replace("_", " ")

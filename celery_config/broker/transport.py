@@ -119,7 +119,9 @@ class AnswersInTime:
         if connection is None:
             raise RecoverableConnectionError("connection already closed")
         before = connection.answer_by
-        seconds = timeout or (FAREWELL_SECONDS if self.is_closing else ANSWER_SECONDS)
+        seconds = timeout or (
+            FAREWELL_SECONDS if self.is_closing else connection.answer_seconds or ANSWER_SECONDS
+        )
         connection.answer_by = time.monotonic() + seconds
         try:
             return super().wait(*args, **kwargs)  # type: ignore[misc]
@@ -158,6 +160,8 @@ class Connection(AnswersInTime, pyamqp.Connection):
     """
 
     Channel = Channel
+    answer_seconds: float | None = None
+    """How long it waits for an answer, if not for `ANSWER_SECONDS`."""
     answer_by: float | None = None
     """Until when the call under way must be answered."""
     blocked = False
@@ -241,10 +245,11 @@ answered: dict[tuple[str, ...], str] = {}
 """Of several hosts the one that answered last."""
 
 
-def connect(connection: kombu.Connection) -> None:
+def connect(connection: kombu.Connection, seconds: float = CONNECT_SECONDS) -> None:
     """Connect to the first of the URL's hosts that answers, beginning with the one that did last.
 
-    Each host has `CONNECT_SECONDS`, so that one that hangs does not hide the others.
+    Args:
+        seconds: that each host has, so that one that hangs does not hide the others.
 
     Raises:
         OperationalError: none does.
@@ -255,7 +260,7 @@ def connect(connection: kombu.Connection) -> None:
     for host in sorted(hosts, key=first.__ne__) or [""]:
         if host:
             connection.switch(host)
-        connection.connect_timeout = CONNECT_SECONDS
+        connection.connect_timeout = seconds
         try:
             connection.ensure_connection(max_retries=0)
         except OperationalError as error:

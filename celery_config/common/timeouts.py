@@ -63,6 +63,11 @@ class Timeouts:
         return tuple(planned)
 
     @property
+    def next_try_within(self) -> float:
+        """How long a message that failed may be away before its next try has failed as well."""
+        return (1 + RETRY_JITTER) * max(self.away, *self.retry_delays) + 2 * self.lock_wait
+
+    @property
     def away(self) -> float:
         """The wait before the next call to a service that was away; such a call does not count as a try."""
         return 5 * self.scale

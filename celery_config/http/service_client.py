@@ -1,4 +1,4 @@
-"""Service client: calls the HTTP API of another service for people and audits, never for an order under way."""
+"""Service client: calls another service for people, audits and the watchdog; it carries out no order."""
 
 from __future__ import annotations
 

@@ -14,11 +14,12 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from celery_config.common.identifiers import min_uuid7_at
-from celery_config.messaging import epochs, retention
+from celery_config.messaging import epochs, retention, trouble
 from celery_config.messaging.feed import open_feed
 from celery_config.messaging.models import BarrierRow
 from celery_config.messaging.outbox.publishing import count_set_aside
 from celery_config.messaging.outbox.relay import oldest_unpublished_seconds
+from celery_config.web.permissions import IsService
 
 FEED_LIMIT = 1000
 
@@ -117,3 +118,16 @@ class OutboxState(APIView):
                 "unanswered": retention.describe_unanswered(),
             }
         )
+
+
+class TroubleList(APIView):
+    """What keeps the service's messages from moving."""
+
+    permission_classes = (IsService,)
+
+    @extend_schema(responses={200: dict})
+    def get(self, request: Request) -> Response:
+        """What an order that waits for this service may wait for, in plain words: messages that its relay does not
+        send, that fail for a reason of its own database, or that wait for a handler. Nothing of what is outside.
+        """
+        return Response({"trouble": list(trouble.find_all())})

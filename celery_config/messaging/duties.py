@@ -1,8 +1,12 @@
-"""The duties that the relay of every service has: it deletes what is old."""
+"""The duties that the relay of every service has: it deletes what is old, and tells what it sends late."""
 
 from __future__ import annotations
 
-from celery_config.messaging import epochs, retention
+from django.conf import settings
+
+from celery_config.common.services import ORCHESTRATOR
+from celery_config.messaging import epochs, retention, trouble
+from celery_config.messaging.outbox import publishing
 from celery_config.messaging.outbox.relay import BackgroundDuty, Duty
 
 EPOCH_SECONDS = 60.0
@@ -14,6 +18,9 @@ def look_at_epoch() -> None:
 
 
 def standard_duties() -> list[Duty]:
+    # The orchestrator gives time back to the very sagas (`give_time_back`).
+    if settings.SERVICE != ORCHESTRATOR and trouble.note_late not in publishing.late_publish_observers:
+        publishing.late_publish_observers.append(trouble.note_late)
     barrier = BackgroundDuty("retention of the barrier", retention.BarrierRetention().run)
     return [
         Duty("epoch", look_at_epoch, EPOCH_SECONDS),

@@ -8,11 +8,12 @@ from django.conf import settings
 from prometheus_client import Metric
 
 from celery_config.common.metrics import read_gauge
-from celery_config.messaging import epochs
+from celery_config.messaging import epochs, trouble
 from celery_config.messaging.outbox.publishing import count_set_aside
 from celery_config.messaging.outbox.relay import find_oldest_unpublished, oldest_unpublished_seconds
 
-RELAY_LAG_LIMIT = 60.0
+# A relay that hangs or is stuck is seen soon; the alert, which wakes people, waits longer.
+RELAY_LAG_LIMIT = 8.0
 
 
 def measure_outbox() -> Iterator[Metric]:
@@ -25,6 +26,15 @@ def measure_outbox() -> Iterator[Metric]:
         "order_saga_outbox_set_aside",
         "Outbox rows that cannot be sent and wait for an operator.",
         count_set_aside(),
+    )
+
+
+def measure_trouble() -> Iterator[Metric]:
+    yield read_gauge(
+        "order_saga_trouble_seconds",
+        "How long messages have been kept from moving by the service itself, by cause; 0 without it.",
+        trouble.measure_seconds(),
+        "cause",
     )
 
 

@@ -133,6 +133,24 @@ class Epoch(models.Model):
         return self.token
 
 
+class Trouble(models.Model):
+    """What keeps this service's messages from moving (one row for each cause); see `trouble`."""
+
+    class Cause(models.TextChoices):
+        DATABASE = "database"
+        HANDLER = "handler"
+        RELAY = "relay"
+
+    cause = models.CharField(primary_key=True, max_length=10, choices=Cause)
+    reason = models.CharField(max_length=200)
+    since = models.DateTimeField(db_default=Now())
+    until = models.DateTimeField(help_text="until when it counts, if it is not seen again")
+    count = models.PositiveIntegerField(db_default=1, default=1, help_text="how often it was seen since")
+
+    def __str__(self) -> str:
+        return f"{self.cause}: {self.reason}"
+
+
 class Contradiction(models.Model):
     """A provider's event that contradicts our rows; it changed nothing and waits for an operator. Append-only."""
 

@@ -21,7 +21,7 @@ from celery_config.broker.incoming_headers import NOT_BEFORE, seconds_until
 from celery_config.contracts.base import decode
 from celery_config.errors import Forged, HandlerExited, ServiceUnavailable
 from celery_config.failpoints.points import Point, reach
-from celery_config.messaging import database_gate, under_way
+from celery_config.messaging import database_gate, trouble, under_way
 from celery_config.messaging.deliveries import Call, Delivery, Outcome, TriedLater, is_failure
 from celery_config.messaging.outbox import writing
 
@@ -162,7 +162,8 @@ class DurableTask(Task):
             database_gate.close_if_away(outcome)
             if database_gate.database_away.is_set():  # does not count as a try
                 return Reject(outcome, requeue=True)
-            if isinstance(outcome, ServiceUnavailable):  # does not count either
+            trouble.note_failure(outcome)
+            if isinstance(outcome, ServiceUnavailable) or trouble.is_conflict(outcome):  # do not count either
                 return self.postpone(delivery.request, settings.TIMES.away)
             if later := self.try_later(delivery, outcome):
                 return later

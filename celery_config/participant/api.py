@@ -11,7 +11,7 @@ import structlog
 from celery import current_app
 from celery.app.task import Context
 from celery.exceptions import Ignore, Reject
-from django.db import DataError
+from django.db import DataError, InterfaceError, OperationalError
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -24,6 +24,7 @@ from celery_config.common import metrics
 from celery_config.common.identifiers import parse_uuid
 from celery_config.errors import Forged, Recovering, Refused, ServiceUnavailable, WebhookRefused
 from celery_config.http.webhooks import CallEvent
+from celery_config.messaging import trouble
 from celery_config.messaging.barrier import manual, webhooks
 from celery_config.messaging.barrier.webhooks import OutcomeNotification
 from celery_config.messaging.deliveries import Delivery, Outcome, resolve_outcome
@@ -114,6 +115,9 @@ def run_command(task: str, message: dict[str, Any], replies: dict[str, Any]) -> 
         UnicodeEncodeError,
     ) as error:  # as a message it would be a dead letter: no try will store it
         raise Conflict(f"{task} has contents that cannot be stored.", code="command_rejected") from error
+    except (OperationalError, InterfaceError) as error:
+        trouble.note_failure(error)
+        raise
     except Forged as error:
         raise Conflict(str(error), code="command_rejected") from error
     except msgspec.ValidationError as error:

@@ -45,7 +45,7 @@ def saga_duties() -> list[Duty]:
         *(
             Duty(
                 str(flow.model._meta.verbose_name_plural),
-                partial(redrive_others, flow, standstill.backlogs),
+                partial(redrive_others, flow, standstill),
                 scale,
             )
             for flow in others

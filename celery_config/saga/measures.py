@@ -14,7 +14,9 @@ from prometheus_client import Metric
 from celery_config.broker import cluster
 from celery_config.broker.publisher import broker_errors
 from celery_config.common.metrics import read_gauge
+from celery_config.common.services import PARTICIPANTS
 from celery_config.db import functions
+from celery_config.saga.engine import hindrances
 from celery_config.saga.engine.flows import flows
 from celery_config.saga.engine.standstill import WorkerCheck
 from celery_config.saga.models import DeadLetter, SagaClock, SagaPause
@@ -118,6 +120,12 @@ def check_participants() -> str:
     finally:
         check.close()
     return f"without a worker: {', '.join(missing)}" if missing else "ok"
+
+
+def check_hindrances() -> str:
+    """What participants say of their own trouble; one that does not answer says so itself."""
+    told = hindrances.ask_participants(PARTICIPANTS)
+    return "; ".join(f"{name}: {text}" for name, text in told.items() if text != hindrances.NO_ANSWER) or "ok"
 
 
 def check_queues() -> str:

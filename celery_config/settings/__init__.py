@@ -106,12 +106,14 @@ def service_settings(
         ],
         "MEASURES": [
             "celery_config.messaging.measures.measure_outbox",
+            "celery_config.messaging.measures.measure_trouble",
             "celery_config.messaging.measures.measure_recovery",
             "celery_config.copies.measures.measure_copies",
             *measures,
         ],
         "FLOW_CHECKS": {
             "relay": "celery_config.messaging.measures.check_relay",
+            "messages": "celery_config.messaging.trouble.check_messages",
             "set_aside": "celery_config.messaging.measures.check_set_aside",
             "recovery": "celery_config.messaging.measures.check_recovery",
             "copies": "celery_config.copies.freshness.summarize_lag",

@@ -44,7 +44,7 @@ def database_settings(variable: str, sqlite_file: Path) -> dict[str, Any]:
             "CONN_MAX_AGE": None,
             "CONN_HEALTH_CHECKS": True,
             "OPTIONS": {
-                "connect_timeout": 5,
+                "connect_timeout": 3,
                 # A host that is gone without a word is noticed within twenty-five seconds.
                 "keepalives_idle": 10,
                 "keepalives_interval": 5,

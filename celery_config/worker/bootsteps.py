@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import structlog
@@ -20,6 +21,7 @@ from celery_config.worker.replacement import MessageReplacer
 
 log = structlog.get_logger(__name__)
 GATE_SECONDS = 0.5
+TELL_SECONDS = 5.0
 EVENTS_SECONDS = 0.25
 CONTROL_SECONDS = 5.0
 READING_COMMANDS = (
@@ -126,6 +128,7 @@ class DatabaseGate(bootsteps.StartStopStep):
 
     def start(self, consumer: SagaConsumer) -> None:
         database_gate.consumption_paused.clear()
+        self.told_at = 0.0
         self.timer = consumer.timer.call_repeatedly(GATE_SECONDS, self.check, (consumer,))
 
     def stop(self, consumer: SagaConsumer) -> None:
@@ -133,6 +136,9 @@ class DatabaseGate(bootsteps.StartStopStep):
 
     def check(self, consumer: SagaConsumer) -> None:
         stalled = under_way.find_stalled(settings.STATEMENT_SECONDS)
+        if stalled and time.monotonic() >= self.told_at + TELL_SECONDS:
+            # First: a broker that does not answer may hold up the rest.
+            self.tell(stalled)
         if not database_gate.consumption_paused.is_set():
             if stalled:
                 log.error("a handler does not end: no more messages are taken", tasks=stalled)
@@ -148,3 +154,10 @@ class DatabaseGate(bootsteps.StartStopStep):
             database_gate.database_away.clear()
             database_gate.consumption_paused.clear()
             consumer.consume_slowly()
+
+    def tell(self, stalled: list[str]) -> None:
+        """Let the service's pages say so; the broker cannot, if another worker takes messages from the same queues."""
+        from celery_config.messaging import trouble  # this module is imported before Django's models may be
+
+        self.told_at = time.monotonic()
+        trouble.note(trouble.Cause.HANDLER, ", ".join(sorted(set(stalled))), 3 * TELL_SECONDS)

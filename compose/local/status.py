@@ -19,7 +19,7 @@ from compose.local.output import print_error
 from compose.local.overview import make_overview
 from compose.local.running import Announcement, find_running
 
-ANSWER_SECONDS = 5.0
+ANSWER_SECONDS = 8.0
 FINE = ("ok", "warning")
 WAITING = {
     ("order_saga_sagas", "parked"): "parked: {url}/admin/saga/parkedsaga/",

@@ -135,8 +135,12 @@ class ChoreographyFlow(WatchedFlow[Choreography, SeenByOrder]):
         return Course(steps, row.placed, known)
 
     def find_queues(self, row: Choreography, facts: SeenByOrder) -> Sequence[str]:
+        service = self.find_service(row, facts)
+        return flows.event_queues(service) if service else ()
+
+    def find_service(self, row: Choreography, facts: SeenByOrder) -> str:
         service, _, _ = find_next_event(facts[row.pk]).partition(".")
-        return flows.event_queues(service) if service in PARTICIPANTS else ()
+        return service if service in PARTICIPANTS else ""
 
     def deadline_seconds(self, row: Choreography) -> float:
         return PlaceOrder.deadline

@@ -27,6 +27,7 @@ CONDITIONS = {
     "ProcessDown": ('up{job="order-saga",service="payment",process="relay"}', 1, 0),
     "DatabaseAway": ('order_saga_database_up{service="payment"}', 1, 0),
     "OutboxLate": ('order_saga_outbox_age_seconds{service="payment"}', 50, 70),
+    "MessagesFail": ('order_saga_trouble_seconds{service="payment",cause="database"}', 20, 40),
     "RowsSetAside": ('order_saga_outbox_set_aside{service="payment"}', 0, 1),
     "Recovering": ('order_saga_recovering{service="payment"}', 0, 1),
     "TimeStands": ('order_saga_time_standing_seconds{cause="payment"}', 50, 70),

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 from kombu import Connection
 
 from celery_config.broker.topology import COMMANDS, task_queues
@@ -35,6 +36,23 @@ class SlowWorker:
             yield
 
 
+def pass_deadline(shop: Shop) -> None:
+    """Let a deadline of saga time pass."""
+    clock = "SELECT now FROM saga_sagaclock"
+    before = shop.rows("order", clock)[0]["now"]
+
+    def passed() -> float:
+        return float((shop.rows("order", clock)[0]["now"] - before).total_seconds())
+
+    until(lambda: passed() > DEADLINE, "a deadline passes", patience=120)
+
+
+def flow(shop: Shop, service: str) -> str:
+    """What a service says does not move."""
+    told = httpx.get(f"{shop.stack.url(service)}/flowz", trust_env=False, timeout=10.0).json()
+    return "; ".join(f"{name}: {text}" for name, text in told.items())
+
+
 def count_redrives(shop: Shop, orders: list[str]) -> int:
     query = "SELECT sum(attempt) AS n FROM saga_sagainstance WHERE subject = ANY(%s)"
     return int(shop.rows("order", query, orders)[0]["n"])
@@ -46,14 +64,8 @@ class TestAQueueThatIsLong:
         shop.stack.supervisor.kill("payment-worker")
         orders = shop.place_all([shop.order()] * MANY)
         until(lambda: shop.wire.waiting("payment.commands") >= MANY, "all orders have come to payment")
-        clock = "SELECT now FROM saga_sagaclock"
         with SlowWorker(shop, "payment").at_work():
-            before = shop.rows("order", clock)[0]["now"]
-
-            def passed() -> float:
-                return float((shop.rows("order", clock)[0]["now"] - before).total_seconds())
-
-            until(lambda: passed() > DEADLINE, "a deadline passes", patience=120)
+            pass_deadline(shop)
             assert shop.in_flight(orders) == MANY
             assert count_redrives(shop, orders) == 0
         shop.stack.restart("payment-worker")
@@ -75,6 +87,22 @@ class TestAQueueThatIsLong:
             " WHERE saga::text = ANY(%s) AND step = 'authorize-payment')"
         )
         assert shop.rows("payment", query, sagas, sagas)[0]["n"] > 0
+
+
+class TestServicesThatAreStuck:
+    def test_stop_no_order_and_say_so(self, shop: Shop) -> None:
+        """Rule 17: a relay that hangs and a table that is locked, longer than a deadline; saga time runs."""
+        fails = "messages wait for another try since"
+        with shop.locked("shipment", "shipment_shipment", "ACCESS EXCLUSIVE"), shop.paused("payment-relay"):
+            orders = shop.place_all([shop.order(), shop.order(flow="choreographed")] * 3)
+            until(lambda: "relay: late" in flow(shop, "payment"), "payment says so", patience=15)
+            until(lambda: f"messages: {fails}" in flow(shop, "shipment"), "shipment says so", patience=20)
+            assert "due to lock timeout" in flow(shop, "shipment")
+            assert "hindrances: payment: the relay is " in flow(shop, "order")
+            assert f"shipment: {fails}" in flow(shop, "order")
+            pass_deadline(shop)
+            assert shop.in_flight(orders) == len(orders)
+        shop.all_confirmed(orders)
 
 
 class TestAnUpgradeUnderLoad:

@@ -126,6 +126,13 @@ class Faults:
                 time.sleep(STOP_SECONDS)
         return is_stopped
 
+    def hang_relay(self, seconds: float = ALARM_SECONDS) -> bool:
+        """Stop a participant's relay for longer than a deadline: its workers take messages, its events do not leave."""
+        with stop_process(self.stack, f"{self.chance.choice(PARTICIPANTS)}-relay") as is_stopped:
+            if is_stopped:
+                time.sleep(seconds)
+        return is_stopped
+
     def fire_failpoint(self) -> bool:
         """Arm a random failpoint and wait until it fires; return False when no process reached it in time."""
         case = self.chance.choice(self.cases)

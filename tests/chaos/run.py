@@ -190,6 +190,7 @@ def cause_faults(faults: Faults, report: Report, over: threading.Event, options:
         "a service away for a minute": faults.take_service_away,
         "another version of the flow deployed": faults.deploy_second_version,
         "an alarm of RabbitMQ, longer than a deadline": lambda: faults.raise_alarm(ALARM_SECONDS),
+        "a relay hung, longer than a deadline": faults.hang_relay,
     }
     if options.worse == "broker":
         once["the broker's data lost"] = faults.lose_broker_data

@@ -58,6 +58,16 @@ ENGINE = (
         tests=("saga/engine/test_watchdog.py::TestBacklog",),
     ),
     Mutant(
+        name="stuck-counts",
+        breaks="an order is stopped by its deadline while the service that it waits for is stuck",
+        rule="rule 17",
+        file=f"{SAGA}/engine/watchdog.py",
+        old="    if not late:\n",
+        new="    if True:\n",
+        suite="order",
+        tests=("saga/engine/test_watchdog.py::TestHindrance",),
+    ),
+    Mutant(
         name="backlog-without-end",
         breaks="a saga waits in a queue for as long as the queue is not empty",
         rule="rule 17",

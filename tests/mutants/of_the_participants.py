@@ -416,6 +416,16 @@ PARTICIPANTS = (
         tests=("messaging/test_database_gate.py",),
     ),
     Mutant(
+        name="lock-is-a-try",
+        breaks="a message loses its tries to a lock that is held in its service's database",
+        rule="rule 10",
+        file="celery_config/messaging/tasks.py",
+        old=" or trouble.is_conflict(outcome):",
+        new=":",
+        suite="shared",
+        tests=("participant/test_retries.py",),
+    ),
+    Mutant(
         name="stalled-takes-more",
         breaks="a worker whose handler hangs goes on taking messages, so that saga time passes",
         rule="rule 17",

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 postgresql = pytest.mark.skipif(
     connection.vendor != "postgresql",
@@ -77,3 +81,14 @@ def count_waiting() -> int:
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
         )
         return int(cursor.fetchone()[0])
+
+
+@contextmanager
+def stopped(of: BaseDatabaseWrapper) -> Iterator[None]:
+    """Stop the server's process behind a connection: it keeps the connection, and answers nothing."""
+    process = int(of.connection.info.backend_pid)
+    os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(process, signal.SIGCONT)

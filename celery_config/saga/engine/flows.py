@@ -125,6 +125,10 @@ class WatchedFlow(ABC, Generic[Row, Facts]):
         """Return the queues in which what an open row waits for may be; none if that is not known."""
 
     @abstractmethod
+    def find_service(self, row: Row, facts: Facts) -> str:
+        """Return the service whose word an open row waits for; empty if that is not known."""
+
+    @abstractmethod
     def deadline_seconds(self, row: Row) -> float:
         """Return how long a row may run, at a scale of one."""
 

@@ -38,7 +38,7 @@ from celery_config.saga.engine.machine import (
     WatchdogFired,
     decide,
 )
-from celery_config.saga.engine.plan import plan_links
+from celery_config.saga.engine.plan import PlannedLink, plan_links
 from celery_config.saga.engine.step_log import LoggedStep
 from celery_config.saga.models import SagaDecision, SagaInstance, SagaStep
 from celery_config.saga.states import ENDED, OPEN, Status, StepState
@@ -178,14 +178,13 @@ class SagaFlow(WatchedFlow[SagaInstance, SagaFacts]):
         return None
 
     def find_queues(self, row: SagaInstance, facts: SagaFacts) -> Sequence[str]:
-        saga, log = find_saga(row.name, row.version), facts.logs.get(row.pk, {})
-        if saga is None:
-            return ()
-        # What it would be sent if it had just become silent is what it waits for.
-        send = decide(saga, make_view(row, row.since, log), WatchdogFired()).send
-        assert send is not None
-        done = {step for step, outcome in log.items() if outcome is StepState.DONE}
-        return (find_queue(saga, plan_chain(saga, send, done)[0]), *flows.NEWS_QUEUES)
+        saga = find_saga(row.name, row.version)
+        return (find_queue(saga, plan_next_link(saga, row, facts)), *flows.NEWS_QUEUES) if saga else ()
+
+    def find_service(self, row: SagaInstance, facts: SagaFacts) -> str:
+        saga = find_saga(row.name, row.version)
+        step = plan_next_link(saga, row, facts).step if saga else ""
+        return saga.steps[saga.index(step)].command.service if saga and step else ""
 
     def deadline_seconds(self, row: SagaInstance) -> float:
         return definition(row).deadline
@@ -197,6 +196,15 @@ class SagaFlow(WatchedFlow[SagaInstance, SagaFacts]):
 
 SAGAS = SagaFlow()
 flows.register(SAGAS)
+
+
+def plan_next_link(saga: type[Saga], row: SagaInstance, facts: SagaFacts) -> PlannedLink:
+    """Return what an open saga waits for: what it would be sent first if it had just become silent."""
+    log = facts.logs.get(row.pk, {})
+    send = decide(saga, make_view(row, row.since, log), WatchdogFired()).send
+    assert send is not None
+    done = {step for step, outcome in log.items() if outcome is StepState.DONE}
+    return plan_chain(saga, send, done)[0]
 
 
 def definition(row: SagaInstance) -> type[Saga]:

@@ -20,6 +20,7 @@ from celery_config.broker import topology, transport
 from celery_config.broker.publisher import broker_errors, drop_connection
 from celery_config.common.services import SERVICES, SUBSCRIPTIONS
 from celery_config.saga.engine.backlogs import Backlogs
+from celery_config.saga.engine.hindrances import HindranceCheck
 
 log = structlog.get_logger(__name__)
 BROKER = "broker"
@@ -39,6 +40,7 @@ class StandstillCheck:
         self.app = app
         self.workers = WorkerCheck(app)
         self.backlogs = Backlogs(timedelta(seconds=settings.TIMES.in_hand))
+        self.hindrances = HindranceCheck()
         self.probe = PublishProbe(app)
         self.reasons: list[str] = []
 

@@ -19,13 +19,15 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from celery_config.common import metrics
 from celery_config.common.isolation import run_isolated
+from celery_config.common.services import ORCHESTRATOR
 from celery_config.db import bulk
 from celery_config.db.functions import Now
 from celery_config.failpoints.points import Point, reach
 from celery_config.messaging.models import UNSENT, OutboxMessage
 from celery_config.saga.engine import clock, scheduling
 from celery_config.saga.engine.backlogs import Backlogs
-from celery_config.saga.engine.flows import WatchedFlow, flows
+from celery_config.saga.engine.flows import Cause, WatchedFlow, flows
+from celery_config.saga.engine.hindrances import Ask, find_nothing
 from celery_config.saga.engine.machine import CancelRequested, WatchdogFired
 from celery_config.saga.engine.saga_flow import SAGAS
 from celery_config.saga.engine.standstill import StandstillCheck
@@ -42,6 +44,7 @@ QUEUED_TOO_LONG = {
     "code": "queued_too_long",
     "reason": "what it waits for did not get its turn in a queue that is too long",
 }
+HINDERED_TOO_LONG = "hindered_too_long"
 DATABASE_AWAY = (OperationalError, InterfaceError)
 metrics.prepare_labels(metrics.REDRIVES, OPEN)
 
@@ -52,18 +55,23 @@ def tick(standstill: StandstillCheck) -> None:
     now = clock.tick(", ".join(reasons))
     if not reasons:
         standstill.backlogs.note(standstill.workers.lengths, now)
-        redrive_due(SAGAS, now, standstill.backlogs)
+        redrive_due(SAGAS, now, standstill.backlogs, standstill.hindrances.find)
 
 
-def redrive_due(flow: WatchedFlow[Any, Any], now: datetime, backlogs: Backlogs = NO_BACKLOGS) -> int:
+def redrive_due(
+    flow: WatchedFlow[Any, Any], now: datetime, backlogs: Backlogs = NO_BACKLOGS, ask: Ask = find_nothing
+) -> int:
     """Redrive up to `BATCH` silent rows of a flow, and return how many were looked at.
 
     One that cannot be driven is parked; the others are driven.
+
+    Args:
+        ask: tells which services are in the way of those whose deadline has passed.
     """
     ids = list(find_due(flow, now).order_by("due_at").values_list("pk", flat=True)[:BATCH])
     return run_isolated(
         ids,
-        partial(redrive_rows, flow, now, backlogs),
+        partial(redrive_rows, flow, now, backlogs, ask),
         partial(park_undrivable, flow, now),
         passed_on=DATABASE_AWAY,
     )
@@ -83,8 +91,12 @@ def find_due(flow: WatchedFlow[Any, Any], now: datetime) -> QuerySet[Any]:
     )
 
 
-def redrive_rows(flow: WatchedFlow[Any, Any], now: datetime, backlogs: Backlogs, ids: Sequence[UUID]) -> int:
+def redrive_rows(
+    flow: WatchedFlow[Any, Any], now: datetime, backlogs: Backlogs, ask: Ask, ids: Sequence[UUID]
+) -> int:
     """Redrive these rows in one transaction, unless another relay has them; return how many were looked at."""
+    # Before the transaction: it takes as long as an answer may.
+    hindered = find_hindered(flow, now, ask, ids)
     with transaction.atomic():
         found = list(
             find_due(flow, now)
@@ -99,9 +111,11 @@ def redrive_rows(flow: WatchedFlow[Any, Any], now: datetime, backlogs: Backlogs,
         news = table._default_manager.filter(**{f"{key}__in": [row.pk for row in found]}, **lately)
         heard_of = set(news.values_list(key, flat=True))
         work = UnitOfWork(flow, now, flow.read_facts(found))
-        queued = leave_queued(found, work, heard_of, backlogs)
+        waiting = {row.pk: hindered[row.pk] for row in find_overdue(found, now) if row.pk in hindered}
+        waiting |= dict.fromkeys(find_queued(found, work, heard_of, backlogs), QUEUED_TOO_LONG)
+        left = leave_waiting([row for row in found if row.pk in waiting], work, waiting)
         for row in found:
-            if row.pk not in queued:
+            if row.pk not in left:
                 redrive(row, work, row.pk in heard_of)
         work.write()
         if found:
@@ -137,23 +151,52 @@ def redrive(row: WatchedRow, work: UnitOfWork[Any, Any], heard_lately: bool) -> 
     work.apply_trigger(row, WatchdogFired())
 
 
-def leave_queued(
-    rows: Sequence[Any], work: UnitOfWork[Any, Any], heard_of: Collection[UUID], backlogs: Backlogs
-) -> set[UUID]:
-    """Put off the rows whose message may wait in a queue that is being worked off, and stop those that waited too long.
+def find_overdue(rows: Sequence[Any], now: datetime) -> list[Any]:
+    """The rows that would be stopped now, because they did not end in time."""
+    return [row for row in rows if row.status == Status.RUNNING and row.deadline_at <= now]
 
-    Their deadlines move along, so that a backlog stops no order; nothing is sent, so that it does not grow.
+
+def find_hindered(
+    flow: WatchedFlow[Any, Any], now: datetime, ask: Ask, ids: Collection[UUID]
+) -> dict[UUID, Cause]:
+    """Find the rows whose deadline has passed while a service of ours that they wait for is in trouble.
 
     Returns:
-        the ids of the rows that are dealt with.
+        why each is stopped in the end.
     """
-    left, dealt_with = list[Any](), set[UUID]()
+    late = find_overdue(list(flow.model._default_manager.filter(pk__in=ids, deadline_at__lte=now)), now)
+    if not late:
+        return {}
+    facts = flow.read_facts(late)
+    # All news goes through the orchestrator.
+    waited_for = {row.pk: {ORCHESTRATOR, flow.find_service(row, facts)} - {""} for row in late}
+    told = ask({service for services in waited_for.values() for service in services})
+    found = {
+        row: describe_hindrance(min(services & told.keys()))
+        for row, services in waited_for.items()
+        if services & told.keys()
+    }
+    if found:
+        log.warning("not stopped: they wait for a service that is in trouble", sagas=len(found), **told)
+    return found
+
+
+def describe_hindrance(service: str) -> Cause:
+    reason = f"{service}, for which it waits, was in trouble for too long"
+    return {"step": "", "code": HINDERED_TOO_LONG, "reason": reason}
+
+
+def find_queued(
+    rows: Sequence[Any], work: UnitOfWork[Any, Any], heard_of: Collection[UUID], backlogs: Backlogs
+) -> list[UUID]:
+    """Find the rows whose message may wait in a queue that is being worked off."""
     if not backlogs.exist(work.now):
-        return dealt_with
+        return []
     silence = timedelta(seconds=settings.TIMES.silence_timeout)
     # A retry waits in the outbox, not in a queue.
     promised = OutboxMessage.objects.filter(saga__in=[row.pk for row in rows], published_at__isnull=True)
     retried = set(promised.values_list("saga", flat=True))
+    found = []
     for row in rows:
         if row.pk in retried:
             continue
@@ -162,8 +205,25 @@ def leave_queued(
         early = row.pk in heard_of or row.due_at == row.deadline_at
         sent_by = work.now if early else row.due_at - 0.8 * silence
         queues = work.flow.find_queues(row, work.facts)
-        if not any(backlogs.may_hold(queue, sent_by, work.now) for queue in queues):
-            continue
+        if any(backlogs.may_hold(queue, sent_by, work.now) for queue in queues):
+            found.append(row.pk)
+    return found
+
+
+def leave_waiting(rows: Sequence[Any], work: UnitOfWork[Any, Any], causes: Mapping[UUID, Cause]) -> set[UUID]:
+    """Put off rows that wait for what is ours, and stop those that waited too long.
+
+    Their deadlines move along, so that we stop no order for being slow; nothing is sent, so that no queue grows.
+
+    Args:
+        causes: why one that waited too long is stopped.
+
+    Returns:
+        the ids of the rows that are dealt with.
+    """
+    left, dealt_with = list[Any](), set[UUID]()
+    silence = timedelta(seconds=settings.TIMES.silence_timeout)
+    for row in rows:
         longest = settings.TIMES.longest_queued(work.flow.deadline_seconds(row))
         if work.now < row.since + timedelta(seconds=longest):
             next_at = work.now + silence
@@ -172,22 +232,22 @@ def leave_queued(
             row.due_at = next_at
             left.append(row)
         elif row.status == Status.RUNNING:
-            work.apply_trigger(row, CancelRequested(), QUEUED_TOO_LONG)
+            work.apply_trigger(row, CancelRequested(), causes[row.pk])
         else:
             continue
         dealt_with.add(row.pk)
     if left:
         bulk.update(work.flow.model, left, ["due_at", "deadline_at"])
-        log.info("not driven again: their messages wait in queues", sagas=len(left))
+        log.info("not driven again: they wait for their turn, or for a service", sagas=len(left))
     return dealt_with
 
 
-def redrive_others(flow: WatchedFlow[Any, Any], backlogs: Backlogs = NO_BACKLOGS) -> bool:
+def redrive_others(flow: WatchedFlow[Any, Any], standstill: StandstillCheck) -> bool:
     """Redrive rows of another flow than sagas; return whether there may be more.
 
     Saga time stands while a service is down; then nothing new becomes due.
     """
-    return redrive_due(flow, clock.now(), backlogs) == BATCH
+    return redrive_due(flow, clock.now(), standstill.backlogs, standstill.hindrances.find) == BATCH
 
 
 def give_time_back(late: Mapping[UUID, float]) -> None:

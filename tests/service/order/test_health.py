@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any
 import pytest
 from celery import Celery
 from django.conf import settings as django_settings
-from django.db import OperationalError
+from django.db import OperationalError, connection, transaction
 from django.test import Client
 from django.utils.module_loading import import_string
 from prometheus_client import REGISTRY
@@ -21,15 +23,16 @@ from celery_config import health
 from celery_config.broker.topology import Topology
 from celery_config.common import metrics
 from celery_config.db.functions import Now
-from celery_config.messaging import epochs
-from celery_config.messaging.models import OutboxMessage
+from celery_config.messaging import epochs, trouble
+from celery_config.messaging.models import OutboxMessage, Trouble
 from celery_config.saga import measures
-from celery_config.saga.engine import clock
+from celery_config.saga.engine import clock, hindrances
 from celery_config.saga.models import SagaClock, SagaPause
 from compose.local.rabbitmq import RabbitServer
 from order_project import audit
 from tests.service.broker import make_app
 from tests.service.order.conftest import Placed, Shop
+from tests.service.together import in_background, postgresql, stopped
 
 pytestmark = pytest.mark.django_db
 HOURS = timedelta(hours=2)
@@ -82,7 +85,67 @@ class TestReady:
         assert (answer.status_code, answer.json()["ready"]) == (503, False)
 
 
+@pytest.mark.django_db(transaction=True)
+@postgresql
+class TestADatabaseThatHangs:
+    """It answers for its connections, and no statement ends."""
+
+    @pytest.mark.parametrize("page", ["/readyz", "/flowz", "/metrics"])
+    def test_is_named_soon(self, monkeypatch: pytest.MonkeyPatch, page: str) -> None:
+        monkeypatch.setattr(health, "ANSWER_SECONDS", 0.5)
+        connection.ensure_connection()
+        with stopped(connection):
+            began = time.monotonic()
+            answer = Client().get(page)
+            assert time.monotonic() - began < 3
+        if page == "/metrics":
+            assert b"order_saga_database_up 0.0" in answer.content
+        else:
+            assert (answer.status_code, answer.json()["database"]) == (503, "does not answer within 0.5 s")
+        assert look()[1]["database"] == "ok"
+
+    def test_a_table_that_is_locked_holds_up_one_check(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(health, "ANSWER_SECONDS", 0.5)
+        locked, done = threading.Event(), threading.Event()
+
+        def lock() -> None:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute("LOCK TABLE saga_sagapause IN ACCESS EXCLUSIVE MODE")
+                locked.set()
+                assert done.wait(20)
+
+        holder = in_background(lock)
+        assert locked.wait(20)
+        found = look()[1]
+        done.set()
+        holder.result(20)
+        assert (found["database"], found["relay"], found["saga_time"]) == (
+            "ok",
+            "ok: 0.0 s behind",
+            "ok: it runs",
+        )
+        assert found["pauses"].startswith("unknown: the database has not answered for 0.5 s")
+
+
 class TestFlow:
+    def test_messages_that_fail_are_named_with_their_cause(self, shop: Shop) -> None:
+        assert (look()[1]["messages"], scrape()["order_saga_trouble_seconds", "database"]) == ("ok", 0)
+        for _ in range(trouble.MANY):
+            trouble.note(trouble.Cause.DATABASE, "canceling statement due to lock timeout", 30)
+        Trouble.objects.update(since=Now() - HOURS)
+        status, found = look()
+        assert (status, found["flows"]) == (503, False)
+        assert found["messages"].endswith(" UTC: canceling statement due to lock timeout")
+        assert scrape()["order_saga_trouble_seconds", "database"] == pytest.approx(7200, abs=5)
+        assert [*audit.find_warnings()] == [f"messages: {found['messages']}"]
+
+    def test_what_a_participant_says_of_itself_is_named(
+        self, shop: Shop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        told = {"payment": "the relay is 20 s behind", "inventory": hindrances.NO_ANSWER}
+        monkeypatch.setattr(hindrances, "ask_participants", lambda services: told)
+        assert look()[1]["hindrances"] == "payment: the relay is 20 s behind"
+
     def test_a_message_that_nobody_sends_is_named(self, shop: Shop) -> None:
         shop.order()
         assert look()[1]["relay"].startswith("ok")

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 from django.conf import settings
@@ -15,7 +12,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from celery_config.db import limits
 from celery_config.messaging import database_gate
-from tests.service.together import concurrent, in_background, postgresql
+from tests.service.together import concurrent, in_background, postgresql, stopped
 
 pytestmark = [pytest.mark.django_db, postgresql]
 
@@ -33,17 +30,6 @@ def ask(of: BaseDatabaseWrapper, sql: str) -> object:
     with of.cursor() as cursor:
         cursor.execute(sql)
         return cursor.fetchone()[0]
-
-
-@contextmanager
-def stopped(of: BaseDatabaseWrapper) -> Iterator[None]:
-    """Stop the server's process behind a connection: it keeps the connection, and answers nothing."""
-    process = int(str(ask(of, "SELECT pg_backend_pid()")))
-    os.kill(process, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(process, signal.SIGCONT)
 
 
 def test_a_server_that_hangs_is_given_up(other: BaseDatabaseWrapper) -> None:

@@ -14,7 +14,7 @@ from celery.worker import pidbox, state
 from django.db import InterfaceError, OperationalError, ProgrammingError, connection, transaction
 
 from celery_config.broker.validation import find_fault
-from celery_config.messaging import database_gate, under_way
+from celery_config.messaging import database_gate, trouble, under_way
 from celery_config.messaging.models import InboxEntry, OutboxMessage
 from celery_config.worker.bootsteps import DatabaseGate, ReadingControl
 from tests.service.together import postgresql
@@ -135,6 +135,7 @@ class TestConsumer:
         assert consumer.told == ["cancel", "wake the runner", "consume"]
         assert not database_gate.database_away.is_set()
 
+    @pytest.mark.django_db
     def test_a_handler_that_does_not_end_closes_it_and_a_call_outside_does_not(
         self, consumer: Any, monkeypatch: pytest.MonkeyPatch, settings: Any
     ) -> None:
@@ -152,6 +153,23 @@ class TestConsumer:
             assert consumer.told == ["cancel", "wake the runner"]
         step.check(consumer)
         assert consumer.told == ["cancel", "wake the runner", "consume"]
+
+    @pytest.mark.django_db
+    def test_a_handler_that_does_not_end_is_told_before_the_broker_is_asked(
+        self, consumer: Any, monkeypatch: pytest.MonkeyPatch, settings: Any
+    ) -> None:
+        """The pages say so, whatever becomes of the consumer."""
+        settings.STATEMENT_SECONDS = 0.0
+        step = DatabaseGate(None)
+        step.start(consumer)
+
+        def hang() -> None:
+            assert trouble.check_messages().endswith("its worker takes no more messages: hotel.book")
+            raise TimeoutError
+
+        monkeypatch.setattr(consumer.task_consumer, "cancel", hang)
+        with under_way.noted("hotel.book", []), pytest.raises(TimeoutError):
+            step.check(consumer)
 
 
 class TestRemoteControl:

@@ -14,13 +14,14 @@ from celery.exceptions import Reject
 from django.conf import settings
 from django.db import InternalError, OperationalError, connection
 from django.utils import timezone
+from psycopg.errors import LockNotAvailable
 
 from celery_config.contracts.base import encode
 from celery_config.errors import DefinitionError
 from celery_config.messaging import database_gate
 from celery_config.messaging.barrier.fences import PIVOT_RAN
 from celery_config.messaging.barrier.steps import Handler
-from celery_config.messaging.models import BarrierRow, OutboxMessage
+from celery_config.messaging.models import BarrierRow, OutboxMessage, Trouble
 from celery_config.messaging.outbox import writing
 from celery_config.messaging.tasks import LONGEST_SHOWN
 from celery_config.participant import handlers
@@ -272,6 +273,26 @@ def test_a_database_that_is_away_is_no_try(
     _, rejected = deliver(trip.build(Drive("hotel")), retries=retries)
     assert rejected.retval.requeue is True
     assert sent == []
+
+
+@pytest.mark.parametrize("retries", [0, 99])
+def test_a_lock_that_is_held_is_no_try_and_is_noted(
+    trip: ChainBuilder, hotel: Hotel, sent: list[Any], retries: int
+) -> None:
+    """Rule 10 (locks and retries): the message is not to blame."""
+    hotel.broken = OperationalError("canceling statement due to lock timeout")
+    hotel.broken.__cause__ = LockNotAvailable()
+    deliver(trip.build(Drive("hotel")), retries=retries)
+    assert sent == []
+    assert OutboxMessage.objects.get(kind="task").payload["options"]["retries"] == retries
+    assert Trouble.objects.get().reason == "canceling statement due to lock timeout"
+
+
+def test_a_call_that_fails_is_no_trouble_of_ours(trip: ChainBuilder, hotel: Hotel) -> None:
+    """Rule 17: who does not answer outside gets no time."""
+    hotel.broken = ConnectionError("away")
+    deliver(trip.build(Drive("hotel")))
+    assert not Trouble.objects.exists()
 
 
 def test_one_that_takes_nothing_any_more_closes_the_gate(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -14,10 +14,11 @@ from django.conf import settings
 from django.db import OperationalError, transaction
 
 from celery_config.db.functions import Now
+from celery_config.messaging import trouble
 from celery_config.messaging.models import OutboxMessage
 from celery_config.messaging.outbox import publishing
 from celery_config.saga import duties
-from celery_config.saga.engine import clock, runner, watchdog
+from celery_config.saga.engine import clock, hindrances, runner, watchdog
 from celery_config.saga.engine.backlogs import Backlogs
 from celery_config.saga.engine.chains import LARGEST_CHAIN
 from celery_config.saga.engine.machine import PivotRan
@@ -491,6 +492,92 @@ class TestBacklog:
         backlogs.note({"payment.commands": 90}, clock.now())
         self.look(backlogs)
         assert placed.saga.cause["code"] == "deadline_passed"
+
+
+class TestHindrance:
+    """Rule 17: no order is stopped because a service of ours hangs, or its database is locked."""
+
+    DEADLINE = 900 * settings.TIMES.scale
+
+    @pytest.fixture
+    def late(self, placed: Placed, pass_time: PassTime) -> Placed:
+        """An order past its deadline that waits for payment."""
+        placed.heard()
+        pass_time(self.DEADLINE)
+        return placed
+
+    @staticmethod
+    def look(*in_trouble: str) -> list[set[str]]:
+        """Let the watchdog look while these services are in trouble; return about which it asked."""
+        asked = []
+
+        def ask(services: Collection[str]) -> dict[str, str]:
+            asked.append({*services})
+            return dict.fromkeys({*services} & {*in_trouble}, "it hangs")
+
+        watchdog.redrive_due(SAGAS, clock.now(), ask=ask)
+        return asked
+
+    def test_the_deadline_moves_and_nothing_is_sent(self, late: Placed) -> None:
+        assert self.look("payment") == [{"order", "payment"}]
+        assert (late.saga.status, late.chains) == ("running", [])
+        assert wait_of(late) == pytest.approx(SILENCE, abs=0.1)
+        assert late.saga.deadline_at >= late.saga.due_at + timedelta(seconds=SILENCE)
+
+    def test_then_it_is_driven_and_has_time_for_the_rest(self, late: Placed, pass_time: PassTime) -> None:
+        self.look("payment")
+        pass_time(SILENCE)
+        assert self.look() == []
+        assert (late.saga.status, late.chains) == ("running", [DRIVE])
+
+    def test_without_trouble_of_ours_it_is_stopped_as_ever(self, late: Placed) -> None:
+        """A provider that does not answer is no trouble of ours."""
+        self.look("inventory", "shipment")
+        assert late.saga.cause["code"] == "deadline_passed"
+
+    def test_trouble_of_the_orchestrator_concerns_all(self, late: Placed) -> None:
+        self.look("order")
+        assert late.saga.status == "running"
+
+    @pytest.mark.parametrize(("done", "service"), [(0, "payment"), (1, "inventory"), (2, "shipment")])
+    def test_the_service_of_the_next_step_is_asked(self, late: Placed, done: int, service: str) -> None:
+        late.log_as("done", *list(REPLIES)[:done])
+        assert self.look() == [{"order", service}]
+
+    def test_nobody_is_asked_before_a_deadline_is_over(self, silent: Placed) -> None:
+        assert self.look("payment") == []
+        assert silent.chains == [DRIVE]
+
+    def test_after_four_deadlines_it_is_stopped_and_says_why(self, late: Placed, pass_time: PassTime) -> None:
+        began = late.saga.since
+        while late.saga.status == "running":
+            late.heard()
+            self.look("payment")
+            pass_time(SILENCE)
+        waited = (clock.now() - began).total_seconds()
+        assert 4 * self.DEADLINE <= waited <= 4 * self.DEADLINE + 3 * SILENCE
+        assert late.saga.status == "stopping"
+        assert late.saga.cause["code"] == "hindered_too_long"
+        assert late.saga.cause["reason"].startswith("payment, ")
+
+    def test_a_service_that_does_not_answer_is_in_trouble_and_is_not_asked_at_once_again(self) -> None:
+        """Here no participant runs."""
+        asked: list[set[str]] = []
+
+        def ask(services: Collection[str]) -> dict[str, str]:
+            asked.append({*services})
+            return hindrances.ask_participants(services)
+
+        check = hindrances.HindranceCheck(ask)
+        for _ in range(2):
+            assert check.find(["order", "payment"]) == {"payment": hindrances.NO_ANSWER}
+        assert asked == [{"payment"}]
+
+    def test_our_own_trouble_is_read(self) -> None:
+        check = hindrances.HindranceCheck(lambda services: {})
+        assert check.find(["order", "payment"]) == {}
+        trouble.note(trouble.Cause.DATABASE, "canceling statement due to lock timeout", 5)
+        assert [*check.find(["order", "payment"])] == ["order"]
 
 
 class TestTick:
