@@ -14,7 +14,7 @@ from prometheus_client import Metric
 from celery_config.broker import cluster
 from celery_config.broker.publisher import broker_errors
 from celery_config.common.metrics import read_gauge
-from celery_config.db import functions
+from celery_config.db import functions, writes
 from celery_config.saga.engine.flows import flows
 from celery_config.saga.engine.standstill import WorkerCheck
 from celery_config.saga.models import DeadLetter, SagaClock, SagaPause
@@ -22,7 +22,7 @@ from celery_config.saga.states import OPEN, Status
 
 # A relay ticks every second.
 TICK_SECONDS = 15.0
-NO_RELAY = "no relay"
+NO_RELAY, NO_WRITES = "no relay", "database takes no writes"
 SHOWN = 5
 
 
@@ -84,7 +84,7 @@ def find_standstill(clock: SagaClock | None, now: datetime) -> tuple[list[str], 
     silent = (now - clock.ticked_at).total_seconds()
     causes = clock.stands_for.split(", ") if clock.stands_since else []
     if silent > TICK_SECONDS:
-        causes.append(NO_RELAY)
+        causes.append(NO_WRITES if writes.find_refusal() else NO_RELAY)
     since = clock.stands_since or clock.ticked_at
     return causes, (now - since).total_seconds() if causes else 0.0
 

@@ -11,17 +11,20 @@ from typing import Any
 import pytest
 from celery import Celery
 from django.conf import settings as django_settings
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.test import Client
 from django.utils.module_loading import import_string
 from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
+from rest_framework.test import APIClient
 
 from celery_config import health
 from celery_config.broker.topology import Topology
 from celery_config.common import metrics
+from celery_config.contracts.base import encode
+from celery_config.db import writes
 from celery_config.db.functions import Now
-from celery_config.messaging import epochs
+from celery_config.messaging import database_gate, epochs
 from celery_config.messaging.models import OutboxMessage
 from celery_config.saga import measures
 from celery_config.saga.engine import clock
@@ -29,7 +32,8 @@ from celery_config.saga.models import SagaClock, SagaPause
 from compose.local.rabbitmq import RabbitServer
 from order_project import audit
 from tests.service.broker import make_app
-from tests.service.order.conftest import Placed, Shop
+from tests.service.order.conftest import ADDRESS, HEART, Placed, Shop
+from tests.service.together import postgresql
 
 pytestmark = pytest.mark.django_db
 HOURS = timedelta(hours=2)
@@ -42,9 +46,26 @@ def raise_away(*_: Any) -> Any:
 
 @pytest.fixture
 def database_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health, "connection", SimpleNamespace(cursor=raise_away))
+    monkeypatch.setattr(writes, "find_refusal", raise_away)
     for module, name in ((measures, "measure_flows"), (measures, "check_saga_time")):
         monkeypatch.setattr(module, name, raise_away)
+
+
+def make_read_only() -> None:
+    """Until the test's transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET transaction_read_only = on")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_was_refused() -> Iterator[None]:
+    yield
+    writes.refused_lately.clear()
+
+
+@pytest.fixture
+def read_only(shop: Shop) -> None:
+    make_read_only()
 
 
 @pytest.fixture
@@ -80,6 +101,49 @@ class TestReady:
     def test_without_its_database_it_cannot(self) -> None:
         answer = Client().get("/readyz")
         assert (answer.status_code, answer.json()["ready"]) == (503, False)
+
+    @postgresql
+    def test_with_a_database_that_takes_no_writes_it_cannot(self, read_only: None) -> None:
+        answer = Client().get("/readyz")
+        assert (answer.status_code, answer.json()["ready"]) == (503, False)
+        assert answer.json()["database"].startswith("takes no writes: it is read-only")
+
+    def test_after_a_refused_write_the_probe_tries_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A full disk answers every question."""
+        takes = False
+        monkeypatch.setattr(database_gate, "database_takes_writes", lambda: takes)
+        assert Client().get("/readyz").status_code == 200
+        writes.refused_lately.set()
+        answer = Client().get("/readyz")
+        assert (answer.status_code, answer.json()["database"].partition(":")[0]) == (503, "takes no writes")
+        takes = True
+        assert Client().get("/readyz").status_code == 200
+        assert not writes.refused_lately.is_set()
+
+
+@postgresql
+class TestTakesNoWrites:
+    """A standby, or a database that is set to be read-only, answers every question."""
+
+    def test_a_client_is_told_to_come_again(self, shop: Shop, peer: APIClient) -> None:
+        line = {"sku": HEART, "quantity": 1}
+        order = {"customer": str(shop.customer.pk), "lines": [line], "currency": "EUR",
+                 "payment_token": "tok_visa", "address": encode(ADDRESS)}  # fmt: skip
+        make_read_only()
+        answer = peer.post("/api/orders/", order, format="json")
+        assert (answer.status_code, answer.json()["code"]) == (503, "database_read_only")
+        assert int(answer["Retry-After"]) > 0
+
+    def test_the_cause_comes_first(self, shop: Shop, read_only: None) -> None:
+        status, found = look()
+        assert (status, [*found][1]) == (503, "database")
+        assert found["database"].startswith("takes no writes")
+        assert scrape()["order_saga_database_up", ""] == 0
+
+    def test_a_relay_that_cannot_tick_is_not_missing(self, shop: Shop) -> None:
+        SagaClock.objects.update(ticked_at=Now() - HOURS)
+        make_read_only()
+        assert look()[1]["saga_time"] == "stands for 7200 s: database takes no writes"
 
 
 class TestFlow:
