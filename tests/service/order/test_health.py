@@ -13,6 +13,7 @@ from celery import Celery
 from django.conf import settings as django_settings
 from django.db import OperationalError, connection
 from django.test import Client
+from django.urls import reverse
 from django.utils.module_loading import import_string
 from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
@@ -31,6 +32,8 @@ from celery_config.saga.engine import clock
 from celery_config.saga.models import SagaClock, SagaPause
 from compose.local.rabbitmq import RabbitServer
 from order_project import audit
+from order_project.domain import Flow
+from order_project.models import Order
 from tests.service.broker import make_app
 from tests.service.order.conftest import ADDRESS, HEART, Placed, Shop
 from tests.service.together import postgresql
@@ -153,7 +156,9 @@ class TestFlow:
         OutboxMessage.objects.update(due_at=Now() - timedelta(minutes=3))
         status, found = look()
         assert (status, found["flows"]) == (503, False)
-        assert found["relay"].startswith("late: 180 s behind")
+        assert found["relay"].startswith(
+            "late: 180 s behind: 1 messages to tasks/payment.authorize_payment ("
+        )
 
     def test_a_message_that_cannot_be_sent_is_named_and_not_late(self, shop: Shop) -> None:
         shop.order()
@@ -197,6 +202,18 @@ class TestFlow:
         found = look()[1]
         assert found["deadlines"].startswith("warning: open for longer than its deadline: place-order of ")
         assert str(placed.saga_id) in found["deadlines"]
+
+    def test_an_order_is_named_with_its_id_once(self, shop: Shop) -> None:
+        order = shop.place(flow=Flow.CHOREOGRAPHED).order
+        Order.objects.update(created_at=Now() - HOURS)
+        assert look()[1]["deadlines"].count(str(order)) == 1
+
+    def test_the_admin_says_that_saga_time_stands(self, admin_client: Client, placed: Placed) -> None:
+        home, saga = reverse("admin:index"), reverse("admin:saga_sagainstance_change", args=[placed.saga_id])
+        assert "Saga time" not in admin_client.get(home).content.decode()
+        clock.tick("payment")
+        assert "Saga time stands for 0 s: payment." in admin_client.get(home).content.decode()
+        assert "it stands since" in admin_client.get(saga).content.decode()
 
     @pytest.mark.usefixtures("database_away")
     def test_without_a_database_the_page_still_answers(self) -> None:

@@ -47,8 +47,8 @@ class Others:
 
     def hold(self, service: str, saga: UUID, step: str, action: str, undo: str = "", **more: Any) -> None:
         """A barrier row of a participant."""
-        row = {"order": None, "asked": {}, "saga": str(saga), "step": step, "command": "", "action": action,
-               "undo": undo, "reply": None, "created_at": AT}  # fmt: skip
+        row: dict[str, Any] = {"order": None, "asked": {}, "saga": str(saga), "step": step, "command": "",
+               "action": action, "undo": undo, "reply": None, "created_at": AT}  # fmt: skip
         self.rows.setdefault((service, "/api/barrier/"), []).append(row | more)
 
     def decline(self, order: UUID, saga: UUID, step: str = "authorize-payment") -> None:
@@ -233,7 +233,12 @@ def test_what_the_first_look_leaves_is_found_by_the_next(
     """A recovered order must not pass for the newest of the backup."""
     asked: list[str] = []
     fetch = others.get
-    monkeypatch.setattr(ServiceClient, "get", lambda client, path: asked.append(path) or fetch(client, path))
+
+    def get(client: ServiceClient, path: str) -> dict[str, Any]:
+        asked.append(path)
+        return fetch(client, path)
+
+    monkeypatch.setattr(ServiceClient, "get", get)
     others.decline(uuid7(), uuid7())
     recover(capsys)
     assert SagaInstance.objects.count() == 1
