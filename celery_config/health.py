@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from celery import Celery, current_app
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.module_loading import import_string
 from kombu import Connection
@@ -24,7 +24,8 @@ from celery_config.broker import transport
 from celery_config.broker.publisher import broker_errors, drop_connection
 from celery_config.broker.topology import Topology
 from celery_config.common.metrics import WEB, read_gauge
-from celery_config.db import limits
+from celery_config.db import limits, writes
+from celery_config.messaging import database_gate
 
 GOOD, WARNING = "ok", "warning"
 ANSWER_SECONDS = 3.0
@@ -42,7 +43,7 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 
 def readyz(request: HttpRequest) -> HttpResponse:
-    """200 when this process can accept, else 503. It needs its database and no more."""
+    """200 when this process can accept, else 503. It needs a database that takes writes, and no more."""
     database = check_database()
     ready = database.startswith(GOOD)
     return JsonResponse({"ready": ready, "database": database}, status=200 if ready else 503)
@@ -81,8 +82,10 @@ class DatabaseMeasures(Collector):
                     found += import_string(path)()
         except (DatabaseError, InterfaceError):
             found = []
-        up = bool(found)
-        yield read_gauge("order_saga_database_up", "Whether the service's database answers.", up)
+        up = bool(found) and check_database() == GOOD
+        yield read_gauge(
+            "order_saga_database_up", "Whether the service's database answers and takes writes.", up
+        )
         yield from found
 
 
@@ -90,14 +93,23 @@ WEB.register(DatabaseMeasures())
 
 
 def check_database() -> str:
+    """Whether the database answers in time, and takes writes.
+
+    A probe writes nothing, unless this process had a write refused: a full disk shows in no other way.
+    """
     began = time.monotonic()
     try:
-        with limits.answer_within(ANSWER_SECONDS), connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
+        with limits.answer_within(ANSWER_SECONDS):
+            if refusal := writes.find_refusal():
+                return refusal
     except (DatabaseError, InterfaceError) as error:
         if time.monotonic() - began >= ANSWER_SECONDS:
             return f"does not answer within {ANSWER_SECONDS:g} s"
         return f"away: {type(error).__name__}"
+    if writes.refused_lately.is_set():
+        if not database_gate.database_takes_writes():
+            return "takes no writes: the last one was refused, as with a full disk; see the log"
+        writes.refused_lately.clear()
     return GOOD
 
 

@@ -1,16 +1,15 @@
 """Recovery of the order service: the other services' rows say which orders, refunds and customers it has lost.
 
-What they prove is written: that an order was there, what was done for it, for which customer, and for how much in all.
-What no other service has is a human's: the prices of its lines, and the key under which its client may send it again.
-An order that has not ended is parked, and an operator decides by the verbs that there are.
+What they prove is written: that an order was there, what was done for it or refused, for which customer, and for how
+much in all. What no other service has is a human's: the prices of its lines, at times the lines themselves, and the key
+under which its client may send it again. An order that has not ended is parked, and an operator decides by the verbs
+that there are. What is named by a participant and cannot be written is listed.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -18,6 +17,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db.models import Q
 
+from celery_config.common.identifiers import parse_uuid
 from celery_config.common.services import PARTICIPANTS
 from celery_config.contracts.base import decode, encode
 from celery_config.contracts.payment import RefundPayment
@@ -28,76 +28,29 @@ from celery_config.copies.retirement import retire_rows
 from celery_config.db.functions import Now
 from celery_config.erasure.recovery import recover_erasures
 from celery_config.erasure.tombstones import mark_erased
-from celery_config.http.service_client import ServiceClient
 from celery_config.messaging.recovery import Plan, Question, Repair
 from celery_config.messaging.states import Action, Undo
 from celery_config.saga.dsl import Saga, Step
 from celery_config.saga.engine import clock, parking
 from celery_config.saga.models import SagaInstance, SagaStep
 from celery_config.saga.states import Status, StepState
-from order_project import selectors
+from order_project import lost_lines, selectors
 from order_project.addresses import KEPT_PARTS
-from order_project.choreography.derivation import EVENTS_OF_STEPS
+from order_project.choreography.derivation import EVENTS_OF_REFUSALS, EVENTS_OF_STEPS
 from order_project.domain import OrderStatus, PriceSource, RefundStatus
 from order_project.erasure.data import DATA_MAP, erase_customer
 from order_project.erasure.requests import lock_ended
+from order_project.lost_lines import LINES_LOST
+from order_project.lost_orders import LostOrder, Row, describe_step, describe_steps, find_lost, read_barriers
 from order_project.models import Choreography, Customer, Order, OrderLine, Refund, SeenEvent
 from order_project.sagas.place_order import PlaceOrder
 
-LISTS = {"payment": "/api/payments/", "inventory": "/api/reservations/", "shipment": "/api/shipments/"}
-PAGE = 500
-# Sagas begin in the order of their ids, but for what commits late.
-MARGIN = timedelta(hours=1)
 CAUSE = {"step": "", "code": "recovered", "reason": "recovered from the other services' books"}
 RECORD_LOST = (
     "the record of the erasure is lost, with its receipts; if it had not reached every service, `./manage.py SERVICE"
     " recover` carries it out there"
 )
 BLANK_ADDRESS = dict.fromkeys(KEPT_PARTS, "")
-Row = Mapping[str, Any]
-
-
-@dataclass
-class Found:
-    """What the participants have of one order that is not here."""
-
-    id: UUID
-    saga: UUID | None = None
-    rows: dict[str, Row] = field(default_factory=dict)
-    """Payment, reservation and shipment, by service."""
-    steps: dict[str, Row] = field(default_factory=dict)
-    """Barrier rows, by step."""
-
-    @property
-    def payment(self) -> Row:
-        return self.rows.get("payment", {})
-
-    @property
-    def reservation(self) -> Row:
-        return self.rows.get("inventory", {})
-
-    @property
-    def shipment(self) -> Row:
-        return self.rows.get("shipment", {})
-
-    @property
-    def status(self) -> Status:
-        """What the order has come to; parked if somebody must decide how it goes on."""
-        states = {name: row["state"] for name, row in self.rows.items()}
-        if states == {"payment": "captured", "inventory": "committed", "shipment": "dispatched"}:
-            return Status.COMPLETED
-        gone = {"payment": "voided", "inventory": "released", "shipment": "cancelled"}
-        if all(state == gone[name] for name, state in states.items()):
-            return Status.COMPENSATED
-        return Status.PARKED
-
-    @property
-    def lines(self) -> dict[str, int]:
-        return {line["sku"]: line["quantity"] for line in self.reservation.get("lines", ())}
-
-    @property
-    def created_at(self) -> datetime:
-        return min(datetime.fromisoformat(row["created_at"]) for row in self.rows.values())
 
 
 def make_plan() -> Plan:
@@ -110,11 +63,13 @@ def make_plan() -> Plan:
     plan.add(*recover_erasures(DATA_MAP, *PARTICIPANTS, find_needed=find_unended))
     for row in find_customers():
         plan.add(*recover_customer(row))
-    orders = find_orders()
     barrier = list(read_barriers())
-    join_barrier(orders, barrier)
-    for found in orders.values():
+    lost = find_lost(barrier)
+    for found in lost.orders.values():
         plan.add(*recover_order(found))
+    for saga, rows in lost.sagas.items():
+        what = f"a saga that is lost here, and its order cannot be told: {describe_steps(rows)}"
+        plan.add(Question(str(saga), what))
     plan.add(*recover_refunds(barrier))
     return plan
 
@@ -126,65 +81,27 @@ def find_unended(ids: Collection[UUID]) -> set[UUID]:
     return {id for row in unended for id in row if id} & {*ids}
 
 
-def find_orders() -> dict[UUID, Found]:
-    """The orders that a participant has rows of, and we have not."""
-    found: dict[UUID, Found] = {}
-    for service, path in LISTS.items():
-        for page in ServiceClient(service).get_pages(f"{path}?limit={PAGE}"):
-            rows = {UUID(row["order"]): row for row in page}
-            known = set(Order.objects.filter(pk__in=rows).values_list("pk", flat=True))
-            for order in rows.keys() - known:
-                found.setdefault(order, Found(order)).rows[service] = rows[order]
-    return found
-
-
-def read_barriers() -> Iterator[Row]:
-    """The participants' barrier rows of sagas that began after our newest, and of choreographed orders."""
-    newest = SagaInstance.objects.order_by("-pk").first()
-    since = f"&began_since={(newest.started_at - MARGIN).isoformat()}".replace("+", "%2B") if newest else ""
-    for service in PARTICIPANTS:
-        for page in ServiceClient(service).get_pages(f"/api/barrier/?limit={PAGE}{since}"):
-            for row in page:
-                yield {**row, "service": service}
-
-
-def join_barrier(orders: Mapping[UUID, Found], barrier: list[Row]) -> None:
-    """Find each order's saga: a reply names the payment, reservation or shipment, a request at a provider the order."""
-    owners = {row["id"]: order for order, found in orders.items() for row in found.rows.values()}
-    sagas: dict[str, UUID] = {str(order): order for order in orders}  # a choreographed order is its own
-    for row in barrier:
-        named = [row.get("order"), *(row["reply"] or {}).values()]
-        order = next((owners[each] for each in named if isinstance(each, str) and each in owners), None)
-        if order is None and row.get("order") and UUID(row["order"]) in orders:
-            order = UUID(row["order"])
-        if order and row["step"] != "refund-payment":
-            sagas.setdefault(row["saga"], order)
-    for row in barrier:
-        if (order := sagas.get(row["saga"])) and row["step"] != "refund-payment":
-            orders[order].saga = UUID(row["saga"])
-            orders[order].steps[row["step"]] = row
-
-
-def recover_order(found: Found) -> Iterator[Repair | Question]:
+def recover_order(found: LostOrder) -> Iterator[Repair | Question]:
     """What is to be done about one order that is not here."""
-    what = "; ".join(f"{service}: {row['state']}" for service, row in found.rows.items())
     if found.saga is None:
-        yield Question(str(found.id), f"an order that no service knows, {what}: no saga of it is found")
+        yield Question(str(found.id), f"an order that is lost here ({found}): no saga of it is found")
         return
-    if not find_total(found):
-        yield Question(str(found.id), f"an order that no service knows, {what}: what it costs is not known")
+    if not find_total(found) or not find_currency(found):
+        yield Question(str(found.id), f"an order that is lost here ({found}): what it costs is not known")
         return
     yield Repair(
         str(found.id),
-        f"order, {found.status} ({what})",
+        f"order, {found.status} ({found})",
         "the participants' rows",
         partial(write_order, found),
         leaves=describe_unproven(found),
     )
 
 
-def describe_unproven(found: Found) -> str:
+def describe_unproven(found: LostOrder) -> str:
     """Say what no other service has of an order."""
+    if not found.lines:
+        return f"its client's idempotency key is lost: the same request makes a second order; {LINES_LOST}"
     catalogue = selectors.read_catalogue(found.lines)
     today = sum(catalogue[sku].price * quantity for sku, quantity in found.lines.items() if sku in catalogue)
     prices = (
@@ -198,33 +115,49 @@ def describe_unproven(found: Found) -> str:
     )
 
 
-def find_total(found: Found) -> int:
-    """What the order costs: the amount that payment holds or took; without one, what its lines cost today."""
-    if found.payment:
-        return int(found.payment["amount"])
+def find_total(found: LostOrder) -> int:
+    """What the order costs: the amount that payment holds, took or was asked for; else what its lines cost today."""
+    if amount := found.payment.get("amount"):
+        return int(amount)
     catalogue = selectors.read_catalogue(found.lines)
     return sum(catalogue[sku].price * quantity for sku, quantity in found.lines.items() if sku in catalogue)
 
 
-def write_order(found: Found, note: str) -> None:
-    customer = found.payment.get("customer")
+def find_currency(found: LostOrder) -> str:
+    catalogue = selectors.read_catalogue(found.lines)
+    return str(found.payment.get("currency") or next((each.currency for each in catalogue.values()), ""))
+
+
+def find_cause(found: LostOrder) -> dict[str, str]:
+    """Why the order was undone: what a participant refused, as its barrier holds it."""
+    row = found.refused
+    if found.status is Status.COMPLETED:
+        return {}
+    if row is None:
+        return CAUSE
+    event = EVENTS_OF_REFUSALS.get(row["step"], row["step"])
+    return {"step": event, "code": row["reply"]["code"], "reason": row["reply"]["reason"]}
+
+
+def write_order(found: LostOrder, note: str) -> None:
+    customer = parse_uuid(found.payment.get("customer") or "")
     catalogue = selectors.read_catalogue(found.lines)
     status = {Status.COMPLETED: OrderStatus.CONFIRMED, Status.COMPENSATED: OrderStatus.CANCELLED}
     ended = found.status in status
-    choreographed = found.saga == found.id
+    cause = find_cause(found)
     address = encode(decode(Address, found.shipment or BLANK_ADDRESS))
     order = Order.objects.create(
         id=found.id,
         customer=Customer.objects.filter(pk=customer).first() if customer else None,
         status=status.get(found.status, OrderStatus.PLACED),
-        currency=found.payment.get("currency") or next(iter(catalogue.values())).currency,
+        currency=find_currency(found),
         total=find_total(found),
         weight_grams=found.shipment.get("weight_grams", 0),
         address=address,
-        saga=None if choreographed else found.saga,
+        saga=None if found.is_choreographed else found.saga,
         tracking_number=found.shipment.get("tracking_number", "") if found.status is Status.COMPLETED else "",
-        cancel_code=CAUSE["code"] if found.status is Status.COMPENSATED else "",
-        cancel_reason=CAUSE["reason"] if found.status is Status.COMPENSATED else "",
+        cancel_code=cause["code"] if found.status is Status.COMPENSATED else "",
+        cancel_reason=cause["reason"] if found.status is Status.COMPENSATED else "",
         created_at=found.created_at,
         ended_at=Now() if ended else None,
     )
@@ -239,13 +172,11 @@ def write_order(found: Found, note: str) -> None:
         )
         for sku, quantity in found.lines.items()
     )
-    if choreographed:
-        write_choreography(order, found, note)
-    else:
-        write_saga(order, found, note)
+    row = (write_choreography if found.is_choreographed else write_saga)(order, found, note)
+    lost_lines.record_recovery(row, note, lines_lost=not found.lines)
 
 
-def make_data(order: Order, found: Found) -> dict[str, Any]:
+def make_data(order: Order, found: LostOrder) -> dict[str, Any]:
     """What the flow was started with, as far as it is known: ids and amounts, which the steps that are left need."""
     return {
         "order": str(order.pk),
@@ -260,7 +191,7 @@ def make_data(order: Order, found: Found) -> dict[str, Any]:
     }
 
 
-def write_saga(order: Order, found: Found, note: str) -> None:
+def write_saga(order: Order, found: LostOrder, note: str) -> SagaInstance:
     saga, now = Saga.registry["place-order", settings.PLACE_ORDER_VERSION], clock.now()
     row = SagaInstance(
         id=found.saga,
@@ -269,7 +200,7 @@ def write_saga(order: Order, found: Found, note: str) -> None:
         subject=str(order.pk),
         data=make_data(order, found),
         status=found.status,
-        cause={} if found.status is Status.COMPLETED else CAUSE,
+        cause=find_cause(found),
         deadline_at=now,
         since=now,
         started_at=found.created_at,
@@ -285,11 +216,13 @@ def write_saga(order: Order, found: Found, note: str) -> None:
             position=position,
             kind=step.kind,
             command=step.command.wire_name(),
-            logged=find_state(held := found.steps.get(step.name, {})),
+            logged=find_state(held := found.steps.get(step.command.wire_name(), {})),
             reply=held.get("reply") if held.get("action") == Action.DONE else None,
+            refusal=held.get("reply") if held.get("action") == Action.REFUSED else None,
         )
         for position, step in enumerate(saga.steps)
     )
+    return row
 
 
 def find_state(held: Row) -> StepState:
@@ -301,13 +234,13 @@ def find_state(held: Row) -> StepState:
     )
 
 
-def write_choreography(order: Order, found: Found, note: str) -> None:
+def write_choreography(order: Order, found: LostOrder, note: str) -> Choreography:
     now = clock.now()
     row = Choreography(
         order=order,
         placed=make_data(order, found),
         status=found.status,
-        cause={} if found.status is Status.COMPLETED else CAUSE,
+        cause=find_cause(found),
         deadline_at=now,
         since=now,
     )
@@ -315,15 +248,21 @@ def write_choreography(order: Order, found: Found, note: str) -> None:
         parking.park(row, note, "recovered", [])
     row.save(force_insert=True)
     seen = [kind for step in PlaceOrder.steps for kind in find_events(step, found)]
+    of, cause = {"order": str(order.pk)}, row.cause
     SeenEvent.objects.bulk_create(
-        SeenEvent(choreography=row, kind=kind, content={"order": str(order.pk)}) for kind in seen
+        SeenEvent(choreography=row, kind=kind, content=of | (cause if kind == cause.get("step") else {}))
+        for kind in seen
     )
+    return row
 
 
-def find_events(step: Step, found: Found) -> tuple[str, ...]:
-    """The events by which a step of a choreographed order is seen to be done or undone."""
+def find_events(step: Step, found: LostOrder) -> tuple[str, ...]:
+    """The events by which a step of a choreographed order is seen to be done, refused or undone."""
     done, *undone = EVENTS_OF_STEPS[step.command]
-    match find_state(found.steps.get(step.command.wire_name(), {})):
+    name = step.command.wire_name()
+    match find_state(found.steps.get(name, {})):
+        case StepState.REFUSED if name in EVENTS_OF_REFUSALS:
+            return (EVENTS_OF_REFUSALS[name],)
         case StepState.DONE:
             return (done,)
         case StepState.UNDONE:
@@ -332,25 +271,36 @@ def find_events(step: Step, found: Found) -> tuple[str, ...]:
 
 
 def recover_refunds(barrier: list[Row]) -> Iterator[Repair | Question]:
-    """Refunds that payment has given back, and that are not here."""
-    for row in barrier:
-        if row["command"] != RefundPayment.wire_name() or not row["order"]:
+    """Refunds that payment has given back or refused, or has begun, and that are not here."""
+    rows = [row for row in barrier if row["command"] == RefundPayment.wire_name()]
+    known = {
+        str(saga)
+        for saga in Refund.objects.values_list("saga", flat=True).filter(saga__in=[r["saga"] for r in rows])
+    }
+    for row in rows:
+        if row["saga"] in known:
             continue
-        reply = row["reply"] or {}
-        if row["action"] == Action.INTENT:
-            yield Question(row["order"], "a refund is under way, and this service does not know it")
-        elif row["action"] == Action.DONE and not Refund.objects.filter(pk=reply["refund"]).exists():
-            what = f"refund of {reply['refunded_amount']}, paid"
-            yield Repair(row["order"], what, "payment's rows", partial(write_refund, row))
+        subject, asked, reply = row["order"] or row["saga"], row.get("asked") or {}, row["reply"] or {}
+        refund, amount = reply.get("refund") or asked.get("refund"), asked.get("refund_amount")
+        if row["action"] == Action.DONE:
+            paid = partial(write_refund, row, refund, reply["refunded_amount"], RefundStatus.PAID)
+            yield Repair(subject, f"refund of {reply['refunded_amount']}, paid", "payment's rows", paid)
+        elif row["action"] == Action.REFUSED and refund and amount:
+            refused = partial(write_refund, row, refund, amount, RefundStatus.REFUSED)
+            what = f"refund of {amount}, refused: {reply['code']}"
+            yield Repair(subject, what, "payment's barrier", refused)
+        else:
+            yield Question(subject, f"a refund that this service does not know: {describe_step(row)}")
 
 
-def write_refund(row: Row, note: str) -> None:
+def write_refund(row: Row, refund: Any, amount: int, status: RefundStatus, note: str) -> None:
     Refund.objects.create(
-        id=row["reply"]["refund"],
+        id=refund,
         order_id=row["order"],
-        amount=row["reply"]["refunded_amount"],
+        amount=amount,
         reason=note[:200],
-        status=RefundStatus.PAID,
+        status=status,
+        detail=row["reply"]["reason"][:500] if status is RefundStatus.REFUSED else "",
         saga=row["saga"],
     )
 

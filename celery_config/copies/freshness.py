@@ -157,7 +157,9 @@ def summarize_lag() -> str:
         lag = compute_lag(state, now)
         if lag is None:
             service = copies[state.name].service
-            late.append(f"{state.name} unknown: does the relay run, and does {service} answer?")
+            late.append(
+                f"{state.name}, and by how much is not known: {service} does not answer, or our relay does not run"
+            )
         elif lag > settings.COPY_LAG_LIMIT_SECONDS:
             late.append(f"{state.name} {lag:.0f} s behind")
         worst = max(worst, lag or 0.0)

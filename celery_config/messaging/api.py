@@ -22,6 +22,8 @@ from celery_config.messaging.outbox.relay import oldest_unpublished_seconds
 from celery_config.web.permissions import IsService
 
 FEED_LIMIT = 1000
+ASKED = ("customer", "amount", "currency", "refund", "refund_amount")
+"""What of a request at a provider proves what was asked; nothing that is secret."""
 
 
 class RefusedWhileRecovering(APIView):
@@ -59,17 +61,24 @@ class EventFeed(APIView):
 
 class BarrierSerializer(serializers.ModelSerializer[BarrierRow]):
     order = serializers.SerializerMethodField()
+    asked = serializers.SerializerMethodField()
 
     class Meta:
         model = BarrierRow
         fields = (
-            "key", "saga", "order", "step", "command", "action", "undo", "reply", "note", "created_at", "updated_at",
+            "key", "saga", "order", "asked", "step", "command", "action", "undo", "reply", "note", "created_at",
+            "updated_at",
         )  # fmt: skip
 
     def get_order(self, row: BarrierRow) -> str | None:
         """The order that a step at a provider was asked for; others do not name it."""
         order = (row.request or {}).get("order")
         return str(order) if order else None
+
+    def get_asked(self, row: BarrierRow) -> dict[str, Any]:
+        """For whom and how much a step at a provider was asked; others say nothing."""
+        request = row.request or {}
+        return {name: request[name] for name in ASKED if name in request}
 
 
 class BarrierList(generics.ListAPIView[BarrierRow]):

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import threading
 
+import structlog
 from django.db import Error, InterfaceError, OperationalError, connection, transaction
 
 from celery_config.db import limits
 
+log = structlog.get_logger(__name__)
 ANSWER_SECONDS = 3.0
 database_away = threading.Event()
 consumption_paused = threading.Event()
@@ -22,6 +24,8 @@ def close_if_away(error: BaseException) -> None:
     """Drop this thread's connection if an error broke it; close the gate if the database takes no writes."""
     drop_if_unusable()
     if isinstance(error, (OperationalError, InterfaceError)) and not database_takes_writes():
+        if not database_away.is_set():
+            log.error("the database is away, or takes no writes", error=str(error))
         database_away.set()
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from django.conf import settings
+from django.db.models import Count, Min
 from prometheus_client import Metric
 
 from celery_config.common.metrics import read_gauge
+from celery_config.db.functions import Now
 from celery_config.messaging import epochs, trouble
-from celery_config.messaging.outbox.publishing import count_set_aside
-from celery_config.messaging.outbox.relay import find_oldest_unpublished, oldest_unpublished_seconds
+from celery_config.messaging.outbox.publishing import count_set_aside, due_rows
+from celery_config.messaging.outbox.relay import oldest_unpublished_seconds
 
 # A relay that hangs or is stuck is seen soon; the alert, which wakes people, waits longer.
 RELAY_LAG_LIMIT = 8.0
@@ -47,13 +50,21 @@ def measure_recovery() -> Iterator[Metric]:
 
 
 def check_relay() -> str:
-    lag, route = find_oldest_unpublished()
+    lag = oldest_unpublished_seconds()
     if lag < RELAY_LAG_LIMIT:
         return f"ok: {lag:.1f} s behind"
-    return (
-        f"late: {lag:.0f} s behind, first with what goes to {route}; "
-        "does the relay run, and does the broker take messages there?"
-    )
+    return f"late: {lag:.0f} s behind: {describe_late()}"
+
+
+def describe_late() -> str:
+    """Which messages are not sent: a single route, or row, may be at fault while all others move."""
+    late = due_rows().filter(due_at__lte=Now() - timedelta(seconds=RELAY_LAG_LIMIT))
+    routes = late.order_by().values_list("route").annotate(n=Count("pk"), name=Min("name"))[:2]
+    if len(routes) != 1:
+        return "messages of several routes are not sent; the broker takes none, or the relay does not run"
+    ((route, count, name),) = routes
+    to = f" to {route}" if route else ""
+    return f"{count} messages{to} ({name}) are not sent; nothing takes them there, or the relay does not run"
 
 
 def check_recovery() -> str:

@@ -103,9 +103,10 @@ def write(repair: Repair, note: str) -> str:
             repair.write(note)
     except Exception as error:  # whatever it is: it is shown to the human, and the others are written
         database_gate.drop_if_unusable()
-        log.warning("not written", subject=repair.subject, what=repair.what, error=repr(error))
+        # The command's table lists it with the others.
+        log.debug("not written", subject=repair.subject, what=repair.what, exc_info=error)
         return str(error) or repr(error)
-    log.info("recovered", subject=repair.subject, what=repair.what, proof=repair.proof)
+    log.debug("recovered", subject=repair.subject, what=repair.what, proof=repair.proof)
     return ""
 
 

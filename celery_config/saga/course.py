@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
+from celery_config.contracts.base import decode
 from celery_config.messaging.states import Action, Undo
 from celery_config.saga.dsl import Step
 from celery_config.saga.states import StepState
@@ -45,3 +48,15 @@ class Course:
     """What is known from the start."""
     log: Mapping[str, Known]
     """By step."""
+    fault: str = ""
+    """Why the flow cannot be driven, although its steps are known: its data cannot be read."""
+
+
+def read_data(form: type, data: Any) -> tuple[Mapping[str, Any], str]:
+    """Return the stored data of a flow, as far as they have names, and what keeps them from being read as `form`."""
+    fields = data if isinstance(data, Mapping) else {}
+    try:
+        decode(form, data)
+    except msgspec.ValidationError as error:
+        return fields, f"its data cannot be read: {error}"
+    return fields, ""

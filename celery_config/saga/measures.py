@@ -8,23 +8,24 @@ from datetime import datetime, timedelta
 
 from celery import current_app
 from django.conf import settings
-from django.db.models import Count, Min
+from django.db.models import Count, Min, Q
 from prometheus_client import Metric
 
 from celery_config.broker import cluster
 from celery_config.broker.publisher import broker_errors
 from celery_config.common.metrics import read_gauge
 from celery_config.common.services import PARTICIPANTS
-from celery_config.db import functions
+from celery_config.db import functions, writes
+from celery_config.saga.dsl import find_saga
 from celery_config.saga.engine import hindrances
 from celery_config.saga.engine.flows import flows
 from celery_config.saga.engine.standstill import WorkerCheck
-from celery_config.saga.models import DeadLetter, SagaClock, SagaPause
+from celery_config.saga.models import DeadLetter, SagaClock, SagaInstance, SagaPause, WatchedRow
 from celery_config.saga.states import OPEN, Status
 
 # A relay ticks every second.
 TICK_SECONDS = 15.0
-NO_RELAY = "no relay"
+NO_RELAY, NO_WRITES = "no relay", "database takes no writes"
 SHOWN = 5
 
 
@@ -86,7 +87,7 @@ def find_standstill(clock: SagaClock | None, now: datetime) -> tuple[list[str], 
     silent = (now - clock.ticked_at).total_seconds()
     causes = clock.stands_for.split(", ") if clock.stands_since else []
     if silent > TICK_SECONDS:
-        causes.append(NO_RELAY)
+        causes.append(NO_WRITES if writes.find_refusal() else NO_RELAY)
     since = clock.stands_since or clock.ticked_at
     return causes, (now - since).total_seconds() if causes else 0.0
 
@@ -103,6 +104,21 @@ def compute_due_age(clock: SagaClock | None, now: datetime) -> float:
     stood = now - (clock.stands_since or clock.ticked_at)
     waited: timedelta = clock.now + stood - oldest
     return max(0.0, waited.total_seconds())
+
+
+def describe_row(row: WatchedRow) -> str:
+    """Title and id; the title of a choreographed order has its id already."""
+    return row.title if str(row.pk) in row.title else f"{row.title} {row.pk}"
+
+
+def describe_standstill() -> str:
+    """Since when saga time stands, and why, for people; empty: it runs."""
+    clock = SagaClock.objects.first()
+    causes, seconds = find_standstill(clock, functions.fetch_now())
+    if clock is None or not causes:
+        return ""
+    since = f"{clock.stands_since or clock.ticked_at:%Y-%m-%d %H:%M:%S} UTC"
+    return f"it stands since {since} ({seconds:.0f} s): {', '.join(causes)}"
 
 
 def check_saga_time() -> str:
@@ -143,12 +159,26 @@ def check_pauses() -> str:
     return "; ".join(str(pause) for pause in SagaPause.objects.order_by("since")) or "ok"
 
 
+def check_definitions() -> str:
+    """Empty as a rule: sagas that no definition here knows; only a warning while a newer worker may know them."""
+    unended = SagaInstance.objects.filter(status__in=[*OPEN, Status.PARKED]).order_by()
+    counted = unended.values_list("name", "version").annotate(
+        n=Count("pk"), parked=Count("pk", Q(status=Status.PARKED))
+    )
+    unknown = [row for row in counted if find_saga(row[0], row[1]) is None]
+    if not unknown:
+        return ""
+    found = ", ".join(f"{n} of {name} version {version}" for name, version, n, _ in sorted(unknown))
+    warning = "" if any(parked for *_, parked in unknown) else "warning: "
+    return f"{warning}no definition here knows these open sagas, so nothing drives them: {found}"
+
+
 def check_deadlines() -> str:
     """What has been open for longer than its deadline, by the clock on the wall: only a warning."""
     now, found = functions.fetch_now(), list[str]()
     for flow in flows.values():
         late = flow.model._default_manager.filter(flow.open_too_long(now))
-        found += [f"{row.title} {row.pk}" for row in late.order_by("pk")[: SHOWN + 1]]
+        found += [describe_row(row) for row in late.order_by("pk")[: SHOWN + 1]]
     if not found:
         return "ok"
     more = " and more" if len(found) > SHOWN else ""

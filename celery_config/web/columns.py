@@ -149,6 +149,8 @@ def hide_secrets(value: Any, name: str = "") -> Any:
 
 def make_table(value: Mapping[str, Any] | None) -> SafeString:
     """A JSON object's names and values as a table, without secrets and empty values, and with amounts as money."""
+    if not isinstance(value, dict):  # a row that something else wrote is shown as it is
+        return SafeString(EMPTY) if value is None else format_html("{}", json.dumps(value))
     if not value:
         return SafeString(EMPTY)
     rows = format_html_join("", "<tr><th>{}</th><td>{}</td></tr>", list_items(hide_secrets(dict(value))))

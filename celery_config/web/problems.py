@@ -14,6 +14,7 @@ from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
+from celery_config.db import writes
 from celery_config.errors import (
     CallFailed,
     EventUnreadable,
@@ -32,6 +33,7 @@ from celery_config.web.text import make_printable
 log = structlog.get_logger(__name__)
 
 PROBLEM_TYPE = "application/problem+json"
+BUSY_SECONDS = 5
 PAUSE_SECONDS = 60  # Retry-After of what ends when a human ends it
 ANSWERS: dict[type[Exception], dict[str, Any]] = {
     SagaPaused: {"status_code": status.HTTP_503_SERVICE_UNAVAILABLE, "code": "paused", "wait": PAUSE_SECONDS},
@@ -87,6 +89,17 @@ class Busy(exceptions.APIException):
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     default_code = "busy"
     default_detail = "The service cannot answer this at the moment. Try again, with the same Idempotency-Key."
+    wait = BUSY_SECONDS
+
+
+class DatabaseReadOnly(Busy):
+    """503: the database answers and takes no writes: it is a standby, read-only, or its disk is full."""
+
+    default_code = "database_read_only"
+    default_detail = (
+        "The service's database takes no writes at the moment. Nothing was done; try again, with the same"
+        " Idempotency-Key."
+    )
 
 
 def problem_details(error: Exception, context: dict[str, Any]) -> Response | None:
@@ -108,6 +121,10 @@ def problem_details(error: Exception, context: dict[str, Any]) -> Response | Non
 def to_api_error(error: Exception) -> Exception:
     """The HTTP answer for a database error or an error in `ANSWERS`; other errors stay as they are."""
     if isinstance(error, OperationalError | InterfaceError):
+        if writes.is_refusal(error):
+            writes.refused_lately.set()
+            log.error("the database takes no writes", error=str(error))
+            return DatabaseReadOnly()
         log.error("database busy or away", error=str(error))
         return Busy()
     if isinstance(error, StateContradicted):

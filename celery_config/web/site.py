@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
+from django.contrib import messages
 from django.http import HttpRequest
+from django.template.response import TemplateResponse
 from django.templatetags.static import static
+from django.utils.module_loading import import_string
 from unfold.sites import UnfoldAdminSite
 
 APPS_AFTER_THE_SERVICE = ("saga", "copies", "messaging", "auth", "authtoken")
@@ -20,6 +23,17 @@ class ServiceSite(UnfoldAdminSite):
         if app_label:
             return list(apps.values())
         return [apps[label] for label in (settings.SERVICE, *APPS_AFTER_THE_SERVICE) if label in apps]
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        """The home page says that saga time stands, where the service has one: then no order is stopped or driven."""
+        if (check := settings.FLOW_CHECKS.get("saga_time")) and not (
+            text := import_string(check)()
+        ).startswith("ok"):
+            messages.warning(
+                request, f"Saga time {text}. No order is driven or stopped by its deadline meanwhile."
+            )
+        answer: TemplateResponse = super().index(request, extra_context)
+        return answer
 
 
 def icon_url(_: HttpRequest | None = None) -> str:

@@ -143,7 +143,7 @@ class DatabaseGate(bootsteps.StartStopStep):
             if stalled:
                 log.error("a handler does not end: no more messages are taken", tasks=stalled)
             elif database_gate.database_away.is_set():
-                log.error("database away: no more messages are taken")
+                log.error("database away, or it takes no writes: no more messages are taken")
             else:
                 return
             consumer.task_consumer.cancel()

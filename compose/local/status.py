@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from celery_config.common.services import SERVICES
+from compose.local import held
 from compose.local.environment import var_folder
 from compose.local.errors import LocalError
 from compose.local.output import print_error
@@ -56,16 +58,21 @@ def print_state(announcement: Announcement, console: Console) -> int:
     console.print(make_overview(environment, f"Process {announcement.pid}", flower=announcement.flower))
     health = Table("service", "accepts", "moves", title="Health")
     waiting: list[str] = []
+    stopped = held.read(Path(environment["ORDER_SAGA_VAR"])) if "ORDER_SAGA_VAR" in environment else set()
     code = 0
     with httpx.Client(timeout=ANSWER_SECONDS, trust_env=False) as client:
         for service in SERVICES:
             url = environment[f"{service.upper()}_URL"]
-            accepts, moves = find_faults(client, f"{url}/readyz"), find_faults(client, f"{url}/flowz")
+            if service in stopped:
+                accepts = moves = ["stopped; `./manage.py up --start " + service + "` starts it"]
+            else:
+                accepts, moves = find_faults(client, f"{url}/readyz"), find_faults(client, f"{url}/flowz")
             health.add_row(
                 service, *(", ".join(faults) or "[green]yes[/green]" for faults in (accepts, moves))
             )
             code = max(code, int(bool(accepts or moves)))
-            waiting += [f"{service}: {line}" for line in find_waiting(client, url)]
+            if service not in stopped:
+                waiting += [f"{service}: {line}" for line in find_waiting(client, url)]
     console.print(health)
     console.print(
         "\n".join(["Waiting for a human:", *waiting] if waiting else ["Nothing waits for a human."])

@@ -62,6 +62,10 @@ EVENTS_OF_STEPS: dict[type[Command], tuple[str, ...]] = {
     CommitStock: name_events(InventoryIssued),
     DispatchShipment: name_events(ShipmentDeparted),
 }
+# What is seen when a step is refused, by the name of its command.
+EVENTS_OF_REFUSALS = dict(
+    zip((each.wire_name() for each in (AuthorizePayment, ReserveStock, BookShipment)), REFUSALS, strict=True)
+)
 EVENTS_OF_AN_ORDER = {*ALL_DONE, *ALL_UNDONE, *REFUSALS, WITHDRAWN, RETAINED}
 Seen = Mapping[str, Mapping[str, Any]]
 """The contents of the events that were seen of an order, by kind."""

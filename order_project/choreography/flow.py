@@ -17,7 +17,7 @@ from celery_config.contracts.base import decode
 from celery_config.contracts.order import OrderPlaced, OrderWithdrawn
 from celery_config.messaging.outbox import writing
 from celery_config.participant.choreography import FLOW
-from celery_config.saga.course import Course, Known
+from celery_config.saga.course import Course, Known, read_data
 from celery_config.saga.engine import flows, parking
 from celery_config.saga.engine.flows import Cause, Transition, Verb, WatchedFlow, make_view
 from celery_config.saga.engine.machine import Decision, Retry
@@ -132,7 +132,8 @@ class ChoreographyFlow(WatchedFlow[Choreography, SeenByOrder]):
         (seen,) = read_events([row]).values()
         steps = [replace(step, name=step.command.wire_name()) for step in PlaceOrder.steps]
         known = {step.name: find_known(EVENTS_OF_STEPS[step.command], seen) for step in steps}
-        return Course(steps, row.placed, known)
+        data, fault = read_data(OrderPlaced, row.placed)
+        return Course(steps, data, known, fault)
 
     def find_queues(self, row: Choreography, facts: SeenByOrder) -> Sequence[str]:
         service = self.find_service(row, facts)

@@ -8,7 +8,7 @@ DUTIES = (
 )
 CHECKS = {
     name: f"celery_config.saga.measures.check_{name}"
-    for name in ("saga_time", "participants", "hindrances", "queues", "pauses", "deadlines")
+    for name in ("saga_time", "participants", "hindrances", "queues", "pauses", "definitions", "deadlines")
 }
 MEASURES = tuple(f"celery_config.saga.measures.measure_{name}" for name in ("flows", "dead_letters", "time"))
 globals().update(

@@ -144,7 +144,13 @@ def test_orders_that_nobody_knows_are_known_again(shop: Shop, backup: BackedUp, 
     made = make_customer(shop)
     done, other = shop.place_all([shop.order(), shop.order(flow="choreographed")])
     refused = shop.place(address=UNREACHABLE)
-    shop.ends([done, other, refused])
+    declined = shop.place_all(
+        [
+            shop.order(payment_token="tok_card_declined", flow=flow)
+            for flow in ("orchestrated", "choreographed")
+        ]
+    )
+    shop.ends([done, other, refused, *declined])
     (amount,) = shop.rows("payment", 'SELECT amount FROM payment_payment WHERE "order" = %s', done)
     asked = {"amount": 100, "reason": "late"}
     refund = (
@@ -164,7 +170,7 @@ def test_orders_that_nobody_knows_are_known_again(shop: Shop, backup: BackedUp, 
     answer = shop.shopper.place(shop.order(), key="sent again")
     assert (answer.status_code, answer.json()["code"]) == (503, "recovering")
     rows = backup.recover("--approve", WHY)
-    for order in (done, other, refused, on_its_way):
+    for order in (done, other, refused, *declined, on_its_way):
         assert states(rows, order) == {"written", "for a human"}, rows
     alert = write_test(
         "a restored database", [refusing, scrape_recovery(shop)], [["OrderSagaRecovering"], []]
@@ -176,7 +182,11 @@ def test_orders_that_nobody_knows_are_known_again(shop: Shop, backup: BackedUp, 
     assert [line["sku"] for line in shop.shopper.detail(done)["lines"]] == [KETTLE, TEA]
     assert shop.rows("order", paid, refund)
     assert shop.rows("order", "SELECT 1 FROM order_customer WHERE id = %s AND name = 'Ada'", made)
-    assert shop.shopper.detail(refused)["status"] == "cancelled"
+    for order, cause in ((refused, "address_unreachable"), *((each, "card_declined") for each in declined)):
+        detail = shop.shopper.detail(order)
+        assert (detail["status"], detail["cancel_code"]) == ("cancelled", cause)
+    settled = shop.command("order", "settle_lines", *declined, "--why", WHY)
+    assert "2 settled, 0 left" in settled.stdout, settled.stderr
     assert shop.shopper.detail(on_its_way)["status"] == "parked"
     saga = shop.saga(on_its_way)["id"]
     shop.shopper.http.post(f"/api/sagas/{saga}/retry/", json={"why": WHY}).raise_for_status()

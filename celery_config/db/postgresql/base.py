@@ -1,4 +1,5 @@
-"""Django's PostgreSQL backend, with answers that are waited for up to a limit and a check that needs no round trip."""
+"""Django's PostgreSQL backend: it waits for answers up to a limit, checks a connection without a round trip, and raises
+`OperationalError` for a database that takes no writes."""
 
 from __future__ import annotations
 
@@ -36,7 +37,14 @@ class LimitedConnection(psycopg.Connection[Any]):
 class DatabaseWrapper(base.DatabaseWrapper):
     """A connection that the server has closed has something to read: a last message, or the end of the stream."""
 
-    Database: Any = SimpleNamespace(**{**vars(psycopg), "connect": LimitedConnection.connect})
+    Database: Any = SimpleNamespace(
+        **{
+            **vars(psycopg),
+            "connect": LimitedConnection.connect,
+            # A database that takes no writes is as good as away; for psycopg it is an error inside the server.
+            "OperationalError": (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction),
+        }
+    )
 
     def is_usable(self) -> bool:
         """Whether the connection works; Django asks before the first statement of every request.

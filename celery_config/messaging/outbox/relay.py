@@ -14,6 +14,7 @@ import structlog
 from celery import Celery
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
+from django.db.models import Min
 
 from celery_config.broker.publisher import Publisher, broker_errors
 from celery_config.db import functions
@@ -76,20 +77,13 @@ class BackgroundDuty:
                 log.exception("a duty of the relay failed", duty=self.name)
 
 
-def find_oldest_unpublished() -> tuple[float, str]:
-    """For how many seconds the oldest row that is not published could have been sent, and its route.
-
-    0 when there is none; rows that are set aside do not count.
-    """
-    oldest = due_rows().order_by("due_at").values_list("due_at", "route").first()
-    if oldest is None:
-        return 0.0, ""
-    due_at, route = oldest
-    return max(0.0, (functions.fetch_now() - due_at).total_seconds()), route
-
-
 def oldest_unpublished_seconds() -> float:
-    return find_oldest_unpublished()[0]
+    """For how many seconds the oldest row that is not published could have been sent; 0 when there is none.
+
+    Rows that are set aside do not count.
+    """
+    oldest = due_rows().aggregate(at=Min("due_at"))["at"]
+    return max(0.0, (functions.fetch_now() - oldest).total_seconds()) if oldest else 0.0
 
 
 def run(

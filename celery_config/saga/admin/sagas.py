@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.decorators import display
 
+from celery_config.saga import measures
 from celery_config.saga.admin.operator_pages import FingerprintFilter, OperatorPages
 from celery_config.saga.admin.widgets import COLOURS
 from celery_config.saga.dsl import Saga
@@ -107,7 +108,8 @@ class SagaAdmin(OperatorPages):
     @display(description="saga time now")
     def saga_time(self, saga: SagaInstance) -> str:
         """Saga time stops while a service is away. Compare the times above with this one."""
-        return format_time(clock.now())
+        stands = measures.describe_standstill()
+        return f"{format_time(clock.now())}; {stands}" if stands else format_time(clock.now())
 
     @display(description="why")
     def why(self, saga: SagaInstance) -> str:

@@ -92,7 +92,7 @@ def build_evidence(course: Course, answers: Mapping[str, Answer]) -> dict[str, A
     """Build the tables of live effects and of the barriers, for `render_confirmation`."""
     found = find_effects(course, answers)
     return {
-        "warnings": list_silent_services(answers),
+        "warnings": [*filter(None, [course.fault]), *list_silent_services(answers)],
         "tables": [
             ("Live or in doubt", build_effects_table(found), "Nothing: no effect is live, none is in doubt."),
             ("What the participants say now", build_barrier_table(course, answers), ""),

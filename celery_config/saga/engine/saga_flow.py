@@ -21,7 +21,7 @@ from celery_config.db.functions import Now
 from celery_config.errors import OperatorRefused
 from celery_config.messaging.outbox import writing
 from celery_config.messaging.states import Action
-from celery_config.saga.course import Answer, Course, Known
+from celery_config.saga.course import Answer, Course, Known, read_data
 from celery_config.saga.dsl import Saga, StepKind, find_saga
 from celery_config.saga.engine import flows, parking, refusals, step_log
 from celery_config.saga.engine.chains import ChainBuilder, find_queue, plan_chain
@@ -115,6 +115,9 @@ class SagaFlow(WatchedFlow[SagaInstance, SagaFacts]):
     def make_message(
         self, row: SagaInstance, send: Send, cause: Cause | None, facts: SagaFacts
     ) -> tuple[UUID, dict[str, Any]]:
+        _, fault = read_data(definition(row).data, row.data)
+        if fault:
+            raise OperatorRefused(fault)
         row.attempt += 1
         replies = facts.replies.get(row.pk, {}) if isinstance(send, Drive) else {}
         log = facts.logs.get(row.pk, {})
@@ -167,7 +170,9 @@ class SagaFlow(WatchedFlow[SagaInstance, SagaFacts]):
 
     def find_course(self, row: SagaInstance) -> Course:
         known = {step.name: Known(StepState(step.logged), step.reply) for step in row.steps.all()}
-        return Course(definition(row).steps, row.data, known)
+        saga = definition(row)
+        data, fault = read_data(saga.data, row.data)
+        return Course(saga.steps, data, known, fault)
 
     def find_proof(self, row: SagaInstance, answers: Mapping[str, Answer]) -> LoggedStep | None:
         """Return the pivot's reply, if its participant's barrier says that it ran."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Generic
 from uuid import UUID
 
+from django.conf import settings
+
 from celery_config.common import metrics
 from celery_config.db import bulk
+from celery_config.saga.dsl import Saga
 from celery_config.saga.engine import clock, parking, scheduling
 from celery_config.saga.engine.flows import (
     Cause,
@@ -20,9 +23,11 @@ from celery_config.saga.engine.flows import (
     schedule_check,
     soon_after,
 )
-from celery_config.saga.engine.machine import IGNORE, Decision, DriveFailed
+from celery_config.saga.engine.machine import IGNORE, Decision, DriveFailed, WatchdogFired
 from celery_config.saga.engine.step_log import LoggedStep
 from celery_config.saga.states import OPEN, Status
+
+UNKNOWN = "this code does not know its name and version; deploy one that does, or compare the participants' barriers"
 
 
 @dataclass
@@ -57,7 +62,10 @@ class UnitOfWork(Generic[Row, Facts]):
         decision = self.flow.decide(row, trigger, self.now, self.facts)
         if decision is None:
             # This worker is older or newer than the row; one that knows the version finds it due (rule 24, versions).
-            self.advance_check(row)
+            if isinstance(trigger, WatchdogFired) and self.is_abandoned(row):
+                self.park(row, f"{row.title}: {UNKNOWN}", "no worker knows its name and version")
+            else:
+                self.advance_check(row)
             return IGNORE
         if decision == IGNORE:
             return decision
@@ -93,6 +101,11 @@ class UnitOfWork(Generic[Row, Facts]):
         self.transitions.append(
             Transition(row, before, Status.PARKED, DriveFailed(), Decision(Status.PARKED), why)
         )
+
+    def is_abandoned(self, row: Row) -> bool:
+        """Whether no worker that knows the row's version has moved it for longer than any flow may run."""
+        longest = settings.TIMES.deadline(max(saga.deadline for saga in Saga.registry.values()))
+        return self.now >= max(row.deadline_at, row.since + timedelta(seconds=longest))
 
     def advance_check(self, row: Row) -> None:
         """Make the watchdog check an open row soon, but not at once.

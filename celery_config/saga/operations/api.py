@@ -100,9 +100,13 @@ class EndedSagas(APIView):
 class SagaEffects(APIView):
     @extend_schema(responses={200: dict})
     def get(self, request: Request, pk: UUID) -> Response:
-        """Each live or doubtful effect with its holder, amount and expiry; asks every participant."""
+        """Each live or doubtful effect with its holder, amount and expiry; asks every participant.
+
+        `fault` says why the saga's data cannot be read, if so: amounts may be missing then.
+        """
         row = get_object_or_404(SagaInstance, pk=pk)
-        return Response({"effects": [encode(effect) for effect in selectors.read_effects(row)]})
+        effects, fault = selectors.read_effects(row)
+        return Response({"effects": [encode(effect) for effect in effects], "fault": fault})
 
 
 class KnownFlows(APIView):

@@ -22,17 +22,19 @@ def record_action(
     result_text: str,
     what: str = "",
     row: WatchedRow | None = None,
+    subject: str = "",
 ) -> OperatorAction:
     """Insert the operator's action; call it in the transaction of the act.
 
     Args:
         what: the step or pause, if the act is not on the whole flow.
         row: the flow.
+        subject: what the act is about, if it is on no flow.
         result_text: what changed and what was sent; cut after 300 characters.
     """
     return OperatorAction.objects.create(
         saga=row if isinstance(row, SagaInstance) else None,
-        subject=row.subject if row else "",
+        subject=row.subject if row else subject,
         verb=verb,
         what=what,
         by=by,

@@ -19,7 +19,7 @@ from celery_config.saga.models import OperatorAction, WatchedRow
 from celery_config.saga.operations import barrier_client
 from celery_config.saga.operations.audit_trail import check_reason, record_action
 from celery_config.saga.operations.previews import explain_refusal
-from celery_config.saga.states import Status
+from celery_config.saga.states import ENDED, Status
 
 # In these, a call outside may have been open for so long that an operator must find its outcome.
 IN_DOUBT = (Status.PARKED, Status.STOPPING, Status.FORWARD)
@@ -33,11 +33,13 @@ def perform(seen: WatchedRow, verb: str, *, by: str, why: str) -> OperatorAction
         seen: the row as it was read; it is locked and read again.
 
     Raises:
-        OperatorRefused: the status of the flow does not allow it.
+        OperatorRefused: the status of the flow does not allow it, or its data cannot be read.
     """
     check_reason(why)
     flow = find_flow(type(seen))
     course, proof = flow.find_course(seen), None
+    if course.fault and seen.status not in ENDED:
+        raise OperatorRefused(course.fault)
     if verb == "resume":
         proof = flow.find_proof(seen, barrier_client.read_barriers(course.steps, seen.pk))
     cause = {"step": "", "code": "cancelled", "reason": f"{why} ({by})"} if verb == "compensate" else None

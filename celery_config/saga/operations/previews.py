@@ -43,7 +43,7 @@ def preview(row: WatchedRow, verb: str) -> Preview:
     trigger = flow.verbs[verb].triggers.get(Status(row.status))
     decision = (trigger and flow.decide(row, trigger, work.now, work.facts)) or IGNORE
     return Preview(
-        refused=explain_refusal(row, verb) if decision == IGNORE else "",
+        refused=explain_refusal(row, verb) if decision == IGNORE else course.fault,
         before=row.status,
         after=decision.status or row.status,
         sends=flow.describe_send(row, decision.send) if decision.send else [],

@@ -80,11 +80,12 @@ def read_ends(ids: Collection[UUID]) -> SagaEnds:
     return SagaEnds(ended=frozenset(ended), open=frozenset(known - ended))
 
 
-def read_effects(row: WatchedRow) -> list[Effect]:
-    """Return each live or doubtful effect of a flow, after asking every participant (rule 25, parked).
+def read_effects(row: WatchedRow) -> tuple[list[Effect], str]:
+    """Return each live or doubtful effect of a flow, after asking every participant (rule 25, parked); and why its data
+    cannot be read, if so.
 
     Raises:
         OperatorRefused: this code does not know the row's version.
     """
     course = find_flow(type(row)).find_course(row)
-    return find_effects(course, barrier_client.read_barriers(course.steps, row.pk))
+    return find_effects(course, barrier_client.read_barriers(course.steps, row.pk)), course.fault

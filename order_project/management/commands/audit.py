@@ -41,34 +41,46 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         for warning in audit.find_warnings():
             console.print(f"warning: {warning}", style="yellow", markup=False)
+        questions = list(audit.find_questions())
         if options["report"]:
-            write_report(options["report"], findings)
+            write_report(options["report"], findings, questions)
         if options["json"]:
-            rows = [{"order": each.order, "finding": each.what} for each in findings]
-            self.stdout.write(
-                json.dumps({"checked": checked, "violations": len(rows), "findings": rows}, indent=1)
+            rows, asked = (
+                [{"order": each.order, "finding": each.what} for each in some]
+                for some in (findings, questions)
             )
+            found = {"checked": checked, "violations": len(rows), "findings": rows, "for_a_human": asked}
+            self.stdout.write(json.dumps(found, indent=1))
         else:
             show(console, findings, options["report"])
-            self.stdout.write(f"audit: {checked} orders checked, {len(findings)} violations")
+            show(console, questions, options["report"], "for a human", "yellow")
+            left = f", {len(questions)} for a human" if questions else ""
+            self.stdout.write(f"audit: {checked} orders checked, {len(findings)} violations{left}")
         if findings:
             sys.exit(1)
 
 
-def show(console: Console, findings: Sequence[audit.Finding], report: Path | None) -> None:
+def show(
+    console: Console,
+    findings: Sequence[audit.Finding],
+    report: Path | None,
+    title: str = "finding",
+    style: str = "red",
+) -> None:
     if not findings:
         return
-    table = Table("order", "finding")
+    table = Table("order", title)
     for finding in findings[:SHOWN]:
-        table.add_row(finding.order, finding.what, style="red")
+        table.add_row(finding.order, finding.what, style=style)
     console.print(table)
     if len(findings) > SHOWN:
         where = f"all are in {report}" if report else "--report FILE writes all"
         console.print(f"… and {len(findings) - SHOWN} more; {where}")
 
 
-def write_report(path: Path, findings: Sequence[audit.Finding]) -> None:
+def write_report(path: Path, findings: Sequence[audit.Finding], questions: Sequence[audit.Finding]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(["order", "finding"])
         rows.writerows([each.order, each.what] for each in findings)
+        rows.writerows([each.order, f"for a human: {each.what}"] for each in questions)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -15,23 +16,29 @@ from celery import Celery
 from django.conf import settings as django_settings
 from django.db import OperationalError, connection, transaction
 from django.test import Client
+from django.urls import reverse
 from django.utils.module_loading import import_string
 from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
+from rest_framework.test import APIClient
 
 from celery_config import health
 from celery_config.broker.topology import Topology
 from celery_config.common import metrics
+from celery_config.contracts.base import encode
+from celery_config.db import writes
 from celery_config.db.functions import Now
-from celery_config.messaging import epochs, trouble
+from celery_config.messaging import database_gate, epochs, trouble
 from celery_config.messaging.models import OutboxMessage, Trouble
 from celery_config.saga import measures
 from celery_config.saga.engine import clock, hindrances
 from celery_config.saga.models import SagaClock, SagaPause
 from compose.local.rabbitmq import RabbitServer
 from order_project import audit
+from order_project.domain import Flow
+from order_project.models import Order
 from tests.service.broker import make_app
-from tests.service.order.conftest import Placed, Shop
+from tests.service.order.conftest import ADDRESS, HEART, Placed, Shop
 from tests.service.together import in_background, postgresql, stopped
 
 pytestmark = pytest.mark.django_db
@@ -45,9 +52,26 @@ def raise_away(*_: Any) -> Any:
 
 @pytest.fixture
 def database_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health, "connection", SimpleNamespace(cursor=raise_away))
+    monkeypatch.setattr(writes, "find_refusal", raise_away)
     for module, name in ((measures, "measure_flows"), (measures, "check_saga_time")):
         monkeypatch.setattr(module, name, raise_away)
+
+
+def make_read_only() -> None:
+    """Until the test's transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET transaction_read_only = on")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_was_refused() -> Iterator[None]:
+    yield
+    writes.refused_lately.clear()
+
+
+@pytest.fixture
+def read_only(shop: Shop) -> None:
+    make_read_only()
 
 
 @pytest.fixture
@@ -83,6 +107,49 @@ class TestReady:
     def test_without_its_database_it_cannot(self) -> None:
         answer = Client().get("/readyz")
         assert (answer.status_code, answer.json()["ready"]) == (503, False)
+
+    @postgresql
+    def test_with_a_database_that_takes_no_writes_it_cannot(self, read_only: None) -> None:
+        answer = Client().get("/readyz")
+        assert (answer.status_code, answer.json()["ready"]) == (503, False)
+        assert answer.json()["database"].startswith("takes no writes: it is read-only")
+
+    def test_after_a_refused_write_the_probe_tries_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A full disk answers every question."""
+        takes = False
+        monkeypatch.setattr(database_gate, "database_takes_writes", lambda: takes)
+        assert Client().get("/readyz").status_code == 200
+        writes.refused_lately.set()
+        answer = Client().get("/readyz")
+        assert (answer.status_code, answer.json()["database"].partition(":")[0]) == (503, "takes no writes")
+        takes = True
+        assert Client().get("/readyz").status_code == 200
+        assert not writes.refused_lately.is_set()
+
+
+@postgresql
+class TestTakesNoWrites:
+    """A standby, or a database that is set to be read-only, answers every question."""
+
+    def test_a_client_is_told_to_come_again(self, shop: Shop, peer: APIClient) -> None:
+        line = {"sku": HEART, "quantity": 1}
+        order = {"customer": str(shop.customer.pk), "lines": [line], "currency": "EUR",
+                 "payment_token": "tok_visa", "address": encode(ADDRESS)}  # fmt: skip
+        make_read_only()
+        answer = peer.post("/api/orders/", order, format="json")
+        assert (answer.status_code, answer.json()["code"]) == (503, "database_read_only")
+        assert int(answer["Retry-After"]) > 0
+
+    def test_the_cause_comes_first(self, shop: Shop, read_only: None) -> None:
+        status, found = look()
+        assert (status, [*found][1]) == (503, "database")
+        assert found["database"].startswith("takes no writes")
+        assert scrape()["order_saga_database_up", ""] == 0
+
+    def test_a_relay_that_cannot_tick_is_not_missing(self, shop: Shop) -> None:
+        SagaClock.objects.update(ticked_at=Now() - HOURS)
+        make_read_only()
+        assert look()[1]["saga_time"] == "stands for 7200 s: database takes no writes"
 
 
 @pytest.mark.django_db(transaction=True)
@@ -152,7 +219,8 @@ class TestFlow:
         OutboxMessage.objects.update(due_at=Now() - timedelta(minutes=3))
         status, found = look()
         assert (status, found["flows"]) == (503, False)
-        assert found["relay"].startswith("late: 180 s behind")
+        assert found["relay"].startswith("late: 18")
+        assert "behind: 1 messages to tasks/payment (payment.authorize_payment) are not" in found["relay"]
 
     def test_a_message_that_cannot_be_sent_is_named_and_not_late(self, shop: Shop) -> None:
         shop.order()
@@ -196,6 +264,18 @@ class TestFlow:
         found = look()[1]
         assert found["deadlines"].startswith("warning: open for longer than its deadline: place-order of ")
         assert str(placed.saga_id) in found["deadlines"]
+
+    def test_an_order_is_named_with_its_id_once(self, shop: Shop) -> None:
+        order = shop.place(flow=Flow.CHOREOGRAPHED).order
+        Order.objects.update(created_at=Now() - HOURS)
+        assert look()[1]["deadlines"].count(str(order)) == 1
+
+    def test_the_admin_says_that_saga_time_stands(self, admin_client: Client, placed: Placed) -> None:
+        home, saga = reverse("admin:index"), reverse("admin:saga_sagainstance_change", args=[placed.saga_id])
+        assert "Saga time" not in admin_client.get(home).content.decode()
+        clock.tick("payment")
+        assert re.search(r"Saga time stands for \d+ s: payment\.", admin_client.get(home).content.decode())
+        assert "it stands since" in admin_client.get(saga).content.decode()
 
     @pytest.mark.usefixtures("database_away")
     def test_without_a_database_the_page_still_answers(self) -> None:

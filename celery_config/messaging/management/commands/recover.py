@@ -70,6 +70,8 @@ class Command(BaseCommand):
             done = f"{len(repairs)} written" if options["approve"] else f"{len(repairs)} to write"
             nothing = "" if options["approve"] else "; nothing was written"
             self.stdout.write(f"recover: {done}, {len(questions)} for a human{nothing}")
+            if options["report"]:
+                self.stdout.write(f"recover: the whole list is in {options['report']}")
         if questions or (repairs and not options["approve"]):
             sys.exit(1)
 

@@ -14,6 +14,7 @@ from celery.worker import pidbox, state
 from django.db import InterfaceError, OperationalError, ProgrammingError, connection, transaction
 
 from celery_config.broker.validation import find_fault
+from celery_config.db import writes
 from celery_config.messaging import database_gate, trouble, under_way
 from celery_config.messaging.models import InboxEntry, OutboxMessage
 from celery_config.worker.bootsteps import DatabaseGate, ReadingControl
@@ -97,6 +98,18 @@ class TestClosing:
         database_gate.close_if_away(OperationalError("no more room"))
         assert database_gate.database_away.is_set()
         assert database_gate.database_takes_writes()  # on a connection of its own
+
+    @postgresql
+    def test_its_own_error_is_one_of_an_absent_database(self) -> None:
+        """Else a batch would go to the dead letters, and the watchdog would park what it cannot write."""
+        with connection.cursor() as cursor:
+            cursor.execute("SET default_transaction_read_only = on")
+        with pytest.raises(OperationalError) as refused:
+            InboxEntry.objects.create(event=uuid4(), handler="refused")
+        assert writes.is_refusal(refused.value)
+        assert writes.find_refusal().startswith("takes no writes")
+        database_gate.close_if_away(refused.value)
+        assert database_gate.database_away.is_set()
 
     def test_nothing_stays_of_the_question(self) -> None:
         assert database_gate.database_takes_writes()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.db.models import JSONField, Value
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -420,3 +421,12 @@ def test_what_was_done_is_found_by_saga_and_by_person(
     assert "mine" in found
     assert "mine" not in opened(admin_client, "saga_operatoraction", q="bob")[0]
     assert SagaInstance.objects.count() == 1
+
+
+@pytest.mark.parametrize("data", [[], None, [1], {}])
+def test_the_pages_of_one_whose_data_cannot_be_read(
+    admin_client: Client, parked: Placed, asked: list[str], data: Any
+) -> None:
+    parked.set(data=Value(data, JSONField()))
+    for verb in ("change", *VERB_PAGES):
+        assert "its data cannot be read: " in shown(admin_client, page(parked, verb))

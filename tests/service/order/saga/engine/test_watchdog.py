@@ -12,12 +12,13 @@ import pytest
 from celery import Celery, current_app
 from django.conf import settings
 from django.db import OperationalError, transaction
+from django.db.models import JSONField, Value
 
 from celery_config.db.functions import Now
 from celery_config.messaging import trouble
 from celery_config.messaging.models import OutboxMessage
 from celery_config.messaging.outbox import publishing
-from celery_config.saga import duties
+from celery_config.saga import duties, measures
 from celery_config.saga.engine import clock, hindrances, runner, watchdog
 from celery_config.saga.engine.backlogs import Backlogs
 from celery_config.saga.engine.chains import LARGEST_CHAIN
@@ -25,6 +26,7 @@ from celery_config.saga.engine.machine import PivotRan
 from celery_config.saga.engine.saga_flow import SAGAS
 from celery_config.saga.engine.standstill import StandstillCheck
 from celery_config.saga.models import SagaClock, SagaInstance
+from order_project.sagas.place_order import PlaceOrder
 from tests.service.order.conftest import REPLIES, Placed, Shop
 from tests.service.order.saga.engine.test_runner import ACTIONS, DRIVE, STOP
 from tests.service.together import concurrent, in_background
@@ -96,6 +98,23 @@ class TestWhatIsLookedAt:
         assert len(known.chains) == 1
         assert 0 < wait_of(unknown) <= SILENCE
 
+    @pytest.mark.parametrize("unknown", [{"version": 99}, {"name": "sell-the-shop"}])
+    def test_one_that_nobody_knows_is_parked_when_it_was_silent_for_longer_than_a_deadline(
+        self, silent: Placed, pass_time: PassTime, unknown: dict[str, Any]
+    ) -> None:
+        """Rule 24: during a deploy another worker may know it; for good it must not be found again and again."""
+        silent.set(**unknown)
+        look()
+        assert silent.saga.status == "running"
+        assert measures.check_definitions().startswith("warning: no definition here knows")
+        pass_time(settings.TIMES.deadline(PlaceOrder.deadline))
+        look()
+        assert silent.saga.status == "parked"
+        assert "this code does not know its name and version" in silent.saga.cause["parked"]
+        assert measures.check_definitions().startswith("no definition here knows")
+        pass_time(SILENCE)
+        assert look() == 0
+
     @concurrent
     def test_not_what_another_relay_has_in_hand(self, shop: Shop) -> None:
         """Rule 17: SKIP LOCKED."""
@@ -136,6 +155,13 @@ class TestARowThatCannotBeDriven:
         assert saga.fingerprint == "place-order: cannot be driven: ChainTooLarge"
         assert poisoned.decisions() == ["running parked"]
         assert look() == 0
+
+    @pytest.mark.parametrize("data", [[], None, {}, [1], "x", {"order": 7}])
+    def test_one_whose_data_cannot_be_read_says_so(self, silent: Placed, data: Any) -> None:
+        silent.set(data=Value(data, JSONField()))
+        look()
+        assert silent.saga.status == "parked"
+        assert silent.saga.cause["parked"].startswith("it cannot be driven: its data cannot be read: ")
 
     def test_a_callback_that_fails_for_one_row_holds_up_no_other(
         self, shop: Shop, pass_time: PassTime, monkeypatch: pytest.MonkeyPatch

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from django.contrib.auth.models import User
+from django.db.models import JSONField, Value
 from django.test import Client
 from django.utils import timezone
 
@@ -88,7 +89,7 @@ class TestParked:
         barrier["payment"] = {"authorize-payment": held(Action.DONE, Undo.INTENT, **AUTHORIZED)}
         barrier["inventory"] = {"reserve-stock": held(Action.REFUSED)}
         barrier["shipment"] = None
-        hold, booking, dispatch = selectors.read_effects(placed.saga)
+        hold, booking, dispatch = selectors.read_effects(placed.saga)[0]
         assert (hold.step, hold.holder, hold.doubtful) == ("authorize-payment", "payment", True)
         assert (hold.amount, hold.currency, hold.expires_at) == (1785, "EUR", EXPIRES)
         assert (booking.holder, booking.doubtful) == ("shipment", True)
@@ -99,7 +100,7 @@ class TestParked:
         self, placed: Placed, barrier: dict[str, Answer]
     ) -> None:
         barrier["payment"] = {"authorize-payment": held(Action.INTENT)}
-        (effect,) = selectors.read_effects(placed.saga)
+        (effect,) = selectors.read_effects(placed.saga)[0]
         assert (effect.doubtful, effect.amount, effect.currency) == (True, 1785, "EUR")
 
     @pytest.mark.parametrize("row", [held(Action.TOMBSTONE), held(Action.DONE, Undo.DONE)])
@@ -107,7 +108,7 @@ class TestParked:
         self, placed: Placed, barrier: dict[str, Answer], row: Held
     ) -> None:
         barrier["payment"] = {"authorize-payment": row}
-        assert selectors.read_effects(placed.saga) == []
+        assert selectors.read_effects(placed.saga)[0] == []
 
 
 class TestVerbs:
@@ -258,6 +259,26 @@ class TestOverHttp:
     ) -> None:
         answer = self.post(operator, f"{placed.saga_id}/resume/", why="x")
         assert (answer.status_code, answer.json()["code"]) == (409, "operator_refused")
+
+    @pytest.mark.parametrize("data", [[], None, [1], {}])
+    def test_one_whose_data_cannot_be_read_shows_what_is_known(
+        self, operator: Client, placed: Placed, barrier: dict[str, Answer], data: Any
+    ) -> None:
+        park(placed)
+        placed.set(data=Value(data, JSONField()))
+        effects = operator.get(f"/api/sagas/{placed.saga_id}/effects/")
+        assert (effects.status_code, effects.json()["fault"].partition(":")[0]) == (
+            200,
+            "its data cannot be read",
+        )
+        assert (
+            operator.get(f"/api/sagas/{placed.saga_id}/retry/")
+            .json()["refused"]
+            .startswith("its data cannot")
+        )
+        answer = self.post(operator, f"{placed.saga_id}/retry/", why="x")
+        assert answer.status_code == 409
+        assert answer.json()["detail"].startswith("its data cannot be read: ")
 
     def test_what_is_parked(self, operator: Client, placed: Placed) -> None:
         park(placed)
