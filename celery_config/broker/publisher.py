@@ -138,7 +138,7 @@ class Publisher:
             self.probe_at = time.monotonic() + PROBE_SECONDS
             if self.stuck:
                 self.close()  # a channel that waits cannot be closed by itself: the broker would answer on it
-        parts = [list(prepared)]
+        parts: list[Sequence[int]] = [list(prepared)]
         while parts:
             part = parts.pop()
             try:
@@ -147,8 +147,8 @@ class Publisher:
                 self.close()
                 took, refused = set(), [(part, error)]
             taken |= took
-            for indexes, error in refused:
-                parts += self.halve(prepared, indexes, error)
+            for indexes, cause in refused:
+                parts += self.halve(prepared, indexes, cause)
             if time.monotonic() > until:
                 break  # the rest stays for the next call
         return taken
