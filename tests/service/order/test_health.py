@@ -149,7 +149,7 @@ class TestTakesNoWrites:
     def test_a_relay_that_cannot_tick_is_not_missing(self, shop: Shop) -> None:
         SagaClock.objects.update(ticked_at=Now() - HOURS)
         make_read_only()
-        assert look()[1]["saga_time"] == "stands for 7200 s: database takes no writes"
+        assert look()[1]["saga_time"].endswith(" s: database takes no writes")
 
 
 @pytest.mark.django_db(transaction=True)
