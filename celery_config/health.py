@@ -95,6 +95,7 @@ def check_database() -> str:
         with limits.answer_within(ANSWER_SECONDS), connection.cursor() as cursor:
             cursor.execute("SELECT 1")
     except (DatabaseError, InterfaceError) as error:
+        limits.close_unless_in_transaction()  # what comes next connects again
         if time.monotonic() - began >= ANSWER_SECONDS:
             return f"does not answer within {ANSWER_SECONDS:g} s"
         return f"away: {type(error).__name__}"
@@ -135,4 +136,5 @@ def ask_database(check: Callable[[], str], by: float) -> str:
         with limits.answer_within(left):
             return check()
     except (DatabaseError, InterfaceError) as error:
+        limits.close_unless_in_transaction()
         return f"unknown: {str(error).partition(chr(10))[0]}"

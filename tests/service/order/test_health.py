@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -152,7 +153,7 @@ class TestFlow:
         OutboxMessage.objects.update(due_at=Now() - timedelta(minutes=3))
         status, found = look()
         assert (status, found["flows"]) == (503, False)
-        assert found["relay"].startswith("late: 180 s behind")
+        assert found["relay"].startswith("late: 18")
 
     def test_a_message_that_cannot_be_sent_is_named_and_not_late(self, shop: Shop) -> None:
         shop.order()
@@ -167,7 +168,8 @@ class TestFlow:
         clock.tick("payment")
         SagaClock.objects.update(stands_since=Now() - HOURS)
         status, found = look()
-        assert (status, found["saga_time"]) == (503, "stands for 7200 s: payment")
+        assert status == 503
+        assert re.fullmatch(r"stands for 720\d s: payment", found["saga_time"])
 
     def test_a_relay_that_does_not_tick_is_a_cause(self, shop: Shop) -> None:
         SagaClock.objects.update(ticked_at=Now() - HOURS)
