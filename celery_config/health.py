@@ -103,6 +103,7 @@ def check_database() -> str:
             if refusal := writes.find_refusal():
                 return refusal
     except (DatabaseError, InterfaceError) as error:
+        limits.close_unless_in_transaction()  # what comes next connects again
         if time.monotonic() - began >= ANSWER_SECONDS:
             return f"does not answer within {ANSWER_SECONDS:g} s"
         return f"away: {type(error).__name__}"
@@ -147,4 +148,5 @@ def ask_database(check: Callable[[], str], by: float) -> str:
         with limits.answer_within(left):
             return check()
     except (DatabaseError, InterfaceError) as error:
+        limits.close_unless_in_transaction()
         return f"unknown: {str(error).partition(chr(10))[0]}"

@@ -68,7 +68,7 @@ def note(cause: Cause, reason: str, seconds: float) -> None:
     A trouble that cannot be noted is logged, and changes nothing else.
     """
     over = {"until__lt": Now()}
-    changed = {
+    changed: dict[str, Any] = {
         "since": Case(When(**over, then=Now()), default=F("since")),
         "count": Case(When(**over, then=Value(1)), default=F("count") + 1),
         "until": Now() + timedelta(seconds=seconds),

@@ -16,14 +16,13 @@ from django.test import override_settings
 from rest_framework.test import APIClient
 
 from celery_config.broker.message_authentication import Mode
-from celery_config.broker.topology import Topology
+from celery_config.broker.topology import RECEIVE, Topology
 from celery_config.common.services import SERVICES, SUBSCRIPTIONS
 from celery_config.contracts.base import Command, Event, decode
 from celery_config.errors import Refused, StepSuperseded
 from celery_config.messaging import epochs
 from celery_config.messaging.barrier.steps import StepRequest
 from celery_config.messaging.deliveries import Call
-from celery_config.messaging.event_envelopes import RECEIVE
 from celery_config.messaging.models import OutboxMessage
 from celery_config.participant.choreography import build_event
 from celery_config.participant.handlers import registry

@@ -11,13 +11,12 @@ from django.conf import settings
 from django.db import DataError, transaction
 
 from celery_config.broker import topology
+from celery_config.broker.topology import RECEIVE, RECEIVE_ALL
 from celery_config.common.grouping import group_by
 from celery_config.errors import DefinitionError, Refused, StepSuperseded
 from celery_config.messaging import database_gate
 from celery_config.messaging.deliveries import Delivery, Outcome
 from celery_config.messaging.event_envelopes import (
-    RECEIVE,
-    RECEIVE_ALL,
     EventMessage,
     EventsMessage,
     single_event_message,

@@ -9,11 +9,10 @@ import msgspec
 from celery import current_app
 from kombu.message import Message
 
-from celery_config.broker.topology import events_queue, is_worker_queue, task_queues
+from celery_config.broker.topology import RECEIVE, RECEIVE_ALL, events_queue, is_worker_queue, task_queues
 from celery_config.broker.validation import find_fault
 from celery_config.common.services import ORCHESTRATOR
 from celery_config.contracts.base import decode
-from celery_config.messaging.event_envelopes import RECEIVE, RECEIVE_ALL
 from celery_config.messaging.inbox.subscriptions import Envelope, select_events, subscriptions
 from celery_config.participant.handlers import FenceMessage, StepMessage
 from celery_config.saga.dead_letters.shapes import Shape, find_mismatch, step_shapes

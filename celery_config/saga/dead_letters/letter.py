@@ -12,12 +12,11 @@ from django.conf import settings
 from kombu.message import Message
 
 from celery_config.broker.properties import DEATHS, REFUSED
-from celery_config.broker.topology import find_route_fault
+from celery_config.broker.topology import RECEIVE, RECEIVE_ALL, find_route_fault
 from celery_config.common.services import PARTICIPANTS
 from celery_config.errors import Forged
 from celery_config.messaging.barrier.fences import PIVOT_FENCED, PIVOT_RAN
 from celery_config.messaging.barrier.steps import STEP_LOST
-from celery_config.messaging.event_envelopes import RECEIVE, RECEIVE_ALL
 from celery_config.saga.dead_letters.diagnosis import diagnose
 from celery_config.saga.engine.chains import STEP_FAILED
 

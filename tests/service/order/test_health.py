@@ -235,7 +235,8 @@ class TestFlow:
         clock.tick("payment")
         SagaClock.objects.update(stands_since=Now() - HOURS)
         status, found = look()
-        assert (status, found["saga_time"]) == (503, "stands for 7200 s: payment")
+        assert status == 503
+        assert re.fullmatch(r"stands for 720\d s: payment", found["saga_time"])
 
     def test_a_relay_that_does_not_tick_is_a_cause(self, shop: Shop) -> None:
         SagaClock.objects.update(ticked_at=Now() - HOURS)

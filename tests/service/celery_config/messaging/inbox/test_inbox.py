@@ -15,8 +15,9 @@ from celery.exceptions import Reject
 from django.conf import settings
 from django.contrib.auth.models import Group
 
+from celery_config.broker.topology import RECEIVE_ALL
 from celery_config.errors import DefinitionError
-from celery_config.messaging.event_envelopes import RECEIVE_ALL, event_type
+from celery_config.messaging.event_envelopes import event_type
 from celery_config.messaging.inbox import subscriptions
 from celery_config.messaging.inbox.subscriptions import (
     Envelope,
