@@ -57,7 +57,8 @@ def flowz(request: HttpRequest) -> HttpResponse:
         broker = pool.submit(check_broker, current_app._get_current_object())
         asked = {name: pool.submit(check) for name, check in elsewhere.items()}
         found = {"database": check_database()}
-        by = time.monotonic() + DATABASE_SECONDS if found["database"] == GOOD else 0.0
+        answers = found["database"].startswith((GOOD, writes.REFUSES))
+        by = time.monotonic() + DATABASE_SECONDS if answers else 0.0
         told = {name: ask_database(check, by) for name, check in checks.items() if name not in elsewhere}
         found |= broker.result() | {
             name: asked[name].result() if name in asked else told[name] for name in checks
@@ -109,7 +110,7 @@ def check_database() -> str:
         return f"away: {type(error).__name__}"
     if writes.refused_lately.is_set():
         if not database_gate.database_takes_writes():
-            return "takes no writes: the last one was refused, as with a full disk; see the log"
+            return f"{writes.REFUSES}: the last one was refused, as with a full disk; see the log"
         writes.refused_lately.clear()
     return GOOD
 

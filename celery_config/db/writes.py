@@ -10,6 +10,9 @@ READ_ONLY, DISK_FULL = "25006", "53100"
 """SQLSTATE: a write was refused."""
 ASK = "SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on'"
 
+REFUSES = "takes no writes"
+"""What the words about a database begin with that answers, and takes none."""
+
 refused_lately = threading.Event()
 """This process had a write refused, and does not know that the next one will be taken."""
 
@@ -32,5 +35,5 @@ def find_refusal() -> str:
         cursor.execute(ASK if postgresql else "SELECT 1")
         standby, read_only = cursor.fetchone() if postgresql else (False, False)
     if standby:
-        return "takes no writes: it is a standby"
-    return "takes no writes: it is read-only (`default_transaction_read_only`)" if read_only else ""
+        return f"{REFUSES}: it is a standby"
+    return f"{REFUSES}: it is read-only (`default_transaction_read_only`)" if read_only else ""

@@ -18,6 +18,7 @@ from celery_config.broker.topology import EXCHANGES, VHOST, Topology
 from celery_config.common.services import SUBSCRIPTIONS
 from celery_config.settings import celery_settings
 from compose.local.rabbitmq import RabbitServer
+from tests.service.together import until
 
 ADMIN = "admin"
 
@@ -78,10 +79,18 @@ def alarmed(rabbit: RabbitServer) -> Iterator[None]:
 def frozen(rabbit: RabbitServer) -> Iterator[None]:
     """A broker that hangs: its host answers, and it does not."""
     rabbit.process.send(signal.SIGSTOP)
+    # The kernel stops one thread after the other.
+    threads = Path(f"/proc/{rabbit.process.pid}/task")
+    until(lambda: all(is_stopped(each) for each in threads.iterdir()), "the broker stands still")
     try:
         yield
     finally:
         rabbit.process.send(signal.SIGCONT)
+
+
+def is_stopped(thread: Path) -> bool:
+    _, _, state = (thread / "stat").read_text().rpartition(") ")
+    return state.startswith("T")
 
 
 @contextmanager
