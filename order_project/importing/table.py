@@ -128,8 +128,9 @@ def find_header(lines: list[str], columns: Sequence[str]) -> Header:
     Raises:
         NotATable: a column is missing or there twice.
     """
-    named = re.fullmatch(r'"?sep=(.)"?\s*', lines[0], re.IGNORECASE) if lines else None
-    at = 1 if named else 0
+    at = skip_blank_lines(lines, 0)
+    named = re.fullmatch(r'"?sep=(.)"?\s*', lines[at], re.IGNORECASE) if at < len(lines) else None
+    at = skip_blank_lines(lines, at + 1) if named else at
     if at >= len(lines):
         raise NotATable("The file is empty.")
     found = [read_header(lines, at, mark) for mark in ([named[1]] if named else DELIMITERS)]
@@ -143,6 +144,12 @@ def find_header(lines: list[str], columns: Sequence[str]) -> Header:
     if twice := [name for name in columns if header.names.count(name) > 1]:
         raise NotATable(f"The file has the column {', '.join(twice)} more than once: remove one; {seen}.")
     return header
+
+
+def skip_blank_lines(lines: Sequence[str], at: int) -> int:
+    """Return the index of the first line from this one that is more than spaces and separators."""
+    blank = " \r\n" + "".join(DELIMITERS)
+    return next((n for n in range(at, len(lines)) if lines[n].strip(blank)), len(lines))
 
 
 def read_header(lines: list[str], at: int, delimiter: str) -> Header:

@@ -52,6 +52,8 @@ def test_an_encoding_that_is_said() -> None:
         "sep=\t\nNumber\tPlace\n1\tOslo\n",
         " Number ; Place \n1;Oslo\n",
         "Number;Place;a,b,c,d\n1;Oslo;\n",
+        "\nNumber;Place\n1;Oslo\n",
+        " \r\n;;\r\nsep=;\r\n\r\nNumber;Place\r\n1;Oslo\r\n",
     ],
 )
 def test_separators_are_recognised(text: str) -> None:
@@ -63,6 +65,7 @@ def test_separators_are_recognised(text: str) -> None:
     [
         (b"", "is empty"),
         (b"sep=;\n", "is empty"),
+        (b"\n,,\n", "is empty"),
         (b"Number;Town\n", "lacks the columns Place; .* separated by semicolons, are 'Number, Town'"),
         (b"Number,Place,Number\n", "the column Number more than once"),
         (b"PK\x03\x04...", "an Excel workbook"),
