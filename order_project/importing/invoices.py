@@ -1,4 +1,4 @@
-"""The reader of invoice files (UCI's "Online Retail"): one faulty row refuses its whole invoice. Pure."""
+"""The reader of invoice files (UCI's "Online Retail"): one faulty row refuses each invoice that may lack it. Pure."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from celery_config.contracts.inventory import MAX_PRICE, MAX_SKU, SKU_PATTERN
 from order_project.domain import RequestLine
+from order_project.importing.certainty import Entry, Gap, are_together, find_gaps, judge_numbers
 from order_project.importing.countries import find_country_code
 from order_project.importing.table import Row, Table, read_table
 
@@ -25,7 +26,10 @@ PENCE_TOLERANCE = Decimal("1e-6")
 
 @dataclass(frozen=True)
 class Fault:
-    """Why an invoice is refused; `line` is where its row begins, the file's first being 1."""
+    """Why an invoice is refused; `line` is where its row begins, the file's first being 1.
+
+    `invoice` is empty where a row does not say with certainty whose it is.
+    """
 
     line: int
     invoice: str
@@ -61,9 +65,18 @@ class Invoice:
 
 @dataclass(frozen=True)
 class InvoiceFile:
+    """`strays`: the faults of rows without a certain invoice number, which take `stray_lines` lines, in these `gaps`.
+
+    `products` are those of the clean invoices. `is_grouped`: each invoice's rows stand together.
+    """
+
     table: Table
     invoices: list[Invoice]
     products: dict[str, Product]
+    strays: list[Fault]
+    stray_lines: int
+    gaps: list[Gap]
+    is_grouped: bool
 
     @property
     def clean(self) -> list[Invoice]:
@@ -71,19 +84,20 @@ class InvoiceFile:
 
     @property
     def faults(self) -> list[Fault]:
-        return [fault for invoice in self.invoices for fault in invoice.faults]
+        faults = [fault for invoice in self.invoices for fault in invoice.faults]
+        return sorted(faults + self.strays, key=lambda fault: fault.line)
 
     @property
     def empty_lines(self) -> int:
-        """The lines that are in no row of an invoice, after the header."""
-        rows = sum(invoice.file_lines for invoice in self.invoices)
+        """The lines that are in no row, after the header."""
+        rows = sum(invoice.file_lines for invoice in self.invoices) + self.stray_lines
         return len(self.table.lines) - self.table.header.lines - rows
 
 
 def read_invoices(data: bytes, encoding: str | None = None) -> InvoiceFile:
     """Read an invoice file into invoices and products.
 
-    A product's price is the first valid one in the file.
+    A product's price is the first one in the rows of clean invoices.
 
     Args:
         encoding: default: recognised.
@@ -92,38 +106,68 @@ def read_invoices(data: bytes, encoding: str | None = None) -> InvoiceFile:
         NotATable: it is not text, or a column is missing or there twice.
     """
     table = read_table(data, COLUMNS, encoding)
+    entries = read_entries(table)
+    judge_numbers(entries)
+    invoices: dict[str, Invoice] = {}
+    for entry in entries:
+        if entry.is_certain:
+            add_entry(invoices.setdefault(entry.number, Invoice(entry.number)), entry)
+    gaps = find_gaps(entries)
+    for gap in gaps:
+        for number in gap.beside:
+            detail = f"without a certain invoice number, {gap} may belong to this invoice"
+            invoices[number].faults.append(Fault(gap.first, number, "neighbour_unreadable", detail))
+    products: dict[str, Product] = {}
+    for entry in entries:
+        if entry.is_certain and not invoices[entry.number].faults:
+            products.setdefault(entry.values["StockCode"], read_product(entry.values))
+    strays = [entry for entry in entries if not entry.is_certain]
+    return InvoiceFile(
+        table,
+        list(invoices.values()),
+        products,
+        strays=[Fault(e.line, "", code, detail) for e in strays for code, detail in e.faults.items()],
+        stray_lines=sum(entry.lines for entry in strays),
+        gaps=gaps,
+        is_grouped=are_together(entries),
+    )
+
+
+def read_entries(table: Table) -> list[Entry]:
+    """Read every row that is not empty, with the faults that it has by itself."""
     places = {name: table.header.names.index(name) for name in COLUMNS}
     decimal_comma = table.header.delimiter != ","
-    invoices: dict[str, Invoice] = {}
-    products: dict[str, Product] = {}
+    entries = []
     for row in table.rows:
-        if row.is_empty:
+        if row.is_empty and not row.fault:
             continue
         values = {name: read_cell(row, at) for name, at in places.items()}
         values |= {name: drop_point_zero(values[name]) for name in ("InvoiceNo", "CustomerID")}
         if decimal_comma:
             values |= {name: use_decimal_point(values[name]) for name in ("Quantity", "UnitPrice")}
-        invoice = invoices.setdefault(values["InvoiceNo"], Invoice(values["InvoiceNo"]))
-        invoice.file_lines += row.lines
         unreadable = find_row_fault(row, len(table.header.names), max(places.values()))
-        faults = [
-            Fault(row.line, invoice.number, code, detail)
-            for code, detail in ([unreadable] if unreadable else find_faults(values, invoice))
-        ]
-        invoice.faults += faults
-        if not unreadable and (product := read_product(values)):
-            products.setdefault(product.sku, product)
-        if not faults:
-            invoice.customer = values["CustomerID"]
-            invoice.country = find_country_code(values["Country"]) or ""
-            invoice.lines.append(
-                RequestLine(
-                    sku=values["StockCode"],
-                    quantity=whole_number(values["Quantity"]) or 0,
-                    unit_price=minor_units(values["UnitPrice"]),
-                )
+        faults = dict([unreadable] if unreadable else find_faults(values))
+        entries.append(Entry(row.line, row.lines, values, faults))
+    return entries
+
+
+def add_entry(invoice: Invoice, entry: Entry) -> None:
+    """Add a row to its invoice: a line, or the reasons why there is none."""
+    values, invoice.file_lines = entry.values, invoice.file_lines + entry.lines
+    faults = dict(entry.faults)
+    if not faults.keys() & {"bad_row", "wrong_cells"}:
+        faults |= find_conflicts(values, invoice)
+    invoice.faults += [Fault(entry.line, invoice.number, code, detail) for code, detail in faults.items()]
+    if not faults:
+        invoice.customer = values["CustomerID"]
+        invoice.country = find_country_code(values["Country"]) or ""
+        invoice.lines.append(
+            RequestLine(
+                sku=values["StockCode"],
+                quantity=whole_number(values["Quantity"]) or 0,
+                unit_price=minor_units(values["UnitPrice"]),
             )
-    return InvoiceFile(table, list(invoices.values()), products)
+        )
 
 
 def read_cell(row: Row, at: int) -> str:
@@ -154,21 +198,22 @@ def find_row_fault(row: Row, width: int, last: int) -> tuple[str, str] | None:
     return None
 
 
-def read_product(row: dict[str, str]) -> Product | None:
-    """Return the product of a row, even if its invoice is refused; None when inventory would refuse it."""
-    sku, name, price = row["StockCode"], row["Description"], minor_units(row["UnitPrice"])
-    if find_sku_fault(sku) or NUL in name or not price or not 0 < price <= MAX_PRICE:
-        return None
-    return Product(sku, name or sku, price)
+def read_product(row: dict[str, str]) -> Product:
+    """Return the product of a faultless row."""
+    return Product(
+        row["StockCode"], row["Description"] or row["StockCode"], minor_units(row["UnitPrice"]) or 0
+    )
 
 
-def find_faults(row: dict[str, str], invoice: Invoice) -> Iterator[tuple[str, str]]:
-    """Yield the code and detail of every fault of one row."""
+def find_faults(row: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield the code and detail of every fault that one row has by itself."""
     quantity, price = whole_number(row["Quantity"]), minor_units(row["UnitPrice"])
     if not row["InvoiceNo"]:
         yield "missing_invoice", "the row has no invoice number"
     elif why := find_number_fault(row["InvoiceNo"]):
         yield "bad_invoice", f"{row['InvoiceNo']!r:.100} is no invoice number: {why}"
+    elif not row["InvoiceNo"].isprintable():
+        yield "bad_invoice", f"{row['InvoiceNo']!r:.100} has a character that cannot be seen"
     if re.fullmatch("[cC][0-9]+", row["InvoiceNo"]):
         yield "credit_note", "a credit note is not an order"
     elif quantity is None:
@@ -191,11 +236,16 @@ def find_faults(row: dict[str, str], invoice: Invoice) -> Iterator[tuple[str, st
         yield "missing_customer", "the row has no customer"
     elif why := find_number_fault(row["CustomerID"]):
         yield "bad_customer", f"{row['CustomerID']!r:.100} is no customer: {why}"
-    elif invoice.customer and row["CustomerID"] != invoice.customer:
-        yield "two_customers", f"the invoice names {invoice.customer} and {row['CustomerID']}"
-    if (country := find_country_code(row["Country"])) is None:
+    if find_country_code(row["Country"]) is None:
         yield "unknown_country", f"{row['Country']!r:.100} is no country"
-    elif invoice.country and country != invoice.country:
+
+
+def find_conflicts(row: dict[str, str], invoice: Invoice) -> Iterator[tuple[str, str]]:
+    """Yield the code and detail of what a row says otherwise than the rows of its invoice before it."""
+    customer, country = row["CustomerID"], find_country_code(row["Country"])
+    if invoice.customer and customer and not find_number_fault(customer) and customer != invoice.customer:
+        yield "two_customers", f"the invoice names {invoice.customer} and {customer}"
+    if invoice.country and country and country != invoice.country:
         yield "two_countries", f"the invoice names {invoice.country} and {country}"
 
 

@@ -91,12 +91,6 @@ def test_a_clean_invoice() -> None:
         ("CustomerID", "1.785E+04", "bad_customer"),
         ("Country", "France\0", "unknown_country"),
         ("Country", "x" * 10_000, "unknown_country"),
-        ("InvoiceNo", "", "missing_invoice"),
-        ("InvoiceNo", "1\0", "bad_invoice"),
-        ("InvoiceNo", "1" * 65, "bad_invoice"),
-        ("InvoiceNo", "5.36E+05", "bad_invoice"),
-        ("InvoiceNo", "5,36e+05", "bad_invoice"),
-        ("InvoiceNo", '20"', "bad_invoice"),
         ("InvoiceNo", "C536379", "credit_note"),
         ("InvoiceNo", "c900", "credit_note"),
     ],
@@ -107,6 +101,69 @@ def test_an_odd_value_refuses_its_invoice_and_no_other(column: str, value: str, 
     assert len(file.faults[0].detail) < 250
     assert [invoice.number for invoice in file.clean] == ["536366"]
     assert file.products == {"85123A": LANTERN}
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        ("", "missing_invoice"),
+        ("5363\x0065", "bad_invoice"),
+        ("536365\u200b", "bad_invoice"),
+        ("1" * 65, "bad_invoice"),
+        ("5.36E+05", "bad_invoice"),
+        ("5,36e+05", "bad_invoice"),
+        ('20"', "bad_invoice"),
+        ("#REF!", "bad_invoice"),
+    ],
+)
+def test_a_row_with_an_uncertain_number_refuses_the_invoices_beside_it(number: str, code: str) -> None:
+    rows = ["536364", "536365", number, "536365", "536366"], ["536365", number, "536366", "536367"]
+    inside, between = (reading(*({"InvoiceNo": each} for each in every)) for every in rows)
+    assert codes(inside) == [(4, "536365", "neighbour_unreadable"), (4, "", code)]
+    assert [invoice.number for invoice in inside.clean] == ["536364", "536366"]
+    beside = [(3, each, "neighbour_unreadable") for each in ("536365", "536366")]
+    assert codes(between) == [*beside, (3, "", code)]
+    assert "line 3 " in between.faults[0].detail
+    assert [invoice.number for invoice in between.clean] == ["536367"]
+    assert all(len(fault.detail) < 250 for fault in inside.faults)
+
+
+def test_a_comma_that_moves_the_cells_refuses_the_invoices_beside_its_row() -> None:
+    header = "Description,InvoiceNo,StockCode,Quantity,UnitPrice,CustomerID,Country,Note"
+    first, second = (f"MUG,{number},S1,6,2.55,17850,France," for number in (536365, 536366))
+    more = "MUG, RED,536365,S2,6,2.55,17850,France,"
+    no_more = "MUG, RED 250 ML,536366,S2,6,2.55,17850,France"  # the last cell is left out
+    for moved, code in [(more, "wrong_cells"), (no_more, "bad_invoice")]:
+        file = read_invoices("\n".join([header, first, moved, second]).encode())
+        assert {each.invoice for each in file.faults} == {"536365", "536366", ""}
+        assert code in {each.code for each in file.strays}
+        assert (file.clean, file.products, file.empty_lines) == ([], {}, 0)
+
+
+def test_rows_that_stand_together_have_one_reason() -> None:
+    file = reading({}, {"InvoiceNo": ""}, {"InvoiceNo": "#"}, {"InvoiceNo": "5E+5"}, {"InvoiceNo": "536366"})
+    reasons = [each.detail for each in file.faults if each.code == "neighbour_unreadable"]
+    assert reasons == ["without a certain invoice number, lines 3 to 5 may belong to this invoice"] * 2
+
+
+def test_where_the_rows_of_an_invoice_stand_apart_no_place_says_whose_a_row_is() -> None:
+    numbers = ["536365", "536366", "536365"]
+    assert not reading(*({"InvoiceNo": each} for each in numbers)).is_grouped
+    assert reading(*({"InvoiceNo": each} for each in ["536365", "", *numbers[:2]])).is_grouped
+
+
+def test_a_refused_invoice_brings_no_product() -> None:
+    other = {"StockCode": "S2", "UnitPrice": "9.99"}
+    file = reading({"UnitPrice": "1.11"}, other, other | {"Quantity": "0"}, {"InvoiceNo": "536366"})
+    assert file.products == {"85123A": LANTERN}
+
+
+def test_numbers_of_another_kind_are_numbers() -> None:
+    """Only a row that is wrong elsewhere too, or a number without a digit among such with digits, is doubtful."""
+    rows = [{"InvoiceNo": each} for each in ("999", "A-1001", "INV 20260001")]
+    assert len(reading(*rows).clean) == 3
+    assert len(reading({"InvoiceNo": "ALPHA"}, {"InvoiceNo": "BETA"}).clean) == 2
+    assert len(reading(*rows, {"InvoiceNo": "7", "Quantity": "-1"}).clean) == 3
 
 
 @pytest.mark.parametrize(
@@ -155,12 +212,12 @@ def test_the_price_of_each_line_is_its_own() -> None:
     assert file.products == {"85123A": LANTERN}
 
 
-def test_an_unclosed_quote_refuses_its_own_row_and_invoice() -> None:
+def test_an_unclosed_quote_refuses_its_own_invoice_and_no_other() -> None:
     good = "".join(f"9000{n},S9,MUG,1,2.00,17850,United Kingdom\n" for n in range(21, 61))
     also = "900020,S9,MUG,1,2.00,17850,United Kingdom\n"
-    file = read('900020,S9,"7 INCH FRAME,1,2.00,17850,United Kingdom\n' + good + also)
-    assert codes(file) == [(2, "900020", "bad_row")]
-    assert "line 2" in file.faults[0].detail
+    file = read(also + '900020,S9,"7 INCH FRAME,1,2.00,17850,United Kingdom\n' + good)
+    assert codes(file) == [(3, "900020", "bad_row")]
+    assert "line 3" in file.faults[0].detail
     assert len(file.clean) == 40
 
 
@@ -174,12 +231,13 @@ def test_an_unclosed_quote_refuses_its_own_row_and_invoice() -> None:
 )
 def test_a_later_quote_does_not_hide_what_an_unclosed_one_swallowed(closes: str) -> None:
     file = read(
+        "900020,S9,MUG,1,2.00,17850,United Kingdom\n"
         '900020,S9,"7 INCH FRAME,1,2.00,17850,United Kingdom\n'
         "900022,S9,MUG,1,2.00,17850,United Kingdom\n"
         f"{closes}\n"
         "900023,S9,MUG,1,2.00,17850,United Kingdom\n"
     )
-    assert codes(file) == [(2, "900020", "bad_row")]
+    assert codes(file) == [(3, "900020", "bad_row")]
     assert [invoice.number for invoice in file.clean] == ["900022", "900021", "900023"]
 
 
@@ -200,10 +258,14 @@ def test_a_cell_may_have_lines() -> None:
     ],
 )
 def test_a_row_that_is_none(row: str, code: str) -> None:
-    file = read(f"{row}\n900008,S1,MUG,6,2.55,17850,United Kingdom\n")
-    assert codes(file) == [(2, "900007", code)]
-    assert [invoice.number for invoice in file.clean] == ["900008"]
-    assert file.products.keys() == {"S1"}
+    good = "S1,MUG,6,2.55,17850,United Kingdom\n"
+    file = read(f"900007,{good}{row}\n900008,{good}900009,{good}")
+    assert codes(file) == [(3, "900007", code)]
+    assert [invoice.number for invoice in file.clean] == ["900008", "900009"]
+    alone = read(f"{row}\n900008,{good}900009,{good}")
+    assert codes(alone) == [(2, "900008", "neighbour_unreadable"), (2, "", code)]
+    assert [invoice.number for invoice in alone.clean] == ["900009"]
+    assert alone.products.keys() == {"S1"}
 
 
 def test_every_line_is_counted() -> None:
