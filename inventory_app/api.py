@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from celery_config.common.iso import validate_currency
-from celery_config.contracts.inventory import MAX_NAME, MAX_PRICE, MAX_SKU
+from celery_config.contracts.inventory import MAX_NAME, MAX_PRICE, MAX_SKU, MAX_STOCK
 from celery_config.messaging.api import RefusedWhileRecovering
 from celery_config.reconciliation.api import FactsApi
 from celery_config.web.fields import IdField
@@ -131,7 +131,7 @@ class OpeningStockApi(RefusedWhileRecovering):
     class InputSerializer(ClientInput):
         class ItemSerializer(ClientInput):
             sku = SkuField()
-            quantity = serializers.IntegerField(min_value=0, max_value=domain.MAX_QUANTITY)
+            quantity = serializers.IntegerField(min_value=0, max_value=MAX_STOCK)
 
         items = serializers.ListField(child=ItemSerializer(), allow_empty=False, max_length=MAX_ITEMS)
 
@@ -166,7 +166,7 @@ class AdjustmentApi(RefusedWhileRecovering):
     class InputSerializer(ClientInput):
         adjustment = IdField(help_text="your id of the adjustment; a repeat changes nothing")
         sku = SkuField()
-        quantity = serializers.IntegerField(min_value=-domain.MAX_QUANTITY, max_value=domain.MAX_QUANTITY)
+        quantity = serializers.IntegerField(min_value=-MAX_STOCK, max_value=MAX_STOCK)
         reason = serializers.CharField(max_length=200)
 
     @extend_schema(request=InputSerializer, responses=MovementSerializer)

@@ -15,7 +15,6 @@ from inventory_app.errors import RepeatedProduct, ReservationLost, ReservationMi
 RESERVATION_IDS = uuid5(NAMESPACE_URL, "order-saga:reservation")
 NAMED = 20
 # Far above any real value, and far below what the columns hold.
-MAX_QUANTITY = 10**12
 MAX_WEIGHT_GRAMS = 10**9
 
 

@@ -16,6 +16,7 @@ MAX_SKU = 64
 MAX_NAME = 200
 # Far above any real price, and far below what the columns hold.
 MAX_PRICE = 10**12
+MAX_STOCK = 10**12
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,30 +14,48 @@ from order_project.importing.invoices import Fault
 NAME = "import_orders-report.csv"
 
 
-def open_report(path: Path) -> TextIO:
-    """Open the file for writing, and make its folder.
+class NoPlace(Exception):
+    """The report may not be written there."""
+
+
+def open_report(path: Path, source: Path) -> TextIO:
+    """Open the file for writing.
 
     Raises:
+        NoPlace: it is the file of invoices, or its folder is not there.
         OSError: the place cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if is_same_file(path, source):
+        raise NoPlace(f"{path} is the file of invoices")
+    if not path.parent.exists():
+        raise NoPlace(f"there is no folder {path.parent}")
     return path.open("w", encoding="utf-8", newline="")
 
 
-def open_default_report(folder: Path) -> tuple[TextIO, str]:
+def open_default_report(folder: Path, source: Path) -> tuple[TextIO, str]:
     """Open the report in this folder, or else among the temporary files; return it with the reason, if there is one.
 
     Raises:
+        NoPlace: it is the file of invoices.
         OSError: neither can be written.
     """
     try:
-        return open_report(folder / NAME), ""
+        folder.mkdir(parents=True, exist_ok=True)
+        return open_report(folder / NAME, source), ""
     except OSError as error:
         place = Path(tempfile.gettempdir()) / NAME
         reason = (
             f"{folder} cannot be written ({error.strerror}); the report goes to {place}. --report chooses."
         )
-        return open_report(place), reason
+        return open_report(place, source), reason
+
+
+def is_same_file(path: Path, source: Path) -> bool:
+    """Say whether both are one regular file, whatever its names: a terminal may be read and written."""
+    try:
+        return path.is_file() and path.samefile(source)
+    except FileNotFoundError:
+        return False
 
 
 def write_header(out: TextIO) -> None:

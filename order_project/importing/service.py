@@ -29,6 +29,7 @@ CLIENT = "import"
 GRAMS_EACH = 20
 UNLIMITED = 1_000_000_000
 CHUNK = 1000
+PAGE = 500
 AT_ONCE = 25
 """Orders placed in one transaction: enough to save round trips, and few enough that workers begin at once."""
 LOOK_SECONDS = 0.1
@@ -44,7 +45,7 @@ class Prices(StrEnum):
     """Whose prices the orders have."""
 
     INVOICE = "invoice"  # each line that of its own row
-    CATALOGUE = "catalogue"  # the first one of the product in the file, since the catalogue takes that
+    CATALOGUE = "catalogue"  # a product that is new there has the first one of the file
 
 
 class Stalled(Exception):
@@ -65,21 +66,45 @@ class Placement:
         return list(self.accepted)
 
 
-def upload_catalogue(products: Sequence[Product], *, opening: int) -> None:
-    """Create the products in inventory, and their opening stock once."""
+@dataclass(frozen=True)
+class Upload:
+    """How many products were new, and how many of those have a name that was cut.
+
+    Of the others, that inventory had already, how many have another price or currency there than in the file.
+    """
+
+    new: int
+    cut: int
+    existing: int
+    priced_differently: int
+
+
+def upload_catalogue(products: Sequence[Product], *, opening: int) -> Upload:
+    """Create the products that inventory does not have; book the opening stock of those that never had one."""
+    inventory = ServiceClient("inventory")
+    pages = inventory.get_pages(f"/api/products/?limit={PAGE}")
+    there = {row["sku"]: (row["price"], row["currency"]) for page in pages for row in page}
+    new = [p for p in products if p.sku not in there]
     items = [
         {
             "sku": p.sku, "name": p.name[:MAX_NAME], "price": p.price, "currency": CURRENCY,
             "weight_grams": GRAMS_EACH, "active": True,
         }
-        for p in products
+        for p in new
     ]  # fmt: skip
     stock = [{"sku": p.sku, "quantity": opening} for p in products]
-    inventory = ServiceClient("inventory")
     for some in split_chunks(items, CHUNK):
         inventory.post("/api/products/", {"products": some})
     for some in split_chunks(stock, CHUNK):
         inventory.post("/api/stock/opening/", {"items": some})
+    return Upload(
+        new=len(new),
+        cut=sum(len(p.name) > MAX_NAME for p in new),
+        existing=len(products) - len(new),
+        priced_differently=sum(
+            there.get(p.sku, (p.price, CURRENCY)) != (p.price, CURRENCY) for p in products
+        ),
+    )
 
 
 def wait_for_copy(products: Sequence[Product], progress: Progress, *, patience: float) -> None:

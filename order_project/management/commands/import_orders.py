@@ -17,16 +17,18 @@ from rich.markup import escape
 from rich.table import Table
 
 from celery_config.common.console import progress_bars
+from celery_config.contracts.inventory import MAX_NAME, MAX_STOCK
 from celery_config.errors import SagaPaused
 from celery_config.http.service_client import ServiceCallError
 from order_project.domain import Flow
 from order_project.importing import invoices, report, service
 from order_project.importing.invoices import Fault, InvoiceFile
-from order_project.importing.service import Placement, Prices
+from order_project.importing.service import Placement, Prices, Upload
 from order_project.importing.table import LEGACY, NotATable
 
 SOME_REJECTED, NOTHING_USABLE = 3, 4
 """Exit codes. 0: every invoice is in; 1: the import could not do its work; 2: wrong options."""
+GAPS_SHOWN = 10
 STANDARD_INPUT = (Path("-"), Path("/dev/stdin"))
 
 
@@ -34,7 +36,7 @@ class Command(BaseCommand):
     help = "Place one order for each clean invoice of a file; dirty ones go to a report."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("file", type=Path, help="the invoices (CSV); - is standard input")
+        parser.add_argument("file", type=read_path, help="the invoices (CSV); - is standard input")
         parser.add_argument(
             "--stock",
             choices=["per-sku", "unlimited"],
@@ -48,7 +50,7 @@ class Command(BaseCommand):
             "--prices",
             choices=[prices.value for prices in Prices],
             default=Prices.INVOICE.value,
-            help="of each line its own price, or the catalogue's: the product's first one in the file",
+            help="of each line its own price, or the catalogue's",
         )
         parser.add_argument("--token", default="tok_approved", help="payment token of every order")
         parser.add_argument(
@@ -58,7 +60,7 @@ class Command(BaseCommand):
             help="who sees to it that the orders are carried out",
         )
         parser.add_argument("--encoding", help="of the file, such as cp1250; default: recognised")
-        parser.add_argument("--report", type=Path, help="where refused invoices are listed (CSV)")
+        parser.add_argument("--report", type=read_path, help="where refused invoices are listed (CSV)")
         parser.add_argument(
             "--patience", type=float, default=120, help="seconds without progress before giving up"
         )
@@ -67,16 +69,19 @@ class Command(BaseCommand):
         console = Console()
         file = self.parse(options["file"], options["encoding"])
         # What cannot be reported is not placed.
-        with self.open_report(options["report"]) as out:
+        with self.open_report(options["report"], options["file"]) as out:
             report.write_header(out)
             report.write_faults(out, file.faults)
-            placement, counted = self.place(console, file, options)
+            placement, counted, upload = self.place(console, file, options)
             report.write_faults(out, placement.faults)
         show(console, counted, file.faults + placement.faults, out.name, placement.repeated)
         rejected = len(file.invoices) - len(placement.orders)
+        if file.gaps:
+            self.stdout.write(describe_gaps(file))
+        self.stdout.write(describe_upload(upload))
         self.stdout.write(describe_lines(file, placement))
         self.stdout.write(describe_addresses(placement))
-        self.stdout.write(describe_prices(placement))
+        self.stdout.write(describe_prices(file, placement))
         self.stdout.write(
             f"import: {len(file.invoices)} invoices, {len(placement.orders)} accepted, {rejected} rejected"
         )
@@ -102,12 +107,13 @@ class Command(BaseCommand):
             )
         return file
 
-    def open_report(self, path: Path | None) -> TextIO:
+    def open_report(self, path: Path | None, source: Path) -> TextIO:
+        source = Path("/dev/stdin") if source in STANDARD_INPUT else source
         try:
             if path:
-                return report.open_report(path)
-            out, reason = report.open_default_report(settings.VAR)
-        except OSError as error:
+                return report.open_report(path, source)
+            out, reason = report.open_default_report(settings.VAR, source)
+        except (OSError, report.NoPlace) as error:
             raise CommandError(
                 f"The report cannot be written, so nothing was placed: {error}. Choose a place with --report."
             ) from error
@@ -117,14 +123,14 @@ class Command(BaseCommand):
 
     def place(
         self, console: Console, file: InvoiceFile, options: dict[str, Any]
-    ) -> tuple[Placement, Counter[str]]:
+    ) -> tuple[Placement, Counter[str], Upload]:
         """Upload the catalogue, place the orders and wait for their ends; return them, counted by outcome."""
         products, patience = list(file.products.values()), options["patience"]
         opening = service.UNLIMITED if options["stock"] == "unlimited" else options["quantity"]
         try:
             with progress_bars(console) as bar:
                 copied = bar.add_task("catalogue", total=len(products))
-                service.upload_catalogue(products, opening=opening)
+                upload = service.upload_catalogue(products, opening=opening)
                 service.wait_for_copy(products, lambda n: bar.update(copied, completed=n), patience=patience)
                 placing = bar.add_task("placing", total=len(file.clean))
                 placement = service.place_invoices(
@@ -140,22 +146,52 @@ class Command(BaseCommand):
                 )
         except (ServiceCallError, SagaPaused, service.Stalled) as error:
             raise CommandError(str(error)) from error
-        return placement, counted
+        return placement, counted, upload
 
 
 def read_quantity(text: str) -> int:
     """Return the units of an opening stock.
 
     Raises:
-        argparse.ArgumentTypeError: it is no whole number, or less than none.
+        argparse.ArgumentTypeError: it is no whole number, less than none, or more than inventory books.
     """
     try:
         quantity = int(text)
     except ValueError:
         quantity = -1
-    if quantity < 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of units: 0 or more")
+    if not 0 <= quantity <= MAX_STOCK:
+        raise argparse.ArgumentTypeError(f"{text!r:.100} is no number of units: 0 to {MAX_STOCK}")
     return quantity
+
+
+def read_path(text: str) -> Path:
+    """Return the path of a file.
+
+    Raises:
+        argparse.ArgumentTypeError: the text is empty, which as a path would be the current folder.
+    """
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the name of the file is empty")
+    return Path(text)
+
+
+def describe_gaps(file: InvoiceFile) -> str:
+    """Say which rows have no certain invoice number, and whether their places tell whose they are."""
+    rows = len({fault.line for fault in file.strays})
+    refused = "the invoices beside them are rejected"
+    if not file.is_grouped:
+        refused += "; but rows of one invoice stand apart in this file, so they may belong to any other, too"
+    where = ", ".join(map(str, file.gaps[:GAPS_SHOWN])) + (", …" if len(file.gaps) > GAPS_SHOWN else "")
+    return f"rows: {rows} without a certain invoice number ({where}); {refused}"
+
+
+def describe_upload(upload: Upload) -> str:
+    """Say what became of the products of the file."""
+    cut = f" ({upload.cut} with a name cut to {MAX_NAME} characters)" if upload.cut else ""
+    return (
+        f"products: {upload.new} new{cut}, {upload.existing} in inventory already and left as they are,"
+        f" {upload.priced_differently} of these with another price"
+    )
 
 
 def describe_lines(file: InvoiceFile, placement: Placement) -> str:
@@ -169,15 +205,14 @@ def describe_lines(file: InvoiceFile, placement: Placement) -> str:
     )
 
 
-def describe_prices(placement: Placement) -> str:
+def describe_prices(file: InvoiceFile, placement: Placement) -> str:
     """Say how many orders cost something else than their invoices, and how much."""
     differences = service.find_differences(placement.accepted)
     more = Decimal(sum(each for each in differences if each > 0)) / 100
     less = Decimal(-sum(each for each in differences if each < 0)) / 100
     how_much = f": {more:,.2f} {invoices.CURRENCY} more and {less:,.2f} less in all" if differences else ""
-    return (
-        f"prices: {len(differences)} of {len(placement.orders)} orders differ from their invoices{how_much}"
-    )
+    whose = "what was read of their invoices" if file.gaps and not file.is_grouped else "their invoices"
+    return f"prices: {len(differences)} of {len(placement.orders)} orders differ from {whose}{how_much}"
 
 
 def describe_addresses(placement: Placement) -> str:
@@ -190,7 +225,7 @@ def show(console: Console, counted: Counter[str], faults: Sequence[Fault], place
     table = Table("outcome", "invoices")
     for outcome, count in counted.most_common():
         table.add_row(outcome, str(count), style="green" if outcome == "completed" else "yellow")
-    first_faults = {fault.invoice: fault.code for fault in reversed(faults)}
+    first_faults = {fault.invoice: fault.code for fault in reversed(faults) if fault.invoice}
     for code, count in Counter(first_faults.values()).most_common():
         table.add_row(f"rejected: {code}", str(count), style="red")
     console.print(table)

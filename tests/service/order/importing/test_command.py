@@ -17,6 +17,7 @@ from order_project.models import CatalogueProduct, Order
 from tests.service.order.conftest import HEART, LAMP, Shop
 
 HEADER = "InvoiceNo,StockCode,Description,Quantity,UnitPrice,CustomerID,Country"
+UPLOAD = service.Upload(new=1, cut=1, existing=2, priced_differently=1)
 FIRST = f"900001,{HEART},HEART,6,2.55,17850,United Kingdom"
 SECOND = f"900002,{LAMP},LAMP,1,3.00,17850,Turkey"
 FAULTY = f"900003,{LAMP},LAMP,0,3.00,17850,Turkey"
@@ -27,7 +28,7 @@ def _others(shop: Shop, settings: Any, tmp_path: Path, monkeypatch: pytest.Monke
     """Inventory has taken the catalogue, and the orders end: both are other processes' work."""
     settings.VAR = tmp_path / "var"
     CatalogueProduct.objects.update(currency="GBP")
-    monkeypatch.setattr(service, "upload_catalogue", lambda products, opening: None)
+    monkeypatch.setattr(service, "upload_catalogue", lambda products, opening: UPLOAD)
     monkeypatch.setattr(service, "wait_for_ends", lambda orders, *_, patience: Counter(completed=len(orders)))
 
 
@@ -138,7 +139,61 @@ def test_a_report_has_the_faults_of_the_file_even_if_placing_fails(
     assert "negative_quantity" in (tmp_path / "var" / "import_orders-report.csv").read_text()
 
 
-@pytest.mark.parametrize("quantity", ["-3", "1.5", "many"])
+def test_the_summary_says_what_became_of_the_products(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    printed = run(write(tmp_path, FIRST), capsys=capsys)[1]
+    assert printed[-5] == (
+        "products: 1 new (1 with a name cut to 200 characters), 2 in inventory already and left as they are,"
+        " 1 of these with another price"
+    )
+
+
+def test_rows_without_a_certain_number_are_said_and_the_prices_are_not_vouched_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spoilt, third = (FIRST.replace("900001", number) for number in ("9.00E+05", "900005"))
+    code, printed = run(write(tmp_path, FIRST, spoilt, SECOND, third), capsys=capsys)
+    said = "rows: 1 without a certain invoice number (line 3); the invoices beside them are rejected"
+    assert (code, printed[-6]) == (3, said)
+    assert printed[-4].startswith(
+        "lines: 5 in the file, 1 of the header, 1 of accepted invoices, 3 of rejected"
+    )
+    assert printed[-2:] == [
+        "prices: 0 of 1 orders differ from their invoices",
+        "import: 3 invoices, 1 accepted, 2 rejected",
+    ]
+    _, printed = run(write(tmp_path, FIRST, spoilt, SECOND, third, SECOND), capsys=capsys)
+    assert printed[-6].endswith("stand apart in this file, so they may belong to any other, too")
+    assert printed[-2] == "prices: 0 of 1 orders differ from what was read of their invoices"
+
+
+@pytest.mark.parametrize("name", ["invoices.csv", "other.csv"])
+def test_the_report_is_never_the_file_of_invoices(name: str, tmp_path: Path) -> None:
+    path = Path(write(tmp_path, FIRST))
+    before = path.read_bytes()
+    if not (tmp_path / name).exists():
+        (tmp_path / name).hardlink_to(path)
+    with pytest.raises(CommandError, match="is the file of invoices"):
+        call_command("import_orders", str(path), f"--report={tmp_path / name}")
+    assert path.read_bytes() == before
+    assert not Order.objects.exists()
+
+
+def test_the_folder_of_the_report_is_not_made(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match=f"there is no folder {tmp_path / 'none'}"):
+        call_command("import_orders", write(tmp_path, FIRST), f"--report={tmp_path / 'none' / 'report.csv'}")
+    assert not (tmp_path / "none").exists()
+    assert not Order.objects.exists()
+
+
+@pytest.mark.parametrize("arguments", [("",), (" ",), ("invoices.csv", "--report=")])
+def test_a_file_without_a_name(arguments: tuple[str, ...]) -> None:
+    with pytest.raises(CommandError, match="the name of the file is empty"):
+        call_command("import_orders", *arguments)
+
+
+@pytest.mark.parametrize("quantity", ["-3", "1.5", "many", "1000000000001"])
 def test_an_opening_stock_that_is_none(quantity: str, tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="no number of units"):
         call_command("import_orders", write(tmp_path, FIRST), f"--quantity={quantity}")

@@ -10,7 +10,7 @@ import pytest
 from celery_config.contracts.values import Address
 from order_project.domain import RequestLine
 from order_project.importing import service
-from order_project.importing.invoices import Invoice
+from order_project.importing.invoices import Invoice, Product
 from order_project.importing.service import Placement
 from order_project.models import CatalogueProduct, IdempotencyKey, Order
 from tests.service.order.conftest import HEART, LAMP, Shop
@@ -26,6 +26,43 @@ def _catalogue(shop: Shop) -> None:
 
 def place(*invoices: Invoice, token: str = "tok_approved") -> Placement:
     return service.place_invoices(invoices, token=token, progress=lambda _: None)
+
+
+class Inventory:
+    """Inventory with one product, for which something else has been written than a file says."""
+
+    def __init__(self) -> None:
+        self.posted: dict[str, list[Any]] = {}
+
+    def get_pages(self, path: str) -> list[list[dict[str, Any]]]:
+        assert path.startswith("/api/products/?limit=")
+        return [[], [{"sku": HEART, "name": "HEART", "price": 999, "currency": "GBP", "active": False}]]
+
+    def post(self, path: str, body: dict[str, list[Any]]) -> None:
+        (rows,) = body.values()
+        self.posted.setdefault(path, []).extend(rows)
+
+
+@pytest.fixture
+def inventory(monkeypatch: pytest.MonkeyPatch) -> Inventory:
+    inventory = Inventory()
+    monkeypatch.setattr(service, "ServiceClient", lambda name: inventory)
+    return inventory
+
+
+def test_products_that_inventory_has_stay_as_they_are(inventory: Inventory) -> None:
+    products = [Product(HEART, "HEART", 255), Product(LAMP, "L" * 201, 339), Product("S3", "MUG", 1)]
+    upload = service.upload_catalogue(products, opening=5)
+    assert upload == service.Upload(new=2, cut=1, existing=1, priced_differently=1)
+    posted = [(row["sku"], len(row["name"])) for row in inventory.posted["/api/products/"]]
+    assert posted == [(LAMP, 200), ("S3", 3)]
+    assert [row["sku"] for row in inventory.posted["/api/stock/opening/"]] == [HEART, LAMP, "S3"]
+
+
+def test_without_new_products_none_is_posted(inventory: Inventory) -> None:
+    upload = service.upload_catalogue([Product(HEART, "HEART", 999)], opening=5)
+    assert upload == service.Upload(new=0, cut=0, existing=1, priced_differently=0)
+    assert "/api/products/" not in inventory.posted
 
 
 def test_an_invoice_is_placed_once() -> None:

@@ -28,7 +28,7 @@ def test_all_else_stays(text: str) -> None:
 
 
 def test_the_file_has_no_cell_that_runs(tmp_path: Path) -> None:
-    out, reason = open_default_report(tmp_path)
+    out, reason = open_default_report(tmp_path / "var", tmp_path / "invoices.csv")
     with out:
         write_header(out)
         write_faults(
@@ -46,7 +46,7 @@ def test_a_folder_that_cannot_be_written_has_another_in_its_place(
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    out, reason = open_default_report(tmp_path / "file" / "var")
+    out, reason = open_default_report(tmp_path / "file" / "var", tmp_path / "invoices.csv")
     out.close()
     assert Path(out.name) == tmp_path / "import_orders-report.csv"
     assert "cannot be written" in reason
