@@ -13,6 +13,7 @@ from itertools import groupby
 
 SHAPE = {"bad_row", "wrong_cells"}
 NUMBER = {"bad_invoice", "missing_invoice"}
+UNCERTAIN = SHAPE | NUMBER
 # Cells that moved by one column show in these, whatever the file is about.
 MOVED = {"bad_quantity", "bad_price", "unknown_country"}
 UNLIKE = "the file's other invoice numbers have more digits, or fewer"
@@ -52,12 +53,12 @@ def judge_numbers(entries: Sequence[Entry]) -> None:
     """
     usual = find_usual_digits(entries)
     for entry in entries:
-        if not entry.faults.keys() & (SHAPE | NUMBER) and is_unlike(entry, usual):
+        if UNCERTAIN.isdisjoint(entry.faults) and is_unlike(entry, usual):
             entry.faults["bad_invoice"] = f"{entry.number!r:.100} is no invoice number: {UNLIKE}"
-        entry.is_certain = not entry.faults.keys() & (SHAPE | NUMBER)
+        entry.is_certain = UNCERTAIN.isdisjoint(entry.faults)
     for gap, beside in list(split_gaps(entries)):
         for entry in gap:
-            entry.is_certain = entry.number in beside and not entry.faults.keys() & NUMBER
+            entry.is_certain = entry.number in beside and NUMBER.isdisjoint(entry.faults)
 
 
 def find_gaps(entries: Sequence[Entry]) -> list[Gap]:
@@ -92,7 +93,7 @@ def find_usual_digits(entries: Sequence[Entry]) -> range:
 def is_unlike(entry: Entry, usual: range) -> bool:
     """Say whether the invoice cell holds something else: it has no digits, or the row's cells have moved."""
     digits = count_digits(entry.number)
-    return digits not in usual and (not digits or bool(entry.faults.keys() & MOVED))
+    return digits not in usual and (not digits or not MOVED.isdisjoint(entry.faults))
 
 
 def count_digits(text: str) -> int:

@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from celery_config.contracts.inventory import MAX_PRICE, MAX_SKU, SKU_PATTERN
-from order_project.domain import RequestLine
-from order_project.importing.certainty import Entry, Gap, are_together, find_gaps, judge_numbers
+from order_project import domain
+from order_project.domain import CatalogueEntry, RequestLine
+from order_project.importing.certainty import SHAPE, Entry, Gap, are_together, find_gaps, judge_numbers
 from order_project.importing.countries import find_country_code
 from order_project.importing.table import Row, Table, read_table
 
 COLUMNS = ("InvoiceNo", "StockCode", "Description", "Quantity", "UnitPrice", "CustomerID", "Country")
 CURRENCY = "GBP"
+GRAMS_EACH = 20
 MAX_NUMBER = 64
 NUL = "\0"
 # A spreadsheet writes long numbers so, and their last digits are gone.
@@ -117,6 +119,9 @@ def read_invoices(data: bytes, encoding: str | None = None) -> InvoiceFile:
         for number in gap.beside:
             detail = f"without a certain invoice number, {gap} may belong to this invoice"
             invoices[number].faults.append(Fault(gap.first, number, "neighbour_unreadable", detail))
+    for invoice in invoices.values():
+        if not invoice.faults:
+            invoice.faults += find_order_faults(invoice)
     products: dict[str, Product] = {}
     for entry in entries:
         if entry.is_certain and not invoices[entry.number].faults:
@@ -155,7 +160,7 @@ def add_entry(invoice: Invoice, entry: Entry) -> None:
     """Add a row to its invoice: a line, or the reasons why there is none."""
     values, invoice.file_lines = entry.values, invoice.file_lines + entry.lines
     faults = dict(entry.faults)
-    if not faults.keys() & {"bad_row", "wrong_cells"}:
+    if SHAPE.isdisjoint(faults):
         faults |= find_conflicts(values, invoice)
     invoice.faults += [Fault(entry.line, invoice.number, code, detail) for code, detail in faults.items()]
     if not faults:
@@ -243,10 +248,21 @@ def find_faults(row: dict[str, str]) -> Iterator[tuple[str, str]]:
 def find_conflicts(row: dict[str, str], invoice: Invoice) -> Iterator[tuple[str, str]]:
     """Yield the code and detail of what a row says otherwise than the rows of its invoice before it."""
     customer, country = row["CustomerID"], find_country_code(row["Country"])
-    if invoice.customer and customer and not find_number_fault(customer) and customer != invoice.customer:
+    if invoice.customer and customer not in ("", invoice.customer) and not find_number_fault(customer):
         yield "two_customers", f"the invoice names {invoice.customer} and {customer}"
     if invoice.country and country and country != invoice.country:
         yield "two_countries", f"the invoice names {invoice.country} and {country}"
+
+
+def find_order_faults(invoice: Invoice) -> list[Fault]:
+    """Return why the order service would refuse the invoice whatever its catalogue has.
+
+    Found here, since a refused invoice brings no products.
+    """
+    lines = domain.merge_request_lines(invoice.lines)
+    catalogue = {line.sku: CatalogueEntry(line.sku, "", 0, CURRENCY, GRAMS_EACH, True) for line in lines}
+    faults = domain.find_faults(lines, catalogue, CURRENCY)
+    return [Fault(0, invoice.number, fault.code, fault.detail) for fault in faults]
 
 
 def find_sku_fault(text: str) -> str:

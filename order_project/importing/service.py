@@ -21,12 +21,11 @@ from celery_config.saga.states import OPEN
 from order_project import domain, placing, selectors, services
 from order_project.domain import Flow, RequestLine
 from order_project.errors import KeyReused
-from order_project.importing.invoices import CURRENCY, Fault, Invoice, Product
+from order_project.importing.invoices import CURRENCY, GRAMS_EACH, Fault, Invoice, Product
 from order_project.models import CatalogueProduct, Choreography, Order
 from order_project.requests import OrderRequest, OrderSubmission, Placed, PlacingResult
 
 CLIENT = "import"
-GRAMS_EACH = 20
 UNLIMITED = 1_000_000_000
 CHUNK = 1000
 PAGE = 500

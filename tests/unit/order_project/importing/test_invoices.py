@@ -8,7 +8,7 @@ import io
 import pytest
 
 from celery_config.contracts.inventory import MAX_PRICE
-from order_project.domain import RequestLine
+from order_project.domain import MAX_LINES, MAX_QUANTITY, RequestLine
 from order_project.importing.invoices import COLUMNS, InvoiceFile, Product, minor_units, read_invoices
 
 CLEAN = dict(
@@ -158,6 +158,20 @@ def test_a_refused_invoice_brings_no_product() -> None:
     assert file.products == {"85123A": LANTERN}
 
 
+@pytest.mark.parametrize(
+    ("rows", "code"),
+    [
+        ([{"Quantity": "9" * 18}], "bad_quantity"),
+        ([{"Quantity": str(MAX_QUANTITY)}, {"UnitPrice": "1"}], "bad_quantity"),
+        ([{"StockCode": f"S{n}"} for n in range(MAX_LINES + 1)], "too_many_lines"),
+    ],
+)
+def test_an_invoice_that_no_order_may_be_brings_no_product(rows: list[dict[str, str]], code: str) -> None:
+    file = reading(*rows, {"InvoiceNo": "536366", "StockCode": "S"})
+    assert {(fault.line, fault.invoice, fault.code) for fault in file.faults} == {(0, "536365", code)}
+    assert file.products.keys() == {"S"}
+
+
 def test_numbers_of_another_kind_are_numbers() -> None:
     """Only a row that is wrong elsewhere too, or a number without a digit among such with digits, is doubtful."""
     rows = [{"InvoiceNo": each} for each in ("999", "A-1001", "INV 20260001")]
@@ -166,11 +180,9 @@ def test_numbers_of_another_kind_are_numbers() -> None:
     assert len(reading(*rows, {"InvoiceNo": "7", "Quantity": "-1"}).clean) == 3
 
 
-@pytest.mark.parametrize(
-    "row", [{"Description": "x" * 10_000}, {"InvoiceDate": "never"}, {"Quantity": "9" * 18}]
-)
+@pytest.mark.parametrize("row", [{"Description": "x" * 10_000}, {"InvoiceDate": "never"}])
 def test_what_is_odd_and_does_no_harm(row: dict[str, str]) -> None:
-    """A description is cut, a date not read; how much may be ordered at once is the order's to say."""
+    """A description is cut, a date not read."""
     assert len(reading(row).clean) == 1
 
 
