@@ -19,7 +19,7 @@ from celery_config.common.iso import validate_currency
 from celery_config.contracts.inventory import MAX_NAME, MAX_PRICE, MAX_SKU, MAX_STOCK
 from celery_config.messaging.api import RefusedWhileRecovering
 from celery_config.reconciliation.api import FactsApi
-from celery_config.web.fields import IdField
+from celery_config.web.fields import IdField, StrictCharField, StrictIntegerField
 from celery_config.web.inputs import ClientInput
 from celery_config.web.parsers import parse_body
 from celery_config.web.problems import Unprocessable
@@ -31,7 +31,7 @@ MAX_ITEMS = 1000
 BY_SKU = "pk"  # many products are created at the same moment
 
 
-class SkuField(serializers.CharField):
+class SkuField(StrictCharField):
     def __init__(self, **options: Any) -> None:
         super().__init__(max_length=MAX_SKU, validators=[validate_sku], **options)
 
@@ -75,10 +75,10 @@ class ProductsApi(RefusedWhileRecovering, generics.ListAPIView[Product]):
     class InputSerializer(ClientInput):
         class ItemSerializer(ClientInput):
             sku = SkuField()
-            name = serializers.CharField(max_length=MAX_NAME)
-            price = serializers.IntegerField(min_value=0, max_value=MAX_PRICE)
-            currency = serializers.CharField(validators=[validate_currency], help_text="ISO 4217")
-            weight_grams = serializers.IntegerField(min_value=1, max_value=domain.MAX_WEIGHT_GRAMS)
+            name = StrictCharField(max_length=MAX_NAME)
+            price = StrictIntegerField(min_value=0, max_value=MAX_PRICE)
+            currency = StrictCharField(validators=[validate_currency], help_text="ISO 4217")
+            weight_grams = StrictIntegerField(min_value=1, max_value=domain.MAX_WEIGHT_GRAMS)
             active = serializers.BooleanField(default=True)
 
         products = serializers.ListField(child=ItemSerializer(), allow_empty=False, max_length=MAX_ITEMS)
@@ -131,7 +131,7 @@ class OpeningStockApi(RefusedWhileRecovering):
     class InputSerializer(ClientInput):
         class ItemSerializer(ClientInput):
             sku = SkuField()
-            quantity = serializers.IntegerField(min_value=0, max_value=MAX_STOCK)
+            quantity = StrictIntegerField(min_value=0, max_value=MAX_STOCK)
 
         items = serializers.ListField(child=ItemSerializer(), allow_empty=False, max_length=MAX_ITEMS)
 
@@ -166,8 +166,8 @@ class AdjustmentApi(RefusedWhileRecovering):
     class InputSerializer(ClientInput):
         adjustment = IdField(help_text="your id of the adjustment; a repeat changes nothing")
         sku = SkuField()
-        quantity = serializers.IntegerField(min_value=-MAX_STOCK, max_value=MAX_STOCK)
-        reason = serializers.CharField(max_length=200)
+        quantity = StrictIntegerField(min_value=-MAX_STOCK, max_value=MAX_STOCK)
+        reason = StrictCharField(max_length=200)
 
     @extend_schema(request=InputSerializer, responses=MovementSerializer)
     def post(self, request: Request) -> Response:

@@ -13,6 +13,7 @@ from celery_config.common.address_parts import find_missing_parts
 from celery_config.common.iso import validate_country
 from celery_config.contracts.base import contract_fields, encode, is_required
 from celery_config.contracts.values import Address
+from celery_config.web.fields import StrictCharField
 from celery_config.web.inputs import ClientInput
 from celery_config.web.problems import flatten_details
 
@@ -26,13 +27,13 @@ BY_COUNTRY: dict[str, Any] = {
 
 
 class AddressInput(ClientInput):
-    name = serializers.CharField(max_length=200)
-    line1 = serializers.CharField(max_length=200)
-    line2 = serializers.CharField(max_length=200, required=False, allow_blank=True)
-    city = serializers.CharField(max_length=100, **BY_COUNTRY)
-    region = serializers.CharField(max_length=100, **BY_COUNTRY)
-    postal_code = serializers.CharField(max_length=20, **BY_COUNTRY)
-    country = serializers.CharField(validators=[validate_country], help_text="ISO 3166-1 alpha-2")
+    name = StrictCharField(max_length=200)
+    line1 = StrictCharField(max_length=200)
+    line2 = StrictCharField(max_length=200, required=False, allow_blank=True)
+    city = StrictCharField(max_length=100, **BY_COUNTRY)
+    region = StrictCharField(max_length=100, **BY_COUNTRY)
+    postal_code = StrictCharField(max_length=20, **BY_COUNTRY)
+    country = StrictCharField(validators=[validate_country], help_text="ISO 3166-1 alpha-2")
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         """Return the address as it is stored. A PATCH changes an address as a whole.

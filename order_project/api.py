@@ -16,6 +16,7 @@ from rest_framework.response import Response
 
 from celery_config.saga.models import SagaInstance, SagaStep
 from celery_config.saga.operations import api as saga_api
+from celery_config.web.fields import StrictCharField, StrictIntegerField
 from celery_config.web.inputs import ClientInput
 from celery_config.web.parsers import parse_body
 from celery_config.web.problems import build_problem
@@ -238,8 +239,8 @@ class OrderCancel(OrderAPI):
 
 
 class RefundInput(ClientInput):
-    amount = serializers.IntegerField(min_value=1, help_text="minor units of the order's currency")
-    reason = serializers.CharField(max_length=200)
+    amount = StrictIntegerField(min_value=1, help_text="minor units of the order's currency")
+    reason = StrictCharField(max_length=200)
 
 
 class RefundOutput(serializers.ModelSerializer[Refund]):

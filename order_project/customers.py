@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.exceptions import ValidationError as DjangoValidationError
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, models, transaction
 from django.db.models import ProtectedError
 from rest_framework import generics, serializers
 from rest_framework.exceptions import NotFound
@@ -14,6 +14,7 @@ from rest_framework.permissions import IsAuthenticated
 
 from celery_config.copies.api import CopiedDetail
 from celery_config.messaging.api import RefusedWhileRecovering
+from celery_config.web.fields import StrictCharField
 from celery_config.web.inputs import KnownFieldsOnly
 from order_project.addresses import AddressInput
 from order_project.errors import CustomerHasOrders
@@ -21,6 +22,9 @@ from order_project.models import CatalogueProduct, Customer
 
 
 class CustomerSerializer(KnownFieldsOnly, serializers.ModelSerializer[Customer]):
+    serializer_field_mapping = serializers.ModelSerializer.serializer_field_mapping | {
+        models.CharField: StrictCharField
+    }
     billing_address = AddressInput(required=False, allow_null=True)
     delivery_address = AddressInput(required=False, allow_null=True)
 

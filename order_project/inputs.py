@@ -14,7 +14,7 @@ from rest_framework.exceptions import APIException, ValidationError
 from celery_config.common.iso import validate_currency
 from celery_config.contracts.inventory import MAX_PRICE
 from celery_config.contracts.shipment import Address
-from celery_config.web.fields import IdField, WordField
+from celery_config.web.fields import IdField, StrictCharField, StrictIntegerField, WordField
 from celery_config.web.inputs import ClientInput
 from order_project import domain, selectors, services
 from order_project.addresses import AddressInput
@@ -29,9 +29,9 @@ LONGEST_KEY = 200
 
 
 class LineInput(ClientInput):
-    sku = serializers.CharField(max_length=64)
-    quantity = serializers.IntegerField(min_value=1, max_value=domain.MAX_QUANTITY)
-    unit_price = serializers.IntegerField(
+    sku = StrictCharField(max_length=64)
+    quantity = StrictIntegerField(min_value=1, max_value=domain.MAX_QUANTITY)
+    unit_price = StrictIntegerField(
         min_value=0,
         max_value=MAX_PRICE,
         required=False,
@@ -43,8 +43,8 @@ class OrderInput(ClientInput):
     hints = {"idempotency_key": "Send the key as the header Idempotency-Key."}
 
     lines = serializers.ListField(child=LineInput(), allow_empty=False, max_length=PARSED_LINES)
-    currency = serializers.CharField(validators=[validate_currency], help_text="ISO 4217")
-    payment_token = serializers.CharField(max_length=200)
+    currency = StrictCharField(validators=[validate_currency], help_text="ISO 4217")
+    payment_token = StrictCharField(max_length=200)
     address = AddressInput()
     flow = WordField(
         [flow.value for flow in domain.Flow],
@@ -55,7 +55,7 @@ class OrderInput(ClientInput):
 
 
 class BatchOrderInput(OrderInput):
-    idempotency_key = serializers.CharField(max_length=LONGEST_KEY, required=False)
+    idempotency_key = StrictCharField(max_length=LONGEST_KEY, required=False)
 
 
 class BatchInput(ClientInput):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
@@ -10,6 +11,8 @@ from rest_framework import serializers
 
 from celery_config.web.text import has_unstorable_text
 
+WHOLE_NUMBER = re.compile("[+-]?[0-9]+")
+
 
 class IdField(serializers.UUIDField):
     """A UUID as text; DRF's own field also accepts any integer."""
@@ -17,6 +20,24 @@ class IdField(serializers.UUIDField):
     def to_internal_value(self, data: Any) -> UUID:
         if not isinstance(data, str):
             self.fail("invalid", value=data)
+        return super().to_internal_value(data)
+
+
+class StrictIntegerField(serializers.IntegerField):
+    """A JSON integer, or its ASCII digits as text; DRF's own field accepts all that Python reads as a number."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if isinstance(data, float) or (isinstance(data, str) and not WHOLE_NUMBER.fullmatch(data)):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class StrictCharField(serializers.CharField):
+    """A JSON text; DRF's own field turns a number into one, and 10.50 into "10.5"."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
         return super().to_internal_value(data)
 
 

@@ -1,7 +1,8 @@
-"""Bodies of requests: any body is parsed or refused with 400, and none breaks the parser."""
+"""Bodies of requests: any body is parsed or refused with 400; none breaks the parser, and none means two things."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from json import JSONDecodeError
 from typing import Any
 
@@ -11,14 +12,36 @@ from rest_framework.request import Request
 from rest_framework.serializers import Serializer
 from rest_framework.utils import json
 
+from celery_config.web.text import make_printable
+
+MAX_NAME = 100
+
+
+class RepeatedField(ValueError):
+    """An object has two fields of one name; readers do not agree which of them counts."""
+
 
 class NestingSafeJsonParser(JSONParser):
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
         encoding = (parser_context or {}).get("encoding") or "utf-8"
         try:
-            return json.loads(stream.read().decode(encoding))
+            return json.loads(stream.read().decode(encoding), object_pairs_hook=make_object)
         except (ValueError, LookupError, RecursionError) as error:
             raise ParseError(f"JSON parse error - {describe_fault(error, encoding)}") from error
+
+
+def make_object(members: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the members of a JSON object.
+
+    Raises:
+        RepeatedField: a name stands there twice.
+    """
+    found: dict[str, Any] = {}
+    for name, value in members:
+        if name in found:
+            raise RepeatedField(name)
+        found[name] = value
+    return found
 
 
 def describe_fault(error: Exception, encoding: str) -> str:
@@ -30,6 +53,8 @@ def describe_fault(error: Exception, encoding: str) -> str:
             return "the charset is unknown; send UTF-8"
         case UnicodeError():
             return f"the body is not {encoding}"
+        case RepeatedField():
+            return f"the field {make_printable(str(error)[:MAX_NAME])!r} is given twice in one object"
         case JSONDecodeError():
             return f"{error.msg}: line {error.lineno} column {error.colno}"
     return "a number is too long, or is NaN or Infinity"

@@ -20,7 +20,7 @@ from celery_config.saga.engine.flows import WatchedFlow
 from celery_config.saga.engine.saga_flow import SAGAS
 from celery_config.saga.models import OperatorAction, SagaInstance, SagaPause, WatchedRow
 from celery_config.saga.operations import known_flows, operators, pauses, previews, selectors
-from celery_config.web.fields import IdField, JsonObjectField, WordField
+from celery_config.web.fields import IdField, JsonObjectField, StrictCharField, WordField
 from celery_config.web.inputs import ClientInput
 from celery_config.web.parsers import parse_body
 from celery_config.web.permissions import IsService, require_permission
@@ -29,20 +29,20 @@ MayOperate = require_permission("saga.change_sagainstance")
 
 
 class WhyInput(ClientInput):
-    why = serializers.CharField(max_length=1000, help_text="kept with your name")
+    why = StrictCharField(max_length=1000, help_text="kept with your name")
 
 
 class SettleInput(WhyInput):
-    step = serializers.CharField(max_length=80)
+    step = StrictCharField(max_length=80)
     operation = WordField(("do", "undo"))
     answer = JsonObjectField(help_text="what the provider would have answered")
 
 
 class PauseInput(WhyInput):
-    saga = serializers.CharField(
+    saga = StrictCharField(
         max_length=80, default="", allow_blank=True, help_text="name of the sagas to hold up"
     )
-    step = serializers.CharField(max_length=80, default="", allow_blank=True, help_text="or of a step")
+    step = StrictCharField(max_length=80, default="", allow_blank=True, help_text="or of a step")
 
 
 class ActionOutput(serializers.ModelSerializer[OperatorAction]):

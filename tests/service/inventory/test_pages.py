@@ -53,6 +53,22 @@ def test_a_price_is_in_a_currency_of_iso_4217(peer: Any, db: None) -> None:
     assert not Product.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("field", "value"), [("price", "\u0661\u0660"), ("weight_grams", "1_0"), ("name", 7)]
+)
+def test_a_number_and_a_text_are_what_they_look_like(peer: Any, db: None, field: str, value: Any) -> None:
+    answer = peer.post("/api/products/", {"products": [{**ITEM, field: value}]}, format="json")
+    assert answer.status_code == 400
+    assert [each["field"] for each in answer.json()["errors"]] == [f"products.0.{field}"]
+
+
+@pytest.mark.parametrize("price", [250, "250", "+250"])
+def test_digits_are_a_number(peer: Any, db: None, price: Any) -> None:
+    assert peer.post("/api/products/", {"products": [{**ITEM, "price": price}]}, format="json").json()[
+        "created"
+    ]
+
+
 def test_the_admin_holds_it_to_that_list_too(admin_client: Any) -> None:
     url = reverse("admin:inventory_product_add")
     sent = {**ITEM, "active": "on"}

@@ -390,5 +390,45 @@ def test_json_nested_too_deeply_is_told(peer: Any, db: None) -> None:
     assert (answer.status_code, answer.json()["code"]) == (400, "parse_error")
 
 
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ('{"currency": "EUR", "currency": "USD"}', "'currency'"),
+        ('{"lines": [{"sku": "A", "quantity": 1, "quantity": 9}]}', "'quantity'"),
+        ('{"address": {"a\\ud83d": 1, "a\\ud83d": 2}}', "'a\\\\ud83d'"),
+    ],
+)
+def test_a_field_that_is_given_twice_is_told(peer: Any, db: None, body: str, field: str) -> None:
+    answer = peer.post("/api/orders/", body, content_type="application/json")
+    assert (answer.status_code, answer.json()["code"]) == (400, "parse_error")
+    assert f"the field {field} is given twice" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        *(
+            ({"lines": [{"sku": HEART, "quantity": 1, "unit_price": 1} | {name: value}]}, f"lines.0.{name}")
+            for name in ("quantity", "unit_price")
+            for value in ("1_000", " 1 ", "\uff11", "\u0661\u0660", "1.0", 1.0, "", True)
+        ),
+        ({"address": encode(ADDRESS) | {"postal_code": 10.50}}, "address.postal_code"),
+        ({"payment_token": 7}, "payment_token"),
+    ],
+)
+def test_a_number_and_a_text_are_what_they_look_like(
+    staff: APIClient, change: dict[str, Any], field: str
+) -> None:
+    answer = post(staff, **change)
+    assert answer.status_code == 400
+    assert [each["field"] for each in answer.json()["errors"]] == [field]
+
+
+@pytest.mark.parametrize("amount", ["1_0", "\uff11"])
+def test_an_amount_of_a_refund_is_digits(staff: APIClient, amount: str) -> None:
+    answer = staff.post(f"/api/orders/{uuid4()}/refunds/", {"amount": amount, "reason": "x"}, format="json")
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "amount")
+
+
 def test_a_title_has_no_holes(peer: Any, db: None) -> None:
     assert peer.put("/api/orders/").json()["title"] == "Method Not Allowed"
