@@ -9,6 +9,7 @@ import importlib.util
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from celery_config.common.services import SERVICES
 
@@ -87,11 +88,19 @@ def run_service_command(argv: list[str]) -> int:
             )
             return 1
     from django.core.exceptions import ImproperlyConfigured
-    from django.core.management import execute_from_command_line
+    from django.core.management import ManagementUtility
     from django.db import InterfaceError, OperationalError
 
+    class Utility(ManagementUtility):
+        def fetch_command(self, subcommand: str) -> Any:
+            """An unknown command is a wrong word, and exits like one."""
+            try:
+                return super().fetch_command(subcommand)
+            except SystemExit:
+                sys.exit(2)
+
     try:
-        execute_from_command_line([f"{argv[0]} {service}", *argv[2:]])
+        Utility([f"{argv[0]} {service}", *argv[2:]]).execute()
     except (ImproperlyConfigured, OperationalError, InterfaceError) as error:
         if "--traceback" in argv:
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import secrets
@@ -35,4 +36,5 @@ def main(folder: Path = FOLDER) -> int:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(prog="python3 -m compose.new_env", description=__doc__).parse_args()
     sys.exit(main())

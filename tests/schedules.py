@@ -13,6 +13,7 @@ from multiprocessing import get_context
 
 from rich.console import Console
 
+from celery_config.common.arguments import parse_count
 from celery_config.common.console import progress_bars
 
 PROCESSES = 2
@@ -56,17 +57,11 @@ def print_result(portions: Sequence[Portion], sagas: int, seconds: float, consol
 
 def parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./manage.py schedules", description=__doc__)
-    parser.add_argument("--count", type=positive, default=100_000, help="schedules in all (100000)")
+    parser.add_argument("--count", type=parse_count, default=100_000, help="schedules in all (100000)")
     parser.add_argument("--seed", type=int, default=1, help="another seed, other schedules (1)")
     names = sorted({name for name, _ in saga_keys()})
     parser.add_argument("--saga", choices=names, help="only this one, in all its versions; else every saga")
     return parser.parse_args(argv)
-
-
-def positive(text: str) -> int:
-    if (number := int(text)) < 1:
-        raise argparse.ArgumentTypeError("at least 1")
-    return number
 
 
 def load_sagas() -> None:

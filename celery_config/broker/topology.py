@@ -341,10 +341,11 @@ def hash_password(password: str) -> str:
 def main(argv: list[str]) -> int:
     """Print the definitions; each user's password comes from `RABBITMQ_<USER>_PASSWORD`."""
     variables = {user: f"RABBITMQ_{user.upper()}_PASSWORD" for user in (*SERVICES, FLOWER_USER, "admin")}
-    missing = [name for name in variables.values() if name not in os.environ]
-    if missing or argv:
-        names = ", ".join(missing or variables.values())
-        print(f"topology takes no arguments; set these in the environment: {names}", file=sys.stderr)
+    if argv:
+        print(f"topology takes no arguments, and {' '.join(argv)!r} is one.", file=sys.stderr)
+        return 2
+    if missing := [name for name in variables.values() if name not in os.environ]:
+        print(f"topology needs these in the environment: {', '.join(missing)}", file=sys.stderr)
         return 2
     passwords = {user: os.environ[name] for user, name in variables.items()}
     print(json.dumps(Topology.load(SUBSCRIPTIONS).definitions(passwords), indent=2))

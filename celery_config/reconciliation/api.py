@@ -12,13 +12,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from celery_config.common.arguments import MAX_DAYS
 from celery_config.reconciliation.source import UNREADABLE, ReconciliationSource
 from celery_config.web.fields import IdField
 from celery_config.web.parsers import parse_body
 from celery_config.web.problems import ApiError
 
 MAX_ORDERS = 500
-MAX_DAYS = 3650
 
 
 class FactsInput(serializers.Serializer[Any]):

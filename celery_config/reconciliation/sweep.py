@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from celery_config.common import metrics
+from celery_config.common.arguments import parse_days
 from celery_config.messaging.outbox.relay import BackgroundDuty, Duty
 from celery_config.reconciliation.comparison import FindingKind
 from celery_config.reconciliation.source import UNREADABLE, ReconciliationSource
@@ -81,7 +82,7 @@ class ReconcileCommand(BaseCommand):
         return f"Compare the {self.source.name}'s books with ours; exit 1 when they differ."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--days", type=float, help="only the last DAYS days (default: everything)")
+        parser.add_argument("--days", type=parse_days, help="only the last DAYS days (default: everything)")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:

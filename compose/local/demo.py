@@ -15,6 +15,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from celery_config.common.arguments import parse_count
 from celery_config.common.console import progress_bars
 from compose.local import running
 from compose.local.environment import ROOT, var_folder
@@ -70,7 +71,7 @@ def main(argv: list[str]) -> int:
         console.print("Stopped.")
         return 130
     except (LocalError, TimeoutError) as error:
-        print_error(console, error)
+        print_error(error)
         return 1
     finally:
         if stack:
@@ -79,24 +80,13 @@ def main(argv: list[str]) -> int:
 
 def parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./manage.py demo", description=__doc__)
-    parser.add_argument("--orders", type=count, default=100)
+    parser.add_argument("--orders", type=parse_count, default=100)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--flow", choices=FLOWS, default=FLOWS[0], help="who carries the orders out")
     parser.add_argument(
         "--keep", action="store_true", default=os.environ.get("KEEP") == "1", help="leave it running"
     )
     return parser.parse_args(argv)
-
-
-def count(text: str) -> int:
-    """The number of orders.
-
-    Raises:
-        argparse.ArgumentTypeError: it is no whole number from 1 on.
-    """
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text} is no whole number from 1 on")
-    return int(text)
 
 
 def place_orders(stack: Stack, console: Console, options: argparse.Namespace) -> int:

@@ -85,8 +85,11 @@ def main(argv: list[str]) -> int:
     """Run Flower until it is stopped.
 
     Returns:
-        2 when the environment lacks the broker's address or a login.
+        2 when a word is no option, or the environment lacks the broker's address or a login.
     """
+    if words := [word for word in argv if not word.startswith("-")]:
+        print(f"flower takes options like --port=5555 alone, and {words[0]!r} is none.", file=sys.stderr)
+        return 2
     if missing := missing_settings():
         print(
             f"flower needs {' and '.join(missing)} in the environment. FLOWER_BROKER_URL is the broker's "

@@ -66,7 +66,6 @@ class LogPrinter:
                 self._console.print(line, soft_wrap=True)
 
 
-def print_error(console: Console, error: LocalError | TimeoutError) -> None:
-    """Print the kind of an error in red, and its text as it is."""
-    console.print(f"[red]{type(error).__name__}[/red]: ", end="")
-    console.print(str(error), markup=False, soft_wrap=True)
+def print_error(error: LocalError | TimeoutError) -> None:
+    """Print the text of an error as it is, in red, on standard error."""
+    Console(stderr=True, highlight=False).print(str(error), markup=False, style="red", soft_wrap=True)

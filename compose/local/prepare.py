@@ -3,6 +3,7 @@
 It runs two management commands in one process, because loading Django takes longer than either of them.
 """
 
+import argparse
 import os
 import sys
 
@@ -14,7 +15,9 @@ from celery_config.common.services import SERVICES
 
 def main(argv: list[str]) -> int:
     """Apply the migrations of a service and make its administrator with the password ADMIN_PASSWORD."""
-    os.environ["DJANGO_SETTINGS_MODULE"] = SERVICES[argv[0]].settings_module
+    parser = argparse.ArgumentParser(prog="python -m compose.local.prepare", description=__doc__)
+    parser.add_argument("service", metavar="SERVICE", choices=[*SERVICES])
+    os.environ["DJANGO_SETTINGS_MODULE"] = SERVICES[parser.parse_args(argv).service].settings_module
     django.setup()
     call_command("migrate", interactive=False, verbosity=0)
     call_command("ensure_admin")

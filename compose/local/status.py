@@ -42,7 +42,7 @@ def main(argv: list[str]) -> int:
     try:
         found = find_running(var)
     except LocalError as error:
-        print_error(console, error)
+        print_error(error)
         return 1
     if not found:
         console.print(

@@ -65,7 +65,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     except KeyboardInterrupt:
         console.print("\nStopping …")
     except LocalError as error:
-        print_error(console, error)
+        print_error(error)
         return 1
     finally:
         if stack:
@@ -83,7 +83,7 @@ def _hold(options: argparse.Namespace, console: Console) -> int:
             return 1
         services = held.ask(folder, options.stop, options.start)
     except LocalError as error:
-        print_error(console, error)
+        print_error(error)
         return 1
     console.print(f"Stopped until `up --start`: {', '.join(sorted(services)) or 'nothing'}")
     return 0

@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+import sqlite3
+import sys
 import threading
 from pathlib import Path
 
 import structlog
 
+from celery_config.common.arguments import parse_count, parse_port, parse_seconds
 from celery_config.common.logging import configure_logging
 from compose.sandbox.application import Sandbox
 from compose.sandbox.http import Settings, Shop
@@ -20,19 +23,30 @@ from compose.sandbox.webhooks import Target
 log = structlog.get_logger()
 
 
-def main() -> None:
-    """Serve until SIGTERM or SIGINT; the first line on standard output says where."""
+def main() -> int:
+    """Serve until SIGTERM or SIGINT; the first line on standard output says where.
+
+    Returns:
+        1 when the file or the address cannot be used.
+    """
     options = _options()
     configure_logging("sandbox", os.environ.get("LOG_FORMAT", "auto"), os.environ.get("LOG_LEVEL", "INFO"))
-    store = Store(options.database)
+    try:
+        store = Store(options.database)
+    except (OSError, sqlite3.Error) as error:
+        return _refuse(f"the database {options.database} cannot be opened: {error}")
     sandbox = Sandbox(
         Shop(store, Settings(options.slow_seconds, options.timeout_seconds, options.max_weight_grams)),
         options.targets,
     )
+    try:
+        server = Server(options.host, options.port, sandbox)
+    except OSError as error:
+        return _refuse(f"it cannot listen on {options.host}:{options.port}: {error}")
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with Server(options.host, options.port, sandbox) as server:
+    with server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         print(f"sandbox: {server.url}", flush=True)
         log.info("listening", url=server.url, database=str(options.database))
@@ -42,6 +56,12 @@ def main() -> None:
     sandbox.webhooks.close()
     store.close()
     log.info("stopped")
+    return 0
+
+
+def _refuse(sentence: str) -> int:
+    print(f"sandbox: {sentence}", file=sys.stderr)
+    return 1
 
 
 def _options() -> argparse.Namespace:
@@ -50,20 +70,25 @@ def _options() -> argparse.Namespace:
         prog="python -m compose.sandbox", description="Payment provider and carrier."
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
-    parser.add_argument("--port", type=int, default=8090, help="0 takes a free one (default %(default)s)")
+    parser.add_argument(
+        "--port", type=parse_port, default=8090, help="0 takes a free one (default %(default)s)"
+    )
     parser.add_argument("--database", type=Path, required=True, help="SQLite file; made when missing")
     parser.add_argument(
-        "--slow-seconds", type=float, default=defaults.slow_seconds, help="tok_slow (default %(default)s)"
+        "--slow-seconds",
+        type=parse_seconds,
+        default=defaults.slow_seconds,
+        help="tok_slow (default %(default)s)",
     )
     parser.add_argument(
         "--timeout-seconds",
-        type=float,
+        type=parse_seconds,
         default=defaults.timeout_seconds,
         help="tok_timeout_then_succeeds; longer than the callers' limit (default %(default)s)",
     )
     parser.add_argument(
         "--max-weight-grams",
-        type=int,
+        type=parse_count,
         default=defaults.max_weight_grams,
         help="heavier shipments are refused (default %(default)s)",
     )
@@ -90,4 +115,4 @@ def _options() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -18,6 +18,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
+from celery_config.common.arguments import parse_count, parse_rate
 from compose.local.environment import ROOT
 from compose.local.errors import LocalError
 from compose.local.stack import Stack
@@ -57,8 +58,8 @@ class SyncRun:
 
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="./manage.py bench-copies", description=__doc__)
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--rate", type=float, default=200.0, help="rows that change in a second")
+    parser.add_argument("--rows", type=parse_count, default=1_000_000)
+    parser.add_argument("--rate", type=parse_rate, default=200.0, help="rows that change in a second")
     options = parser.parse_args(argv)
     console = Console(highlight=False)
     with start_system("bench-copies", console, {"SAGA_TIME_SCALE": "1"}) as stack:

@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
+from celery_config.common.arguments import parse_count, parse_counts, parse_rate
 from celery_config.common.console import progress_bars
 from compose.local.demo import audit
 from compose.local.errors import LocalError
@@ -56,9 +57,10 @@ def main(argv: list[str]) -> int:
     options = parse(argv)
     # A file has no width: tables are not folded in it.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
-    stack = system.make_stack(choose_settings(options), with_webhooks=bool(options.soak))
-    console.print(f"Logs: {stack.logs}", soft_wrap=True)
+    stack: Stack | None = None
     try:
+        stack = system.make_stack(choose_settings(options), with_webhooks=bool(options.soak))
+        console.print(f"Logs: {stack.logs}", soft_wrap=True)
         if options.peers:
             PeerPackages(stack.var / "peers").install_missing(console)
         with console.status("Starting PostgreSQL, RabbitMQ and the four services …"):
@@ -68,26 +70,27 @@ def main(argv: list[str]) -> int:
     except KeyboardInterrupt:
         return 130
     except LocalError as error:
-        print_error(console, error)
+        print_error(error)
         return 1
     finally:
-        stack.stop()
+        if stack:
+            stack.stop()
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./manage.py bench", description=__doc__)
-    parser.add_argument("--orders", type=int, default=3000, help="orders of three steps in each run")
+    parser.add_argument("--orders", type=parse_count, default=3000, help="orders of three steps in each run")
     parser.add_argument(
-        "--rounds", type=int, default=3, help="rounds of all sides in turn; medians are shown"
+        "--rounds", type=parse_count, default=3, help="rounds of all sides in turn; medians are shown"
     )
     parser.add_argument("--peers", action="store_true", help="measure DBOS and Restate too, and install them")
     parser.add_argument(
-        "--rate", type=float, default=40.0, help="sagas a second, with --soak and --retention"
+        "--rate", type=parse_rate, default=40.0, help="sagas a second, with --soak and --retention"
     )
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument(
         "--growth",
-        type=parse_numbers,
+        type=parse_counts,
         nargs="?",
         const=GROWTH,
         metavar="N,N,…",
@@ -97,17 +100,17 @@ def parse(argv: list[str]) -> argparse.Namespace:
         "--flows", action="store_true", help="both flows of an order and both transports, side by side"
     )
     instead.add_argument(
-        "--workers", type=parse_numbers, metavar="N,N,…", help="the speed by workers a service"
+        "--workers", type=parse_counts, metavar="N,N,…", help="the speed by workers a service"
     )
     instead.add_argument(
         "--soak",
-        type=int,
+        type=parse_count,
         metavar="SECONDS",
         help="so long under steady load, then as long idle; memory must stay flat",
     )
     instead.add_argument(
         "--retention",
-        type=int,
+        type=parse_count,
         metavar="SECONDS",
         help="steady load for ten times as long as rows are kept; files must stop growing",
     )
@@ -119,10 +122,6 @@ def choose_settings(options: argparse.Namespace) -> dict[str, str]:
     if options.growth:
         return growth.SETTINGS
     return retention.make_settings(options.retention) if options.retention else {}
-
-
-def parse_numbers(text: str) -> list[int]:
-    return [int(each) for each in text.split(",")]
 
 
 def compare_sides(stack: Stack, console: Console, options: argparse.Namespace) -> int:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import psycopg
 from rich.console import Console
 
+from celery_config.common.arguments import parse_count
 from compose.local.environment import ROOT
 from compose.local.errors import LocalError
 from compose.local.stack import Stack
@@ -62,8 +63,10 @@ def main(argv: list[str]) -> int:
 
 def parse_options(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./manage.py chaos-copies", description=__doc__)
-    parser.add_argument("--rows", type=int, default=100_000, help="customers, and also products")
-    parser.add_argument("--changes", type=int, default=200_000, help="rows to change, half of them customers")
+    parser.add_argument("--rows", type=parse_count, default=100_000, help="customers, and also products")
+    parser.add_argument(
+        "--changes", type=parse_count, default=200_000, help="rows to change, half of them customers"
+    )
     parser.add_argument("--seed", type=int, default=int(time.time()))
     return parser.parse_args(argv)
 

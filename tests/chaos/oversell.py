@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from rich.console import Console
 
+from celery_config.common.arguments import parse_count
 from celery_config.common.console import progress_bars
 from compose.local.stack import Stack
 from tests.chaos.client import Client
@@ -28,9 +29,9 @@ LEFT = "SELECT on_hand, reserved FROM inventory_stock WHERE product_id = %s"
 
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="./manage.py oversell", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--buyers", type=int, default=1000, help="orders in each round")
-    parser.add_argument("--units", type=int, default=100, help="units in stock in each round")
+    parser.add_argument("--rounds", type=parse_count, default=20)
+    parser.add_argument("--buyers", type=parse_count, default=1000, help="orders in each round")
+    parser.add_argument("--units", type=parse_count, default=100, help="units in stock in each round")
     options = parser.parse_args(argv)
     console = Console(highlight=False)
     violations: list[str] = []

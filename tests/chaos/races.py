@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
+from celery_config.common.arguments import parse_count
 from celery_config.common.console import progress_bars
 from tests.chaos.client import CHOREOGRAPHED, FLOWS, ORCHESTRATED, Client
 from tests.chaos.quiet import POLL_SECONDS, find_violations, wait_until_quiet
@@ -42,7 +43,7 @@ class Race:
 
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="./manage.py races", description=__doc__)
-    parser.add_argument("--orders", type=int, default=500)
+    parser.add_argument("--orders", type=parse_count, default=500)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     options = parser.parse_args(argv)
     console = Console(highlight=False)

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 import psycopg
 from rich.console import Console
 
+from celery_config.common.arguments import parse_count, parse_seconds
 from celery_config.common.console import progress_bars
 from celery_config.common.services import SERVICES
 from compose.local.stack import Stack
@@ -101,8 +102,10 @@ def main(argv: list[str]) -> int:
 
 def parse_options(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./manage.py chaos", description=__doc__)
-    parser.add_argument("--orders", type=int, default=2000)
-    parser.add_argument("--duration", type=float, default=600.0, help="seconds in which they are placed")
+    parser.add_argument("--orders", type=parse_count, default=2000)
+    parser.add_argument(
+        "--duration", type=parse_seconds, default=600.0, help="seconds in which they are placed"
+    )
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument(
         "--worse", choices=list(WORSE), help="a permanent fault: " + "; ".join(WORSE.values())

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from compose.local.environment import var_folder, without_servers
 from compose.local.errors import LocalError
+from compose.local.output import print_error
 from compose.local.stack import Stack
 
 # With this the watchdog calls a saga silent after 3.6 s, and its deadline is 27 s.
@@ -43,24 +44,24 @@ def start_system(
         SystemExit: the system failed (LocalError); what failed has been printed.
     """
     var = var_folder() / name
-    stack = Stack(
-        "servers",
-        var=var,
-        settings={
-            "SAGA_TIME_SCALE": TIME_SCALE,
-            "BROKER_HEARTBEAT": str(HEARTBEAT),
-            "STATEMENT_SECONDS": str(STATEMENT_SECONDS),
-            "LOG_FORMAT": "json",
-            "FAILPOINTS": str(find_failpoints(var)),
-            **(settings or {}),
-        },
-        # Servers that the environment names belong to others: they must not be killed.
-        environ=without_servers(os.environ),
-    )
-    stack.settings_of.update(choose_service_settings(stack))
     try:
-        stack.delete_data()
+        stack = Stack(
+            "servers",
+            var=var,
+            settings={
+                "SAGA_TIME_SCALE": TIME_SCALE,
+                "BROKER_HEARTBEAT": str(HEARTBEAT),
+                "STATEMENT_SECONDS": str(STATEMENT_SECONDS),
+                "LOG_FORMAT": "json",
+                "FAILPOINTS": str(find_failpoints(var)),
+                **(settings or {}),
+            },
+            # Servers that the environment names belong to others: they must not be killed.
+            environ=without_servers(os.environ),
+        )
         try:
+            stack.settings_of.update(choose_service_settings(stack))
+            stack.delete_data()
             console.print(f"Logs: {stack.logs}", soft_wrap=True)
             with console.status("Starting PostgreSQL, RabbitMQ and the four services …"):
                 stack.start()
@@ -68,7 +69,7 @@ def start_system(
         finally:
             stack.stop()
     except LocalError as error:
-        console.print(str(error), style="red", markup=False)
+        print_error(error)
         raise SystemExit(1) from error
 
 

@@ -12,6 +12,8 @@ from socket import socket
 
 import pytest
 
+from celery_config.common.services import SERVICES
+from compose.local.claims import FolderClaim
 from compose.local.environment import ROOT
 from compose.local.ports import LOOPBACK
 from tests.unit.command_line import BARE, manage
@@ -22,6 +24,8 @@ from tests.unit.command_line import BARE, manage
     [
         (("ordr", "audit"), "no service and no command `ordr`. Did you mean `./manage.py order audit`?"),
         (("staus",), "Did you mean `./manage.py status`?"),
+        (("flower", "nonsense"), "'nonsense' is none"),
+        (("topology", "nonsense"), "'nonsense' is one"),
         (("zzz",), "no service and no command `zzz`. `./manage.py help` lists both."),
     ],
 )
@@ -29,6 +33,53 @@ def test_a_wrong_word(tmp_path: Path, arguments: tuple[str, ...], told: str) -> 
     done = manage(tmp_path, *arguments)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert told in done.stderr
+
+
+# With an address a command does not look for a stack first.
+ADDRESSES = {f"{service.upper()}_URL": f"http://{LOOPBACK}:1" for service in SERVICES}
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments", "told"),
+    [
+        ("manage", ("order", "nonsense"), "Unknown command: 'nonsense'"),
+        ("manage", ("order", "worker", "--concurrency", "-1"), "'-1' is no whole number from 1 on"),
+        ("manage", ("shipment", "worker", "--concurrency", "0"), "'0' is no whole number from 1 on"),
+        ("manage", ("bench", "--orders=-1"), "'-1' is no whole number from 1 on"),
+        ("manage", ("chaos", "--orders=-1"), "'-1' is no whole number from 1 on"),
+        ("manage", ("races", "--orders=-1"), "'-1' is no whole number from 1 on"),
+        ("manage", ("payment", "reconcile", "--days", "1e400"), "'1e400' is no number from 0 to 3650"),
+        ("manage", ("shipment", "sync", "--patience", "nan"), "'nan' is no number from 0 to"),
+        ("manage", ("order", "import_orders", "-", "--patience", "-1"), "'-1' is no number from 0 to"),
+        ("manage", ("order", "audit", "--report", "/"), "'/' is a folder"),
+        ("manage", ("order", "recover", "--report", "/no/a.csv"), "there is no folder '/no'"),
+        ("manage", ("order", "recover", "--approve", ""), "--approve: say why"),
+        ("compose.sandbox", ("--port", "99999", "--database", "x"), "'99999' is no port"),
+        ("compose.local.prepare", (), "the following arguments are required: SERVICE"),
+        ("compose.new_env", ("zz",), "unrecognized arguments: zz"),
+    ],
+)
+def test_a_wrong_argument(module: str, arguments: tuple[str, ...], told: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", module, *arguments], cwd=ROOT, env={**BARE, **ADDRESSES}, capture_output=True,
+        text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["demo", "races", "bench"])
+def test_an_error_is_one_sentence_on_standard_error(tmp_path: Path, command: str) -> None:
+    """As when another stack runs in the same folder."""
+    mode = "embedded" if command == "demo" else "servers"
+    claim = FolderClaim(tmp_path / command / mode)
+    try:
+        done = manage(tmp_path, command)
+    finally:
+        claim.release()
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith("another stack runs in")
 
 
 @pytest.mark.parametrize(

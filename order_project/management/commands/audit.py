@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 from rich.table import Table
 
+from celery_config.common.arguments import parse_new_file
 from celery_config.common.console import progress_bars
 from celery_config.http.service_client import ServiceCallError
 from order_project import audit
@@ -25,7 +26,9 @@ class Command(BaseCommand):
     help = "Ask every service what it did for each order, and compare. Exit 1 on any finding."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--report", type=Path, metavar="FILE", help="write every finding into a CSV file")
+        parser.add_argument(
+            "--report", type=parse_new_file, metavar="FILE", help="write every finding into a CSV file"
+        )
         parser.add_argument(
             "--json", action="store_true", help="print every finding as JSON, and nothing else"
         )

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from celery_config.common.arguments import parse_seconds
 from celery_config.common.console import progress_bars
 from celery_config.contracts.inventory import MAX_NAME, MAX_STOCK
 from celery_config.errors import SagaPaused
@@ -44,7 +45,10 @@ class Command(BaseCommand):
             help="opening stock of every product",
         )
         parser.add_argument(
-            "--quantity", type=read_quantity, default=500, help="units of each product with --stock per-sku"
+            "--quantity",
+            type=read_quantity,
+            default=500,
+            help="units of each product with --stock per-sku",
         )
         parser.add_argument(
             "--prices",
@@ -62,7 +66,7 @@ class Command(BaseCommand):
         parser.add_argument("--encoding", help="of the file, such as cp1250; default: recognised")
         parser.add_argument("--report", type=read_path, help="where refused invoices are listed (CSV)")
         parser.add_argument(
-            "--patience", type=float, default=120, help="seconds without progress before giving up"
+            "--patience", type=parse_seconds, default=120, help="seconds without progress before giving up"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

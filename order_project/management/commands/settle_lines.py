@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from celery_config.common.arguments import parse_reason
 from celery_config.errors import OperatorRefused
 from order_project import lost_lines
 
@@ -18,7 +19,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("orders", nargs="+", metavar="ORDER", help="the order's id")
-        parser.add_argument("--why", required=True, help="what became of it; kept with your name")
+        parser.add_argument(
+            "--why", type=parse_reason, required=True, help="what became of it; kept with your name"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 
+from celery_config.common.arguments import parse_seconds
 from celery_config.common.console import progress_bars
 from celery_config.copies import duties, sync
 from celery_config.copies.registry import Copy, copies
@@ -32,7 +33,7 @@ class Command(BaseCommand):
         parser.add_argument("--copy", metavar="NAME", help="only this copy (default: all copies)")
         parser.add_argument(
             "--patience",
-            type=float,
+            type=parse_seconds,
             default=sync.PATIENCE_SECONDS,
             metavar="SECONDS",
             help="how long to wait for changes under way (default: %(default)s)",

@@ -16,6 +16,7 @@ from django.utils.module_loading import import_string
 from rich.console import Console
 from rich.table import Table
 
+from celery_config.common.arguments import parse_new_file, parse_reason
 from celery_config.errors import CallFailed, OutcomeUnknown, Refused
 from celery_config.http.service_client import ServiceCallError
 from celery_config.messaging import epochs, recovery
@@ -33,11 +34,19 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         what = parser.add_mutually_exclusive_group()
         what.add_argument(
-            "--begin", metavar="WHY", help="the database was restored: refuse clients until recover is done"
+            "--begin",
+            type=parse_reason,
+            metavar="WHY",
+            help="the database was restored: refuse clients until recover is done",
         )
-        what.add_argument("--approve", metavar="WHY", help="write what is proven, and let clients in again")
+        what.add_argument(
+            "--approve",
+            type=parse_reason,
+            metavar="WHY",
+            help="write what is proven, and let clients in again",
+        )
         parser.add_argument(
-            "--report", type=Path, metavar="FILE", help="write the whole list into a CSV file"
+            "--report", type=parse_new_file, metavar="FILE", help="write the whole list into a CSV file"
         )
         parser.add_argument(
             "--json", action="store_true", help="print the whole list as JSON, and nothing else"

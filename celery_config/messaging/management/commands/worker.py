@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from celery_config.broker.topology import Topology
 from celery_config.common import metrics, process
+from celery_config.common.arguments import parse_count
 from celery_config.db import functions, limits
 
 
@@ -22,7 +23,9 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--concurrency", type=int, default=int(os.environ.get("WORKER_CONCURRENCY", "8")))
+        parser.add_argument(
+            "--concurrency", type=parse_count, default=os.environ.get("WORKER_CONCURRENCY", "8")
+        )
         parser.add_argument("--name", default=f"{settings.SERVICE}@%h", help="node name")
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -119,6 +121,22 @@ def test_capture_void_and_refund_know_the_state(http: httpx.Client) -> None:
     assert code(post(http, f"{AUTHORIZATIONS}/{taken}/void", {})) == (422, "already_captured")
     assert code(post(http, f"{AUTHORIZATIONS}/{let_go}/capture", {"amount": 1})) == (422, "already_voided")
     assert code(post(http, f"{AUTHORIZATIONS}/nothing/void", {})) == (404, "not_found")
+
+
+def test_a_database_or_an_address_that_cannot_be_used_is_one_sentence(
+    tmp_path: Path, http: httpx.Client
+) -> None:
+    taken = str(http.base_url.port)
+    for arguments, told in (
+        (("--database", str(tmp_path)), "cannot be opened"),
+        (("--database", str(tmp_path / "s.sqlite3"), "--port", taken), "it cannot listen on"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "compose.sandbox", *arguments], cwd=REPOSITORY, capture_output=True, text=True,
+            check=False, timeout=30,
+        )  # fmt: skip
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+        assert told in done.stderr
 
 
 @pytest.mark.parametrize(
