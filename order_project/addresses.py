@@ -9,7 +9,7 @@ from django.db.models import Q
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
-from celery_config.common.address_parts import find_missing_parts
+from celery_config.common.address_parts import find_missing_parts, find_unprintable
 from celery_config.common.iso import validate_country
 from celery_config.contracts.base import contract_fields, encode, is_required
 from celery_config.contracts.values import Address
@@ -26,14 +26,28 @@ BY_COUNTRY: dict[str, Any] = {
 }
 
 
+def validate_printable(text: str) -> None:
+    """Raise ValidationError when a character of the text cannot be printed, or none can be seen."""
+    if wrong := find_unprintable(text):
+        raise serializers.ValidationError(f"This cannot be printed on a label: {wrong[:100]}.", "unprintable")
+
+
+class PartField(StrictCharField):
+    """A text that a parcel's label can show."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.validators = [*self.validators, validate_printable]
+
+
 class AddressInput(ClientInput):
-    name = StrictCharField(max_length=200)
-    line1 = StrictCharField(max_length=200)
-    line2 = StrictCharField(max_length=200, required=False, allow_blank=True)
-    city = StrictCharField(max_length=100, **BY_COUNTRY)
-    region = StrictCharField(max_length=100, **BY_COUNTRY)
-    postal_code = StrictCharField(max_length=20, **BY_COUNTRY)
-    country = StrictCharField(validators=[validate_country], help_text="ISO 3166-1 alpha-2")
+    name = PartField(max_length=200)
+    line1 = PartField(max_length=200)
+    line2 = PartField(max_length=200, required=False, allow_blank=True)
+    city = PartField(max_length=100, **BY_COUNTRY)
+    region = PartField(max_length=100, **BY_COUNTRY)
+    postal_code = PartField(max_length=20, **BY_COUNTRY)
+    country = PartField(validators=[validate_country], help_text="ISO 3166-1 alpha-2")
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         """Return the address as it is stored. A PATCH changes an address as a whole.

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import sys
+import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,6 +36,30 @@ COUNTRIES = {
     "region postal_code": "JP",
 }
 REQUIRED = {country: parts.split() for parts, some in COUNTRIES.items() for country in some.split()}
+
+
+JOINERS = "\u200c\u200d"
+"""Invisible, but words of Persian and of Indian languages are spelled with them."""
+UNREADABLE = "\N{REPLACEMENT CHARACTER}"
+"""What stands for bytes that were no text, such as half a surrogate pair from a form."""
+
+
+def find_unprintable(text: str) -> str:
+    """Return the names of the characters that no label can show, such as line ends and marks of direction.
+
+    A text that shows nothing at all is as bad: then all its characters are named.
+    """
+    wrong = [each for each in text if not is_printable(each)]
+    if not wrong and not any(unicodedata.category(each)[0] in "LNPS" for each in text):
+        wrong = list(text)
+    return ", ".join(f"U+{ord(each):04X}" for each in dict.fromkeys(wrong))
+
+
+def is_printable(character: str) -> bool:
+    """Whether it can stand in an address. Spaces of all widths can."""
+    if character == UNREADABLE:
+        return False
+    return character.isprintable() or character in JOINERS or unicodedata.category(character) == "Zs"
 
 
 def find_missing_parts(address: Mapping[str, str]) -> list[str]:

@@ -45,7 +45,8 @@ ADDRESSES: list[Any] = [
     *({**DENVER, part: value} for part in DENVER for value in ("", " ", "x" * 5000)),
     *({name: value for name, value in address.items() if name != part}
       for address in (HOME, KOWLOON, DENVER) for part in address),
-    {**HOME, "city": "a\0"},
+    *({**HOME, "city": f"a{mark}b"} for mark in "\0\n\a\u202e\u200f\ufffd\u200c\u3000"),
+    *({**HOME, "name": unseen} for unseen in ("\u200b", "\u200d")),
     {**HOME, "country": "ZZ"},
 ]  # fmt: skip
 # What a form with a field for each part cannot send.
@@ -86,7 +87,17 @@ def test_the_api_refuses_what_no_form_sends(peer: Any, value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"city": ""}, {"line1": "x" * 5000}, {"country": "US"}, {"country": "ZZ"}, {"postal_code": " "}]
+    "wrong",
+    [
+        {"city": ""},
+        {"line1": "x" * 5000},
+        {"country": "US"},
+        {"country": "ZZ"},
+        {"postal_code": " "},
+        {"line2": "a\0"},
+        {"city": "a\nb"},
+        {"name": "\u200b"},
+    ],
 )
 def test_an_address_has_the_same_errors(admin_client: Client, peer: Any, wrong: dict[str, str]) -> None:
     body = {"name": "Ada", "billing_address": {**HOME, **wrong}}

@@ -8,7 +8,14 @@ from pathlib import Path
 import pycountry
 import pytest
 
-from celery_config.common.address_parts import COUNTRIES, REQUIRED, find_missing_parts, group_countries, main
+from celery_config.common.address_parts import (
+    COUNTRIES,
+    REQUIRED,
+    find_missing_parts,
+    find_unprintable,
+    group_countries,
+    main,
+)
 
 STREET = {"name": "Ada", "line1": "1 High St"}
 
@@ -33,6 +40,26 @@ STREET = {"name": "Ada", "line1": "1 High St"}
 def test_what_an_address_lacks(address: dict[str, str], missing: list[str]) -> None:
     assert find_missing_parts({**STREET, **address}) == missing
     assert find_missing_parts(address) == ["name", "line1", *missing]
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("Ada Lovelace", ""),
+        ("東京都\u3000千代田区", ""),
+        ("\u0645\u06cc\u200c\u062e", ""),
+        ("12", ""),
+        ("Ada\nX\a\n", "U+000A, U+0007"),
+        ("\u202eadA", "U+202E"),
+        ("\u200b", "U+200B"),
+        ("\u200d", "U+200D"),
+        ("a\0", "U+0000"),
+        ("a\ud83d", "U+D83D"),
+        ("a\ufffd", "U+FFFD"),
+    ],
+)
+def test_what_no_label_can_show(text: str, wrong: str) -> None:
+    assert find_unprintable(text) == wrong
 
 
 def test_the_table_has_each_country_once_and_none_that_iso_does_not_know() -> None:
