@@ -9,7 +9,7 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
 from django.core.paginator import Paginator
-from django.db.models import Q, QuerySet
+from django.db.models import IntegerField, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.functional import cached_property
@@ -20,7 +20,7 @@ from unfold.contrib.filters.admin import FieldTextFilter
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from celery_config.common.identifiers import parse_uuid
-from celery_config.web.forms import AutocompleteWidget, is_valid_key
+from celery_config.web.forms import AutocompleteWidget, StrictIntegerField, is_valid_key
 
 
 def text_filter(field: str) -> tuple[str, type[FieldTextFilter]]:
@@ -51,6 +51,11 @@ class SafeFormMixin:
             return redirect(request.get_full_path())
         answer: HttpResponse | None = super().response_action(request, queryset)  # type: ignore[misc]
         return answer
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
+        if isinstance(db_field, IntegerField):
+            options["form_class"] = StrictIntegerField
+        return super().formfield_for_dbfield(db_field, request, **options)  # type: ignore[misc]
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
         if db_field.name in self.get_autocomplete_fields(request):  # type: ignore[attr-defined]

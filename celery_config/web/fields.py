@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
 from rest_framework import serializers
 
+from celery_config.web.forms import WHOLE_NUMBER
 from celery_config.web.text import has_unstorable_text
-
-WHOLE_NUMBER = re.compile("[+-]?[0-9]+")
 
 
 class IdField(serializers.UUIDField):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from django import forms
@@ -15,8 +14,8 @@ from django_filters.rest_framework import (
     NumberFilter,
 )
 
-WHOLE_NUMBER = re.compile("-?[0-9]+")
-MAX_DIGITS = 19
+from celery_config.web.forms import StrictIntegerField
+
 BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -35,17 +34,6 @@ class StrictBooleanFilter(BooleanFilter):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **({"widget": forms.TextInput} | options))
-
-
-class StrictIntegerField(forms.IntegerField):
-    """Django's own field accepts every way in which Python writes a number."""
-
-    def to_python(self, value: Any) -> int | None:
-        if value and not WHOLE_NUMBER.fullmatch(value):
-            raise forms.ValidationError(f"{value!r} is not a whole number.", code="invalid")
-        if value and len(value.lstrip("-")) > MAX_DIGITS:
-            raise forms.ValidationError(f"A number has at most {MAX_DIGITS} digits here.", code="invalid")
-        return super().to_python(value)
 
 
 class StrictIntegerFilter(NumberFilter):

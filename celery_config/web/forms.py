@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django import forms
@@ -10,6 +11,20 @@ from django.core.exceptions import ValidationError
 from django.forms.fields import InvalidJSONInput
 
 from celery_config.web.text import has_unstorable_text
+
+WHOLE_NUMBER = re.compile("[+-]?[0-9]+")
+MAX_DIGITS = 19
+
+
+class StrictIntegerField(forms.IntegerField):
+    """Django's own field accepts every way in which Python writes a number."""
+
+    def to_python(self, value: Any) -> int | None:
+        if value and not WHOLE_NUMBER.fullmatch(value):
+            raise forms.ValidationError(f"{value!r} is not a whole number.", code="invalid")
+        if value and len(value.lstrip("+-")) > MAX_DIGITS:
+            raise forms.ValidationError(f"A number has at most {MAX_DIGITS} digits here.", code="invalid")
+        return super().to_python(value)
 
 
 class StorableJsonField(forms.JSONField):

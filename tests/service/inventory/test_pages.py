@@ -73,6 +73,9 @@ def test_the_admin_holds_it_to_that_list_too(admin_client: Any) -> None:
     url = reverse("admin:inventory_product_add")
     sent = {**ITEM, "active": "on"}
     assert "not an ISO 4217 currency" in admin_client.post(url, {**sent, "currency": "ZZZ"}).content.decode()
+    for price in ("1_0", "\uff11", " 1 "):
+        answer = admin_client.post(url, {**sent, "price": price})
+        assert [*answer.context["adminform"].form.errors] == ["price"]
     assert not Product.objects.exists()
     assert admin_client.post(url, sent).status_code == 302
 
