@@ -40,11 +40,17 @@ def open_shop(stack: Stack) -> Iterator[Shop]:
     shop.close()
 
 
-@pytest.fixture
-def shop(open_shop: Shop) -> Iterator[Shop]:
-    """The shop; whatever a test does, the audit is clean afterwards and no process has died unasked."""
-    yield open_shop
+@pytest.fixture(scope="module")
+def audited(open_shop: Shop) -> Iterator[None]:
+    """Whatever the tests of a file do, the audit is clean afterwards."""
+    yield
     open_shop.audit()
+
+
+@pytest.fixture
+def shop(open_shop: Shop, audited: None) -> Iterator[Shop]:
+    """The shop; no process has died unasked."""
+    yield open_shop
     died = []
     while not open_shop.stack.supervisor.deaths.empty():
         died.append(str(open_shop.stack.supervisor.deaths.get_nowait()))
