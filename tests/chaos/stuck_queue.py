@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from kombu import Connection
 
-from celery_config.broker.topology import TASKS
+from celery_config.broker.topology import TASKS, VHOST
+from celery_config.common.services import SERVICES
 from compose.local.stack import Stack
 from tests.chaos.quiet import count_in_flight
 from tests.chaos.system import execute, fetch_rows
@@ -107,6 +108,13 @@ def declare_queue(stack: Stack) -> None:
         channel = connection.default_channel
         channel.queue_declare(QUEUE, durable=True, auto_delete=False, arguments={"x-queue-type": "quorum"})
         channel.queue_bind(QUEUE, TASKS, f"{QUEUE}.#")
+    # No service has a right to this key.
+    users = ", ".join(f'<<"{service}">>' for service in SERVICES)
+    rights = f'<<"{VHOST}">>, <<"{TASKS}">>, <<".*">>, <<".*">>, <<"chaos">>'
+    assert stack.rabbitmq is not None
+    stack.rabbitmq.ctl(
+        "eval", f"[rabbit_auth_backend_internal:set_topic_permissions(User, {rights}) || User <- [{users}]]."
+    )
 
 
 def holds_back(stack: Stack, service: str) -> bool:
