@@ -167,12 +167,15 @@ def knows_less(row: BarrierRow | None, step: KnownStep) -> bool:
 
 
 def prove_row(flow: KnownFlow, command: type[Command]) -> LostRow | None:
-    """The row of a step that the books outside prove to be done, if neither the log nor the barrier knows the step."""
+    """The row of a step that the books outside prove to be done, if neither the log nor the barrier knows its end.
+
+    An intent that was open when the backup was made is settled with it: its own call would meet what is written here.
+    """
     step = flow.find(command)
     if step is None or step.logged:
         return None
     row = LostRow(flow, step)
-    return None if row.key in read_rows(flow) else row
+    return row if knows_less(read_rows(flow).get(row.key), step) else None
 
 
 def read_rows(flow: KnownFlow) -> dict[UUID, BarrierRow]:
