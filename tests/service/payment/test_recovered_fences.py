@@ -8,7 +8,9 @@ from celery_config.contracts.payment import AuthorizePayment, CapturePayment
 from celery_config.errors import StepSuperseded
 from celery_config.messaging.models import BarrierRow
 from celery_config.messaging.recovery import Repair
+from celery_config.messaging.states import Action
 from celery_config.participant.recovery import KnownFlow, KnownStep
+from payment_app import services
 from payment_app.recovery import recover_payment
 from tests.service.payment.shop import AUTHORIZE, CAPTURE, Shop
 
@@ -50,4 +52,23 @@ def test_a_capture_that_the_provider_knows_counts(shop: Shop) -> None:
     shop.paid()
     BarrierRow.objects.filter(step=CAPTURE).delete()
     recover(shop, "stopping")
+    assert shop.fence(), "the pivot ran"
+
+
+def test_a_capture_that_was_under_way_when_the_backup_was_made(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its intent stayed open beside the captured payment, and each fence that settled it failed."""
+
+    def die(amounts: object) -> None:
+        raise RuntimeError("killed before its commit")
+
+    shop.authorize()
+    with monkeypatch.context() as killed:
+        killed.setattr(services, "record_captures", die)
+        with pytest.raises(RuntimeError, match="killed"):
+            shop.capture()
+    assert BarrierRow.objects.get(step=CAPTURE).action == Action.INTENT
+    recover(shop, "stopping")
+    assert shop.payment().state == "captured"
     assert shop.fence(), "the pivot ran"
