@@ -1,9 +1,9 @@
 """Message authentication: commands are the orchestrator's, outcomes their participant's (rule 29, authenticity). Pure.
 
 The broker's rights say who may publish what under which key (`topology`). They cannot say who made a link: participants
-pass on the links of a chain. So each participant shares a key with the orchestrator, and with nobody else. A link, and
-a participant's word about its own step, carry a code that only these two can make: HMAC-SHA256 (RFC 2104), of which 128
-bits are kept. Who can check a link can forge only links to itself.
+pass on the links of a chain. So each participant shares a key with the orchestrator, and no other service has it. A
+link, and a participant's word about its own step, carry a code that only these two can make: HMAC-SHA256 (RFC 2104), of
+which 128 bits are kept. A participant could forge a link to itself, and no other.
 """
 
 from __future__ import annotations

@@ -104,3 +104,8 @@ def prefer_indexes(connection: BaseDatabaseWrapper, **_: Any) -> None:
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off")
+
+
+def find_sqlstate(error: BaseException) -> str:
+    """The SQLSTATE behind one of Django's database errors; empty if it has none."""
+    return getattr(error.__cause__, "sqlstate", None) or ""

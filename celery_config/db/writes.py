@@ -6,6 +6,8 @@ import threading
 
 from django.db import connection
 
+from celery_config.db.functions import find_sqlstate
+
 READ_ONLY, DISK_FULL = "25006", "53100"
 """SQLSTATE: a write was refused."""
 ASK = "SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on'"
@@ -19,7 +21,7 @@ refused_lately = threading.Event()
 
 def is_refusal(error: BaseException) -> bool:
     """Whether a database error says that the database takes no writes at all."""
-    return getattr(error.__cause__, "sqlstate", None) in (READ_ONLY, DISK_FULL)
+    return find_sqlstate(error) in (READ_ONLY, DISK_FULL)
 
 
 def find_refusal() -> str:

@@ -17,7 +17,7 @@ from django.db import Error, InterfaceError, OperationalError, connection, trans
 from django.db.models import Case, F, Value, When
 
 from celery_config.db import functions, limits
-from celery_config.db.functions import Now
+from celery_config.db.functions import Now, find_sqlstate
 from celery_config.messaging.models import Trouble
 from celery_config.messaging.outbox.publishing import LATE
 from celery_config.messaging.outbox.relay import oldest_unpublished_seconds
@@ -37,10 +37,6 @@ SENTENCES = {
     Cause.HANDLER: "a handler has not ended since {since}, and its worker takes no more messages: {reason}",
     Cause.RELAY: "messages are sent late since {since}: {reason}",
 }
-
-
-def find_sqlstate(error: BaseException) -> str:
-    return getattr(error.__cause__, "sqlstate", None) or ""
 
 
 def is_conflict(error: BaseException) -> bool:

@@ -189,15 +189,7 @@ def register_handler(handler: Handler) -> Task:
     def handle(deliveries: Sequence[Delivery[StepMessage]]) -> list[Outcome]:
         return run_deduplicated(deliveries, lambda delivery: decode_step(handler, delivery), carry_out)
 
-    work = Work(
-        message=StepMessage,
-        sender="orchestrator",
-        chained=True,
-        handle=handle,
-        conclude=conclude_step,
-        exhausted="errback",
-        on_exhausted=announce_giving_up,
-    )
+    work = make_link(message=StepMessage, handle=handle, on_exhausted=announce_giving_up)
     return durable_task(name, work, throws=(Refused, StepSuperseded))
 
 
@@ -220,15 +212,12 @@ def register_fence(service: str) -> Task:
             lambda _, messages: fence_pivots(messages, pivot, registry.get),
         )
 
-    work = Work(
-        message=FenceMessage,
-        sender="orchestrator",
-        chained=True,
-        handle=handle,
-        conclude=conclude_step,
-        exhausted="errback",
-    )
-    return durable_task(f"{service}.fence", work)
+    return durable_task(f"{service}.fence", make_link(message=FenceMessage, handle=handle))
+
+
+def make_link(**more: Any) -> Work:
+    """What every link that the orchestrator sends a participant has in common."""
+    return Work(sender="orchestrator", chained=True, conclude=conclude_step, exhausted="errback", **more)
 
 
 def run_deduplicated(

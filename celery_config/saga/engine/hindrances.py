@@ -1,7 +1,7 @@
 """Hindrances: whether a service of ours is in the way of what waits for it (rule 17, the watchdog).
 
 Each participant is asked, and only when a deadline is over: its relay may hang, or its database may be locked, while
-its workers take messages. One that does not answer is in the way, too: nobody knows.
+its workers take messages. One that does not answer counts as in the way: its state is not known.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ASK_SECONDS = 2.0
 KEPT_SECONDS = 5.0
 NO_ANSWER = "it does not answer"
 Ask = Callable[[Collection[str]], Mapping[str, str]]
-"""Returns what is in the way, by service; a service that is not there is in nobody's way."""
+"""Returns what is in the way, by service; a service without trouble is left out."""
 
 
 def ask_participants(services: Collection[str]) -> dict[str, str]:
@@ -70,5 +70,5 @@ class HindranceCheck:
 
 
 def find_nothing(services: Collection[str]) -> Mapping[str, str]:
-    """Ask nobody."""
+    """Ask no service, and find nothing."""
     return {}

@@ -9,7 +9,6 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from celery_config.db import bulk
-from celery_config.saga.engine.step_log import own_commands
 from celery_config.saga.models import SagaInstance, SagaStep
 from celery_config.saga.states import StepState
 
@@ -54,15 +53,9 @@ def record_refusals(refusals: Mapping[tuple[UUID, str], dict[str, Any]]) -> None
     bulk.update(SagaStep, refused, ["refusal"])
 
 
-def record_failure(
-    saga_id: UUID, step: str, operation: str, reason: dict[str, str], *, service: str = ""
-) -> None:
-    """Write why a participant gave up; a twin of the message may still do the step.
-
-    Args:
-        service: who says so; only a step of its own changes.
-    """
-    found = steps_of_unended([saga_id]).filter(name=step, command__startswith=own_commands(service))
+def record_failure(saga_id: UUID, step: str, operation: str, reason: dict[str, str]) -> None:
+    """Write why a participant gave up; a twin of the message may still do the step."""
+    found = steps_of_unended([saga_id]).filter(name=step)
     found.update(failure={"operation": operation, **reason})
     if operation == "do":
         found.filter(refusal__isnull=True).update(refusal=reason)  # the best cause until a refusal is known

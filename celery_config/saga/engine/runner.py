@@ -117,7 +117,7 @@ def find_unproved(rows: Sequence[SagaInstance], ends: Mapping[UUID, ChainEnd], f
     doubtful: dict[UUID, list[str]] = {}
     for row in rows:
         saga, end = find_saga(row.name, row.version), ends[row.pk]
-        steps = [] if saga is None or end.find_speaker is trust else saga.steps
+        steps = saga.steps if saga else ()
         if some := [step.name for step in steps if not is_proved(step, end.find_speaker)]:
             doubtful[row.pk] = some
     if not doubtful:
@@ -164,7 +164,7 @@ def end_stop_chains(ends: Mapping[UUID, StopChainEnd]) -> set[UUID]:
 def is_undone(row: SagaInstance, end: StopChainEnd, facts: SagaFacts) -> bool:
     """Whether it is proved of each fence and undo of a stop chain that it is done, or the chain says that it is not."""
     saga, log = find_saga(row.name, row.version), facts.logs.get(row.pk, {})
-    if saga is None or end.incomplete or row.status in ENDED or end.find_speaker is trust:
+    if saga is None or end.incomplete or row.status in ENDED:
         return True
     links = [link.step for link in plan_links(saga, Stop()) if link.step]
     return all(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.conf import settings
@@ -27,6 +27,8 @@ from celery_config.saga.engine.machine import PivotRan, StepFailed, StepLogged, 
 from celery_config.saga.engine.rest_steps import CallMessage, call_participants, record_exhaustion
 from celery_config.saga.engine.runner import ChainEnd, Speakers, StopChainEnd
 from celery_config.saga.states import StepState
+
+E = TypeVar("E")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,25 +101,39 @@ def handle_step_lost(deliveries: Sequence[Delivery[StepLostMessage]]) -> list[Ou
 
 def handle_complete(deliveries: Sequence[Delivery[EndMessage]]) -> list[Outcome]:
     """The last link of a chain of actions."""
-    outcomes: dict[int, Outcome] = {}
-    for part in split_unique(deliveries, lambda delivery: delivery.message.saga):
-        ends = {}
-        for each in part:
-            replies, speakers = read_end(each, StepState.DONE)
-            ends[each.message.saga] = ChainEnd(replies, speakers)
-        outcomes |= reject_unproved(part, runner.complete_sagas(ends))
-    return [outcomes[id(delivery)] for delivery in deliveries]
+
+    def make(_: EndMessage, replies: dict[str, Any], find_speaker: Speakers) -> ChainEnd:
+        return ChainEnd(replies, find_speaker)
+
+    return end_chains(deliveries, StepState.DONE, make, runner.complete_sagas)
 
 
 def handle_compensated(deliveries: Sequence[Delivery[EndMessage]]) -> list[Outcome]:
     """The last link of a stop chain."""
+
+    def make(message: EndMessage, refused: dict[str, Any], find_speaker: Speakers) -> StopChainEnd:
+        return StopChainEnd(refused, message.incomplete, find_speaker)
+
+    return end_chains(deliveries, StepState.UNDONE, make, runner.end_stop_chains)
+
+
+def end_chains(
+    deliveries: Sequence[Delivery[EndMessage]],
+    outcome: StepState,
+    make: Callable[[EndMessage, dict[str, Any], Speakers], E],
+    end: Callable[[dict[UUID, E]], set[UUID]],
+) -> list[Outcome]:
+    """End chains, of which no two at once are of one saga.
+
+    Args:
+        outcome: of the steps, as the participants' words say it.
+        make: makes the end from a message and what `read_end` finds.
+        end: returns the sagas whose end is not proved.
+    """
     outcomes: dict[int, Outcome] = {}
     for part in split_unique(deliveries, lambda delivery: delivery.message.saga):
-        ends = {}
-        for each in part:
-            refused, speakers = read_end(each, StepState.UNDONE)
-            ends[each.message.saga] = StopChainEnd(refused, each.message.incomplete, speakers)
-        outcomes |= reject_unproved(part, runner.end_stop_chains(ends))
+        ends = {each.message.saga: make(each.message, *read_end(each, outcome)) for each in part}
+        outcomes |= reject_unproved(part, end(ends))
     return [outcomes[id(delivery)] for delivery in deliveries]
 
 
