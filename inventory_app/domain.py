@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+from celery_config.common.grouping import join_some
 from celery_config.contracts.inventory import Line
 from celery_config.errors import Refused
 from inventory_app.errors import RepeatedProduct, ReservationLost, ReservationMissing, StockBelowReserved
@@ -169,5 +170,4 @@ def check_unique(skus: Collection[str]) -> None:
 
 def join_names(skus: list[str]) -> str:
     """The first SKUs of a list that may be long, as text."""
-    more = len(skus) - NAMED
-    return ", ".join(skus[:NAMED]) + (f" and {more} more" if more > 0 else "")
+    return join_some(skus, NAMED)

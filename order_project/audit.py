@@ -12,11 +12,14 @@ from django.conf import settings
 from django.db.models import Q
 
 from celery_config.broker import cluster
+from celery_config.common.grouping import join_some
 from celery_config.common.services import PARTICIPANTS
 from celery_config.contracts.inventory import Line
+from celery_config.contracts.values import digest_address
 from celery_config.copies import sync
 from celery_config.copies.registry import copies
 from celery_config.copies.source_client import SourceClient
+from celery_config.erasure.recovery import find_lost_tombstones
 from celery_config.http.service_client import ServiceClient
 from celery_config.messaging import epochs, retention, trouble
 from celery_config.messaging.outbox.publishing import count_set_aside
@@ -35,6 +38,7 @@ from order_project.models import Order, Refund
 CHUNK = 500
 OUTBOX_LIMIT_SECONDS = 60.0
 COPY_SECONDS = 10.0
+MAX_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,9 @@ def run(progress: Callable[[int], None]) -> tuple[int, list[Finding]]:
             *check_queues(),
             *check_versions(),
             *check_copies(peers),
+            *check_copies_elsewhere(peers),
             *find_residue(),
+            *find_strange_erasures(peers),
             *find_unknown_orders(peers),
         )
     ]
@@ -229,6 +235,14 @@ def check_completed(order: Order, lines: Mapping[str, int], facts: Facts) -> Ite
         yield f"completed, yet its shipment is {shipment.get('state')}"
     if shipment and shipment.get("weight_grams") != order.weight_grams:
         yield f"was shipped with {shipment.get('weight_grams')} g instead of {order.weight_grams}"
+    yield from check_address(order, shipment)
+
+
+def check_address(order: Order, shipment: Mapping[str, Any]) -> Iterator[str]:
+    """Yield that the parcel went elsewhere; of an erased customer's order there is no address to compare."""
+    ours, theirs = digest_address(order.address), shipment.get("address_digest")
+    if ours and theirs and ours != theirs:
+        yield "was shipped to another address than the order's"
 
 
 def check_compensated(order: Order, facts: Facts) -> Iterator[str]:
@@ -272,6 +286,23 @@ def check_copies(peers: Mapping[str, ServiceClient]) -> Iterator[str]:
         found = sync.compare(SourceClient(copy, peers[copy.service]), patience=COPY_SECONDS)
         if found.differing:
             yield f"order: {found.differing} rows of {copy.name} differ from {copy.service}'s: {', '.join(found.keys)}"
+
+
+def check_copies_elsewhere(peers: Mapping[str, ServiceClient]) -> Iterator[str]:
+    """Yield differences of the other services' copies from their sources, as these services find them now."""
+    for name, peer in peers.items():
+        for copy in peer.get("/api/copies/differences/"):
+            if differing := copy["differing"]:
+                keys = ", ".join(copy["keys"])
+                yield f"{name}: {differing} rows of {copy['name']} differ from their source's: {keys}"
+
+
+def find_strange_erasures(peers: Mapping[str, ServiceClient]) -> Iterator[str]:
+    """Yield who was erased elsewhere, yet not here, where every erasure begins."""
+    for name in peers:
+        if ids := find_lost_tombstones(name):
+            shown = join_some(sorted(map(str, ids)), MAX_SHOWN)
+            yield f"{name}: erased {len(ids)} customers, orders or sagas that the order service did not: {shown}"
 
 
 def find_residue() -> Iterator[str]:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.db.models import Count
 
+from celery_config.contracts.values import digest_address
 from shipment_app.erasure import DATA_MAP
 from shipment_app.errors import ShipmentMissing
 from shipment_app.models import Shipment
@@ -27,10 +28,16 @@ def find_carrier_ids(orders: Collection[UUID]) -> list[str]:
 
 
 def facts(orders: Collection[UUID]) -> dict[str, dict[str, Any]]:
-    """What shipment did for each of the orders, by order id; an order without a shipment has no entry."""
+    """What shipment did for each of the orders, by order id; an order without a shipment has no entry.
+
+    `address_digest` is empty when the address was erased.
+    """
     names = ("state", "carrier_id", "tracking_number", "weight_grams", "parcels")
-    found = Shipment.objects.filter(order__in=orders).values("order", *names)
-    return {str(row["order"]): {name: row[name] for name in names} for row in found}
+    found = Shipment.objects.filter(order__in=orders).values()
+    return {
+        str(row["order"]): {"address_digest": digest_address(row), **{name: row[name] for name in names}}
+        for row in found
+    }
 
 
 def totals() -> dict[str, Any]:

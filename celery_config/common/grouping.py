@@ -31,3 +31,9 @@ def split_unique(items: Sequence[T], key: Callable[[T], Hashable]) -> list[list[
 
 def split_chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
     return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def join_some(names: Sequence[str], most: int) -> str:
+    """The first names of a list that may be long, as text."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")

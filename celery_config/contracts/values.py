@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 
 from celery_config.contracts.base import Value
 
@@ -29,6 +32,19 @@ class Address(Value):
     country: str
     line2: str = ""
     region: str = ""
+
+
+def digest_address(parts: Mapping[str, object]) -> str:
+    """Return the SHA-256 (hex) of an address, with which two services compare theirs without sending it.
+
+    Empty parts do not count, so that releases agree which do not all know them; of an erased address it is empty.
+    """
+    names = [field.name for field in fields(Address)]
+    filled = {name: parts[name] for name in names if parts.get(name)}
+    # The country stays after an erasure.
+    if not filled.keys() - {"country"}:
+        return ""
+    return hashlib.sha256(json.dumps(filled, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,17 +17,22 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from celery_config.copies import freshness
+from celery_config.copies import freshness, sync
 from celery_config.copies.models import MAX_KEY_LENGTH, CopiedRow
 from celery_config.copies.ranges import split_by_size
 from celery_config.copies.readers import KEYS_PER_REQUEST, CopyReader, SourceReader, stream_rows
 from celery_config.copies.registry import Publication, copies, publications
+from celery_config.copies.source_client import open_source
 from celery_config.db import functions
+from celery_config.http.service_client import ServiceCallError
 from celery_config.messaging.feed import open_feed
 from celery_config.web.parsers import parse_body
 from celery_config.web.permissions import IsService
+from celery_config.web.problems import ApiError
 
 MAX_RANGES, MAX_PIECE_ROWS, MAX_PIECES, MAX_ROWS, MAX_CHANGES = 100, 5000, 200, 5000, 1000
+PATIENCE_SECONDS = 10.0
+"""For changes that are on their way while copies are compared."""
 WAIT_SECONDS, FIRST_PAUSE, MAX_PAUSE = 1.0, 0.01, 0.1
 encoder = msgspec.json.Encoder()
 
@@ -186,6 +191,40 @@ class CopiesList(APIView):
         return Response({"copies": [freshness.describe_state(state) for state in freshness.list_states()]})
 
 
+class DifferencesOutput(serializers.Serializer[Any]):
+    name = serializers.CharField(help_text="the name of the copy")
+    rows = serializers.IntegerField(help_text="rows at the source, deleted ones included")
+    differing = serializers.IntegerField()
+    keys = serializers.ListField(child=serializers.CharField(), help_text="the first of the rows that differ")
+
+
+class CopyDifferences(APIView):
+    """The copies of this service compared with their sources now, for the audit."""
+
+    permission_classes = (IsService,)
+
+    @extend_schema(operation_id="copy_differences", responses=DifferencesOutput(many=True))
+    def get(self, request: Request) -> Response:
+        """The rows in which a copy differs from its source. A change under way gets ten seconds to arrive."""
+        try:
+            found = [
+                (copy.name, sync.compare(open_source(copy), patience=PATIENCE_SECONDS))
+                for copy in copies.values()
+            ]
+        except ServiceCallError as error:
+            raise ApiError(
+                f"A copy cannot be compared now: {error}",
+                status_code=status.HTTP_503_SERVICE_UNAVAILABLE,
+                code="source_away",
+            ) from error
+        return Response(
+            [
+                {"name": name, "rows": each.rows, "differing": each.differing, "keys": each.keys}
+                for name, each in found
+            ]
+        )
+
+
 class CopyRows(APIView):
     """The rows of a copy, for its source, which recovers from an older backup by them."""
 
@@ -253,6 +292,7 @@ def read_min_version(request: Request) -> int:
 
 urlpatterns: list[URLPattern] = [
     path("api/copies/", CopiesList.as_view(), name="copies"),
+    path("api/copies/differences/", CopyDifferences.as_view(), name="copy-differences"),
     path("api/copies/<slug:name>/", CopyRows.as_view(), name="copy-rows"),
     path("api/published/<slug:name>/", PublishedShow.as_view(), name="published"),
     path("api/published/<slug:name>/pieces/", PublishedPieces.as_view(), name="published-pieces"),

@@ -12,6 +12,7 @@ from uuid import UUID
 from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Q
 
+from celery_config.common.grouping import join_some
 from celery_config.common.isolation import run_isolated
 from celery_config.contracts.values import Counted
 from celery_config.copies.models import FINAL_VERSION, CopiedRow
@@ -109,7 +110,7 @@ class DataMap:
                 for row in location.rows_with_data(ids):
                     found.setdefault(location.name, []).append(str(row.pk))
         for name, rows in found.items():
-            shown = ", ".join(rows[:MAX_SHOWN]) + (", …" if len(rows) > MAX_SHOWN else "")
+            shown = join_some(rows, MAX_SHOWN)
             yield f"{len(rows)} rows of {name} hold personal data of an erased customer: {shown}"
 
     def erase_residue(self) -> ErasedResidue:

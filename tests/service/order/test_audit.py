@@ -19,8 +19,10 @@ from django.utils import timezone
 from celery_config.broker import cluster
 from celery_config.common.services import PARTICIPANTS
 from celery_config.contracts.base import encode
+from celery_config.contracts.values import digest_address
 from celery_config.copies.readers import CopyReader, stream_rows
 from celery_config.copies.registry import copies
+from celery_config.erasure.tombstones import mark_erased
 from celery_config.errors import Recovering
 from celery_config.http import service_client
 from celery_config.messaging import epochs
@@ -59,6 +61,8 @@ class Services:
         self.strangers: dict[str, list[str]] = {name: [] for name in PARTICIPANTS}
         self.lag = dict.fromkeys(PARTICIPANTS, 0.0)
         self.set_aside = dict.fromkeys(PARTICIPANTS, 0)
+        self.differing: dict[str, list[str]] = {name: [] for name in PARTICIPANTS}
+        self.erased: dict[str, list[str]] = {name: [] for name in PARTICIPANTS}
         self.unanswered = dict.fromkeys(PARTICIPANTS, "")
         self.catalogue, self.currencies = SourceOf("catalogue_product"), SourceOf("payable_currency")
         self.away = ""
@@ -83,6 +87,12 @@ class Services:
                     "unanswered": self.unanswered[service],
                 }
                 return httpx.Response(200, json=state)
+            case "/api/copies/differences/":
+                keys = self.differing[service]
+                return httpx.Response(200, json=[{"name": "customer", "differing": len(keys), "keys": keys}])
+            case "/api/forgotten/":
+                rows = [{"id": each} for each in self.erased[service]]
+                return httpx.Response(200, json={"results": rows, "next": None})
             case "/api/published/product/pieces/" | "/api/published/product/rows/":
                 what = request.url.path.split("/")[-2]
                 return httpx.Response(200, json=self.catalogue.told(what, json.loads(request.content)))
@@ -130,7 +140,14 @@ class Services:
             ledger_sum_ok=True,
         )
         self.did("inventory", placed, state="committed", lines=[{"sku": HEART, "quantity": 7}])
-        self.did("shipment", placed, state="dispatched", weight_grams=order.weight_grams)
+        went_to = digest_address(order.address)
+        self.did(
+            "shipment",
+            placed,
+            state="dispatched",
+            weight_grams=order.weight_grams,
+            address_digest=went_to,
+        )
 
     def undone(self, placed: Placed) -> None:
         """Everything was done, and undone."""
@@ -256,6 +273,7 @@ def test_lines_that_cost_something_else(placed: Placed, others: Services) -> Non
         ("shipment", {"state": "booked"}, "its shipment is booked"),
         ("shipment", {"state": "cancelled"}, "its shipment is cancelled"),
         ("shipment", {"weight_grams": 1}, "was shipped with 1 g instead of 1050"),
+        ("shipment", {"address_digest": "of another one"}, "was shipped to another address than the order's"),
     ],
 )
 def test_what_is_wrong_with_a_completed_order(
@@ -357,6 +375,19 @@ class TestTheirs:
     def test_totals_that_do_not_add_up(self, others: Services, shop: Shop, service: str) -> None:
         others.faults[service] = ["it sums to 7"]
         assert found() == [f"{service}: it sums to 7"]
+
+    @pytest.mark.parametrize("service", PARTICIPANTS)
+    def test_a_copy_that_differs(self, others: Services, shop: Shop, service: str) -> None:
+        others.differing[service] = ["7"]
+        assert found() == [f"{service}: 1 rows of customer differ from their source's: 7"]
+
+    @pytest.mark.parametrize("service", PARTICIPANTS)
+    def test_an_erasure_that_did_not_begin_here(self, others: Services, shop: Shop, service: str) -> None:
+        ours, theirs = uuid4(), uuid4()
+        mark_erased([ours])
+        others.erased[service] = [str(ours), str(theirs)]
+        what = f"erased 1 customers, orders or sagas that the order service did not: {theirs}"
+        assert found() == [f"{service}: {what}"]
 
     @pytest.mark.parametrize("service", ["payment", "shipment"])
     def test_books_that_differ(self, others: Services, shop: Shop, service: str) -> None:

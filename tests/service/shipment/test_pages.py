@@ -10,13 +10,14 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.urls import reverse
 
+from celery_config.contracts.values import digest_address
 from celery_config.errors import OutcomeUnknown
 from celery_config.messaging.models import BarrierRow
 from shipment_app.carriers import carrier
 from shipment_app.models import Shipment
 from shipment_app.reconciliation import SOURCE
 from tests.service.pages import assert_finds_by_index, assert_reads_little, lists, opened
-from tests.service.shipment.parcels import book, cancel, carrier_call, dispatch
+from tests.service.shipment.parcels import ADDRESS, book, cancel, carrier_call, dispatch
 
 pytestmark = pytest.mark.usefixtures("carrier_process")
 
@@ -61,6 +62,7 @@ def test_facts_for_the_audit(order: UUID, peer: Any) -> None:
         "tracking_number": row.tracking_number,
         "weight_grams": 900,
         "parcels": 2,
+        "address_digest": digest_address(ADDRESS),
     }
     assert answer == {"facts": {str(order): facts}, "totals": {"states": {"booked": 1}, "faults": []}}
     for wrong in ("x", 1, None, [], {}):
