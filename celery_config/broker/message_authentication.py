@@ -4,10 +4,15 @@ The broker's rights say who may publish what under which key (`topology`). They 
 pass on the links of a chain. So each participant shares a key with the orchestrator, and no other service has it. A
 link, and a participant's word about its own step, carry a code that only these two can make: HMAC-SHA256 (RFC 2104), of
 which 128 bits are kept. A participant could forge a link to itself, and no other.
+
+A link also waits for those before it. It holds a lock for each, the hash of a proof that only the participant of that
+step can make, and shows when the step ran. So a participant that hands on a later link first gets it refused. (Hash
+locks: Poon, Dryja, The Bitcoin Lightning Network, 2016.)
 """
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,7 +29,10 @@ UNSIGNED = {CODE, "attempt"}
 """What a code does not cover: an attempt only tells tries apart in Flower."""
 WORDS = "words"
 """Beside the replies of a chain's steps: the participants' codes for them, by step; no step has this name."""
+AFTER = "after"
+"""Among a link's keyword arguments: steps before it in its chain, each with the locks that its proof opens."""
 CODE_BYTES = 16
+LOCK_LENGTH = 24
 
 
 class Mode(StrEnum):
@@ -64,17 +72,43 @@ class MessageKeys:
         if self._must_check(code) and not self._fits(service, _encode_message(task, kwargs), code):
             raise Forged(f"{task} is not authentic: its code is {'wrong' if code else 'missing'}")
 
-    def sign_outcome(self, service: str, saga: str, step: str, outcome: str, content: Any) -> str:
-        """Return a participant's word: `SERVICE:CODE`, or an empty text if codes are off."""
+    def make_locks(self, service: str, saga: str, step: str, operation: str) -> list[str]:
+        """Return the locks that open when this operation of `service` has run; none if codes are off.
+
+        While a key is being changed, the proof of any of its values opens one of them.
+        """
+        if self.mode is Mode.OFF:
+            return []
+        content = _encode_proof(service, saga, step, operation)
+        return [_lock(_digest(key, content)) for key in self.keys[service]]
+
+    def check_turn(self, kwargs: Mapping[str, Any], replies: Mapping[str, Any]) -> None:
+        """
+        Raises:
+            Forged: a step before this link did not run, or its service does not say so in `replies`.
+        """
+        if self.mode is Mode.OFF or CODE not in kwargs or not kwargs.get(AFTER):
+            return
+        words = read_words(replies)
+        for step, locks in kwargs[AFTER].items():
+            word = words.get(step)
+            if self._must_check(word) and _lock(_split_word(word)[2]) not in locks:
+                raise Forged(f"the message is not authentic: nothing proves that {step} ran before it")
+
+    def sign_outcome(
+        self, service: str, saga: str, step: str, operation: str, outcome: str, content: Any
+    ) -> str:
+        """Return a participant's word: `SERVICE:CODE:PROOF`, or an empty text if codes are off."""
         if self.mode is Mode.OFF:
             return ""
-        return f"{service}:{self._make(service, _encode_outcome(service, saga, step, outcome, content))}"
+        code = self._make(service, _encode_outcome(service, saga, step, outcome, content))
+        return f"{service}:{code}:{self._make(service, _encode_proof(service, saga, step, operation))}"
 
     def find_speaker(self, word: Any, saga: str, step: str, outcome: str, content: Any) -> str | None:
         """Return the service whose word this is; empty if no word is demanded, None if there is none or it is false."""
         if not self._must_check(word):
             return ""
-        service, _, code = word.partition(":") if isinstance(word, str) else ("", "", "")
+        service, code, _ = _split_word(word)
         try:
             fits = self._fits(service, _encode_outcome(service, saga, step, outcome, content), code)
         except Forged:
@@ -99,6 +133,16 @@ def read_words(replies: Mapping[str, Any]) -> dict[str, Any]:
     return words if isinstance(words, dict) else {}
 
 
+def _split_word(word: Any) -> tuple[str, str, str]:
+    """Return the service, the code and the proof of a word; empty texts for what is none."""
+    parts = word.split(":") if isinstance(word, str) and word.isascii() else ()
+    return (parts[0], parts[1], parts[2]) if len(parts) == 3 else ("", "", "")
+
+
+def _lock(proof: str) -> str:
+    return hashlib.sha256(proof.encode()).hexdigest()[:LOCK_LENGTH]
+
+
 def _digest(key: bytes, content: bytes) -> str:
     return hmac.digest(key, content, "sha256")[:CODE_BYTES].hex()
 
@@ -109,6 +153,10 @@ def _encode_message(task: str, kwargs: Mapping[str, Any]) -> bytes:
 
 def _encode_outcome(service: str, saga: str, step: str, outcome: str, content: Any) -> bytes:
     return _encode(["outcome", service, saga, step, outcome, content])
+
+
+def _encode_proof(service: str, saga: str, step: str, operation: str) -> bytes:
+    return f"proof {service} {saga} {step} {operation}".encode()
 
 
 def _encode(content: Any) -> bytes:

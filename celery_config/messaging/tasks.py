@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 from uuid import UUID
@@ -52,16 +52,20 @@ class Work:
     on_exhausted: Callable[[Delivery[Any], Exception], Outcome] | None = None
     """Called first after the last failed try, in a transaction of its own; a returned outcome replaces the error."""
 
-    def read_message(self, task: str, kwargs: dict[str, Any]) -> Any:
+    def read_message(self, task: str, kwargs: dict[str, Any], replies: Mapping[str, Any]) -> Any:
         """Return the message that a task's keyword arguments are.
 
+        Args:
+            replies: of the links before it.
+
         Raises:
-            Forged: they do not come from their sender.
+            Forged: they do not come from their sender, or come before their turn.
             msgspec.ValidationError: they do not fit this task.
         """
         message = decode(self.message, kwargs)
         if self.sender == "orchestrator":
             settings.MESSAGE_KEYS.check_message(settings.SERVICE, task, kwargs)
+            settings.MESSAGE_KEYS.check_turn(kwargs, replies)
         elif self.sender == "participant":
             settings.MESSAGE_KEYS.check_message(message.service, task, kwargs)
         return message
@@ -126,8 +130,8 @@ class DurableTask(Task):
         replies: list[dict[str, Any]] = decode(list[dict[str, Any]], request.args)
         if len(replies) != self.work.chained:
             raise msgspec.ValidationError(f"{self.name} takes {int(self.work.chained)} positional arguments")
-        message = self.work.read_message(self.name, request.kwargs)
-        return Delivery(request, message, replies[0] if replies else {})
+        before = replies[0] if replies else {}
+        return Delivery(request, self.work.read_message(self.name, request.kwargs, before), before)
 
     def attempt(self, deliveries: Sequence[Delivery[Any]], work: Handle) -> DeliveryOutcomes:
         """Handle all together; where that fails, each alone, so that one message does not spoil the others."""

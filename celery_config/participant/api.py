@@ -106,7 +106,7 @@ def run_command(task: str, message: dict[str, Any], replies: dict[str, Any]) -> 
         raise NotFound(f"{task} is no command of this service")
     work = found.work
     try:
-        delivery = Delivery(Context(), work.read_message(task, message), replies)
+        delivery = Delivery(Context(), work.read_message(task, message, replies), replies)
         # The answer is a part of the command, for the log and the failpoints.
         structlog.contextvars.bind_contextvars(task=task)
         return work.conclude(delivery, resolve_outcome(work.handle([delivery])))

@@ -361,7 +361,12 @@ def give_word(delivery: Delivery[Any], outcome: str, brought: Mapping[str, Any])
     """Return the words of the chain's participants with our own about this step (rule 29, authenticity)."""
     message = delivery.message
     word = settings.MESSAGE_KEYS.sign_outcome(
-        settings.SERVICE, str(message.saga), message.step, outcome, brought.get(message.step)
+        settings.SERVICE,
+        str(message.saga),
+        message.step,
+        message.operation,
+        outcome,
+        brought.get(message.step),
     )
     return {WORDS: read_words(delivery.replies) | {message.step: word}} if word else {}
 

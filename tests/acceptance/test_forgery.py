@@ -6,6 +6,7 @@ letter, on which no saga acts (rule 29, authenticity).
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from uuid import uuid4
 
@@ -13,6 +14,7 @@ import pytest
 from amqp.exceptions import AccessRefused
 from kombu import Connection
 
+from celery_config.broker.message_authentication import WORDS
 from celery_config.broker.topology import COMMANDS, EVENTS, TASK_EVENTS, TASKS, URGENT_TASKS
 from celery_config.saga.engine.chains import COMPLETE, STEP_FAILED
 from tests.acceptance.shop import ADDRESS, TEA, Shop, until
@@ -173,6 +175,46 @@ def test_commands_that_the_orchestrator_did_not_give(shop: Shop, refused_letters
     refused_letters(*[task for _, task, _ in forged for _ in range(3)])
     assert {service: shop.facts(service, order) for service in before} == before
     assert shop.facts("shipment", nowhere) == {}
+
+
+def test_a_parcel_is_not_sent_before_it_is_paid(shop: Shop, refused_letters: Any) -> None:
+    """Inventory hands on later links of a real chain, with its own word for its own steps."""
+    shop.process("payment-worker").stop()
+    try:
+        order = shop.place(payment_token="tok_card_declined")
+        saga = shop.saga(order)["id"]
+        chain = until(lambda: read_chain(shop, saga), "the chain waits for payment")
+        intruder = Intruder(shop, "inventory")
+        words = {
+            step: intruder.keys.sign_outcome("inventory", saga, step, "do", "done", None)
+            for step in ("reserve-stock", "commit-stock")
+        }
+        early = [link for link in chain if link["task"].startswith("shipment.")]
+        assert len(early) == 2
+        for link in early:
+            route = link["options"]
+            assert intruder.send(
+                route["exchange"], route["routing_key"], link["task"], [{WORDS: words}], link["kwargs"]
+            )
+        refused_letters(*(link["task"] for link in early))
+        assert shop.facts("shipment", order) == {}
+    finally:
+        shop.restart_all("payment-worker")
+    (ended,) = shop.ends([order]).values()
+    assert ended.status == "cancelled"
+
+
+def read_chain(shop: Shop, saga: str) -> list[dict[str, Any]]:
+    """The later links of a saga's chain, last first, as they lie in payment's queue."""
+    assert shop.stack.rabbitmq is not None
+    with Connection(shop.stack.rabbitmq.url("payment")) as connection:
+        channel: Any = connection.channel()
+        # The broker takes back what is not acknowledged when the channel ends.
+        while message := channel.basic_get("payment.commands"):
+            _, kwargs, embed = json.loads(message.body)
+            if kwargs["saga"] == saga:
+                return embed["chain"]  # type: ignore[no-any-return]
+    return []
 
 
 def test_chains_that_would_use_the_victims_rights(shop: Shop, refused_letters: Any) -> None:

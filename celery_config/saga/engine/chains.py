@@ -15,7 +15,7 @@ from uuid import UUID, uuid5
 
 import msgspec
 
-from celery_config.broker.message_authentication import MessageKeys
+from celery_config.broker.message_authentication import AFTER, MessageKeys
 from celery_config.broker.topology import flower_options, route_task, task_queue
 from celery_config.common.services import ORCHESTRATOR
 from celery_config.contracts.base import Command, command_id, contract_fields
@@ -33,6 +33,8 @@ STEP_FAILED, COMPLETE, COMPENSATED, CALL = (
 )
 ERRBACK_ROUTE = route_task(ORCHESTRATOR, STEP_FAILED, urgent=True)
 Link = dict[str, Any]
+Locks = dict[str, tuple[str, list[str]]]
+"""The last step of each service so far, and the locks that its proof opens (rule 29, authenticity)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,10 +60,17 @@ class ChainBuilder:
             ChainTooLarge: the message would exceed `LARGEST_CHAIN` bytes, or, of a redrive, those and
                 `REDRIVE_MARGIN` (rule 4, small chains): what was accepted can also be driven again.
         """
-        links = [self.build_link(link) for link in plan_chain(self.saga, send, replies or {})]
+        links, locks = list[Link](), Locks()
+        for planned in plan_chain(self.saga, send, replies or {}):
+            links.append(self.build_link(planned, locks))
+            if planned.step:
+                service = self.saga.steps[self.saga.index(planned.step)].command.service
+                about = (service, str(self.id), planned.step, planned.operation.value)
+                locks[service] = (planned.step, self.keys.make_locks(*about))
         return join_links(links, replies or {}, LARGEST_CHAIN + (REDRIVE_MARGIN if self.attempt else 0))
 
-    def build_link(self, link: PlannedLink) -> Link:
+    def build_link(self, link: PlannedLink, locks: Locks | None = None) -> Link:
+        """Build a link that waits for the steps with these locks."""
         match link.operation:
             case Operation.COMPLETE:
                 return self.link(COMPLETE, ORCHESTRATOR, "", "complete", {})
@@ -70,16 +79,22 @@ class ChainBuilder:
                     COMPENSATED, ORCHESTRATOR, "", "compensated", {"incomplete": link.incomplete}
                 )
         step = self.saga.steps[self.saga.index(link.step)]
+        after = self.wait_for_others(step.command.service, locks)
         match link.operation:
             case Operation.DO:
                 needs = field_sources(self.saga, step, step.command)
                 needed = {"needs": needs} if needs else {}
-                return self.step_link(step.command, step, "do", needed, urgent=link.urgent)
+                return self.step_link(step.command, step, "do", needed | after, urgent=link.urgent)
             case Operation.FENCE:
-                more = {"pivot": step.command.wire_name(), "subject": self.subject}
+                more = {"pivot": step.command.wire_name(), "subject": self.subject, **after}
                 return self.participant_link(f"{step.command.service}.fence", step, "fence", more)
         assert step.undo is not None
-        return self.step_link(step.undo, step, "undo", {})
+        return self.step_link(step.undo, step, "undo", after)
+
+    def wait_for_others(self, service: str, locks: Locks | None) -> dict[str, Any]:
+        """What makes a link of `service` wait for the other services: a service knows itself what it has done."""
+        after = {step: each for other, (step, each) in (locks or {}).items() if other != service and each}
+        return {AFTER: after} if after else {}
 
     def step_link(
         self, command: type[Command], step: Step, operation: str, more: dict[str, Any], *, urgent: bool = True
@@ -102,7 +117,8 @@ class ChainBuilder:
             return self.link(task, step.command.service, step.name, operation, more, urgent=urgent)
         message = {"saga": str(self.id), "step": step.name, "attempt": self.attempt, **more}
         message |= self.keys.sign_message(step.command.service, task, message)
-        more = {"operation": operation, "task": task, "message": message}
+        outer = {AFTER: more[AFTER]} if AFTER in more else {}
+        more = {"operation": operation, "task": task, "message": message, **outer}
         return self.link(CALL, ORCHESTRATOR, step.name, operation, more, urgent=urgent)
 
     def link(

@@ -379,7 +379,7 @@ class TestAuthenticity:
         with override_settings(MESSAGE_KEYS=keys):
             yield keys
 
-    def signed(self, hotel: Hotel, **changed: Any) -> dict[str, Any]:
+    def signed(self, hotel: Hotel, after: dict[str, Any] | None = None, **changed: Any) -> dict[str, Any]:
         command = encode(BookHotel(trip=hotel.trip, nights=3))
         kwargs = {
             "saga": str(hotel.saga),
@@ -387,6 +387,7 @@ class TestAuthenticity:
             "operation": "do",
             "attempt": 0,
             "command": command,
+            **(after or {}),
         }
         code = settings.MESSAGE_KEYS.sign_message(settings.SERVICE, BookHotel.wire_name(), kwargs)
         return {**kwargs, **code, **changed}
@@ -418,3 +419,15 @@ class TestAuthenticity:
     def test_words_that_are_none_stop_nothing(self, registered: Hotel, transport: Transport) -> None:
         outcome = transport.send(BookHotel.wire_name(), self.signed(registered), {WORDS: ["x"]})
         assert set(outcome[WORDS]) == {"hotel"}
+
+    def test_a_link_that_is_handed_on_too_early_is_a_dead_letter(
+        self, registered: Hotel, transport: Transport, keys: MessageKeys
+    ) -> None:
+        flight = (settings.SERVICE, str(registered.saga), "flight", "do")
+        link = self.signed(registered, {"after": {"flight": keys.make_locks(*flight)}})
+        for early in ({}, {"flight": {"seat": "1A"}}, {WORDS: {"flight": f"{settings.SERVICE}:00:00"}}):
+            assert isinstance(transport.send(BookHotel.wire_name(), link, early), Reject)
+        assert (registered.bookings, BarrierRow.objects.count()) == (0, 0)
+        in_turn = {WORDS: {"flight": keys.sign_outcome(*flight, "done", None)}}
+        assert transport.send(BookHotel.wire_name(), link, in_turn)["hotel"]
+        assert registered.bookings == 1

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from celery_config.broker.message_authentication import MessageKeys, Mode, read_keys
+from celery_config.broker.message_authentication import WORDS, MessageKeys, Mode, read_keys
 from celery_config.errors import Forged
 
 TASK = "payment.capture_payment"
@@ -76,17 +76,18 @@ class TestMessages:
 
     def test_off_sends_none(self) -> None:
         assert MessageKeys(ORDER.keys).sign_message("payment", TASK, KWARGS) == {}
-        assert MessageKeys(ORDER.keys).sign_outcome("payment", "1", "x", "done", {}) == ""
+        assert MessageKeys(ORDER.keys).sign_outcome("payment", "1", "x", "do", "done", {}) == ""
+        assert MessageKeys(ORDER.keys).make_locks("payment", "1", "x", "do") == []
 
 
 class TestWords:
-    WORD = PAYMENT.sign_outcome("payment", "0193", "capture-payment", "done", REPLY)
+    WORD = PAYMENT.sign_outcome("payment", "0193", "capture-payment", "do", "done", REPLY)
 
     def test_name_who_speaks(self) -> None:
         assert ORDER.find_speaker(self.WORD, "0193", "capture-payment", "done", REPLY) == "payment"
 
     def test_of_another_service_name_that_service(self) -> None:
-        word = SHIPMENT.sign_outcome("shipment", "0193", "capture-payment", "done", REPLY)
+        word = SHIPMENT.sign_outcome("shipment", "0193", "capture-payment", "do", "done", REPLY)
         assert ORDER.find_speaker(word, "0193", "capture-payment", "done", REPLY) == "shipment"
         stolen = word.replace("shipment", "payment")
         assert ORDER.find_speaker(stolen, "0193", "capture-payment", "done", REPLY) is None
@@ -113,3 +114,64 @@ class TestWords:
         accept = MessageKeys(ORDER.keys, Mode.ACCEPT)
         assert accept.find_speaker(None, "0193", "capture-payment", "done", REPLY) == ""
         assert accept.find_speaker("payment:00", "0193", "capture-payment", "done", REPLY) is None
+
+
+class TestLocks:
+    """A link counts when the steps before it have run, and their own services say so."""
+
+    STEP = ("0193", "capture-payment")
+    INVENTORY = MessageKeys({"inventory": (b"i",)}, Mode.REQUIRE)
+    LINK: dict[str, Any] = {"mac": "", "after": {"capture-payment": ORDER.make_locks("payment", *STEP, "do")}}
+
+    def words(self, keys: MessageKeys = PAYMENT, service: str = "payment", operation: str = "do") -> Any:
+        word = keys.sign_outcome(service, *self.STEP, operation, "done", REPLY)
+        return {WORDS: {"capture-payment": word}}
+
+    def test_open_by_the_word_of_the_step_before(self) -> None:
+        SHIPMENT.check_turn(self.LINK, self.words())
+
+    @pytest.mark.parametrize(
+        "replies",
+        [
+            {}, {"capture-payment": REPLY}, {WORDS: {"capture-payment": "payment:00"}}, {WORDS: {"capture-payment": 5}},
+            {WORDS: {"capture-payment": "payment:00:ää"}}, {WORDS: {"capture-payment": ["payment:00:00"]}},
+        ],
+        ids=str,
+    )  # fmt: skip
+    def test_stay_shut_without_it(self, replies: dict[str, Any]) -> None:
+        with pytest.raises(Forged, match="nothing proves that capture-payment ran"):
+            SHIPMENT.check_turn(self.LINK, replies)
+
+    def test_stay_shut_for_another_service(self) -> None:
+        with pytest.raises(Forged):
+            SHIPMENT.check_turn(self.LINK, self.words(SHIPMENT, "shipment"))
+
+    def test_stay_shut_for_another_operation(self) -> None:
+        """The fence of a pivot does not say that the pivot ran."""
+        with pytest.raises(Forged):
+            SHIPMENT.check_turn(self.LINK, self.words(operation="fence"))
+
+    def test_open_with_each_value_of_a_key_that_is_being_changed(self) -> None:
+        both = MessageKeys({"payment": read_keys("new, p")}, Mode.REQUIRE)
+        link = {"mac": "", "after": {"capture-payment": both.make_locks("payment", *self.STEP, "do")}}
+        for key in (b"p", b"new"):
+            SHIPMENT.check_turn(link, self.words(MessageKeys({"payment": (key,)}, Mode.REQUIRE)))
+
+    def test_open_without_a_word_while_older_versions_are_taken(self) -> None:
+        accept = MessageKeys(SHIPMENT.keys, Mode.ACCEPT)
+        accept.check_turn(self.LINK, {})
+        with pytest.raises(Forged):
+            accept.check_turn(self.LINK, self.words(SHIPMENT, "shipment"))
+
+    def test_each_of_several_must_open(self) -> None:
+        """The service of the last step before it may lie about that step, and not about the others."""
+        about = ("inventory", "0193", "commit-stock", "do")
+        link = {"mac": "", "after": {**self.LINK["after"], "commit-stock": self.INVENTORY.make_locks(*about)}}
+        words = {WORDS: {"commit-stock": self.INVENTORY.sign_outcome(*about, "done", {})}}
+        with pytest.raises(Forged, match="capture-payment"):
+            SHIPMENT.check_turn(link, words)
+        words[WORDS] |= self.words()[WORDS]
+        SHIPMENT.check_turn(link, words)
+
+    def test_the_first_link_has_none(self) -> None:
+        SHIPMENT.check_turn(ORDER.sign_message("shipment", "x", {}), {})

@@ -47,7 +47,12 @@ def say(placed: Placed, outcome: str, said: dict[str, Any], **speakers: str) -> 
     """What a chain's end brings: contents of steps, with the word of each step's owner, or of another speaker."""
     words = {
         step: settings.MESSAGE_KEYS.sign_outcome(
-            speakers.get(step.replace("-", "_"), OWNERS[step]), str(placed.saga_id), step, outcome, content
+            speakers.get(step.replace("-", "_"), OWNERS[step]),
+            str(placed.saga_id),
+            step,
+            "do",
+            outcome,
+            content,
         )
         for step, content in said.items()
     }

@@ -10,7 +10,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from celery_config.broker.message_authentication import MessageKeys, Mode
 from celery_config.broker.topology import commands_queue, urgent_queue
+from celery_config.common.services import PARTICIPANTS
 from celery_config.contracts.base import Command, Reply, command_id, encode
 from celery_config.errors import ChainTooLarge
 from celery_config.saga.dsl import Saga, compensatable, minutes
@@ -61,6 +63,31 @@ def new_work(chain: dict[str, Any]) -> list[str]:
 
 ACTIONS = [BookHotel.wire_name(), BookFlight.wire_name(), ChargeTrip.wire_name(), IssueTicket.wire_name()]
 UNDOS = [CancelFlight.wire_name(), CancelHotel.wire_name()]
+
+
+class TestTurns:
+    """Each link waits for the last step before it of each other service (rule 29, authenticity)."""
+
+    KEYS = MessageKeys({name: (name.encode(),) for name in ("order", *PARTICIPANTS)}, Mode.REQUIRE)
+
+    def waits(self, send: Send, keys: MessageKeys = KEYS) -> list[list[str]]:
+        chain = ChainBuilder(Trip, SAGA, DATA, 0, keys=keys).build(send)
+        return [sorted(link["kwargs"].get("after", {})) for link in list_links(chain)]
+
+    @pytest.mark.parametrize(
+        ("send", "waits"),
+        [
+            (Drive("hotel"), [[], ["hotel"], ["flight", "hotel"], ["charge", "hotel"], []]),
+            (Drive("charge"), [[], ["charge"], []]),
+            (Stop(), [[], ["charge"], ["charge", "flight"], []]),
+        ],
+        ids=["forward", "again from the pivot", "stop"],
+    )
+    def test_of_every_chain(self, send: Send, waits: list[list[str]]) -> None:
+        assert self.waits(send) == waits
+
+    def test_codes_that_are_off_need_none(self) -> None:
+        assert not any(self.waits(Drive("hotel"), MessageKeys(self.KEYS.keys)))
 
 
 class TestWhatIsKnown:
