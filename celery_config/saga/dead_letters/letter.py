@@ -63,12 +63,13 @@ class Letter:
 
     @classmethod
     def read(cls, message: Message) -> Letter:
-        headers, kwargs = sanitize_json(dict(message.headers or {})), read_kwargs(message)
+        headers = sanitize_json(dict(message.headers or {}))
+        replies, kwargs = read_payload(message)
         death = last_death(headers.get(DEATHS))
         reason = str(death.get("reason", headers.get("x-first-death-reason", "unknown")))
         queue = str(death.get("queue", headers.get("x-first-death-queue", "")))
         task = str(headers.get("task", ""))
-        forgery = find_forgery(task, kwargs, death)
+        forgery = find_forgery(task, replies, kwargs, death)
         return cls(
             reason=reason if reason in REASONS else UNKNOWN,
             queue=queue[:120],
@@ -98,10 +99,15 @@ class Letter:
         return frozenset([self.saga]) if self.saga else self.event_sagas
 
 
-def find_forgery(task: str, kwargs: dict[str, Any], death: dict[str, Any]) -> str | None:
-    """Say how the sender pretended to be another, or None: by a wrong code, or by a key that is not of this task.
+def find_forgery(
+    task: str, replies: dict[str, Any], kwargs: dict[str, Any], death: dict[str, Any]
+) -> str | None:
+    """Say how the sender pretended to be another, or None.
+
+    By a wrong code, by handing on a link before its turn, or by a key that is not of this task.
 
     Args:
+        replies: of the links before it.
         death: the broker's own note of where the message came from.
     """
     found = current_app.tasks.get(task)
@@ -111,6 +117,7 @@ def find_forgery(task: str, kwargs: dict[str, Any], death: dict[str, Any]) -> st
     try:
         if sender or ({"operation", "step"} <= kwargs.keys() and service in PARTICIPANTS):
             settings.MESSAGE_KEYS.check_message(service, task, kwargs)
+            settings.MESSAGE_KEYS.check_turn(kwargs, replies)
     except Forged as error:
         return str(error)
     exchange, key = str(death.get("exchange", "")), str(keys[0]) if isinstance(keys, list) and keys else ""
@@ -135,12 +142,15 @@ def read_events(kwargs: dict[str, Any]) -> list[dict[str, Any]]:
     return [event for event in events if isinstance(event, dict)] if isinstance(events, list) else []
 
 
-def read_kwargs(message: Message) -> dict[str, Any]:
+def read_payload(message: Message) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The replies of a link and its keyword arguments, each empty if there are none."""
     try:
-        _, kwargs, _ = message.payload
+        args, kwargs, _ = message.payload
     except Exception:  # every codec raises its own errors; the body is stored as it is
-        return {}
-    return sanitize_json(kwargs) if isinstance(kwargs, dict) else {}
+        return {}, {}
+    first = args[0] if isinstance(args, list) and args else {}
+    replies, kwargs = (sanitize_json(each) if isinstance(each, dict) else {} for each in (first, kwargs))
+    return replies, kwargs
 
 
 def sanitize_json(value: dict[str, Any]) -> dict[str, Any]:

@@ -198,35 +198,52 @@ class TestEvents:
 
 
 class TestDeadLetters:
-    def put(self, kwargs: dict[str, Any], task: str = "payment.capture_payment", **death: Any) -> DeadLetter:
+    CAPTURE = "payment.capture_payment"
+
+    def put(
+        self, kwargs: dict[str, Any], task: str = CAPTURE, words: dict[str, str] | None = None, **death: Any
+    ) -> DeadLetter:
         headers = {
             "task": task,
             "id": "1",
             "x-death": [{"reason": "rejected", "queue": "payment.urgent", **death}],
         }
         message = Message(
-            body=json.dumps([[{}], kwargs, {}]).encode(), content_type="application/json",
+            body=json.dumps([[{WORDS: words or {}}], kwargs, {}]).encode(), content_type="application/json",
             content_encoding="utf-8", headers=headers, accept={"application/json"},
         )  # fmt: skip
         process_letters([Letter.parse(message)])
         return DeadLetter.objects.latest("id")
 
+    def capture(self, placed: Placed) -> dict[str, Any]:
+        (link,) = [each for each in list_links(placed.messages[-1]) if each["task"] == self.CAPTURE]
+        kwargs: dict[str, Any] = link["kwargs"]
+        return kwargs
+
+    def words(self, placed: Placed) -> dict[str, str]:
+        """Those of the steps before the capture."""
+        before = ("authorize-payment", "reserve-stock", "book-shipment")
+        words: dict[str, str] = say(placed, "done", dict.fromkeys(before))[WORDS]
+        return words
+
     def test_one_of_ours_counts(self, placed: Placed) -> None:
-        (link,) = [
-            each for each in list_links(placed.messages[-1]) if each["task"] == "payment.capture_payment"
-        ]
-        assert "taken as the failure" in self.put(link["kwargs"]).consequence
+        kept = self.put(self.capture(placed), words=self.words(placed))
+        assert "taken as the failure" in kept.consequence
         assert placed.saga.status == "stopping"
 
     def test_a_forged_one_changes_nothing_and_is_kept(self, placed: Placed) -> None:
-        due = placed.saga.due_at
-        (link,) = [
-            each for each in list_links(placed.messages[-1]) if each["task"] == "payment.capture_payment"
-        ]
-        kept = self.put(link["kwargs"] | {"operation": "undo"})
+        kept = self.put(self.capture(placed) | {"operation": "undo"}, words=self.words(placed))
         assert kept.consequence == "kept: it is forged, so nothing follows from it"
         assert kept.fault == "payment.capture_payment is not authentic: its code is wrong"
-        assert (placed.saga.status, placed.saga.due_at) == ("running", due)
+        assert_untouched(placed)
+
+    def test_one_that_was_handed_on_before_its_turn(self, placed: Placed) -> None:
+        early = self.words(placed)
+        del early["book-shipment"]
+        kept = self.put(self.capture(placed), words=early)
+        assert kept.consequence.startswith("kept: it is forged")
+        assert kept.fault.endswith("nothing proves that book-shipment ran before it")
+        assert_untouched(placed)
 
     def test_one_that_came_under_a_key_of_another_task(self, placed: Placed) -> None:
         event = {"type": "payment.payment_captured", "saga": str(placed.saga_id)}
