@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from secrets import token_hex
 from typing import Any
 
+import httpx
+
 from celery_config.common.services import PARTICIPANTS
 from tests.acceptance.orders import all_end_as_they_should, mixed_orders
 from tests.acceptance.shop import Shop
@@ -48,7 +50,10 @@ class Load:
     def run(self) -> None:
         while not self.ended.wait(1.0):  # a few orders a second
             some = mixed_orders(self.shop, 4)
-            self.placed += self.shop.place_all(some)
+            try:
+                self.placed += self.shop.place_all(some)
+            except httpx.TransportError:  # the web process is being restarted
+                continue
             self.wanted += some
 
     def __enter__(self) -> Load:
