@@ -18,14 +18,14 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from celery_config.copies import freshness
-from celery_config.copies.models import MAX_KEY_LENGTH, CopiedRow
+from celery_config.copies.models import MAX_KEY_LENGTH, CopiedRow, CopyState
 from celery_config.copies.ranges import split_by_size
 from celery_config.copies.readers import KEYS_PER_REQUEST, CopyReader, SourceReader, stream_rows
 from celery_config.copies.registry import Publication, copies, publications
 from celery_config.db import functions
 from celery_config.messaging.feed import open_feed
 from celery_config.web.parsers import parse_body
-from celery_config.web.permissions import IsService
+from celery_config.web.permissions import Needs, name_permission, needs_of
 
 MAX_RANGES, MAX_PIECE_ROWS, MAX_PIECES, MAX_ROWS, MAX_CHANGES = 100, 5000, 200, 5000, 1000
 WAIT_SECONDS, FIRST_PAUSE, MAX_PAUSE = 1.0, 0.01, 0.1
@@ -72,7 +72,15 @@ class RowsInput(FieldsInput):
 
 
 class PublishedAPI(APIView):
-    """A published table. Only for staff and services, because it answers with every field of the contract."""
+    """A published table, with every field of the contract: for services, and for those who may see the table."""
+
+    @property
+    def needs(self) -> Needs:
+        publication = publications.get(self.kwargs["name"])
+        if publication is None:
+            return {}
+        view = (name_permission("view", publication.model),)
+        return {"GET": view, "POST": view}
 
     def get_publication(self) -> Publication:
         try:
@@ -180,6 +188,8 @@ class PublishedChanges(PublishedAPI):
 
 
 class CopiesList(APIView):
+    needs = needs_of(CopyState)
+
     @extend_schema(responses={200: dict})
     def get(self, request: Request) -> Response:
         """The copies that this service keeps: the lag of each, and the result of its last comparison."""
@@ -187,9 +197,7 @@ class CopiesList(APIView):
 
 
 class CopyRows(APIView):
-    """The rows of a copy, for its source, which recovers from an older backup by them."""
-
-    permission_classes = (IsService,)
+    """The rows of a copy, for its source alone, which recovers from an older backup by them."""
 
     @extend_schema(
         operation_id="copy_rows_retrieve",
