@@ -12,10 +12,6 @@ from django.shortcuts import render
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
-from rest_framework.authtoken.serializers import AuthTokenSerializer
-from rest_framework.authtoken.views import ObtainAuthToken
-from rest_framework.parsers import FormParser
-from rest_framework.throttling import ScopedRateThrottle
 
 from celery_config import asyncapi, health
 from celery_config.copies import api as copies
@@ -23,22 +19,9 @@ from celery_config.erasure.api import ForgottenList
 from celery_config.messaging.api import BarrierList, EventFeed, OutboxState, TroubleList
 from celery_config.participant.api import Commands, SettleBarrier
 from celery_config.web import site
+from celery_config.web.change_log import ChangeList
 from celery_config.web.error_pages import HANDLERS
-from celery_config.web.inputs import KnownFieldsOnly
-from celery_config.web.parsers import NestingSafeJsonParser
-
-
-class TokenInput(KnownFieldsOnly, AuthTokenSerializer):
-    """A name and a password."""
-
-
-class TokenApi(ObtainAuthToken):
-    """A user's token for a name and a password, as JSON or a form. It is throttled against guessing."""
-
-    serializer_class = TokenInput
-    parser_classes = (NestingSafeJsonParser, FormParser)
-    throttle_classes = (ScopedRateThrottle,)
-    throttle_scope = "token"
+from celery_config.web.token_api import OwnToken, OwnTokens, TokenApi
 
 
 def show_home(request: HttpRequest) -> HttpResponse:
@@ -66,6 +49,9 @@ def url_configuration(api: Sequence[URLPattern | URLResolver]) -> dict[str, Any]
         path("api/forgotten/", ForgottenList.as_view(), name="forgotten"),
         *copies.urlpatterns,
         path("api/token/", TokenApi.as_view(), name="token"),
+        path("api/tokens/", OwnTokens.as_view(), name="tokens"),
+        path("api/tokens/<uuid:pk>/", OwnToken.as_view(), name="own-token"),
+        path("api/changes/", ChangeList.as_view(), name="changes"),
         path("api/schema/", SpectacularAPIView.as_view(permission_classes=[]), name="schema"),
         path("api/docs/", docs_page, name="docs"),
         path("healthz", health.healthz),

@@ -46,7 +46,8 @@ class ProductAdmin(ServiceAdmin):
 
     def save_model(self, request: HttpRequest, obj: Product, form: Any, change: bool) -> None:
         names = ("sku", *services.PRODUCT_FIELDS)
-        services.put_products(products=[ProductData(**{name: getattr(obj, name) for name in names})])
+        product = ProductData(**{name: getattr(obj, name) for name in names})
+        services.put_products(products=[product], by=request.user.get_username())
         if warning := warn_of_payment(obj):
             self.message_user(request, f"{obj.sku}: {warning}.", messages.WARNING)
 
@@ -91,7 +92,7 @@ class ReservationAdmin(ReadOnlyAdmin):
 class MovementAdmin(ReadOnlyAdmin):
     list_display = (
         "created_at", SKU, "kind", QUANTITY, number_column("on_hand"), number_column("reserved"), id_column("order"),
-        "reason",
+        "reason", "by",
     )  # fmt: skip
     list_filter = ("kind",)
     search_ids = ("order", "adjustment")

@@ -22,6 +22,7 @@ from celery_config.reconciliation.api import FactsApi
 from celery_config.web.fields import IdField, StrictCharField, StrictIntegerField
 from celery_config.web.inputs import ClientInput
 from celery_config.web.parsers import parse_body
+from celery_config.web.permissions import Needs
 from celery_config.web.problems import Unprocessable
 from inventory_app import domain, selectors, services
 from inventory_app.errors import InventoryError
@@ -67,6 +68,7 @@ class WarningSerializer(serializers.Serializer[Any]):
 class ProductsApi(RefusedWhileRecovering, generics.ListAPIView[Product]):
     """The catalogue."""
 
+    needs: Needs = {"POST": ("inventory.add_product", "inventory.change_product")}
     serializer_class = ProductSerializer
     ordering = BY_SKU
     queryset = Product.objects.all()
@@ -96,7 +98,7 @@ class ProductsApi(RefusedWhileRecovering, generics.ListAPIView[Product]):
             domain.ProductData(**item) for item in parse_body(self.InputSerializer, request)["products"]
         ]
         with translate_errors():
-            put = services.put_products(products=products)
+            put = services.put_products(products=products, by=request.user.get_username())
         return Response(self.OutputSerializer({**asdict(put), "warnings": warn_of_payment(products)}).data)
 
 
@@ -128,6 +130,8 @@ class StockApi(generics.ListAPIView[Stock]):
 class OpeningStockApi(RefusedWhileRecovering):
     """The first stock of products."""
 
+    needs: Needs = {"POST": ("inventory.change_stock",)}
+
     class InputSerializer(ClientInput):
         class ItemSerializer(ClientInput):
             sku = SkuField()
@@ -145,7 +149,9 @@ class OpeningStockApi(RefusedWhileRecovering):
         items = parse_body(self.InputSerializer, request)["items"]
         with translate_errors():
             domain.check_unique([item["sku"] for item in items])
-            opened = services.set_opening_stock(quantities={item["sku"]: item["quantity"] for item in items})
+            opened = services.set_opening_stock(
+                quantities={item["sku"]: item["quantity"] for item in items}, by=request.user.get_username()
+            )
         return Response(self.OutputSerializer(opened).data)
 
 
@@ -156,12 +162,14 @@ class MovementSerializer(serializers.ModelSerializer[Movement]):
         model = Movement
         fields = (
             "id", "sku", "kind", "quantity", "order", "on_hand", "reserved",
-            "adjustment", "reason", "created_at",
+            "adjustment", "reason", "by", "created_at",
         )  # fmt: skip
 
 
 class AdjustmentApi(RefusedWhileRecovering):
     """Corrections of the stock."""
+
+    needs: Needs = {"POST": ("inventory.change_stock",)}
 
     class InputSerializer(ClientInput):
         adjustment = IdField(help_text="your id of the adjustment; a repeat changes nothing")
@@ -173,7 +181,9 @@ class AdjustmentApi(RefusedWhileRecovering):
     def post(self, request: Request) -> Response:
         """Add to the stock of one product, or take from it with a negative quantity."""
         with translate_errors():
-            movement = services.adjust_stock(**parse_body(self.InputSerializer, request))
+            movement = services.adjust_stock(
+                **parse_body(self.InputSerializer, request), by=request.user.get_username()
+            )
         return Response(MovementSerializer(movement).data)
 
 

@@ -131,6 +131,9 @@ class Movement(models.Model):
     reserved = models.BigIntegerField(help_text="afterwards")
     adjustment = models.UUIDField(null=True, blank=True, help_text="its id, chosen by the caller")
     reason = models.CharField(max_length=200, blank=True, default="")
+    by = models.CharField(
+        max_length=150, blank=True, default="", db_default="", help_text="who did it, if it was no order"
+    )
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:

@@ -72,7 +72,7 @@ def recover_product(row: NewerRow) -> Repair | Question:
 
 
 def write_product(product: ProductData, note: str) -> None:
-    services.put_products(products=[product])
+    services.put_products(products=[product], by="recovery")
 
 
 def recover_reservation(flow: KnownFlow) -> Iterator[Repair | Question]:

@@ -19,6 +19,7 @@ from celery_config.db import bulk
 from celery_config.db.functions import Now
 from celery_config.errors import Refused
 from celery_config.messaging.outbox import notifier
+from celery_config.web.change_log import compare_values, record_changes
 from inventory_app import domain
 from inventory_app.domain import Change, Level, ProductData, ReservationState
 from inventory_app.errors import AdjustmentConflict, UnknownProduct
@@ -117,8 +118,11 @@ def commit_stock(orders: Collection[UUID]) -> dict[UUID, UUID]:
 
 
 @transaction.atomic
-def put_products(*, products: Sequence[ProductData]) -> PutResult:
+def put_products(*, products: Sequence[ProductData], by: str) -> PutResult:
     """Create the products that are new, and change those that differ; the table's trigger announces each change.
+
+    Args:
+        by: who does it; the change log keeps it.
 
     Raises:
         RepeatedProduct: a SKU comes twice.
@@ -131,8 +135,12 @@ def put_products(*, products: Sequence[ProductData]) -> PutResult:
     Stock.objects.bulk_create((Stock(product_id=sku) for sku in wanted), ignore_conflicts=True)
     others = [sku for sku in wanted if sku not in created]
     found = Product.objects.select_for_update(no_key=True).filter(pk__in=others).order_by("pk")
-    changed = [make_product(wanted[row.sku]) for row in found if is_changed(row, wanted[row.sku])]
+    differing = [row for row in found if is_changed(row, wanted[row.sku])]
+    changed = [make_product(wanted[row.sku]) for row in differing]
     bulk.update(Product, changed, PRODUCT_FIELDS)
+    before = dict.fromkeys(sorted(created)) | {row.sku: row for row in differing}
+    changes = {sku: compare_values(row, wanted[sku], PRODUCT_FIELDS) for sku, row in before.items()}
+    record_changes("product", changes, by=by)
     transaction.on_commit(notifier.notify_relay)
     put = PutResult(len(created), len(changed), len(others) - len(changed))
     log.info("products put", **asdict(put))
@@ -140,11 +148,12 @@ def put_products(*, products: Sequence[ProductData]) -> PutResult:
 
 
 @transaction.atomic
-def set_opening_stock(*, quantities: Mapping[str, int]) -> OpeningResult:
+def set_opening_stock(*, quantities: Mapping[str, int], by: str) -> OpeningResult:
     """Set the opening stock of each product, once: a product that has one keeps it.
 
     Args:
         quantities: units, by SKU.
+        by: who does it.
 
     Raises:
         UnknownProduct: no product has one of the SKUs; nothing is changed.
@@ -155,7 +164,7 @@ def set_opening_stock(*, quantities: Mapping[str, int]) -> OpeningResult:
     first = {sku: quantities[sku] for sku, row in stock.items() if row.opening is None}
     after = {sku: domain.adjust(make_level(stock[sku]), quantity) for sku, quantity in first.items()}
     changes = StockChanges()
-    changes.add(Change.OPENING, first, after)
+    changes.add(Change.OPENING, first, after, by=by)
     bulk.execute(*changes.statements(opening=first))
     opened = OpeningResult(len(first), len(stock) - len(first))
     log.info("opening stock booked", **asdict(opened))
@@ -163,12 +172,13 @@ def set_opening_stock(*, quantities: Mapping[str, int]) -> OpeningResult:
 
 
 @transaction.atomic
-def adjust_stock(*, adjustment: UUID, sku: str, quantity: int, reason: str) -> Movement:
+def adjust_stock(*, adjustment: UUID, sku: str, quantity: int, reason: str, by: str) -> Movement:
     """Correct the stock of one product after a count or a loss; return the movement.
 
     Args:
         adjustment: its id, chosen by the caller; a repeat changes nothing and returns the same movement.
         quantity: units to add; negative to take away.
+        by: who does it.
 
     Raises:
         UnknownProduct: no product has this SKU.
@@ -184,7 +194,7 @@ def adjust_stock(*, adjustment: UUID, sku: str, quantity: int, reason: str) -> M
         return earlier
     after = {sku: domain.adjust(before[sku], quantity)}
     changes = StockChanges()
-    changes.add(Change.ADJUST, {sku: quantity}, after, adjustment=adjustment, reason=reason)
+    changes.add(Change.ADJUST, {sku: quantity}, after, adjustment=adjustment, reason=reason, by=by)
     bulk.execute(*changes.statements())
     return Movement.objects.get(adjustment=adjustment)
 
@@ -253,7 +263,9 @@ class StockChanges:
             *bulk.update_statement(
                 Stock, changed, ["on_hand", "reserved", *(["opening"] if opening else [])]
             ),
-            *bulk.insert_statement(Movement, self.movements, MOVEMENT),
+            *bulk.insert_statement(
+                Movement, self.movements, (*MOVEMENT, "by") if any(m.by for m in self.movements) else MOVEMENT
+            ),
         ]
 
 

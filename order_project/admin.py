@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.db import transaction
 from django.http import HttpRequest
 from unfold.decorators import display
 
@@ -14,6 +15,7 @@ from celery_config.contracts.shipment import BookShipment, CancelShipment, Dispa
 from celery_config.saga.admin import SagaAdmin
 from celery_config.saga.admin.operator_pages import OperatorPages
 from celery_config.web.admin import ReadOnlyAdmin, ReadOnlyInline, text_filter
+from celery_config.web.change_log import CREATED, record_changes
 from celery_config.web.columns import (
     ADDRESS_LINES,
     id_column,
@@ -63,6 +65,7 @@ class RefundInline(ReadOnlyInline):
         link_column("id", "admin:order_refund_change"),
         REFUNDED,
         "reason",
+        "by",
         REFUND_STATUS,
         "detail",
         "created_at",
@@ -102,8 +105,8 @@ admin.site.register(Erasure, ErasureAdmin)
 @admin.register(Refund)
 class RefundAdmin(ReadOnlyAdmin):
     list_display = (
-        id_column("id"), link_column("order_id", ORDER_PAGE, "order", short=True), REFUNDED, REFUND_STATUS, "detail",
-        "created_at",
+        id_column("id"), link_column("order_id", ORDER_PAGE, "order", short=True), REFUNDED, REFUND_STATUS, "by",
+        "detail", "created_at",
     )  # fmt: skip
     list_filter = ("status",)
     list_select_related = ("order",)
@@ -111,8 +114,8 @@ class RefundAdmin(ReadOnlyAdmin):
     search_help_text = "refund id, order id or saga id"
     ordering = ("-created_at",)
     fields = (
-        "id", link_column("order_id", ORDER_PAGE, "order"), REFUNDED, "reason", REFUND_STATUS, "detail", saga_column(),
-        "created_at",
+        "id", link_column("order_id", ORDER_PAGE, "order"), REFUNDED, "reason", "by", REFUND_STATUS, "detail",
+        saga_column(), "created_at",
     )  # fmt: skip
 
 
@@ -134,6 +137,12 @@ class CustomerAdmin(ForgettableAdmin):
         if db_field.name in ("billing_address", "delivery_address"):
             return AddressField(label=db_field.verbose_name)
         return super().formfield_for_dbfield(db_field, request, **options)
+
+    @transaction.atomic
+    def save_model(self, request: HttpRequest, obj: Customer, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if changed := sorted(form.changed_data) if change else [CREATED]:
+            record_changes("customer", {obj.pk: changed}, by=request.user.get_username())
 
     def has_delete_permission(self, request: HttpRequest, obj: Customer | None = None) -> bool:
         return False  # orders and ledgers refer to them

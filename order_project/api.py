@@ -9,8 +9,7 @@ from django.db import transaction
 from django.urls import path, reverse
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import generics, serializers, status
-from rest_framework.exceptions import APIException
-from rest_framework.permissions import IsAdminUser, IsAuthenticated
+from rest_framework.exceptions import APIException, PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -19,6 +18,7 @@ from celery_config.saga.operations import api as saga_api
 from celery_config.web.fields import StrictCharField, StrictIntegerField
 from celery_config.web.inputs import ClientInput
 from celery_config.web.parsers import parse_body
+from celery_config.web.permissions import ANY_USER, Needs, may
 from celery_config.web.problems import build_problem
 from order_project import cancelling, placing, selectors, services
 from order_project.choreography.flow import CHOREOGRAPHIES
@@ -127,7 +127,7 @@ class OrderDetail(OrderOutput):
 
 
 class OrderList(generics.GenericAPIView[Order]):
-    permission_classes = (IsAuthenticated,)
+    needs: Needs = {"GET": (ANY_USER,), "POST": (ANY_USER,)}
     serializer_class = OrderOutput
     filterset_fields = ("status", "customer", "reference")
 
@@ -136,7 +136,7 @@ class OrderList(generics.GenericAPIView[Order]):
 
     @extend_schema(operation_id="orders_list", responses=OrderOutput(many=True))
     def get(self, request: Request) -> Response:
-        """Your orders, newest first; staff see all."""
+        """Your orders, newest first; with the permission `order.view_order` all."""
         page = self.paginate_queryset(self.filter_queryset(self.get_queryset())) or []
         sagas = selectors.read_sagas(order.saga for order in page if order.saga)
         return self.get_paginated_response(OrderOutput(page, many=True, context={"sagas": sagas}).data)
@@ -164,7 +164,7 @@ class OrderList(generics.GenericAPIView[Order]):
 
 
 class OrderBatch(generics.GenericAPIView[Order]):
-    permission_classes = (IsAuthenticated,)
+    needs: Needs = {"POST": (ANY_USER,)}
     serializer_class = BatchInput
 
     @extend_schema(responses={200: dict})
@@ -209,7 +209,7 @@ def read_idempotency_key(request: Request) -> str:
 
 
 class OrderAPI(generics.GenericAPIView[Order]):
-    permission_classes = (IsAuthenticated,)
+    needs: Needs = {"GET": (ANY_USER,), "POST": (ANY_USER,)}
     serializer_class = OrderDetail
 
     def get_queryset(self) -> Any:
@@ -231,6 +231,8 @@ class OrderCancel(OrderAPI):
         """Ask to cancel. 202: it is stopping; 409 with the reason: it is too late."""
         parse_body(ClientInput, request)
         order = self.get_object()
+        if not selectors.owns_order(request.user, order) and not may(request.user, "order.change_order"):
+            raise PermissionDenied("You need the permission order.change_order to cancel another's order.")
         state = cancelling.ask_to_cancel(order=order, reason=f"cancelled by {request.user.get_username()}")
         return Response(
             {"order": order.pk, "status": state, "url": reverse("order", args=[order.pk])},
@@ -246,11 +248,10 @@ class RefundInput(ClientInput):
 class RefundOutput(serializers.ModelSerializer[Refund]):
     class Meta:
         model = Refund
-        fields = ("id", "order", "amount", "reason", "status", "detail", "created_at")
+        fields = ("id", "order", "amount", "reason", "by", "status", "detail", "created_at")
 
 
 class RefundList(generics.ListAPIView[Refund]):
-    permission_classes = (IsAdminUser,)
     serializer_class = RefundOutput
     queryset = Refund.objects.all()
     filterset_fields = ("status",)
@@ -263,7 +264,7 @@ class RefundList(generics.ListAPIView[Refund]):
         """Give money back for a confirmed order."""
         given = parse_body(RefundInput, request)
         order = generics.get_object_or_404(Order, pk=pk)
-        refund = services.request_refund(order=order.pk, **given)
+        refund = services.request_refund(order=order.pk, by=request.user.get_username(), **given)
         return Response(RefundOutput(refund).data, status=status.HTTP_202_ACCEPTED)
 
 

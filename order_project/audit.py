@@ -13,6 +13,7 @@ from django.db.models import Q
 
 from celery_config.broker import cluster
 from celery_config.common.grouping import join_some
+from celery_config.common.service_calls import OPERATOR
 from celery_config.common.services import PARTICIPANTS
 from celery_config.contracts.inventory import Line
 from celery_config.contracts.values import digest_address
@@ -76,7 +77,7 @@ def run(progress: Callable[[int], None]) -> tuple[int, list[Finding]]:
     Raises:
         ServiceCallError: a service does not answer.
     """
-    peers = {name: ServiceClient(name) for name in PARTICIPANTS}
+    peers = {name: ServiceClient(name, caller=OPERATOR) for name in PARTICIPANTS}
     checked, findings = 0, []
     for orders in iterate_orders():
         findings += check_orders(orders, peers)

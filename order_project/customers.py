@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.core.exceptions import ValidationError as DjangoValidationError
@@ -10,12 +11,13 @@ from django.db.models import ProtectedError
 from rest_framework import generics, serializers
 from rest_framework.exceptions import NotFound
 from rest_framework.fields import get_error_detail
-from rest_framework.permissions import IsAuthenticated
 
 from celery_config.copies.api import CopiedDetail
 from celery_config.messaging.api import RefusedWhileRecovering
+from celery_config.web.change_log import CREATED, DELETED, record_changes
 from celery_config.web.fields import StrictCharField
 from celery_config.web.inputs import KnownFieldsOnly
+from celery_config.web.permissions import ANY_USER, Needs
 from order_project.addresses import AddressInput
 from order_project.errors import CustomerHasOrders
 from order_project.models import CatalogueProduct, Customer
@@ -41,21 +43,30 @@ class CustomerSerializer(KnownFieldsOnly, serializers.ModelSerializer[Customer])
         return reference or None
 
     def create(self, given: Any) -> Customer:
-        return save_customer(Customer(**given))
+        return save_customer(Customer(**given), changed=[CREATED], by=self.caller)
+
+    @property
+    def caller(self) -> str:
+        return str(self.context["request"].user.get_username())
 
     @transaction.atomic
     def update(self, customer: Customer, given: Any) -> Customer:
         # Saving a customer that was erased in between would insert it again, which its tombstone refuses.
         if not Customer.objects.select_for_update().filter(pk=customer.pk).exists():
             raise NotFound
+        changed = [name for name, value in given.items() if getattr(customer, name) != value]
         for name, value in given.items():
             setattr(customer, name, value)
-        return save_customer(customer)
+        return save_customer(customer, changed=changed, by=self.caller)
 
 
 @transaction.atomic
-def save_customer(customer: Customer) -> Customer:
+def save_customer(customer: Customer, *, changed: Sequence[str], by: str) -> Customer:
     """Commit a customer and read its version, which the table's trigger counts.
+
+    Args:
+        changed: what the change log keeps of it; nothing is recorded if nothing has changed.
+        by: who does it.
 
     Raises:
         ValidationError: another request has taken its reference since the serializer looked.
@@ -69,6 +80,8 @@ def save_customer(customer: Customer) -> Customer:
         except DjangoValidationError as error:
             raise serializers.ValidationError(get_error_detail(error)) from error
         raise
+    if changed:
+        record_changes("customer", {customer.pk: sorted(changed)}, by=by)
     customer.refresh_from_db()
     return customer
 
@@ -88,8 +101,11 @@ class CustomerShow(RefusedWhileRecovering, generics.RetrieveUpdateDestroyAPIView
     queryset = Customer.objects.all()
 
     def perform_destroy(self, customer: Customer) -> None:
+        by = self.request.user.get_username()
         try:
-            customer.delete()
+            with transaction.atomic():
+                record_changes("customer", {customer.pk: [DELETED]}, by=by)
+                customer.delete()
         except ProtectedError as error:
             raise CustomerHasOrders from error
 
@@ -103,7 +119,7 @@ class ProductOutput(serializers.ModelSerializer[CatalogueProduct]):
 class ProductShow(CopiedDetail):
     """A product from the order service's own copy."""
 
-    permission_classes = (IsAuthenticated,)
+    needs: Needs = {"GET": (ANY_USER,)}
     lookup_url_kwarg = "sku"
     serializer_class = ProductOutput
     queryset = CatalogueProduct.everything.all()

@@ -26,12 +26,17 @@ class UnknownCustomer(Unprocessable):
 
 class NotYourself(PermissionDenied):
     default_code = "not_yourself"
-    default_detail = "You may order for yourself only. Leave `customer` out."
+    default_detail = (
+        "You may order for yourself only: leave `customer` out. Staff need the permission order.add_order."
+    )
 
 
 class PriceNotYours(PermissionDenied):
     default_code = "price_not_yours"
-    default_detail = "Only staff may agree on a price. Leave `unit_price` out: the catalogue's price holds."
+    default_detail = (
+        "Only staff with the permission order.agree_price may agree on a price. Leave `unit_price` out: the"
+        " catalogue's price holds."
+    )
 
 
 class OrderTooLarge(Unprocessable):

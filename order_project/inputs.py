@@ -16,6 +16,7 @@ from celery_config.contracts.inventory import MAX_PRICE
 from celery_config.contracts.shipment import Address
 from celery_config.web.fields import IdField, StrictCharField, StrictIntegerField, WordField
 from celery_config.web.inputs import ClientInput
+from celery_config.web.permissions import may
 from order_project import domain, selectors, services
 from order_project.addresses import AddressInput
 from order_project.errors import NotYourself, PriceNotYours, UnknownCustomer
@@ -35,7 +36,7 @@ class LineInput(ClientInput):
         min_value=0,
         max_value=MAX_PRICE,
         required=False,
-        help_text="agreed price in minor units, by staff only; default: the catalogue's",
+        help_text="agreed price in minor units, with the permission `order.agree_price`; default: the catalogue's",
     )
 
 
@@ -51,7 +52,9 @@ class OrderInput(ClientInput):
         default=domain.Flow.ORCHESTRATED.value,
         help_text="whether a saga asks the services, or each acts on what the others announce",
     )
-    customer = IdField(required=False, help_text="default: yourself; only staff may name another")
+    customer = IdField(
+        required=False, help_text="default: yourself; another with the permission `order.add_order`"
+    )
 
 
 class BatchOrderInput(OrderInput):
@@ -77,14 +80,17 @@ class CustomerAccess:
         self.own = selectors.find_customer(user) if user.pk else None
         self.newcomer = bool(user.pk) and self.own is None
         self.known: set[UUID] = set()
+        self.for_others = False
 
     def transaction(self) -> AbstractContextManager[Any]:
         """Return the transaction to place in: a user becomes a customer with the first accepted order."""
         return transaction.atomic() if self.newcomer else nullcontext()
 
     def look_up(self, given: Iterable[dict[str, Any]]) -> None:
-        """Read all customers that these orders name; only staff may name another than themselves."""
-        if self.user.is_staff and (named := {order["customer"] for order in given if "customer" in order}):
+        """Read all customers that these orders name, if the user may order for others."""
+        named = {order["customer"] for order in given if "customer" in order}
+        self.for_others = bool(named) and may(self.user, "order.add_order")
+        if self.for_others:
             self.known |= set(Customer.objects.filter(id__in=named).values_list("id", flat=True))
 
     def allowed(self, wanted: UUID | None) -> UUID:
@@ -92,11 +98,11 @@ class CustomerAccess:
 
         Raises:
             UnknownCustomer: no such customer exists.
-            NotYourself: the user is not staff and names another customer.
+            NotYourself: the user names another customer, and may not order for others.
         """
         if wanted in self.known:
             return wanted
-        if (wanted and self.user.is_staff) or self.user.pk is None:
+        if (wanted and self.for_others) or self.user.pk is None:
             raise UnknownCustomer
         if self.own is None:
             self.own = services.ensure_customer(self.user).pk
@@ -128,9 +134,10 @@ def read_request(given: dict[str, Any], customers: CustomerAccess) -> OrderReque
 
     Raises:
         UnknownCustomer, NotYourself: the client may not order for this customer.
-        PriceNotYours: a client who is not staff gives a price.
+        PriceNotYours: a client who may not agree on prices gives one.
     """
-    if not customers.user.is_staff and any("unit_price" in line for line in given["lines"]):
+    agreed = any("unit_price" in line for line in given["lines"])
+    if agreed and not may(customers.user, "order.agree_price"):
         raise PriceNotYours
     return OrderRequest(
         customer=customers.allowed(given.get("customer")),

@@ -153,6 +153,7 @@ class OrderLine(models.Model):
     )
 
     class Meta:
+        permissions: ClassVar = [("agree_price", "Can agree on a price other than the catalogue's")]
         constraints: ClassVar = [
             models.UniqueConstraint(
                 fields=["order", "sku", "unit_price", "price_source"], name="order_line_once_a_price"
@@ -228,6 +229,13 @@ class Refund(models.Model):
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="refunds")
     amount = models.BigIntegerField(help_text="minor units")
     reason = models.CharField(max_length=200)
+    by = models.CharField(
+        max_length=150,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="who asked for it; empty: an older version",
+    )
     status = models.CharField(
         max_length=8, choices=[(s.value, s.value) for s in RefundStatus], default=RefundStatus.ASKED.value
     )

@@ -14,6 +14,7 @@ from django.db.models import QuerySet
 from celery_config.db import bulk
 from celery_config.db.functions import cached_sql, fetch_all
 from celery_config.saga.models import SagaInstance
+from celery_config.web.permissions import may
 from order_project.domain import CatalogueEntry
 from order_project.models import CatalogueProduct, Choreography, Customer, Order
 
@@ -64,9 +65,14 @@ def customer_query(user: int) -> QuerySet[Customer, Any]:
 
 
 def visible_orders(user: Any) -> QuerySet[Order]:
-    """Return all orders for staff, and for other users their own."""
+    """Return all orders for those who may see orders, and for other users their own."""
     orders = Order.objects.select_related("customer", "choreography")
-    return orders if user.is_staff else orders.filter(customer__user_id=user.pk)
+    return orders if may(user, "order.view_order") else orders.filter(customer__user_id=user.pk)
+
+
+def owns_order(user: Any, order: Order) -> bool:
+    """Whether the order is the user's own; its customer has been read."""
+    return user.pk is not None and order.customer is not None and order.customer.user_id == user.pk
 
 
 def read_sagas(ids: Iterable[UUID]) -> dict[UUID, SagaInstance]:

@@ -61,7 +61,7 @@ def lock_open_orders(ids: Iterable[UUID]) -> list[Order]:
 
 
 @transaction.atomic
-def request_refund(*, order: UUID, amount: int, reason: str) -> Refund:
+def request_refund(*, order: UUID, amount: int, reason: str, by: str) -> Refund:
     """Commit a refund of `amount` (minor units of the order's currency) and the start of its saga.
 
     Raises:
@@ -80,7 +80,7 @@ def request_refund(*, order: UUID, amount: int, reason: str) -> Refund:
     data = saga.data(order=order, refund=refund, refund_amount=amount, currency=row.currency)
     (saga_id,) = starting.start_sagas(saga, [(order, data)])
     why = reason if row.customer_id else ""  # nothing personal is written about an erased customer
-    return Refund.objects.create(id=refund, order=row, amount=amount, reason=why, saga=saga_id)
+    return Refund.objects.create(id=refund, order=row, amount=amount, reason=why, by=by, saga=saga_id)
 
 
 def mark_refunds_paid(completed: Sequence[tuple[Any, Mapping[str, Any]]]) -> None:

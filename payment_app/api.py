@@ -14,9 +14,10 @@ from rest_framework.views import APIView
 from celery_config.copies.api import CopiedDetail
 from celery_config.participant.api import WebhookApi
 from celery_config.reconciliation.api import FactsApi, ReconciliationApi
+from celery_config.web.permissions import needs_of
 from payment_app import selectors
 from payment_app.gateways import gateway
-from payment_app.models import BillingCustomer, LedgerTransaction, Payment, Posting
+from payment_app.models import Account, BillingCustomer, LedgerTransaction, Payment, Posting
 from payment_app.reconciliation import SOURCE
 from payment_app.webhooks import describe_outcome
 
@@ -77,6 +78,8 @@ class BalanceOutputSerializer(serializers.Serializer[Any]):
 
 
 class BalancesApi(APIView):
+    needs = needs_of(Account)
+
     @extend_schema(responses=BalanceOutputSerializer(many=True))
     def get(self, request: Request) -> Response:
         """The balance of every account; they sum to zero in each currency."""
@@ -102,7 +105,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("ledger/", LedgerApi.as_view(), name="ledger"),
     path("ledger/balances/", BalancesApi.as_view(), name="balances"),
     path("customers/<uuid:pk>/", BillingCustomerApi.as_view(), name="billing-customer"),
-    path("provider-books/", ReconciliationApi.as_view(source=SOURCE), name="provider-books"),
+    path(
+        "provider-books/",
+        ReconciliationApi.as_view(source=SOURCE, needs=needs_of(Payment)),
+        name="provider-books",
+    ),
     path(
         "provider-events/",
         WebhookApi.as_view(provider=gateway, describe_outcome=describe_outcome),

@@ -8,6 +8,7 @@ from rest_framework import generics, serializers
 from celery_config.copies.api import CopiedDetail
 from celery_config.participant.api import WebhookApi
 from celery_config.reconciliation.api import FactsApi, ReconciliationApi
+from celery_config.web.permissions import needs_of
 from shipment_app import selectors
 from shipment_app.carriers import carrier
 from shipment_app.models import DeliveryAddress, Shipment
@@ -56,7 +57,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("shipments/", ShipmentsApi.as_view(), name="shipments"),
     path("shipments/<uuid:pk>/", ShipmentApi.as_view(), name="shipment"),
     path("delivery-addresses/<uuid:pk>/", DeliveryAddressApi.as_view(), name="delivery-address"),
-    path("carrier-books/", ReconciliationApi.as_view(source=SOURCE), name="carrier-books"),
+    path(
+        "carrier-books/",
+        ReconciliationApi.as_view(source=SOURCE, needs=needs_of(Shipment)),
+        name="carrier-books",
+    ),
     path(
         "carrier-events/",
         WebhookApi.as_view(provider=carrier, describe_outcome=describe_outcome),

@@ -18,7 +18,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from celery_config.copies import freshness, sync
-from celery_config.copies.models import MAX_KEY_LENGTH, CopiedRow
+from celery_config.copies.models import MAX_KEY_LENGTH, CopiedRow, CopyState
 from celery_config.copies.ranges import split_by_size
 from celery_config.copies.readers import KEYS_PER_REQUEST, CopyReader, SourceReader, stream_rows
 from celery_config.copies.registry import Publication, copies, publications
@@ -27,7 +27,7 @@ from celery_config.db import functions
 from celery_config.http.service_client import ServiceCallError
 from celery_config.messaging.feed import open_feed
 from celery_config.web.parsers import parse_body
-from celery_config.web.permissions import IsService
+from celery_config.web.permissions import Needs, name_permission, needs_of
 from celery_config.web.problems import ApiError
 
 MAX_RANGES, MAX_PIECE_ROWS, MAX_PIECES, MAX_ROWS, MAX_CHANGES = 100, 5000, 200, 5000, 1000
@@ -77,7 +77,15 @@ class RowsInput(FieldsInput):
 
 
 class PublishedAPI(APIView):
-    """A published table. Only for staff and services, because it answers with every field of the contract."""
+    """A published table, with every field of the contract: for services, and for those who may see the table."""
+
+    @property
+    def needs(self) -> Needs:
+        publication = publications.get(self.kwargs["name"])
+        if publication is None:
+            return {}
+        view = (name_permission("view", publication.model),)
+        return {"GET": view, "POST": view}
 
     def get_publication(self) -> Publication:
         try:
@@ -185,6 +193,8 @@ class PublishedChanges(PublishedAPI):
 
 
 class CopiesList(APIView):
+    needs = needs_of(CopyState)
+
     @extend_schema(responses={200: dict})
     def get(self, request: Request) -> Response:
         """The copies that this service keeps: the lag of each, and the result of its last comparison."""
@@ -200,8 +210,6 @@ class DifferencesOutput(serializers.Serializer[Any]):
 
 class CopyDifferences(APIView):
     """The copies of this service compared with their sources now, for the audit."""
-
-    permission_classes = (IsService,)
 
     @extend_schema(operation_id="copy_differences", responses=DifferencesOutput(many=True))
     def get(self, request: Request) -> Response:
@@ -226,9 +234,7 @@ class CopyDifferences(APIView):
 
 
 class CopyRows(APIView):
-    """The rows of a copy, for its source, which recovers from an older backup by them."""
-
-    permission_classes = (IsService,)
+    """The rows of a copy, for its source alone, which recovers from an older backup by them."""
 
     @extend_schema(
         operation_id="copy_rows_retrieve",

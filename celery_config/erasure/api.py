@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from rest_framework import generics, serializers
 
 from celery_config.erasure.models import Forgotten
-from celery_config.web.permissions import IsService
+from celery_config.web.permissions import Needs
 
 
 class ForgottenOutput(serializers.ModelSerializer[Forgotten]):
@@ -19,7 +17,7 @@ class ForgottenOutput(serializers.ModelSerializer[Forgotten]):
 class ForgottenList(generics.ListAPIView[Forgotten]):
     """The ids of erased customers, and of their orders and sagas."""
 
-    permission_classes: Any = (IsService,)
+    needs: Needs = {"GET": ("erasure.view_forgotten",)}
     serializer_class = ForgottenOutput
     queryset = Forgotten.objects.all()
     ordering = "id"

@@ -10,6 +10,8 @@ from typing import Any
 import httpx
 from django.conf import settings
 
+from celery_config.errors import CallFailed
+
 SECONDS = 60.0
 
 
@@ -35,13 +37,14 @@ class ServiceClient:
 
     Args:
         seconds: limit of one wait for an answer.
+        caller: who calls, with a token of its own; by default the service of this process.
     """
 
-    def __init__(self, service: str, seconds: float = SECONDS) -> None:
+    def __init__(self, service: str, seconds: float = SECONDS, *, caller: str = "") -> None:
         self.service = service
         self.seconds = seconds
         self.url = settings.SERVICE_URLS[service]
-        self.headers = {"Authorization": f"Bearer {settings.SERVICE_TOKENS[service]}"}
+        self.caller = caller or settings.SERVICE
         self.exchanged = 0  # bytes of requests and answers
 
     def get(self, path: str) -> Any:
@@ -66,8 +69,16 @@ class ServiceClient:
             ServiceCallError: no answer, or another error.
         """
         try:
+            token = settings.SERVICE_TOKENS.token_for(self.service, self.caller)
+        except CallFailed as error:
+            raise ServiceCallError(str(error)) from error
+        try:
             response = http_client(os.getpid(), self.url).request(
-                method, path, headers=self.headers, timeout=self.seconds, **options
+                method,
+                path,
+                headers={"Authorization": f"Bearer {token}"},
+                timeout=self.seconds,
+                **options,
             )
         except httpx.HTTPError as error:
             raise ServiceCallError(

@@ -16,10 +16,11 @@ from rest_framework.views import APIView
 from celery_config.common.identifiers import min_uuid7_at
 from celery_config.messaging import epochs, retention, trouble
 from celery_config.messaging.feed import open_feed
-from celery_config.messaging.models import BarrierRow
+from celery_config.messaging.models import BarrierRow, OutboxMessage
 from celery_config.messaging.outbox.publishing import count_set_aside
 from celery_config.messaging.outbox.relay import oldest_unpublished_seconds
-from celery_config.web.permissions import IsService
+from celery_config.web.columns import SECRET_FIELDS
+from celery_config.web.permissions import needs_of
 
 FEED_LIMIT = 1000
 ASKED = ("customer", "amount", "currency", "refund", "refund_amount")
@@ -38,8 +39,18 @@ class RefusedWhileRecovering(APIView):
             epochs.check_not_recovering()
 
 
+def hide_tokens(payload: dict[str, Any]) -> dict[str, Any]:
+    """An event without payment tokens: a reader of the feed pays nothing."""
+    data = payload.get("data")
+    if not isinstance(data, dict) or not {*SECRET_FIELDS} & data.keys():
+        return payload
+    return {**payload, "data": {**data, **{name: "" for name in SECRET_FIELDS if name in data}}}
+
+
 class EventFeed(APIView):
     """Events in the order in which their transactions became visible, for readers that catch up (rule 20, the feed)."""
+
+    needs = needs_of(OutboxMessage)
 
     @extend_schema(
         parameters=[
@@ -51,7 +62,7 @@ class EventFeed(APIView):
         """Return only rows below every running transaction, because ids commit out of order."""
         feed = open_feed(request.query_params.get("after", ""))
         found = [
-            {"cursor": feed.make_cursor(transaction, row), "event": payload}
+            {"cursor": feed.make_cursor(transaction, row), "event": hide_tokens(payload)}
             for transaction, row, payload in feed.events.values_list("transaction", "id", "payload")[
                 :FEED_LIMIT
             ]
@@ -113,6 +124,8 @@ def read_time(text: str) -> datetime:
 class OutboxState(APIView):
     """How far the relay is."""
 
+    needs = needs_of(OutboxMessage)
+
     @extend_schema(responses={200: dict})
     def get(self, request: Request) -> Response:
         """For how long the oldest unpublished row could have been sent; how many rows cannot be sent and are set aside;
@@ -130,9 +143,7 @@ class OutboxState(APIView):
 
 
 class TroubleList(APIView):
-    """What keeps the service's messages from moving."""
-
-    permission_classes = (IsService,)
+    """What keeps the service's messages from moving; for services alone."""
 
     @extend_schema(responses={200: dict})
     def get(self, request: Request) -> Response:

@@ -33,7 +33,7 @@ from celery_config.participant.handlers import load_handlers
 from celery_config.web.error_pages import BodyTooLarge
 from celery_config.web.fields import IdField, JsonObjectField, WordField
 from celery_config.web.parsers import parse_body
-from celery_config.web.permissions import IsService, require_permission
+from celery_config.web.permissions import Needs
 from celery_config.web.problems import Conflict, Unprocessable
 
 log = structlog.get_logger(__name__)
@@ -64,7 +64,7 @@ class WebhookOutput(serializers.Serializer[Any]):
 
 
 class Commands(APIView):
-    permission_classes = (IsService,)
+    """For the orchestrator alone."""
 
     @extend_schema(request=CommandInput, responses={200: dict})
     def post(self, request: Request) -> Response:
@@ -125,7 +125,7 @@ def run_command(task: str, message: dict[str, Any], replies: dict[str, Any]) -> 
 
 
 class SettleBarrier(APIView):
-    permission_classes = (require_permission("messaging.change_barrierrow"),)
+    needs: Needs = {"POST": ("messaging.change_barrierrow",)}
 
     @extend_schema(request=BarrierSettleInput, responses={200: dict})
     def post(self, request: Request) -> Response:

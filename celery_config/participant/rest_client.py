@@ -70,7 +70,7 @@ def participant(service: str) -> Participant:
     client = JsonClient(
         settings.SERVICE_URLS[service],
         seconds=settings.TIMES.command,
-        token=settings.SERVICE_TOKENS[service],
+        token=settings.SERVICE_TOKENS.token_for(service, settings.SERVICE),
         away=ServiceUnavailable,
     )
     breaker = CircuitBreaker(

@@ -16,6 +16,7 @@ from celery_config.common.arguments import MAX_DAYS
 from celery_config.reconciliation.source import UNREADABLE, ReconciliationSource
 from celery_config.web.fields import IdField
 from celery_config.web.parsers import parse_body
+from celery_config.web.permissions import Needs
 from celery_config.web.problems import ApiError
 
 MAX_ORDERS = 500
@@ -27,7 +28,7 @@ class FactsInput(serializers.Serializer[Any]):
 
 
 class FactsApi(APIView):
-    """`as_view` takes `facts(orders)`, what was done by order id, and `totals()`, which has `faults` as sentences."""
+    """For services: `as_view` takes `facts(orders)`, what was done by order id, and `totals()`, which has `faults`."""
 
     facts: Callable[[Collection[UUID]], dict[str, dict[str, Any]]] = None  # type: ignore[assignment]
     totals: Callable[[], dict[str, Any]] = None  # type: ignore[assignment]
@@ -57,8 +58,9 @@ class BooksOutput(serializers.Serializer[Any]):
 
 
 class ReconciliationApi(APIView):
-    """The records of `source`, which `as_view` takes, compared with ours."""
+    """The records of `source` compared with ours; `as_view` takes it, and who `needs` what."""
 
+    needs: Needs = {}
     source: ReconciliationSource = None  # type: ignore[assignment]
 
     @extend_schema(parameters=[BooksInput], responses=BooksOutput)

@@ -12,8 +12,10 @@ from django.core.exceptions import ImproperlyConfigured
 
 from celery_config.broker.message_authentication import MessageKeys, Mode, read_keys
 from celery_config.common.logging import configure_logging
+from celery_config.common.service_calls import name_token, operator_pairs, pairs_of
 from celery_config.common.services import ORCHESTRATOR, SERVICES, SUBSCRIPTIONS
 from celery_config.common.timeouts import Timeouts
+from celery_config.http.service_tokens import ServiceTokens, TokenMode
 from celery_config.settings.api import api_settings
 from celery_config.settings.celery import celery_settings
 from celery_config.settings.databases import database_settings
@@ -59,7 +61,10 @@ def service_settings(
     tls = production and env.bool("TLS", True)
     hosts = env.list(f"{prefix}_HOSTS", default=[*LOOPBACK_HOSTS])
     keys = map(name_keys, known_keys(service))
-    with_known_defaults = (f"{prefix}_SECRET_KEY", f"{prefix}_SERVICE_TOKEN", *keys, *secrets)
+    tokens = [*map(name_token, pairs_of(service))]
+    if token_mode() is TokenMode.SHARED:
+        tokens = [f"{prefix}_SERVICE_TOKEN"]
+    with_known_defaults = (f"{prefix}_SECRET_KEY", *tokens, *keys, *secrets)
     if production:
         servers = (f"{prefix}_{name}" for name in ("DATABASE_URL", "BROKER_URL", "HOSTS"))
         demand("ENVIRONMENT=production", *servers, *with_known_defaults)
@@ -76,13 +81,10 @@ def service_settings(
         "VAR": var,
         "DEBUG": False,
         "SECRET_KEY": env.str(f"{prefix}_SECRET_KEY", f"local-only-{service}-" + "k" * 50),
-        "SERVICE_TOKEN": env.str(f"{prefix}_SERVICE_TOKEN", f"local-only-{service}-token"),
         "SERVICE_URL": service_url(service),
         # For audit, importer, and copies, which compare themselves with their source.
         "SERVICE_URLS": {name: service_url(name) for name in SERVICES},
-        "SERVICE_TOKENS": {
-            name: env.str(f"{name.upper()}_SERVICE_TOKEN", f"local-only-{name}-token") for name in SERVICES
-        },
+        "SERVICE_TOKENS": read_service_tokens(service, with_defaults=not production),
         "MESSAGE_KEYS": read_message_keys(service),
         "ALLOWED_HOSTS": hosts,
         "CSRF_TRUSTED_ORIGINS": env.list(f"{prefix}_TRUSTED_ORIGINS", default=[]),
@@ -152,6 +154,36 @@ def demand(why: str, *names: str) -> None:
     missing = [name for name in names if not os.environ.get(name)]
     if missing:
         raise ImproperlyConfigured(f"{why} needs {', '.join(missing)} in the environment.")
+
+
+def token_mode() -> TokenMode:
+    """
+    Raises:
+        ImproperlyConfigured: SERVICE_AUTHENTICATION is none of its values.
+    """
+    mode = env.str("SERVICE_AUTHENTICATION", TokenMode.REQUIRE.value)
+    if mode not in [*TokenMode]:
+        raise ImproperlyConfigured(
+            f"SERVICE_AUTHENTICATION is {mode!r}; it is one of {', '.join(TokenMode)}."
+        )
+    return TokenMode(mode)
+
+
+def read_service_tokens(service: str, *, with_defaults: bool) -> ServiceTokens:
+    """The tokens with which others call `service` and it calls others, and the operator's, as far as they are there.
+
+    Args:
+        with_defaults: a token that is not in the environment has a known value, for this machine alone.
+    """
+    tokens = {}
+    for pair in dict.fromkeys([*pairs_of(service), *operator_pairs()]):
+        default = f"local-only-{'-to-'.join(pair)}-token" if with_defaults else ""
+        if known := read_keys(env.str(name_token(pair), default)):
+            tokens[pair] = known
+    shared = {name: env.str(f"{name.upper()}_SERVICE_TOKEN", "").encode() for name in SERVICES}
+    return ServiceTokens(
+        service, tokens, {name: token for name, token in shared.items() if token}, token_mode()
+    )
 
 
 def read_message_keys(service: str) -> MessageKeys:

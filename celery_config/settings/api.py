@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from celery_config.settings.environment import env
+
 ICON = "celery_config.web.site.icon_url"
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "celery_config.web.authentication.ServiceAuthentication",
-        "celery_config.web.authentication.CachedTokenAuthentication",
+        "celery_config.web.authentication.UserTokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAdminUser"],
+    "DEFAULT_PERMISSION_CLASSES": ["celery_config.web.permissions.CallPermission"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["celery_config.web.parsers.NestingSafeJsonParser"],
     "DEFAULT_FILTER_BACKENDS": ["celery_config.web.filters.StrictFilterBackend"],
@@ -32,6 +34,11 @@ def api_settings(service: str, *, tls: bool) -> dict[str, Any]:
     return {
         # Without a number DRF trusts any address that a client claims to have. TLS ends at a proxy.
         "REST_FRAMEWORK": {**REST_FRAMEWORK, "NUM_PROXIES": 1 if tls else 0},
+        # The table of the tokens; it also has their name and last use.
+        "KNOX_TOKEN_MODEL": "api.UserToken",
+        # Knox has no table of its own then.
+        "MIGRATION_MODULES": {"knox": None},
+        "TOKEN_DAYS": env.float("TOKEN_DAYS", 90.0),
         "SPECTACULAR_SETTINGS": {
             "TITLE": f"Order Saga: {service}",
             "VERSION": "1",

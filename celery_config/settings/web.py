@@ -17,7 +17,7 @@ THIRD_PARTY_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",
-    "rest_framework.authtoken",
+    "knox",
     "django_filters",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -81,7 +81,8 @@ def web_settings(service: str, package: str, apps: tuple[str, ...], *, tls: bool
                 "MinimumLengthValidator",
                 "CommonPasswordValidator",
             )
-        ],
+        ]
+        + [{"NAME": "celery_config.web.tokens.TokenRevoker"}],
         "TIME_ZONE": "UTC",
         "LANGUAGE_CODE": "en-gb",
         "FORMAT_MODULE_PATH": ["celery_config.web.formats"],

@@ -13,14 +13,14 @@ from django.db.models import IntegerField, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.functional import cached_property
-from rest_framework.authtoken.admin import TokenAdmin
-from rest_framework.authtoken.models import TokenProxy
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.contrib.filters.admin import FieldTextFilter
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from celery_config.common.identifiers import parse_uuid
+from celery_config.web.columns import json_column
 from celery_config.web.forms import AutocompleteWidget, StrictIntegerField, is_valid_key
+from celery_config.web.models import ChangeRecord, UserToken
 
 
 def text_filter(field: str) -> tuple[str, type[FieldTextFilter]]:
@@ -130,7 +130,7 @@ class ReadOnlyInline(ReadOnlyMixin, TabularInline):  # type: ignore[misc]
     show_change_link: ClassVar[bool] = False
 
 
-for model in (User, Group, TokenProxy):
+for model in (User, Group):
     admin.site.unregister(model)
 
 
@@ -151,11 +151,27 @@ class RoleAdmin(SafeFormMixin, GroupAdmin, ModelAdmin):  # type: ignore[misc]
     compressed_fields = False
 
 
-@admin.register(TokenProxy)
-class HiddenTokenAdmin(SafeFormMixin, TokenAdmin, ModelAdmin):  # type: ignore[misc]
-    """Staff create and delete tokens here and never see them: the owner gets the token from `/api/token/`."""
+@admin.register(UserToken)
+class UserTokenAdmin(ReadOnlyAdmin):
+    """Staff see which tokens there are and end them; only the owner, who got it at `/api/token/`, has the token."""
 
-    list_display = ("user", "created")
-    list_display_links = None  # the title of a token's page is the token
+    list_display = ("name", "user", "created", "expiry", "used_at")
     list_select_related = ("user",)
-    ordering = ("user__username",)
+    search_ids = ("id",)
+    search_fields = ("user__username__icontains",)
+    search_help_text = "user or token id"
+    ordering = ("-id",)
+    fields = ("id", "name", "user", "created", "expiry", "used_at")
+
+    def has_delete_permission(self, request: HttpRequest, obj: UserToken | None = None) -> bool:
+        return ModelAdmin.has_delete_permission(self, request, obj)
+
+
+@admin.register(ChangeRecord)
+class ChangeRecordAdmin(ReadOnlyAdmin):
+    list_display = ("at", "kind", "key", "by", json_column("what"))
+    list_filter = (text_filter("kind"), text_filter("by"))
+    search_fields = ("key__exact",)
+    search_help_text = "the whole id, such as a SKU"
+    ordering = ("-id",)
+    fields = ("at", "kind", "key", "by", json_column("what"))

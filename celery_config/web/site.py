@@ -12,7 +12,7 @@ from django.templatetags.static import static
 from django.utils.module_loading import import_string
 from unfold.sites import UnfoldAdminSite
 
-APPS_AFTER_THE_SERVICE = ("saga", "copies", "messaging", "auth", "authtoken")
+APPS_AFTER_THE_SERVICE = ("saga", "copies", "messaging", "auth", "api")
 
 
 class ServiceSite(UnfoldAdminSite):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from celery_config.broker.topology import FLOWER_USER
+from celery_config.common.service_calls import CALLS, name_token
 from celery_config.common.services import SERVICES
 from compose.local import ports
 from compose.local.postgres import PostgresServer
@@ -106,7 +107,6 @@ def build(
     for service in SERVICES:
         prefix = service.upper()
         generated[f"{prefix}_SECRET_KEY"] = kept.secret(f"{service}-key", 48)
-        generated[f"{prefix}_SERVICE_TOKEN"] = kept.secret(f"{service}-token")
         generated[f"{prefix}_MESSAGE_KEYS"] = kept.secret(f"{service}-messages")
         if service in WEBHOOKS:
             generated[f"{prefix}_WEBHOOK_SECRET"] = kept.secret(f"{service}-webhooks")
@@ -114,6 +114,9 @@ def build(
             generated[f"{prefix}_DATABASE_URL"] = postgres.url(service)
         if rabbitmq:
             generated[f"{prefix}_BROKER_URL"] = rabbitmq.url(service)
+    for callee, callers in CALLS.items():
+        for caller in callers:
+            generated[name_token((caller, callee))] = kept.secret(f"{caller}-to-{callee}-token")
     if rabbitmq:
         generated["FLOWER_BROKER_URL"] = rabbitmq.url(FLOWER_USER)
     if mode == "embedded":

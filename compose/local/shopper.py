@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from celery_config.common.service_calls import OPERATOR, name_token
 from compose.local.stack import Stack
 
 ENDED = ("confirmed", "cancelled", "parked")
@@ -50,7 +51,7 @@ class Shopper:
 
     def stock_shelves(self, products: Sequence[dict[str, Any]], quantity: int) -> None:
         """Create the products and their opening stock over inventory's API."""
-        token = self.stack.environment["INVENTORY_SERVICE_TOKEN"]
+        token = self.stack.environment[name_token((OPERATOR, "inventory"))]
         headers = {"Authorization": f"Bearer {token}"}
         stock = [{"sku": product["sku"], "quantity": quantity} for product in products]
         with httpx.Client(

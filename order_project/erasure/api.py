@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
 from django.urls import reverse
@@ -14,11 +13,9 @@ from rest_framework.views import APIView
 
 from celery_config.saga.operations.api import WhyInput
 from celery_config.web.parsers import parse_body
-from celery_config.web.permissions import require_permission
+from celery_config.web.permissions import Needs
 from order_project.erasure import requests
 from order_project.models import Erasure, ErasureReceipt
-
-MayErase = require_permission("order.add_erasure")
 
 
 class ReceiptOutput(serializers.ModelSerializer[ErasureReceipt]):
@@ -43,7 +40,7 @@ class ErasureOutput(serializers.ModelSerializer[Erasure]):
 
 
 class CustomerForget(APIView):
-    permission_classes = (MayErase,)
+    needs: Needs = {"POST": ("order.add_erasure",)}
 
     @extend_schema(request=WhyInput, responses={202: ErasureOutput})
     def post(self, request: Request, pk: UUID) -> Response:
@@ -57,7 +54,6 @@ class CustomerForget(APIView):
 class ErasureList(generics.ListAPIView[Erasure]):
     """Erasures, newest first."""
 
-    permission_classes = (MayErase,)
     serializer_class = ErasureOutput
     queryset = Erasure.objects.prefetch_related("receipts")
     ordering = "-asked_at"
@@ -67,6 +63,5 @@ class ErasureList(generics.ListAPIView[Erasure]):
 class ErasureShow(generics.RetrieveAPIView[Erasure]):
     """One erasure with the receipts of those services that have forgotten."""
 
-    permission_classes: Any = (MayErase,)
     serializer_class = ErasureOutput
     queryset = Erasure.objects.prefetch_related("receipts")

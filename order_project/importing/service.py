@@ -13,6 +13,7 @@ from rest_framework.exceptions import APIException
 
 from celery_config.common.address_parts import find_missing_parts
 from celery_config.common.grouping import split_chunks
+from celery_config.common.service_calls import OPERATOR
 from celery_config.contracts.inventory import MAX_NAME
 from celery_config.contracts.shipment import Address
 from celery_config.http.service_client import ServiceClient
@@ -80,7 +81,7 @@ class Upload:
 
 def upload_catalogue(products: Sequence[Product], *, opening: int) -> Upload:
     """Create the products that inventory does not have; book the opening stock of those that never had one."""
-    inventory = ServiceClient("inventory")
+    inventory = ServiceClient("inventory", caller=OPERATOR)
     pages = inventory.get_pages(f"/api/products/?limit={PAGE}")
     there = {row["sku"]: (row["price"], row["currency"]) for page in pages for row in page}
     new = [p for p in products if p.sku not in there]

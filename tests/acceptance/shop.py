@@ -16,6 +16,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from celery_config.broker.message_authentication import MessageKeys, Mode, read_keys
+from celery_config.common.service_calls import OPERATOR, name_token
 from compose.local.environment import ROOT
 from compose.local.process import Process
 from compose.local.shopper import Ended, Shopper
@@ -143,13 +144,16 @@ class Shop:
         )
         return {row["step"]: (row["action"], row["undo"]) for row in found}
 
+    def operator(self, service: str) -> dict[str, str]:
+        """The headers with which the operator calls a service."""
+        return {"Authorization": f"Bearer {self.stack.environment[name_token((OPERATOR, service))]}"}
+
     def facts(self, service: str, order: str) -> dict[str, Any]:
         """What a participant says, over its API, that it did for the order."""
-        token = self.stack.environment[f"{service.upper()}_SERVICE_TOKEN"]
         answer = httpx.post(
             f"{self.stack.url(service)}/api/facts/",
             json={"orders": [order]},
-            headers={"Authorization": f"Bearer {token}"},
+            headers=self.operator(service),
             trust_env=False,
         )
         return dict(answer.raise_for_status().json()["facts"].get(order, {}))

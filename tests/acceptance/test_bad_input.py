@@ -107,10 +107,10 @@ class TestAnOrderThatCannotBe:
 
 CUSTOMERS = """
 from django.contrib.auth import get_user_model
-from rest_framework.authtoken.models import Token
+from celery_config.web.tokens import issue_token
 for name in ("ada", "bob"):
     user, _ = get_user_model().objects.get_or_create(username=name)
-    print("token", Token.objects.get_or_create(user=user)[0].key)
+    print("token", issue_token(user)[1])
 """
 
 
@@ -138,8 +138,7 @@ class TestWhatDjangoAnswersItself:
 
     @pytest.mark.parametrize("service", SERVICES)
     def test_is_a_problem_in_every_service(self, open_shop: Shop, service: str) -> None:
-        token = open_shop.stack.environment[f"{service.upper()}_SERVICE_TOKEN"]
-        url, staff = open_shop.stack.url(service), {"Authorization": f"Bearer {token}"}
+        url, staff = open_shop.stack.url(service), open_shop.operator(service)
         with httpx.Client(base_url=url, headers=staff, trust_env=False) as http:
             assert_problem(http.get("/api/nothing/here/"), 404, "not_found")
             assert_problem(http.get("/api/barrier/?limit=0"), 400, "invalid")

@@ -16,8 +16,7 @@ LAST_LINE = re.compile(r"sync: (\d+) rows compared, (\d+) differ")
 
 
 def call(shop: Shop, service: str, method: str, path: str, body: Any = None) -> httpx.Response:
-    token = shop.stack.environment[f"{service.upper()}_SERVICE_TOKEN"]
-    headers = {"Authorization": f"Bearer {token}"}
+    headers = shop.operator(service)
     url = f"{shop.stack.url(service)}{path}"
     return httpx.request(method, url, json=body, headers=headers, trust_env=False, timeout=30)
 

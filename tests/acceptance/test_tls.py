@@ -25,7 +25,7 @@ def outside(shop: Shop) -> Iterator[httpx.Client]:
         "PAYMENT_HOSTS": ports.LOOPBACK,
     }
     web.argv = [*before, "--bind", f"{ports.LOOPBACK}:{port}"]
-    token = {"Authorization": f"Bearer {shop.stack.environment['PAYMENT_SERVICE_TOKEN']}"}
+    token = shop.operator("payment")
     with shop.restarted_with(settings, "payment-web"):
         with httpx.Client(
             base_url=f"http://{ports.LOOPBACK}:{port}", headers=token, trust_env=False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from uuid import UUID
 
+from celery_config.common.service_calls import OPERATOR
 from celery_config.common.services import ORCHESTRATOR
 from celery_config.http.service_client import ServiceClient
 from tests.bench.goods import ADDRESS, CURRENCY, TOKEN
@@ -12,7 +13,7 @@ from tests.bench.order_side import Lines, OrderSide
 
 
 def make_side() -> OrderSide:
-    web = ServiceClient(ORCHESTRATOR)
+    web = ServiceClient(ORCHESTRATOR, caller=OPERATOR)
 
     def place(customer: UUID, lines: Lines) -> None:
         body = {

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import httpx
 
+from celery_config.common.service_calls import OPERATOR, name_token
 from compose.local.stack import Stack
 from tests.chaos.system import fetch_rows
 
@@ -72,7 +73,7 @@ class Client:
         self.post_to_inventory("/api/products/", {"products": [product]})
 
     def post_to_inventory(self, path: str, body: Mapping[str, Any]) -> None:
-        token = self.stack.environment["INVENTORY_SERVICE_TOKEN"]
+        token = self.stack.environment[name_token((OPERATOR, "inventory"))]
         self.request("POST", self.stack.url("inventory") + path, body, {"Authorization": f"Bearer {token}"})
 
     def place_order(self, kind: str, flow: str = ORCHESTRATED, *, repeats: int = 0) -> str:

@@ -29,6 +29,7 @@ from celery_config.participant.handlers import registry
 from compose.local.rabbitmq import RabbitServer
 from tests.service import alone
 from tests.service.broker import ADMIN
+from tests.service.peer import Peer
 from tests.service.quick import made_quick
 from tests.service.together import together as call_together
 from tests.unit.celery_config.contracts.test_contracts import ALL
@@ -130,10 +131,8 @@ def together() -> Callable[..., list[Any]]:
 
 @pytest.fixture
 def peer() -> APIClient:
-    """The API as another service, the audit or the importer calls it."""
-    client = APIClient()
-    client.credentials(HTTP_AUTHORIZATION=f"Bearer {django_settings.SERVICE_TOKEN}")
-    return client
+    """The API as the one calls it who may: a service, or the operator, or else an administrator."""
+    return Peer()
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from django.urls import reverse
 
 MOST_STATEMENTS = 8
 # As many rows as there are accounts in the books, or staff: sorted in memory.
-SHORT = ("payment_account", "authtoken_tokenproxy")
-OF_STAFF = ("auth_", "authtoken_")
+SHORT = ("payment_account",)
+OF_STAFF = ("auth_",)
 WHOLE_SORT = re.compile(r"\s*(-> +)?Sort +\(")
 
 

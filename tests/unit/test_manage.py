@@ -103,8 +103,9 @@ def test_an_error_is_one_sentence_on_standard_error(tmp_path: Path, command: str
         (
             ("order", "check"),
             {"ORDER_HOSTS": "127.0.0.1,shop.example.org"},
-            "ORDER_HOSTS with a host that is not this machine needs ORDER_SECRET_KEY, ORDER_SERVICE_TOKEN,"
-            " ORDER_MESSAGE_KEYS, PAYMENT_MESSAGE_KEYS",
+            "ORDER_HOSTS with a host that is not this machine needs ORDER_SECRET_KEY, ORDER_TO_ORDER_TOKEN,"
+            " PAYMENT_TO_ORDER_TOKEN,"
+            " INVENTORY_TO_ORDER_TOKEN, SHIPMENT_TO_ORDER_TOKEN, OPERATOR_TO_ORDER_TOKEN, ORDER_TO_PAYMENT_TOKEN",
         ),
         (("payment", "check"), {"PAYMENT_GATEWAY": "strype"}, "PAYMENT_GATEWAY is 'strype'; set it to"),
         (

@@ -23,9 +23,10 @@ from celery_config.saga.operations import known_flows, operators, pauses, previe
 from celery_config.web.fields import IdField, JsonObjectField, StrictCharField, WordField
 from celery_config.web.inputs import ClientInput
 from celery_config.web.parsers import parse_body
-from celery_config.web.permissions import IsService, require_permission
+from celery_config.web.permissions import Needs
 
-MayOperate = require_permission("saga.change_sagainstance")
+SEES: Needs = {"GET": ("saga.view_sagainstance",)}
+OPERATES = ("saga.change_sagainstance",)
 
 
 class WhyInput(ClientInput):
@@ -76,6 +77,8 @@ class SagaList(generics.ListAPIView[SagaInstance]):
 
 
 class ParkedGroups(APIView):
+    needs = SEES
+
     @extend_schema(responses={200: dict})
     def get(self, request: Request) -> Response:
         """What is parked, grouped by what parked it; the most sagas first."""
@@ -89,7 +92,7 @@ class SagaEndsInput(serializers.Serializer[Any]):
 
 
 class EndedSagas(APIView):
-    permission_classes = (IsService,)
+    """For services alone."""
 
     @extend_schema(request=SagaEndsInput, responses={200: dict})
     def post(self, request: Request) -> Response:
@@ -98,6 +101,8 @@ class EndedSagas(APIView):
 
 
 class SagaEffects(APIView):
+    needs = SEES
+
     @extend_schema(responses={200: dict})
     def get(self, request: Request, pk: UUID) -> Response:
         """Each live or doubtful effect with its holder, amount and expiry; asks every participant.
@@ -110,7 +115,7 @@ class SagaEffects(APIView):
 
 
 class KnownFlows(APIView):
-    permission_classes = (IsService,)
+    """For services alone."""
 
     @extend_schema(
         parameters=[
@@ -129,7 +134,7 @@ class KnownFlows(APIView):
 
 
 class Operating(APIView):
-    permission_classes = (MayOperate,)
+    needs: Needs = {"GET": OPERATES, "POST": OPERATES}
     model: type[WatchedRow] = SagaInstance
 
     def get_row(self, pk: UUID) -> Any:
@@ -195,7 +200,7 @@ def operator_paths(name: str, flow: WatchedFlow[Any, Any]) -> list[URLPattern]:
 
 
 class Pauses(APIView):
-    permission_classes = (MayOperate,)
+    needs: Needs = {"GET": ("saga.view_sagapause",), "POST": OPERATES, "DELETE": OPERATES}
 
     @extend_schema(responses={200: PauseOutput(many=True)})
     def get(self, request: Request) -> Response:

@@ -24,8 +24,8 @@ def fill_inventory() -> None:
     from inventory_app import services
     from inventory_app.domain import ProductData
 
-    services.put_products(products=[ProductData(**product) for product in PRODUCTS])
-    services.set_opening_stock(quantities={product["sku"]: OPENING_STOCK for product in PRODUCTS})
+    services.put_products(products=[ProductData(**product) for product in PRODUCTS], by="ada")
+    services.set_opening_stock(quantities={product["sku"]: OPENING_STOCK for product in PRODUCTS}, by="ada")
 
 
 def fill_catalogue() -> None:

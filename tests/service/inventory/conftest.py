@@ -27,8 +27,8 @@ class Shop:
 
     def stock(self, **on_hand: int) -> None:
         """Make products with so much stock."""
-        services.put_products(products=[self.product(sku) for sku in on_hand])
-        services.set_opening_stock(quantities=on_hand)
+        services.put_products(products=[self.product(sku) for sku in on_hand], by="ada")
+        services.set_opening_stock(quantities=on_hand, by="ada")
 
     def reserve(self, order: UUID | None = None, **quantities: int) -> ReserveStock:
         lines = tuple(Line(sku=sku, quantity=quantity) for sku, quantity in quantities.items())

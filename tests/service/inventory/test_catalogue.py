@@ -22,15 +22,17 @@ def announced() -> list[tuple[str, int, int]]:
 
 
 def test_products_are_created_changed_or_left_alone(shop: Any) -> None:
-    assert services.put_products(products=[shop.product("B"), shop.product("A")]) == PutResult(2, 0, 0)
+    assert services.put_products(products=[shop.product("B"), shop.product("A")], by="ada") == PutResult(
+        2, 0, 0
+    )
     again = [shop.product("A", price=300), shop.product("B"), shop.product("C")]
-    assert services.put_products(products=again) == PutResult(1, 1, 1)
+    assert services.put_products(products=again, by="ada") == PutResult(1, 1, 1)
     assert announced() == [("A", 1, 250), ("B", 1, 250), ("C", 1, 250), ("A", 2, 300)]
     assert Stock.objects.count() == 3
 
 
 def test_an_event_is_the_full_state(shop: Any) -> None:
-    services.put_products(products=[shop.product("A", active=False, weight_grams=7)])
+    services.put_products(products=[shop.product("A", active=False, weight_grams=7)], by="ada")
     event = OutboxMessage.objects.get().payload
     assert event["type"] == "inventory.product_changed"
     assert event["subject"] == "A"
@@ -46,37 +48,37 @@ def test_a_thousand_products_cost_a_handful_of_statements(
 ) -> None:
     products = [shop.product(f"S{n:04d}") for n in range(1000)]
     with django_assert_max_num_queries(8):
-        services.put_products(products=products)
+        services.put_products(products=products, by="ada")
     with django_assert_max_num_queries(8):
-        services.set_opening_stock(quantities={product.sku: 3 for product in products})
+        services.set_opening_stock(quantities={product.sku: 3 for product in products}, by="ada")
     assert Product.objects.filter(version=1).count() == 1000
 
 
 def test_a_product_named_twice_changes_nothing(shop: Any) -> None:
     with pytest.raises(RepeatedProduct):
-        services.put_products(products=[shop.product("A"), shop.product("A", price=1)])
+        services.put_products(products=[shop.product("A"), shop.product("A", price=1)], by="ada")
     assert not Product.objects.exists()
 
 
 def test_opening_stock_is_booked_once(shop: Any) -> None:
-    services.put_products(products=[shop.product("A"), shop.product("B")])
-    assert services.set_opening_stock(quantities={"A": 5}) == OpeningResult(1, 0)
-    assert services.set_opening_stock(quantities={"A": 7, "B": 0}) == OpeningResult(1, 1)
+    services.put_products(products=[shop.product("A"), shop.product("B")], by="ada")
+    assert services.set_opening_stock(quantities={"A": 5}, by="ada") == OpeningResult(1, 0)
+    assert services.set_opening_stock(quantities={"A": 7, "B": 0}, by="ada") == OpeningResult(1, 1)
     assert shop.levels() == {"A": (5, 0), "B": (0, 0)}
     assert shop.faults() == []
 
 
 def test_opening_stock_of_an_unknown_product_books_nothing(shop: Any) -> None:
-    services.put_products(products=[shop.product("A")])
+    services.put_products(products=[shop.product("A")], by="ada")
     with pytest.raises(UnknownProduct, match="NONE"):
-        services.set_opening_stock(quantities={"A": 5, "NONE": 1})
+        services.set_opening_stock(quantities={"A": 5, "NONE": 1}, by="ada")
     assert shop.levels() == {"A": (0, 0)}
 
 
 def test_opening_stock_adds_to_what_was_counted_before(shop: Any) -> None:
-    services.put_products(products=[shop.product("A")])
-    services.adjust_stock(adjustment=uuid4(), sku="A", quantity=2, reason="found")
-    services.set_opening_stock(quantities={"A": 5})
+    services.put_products(products=[shop.product("A")], by="ada")
+    services.adjust_stock(adjustment=uuid4(), sku="A", quantity=2, reason="found", by="ada")
+    services.set_opening_stock(quantities={"A": 5}, by="ada")
     assert shop.levels() == {"A": (7, 0)}
     assert shop.faults() == []
 
@@ -85,11 +87,13 @@ def test_an_adjustment_is_made_once(shop: Any) -> None:
     shop.stock(A=5)
     adjustment = uuid4()
     for _ in range(2):
-        movement = services.adjust_stock(adjustment=adjustment, sku="A", quantity=-2, reason="broken")
+        movement = services.adjust_stock(
+            adjustment=adjustment, sku="A", quantity=-2, reason="broken", by="ada"
+        )
         assert (movement.on_hand, movement.quantity) == (3, -2)
     assert shop.levels() == {"A": (3, 0)}
     with pytest.raises(AdjustmentConflict):
-        services.adjust_stock(adjustment=adjustment, sku="A", quantity=-1, reason="broken")
+        services.adjust_stock(adjustment=adjustment, sku="A", quantity=-1, reason="broken", by="ada")
     assert Movement.objects.filter(kind="adjust").count() == 1
     assert shop.faults() == []
 
@@ -98,9 +102,9 @@ def test_an_adjustment_leaves_what_orders_hold(shop: Any, participant: Any) -> N
     shop.stock(A=5)
     participant.do(shop.reserve(A=3))
     with pytest.raises(StockBelowReserved):
-        services.adjust_stock(adjustment=uuid4(), sku="A", quantity=-3, reason="theft")
+        services.adjust_stock(adjustment=uuid4(), sku="A", quantity=-3, reason="theft", by="ada")
     with pytest.raises(UnknownProduct):
-        services.adjust_stock(adjustment=uuid4(), sku="NONE", quantity=1, reason="found")
+        services.adjust_stock(adjustment=uuid4(), sku="NONE", quantity=1, reason="found", by="ada")
     assert shop.levels() == {"A": (5, 3)}
 
 

@@ -72,7 +72,7 @@ def test_changes_of_the_catalogue_do_not_deadlock_with_orders(shop: Any, partici
         for n in range(10):
             products = [shop.product(sku, price=price + n) for sku in skus]
             random.Random(price).shuffle(products)
-            services.put_products(products=products)
+            services.put_products(products=products, by="ada")
 
     calls = [functools.partial(order, n) for n in range(6)] + [
         functools.partial(reprice, n) for n in range(6)
@@ -88,7 +88,9 @@ def test_versions_are_gapless_and_each_has_its_event(shop: Any) -> None:
         chance = random.Random(thread)
         for n in range(5):
             chosen = chance.sample(skus, 2)
-            services.put_products(products=[shop.product(sku, price=1000 * thread + n) for sku in chosen])
+            services.put_products(
+                products=[shop.product(sku, price=1000 * thread + n) for sku in chosen], by="ada"
+            )
 
     assert together(*(functools.partial(reprice, n) for n in range(1, 9))) == [None] * 8
     announced: dict[str, list[Any]] = {sku: [] for sku in skus}
@@ -108,8 +110,8 @@ def test_versions_are_gapless_and_each_has_its_event(shop: Any) -> None:
 
 def test_opening_stock_is_booked_once_by_whoever_comes_first(shop: Any) -> None:
     quantities = {f"S{n:02d}": 5 for n in range(30)}
-    services.put_products(products=[shop.product(sku) for sku in quantities])
-    book = functools.partial(services.set_opening_stock, quantities=quantities)
+    services.put_products(products=[shop.product(sku) for sku in quantities], by="ada")
+    book = functools.partial(services.set_opening_stock, quantities=quantities, by="ada")
     opened = together(*[book] * 8)
     assert Counter(o.booked for o in opened) == {30: 1, 0: 7}
     assert set(shop.levels().values()) == {(5, 0)}

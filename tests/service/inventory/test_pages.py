@@ -209,7 +209,7 @@ def test_admin_lists_are_searched_by_sku(
 @pytest.mark.parametrize("page", ["inventory_stock", "inventory_movement"])
 def test_quantities_read_as_people_do(shop: Any, admin_client: Any, page: str) -> None:
     shop.stock(A=1_234_567)
-    services.adjust_stock(adjustment=uuid4(), sku="A", quantity=-1000, reason="broken")
+    services.adjust_stock(adjustment=uuid4(), sku="A", quantity=-1000, reason="broken", by="ada")
     html, _ = opened(admin_client, page)
     assert re.search(r"field-number_on_hand[^>]*>\s*1,233,567\s*<", html)
     assert ("−1,000" in html) == (page == "inventory_movement")

@@ -89,7 +89,7 @@ def test_a_refusal_is_stored_announced_and_changes_nothing(
     shop: Any, participant: Any, wanted: dict[str, int], code: str, named: str
 ) -> None:
     shop.stock(A=5, B=2, OLD=9)
-    services.put_products(products=[shop.product("OLD", active=False)])
+    services.put_products(products=[shop.product("OLD", active=False)], by="ada")
     before, saga, command = shop.levels(), uuid4(), shop.reserve(**wanted)
     for _ in range(2):
         with pytest.raises(Refused) as refused:

@@ -10,7 +10,6 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.urls import reverse
-from rest_framework.authtoken.models import Token
 
 from celery_config.common.money import money
 from celery_config.messaging.models import OutboxMessage
@@ -18,6 +17,7 @@ from celery_config.saga import states
 from celery_config.saga.engine import machine, runner
 from celery_config.saga.engine.machine import StepFailed
 from celery_config.saga.models import DeadLetter, SagaInstance
+from celery_config.web.tokens import issue_token
 from order_project.domain import RequestLine
 from order_project.models import Customer, Order, Refund
 from tests.service.order.conftest import HEART, Placed, Shop
@@ -191,7 +191,7 @@ def test_an_empty_list_offers_nothing_to_create(admin_client: Client, shop: Shop
 def test_the_services_own_pages_come_first(admin_client: Client, shop: Shop) -> None:
     answer = admin_client.get(reverse("admin:index"))
     apps = [app["app_label"] for app in answer.context["app_list"]]
-    assert apps == ["order", "saga", "copies", "messaging", "auth", "authtoken"]
+    assert apps == ["order", "saga", "copies", "messaging", "auth", "api"]
     assert answer.context["app_list"][0]["models"][0]["object_name"] == "Order"
     named = [(app["name"], model["name"]) for app in answer.context["app_list"] for model in app["models"]]
     assert ("Orchestration", "Sagas") in named
@@ -204,7 +204,9 @@ def test_every_service_has_an_icon(client: Client) -> None:
 
 
 def test_the_list_of_tokens_shows_none(admin_client: Client, admin_user: Any) -> None:
-    key = Token.objects.create(user=admin_user).key
-    html, _ = opened(admin_client, "authtoken_tokenproxy")
-    assert admin_user.username in html
-    assert key not in html
+    row, token = issue_token(admin_user, "till")
+    html, _ = opened(admin_client, "api_usertoken")
+    html += admin_client.get(reverse("admin:api_usertoken_change", args=[row.pk])).content.decode()
+    html += admin_client.get(reverse("admin:api_usertoken_delete", args=[row.pk])).content.decode()
+    assert (admin_user.username in html, "till" in html) == (True, True)
+    assert (token in html, token[:8] in html, row.digest in html) == (False, False, False)

@@ -8,7 +8,6 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -19,6 +18,7 @@ from celery_config.saga.engine import runner
 from celery_config.saga.models import SagaInstance
 from order_project.models import Customer, Order
 from tests.service.order.conftest import ADDRESS, HEART, REPLIES, Placed, Shop
+from tests.service.peer import Peer
 
 pytestmark = pytest.mark.django_db
 ORDERS = "/api/orders/"
@@ -57,9 +57,7 @@ def bob(shop: Shop) -> APIClient:
 @pytest.fixture
 def staff(shop: Shop) -> APIClient:
     """Another service, the audit or the importer."""
-    client = APIClient()
-    client.credentials(HTTP_AUTHORIZATION=f"Bearer {settings.SERVICE_TOKEN}")
-    return client
+    return Peer()
 
 
 def post(client: APIClient, key: str = "", **more: Any) -> Any:

@@ -189,7 +189,7 @@ def found() -> list[str]:
 
 
 def ask(placed: Placed, amount: int) -> Refund:
-    return services.request_refund(order=placed.id, amount=amount, reason="broken")
+    return services.request_refund(order=placed.id, amount=amount, reason="broken", by="ada")
 
 
 def pay(refund: Refund) -> None:

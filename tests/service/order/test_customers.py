@@ -9,9 +9,9 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from django.conf import settings
 from rest_framework.test import APIClient
 
+from celery_config.common.service_calls import OPERATOR
 from celery_config.contracts.base import decode, encode
 from celery_config.contracts.order import CustomerChanged
 from celery_config.contracts.values import Address
@@ -21,6 +21,7 @@ from celery_config.copies.registry import Copy, publications
 from celery_config.copies.source_client import ChangePage, SourceClient
 from celery_config.messaging.models import OutboxMessage
 from order_project.models import Customer
+from tests.service.peer import bearer
 from tests.service.together import concurrent, together
 
 pytestmark = pytest.mark.django_db
@@ -228,7 +229,7 @@ def test_two_at_once_with_one_reference() -> None:
 
     def create(reference: str) -> tuple[int, Any]:
         client = APIClient()
-        client.credentials(HTTP_AUTHORIZATION=f"Bearer {settings.SERVICE_TOKEN}")
+        client.credentials(HTTP_AUTHORIZATION=bearer(OPERATOR))
         body = {"name": "Ada", "email": "ada@example.org", "currency": "EUR", "reference": reference}
         answer = client.post("/api/customers/", body, format="json")
         return answer.status_code, answer.json()

@@ -27,7 +27,7 @@ def confirmed(placed: Placed) -> Placed:
 
 
 def ask(placed: Placed, amount: int) -> Refund:
-    return services.request_refund(order=placed.id, amount=amount, reason="broken")
+    return services.request_refund(order=placed.id, amount=amount, reason="broken", by="ada")
 
 
 def pay(refund: Refund) -> None:

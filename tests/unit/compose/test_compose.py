@@ -24,6 +24,7 @@ from celery_config.broker.topology import (
     Topology,
     control_exchange,
 )
+from celery_config.common.service_calls import name_token, operator_pairs, pairs_of
 from celery_config.common.services import ORCHESTRATOR, PARTICIPANTS, SERVICES, SUBSCRIPTIONS
 from compose import new_env
 from compose.local.environment import WEBHOOKS
@@ -120,6 +121,18 @@ class TestConfiguration:
         before = made.read_text()
         assert new_env.main(tmp_path) == 1
         assert made.read_text() == before
+
+    def test_a_file_of_an_older_version_gets_the_secrets_that_it_lacks(
+        self, secrets: dict[str, str], tmp_path: Path
+    ) -> None:
+        made = tmp_path / ".env"
+        assert (new_env.add_missing(tmp_path), new_env.main(tmp_path)) == (1, 0)
+        kept = [line for line in made.read_text().splitlines() if "_TO_ORDER_TOKEN=" not in line]
+        made.write_text("\n".join(kept))
+        assert resolve({}, made).returncode != 0
+        assert new_env.add_missing(tmp_path) == 0
+        assert made.read_text().splitlines()[: len(kept)] == kept
+        assert resolve({}, made).returncode == 0
 
     def test_each_service_has_its_processes(self, containers: dict[str, dict[str, Any]]) -> None:
         for service in SERVICES:
@@ -232,20 +245,18 @@ class TestConfinement:
         """The variables of .env that a container should know."""
         service, _, process = container.rpartition("-")
         if service in SERVICES:
-            own = {
-                f"{service}_{n}" for n in ("database_password", "secret_key", "service_token", "message_keys")
-            }
+            own = {f"{service}_{n}" for n in ("database_password", "secret_key", "message_keys")}
+            # Those with which it is called, and with which it calls.
+            own |= {*map(name_token, pairs_of(service))}
+            if f"{service}-{process}" == f"{ORCHESTRATOR}-web":
+                own |= {*map(name_token, operator_pairs())}
             own |= {f"rabbitmq_{service}_password"}
             if process == "migrate":
                 own.add(f"{service}_admin_password")
             if service in WEBHOOKS:
                 own.add(f"{service}_webhook_secret")
             if service == ORCHESTRATOR:
-                own |= {f"{s}_{n}" for s in SERVICES for n in ("service_token", "message_keys")}
-            if service == "inventory":  # it keeps a copy of payment's currencies
-                own.add("payment_service_token")
-            # Each asks the orchestrator which sagas have ended.
-            own.add(f"{ORCHESTRATOR}_service_token")
+                own |= {f"{s}_message_keys" for s in SERVICES}
         else:
             own = {
                 "postgres": {"postgres_password", *(f"{s}_database_password" for s in SERVICES)},

@@ -12,7 +12,7 @@ from textwrap import dedent
 import pytest
 
 from celery_config.common.services import PACKAGES, SERVICES
-from docs import alerts_table, messages_table, rules
+from docs import alerts_table, messages_table, permissions_table, rules
 from manage import SYSTEM_COMMANDS
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -220,6 +220,11 @@ def test_every_metric_is_described_and_no_other() -> None:
 def test_the_alerts_are_those_of_the_rules() -> None:
     """After a change of compose/monitoring/rules.yaml: `python -m docs.alerts_table`."""
     assert alerts_table.PAGE.read_text(encoding="utf-8") == alerts_table.page()
+
+
+def test_the_table_of_permissions_is_the_one_that_the_tests_try() -> None:
+    """After a change of docs/reference/permissions.yaml: `python -m docs.permissions_table`."""
+    assert permissions_table.PAGE.read_text(encoding="utf-8") == permissions_table.page()
 
 
 def test_the_tables_of_messages_are_those_of_the_contracts() -> None:

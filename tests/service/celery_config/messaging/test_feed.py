@@ -7,11 +7,11 @@ import time
 from uuid import uuid4
 
 import pytest
-from django.conf import settings
 from django.db import transaction
 from rest_framework.test import APIClient
 
 from celery_config.messaging.outbox import writing
+from tests.service.peer import bearer
 from tests.service.together import concurrent, in_background
 from tests.trip import HotelBooked
 
@@ -27,7 +27,9 @@ def read(after: str = "", *, status: int = 200) -> tuple[list[str], str]:
     """The subjects after a cursor, and the last cursor."""
     client = APIClient()
     answer = client.get(
-        "/api/events/", {"after": after}, HTTP_AUTHORIZATION=f"Bearer {settings.SERVICE_TOKEN}"
+        "/api/events/",
+        {"after": after},
+        HTTP_AUTHORIZATION=bearer("order"),
     )
     assert answer.status_code == status
     if status != 200:

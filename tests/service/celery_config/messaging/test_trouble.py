@@ -17,6 +17,7 @@ from celery_config.messaging import duties, trouble
 from celery_config.messaging.models import OutboxMessage, Trouble
 from celery_config.messaging.outbox import publishing
 from celery_config.messaging.trouble import Cause
+from tests.service.peer import bearer
 
 pytestmark = pytest.mark.django_db
 
@@ -29,7 +30,7 @@ def database_error(cause: type[errors.Error], text: str = "canceling statement")
 
 def ask() -> list[str]:
     """What the orchestrator is told."""
-    headers = {"Authorization": f"Bearer {settings.SERVICE_TOKEN}"}
+    headers = {"Authorization": bearer("order")}
     return list(Client(headers=headers).get("/api/trouble/").json()["trouble"])
 
 

@@ -21,6 +21,7 @@ from rest_framework.test import APIClient
 
 from celery_config.broker.message_authentication import WORDS, MessageKeys, Mode
 from celery_config.common.identifiers import uuid7
+from celery_config.common.services import ORCHESTRATOR
 from celery_config.contracts.base import encode
 from celery_config.errors import (
     CallFailed,
@@ -66,7 +67,8 @@ class OverTheBroker:
 class OverRest:
     """Through the orchestrator's client and this service's own pages, over a socket."""
 
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(self, url: str) -> None:
+        token = settings.SERVICE_TOKENS.token_for(settings.SERVICE, ORCHESTRATOR)
         client = JsonClient(url, token=token, away=ServiceUnavailable)
         breaker = CircuitBreaker(failures=100, reset_timeout=1.0, counts=lambda error: True)
         self.participant = Participant(client, breaker)
@@ -82,7 +84,7 @@ class OverRest:
 def transport(request: pytest.FixtureRequest) -> Transport:
     if request.param == "amqp":
         return OverTheBroker()
-    return OverRest(request.getfixturevalue("live_server").url, settings.SERVICE_TOKEN)
+    return OverRest(request.getfixturevalue("live_server").url)
 
 
 @pytest.fixture
@@ -330,7 +332,10 @@ def test_over_rest_a_failure_that_did_nothing_is_told_from_an_unknown_one(
     registered: Hotel, live_server: Any, error: Exception, code: str
 ) -> None:
     registered.broken = error
-    outcome = Guest(registered, OverRest(live_server.url, settings.SERVICE_TOKEN)).book()
+    outcome = Guest(
+        registered,
+        OverRest(live_server.url),
+    ).book()
     assert isinstance(outcome, CallFailed)
     assert (outcome.code, outcome.reason) == (code, str(error))
 

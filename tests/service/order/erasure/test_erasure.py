@@ -133,7 +133,9 @@ class TestWhatIsForgotten:
         assert list(DATA_MAP.find_residue()) == []
 
     def test_refunds_are_kept_without_their_words(self, shop: Shop, confirmed: Placed) -> None:
-        refund = services.request_refund(order=confirmed.id, amount=255, reason="Ada was not at home")
+        refund = services.request_refund(
+            order=confirmed.id, amount=255, reason="Ada was not at home", by="ada"
+        )
         runner.complete_sagas({refund.saga: paid_back(refund.id, 255)})
         ask(shop)
         assert told(*PERSONAL) == []
@@ -144,7 +146,9 @@ class TestWhatIsForgotten:
         self, shop: Shop, confirmed: Placed, outcome: str
     ) -> None:
         ask(shop)
-        refund = services.request_refund(order=confirmed.id, amount=255, reason="Ada was not at home")
+        refund = services.request_refund(
+            order=confirmed.id, amount=255, reason="Ada was not at home", by="ada"
+        )
         if outcome == "paid":
             runner.complete_sagas({refund.saga: paid_back(refund.id, 255)})
         else:
@@ -261,7 +265,7 @@ class TestWhoCannotBeForgottenNow:
         assert placed.order.customer == shop.customer
 
     def test_who_waits_for_money(self, shop: Shop, confirmed: Placed) -> None:
-        services.request_refund(order=confirmed.id, amount=255, reason="broken")
+        services.request_refund(order=confirmed.id, amount=255, reason="broken", by="ada")
         with pytest.raises(OrdersUnderWay, match=str(confirmed.id)):
             ask(shop)
 

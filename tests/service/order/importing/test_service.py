@@ -46,7 +46,7 @@ class Inventory:
 @pytest.fixture
 def inventory(monkeypatch: pytest.MonkeyPatch) -> Inventory:
     inventory = Inventory()
-    monkeypatch.setattr(service, "ServiceClient", lambda name: inventory)
+    monkeypatch.setattr(service, "ServiceClient", lambda name, **_: inventory)
     return inventory
 
 

@@ -202,7 +202,7 @@ class TestAskingForATokenByPassword:
         User.objects.create_user("ada", password="analytical")
         form = urlencode({"username": "ada", "password": "analytical"})
         answer = client.post("/api/token/", form, content_type="application/x-www-form-urlencoded")
-        assert (answer.status_code, [*answer.json()]) == (200, ["token"])
+        assert (answer.status_code, [*answer.json()]) == (200, ["token", "id", "name", "expiry"])
 
     def test_nothing_else_takes_forms(self, peer: APIClient) -> None:
         answer = peer.post("/api/orders/", "lines=1", content_type="application/x-www-form-urlencoded")

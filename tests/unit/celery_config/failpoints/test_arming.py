@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import structlog
 
+from celery_config.common.service_calls import name_token, pairs_of
 from celery_config.failpoints import points
 from celery_config.failpoints.arming import Armed, Failpoint
 from celery_config.failpoints.points import Point, Way
@@ -82,7 +83,8 @@ def test_production_refuses_to_start_with_them(tmp_path: Path) -> None:
         **os.environ, "ENVIRONMENT": "production", "FAILPOINTS": str(tmp_path),
         "PAYMENT_DATABASE_URL": "postgres://payment:x@db:5432/payment", "PAYMENT_HOSTS": "x",
         "PAYMENT_BROKER_URL": "amqp://payment:x@broker:5672/order-saga", "PAYMENT_SECRET_KEY": "k" * 60,
-        "PAYMENT_SERVICE_TOKEN": "t", "PAYMENT_WEBHOOK_SECRET": "w", "PAYMENT_MESSAGE_KEYS": "m",
+        "PAYMENT_WEBHOOK_SECRET": "w", "PAYMENT_MESSAGE_KEYS": "m",
+        **{name_token(pair): "t" for pair in pairs_of("payment")},
     }  # fmt: skip
     done = subprocess.run(
         [sys.executable, "manage.py", "payment", "check"],

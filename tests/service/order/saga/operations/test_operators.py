@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.db.models import JSONField, Value
 from django.test import Client
 from django.utils import timezone
@@ -308,7 +308,10 @@ class TestOverHttp:
         self, placed: Placed, barrier: dict[str, Answer]
     ) -> None:
         client = Client()
-        client.force_login(User.objects.create_user("bob", password="x", is_staff=True))
+        bob = User.objects.create_user("bob", password="x", is_staff=True)
+        client.force_login(bob)
+        assert client.get("/api/sagas/").status_code == 403
+        bob.user_permissions.add(Permission.objects.get(codename="view_sagainstance"))
         assert client.get("/api/sagas/").status_code == 200
         answer = self.post(client, f"{placed.saga_id}/compensate/", why="x")
         assert answer.status_code == 403

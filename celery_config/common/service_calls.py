@@ -1,0 +1,88 @@
+"""Which service may call which, and for what. Each pair has a token of its own; a call that is not listed is refused.
+
+A call is a method and the name of an address in `urls`. `docs/reference/permissions.md` shows the whole table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+OPERATOR = "operator"
+"""The caller of the audit, the importer and the tests: it reads, and writes products, stock, customers and orders."""
+
+_COMPARE = ("GET published", "POST published-pieces", "POST published-rows", "GET published-changes")
+_KEEP_BARRIER = ("POST sagas-ended", "GET sagas-known", "GET forgotten")
+_DRIVE = (
+    "POST commands", "GET trouble", "GET barrier", "POST barrier-settle", "GET forgotten", "GET events", "POST facts",
+)  # fmt: skip
+_LOOK = ("GET barrier", "GET events", "GET outbox", "GET copies", *_COMPARE)
+_AUDIT = (*_LOOK, "POST facts", "GET copy-differences")
+
+_CALLS: dict[str, dict[str, tuple[str, ...]]] = {
+    "order": {
+        "order": ("POST sagas-ended",),
+        "payment": (*_KEEP_BARRIER, *_COMPARE),
+        "inventory": (*_KEEP_BARRIER, "GET copy-rows"),
+        "shipment": (*_KEEP_BARRIER, *_COMPARE),
+        OPERATOR: (
+            *_LOOK, "GET orders", "POST orders", "POST order-batch", "GET order", "GET order-refunds", "GET customers",
+            "POST customers", "GET customer", "PUT customer", "PATCH customer", "DELETE customer", "GET product",
+            "GET sagas", "GET sagas-parked",
+        ),
+    },
+    "payment": {
+        "order": (*_DRIVE, *_COMPARE, "GET copy-rows", "GET payments"),
+        "inventory": _COMPARE,
+        OPERATOR: (
+            *_AUDIT, "GET payments", "GET payment", "GET ledger", "GET balances", "GET provider-books",
+            "GET billing-customer",
+        ),
+    },
+    "inventory": {
+        "order": (*_DRIVE, *_COMPARE, "GET reservations"),
+        OPERATOR: (
+            *_AUDIT, "GET products", "POST products", "GET product", "GET stock", "POST opening-stock",
+            "POST adjustments", "GET reservations", "GET movements",
+        ),
+    },
+    "shipment": {
+        "order": (*_DRIVE, "GET copy-rows", "GET shipments"),
+        OPERATOR: (*_AUDIT, "GET shipments", "GET shipment", "GET delivery-address", "GET carrier-books"),
+    },
+}  # fmt: skip
+
+CALLS: Mapping[str, Mapping[str, frozenset[str]]] = {
+    callee: {caller: frozenset(calls) for caller, calls in callers.items()}
+    for callee, callers in _CALLS.items()
+}
+"""By the service that is called, by its caller."""
+
+Pair = tuple[str, str]
+"""A caller and the service that it calls."""
+
+
+SHARED = "shared"
+"""The caller with a token that every service once had for this one; it may make the calls of them all."""
+
+
+def find_scope(callee: str, caller: str) -> frozenset[str]:
+    """The calls that `caller` may make."""
+    callers = CALLS[callee]
+    return frozenset().union(*callers.values()) if caller == SHARED else callers.get(caller, frozenset())
+
+
+def pairs_of(service: str) -> list[Pair]:
+    """The pairs whose tokens the processes of a service need: as the called, and as the caller."""
+    every = [(caller, callee) for callee, callers in CALLS.items() for caller in callers]
+    return [pair for pair in every if service in pair]
+
+
+def operator_pairs() -> list[Pair]:
+    """The pairs whose tokens the commands of the operator need, which run beside the order service's web."""
+    return [(OPERATOR, callee) for callee in CALLS]
+
+
+def name_token(pair: Pair) -> str:
+    """The environment variable of a pair's token."""
+    caller, callee = pair
+    return f"{caller.upper()}_TO_{callee.upper()}_TOKEN"

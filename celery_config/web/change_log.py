@@ -1,0 +1,45 @@
+"""The change log: who changed what, written in the transaction of the change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rest_framework import generics, serializers
+
+from celery_config.web.models import ChangeRecord
+
+CREATED, DELETED = "created", "deleted"
+
+
+def record_changes(kind: str, changes: Mapping[str, Any], *, by: str) -> None:
+    """Insert a record for each change, with one statement.
+
+    Args:
+        changes: by the row's id: the values before and after by field, or a list of fields if they are personal.
+        by: who made them.
+    """
+    ChangeRecord.objects.bulk_create(
+        ChangeRecord(kind=kind, key=str(key), what=what, by=by) for key, what in changes.items()
+    )
+
+
+def compare_values(before: Any, after: Any, names: Iterable[str]) -> dict[str, list[Any]]:
+    """Return the fields that differ, each with its value before and after; `before` is None for a new row."""
+    values = {name: [getattr(before, name, None), getattr(after, name)] for name in names}
+    return {name: pair for name, pair in values.items() if pair[0] != pair[1]}
+
+
+class ChangeOutput(serializers.ModelSerializer[ChangeRecord]):
+    class Meta:
+        model = ChangeRecord
+        fields = ("id", "kind", "key", "what", "by", "at")
+
+
+class ChangeList(generics.ListAPIView[ChangeRecord]):
+    """Who changed what, newest first."""
+
+    serializer_class = ChangeOutput
+    queryset = ChangeRecord.objects.all()
+    ordering = "-id"
+    filterset_fields = ("kind", "key", "by")

@@ -1,0 +1,51 @@
+"""Tables of people's access: their tokens, of which only a hash is kept, and what they changed."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.db import models
+from knox.models import AbstractAuthToken
+from knox.settings import CONSTANTS
+
+from celery_config.common.identifiers import uuid7
+from celery_config.db.functions import Now
+
+
+class UserToken(AbstractAuthToken):
+    """One of a user's tokens. The token itself is known to its owner alone; its name says what it is for."""
+
+    token_key = None  # a part of the token in plain text, by which knox would look for it
+    id = models.UUIDField(primary_key=True, default=uuid7)
+    digest = models.CharField(max_length=CONSTANTS.DIGEST_LENGTH)
+    name = models.CharField(max_length=100, blank=True, default="")
+    used_at = models.DateTimeField(null=True, blank=True, help_text="to the hour")
+
+    # Knox's own fills in its `token_key`.
+    objects: ClassVar[models.Manager[Any]] = models.Manager()
+
+    class Meta:
+        verbose_name = "token"
+        constraints: ClassVar = [models.UniqueConstraint(fields=["digest"], name="token_once")]
+
+    def __str__(self) -> str:
+        return self.name or "token"
+
+
+class ChangeRecord(models.Model):
+    """Who changed a row of the business. Append-only; `by` is a user's name, or `service:` with a caller's."""
+
+    kind = models.CharField(max_length=40, help_text="what was changed, such as product")
+    key = models.CharField(max_length=64, help_text="its id")
+    what = models.JSONField(
+        help_text="by field, the values before and after; of personal data only the fields"
+    )
+    by = models.CharField(max_length=150)
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        verbose_name = "change"
+        indexes: ClassVar = [models.Index(fields=["kind", "key", "-id"], name="change_by_subject")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.key} by {self.by}"

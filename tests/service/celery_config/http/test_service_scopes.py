@@ -1,0 +1,50 @@
+"""A service's token opens the calls of its scope, and the trail has its name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.test import override_settings
+from rest_framework.test import APIClient
+
+from celery_config.http.service_tokens import TokenMode
+from celery_config.web.authentication import ServiceUser
+from celery_config.web.checks import check_service_authentication
+from tests.service.peer import bearer
+
+pytestmark = pytest.mark.django_db
+TASK = {"task": "none", "message": {}, "replies": {}}
+
+
+def send_command(authorization: str) -> Any:
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION=authorization)
+    return client.post("/api/commands/", TASK, format="json")
+
+
+def test_a_call_outside_of_the_scope_says_whose_it_was() -> None:
+    assert send_command(bearer("order")).status_code == 404
+    answer = send_command(bearer("operator"))
+    assert (answer.status_code, answer.json()["code"]) == (403, "out_of_scope")
+    assert answer.json()["detail"] == "service:operator may not call POST commands here."
+
+
+def test_no_account_can_have_a_callers_name(django_user_model: Any) -> None:
+    from django.core.exceptions import ValidationError
+
+    user = django_user_model(username=ServiceUser("order").get_username())
+    with pytest.raises(ValidationError, match="valid username"):
+        user.clean_fields(exclude=["password"])
+
+
+def test_the_shared_token_of_older_versions_is_warned_of() -> None:
+    assert check_service_authentication(None) == []
+    before = replace(settings.SERVICE_TOKENS, shared={settings.SERVICE: b"old"}, mode=TokenMode.ACCEPT)
+    assert send_command("Bearer old").status_code == 401
+    with override_settings(SERVICE_TOKENS=before):
+        assert send_command("Bearer old").status_code == 404
+        (warning,) = check_service_authentication(None)
+    assert warning.id == "web.W001"

@@ -1,0 +1,17 @@
+"""Every address and page, tried by everybody, against the table in docs/reference/permissions.yaml."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.service.permissions import find_faults_of_admin, find_faults_of_api
+
+pytestmark = pytest.mark.django_db
+
+
+def test_who_may_make_each_call() -> None:
+    assert "\n".join(find_faults_of_api()) == ""
+
+
+def test_who_may_open_each_page_and_take_each_action() -> None:
+    assert "\n".join(find_faults_of_admin()) == ""
