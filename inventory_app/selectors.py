@@ -9,22 +9,50 @@ from uuid import UUID
 from django.db.models import BigIntegerField, F, OuterRef, Q, QuerySet, Subquery, Sum, Value
 from django.db.models.functions import Coalesce
 
+from celery_config.web.models import ChangeRecord
 from inventory_app.domain import Change, Payable, ReservationState, join_names
 from inventory_app.erasure import DATA_MAP
-from inventory_app.models import Movement, PayableCurrency, Reservation, ReservationLine, Stock
+from inventory_app.models import Movement, PayableCurrency, Product, Reservation, ReservationLine, Stock
 
 
 def facts(orders: Collection[UUID]) -> dict[str, dict[str, Any]]:
-    """What inventory did for each of the orders, by order id; an order without a reservation has no entry."""
+    """What inventory did for each of the orders, by order id; an order without a reservation has no entry.
+
+    `prices` are those that each product has had, in minor units, and since when all of them are known.
+    """
+    found = list(Reservation.objects.filter(order__in=orders).prefetch_related("lines"))
+    lines = {reservation.order: list(reservation.lines.all()) for reservation in found}
+    prices = read_prices({each.product_id for some in lines.values() for each in some})
     return {
         str(reservation.order): {
             "state": reservation.state,
             "lines": [
-                {"sku": each.product_id, "quantity": each.quantity} for each in reservation.lines.all()
+                {"sku": each.product_id, "quantity": each.quantity} for each in lines[reservation.order]
             ],
+            "prices": {
+                each.product_id: prices[each.product_id]
+                for each in lines[reservation.order]
+                if each.product_id in prices
+            },
         }
-        for reservation in Reservation.objects.filter(order__in=orders).prefetch_related("lines")
+        for reservation in found
     }
+
+
+def read_prices(skus: Collection[str]) -> dict[str, dict[str, Any]]:
+    """The prices of each product that the change log knows, with the present one: `amounts`, and `since` when."""
+    records = (
+        ChangeRecord.objects.filter(kind="product", key__in=skus)
+        .order_by("id")
+        .values_list("key", "at", "what__price")
+    )
+    found: dict[str, dict[str, Any]] = {}
+    for sku, at, change in records:
+        known = found.setdefault(sku, {"since": at.isoformat(), "amounts": set()})
+        known["amounts"] |= {amount for amount in change or () if amount is not None}
+    for sku, price in Product.objects.filter(pk__in=found).values_list("pk", "price"):
+        found[sku]["amounts"].add(price)
+    return {sku: {**known, "amounts": sorted(known["amounts"])} for sku, known in found.items()}
 
 
 def totals() -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -155,7 +156,7 @@ def check_orders(orders: Sequence[Order], peers: Mapping[str, ServiceClient]) ->
         lines = count_units(Line(sku=line.sku, quantity=line.quantity) for line in order.lines.all())
         of_refunds = refunds.get(order.id, Refunds())
         if lines or str(order.id) not in without_lines:
-            findings += [Finding(str(order.id), what) for what in check_prices(order)]
+            findings += [Finding(str(order.id), what) for what in check_prices(order, of_order.inventory)]
         for what in check_order(order, lines, row.status if row else None, of_order, of_refunds, late=late):
             findings.append(Finding(str(order.id), what))
     return findings
@@ -199,12 +200,23 @@ def check_order(
         yield "is past its deadline and still runs"
 
 
-def check_prices(order: Order) -> Iterator[str]:
-    """Yield that an order's total is not what its lines cost; a recovered line has another price than it had."""
+def check_prices(order: Order, stock: Mapping[str, Any]) -> Iterator[str]:
+    """Yield that an order's total is not what its lines cost, or that a product never had the price of a line.
+
+    A recovered line has another price than it had.
+    """
     lines = order.lines.all()
     cost = sum(line.unit_price * line.quantity for line in lines)
     if cost != order.total and all(line.price_source != PriceSource.RECOVERED for line in lines):
         yield f"its lines cost {cost}, and its total is {order.total}"
+    prices = stock.get("prices", {})
+    for line in lines:
+        known = prices.get(line.sku)
+        if known is None or line.price_source != PriceSource.CATALOGUE:
+            continue
+        is_judged = order.created_at >= datetime.fromisoformat(known["since"])
+        if is_judged and line.unit_price not in known["amounts"]:
+            yield f"{line.sku} was sold at {line.unit_price}, a price that inventory never gave it"
 
 
 def check_refunds(payment: Mapping[str, Any], refunds: Refunds) -> Iterator[str]:

@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from inventory_app import services
 from inventory_app.models import PayableCurrency, Product
+from inventory_app.selectors import read_prices
 from tests.service.pages import assert_finds_by_index, assert_reads_little, lists, opened
 
 READS = ["products", "stock", "reservations", "movements"]
@@ -131,8 +132,9 @@ def test_reservations_and_movements_of_an_order(order: Any, peer: Any) -> None:
 def test_facts_for_the_audit(order: Any, peer: Any) -> None:
     answer = peer.post("/api/facts/", {"orders": [str(order), str(uuid4())]}, format="json").json()
     lines = [{"sku": "A", "quantity": 3}, {"sku": "B", "quantity": 1}]
+    prices = read_prices({"A", "B"})
     assert answer == {
-        "facts": {str(order): {"state": "held", "lines": lines}},
+        "facts": {str(order): {"state": "held", "lines": lines, "prices": prices}},
         "totals": {"products": 2, "faults": []},
     }
     assert "totals" not in peer.post("/api/facts/", {"orders": [], "totals": False}, format="json").json()

@@ -139,15 +139,20 @@ class Services:
             refunds_open=0,
             ledger_sum_ok=True,
         )
-        self.did("inventory", placed, state="committed", lines=[{"sku": HEART, "quantity": 7}])
-        went_to = digest_address(order.address)
+        lines = [{"sku": HEART, "quantity": 7}]
+        self.did("inventory", placed, state="committed", lines=lines, prices=self.prices(placed, 255, 300))
         self.did(
             "shipment",
             placed,
             state="dispatched",
             weight_grams=order.weight_grams,
-            address_digest=went_to,
+            address_digest=digest_address(order.address),
         )
+
+    def prices(self, placed: Placed, *amounts: int, hours: int = -1) -> dict[str, Any]:
+        """The prices that the product has had; all of them are known from some hours after the order on."""
+        since = placed.order.created_at + timedelta(hours=hours)
+        return {HEART: {"since": since.isoformat(), "amounts": list(amounts)}}
 
     def undone(self, placed: Placed) -> None:
         """Everything was done, and undone."""
@@ -250,6 +255,14 @@ class TestNothingIsFound:
 def test_lines_that_cost_something_else(placed: Placed, others: Services) -> None:
     placed.order.lines.update(unit_price=200)
     assert found() == ["its lines cost 1400, and its total is 1785"]
+
+
+def test_a_price_that_the_product_never_had(completed: Placed, others: Services) -> None:
+    """Somebody forged the event with the price; an order of before the prices were kept is not judged."""
+    others.did("inventory", completed, prices=others.prices(completed, 300, 400))
+    assert found() == [f"{HEART} was sold at 255, a price that inventory never gave it"]
+    others.did("inventory", completed, prices=others.prices(completed, 300, hours=1))
+    assert found() == []
 
 
 @pytest.mark.parametrize(
