@@ -142,7 +142,7 @@ class CustomerAdmin(ForgettableAdmin):
     def save_model(self, request: HttpRequest, obj: Customer, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
         if changed := sorted(form.changed_data) if change else [CREATED]:
-            record_changes("customer", {obj.pk: changed}, by=request.user.get_username())
+            record_changes("customer", {str(obj.pk): changed}, by=request.user.get_username())
 
     def has_delete_permission(self, request: HttpRequest, obj: Customer | None = None) -> bool:
         return False  # orders and ledgers refer to them

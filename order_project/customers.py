@@ -81,7 +81,7 @@ def save_customer(customer: Customer, *, changed: Sequence[str], by: str) -> Cus
             raise serializers.ValidationError(get_error_detail(error)) from error
         raise
     if changed:
-        record_changes("customer", {customer.pk: sorted(changed)}, by=by)
+        record_changes("customer", {str(customer.pk): sorted(changed)}, by=by)
     customer.refresh_from_db()
     return customer
 
@@ -104,7 +104,7 @@ class CustomerShow(RefusedWhileRecovering, generics.RetrieveUpdateDestroyAPIView
         by = self.request.user.get_username()
         try:
             with transaction.atomic():
-                record_changes("customer", {customer.pk: [DELETED]}, by=by)
+                record_changes("customer", {str(customer.pk): [DELETED]}, by=by)
                 customer.delete()
         except ProtectedError as error:
             raise CustomerHasOrders from error

@@ -164,7 +164,7 @@ class UserTokenAdmin(ReadOnlyAdmin):
     fields = ("id", "name", "user", "created", "expiry", "used_at")
 
     def has_delete_permission(self, request: HttpRequest, obj: UserToken | None = None) -> bool:
-        return ModelAdmin.has_delete_permission(self, request, obj)
+        return bool(ModelAdmin.has_delete_permission(self, request, obj))
 
 
 @admin.register(ChangeRecord)

@@ -65,7 +65,7 @@ class ServiceUser(AnonymousUser):
     def __init__(self, caller: str) -> None:
         super().__init__()
         self.caller = caller
-        self.username = f"service:{caller}"  # type: ignore[misc]
+        self.username = f"service:{caller}"  # type: ignore[assignment]
         self.scope = find_scope(settings.SERVICE, caller)
 
     @property

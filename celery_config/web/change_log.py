@@ -20,7 +20,7 @@ def record_changes(kind: str, changes: Mapping[str, Any], *, by: str) -> None:
         by: who made them.
     """
     ChangeRecord.objects.bulk_create(
-        ChangeRecord(kind=kind, key=str(key), what=what, by=by) for key, what in changes.items()
+        ChangeRecord(kind=kind, key=key, what=what, by=by) for key, what in changes.items()
     )
 
 

@@ -115,9 +115,20 @@ def test_opening_stock_says_what_was_there(shop: Any, peer: Any) -> None:
     assert row == {"sku": "A", "on_hand": 5, "reserved": 0, "available": 5, "opening": 5}
 
 
+def test_who_changed_a_price_is_kept(peer: Any, admin_client: Any) -> None:
+    peer.post("/api/products/", {"products": [ITEM]}, format="json")
+    cheap = {"products": [{**ITEM, "price": 1}]}
+    for _ in range(2):
+        admin_client.post("/api/products/", cheap, content_type="application/json")
+    changed, created = admin_client.get(f"/api/changes/?kind=product&key={ITEM['sku']}").json()["results"]
+    assert (changed["by"], changed["what"]) == ("admin", {"price": [ITEM["price"], 1]})
+    assert (created["by"], created["what"]["price"]) == ("service:operator", [None, ITEM["price"]])
+
+
 def test_an_adjustment(order: Any, peer: Any) -> None:
     body = {"adjustment": str(uuid4()), "sku": "A", "quantity": -2, "reason": "broken"}
-    assert peer.post("/api/stock/adjustments/", body, format="json").json()["on_hand"] == 3
+    adjusted = peer.post("/api/stock/adjustments/", body, format="json").json()
+    assert (adjusted["on_hand"], adjusted["by"]) == (3, "service:operator")
     answer = peer.post("/api/stock/adjustments/", {**body, "adjustment": str(uuid4())}, format="json")
     assert (answer.status_code, answer.json()["code"]) == (422, "stock_below_reserved")
 

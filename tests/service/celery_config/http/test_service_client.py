@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from celery_config.common.service_calls import OPERATOR
 from celery_config.common.services import SERVICES
 from celery_config.http.service_client import ServiceCallError, ServiceClient
 
@@ -28,7 +29,7 @@ def contexts(monkeypatch: pytest.MonkeyPatch) -> list[None]:
 
 def ask(service: str) -> None:
     with pytest.raises(ServiceCallError, match=f"{service} does not answer"):
-        ServiceClient(service, 1.0).get("/")
+        ServiceClient(service, 1.0, caller=OPERATOR).get("/")
 
 
 def test_however_often_a_service_is_asked_it_costs_one_tls_context(
