@@ -96,6 +96,10 @@ def web_settings(service: str, package: str, apps: tuple[str, ...], *, tls: bool
         "SESSION_COOKIE_SECURE": tls,
         "CSRF_COOKIE_SECURE": tls,
         "TLS": tls,
+        # Requests that a web process carries out at a time, and clients that it has at a time.
+        "WEB_THREADS": env.int("WEB_THREADS", 8),
+        "WEB_CONNECTIONS": env.int("WEB_CONNECTIONS", 1000),
+        "WEB_ACCESS_LOG": env.bool("WEB_ACCESS_LOG", False),
         # Where other services call, over plain HTTP; 0: nowhere.
         "INTERNAL_PORT": env.int("INTERNAL_PORT", 0),
         "SECURE_HSTS_SECONDS": 31_536_000 if tls else 0,

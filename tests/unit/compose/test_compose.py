@@ -173,7 +173,7 @@ class TestConfiguration:
                 internal = environment["INTERNAL_PORT"]
                 for peer in peers:
                     assert environment[f"{peer.upper()}_URL"] == f"http://{peer}-web:{internal}"
-                assert f"--bind 0.0.0.0:{internal}" in environment["GUNICORN_CMD_ARGS"]
+                assert f"--bind=0.0.0.0:{internal}" in containers[f"{service}-web"]["command"]
             assert internal not in [str(port["target"]) for port in containers[f"{service}-web"]["ports"]]
         webhooks = [word for word in containers["sandbox"]["command"] if "-webhook=" in word]
         assert [word.partition("=")[2].rpartition("/api/")[0] for word in webhooks] == [
