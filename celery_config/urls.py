@@ -7,15 +7,15 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import admin
+from django.contrib.auth.signals import user_logged_in
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.authtoken.serializers import AuthTokenSerializer
 from rest_framework.authtoken.views import ObtainAuthToken
 from rest_framework.parsers import FormParser
-from rest_framework.throttling import ScopedRateThrottle
 
 from celery_config import asyncapi, health
 from celery_config.copies import api as copies
@@ -26,10 +26,18 @@ from celery_config.web import site
 from celery_config.web.error_pages import HANDLERS
 from celery_config.web.inputs import KnownFieldsOnly
 from celery_config.web.parsers import NestingSafeJsonParser
+from celery_config.web.throttling import SharedRateThrottle
 
 
 class TokenInput(KnownFieldsOnly, AuthTokenSerializer):
     """A name and a password."""
+
+    def validate(self, attrs: Any) -> Any:
+        """A right password is a login: the failures before it are forgotten."""
+        valid = super().validate(attrs)
+        user = valid["user"]
+        user_logged_in.send(sender=type(user), request=self.context["request"], user=user)
+        return valid
 
 
 class TokenApi(ObtainAuthToken):
@@ -37,8 +45,12 @@ class TokenApi(ObtainAuthToken):
 
     serializer_class = TokenInput
     parser_classes = (NestingSafeJsonParser, FormParser)
-    throttle_classes = (ScopedRateThrottle,)
+    throttle_classes = (SharedRateThrottle,)
     throttle_scope = "token"
+
+    def get_serializer_context(self) -> dict[str, Any]:
+        """Axes marks the request of Django as locked, which its middleware sees."""
+        return {**super().get_serializer_context(), "request": self.request._request}
 
 
 def show_home(request: HttpRequest) -> HttpResponse:
@@ -47,8 +59,8 @@ def show_home(request: HttpRequest) -> HttpResponse:
 
 def url_configuration(api: Sequence[URLPattern | URLResolver]) -> dict[str, Any]:
     """The URL configuration of a service with the API `api`: its URLs and its error handlers."""
-    # The page has a template for GET alone.
-    docs_page = SpectacularSwaggerView.as_view(permission_classes=[], http_method_names=["get", "head"])
+    # The page has a template for GET alone. Its script is a request of its own: none may stand in a page.
+    docs_page = SpectacularSwaggerSplitView.as_view(permission_classes=[], http_method_names=["get", "head"])
     urls: list[URLPattern | URLResolver] = [
         path("", show_home, name="home"),
         # A browser requests this for pages without an icon, such as JSON.

@@ -75,7 +75,8 @@ def service_settings(
         "BASE_DIR": ROOT,
         "VAR": var,
         "DEBUG": False,
-        "SECRET_KEY": env.str(f"{prefix}_SECRET_KEY", f"local-only-{service}-" + "k" * 50),
+        # What one service signed, no other takes, even if they were given one key.
+        "SECRET_KEY": env.str(f"{prefix}_SECRET_KEY", f"local-only-{service}-" + "k" * 50) + f":{service}",
         "SERVICE_TOKEN": env.str(f"{prefix}_SERVICE_TOKEN", f"local-only-{service}-token"),
         "SERVICE_URL": service_url(service),
         # For audit, importer, and copies, which compare themselves with their source.

@@ -44,6 +44,7 @@ class ErasureOutput(serializers.ModelSerializer[Erasure]):
 
 class CustomerForget(APIView):
     permission_classes = (MayErase,)
+    throttle_scope = "verbs"
 
     @extend_schema(request=WhyInput, responses={202: ErasureOutput})
     def post(self, request: Request, pk: UUID) -> Response:

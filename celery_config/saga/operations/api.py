@@ -130,6 +130,7 @@ class KnownFlows(APIView):
 
 class Operating(APIView):
     permission_classes = (MayOperate,)
+    throttle_scope = "verbs"
     model: type[WatchedRow] = SagaInstance
 
     def get_row(self, pk: UUID) -> Any:
@@ -196,6 +197,7 @@ def operator_paths(name: str, flow: WatchedFlow[Any, Any]) -> list[URLPattern]:
 
 class Pauses(APIView):
     permission_classes = (MayOperate,)
+    throttle_scope = "verbs"
 
     @extend_schema(responses={200: PauseOutput(many=True)})
     def get(self, request: Request) -> Response:

@@ -125,8 +125,7 @@ class TestConfiguration:
         for service in SERVICES:
             for process in PROCESSES:
                 command = " ".join(containers[f"{service}-{process}"]["command"])
-                wanted = SERVICES[service].package if process == "web" else service
-                assert re.search(rf"\b{wanted}\b", command), command
+                assert re.search(rf"\b{service}\b", command), command
         others = {"postgres", "rabbitmq", "configuration", "sandbox", "flower"}
         assert set(containers) == {f"{s}-{p}" for s in SERVICES for p in PROCESSES} | others
 
