@@ -24,7 +24,7 @@ def count_room(user: Any) -> int | None:
     What stands through our own fault does not count: parked orders, orders that are older than their deadline, and all
     while saga time stands. Orders that are placed at the same moment do not see each other.
     """
-    limit = settings.ORDERS_UNDER_WAY
+    limit: int = settings.ORDERS_UNDER_WAY
     if not limit or user.is_staff or SagaClock.objects.filter(stands_since__isnull=False).exists():
         return None
     deadline = timedelta(seconds=settings.TIMES.deadline(current_flow().deadline))

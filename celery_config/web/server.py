@@ -35,6 +35,7 @@ log = structlog.get_logger(__name__)
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 HEADER_BYTES = 32 * 1024
+FAILED = httputil.ResponseStartLine("HTTP/1.1", HTTPStatus.INTERNAL_SERVER_ERROR, "Internal Server Error")
 READ_BYTES = 32 * 1024 * 1024
 """What is read of a body that is too long, so that the client reads the answer; behind that it is cut off."""
 
@@ -305,54 +306,51 @@ class Exchange(httputil.HTTPMessageDelegate):
         """Run the application, in a thread."""
         began = time.monotonic()
         try:
-            status, headers, body = run_application(self.server.application, environ)
+            line, headers, body = run_application(self.server.application, environ)
         except Exception:
             log.exception("the application failed outside of its own error pages")
-            status, headers, body = "500 Internal Server Error", [("Content-Type", "text/plain")], b"error"
+            line, headers, body = FAILED, httputil.HTTPHeaders({"Content-Length": "0"}), b""
         if self.server.logs_requests:
             log.info(
                 "request",
-                status=int(status[:3]),
+                status=line.code,
                 method=environ["REQUEST_METHOD"],
                 path=make_printable(environ["PATH_INFO"]),
                 seconds=round(time.monotonic() - began, 4),
                 address=environ["REMOTE_ADDR"],
             )
-        self.server.loop.call_soon_threadsafe(self.answer, status, headers, body)
+        self.server.loop.call_soon_threadsafe(self.answer, line, headers, body)
 
-    def answer(self, status: str, headers: list[tuple[str, str]], body: bytes) -> None:
+    def answer(self, line: httputil.ResponseStartLine, headers: httputil.HTTPHeaders, body: bytes) -> None:
         """Send the answer, in the loop; a client that does not take it in time is dropped."""
-        fields = httputil.HTTPHeaders()
-        for name, value in headers:
-            fields.add(name, value)
-        code = int(status[:3])
-        if "Content-Length" not in fields and code not in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
-            fields["Content-Length"] = str(len(body))
-        fields["Date"] = formatdate(usegmt=True)
-        line = httputil.ResponseStartLine("HTTP/1.1", code, status[4:])
         clients = self.server.clients
         try:
-            sent = self.connection.write_headers(line, fields, chunk=body)
-            clients.answer(self.stream, 0 if sent.done() else len(body))
-            if not sent.done():
-                timer = self.server.loop.call_later(self.server.limits.answer_seconds, self.stream.close)
-
-                def finish(_: asyncio.Future[None]) -> None:
-                    timer.cancel()
-                    clients.finish(self.stream)
-
-                sent.add_done_callback(finish)
-            self.connection.finish()
+            sent = self.connection.write_headers(line, headers, chunk=body)
         except (ValueError, httputil.HTTPOutputError):
             log.exception("the application's answer cannot be sent")
             clients.answer(self.stream, 0)
             self.stream.close()
+            return
+        clients.answer(self.stream, 0 if sent.done() else len(body))
+        if not sent.done():
+            timer = self.server.loop.call_later(self.server.limits.answer_seconds, self.stream.close)
+
+            def finish(_: asyncio.Future[None]) -> None:
+                timer.cancel()
+                clients.finish(self.stream)
+
+            sent.add_done_callback(finish)
+        self.connection.finish()
 
 
 def run_application(
     application: Application, environ: dict[str, Any]
-) -> tuple[str, list[tuple[str, str]], bytes]:
-    """Returns status, headers and body of the application's answer; the application has closed it."""
+) -> tuple[httputil.ResponseStartLine, httputil.HTTPHeaders, bytes]:
+    """Returns first line, headers and body of the application's answer; the application has closed it.
+
+    Raises:
+        HTTPInputError: a header cannot be sent.
+    """
     begun: list[Any] = []
     parts = BytesIO()
 
@@ -366,7 +364,15 @@ def run_application(
     finally:
         if close := getattr(answer, "close", None):
             close()
-    return begun[0], begun[1], parts.getvalue()
+    status, given = begun
+    body, headers = parts.getvalue(), httputil.HTTPHeaders()
+    for name, value in given:
+        headers.add(name, value.strip())  # Django's cookies begin with a space
+    line = httputil.ResponseStartLine("HTTP/1.1", int(status[:3]), status[4:])
+    if "Content-Length" not in headers and line.code not in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
+        headers["Content-Length"] = str(len(body))
+    headers["Date"] = formatdate(usegmt=True)
+    return line, headers, body
 
 
 def split_target(target: str) -> tuple[str, str]:

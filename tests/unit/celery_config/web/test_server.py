@@ -28,6 +28,7 @@ class Shop:
         self.let_go = threading.Event()
         self.held = threading.Semaphore(0)
         self.seen: dict[str, Any] = {}
+        self.headers: dict[str, list[tuple[str, str]]] = {}
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         body = environ["wsgi.input"].read()
@@ -37,7 +38,9 @@ class Shop:
             self.let_go.wait(10)
         if environ["PATH_INFO"] == "/broken":
             raise RuntimeError("the secret is 42")
-        start_response("200 OK", [("Content-Type", "text/plain")])
+        start_response(
+            "200 OK", [("Content-Type", "text/plain"), *self.headers.get(environ["PATH_INFO"], [])]
+        )
         return [b"x" * 20_000_000] if environ["PATH_INFO"] == "/large" else [b"got ", body]
 
 
@@ -265,6 +268,19 @@ class TestARequest:
             connection.sendall(GET % b"2" + GET % b"3")
             assert is_fine(read_answer(connection))
         assert is_fine(web.ask(b"GET / HTTP/1.0\r\n\r\n"))
+
+
+def test_cookies_are_sent_as_django_writes_them(web: Running) -> None:
+    web.application.headers["/cookies"] = [("Set-Cookie", f" {name}=1; Path=/") for name in ("one", "two")]
+    head = web.ask(GET % b"cookies").partition(b"\r\n\r\n")[0].split(b"\r\n")
+    assert {b"Set-Cookie: one=1; Path=/", b"Set-Cookie: two=1; Path=/"} <= {*head}
+
+
+@pytest.mark.parametrize("header", [("X-Bad", "a\nb"), ("Content-Length", "1")])
+def test_an_answer_that_cannot_be_sent_harms_no_other(web: Running, header: tuple[str, str]) -> None:
+    web.application.headers["/bad"] = [header]
+    assert not is_fine(web.ask(GET % b"bad"))
+    assert is_fine(web.ask(GET % b"order"))
 
 
 def test_an_error_shows_no_details(web: Running) -> None:
