@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from celery_config import asyncapi, health
 from celery_config.copies import api as copies
@@ -30,8 +30,8 @@ def show_home(request: HttpRequest) -> HttpResponse:
 
 def url_configuration(api: Sequence[URLPattern | URLResolver]) -> dict[str, Any]:
     """The URL configuration of a service with the API `api`: its URLs and its error handlers."""
-    # The page has a template for GET alone.
-    docs_page = SpectacularSwaggerView.as_view(permission_classes=[], http_method_names=["get", "head"])
+    # The page has a template for GET alone. Its script is a request of its own: none may stand in a page.
+    docs_page = SpectacularSwaggerSplitView.as_view(permission_classes=[], http_method_names=["get", "head"])
     urls: list[URLPattern | URLResolver] = [
         path("", show_home, name="home"),
         # A browser requests this for pages without an icon, such as JSON.

@@ -20,7 +20,7 @@ from celery_config.web.inputs import ClientInput
 from celery_config.web.parsers import parse_body
 from celery_config.web.permissions import ANY_USER, Needs, may
 from celery_config.web.problems import build_problem
-from order_project import cancelling, placing, selectors, services
+from order_project import cancelling, placing, selectors, services, under_way
 from order_project.choreography.flow import CHOREOGRAPHIES
 from order_project.customers import CustomerList, CustomerShow, ProductShow
 from order_project.erasure.api import CustomerForget, ErasureList, ErasureShow
@@ -154,7 +154,12 @@ class OrderList(generics.GenericAPIView[Order]):
         customers.look_up([given])
         with customers.transaction():
             wanted = read_request(given, customers)
-            placed = placing.place_order(client=client_id(request), request=wanted, idempotency_key=key)
+            placed = placing.place_order(
+                client=client_id(request),
+                request=wanted,
+                idempotency_key=key,
+                room=under_way.count_room(request.user),
+            )
         answer = render_placed(placed)
         return Response(
             {**answer, "status": "placed"},
@@ -177,7 +182,10 @@ class OrderBatch(generics.GenericAPIView[Order]):
         with customers.transaction():
             read = validate_orders(given["orders"], customers)
             submissions = [each for each in read if isinstance(each, OrderSubmission)]
-            outcomes = iter(placing.place_orders(client=client_id(request), submissions=submissions))
+            room = under_way.count_room(request.user)
+            outcomes = iter(
+                placing.place_orders(client=client_id(request), submissions=submissions, room=room)
+            )
             results = [next(outcomes) if isinstance(each, OrderSubmission) else each for each in read]
             if customers.newcomer and not any(isinstance(result, Placed) for result in results):
                 transaction.set_rollback(True)
@@ -226,6 +234,8 @@ class OrderShow(OrderAPI):
 
 
 class OrderCancel(OrderAPI):
+    throttle_scope = "verbs"
+
     @extend_schema(request=None, responses={202: dict})
     def post(self, request: Request, pk: UUID) -> Response:
         """Ask to cancel. 202: it is stopping; 409 with the reason: it is too late."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rest_framework.exceptions import PermissionDenied
+from rest_framework.exceptions import PermissionDenied, Throttled
 
 from celery_config.web.problems import Conflict, Unprocessable
 from order_project.domain import LineFault
@@ -42,6 +42,20 @@ class PriceNotYours(PermissionDenied):
 class OrderTooLarge(Unprocessable):
     default_code = "order_too_large"
     default_detail = "The order is too large to be carried; split it."
+
+
+class TooManyUnderWay(Throttled):
+    """A repeat of an earlier order is answered all the same."""
+
+    default_code = "too_many_under_way"
+    RETRY_SECONDS = 5
+
+    def __init__(self) -> None:
+        super().__init__(
+            self.RETRY_SECONDS,
+            "You have as many orders under way as you may. Wait until one has ended.",
+            self.default_code,
+        )
 
 
 class KeyReused(Conflict):

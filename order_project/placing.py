@@ -21,7 +21,7 @@ from celery_config.saga.engine import starting
 from order_project import domain, idempotency, selectors
 from order_project.choreography import announcing
 from order_project.domain import CatalogueEntry, Flow, Priced
-from order_project.errors import BadLines, OrderTooLarge, UnknownCustomer
+from order_project.errors import BadLines, OrderTooLarge, TooManyUnderWay, UnknownCustomer
 from order_project.models import Customer, Order, OrderLine
 from order_project.requests import OrderRequest, OrderSubmission, Placed, PlacingResult
 
@@ -50,26 +50,33 @@ class Drafts:
     refused: dict[UUID, PlacingResult]
 
 
-def place_order(*, client: str, request: OrderRequest, idempotency_key: str | None = None) -> Placed:
+def place_order(
+    *, client: str, request: OrderRequest, idempotency_key: str | None = None, room: int | None = None
+) -> Placed:
     """Place one order.
 
     Args:
         client: owns the idempotency key.
+        room: see `place_orders`.
 
     Raises:
-        BadLines, OrderTooLarge, KeyReused, SagaPaused, UnknownCustomer: nothing was written.
+        BadLines, OrderTooLarge, KeyReused, SagaPaused, TooManyUnderWay, UnknownCustomer: nothing was written.
     """
-    (result,) = place_orders(client=client, submissions=[OrderSubmission(request, idempotency_key or "")])
+    submission = OrderSubmission(request, idempotency_key or "")
+    (result,) = place_orders(client=client, submissions=[submission], room=room)
     if not isinstance(result, Placed):
         raise result
     return result
 
 
-def place_orders(*, client: str, submissions: Sequence[OrderSubmission]) -> list[PlacingResult]:
+def place_orders(
+    *, client: str, submissions: Sequence[OrderSubmission], room: int | None = None
+) -> list[PlacingResult]:
     """Write orders, each with its saga and the outbox row of its whole chain, or with its announcement.
 
     Args:
         client: owns the idempotency keys.
+        room: how many new orders it may have besides those under way; None: any number.
 
     Returns:
         The result of each submission, in their order. A refused one leaves nothing behind, its key included.
@@ -78,7 +85,9 @@ def place_orders(*, client: str, submissions: Sequence[OrderSubmission]) -> list
         SagaPaused: nothing was written.
     """
     repeats = idempotency.find_repeats(submissions)
-    drafts = write_drafts(client, [each for each in submissions if each.id not in repeats])
+    new = [each for each in submissions if each.id not in repeats]
+    drafts = write_drafts(client, new[:room])
+    drafts.refused.update({each.id: TooManyUnderWay() for each in new[room:] if room is not None})
     accepted = {each.id for each in drafts.accepted}
     # A submission that is refused today may repeat one that was placed under its key before.
     earlier = idempotency.read_answers(client, [each for each in submissions if each.id not in accepted])

@@ -8,7 +8,7 @@ from uuid import UUID
 from celery_config.common.identifiers import uuid7
 from celery_config.contracts.shipment import Address
 from order_project.domain import Flow, RequestLine
-from order_project.errors import BadLines, KeyReused, OrderTooLarge, UnknownCustomer
+from order_project.errors import BadLines, KeyReused, OrderTooLarge, TooManyUnderWay, UnknownCustomer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class Placed:
     """Whether this answers an earlier request with the same idempotency key."""
 
 
-PlacingResult = Placed | BadLines | OrderTooLarge | KeyReused | UnknownCustomer
+PlacingResult = Placed | BadLines | OrderTooLarge | KeyReused | TooManyUnderWay | UnknownCustomer
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,7 @@ def configure_logging(service: str, form: str, level: str) -> None:
             "root": {"handlers": ["stderr"], "level": "WARNING"},
             "loggers": {
                 **{name: {"level": level} for name in OURS},
+                "axes": {"level": "ERROR"},  # our own event says it
                 "django.request": {"level": "ERROR"},  # the answer shows clients their mistakes
             },
         }

@@ -126,6 +126,7 @@ def run_command(task: str, message: dict[str, Any], replies: dict[str, Any]) -> 
 
 class SettleBarrier(APIView):
     needs: Needs = {"POST": ("messaging.change_barrierrow",)}
+    throttle_scope = "verbs"
 
     @extend_schema(request=BarrierSettleInput, responses={200: dict})
     def post(self, request: Request) -> Response:

@@ -80,7 +80,8 @@ def service_settings(
         "BASE_DIR": ROOT,
         "VAR": var,
         "DEBUG": False,
-        "SECRET_KEY": env.str(f"{prefix}_SECRET_KEY", f"local-only-{service}-" + "k" * 50),
+        # What one service signed, no other takes, even if they were given one key.
+        "SECRET_KEY": env.str(f"{prefix}_SECRET_KEY", f"local-only-{service}-" + "k" * 50) + f":{service}",
         "SERVICE_URL": service_url(service),
         # For audit, importer, and copies, which compare themselves with their source.
         "SERVICE_URLS": {name: service_url(name) for name in SERVICES},

@@ -20,8 +20,12 @@ REST_FRAMEWORK = {
     "DEFAULT_PAGINATION_CLASS": "celery_config.web.pagination.CursorPages",
     "DEFAULT_SCHEMA_CLASS": "celery_config.web.schema.QualifiedSchema",
     "EXCEPTION_HANDLER": "celery_config.web.problems.problem_details",
-    # Limits the guessing of passwords; each web process counts in Django's cache.
-    "DEFAULT_THROTTLE_RATES": {"token": "10/minute"},
+    "DEFAULT_THROTTLE_CLASSES": ["celery_config.web.throttling.SharedRateThrottle"],
+    # Passwords are slow to check, and a verb asks every service.
+    "DEFAULT_THROTTLE_RATES": {
+        "token": env.str("TOKEN_RATE", "10/minute"),
+        "verbs": env.str("VERB_RATE", "120/minute"),
+    },
 }
 
 
@@ -55,6 +59,7 @@ def api_settings(service: str, *, tls: bool) -> dict[str, Any]:
             "SITE_ICON": ICON,
             "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": ICON}],
             "ENVIRONMENT": "celery_config.web.site.environment_badge",
-            "STYLES": ["/static/order_saga/admin.css"],
+            "STYLES": ["/static/order_saga/theme.css", "/static/order_saga/admin.css"],
+            "SCRIPTS": ["/static/order_saga/htmx.js"],
         },
     }

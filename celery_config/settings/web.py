@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from celery_config.settings.environment import env
@@ -12,6 +13,7 @@ THIRD_PARTY_APPS = [
     "unfold.contrib.filters",
     "celery_config.web.apps.ServiceAdminConfig",
     "django.contrib.auth",
+    "axes",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
@@ -22,6 +24,35 @@ THIRD_PARTY_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
 ]
+
+
+UNUSED_FEATURES = (
+    "accelerometer", "autoplay", "camera", "display-capture", "encrypted-media", "fullscreen", "geolocation",
+    "gyroscope", "hid", "idle-detection", "magnetometer", "microphone", "midi", "payment", "picture-in-picture",
+    "publickey-credentials-get", "screen-wake-lock", "serial", "usb", "xr-spatial-tracking",
+)  # fmt: skip
+"""Features of browsers that no page of ours uses, and no script that got into one may use."""
+
+
+def login_settings() -> dict[str, Any]:
+    """django-axes: failed logins of all processes are counted in the database."""
+    return {
+        "AXES_HANDLER": "celery_config.web.logins.LoginFailures",
+        "AXES_LOCKOUT_PARAMETERS": [["username", "ip_address"], "ip_address", "username"],
+        "AXES_FAILURE_LIMIT": env.int("LOGIN_FAILURES", 5),
+        "AXES_COOLOFF_TIME": timedelta(minutes=env.float("LOGIN_LOCK_MINUTES", 15)),
+        "AXES_RESET_ON_SUCCESS": True,
+        # A try while the lock lasts neither makes it longer nor writes a row.
+        "AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT": False,
+        "AXES_DISABLE_ACCESS_LOG": True,
+        "AXES_ENABLE_ADMIN": False,
+        "AXES_VERBOSE": False,
+        "AXES_USERNAME_CALLABLE": "celery_config.web.logins.read_name",
+        "AXES_CLIENT_IP_CALLABLE": "celery_config.web.logins.read_address",
+        "AXES_LOCKOUT_CALLABLE": "celery_config.web.logins.refuse_login",
+        # What a form or a query holds is not kept.
+        "AXES_SENSITIVE_PARAMETERS": ["username", "password", "ip_address", "csrfmiddlewaretoken", "next"],
+    }
 
 
 def web_settings(service: str, package: str, apps: tuple[str, ...], *, tls: bool) -> dict[str, Any]:
@@ -45,6 +76,8 @@ def web_settings(service: str, package: str, apps: tuple[str, ...], *, tls: bool
         "MIDDLEWARE": [
             "celery_config.web.middleware.RequestContextMiddleware",
             "celery_config.web.middleware.ApiSlashMiddleware",
+            "celery_config.web.middleware.ContentPolicyMiddleware",
+            "django_permissions_policy.PermissionsPolicyMiddleware",
             "django.middleware.security.SecurityMiddleware",
             "celery_config.web.middleware.HttpsMiddleware",
             "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -56,7 +89,13 @@ def web_settings(service: str, package: str, apps: tuple[str, ...], *, tls: bool
             "django.middleware.clickjacking.XFrameOptionsMiddleware",
             "celery_config.web.middleware.BodyLimitMiddleware",
             "celery_config.web.middleware.NoNulMiddleware",
+            "axes.middleware.AxesMiddleware",
         ],
+        "AUTHENTICATION_BACKENDS": [
+            "axes.backends.AxesStandaloneBackend",
+            "django.contrib.auth.backends.ModelBackend",
+        ],
+        **login_settings(),
         "ROOT_URLCONF": f"{package}.config.urls",
         "DATA_MAP": f"{package}.erasure.DATA_MAP",
         "RECOVERY": f"{package}.recovery.make_plan",
@@ -86,17 +125,34 @@ def web_settings(service: str, package: str, apps: tuple[str, ...], *, tls: bool
         "TIME_ZONE": "UTC",
         "LANGUAGE_CODE": "en-gb",
         "FORMAT_MODULE_PATH": ["celery_config.web.formats"],
+        # Throttles count here. Each entry is a user or an address.
+        "CACHES": {
+            "default": {
+                "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+                "OPTIONS": {"MAX_ENTRIES": 10_000},
+            }
+        },
         "STATIC_URL": "static/",
         # Static files are served from the packages themselves: nothing to collect before a start.
         "WHITENOISE_USE_FINDERS": True,
         # After a login at /admin/login/ itself, which names no page to return to.
         "LOGIN_REDIRECT_URL": "admin:index",
-        # Cookies ignore ports: without names of their own four admins on one host log each other out.
-        "SESSION_COOKIE_NAME": f"{service}_session",
-        "CSRF_COOKIE_NAME": f"{service}_csrf",
+        # Cookies ignore ports: without names of their own four admins on one host log each other out. Browsers take
+        # one whose name begins with `__Host-` only over TLS and from this host itself.
+        "SESSION_COOKIE_NAME": f"{'__Host-' if tls else ''}{service}_session",
+        "CSRF_COOKIE_NAME": f"{'__Host-' if tls else ''}{service}_csrf",
+        "SESSION_COOKIE_AGE": int(3600 * env.float("SESSION_HOURS", 8)),
+        # Messages have no cookie of their own, which all services on one host would read.
+        "MESSAGE_STORAGE": "django.contrib.messages.storage.session.SessionStorage",
+        "PERMISSIONS_POLICY": {feature: [] for feature in UNUSED_FEATURES},
         "SESSION_COOKIE_SECURE": tls,
         "CSRF_COOKIE_SECURE": tls,
         "TLS": tls,
+        # Requests that a web process carries out at a time; how many processes share a throttle; clients at a time.
+        "WEB_THREADS": env.int("WEB_THREADS", 8),
+        "WEB_PROCESSES": env.int("WEB_PROCESSES", 1),
+        "WEB_CONNECTIONS": env.int("WEB_CONNECTIONS", 1000),
+        "WEB_ACCESS_LOG": env.bool("WEB_ACCESS_LOG", False),
         # Where other services call, over plain HTTP; 0: nowhere.
         "INTERNAL_PORT": env.int("INTERNAL_PORT", 0),
         "SECURE_HSTS_SECONDS": 31_536_000 if tls else 0,

@@ -24,6 +24,10 @@ class ServiceSite(UnfoldAdminSite):
             return list(apps.values())
         return [apps[label] for label in (settings.SERVICE, *APPS_AFTER_THE_SERVICE) if label in apps]
 
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        """The theme's colours are in a file, order_saga/theme.css: a page has no style of its own."""
+        return {**super().each_context(request), "colors": None}
+
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """The home page says that saga time stands, where the service has one: then no order is stopped or driven."""
         if (check := settings.FLOW_CHECKS.get("saga_time")) and not (

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.auth.signals import user_logged_in
 from drf_spectacular.utils import extend_schema
 from rest_framework import generics, serializers, status
 from rest_framework.authtoken.serializers import AuthTokenSerializer
 from rest_framework.parsers import FormParser
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.throttling import ScopedRateThrottle
 
 from celery_config.web.fields import StrictCharField
 from celery_config.web.inputs import KnownFieldsOnly
 from celery_config.web.models import UserToken
 from celery_config.web.parsers import NestingSafeJsonParser
 from celery_config.web.permissions import ANY_USER, Needs
+from celery_config.web.throttling import SharedRateThrottle
 from celery_config.web.tokens import issue_token
 
 
@@ -24,6 +25,13 @@ class TokenInput(KnownFieldsOnly, AuthTokenSerializer):
     """A user's name and password, and a name for the token."""
 
     name = StrictCharField(max_length=100, required=False, default="", allow_blank=True, write_only=True)
+
+    def validate(self, attrs: Any) -> Any:
+        """A right password is a login: the failures before it are forgotten."""
+        valid = super().validate(attrs)
+        user = valid["user"]
+        user_logged_in.send(sender=type(user), request=self.context["request"], user=user)
+        return valid
 
 
 class TokenIssued(serializers.Serializer[Any]):
@@ -39,7 +47,7 @@ class TokenApi(generics.GenericAPIView[Any]):
     serializer_class = TokenInput
     needs: Needs = {"DELETE": (ANY_USER,)}
     parser_classes = (NestingSafeJsonParser, FormParser)
-    throttle_classes = (ScopedRateThrottle,)
+    throttle_classes = (SharedRateThrottle,)
     throttle_scope = "token"
 
     def get_authenticators(self) -> Any:
@@ -52,7 +60,8 @@ class TokenApi(generics.GenericAPIView[Any]):
     @extend_schema(responses=TokenIssued, auth=[])
     def post(self, request: Request) -> Response:
         """A new token for a name and a password, as JSON or a form."""
-        given = TokenInput(data=request.data, context={"request": request})
+        # Axes marks the request of Django as locked, which its middleware sees.
+        given = TokenInput(data=request.data, context={"request": request._request})
         given.is_valid(raise_exception=True)
         row, token = issue_token(given.validated_data["user"], given.validated_data["name"])
         return Response(

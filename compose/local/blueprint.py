@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from celery_config.common.services import SERVICES
 from celery_config.common.timeouts import Timeouts
 from compose.local import ports
 from compose.local.environment import ADMIN, ROOT, WEBHOOKS, Addresses, flower_url, web_url
@@ -49,8 +48,7 @@ class Blueprint:
     def web(self, service: str) -> Process:
         return self._process(
             f"{service}-web",
-            *("-m", "gunicorn", f"{SERVICES[service].package}.config.wsgi:application"),
-            *("--config", "compose/gunicorn/gunicornconfig.py"),
+            *("manage.py", service, "web"),
             *("--bind", f"{ports.LOOPBACK}:{self.addresses.web[service]}"),
             ready=answers(f"{web_url(self.addresses, service)}/readyz"),
         )

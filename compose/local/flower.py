@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 import sys
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import flower.app
 import flower.urls
 from celery import Celery
 from celery.app.control import Control, Inspect
@@ -21,11 +22,17 @@ from celery.events.event import event_exchange
 from flower.views import BaseHandler
 from flower.views.workers import WorkerView
 from tornado import web
+from tornado.httpserver import HTTPServer
 
 from celery_config.broker import topology
 from celery_config.common.services import SUBSCRIPTIONS
 from celery_config.settings.celery import read_broker_tls
+from compose.local.flower_logins import FailedLogins, guard
 
+LOGIN_FAILURES = int(os.environ.get("LOGIN_FAILURES") or 5)
+LOGIN_LOCK_MINUTES = float(os.environ.get("LOGIN_LOCK_MINUTES") or 15)
+CLIENT_SECONDS = 60.0
+MAX_BODY = 1024 * 1024
 CONFIGURATION = Path(__file__).resolve().parents[1] / "flower" / "flowerconfig.py"
 
 
@@ -101,5 +108,13 @@ def main(argv: list[str]) -> int:
     for position, handler in enumerate(flower.urls.handlers):
         if getattr(handler, "handler_class", None) is WorkerView:
             flower.urls.handlers[position] = web.url(r"/worker/(.+)", TasksOfWorker, name="worker")
+    guard(BaseHandler, FailedLogins(LOGIN_FAILURES, 60 * LOGIN_LOCK_MINUTES))
+    # Without limits a client that sends nothing keeps its connection for an hour.
+    flower.app.HTTPServer = partial(
+        HTTPServer,
+        idle_connection_timeout=CLIENT_SECONDS,
+        body_timeout=CLIENT_SECONDS,
+        max_body_size=MAX_BODY,
+    )
     make_app(os.environ["FLOWER_BROKER_URL"]).start(["--quiet", "flower", f"--conf={CONFIGURATION}", *argv])
     return 0

@@ -27,4 +27,6 @@ DATA_MAP = "order_project.erasure.data.DATA_MAP"
 PLACE_ORDER_VERSION = env.int("PLACE_ORDER_VERSION", 1)
 # RabbitMQ's management API, which knows the members of queues; empty: the members are not checked.
 BROKER_API = env.str("ORDER_BROKER_API", "")
+# How many orders a user may have under way; 0: any number. Staff and services are exempt.
+ORDERS_UNDER_WAY = env.int("ORDERS_UNDER_WAY", 0)
 SANDBOX_URL = env.str("SANDBOX_URL", "http://127.0.0.1:8090")

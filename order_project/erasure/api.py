@@ -41,6 +41,7 @@ class ErasureOutput(serializers.ModelSerializer[Erasure]):
 
 class CustomerForget(APIView):
     needs: Needs = {"POST": ("order.add_erasure",)}
+    throttle_scope = "verbs"
 
     @extend_schema(request=WhyInput, responses={202: ErasureOutput})
     def post(self, request: Request, pk: UUID) -> Response:

@@ -134,7 +134,7 @@ def customers(open_shop: Shop) -> Iterator[tuple[httpx.Client, httpx.Client]]:
 
 
 class TestWhatDjangoAnswersItself:
-    """Gunicorn, Django and DRF each answer some mistakes; the client sees one kind of answer."""
+    """The HTTP server, Django and DRF each answer some mistakes; the client sees one kind of answer."""
 
     @pytest.mark.parametrize("service", SERVICES)
     def test_is_a_problem_in_every_service(self, open_shop: Shop, service: str) -> None:

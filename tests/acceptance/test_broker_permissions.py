@@ -306,6 +306,16 @@ class TestFlower:
         for page in ("/", "/workers", "/tasks", "/broker", "/api/workers", "/worker/order@host"):
             assert flower.get(page, auth=None).status_code == 401
             assert flower.get(page, auth=("admin", "wrong")).status_code == 401
+            # A right login forgets the wrong one, or the address would soon be locked.
+            assert flower.get("/workers").headers["X-Frame-Options"] == "DENY"
+
+    def test_locks_an_address_that_guesses_it_and_no_other(self, flower: httpx.Client) -> None:
+        elsewhere = httpx.HTTPTransport(local_address="127.0.0.9")
+        with httpx.Client(base_url=flower.base_url, auth=flower.auth, transport=elsewhere) as guesser:
+            statuses = [guesser.get("/workers", auth=("admin", f"{n}")).status_code for n in range(6)]
+            assert statuses == [401] * 5 + [429]
+            assert guesser.get("/workers").status_code == 429
+        assert flower.get("/workers").status_code == 200
 
     def test_a_workers_name_leads_to_its_tasks(self, flower: httpx.Client) -> None:
         answer = flower.get("/worker/payment@host")

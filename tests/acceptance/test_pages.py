@@ -98,13 +98,15 @@ def context(browser: Browser, open_shop: Shop) -> Iterator[BrowserContext]:
     """A browser that is logged in to all four admins at once."""
     name, password = open_shop.stack.admin_login
     with browser.new_context(viewport=DESKTOP) as context:
-        page = context.new_page()
+        complaints = Complaints()
+        page = complaints.watch(context.new_page())
         for service in SERVICES:
             page.goto(f"{open_shop.stack.url(service)}/admin/")
             page.fill("input[name=username]", name)
             page.fill("input[name=password]", password)
             page.click("[type=submit]")
             page.wait_for_url("**/admin/")
+        assert not complaints
         page.close()
         yield context
 
@@ -142,6 +144,20 @@ class TestTheAdmins:
         assert not complaints
         # Each service has the four lists of messaging and accounts at least.
         assert shown >= 6 * len(SERVICES)
+        page.close()
+
+    def test_menus_and_searches_work_under_the_content_security_policy(
+        self, open_shop: Shop, context: BrowserContext, complaints: Complaints
+    ) -> None:
+        page = complaints.watch(context.new_page())
+        home = f"{open_shop.stack.url('order')}/admin/"
+        page.goto(f"{home}order/customer/")
+        page.keyboard.press("Control+k")  # Alpine opens it
+        page.keyboard.type("customers")
+        page.wait_for_selector("#command-results a")  # htmx fills it
+        for form in ("password_change/", "auth/user/add/", "order/customer/add/"):
+            page.goto(home + form)
+        assert not complaints
         page.close()
 
     def test_the_saga_page_shows_its_steps(

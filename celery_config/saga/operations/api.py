@@ -135,6 +135,7 @@ class KnownFlows(APIView):
 
 class Operating(APIView):
     needs: Needs = {"GET": OPERATES, "POST": OPERATES}
+    throttle_scope = "verbs"
     model: type[WatchedRow] = SagaInstance
 
     def get_row(self, pk: UUID) -> Any:
@@ -201,6 +202,7 @@ def operator_paths(name: str, flow: WatchedFlow[Any, Any]) -> list[URLPattern]:
 
 class Pauses(APIView):
     needs: Needs = {"GET": ("saga.view_sagapause",), "POST": OPERATES, "DELETE": OPERATES}
+    throttle_scope = "verbs"
 
     @extend_schema(responses={200: PauseOutput(many=True)})
     def get(self, request: Request) -> Response:

@@ -138,8 +138,7 @@ class TestConfiguration:
         for service in SERVICES:
             for process in PROCESSES:
                 command = " ".join(containers[f"{service}-{process}"]["command"])
-                wanted = SERVICES[service].package if process == "web" else service
-                assert re.search(rf"\b{wanted}\b", command), command
+                assert re.search(rf"\b{service}\b", command), command
         others = {"postgres", "rabbitmq", "configuration", "sandbox", "flower"}
         assert set(containers) == {f"{s}-{p}" for s in SERVICES for p in PROCESSES} | others
 
@@ -186,7 +185,7 @@ class TestConfiguration:
                 internal = environment["INTERNAL_PORT"]
                 for peer in peers:
                     assert environment[f"{peer.upper()}_URL"] == f"http://{peer}-web:{internal}"
-                assert f"--bind 0.0.0.0:{internal}" in environment["GUNICORN_CMD_ARGS"]
+                assert f"--bind=0.0.0.0:{internal}" in containers[f"{service}-web"]["command"]
             assert internal not in [str(port["target"]) for port in containers[f"{service}-web"]["ports"]]
         webhooks = [word for word in containers["sandbox"]["command"] if "-webhook=" in word]
         assert [word.partition("=")[2].rpartition("/api/")[0] for word in webhooks] == [

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from io import BytesIO
 from typing import Any
-from unittest.mock import Mock
 from urllib.parse import urlencode
 
 import pytest
@@ -13,7 +11,6 @@ from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.db import OperationalError
 from django.test import Client
-from gunicorn.http.errors import InvalidChunkSize
 from rest_framework.test import APIClient
 
 from order_project import selectors
@@ -30,15 +27,6 @@ def told(answer: Any) -> tuple[int, str, str]:
 @pytest.fixture(autouse=True)
 def _nobody_asked_for_a_token() -> None:
     cache.clear()
-
-
-def in_chunks(client: APIClient, body: str, kind: str, **more: Any) -> Any:
-    """POST as gunicorn hands on what comes without a Content-Length."""
-    environ = {
-        "REQUEST_METHOD": "POST", "PATH_INFO": "/api/token/", "CONTENT_TYPE": kind,
-        "HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input": BytesIO(body.encode()), "wsgi.input_terminated": True,
-    }  # fmt: skip
-    return client.request(**environ | more)
 
 
 class TestUnderApi:
@@ -63,27 +51,6 @@ class TestUnderApi:
     )
     def test_a_body_that_is_too_large(self, peer: APIClient, url: str, kind: str) -> None:
         assert told(peer.post(url, TOO_LARGE, content_type=kind)) == (413, PROBLEM, "body_too_large")
-
-    @pytest.mark.parametrize("kind", ["application/json", "application/x-www-form-urlencoded"])
-    def test_a_body_in_chunks_that_is_too_large(self, peer: APIClient, kind: str) -> None:
-        assert told(in_chunks(peer, TOO_LARGE * 2, kind)) == (413, PROBLEM, "body_too_large")
-
-    @pytest.mark.parametrize("coding", ["chunked", "Chunked", "CHUNKED"])
-    def test_a_body_in_chunks_is_read(self, peer: APIClient, coding: str) -> None:
-        body = '{"username": "ada", "password": "x"}'
-        answer = in_chunks(peer, body, "application/json", HTTP_TRANSFER_ENCODING=coding)
-        assert [error["code"] for error in answer.json()["errors"]] == ["authorization"]
-
-    @pytest.mark.parametrize("broken", [ConnectionResetError, InvalidChunkSize(b"ZZ")])
-    def test_a_body_in_chunks_that_breaks_off(self, peer: APIClient, broken: Any) -> None:
-        answer = in_chunks(
-            peer, "", "application/json", **{"wsgi.input": Mock(read=Mock(side_effect=broken))}
-        )
-        assert told(answer) == (400, PROBLEM, "bad_request")
-
-    def test_a_body_in_chunks_whose_end_nobody_tells(self, peer: APIClient) -> None:
-        answer = in_chunks(peer, "{}", "application/json", **{"wsgi.input_terminated": False})
-        assert told(answer) == (400, PROBLEM, "bad_request")
 
     def test_an_error_of_ours_shows_no_details(
         self, peer: APIClient, monkeypatch: pytest.MonkeyPatch

@@ -1,0 +1,2 @@
+// htmx would write its indicator's style into the page, which the Content-Security-Policy forbids.
+htmx.config.includeIndicatorStyles = false;
