@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.contrib import admin
@@ -30,6 +30,8 @@ from celery_config.web.parsers import NestingSafeJsonParser
 
 class TokenInput(KnownFieldsOnly, AuthTokenSerializer):
     """A name and a password."""
+
+    hints: ClassVar = {}
 
 
 class TokenApi(ObtainAuthToken):

@@ -39,11 +39,6 @@ class OrderTooLarge(Unprocessable):
     default_detail = "The order is too large to be carried; split it."
 
 
-class KeyReused(Conflict):
-    default_code = "idempotency_key_reused"
-    default_detail = "This Idempotency-Key was used for another request. Use a new key for a new order."
-
-
 class TooLate(Conflict):
     default_code = "too_late"
     default_detail = "The order can no longer be cancelled."

@@ -56,6 +56,7 @@ def web_settings(service: str, package: str, apps: tuple[str, ...], *, tls: bool
             "django.middleware.clickjacking.XFrameOptionsMiddleware",
             "celery_config.web.middleware.BodyLimitMiddleware",
             "celery_config.web.middleware.NoNulMiddleware",
+            "celery_config.web.middleware.KeyPlacementMiddleware",
         ],
         "ROOT_URLCONF": f"{package}.config.urls",
         "DATA_MAP": f"{package}.erasure.DATA_MAP",

@@ -5,20 +5,32 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from io import BytesIO
+from typing import Any
 from uuid import uuid4
 
 import structlog
 from django.conf import settings
 from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from gunicorn.http.errors import ParseException
+from rest_framework.permissions import SAFE_METHODS
 
 from celery_config.failpoints.points import Point, reach
+from celery_config.web.idempotency_keys import HEADER, KeyUse, find_key_use
 
 # What a proxy or client may send as an id: nothing that could forge a log line or a header.
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 CHUNK_BYTES = 65_536
 MAX_SKIPPED_CHUNKS = 512
+UTF_8 = ("utf-8", "utf8", "us-ascii")
+
+
+class EncodingRefused(BadRequest):
+    """The body is compressed, or in a charset other than UTF-8."""
+
+
+class KeyMisplaced(BadRequest):
+    """The request has an Idempotency-Key and takes none; the text says where keys belong."""
 
 
 class HttpsRequired(PermissionDenied):
@@ -90,14 +102,14 @@ class NoNulMiddleware(Middleware):
 
 
 class BodyLimitMiddleware(Middleware):
-    """Enforces DATA_UPLOAD_MAX_MEMORY_SIZE for the API, where DRF's parsers bypass Django's own check.
+    """Bounds every body before anything reads it: DATA_UPLOAD_MAX_MEMORY_SIZE bytes, not compressed, in UTF-8.
 
-    Django takes a body without a Content-Length for empty, so a body in chunks is measured here.
+    DRF's parsers and Django's files bypass Django's own check. Django takes a body without a Content-Length for empty,
+    so a body in chunks is measured here. To decode what the limit allows takes minutes in some charsets (punycode).
     """
 
     def check_request(self, request: HttpRequest) -> None:
-        if not request.path_info.startswith("/api/"):
-            return
+        check_encoding(request)
         if "chunked" in request.headers.get("Transfer-Encoding", "").lower():
             measure_body(request)
         try:
@@ -105,6 +117,32 @@ class BodyLimitMiddleware(Middleware):
         except RequestDataTooBig:
             skip_body(request)
             raise
+        except UnreadablePostError as error:
+            raise BadRequest("the body was cut off") from error
+
+
+class KeyPlacementMiddleware(Middleware):
+    """Refuses an Idempotency-Key where none is taken: the client would believe that a repeat is harmless."""
+
+    def process_view(self, request: HttpRequest, view: Any, *_: Any) -> None:
+        method, api_view = request.method or "", getattr(view, "cls", None)
+        if api_view is None or method in SAFE_METHODS or HEADER not in request.headers:
+            return
+        use, refusal = find_key_use(api_view, method)
+        if use is KeyUse.REFUSED:
+            raise KeyMisplaced(refusal)
+
+
+def check_encoding(request: HttpRequest) -> None:
+    """
+    Raises:
+        EncodingRefused: the body is compressed, or not in UTF-8.
+    """
+    coding = request.headers.get("Content-Encoding", "identity")
+    if coding.strip().lower() != "identity":
+        raise EncodingRefused("Send the body as it is: this service takes no Content-Encoding.")
+    if (request.content_params or {}).get("charset", "utf-8").strip().lower() not in UTF_8:
+        raise EncodingRefused("Send the body in UTF-8: this service takes no other charset.")
 
 
 def measure_body(request: HttpRequest) -> None:
