@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, ClassVar, Protocol
 from uuid import UUID
 
@@ -127,7 +129,20 @@ def run_command(task: str, message: dict[str, Any], replies: dict[str, Any]) -> 
         raise ValidationError({"message": f"{task} cannot take it: {error}"}) from error
 
 
-SETTLED = Answer[str](lambda result, _: {"settled": result}, str, name=str)
+@dataclass(frozen=True)
+class Settlement:
+    """What was done, as a sentence, and of which saga."""
+
+    result: str
+    saga: UUID | None = None
+
+
+SETTLED = Answer[Settlement](
+    lambda made, _: {"settled": made.result},
+    Settlement,
+    name=attrgetter("result"),
+    subject=attrgetter("saga"),
+)
 
 
 class SettleBarrier(APIView):
@@ -135,11 +150,11 @@ class SettleBarrier(APIView):
 
     @extend_schema(request=BarrierSettleInput, responses={200: dict})
     @answer_once(SETTLED)
-    def post(self, request: Request) -> str:
+    def post(self, request: Request) -> Settlement:
         """Store what a human found out over the open intent of a call outside, as the provider's own answer."""
         given = parse_body(BarrierSettleInput, request)
         try:
-            return manual.settle_manually(load_handlers(), **given)
+            return Settlement(manual.settle_manually(load_handlers(), **given), given["saga"])
         except (msgspec.ValidationError, KeyError) as error:
             raise ValidationError({"answer": f"it lacks something: {error}"}) from error
 

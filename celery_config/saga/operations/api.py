@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from celery_config.common.identifiers import parse_uuid
 from celery_config.contracts.base import encode
 from celery_config.messaging.idempotency import Answer, answer_once, find_row
 from celery_config.messaging.retention import SAGAS_AT_ONCE
@@ -55,7 +56,12 @@ class ActionOutput(serializers.ModelSerializer[OperatorAction]):
 
 def answer_action(code: int) -> Answer[OperatorAction]:
     """Return how an operator's act answers: with its record."""
-    return Answer(lambda action, _: ActionOutput(action).data, find_row(OperatorAction), code)
+    return Answer(
+        lambda action, _: ActionOutput(action).data,
+        find_row(OperatorAction),
+        code,
+        subject=lambda action: action.saga_id or parse_uuid(action.subject),
+    )
 
 
 class SagaOutput(serializers.ModelSerializer[SagaInstance]):

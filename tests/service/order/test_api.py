@@ -92,7 +92,9 @@ class TestPlacing:
 
     def test_a_repeat_with_its_key_is_the_same_order(self, ada: APIClient, bob: APIClient) -> None:
         """Rule 1."""
-        first, again = post(ada, "k").json(), post(ada, "k").json()
+        answers = [post(ada, "k") for _ in range(2)]
+        first, again = (answer.json() for answer in answers)
+        assert [answer.get("Idempotent-Replayed") for answer in answers] == [None, "true"]
         assert (first["order"], first["repeated"], again["repeated"]) == (again["order"], False, True)
         assert post(bob, "k").json()["order"] != first["order"]
 
