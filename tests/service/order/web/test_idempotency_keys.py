@@ -116,9 +116,10 @@ class TestOnce:
     def test_another_request_is_refused(self, ada: APIClient, shop: Shop, confirmed: Placed) -> None:
         refund(ada, confirmed)
         assert told(refund(ada, confirmed, amount=1)) == (422, "idempotency_key_reused")
+        assert told(refund(ada, shop.order())) == (422, "idempotency_key_reused")
         assert told(post(ada, "/api/customers/", {"name": "Bob"})) == (422, "idempotency_key_reused")
         assert told(post(ada, "/api/orders/", make_wish(shop))) == (422, "idempotency_key_reused")
-        assert Refund.objects.count() == Order.objects.count() == 1
+        assert (Refund.objects.count(), Order.objects.count()) == (1, 2)
 
     def test_what_it_made_is_gone(self, ada: APIClient) -> None:
         made = post(ada, "/api/customers/", {"name": "Bob"}).json()
