@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from functools import cached_property
 from typing import Any
 
@@ -13,13 +13,14 @@ from django.urls import URLPattern, URLResolver, path
 from drf_spectacular.utils import extend_schema
 from rest_framework import generics, serializers
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from celery_config.common.iso import validate_currency
 from celery_config.contracts.inventory import MAX_NAME, MAX_PRICE, MAX_SKU, MAX_STOCK
 from celery_config.messaging.api import RefusedWhileRecovering
+from celery_config.messaging.idempotency import Answer, MadeByKey, answer_once, find_row
 from celery_config.reconciliation.api import FactsApi
 from celery_config.web.fields import IdField, StrictCharField, StrictIntegerField
+from celery_config.web.filters import StrictFilterBackend
 from celery_config.web.inputs import ClientInput
 from celery_config.web.parsers import parse_body
 from celery_config.web.permissions import Needs
@@ -60,9 +61,31 @@ class ProductSerializer(serializers.ModelSerializer[Product]):
         return selectors.read_payable()
 
 
+def join_counts(result: Any) -> str:
+    """Return the counts of a result as a text that `split` takes apart."""
+    return " ".join(map(str, astuple(result)))
+
+
 class WarningSerializer(serializers.Serializer[Any]):
     sku = serializers.CharField()
     detail = serializers.CharField()
+
+
+PUT = Answer[services.PutResult](
+    lambda put, request: (
+        ProductsApi.OutputSerializer(
+            {**asdict(put), "warnings": warn_of_payment(find_products(request))}
+        ).data
+    ),
+    lambda name: services.PutResult(*map(int, name.split())),
+    name=join_counts,
+)
+OPENED = Answer[services.OpeningResult](
+    lambda opened, _: OpeningStockApi.OutputSerializer(opened).data,
+    lambda name: services.OpeningResult(*map(int, name.split())),
+    name=join_counts,
+)
+ADJUSTED = Answer[Movement](lambda movement, _: MovementSerializer(movement).data, find_row(Movement))
 
 
 class ProductsApi(RefusedWhileRecovering, generics.ListAPIView[Product]):
@@ -92,14 +115,19 @@ class ProductsApi(RefusedWhileRecovering, generics.ListAPIView[Product]):
         warnings = WarningSerializer(many=True, help_text="products of which an order could not be paid")
 
     @extend_schema(request=InputSerializer, responses=OutputSerializer)
-    def post(self, request: Request) -> Response:
+    @answer_once(PUT)
+    def post(self, request: Request) -> services.PutResult:
         """Create products, or change them to what is sent, all in one transaction."""
         products = [
             domain.ProductData(**item) for item in parse_body(self.InputSerializer, request)["products"]
         ]
         with translate_errors():
-            put = services.put_products(products=products, by=request.user.get_username())
-        return Response(self.OutputSerializer({**asdict(put), "warnings": warn_of_payment(products)}).data)
+            return services.put_products(products=products, by=request.user.get_username())
+
+
+def find_products(request: Request) -> Iterable[Product]:
+    """Return the products that a valid request has put."""
+    return Product.objects.filter(pk__in=[item["sku"].strip() for item in request.data["products"]])
 
 
 class ProductApi(generics.RetrieveAPIView[Product]):
@@ -144,15 +172,15 @@ class OpeningStockApi(RefusedWhileRecovering):
         there_already = serializers.IntegerField()
 
     @extend_schema(request=InputSerializer, responses=OutputSerializer)
-    def post(self, request: Request) -> Response:
+    @answer_once(OPENED)
+    def post(self, request: Request) -> services.OpeningResult:
         """Set the opening stock once: a product that has one keeps it."""
         items = parse_body(self.InputSerializer, request)["items"]
         with translate_errors():
             domain.check_unique([item["sku"] for item in items])
-            opened = services.set_opening_stock(
+            return services.set_opening_stock(
                 quantities={item["sku"]: item["quantity"] for item in items}, by=request.user.get_username()
             )
-        return Response(self.OutputSerializer(opened).data)
 
 
 class MovementSerializer(serializers.ModelSerializer[Movement]):
@@ -178,13 +206,13 @@ class AdjustmentApi(RefusedWhileRecovering):
         reason = StrictCharField(max_length=200)
 
     @extend_schema(request=InputSerializer, responses=MovementSerializer)
-    def post(self, request: Request) -> Response:
+    @answer_once(ADJUSTED)
+    def post(self, request: Request) -> Movement:
         """Add to the stock of one product, or take from it with a negative quantity."""
         with translate_errors():
-            movement = services.adjust_stock(
+            return services.adjust_stock(
                 **parse_body(self.InputSerializer, request), by=request.user.get_username()
             )
-        return Response(MovementSerializer(movement).data)
 
 
 class ReservationsApi(generics.ListAPIView[Reservation]):
@@ -212,10 +240,11 @@ class MovementsApi(generics.ListAPIView[Movement]):
     serializer_class = MovementSerializer
     ordering = "-id"  # the movements of one order are made at the same moment
     queryset = Movement.objects.all()
+    filter_backends = (StrictFilterBackend, MadeByKey)
     filterset_fields = ("product", "order", "kind")
 
 
-def warn_of_payment(products: Iterable[domain.ProductData]) -> list[dict[str, str]]:
+def warn_of_payment(products: Iterable[Product]) -> list[dict[str, str]]:
     payable = selectors.read_payable()
     faults = {
         each.sku: domain.explain_payment_fault(each.price, each.currency, payable.get(each.currency))

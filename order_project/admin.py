@@ -20,7 +20,6 @@ from celery_config.web.columns import (
     ADDRESS_LINES,
     id_column,
     join_lines,
-    json_column,
     label_column,
     link_column,
     money_column,
@@ -35,7 +34,6 @@ from order_project.models import (
     Choreography,
     Customer,
     Erasure,
-    IdempotencyKey,
     Order,
     OrderLine,
     PayableCurrency,
@@ -175,15 +173,6 @@ class PayableCurrencyAdmin(ReadOnlyAdmin):
     search_help_text = "ISO 4217 code"
     ordering = ("currency",)
     fields = ("currency", "accepted", "step", "version", "changed_at", "applied_at")
-
-
-@admin.register(IdempotencyKey)
-class IdempotencyKeyAdmin(ReadOnlyAdmin):
-    list_display = ("key", "client", "created_at")
-    search_fields = ("key__exact",)
-    search_help_text = "the whole key"
-    ordering = ("-id",)
-    fields = ("client", "key", "request_hash", json_column("response"), "created_at")
 
 
 # Sagas here are about orders and erasures, which the engine does not know.

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
 from django.urls import path, reverse
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import generics, serializers, status
 from rest_framework.exceptions import APIException, PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from celery_config.messaging.idempotency import (
+    REPLAYED,
+    Answer,
+    MadeByKey,
+    answer_once,
+    find_row,
+    name_client,
+)
 from celery_config.saga.models import SagaInstance, SagaStep
 from celery_config.saga.operations import api as saga_api
 from celery_config.web.fields import StrictCharField, StrictIntegerField
+from celery_config.web.filters import StrictFilterBackend
+from celery_config.web.idempotency_keys import PARAMETER, KeyUse, read_key, set_key_use
 from celery_config.web.inputs import ClientInput
 from celery_config.web.parsers import parse_body
 from celery_config.web.permissions import ANY_USER, Needs, may
@@ -25,7 +37,7 @@ from order_project.choreography.flow import CHOREOGRAPHIES
 from order_project.customers import CustomerList, CustomerShow, ProductShow
 from order_project.erasure.api import CustomerForget, ErasureList, ErasureShow
 from order_project.inputs import (
-    LONGEST_KEY,
+    KEY_OF_BATCH,
     BatchInput,
     CustomerAccess,
     OrderInput,
@@ -34,8 +46,6 @@ from order_project.inputs import (
 )
 from order_project.models import Choreography, Order, OrderLine, Refund, SeenEvent
 from order_project.requests import OrderSubmission, Placed
-
-KEY_OF_BATCH = "A batch has no key of its own: give each order its `idempotency_key`."
 
 
 class StepOutput(serializers.ModelSerializer[SagaStep]):
@@ -129,6 +139,7 @@ class OrderDetail(OrderOutput):
 class OrderList(generics.GenericAPIView[Order]):
     needs: Needs = {"GET": (ANY_USER,), "POST": (ANY_USER,)}
     serializer_class = OrderOutput
+    filter_backends = (StrictFilterBackend, MadeByKey)
     filterset_fields = ("status", "customer", "reference")
 
     def get_queryset(self) -> Any:
@@ -141,21 +152,18 @@ class OrderList(generics.GenericAPIView[Order]):
         sagas = selectors.read_sagas(order.saga for order in page if order.saga)
         return self.get_paginated_response(OrderOutput(page, many=True, context={"sagas": sagas}).data)
 
-    @extend_schema(
-        request=OrderInput,
-        responses={202: dict},
-        parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
-    )
+    @extend_schema(request=OrderInput, responses={202: dict}, parameters=[PARAMETER])
+    @set_key_use(KeyUse.TAKEN)
     def post(self, request: Request) -> Response:
         """Place an order. The answer says where to look; a repeat with the same Idempotency-Key places nothing."""
         given = parse_body(OrderInput, request)
-        key = read_idempotency_key(request)
+        key = read_key(request)
         customers = CustomerAccess(request.user)
         customers.look_up([given])
         with customers.transaction():
             wanted = read_request(given, customers)
             placed = placing.place_order(
-                client=client_id(request),
+                client=name_client(request),
                 request=wanted,
                 idempotency_key=key,
                 room=under_way.count_room(request.user),
@@ -164,7 +172,7 @@ class OrderList(generics.GenericAPIView[Order]):
         return Response(
             {**answer, "status": "placed"},
             status=status.HTTP_202_ACCEPTED,
-            headers={"Location": answer["url"]},
+            headers={"Location": answer["url"], **({REPLAYED: "true"} if placed.repeated else {})},
         )
 
 
@@ -173,10 +181,9 @@ class OrderBatch(generics.GenericAPIView[Order]):
     serializer_class = BatchInput
 
     @extend_schema(responses={200: dict})
+    @set_key_use(KeyUse.REFUSED, KEY_OF_BATCH)
     def post(self, request: Request) -> Response:
         """Place many orders, each with an outcome of its own: `status` 202 with the order, or the problem it has."""
-        if "Idempotency-Key" in request.headers:
-            raise serializers.ValidationError({"Idempotency-Key": KEY_OF_BATCH})
         given = parse_body(BatchInput, request)
         customers = CustomerAccess(request.user)
         with customers.transaction():
@@ -184,17 +191,12 @@ class OrderBatch(generics.GenericAPIView[Order]):
             submissions = [each for each in read if isinstance(each, OrderSubmission)]
             room = under_way.count_room(request.user)
             outcomes = iter(
-                placing.place_orders(client=client_id(request), submissions=submissions, room=room)
+                placing.place_orders(client=name_client(request), submissions=submissions, room=room)
             )
             results = [next(outcomes) if isinstance(each, OrderSubmission) else each for each in read]
             if customers.newcomer and not any(isinstance(result, Placed) for result in results):
                 transaction.set_rollback(True)
         return Response({"results": [render_result(result) for result in results]})
-
-
-def client_id(request: Request) -> str:
-    """Whose idempotency keys these are."""
-    return str(request.user.pk or request.user.get_username())
 
 
 def render_result(result: Placed | APIException) -> dict[str, Any]:
@@ -207,13 +209,6 @@ def render_placed(placed: Placed) -> dict[str, Any]:
     return {
         "order": placed.order, "url": reverse("order", args=[placed.order]), "repeated": placed.repeated,
     }  # fmt: skip
-
-
-def read_idempotency_key(request: Request) -> str:
-    key = request.headers.get("Idempotency-Key", "")
-    if len(key) > LONGEST_KEY:
-        raise serializers.ValidationError({"Idempotency-Key": f"at most {LONGEST_KEY} characters"})
-    return key
 
 
 class OrderAPI(generics.GenericAPIView[Order]):
@@ -233,21 +228,44 @@ class OrderShow(OrderAPI):
         )
 
 
+@dataclass(frozen=True)
+class Cancellation:
+    """What became of a request to cancel an order."""
+
+    order: UUID
+    status: str
+
+    def __str__(self) -> str:
+        return f"{self.order} {self.status}"
+
+    @staticmethod
+    def parse(text: str) -> Cancellation:
+        order, state = text.split()
+        return Cancellation(UUID(order), state)
+
+
+CANCELLED = Answer[Cancellation](
+    lambda made, _: {**asdict(made), "url": reverse("order", args=[made.order])},
+    Cancellation.parse,
+    status.HTTP_202_ACCEPTED,
+    name=str,
+    subject=attrgetter("order"),
+)
+
+
 class OrderCancel(OrderAPI):
     throttle_scope = "verbs"
 
     @extend_schema(request=None, responses={202: dict})
-    def post(self, request: Request, pk: UUID) -> Response:
+    @answer_once(CANCELLED)
+    def post(self, request: Request, pk: UUID) -> Cancellation:
         """Ask to cancel. 202: it is stopping; 409 with the reason: it is too late."""
         parse_body(ClientInput, request)
         order = self.get_object()
         if not selectors.owns_order(request.user, order) and not may(request.user, "order.change_order"):
             raise PermissionDenied("You need the permission order.change_order to cancel another's order.")
         state = cancelling.ask_to_cancel(order=order, reason=f"cancelled by {request.user.get_username()}")
-        return Response(
-            {"order": order.pk, "status": state, "url": reverse("order", args=[order.pk])},
-            status=status.HTTP_202_ACCEPTED,
-        )
+        return Cancellation(order.pk, state)
 
 
 class RefundInput(ClientInput):
@@ -261,21 +279,30 @@ class RefundOutput(serializers.ModelSerializer[Refund]):
         fields = ("id", "order", "amount", "reason", "by", "status", "detail", "created_at")
 
 
+REFUNDED = Answer[Refund](
+    lambda refund, _: RefundOutput(refund).data,
+    find_row(Refund),
+    status.HTTP_202_ACCEPTED,
+    subject=attrgetter("order_id"),
+)
+
+
 class RefundList(generics.ListAPIView[Refund]):
     serializer_class = RefundOutput
     queryset = Refund.objects.all()
+    filter_backends = (StrictFilterBackend, MadeByKey)
     filterset_fields = ("status",)
 
     def get_queryset(self) -> Any:
         return super().get_queryset().filter(order=self.kwargs.get("pk"))
 
     @extend_schema(request=RefundInput, responses={202: RefundOutput})
-    def post(self, request: Request, pk: UUID) -> Response:
+    @answer_once(REFUNDED)
+    def post(self, request: Request, pk: UUID) -> Refund:
         """Give money back for a confirmed order."""
         given = parse_body(RefundInput, request)
         order = generics.get_object_or_404(Order, pk=pk)
-        refund = services.request_refund(order=order.pk, by=request.user.get_username(), **given)
-        return Response(RefundOutput(refund).data, status=status.HTTP_202_ACCEPTED)
+        return services.request_refund(order=order.pk, by=request.user.get_username(), **given)
 
 
 urlpatterns = [

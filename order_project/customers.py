@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import IntegrityError, models, transaction
 from django.db.models import ProtectedError
-from rest_framework import generics, serializers
+from drf_spectacular.utils import extend_schema
+from rest_framework import generics, serializers, status
 from rest_framework.exceptions import NotFound
 from rest_framework.fields import get_error_detail
+from rest_framework.request import Request
 
 from celery_config.copies.api import CopiedDetail
 from celery_config.messaging.api import RefusedWhileRecovering
+from celery_config.messaging.idempotency import Answer, MadeByKey, answer_once, find_row
 from celery_config.web.change_log import CREATED, DELETED, record_changes
 from celery_config.web.fields import StrictCharField
+from celery_config.web.filters import StrictFilterBackend
 from celery_config.web.inputs import KnownFieldsOnly
 from celery_config.web.permissions import ANY_USER, Needs
 from order_project.addresses import AddressInput
@@ -86,12 +91,29 @@ def save_customer(customer: Customer, *, changed: Sequence[str], by: str) -> Cus
     return customer
 
 
-class CustomerList(RefusedWhileRecovering, generics.ListCreateAPIView[Customer]):
+MADE = Answer[Customer](
+    lambda customer, _: CustomerSerializer(customer).data,
+    find_row(Customer),
+    status.HTTP_201_CREATED,
+    subject=attrgetter("pk"),
+)
+
+
+class CustomerList(RefusedWhileRecovering, generics.ListAPIView[Customer]):
     """Customers, newest first."""
 
     serializer_class = CustomerSerializer
     queryset = Customer.objects.all()
+    filter_backends = (StrictFilterBackend, MadeByKey)
     filterset_fields = ("reference", "email")
+
+    @extend_schema(responses={201: CustomerSerializer})
+    @answer_once(MADE)
+    def post(self, request: Request) -> Customer:
+        """Make a customer."""
+        form = self.get_serializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        return form.save()
 
 
 class CustomerShow(RefusedWhileRecovering, generics.RetrieveUpdateDestroyAPIView[Customer]):

@@ -58,11 +58,6 @@ class TooManyUnderWay(Throttled):
         )
 
 
-class KeyReused(Conflict):
-    default_code = "idempotency_key_reused"
-    default_detail = "This Idempotency-Key was used for another request. Use a new key for a new order."
-
-
 class TooLate(Conflict):
     default_code = "too_late"
     default_detail = "The order can no longer be cancelled."

@@ -1,4 +1,8 @@
-"""Idempotency keys: one request makes one order, however often it is sent (rule 1, the start)."""
+"""Idempotency keys of orders: one request makes one order, however often it is sent (rule 1, the start).
+
+They share the table and the rules of all requests (`celery_config.messaging.idempotency`). Their claim is a part of the
+one statement that places, and a batch claims many at once.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +12,18 @@ from collections.abc import Sequence
 from operator import attrgetter
 from uuid import UUID
 
+from rest_framework import status
+
 from celery_config.contracts.base import encode
 from celery_config.db import bulk
 from celery_config.db.bulk import Statement
+from celery_config.messaging.idempotency import KeyGone, KeyReused, check_repeat, digest_key
+from celery_config.messaging.models import IdempotencyKey
 from order_project.domain import Flow, PriceSource, RequestLine, merge_request_lines
-from order_project.errors import KeyReused
-from order_project.models import IdempotencyKey, Order
+from order_project.models import Order
 from order_project.requests import OrderRequest, OrderSubmission, Placed, PlacingResult
 
-CLAIMED = ("client", "key", "request_hash", "response")
+CLAIMED = ("digest", "request_hash", "status", "made", "subject")
 
 
 def find_repeats(submissions: Sequence[OrderSubmission]) -> dict[UUID, PlacingResult]:
@@ -29,7 +36,7 @@ def find_repeats(submissions: Sequence[OrderSubmission]) -> dict[UUID, PlacingRe
                 continue
             known = first.setdefault(name(each), each)
             if known is not each:
-                repeats[each.id] = answer_repeat(hash_request(known.request), known.id, each.request)
+                repeats[each.id] = answer_repeat(make_row("", known), each.request)
     return repeats
 
 
@@ -38,8 +45,8 @@ def claim_statements(client: str, submissions: Sequence[OrderSubmission]) -> lis
 
     The keys are sorted, so that two batches never wait for each other in a circle.
     """
-    wanted = sorted((each for each in submissions if each.key), key=lambda each: each.key)
-    return bulk.insert_statement(IdempotencyKey, [make_row(client, each) for each in wanted], CLAIMED)
+    rows = [make_row(client, each) for each in submissions if each.key]
+    return bulk.insert_statement(IdempotencyKey, sorted(rows, key=attrgetter("digest")), CLAIMED)
 
 
 def read_answers(client: str, submissions: Sequence[OrderSubmission]) -> dict[UUID, PlacingResult]:
@@ -47,16 +54,16 @@ def read_answers(client: str, submissions: Sequence[OrderSubmission]) -> dict[UU
 
     A key is forgotten after some time; an order keeps its reference.
     """
-    keys = [each.key for each in submissions if each.key]
-    earlier = (
-        {row.key: row for row in IdempotencyKey.objects.filter(client=client, key__in=keys)} if keys else {}
-    )
+    digests = {each.id: digest_key(client, each.key) for each in submissions if each.key}
+    earlier = IdempotencyKey.objects.in_bulk(list(digests.values())) if digests else {}
     answers = {
-        each.id: answer_repeat(row.request_hash, UUID(row.response["order"]), each.request)
+        each.id: answer_repeat(row, each.request)
         for each in submissions
-        if (row := earlier.get(each.key))
+        if (row := earlier.get(digests.get(each.id, "")))
     }
-    return answers | read_references([each for each in submissions if each.id not in answers])
+    # An erasure blanks the key of an order, which still has its reference.
+    open_ones = [each for each in submissions if isinstance(answers.get(each.id, KeyGone()), KeyGone)]
+    return answers | read_references(open_ones)
 
 
 def read_references(submissions: Sequence[OrderSubmission]) -> dict[UUID, PlacingResult]:
@@ -91,16 +98,21 @@ def is_same_order(order: Order, request: OrderRequest) -> bool:
 
 def make_row(client: str, submission: OrderSubmission) -> IdempotencyKey:
     return IdempotencyKey(
-        client=client,
-        key=submission.key,
+        digest=digest_key(client, submission.key),
         request_hash=hash_request(submission.request),
-        response={"order": str(submission.id)},
+        status=status.HTTP_202_ACCEPTED,
+        made=str(submission.id),
+        subject=submission.id,
     )
 
 
-def answer_repeat(request_hash: str, order: UUID, request: OrderRequest) -> PlacingResult:
-    """Answer a request whose key stands for `order`, which a request with this hash made."""
-    return Placed(order, repeated=True) if request_hash == hash_request(request) else KeyReused()
+def answer_repeat(earlier: IdempotencyKey, request: OrderRequest) -> PlacingResult:
+    """Answer a request whose key, or reference, an earlier one has."""
+    try:
+        check_repeat(earlier, hash_request(request))
+    except (KeyReused, KeyGone) as refusal:
+        return refusal
+    return Placed(UUID(earlier.made), repeated=True)
 
 
 def hash_request(request: OrderRequest) -> str:

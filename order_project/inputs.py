@@ -15,6 +15,7 @@ from celery_config.common.iso import validate_currency
 from celery_config.contracts.inventory import MAX_PRICE
 from celery_config.contracts.shipment import Address
 from celery_config.web.fields import IdField, StrictCharField, StrictIntegerField, WordField
+from celery_config.web.idempotency_keys import FIELD, KeyField
 from celery_config.web.inputs import ClientInput
 from celery_config.web.permissions import may
 from order_project import domain, selectors, services
@@ -26,7 +27,7 @@ from order_project.requests import OrderRequest, OrderSubmission
 MOST_AT_ONCE = 100
 # A little more than an order may have, so that the domain says what is wrong with it.
 PARSED_LINES = 10 * domain.MAX_LINES
-LONGEST_KEY = 200
+KEY_OF_BATCH = "A batch has no key of its own: give each order its `idempotency_key`."
 
 
 class LineInput(ClientInput):
@@ -41,8 +42,6 @@ class LineInput(ClientInput):
 
 
 class OrderInput(ClientInput):
-    hints = {"idempotency_key": "Send the key as the header Idempotency-Key."}
-
     lines = serializers.ListField(child=LineInput(), allow_empty=False, max_length=PARSED_LINES)
     currency = StrictCharField(validators=[validate_currency], help_text="ISO 4217")
     payment_token = StrictCharField(max_length=200)
@@ -58,11 +57,13 @@ class OrderInput(ClientInput):
 
 
 class BatchOrderInput(OrderInput):
-    idempotency_key = StrictCharField(max_length=LONGEST_KEY, required=False)
+    idempotency_key = KeyField(required=False)
 
 
 class BatchInput(ClientInput):
     """The orders are read one by one, so that one that is wrong spoils no other."""
+
+    hints = {FIELD: KEY_OF_BATCH}
 
     orders = serializers.ListField(
         child=serializers.JSONField(allow_null=True),

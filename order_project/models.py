@@ -253,25 +253,6 @@ class Refund(models.Model):
         return f"refund {self.id}"
 
 
-class IdempotencyKey(models.Model):
-    """A client's idempotency key with the hash of its request and the response (rule 1, the start)."""
-
-    client = models.CharField(max_length=150)
-    key = models.CharField(max_length=200)
-    request_hash = models.CharField(max_length=64)
-    response = models.JSONField()
-    created_at = models.DateTimeField(db_default=Now())
-
-    class Meta:
-        constraints: ClassVar = [
-            models.UniqueConstraint(fields=["client", "key"], name="idempotency_key_once")
-        ]
-        indexes: ClassVar = [models.Index(fields=["created_at"], name="idempotency_key_by_age")]
-
-    def __str__(self) -> str:
-        return f"{self.client}: {self.key}"
-
-
 class Erasure(models.Model):
     """The erasure of a customer in all services. The row stays as the proof."""
 

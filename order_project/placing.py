@@ -16,6 +16,7 @@ from celery_config.contracts.order import OrderPlaced
 from celery_config.db import bulk
 from celery_config.db.bulk import Statement
 from celery_config.errors import ChainTooLarge
+from celery_config.messaging.idempotency import report_in_flight
 from celery_config.saga.dsl import Saga
 from celery_config.saga.engine import starting
 from order_project import domain, idempotency, selectors
@@ -60,7 +61,8 @@ def place_order(
         room: see `place_orders`.
 
     Raises:
-        BadLines, OrderTooLarge, KeyReused, SagaPaused, TooManyUnderWay, UnknownCustomer: nothing was written.
+        BadLines, OrderTooLarge, KeyReused, KeyGone, KeyInFlight, SagaPaused, TooManyUnderWay, UnknownCustomer: nothing
+            was written.
     """
     submission = OrderSubmission(request, idempotency_key or "")
     (result,) = place_orders(client=client, submissions=[submission], room=room)
@@ -82,7 +84,7 @@ def place_orders(
         The result of each submission, in their order. A refused one leaves nothing behind, its key included.
 
     Raises:
-        SagaPaused: nothing was written.
+        SagaPaused, KeyInFlight: nothing was written.
     """
     repeats = idempotency.find_repeats(submissions)
     new = [each for each in submissions if each.id not in repeats]
@@ -107,6 +109,7 @@ def write_drafts(client: str, submissions: Sequence[OrderSubmission]) -> Drafts:
 
     Raises:
         IntegrityError: the statement failed for a cause that is neither.
+        KeyInFlight: another request with one of the keys did not end in time.
     """
     taken: set[UUID] = set()
     gone: frozenset[UUID] = frozenset()
@@ -114,7 +117,8 @@ def write_drafts(client: str, submissions: Sequence[OrderSubmission]) -> Drafts:
         drafts = draft_orders([each for each in submissions if each.id not in taken], gone)
         try:
             claims = idempotency.claim_statements(client, drafts.accepted)
-            bulk.execute_atomically(*claims, *drafts.statements)
+            with report_in_flight():
+                bulk.execute_atomically(*claims, *drafts.statements)
             return drafts
         except IntegrityError:
             # The statement waited for the transaction that holds the key or erases the customer, so both are visible.

@@ -7,8 +7,9 @@ from uuid import UUID
 
 from celery_config.common.identifiers import uuid7
 from celery_config.contracts.shipment import Address
+from celery_config.messaging.idempotency import KeyGone, KeyReused
 from order_project.domain import Flow, RequestLine
-from order_project.errors import BadLines, KeyReused, OrderTooLarge, TooManyUnderWay, UnknownCustomer
+from order_project.errors import BadLines, OrderTooLarge, TooManyUnderWay, UnknownCustomer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +32,7 @@ class Placed:
     """Whether this answers an earlier request with the same idempotency key."""
 
 
-PlacingResult = Placed | BadLines | OrderTooLarge | KeyReused | TooManyUnderWay | UnknownCustomer
+PlacingResult = Placed | BadLines | OrderTooLarge | KeyReused | KeyGone | TooManyUnderWay | UnknownCustomer
 
 
 @dataclass(frozen=True)

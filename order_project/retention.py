@@ -1,4 +1,4 @@
-"""Retention: idempotency keys and seen events are deleted after `SAGA_RETENTION_DAYS`, as the saga log is."""
+"""Retention: seen events are deleted after `SAGA_RETENTION_DAYS`, as the saga log is."""
 
 from __future__ import annotations
 
@@ -12,22 +12,12 @@ from celery_config.common.identifiers import min_uuid7_at
 from celery_config.db.limits import slow_statements
 from celery_config.messaging.outbox.relay import Duty
 from celery_config.messaging.retention import BATCH, EVERY_SECONDS, delete_batch
-from order_project.models import IdempotencyKey, SeenEvent
+from order_project.models import SeenEvent
 
 
 def duties() -> list[Duty]:
     """Return the order relay's duties for RELAY_DUTIES."""
-    return [
-        Duty("retention of keys", forget_keys, EVERY_SECONDS),
-        Duty("retention of seen events", forget_seen, EVERY_SECONDS),
-    ]
-
-
-@slow_statements()
-def forget_keys() -> bool:
-    """Delete a batch of old keys; return whether more may be left."""
-    horizon = timezone.now() - timedelta(days=settings.SAGA_RETENTION_DAYS)
-    return delete_batch(IdempotencyKey, Q(created_at__lt=horizon), "created_at")
+    return [Duty("retention of seen events", forget_seen, EVERY_SECONDS)]
 
 
 @slow_statements()

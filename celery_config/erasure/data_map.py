@@ -23,7 +23,7 @@ from celery_config.db import functions
 from celery_config.erasure.locations import DataLocation
 from celery_config.erasure.tombstones import mark_erased, read_all_erased
 from celery_config.messaging import database_gate
-from celery_config.messaging.models import BarrierRow, OutboxMessage
+from celery_config.messaging.models import BarrierRow, IdempotencyKey, OutboxMessage
 
 MAX_SHOWN = 3
 TASK, EVENT = Q(kind=OutboxMessage.Kind.TASK), Q(kind=OutboxMessage.Kind.EVENT)
@@ -32,6 +32,8 @@ MESSAGE_LOCATIONS = (
     DataLocation(BarrierRow, by=("saga",), redact=("request", "reply")),
     DataLocation(OutboxMessage, by=("saga", "payload__kwargs__subject"), where=TASK, delete=True),
     DataLocation(OutboxMessage, by=("saga",), where=EVENT, redact=("payload",)),
+    # The digest of the key stays: a late repeat of a refund is refused, and makes no second one.
+    DataLocation(IdempotencyKey, by=("subject",), blank={"request_hash": "", "made": "", "subject": None}),
 )
 
 

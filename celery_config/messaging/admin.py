@@ -1,4 +1,4 @@
-"""Admin pages of barrier, outbox, inbox and contradictions in every service: read-only.
+"""Admin pages of barrier, outbox, inbox, keys and contradictions in every service: read-only.
 
 The one act is to send again what the outbox has set aside.
 """
@@ -15,7 +15,14 @@ from django.utils.text import Truncator
 from unfold.forms import ActionForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from celery_config.messaging.models import SET_ASIDE, BarrierRow, Contradiction, InboxEntry, OutboxMessage
+from celery_config.messaging.models import (
+    SET_ASIDE,
+    BarrierRow,
+    Contradiction,
+    IdempotencyKey,
+    InboxEntry,
+    OutboxMessage,
+)
 from celery_config.messaging.outbox import publishing
 from celery_config.web.admin import ReadOnlyAdmin, text_filter
 from celery_config.web.columns import id_column, json_column, label_column, saga_column
@@ -115,3 +122,12 @@ class ContradictionAdmin(ReadOnlyAdmin):
     search_help_text = "order id or idempotency key"
     ordering = ("-received_at",)
     fields = ("event", "kind", "key", "subject", "reason", json_column("told"), "received_at")
+
+
+@admin.register(IdempotencyKey)
+class IdempotencyKeyAdmin(ReadOnlyAdmin):
+    list_display = ("made", id_column("subject"), "status", "created_at")
+    search_ids = ("subject",)
+    search_help_text = "id of the order, customer or saga"
+    ordering = ("-created_at",)
+    fields = ("digest", "request_hash", "status", "made", "subject", "created_at")

@@ -101,6 +101,7 @@ class BarrierList(generics.ListAPIView[BarrierRow]):
     serializer_class = BarrierSerializer
     queryset = BarrierRow.objects.all()
     filterset_fields = ("saga", "step", "action", "undo")
+    parameters = ("began_since",)
 
     def get_queryset(self) -> Any:
         rows = super().get_queryset()

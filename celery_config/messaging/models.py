@@ -1,4 +1,4 @@
-"""The tables of messaging, the same in every service's database: barrier, outbox, inbox, contradictions."""
+"""The tables of messaging, the same in every service's database: barrier, outbox, inbox, keys, contradictions."""
 
 from __future__ import annotations
 
@@ -115,6 +115,27 @@ class InboxEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.event} by {self.handler}"
+
+
+class IdempotencyKey(models.Model):
+    """A client's idempotency key and what it made; see `idempotency`. An erasure blanks hash, id and subject."""
+
+    digest = models.CharField(primary_key=True, max_length=64, help_text="SHA-256 of client and key")
+    request_hash = models.CharField(max_length=64, blank=True)
+    status = models.PositiveSmallIntegerField(help_text="of the first answer")
+    made = models.CharField(
+        max_length=200, blank=True, db_default="", default="", help_text="id of what was made"
+    )
+    subject = models.UUIDField(
+        null=True, blank=True, db_index=True, help_text="the order, customer or saga that it is about"
+    )
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["created_at"], name="idempotency_key_by_time")]
+
+    def __str__(self) -> str:
+        return self.digest
 
 
 class Epoch(models.Model):

@@ -1,4 +1,4 @@
-"""Retention: events, inbox entries and barrier rows are deleted after their time, so no table grows without limit.
+"""Retention: events, inbox entries, keys and barrier rows are deleted after their time: no table grows without limit.
 
 A saga's id holds the time at which the saga began. Barrier rows of a saga that began too long ago are deleted when the
 orchestrator says that it has ended: a saga that is open, however old, may still be driven, undone or settled. So a
@@ -29,7 +29,7 @@ from celery_config.contracts.base import decode
 from celery_config.db.limits import slow_statements
 from celery_config.errors import CallFailed, OutcomeUnknown, ServiceUnavailable
 from celery_config.http.json_client import JsonClient
-from celery_config.messaging.models import BarrierRow, InboxEntry, OutboxMessage
+from celery_config.messaging.models import BarrierRow, IdempotencyKey, InboxEntry, OutboxMessage
 from celery_config.messaging.states import Action, Undo
 
 log = structlog.get_logger(__name__)
@@ -194,11 +194,13 @@ def oldest(*sagas: tuple[datetime, UUID] | None) -> tuple[datetime, UUID] | None
 
 @slow_statements()
 def delete_expired(batch: int = BATCH) -> bool:
-    """Delete a batch of old events and inbox entries; return whether there may be more."""
+    """Delete a batch of old events, inbox entries and keys; return whether there may be more."""
     events = timezone.now() - timedelta(days=settings.EVENT_RETENTION_DAYS)
+    keys = timezone.now() - timedelta(days=settings.SAGA_RETENTION_DAYS)
     full = [
         delete_batch(OutboxMessage, Q(published_at__lt=events), "published_at", batch),
         delete_batch(InboxEntry, Q(received_at__lt=events), "received_at", batch),
+        delete_batch(IdempotencyKey, Q(created_at__lt=keys), "created_at", batch),
     ]
     return any(full)
 

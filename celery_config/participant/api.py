@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, ClassVar, Protocol
 from uuid import UUID
 
@@ -28,10 +30,12 @@ from celery_config.messaging import trouble
 from celery_config.messaging.barrier import manual, webhooks
 from celery_config.messaging.barrier.webhooks import OutcomeNotification
 from celery_config.messaging.deliveries import Delivery, Outcome, resolve_outcome
+from celery_config.messaging.idempotency import Answer, answer_once
 from celery_config.messaging.tasks import DurableTask
 from celery_config.participant.handlers import load_handlers
 from celery_config.web.error_pages import BodyTooLarge
 from celery_config.web.fields import IdField, JsonObjectField, WordField
+from celery_config.web.idempotency_keys import KeyUse, set_key_use
 from celery_config.web.parsers import parse_body
 from celery_config.web.permissions import Needs
 from celery_config.web.problems import Conflict, Unprocessable
@@ -67,6 +71,7 @@ class Commands(APIView):
     """For the orchestrator alone."""
 
     @extend_schema(request=CommandInput, responses={200: dict})
+    @set_key_use(KeyUse.IGNORED)
     def post(self, request: Request) -> Response:
         """Carry out one command: 200 with the `replies` that go on, 422 refused, 410 outlived, 409 for a human.
 
@@ -124,19 +129,35 @@ def run_command(task: str, message: dict[str, Any], replies: dict[str, Any]) -> 
         raise ValidationError({"message": f"{task} cannot take it: {error}"}) from error
 
 
+@dataclass(frozen=True)
+class Settlement:
+    """What was done, as a sentence, and of which saga."""
+
+    result: str
+    saga: UUID | None = None
+
+
+SETTLED = Answer[Settlement](
+    lambda made, _: {"settled": made.result},
+    Settlement,
+    name=attrgetter("result"),
+    subject=attrgetter("saga"),
+)
+
+
 class SettleBarrier(APIView):
     needs: Needs = {"POST": ("messaging.change_barrierrow",)}
     throttle_scope = "verbs"
 
     @extend_schema(request=BarrierSettleInput, responses={200: dict})
-    def post(self, request: Request) -> Response:
+    @answer_once(SETTLED)
+    def post(self, request: Request) -> Settlement:
         """Store what a human found out over the open intent of a call outside, as the provider's own answer."""
         given = parse_body(BarrierSettleInput, request)
         try:
-            result = manual.settle_manually(load_handlers(), **given)
+            return Settlement(manual.settle_manually(load_handlers(), **given), given["saga"])
         except (msgspec.ValidationError, KeyError) as error:
             raise ValidationError({"answer": f"it lacks something: {error}"}) from error
-        return Response({"settled": result})
 
 
 class Provider(Protocol):
@@ -165,6 +186,7 @@ class WebhookApi(APIView):
         return super().as_view(**initkwargs)
 
     @extend_schema(request=OpenApiTypes.OBJECT, responses=WebhookOutput, auth=[])
+    @set_key_use(KeyUse.IGNORED)
     def post(self, request: Request) -> Response:
         """Take in a signed event; it settles the doubt about one of our calls, or nothing."""
         body = request.body

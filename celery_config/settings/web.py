@@ -89,6 +89,7 @@ def web_settings(service: str, package: str, apps: tuple[str, ...], *, tls: bool
             "django.middleware.clickjacking.XFrameOptionsMiddleware",
             "celery_config.web.middleware.BodyLimitMiddleware",
             "celery_config.web.middleware.NoNulMiddleware",
+            "celery_config.web.middleware.KeyPlacementMiddleware",
             "axes.middleware.AxesMiddleware",
         ],
         "AUTHENTICATION_BACKENDS": [

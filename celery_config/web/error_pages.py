@@ -7,7 +7,8 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
 from rest_framework import exceptions, status
 
-from celery_config.web.middleware import HttpsRequired
+from celery_config.web.idempotency_keys import HEADER, refuse_key
+from celery_config.web.middleware import EncodingRefused, HttpsRequired, KeyMisplaced
 from celery_config.web.problems import PROBLEM_TYPE, ApiError, build_problem
 
 HOST_NOT_ALLOWED = (
@@ -29,6 +30,11 @@ class BodyTooLarge(exceptions.APIException):
     default_detail = "The body is too large. Send less in one request."
 
 
+class EncodingNotTaken(exceptions.APIException):
+    status_code = status.HTTP_415_UNSUPPORTED_MEDIA_TYPE
+    default_code = "unsupported_encoding"
+
+
 def is_api(request: HttpRequest) -> bool:
     return request.path_info.startswith("/api/")
 
@@ -43,6 +49,12 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
         return defaults.bad_request(request, exception)
     if isinstance(exception, RequestDataTooBig):
         return respond(BodyTooLarge())
+    if isinstance(exception, KeyMisplaced):
+        return respond(refuse_key(HEADER, str(exception)))
+    if isinstance(exception, EncodingRefused):
+        refused = respond(EncodingNotTaken(str(exception)))
+        refused["Accept-Encoding"] = "identity"  # RFC 9110, 15.5.16
+        return refused
     if isinstance(exception, DisallowedHost):
         return respond(
             ApiError(HOST_NOT_ALLOWED, status_code=status.HTTP_400_BAD_REQUEST, code="host_not_allowed")

@@ -1,7 +1,8 @@
-"""Strict filters of lists: a value of the wrong type is a 400 and is never ignored."""
+"""Strict filters of lists: an unknown filter, or a value of the wrong type, is a 400 and is never ignored."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django import forms
@@ -13,9 +14,14 @@ from django_filters.rest_framework import (
     FilterSet,
     NumberFilter,
 )
+from rest_framework.exceptions import ErrorDetail, ValidationError
+from rest_framework.request import Request
+from rest_framework.settings import api_settings
 
 from celery_config.web.forms import StrictIntegerField
+from celery_config.web.inputs import MAX_NAME, MAX_NAMED
 
+FORMAT = api_settings.URL_FORMAT_OVERRIDE
 BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -59,6 +65,29 @@ class StrictFilterSet(FilterSet):
             words = ", ".join(str(value) for value, _ in field.flatchoices)
             options["error_messages"] = {"invalid_choice": f"must be one of {words}"}
         return kind, options
+
+
+def refuse_unknown_parameters(request: Request, view: Any, paging: Iterable[str]) -> None:
+    """Refuse what a list does not know: a mistyped filter that is ignored gives the rows of all.
+
+    Args:
+        view: its `filterset_fields`, the `parameters` of its filter backends, and its own `parameters` are known.
+        paging: further known ones.
+
+    Raises:
+        ValidationError: it names the unknown parameters.
+    """
+    named = [*getattr(view, "filterset_fields", ()), *getattr(view, "parameters", ())]
+    named += [name for backend in view.filter_backends for name in getattr(backend, "parameters", ())]
+    known = {*named, *paging, FORMAT}
+    if unknown := [name for name in request.query_params if name not in known]:
+        there_are = f"there are {', '.join(sorted(named))}" if named else "this list has none"
+        raise ValidationError(
+            {
+                name[:MAX_NAME]: [ErrorDetail(f"This filter is unknown here; {there_are}.", "unknown_filter")]
+                for name in unknown[:MAX_NAMED]
+            }
+        )
 
 
 class StrictFilterBackend(DjangoFilterBackend):

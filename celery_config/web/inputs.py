@@ -12,6 +12,8 @@ from typing import Any, ClassVar
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
+from celery_config.web.idempotency_keys import FIELD, USE_HEADER
+
 MAX_NAMED, MAX_NAME = 20, 100
 UNKNOWN = "This field is unknown here."
 
@@ -19,7 +21,7 @@ UNKNOWN = "This field is unknown here."
 class KnownFieldsOnly:
     """For a serializer. `hints` say where a field belongs that clients send to the wrong place."""
 
-    hints: ClassVar[Mapping[str, str]] = {}
+    hints: ClassVar[Mapping[str, str]] = {FIELD: USE_HEADER}
 
     def to_internal_value(self, data: Any) -> Any:
         """

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 from uuid import uuid4
 
 import structlog
 from django.conf import settings
 from django.core.exceptions import BadRequest, PermissionDenied
 from django.http import HttpRequest, HttpResponse
+from rest_framework.permissions import SAFE_METHODS
 
 from celery_config.failpoints.points import Point, reach
+from celery_config.web.idempotency_keys import HEADER, KeyUse, find_key_use
 
 # What a proxy or client may send as an id: nothing that could forge a log line or a header.
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+UTF_8 = ("utf-8", "utf8", "us-ascii")
+
+
+class EncodingRefused(BadRequest):
+    """The body is compressed, or in a charset other than UTF-8."""
+
+
+class KeyMisplaced(BadRequest):
+    """The request has an Idempotency-Key and takes none; the text says where keys belong."""
 
 
 class HttpsRequired(PermissionDenied):
@@ -110,8 +122,36 @@ class NoNulMiddleware(Middleware):
 
 
 class BodyLimitMiddleware(Middleware):
-    """Enforces DATA_UPLOAD_MAX_MEMORY_SIZE for the API, where DRF's parsers bypass Django's own check."""
+    """Bounds every body before anything reads it: DATA_UPLOAD_MAX_MEMORY_SIZE bytes, not compressed, in UTF-8.
+
+    DRF's parsers and Django's files bypass Django's own check. To decode what the limit allows takes minutes in some
+    charsets (punycode).
+    """
 
     def check_request(self, request: HttpRequest) -> None:
-        if request.path_info.startswith("/api/"):
-            _ = request.body
+        check_encoding(request)
+        _ = request.body
+
+
+class KeyPlacementMiddleware(Middleware):
+    """Refuses an Idempotency-Key where none is taken: the client would believe that a repeat is harmless."""
+
+    def process_view(self, request: HttpRequest, view: Any, *_: Any) -> None:
+        method, api_view = request.method or "", getattr(view, "cls", None)
+        if api_view is None or method in SAFE_METHODS or HEADER not in request.headers:
+            return
+        use, refusal = find_key_use(api_view, method)
+        if use is KeyUse.REFUSED:
+            raise KeyMisplaced(refusal)
+
+
+def check_encoding(request: HttpRequest) -> None:
+    """
+    Raises:
+        EncodingRefused: the body is compressed, or not in UTF-8.
+    """
+    coding = request.headers.get("Content-Encoding", "identity")
+    if coding.strip().lower() != "identity":
+        raise EncodingRefused("Send the body as it is: this service takes no Content-Encoding.")
+    if (request.content_params or {}).get("charset", "utf-8").strip().lower() not in UTF_8:
+        raise EncodingRefused("Send the body in UTF-8: this service takes no other charset.")

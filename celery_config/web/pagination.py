@@ -13,6 +13,8 @@ from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 
+from celery_config.web.filters import refuse_unknown_parameters
+
 MAX_LIMIT = 500
 
 
@@ -49,8 +51,9 @@ class CursorPages(CursorPagination):
                 raise ValueError("a cursor that this service did not make")
         return cursor
 
-    def paginate_queryset(self, *args: Any, **kwargs: Any) -> Any:
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> Any:
+        refuse_unknown_parameters(request, view, (self.cursor_query_param, self.page_size_query_param))
         try:
-            return super().paginate_queryset(*args, **kwargs)
+            return super().paginate_queryset(queryset, request, view)
         except (InvalidValue, NotFound, ValueError, TypeError, OverflowError, DataError) as error:
             raise ValidationError({"cursor": "not a cursor; follow `next` and `previous`"}) from error

@@ -8,9 +8,9 @@ from django.urls import reverse
 from drf_spectacular.utils import extend_schema
 from rest_framework import generics, serializers, status
 from rest_framework.request import Request
-from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from celery_config.messaging.idempotency import Answer, answer_once, find_row
 from celery_config.saga.operations.api import WhyInput
 from celery_config.web.parsers import parse_body
 from celery_config.web.permissions import Needs
@@ -39,17 +39,25 @@ class ErasureOutput(serializers.ModelSerializer[Erasure]):
         return reverse("erasure", args=[erasure.pk])
 
 
+FORGOTTEN = Answer[Erasure](
+    lambda erasure, _: ErasureOutput(erasure).data,
+    find_row(Erasure),
+    status.HTTP_202_ACCEPTED,
+    location=lambda erasure: reverse("erasure", args=[erasure.pk]),
+)
+
+
 class CustomerForget(APIView):
     needs: Needs = {"POST": ("order.add_erasure",)}
     throttle_scope = "verbs"
 
     @extend_schema(request=WhyInput, responses={202: ErasureOutput})
-    def post(self, request: Request, pk: UUID) -> Response:
+    @answer_once(FORGOTTEN)
+    def post(self, request: Request, pk: UUID) -> Erasure:
         """Forget a customer, for good. A repeat finds the erasure; 409 `orders_under_way`: orders have to end first."""
         why = parse_body(WhyInput, request)["why"]
         erasure = requests.request_erasure(customer=pk, by=request.user.get_username(), why=why)
-        answer = ErasureOutput(Erasure.objects.get(pk=erasure.pk)).data
-        return Response(answer, status=status.HTTP_202_ACCEPTED, headers={"Location": answer["url"]})
+        return Erasure.objects.get(pk=erasure.pk)
 
 
 class ErasureList(generics.ListAPIView[Erasure]):

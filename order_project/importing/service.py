@@ -17,11 +17,11 @@ from celery_config.common.service_calls import OPERATOR
 from celery_config.contracts.inventory import MAX_NAME
 from celery_config.contracts.shipment import Address
 from celery_config.http.service_client import ServiceClient
+from celery_config.messaging.idempotency import KeyReused
 from celery_config.saga.models import SagaInstance
 from celery_config.saga.states import OPEN
 from order_project import domain, placing, selectors, services
 from order_project.domain import Flow, RequestLine
-from order_project.errors import KeyReused
 from order_project.importing.invoices import CURRENCY, GRAMS_EACH, Fault, Invoice, Product
 from order_project.models import CatalogueProduct, Choreography, Order
 from order_project.requests import OrderRequest, OrderSubmission, Placed, PlacingResult

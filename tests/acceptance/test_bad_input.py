@@ -188,7 +188,7 @@ class TestTheIdempotencyKey:
         assert [answer.json()["repeated"] for answer in (first, *repeats)] == [False, True, True, True]
         before = written(shop)
         other = shop.shopper.place(shop.order((TEA, 7)), key=key)
-        assert_problem(other, 409, "idempotency_key_reused")
+        assert_problem(other, 422, "idempotency_key_reused")
         assert written(shop) == before
         shop.all_confirmed([first.json()["order"]])
 

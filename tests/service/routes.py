@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from django.urls import URLPattern, URLResolver, get_resolver
+from django.conf import settings
+from django.urls import URLPattern, URLResolver, get_resolver, resolve
 from rest_framework.test import APIClient
 
+from celery_config.web.idempotency_keys import find_key_use
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "reference" / "api.md"
+KEY_ROW = re.compile(r"\| ([a-z, ]+) \| (`/api/.*`) \| (taken|ignored|refused)\b")
 METHODS = ("get", "head", "options", "post", "put", "patch", "delete")
 ARGUMENTS = {"uuid": str(UUID(int=7)), "str": "X1", "slug": "x1"}
 
@@ -40,3 +46,27 @@ def assert_reached_without_slash(client: APIClient, route: str) -> None:
         reached = [(answer.status_code, answer.wsgi_request.resolver_match.route) for answer in answers]
         assert reached == [(answers[0].status_code, route)] * 2, method
         assert not 300 <= answers[0].status_code < 400, method
+
+
+def documented_keys() -> dict[str, str]:
+    """What docs/reference/api.md says that each POST of this service does with an Idempotency-Key."""
+    rows = [found for line in DOCUMENT.read_text().splitlines() if (found := KEY_ROW.match(line))]
+    return {
+        address: use
+        for services, addresses, use in (row.groups() for row in rows)
+        if {settings.SERVICE, "all"} & set(services.split(", "))
+        for address in re.findall("`([^`]+)`", addresses)
+    }
+
+
+def declared_keys() -> dict[str, str]:
+    """What each POST of this service does with an Idempotency-Key."""
+    found = {}
+    for route in api_routes():
+        view = getattr(resolve(make_address(route)).func, "cls", None)
+        if hasattr(view, "post"):
+            address = re.sub(
+                r"<\w+:(\w+)>", lambda name: "{" + ("id" if name[1] == "pk" else name[1]) + "}", route
+            )
+            found[f"/{address}"] = str(find_key_use(view, "post")[0])
+    return found

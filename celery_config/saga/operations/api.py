@@ -14,13 +14,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from celery_config.common.identifiers import parse_uuid
 from celery_config.contracts.base import encode
+from celery_config.messaging.idempotency import Answer, answer_once, find_row
 from celery_config.messaging.retention import SAGAS_AT_ONCE
 from celery_config.saga.engine.flows import WatchedFlow
 from celery_config.saga.engine.saga_flow import SAGAS
 from celery_config.saga.models import OperatorAction, SagaInstance, SagaPause, WatchedRow
 from celery_config.saga.operations import known_flows, operators, pauses, previews, selectors
 from celery_config.web.fields import IdField, JsonObjectField, StrictCharField, WordField
+from celery_config.web.idempotency_keys import KeyUse, set_key_use
 from celery_config.web.inputs import ClientInput
 from celery_config.web.parsers import parse_body
 from celery_config.web.permissions import Needs
@@ -50,6 +53,16 @@ class ActionOutput(serializers.ModelSerializer[OperatorAction]):
     class Meta:
         model = OperatorAction
         fields = ("saga", "subject", "at", "verb", "what", "by", "why", "effect")
+
+
+def answer_action(code: int) -> Answer[OperatorAction]:
+    """Return how an operator's act answers: with its record."""
+    return Answer(
+        lambda action, _: ActionOutput(action).data,
+        find_row(OperatorAction),
+        code,
+        subject=lambda action: action.saga_id or parse_uuid(action.subject),
+    )
 
 
 class SagaOutput(serializers.ModelSerializer[SagaInstance]):
@@ -95,6 +108,7 @@ class EndedSagas(APIView):
     """For services alone."""
 
     @extend_schema(request=SagaEndsInput, responses={200: dict})
+    @set_key_use(KeyUse.IGNORED)
     def post(self, request: Request) -> Response:
         """Which of these sagas `ended` a while ago, so that no service needs to remember them, and which are `open`."""
         return Response(encode(selectors.read_ends(parse_body(SagaEndsInput, request)["sagas"])))
@@ -149,11 +163,11 @@ class Operating(APIView):
         perform: Callable[..., OperatorAction],
         input_class: type[WhyInput],
         **arguments: Any,
-    ) -> dict[str, Any]:
+    ) -> OperatorAction:
         """Perform the act as the user; return its record. 404 if there is no such row."""
         row = self.get_row(pk)
         given = parse_body(input_class, request)
-        return ActionOutput(perform(row, by=request.user.get_username(), **given, **arguments)).data
+        return perform(row, by=request.user.get_username(), **given, **arguments)
 
 
 class Verb(Operating):
@@ -163,24 +177,26 @@ class Verb(Operating):
         return Response(encode(previews.preview(self.get_row(pk), verb)))
 
     @extend_schema(request=WhyInput, responses={202: ActionOutput})
-    def post(self, request: Request, pk: UUID, verb: str) -> Response:
+    @answer_once(answer_action(status.HTTP_202_ACCEPTED))
+    def post(self, request: Request, pk: UUID, verb: str) -> OperatorAction:
         """Perform the verb. 409: the status does not allow it."""
-        done = self.act(request, pk, operators.perform, WhyInput, verb=verb)
-        return Response(done, status=status.HTTP_202_ACCEPTED)
+        return self.act(request, pk, operators.perform, WhyInput, verb=verb)
 
 
 class TakeOver(Operating):
     @extend_schema(request=WhyInput, responses={200: ActionOutput})
-    def post(self, request: Request, pk: UUID) -> Response:
+    @answer_once(answer_action(status.HTTP_200_OK))
+    def post(self, request: Request, pk: UUID) -> OperatorAction:
         """Become the owner of what is parked."""
-        return Response(self.act(request, pk, operators.take_over, WhyInput))
+        return self.act(request, pk, operators.take_over, WhyInput)
 
 
 class Settle(Operating):
     @extend_schema(request=SettleInput, responses={200: ActionOutput})
-    def post(self, request: Request, pk: UUID) -> Response:
+    @answer_once(answer_action(status.HTTP_200_OK))
+    def post(self, request: Request, pk: UUID) -> OperatorAction:
         """Say what became of a call outside, when no service can; ask for a retry afterwards."""
-        return Response(self.act(request, pk, operators.settle_by_hand, SettleInput))
+        return self.act(request, pk, operators.settle_by_hand, SettleInput)
 
 
 def operator_paths(name: str, flow: WatchedFlow[Any, Any]) -> list[URLPattern]:
@@ -210,10 +226,10 @@ class Pauses(APIView):
         return Response(PauseOutput(SagaPause.objects.order_by("since"), many=True).data)
 
     @extend_schema(request=PauseInput, responses={201: ActionOutput})
-    def post(self, request: Request) -> Response:
+    @answer_once(answer_action(status.HTTP_201_CREATED))
+    def post(self, request: Request) -> OperatorAction:
         """Let no new saga of a name, or with a step, start; running ones go on."""
-        done = pauses.pause(**parse_body(PauseInput, request), by=request.user.get_username())
-        return Response(ActionOutput(done).data, status=status.HTTP_201_CREATED)
+        return pauses.pause(**parse_body(PauseInput, request), by=request.user.get_username())
 
     @extend_schema(request=PauseInput, responses={200: ActionOutput})
     def delete(self, request: Request) -> Response:

@@ -37,6 +37,7 @@ from celery_config.contracts.payment import (
 from celery_config.contracts.shipment import ShipmentArranged, ShipmentDeparted, ShipmentRecalled
 from celery_config.contracts.values import Line
 from celery_config.errors import OperatorRefused, SagaPaused
+from celery_config.messaging.idempotency import KeyReused
 from celery_config.messaging.inbox.subscriptions import deliver
 from celery_config.messaging.models import OutboxMessage
 from celery_config.messaging.states import Action, Undo
@@ -51,7 +52,7 @@ from celery_config.saga.operations import barrier_client, operators, pauses, pre
 from order_project import cancelling, placing
 from order_project.choreography.flow import CHOREOGRAPHIES
 from order_project.domain import Flow
-from order_project.errors import KeyReused, TooLate
+from order_project.errors import TooLate
 from order_project.models import Choreography, Order, SeenEvent
 from order_project.requests import OrderSubmission, Placed
 from order_project.retention import forget_seen

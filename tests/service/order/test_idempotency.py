@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from celery_config.contracts.values import Address
+from celery_config.messaging.idempotency import KeyInFlight, KeyReused, digest_key
+from celery_config.messaging.models import IdempotencyKey
 from celery_config.saga.models import SagaInstance
 from order_project.domain import Flow, RequestLine
-from order_project.errors import BadLines, KeyReused
+from order_project.errors import BadLines
 from order_project.idempotency import hash_request
-from order_project.models import IdempotencyKey, Order
+from order_project.models import Order
 from order_project.placing import place_orders
 from order_project.requests import OrderSubmission, Placed
 from tests.service.order.conftest import ADDRESS, HEART, Shop
-from tests.service.together import concurrent, together
+from tests.service.together import LONGEST_WAIT, concurrent, in_background, together
 
 pytestmark = pytest.mark.django_db
 
@@ -86,6 +89,26 @@ class TestTwins:
         results = together(lambda: shop.place("key"), lambda: shop.place("key", payment_token="tok_other"))
         assert sorted(type(r).__name__ for r in results) == ["KeyReused", "Placed"]
         assert Order.objects.count() == 1
+
+    def test_one_that_waits_too_long_is_told_so(self, shop: Shop) -> None:
+        held, done = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            with transaction.atomic():
+                IdempotencyKey.objects.create(digest=digest_key("ada", "key"), status=202)
+                held.set()
+                done.wait(LONGEST_WAIT)
+
+        first = in_background(hold)
+        held.wait(LONGEST_WAIT)
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = 100")
+        with pytest.raises(KeyInFlight):
+            shop.place("key")
+        done.set()
+        first.result(LONGEST_WAIT)
+        connection.close()
+        assert not Order.objects.exists()
 
     def test_two_batches_with_keys_in_common_neither_wait_in_a_circle_nor_order_twice(
         self, shop: Shop
@@ -163,6 +186,12 @@ class TestReferences:
         (again,) = self.submit(shop, ("invoice 1", {"reference": "1"}))
         assert again == Placed(invoice, repeated=True)
 
+    def test_of_an_erased_customer_while_its_key_is_kept(self, shop: Shop) -> None:
+        order = shop.place("invoice 1", "import", reference="1").order
+        IdempotencyKey.objects.update(request_hash="", made="", subject=None)
+        Order.objects.update(customer=None, address={})
+        assert self.submit(shop, ("invoice 1", {"reference": "1"})) == [Placed(order, repeated=True)]
+
     def test_under_two_keys_in_one_batch_it_is_one_order(self, shop: Shop) -> None:
         first, again, other = self.submit(
             shop,
@@ -208,7 +237,8 @@ class TestManyInOneTransaction:
         ]
         assert outcomes[1] == Placed(earlier, repeated=True)
         assert Order.objects.count() == SagaInstance.objects.count() == 4
-        assert set(IdempotencyKey.objects.values_list("key", flat=True)) == {"old", "a", "c"}
+        kept = set(IdempotencyKey.objects.values_list("digest", flat=True))
+        assert kept == {digest_key("ada", key) for key in ("old", "a", "c")}
 
     def test_twins_in_one_batch_are_one_order(self, shop: Shop) -> None:
         first, again, other = self.ask(shop, ("a", {}), ("a", {}), ("a", {"payment_token": "tok_other"}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib import import_module
 from types import SimpleNamespace
 
@@ -9,6 +10,8 @@ import pytest
 from django.apps import apps
 from django.db import connection
 
+from celery_config.messaging.models import IdempotencyKey
+from order_project.requests import Placed
 from tests.service.order.conftest import Shop
 
 pytestmark = pytest.mark.django_db
@@ -21,3 +24,23 @@ def test_lines_that_do_not_add_up_were_recovered(shop: Shop) -> None:
     migration = import_module("order_project.migrations.0010_prices_of_lines")
     migration.mark_recovered_lines(apps, SimpleNamespace(connection=connection))
     assert [order.lines.get().price_source for order in (other, same)] == ["recovered", "catalogue"]
+
+
+def test_keys_of_the_release_before_still_count(shop: Shop) -> None:
+    """Else a repeat after the update would be a second order."""
+    order, key = shop.place("key-1").order, IdempotencyKey.objects.get()
+    IdempotencyKey.objects.all().delete()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE TABLE order_idempotencykey (client varchar(150), key varchar(200), request_hash varchar(64),"
+            " response json, created_at timestamptz)"
+        )
+        cursor.execute(
+            "INSERT INTO order_idempotencykey VALUES ('ada', 'key-1', %s, %s, '2026-11-01 12:00:00+00:00')",
+            [key.request_hash, json.dumps({"order": str(order)})],
+        )
+        migration = import_module("order_project.migrations.0011_keys_of_all_requests")
+        migration.move_keys(apps, SimpleNamespace(connection=connection, execute=cursor.execute))
+    assert shop.place("key-1") == Placed(order, repeated=True)
+    moved = IdempotencyKey.objects.get()
+    assert (moved.subject, moved.status, moved.created_at.month) == (order, 202, 11)

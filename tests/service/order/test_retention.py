@@ -10,10 +10,10 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from celery_config.common.identifiers import uuid7
+from celery_config.messaging.models import IdempotencyKey
+from celery_config.messaging.retention import delete_expired
 from celery_config.saga.duties import delete_old_letters, delete_old_log
 from celery_config.saga.models import DeadLetter, SagaDecision, SagaInstance, SagaStep
-from order_project.models import IdempotencyKey
-from order_project.retention import forget_keys
 
 pytestmark = pytest.mark.django_db
 LONG_AGO = timezone.now() - timedelta(days=91)
@@ -42,9 +42,9 @@ def test_the_log_of_a_saga_that_ended_long_ago_goes_and_the_saga_stays() -> None
 
 def test_old_keys_go() -> None:
     for key, made in (("old", LONG_AGO), ("young", timezone.now())):
-        IdempotencyKey.objects.create(client="c", key=key, request_hash="h", response={}, created_at=made)
-    forget_keys()
-    assert IdempotencyKey.objects.get().key == "young"
+        IdempotencyKey.objects.create(digest=key, request_hash="h", status=202, made="1", created_at=made)
+    delete_expired()
+    assert IdempotencyKey.objects.get().pk == "young"
 
 
 def letter(task: str, *, received: object = LONG_AGO, **fields: object) -> None:
@@ -72,4 +72,4 @@ def test_a_dead_letter_goes_when_it_was_dealt_with_long_ago() -> None:
 
 def test_all_are_duties_of_the_relay() -> None:
     names = {duty.name for path in settings.RELAY_DUTIES for duty in import_string(path)()}
-    assert {"retention of the log", "retention of keys", "retention of dead letters"} <= names
+    assert {"retention of the log", "retention of seen events", "retention of dead letters"} <= names

@@ -6,7 +6,12 @@ from typing import Any
 
 import pytest
 
-from tests.service.routes import api_routes, assert_reached_without_slash
+from tests.service.routes import (
+    api_routes,
+    assert_reached_without_slash,
+    declared_keys,
+    documented_keys,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -14,3 +19,7 @@ pytestmark = pytest.mark.django_db
 @pytest.mark.parametrize("route", [*api_routes()])
 def test_the_last_slash_may_be_left_out(stranger: Any, route: str) -> None:
     assert_reached_without_slash(stranger, route)
+
+
+def test_what_each_post_does_with_an_idempotency_key_is_documented() -> None:
+    assert declared_keys() == documented_keys()

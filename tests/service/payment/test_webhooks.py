@@ -100,6 +100,14 @@ class TestWhoIsBelieved:
         assert (answer.status_code, answer.json()["code"]) == (400, "stale_signature")
         assert row(in_doubt, AUTHORIZE).action == "intent"
 
+    @pytest.mark.parametrize("name", [HEADER.lower(), HEADER.upper()])
+    def test_whatever_the_case_of_the_headers_name(
+        self, in_doubt: Shop, stranger: Client, settings: Any, name: str
+    ) -> None:
+        body = json.dumps(body_of(in_doubt, "authorization.authorized", key(in_doubt, AUTHORIZE))).encode()
+        signed = sign(body, settings.PAYMENT_WEBHOOK_SECRET, at=int(time.time()))
+        assert outcome(send(stranger, body, **{name: signed})) == "settled"
+
     def test_not_a_body_that_was_changed(self, in_doubt: Shop, stranger: Client, settings: Any) -> None:
         body = json.dumps(body_of(in_doubt, "authorization.authorized", key(in_doubt, AUTHORIZE))).encode()
         signed = sign(body, settings.PAYMENT_WEBHOOK_SECRET, at=int(time.time()))
@@ -109,7 +117,7 @@ class TestWhoIsBelieved:
     @pytest.mark.parametrize(
         "body",
         [
-            b"", b"nonsense", b"[]", b"\xff", b'{"id": 1}', b'{"id": "evt"}',
+            b"", b"nonsense", b"[]", b"\xff", b'{"id": 1}', b'{"id": "evt"}', b"[" * 20_000,
             *(
                 json.dumps({"id": name, "type": "x", "idempotency_key": "k", "data": {}}).encode()
                 for name in ("a\x00b", "e" * 5000, "")

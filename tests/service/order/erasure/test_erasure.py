@@ -24,8 +24,9 @@ from celery_config.contracts.base import encode
 from celery_config.contracts.payment import PaymentRefused
 from celery_config.copies.models import FINAL_VERSION, Tombstone
 from celery_config.errors import OperatorRefused, SagaPaused
+from celery_config.messaging.idempotency import KeyGone
 from celery_config.messaging.inbox.subscriptions import deliver
-from celery_config.messaging.models import OutboxMessage
+from celery_config.messaging.models import IdempotencyKey, OutboxMessage
 from celery_config.messaging.outbox import writing
 from celery_config.saga.engine import refusals, runner
 from celery_config.saga.engine.machine import StepFailed
@@ -40,7 +41,6 @@ from order_project.models import (
     Customer,
     Erasure,
     ErasureReceipt,
-    IdempotencyKey,
     Order,
     Refund,
     SeenEvent,
@@ -108,7 +108,8 @@ class TestWhatIsForgotten:
         assert (after.customer, after.address["country"]) == (None, "GB")
         assert after.lines.get().quantity == 7
         assert not Customer.objects.exists()
-        assert not IdempotencyKey.objects.exists()
+        blank = {"request_hash": "", "made": "", "subject": None}
+        assert IdempotencyKey.objects.values(*blank).get() == blank
         rows = asked.receipts.get(service="order").rows
         assert {name: rows[name] for name in ("order.Order", "order.Customer", "saga.SagaInstance")} == {
             "order.Order": 1, "order.Customer": 1, "saga.SagaInstance": 1,
@@ -297,9 +298,9 @@ class TestWhatComesLate:
     @pytest.mark.django_db(transaction=True)
     def test_an_order_is_refused(self, shop: Shop, confirmed: Placed) -> None:
         ask(shop)
-        for key in ("", "key-1", "key-2"):
+        for key, refusal in (("", UnknownCustomer), ("key-1", KeyGone), ("key-2", UnknownCustomer)):
             (outcome,) = place_orders(client="ada", submissions=[OrderSubmission(shop.request(), key)])
-            assert isinstance(outcome, UnknownCustomer)
+            assert isinstance(outcome, refusal)
         assert told(*PERSONAL) == []
 
     def test_the_customer_cannot_come_back(self, shop: Shop) -> None:
@@ -500,9 +501,9 @@ class TestLeftovers:
                 ),
             ),
             (
-                "order.IdempotencyKey",
+                "messaging.IdempotencyKey",
                 lambda _, order: IdempotencyKey.objects.create(
-                    client="c", key="k", request_hash="", response={"order": str(order.id)}
+                    digest="d", status=202, made=str(order.id), subject=order.id
                 ),
             ),
             (

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from celery_config.contracts.values import Address
+from celery_config.messaging.models import IdempotencyKey
 from order_project.domain import RequestLine
 from order_project.importing import service
 from order_project.importing.invoices import Invoice, Product
 from order_project.importing.service import Placement
-from order_project.models import CatalogueProduct, IdempotencyKey, Order
+from order_project.models import CatalogueProduct, Order
 from tests.service.order.conftest import HEART, LAMP, Shop
 
 FIRST = Invoice("536365", "17850", "GB", [RequestLine(sku=HEART, quantity=6)])

@@ -104,7 +104,6 @@ class TestUnderApi:
                 "a number is too long, or is NaN or Infinity",
             ),
             (b'{"why": NaN}', "application/json", "a number is too long, or is NaN or Infinity"),
-            (b"{}", "application/json; charset=hex", "the charset is unknown; send UTF-8"),
             (b"[" * 20_000, "application/json", "nested too deeply"),
             (b'{"why"', "application/json", "Expecting ':' delimiter: line 1 column 7"),
         ],
@@ -125,8 +124,26 @@ class TestUnderApi:
     def test_nul_in_the_address(self, peer: APIClient) -> None:
         assert told(peer.get("/api/sagas/%00/")) == (400, PROBLEM, "bad_request")
 
-    def test_an_unknown_parameter_is_ignored(self, peer: APIClient) -> None:
-        assert peer.get("/api/orders/?utm_source=mail").status_code == 200
+    @pytest.mark.parametrize(
+        ("query", "detail"),
+        [
+            ("orders/?custommer=7", "there are customer, idempotency_key, reference, status."),
+            ("barrier/?utm_source=mail", "there are action, began_since, saga, step, undo."),
+            ("forgotten/?at=1", "this list has none."),
+        ],
+    )
+    def test_a_filter_that_a_list_does_not_know(self, peer: APIClient, query: str, detail: str) -> None:
+        """Ignored it would give the rows of all."""
+        answer = peer.get(f"/api/{query}")
+        assert told(answer) == (400, PROBLEM, "invalid")
+        (error,) = answer.json()["errors"]
+        assert (error["code"], error["detail"]) == (
+            "unknown_filter",
+            f"This filter is unknown here; {detail}",
+        )
+
+    def test_what_pages_and_forms_a_list_is_no_filter(self, peer: APIClient) -> None:
+        assert peer.get("/api/barrier/?limit=5&format=json&began_since=2026-01-01").status_code == 200
 
 
 class TestElsewhere:
