@@ -37,6 +37,7 @@ from celery_config.common import metrics
 from celery_config.common.grouping import group_by, split_unique
 from celery_config.common.identifiers import uuid7_time
 from celery_config.contracts.base import Command, Reply, StepGaveUp, fill_command
+from celery_config.erasure.redaction import find_personal
 from celery_config.errors import (
     CallFailed,
     DefinitionError,
@@ -159,7 +160,7 @@ def handles_outside(command: type[Command]) -> Callable[[type[OutsideStep]], typ
     """Register the class (`requests`, `call`, `settle`) as the handler of `command`, for effects at a provider."""
 
     def decorate(cls: type[OutsideStep]) -> type[OutsideStep]:
-        register_handler(Handler(command, outside=cls()))
+        register_handler(Handler(command, outside=cls(), find_private=find_personal))
         return cls
 
     return decorate

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+from celery_config.common.private_folders import make_private_folder
 from celery_config.common.timeouts import Timeouts
 from celery_config.settings.environment import env
 
@@ -57,7 +58,7 @@ def database_settings(variable: str, sqlite_file: Path) -> dict[str, Any]:
                 "options": f"{ours} {given.get('options', '')}".strip(),
             },
         }
-    sqlite_file.parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(sqlite_file.parent)
     return {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": sqlite_file,

@@ -13,9 +13,9 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
+from celery_config.common.private_folders import outer_mode
 from compose.local import ports
 from compose.local.errors import ProcessFailed, ServerFailed
-from compose.local.folders import make_folder
 from compose.local.packages import Binaries, find_or_install
 from compose.local.private_files import write_private
 from compose.local.process import Process, popen_user
@@ -65,7 +65,7 @@ class PostgresServer(PrivateServer):
     def __init__(
         self, folder: Path, roles: Sequence[str], *, for_tests: bool = False, log: Path | None = None
     ) -> None:
-        super().__init__(folder, log or folder / "postgres.log")
+        super().__init__(folder, log or folder / "postgres.log", outer_mode())
         self._roles = tuple(roles)
         self._for_tests = for_tests
         self._user = _SERVER_USER if os.geteuid() == 0 else None
@@ -139,7 +139,6 @@ class PostgresServer(PrivateServer):
 
     def _data_folder(self) -> Path:
         """Return a folder that the server's user can reach: ours, or a temporary one whose path ours keeps."""
-        make_folder(self.folder)
         if self._user is None or self._is_reachable(self.folder):
             return self.folder
         note = self.folder / "location"
@@ -147,7 +146,7 @@ class PostgresServer(PrivateServer):
             return Path(note.read_text())
         elsewhere = tempfile.mkdtemp(prefix="order-saga-postgres-")
         shutil.chown(elsewhere, self._user, self._user)
-        note.write_text(elsewhere)
+        write_private(note, elsewhere)
         return Path(elsewhere)
 
     def _is_reachable(self, folder: Path) -> bool:

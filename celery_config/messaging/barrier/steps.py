@@ -63,6 +63,8 @@ class Handler:
     command: type[Command]
     local: LocalStep | None = None
     outside: OutsideStep | None = None
+    find_private: Callable[[Any], Iterable[str]] = lambda _: ()
+    """Gives the texts of a request that are a person's or a secret."""
 
     def record_refusal(self, request: dict[str, Any], refusal: Refused) -> None:
         """Let a step that keeps rows about refusals write one that an operator found; most steps keep none."""

@@ -1,0 +1,53 @@
+"""Who knows which secret: each process gets those of its own service, and of others only what it calls them with."""
+
+import re
+from collections.abc import Mapping
+
+from celery_config.common.services import ORCHESTRATOR, SERVICES
+
+_SECRET = re.compile(r"(DATABASE_URL|BROKER_URL|BROKER_API|KEYS?|TOKENS?|SECRETS?|PASSWORD|AUTH)$")
+# It is the name of a file, and every service reads it.
+_NO_SECRETS = {"BROKER_CLIENT_KEY"}
+_ADMINISTRATION = re.compile(r"^ADMIN_PASSWORD$|_OWNER_DATABASE_URL$")
+_OF_OTHERS = {
+    # It calls every service, and checks what each of them says.
+    ORCHESTRATOR: {
+        f"{service.upper()}_{name}" for service in SERVICES for name in ("SERVICE_TOKEN", "MESSAGE_KEYS")
+    },
+    # They ask it which sagas have ended, and compare their copies with their sources.
+    "payment": {"ORDER_SERVICE_TOKEN"},
+    "inventory": {"ORDER_SERVICE_TOKEN", "PAYMENT_SERVICE_TOKEN"},
+    "shipment": {"ORDER_SERVICE_TOKEN"},
+    # It signs its webhooks.
+    "sandbox": {"PAYMENT_WEBHOOK_SECRET", "SHIPMENT_WEBHOOK_SECRET"},
+}
+_PREFIXES = {name: name for name in (*SERVICES, "sandbox", "flower")} | {"stripe": "payment"}
+_CALL_PROVIDERS = ("payment", "shipment")
+
+
+def select_environment(
+    environment: Mapping[str, str], owner: str, *, administers: bool = False
+) -> dict[str, str]:
+    """Return what the processes of `owner` may know of `environment`: everything but the secrets of others.
+
+    Args:
+        owner: a service, `sandbox` or `flower`.
+        administers: it may also log in as the owner of the tables, and sets the administrator's password.
+    """
+    return {
+        name: value
+        for name, value in environment.items()
+        if not _SECRET.search(name) or name in _NO_SECRETS or _may_know(name, owner, administers)
+    }
+
+
+def _may_know(name: str, owner: str, administers: bool) -> bool:
+    if _ADMINISTRATION.search(name) and not administers:
+        return False
+    prefix = name.partition("_")[0].lower()
+    if prefix in _PREFIXES:
+        return _PREFIXES[prefix] == owner or name in _OF_OTHERS.get(owner, ())
+    if prefix == "admin":
+        return owner in SERVICES
+    # Not one of ours: of a provider or a carrier.
+    return owner in _CALL_PROVIDERS
