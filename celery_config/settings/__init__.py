@@ -16,7 +16,7 @@ from celery_config.common.services import ORCHESTRATOR, SERVICES, SUBSCRIPTIONS
 from celery_config.common.timeouts import Timeouts
 from celery_config.settings.api import api_settings
 from celery_config.settings.celery import celery_settings
-from celery_config.settings.databases import database_settings
+from celery_config.settings.databases import database_settings, owner_settings
 from celery_config.settings.environment import ROOT, env
 from celery_config.settings.web import web_settings
 
@@ -89,6 +89,8 @@ def service_settings(
         "DATABASES": {
             "default": database_settings(f"{prefix}_DATABASE_URL", embedded / f"{service}.sqlite3")
         },
+        # How `migrate` logs in.
+        "OWNER_DATABASE": owner_settings(f"{prefix}_OWNER_DATABASE_URL"),
         "DEFAULT_AUTO_FIELD": "django.db.models.BigAutoField",
         "LOGGING_CONFIG": None,
         # What web, worker and relay allow one statement. Commands (migrate, audit, sync, …) have no limit.

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Mapping
 
+from celery_config.common.secret_files import SECRET
 from celery_config.common.services import ORCHESTRATOR, SERVICES
 
-_SECRET = re.compile(r"(DATABASE_URL|BROKER_URL|BROKER_API|KEYS?|TOKENS?|SECRETS?|PASSWORD|AUTH)$")
 # It is the name of a file, and every service reads it.
 _NO_SECRETS = {"BROKER_CLIENT_KEY"}
 _ADMINISTRATION = re.compile(r"^ADMIN_PASSWORD$|_OWNER_DATABASE_URL$")
@@ -37,7 +37,7 @@ def select_environment(
     return {
         name: value
         for name, value in environment.items()
-        if not _SECRET.search(name) or name in _NO_SECRETS or _may_know(name, owner, administers)
+        if not SECRET.search(name) or name in _NO_SECRETS or _may_know(name, owner, administers)
     }
 
 

@@ -20,7 +20,6 @@ import pytest
 
 from celery_config.common.services import PACKAGES
 from compose.local.environment import ROOT
-from compose.local.process import popen_user
 from tests.acceptance.shop import until
 from tests.modes import find_open
 
@@ -31,6 +30,11 @@ PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0, reason="for another user all tests run as an ordinary user"
 )
+
+
+def as_user() -> dict[str, Any]:
+    """How `subprocess` runs a command as the user."""
+    return {"user": USER, "group": pwd.getpwnam(USER).pw_gid, "extra_groups": []}
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class Home:
 
     def options(self) -> dict[str, Any]:
         plain = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(self.folder), "COLUMNS": "200"}
-        return {"cwd": self.folder / "checkout", "env": plain, "text": True, **popen_user(USER)}
+        return {"cwd": self.folder / "checkout", "env": plain, "text": True, **as_user()}
 
     def command(self, *arguments: str) -> list[str]:
         return [str(self.folder / "checkout" / ".venv" / "bin" / "python"), "manage.py", *arguments]
@@ -86,7 +90,7 @@ def find_python() -> Path:
     """A Python of our version that the user can run."""
     for folder in (Path(sys.base_prefix) / "bin", Path("/usr/local/bin"), Path("/usr/bin")):
         try:
-            subprocess.run([folder / PYTHON, "-c", ""], check=True, cwd="/", **popen_user(USER))
+            subprocess.run([folder / PYTHON, "-c", ""], check=True, cwd="/", **as_user())
         except OSError:
             continue
         return folder / PYTHON
