@@ -13,7 +13,7 @@ from urllib.parse import quote
 SECRET = re.compile(r"(DATABASE_URL|BROKER_URL|BROKER_API|KEYS?|TOKENS?|SECRETS?|PASSWORD|AUTH)$")
 """What the name of a secret ends with."""
 _OF_FILE = "_FILE"
-_ADDRESS = re.compile(r"(\w+_(?:DATABASE|BROKER))_(?:URL|API)")
+_ADDRESS = re.compile(r"(\w+_(?:DATABASE|BROKER)_)(?:URL|API)")
 _WITHOUT_PASSWORD = re.compile(r"(\w+://[^:/?#@;]+)@")
 
 
@@ -43,6 +43,6 @@ def read_secret_files(environ: MutableMapping[str, str]) -> None:
             environ[name] = secret
     for variable, address in [*environ.items()]:
         kind = _ADDRESS.fullmatch(variable)
-        if kind and (password := environ.get(f"{kind[1]}_PASSWORD")):
+        if kind and (password := environ.get(kind[1] + "PASSWORD")):
             quoted = quote(password, safe="")
             environ[variable] = _WITHOUT_PASSWORD.sub(rf"\1:{quoted}@", address)

@@ -207,7 +207,8 @@ class Process:
         if self.log is None or not self.log.exists():
             return ""
         with open(self.log, "rb") as file:
-            file.seek(self._log_start)
+            # It may have been rolled over.
+            file.seek(self._log_start if self._log_start <= os.fstat(file.fileno()).st_size else 0)
             return file.read().decode(errors="replace")
 
     def last_lines(self, count: int = _LINES_SHOWN) -> list[str]:
