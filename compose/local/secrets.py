@@ -4,20 +4,20 @@ import re
 from collections.abc import Mapping
 
 from celery_config.common.secret_files import SECRET
-from celery_config.common.services import ORCHESTRATOR, SERVICES
+from celery_config.common.services import ORCHESTRATOR, PARTICIPANTS, SERVICES
 
 # It is the name of a file, and every service reads it.
 _NO_SECRETS = {"BROKER_CLIENT_KEY"}
-_ADMINISTRATION = re.compile(r"^ADMIN_PASSWORD$|_OWNER_DATABASE_URL$")
-_OF_OTHERS = {
+_ADMINISTRATION = re.compile(r"^ADMIN_PASSWORD$|_OWNER_DATABASE_(URL|PASSWORD)$")
+_OF_OTHERS: dict[str, set[str]] = {
+    # They ask it which sagas have ended.
+    **{service: {f"{ORCHESTRATOR.upper()}_SERVICE_TOKEN"} for service in PARTICIPANTS},
+    # It keeps a copy of payment's currencies, and compares it with its source.
+    "inventory": {"ORDER_SERVICE_TOKEN", "PAYMENT_SERVICE_TOKEN"},
     # It calls every service, and checks what each of them says.
     ORCHESTRATOR: {
         f"{service.upper()}_{name}" for service in SERVICES for name in ("SERVICE_TOKEN", "MESSAGE_KEYS")
     },
-    # They ask it which sagas have ended, and compare their copies with their sources.
-    "payment": {"ORDER_SERVICE_TOKEN"},
-    "inventory": {"ORDER_SERVICE_TOKEN", "PAYMENT_SERVICE_TOKEN"},
-    "shipment": {"ORDER_SERVICE_TOKEN"},
     # It signs its webhooks.
     "sandbox": {"PAYMENT_WEBHOOK_SECRET", "SHIPMENT_WEBHOOK_SECRET"},
 }
