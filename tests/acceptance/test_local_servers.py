@@ -50,10 +50,20 @@ def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitServer]
 
 
 def make_services(server: PostgresServer, **passwords: str | None) -> "subprocess.CompletedProcess[str]":
-    """Run the script that makes roles and databases in a new volume; a password that is None is not set."""
+    """Run the script that makes roles and databases in a new volume; a password that is None is not set.
+
+    Those of the services are in files, as in containers; those of the owners are in the environment.
+    """
     address = conninfo_to_dict(server.superuser_url())
     names = [f"{service.upper()}{role}_DATABASE_PASSWORD" for service in SERVICES for role in ("", "_OWNER")]
-    given = dict.fromkeys(names, "secret") | passwords
+    environment = {}
+    for name, password in (dict.fromkeys(names, "secret") | passwords).items():
+        if password is not None and "OWNER" not in name:
+            file = server.folder / name
+            file.write_text(password)
+            environment[f"{name}_FILE"] = str(file)
+        elif password is not None:
+            environment[name] = password
     return subprocess.run(
         [ROOT / "compose" / "postgres" / "services.sh"],
         env={
@@ -63,7 +73,7 @@ def make_services(server: PostgresServer, **passwords: str | None) -> "subproces
             "PGPASSWORD": str(address["password"]),
             "POSTGRES_USER": "postgres",
             "POSTGRES_DB": "postgres",
-            **{name: password for name, password in given.items() if password is not None},
+            **environment,
         },
         capture_output=True,
         text=True,
@@ -194,6 +204,10 @@ class TestPostgres:
                 found = make_services(server)
                 assert found.returncode == 0, found.stderr
                 assert connection.execute(question).fetchone() == (False,)
+                made = (
+                    "SELECT count(*) FROM pg_authid WHERE rolpassword IS NOT NULL AND rolname <> 'postgres'"
+                )
+                assert connection.execute(made).fetchone() == (2 * len(SERVICES),)
         finally:
             server.stop()
             server.wipe()
