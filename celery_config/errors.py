@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from typing import TypeVar, cast
 
+E = TypeVar("E", bound=Exception)
 MAX_TEXT = 500
 # Longer than any reason of our own.
 MAX_REASON = 2000
@@ -35,7 +37,7 @@ LONGEST_COMPARED = 24
 CUT = "what the other side says carries private data of the request, so it is left out"
 
 
-def cut_private(error: Exception, private: Iterable[str]) -> Exception:
+def cut_private(error: E, private: Iterable[str]) -> E:
     """The error without any text that carries private data of its request, for logs, reasons and task events.
 
     Its own text becomes its code, and what caused it is dropped.
@@ -52,10 +54,10 @@ def cut_private(error: Exception, private: Iterable[str]) -> Exception:
 
     if not any(map(carries, list_causes(error))):
         return error
-    kept = error
+    kept: E = error
     if carries(error):
         if isinstance(error, CodedError):
-            kept = type(error)(error.code, error.code)
+            kept = cast(E, type(error)(error.code, error.code))
         else:
             # Its own `__init__` may want more than a text.
             kept = type(error).__new__(type(error), f"{type(error).__name__}: {CUT}")

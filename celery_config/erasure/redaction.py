@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -20,19 +19,6 @@ PERSONAL_FIELDS: dict[str, str] = {
     "customer": str(NO_CUSTOMER),
 }
 """What replaces each personal field. Its name is the same in all contracts and in all stored requests."""
-
-
-def find_personal(value: Any) -> Iterator[str]:
-    """The texts in the personal fields of a JSON value."""
-    if isinstance(value, list):
-        for each in value:
-            yield from find_personal(each)
-    elif isinstance(value, dict):
-        for name, each in value.items():
-            if name in PERSONAL_FIELDS and isinstance(each, str):
-                yield each
-            else:
-                yield from find_personal(each)
 
 
 def redact(value: Any) -> Any:

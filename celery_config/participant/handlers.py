@@ -37,7 +37,6 @@ from celery_config.common import metrics
 from celery_config.common.grouping import group_by, split_unique
 from celery_config.common.identifiers import uuid7_time
 from celery_config.contracts.base import Command, Reply, StepGaveUp, fill_command
-from celery_config.erasure.redaction import find_personal
 from celery_config.errors import (
     CallFailed,
     DefinitionError,
@@ -157,10 +156,14 @@ class OneByOne:
 
 
 def handles_outside(command: type[Command]) -> Callable[[type[OutsideStep]], type[OutsideStep]]:
-    """Register the class (`requests`, `call`, `settle`) as the handler of `command`, for effects at a provider."""
+    """Register the class (`requests`, `call`, `settle`) as the handler of `command`, for effects at a provider.
+
+    Its attribute `private` names the fields of a request that are a secret or a person's: what the provider says is cut
+    to its code where it repeats one of them.
+    """
 
     def decorate(cls: type[OutsideStep]) -> type[OutsideStep]:
-        register_handler(Handler(command, outside=cls(), find_private=find_personal))
+        register_handler(Handler(command, outside=cls()))
         return cls
 
     return decorate

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from celery.exceptions import Reject
@@ -29,6 +29,8 @@ from celery_config.messaging.barrier.steps import FindHandler, Handler, StepRequ
 from celery_config.messaging.barrier.store import AnyRow, NewRow
 from celery_config.messaging.deliveries import Call, Outcome
 from celery_config.messaging.states import Action
+
+E = TypeVar("E", bound=Exception)
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class PendingCall:
         lifetime = timedelta(hours=settings.PROVIDER_KEY_HOURS)
         return self.asked_at is not None and timezone.now() - self.asked_at > lifetime
 
-    def cut_private(self, error: Exception) -> Exception:
+    def cut_private(self, error: E) -> E:
         """What the other side said, without a text that carries private data of the request."""
         return cut_private(error, self.handler.find_private(self.request))
 
