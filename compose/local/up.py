@@ -15,6 +15,7 @@ from compose.local.errors import LocalError
 from compose.local.output import print_error
 from compose.local.overview import make_overview
 from compose.local.process import Death
+from compose.local.rollover import LogRollover
 from compose.local.stack import Stack
 
 _LONGEST_PAUSE = 30.0
@@ -115,8 +116,9 @@ def _options(argv: list[str]) -> argparse.Namespace:
 def _keep_running(stack: Stack, console: Console) -> None:
     """Start every process again that ends by itself, each in a thread, so that none waits for the pause of another."""
     ends: dict[str, list[float]] = {}
-    holder = held.Holder(stack.var, stack)
+    holder, rollover = held.Holder(stack.var, stack), LogRollover(stack.logs)
     while True:
+        rollover.look()
         try:
             holder.follow()
         except LocalError as error:
