@@ -441,6 +441,19 @@ class TestConfinement:
         assert (refused.returncode, refused.stdout) == (78, "")
         assert "Set SHIPMENT_DATABASE_PASSWORD" in refused.stderr
 
+    def test_postgres_gets_all_its_files_and_runs_one_of_them_by_itself(self) -> None:
+        installed = re.findall(
+            r"^install -m 0\d+ compose/postgres/(\S+) /postgres/(\S*)$",
+            (ROOT / "compose" / "configure.sh").read_text(),
+            re.MULTILINE,
+        )
+        assert {source for source, _ in installed} == {
+            path.name for path in (ROOT / "compose" / "postgres").iterdir()
+        }
+        names = [target or source for source, target in installed]
+        # The image runs what ends so in a new volume.
+        assert [name for name in names if name.endswith((".sh", ".sql"))] == ["services.sh"]
+
     def test_the_image_holds_no_secret_file(self) -> None:
         left_out = (ROOT / "compose" / "Dockerfile.dockerignore").read_text().splitlines()
         assert left_out[0] == "*"
