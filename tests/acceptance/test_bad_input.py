@@ -15,7 +15,7 @@ from order_project.domain import MAX_LINES, MAX_QUANTITY
 from tests.acceptance.shop import ADDRESS, TEA, Shop, product
 
 TABLES = (
-    "order_order", "order_orderline", "order_customer", "order_idempotencykey", "saga_sagainstance",
+    "order_order", "order_orderline", "order_customer", "messaging_idempotencykey", "saga_sagainstance",
     "saga_sagastep",
 )  # fmt: skip
 PROBLEM = "application/problem+json"
