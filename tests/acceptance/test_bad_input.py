@@ -193,6 +193,14 @@ class TestTheIdempotencyKey:
         assert written(shop) == before
         shop.all_confirmed([first.json()["order"]])
 
+    def test_given_twice_is_refused(self, shop: Shop) -> None:
+        """The server joins the two, and the service reads one header."""
+        twice = [("Idempotency-Key", str(uuid4())), ("idempotency-key", str(uuid4()))]
+        before = written(shop)
+        answer = shop.shopper.http.post("/api/orders/", json=shop.order(), headers=twice)
+        assert_problem(answer, 400, "invalid")
+        assert written(shop) == before
+
     def test_is_each_clients_own(self, shop: Shop, customers: tuple[httpx.Client, httpx.Client]) -> None:
         key = {"Idempotency-Key": str(uuid4())}
         answers = [client.post("/api/orders/", json=shop.order(), headers=key) for client in customers]
