@@ -2,12 +2,15 @@
 
 import io
 import os
+import queue
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -19,6 +22,7 @@ from compose.local.output import LogPrinter
 from compose.local.process import Process, ReadyCheck, at_once
 from compose.local.readiness import answers, listens, says
 from compose.local.supervisor import Supervisor
+from compose.local.up import Restarter
 
 SLEEP = "import time; print('ready', flush=True); time.sleep(60)"
 IGNORES_TERM = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);" + SLEEP
@@ -228,3 +232,36 @@ def test_a_port_given_to_one_process_is_not_given_to_another() -> None:
     ask = f"from compose.local import ports; print(ports.free_port({port}))"
     other = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
     assert int(other.stdout) != port
+
+
+def test_what_is_held_is_not_started(supervisor: Supervisor) -> None:
+    supervisor.start([python("a", SLEEP)], timeout=WAIT)
+    supervisor.hold("a")
+    with pytest.raises(ProcessFailed, match="it was stopped"):
+        supervisor.restart("a", WAIT)
+    assert not supervisor["a"].is_running
+    supervisor.release("a")
+    supervisor.restart("a", WAIT)
+
+
+def test_up_starts_a_process_that_fails_once_at_a_time(supervisor: Supervisor, tmp_path: Path) -> None:
+    """Each failure counted twice, so that twice as many tries followed."""
+    with pytest.raises(ProcessFailed):
+        supervisor.start([python("a", "")], timeout=WAIT)
+    deaths = supervisor.deaths
+    assert deaths.get(timeout=WAIT).name == "a"
+    tried = queue.SimpleQueue[str]()
+
+    def restart(name: str) -> None:
+        try:
+            supervisor.restart(name, WAIT)
+        finally:
+            tried.put(name)
+
+    stack = SimpleNamespace(var=tmp_path, supervisor=supervisor, restart=restart)
+    restarter = Restarter(stack, Console(file=io.StringIO()))  # type: ignore[arg-type]
+    restarter.start("a")
+    assert (deaths.get(timeout=WAIT).name, tried.get(timeout=WAIT)) == ("a", "a")
+    for thread in [each for each in threading.enumerate() if each.name == "start-a"]:
+        thread.join(WAIT)
+    assert deaths.empty()
