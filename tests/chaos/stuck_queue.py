@@ -70,9 +70,7 @@ class StuckQueue:
     def find_violations(self) -> list[str]:
         found = []
         if self.learned is None:
-            found.append(
-                f"the relay of {SERVICE} never held back the rows of a queue that takes nothing"
-            )
+            found.append(f"the relay of {SERVICE} never held back the rows of a queue that takes nothing")
         for when, seconds in (("a queue was stuck", self.slowest), ("its rows left", self.slowest_after)):
             if seconds > MOST_SECONDS:
                 found.append(f"while {when}, a row of another route of {SERVICE} waited {seconds:.1f} s")
@@ -80,7 +78,7 @@ class StuckQueue:
 
 
 def stick_queue(stack: Stack, over: threading.Event) -> StuckQueue:
-    """Let a queue take nothing while rows of the order service wait for it; return when they have been leaving for a while.
+    """Let a queue take nothing while rows wait for it; return when they have been leaving for a while.
 
     Nothing else may fail meanwhile: a relay that dies is late by right.
     """
