@@ -84,6 +84,8 @@ def run(progress: Callable[[int], None]) -> tuple[int, list[Finding]]:
         findings += check_orders(orders, answering)
         checked += len(orders)
         progress(checked)
+    ours = (*check_own_outbox(), *check_queues(), *check_versions(), *find_residue())
+    findings += [Finding("", what) for what in ours]
     for part, check in (
         ("its totals", check_totals), ("the books of its provider or carrier", check_books),
         ("its outbox", check_outbox), ("orders that are not ours", find_unknown_orders),
@@ -92,8 +94,7 @@ def run(progress: Callable[[int], None]) -> tuple[int, list[Finding]]:
             findings += check_part(f"{name}: {part}", partial(check, name, peer))
     for copy in copies.values():
         findings += check_part(f"order: the copy {copy.name}", partial(check_copy, copy, peers[copy.service]))
-    ours = (*check_own_outbox(), *check_queues(), *check_versions(), *find_residue())
-    return checked, findings + [Finding("", what) for what in ours]
+    return checked, findings
 
 
 def check_part(part: str, check: Callable[[], Iterator[str]]) -> list[Finding]:

@@ -10,6 +10,8 @@ from typing import Any
 import httpx
 from django.conf import settings
 
+from celery_config.http.client import forget_stream
+
 SECONDS = 60.0
 
 
@@ -74,6 +76,7 @@ class ServiceClient:
                 f"{self.service} does not answer at {self.url} ({error!r}). Is it running, and is"
                 f" {self.service.upper()}_URL right?"
             ) from error
+        forget_stream(response)
         self.exchanged += len(response.request.content) + len(response.content)
         if response.is_error:
             kind = ServiceCallRefused if response.status_code == httpx.codes.CONFLICT else ServiceCallError

@@ -79,7 +79,7 @@ def audit_orders(stack: Stack) -> list[str]:
     done = run_command(stack, "order", "audit", "--json")
     try:
         told = json.loads(done.stdout)
-        return [f"{each['order']}: {each['finding']}" for each in told["findings"]] + told["not_checked"]
+        return [*(f"{each['order']}: {each['finding']}" for each in told["findings"]), *told["not_checked"]]
     except (ValueError, KeyError):
         return [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
 
