@@ -70,7 +70,8 @@ def flowz(request: HttpRequest) -> HttpResponse:
     by = began + DATABASE_SECONDS if answers else 0.0
     told = {name: ask_database(check, by) for name, check in checks.items() if name not in asked}
     by = began + PAGE_SECONDS
-    found.update(wait_for(broker, by, NO_BROKER))
+    of_broker: dict[str, str] = wait_for(broker, by, NO_BROKER)
+    found |= of_broker
     found |= {name: wait_for(asked[name], by, LATE) if name in asked else told[name] for name in checks}
     found = {name: text for name, text in found.items() if text}
     flows = all(text.startswith((GOOD, WARNING)) for text in found.values())
