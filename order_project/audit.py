@@ -18,7 +18,7 @@ from celery_config.contracts.inventory import Line
 from celery_config.copies import sync
 from celery_config.copies.registry import Copy, copies
 from celery_config.copies.source_client import SourceClient
-from celery_config.http.service_client import ServiceCallError, ServiceClient
+from celery_config.http.service_client import ServiceCallError, ServiceClient, ServiceSilent
 from celery_config.messaging import epochs, retention, trouble
 from celery_config.messaging.outbox.publishing import count_set_aside
 from celery_config.messaging.outbox.relay import oldest_unpublished_seconds
@@ -73,13 +73,29 @@ class Refunds:
     """No refund was under way."""
 
 
+class Peer(ServiceClient):
+    """Another service; one that gave no answer is not waited for again."""
+
+    silence = ""
+
+    def call(self, method: str, path: str, **options: Any) -> Any:
+        if self.silence:
+            raise ServiceSilent(self.silence)
+        try:
+            return super().call(method, path, **options)
+        except ServiceSilent as error:
+            self.silence = str(error)
+            raise
+
+
 def run(progress: Callable[[int], None]) -> tuple[int, list[Finding]]:
     """Audit all orders and services; return the number of orders checked and the findings.
 
     A service that does not answer harms its own part only: this is `Unchecked`, and the rest is checked.
     """
-    peers = {name: ServiceClient(name) for name in PARTICIPANTS}
-    answering, checked, findings = dict(peers), 0, list[Finding]()
+    peers = {name: Peer(name) for name in PARTICIPANTS}
+    answering: dict[str, ServiceClient] = {**peers}
+    checked, findings = 0, list[Finding]()
     for orders in iterate_orders():
         findings += check_orders(orders, answering)
         checked += len(orders)

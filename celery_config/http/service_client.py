@@ -19,6 +19,10 @@ class ServiceCallError(Exception):
     """A service gave no answer or a wrong one; the text says which service and what to do."""
 
 
+class ServiceSilent(ServiceCallError):
+    """The service gave no answer at all."""
+
+
 class ServiceCallRefused(ServiceCallError):
     """The service refused the call because it does not fit the present state (409)."""
 
@@ -65,14 +69,15 @@ class ServiceClient:
 
         Raises:
             ServiceCallRefused: the service answered 409.
-            ServiceCallError: no answer, or another error.
+            ServiceSilent: no answer.
+            ServiceCallError: another error.
         """
         try:
             response = http_client(os.getpid(), self.url).request(
                 method, path, headers=self.headers, timeout=self.seconds, **options
             )
         except httpx.HTTPError as error:
-            raise ServiceCallError(
+            raise ServiceSilent(
                 f"{self.service} does not answer at {self.url} ({error!r}). Is it running, and is"
                 f" {self.service.upper()}_URL right?"
             ) from error

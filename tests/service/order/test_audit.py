@@ -62,11 +62,13 @@ class Services:
         self.unanswered = dict.fromkeys(PARTICIPANTS, "")
         self.catalogue, self.currencies = SourceOf("catalogue_product"), SourceOf("payable_currency")
         self.away = ""
+        self.asked: list[tuple[str, str]] = []
         self.meanwhile: Callable[[], None] = lambda: None
         self.names = {httpx.URL(django_settings.SERVICE_URLS[name]).port: name for name in PARTICIPANTS}
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         service = self.names[request.url.port]
+        self.asked.append((service, request.url.path))
         if service == self.away:
             raise httpx.ConnectError("nobody listens")
         match request.url.path:
@@ -436,9 +438,15 @@ class TestCommand:
         ]  # fmt: skip
         others.did("shipment", completed, state="dispatched")
         others.books["payment"] = []
+        others.asked.clear()
         with pytest.raises(SystemExit, match="1"):
             call_command("audit")
         assert capsys.readouterr().out.endswith(" 0 violations, 5 parts not checked\n")
+        # For what hangs each question is a minute.
+        assert [path for service, path in others.asked if service == "inventory"] == [
+            "/api/facts/",
+            "/api/trouble/",
+        ]
 
     def test_every_finding_is_in_the_report_and_in_the_json(
         self, shop: Shop, others: Services, tmp_path: Path, capsys: pytest.CaptureFixture[str]
