@@ -237,8 +237,7 @@ class TestRemoteControl:
         assert app.tasks["x.do"].rate_limit is None
         assert "1" not in state.revoked
         request = SimpleNamespace(info=lambda safe: "no arguments" if safe else "a payment token")
-        monkeypatch.setattr(state, "active_requests", {request})
-        consumer.controller.state = state
+        monkeypatch.setattr(state, "active_requests", [request])
         assert node.dispatch("active", {"safe": False}) == ["no arguments"]
 
 
