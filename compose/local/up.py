@@ -123,7 +123,7 @@ def _keep_running(stack: Stack, console: Console) -> None:
             death = stack.supervisor.deaths.get(timeout=_LOOK_SECONDS)
         except queue.Empty:
             continue
-        if not restarter.holder.holds(death.name):
+        if not restarter.is_expected(death.name):
             console.print(str(death), markup=False, style="red", soft_wrap=True)
             restarter.start_again(death.name)
 
@@ -134,7 +134,13 @@ class Restarter:
     def __init__(self, stack: Stack, console: Console) -> None:
         self.stack, self.console = stack, console
         self.tries: dict[str, list[float]] = {}
+        self.pending = set[str]()
+        """What is about to start, or is starting; a failure is told there, and also as a death."""
         self.holder = held.Holder(stack.var, stack.supervisor, self.start)
+
+    def is_expected(self, name: str) -> bool:
+        """Whether the end of this process changes nothing."""
+        return name in self.pending or self.holder.holds(name)
 
     def start_again(self, name: str) -> None:
         now = time.monotonic()
@@ -145,20 +151,20 @@ class Restarter:
         self.start(name, pause)
 
     def start(self, name: str, pause: float = 0.0) -> None:
-        Thread(target=self._start_after, args=(name, pause), name=f"start-{name}", daemon=True).start()
+        if name not in self.pending:
+            self.pending.add(name)
+            Thread(target=self._start_after, args=(name, pause), daemon=True).start()
 
     def _start_after(self, name: str, pause: float) -> None:
         time.sleep(pause)
-        if self.holder.holds(name):
-            return
-        try:
-            self.stack.restart(name)
-        except LocalError as error:
-            if self.holder.holds(name):
-                return
+        error: LocalError | None = None
+        if not self.holder.holds(name):
+            try:
+                self.stack.restart(name)
+                self.holder.note_start(name)
+            except LocalError as failure:
+                error = failure
+        self.pending.discard(name)
+        if error and not self.holder.holds(name):
             self.console.print(str(error), markup=False, style="red", soft_wrap=True)
-            # One that has ended is among the deaths.
-            if self.stack.supervisor[name].is_running:
-                self.start_again(name)
-            return
-        self.holder.note_start(name)
+            self.start_again(name)
