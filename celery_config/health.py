@@ -7,9 +7,12 @@ that a server that hangs is named and not waited for.
 
 from __future__ import annotations
 
+import functools
+import os
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 from celery import Celery, current_app
 from django.conf import settings
@@ -27,11 +30,17 @@ from celery_config.common.metrics import WEB, read_gauge
 from celery_config.db import limits, writes
 from celery_config.messaging import database_gate
 
+T = TypeVar("T")
 GOOD, WARNING = "ok", "warning"
 ANSWER_SECONDS = 3.0
 """How long a database or broker may take to answer one check."""
 DATABASE_SECONDS = 4.0
 """How long all checks of the database together may take."""
+PAGE_SECONDS = 4.5
+"""How long the page of what moves waits for its checks."""
+CHECKS_AT_ONCE = 8
+LATE = f"unknown: no answer within {PAGE_SECONDS:g} s"
+NO_BROKER = {"broker": f"does not answer within {PAGE_SECONDS:g} s", "workers": "unknown: no broker"}
 BROKER_SECONDS = 2.0
 """How long the broker's hosts together may take to let us in."""
 ELSEWHERE = ("participants", "queues", "hindrances")
@@ -51,21 +60,37 @@ def readyz(request: HttpRequest) -> HttpResponse:
 
 def flowz(request: HttpRequest) -> HttpResponse:
     """200 when everything moves, else 503; the body says what does not. A warning leaves it 200."""
+    began = time.monotonic()
     checks = {name: import_string(path) for name, path in settings.FLOW_CHECKS.items()}
-    elsewhere = {name: check for name, check in checks.items() if name in ELSEWHERE}
-    with ThreadPoolExecutor(1 + len(ELSEWHERE)) as pool:
-        broker = pool.submit(check_broker, current_app._get_current_object())
-        asked = {name: pool.submit(check) for name, check in elsewhere.items()}
-        found = {"database": check_database()}
-        answers = found["database"].startswith((GOOD, writes.REFUSES))
-        by = time.monotonic() + DATABASE_SECONDS if answers else 0.0
-        told = {name: ask_database(check, by) for name, check in checks.items() if name not in elsewhere}
-        found |= broker.result() | {
-            name: asked[name].result() if name in asked else told[name] for name in checks
-        }
+    pool = make_pool(os.getpid())
+    broker = pool.submit(check_broker, current_app._get_current_object())
+    asked = {name: pool.submit(check) for name, check in checks.items() if name in ELSEWHERE}
+    found = {"database": check_database()}
+    answers = found["database"].startswith((GOOD, writes.REFUSES))
+    by = began + DATABASE_SECONDS if answers else 0.0
+    told = {name: ask_database(check, by) for name, check in checks.items() if name not in asked}
+    by = began + PAGE_SECONDS
+    of_broker: dict[str, str] = wait_for(broker, by, NO_BROKER)
+    found |= of_broker
+    found |= {name: wait_for(asked[name], by, LATE) if name in asked else told[name] for name in checks}
     found = {name: text for name, text in found.items() if text}
     flows = all(text.startswith((GOOD, WARNING)) for text in found.values())
     return JsonResponse({"flows": flows, **found}, status=200 if flows else 503)
+
+
+@functools.cache
+def make_pool(process: int) -> ThreadPoolExecutor:
+    """The threads of this process for checks that ask elsewhere; one that hangs keeps its thread for a while."""
+    return ThreadPoolExecutor(CHECKS_AT_ONCE, thread_name_prefix="check")
+
+
+def wait_for(check: Future[T], by: float, instead: T) -> T:
+    """Return what a check says, or `instead` if it does not say so in time."""
+    try:
+        return check.result(max(0.0, by - time.monotonic()))
+    except TimeoutError:
+        check.cancel()
+        return instead
 
 
 def metrics(request: HttpRequest) -> HttpResponse:

@@ -127,7 +127,8 @@ class ProductsApi(RefusedWhileRecovering, generics.ListAPIView[Product]):
 
 def find_products(request: Request) -> Iterable[Product]:
     """Return the products that a valid request has put."""
-    return Product.objects.filter(pk__in=[item["sku"].strip() for item in request.data["products"]])
+    body: Any = request.data
+    return Product.objects.filter(pk__in=[item["sku"].strip() for item in body["products"]])
 
 
 class ProductApi(generics.RetrieveAPIView[Product]):

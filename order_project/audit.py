@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -19,10 +20,10 @@ from celery_config.common.services import PARTICIPANTS
 from celery_config.contracts.inventory import Line
 from celery_config.contracts.values import digest_address
 from celery_config.copies import sync
-from celery_config.copies.registry import copies
+from celery_config.copies.registry import Copy, copies
 from celery_config.copies.source_client import SourceClient
 from celery_config.erasure.recovery import find_lost_tombstones
-from celery_config.http.service_client import ServiceClient
+from celery_config.http.service_client import ServiceCallError, ServiceClient, ServiceSilent
 from celery_config.messaging import epochs, retention, trouble
 from celery_config.messaging.outbox.publishing import count_set_aside
 from celery_config.messaging.outbox.relay import oldest_unpublished_seconds
@@ -41,6 +42,7 @@ CHUNK = 500
 OUTBOX_LIMIT_SECONDS = 60.0
 COPY_SECONDS = 10.0
 MAX_SHOWN = 3
+BOOKS = {"payment": "/api/provider-books/", "shipment": "/api/carrier-books/"}
 
 
 @dataclass(frozen=True)
@@ -52,12 +54,17 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What the other services did for one order; empty when a service did nothing."""
+class Unchecked(Finding):
+    """A part of the audit that could not be done, because a service does not answer."""
 
-    payment: Mapping[str, Any]
-    inventory: Mapping[str, Any]
-    shipment: Mapping[str, Any]
+
+@dataclass(frozen=True)
+class Facts:
+    """What the other services did for one order: empty when a service did nothing, None when it does not answer."""
+
+    payment: Mapping[str, Any] | None = None
+    inventory: Mapping[str, Any] | None = None
+    shipment: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -72,34 +79,55 @@ class Refunds:
     """No refund was under way."""
 
 
+class Peer(ServiceClient):
+    """Another service; one that gave no answer is not waited for again."""
+
+    silence = ""
+
+    def call(self, method: str, path: str, **options: Any) -> Any:
+        if self.silence:
+            raise ServiceSilent(self.silence)
+        try:
+            return super().call(method, path, **options)
+        except ServiceSilent as error:
+            self.silence = str(error)
+            raise
+
+
 def run(progress: Callable[[int], None]) -> tuple[int, list[Finding]]:
     """Audit all orders and services; return the number of orders checked and the findings.
 
-    Raises:
-        ServiceCallError: a service does not answer.
+    A service that does not answer harms its own part only: this is `Unchecked`, and the rest is checked.
     """
-    peers = {name: ServiceClient(name, caller=OPERATOR) for name in PARTICIPANTS}
-    checked, findings = 0, []
+    peers = {name: Peer(name, caller=OPERATOR) for name in PARTICIPANTS}
+    answering: dict[str, ServiceClient] = {**peers}
+    checked, findings = 0, list[Finding]()
     for orders in iterate_orders():
-        findings += check_orders(orders, peers)
+        findings += check_orders(orders, answering)
         checked += len(orders)
         progress(checked)
-    findings += [
-        Finding("", what)
-        for what in (
-            *check_totals(peers),
-            *check_books(peers),
-            *check_outboxes(peers),
-            *check_queues(),
-            *check_versions(),
-            *check_copies(peers),
-            *check_copies_elsewhere(peers),
-            *find_residue(),
-            *find_strange_erasures(peers),
-            *find_unknown_orders(peers),
-        )
-    ]
+    ours = (*check_own_outbox(), *check_queues(), *check_versions(), *find_residue())
+    findings += [Finding("", what) for what in ours]
+    for part, check in (
+        ("its totals", check_totals), ("the books of its provider or carrier", check_books),
+        ("its outbox", check_outbox), ("orders that are not ours", find_unknown_orders),
+        ("its copies", check_their_copies), ("whom it erased", find_strange_erasures),
+    ):  # fmt: skip
+        for name, peer in peers.items():
+            findings += check_part(f"{name}: {part}", partial(check, name, peer))
+    for copy in copies.values():
+        findings += check_part(f"order: the copy {copy.name}", partial(check_copy, copy, peers[copy.service]))
     return checked, findings
+
+
+def check_part(part: str, check: Callable[[], Iterator[str]]) -> list[Finding]:
+    """Do a part of the audit that asks another service."""
+    found: list[Finding] = []
+    try:
+        found += (Finding("", what) for what in check())
+    except ServiceCallError as error:
+        found.append(Unchecked("", f"{part}: not checked: {error}"))
+    return found
 
 
 def find_warnings() -> Iterator[str]:
@@ -136,19 +164,29 @@ def iterate_orders() -> Iterator[list[Order]]:
         last = page[-1]
 
 
-def check_orders(orders: Sequence[Order], peers: Mapping[str, ServiceClient]) -> list[Finding]:
+def check_orders(orders: Sequence[Order], peers: dict[str, ServiceClient]) -> list[Finding]:
+    """Check these orders against what the other services say.
+
+    Args:
+        peers: those that answer; one that does not is left out from here on.
+    """
     # Status is read before the facts, since an order that has ended does not change afterwards.
     carried = selectors.read_flows(orders)
     ids = [str(o.id) for o in orders]
     refunds_before = read_refunds(orders)
-    facts = {
-        name: peer.post("/api/facts/", {"orders": ids, "totals": False})["facts"]
-        for name, peer in peers.items()
-    }
+    facts: dict[str, Mapping[str, Any]] = {}
+    findings: list[Finding] = []
+    for name, peer in [*peers.items()]:
+        try:
+            facts[name] = peer.post("/api/facts/", {"orders": ids, "totals": False})["facts"]
+        except ServiceCallError as error:
+            del peers[name]
+            findings.append(
+                Unchecked("", f"{name}: what it did for orders from {ids[0]} on: not checked: {error}")
+            )
     refunds = summarize_refunds(refunds_before, read_refunds(orders))
     now = clock.now()
     without_lines = lost_lines.find_lost(ids)
-    findings = []
     for order in orders:
         of_order = Facts(**{name: found.get(str(order.id), {}) for name, found in facts.items()})
         row = carried.get(order.id)
@@ -186,10 +224,10 @@ def check_order(
     order: Order, lines: Mapping[str, int], status: str | None, facts: Facts, refunds: Refunds, *, late: bool
 ) -> Iterator[str]:
     """Yield every broken promise of one order."""
-    payment = facts.payment
-    yield from check_refunds(payment, refunds)
-    if status in ENDED and refunds.settled and payment.get("ledger_sum_ok") is False:
-        yield "its ledger does not book what was captured and refunded"
+    if facts.payment is not None:
+        yield from check_refunds(facts.payment, refunds)
+        if status in ENDED and refunds.settled and facts.payment.get("ledger_sum_ok") is False:
+            yield "its ledger does not book what was captured and refunded"
     if status is None:
         yield "it has no saga and is not choreographed, so nothing carries it on"
     elif status == Status.COMPLETED:
@@ -200,7 +238,7 @@ def check_order(
         yield "is past its deadline and still runs"
 
 
-def check_prices(order: Order, stock: Mapping[str, Any]) -> Iterator[str]:
+def check_prices(order: Order, stock: Mapping[str, Any] | None) -> Iterator[str]:
     """Yield that an order's total is not what its lines cost, or that a product never had the price of a line.
 
     A recovered line has another price than it had.
@@ -209,7 +247,7 @@ def check_prices(order: Order, stock: Mapping[str, Any]) -> Iterator[str]:
     cost = sum(line.unit_price * line.quantity for line in lines)
     if cost != order.total and all(line.price_source != PriceSource.RECOVERED for line in lines):
         yield f"its lines cost {cost}, and its total is {order.total}"
-    prices = stock.get("prices", {})
+    prices = (stock or {}).get("prices", {})
     for line in lines:
         known = prices.get(line.sku)
         if known is None or line.price_source != PriceSource.CATALOGUE:
@@ -233,22 +271,22 @@ def check_refunds(payment: Mapping[str, Any], refunds: Refunds) -> Iterator[str]
 def check_completed(order: Order, lines: Mapping[str, int], facts: Facts) -> Iterator[str]:
     if order.status != OrderStatus.CONFIRMED:
         yield f"all is done, and the order {order.status}"
-    payment = facts.payment
-    if payment.get("state") != "captured" or payment.get("captured") != order.total:
-        captured = f"{payment.get('captured', 0)} of {order.total}"
-        yield f"completed, yet its payment is {payment.get('state')} with {captured} captured"
-    if payment and payment.get("currency") != order.currency:
-        yield f"was paid in {payment.get('currency')} instead of {order.currency}"
-    stock = facts.inventory
-    taken = {line["sku"]: line["quantity"] for line in stock.get("lines", ())}
-    if stock.get("state") != "committed" or taken != lines:
-        yield f"completed, yet its stock is {stock.get('state')} with {len(taken)} of {len(lines)} lines"
-    shipment = facts.shipment
-    if shipment.get("state") != "dispatched":
-        yield f"completed, yet its shipment is {shipment.get('state')}"
-    if shipment and shipment.get("weight_grams") != order.weight_grams:
-        yield f"was shipped with {shipment.get('weight_grams')} g instead of {order.weight_grams}"
-    yield from check_address(order, shipment)
+    if (payment := facts.payment) is not None:
+        if payment.get("state") != "captured" or payment.get("captured") != order.total:
+            captured = f"{payment.get('captured', 0)} of {order.total}"
+            yield f"completed, yet its payment is {payment.get('state')} with {captured} captured"
+        if payment and payment.get("currency") != order.currency:
+            yield f"was paid in {payment.get('currency')} instead of {order.currency}"
+    if (stock := facts.inventory) is not None:
+        taken = {line["sku"]: line["quantity"] for line in stock.get("lines", ())}
+        if stock.get("state") != "committed" or taken != lines:
+            yield f"completed, yet its stock is {stock.get('state')} with {len(taken)} of {len(lines)} lines"
+    if (shipment := facts.shipment) is not None:
+        if shipment.get("state") != "dispatched":
+            yield f"completed, yet its shipment is {shipment.get('state')}"
+        if shipment and shipment.get("weight_grams") != order.weight_grams:
+            yield f"was shipped with {shipment.get('weight_grams')} g instead of {order.weight_grams}"
+        yield from check_address(order, shipment)
 
 
 def check_address(order: Order, shipment: Mapping[str, Any]) -> Iterator[str]:
@@ -261,61 +299,58 @@ def check_address(order: Order, shipment: Mapping[str, Any]) -> Iterator[str]:
 def check_compensated(order: Order, facts: Facts) -> Iterator[str]:
     if order.status != OrderStatus.CANCELLED:
         yield f"all is undone, and the order {order.status}"
-    payment = facts.payment
-    if payment.get("state") not in (None, "voided") or payment.get("captured", 0):
+    if (payment := facts.payment) is not None and (
+        payment.get("state") not in (None, "voided") or payment.get("captured", 0)
+    ):
         yield f"compensated, yet its payment is {payment.get('state')} with {payment.get('captured')} captured"
-    if facts.inventory.get("state") not in (None, "released"):
-        yield f"compensated, yet its stock is {facts.inventory.get('state')}"
-    if facts.shipment.get("state") not in (None, "cancelled"):
-        yield f"compensated, yet its shipment is {facts.shipment.get('state')}"
+    for what, fact, undone in (
+        ("stock", facts.inventory, "released"), ("shipment", facts.shipment, "cancelled"),
+    ):  # fmt: skip
+        if fact is not None and fact.get("state") not in (None, undone):
+            yield f"compensated, yet its {what} is {fact.get('state')}"
 
 
-def check_totals(peers: Mapping[str, ServiceClient]) -> Iterator[str]:
-    """Yield what each service reports about its own totals."""
-    for name, peer in peers.items():
-        for what in peer.post("/api/facts/", {"orders": []})["totals"].get("faults", ()):
-            yield f"{name}: {what}"
+def check_totals(name: str, peer: ServiceClient) -> Iterator[str]:
+    """Yield what a service reports about its own totals."""
+    for what in peer.post("/api/facts/", {"orders": []})["totals"].get("faults", ()):
+        yield f"{name}: {what}"
 
 
-def find_unknown_orders(peers: Mapping[str, ServiceClient]) -> Iterator[str]:
+def find_unknown_orders(name: str, peer: ServiceClient) -> Iterator[str]:
     """Yield what a participant did for an order that does not exist: orders are committed before they are announced."""
-    for name, path in LISTS.items():
-        for page in peers[name].get_pages(f"{path}?limit={CHUNK}"):
-            theirs = {UUID(row["order"]) for row in page}
-            for order in theirs - set(Order.objects.filter(pk__in=theirs).values_list("pk", flat=True)):
-                yield f"{name}: did something for {order}, which is no order of ours"
+    for page in peer.get_pages(f"{LISTS[name]}?limit={CHUNK}"):
+        theirs = {UUID(row["order"]) for row in page}
+        for order in theirs - set(Order.objects.filter(pk__in=theirs).values_list("pk", flat=True)):
+            yield f"{name}: did something for {order}, which is no order of ours"
 
 
-def check_books(peers: Mapping[str, ServiceClient]) -> Iterator[str]:
-    """Yield differences between the provider's and the carrier's books and ours."""
-    for name, path in (("payment", "/api/provider-books/"), ("shipment", "/api/carrier-books/")):
-        for what in peers[name].get(path)["findings"]:
+def check_books(name: str, peer: ServiceClient) -> Iterator[str]:
+    """Yield differences between a provider's or carrier's books and ours."""
+    if path := BOOKS.get(name):
+        for what in peer.get(path)["findings"]:
             yield f"{name}: {what}"
 
 
-def check_copies(peers: Mapping[str, ServiceClient]) -> Iterator[str]:
-    """Yield differences of our copies from their sources; changes under way get time to arrive (rule 20, the feed)."""
-    for copy in copies.values():
-        found = sync.compare(SourceClient(copy, peers[copy.service]), patience=COPY_SECONDS)
-        if found.differing:
-            yield f"order: {found.differing} rows of {copy.name} differ from {copy.service}'s: {', '.join(found.keys)}"
+def check_copy(copy: Copy, peer: ServiceClient) -> Iterator[str]:
+    """Yield differences of a copy of ours from its source; changes under way get time to arrive (rule 20, the feed)."""
+    found = sync.compare(SourceClient(copy, peer), patience=COPY_SECONDS)
+    if found.differing:
+        yield f"order: {found.differing} rows of {copy.name} differ from {copy.service}'s: {', '.join(found.keys)}"
 
 
-def check_copies_elsewhere(peers: Mapping[str, ServiceClient]) -> Iterator[str]:
-    """Yield differences of the other services' copies from their sources, as these services find them now."""
-    for name, peer in peers.items():
-        for copy in peer.get("/api/copies/differences/"):
-            if differing := copy["differing"]:
-                keys = ", ".join(copy["keys"])
-                yield f"{name}: {differing} rows of {copy['name']} differ from their source's: {keys}"
+def check_their_copies(name: str, peer: ServiceClient) -> Iterator[str]:
+    """Yield differences of another service's copies from their sources, as it finds them now."""
+    for copy in peer.get("/api/copies/differences/"):
+        if differing := copy["differing"]:
+            keys = ", ".join(copy["keys"])
+            yield f"{name}: {differing} rows of {copy['name']} differ from their source's: {keys}"
 
 
-def find_strange_erasures(peers: Mapping[str, ServiceClient]) -> Iterator[str]:
+def find_strange_erasures(name: str, peer: ServiceClient) -> Iterator[str]:
     """Yield who was erased elsewhere, yet not here, where every erasure begins."""
-    for name in peers:
-        if ids := find_lost_tombstones(name):
-            shown = join_some(sorted(map(str, ids)), MAX_SHOWN)
-            yield f"{name}: erased {len(ids)} customers, orders or sagas that the order service did not: {shown}"
+    if ids := find_lost_tombstones(peer):
+        shown = join_some(sorted(map(str, ids)), MAX_SHOWN)
+        yield f"{name}: erased {len(ids)} customers, orders or sagas that the order service did not: {shown}"
 
 
 def find_residue() -> Iterator[str]:
@@ -324,25 +359,31 @@ def find_residue() -> Iterator[str]:
         yield f"order: {what}"
 
 
-def check_outboxes(peers: Mapping[str, ServiceClient]) -> Iterator[str]:
-    ours = {
-        "oldest_unpublished_seconds": oldest_unpublished_seconds(),
-        "set_aside": count_set_aside(),
-        "recovering": epochs.is_recovering(),
-        "unanswered": retention.describe_unanswered(),
-    }
-    for name, state in {
-        "order": ours,
-        **{name: peer.get("/api/outbox/") for name, peer in peers.items()},
-    }.items():
-        if (age := state["oldest_unpublished_seconds"]) > OUTBOX_LIMIT_SECONDS:
-            yield f"{name}: an outbox row has been due for {age:.0f} s; is its relay running?"
-        if aside := state.get("set_aside"):  # older versions do not say
-            yield f"{name}: {aside} outbox rows are set aside, because they cannot be sent; see the admin's outbox"
-        if state.get("recovering"):
-            yield f"{name}: its database was restored, and `./manage.py {name} recover` is not done"
-        if unanswered := state.get("unanswered"):
-            yield f"{name}: {unanswered}"
+def check_own_outbox() -> Iterator[str]:
+    return describe_outbox(
+        "order",
+        {
+            "oldest_unpublished_seconds": oldest_unpublished_seconds(),
+            "set_aside": count_set_aside(),
+            "recovering": epochs.is_recovering(),
+            "unanswered": retention.describe_unanswered(),
+        },
+    )
+
+
+def check_outbox(name: str, peer: ServiceClient) -> Iterator[str]:
+    return describe_outbox(name, peer.get("/api/outbox/"))
+
+
+def describe_outbox(name: str, state: Mapping[str, Any]) -> Iterator[str]:
+    if (age := state["oldest_unpublished_seconds"]) > OUTBOX_LIMIT_SECONDS:
+        yield f"{name}: an outbox row has been due for {age:.0f} s; is its relay running?"
+    if aside := state.get("set_aside"):  # older versions do not say
+        yield f"{name}: {aside} outbox rows are set aside, because they cannot be sent; see the admin's outbox"
+    if state.get("recovering"):
+        yield f"{name}: its database was restored, and `./manage.py {name} recover` is not done"
+    if unanswered := state.get("unanswered"):
+        yield f"{name}: {unanswered}"
 
 
 def check_queues() -> Iterator[str]:

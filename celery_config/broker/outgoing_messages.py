@@ -12,7 +12,7 @@ from celery import Celery
 from kombu.entity import PERSISTENT_DELIVERY_MODE
 
 from celery_config.broker.routes import find_route
-from celery_config.broker.topology import EVENTS, TASK_EXCHANGES
+from celery_config.broker.topology import EVENTS, TASK_EXCHANGES, may_write
 from celery_config.common import codec
 
 # Options that say where a message goes; all others (retries, chain, argsrepr, …) become a part of it.
@@ -56,13 +56,13 @@ def prepare_message(app: Celery, message: dict[str, Any]) -> PreparedMessage:
     every message here has its route. `sender` names the task whose outcome it is, for the log and the failpoints.
 
     Raises:
-        NotSendable: it names no exchange of ours, or a name in it is too long.
+        NotSendable: we have no right to send it where it says, or a name in it is too long.
         others: it is no message at all.
     """
     options = message["options"]
     if sender := message.get("sender"):
         structlog.contextvars.bind_contextvars(task=sender)
-    check_route(options.get("exchange"), options.get("routing_key"))
+    check_route(str(app.main), options.get("exchange"), options.get("routing_key"))
     properties = {name: value for name, value in options.items() if name not in ROUTING_OPTIONS}
     task_id = options.get("task_id") or str(uuid4())
     if len(str(task_id)) > LONGEST_NAME:
@@ -88,11 +88,17 @@ def prepare_message(app: Celery, message: dict[str, Any]) -> PreparedMessage:
     )
 
 
-def check_route(exchange: Any, routing_key: Any) -> None:
+def check_route(service: str, exchange: Any, routing_key: Any) -> None:
     """Check where a message goes.
 
+    The broker closes the channel of a key that we have no right to, and does not say which message it was: all others
+    of the route would wait behind it.
+
+    Args:
+        service: the sender.
+
     Raises:
-        NotSendable: we send nothing there.
+        NotSendable: it sends nothing there.
     """
     if not isinstance(exchange, str):
         raise NotSendable("it names no exchange")
@@ -102,6 +108,8 @@ def check_route(exchange: Any, routing_key: Any) -> None:
         raise NotSendable("it names no routing key")
     if len(routing_key.encode(errors="replace")) > LONGEST_NAME:
         raise NotSendable(f"its routing key is longer than {LONGEST_NAME} bytes")
+    if not may_write(service, exchange, routing_key):
+        raise NotSendable(f"{service} has no right to the key {routing_key!r} of {exchange!r}")
 
 
 def describe_fault(error: Exception) -> str:

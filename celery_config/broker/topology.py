@@ -8,6 +8,7 @@ from its `subscriptions.py`.
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import json
 import os
@@ -55,6 +56,8 @@ EXCHANGES = {
     TASK_EVENTS: ("topic", {}),
 }
 
+# The key of a task that one service sends to any other.
+LINK_KEY = rf"({'|'.join(SERVICES)})\.[a-z_]+"
 PROBE_KEY = "standstill.probe"
 """No queue is bound to it: the orchestrator only wants the broker's confirm."""
 TASK_EXCHANGES = (TASKS, URGENT_TASKS, COMMANDS)
@@ -165,20 +168,6 @@ class Topology:
             "read": f"^({'|'.join(read)}|{control})$",
         }
 
-    def topic_permissions(self, user: str) -> dict[str, str]:
-        """The routing keys that `user` may publish under, as a regular expression for each topic exchange.
-
-        A service announces its own events alone, and events that wait for another try reach its own queue alone. Any
-        service sends commands to any other, because it passes on the links of a chain; a link proves by itself who
-        made it (`message_authentication`).
-        """
-        if user == FLOWER_USER:
-            return {}
-        link = rf"({'|'.join(SERVICES)})\.[a-z_]+"
-        probe = rf"|{re.escape(PROBE_KEY)}" if user == ORCHESTRATOR else ""
-        tasks = rf"^({user}\..+|{link}{probe})$"
-        return {EVENTS: rf"^({user}|{STEP_EVENTS})\.[a-z_]+$", TASKS: tasks, URGENT_TASKS: tasks}
-
     def definitions(self, passwords: Mapping[str, str]) -> dict[str, Any]:
         """The broker's definitions file.
 
@@ -206,7 +195,7 @@ class Topology:
             "topic_permissions": [
                 {"user": user, **IN_VHOST, "exchange": exchange, "write": keys, "read": ".*"}
                 for user in rights
-                for exchange, keys in self.topic_permissions(user).items()
+                for exchange, keys in writable_keys(user).items()
             ],
             "policies": [
                 {"name": name, **IN_VHOST, "pattern": pattern}
@@ -228,6 +217,33 @@ class Topology:
                 for exchange, key in queue.bindings
             ],
         }
+
+
+@functools.cache
+def writable_keys(user: str) -> dict[str, str]:
+    """The routing keys that `user` may publish under, as a regular expression for each topic exchange.
+
+    A service announces its own events alone, and events that wait for another try reach its own queue alone. Any
+    service sends commands to any other, because it passes on the links of a chain; a link proves by itself who made it
+    (`message_authentication`).
+    """
+    if user == FLOWER_USER:
+        return {}
+    probe = rf"|{re.escape(PROBE_KEY)}" if user == ORCHESTRATOR else ""
+    tasks = rf"^({user}\..+|{LINK_KEY}{probe})$"
+    return {EVENTS: rf"^({user}|{STEP_EVENTS})\.[a-z_]+$", TASKS: tasks, URGENT_TASKS: tasks}
+
+
+def may_write(user: str, exchange: str, routing_key: str) -> bool:
+    """Whether `user` sends anything to this exchange under this key, and whether the broker lets it."""
+    if exchange == COMMANDS:
+        return routing_key in SERVICES
+    return bool(re.fullmatch(writable_keys(user)[exchange], routing_key))
+
+
+def is_link_key(exchange: str, routing_key: str) -> bool:
+    """Whether every service may send a task to this exchange under this key."""
+    return routing_key in SERVICES if exchange == COMMANDS else bool(re.fullmatch(LINK_KEY, routing_key))
 
 
 def read_subscriptions(name: str) -> Sequence[EventSubscription | ReactionRule]:

@@ -17,6 +17,7 @@ from celery_config.broker.topology import (
     RECEIVE_ALL,
     TASK_EXCHANGES,
     find_route_fault,
+    is_link_key,
 )
 
 MAX_DEPTH = 500
@@ -84,7 +85,7 @@ def find_link_fault(links: list[list[dict[str, Any]]]) -> str | None:
         route = options if isinstance(options, dict) else {}
         exchange, key = str(route.get("exchange", "")), str(route.get("routing_key", ""))
         known = exchange in TASK_EXCHANGES and not link["task"].startswith(EVENT_TASKS)
-        if not known or find_route_fault(exchange, key, link["task"]):
+        if not known or not is_link_key(exchange, key) or find_route_fault(exchange, key, link["task"]):
             return f"forged: its chain would publish {link['task']!r} to {exchange!r} under the key {key!r}"
     return None
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+import structlog
+
+log = structlog.get_logger(__name__)
 Item = TypeVar("Item")
 
 
@@ -19,7 +22,7 @@ def run_isolated(
 
     Args:
         run: handles all or none of its items, and returns how many it handled.
-        set_aside: gets each item that fails alone, with its error.
+        set_aside: gets each item that fails alone, with its error; if it fails, too, that is logged.
         passed_on: errors that are no item's fault: a server is away.
 
     Raises:
@@ -33,7 +36,12 @@ def run_isolated(
         raise
     except Exception as error:
         if len(items) == 1:
-            set_aside(items[0], error)
+            try:
+                set_aside(items[0], error)
+            except passed_on:
+                raise
+            except Exception:
+                log.exception("it failed, and cannot be set aside; the others go on", item=str(items[0]))
             return 0
     middle = len(items) // 2
     return sum(

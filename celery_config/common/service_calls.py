@@ -16,7 +16,7 @@ _DRIVE = (
     "POST commands", "GET trouble", "GET barrier", "POST barrier-settle", "GET forgotten", "GET events", "POST facts",
 )  # fmt: skip
 _LOOK = ("GET barrier", "GET events", "GET outbox", "GET copies", *_COMPARE)
-_AUDIT = (*_LOOK, "POST facts", "GET copy-differences")
+_AUDIT = (*_LOOK, "POST facts", "GET copy-differences", "GET forgotten")
 
 _CALLS: dict[str, dict[str, tuple[str, ...]]] = {
     "order": {

@@ -59,6 +59,13 @@ def slow_statements() -> Iterator[None]:
         close_unless_in_transaction()
 
 
+def limit_lock_waits(seconds: float) -> None:
+    """Wait at most so many seconds for each lock until the end of this transaction; SQLite has no such limit."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL lock_timeout = {int(seconds * 1000)}")
+
+
 def close_unless_in_transaction() -> None:
     if not connection.in_atomic_block:
         connection.close()

@@ -34,7 +34,7 @@ def recover_erasures(
     Raises:
         ServiceCallError: one of them does not answer.
     """
-    lost = set[UUID]().union(*map(find_lost_tombstones, services))
+    lost = set[UUID]().union(*(find_lost_tombstones(ServiceClient(service)) for service in services))
     if needed := find_needed(lost):
         yield Question(
             "",
@@ -48,10 +48,10 @@ def recover_erasures(
         yield Repair("", f"blank: {'; '.join(residue)}", "our tombstones", partial(blank, data_map))
 
 
-def find_lost_tombstones(service: str) -> set[UUID]:
+def find_lost_tombstones(peer: ServiceClient) -> set[UUID]:
     """The ids that are erased there and not here."""
     lost: set[UUID] = set()
-    for page in ServiceClient(service).get_pages(f"/api/forgotten/?limit={PAGE}"):
+    for page in peer.get_pages(f"/api/forgotten/?limit={PAGE}"):
         ids = {UUID(row["id"]) for row in page}
         lost |= ids - erased_among(ids)
     return lost

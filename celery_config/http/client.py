@@ -122,6 +122,15 @@ class _DeadlineTransport(httpx.HTTPTransport):
         )
 
 
+def forget_stream(response: httpx.Response) -> None:
+    """Let an answer that was read go with its last reference.
+
+    It and its stream name each other, and so some fifty objects of each call would wait for Python's collector, which
+    rarely runs here; meanwhile the heap grows around them.
+    """
+    response.stream = httpx.ByteStream(response.content)
+
+
 class DeadlineClient:
     """A pool of kept connections, safe to share between threads and over a fork.
 
@@ -162,7 +171,11 @@ class DeadlineClient:
         """
         client = self._for_this_process()
         with self.limit():
-            return self._repeats(client.request, method, url, headers=headers, content=content, params=params)
+            response: httpx.Response = self._repeats(
+                client.request, method, url, headers=headers, content=content, params=params
+            )
+        forget_stream(response)
+        return response
 
     @contextmanager
     def limit(self) -> Iterator[None]:

@@ -11,12 +11,17 @@ import httpx
 from django.conf import settings
 
 from celery_config.errors import CallFailed
+from celery_config.http.client import forget_stream
 
 SECONDS = 60.0
 
 
 class ServiceCallError(Exception):
     """A service gave no answer or a wrong one; the text says which service and what to do."""
+
+
+class ServiceSilent(ServiceCallError):
+    """The service gave no answer at all."""
 
 
 class ServiceCallRefused(ServiceCallError):
@@ -66,7 +71,8 @@ class ServiceClient:
 
         Raises:
             ServiceCallRefused: the service answered 409.
-            ServiceCallError: no answer, or another error.
+            ServiceSilent: no answer.
+            ServiceCallError: another error.
         """
         try:
             token = settings.SERVICE_TOKENS.token_for(self.service, self.caller)
@@ -81,10 +87,11 @@ class ServiceClient:
                 **options,
             )
         except httpx.HTTPError as error:
-            raise ServiceCallError(
+            raise ServiceSilent(
                 f"{self.service} does not answer at {self.url} ({error!r}). Is it running, and is"
                 f" {self.service.upper()}_URL right?"
             ) from error
+        forget_stream(response)
         self.exchanged += len(response.request.content) + len(response.content)
         if response.is_error:
             kind = ServiceCallRefused if response.status_code == httpx.codes.CONFLICT else ServiceCallError

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -25,6 +26,7 @@ from celery_config.messaging.outbox.relay import oldest_unpublished_seconds
 log = structlog.get_logger(__name__)
 Cause = Trouble.Cause
 ANSWER_SECONDS = 3.0
+LOCK_SECONDS = 0.1
 MAX_REASON = 200
 # One failure may be chance: a lock that was held for a moment.
 MANY = 3
@@ -53,16 +55,19 @@ def note_failure(error: BaseException) -> None:
 def note_late(late: Mapping[UUID, float]) -> None:
     """Note that the relay sent messages of sagas late; what waited for them needs time when it has gone on.
 
+    It is noted after the commit: a note that cannot be written holds up no message.
+
     Args:
         late: seconds, by saga.
     """
-    note(Cause.RELAY, f"up to {max(late.values()):.0f} s", settings.TIMES.next_try_within)
+    reason = f"up to {max(late.values()):.0f} s"
+    transaction.on_commit(partial(note, Cause.RELAY, reason, settings.TIMES.next_try_within))
 
 
 def note(cause: Cause, reason: str, seconds: float) -> None:
     """Note a trouble that counts for so many seconds from now on; its time begins again if it was over.
 
-    A trouble that cannot be noted is logged, and changes nothing else.
+    A trouble that cannot be noted is logged, and changes nothing else. It waits for no lock: messages wait meanwhile.
     """
     over = {"until__lt": Now()}
     changed: dict[str, Any] = {
@@ -73,6 +78,7 @@ def note(cause: Cause, reason: str, seconds: float) -> None:
     }
     try:
         with limits.answer_within(ANSWER_SECONDS), transaction.atomic():
+            limits.limit_lock_waits(LOCK_SECONDS)
             if not Trouble.objects.filter(pk=cause).update(**changed):
                 first = Trouble(cause=cause, reason=reason[:MAX_REASON], until=changed["until"])
                 Trouble.objects.bulk_create([first], ignore_conflicts=True)

@@ -72,7 +72,7 @@ class ContentPolicyMiddleware(Middleware):
 
     The admin's pages need `unsafe-eval`: Alpine makes functions of the expressions in attributes, and htmx of the
     filters of its triggers. Unfold colours JSON by `style` attributes, which run nothing. The two policies never
-    change, so they are made once: every order's answer has one.
+    change, so they are made once: the answer to every order has one.
     """
 
     pages = CONTENT_POLICY.format("", "")

@@ -68,24 +68,24 @@ class Limits:
 
 
 class Clients:
-    """The open connections: those of which we wait for something, with the bytes that each makes us keep, longest wait
-    first; those to which an answer is on its way; and how many requests are carried out.
+    """The open connections: those of which we wait for something, longest wait first; those whose request is carried
+    out; and those to which an answer is on its way. Each with the bytes that it makes us keep.
     """
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.open: set[IOStream] = set()
         self.waiting: dict[IOStream, int] = {}
+        self.served: dict[IOStream, int] = {}
         self.sending: set[IOStream] = set()
         self.kept = 0
-        self.carried_out = 0
         self.all_gone = asyncio.Event()
         self.all_answered = asyncio.Event()
         self._note()
 
     def add(self, stream: IOStream) -> None:
-        if len(self.open) >= self.limits.connections:
-            self._drop_oldest(self.waiting, stream)
+        if len(self.open) >= self.limits.connections and self.waiting:
+            self._drop(next(iter(self.waiting)))
         self.open.add(stream)
         self.waiting[stream] = 0
         self._note()
@@ -93,28 +93,27 @@ class Clients:
     def remove(self, stream: IOStream) -> None:
         self.open.discard(stream)
         self.sending.discard(stream)
-        self._stop_waiting(stream)
+        self.kept -= self.waiting.pop(stream, 0)
         self._note()
 
     def keep(self, stream: IOStream, size: int) -> None:
-        """We wait for this client, and keep so many bytes meanwhile."""
+        """We wait for this client, and keep so many bytes meanwhile. It is dropped itself when no other can be."""
         if stream not in self.open:
             return
         self.kept += size - self.waiting.get(stream, 0)
         self.waiting[stream] = size
-        while self.kept > self.limits.kept_bytes:
-            if not self._drop_oldest([stream for stream, kept in self.waiting.items() if kept], stream):
-                return
+        while self.kept > self.limits.kept_bytes and stream in self.open:
+            others = (each for each, kept in self.waiting.items() if kept and each is not stream)
+            self._drop(next(others, stream))
 
     def carry_out(self, stream: IOStream) -> None:
-        """The request is complete."""
-        self._stop_waiting(stream)
-        self.carried_out += 1
+        """The request is complete. What it makes us keep still counts, and it is not dropped."""
+        self.served[stream] = self.waiting.pop(stream, 0)
         self._note()
 
     def answer(self, stream: IOStream, size: int) -> None:
         """The answer is made; so much of it has still to be sent."""
-        self.carried_out -= 1
+        self.kept -= self.served.pop(stream, 0)
         if size and stream in self.open:
             self.sending.add(stream)
         self.keep(stream, size)
@@ -126,20 +125,14 @@ class Clients:
         self.keep(stream, 0)
         self._note()
 
-    def _stop_waiting(self, stream: IOStream) -> None:
-        self.kept -= self.waiting.pop(stream, 0)
-
-    def _drop_oldest(self, streams: Iterable[IOStream], for_which: IOStream) -> bool:
-        """Drop the first but one; returns whether there was another."""
-        if oldest := next((stream for stream in streams if stream is not for_which), None):
-            log.warning("a slow client is dropped for another", connections=len(self.open), bytes=self.kept)
-            self.remove(oldest)
-            oldest.close()
-        return oldest is not None
+    def _drop(self, stream: IOStream) -> None:
+        log.warning("a slow client is dropped for another", connections=len(self.open), bytes=self.kept)
+        self.remove(stream)
+        stream.close()
 
     def _note(self) -> None:
         set_when(self.all_gone, not self.open)
-        set_when(self.all_answered, not self.carried_out and not self.sending)
+        set_when(self.all_answered, not self.served and not self.sending)
 
 
 def set_when(event: asyncio.Event, is_so: bool) -> None:
@@ -263,6 +256,7 @@ class Exchange(httputil.HTTPMessageDelegate):
 
     def finish(self) -> None:
         environ = self.make_environ()
+        self.body = bytearray()  # the environ has a copy
         self.server.clients.carry_out(self.stream)
         self.server.threads_for(environ["PATH_INFO"]).submit(self.carry_out, environ)
 

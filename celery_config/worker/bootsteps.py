@@ -24,20 +24,8 @@ GATE_SECONDS = 0.5
 TELL_SECONDS = 5.0
 EVENTS_SECONDS = 0.25
 CONTROL_SECONDS = 5.0
-READING_COMMANDS = (
-    "active",
-    "active_queues",
-    "clock",
-    "conf",
-    "ping",
-    "query_task",
-    "registered",
-    "report",
-    "reserved",
-    "revoked",
-    "scheduled",
-    "stats",
-)
+READING_COMMANDS = ("active_queues", "clock", "ping", "registered", "revoked", "stats")
+"""Not `conf` and `report`: they tell the tokens of all services to anyone with one service's broker password."""
 
 
 class SlowStart(bootsteps.StartStopStep):
@@ -90,10 +78,16 @@ class FastPath(bootsteps.StartStopStep):
         consumer.replacer.stop()
 
 
+def tell_active(state: Any, **_: Any) -> Any:
+    """What the worker has in hand, without the tasks' arguments."""
+    return Panel.data["active"](state, safe=True)
+
+
 class ReadingControl(Control):
     """Remote control that tells about the worker and changes nothing, and that waits until its queue is free.
 
-    Celery's other commands hold messages back, end the worker or make it drop tasks, and leave no trace.
+    Celery's other commands hold messages back, end the worker or make it drop tasks, and leave no trace; or they tell
+    settings, or the arguments of tasks, which hold addresses and payment tokens.
 
     The queue has the node's name and belongs to one connection. A connection that was cut silently lives on at the
     broker until a heartbeat is missed, and Celery's worker would end because of that.
@@ -101,7 +95,9 @@ class ReadingControl(Control):
 
     def __init__(self, consumer: SagaConsumer, **kwargs: Any) -> None:
         super().__init__(consumer, **kwargs)
-        self.box.node.handlers = {name: Panel.data[name] for name in READING_COMMANDS}
+        self.box.node.handlers = {name: Panel.data[name] for name in READING_COMMANDS} | {
+            "active": tell_active
+        }
         self.start, self.stop = self.start_box, self.stop_box
         self.retry: Any = None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -170,7 +171,7 @@ def tabulate_outcomes(ends: Sequence[Ended]) -> Table:
 
 
 def audit(stack: Stack) -> int:
-    """Run the audit command on the stack, print its output and return the number of violations.
+    """Run the audit command on the stack, print its output and return the number of violations and unchecked parts.
 
     Raises:
         LocalError: it did not finish.
@@ -182,4 +183,4 @@ def audit(stack: Stack) -> int:
     last = done.stdout.strip().splitlines()[-1:] or [""]
     if not last[0].startswith("audit: "):
         raise LocalError(f"the audit did not finish:\n{done.stderr}")
-    return int(last[0].split()[-2])
+    return sum(int(count) for count in re.findall(r"(\d+) (?:violations|parts)", last[0]))

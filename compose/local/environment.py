@@ -103,6 +103,8 @@ def build(
         "PYTHONWARNINGS": root_is_fine,
         # glibc gives threads up to eight heaps a core, and each heap keeps what one thread once needed.
         "MALLOC_ARENA_MAX": "2",
+        # And each thread keeps what it has freed, up to seven pieces of each size.
+        "GLIBC_TUNABLES": "glibc.malloc.tcache_count=0",
     }
     for service in SERVICES:
         prefix = service.upper()

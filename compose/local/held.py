@@ -7,8 +7,9 @@ running `up` writes. Neither outlives that `up`.
 from __future__ import annotations
 
 import json
+import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -26,18 +27,18 @@ class NotFollowed(LocalError):
 
 
 class Processes(Protocol):
-    """Stops and starts the processes of services by their names."""
+    """Holds the processes of services by their names: what is held is stopped, and nothing starts it."""
 
-    def stop_process(self, name: str) -> None: ...
-    def restart(self, name: str) -> None: ...
-
-
-def read(folder: Path, file: str = HELD) -> set[str]:
-    return {*read_kept(folder / file).get("services", [])}
+    def hold(self, name: str) -> None: ...
+    def release(self, name: str) -> None: ...
 
 
-def write(folder: Path, file: str, services: Iterable[str]) -> None:
-    write_private(folder / file, json.dumps({"services": sorted(services)}))
+def read(folder: Path, file: str = HELD, key: str = "services") -> set[str]:
+    return {*read_kept(folder / file).get(key, [])}
+
+
+def write(folder: Path, file: str, services: Iterable[str], starting: Iterable[str] = ()) -> None:
+    write_private(folder / file, json.dumps({"services": sorted(services), "starting": sorted(starting)}))
 
 
 def ask(folder: Path, stop: Sequence[str], start: Sequence[str], seconds: float = WAIT_SECONDS) -> set[str]:
@@ -49,7 +50,7 @@ def ask(folder: Path, stop: Sequence[str], start: Sequence[str], seconds: float 
     wanted = (read(folder, WANTED) | {*stop}) - {*start}
     write(folder, WANTED, wanted)
     deadline = time.monotonic() + seconds
-    while read(folder) != wanted:
+    while read(folder) != wanted or not read(folder, key="starting").isdisjoint(start):
         if time.monotonic() > deadline:
             raise NotFollowed(f"`up` has not done that within {seconds:.0f} s; its screen says why")
         time.sleep(LOOK_SECONDS)
@@ -57,30 +58,60 @@ def ask(folder: Path, stop: Sequence[str], start: Sequence[str], seconds: float 
 
 
 class Holder:
-    """What `up` holds at the moment; it begins with nothing."""
+    """What `up` holds at the moment; it begins with nothing.
 
-    def __init__(self, folder: Path, processes: Processes) -> None:
-        self.folder, self.processes, self.services = folder, processes, set[str]()
+    Args:
+        start: starts a process, and tries again while it does not start; it does not wait for that. It calls
+            `note_start` when the process is ready.
+    """
+
+    def __init__(self, folder: Path, processes: Processes, start: Callable[[str], None]) -> None:
+        self.folder, self.processes, self.start = folder, processes, start
+        self.services = set[str]()
+        self.starting = set[str]()
+        self.lock = threading.Lock()
+        """What is so changes together with its file."""
         for file in (WANTED, HELD):
             write(folder, file, ())
 
     def holds(self, process: str) -> bool:
-        return process.rpartition("-")[0] in self.services
+        return service_of(process) in self.services
+
+    def note_start(self, process: str) -> None:
+        with self.lock:
+            if process in self.starting:
+                self.starting.remove(process)
+                self.write()
 
     def follow(self) -> None:
-        """Stop and start what was asked for since the last look.
-
-        Raises:
-            LocalError: a process did not start; the next look tries again.
-        """
+        """Stop and start what was asked for since the last look."""
         wanted = read(self.folder, WANTED)
         for service in sorted(wanted - self.services):
-            self.services.add(service)
-            for kind in KINDS:
-                self.processes.stop_process(f"{service}-{kind}")
+            names = name_processes(service)
+            with self.lock:
+                self.services.add(service)
+                self.starting -= {*names}
+            for name in names:
+                self.processes.hold(name)
+            with self.lock:
+                self.write()
         for service in sorted(self.services - wanted):
-            for kind in KINDS:
-                self.processes.restart(f"{service}-{kind}")
-            self.services.remove(service)
-        if read(self.folder) != self.services:
-            write(self.folder, HELD, self.services)
+            names = name_processes(service)
+            with self.lock:
+                self.services.remove(service)
+                self.starting |= {*names}
+                self.write()
+            for name in names:
+                self.processes.release(name)
+                self.start(name)
+
+    def write(self) -> None:
+        write(self.folder, HELD, self.services, map(service_of, self.starting))
+
+
+def name_processes(service: str) -> list[str]:
+    return [f"{service}-{kind}" for kind in KINDS]
+
+
+def service_of(process: str) -> str:
+    return process.rpartition("-")[0]

@@ -136,10 +136,6 @@ class Stack:
         else:
             self.supervisor.restart(name, timeout)
 
-    def stop_process(self, name: str) -> None:
-        """Stop one process of a service; it stays stopped until `restart`."""
-        self.supervisor[name].stop()
-
     @property
     def _servers(self) -> dict[str, PostgresServer | RabbitServer]:
         servers = {"postgres": self.postgres, "rabbitmq": self.rabbitmq}

@@ -26,6 +26,7 @@ class Supervisor:
         self._printer: LogPrinter | None = None
         self._processes: dict[str, Process] = {}
         self._is_closed = False
+        self._held = set[str]()
         self._lock = threading.Lock()
         self.deaths: Deaths = queue.SimpleQueue()
 
@@ -89,11 +90,29 @@ class Supervisor:
             self[name].send(number)
 
     def restart(self, name: str, timeout: float = 60.0) -> None:
-        """Stop a process if it runs, start it again and wait until it is ready."""
+        """Stop a process if it runs, start it again and wait until it is ready.
+
+        Raises:
+            ProcessFailed: it ended, was not ready within `timeout` seconds, is held, or everything was stopped.
+        """
         process = self[name]
         process.stop()
-        process.start()
+        with self._lock:
+            if self._is_closed or name in self._held:
+                raise ProcessFailed(f"{name} is not started: it was stopped")
+            process.start()
         process.wait_until_ready(timeout)
+
+    def hold(self, name: str) -> None:
+        """Stop a process; nothing starts it until `release`."""
+        process = self[name]
+        with self._lock:
+            self._held.add(name)
+        process.stop()
+
+    def release(self, name: str) -> None:
+        with self._lock:
+            self._held.discard(name)
 
     def stop(self, timeout: float = 20.0) -> None:
         """Ask all to end, in parallel; kill those that still run after `timeout` seconds.

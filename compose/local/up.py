@@ -14,7 +14,6 @@ from compose.local.environment import var_folder
 from compose.local.errors import LocalError
 from compose.local.output import print_error
 from compose.local.overview import make_overview
-from compose.local.process import Death
 from compose.local.rollover import LogRollover
 from compose.local.stack import Stack
 
@@ -114,34 +113,60 @@ def _options(argv: list[str]) -> argparse.Namespace:
 
 
 def _keep_running(stack: Stack, console: Console) -> None:
-    """Start every process again that ends by itself, each in a thread, so that none waits for the pause of another."""
-    ends: dict[str, list[float]] = {}
-    holder, rollover = held.Holder(stack.var, stack), LogRollover(stack.logs)
+    """Start every process again that ends by itself, and hold what an operator wants to be held."""
+    restarter, rollover = Restarter(stack, console), LogRollover(stack.logs)
     while True:
         rollover.look()
         try:
-            holder.follow()
+            restarter.holder.follow()
         except LocalError as error:
             console.print(str(error), markup=False, style="red", soft_wrap=True)
         try:
             death = stack.supervisor.deaths.get(timeout=_LOOK_SECONDS)
         except queue.Empty:
             continue
-        console.print(str(death), markup=False, style="red", soft_wrap=True)
+        if not restarter.is_expected(death.name):
+            console.print(str(death), markup=False, style="red", soft_wrap=True)
+            restarter.start_again(death.name)
+
+
+class Restarter:
+    """Starts processes, each in a thread, so that none waits for another; the pauses before new tries grow."""
+
+    def __init__(self, stack: Stack, console: Console) -> None:
+        self.stack, self.console = stack, console
+        self.tries: dict[str, list[float]] = {}
+        self.pending = set[str]()
+        """What is about to start, or is starting; a failure is told there, and also as a death."""
+        self.holder = held.Holder(stack.var, stack.supervisor, self.start)
+
+    def is_expected(self, name: str) -> bool:
+        """Whether the end of this process changes nothing."""
+        return name in self.pending or self.holder.holds(name)
+
+    def start_again(self, name: str) -> None:
         now = time.monotonic()
-        lately = [at for at in ends.get(death.name, []) if now - at < _REMEMBERED_SECONDS]
-        ends[death.name] = [*lately, now]
+        lately = [at for at in self.tries.get(name, []) if now - at < _REMEMBERED_SECONDS]
+        self.tries[name] = [*lately, now]
         pause = min(2.0 ** len(lately), _LONGEST_PAUSE)
-        console.print(f"{death.name} is started again in {pause:.0f} s")
-        Thread(target=_restart_after, args=(pause, stack, death, console, holder), daemon=True).start()
+        self.console.print(f"{name} is started again in {pause:.0f} s")
+        self.start(name, pause)
 
+    def start(self, name: str, pause: float = 0.0) -> None:
+        if name not in self.pending:
+            self.pending.add(name)
+            Thread(target=self._start_after, args=(name, pause), daemon=True).start()
 
-def _restart_after(pause: float, stack: Stack, death: Death, console: Console, holder: held.Holder) -> None:
-    time.sleep(pause)
-    if holder.holds(death.name):
-        return
-    try:
-        stack.restart(death.name)
-    except LocalError as error:
-        console.print(str(error), markup=False, style="red", soft_wrap=True)
-        stack.supervisor.deaths.put(death)
+    def _start_after(self, name: str, pause: float) -> None:
+        time.sleep(pause)
+        error: LocalError | None = None
+        if not self.holder.holds(name):
+            try:
+                self.stack.restart(name)
+                self.holder.note_start(name)
+            except LocalError as failure:
+                error = failure
+        self.pending.discard(name)
+        if error and not self.holder.holds(name):
+            self.console.print(str(error), markup=False, style="red", soft_wrap=True)
+            self.start_again(name)

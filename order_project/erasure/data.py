@@ -24,6 +24,7 @@ from celery_config.erasure.locations import DataLocation
 from celery_config.erasure.tombstones import find_mentions
 from celery_config.messaging.models import OutboxMessage
 from celery_config.saga.models import DeadLetter, SagaDecision, SagaInstance, SagaStep
+from celery_config.web.models import ChangeRecord
 from order_project.models import Choreography, Customer, Order, Refund, SeenEvent
 
 LETTERS = 500
@@ -71,6 +72,7 @@ DATA_MAP = OrderDataMap(
             OutboxMessage, by=("payload__subject",), where=Q(name=CustomerChanged.wire_name()), delete=True
         ),
         DataLocation(LogEntry, by=("object_id",), blank={"object_repr": "", "change_message": ""}),
+        DataLocation(ChangeRecord, by=("key",), where=Q(kind=Customer._meta.model_name), delete=True),
         DataLocation(Customer, by=("id",), delete=True),
     )
 )

@@ -15,7 +15,7 @@ from order_project.domain import MAX_LINES, MAX_QUANTITY
 from tests.acceptance.shop import ADDRESS, TEA, Shop, product
 
 TABLES = (
-    "order_order", "order_orderline", "order_customer", "order_idempotencykey", "saga_sagainstance",
+    "order_order", "order_orderline", "order_customer", "messaging_idempotencykey", "saga_sagainstance",
     "saga_sagastep",
 )  # fmt: skip
 PROBLEM = "application/problem+json"
@@ -191,6 +191,14 @@ class TestTheIdempotencyKey:
         assert_problem(other, 422, "idempotency_key_reused")
         assert written(shop) == before
         shop.all_confirmed([first.json()["order"]])
+
+    def test_given_twice_is_refused(self, shop: Shop) -> None:
+        """The server joins the two, and the service reads one header."""
+        twice = [("Idempotency-Key", str(uuid4())), ("idempotency-key", str(uuid4()))]
+        before = written(shop)
+        answer = shop.shopper.http.post("/api/orders/", json=shop.order(), headers=twice)
+        assert_problem(answer, 400, "invalid")
+        assert written(shop) == before
 
     def test_is_each_clients_own(self, shop: Shop, customers: tuple[httpx.Client, httpx.Client]) -> None:
         key = {"Idempotency-Key": str(uuid4())}

@@ -125,13 +125,11 @@ def list_order_questions() -> Iterator[tuple[str, Callable[[], object]]]:
     from celery_config.saga.engine.saga_flow import SAGAS
     from celery_config.saga.measures import measure_flows, measure_time
     from order_project import audit
-    from order_project.retention import forget_keys
 
     yield "watchdog: drives what is due", lambda: watchdog.redrive_due(SAGAS, clock.now())
     yield "web: metrics of flows", lambda: list(measure_flows())
     yield "web: metrics of saga time", lambda: list(measure_time())
     yield "retention: log", delete_old_log
-    yield "retention: keys", forget_keys
     yield "audit: a page of orders", lambda: next(audit.iterate_orders(), None)
 
 

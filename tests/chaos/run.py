@@ -187,7 +187,7 @@ def cause_faults(faults: Faults, report: Report, over: threading.Event, options:
     Before them a queue is stuck. Once, one service is away for a minute; once, another version of the flow is deployed.
     """
     began = time.monotonic()
-    stick_one(faults, report, over, options)
+    stick_one(faults, report, over)
     rest = max(0.0, options.duration - (time.monotonic() - began))
     once: dict[str, Callable[[], bool]] = {
         "a service away for a minute": faults.take_service_away,
@@ -217,10 +217,9 @@ def cause_faults(faults: Faults, report: Report, over: threading.Event, options:
                 running.append(pool.submit(cause_and_count, faults, kind, faults.kinds[kind][0], report))
 
 
-def stick_one(faults: Faults, report: Report, over: threading.Event, options: argparse.Namespace) -> None:
-    """Let the seed draw the service whose rows wait for a queue that takes nothing."""
-    service = random.Random(f"{options.seed}/stuck").choice([*SERVICES])
-    seen = report.stuck = stick_queue(faults.stack, service, over)
+def stick_one(faults: Faults, report: Report, over: threading.Event) -> None:
+    """Let rows wait for a queue that takes nothing."""
+    seen = report.stuck = stick_queue(faults.stack, over)
     has_landed = seen.learned is not None and seen.ended > 0
     (report.faults.landed if has_landed else report.faults.missed)["a queue stuck with 20,000 rows"] += 1
 

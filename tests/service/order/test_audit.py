@@ -13,7 +13,7 @@ from uuid import uuid4
 import httpx
 import pytest
 from django.conf import settings as django_settings
-from django.core.management import CommandError, call_command
+from django.core.management import call_command
 from django.utils import timezone
 
 from celery_config.broker import cluster
@@ -66,11 +66,13 @@ class Services:
         self.unanswered = dict.fromkeys(PARTICIPANTS, "")
         self.catalogue, self.currencies = SourceOf("catalogue_product"), SourceOf("payable_currency")
         self.away = ""
+        self.asked: list[tuple[str, str]] = []
         self.meanwhile: Callable[[], None] = lambda: None
         self.names = {httpx.URL(django_settings.SERVICE_URLS[name]).port: name for name in PARTICIPANTS}
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         service = self.names[request.url.port]
+        self.asked.append((service, request.url.path))
         if service == self.away:
             raise httpx.ConnectError("nobody listens")
         match request.url.path:
@@ -461,10 +463,34 @@ class TestCommand:
             call_command("audit")
         assert capsys.readouterr().out.endswith("audit: 1 orders checked, 1 violations\n")
 
-    def test_a_service_that_is_away_is_no_audit(self, completed: Placed, others: Services) -> None:
+    def test_a_service_that_is_away_harms_only_its_own_part(
+        self, completed: Placed, others: Services, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """What the others say is compared, and what could not be checked is no violation and no success."""
         others.away = "inventory"
-        with pytest.raises(CommandError, match="inventory does not answer"):
+        others.did("shipment", completed, state="booked")
+        others.books["payment"] = ["a difference"]
+        with pytest.raises(SystemExit, match="1"):
+            call_command("audit", "--json")
+        told = json.loads(capsys.readouterr().out)
+        assert [each["finding"] for each in told["findings"]] == [
+            "completed, yet its shipment is booked", "payment: a difference",
+        ]  # fmt: skip
+        assert [what.partition(": not checked: inventory does not answer")[0] for what in told["not_checked"]] == [
+            f"inventory: what it did for orders from {completed.id} on", "inventory: its totals",
+            "inventory: its outbox", "inventory: orders that are not ours", "order: the copy catalogue_product",
+        ]  # fmt: skip
+        others.did("shipment", completed, state="dispatched")
+        others.books["payment"] = []
+        others.asked.clear()
+        with pytest.raises(SystemExit, match="1"):
             call_command("audit")
+        assert capsys.readouterr().out.endswith(" 0 violations, 5 parts not checked\n")
+        # For what hangs each question is a minute.
+        assert [path for service, path in others.asked if service == "inventory"] == [
+            "/api/facts/",
+            "/api/trouble/",
+        ]
 
     def test_every_finding_is_in_the_report_and_in_the_json(
         self, shop: Shop, others: Services, tmp_path: Path, capsys: pytest.CaptureFixture[str]

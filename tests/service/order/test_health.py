@@ -37,7 +37,7 @@ from compose.local.rabbitmq import RabbitServer
 from order_project import audit
 from order_project.domain import Flow
 from order_project.models import Order
-from tests.service.broker import make_app
+from tests.service.broker import dead_hosts, frozen, make_app
 from tests.service.order.conftest import ADDRESS, HEART, Placed, Shop
 from tests.service.together import in_background, postgresql, stopped
 
@@ -192,6 +192,23 @@ class TestADatabaseThatHangs:
             "ok: it runs",
         )
         assert found["pauses"].startswith("unknown: the database has not answered for 0.5 s")
+
+
+class TestABrokerThatHangs:
+    def test_is_named_within_5_s(
+        self, shop: Shop, rabbit: RabbitServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Each of its hosts takes connections and says nothing; each check asks one after the other."""
+        with dead_hosts() as hosts, make_app("order", rabbit, tmp_path, hosts_before=hosts) as app:
+            for module in (health, measures):
+                monkeypatch.setattr(module, "current_app", SimpleNamespace(_get_current_object=lambda: app))
+            with frozen(rabbit):
+                began = time.monotonic()
+                status, found = look()
+                assert time.monotonic() - began < 5
+        assert (status, found["database"], found["pauses"]) == (503, "ok", "ok")
+        assert found["broker"].startswith(("away", "does not answer"))
+        assert found["participants"].startswith("unknown")
 
 
 class TestFlow:

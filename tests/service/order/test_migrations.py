@@ -39,7 +39,7 @@ def test_keys_of_the_release_before_still_count(shop: Shop) -> None:
             "INSERT INTO order_idempotencykey VALUES ('ada', 'key-1', %s, %s, '2026-11-01 12:00:00+00:00')",
             [key.request_hash, json.dumps({"order": str(order)})],
         )
-        migration = import_module("order_project.migrations.0011_keys_of_all_requests")
+        migration = import_module("order_project.migrations.0012_keys_of_all_requests")
         migration.move_keys(apps, SimpleNamespace(connection=connection, execute=cursor.execute))
     assert shop.place("key-1") == Placed(order, repeated=True)
     moved = IdempotencyKey.objects.get()

@@ -11,6 +11,7 @@ from rest_framework.test import APIClient
 from celery_config.messaging.api import hide_tokens
 from celery_config.saga.engine import runner
 from celery_config.web.models import ChangeRecord
+from order_project.erasure.data import reapply_erasure
 from tests.service.order.conftest import REPLIES, Placed, Shop
 from tests.service.order.test_api import ORDERS, WISH
 
@@ -76,6 +77,8 @@ def test_a_change_of_a_customer_is_kept_without_what_it_was(peer: Any, admin_cli
     ]
     peer.patch(url, {"currency": "EUR"}, format="json")
     assert ChangeRecord.objects.count() == 2
+    reapply_erasure(shop.customer.pk, [])
+    assert ChangeRecord.objects.count() == 0
 
 
 def test_the_feed_has_no_payment_token() -> None:

@@ -85,6 +85,7 @@ class TestWhatIsForgotten:
             "payment.Payment": 1,
             "messaging.BarrierRow": 1,  # that of the capture has no word of them
             "messaging.OutboxMessage": 0,
+            "messaging.IdempotencyKey": 0,
         }
         assert shop.payment().customer is None
         assert selectors.facts([shop.order]) == facts

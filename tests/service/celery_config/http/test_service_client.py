@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import ssl
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import Any
 
+import httpx
 import pytest
 
 from celery_config.common.service_calls import OPERATOR
 from celery_config.common.services import SERVICES
+from celery_config.http.json_client import JsonClient
 from celery_config.http.service_client import ServiceCallError, ServiceClient
 
 
@@ -51,3 +57,40 @@ def test_no_two_processes_share_a_connection(settings: Any) -> None:
     here = http_client(os.getpid(), "http://127.0.0.1:1")
     assert http_client(os.getpid(), "http://127.0.0.1:1") is here
     assert http_client(os.getpid() + 1, "http://127.0.0.1:1") is not here
+
+
+class Answers(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, *_: Any) -> None: ...
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("client", ["service", "json"])
+def test_no_answer_waits_for_the_collector(settings: Any, url: str, client: str) -> None:
+    """Some fifty objects of each call waited, and the heap grew around them."""
+    settings.SERVICE_URLS = {"order": url}
+    get: Any = ServiceClient("order").get if client == "service" else JsonClient(url).get
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(5):
+            assert get("/") == {}
+        assert not [each for each in gc.get_objects() if isinstance(each, httpx.Response)]
+    finally:
+        gc.enable()

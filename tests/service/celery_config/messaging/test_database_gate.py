@@ -214,7 +214,7 @@ class TestRemoteControl:
         step.stop(consumer)
         assert told == ["listens", "waits no more", "stop"]
 
-    def test_it_tells_and_changes_nothing(self) -> None:
+    def test_it_tells_and_changes_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A rate limit held 57 messages, and every check said that all was well."""
         app = Celery("x", broker="memory://", set_as_current=False, fixups=[])
         app.tasks["x.do"] = SimpleNamespace(rate_limit=None)
@@ -229,10 +229,16 @@ class TestRemoteControl:
             ("revoke", {"task_id": "1"}),
             ("hello", {"from_node": "y", "revoked": {"1": 1.0}}),
             ("shutdown", {}),
+            # They told the tokens of all services.
+            ("conf", {"with_defaults": True}),
+            ("report", {}),
         ):
             assert node.dispatch(command, arguments) == {"error": f"KeyError('{command}')"}
         assert app.tasks["x.do"].rate_limit is None
         assert "1" not in state.revoked
+        request = SimpleNamespace(info=lambda safe: "no arguments" if safe else "a payment token")
+        monkeypatch.setattr(state, "active_requests", [request])
+        assert node.dispatch("active", {"safe": False}) == ["no arguments"]
 
 
 GOOD = {"headers": {"task": "x.do", "id": "1"}, "payload": [[], {}, {}], "body": b"", "delivery_info": {}}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.conf import settings
-from django.db import OperationalError
+from django.db import OperationalError, connection, transaction
 from django.test import Client
 from psycopg import errors
 
@@ -18,6 +20,7 @@ from celery_config.messaging.models import OutboxMessage, Trouble
 from celery_config.messaging.outbox import publishing
 from celery_config.messaging.trouble import Cause
 from tests.service.peer import bearer
+from tests.service.together import in_background, postgresql
 
 pytestmark = pytest.mark.django_db
 
@@ -94,8 +97,9 @@ class TestItsRelay:
         promise(late=20)
         assert ask() == ["the relay is 20 s behind"]
 
-    def test_one_that_was_sent_late_is_told_for_a_while(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Else an order whose deadline passes just after the relay went on would be stopped."""
+    @pytest.fixture
+    def publish_late(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+        """Send a late message, as a participant's relay does."""
         monkeypatch.setattr(publishing, "late_publish_observers", [])
         monkeypatch.setattr(duties.settings, "SERVICE", "payment")
         duties.standard_duties()
@@ -108,10 +112,36 @@ class TestItsRelay:
             def publish(self, messages: Any) -> set[int]:
                 return set(range(len(messages)))
 
-        publishing.publish_batch(Broker(), 10)  # type: ignore[arg-type]
+        return lambda: publishing.publish_batch(Broker(), 10) and None  # type: ignore[arg-type]
+
+    def test_one_that_was_sent_late_is_told_for_a_while(
+        self, publish_late: Callable[[], None], django_capture_on_commit_callbacks: Any
+    ) -> None:
+        """Else an order whose deadline passes just after the relay went on would be stopped."""
+        with django_capture_on_commit_callbacks(execute=True):
+            publish_late()
         (text,) = ask()
         assert text.startswith("messages are sent late since ")
         assert trouble.check_messages() == "ok"
+
+    @postgresql
+    @pytest.mark.django_db(transaction=True)
+    def test_a_note_that_meets_a_lock_holds_up_no_message(self, publish_late: Callable[[], None]) -> None:
+        """Another relay hangs with the note in its hands: this one sent the same message again and again."""
+        locked, done = threading.Event(), threading.Event()
+
+        def lock() -> None:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute("LOCK TABLE messaging_trouble IN ACCESS EXCLUSIVE MODE")
+                locked.set()
+                assert done.wait(20)
+
+        holder = in_background(lock)
+        assert locked.wait(20)
+        publish_late()
+        assert not OutboxMessage.objects.filter(published_at=None).exists()
+        done.set()
+        holder.result(20)
 
 
 def test_only_services_are_told() -> None:

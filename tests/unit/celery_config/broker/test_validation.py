@@ -103,6 +103,7 @@ class TestWhoMaySendIt:
             link("events.receive", exchange="events", routing_key="inventory.product_changed"),
             link("events.receive", routing_key="inventory.events.receive"),
             link("celery.map"), link(exchange="celeryev"), link(exchange=""), link(routing_key="order.complete"),
+            link("payment.No9", routing_key="payment.No9"), link(exchange="commands", routing_key="nowhere"),
             {"task": "shipment.book_shipment"}, {"task": "shipment.book_shipment", "options": "x"},
         ],
         ids=str,

@@ -48,6 +48,16 @@ def test_those_that_fail_are_set_aside_and_all_others_are_handled(failing: tuple
     assert runner.runs <= 1 + 2 * 7 * len(failing)
 
 
+def test_one_that_cannot_even_be_set_aside_holds_up_no_other() -> None:
+    runner = Runner(1)
+
+    def fail(number: int, error: Exception) -> None:
+        raise KeyError(number) from error
+
+    assert run_isolated(range(4), runner.run, fail, passed_on=(ConnectionError,)) == 3
+    assert runner.handled == [0, 2, 3]
+
+
 def test_a_server_that_is_away_is_no_items_fault() -> None:
     def fail(_: Sequence[int]) -> int:
         raise ConnectionError("gone")

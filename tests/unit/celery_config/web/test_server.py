@@ -203,6 +203,20 @@ def test_what_slow_clients_make_us_keep_is_bounded() -> None:
         assert is_fine(web.ask(GET % b"order"))
 
 
+def test_what_waits_for_a_thread_is_bounded_too() -> None:
+    whole = b"POST /held HTTP/1.1\r\nHost: a\r\nContent-Length: 900\r\n\r\n" + b"x" * 900
+    with running(replace(LIMITS, threads=1, kept_bytes=2000)) as web, ExitStack() as stack:
+        served = [stack.enter_context(web.connect(whole)) for _ in range(3)]
+        assert web.application.held.acquire(timeout=5)
+        # Two fit. The third is dropped, since the others are not slow.
+        [dropped], _, _ = select.select(served, [], [], 5)
+        assert is_dropped(dropped)
+        assert web.server.clients.kept == 1800
+        assert is_fine(web.ask(GET % b"healthz"))
+        web.application.let_go.set()
+        assert all(is_fine(read_answer(client)) for client in served if client is not dropped)
+
+
 class TestARequest:
     def test_arrives_as_it_was_sent(self, web: Running) -> None:
         headers = b"Host: a:1\r\nX-Two: 1\r\nContent-Type: t/x\r\nContent-Length: 3\r\n\r\n"

@@ -2,18 +2,20 @@
 
 import io
 import os
+import queue
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 from rich.console import Console
 
-from compose.local import ports
+from compose.local import held, ports, up
 from compose.local.errors import ProcessFailed
 from compose.local.output import LogPrinter
 from compose.local.process import Process, ReadyCheck, at_once
@@ -228,3 +230,44 @@ def test_a_port_given_to_one_process_is_not_given_to_another() -> None:
     ask = f"from compose.local import ports; print(ports.free_port({port}))"
     other = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
     assert int(other.stdout) != port
+
+
+def test_what_is_held_is_not_started(supervisor: Supervisor) -> None:
+    supervisor.start([python("a", SLEEP)], timeout=WAIT)
+    supervisor.hold("a")
+    with pytest.raises(ProcessFailed, match="it was stopped"):
+        supervisor.restart("a", WAIT)
+    assert not supervisor["a"].is_running
+    supervisor.release("a")
+    supervisor.restart("a", WAIT)
+
+
+def test_up_starts_a_process_that_fails_once_at_a_time(
+    supervisor: Supervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each failure counted twice, so that twice as many tries followed."""
+    monkeypatch.setattr(up, "_LONGEST_PAUSE", 0.0)
+    with pytest.raises(ProcessFailed):
+        supervisor.start([python("a", "")], timeout=WAIT)
+    tries, most = queue.SimpleQueue[str](), 0
+    trying: list[str] = []
+
+    def restart(name: str) -> None:
+        nonlocal most
+        trying.append(name)
+        most = max(most, len(trying))
+        try:
+            supervisor.restart(name, WAIT)
+        finally:
+            trying.remove(name)
+            tries.put(name)
+
+    stack = SimpleNamespace(var=tmp_path, supervisor=supervisor, restart=restart)
+    restarter = up.Restarter(stack, Console(file=io.StringIO()))  # type: ignore[arg-type]
+    for _ in range(5):
+        death = supervisor.deaths.get(timeout=WAIT)
+        if not restarter.is_expected(death.name):
+            restarter.start_again(death.name)
+        tries.get(timeout=WAIT)
+    restarter.holder.services.add(held.service_of("a"))
+    assert most == 1

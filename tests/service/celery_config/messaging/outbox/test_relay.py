@@ -408,12 +408,16 @@ class TestPublisher:
             ({"exchange": None}, "it names no exchange"),
             ({"routing_key": None}, "it names no routing key"),
             ({"routing_key": "payment." + "x" * 300}, "its routing key is longer than 255 bytes"),
+            ({"routing_key": "payment.No9"}, "inventory has no right to the key 'payment.No9' of 'tasks'"),
+            ({"exchange": "events", "routing_key": "payment.x"}, "inventory has no right to the key"),
+            ({"exchange": "commands", "routing_key": "nowhere"}, "inventory has no right to the key"),
             ({"reply_to": "x" * 300}, "it holds a name longer than 255 bytes"),
         ],
     )
     def test_one_that_no_try_would_send_is_set_aside_and_says_why(
         self, publisher: Publisher, rabbit: RabbitServer, options: dict[str, Any], fault: str
     ) -> None:
+        """The broker closes the channel because of some, and all behind them would wait."""
         promise(task(1), task(2), task(3))
         (row,) = OutboxMessage.objects.filter(payload__kwargs__n=2)
         row.payload["options"] |= options

@@ -38,7 +38,7 @@ def move_keys(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("order", "0010_prices_of_lines"),
+        ("order", "0011_who_did_it"),
         ("messaging", "0007_idempotencykey"),
     ]
 
