@@ -6,17 +6,18 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.conf import settings as django_settings
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from celery_config.common.service_calls import OPERATOR
 from celery_config.saga.models import SagaClock, SagaInstance
 from order_project.models import Choreography, Order
 from tests.service.order.conftest import Shop
 from tests.service.order.test_api import WISH, client_of, post
+from tests.service.peer import bearer
 
 pytestmark = pytest.mark.django_db
 LIMIT = 2
@@ -75,7 +76,7 @@ def test_what_is_older_than_its_deadline_does_not_count(ada: APIClient) -> None:
 
 def test_staff_and_services_have_no_limit(ada: APIClient, shop: Shop) -> None:
     service = APIClient()
-    service.credentials(HTTP_AUTHORIZATION=f"Bearer {django_settings.SERVICE_TOKEN}")
+    service.credentials(HTTP_AUTHORIZATION=bearer(OPERATOR))
     for client in (service, client_of(User.objects.create_superuser("root"))):
         given = {"customer": str(shop.customer.pk)}
         assert [post(client, **given).status_code for _ in range(LIMIT + 1)] == [202] * (LIMIT + 1)

@@ -1,4 +1,4 @@
-"""Throttles: each process allows its share, a user or an address at a time; services are exempt."""
+"""Throttles: each process allows its share, a user or an address at a time."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.conf import settings as django_settings
 from django.contrib.auth.models import User
 from django.core.cache import cache
-from rest_framework.test import APIClient
 from rest_framework.throttling import SimpleRateThrottle
 
 from tests.service.order.test_api import client_of
@@ -38,9 +36,3 @@ def test_each_process_allows_its_share(settings: Any) -> None:
     settings.WEB_PROCESSES = 2
     ada = client_of(User.objects.create_superuser("ada"))
     assert [ada.get(PAUSES).status_code for _ in range(3)] == [200, 200, 429]
-
-
-def test_services_have_no_limit() -> None:
-    service = APIClient()
-    service.credentials(HTTP_AUTHORIZATION=f"Bearer {django_settings.SERVICE_TOKEN}")
-    assert [service.get(PAUSES).status_code for _ in range(6)] == [200] * 6
