@@ -19,7 +19,7 @@ from celery_config.common.iso import validate_currency
 from celery_config.contracts.inventory import MAX_NAME, MAX_PRICE, MAX_SKU, MAX_STOCK
 from celery_config.messaging.api import RefusedWhileRecovering
 from celery_config.reconciliation.api import FactsApi
-from celery_config.web.fields import IdField, StrictCharField, StrictIntegerField
+from celery_config.web.fields import IdField, StrictBooleanField, StrictCharField, StrictIntegerField
 from celery_config.web.inputs import ClientInput
 from celery_config.web.parsers import parse_body
 from celery_config.web.problems import Unprocessable
@@ -79,8 +79,18 @@ class ProductsApi(RefusedWhileRecovering, generics.ListAPIView[Product]):
             price = StrictIntegerField(min_value=0, max_value=MAX_PRICE)
             currency = StrictCharField(validators=[validate_currency], help_text="ISO 4217")
             weight_grams = StrictIntegerField(min_value=1, max_value=domain.MAX_WEIGHT_GRAMS)
-            active = serializers.BooleanField(default=True)
+            active = StrictBooleanField(default=True)
+            opening_stock = StrictIntegerField(
+                min_value=0,
+                max_value=MAX_STOCK,
+                required=False,
+                help_text="units to begin with; of a product that is there already it is ignored",
+            )
 
+        only_new = StrictBooleanField(
+            default=False,
+            help_text="products that are there already stay as they are, and count as unchanged",
+        )
         products = serializers.ListField(child=ItemSerializer(), allow_empty=False, max_length=MAX_ITEMS)
 
     class OutputSerializer(serializers.Serializer[Any]):
@@ -92,11 +102,13 @@ class ProductsApi(RefusedWhileRecovering, generics.ListAPIView[Product]):
     @extend_schema(request=InputSerializer, responses=OutputSerializer)
     def post(self, request: Request) -> Response:
         """Create products, or change them to what is sent, all in one transaction."""
-        products = [
-            domain.ProductData(**item) for item in parse_body(self.InputSerializer, request)["products"]
-        ]
+        given = parse_body(self.InputSerializer, request)
+        opening = {
+            item["sku"]: item.pop("opening_stock") for item in given["products"] if "opening_stock" in item
+        }
+        products = [domain.ProductData(**item) for item in given["products"]]
         with translate_errors():
-            put = services.put_products(products=products)
+            put = services.put_products(products=products, opening=opening, only_new=given["only_new"])
         return Response(self.OutputSerializer({**asdict(put), "warnings": warn_of_payment(products)}).data)
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
 import structlog
 from django.db import transaction
+from django.db.models import QuerySet
 
 from celery_config.contracts.inventory import Line
 from celery_config.db import bulk
@@ -117,8 +119,17 @@ def commit_stock(orders: Collection[UUID]) -> dict[UUID, UUID]:
 
 
 @transaction.atomic
-def put_products(*, products: Sequence[ProductData]) -> PutResult:
+def put_products(
+    *,
+    products: Sequence[ProductData],
+    opening: Mapping[str, int] = MappingProxyType({}),
+    only_new: bool = False,
+) -> PutResult:
     """Create the products that are new, and change those that differ; the table's trigger announces each change.
+
+    Args:
+        opening: units to begin with, by SKU, of products that are new.
+        only_new: products that are there already stay as they are.
 
     Raises:
         RepeatedProduct: a SKU comes twice.
@@ -129,14 +140,20 @@ def put_products(*, products: Sequence[ProductData]) -> PutResult:
     new = [make_product(product) for product in wanted.values()]
     created = set(bulk.insert_new(Product, new, ("sku", *PRODUCT_FIELDS), returning="sku"))
     Stock.objects.bulk_create((Stock(product_id=sku) for sku in wanted), ignore_conflicts=True)
+    if first := {sku: units for sku, units in opening.items() if sku in created}:
+        set_opening_stock(quantities=first)
     others = [sku for sku in wanted if sku not in created]
-    found = Product.objects.select_for_update(no_key=True).filter(pk__in=others).order_by("pk")
+    found = [] if only_new else lock_products(others)
     changed = [make_product(wanted[row.sku]) for row in found if is_changed(row, wanted[row.sku])]
     bulk.update(Product, changed, PRODUCT_FIELDS)
     transaction.on_commit(notifier.notify_relay)
     put = PutResult(len(created), len(changed), len(others) - len(changed))
     log.info("products put", **asdict(put))
     return put
+
+
+def lock_products(skus: Collection[str]) -> QuerySet[Product]:
+    return Product.objects.select_for_update(no_key=True).filter(pk__in=skus).order_by("pk")
 
 
 @transaction.atomic

@@ -25,7 +25,7 @@ from order_project.requests import OrderRequest, OrderSubmission
 MOST_AT_ONCE = 100
 # A little more than an order may have, so that the domain says what is wrong with it.
 PARSED_LINES = 10 * domain.MAX_LINES
-LONGEST_KEY = 200
+LONGEST_KEY = LONGEST_TOKEN = 200
 
 
 class LineInput(ClientInput):
@@ -44,7 +44,7 @@ class OrderInput(ClientInput):
 
     lines = serializers.ListField(child=LineInput(), allow_empty=False, max_length=PARSED_LINES)
     currency = StrictCharField(validators=[validate_currency], help_text="ISO 4217")
-    payment_token = StrictCharField(max_length=200)
+    payment_token = StrictCharField(max_length=LONGEST_TOKEN)
     address = AddressInput()
     flow = WordField(
         [flow.value for flow in domain.Flow],

@@ -16,6 +16,7 @@ from django_filters.rest_framework import (
 
 from celery_config.web.forms import StrictIntegerField
 
+NO_BOOLEAN = "%(value).100r is neither true nor false."
 BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -25,7 +26,7 @@ class StrictBooleanField(forms.CharField):
     def clean(self, value: Any) -> bool | None:
         word = super().clean(value).lower()
         if word and word not in BOOLEANS:
-            raise forms.ValidationError(f"{value!r} is neither true nor false.", code="invalid")
+            raise forms.ValidationError(NO_BOOLEAN, code="invalid", params={"value": value})
         return BOOLEANS.get(word)
 
 

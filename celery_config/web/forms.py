@@ -14,6 +14,8 @@ from celery_config.web.text import has_unstorable_text
 
 WHOLE_NUMBER = re.compile("[+-]?[0-9]+")
 MAX_DIGITS = 19
+# What is sent is a parameter: a percent sign in it would be a place for one.
+NO_NUMBER = "%(value).100r is not a whole number."
 
 
 class StrictIntegerField(forms.IntegerField):
@@ -21,7 +23,7 @@ class StrictIntegerField(forms.IntegerField):
 
     def to_python(self, value: Any) -> int | None:
         if value and not WHOLE_NUMBER.fullmatch(value):
-            raise forms.ValidationError(f"{value!r} is not a whole number.", code="invalid")
+            raise forms.ValidationError(NO_NUMBER, code="invalid", params={"value": value})
         if value and len(value.lstrip("+-")) > MAX_DIGITS:
             raise forms.ValidationError(f"A number has at most {MAX_DIGITS} digits here.", code="invalid")
         return super().to_python(value)

@@ -121,6 +121,7 @@ class TestUnderApi:
         ("query", "told"),
         [
             (f"sagas/?version={'9' * 20}", "A number has at most 19 digits here."),
+            ("sagas/?version=100%25d", "'100%d' is not a whole number."),
             ("orders/?status=done", "must be one of placed, confirmed, cancelled"),
         ],
     )
