@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.db.models.fields.json import KT
+from django.db.models.fields.json import KeyTextTransform
 from django.http import HttpRequest
 from unfold.decorators import display
 
@@ -48,7 +48,7 @@ class StepInline(ReadOnlyInline):
     def get_queryset(self, request: HttpRequest) -> QuerySet[SagaStep]:
         """A reply may name an amount alone; its currency is the saga's, if it has one."""
         steps: QuerySet[SagaStep] = super().get_queryset(request)
-        return steps.annotate(currency=KT("saga__data__currency"))
+        return steps.annotate(currency=KeyTextTransform("currency", "saga__data"))
 
 
 class DecisionInline(ReadOnlyInline):

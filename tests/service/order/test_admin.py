@@ -77,7 +77,7 @@ def test_a_kept_address_is_completed_when_its_customer_is_edited(admin_client: C
     page = reverse("admin:order_customer_change", args=[customer.pk])
     fields = {"name": "Ada", **{f"billing_address_{part}": text for part, text in KEPT.items()}}
     form = shown(admin_client, "order_customer", customer.pk)
-    label = re.search(r'<label [^>]*for="(\w+)">postal code</label>', form)
+    label = re.search(r'<label [^>]*for="(\w+)">Postal code</label>', form)
     assert label
     assert re.search(rf'name="billing_address_postal_code" value="80202" [^>]*id="{label[1]}"', form)
     refused = admin_client.post(page, fields)

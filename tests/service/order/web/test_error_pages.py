@@ -135,9 +135,12 @@ class TestUnderApi:
             (
                 b'{"why": %s}' % (b"9" * 5000),
                 "application/json",
-                "a number is too long, or is NaN or Infinity",
+                "a number is too long or too large, or is NaN or Infinity",
             ),
-            (b'{"why": NaN}', "application/json", "a number is too long, or is NaN or Infinity"),
+            *(
+                (body, "application/json", "a number is too long or too large, or is NaN or Infinity")
+                for body in (b'{"why": NaN}', b'{"why": 1e999}')
+            ),
             (b"{}", "application/json; charset=hex", "the charset is unknown; send UTF-8"),
             (b"[" * 20_000, "application/json", "nested too deeply"),
             (b'{"why"', "application/json", "Expecting ':' delimiter: line 1 column 7"),
