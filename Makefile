@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python manage.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up check test schedules crash-matrix chaos mutants bench bench-growth bench-soak
+.PHONY: help demo up check test schedules crash-matrix chaos mutants bench bench-growth bench-soak sbom
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ bench-growth: $(VENV)/.run ## the same with up to a million finished orders in t
 
 bench-soak: $(VENV)/.run ## an hour of steady load and an hour idle; memory must stay flat; SECONDS= RATE=
 	@$(RUN) bench --soak $(or $(SECONDS),3600) $(if $(RATE),--rate $(RATE))
+
+sbom: $(VENV)/.dev ## the packages of the image with versions and hashes, as CycloneDX in sbom.json
+	@$(VENV)/bin/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml --output-reproducible --output-file sbom.json
 
 $(VENV)/.run: requirements.lock | $(VENV)/bin/python
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock

@@ -88,7 +88,7 @@ def run_service_command(argv: list[str]) -> int:
 
         var = Path(os.environ.get("ORDER_SAGA_VAR") or VENV.parent / "var")
         try:
-            is_running = running.join_stack(var)
+            is_running = running.join_stack(var, service)
         except LocalError as error:
             print(error, file=sys.stderr)
             return 1

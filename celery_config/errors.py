@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
+from typing import TypeVar, cast
 
+E = TypeVar("E", bound=Exception)
 MAX_TEXT = 500
 # Longer than any reason of our own.
 MAX_REASON = 2000
@@ -27,6 +30,52 @@ def clean_text(value: object, fallback: str = "", *, limit: int = MAX_TEXT) -> s
 def clean_code(value: object, fallback: str) -> str:
     """A code from outside; `fallback` stands for what cannot be one."""
     return value if isinstance(value, str) and CODE.fullmatch(value) else fallback
+
+
+SHORTEST_PRIVATE = 4
+LONGEST_COMPARED = 24
+CUT = "what the other side says carries private data of the request, so it is left out"
+
+
+def cut_private(error: E, private: Iterable[str]) -> E:
+    """The error without any text that carries private data of its request, for logs, reasons and task events.
+
+    Its own text becomes its code, and what caused it is dropped.
+
+    Args:
+        private: the data, such as a card token; what is shorter than four letters says nothing of a person.
+    """
+    # The other side may repeat only the beginning of a long one.
+    wanted = [value[:LONGEST_COMPARED].casefold() for value in private if len(value) >= SHORTEST_PRIVATE]
+
+    def carries(one: BaseException) -> bool:
+        text = f"{one!r} {one} {getattr(one, '__notes__', '')}".casefold()
+        return any(value in text for value in wanted)
+
+    if not any(map(carries, list_causes(error))):
+        return error
+    kept: E = error
+    if carries(error):
+        if isinstance(error, CodedError):
+            kept = cast(E, type(error)(error.code, error.code))
+        else:
+            # Its own `__init__` may want more than a text.
+            kept = type(error).__new__(type(error), f"{type(error).__name__}: {CUT}")
+        kept = kept.with_traceback(error.__traceback__)
+    kept.__cause__, kept.__context__ = None, None
+    return kept
+
+
+def list_causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and all that stands behind it."""
+    seen: set[int] = set()
+    left: list[BaseException | None] = [error]
+    while left:
+        one = left.pop()
+        if one is not None and id(one) not in seen:
+            seen.add(id(one))
+            yield one
+            left += [one.__cause__, one.__context__]
 
 
 class OrderSagaError(Exception):

@@ -10,4 +10,6 @@ install -m 0444 compose/rabbitmq/rabbitmq.conf /definitions/
 # PostgreSQL's image runs every *.sh of this folder in a new volume, and nothing else.
 install -m 0444 compose/postgres/pg_hba.conf /postgres/
 install -m 0555 compose/postgres/services.sh /postgres/
+# Not a name that the image runs by itself.
+install -m 0444 compose/postgres/service.psql /postgres/
 install -m 0555 compose/postgres/entrypoint.sh /postgres/entrypoint

@@ -73,6 +73,8 @@ def check_amount(request: dict[str, Any], amount: int, currency: str) -> None:
 class Authorize:
     """Hold the orders' amounts."""
 
+    private = ("payment_token",)
+
     def requests(self, commands: Sequence[AuthorizePayment]) -> list[dict[str, Any]]:
         paid = selectors.find_payments([command.order for command in commands])
         return [

@@ -35,6 +35,8 @@ register_subscriptions(SUBSCRIPTIONS)
 
 @handles_outside(BookShipment)
 class Book:
+    private = ("address",)
+
     def requests(self, commands: Sequence[BookShipment]) -> list[dict[str, Any]]:
         return [encode(command) for command in commands]
 

@@ -23,6 +23,7 @@ from typing import Any
 
 from kombu import Exchange, Queue, binding
 
+from celery_config.common.secret_files import SecretUnreadable, read_secret_files
 from celery_config.common.services import ORCHESTRATOR, SERVICES, SUBSCRIPTIONS
 from celery_config.contracts.subscriptions import EventSubscription, ReactionRule, merge_patterns
 from celery_config.errors import DefinitionError
@@ -359,6 +360,11 @@ def main(argv: list[str]) -> int:
     variables = {user: f"RABBITMQ_{user.upper()}_PASSWORD" for user in (*SERVICES, FLOWER_USER, "admin")}
     if argv:
         print(f"topology takes no arguments, and {' '.join(argv)!r} is one.", file=sys.stderr)
+        return 2
+    try:
+        read_secret_files(os.environ)
+    except SecretUnreadable as error:
+        print(error, file=sys.stderr)
         return 2
     if missing := [name for name in variables.values() if name not in os.environ]:
         print(f"topology needs these in the environment: {', '.join(missing)}", file=sys.stderr)

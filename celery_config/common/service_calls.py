@@ -86,3 +86,14 @@ def name_token(pair: Pair) -> str:
     """The environment variable of a pair's token."""
     caller, callee = pair
     return f"{caller.upper()}_TO_{callee.upper()}_TOKEN"
+
+
+def name_shared_token(callee: str) -> str:
+    """The environment variable of the token that all callers of a service had in older versions."""
+    return f"{callee.upper()}_SERVICE_TOKEN"
+
+
+def tokens_of(service: str) -> set[str]:
+    """The variables of all tokens that the processes of a service know, those of older versions included."""
+    pairs = pairs_of(service)
+    return {*map(name_token, pairs), *(name_shared_token(callee) for _, callee in pairs)}

@@ -156,7 +156,11 @@ class OneByOne:
 
 
 def handles_outside(command: type[Command]) -> Callable[[type[OutsideStep]], type[OutsideStep]]:
-    """Register the class (`requests`, `call`, `settle`) as the handler of `command`, for effects at a provider."""
+    """Register the class (`requests`, `call`, `settle`) as the handler of `command`, for effects at a provider.
+
+    Its attribute `private` names the fields of a request that are a secret or a person's: what the provider says is cut
+    to its code where it repeats one of them.
+    """
 
     def decorate(cls: type[OutsideStep]) -> type[OutsideStep]:
         register_handler(Handler(command, outside=cls()))

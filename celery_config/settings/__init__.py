@@ -12,13 +12,13 @@ from django.core.exceptions import ImproperlyConfigured
 
 from celery_config.broker.message_authentication import MessageKeys, Mode, read_keys
 from celery_config.common.logging import configure_logging
-from celery_config.common.service_calls import name_token, operator_pairs, pairs_of
+from celery_config.common.service_calls import name_shared_token, name_token, operator_pairs, pairs_of
 from celery_config.common.services import ORCHESTRATOR, SERVICES, SUBSCRIPTIONS
 from celery_config.common.timeouts import Timeouts
 from celery_config.http.service_tokens import ServiceTokens, TokenMode
 from celery_config.settings.api import api_settings
 from celery_config.settings.celery import celery_settings
-from celery_config.settings.databases import database_settings
+from celery_config.settings.databases import database_settings, owner_settings
 from celery_config.settings.environment import ROOT, env
 from celery_config.settings.web import web_settings
 
@@ -63,7 +63,7 @@ def service_settings(
     keys = map(name_keys, known_keys(service))
     tokens = [*map(name_token, pairs_of(service))]
     if token_mode() is TokenMode.SHARED:
-        tokens = [f"{prefix}_SERVICE_TOKEN"]
+        tokens = [name_shared_token(service)]
     with_known_defaults = (f"{prefix}_SECRET_KEY", *tokens, *keys, *secrets)
     if production:
         servers = (f"{prefix}_{name}" for name in ("DATABASE_URL", "BROKER_URL", "HOSTS"))
@@ -92,6 +92,8 @@ def service_settings(
         "DATABASES": {
             "default": database_settings(f"{prefix}_DATABASE_URL", embedded / f"{service}.sqlite3")
         },
+        # How `migrate` logs in.
+        "OWNER_DATABASE": owner_settings(f"{prefix}_OWNER_DATABASE_URL"),
         "DEFAULT_AUTO_FIELD": "django.db.models.BigAutoField",
         "LOGGING_CONFIG": None,
         # What web, worker and relay allow one statement. Commands (migrate, audit, sync, …) have no limit.
@@ -181,7 +183,7 @@ def read_service_tokens(service: str, *, with_defaults: bool) -> ServiceTokens:
         default = f"local-only-{'-to-'.join(pair)}-token" if with_defaults else ""
         if known := read_keys(env.str(name_token(pair), default)):
             tokens[pair] = known
-    shared = {name: env.str(f"{name.upper()}_SERVICE_TOKEN", "").encode() for name in SERVICES}
+    shared = {name: env.str(name_shared_token(name), "").encode() for name in SERVICES}
     return ServiceTokens(
         service, tokens, {name: token for name, token in shared.items() if token}, token_mode()
     )

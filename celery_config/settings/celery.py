@@ -9,6 +9,7 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 
 from celery_config.broker import topology
+from celery_config.common.private_folders import make_private_folder
 from celery_config.common.services import SUBSCRIPTIONS
 from celery_config.settings.environment import env
 
@@ -59,7 +60,7 @@ def celery_settings(service: str, broker_url: str, folder: Path) -> dict[str, An
     transport: dict[str, Any] = {"confirm_publish": True}
     if embedded:
         for name in ("queue", "processed", "control"):
-            (folder / name).mkdir(parents=True, exist_ok=True)
+            make_private_folder(folder / name)
         transport = {
             "data_folder_in": str(folder / "queue"),
             "data_folder_out": str(folder / "queue"),

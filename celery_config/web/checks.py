@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Warning, register
 
+from celery_config.common.service_calls import name_shared_token
 from celery_config.http.service_tokens import TokenMode
 
 
@@ -16,7 +17,7 @@ def check_service_authentication(app_configs: Any, **kwargs: Any) -> list[CheckM
     mode = settings.SERVICE_TOKENS.mode
     if mode is TokenMode.REQUIRE:
         return []
-    name = f"{settings.SERVICE.upper()}_SERVICE_TOKEN"
+    name = name_shared_token(settings.SERVICE)
     return [
         Warning(
             f"SERVICE_AUTHENTICATION is {mode}: a process with {name} may make every call of every service.",

@@ -37,7 +37,7 @@ from celery_config.broker import topology
 from celery_config.broker.incoming_headers import is_suspicious
 from celery_config.broker.publisher import Publisher, broker_errors
 from celery_config.common.grouping import group_by
-from celery_config.errors import HandlerExited
+from celery_config.errors import CodedError, HandlerExited
 from celery_config.messaging import database_gate, under_way
 from celery_config.messaging.deliveries import Call, Delivery, Outcome, TriedLater
 from celery_config.messaging.event_envelopes import event_type
@@ -305,11 +305,16 @@ def finish_request(request: Request, outcome: Outcome, seconds: float) -> None:
         return
     request.acknowledge()
     if isinstance(outcome, TriedLater):
-        request.send_event("task-retried", exception=repr(outcome), traceback="")
+        request.send_event("task-retried", exception=describe(outcome), traceback="")
     elif isinstance(outcome, Exception) and not isinstance(outcome, Ignore):
-        request.send_event("task-failed", exception=repr(outcome), traceback="")
+        request.send_event("task-failed", exception=describe(outcome), traceback="")
     else:
         request.send_event("task-succeeded", result=None, runtime=seconds)
+
+
+def describe(error: Exception) -> str:
+    """What Flower shows of an error: of one with a code no text, which may be a provider's."""
+    return f"{type(error).__name__}: {error.code}" if isinstance(error, CodedError) else repr(error)
 
 
 def get_request(item: Item) -> Request:

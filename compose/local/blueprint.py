@@ -10,6 +10,7 @@ from compose.local import ports
 from compose.local.environment import ADMIN, ROOT, WEBHOOKS, Addresses, flower_url, web_url
 from compose.local.process import Process, ReadyCheck, at_once
 from compose.local.readiness import answers
+from compose.local.secrets import select_environment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +18,7 @@ class Blueprint:
     """Makes the processes; it starts none.
 
     Args:
-        environment: the environment of all processes.
+        environment: what the processes together know; each gets its own secrets alone.
         settings_of: further variables for the processes of a service, by service; they win.
         sandbox_database: the sandbox's file.
         with_webhooks: the sandbox sends webhooks to payment and shipment.
@@ -34,7 +35,8 @@ class Blueprint:
         return [self.web(service), self.worker(service), self.relay(service)]
 
     def prepare(self, service: str) -> Process:
-        return self._process(f"{service}-prepare", "-m", "compose.local.prepare", service)
+        command = ("-m", "compose.local.prepare", service)
+        return self._process(f"{service}-prepare", *command, administers=True)
 
     def worker(self, service: str, number: int = 1) -> Process:
         if number == 1:
@@ -84,14 +86,20 @@ class Blueprint:
         )
 
     def _process(
-        self, name: str, *argv: str, ready: ReadyCheck = at_once, settings: Mapping[str, str] | None = None
+        self,
+        name: str,
+        *argv: str,
+        ready: ReadyCheck = at_once,
+        settings: Mapping[str, str] | None = None,
+        administers: bool = False,
     ) -> Process:
+        owner = name.partition("-")[0]
         return Process(
             name=name,
             argv=[sys.executable, *argv],
             env={
-                **self.environment,
-                **self.settings_of.get(name.partition("-")[0], {}),
+                **select_environment(self.environment, owner, administers=administers),
+                **self.settings_of.get(owner, {}),
                 **(settings or {}),
             },
             cwd=ROOT,

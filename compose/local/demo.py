@@ -23,6 +23,7 @@ from compose.local.environment import ROOT, var_folder
 from compose.local.errors import LocalError
 from compose.local.output import print_error
 from compose.local.overview import make_overview
+from compose.local.secrets import select_environment
 from compose.local.shopper import Ended, Shopper, percentile
 from compose.local.stack import Stack
 
@@ -176,9 +177,8 @@ def audit(stack: Stack) -> int:
         LocalError: it did not finish.
     """
     command = [sys.executable, "manage.py", "order", "audit"]
-    done = subprocess.run(
-        command, cwd=ROOT, env=stack.environment, capture_output=True, text=True, check=False
-    )
+    environment = select_environment(stack.environment, "order", operates=True)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     sys.stdout.write(done.stdout)
     last = done.stdout.strip().splitlines()[-1:] or [""]
     if not last[0].startswith("audit: "):

@@ -114,6 +114,8 @@ def build(
             generated[f"{prefix}_WEBHOOK_SECRET"] = kept.secret(f"{service}-webhooks")
         if postgres:
             generated[f"{prefix}_DATABASE_URL"] = postgres.url(service)
+            if not environ.get(f"{prefix}_DATABASE_URL"):
+                generated[f"{prefix}_OWNER_DATABASE_URL"] = postgres.owner_url(service)
         if rabbitmq:
             generated[f"{prefix}_BROKER_URL"] = rabbitmq.url(service)
     for callee, callers in CALLS.items():

@@ -1,5 +1,6 @@
 """The printer of log files: it prints many files as they grow, each line short, with a coloured name before it."""
 
+import os
 import threading
 from itertools import cycle
 from pathlib import Path
@@ -25,6 +26,8 @@ class _LogFile:
         if not self._path.exists():
             return []
         with open(self._path, "rb") as file:
+            if self._position > os.fstat(file.fileno()).st_size:
+                self._position = 0  # it was rolled over
             file.seek(self._position)
             whole_lines, newline, _ = file.read().rpartition(b"\n")
         self._position += len(whole_lines) + len(newline)

@@ -120,7 +120,9 @@ def _install(console: Console, *packages: str) -> None:
             ["apt-get", "install", "-y", "--no-install-recommends", *packages],
         ):
             console.print(f"Installing: {' '.join(command)}", highlight=False)
-            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+            done = subprocess.run(
+                command, env=environment, capture_output=True, text=True, check=False, umask=0o022
+            )
             if done.returncode != 0:
                 raise PackagesMissing(
                     f"{' '.join(command)} failed:\n{done.stdout[-1000:]}{done.stderr[-2000:]}\n"

@@ -1,4 +1,4 @@
-"""A private PostgreSQL on the loopback address: each service has a database and a role, and reaches no other."""
+"""A private PostgreSQL on the loopback address: each service has a database and two roles, which reach no other."""
 
 import os
 import pwd
@@ -13,9 +13,9 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
+from celery_config.common.private_folders import outer_mode
 from compose.local import ports
 from compose.local.errors import ProcessFailed, ServerFailed
-from compose.local.folders import make_folder
 from compose.local.packages import Binaries, find_or_install
 from compose.local.private_files import write_private
 from compose.local.process import Process, popen_user
@@ -23,6 +23,7 @@ from compose.local.server import PrivateServer
 
 SUPERUSER = "postgres"
 _SERVER_USER = "postgres"
+_SERVICE_SCRIPT = Path(__file__).resolve().parents[1] / "postgres" / "service.psql"
 _XDIST_WORKERS = 8
 
 # fsync and synchronous_commit keep their default, on: a commit survives a crash.
@@ -54,9 +55,9 @@ class PostgresServer(PrivateServer):
     Args:
         folder: keeps port, passwords and data. The data move to a private temporary folder when we are root and the
             unprivileged user that runs the server cannot reach `folder`.
-        roles: each owns a database of the same name, and may connect to no other.
-        for_tests: each role may also create databases, and connect to `test_<role>` (and `…_gwN` beside it); nothing
-            waits for the disk.
+        roles: each has a database of the same name, and may connect to no other. A role `<role>_owner` owns it.
+        for_tests: each role owns its database itself. It may also create databases, and connect to `test_<role>` (and
+            `…_gwN` beside it); nothing waits for the disk.
         log: the file that receives the server's output.
     """
 
@@ -65,7 +66,7 @@ class PostgresServer(PrivateServer):
     def __init__(
         self, folder: Path, roles: Sequence[str], *, for_tests: bool = False, log: Path | None = None
     ) -> None:
-        super().__init__(folder, log or folder / "postgres.log")
+        super().__init__(folder, log or folder / "postgres.log", outer_mode())
         self._roles = tuple(roles)
         self._for_tests = for_tests
         self._user = _SERVER_USER if os.geteuid() == 0 else None
@@ -75,6 +76,10 @@ class PostgresServer(PrivateServer):
         """Return the address of `database` for `role`, by default the role of the same name."""
         role = role or database
         return f"postgres://{role}:{self._kept.secret(role)}@{ports.LOOPBACK}:{self.port}/{database}"
+
+    def owner_url(self, database: str) -> str:
+        """Return the address of `database` for the role that owns its tables."""
+        return self.url(database, f"{database}_owner")
 
     def superuser_url(self, database: str = "postgres") -> str:
         """Return the address of `database` for the superuser; only for tests and maintenance."""
@@ -113,7 +118,7 @@ class PostgresServer(PrivateServer):
         )
         self._process.start()
         self._process.wait_until_ready(timeout)
-        self._make_roles_and_databases()
+        self._make_roles_and_databases(binaries)
 
     def kill(self, timeout: float = 10.0) -> None:
         """Stop at once, without a checkpoint, as in a crash; the next start recovers.
@@ -139,7 +144,6 @@ class PostgresServer(PrivateServer):
 
     def _data_folder(self) -> Path:
         """Return a folder that the server's user can reach: ours, or a temporary one whose path ours keeps."""
-        make_folder(self.folder)
         if self._user is None or self._is_reachable(self.folder):
             return self.folder
         note = self.folder / "location"
@@ -147,7 +151,7 @@ class PostgresServer(PrivateServer):
             return Path(note.read_text())
         elsewhere = tempfile.mkdtemp(prefix="order-saga-postgres-")
         shutil.chown(elsewhere, self._user, self._user)
-        note.write_text(elsewhere)
+        write_private(note, elsewhere)
         return Path(elsewhere)
 
     def _is_reachable(self, folder: Path) -> bool:
@@ -205,7 +209,7 @@ class PostgresServer(PrivateServer):
         yield f"host all {SUPERUSER} {ports.LOOPBACK}/32 scram-sha-256"
         for role in self._roles:
             databases = ",".join(f'"{name}"' for name in self._databases_of(role))
-            yield f'host {databases} "{role}" {ports.LOOPBACK}/32 scram-sha-256'
+            yield f'host {databases} "{role}","{role}_owner" {ports.LOOPBACK}/32 scram-sha-256'
 
     def _databases_of(self, role: str) -> Iterator[str]:
         yield role
@@ -227,32 +231,48 @@ class PostgresServer(PrivateServer):
             return False
         return True
 
-    def _make_roles_and_databases(self) -> None:
+    def _make_roles_and_databases(self, binaries: Binaries) -> None:
         with psycopg.connect(self.superuser_url(), autocommit=True) as connection:
-            known_roles = {name for (name,) in connection.execute("SELECT rolname FROM pg_roles")}
-            known_databases = {name for (name,) in connection.execute("SELECT datname FROM pg_database")}
-            for database in ("postgres", "template1"):
-                connection.execute(
-                    sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(database))
-                )
+            connection.execute("REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC")
             for role in self._roles:
-                name = sql.Identifier(role)
-                verb = "ALTER" if role in known_roles else "CREATE"
-                connection.execute(
-                    sql.SQL("{verb} ROLE {name} LOGIN NOSUPERUSER {may_create} PASSWORD {password}").format(
-                        verb=sql.SQL(verb),
-                        name=name,
-                        may_create=sql.SQL("CREATEDB" if self._for_tests else "NOCREATEDB"),
-                        password=sql.Literal(self._kept.secret(role)),
-                    )
-                )
-                if role not in known_databases:
-                    connection.execute(sql.SQL("CREATE DATABASE {name} OWNER {name}").format(name=name))
-                connection.execute(sql.SQL("REVOKE ALL ON DATABASE {name} FROM PUBLIC").format(name=name))
                 if self._for_tests:
-                    connection.execute(
-                        sql.SQL("GRANT CONNECT ON DATABASE postgres TO {name}").format(name=name)
-                    )
+                    self._make_test_role(connection, role)
+                else:
+                    self._make_service(binaries, role)
+
+    def _make_test_role(self, connection: psycopg.Connection, role: str) -> None:
+        name, password = sql.Identifier(role), sql.Literal(self._kept.secret(role))
+        if not connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [role]).fetchone():
+            connection.execute(sql.SQL("CREATE ROLE {}").format(name))
+            connection.execute(sql.SQL("CREATE DATABASE {name} OWNER {name}").format(name=name))
+        connection.execute(sql.SQL("ALTER ROLE {} LOGIN CREATEDB PASSWORD {}").format(name, password))
+        connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))
+        connection.execute(sql.SQL("GRANT CONNECT ON DATABASE postgres TO {}").format(name))
+
+    def _make_service(self, binaries: Binaries, role: str) -> None:
+        """Make the roles and the database of a service with the script that the containers use.
+
+        Raises:
+            ServerFailed: it failed; says what it printed.
+        """
+        done = subprocess.run(
+            [
+                *(str(binaries.postgres / "psql"), "--no-psqlrc", "--quiet", f"--set=service={role}"),
+                f"--file={_SERVICE_SCRIPT}",
+            ],
+            env={
+                **_plain_environment(),
+                **{"PGHOST": ports.LOOPBACK, "PGPORT": str(self.port), "PGDATABASE": "postgres"},
+                **{"PGUSER": SUPERUSER, "PGPASSWORD": self._kept.secret(SUPERUSER)},
+                "SERVICE_PASSWORD": self._kept.secret(role),
+                "OWNER_PASSWORD": self._kept.secret(f"{role}_owner"),
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise ServerFailed(f"the roles of {role} cannot be made:\n{done.stderr}")
 
 
 def _must_exist(user: str) -> None:

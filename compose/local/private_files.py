@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from celery_config.common.private_folders import open_privately
 from compose.local import ports
 from compose.local.errors import FileBroken
 from compose.local.folders import make_folder
@@ -25,7 +26,7 @@ def write_private(path: Path, text: str) -> None:
 def append_private(path: Path) -> BinaryIO:
     """Open the file at `path` to append to it; its mode becomes 0600."""
     make_folder(path.parent)
-    file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
+    file = open(path, "ab", opener=open_privately)  # noqa: SIM115
     os.fchmod(file.fileno(), 0o600)
     return file
 

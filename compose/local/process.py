@@ -1,7 +1,8 @@
 """One process of the system: a command, its log and its end. It never outlives us, and its children never outlive it.
 
 Each process leads a session and a process group of its own, so that Ctrl-C at the terminal reaches only us. It writes
-straight into its log file: it never waits for us to read, and the file stays when we are gone.
+straight into its log file: it never waits for us to read, and the file stays when we are gone. What it makes is for its
+user alone.
 """
 
 import contextlib
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from celery_config.common.private_folders import UMASK
 from compose.local.errors import ProcessFailed
 from compose.local.guardian import guardian, kill_group
 from compose.local.private_files import append_private
@@ -129,6 +131,7 @@ class Process:
                     stdout=sink,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
+                    umask=UMASK,
                     **popen_user(self.user),
                 )
             except OSError as error:
@@ -204,7 +207,8 @@ class Process:
         if self.log is None or not self.log.exists():
             return ""
         with open(self.log, "rb") as file:
-            file.seek(self._log_start)
+            # It may have been rolled over.
+            file.seek(self._log_start if self._log_start <= os.fstat(file.fileno()).st_size else 0)
             return file.read().decode(errors="replace")
 
     def last_lines(self, count: int = _LINES_SHOWN) -> list[str]:

@@ -175,9 +175,12 @@ class RabbitServer(PrivateServer):
         definitions = self.folder / "definitions.json"
         write_private(definitions, json.dumps(self._definitions(passwords), indent=1))
         configuration = _CONFIGURATION.format(node_port=self.port, definitions=definitions)
-        (self.folder / "rabbitmq.conf").write_text(configuration)
-        (self.folder / "enabled_plugins").write_text("[].")
-        (self.folder / "rabbitmq-env.conf").touch()
+        for name, text in (
+            ("rabbitmq.conf", configuration),
+            ("enabled_plugins", "[]."),
+            ("rabbitmq-env.conf", ""),
+        ):
+            write_private(self.folder / name, text)
         return self._environment()
 
     def _environment(self) -> dict[str, str]:

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import psutil
 
+from celery_config.common.services import ORCHESTRATOR
 from compose.local.private_files import read_kept, write_private
+from compose.local.secrets import select_environment
 
 FILE = "running.json"
 DEMO = "demo"
@@ -79,8 +81,8 @@ def find_running(var: Path) -> list[Announcement]:
     return [found for folder in (var, var / DEMO) if (found := read_announcement(folder))]
 
 
-def join_stack(var: Path) -> bool:
-    """Take over the environment of the stack that runs in `var`; of two, the one of `up`.
+def join_stack(var: Path, service: str) -> bool:
+    """Take over what a command of `service` needs of the stack that runs in `var`; of two, the one of `up`.
 
     A variable that is set already wins, except for the folder: `demo` has a folder of its own within `var`.
 
@@ -90,7 +92,10 @@ def join_stack(var: Path) -> bool:
     found = find_running(var)
     if not found:
         return False
-    for name, value in found[0].environment.items():
+    known = select_environment(
+        found[0].environment, service, administers=True, operates=service == ORCHESTRATOR
+    )
+    for name, value in known.items():
         os.environ.setdefault(name, value)
     os.environ["ORDER_SAGA_VAR"] = found[0].environment.get("ORDER_SAGA_VAR", str(var))
     return True

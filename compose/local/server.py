@@ -5,7 +5,9 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar
 
+from celery_config.common.private_folders import PRIVATE
 from compose.local.errors import ServerFailed
+from compose.local.folders import claim_folder
 from compose.local.private_files import KeptValues
 from compose.local.process import Deaths, Process
 
@@ -13,13 +15,14 @@ from compose.local.process import Deaths, Process
 class PrivateServer(ABC):
     """A server with all its files in `folder`; its ports and passwords stay the same over restarts.
 
-    `deaths` receives its end when it was not asked to end.
+    `deaths` receives its end when it was not asked to end. `mode` is that of the folder.
     """
 
     title: ClassVar[str]
 
-    def __init__(self, folder: Path, log: Path) -> None:
+    def __init__(self, folder: Path, log: Path, mode: int = PRIVATE) -> None:
         self.folder = folder.resolve()
+        claim_folder(self.folder, mode)
         self.deaths: Deaths = queue.SimpleQueue()
         self._log = log
         self._kept = KeptValues(self.folder / "kept.json")

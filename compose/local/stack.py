@@ -7,12 +7,13 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from celery_config.broker.topology import FLOWER_USER, Topology
+from celery_config.common.private_folders import PRIVATE, outer_mode
 from celery_config.common.services import SERVICES, SUBSCRIPTIONS
 from compose.local import environment, packages
 from compose.local.blueprint import Blueprint
 from compose.local.claims import FolderClaim
 from compose.local.environment import ADMIN, Addresses, Mode
-from compose.local.folders import make_folder
+from compose.local.folders import claim_folder, make_folder
 from compose.local.postgres import PostgresServer
 from compose.local.rabbitmq import RabbitServer
 from compose.local.supervisor import Supervisor
@@ -51,9 +52,12 @@ class Stack:
         self.logs = self.var / "log"
         self.settings_of: dict[str, dict[str, str]] = {}
         """Further environment variables for the processes of a service, by service; they win."""
+        for folder, folder_mode in self._folders().items():
+            claim_folder(folder, folder_mode)
         self._claim = FolderClaim(self.var / mode)
         self.supervisor = Supervisor(self.logs)
         self.addresses = Addresses.choose(self.var / mode)
+        self._sandbox_database = self.var / mode / "sandbox" / "sandbox.sqlite3"
         self.postgres: PostgresServer | None = None
         self.rabbitmq: RabbitServer | None = None
         if mode == "servers":
@@ -71,7 +75,6 @@ class Stack:
             ),
             **(settings or {}),
         }
-        self._sandbox_database = self.var / mode / "sandbox" / "sandbox.sqlite3"
         self.blueprint = Blueprint(
             environment=self.environment,
             settings_of=self.settings_of,
@@ -80,6 +83,12 @@ class Stack:
             with_webhooks=with_webhooks,
         )
         self.has_flower = with_flower and mode == "servers" and "FLOWER_BROKER_URL" in self.environment
+
+    def _folders(self) -> dict[Path, int]:
+        """The folders of this stack, each with its mode. `var` itself may be one that others use."""
+        # PostgreSQL's folder lies in that of the servers, and root runs it as another user.
+        own = {self.var / self.mode: outer_mode() if self.mode == "servers" else PRIVATE}
+        return own | dict.fromkeys([self.logs, self.var / self.mode / "sandbox"], PRIVATE)
 
     def _choose_servers(self, environ: Mapping[str, str]) -> None:
         folder = self.var / "servers"

@@ -14,6 +14,7 @@ from compose.local.environment import var_folder
 from compose.local.errors import LocalError
 from compose.local.output import print_error
 from compose.local.overview import make_overview
+from compose.local.rollover import LogRollover
 from compose.local.stack import Stack
 
 _LONGEST_PAUSE = 30.0
@@ -113,8 +114,9 @@ def _options(argv: list[str]) -> argparse.Namespace:
 
 def _keep_running(stack: Stack, console: Console) -> None:
     """Start every process again that ends by itself, and hold what an operator wants to be held."""
-    restarter = Restarter(stack, console)
+    restarter, rollover = Restarter(stack, console), LogRollover(stack.logs)
     while True:
+        rollover.look()
         try:
             restarter.holder.follow()
         except LocalError as error:

@@ -1,20 +1,14 @@
 #!/bin/sh
-# Refuses passwords that would make a volume that never works, before initdb makes it.
+# Refuses passwords that are not set, before initdb makes a volume with them.
 set -eu
 
-refuse() {
-    echo "$1 in compose/.env: $2" >&2
-    exit 78
-}
-
-for variable in $(env | grep -oE '^([A-Z]+_DATABASE_PASSWORD|POSTGRES_PASSWORD)=' | tr -d =); do
-    case "$(printenv "$variable")" in
-        "" | *change-me*) refuse "Set $variable" "it is empty or still a placeholder" ;;
-    esac
-    [ "$variable" = POSTGRES_PASSWORD ] && continue
-    case "$(printenv "$variable")" in
-        *[!A-Za-z0-9._~!\$\&\(\)*+,\;=-]*) refuse "Change $variable" "it has a character that breaks an address" ;;
-    esac
+for variable in $(env | grep -oE '^[A-Z_]+_PASSWORD_FILE=' | tr -d =); do
+    file=$(printenv "$variable")
+    if [ ! -s "$file" ] || grep -q change-me "$file"; then
+        echo "Set ${variable%_FILE}: compose/secrets/$(basename "$file") is missing, empty or still a placeholder." \
+            "\`python3 -m compose.new_env\` makes what is missing." >&2
+        exit 78
+    fi
 done
 
 exec docker-entrypoint.sh "$@"

@@ -14,6 +14,7 @@ import structlog
 
 from celery_config.common.arguments import parse_count, parse_port, parse_seconds
 from celery_config.common.logging import configure_logging
+from celery_config.common.secret_files import SecretUnreadable, read_secret_files
 from compose.sandbox.application import Sandbox
 from compose.sandbox.http import Settings, Shop
 from compose.sandbox.server import Server
@@ -27,8 +28,12 @@ def main() -> int:
     """Serve until SIGTERM or SIGINT; the first line on standard output says where.
 
     Returns:
-        1 when the file or the address cannot be used.
+        1 when a file or the address cannot be used.
     """
+    try:
+        read_secret_files(os.environ)
+    except SecretUnreadable as error:
+        return _refuse(str(error))
     options = _options()
     configure_logging("sandbox", os.environ.get("LOG_FORMAT", "auto"), os.environ.get("LOG_LEVEL", "INFO"))
     try:

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from celery_config.common.private_folders import make_private_folder
+
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS answers (
     side TEXT NOT NULL, key TEXT NOT NULL, request_hash BLOB NOT NULL,
@@ -49,7 +51,7 @@ class Store:
     """One connection for all threads, with a lock around each statement, which takes microseconds."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(path.parent)
         self._lock = threading.RLock()
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._connection.row_factory = sqlite3.Row

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
+from celery_config.common.private_folders import make_private_folder, open_privately
 from order_project.importing.invoices import Fault
 
 NAME = "import_orders-report.csv"
@@ -29,7 +30,7 @@ def open_report(path: Path, source: Path) -> TextIO:
         raise NoPlace(f"{path} is the file of invoices")
     if not path.parent.exists():
         raise NoPlace(f"there is no folder {path.parent}")
-    return path.open("w", encoding="utf-8", newline="")
+    return open(path, "w", encoding="utf-8", newline="", opener=open_privately)
 
 
 def open_default_report(folder: Path, source: Path) -> tuple[TextIO, str]:
@@ -40,7 +41,7 @@ def open_default_report(folder: Path, source: Path) -> tuple[TextIO, str]:
         OSError: neither can be written.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(folder)
         return open_report(folder / NAME, source), ""
     except OSError as error:
         place = Path(tempfile.gettempdir()) / NAME

@@ -9,6 +9,7 @@ from rich.console import Console
 from compose.local.running import Announcement
 from compose.local.status import print_state
 from tests.acceptance.shop import Shop, until
+from tests.modes import find_open
 
 
 def state(shop: Shop) -> tuple[int, str]:
@@ -33,6 +34,10 @@ def test_what_works_and_what_waits_for_a_human(shop: Shop) -> None:
     url = f"{shop.stack.url('order')}/admin/saga/deadletter/"
     assert f"{waiting['n']} dead letters: {url}" in state(shop)[1]
     shop.rows("order", "DELETE FROM saga_deadletter WHERE id = %s RETURNING id", letter["id"])
+
+
+def test_what_the_stack_keeps_is_for_its_users_alone(shop: Shop) -> None:
+    assert find_open(shop.stack.var) == []
 
 
 def test_what_does_not_work(shop: Shop) -> None:

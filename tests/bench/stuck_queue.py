@@ -42,6 +42,7 @@ def main(rows: int) -> None:
             os.environ |= {
                 "DJANGO_SETTINGS_MODULE": SERVICES["inventory"].settings_module,
                 "INVENTORY_DATABASE_URL": postgres.url("inventory"),
+                "INVENTORY_OWNER_DATABASE_URL": postgres.owner_url("inventory"),
                 "INVENTORY_BROKER_URL": rabbit.url("inventory"),
                 "LOG_LEVEL": "CRITICAL",
             }

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from celery.exceptions import Reject
@@ -21,7 +21,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from celery_config.contracts.base import Reply, command_hash
-from celery_config.errors import CommandConflict, DefinitionError, Refused, StepSuperseded
+from celery_config.errors import CommandConflict, DefinitionError, Refused, StepSuperseded, cut_private
 from celery_config.failpoints.points import Point, reach
 from celery_config.messaging.barrier import store
 from celery_config.messaging.barrier.decisions import OnAction, OnResult, on_action, on_result
@@ -29,6 +29,8 @@ from celery_config.messaging.barrier.steps import FindHandler, Handler, StepRequ
 from celery_config.messaging.barrier.store import AnyRow, NewRow
 from celery_config.messaging.deliveries import Call, Outcome
 from celery_config.messaging.states import Action
+
+E = TypeVar("E", bound=Exception)
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,10 @@ class PendingCall:
         """Whether the provider may have forgotten the key with which the call was first made."""
         lifetime = timedelta(hours=settings.PROVIDER_KEY_HOURS)
         return self.asked_at is not None and timezone.now() - self.asked_at > lifetime
+
+    def cut_private(self, error: E) -> E:
+        """What the other side said, without a text that carries private data of the request."""
+        return cut_private(error, self.handler.find_private(self.request))
 
 
 AnsweredCalls = Sequence[tuple[PendingCall, dict[str, Any] | Refused]]
@@ -151,11 +157,17 @@ def prepare_call(pending: PendingCall, key: UUID, finish: Callable[[Sequence[Any
 
     def make() -> dict[str, Any]:
         reach(Point.BEFORE_CALL)
-        answer = outside.look_up(key, pending.request) if pending.is_key_forgotten else None
-        if answer is None:
-            answer = outside.call(key, pending.request)
-        reach(Point.AFTER_CALL)
-        return answer
+        try:
+            answer = outside.look_up(key, pending.request) if pending.is_key_forgotten else None
+            if answer is None:
+                answer = outside.call(key, pending.request)
+            reach(Point.AFTER_CALL)
+            return answer
+        except Exception as error:
+            # The other side may repeat what it was asked for.
+            failed = pending.cut_private(error)
+        # Not within the block above: Python would make the whole error its context.
+        raise failed
 
     return Call(make, finish, pending, kind=pending.handler.command)
 

@@ -64,6 +64,10 @@ class Handler:
     local: LocalStep | None = None
     outside: OutsideStep | None = None
 
+    def find_private(self, request: dict[str, Any]) -> list[str]:
+        """The texts of a request that are a secret or a person's."""
+        return [*find_texts([request.get(name) for name in getattr(self.outside, "private", ())])]
+
     def record_refusal(self, request: dict[str, Any], refusal: Refused) -> None:
         """Let a step that keeps rows about refusals write one that an operator found; most steps keep none."""
         record = getattr(self.outside, "record_refusal", None)
@@ -73,6 +77,15 @@ class Handler:
     def forbidden_refusal(self) -> RuntimeError:
         """After the pivot, and in an undo, a refusal is an error: not stored, tried again (rule 6, outcomes)."""
         return RuntimeError(f"{self.command.__name__} may not be refused")
+
+
+def find_texts(value: Any) -> Iterator[str]:
+    """Every text in a JSON value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from find_texts(each)
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,8 @@ def store_action_answer(find: FindHandler, notification: OutcomeNotification) ->
     step = StepRequest(row.saga, row.step, "do", str(notification.subject))
     pending = PendingCall(find_calling_handler(find, row.command), step, row.request)
     writes = StepWrites({row.key: row})
-    store_answers([(pending, notification.answer)], writes)
+    answer = notification.answer
+    store_answers([(pending, pending.cut_private(answer) if isinstance(answer, Refused) else answer)], writes)
     writes.flush()
     return True
 
@@ -170,7 +171,8 @@ def check_facts(request: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
 
 def keep_contradiction(notification: OutcomeNotification, reason: str) -> None:
     """Keep it for an operator, once."""
-    answer = str(notification.answer) if isinstance(notification.answer, Refused) else notification.answer
+    # Of a refusal only the code: its text may carry data of a request that is not ours to compare with.
+    answer = notification.answer.code if isinstance(notification.answer, Refused) else notification.answer
     row = Contradiction(
         event=notification.event,
         kind=notification.kind,

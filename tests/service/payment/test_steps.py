@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from django.utils import timezone
 
-from celery_config.errors import OutcomeUnknown, Refused, StepSuperseded
+from celery_config.errors import OutcomeUnknown, Refused, StepSuperseded, list_causes
 from celery_config.messaging.models import BarrierRow, OutboxMessage
 from payment_app.domain import payment_id
 from payment_app.errors import NoPayment, VoidImpossible
@@ -47,6 +47,10 @@ def test_the_providers_no_is_stored_and_announced_once(shop: Shop, token: str, c
     assert not Payment.objects.exists()
     event = OutboxMessage.objects.get(name="payment.payment_refused")
     assert event.payload["data"]["code"] == code
+    # The sandbox repeats a token that it does not know.
+    row = BarrierRow.objects.get()
+    said = [str(error) for error in list_causes(refused.value)]
+    assert token not in f"{said} {event.payload} {row.reply}"
     shop.void()
     assert shop.books() == []
 

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import traceback
+
 import pytest
 
-from celery_config.errors import MAX_REASON, MAX_TEXT, CallFailed, Refused, clean_text
+from celery_config.errors import (
+    MAX_REASON,
+    MAX_TEXT,
+    CallFailed,
+    CodedError,
+    OutcomeUnknown,
+    Refused,
+    clean_text,
+    cut_private,
+)
 
 
 @pytest.mark.parametrize(
@@ -45,3 +56,51 @@ def test_a_code_stays_as_it_is(code: str) -> None:
 def test_a_reason_is_bounded_and_never_empty() -> None:
     assert len(Refused("declined", "x" * 10_000).reason) == MAX_REASON
     assert Refused("declined", "").reason == "declined"
+
+
+class Strange(Exception):
+    """A gateway's own error: it wants more than a text."""
+
+    def __init__(self, status: int, body: str) -> None:
+        super().__init__(f"{status}: {body}")
+
+
+TOKEN = "pm_1Nv0FGQ9RKHgCVdKpM5bXyZa"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Refused("invalid_token", f"No such PaymentMethod: '{TOKEN}'"),
+        CallFailed("bad_request", f"what is {TOKEN.upper()}?"),
+        OutcomeUnknown(f'POST /: answered 502: {{"token": "{TOKEN[:24]}…"}}'),
+        Strange(502, TOKEN),
+        KeyError(TOKEN),
+    ],
+)
+def test_a_text_with_private_data_is_cut_to_its_code(error: Exception) -> None:
+    error.__cause__ = ValueError(f"{TOKEN} again")
+    cut = cut_private(error, ["", "IE", TOKEN])
+    shown = "".join(traceback.format_exception(cut)).casefold()
+    assert TOKEN.casefold()[:24] not in shown
+    assert type(cut) is type(error)
+    if isinstance(error, CodedError):
+        assert str(cut) == f"{error.code}: {error.code}"
+    else:
+        assert type(error).__name__ in str(cut)
+
+
+def test_only_the_cause_of_an_error_is_dropped_when_only_it_carries_private_data() -> None:
+    error = OutcomeUnknown("answered 502")
+    error.__cause__ = ValueError(TOKEN)
+    cut = cut_private(error, [TOKEN])
+    assert cut is error
+    assert str(cut) == "answered 502"
+    assert cut.__cause__ is None
+
+
+def test_any_other_error_stays_as_it_is() -> None:
+    error = Refused("card_declined", "ask for another card in Ireland (IE)")
+    error.__cause__ = cause = ValueError("402")
+    assert cut_private(error, ["IE", TOKEN]) is error
+    assert error.__cause__ is cause

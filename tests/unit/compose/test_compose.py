@@ -24,9 +24,10 @@ from celery_config.broker.topology import (
     Topology,
     control_exchange,
 )
-from celery_config.common.service_calls import name_token, operator_pairs, pairs_of
+from celery_config.common.secret_files import SECRET
+from celery_config.common.service_calls import name_shared_token, name_token, operator_pairs, tokens_of
 from celery_config.common.services import ORCHESTRATOR, PARTICIPANTS, SERVICES, SUBSCRIPTIONS
-from compose import new_env
+from compose import new_env, pin_images
 from compose.local.environment import WEBHOOKS
 
 TOPOLOGY = Topology.load(SUBSCRIPTIONS)
@@ -75,13 +76,13 @@ def start(**environment: str) -> "subprocess.CompletedProcess[str]":
 
 @pytest.fixture(scope="module")
 def secrets() -> dict[str, str]:
-    """A value for each secret, no two alike."""
-    return {name: f"secret-of-{name.lower()}-" for name, value in example().items() if value == PLACEHOLDER}
+    """The file of each secret, as the containers see it."""
+    return {name: f"/run/secrets/{name.lower()}" for name in new_env.find_secrets(EXAMPLE.read_text())}
 
 
 @pytest.fixture(scope="module")
-def system(secrets: dict[str, str]) -> dict[str, Any]:
-    done = resolve(secrets, EXAMPLE)
+def system() -> dict[str, Any]:
+    done = resolve({}, EXAMPLE)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)  # type: ignore[no-any-return]
 
@@ -100,39 +101,82 @@ class TestConfiguration:
         done = resolve({}, EXAMPLE)
         assert (done.returncode, done.stderr) == (0, "")
 
-    def test_no_secret_has_a_default(self, secrets: dict[str, str], tmp_path: Path) -> None:
-        nothing = tmp_path / "empty"
-        nothing.touch()
-        done = resolve({}, nothing)
-        assert done.returncode != 0
-        for name in secrets:
-            assert f"required variable {name} is missing" in done.stderr
+    def test_each_secret_is_a_file_and_in_no_environment(
+        self, system: dict[str, Any], containers: dict[str, dict[str, Any]], secrets: dict[str, str]
+    ) -> None:
+        assert set(system["secrets"]) == {name.lower() for name in secrets}
+        folder = ROOT / "compose" / "secrets"
+        assert {secret["file"] for secret in system["secrets"].values()} == {
+            str(folder / name.lower()) for name in secrets
+        }
+        for name, container in containers.items():
+            environment = container.get("environment", {})
+            secret = {key: value for key, value in environment.items() if SECRET.search(key)}
+            assert [key for key, value in secret.items() if "@" not in value] == []
+            # An address names its user alone.
+            addresses = [value for value in environment.values() if "@" in value]
+            assert all(re.fullmatch(r"\w+://\w+@[^@]+", address) for address in addresses), name
 
-    def test_a_new_env_file_resolves_and_is_never_overwritten(
-        self, secrets: dict[str, str], tmp_path: Path
+    def test_what_is_new_is_made_and_what_is_there_stays(
+        self, secrets: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert new_env.main(tmp_path) == 0
-        made = tmp_path / ".env"
-        assert made.stat().st_mode & 0o777 == 0o600
-        values = dict(line.split("=", 1) for line in made.read_text().splitlines() if re.match(r"\w+=", line))
-        assert len({values[name] for name in secrets}) == len(secrets)
-        assert PLACEHOLDER not in values.values()
-        assert resolve({}, made).returncode == 0
-        before = made.read_text()
-        assert new_env.main(tmp_path) == 1
-        assert made.read_text() == before
+        env, store = tmp_path / ".env", tmp_path / "secrets"
+        # Containers run as other users than the owner of the closed folder, and each file is mounted alone.
+        assert [path.stat().st_mode & 0o777 for path in (env, store)] == [0o600, 0o700]
+        made = {name: (store / name.lower()).read_text() for name in secrets}
+        assert {path.stat().st_mode & 0o777 for path in store.iterdir()} == {0o444}
+        by_hand = {name for name, value in made.items() if not value}
+        assert by_hand == {"STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRET", *map(name_shared_token, SERVICES)}
+        assert len({*made.values()}) == len(made) - len(by_hand) + 1
+        # Django asks for 50 characters and 5 different ones.
+        assert all(
+            len(value) >= 50 and len({*value}) >= 5 for name, value in made.items() if name not in by_hand
+        )
+        assert not {*made} & {line.partition("=")[0] for line in env.read_text().splitlines()}
+        assert resolve({}, env).returncode == 0
+        before = env.read_text()
+        capsys.readouterr()
+        assert new_env.main(tmp_path) == 0
+        assert "nothing, all is there" in capsys.readouterr().out
+        assert env.read_text() == before
+        assert {name: (store / name.lower()).read_text() for name in secrets} == made
 
-    def test_a_file_of_an_older_version_gets_the_secrets_that_it_lacks(
+    def test_the_secrets_of_an_older_installation_move_into_their_files(
         self, secrets: dict[str, str], tmp_path: Path
     ) -> None:
-        made = tmp_path / ".env"
-        assert (new_env.add_missing(tmp_path), new_env.main(tmp_path)) == (1, 0)
-        kept = [line for line in made.read_text().splitlines() if "_TO_ORDER_TOKEN=" not in line]
-        made.write_text("\n".join(kept))
-        assert resolve({}, made).returncode != 0
-        assert new_env.add_missing(tmp_path) == 0
-        assert made.read_text().splitlines()[: len(kept)] == kept
-        assert resolve({}, made).returncode == 0
+        older = {name: f"old-{name}" for name in secrets if not re.search("OWNER|_TO_", name)}
+        env = tmp_path / ".env"
+        kept = "# mine\nTLS=true\nORDER_HOSTS=order.example.com\n"
+        env.write_text(kept + "".join(f"{name}={value}\n" for name, value in older.items()))
+        assert new_env.main(tmp_path) == 0
+        assert env.read_text() == kept
+        for name in secrets:
+            value = (tmp_path / "secrets" / name.lower()).read_text()
+            assert value == older[name] if name in older else re.fullmatch("[0-9a-f]{64}", value)
+
+    def test_images_are_pinned_to_what_the_registry_names(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert pin_images.main(tmp_path) == 1  # there is no .env yet
+        new_env.main(tmp_path)
+        docker = tmp_path / "docker"
+        docker.write_text('#!/bin/sh\ncase "$4" in rabbitmq*) echo no such tag >&2; exit 1;; esac\n')
+        docker.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+        before = (tmp_path / ".env").read_text()
+        assert pin_images.main(tmp_path) == 1
+        assert "has no digest" in capsys.readouterr().err
+        assert (tmp_path / ".env").read_text() == before
+        digest = "sha256:" + "ab" * 32
+        docker.write_text(f'#!/bin/sh\n[ "$1 $2 $3" = "buildx imagetools inspect" ] && echo {digest}\n')
+        for _ in range(2):
+            assert pin_images.main(tmp_path) == 0
+        assert (tmp_path / ".env").read_text().count("POSTGRES_IMAGE=") == 1
+        services = json.loads(resolve({}, tmp_path / ".env").stdout)["services"]
+        assert re.fullmatch(rf"postgres:17\.\d+-\w+@{digest}", services["postgres"]["image"])
+        assert re.fullmatch(rf"rabbitmq:4\.\d+\.\d+-management@{digest}", services["rabbitmq"]["image"])
+        assert services["configuration"]["build"]["args"]["PYTHON_IMAGE"].endswith(f"@{digest}")
 
     def test_each_service_has_its_processes(self, containers: dict[str, dict[str, Any]]) -> None:
         for service in SERVICES:
@@ -147,9 +191,17 @@ class TestConfiguration:
     ) -> None:
         assert re.fullmatch(r"postgres:17\.\d+-\w+", containers["postgres"]["image"])
         assert re.fullmatch(r"rabbitmq:4\.\d+\.\d+-management", containers["rabbitmq"]["image"])
-        bases = re.findall(r"^FROM (\S+)", (ROOT / "compose" / "Dockerfile").read_text(), re.MULTILINE)
-        assert len(bases) == 2
-        assert all(re.fullmatch(r"python:3\.11\.\d+-slim-\w+", base) for base in bases)
+        dockerfile = (ROOT / "compose" / "Dockerfile").read_text()
+        (base,) = re.findall(r"^ARG PYTHON_IMAGE=(\S+)", dockerfile, re.MULTILINE)
+        assert re.fullmatch(r"python:3\.11\.\d+-slim-\w+", base)
+        assert base == containers["configuration"]["build"]["args"]["PYTHON_IMAGE"]
+        assert re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE) == ["${PYTHON_IMAGE}"] * 2
+
+    def test_nothing_can_be_installed_into_a_running_container(self) -> None:
+        build, final = (ROOT / "compose" / "Dockerfile").read_text().split("\nFROM ")[1:]
+        assert "venv --without-pip" in build
+        assert re.search(r"pip uninstall .*pip\b", final)
+        assert "ensurepip" in final
 
     def test_one_service_builds_the_image_and_nobody_pulls_it(
         self, containers: dict[str, dict[str, Any]]
@@ -167,10 +219,10 @@ class TestConfiguration:
             mount.get("volume", {}).get("nocopy", False) is mount.get("read_only", False) for mount in mounts
         )
 
-    def test_ports_are_configurable(self, secrets: dict[str, str]) -> None:
+    def test_ports_are_configurable(self) -> None:
         moved = {f"{name}_PORT": str(9000 + n) for n, name in enumerate((*SERVICES, "flower", "rabbitmq"))}
         moved = {name.upper(): port for name, port in moved.items()}
-        done = resolve({**secrets, **moved}, EXAMPLE)
+        done = resolve(moved, EXAMPLE)
         services = json.loads(done.stdout)["services"]
         published = [port["published"] for s in services.values() for port in s.get("ports", ())]
         assert sorted(published) == sorted(moved.values())
@@ -230,13 +282,18 @@ class TestConfinement:
             assert "cap_add" not in container
             assert container["read_only"] is True
             assert int(container["mem_limit"]) <= 2**30
+            assert 0 < container["pids_limit"] <= 1024
 
     def test_each_container_gets_its_own_secrets_alone(
         self, containers: dict[str, dict[str, Any]], secrets: dict[str, str]
     ) -> None:
         for name, container in containers.items():
-            text = json.dumps(container)
-            got = {variable for variable, value in secrets.items() if value in text}
+            mounted = {f"/run/secrets/{secret['source']}" for secret in container.get("secrets", ())}
+            named = {
+                value for key, value in container.get("environment", {}).items() if key.endswith("_FILE")
+            }
+            assert mounted == {value for value in named if value.startswith("/run/secrets/")}, name
+            got = {variable for variable, file in secrets.items() if file in mounted}
             assert got == self.due(name), name
 
     @staticmethod
@@ -246,19 +303,24 @@ class TestConfinement:
         if service in SERVICES:
             own = {f"{service}_{n}" for n in ("database_password", "secret_key", "message_keys")}
             # Those with which it is called, and with which it calls.
-            own |= {*map(name_token, pairs_of(service))}
+            own |= tokens_of(service)
             if f"{service}-{process}" == f"{ORCHESTRATOR}-web":
                 own |= {*map(name_token, operator_pairs())}
             own |= {f"rabbitmq_{service}_password"}
             if process == "migrate":
-                own.add(f"{service}_admin_password")
+                own |= {f"{service}_admin_password", f"{service}_owner_database_password"}
             if service in WEBHOOKS:
                 own.add(f"{service}_webhook_secret")
+            if service == "payment":
+                own |= {"stripe_api_key", "stripe_webhook_secret"}
             if service == ORCHESTRATOR:
                 own |= {f"{s}_message_keys" for s in SERVICES}
         else:
             own = {
-                "postgres": {"postgres_password", *(f"{s}_database_password" for s in SERVICES)},
+                "postgres": {
+                    "postgres_password",
+                    *(f"{s}{role}_database_password" for s in SERVICES for role in ("", "_owner")),
+                },
                 "configuration": {f"rabbitmq_{user}_password" for user in BROKER_USERS},
                 "sandbox": {f"{service}_webhook_secret" for service in WEBHOOKS},
                 "flower": {"flower_password", "rabbitmq_flower_password"},
@@ -272,7 +334,11 @@ class TestConfinement:
             for process in PROCESSES:
                 environment = containers[f"{service}-{process}"]["environment"]
                 urls = {n for n in environment if n.endswith(("_DATABASE_URL", "_BROKER_URL"))}
-                assert urls == {f"{service.upper()}_DATABASE_URL", f"{service.upper()}_BROKER_URL"}
+                own = {f"{service.upper()}_DATABASE_URL", f"{service.upper()}_BROKER_URL"}
+                # Only the container that migrates logs in as the owner of the tables.
+                assert urls == own | (
+                    {f"{service.upper()}_OWNER_DATABASE_URL"} if process == "migrate" else set()
+                )
                 assert environment["ENVIRONMENT"] == "production"
 
     def test_only_doors_meant_for_people_open_and_on_this_host_alone(
@@ -311,7 +377,6 @@ class TestConfinement:
             "ORDER_DATABASE_URL": f"postgres://order:{password}@postgres:5432/order",
             "ORDER_BROKER_URL": f"amqp://order:{password}@rabbitmq:5672/order-saga",
             "FLOWER_BROKER_API": f"http://flower:{password}@rabbitmq:15672/api/",
-            "RABBITMQ_ORDER_PASSWORD": password,
         }
         for name, value in addresses.items():
             refused = start(**{name: value})
@@ -329,31 +394,71 @@ class TestConfinement:
         )
         assert (fine.stdout, fine.stderr) == ("started\n", "")
 
-    @pytest.mark.parametrize("password", ["", PLACEHOLDER, "a/b", "a%40", "a b"])
-    def test_postgres_refuses_a_wrong_password_before_it_makes_its_volume(
-        self, password: str, tmp_path: Path
+    @pytest.mark.parametrize("text", [None, PLACEHOLDER])
+    def test_a_secret_without_its_file_stops_our_containers(self, text: str | None, tmp_path: Path) -> None:
+        script = (ROOT / "compose" / "entrypoint.sh").read_text().replace("/run/secrets/", f"{tmp_path}/")
+        changed = tmp_path / "entrypoint.sh"
+        changed.write_text(script)
+        file = tmp_path / "order_secret_key"
+        if text:
+            file.write_text(text)
+
+        def start_with_file() -> "subprocess.CompletedProcess[str]":
+            environment = {"PATH": os.environ["PATH"], "ORDER_SECRET_KEY_FILE": str(file)}
+            return subprocess.run(
+                ["sh", changed, "echo", "started"],
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+
+        refused = start_with_file()
+        assert (refused.returncode, refused.stdout) == (78, "")
+        assert "Set ORDER_SECRET_KEY: compose/secrets/order_secret_key is missing" in refused.stderr
+        file.write_text("")  # as that of Stripe's key, when Stripe is not used
+        assert start_with_file().stdout == "started\n"
+
+    @pytest.mark.parametrize("password", [None, "", PLACEHOLDER])
+    def test_postgres_refuses_a_missing_password_before_it_makes_its_volume(
+        self, password: str | None, tmp_path: Path
     ) -> None:
         initdb = tmp_path / "docker-entrypoint.sh"
         initdb.write_text("#!/bin/sh\necho made a volume\n")
         initdb.chmod(0o755)
+        variables = ["POSTGRES_PASSWORD", *(f"{service.upper()}_DATABASE_PASSWORD" for service in SERVICES)]
+        for variable in variables:
+            (tmp_path / variable.lower()).write_text("any/thing: it is quoted")
 
-        def start_postgres(**environment: str) -> "subprocess.CompletedProcess[str]":
-            passwords = {f"{service.upper()}_DATABASE_PASSWORD": "fine" for service in SERVICES}
-            return run_script(
-                "postgres/entrypoint.sh",
-                {"POSTGRES_PASSWORD": "fine", **passwords, **environment},
-                path=f"{tmp_path}:{os.environ['PATH']}",
-            )
+        def start_postgres() -> "subprocess.CompletedProcess[str]":
+            files = {f"{variable}_FILE": str(tmp_path / variable.lower()) for variable in variables}
+            return run_script("postgres/entrypoint.sh", files, path=f"{tmp_path}:{os.environ['PATH']}")
 
-        refused = start_postgres(SHIPMENT_DATABASE_PASSWORD=password)
-        assert (refused.returncode, refused.stdout) == (78, "")
-        assert "SHIPMENT_DATABASE_PASSWORD" in refused.stderr
         assert start_postgres().stdout == "made a volume\n"
+        wrong = tmp_path / "shipment_database_password"
+        wrong.unlink() if password is None else wrong.write_text(password)
+        refused = start_postgres()
+        assert (refused.returncode, refused.stdout) == (78, "")
+        assert "Set SHIPMENT_DATABASE_PASSWORD" in refused.stderr
+
+    def test_postgres_gets_all_its_files_and_runs_one_of_them_by_itself(self) -> None:
+        installed = re.findall(
+            r"^install -m 0\d+ compose/postgres/(\S+) /postgres/(\S*)$",
+            (ROOT / "compose" / "configure.sh").read_text(),
+            re.MULTILINE,
+        )
+        assert {source for source, _ in installed} == {
+            path.name for path in (ROOT / "compose" / "postgres").iterdir()
+        }
+        names = [target or source for source, target in installed]
+        # The image runs what ends so in a new volume.
+        assert [name for name in names if name.endswith((".sh", ".sql"))] == ["services.sh"]
 
     def test_the_image_holds_no_secret_file(self) -> None:
         left_out = (ROOT / "compose" / "Dockerfile.dockerignore").read_text().splitlines()
         assert left_out[0] == "*"
-        assert left_out.index("compose/.env") > left_out.index("!compose")
+        for secret in ("compose/.env", "compose/secrets"):
+            assert left_out.index(secret) > left_out.index("!compose")
 
 
 @pytest.fixture(scope="module")

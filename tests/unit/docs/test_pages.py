@@ -21,7 +21,7 @@ CODE = ["celery_config", "compose", *PACKAGES]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 MODULES = [path for package in CODE for path in sorted((ROOT / package).rglob("*.py"))]
 NAME = re.compile(r"^[A-Z{][A-Z0-9_{}]+$")
-READERS = {"str", "int", "float", "bool", "list", "get", "database_settings"}
+READERS = {"str", "int", "float", "bool", "list", "get", "database_settings", "owner_settings"}
 # Set by the operating system, or by manage.py itself.
 NOT_OURS = {"PATH", "DJANGO_SETTINGS_MODULE"}
 METRICS = {"Counter", "Gauge", "Histogram", "read_gauge"}

@@ -515,3 +515,10 @@ class TestRunner:
         runner.stop(finish_calls=True)
         assert runner.take_batch() == []
         assert told == []
+
+
+def test_task_events_carry_the_code_of_an_error_and_no_text_of_a_provider() -> None:
+    assert module.describe(Refused("address_unreachable", "we do not go to Rothera")) == (
+        "Refused: address_unreachable"
+    )
+    assert module.describe(ValueError("ours")) == "ValueError('ours')"

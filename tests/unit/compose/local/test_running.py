@@ -81,10 +81,10 @@ def test_joining(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "LOG_LEVEL": "DEBUG",
     }
     with running.announce(tmp_path / running.DEMO, stack):
-        assert running.join_stack(tmp_path)
+        assert running.join_stack(tmp_path, "order")
         joined = {name: os.environ[name] for name in stack}
     assert joined == stack | {"LOG_LEVEL": "WARNING"}
-    assert not running.join_stack(tmp_path)
+    assert not running.join_stack(tmp_path, "order")
 
 
 def test_up_and_demo_do_not_touch_each_other(tmp_path: Path) -> None:

@@ -1,0 +1,40 @@
+"""`./manage.py SERVICE migrate`"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.conf import settings
+from django.core.management.commands import migrate
+from django.db import DEFAULT_DB_ALIAS, connections
+
+
+class Command(migrate.Command):
+    help = (
+        f"{migrate.Command.help} It logs in with SERVICE_OWNER_DATABASE_URL, if that is set: the service itself may"
+        " not own its tables."
+    )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        with logged_in_as_owner():
+            super().handle(*args, **options)
+
+
+@contextmanager
+def logged_in_as_owner() -> Iterator[None]:
+    """Within the block the database is opened as the owner of its tables, if the environment names one."""
+    if not settings.OWNER_DATABASE:
+        yield
+        return
+    connection = connections[DEFAULT_DB_ALIAS]
+    usual = connection.settings_dict
+    connection.close()
+    # The name stays: in tests it is that of the test database.
+    connection.settings_dict = {**usual, **settings.OWNER_DATABASE, "NAME": usual["NAME"]}
+    try:
+        yield
+    finally:
+        connection.close()
+        connection.settings_dict = usual
