@@ -3,16 +3,26 @@
 
 from __future__ import annotations
 
+import sys
+
+if __name__ == "__main__":
+    # Ctrl-C while all the rest is imported.
+    sys.excepthook = lambda kind, error, trace: (
+        None if kind is KeyboardInterrupt else sys.__excepthook__(kind, error, trace)
+    )
+
 import difflib
+import errno
 import importlib
 import importlib.util
 import os
-import sys
+import signal
 from pathlib import Path
 from typing import Any
 
 from celery_config.common.services import SERVICES
 
+UNWRITABLE = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT)
 VENV = Path(__file__).resolve().parent / ".venv"
 ASKING = ("audit", "import_orders", "reconcile", "recover", "sync")
 SYSTEM_COMMANDS = {
@@ -131,10 +141,48 @@ def use_venv() -> None:
         )
 
 
-if __name__ == "__main__":
+def prepare_streams() -> None:
+    """Let printing fail at no letter that the terminal lacks, and at no stream that is closed."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
+        elif mode == "w" and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
+
+
+def end_at_ctrl_c() -> None:
+    """From now on Ctrl-C ends the process at once, and without a traceback; in the background nothing changes."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def drop_output() -> None:
+    """Forget what cannot be written, so that the interpreter does not try again when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def run(argv: list[str]) -> int:
+    """Run a command; what ends any of them is a sentence and an exit code."""
     try:
         use_venv()
-        sys.exit(main(sys.argv))
+        prepare_streams()
+        code = main(argv)
+        sys.stdout.flush()
     except KeyboardInterrupt:
+        end_at_ctrl_c()
         print("\nStopped by Ctrl-C.", file=sys.stderr)
-        sys.exit(130)
+        return 130
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        drop_output()
+        print(f"The output cannot be written: {error}", file=sys.stderr)
+        return 1
+    finally:
+        end_at_ctrl_c()
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv))

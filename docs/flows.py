@@ -40,7 +40,10 @@ def main(argv: list[str]) -> int:
     if options.write:
         PAGE.write_text(page(), encoding="utf-8")
     elif options.reorder:
-        print(describe_reordering(*options.reorder))
+        try:
+            print(describe_reordering(*options.reorder))
+        except ValueError as error:
+            parser.error(str(error))
     else:
         print("\n\n".join((flow.mermaid if options.mermaid else flow.text)() for flow in read_flows()))
     return 0

@@ -41,12 +41,12 @@ def find_changed_files(first: str, second: str) -> set[str]:
     These are the rules that wait for another event than before, and the contracts that must now carry more fields.
 
     Raises:
-        SystemExit: the two are not neighbours.
+        ValueError: the two are not neighbours.
     """
     before = forward_reactions(read_reactions())
     at = [each.command.__name__ for each in before]
     if first not in at or second not in at or at.index(second) != at.index(first) + 1:
-        raise SystemExit(f"{first} and {second} do not follow each other; there are: {', '.join(at)}")
+        raise ValueError(f"{first} and {second} do not follow each other; there are: {', '.join(at)}")
     place = at.index(first)
     after = [*before[:place], before[place + 1], before[place], *before[place + 2 :]]
     event: type[Event] = OrderPlaced

@@ -12,6 +12,7 @@ from django.db.models import F
 from django.urls import URLPattern, URLResolver, path
 from drf_spectacular.utils import extend_schema
 from rest_framework import generics, serializers
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 
 from celery_config.common.iso import validate_currency
@@ -19,11 +20,11 @@ from celery_config.contracts.inventory import MAX_NAME, MAX_PRICE, MAX_SKU, MAX_
 from celery_config.messaging.api import RefusedWhileRecovering
 from celery_config.messaging.idempotency import Answer, MadeByKey, answer_once, find_row
 from celery_config.reconciliation.api import FactsApi
-from celery_config.web.fields import IdField, StrictCharField, StrictIntegerField
+from celery_config.web.fields import IdField, StrictBooleanField, StrictCharField, StrictIntegerField
 from celery_config.web.filters import StrictFilterBackend
 from celery_config.web.inputs import ClientInput
 from celery_config.web.parsers import parse_body
-from celery_config.web.permissions import Needs
+from celery_config.web.permissions import Needs, may
 from celery_config.web.problems import Unprocessable
 from inventory_app import domain, selectors, services
 from inventory_app.errors import InventoryError
@@ -104,8 +105,18 @@ class ProductsApi(RefusedWhileRecovering, generics.ListAPIView[Product]):
             price = StrictIntegerField(min_value=0, max_value=MAX_PRICE)
             currency = StrictCharField(validators=[validate_currency], help_text="ISO 4217")
             weight_grams = StrictIntegerField(min_value=1, max_value=domain.MAX_WEIGHT_GRAMS)
-            active = serializers.BooleanField(default=True)
+            active = StrictBooleanField(default=True)
+            opening_stock = StrictIntegerField(
+                min_value=0,
+                max_value=MAX_STOCK,
+                required=False,
+                help_text="units to begin with; of a product that is there already it is ignored",
+            )
 
+        only_new = StrictBooleanField(
+            default=False,
+            help_text="products that are there already stay as they are, and count as unchanged",
+        )
         products = serializers.ListField(child=ItemSerializer(), allow_empty=False, max_length=MAX_ITEMS)
 
     class OutputSerializer(serializers.Serializer[Any]):
@@ -118,11 +129,17 @@ class ProductsApi(RefusedWhileRecovering, generics.ListAPIView[Product]):
     @answer_once(PUT)
     def post(self, request: Request) -> services.PutResult:
         """Create products, or change them to what is sent, all in one transaction."""
-        products = [
-            domain.ProductData(**item) for item in parse_body(self.InputSerializer, request)["products"]
-        ]
+        given = parse_body(self.InputSerializer, request)
+        opening = {
+            item["sku"]: item.pop("opening_stock") for item in given["products"] if "opening_stock" in item
+        }
+        if opening and not may(request.user, "inventory.change_stock"):
+            raise PermissionDenied("You need the permission inventory.change_stock to give an opening stock.")
+        products = [domain.ProductData(**item) for item in given["products"]]
         with translate_errors():
-            return services.put_products(products=products, by=request.user.get_username())
+            return services.put_products(
+                products=products, opening=opening, only_new=given["only_new"], by=request.user.get_username()
+            )
 
 
 def find_products(request: Request) -> Iterable[Product]:

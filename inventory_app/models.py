@@ -16,7 +16,9 @@ from celery_config.db.functions import Now
 from inventory_app import domain
 from inventory_app.domain import Change, ReservationState
 
-validate_sku = RegexValidator(SKU_PATTERN, "Not a SKU: no slash, no space at an end, not `.` or `..`.")
+validate_sku = RegexValidator(
+    SKU_PATTERN, "Not a SKU: no slash, no space at an end, nothing that cannot be seen, not `.` or `..`."
+)
 
 
 class Product(Published):

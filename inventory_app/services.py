@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
 import structlog
 from django.db import transaction
+from django.db.models import QuerySet
 
 from celery_config.contracts.inventory import Line
 from celery_config.db import bulk
@@ -118,11 +120,19 @@ def commit_stock(orders: Collection[UUID]) -> dict[UUID, UUID]:
 
 
 @transaction.atomic
-def put_products(*, products: Sequence[ProductData], by: str) -> PutResult:
+def put_products(
+    *,
+    products: Sequence[ProductData],
+    by: str,
+    opening: Mapping[str, int] = MappingProxyType({}),
+    only_new: bool = False,
+) -> PutResult:
     """Create the products that are new, and change those that differ; the table's trigger announces each change.
 
     Args:
         by: who does it; the change log keeps it.
+        opening: units to begin with, by SKU, of products that are new.
+        only_new: products that are there already stay as they are.
 
     Raises:
         RepeatedProduct: a SKU comes twice.
@@ -133,8 +143,10 @@ def put_products(*, products: Sequence[ProductData], by: str) -> PutResult:
     new = [make_product(product) for product in wanted.values()]
     created = set(bulk.insert_new(Product, new, ("sku", *PRODUCT_FIELDS), returning="sku"))
     Stock.objects.bulk_create((Stock(product_id=sku) for sku in wanted), ignore_conflicts=True)
+    if first := {sku: units for sku, units in opening.items() if sku in created}:
+        set_opening_stock(quantities=first, by=by)
     others = [sku for sku in wanted if sku not in created]
-    found = Product.objects.select_for_update(no_key=True).filter(pk__in=others).order_by("pk")
+    found = [] if only_new else lock_products(others)
     differing = [row for row in found if is_changed(row, wanted[row.sku])]
     changed = [make_product(wanted[row.sku]) for row in differing]
     bulk.update(Product, changed, PRODUCT_FIELDS)
@@ -145,6 +157,10 @@ def put_products(*, products: Sequence[ProductData], by: str) -> PutResult:
     put = PutResult(len(created), len(changed), len(others) - len(changed))
     log.info("products put", **asdict(put))
     return put
+
+
+def lock_products(skus: Collection[str]) -> QuerySet[Product]:
+    return Product.objects.select_for_update(no_key=True).filter(pk__in=skus).order_by("pk")
 
 
 @transaction.atomic

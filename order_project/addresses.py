@@ -26,24 +26,21 @@ BY_COUNTRY: dict[str, Any] = {
 }
 
 
-def validate_printable(text: str) -> None:
-    """Raise ValidationError when a character of the text cannot be printed, or none can be seen."""
-    if wrong := find_unprintable(text):
-        raise serializers.ValidationError(f"This cannot be printed on a label: {wrong[:100]}.", "unprintable")
-
-
 class PartField(StrictCharField):
     """A text that a parcel's label can show."""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self.validators = [*self.validators, validate_printable]
+    def run_validators(self, value: Any) -> None:
+        """Of a text that cannot be printed, or in which nothing can be seen, no more is said than that."""
+        if wrong := find_unprintable(value):
+            told = f"This cannot be printed on a label: {wrong[:100]}."
+            raise serializers.ValidationError(told, "unprintable")
+        super().run_validators(value)
 
 
 class AddressInput(ClientInput):
     name = PartField(max_length=200)
-    line1 = PartField(max_length=200)
-    line2 = PartField(max_length=200, required=False, allow_blank=True)
+    line1 = PartField(max_length=200, label="Address line 1")
+    line2 = PartField(max_length=200, label="Address line 2", required=False, allow_blank=True)
     city = PartField(max_length=100, **BY_COUNTRY)
     region = PartField(max_length=100, **BY_COUNTRY)
     postal_code = PartField(max_length=20, **BY_COUNTRY)
@@ -62,6 +59,10 @@ class AddressInput(ClientInput):
             detail = f"This field is required in an address of {given['country']}."
             raise serializers.ValidationError({part: [ErrorDetail(detail, "required")] for part in missing})
         return encode(Address(**given))
+
+
+LABELS = {part: str(field.label) for part, field in AddressInput().fields.items()}
+"""The parts as people call them."""
 
 
 def read_address(value: Any) -> dict[str, Any]:
@@ -84,15 +85,21 @@ def clean_address(value: Any) -> dict[str, Any]:
     """Return the address of a form, as it is stored.
 
     Raises:
-        ValidationError: it is none; the texts are those of the API.
+        ValidationError: it is none; each error has the text of the API, and in `params` the `part` that is wrong.
     """
     try:
         return read_address(value)
     except serializers.ValidationError as error:
-        faults = flatten_details(error.get_full_details())
+        faults = list(flatten_details(error.get_full_details()))
         raise ValidationError(
-            [f"{fault['field']}: {fault['detail']}".removeprefix(": ") for fault in faults]
+            [make_form_error(fault["field"], fault["detail"]) for fault in faults]
         ) from error
+
+
+def make_form_error(part: str, told: str) -> ValidationError:
+    label = LABELS.get(part, part)
+    params = {"part": part, "told": f"{label}: {told}" if label else told}
+    return ValidationError("%(told)s", params=params)
 
 
 def is_address(column: str) -> Q:

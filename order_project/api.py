@@ -33,6 +33,7 @@ from celery_config.web.parsers import parse_body
 from celery_config.web.permissions import ANY_USER, Needs, may
 from celery_config.web.problems import build_problem
 from order_project import cancelling, placing, selectors, services, under_way
+from order_project.addresses import AddressInput
 from order_project.choreography.flow import CHOREOGRAPHIES
 from order_project.customers import CustomerList, CustomerShow, ProductShow
 from order_project.erasure.api import CustomerForget, ErasureList, ErasureShow
@@ -121,11 +122,17 @@ class OrderOutput(serializers.ModelSerializer[Order]):
 
 class OrderDetail(OrderOutput):
     lines = LineOutput(many=True)
+    address = serializers.SerializerMethodField()
     saga = serializers.SerializerMethodField()
     choreography = serializers.SerializerMethodField()
 
     class Meta(OrderOutput.Meta):
-        fields = (*OrderOutput.Meta.fields, "lines", "saga", "choreography")  # type: ignore[assignment]
+        fields = (*OrderOutput.Meta.fields, "address", "lines", "saga", "choreography")  # type: ignore[assignment]
+
+    @extend_schema(responses=AddressInput)
+    def get_address(self, order: Order) -> Any:
+        """As it is kept: an order may be older than the present rules, or its customer erased."""
+        return order.address
 
     @extend_schema(responses=SagaOutput)
     def get_saga(self, order: Order) -> Any:

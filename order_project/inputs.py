@@ -28,6 +28,7 @@ MOST_AT_ONCE = 100
 # A little more than an order may have, so that the domain says what is wrong with it.
 PARSED_LINES = 10 * domain.MAX_LINES
 KEY_OF_BATCH = "A batch has no key of its own: give each order its `idempotency_key`."
+LONGEST_TOKEN = 200
 
 
 class LineInput(ClientInput):
@@ -44,7 +45,7 @@ class LineInput(ClientInput):
 class OrderInput(ClientInput):
     lines = serializers.ListField(child=LineInput(), allow_empty=False, max_length=PARSED_LINES)
     currency = StrictCharField(validators=[validate_currency], help_text="ISO 4217")
-    payment_token = StrictCharField(max_length=200)
+    payment_token = StrictCharField(max_length=LONGEST_TOKEN)
     address = AddressInput()
     flow = WordField(
         [flow.value for flow in domain.Flow],

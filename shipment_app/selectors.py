@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
@@ -33,7 +33,7 @@ def facts(orders: Collection[UUID]) -> dict[str, dict[str, Any]]:
     `address_digest` is empty when the address was erased.
     """
     names = ("state", "carrier_id", "tracking_number", "weight_grams", "parcels")
-    found: Iterable[dict[str, Any]] = Shipment.objects.filter(order__in=orders).values()
+    found: Any = Shipment.objects.filter(order__in=orders).values()
     return {
         str(row["order"]): {"address_digest": digest_address(row), **{name: row[name] for name in names}}
         for row in found

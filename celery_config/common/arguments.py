@@ -8,20 +8,23 @@ from argparse import ArgumentTypeError
 from pathlib import Path
 
 WHOLE_NUMBER = re.compile("[0-9]{1,18}")
+NUMBER = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?")
 MAX_SECONDS = 10**9
 MAX_DAYS = 3650
 MAX_PORT = 65535
 
 
-def parse_whole_number(text: str, least: int = 0) -> int:
+def parse_whole_number(text: str, least: int = 0, most: int | None = None) -> int:
     """Return a whole number.
 
     Raises:
-        ArgumentTypeError: it is none, or is less than `least`.
+        ArgumentTypeError: it is none, less than `least`, or more than `most`.
     """
-    if not WHOLE_NUMBER.fullmatch(text) or int(text) < least:
-        raise ArgumentTypeError(f"{text!r} is no whole number from {least} on")
-    return int(text)
+    number = int(text) if WHOLE_NUMBER.fullmatch(text) else -1
+    if number < least or (most is not None and number > most):
+        limits = f"from {least} on" if most is None else f"from {least} to {most}"
+        raise ArgumentTypeError(f"{text!r:.100} is no whole number {limits}")
+    return number
 
 
 def parse_count(text: str) -> int:
@@ -36,9 +39,7 @@ def parse_counts(text: str) -> list[int]:
 
 def parse_port(text: str) -> int:
     """Return the number of a port; 0 is any free one."""
-    if (port := parse_whole_number(text)) > MAX_PORT:
-        raise ArgumentTypeError(f"{text!r} is no port: 0 to {MAX_PORT}")
-    return port
+    return parse_whole_number(text, most=MAX_PORT)
 
 
 def parse_seconds(text: str) -> float:
@@ -60,15 +61,25 @@ def parse_number(text: str, most: float) -> float:
     """Return a number from 0 to `most`.
 
     Raises:
-        ArgumentTypeError: it is none, as NaN and infinity are none.
+        ArgumentTypeError: it is none in plain digits, such as 1.5.
+    """
+    number = float(text) if NUMBER.fullmatch(text) else -1.0
+    if not 0 <= number <= most:
+        raise ArgumentTypeError(f"{text!r:.100} is no number from 0 to {most}")
+    return number
+
+
+def parse_text(text: str) -> str:
+    """Return a text that will be stored.
+
+    Raises:
+        ArgumentTypeError: it has bytes that are no text in the terminal's encoding.
     """
     try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number <= most:
-        raise ArgumentTypeError(f"{text!r} is no number from 0 to {most}")
-    return number
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ArgumentTypeError(f"{text!r:.100} is no text") from error
+    return text
 
 
 def parse_reason(text: str) -> str:
@@ -79,7 +90,15 @@ def parse_reason(text: str) -> str:
     """
     if not text.strip():
         raise ArgumentTypeError("say why")
-    return text
+    return parse_text(text)
+
+
+def parse_pattern(text: str) -> re.Pattern[str]:
+    """Return a regular expression."""
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise ArgumentTypeError(f"{text!r:.100} is no regular expression: {error}") from error
 
 
 def parse_new_file(text: str) -> Path:

@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+import getpass
+import os
+
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+
+def read_user_name() -> str:
+    """Return who runs the command; a container may run as a user of whom the system knows the number alone."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
 
 
 def progress_bars(console: Console) -> Progress:

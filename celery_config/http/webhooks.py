@@ -124,5 +124,5 @@ def convert(value: Any, kind: type[T]) -> T:
     """
     try:
         return msgspec.convert(value, kind)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeError) as error:  # half a surrogate pair where no text belongs
         raise EventUnreadable(f"the event cannot be read: {error}") from error

@@ -30,7 +30,8 @@ SECRET_FIELDS = ("payment_token",)
 SHOWN_ADDRESS_FIELDS = ("city", "country")
 ADDRESS_LINES = ("name", "line1", "line2", "city", "region", "postal_code", "country")
 AMOUNT_FIELDS = (
-    "amount", "captured", "captured_amount", "price", "refunded", "refunded_amount", "total", "unit_price",
+    "amount", "captured", "captured_amount", "price", "refund_amount", "refunded", "refunded_amount", "total",
+    "unit_price",
 )  # fmt: skip
 
 
@@ -85,9 +86,18 @@ def saga_column(path: str = "saga", title: str = "", *, short: bool = False) -> 
     return link_column(path, "admin:saga_sagainstance_change", title, short=short)
 
 
-def table_column(path: str, title: str = "") -> Column:
-    """A JSON object as a small table."""
-    return column("table", path, title, lambda row: make_table(get_value(row, path)))
+def table_column(path: str, title: str = "", *, currency: str = "") -> Column:
+    """A JSON object as a small table.
+
+    Args:
+        currency: the path of the currency of its amounts, if the object names none.
+    """
+    return column(
+        "table",
+        path,
+        title,
+        lambda row: make_table(get_value(row, path), get_value(row, currency) if currency else ""),
+    )
 
 
 def json_column(path: str, title: str = "") -> Column:
@@ -147,18 +157,20 @@ def hide_secrets(value: Any, name: str = "") -> Any:
     return {name: hide_secrets(item, name) for name, item in value.items()}
 
 
-def make_table(value: Mapping[str, Any] | None) -> SafeString:
+def make_table(value: Mapping[str, Any] | None, currency: str | None = "") -> SafeString:
     """A JSON object's names and values as a table, without secrets and empty values, and with amounts as money."""
     if not isinstance(value, dict):  # a row that something else wrote is shown as it is
         return SafeString(EMPTY) if value is None else format_html("{}", json.dumps(value))
     if not value:
         return SafeString(EMPTY)
-    rows = format_html_join("", "<tr><th>{}</th><td>{}</td></tr>", list_items(hide_secrets(dict(value))))
+    rows = format_html_join(
+        "", "<tr><th>{}</th><td>{}</td></tr>", list_items(hide_secrets(dict(value)), currency)
+    )
     return format_html('<table class="facts">{}</table>', rows)
 
 
-def list_items(value: dict[str, Any]) -> list[tuple[str, Any]]:
-    currency = value.get("currency")
+def list_items(value: dict[str, Any], currency: str | None = "") -> list[tuple[str, Any]]:
+    currency = value.get("currency") or currency
     has_amount = any(name in value for name in AMOUNT_FIELDS)
     return [
         (

@@ -22,6 +22,7 @@ from celery_config.web.forms import StrictIntegerField
 from celery_config.web.inputs import MAX_NAME, MAX_NAMED
 
 FORMAT = api_settings.URL_FORMAT_OVERRIDE
+NO_BOOLEAN = "%(value).100r is neither true nor false."
 BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -31,7 +32,7 @@ class StrictBooleanField(forms.CharField):
     def clean(self, value: Any) -> bool | None:
         word = super().clean(value).lower()
         if word and word not in BOOLEANS:
-            raise forms.ValidationError(f"{value!r} is neither true nor false.", code="invalid")
+            raise forms.ValidationError(NO_BOOLEAN, code="invalid", params={"value": value})
         return BOOLEANS.get(word)
 
 

@@ -10,10 +10,13 @@ from django.contrib.admin.widgets import AutocompleteSelect
 from django.core.exceptions import ValidationError
 from django.forms.fields import InvalidJSONInput
 
+from celery_config.web.parsers import StrictDecoder, describe_fault
 from celery_config.web.text import has_unstorable_text
 
 WHOLE_NUMBER = re.compile("[+-]?[0-9]+")
 MAX_DIGITS = 19
+# What is sent is a parameter: a percent sign in it would be a place for one.
+NO_NUMBER = "%(value).100r is not a whole number."
 
 
 class StrictIntegerField(forms.IntegerField):
@@ -21,22 +24,28 @@ class StrictIntegerField(forms.IntegerField):
 
     def to_python(self, value: Any) -> int | None:
         if value and not WHOLE_NUMBER.fullmatch(value):
-            raise forms.ValidationError(f"{value!r} is not a whole number.", code="invalid")
+            raise forms.ValidationError(NO_NUMBER, code="invalid", params={"value": value})
         if value and len(value.lstrip("+-")) > MAX_DIGITS:
             raise forms.ValidationError(f"A number has at most {MAX_DIGITS} digits here.", code="invalid")
         return super().to_python(value)
 
 
 class StorableJsonField(forms.JSONField):
-    """JSON that PostgreSQL can store; Django's own field fails at deep nesting, long numbers, NUL and surrogates."""
+    """JSON that PostgreSQL can store, read as the API reads it.
+
+    Django's own field takes NaN and a field twice, and fails at deep nesting, long numbers, NUL and surrogates.
+    """
 
     empty_values = [None, ""]  # an empty object or list is a value, which validators see
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(decoder=StrictDecoder, **options)
 
     def to_python(self, value: Any) -> Any:
         try:
             given = super().to_python(value)
         except (ValueError, RecursionError) as error:
-            raise ValidationError(self.error_messages["invalid"], code="invalid") from error
+            raise ValidationError(f"This is no JSON: {describe_fault(error)}.", code="invalid") from error
         if has_unstorable_text(given):
             raise ValidationError("A text has a NUL or half a surrogate pair.", code="invalid")
         return given

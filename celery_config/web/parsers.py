@@ -6,17 +6,18 @@ Django bounds the fields of forms.
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from collections.abc import Sequence
 from json import JSONDecodeError
-from typing import Any
+from typing import Any, NoReturn
 
 from django.conf import settings
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.serializers import Serializer
-from rest_framework.utils import json
 
 from celery_config.web.text import make_printable
 
@@ -37,6 +38,15 @@ class BodyOutOfBounds(ValueError):
     """The body is nested too deeply, or has too many values or fields; the text says which."""
 
 
+class StrictDecoder(json.JSONDecoder):
+    """Reads what JSON is: no field twice in an object, no NaN, no Infinity, and no number that becomes one."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            object_pairs_hook=make_object, parse_constant=refuse_constant, parse_float=parse_finite
+        )
+
+
 class NestingSafeJsonParser(JSONParser):
     """JSON in UTF-8, as RFC 8259 requires; other charsets were refused before."""
 
@@ -44,7 +54,7 @@ class NestingSafeJsonParser(JSONParser):
         try:
             text = stream.read().decode()
             check_bounds(text)
-            return json.loads(text, object_pairs_hook=make_object)
+            return json.loads(text, cls=StrictDecoder)
         except (ValueError, RecursionError) as error:
             raise ParseError(f"JSON parse error - {describe_fault(error)}") from error
 
@@ -66,6 +76,16 @@ def check_bounds(text: str) -> None:
         depth += 1 if bracket in "[{" else -1
         if depth > MAX_DEPTH:
             raise BodyOutOfBounds("nested too deeply")
+
+
+def refuse_constant(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+def parse_finite(digits: str) -> float:
+    if not math.isfinite(number := float(digits)):
+        raise ValueError(digits)
+    return number
 
 
 def make_object(members: Sequence[tuple[str, Any]]) -> dict[str, Any]:
@@ -98,7 +118,7 @@ def describe_fault(error: Exception) -> str:
             return f"the field {make_printable(str(error)[:MAX_NAME])!r} is given twice in one object"
         case JSONDecodeError():
             return f"{error.msg}: line {error.lineno} column {error.colno}"
-    return "a number is too long, or is NaN or Infinity"
+    return "a number is too long or too large, or is NaN or Infinity"
 
 
 def parse_body(serializer: type[Serializer[Any]], request: Request) -> Any:

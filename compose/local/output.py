@@ -69,6 +69,6 @@ class LogPrinter:
                 self._console.print(line, soft_wrap=True)
 
 
-def print_error(error: LocalError | TimeoutError) -> None:
+def print_error(error: LocalError | TimeoutError | str) -> None:
     """Print the text of an error as it is, in red, on standard error."""
     Console(stderr=True, highlight=False).print(str(error), markup=False, style="red", soft_wrap=True)

@@ -45,9 +45,7 @@ def main(argv: list[str]) -> int:
         print_error(error)
         return 1
     if not found:
-        console.print(
-            f"Nothing is running in {var}: start it with `make up` or `KEEP=1 make demo`.", soft_wrap=True
-        )
+        print_error(f"Nothing is running in {var}: start it with `make up` or `KEEP=1 make demo`.")
         return 1
     return max([print_state(announcement, console) for announcement in found])
 

@@ -79,7 +79,7 @@ def _hold(options: argparse.Namespace, console: Console) -> int:
     folder = var_folder()
     try:
         if running.read_announcement(folder) is None:
-            console.print(f"No `up` is running in {folder}.", soft_wrap=True)
+            print_error(f"No `up` is running in {folder}: start it with `make up`.")
             return 1
         services = held.ask(folder, options.stop, options.start)
     except LocalError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
@@ -22,7 +22,12 @@ STATUS = label_column("status", COLOURS)
 
 class SeenInline(ReadOnlyInline):
     model = SeenEvent
-    fields = ("kind", table_column("content", "what it says"), "at")
+    fields = ("kind", table_column("content", "what it says", currency="currency"), "at")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[SeenEvent]:
+        """An event may name an amount alone; its currency is the order's."""
+        seen: QuerySet[SeenEvent] = super().get_queryset(request)
+        return seen.annotate(currency=F("choreography__order__currency"))
 
 
 class ChoreographyAdmin(OperatorPages):

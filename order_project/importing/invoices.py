@@ -21,6 +21,8 @@ MAX_NUMBER = 64
 NUL = "\0"
 # A spreadsheet writes long numbers so, and their last digits are gone.
 EXPONENT = r"[0-9]+([.,][0-9]+)?[eE][+-][0-9]+"
+# Before what a spreadsheet is to take as text: ="536365", '536365; and a quote behind a space.
+SPREADSHEET_MARK = r"""=|"|'(?=[0-9])"""
 DIGITS_LOST = "its last digits are lost in exponent form; format the column as text, and save the file again"
 # Binary fractions have more digits than the price that they stand for.
 PENCE_TOLERANCE = Decimal("1e-6")
@@ -180,8 +182,8 @@ def read_cell(row: Row, at: int) -> str:
 
 
 def drop_point_zero(text: str) -> str:
-    """Return a number as it was before a program took it for a fraction: pandas writes customer 17850 as 17850.0."""
-    return re.sub(r"^([0-9]+)[.,]0$", r"\1", text)
+    """Return a number as it was before a program took it for a fraction: customer 17850 becomes 17850.0 or 17850.00."""
+    return re.sub(r"^([0-9]+)[.,]00?$", r"\1", text)
 
 
 def use_decimal_point(text: str) -> str:
@@ -217,8 +219,6 @@ def find_faults(row: dict[str, str]) -> Iterator[tuple[str, str]]:
         yield "missing_invoice", "the row has no invoice number"
     elif why := find_number_fault(row["InvoiceNo"]):
         yield "bad_invoice", f"{row['InvoiceNo']!r:.100} is no invoice number: {why}"
-    elif not row["InvoiceNo"].isprintable():
-        yield "bad_invoice", f"{row['InvoiceNo']!r:.100} has a character that cannot be seen"
     if re.fullmatch("[cC][0-9]+", row["InvoiceNo"]):
         yield "credit_note", "a credit note is not an order"
     elif quantity is None:
@@ -267,19 +267,30 @@ def find_order_faults(invoice: Invoice) -> list[Fault]:
 
 def find_sku_fault(text: str) -> str:
     """Return why the text can be no SKU, or nothing."""
-    if re.fullmatch(EXPONENT, text):
-        return DIGITS_LOST
-    is_valid = NUL not in text and len(text) <= MAX_SKU and re.search(SKU_PATTERN, text)
-    return "" if is_valid else f"over {MAX_SKU} characters, a slash, a NUL, or one that no address can name"
+    if why := find_name_fault(text):
+        return why
+    is_valid = len(text) <= MAX_SKU and re.search(SKU_PATTERN, text)
+    return "" if is_valid else f"over {MAX_SKU} characters, a slash, or one that no address can name"
 
 
 def find_number_fault(text: str) -> str:
     """Return why the text can be no number of an invoice or a customer, or nothing."""
-    if re.fullmatch(EXPONENT, text):
-        return DIGITS_LOST
+    if why := find_name_fault(text):
+        return why
     if text.count('"') % 2:
         return "half a pair of quotes"
-    return f"over {MAX_NUMBER} characters, or a NUL" if NUL in text or len(text) > MAX_NUMBER else ""
+    return f"over {MAX_NUMBER} characters" if len(text) > MAX_NUMBER else ""
+
+
+def find_name_fault(text: str) -> str:
+    """Return why the text can name nothing, or nothing: it looks like another one, or a program has changed it."""
+    if re.fullmatch(EXPONENT, text):
+        return DIGITS_LOST
+    if not text.isprintable() or "\N{REPLACEMENT CHARACTER}" in text:
+        return "it has a character that cannot be seen or read"
+    if re.match(SPREADSHEET_MARK, text):
+        return "it begins with a mark of a spreadsheet or a quote; save the file again with plain values"
+    return ""
 
 
 def read_decimal(text: str) -> Decimal | None:

@@ -80,7 +80,7 @@ class Upload:
 
 
 def upload_catalogue(products: Sequence[Product], *, opening: int) -> Upload:
-    """Create the products that inventory does not have; book the opening stock of those that never had one."""
+    """Create the products that inventory does not have, each with this opening stock."""
     inventory = ServiceClient("inventory", caller=OPERATOR)
     pages = inventory.get_pages(f"/api/products/?limit={PAGE}")
     there = {row["sku"]: (row["price"], row["currency"]) for page in pages for row in page}
@@ -88,19 +88,20 @@ def upload_catalogue(products: Sequence[Product], *, opening: int) -> Upload:
     items = [
         {
             "sku": p.sku, "name": p.name[:MAX_NAME], "price": p.price, "currency": CURRENCY,
-            "weight_grams": GRAMS_EACH, "active": True,
+            "weight_grams": GRAMS_EACH, "active": True, "opening_stock": opening,
         }
         for p in new
     ]  # fmt: skip
-    stock = [{"sku": p.sku, "quantity": opening} for p in products]
-    for some in split_chunks(items, CHUNK):
-        inventory.post("/api/products/", {"products": some})
-    for some in split_chunks(stock, CHUNK):
-        inventory.post("/api/stock/opening/", {"items": some})
+    # A product that someone else creates in between stays as that one made it.
+    answers = [
+        inventory.post("/api/products/", {"products": some, "only_new": True})
+        for some in split_chunks(items, CHUNK)
+    ]
+    created = sum(answer["created"] for answer in answers)
     return Upload(
-        new=len(new),
+        new=created,
         cut=sum(len(p.name) > MAX_NAME for p in new),
-        existing=len(products) - len(new),
+        existing=len(products) - created,
         priced_differently=sum(
             there.get(p.sku, (p.price, CURRENCY)) != (p.price, CURRENCY) for p in products
         ),

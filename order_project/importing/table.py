@@ -22,6 +22,8 @@ NO_TEXT = {
     b"\x1f\x8b": "compressed with gzip",
     b"%PDF": "a PDF",
 }
+# No letter, digit, quote or space: these are in cells.
+SEPARATOR = re.compile(r"""\t|[^\w\s"'\x00-\x1f\x7f]""")
 LEGACY = "cp1252"
 """What a file is that is not Unicode: Windows-1252, which has all of Latin-1. Nothing in the file proves it."""
 
@@ -96,15 +98,13 @@ def decode_text(data: bytes, encoding: str | None = None) -> tuple[str, str]:
             raise NotATable(f"The file is {what}, not text: save or unpack it as CSV.")
     name = encoding or recognise_encoding(data)
     try:
-        return data.decode(name).removeprefix("\ufeff"), name
-    except LookupError as error:
-        raise NotATable(
-            f"There is no encoding {name!r}: give one such as utf-8, utf-16 or latin-1."
-        ) from error
+        text = data.decode(name).removeprefix("\ufeff")
+        text.encode()  # some encodings, such as UTF-7, give halves of surrogate pairs
     except UnicodeError as error:
         raise NotATable(
             f"The file is not text in {name} ({error}): save it as UTF-8, or say what it is with --encoding."
         ) from error
+    return text, name
 
 
 def recognise_encoding(data: bytes) -> str:
@@ -129,7 +129,12 @@ def find_header(lines: list[str], columns: Sequence[str]) -> Header:
         NotATable: a column is missing or there twice.
     """
     at = skip_blank_lines(lines, 0)
-    named = re.fullmatch(r'"?sep=(.)"?\s*', lines[at], re.IGNORECASE) if at < len(lines) else None
+    named = re.fullmatch(r'"?sep=(.*?)"?[ \r\n]*', lines[at], re.IGNORECASE) if at < len(lines) else None
+    if named and not SEPARATOR.fullmatch(named[1]):
+        raise NotATable(
+            f"The first line names {named[1]!r:.100} as what separates the columns, and that is no separator: name"
+            " one such as ; or a tab, or remove the line."
+        )
     at = skip_blank_lines(lines, at + 1) if named else at
     if at >= len(lines):
         raise NotATable("The file is empty.")

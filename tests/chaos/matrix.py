@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import random
-import re
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,6 +14,7 @@ from typing import Any
 
 from rich.console import Console
 
+from celery_config.common.arguments import parse_pattern
 from celery_config.common.console import progress_bars
 from celery_config.common.grouping import group_by
 from compose.local.stack import Stack
@@ -38,9 +38,7 @@ VERSIONS = {Execution.OVER_BROKER: 1, Execution.OVER_REST: 3}
 def main(argv: list[str]) -> int:
     options = parse_options(argv)
     console = Console(highlight=False)
-    cases = draw_cases(QUICK_CASES, options.seed) if options.quick else list_cases()
-    if options.only:
-        cases = [case for case in list_cases() if re.search(options.only, str(case))]
+    cases = draw_cases(QUICK_CASES, options.seed) if options.quick else options.only
     with (
         start_system("crash-matrix", console) as stack,
         Matrix(stack, find_failpoints(stack.var), random.Random(options.seed)) as matrix,
@@ -58,8 +56,22 @@ def parse_options(argv: list[str]) -> argparse.Namespace:
         "--quick", action="store_true", help=f"{QUICK_CASES} of the cases, drawn with the seed"
     )
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", default="", help="only the cases whose text matches this pattern")
+    parser.add_argument(
+        "--only",
+        type=parse_cases,
+        default="",
+        metavar="PATTERN",
+        help="only the cases whose text matches this pattern",
+    )
     return parser.parse_args(argv)
+
+
+def parse_cases(text: str) -> list[Case]:
+    """Return the cases that a pattern matches; without any, nothing would be tried and nothing found."""
+    pattern = parse_pattern(text)
+    if cases := [case for case in list_cases() if pattern.search(str(case))]:
+        return cases
+    raise argparse.ArgumentTypeError(f"no case matches {text!r:.100}")
 
 
 class Matrix:

@@ -21,6 +21,7 @@ HOSTILE: dict[str, str] = {
     "long": "x" * 5000,
     "digits": "9" * 5000,
     "NUL": "a\0b",
+    "percent": "100 %d",
 }
 HOSTILE_JSON: dict[str, str] = {
     "brackets": "[" * 60_000,
@@ -140,7 +141,7 @@ def assert_list_answers_everything(client: Client, model: type[models.Model], ke
     parameters = [
         name for spec in getattr(changes, "filter_specs", ()) for name in spec.expected_parameters()
     ]
-    hostile = [{name: value} for name in parameters for value in ("abc", "9" * 30)]
+    hostile = [{name: value} for name in parameters for value in ("abc", "9" * 30, "%d")]
     for query in (*QUERIES, *hostile):
         send(client, address, query)
     request = RequestFactory().get(address)

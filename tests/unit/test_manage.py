@@ -43,18 +43,27 @@ ADDRESSES = {f"{service.upper()}_URL": f"http://{LOOPBACK}:1" for service in SER
     ("module", "arguments", "told"),
     [
         ("manage", ("order", "nonsense"), "Unknown command: 'nonsense'"),
-        ("manage", ("order", "worker", "--concurrency", "-1"), "'-1' is no whole number from 1 on"),
-        ("manage", ("shipment", "worker", "--concurrency", "0"), "'0' is no whole number from 1 on"),
+        ("manage", ("order", "worker", "--concurrency", "-1"), "'-1' is no whole number from 1 to 1000"),
+        (
+            "manage",
+            ("shipment", "worker", "--concurrency", "1001"),
+            "'1001' is no whole number from 1 to 1000",
+        ),
         ("manage", ("bench", "--orders=-1"), "'-1' is no whole number from 1 on"),
         ("manage", ("chaos", "--orders=-1"), "'-1' is no whole number from 1 on"),
         ("manage", ("races", "--orders=-1"), "'-1' is no whole number from 1 on"),
+        ("manage", ("crash-matrix", "--only", "nope"), "no case matches 'nope'"),
         ("manage", ("payment", "reconcile", "--days", "1e400"), "'1e400' is no number from 0 to 3650"),
         ("manage", ("shipment", "sync", "--patience", "nan"), "'nan' is no number from 0 to"),
         ("manage", ("order", "import_orders", "-", "--patience", "-1"), "'-1' is no number from 0 to"),
         ("manage", ("order", "audit", "--report", "/"), "'/' is a folder"),
         ("manage", ("order", "recover", "--report", "/no/a.csv"), "there is no folder '/no'"),
         ("manage", ("order", "recover", "--approve", ""), "--approve: say why"),
-        ("compose.sandbox", ("--port", "99999", "--database", "x"), "'99999' is no port"),
+        (
+            "compose.sandbox",
+            ("--port", "99999", "--database", "x"),
+            "'99999' is no whole number from 0 to 65535",
+        ),
         ("compose.local.prepare", (), "the following arguments are required: SERVICE"),
         ("compose.new_env", ("zz",), "unrecognized arguments: zz"),
     ],
@@ -119,6 +128,7 @@ def test_an_error_is_one_sentence_on_standard_error(tmp_path: Path, command: str
             "The database failed:",
         ),
         (("status",), {}, "Nothing is running in"),
+        (("up", "--stop", "order"), {}, "No `up` is running in"),
         (("demo",), {"ORDER_SAGA_VAR": "/dev/null/var"}, "/dev/null/var/demo/embedded cannot be made"),
     ],
 )
@@ -127,7 +137,7 @@ def test_what_is_wrong_is_one_sentence(
 ) -> None:
     done = manage(tmp_path, *arguments, **environ)
     assert done.returncode == 1
-    assert told in done.stdout + done.stderr
+    assert told in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
 
 
@@ -145,6 +155,49 @@ def test_without_the_packages_it_says_how_they_come(tmp_path: Path) -> None:
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("The packages of Order Saga are not installed: run `make demo` once.")
+
+
+INTERRUPT = "import os, signal; os.kill(os.getpid(), signal.SIGINT)"
+
+
+@pytest.mark.parametrize(
+    ("moment", "printed"),
+    [(INTERRUPT, ""), (f"import atexit; atexit.register(lambda: exec({INTERRUPT!r}))", "usage: ./manage.py")],
+    ids=["import", "end"],
+)
+def test_ctrl_c_before_a_command_begins_and_after_it_has_ended(
+    tmp_path: Path, moment: str, printed: str
+) -> None:
+    """While the packages are imported, and while the interpreter ends."""
+    (tmp_path / "difflib.py").write_text(moment)
+    done = manage(tmp_path, "help", PYTHONPATH=str(tmp_path))
+    assert (done.returncode, done.stderr, done.stdout[:18]) == (-signal.SIGINT, "", printed)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "redirection", "code", "told"),
+    [
+        (("help",), ">/dev/full", 1, "The output cannot be written: [Errno 28]"),
+        (("status",), "2>&-", 1, ""),
+        (("help",), "<&- >&-", 0, ""),
+    ],
+)
+def test_streams_that_are_closed_or_full(
+    tmp_path: Path, arguments: tuple[str, ...], redirection: str, code: int, told: str
+) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$0" manage.py {" ".join(arguments)} {redirection}', sys.executable], cwd=ROOT,
+        env={**BARE, "ORDER_SAGA_VAR": str(tmp_path)}, stderr=subprocess.PIPE, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == code
+    assert done.stderr.startswith(told)
+    assert len(done.stderr.splitlines()) == bool(told)
+
+
+def test_a_letter_that_the_terminal_lacks(tmp_path: Path) -> None:
+    done = manage(tmp_path / "\u017c", "status", PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "\\u017c: start it with" in done.stderr
 
 
 def test_ctrl_c(tmp_path: Path) -> None:

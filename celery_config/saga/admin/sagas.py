@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import QuerySet
+from django.db.models.fields.json import KeyTextTransform
 from django.http import HttpRequest
 from unfold.decorators import display
 
@@ -40,9 +41,14 @@ SAGA_TIMES = (
 class StepInline(ReadOnlyInline):
     model = SagaStep
     fields = (
-        "name", "kind", label_column("logged", STEP_COLOURS, "state", empty="not known"), table_column("reply"),
-        table_column("refusal"), table_column("failure"), "updated_at",
+        "name", "kind", label_column("logged", STEP_COLOURS, "state", empty="not known"),
+        table_column("reply", currency="currency"), table_column("refusal"), table_column("failure"), "updated_at",
     )  # fmt: skip
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[SagaStep]:
+        """A reply may name an amount alone; its currency is the saga's, if it has one."""
+        steps: QuerySet[SagaStep] = super().get_queryset(request)
+        return steps.annotate(currency=KeyTextTransform("currency", "saga__data"))
 
 
 class DecisionInline(ReadOnlyInline):

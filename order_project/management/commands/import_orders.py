@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from celery_config.common.arguments import parse_seconds
+from celery_config.common.arguments import parse_seconds, parse_text, parse_whole_number
 from celery_config.common.console import progress_bars
 from celery_config.contracts.inventory import MAX_NAME, MAX_STOCK
 from celery_config.errors import SagaPaused
@@ -26,6 +26,7 @@ from order_project.importing import invoices, report, service
 from order_project.importing.invoices import Fault, InvoiceFile
 from order_project.importing.service import Placement, Prices, Upload
 from order_project.importing.table import LEGACY, NotATable
+from order_project.inputs import LONGEST_TOKEN
 
 SOME_REJECTED, NOTHING_USABLE = 3, 4
 """Exit codes. 0: every invoice is in; 1: the import could not do its work; 2: wrong options."""
@@ -42,13 +43,13 @@ class Command(BaseCommand):
             "--stock",
             choices=["per-sku", "unlimited"],
             default="unlimited",
-            help="opening stock of every product",
+            help="opening stock of every product that is new",
         )
         parser.add_argument(
             "--quantity",
             type=read_quantity,
             default=500,
-            help="units of each product with --stock per-sku",
+            help="units of each new product with --stock per-sku",
         )
         parser.add_argument(
             "--prices",
@@ -56,14 +57,18 @@ class Command(BaseCommand):
             default=Prices.INVOICE.value,
             help="of each line its own price, or the catalogue's",
         )
-        parser.add_argument("--token", default="tok_approved", help="payment token of every order")
+        parser.add_argument(
+            "--token", type=read_token, default="tok_approved", help="payment token of every order"
+        )
         parser.add_argument(
             "--flow",
             choices=[flow.value for flow in Flow],
             default=Flow.ORCHESTRATED.value,
             help="who sees to it that the orders are carried out",
         )
-        parser.add_argument("--encoding", help="of the file, such as cp1250; default: recognised")
+        parser.add_argument(
+            "--encoding", type=read_encoding, help="of the file, such as cp1250; default: recognised"
+        )
         parser.add_argument("--report", type=read_path, help="where refused invoices are listed (CSV)")
         parser.add_argument(
             "--patience", type=parse_seconds, default=120, help="seconds without progress before giving up"
@@ -73,11 +78,13 @@ class Command(BaseCommand):
         console = Console()
         file = self.parse(options["file"], options["encoding"])
         # What cannot be reported is not placed.
-        with self.open_report(options["report"], options["file"]) as out:
-            report.write_header(out)
-            report.write_faults(out, file.faults)
+        with self.open_report(options["report"], options["file"], file.faults) as out:
             placement, counted, upload = self.place(console, file, options)
-            report.write_faults(out, placement.faults)
+            try:
+                report.write_faults(out, placement.faults)
+            except OSError as error:
+                refused = f"{len(placement.orders)} orders were placed, and {len(placement.faults)} refused"
+                raise CommandError(f"{refused}, but the report cannot be written: {error}.") from error
         show(console, counted, file.faults + placement.faults, out.name, placement.repeated)
         rejected = len(file.invoices) - len(placement.orders)
         if file.gaps:
@@ -111,12 +118,16 @@ class Command(BaseCommand):
             )
         return file
 
-    def open_report(self, path: Path | None, source: Path) -> TextIO:
+    def open_report(self, path: Path | None, source: Path, faults: Sequence[Fault]) -> TextIO:
+        """Open the report, and write the faults of the file."""
         source = Path("/dev/stdin") if source in STANDARD_INPUT else source
         try:
             if path:
-                return report.open_report(path, source)
-            out, reason = report.open_default_report(settings.VAR, source)
+                out, reason = report.open_report(path, source), ""
+            else:
+                out, reason = report.open_default_report(settings.VAR, source)
+            report.write_header(out)
+            report.write_faults(out, faults)
         except (OSError, report.NoPlace) as error:
             raise CommandError(
                 f"The report cannot be written, so nothing was placed: {error}. Choose a place with --report."
@@ -159,13 +170,35 @@ def read_quantity(text: str) -> int:
     Raises:
         argparse.ArgumentTypeError: it is no whole number, less than none, or more than inventory books.
     """
+    return parse_whole_number(text, most=MAX_STOCK)
+
+
+def read_token(text: str) -> str:
+    """Return a payment token.
+
+    Raises:
+        argparse.ArgumentTypeError: the API would not take it.
+    """
+    if not 0 < len(text.strip()) <= LONGEST_TOKEN:
+        raise argparse.ArgumentTypeError(f"{text!r:.100} is no payment token: 1 to {LONGEST_TOKEN} letters")
+    return parse_text(text.strip())
+
+
+def read_encoding(text: str) -> str:
+    """Return the name of an encoding.
+
+    Raises:
+        argparse.ArgumentTypeError: Python has no such encoding of text.
+    """
     try:
-        quantity = int(text)
-    except ValueError:
-        quantity = -1
-    if not 0 <= quantity <= MAX_STOCK:
-        raise argparse.ArgumentTypeError(f"{text!r:.100} is no number of units: 0 to {MAX_STOCK}")
-    return quantity
+        b"text".decode(text)
+    except UnicodeDecodeError:
+        pass  # it is one, of other texts than this
+    except (LookupError, UnicodeError) as error:
+        raise argparse.ArgumentTypeError(
+            f"there is no encoding {text!r:.100}: give one such as utf-8, utf-16 or latin-1"
+        ) from error
+    return text
 
 
 def read_path(text: str) -> Path:

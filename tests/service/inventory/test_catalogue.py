@@ -35,6 +35,15 @@ def test_products_are_created_changed_or_left_alone(shop: Any) -> None:
     assert Stock.objects.count() == 3
 
 
+def test_products_that_are_there_stay_as_they_are_with_only_new(shop: Any) -> None:
+    services.put_products(products=[shop.product("A")], by="ada")
+    wanted = [shop.product("A", price=300), shop.product("B")]
+    put = services.put_products(products=wanted, opening={"A": 7, "B": 8}, only_new=True, by="ada")
+    assert put == PutResult(1, 0, 1)
+    assert announced() == [("A", 1, 250), ("B", 1, 250)]
+    assert list(Stock.objects.order_by("pk").values_list("opening", "on_hand")) == [(None, 0), (8, 8)]
+
+
 def test_an_event_is_the_full_state(shop: Any) -> None:
     services.put_products(products=[shop.product("A", active=False, weight_grams=7)], by="ada")
     event = OutboxMessage.objects.get().payload

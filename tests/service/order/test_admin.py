@@ -16,10 +16,10 @@ from celery_config.messaging.models import OutboxMessage
 from celery_config.saga import states
 from celery_config.saga.engine import machine, runner
 from celery_config.saga.engine.machine import StepFailed
-from celery_config.saga.models import DeadLetter, SagaInstance
+from celery_config.saga.models import DeadLetter, SagaInstance, SagaStep
 from celery_config.web.tokens import issue_token
-from order_project.domain import RequestLine
-from order_project.models import Customer, Order, Refund
+from order_project.domain import Flow, RequestLine
+from order_project.models import Customer, Order, Refund, SeenEvent
 from tests.service.order.conftest import HEART, Placed, Shop
 from tests.service.pages import assert_finds_by_index, assert_reads_little, lists, opened
 
@@ -51,6 +51,17 @@ def test_a_search_finds_by_id(admin_client: Client, placed: Placed, page: str) -
     assert "match" in opened(admin_client, page, q=str(uuid4()))[0]
 
 
+def test_an_amount_without_a_currency_is_shown_as_money_of_the_order(
+    admin_client: Client, placed: Placed, shop: Shop
+) -> None:
+    captured = {"captured_amount": 1999}
+    assert SagaStep.objects.filter(saga=placed.saga_id, name="capture-payment").update(reply=captured)
+    dancer = shop.place(flow=Flow.CHOREOGRAPHED).order
+    SeenEvent.objects.create(choreography_id=dancer, kind="payment.payment_collected", content=captured)
+    for page, pk in (("saga_sagainstance", placed.saga_id), ("order_choreography", dancer)):
+        assert "<th>captured amount</th><td>€19.99</td>" in shown(admin_client, page, pk)
+
+
 def test_a_customer_is_added_by_its_form(admin_client: Client) -> None:
     page = reverse("admin:order_customer_add")
     assert admin_client.get(page).status_code == 200
@@ -66,12 +77,12 @@ def test_a_kept_address_is_completed_when_its_customer_is_edited(admin_client: C
     page = reverse("admin:order_customer_change", args=[customer.pk])
     fields = {"name": "Ada", **{f"billing_address_{part}": text for part, text in KEPT.items()}}
     form = shown(admin_client, "order_customer", customer.pk)
-    label = re.search(r'<label [^>]*for="(\w+)">postal code</label>', form)
+    label = re.search(r'<label [^>]*for="(\w+)">Postal code</label>', form)
     assert label
     assert re.search(rf'name="billing_address_postal_code" value="80202" [^>]*id="{label[1]}"', form)
     refused = admin_client.post(page, fields)
     errors = refused.context["adminform"].form.errors
-    assert errors == {"billing_address": ["region: This field is required in an address of US."]}
+    assert errors == {"billing_address": ["Region: This field is required in an address of US."]}
     answer = admin_client.post(page, {**fields, "billing_address_region": "CO", "billing_address_line2": ""})
     assert answer.status_code == 302
     customer.refresh_from_db()

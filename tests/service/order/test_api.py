@@ -102,6 +102,15 @@ class TestPlacing:
         answer = post(ada, "k", payment_token="tok_other")
         assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_key_reused")
 
+    def test_a_wrong_part_of_an_address_is_one_error(self, ada: APIClient) -> None:
+        for part in ("line1", "country"):
+            for wrong in ("\0", "\ud83d", "\u202e"):
+                body = json.dumps(WISH | {"address": WISH["address"] | {part: wrong}})
+                answer = ada.post("/api/orders/", body, content_type="application/json").json()
+                assert [(each["field"], each["code"]) for each in answer["errors"]] == [
+                    (f"address.{part}", "unprintable")
+                ]
+
     @pytest.mark.parametrize(
         ("wrong", "field"),
         [
@@ -290,6 +299,11 @@ class TestWhoMayDoWhat:
 
 
 class TestShowing:
+    def test_its_owner_sees_where_an_order_goes_and_a_list_does_not_say(self, ada: APIClient) -> None:
+        url = post(ada).json()["url"]
+        assert ada.get(url).json()["address"] == WISH["address"]
+        assert "address" not in ada.get("/api/orders/").json()["results"][0]
+
     def test_one_order_shows_every_step_of_its_saga(self, ada: APIClient) -> None:
         order = post(ada).json()
         placed = Placed(order["order"])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
 from django.db import models
 from django.test import Client
 
+from order_project.addresses import LABELS
 from order_project.domain import Flow
 from order_project.models import Customer
 from tests.service.forms import assert_answers_everything, make_label, registered, send
@@ -95,14 +97,26 @@ def test_the_api_refuses_what_no_form_sends(peer: Any, value: Any) -> None:
         {"country": "ZZ"},
         {"postal_code": " "},
         {"line2": "a\0"},
+        {"country": "a\0"},
+        {"city": "\ufffd"},
         {"city": "a\nb"},
         {"name": "\u200b"},
     ],
 )
 def test_an_address_has_the_same_errors(admin_client: Client, peer: Any, wrong: dict[str, str]) -> None:
     body = {"name": "Ada", "billing_address": {**HOME, **wrong}}
-    told = peer.post("/api/customers/", body, format="json").json()["errors"]
+    (told,) = peer.post("/api/customers/", body, format="json").json()["errors"]
     given = {"name": "Ada", **{f"billing_address_{part}": text for part, text in (HOME | wrong).items()}}
     page = send(admin_client, "/admin/order/customer/add/", given, post=True)
-    shown = page.context["adminform"].form.errors["billing_address"]
-    assert [f"billing_address.{error}" for error in shown] == [f"{e['field']}: {e['detail']}" for e in told]
+    form = page.context["adminform"].form
+    part = told["field"].removeprefix("billing_address.")
+    assert form.errors["billing_address"] == [f"{LABELS[part]}: {told['detail']}"]
+    boxes = [box["attrs"] for box in form["billing_address"].subwidgets[0].data["subwidgets"]]
+    assert [box["title"] for box in boxes if "errors" in box["class"]] == [LABELS[part]]
+
+
+def test_the_parts_have_the_names_that_people_use(admin_client: Client) -> None:
+    page = send(admin_client, "/admin/order/customer/add/").content.decode()
+    assert re.findall(r'for="id_billing_address_\w+">([^<]+)<', page) == [
+        "Name", "Address line 1", "Address line 2", "City", "Region", "Postal code", "Country",
+    ]  # fmt: skip

@@ -402,6 +402,13 @@ class TestStripe:
         assert send(stranger, body, **{"Stripe-Signature": ""}).json()["code"] == "invalid_signature"
         assert row(shop, AUTHORIZE).action == "intent"
 
+    @pytest.mark.parametrize("header", ["", "t=1,v1=é", "t=1", "v1=00", "t=x,v1=00", f"t={'9' * 5000},v1=00"])
+    def test_a_signature_that_is_none(self, shop: Shop, stranger: Client, header: str) -> None:
+        gateway.cache_clear()
+        header = header.replace("t=1", f"t={int(time.time())}")
+        answer = send(stranger, b"{}", **{"Stripe-Signature": header})
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid_signature")
+
     @pytest.mark.parametrize("body", [b"nonsense", b"[]", b"7", b"[" * 100_000, b"1" * 5000])
     def test_a_signed_body_that_is_no_event(self, shop: Shop, stranger: Client, body: bytes) -> None:
         gateway.cache_clear()
@@ -428,7 +435,13 @@ class TestStripe:
 
     @pytest.mark.parametrize(
         "changes",
-        [{"id": "evt\x00"}, {"id": "evt\ud83d"}, {"id": "e" * 256}, {"id": ""}, {"id": None}, {"data": {}}],
+        [
+            *({"id": name} for name in ("evt\x00", "evt\ud83d", "e" * 256, "", None)),
+            *(
+                {"data": data}
+                for data in ({}, "\ud83d", {"object": "\ud83d"}, {"object": {"amount": "\ud83d"}})
+            ),
+        ],
     )
     def test_a_name_that_cannot_be_stored_is_unreadable(
         self, shop: Shop, stranger: Client, changes: dict[str, Any]

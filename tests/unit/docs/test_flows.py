@@ -48,5 +48,5 @@ def test_one_file_changes_in_one_flow_and_many_in_the_other() -> None:
 
 
 def test_only_neighbours_change_places() -> None:
-    with pytest.raises(SystemExit, match="do not follow each other"):
+    with pytest.raises(ValueError, match="do not follow each other"):
         reordering.find_changed_files("ReserveStock", "CapturePayment")

@@ -84,5 +84,6 @@ def select_copies(name: str | None) -> list[Copy]:
     if name is None:
         return list(copies.values())
     if name not in copies:
-        raise CommandError(f"There is no copy {name!r} here; there are {', '.join(sorted(copies))}.")
+        there = ", ".join(sorted(copies))
+        raise CommandError(f"There is no copy {name!r:.100} here; there are {there}.", returncode=2)
     return [copies[name]]

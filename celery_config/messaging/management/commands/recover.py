@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import getpass
 import json
 import sys
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from celery_config.common.arguments import parse_new_file, parse_reason
+from celery_config.common.console import read_user_name
 from celery_config.errors import CallFailed, OutcomeUnknown, Refused
 from celery_config.http.service_client import ServiceCallError
 from celery_config.messaging import epochs, recovery
@@ -88,7 +88,7 @@ class Command(BaseCommand):
         """Write what is proven. What is written belongs to the new epoch; clients are let in after it."""
         if not epochs.is_recovering():
             epochs.begin(f"recovered: {why}")
-        done = recovery.carry_out(make_plan, f"recovered: {why} ({getpass.getuser()})")
+        done = recovery.carry_out(make_plan, f"recovered: {why} ({read_user_name()})")
         epochs.end_recovery()
         return done.written, done.questions
 

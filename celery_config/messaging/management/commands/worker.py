@@ -13,8 +13,15 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from celery_config.broker.topology import Topology
 from celery_config.common import metrics, process
-from celery_config.common.arguments import parse_count
+from celery_config.common.arguments import parse_whole_number
 from celery_config.db import functions, limits
+
+MAX_THREADS = 1000
+
+
+def parse_threads(text: str) -> int:
+    """Return how many threads a worker has; the broker counts what they hold with 16 bits."""
+    return parse_whole_number(text, 1, MAX_THREADS)
 
 
 class Command(BaseCommand):
@@ -24,7 +31,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--concurrency", type=parse_count, default=os.environ.get("WORKER_CONCURRENCY", "8")
+            "--concurrency", type=parse_threads, default=os.environ.get("WORKER_CONCURRENCY", "8")
         )
         parser.add_argument("--name", default=f"{settings.SERVICE}@%h", help="node name")
 

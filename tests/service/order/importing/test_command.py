@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pytest
 from django.core.management import CommandError, call_command
 
-from order_project.importing import service
+from order_project.importing import report, service
+from order_project.importing.invoices import Fault
 from order_project.models import CatalogueProduct, Order
 from tests.service.order.conftest import HEART, LAMP, Shop
 
@@ -193,9 +196,36 @@ def test_a_file_without_a_name(arguments: tuple[str, ...]) -> None:
         call_command("import_orders", *arguments)
 
 
-@pytest.mark.parametrize("quantity", ["-3", "1.5", "many", "1000000000001"])
+@pytest.mark.parametrize(
+    "option",
+    ["--encoding=klingon", "--encoding=\udcff", "--token= ", "--token=" + "x" * 201, "--token=\udcff"],
+)
+def test_an_option_that_nothing_can_use(option: str, tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match=r"there is no encoding|is no payment token|is no text"):
+        call_command("import_orders", write(tmp_path, FIRST), option)
+
+
+def test_a_disk_that_is_full(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match=r"cannot be written, so nothing was placed: .*No space left"):
+        call_command("import_orders", write(tmp_path, FIRST), "--report=/dev/full")
+    assert not Order.objects.exists()
+
+
+def test_a_disk_that_is_full_when_the_orders_are_placed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(out: TextIO, faults: Sequence[Fault]) -> None:
+        if Order.objects.exists():
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(report, "write_faults", fill)
+    with pytest.raises(CommandError, match="1 orders were placed, and 0 refused, but the report cannot be"):
+        call_command("import_orders", write(tmp_path, FIRST))
+
+
+@pytest.mark.parametrize("quantity", ["-3", "1.5", "many", "1000000000001", "1_0"])
 def test_an_opening_stock_that_is_none(quantity: str, tmp_path: Path) -> None:
-    with pytest.raises(CommandError, match="no number of units"):
+    with pytest.raises(CommandError, match="is no whole number from 0 to"):
         call_command("import_orders", write(tmp_path, FIRST), f"--quantity={quantity}")
     assert not Order.objects.exists()
 

@@ -30,18 +30,24 @@ def place(*invoices: Invoice, token: str = "tok_approved") -> Placement:
 
 
 class Inventory:
-    """Inventory with one product, for which something else has been written than a file says."""
+    """Inventory with one product, for which something else has been written than a file says.
+
+    `quicker`: how many products of a post someone else has created since they were read.
+    """
 
     def __init__(self) -> None:
         self.posted: dict[str, list[Any]] = {}
+        self.quicker = 0
 
     def get_pages(self, path: str) -> list[list[dict[str, Any]]]:
         assert path.startswith("/api/products/?limit=")
         return [[], [{"sku": HEART, "name": "HEART", "price": 999, "currency": "GBP", "active": False}]]
 
-    def post(self, path: str, body: dict[str, list[Any]]) -> None:
-        (rows,) = body.values()
+    def post(self, path: str, body: dict[str, Any]) -> dict[str, int]:
+        assert body["only_new"] is True
+        rows = body["products"]
         self.posted.setdefault(path, []).extend(rows)
+        return {"created": len(rows) - self.quicker}
 
 
 @pytest.fixture
@@ -57,7 +63,14 @@ def test_products_that_inventory_has_stay_as_they_are(inventory: Inventory) -> N
     assert upload == service.Upload(new=2, cut=1, existing=1, priced_differently=1)
     posted = [(row["sku"], len(row["name"])) for row in inventory.posted["/api/products/"]]
     assert posted == [(LAMP, 200), ("S3", 3)]
-    assert [row["sku"] for row in inventory.posted["/api/stock/opening/"]] == [HEART, LAMP, "S3"]
+    assert [row["opening_stock"] for row in inventory.posted["/api/products/"]] == [5, 5]
+    assert list(inventory.posted) == ["/api/products/"]
+
+
+def test_a_product_that_someone_else_creates_meanwhile_is_not_new(inventory: Inventory) -> None:
+    inventory.quicker = 1
+    upload = service.upload_catalogue([Product(LAMP, "L", 339), Product("S3", "MUG", 1)], opening=5)
+    assert (upload.new, upload.existing) == (1, 1)
 
 
 def test_without_new_products_none_is_posted(inventory: Inventory) -> None:

@@ -88,6 +88,7 @@ class TestUnderApi:
         ("query", "told"),
         [
             (f"sagas/?version={'9' * 20}", "A number has at most 19 digits here."),
+            ("sagas/?version=100%25d", "'100%d' is not a whole number."),
             ("orders/?status=done", "must be one of placed, confirmed, cancelled"),
         ],
     )
@@ -101,9 +102,12 @@ class TestUnderApi:
             (
                 b'{"why": %s}' % (b"9" * 5000),
                 "application/json",
-                "a number is too long, or is NaN or Infinity",
+                "a number is too long or too large, or is NaN or Infinity",
             ),
-            (b'{"why": NaN}', "application/json", "a number is too long, or is NaN or Infinity"),
+            *(
+                (body, "application/json", "a number is too long or too large, or is NaN or Infinity")
+                for body in (b'{"why": NaN}', b'{"why": 1e999}')
+            ),
             (b"[" * 20_000, "application/json", "nested too deeply"),
             (b'{"why"', "application/json", "Expecting ':' delimiter: line 1 column 7"),
         ],

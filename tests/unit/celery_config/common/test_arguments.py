@@ -14,10 +14,12 @@ from celery_config.common.arguments import (
     parse_counts,
     parse_days,
     parse_new_file,
+    parse_pattern,
     parse_port,
     parse_rate,
     parse_reason,
     parse_seconds,
+    parse_text,
     parse_whole_number,
 )
 
@@ -47,10 +49,12 @@ def test_what_is_taken(parse: Callable[[str], Any], text: str, value: Any) -> No
         (parse_count, ["0", "-1"]),
         (parse_counts, ["", "1,", "1,0"]),
         (parse_port, ["65536", "99999", "-1"]),
-        (parse_seconds, ["-1", "nan", "inf", "1e400", "", "soon"]),
+        (parse_seconds, ["-1", "nan", "inf", "1e400", "", "soon", "1_0", "\uff11", " 5 ", "1e1"]),
         (parse_days, ["-1", "nan", "99999999999", "1e400"]),
         (parse_rate, ["0", "nan"]),
-        (parse_reason, ["", " "]),
+        (parse_reason, ["", " ", "\udcff"]),
+        (parse_text, ["\udcff"]),
+        (parse_pattern, ["("]),
     ],
 )
 def test_what_is_refused(parse: Callable[[str], Any], texts: list[str]) -> None:

@@ -85,10 +85,17 @@ def test_a_clean_invoice() -> None:
         ("StockCode", "851\nA", "bad_product"),
         ("StockCode", "8" * 65, "bad_product"),
         ("StockCode", "8.5E+12", "bad_product"),
+        ("StockCode", "85123A\u200b", "bad_product"),
+        ("StockCode", '="85123A"', "bad_product"),
+        ("StockCode", '"85123A"', "bad_product"),
         ("Description", "a \0 b", "bad_description"),
         ("CustomerID", "1\0", "bad_customer"),
         ("CustomerID", "1" * 65, "bad_customer"),
         ("CustomerID", "1.785E+04", "bad_customer"),
+        ("CustomerID", "17850\u200b", "bad_customer"),
+        ("CustomerID", "\u202e17850", "bad_customer"),
+        ("CustomerID", "17850\ufffd", "bad_customer"),
+        ("CustomerID", "'17850", "bad_customer"),
         ("Country", "France\0", "unknown_country"),
         ("Country", "x" * 10_000, "unknown_country"),
         ("InvoiceNo", "C536379", "credit_note"),
@@ -114,6 +121,8 @@ def test_an_odd_value_refuses_its_invoice_and_no_other(column: str, value: str, 
         ("5,36e+05", "bad_invoice"),
         ('20"', "bad_invoice"),
         ("#REF!", "bad_invoice"),
+        ('="536365"', "bad_invoice"),
+        ("'536365", "bad_invoice"),
     ],
 )
 def test_a_row_with_an_uncertain_number_refuses_the_invoices_beside_it(number: str, code: str) -> None:
@@ -209,7 +218,7 @@ def test_an_order_number_that_begins_with_c_is_no_credit_note() -> None:
 def test_numbers_as_pandas_writes_them() -> None:
     file = read_invoices(
         b",InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"
-        b"0,900030,S1,MUG,6,2010-12-01 08:26:00,2.55,17850.0,United Kingdom\n"
+        b"0,900030,S1,MUG,6,2010-12-01 08:26:00,2.55,17850.00,United Kingdom\n"
         b"1,900031.0,S1,MUG,6.0,2010-12-01 08:26:00,2.55,17850,United Kingdom\n"
     )
     assert [(i.number, i.customer, i.lines[0].quantity) for i in file.clean] == [

@@ -73,6 +73,10 @@ def test_separators_are_recognised(text: str) -> None:
         (b"Number,Place\n1,\x81\n", "not text in cp1252 .*save it as UTF-8"),
         (b"\xff\xfeN\x00u\x00", "lacks the columns"),
         (b"\xff\xfeN\x00u", "not text in utf-16"),
+        *(
+            (f"sep={mark}\nNumber,Place\n".encode(), "is no separator: name one such as")
+            for mark in ["", '"', "a", " ", ";;"]
+        ),
     ],
 )
 def test_what_is_refused_says_what_was_seen(data: bytes, says: str) -> None:
@@ -80,9 +84,9 @@ def test_what_is_refused_says_what_was_seen(data: bytes, says: str) -> None:
         read_table(data, COLUMNS)
 
 
-def test_an_unknown_encoding() -> None:
-    with pytest.raises(NotATable, match="no encoding 'klingon'"):
-        read_table(b"x", COLUMNS, "klingon")
+def test_an_encoding_that_gives_what_is_no_text() -> None:
+    with pytest.raises(NotATable, match="not text in utf-7"):
+        read_table(b"Number,Place\n1,+2AA-\n", COLUMNS, "utf-7")
 
 
 def test_a_line_is_in_one_row_whatever_its_quotes() -> None:

@@ -268,7 +268,9 @@ class TestSettlingByHand:
         assert "is undone, says a human" in html
         assert OperatorAction.objects.get().verb == "settle by hand"
 
-    @pytest.mark.parametrize("answer", ["", "[]", "7", "nonsense"])
+    @pytest.mark.parametrize(
+        "answer", ["", "[]", "7", "nonsense", '{"a": NaN}', '{"a": 1e999}', '{"a": 1, "a": 2}']
+    )
     def test_wants_an_object(
         self, admin_client: Client, parked: Placed, barrier: dict[str, Answer], answer: str
     ) -> None:
