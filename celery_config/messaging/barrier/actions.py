@@ -244,9 +244,10 @@ def stored_outcome(row: AnyRow) -> dict[str, Any] | Refused:
 def replay_outcome(row: AnyRow, digest: str) -> Outcome:
     """The answer to a repeat, from its barrier row."""
     match on_action(store.pure_row(row), digest):
-        case OnAction.REPLY_AGAIN | OnAction.REFUSE_AGAIN:
+        case OnAction.REPLY_AGAIN | OnAction.REFUSE_AGAIN if row.reply is not None:
             return stored_outcome(row)
-        case OnAction.OUTLIVED:
+        # An undo that settles a doubt leaves a refusal without a reason.
+        case OnAction.OUTLIVED | OnAction.REFUSE_AGAIN:
             return StepSuperseded(f"{row.step} of saga {row.saga} was undone or fenced; it will not run")
         case OnAction.CONFLICT:
             conflict = CommandConflict(

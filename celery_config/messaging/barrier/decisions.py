@@ -60,7 +60,9 @@ def on_action(row: Row | None, command_hash: str) -> OnAction:
     if row is None:
         return OnAction.RUN
     if row.action is Action.TOMBSTONE or row.undo is Undo.DONE:
-        return OnAction.OUTLIVED
+        # A refusal stays one: there was nothing to undo, and the one who asks again has missed it.
+        is_refused = row.action is Action.REFUSED and row.command_hash == command_hash
+        return OnAction.REFUSE_AGAIN if is_refused else OnAction.OUTLIVED
     if row.command_hash != command_hash:
         return OnAction.CONFLICT
     if row.action is Action.DONE:

@@ -116,7 +116,9 @@ def test_a_declined_card_is_announced_and_payment_itself_undoes(shop: Shop, part
     assert buyer.placed(drive=1) == ["PaymentFailed"]
     failed = PaymentFailed(order=buyer.order, code="card_declined", reason="")
     assert buyer.hear(failed) == ["PaymentReleased"]
-    assert buyer.placed(drive=2) == []
+    # The order service may have lost both, with its database, and would wait for its deadline.
+    assert buyer.placed(drive=2) == ["PaymentFailed"]
+    assert buyer.hear(failed, drive=2) == ["PaymentReleased"]
 
 
 def test_a_refusal_elsewhere_lets_the_money_go(buyer: Buyer) -> None:

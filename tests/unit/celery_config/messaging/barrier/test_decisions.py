@@ -43,7 +43,7 @@ ACTION = {
     "done/done": OnAction.OUTLIVED,
     "refused": OnAction.REFUSE_AGAIN,
     "refused/intent": OnAction.REFUSE_AGAIN,
-    "refused/done": OnAction.OUTLIVED,
+    "refused/done": OnAction.REFUSE_AGAIN,
     "tombstone": OnAction.OUTLIVED,
     "tombstone/intent": OnAction.OUTLIVED,
     "tombstone/done": OnAction.OUTLIVED,
@@ -119,7 +119,7 @@ def test_an_action(found: str, then: OnAction) -> None:
 @pytest.mark.parametrize("found", sorted(STATES))
 def test_an_action_with_other_contents(found: str) -> None:
     """Rule 5 (the barrier): a conflict, unless the step is over for good."""
-    outlived = ACTION[found] is OnAction.OUTLIVED
+    outlived = ACTION[found] is OnAction.OUTLIVED or found == "refused/done"
     assert on_action(row(found), "b" * 64) is (OnAction.OUTLIVED if outlived else OnAction.CONFLICT)
 
 
