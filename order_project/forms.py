@@ -50,5 +50,5 @@ class AddressField(forms.MultiValueField):
         try:
             return clean_address(given) if given else None
         except ValidationError as error:
-            self.widget.wrong = {each.params["part"] for each in error.error_list if each.params}
+            self.widget.wrong = {(each.params or {}).get("part", "") for each in error.error_list}
             raise
