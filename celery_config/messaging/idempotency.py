@@ -113,7 +113,7 @@ def answer_once(answer: Answer[T]) -> Callable[[Callable[..., T]], Callable[...,
             with report_in_flight(), transaction.atomic():
                 row = IdempotencyKey(
                     digest=digest_key(name_client(request), key),
-                    request_hash=hash_body(request),
+                    request_hash=hash_request(request),
                     status=answer.status,
                 )
                 if not bulk.insert_new(IdempotencyKey, [row], CLAIMED, returning="digest"):
@@ -170,7 +170,7 @@ def digest_key(client: str, key: str) -> str:
     return hashlib.sha256(f"{client}\n{key}".encode()).hexdigest()
 
 
-def hash_body(request: Request) -> str:
+def hash_request(request: Request) -> str:
     """Return the SHA-256 (hex) of a request: its address, and its body as JSON in one form."""
     content = [request.method, request.path, request.data]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
