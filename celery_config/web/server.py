@@ -313,6 +313,8 @@ class Exchange(httputil.HTTPMessageDelegate):
                 seconds=round(time.monotonic() - began, 4),
                 address=environ["REMOTE_ADDR"],
             )
+        if environ["REQUEST_METHOD"] == "HEAD":
+            body = b""  # its length stands in the headers
         self.server.loop.call_soon_threadsafe(self.answer, line, headers, body)
 
     def answer(self, line: httputil.ResponseStartLine, headers: httputil.HTTPHeaders, body: bytes) -> None:

@@ -98,6 +98,14 @@ def read_answer(connection: socket.socket) -> bytes:
     return bytes(got)
 
 
+def read_head(connection: socket.socket) -> bytes:
+    """One answer without its body."""
+    got = bytearray()
+    while not got.endswith(b"\r\n\r\n") and (part := connection.recv(1)):
+        got += part
+    return bytes(got)
+
+
 def receive(connection: socket.socket) -> bytes:
     try:
         return connection.recv(1_000_000)
@@ -268,6 +276,12 @@ class TestARequest:
             b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
             b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n",
             b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999\r\n\r\n",
+            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1_0\r\n\r\n0123456789",
+            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n Content-Length: 3\r\n\r\nabc",
+            b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+            b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+            b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nabc\r\n0\r\n\r\n",
+            b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nHost: b\r\n\r\n",
         ],
     )
     def test_that_cannot_be_read_is_refused_and_its_connection_closed(
@@ -282,6 +296,13 @@ class TestARequest:
             connection.sendall(GET % b"2" + GET % b"3")
             assert is_fine(read_answer(connection))
         assert is_fine(web.ask(b"GET / HTTP/1.0\r\n\r\n"))
+
+    def test_for_the_head_alone_is_answered_without_a_body(self, web: Running) -> None:
+        with web.connect(b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n" + GET % b"2") as connection:
+            head = read_head(connection)
+            assert is_fine(head)
+            assert b"\r\nContent-Length: 4\r\n" in head
+            assert is_fine(read_answer(connection))
 
 
 def test_cookies_are_sent_as_django_writes_them(web: Running) -> None:
