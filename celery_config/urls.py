@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from celery_config import asyncapi, health
 from celery_config.copies import api as copies
@@ -21,6 +21,7 @@ from celery_config.participant.api import Commands, SettleBarrier
 from celery_config.web import site
 from celery_config.web.change_log import ChangeList
 from celery_config.web.error_pages import HANDLERS
+from celery_config.web.schema_api import SchemaApi
 from celery_config.web.token_api import OwnToken, OwnTokens, TokenApi
 
 
@@ -52,7 +53,7 @@ def url_configuration(api: Sequence[URLPattern | URLResolver]) -> dict[str, Any]
         path("api/tokens/", OwnTokens.as_view(), name="tokens"),
         path("api/tokens/<uuid:pk>/", OwnToken.as_view(), name="own-token"),
         path("api/changes/", ChangeList.as_view(), name="changes"),
-        path("api/schema/", SpectacularAPIView.as_view(permission_classes=[]), name="schema"),
+        path("api/schema/", SchemaApi.as_view(), name="schema"),
         path("api/docs/", docs_page, name="docs"),
         path("healthz", health.healthz),
         path("readyz", health.readyz),

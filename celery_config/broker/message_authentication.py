@@ -29,6 +29,8 @@ UNSIGNED = {CODE, "attempt"}
 """What a code does not cover: an attempt only tells tries apart in Flower."""
 WORDS = "words"
 """Beside the replies of a chain's steps: the participants' codes for them, by step; no step has this name."""
+PROOF = ".proof"
+"""Ends the name under which the words have a step's proof; older versions know the words and no proofs."""
 AFTER = "after"
 """Among a link's keyword arguments: steps before it in its chain, each with the locks that its proof opens."""
 CODE_BYTES = 16
@@ -91,24 +93,25 @@ class MessageKeys:
             return
         words = read_words(replies)
         for step, locks in kwargs[AFTER].items():
-            word = words.get(step)
-            if self._must_check(word) and _lock(_split_word(word)[2]) not in locks:
+            proof = words.get(step + PROOF)
+            if self._must_check(proof) and _lock(proof) not in locks:
                 raise Forged(f"the message is not authentic: nothing proves that {step} ran before it")
 
     def sign_outcome(
         self, service: str, saga: str, step: str, operation: str, outcome: str, content: Any
-    ) -> str:
-        """Return a participant's word: `SERVICE:CODE:PROOF`, or an empty text if codes are off."""
+    ) -> dict[str, str]:
+        """Return a participant's word for its step, `SERVICE:CODE`, and its proof; none if codes are off."""
         if self.mode is Mode.OFF:
-            return ""
+            return {}
         code = self._make(service, _encode_outcome(service, saga, step, outcome, content))
-        return f"{service}:{code}:{self._make(service, _encode_proof(service, saga, step, operation))}"
+        proof = self._make(service, _encode_proof(service, saga, step, operation))
+        return {step: f"{service}:{code}", step + PROOF: proof}
 
     def find_speaker(self, word: Any, saga: str, step: str, outcome: str, content: Any) -> str | None:
         """Return the service whose word this is; empty if no word is demanded, None if there is none or it is false."""
         if not self._must_check(word):
             return ""
-        service, code, _ = _split_word(word)
+        service, _, code = word.partition(":") if isinstance(word, str) else ("", "", "")
         try:
             fits = self._fits(service, _encode_outcome(service, saga, step, outcome, content), code)
         except Forged:
@@ -133,13 +136,10 @@ def read_words(replies: Mapping[str, Any]) -> dict[str, Any]:
     return words if isinstance(words, dict) else {}
 
 
-def _split_word(word: Any) -> tuple[str, str, str]:
-    """Return the service, the code and the proof of a word; empty texts for what is none."""
-    parts = word.split(":") if isinstance(word, str) and word.isascii() else ()
-    return (parts[0], parts[1], parts[2]) if len(parts) == 3 else ("", "", "")
-
-
-def _lock(proof: str) -> str:
+def _lock(proof: Any) -> str:
+    """Return what this proof opens; an empty text if it is none."""
+    if not isinstance(proof, str) or not proof.isascii():
+        return ""
     return hashlib.sha256(proof.encode()).hexdigest()[:LOCK_LENGTH]
 
 

@@ -71,6 +71,11 @@ def find_scope(callee: str, caller: str) -> frozenset[str]:
     return frozenset().union(*callers.values()) if caller == SHARED else callers.get(caller, frozenset())
 
 
+def name_caller(caller: str) -> str:
+    """The name of a caller in trails. No account has it: a name of an account has no colon."""
+    return f"service:{caller}"
+
+
 def pairs_of(service: str) -> list[Pair]:
     """The pairs whose tokens the processes of a service need: as the called, and as the caller."""
     every = [(caller, callee) for callee, callers in CALLS.items() for caller in callers]

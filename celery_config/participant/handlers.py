@@ -364,7 +364,7 @@ def conclude_step(delivery: Delivery[Any], outcome: Outcome) -> Outcome:
 def give_word(delivery: Delivery[Any], outcome: str, brought: Mapping[str, Any]) -> dict[str, Any]:
     """Return the words of the chain's participants with our own about this step (rule 29, authenticity)."""
     message = delivery.message
-    word = settings.MESSAGE_KEYS.sign_outcome(
+    words = settings.MESSAGE_KEYS.sign_outcome(
         settings.SERVICE,
         str(message.saga),
         message.step,
@@ -372,7 +372,7 @@ def give_word(delivery: Delivery[Any], outcome: str, brought: Mapping[str, Any])
         outcome,
         brought.get(message.step),
     )
-    return {WORDS: read_words(delivery.replies) | {message.step: word}} if word else {}
+    return {WORDS: read_words(delivery.replies) | words} if words else {}
 
 
 def measure_step(task: str, delivery: Delivery[Any], outcome: Outcome, **about: Any) -> None:

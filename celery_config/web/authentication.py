@@ -16,7 +16,7 @@ from rest_framework.authentication import BaseAuthentication, get_authorization_
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from celery_config.common.service_calls import find_scope
+from celery_config.common.service_calls import find_scope, name_caller
 from celery_config.db.functions import cached_sql, parse_time
 from celery_config.web.models import UserToken
 from celery_config.web.tokens import note_use
@@ -55,17 +55,14 @@ def users_with_token(digest: str) -> QuerySet[Any, Any]:
 
 
 class ServiceUser(AnonymousUser):
-    """A service, or the operator, by its token: it may make the calls of its scope, and has no row in the database.
-
-    No account has its name: a name of an account has no colon.
-    """
+    """A service, or the operator, by its token: it may make the calls of its scope, and has no row in the database."""
 
     is_staff = True  # type: ignore[assignment]
 
     def __init__(self, caller: str) -> None:
         super().__init__()
         self.caller = caller
-        self.username = f"service:{caller}"  # type: ignore[assignment]
+        self.username = name_caller(caller)  # type: ignore[assignment]
         self.scope = find_scope(settings.SERVICE, caller)
 
     @property

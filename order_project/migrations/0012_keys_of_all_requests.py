@@ -1,15 +1,30 @@
 import hashlib
+import re
 
 from django.db import migrations
 
+# Of two keys that are one now the first one counts.
 MOVE = """
 INSERT INTO messaging_idempotencykey (digest, request_hash, status, made, subject, created_at)
 SELECT {digest}, request_hash, 202, {order}, {subject}, created_at FROM order_idempotencykey
+WHERE true ORDER BY created_at, id
+ON CONFLICT DO NOTHING
+"""
+# The holder of the one token for all services; its programs have the operator's token now.
+CLIENT = "CASE client WHEN 'service' THEN 'service:operator' ELSE client END"
+# Quotes were part of a key.
+QUOTED = r'''^"([^"\\]|\\["\\])*"$'''
+ESCAPED = r"\\(.)"
+KEY = rf"""
+CASE WHEN key ~ '{QUOTED}'
+THEN trim(regexp_replace(substr(key, 2, length(key) - 2), '{ESCAPED}', '\1', 'g')) ELSE key END
 """
 
 
-def digest(text):
-    return hashlib.sha256(text.encode()).hexdigest()
+def digest(client, key):
+    if re.match(QUOTED, key):
+        key = re.sub(ESCAPED, r"\1", key[1:-1]).strip()
+    return hashlib.sha256(f"{client}\n{key}".encode()).hexdigest()
 
 
 def move_keys(apps, schema_editor):
@@ -19,16 +34,16 @@ def move_keys(apps, schema_editor):
         # What an older process commits while this runs would be lost, and its repeat would be a second order.
         schema_editor.execute("LOCK TABLE order_idempotencykey IN EXCLUSIVE MODE")
         columns = {
-            "digest": "encode(sha256(convert_to(client || chr(10) || key, 'UTF8')), 'hex')",
+            "digest": f"encode(sha256(convert_to({CLIENT} || chr(10) || {KEY}, 'UTF8')), 'hex')",
             "order": "response->>'order'",
             "subject": "(response->>'order')::uuid",
         }
     else:
         connection.ensure_connection()
-        connection.connection.create_function("sha256_hex", 1, digest)
+        connection.connection.create_function("digest_key", 2, digest)
         order = "json_extract(response, '$.order')"
         columns = {
-            "digest": "sha256_hex(client || char(10) || key)",
+            "digest": f"digest_key({CLIENT}, key)",
             "order": order,
             "subject": f"replace({order}, '-', '')",
         }

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from importlib import import_module
 from types import SimpleNamespace
+from uuid import uuid4
 
 import pytest
 from django.apps import apps
 from django.db import connection
 
 from celery_config.messaging.models import IdempotencyKey
+from celery_config.web.idempotency_keys import parse_key
 from order_project.requests import Placed
 from tests.service.order.conftest import Shop
 
@@ -26,21 +28,34 @@ def test_lines_that_do_not_add_up_were_recovered(shop: Shop) -> None:
     assert [order.lines.get().price_source for order in (other, same)] == ["recovered", "catalogue"]
 
 
-def test_keys_of_the_release_before_still_count(shop: Shop) -> None:
+@pytest.mark.parametrize(
+    ("client", "written", "now", "key"),
+    [
+        ("ada", "key-1", "ada", "key-1"),
+        ("ada", '"key-1"', "ada", "key-1"),
+        ("ada", r'" a \"b\" "', "ada", 'a "b"'),
+        ("service", "key-1", "service:operator", "key-1"),
+    ],
+)
+def test_keys_of_the_release_before_still_count(
+    shop: Shop, client: str, written: str, now: str, key: str
+) -> None:
     """Else a repeat after the update would be a second order."""
-    order, key = shop.place("key-1").order, IdempotencyKey.objects.get()
+    order = shop.place(key, client=now).order
+    request_hash = IdempotencyKey.objects.get().request_hash
     IdempotencyKey.objects.all().delete()
     with connection.cursor() as cursor:
         cursor.execute(
-            "CREATE TABLE order_idempotencykey (client varchar(150), key varchar(200), request_hash varchar(64),"
-            " response json, created_at timestamptz)"
+            "CREATE TABLE order_idempotencykey (id integer, client varchar(150), key varchar(200),"
+            " request_hash varchar(64), response json, created_at timestamptz)"
         )
-        cursor.execute(
-            "INSERT INTO order_idempotencykey VALUES ('ada', 'key-1', %s, %s, '2026-11-01 12:00:00+00:00')",
-            [key.request_hash, json.dumps({"order": str(order)})],
-        )
+        for number, (text, made) in enumerate([(written, order), (f'"{key}"', uuid4())]):
+            cursor.execute(
+                "INSERT INTO order_idempotencykey VALUES (%s, %s, %s, %s, %s, '2026-11-01 12:00:00+00:00')",
+                [number, client, text, request_hash, json.dumps({"order": str(made)})],
+            )
         migration = import_module("order_project.migrations.0012_keys_of_all_requests")
         migration.move_keys(apps, SimpleNamespace(connection=connection, execute=cursor.execute))
-    assert shop.place("key-1") == Placed(order, repeated=True)
-    moved = IdempotencyKey.objects.get()
+    assert shop.place(parse_key(written), client=now) == Placed(order, repeated=True)
+    moved = IdempotencyKey.objects.earliest("created_at")
     assert (moved.subject, moved.status, moved.created_at.month) == (order, 202, 11)

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 from django.core.management import CommandError, call_command
 from django.urls import reverse
+from drf_spectacular.generators import SchemaGenerator
 
 from celery_config.contracts.values import digest_address
 from celery_config.errors import OutcomeUnknown
@@ -161,3 +162,14 @@ def test_the_barrier_page_keeps_the_address(order: UUID, admin_client: Any) -> N
 def test_the_schema_and_its_page_are_served(stranger: Any) -> None:
     assert stranger.get("/api/schema/").status_code == 200
     assert stranger.get("/api/docs/").status_code == 200
+
+
+def test_the_schema_is_made_once_whatever_its_address_says(
+    stranger: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To make it takes longer than any other call that strangers may make."""
+    known = stranger.get("/api/schema/")
+    monkeypatch.setattr(SchemaGenerator, "get_schema", lambda *_, **__: pytest.fail("it is made again"))
+    for query in ("version=2", "version=%00", "version=a%0d%0ab", "lang=de"):
+        answer = stranger.get(f"/api/schema/?{query}")
+        assert (answer.status_code, answer.content) == (200, known.content)

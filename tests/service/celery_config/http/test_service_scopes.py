@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from django.conf import settings
 from django.test import override_settings
+from rest_framework.request import Request
 from rest_framework.test import APIClient
 
+from celery_config.common.service_calls import OPERATOR, SHARED
 from celery_config.http.service_tokens import TokenMode
+from celery_config.messaging.idempotency import name_client
 from celery_config.web.authentication import ServiceUser
 from celery_config.web.checks import check_service_authentication
 from tests.service.peer import bearer
@@ -38,6 +42,14 @@ def test_no_account_can_have_a_callers_name(django_user_model: Any) -> None:
     user = django_user_model(username=ServiceUser("order").get_username())
     with pytest.raises(ValidationError, match="valid username"):
         user.clean_fields(exclude=["password"])
+
+
+def test_a_program_that_changes_from_the_shared_token_keeps_its_idempotency_keys() -> None:
+    shared, operator, order = (
+        name_client(cast(Request, SimpleNamespace(user=ServiceUser(caller))))
+        for caller in (SHARED, OPERATOR, "order")
+    )
+    assert shared == operator != order
 
 
 def test_the_shared_token_of_older_versions_is_warned_of() -> None:

@@ -19,7 +19,7 @@ from django.test import override_settings
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from celery_config.broker.message_authentication import WORDS, MessageKeys, Mode
+from celery_config.broker.message_authentication import PROOF, WORDS, MessageKeys, Mode
 from celery_config.common.identifiers import uuid7
 from celery_config.common.services import ORCHESTRATOR
 from celery_config.contracts.base import encode
@@ -423,16 +423,16 @@ class TestAuthenticity:
 
     def test_words_that_are_none_stop_nothing(self, registered: Hotel, transport: Transport) -> None:
         outcome = transport.send(BookHotel.wire_name(), self.signed(registered), {WORDS: ["x"]})
-        assert set(outcome[WORDS]) == {"hotel"}
+        assert set(outcome[WORDS]) == {"hotel", f"hotel{PROOF}"}
 
     def test_a_link_that_is_handed_on_too_early_is_a_dead_letter(
         self, registered: Hotel, transport: Transport, keys: MessageKeys
     ) -> None:
         flight = (settings.SERVICE, str(registered.saga), "flight", "do")
         link = self.signed(registered, {"after": {"flight": keys.make_locks(*flight)}})
-        for early in ({}, {"flight": {"seat": "1A"}}, {WORDS: {"flight": f"{settings.SERVICE}:00:00"}}):
+        for early in ({}, {"flight": {"seat": "1A"}}, {WORDS: {f"flight{PROOF}": "00"}}):
             assert isinstance(transport.send(BookHotel.wire_name(), link, early), Reject)
         assert (registered.bookings, BarrierRow.objects.count()) == (0, 0)
-        in_turn = {WORDS: {"flight": keys.sign_outcome(*flight, "done", None)}}
+        in_turn = {WORDS: keys.sign_outcome(*flight, "done", None)}
         assert transport.send(BookHotel.wire_name(), link, in_turn)["hotel"]
         assert registered.bookings == 1

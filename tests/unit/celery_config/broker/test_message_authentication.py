@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from celery_config.broker.message_authentication import WORDS, MessageKeys, Mode, read_keys
+from celery_config.broker.message_authentication import PROOF, WORDS, MessageKeys, Mode, read_keys
 from celery_config.errors import Forged
 
 TASK = "payment.capture_payment"
@@ -76,18 +76,19 @@ class TestMessages:
 
     def test_off_sends_none(self) -> None:
         assert MessageKeys(ORDER.keys).sign_message("payment", TASK, KWARGS) == {}
-        assert MessageKeys(ORDER.keys).sign_outcome("payment", "1", "x", "do", "done", {}) == ""
+        assert MessageKeys(ORDER.keys).sign_outcome("payment", "1", "x", "do", "done", {}) == {}
         assert MessageKeys(ORDER.keys).make_locks("payment", "1", "x", "do") == []
 
 
 class TestWords:
-    WORD = PAYMENT.sign_outcome("payment", "0193", "capture-payment", "do", "done", REPLY)
+    WORD = PAYMENT.sign_outcome("payment", "0193", "capture-payment", "do", "done", REPLY)["capture-payment"]
 
     def test_name_who_speaks(self) -> None:
         assert ORDER.find_speaker(self.WORD, "0193", "capture-payment", "done", REPLY) == "payment"
 
     def test_of_another_service_name_that_service(self) -> None:
-        word = SHIPMENT.sign_outcome("shipment", "0193", "capture-payment", "do", "done", REPLY)
+        words = SHIPMENT.sign_outcome("shipment", "0193", "capture-payment", "do", "done", REPLY)
+        word = words["capture-payment"]
         assert ORDER.find_speaker(word, "0193", "capture-payment", "done", REPLY) == "shipment"
         stolen = word.replace("shipment", "payment")
         assert ORDER.find_speaker(stolen, "0193", "capture-payment", "done", REPLY) is None
@@ -116,6 +117,9 @@ class TestWords:
         assert accept.find_speaker("payment:00", "0193", "capture-payment", "done", REPLY) is None
 
 
+SHOWN = f"capture-payment{PROOF}"
+
+
 class TestLocks:
     """A link counts when the steps before it have run, and their own services say so."""
 
@@ -124,8 +128,7 @@ class TestLocks:
     LINK: dict[str, Any] = {"mac": "", "after": {"capture-payment": ORDER.make_locks("payment", *STEP, "do")}}
 
     def words(self, keys: MessageKeys = PAYMENT, service: str = "payment", operation: str = "do") -> Any:
-        word = keys.sign_outcome(service, *self.STEP, operation, "done", REPLY)
-        return {WORDS: {"capture-payment": word}}
+        return {WORDS: keys.sign_outcome(service, *self.STEP, operation, "done", REPLY)}
 
     def test_open_by_the_word_of_the_step_before(self) -> None:
         SHIPMENT.check_turn(self.LINK, self.words())
@@ -133,8 +136,8 @@ class TestLocks:
     @pytest.mark.parametrize(
         "replies",
         [
-            {}, {"capture-payment": REPLY}, {WORDS: {"capture-payment": "payment:00"}}, {WORDS: {"capture-payment": 5}},
-            {WORDS: {"capture-payment": "payment:00:ää"}}, {WORDS: {"capture-payment": ["payment:00:00"]}},
+            {}, {"capture-payment": REPLY}, {WORDS: {"capture-payment": "payment:00"}}, {WORDS: {SHOWN: "00"}},
+            {WORDS: {SHOWN: 5}}, {WORDS: {SHOWN: "ää"}}, {WORDS: {SHOWN: "\ud800"}}, {WORDS: {SHOWN: ["00"]}}, {SHOWN: "00"},
         ],
         ids=str,
     )  # fmt: skip
@@ -163,11 +166,22 @@ class TestLocks:
         with pytest.raises(Forged):
             accept.check_turn(self.LINK, self.words(SHIPMENT, "shipment"))
 
+    def test_are_not_opened_by_older_versions_whose_words_count_all_the_same(self) -> None:
+        """They say `SERVICE:CODE`, and show no proof."""
+        words = self.words()[WORDS]
+        del words[SHOWN]
+        word = words["capture-payment"]
+        assert word.count(":") == 1
+        assert ORDER.find_speaker(word, *self.STEP, "done", REPLY) == "payment"
+        MessageKeys(SHIPMENT.keys, Mode.ACCEPT).check_turn(self.LINK, {WORDS: words})
+        with pytest.raises(Forged):
+            SHIPMENT.check_turn(self.LINK, {WORDS: words})
+
     def test_each_of_several_must_open(self) -> None:
         """The service of the last step before it may lie about that step, and not about the others."""
         about = ("inventory", "0193", "commit-stock", "do")
         link = {"mac": "", "after": {**self.LINK["after"], "commit-stock": self.INVENTORY.make_locks(*about)}}
-        words = {WORDS: {"commit-stock": self.INVENTORY.sign_outcome(*about, "done", {})}}
+        words = {WORDS: self.INVENTORY.sign_outcome(*about, "done", {})}
         with pytest.raises(Forged, match="capture-payment"):
             SHIPMENT.check_turn(link, words)
         words[WORDS] |= self.words()[WORDS]
