@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from celery_config.db import bulk
+from celery_config.saga.engine.step_log import own_commands
 from celery_config.saga.models import SagaInstance, SagaStep
 from celery_config.saga.states import StepState
 
@@ -41,15 +42,23 @@ def explain_causes(sagas: Sequence[SagaInstance]) -> None:
         row.cause = row.cause | causes.get(row.pk, {})
 
 
-def record_refusals(refusals: Mapping[tuple[UUID, str], dict[str, Any]]) -> None:
-    """Write the refusals, by saga and step, that a stop chain's replies brought from the barriers."""
+def record_refusals(refusals: Mapping[tuple[UUID, str], tuple[str, dict[str, Any]]]) -> None:
+    """Write the refusals that a stop chain's replies brought from the barriers.
+
+    Args:
+        refusals: by saga and step, who says so, and the refusal. It counts for a step of this service alone; empty: it
+            is proved otherwise.
+    """
     if not refusals:
         return
     sagas, steps = {saga for saga, _ in refusals}, {step for _, step in refusals}
     found = steps_of_unended(sagas).select_for_update().filter(name__in=steps).order_by("pk")
-    refused = [row for row in found.only("saga_id", "name") if (row.saga_id, row.name) in refusals]
-    for row in refused:
-        row.refusal = refusals[row.saga_id, row.name]
+    refused: list[SagaStep] = []
+    for row in found.only("saga_id", "name", "command"):
+        speaker, refusal = refusals.get((row.saga_id, row.name), (None, None))
+        if speaker is not None and row.command.startswith(own_commands(speaker)):
+            row.refusal = refusal
+            refused.append(row)
     bulk.update(SagaStep, refused, ["refusal"])
 
 

@@ -143,10 +143,10 @@ def end_stop_chains(ends: Mapping[UUID, StopChainEnd]) -> set[UUID]:
     with transaction.atomic():
         refusals.record_refusals(
             {
-                (saga, step): refusal
+                (saga, step): (speaker, refusal)
                 for saga, end in ends.items()
                 for step, refusal in end.refusals.items()
-                if end.find_speaker(step) is not None
+                if (speaker := end.find_speaker(step)) is not None
             }
         )
         found = SAGAS.lock(ends)

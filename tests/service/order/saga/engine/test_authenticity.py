@@ -151,6 +151,15 @@ class TestTheEndOfAStop:
             complete(stopping, say(stopping, "undone", dict.fromkeys(TO_UNDO)) | invented)
         assert stopping.saga.steps.get(name="reserve-stock").refusal is None
 
+    def test_a_reason_that_another_service_gives_is_not_kept(self, stopping: Placed) -> None:
+        refusal = {"code": "sold_out", "reason": "there is none"}
+        said = dict.fromkeys(TO_UNDO) | {"reserve-stock": refusal}
+        with pytest.raises(Reject):
+            complete(stopping, say(stopping, "undone", said, reserve_stock="shipment"))
+        assert stopping.saga.steps.get(name="reserve-stock").refusal is None
+        complete(stopping, say(stopping, "undone", said))
+        assert stopping.saga.steps.get(name="reserve-stock").refusal == refusal
+
 
 class TestReports:
     PIVOT: dict[str, Any] = {"step": "capture-payment", "reply": REPLIES["capture-payment"]}
