@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Group, Permission, User
 from django.core.paginator import Paginator
 from django.db.models import IntegerField, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -134,21 +134,52 @@ for model in (User, Group):
     admin.site.unregister(model)
 
 
+def is_administrator(request: HttpRequest) -> bool:
+    return bool(request.user.is_active and request.user.is_superuser)
+
+
+def has_more_rights(account: User | None, request: HttpRequest) -> bool:
+    """Whether an account has, or has when it is active again, a right that the requesting account lacks."""
+    if account is None or is_administrator(request):
+        return False
+    given = Permission.objects.filter(Q(user=account) | Q(group__user=account))
+    names = {f"{app}.{name}" for app, name in given.values_list("content_type__app_label", "codename")}
+    return account.is_superuser or not request.user.has_perms(names)
+
+
 @admin.register(User)
 class AccountAdmin(SafeFormMixin, UserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
-    """Django's page in unfold's style."""
+    """Django's page in unfold's style, on which staff get no right that they do not have.
+
+    In Django's own, who may change accounts is an administrator with one tick, or with an administrator's new password.
+    """
 
     compressed_fields = False  # the two boxes of permissions are too wide beside their labels
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
+    rights = ("is_staff", "is_superuser", "groups", "user_permissions")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
+        fields = super().get_readonly_fields(request, obj)
+        return fields if is_administrator(request) else (*fields, *self.rights)
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return super().has_change_permission(request, obj) and not has_more_rights(obj, request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and not has_more_rights(obj, request)
 
 
 @admin.register(Group)
 class RoleAdmin(SafeFormMixin, GroupAdmin, ModelAdmin):  # type: ignore[misc]
-    """Django's page in unfold's style."""
+    """Django's page in unfold's style. Only an administrator gives a group rights: staff may be in it themselves."""
 
     compressed_fields = False
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Group | None = None) -> Any:
+        fields = super().get_readonly_fields(request, obj)
+        return fields if is_administrator(request) else (*fields, "permissions")
 
 
 @admin.register(UserToken)

@@ -6,7 +6,6 @@ name for all addresses, only after several times as many: others can still log i
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Any
 
 import structlog
@@ -18,18 +17,17 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.crypto import salted_hmac
 from rest_framework import status
-from rest_framework.throttling import BaseThrottle
 
 from celery_config.web.error_pages import is_api, respond
 from celery_config.web.problems import ApiError
 from celery_config.web.text import has_unstorable_text, make_printable
+from celery_config.web.throttling import read_address
 
 log = structlog.get_logger(__name__)
 
 COUNTED_BY = [["username", "ip_address"], "ip_address", "username"]
 SHARES = (1, 10, 5)
 """How many times as many failures lock, in the order of `COUNTED_BY`."""
-OF_SOCKET = "REMOTE_ADDR"
 LOCKED = "Too many logins failed, with this name or from this address. Wait as long as Retry-After says."
 
 
@@ -70,16 +68,6 @@ def read_name(request: HttpRequest, credentials: dict[str, Any] | None = None) -
     if name and not has_unstorable_text(name) and known.filter(username=name).exists():
         return name
     return f"unknown {salted_hmac('login', make_printable(name)).hexdigest()[:16]}"
-
-
-def read_address(request: HttpRequest) -> str | None:
-    """The client's address: with TLS what the proxy says, as for throttles; never what only the client says."""
-    for address in (BaseThrottle().get_ident(request), request.META.get(OF_SOCKET)):  # type: ignore[arg-type]
-        try:
-            return str(ipaddress.ip_address(address or ""))
-        except ValueError:
-            continue
-    return None
 
 
 def refuse_login(

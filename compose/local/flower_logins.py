@@ -11,6 +11,8 @@ from typing import Any
 
 from tornado import web
 
+from celery_config.common.client_addresses import find_client
+
 log = logging.getLogger("flower")
 MOST_ADDRESSES = 10_000
 
@@ -50,7 +52,7 @@ def guard(handler: type[Any], failed: FailedLogins) -> None:
     check_login, set_headers = handler.get_current_user, handler.set_default_headers
 
     def get_current_user(self: Any) -> Any:
-        address = self.request.remote_ip
+        address = find_client(self.request.remote_ip)
         if failed.is_locked(address):
             raise web.HTTPError(
                 HTTPStatus.TOO_MANY_REQUESTS, f"too many logins failed; wait {failed.seconds:g} s"

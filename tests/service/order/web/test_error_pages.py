@@ -205,6 +205,14 @@ class TestAskingForATokenByPassword:
         other = client.post("/api/token/", guess, content_type="application/json", REMOTE_ADDR="10.0.0.2")
         assert other.status_code == 400
 
+    def test_ten_times_a_minute_from_all_addresses_of_a_client(self, client: Client) -> None:
+        guess = {"username": "ada"}
+        for n in range(11):
+            answer = client.post(
+                "/api/token/", guess, content_type="application/json", REMOTE_ADDR=f"2001:db8::{n}"
+            )
+        assert answer.status_code == 429
+
     def test_an_address_is_not_what_a_client_says(self, client: Client) -> None:
         guess = {"username": "ada"}
         for n in range(11):

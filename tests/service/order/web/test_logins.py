@@ -51,6 +51,14 @@ def test_wrong_passwords_lock_their_name_at_their_address_alone(log_in: Any) -> 
     assert log_in("bob", RIGHT, ELSEWHERE) == 200
 
 
+def test_another_address_of_the_same_network_is_the_same_client(log_in: Any) -> None:
+    """A client has a whole network of IPv6, and could write each request from another address."""
+    for number in range(LIMIT):
+        log_in("ada", "wrong", f"2001:db8::{number + 1}")
+    assert log_in("ada", RIGHT, "2001:db8::ffff") == 429
+    assert log_in("ada", RIGHT, "2001:db8:0:1::1") == 200
+
+
 def test_a_lock_ends_and_tries_meanwhile_make_it_no_longer(log_in: Any) -> None:
     for _ in range(LIMIT + 3):
         log_in("ada", "wrong")
