@@ -92,6 +92,8 @@ def test_four_receipts_nothing_left_and_nothing_comes_back(shop: Shop) -> None:
     for order in orders:
         assert [parcel["address"] for parcel in parcels(shop, order)] == [HOME]
     facts = {service: {o: shop.facts(service, o) for o in orders} for service in PARTICIPANTS}
+    for of_order in facts["shipment"].values():
+        of_order["address_digest"] = ""  # so it is afterwards
 
     with shop.paused("order-relay"):
         moving = shop.place(**more)
