@@ -52,6 +52,18 @@ class Product(Published):
         return f"{self.sku} {self.name}"
 
 
+class Price(models.Model):
+    """A price that a product has or had. A trigger writes it, however the product is changed; append-only."""
+
+    # No foreign key: an order of a product that is deleted is judged, too.
+    sku = models.CharField(max_length=MAX_SKU, db_index=True)
+    amount = models.BigIntegerField(help_text="in minor units of the product's currency")
+    at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"{self.sku}: {self.amount}"
+
+
 class PayableCurrency(CopiedRow):
     """The copy of payment's currencies: what the payment provider takes. A missing row is not known yet."""
 

@@ -9,10 +9,9 @@ from uuid import UUID
 from django.db.models import BigIntegerField, F, OuterRef, Q, QuerySet, Subquery, Sum, Value
 from django.db.models.functions import Coalesce
 
-from celery_config.web.models import ChangeRecord
 from inventory_app.domain import Change, Payable, ReservationState, join_names
 from inventory_app.erasure import DATA_MAP
-from inventory_app.models import Movement, PayableCurrency, Product, Reservation, ReservationLine, Stock
+from inventory_app.models import Movement, PayableCurrency, Price, Reservation, ReservationLine, Stock
 
 
 def facts(orders: Collection[UUID]) -> dict[str, dict[str, Any]]:
@@ -40,19 +39,15 @@ def facts(orders: Collection[UUID]) -> dict[str, dict[str, Any]]:
 
 
 def read_prices(skus: Collection[str]) -> dict[str, dict[str, Any]]:
-    """The prices of each product that the change log knows, with the present one: `amounts`, and `since` when."""
-    records = (
-        ChangeRecord.objects.filter(kind="product", key__in=skus)
-        .order_by("id")
-        .values_list("key", "at", "what__price")
-    )
+    """The prices that each product has had: `amounts`, and `since` when all of them are known."""
     found: dict[str, dict[str, Any]] = {}
-    for sku, at, change in records:
-        known = found.setdefault(sku, {"since": at.isoformat(), "amounts": set()})
-        known["amounts"] |= {amount for amount in change or () if amount is not None}
-    for sku, price in Product.objects.filter(pk__in=found).values_list("pk", "price"):
-        found[sku]["amounts"].add(price)
-    return {sku: {**known, "amounts": sorted(known["amounts"])} for sku, known in found.items()}
+    for sku, at, amount in (
+        Price.objects.filter(sku__in=skus).order_by("id").values_list("sku", "at", "amount")
+    ):
+        known = found.setdefault(sku, {"since": at.isoformat(), "amounts": []})
+        if amount not in known["amounts"]:
+            known["amounts"].append(amount)
+    return found
 
 
 def totals() -> dict[str, Any]:

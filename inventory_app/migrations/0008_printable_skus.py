@@ -8,7 +8,7 @@ from django.db import migrations
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('inventory', '0007_first_prices'),
+        ('inventory', '0007_prices'),
     ]
 
     operations = [

@@ -60,7 +60,7 @@ def parcels(shop: Shop, order: str) -> list[dict[str, Any]]:
 
 
 def erasure(shop: Shop, asked: dict[str, Any]) -> dict[str, Any]:
-    return dict(call(shop, "order", "GET", asked["url"]).raise_for_status().json())
+    return dict(shop.shopper.http.get(asked["url"]).raise_for_status().json())
 
 
 def all_repeated(shop: Shop, letters: list[Letter]) -> None:
@@ -92,20 +92,22 @@ def test_four_receipts_nothing_left_and_nothing_comes_back(shop: Shop) -> None:
     for order in orders:
         assert [parcel["address"] for parcel in parcels(shop, order)] == [HOME]
     facts = {service: {o: shop.facts(service, o) for o in orders} for service in PARTICIPANTS}
+    for of_order in facts["shipment"].values():
+        of_order["address_digest"] = ""  # so it is afterwards
 
     with shop.paused("order-relay"):
         moving = shop.place(**more)
-        answer = call(shop, "order", "POST", f"{url}forget/", {"why": "a letter of 3 November"})
+        answer = shop.shopper.http.post(f"{url}forget/", json={"why": "a letter of 3 November"})
         assert (answer.status_code, answer.json()["code"]) == (409, "orders_under_way")
         assert moving in answer.json()["detail"]
     shop.all_confirmed([moving])
 
     asked = (
-        call(shop, "order", "POST", f"{url}forget/", {"why": "a letter of 3 November"})
+        shop.shopper.http.post(f"{url}forget/", json={"why": "a letter of 3 November"})
         .raise_for_status()
         .json()
     )
-    again = call(shop, "order", "POST", f"{url}forget/", {"why": "the same letter"}).raise_for_status().json()
+    again = shop.shopper.http.post(f"{url}forget/", json={"why": "the same letter"}).raise_for_status().json()
     assert again["id"] == asked["id"]
     late = shop.shopper.place(shop.order(**more))
     assert (late.status_code, late.json()["code"]) == (422, "unknown_customer")
@@ -148,7 +150,7 @@ def test_kill_nine_of_workers_in_the_midst_of_it(shop: Shop) -> None:
     shop.all_confirmed(orders)
     with shop.locked("shipment", "messaging_barrierrow", "SHARE"):
         asked = [
-            call(shop, "order", "POST", f"/api/customers/{customer}/forget/", {"why": "x"}).json()
+            shop.shopper.http.post(f"/api/customers/{customer}/forget/", json={"why": "x"}).json()
             for customer in customers
         ]
         until(lambda: shop.blocked("shipment"), "shipment is in the midst of forgetting")
@@ -170,7 +172,7 @@ def test_what_is_left_anywhere_is_found_by_the_audit(shop: Shop) -> None:
     customer = call(shop, "order", "POST", "/api/customers/", {"name": HOME["name"]}).json()["id"]
     order = shop.place(customer=customer, address=HOME)
     shop.all_confirmed([order])
-    asked = call(shop, "order", "POST", f"/api/customers/{customer}/forget/", {"why": "x"}).json()
+    asked = shop.shopper.http.post(f"/api/customers/{customer}/forget/", json={"why": "x"}).json()
     until(lambda: erasure(shop, asked)["status"] == "done", "all have forgotten")
     planted = {
         "order": f"UPDATE order_order SET cancel_reason = 'by Quillon' WHERE id = '{order}'",

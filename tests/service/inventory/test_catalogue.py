@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.apps import apps
 
 from celery_config.messaging.models import OutboxMessage
-from celery_config.web.models import ChangeRecord
 from inventory_app import services
 from inventory_app.errors import AdjustmentConflict, RepeatedProduct, StockBelowReserved, UnknownProduct
-from inventory_app.models import Movement, Product, Stock
+from inventory_app.models import Movement, Price, Product, Stock
 from inventory_app.selectors import read_prices
 from inventory_app.services import OpeningResult, PutResult
 from tests.service.together import postgresql
@@ -139,18 +136,14 @@ def test_the_audit_sees_stock_that_does_not_add_up(shop: Any, change: dict[str, 
 
 
 def test_the_audit_is_told_every_price_that_a_product_has_had(shop: Any) -> None:
-    """The present one counts however it was set; a product of which the change log knows nothing has none."""
+    """However it was set, and also after the product is gone."""
     for price in (250, 300, 250, 400):
         services.put_products(products=[shop.product("A", price=price, name=str(price))], by="ada")
-    Product.objects.filter(pk="A").update(price=7)
+    Product.objects.filter(pk="A").update(price=7, name="x")
+    Product.objects.filter(pk="A").update(name="y")
     Product.objects.create(sku="B", name="b", price=1, currency="GBP", weight_grams=1)
-    first = ChangeRecord.objects.earliest("id")
-    assert read_prices({"A", "B", "C"}) == {
-        "A": {"since": first.at.isoformat(), "amounts": [7, 250, 300, 400]}
-    }
-
-
-def test_an_update_of_the_software_keeps_the_prices_that_are_there(shop: Any) -> None:
-    Product.objects.create(sku="B", name="b", price=1, currency="GBP", weight_grams=1)
-    import_module("inventory_app.migrations.0007_first_prices").record_prices(apps, None)
-    assert read_prices({"B"})["B"]["amounts"] == [1]
+    Product.objects.filter(pk="B").delete()
+    found = read_prices({"A", "B", "C"})
+    assert {sku: known["amounts"] for sku, known in found.items()} == {"A": [250, 300, 400, 7], "B": [1]}
+    assert found["A"]["since"] == Price.objects.earliest("id").at.isoformat()
+    assert Price.objects.count() == 6

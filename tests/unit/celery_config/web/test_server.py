@@ -333,7 +333,7 @@ class TestAStop:
             web.application.let_go.set()
             assert is_fine(read_answer(held))
             assert is_dropped(idle)
-        web.stop()
+        web.join()
         assert web.all_answered
 
     def test_waits_no_longer_than_it_may(self) -> None:
