@@ -237,7 +237,7 @@ def let_stand_still(shop: Shop, faults: Faults, done: str, uncompared: alerts.Se
     letters = len(shop.dead_letters())
     shop.wire.send(Letter(commands_queue("order"), b"{", {"content_type": "application/json"}))
     until(lambda: len(shop.dead_letters()) > letters, "the dead letter is kept")
-    execute(shop, "order", "UPDATE order_catalogueproduct SET price = price + 1 WHERE sku = 'TEA'")
+    execute(shop, "order", "UPDATE order_catalogueproduct SET name = name || '!' WHERE sku = 'TEA'")
     assert shop.command("order", "sync", "--check", "--patience", "0.1").returncode == 1
     with_letter = scrape(shop)
     with without(shop, "payment-worker", "shipment-relay"):

@@ -78,10 +78,12 @@ def test_changes_of_every_kind_under_kill_nine_end_equal(shop: Shop, service: st
 def test_what_was_written_into_a_copy_is_found_and_mended(shop: Shop) -> None:
     execute(shop, "inventory", "UPDATE inventory_product SET price = price + 1")
     assert sync(shop, "order", "--check")[::2] == (0, 0)
-    execute(shop, "order", "UPDATE order_catalogueproduct SET price = 1 WHERE sku = 'TEA'")
-    execute(shop, "order", "DELETE FROM order_catalogueproduct WHERE sku = 'KETTLE'")
     try:
-        assert sync(shop, "order", "--check", "--patience", "1")[::2] == (1, 2)
+        # The relay follows the source, and might just ask it for the row that is missing.
+        with shop.paused("order-relay"):
+            execute(shop, "order", "UPDATE order_catalogueproduct SET price = 1 WHERE sku = 'TEA'")
+            execute(shop, "order", "DELETE FROM order_catalogueproduct WHERE sku = 'KETTLE'")
+            assert sync(shop, "order", "--check", "--patience", "1")[::2] == (1, 2)
     finally:
         assert sync(shop, "order", "--repair", "--patience", "1")[::2] == (0, 0)
     assert sync(shop, "order")[::2] == (0, 0)
