@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 def read_user_name() -> str:
-    """Return who runs the command; a container may run as a user of whom the system knows the number alone."""
+    """Return who runs the command; in a container the system may know only the number of the user."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

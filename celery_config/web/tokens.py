@@ -37,7 +37,7 @@ def issue_token(user: Any, name: str = "") -> tuple[UserToken, str]:
 
 
 def note_use(token: UserToken, now: datetime) -> None:
-    """Write that the token is used in this hour, once an hour; a database that takes no writes refuses nobody."""
+    """Write that the token is used in this hour, once an hour; a database that takes no writes refuses no login."""
     hour = now.replace(minute=0, second=0, microsecond=0)
     if token.used_at is not None and token.used_at >= hour:
         return

@@ -1,7 +1,7 @@
 """Rollover of log files: they grow for a week and to a limited size; what is erased elsewhere does not stay in them.
 
 A process writes into its file until it ends, so the file keeps its name: its content moves to `NAME.log.1`, which
-replaces an older one, and it begins anew. A line that is written in the moment between the two is lost.
+replaces an older one, and begins again. A line that is written in the moment between the two is lost.
 """
 
 from __future__ import annotations
