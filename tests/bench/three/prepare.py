@@ -16,10 +16,12 @@ def main(argv: list[str]) -> int:
 
 
 def make_tables(service: str) -> None:
-    """Make them with the service's own role, which then owns them."""
+    """Make them as the service's tables are made: their owner is not the service's own role."""
     from django.db import connection
 
-    with connection.cursor() as cursor:
+    from celery_config.web.management.commands.migrate import logged_in_as_owner
+
+    with logged_in_as_owner(), connection.cursor() as cursor:
         for statement in TABLES[service]:
             cursor.execute(statement)
 
