@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 from celery_config.copies.api import CopiedDetail
 from celery_config.participant.api import WebhookApi
 from celery_config.reconciliation.api import FactsApi, ReconciliationApi
-from celery_config.web.permissions import needs_of
+from celery_config.web.permissions import find_table_needs
 from payment_app import selectors
 from payment_app.gateways import gateway
 from payment_app.models import Account, BillingCustomer, LedgerTransaction, Payment, Posting
@@ -78,7 +78,7 @@ class BalanceOutputSerializer(serializers.Serializer[Any]):
 
 
 class BalancesApi(APIView):
-    needs = needs_of(Account)
+    needs = find_table_needs(Account)
 
     @extend_schema(responses=BalanceOutputSerializer(many=True))
     def get(self, request: Request) -> Response:
@@ -107,7 +107,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("customers/<uuid:pk>/", BillingCustomerApi.as_view(), name="billing-customer"),
     path(
         "provider-books/",
-        ReconciliationApi.as_view(source=SOURCE, needs=needs_of(Payment)),
+        ReconciliationApi.as_view(source=SOURCE, needs=find_table_needs(Payment)),
         name="provider-books",
     ),
     path(

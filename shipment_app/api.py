@@ -8,7 +8,7 @@ from rest_framework import generics, serializers
 from celery_config.copies.api import CopiedDetail
 from celery_config.participant.api import WebhookApi
 from celery_config.reconciliation.api import FactsApi, ReconciliationApi
-from celery_config.web.permissions import needs_of
+from celery_config.web.permissions import find_table_needs
 from shipment_app import selectors
 from shipment_app.carriers import carrier
 from shipment_app.models import DeliveryAddress, Shipment
@@ -59,7 +59,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("delivery-addresses/<uuid:pk>/", DeliveryAddressApi.as_view(), name="delivery-address"),
     path(
         "carrier-books/",
-        ReconciliationApi.as_view(source=SOURCE, needs=needs_of(Shipment)),
+        ReconciliationApi.as_view(source=SOURCE, needs=find_table_needs(Shipment)),
         name="carrier-books",
     ),
     path(

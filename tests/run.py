@@ -17,7 +17,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from celery_config.common.service_calls import name_token, pairs_of
+from celery_config.common.service_calls import list_pairs, name_token
 from celery_config.common.services import ORCHESTRATOR, PACKAGES, SERVICES
 from compose.local import packages
 from compose.local.environment import ROOT, var_folder
@@ -151,7 +151,7 @@ def production(service: str) -> dict[str, str]:
         f"{prefix}_DATABASE_URL": f"postgres://{service}:secret@db:5432/{service}",
         f"{prefix}_BROKER_URL": f"amqp://{service}:secret@broker:5672/order-saga",
         f"{prefix}_SECRET_KEY": "correct horse battery staple, and fifty letters more: 0123456789",
-        **{name_token(pair): f"a-token-of-{'-to-'.join(pair)}" for pair in pairs_of(service)},
+        **{name_token(pair): f"a-token-of-{'-to-'.join(pair)}" for pair in list_pairs(service)},
         **{f"{name.upper()}_MESSAGE_KEYS": f"a-key-of-{name}" for name in SERVICES},
         f"{prefix}_HOSTS": f"{service}.example.org",
         f"{prefix}_WEBHOOK_SECRET": "a-webhook-secret-of-its-own",

@@ -76,13 +76,13 @@ def name_caller(caller: str) -> str:
     return f"service:{caller}"
 
 
-def pairs_of(service: str) -> list[Pair]:
+def list_pairs(service: str) -> list[Pair]:
     """The pairs whose tokens the processes of a service need: as the called, and as the caller."""
     every = [(caller, callee) for callee, callers in CALLS.items() for caller in callers]
     return [pair for pair in every if service in pair]
 
 
-def operator_pairs() -> list[Pair]:
+def list_operator_pairs() -> list[Pair]:
     """The pairs whose tokens the commands of the operator need, which run beside the order service's web."""
     return [(OPERATOR, callee) for callee in CALLS]
 
@@ -98,7 +98,7 @@ def name_shared_token(callee: str) -> str:
     return f"{callee.upper()}_SERVICE_TOKEN"
 
 
-def tokens_of(service: str) -> set[str]:
+def list_token_variables(service: str) -> set[str]:
     """The variables of all tokens that the processes of a service know, those of older versions included."""
-    pairs = pairs_of(service)
+    pairs = list_pairs(service)
     return {*map(name_token, pairs), *(name_shared_token(callee) for _, callee in pairs)}

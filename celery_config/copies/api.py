@@ -27,7 +27,7 @@ from celery_config.db import functions
 from celery_config.http.service_client import ServiceCallError
 from celery_config.messaging.feed import open_feed
 from celery_config.web.parsers import parse_body
-from celery_config.web.permissions import Needs, name_permission, needs_of
+from celery_config.web.permissions import Needs, find_table_needs, name_permission
 from celery_config.web.problems import ApiError
 
 MAX_RANGES, MAX_PIECE_ROWS, MAX_PIECES, MAX_ROWS, MAX_CHANGES = 100, 5000, 200, 5000, 1000
@@ -193,7 +193,7 @@ class PublishedChanges(PublishedAPI):
 
 
 class CopiesList(APIView):
-    needs = needs_of(CopyState)
+    needs = find_table_needs(CopyState)
 
     @extend_schema(responses={200: dict})
     def get(self, request: Request) -> Response:

@@ -20,7 +20,7 @@ from celery_config.messaging.models import BarrierRow, OutboxMessage
 from celery_config.messaging.outbox.publishing import count_set_aside
 from celery_config.messaging.outbox.relay import oldest_unpublished_seconds
 from celery_config.web.columns import SECRET_FIELDS
-from celery_config.web.permissions import needs_of
+from celery_config.web.permissions import find_table_needs
 
 FEED_LIMIT = 1000
 ASKED = ("customer", "amount", "currency", "refund", "refund_amount")
@@ -50,7 +50,7 @@ def hide_tokens(payload: dict[str, Any]) -> dict[str, Any]:
 class EventFeed(APIView):
     """Events in the order in which their transactions became visible, for readers that catch up (rule 20, the feed)."""
 
-    needs = needs_of(OutboxMessage)
+    needs = find_table_needs(OutboxMessage)
 
     @extend_schema(
         parameters=[
@@ -125,7 +125,7 @@ def read_time(text: str) -> datetime:
 class OutboxState(APIView):
     """How far the relay is."""
 
-    needs = needs_of(OutboxMessage)
+    needs = find_table_needs(OutboxMessage)
 
     @extend_schema(responses={200: dict})
     def get(self, request: Request) -> Response:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from django.core.exceptions import ImproperlyConfigured
 
 from celery_config.broker.message_authentication import MessageKeys, Mode, read_keys
 from celery_config.common.logging import configure_logging
-from celery_config.common.service_calls import name_shared_token, name_token, operator_pairs, pairs_of
+from celery_config.common.service_calls import list_operator_pairs, list_pairs, name_shared_token, name_token
 from celery_config.common.services import ORCHESTRATOR, SERVICES, SUBSCRIPTIONS
 from celery_config.common.timeouts import Timeouts
 from celery_config.http.service_tokens import ServiceTokens, TokenMode
@@ -22,6 +23,7 @@ from celery_config.settings.databases import database_settings, owner_settings
 from celery_config.settings.environment import ROOT, env
 from celery_config.settings.web import web_settings
 
+M = TypeVar("M", bound=StrEnum)
 ENVIRONMENTS = ("local", "production")
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 __all__ = ["celery_settings", "env", "service_settings"]
@@ -61,8 +63,8 @@ def service_settings(
     tls = production and env.bool("TLS", True)
     hosts = env.list(f"{prefix}_HOSTS", default=[*LOOPBACK_HOSTS])
     keys = map(name_keys, known_keys(service))
-    tokens = [*map(name_token, pairs_of(service))]
-    if token_mode() is TokenMode.SHARED:
+    tokens = [*map(name_token, list_pairs(service))]
+    if read_token_mode() is TokenMode.SHARED:
         tokens = [name_shared_token(service)]
     with_known_defaults = (f"{prefix}_SECRET_KEY", *tokens, *keys, *secrets)
     if production:
@@ -159,17 +161,19 @@ def demand(why: str, *names: str) -> None:
         raise ImproperlyConfigured(f"{why} needs {', '.join(missing)} in the environment.")
 
 
-def token_mode() -> TokenMode:
+def read_mode(variable: str, default: M) -> M:
     """
     Raises:
-        ImproperlyConfigured: SERVICE_AUTHENTICATION is none of its values.
+        ImproperlyConfigured: the variable is none of the values of its mode.
     """
-    mode = env.str("SERVICE_AUTHENTICATION", TokenMode.REQUIRE.value)
-    if mode not in [*TokenMode]:
-        raise ImproperlyConfigured(
-            f"SERVICE_AUTHENTICATION is {mode!r}; it is one of {', '.join(TokenMode)}."
-        )
-    return TokenMode(mode)
+    modes, text = type(default), env.str(variable, default.value)
+    if text not in [*modes]:
+        raise ImproperlyConfigured(f"{variable} is {text!r}; it is one of {', '.join(modes)}.")
+    return modes(text)
+
+
+def read_token_mode() -> TokenMode:
+    return read_mode("SERVICE_AUTHENTICATION", TokenMode.REQUIRE)
 
 
 def read_service_tokens(service: str, *, with_defaults: bool) -> ServiceTokens:
@@ -179,13 +183,13 @@ def read_service_tokens(service: str, *, with_defaults: bool) -> ServiceTokens:
         with_defaults: a token that is not in the environment has a known value, for this machine alone.
     """
     tokens = {}
-    for pair in dict.fromkeys([*pairs_of(service), *operator_pairs()]):
+    for pair in dict.fromkeys([*list_pairs(service), *list_operator_pairs()]):
         default = f"local-only-{'-to-'.join(pair)}-token" if with_defaults else ""
         if known := read_keys(env.str(name_token(pair), default)):
             tokens[pair] = known
     shared = {name: env.str(name_shared_token(name), "").encode() for name in SERVICES}
     return ServiceTokens(
-        service, tokens, {name: token for name, token in shared.items() if token}, token_mode()
+        service, tokens, {name: token for name, token in shared.items() if token}, read_token_mode()
     )
 
 
@@ -195,16 +199,14 @@ def read_message_keys(service: str) -> MessageKeys:
     Raises:
         ImproperlyConfigured: MESSAGE_AUTHENTICATION is none of its values, or a key is empty.
     """
-    mode = env.str("MESSAGE_AUTHENTICATION", Mode.REQUIRE.value)
-    if mode not in [*Mode]:
-        raise ImproperlyConfigured(f"MESSAGE_AUTHENTICATION is {mode!r}; it is one of {', '.join(Mode)}.")
+    mode = read_mode("MESSAGE_AUTHENTICATION", Mode.REQUIRE)
     keys = {
         name: read_keys(env.str(name_keys(name), f"local-only-{name}-messages"))
         for name in known_keys(service)
     }
     if empty := [name_keys(name) for name, some in keys.items() if not some]:
         raise ImproperlyConfigured(f"{', '.join(empty)} holds no key.")
-    return MessageKeys(keys, Mode(mode))
+    return MessageKeys(keys, mode)
 
 
 def known_keys(service: str) -> tuple[str, ...]:

@@ -64,11 +64,11 @@ def asked_methods(method: str, view: Any) -> list[str]:
 def find_needs(view: Any) -> Needs:
     """What each method of a view needs; a method that is not there is for services alone."""
     queryset = getattr(view, "queryset", None)
-    by_table = needs_of(queryset.model) if queryset is not None else {}
+    by_table = find_table_needs(queryset.model) if queryset is not None else {}
     return {**by_table, **getattr(view, "needs", {})}
 
 
-def needs_of(model: type[Model]) -> Needs:
+def find_table_needs(model: type[Model]) -> Needs:
     """What the methods of a view of this table need."""
     return {method: (name_permission(act, model),) for method, act in ACTS.items()}
 

@@ -75,7 +75,7 @@ class Holder:
             write(folder, file, ())
 
     def holds(self, process: str) -> bool:
-        return service_of(process) in self.services
+        return read_service_name(process) in self.services
 
     def note_start(self, process: str) -> None:
         with self.lock:
@@ -106,12 +106,12 @@ class Holder:
                 self.start(name)
 
     def write(self) -> None:
-        write(self.folder, HELD, self.services, map(service_of, self.starting))
+        write(self.folder, HELD, self.services, map(read_service_name, self.starting))
 
 
 def name_processes(service: str) -> list[str]:
     return [f"{service}-{kind}" for kind in KINDS]
 
 
-def service_of(process: str) -> str:
+def read_service_name(process: str) -> str:
     return process.rpartition("-")[0]

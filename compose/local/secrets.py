@@ -4,20 +4,21 @@ import re
 from collections.abc import Mapping
 
 from celery_config.common.secret_files import SECRET
-from celery_config.common.service_calls import OPERATOR, name_token, operator_pairs, tokens_of
+from celery_config.common.service_calls import OPERATOR, list_operator_pairs, list_token_variables, name_token
 from celery_config.common.services import ORCHESTRATOR, PARTICIPANTS, SERVICES
 
 # It is the name of a file, and every service reads it.
 _NO_SECRETS = {"BROKER_CLIENT_KEY"}
 _ADMINISTRATION = re.compile(r"^ADMIN_PASSWORD$|_OWNER_DATABASE_(URL|PASSWORD)$")
 _OF_OTHERS: dict[str, set[str]] = {
-    **{service: tokens_of(service) for service in PARTICIPANTS},
+    **{service: list_token_variables(service) for service in PARTICIPANTS},
     # It checks what each of them says.
-    ORCHESTRATOR: tokens_of(ORCHESTRATOR) | {f"{service.upper()}_MESSAGE_KEYS" for service in SERVICES},
+    ORCHESTRATOR: list_token_variables(ORCHESTRATOR)
+    | {f"{service.upper()}_MESSAGE_KEYS" for service in SERVICES},
     # It signs its webhooks.
     "sandbox": {"PAYMENT_WEBHOOK_SECRET", "SHIPMENT_WEBHOOK_SECRET"},
 }
-_OF_OPERATOR = {name_token(pair) for pair in operator_pairs()}
+_OF_OPERATOR = {name_token(pair) for pair in list_operator_pairs()}
 _PREFIXES = {name: name for name in (*SERVICES, "sandbox", "flower", OPERATOR)} | {"stripe": "payment"}
 _CALL_PROVIDERS = ("payment", "shipment")
 

@@ -134,20 +134,20 @@ def find_faults_of_api() -> list[str]:
         for who, user, allowed in person.list_cases(row["people"]):
             client.credentials()
             client.force_authenticate(user)
-            status = getattr(client, method)(calls[call], {}, **body_of(method)).status_code
+            status = getattr(client, method)(calls[call], {}, **make_body(method)).status_code
             if (status not in REFUSED) is not allowed:
                 faults.append(f"{call} by {who}: {status}")
         client.force_authenticate(None)
         for caller in CALLS[settings.SERVICE]:
             client.credentials(HTTP_AUTHORIZATION=bearer(caller))
-            status = getattr(client, method)(calls[call], {}, **body_of(method)).status_code
+            status = getattr(client, method)(calls[call], {}, **make_body(method)).status_code
             allowed = row["people"] == EVERYONE or caller in row.get("callers", [])
             if (status not in REFUSED) is not allowed:
                 faults.append(f"{call} by {caller}: {status}")
     return faults
 
 
-def body_of(method: str) -> dict[str, str]:
+def make_body(method: str) -> dict[str, str]:
     return {} if method == "get" else {"format": "json"}
 
 

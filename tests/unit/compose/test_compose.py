@@ -25,7 +25,12 @@ from celery_config.broker.topology import (
     control_exchange,
 )
 from celery_config.common.secret_files import SECRET
-from celery_config.common.service_calls import name_shared_token, name_token, operator_pairs, tokens_of
+from celery_config.common.service_calls import (
+    list_operator_pairs,
+    list_token_variables,
+    name_shared_token,
+    name_token,
+)
 from celery_config.common.services import ORCHESTRATOR, PARTICIPANTS, SERVICES, SUBSCRIPTIONS
 from compose import new_env, pin_images
 from compose.local.environment import WEBHOOKS
@@ -303,9 +308,9 @@ class TestConfinement:
         if service in SERVICES:
             own = {f"{service}_{n}" for n in ("database_password", "secret_key", "message_keys")}
             # Those with which it is called, and with which it calls.
-            own |= tokens_of(service)
+            own |= list_token_variables(service)
             if f"{service}-{process}" == f"{ORCHESTRATOR}-web":
-                own |= {*map(name_token, operator_pairs())}
+                own |= {*map(name_token, list_operator_pairs())}
             own |= {f"rabbitmq_{service}_password"}
             if process == "migrate":
                 own |= {f"{service}_admin_password", f"{service}_owner_database_password"}

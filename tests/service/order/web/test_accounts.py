@@ -1,4 +1,4 @@
-"""Staff who may change accounts and groups give nobody, and take from nobody, a right that they lack themselves."""
+"""Staff who may change accounts and groups give and take only rights that they have themselves."""
 
 from __future__ import annotations
 

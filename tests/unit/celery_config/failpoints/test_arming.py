@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from celery_config.common.service_calls import name_token, pairs_of
+from celery_config.common.service_calls import list_pairs, name_token
 from celery_config.failpoints import points
 from celery_config.failpoints.arming import Armed, Failpoint
 from celery_config.failpoints.points import Point, Way
@@ -84,7 +84,7 @@ def test_production_refuses_to_start_with_them(tmp_path: Path) -> None:
         "PAYMENT_DATABASE_URL": "postgres://payment:x@db:5432/payment", "PAYMENT_HOSTS": "x",
         "PAYMENT_BROKER_URL": "amqp://payment:x@broker:5672/order-saga", "PAYMENT_SECRET_KEY": "k" * 60,
         "PAYMENT_WEBHOOK_SECRET": "w", "PAYMENT_MESSAGE_KEYS": "m",
-        **{name_token(pair): "t" for pair in pairs_of("payment")},
+        **{name_token(pair): "t" for pair in list_pairs("payment")},
     }  # fmt: skip
     done = subprocess.run(
         [sys.executable, "manage.py", "payment", "check"],

@@ -6,7 +6,7 @@ from itertools import combinations
 
 import pytest
 
-from celery_config.common.service_calls import CALLS, SHARED, find_scope, name_token, pairs_of
+from celery_config.common.service_calls import CALLS, SHARED, find_scope, list_pairs, name_token
 from celery_config.errors import CallFailed
 from celery_config.http.service_tokens import ServiceTokens, TokenMode
 
@@ -59,8 +59,8 @@ def test_no_participant_holds_what_another_calls_with() -> None:
     """What one of them knows opens nothing of the order service in another's name."""
     participants = set(CALLS) - {"order"}
     for one, other in combinations(sorted(participants), 2):
-        theirs = {pair for pair in pairs_of(other) if pair[0] == other}
-        assert not {name_token(pair) for pair in pairs_of(one)} & {
+        theirs = {pair for pair in list_pairs(other) if pair[0] == other}
+        assert not {name_token(pair) for pair in list_pairs(one)} & {
             name_token(pair) for pair in theirs - {(other, one)}
         }
 

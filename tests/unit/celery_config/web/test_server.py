@@ -1,4 +1,4 @@
-"""The web's HTTP server: clients that are slow in any way keep nobody else from being answered."""
+"""The web's HTTP server: others are answered, however slow some clients are."""
 
 from __future__ import annotations
 

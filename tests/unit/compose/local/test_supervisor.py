@@ -269,5 +269,5 @@ def test_up_starts_a_process_that_fails_once_at_a_time(
         if not restarter.is_expected(death.name):
             restarter.start_again(death.name)
         tries.get(timeout=WAIT)
-    restarter.holder.services.add(held.service_of("a"))
+    restarter.holder.services.add(held.read_service_name("a"))
     assert most == 1
