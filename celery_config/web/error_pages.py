@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+
 from django.core.exceptions import DisallowedHost, RequestDataTooBig
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template import loader
 from django.views import defaults
 from rest_framework import exceptions, status
 
 from celery_config.web.idempotency_keys import HEADER, refuse_key
 from celery_config.web.middleware import EncodingRefused, HttpsRequired, KeyMisplaced
-from celery_config.web.problems import PROBLEM_TYPE, ApiError, build_problem
+from celery_config.web.problems import PROBLEM_TYPE, ApiError, Busy, build_problem, to_api_error
 
 HOST_NOT_ALLOWED = (
     "The Host header names no host of this service. Use an address that its hosts setting lists."
@@ -77,11 +80,25 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
+    cause = sys.exception()
+    error = to_api_error(cause) if isinstance(cause, Exception) else None
+    if isinstance(error, Busy):
+        return service_unavailable(request, error)
     if not is_api(request):
         return defaults.server_error(request)
     return respond(
         ApiError(INTERNAL_ERROR, status_code=status.HTTP_500_INTERNAL_SERVER_ERROR, code="internal_error")
     )
+
+
+def service_unavailable(request: HttpRequest, error: Busy) -> HttpResponse:
+    """The database is away, busy or read-only; nothing was done."""
+    if is_api(request):
+        answer = respond(error)
+    else:
+        answer = HttpResponse(loader.get_template("503.html").render(), status=error.status_code)
+    answer["Retry-After"] = str(error.wait)
+    return answer
 
 
 # Django looks for these names in a service's URL configuration.

@@ -101,11 +101,12 @@ def context(browser: Browser, open_shop: Shop) -> Iterator[BrowserContext]:
         complaints = Complaints()
         page = complaints.watch(context.new_page())
         for service in SERVICES:
-            page.goto(f"{open_shop.stack.url(service)}/admin/")
+            home = f"{open_shop.stack.url(service)}/admin/"
+            page.goto(home)
             page.fill("input[name=username]", name)
             page.fill("input[name=password]", password)
             page.click("[type=submit]")
-            page.wait_for_url("**/admin/")
+            page.wait_for_url(home)
         assert not complaints
         page.close()
         yield context

@@ -52,10 +52,22 @@ class DatabaseWrapper(base.DatabaseWrapper):
         Django's own check sends a statement, a tenth of the cost of accepting an order. While there is nothing to read,
         the server has not closed the connection. (No check finds a server that vanished silently: TCP's keepalives and
         the limits of each answer do.)
+
+        A session that had an error is asked: one that became read-only stays so, even when its database takes writes
+        again, and a new one may find the primary.
         """
+        if self.errors_occurred:
+            return self._takes_writes()
         if self.connection is not None and not self.connection.closed:
             poll = select.poll()
             poll.register(self.connection.fileno(), select.POLLIN)
             if not poll.poll(0):
                 return True
         return super().is_usable()
+
+    def _takes_writes(self) -> bool:
+        try:
+            (read_only,) = self.connection.execute("SHOW transaction_read_only").fetchone()
+        except psycopg.Error:
+            return False
+        return bool(read_only == "off")

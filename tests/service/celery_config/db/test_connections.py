@@ -6,9 +6,11 @@ from unittest.mock import patch
 
 import psycopg
 import pytest
-from django.db import close_old_connections, connection
+from django.contrib.sessions.models import Session
+from django.db import OperationalError, ProgrammingError, close_old_connections, connection
 from django.db.backends.postgresql import base
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -26,6 +28,10 @@ def backend() -> int:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         return int(cursor.fetchone()[0])
+
+
+def write() -> None:
+    Session.objects.create(session_key="a", session_data="", expire_date=timezone.now())
 
 
 def cut(pid: int) -> None:
@@ -51,3 +57,21 @@ def test_one_that_was_cut_is_made_anew() -> None:
     close_old_connections()
     assert one() == 1
     assert backend() != pid
+
+
+def test_one_that_takes_no_writes_is_made_anew() -> None:
+    """A session that began while its database was read-only stays read-only after that."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET default_transaction_read_only = on")
+    with pytest.raises(OperationalError):
+        write()
+    close_old_connections()  # as at the end of a request
+    write()
+
+
+def test_one_that_had_another_error_is_kept() -> None:
+    pid = backend()
+    with pytest.raises(ProgrammingError), connection.cursor() as cursor:
+        cursor.execute("SELECT nothing")
+    close_old_connections()
+    assert backend() == pid

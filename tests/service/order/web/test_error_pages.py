@@ -232,3 +232,20 @@ def test_a_database_that_is_busy(client: Client, monkeypatch: pytest.MonkeyPatch
     client.force_login(User.objects.create_user("ada", password="x"))
     answer = client.get("/api/orders/")
     assert (answer.status_code, answer.json()["code"]) == (503, "busy")
+
+
+@pytest.mark.parametrize(
+    ("url", "content_type"), [("/admin/login/", "text/html; charset=utf-8"), ("/api/nothing/", PROBLEM)]
+)
+def test_a_database_that_is_away_before_a_view_of_ours(
+    client: Client, monkeypatch: pytest.MonkeyPatch, url: str, content_type: str
+) -> None:
+    def fail(*args: object) -> None:
+        raise OperationalError("the connection is closed")
+
+    client.raise_request_exception = False
+    monkeypatch.setattr("celery_config.web.middleware.check_encoding", fail)
+    answer = client.get(url)
+    assert answer.status_code == 503
+    assert answer.headers["Content-Type"] == content_type
+    assert answer.headers["Retry-After"] == "5"
