@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+
+from django.http import HttpRequest
+from django.templatetags.static import static
 
 from celery_config.settings.environment import env
 
@@ -27,6 +31,11 @@ REST_FRAMEWORK = {
         "verbs": env.str("VERB_RATE", "120/minute"),
     },
 }
+
+
+def static_url(name: str) -> Callable[[HttpRequest], str]:
+    """The address of a static file of ours, which is known only when Django has its settings."""
+    return lambda _: static(f"order_saga/{name}")
 
 
 def api_settings(service: str, *, tls: bool) -> dict[str, Any]:
@@ -59,7 +68,7 @@ def api_settings(service: str, *, tls: bool) -> dict[str, Any]:
             "SITE_ICON": ICON,
             "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": ICON}],
             "ENVIRONMENT": "celery_config.web.site.environment_badge",
-            "STYLES": ["/static/order_saga/theme.css", "/static/order_saga/admin.css"],
-            "SCRIPTS": ["/static/order_saga/htmx.js"],
+            "STYLES": [static_url("theme.css"), static_url("admin.css")],
+            "SCRIPTS": [static_url("htmx.js")],
         },
     }

@@ -55,6 +55,28 @@ def login_settings() -> dict[str, Any]:
     }
 
 
+def static_settings() -> dict[str, Any]:
+    """Static files: from `STATIC_FOLDER`, where `collectstatic` puts them, else from the packages themselves.
+
+    Collected files have their hash in their names, so a browser keeps them for a year, and are compressed.
+    """
+    folder = env.str("STATIC_FOLDER", "")
+    backend = (
+        "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if folder
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    )
+    return {
+        "STATIC_URL": "static/",
+        "STATIC_ROOT": folder or None,
+        "WHITENOISE_USE_FINDERS": not folder,
+        "STORAGES": {
+            "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+            "staticfiles": {"BACKEND": backend},
+        },
+    }
+
+
 def web_settings(service: str, package: str, apps: tuple[str, ...], *, tls: bool) -> dict[str, Any]:
     """Apps, middleware, templates, static files, cookies and headers.
 
@@ -133,9 +155,7 @@ def web_settings(service: str, package: str, apps: tuple[str, ...], *, tls: bool
                 "OPTIONS": {"MAX_ENTRIES": 10_000},
             }
         },
-        "STATIC_URL": "static/",
-        # Static files are served from the packages themselves: nothing to collect before a start.
-        "WHITENOISE_USE_FINDERS": True,
+        **static_settings(),
         # After a login at /admin/login/ itself, which names no page to return to.
         "LOGIN_REDIRECT_URL": "admin:index",
         # Cookies ignore ports: without names of their own four admins on one host log each other out. Browsers take

@@ -38,6 +38,10 @@ class Blueprint:
         command = ("-m", "compose.local.prepare", service)
         return self._process(f"{service}-prepare", *command, administers=True)
 
+    def collect_static(self) -> Process:
+        """Return the process that collects the static files, which all services share."""
+        return self._process("order-static", "manage.py", "order", "collectstatic", "--no-input")
+
     def worker(self, service: str, number: int = 1) -> Process:
         if number == 1:
             return self._measured(f"{service}-worker", "manage.py", service, "worker")

@@ -130,6 +130,7 @@ def build(
     ours = {
         "ORDER_SAGA_VAR": str(var),
         "SANDBOX_URL": f"http://{ports.LOOPBACK}:{addresses.sandbox}",
+        "STATIC_FOLDER": str(var / mode / "static"),
         "PYTHONUNBUFFERED": "1",
         **{f"{service.upper()}_URL": web_url(addresses, service) for service in SERVICES},
         # A port is one thing for TCP and another for UDP.

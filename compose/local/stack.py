@@ -161,7 +161,7 @@ class Stack:
             packages.find_or_install()
         make_folder(self._sandbox_database.parent)
         try:
-            with ThreadPoolExecutor(max_workers=4 + len(SERVICES)) as pool:
+            with ThreadPoolExecutor(max_workers=5 + len(SERVICES)) as pool:
                 try:
                     self._start(pool, timeout)
                 except BaseException:
@@ -175,14 +175,17 @@ class Stack:
     def _start(self, pool: ThreadPoolExecutor, timeout: float) -> None:
         database = pool.submit(self.postgres.start if self.postgres else _nothing)
         broker = pool.submit(self.rabbitmq.start if self.rabbitmq else _nothing)
+        static = pool.submit(self.supervisor.run, self.blueprint.collect_static(), timeout)
 
         def start_service(service: str) -> None:
             database.result()
             self.supervisor.run(self.blueprint.prepare(service), timeout)
             broker.result()
+            static.result()
             self.supervisor.start(self.blueprint.all_of(service), timeout)
 
-        running = [database, broker, pool.submit(self.supervisor.start, [self.blueprint.sandbox()], timeout)]
+        running = [database, broker, static]
+        running.append(pool.submit(self.supervisor.start, [self.blueprint.sandbox()], timeout))
         running += [pool.submit(start_service, service) for service in SERVICES]
         if self.has_flower:
             running.append(pool.submit(self._start_flower, broker, timeout))

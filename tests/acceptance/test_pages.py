@@ -161,6 +161,23 @@ class TestTheAdmins:
         assert not complaints
         page.close()
 
+    def test_a_list_is_350_kb_the_first_time_and_50_kb_later(
+        self, open_shop: Shop, browser: Browser, context: BrowserContext
+    ) -> None:
+        with browser.new_context(storage_state=context.storage_state()) as fresh:
+            page = fresh.new_page()
+            loaded: list[int] = []
+            network = fresh.new_cdp_session(page)
+            network.on("Network.loadingFinished", lambda event: loaded.append(event["encodedDataLength"]))
+            network.send("Network.enable")
+            sizes = []
+            for model in ("order", "customer"):
+                loaded.clear()
+                page.goto(f"{open_shop.stack.url('order')}/admin/order/{model}/", wait_until="networkidle")
+                sizes.append(sum(loaded))
+        assert 100_000 < sizes[0] < 350_000
+        assert sizes[1] < 50_000
+
     def test_the_saga_page_shows_its_steps(
         self, open_shop: Shop, context: BrowserContext, orders: list[str], complaints: Complaints
     ) -> None:

@@ -14,6 +14,7 @@ from django.core.management.base import BaseCommand
 from django.core.servers.basehttp import get_internal_wsgi_application
 
 from celery_config.common.services import SERVICES
+from celery_config.web.checks import STATIC_FILES
 from celery_config.web.server import Limits, WebServer, serve
 
 log = structlog.get_logger(__name__)
@@ -24,7 +25,7 @@ OTHER_FILES = 200
 
 class Command(BaseCommand):
     help = "Serve the pages and the API. Several may run at once, with --reuse-port at one address."
-    requires_system_checks = []
+    requires_system_checks = [STATIC_FILES]
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
