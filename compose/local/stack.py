@@ -13,6 +13,7 @@ from compose.local import environment, packages
 from compose.local.blueprint import Blueprint
 from compose.local.claims import FolderClaim
 from compose.local.environment import ADMIN, Addresses, Mode
+from compose.local.errors import LocalError
 from compose.local.folders import claim_folder, make_folder
 from compose.local.postgres import PostgresServer
 from compose.local.rabbitmq import RabbitServer
@@ -189,8 +190,11 @@ class Stack:
         running += [pool.submit(start_service, service) for service in SERVICES]
         if self.has_flower:
             running.append(pool.submit(self._start_flower, broker, timeout))
-        for future in wait(running, timeout=timeout, return_when=FIRST_EXCEPTION).done:
+        ended, under_way = wait(running, timeout=timeout, return_when=FIRST_EXCEPTION)
+        for future in ended:
             future.result()
+        if under_way:
+            raise LocalError(f"The stack is not ready after {timeout:g} s. Its logs are in {self.logs}.")
 
     def _start_flower(self, broker: "Future[None]", timeout: float) -> None:
         broker.result()

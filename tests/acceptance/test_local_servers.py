@@ -19,8 +19,8 @@ from celery_config.broker import topology
 from celery_config.broker.topology import VHOST, Topology
 from celery_config.common.services import SERVICES, SUBSCRIPTIONS
 from compose.local import ports
-from compose.local.environment import ROOT, Addresses, build
-from compose.local.errors import FolderInUse, ServerFailed
+from compose.local.environment import ROOT, Addresses, build, without_servers
+from compose.local.errors import FolderInUse, LocalError, ServerFailed
 from compose.local.packages import find_or_install
 from compose.local.postgres import PostgresServer
 from compose.local.rabbitmq import RabbitServer
@@ -362,3 +362,9 @@ def test_the_environment_names_the_servers_and_stays_the_same(
     assert environment["ORDER_OWNER_DATABASE_URL"] == postgres.owner_url("order")
     embedded = build("embedded", var=tmp_path, addresses=addresses, environ={"ORDER_BROKER_URL": "amqp://x"})
     assert not [name for name in embedded if name.endswith(("_DATABASE_URL", "_BROKER_URL"))]
+
+
+def test_a_stack_that_is_not_ready_in_time_says_so(tmp_path: Path) -> None:
+    stack = Stack("embedded", var=tmp_path, environ=without_servers(os.environ))
+    with pytest.raises(LocalError, match="ready"):
+        stack.start(timeout=0.05)
