@@ -12,4 +12,4 @@ install -m 0444 compose/postgres/pg_hba.conf /postgres/
 install -m 0555 compose/postgres/services.sh /postgres/
 # Not a name that the image runs by itself.
 install -m 0444 compose/postgres/service.psql /postgres/
-install -m 0555 compose/postgres/entrypoint.sh /postgres/entrypoint
+install -m 0555 compose/entrypoint.sh /postgres/entrypoint

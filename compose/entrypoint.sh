@@ -1,10 +1,12 @@
 #!/bin/sh
-# Starts nothing while a secret is missing, is still a placeholder, or breaks the address that it is a part of.
+# The entry point of our containers, and of PostgreSQL's before initdb makes a volume. Starts nothing while a secret is
+# missing, a password is empty, a value is still a placeholder, or one breaks the address that it is a part of.
 set -eu
 for variable in $(env | grep -oE '^[A-Z_]+_FILE=/run/secrets/' | cut -d= -f1); do
     file=$(printenv "$variable")
-    if [ ! -r "$file" ] || grep -q change-me "$file"; then
-        echo "Set ${variable%_FILE}: compose/secrets/$(basename "$file") is missing or still a placeholder." \
+    case $variable in *_PASSWORD_FILE) needed=-s ;; *) needed=-r ;; esac
+    if [ ! -r "$file" ] || [ ! "$needed" "$file" ] || grep -q change-me "$file"; then
+        echo "Set ${variable%_FILE}: compose/secrets/$(basename "$file") is missing, empty or still a placeholder." \
             "\`python3 -m compose.new_env\` makes what is missing." >&2
         exit 78
     fi

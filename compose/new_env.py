@@ -57,7 +57,9 @@ def main(folder: Path = FOLDER) -> int:
             continue
         value = older.get(name, kind)
         new = secrets.token_hex(BYTES) if kind == RANDOM else ""
-        write_new(file, new if value in ("", RANDOM, BY_HAND) else value, 0o444)
+        # The owner of the folder writes into those that are filled by hand; nobody writes into the others.
+        mode = 0o644 if kind == BY_HAND else 0o444
+        write_new(file, new if value in ("", RANDOM, BY_HAND) else value, mode)
         made.append(file.name)
     rest = without(settings, {*wanted})
     if not env.exists() or rest != settings:

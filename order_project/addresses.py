@@ -30,7 +30,7 @@ class PartField(StrictCharField):
     """A text that a parcel's label can show."""
 
     def run_validators(self, value: Any) -> None:
-        """Of a text that cannot be printed, or in which nothing can be seen, no more is said than that."""
+        """Of a text that cannot be printed no more is said than that."""
         if wrong := find_unprintable(value):
             told = f"This cannot be printed on a label: {wrong[:100]}."
             raise serializers.ValidationError(told, "unprintable")

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
-from django.contrib import admin
-from django.db import transaction
-from django.http import HttpRequest
+from django.contrib import admin, messages
+from django.db import IntegrityError, transaction
+from django.forms import HiddenInput
+from django.http import HttpRequest, HttpResponse
 from unfold.decorators import display
 
 from celery_config.common.address_parts import find_missing_parts
+from celery_config.common.identifiers import parse_uuid
 from celery_config.contracts.payment import AuthorizePayment, CapturePayment, RefundPayment, VoidPayment
 from celery_config.contracts.shipment import BookShipment, CancelShipment, DispatchShipment
+from celery_config.erasure.tombstones import erased_among
 from celery_config.saga.admin import SagaAdmin
 from celery_config.saga.admin.operator_pages import OperatorPages
 from celery_config.web.admin import ReadOnlyAdmin, ReadOnlyInline, text_filter
@@ -117,6 +121,11 @@ class RefundAdmin(ReadOnlyAdmin):
     )  # fmt: skip
 
 
+def was_made(customer: UUID | None) -> bool:
+    """Whether a customer with this id is or was there."""
+    return Customer.objects.filter(pk=customer).exists() or bool(erased_among([customer] if customer else []))
+
+
 @admin.register(Customer)
 class CustomerAdmin(ForgettableAdmin):
     list_display = ("name", "email", "reference", "created_at")
@@ -131,7 +140,27 @@ class CustomerAdmin(ForgettableAdmin):
         "created_at", "updated_at",
     )  # fmt: skip
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Customer | None = None) -> Any:
+        """The form of a new customer has their id, so that it makes one customer however often it is sent."""
+        fields = super().get_readonly_fields(request, obj)
+        return fields if obj else [name for name in fields if name != "id"]
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        customer = parse_uuid(request.POST.get("id", ""))
+        try:
+            if not was_made(customer):
+                answer: HttpResponse = super().add_view(request, form_url, extra_context)
+                return answer
+        except IntegrityError:  # the same form was sent at the same moment
+            if not was_made(customer):
+                raise
+        told = "Nothing was changed: this form has made a customer already"
+        self.message_user(request, told, messages.WARNING)
+        return self.response_post_save_add(request, Customer())
+
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
+        if db_field.name == "id":
+            return db_field.formfield(widget=HiddenInput, required=False)
         if db_field.name in ("billing_address", "delivery_address"):
             return AddressField(label=db_field.verbose_name)
         return super().formfield_for_dbfield(db_field, request, **options)

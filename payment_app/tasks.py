@@ -22,6 +22,7 @@ from celery_config.contracts.payment import (
     VoidPayment,
 )
 from celery_config.errors import CallFailed, OutcomeUnknown, Refused
+from celery_config.messaging.barrier.steps import OutsideStep
 from celery_config.participant.choreography import register_subscriptions
 from celery_config.participant.handlers import (
     Answered,
@@ -70,7 +71,7 @@ def check_amount(request: dict[str, Any], amount: int, currency: str) -> None:
 
 
 @handles_outside(AuthorizePayment)
-class Authorize:
+class Authorize(OutsideStep):
     """Hold the orders' amounts."""
 
     private = ("payment_token",)
@@ -154,7 +155,7 @@ class Void(OneByOne):
 
 
 @handles_outside(CapturePayment)
-class Capture:
+class Capture(OutsideStep):
     """Take the held money. What the decision needs is stored with the intent, so that a repeat decides alike."""
 
     def requests(self, commands: Sequence[CapturePayment]) -> list[dict[str, Any]]:

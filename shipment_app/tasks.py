@@ -19,6 +19,7 @@ from celery_config.contracts.shipment import (
     ShipmentDispatched,
 )
 from celery_config.errors import Refused
+from celery_config.messaging.barrier.steps import OutsideStep
 from celery_config.participant.choreography import register_subscriptions
 from celery_config.participant.handlers import Answered, handles_one, handles_outside, register_fence
 from shipment_app import selectors, services
@@ -34,7 +35,7 @@ register_subscriptions(SUBSCRIPTIONS)
 
 
 @handles_outside(BookShipment)
-class Book:
+class Book(OutsideStep):
     private = ("address",)
 
     def requests(self, commands: Sequence[BookShipment]) -> list[dict[str, Any]]:
@@ -73,7 +74,7 @@ class Book:
         return [ShipmentBooked(shipment=each.id, tracking_number=each.tracking_number) for each in shipments]
 
 
-class End:
+class End(OutsideStep):
     """How a shipment ends at the carrier: cancelled or dispatched. Neither may be refused."""
 
     state: ShipmentState

@@ -45,13 +45,8 @@ UNREADABLE = "\N{REPLACEMENT CHARACTER}"
 
 
 def find_unprintable(text: str) -> str:
-    """Return the names of the characters that no label can show, such as line ends and marks of direction.
-
-    A text that shows nothing at all is as bad: then all its characters are named.
-    """
+    """Return the names of the characters that no label can show, such as line ends and marks of direction."""
     wrong = [each for each in text if not is_printable(each)]
-    if not wrong and not any(unicodedata.category(each)[0] in "LNPS" for each in text):
-        wrong = list(text)
     return ", ".join(f"U+{ord(each):04X}" for each in dict.fromkeys(wrong))
 
 

@@ -7,6 +7,8 @@ import re
 from argparse import ArgumentTypeError
 from pathlib import Path
 
+from celery_config.common.visible_text import is_visible
+
 WHOLE_NUMBER = re.compile("[0-9]{1,18}")
 NUMBER = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?")
 MAX_SECONDS = 10**9
@@ -88,9 +90,10 @@ def parse_reason(text: str) -> str:
     Raises:
         ArgumentTypeError: nothing is said.
     """
-    if not text.strip():
+    text = parse_text(text)
+    if not is_visible(text):
         raise ArgumentTypeError("say why")
-    return parse_text(text)
+    return text
 
 
 def parse_pattern(text: str) -> re.Pattern[str]:

@@ -75,7 +75,7 @@ class ServiceClient:
             ServiceCallError: another error.
         """
         try:
-            token = settings.SERVICE_TOKENS.token_for(self.service, self.caller)
+            token = settings.SERVICE_TOKENS.find_token(self.service, self.caller)
         except CallFailed as error:
             raise ServiceCallError(str(error)) from error
         try:

@@ -48,7 +48,7 @@ class ServiceTokens:
         }
         return next((caller for caller, found in fits.items() if True in found), None)
 
-    def token_for(self, callee: str, caller: str) -> str:
+    def find_token(self, callee: str, caller: str) -> str:
         """The token with which `caller` calls.
 
         Raises:

@@ -15,6 +15,7 @@ from django.utils.text import Truncator
 from unfold.forms import ActionForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from celery_config.common.visible_text import is_visible
 from celery_config.messaging.models import (
     SET_ASIDE,
     BarrierRow,
@@ -94,7 +95,7 @@ class OutboxAdmin(ReadOnlyAdmin):
     @admin.action(description="Send again what was set aside", permissions=["send_again"])
     def send_again(self, request: HttpRequest, queryset: QuerySet[OutboxMessage]) -> None:
         why = request.POST.get("why", "").strip()
-        if not why:
+        if not is_visible(why):
             self.message_user(request, "Nothing was changed: say why", messages.ERROR)
             return
         chosen = list(queryset.filter(SET_ASIDE))

@@ -80,7 +80,7 @@ def orchestrator() -> JsonClient:
     return JsonClient(
         settings.SERVICE_URLS[ORCHESTRATOR],
         seconds=settings.TIMES.call,
-        token=settings.SERVICE_TOKENS.token_for(ORCHESTRATOR, settings.SERVICE),
+        token=settings.SERVICE_TOKENS.find_token(ORCHESTRATOR, settings.SERVICE),
         away=ServiceUnavailable,
     )
 

@@ -34,7 +34,7 @@ from celery_config.messaging.idempotency import Answer, answer_once
 from celery_config.messaging.tasks import DurableTask
 from celery_config.participant.handlers import load_handlers
 from celery_config.web.error_pages import BodyTooLarge
-from celery_config.web.fields import IdField, JsonObjectField, WordField
+from celery_config.web.fields import IdField, JsonObjectField, StrictCharField, WordField
 from celery_config.web.idempotency_keys import KeyUse, set_key_use
 from celery_config.web.parsers import parse_body
 from celery_config.web.permissions import Needs
@@ -53,14 +53,14 @@ class CommandInput(serializers.Serializer[Any]):
 
 
 class BarrierSettleInput(serializers.Serializer[Any]):
-    task = serializers.CharField(max_length=120, help_text="wire name of the action's or undo's command")
+    task = StrictCharField(max_length=120, help_text="wire name of the action's or undo's command")
     saga = IdField()
-    step = serializers.CharField(max_length=80)
+    step = StrictCharField(max_length=80)
     operation = WordField(("do", "undo"))
-    subject = serializers.CharField(max_length=64)
+    subject = StrictCharField(max_length=64)
     command = JsonObjectField()
     answer = JsonObjectField(help_text="what the provider would have answered")
-    note = serializers.CharField(max_length=1000, help_text="who says so, and why")
+    note = StrictCharField(max_length=1000, help_text="who says so, and why")
 
 
 class WebhookOutput(serializers.Serializer[Any]):

@@ -134,7 +134,7 @@ def one_by_one(function: Callable[[Any], Reply | None]) -> LocalStep:
     return handle
 
 
-class OneByOne:
+class OneByOne(OutsideStep):
     """Base of an outside step that handles requests and answers one at a time: `request` and `settle_one`."""
 
     def request(self, command: Any) -> dict[str, Any]:
@@ -156,11 +156,7 @@ class OneByOne:
 
 
 def handles_outside(command: type[Command]) -> Callable[[type[OutsideStep]], type[OutsideStep]]:
-    """Register the class (`requests`, `call`, `settle`) as the handler of `command`, for effects at a provider.
-
-    Its attribute `private` names the fields of a request that are a secret or a person's: what the provider says is cut
-    to its code where it repeats one of them.
-    """
+    """Register an `OutsideStep` as the handler of `command`, for effects at a provider."""
 
     def decorate(cls: type[OutsideStep]) -> type[OutsideStep]:
         register_handler(Handler(command, outside=cls()))

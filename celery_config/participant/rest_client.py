@@ -70,7 +70,7 @@ def participant(service: str) -> Participant:
     client = JsonClient(
         settings.SERVICE_URLS[service],
         seconds=settings.TIMES.command,
-        token=settings.SERVICE_TOKENS.token_for(service, settings.SERVICE),
+        token=settings.SERVICE_TOKENS.find_token(service, settings.SERVICE),
         away=ServiceUnavailable,
     )
     breaker = CircuitBreaker(

@@ -9,7 +9,7 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, Permission, User
 from django.core.paginator import Paginator
-from django.db.models import IntegerField, Q, QuerySet
+from django.db.models import CharField, IntegerField, Q, QuerySet, TextField
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.functional import cached_property
@@ -21,6 +21,7 @@ from celery_config.common.identifiers import parse_uuid
 from celery_config.web.columns import json_column
 from celery_config.web.forms import AutocompleteWidget, StrictIntegerField, is_valid_key
 from celery_config.web.models import ChangeRecord, UserToken
+from celery_config.web.text import validate_visible
 
 
 def text_filter(field: str) -> tuple[str, type[FieldTextFilter]]:
@@ -55,7 +56,10 @@ class SafeFormMixin:
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
         if isinstance(db_field, IntegerField):
             options["form_class"] = StrictIntegerField
-        return super().formfield_for_dbfield(db_field, request, **options)  # type: ignore[misc]
+        field = super().formfield_for_dbfield(db_field, request, **options)  # type: ignore[misc]
+        if field and isinstance(db_field, CharField | TextField):
+            field.validators = [*field.validators, validate_visible]
+        return field
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
         if db_field.name in self.get_autocomplete_fields(request):  # type: ignore[attr-defined]

@@ -9,7 +9,7 @@ from uuid import UUID
 from rest_framework import serializers
 
 from celery_config.web.forms import WHOLE_NUMBER
-from celery_config.web.text import has_unstorable_text
+from celery_config.web.text import has_unstorable_text, validate_visible
 
 
 class IdField(serializers.UUIDField):
@@ -40,7 +40,11 @@ class StrictBooleanField(serializers.BooleanField):
 
 
 class StrictCharField(serializers.CharField):
-    """A JSON text; DRF's own field turns a number into one, and 10.50 into "10.5"."""
+    """A JSON text that shows something; DRF's own field turns a number into one, and 10.50 into "10.5"."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.validators.append(validate_visible)
 
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):

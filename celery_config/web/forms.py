@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from django.forms.fields import InvalidJSONInput
 
 from celery_config.web.parsers import StrictDecoder, describe_fault
-from celery_config.web.text import has_unstorable_text
+from celery_config.web.text import has_unstorable_text, validate_visible
 
 WHOLE_NUMBER = re.compile("[+-]?[0-9]+")
 MAX_DIGITS = 19
@@ -28,6 +28,12 @@ class StrictIntegerField(forms.IntegerField):
         if value and len(value.lstrip("+-")) > MAX_DIGITS:
             raise forms.ValidationError(f"A number has at most {MAX_DIGITS} digits here.", code="invalid")
         return super().to_python(value)
+
+
+class VisibleTextField(forms.CharField):
+    """A text that shows something."""
+
+    default_validators = [validate_visible]
 
 
 class StorableJsonField(forms.JSONField):

@@ -189,7 +189,7 @@ class WebServer(httputil.HTTPServerConnectionDelegate):
         self._listeners.append(listener)
         return listener.port
 
-    def threads_for(self, path: str) -> ThreadPoolExecutor:
+    def choose_threads(self, path: str) -> ThreadPoolExecutor:
         return self._own_threads.get(path, self._threads)
 
     async def stop(self) -> bool:
@@ -258,7 +258,7 @@ class Exchange(httputil.HTTPMessageDelegate):
         environ = self.make_environ()
         self.body = bytearray()  # the environ has a copy
         self.server.clients.carry_out(self.stream)
-        self.server.threads_for(environ["PATH_INFO"]).submit(self.carry_out, environ)
+        self.server.choose_threads(environ["PATH_INFO"]).submit(self.carry_out, environ)
 
     def make_environ(self) -> dict[str, Any]:
         """The request as PEP 3333 wants it.

@@ -1,10 +1,15 @@
-"""Text that PostgreSQL cannot store, or that no encoding can write: NUL and halves of surrogate pairs."""
+"""Text that is refused: PostgreSQL cannot store it, no encoding can write it, or nobody can see it."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
+from django.core.exceptions import ValidationError
+
+from celery_config.common.visible_text import is_visible
+
+# NUL and halves of surrogate pairs.
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
@@ -26,3 +31,9 @@ def has_unstorable_text(value: Any) -> bool:
 def make_printable(text: str) -> str:
     """The text with halves of surrogate pairs written as escapes, so that an answer can quote it."""
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def validate_visible(text: str) -> None:
+    """Raise ValidationError unless the text shows something."""
+    if not is_visible(text):
+        raise ValidationError("Nothing of this text can be seen.", code="invisible")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from celery_config.common.visible_text import is_visible
 from celery_config.contracts.inventory import MAX_PRICE, MAX_SKU, SKU_PATTERN
 from order_project import domain
 from order_project.domain import CatalogueEntry, RequestLine
@@ -207,9 +208,8 @@ def find_row_fault(row: Row, width: int, last: int) -> tuple[str, str] | None:
 
 def read_product(row: dict[str, str]) -> Product:
     """Return the product of a faultless row."""
-    return Product(
-        row["StockCode"], row["Description"] or row["StockCode"], minor_units(row["UnitPrice"]) or 0
-    )
+    name = row["Description"] if is_visible(row["Description"]) else row["StockCode"]
+    return Product(row["StockCode"], name, minor_units(row["UnitPrice"]) or 0)
 
 
 def find_faults(row: dict[str, str]) -> Iterator[tuple[str, str]]:
@@ -286,7 +286,7 @@ def find_name_fault(text: str) -> str:
     """Return why the text can name nothing, or nothing: it looks like another one, or a program has changed it."""
     if re.fullmatch(EXPONENT, text):
         return DIGITS_LOST
-    if not text.isprintable() or "\N{REPLACEMENT CHARACTER}" in text:
+    if not text.isprintable() or "\N{REPLACEMENT CHARACTER}" in text or not is_visible(text):
         return "it has a character that cannot be seen or read"
     if re.match(SPREADSHEET_MARK, text):
         return "it begins with a mark of a spreadsheet or a quote; save the file again with plain values"

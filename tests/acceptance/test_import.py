@@ -5,12 +5,18 @@ from __future__ import annotations
 import csv
 import os
 import re
+import shutil
+import subprocess
+import tempfile
 from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from tests.acceptance.checkout import USER, as_user, copy_checkout, needs_root
 from tests.acceptance.shop import Shop
 
 HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
@@ -59,6 +65,36 @@ def run_import(shop: Shop, path: Path, report: Path) -> str:
     done = shop.command_with(settings, "order", *arguments, patience=400)
     assert done.returncode == SOME_REJECTED, done.stdout + done.stderr
     return done.stdout
+
+
+@dataclass(frozen=True)
+class Image:
+    """The folders of a container: its code, which belongs to root, and the one of temporary files."""
+
+    folder: Path
+
+    @property
+    def var(self) -> Path:
+        return self.folder / "app" / "var"
+
+    @property
+    def temporary(self) -> Path:
+        return self.folder / "tmp"
+
+    def run(self, shop: Shop, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a command of the order service as the container's user; its standard input is a pipe of root's."""
+        places = {"ORDER_SAGA_VAR": str(self.var), "TMPDIR": str(self.temporary), "COLUMNS": "200"}
+        return subprocess.run(
+            [self.folder / "app" / ".venv" / "bin" / "python", "manage.py", "order", *arguments],
+            cwd=self.folder / "app",
+            env={**shop.stack.environment, **places},
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=400,
+            check=False,
+            **as_user(),
+        )
 
 
 def sum_invoices(path: Path) -> dict[str, Decimal]:
@@ -117,22 +153,61 @@ class TestImport:
         assert len(orders) == 471
         assert orders == {number: invoices[number] for number in orders}
 
-    def test_from_standard_input_on_a_read_only_file_system(self, shop: Shop) -> None:
-        """As in a container: `docker compose … exec -T order-web python manage.py order import_orders /dev/stdin`."""
-        done = shop.command_with(
-            {"ORDER_SAGA_VAR": "/proc/read-only"},
-            "order",
-            "import_orders",
-            "/dev/stdin",
-            given=f"{HEADER}\n900021,IMP-D,TRAY,1,{DATE},2.10,17850,Northern Ireland\n",
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert last_line(done.stdout) == "import: 1 invoices, 1 accepted, 0 rejected"
-        assert "/proc/read-only cannot be written" in done.stdout
-
     def test_a_file_that_is_none(self, shop: Shop, tmp_path: Path) -> None:
         path = tmp_path / "none.csv"
         path.write_text("Invoice,Product\n1,2\n")
         done = shop.command("order", "import_orders", str(path))
         assert done.returncode == 4
         assert "lacks the columns" in done.stderr
+
+
+@needs_root
+class TestInAContainer:
+    """Code, working folder and standard input are root's, and only the folder of temporary files is writable."""
+
+    FILE = f"{HEADER}\n900021,IMP-D,TRAY,1,{DATE},2.10,17850,Northern Ireland\n900022,IMP-D,TRAY,0,{DATE},2.10,1,EIRE\n"
+
+    @pytest.fixture(scope="class")
+    def image(self) -> Iterator[Image]:
+        folder = Path(tempfile.mkdtemp(prefix="order-saga-image-"))
+        try:
+            copy_checkout(folder / "app")
+            (folder / "app" / "var").mkdir()
+            subprocess.run(["chmod", "-R", "a+rX", str(folder)], check=True)
+            (folder / "tmp").mkdir()
+            shutil.chown(folder / "tmp", USER)
+            yield Image(folder)
+        finally:
+            shutil.rmtree(folder)
+
+    @pytest.mark.parametrize("name", ["/dev/stdin", "-"])
+    def test_the_file_comes_through_standard_input(self, shop: Shop, image: Image, name: str) -> None:
+        """`docker compose … exec -T order-web python manage.py order import_orders /dev/stdin < invoices.csv`."""
+        done = image.run(shop, "import_orders", name, given=self.FILE)
+        assert done.returncode == SOME_REJECTED, done.stdout + done.stderr
+        assert last_line(done.stdout) == "import: 2 invoices, 1 accepted, 1 rejected"
+        report = image.temporary / "import_orders-report.csv"
+        assert f"{image.var} cannot be written" in done.stdout
+        assert f"the report goes to {report}" in done.stdout
+        assert "negative_quantity" in report.read_text()
+
+    @pytest.mark.parametrize(
+        ("command", "code"), [(("import_orders", "-"), 1), (("audit",), 2), (("recover",), 2)]
+    )
+    def test_a_report_that_cannot_be_written_is_refused_before_the_work(
+        self, shop: Shop, image: Image, command: tuple[str, ...], code: int
+    ) -> None:
+        done = image.run(shop, *command, "--report", "report.csv", given=self.FILE.replace("90002", "90003"))
+        assert done.returncode == code, done.stdout + done.stderr
+        assert "cannot be written" in done.stderr
+        assert "Traceback" not in done.stderr
+        assert shop.rows("order", "SELECT FROM order_order WHERE reference = '900031'") == []
+
+    @pytest.mark.parametrize(("command", "begins"), [("audit", "order,"), ("recover", "state,")])
+    def test_a_report_among_the_temporary_files(
+        self, shop: Shop, image: Image, command: str, begins: str
+    ) -> None:
+        report = image.temporary / f"{command}.csv"
+        done = image.run(shop, command, "--report", str(report))
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert report.read_text().startswith(begins)

@@ -8,33 +8,19 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from celery_config.common.services import PACKAGES
-from compose.local.environment import ROOT
+from tests.acceptance.checkout import USER, as_user, copy_checkout, needs_root
 from tests.acceptance.shop import until
 from tests.modes import find_open
 
-USER = "nobody"
-SHIPPED = ("celery_config", *PACKAGES, "compose")
-PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
-
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0, reason="for another user all tests run as an ordinary user"
-)
-
-
-def as_user() -> dict[str, Any]:
-    """How `subprocess` runs a command as the user."""
-    return {"user": USER, "group": pwd.getpwnam(USER).pw_gid, "extra_groups": []}
+pytestmark = needs_root
 
 
 @dataclass(frozen=True)
@@ -67,34 +53,6 @@ def home() -> Iterator[Home]:
         yield Home(folder)
     finally:
         shutil.rmtree(folder)
-
-
-def copy_checkout(target: Path) -> None:
-    """Copy what the image of the containers has, too, and make .venv of the packages in requirements.lock alone."""
-    for name in SHIPPED:
-        shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns("__pycache__", ".env*"))
-    shutil.copy(ROOT / "manage.py", target)
-    binaries, packages = target / ".venv" / "bin", target / ".venv" / "lib" / PYTHON / "site-packages"
-    binaries.mkdir(parents=True)
-    python = find_python()
-    (binaries / "python").symlink_to(python)
-    (target / ".venv" / "pyvenv.cfg").write_text(f"home = {python.parent}\n")
-    for name in re.findall(r"(?m)^([\w.-]+)(?:\[\w+\])?==", (ROOT / "requirements.lock").read_text()):
-        for file in distribution(name).files or ():
-            if file.parts[0] != ".." and file.suffix != ".pyc":
-                (packages / file).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(file.locate(), packages / file)
-
-
-def find_python() -> Path:
-    """A Python of our version that the user can run."""
-    for folder in (Path(sys.base_prefix) / "bin", Path("/usr/local/bin"), Path("/usr/bin")):
-        try:
-            subprocess.run([folder / PYTHON, "-c", ""], check=True, cwd="/", **as_user())
-        except OSError:
-            continue
-        return folder / PYTHON
-    pytest.fail(f"{USER} can run no {PYTHON}")
 
 
 def test_the_demo(home: Home) -> None:

@@ -23,6 +23,7 @@ HOSTILE: dict[str, str] = {
     "NUL": "a\0b",
     "percent": "100 %d",
 }
+INVISIBLE = "\u3164\u200b"
 HOSTILE_JSON: dict[str, str] = {
     "brackets": "[" * 60_000,
     "nested": "[" * 900 + "]" * 900,
@@ -131,7 +132,32 @@ def assert_answers_everything(client: Client, model: type[models.Model], given: 
         if (form := find_form(send(client, address))) is not None:
             for values in hostile_forms(form, given, each=model._meta.app_label not in OF_DJANGO):
                 send(client, address, values, post=True)
+            assert_invisible_text_is_refused(client, address, form, given)
     assert_list_answers_everything(client, model, str(row.pk))
+
+
+def assert_invisible_text_is_refused(
+    client: Client, address: str, form: forms.BaseForm, given: Mapping[str, str]
+) -> None:
+    """Write such a text into each field of a form; the page names the field."""
+    valid = valid_values(form, given)
+    for name, part in list_text_fields(form):
+        shown = find_form(send(client, address, {**valid, f"{name}{part}": INVISIBLE}, post=True))
+        assert shown is not None, (address, name, part)
+        assert name in shown.errors, (address, name, part)
+
+
+def list_text_fields(form: forms.BaseForm) -> Iterator[tuple[str, str]]:
+    """The fields of a form in which people write a text, and the parts of those that have some."""
+    for name, field in form.fields.items():
+        if isinstance(field, forms.MultiValueField):
+            yield from ((name, part) for part in field.widget.widgets_names)
+        elif (
+            isinstance(field, forms.CharField)
+            and not isinstance(field, forms.JSONField | forms.UUIDField)
+            and not isinstance(field.widget, forms.HiddenInput | forms.PasswordInput)
+        ):
+            yield name, ""
 
 
 def assert_list_answers_everything(client: Client, model: type[models.Model], key: str) -> None:
@@ -150,7 +176,7 @@ def assert_list_answers_everything(client: Client, model: type[models.Model], ke
         act = {"action": action, "why": "so", "confirmed": "yes", "post": "yes"}
         for keys in (["abc"], ["a\0"], [key, "9" * 30]):
             send(client, address, {**act, "_selected_action": keys}, post=True)
-        for why in ("", HOSTILE["long"], HOSTILE["NUL"]):
+        for why in ("", HOSTILE["long"], HOSTILE["NUL"], INVISIBLE):
             send(client, address, {**act, "_selected_action": [key], "why": why}, post=True)
 
 

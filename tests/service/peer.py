@@ -14,7 +14,7 @@ from celery_config.common.service_calls import CALLS, OPERATOR
 
 def bearer(caller: str) -> str:
     """The Authorization header of a caller of this service."""
-    return f"Bearer {settings.SERVICE_TOKENS.token_for(settings.SERVICE_TOKENS.service, caller)}"
+    return f"Bearer {settings.SERVICE_TOKENS.find_token(settings.SERVICE_TOKENS.service, caller)}"
 
 
 def find_caller(method: str, path: str) -> str | None:

@@ -32,7 +32,10 @@ LocalStep = Callable[[Sequence[Any]], Sequence[Reply | Refused | None]]
 
 
 class OutsideStep(Protocol):
-    """A step whose effect is at a provider: store requests, make calls, settle answers (rule 8, effects outside)."""
+    """Base of a step whose effect is at a provider: it stores requests, calls and settles (rule 8, effects outside)."""
+
+    private: Sequence[str] = ()
+    """Fields of a request that are a secret or a person's: a provider's text that repeats one is cut to its code."""
 
     def requests(self, commands: Sequence[Any]) -> list[dict[str, Any]]:
         """Return the full request of each, from the command and our own rows; committed before the call."""
@@ -55,6 +58,9 @@ class OutsideStep(Protocol):
     def settle(self, answered: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> Sequence[Reply | None]:
         """Write (request, answer) into our own rows and return the replies (None for an undo)."""
 
+    def record_refusal(self, request: dict[str, Any], refusal: Refused) -> None:
+        """Write a refusal that an operator found into our own rows; most steps keep none."""
+
 
 @dataclass(frozen=True)
 class Handler:
@@ -66,13 +72,13 @@ class Handler:
 
     def find_private(self, request: dict[str, Any]) -> list[str]:
         """The texts of a request that are a secret or a person's."""
-        return [*find_texts([request.get(name) for name in getattr(self.outside, "private", ())])]
+        private = self.outside.private if self.outside else ()
+        return [*find_texts([request.get(name) for name in private])]
 
     def record_refusal(self, request: dict[str, Any], refusal: Refused) -> None:
-        """Let a step that keeps rows about refusals write one that an operator found; most steps keep none."""
-        record = getattr(self.outside, "record_refusal", None)
-        if record:
-            record(request, refusal)
+        """Let a step with an effect outside keep a refusal that an operator found."""
+        if self.outside:
+            self.outside.record_refusal(request, refusal)
 
     def forbidden_refusal(self) -> RuntimeError:
         """After the pivot, and in an undo, a refusal is an error: not stored, tried again (rule 6, outcomes)."""

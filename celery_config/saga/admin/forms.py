@@ -7,13 +7,13 @@ from typing import Any
 from django import forms
 from unfold.widgets import UnfoldAdminRadioSelectWidget, UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget
 
-from celery_config.web.forms import StorableJsonField
+from celery_config.web.forms import StorableJsonField, VisibleTextField
 
 Choices = list[tuple[str, Any]]
 
 
 class WhyForm(forms.Form):
-    why = forms.CharField(
+    why = VisibleTextField(
         max_length=1000,
         help_text="kept with your name",
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),

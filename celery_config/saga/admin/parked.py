@@ -51,7 +51,7 @@ def groups_table(groups: list[ParkedGroup]) -> Table:
     now = clock.now()
     rows = [
         [
-            format_html(LINK, list_of(group), break_words(group.fingerprint or "not known")),
+            format_html(LINK, get_list_url(group), break_words(group.fingerprint or "not known")),
             apps.get_model(group.kind)._meta.verbose_name,
             group.count,
             timesince(group.parked_first, now),
@@ -66,7 +66,7 @@ def groups_table(groups: list[ParkedGroup]) -> Table:
     }
 
 
-def list_of(group: ParkedGroup) -> str:
+def get_list_url(group: ParkedGroup) -> str:
     wanted = {"status__exact": Status.PARKED.value, "fingerprint": group.fingerprint}
     page = f"admin:{group.kind.replace('.', '_')}_changelist"
     return f"{reverse(page)}?{urlencode(wanted)}"

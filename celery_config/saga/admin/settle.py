@@ -48,7 +48,7 @@ def settle_page(
     choices = [
         (f"{step} {operation}", f"{step} ({operation}): {MEANING[operation]}") for step, operation in intents
     ]
-    form = SettleForm(request.POST or None, choices, examples_of(course, intents, examples))
+    form = SettleForm(request.POST or None, choices, render_examples(course, intents, examples))
 
     def settle(*, by: str, why: str) -> OperatorAction:
         step, _, operation = form.cleaned_data["intent"].rpartition(" ")
@@ -79,7 +79,7 @@ def explain_no_settlement(status: str, intents: list[tuple[str, str]]) -> str:
     return "" if intents else "no participant that answers has an open call: nothing is in doubt there"
 
 
-def examples_of(course: Course, intents: list[tuple[str, str]], examples: Examples) -> SafeString:
+def render_examples(course: Course, intents: list[tuple[str, str]], examples: Examples) -> SafeString:
     """Show an example of the answer to each open call."""
     commands = {(s.name, "do"): s.command for s in course.steps}
     commands |= {(s.name, "undo"): s.undo for s in course.steps if s.undo}

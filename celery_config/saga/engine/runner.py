@@ -101,7 +101,7 @@ def complete_sagas(ends: Mapping[UUID, ChainEnd]) -> set[UUID]:
         )
         rows = [row for row in SAGAS.lock(ends) if row.status not in ENDED]
         facts = SagaFacts(rows, brought={saga: end.replies for saga, end in ends.items()})
-        unproved = find_unproved(rows, ends, facts)
+        unproved = find_unproved_sagas(rows, ends, facts)
         work = UnitOfWork(SAGAS, clock.now(), facts)
         for row in rows:
             if row.pk in unproved:
@@ -112,7 +112,9 @@ def complete_sagas(ends: Mapping[UUID, ChainEnd]) -> set[UUID]:
     return unproved
 
 
-def find_unproved(rows: Sequence[SagaInstance], ends: Mapping[UUID, ChainEnd], facts: SagaFacts) -> set[UUID]:
+def find_unproved_sagas(
+    rows: Sequence[SagaInstance], ends: Mapping[UUID, ChainEnd], facts: SagaFacts
+) -> set[UUID]:
     """Return the sagas of which a step is not proved to be done; replace replies that only the chain repeats."""
     doubtful: dict[UUID, list[str]] = {}
     for row in rows:

@@ -56,7 +56,7 @@ def list_links(chain: Link) -> list[Link]:
     return [chain, *reversed(chain["options"]["chain"])]
 
 
-def name_of(link: Link) -> str:
+def name_link(link: Link) -> str:
     return f"fence {link['kwargs']['pivot']}" if "pivot" in link["kwargs"] else str(link["task"])
 
 
@@ -74,7 +74,7 @@ class Scenario:
 
     def expect(self, command: type[Command], **fields: Any) -> Self:
         """The next link is `command`, with these `fields` among others."""
-        self._check(bool(self.links) and name_of(self.links[0]) == command.wire_name(), command.wire_name())
+        self._check(bool(self.links) and name_link(self.links[0]) == command.wire_name(), command.wire_name())
         kwargs = self.links[0]["kwargs"]
         needed = {name: self.replies[step][name] for name, step in kwargs.get("needs", {}).items()}
         sent = encode(decode(command, kwargs["command"] | needed))
@@ -86,7 +86,7 @@ class Scenario:
     def expect_stop(self, wanted: Sequence[type[Command] | str]) -> Self:
         """A stop chain was sent: exactly these, in this order, and then the saga's own last link."""
         names = [w if isinstance(w, str) else w.wire_name() for w in wanted]
-        sent = [name_of(link) for link in self.links]
+        sent = [name_link(link) for link in self.links]
         self._check(sent == [*names, COMPENSATED], f"{names} and {COMPENSATED}")
         return self
 
@@ -127,7 +127,7 @@ class Scenario:
 
     def when_pivot_ran(self) -> Self:
         """The next link, the fence, finds that the pivot ran: the stop chain ends there."""
-        self._check(bool(self.links) and name_of(self.links[0]).startswith("fence "), "a fence")
+        self._check(bool(self.links) and name_link(self.links[0]).startswith("fence "), "a fence")
         self.log[self.links[0]["kwargs"]["step"]] = StepState.DONE
         self.links = []
         return self._receive(PivotRan())
@@ -188,5 +188,5 @@ class Scenario:
         self.links = list_links(builder.build(send, self.replies if isinstance(send, Drive) else {}))
 
     def _check(self, holds: bool, wanted: str) -> None:
-        sent = [name_of(link) for link in self.links] or "nothing"
+        sent = [name_link(link) for link in self.links] or "nothing"
         assert holds, f"expected {wanted}; the {self.status} saga has sent {sent}"

@@ -17,7 +17,7 @@ from celery_config.messaging.models import OutboxMessage
 from celery_config.saga.engine import clock, step_log
 from celery_config.saga.models import SagaClock, SagaInstance
 from celery_config.saga.states import StepState
-from celery_config.saga.testing import list_links, name_of
+from celery_config.saga.testing import list_links, name_link
 from order_project import placing, requests
 from order_project.domain import RequestLine
 from order_project.models import CatalogueProduct, Customer, Order
@@ -91,7 +91,7 @@ class Placed:
     @property
     def chains(self) -> list[list[str]]:
         """The links of every chain promised so far."""
-        return [[name_of(link) for link in list_links(payload)] for payload in self.messages]
+        return [[name_link(link) for link in list_links(payload)] for payload in self.messages]
 
     @property
     def messages(self) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.db import transaction
 from django.test import Client
 from django.urls import reverse
 
@@ -19,9 +20,11 @@ from celery_config.saga.engine.machine import StepFailed
 from celery_config.saga.models import DeadLetter, SagaInstance, SagaStep
 from celery_config.web.tokens import issue_token
 from order_project.domain import Flow, RequestLine
+from order_project.erasure.data import erase_customer
 from order_project.models import Customer, Order, Refund, SeenEvent
 from tests.service.order.conftest import HEART, Placed, Shop
 from tests.service.pages import assert_finds_by_index, assert_reads_little, lists, opened
+from tests.service.together import concurrent, together
 
 
 @pytest.fixture
@@ -67,6 +70,46 @@ def test_a_customer_is_added_by_its_form(admin_client: Client) -> None:
     assert admin_client.get(page).status_code == 200
     admin_client.post(page, {"name": "Ada", "email": "ada@example.org"})
     assert Customer.objects.get().name == "Ada"
+
+
+def read_new_form(client: Client) -> dict[str, str]:
+    """What a person sends of the form of a new customer: its hidden id, and a name."""
+    page = client.get(reverse("admin:order_customer_add")).content.decode()
+    hidden = re.search(r'<input type="hidden" name="id" value="([0-9a-f-]{36})"', page)
+    assert hidden
+    return {"id": hidden[1], "name": "Ada"}
+
+
+def test_a_form_that_is_sent_twice_makes_one_customer(admin_client: Client) -> None:
+    page, form = reverse("admin:order_customer_add"), read_new_form(admin_client)
+    admin_client.post(page, form)
+    again = admin_client.post(page, form, follow=True)
+    assert again.redirect_chain == [(reverse("admin:order_customer_changelist"), 302)]
+    assert "this form has made a customer already" in again.content.decode()
+    assert str(Customer.objects.get().pk) == form["id"]
+    assert LogEntry.objects.count() == 1
+    admin_client.post(page, read_new_form(admin_client))
+    assert Customer.objects.count() == 2
+
+
+def test_a_form_whose_customer_was_erased_makes_nobody(admin_client: Client) -> None:
+    page, form = reverse("admin:order_customer_add"), read_new_form(admin_client)
+    admin_client.post(page, form)
+    customer = Customer.objects.get()
+    with transaction.atomic():
+        erase_customer(customer, [])
+    assert admin_client.post(page, form).status_code == 302
+    assert not Customer.objects.exists()
+
+
+@concurrent
+def test_a_form_that_is_sent_twice_at_once_makes_one_customer(admin_client: Client) -> None:
+    page, form = reverse("admin:order_customer_add"), read_new_form(admin_client)
+    twin = Client()
+    twin.cookies = admin_client.cookies
+    first, second = together(lambda: admin_client.post(page, form), lambda: twin.post(page, form))
+    assert (first.status_code, second.status_code) == (302, 302)
+    assert str(Customer.objects.get().pk) == form["id"]
 
 
 KEPT = {"name": "Ada", "line1": "1 Main St", "city": "Denver", "postal_code": "80202", "country": "US"}
@@ -167,7 +210,8 @@ def test_the_outbox_page_sends_again_what_was_set_aside(admin_client: Client, pl
     assert "501 FRAME_ERROR" in html
     page = reverse("admin:messaging_outboxmessage_changelist")
     act = {"action": "send_again", "_selected_action": row.pk}
-    admin_client.post(page, act)
+    for why in ("", "\u3164"):
+        admin_client.post(page, {**act, "why": why})
     assert OutboxMessage.objects.get(pk=row.pk).fault
     admin_client.post(page, {**act, "why": "it fits now"})
     assert OutboxMessage.objects.get(pk=row.pk).fault is None

@@ -48,7 +48,7 @@ ADDRESSES: list[Any] = [
     *({name: value for name, value in address.items() if name != part}
       for address in (HOME, KOWLOON, DENVER) for part in address),
     *({**HOME, "city": f"a{mark}b"} for mark in "\0\n\a\u202e\u200f\ufffd\u200c\u3000"),
-    *({**HOME, "name": unseen} for unseen in ("\u200b", "\u200d")),
+    *({**HOME, "name": unseen} for unseen in ("\u200b", "\u200d", "\u3164")),
     {**HOME, "country": "ZZ"},
 ]  # fmt: skip
 # What a form with a field for each part cannot send.
@@ -57,10 +57,10 @@ NO_ADDRESSES: list[Any] = [
     {**HOME, "state": "NY"}, {}, [], 7, "home",
 ]  # fmt: skip
 FIELDS: dict[str, list[Any]] = {
-    "name": ["Ada", "", "x" * 201, "a\0"],
+    "name": ["Ada", "", "x" * 201, "a\0", "\u200b", "\u3164", "\u200bAda"],
     "email": ["", "ada@example.com", "ада@пример.рф", "ada", "a\0@example.com", "x" * 250 + "@a.example"],
     "currency": ["", "EUR", "eur", "ZZZ", "EURO", "\0"],
-    "reference": ["", "7", "x" * 65, "\0"],
+    "reference": ["", "7", "x" * 65, "\0", "\u2800"],
     "billing_address": ADDRESSES,
     "delivery_address": ADDRESSES[:3],
 }

@@ -12,6 +12,7 @@ from tests.service.routes import (
     declared_keys,
     documented_keys,
 )
+from tests.service.texts import find_taken_texts, find_texts
 
 pytestmark = pytest.mark.django_db
 
@@ -23,3 +24,8 @@ def test_the_last_slash_may_be_left_out(stranger: Any, route: str) -> None:
 
 def test_what_each_post_does_with_an_idempotency_key_is_documented() -> None:
     assert declared_keys() == documented_keys()
+
+
+def test_a_text_that_nobody_can_see_is_refused_wherever_people_write_one() -> None:
+    assert find_texts().keys() >= {"TokenInput.name"}
+    assert find_taken_texts() == []

@@ -29,7 +29,7 @@ RACES = 10
 Client = Any
 
 
-def body_of(shop: Shop, kind: str, key: UUID, **changes: Any) -> dict[str, Any]:
+def build_body(shop: Shop, kind: str, key: UUID, **changes: Any) -> dict[str, Any]:
     """The event that the sandbox sends of what its books hold for the order."""
     entries = shop.books()
     data: dict[str, Any] = {"reference": str(shop.order), "amount": 1999, "currency": "GBP"}
@@ -72,7 +72,7 @@ def in_doubt(shop: Shop) -> Shop:
 
 class TestWhoIsBelieved:
     def test_not_who_signs_with_another_secret(self, in_doubt: Shop, stranger: Client) -> None:
-        body = body_of(in_doubt, "authorization.authorized", key(in_doubt, AUTHORIZE))
+        body = build_body(in_doubt, "authorization.authorized", key(in_doubt, AUTHORIZE))
         answer = send(stranger, body, secret="guessed")
         assert (answer.status_code, answer.json()["code"]) == (400, "invalid_signature")
         assert answer["Content-Type"] == "application/problem+json"
@@ -83,19 +83,19 @@ class TestWhoIsBelieved:
         ["", "v1=", "t=1", "t=x,v1=y", "t=1,v1=é", "t=99999999999999999999,v1=00", "t=1,t=2,v1=a", "=,=,"],
     )
     def test_not_who_signs_badly(self, in_doubt: Shop, stranger: Client, header: str) -> None:
-        body = body_of(in_doubt, "authorization.authorized", key(in_doubt, AUTHORIZE))
+        body = build_body(in_doubt, "authorization.authorized", key(in_doubt, AUTHORIZE))
         answer = send(stranger, body, **{HEADER: header})
         assert (answer.status_code, answer.json()["code"]) == (400, "invalid_signature")
 
     def test_not_without_a_signature_even_with_a_service_token(self, in_doubt: Shop, peer: Client) -> None:
-        body = body_of(in_doubt, "authorization.authorized", key(in_doubt, AUTHORIZE))
+        body = build_body(in_doubt, "authorization.authorized", key(in_doubt, AUTHORIZE))
         assert peer.post(URL, body, format="json").json()["code"] == "invalid_signature"
 
     @pytest.mark.parametrize("age", [TOLERANCE_SECONDS + 5, -TOLERANCE_SECONDS - 5])
     def test_not_what_was_signed_long_ago_or_in_the_future(
         self, in_doubt: Shop, stranger: Client, age: float
     ) -> None:
-        body = body_of(in_doubt, "authorization.authorized", key(in_doubt, AUTHORIZE))
+        body = build_body(in_doubt, "authorization.authorized", key(in_doubt, AUTHORIZE))
         answer = send(stranger, body, age=age)
         assert (answer.status_code, answer.json()["code"]) == (400, "stale_signature")
         assert row(in_doubt, AUTHORIZE).action == "intent"
@@ -104,12 +104,12 @@ class TestWhoIsBelieved:
     def test_whatever_the_case_of_the_headers_name(
         self, in_doubt: Shop, stranger: Client, settings: Any, name: str
     ) -> None:
-        body = json.dumps(body_of(in_doubt, "authorization.authorized", key(in_doubt, AUTHORIZE))).encode()
+        body = json.dumps(build_body(in_doubt, "authorization.authorized", key(in_doubt, AUTHORIZE))).encode()
         signed = sign(body, settings.PAYMENT_WEBHOOK_SECRET, at=int(time.time()))
         assert outcome(send(stranger, body, **{name: signed})) == "settled"
 
     def test_not_a_body_that_was_changed(self, in_doubt: Shop, stranger: Client, settings: Any) -> None:
-        body = json.dumps(body_of(in_doubt, "authorization.authorized", key(in_doubt, AUTHORIZE))).encode()
+        body = json.dumps(build_body(in_doubt, "authorization.authorized", key(in_doubt, AUTHORIZE))).encode()
         signed = sign(body, settings.PAYMENT_WEBHOOK_SECRET, at=int(time.time()))
         answer = send(stranger, body.replace(b"1999", b"1"), **{HEADER: signed})
         assert answer.json()["code"] == "invalid_signature"
@@ -148,7 +148,7 @@ class TestWhoIsBelieved:
 
 class TestWhatIsSettled:
     def test_an_authorization(self, in_doubt: Shop, stranger: Client) -> None:
-        body = body_of(in_doubt, "authorization.authorized", key(in_doubt, AUTHORIZE))
+        body = build_body(in_doubt, "authorization.authorized", key(in_doubt, AUTHORIZE))
         assert [outcome(send(stranger, body)) for _ in range(2)] == ["settled", "known"]
         (entry,) = in_doubt.books()
         assert (in_doubt.payment().provider_id, in_doubt.payment().state) == (entry.provider_id, "authorized")
@@ -162,7 +162,9 @@ class TestWhatIsSettled:
         shop.sandbox.fault("/provider", "error_after")
         with pytest.raises(OutcomeUnknown):
             shop.authorize("tok_card_declined")
-        body = body_of(shop, "authorization.refused", key(shop, AUTHORIZE), code="card_declined", reason="no")
+        body = build_body(
+            shop, "authorization.refused", key(shop, AUTHORIZE), code="card_declined", reason="no"
+        )
         assert outcome(send(stranger, body)) == "settled"
         with pytest.raises(Refused, match="card_declined"):
             shop.authorize("tok_card_declined")
@@ -181,7 +183,7 @@ class TestWhatIsSettled:
         shop.sandbox.fault("/provider", "error_after")
         with pytest.raises(OutcomeUnknown):
             shop.authorize("tok_card_declined")
-        body = body_of(shop, "authorization.refused", key(shop, AUTHORIZE), code=code, reason=reason)
+        body = build_body(shop, "authorization.refused", key(shop, AUTHORIZE), code=code, reason=reason)
         assert outcome(send(stranger, body)) == "settled"
         with pytest.raises(Refused) as refused:
             shop.authorize("tok_card_declined")
@@ -191,7 +193,7 @@ class TestWhatIsSettled:
     def test_a_name_that_cannot_be_stored_is_unreadable(
         self, in_doubt: Shop, stranger: Client, name: str
     ) -> None:
-        body = body_of(in_doubt, "authorization.authorized", key(in_doubt, AUTHORIZE), **{name: "a\x00b"})
+        body = build_body(in_doubt, "authorization.authorized", key(in_doubt, AUTHORIZE), **{name: "a\x00b"})
         assert send(stranger, body).json()["code"] == "unreadable_event"
 
     def test_a_capture_is_booked_once(self, shop: Shop, stranger: Client) -> None:
@@ -199,7 +201,7 @@ class TestWhatIsSettled:
         shop.sandbox.fault("/provider", "error_after")
         with pytest.raises(OutcomeUnknown):
             shop.capture()
-        body = body_of(shop, "authorization.captured", key(shop, CAPTURE))
+        body = build_body(shop, "authorization.captured", key(shop, CAPTURE))
         assert [outcome(send(stranger, body)) for _ in range(2)] == ["settled", "known"]
         assert (shop.payment().state, shop.payment().captured) == ("captured", 1999)
         assert shop.fence() is True
@@ -210,7 +212,7 @@ class TestWhatIsSettled:
         shop.sandbox.fault("/provider", "error_after")
         with pytest.raises(OutcomeUnknown):
             shop.void()
-        body = body_of(shop, "authorization.voided", key(shop, AUTHORIZE, "undo"))
+        body = build_body(shop, "authorization.voided", key(shop, AUTHORIZE, "undo"))
         assert outcome(send(stranger, body)) == "settled"
         assert (shop.payment().state, row(shop, AUTHORIZE).undo) == ("voided", "done")
         shop.void()
@@ -222,19 +224,19 @@ class TestWhatIsSettled:
         with pytest.raises(OutcomeUnknown):
             shop.refund(500, refund=refund, saga=saga)
         made = {"id": "ref_1", "authorization": shop.payment().provider_id, "amount": 500}
-        body = body_of(shop, "refund.refunded", command_id(saga, "refund-payment", "do"), **made)
+        body = build_body(shop, "refund.refunded", command_id(saga, "refund-payment", "do"), **made)
         assert outcome(send(stranger, body)) == "settled"
         assert RefundOutcome.objects.get(refund=refund).provider_id == "ref_1"
         assert shop.payment().refunded == 500
 
     @pytest.mark.parametrize("kind", ["card.expiring", "authorization.disputed"])
     def test_of_other_kinds_nothing(self, in_doubt: Shop, stranger: Client, kind: str) -> None:
-        assert outcome(send(stranger, body_of(in_doubt, kind, key(in_doubt, AUTHORIZE)))) == "ignored"
+        assert outcome(send(stranger, build_body(in_doubt, kind, key(in_doubt, AUTHORIZE)))) == "ignored"
 
     def test_of_keys_and_orders_that_are_not_ours_nothing(self, in_doubt: Shop, stranger: Client) -> None:
-        foreign = body_of(in_doubt, "authorization.authorized", key(in_doubt, AUTHORIZE))
+        foreign = build_body(in_doubt, "authorization.authorized", key(in_doubt, AUTHORIZE))
         assert outcome(send(stranger, foreign | {"idempotency_key": "somebody-elses"})) == "ignored"
-        nobodys = body_of(
+        nobodys = build_body(
             in_doubt, "authorization.authorized", uuid4(), reference="shop-9", id="auth_unknown"
         )
         assert outcome(send(stranger, nobodys)) == "ignored"
@@ -253,24 +255,24 @@ class TestWhatIsNot:
     def test_what_was_not_asked_for(
         self, in_doubt: Shop, stranger: Client, changes: dict[str, Any], reason: str
     ) -> None:
-        body = body_of(in_doubt, "authorization.authorized", key(in_doubt, AUTHORIZE), **changes)
+        body = build_body(in_doubt, "authorization.authorized", key(in_doubt, AUTHORIZE), **changes)
         assert [outcome(send(stranger, body)) for _ in range(2)] == ["contradicts"] * 2
         assert (row(in_doubt, AUTHORIZE).action, Payment.objects.count()) == ("intent", 0)
         assert reason in Contradiction.objects.get().reason
 
     def test_another_operations_key(self, in_doubt: Shop, stranger: Client) -> None:
-        body = body_of(in_doubt, "authorization.captured", key(in_doubt, AUTHORIZE), captured=1999)
+        body = build_body(in_doubt, "authorization.captured", key(in_doubt, AUTHORIZE), captured=1999)
         assert outcome(send(stranger, body)) == "contradicts"
         assert row(in_doubt, AUTHORIZE).action == "intent"
 
     def test_a_call_that_was_never_made(self, shop: Shop, stranger: Client) -> None:
-        body = body_of(shop, "authorization.authorized", key(shop, AUTHORIZE), id="auth_x")
+        body = build_body(shop, "authorization.authorized", key(shop, AUTHORIZE), id="auth_x")
         assert outcome(send(stranger, body)) == "contradicts"
         shop.authorize()  # and nothing of it stands in the way
         assert shop.payment().provider_id != "auth_x"
 
     def test_an_order_that_was_compensated(self, in_doubt: Shop, stranger: Client) -> None:
-        late = body_of(in_doubt, "authorization.authorized", key(in_doubt, AUTHORIZE))
+        late = build_body(in_doubt, "authorization.authorized", key(in_doubt, AUTHORIZE))
         in_doubt.void()
         assert outcome(send(stranger, late)) == "known"
         assert in_doubt.payment().state == "voided"
@@ -279,14 +281,14 @@ class TestWhatIsNot:
 
     def test_a_tombstone(self, shop: Shop, stranger: Client) -> None:
         shop.void()
-        body = body_of(shop, "authorization.authorized", key(shop, AUTHORIZE), id="auth_x")
+        body = build_body(shop, "authorization.authorized", key(shop, AUTHORIZE), id="auth_x")
         assert outcome(send(stranger, body)) == "contradicts"
         assert not Payment.objects.exists()
 
     def test_events_in_any_order(self, shop: Shop, stranger: Client) -> None:
         shop.paid()
-        captured = body_of(shop, "authorization.captured", key(shop, CAPTURE))
-        held = body_of(shop, "authorization.authorized", key(shop, AUTHORIZE))
+        captured = build_body(shop, "authorization.captured", key(shop, CAPTURE))
+        held = build_body(shop, "authorization.authorized", key(shop, AUTHORIZE))
         assert [outcome(send(stranger, body)) for body in (captured, held)] == ["known", "known"]
         assert shop.payment().state == "captured"
 
@@ -298,7 +300,7 @@ def test_events_and_the_answer_at_once(shop: Shop, stranger: Client) -> None:
         shop.order, shop.saga = uuid4(), uuid4()
         with pytest.raises(OutcomeUnknown):
             shop.authorize(LOST)
-        body = body_of(shop, "authorization.authorized", key(shop, AUTHORIZE))
+        body = build_body(shop, "authorization.authorized", key(shop, AUTHORIZE))
         results = together(lambda: shop.authorize(LOST), *[lambda b=body: send(stranger, b)] * 3)
         assert results[0] == row(shop, AUTHORIZE).reply
         assert {answer.status_code for answer in results[1:]} == {200}

@@ -64,19 +64,26 @@ def resolve(environment: dict[str, str], env_file: Path) -> "subprocess.Complete
     )
 
 
-def run_script(name: str, environment: dict[str, str], *, path: str) -> "subprocess.CompletedProcess[str]":
-    """Run a script of compose/ as a container does, with a command to go on with."""
+def start(**environment: str) -> "subprocess.CompletedProcess[str]":
+    """Start a command as a container does, through the entry point."""
+    return run_entrypoint(ROOT / "compose" / "entrypoint.sh", environment)
+
+
+def start_with_files(folder: Path, *variables: str) -> "subprocess.CompletedProcess[str]":
+    """The same, with secrets in the files of a folder that stands for /run/secrets."""
+    script = folder / "entrypoint.sh"
+    script.write_text((ROOT / "compose" / "entrypoint.sh").read_text().replace("/run/secrets/", f"{folder}/"))
+    return run_entrypoint(script, {f"{name}_FILE": str(folder / name.lower()) for name in variables})
+
+
+def run_entrypoint(script: Path, environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [str(ROOT / "compose" / name), "echo", "started"],
-        env={"PATH": path, **environment},
+        ["sh", script, "echo", "started"],
+        env={"PATH": os.environ["PATH"], **environment},
         capture_output=True,
         text=True,
         check=False,
     )
-
-
-def start(**environment: str) -> "subprocess.CompletedProcess[str]":
-    return run_script("entrypoint.sh", environment, path=os.environ["PATH"])
 
 
 @pytest.fixture(scope="module")
@@ -130,8 +137,11 @@ class TestConfiguration:
         # Containers run as other users than the owner of the closed folder, and each file is mounted alone.
         assert [path.stat().st_mode & 0o777 for path in (env, store)] == [0o600, 0o700]
         made = {name: (store / name.lower()).read_text() for name in secrets}
-        assert {path.stat().st_mode & 0o777 for path in store.iterdir()} == {0o444}
         by_hand = {name for name, value in made.items() if not value}
+        for name in secrets:
+            # No container can write into them, and their owner only into those that are filled by hand.
+            mode = (store / name.lower()).stat().st_mode & 0o777
+            assert mode == (0o644 if name in by_hand else 0o444), name
         assert by_hand == {"STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRET", *map(name_shared_token, SERVICES)}
         assert len({*made.values()}) == len(made) - len(by_hand) + 1
         # Django asks for 50 characters and 5 different ones.
@@ -401,60 +411,41 @@ class TestConfinement:
 
     @pytest.mark.parametrize("text", [None, PLACEHOLDER])
     def test_a_secret_without_its_file_stops_our_containers(self, text: str | None, tmp_path: Path) -> None:
-        script = (ROOT / "compose" / "entrypoint.sh").read_text().replace("/run/secrets/", f"{tmp_path}/")
-        changed = tmp_path / "entrypoint.sh"
-        changed.write_text(script)
         file = tmp_path / "order_secret_key"
         if text:
             file.write_text(text)
-
-        def start_with_file() -> "subprocess.CompletedProcess[str]":
-            environment = {"PATH": os.environ["PATH"], "ORDER_SECRET_KEY_FILE": str(file)}
-            return subprocess.run(
-                ["sh", changed, "echo", "started"],
-                env=environment,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-
-        refused = start_with_file()
+        refused = start_with_files(tmp_path, "ORDER_SECRET_KEY")
         assert (refused.returncode, refused.stdout) == (78, "")
         assert "Set ORDER_SECRET_KEY: compose/secrets/order_secret_key is missing" in refused.stderr
         file.write_text("")  # as that of Stripe's key, when Stripe is not used
-        assert start_with_file().stdout == "started\n"
+        assert start_with_files(tmp_path, "ORDER_SECRET_KEY").stdout == "started\n"
 
     @pytest.mark.parametrize("password", [None, "", PLACEHOLDER])
-    def test_postgres_refuses_a_missing_password_before_it_makes_its_volume(
+    def test_a_missing_password_stops_postgres_before_it_makes_its_volume(
         self, password: str | None, tmp_path: Path
     ) -> None:
-        initdb = tmp_path / "docker-entrypoint.sh"
-        initdb.write_text("#!/bin/sh\necho made a volume\n")
-        initdb.chmod(0o755)
         variables = ["POSTGRES_PASSWORD", *(f"{service.upper()}_DATABASE_PASSWORD" for service in SERVICES)]
         for variable in variables:
             (tmp_path / variable.lower()).write_text("any/thing: it is quoted")
-
-        def start_postgres() -> "subprocess.CompletedProcess[str]":
-            files = {f"{variable}_FILE": str(tmp_path / variable.lower()) for variable in variables}
-            return run_script("postgres/entrypoint.sh", files, path=f"{tmp_path}:{os.environ['PATH']}")
-
-        assert start_postgres().stdout == "made a volume\n"
+        assert start_with_files(tmp_path, *variables).stdout == "started\n"
         wrong = tmp_path / "shipment_database_password"
         wrong.unlink() if password is None else wrong.write_text(password)
-        refused = start_postgres()
+        refused = start_with_files(tmp_path, *variables)
         assert (refused.returncode, refused.stdout) == (78, "")
         assert "Set SHIPMENT_DATABASE_PASSWORD" in refused.stderr
 
+    def test_postgres_goes_on_to_the_entry_point_of_its_image(self, containers: dict[str, Any]) -> None:
+        folder = "/docker-entrypoint-initdb.d"
+        assert containers["postgres"]["entrypoint"] == ["sh", f"{folder}/entrypoint", "docker-entrypoint.sh"]
+
     def test_postgres_gets_all_its_files_and_runs_one_of_them_by_itself(self) -> None:
         installed = re.findall(
-            r"^install -m 0\d+ compose/postgres/(\S+) /postgres/(\S*)$",
+            r"^install -m 0\d+ compose/(?:postgres/)?(\S+) /postgres/(\S*)$",
             (ROOT / "compose" / "configure.sh").read_text(),
             re.MULTILINE,
         )
-        assert {source for source, _ in installed} == {
-            path.name for path in (ROOT / "compose" / "postgres").iterdir()
-        }
+        own = {path.name for path in (ROOT / "compose" / "postgres").iterdir()}
+        assert {source for source, _ in installed} == own | {"entrypoint.sh"}
         names = [target or source for source, target in installed]
         # The image runs what ends so in a new volume.
         assert [name for name in names if name.endswith((".sh", ".sql"))] == ["services.sh"]

@@ -68,7 +68,7 @@ class OverRest:
     """Through the orchestrator's client and this service's own pages, over a socket."""
 
     def __init__(self, url: str) -> None:
-        token = settings.SERVICE_TOKENS.token_for(settings.SERVICE, ORCHESTRATOR)
+        token = settings.SERVICE_TOKENS.find_token(settings.SERVICE, ORCHESTRATOR)
         client = JsonClient(url, token=token, away=ServiceUnavailable)
         breaker = CircuitBreaker(failures=100, reset_timeout=1.0, counts=lambda error: True)
         self.participant = Participant(client, breaker)

@@ -52,7 +52,7 @@ def test_what_is_taken(parse: Callable[[str], Any], text: str, value: Any) -> No
         (parse_seconds, ["-1", "nan", "inf", "1e400", "", "soon", "1_0", "\uff11", " 5 ", "1e1"]),
         (parse_days, ["-1", "nan", "99999999999", "1e400"]),
         (parse_rate, ["0", "nan"]),
-        (parse_reason, ["", " ", "\udcff"]),
+        (parse_reason, ["", " ", "\u200b", "\u3164", "\udcff"]),
         (parse_text, ["\udcff"]),
         (parse_pattern, ["("]),
     ],

@@ -39,7 +39,7 @@ def test_a_token_names_its_caller(token: bytes, caller: str | None) -> None:
 
 def test_the_shared_token_counts_only_on_the_way_of_an_upgrade() -> None:
     """First all accept both, then all send their own, then nothing else is accepted."""
-    sent = {mode: make(mode).token_for("payment", "order") for mode in TokenMode}
+    sent = {mode: make(mode).find_token("payment", "order") for mode in TokenMode}
     taken = {mode: make(mode).find_caller(b"shared") for mode in TokenMode}
     assert sent == {"shared": "shared-too", "accept": "ours", "require": "ours"}
     assert taken == {"shared": SHARED, "accept": SHARED, "require": None}
@@ -47,12 +47,12 @@ def test_the_shared_token_counts_only_on_the_way_of_an_upgrade() -> None:
 
 
 def test_the_first_of_several_is_sent() -> None:
-    assert make().token_for("order", "payment") == "new"
+    assert make().find_token("order", "payment") == "new"
 
 
 def test_a_token_that_is_missing_is_named() -> None:
     with pytest.raises(CallFailed, match="set ORDER_TO_SHIPMENT_TOKEN in the environment"):
-        make().token_for("shipment", "order")
+        make().find_token("shipment", "order")
 
 
 def test_no_participant_holds_what_another_calls_with() -> None:

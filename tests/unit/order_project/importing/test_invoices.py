@@ -86,6 +86,7 @@ def test_a_clean_invoice() -> None:
         ("StockCode", "8" * 65, "bad_product"),
         ("StockCode", "8.5E+12", "bad_product"),
         ("StockCode", "85123A\u200b", "bad_product"),
+        ("StockCode", "\u3164", "bad_product"),
         ("StockCode", '="85123A"', "bad_product"),
         ("StockCode", '"85123A"', "bad_product"),
         ("Description", "a \0 b", "bad_description"),
@@ -95,6 +96,7 @@ def test_a_clean_invoice() -> None:
         ("CustomerID", "17850\u200b", "bad_customer"),
         ("CustomerID", "\u202e17850", "bad_customer"),
         ("CustomerID", "17850\ufffd", "bad_customer"),
+        ("CustomerID", "\u3164", "bad_customer"),
         ("CustomerID", "'17850", "bad_customer"),
         ("Country", "France\0", "unknown_country"),
         ("Country", "x" * 10_000, "unknown_country"),
@@ -193,6 +195,11 @@ def test_numbers_of_another_kind_are_numbers() -> None:
 def test_what_is_odd_and_does_no_harm(row: dict[str, str]) -> None:
     """A description is cut, a date not read."""
     assert len(reading(row).clean) == 1
+
+
+@pytest.mark.parametrize("name", ["", "\u200b", "\u3164"])
+def test_a_product_without_a_name_that_can_be_seen_is_named_by_its_sku(name: str) -> None:
+    assert reading({"Description": name}).products["85123A"].name == "85123A"
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from celery_config.saga.engine.chains import (
 )
 from celery_config.saga.engine.machine import Drive, Send, Stop, UndoBefore
 from celery_config.saga.states import StepState
-from celery_config.saga.testing import fence, list_links, name_of
+from celery_config.saga.testing import fence, list_links, name_link
 from tests.trip import (
     BookFlight,
     BookHotel,
@@ -49,7 +49,7 @@ def chains(saga: type[Saga] = Trip, attempt: int = 0) -> ChainBuilder:
 
 
 def names(chain: dict[str, Any]) -> list[str]:
-    return [name_of(link) for link in list_links(chain)]
+    return [name_link(link) for link in list_links(chain)]
 
 
 def all_links(attempt: int = 0) -> list[dict[str, Any]]:
@@ -58,7 +58,7 @@ def all_links(attempt: int = 0) -> list[dict[str, Any]]:
 
 
 def new_work(chain: dict[str, Any]) -> list[str]:
-    return [name_of(link) for link in list_links(chain) if link["options"]["exchange"] == "tasks"]
+    return [name_link(link) for link in list_links(chain) if link["options"]["exchange"] == "tasks"]
 
 
 ACTIONS = [BookHotel.wire_name(), BookFlight.wire_name(), ChargeTrip.wire_name(), IssueTicket.wire_name()]
@@ -101,7 +101,7 @@ class TestWhatIsKnown:
             known = {link["kwargs"]["step"]: link["kwargs"].get("known") for link in list_links(chain)}
             assert known.pop("hotel") == "done"
             assert set(known.values()) == {None}
-        (undo,) = [link for link in list_links(builder.build(Stop())) if name_of(link) == UNDOS[1]]
+        (undo,) = [link for link in list_links(builder.build(Stop())) if name_link(link) == UNDOS[1]]
         assert "known" not in undo["kwargs"]["command"]
 
     def test_a_start_says_nothing(self) -> None:
