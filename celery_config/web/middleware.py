@@ -15,6 +15,7 @@ from rest_framework.permissions import SAFE_METHODS
 
 from celery_config.failpoints.points import Point, reach
 from celery_config.web.idempotency_keys import HEADER, KeyUse, find_key_use
+from celery_config.web.throttling import is_internal
 
 # What a proxy or client may send as an id: nothing that could forge a log line or a header.
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -100,15 +101,15 @@ class ApiSlashMiddleware(Middleware):
 class HttpsMiddleware(Middleware):
     """Refuses what came without TLS. A redirect would hide that its token was in the clear already.
 
-    Other services call at `INTERNAL_PORT`, which is not reachable from outside: there plain HTTP is answered. The port
-    is that of the socket; no header can claim it.
+    Other services call at `INTERNAL_PORT`, which is not reachable from outside: there plain HTTP is answered.
     """
 
     exempt = ("/healthz", "/readyz", "/flowz", "/metrics")
 
     def check_request(self, request: HttpRequest) -> None:
-        internal = request.META["SERVER_PORT"] == str(settings.INTERNAL_PORT)
-        if settings.TLS and not (internal or request.is_secure() or request.path_info in self.exempt):
+        if settings.TLS and not (
+            is_internal(request) or request.is_secure() or request.path_info in self.exempt
+        ):
             raise HttpsRequired("HTTPS is required here.")
 
 

@@ -31,9 +31,18 @@ class SharedRateThrottle(ScopedRateThrottle):
         return number and max(1, number // settings.WEB_PROCESSES), seconds
 
 
+def is_internal(request: HttpRequest) -> bool:
+    """Whether it came to the port for other services. The port is that of the socket; no header can claim it."""
+    return request.META.get("SERVER_PORT") == str(settings.INTERNAL_PORT)
+
+
 def read_address(request: HttpRequest) -> str | None:
-    """The client's address: with TLS what the proxy says; never what only the client says."""
-    for address in (BaseThrottle().get_ident(request), request.META.get(OF_SOCKET)):  # type: ignore[arg-type]
+    """The client's address: with TLS what the proxy says; never what only the client says.
+
+    No proxy is in front of `INTERNAL_PORT`, so there it is that of the socket.
+    """
+    proxied = [] if is_internal(request) else [BaseThrottle().get_ident(request)]  # type: ignore[arg-type]
+    for address in (*proxied, request.META.get(OF_SOCKET)):
         try:
             return find_client(address or "")
         except ValueError:
