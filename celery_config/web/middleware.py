@@ -14,8 +14,8 @@ from django.http import HttpRequest, HttpResponse
 from rest_framework.permissions import SAFE_METHODS
 
 from celery_config.failpoints.points import Point, reach
+from celery_config.web.client_addresses import is_internal
 from celery_config.web.idempotency_keys import HEADER, KeyUse, find_key_use
-from celery_config.web.throttling import is_internal
 
 # What a proxy or client may send as an id: nothing that could forge a log line or a header.
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")

@@ -5,14 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest
 from rest_framework.request import Request
-from rest_framework.throttling import BaseThrottle, ScopedRateThrottle
+from rest_framework.throttling import ScopedRateThrottle
 
-from celery_config.common.client_addresses import find_client
 from celery_config.web.authentication import ServiceUser
-
-OF_SOCKET = "REMOTE_ADDR"
+from celery_config.web.client_addresses import read_address
 
 
 class SharedRateThrottle(ScopedRateThrottle):
@@ -29,22 +26,3 @@ class SharedRateThrottle(ScopedRateThrottle):
     def parse_rate(self, rate: str | None) -> tuple[int | None, int | None]:
         number, seconds = super().parse_rate(rate)
         return number and max(1, number // settings.WEB_PROCESSES), seconds
-
-
-def is_internal(request: HttpRequest) -> bool:
-    """Whether it came to the port for other services. The port is that of the socket; no header can claim it."""
-    return request.META.get("SERVER_PORT") == str(settings.INTERNAL_PORT)
-
-
-def read_address(request: HttpRequest) -> str | None:
-    """The client's address: with TLS what the proxy says; never what only the client says.
-
-    No proxy is in front of `INTERNAL_PORT`, so there it is that of the socket.
-    """
-    proxied = [] if is_internal(request) else [BaseThrottle().get_ident(request)]  # type: ignore[arg-type]
-    for address in (*proxied, request.META.get(OF_SOCKET)):
-        try:
-            return find_client(address or "")
-        except ValueError:
-            continue
-    return None

@@ -10,8 +10,10 @@ import pytest
 
 from compose.local.environment import without_servers
 from compose.local.stack import Stack
+from tests.acceptance.intruder import Intrude, Intruder
 from tests.acceptance.process_errors import measure_logs, read_errors
 from tests.acceptance.shop import Shop, assert_clean
+from tests.attempts import Recorder
 
 # A watchdog's silence of 3.6 s, a deadline of 27 s, retries within 2 s.
 TIME_SCALE = "0.03"
@@ -85,3 +87,9 @@ def shop(open_shop: Shop, audited: None) -> Iterator[Shop]:
     while not open_shop.stack.supervisor.deaths.empty():
         died.append(str(open_shop.stack.supervisor.deaths.get_nowait()))
     assert not died, "\n".join(died)
+
+
+@pytest.fixture
+def intrude(shop: Shop, record_property: Recorder) -> Intrude:
+    """Take a service's credentials."""
+    return lambda service: Intruder(shop, service, record_property)

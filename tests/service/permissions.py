@@ -27,8 +27,8 @@ from celery_config.common.services import SERVICES
 from celery_config.copies.registry import publications
 from celery_config.web.permissions import ACTS
 from tests.attempts import Recorder, note_attempt
+from tests.service.addresses import make_address
 from tests.service.peer import bearer
-from tests.service.routes import make_address
 
 TABLE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "permissions.yaml"
 EVERYONE, ANY_USER, STAFF, NO_PERSON = "everyone", "any user", "staff", "no person"
